@@ -1,0 +1,53 @@
+"""The catenet command, one file per verb."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from catenet import __version__
+
+__all__ = ["UsageError", "main"]
+
+VERBS = {
+    "run": "run a world or one program on a network",
+    "addrs": "this machine's interfaces and addresses",
+    "ss": "sockets of a running world or stack",
+    "bridge": "join two TUN devices through a faulty link",
+    "rpc": "remote procedure calls: compile, serve, call, list, describe",
+}
+"""Each verb is a module of this package with `register(parser)` and `run(args) -> int`; imported when it is used."""
+
+
+class UsageError(Exception):
+    """What the user asked for cannot be done as written; the message is one line, the exit status 2."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status (0 done, 1 failed, 2 bad usage, 130 interrupted)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="catenet", description="The whole network in one Python package: from packet to procedure call."
+    )
+    parser.add_argument("--version", action="version", version=f"catenet {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for verb, summary in VERBS.items():
+        sub = verbs.add_parser(verb, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if verb == chosen:
+            importlib.import_module(f"catenet.cli.{verb}").register(sub)
+    if not words:
+        parser.print_help()
+        return 0
+    try:
+        args = parser.parse_args(words)
+        return int(importlib.import_module(f"catenet.cli.{args.verb}").run(args))
+    except UsageError as error:
+        print(f"catenet: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0

@@ -1,0 +1,1 @@
+"""OSI layer 6: how values become bytes."""

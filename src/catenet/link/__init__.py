@@ -1,0 +1,1 @@
+"""Devices that carry packets: TUN, pipe, simulated link; and devices around devices."""

@@ -1,0 +1,1 @@
+"""The surface programs use: sockets, readiness, names, interfaces, the clock."""

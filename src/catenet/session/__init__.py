@@ -1,0 +1,1 @@
+"""OSI layer 5: a byte stream that survives its connection."""

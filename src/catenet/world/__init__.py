@@ -1,0 +1,1 @@
+"""Hosts, processes, the hub, topology, faults, seeds, traces and reports."""
