@@ -1,0 +1,104 @@
+"""What every test can ask for: real peers, root, and network namespaces of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NO_SKIP = os.environ.get("CATENET_NO_SKIP") == "1"
+"""Set by the CI script, which installs every peer: there a skipped test is a failed test."""
+
+_numbers = itertools.count()
+
+
+def _what_is_missing_for_root() -> str | None:
+    if os.geteuid() != 0:
+        return "needs root"
+    if not Path("/dev/net/tun").exists():
+        return "needs /dev/net/tun"
+    if shutil.which("ip") is None:
+        return "needs the ip command (iproute2)"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("peer"):
+        for name in mark.args:
+            if shutil.which(name) is None:
+                pytest.skip(f"needs the {name} command")
+    if item.get_closest_marker("root") and (missing := _what_is_missing_for_root()):
+        pytest.skip(missing)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if NO_SKIP and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped where nothing may be: {report.longrepr}"
+    return report
+
+
+class Namespace:
+    """A network namespace made for one test; commands run inside it, traffic never leaves it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._children: list[subprocess.Popen[str]] = []
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        return ["ip", "netns", "exec", self.name, *words]
+
+    def run(self, *words: str, timeout: float = 60, check: bool = True, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(words), timeout=timeout, check=check, text=True, capture_output=True, **kwargs
+        )
+
+    def start(self, *words: str, **kwargs: Any) -> subprocess.Popen[str]:
+        kwargs.setdefault("stdout", subprocess.PIPE)
+        kwargs.setdefault("stderr", subprocess.STDOUT)
+        child = subprocess.Popen(self.command(words), text=True, **kwargs)
+        self._children.append(child)
+        return child
+
+    def close(self) -> None:
+        for child in self._children:
+            if child.poll() is None:
+                child.terminate()
+        for child in self._children:
+            try:
+                child.communicate(timeout=5)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.communicate()
+        subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
+
+
+@pytest.fixture
+def namespaces() -> Iterator[Callable[[], Namespace]]:
+    """Make network namespaces, with loopback up; they go with the test. Use with the mark `root`."""
+    made: list[Namespace] = []
+
+    def make() -> Namespace:
+        namespace = Namespace(f"catenet-{os.getpid()}-{next(_numbers)}")
+        subprocess.run(["ip", "netns", "add", namespace.name], check=True, capture_output=True, text=True)
+        made.append(namespace)
+        namespace.run("ip", "link", "set", "lo", "up")
+        return namespace
+
+    yield make
+    for namespace in made:
+        namespace.close()
+
+
+@pytest.fixture
+def namespace(namespaces: Callable[[], Namespace]) -> Namespace:
+    """One network namespace. Use with the mark `root`."""
+    return namespaces()
