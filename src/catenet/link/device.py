@@ -1,0 +1,46 @@
+"""What carries packets: a TUN device, a pipe, one end of a simulated link, or any of these wrapped in another.
+
+A device takes complete IP packets down by `send` and hands them up to the one callable that `attach` set. Middleware
+(capture, faults) wraps a device and is one, so that drivers never know what they drive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias, runtime_checkable
+
+__all__ = ["Device", "Receive", "ReceivePoint"]
+
+Receive: TypeAlias = Callable[[bytes, float], None]
+"""Where a device delivers: `receive(packet, now)`, seconds on the clock of whoever drives the device."""
+
+
+@runtime_checkable
+class Device(Protocol):
+    """A link-layer device that carries complete IP packets."""
+
+    mtu: int
+    """Largest packet in bytes that `send` carries."""
+
+    def send(self, packet: bytes, now: float) -> None:
+        """Take one packet for the wire; a device that cannot carry it drops and counts it, as hardware does."""
+
+    def attach(self, receive: Receive) -> None:
+        """Deliver what arrives to `receive` from now on."""
+
+
+class ReceivePoint:
+    """The upward half that devices share: one callable, and packets that find none are dropped."""
+
+    __slots__ = ("receive",)
+
+    def __init__(self) -> None:
+        self.receive: Receive = _discard
+
+    def attach(self, receive: Receive) -> None:
+        """Deliver what arrives to `receive` from now on."""
+        self.receive = receive
+
+
+def _discard(packet: bytes, now: float) -> None:
+    """Nobody listens yet."""
