@@ -56,7 +56,9 @@ class Namespace:
     def command(self, words: Sequence[str]) -> list[str]:
         return ["ip", "netns", "exec", self.name, *words]
 
-    def run(self, *words: str, timeout: float = 60, check: bool = True, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, timeout: float = 60, check: bool = True, **kwargs: Any
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(words), timeout=timeout, check=check, text=True, capture_output=True, **kwargs
         )
