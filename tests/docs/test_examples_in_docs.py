@@ -1,8 +1,8 @@
 """What the documents show is what happens: their blocks are run in order, each document in a folder of its own.
 
-A block ` ```LANGUAGE file=NAME ` becomes that file; ` ```python ` runs; of ` ```console `, each line after `$ ` runs and
-must succeed, and the lines under it must be printed (`...` stands for anything). ` ```console privileged ` shows what
-needs root and is proved elsewhere; every other language is only shown.
+A block ` ```LANGUAGE file=NAME ` becomes that file; ` ```python ` runs; of ` ```console `, each line after `$ ` runs
+and must succeed, and the lines under it must be printed (`...` stands for anything). ` ```console privileged ` shows
+what needs root and is proved elsewhere; every other language is only shown.
 """
 
 from __future__ import annotations
