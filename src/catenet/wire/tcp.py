@@ -7,13 +7,14 @@ timestamps), and `pack` builds a segment from plain numbers for the sender's sho
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from catenet.wire.checksum import pseudo_sum
 from catenet.wire.errors import Malformed
+from catenet.wire.options import split_options
 
 __all__ = [
     "ACK",
@@ -237,27 +238,6 @@ def parse(
         options = parse_options(bytes(data[20:offset]))
     payload = b"" if headers_only else data[offset:]
     return TcpSegment(source_port, destination_port, seq, ack, bits & 0x1FF, window, urgent, options, payload)
-
-
-def split_options(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """Kinds and bodies in the order of the wire, NOPs too; ends at END or at the first impossible length."""
-    position, end = 0, len(raw)
-    while position < end:
-        kind = raw[position]
-        if kind == OptionKind.NOP:
-            position += 1
-            yield kind, b""
-            continue
-        if kind == OptionKind.END:
-            yield kind, b""
-            return
-        if position + 1 >= end:
-            return
-        size = raw[position + 1]
-        if size < 2 or position + size > end:
-            return
-        yield kind, raw[position + 2 : position + size]
-        position += size
 
 
 def parse_options(raw: bytes) -> TcpOptions:
