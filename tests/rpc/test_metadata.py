@@ -1,0 +1,51 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catenet.rpc.metadata import check_metadata, decode_metadata, encode_metadata
+from catenet.rpc.status import Code, RpcError
+
+_NAMES = st.from_regex(r"x[0-9a-z_.-]{0,8}", fullmatch=True).filter(lambda name: not name.endswith("-bin"))
+_TEXTS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=20)
+_PAIRS = st.tuples(_NAMES, _TEXTS) | st.tuples(_NAMES.map(lambda name: name + "-bin"), st.binary(max_size=20))
+
+
+@given(st.lists(_PAIRS, max_size=5), st.sampled_from([b"", b"trailer-"]))
+def test_there_and_back(pairs, prefix):
+    metadata = check_metadata(pairs)
+    assert decode_metadata(tuple(encode_metadata(metadata, prefix)), prefix) == metadata
+
+
+def test_padding_is_optional_and_commas_join():
+    fields = ((b"a-bin", b"AAE="), (b"a-bin", b"AAE"), (b"b-bin", b"AA==, AQ"))
+    assert decode_metadata(fields) == (("a-bin", b"\0\1"), ("a-bin", b"\0\1"), ("b-bin", b"\0"), ("b-bin", b"\1"))
+
+
+def test_what_is_not_metadata():
+    fields = ((b"content-type", b"x"), (b"grpc-status", b"0"), (b"connect-timeout-ms", b"1"), (b"x-game", b"go"))
+    assert decode_metadata(fields) == (("x-game", "go"),)
+
+
+def test_only_the_prefixed():
+    assert decode_metadata(((b"trailer-x", b"1"), (b"y", b"2")), b"trailer-") == (("x", "1"),)
+
+
+@pytest.mark.parametrize("value", [b"*", b"A", b"AA==A", b"AAE=="])
+def test_damaged_base64(value):
+    with pytest.raises(RpcError, match="x-bin") as caught:
+        decode_metadata(((b"x-bin", value),))
+    assert caught.value.code is Code.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("", "x"), ("ä", "x"), ("a b", "x"), ("grpc-status", "0"), ("content-type", "x"), (":path", "x"), ("x", b"x")]
+    + [("x-bin", "x"), ("x", "new\nline"), ("x", "ä")],
+)
+def test_what_cannot_be_metadata(name, value):
+    with pytest.raises(ValueError, match="metadata"):
+        check_metadata([(name, value)])
+
+
+def test_mappings_and_capitals():
+    assert check_metadata({"X-Game": "go"}) == (("x-game", "go"),)
