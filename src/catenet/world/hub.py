@@ -1,0 +1,215 @@
+"""Who owns time: a heap of events, and what runs at this very instant in order of arrival.
+
+An event is `(when, sequence, callback, args)`; ties break by sequence, so that a run depends on nothing but the order
+of calls. What is to run now (`call_soon`) waits in a queue that is emptied before the clock moves. How the clock moves
+is the business of a `Clock`: simulated time jumps to the next event, real time waits for it or for a file descriptor.
+The hub knows nothing of processes; `world/process.py` puts its greenlets' resumptions here as ordinary callbacks.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from typing import Any, Final, Protocol, TypeAlias
+
+__all__ = ["Clock", "Hub", "RealClock", "Timer", "VirtualClock"]
+
+Callback: TypeAlias = Callable[..., object]
+
+COMPACT_FROM: Final = 1024
+"""Cancelled timers stay in the heap until there are this many and they are more than half of it."""
+
+
+class Timer:
+    """An event that can be called off; harmless to cancel twice or after it has run."""
+
+    __slots__ = ("_hub", "args", "callback", "when")
+
+    def __init__(self, hub: Hub, when: float, callback: Callback, args: tuple[Any, ...]) -> None:
+        self._hub = hub
+        self.when = when
+        self.callback: Callback | None = callback
+        self.args = args
+
+    def cancel(self) -> None:
+        """Call the event off."""
+        if self.callback is not None:
+            self.callback = None
+            self.args = ()
+            self._hub.forget_one()
+
+
+class Clock(Protocol):
+    """How time passes for a hub."""
+
+    def start(self, now: float) -> None:
+        """A run begins with the hub's clock at `now`."""
+
+    def advance(self, until: float | None, hub: Hub) -> float | None:
+        """Let time pass up to `until` (None: nothing is due) and return the new time; None: nothing can ever happen."""
+
+
+class VirtualClock:
+    """Simulated time: it jumps."""
+
+    def start(self, now: float) -> None:
+        """Nothing to prepare."""
+
+    def advance(self, until: float | None, hub: Hub) -> float | None:
+        """Jump."""
+        return until
+
+
+class RealClock:
+    """Real time, waiting on file descriptors of the kernel (a TUN device); for the network `tun`."""
+
+    def __init__(self) -> None:
+        self._origin: float | None = None
+        self._poll = select.epoll()
+        self._readers: dict[int, tuple[Callback, tuple[Any, ...]]] = {}
+
+    def add_reader(self, descriptor: int, callback: Callback, *args: Any) -> None:
+        """Call `callback(*args)` whenever the kernel's `descriptor` can be read."""
+        self._readers[descriptor] = (callback, args)
+        self._poll.register(descriptor, select.EPOLLIN)
+
+    def remove_reader(self, descriptor: int) -> None:
+        """No longer watch `descriptor`."""
+        del self._readers[descriptor]
+        self._poll.unregister(descriptor)
+
+    def start(self, now: float) -> None:
+        """Pin the hub's `now` to the kernel's monotonic clock."""
+        self._origin = time.monotonic() - now
+
+    def advance(self, until: float | None, hub: Hub) -> float | None:
+        """Wait until `until` or until a descriptor is readable, whichever comes first, and serve the descriptors."""
+        if until is None and not self._readers:
+            return None
+        timeout = -1.0 if until is None else max(0.0, until - self.time())
+        for descriptor, _ in self._poll.poll(timeout):
+            hub.now = max(hub.now, self.time())
+            callback, args = self._readers[descriptor]
+            callback(*args)
+        return self.time()
+
+    def time(self) -> float:
+        """Seconds since the hub's time 0."""
+        if self._origin is None:
+            self._origin = time.monotonic()
+        return time.monotonic() - self._origin
+
+    def close(self) -> None:
+        """Give the epoll descriptor back."""
+        self._poll.close()
+
+
+class Hub:
+    """Events in order of time, then of sequence."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock: Clock = VirtualClock() if clock is None else clock
+        self.now = 0.0
+        """Seconds since the world began."""
+        self.soon: deque[tuple[Callback, tuple[Any, ...]]] = deque()
+        self._heap: list[tuple[float, int, Callback | None, Any]] = []
+        self._sequence = 0
+        self._cancelled = 0
+        self._stopping = False
+
+    def call_at(self, when: float, callback: Callback, *args: Any) -> None:
+        """Call `callback(*args)` at `when` (now, if that has passed); cannot be called off, see `timer`."""
+        self._sequence = sequence = self._sequence + 1
+        heappush(self._heap, (when, sequence, callback, args))
+
+    def call_later(self, delay: float, callback: Callback, *args: Any) -> None:
+        """Call `callback(*args)` in `delay` seconds; cannot be called off."""
+        self.call_at(self.now + delay, callback, *args)
+
+    def call_soon(self, callback: Callback, *args: Any) -> None:
+        """Call `callback(*args)` at this instant, after what already waits to run."""
+        self.soon.append((callback, args))
+
+    def timer(self, when: float, callback: Callback, *args: Any) -> Timer:
+        """As `call_at`, and return a handle whose `cancel()` calls it off."""
+        timer = Timer(self, when, callback, args)
+        self._sequence = sequence = self._sequence + 1
+        heappush(self._heap, (when, sequence, None, timer))
+        return timer
+
+    def stop(self) -> None:
+        """Let `run` return before the next event."""
+        self._stopping = True
+
+    def forget_one(self) -> None:
+        """A timer was cancelled; sweep the heap when most of it is."""
+        self._cancelled += 1
+        if self._cancelled > COMPACT_FROM and 2 * self._cancelled > len(self._heap):
+            self._heap[:] = [entry for entry in self._heap if entry[2] is not None or entry[3].callback is not None]
+            heapify(self._heap)
+            self._cancelled = 0
+
+    def next_event(self) -> float | None:
+        """When the next event is due; None when there is none (something in `soon` is due now)."""
+        if self.soon:
+            return self.now
+        heap = self._heap
+        while heap and heap[0][2] is None and heap[0][3].callback is None:
+            heappop(heap)
+            self._cancelled = max(0, self._cancelled - 1)
+        return heap[0][0] if heap else None
+
+    def run(self, until: float | None = None) -> bool:
+        """Run events up to and including time `until` (None: without end).
+
+        Returns True when `until` was reached or `stop()` called, False when nothing can ever happen any more.
+        """
+        self._stopping = False
+        self.clock.start(self.now)
+        soon = self.soon
+        while self._drain_soon():
+            when = self.next_event()
+            if until is not None and (when is None or when > until):
+                if not self._pass_idle_time(until):
+                    return True
+                continue
+            if when is None or when > self.now:
+                reached = self.clock.advance(when, self)
+                if reached is None:
+                    return bool(soon)
+                self.now = max(self.now, reached)
+                if soon or when is None or when > self.now:
+                    continue
+            self._run_due()
+        return True
+
+    def _drain_soon(self) -> bool:
+        """Run what waits for this instant; False when somebody asked to stop."""
+        soon = self.soon
+        while soon and not self._stopping:
+            callback, args = soon.popleft()
+            callback(*args)
+        return not self._stopping
+
+    def _pass_idle_time(self, until: float) -> bool:
+        """Nothing is due up to `until`: let time pass; True when something came up, False when `until` is reached."""
+        if self.now < until:
+            reached = self.clock.advance(until, self)
+            self.now = until if reached is None else max(self.now, reached)
+        return bool(self.soon) or self.now < until
+
+    def _run_due(self) -> None:
+        """Run every event that is due, in order, as long as none asks for something at this very instant."""
+        heap, soon = self._heap, self.soon
+        while heap and heap[0][0] <= self.now and not soon and not self._stopping:
+            _, _, callback, args = heappop(heap)
+            if callback is not None:
+                callback(*args)
+            elif args.callback is not None:
+                callback, args.callback = args.callback, None
+                callback(*args.args)
+            else:
+                self._cancelled = max(0, self._cancelled - 1)

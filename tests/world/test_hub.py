@@ -1,0 +1,105 @@
+"""Order, cancelling, and how time passes."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catenet.world.hub import Hub, RealClock
+
+
+def test_ties_break_by_order_of_calls() -> None:
+    hub, ran = Hub(), []
+    for label in "abc":
+        hub.call_at(1.0, ran.append, label)
+    hub.call_at(0.5, ran.append, "first")
+    hub.call_soon(ran.append, "now")
+    assert hub.run() is False
+    assert ran == ["now", "first", "a", "b", "c"]
+    assert hub.now == 1.0
+
+
+def test_soon_runs_before_the_next_event_of_the_same_instant() -> None:
+    hub, ran = Hub(), []
+
+    def first() -> None:
+        ran.append("first")
+        hub.call_soon(ran.append, "soon")
+
+    hub.call_at(1.0, first)
+    hub.call_at(1.0, ran.append, "second")
+    hub.run()
+    assert ran == ["first", "soon", "second"]
+
+
+def test_until_is_reached_and_not_passed() -> None:
+    hub, ran = Hub(), []
+    hub.call_at(1.0, ran.append, 1)
+    hub.call_at(2.0, ran.append, 2)
+    assert hub.run(until=1.5) is True
+    assert (ran, hub.now) == ([1], 1.5)
+    assert hub.run(until=2.0) is True
+    assert (ran, hub.now) == ([1, 2], 2.0)
+
+
+def test_an_event_in_the_past_runs_now_and_time_never_goes_back() -> None:
+    hub, seen = Hub(), []
+    hub.call_at(3.0, lambda: hub.call_at(1.0, lambda: seen.append(hub.now)))
+    hub.run()
+    assert seen == [3.0]
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.booleans()), max_size=60))
+def test_cancelled_timers_never_run_and_do_not_move_the_clock(plan: list[tuple[float, bool]]) -> None:
+    hub, ran = Hub(), []
+    timers = [hub.timer(when, ran.append, (when, index)) for index, (when, _) in enumerate(plan)]
+    for timer, (_, cancelled) in zip(timers, plan, strict=True):
+        if cancelled:
+            timer.cancel()
+            timer.cancel()
+    hub.run()
+    expected = [(when, index) for index, (when, cancelled) in enumerate(plan) if not cancelled]
+    assert ran == sorted(expected)
+    assert hub.now == max((when for when, _ in expected), default=0.0)
+
+
+def test_cancelled_timers_do_not_pile_up() -> None:
+    hub = Hub()
+    for _ in range(10_000):
+        hub.timer(1000.0, print).cancel()
+    assert len(hub._heap) < 3_000
+
+
+def test_stop_returns_before_the_next_event() -> None:
+    hub, ran = Hub(), []
+    hub.call_at(1.0, hub.stop)
+    hub.call_at(1.0, ran.append, 1)
+    assert hub.run() is True
+    assert ran == []
+    assert hub.run() is False
+    assert ran == [1]
+
+
+def test_real_clock_serves_descriptors_and_timers() -> None:
+    clock = RealClock()
+    hub, ran = Hub(clock), []
+    reader, writer = os.pipe()
+    try:
+
+        def readable() -> None:
+            ran.append(os.read(reader, 10))
+            hub.stop()
+
+        clock.add_reader(reader, readable)
+        hub.call_at(0.01, os.write, writer, b"x")
+        assert hub.run(until=10.0) is True
+        assert ran == [b"x"]
+        assert 0.01 <= hub.now < 10.0
+        clock.remove_reader(reader)
+        assert hub.run(until=hub.now + 0.01) is True
+    finally:
+        clock.close()
+        os.close(reader)
+        os.close(writer)
