@@ -4,15 +4,16 @@ The decision is pure: `transit(packet, now)` returns when which bytes arrive, fr
 and its random stream; nobody waits in it. A drop-tail queue needs no events of its own, since a packet's departure
 follows from those before it; queues that decide when a packet leaves (CoDel and kin) are in `shaped.py`.
 
-The order of what happens to a packet: too large for the link, no room in the queue, serialisation at `rate`, loss on the
-wire, duplication, corruption, latency with jitter. A lost packet has used its share of the rate, as on a real wire.
+The order of what happens to a packet: too large for the link, no room in the queue, serialisation at `rate`, loss on
+the wire, duplication, corruption, latency with jitter. A lost packet has used its share of the rate, as on real wires.
 """
 
 from __future__ import annotations
 
 import random
 from collections import deque
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from catenet.link.properties import LinkProperties
 
@@ -20,6 +21,9 @@ __all__ = ["Arrivals", "Counters", "SimulatedLink"]
 
 Arrivals: TypeAlias = list[tuple[float, bytes]]
 """(time of arrival, packet), in the order in which they were decided."""
+
+Onward: TypeAlias = Callable[[bytes, float], None]
+"""Where a packet goes that has crossed: `onward(packet, now)`."""
 
 LATE = 0.001
 """Seconds by which a reordered packet is held back at most, on a link without latency."""
@@ -52,7 +56,17 @@ class Counters:
 class SimulatedLink:
     """One direction of a link. `packets` and `bytes` of its counters are those offered to it."""
 
-    __slots__ = ("_busy_until", "_departures", "_latest", "_plain", "counters", "memoryless", "properties", "random")
+    __slots__ = (
+        "_busy_until",
+        "_departures",
+        "_latest",
+        "_plain",
+        "counters",
+        "memoryless",
+        "properties",
+        "pure",
+        "random",
+    )
 
     def __init__(self, properties: LinkProperties, stream: random.Random) -> None:
         self.random = stream
@@ -67,6 +81,7 @@ class SimulatedLink:
         self.properties = properties
         # Whether packets may be offered out of the order of time: then one event carries a packet over two links.
         self.memoryless = properties.rate is None and not properties.jitter
+        self.pure = True
         faults = (properties.loss, properties.duplicate, properties.reorder, properties.corrupt)
         self._plain = self.memoryless and not any(faults)
 
@@ -89,6 +104,11 @@ class SimulatedLink:
                 return []
             now = departure
         return self._propagate(packet, now)
+
+    def offer(self, packet: bytes, now: float, schedule: Callable[..., Any], onward: Onward) -> None:
+        """Send one packet at `now`; `schedule(when, onward, packet, when)` for each that arrives."""
+        for when, data in self.transit(packet, now):
+            schedule(when, onward, data, when)
 
     def _queue(self, size: int, now: float) -> float:
         """Time at which the last bit has left, or -1 when the queue has no room (drop-tail)."""

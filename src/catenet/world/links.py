@@ -1,0 +1,129 @@
+"""Networks of a world: ports of hosts, the switch between them, and how a packet crosses from one to the other.
+
+A network is a switch that knows who owns which address (nobody asks by ARP or NDP: a simulated host has no neighbour
+table to poison or to fill). A packet from a to b crosses a's link upward and b's link downward; two hosts with a
+dedicated link between them use that one instead. What is decided for a flow (its two addresses) is kept until the
+topology changes, so that a packet costs one lookup, and where the second link keeps no state (`memoryless`) one event
+of the hub carries it over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from catenet.link.device import ReceivePoint
+from catenet.link.simulated import Counters, SimulatedLink
+from catenet.world.trace import INBOUND, OUTBOUND, Tap
+
+if TYPE_CHECKING:
+    from catenet.wire.address import Address, Prefix
+
+__all__ = ["Flow", "Network", "Port", "Schedule"]
+
+FLOWS_KEPT = 65_536
+"""Flows remembered per port; a scan with forged addresses starts the table anew rather than growing it."""
+
+Schedule: TypeAlias = Callable[..., Any]
+"""`schedule(when, callback, *args)`: the hub's `call_at`."""
+
+FindFlow: TypeAlias = "Callable[[Port, bytes, bytes], Flow | str]"
+"""`find_flow(port, source, destination)`: the topology's decision, or the cause for which packets are dropped."""
+
+
+class Flow:
+    """Where packets between two addresses go: over `up`, then for each way on over its port's link (or at once)."""
+
+    __slots__ = ("direct", "schedule", "up", "ways")
+
+    def __init__(self, up: SimulatedLink, ways: list[Port], direct: bool, schedule: Schedule) -> None:
+        self.up = up
+        self.ways = ways
+        self.direct = direct
+        self.schedule = schedule
+
+    def spread(self, packet: bytes, when: float) -> None:
+        """Send a packet that leaves the upward link at `when`, which may be yet to come, on to the ports."""
+        schedule = self.schedule
+        for port in self.ways:
+            if self.direct:
+                schedule(when, port.arrive, packet, when)
+            elif port.down.memoryless:
+                for later, copy in port.down.transit(packet, when):
+                    schedule(later, port.arrive, copy, later)
+            else:
+                schedule(when, port.descend, packet, when)
+
+
+class Port(ReceivePoint):
+    """Where a host meets a network: a device whose link is simulated, in both directions.
+
+    `addresses` are (address, prefix length); `index` numbers the ports of a world in the order of their making and is
+    the link's number in traces.
+    """
+
+    __slots__ = ("addresses", "astray", "down", "flows", "host", "index", "mtu", "name", "network", "tap", "up")
+
+    def __init__(
+        self, index: int, host: str, name: str, network: Network, links: tuple[SimulatedLink, SimulatedLink]
+    ) -> None:
+        super().__init__()
+        self.index = index
+        self.host = host
+        self.name = name
+        self.network = network
+        self.up, self.down = links
+        self.mtu = self.up.properties.mtu
+        self.addresses: list[tuple[Address, int]] = []
+        self.tap: Tap | None = None
+        self.flows: dict[bytes, Flow] = {}
+        self.astray = Counters()
+
+    def send(self, packet: bytes, now: float) -> None:
+        """Put one packet of the host on its link."""
+        if self.tap is not None:
+            self.tap(self.index, OUTBOUND, packet, now)
+        key = packet[12:20] if packet[0] < 0x60 else packet[8:40]
+        flow = self.flows.get(key) or self.network.find(self, key)
+        if flow is not None:
+            if flow.up.pure:
+                for when, data in flow.up.transit(packet, now):
+                    flow.spread(data, when)
+            else:
+                flow.up.offer(packet, now, flow.schedule, flow.spread)
+
+    def descend(self, packet: bytes, now: float) -> None:
+        """The switch offers a packet to the downward link."""
+        self.down.offer(packet, now, self.network.schedule, self.arrive)
+
+    def arrive(self, packet: bytes, now: float) -> None:
+        """A packet has come over the link: up to the host."""
+        if self.tap is not None:
+            self.tap(self.index, INBOUND, packet, now)
+        self.receive(packet, now)
+
+
+class Network:
+    """One switch and the ports on it; `prefixes` are its subnets, IPv4 and IPv6."""
+
+    __slots__ = ("find_flow", "name", "owners", "ports", "prefixes", "schedule")
+
+    def __init__(self, name: str, prefixes: list[Prefix], schedule: Schedule, find_flow: FindFlow) -> None:
+        self.name = name
+        self.prefixes = prefixes
+        self.schedule = schedule
+        self.find_flow = find_flow
+        self.ports: list[Port] = []
+        self.owners: dict[Address, Port] = {}
+
+    def find(self, port: Port, key: bytes) -> Flow | None:
+        """Decide the flow for packets with these addresses from that port; None when they have nowhere to go."""
+        half = len(key) // 2
+        found = self.find_flow(port, key[:half], key[half:])
+        if isinstance(found, str):
+            port.astray.drop(found)
+            return None
+        if len(port.flows) >= FLOWS_KEPT:
+            port.flows.clear()
+        port.flows[key] = found
+        return found

@@ -1,0 +1,298 @@
+"""Who is joined to whom: networks, ports, dedicated links, addresses, routes, and what cuts them apart.
+
+Hosts are named by text. Every host has a port on at least one network; those with ports on several may be routers,
+which forward. Addresses are given out in the order of attachment, so that one world always has the same: host h of
+network N gets 10.0.N.h and fd00:0:0:N::h. Routes are static and shortest (fewest networks, then the order of making).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from catenet.link.properties import LinkProperties
+from catenet.link.shaped import make_link
+from catenet.link.simulated import SimulatedLink
+from catenet.wire.address import (
+    BROADCAST,
+    LINK_LOCAL_PREFIXES,
+    Address,
+    Prefix,
+    format_address,
+    is_link_local,
+    is_multicast,
+    parse_interface,
+)
+from catenet.world.links import Flow, Network, Port, Schedule
+from catenet.world.trace import Trace
+from catenet.world.units import nearest
+
+__all__ = ["StaticRoute", "Topology"]
+
+PRIVATE4: Final = Prefix.parse("10.0.0.0/8")
+PRIVATE6: Final = Prefix.parse("fd00::/48")
+HOSTS_PER_24: Final = 254
+DEFAULT_PREFIXES: Final = (Prefix(bytes(4), 0), Prefix(bytes(16), 0))
+
+
+@dataclass(frozen=True, slots=True)
+class StaticRoute:
+    """One route of a host: packets to `prefix` leave by its port number `port` (from 0); `mtu` 0 is the port's."""
+
+    prefix: Prefix
+    port: int
+    mtu: int = 0
+
+
+class Topology:
+    """The networks of one world. `schedule` is the hub's `call_at`; `seed` feeds one random stream per link."""
+
+    def __init__(self, schedule: Schedule, seed: object = 0, trace: Trace | None = None) -> None:
+        self._schedule = schedule
+        self._seed = seed
+        self._trace = trace
+        self.defaults = LinkProperties()
+        self.networks: dict[str, Network] = {}
+        self.ports: list[Port] = []
+        self.routers: dict[str, bool] = {}
+        self.dedicated: dict[tuple[str, str], SimulatedLink] = {}
+        self._of_host: dict[str, list[Port]] = {}
+        self._owners: dict[Address, Port] = {}
+        self._severed: list[tuple[frozenset[str], ...]] = []
+
+    def add_network(self, name: str = "net", prefixes: Iterable[str | Prefix] = ()) -> Network:
+        """Add a network; without prefixes it is 10.0.N.0/24 and fd00:0:0:N::/64. ValueError for a name in use."""
+        if name in self.networks:
+            raise ValueError(f"there is a network {name!r} already")
+        number = len(self.networks)
+        chosen = [Prefix.parse(prefix) if isinstance(prefix, str) else prefix for prefix in prefixes]
+        if not chosen:
+            chosen = [Prefix.of(PRIVATE4.host(number << 8), 24), Prefix.of(PRIVATE6.host(number << 64), 64)]
+        network = Network(name, chosen, self._schedule, self._find_flow)
+        self.networks[name] = network
+        return network
+
+    def attach(
+        self,
+        host: str,
+        network: str | None = None,
+        addresses: Iterable[str] = (),
+        properties: LinkProperties | None = None,
+    ) -> Port:
+        """Give `host` a port on a network (the first, made when there is none), with these addresses or new ones.
+
+        Addresses are texts with or without a prefix length; ValueError for one that is taken or malformed.
+        """
+        joined = self._network(network)
+        ports = self._of_host.setdefault(host, [])
+        label = f"{host}/{len(ports)}"
+        chosen = properties or self.defaults
+        links = (self._make_link(f"{label}/up", chosen), self._make_link(f"{label}/down", chosen))
+        port = Port(len(self.ports), host, f"eth{len(ports)}", joined, links)
+        for address, length in self._choose(joined, addresses):
+            self._own(port, address, length)
+        if self._trace is not None:
+            port.tap = self._trace.record
+        ports.append(port)
+        self.ports.append(port)
+        joined.ports.append(port)
+        self._changed()
+        return port
+
+    def add_router(self, host: str) -> None:
+        """Let `host` forward between its networks."""
+        self.routers[host] = True
+        self._changed()
+
+    def link(self, a: str, b: str, properties: LinkProperties) -> None:
+        """Join two hosts by a link of their own, which carries what they send to each other; again: change it."""
+        for one, other in ((self.known(a), self.known(b)), (b, a)):
+            existing = self.dedicated.get((one, other))
+            if existing is None:
+                self.dedicated[one, other] = self._make_link(f"{one}>{other}", properties)
+            else:
+                self.dedicated[one, other] = make_link(properties, existing.random, existing)
+        self._changed()
+
+    def change(self, host: str, properties: LinkProperties) -> None:
+        """Give every port of `host` other properties, both ways, from the next packet on."""
+        for port in self._of_host[self.known(host)]:
+            port.up = make_link(properties, port.up.random, port.up)
+            port.down = make_link(properties, port.down.random, port.down)
+        self._changed()
+
+    def partition(self, *groups: str | Iterable[str]) -> None:
+        """Cut groups of hosts (a name or several) from each other; one group alone is cut from everybody else.
+
+        Hosts in no group keep reaching all. Cuts add up until `heal`.
+        """
+        sets = tuple(frozenset([group] if isinstance(group, str) else group) for group in groups)
+        for name in sorted(frozenset().union(*sets)):
+            self.known(name)
+        self._severed.append(sets if len(sets) > 1 else (sets[0], frozenset(self._of_host) - sets[0]))
+        self._changed()
+
+    def heal(self) -> None:
+        """Undo every partition."""
+        self._severed.clear()
+        self._changed()
+
+    def known(self, host: str) -> str:
+        """Return the name when there is such a host; ValueError with the nearest one when not."""
+        if host not in self._of_host:
+            raise ValueError(f"unknown host {host!r}{nearest(host, self._of_host)}")
+        return host
+
+    def ports_of(self, host: str) -> list[Port]:
+        """Ports of a host in the order of their making."""
+        return self._of_host.get(host, [])
+
+    def addresses(self, host: str) -> list[Address]:
+        """Addresses by which `host` can be reached: of its ports in order, link-local ones left out."""
+        pairs = [pair for port in self.ports_of(host) for pair in port.addresses]
+        return [address for address, _ in pairs if not is_link_local(address)]
+
+    def routes(self, host: str) -> list[StaticRoute]:
+        """Routes that `host` needs: its own networks, those behind routers, a default, and the mtu of own links."""
+        ports = self.ports_of(host)
+        routes = [StaticRoute(prefix, i) for i, port in enumerate(ports) for prefix in port.network.prefixes]
+        direct = {port.network.name for port in ports}
+        for name, network in self.networks.items():
+            if name not in direct and (first := self._first_port(host, network)) is not None:
+                routes += [StaticRoute(prefix, first) for prefix in network.prefixes]
+        if ports:
+            routes += [StaticRoute(prefix, 0) for prefix in DEFAULT_PREFIXES]
+        for (one, other), link in self.dedicated.items():
+            if one == host:
+                mtu = link.properties.mtu
+                routes += [StaticRoute(Prefix(a, len(a) * 8), 0, mtu) for a in self.addresses(other)]
+        return routes
+
+    def links(self) -> Iterator[tuple[str, SimulatedLink]]:
+        """Every direction of every link with the name of the host that it counts for."""
+        for port in self.ports:
+            yield port.host, port.up
+            yield port.host, port.down
+        for (one, _), link in self.dedicated.items():
+            yield one, link
+
+    def _network(self, name: str | None) -> Network:
+        if name is None:
+            return next(iter(self.networks.values()), None) or self.add_network()
+        if name not in self.networks:
+            raise ValueError(f"unknown network {name!r}{nearest(name, self.networks)}")
+        return self.networks[name]
+
+    def _make_link(self, label: str, properties: LinkProperties) -> SimulatedLink:
+        return make_link(properties, random.Random(f"{self._seed}/link/{label}"))
+
+    def _choose(self, network: Network, texts: Iterable[str]) -> Iterator[tuple[Address, int]]:
+        """Addresses for a new port: those asked for, or one of each version; and one of link-local scope."""
+        asked = [parse_interface(text) for text in texts]
+        for address, length in asked:
+            inside = next((prefix for prefix in network.prefixes if address in prefix), None)
+            yield address, inside.length if inside is not None and length == len(address) * 8 else length
+        number = len(network.ports)
+        if not asked:
+            for prefix in network.prefixes:
+                yield self._free(prefix, number), prefix.length
+        if not asked or any(len(address) == 16 for address, _ in asked):
+            yield self._free(Prefix(LINK_LOCAL_PREFIXES[6].address, 64), len(self.ports)), 64
+
+    def _free(self, prefix: Prefix, number: int) -> Address:
+        """The first free address for host `number`; a full 10.0.N.0/24 goes on in 10.1.N.0 and so forth."""
+        while True:
+            block, low = divmod(number, HOSTS_PER_24)
+            if len(prefix.address) == 4 and prefix.length == 24 and prefix.address[0] == 10 and block:
+                address = PRIVATE4.host((block << 16) + (prefix.address[2] << 8) + low + 1)
+            else:
+                address = prefix.host(number + 1)
+            if address not in self._owners and address != prefix.broadcast():
+                return address
+            number += 1
+
+    def _own(self, port: Port, address: Address, length: int) -> None:
+        if (owner := self._owners.get(address)) is not None:
+            raise ValueError(f"address {format_address(address)} of {port.host} is {owner.host}'s already")
+        self._owners[address] = port
+        port.network.owners[address] = port
+        port.addresses.append((address, length))
+
+    def _changed(self) -> None:
+        for port in self.ports:
+            port.flows.clear()
+
+    def _find_flow(self, port: Port, source: Address, destination: Address) -> Flow | str:
+        """Where packets between two addresses go that leave by `port`, or the cause for which they are dropped."""
+        network = port.network
+        if is_multicast(destination) or destination == BROADCAST or self._directed(network, destination):
+            ways = [way for way in network.ports if way is not port and not self._cut(port.host, way.host)]
+            return Flow(port.up, ways, False, self._schedule)
+        owner = self._owners.get(destination)
+        if owner is None:
+            return "unreachable"
+        sender = self._owners.get(source)
+        if self._cut(port.host if sender is None else sender.host, owner.host):
+            return "partition"
+        own = self.dedicated.get((port.host, owner.host))
+        if own is not None:
+            return Flow(own, [owner], True, self._schedule)
+        way = network.owners.get(destination) or self._next_hop(port, owner.network)
+        if way is None:
+            return "unreachable"
+        if self._cut(port.host, way.host):
+            return "partition"
+        own = self.dedicated.get((port.host, way.host))
+        return Flow(own or port.up, [way], own is not None, self._schedule)
+
+    def _directed(self, network: Network, destination: Address) -> bool:
+        return any(destination == prefix.broadcast() for prefix in network.prefixes)
+
+    def _cut(self, one: str, other: str) -> bool:
+        """Whether a partition stands between two hosts."""
+        for groups in self._severed:
+            left = next((group for group in groups if one in group), None)
+            right = next((group for group in groups if other in group), None)
+            if left is not None and right is not None and left is not right:
+                return True
+        return False
+
+    def _next_hop(self, port: Port, target: Network) -> Port | None:
+        """Port on `port`'s network of the router that is on a shortest way to `target`."""
+        found: Port | None = None
+        best = len(self.networks) + 1
+        for router in port.network.ports:
+            if router.host in self.routers and router is not port:
+                distance = self._distance(router.host, target, port.network)
+                if distance is not None and distance < best:
+                    found, best = router, distance
+        return found
+
+    def _first_port(self, host: str, target: Network) -> int | None:
+        """Number of the port by which `host` reaches another network soonest."""
+        found: int | None = None
+        best = len(self.networks) + 1
+        for index, port in enumerate(self._of_host[host]):
+            hop = self._next_hop(port, target)
+            distance = None if hop is None else self._distance(hop.host, target, port.network)
+            if distance is not None and distance < best:
+                found, best = index, distance
+        return found
+
+    def _distance(self, router: str, target: Network, avoid: Network) -> int | None:
+        """How many networks a router crosses to reach `target` without `avoid`; None when it cannot."""
+        seen = {avoid.name}
+        frontier = [router]
+        hops = 0
+        while frontier:
+            reached = [port.network for name in frontier for port in self._of_host[name]]
+            fresh = {network.name: network for network in reached if network.name not in seen}
+            if target.name in fresh:
+                return hops
+            seen.update(fresh)
+            on_fresh = (port.host for network in fresh.values() for port in network.ports)
+            frontier = list(dict.fromkeys(name for name in on_fresh if name in self.routers))
+            hops += 1
+        return None

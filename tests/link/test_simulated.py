@@ -1,0 +1,137 @@
+import itertools
+import random
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catenet.link.properties import LinkProperties, QueueProperties
+from catenet.link.simulated import SimulatedLink, flip_bit
+
+
+def link(**properties):
+    return SimulatedLink(LinkProperties(**properties), random.Random(7))
+
+
+def send_all(one, count, gap=0.001, size=100):
+    """Send numbered packets `gap` seconds apart; return (arrival, number) in the order of arrival."""
+    arrivals = []
+    for number in range(count):
+        arrivals += one.transit(number.to_bytes(4, "big") + bytes(size - 4), number * gap)
+    arrivals.sort(key=lambda arrival: arrival[0])
+    return [(when, int.from_bytes(data[:4], "big")) for when, data in arrivals]
+
+
+def test_a_perfect_link_only_delays():
+    one = link(latency=0.02)
+    assert one.transit(b"abc", 1.0) == [(1.02, b"abc")]
+    assert (one.counters.packets, one.counters.bytes, one.counters.dropped) == (1, 3, 0)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
+def test_loss_takes_its_share(share):
+    one = link(loss=share)
+    arrived = len(send_all(one, 20_000))
+    assert one.counters.drops == {"loss": 20_000 - arrived}
+    assert abs(20_000 - arrived - 20_000 * share) < 4 * (20_000 * share * (1 - share)) ** 0.5
+
+
+def test_duplicates_are_counted_and_arrive():
+    one = link(duplicate=0.1)
+    assert len(send_all(one, 10_000)) == 10_000 + one.counters.duplicated
+    assert 850 < one.counters.duplicated < 1150
+
+
+def test_jitter_spreads_but_keeps_the_order():
+    arrivals = send_all(link(latency=0.05, jitter=0.02), 5_000, gap=0.01)
+    assert [number for _, number in arrivals] == list(range(5_000))
+    delays = [when - number * 0.01 for when, number in arrivals]
+    assert 0.03 <= min(delays) < 0.032
+    assert 0.068 < max(delays) <= 0.0701
+    assert abs(statistics.mean(delays) - 0.05) < 0.004
+
+
+def test_reordered_packets_are_overtaken():
+    one = link(latency=0.05, reorder=0.1)
+    arrivals = send_all(one, 2_000)
+    late = sum(1 for (_, a), (_, b) in itertools.pairwise(arrivals) if b < a)
+    assert 100 < late <= one.counters.reordered
+    assert len(arrivals) == 2_000
+
+
+def test_corruption_inverts_one_bit():
+    one = link(corrupt=1)
+    original = bytes(range(100))
+    [(_, damaged)] = one.transit(original, 0.0)
+    assert sum((a ^ b).bit_count() for a, b in zip(original, damaged, strict=True)) == 1
+    assert flip_bit(b"", random.Random(1)) == b""
+
+
+def test_rate_serialises():
+    one = link(rate=8_000, latency=0.1)
+    assert [when for when, _ in send_all(one, 3, gap=0.0, size=1000)] == pytest.approx([1.1, 2.1, 3.1])
+    assert one.transit(bytes(500), 10.0)[0][0] == pytest.approx(10.6)
+
+
+def test_a_queue_of_packets_drops_its_tail():
+    one = link(rate=8_000, queue=QueueProperties(packets=2))
+    assert [number for _, number in send_all(one, 6, gap=0.0, size=1000)] == [0, 1, 2]
+    assert one.counters.drops == {"queue": 3}
+    assert one.transit(bytes(1000), 1.5)[0][0] == pytest.approx(4.0)
+
+
+def test_a_queue_of_bytes_drops_its_tail():
+    one = link(rate=8_000, queue=QueueProperties(packets=None, bytes=2500))
+    assert [number for _, number in send_all(one, 6, gap=0.0, size=1000)] == [0, 1]
+    assert one.counters.drops == {"queue": 4}
+
+
+def test_packets_larger_than_the_link_carries_are_dropped():
+    one = link(mtu=1280)
+    assert one.transit(bytes(1281), 0.0) == []
+    assert one.transit(bytes(1280), 0.0) == [(0.0, bytes(1280))]
+    assert one.counters.drops == {"mtu": 1}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"latency": -1}, {"loss": 1.5}, {"reorder": -0.1}, {"rate": 0}, {"mtu": 20}, {"jitter": float("nan")}],
+)
+def test_impossible_properties_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        LinkProperties(**wrong)
+
+
+PROPERTIES = st.builds(
+    LinkProperties,
+    latency=st.floats(0, 0.2),
+    jitter=st.floats(0, 0.1),
+    loss=st.floats(0, 1),
+    duplicate=st.floats(0, 1),
+    reorder=st.floats(0, 1),
+    corrupt=st.floats(0, 1),
+    rate=st.none() | st.floats(1e4, 1e9),
+    queue=st.builds(QueueProperties, packets=st.integers(1, 50)),
+)
+
+
+@given(PROPERTIES, st.integers(), st.lists(st.tuples(st.floats(0, 0.1), st.integers(1, 1600)), max_size=60))
+def test_books_balance_and_nothing_arrives_before_it_was_sent(properties, seed, sends):
+    one = SimulatedLink(properties, random.Random(seed))
+    now, arrived = 0.0, 0
+    for gap, size in sends:
+        now += gap
+        for when, data in one.transit(bytes(size), now):
+            arrived += 1
+            assert when >= now
+            assert len(data) == size
+    counters = one.counters
+    assert counters.packets == len(sends)
+    assert arrived == counters.packets - counters.dropped + counters.duplicated
+
+
+@given(PROPERTIES, st.integers())
+def test_the_same_seed_decides_the_same(properties, seed):
+    one, other = (SimulatedLink(properties, random.Random(seed)) for _ in range(2))
+    assert send_all(one, 30) == send_all(other, 30)
