@@ -15,7 +15,7 @@ class RequestHead:
     consumes the head and may hold what it derived from it, so that a head that comes a thousand times is read once.
     """
 
-    __slots__ = ("authority", "fields", "method", "note", "path", "scheme")
+    __slots__ = ("authority", "fields", "h2", "method", "note", "path", "scheme")
 
     def __init__(
         self, method: bytes, path: bytes, fields: Fields = (), authority: bytes = b"", scheme: bytes = b"http"
@@ -26,6 +26,7 @@ class RequestHead:
         self.authority = authority
         self.scheme = scheme
         self.note: Any = None
+        self.h2: Fields | None = None  # the same with pseudo-header fields, once it has been sent over HTTP/2
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field called ``name`` (lower case), or None."""
@@ -47,12 +48,13 @@ class RequestHead:
 class ResponseHead:
     """The head of a response: a status code of three digits, and fields. ``note`` as in :class:`RequestHead`."""
 
-    __slots__ = ("fields", "note", "status")
+    __slots__ = ("fields", "h2", "note", "status")
 
     def __init__(self, status: int, fields: Fields = ()) -> None:
         self.status = status
         self.fields = fields
         self.note: Any = None
+        self.h2: Fields | None = None  # the same with pseudo-header fields, once it has been sent over HTTP/2
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field called ``name`` (lower case), or None."""

@@ -1,0 +1,40 @@
+"""What a peer can do wrong, and how HTTP/2 numbers it (RFC 9113 section 7)."""
+
+from __future__ import annotations
+
+import enum
+
+
+class ErrorCode(enum.IntEnum):
+    """Error codes of RST_STREAM and GOAWAY."""
+
+    NO_ERROR = 0x0
+    PROTOCOL_ERROR = 0x1
+    INTERNAL_ERROR = 0x2
+    FLOW_CONTROL_ERROR = 0x3
+    SETTINGS_TIMEOUT = 0x4
+    STREAM_CLOSED = 0x5
+    FRAME_SIZE_ERROR = 0x6
+    REFUSED_STREAM = 0x7
+    CANCEL = 0x8
+    COMPRESSION_ERROR = 0x9
+    CONNECT_ERROR = 0xA
+    ENHANCE_YOUR_CALM = 0xB
+    INADEQUATE_SECURITY = 0xC
+    HTTP_1_1_REQUIRED = 0xD
+
+
+class HttpError(Exception):
+    """The peer broke the protocol: the connection cannot go on. ``code`` is what GOAWAY says about it."""
+
+    def __init__(self, message: str, code: int = ErrorCode.PROTOCOL_ERROR) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StreamError(HttpError):
+    """The peer broke the protocol within one stream: that stream is reset, the connection goes on."""
+
+
+class TooLarge(StreamError):
+    """A head or a trailer section is over the limit (RFC 6585 section 5: status 431)."""

@@ -1,0 +1,415 @@
+"""HPACK (RFC 7541) as a memoised automaton.
+
+A decoder is a function of its dynamic table and a header block: it yields fields and the next table. Both tables and
+fields are immutable values here, so each pair (table, block) is computed once and looked up from then on, for *all*
+connections that share a :class:`Memo`: the thousandth connection of one client library finds every block it sends
+already decoded, and an idle connection owns a reference instead of a table. Encoding is the same the other way.
+
+Blocks with never-indexed literals (section 7.1.3) are not remembered, nor are long ones.
+
+Encoder policy: fields enter the dynamic table as long as there is room and nothing is ever evicted. Indices then change
+only when something is inserted, and soon nothing is; what does not fit goes as a literal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.h2 import huffman
+from catenet.http.message import Fields
+
+Field = tuple[bytes, bytes]
+T = TypeVar("T")
+
+ENTRY_OVERHEAD = 32  # section 4.1
+DEFAULT_TABLE_SIZE = 4096
+_MEMO_BLOCK_LIMIT = 1024
+_MEMO_BLOCKS = 2048
+_MEMO_TABLES = 512
+
+# Appendix A. A name without a value has the empty one.
+_STATIC_TEXT = """:authority
+:method GET
+:method POST
+:path /
+:path /index.html
+:scheme http
+:scheme https
+:status 200
+:status 204
+:status 206
+:status 304
+:status 400
+:status 404
+:status 500
+accept-charset
+accept-encoding gzip, deflate
+accept-language
+accept-ranges
+accept
+access-control-allow-origin
+age
+allow
+authorization
+cache-control
+content-disposition
+content-encoding
+content-language
+content-length
+content-location
+content-range
+content-type
+cookie
+date
+etag
+expect
+expires
+from
+host
+if-match
+if-modified-since
+if-none-match
+if-range
+if-unmodified-since
+last-modified
+link
+location
+max-forwards
+proxy-authenticate
+proxy-authorization
+range
+referer
+refresh
+retry-after
+server
+set-cookie
+strict-transport-security
+transfer-encoding
+user-agent
+vary
+via
+www-authenticate"""
+
+
+def _static_entry(line: str) -> Field:
+    name, _, value = line.partition(" ")
+    return name.encode(), value.encode()
+
+
+STATIC: tuple[Field, ...] = tuple(map(_static_entry, _STATIC_TEXT.split("\n")))
+STATIC_COUNT = len(STATIC)
+_STATIC_FIELD = {field: index for index, field in reversed(list(enumerate(STATIC, 1)))}
+_STATIC_NAME = {field[0]: index for index, field in reversed(list(enumerate(STATIC, 1)))}
+
+# Secrets: literals that no intermediary may index either (section 7.1.3).
+NEVER_INDEXED = frozenset((b"authorization", b"cookie", b"set-cookie", b"proxy-authorization"))
+# Values that rarely come twice: in the table they would only push out what does.
+_NOT_WORTH_INDEXING = frozenset(
+    (b"grpc-timeout", b"connect-timeout-ms", b"grpc-message", b"grpc-status-details-bin", b"content-length", b"date",
+     b"traceparent", b"tracestate", b"grpc-previous-rpc-attempts")
+)  # fmt: skip
+
+
+class Table:
+    """A dynamic table, immutable. ``entries`` is newest first for a decoder, oldest first for an encoder."""
+
+    __slots__ = ("after", "entries", "limit", "size")
+
+    def __init__(self, entries: tuple[Field, ...], size: int, limit: int) -> None:
+        self.entries = entries
+        self.size = size
+        self.limit = limit
+        self.after: dict[Any, tuple[Any, Table]] = {}
+
+
+class Memo:
+    """The tables and transitions that the decoders (or encoders) of many connections share; bounded."""
+
+    __slots__ = ("_count", "_filled", "_tables", "start")
+
+    def __init__(self) -> None:
+        self._tables: dict[tuple[tuple[Field, ...], int], Table] = {}
+        self._filled: list[Table] = []
+        self._count = 0
+        self.start = self.table([], 0, DEFAULT_TABLE_SIZE)
+
+    def table(self, entries: list[Field], size: int, limit: int) -> Table:
+        """Return the one table with that content."""
+        key = (tuple(entries), limit)
+        table = self._tables.get(key)
+        if table is None:
+            if len(self._tables) >= _MEMO_TABLES:
+                self._tables.clear()
+            table = self._tables[key] = Table(key[0], size, limit)
+        return table
+
+    def remember(self, table: Table, key: Any, result: Any, following: Table) -> None:
+        """Store a transition; when there are too many, forget all rather than keep score."""
+        self._count += 1
+        if self._count > _MEMO_BLOCKS:
+            for filled in self._filled:
+                filled.after.clear()
+            self._filled.clear()
+            self._tables.clear()
+            self._tables[self.start.entries, self.start.limit] = self.start
+            self._count = 0
+        if not table.after:
+            self._filled.append(table)
+        table.after[key] = (result, following)
+
+
+class Decoder(Generic[T]):
+    """One direction of one connection. ``interpret`` turns fields into what the caller wants to have remembered."""
+
+    __slots__ = ("_interpret", "_list_limit", "_memo", "_table", "_table_limit")
+
+    def __init__(
+        self, interpret: Callable[[Fields], T], memo: Memo, list_limit: int, table_limit: int = DEFAULT_TABLE_SIZE
+    ) -> None:
+        self._interpret = interpret
+        self._memo = memo
+        self._list_limit = list_limit
+        self._table_limit = table_limit
+        self._table = memo.start
+
+    def decode(self, block: bytes) -> T | None:
+        """Decode one header block; None if the fields are over the limit.
+
+        Raises :class:`HttpError` (COMPRESSION_ERROR) if the block is wrong, and whatever ``interpret`` raises. In the
+        latter case, as in that of None, the table is what the block made it, and the connection can go on.
+        """
+        known = self._table.after.get(block)
+        if known is not None:
+            self._table = known[1]
+            value: T = known[0]
+            return value
+        before = self._table
+        work = _Decoding(block, before, self._table_limit, self._list_limit)
+        work.run()
+        if work.changed:
+            self._table = self._memo.table(work.entries, work.size, work.limit)
+        if work.list_size > self._list_limit:
+            return None
+        result = self._interpret(tuple(work.fields))
+        if len(block) <= _MEMO_BLOCK_LIMIT and not work.secret:
+            self._memo.remember(before, block, result, self._table)
+        return result
+
+
+class _Decoding:
+    """The decoding of one block that was not seen before in this table."""
+
+    __slots__ = ("_block", "_max_limit", "_max_list", "_offset", "changed", "entries", "fields", "limit", "list_size",
+                 "secret", "size")  # fmt: skip
+
+    def __init__(self, block: bytes, table: Table, max_limit: int, max_list: int) -> None:
+        self._block = block
+        self._offset = 0
+        self._max_limit = max_limit
+        self._max_list = max_list
+        self.entries = list(table.entries)
+        self.size = table.size
+        self.limit = table.limit
+        self.fields: list[Field] = []
+        self.list_size = 0
+        self.changed = False
+        self.secret = False
+
+    def run(self) -> None:
+        """Read all representations (section 6)."""
+        block = self._block
+        while self._offset < len(block):
+            first = block[self._offset]
+            if first & 0x80:
+                self._emit(self._entry(self._integer(7)))
+            elif first & 0x40:
+                field = self._literal(6)
+                self._insert(field)
+                self._emit(field)
+            elif first & 0x20:
+                self._resize(self._integer(5))
+            else:
+                self.secret |= first & 0x10 != 0
+                self._emit(self._literal(4))
+
+    def _emit(self, field: Field) -> None:
+        # Counted on after the limit too, but no longer kept: the table must still follow to the end of the block.
+        self.list_size += len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
+        if self.list_size <= self._max_list:
+            self.fields.append(field)
+
+    def _entry(self, index: int) -> Field:
+        if 1 <= index <= STATIC_COUNT:
+            return STATIC[index - 1]
+        if 0 < index <= STATIC_COUNT + len(self.entries):
+            return self.entries[index - STATIC_COUNT - 1]
+        raise _wrong(f"index {index} is in no table")
+
+    def _literal(self, bits: int) -> Field:
+        index = self._integer(bits)
+        name = self._entry(index)[0] if index else self._string()
+        return name, self._string()
+
+    def _insert(self, field: Field) -> None:
+        size = len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
+        self.changed = True
+        self._evict(self.limit - size)
+        if size <= self.limit:  # section 4.4: a larger one empties the table and is no error
+            self.entries.insert(0, field)
+            self.size += size
+
+    def _evict(self, room: int) -> None:
+        while self.entries and self.size > room:
+            name, value = self.entries.pop()
+            self.size -= len(name) + len(value) + ENTRY_OVERHEAD
+
+    def _resize(self, limit: int) -> None:
+        if self.fields or self.list_size:
+            raise _wrong("table size update after a field")  # section 4.2
+        if limit > self._max_limit:
+            raise _wrong(f"table size {limit} is over the limit of {self._max_limit}")
+        self.changed = True
+        self.limit = limit
+        self._evict(limit)
+
+    def _integer(self, bits: int) -> int:
+        block, offset = self._block, self._offset
+        mask = (1 << bits) - 1
+        value = block[offset] & mask
+        offset += 1
+        if value == mask:
+            for shift in (0, 7, 14, 21, 28):
+                if offset >= len(block):
+                    raise _wrong("block ends inside an integer")
+                byte = block[offset]
+                offset += 1
+                value += (byte & 0x7F) << shift
+                if byte < 0x80:
+                    break
+            else:
+                raise _wrong("integer of more than five bytes")
+        self._offset = offset
+        return value
+
+    def _string(self) -> bytes:
+        if self._offset >= len(self._block):
+            raise _wrong("block ends before a string")
+        coded = self._block[self._offset] & 0x80
+        length = self._integer(7)
+        start = self._offset
+        self._offset = start + length
+        if self._offset > len(self._block):
+            raise _wrong("block ends inside a string")
+        data = self._block[start : self._offset]
+        return huffman.decode(data) if coded else data
+
+
+def _wrong(message: str) -> HttpError:
+    return HttpError(message, ErrorCode.COMPRESSION_ERROR)
+
+
+class Encoder:
+    """One direction of one connection."""
+
+    __slots__ = ("_memo", "_smallest", "_table")
+
+    def __init__(self, memo: Memo) -> None:
+        self._memo = memo
+        self._table = memo.start
+        self._smallest: int | None = None
+
+    def set_limit(self, limit: int) -> None:
+        """The peer's SETTINGS_HEADER_TABLE_SIZE: empty the table; the next block announces the size (section 4.2)."""
+        limit = min(limit, DEFAULT_TABLE_SIZE)
+        if limit == self._table.limit:
+            return
+        # Emptying keeps the promise that nothing is evicted one by one; it happens once, with the first SETTINGS.
+        self._smallest = limit if self._smallest is None else min(limit, self._smallest)
+        self._table = self._memo.table([], 0, limit)
+
+    def encode(self, fields: Fields) -> bytes:
+        """Return the header block for ``fields``."""
+        known = self._table.after.get(fields)
+        if known is None:
+            known = self._encode(fields)
+        block: bytes = known[0]
+        if self._smallest is not None:
+            block = self._size_updates() + block
+        self._table = known[1]
+        return block
+
+    def _size_updates(self) -> bytes:
+        smallest, self._smallest = self._smallest, None
+        limit = self._table.limit
+        first = _integer(smallest, 5, 0x20) if smallest is not None and smallest < limit else b""
+        return first + _integer(limit, 5, 0x20)
+
+    def _encode(self, fields: Fields) -> tuple[bytes, Table]:
+        table = self._table
+        entries, size = list(table.entries), table.size
+        parts = []
+        for field in fields:
+            index = _STATIC_FIELD.get(field, 0) or _find(entries, field)
+            if index:
+                parts.append(_integer(index, 7, 0x80))
+                continue
+            name, value = field
+            prefix, flag = 4, 0
+            cost = len(name) + len(value) + ENTRY_OVERHEAD
+            if name in NEVER_INDEXED:
+                flag = 0x10
+            elif size + cost <= table.limit and _worth_indexing(name, value):
+                prefix, flag = 6, 0x40
+            parts.append(_name(name, entries, prefix, flag) + _string(value))
+            if flag == 0x40:
+                entries.append(field)
+                size += cost
+        following = self._memo.table(entries, size, table.limit) if size != table.size else table
+        block = b"".join(parts)
+        if len(block) <= _MEMO_BLOCK_LIMIT:
+            self._memo.remember(table, fields, block, following)
+        return block, following
+
+
+def _worth_indexing(name: bytes, value: bytes) -> bool:
+    if name in _NOT_WORTH_INDEXING or name.endswith(b"-bin"):
+        return False
+    return not (name == b":path" and b"?" in value)
+
+
+def _find(entries: list[Field], field: Field) -> int:
+    try:
+        return STATIC_COUNT + len(entries) - entries.index(field)
+    except ValueError:
+        return 0
+
+
+def _name(name: bytes, entries: list[Field], bits: int, flag: int) -> bytes:
+    index = _STATIC_NAME.get(name, 0)
+    if not index:
+        known = next((at for at, entry in enumerate(entries) if entry[0] == name), None)
+        if known is not None:
+            index = STATIC_COUNT + len(entries) - known
+    return _integer(index, bits, flag) if index else bytes((flag,)) + _string(name)
+
+
+def _integer(value: int, bits: int, flag: int) -> bytes:
+    mask = (1 << bits) - 1
+    if value < mask:
+        return bytes((flag | value,))
+    out = bytearray((flag | mask,))
+    value -= mask
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _string(data: bytes) -> bytes:
+    coded_length = huffman.encoded_length(data)
+    if coded_length < len(data):
+        return _integer(coded_length, 7, 0x80) + huffman.encode(data)
+    return _integer(len(data), 7, 0) + data

@@ -1,0 +1,321 @@
+"""The outgoing half of an HTTP/2 connection: heads, flow-controlled data, resets.
+
+What is sent is appended to a list, which ``transmit`` joins: all that one turn of the loop made leaves in one write.
+Data that does not fit the windows waits in its stream's queue; a stream that only the connection window holds back is
+listed in ``_waiting``, one that its own window holds back is not, so a WINDOW_UPDATE costs nothing for streams it does
+not help.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from catenet.http import events as ev
+from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.events import Event
+from catenet.http.h2 import frames
+from catenet.http.h2.hpack import Encoder, Memo
+from catenet.http.h2.stream import Stream
+from catenet.http.limits import Limits
+from catenet.http.message import Fields, RequestHead, ResponseHead
+
+_pack = frames.HEADER.pack
+_FORGOTTEN_LIMIT = 1024
+GUESSED_MAX_STREAMS = 100
+
+
+class Sender:
+    """State and calls of the outgoing half; :class:`catenet.http.h2.connection.Connection` adds the incoming one."""
+
+    __slots__ = (
+        "_encoder", "_events", "_forgotten", "_held_back", "_limits", "_next_id", "_out", "_queued", "_waiting",
+        "failed", "is_client", "peer_initial_window", "peer_max_frame", "peer_max_streams", "send_window", "served",
+        "streams",
+    )  # fmt: skip
+
+    def __init__(self, is_client: bool, limits: Limits, encoders: Memo) -> None:
+        self.is_client = is_client
+        self.streams: dict[int, Stream] = {}
+        self.served = 0
+        self.failed: HttpError | None = None
+        self.send_window = frames.DEFAULT_WINDOW
+        self.peer_initial_window = frames.DEFAULT_WINDOW
+        self.peer_max_frame = frames.DEFAULT_FRAME_SIZE
+        self.peer_max_streams = GUESSED_MAX_STREAMS
+        self._limits = limits
+        self._encoder = Encoder(encoders)
+        self._out: list[bytes | memoryview] = []
+        self._events: list[Event] = []
+        self._waiting: dict[int, Stream] = {}
+        self._queued = 0
+        self._held_back: int | None = None
+        self._forgotten: dict[int, None] = {}
+        self._next_id = 1 if is_client else 2
+
+    def transmit(self) -> bytes:
+        """Return all bytes to be sent now."""
+        out = self._out
+        if not out:
+            return b""
+        data = out[0] if len(out) == 1 and isinstance(out[0], bytes) else b"".join(out)
+        out.clear()
+        return data
+
+    # Calls down.
+
+    def open(self, head: RequestHead, end: bool) -> Stream:
+        """Begin a request (client); the caller has checked ``can_open``."""
+        stream = Stream(self._next_id, self.peer_initial_window, self._limits.stream_window)
+        self._next_id += 2
+        self.streams[stream.id] = stream
+        self._send_fields(stream, _request_fields(head), end)
+        return stream
+
+    def send_head(self, stream: Stream, head: ResponseHead, end: bool = False) -> None:
+        """Send a response head (server); a 1xx head may come before the final one."""
+        self._send_fields(stream, _response_fields(head), end)
+
+    def send_data(self, stream: Stream, data: bytes, end: bool = False) -> bool:
+        """Send a piece of body, or queue it; False if something is queued now (``DRAINED`` will say when not)."""
+        size = len(data)
+        if (
+            stream.queue is None
+            and size <= self.send_window
+            and size <= stream.send_window
+            and size <= self.peer_max_frame
+            and stream.local_open
+        ):
+            self.send_window -= size
+            stream.send_window -= size
+            self._out.append(_pack(size >> 8, size & 0xFF, frames.DATA, end, stream.id))
+            self._out.append(data)
+            if end:
+                self._end_local(stream)
+            return True
+        if not stream.local_open:  # the peer has broken it off, and the caller will hear of it
+            return True
+        self._enqueue(stream, data)
+        stream.ending = end
+        return self._send_queued(stream)
+
+    def send_trailers(self, stream: Stream, fields: Fields) -> None:
+        """End the stream with a trailer section, after what is queued."""
+        if stream.queue is None:
+            self._send_fields(stream, fields, True)
+        else:
+            stream.trailers = fields
+            stream.ending = True
+
+    def send_reply(self, stream: Stream, head: ResponseHead, body: bytes, trailers: Fields | None) -> None:
+        """Send a whole response: head, body, trailers (None: the response ends with its body)."""
+        size = len(body)
+        if (
+            size <= self.send_window
+            and size <= stream.send_window
+            and size <= self.peer_max_frame
+            and trailers is not None
+            and stream.local_open
+        ):
+            first = self._encoder.encode(head.h2 or _response_fields(head))
+            last = self._encoder.encode(trailers)
+            if len(first) <= self.peer_max_frame and len(last) <= self.peer_max_frame:
+                self.send_window -= size
+                number = stream.id
+                self._out.append(
+                    _pack(len(first) >> 8, len(first) & 0xFF, 1, 4, number)
+                    + first
+                    + _pack(size >> 8, size & 0xFF, 0, 0, number)
+                )
+                self._out.append(body)
+                self._out.append(_pack(len(last) >> 8, len(last) & 0xFF, 1, 5, number) + last)
+                self._end_local(stream)
+            else:
+                self._append_block(stream.id, first, False)
+                self.send_data(stream, body)
+                self._append_block(stream.id, last, True)
+                self._end_local(stream)
+            return
+        self.send_head(stream, head, end=not body and trailers is None)
+        if body or trailers is not None:
+            self.send_data(stream, body, end=trailers is None)
+            if trailers is not None:
+                self.send_trailers(stream, trailers)
+
+    def reset(self, stream: Stream, code: int = ErrorCode.CANCEL) -> None:
+        """Break the stream off; nothing more is reported about it."""
+        if self.streams.get(stream.id) is stream:
+            self._out.append(frames.rst_stream(stream.id, code))
+            self._forget(stream)
+
+    def ping(self, payload: bytes) -> None:
+        """Send a PING with eight bytes of payload; ``PONG`` answers."""
+        self._out.append(frames.frame(frames.PING, 0, 0, payload))
+
+    def hold(self) -> None:
+        """The transport is full: keep data in the queues until :meth:`release`."""
+        if self._held_back is None:
+            self._held_back, self.send_window = self.send_window, 0
+
+    def release(self) -> list[Event]:
+        """The transport can take more; returns ``DRAINED`` events."""
+        if self._held_back is not None:
+            self.send_window, self._held_back = self._held_back, None
+            self._pump()
+        return self._take_events()
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait for windows or for the transport."""
+        return self._queued
+
+    # Inside.
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def _send_fields(self, stream: Stream, fields: Fields, end: bool) -> None:
+        if not stream.local_open:
+            return
+        self._append_block(stream.id, self._encoder.encode(fields), end)
+        if end:
+            self._end_local(stream)
+
+    def _append_block(self, stream_id: int, block: bytes, end: bool) -> None:
+        size = len(block)
+        if size <= self.peer_max_frame:
+            flags = frames.END_HEADERS | end
+            self._out.append(_pack(size >> 8, size & 0xFF, frames.HEADERS, flags, stream_id) + block)
+            return
+        kind, flags = frames.HEADERS, int(end)
+        for start in range(0, size, self.peer_max_frame):
+            piece = block[start : start + self.peer_max_frame]
+            last = start + len(piece) == size
+            self._out.append(frames.frame(kind, flags | frames.END_HEADERS * last, stream_id, piece))
+            kind, flags = frames.CONTINUATION, 0
+
+    def _end_local(self, stream: Stream) -> None:
+        stream.local_open = False
+        if not stream.remote_open:
+            self._close(stream)
+        elif not self.is_client:
+            # RFC 9113 section 8.1: the response is complete, the rest of the request is not wanted.
+            self._out.append(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
+            self._forget(stream)
+
+    def _close(self, stream: Stream) -> None:
+        """Both sides have ended."""
+        self.served += 1
+        if stream.held:
+            held, stream.held = stream.held, 0
+            self._release(held)
+        self.streams.pop(stream.id, None)
+
+    def _forget(self, stream: Stream) -> None:
+        """Drop a stream that was broken off: its frames may still be on their way, and are ignored."""
+        self._drop_queue(stream)
+        stream.local_open = stream.remote_open = False
+        if self.streams.pop(stream.id, None) is None:
+            return
+        if stream.held:
+            held, stream.held = stream.held, 0
+            self._release(held)
+        self._ignore(stream.id)
+
+    def _ignore(self, stream_id: int) -> None:
+        self._forgotten[stream_id] = None
+        if len(self._forgotten) > _FORGOTTEN_LIMIT:
+            del self._forgotten[next(iter(self._forgotten))]
+
+    def _release(self, count: int) -> None:
+        raise NotImplementedError
+
+    def _drop_queue(self, stream: Stream) -> None:
+        if stream.queue is not None:
+            self._queued -= stream.queued
+            stream.queue, stream.queued = None, 0
+            self._waiting.pop(stream.id, None)
+
+    def _enqueue(self, stream: Stream, data: bytes) -> None:
+        if stream.queue is None:
+            stream.queue = deque()
+        if data:
+            stream.queue.append(data)
+            stream.queued += len(data)
+            self._queued += len(data)
+            if self._queued > self._limits.max_queued:
+                self.fail(HttpError("the peer does not read what it asked for", ErrorCode.ENHANCE_YOUR_CALM))
+
+    def fail(self, error: HttpError) -> None:
+        """Give the connection up: GOAWAY, then ``CLOSED``."""
+        raise NotImplementedError
+
+    def _pump(self) -> None:
+        """Send what the connection window now permits, one frame per stream in turn."""
+        waiting = self._waiting
+        while waiting and self.send_window > 0:
+            stream = waiting.pop(next(iter(waiting)))
+            if self._send_frame(stream) and stream.queue:
+                self._list(stream)
+            self._finish_queue(stream)
+
+    def _send_queued(self, stream: Stream) -> bool:
+        """Send what the windows permit of one stream's queue; True if that is all of it."""
+        while stream.queue and self._send_frame(stream):
+            pass
+        self._list(stream)
+        self._finish_queue(stream, report=False)
+        return stream.queue is None
+
+    def _list(self, stream: Stream) -> None:
+        if stream.queue and stream.send_window > 0:
+            self._waiting[stream.id] = stream
+
+    def _send_frame(self, stream: Stream) -> bool:
+        queue = stream.queue
+        room = min(self.send_window, stream.send_window, self.peer_max_frame)
+        if not queue or room <= 0:
+            return False
+        chunk: bytes | memoryview = queue.popleft()
+        if len(chunk) > room:
+            rest = memoryview(chunk)[room:]
+            chunk = memoryview(chunk)[:room]
+            queue.appendleft(rest)
+        size = len(chunk)
+        self.send_window -= size
+        stream.send_window -= size
+        stream.queued -= size
+        self._queued -= size
+        last = stream.ending and not queue and stream.trailers is None
+        self._out.append(_pack(size >> 8, size & 0xFF, frames.DATA, last, stream.id))
+        self._out.append(chunk)
+        if last:
+            stream.queue = None
+            self._end_local(stream)
+        return True
+
+    def _finish_queue(self, stream: Stream, report: bool = True) -> None:
+        """After the last queued byte: the trailers, the empty frame that ends the stream, or room for more."""
+        if stream.queue is None or stream.queue:
+            return
+        stream.queue = None
+        if stream.trailers is not None:
+            self._send_fields(stream, stream.trailers, True)
+        elif stream.ending:
+            self._out.append(_pack(0, 0, frames.DATA, frames.END_STREAM, stream.id))
+            self._end_local(stream)
+        elif report:
+            self._events.append((ev.DRAINED, stream, None, False))
+
+
+def _request_fields(head: RequestHead) -> Fields:
+    if head.h2 is None:
+        pseudo = ((b":method", head.method), (b":scheme", head.scheme), (b":path", head.path))
+        head.h2 = (*pseudo, (b":authority", head.authority), *head.fields)
+    return head.h2
+
+
+def _response_fields(head: ResponseHead) -> Fields:
+    if head.h2 is None:
+        head.h2 = ((b":status", b"%d" % head.status), *head.fields)
+    return head.h2

@@ -1,0 +1,55 @@
+"""What a peer may cost us: every queue and every rate has a number here, and each number has a test that attacks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one connection. Sizes in bytes.
+
+    * ``max_header_list``: a decoded head or trailer section (RFC 9113 section 10.5.1); also bounds its encoded form and
+      with it CONTINUATION floods. Over it: status 431 or a stream error, the connection stays.
+    * ``max_continuations``: frames in one header block.
+    * ``max_streams``: concurrent streams that the peer may have (SETTINGS_MAX_CONCURRENT_STREAMS).
+    * ``stream_window``, ``connection_window``: receive windows.
+    * ``max_frame``: SETTINGS_MAX_FRAME_SIZE.
+    * ``max_held``: received body bytes that the application has not consumed; beyond it the connection window closes.
+    * ``max_queued``: bytes that wait for the peer to open its window or read; beyond it the connection is given up.
+    * ``glitch_burst``, ``glitch_rate``: frames that do no work (resets, pings, settings, empty DATA, refused and
+      malformed streams) in a burst, and per second. Every stream that is served to its end pays for one more, so a
+      busy client may cancel as often as it completes.
+    """
+
+    max_header_list: int = 64 << 10
+    max_continuations: int = 32
+    max_streams: int = 1000
+    stream_window: int = 512 << 10
+    connection_window: int = 4 << 20
+    max_frame: int = 16 << 10
+    max_held: int = 16 << 20
+    max_queued: int = 64 << 20
+    glitch_burst: int = 1000
+    glitch_rate: float = 100.0
+
+
+class Guard:
+    """A token bucket for what a well-behaved peer does rarely (rapid reset, SETTINGS and PING floods, ...)."""
+
+    __slots__ = ("_burst", "_rate", "_served", "_then", "_tokens")
+
+    def __init__(self, limits: Limits) -> None:
+        self._burst = float(limits.glitch_burst)
+        self._rate = limits.glitch_rate
+        self._tokens = self._burst
+        self._then: float | None = None
+        self._served = 0
+
+    def spend(self, cost: float, now: float, served: int) -> bool:
+        """Take ``cost`` tokens; False if there are none left. ``served`` counts all streams served so far."""
+        then = now if self._then is None else self._then
+        tokens = self._tokens + (now - then) * self._rate + (served - self._served)
+        self._then, self._served = now, served
+        self._tokens = min(tokens, self._burst) - cost
+        return self._tokens >= 0
