@@ -1,0 +1,150 @@
+from pathlib import Path
+
+import pytest
+
+from catenet.link.properties import LinkProperties, QueueProperties
+from catenet.world.worldfile import EventPlan, HostPlan, LinkPlan, NetworkPlan, WorldFileError, parse_world, read_world
+
+WORLD = """
+[world]
+seed = 7
+duration = "1min 30s"
+
+[link]
+latency = "20ms"
+loss = 0.01
+
+[hosts.server]
+run = "server.py --port 8080"
+address = ["10.0.0.9", "fd00::9"]
+restart = "on-failure"
+
+[hosts.alice]
+run = ["-m http.server 80", "client.py"]
+start = "2s"
+latency = "0.1s"          # slower than the others
+rate = "10Mbit"
+queue = "64KiB"
+network = "lan"
+
+[routers.gate]
+networks = ["lan", "wan"]
+
+[[networks]]
+name = "lan"
+address = ["192.168.1.0/24", "fd01::/64"]
+
+[[networks]]
+name = "wan"
+
+[[links]]
+between = ["server", "alice"]
+loss = "5%"
+
+[[events]]
+at = "10s"
+partition = ["alice", ["server", "gate"]]
+for = "3s"
+
+[[events]]
+at = 5
+crash = "server"
+for = "1s"
+
+[[events]]
+at = "20s"
+heal = true
+
+[[events]]
+at = "21s"
+link = ["alice", "server"]
+loss = "50%"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("server.py", "client.py"):
+        (tmp_path / name).write_text("")
+    return tmp_path
+
+
+def test_a_world_is_read_as_written(folder):
+    (folder / "world.toml").write_text(WORLD)
+    plan = read_world(folder / "world.toml")
+    defaults = LinkProperties(latency=0.02, loss=0.01)
+    slow = defaults.replace(latency=0.1, rate=1e7, queue=QueueProperties(packets=None, bytes=65536))
+    assert (plan.seed, plan.duration, plan.folder) == (7, 90.0, folder)
+    assert plan.hosts == (
+        HostPlan("server", ("server.py --port 8080",), ("10.0.0.9", "fd00::9"), restart="on-failure", link=defaults),
+        HostPlan("alice", ("-m http.server 80", "client.py"), networks=("lan",), start=2.0, link=slow),
+        HostPlan("gate", networks=("lan", "wan"), router=True, link=defaults),
+    )
+    assert plan.networks == (NetworkPlan("lan", ("192.168.1.0/24", "fd01::/64")), NetworkPlan("wan"))
+    assert plan.links == (LinkPlan("server", "alice", defaults.replace(loss=0.05)),)
+    assert plan.events == (
+        EventPlan(5.0, "crash", (("server",),), duration=1.0),
+        EventPlan(10.0, "partition", (("alice",), ("server", "gate")), duration=3.0),
+        EventPlan(20.0, "heal"),
+        EventPlan(21.0, "link", (("alice", "server"),), {"loss": "50%"}),
+    )
+
+
+MISTAKES = [
+    ("[worlds]\n", 1, "unknown table 'worlds'; did you mean 'world'?"),
+    ("[hosts.a]\n\n[link]\nlatencey = '1ms'\n", 4, "unknown link property 'latencey'; did you mean 'latency'?"),
+    ("[hosts.a]\nlatency = '20msec'\n", 2, "latency: unknown unit of time 'msec' in '20msec'; did you mean 'ms'?"),
+    ("[hosts.a]\nrate = '10Mbot'\n", 2, "rate: unknown unit of rate 'Mbot' in '10Mbot'; did you mean 'Mbit'?"),
+    ("[hosts.a]\nloss = '101%'\n", 2, "loss: '101%' is not from 0 to 1 (0% to 100%)"),
+    ("[hosts.a]\nmtu = 20\n", 2, "mtu must be from 68 to 65535, not 20"),
+    ("[hosts.a]\nqueue = 'fqcodel'\n", 2, "queue: unknown queue 'fqcodel'; did you mean 'fq_codel'?"),
+    ("[hosts.a]\nrun = 'sever.py'\n", 2, "no program 'sever.py' in FOLDER/; did you mean 'server.py'?"),
+    ("[hosts.a]\nrun = '-m'\n", 2, "run needs a command line, as 'server.py --port 8080' or '-m http.server 80'"),
+    ("[hosts.a]\naddress = '10.0.0.256'\n", 2, "address: '10.0.0.256' is not an IPv4 or IPv6 address"),
+    ("[hosts.a]\nrestart = 'allways'\n", 2, "restart: must be one of never, on-failure, always, not 'allways'"),
+    ("[hosts.a]\nrestart = 'allways'\n", 2, "; did you mean 'always'?"),
+    ("[hosts.a]\nstrat = 1\n", 2, "unknown key 'strat'; did you mean 'start'?"),
+    ("[hosts.a]\nnetwork = 'lan'\n", 2, "unknown network 'lan'"),
+    ("[hosts.a_b]\n", 1, "'a_b' is not a host name: letters, digits and hyphens (RFC 1123)"),
+    ("[hosts.localhost]\n", 1, "the name 'localhost' is taken"),
+    ("[hosts.a]\n[routers.a]\n", 2, "the name 'a' is taken"),
+    ("[hosts.a]\n[routers.r]\n", 2, "a router needs at least two networks: networks = ['NAME', 'NAME']"),
+    ("[hosts.a]\n[[networks]]\n", 2, "a network needs a name"),
+    ("[hosts.a]\n[[networks]]\nname = 'n'\naddress = '10.0.0.0'\n", 4, "address: '10.0.0.0' needs a prefix length"),
+    ("[hosts.alice]\n[[events]]\nat = '1s'\ncrash = 'alcie'\n", 4, "unknown host 'alcie'; did you mean 'alice'?"),
+    ("[hosts.a]\n[[events]]\ncrash = 'a'\n", 2, "an event needs a time: at = '5s'"),
+    ("[hosts.a]\n[[events]]\nat = '1s'\n", 2, "an event needs exactly one of partition, heal, crash, restart, link"),
+    (
+        "[hosts.a]\n[[events]]\nat = 1\nheal = true\nfor = 2\n",
+        5,
+        "'for' goes with partition, crash, link, not with heal",
+    ),
+    ("[hosts.a]\n[[events]]\nat = 1\nheal = true\n[[events]]\nat = 'x'\n", 6, "at: 'x' is no duration"),
+    ("[hosts.a]\n[[events]]\nat = 1\nlink = 'a'\n", 2, "a link event needs what changes, as loss = '10%'"),
+    ("[hosts.a]\n[[events]]\nat = 1\ncrash = 'a'\nloss = 1\n", 5, "unknown key 'loss'"),
+    ("[hosts.a]\n[[links]]\nbetween = 'a'\n", 3, "a link joins two hosts: between = ['NAME', 'NAME']"),
+    ("[hosts.a]\nrun = [1]\n", 2, "run: must be a text, not 1"),
+    ("[world]\nseed = true\n", 2, "seed must be a number or a text, not True"),
+    ("[world]\nduration = '-1s'\n[hosts.a]\n", 2, "duration: a duration cannot be negative: '-1s'"),
+    ("[world]\nseed = 1\n", 1, "a world needs at least one host: add a table [hosts.NAME]"),
+    ("[hosts.a]\nrun = \n", 2, "invalid value"),
+    ("hosts = 3\n", 1, "hosts must be a table, not 3"),
+    ("[hosts]\na = 3\n", 2, "a must be a table, not 3"),
+    ("[hosts.a]\n[events]\nat = 1\n", 2, "events must be tables, each under its own [[events]]"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "message"), MISTAKES)
+def test_a_mistake_is_one_line_that_names_its_place(folder, text, line, message):
+    path = folder / "world.toml"
+    with pytest.raises(WorldFileError) as caught:
+        parse_world(text.encode(), path)
+    shown = str(caught.value)
+    assert shown.startswith(f"{path}:{line}: ")
+    assert message.replace("FOLDER", str(folder)) in shown
+    assert "\n" not in shown
+
+
+def test_what_is_not_text_is_refused(folder):
+    with pytest.raises(WorldFileError, match=":2: not UTF-8"):
+        parse_world(b"[hosts.a]\n# \xff\n", Path("x.toml"))
