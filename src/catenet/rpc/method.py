@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from catenet.rpc.status import Code, RpcError
+
 if TYPE_CHECKING:
     from google.protobuf import descriptor
 
@@ -64,6 +66,10 @@ class Method(Generic[Req, Res]):
     def full_name(self) -> str:
         """``package.Service/Method``, as spans and messages name it."""
         return self.path[1:]
+
+    def unimplemented(self) -> RpcError:
+        """Return the error of a server that does not implement this method."""
+        return RpcError(Code.UNIMPLEMENTED, f"{self.full_name} is not implemented")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

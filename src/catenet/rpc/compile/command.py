@@ -1,0 +1,133 @@
+"""Running protoc: messages by its own Python generator, services by ours, imports made to fit the output folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+
+from catenet.rpc.compile.generate import generate
+from catenet.rpc.compile.naming import Module, is_importable, relative_package
+
+
+class CompileError(Exception):
+    """The .proto files cannot be compiled; the text is what the compiler says, one problem per line."""
+
+
+def compile_protos(
+    protos: Sequence[str | Path],
+    includes: Sequence[str | Path] = (),
+    out: str | Path = ".",
+    relative: bool | None = None,
+) -> list[Path]:
+    """Compile ``protos`` and the files they import from ``includes``; return the files written, in order.
+
+    Without ``includes`` the folder of each file and the current folder are searched. ``relative`` imports are the
+    default where ``out`` is a package (has an ``__init__.py``). Raises :class:`CompileError`.
+    """
+    out = Path(out)
+    if relative is None:
+        relative = (out / "__init__.py").exists()
+    folders = [Path(folder) for folder in includes] or [*dict.fromkeys(Path(proto).parent for proto in protos), Path()]
+    for folder in folders:
+        if not folder.is_dir():
+            raise CompileError(f"{folder}: no such folder")
+    names = [_virtual_name(Path(proto), folders) for proto in protos]
+    files = describe(names, folders)
+    own = [file for file in files if file.name in names or _is_below(file.name, folders)]
+    for file in own:
+        if not is_importable(Module.of_proto(file.name, "_pb2")):
+            raise CompileError(f"{file.name}: a Python module cannot have such a name")
+    out.mkdir(parents=True, exist_ok=True)
+    _protoc([f"--python_out={out}", f"--pyi_out={out}", *(file.name for file in own)], folders)
+    written = [out / Module.of_proto(file.name, "_pb2").path for file in own]
+    written += [path.with_suffix(".pyi") for path in written]
+    if relative:
+        modules = {Module.of_proto(file.name, "_pb2").dotted: Module.of_proto(file.name, "_pb2") for file in own}
+        for file in own:
+            _make_imports_relative(out, Module.of_proto(file.name, "_pb2"), modules)
+    for file in own:
+        if file.service:
+            path = out / Module.of_proto(file.name, "_rpc").path
+            path.write_text(generate(file, (other for other in files if other is not file), relative))
+            written.append(path)
+    return sorted(written)
+
+
+def describe(names: Sequence[str], folders: Sequence[Path]) -> list[FileDescriptorProto]:
+    """Return the descriptors of the named files and of all they import, imports first, with comments."""
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch, "set")
+        _protoc([f"--descriptor_set_out={target}", "--include_imports", "--include_source_info", *names], folders)
+        return list(FileDescriptorSet.FromString(target.read_bytes()).file)
+
+
+def system_includes() -> list[Path]:
+    """Return the folders of the .proto files that installed packages bring: google/protobuf, google/rpc, ..."""
+    folders = []
+    tools = importlib.util.find_spec("grpc_tools")
+    if tools is None or tools.origin is None:
+        raise CompileError("compiling needs the package grpcio-tools: pip install 'catenet[rpc]'")
+    folders.append(Path(tools.origin).parent / "_proto")
+    common = importlib.util.find_spec("google.rpc")
+    if common is not None and common.submodule_search_locations:
+        folders.append(Path(next(iter(common.submodule_search_locations))).parent.parent)
+    return folders
+
+
+def _protoc(arguments: Sequence[str], folders: Iterable[Path]) -> None:
+    searched = [f"-I{folder}" for folder in (*folders, *system_includes())]
+    command = [sys.executable, "-m", "grpc_tools.protoc", *searched, *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONWARNINGS": "ignore"}
+    )
+    if done.returncode != 0:
+        raise CompileError(done.stderr.strip() or f"protoc ended with status {done.returncode}")
+
+
+def _virtual_name(proto: Path, folders: Sequence[Path]) -> str:
+    """Return the name of a file as imports spell it: relative to the first folder it is below."""
+    if not proto.is_file() and not any((folder / proto).is_file() for folder in folders):
+        raise CompileError(f"{proto}: no such file")
+    for folder in folders:
+        if proto.is_file() and proto.resolve().is_relative_to(folder.resolve()):
+            return proto.resolve().relative_to(folder.resolve()).as_posix()
+        if (folder / proto).is_file():
+            return proto.as_posix()
+    raise CompileError(f"{proto}: not below {', '.join(map(str, folders))}; name its folder with -I")
+
+
+def _is_below(name: str, folders: Sequence[Path]) -> bool:
+    return any((folder / name).is_file() for folder in folders)
+
+
+# As protoc's Python and stub generators write them.
+_IMPORT = re.compile(r"^import (?P<module>\w+_pb2) as (?P<alias>\w+)$", re.MULTILINE)
+_FROM = re.compile(r"^from (?P<package>[\w.]+) import (?P<module>\w+_pb2) as (?P<alias>\w+)$", re.MULTILINE)
+_PUBLIC = re.compile(r"^from (?P<dotted>[\w.]+_pb2) import (?P<names>.+)$", re.MULTILINE)
+
+
+def _make_imports_relative(out: Path, importer: Module, modules: dict[str, Module]) -> None:
+    def one(match: re.Match[str]) -> str:
+        found = match.groupdict()
+        dotted = found.get("dotted") or ".".join(filter(None, (found.get("package"), found["module"])))
+        module = modules.get(dotted)
+        if module is None:
+            return match[0]
+        if "names" in found:
+            origin = relative_package(importer.package, module.package)
+            return f"from {origin}{'' if origin.endswith('.') else '.'}{module.name} import {found['names']}"
+        return module.import_from(importer, found["alias"])
+
+    for path in (out / importer.path, (out / importer.path).with_suffix(".pyi")):
+        text = path.read_text()
+        for pattern in (_IMPORT, _FROM, _PUBLIC):
+            text = pattern.sub(one, text)
+        path.write_text(text)
