@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from catenet.testing.packetdrill.lexer import Token
 from catenet.testing.packetdrill.syntax import ScriptError
 
@@ -51,7 +49,7 @@ class Cursor:
             ScriptError: it is not.
         """
         if not self.at(kind, text):
-            self.fail(f"expected {what or repr(text or kind)}")
+            raise self.error(f"expected {what or repr(text or kind)}")
         return self.next()
 
     def integer(self, what: str, low: int = 0, high: int = 0xFFFFFFFF) -> int:
@@ -62,17 +60,13 @@ class Cursor:
         """
         token = self.token
         if token.kind not in ("int", "hex"):
-            self.fail(f"expected {what}, a number")
+            raise self.error(f"expected {what}, a number")
         value = int(token.text, 16 if token.kind == "hex" else 10)
         if not low <= value <= high:
-            self.fail(f"{what} {value} is not between {low} and {high}")
+            raise self.error(f"{what} {value} is not between {low} and {high}")
         self.next()
         return value
 
-    def fail(self, message: str) -> NoReturn:
-        """Give up at the next token.
-
-        Raises:
-            ScriptError: always.
-        """
-        raise ScriptError(self.token.line, f"{message}, got {self.token.text.splitlines()[0][:40]!r}")
+    def error(self, message: str) -> ScriptError:
+        """Make the error that says what is wrong at the next token."""
+        return ScriptError(self.token.line, f"{message}, got {self.token.text.splitlines()[0][:40]!r}")

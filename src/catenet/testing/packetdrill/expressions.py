@@ -30,7 +30,7 @@ def parse_microseconds(cursor: Cursor) -> int:
     """A time in seconds, as integer microseconds."""
     token = cursor.token
     if token.kind not in ("int", "float") or token.text.startswith("-"):
-        cursor.fail("expected a time in seconds")
+        raise cursor.error("expected a time in seconds")
     cursor.next()
     whole, _, fraction = token.text.partition(".")
     return int(whole or "0") * 1_000_000 + int((fraction + "000000")[:6])
@@ -74,7 +74,7 @@ def _note(cursor: Cursor) -> str | None:
     while True:
         token = cursor.token
         if token.kind == "end":
-            cursor.fail("expected ')'")
+            raise cursor.error("expected ')'")
         depth += (token.kind == "(") - (token.kind == ")")
         cursor.next()
         if not depth:
@@ -108,7 +108,7 @@ def _term(cursor: Cursor) -> Expression:
             return _braces(cursor)
         case "word":
             return _named(cursor)
-    cursor.fail("expected a value")
+    raise cursor.error("expected a value")
 
 
 def _string(cursor: Cursor) -> Quoted:
@@ -146,5 +146,5 @@ def _braces(cursor: Cursor) -> Structure | Items:
     if values and len(fields) == len(values):
         return Structure(fields)
     if fields:
-        cursor.fail("a structure has either names for all of its fields or for none, before")
+        raise cursor.error("a structure has either names for all of its fields or for none, before")
     return Items(values, braces=True)

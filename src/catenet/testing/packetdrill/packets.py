@@ -54,7 +54,7 @@ def parse_packet(cursor: Cursor) -> PacketSpec:
         outer.append(header)
     ip = _ip_info(cursor)
     if ip.check is EcnCheck.ECT01 and not outbound:
-        cursor.fail("[ect01] says what to expect: it is for outbound packets only, before")
+        raise cursor.error("[ect01] says what to expect: it is for outbound packets only, before")
     if cursor.word("udp"):
         ports = _ports(cursor)
         cursor.expect("(")
@@ -66,7 +66,7 @@ def parse_packet(cursor: Cursor) -> PacketSpec:
     ports = _ports(cursor)
     spec = PacketSpec(outbound, _tcp(cursor), ip, *ports, outer=tuple(outer))
     if not outbound and isinstance(spec.body, TcpSpec) and spec.body.options is None:
-        cursor.fail("<...> says not to compare options: it is for outbound packets only, before")
+        raise cursor.error("<...> says not to compare options: it is for outbound packets only, before")
     return spec
 
 
@@ -77,7 +77,7 @@ def _outer_header(cursor: Cursor) -> OuterHeader | None:
     words: list[str] = []
     while not cursor.take(":"):
         if cursor.at("end"):
-            cursor.fail("expected ':' after an outer header")
+            raise cursor.error("expected ':' after an outer header")
         words.append(cursor.next().text)
     return OuterHeader(kind, tuple(words))
 
@@ -100,7 +100,7 @@ def _ip_info(cursor: Cursor) -> IpInfo:
         elif word == "ttl":
             ttl = cursor.integer("ttl", 0, 0xFF)
         else:
-            cursor.fail(
+            raise cursor.error(
                 f"unknown word {word!r} about the IP header (ect0, ect1, ce, noecn, ect01, tos, flowlabel, ttl)"
             )
         if not cursor.take(","):
@@ -123,7 +123,7 @@ def _flags(cursor: Cursor) -> tuple[int, int | None]:
     while cursor.token.kind in ("word", ".", "float", "-") and not (text and cursor.at("-")):
         text += cursor.next().text
     if not text:
-        cursor.fail("expected TCP flags")
+        raise cursor.error("expected TCP flags")
     flags, ace = 0, None
     for letter in text:
         if letter in "01234567":
@@ -131,7 +131,7 @@ def _flags(cursor: Cursor) -> tuple[int, int | None]:
         elif letter in FLAGS:
             flags |= FLAGS[letter]
         elif letter != "-":
-            cursor.fail(f"unknown TCP flag {letter!r} (F S R P . U E W A, or a digit for ACE) before")
+            raise cursor.error(f"unknown TCP flag {letter!r} (F S R P . U E W A, or a digit for ACE) before")
     if ace is not None:
         flags |= ace << ACE_SHIFT
     return flags, ace
@@ -145,7 +145,7 @@ def _sequence(cursor: Cursor) -> tuple[int, int]:
     length = cursor.integer("size of the payload", 0, 0xFFFF)
     cursor.expect(")")
     if (start + length) & 0xFFFFFFFF != end:
-        cursor.fail(f"{start}:{end}({length}) does not add up, before")
+        raise cursor.error(f"{start}:{end}({length}) does not add up, before")
     return start, length
 
 
@@ -168,9 +168,9 @@ def _options(cursor: Cursor) -> tuple[TcpOption, ...]:
         options.append(_option(cursor))
     size = sum(1 if option.kind < 2 else 2 + len(option.value) for option in options)
     if size % 4:
-        cursor.fail(f"TCP options take {size} octets, which is not a multiple of 4, before")
+        raise cursor.error(f"TCP options take {size} octets, which is not a multiple of 4, before")
     if size > 40:
-        cursor.fail(f"TCP options take {size} octets, more than the 40 that there are, before")
+        raise cursor.error(f"TCP options take {size} octets, more than the 40 that there are, before")
     return tuple(options)
 
 
@@ -202,7 +202,7 @@ def _option(cursor: Cursor) -> TcpOption:
         case "exp":
             return TcpOption(254, _hex(cursor, 38), name)
     known = "mss, wscale, sackOK, sack, TS, nop, eol, FO, FOEXP, ECN, md5 or exp"
-    cursor.fail(f"unknown TCP option {name!r} ({known}) before")
+    raise cursor.error(f"unknown TCP option {name!r} ({known}) before")
 
 
 def _sack_blocks(cursor: Cursor) -> bytes:
@@ -212,7 +212,7 @@ def _sack_blocks(cursor: Cursor) -> bytes:
         cursor.expect(":")
         blocks += struct.pack("!II", left, cursor.integer("right edge of a SACK block"))
     if not blocks:
-        cursor.fail("expected a SACK block, as 1001:2001")
+        raise cursor.error("expected a SACK block, as 1001:2001")
     return blocks
 
 
@@ -230,9 +230,9 @@ def _hex(cursor: Cursor, limit: int) -> bytes:
     try:
         blob = bytes.fromhex(text)
     except ValueError:
-        cursor.fail("expected an even number of hexadecimal digits")
+        raise cursor.error("expected an even number of hexadecimal digits") from None
     if len(blob) > limit:
-        cursor.fail(f"{len(blob)} octets are more than the {limit} that fit")
+        raise cursor.error(f"{len(blob)} octets are more than the {limit} that fit")
     cursor.next()
     return blob
 
@@ -247,7 +247,7 @@ def _accurate_ecn(cursor: Cursor) -> TcpOption:
     for kind, order in ((172, ["e0b", "ceb", "e1b"]), (174, ["e1b", "ceb", "e0b"])):
         if names == order[: len(names)]:
             return TcpOption(kind, value, "ECN")
-    cursor.fail("counters of the AccECN option come as e0b, ceb, e1b or e1b, ceb, e0b, before")
+    raise cursor.error("counters of the AccECN option come as e0b, ceb, e1b or e1b, ceb, e0b, before")
 
 
 def _icmp(cursor: Cursor) -> IcmpSpec:

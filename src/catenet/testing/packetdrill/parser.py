@@ -35,9 +35,9 @@ def parse_script(text: str, defines: Mapping[str, str] | None = None) -> Script:
         events.append(_event(cursor))
     cleanup = _command(cursor)
     if not cursor.at("end"):
-        cursor.fail("expected the time of an event")
+        raise cursor.error("expected the time of an event")
     if not events:
-        cursor.fail("a script needs at least one event")
+        raise cursor.error("a script needs at least one event")
     return Script(options, init, tuple(events), cleanup)
 
 
@@ -62,9 +62,9 @@ def _event(cursor: Cursor) -> Event:
     action = _action(cursor)
     outbound = isinstance(action, PacketSpec) and action.outbound
     if not outbound and when.clock is Clock.ANY:
-        cursor.fail("the time * is for outbound packets only, before")
+        raise cursor.error("the time * is for outbound packets only, before")
     if not outbound and when.end is not None:
-        cursor.fail("a range of times is for outbound packets only, before")
+        raise cursor.error("a range of times is for outbound packets only, before")
     return Event(line, when, action)
 
 
@@ -78,7 +78,7 @@ def _when(cursor: Cursor) -> When:
         cursor.take("+")
         end = parse_microseconds(cursor)
         if end < start:
-            cursor.fail("the range of times runs backwards, before")
+            raise cursor.error("the range of times runs backwards, before")
     return When(clock, start, end)
 
 
@@ -92,4 +92,4 @@ def _action(cursor: Cursor) -> Action:
         return Code(cursor.next().text[2:-2].strip(" \t"))
     if kind in ("word", "dots"):
         return parse_call(cursor)
-    cursor.fail("expected a packet, a system call, a command or code")
+    raise cursor.error("expected a packet, a system call, a command or code")
