@@ -1,1 +1,33 @@
-"""Hosts, processes, the hub, topology, faults, seeds, traces and reports."""
+"""Hosts, processes, the hub, topology, faults, seeds, traces and reports.
+
+`World` and `Host` are the way in; they are imported when they are first asked for, so that the parts below them can be
+used alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from catenet.world.errors import DeadlockError, ProcessFailed
+    from catenet.world.host import Host
+    from catenet.world.process import Process
+    from catenet.world.world import World
+
+__all__ = ["DeadlockError", "Host", "Process", "ProcessFailed", "World"]
+
+_HOMES = {
+    "DeadlockError": "errors",
+    "Host": "host",
+    "Process": "process",
+    "ProcessFailed": "errors",
+    "World": "world",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,22 @@
+"""What goes wrong in a world itself, as opposed to in its programs."""
+
+from __future__ import annotations
+
+from catenet.posix.errors import NotModelled
+
+__all__ = ["DeadlockError", "NotModelled", "ProcessFailed", "ProcessKilled"]
+
+
+class DeadlockError(Exception):
+    """Nothing can ever happen again while processes wait; the message names each, its call and its socket."""
+
+
+class ProcessFailed(Exception):
+    """A process ended with a status other than 0; the cause is its exception if it had one."""
+
+
+class ProcessKilled(SystemExit):
+    """The process is dead: raised by whatever blocking or network call it makes next, until it has unwound.
+
+    A SystemExit, because that is the one kind of exception that event loops and thread pools pass on.
+    """

@@ -1,0 +1,229 @@
+"""One machine of a world: its stack, its POSIX surface, its programs, and the pump between stack and devices."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from catenet.posix.kernel import Kernel
+from catenet.world.current import current
+from catenet.world.process import KILLED, Process
+from catenet.world.program import Command, Program, make_program
+from catenet.world.wiring import configure, make_stack
+
+if TYPE_CHECKING:
+    from catenet.link.device import Device
+    from catenet.stack.endpoint import Address
+    from catenet.stack.settings import Settings
+    from catenet.stack.stack import Stack
+    from catenet.world.world import World
+
+__all__ = ["Host", "Restart"]
+
+Restart: TypeAlias = Literal["never", "on-failure", "always"]
+
+FIRST_PID: Final = 1000
+RESTART_DELAYS: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)
+"""Seconds before a program is restarted for the first, second, … time, as container runtimes back off."""
+
+
+class _Service:
+    """What `run` was asked for, kept for restarts."""
+
+    __slots__ = ("daemon", "program", "restart", "restarts", "stdin")
+
+    def __init__(self, program: Program, restart: Restart, daemon: bool, stdin: str | bytes) -> None:
+        self.program = program
+        self.restart = restart
+        self.daemon = daemon
+        self.stdin = stdin
+        self.restarts = 0
+
+
+class Host:
+    """One machine. Made by `World.host`."""
+
+    def __init__(self, world: World, name: str, settings: Settings | None = None, forwarding: bool = False) -> None:
+        self.world = world
+        self.hub = world.hub
+        self.name = name
+        self.settings = settings
+        self.forwarding = forwarding
+        self.devices: list[tuple[Device, tuple[tuple[Address, int], ...]]] = []
+        """Devices in the order of attachment, each with its (address, prefix length)s; interface index is place + 1."""
+        self.processes: list[Process] = []
+        """Every process that has ever run here, in order of start."""
+        self.up = True
+        self._boots = 0
+        self._services: dict[int, _Service] = {}
+        self._next_pid = FIRST_PID
+        self._pumping = False
+        self._timer_at: float | None = None
+        self.stack: Stack
+        self.kernel: Kernel
+        self._boot()
+
+    # Programs.
+
+    def run(
+        self,
+        command: Command,
+        *args: Any,
+        start: float = 0.0,
+        restart: Restart = "never",
+        daemon: bool = False,
+        stdin: str | bytes = "",
+        directory: str | Path | None = None,
+    ) -> None:
+        """Run a program on this host from virtual time `start` (seconds) on.
+
+        `command` is a callable, sync or async, called with `args`; or a command line such as `"server.py --port 80"` or
+        `"-m http.server 80"`, to whose end `args` are added; scripts are sought in `directory` (default: the world's).
+        `restart` says whether it is run again when it ends ("always") or fails ("on-failure"). A `daemon` is a service:
+        the world may end while it runs. `stdin` is what it can read. Raises ValueError for what cannot be run.
+        """
+        if restart not in ("never", "on-failure", "always"):
+            raise ValueError(f"restart must be 'never', 'on-failure' or 'always', not {restart!r}")
+        if start < 0:
+            raise ValueError(f"start must not be negative, but is {start!r}")
+        where = self.world.directory if directory is None else Path(directory)
+        service = _Service(make_program(command, args, where), restart, daemon, stdin)
+        number = len(self._services)
+        self._services[number] = service
+        self._schedule(service, max(0.0, start - self.hub.now))
+
+    def _schedule(self, service: _Service, delay: float) -> None:
+        if not service.daemon:
+            self.world.expect(1)
+        self.hub.call_later(delay, self._start, service, self._boots)
+
+    def _start(self, service: _Service, boot: int) -> None:
+        if not service.daemon:
+            self.world.expect(-1)
+        if self.up and boot == self._boots:
+            self._launch(service)
+
+    def _launch(self, service: _Service) -> None:
+        pid, self._next_pid = self._next_pid, self._next_pid + 1
+        process = Process(self, service.program, pid, daemon=service.daemon, stdin=service.stdin)
+        process.service = service
+        self.processes.append(process)
+        self.world.process_started(process)
+
+    def process_ended(self, process: Process) -> None:
+        """A process of this host is over: restart it if that is its policy (called by the hub)."""
+        service = process.service
+        failed = process.status != 0
+        if self.up and not process.crashed and not self.world.stopping and isinstance(service, _Service):
+            if service.restart == "always" or (service.restart == "on-failure" and failed):
+                delay = RESTART_DELAYS[min(service.restarts, len(RESTART_DELAYS) - 1)]
+                service.restarts += 1
+                self._schedule(service, delay)
+                process.replaced = True
+        self.world.process_ended(process)
+
+    # Faults.
+
+    def crash(self) -> None:
+        """Pull the plug: processes die, connections are forgotten without a word to their peers, memory is gone."""
+        if not self.up:
+            return
+        self.up = False
+        self.kernel.discard()
+        for process in self.processes:
+            if process.alive:
+                process.crashed = True
+                process.kill(KILLED)
+
+    def restart(self) -> None:
+        """Boot again (after a crash if it runs): a new stack, and every program of `run` anew from its beginning."""
+        self.crash()
+        self.up = True
+        self._boot()
+        for service in self._services.values():
+            self._schedule(service, 0.0)
+
+    # The pump.
+
+    def attach(self, device: Device, addresses: tuple[tuple[Address, int], ...]) -> int:
+        """Connect a device (a port of a simulated network, a TUN device) and return its interface index."""
+        self.devices.append((device, addresses))
+        index = len(self.devices)
+        device.attach(lambda packet, now: self.receive(packet, index))
+        return index
+
+    def reconfigure(self) -> None:
+        """Tell the stack of devices, addresses and routes that it does not know yet."""
+        configure(self, self.stack)
+
+    def receive(self, packet: bytes, interface: int = 1) -> None:
+        """A device hands a packet up."""
+        if self.up:
+            self.stack.receive(packet, self.hub.now, interface)
+
+    def _boot(self) -> None:
+        self._boots += 1
+        seed = f"{self.world.seed}/stack/{self.name}/{self._boots}"
+        first = self.kernel.next_descriptor if self._boots > 1 else None
+        self.stack = make_stack(self, random.Random(seed))
+        configure(self, self.stack)
+        self.stack.on_dirty = self._dirty
+        self.kernel = Kernel(
+            self.stack, self.name, self.world.names, _park, clock=self._clock, owner=_owner, first_descriptor=first
+        )
+        self._timer_at = None
+        self._dirty()
+
+    def _clock(self) -> float:
+        return self.hub.now
+
+    def _dirty(self) -> None:
+        if not self._pumping:
+            self._pumping = True
+            self.hub.soon.append((self._pump, (self.stack,)))
+
+    def _pump(self, stack: Stack) -> None:
+        """Put what the stack has to say on its devices, and look after its next deadline."""
+        self._pumping = False
+        if stack is not self.stack or not self.up:
+            return
+        now = self.hub.now
+        devices = self.devices
+        for interface, packet in stack.transmit(now):
+            devices[interface - 1][0].send(packet, now)
+        self._arm(stack)
+
+    def _arm(self, stack: Stack) -> None:
+        """Make sure that the hub comes back at the stack's next deadline; a timer too early does no harm."""
+        deadline = stack.next_deadline()
+        if deadline is not None and (self._timer_at is None or deadline < self._timer_at):
+            self._timer_at = deadline
+            self.hub.call_at(deadline, self._time_out, stack, deadline)
+
+    def _time_out(self, stack: Stack, deadline: float) -> None:
+        if stack is not self.stack or not self.up or self._timer_at != deadline:
+            return
+        self._timer_at = None
+        stack.handle_timeout(self.hub.now)
+        self._pump(stack)
+
+    def __repr__(self) -> str:
+        return f"<Host {self.name}>"
+
+
+def _park(call: str, files: Any, timeout: float | None) -> bool:
+    """Where every blocking call of every program ends (`Kernel.park`)."""
+    task = current.task
+    if task is None:
+        raise RuntimeError(f"{call} would block outside of any simulated process")
+    return task.park(call, files, timeout)
+
+
+def _owner() -> object:
+    task = current.task
+    if task is None:
+        return None
+    if task.process.dying:
+        task.check_alive()
+    return task.process

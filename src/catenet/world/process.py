@@ -1,0 +1,223 @@
+"""One unmodified program running on one host: its threads, signals, exit handlers, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import traceback
+import types
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from catenet.world.context import Context
+from catenet.world.current import current
+from catenet.world.errors import ProcessKilled
+from catenet.world.exiting import finish_process
+from catenet.world.streams import Streams
+from catenet.world.task import Task
+
+if TYPE_CHECKING:
+    from catenet.world.host import Host
+    from catenet.world.program import Program
+
+__all__ = ["KILLED", "Process"]
+
+KILLED: Final = 128 + signal.SIGKILL
+"""Exit status of what dies with its host, as a shell shows it."""
+
+IGNORED_BY_DEFAULT: Final = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT, signal.SIGPIPE)
+"""Signals without effect unless the program handles them (signal(7); Python ignores SIGPIPE)."""
+
+SPIN_LIMIT: Final = 100_000
+"""So many looks at the clock or at empty sockets without ever waiting: the program spins, and time has to pass."""
+
+SPIN_PAUSE: Final = 0.001
+
+
+class Process:
+    """A program that runs on a host. `status` is None until it ends, then what a shell would show."""
+
+    def __init__(self, host: Host, program: Program, pid: int, *, daemon: bool, stdin: str | bytes) -> None:
+        self.host = host
+        self.world = host.world
+        self.hub = host.world.hub
+        self.program = program
+        self.pid = pid
+        self.name = program.label
+        self.daemon = daemon
+        """A service: the world may end while it runs."""
+        self.status: int | None = None
+        self.exception: BaseException | None = None
+        self.crashed = False
+        """Whether it died with its host."""
+        self.replaced = False
+        """Whether its restart policy has another one run in its place."""
+        self.reported = False
+        self.service: object = None
+        self.started_at = self.hub.now
+        self.ended_at: float | None = None
+        self.dying = False
+        self.killed_status = KILLED
+        self.random = random.Random(f"{self.world.seed}/program/{host.name}/{pid}")
+        """What the program's own calls for chance get."""
+        self.streams = Streams(self._emit, stdin)
+        self.tasks: dict[int, Task] = {}
+        self.handlers: dict[int, Any] = {signal.SIGINT: signal.default_int_handler}
+        self.pending_signals: deque[int] = deque()
+        self.wakeup_fd = -1
+        self.exit_handlers: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
+        self.spins = 0
+        self.on_end: list[Callable[[Process], None]] = []
+        self._main_module = self._make_main()
+        path = list(sys.path)
+        if program.directory is not None:
+            path[:0] = [program.directory]
+        self.context = Context(list(program.argv), path, self._main_module, dict(os.environ._data))  # type: ignore[attr-defined]
+        self.main = self.spawn(lambda: program.run(self._main_module), "MainThread")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs still."""
+        return self.status is None
+
+    def spawn(self, run: Callable[[], object], name: str) -> Task:
+        """Start a thread of this process; it first runs when the hub comes to it."""
+        task = Task(self, run, self.world.next_ident(), name)
+        self.tasks[task.ident] = task
+        task.wake()
+        return task
+
+    # What a program's tasks do, on their own side.
+
+    def task_runs(self, task: Task) -> None:
+        """Run a task to its end, whatever it raises; the main task then ends the process in order."""
+        is_main = task is self.main
+        status = self._attempt(task.run)
+        if is_main:
+            if not self.dying:
+                status = self._attempt(finish_process, self) or status
+            if self.status is None:
+                self._end(self.killed_status if self.dying else status)
+
+    def _attempt(self, function: Callable[..., object], *args: object) -> int:
+        """Call a function of the program and return the exit status that its way of ending means."""
+        try:
+            function(*args)
+            return 0
+        except ProcessKilled:
+            return self.killed_status
+        except SystemExit as stop:
+            return self._exit_status(stop.code)
+        except BaseException as error:
+            if self.dying:
+                return self.killed_status
+            self.exception = error
+            error.__traceback__ = _without_ours(error.__traceback__)
+            traceback.print_exception(error, file=self.streams.stderr)
+            return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+
+    def _exit_status(self, code: object) -> int:
+        if code is None:
+            return 0
+        if isinstance(code, int):
+            return code & 0xFF
+        print(code, file=self.streams.stderr)
+        return 1
+
+    def spin(self) -> None:
+        """Note a look at the clock or at something not ready; lets time pass for a program that does nothing else."""
+        self.spins += 1
+        if self.spins > SPIN_LIMIT:
+            task = current.task
+            if task is not None:
+                self.spins = SPIN_LIMIT
+                task.park("spinning", (), SPIN_PAUSE)
+
+    # Signals.
+
+    def deliver(self, number: int) -> None:
+        """Send the process a signal; ignored when it has ended. May end the process, as the default action says."""
+        if self.status is not None or self.dying:
+            return
+        handler = self.handlers.get(number, signal.SIG_DFL)
+        if number == signal.SIGKILL or (handler is signal.SIG_DFL and number not in IGNORED_BY_DEFAULT):
+            self.kill(128 + number)
+        elif callable(handler) and handler is not signal.SIG_DFL and handler is not signal.SIG_IGN:
+            self.pending_signals.append(number)
+            if self.wakeup_fd >= 0:
+                self.host.kernel.wake_by_signal(self.wakeup_fd, number)
+            self.main.wake()
+
+    def run_signal_handlers(self) -> None:
+        """Call the program's handlers of what was delivered, in the main task (PEP 475: then its wait goes on)."""
+        while self.pending_signals:
+            number = self.pending_signals.popleft()
+            handler = self.handlers.get(number)
+            if callable(handler):
+                handler(number, sys._getframe(1))
+
+    # The end.
+
+    def kill(self, status: int = KILLED) -> None:
+        """End the process at once: its descriptors are closed, its tasks get ProcessKilled wherever they wait."""
+        if self.status is not None or self.dying:
+            return
+        self.killed_status = status
+        self.dying = True
+        self.streams.mute()
+        self.host.kernel.close_owned(self)
+        for task in list(self.tasks.values()):
+            task.wake()
+        if not self.main.started:
+            self.main.ended = True
+            self._end(status)
+
+    def task_ended(self, task: Task) -> None:
+        """A task is over (called by the hub)."""
+        self.tasks.pop(task.ident, None)
+        for callback in task.on_end:
+            callback()
+        if task is self.main and self.status is None:  # abandoned while it unwound
+            self._end(self.killed_status)
+
+    def _end(self, status: int) -> None:
+        self.status = status
+        self.ended_at = self.hub.now
+        self.streams.finish()
+        self.dying = True
+        self.killed_status = status
+        self.host.kernel.close_owned(self)
+        for task in list(self.tasks.values()):
+            if task is not self.main:
+                task.wake()
+        self.hub.call_soon(self.host.process_ended, self)
+
+    def _emit(self, stream: str, line: str) -> None:
+        self.world.output(self.host.name, stream, line)
+
+    def _make_main(self) -> types.ModuleType:
+        if self.program.is_callable:
+            return sys.modules["__main__"]
+        module = types.ModuleType("__main__")
+        module.__dict__["__builtins__"] = __builtins__
+        return module
+
+    def describe(self) -> str:
+        """One line for reports: host, program, pid."""
+        return f"{self.host.name}: {self.name} (pid {self.pid})"
+
+    def waits(self) -> list[str]:
+        """What each of its tasks waits for, in the order in which they started."""
+        return [task.describe() for task in self.tasks.values()]
+
+
+def _without_ours(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """Cut the frames of this package from the head of a traceback."""
+    while (
+        trace is not None and trace.tb_next is not None and __package__ in trace.tb_frame.f_globals.get("__name__", "")
+    ):
+        trace = trace.tb_next
+    return trace

@@ -1,0 +1,344 @@
+"""A simulated internet in one process: hosts, what joins them, and the run.
+
+>>> from catenet.world import World
+>>> world = World(seed=1)
+>>> world.host("server").run("-m http.server 80", daemon=True)
+>>> world.host("client").run("client.py http://server/")
+>>> world.run(until=60.0)
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import signal
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from catenet.world import install
+from catenet.world.context import Contexts
+from catenet.world.current import current
+from catenet.world.errors import DeadlockError, ProcessFailed
+from catenet.world.host import Host
+from catenet.world.hub import Clock, Hub
+from catenet.world.streams import Redirect, print_line
+from catenet.world.topology import Topology
+from catenet.world.trace import Trace
+from catenet.world.units import link_properties
+
+if TYPE_CHECKING:
+    from catenet.link.properties import LinkProperties
+    from catenet.posix.names import Names
+    from catenet.stack.endpoint import Address
+    from catenet.stack.settings import Settings
+    from catenet.world.process import Process
+
+__all__ = ["World"]
+
+EPOCH: Final = 1_735_689_600.0
+"""What `time.time()` shows when a world begins unless it is told otherwise: 2025-01-01T00:00:00Z."""
+
+FIRST_IDENT: Final = 1 << 40
+"""Thread identifiers of programs count from here, far from those of the interpreter's own threads."""
+
+_open_worlds: weakref.WeakSet[World] = weakref.WeakSet()
+
+
+class World:
+    """Hosts, their links, their programs and their time.
+
+    `seed` decides everything that is left to chance: same seed, same programs, same Python, same packets. `output` gets
+    each line that a program prints, as `output(host, stream, line)`. `epoch` is what `time.time()` shows at the
+    beginning. Scripts are sought in `directory` (default: where the interpreter runs). `clock` is for worlds in real
+    time. Use it as a context manager, or call `close()`, to end programs that still run.
+    """
+
+    def __init__(
+        self,
+        seed: int | str = 0,
+        *,
+        output: Callable[[str, str, str], None] = print_line,
+        epoch: float = EPOCH,
+        directory: str | Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.seed = seed
+        self.epoch = epoch
+        self.output = output
+        self.directory = None if directory is None else Path(directory)
+        self.hub = Hub(clock)
+        self.hosts: dict[str, Host] = {}
+        self.processes: list[Process] = []
+        """Every process that has ever run, in order of start."""
+        self.contexts = Contexts()
+        self.trace = Trace()
+        self.topology = Topology(self.hub.call_at, seed, self.trace)
+        self.names: Names = _WorldNames(self)
+        self.stopping = False
+        self.on_end: list[Callable[[Process], None]] = []
+        """Called with each process that has ended."""
+        self._idents = FIRST_IDENT
+        self._expected = 0
+        self._running = False
+        self._closed = False
+        _open_worlds.add(self)
+
+    # Building.
+
+    def host(
+        self,
+        name: str,
+        address: str | Iterable[str] = (),
+        *,
+        network: str | Iterable[str] | None = None,
+        link: LinkProperties | None = None,
+        settings: Settings | None = None,
+        forwarding: bool = False,
+    ) -> Host:
+        """Add a host, or return the one of this name when nothing else is given.
+
+        `address` is one or several texts such as `"10.1.0.7"`, `"10.1.0.7/16"`, `"fd07::7/64"`; without any the host
+        gets one of each version. `network` names the networks it is on (the first network when None), `link` how it is
+        joined to them. `forwarding` makes it a router. Raises ValueError for a name or address in use.
+        """
+        addresses = (address,) if isinstance(address, str) else tuple(address)
+        if name in self.hosts:
+            if addresses or network or link or settings or forwarding:
+                raise ValueError(f"there is a host {name!r} already")
+            return self.hosts[name]
+        install.install()
+        host = self.hosts[name] = Host(self, name, settings, forwarding)
+        networks = [network] if network is None or isinstance(network, str) else list(network)
+        for joined in networks:
+            port = self.topology.attach(name, joined, addresses, link)
+            addresses = ()
+            host.attach(port, tuple(port.addresses))
+        if forwarding:
+            self.topology.add_router(name)
+        self.refresh_routes()
+        return host
+
+    def network(self, name: str, *prefixes: str) -> None:
+        """Add a network (a switch) with these subnets, or with one of each version when none is given."""
+        self.topology.add_network(name, prefixes)
+
+    def link(self, a: str | Host, b: str | Host | None = None, **properties: Any) -> None:
+        """Join two hosts by a link of their own, or with one host: change the link by which it is on its networks.
+
+        Properties are those of `LinkProperties`: `latency`, `jitter` in seconds, `loss`, `duplicate`, `reorder`,
+        `corrupt` from 0 to 1, `rate` in bits per second, `queue`, `mtu`; texts with units (`"20ms"`, `"1%"`) do as well.
+        """
+        chosen = link_properties(properties)
+        if b is None:
+            self.topology.change(_name(a), chosen)
+        else:
+            self.topology.link(_name(a), _name(b), chosen)
+        self.refresh_routes()
+
+    def partition(self, *groups: str | Host | Iterable[str]) -> None:
+        """Cut hosts, or groups of hosts, from each other (one alone: from everybody) until `heal()`."""
+        self.topology.partition(*(_name(group) if isinstance(group, (str, Host)) else list(group) for group in groups))
+
+    def heal(self) -> None:
+        """Undo all partitions."""
+        self.topology.heal()
+
+    def at(self, when: float, action: Callable[..., object], *args: Any) -> None:
+        """Call `action(*args)`, such as `world.heal` or `host.crash`, at virtual time `when`."""
+        self.hub.call_at(when, action, *args)
+
+    def refresh_routes(self) -> None:
+        """Tell every stack what the topology knows now."""
+        for host in self.hosts.values():
+            host.reconfigure()
+
+    def addresses(self, name: str) -> list[Address]:
+        """Addresses of a host by name; empty when there is no such host."""
+        return self.topology.addresses(name) if name in self.hosts else []
+
+    # Running.
+
+    @property
+    def now(self) -> float:
+        """Seconds of virtual time since the beginning."""
+        return self.hub.now
+
+    def run(self, until: float | None = None, *, check: bool = True) -> float:
+        """Run until every process that is no daemon has ended, or until virtual time `until`; return the time.
+
+        May be called again to go on. Raises DeadlockError when nothing can ever happen again while processes wait, and,
+        if `check`, ProcessFailed when a process ended with a status other than 0 (not those of crashed hosts).
+        """
+        if current.task is not None or self._running:
+            raise RuntimeError("World.run cannot be called from within a world")
+        if self._closed:
+            raise RuntimeError("the world is closed")
+        first = len([process for process in self.processes if not process.alive])
+        more = self._run_hub(until)
+        if not more and until is None:
+            self._report_deadlock()
+        if check:
+            self._report_failures(first)
+        return self.hub.now
+
+    def _run_hub(self, until: float | None) -> bool:
+        streams = sys.stdout, sys.stderr, sys.stdin
+        install.install()
+        collects = gc.isenabled()
+        gc.disable()
+        self._running = True
+        try:
+            sys.stdout, sys.stderr, sys.stdin = (  # type: ignore[assignment]
+                Redirect(name, stream) for name, stream in zip(("stdout", "stderr", "stdin"), streams, strict=True)
+            )
+            with _Interruptible(self):
+                return self.hub.run(until)
+        finally:
+            self._running = False
+            self.contexts.leave()
+            sys.stdout, sys.stderr, sys.stdin = streams
+            if collects:
+                gc.enable()
+
+    def interrupt(self, number: int = signal.SIGINT) -> None:
+        """Deliver a signal to every process, as Ctrl-C at a terminal would."""
+        self.stopping = True
+        for process in list(self.processes):
+            process.deliver(number)
+
+    def terminate(self, number: int = signal.SIGTERM, grace: float = 5.0) -> None:
+        """Ask every process to end, give them `grace` seconds of virtual time, then kill the rest."""
+        self.interrupt(number)
+        self._run_hub(self.hub.now + grace)
+        self.close()
+
+    def close(self) -> None:
+        """Kill every process that still runs and let it unwind."""
+        if self._closed or self._running:
+            return
+        self._closed = True
+        self.stopping = True
+        alive = [process for process in self.processes if process.alive]
+        for process in alive:
+            process.kill()
+        if alive:
+            self._run_hub(self.hub.now)
+        _open_worlds.discard(self)
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What hosts and processes report.
+
+    def next_ident(self) -> int:
+        """Identifier for a new thread of a process."""
+        self._idents += 1
+        return self._idents
+
+    def expect(self, count: int) -> None:
+        """`count` more (or fewer) processes that are no daemons are to start or run."""
+        self._expected += count
+
+    def process_started(self, process: Process) -> None:
+        """A process runs (called by its host)."""
+        self.processes.append(process)
+        if not process.daemon:
+            self.expect(1)
+
+    def process_ended(self, process: Process) -> None:
+        """A process is over (called by its host): the world stops with the last that is no daemon."""
+        for callback in self.on_end:
+            callback(process)
+        if not process.daemon:
+            self.expect(-1)
+            if self._expected == 0:
+                self.hub.stop()
+        if self.stopping and not any(other.alive for other in self.processes):
+            self.hub.stop()
+
+    def _report_deadlock(self) -> None:
+        waiting = [process for process in self.processes if process.alive]
+        if all(process.daemon for process in waiting):
+            return
+        lines = [f"  {process.describe()} waits in {what}" for process in waiting for what in process.waits()]
+        raise DeadlockError(
+            f"at {self.hub.now:.6f} s of virtual time nothing can ever happen again, while\n" + "\n".join(lines)
+        )
+
+    def _report_failures(self, first: int) -> None:
+        failed = [
+            process
+            for process in self.processes
+            if process.status and not process.crashed and not process.replaced and not process.reported
+        ]
+        for process in failed:
+            process.reported = True
+        if failed:
+            text = "; ".join(f"{process.describe()} ended with status {process.status}" for process in failed)
+            cause = next((process.exception for process in failed if process.exception is not None), None)
+            raise ProcessFailed(text) from cause
+
+
+def _name(host: str | Host) -> str:
+    return host.name if isinstance(host, Host) else host
+
+
+class _WorldNames:
+    """Host names of a world, for `getaddrinfo` on any of its hosts (`posix.names.Names`)."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def addresses_of(self, name: str) -> list[Address]:
+        """Addresses of a host; empty when there is none of this name."""
+        return self._world.addresses(name)
+
+    def name_of(self, address: Address) -> str | None:
+        """Name of the host that has this address."""
+        for name in self._world.hosts:
+            if address in self._world.addresses(name):
+                return name
+        return None
+
+
+class _Interruptible:
+    """While a world runs in the main thread: the first Ctrl-C stops the hub between events, the second strikes at once."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._previous: Any = None
+        self._interrupted = False
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            handler = install.original(signal, "getsignal")(signal.SIGINT)
+            if handler is signal.default_int_handler:
+                self._previous = install.original(signal, "signal")(signal.SIGINT, self._strike)
+
+    def _strike(self, number: int, frame: Any) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+        self._interrupted = True
+        self._world.hub.stop()
+
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
+        if self._previous is not None:
+            install.original(signal, "signal")(signal.SIGINT, self._previous)
+            if self._interrupted and kind is None:
+                raise KeyboardInterrupt
+
+
+@atexit.register
+def _close_all() -> None:
+    for world in list(_open_worlds):
+        world.close()
