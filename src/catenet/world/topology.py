@@ -60,7 +60,8 @@ class Topology:
         self.dedicated: dict[tuple[str, str], SimulatedLink] = {}
         self._of_host: dict[str, list[Port]] = {}
         self._owners: dict[Address, Port] = {}
-        self._severed: list[tuple[frozenset[str], ...]] = []
+        self._severed: dict[int, tuple[frozenset[str], ...]] = {}
+        self._partitions = 0
 
     def add_network(self, name: str = "net", prefixes: Iterable[str | Prefix] = ()) -> Network:
         """Add a network; without prefixes it is 10.0.N.0/24 and fd00:0:0:N::/64. ValueError for a name in use."""
@@ -123,20 +124,27 @@ class Topology:
             port.down = make_link(properties, port.down.random, port.down)
         self._changed()
 
-    def partition(self, *groups: str | Iterable[str]) -> None:
+    def partition(self, *groups: str | Iterable[str]) -> int:
         """Cut groups of hosts (a name or several) from each other; one group alone is cut from everybody else.
 
-        Hosts in no group keep reaching all. Cuts add up until `heal`.
+        Hosts in no group keep reaching all. Cuts add up; the number returned undoes this one by `heal`.
         """
+        if not groups:
+            raise ValueError("a partition needs at least one group of hosts")
         sets = tuple(frozenset([group] if isinstance(group, str) else group) for group in groups)
         for name in sorted(frozenset().union(*sets)):
             self.known(name)
-        self._severed.append(sets if len(sets) > 1 else (sets[0], frozenset(self._of_host) - sets[0]))
+        self._partitions += 1
+        self._severed[self._partitions] = sets if len(sets) > 1 else (sets[0], frozenset(self._of_host) - sets[0])
         self._changed()
+        return self._partitions
 
-    def heal(self) -> None:
-        """Undo every partition."""
-        self._severed.clear()
+    def heal(self, number: int | None = None) -> None:
+        """Undo one partition, or all; one that is healed already is no error."""
+        if number is None:
+            self._severed.clear()
+        else:
+            self._severed.pop(number, None)
         self._changed()
 
     def known(self, host: str) -> str:
@@ -252,7 +260,7 @@ class Topology:
 
     def _cut(self, one: str, other: str) -> bool:
         """Whether a partition stands between two hosts."""
-        for groups in self._severed:
+        for groups in self._severed.values():
             left = next((group for group in groups if one in group), None)
             right = next((group for group in groups if other in group), None)
             if left is not None and right is not None and left is not right:

@@ -1,0 +1,38 @@
+"""A device around a device that writes what passes to a pcapng file, as Wireshark reads it."""
+
+from __future__ import annotations
+
+from catenet.link.device import Device, Receive
+from catenet.wire.pcapng import PcapngWriter
+
+__all__ = ["Capture"]
+
+
+class Capture:
+    """`device`, with every packet in both directions written under the interface name `name`."""
+
+    __slots__ = ("_device", "_interface", "_receive", "_writer")
+
+    def __init__(self, device: Device, writer: PcapngWriter, name: str) -> None:
+        self._device = device
+        self._writer = writer
+        self._interface = writer.add_interface(name)
+
+    @property
+    def mtu(self) -> int:
+        """The device's."""
+        return self._device.mtu
+
+    def send(self, packet: bytes, now: float) -> None:
+        """Write the packet, then pass it down."""
+        self._writer.write(self._interface, now, packet)
+        self._device.send(packet, now)
+
+    def attach(self, receive: Receive) -> None:
+        """Write what arrives, then pass it to `receive`."""
+        self._receive = receive
+        self._device.attach(self._arrive)
+
+    def _arrive(self, packet: bytes, now: float) -> None:
+        self._writer.write(self._interface, now, packet)
+        self._receive(packet, now)

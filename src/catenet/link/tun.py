@@ -1,0 +1,136 @@
+"""A TUN device (Documentation/networking/tuntap.rst of Linux): IP packets to and from the kernel's own stack.
+
+Opening a device that does not exist makes it, for as long as it is open; opening one that `ip tuntap add` made attaches
+to it. Reads and writes never block; who drives the device waits on `fileno()`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import struct
+import sys
+from collections.abc import Iterable
+from typing import Final
+
+from catenet.link import netlink
+from catenet.link.device import ReceivePoint
+from catenet.wire.address import Address, format_address
+
+__all__ = ["DeviceUnavailable", "TunDevice"]
+
+TUNSETIFF: Final = 0x400454CA
+IFF_TUN: Final = 0x0001
+IFF_NO_PI: Final = 0x1000
+LARGEST_PACKET: Final = 65_535
+
+_REQUEST: Final = struct.Struct("16sH22x")
+
+HOW_TO_GET_IT: Final = (
+    "run as root (sudo), give this Python the capability (sudo setcap cap_net_admin+ep {python}), "
+    "or have a device made for you once (sudo ip tuntap add dev {name} mode tun user {user})"
+)
+
+
+class DeviceUnavailable(OSError):
+    """The TUN device cannot be had; the message is one line that says why and what helps."""
+
+
+class TunDevice(ReceivePoint):
+    """A TUN device named `name` (`%d` in it is a number that the kernel chooses).
+
+    Raises DeviceUnavailable when the kernel has no TUN, or the privilege is missing, or the device is in use.
+    """
+
+    __slots__ = ("_fd", "dropped", "mtu", "name")
+
+    def __init__(self, name: str = "catenet%d", mtu: int = 1500) -> None:
+        super().__init__()
+        self.mtu = mtu
+        self.dropped = 0
+        self.name = name
+        self._fd = -1
+        try:
+            self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            request = _REQUEST.pack(name.encode(), IFF_TUN | IFF_NO_PI)
+            answer = fcntl.ioctl(self._fd, TUNSETIFF, request)
+        except OSError as error:
+            self.close()
+            raise unavailable(error, name) from None
+        self.name = answer[:16].rstrip(b"\0").decode()
+
+    @property
+    def index(self) -> int:
+        """The kernel's interface index."""
+        return socket.if_nametoindex(self.name)
+
+    def fileno(self) -> int:
+        """Descriptor to wait on."""
+        return self._fd
+
+    def configure(self, addresses: Iterable[tuple[Address, int]]) -> None:
+        """Give the kernel's end its (address, prefix length) pairs and the MTU, and set it up; DeviceUnavailable."""
+        index = self.index
+        try:
+            netlink.set_link(index, up=True, mtu=self.mtu)
+            for address, length in addresses:
+                self._add_address(index, address, length)
+        except DeviceUnavailable:
+            raise
+        except OSError as error:
+            raise unavailable(error, self.name) from None
+
+    def _add_address(self, index: int, address: Address, length: int) -> None:
+        try:
+            netlink.add_address(index, address, length)
+        except OSError as error:
+            if len(address) == 16 and error.errno in (errno.EOPNOTSUPP, errno.EACCES):
+                text = f"{self.name} cannot have {format_address(address)}: the kernel has IPv6 switched off"
+                raise DeviceUnavailable(error.errno, text) from None
+            raise
+
+    def send(self, packet: bytes, now: float) -> None:
+        """Hand one packet to the kernel; what it does not take (queue full, interface down) is dropped and counted."""
+        try:
+            os.write(self._fd, packet)
+        except OSError:
+            self.dropped += 1
+
+    def read(self, now: float, limit: int = 64) -> int:
+        """Deliver up to `limit` packets that wait; return how many there were."""
+        descriptor = self._fd
+        receive = self.receive
+        for count in range(limit):
+            try:
+                packet = os.read(descriptor, LARGEST_PACKET)
+            except BlockingIOError:
+                return count
+            except OSError:
+                # EBADFD while the interface is down: nothing to read until it is up again.
+                return count
+            receive(packet, now)
+        return limit
+
+    def close(self) -> None:
+        """Give the device up; it goes away unless it is persistent."""
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self._fd)
+            self._fd = -1
+
+
+def unavailable(error: OSError, name: str) -> DeviceUnavailable:
+    """Say in one line why there is no TUN device and what helps."""
+    number = error.errno or 0
+    if number in (errno.EPERM, errno.EACCES):
+        user = os.environ.get("USER", "$USER")
+        help_ = HOW_TO_GET_IT.format(python=os.path.realpath(sys.executable), name=name.replace("%d", "0"), user=user)
+        return DeviceUnavailable(number, f"a TUN device needs the privilege CAP_NET_ADMIN: {help_}")
+    if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+        return DeviceUnavailable(number, "the kernel offers no /dev/net/tun; load its module (sudo modprobe tun)")
+    if number == errno.EBUSY:
+        return DeviceUnavailable(number, f"the TUN device {name} is in use by another program; choose another name")
+    return DeviceUnavailable(number, f"cannot set up the TUN device {name}: {error.strerror}")
