@@ -28,11 +28,9 @@ from typing import Any, Protocol
 
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.rpc.framing import MessageReader
+from catenet.rpc.metadata import Metadata as Metadata
 from catenet.rpc.method import Method
 from catenet.rpc.status import RpcError
-
-Metadata = tuple[tuple[str, str | bytes], ...]
-"""Pairs in order. Names in lower case; a value is ``bytes`` exactly when its name ends in ``-bin``."""
 
 AnyMethod = Method[Any, Any]
 
