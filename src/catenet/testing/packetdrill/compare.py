@@ -1,6 +1,6 @@
 """Whether a packet that the stack sent is the one that the script expects, and if not, what differs first.
 
-Segmentation is not compared: `merge` makes one packet of segments in a row, `split` takes the beginning of a larger one.
+Segmentation is not compared: `merge` makes one packet of segments in a row, `split` takes the front of a larger one.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Effects(Protocol):
         """Set `net.ipv4.tcp_sack` and the like (dots)."""
 
     def set_route(self, metrics: dict[str, str]) -> None:
-        """Set metrics of the route to the peer; none: back to the defaults."""
+        """Set metrics of the route to the peer (`mtu` may be `lock 1400`); none: back to the defaults."""
 
     def set_link_mtu(self, mtu: int) -> None:
         """Change the MTU of the interface."""
@@ -192,7 +192,7 @@ def _metrics(words: list[str]) -> dict[str, str]:
     for word in rest:
         if word in _ROUTE_METRICS:
             value = next(rest, "")
-            metrics[word] = next(rest, "") if value == "lock" else value
+            metrics[word] = f"lock {next(rest, '')}" if value == "lock" else value
     return metrics
 
 

@@ -175,8 +175,8 @@ def quote_udp(route: Route, ports: tuple[int, int], length: int) -> bytes:
 
 _UNREACHABLE4: Final = (
     "net_unreachable host_unreachable protocol_unreachable port_unreachable frag_needed source_route_failed "
-    "net_unknown host_unknown source_host_isolated net_prohibited host_prohibited net_unreachable_for_tos host_unreachable_for_tos "
-    "packet_filtered precedence_violation precedence_cutoff"
+    "net_unknown host_unknown source_host_isolated net_prohibited host_prohibited net_unreachable_for_tos "
+    "host_unreachable_for_tos packet_filtered precedence_violation precedence_cutoff"
 )
 
 _TYPES: Final[dict[int, dict[str, tuple[int, dict[str, int]]]]] = {
