@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from catenet.http.message import Fields, RequestHead, ResponseHead, first
 from catenet.rpc.framing import EnvelopeReader, MessageReader, envelope
-from catenet.rpc.metadata import Metadata, from_fields, to_fields
+from catenet.rpc.metadata import Metadata, decode_base64, decode_metadata, encode_metadata, encode_value
 from catenet.rpc.status import Code, RpcError, pack_status, unpack_details
 from catenet.rpc.wire import Answer, AnyMethod, Ending, Outcome, Outgoing, Plan, Reply
 
@@ -49,29 +49,35 @@ def _shorten(count: int, unit: bytes) -> bytes:
 def status_fields(error: RpcError | None, metadata: Metadata) -> Fields:
     """Return the trailers that tell how a call ended."""
     if error is None:
-        return OK_TRAILERS + to_fields(metadata) if metadata else OK_TRAILERS
+        return (*OK_TRAILERS, *encode_metadata(metadata)) if metadata else OK_TRAILERS
     fields: list[tuple[bytes, bytes]] = [(b"grpc-status", b"%d" % error.code)]
     if error.message:
         fields.append((b"grpc-message", quote(error.message, safe=_PLAIN).encode().strip(b" ")))
-    fields += to_fields(metadata)
+    fields += encode_metadata(metadata)
     if error.details:
-        fields += to_fields((("grpc-status-details-bin", pack_status(error)),))
+        fields.append((b"grpc-status-details-bin", encode_value(pack_status(error))))
     return tuple(fields)
 
 
 def read_status(fields: Fields) -> Outcome | None:
-    """Return how a call ended according to its trailers, or None if they carry no status."""
+    """Return how a call ended according to its trailers, or None if they carry no status.
+
+    The status stands even if what came with it (metadata, details) is damaged; that is then left out.
+    """
     number = first(fields, b"grpc-status")
     if number is None:
         return None
-    metadata = from_fields(fields)
     code = Code.from_number(int(number)) if number.isdigit() and len(number) < 4 else Code.UNKNOWN
+    try:
+        metadata = decode_metadata(fields)
+        packed = first(fields, b"grpc-status-details-bin")
+        details = unpack_details(decode_base64(packed, "grpc-status-details-bin")) if packed else ()
+    except RpcError:
+        metadata, details = (), ()
     if code is Code.OK:
         return Outcome(None, metadata)
     message = unquote_to_bytes(first(fields, b"grpc-message") or b"").decode("utf-8", "replace")
-    details = from_fields(tuple((b"d-bin", v) for n, v in fields if n == b"grpc-status-details-bin"))
-    packed = details[0][1] if details else b""
-    return Outcome(RpcError(code, message, unpack_details(bytes(packed)) if packed else (), metadata), metadata)  # type: ignore[arg-type]
+    return Outcome(RpcError(code, message, details, metadata), metadata)
 
 
 class GrpcServerWire:
@@ -112,7 +118,11 @@ class GrpcServerWire:
             if timeout is None:
                 return self._refuse(codec, Code.INTERNAL, f"malformed grpc-timeout {given.decode('latin-1')}")
         accepts = self.accepted(head.get(b"grpc-accept-encoding") or b"")
-        return Plan(self, method, codec, compression, accepts, timeout, from_fields(head.fields))
+        try:
+            metadata = decode_metadata(head.fields)
+        except RpcError as error:
+            return self._refuse(codec, error.code, error.message)
+        return Plan(self, method, codec, compression, accepts, timeout, metadata)
 
     def accepted(self, field: bytes) -> tuple[str, ...]:
         """Return the compressions in an accept field that the server has too."""
@@ -126,7 +136,7 @@ class GrpcServerWire:
     def start(self, plan: Plan, metadata: Metadata, compression: str) -> ResponseHead:
         """Return the head of a response; one shared object if there is no metadata."""
         if metadata:
-            return ResponseHead(200, self._head_fields(plan.codec, compression) + to_fields(metadata))
+            return ResponseHead(200, (*self._head_fields(plan.codec, compression), *encode_metadata(metadata)))
         head = self._heads.get((plan.codec, compression))
         if head is None:
             head = ResponseHead(200, self._head_fields(plan.codec, compression))
@@ -183,7 +193,7 @@ class GrpcClientWire:
             fields.append((b"grpc-encoding", outgoing.compression.encode()))
         if outgoing.accepts:
             fields.append((b"grpc-accept-encoding", ",".join(("identity", *outgoing.accepts)).encode()))
-        fields += to_fields(outgoing.metadata)
+        fields += encode_metadata(outgoing.metadata)
         path = outgoing.method.path.encode()
         return RequestHead(b"POST", path, tuple(fields), outgoing.authority, outgoing.scheme)
 
@@ -206,7 +216,10 @@ class GrpcClientWire:
         compression = (head.get(b"grpc-encoding") or b"identity").decode("latin-1").lower()
         if compression != "identity" and compression not in outgoing.accepts:
             return Reply(error=RpcError(Code.INTERNAL, f"the server compressed with {compression}, not asked for"))
-        return Reply(compression, from_fields(head.fields))
+        try:
+            return Reply(compression, decode_metadata(head.fields))
+        except RpcError as error:
+            return Reply(error=error)
 
     def reader(self, outgoing: Outgoing, reply: Reply, limit: int) -> MessageReader:
         """Return a reader of envelopes."""

@@ -1,80 +1,86 @@
-"""Metadata as values and as HTTP fields (gRPC PROTOCOL-HTTP2, "Custom-Metadata" and "Binary-Header")."""
+"""Metadata: the pairs of text or bytes that travel beside messages, and how header fields spell them.
+
+Names are ``[0-9a-z_.-]+``; a name that ends in ``-bin`` has a value of bytes, base64 in the header (gRPC
+PROTOCOL-HTTP2, "Custom-Metadata"; Connect, "Leading-Metadata").
+"""
 
 from __future__ import annotations
 
 import binascii
 import re
-from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
 
 from catenet.http.message import Fields
+from catenet.rpc.status import Code, RpcError
 
 Metadata = tuple[tuple[str, str | bytes], ...]
-"""Pairs in order. Names in lower case; a value is ``bytes`` exactly when its name ends in ``-bin``."""
 
-_NAME = re.compile(r"[0-9a-z_.\-]+").fullmatch
-_VALUE = re.compile(r"[\x20-\x7e]*").fullmatch
+# Fields of HTTP itself, which no application sees as metadata.
+HTTP_FIELDS = frozenset(
+    b"accept-encoding connection content-encoding content-length content-type date expect host keep-alive "
+    b"proxy-connection server te trailer transfer-encoding upgrade vary".split()
+)
+RESERVED_PREFIXES = (b"grpc-", b"connect-", b":")
 
-# Fields that belong to HTTP or to one of the protocols are not metadata.
-_RESERVED = frozenset(
-    (b"te", b"content-type", b"content-length", b"content-encoding", b"accept-encoding", b"host", b"connection",
-     b"transfer-encoding", b"keep-alive", b"upgrade", b"trailer", b"grpc-encoding", b"grpc-accept-encoding",
-     b"grpc-timeout", b"grpc-status", b"grpc-message", b"grpc-status-details-bin", b"grpc-message-type",
-     b"connect-protocol-version", b"connect-timeout-ms", b"connect-content-encoding", b"connect-accept-encoding")
-)  # fmt: skip
+_NAME = re.compile(r"[0-9a-z_.-]+")
+_TEXT = re.compile(r"[\x20-\x7e]*")
 
 
-def from_fields(fields: Fields) -> Metadata:
-    """Return the metadata among ``fields``; values of ``-bin`` fields are decoded, one field may hold several.
+def check_metadata(pairs: Iterable[tuple[str, str | bytes]] | Mapping[str, str | bytes]) -> Metadata:
+    """Return what a program gives as metadata, names in lower case; raise ``ValueError`` that names the bad pair."""
+    items = pairs.items() if isinstance(pairs, Mapping) else pairs
+    checked = []
+    for name, value in items:
+        name = name.lower()
+        encoded = name.encode("ascii", "replace")
+        if not _NAME.fullmatch(name) or encoded.startswith(RESERVED_PREFIXES) or encoded in HTTP_FIELDS:
+            raise ValueError(f"metadata: {name!r} cannot be the name of metadata")
+        if isinstance(value, bytes) is not name.endswith("-bin"):
+            raise ValueError(f"metadata: {name!r}: a value is bytes exactly when its name ends in -bin")
+        if isinstance(value, str) and not _TEXT.fullmatch(value):
+            raise ValueError(f"metadata: {name!r}: text must be printable ASCII; name it {name}-bin and give bytes")
+        checked.append((name, value))
+    return tuple(checked)
 
-    A ``-bin`` value that is not base64 is left out: it cannot be handed on as what it claims to be.
+
+def encode_metadata(metadata: Metadata, prefix: bytes = b"") -> list[tuple[bytes, bytes]]:
+    """Return metadata as header fields; binary values in base64 without padding, as the protocols recommend."""
+    return [(prefix + name.encode("ascii"), encode_value(value)) for name, value in metadata]
+
+
+def encode_value(value: str | bytes) -> bytes:
+    """Return one value as a header field carries it."""
+    return b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode("latin-1")
+
+
+def decode_metadata(fields: Fields, prefix: bytes = b"") -> Metadata:
+    """Return the metadata among header fields that start with ``prefix``, with the prefix removed.
+
+    Fields of HTTP and of the protocols are left out. Raises :class:`RpcError` ``INTERNAL`` for damaged base64.
     """
     pairs: list[tuple[str, str | bytes]] = []
     for name, value in fields:
-        if name in _RESERVED:
+        if prefix:
+            if not name.startswith(prefix):
+                continue
+            name = name[len(prefix) :]
+        if name in HTTP_FIELDS or name.startswith(RESERVED_PREFIXES):
             continue
-        text = name.decode("ascii")
-        if not text.endswith("-bin"):
-            pairs.append((text, value.decode("latin-1")))
-            continue
-        for part in value.split(b","):
-            decoded = _decode_binary(part.strip())
-            if decoded is not None:
-                pairs.append((text, decoded))
+        pairs.extend(decode_pair(name.decode("latin-1"), value))
     return tuple(pairs)
 
 
-def to_fields(metadata: Metadata) -> Fields:
-    """Return metadata as HTTP fields; binary values as base64 without padding. It must be normal (:func:`normal`)."""
-    return tuple(
-        (name.encode(), b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode())
-        for name, value in metadata
-    )
+def decode_pair(name: str, value: bytes) -> list[tuple[str, str | bytes]]:
+    """Return the pairs that one field stands for; binary values may have been joined by commas on the way."""
+    if not name.endswith("-bin"):
+        return [(name, value.decode("latin-1"))]
+    return [(name, decode_base64(part.strip(), name)) for part in value.split(b",")]
 
 
-def normal(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
-    """Return metadata that a caller gave, checked: names in lower case, values of the kind that the name demands.
-
-    Raises ``ValueError`` for a reserved or malformed name, or a value that HTTP cannot carry.
-    """
-    pairs: list[tuple[str, str | bytes]] = []
-    for name, value in metadata:
-        lower = name.lower()
-        if not _NAME(lower) or lower.encode() in _RESERVED or lower.startswith("grpc-"):
-            raise ValueError(f"metadata: {name!r} is malformed or reserved")
-        if lower.endswith("-bin"):
-            if not isinstance(value, bytes | bytearray | memoryview):
-                raise ValueError(f"metadata: the value of {name!r} must be bytes, for its name ends in -bin")
-            pairs.append((lower, bytes(value)))
-        elif isinstance(value, str) and _VALUE(value):
-            pairs.append((lower, value.strip(" ")))
-        else:
-            raise ValueError(f"metadata: the value of {name!r} must be printable ASCII text")
-    return tuple(pairs)
-
-
-def _decode_binary(data: bytes) -> bytes | None:
+def decode_base64(text: bytes, name: str) -> bytes:
+    """Return bytes from base64 with or without padding; raise :class:`RpcError` ``INTERNAL`` that names the field."""
     try:
-        return b64decode(data + b"=" * (-len(data) % 4), validate=True)
+        return binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
     except binascii.Error:
-        return None
+        raise RpcError(Code.INTERNAL, f"metadata {name} is not base64") from None

@@ -1,0 +1,123 @@
+"""Run a coroutine at once, and make it a task only if it suspends.
+
+Most handlers answer without waiting for anything. A task for each would cost more than the rest of the call: an object,
+a trip through the loop's queue, a context. Here the coroutine's first step runs right where the request was parsed.
+
+What a task would have given it, it still has. ``asyncio.current_task()`` is a *spare* task, parked until it is needed:
+if the coroutine suspends, the spare wakes up and drives it to its end, so that the identity which ``asyncio.timeout`` or
+a ``TaskGroup`` took hold of in the first step stays right. And each coroutine runs in a copy of the context of its own.
+``_enter_task`` and ``_leave_task`` are what asyncio documents for implementations of tasks ("Extending asyncio").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from asyncio.tasks import _enter_task, _leave_task
+from collections.abc import Callable, Coroutine, Generator
+from types import coroutine
+from typing import Any
+
+Finish = Callable[[Any, BaseException | None], None]
+"""Called with ``(value, None)`` or ``(None, error)`` when the coroutine has ended."""
+
+
+class Runner:
+    """Starts coroutines on one event loop; made and used on it."""
+
+    __slots__ = ("_loop", "_spare")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._spare: _Spare | None = None
+
+    def run(self, work: Coroutine[Any, Any, Any], finish: Finish) -> asyncio.Task[None] | None:
+        """Run ``work`` up to where it suspends; return the task it goes on in, or None if it has ended.
+
+        ``finish`` is called once in either case: before this returns None, or later from the task.
+        """
+        spare = self._spare
+        if spare is None:
+            spare = self._spare = _Spare(self._loop)
+        context = contextvars.copy_context()
+        task = spare.task
+        _enter_task(self._loop, task)
+        try:
+            waits_for = context.run(work.send, None)
+        except StopIteration as stop:
+            _leave_task(self._loop, task)
+            finish(stop.value, None)
+            return None
+        except (KeyboardInterrupt, SystemExit):
+            _leave_task(self._loop, task)
+            raise
+        except BaseException as error:
+            _leave_task(self._loop, task)
+            finish(None, error)
+            return None
+        _leave_task(self._loop, task)
+        self._spare = None
+        spare.take(work, context, waits_for, finish)
+        return task
+
+    def close(self) -> None:
+        """Let the spare task end."""
+        if self._spare is not None:
+            self._spare.task.cancel()
+            self._spare = None
+
+
+class _Spare:
+    """A task that waits to be given a half-run coroutine."""
+
+    __slots__ = ("_parked", "_work", "task")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._work: tuple[Coroutine[Any, Any, Any], contextvars.Context, Any, Finish] | None = None
+        self._parked: asyncio.Future[None] = loop.create_future()
+        self.task: asyncio.Task[None] = loop.create_task(_drive(self, self._parked))
+        # A spare is never waited for; a loop that closes around it is not worth a message.
+        self.task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+    def take(
+        self, work: Coroutine[Any, Any, Any], context: contextvars.Context, waits_for: Any, finish: Finish
+    ) -> None:
+        self._work = (work, context, waits_for, finish)
+        self.task._log_destroy_pending = True  # type: ignore[attr-defined]
+        if not self._parked.done():
+            self._parked.set_result(None)
+
+    def taken(self) -> tuple[Coroutine[Any, Any, Any], contextvars.Context, Any, Finish] | None:
+        return self._work
+
+
+@coroutine
+def _drive(spare: _Spare, parked: asyncio.Future[None]) -> Generator[Any, Any, None]:
+    thrown: BaseException | None = None
+    try:
+        yield from parked
+    except BaseException as stopped:  # cancelled before the first step of its own: the coroutine must hear of it
+        thrown = stopped
+    taken = spare.taken()
+    if taken is None:
+        return
+    work, context, waits_for, finish = taken
+    del spare, taken
+    try:
+        while True:
+            if thrown is None:
+                try:
+                    value = yield waits_for
+                except BaseException as raised:
+                    thrown = raised
+            if thrown is None:
+                waits_for = context.run(work.send, value)
+            else:
+                cause, thrown = thrown, None
+                waits_for = context.run(work.throw, cause)
+    except StopIteration as stop:
+        finish(stop.value, None)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        finish(None, error)
