@@ -18,9 +18,11 @@ Frame = tuple[int, bytes]
 
 
 class MessageReader(Protocol):
-    """Cuts a body into messages. ``buffered`` is the number of bytes it holds."""
+    """Cuts a body into messages."""
 
-    buffered: int
+    @property
+    def buffered(self) -> int:
+        """The number of bytes it holds."""
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes of the body; return the messages they complete. Raise :class:`RpcError`."""

@@ -106,6 +106,10 @@ class GrpcServerWire:
         codec = (match[1] or b"proto").decode().lower() if match else ""
         if codec not in self._codecs:
             return Answer(ResponseHead(415))
+        return self._read(head, method, codec)
+
+    def _read(self, head: RequestHead, method: AnyMethod | None, codec: str) -> Plan | Answer:
+        """Read what follows the content type; gRPC-Web has it in common."""
         if method is None:
             return self._refuse(codec, Code.UNIMPLEMENTED, f"no method {head.path.decode('latin-1')}")
         compression = (head.get(b"grpc-encoding") or b"identity").decode("latin-1").lower()
