@@ -62,7 +62,23 @@ class Port(ReceivePoint):
     the link's number in traces.
     """
 
-    __slots__ = ("addresses", "astray", "down", "flows", "host", "index", "mtu", "name", "network", "tap", "up")
+    __slots__ = (
+        "addresses",
+        "astray",
+        "down",
+        "flows",
+        "host",
+        "index",
+        "mtu",
+        "name",
+        "network",
+        "received_bytes",
+        "received_packets",
+        "sent_bytes",
+        "sent_packets",
+        "tap",
+        "up",
+    )
 
     def __init__(
         self, index: int, host: str, name: str, network: Network, links: tuple[SimulatedLink, SimulatedLink]
@@ -78,9 +94,14 @@ class Port(ReceivePoint):
         self.tap: Tap | None = None
         self.flows: dict[bytes, Flow] = {}
         self.astray = Counters()
+        """Drops of packets that had nowhere to go: unreachable, partition."""
+        self.sent_packets = self.sent_bytes = 0
+        self.received_packets = self.received_bytes = 0
 
     def send(self, packet: bytes, now: float) -> None:
         """Put one packet of the host on its link."""
+        self.sent_packets += 1
+        self.sent_bytes += len(packet)
         if self.tap is not None:
             self.tap(self.index, OUTBOUND, packet, now)
         key = packet[12:20] if packet[0] < 0x60 else packet[8:40]
@@ -98,6 +119,8 @@ class Port(ReceivePoint):
 
     def arrive(self, packet: bytes, now: float) -> None:
         """A packet has come over the link: up to the host."""
+        self.received_packets += 1
+        self.received_bytes += len(packet)
         if self.tap is not None:
             self.tap(self.index, INBOUND, packet, now)
         self.receive(packet, now)

@@ -122,6 +122,20 @@ class Topology:
         for port in self._of_host[self.known(host)]:
             port.up = make_link(properties, port.up.random, port.up)
             port.down = make_link(properties, port.down.random, port.down)
+            port.mtu = properties.mtu
+        self._changed()
+
+    def properties(self, a: str, b: str | None = None) -> LinkProperties | None:
+        """Properties of a host's link now, or of the link between two hosts; None when they have none of their own."""
+        if b is None:
+            return self._of_host[self.known(a)][0].up.properties
+        link = self.dedicated.get((self.known(a), self.known(b)))
+        return None if link is None else link.properties
+
+    def unlink(self, a: str, b: str) -> None:
+        """Take the link between two hosts away: they meet on their networks again."""
+        for pair in ((a, b), (b, a)):
+            self.dedicated.pop(pair, None)
         self._changed()
 
     def partition(self, *groups: str | Iterable[str]) -> int:

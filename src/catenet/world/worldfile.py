@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import Prefix, parse_interface
@@ -30,18 +30,19 @@ __all__ = [
     "read_world",
 ]
 
+Restart: TypeAlias = Literal["never", "on-failure", "always"]
 KeyPath: TypeAlias = tuple[str | int, ...]
 T = TypeVar("T")
 
-RESTARTS: Final = ("never", "on-failure", "always")
+RESTARTS: Final[tuple[Restart, ...]] = ("never", "on-failure", "always")
 ACTIONS: Final = ("partition", "heal", "crash", "restart", "link")
 LASTING: Final = ("partition", "crash", "link")
 """Events that `for` can limit: afterwards the partition heals, the host starts again, the link is as it was."""
 
 TOP_KEYS: Final = ("world", "link", "hosts", "routers", "networks", "links", "events")
 WORLD_KEYS: Final = ("seed", "duration")
-HOST_KEYS: Final = ("run", "address", "network", "start", "restart")
-ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart")
+HOST_KEYS: Final = ("run", "address", "network", "start", "restart", "service")
+ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service")
 NETWORK_KEYS: Final = ("name", "address")
 LINK_KEYS: Final = ("between",)
 EVENT_KEYS: Final = ("at", "for", *ACTIONS)
@@ -61,16 +62,25 @@ class WorldFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
-    """One host: its command lines, addresses (none: given out), networks (none: the first) and link."""
+    """One host: its command lines, addresses (none: given out), networks (none: the first) and link.
+
+    `service` says whether the world may end while its programs run; None leaves it to what they do.
+    """
 
     name: str
     run: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     start: float = 0.0
-    restart: str = "never"
+    restart: Restart = "never"
+    service: bool | None = None
     router: bool = False
     link: LinkProperties = field(default_factory=LinkProperties)
+
+    @property
+    def is_service(self) -> bool:
+        """Whether the world may end while its programs run: said so, or restarted for ever."""
+        return self.restart == "always" if self.service is None else self.service
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +245,7 @@ class _Reader:
             networks=self._host_networks(table, path, "networks" if router else "network"),
             start=self._value(table, path, "start", parse_duration, 0.0),
             restart=self._value(table, path, "restart", _restart, "never"),
+            service=self._value(table, path, "service", _truth, None),
             router=router,
             link=self._link(settings, path, self._defaults),
         )
@@ -384,10 +395,17 @@ def _prefixes(value: object) -> tuple[str, ...]:
     return texts
 
 
-def _restart(value: object) -> str:
-    if value not in RESTARTS:
-        raise ValueError(f"must be one of {', '.join(RESTARTS)}, not {value!r}{nearest(str(value), RESTARTS)}")
-    return str(value)
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {value!r}")
+    return value
+
+
+def _restart(value: object) -> Restart:
+    for known in RESTARTS:
+        if value == known:
+            return known
+    raise ValueError(f"must be one of {', '.join(RESTARTS)}, not {value!r}{nearest(str(value), RESTARTS)}")
 
 
 def override(plan: WorldPlan, **changes: Any) -> WorldPlan:

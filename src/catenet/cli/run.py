@@ -1,0 +1,257 @@
+"""catenet run: a world, or one program, on the network of one's choice."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from catenet.cli import UsageError
+from catenet.cli.console import Console
+from catenet.wire.address import parse_interface
+from catenet.world.units import nearest, parse_duration
+
+if TYPE_CHECKING:
+    from catenet.world.report import Report
+    from catenet.world.world import World
+    from catenet.world.worldfile import WorldPlan
+
+__all__ = ["register", "run"]
+
+NETWORKS: Final = ("sim", "kernel", "tun")
+INTERRUPTED: Final = 130
+SOLE_HOST: Final = "host"
+"""Name of the host on which a single program runs."""
+
+EPILOG: Final = """\
+TARGET is a world file (world.toml), a script (script.py) or a module (-m MODULE); ARGS are the program's.
+networks:
+  sim     a simulated internet in this process, in virtual time, the same for the same seed
+  kernel  the operating system's sockets; one program
+  tun     one program on Catenet's own stack behind a TUN device, in real time; needs CAP_NET_ADMIN
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.usage = "catenet run [OPTIONS] TARGET [ARGS...]"
+    parser.add_argument("--net", choices=NETWORKS, default="sim", help="the network to run on (default: sim)")
+    parser.add_argument(
+        "--seed", type=_seed, help="what chance is drawn from, for --net sim (default: the world's, or 0)"
+    )
+    parser.add_argument("--for", dest="duration", type=_duration, metavar="DURATION", help="stop after so long, as 30s")
+    parser.add_argument("--pcap", type=Path, metavar="FILE", help="write every packet to FILE (pcapng)")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the run's figures to FILE (- for standard output)"
+    )
+    parser.add_argument(
+        "--address",
+        action="append",
+        default=[],
+        type=_address,
+        metavar="CIDR",
+        help="the host's address; may be repeated",
+    )
+    parser.add_argument(
+        "--device", default="catenet%d", metavar="NAME", help="name of the TUN device (default: catenet0)"
+    )
+    parser.add_argument("--mtu", type=int, help="largest packet in bytes, for a single program (default: 1500)")
+    parser.add_argument("--uvloop", action="store_true", help="with --net kernel: run asyncio on uvloop")
+    command = parser.add_argument("command", nargs=argparse.PARSER, metavar="TARGET [ARGS...]")
+
+    class Module(argparse.Action):
+        """`-m MODULE ARGS...` is a whole command, so TARGET is no longer asked for."""
+
+        def __call__(self, parser: object, namespace: argparse.Namespace, values: Any, option: object = None) -> None:
+            if not values:
+                raise argparse.ArgumentError(self, "expected a module")
+            namespace.command = ["-m", *values]
+            command.required = False
+
+    parser.add_argument(
+        "-m", action=Module, nargs=argparse.REMAINDER, metavar="MODULE [ARGS...]", dest=argparse.SUPPRESS
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the target and return the exit status."""
+    command: list[str] = args.command
+    is_world = command[0].endswith(".toml")
+    if is_world and len(command) > 1:
+        raise UsageError(f"a world takes no arguments, but got {command[1]!r}")
+    if not is_world and command[0] != "-m":
+        _check_script(command[0])
+    if args.net == "kernel":
+        from catenet.cli.kernel import run_on_kernel
+
+        return run_on_kernel(args, is_world)
+    if args.uvloop:
+        raise UsageError("--uvloop goes with --net kernel; Catenet's own sockets need asyncio's own loop")
+    if args.net == "tun":
+        return _run_on_tun(args, is_world)
+    return _run_simulated(args, is_world)
+
+
+def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
+    from catenet.world.runner import build_world
+    from catenet.world.world import World
+
+    plan = _plan(args, is_world)
+    console = Console([host.name for host in plan.hosts], Path(args.command[0]).name)
+    world = World(plan.seed, output=console.line, directory=plan.folder)
+    console.now = lambda: world.now
+    try:
+        build_world(plan, world, console.announce)
+    except ValueError as error:
+        raise UsageError(f"{args.command[0]}: {error}") from None
+    awaited = [host.name for host in plan.hosts if host.service is False]
+    return _run(args, world, console, plan.duration, awaited)
+
+
+def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
+    """What to run: the world file's plan with what the command line says instead, or a plan for one program."""
+    from catenet.world.worldfile import HostPlan, WorldFileError, WorldPlan, override, read_world
+
+    if not is_world:
+        from catenet.link.properties import LinkProperties
+
+        link = LinkProperties() if args.mtu is None else _valid(lambda: LinkProperties(mtu=args.mtu))
+        host = HostPlan(SOLE_HOST, (_command_line(args.command),), tuple(args.address), link=link)
+        plan = WorldPlan(Path(), hosts=(host,))
+    else:
+        if args.address or args.mtu is not None:
+            raise UsageError("--address and --mtu go with a single program; a world file has its own")
+        try:
+            plan = read_world(Path(args.command[0]))
+        except WorldFileError as error:
+            raise UsageError(str(error)) from None
+        except OSError as error:
+            raise UsageError(f"{args.command[0]}: {(error.strerror or str(error)).lower()}") from None
+    return override(plan, seed=args.seed, duration=args.duration)
+
+
+def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
+    from catenet.link.tun import DeviceUnavailable
+    from catenet.world.tun_driver import open_host
+
+    if is_world:
+        raise UsageError("a world runs on --net sim; --net tun runs one program")
+    if not args.address:
+        raise UsageError("--net tun needs the host's address, as --address 10.9.0.2/24")
+    console = Console([SOLE_HOST], Path(args.command[0]).name)
+    seed = secrets.randbits(64) if args.seed is None else args.seed
+    try:
+        with open_host(
+            SOLE_HOST, args.address, device=args.device, mtu=args.mtu or 1500, seed=seed, output=console.line
+        ) as (world, host):
+            host.run(args.command)
+            return _run(args, world, console, args.duration, [SOLE_HOST])
+    except DeviceUnavailable as error:
+        raise UsageError(str(error.strerror or error)) from None
+
+
+def _run(args: argparse.Namespace, world: World, console: Console, until: float | None, awaited: Sequence[str]) -> int:
+    """Run a world that is ready, show and write what it was, and return the exit status."""
+    from catenet.world.runner import Runner
+
+    with _capturing(args.pcap, world):
+        runner = Runner(world, wall=time.perf_counter, progress=console.progress, awaited=awaited)
+        report = runner.run(until)
+    console.finish()
+    _show(report, console)
+    if args.json is not None:
+        _write_json(report, args.json)
+    if runner.interrupted:
+        return INTERRUPTED
+    return 0 if report.ended_well else 1
+
+
+@contextlib.contextmanager
+def _capturing(path: Path | None, world: World) -> Iterator[None]:
+    """Write every packet of the world to a file."""
+    if path is None:
+        yield
+        return
+    from catenet.world.capture import capture_world
+
+    try:
+        file = path.open("wb", buffering=1 << 20)
+    except OSError as error:
+        raise UsageError(f"--pcap {path}: {(error.strerror or str(error)).lower()}") from None
+    with file:
+        capture_world(world, file)
+        yield
+
+
+def _show(report: Report, console: Console) -> None:
+    from catenet.world.report import tables
+
+    rich = console.rich()
+    if report.deadlock is not None:
+        print(f"deadlock: {report.deadlock}", file=sys.stderr)
+    for table in tables(report):
+        rich.print(table)
+    rich.print(
+        f"{report.virtual_seconds:.3f} s of the world's time in {report.wall_seconds:.2f} s; "
+        f"{report.packets_sent:,} packets, {report.packets_dropped:,} dropped, "
+        f"{report.retransmitted_segments:,} segments retransmitted; seed {report.seed}"
+    )
+
+
+def _write_json(report: Report, path: Path) -> None:
+    text = json.dumps(report.to_json(), indent=2) + "\n"
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise UsageError(f"--json {path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _check_script(name: str) -> None:
+    path = Path(name)
+    if not path.exists():
+        beside = path.parent if path.parent.is_dir() else Path()
+        found = [str(other) for other in sorted(beside.iterdir()) if other.suffix in (".py", ".toml")]
+        raise UsageError(f"no program or world {name!r}{nearest(name, found)}")
+
+
+def _command_line(words: Sequence[str]) -> str:
+    import shlex
+
+    return shlex.join(words)
+
+
+def _valid(make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _seed(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _address(text: str) -> str:
+    try:
+        parse_interface(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text

@@ -1,0 +1,119 @@
+"""From a world file's plan to a world, and a run of it to its end: Ctrl-C, deadlocks, services, report.
+
+A run ends when every program has ended, services aside. A service is a program that the file calls one
+(`service = true`, `restart = "always"`) or, where it says nothing, one that does nothing but listen when all others
+have ended: there is nobody left to talk to it. Services are then asked to stop by SIGTERM, and killed after a grace.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from catenet.world.errors import DeadlockError
+from catenet.world.events import Announce, schedule_events
+from catenet.world.hub import VirtualClock
+from catenet.world.report import Report, make_report
+from catenet.world.world import World
+
+if TYPE_CHECKING:
+    from catenet.world.process import Process
+    from catenet.world.worldfile import WorldPlan
+
+__all__ = ["Runner", "build_world"]
+
+GRACE: Final = 5.0
+"""Seconds of the world's time that programs have to end when they are asked to."""
+
+SLICE: Final = 0.25
+"""Seconds of the world's time between two looks at the progress: long beside the cost of a look."""
+
+
+def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
+    """Make what the plan says: networks, hosts, links, programs, events."""
+    for network in plan.networks:
+        world.network(network.name, *network.prefixes)
+    for host in plan.hosts:
+        made = world.host(
+            host.name,
+            host.addresses,
+            network=host.networks or None,
+            link=host.link,
+            forwarding=host.router,
+        )
+        for line in host.run:
+            made.run(line, start=host.start, restart=host.restart, daemon=host.is_service)
+    for link in plan.links:
+        world.topology.link(link.a, link.b, link.properties)
+    world.refresh_routes()
+    schedule_events(world, plan.events, announce)
+
+
+class Runner:
+    """One run of a world.
+
+    `progress(now)` is called now and then; `wall` is the clock for `wall_seconds`. Programs of the hosts `awaited` are
+    no services, whatever they do.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        wall: Callable[[], float],
+        progress: Callable[[float], None],
+        awaited: Iterable[str] = (),
+    ) -> None:
+        self._world = world
+        self._awaited = frozenset(awaited)
+        self._wall = wall
+        self._progress = progress
+        self._virtual = isinstance(world.hub.clock, VirtualClock)
+        self.interrupted = False
+
+    def run(self, until: float | None) -> Report:
+        """Run until all programs have ended or `until`; the first KeyboardInterrupt stops them in order."""
+        began = self._wall()
+        deadlock = None
+        world = self._world
+        try:
+            self._run(until)
+        except DeadlockError as error:
+            deadlock = str(error)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        ended = world.now
+        stopped = [id(process) for process in world.processes if process.alive]
+        try:
+            if deadlock is None and stopped:
+                world.terminate(signal.SIGINT if self.interrupted else signal.SIGTERM, GRACE)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        world.close()
+        return make_report(
+            world, virtual=ended, wall=self._wall() - began, stopped=() if deadlock else stopped, deadlock=deadlock
+        )
+
+    def _run(self, until: float | None) -> None:
+        world = self._world
+        while not world.finished and (until is None or world.now < until) and not self._only_servers():
+            due = world.hub.next_event()
+            if due is None and self._virtual:
+                world.run()  # which says who waits for what
+                return
+            target = max(world.now + SLICE, 0.0 if due is None or not self._virtual else due)
+            world.run(target if until is None else min(target, until), check=False)
+            self._progress(world.now)
+
+    def _only_servers(self) -> bool:
+        """Whether somebody has ended, nobody is about to start, and all who run do nothing but listen."""
+        alive = [process for process in self._world.processes if process.alive]
+        some_ended = len(alive) < len(self._world.processes)
+        return some_ended and not self._world.starting and all(self._is_server(process) for process in alive)
+
+    def _is_server(self, process: Process) -> bool:
+        """Whether a process listens, or waits for datagrams on a port that it has chosen."""
+        if process.host.name in self._awaited:
+            return False
+        return process.daemon or process.host.kernel.is_serving(process)

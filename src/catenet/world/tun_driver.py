@@ -1,0 +1,62 @@
+"""One host whose network is a TUN device, in real time: its stack talks to the kernel's, and through it to anybody.
+
+The kernel's end gets the other address of each subnet, and is the host's way to everywhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from catenet.link.tun import TunDevice
+from catenet.wire.address import Address, Prefix, parse_interface
+from catenet.world.host import Host
+from catenet.world.hub import RealClock
+from catenet.world.streams import print_line
+from catenet.world.world import World
+
+__all__ = ["kernel_end", "open_host"]
+
+
+@contextlib.contextmanager
+def open_host(
+    name: str,
+    addresses: Sequence[str],
+    *,
+    device: str = "catenet%d",
+    mtu: int = 1500,
+    seed: int | str = 0,
+    output: Callable[[str, str, str], None] = print_line,
+) -> Iterator[tuple[World, Host]]:
+    """Make a world of one host on a TUN device; `addresses` are texts with prefix lengths.
+
+    Raises DeviceUnavailable when the device cannot be had, ValueError for an address without room for another.
+    """
+    own = [parse_interface(text) for text in addresses]
+    ends = [kernel_end(*pair) for pair in own]
+    clock = RealClock()
+    tun = TunDevice(device, mtu)
+    try:
+        tun.configure(ends)
+        with World(seed, clock=clock, epoch=time.time(), output=output) as world:
+            host = world.lone_host(name, tun, tuple(own))
+            clock.add_reader(tun.fileno(), lambda: tun.read(world.now))
+            try:
+                yield world, host
+            finally:
+                clock.remove_reader(tun.fileno())
+    finally:
+        clock.close()
+        tun.close()
+
+
+def kernel_end(address: Address, length: int) -> tuple[Address, int]:
+    """Address for the kernel's end: the first of the subnet, or the second when that is the host's own."""
+    prefix = Prefix.of(address, length)
+    for number in (1, 2, 0):
+        with contextlib.suppress(ValueError):
+            other = prefix.host(number)
+            if other not in (address, prefix.broadcast()):
+                return other, length
+    raise ValueError(f"{prefix} has no second address for the kernel's end; use a shorter prefix, as /24 or /64")
