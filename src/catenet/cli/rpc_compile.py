@@ -1,0 +1,49 @@
+"""catenet rpc compile: from .proto files to Python modules."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+__all__ = ["register", "run"]
+
+EPILOG = """\
+For hiscore.proto it writes hiscore_pb2.py and .pyi (messages) and hiscore_rpc.py (services to implement, clients
+to call). Files that are imported from a folder given with -I are compiled too.
+
+  catenet rpc compile hiscore.proto
+  catenet rpc compile protos/shop/v1/*.proto -I protos --out src/shop/gen
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.epilog = EPILOG
+    parser.add_argument("protos", nargs="+", metavar="FILE", help=".proto file")
+    parser.add_argument(
+        "-I", dest="includes", action="append", default=[], metavar="DIR", help="folder to search for imports (repeat)"
+    )
+    parser.add_argument("--out", default=".", metavar="DIR", help="folder to write to (default: this one)")
+    parser.add_argument(
+        "--imports",
+        choices=("relative", "absolute"),
+        help="how generated modules import each other (default: relative if DIR has an __init__.py)",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="do not name the files written")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compile; the compiler's complaints, with file and line, go to standard error."""
+    from catenet.rpc.compile import CompileError, compile_protos
+
+    relative = None if args.imports is None else args.imports == "relative"
+    try:
+        written = compile_protos(args.protos, args.includes, args.out, relative)
+    except CompileError as error:
+        for line in str(error).splitlines():
+            print(f"catenet: {line}", file=sys.stderr)
+        return 2
+    if not args.quiet:
+        for path in written:
+            print(path)
+    return 0
