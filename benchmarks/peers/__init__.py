@@ -1,0 +1,130 @@
+"""The other stacks and simulators: how to build each from public packages, and whether it is here.
+
+`python -m benchmarks.peers [NAME...]` builds those whose packages are installed, into `$XDG_CACHE_HOME` (by default
+`~/.cache/catenet-benchmarks`). What Debian packages is for the reader to install; the hints say which package.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.harness import Unavailable
+
+HERE = Path(__file__).parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "catenet-benchmarks"
+
+PYTCP = "pmd-pytcp==0.3.8"
+SIMLOOP = "simloop==0.2.2"
+SIMLOOP_PYTHON = (3, 12)
+
+
+def call(*words: str | Path, **options: object) -> str:
+    """Run a builder; Unavailable with the end of its complaint when it fails."""
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=900, **options)  # type: ignore[call-overload]
+    if done.returncode:
+        raise Unavailable(f"{words[0]} failed: {done.stderr.strip().splitlines()[-1:]}")
+    return str(done.stdout)
+
+
+def need(program: str, hint: str) -> str:
+    """Path of a program, or Unavailable with the way to get it."""
+    path = shutil.which(program)
+    if path is None:
+        raise Unavailable(hint)
+    return path
+
+
+def build_gvisor(target: Path) -> None:
+    """gVisor's netstack in a Go program, through the Go module proxy."""
+    go = need("go", "apt-get install golang (1.25 or newer)")
+    call(go, "build", "-o", target, ".", cwd=HERE / "gvisor")
+
+
+def build_lwip(target: Path) -> None:
+    """lwIP as Debian builds it."""
+    if not Path("/usr/include/lwip/lwipopts.h").exists():
+        raise Unavailable("apt-get install liblwip-dev")
+    gcc = need("gcc", "apt-get install gcc")
+    call(gcc, "-O2", "-o", target, HERE / "lwip_service.c", "-I/usr/include/lwip", "-llwip", "-lpthread")
+
+
+def build_ns3(target: Path) -> None:
+    """A scenario against ns-3 as Debian builds it."""
+    if not Path("/usr/include/ns3").exists():
+        raise Unavailable("apt-get install libns3-dev")
+    modules = ("core", "network", "internet", "point-to-point", "applications")
+    gxx = need("g++", "apt-get install g++")
+    call(gxx, "-O2", "-std=c++17", "-o", target, HERE / "ns3_world.cc", *[f"-lns3-{name}" for name in modules])
+
+
+def build_venv(target: Path, requirement: str, minimum: tuple[int, int] = (3, 9)) -> None:
+    """A virtual environment with one package from PyPI."""
+    if sys.version_info[:2] >= minimum:
+        python: str = sys.executable
+    else:
+        version = ".".join(map(str, minimum))
+        python = need_python(minimum, f"{requirement} needs Python {version} or newer")
+    call(python, "-m", "venv", target)
+    call(target / "bin" / "python", "-m", "pip", "install", "--quiet", requirement)
+
+
+def need_python(minimum: tuple[int, int], hint: str) -> str:
+    """A Python of at least the version, from PATH or pyenv."""
+    pyenv = sorted((Path.home() / ".pyenv" / "versions").glob("*/bin/python3"))
+    on_path = [Path(path) for minor in range(20, minimum[1] - 1, -1) if (path := shutil.which(f"python3.{minor}"))]
+    for candidate in [*on_path, *pyenv]:
+        test = f"import sys, venv, ensurepip; sys.exit(sys.version_info < {minimum})"
+        if not subprocess.run([candidate, "-c", test], capture_output=True).returncode:
+            return str(candidate)
+    raise Unavailable(hint)
+
+
+BUILDERS: dict[str, Callable[[Path], None]] = {
+    "gvisor": build_gvisor,
+    "lwip": build_lwip,
+    "ns3": build_ns3,
+    "pytcp": lambda target: build_venv(target, PYTCP),
+    "simloop": lambda target: build_venv(target, SIMLOOP, SIMLOOP_PYTHON),
+}
+
+
+def built(name: str) -> Path:
+    """What `build` has made of a peer, or Unavailable with the way to make it."""
+    target = CACHE / name
+    if not target.exists():
+        raise Unavailable(f"python -m benchmarks.peers {name}")
+    return target
+
+
+def build(name: str) -> Path:
+    """Build one peer unless it is there; Unavailable says what is missing."""
+    target = CACHE / name
+    if not target.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        try:
+            BUILDERS[name](target)
+        except BaseException:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+    return target
+
+
+def package_version(package: str) -> str:
+    """Version of an installed Debian package, or "not installed"."""
+    if shutil.which("dpkg-query") is None:
+        return "unknown"
+    done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True)
+    return done.stdout or "not installed"
+
+
+def gvisor_version() -> str:
+    """Version that go.mod pins."""
+    for line in (HERE / "gvisor" / "go.mod").read_text().splitlines():
+        if "gvisor.dev/gvisor" in line:
+            return line.split()[-1]
+    return "unknown"
