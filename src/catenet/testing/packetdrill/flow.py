@@ -44,6 +44,7 @@ class Flow:
         self.protocol = protocol
         self.fd = fd
         self.state = FlowState.NEW
+        self.accepted = False
         self.local: tuple[bytes, int] = (b"", 0)
         self.remote: tuple[bytes, int] = (b"", 0)
         self.live_local_isn = 0
@@ -117,7 +118,10 @@ class Flow:
     # --- out of the stack ---
 
     def to_script(self, sent: Sent) -> None:
-        """Rewrite a packet's sequence numbers (not its timestamps) to the script's."""
+        """Rewrite a packet's sequence numbers (not its timestamps) to the script's, once."""
+        if sent.mapped:
+            return
+        sent.mapped = True
         syn = bool(sent.flags & _SYN)
         sent.seq = (sent.seq - self.live_local_isn + (self.script_local_isn if syn else 0)) & _MASK
         shift = 0 if syn else -self.remote_isn

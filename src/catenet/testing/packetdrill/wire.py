@@ -13,7 +13,21 @@ from typing import Final
 from catenet.wire import ip, tcp
 from catenet.wire.checksum import checksum, pseudo_sum
 
-__all__ = ["ICMP", "ICMPV6", "TCP", "UDP", "Sent", "dissect", "icmp_numbers", "inject_icmp", "inject_tcp", "inject_udp"]
+__all__ = [
+    "ICMP",
+    "ICMPV6",
+    "TCP",
+    "UDP",
+    "Route",
+    "Sent",
+    "dissect",
+    "icmp_numbers",
+    "inject_icmp",
+    "inject_tcp",
+    "inject_udp",
+    "quote_tcp",
+    "quote_udp",
+]
 
 TCP: Final = 6
 UDP: Final = 17
@@ -47,6 +61,8 @@ class Sent:
     icmp_type: int = 0
     icmp_code: int = 0
     icmp_rest: int = 0
+    mapped: bool = False
+    """Whether the sequence numbers are the script's already."""
 
 
 def dissect(packet: bytes, when: float) -> Sent:

@@ -1,0 +1,177 @@
+"""The machine under test: one stack, one process on its POSIX surface, virtual time.
+
+Time stands still while packets are handled and system calls are made, and jumps from one deadline to the next. The
+process runs in greenlets, one per system call: a call that blocks comes back to the runner and goes on when what it
+waits for happens. There is no world, no link and no other host: what the stack sends is kept for the script to look at.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from greenlet import getcurrent, greenlet
+
+from catenet.posix.file import File
+from catenet.posix.kernel import Kernel
+from catenet.stack.interface import Interface
+from catenet.stack.settings import Settings
+from catenet.stack.stack import Stack
+from catenet.testing.packetdrill.clock import START
+from catenet.testing.packetdrill.config import Config
+from catenet.testing.packetdrill.wire import Sent, dissect
+from catenet.wire.address import Prefix
+
+__all__ = ["Machine", "Running"]
+
+_SEED: Final = 20130626
+_SETTLE_LIMIT: Final = 10_000
+
+
+class Running:
+    """A system call under way; `result` is set when it is `done`, `finished` is the time (microseconds) of that."""
+
+    __slots__ = ("_machine", "_task", "_timeout_at", "_woken", "done", "finished", "result")
+
+    def __init__(self, machine: Machine, call: Callable[[], object]) -> None:
+        self._machine = machine
+        self.done = False
+        self.finished = 0
+        self.result: object = None
+        self._woken = True
+        self._timeout_at: float | None = None
+        self._task = greenlet(lambda: self._body(call))
+
+    def _body(self, call: Callable[[], object]) -> None:
+        self.result = call()
+        self.done = True
+        self.finished = self._machine.usecs
+
+    def file_ready(self, file: File) -> None:
+        """What the call waits on shows something new (`posix` calls this)."""
+        self._woken = True
+
+    def park(self, files: Iterable[File], timeout: float | None) -> bool:
+        """Wait, in the call's own greenlet; False when the time was up."""
+        watched = tuple(files)
+        self._woken = False
+        self._timeout_at = None if timeout is None else self._machine.now + max(timeout, 0.0)
+        for file in watched:
+            file.watchers[self] = None
+        parent = getcurrent().parent
+        assert parent is not None
+        try:
+            parent.switch()
+        finally:
+            for file in watched:
+                file.watchers.pop(self, None)
+        self._timeout_at = None
+        return self._woken
+
+    @property
+    def deadline(self) -> float | None:
+        """When it gives up waiting."""
+        return self._timeout_at
+
+    def step(self) -> bool:
+        """Go on if it can; whether it did."""
+        if self.done:
+            return False
+        if not self._woken and (self._timeout_at is None or self._timeout_at > self._machine.now):
+            return False
+        self._machine.current = self
+        try:
+            self._task.parent = getcurrent()
+            self._task.switch()
+        finally:
+            self._machine.current = None
+        return True
+
+
+class Machine:
+    """Stack, kernel and clock. `outbox` holds what the stack has sent and the script has not asked for yet."""
+
+    def __init__(self, config: Config) -> None:
+        assert config.local_ip is not None
+        assert config.remote_ip is not None
+        assert config.mtu is not None
+        self.now = START
+        self.outbox: deque[Sent] = deque()
+        self.current: Running | None = None
+        self._running: list[Running] = []
+        self.settings = Settings()
+        self.stack = Stack(self.settings, random.Random(_SEED))
+        self.interface: Interface = self.stack.add_interface("tun0", config.mtu)
+        prefix = 16 if len(config.local_ip) == 4 else 48
+        self.stack.add_address(self.interface.index, config.local_ip, prefix)
+        self.route = self.stack.add_route(Prefix.of(bytes(len(config.local_ip)), 0), self.interface.index)
+        self.kernel = Kernel(self.stack, "packetdrill", None, self._park, clock=lambda: self.now, owner=lambda: self)
+
+    @property
+    def usecs(self) -> int:
+        """Microseconds since the script began."""
+        return round((self.now - START) * 1e6)
+
+    @staticmethod
+    def usecs_of(when: float) -> int:
+        """A time of the stack as microseconds of the script, rounded up."""
+        return math.ceil((when - START) * 1e6 - 1e-3)
+
+    def _park(self, call: str, files: Any, timeout: float | None) -> bool:
+        assert self.current is not None, call
+        return self.current.park(files, timeout)
+
+    def start(self, call: Callable[[], object]) -> Running:
+        """Make a system call, as far as it goes at this instant."""
+        running = Running(self, call)
+        self._running.append(running)
+        self._settle()
+        return running
+
+    def inject(self, packet: bytes) -> None:
+        """Hand a packet to the stack."""
+        self.stack.receive(packet, self.now, self.interface.index)
+        self._settle()
+
+    def advance(self, usecs: int) -> None:
+        """Let time pass until a time of the script, doing whatever falls due."""
+        until = START + usecs / 1e6
+        while (deadline := self.next_deadline()) is not None and deadline <= until:
+            self._fire(deadline)
+        self.now = max(self.now, until)
+
+    def advance_to_packet(self, usecs: int) -> bool:
+        """As `advance`, but stop at the first packet sent; whether there was one."""
+        until = START + usecs / 1e6
+        while not self.outbox:
+            deadline = self.next_deadline()
+            if deadline is None or deadline > until:
+                self.now = max(self.now, until)
+                return False
+            self._fire(deadline)
+        return True
+
+    def next_deadline(self) -> float | None:
+        """When something falls due next; None for never."""
+        deadlines = [running.deadline for running in self._running]
+        deadlines.append(self.stack.next_deadline())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def _fire(self, deadline: float) -> None:
+        self.now = max(self.now, deadline)
+        self.stack.handle_timeout(self.now)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Send what is to be sent, let calls go on that can, until nothing moves at this instant."""
+        for _ in range(_SETTLE_LIMIT):
+            packets = self.stack.transmit(self.now)
+            self.outbox.extend(dissect(packet, self.now) for _, packet in packets)
+            moved = [running for running in self._running if running.step()]
+            self._running = [running for running in self._running if not running.done]
+            if not packets and not moved:
+                return
+        raise AssertionError("the stack never comes to rest")
