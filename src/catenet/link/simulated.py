@@ -85,6 +85,11 @@ class SimulatedLink:
         faults = (properties.loss, properties.duplicate, properties.reorder, properties.corrupt)
         self._plain = self.memoryless and not any(faults)
 
+    def inherit(self, previous: SimulatedLink) -> None:
+        """Take the place of another link: go on with its counts."""
+        for name in Counters.__slots__:
+            setattr(self.counters, name, getattr(previous.counters, name))
+
     def transit(self, packet: bytes, now: float) -> Arrivals:
         """Send one packet at `now`; return what arrives and when (nothing, when it is dropped)."""
         counters = self.counters
