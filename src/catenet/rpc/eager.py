@@ -4,7 +4,7 @@ Most handlers answer without waiting for anything. A task for each would cost mo
 a trip through the loop's queue, a context. Here the coroutine's first step runs right where the request was parsed.
 
 What a task would have given it, it still has. ``asyncio.current_task()`` is a *spare* task, parked until it is needed:
-if the coroutine suspends, the spare wakes up and drives it to its end, so that the identity which ``asyncio.timeout`` or
+if the coroutine suspends, the spare wakes up and drives it to its end: the identity which ``asyncio.timeout`` or
 a ``TaskGroup`` took hold of in the first step stays right. And each coroutine runs in a copy of the context of its own.
 ``_enter_task`` and ``_leave_task`` are what asyncio documents for implementations of tasks ("Extending asyncio").
 """

@@ -21,9 +21,9 @@ from catenet.http.h2 import frames
 from catenet.http.h2.hpack import Decoder, Memo
 from catenet.http.h2.sender import GUESSED_MAX_STREAMS, Sender
 from catenet.http.h2.settings import PeerSettings, read_settings
-from catenet.http.h2.stream import Stream
 from catenet.http.limits import Guard, Limits
 from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.stream import Stream
 
 _unpack = frames.HEADER.unpack_from
 _DRAIN_PING = b"catenet\0"
@@ -48,6 +48,10 @@ class Connection(Sender):
     )  # fmt: skip
 
     version = 2
+    resumable = False
+    """HTTP/1.1 reads on when a response is complete; here streams do not wait for each other."""
+    paused = False
+    """HTTP/1.1 stops reading from the transport; here windows do that."""
 
     def __init__(self, is_client: bool, limits: Limits | None = None, memos: Memos | None = None) -> None:
         limits = limits or Limits()
@@ -102,6 +106,15 @@ class Connection(Sender):
             or self._refuse_above != frames.MAX_STREAM_ID
             or self._next_id > frames.MAX_STREAM_ID
         )
+
+    @property
+    def may_close(self) -> bool:
+        """Whether nothing would be lost by closing now: no streams, and the peer knows that it can begin none."""
+        return not self.streams and (not self._drained or self._refuse_above != frames.MAX_STREAM_ID)
+
+    def receive_eof(self) -> list[Event]:
+        """The peer will send nothing more: no stream can complete."""
+        return self._take_events()
 
     def consume(self, stream: Stream, count: int) -> None:
         """The application has taken ``count`` bytes of the stream's data: they may be replaced by others."""

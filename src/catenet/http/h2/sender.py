@@ -15,9 +15,9 @@ from catenet.http.errors import ErrorCode, HttpError
 from catenet.http.events import Event
 from catenet.http.h2 import frames
 from catenet.http.h2.hpack import Encoder, Memo
-from catenet.http.h2.stream import Stream
 from catenet.http.limits import Limits
 from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.stream import Stream
 
 _pack = frames.HEADER.pack
 _FORGOTTEN_LIMIT = 1024
@@ -167,6 +167,11 @@ class Sender:
     def queued(self) -> int:
         """Bytes that wait for windows or for the transport."""
         return self._queued
+
+    @property
+    def eventful(self) -> bool:
+        """Whether a call made outside ``receive`` has led to an event; ``receive(b"", now)`` returns it."""
+        return bool(self._events)
 
     # Inside.
 

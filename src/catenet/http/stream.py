@@ -1,4 +1,4 @@
-"""One stream of an HTTP/2 connection (RFC 9113 section 5.1)."""
+"""One stream: in HTTP/2 as RFC 9113 section 5.1 has it, in HTTP/1.1 one request and its response."""
 
 from __future__ import annotations
 

@@ -1,0 +1,213 @@
+"""Between an asyncio transport and a protocol machine: bytes in, events up, what a turn made out in one write.
+
+Both sides of both protocols use it. A stream's ``owner`` is a :class:`StreamOwner`; what concerns the connection goes
+to methods that the sides override.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol, cast
+
+from catenet.http import events as ev
+from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.events import Event, StreamReset
+from catenet.http.message import Fields, RequestHead, ResponseHead
+
+# Bytes of one turn after which a producer that never waits should let others run.
+TURN_BYTES = 64 << 10
+
+
+class StreamOwner(Protocol):
+    """What the application keeps in ``stream.owner``."""
+
+    def on_head(self, head: Any, end: bool) -> None:
+        """A response has begun (client)."""
+
+    def on_data(self, data: bytes, end: bool) -> None:
+        """A piece of body has come."""
+
+    def on_trailers(self, fields: Fields) -> None:
+        """The trailers have come; nothing follows."""
+
+    def on_reset(self, reset: StreamReset) -> None:
+        """The stream broke off."""
+
+    def on_drained(self) -> None:
+        """Everything sent on this stream has left its queue."""
+
+
+class Ignore:
+    """The owner of a stream that has been answered: whatever still comes is dropped."""
+
+    def on_head(self, head: Any, end: bool) -> None:
+        """Drop it."""
+
+    def on_data(self, data: bytes, end: bool) -> None:
+        """Drop it."""
+
+    def on_trailers(self, fields: Fields) -> None:
+        """Drop it."""
+
+    def on_reset(self, reset: StreamReset) -> None:
+        """Drop it."""
+
+    def on_drained(self) -> None:
+        """Drop it."""
+
+
+IGNORE = Ignore()
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One connection. ``core`` is None until it is known which version of HTTP is spoken."""
+
+    __slots__ = (
+        "_in_turn",
+        "_read_paused",
+        "_scheduled",
+        "core",
+        "loop",
+        "now",
+        "transport",
+        "write_limit",
+        "write_paused",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, core: Any = None, write_limit: int = 4 << 20) -> None:
+        self.loop = loop
+        self.core = core
+        self.now = 0.0
+        self.write_limit = write_limit
+        self.write_paused = False
+        self.transport: asyncio.Transport | None = None
+        self._in_turn = False
+        self._scheduled = False
+        self._read_paused = False
+
+    # Called by asyncio.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send what a connection begins with."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.now = self.loop.time()
+        if self.core is not None:
+            self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Hand bytes to the machine, events to their owners, and the answers to the transport."""
+        core = self.core
+        if core is None:
+            return
+        self.now = now = self.loop.time()
+        self._in_turn = True
+        try:
+            self.dispatch(core.receive(data, now))
+            while core.resumable:
+                self.dispatch(core.receive(b"", now))
+        finally:
+            self._in_turn = False
+            self.flush()
+
+    def eof_received(self) -> None:
+        """The peer sends nothing more: in HTTP/1.1 that may be the end of a body. The transport closes."""
+        if self.core is not None:
+            self.dispatch(self.core.receive_eof())
+
+    def pause_writing(self) -> None:
+        """The transport is full: data waits in the streams' queues, where producers notice."""
+        self.write_paused = True
+        if self.core is not None:
+            self.core.hold()
+
+    def resume_writing(self) -> None:
+        """The transport can take more."""
+        self.write_paused = False
+        if self.core is not None:
+            self.dispatch(self.core.release())
+            self.flush()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Every stream has ended."""
+        core, self.transport = self.core, None
+        if core is not None:
+            reset = StreamReset(ErrorCode.CONNECT_ERROR, str(error or "the connection was lost"))
+            for stream in list(core.streams.values()):
+                if stream.owner is not None:
+                    stream.owner.on_reset(reset)
+            core.streams.clear()
+        self.on_closed(error)
+
+    # Called by owners.
+
+    def touch(self) -> None:
+        """Something was sent: see to it that it leaves with the rest of this turn."""
+        if not self._in_turn and not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._flush_scheduled)
+
+    def flush(self) -> None:
+        """Write what the machine has."""
+        transport = self.transport
+        if transport is None:
+            return
+        data = self.core.transmit()
+        if data:
+            transport.write(data)
+            # Frames that flow control does not hold back (heads, acknowledgements) must not pile up here either.
+            if self.write_paused and transport.get_write_buffer_size() > self.write_limit:
+                transport.abort()
+                return
+        if self.core.paused is not self._read_paused:
+            self._read_paused = not self._read_paused
+            (transport.pause_reading if self._read_paused else transport.resume_reading)()
+
+    def close(self) -> None:
+        """Write what is left and close."""
+        if self.transport is not None:
+            self.flush()
+            self.transport.close()
+
+    def _flush_scheduled(self) -> None:
+        self._scheduled = False
+        core = self.core
+        if core.resumable or core.eventful:
+            self.data_received(b"")
+        else:
+            self.flush()
+
+    # Events.
+
+    def dispatch(self, events: list[Event]) -> None:
+        """Hand each event to the stream's owner, or to the connection."""
+        for kind, stream, value, end in events:
+            if kind == ev.DATA:
+                stream.owner.on_data(value, end)
+            elif kind == ev.HEAD:
+                self.on_head(stream, value, end)
+            elif kind == ev.TRAILERS:
+                stream.owner.on_trailers(value)
+            elif kind == ev.RESET:
+                if stream.owner is not None:
+                    stream.owner.on_reset(value)
+            elif kind == ev.DRAINED:
+                if stream.owner is not None:
+                    stream.owner.on_drained()
+            elif kind == ev.CLOSED:
+                self.on_failed(value)
+            else:
+                self.on_connection_event(kind, value)
+
+    def on_head(self, stream: Any, head: RequestHead | ResponseHead, end: bool) -> None:
+        """A request or a response has begun."""
+        stream.owner.on_head(head, end)
+
+    def on_failed(self, error: HttpError | None) -> None:
+        """The machine has given up, or is done: say the last word and close."""
+        self.close()
+
+    def on_connection_event(self, kind: int, value: Any) -> None:
+        """PONG, GOAWAY, SETTINGS, INTERIM."""
+
+    def on_closed(self, error: Exception | None) -> None:
+        """The transport is gone; owners know already."""

@@ -1,0 +1,89 @@
+"""Bodies of HTTP/1.1 messages: by length, in chunks (RFC 9112 section 7.1), until the connection closes."""
+
+from __future__ import annotations
+
+import re
+
+from catenet.http.errors import HttpError
+from catenet.http.fields import check_fields
+from catenet.http.h1.head import CHUNKED, UNTIL_CLOSE
+from catenet.http.message import Fields
+
+# No blanks, at most 2**60; an extension has no meaning here and a limit (section 7.1.1).
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\x20-\x7e\x80-\xff\t]*)?").fullmatch
+_TRAILER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\x80-\xff\t]*)").fullmatch
+_LINE_LIMIT = 256
+
+
+class Body:
+    """Cuts one body out of the stream. ``done`` once its last byte has been seen."""
+
+    __slots__ = ("_chunked", "_left", "_state", "_trailer_limit", "done", "trailers", "until_close")
+
+    def __init__(self, length: int, trailer_limit: int) -> None:
+        self.until_close = length == UNTIL_CLOSE
+        self._chunked = length == CHUNKED
+        self._left = max(length, 0)
+        self._state = _SIZE
+        self._trailer_limit = trailer_limit
+        self.trailers: Fields = ()
+        self.done = length == 0
+
+    def feed(self, data: bytes, position: int) -> tuple[list[bytes], int]:
+        """Return pieces of body from ``position`` on, and where in ``data`` the first byte not taken is."""
+        if self.until_close:
+            return ([data[position:]] if position < len(data) else []), len(data)
+        if not self._chunked:
+            piece = data[position : position + self._left]
+            self._left -= len(piece)
+            self.done = not self._left
+            return ([piece] if piece else []), position + len(piece)
+        pieces: list[bytes] = []
+        while not self.done:
+            if self._state == _DATA:
+                piece = data[position : position + self._left]
+                if piece:
+                    pieces.append(piece)
+                position += len(piece)
+                self._left -= len(piece)
+                if self._left:
+                    break
+                self._state = _AFTER
+            line = self._line(data, position)
+            if line is None:
+                break
+            position += len(line) + 2
+            self._take_line(line)
+        return pieces, position
+
+    def _line(self, data: bytes, position: int) -> bytes | None:
+        stop = data.find(b"\r\n", position)
+        limit = self._trailer_limit if self._state == _TRAILERS else _LINE_LIMIT
+        if (stop if stop >= 0 else len(data)) - position > limit:
+            raise HttpError("a line of a chunked body is too long")
+        return None if stop < 0 else data[position:stop]
+
+    def _take_line(self, line: bytes) -> None:
+        if self._state == _SIZE:
+            match = _CHUNK_SIZE(line)
+            if match is None:
+                raise HttpError("malformed chunk size")
+            self._left = int(match[1], 16)
+            self._state = _DATA if self._left else _TRAILERS
+        elif self._state == _AFTER:
+            if line:
+                raise HttpError("a chunk is longer than its size")
+            self._state = _SIZE
+        elif line:
+            match = _TRAILER(line)
+            if match is None:
+                raise HttpError("malformed trailer")
+            self._trailer_limit -= len(line)
+            field = (match[1].lower(), match[2].rstrip(b" \t"))
+            check_fields((field,))
+            self.trailers = (*self.trailers, field)
+        else:
+            self.done = True
+
+
+_SIZE, _DATA, _AFTER, _TRAILERS = range(4)

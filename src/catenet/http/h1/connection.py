@@ -1,0 +1,405 @@
+"""An HTTP/1.1 connection, client or server, without I/O, with the calls and events of the HTTP/2 one.
+
+One request at a time: what a client pipelines waits in the buffer until the response before it is complete
+(``resumable`` then says that ``receive(b"", now)`` will go on); ``paused`` asks the driver to stop reading meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from catenet.http import events as ev
+from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.events import Event, StreamReset
+from catenet.http.h1.body import Body
+from catenet.http.h1.head import UNTIL_CLOSE, H1Memo, ParsedHead, build_request, build_response
+from catenet.http.limits import Limits
+from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.stream import Stream
+
+_BUFFER_LIMIT = 64 << 10
+_CHUNKED_FIELD: Fields = ((b"transfer-encoding", b"chunked"),)
+_CLOSE_FIELD: Fields = ((b"connection", b"close"),)
+
+
+class H1Connection:
+    """One HTTP/1.1 connection. ``memo`` must be shared only among connections of the same role."""
+
+    __slots__ = (
+        "_body", "_buffer", "_chunked", "_events", "_held", "_held_back", "_keep_alive", "_limits", "_memo", "_next_id",
+        "_out", "_parsed", "_pending_head", "_queued", "_searched", "_stream", "failed", "goaway", "is_client",
+        "served", "streams",
+    )  # fmt: skip
+
+    version = 1
+
+    def __init__(self, is_client: bool, limits: Limits | None = None, memo: H1Memo | None = None) -> None:
+        self.is_client = is_client
+        self.streams: dict[int, Stream] = {}
+        self.served = 0
+        self.failed: HttpError | None = None
+        self.goaway: object = None
+        self._limits = limits or Limits()
+        self._memo = memo or H1Memo()
+        self._buffer = b""
+        self._searched = 0
+        self._events: list[Event] = []
+        self._out: list[bytes] = []
+        self._stream: Stream | None = None
+        self._parsed: ParsedHead | None = None
+        self._pending_head: RequestHead | None = None
+        self._body: Body | None = None
+        self._chunked = False
+        self._keep_alive = True
+        self._next_id = 1
+        self._held = 0
+        self._held_back = False
+        self._queued = 0
+
+    # What the driver asks.
+
+    @property
+    def can_open(self) -> bool:
+        """Whether a client may begin a request now."""
+        return self._stream is None and not self.closing
+
+    @property
+    def closing(self) -> bool:
+        """Whether no request can be begun any more."""
+        return self.failed is not None or not self._keep_alive
+
+    @property
+    def may_close(self) -> bool:
+        """Whether nothing would be lost by closing now."""
+        return self._stream is None
+
+    @property
+    def request_pending(self) -> bool:
+        """Whether part of a request has come and the rest has not."""
+        return bool(self._buffer) or (self._stream is not None and self._stream.remote_open)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether bytes that have come can be read on, now that a response is complete."""
+        return bool(self._buffer) and self._stream is None and self._searched == 0 and self.failed is None
+
+    @property
+    def eventful(self) -> bool:
+        """Whether a call made outside ``receive`` has led to an event; ``receive(b"", now)`` returns it."""
+        return bool(self._events)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the driver should stop reading from the transport."""
+        waiting = self._stream is not None and not self._stream.remote_open
+        return self._held > self._limits.stream_window or (waiting and len(self._buffer) > _BUFFER_LIMIT)
+
+    def transmit(self) -> bytes:
+        """Return all bytes to be sent now."""
+        if self._pending_head is not None:
+            self._begin_request(chunked=True)
+        out = self._out
+        if not out:
+            return b""
+        data = b"".join(out)
+        out.clear()
+        return data
+
+    # Input.
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Take the next bytes from the peer; return what they meant. Never raises for what the peer did."""
+        if self.failed is None:
+            self._buffer = self._buffer + data if self._buffer else data
+            try:
+                self._receive()
+            except HttpError as error:
+                self.fail(error)
+        return self._take_events()
+
+    def receive_eof(self) -> list[Event]:
+        """The peer will send nothing more."""
+        stream, body = self._stream, self._body
+        self._keep_alive = False
+        if stream is not None and body is not None and body.until_close:
+            body.done = True
+            self._end_remote(stream, body)
+        elif stream is not None and stream.remote_open:
+            self.fail(HttpError("the connection closed inside a message"))
+        elif stream is None and self.failed is None:
+            self._events.append((ev.CLOSED, None, None, True))
+        return self._take_events()
+
+    def _receive(self) -> None:
+        if self._body is None and not self._receive_head():
+            return
+        stream, body = self._stream, self._body
+        if stream is None or body is None or not stream.remote_open:
+            return
+        pieces, position = body.feed(self._buffer, 0)
+        self._buffer = self._buffer[position:]
+        for index, piece in enumerate(pieces):
+            stream.held += len(piece)
+            self._held += len(piece)
+            last = body.done and not body.trailers and index == len(pieces) - 1
+            self._events.append((ev.DATA, stream, piece, last))
+        if body.done:
+            self._end_remote(stream, body, reported=bool(pieces) and not body.trailers)
+
+    def _receive_head(self) -> bool:
+        """Read a head if it is complete and its turn; True if a body may follow in the buffer."""
+        if (self._stream is not None) is not self.is_client:
+            return False  # a pipelined request, or a response to nothing
+        buffer = self._buffer
+        if not self.is_client and not self._searched and buffer[:1] in (b"\r", b"\n"):
+            self._buffer = buffer = buffer.removeprefix(b"\r\n")  # RFC 9112 section 2.2: one empty line may come first
+        stop = buffer.find(b"\r\n\r\n", max(self._searched - 3, 0))
+        if stop < 0 or stop > self._limits.max_header_list:
+            self._searched = len(buffer)
+            if len(buffer) > self._limits.max_header_list:
+                raise HttpError("head is over the limit", ErrorCode.ENHANCE_YOUR_CALM)
+            # Most smugglers' heads never have CRLF CRLF: say so now rather than wait for more.
+            if b"\n\n" in buffer or b"\n\r\n" in buffer.replace(b"\r\n\r\n", b""):
+                raise HttpError("bare LF in a head")
+            return False
+        self._searched = 0
+        block, self._buffer = buffer[: stop + 4], buffer[stop + 4 :]
+        return self._on_response(block) if self.is_client else self._on_request(block)
+
+    def _on_request(self, block: bytes) -> bool:
+        parsed = self._parsed = self._memo.request(block)
+        stream = self._stream = Stream(self._next_id, 0, 0)
+        self._next_id += 2
+        self.streams[stream.id] = stream
+        self._keep_alive = self._keep_alive and parsed.keep_alive
+        self._body = Body(parsed.length, self._limits.max_header_list)
+        if parsed.expects_continue and parsed.length and not self._buffer:
+            self._out.append(b"HTTP/1.1 100 Continue\r\n\r\n")
+        end = parsed.length == 0
+        self._events.append((ev.HEAD, stream, parsed.head, end))
+        if end:
+            stream.remote_open = False
+        return not end
+
+    def _on_response(self, block: bytes) -> bool:
+        stream, parsed = self._stream, self._memo.response(block)
+        assert stream is not None
+        head: ResponseHead = parsed.head
+        if head.status < 200:
+            if head.status == 101:
+                raise HttpError("switching protocols was not asked for")
+            self._events.append((ev.INTERIM, stream, head, False))
+            return self._receive_head()
+        self._keep_alive = self._keep_alive and parsed.keep_alive and parsed.length != UNTIL_CLOSE
+        length = 0 if head.status in (204, 304) else parsed.length
+        self._body = Body(length, self._limits.max_header_list)
+        self._events.append((ev.HEAD, stream, head, length == 0))
+        if length == 0:
+            self._end_remote(stream, self._body, reported=True)
+        return length != 0
+
+    def _end_remote(self, stream: Stream, body: Body, reported: bool = False) -> None:
+        stream.remote_open = False
+        if body.trailers:
+            self._events.append((ev.TRAILERS, stream, body.trailers, True))
+        elif not reported:
+            self._events.append((ev.DATA, stream, b"", True))
+        self._finish_exchange(stream)
+
+    def _finish_exchange(self, stream: Stream) -> None:
+        """Both directions are complete: make room for the next exchange, or close."""
+        if stream.local_open or (stream.remote_open and self._keep_alive):
+            return
+        self.streams.pop(stream.id, None)
+        self._release(stream)
+        self.served += 1
+        self._stream = self._body = self._parsed = None
+        if not self._keep_alive:
+            self._events.append((ev.CLOSED, None, None, True))
+
+    def _release(self, stream: Stream) -> None:
+        self._held -= stream.held
+        stream.held = 0
+        if stream.queue is not None:
+            self._queued -= stream.queued
+            stream.queue, stream.queued = None, 0
+
+    def fail(self, error: HttpError) -> None:
+        """Give the connection up; a server says 400 (or 431) if it can still say something."""
+        if self.failed is not None:
+            return
+        self.failed = error
+        self._keep_alive = False
+        stream = self._stream
+        if not self.is_client and (stream is None or (stream.local_open and not self._chunked and not self._out)):
+            status = 431 if error.code == ErrorCode.ENHANCE_YOUR_CALM else 400
+            self._out.append(build_response(ResponseHead(status), ((b"content-length", b"0"), *_CLOSE_FIELD)))
+        if stream is not None:
+            self.streams.pop(stream.id, None)
+            stream.local_open = stream.remote_open = False
+            self._release(stream)
+            self._stream = None
+            self._events.append((ev.RESET, stream, StreamReset(error.code, str(error), by_peer=False), True))
+        self._events.append((ev.CLOSED, None, error, True))
+
+    # Output.
+
+    def open(self, head: RequestHead, end: bool) -> Stream:
+        """Begin a request; its head leaves with the first piece of body, so that one piece gets a Content-Length."""
+        stream = self._stream = Stream(self._next_id, 0, 0)
+        self._next_id += 2
+        self.streams[stream.id] = stream
+        self._pending_head = head
+        if end:
+            self._begin_request(chunked=False)
+            stream.local_open = False
+        return stream
+
+    def _begin_request(self, chunked: bool, length: int | None = None) -> None:
+        head, self._pending_head = self._pending_head, None
+        assert head is not None
+        framing: Fields = _CHUNKED_FIELD if chunked else ()
+        if not chunked and (length is not None or head.method == b"POST"):
+            framing = ((b"content-length", b"%d" % (length or 0)),)
+        self._chunked = chunked
+        self._out.append(build_request(head, framing))
+
+    def send_head(self, stream: Stream, head: ResponseHead, end: bool = False) -> None:
+        """Send a response head whose body follows in chunks."""
+        if not stream.local_open:
+            return
+        if head.status < 200:
+            self._out.append(build_response(head, ()))
+            return
+        parsed = self._parsed
+        self._chunked = parsed is not None and parsed.minor == 1
+        framing: Fields = _CHUNKED_FIELD if self._chunked and not end else ()
+        if end:
+            framing = () if head.status in (204, 304) else ((b"content-length", b"0"),)
+            self._chunked = False
+        elif not self._chunked:
+            self._keep_alive = False  # HTTP/1.0 knows no chunks
+        self._out.append(build_response(head, framing + self._connection_field()))
+        if end:
+            self._end_local(stream)
+
+    def send_data(self, stream: Stream, data: bytes, end: bool = False) -> bool:
+        """Send a piece of body, or queue it; False if something is queued now (``DRAINED`` will say when not)."""
+        if not stream.local_open:
+            return True
+        if self._pending_head is not None:
+            self._begin_request(chunked=not end, length=len(data))
+        if self._held_back or stream.queue is not None:
+            self._enqueue(stream, data)
+            stream.ending = end
+            return False
+        self._append(data)
+        if end:
+            self._append_end(())
+            self._end_local(stream)
+        return True
+
+    def send_trailers(self, stream: Stream, fields: Fields) -> None:
+        """End the message with a trailer section; without chunks there is none to be sent."""
+        if stream.queue is not None:
+            stream.ending, stream.trailers = True, fields
+        elif stream.local_open:
+            self._append_end(fields)
+            self._end_local(stream)
+
+    def send_reply(self, stream: Stream, head: ResponseHead, body: bytes, trailers: Fields | None) -> None:
+        """Send a whole response: head, body, trailers (None: the response ends with its body)."""
+        if trailers:
+            self.send_head(stream, head)
+            self.send_data(stream, body)
+            self.send_trailers(stream, trailers)
+        elif stream.local_open:
+            bodiless = head.status in (204, 304)
+            if stream.remote_open and self._body is not None and not self._body.done:
+                self._keep_alive = False  # the rest of the request is not worth reading
+            length: Fields = () if bodiless else ((b"content-length", b"%d" % len(body)),)
+            self._out.append(build_response(head, length + self._connection_field()))
+            if body and not bodiless:
+                self._out.append(body)
+            self._end_local(stream)
+
+    def reset(self, stream: Stream, code: int = ErrorCode.CANCEL) -> None:
+        """Break the exchange off, which in HTTP/1.1 costs the connection."""
+        if self.streams.pop(stream.id, None) is not None:
+            stream.local_open = stream.remote_open = False
+            self._keep_alive = False
+            self._release(stream)
+            self._stream = None
+            self._events.append((ev.CLOSED, None, None, True))
+
+    def consume(self, stream: Stream, count: int) -> None:
+        """The application has taken ``count`` bytes of the body."""
+        count = min(count, stream.held)
+        stream.held -= count
+        self._held -= count
+
+    def hold(self) -> None:
+        """The transport is full: keep data in the queue until :meth:`release`."""
+        self._held_back = True
+
+    def release(self) -> list[Event]:
+        """The transport can take more; returns ``DRAINED`` events."""
+        self._held_back = False
+        stream = self._stream
+        if stream is not None and stream.queue is not None:
+            for piece in stream.queue:
+                self._append(bytes(piece))
+            self._queued -= stream.queued
+            stream.queue, stream.queued = None, 0
+            if stream.ending:
+                self._append_end(stream.trailers or ())
+                self._end_local(stream)
+            else:
+                self._events.append((ev.DRAINED, stream, None, False))
+        return self._take_events()
+
+    def ping(self, payload: bytes) -> None:
+        """HTTP/1.1 has no ping."""
+
+    def drain(self) -> None:
+        """Close after the exchange that is going on."""
+        self._keep_alive = False
+
+    def _enqueue(self, stream: Stream, data: bytes) -> None:
+        if stream.queue is None:
+            stream.queue = deque()
+        stream.queue.append(data)
+        stream.queued += len(data)
+        self._queued += len(data)
+        if self._queued > self._limits.max_queued:
+            self.fail(HttpError("the peer does not read what it asked for", ErrorCode.ENHANCE_YOUR_CALM))
+
+    def _append(self, data: bytes) -> None:
+        if not data:
+            return  # an empty chunk would end the body
+        if self._chunked:
+            self._out.append(b"%x\r\n" % len(data))
+            self._out.append(data)
+            self._out.append(b"\r\n")
+        else:
+            self._out.append(data)
+
+    def _append_end(self, trailers: Fields) -> None:
+        if self._chunked:
+            lines = b"".join(name + b": " + value + b"\r\n" for name, value in trailers)
+            self._out.append(b"0\r\n" + lines + b"\r\n")
+            self._chunked = False
+
+    def _end_local(self, stream: Stream) -> None:
+        stream.local_open = False
+        if not self.is_client and stream.remote_open:
+            # The response is complete before the request: the rest of that cannot be told from the next one cheaply.
+            self._keep_alive = False
+        self._finish_exchange(stream)
+
+    def _connection_field(self) -> Fields:
+        return () if self._keep_alive else _CLOSE_FIELD
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events

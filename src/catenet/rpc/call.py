@@ -1,0 +1,458 @@
+"""A call on the server: from the head of the request to the status.
+
+A unary call whose request is one piece and whose handler does not wait goes through ``on_data``, ``_invoke``,
+``_finished`` and ``_reply`` in one turn, without a task, a timer, a reader or a queue. Everything else is made when it
+is first needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from catenet.codec import CodecError, Oversized
+from catenet.http.driver import IGNORE, TURN_BYTES
+from catenet.http.events import StreamReset
+from catenet.http.message import Fields
+from catenet.rpc.context import Context, Pairs, Peer
+from catenet.rpc.framing import COMPRESSED, Frame, MessageReader
+from catenet.rpc.inbox import Inbox
+from catenet.rpc.metadata import Metadata, check_metadata
+from catenet.rpc.status import Code, RpcError
+from catenet.rpc.wire import Answer, AnyMethod
+
+if TYPE_CHECKING:
+    from catenet.rpc.route import Route
+    from catenet.rpc.server_connection import ServerConnection
+
+END = object()
+_Q = TypeVar("_Q")
+
+logger = logging.getLogger("catenet.rpc")
+# Without a handler of the application's, logging would print warnings on stderr by itself.
+logging.getLogger("catenet").addHandler(logging.NullHandler())
+
+
+class ServerCall(Context):
+    """One call, and the context that its handler sees."""
+
+    _task: asyncio.Task[None] | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _reader: MessageReader | None = None
+    _inbox: Inbox | None = None
+    _request: Frame | None = None
+    _drained: asyncio.Future[None] | None = None
+    _assembling: int = 0
+    _over: bool = False
+    _unwritten: int = 0
+
+    def __init__(self, connection: ServerConnection, stream: Any, route: Route) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._route = route
+        if route.plan.timeout is not None:
+            self.deadline = connection.now + route.plan.timeout
+
+    # What the handler sees.
+
+    @property
+    def method(self) -> AnyMethod:
+        """The method that was called."""
+        return self._route.plan.method
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the caller sent beside its messages."""
+        return self._route.plan.metadata
+
+    @property
+    def peer(self) -> Peer:
+        """Who called."""
+        return self._connection.peer
+
+    @property
+    def protocol(self) -> str:
+        """The wire in use."""
+        return self._route.plan.wire.name
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that serves the call."""
+        return self._connection.loop
+
+    def send_initial_metadata(self, metadata: Pairs | None = None) -> None:
+        """Send the head of the response now; on wires whose reply is one piece, with the reply."""
+        if metadata is not None:
+            self.set_initial_metadata(metadata)
+        if not self._head_sent and not self._over and not self._route.plan.buffered:
+            self._send_head()
+            self._connection.touch()
+
+    # Input, called by the driver.
+
+    def begin(self, end: bool) -> None:
+        """The head has come; ``end``: and nothing else will."""
+        route = self._route
+        if route.plan.message is not None:
+            self._request = route.plan.message
+        if route.streams_in:
+            connection = self._connection
+            self._inbox = Inbox(connection.loop, connection.core, self._stream)
+            self._run(route.binding.invoke(Requests(self), self))
+        if end:
+            self._request_ended()
+
+    def on_data(self, data: bytes, end: bool) -> None:
+        """A piece of the request body has come."""
+        route = self._route
+        size = len(data) - 5
+        if (
+            end
+            and route.quick
+            and self._reader is None
+            and 0 <= size <= route.limit
+            and data[0] == 0
+            and int.from_bytes(data[1:5], "big") == size
+        ):
+            self._invoke((0, data[5:]))
+        else:
+            self._read(data, end)
+
+    def on_trailers(self, fields: Fields) -> None:
+        """The request has ended with trailers, which mean nothing in RPC."""
+        self._request_ended()
+
+    def on_reset(self, reset: StreamReset) -> None:
+        """The caller has gone, or has broken the protocol."""
+        self._over = True
+        self._connection.counters.cancelled += 1
+        self._cancel(RpcError(Code.CANCELLED, reset.message or "the caller cancelled"))
+
+    def on_drained(self) -> None:
+        """What was sent has left; a handler that waits may send more."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def on_head(self, head: Any, end: bool) -> None:
+        """Servers get no responses."""
+
+    def _read(self, data: bytes, end: bool) -> None:
+        if self._over:
+            return
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = self._route.plan.wire.reader(self._route.plan, self._route.limit)
+        try:
+            frames = reader.feed(data)
+            self._count_assembly(reader.buffered)
+        except RpcError as error:
+            self._fail_request(error)
+            return
+        self._take(frames, len(data))
+        if end:
+            self._request_ended()
+
+    def _take(self, frames: list[Frame], received: int) -> None:
+        """Keep the one message of a request, or queue those of a stream."""
+        if self._inbox is not None:
+            self._inbox.put(frames, received)
+        elif frames:
+            if self._request is not None or len(frames) > 1:
+                self._fail_request(RpcError(Code.UNIMPLEMENTED, "the method takes one message, more came"))
+                return
+            self._request = frames[0]
+        if self._inbox is None and received:
+            self._connection.core.consume(self._stream, received)
+
+    def _count_assembly(self, buffered: int) -> None:
+        """Parts of messages cost memory that flow control cannot hold back; the connection has a limit for all."""
+        connection = self._connection
+        connection.assembling += buffered - self._assembling
+        self._assembling = buffered
+        if connection.assembling > connection.options.max_assembly:
+            raise RpcError(Code.RESOURCE_EXHAUSTED, "too many large messages at once on one connection")
+
+    def _request_ended(self) -> None:
+        if self._over:
+            return
+        plan = self._route.plan
+        if plan.message is None:
+            reader = self._reader or plan.wire.reader(plan, self._route.limit)
+            try:
+                self._take(reader.finish(), 0)
+            except RpcError as error:
+                self._fail_request(error)
+                return
+        self._count_down_assembly()
+        if self._failed():
+            return
+        if self._inbox is not None:
+            self._inbox.end()
+        elif self._request is None:
+            self._fail_request(RpcError(Code.UNIMPLEMENTED, "the method takes one message, none came"))
+        else:
+            request, self._request = self._request, None
+            self._invoke(request)
+
+    def _failed(self) -> bool:
+        return self._over
+
+    def _fail_request(self, error: RpcError) -> None:
+        """The request itself is at fault: a handler that is running is stopped."""
+        if not self._over:
+            self._end(error)
+            self._cancel(error)
+
+    # The handler.
+
+    def _invoke(self, frame: Frame) -> None:
+        route = self._route
+        try:
+            if frame[0] or route.chain.request:
+                request = self._decode(frame)
+            else:
+                request = route.decode(route.request_class, frame[1])
+        except (RpcError, CodecError) as error:
+            self._end(error if isinstance(error, RpcError) else RpcError(Code.INVALID_ARGUMENT, str(error)))
+            return
+        self._run(route.binding.invoke(request, self))
+
+    def _run(self, work: Any) -> None:
+        connection = self._connection
+        task = connection.runner.run(work, self._finished)
+        if task is None:
+            return
+        self._task = task
+        connection.running += 1
+        if self.deadline is not None:
+            self._timer = connection.loop.call_at(self.deadline, self._expire)
+        if self._over:  # it ended its own call in its first step, then went on
+            task.cancel()
+
+    def _finished(self, value: Any, error: BaseException | None) -> None:
+        connection = self._connection
+        if self._task is not None:
+            self._task = None
+            connection.running -= 1
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        if not self._over:
+            if error is None and not self._route.streams_out:
+                self._reply(value)
+            else:
+                self._end(None if error is None else self._explain(error))
+        connection.touch()
+        if connection.draining:
+            connection.close_if_idle()
+
+    def _explain(self, error: BaseException) -> RpcError:
+        if isinstance(error, RpcError):
+            return self._checked(error)
+        if isinstance(error, asyncio.CancelledError):
+            return RpcError(Code.CANCELLED, "the server cancelled the call")
+        if isinstance(error, NotImplementedError):
+            return RpcError(Code.UNIMPLEMENTED, str(error) or f"{self.method.full_name} is not implemented")
+        logger.error("%s failed", self.method.full_name, exc_info=error)
+        # The text of an exception may hold what a caller must not see; its type is enough to find it in the log.
+        return RpcError(Code.UNKNOWN, f"{type(error).__name__} in the handler")
+
+    def _checked(self, error: RpcError) -> RpcError:
+        """A handler may raise an error that it got from a call of its own, metadata of any kind included."""
+        try:
+            metadata = check_metadata(error.metadata)
+        except ValueError:
+            metadata = ()
+        return RpcError(error.code, error.message, error.details, metadata)
+
+    def _expire(self) -> None:
+        self._timer = None
+        error = RpcError(Code.DEADLINE_EXCEEDED, "the deadline passed before the handler had finished")
+        if not self._over:
+            self._end(error)
+            self._connection.touch()
+        self._cancel(error)
+
+    def _cancel(self, error: RpcError) -> None:
+        self.cancelled = True
+        callbacks, self._on_cancel = self._on_cancel, ()
+        for callback in callbacks:
+            callback()
+        if self._inbox is not None:
+            self._inbox.fail(error)
+        if self._task is not None:
+            self._task.cancel()
+        self._count_down_assembly()
+
+    def _count_down_assembly(self) -> None:
+        self._connection.assembling -= self._assembling
+        self._assembling = 0
+
+    async def next_request(self) -> Any:
+        """Return the next message of a request stream, or ``END``."""
+        inbox = self._inbox
+        assert inbox is not None
+        frame = await inbox.get()
+        self._connection.touch()  # taking it may have given back credit
+        return END if frame is None else self._decode(frame)
+
+    def _decode(self, frame: Frame) -> Any:
+        route = self._route
+        flags, payload = frame
+        try:
+            if flags & COMPRESSED:
+                if route.decompress is None:
+                    raise RpcError(Code.INTERNAL, "a compressed message without a compression")
+                payload = route.decompress(payload, route.limit)
+            message = route.decode(route.request_class, payload)
+        except Oversized as error:
+            raise RpcError(Code.RESOURCE_EXHAUSTED, str(error)) from None
+        except CodecError as error:
+            raise RpcError(Code.INVALID_ARGUMENT, str(error)) from None
+        return route.chain.on_request(self, message) if route.chain.request else message
+
+    # Output.
+
+    def _reply(self, response: Any) -> None:
+        """Send the one response and OK."""
+        route = self._route
+        try:
+            payload, compression = self._encode(response)
+        except RpcError as error:
+            self._end(error)
+            return
+        if self._head_sent:
+            self._connection.core.send_data(
+                self._stream, route.plan.wire.frame(route.plan, payload, compression != "identity")
+            )
+            self._end(None)
+            return
+        self._over = True
+        self._connection.counters.succeeded += 1
+        answer = route.plan.wire.whole(route.plan, self._initial, payload, compression, None, self._trailing)
+        self._send_answer(answer)
+
+    def _encode(self, response: Any) -> tuple[bytes, str]:
+        route = self._route
+        if route.chain.response:
+            response = route.chain.on_response(self, response)
+        try:
+            payload: bytes = route.encode(response)
+        except Exception as error:
+            logger.error("%s returned what cannot be sent", self.method.full_name, exc_info=error)
+            expected = self.method.response.__name__
+            raise RpcError(Code.INTERNAL, f"the handler returned no {expected} that can be encoded") from None
+        if len(payload) > route.send_limit:
+            raise RpcError(
+                Code.RESOURCE_EXHAUSTED, f"response of {len(payload)} bytes is over the limit of {route.send_limit}"
+            )
+        compression = self._compression_name() if self.compression or route.compression != "identity" else "identity"
+        if compression != "identity":
+            payload = route.compress(compression, payload)
+        return payload, compression
+
+    def _compression_name(self) -> str:
+        wanted = self.compression or self._route.compression
+        return wanted if wanted in self._route.plan.accepts else "identity"
+
+    def _send_answer(self, answer: Answer) -> None:
+        stream = self._stream
+        stream.owner = IGNORE
+        self._connection.core.send_reply(stream, answer.head, answer.body, answer.trailers)
+
+    def _send_head(self) -> None:
+        route = self._route
+        self._head_sent = True
+        head = route.plan.wire.start(route.plan, self._initial, self._compression_name())
+        self._connection.core.send_head(self._stream, head)
+
+    def _end(self, error: RpcError | None) -> None:
+        """Send the status; the call is over."""
+        route, core = self._route, self._connection.core
+        self._over = True
+        self._count_down_assembly()
+        trailing = self._trailing
+        if error is None:
+            self._connection.counters.succeeded += 1
+        else:
+            self._connection.counters.failed += 1
+            trailing += error.metadata
+        if not self._head_sent and (error is not None or route.plan.buffered):
+            self._send_answer(route.plan.wire.whole(route.plan, self._initial, None, "identity", error, trailing))
+            return
+        if not self._head_sent:
+            self._send_head()
+        self._stream.owner = IGNORE
+        ending = route.plan.wire.end(route.plan, error, trailing)
+        if ending.body or ending.trailers is None:
+            core.send_data(self._stream, ending.body, ending.trailers is None)
+        if ending.trailers is not None:
+            core.send_trailers(self._stream, ending.trailers)
+
+    async def send_all(self, responses: AsyncIterator[Any]) -> None:
+        """Send the messages that a streaming handler yields, as fast as the caller takes them."""
+        try:
+            async for response in responses:
+                if self._over:
+                    raise asyncio.CancelledError
+                if not self._send(response):
+                    await self._room()
+        finally:
+            # Cancelled between two messages, the handler's own clean-up must run now, not when garbage is collected.
+            close = getattr(responses, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _send(self, response: Any) -> bool:
+        """Send one message; False if the producer should wait."""
+        payload, compression = self._encode(response)
+        if not self._head_sent:
+            self._send_head()
+        connection, plan = self._connection, self._route.plan
+        data = plan.wire.frame(plan, payload, compression != "identity")
+        room: bool = connection.core.send_data(self._stream, data)
+        connection.touch()
+        self._unwritten += len(data)
+        return room and self._unwritten < TURN_BYTES
+
+    async def _room(self) -> None:
+        """Wait until the stream's queue is empty; if it is, let others have their turn."""
+        self._connection.flush()
+        self._unwritten = 0
+        if self._stream.queue is None:
+            await asyncio.sleep(0)
+            return
+        self._drained = self._connection.loop.create_future()
+        try:
+            await self._drained
+        finally:
+            self._drained = None
+
+
+class Requests(Generic[_Q]):
+    """The messages of a request stream: ``async for`` in a coroutine, ``for`` in a handler that runs on a thread."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: ServerCall) -> None:
+        self._call = call
+
+    def __aiter__(self) -> AsyncIterator[_Q]:
+        return self
+
+    async def __anext__(self) -> _Q:
+        message = await self._call.next_request()
+        if message is END:
+            raise StopAsyncIteration
+        return message  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[_Q]:
+        return self
+
+    def __next__(self) -> _Q:
+        message = asyncio.run_coroutine_threadsafe(self._call.next_request(), self._call.loop).result()
+        if message is END:
+            raise StopIteration
+        return message  # type: ignore[no-any-return]

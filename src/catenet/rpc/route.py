@@ -1,0 +1,143 @@
+"""From a request head to what serves it: worked out once per head, then found in ``head.note``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
+
+from catenet.codec import Codec, Compression
+from catenet.rpc.interceptor import Chain
+from catenet.rpc.method import Kind, ServiceDescriptor
+from catenet.rpc.wire import AnyMethod, Plan
+
+if TYPE_CHECKING:
+    from catenet.rpc.call import ServerCall
+
+Invoke = Callable[[Any, "ServerCall"], Any]
+
+
+class Binding:
+    """A method and what implements it. ``invoke(request or requests, call)`` returns the coroutine that serves it."""
+
+    __slots__ = ("chain", "invoke", "method")
+
+    def __init__(self, method: AnyMethod, handler: Callable[..., Any], chain: Chain, executor: Executor | None) -> None:
+        self.method = method
+        self.chain = chain
+        kind = method.kind
+        if not (_is_async(handler)):
+            handler = on_thread(handler, kind, executor)
+        served = _sending(handler) if kind.server_streams else handler
+        self.invoke: Invoke = _enclosed(served, chain) if chain.around else served
+
+
+def bind_service(implementation: Any, chain: Chain, executor: Executor | None) -> dict[str, Binding]:
+    """Return bindings by path for all methods that ``implementation`` has.
+
+    Raises ``ValueError`` if it names no service or implements nothing of it.
+    """
+    service = getattr(implementation, "__service__", None)
+    if not isinstance(service, ServiceDescriptor):
+        raise ValueError(f"{type(implementation).__name__} has no __service__: derive it from a generated class")
+    bindings = {}
+    stubs: Mapping[str, Any] = next(
+        (vars(cls) for cls in type(implementation).__mro__ if "__service__" in vars(cls)), {}
+    )
+    for method in service.methods:
+        handler = getattr(implementation, method.attribute, None)
+        # What the generated base class only declares is not an implementation.
+        declared = getattr(handler, "__func__", None) is stubs.get(method.attribute, _END)
+        if callable(handler) and not (declared and stubs is not vars(type(implementation))):
+            bindings[method.path] = Binding(method, handler, chain, executor)
+    if not bindings:
+        raise ValueError(f"{type(implementation).__name__} implements no method of {service.name}")
+    return bindings
+
+
+def _is_async(handler: Callable[..., Any]) -> bool:
+    inner = handler if inspect.isroutine(handler) else type(handler).__call__
+    return inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
+
+
+def _sending(handler: Callable[..., Any]) -> Invoke:
+    async def send(request: Any, call: ServerCall) -> None:
+        responses = handler(request, call)
+        # A coroutine that returns an iterator, rather than an async generator, is welcome too.
+        await call.send_all(await responses if inspect.isawaitable(responses) else responses)
+
+    return send
+
+
+def _enclosed(served: Invoke, chain: Chain) -> Invoke:
+    async def invoke(request: Any, call: ServerCall) -> Any:
+        async def innermost() -> Any:
+            return await served(request, call)
+
+        return await chain.wrap(call, innermost)()
+
+    return invoke
+
+
+def on_thread(handler: Callable[..., Any], kind: Kind, executor: Executor | None) -> Callable[..., Any]:
+    """Return an asynchronous handler that runs a plain one on a thread."""
+
+    async def call_it(request: Any, call: ServerCall) -> Any:
+        result = await call.loop.run_in_executor(executor, handler, request, call)
+        return await result if inspect.isawaitable(result) else result
+
+    async def iterate(request: Any, call: ServerCall) -> AsyncIterator[Any]:
+        responses = await call_it(request, call)
+        iterator = iter(responses)
+        try:
+            while (item := await call.loop.run_in_executor(executor, next, iterator, _END)) is not _END:
+                yield item
+        finally:
+            if inspect.isgenerator(responses):
+                await call.loop.run_in_executor(executor, responses.close)
+
+    return iterate if kind.server_streams else call_it
+
+
+_END = object()
+
+
+class Route:
+    """A plan with everything looked up that its codec, compression and method stand for.
+
+    ``quick``: an enveloped, uncompressed request of a single message, which the call may decode straight from DATA.
+    """
+
+    __slots__ = (
+        "binding", "chain", "compress", "compression", "decode", "decompress", "encode", "limit", "plan", "quick",
+        "request_class", "send_limit", "streams_in", "streams_out",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        plan: Plan,
+        binding: Binding,
+        codecs: Mapping[str, Codec],
+        compressions: Mapping[str, Compression],
+        limits: tuple[int, int],
+        compression: str,
+    ) -> None:
+        self.plan = plan
+        self.binding = binding
+        self.chain = binding.chain
+        codec = codecs[plan.codec]
+        self.decode = codec.decode
+        self.encode = codec.encode
+        self.request_class = binding.method.request
+        self.limit, self.send_limit = limits
+        self.streams_in = binding.method.kind.client_streams
+        self.streams_out = binding.method.kind.server_streams
+        self.quick = plan.wire.name == "grpc" and not self.streams_in and plan.message is None
+        self.decompress = None if plan.compression == "identity" else compressions[plan.compression].decompress
+        self.compression = compression if compression in plan.accepts else "identity"
+
+        def compress(name: str, payload: bytes) -> bytes:
+            return compressions[name].compress(payload)
+
+        self.compress = compress

@@ -1,0 +1,305 @@
+"""The server: services behind listeners, three protocols on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
+from catenet.http.h1.head import H1Memo
+from catenet.http.h2.connection import Memos
+from catenet.http.limits import Limits
+from catenet.http.message import RequestHead
+from catenet.rpc.eager import Runner
+from catenet.rpc.interceptor import Chain, Interceptor
+from catenet.rpc.method import ServiceDescriptor
+from catenet.rpc.resolver import Target, parse_target
+from catenet.rpc.route import Binding, Route, bind_service
+from catenet.rpc.server_connection import ServerConnection
+from catenet.rpc.wire import Answer, ServerWire
+from catenet.rpc.wires import not_found, server_wires
+
+_CHECK_INTERVAL = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a server treats its callers. Times in seconds, sizes in bytes.
+
+    * ``max_receive``, ``max_send``: largest message, uncompressed.
+    * ``max_assembly``: parts of messages that one connection may have pending together.
+    * ``write_limit``: what a peer that does not read may have waiting in its transport.
+    * ``compression``: for responses, where the caller accepts it.
+    * ``keepalive_time``, ``keepalive_timeout``: ping a quiet peer, close if it does not answer (gRFC A9).
+    * ``max_idle``, ``max_age``, ``max_age_grace``: close connections without calls, and old ones.
+    * ``handshake_timeout``: for the first bytes of a connection, and for a request head.
+    * ``executor``: where handlers that are not ``async`` run; None: the loop's default.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    max_receive: int = 4 << 20
+    max_send: int = 1 << 31
+    max_assembly: int = 64 << 20
+    write_limit: int = 8 << 20
+    compression: str = "identity"
+    codecs: Mapping[str, Codec] = field(default_factory=lambda: CODECS)
+    compressions: Mapping[str, Compression] = field(default_factory=lambda: COMPRESSIONS)
+    keepalive_time: float = 7200.0
+    keepalive_timeout: float = 20.0
+    max_idle: float | None = None
+    max_age: float | None = None
+    max_age_grace: float = 30.0
+    handshake_timeout: float = 20.0
+    backlog: int = 1024
+    executor: Executor | None = None
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a server has done so far, as channelz counts it."""
+
+    started: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    refused: int = 0
+    protocol_errors: int = 0
+    connections_opened: int = 0
+    connections_closed: int = 0
+
+
+@dataclass(slots=True)
+class Listener:
+    """One address that a server listens on; ``url`` names it as a channel takes it, with the real port."""
+
+    url: str
+    server: asyncio.Server
+    unlink: str = ""
+
+    def close(self) -> None:
+        """Accept no more connections."""
+        self.server.close()
+        if self.unlink:
+            try:
+                os.unlink(self.unlink)
+            except FileNotFoundError:
+                pass
+
+
+class Server:
+    """Serves implementations of services.
+
+    Make it anywhere, listen in a running event loop. After a ``fork`` a child may make servers of its own; one that was
+    listening belongs to the loop, and so to the process, that it listened in.
+    """
+
+    def __init__(
+        self,
+        services: Iterable[Any] = (),
+        *,
+        interceptors: Sequence[Interceptor] = (),
+        options: ServerOptions | None = None,
+        wires: Sequence[ServerWire] | None = None,
+    ) -> None:
+        self.options = options or ServerOptions()
+        self.counters = Counters()
+        self.memos = Memos()
+        self.h1_memo = H1Memo()
+        self.services: list[ServiceDescriptor] = []
+        self._chain = Chain(interceptors)
+        self._bindings: dict[str, Binding] = {}
+        codecs, compressions = list(self.options.codecs), list(self.options.compressions)
+        self._wires = list(wires) if wires is not None else server_wires(codecs, compressions)
+        self._listeners: list[Listener] = []
+        self._connections: dict[ServerConnection, None] = {}
+        self._runner: Runner | None = None
+        self._checking: asyncio.TimerHandle | None = None
+        self._draining = False
+        self._quiet: asyncio.Future[None] | None = None
+        self._stopped: asyncio.Future[None] | None = None
+        for service in services:
+            self.add(service)
+
+    def add(self, implementation: Any) -> None:
+        """Serve what ``implementation`` implements of its ``__service__``. Raises ``ValueError``."""
+        bindings = bind_service(implementation, self._chain, self.options.executor)
+        taken = self._bindings.keys() & bindings.keys()
+        if taken:
+            raise ValueError(f"{min(taken)[1:]} is implemented twice")
+        self._bindings.update(bindings)
+        self.services.append(implementation.__service__)
+
+    # Requests.
+
+    def route(self, head: RequestHead, http_version: int) -> Route | Answer:
+        """Work out what serves a head, and note it there if the head is one that may come again."""
+        wire = next((wire for wire in self._wires if wire.recognises(head)), None)
+        if wire is None:
+            return not_found(head, self._bindings)
+        path = head.path.partition(b"?")[0].decode("latin-1")
+        binding = self._bindings.get(path)
+        plan = wire.plan(head, binding.method if binding is not None else None, http_version)
+        if isinstance(plan, Answer) or binding is None:
+            return plan if isinstance(plan, Answer) else not_found(head, self._bindings)
+        options = self.options
+        limits = (options.max_receive, options.max_send)
+        route = Route(plan, binding, options.codecs, options.compressions, limits, options.compression)
+        head.note = route
+        return route
+
+    # Listening.
+
+    async def listen(
+        self, url: str, *, tls: ssl.SSLContext | None = None, reuse_port: bool = False, mode: int | None = None
+    ) -> Listener:
+        """Listen on ``tcp://host:port``, ``tls://host:port`` (needs ``tls``) or ``unix:path``.
+
+        ``mode`` are the permissions of a Unix socket. Raises ``ValueError`` for a wrong URL, ``OSError``.
+        """
+        target = parse_target(url)
+        if target.tls and tls is None:
+            raise ValueError(f"{url}: needs an ssl.SSLContext (argument tls)")
+        if target.tls and tls is not None:
+            tls.set_alpn_protocols(["h2", "http/1.1"])
+        loop = asyncio.get_running_loop()
+        if self._runner is None:
+            self._runner = Runner(loop)
+            self._stopped = loop.create_future()
+            self._checking = loop.call_later(_CHECK_INTERVAL, self._check)
+        runner = self._runner
+
+        def connection() -> ServerConnection:
+            return ServerConnection(self, loop, runner)
+
+        context = tls if target.tls else None
+        if target.unix:
+            listener = await self._listen_unix(loop, connection, target, mode)
+        else:
+            server = await loop.create_server(
+                connection,
+                target.host or None,
+                target.port,
+                ssl=context,
+                backlog=self.options.backlog,
+                reuse_port=reuse_port or None,
+            )
+            listener = Listener(_bound_url(target, server), server)
+        self._listeners.append(listener)
+        return listener
+
+    async def _listen_unix(
+        self, loop: asyncio.AbstractEventLoop, connection: Any, target: Target, mode: int | None
+    ) -> Listener:
+        path = "\0" + target.unix[1:] if target.unix.startswith("@") else target.unix
+        if not path.startswith("\0"):
+            _remove_stale_socket(path)
+        server = await loop.create_unix_server(connection, path, backlog=self.options.backlog)
+        if mode is not None and not path.startswith("\0"):
+            os.chmod(path, mode)
+        return Listener(f"unix:{target.unix}", server, "" if path.startswith("\0") else path)
+
+    async def serve_forever(self) -> None:
+        """Wait until the server is closed."""
+        if self._stopped is None:
+            raise RuntimeError("the server is not listening")
+        await asyncio.shield(self._stopped)
+
+    # Connections.
+
+    def connection_opened(self, connection: ServerConnection) -> None:
+        """Count and keep a connection."""
+        self.counters.connections_opened += 1
+        self._connections[connection] = None
+        if self._draining:
+            connection.drain()
+
+    def connection_closed(self, connection: ServerConnection) -> None:
+        """Forget a connection."""
+        self.counters.connections_closed += 1
+        self._connections.pop(connection, None)
+        if not self._connections and self._quiet is not None and not self._quiet.done():
+            self._quiet.set_result(None)
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._connections)
+
+    def _check(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in list(self._connections):
+            connection.check(now)
+        # A look at 50,000 connections takes some 10 ms: the more there are, the rarer it is.
+        interval = _CHECK_INTERVAL * (1 + len(self._connections) // 5000)
+        self._checking = loop.call_later(interval, self._check)
+
+    async def drain(self, grace: float | None = None) -> None:
+        """Stop listening, announce the end on every connection, wait for running calls, then close.
+
+        After ``grace`` seconds the calls that are left are cancelled.
+        """
+        self._draining = True
+        for listener in self._listeners:
+            listener.close()
+        for connection in list(self._connections):
+            connection.drain()
+        if self._connections:
+            self._quiet = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._quiet], timeout=grace)
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop at once: calls that are running are cancelled."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        if self._checking is not None:
+            self._checking.cancel()
+        for connection in list(self._connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        if self._connections:
+            # connection_lost comes with the next turn of the loop
+            self._quiet = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._quiet], timeout=5.0)
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+        if self._stopped is not None and not self._stopped.done():
+            self._stopped.set_result(None)
+
+    async def __aenter__(self) -> Server:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _bound_url(target: Target, server: asyncio.Server) -> str:
+    port = server.sockets[0].getsockname()[1]
+    host = target.host or "localhost"
+    return f"{target.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _remove_stale_socket(path: str) -> None:
+    """Remove a socket that nobody listens on any more; leave everything else alone, so that binding fails."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1.0)
+            probe.connect(path)
+    except FileNotFoundError:
+        return
+    except ConnectionRefusedError:
+        os.unlink(path)
+    except OSError:
+        return
