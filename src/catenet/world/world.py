@@ -168,6 +168,16 @@ class World:
         """Seconds of virtual time since the beginning."""
         return self.hub.now
 
+    @property
+    def finished(self) -> bool:
+        """Whether every process that is no daemon has ended and none is about to start."""
+        return self._expected == 0
+
+    @property
+    def starting(self) -> bool:
+        """Whether processes that are no daemons are about to start, for the first time or again."""
+        return self._expected > sum(1 for process in self.processes if process.alive and not process.daemon)
+
     def run(self, until: float | None = None, *, check: bool = True) -> float:
         """Run until every process that is no daemon has ended, or until virtual time `until`; return the time.
 
