@@ -56,6 +56,7 @@ class Host:
         """Every process that has ever run here, in order of start."""
         self.up = True
         self._boots = 0
+        self._past_counters: dict[str, int] = {}
         self._services: dict[int, _Service] = {}
         self._next_pid = FIRST_PID
         self._pumping = False
@@ -164,6 +165,8 @@ class Host:
 
     def _boot(self) -> None:
         self._boots += 1
+        if self._boots > 1:
+            self._past_counters = self.counters()
         seed = f"{self.world.seed}/stack/{self.name}/{self._boots}"
         first = self.kernel.next_descriptor if self._boots > 1 else None
         self.stack = make_stack(self, random.Random(seed))
@@ -174,6 +177,13 @@ class Host:
         )
         self._timer_at = None
         self._dirty()
+
+    def counters(self) -> dict[str, int]:
+        """What the stack has counted, by the names of `nstat`, that of earlier boots included."""
+        counts = dict(self._past_counters)
+        for name, count in self.stack.snapshot().items():
+            counts[name] = counts.get(name, 0) + count
+        return counts
 
     def _clock(self) -> float:
         return self.hub.now
