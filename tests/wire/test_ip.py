@@ -89,7 +89,8 @@ def test_garbage_raises_only_malformed(data):
 @given(packets4, st.data())
 def test_a_flipped_bit_in_the_ipv4_header_is_found(packet, data):
     raw = bytearray(ip.build(packet))
-    bit = data.draw(st.integers(0, (20 + len(packet.options)) * 8 - 1))
+    # A flipped version makes another packet of it, which may parse.
+    bit = data.draw(st.integers(0, (20 + len(packet.options)) * 8 - 1).filter(lambda bit: bit not in range(4, 8)))
     raw[bit // 8] ^= 1 << bit % 8
     with pytest.raises(Malformed):
         ip.parse(bytes(raw))

@@ -23,6 +23,7 @@ __all__ = [
     "IpPacket",
     "build",
     "header_length",
+    "pack",
     "parse",
     "walk_extensions",
 ]
@@ -255,6 +256,42 @@ def build(packet: IpPacket) -> bytes:
         return _build4(packet) if len(packet.source) == 4 else _build6(packet)
     except struct.error as error:
         raise ValueError(f"ip packet: {error}") from None
+
+
+def pack(
+    source: bytes,
+    destination: bytes,
+    protocol: int,
+    payload: bytes,
+    hop_limit: int,
+    traffic_class: int = 0,
+    identification: int = 0,
+    dont_fragment: bool = False,
+    flow_label: int = 0,
+) -> bytes:
+    """Build a whole packet without options from values in range: the sender's short way."""
+    if len(source) == 4:
+        total = 20 + len(payload)
+        bits = _DONT_FRAGMENT if dont_fragment else 0
+        words = 0x4500 + traffic_class + total + identification + bits + (hop_limit << 8) + protocol
+        words += _from_bytes(source, "big") + _from_bytes(destination, "big")
+        return (
+            _HEADER4.pack(
+                0x45,
+                traffic_class,
+                total,
+                identification,
+                bits,
+                hop_limit,
+                protocol,
+                -words % 65535,
+                source,
+                destination,
+            )
+            + payload
+        )
+    first = 0x60000000 | traffic_class << 20 | flow_label
+    return _HEADER6.pack(first, len(payload), protocol, hop_limit, source, destination) + payload
 
 
 def _build4(packet: IpPacket) -> bytes:

@@ -1,0 +1,703 @@
+"""What datagram endpoints share: names, queues, errors and options; `udp` and `echo` add their headers and tables."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from catenet.stack.endpoint import ANY4, ANY6, Address, Buffer, Fault, Name, Readiness, StackError
+from catenet.stack.icmp import ErrorReport, fault_of
+from catenet.stack.multicast import Filter
+from catenet.wire.address import BROADCAST, is_link_local, is_multicast, is_unspecified
+
+if TYPE_CHECKING:
+    from catenet.stack.stack import Stack
+    from catenet.wire.ip import IpPacket
+
+__all__ = ["Control", "Datagram", "DatagramEndpoint", "QueuedError"]
+
+_OVERHEAD: Final = 768
+"""Bytes that a queued datagram counts for beyond its data, near to what Linux counts (skb->truesize)."""
+_MAX_ERRORS: Final = 64
+_MIN_BUFFER: Final = 2304
+_MIN_SEND_BUFFER: Final = 4608
+
+
+class Datagram(NamedTuple):
+    """A datagram received; for one too long for the caller, the caller cuts it."""
+
+    data: bytes
+    source: Name
+    destination: Name
+    """Address it was sent to, own port, interface it came in by."""
+    hop_limit: int = 64
+    traffic_class: int = 0
+    time: float = 0.0
+    """When it came (seconds)."""
+    flow_label: int = 0
+
+
+class Control(NamedTuple):
+    """What a caller wants otherwise for one datagram (ancillary data)."""
+
+    source: Address | None = None
+    interface: int = 0
+    hop_limit: int | None = None
+    traffic_class: int | None = None
+    segment_size: int = 0
+    """UDP_SEGMENT: send the data as several datagrams of this size."""
+
+
+class QueuedError(NamedTuple):
+    """An error for MSG_ERRQUEUE (IP_RECVERR)."""
+
+    fault: Fault
+    report: ErrorReport
+    destination: Name
+    """Where the datagram at fault was sent to."""
+    data: bytes
+    """Quoted payload of the datagram."""
+
+
+_FLAG_OPTIONS: Final = (
+    "SO_REUSEADDR",
+    "SO_REUSEPORT",
+    "SO_BROADCAST",
+    "SO_NO_CHECK",
+    "IP_RECVERR",
+    "IP_FREEBIND",
+    "IP_TRANSPARENT",
+    "IP_MULTICAST_ALL",
+    "IP_MULTICAST_LOOP",
+)
+# Both families' names of one option, with what it holds at first; None: the host's default.
+_ALIASES: Final = {
+    "IPV6_UNICAST_HOPS": "IP_TTL",
+    "IPV6_TCLASS": "IP_TOS",
+    "IPV6_MULTICAST_HOPS": "IP_MULTICAST_TTL",
+    "IPV6_MULTICAST_LOOP": "IP_MULTICAST_LOOP",
+    "IPV6_MULTICAST_IF": "IP_MULTICAST_IF",
+    "IPV6_MULTICAST_ALL": "IP_MULTICAST_ALL",
+    "IPV6_MTU_DISCOVER": "IP_MTU_DISCOVER",
+    "IPV6_RECVERR": "IP_RECVERR",
+    "IPV6_FREEBIND": "IP_FREEBIND",
+    "IPV6_TRANSPARENT": "IP_TRANSPARENT",
+    "IPV6_MTU": "IP_MTU",
+}
+_DEFAULTS: Final[dict[str, int]] = {
+    "SO_REUSEADDR": 0,
+    "SO_REUSEPORT": 0,
+    "SO_BROADCAST": 0,
+    "SO_NO_CHECK": 0,
+    "SO_BINDTODEVICE": 0,
+    "SO_PRIORITY": 0,
+    "SO_MARK": 0,
+    "SO_RCVLOWAT": 1,
+    "IP_TTL": -1,
+    "IP_TOS": 0,
+    "IP_MULTICAST_TTL": 1,
+    "IP_MULTICAST_LOOP": 1,
+    "IP_MULTICAST_IF": 0,
+    "IP_MULTICAST_ALL": 1,
+    "IP_MTU_DISCOVER": 1,
+    "IP_RECVERR": 0,
+    "IP_FREEBIND": 0,
+    "IP_TRANSPARENT": 0,
+    "IP_PKTINFO": 0,
+    "IP_RECVTTL": 0,
+    "IP_RECVTOS": 0,
+    "IP_RECVORIGDSTADDR": 0,
+    "IPV6_V6ONLY": 0,
+    "IPV6_RECVPKTINFO": 0,
+    "IPV6_RECVHOPLIMIT": 0,
+    "IPV6_RECVTCLASS": 0,
+    "IPV6_AUTOFLOWLABEL": 1,
+}
+_RANGES: Final[dict[str, tuple[int, int]]] = {
+    "IP_TTL": (-1, 255),
+    "IP_TOS": (0, 255),
+    "IP_MULTICAST_TTL": (-1, 255),
+    "IP_MTU_DISCOVER": (0, 5),
+    "IP_MULTICAST_LOOP": (0, 1),
+    "SO_RCVLOWAT": (0, 1 << 30),
+}
+
+# Values of IP_MTU_DISCOVER.
+PMTUDISC_DONT: Final = 0
+PMTUDISC_WANT: Final = 1
+PMTUDISC_DO: Final = 2
+PMTUDISC_PROBE: Final = 3
+
+
+class DatagramEndpoint:
+    """One datagram socket's conversation: bound or not, connected or not; see `stack.endpoint`."""
+
+    __slots__ = (
+        "_bound_address",
+        "_bound_port",
+        "_error",
+        "_errors",
+        "_local",
+        "_memberships",
+        "_peer",
+        "_queue",
+        "_queued",
+        "_unsent",
+        "closed",
+        "number",
+        "on_ready",
+        "options",
+        "receive_buffer",
+        "send_buffer",
+        "shut_read",
+        "shut_write",
+        "stack",
+        "version",
+    )
+
+    def __init__(self, stack: Stack, version: int) -> None:
+        self.stack = stack
+        self.version = version
+        self.number = stack.next_number()
+        self.on_ready: Callable[[], None] | None = None
+        self.options: dict[str, int] = {}
+        self.receive_buffer = stack.settings.rmem_default
+        self.send_buffer = stack.settings.wmem_default
+        self.closed = self.shut_read = self.shut_write = False
+        self._local = Name(ANY4 if version == 4 else ANY6)
+        self._bound_address = self._bound_port = False
+        self._peer: Name | None = None
+        self._queue: deque[Datagram] = deque()
+        self._queued = 0
+        self._unsent = 0
+        self._error: Fault | None = None
+        self._errors: deque[QueuedError] = deque()
+        self._memberships: dict[tuple[Address, int], Filter] = {}
+
+    # What udp and echo supply.
+
+    def _claim(self, address: Address, port: int) -> int:
+        """Take a local port, a free one for 0; StackError(ADDRESS_IN_USE)."""
+        raise NotImplementedError
+
+    def _release(self) -> None:
+        """Give the local port back."""
+        raise NotImplementedError
+
+    def _moved(self) -> None:
+        """Local address or peer has changed."""
+        raise NotImplementedError
+
+    def _send(self, data: bytes, source: Address, peer: Name, control: Control, interface: int) -> None:
+        """Build and send one datagram."""
+        raise NotImplementedError
+
+    # Names.
+
+    def local(self) -> Name:
+        """Local name; unspecified address and port 0 before bind."""
+        return self._local
+
+    def peer(self) -> Name | None:
+        """Peer's name, None when not connected."""
+        return self._peer
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the endpoint has a port."""
+        return self._local.port != 0
+
+    def is_any(self) -> bool:
+        """Whether it receives for any address of the host."""
+        return is_unspecified(self._local.address)
+
+    def option(self, name: str) -> int:
+        """Return an option that is known to exist."""
+        return self.options.get(name, _DEFAULTS[name])
+
+    def device(self) -> int:
+        """Interface that it is bound to, 0 for any."""
+        return self.options.get("SO_BINDTODEVICE", 0) or self._local.interface
+
+    def serves(self, version: int) -> bool:
+        """Whether packets of this version can be for it: an unbound or any-bound IPv6 endpoint takes both."""
+        if version == self.version:
+            return not (version == 6 and len(self._local.address) == 4)
+        return version == 4 and not self.option("IPV6_V6ONLY") and (self.is_any() or len(self._local.address) == 4)
+
+    def bind(self, name: Name) -> None:
+        """Take a local name; port 0 takes a free one.
+
+        Raises:
+            StackError: INVALID when bound already, ADDRESS_NOT_AVAILABLE when the address is not the host's (nor
+                multicast or broadcast), ADDRESS_IN_USE, ADDRESS_FAMILY.
+        """
+        address, port, interface = name
+        if self._bound_port or self._bound_address or self.is_bound:
+            raise StackError(Fault.INVALID)
+        self._check_family(address)
+        if not is_unspecified(address):
+            self._check_bindable(address, interface)
+        port = self._claim(address, port)
+        self._local = Name(address, port, interface if len(address) == 16 and _is_scoped(address) else 0)
+        self._bound_address = not is_unspecified(address)
+        self._bound_port = name.port != 0
+        self._moved()
+
+    def _check_family(self, address: Address) -> None:
+        if len(address) == 16:
+            if self.version == 4:
+                raise StackError(Fault.ADDRESS_FAMILY)
+        elif self.version == 6 and self.option("IPV6_V6ONLY"):
+            raise StackError(Fault.INVALID)
+
+    def _check_bindable(self, address: Address, interface: int) -> None:
+        stack = self.stack
+        if len(address) == 16 and _is_scoped(address) and not (interface or self.device()):
+            raise StackError(Fault.INVALID)
+        if stack.is_local(address) or is_multicast(address) or stack.book.is_broadcast(address):
+            return
+        if self.option("IP_FREEBIND") or self.option("IP_TRANSPARENT") or stack.settings.ip_nonlocal_bind:
+            return
+        raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+
+    def connect(self, name: Name) -> None:
+        """Fix the peer: only its datagrams and errors come in, `send_to` needs no name.
+
+        Raises:
+            StackError: no route, no permission to broadcast, another family.
+        """
+        self._refuse_closed()
+        self._check_send_family(name.address)
+        if is_unspecified(name.address):
+            loopback = bytes(len(name.address) - 1) + b"\1" if len(name.address) == 16 else b"\x7f\0\0\1"
+            name = Name(loopback, name.port, name.interface)
+        interface = self._interface_for(name)
+        route = self.stack.route(name.address, None, interface)
+        self._check_broadcast(name.address, interface)
+        if not self.is_bound:
+            port = self._claim(ANY4 if self.version == 4 else ANY6, 0)
+            self._local = Name(self._local.address, port, self._local.interface)
+        if self.is_any() or not self._bound_address:
+            self._local = Name(route.source, self._local.port, name.interface if _is_scoped(route.source) else 0)
+        self._peer = name
+        self._moved()
+
+    def disconnect(self) -> None:
+        """Take datagrams from everybody again (connect to AF_UNSPEC); what connect chose by itself is given up."""
+        if self._peer is None:
+            return
+        self._peer = None
+        port = self._local.port
+        if not self._bound_address:
+            self._local = Name(ANY4 if self.version == 4 else ANY6, port)
+        if not self._bound_port:
+            self._release()
+            self._local = Name(self._local.address, 0, self._local.interface)
+        self._moved()
+
+    def _check_send_family(self, address: Address) -> None:
+        if len(address) == 16 and self.version == 4:
+            raise StackError(Fault.ADDRESS_FAMILY)
+        if len(address) == 4 and self.version == 6 and self.option("IPV6_V6ONLY"):
+            raise StackError(Fault.NETWORK_UNREACHABLE)
+        bound = self._local.address
+        if not is_unspecified(bound) and len(bound) != len(address):
+            raise StackError(Fault.NETWORK_UNREACHABLE if len(bound) == 16 else Fault.INVALID)
+
+    def _interface_for(self, name: Name) -> int:
+        """Interface to send by: the device bound to, the zone of the name, the one for multicast."""
+        device = self.device()
+        if name.interface and _is_scoped(name.address):
+            if device and device != name.interface:
+                raise StackError(Fault.INVALID)
+            return name.interface
+        if not device and is_multicast(name.address):
+            return self.option("IP_MULTICAST_IF")
+        return device
+
+    def _check_broadcast(self, address: Address, interface: int) -> None:
+        if len(address) == 4 and not self.option("SO_BROADCAST"):
+            if address != BROADCAST and not self.stack.hop(address, interface).cast:
+                return
+            if not is_multicast(address):
+                raise StackError(Fault.ACCESS)
+
+    # Sending.
+
+    def send_to(self, data: Buffer, name: Name | None = None, control: Control | None = None) -> int | None:
+        """Send one datagram; returns its length, or None when the send buffer is full.
+
+        Raises:
+            StackError: a pending error, DESTINATION_REQUIRED without a name and a peer, MESSAGE_TOO_LONG, no route,
+                ACCESS for a broadcast without permission, BROKEN_PIPE after shutdown.
+        """
+        self._refuse_closed()
+        if self.shut_write:
+            raise StackError(Fault.BROKEN_PIPE)
+        peer = name if name is not None else self._peer
+        if peer is None:
+            raise StackError(Fault.DESTINATION_REQUIRED)
+        self._raise_error()
+        if self._unsent >= self.send_buffer:
+            return None
+        if name is not None:
+            self._check_send_family(name.address)
+        control = control or _NO_CONTROL
+        interface = control.interface or self._interface_for(peer)
+        self._check_broadcast(peer.address, interface)
+        source = control.source if control.source is not None else self._local.address
+        if is_unspecified(source) or len(source) != len(peer.address) or is_multicast(source):
+            source = self.stack.route(peer.address, None, interface).source
+        if not self.is_bound:
+            port = self._claim(self._local.address, 0)
+            self._local = Name(self._local.address, port, self._local.interface)
+            self._moved()
+        payload = bytes(data)
+        self._send(payload, source, peer, control, interface)
+        if not self._unsent:
+            self.stack.flushes[self.number] = self
+        self._unsent += len(payload) + _OVERHEAD
+        self.stack.mark_dirty()
+        return len(payload)
+
+    def flushed(self) -> None:
+        """What was sent has left the host: the send buffer is empty."""
+        full = self._unsent >= self.send_buffer
+        self._unsent = 0
+        if full:
+            self._notify()
+
+    def _hop_limit(self, destination: Address, control: Control) -> int | None:
+        if control.hop_limit is not None and control.hop_limit >= 0:
+            return control.hop_limit
+        if is_multicast(destination):
+            value = self.option("IP_MULTICAST_TTL")
+            return value if value >= 0 else 1
+        value = self.option("IP_TTL")
+        return value if value >= 0 else None
+
+    def transmit(
+        self, protocol: int, payload: bytes, source: Address, peer: Name, control: Control, interface: int
+    ) -> None:
+        """Send a built datagram with this endpoint's options."""
+        discover = self.option("IP_MTU_DISCOVER")
+        destination = peer.address
+        stack = self.stack
+        dont_fragment = discover in (PMTUDISC_DO, PMTUDISC_PROBE)
+        if discover == PMTUDISC_WANT and len(destination) == 4 and not stack.settings.ip_no_pmtu_disc:
+            # Wanting discovery sets DF on what fits and cuts what does not, as Linux.
+            dont_fragment = len(payload) + 20 <= stack.path_mtu(destination, interface)
+        traffic_class = control.traffic_class if control.traffic_class is not None else self.option("IP_TOS")
+        stack.send(
+            source,
+            destination,
+            protocol,
+            payload,
+            self._hop_limit(destination, control),
+            traffic_class,
+            dont_fragment,
+            interface,
+            loop=bool(self.option("IP_MULTICAST_LOOP")),
+            ignore_path_mtu=discover in (PMTUDISC_PROBE, 4, 5),
+        )
+
+    # Receiving.
+
+    def accepts(self, source: Address, destination: Address, interface: int, cast: bool) -> bool:
+        """Whether source filters and the device let a packet in."""
+        device = self.device()
+        if device and device != interface:
+            return False
+        if not cast or not is_multicast(destination):
+            return True
+        membership = self._memberships.get((destination, interface))
+        if membership is None:
+            if any(group == destination for group, _ in self._memberships):
+                return False
+            return bool(self.option("IP_MULTICAST_ALL"))
+        return membership.allows(source)
+
+    def deliver(self, data: bytes, source_port: int, port: int, packet: IpPacket, interface: int, now: float) -> bool:
+        """Queue a datagram; False when the receive buffer is full."""
+        if self.shut_read:
+            return True
+        if self._queued >= self.receive_buffer:
+            return False
+        source = packet.source
+        destination = packet.destination
+        zone = interface if _is_scoped(source) else 0
+        self._queue.append(
+            Datagram(
+                data,
+                Name(source, source_port, zone),
+                Name(destination, port, interface),
+                packet.hop_limit,
+                packet.traffic_class,
+                now,
+                packet.flow_label,
+            )
+        )
+        self._queued += len(data) + _OVERHEAD
+        self._notify()
+        return True
+
+    def receive_from(self, *, peek: bool = False) -> Datagram | None:
+        """Take the next datagram, None without any; StackError with a pending error, which this call clears."""
+        self._raise_error()
+        if not self._queue:
+            return None
+        if peek:
+            return self._queue[0]
+        datagram = self._queue.popleft()
+        self._queued -= len(datagram.data) + _OVERHEAD
+        return datagram
+
+    def unread(self) -> int:
+        """Bytes of the next datagram (FIONREAD), 0 without any."""
+        return len(self._queue[0].data) if self._queue else 0
+
+    def unsent(self) -> int:
+        """Bytes that have not left the host (TIOCOUTQ)."""
+        return self._unsent
+
+    # Errors.
+
+    def handle_error(self, report: ErrorReport, data: bytes) -> None:
+        """Take an ICMP error about a datagram this endpoint sent; `data` is its quoted payload."""
+        outcome = fault_of(report)
+        if outcome is None:
+            return
+        fault, hard = outcome
+        if fault is Fault.MESSAGE_TOO_LONG:
+            if self.option("IP_MTU_DISCOVER") == PMTUDISC_DONT:
+                return
+            hard = True
+        queueing = self.option("IP_RECVERR")
+        if queueing:
+            if len(self._errors) < _MAX_ERRORS:
+                _, port = self.quoted(report)
+                self._errors.append(QueuedError(fault, report, Name(report.destination, port), data))
+        elif not hard or self._peer is None:
+            return
+        self._error = fault
+        self._notify()
+
+    @staticmethod
+    def quoted(report: ErrorReport) -> tuple[int, int]:
+        """(local port, remote port) of the quoted datagram."""
+        payload = report.payload
+        return int.from_bytes(payload[:2], "big"), int.from_bytes(payload[2:4], "big")
+
+    def take_error(self) -> Fault | None:
+        """Pending error, which this call clears (SO_ERROR)."""
+        error, self._error = self._error, None
+        return error
+
+    def receive_error(self) -> QueuedError | None:
+        """Take the next error of the error queue (MSG_ERRQUEUE), None without any."""
+        if not self._errors:
+            return None
+        error = self._errors.popleft()
+        self._error = self._errors[0].fault if self._errors else None
+        return error
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise StackError(error)
+
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise StackError(Fault.INVALID)
+
+    # Readiness.
+
+    def readiness(self) -> int:
+        """Mask of `Readiness` bits that hold now."""
+        mask = 0
+        if self._queue or self.shut_read:
+            mask |= Readiness.IN
+        if self._unsent < self.send_buffer:
+            mask |= Readiness.OUT
+        if self._error is not None or self._errors:
+            mask |= Readiness.ERR
+        if self.shut_read:
+            mask |= Readiness.RDHUP
+            if self.shut_write:
+                mask |= Readiness.HUP
+        return mask
+
+    def _notify(self) -> None:
+        if self.on_ready is not None:
+            self.on_ready()
+
+    # Life.
+
+    def shutdown(self, read: bool, write: bool) -> None:
+        """Stop one or both directions; StackError(NOT_CONNECTED) without a peer, though it takes effect, as Linux."""
+        self.shut_read = self.shut_read or read
+        self.shut_write = self.shut_write or write
+        self._notify()
+        if self._peer is None:
+            raise StackError(Fault.NOT_CONNECTED)
+
+    def close(self) -> None:
+        """Give the endpoint up, with its port and memberships."""
+        if self.closed:
+            return
+        self.closed = True
+        for group, interface in list(self._memberships):
+            self.stack.multicast.set_filter(self.number, interface, group, None)
+        self._memberships.clear()
+        if self.is_bound:
+            self._release()
+        self._queue.clear()
+        self._errors.clear()
+        self._queued = 0
+        self.stack.flushes.pop(self.number, None)
+
+    # Multicast.
+
+    def join(self, group: Address, interface: int = 0, source: Address | None = None) -> None:
+        """Become a member of `group`, of all its sources or of one more (RFC 3678).
+
+        Raises:
+            StackError: ADDRESS_IN_USE when a member already, NO_BUFFERS beyond the limits, INVALID for what is no
+                multicast address, ADDRESS_NOT_AVAILABLE for a source joined already.
+        """
+        interface = self._group_interface(group, interface)
+        current = self._memberships.get((group, interface))
+        if source is None:
+            if current is not None:
+                raise StackError(Fault.ADDRESS_IN_USE)
+            self.set_source_filter(group, interface, Filter(True))
+            return
+        if current is not None and current.exclude:
+            raise StackError(Fault.INVALID)
+        sources = current.sources if current is not None else ()
+        if source in sources:
+            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        self.set_source_filter(group, interface, Filter(False, tuple(sorted((*sources, source)))))
+
+    def leave(self, group: Address, interface: int = 0, source: Address | None = None) -> None:
+        """Undo `join`; StackError(ADDRESS_NOT_AVAILABLE) without membership."""
+        interface = self._group_interface(group, interface)
+        current = self._memberships.get((group, interface))
+        if current is None:
+            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        if source is None:
+            self.set_source_filter(group, interface, None)
+            return
+        if current.exclude or source not in current.sources:
+            raise StackError(Fault.ADDRESS_NOT_AVAILABLE if not current.exclude else Fault.INVALID)
+        rest = tuple(each for each in current.sources if each != source)
+        self.set_source_filter(group, interface, Filter(False, rest) if rest else None)
+
+    def block(self, group: Address, interface: int, source: Address, blocked: bool) -> None:
+        """Block or unblock one source of a group that is joined for all (IP_BLOCK_SOURCE, IP_UNBLOCK_SOURCE)."""
+        interface = self._group_interface(group, interface)
+        current = self._memberships.get((group, interface))
+        if current is None or not current.exclude:
+            raise StackError(Fault.INVALID)
+        if (source in current.sources) is blocked:
+            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        others = [each for each in current.sources if each != source]
+        sources = sorted([*others, source]) if blocked else others
+        self.set_source_filter(group, interface, Filter(True, tuple(sources)))
+
+    def set_source_filter(self, group: Address, interface: int, wanted: Filter | None) -> None:
+        """Set the whole filter of a group (MCAST_MSFILTER); None leaves it."""
+        settings = self.stack.settings
+        key = (group, interface)
+        if wanted is not None:
+            if key not in self._memberships and len(self._memberships) >= settings.igmp_max_memberships:
+                raise StackError(Fault.NO_BUFFERS)
+            if len(wanted.sources) > settings.igmp_max_msf:
+                raise StackError(Fault.NO_BUFFERS)
+        self.stack.multicast.set_filter(self.number, interface, group, wanted)
+        if wanted is None:
+            self._memberships.pop(key, None)
+        else:
+            self._memberships[key] = wanted
+
+    def source_filter(self, group: Address, interface: int) -> Filter | None:
+        """Filter of a group, None when not a member."""
+        return self._memberships.get((group, self._group_interface(group, interface)))
+
+    def _group_interface(self, group: Address, interface: int) -> int:
+        if not is_multicast(group):
+            raise StackError(Fault.INVALID)
+        if len(group) == 16 and self.version == 4:
+            raise StackError(Fault.INVALID)
+        return interface or self.stack.hop(group, self.device()).interface.index
+
+    # Options.
+
+    def set_option(self, option: str, value: int | bytes) -> None:
+        """Set an option by its Linux name; StackError(NO_PROTOCOL_OPTION) when unknown, INVALID when out of range."""
+        option = _ALIASES.get(option, option)
+        settings = self.stack.settings
+        if option == "SO_BINDTODEVICE":
+            self._bind_to_device(value)
+            return
+        if not isinstance(value, int):
+            raise StackError(Fault.INVALID)
+        if option in ("SO_RCVBUF", "SO_RCVBUFFORCE"):
+            limit = value if option == "SO_RCVBUFFORCE" else min(value, settings.rmem_max)
+            self.receive_buffer = max(2 * limit, _MIN_BUFFER)
+        elif option in ("SO_SNDBUF", "SO_SNDBUFFORCE"):
+            limit = value if option == "SO_SNDBUFFORCE" else min(value, settings.wmem_max)
+            self.send_buffer = max(2 * limit, _MIN_SEND_BUFFER)
+        elif option not in _DEFAULTS:
+            raise StackError(Fault.NO_PROTOCOL_OPTION)
+        else:
+            self._set_plain(option, value)
+
+    def _set_plain(self, option: str, value: int) -> None:
+        low, high = _RANGES.get(option, (-(1 << 31), (1 << 32) - 1))
+        if not low <= value <= high or (option == "IP_TTL" and value == 0):
+            raise StackError(Fault.INVALID)
+        if option == "IPV6_V6ONLY" and self.is_bound:
+            raise StackError(Fault.INVALID)
+        if option == "IP_MULTICAST_IF" and value and value not in self.stack.interfaces:
+            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        self.options[option] = int(value != 0) if option in _FLAG_OPTIONS else value
+
+    def _bind_to_device(self, value: int | bytes) -> None:
+        if isinstance(value, bytes):
+            name = value.rstrip(b"\0").decode(errors="replace")
+            interface = self.stack.book.by_name(name) if name else None
+            if name and interface is None:
+                raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+            value = interface.index if interface is not None else 0
+        elif value and value not in self.stack.interfaces:
+            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        self.options["SO_BINDTODEVICE"] = value
+
+    def get_option(self, option: str) -> int | bytes:
+        """Value of an option by its Linux name; StackError(NO_PROTOCOL_OPTION) when unknown."""
+        option = _ALIASES.get(option, option)
+        if option == "SO_RCVBUF":
+            return self.receive_buffer
+        if option == "SO_SNDBUF":
+            return self.send_buffer
+        if option == "IP_MTU":
+            if self._peer is None:
+                raise StackError(Fault.NOT_CONNECTED)
+            return self.stack.path_mtu(self._peer.address, self._interface_for(self._peer))
+        if option not in _DEFAULTS:
+            raise StackError(Fault.NO_PROTOCOL_OPTION)
+        value = self.option(option)
+        return self.stack.settings.ip_default_ttl if option == "IP_TTL" and value < 0 else value
+
+
+def _is_scoped(address: Address) -> bool:
+    """Whether an IPv6 address needs a zone (RFC 4007): link-local unicast and multicast."""
+    if len(address) == 4:
+        return False
+    return is_link_local(address) or (address[0] == 0xFF and address[1] & 0x0F in (1, 2))
+
+
+_NO_CONTROL: Final = Control()

@@ -1,0 +1,317 @@
+"""The way down: which hop a packet takes, how it is cut to fit, and the queues that `transmit` empties."""
+
+from __future__ import annotations
+
+import hashlib
+import random as random_module
+from collections import deque
+from typing import Final
+
+from catenet.stack import fragments
+from catenet.stack.addresses import AddressBook
+from catenet.stack.counters import Counters
+from catenet.stack.endpoint import Address, Fault, StackError
+from catenet.stack.interface import FOREVER, LOOPBACK_INDEX, Interface
+from catenet.stack.multicast import Multicast
+from catenet.stack.pathmtu import PathMtuCache
+from catenet.stack.routes import NO_METRICS, Route, RouteEntry, RouteMetrics, RouteTable, select_source
+from catenet.stack.settings import Settings
+from catenet.wire import ip
+from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, is_link_local, is_multicast, is_unspecified
+from catenet.wire.ip import IpPacket
+
+__all__ = ["Hop", "Output"]
+
+_MAX_HOPS: Final = 4096
+_IDENTIFIERS: Final = 1024
+_WIDE: Final = 65535
+
+
+class Hop:
+    """The next step of packets to one destination; kept until routes, addresses or the path MTU change."""
+
+    __slots__ = ("cast", "expires", "interface", "link_mtu", "local", "locked", "metrics", "mtu", "next_hop", "source")
+
+    def __init__(self, interface: Interface, next_hop: Address, source: Address | None, metrics: RouteMetrics) -> None:
+        self.interface = interface
+        self.next_hop = next_hop
+        self.source = source
+        """Preferred source address of the route."""
+        self.metrics = metrics
+        self.link_mtu = self.mtu = min(metrics.mtu or interface.mtu, interface.mtu)
+        self.local = False
+        self.cast = False
+        """Whether the destination is a multicast or broadcast address."""
+        self.locked = False
+        self.expires = FOREVER
+
+
+class Output:
+    """Sends packets of this host and passes on those it forwards."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        random: random_module.Random,
+        counters: dict[int, Counters],
+        path_mtus: PathMtuCache,
+    ) -> None:
+        self._settings = settings
+        self._random = random
+        self._counters = counters
+        self._path_mtus = path_mtus
+        self._hops: dict[tuple[Address, int], Hop] = {}
+        self.routes = RouteTable()
+        self.book = AddressBook(self.routes, self._hops.clear)
+        self.multicast: Multicast
+        self.now = 0.0
+        self.out: list[tuple[int, bytes]] = []
+        self.loop: deque[tuple[bytes, int]] = deque()
+        self._secret = random.randbytes(16)
+        self._identifiers = [random.getrandbits(32) for _ in range(_IDENTIFIERS)]
+
+    def invalidate(self) -> None:
+        """Forget the hops: something they were made from has changed."""
+        self._hops.clear()
+
+    def hop(self, destination: Address, interface: int = 0) -> Hop:
+        """Return the next step to `destination`, by `interface` unless that is 0.
+
+        Raises:
+            StackError: NETWORK_UNREACHABLE without a route; NETWORK_DOWN when the interface is down; the fault of a
+                route that rejects.
+        """
+        hop = self._hops.get((destination, interface))
+        if hop is not None and hop.expires > self.now:
+            return hop
+        hop = self._find_hop(destination, interface)
+        if len(self._hops) >= _MAX_HOPS:
+            self._hops.clear()
+        self._hops[destination, interface] = hop
+        return hop
+
+    def _find_hop(self, destination: Address, interface: int) -> Hop:
+        book = self.book
+        if interface and interface not in book.interfaces:
+            raise StackError(Fault.NETWORK_UNREACHABLE)
+        if book.is_local(destination):
+            hop = Hop(book.interfaces[LOOPBACK_INDEX], destination, destination, NO_METRICS)
+            hop.local = True
+            return hop
+        cast = is_multicast(destination) or destination == BROADCAST
+        entry = self.routes.lookup(destination, interface, self.now)
+        if entry is None or (cast and not entry.prefix.length):
+            entry = self._implied_route(destination, interface, cast) or entry
+        if entry is None:
+            raise StackError(Fault.NETWORK_UNREACHABLE)
+        if entry.reject is not None:
+            raise StackError(entry.reject)
+        out = book.interfaces[entry.interface]
+        if not out.up:
+            raise StackError(Fault.NETWORK_DOWN)
+        next_hop = destination if cast or entry.gateway is None else entry.gateway
+        hop = Hop(out, next_hop, entry.source, entry.metrics)
+        hop.cast = cast or destination in out.broadcasts
+        path = None if hop.cast else self._path_mtus.get(destination, self.now)
+        if path is not None:
+            hop.mtu, hop.locked, hop.expires = min(path.mtu, hop.mtu), path.locked, path.expires
+        return hop
+
+    def _implied_route(self, destination: Address, interface: int, cast: bool) -> RouteEntry | None:
+        """Routes no table needs: multicast, broadcast and link-local leave by the given or the first interface."""
+        if not cast and not interface and not is_link_local(destination):
+            return None
+        interfaces = self.book.interfaces
+        if interface:
+            chosen: Interface | None = interfaces[interface]
+        else:
+            size = len(destination)
+            able = [each for each in interfaces.values() if each.up and not each.loopback]
+            named = [each for each in able if any(len(entry.address) == size for entry in each.addresses)]
+            chosen = next(iter(named or able), None)
+        if chosen is None:
+            return None
+        return RouteEntry(Prefix(destination, len(destination) * 8), chosen.index)
+
+    def route(self, destination: Address, source: Address | None = None, interface: int = 0) -> Route:
+        """Interface, source address, MTU of the path and next hop for packets to `destination`.
+
+        Raises:
+            StackError: as `hop`; ADDRESS_NOT_AVAILABLE when no address can be the source.
+        """
+        hop = self.hop(destination, interface)
+        if source is None or is_unspecified(source):
+            source = hop.source or self._select_source(destination, hop)
+        return Route(hop.interface.index, source, hop.mtu, hop.next_hop, hop.metrics, hop.local)
+
+    def _select_source(self, destination: Address, hop: Hop) -> Address:
+        if hop.local:
+            return LOOPBACK[4] if len(destination) == 4 and destination not in self.book.local else destination
+        towards = destination if hop.cast or len(destination) == 16 else hop.next_hop
+        source = select_source(
+            towards, hop.interface, self.book.interfaces.values(), prefer_temporary=self._settings.use_tempaddr > 1
+        )
+        if source is None:
+            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        return source
+
+    def path_mtu(self, destination: Address, interface: int = 0) -> int:
+        """MTU of the path to `destination` as far as known; StackError as `hop`."""
+        return self.hop(destination, interface).mtu
+
+    def send(
+        self,
+        source: Address,
+        destination: Address,
+        protocol: int,
+        payload: bytes,
+        hop_limit: int | None = None,
+        traffic_class: int = 0,
+        dont_fragment: bool = False,
+        interface: int = 0,
+        flow_label: int = 0,
+        options: bytes = b"",
+        extensions: tuple[tuple[int, bytes], ...] = (),
+        loop: bool = True,
+        ignore_path_mtu: bool = False,
+    ) -> None:
+        """Send a packet of this host; it is cut into fragments where need be, at the source only.
+
+        Args:
+            source: address of this host, or unspecified where a protocol has none yet.
+            destination: unicast, multicast or broadcast.
+            protocol: of the payload.
+            payload: the transport's bytes, checksum included.
+            hop_limit: None for the default, 1 for multicast.
+            traffic_class: DSCP and ECN bits.
+            dont_fragment: whether IPv4 routers may not cut it, nor IPv6 (or this host) at the source.
+            interface: to leave by, 0 for the route's.
+            flow_label: of IPv6.
+            options: of IPv4.
+            extensions: extension headers of IPv6.
+            loop: whether a multicast packet comes back when this host is a member.
+            ignore_path_mtu: measure against the link's MTU only, for probes (RFC 4821, 8899).
+
+        Raises:
+            StackError: as `hop`; MESSAGE_TOO_LONG when it does not fit and must not be cut.
+        """
+        hop = self._hops.get((destination, interface))
+        if hop is None or hop.expires <= self.now:
+            hop = self.hop(destination, interface)
+        counters = self._counters[4 if len(source) == 4 else 6].ip
+        counters.OutRequests += 1
+        if hop_limit is None:
+            if hop.cast and destination[0] != 255 and is_multicast(destination):
+                hop_limit = 1
+            else:
+                hop_limit = hop.metrics.hop_limit or self._settings.ip_default_ttl
+        mtu = hop.link_mtu if ignore_path_mtu else hop.mtu
+        if hop.locked and not ignore_path_mtu:
+            dont_fragment = dont_fragment and len(source) == 16
+        size = len(payload) + (20 if len(source) == 4 else 40)
+        if options or extensions or size > mtu or size > _WIDE:
+            self._send_slow(
+                IpPacket(
+                    source,
+                    destination,
+                    protocol,
+                    payload,
+                    hop_limit,
+                    traffic_class,
+                    0,
+                    flow_label,
+                    dont_fragment,
+                    options=options,
+                    extensions=extensions,
+                ),
+                hop,
+                mtu,
+                loop,
+            )
+            return
+        identification = 0
+        if not dont_fragment and len(source) == 4:
+            identification = self.identification(source, destination, protocol) & 0xFFFF
+        packet = ip.pack(
+            source,
+            destination,
+            protocol,
+            payload,
+            hop_limit,
+            traffic_class,
+            identification,
+            dont_fragment,
+            flow_label,
+        )
+        if hop.local:
+            self.loop.append((packet, LOOPBACK_INDEX))
+        elif hop.cast:
+            self._cast(packet, destination, hop, hop_limit, loop)
+        else:
+            self._emit(packet, hop)
+
+    def _send_slow(self, packet: IpPacket, hop: Hop, mtu: int, loop: bool) -> None:
+        """Packets with options, and those too long for the path."""
+        size = ip.header_length(packet) + len(packet.payload)
+        counters = self._counters[packet.version].ip
+        if size - (40 if packet.version == 6 else 0) > _WIDE:
+            raise StackError(Fault.MESSAGE_TOO_LONG)
+        pieces = [packet]
+        if packet.version == 4 and not packet.dont_fragment:
+            packet = packet._replace(identification=self.identification(*packet[:3]) & 0xFFFF)
+            pieces = [packet]
+        if size > mtu:
+            if packet.dont_fragment or mtu < ip.MINIMUM_MTU[packet.version]:
+                counters.FragFails += 1
+                raise StackError(Fault.MESSAGE_TOO_LONG)
+            if packet.version == 6:
+                packet = packet._replace(identification=self.identification(*packet[:3]) or 1)
+            pieces = fragments.split(packet, mtu)
+            counters.FragOKs += 1
+            counters.FragCreates += len(pieces)
+        for piece in pieces:
+            raw = ip.build(piece)
+            if hop.local:
+                self.loop.append((raw, LOOPBACK_INDEX))
+            elif hop.cast:
+                self._cast(raw, packet.destination, hop, packet.hop_limit, loop)
+            else:
+                self._emit(raw, hop)
+
+    def _cast(self, packet: bytes, destination: Address, hop: Hop, hop_limit: int, loop: bool) -> None:
+        """Send to many: out, and back to this host when it listens."""
+        counters = self._counters[4 if len(destination) == 4 else 6].ip
+        interface = hop.interface
+        multicast = is_multicast(destination)
+        if multicast:
+            counters.OutMcastPkts += 1
+            loop = loop and self.multicast.is_member(interface.index, destination)
+        else:
+            counters.OutBcastPkts += 1
+        if loop or interface.loopback:
+            self.loop.append((packet, interface.index))
+        # A multicast packet with hop limit 0 stays on this host, as does scope 1 (RFC 1112 6.1, RFC 4291 2.7).
+        if not interface.loopback and (hop_limit or not multicast):
+            self._emit(packet, hop)
+
+    def _emit(self, packet: bytes, hop: Hop) -> None:
+        interface = hop.interface
+        self._counters[4 if packet[0] >> 4 == 4 else 6].ip.OutTransmits += 1
+        port = interface.port
+        if port is not None:
+            port.send(packet, hop.next_hop, self.now)
+            return
+        interface.sent_packets += 1
+        interface.sent_bytes += len(packet)
+        self.out.append((interface.index, packet))
+
+    def emit(self, packet: bytes, hop: Hop) -> None:
+        """Send a whole packet on as it is, for forwarding."""
+        self._emit(packet, hop)
+
+    def identification(self, source: Address, destination: Address, protocol: int) -> int:
+        """Next identification for a pair: nobody can guess it, none repeats soon (RFC 6864, RFC 7739 5.3)."""
+        digest = hashlib.blake2s(source + destination + bytes((protocol,)), digest_size=2, key=self._secret).digest()
+        index = int.from_bytes(digest, "big") % _IDENTIFIERS
+        value = self._identifiers[index] = (self._identifiers[index] + 1) & 0xFFFFFFFF
+        return value

@@ -1,0 +1,403 @@
+"""One host's network stack: layers 3 and 4 behind five verbs, without I/O, clock or entropy of its own.
+
+A driver hands packets to `receive`, sends what `transmit` returns, and calls `handle_timeout` at `next_deadline`.
+`on_dirty` tells it when there is something to transmit, so that it need not poll. Endpoints are the way up.
+"""
+
+from __future__ import annotations
+
+import random as random_module
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from catenet.stack import forward, inspect
+from catenet.stack.counters import Counters
+from catenet.stack.datagram import DatagramEndpoint
+from catenet.stack.echo import EchoEndpoint, EchoLayer
+from catenet.stack.endpoint import Address
+from catenet.stack.fragments import Reassembler
+from catenet.stack.icmp import Icmp
+from catenet.stack.interface import AddressState, Interface, InterfaceAddress
+from catenet.stack.multicast import Multicast
+from catenet.stack.output import Output
+from catenet.stack.pathmtu import PathMtuCache
+from catenet.stack.routes import NO_METRICS, RouteEntry, RouteMetrics
+from catenet.stack.settings import Settings
+from catenet.stack.timers import Timers
+from catenet.stack.udp import Udp, UdpEndpoint
+from catenet.wire import icmp, ip, multicast, tcp, udp
+from catenet.wire.address import BROADCAST, Prefix, is_loopback, is_martian_source, is_multicast
+from catenet.wire.errors import HeaderProblem, Malformed
+from catenet.wire.icmp import Problem
+from catenet.wire.ip import IpPacket
+
+if TYPE_CHECKING:
+    from catenet.stack.querier import Querier
+    from catenet.stack.tcp.endpoint import TcpEndpoint
+
+try:
+    from catenet.stack.tcp.layer import TcpLayer
+except ImportError:  # TEMPORARY
+
+    class TcpLayer:
+        def __init__(self, *a):
+            pass
+
+        def receive(self, p, n):
+            pass
+
+        def handle_error(self, *a):
+            pass
+
+        def transmit(self, now):
+            pass
+
+        def next_deadline(self):
+            return None
+
+        def handle_timeout(self, now):
+            pass
+
+
+__all__ = ["Stack"]
+
+_MAX_EVENTS: Final = 1024
+_MAX_ROUNDS: Final = 10_000
+"""Rounds of loopback in one `transmit`; what is left then goes in the next."""
+_SUSPECT: Final = {4: frozenset((0, 127, *range(224, 256))), 16: frozenset((0, 255))}
+"""First bytes of source addresses that have to be looked at more closely, by address size."""
+_PROBLEMS: Final = {
+    HeaderProblem.ERRONEOUS_FIELD: Problem.ERRONEOUS_FIELD,
+    HeaderProblem.UNKNOWN_NEXT_HEADER: Problem.PROTOCOL_UNREACHABLE,
+    HeaderProblem.UNKNOWN_OPTION: Problem.UNKNOWN_OPTION,
+    HeaderProblem.INCOMPLETE_FIRST_FRAGMENT: Problem.INCOMPLETE_FIRST_FRAGMENT,
+}
+
+
+class Stack:
+    """The stack of one host.
+
+    Interface 1 is the loopback; `add_interface` numbers on from 2. Packets are whole IP packets as bytes, on Ethernet
+    interfaces whole frames.
+    """
+
+    def __init__(self, random: random_module.Random | None = None, settings: Settings | None = None) -> None:
+        """Make a stack without interfaces but the loopback; `random` is its only entropy."""
+        self.settings = settings if settings is not None else Settings()
+        self.random = random if random is not None else random_module.Random(0)
+        self.now = 0.0
+        self.on_dirty: Callable[[], None] | None = None
+        self.counters = {4: Counters(), 6: Counters()}
+        self.timers = Timers()
+        self.hash_seed = self.random.getrandbits(32)
+        self.flushes: dict[int, DatagramEndpoint] = {}
+        self.querier: Querier | None = None
+        self._number = 0
+        self._dirty = False
+        self._events: deque[object] = deque(maxlen=_MAX_EVENTS)
+        self.path_mtus = PathMtuCache(self.settings)
+        self._output = output = Output(self.settings, self.random, self.counters, self.path_mtus)
+        self.book = output.book
+        self.routes = output.routes
+        self.interfaces = output.book.interfaces
+        self.send = output.send
+        self.emit = output.emit
+        self.hop = output.hop
+        self.route = output.route
+        self.path_mtu = output.path_mtu
+        self.invalidate = output.invalidate
+        self.is_local = output.book.is_local
+        self._local = output.book.local
+        self.multicast = output.multicast = Multicast(self)
+        self.reassembler = Reassembler(
+            self.settings,
+            self.timers,
+            {version: counters.ip for version, counters in self.counters.items()},
+            self._reassembly_timed_out,
+        )
+        self.icmp = Icmp(self)
+        self.udp = Udp(self)
+        self.echo = EchoLayer(self)
+        self.tcp = TcpLayer(self, self.settings, self.random)
+        self.icmp.handlers.update(
+            {
+                tcp.PROTOCOL: self.tcp.handle_error,
+                udp.PROTOCOL: self.udp.handle_error,
+                icmp.PROTOCOLS[4]: self.echo.handle_error,
+                icmp.PROTOCOLS[6]: self.echo.handle_error,
+            }
+        )
+        self.icmp.on_reply = self.echo.receive
+        self.icmp.on_other = self._receive_other
+
+    # Configuration.
+
+    def add_interface(
+        self,
+        name: str = "",
+        mtu: int = 1500,
+        addresses: tuple[tuple[Address, int], ...] = (),
+        link_address: bytes = b"",
+    ) -> Interface:
+        """Add an interface, "eth0" and on by default, with (address, prefix length) pairs.
+
+        With a `link_address` of 6 bytes it is an Ethernet interface: frames instead of packets cross it.
+
+        Raises:
+            ValueError: a name that is taken, or an impossible MTU or prefix length.
+        """
+        interface = self.book.add_interface(name or f"eth{len(self.interfaces) - 1}", mtu, link_address)
+        for address, length in addresses:
+            self.add_address(interface.index, address, length)
+        return interface
+
+    def add_address(self, interface: int, address: Address, length: int) -> InterfaceAddress:
+        """Give an interface an address and the route to its network; StackError(ADDRESS_IN_USE), ValueError."""
+        return self.book.add(interface, address, length, AddressState.PREFERRED)
+
+    def remove_address(self, interface: int, address: Address) -> None:
+        """Take an address away; StackError(ADDRESS_NOT_AVAILABLE) when it is not there."""
+        self.book.remove(interface, address)
+
+    def set_mtu(self, interface: int, mtu: int) -> None:
+        """Change the MTU of an interface; ValueError below 68."""
+        if not 68 <= mtu <= 65536:
+            raise ValueError(f"mtu {mtu} is not between 68 and 65536")
+        self.interfaces[interface].mtu = mtu
+        self.invalidate()
+
+    def set_up(self, interface: int, up: bool) -> None:
+        """Take an interface up or down; down it neither sends nor receives."""
+        self.interfaces[interface].up = up
+        self.invalidate()
+
+    def add_route(
+        self,
+        prefix: Prefix,
+        interface: int,
+        gateway: Address | None = None,
+        source: Address | None = None,
+        metric: int = 0,
+        metrics: RouteMetrics = NO_METRICS,
+    ) -> RouteEntry:
+        """Add a route; the entry that is returned is what `remove_route` takes."""
+        entry = RouteEntry(prefix, interface, gateway, source, metric, metrics)
+        self.routes.add(entry)
+        self.invalidate()
+        return entry
+
+    def remove_route(self, entry: RouteEntry) -> None:
+        """Remove a route; ValueError when it is not there."""
+        self.routes.remove(entry)
+        self.invalidate()
+
+    # Endpoints.
+
+    def tcp_endpoint(self, version: int) -> TcpEndpoint:
+        """Make a TCP endpoint; version 6 serves both unless IPV6_V6ONLY is set."""
+        return self.tcp.endpoint(version)
+
+    def udp_endpoint(self, version: int) -> UdpEndpoint:
+        """Make a UDP endpoint; version 6 serves both unless IPV6_V6ONLY is set."""
+        return UdpEndpoint(self, self.udp, version)
+
+    def echo_endpoint(self, version: int) -> EchoEndpoint:
+        """Make a ping endpoint for one version."""
+        return EchoEndpoint(self, self.echo, version)
+
+    def next_number(self) -> int:
+        """Return a number no endpoint of this stack has had: an identity that does not depend on memory addresses."""
+        self._number += 1
+        return self._number
+
+    # The five verbs.
+
+    def receive(self, packet: bytes | memoryview, now: float, interface: int = 2) -> None:
+        """Take a packet (on Ethernet a frame) that came in by `interface`; never raises on account of it."""
+        self.now = self._output.now = now
+        port = self.interfaces.get(interface)
+        if port is None or not port.up:
+            return
+        port.received_packets += 1
+        port.received_bytes += len(packet)
+        if port.port is not None:
+            port.port.receive(packet, now)
+            return
+        self.receive_ip(packet, now, port)
+
+    def receive_ip(self, packet: bytes | memoryview, now: float, port: Interface) -> None:
+        """Take an IP packet off whatever link it came by."""
+        try:
+            parsed = ip.parse(packet)
+        except Malformed as error:
+            self._refuse(packet, error)
+            return
+        destination = parsed[1]
+        counters = self.counters[4 if len(destination) == 4 else 6].ip
+        counters.InReceives += 1
+        if destination in self._local and not (parsed[9] or parsed[10] or parsed[11] or parsed[12]):
+            # The way of nearly every packet: TCP to this host, whole, without options, from a plausible source.
+            source = parsed[0]
+            if parsed[2] == 6 and source[0] not in _SUSPECT[len(source)] and source not in self._local:
+                counters.InDelivers += 1
+                self.tcp.receive(parsed, now)
+            else:
+                self._receive_local(parsed, packet, now, port, False)
+            return
+        cast = is_multicast(destination)
+        if cast:
+            counters.InMcastPkts += 1
+            if self.multicast.is_member(port.index, destination):
+                self._receive_local(parsed, packet, now, port, True)
+        elif destination == BROADCAST or destination in port.broadcasts:
+            counters.InBcastPkts += 1
+            self._receive_local(parsed, packet, now, port, True)
+        elif self.is_local(destination):
+            self._receive_local(parsed, packet, now, port, False)
+        elif self.settings.ip_forward and not port.loopback:
+            if inspect.check_options(self, parsed, to_cast=False, forwarding=True):
+                forward.forward(self, parsed, packet, port.index)
+        else:
+            counters.InAddrErrors += 1
+
+    def transmit(self, now: float) -> list[tuple[int, bytes]]:
+        """Return what is to be sent: (interface, packet), in order. Packets to this host itself are looped back."""
+        self.now = now
+        output = self._output
+        output.now = now
+        loop = output.loop
+        tcp_transmit = self.tcp.transmit
+        for _ in range(_MAX_ROUNDS):
+            tcp_transmit(now)
+            self.multicast.flush(now)
+            if self.flushes:
+                flushes, self.flushes = self.flushes, {}
+                for endpoint in flushes.values():
+                    endpoint.flushed()
+            if not loop:
+                self._dirty = False
+                break
+            for _ in range(len(loop)):
+                packet, interface = loop.popleft()
+                self.receive(packet, now, interface)
+        out, output.out = output.out, []
+        if self._dirty and self.on_dirty is not None:
+            self.on_dirty()
+        return out
+
+    def next_event(self) -> object | None:
+        """Return the next event (an address gained or lost, a duplicate found), None without any."""
+        return self._events.popleft() if self._events else None
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` is to be called (seconds), None for never."""
+        deadline, other = self.timers.next_deadline(), self.tcp.next_deadline()
+        if deadline is None or (other is not None and other < deadline):
+            return other
+        return deadline
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due at `now`; harmless to call early."""
+        self.now = self._output.now = now
+        self.timers.run(now)
+        self.tcp.handle_timeout(now)
+
+    # For the layers.
+
+    def mark_dirty(self) -> None:
+        """Note that there is something to transmit, and tell the driver unless it knows."""
+        if not self._dirty:
+            self._dirty = True
+            if self.on_dirty is not None:
+                self.on_dirty()
+
+    def add_event(self, event: object) -> None:
+        """Add an event for the driver; the oldest of 1,024 gives way."""
+        self._events.append(event)
+
+    def snapshot(self) -> dict[str, int]:
+        """All counters of the IP, ICMP and UDP groups by their names in `nstat`."""
+        return {**self.counters[4].snapshot(4), **self.counters[6].snapshot(6)}
+
+    # Inward.
+
+    def _receive_local(
+        self, packet: IpPacket, raw: bytes | memoryview, now: float, port: Interface, cast: bool
+    ) -> None:
+        counters = self.counters[packet.version].ip
+        if not port.loopback and self._is_martian(packet, cast):
+            counters.InAddrErrors += 1
+            return
+        if not inspect.check_options(self, packet, to_cast=cast):
+            return
+        if packet.is_fragment:
+            try:
+                whole = self.reassembler.receive(packet, now)
+            except HeaderProblem as problem:
+                self._answer_problem(raw, problem, cast)
+                return
+            except Malformed:
+                counters.InHdrErrors += 1
+                return
+            if whole is None or whole.is_fragment or not inspect.check_options(self, whole, to_cast=cast):
+                return
+            packet = whole
+        counters.InCEPkts += packet.traffic_class & 3 == 3
+        self._deliver(packet, now, port.index, cast)
+
+    def _is_martian(self, packet: IpPacket, cast: bool) -> bool:
+        """Addresses that no packet from a link may have (RFC 1122 3.2.1.3, RFC 4291 2.5.3).
+
+        This host's own address is among them, but for what it sent to many: that comes back to it (`Output._cast`).
+        """
+        source, destination = packet.source, packet.destination
+        if is_martian_source(source) or is_loopback(source) or is_loopback(destination):
+            return True
+        return source in self._local and not cast
+
+    def _deliver(self, packet: IpPacket, now: float, interface: int, cast: bool) -> None:
+        """Hand a whole packet to the layer that its protocol names."""
+        version, protocol = packet.version, packet.protocol
+        counters = self.counters[version].ip
+        if protocol == tcp.PROTOCOL:
+            if not cast:  # a segment to many is none (RFC 9293 3.9.2.3)
+                self.tcp.receive(packet, now)
+        elif protocol == udp.PROTOCOL:
+            self.udp.receive(packet, now, interface, cast)
+        elif protocol == icmp.PROTOCOLS[version]:
+            self.icmp.receive(packet, now, interface, cast)
+        elif protocol == multicast.IGMP and version == 4:
+            self.multicast.receive_igmp(packet, now, interface)
+        elif protocol != ip.NO_NEXT_HEADER:
+            counters.InUnknownProtos += 1
+            pointer = inspect.next_header_pointer(packet) if version == 6 else 0
+            self.icmp.send_error(Problem.PROTOCOL_UNREACHABLE, packet, pointer, to_cast=cast)
+            return
+        counters.InDelivers += 1
+
+    def _receive_other(self, packet: IpPacket, message: icmp.Other, interface: int, now: float) -> None:
+        """ICMP messages that are neither echo nor error: multicast listeners and neighbours."""
+        if packet.version == 6 and not self.multicast.receive_mld(packet, message, now, interface):
+            port = self.interfaces[interface].port
+            if port is not None:
+                port.receive_nd(packet, message, now)
+
+    def _refuse(self, packet: bytes | memoryview, error: Malformed) -> None:
+        """Count a packet that does not parse; tell its sender where the standards want that."""
+        version = 6 if packet and packet[0] >> 4 == 6 else 4
+        counters = self.counters[version].ip
+        counters.InReceives += 1
+        counters.InHdrErrors += 1
+        if isinstance(error, HeaderProblem):
+            self._answer_problem(packet, error)
+
+    def _answer_problem(self, packet: bytes | memoryview, error: HeaderProblem, to_cast: bool = False) -> None:
+        """Answer with a parameter problem if the packet was for this host; only IPv6 headers raise one."""
+        source, destination, protocol = bytes(packet[8:24]), bytes(packet[24:40]), packet[6]
+        if self.is_local(destination) or is_multicast(destination):
+            header = IpPacket(source, destination, protocol, packet[40:])
+            self.icmp.send_error(_PROBLEMS[error.code], header, error.pointer, quote=packet, to_cast=to_cast)
+
+    def _reassembly_timed_out(self, first: IpPacket) -> None:
+        self.icmp.send_error(Problem.REASSEMBLY_TIME, first)

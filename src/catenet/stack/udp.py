@@ -1,0 +1,192 @@
+"""UDP of a host (RFC 768, RFC 1122 4.1, RFC 8085): demultiplexing and endpoints."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from catenet.stack.datagram import Control, DatagramEndpoint
+from catenet.stack.endpoint import Address, Fault, Name, StackError
+from catenet.stack.icmp import ErrorReport
+from catenet.stack.ports import PortTable
+from catenet.wire import udp
+from catenet.wire.address import is_unspecified
+from catenet.wire.errors import Malformed
+from catenet.wire.icmp import Problem
+from catenet.wire.ip import IpPacket
+from catenet.wire.udp import UdpDatagram
+
+if TYPE_CHECKING:
+    from catenet.stack.stack import Stack
+
+__all__ = ["MAX_PAYLOAD", "Udp", "UdpEndpoint"]
+
+MAX_PAYLOAD: Final = {4: 65507, 6: 65527}
+_MAX_SEGMENTS: Final = 128
+
+
+class UdpEndpoint(DatagramEndpoint):
+    """A UDP socket's conversation."""
+
+    __slots__ = ("_layer",)
+
+    def __init__(self, stack: Stack, layer: Udp, version: int) -> None:
+        super().__init__(stack, version)
+        self._layer = layer
+
+    def _claim(self, address: Address, port: int) -> int:
+        return self._layer.ports.claim(self, address, port)
+
+    def _release(self) -> None:
+        self._layer.forget(self)
+        self._layer.ports.release(self)
+
+    def _moved(self) -> None:
+        self._layer.remember(self)
+
+    def _send(self, data: bytes, source: Address, peer: Name, control: Control, interface: int) -> None:
+        version = 4 if len(peer.address) == 4 else 6
+        size = control.segment_size
+        if not peer.port:
+            raise StackError(Fault.INVALID)
+        if len(data) > MAX_PAYLOAD[version]:
+            raise StackError(Fault.MESSAGE_TOO_LONG)
+        pieces = [data]
+        if size and len(data) > size:
+            if len(data) > size * _MAX_SEGMENTS:
+                raise StackError(Fault.INVALID)
+            pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        checksum = not self.option("SO_NO_CHECK")
+        for piece in pieces:
+            datagram = UdpDatagram(self._local.port, peer.port, piece)
+            payload = udp.build(datagram, source, peer.address, checksum)
+            self.transmit(udp.PROTOCOL, payload, source, peer, control, interface)
+            self.stack.counters[version].udp.OutDatagrams += 1
+
+
+class Udp:
+    """All UDP endpoints of one stack."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self.ports: PortTable[UdpEndpoint] = PortTable(stack.settings, stack.random)
+        # Connected endpoints by (local address, local port, peer address, peer port), and the key of each.
+        self._connected: dict[tuple[Address, int, Address, int], UdpEndpoint] = {}
+        self._keys: dict[int, tuple[Address, int, Address, int]] = {}
+
+    def endpoints(self) -> list[UdpEndpoint]:
+        """All bound endpoints, by port."""
+        return [endpoint for _, endpoints in sorted(self.ports.by_port.items()) for endpoint in endpoints]
+
+    def remember(self, endpoint: UdpEndpoint) -> None:
+        """Index an endpoint anew after its names have changed."""
+        self.forget(endpoint)
+        peer, local = endpoint.peer(), endpoint.local()
+        if peer is not None and local.port:
+            key = (local.address, local.port, peer.address, peer.port)
+            if key not in self._connected:
+                self._connected[key] = endpoint
+                self._keys[endpoint.number] = key
+
+    def forget(self, endpoint: UdpEndpoint) -> None:
+        """Take an endpoint out of the index of the connected."""
+        key = self._keys.pop(endpoint.number, None)
+        if key is not None:
+            del self._connected[key]
+
+    def receive(self, packet: IpPacket, now: float, interface: int, cast: bool) -> None:
+        """Take a datagram for this host; `cast`: sent to a multicast or broadcast address."""
+        stack = self._stack
+        counters = stack.counters[4 if len(packet.source) == 4 else 6].udp
+        try:
+            datagram = udp.parse(packet.payload, packet.source, packet.destination)
+        except Malformed as error:
+            counters.InErrors += 1
+            counters.InCsumErrors += "checksum" in str(error)
+            return
+        if cast:
+            self._deliver_to_all(packet, datagram, now, interface)
+            return
+        key = (packet.destination, datagram.destination_port, packet.source, datagram.source_port)
+        endpoint = self._connected.get(key)
+        if endpoint is None or not endpoint.accepts(packet.source, packet.destination, interface, False):
+            endpoint = self._find(packet, datagram.source_port, datagram.destination_port, interface)
+        if endpoint is None:
+            counters.NoPorts += 1
+            stack.icmp.send_error(Problem.PORT_UNREACHABLE, packet)
+            return
+        self._deliver(endpoint, packet, datagram, now, interface)
+
+    def _deliver(
+        self, endpoint: UdpEndpoint, packet: IpPacket, datagram: UdpDatagram, now: float, interface: int
+    ) -> None:
+        counters = self._stack.counters[packet.version].udp
+        data = bytes(datagram.payload)
+        if endpoint.deliver(data, datagram.source_port, datagram.destination_port, packet, interface, now):
+            counters.InDatagrams += 1
+        else:
+            counters.InErrors += 1
+            counters.RcvbufErrors += 1
+
+    def _deliver_to_all(self, packet: IpPacket, datagram: UdpDatagram, now: float, interface: int) -> None:
+        """Multicast and broadcast go to every endpoint that wants them (RFC 1122 4.1.3.5)."""
+        delivered = False
+        for endpoint in tuple(self.ports.by_port.get(datagram.destination_port, ())):
+            score = _score(endpoint, packet, datagram.source_port)
+            if score >= 0 and endpoint.accepts(packet.source, packet.destination, interface, True):
+                self._deliver(endpoint, packet, datagram, now, interface)
+                delivered = True
+        if not delivered:
+            self._stack.counters[packet.version].udp.IgnoredMulti += 1
+
+    def _find(self, packet: IpPacket, source_port: int, port: int, interface: int) -> UdpEndpoint | None:
+        """Return the endpoint that fits best; among equals the newest, or by hash those that share the port."""
+        best: list[UdpEndpoint] = []
+        best_score = -1
+        for endpoint in self.ports.by_port.get(port, ()):
+            score = _score(endpoint, packet, source_port)
+            if score < 0 or not endpoint.accepts(packet.source, packet.destination, interface, False):
+                continue
+            score += 4 if endpoint.device() else 0
+            if score > best_score:
+                best, best_score = [endpoint], score
+            elif score == best_score:
+                best.append(endpoint)
+        if not best:
+            return None
+        if len(best) > 1 and best[0].option("SO_REUSEPORT"):
+            flow = packet.source + packet.destination + source_port.to_bytes(2, "big")
+            return best[zlib.crc32(flow, self._stack.hash_seed) % len(best)]
+        return best[0]
+
+    def handle_error(self, report: ErrorReport, now: float) -> None:
+        """Pass an ICMP error on to the endpoint that sent the datagram."""
+        if len(report.payload) < 8:
+            return
+        local_port, remote_port = DatagramEndpoint.quoted(report)
+        key = (report.source, local_port, report.destination, remote_port)
+        endpoint = self._connected.get(key)
+        if endpoint is None:
+            reply = IpPacket(report.destination, report.source, udp.PROTOCOL, b"")
+            endpoint = self._find(reply, remote_port, local_port, 0)
+        if endpoint is not None:
+            endpoint.handle_error(report, report.payload[8:])
+
+
+def _score(endpoint: UdpEndpoint, packet: IpPacket, source_port: int) -> int:
+    """How well an endpoint fits a datagram, -1 not at all."""
+    version = 4 if len(packet.source) == 4 else 6
+    if not endpoint.serves(version):
+        return -1
+    score = 1 if endpoint.version == version else 0
+    local = endpoint.local().address
+    if not is_unspecified(local):
+        if local != packet.destination:
+            return -1
+        score += 4
+    peer = endpoint.peer()
+    if peer is not None:
+        if peer.address != packet.source or peer.port != source_port:
+            return -1
+        score += 8
+    return score
