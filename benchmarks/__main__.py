@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME...] [--list] [--quick] [--json FILE]`: measure, print the tables, keep them in results/."""
+"""`python -m benchmarks [NAME...] [--list] [--quick]`: measure, print the tables, keep them in results/."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ COLUMNS = [
     Column("processor", "far end's CPU, us each"),
 ]
 
-NOTE = "The client is an ordinary blocking Python program on the kernel's sockets (TCP_NODELAY); its own cost is in the rate."
+NOTE = "The client is an ordinary blocking Python program on the kernel's sockets; its own cost is in the rate."
 
 
 def measure(far: Far, seconds: float) -> Sample:

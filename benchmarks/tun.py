@@ -77,7 +77,7 @@ def gvisor_tun(stack: ExitStack) -> tuple[Namespace, str, list[int], list[str]]:
 
 
 def gvisor_packet(stack: ExitStack) -> tuple[Namespace, str, list[int], list[str]]:
-    """gVisor on AF_PACKET with segmentation offload, as runsc's network: the far veth has no kernel address."""
+    """Run gVisor on AF_PACKET with segmentation offload, as runsc's network: the far veth has no kernel address."""
     program = str(peers.built("gvisor"))
     near, far = stack.enter_context(Namespace()), stack.enter_context(Namespace())
     join(near, far)

@@ -40,13 +40,13 @@ def need(program: str, hint: str) -> str:
 
 
 def build_gvisor(target: Path) -> None:
-    """gVisor's netstack in a Go program, through the Go module proxy."""
+    """Build gVisor's netstack in a Go program, through the Go module proxy."""
     go = need("go", "apt-get install golang (1.25 or newer)")
     call(go, "build", "-o", target, ".", cwd=HERE / "gvisor")
 
 
 def build_lwip(target: Path) -> None:
-    """lwIP as Debian builds it."""
+    """Build the service on lwIP as Debian builds it."""
     if not Path("/usr/include/lwip/lwipopts.h").exists():
         raise Unavailable("apt-get install liblwip-dev")
     gcc = need("gcc", "apt-get install gcc")
@@ -54,7 +54,7 @@ def build_lwip(target: Path) -> None:
 
 
 def build_ns3(target: Path) -> None:
-    """A scenario against ns-3 as Debian builds it."""
+    """Build the scenarios on ns-3 as Debian builds it."""
     if not Path("/usr/include/ns3").exists():
         raise Unavailable("apt-get install libns3-dev")
     modules = ("core", "network", "internet", "point-to-point", "applications")
@@ -63,7 +63,7 @@ def build_ns3(target: Path) -> None:
 
 
 def build_venv(target: Path, requirement: str, minimum: tuple[int, int] = (3, 9)) -> None:
-    """A virtual environment with one package from PyPI."""
+    """Make a virtual environment with one package from PyPI."""
     if sys.version_info[:2] >= minimum:
         python: str = sys.executable
     else:

@@ -1,4 +1,4 @@
-"""The benchmark service on pmd-pytcp (asyncio, TAP): `pytcp_service.py TAP ADDRESS/24 PORT`. Runs in the peer's own venv."""
+"""The benchmark service on pmd-pytcp, in its own venv: `pytcp_service.py TAP ADDRESS/24 PORT`."""
 
 import asyncio
 import sys

@@ -9,22 +9,16 @@ from pathlib import Path
 from simloop import SimLoop
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "programs"))
-import streams  # noqa: E402
+import streams
 
 LATENCY = 0.001
-
-
-async def ticker(seconds: float) -> None:
-    """A host with nothing to do but one timer a virtual minute."""
-    for _ in range(int(seconds / 60)):
-        await asyncio.sleep(60)
 
 
 async def world(purpose: str, clients: int, count: int) -> None:
     loop = asyncio.get_running_loop()
     loop.net.set_defaults(latency=(LATENCY, LATENCY))
     if purpose == "idle":
-        await asyncio.gather(*[loop.net.host(f"host{n}").create_task(ticker(count)) for n in range(clients)])
+        await asyncio.gather(*[loop.net.host(f"host{n}").create_task(streams.tick(count)) for n in range(clients)])
         return
     server = loop.net.host("server").create_task(streams.serve(purpose, "server"))
     await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""Worlds of the `sim` benchmark on Catenet, one in its own process: `catenet_world.py tcp|udp|jumbo|echo|bulk|idle ...`.
+"""Worlds of the `sim` benchmark on Catenet, one in its own process: `catenet_world.py KIND NUMBERS...`.
 
 Prints one line of JSON: packets received over links, virtual seconds, wall seconds and processor seconds of the run.
 The programs on the hosts are ordinary ones: blocking sockets, or asyncio streams as in streams.py.
@@ -58,9 +58,9 @@ def send_datagrams(address: str, rate: float) -> None:
 
 
 def tick(seconds: float) -> None:
-    """A host with nothing to do but one timer a virtual minute."""
-    for _ in range(int(seconds / 60)):
-        time.sleep(60)
+    """Do nothing but look at the clock once a virtual second."""
+    for _ in range(int(seconds)):
+        time.sleep(1)
 
 
 def pairs(world: World, kind: str, hosts: int, rate: float, latency: float, mtu: int = 1500) -> None:
@@ -125,10 +125,14 @@ def main() -> None:
         seconds, mtu = words
         pairs(world, "tcp", 2, 10e9, 0.0001, int(mtu))
         report(world, seconds)
-    elif kind == "idle":
+    elif kind in ("idle", "idle-blocking"):
         hosts, seconds = words
         for number in range(int(hosts)):
-            world.host(f"host{number}").run(tick, seconds)
+            host = world.host(f"host{number}")
+            if kind == "idle":
+                host.run(lambda: asyncio.run(streams.tick(seconds)))
+            else:
+                host.run(tick, seconds)
         report(world, None)
     else:
         clients, count = words

@@ -1,4 +1,4 @@
-"""The conversations of streams.py on the kernel's loopback, both ends in one loop: `loopback.py asyncio|uvloop echo|bulk CLIENTS COUNT`."""
+"""The conversations of streams.py on the kernel's loopback: `loopback.py asyncio|uvloop echo|bulk CLIENTS COUNT`."""
 
 from __future__ import annotations
 

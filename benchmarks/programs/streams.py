@@ -1,4 +1,4 @@
-"""Two asyncio conversations that run unchanged on the kernel, on Catenet and on simloop: small echoes and a bulk transfer."""
+"""Asyncio conversations that run unchanged on the kernel, on Catenet and on simloop: echoes, a bulk transfer, idling."""
 
 from __future__ import annotations
 
@@ -52,3 +52,9 @@ async def bulk(address: str, count: int) -> None:
     writer.write_eof()
     assert int.from_bytes(await reader.readexactly(8), "big") == count * CHUNK
     writer.close()
+
+
+async def tick(seconds: float) -> None:
+    """Do nothing but look at the clock once a second."""
+    for _ in range(int(seconds)):
+        await asyncio.sleep(1)

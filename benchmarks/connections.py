@@ -1,0 +1,101 @@
+"""Idle connections: what established ones cost in memory, and what a message costs among them."""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, interleave
+
+COUNTS = (10, 1_000, 10_000, 100_000, 1_000_000)
+MESSAGES = 2_000
+PORTS_PER_SERVER = 25_000
+"""Connections to one server port: client ports are numbers of 16 bits."""
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+
+def measure_here(count: int) -> Sample:
+    """Open `count` connections between two hosts, then send messages on some of them; runs in a process of its own."""
+    from benchmarks.lab import PORT, Lab, plain
+    from catenet.stack.endpoint import Name
+
+    lab = Lab(plain(0.001), plain(0.001))
+    servers = -(-count // PORTS_PER_SERVER)
+    listeners = [lab.listen(lab.right, PORT + number) for number in range(servers)]
+    accepted, opened = [], []
+    gc.collect()
+    gc.disable()
+    before, started = resident(), time.process_time()
+    for number in range(count):
+        endpoint = lab.left.stack.tcp_endpoint(4)
+        endpoint.connect(Name(lab.right.address, PORT + number % servers))
+        opened.append(endpoint)
+        if number % 1000 == 999 or number == count - 1:
+            lab.run(lab.hub.now + 0.01)
+            for listener in listeners:
+                while (connection := listener.accept()) is not None:
+                    accepted.append(connection)
+    lab.run(lab.hub.now + 300)
+    gc.collect()
+    setup = time.process_time() - started
+    if len(accepted) != count:
+        raise Failed(f"{len(accepted)} of {count} connections were established")
+    held = resident() - before
+    by_port = {(end.local().port, end.peer().port): end for end in accepted}  # type: ignore[union-attr]
+    step = max(1, count // MESSAGES)
+    pairs = []
+    for number in range(MESSAGES):
+        client = opened[number * step % count]
+        pairs.append((client, by_port[client.peer().port, client.local().port]))  # type: ignore[union-attr]
+    started = time.process_time()
+    for client, server in pairs:
+        client.send(b"x" * 64)
+        lab.run(lab.hub.now + 0.1)
+        if bytes(server.receive(100) or b"") != b"x" * 64:
+            raise Failed("a message did not arrive")
+    spent = time.process_time() - started
+    return {"bytes": held / count, "message": spent / MESSAGES * 1e6, "setup": setup / count * 1e6}
+
+
+def measure(count: int) -> Sample:
+    """The same in a fresh process, whose memory is nothing but this."""
+    words = [sys.executable, "-m", "benchmarks.connections", str(count)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=1200, cwd=Path(__file__).parents[1])
+    if done.returncode:
+        raise Failed((done.stderr.strip().splitlines() or ["no word"])[-1])
+    return dict(json.loads(done.stdout))
+
+
+def run(quick: bool, repetitions: int | None, only: str | None) -> Report:
+    """Measure every count."""
+    counts = COUNTS[:3] if quick else COUNTS
+    columns = [
+        Column("bytes", "bytes each, both ends"),
+        Column("message", "CPU us a message"),
+        Column("setup", "CPU us to open"),
+    ]
+    rows = [Contender(f"{count:,}", partial(measure, count)) for count in counts]
+    rows = [row for row in rows if not only or only in row.name]
+    repetitions = repetitions or 1
+    interleave(rows, repetitions)
+    note = f"""Connections between two stacks in one process, idle for 300 virtual seconds. Bytes are the growth of the
+process's resident memory, endpoints of both programs included. A message is 64 bytes, sent, acknowledged and read, on
+{MESSAGES:,} connections spread over all of them. The first row contains what does not grow with the number."""
+    summary = (
+        "What established connections cost when nothing happens on them, and whether their number slows the others."
+    )
+    return Report("connections", summary, [Table("Connections", columns, rows, note, "connections")], {}, repetitions)
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure_here(int(sys.argv[1]))))
