@@ -17,20 +17,14 @@ from catenet.rpc.wellknown import REFLECTION_V1, REFLECTION_V1ALPHA
 T = TypeVar("T")
 
 
-def reflection_services(services: Iterable[ServiceDescriptor]) -> list[Reflection]:
-    """Return the reflection services, both versions, for a server with these services; they list themselves too."""
-    both = (REFLECTION_V1, REFLECTION_V1ALPHA)
-    index = _Index([*services, *both])
-    return [Reflection(service, index) for service in both]
-
-
 class Reflection:
-    """One version of the reflection service."""
+    """What both versions of the service have in common: everything but the names of their messages."""
 
-    def __init__(self, service: ServiceDescriptor, index: _Index) -> None:
-        self.__service__ = service
+    __service__: ServiceDescriptor
+
+    def __init__(self, index: _Index) -> None:
         self._index = index
-        self._response: Any = service.methods[0].response
+        self._response: Any = self.__service__.methods[0].response
 
     async def server_reflection_info(self, requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
         """Answer each request; files that were sent on this stream are not sent again."""
@@ -69,6 +63,24 @@ class Reflection:
         files = [file, *(other for other in _imports(file, {file.name}) if other.name not in sent)]
         sent.update(item.name for item in files)
         response.file_descriptor_response.file_descriptor_proto.extend(item.serialized_pb for item in files)
+
+
+class ReflectionV1(Reflection):
+    """``grpc.reflection.v1``."""
+
+    __service__ = REFLECTION_V1
+
+
+class ReflectionV1Alpha(Reflection):
+    """``grpc.reflection.v1alpha``, which most tools still ask for."""
+
+    __service__ = REFLECTION_V1ALPHA
+
+
+def reflection_services(services: Iterable[ServiceDescriptor]) -> list[Reflection]:
+    """Return the reflection services, both versions, for a server with these services; they list themselves too."""
+    index = _Index([*services, REFLECTION_V1, REFLECTION_V1ALPHA])
+    return [ReflectionV1(index), ReflectionV1Alpha(index)]
 
 
 def _imports(file: FileDescriptor, seen: set[str]) -> Iterator[FileDescriptor]:
