@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.cli import UsageError
+from catenet.cli.arguments import address, duration, seed
 from catenet.cli.console import Console
-from catenet.wire.address import parse_interface
-from catenet.world.units import nearest, parse_duration
+from catenet.world.units import nearest
 
 if TYPE_CHECKING:
     from catenet.world.report import Report
@@ -45,9 +45,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.usage = "catenet run [OPTIONS] TARGET [ARGS...]"
     parser.add_argument("--net", choices=NETWORKS, default="sim", help="the network to run on (default: sim)")
     parser.add_argument(
-        "--seed", type=_seed, help="what chance is drawn from, for --net sim (default: the world's, or 0)"
+        "--seed", type=seed, help="what chance is drawn from, for --net sim (default: the world's, or 0)"
     )
-    parser.add_argument("--for", dest="duration", type=_duration, metavar="DURATION", help="stop after so long, as 30s")
+    parser.add_argument("--for", dest="duration", type=duration, metavar="DURATION", help="stop after so long, as 30s")
     parser.add_argument("--pcap", type=Path, metavar="FILE", help="write every packet to FILE (pcapng)")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the run's figures to FILE (- for standard output)"
@@ -56,7 +56,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--address",
         action="append",
         default=[],
-        type=_address,
+        type=address,
         metavar="CIDR",
         help="the host's address; may be repeated",
     )
@@ -147,10 +147,10 @@ def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
     if not args.address:
         raise UsageError("--net tun needs the host's address, as --address 10.9.0.2/24")
     console = Console([SOLE_HOST], Path(args.command[0]).name)
-    seed = secrets.randbits(64) if args.seed is None else args.seed
+    chance = secrets.randbits(64) if args.seed is None else args.seed
     try:
         with open_host(
-            SOLE_HOST, args.address, device=args.device, mtu=args.mtu or 1500, seed=seed, output=console.line
+            SOLE_HOST, args.address, device=args.device, mtu=args.mtu or 1500, seed=chance, output=console.line
         ) as (world, host):
             host.run(args.command)
             return _run(args, world, console, args.duration, [SOLE_HOST])
@@ -236,22 +236,3 @@ def _valid(make: Callable[[], Any]) -> Any:
         return make()
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def _seed(text: str) -> int | str:
-    return int(text) if text.lstrip("-").isdecimal() else text
-
-
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(float(text) if text.replace(".", "", 1).isdecimal() else text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _address(text: str) -> str:
-    try:
-        parse_interface(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text

@@ -19,8 +19,9 @@ Receive: TypeAlias = Callable[[bytes, float], None]
 class Device(Protocol):
     """A link-layer device that carries complete IP packets."""
 
-    mtu: int
-    """Largest packet in bytes that `send` carries."""
+    @property
+    def mtu(self) -> int:
+        """Largest packet in bytes that `send` carries."""
 
     def send(self, packet: bytes, now: float) -> None:
         """Take one packet for the wire; a device that cannot carry it drops and counts it, as hardware does."""
