@@ -72,7 +72,6 @@ def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: 
         counters.FragCreates += len(pieces)
         for piece in pieces:
             stack.emit(ip.build(piece), hop)
-    stack.mark_dirty()
 
 
 def _decrement(raw: bytes) -> bytes:

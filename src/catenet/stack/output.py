@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random as random_module
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from catenet.stack import fragments
@@ -67,8 +68,18 @@ class Output:
         self.now = 0.0
         self.out: list[tuple[int, bytes]] = []
         self.loop: deque[tuple[bytes, int]] = deque()
+        self.dirty = False
+        """Whether the driver knows that there is something to transmit."""
+        self.on_dirty: Callable[[], None] | None = None
         self._secret = random.randbytes(16)
         self._identifiers = [random.getrandbits(32) for _ in range(_IDENTIFIERS)]
+
+    def mark_dirty(self) -> None:
+        """Note that there is something to transmit, and tell the driver unless it knows."""
+        if not self.dirty:
+            self.dirty = True
+            if self.on_dirty is not None:
+                self.on_dirty()
 
     def invalidate(self) -> None:
         """Forget the hops: something they were made from has changed."""
@@ -198,8 +209,9 @@ class Output:
         hop = self._hops.get((destination, interface))
         if hop is None or hop.expires <= self.now:
             hop = self.hop(destination, interface)
-        counters = self._counters[4 if len(source) == 4 else 6].ip
-        counters.OutRequests += 1
+        if not self.dirty:
+            self.mark_dirty()
+        self._counters[4 if len(source) == 4 else 6].ip.OutRequests += 1
         if hop_limit is None:
             if hop.cast and destination[0] != 255 and is_multicast(destination):
                 hop_limit = 1
@@ -307,6 +319,7 @@ class Output:
 
     def emit(self, packet: bytes, hop: Hop) -> None:
         """Send a whole packet on as it is, for forwarding."""
+        self.mark_dirty()
         self._emit(packet, hop)
 
     def identification(self, source: Address, destination: Address, protocol: int) -> int:

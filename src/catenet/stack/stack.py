@@ -87,14 +87,12 @@ class Stack:
         self.settings = settings if settings is not None else Settings()
         self.random = random if random is not None else random_module.Random(0)
         self.now = 0.0
-        self.on_dirty: Callable[[], None] | None = None
         self.counters = {4: Counters(), 6: Counters()}
         self.timers = Timers()
         self.hash_seed = self.random.getrandbits(32)
         self.flushes: dict[int, DatagramEndpoint] = {}
         self.querier: Querier | None = None
         self._number = 0
-        self._dirty = False
         self._events: deque[object] = deque(maxlen=_MAX_EVENTS)
         self.path_mtus = PathMtuCache(self.settings)
         self._output = output = Output(self.settings, self.random, self.counters, self.path_mtus)
@@ -107,6 +105,7 @@ class Stack:
         self.route = output.route
         self.path_mtu = output.path_mtu
         self.invalidate = output.invalidate
+        self.mark_dirty = output.mark_dirty
         self.is_local = output.book.is_local
         self._local = output.book.local
         self.multicast = output.multicast = Multicast(self)
@@ -213,6 +212,15 @@ class Stack:
 
     # The five verbs.
 
+    @property
+    def on_dirty(self) -> Callable[[], None] | None:
+        """Called when the stack, quiescent until then, has something to transmit."""
+        return self._output.on_dirty
+
+    @on_dirty.setter
+    def on_dirty(self, callback: Callable[[], None] | None) -> None:
+        self._output.on_dirty = callback
+
     def receive(self, packet: bytes | memoryview, now: float, interface: int = 2) -> None:
         """Take a packet (on Ethernet a frame) that came in by `interface`; never raises on account of it."""
         self.now = self._output.now = now
@@ -267,6 +275,7 @@ class Stack:
         output = self._output
         output.now = now
         loop = output.loop
+        output.dirty = True  # what is marked from here on is seen below
         tcp_transmit = self.tcp.transmit
         for _ in range(_MAX_ROUNDS):
             tcp_transmit(now)
@@ -276,14 +285,15 @@ class Stack:
                 for endpoint in flushes.values():
                     endpoint.flushed()
             if not loop:
-                self._dirty = False
+                output.dirty = False
                 break
             for _ in range(len(loop)):
                 packet, interface = loop.popleft()
                 self.receive(packet, now, interface)
         out, output.out = output.out, []
-        if self._dirty and self.on_dirty is not None:
-            self.on_dirty()
+        if output.dirty:  # more than one call can take: come again
+            output.dirty = False
+            output.mark_dirty()
         return out
 
     def next_event(self) -> object | None:
@@ -304,13 +314,6 @@ class Stack:
         self.tcp.handle_timeout(now)
 
     # For the layers.
-
-    def mark_dirty(self) -> None:
-        """Note that there is something to transmit, and tell the driver unless it knows."""
-        if not self._dirty:
-            self._dirty = True
-            if self.on_dirty is not None:
-                self.on_dirty()
 
     def add_event(self, event: object) -> None:
         """Add an event for the driver; the oldest of 1,024 gives way."""
