@@ -7,6 +7,7 @@ import contextlib
 import json
 import secrets
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -101,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
-    from catenet.world.runner import build_world
+    from catenet.world.runner import build_world, give_folders
     from catenet.world.world import World
 
     plan = _plan(args, is_world)
@@ -113,7 +114,9 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
     except ValueError as error:
         raise UsageError(f"{args.command[0]}: {error}") from None
     awaited = [host.name for host in plan.hosts if host.service is False]
-    return _run(args, world, console, plan.duration, awaited)
+    with tempfile.TemporaryDirectory(prefix="catenet-") as folder:
+        give_folders(world, Path(folder))
+        return _run(args, world, console, plan.duration, awaited)
 
 
 def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:

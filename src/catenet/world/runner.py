@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catenet.world.errors import DeadlockError
@@ -18,13 +19,17 @@ from catenet.world.report import Report, make_report
 from catenet.world.world import World
 
 if TYPE_CHECKING:
+    from catenet.posix.file import File
     from catenet.world.process import Process
     from catenet.world.worldfile import WorldPlan
 
-__all__ = ["Runner", "build_world"]
+__all__ = ["Runner", "build_world", "give_folders"]
 
 GRACE: Final = 5.0
 """Seconds of the world's time that programs have to end when they are asked to."""
+
+FIRST_EPHEMERAL: Final = 32768
+"""Ports from here on are given out to those who ask for none (Linux's ip_local_port_range)."""
 
 SLICE: Final = 0.25
 """Seconds of the world's time between two looks at the progress: long beside the cost of a look."""
@@ -48,6 +53,14 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
         world.topology.link(link.a, link.b, link.properties)
     world.refresh_routes()
     schedule_events(world, plan.events, announce)
+
+
+def give_folders(world: World, folder: Path) -> None:
+    """Give every host a folder in `folder` that survives its crashes, by the variable that systemd uses for services."""
+    for name, host in world.hosts.items():
+        own = folder / name
+        own.mkdir()
+        host.environment["STATE_DIRECTORY"] = str(own)
 
 
 class Runner:
@@ -116,4 +129,18 @@ class Runner:
         """Whether a process listens, or waits for datagrams on a port that it has chosen."""
         if process.host.name in self._awaited:
             return False
-        return process.daemon or process.host.kernel.is_serving(process)
+        if process.daemon:
+            return True
+        files = (file for _, file, owner in process.host.kernel.open_files() if owner is process)
+        return any(_listens(file) for file in files)
+
+
+def _listens(file: File) -> bool:
+    """Whether a socket listens, or is a datagram socket without peer on a port that is no ephemeral one."""
+    endpoint = getattr(file, "endpoint", None)
+    if endpoint is None:
+        return False
+    if getattr(endpoint, "state", None) == "LISTEN":
+        return True
+    datagrams = not hasattr(endpoint, "listen")
+    return datagrams and endpoint.peer() is None and 0 < endpoint.local().port < FIRST_EPHEMERAL

@@ -40,7 +40,11 @@ def open_host(
     try:
         tun.configure(ends)
         with World(seed, clock=clock, epoch=time.time(), output=output) as world:
-            host = world.lone_host(name, tun, tuple(own))
+            host = world.hosts[name] = Host(world, name)
+            interface = host.attach(tun, tuple(own))
+            host.reconfigure()
+            for size in dict.fromkeys(len(address) for address, _ in own):
+                host.stack.add_route(Prefix(bytes(size), 0), interface)
             clock.add_reader(tun.fileno(), lambda: tun.read(world.now))
             try:
                 yield world, host
