@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from catenet.stack.datagram_options import PMTUDISC_DO, PMTUDISC_DONT, PMTUDISC_PROBE, PMTUDISC_WANT
 from catenet.stack.endpoint import ANY4, ANY6, Address, Buffer, Fault, Name, Readiness, StackError
 from catenet.stack.icmp import ErrorReport, fault_of
-from catenet.stack.multicast import Filter
-from catenet.wire.address import BROADCAST, is_link_local, is_multicast, is_unspecified
+from catenet.stack.membership import GroupMember, is_scoped
+from catenet.wire.address import BROADCAST, is_multicast, is_unspecified
 
 if TYPE_CHECKING:
     from catenet.stack.stack import Stack
@@ -20,8 +21,6 @@ __all__ = ["Control", "Datagram", "DatagramEndpoint", "QueuedError"]
 _OVERHEAD: Final = 768
 """Bytes that a queued datagram counts for beyond its data, near to what Linux counts (skb->truesize)."""
 _MAX_ERRORS: Final = 64
-_MIN_BUFFER: Final = 2304
-_MIN_SEND_BUFFER: Final = 4608
 
 
 class Datagram(NamedTuple):
@@ -60,77 +59,7 @@ class QueuedError(NamedTuple):
     """Quoted payload of the datagram."""
 
 
-_FLAG_OPTIONS: Final = (
-    "SO_REUSEADDR",
-    "SO_REUSEPORT",
-    "SO_BROADCAST",
-    "SO_NO_CHECK",
-    "IP_RECVERR",
-    "IP_FREEBIND",
-    "IP_TRANSPARENT",
-    "IP_MULTICAST_ALL",
-    "IP_MULTICAST_LOOP",
-)
-# Both families' names of one option, with what it holds at first; None: the host's default.
-_ALIASES: Final = {
-    "IPV6_UNICAST_HOPS": "IP_TTL",
-    "IPV6_TCLASS": "IP_TOS",
-    "IPV6_MULTICAST_HOPS": "IP_MULTICAST_TTL",
-    "IPV6_MULTICAST_LOOP": "IP_MULTICAST_LOOP",
-    "IPV6_MULTICAST_IF": "IP_MULTICAST_IF",
-    "IPV6_MULTICAST_ALL": "IP_MULTICAST_ALL",
-    "IPV6_MTU_DISCOVER": "IP_MTU_DISCOVER",
-    "IPV6_RECVERR": "IP_RECVERR",
-    "IPV6_FREEBIND": "IP_FREEBIND",
-    "IPV6_TRANSPARENT": "IP_TRANSPARENT",
-    "IPV6_MTU": "IP_MTU",
-}
-_DEFAULTS: Final[dict[str, int]] = {
-    "SO_REUSEADDR": 0,
-    "SO_REUSEPORT": 0,
-    "SO_BROADCAST": 0,
-    "SO_NO_CHECK": 0,
-    "SO_BINDTODEVICE": 0,
-    "SO_PRIORITY": 0,
-    "SO_MARK": 0,
-    "SO_RCVLOWAT": 1,
-    "IP_TTL": -1,
-    "IP_TOS": 0,
-    "IP_MULTICAST_TTL": 1,
-    "IP_MULTICAST_LOOP": 1,
-    "IP_MULTICAST_IF": 0,
-    "IP_MULTICAST_ALL": 1,
-    "IP_MTU_DISCOVER": 1,
-    "IP_RECVERR": 0,
-    "IP_FREEBIND": 0,
-    "IP_TRANSPARENT": 0,
-    "IP_PKTINFO": 0,
-    "IP_RECVTTL": 0,
-    "IP_RECVTOS": 0,
-    "IP_RECVORIGDSTADDR": 0,
-    "IPV6_V6ONLY": 0,
-    "IPV6_RECVPKTINFO": 0,
-    "IPV6_RECVHOPLIMIT": 0,
-    "IPV6_RECVTCLASS": 0,
-    "IPV6_AUTOFLOWLABEL": 1,
-}
-_RANGES: Final[dict[str, tuple[int, int]]] = {
-    "IP_TTL": (-1, 255),
-    "IP_TOS": (0, 255),
-    "IP_MULTICAST_TTL": (-1, 255),
-    "IP_MTU_DISCOVER": (0, 5),
-    "IP_MULTICAST_LOOP": (0, 1),
-    "SO_RCVLOWAT": (0, 1 << 30),
-}
-
-# Values of IP_MTU_DISCOVER.
-PMTUDISC_DONT: Final = 0
-PMTUDISC_WANT: Final = 1
-PMTUDISC_DO: Final = 2
-PMTUDISC_PROBE: Final = 3
-
-
-class DatagramEndpoint:
+class DatagramEndpoint(GroupMember):
     """One datagram socket's conversation: bound or not, connected or not; see `stack.endpoint`."""
 
     __slots__ = (
@@ -138,42 +67,25 @@ class DatagramEndpoint:
         "_bound_port",
         "_error",
         "_errors",
-        "_local",
-        "_memberships",
-        "_peer",
         "_queue",
         "_queued",
         "_unsent",
         "closed",
-        "number",
         "on_ready",
-        "options",
-        "receive_buffer",
-        "send_buffer",
         "shut_read",
         "shut_write",
-        "stack",
-        "version",
     )
 
     def __init__(self, stack: Stack, version: int) -> None:
-        self.stack = stack
-        self.version = version
-        self.number = stack.next_number()
+        super().__init__(stack, version)
         self.on_ready: Callable[[], None] | None = None
-        self.options: dict[str, int] = {}
-        self.receive_buffer = stack.settings.rmem_default
-        self.send_buffer = stack.settings.wmem_default
         self.closed = self.shut_read = self.shut_write = False
-        self._local = Name(ANY4 if version == 4 else ANY6)
         self._bound_address = self._bound_port = False
-        self._peer: Name | None = None
         self._queue: deque[Datagram] = deque()
         self._queued = 0
         self._unsent = 0
         self._error: Fault | None = None
         self._errors: deque[QueuedError] = deque()
-        self._memberships: dict[tuple[Address, int], Filter] = {}
 
     # What udp and echo supply.
 
@@ -195,14 +107,6 @@ class DatagramEndpoint:
 
     # Names.
 
-    def local(self) -> Name:
-        """Local name; unspecified address and port 0 before bind."""
-        return self._local
-
-    def peer(self) -> Name | None:
-        """Peer's name, None when not connected."""
-        return self._peer
-
     @property
     def is_bound(self) -> bool:
         """Whether the endpoint has a port."""
@@ -211,14 +115,6 @@ class DatagramEndpoint:
     def is_any(self) -> bool:
         """Whether it receives for any address of the host."""
         return is_unspecified(self._local.address)
-
-    def option(self, name: str) -> int:
-        """Return an option that is known to exist."""
-        return self.options.get(name, _DEFAULTS[name])
-
-    def device(self) -> int:
-        """Interface that it is bound to, 0 for any."""
-        return self.options.get("SO_BINDTODEVICE", 0) or self._local.interface
 
     def serves(self, version: int) -> bool:
         """Whether packets of this version can be for it: an unbound or any-bound IPv6 endpoint takes both."""
@@ -240,7 +136,7 @@ class DatagramEndpoint:
         if not is_unspecified(address):
             self._check_bindable(address, interface)
         port = self._claim(address, port)
-        self._local = Name(address, port, interface if len(address) == 16 and _is_scoped(address) else 0)
+        self._local = Name(address, port, interface if len(address) == 16 and is_scoped(address) else 0)
         self._bound_address = not is_unspecified(address)
         self._bound_port = name.port != 0
         self._moved()
@@ -254,7 +150,7 @@ class DatagramEndpoint:
 
     def _check_bindable(self, address: Address, interface: int) -> None:
         stack = self.stack
-        if len(address) == 16 and _is_scoped(address) and not (interface or self.device()):
+        if len(address) == 16 and is_scoped(address) and not (interface or self.device()):
             raise StackError(Fault.INVALID)
         if stack.is_local(address) or is_multicast(address) or stack.book.is_broadcast(address):
             return
@@ -280,7 +176,7 @@ class DatagramEndpoint:
             port = self._claim(ANY4 if self.version == 4 else ANY6, 0)
             self._local = Name(self._local.address, port, self._local.interface)
         if self.is_any() or not self._bound_address:
-            self._local = Name(route.source, self._local.port, name.interface if _is_scoped(route.source) else 0)
+            self._local = Name(route.source, self._local.port, name.interface if is_scoped(route.source) else 0)
         self._peer = name
         self._moved()
 
@@ -309,7 +205,7 @@ class DatagramEndpoint:
     def _interface_for(self, name: Name) -> int:
         """Interface to send by: the device bound to, the zone of the name, the one for multicast."""
         device = self.device()
-        if name.interface and _is_scoped(name.address):
+        if name.interface and is_scoped(name.address):
             if device and device != name.interface:
                 raise StackError(Fault.INVALID)
             return name.interface
@@ -412,12 +308,7 @@ class DatagramEndpoint:
             return False
         if not cast or not is_multicast(destination):
             return True
-        membership = self._memberships.get((destination, interface))
-        if membership is None:
-            if any(group == destination for group, _ in self._memberships):
-                return False
-            return bool(self.option("IP_MULTICAST_ALL"))
-        return membership.allows(source)
+        return self.wants(source, destination, interface)
 
     def deliver(self, data: bytes, source_port: int, port: int, packet: IpPacket, interface: int, now: float) -> bool:
         """Queue a datagram; False when the receive buffer is full."""
@@ -427,7 +318,7 @@ class DatagramEndpoint:
             return False
         source = packet.source
         destination = packet.destination
-        zone = interface if _is_scoped(source) else 0
+        zone = interface if is_scoped(source) else 0
         self._queue.append(
             Datagram(
                 data,
@@ -548,156 +439,13 @@ class DatagramEndpoint:
         if self.closed:
             return
         self.closed = True
-        for group, interface in list(self._memberships):
-            self.stack.multicast.set_filter(self.number, interface, group, None)
-        self._memberships.clear()
+        self.leave_all()
         if self.is_bound:
             self._release()
         self._queue.clear()
         self._errors.clear()
         self._queued = 0
         self.stack.flushes.pop(self.number, None)
-
-    # Multicast.
-
-    def join(self, group: Address, interface: int = 0, source: Address | None = None) -> None:
-        """Become a member of `group`, of all its sources or of one more (RFC 3678).
-
-        Raises:
-            StackError: ADDRESS_IN_USE when a member already, NO_BUFFERS beyond the limits, INVALID for what is no
-                multicast address, ADDRESS_NOT_AVAILABLE for a source joined already.
-        """
-        interface = self._group_interface(group, interface)
-        current = self._memberships.get((group, interface))
-        if source is None:
-            if current is not None:
-                raise StackError(Fault.ADDRESS_IN_USE)
-            self.set_source_filter(group, interface, Filter(True))
-            return
-        if current is not None and current.exclude:
-            raise StackError(Fault.INVALID)
-        sources = current.sources if current is not None else ()
-        if source in sources:
-            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
-        self.set_source_filter(group, interface, Filter(False, tuple(sorted((*sources, source)))))
-
-    def leave(self, group: Address, interface: int = 0, source: Address | None = None) -> None:
-        """Undo `join`; StackError(ADDRESS_NOT_AVAILABLE) without membership."""
-        interface = self._group_interface(group, interface)
-        current = self._memberships.get((group, interface))
-        if current is None:
-            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
-        if source is None:
-            self.set_source_filter(group, interface, None)
-            return
-        if current.exclude or source not in current.sources:
-            raise StackError(Fault.ADDRESS_NOT_AVAILABLE if not current.exclude else Fault.INVALID)
-        rest = tuple(each for each in current.sources if each != source)
-        self.set_source_filter(group, interface, Filter(False, rest) if rest else None)
-
-    def block(self, group: Address, interface: int, source: Address, blocked: bool) -> None:
-        """Block or unblock one source of a group that is joined for all (IP_BLOCK_SOURCE, IP_UNBLOCK_SOURCE)."""
-        interface = self._group_interface(group, interface)
-        current = self._memberships.get((group, interface))
-        if current is None or not current.exclude:
-            raise StackError(Fault.INVALID)
-        if (source in current.sources) is blocked:
-            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
-        others = [each for each in current.sources if each != source]
-        sources = sorted([*others, source]) if blocked else others
-        self.set_source_filter(group, interface, Filter(True, tuple(sources)))
-
-    def set_source_filter(self, group: Address, interface: int, wanted: Filter | None) -> None:
-        """Set the whole filter of a group (MCAST_MSFILTER); None leaves it."""
-        settings = self.stack.settings
-        key = (group, interface)
-        if wanted is not None:
-            if key not in self._memberships and len(self._memberships) >= settings.igmp_max_memberships:
-                raise StackError(Fault.NO_BUFFERS)
-            if len(wanted.sources) > settings.igmp_max_msf:
-                raise StackError(Fault.NO_BUFFERS)
-        self.stack.multicast.set_filter(self.number, interface, group, wanted)
-        if wanted is None:
-            self._memberships.pop(key, None)
-        else:
-            self._memberships[key] = wanted
-
-    def source_filter(self, group: Address, interface: int) -> Filter | None:
-        """Filter of a group, None when not a member."""
-        return self._memberships.get((group, self._group_interface(group, interface)))
-
-    def _group_interface(self, group: Address, interface: int) -> int:
-        if not is_multicast(group):
-            raise StackError(Fault.INVALID)
-        if len(group) == 16 and self.version == 4:
-            raise StackError(Fault.INVALID)
-        return interface or self.stack.hop(group, self.device()).interface.index
-
-    # Options.
-
-    def set_option(self, option: str, value: int | bytes) -> None:
-        """Set an option by its Linux name; StackError(NO_PROTOCOL_OPTION) when unknown, INVALID when out of range."""
-        option = _ALIASES.get(option, option)
-        settings = self.stack.settings
-        if option == "SO_BINDTODEVICE":
-            self._bind_to_device(value)
-            return
-        if not isinstance(value, int):
-            raise StackError(Fault.INVALID)
-        if option in ("SO_RCVBUF", "SO_RCVBUFFORCE"):
-            limit = value if option == "SO_RCVBUFFORCE" else min(value, settings.rmem_max)
-            self.receive_buffer = max(2 * limit, _MIN_BUFFER)
-        elif option in ("SO_SNDBUF", "SO_SNDBUFFORCE"):
-            limit = value if option == "SO_SNDBUFFORCE" else min(value, settings.wmem_max)
-            self.send_buffer = max(2 * limit, _MIN_SEND_BUFFER)
-        elif option not in _DEFAULTS:
-            raise StackError(Fault.NO_PROTOCOL_OPTION)
-        else:
-            self._set_plain(option, value)
-
-    def _set_plain(self, option: str, value: int) -> None:
-        low, high = _RANGES.get(option, (-(1 << 31), (1 << 32) - 1))
-        if not low <= value <= high or (option == "IP_TTL" and value == 0):
-            raise StackError(Fault.INVALID)
-        if option == "IPV6_V6ONLY" and self.is_bound:
-            raise StackError(Fault.INVALID)
-        if option == "IP_MULTICAST_IF" and value and value not in self.stack.interfaces:
-            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
-        self.options[option] = int(value != 0) if option in _FLAG_OPTIONS else value
-
-    def _bind_to_device(self, value: int | bytes) -> None:
-        if isinstance(value, bytes):
-            name = value.rstrip(b"\0").decode(errors="replace")
-            interface = self.stack.book.by_name(name) if name else None
-            if name and interface is None:
-                raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
-            value = interface.index if interface is not None else 0
-        elif value and value not in self.stack.interfaces:
-            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
-        self.options["SO_BINDTODEVICE"] = value
-
-    def get_option(self, option: str) -> int | bytes:
-        """Value of an option by its Linux name; StackError(NO_PROTOCOL_OPTION) when unknown."""
-        option = _ALIASES.get(option, option)
-        if option == "SO_RCVBUF":
-            return self.receive_buffer
-        if option == "SO_SNDBUF":
-            return self.send_buffer
-        if option == "IP_MTU":
-            if self._peer is None:
-                raise StackError(Fault.NOT_CONNECTED)
-            return self.stack.path_mtu(self._peer.address, self._interface_for(self._peer))
-        if option not in _DEFAULTS:
-            raise StackError(Fault.NO_PROTOCOL_OPTION)
-        value = self.option(option)
-        return self.stack.settings.ip_default_ttl if option == "IP_TTL" and value < 0 else value
-
-
-def _is_scoped(address: Address) -> bool:
-    """Whether an IPv6 address needs a zone (RFC 4007): link-local unicast and multicast."""
-    if len(address) == 4:
-        return False
-    return is_link_local(address) or (address[0] == 0xFF and address[1] & 0x0F in (1, 2))
 
 
 _NO_CONTROL: Final = Control()
