@@ -147,7 +147,7 @@ def document(report: Report, machine: Sequence[str]) -> str:
     lines += [f"* {line}" for line in machine]
     lines += [f"* {name}: {version}" for name, version in sorted(report.versions.items())]
     lines += [
-        f"* {report.repetitions} repetition(s) of all contenders in turn, {report.seconds:.0f} s; median (least-greatest)",
+        f"* {report.repetitions} repetition(s) of all contenders in turn, {report.seconds:.0f} s; median (range)",
         "",
         f"Again: `python -m benchmarks {report.name}`",
     ]

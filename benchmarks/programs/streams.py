@@ -1,4 +1,4 @@
-"""Asyncio conversations that run unchanged on the kernel, on Catenet and on simloop: echoes, a bulk transfer, idling."""
+"""Asyncio conversations that run unchanged on the kernel, on Catenet and on simloop: echoes, bulk, idling."""
 
 from __future__ import annotations
 

@@ -1,0 +1,95 @@
+"""Packets whose last touches are left to the device: checksums not yet computed, segments not yet cut.
+
+Between a stack and a device that offers it (a TUN device, a simulated link) the checksum field of a TCP segment holds
+the sum of its pseudo header and nothing else, as between Linux and its drivers; whoever needs the real one (a capture,
+a link that damages packets) completes it. What comes from such a device counts as verified, unless it is `Unverified`.
+A `Large` packet stands for the segments that a device cuts it into.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from catenet.wire.checksum import pseudo_sum
+
+__all__ = ["Large", "Unverified", "complete", "cut"]
+
+TCP: Final = 6
+TCP_CHECKSUM: Final = 16
+FIN: Final = 0x01
+PSH: Final = 0x08
+CWR: Final = 0x80
+
+_WORD = struct.Struct("!H")
+_SEQUENCE = struct.Struct("!I")
+_from_bytes = int.from_bytes
+
+
+class Unverified(bytes):
+    """A packet from an offloading device whose checksums are complete and not verified."""
+
+
+class Large(bytes):
+    """One packet that stands for several; `mss` is the payload of each segment but the last."""
+
+    mss: int
+
+    def __new__(cls, packet: bytes, mss: int) -> Large:
+        """Wrap a packet, its length fields telling the whole of it."""
+        self = super().__new__(cls, packet)
+        self.mss = mss
+        return self
+
+
+def transport(packet: bytes | memoryview) -> tuple[int, int]:
+    """(protocol, offset) of what an IP packet carries; extension headers of IPv6 are not looked through."""
+    if packet[0] >> 4 == 4:
+        return packet[9], (packet[0] & 15) << 2
+    return packet[6], 40
+
+
+def complete(packet: bytes) -> bytes:
+    """Return a packet with the checksum of its TCP segment filled in; others as they are."""
+    protocol, start = transport(packet)
+    if protocol != TCP or (packet[0] >> 4 == 4 and _WORD.unpack_from(packet, 6)[0] & 0x3FFF):
+        return packet
+    source, destination = _addresses(packet)
+    segment = packet[start:]
+    where = start + TCP_CHECKSUM
+    total = pseudo_sum(source, destination, TCP) + len(segment) - _WORD.unpack_from(packet, where)[0]
+    total += _from_bytes(segment, "big") << (8 if len(segment) & 1 else 0)
+    return packet[:where] + _WORD.pack(-total % 65535) + packet[where + 2 :]
+
+
+def cut(packet: Large) -> list[bytes]:
+    """Segments that a large packet stands for, as a device cuts it, checksums left as they were: incomplete."""
+    _, start = transport(packet)
+    header = bytearray(packet[: start + (packet[start + 12] >> 4 << 2)])
+    size, mss, begin = len(packet), packet.mss, len(header)
+    sequence = _SEQUENCE.unpack_from(header, start + 4)[0]
+    identification = _WORD.unpack_from(header, 4)[0]
+    flags = header[start + 13]
+    pseudo = pseudo_sum(*_addresses(packet), TCP)
+    pieces = []
+    for number, at in enumerate(range(begin, size, mss)):
+        payload = packet[at : at + mss]
+        last = at + mss >= size
+        header[start + 13] = flags & ~((0 if last else FIN | PSH) | (CWR if number else 0))
+        _SEQUENCE.pack_into(header, start + 4, (sequence + at - begin) & 0xFFFFFFFF)
+        _WORD.pack_into(header, start + TCP_CHECKSUM, (pseudo + begin - start + len(payload)) % 65535)
+        if header[0] >> 4 == 4:
+            _WORD.pack_into(header, 2, begin + len(payload))
+            _WORD.pack_into(header, 4, (identification + number) & 0xFFFF)
+            _WORD.pack_into(header, 10, 0)
+            _WORD.pack_into(header, 10, -_from_bytes(header[:start], "big") % 65535)
+        else:
+            _WORD.pack_into(header, 4, begin - start + len(payload))
+        pieces.append(bytes(header) + payload)
+    return pieces
+
+
+def _addresses(packet: bytes) -> tuple[bytes, bytes]:
+    if packet[0] >> 4 == 4:
+        return packet[12:16], packet[16:20]
+    return packet[8:24], packet[24:40]

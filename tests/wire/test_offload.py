@@ -1,0 +1,68 @@
+"""Checksums left out and put in, large packets and their segments, in both IP versions."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catenet.wire import ip, tcp, udp
+from catenet.wire.checksum import is_valid, pseudo_sum
+from catenet.wire.offload import Large, Unverified, complete, cut
+
+ADDRESSES = {4: (bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))), 6: (bytes(15) + b"\x01", bytes(15) + b"\x02")}
+
+
+def segment(version: int, payload: bytes, flags: int = tcp.ACK, offloaded: bool = False, seq: int = 1000) -> bytes:
+    source, destination = ADDRESSES[version]
+    options = tcp.encode_timestamps(7, 8)
+    data = tcp.pack(pseudo_sum(source, destination, 6), 1, 2, seq, 3, flags, 500, 0, options, payload)
+    if offloaded:
+        partial = (pseudo_sum(source, destination, 6) + len(data)) % 65535
+        data = data[:16] + partial.to_bytes(2, "big") + data[18:]
+    return ip.pack(source, destination, 6, data, 64, 0, 77, True)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@given(payload=st.binary(max_size=3000))
+def test_completing_gives_the_segment_that_was_packed_whole(version, payload):
+    whole = segment(version, payload)
+    assert complete(segment(version, payload, offloaded=True)) == whole
+    assert complete(whole) == whole
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_completing_leaves_other_protocols_alone(version):
+    source, destination = ADDRESSES[version]
+    packet = ip.pack(source, destination, 17, udp.build(udp.UdpDatagram(1, 2, b"x"), source, destination), 64)
+    assert complete(packet) == packet
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@given(payload=st.binary(min_size=1, max_size=6000), mss=st.integers(1, 1500), seq=st.integers(0, 0xFFFFFFFF))
+def test_a_large_packet_is_cut_into_valid_segments(version, payload, mss, seq):
+    flags = tcp.ACK | tcp.PSH | tcp.FIN | tcp.CWR
+    pieces = cut(Large(segment(version, payload, flags, True, seq), mss))
+    source, destination = ADDRESSES[version]
+    collected, at = b"", seq
+    for number, piece in enumerate(pieces):
+        packet = ip.parse(complete(piece))
+        parsed = tcp.parse(packet.payload, source, destination)
+        assert parsed.seq == at & 0xFFFFFFFF
+        assert parsed.options.timestamps == (7, 8)
+        assert bool(parsed.flags & tcp.CWR) == (number == 0)
+        assert bool(parsed.flags & (tcp.PSH | tcp.FIN)) == (piece is pieces[-1])
+        if version == 4:
+            assert packet.identification == 77 + number & 0xFFFF
+        at += len(parsed.payload)
+        collected += bytes(parsed.payload)
+    assert collected == payload
+    assert all(len(piece) <= mss + 72 for piece in pieces)
+
+
+def test_a_pseudo_header_sum_is_no_checksum():
+    packet = ip.parse(segment(4, b"some bytes", offloaded=True))
+    assert not is_valid(packet.payload, pseudo_sum(packet.source, packet.destination, 6) + len(packet.payload))
+
+
+def test_unverified_packets_are_bytes():
+    assert Unverified(b"abc") == b"abc"
+    assert ip.parse(Unverified(segment(4, b"x"))).protocol == 6
