@@ -86,7 +86,10 @@ class Multicast:
 
     def is_member(self, interface: int, group: Address) -> bool:
         """Whether packets to `group` that come in by `interface` are for this host."""
-        if (interface, group) in self._groups or group in _ALWAYS:
+        entry = self._groups.get((interface, group))
+        if (entry is not None and entry.filters) or group in _ALWAYS:
+            return True
+        if self._stack.querier is not None and group in _REPORT_ROUTERS:
             return True
         if len(group) == 4:
             return False
@@ -331,6 +334,8 @@ def send_message(stack: Stack, interface: int, message: multicast.Message, desti
             )
         else:
             source = port.link_local() or ANY[6]
+            if isinstance(message, Query) and is_unspecified(source):
+                source = port.usable(6)[0].address  # on simulated links without link-local addresses
             data = icmp.build(multicast.build_mld(message), source, destination)
             stack.send(
                 source,
@@ -371,4 +376,5 @@ def _difference(group: Address, before: Filter, after: Filter) -> list[GroupReco
 
 
 _ALWAYS: Final = frozenset((ALL_NODES[4], ALL_NODES[6], b"\xff\x01" + bytes(13) + b"\x01"))
+_REPORT_ROUTERS: Final = (*multicast.ALL_REPORT_ROUTERS.values(), _ALL_ROUTERS4, ALL_ROUTERS_LINK_LOCAL)
 _SOLICITED_PREFIX: Final = solicited_node(bytes(16))[:13]
