@@ -69,8 +69,9 @@ def read_request(fields: Fields) -> RequestHead | Fields:
     path, scheme = pseudo.get(b":path", b""), pseudo.get(b":scheme", b"")
     if not scheme or not _TARGET(path) or not (path[:1] == b"/" or (path == b"*" and method == b"OPTIONS")):
         raise StreamError("missing :scheme, or missing or wrong :path")
-    content_length(rest)
-    return RequestHead(method, path, rest, authority, scheme)
+    head = RequestHead(method, path, rest, authority, scheme)
+    head.length = content_length(rest)
+    return head
 
 
 def _authority(pseudo: dict[bytes, bytes], fields: Fields) -> bytes:
@@ -91,8 +92,9 @@ def read_response(fields: Fields) -> ResponseHead | Fields:
     status = pseudo.get(b":status", b"")
     if len(status) != 3 or not status.isdigit() or status < b"100":
         raise StreamError("missing or wrong :status")
-    content_length(rest)
-    return ResponseHead(int(status), rest)
+    head = ResponseHead(int(status), rest)
+    head.length = content_length(rest)
+    return head
 
 
 def _split(fields: Fields, allowed: tuple[bytes, ...]) -> tuple[dict[bytes, bytes], Fields]:

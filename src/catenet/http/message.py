@@ -15,7 +15,7 @@ class RequestHead:
     consumes the head and may hold what it derived from it, so that a head that comes a thousand times is read once.
     """
 
-    __slots__ = ("authority", "fields", "h2", "method", "note", "path", "scheme")
+    __slots__ = ("authority", "fields", "h2", "length", "method", "note", "path", "scheme")
 
     def __init__(
         self, method: bytes, path: bytes, fields: Fields = (), authority: bytes = b"", scheme: bytes = b"http"
@@ -27,6 +27,7 @@ class RequestHead:
         self.scheme = scheme
         self.note: Any = None
         self.h2: Fields | None = None  # the same with pseudo-header fields, once it has been sent over HTTP/2
+        self.length: int | None = None  # Content-Length, if it was received with one
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field called ``name`` (lower case), or None."""
@@ -48,13 +49,14 @@ class RequestHead:
 class ResponseHead:
     """The head of a response: a status code of three digits, and fields. ``note`` as in :class:`RequestHead`."""
 
-    __slots__ = ("fields", "h2", "note", "status")
+    __slots__ = ("fields", "h2", "length", "note", "status")
 
     def __init__(self, status: int, fields: Fields = ()) -> None:
         self.status = status
         self.fields = fields
         self.note: Any = None
         self.h2: Fields | None = None  # the same with pseudo-header fields, once it has been sent over HTTP/2
+        self.length: int | None = None  # Content-Length, if it was received with one
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field called ``name`` (lower case), or None."""

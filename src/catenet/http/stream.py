@@ -15,26 +15,28 @@ class Stream:
     streams do not exist yet and closed ones do not exist any more.
     """
 
-    __slots__ = (
-        "ending", "expected", "head_seen", "held", "id", "local_open", "owner", "queue", "queued", "recv_window",
-        "remote_open", "send_window", "trailers", "unacknowledged",
-    )  # fmt: skip
+    # Defaults in the class: of fifteen attributes a short call sets five.
+    owner: Any = None
+    local_open: bool = True
+    remote_open: bool = True
+    head_seen: bool = False
+    held: int = 0
+    """Bytes given to the application and not consumed."""
+    unacknowledged: int = 0
+    """Bytes consumed that no WINDOW_UPDATE has returned yet."""
+    expected: int | None = None
+    """What Content-Length still promises."""
+    queue: deque[bytes | memoryview] | None = None
+    queued: int = 0
+    ending: bool = False
+    """END_STREAM follows the queue,"""
+    trailers: Fields | None = None
+    """or these do."""
 
     def __init__(self, stream_id: int, send_window: int, recv_window: int) -> None:
         self.id = stream_id
-        self.owner: Any = None
-        self.local_open = True
-        self.remote_open = True
-        self.head_seen = False
         self.send_window = send_window
         self.recv_window = recv_window
-        self.held = 0  # bytes given to the application and not consumed
-        self.unacknowledged = 0  # bytes consumed that no WINDOW_UPDATE has returned yet
-        self.expected: int | None = None  # what Content-Length still promises
-        self.queue: deque[bytes | memoryview] | None = None
-        self.queued = 0
-        self.ending = False  # END_STREAM follows the queue
-        self.trailers: Fields | None = None  # or these do
 
     def __repr__(self) -> str:
         return f"Stream({self.id}, local_open={self.local_open}, remote_open={self.remote_open})"

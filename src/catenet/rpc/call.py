@@ -95,8 +95,6 @@ class ServerCall(Context):
     def begin(self, end: bool) -> None:
         """The head has come; ``end``: and nothing else will."""
         route = self._route
-        if route.plan.message is not None:
-            self._request = route.plan.message
         if route.streams_in:
             connection = self._connection
             self._inbox = Inbox(connection.loop, connection.core, self._stream)
@@ -116,7 +114,12 @@ class ServerCall(Context):
             and data[0] == 0
             and int.from_bytes(data[1:5], "big") == size
         ):
-            self._invoke((0, data[5:]))
+            try:
+                request = route.decode(route.request_class, data[5:])
+            except CodecError as error:
+                self._end(RpcError(Code.INVALID_ARGUMENT, str(error)))
+            else:
+                self._run(route.binding.invoke(request, self))
         else:
             self._read(data, end)
 
@@ -185,6 +188,8 @@ class ServerCall(Context):
             except RpcError as error:
                 self._fail_request(error)
                 return
+        else:
+            self._request = plan.message
         self._count_down_assembly()
         if self._failed():
             return
@@ -208,16 +213,12 @@ class ServerCall(Context):
     # The handler.
 
     def _invoke(self, frame: Frame) -> None:
-        route = self._route
         try:
-            if frame[0] or route.chain.request:
-                request = self._decode(frame)
-            else:
-                request = route.decode(route.request_class, frame[1])
-        except (RpcError, CodecError) as error:
-            self._end(error if isinstance(error, RpcError) else RpcError(Code.INVALID_ARGUMENT, str(error)))
+            request = self._decode(frame)
+        except RpcError as error:
+            self._end(error)
             return
-        self._run(route.binding.invoke(request, self))
+        self._run(self._route.binding.invoke(request, self))
 
     def _run(self, work: Any) -> None:
         connection = self._connection
@@ -233,6 +234,8 @@ class ServerCall(Context):
 
     def _finished(self, value: Any, error: BaseException | None) -> None:
         connection = self._connection
+        if error is None and self._task is None and self._reply_quickly(value):
+            return
         if self._task is not None:
             self._task = None
             connection.running -= 1
@@ -314,6 +317,27 @@ class ServerCall(Context):
         return route.chain.on_request(self, message) if route.chain.request else message
 
     # Output.
+
+    def _reply_quickly(self, response: Any) -> bool:
+        """Send the response if nothing about it is out of the ordinary; False if something is."""
+        route = self._route
+        usual = route.usual_reply
+        if usual is None or self._over or self._initial or self._trailing or self._head_sent or self.compression:
+            return False
+        try:
+            payload = route.encode(response)
+        except Exception:
+            return False  # it will fail again where that is explained
+        size = len(payload)
+        if size > route.send_limit:
+            return False
+        self._over = True
+        connection = self._connection
+        connection.counters.succeeded += 1
+        body = b"\0" + size.to_bytes(4, "big") + payload
+        connection.core.send_reply(self._stream, usual[0], body, usual[1])
+        connection.touch()
+        return True
 
     def _reply(self, response: Any) -> None:
         """Send the one response and OK."""

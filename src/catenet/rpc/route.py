@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from catenet.codec import Codec, Compression
+from catenet.http.message import Fields, ResponseHead
 from catenet.rpc.interceptor import Chain
 from catenet.rpc.method import Kind, ServiceDescriptor
 from catenet.rpc.wire import AnyMethod, Plan
@@ -38,18 +39,16 @@ def bind_service(implementation: Any, chain: Chain, executor: Executor | None) -
 
     Raises ``ValueError`` if it names no service or implements nothing of it.
     """
-    service = getattr(implementation, "__service__", None)
+    service = getattr(type(implementation), "__service__", None)
     if not isinstance(service, ServiceDescriptor):
         raise ValueError(f"{type(implementation).__name__} has no __service__: derive it from a generated class")
     bindings = {}
-    stubs: Mapping[str, Any] = next(
-        (vars(cls) for cls in type(implementation).__mro__ if "__service__" in vars(cls)), {}
-    )
+    declaring = next(cls for cls in type(implementation).__mro__ if "__service__" in vars(cls))
     for method in service.methods:
         handler = getattr(implementation, method.attribute, None)
-        # What the generated base class only declares is not an implementation.
-        declared = getattr(handler, "__func__", None) is stubs.get(method.attribute, _END)
-        if callable(handler) and not (declared and stubs is not vars(type(implementation))):
+        # What a generated base class only declares is not an implementation.
+        declared = None if declaring is type(implementation) else vars(declaring).get(method.attribute)
+        if callable(handler) and (declared is None or getattr(handler, "__func__", None) is not declared):
             bindings[method.path] = Binding(method, handler, chain, executor)
     if not bindings:
         raise ValueError(f"{type(implementation).__name__} implements no method of {service.name}")
@@ -106,12 +105,13 @@ _END = object()
 class Route:
     """A plan with everything looked up that its codec, compression and method stand for.
 
-    ``quick``: an enveloped, uncompressed request of a single message, which the call may decode straight from DATA.
+    ``quick``: a gRPC request of a single message that nobody intercepts, which may be decoded straight from DATA.
+    ``usual_reply``: head and trailers of an uncompressed gRPC response without metadata that nobody intercepts.
     """
 
     __slots__ = (
         "binding", "chain", "compress", "compression", "decode", "decompress", "encode", "limit", "plan", "quick",
-        "request_class", "send_limit", "streams_in", "streams_out",
+        "request_class", "send_limit", "streams_in", "streams_out", "usual_reply",
     )  # fmt: skip
 
     def __init__(
@@ -133,9 +133,13 @@ class Route:
         self.limit, self.send_limit = limits
         self.streams_in = binding.method.kind.client_streams
         self.streams_out = binding.method.kind.server_streams
-        self.quick = plan.wire.name == "grpc" and not self.streams_in and plan.message is None
+        is_grpc = plan.wire.name == "grpc"
+        self.quick = is_grpc and not self.streams_in and not self.chain.request
         self.decompress = None if plan.compression == "identity" else compressions[plan.compression].decompress
         self.compression = compression if compression in plan.accepts else "identity"
+        self.usual_reply: tuple[ResponseHead, Fields] | None = None
+        if is_grpc and not self.streams_out and not self.chain.response and self.compression == "identity":
+            self.usual_reply = (plan.wire.start(plan, (), "identity"), plan.wire.end(plan, None, ()).trailers or ())
 
         def compress(name: str, payload: bytes) -> bytes:
             return compressions[name].compress(payload)

@@ -16,7 +16,7 @@ from typing import Any
 from catenet.http import events as ev
 from catenet.http.errors import ErrorCode, HttpError, StreamError, TooLarge
 from catenet.http.events import Event, GoAway, StreamReset
-from catenet.http.fields import content_length, read_request, read_response
+from catenet.http.fields import read_request, read_response
 from catenet.http.h2 import frames
 from catenet.http.h2.hpack import Decoder, Memo
 from catenet.http.h2.sender import GUESSED_MAX_STREAMS, Sender
@@ -207,7 +207,12 @@ class Connection(Sender):
                 self._check_order(kind, flags, stream_id)
             if kind == 0:
                 stream = streams.get(stream_id)
-                if stream is None or not stream.remote_open or flags & 8 or stream.expected is not None:
+                if (
+                    stream is None
+                    or not stream.remote_open
+                    or flags & 8
+                    or (stream.expected is not None and (stream.expected != size or not flags & 1))
+                ):
                     self._on_other_data(stream, stream_id, flags, data[start:stop])
                     continue
                 self._recv_window -= size
@@ -364,7 +369,6 @@ class Connection(Sender):
             return None
         window = limits.stream_window if self._acknowledged else max(limits.stream_window, frames.DEFAULT_WINDOW)
         stream = self.streams[stream_id] = Stream(stream_id, self.peer_initial_window, window)
-        stream.remote_open = True
         return stream
 
     def _on_head(self, stream: Stream, head: RequestHead | ResponseHead, end: int) -> None:
@@ -379,8 +383,8 @@ class Connection(Sender):
                 self._events.append((ev.INTERIM, stream, head, False))
             return
         stream.head_seen = True
-        if head.fields:
-            stream.expected = content_length(head.fields)
+        if head.length is not None:
+            stream.expected = head.length
             if end and stream.expected and not self.is_client:
                 self._stream_error(stream, StreamError("Content-Length without a body"))
                 return
