@@ -115,3 +115,62 @@ def test_a_persistent_device_is_attached_to(namespace):
 def test_no_test_leaves_a_device_outside_its_namespace():
     assert not [one.name for one in netlink.interfaces() if one.name.startswith("cat")]
     assert subprocess.run([sys.executable, "-c", "import catenet.link.tun"], check=True, timeout=30).returncode == 0
+
+
+@pytest.mark.root
+def test_with_offload_the_kernel_hands_over_tcp_in_one_piece(namespace):
+    """A peer made of bare segments accepts a connection of the kernel's TCP, which then sends 20 KB as one packet."""
+    shown = in_namespace(
+        namespace,
+        """
+        import os, select, socket, struct, threading
+        from catenet.link.tun import TunDevice
+        from catenet.wire import ip, tcp
+        from catenet.wire.address import parse_interface
+        from catenet.wire.checksum import pseudo_sum
+        from catenet.wire.offload import Large
+
+        device = TunDevice("cat0", offload=True)
+        device.configure([parse_interface("10.9.0.1/24")])
+        got = []
+        device.attach(lambda packet, now: got.append(bytes(packet)))
+
+        def next_segment():
+            while True:
+                while got:
+                    packet = ip.parse(got.pop(0))
+                    if packet.protocol == 6:
+                        return packet, tcp.parse(packet.payload, packet.source, packet.destination, verify=False)
+                assert select.select([device], [], [], 5)[0]
+                device.read(0.0)
+
+        def answer(packet, seq, ack, flags, payload=b"", mss=0, options=b""):
+            sums = pseudo_sum(packet.destination, packet.source, 6)
+            data = tcp.pack(sums, 7, client, seq, ack, flags, 65535, 0, options, payload)
+            data = data[:16] + ((sums + len(data)) % 65535).to_bytes(2, "big") + data[18:]
+            whole = ip.pack(packet.destination, packet.source, 6, data, 64, 0, 1, True)
+            device.send(Large(whole, mss) if mss else whole, 0.0)
+
+        user = socket.socket()
+        user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        user.settimeout(5)
+        caller = threading.Thread(target=user.connect, args=(("10.9.0.2", 7),))
+        caller.start()
+        packet, syn = next_segment()
+        client = syn.source_port
+        answer(packet, 100, syn.seq + 1, tcp.SYN | tcp.ACK, options=bytes((2, 4, 1460 >> 8, 1460 & 255)))
+        caller.join()
+        user.sendall(bytes(14600))
+        sizes, total = [], 0
+        while total < 14600:
+            packet, segment = next_segment()
+            total += len(segment.payload)
+            sizes.append(len(segment.payload))
+        answer(packet, 101, segment.seq + len(segment.payload), tcp.ACK | tcp.PSH, b"x" * 20000, mss=1000)
+        received = b""
+        while len(received) < 20000:
+            received += user.recv(65536)
+        print(max(sizes) > 1460, received == b"x" * 20000, device.dropped)
+        """,
+    )
+    assert shown.strip() == "True True 0"

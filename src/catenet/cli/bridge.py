@@ -111,8 +111,8 @@ def _join(
     """What comes from one device goes over its link to the other."""
     for near, far, link in ((0, 1, links[0]), (1, 0, links[1])):
 
-        def carry(packet: bytes, now: float, link: SimulatedLink = link, far: int = far) -> None:
-            link.offer(packet, now, hub.call_at, wrapped[far].send)
+        def carry(packet: bytes | memoryview, now: float, link: SimulatedLink = link, far: int = far) -> None:
+            link.offer(bytes(packet), now, hub.call_at, wrapped[far].send)
 
         wrapped[near].attach(carry)
         clock.add_reader(devices[near].fileno(), lambda device=devices[near]: device.read(hub.now))

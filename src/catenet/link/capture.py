@@ -33,6 +33,6 @@ class Capture:
         self._receive = receive
         self._device.attach(self._arrive)
 
-    def _arrive(self, packet: bytes, now: float) -> None:
-        self._writer.write(self._interface, now, packet)
+    def _arrive(self, packet: bytes | memoryview, now: float) -> None:
+        self._writer.write(self._interface, now, bytes(packet))
         self._receive(packet, now)

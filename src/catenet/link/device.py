@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 __all__ = ["Device", "Receive", "ReceivePoint"]
 
-Receive: TypeAlias = Callable[[bytes, float], None]
+Receive: TypeAlias = "Callable[[bytes | memoryview, float], None]"
 """Where a device delivers: `receive(packet, now)`, seconds on the clock of whoever drives the device."""
 
 
@@ -43,5 +43,5 @@ class ReceivePoint:
         self.receive = receive
 
 
-def _discard(packet: bytes, now: float) -> None:
+def _discard(packet: bytes | memoryview, now: float) -> None:
     """Nobody listens yet."""

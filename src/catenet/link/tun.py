@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
-from catenet.link import netlink
+from catenet.link import netlink, vnet
 from catenet.link.device import ReceivePoint
 from catenet.wire.address import Address, format_address
 
@@ -25,7 +25,9 @@ __all__ = ["DeviceUnavailable", "TunDevice"]
 TUNSETIFF: Final = 0x400454CA
 IFF_TUN: Final = 0x0001
 IFF_NO_PI: Final = 0x1000
-LARGEST_PACKET: Final = 65_535
+LARGEST_FRAME: Final = 65_535 + vnet.SIZE
+VIEWED: Final = 4096
+"""Bytes from which on a packet is handed up as a view of what was read: copying small ones is cheaper than a view."""
 
 _REQUEST: Final = struct.Struct("16sH22x")
 
@@ -42,21 +44,26 @@ class DeviceUnavailable(OSError):
 class TunDevice(ReceivePoint):
     """A TUN device named `name` (`%d` in it is a number that the kernel chooses).
 
+    With `offload` TCP's checksums and segmentation are left to the other side, in both directions (`wire/offload.py`):
+    the kernel hands over TCP in packets of up to 64 KB and takes `Large` ones; a stack has to leave checksums out.
     Raises DeviceUnavailable when the kernel has no TUN, or the privilege is missing, or the device is in use.
     """
 
-    __slots__ = ("_fd", "dropped", "mtu", "name")
+    __slots__ = ("_fd", "dropped", "mtu", "name", "offload")
 
-    def __init__(self, name: str = "catenet%d", mtu: int = 1500) -> None:
+    def __init__(self, name: str = "catenet%d", mtu: int = 1500, *, offload: bool = False) -> None:
         super().__init__()
         self.mtu = mtu
         self.dropped = 0
         self.name = name
+        self.offload = offload
         self._fd = -1
         try:
             self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-            request = _REQUEST.pack(name.encode(), IFF_TUN | IFF_NO_PI)
-            answer = fcntl.ioctl(self._fd, TUNSETIFF, request)
+            flags = IFF_TUN | IFF_NO_PI | (vnet.IFF_VNET_HDR if offload else 0)
+            answer = fcntl.ioctl(self._fd, TUNSETIFF, _REQUEST.pack(name.encode(), flags))
+            if offload:
+                fcntl.ioctl(self._fd, vnet.TUNSETOFFLOAD, vnet.OFFLOADS)
         except OSError as error:
             self.close()
             raise unavailable(error, name) from None
@@ -95,23 +102,25 @@ class TunDevice(ReceivePoint):
     def send(self, packet: bytes, now: float) -> None:
         """Hand one packet to the kernel; what it does not take (queue full, interface down) is dropped and counted."""
         try:
-            os.write(self._fd, packet)
+            if self.offload:
+                os.writev(self._fd, (vnet.header_for(packet), packet))
+            else:
+                os.write(self._fd, packet)
         except OSError:
             self.dropped += 1
 
     def read(self, now: float, limit: int = 64) -> int:
         """Deliver up to `limit` packets that wait; return how many there were."""
-        descriptor = self._fd
-        receive = self.receive
+        descriptor, offload, receive = self._fd, self.offload, self.receive
         for count in range(limit):
             try:
-                packet = os.read(descriptor, LARGEST_PACKET)
+                packet = os.read(descriptor, LARGEST_FRAME)
             except BlockingIOError:
                 return count
             except OSError:
                 # EBADFD while the interface is down: nothing to read until it is up again.
                 return count
-            receive(packet, now)
+            receive(vnet.accept(packet, VIEWED) if offload else packet, now)
         return limit
 
     def close(self) -> None:

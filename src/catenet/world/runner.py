@@ -56,7 +56,7 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
 
 
 def give_folders(world: World, folder: Path) -> None:
-    """Give every host a folder in `folder` that survives its crashes, by the variable that systemd uses for services."""
+    """Give every host a folder that survives its crashes, named by the variable that systemd has for that."""
     for name, host in world.hosts.items():
         own = folder / name
         own.mkdir()
