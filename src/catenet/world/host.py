@@ -10,11 +10,12 @@ from catenet.posix.kernel import Kernel
 from catenet.world.current import current
 from catenet.world.process import KILLED, Process
 from catenet.world.program import Command, Program, make_program
-from catenet.world.wiring import configure, make_stack
+from catenet.world.wiring import FIRST_INTERFACE, configure, make_stack
 
 if TYPE_CHECKING:
     from catenet.link.device import Device
     from catenet.stack.endpoint import Address
+    from catenet.stack.routes import RouteEntry
     from catenet.stack.settings import Settings
     from catenet.stack.stack import Stack
     from catenet.world.world import World
@@ -51,9 +52,13 @@ class Host:
         self.settings = settings
         self.forwarding = forwarding
         self.devices: list[tuple[Device, tuple[tuple[Address, int], ...]]] = []
-        """Devices in the order of attachment, each with its (address, prefix length)s; interface index is place + 1."""
+        """Devices in the order of attachment, each with its (address, prefix length)s; interface index is place + 2."""
+        self.routes: list[RouteEntry] = []
+        """Routes that the topology gave to the stack."""
         self.processes: list[Process] = []
         """Every process that has ever run here, in order of start."""
+        self.environment: dict[str, str] = {}
+        """Variables that the programs here find beside the interpreter's own."""
         self.up = True
         self._boots = 0
         self._past_counters: dict[str, int] = {}
@@ -117,7 +122,8 @@ class Host:
         service = process.service
         failed = process.status != 0
         if self.up and not process.crashed and not self.world.stopping and isinstance(service, _Service):
-            if service.restart == "always" or (service.restart == "on-failure" and failed):
+            wanted = service.restart == "always" or (service.restart == "on-failure" and failed)
+            if wanted:
                 delay = RESTART_DELAYS[min(service.restarts, len(RESTART_DELAYS) - 1)]
                 service.restarts += 1
                 self._schedule(service, delay)
@@ -150,7 +156,7 @@ class Host:
     def attach(self, device: Device, addresses: tuple[tuple[Address, int], ...]) -> int:
         """Connect a device (a port of a simulated network, a TUN device) and return its interface index."""
         self.devices.append((device, addresses))
-        index = len(self.devices)
+        index = len(self.devices) - 1 + FIRST_INTERFACE
         device.attach(lambda packet, now: self.receive(packet, index))
         return index
 
@@ -158,7 +164,7 @@ class Host:
         """Tell the stack of devices, addresses and routes that it does not know yet."""
         configure(self, self.stack)
 
-    def receive(self, packet: bytes, interface: int = 1) -> None:
+    def receive(self, packet: bytes | memoryview, interface: int = FIRST_INTERFACE) -> None:
         """A device hands a packet up."""
         if self.up:
             self.stack.receive(packet, self.hub.now, interface)
@@ -170,10 +176,18 @@ class Host:
         seed = f"{self.world.seed}/stack/{self.name}/{self._boots}"
         first = self.kernel.next_descriptor if self._boots > 1 else None
         self.stack = make_stack(self, random.Random(seed))
+        self.routes.clear()
         configure(self, self.stack)
         self.stack.on_dirty = self._dirty
         self.kernel = Kernel(
-            self.stack, self.name, self.world.names, _park, clock=self._clock, owner=_owner, first_descriptor=first
+            self.stack,
+            self.name,
+            self.world.names,
+            _park,
+            clock=self._clock,
+            owner=_owner,
+            spin=_spin,
+            first_descriptor=first,
         )
         self._timer_at = None
         self._dirty()
@@ -201,7 +215,7 @@ class Host:
         now = self.hub.now
         devices = self.devices
         for interface, packet in stack.transmit(now):
-            devices[interface - 1][0].send(packet, now)
+            devices[interface - FIRST_INTERFACE][0].send(packet, now)
         self._arm(stack)
 
     def _arm(self, stack: Stack) -> None:
@@ -237,3 +251,9 @@ def _owner() -> object:
     if task.process.dying:
         task.check_alive()
     return task.process
+
+
+def _spin() -> None:
+    task = current.task
+    if task is not None:
+        task.process.spin()

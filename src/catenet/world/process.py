@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import traceback
 import types
 from collections import deque
@@ -16,11 +17,13 @@ from catenet.world.context import Context
 from catenet.world.current import current
 from catenet.world.errors import ProcessKilled
 from catenet.world.exiting import finish_process
+from catenet.world.patches.threads import drop_thread, make_main_thread
 from catenet.world.streams import Streams
 from catenet.world.task import Task
 
 if TYPE_CHECKING:
     from catenet.world.host import Host
+    from catenet.world.hub import Timer
     from catenet.world.program import Program
 
 __all__ = ["KILLED", "Process"]
@@ -62,7 +65,20 @@ class Process:
         self.dying = False
         self.killed_status = KILLED
         self.random = random.Random(f"{self.world.seed}/program/{host.name}/{pid}")
-        """What the program's own calls for chance get."""
+        """What the functions of the module `random` draw from."""
+        self.entropy = random.Random(f"{self.world.seed}/entropy/{host.name}/{pid}")
+        """What stands for the kernel's entropy: `os.urandom` and all that is seeded from it."""
+        self.default_timeout: float | None = None
+        self.main_thread: threading.Thread | None = None
+        self.uuids = 0
+        self.blocked_signals: set[int] = set()
+        self.held_signals: list[int] = []
+        self.awaited: set[int] = set()
+        self.caught: deque[int] = deque()
+        self.signals_handled = 0
+        self.alarm: Timer | None = None
+        self.alarm_interval = 0.0
+        self.threading_exits: list[Callable[[], object]] = []
         self.streams = Streams(self._emit, stdin)
         self.tasks: dict[int, Task] = {}
         self.handlers: dict[int, Any] = {signal.SIGINT: signal.default_int_handler}
@@ -75,7 +91,9 @@ class Process:
         path = list(sys.path)
         if program.directory is not None:
             path[:0] = [program.directory]
-        self.context = Context(list(program.argv), path, self._main_module, dict(os.environ._data))  # type: ignore[attr-defined]
+        environment = dict(os.environ._data)  # type: ignore[attr-defined]
+        environment.update((os.fsencode(name), os.fsencode(value)) for name, value in host.environment.items())
+        self.context = Context(list(program.argv), path, self._main_module, environment)
         self.main = self.spawn(lambda: program.run(self._main_module), "MainThread")
 
     @property
@@ -95,6 +113,8 @@ class Process:
     def task_runs(self, task: Task) -> None:
         """Run a task to its end, whatever it raises; the main task then ends the process in order."""
         is_main = task is self.main
+        if is_main:
+            self.main_thread = make_main_thread(task)
         status = self._attempt(task.run)
         if is_main:
             if not self.dying:
@@ -142,6 +162,14 @@ class Process:
         """Send the process a signal; ignored when it has ended. May end the process, as the default action says."""
         if self.status is not None or self.dying:
             return
+        if number in self.awaited:
+            self.caught.append(number)
+            self.main.wake()
+            return
+        if number in self.blocked_signals and number != signal.SIGKILL:
+            if number not in self.held_signals:
+                self.held_signals.append(number)
+            return
         handler = self.handlers.get(number, signal.SIG_DFL)
         if number == signal.SIGKILL or (handler is signal.SIG_DFL and number not in IGNORED_BY_DEFAULT):
             self.kill(128 + number)
@@ -156,6 +184,7 @@ class Process:
         while self.pending_signals:
             number = self.pending_signals.popleft()
             handler = self.handlers.get(number)
+            self.signals_handled += 1
             if callable(handler):
                 handler(number, sys._getframe(1))
 
@@ -178,8 +207,11 @@ class Process:
     def task_ended(self, task: Task) -> None:
         """A task is over (called by the hub)."""
         self.tasks.pop(task.ident, None)
+        drop_thread(task)
         for callback in task.on_end:
             callback()
+        if task is not self.main:
+            self.main.wake()
         if task is self.main and self.status is None:  # abandoned while it unwound
             self._end(self.killed_status)
 
@@ -187,6 +219,8 @@ class Process:
         self.status = status
         self.ended_at = self.hub.now
         self.streams.finish()
+        if self.alarm is not None:
+            self.alarm.cancel()
         self.dying = True
         self.killed_status = status
         self.host.kernel.close_owned(self)

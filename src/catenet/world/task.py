@@ -54,6 +54,7 @@ class Task:
         "_unwinding",
         "daemon",
         "ended",
+        "green_locals",
         "ident",
         "name",
         "on_end",
@@ -70,6 +71,8 @@ class Task:
         self.name = name
         self.daemon = False
         self.ended = False
+        self.green_locals: Any = None
+        """Values of `GreenLocal` objects (`patches/locals.py`)."""
         self.on_end: list[Callable[[], None]] = []
         self.waits_in = ""
         self.waits_on: tuple[File, ...] = ()
@@ -137,6 +140,7 @@ class Task:
             current.task = None
         if self.ended:
             self._locals.clear()
+            self.green_locals = None
             process.task_ended(self)
 
     def _leave(self) -> None:
@@ -173,6 +177,7 @@ class Task:
         if timeout is not None and timeout <= 0:
             timeout = 0.0
         timer: Timer | None = None
+        process.spins = 0
         watched = self.waits_on = tuple(files)
         self.waits_in = call
         self._timed_out = False

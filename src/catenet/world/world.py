@@ -131,7 +131,7 @@ class World:
         """Join two hosts by a link of their own, or with one host: change the link by which it is on its networks.
 
         Properties are those of `LinkProperties`: `latency`, `jitter` in seconds, `loss`, `duplicate`, `reorder`,
-        `corrupt` from 0 to 1, `rate` in bits per second, `queue`, `mtu`; texts with units (`"20ms"`, `"1%"`) do as well.
+        `corrupt` from 0 to 1, `rate` in bits per second, `queue`, `mtu`; texts with units (`"20ms"`, `"1%"`) will do.
         """
         chosen = link_properties(properties)
         if b is None:
@@ -322,7 +322,7 @@ class _WorldNames:
 
 
 class _Interruptible:
-    """While a world runs in the main thread: the first Ctrl-C stops the hub between events, the second strikes at once."""
+    """While a world runs in the main thread: the first Ctrl-C stops it between events, the second strikes at once."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -1,0 +1,93 @@
+"""Open files of a simulated host: what a descriptor stands for, who shares it and who watches it."""
+
+from __future__ import annotations
+
+import errno
+import stat
+from typing import ClassVar, Protocol
+
+from catenet.posix.errors import os_error
+from catenet.stack.endpoint import Buffer
+
+__all__ = ["File", "Watcher"]
+
+
+class Watcher(Protocol):
+    """Who wants to know when a file may show a new readiness bit: a waiting task, or an item of an epoll."""
+
+    def file_ready(self, file: File) -> object:
+        """The file's readiness may have risen; an epoll's item with EPOLLEXCLUSIVE returns whether it woke anybody."""
+
+
+class File:
+    """An open file description (open(2)): shared by all descriptors that `dup` and SCM_RIGHTS made of the first."""
+
+    __slots__ = ("__weakref__", "exclusive", "nonblocking", "references", "watchers")
+
+    kind: ClassVar[str] = "file"
+    mode: ClassVar[int] = stat.S_IFSOCK | 0o777
+
+    def __init__(self) -> None:
+        self.watchers: dict[Watcher, None] = {}
+        """In the order in which they came, so that nothing depends on hashes."""
+        self.references = 0
+        """Descriptors of all processes and messages in flight that stand for it; closed when none is left."""
+        self.nonblocking = False
+        self.exclusive = 0
+        """How many watchers have EPOLLEXCLUSIVE."""
+
+    def readiness(self) -> int:
+        """Mask of `Readiness` bits that hold now."""
+        raise NotImplementedError
+
+    def notify(self) -> None:
+        """Tell the watchers that readiness may have risen."""
+        if not self.watchers:
+            return
+        if self.exclusive:
+            self._notify_exclusively()
+            return
+        for watcher in tuple(self.watchers):
+            watcher.file_ready(self)
+
+    def _notify_exclusively(self) -> None:
+        """Tell all watchers, but of those that asked for exclusive wake-ups only until one has woken somebody."""
+        served = False
+        for watcher in tuple(self.watchers):
+            exclusive = getattr(watcher, "exclusive", False)
+            if not (exclusive and served):
+                woke = watcher.file_ready(self)
+                served = served or (exclusive and bool(woke))
+
+    def read(self, size: int) -> Buffer | None:
+        """Read up to `size` bytes; None: would block."""
+        raise os_error(errno.EINVAL)
+
+    def write(self, data: Buffer) -> int | None:
+        """Write and return how many bytes were taken; None: would block."""
+        raise os_error(errno.EINVAL)
+
+    def acquire(self) -> File:
+        """One more descriptor (or message) stands for it."""
+        self.references += 1
+        return self
+
+    def release(self) -> None:
+        """One fewer stands for it; the last closes it."""
+        self.references -= 1
+        if self.references == 0:
+            for watcher in tuple(self.watchers):
+                forget = getattr(watcher, "file_closed", None)
+                if forget is None:
+                    watcher.file_ready(self)
+                else:
+                    forget(self)
+            self.watchers.clear()
+            self.close()
+
+    def close(self) -> None:
+        """Nobody has it any more."""
+
+    def describe(self) -> str:
+        """A few words for reports."""
+        return self.kind

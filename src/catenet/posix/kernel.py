@@ -1,0 +1,207 @@
+"""The system-call side of one simulated host: its descriptors, its names, and where its programs wait.
+
+Every call that blocks ends in `park(call, files, timeout)`, handed in by whoever runs the programs: it returns True when
+one of `files` may show something new and False when `timeout` seconds have passed. Callers look again in a loop, so an
+early return does no harm. Nothing here knows how waiting is done; a caller who never blocks needs no `park`.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from catenet.posix.errors import os_error
+from catenet.posix.file import File
+from catenet.posix.local import LocalNames, LocalSocket, make_pair
+from catenet.posix.names import Names, NoNames, Resolver
+from catenet.posix.sockets import InetDatagram, InetStream, SocketFile
+
+if TYPE_CHECKING:
+    from catenet.stack.interface import Interface
+    from catenet.stack.stack import Stack
+
+__all__ = ["FIRST_DESCRIPTOR", "Kernel", "Park"]
+
+FIRST_DESCRIPTOR: Final = 1 << 20
+"""Simulated descriptors count from here, so that none is ever mistaken for a real one of the interpreter."""
+
+Park: TypeAlias = Callable[[str, Iterable[File], "float | None"], bool]
+
+Result = TypeVar("Result")
+
+
+def _no_park(call: str, files: Iterable[File], timeout: float | None) -> bool:
+    raise RuntimeError(f"{call} would block, and nobody here can wait")
+
+
+def _nobody() -> object:
+    return None
+
+
+def _midnight() -> float:
+    return 0.0
+
+
+class Kernel:
+    """One host's system calls. `owner()` says which process runs (and raises when it has been killed)."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        hostname: str = "localhost",
+        names: Names | None = None,
+        park: Park = _no_park,
+        *,
+        clock: Callable[[], float] = _midnight,
+        owner: Callable[[], object] = _nobody,
+        spin: Callable[[], object] = _nobody,
+        first_descriptor: int | None = None,
+    ) -> None:
+        self.stack = stack
+        self.hostname = hostname
+        self.names: Names = NoNames() if names is None else names
+        self.park = park
+        self.clock = clock
+        self.owner = owner
+        self.spin = spin
+        """Called when a program looked and found nothing ready, without waiting."""
+        self.next_descriptor = FIRST_DESCRIPTOR if first_descriptor is None else first_descriptor
+        self.local_names = LocalNames()
+        self.resolver = Resolver(self)
+        self._table: dict[int, tuple[File, object]] = {}
+
+    # Descriptors. They are never used twice, so that a stale number can only fail.
+
+    def install(self, file: File) -> int:
+        """Give `file` a new descriptor, which belongs to the process that runs."""
+        owner = self.owner()
+        number = self.next_descriptor
+        self.next_descriptor = number + 1
+        self._table[number] = (file.acquire(), owner)
+        return number
+
+    def file(self, descriptor: int) -> File:
+        """Return the open file that a descriptor stands for; OSError(EBADF) when none."""
+        entry = self._table.get(descriptor)
+        if entry is None:
+            self.owner()
+            raise os_error(errno.EBADF)
+        return entry[0]
+
+    def close(self, descriptor: int) -> None:
+        """close(2)."""
+        entry = self._table.pop(descriptor, None)
+        if entry is None:
+            self.owner()
+            raise os_error(errno.EBADF)
+        entry[0].release()
+
+    def duplicate(self, descriptor: int) -> int:
+        """dup(2)."""
+        return self.install(self.file(descriptor))
+
+    def close_owned(self, owner: object) -> None:
+        """Close all that a process has open: it has ended."""
+        for descriptor in [number for number, (_, holder) in self._table.items() if holder is owner]:
+            if descriptor in self._table:
+                self.close(descriptor)
+
+    def discard(self) -> None:
+        """Forget all descriptors without closing anything: the host has lost its power."""
+        self._table.clear()
+
+    def open_files(self) -> list[tuple[int, File, object]]:
+        """All descriptors in order, with their files and owners, for reports."""
+        return [(number, file, owner) for number, (file, owner) in self._table.items()]
+
+    # Making files.
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> SocketFile:
+        """socket(2) without a descriptor; EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, EPERM for raw sockets."""
+        self.owner()
+        if family == socket.AF_UNIX:
+            if kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+                raise os_error(errno.ESOCKTNOSUPPORT)
+            return LocalSocket(self, kind, protocol)
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            raise os_error(errno.EAFNOSUPPORT)
+        version = 4 if family == socket.AF_INET else 6
+        if kind == socket.SOCK_STREAM:
+            if protocol not in (0, socket.IPPROTO_TCP):
+                raise os_error(errno.EPROTONOSUPPORT)
+            return InetStream(self, family, self.stack.tcp_endpoint(version))
+        if kind == socket.SOCK_DGRAM:
+            if protocol in (0, socket.IPPROTO_UDP):
+                return InetDatagram(self, family, socket.IPPROTO_UDP, self.stack.udp_endpoint(version))
+            if protocol == (socket.IPPROTO_ICMP if version == 4 else socket.IPPROTO_ICMPV6):
+                return InetDatagram(self, family, protocol, self.stack.echo_endpoint(version))
+            raise os_error(errno.EPROTONOSUPPORT)
+        if kind == socket.SOCK_RAW:
+            raise PermissionError(errno.EPERM, "raw sockets are not modelled; SOCK_DGRAM with IPPROTO_ICMP can ping")
+        raise os_error(errno.ESOCKTNOSUPPORT)
+
+    def socket_file(self, descriptor: int) -> SocketFile:
+        """Return the socket that a descriptor stands for; EBADF, ENOTSOCK."""
+        file = self.file(descriptor)
+        if not isinstance(file, SocketFile):
+            raise os_error(errno.ENOTSOCK)
+        return file
+
+    def socketpair(self, family: int, kind: int, protocol: int = 0) -> tuple[SocketFile, SocketFile]:
+        """socketpair(2); EOPNOTSUPP for families other than AF_UNIX."""
+        self.owner()
+        if family != socket.AF_UNIX:
+            raise os_error(errno.EOPNOTSUPP)
+        return make_pair(self, kind, protocol)
+
+    def interfaces(self) -> list[Interface]:
+        """Interfaces in the order of their indices."""
+        return [self.stack.interfaces[index] for index in sorted(self.stack.interfaces)]
+
+    # Waiting.
+
+    def wait(
+        self, call: str, file: File, attempt: Callable[..., Result | None], timeout: float | None, *args: Any
+    ) -> Result:
+        """Call `attempt(*args)` until it returns something else than None.
+
+        `timeout` None waits without end, 0 raises BlockingIOError at once, more than 0 raises TimeoutError after so
+        many seconds.
+        """
+        result = attempt(*args)
+        if result is not None:
+            return result
+        if timeout == 0:
+            self.spin()
+            raise os_error(errno.EAGAIN)
+        deadline = None if timeout is None else self.clock() + timeout
+        remaining = timeout
+        while True:
+            in_time = self.park(call, (file,), remaining)
+            result = attempt(*args)
+            if result is not None:
+                return result
+            if not in_time:
+                raise TimeoutError("timed out")
+            if deadline is not None:
+                remaining = max(0.0, deadline - self.clock())
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass (PEP 475: signal handlers run and the sleep goes on)."""
+        deadline = self.clock() + seconds
+        remaining = seconds
+        while self.park("sleep", (), remaining):
+            remaining = deadline - self.clock()
+            if remaining <= 0:
+                return
+
+    def wake_by_signal(self, descriptor: int, number: int) -> None:
+        """Write a signal's number to the descriptor of `signal.set_wakeup_fd`, as the interpreter's C handler does."""
+        entry = self._table.get(descriptor)
+        if entry is not None:
+            try:
+                entry[0].write(bytes([number]))
+            except OSError:
+                pass

@@ -1,0 +1,353 @@
+"""Socket options: Linux's numbers and structures on one side, names and plain values for endpoints on the other.
+
+Endpoints know options by name and take an int (or raw bytes where Linux has a structure of its own that only they
+understand). Here is what becomes of each: handled in the socket layer (`SO_ERROR`, timeouts), translated (`SO_LINGER`
+is seconds, -1 for off; multicast memberships are `join` and `leave`), remembered without effect, or passed on by name.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+from catenet.posix.errors import error_of, os_error
+from catenet.posix.tcp_info import pack_tcp_info
+from catenet.stack.endpoint import ANY4, StackError
+
+if TYPE_CHECKING:
+    from catenet.posix.sockets import SocketFile
+
+__all__ = ["NAMES", "get_option", "set_option"]
+
+SOL_SOCKET, IP, IPV6, TCP, UDP = 1, 0, 41, 6, 17
+
+_SOCKET = """1 SO_DEBUG 2 SO_REUSEADDR 3 SO_TYPE 4 SO_ERROR 5 SO_DONTROUTE 6 SO_BROADCAST 7 SO_SNDBUF 8 SO_RCVBUF
+9 SO_KEEPALIVE 10 SO_OOBINLINE 11 SO_NO_CHECK 12 SO_PRIORITY 13 SO_LINGER 15 SO_REUSEPORT 16 SO_PASSCRED 17 SO_PEERCRED
+18 SO_RCVLOWAT 19 SO_SNDLOWAT 20 SO_RCVTIMEO 21 SO_SNDTIMEO 25 SO_BINDTODEVICE 29 SO_TIMESTAMP 30 SO_ACCEPTCONN
+32 SO_SNDBUFFORCE 33 SO_RCVBUFFORCE 34 SO_PASSSEC 35 SO_TIMESTAMPNS 36 SO_MARK 37 SO_TIMESTAMPING 38 SO_PROTOCOL
+39 SO_DOMAIN 40 SO_RXQ_OVFL 41 SO_WIFI_STATUS 42 SO_PEEK_OFF 44 SO_LOCK_FILTER 45 SO_SELECT_ERR_QUEUE 46 SO_BUSY_POLL
+47 SO_MAX_PACING_RATE 49 SO_INCOMING_CPU 53 SO_CNX_ADVICE 56 SO_INCOMING_NAPI_ID 57 SO_COOKIE 60 SO_ZEROCOPY 61 SO_TXTIME"""
+_TCP = """1 TCP_NODELAY 2 TCP_MAXSEG 3 TCP_CORK 4 TCP_KEEPIDLE 5 TCP_KEEPINTVL 6 TCP_KEEPCNT 7 TCP_SYNCNT 8 TCP_LINGER2
+9 TCP_DEFER_ACCEPT 10 TCP_WINDOW_CLAMP 11 TCP_INFO 12 TCP_QUICKACK 13 TCP_CONGESTION 14 TCP_MD5SIG 16 TCP_THIN_LINEAR_TIMEOUTS
+17 TCP_THIN_DUPACK 18 TCP_USER_TIMEOUT 19 TCP_REPAIR 23 TCP_FASTOPEN 24 TCP_TIMESTAMP 25 TCP_NOTSENT_LOWAT 26 TCP_CC_INFO
+27 TCP_SAVE_SYN 28 TCP_SAVED_SYN 30 TCP_FASTOPEN_CONNECT 31 TCP_ULP 33 TCP_FASTOPEN_KEY 34 TCP_FASTOPEN_NO_COOKIE
+35 TCP_ZEROCOPY_RECEIVE 36 TCP_INQ 37 TCP_TX_DELAY"""
+_IP = """1 IP_TOS 2 IP_TTL 3 IP_HDRINCL 4 IP_OPTIONS 6 IP_RECVOPTS 7 IP_RETOPTS 8 IP_PKTINFO 10 IP_MTU_DISCOVER 11 IP_RECVERR
+12 IP_RECVTTL 13 IP_RECVTOS 14 IP_MTU 15 IP_FREEBIND 19 IP_TRANSPARENT 20 IP_RECVORIGDSTADDR 21 IP_MINTTL 22 IP_NODEFRAG
+24 IP_BIND_ADDRESS_NO_PORT 32 IP_MULTICAST_IF 33 IP_MULTICAST_TTL 34 IP_MULTICAST_LOOP 35 IP_ADD_MEMBERSHIP
+36 IP_DROP_MEMBERSHIP 39 IP_ADD_SOURCE_MEMBERSHIP 40 IP_DROP_SOURCE_MEMBERSHIP 42 MCAST_JOIN_GROUP 45 MCAST_LEAVE_GROUP
+46 MCAST_JOIN_SOURCE_GROUP 47 MCAST_LEAVE_SOURCE_GROUP 49 IP_MULTICAST_ALL 50 IP_UNICAST_IF"""
+_IPV6 = """16 IPV6_UNICAST_HOPS 17 IPV6_MULTICAST_IF 18 IPV6_MULTICAST_HOPS 19 IPV6_MULTICAST_LOOP 20 IPV6_JOIN_GROUP
+21 IPV6_LEAVE_GROUP 23 IPV6_MTU_DISCOVER 24 IPV6_MTU 25 IPV6_RECVERR 26 IPV6_V6ONLY 42 MCAST_JOIN_GROUP 45 MCAST_LEAVE_GROUP
+46 MCAST_JOIN_SOURCE_GROUP 47 MCAST_LEAVE_SOURCE_GROUP 49 IPV6_RECVPKTINFO 50 IPV6_PKTINFO 51 IPV6_RECVHOPLIMIT
+52 IPV6_HOPLIMIT 62 IPV6_DONTFRAG 63 IPV6_RECVPATHMTU 66 IPV6_RECVTCLASS 67 IPV6_TCLASS 70 IPV6_AUTOFLOWLABEL
+72 IPV6_ADDR_PREFERENCES 73 IPV6_MINHOPCOUNT"""
+_UDP = "1 UDP_CORK 100 UDP_ENCAP 103 UDP_SEGMENT 104 UDP_GRO"
+
+
+def _table(text: str) -> dict[int, str]:
+    words = text.split()
+    return {int(number): name for number, name in zip(words[::2], words[1::2], strict=True)}
+
+
+NAMES: Final[dict[int, dict[int, str]]] = {
+    SOL_SOCKET: _table(_SOCKET),
+    TCP: _table(_TCP),
+    IP: _table(_IP),
+    IPV6: _table(_IPV6),
+    UDP: _table(_UDP),
+}
+"""Linux's names by level and number (include/uapi/asm-generic/socket.h, linux/tcp.h, linux/in.h, linux/in6.h)."""
+
+REMEMBERED: Final = frozenset(
+    [
+        "SO_DEBUG",
+        "SO_DONTROUTE",
+        "SO_PRIORITY",
+        "SO_PASSCRED",
+        "SO_SNDLOWAT",
+        "SO_TIMESTAMP",
+        "SO_TIMESTAMPNS",
+        "SO_TIMESTAMPING",
+        "SO_MARK",
+        "SO_BUSY_POLL",
+        "SO_INCOMING_CPU",
+        "SO_RXQ_OVFL",
+        "SO_ZEROCOPY",
+        "SO_NO_CHECK",
+        "SO_MAX_PACING_RATE",
+        "SO_PEEK_OFF",
+        "SO_WIFI_STATUS",
+        "SO_LOCK_FILTER",
+        "SO_SELECT_ERR_QUEUE",
+        "SO_PASSSEC",
+        "SO_TXTIME",
+        "SO_BINDTODEVICE",
+        "IP_PKTINFO",
+        "IP_RECVTTL",
+        "IP_RECVTOS",
+        "IP_RECVORIGDSTADDR",
+        "IP_BIND_ADDRESS_NO_PORT",
+        "IP_RECVOPTS",
+        "IP_RETOPTS",
+        "IP_NODEFRAG",
+        "IP_OPTIONS",
+        "IP_RECVERR",
+        "IPV6_RECVERR",
+        "IPV6_RECVPKTINFO",
+        "IPV6_RECVHOPLIMIT",
+        "IPV6_RECVTCLASS",
+        "IPV6_RECVPATHMTU",
+        "IPV6_AUTOFLOWLABEL",
+        "IPV6_ADDR_PREFERENCES",
+        "TCP_THIN_LINEAR_TIMEOUTS",
+        "TCP_THIN_DUPACK",
+        "TCP_REPAIR",
+        "TCP_INQ",
+        "UDP_CORK",
+        "UDP_GRO",
+    ]
+)
+"""Options that the socket layer keeps when the endpoint does not know them."""
+
+READ_ONLY: Final = frozenset(
+    ["SO_TYPE", "SO_ERROR", "SO_DOMAIN", "SO_PROTOCOL", "SO_ACCEPTCONN", "SO_PEERCRED", "SO_COOKIE", "TCP_CC_INFO"]
+)
+TEXTS: Final = frozenset(["TCP_CONGESTION", "SO_BINDTODEVICE", "TCP_ULP"])
+ONE_BYTE_ALLOWED: Final = frozenset(["IP_TTL", "IP_TOS", "IP_MULTICAST_TTL", "IP_MULTICAST_LOOP"])
+
+_INT = struct.Struct("=i")
+_LINGER = struct.Struct("=ii")
+_TIMEVAL = struct.Struct("=qq")
+_CREDENTIALS = struct.Struct("=iii")
+
+
+def set_option(file: SocketFile, level: int, option: int, value: int | bytes | None, length: int = 0) -> None:
+    """setsockopt(2); OSError with ENOPROTOOPT, EINVAL, …; TypeError for a value that is no int, bytes or None."""
+    name = _name(level, option)
+    if value is None:
+        value = bytes(length)
+    if not isinstance(value, int):
+        value = bytes(value)
+    if name in READ_ONLY:
+        raise os_error(errno.ENOPROTOOPT)
+    if name == "SO_LINGER":
+        seconds, on = _linger(value)
+        _pass(file, name, seconds if on else -1)
+    elif name in ("SO_RCVTIMEO", "SO_SNDTIMEO"):
+        timeout = _timeout(value)
+        if name == "SO_RCVTIMEO":
+            file.receive_timeout = timeout
+        else:
+            file.send_timeout = timeout
+    elif name in _MEMBERSHIPS:
+        _membership(file, name, _raw(value))
+    elif name in ("IP_MULTICAST_IF", "IPV6_MULTICAST_IF", "IP_UNICAST_IF"):
+        _pass(file, name, _interface_of(file, name, value))
+    elif name in TEXTS:
+        _pass(file, name, _raw(value).rstrip(b"\0"))
+    else:
+        _pass(file, name, _number(name, value))
+
+
+def get_option(file: SocketFile, level: int, option: int, size: int) -> int | bytes:
+    """getsockopt(2)."""
+    name = _name(level, option)
+    value = _value(file, name)
+    if size == 0:
+        if isinstance(value, int):
+            return value
+        return _INT.unpack(value[:4].ljust(4, b"\0"))[0]  # type: ignore[no-any-return]
+    if not 0 < size <= 1024:
+        raise OSError("getsockopt buflen out of range")
+    raw = value if isinstance(value, bytes) else _INT.pack(_signed(value))
+    return raw[:size]
+
+
+def _value(file: SocketFile, name: str) -> int | bytes:
+    simple = _SOCKET_LAYER.get(name)
+    if simple is not None:
+        return simple(file)
+    if name == "TCP_INFO":
+        return pack_tcp_info(_ask_info(file))
+    try:
+        value = file.endpoint_value(name)
+    except (StackError, OSError) as error:
+        if name in file.kept_options:
+            return file.kept_options[name]
+        if name in REMEMBERED:
+            return 0
+        raise (error_of(error) if isinstance(error, StackError) else error) from None
+    if name == "SO_LINGER":
+        assert isinstance(value, int)
+        return _LINGER.pack(value >= 0, max(0, value))
+    if name in TEXTS and isinstance(value, bytes):
+        return value.ljust(16, b"\0")
+    return value
+
+
+def _ask_info(file: SocketFile) -> Any:
+    endpoint = getattr(file, "endpoint", None)
+    if endpoint is None:
+        raise os_error(errno.ENOPROTOOPT)
+    return endpoint.info()
+
+
+def _timeval(seconds: float | None) -> bytes:
+    whole = seconds or 0.0
+    return _TIMEVAL.pack(int(whole), round((whole % 1) * 1e6))
+
+
+def _peer_credentials(file: SocketFile) -> bytes:
+    peer = getattr(file, "_peer", None)
+    return _CREDENTIALS.pack(*(peer.credentials if peer is not None else (0, -1, -1)))
+
+
+_SOCKET_LAYER: Final[dict[str, Any]] = {
+    "SO_TYPE": lambda file: file.type,
+    "SO_DOMAIN": lambda file: file.family,
+    "SO_PROTOCOL": lambda file: file.protocol,
+    "SO_ERROR": lambda file: file.pending_error(),
+    "SO_ACCEPTCONN": lambda file: int(file.is_listening()),
+    "SO_RCVTIMEO": lambda file: _timeval(file.receive_timeout),
+    "SO_SNDTIMEO": lambda file: _timeval(file.send_timeout),
+    "SO_PEERCRED": _peer_credentials,
+}
+
+
+def _pass(file: SocketFile, name: str, value: int | bytes) -> None:
+    """Hand an option to the endpoint; keep those that may be kept when it does not know them."""
+    try:
+        file.endpoint_option(name, value)
+    except (StackError, OSError) as error:
+        if name in REMEMBERED or (file.family == socket.AF_UNIX and name.startswith("SO_")):
+            file.kept_options[name] = value
+            return
+        raise (error_of(error) if isinstance(error, StackError) else error) from None
+
+
+def _name(level: int, option: int) -> str:
+    options = NAMES.get(level)
+    name = None if options is None else options.get(option)
+    if name is None:
+        raise os_error(errno.ENOPROTOOPT if options is not None else errno.EOPNOTSUPP)
+    return name
+
+
+def _raw(value: int | bytes) -> bytes:
+    return _INT.pack(_signed(value)) if isinstance(value, int) else value
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+def _number(name: str, value: int | bytes) -> int:
+    if isinstance(value, int):
+        return value
+    if len(value) >= 4:
+        return _INT.unpack(value[:4])[0]  # type: ignore[no-any-return]
+    if len(value) >= 1 and name in ONE_BYTE_ALLOWED:
+        return value[0]
+    raise os_error(errno.EINVAL)
+
+
+def _linger(value: int | bytes) -> tuple[int, bool]:
+    if isinstance(value, int) or len(value) < _LINGER.size:
+        raise os_error(errno.EINVAL)
+    on, seconds = _LINGER.unpack(value[: _LINGER.size])
+    return max(0, seconds), bool(on)
+
+
+def _timeout(value: int | bytes) -> float | None:
+    if isinstance(value, int) or len(value) < _TIMEVAL.size:
+        raise os_error(errno.EINVAL)
+    seconds, microseconds = _TIMEVAL.unpack(value[: _TIMEVAL.size])
+    if not 0 <= microseconds < 1_000_000:
+        raise os_error(errno.EDOM)
+    return None if seconds == 0 and microseconds == 0 else max(0.0, seconds + microseconds / 1e6)
+
+
+# Multicast (RFC 3678): (joins, structure).
+_MEMBERSHIPS: Final = {
+    "IP_ADD_MEMBERSHIP": (True, "ip_mreq"),
+    "IP_DROP_MEMBERSHIP": (False, "ip_mreq"),
+    "IP_ADD_SOURCE_MEMBERSHIP": (True, "ip_mreq_source"),
+    "IP_DROP_SOURCE_MEMBERSHIP": (False, "ip_mreq_source"),
+    "IPV6_JOIN_GROUP": (True, "ipv6_mreq"),
+    "IPV6_LEAVE_GROUP": (False, "ipv6_mreq"),
+    "MCAST_JOIN_GROUP": (True, "group_req"),
+    "MCAST_LEAVE_GROUP": (False, "group_req"),
+    "MCAST_JOIN_SOURCE_GROUP": (True, "group_source_req"),
+    "MCAST_LEAVE_SOURCE_GROUP": (False, "group_source_req"),
+}
+
+
+def _membership(file: SocketFile, name: str, raw: bytes) -> None:
+    joins, shape = _MEMBERSHIPS[name]
+    endpoint = getattr(file, "endpoint", None)
+    if endpoint is None or not hasattr(endpoint, "join"):
+        raise os_error(errno.ENOPROTOOPT)
+    group, interface, source = _group(file, shape, raw)
+    try:
+        (endpoint.join if joins else endpoint.leave)(group, interface, source)
+    except StackError as error:
+        raise error_of(error) from None
+
+
+def _group(file: SocketFile, shape: str, raw: bytes) -> tuple[bytes, int, bytes | None]:
+    """(group, interface index or 0, source or None) of a membership structure."""
+    try:
+        if shape == "ip_mreq":
+            if len(raw) >= 12:  # ip_mreqn
+                group, address, index = struct.unpack("=4s4si", raw[:12])
+                return group, index or _index_of(file, address), None
+            group, address = struct.unpack("=4s4s", raw[:8])
+            return group, _index_of(file, address), None
+        if shape == "ip_mreq_source":
+            group, address, source = struct.unpack("=4s4s4s", raw[:12])
+            return group, _index_of(file, address), source
+        if shape == "ipv6_mreq":
+            group, index = struct.unpack("=16sI", raw[:20])
+            return group, index, None
+        (index,) = struct.unpack("=I", raw[:4])
+        group = _sockaddr(raw[8:136])
+        return group, index, _sockaddr(raw[136:264]) if shape == "group_source_req" else None
+    except struct.error:
+        raise os_error(errno.EINVAL) from None
+
+
+def _sockaddr(raw: bytes) -> bytes:
+    (family,) = struct.unpack("=H", raw[:2])
+    if family == socket.AF_INET:
+        return raw[4:8]
+    if family == socket.AF_INET6:
+        return raw[8:24]
+    raise os_error(errno.EINVAL)
+
+
+def _index_of(file: SocketFile, address: bytes) -> int:
+    """Index of the interface that has an address; 0 for the unspecified one; ENODEV."""
+    if address == ANY4:
+        return 0
+    for interface in file.kernel.interfaces():
+        if interface.find(address) is not None:
+            return interface.index
+    raise os_error(errno.ENODEV)
+
+
+def _interface_of(file: SocketFile, name: str, value: int | bytes) -> int:
+    """Interface index of IP_MULTICAST_IF's in_addr, ip_mreq or ip_mreqn, or of IPV6_MULTICAST_IF's int."""
+    if isinstance(value, int) and name != "IP_MULTICAST_IF":
+        return value
+    raw = _raw(value)
+    if name != "IP_MULTICAST_IF":
+        return _number(name, raw)
+    if len(raw) >= 12:
+        _, address, index = struct.unpack("=4s4si", raw[:12])
+        return index or _index_of(file, address)
+    if len(raw) >= 8:
+        return _index_of(file, raw[4:8])
+    return _index_of(file, raw[:4].ljust(4, b"\0"))

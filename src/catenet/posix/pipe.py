@@ -1,0 +1,103 @@
+"""Pipes (pipe(7))."""
+
+from __future__ import annotations
+
+import errno
+import stat
+from typing import ClassVar
+
+from catenet.posix.errors import os_error
+from catenet.posix.file import File
+from catenet.posix.stream import ByteQueue
+from catenet.stack.endpoint import Buffer, Readiness
+
+__all__ = ["PipeReader", "PipeWriter", "make_pipe"]
+
+PIPE_BUF = 4096
+
+
+class PipeReader(File):
+    """The end of a pipe that is read."""
+
+    __slots__ = ("queue", "writer")
+
+    kind: ClassVar[str] = "pipe"
+    mode: ClassVar[int] = stat.S_IFIFO | 0o600
+
+    def __init__(self, queue: ByteQueue) -> None:
+        super().__init__()
+        self.queue = queue
+        self.writer: PipeWriter | None = None
+
+    def readiness(self) -> int:
+        """IN with bytes, HUP when the writer is gone."""
+        return (Readiness.IN if self.queue.size else 0) | (Readiness.HUP if self.writer is None else 0)
+
+    def read(self, size: int) -> Buffer | None:
+        """Up to `size` bytes; empty at the end of the stream."""
+        if not self.queue.size:
+            return b"" if self.writer is None or not size else None
+        data = self.queue.pull(size)
+        if self.writer is not None:
+            self.writer.notify()
+        return data
+
+    def write(self, data: Buffer) -> int | None:
+        """Not open for writing."""
+        raise os_error(errno.EBADF)
+
+    def close(self) -> None:
+        """The writer will get EPIPE."""
+        if self.writer is not None:
+            self.writer.reader = None
+            self.writer.notify()
+
+
+class PipeWriter(File):
+    """The end of a pipe that is written."""
+
+    __slots__ = ("queue", "reader")
+
+    kind: ClassVar[str] = "pipe"
+    mode: ClassVar[int] = stat.S_IFIFO | 0o600
+
+    def __init__(self, queue: ByteQueue, reader: PipeReader) -> None:
+        super().__init__()
+        self.queue = queue
+        self.reader: PipeReader | None = reader
+        reader.writer = self
+
+    def readiness(self) -> int:
+        """OUT with room for an atomic write, ERR when the reader is gone."""
+        if self.reader is None:
+            return Readiness.OUT | Readiness.ERR
+        return Readiness.OUT if self.queue.room >= PIPE_BUF else 0
+
+    def read(self, size: int) -> Buffer | None:
+        """Not open for reading."""
+        raise os_error(errno.EBADF)
+
+    def write(self, data: Buffer) -> int | None:
+        """Write what fits; up to PIPE_BUF bytes go whole or not at all."""
+        if self.reader is None:
+            raise os_error(errno.EPIPE)
+        size = memoryview(data).nbytes
+        if not size:
+            return 0
+        if not self.queue.room or (size <= PIPE_BUF and size > self.queue.room):
+            return None
+        count = self.queue.push(data)
+        self.reader.notify()
+        return count
+
+    def close(self) -> None:
+        """The reader will see the end."""
+        if self.reader is not None:
+            self.reader.writer = None
+            self.reader.notify()
+
+
+def make_pipe() -> tuple[PipeReader, PipeWriter]:
+    """Make the two ends of a pipe."""
+    reader = PipeReader(ByteQueue())
+    return reader, PipeWriter(reader.queue, reader)

@@ -1,0 +1,116 @@
+"""select(2) and poll(2): ask every file, and wait for any of them."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from catenet.posix.errors import os_error
+from catenet.stack.endpoint import Readiness
+
+if TYPE_CHECKING:
+    from catenet.posix.epoll import Epoll
+    from catenet.posix.file import File
+    from catenet.posix.kernel import Kernel
+
+__all__ = ["descriptor_of", "epoll_wait", "poll", "select"]
+
+POLLNVAL: Final = 0x020
+POLLRDNORM: Final = 0x040
+POLLWRNORM: Final = 0x100
+ALWAYS: Final = Readiness.ERR | Readiness.HUP
+
+READABLE: Final = Readiness.IN | Readiness.HUP | Readiness.ERR
+WRITABLE: Final = Readiness.OUT | Readiness.ERR
+
+Found = TypeVar("Found")
+
+
+def descriptor_of(thing: Any) -> int:
+    """Descriptor of an int or of an object with `fileno()`; TypeError, ValueError as CPython has them."""
+    if isinstance(thing, int):
+        number = thing
+    else:
+        fileno = getattr(thing, "fileno", None)
+        if fileno is None:
+            raise TypeError("argument must be an int, or have a fileno() method.")
+        number = fileno()
+        if not isinstance(number, int):
+            raise TypeError("fileno() returned a non-integer")
+    if number < 0:
+        raise ValueError(f"file descriptor cannot be a negative integer ({number})")
+    return number
+
+
+def _wait(kernel: Kernel, call: str, files: Iterable[File], look: Callable[[], Found], timeout: float | None) -> Found:
+    """Look until there is something to see or the time is over."""
+    found = look()
+    if found:
+        return found
+    if timeout == 0:
+        kernel.spin()
+        return found
+    deadline = None if timeout is None else kernel.clock() + timeout
+    remaining = timeout
+    watched = tuple(files)
+    while True:
+        in_time = kernel.park(call, watched, remaining)
+        found = look()
+        if found or not in_time:
+            return found
+        if deadline is not None:
+            remaining = max(0.0, deadline - kernel.clock())
+
+
+def poll(kernel: Kernel, wanted: dict[int, int], timeout: float | None) -> list[tuple[int, int]]:
+    """poll(2): `wanted` is events by descriptor; (descriptor, bits) of those that show any, in the given order."""
+    files: dict[int, File | None] = {}
+    for descriptor in wanted:
+        try:
+            files[descriptor] = kernel.file(descriptor)
+        except OSError:
+            files[descriptor] = None
+
+    def look() -> list[tuple[int, int]]:
+        found = []
+        for descriptor, events in wanted.items():
+            file = files[descriptor]
+            bits = POLLNVAL if file is None or not file.references else _bits(file, events)
+            if bits:
+                found.append((descriptor, bits))
+        return found
+
+    return _wait(kernel, "poll", [file for file in files.values() if file is not None], look, timeout)
+
+
+def _bits(file: File, events: int) -> int:
+    held = file.readiness()
+    if events & (POLLRDNORM | POLLWRNORM):
+        held |= (POLLRDNORM if held & Readiness.IN else 0) | (POLLWRNORM if held & Readiness.OUT else 0)
+    return held & (events | ALWAYS)
+
+
+def select(
+    kernel: Kernel, readers: Sequence[Any], writers: Sequence[Any], exceptional: Sequence[Any], timeout: float | None
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """select(2) with any number of descriptors; OSError(EBADF) for one that is not open."""
+    sets = [
+        [(thing, kernel.file(descriptor_of(thing)), mask) for thing in things]
+        for things, mask in ((readers, READABLE), (writers, WRITABLE), (exceptional, Readiness.PRI))
+    ]
+
+    def look() -> list[list[Any]] | None:
+        found = [[thing for thing, file, mask in group if file.readiness() & mask] for group in sets]
+        return found if any(found) else None
+
+    found = _wait(kernel, "select", [file for group in sets for _, file, _ in group], look, timeout)
+    ready, writable, special = found or ([], [], [])
+    return ready, writable, special
+
+
+def epoll_wait(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) -> list[tuple[int, int]]:
+    """epoll_wait(2): up to `limit` (descriptor, bits)."""
+    if limit <= 0:
+        raise os_error(errno.EINVAL)
+    return _wait(kernel, "epoll_wait", (epoll,), lambda: epoll.collect(limit), timeout)

@@ -1,0 +1,367 @@
+"""`socket.socket` as programs use it, on a simulated host: blocking, timeouts, and the conveniences of the class.
+
+`Socket` derives from the interpreter's own `socket.socket`, so that `isinstance` holds wherever a library asks, but the
+C part below that class is never initialised: every method that would reach it is replaced here. What the Python part of
+the standard class does on top of them (`makefile`, `sendfile`, the context manager) is inherited.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from catenet.posix.errors import os_error
+from catenet.posix.sockets import SocketFile
+
+if TYPE_CHECKING:
+    from catenet.posix.kernel import Kernel
+
+__all__ = ["Socket", "create_pair"]
+
+SOCK_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0o4000)
+SOCK_CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0o2000000)
+MSG_DONTWAIT = socket.MSG_DONTWAIT
+MSG_WAITALL = socket.MSG_WAITALL
+SENDFILE_BLOCK = 262_144
+
+Result = TypeVar("Result")
+
+
+class Socket(socket.socket):
+    """A socket of the host whose program makes it."""
+
+    __slots__ = ("_descriptor", "_file", "_kernel", "_kinds", "_timeout")
+
+    current_kernel: ClassVar[Callable[[], Kernel]]
+    """Kernel of the host whose program runs; set by whoever runs programs."""
+    default_timeout: ClassVar[Callable[[], float | None]] = staticmethod(lambda: None)
+
+    _file: SocketFile | None
+
+    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+        self._file = None
+        self._kernel = kernel = Socket.current_kernel()
+        self._io_refs = 0
+        self._closed = False
+        self._descriptor = -1
+        self._timeout = Socket.default_timeout()
+        if fileno is not None:
+            self._adopt(kernel.socket_file(fileno), fileno)
+            return
+        family = socket.AF_INET if family == -1 else int(family)
+        kind = socket.SOCK_STREAM if type == -1 else int(type)
+        file = kernel.socket(family, kind & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), max(proto, 0))
+        self._adopt(file, kernel.install(file))
+        if kind & SOCK_NONBLOCK:
+            self._timeout = 0.0
+        file.nonblocking = self._timeout is not None
+
+    def _adopt(self, file: SocketFile, descriptor: int) -> None:
+        self._file = file
+        self._kinds = (file.family, file.type, file.protocol)
+        self._descriptor = descriptor
+        if file.nonblocking and self._timeout is None:
+            self._timeout = 0.0
+
+    @classmethod
+    def of(cls, kernel: Kernel, file: SocketFile, timeout: float | None = None) -> Socket:
+        """A socket object with a new descriptor for `file`."""
+        new = cls.__new__(cls)
+        new._kernel = kernel
+        new._io_refs = 0
+        new._closed = False
+        new._timeout = timeout
+        file.nonblocking = timeout is not None
+        new._adopt(file, kernel.install(file))
+        return new
+
+    def _open(self) -> SocketFile:
+        """The file; OSError(EBADF) when closed."""
+        file = self._file
+        if file is None or not file.references:
+            self._kernel.owner()
+            raise os_error(errno.EBADF)
+        return file
+
+    def _wait(self, call: str, attempt: Callable[..., Result | None], timeout: float | None, *args: Any) -> Result:
+        return self._kernel.wait(call, self._open(), attempt, timeout, *args)
+
+    def _read(self, call: str, flags: int, attempt: Callable[..., Result | None], *args: Any) -> Result:
+        """Wait for something to receive, as the socket's timeout and SO_RCVTIMEO say."""
+        result = attempt(*args)
+        if result is not None:
+            return result
+        return self._patiently(call, flags, self._open().receive_timeout, attempt, *args)
+
+    def _write(self, call: str, flags: int, attempt: Callable[..., Result | None], *args: Any) -> Result:
+        """Wait for room to send, as the socket's timeout and SO_SNDTIMEO say."""
+        result = attempt(*args)
+        if result is not None:
+            return result
+        return self._patiently(call, flags, self._open().send_timeout, attempt, *args)
+
+    def _patiently(
+        self, call: str, flags: int, limit: float | None, attempt: Callable[..., Result | None], *args: Any
+    ) -> Result:
+        timeout = 0.0 if flags & MSG_DONTWAIT else self._timeout
+        if timeout is not None or limit is None:
+            return self._wait(call, attempt, timeout, *args)
+        try:
+            return self._wait(call, attempt, limit, *args)
+        except TimeoutError:
+            raise os_error(errno.EAGAIN) from None
+
+    # Names and connections.
+
+    def bind(self, address: Any, /) -> None:
+        self._open().bind(address)
+
+    def listen(self, backlog: int = 128, /) -> None:
+        self._open().listen(int(backlog))
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        file, address = self._read("accept", 0, self._open().accept)
+        return Socket.of(self._kernel, file, Socket.default_timeout()), address
+
+    def _accept(self) -> tuple[int, Any]:
+        file, address = self._read("accept", 0, self._open().accept)
+        return self._kernel.install(file), address
+
+    def connect(self, address: Any, /) -> None:
+        file = self._open()
+        if file.connect(address):
+            return
+        if self._timeout == 0:
+            self._kernel.spin()
+            raise os_error(errno.EINPROGRESS if file.family != socket.AF_UNIX else errno.EAGAIN)
+        self._wait("connect", file.finish_connect, self._timeout)
+
+    def connect_ex(self, address: Any, /) -> int:
+        try:
+            self.connect(address)
+        except TimeoutError as error:
+            return error.errno or errno.EAGAIN
+        except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno is None:
+                raise
+            return error.errno
+        return 0
+
+    def getsockname(self) -> Any:
+        return self._open().local_address()
+
+    def getpeername(self) -> Any:
+        return self._open().peer_address()
+
+    def shutdown(self, how: int, /) -> None:
+        self._open().shutdown(how)
+
+    # Receiving.
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        file = self._file
+        if file is None or not file.references:
+            file = self._open()
+        data = file.receive(bufsize, flags)
+        if data is None:
+            data = self._patiently("recv", flags, file.receive_timeout, file.receive, bufsize, flags)
+        if flags & MSG_WAITALL and file.is_stream:
+            data = self._receive_all(file, data, bufsize, flags)
+        return data
+
+    def _receive_all(self, file: SocketFile, data: bytes, size: int, flags: int) -> bytes:
+        """MSG_WAITALL: the whole of it, unless the stream ends or breaks."""
+        parts = [data]
+        missing = size - len(data)
+        while missing > 0 and parts[-1]:
+            try:
+                parts.append(self._read("recv", flags, file.receive, missing, flags))
+            except OSError:
+                break
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recvfrom")
+        return self._read("recvfrom", flags, self._open().receive_from, bufsize, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.recv(_room(view, nbytes), flags)
+        view[: len(data)] = data
+        return len(data)
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        view = memoryview(buffer).cast("B")
+        data, address = self.recvfrom(_room(view, nbytes), flags)
+        view[: len(data)] = data
+        return len(data), address
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
+        if bufsize < 0 or ancbufsize < 0:
+            raise ValueError("negative buffer size in recvmsg()")
+        return self._read("recvmsg", flags, self._open().receive_message, bufsize, ancbufsize, flags)
+
+    def recvmsg_into(
+        self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[int, list[Any], int, Any]:
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        data, control, shown, address = self.recvmsg(sum(len(view) for view in views), ancbufsize, flags)
+        position = 0
+        for view in views:
+            part = data[position : position + len(view)]
+            view[: len(part)] = part
+            position += len(part)
+        return len(data), control, shown, address
+
+    # Sending.
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        file = self._file
+        if file is None or not file.references:
+            file = self._open()
+        count = file.send(data, flags)
+        if count is None:
+            count = self._patiently("send", flags, file.send_timeout, file.send, data, flags)
+        return count
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        view = memoryview(data).cast("B")
+        position = self.send(view, flags) if len(view) else 0
+        if position >= len(view):
+            return
+        kernel, timeout = self._kernel, self._timeout
+        deadline = kernel.clock() + timeout if timeout else None
+        while position < len(view):
+            left = timeout if deadline is None else max(0.0, deadline - kernel.clock())
+            if deadline is not None and not left:
+                raise TimeoutError("timed out")
+            attempt = self._open().send
+            if timeout is None:
+                position += self._write("send", flags, attempt, view[position:], flags)
+            else:
+                position += self._wait("send", attempt, left, view[position:], flags)
+
+    def sendto(self, data: Any, *rest: Any) -> int:
+        if not 1 <= len(rest) <= 2:
+            raise TypeError(f"sendto() takes 2 or 3 arguments ({len(rest) + 1} given)")
+        flags = rest[0] if len(rest) == 2 else 0
+        return self._write("sendto", flags, self._open().send_message, memoryview(data), (), flags, rest[-1])
+
+    def sendmsg(
+        self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /
+    ) -> int:
+        data = b"".join(bytes(buffer) for buffer in buffers)
+        control = [(level, kind, _bytes_of(value)) for level, kind, value in ancdata]
+        return self._write("sendmsg", flags, self._open().send_message, data, control, flags, address)
+
+    def sendmsg_afalg(self, *args: Any, **kwargs: Any) -> int:
+        raise os_error(errno.EAFNOSUPPORT)
+
+    # Options and modes.
+
+    def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None, /) -> None:
+        if not isinstance(value, int) and value is not None:
+            value = bytes(value)
+        self._open().set_option(level, optname, value, optlen or 0)
+
+    def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
+        return self._open().get_option(level, optname, buflen)
+
+    def settimeout(self, value: float | None, /) -> None:
+        if value is not None:
+            value = float(value)
+            if value < 0:
+                raise ValueError("Timeout value out of range")
+        self._timeout = value
+        self._open().nonblocking = value is not None
+
+    def gettimeout(self) -> float | None:
+        return self._timeout
+
+    @property
+    def timeout(self) -> float | None:  # type: ignore[override]
+        return self._timeout
+
+    def setblocking(self, flag: bool, /) -> None:
+        self.settimeout(None if flag else 0.0)
+
+    def getblocking(self) -> bool:
+        return self._timeout != 0
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        return socket.AddressFamily(self._kinds[0])
+
+    @property
+    def type(self) -> socket.SocketKind:
+        return socket.SocketKind(self._kinds[1])
+
+    @property
+    def proto(self) -> int:
+        return self._kinds[2]
+
+    def get_inheritable(self) -> bool:
+        return False
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        self._open()
+
+    def ioctl(self, control: int, option: Any, /) -> None:
+        raise os_error(errno.EINVAL)
+
+    # Descriptors.
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def dup(self) -> Socket:
+        return Socket.of(self._kernel, self._open(), self._timeout)
+
+    def detach(self) -> int:
+        self._closed = True
+        descriptor, self._descriptor = self._descriptor, -1
+        self._file = None
+        return descriptor
+
+    def _real_close(self, _ss: Any = None) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
+            return
+        file, self._file = self._file, None
+        if file is not None and file.references:
+            self._kernel.close(descriptor)
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", -1) >= 0:
+            try:
+                self._real_close()
+            except OSError:
+                pass
+
+
+def _room(view: memoryview, nbytes: int) -> int:
+    if nbytes < 0:
+        raise ValueError("negative buffersize in recv_into")
+    if nbytes > len(view):
+        raise ValueError("buffer too small for requested bytes")
+    return nbytes or len(view)
+
+
+def _bytes_of(value: Any) -> bytes:
+    return value.tobytes() if hasattr(value, "tobytes") else bytes(value)
+
+
+def create_pair(family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> tuple[Socket, Socket]:
+    """`socket.socketpair` on the current host."""
+    kernel = Socket.current_kernel()
+    kind = int(type)
+    plain = kind & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)
+    one, other = kernel.socketpair(socket.AF_UNIX if family is None else int(family), plain, proto)
+    timeout = 0.0 if kind & SOCK_NONBLOCK else Socket.default_timeout()
+    return Socket.of(kernel, one, timeout), Socket.of(kernel, other, timeout)

@@ -1,0 +1,447 @@
+"""Sockets as system calls see them: addresses as Python writes them, errno as Linux gives it, never blocking.
+
+What would block returns None; who waits, and how long, is decided above (`posix/pysocket.py`). `InetStream` and
+`InetDatagram` put this face on the endpoints of a stack, `posix/local.py` has the local ones.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from catenet.posix import options
+from catenet.posix.address import parse_inet, show_name
+from catenet.posix.control import Ancillary, error_control, fit_control, received_control, sent_control
+from catenet.posix.errors import error_of, os_error
+from catenet.posix.file import File
+from catenet.stack.endpoint import Buffer, Name, Readiness, StackError
+
+if TYPE_CHECKING:
+    from catenet.posix.kernel import Kernel
+
+__all__ = ["InetDatagram", "InetSocket", "InetStream", "Message", "SocketFile"]
+
+Message: TypeAlias = tuple[bytes, list[Ancillary], int, Any]
+"""What recvmsg(2) returns: data, ancillary data, flags, source address."""
+
+MSG_OOB = socket.MSG_OOB
+MSG_PEEK = socket.MSG_PEEK
+MSG_TRUNC = socket.MSG_TRUNC
+MSG_CTRUNC = socket.MSG_CTRUNC
+MSG_ERRQUEUE = 0x2000
+MSG_FASTOPEN = 0x20000000
+OUTCOME = Readiness.OUT | Readiness.ERR | Readiness.HUP
+
+
+class SocketFile(File):
+    """What all sockets share: options of the socket layer, and the calls that a family may not have."""
+
+    __slots__ = ("family", "kept_options", "kernel", "protocol", "receive_timeout", "send_timeout", "type")
+
+    kind: ClassVar[str] = "socket"
+
+    def __init__(self, kernel: Kernel, family: int, kind: int, protocol: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.family = family
+        self.type = kind
+        self.protocol = protocol
+        self.receive_timeout: float | None = None
+        """SO_RCVTIMEO in seconds; None waits without end."""
+        self.send_timeout: float | None = None
+        self.kept_options: dict[str, int | bytes] = {}
+        """Options that are remembered and change nothing."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it carries bytes without boundaries."""
+        return self.type == socket.SOCK_STREAM
+
+    def read(self, size: int) -> Buffer | None:
+        """read(2)."""
+        return self.receive(size, 0)
+
+    def write(self, data: Buffer) -> int | None:
+        """write(2)."""
+        return self.send(data, 0)
+
+    def receive(self, size: int, flags: int) -> bytes | None:
+        """recv(2)."""
+        message = self.receive_message(size, 0, flags)
+        return None if message is None else message[0]
+
+    def receive_from(self, size: int, flags: int) -> tuple[bytes, Any] | None:
+        """recvfrom(2)."""
+        message = self.receive_message(size, 0, flags)
+        return None if message is None else (message[0], message[3])
+
+    def send(self, data: Buffer, flags: int) -> int | None:
+        """send(2)."""
+        return self.send_message(data, (), flags, None)
+
+    def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
+        """recvmsg(2)."""
+        raise NotImplementedError
+
+    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
+        """sendmsg(2)."""
+        raise NotImplementedError
+
+    def bind(self, address: Any) -> None:
+        """bind(2)."""
+        raise NotImplementedError
+
+    def connect(self, address: Any) -> bool | None:
+        """connect(2): True when done, None when begun, to be finished by `finish_connect`."""
+        raise NotImplementedError
+
+    def finish_connect(self) -> bool | None:
+        """True when connected, None when not yet; OSError when it failed."""
+        return True
+
+    def listen(self, backlog: int) -> None:
+        """listen(2)."""
+        raise os_error(errno.EOPNOTSUPP)
+
+    def accept(self) -> tuple[SocketFile, Any] | None:
+        """accept(2)."""
+        raise os_error(errno.EOPNOTSUPP)
+
+    def shutdown(self, how: int) -> None:
+        """shutdown(2)."""
+        raise os_error(errno.EOPNOTSUPP)
+
+    def local_address(self) -> Any:
+        """getsockname(2)."""
+        raise NotImplementedError
+
+    def peer_address(self) -> Any:
+        """getpeername(2)."""
+        raise NotImplementedError
+
+    def unread(self) -> int:
+        """FIONREAD: bytes that can be read (datagrams: of the next one)."""
+        return 0
+
+    def unsent(self) -> int:
+        """SIOCOUTQ: bytes not yet acknowledged (streams) or sent."""
+        return 0
+
+    def set_option(self, level: int, option: int, value: int | bytes | None, length: int = 0) -> None:
+        """setsockopt(2)."""
+        options.set_option(self, level, option, value, length)
+
+    def get_option(self, level: int, option: int, size: int) -> int | bytes:
+        """getsockopt(2): an int when `size` is 0, else up to so many bytes."""
+        return options.get_option(self, level, option, size)
+
+    def pending_error(self) -> int:
+        """SO_ERROR: errno of the pending error, which this call clears; 0 when there is none."""
+        return 0
+
+    def is_listening(self) -> bool:
+        """SO_ACCEPTCONN."""
+        return False
+
+    def endpoint_option(self, name: str, value: int | bytes) -> None:
+        """Set an option of the transport below; StackError when it has none of this name."""
+        raise os_error(errno.ENOPROTOOPT)
+
+    def endpoint_value(self, name: str) -> int | bytes:
+        """Value of an option of the transport below."""
+        raise os_error(errno.ENOPROTOOPT)
+
+
+class InetSocket(SocketFile):
+    """A socket of IPv4 or IPv6 on an endpoint of the stack."""
+
+    __slots__ = ("endpoint",)
+
+    def __init__(self, kernel: Kernel, family: int, kind: int, protocol: int, endpoint: Any) -> None:
+        super().__init__(kernel, family, kind, protocol)
+        self.endpoint = endpoint
+        endpoint.on_ready = self.notify
+
+    def readiness(self) -> int:
+        """The endpoint's."""
+        mask: int = self.endpoint.readiness()
+        return mask
+
+    def name_of(self, address: Any, call: str) -> Name:
+        """The endpoint's name for an address that a program gave."""
+        resolver = self.kernel.resolver
+        name = parse_inet(self.family, address, resolver.resolve, call, resolver.interface_index)
+        if self.family == socket.AF_INET6 and len(name[0]) == 4 and self.endpoint.get_option("IPV6_V6ONLY"):
+            raise os_error(errno.ENETUNREACH if call != "bind" else errno.EINVAL)
+        return name
+
+    def bind(self, address: Any) -> None:
+        """bind(2)."""
+        name = self.name_of(address, "bind")
+        try:
+            self.endpoint.bind(name)
+        except StackError as error:
+            raise error_of(error) from None
+
+    def local_address(self) -> Any:
+        """getsockname(2)."""
+        return show_name(self.family, self.endpoint.local())
+
+    def peer_address(self) -> Any:
+        """getpeername(2); ENOTCONN."""
+        peer = self.endpoint.peer()
+        if peer is None:
+            raise os_error(errno.ENOTCONN)
+        return show_name(self.family, peer)
+
+    def shutdown(self, how: int) -> None:
+        """shutdown(2)."""
+        if how not in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
+            raise os_error(errno.EINVAL)
+        try:
+            self.endpoint.shutdown(how != socket.SHUT_WR, how != socket.SHUT_RD)
+        except StackError as error:
+            raise error_of(error) from None
+
+    def unread(self) -> int:
+        """FIONREAD."""
+        count: int = self.endpoint.unread()
+        return count
+
+    def unsent(self) -> int:
+        """SIOCOUTQ."""
+        count: int = self.endpoint.unsent()
+        return count
+
+    def pending_error(self) -> int:
+        """SO_ERROR."""
+        fault = self.endpoint.take_error()
+        return 0 if fault is None else error_of(fault).errno or 0
+
+    def endpoint_option(self, name: str, value: int | bytes) -> None:
+        """Set an option of the endpoint."""
+        self.endpoint.set_option(name, value)
+
+    def endpoint_value(self, name: str) -> int | bytes:
+        """Value of an option of the endpoint."""
+        value: int | bytes = self.endpoint.get_option(name)
+        return value
+
+    def close(self) -> None:
+        """Give the endpoint up."""
+        self.endpoint.on_ready = None
+        self.endpoint.close()
+
+    def describe(self) -> str:
+        """Protocol and addresses, for reports."""
+        here, peer = self.endpoint.local(), self.endpoint.peer()
+        version = "" if self.family == socket.AF_INET else "6"
+        text = f"{self.kind}{version} {_pair(here)}"
+        return f"{text} -> {_pair(peer)}" if peer is not None else text
+
+
+def _pair(name: Name) -> str:
+    host, port = show_name(socket.AF_INET if len(name[0]) == 4 else socket.AF_INET6, name)[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class InetStream(InetSocket):
+    """TCP."""
+
+    __slots__ = ("_connecting", "_listening")
+
+    kind: ClassVar[str] = "tcp"
+
+    def __init__(self, kernel: Kernel, family: int, endpoint: Any) -> None:
+        super().__init__(kernel, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, endpoint)
+        self._connecting = False
+        self._listening = False
+
+    def connect(self, address: Any) -> bool | None:
+        """Begin to connect; again while it goes on: EALREADY, once it has succeeded: done (as Linux)."""
+        if self._connecting:
+            done = self.finish_connect()
+            if done is None:
+                raise os_error(errno.EALREADY)
+            return done
+        name = self.name_of(address, "connect")
+        try:
+            self.endpoint.connect(name)
+        except StackError as error:
+            raise error_of(error) from None
+        self._connecting = True
+        return self.finish_connect()
+
+    def finish_connect(self) -> bool | None:
+        """Look whether the handshake has come to its end."""
+        if not self._connecting:
+            return True
+        if not self.endpoint.readiness() & OUTCOME:
+            return None
+        self._connecting = False
+        fault = self.endpoint.take_error()
+        if fault is not None:
+            raise error_of(fault)
+        return True
+
+    def pending_error(self) -> int:
+        """SO_ERROR; the outcome of a connect is taken with it."""
+        if self._connecting and self.endpoint.readiness() & OUTCOME:
+            self._connecting = False
+        return super().pending_error()
+
+    def listen(self, backlog: int) -> None:
+        """listen(2)."""
+        try:
+            self.endpoint.listen(max(0, backlog))
+        except StackError as error:
+            raise error_of(error) from None
+        self._listening = True
+
+    def is_listening(self) -> bool:
+        """SO_ACCEPTCONN."""
+        return self._listening
+
+    def accept(self) -> tuple[SocketFile, Any] | None:
+        """accept(2): the first connection that is complete."""
+        if not self._listening:
+            raise os_error(errno.EINVAL)
+        try:
+            endpoint = self.endpoint.accept()
+        except StackError as error:
+            raise error_of(error) from None
+        if endpoint is None:
+            return None
+        accepted = InetStream(self.kernel, self.family, endpoint)
+        peer = endpoint.peer()
+        return accepted, show_name(self.family, peer)
+
+    def receive(self, size: int, flags: int) -> bytes | None:
+        """recv(2) with MSG_PEEK, MSG_OOB, MSG_TRUNC (drop instead of returning)."""
+        if flags & MSG_ERRQUEUE:
+            raise os_error(errno.EAGAIN)
+        if size == 0:
+            return b""
+        try:
+            if flags & MSG_OOB:
+                return self._receive_urgent(flags)
+            data = self.endpoint.receive(size, peek=True) if flags & MSG_PEEK else self.endpoint.receive(size)
+        except StackError as error:
+            raise error_of(error) from None
+        return data if data is None or type(data) is bytes else bytes(data)
+
+    def _receive_urgent(self, flags: int) -> bytes:
+        """The urgent byte (RFC 6093); EINVAL when there is none, EAGAIN when it is announced but not here."""
+        data = self.endpoint.receive_urgent()
+        if data is None:
+            raise os_error(errno.EAGAIN if self.readiness() & Readiness.PRI else errno.EINVAL)
+        return bytes(data)
+
+    def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
+        """recvmsg(2); a connection has no source address to show."""
+        data = self.receive(size, flags)
+        return None if data is None else (data, [], flags & MSG_OOB, None)
+
+    def send(self, data: Buffer, flags: int) -> int | None:
+        """send(2) with MSG_OOB."""
+        try:
+            count: int | None = self.endpoint.send(data, urgent=True) if flags & MSG_OOB else self.endpoint.send(data)
+        except StackError as error:
+            raise error_of(error) from None
+        return count
+
+    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
+        """sendmsg(2); an address is ignored but for MSG_FASTOPEN, which connects and sends (RFC 7413)."""
+        if flags & MSG_FASTOPEN and address is not None and self.endpoint.peer() is None and not self._connecting:
+            return self._send_fast_open(data, address)
+        return self.send(data, flags)
+
+    def _send_fast_open(self, data: Buffer, address: Any) -> int:
+        """Connect with data for the SYN; without a cookie the data follows the handshake, so all of it is taken."""
+        name = self.name_of(address, "sendto")
+        try:
+            self.endpoint.set_option("TCP_FASTOPEN_CONNECT", 1)
+            self.endpoint.connect(name)
+            self._connecting = True
+            return self.endpoint.send(data) or 0
+        except StackError as error:
+            raise error_of(error) from None
+
+    def unread(self) -> int:
+        """FIONREAD."""
+        if self._listening:
+            raise os_error(errno.EINVAL)
+        return super().unread()
+
+    def unsent(self) -> int:
+        """SIOCOUTQ."""
+        if self._listening:
+            raise os_error(errno.EINVAL)
+        return super().unsent()
+
+    def describe(self) -> str:
+        """Addresses and state."""
+        return f"{super().describe()} {self.endpoint.state}"
+
+
+class InetDatagram(InetSocket):
+    """UDP, and ICMP echo ("ping" sockets)."""
+
+    __slots__ = ()
+
+    def __init__(self, kernel: Kernel, family: int, protocol: int, endpoint: Any) -> None:
+        super().__init__(kernel, family, socket.SOCK_DGRAM, protocol, endpoint)
+
+    def connect(self, address: Any) -> bool | None:
+        """Fix the peer."""
+        name = self.name_of(address, "connect")
+        try:
+            self.endpoint.connect(name)
+        except StackError as error:
+            raise error_of(error) from None
+        return True
+
+    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
+        """sendmsg(2)."""
+        if flags & MSG_OOB:
+            raise os_error(errno.EOPNOTSUPP)
+        name = None if address is None else self.name_of(address, "sendto")
+        try:
+            count: int | None = self.endpoint.send_to(bytes(data), name, sent_control(control))
+        except StackError as error:
+            raise error_of(error) from None
+        return count
+
+    def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
+        """recvmsg(2); what does not fit is lost, and MSG_TRUNC says so (asked for, it shows the whole length too)."""
+        if flags & MSG_ERRQUEUE:
+            return self._receive_error(size, control_size)
+        try:
+            datagram = self.endpoint.receive_from(peek=bool(flags & MSG_PEEK))
+        except StackError as error:
+            raise error_of(error) from None
+        if datagram is None:
+            return None
+        data = datagram.data
+        shown = MSG_TRUNC if len(data) > size else 0
+        control: list[Ancillary] = []
+        if control_size:
+            control, cut = received_control(self, datagram, control_size)
+            shown |= MSG_CTRUNC if cut else 0
+        return bytes(data[:size]), control, shown, show_name(self.family, datagram.source)
+
+    def _receive_error(self, size: int, control_size: int) -> Message:
+        """The next entry of the error queue (IP_RECVERR); EAGAIN when there is none."""
+        error = self.endpoint.receive_error()
+        if error is None:
+            raise os_error(errno.EAGAIN)
+        control, cut = fit_control([error_control(self, error)], control_size)
+        shown = MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0) | (MSG_TRUNC if len(error.data) > size else 0)
+        return error.data[:size], control, shown, show_name(self.family, error.destination)
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """For reports."""
+        return "udp" if self.protocol == socket.IPPROTO_UDP else "icmp"

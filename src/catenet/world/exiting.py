@@ -1,0 +1,46 @@
+"""What the interpreter does at the end of a program, done for a process: wait for threads, call exit handlers."""
+
+from __future__ import annotations
+
+import concurrent.futures.thread as executors
+import traceback
+from typing import TYPE_CHECKING
+
+from catenet.world.current import current
+
+if TYPE_CHECKING:
+    from catenet.world.process import Process
+
+__all__ = ["finish_process"]
+
+
+def finish_process(process: Process) -> None:
+    """End a process whose main task has returned or raised; runs in that task."""
+    for callback in reversed(process.threading_exits):
+        _call(process, callback)
+    _dismiss_idle_workers(process)
+    main = current.task
+    assert main is not None
+    while any(not task.daemon for task in process.tasks.values() if task is not main):
+        main.park("the end of its threads", (), None)
+    while process.exit_handlers:
+        function, args, kwargs = process.exit_handlers.pop()
+        _call(process, function, *args, **kwargs)
+
+
+def _dismiss_idle_workers(process: Process) -> None:
+    """Tell the workers of thread pools to end, as `concurrent.futures` does when the interpreter ends."""
+    queues = executors._threads_queues  # type: ignore[attr-defined]
+    for thread, queue in list(queues.items()):
+        if thread.ident in process.tasks:
+            queue.put(None)
+
+
+def _call(process: Process, function: object, *args: object, **kwargs: object) -> None:
+    """Call an exit handler; what it raises is shown and does not keep the others from running."""
+    try:
+        function(*args, **kwargs)  # type: ignore[operator]
+    except SystemExit:
+        raise
+    except Exception as error:
+        traceback.print_exception(error, file=process.streams.stderr)

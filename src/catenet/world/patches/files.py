@@ -1,0 +1,242 @@
+"""`os` and `fcntl` on simulated descriptors; those of real files go to the operating system as ever."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import termios
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from catenet.posix.errors import NotModelled, os_error
+from catenet.posix.file import File
+from catenet.posix.kernel import FIRST_DESCRIPTOR
+from catenet.posix.pipe import make_pipe
+from catenet.posix.sockets import SocketFile
+from catenet.world.current import current
+from catenet.world.patches.rawfile import RawFile
+from catenet.world.patching import Patcher, in_process
+
+if TYPE_CHECKING:
+    from catenet.world.process import Process
+
+__all__ = ["apply"]
+
+SIOCOUTQ = 0x5411
+F_SETFL_KEPT = os.O_NONBLOCK
+
+
+def _is_simulated(descriptor: Any) -> bool:
+    return isinstance(descriptor, int) and descriptor >= FIRST_DESCRIPTOR
+
+
+def _on_descriptor(original: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of `os` whose first argument may be a simulated descriptor."""
+
+    def function(descriptor: Any, *args: Any, **kwargs: Any) -> Any:
+        task = current.task
+        if task is None or not isinstance(descriptor, int) or descriptor < FIRST_DESCRIPTOR:
+            return original(descriptor, *args, **kwargs)
+        return simulated(task.process, descriptor, *args, **kwargs)
+
+    return in_process(function, original)
+
+
+def _timeout(file: File) -> float | None:
+    return 0.0 if file.nonblocking else None
+
+
+def _read(process: Process, descriptor: int, size: int) -> bytes:
+    kernel = process.host.kernel
+    file = kernel.file(descriptor)
+    return bytes(kernel.wait("read", file, file.read, _timeout(file), size))
+
+
+def _write(process: Process, descriptor: int, data: Any) -> int:
+    """write(2); to a blocking pipe or socket it writes all."""
+    kernel = process.host.kernel
+    file = kernel.file(descriptor)
+    view = memoryview(data).cast("B")
+    done = kernel.wait("write", file, file.write, _timeout(file), view)
+    while done < len(view) and not file.nonblocking:
+        done += kernel.wait("write", file, file.write, None, view[done:])
+    return done
+
+
+def _readv(process: Process, descriptor: int, buffers: Iterable[Any]) -> int:
+    views = [memoryview(buffer).cast("B") for buffer in buffers]
+    data = _read(process, descriptor, sum(len(view) for view in views))
+    position = 0
+    for view in views:
+        part = data[position : position + len(view)]
+        view[: len(part)] = part
+        position += len(part)
+    return len(data)
+
+
+def _writev(process: Process, descriptor: int, buffers: Iterable[Any]) -> int:
+    return _write(process, descriptor, b"".join(bytes(buffer) for buffer in buffers))
+
+
+def _close(process: Process, descriptor: int) -> None:
+    process.host.kernel.close(descriptor)
+
+
+def _pipe(process: Process, flags: int = 0) -> tuple[int, int]:
+    kernel = process.host.kernel
+    ends = make_pipe()
+    for end in ends:
+        end.nonblocking = bool(flags & os.O_NONBLOCK)
+    return kernel.install(ends[0]), kernel.install(ends[1])
+
+
+def _stat(process: Process, descriptor: int) -> os.stat_result:
+    file = process.host.kernel.file(descriptor)
+    return os.stat_result((file.mode, descriptor, 0, 1, os.getuid(), os.getgid(), 0, 0, 0, 0))
+
+
+def _set_blocking(process: Process, descriptor: int, blocking: bool) -> None:
+    process.host.kernel.file(descriptor).nonblocking = not blocking
+
+
+def _duplicate_to(process: Process, descriptor: int, target: int, inheritable: bool = True) -> int:
+    raise NotModelled(f"os.dup2({descriptor}, {target}) is not modelled; use os.dup")
+
+
+def _known(result: Any) -> Callable[..., Any]:
+    """A call that only checks its descriptor."""
+
+    def simulated(process: Process, descriptor: int, *args: Any) -> Any:
+        process.host.kernel.file(descriptor)
+        return result
+
+    return simulated
+
+
+def _seek(process: Process, descriptor: int, *args: Any) -> int:
+    process.host.kernel.file(descriptor)
+    raise os_error(errno.ESPIPE)
+
+
+def _sendfile(process: Process, target: int, source: int, offset: int | None, count: int, **kwargs: Any) -> int:
+    """sendfile(2) from a real file to a simulated socket or pipe."""
+    if _is_simulated(source):
+        raise os_error(errno.EINVAL)
+    kernel = process.host.kernel
+    file = kernel.file(target)
+    size = min(count, 1 << 20)
+    data = os.read(source, size) if offset is None else os.pread(source, size, offset)
+    if not data:
+        return 0
+    return kernel.wait("sendfile", file, file.write, _timeout(file), data)
+
+
+def _open_descriptor(
+    process: Process, descriptor: int, mode: str = "r", buffering: int = -1, *args: Any, **kwargs: Any
+) -> Any:
+    """`os.fdopen` of a simulated descriptor."""
+    return RawFile(process.host.kernel, descriptor, mode).wrap(mode, buffering, *args, **kwargs)
+
+
+# fcntl.
+
+
+def _fcntl(process: Process, descriptor: int, command: int, argument: Any = 0) -> Any:
+    kernel = process.host.kernel
+    file = kernel.file(descriptor)
+    if command == fcntl.F_GETFL:
+        return os.O_RDWR | (os.O_NONBLOCK if file.nonblocking else 0)
+    if command == fcntl.F_SETFL:
+        file.nonblocking = bool(argument & F_SETFL_KEPT)
+        return 0
+    if command == fcntl.F_GETFD:
+        return fcntl.FD_CLOEXEC
+    if command in (fcntl.F_SETFD, getattr(fcntl, "F_SETPIPE_SZ", -1)):
+        return 0
+    if command in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC):
+        return kernel.duplicate(descriptor)
+    raise os_error(errno.EINVAL)
+
+
+def _ioctl(process: Process, descriptor: int, request: int, argument: Any = 0, mutate: bool = True) -> Any:
+    file = process.host.kernel.file(descriptor)
+    if request == termios.FIONBIO:
+        value = argument if isinstance(argument, int) else struct.unpack("=i", bytes(argument)[:4])[0]
+        file.nonblocking = bool(value)
+        return 0
+    if request in (termios.FIONREAD, SIOCOUTQ) and isinstance(file, SocketFile):
+        count = file.unread() if request == termios.FIONREAD else file.unsent()
+        packed = struct.pack("=i", count)
+        if isinstance(argument, bytes):
+            return packed
+        if not isinstance(argument, int) and mutate:
+            argument[:4] = packed if isinstance(argument, bytearray) else memoryview(packed)
+            return 0
+        return packed
+    raise os_error(errno.ENOTTY)
+
+
+def _descriptor_argument(call: Callable[..., Any]) -> Callable[..., Any]:
+    """`fcntl` takes objects with `fileno()` too."""
+
+    def function(descriptor: Any, *args: Any, **kwargs: Any) -> Any:
+        task = current.task
+        if task is not None:
+            number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
+            if number >= FIRST_DESCRIPTOR:
+                return simulated[call](task.process, number, *args, **kwargs)
+        return call(descriptor, *args, **kwargs)
+
+    simulated = {fcntl.fcntl: _fcntl, fcntl.ioctl: _ioctl}
+    return in_process(function, call)
+
+
+# Names of local sockets.
+
+
+def _unlink(original: Callable[..., Any]) -> Callable[..., Any]:
+    """unlink(2) of a local socket's name, which is no file."""
+
+    def function(path: Any, *args: Any, **kwargs: Any) -> Any:
+        task = current.task
+        if task is not None:
+            name = os.path.abspath(os.fsencode(path))
+            if task.process.host.kernel.local_names.drop(name):
+                return None
+        return original(path, *args, **kwargs)
+
+    return in_process(function, original)
+
+
+def apply(patcher: Patcher) -> None:
+    """Patch `os` and `fcntl`."""
+    on_descriptor = {
+        "read": _read,
+        "write": _write,
+        "readv": _readv,
+        "writev": _writev,
+        "close": _close,
+        "fstat": _stat,
+        "dup": lambda process, descriptor: process.host.kernel.duplicate(descriptor),
+        "dup2": _duplicate_to,
+        "set_blocking": _set_blocking,
+        "get_blocking": lambda process, descriptor: not process.host.kernel.file(descriptor).nonblocking,
+        "set_inheritable": _known(None),
+        "get_inheritable": _known(False),
+        "isatty": _known(False),
+        "fsync": _known(None),
+        "lseek": _seek,
+        "sendfile": _sendfile,
+        "fdopen": _open_descriptor,
+    }
+    for name, simulated in on_descriptor.items():
+        if hasattr(os, name):
+            patcher.replace(os, name, _on_descriptor(getattr(os, name), simulated))
+    patcher.function(os, "pipe", _pipe)
+    patcher.function(os, "pipe2", _pipe)
+    for name in ("unlink", "remove"):
+        patcher.replace(os, name, _unlink(getattr(os, name)))
+    for name in ("fcntl", "ioctl"):
+        patcher.replace(fcntl, name, _descriptor_argument(getattr(fcntl, name)))

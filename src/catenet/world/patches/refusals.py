@@ -1,0 +1,181 @@
+"""What a simulated host does not have, refused with the name of the call and what to use instead.
+
+Behind the refusals by name stands an audit hook: the interpreter reports every real socket, process and look-up of a
+name before it happens, and inside of a process none may happen, whichever way a program got there. C extensions that
+call the operating system themselves (pycurl, psycopg's libpq, grpcio's core, uvloop) report nothing; those that are
+known are refused where they begin.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, Final
+
+from catenet.posix.errors import NotModelled
+from catenet.world.current import current
+from catenet.world.patching import Patcher, in_process
+
+__all__ = ["apply"]
+
+OTHER_PROCESSES: Final = "run it as a program of its own on a host of the world (Host.run)"
+ANOTHER_LOOP: Final = "use asyncio's own event loop (asyncio.run)"
+ANOTHER_GRPC: Final = "use a pure Python implementation (catenet.rpc)"
+
+FUNCTIONS: Final = {
+    "os": (
+        """fork forkpty system popen posix_spawn posix_spawnp execl execle execlp execlpe execv execve execvp execvpe
+        spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe wait waitpid wait3 wait4 waitid eventfd
+        pidfd_open startfile splice""",
+        OTHER_PROCESSES,
+    ),
+    "pty": ("fork spawn openpty", OTHER_PROCESSES),
+    "multiprocessing": ("Process Pool Manager", OTHER_PROCESSES),
+}
+"""Functions by module, and what to do instead."""
+
+METHODS: Final = (
+    ("subprocess", "Popen", "__init__", OTHER_PROCESSES),
+    ("multiprocessing.process", "BaseProcess", "start", OTHER_PROCESSES),
+    ("multiprocessing.pool", "Pool", "__init__", OTHER_PROCESSES),
+    ("multiprocessing.managers", "BaseManager", "start", OTHER_PROCESSES),
+    ("concurrent.futures.process", "ProcessPoolExecutor", "__init__", "use ThreadPoolExecutor, or " + OTHER_PROCESSES),
+    ("uvloop", "Loop", "__init__", ANOTHER_LOOP),
+    ("grpc._channel", "Channel", "__init__", ANOTHER_GRPC),
+    ("grpc._server", "_Server", "__init__", ANOTHER_GRPC),
+    ("grpc.aio._channel", "Channel", "__init__", ANOTHER_GRPC),
+    ("grpc.aio._server", "Server", "__init__", ANOTHER_GRPC),
+)
+"""Methods of Python classes by module, and what to do instead."""
+
+LATE_FUNCTIONS: Final = {
+    "uvloop": ("new_event_loop run install EventLoopPolicy", ANOTHER_LOOP),
+    "winloop": ("new_event_loop run install EventLoopPolicy", ANOTHER_LOOP),
+    "pycares": ("Channel", "use the system's resolver (socket.getaddrinfo)"),
+    "pycurl": ("Curl CurlMulti", "use urllib, requests or httpx"),
+    "_psycopg": ("connect", "use a driver written in Python (pg8000, asyncpg on asyncio's loop)"),
+    "gevent.monkey": ("patch_all patch_socket", "use threads: they are greenlets here"),
+    "eventlet": ("monkey_patch", "use threads: they are greenlets here"),
+}
+"""As FUNCTIONS, for modules that are patched when they are loaded."""
+
+NEVER: Final = frozenset(
+    [
+        "socket.__new__",
+        "socket.connect",
+        "socket.bind",
+        "socket.sendto",
+        "socket.sendmsg",
+        "socket.getaddrinfo",
+        "socket.getnameinfo",
+        "socket.gethostbyname",
+        "socket.gethostbyaddr",
+        "socket.gethostname",
+        "socket.sethostname",
+        "subprocess.Popen",
+        "os.fork",
+        "os.forkpty",
+        "os.system",
+        "os.posix_spawn",
+        "os.exec",
+        "os.spawn",
+        "os.startfile",
+        "pty.spawn",
+    ]
+)
+"""Audit events (PEP 578) that must not happen inside of a process."""
+
+_hooked = False
+_armed = False
+
+
+def _refusal(name: str, instead: str, original: Any) -> Callable[..., Any]:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        if current.task is None:
+            return original(*args, **kwargs)
+        raise NotModelled(f"{name} is not modelled on a simulated host; {instead}")
+
+    return in_process(refuse, original)
+
+
+class _RefusedClass:
+    """Stands for a class that cannot be used inside of a process."""
+
+    def __init__(self, name: str, instead: str, original: Any) -> None:
+        self._message = f"{name} is not modelled on a simulated host; {instead}"
+        self._original = original
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if current.task is not None:
+            raise NotModelled(self._message)
+        return self._original(*args, **kwargs)
+
+    def __instancecheck__(self, instance: object) -> bool:
+        return isinstance(instance, self._original)
+
+    def __subclasscheck__(self, subclass: type) -> bool:
+        return issubclass(subclass, self._original)
+
+    def __mro_entries__(self, bases: tuple[type, ...]) -> tuple[type, ...]:
+        return (self._original,)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+
+def _refuse_functions(patcher: Patcher, module: types.ModuleType, names: str, instead: str) -> None:
+    for name in names.split():
+        original = getattr(module, name, None)
+        if original is None:
+            continue
+        label = f"{module.__name__}.{name}"
+        make: Any = _RefusedClass if isinstance(original, type) else _refusal
+        patcher.replace(module, name, make(label, instead, original))
+
+
+def _refuse_method(patcher: Patcher, module: types.ModuleType, cls_name: str, method: str, instead: str) -> None:
+    cls = getattr(module, cls_name, None)
+    if isinstance(cls, _RefusedClass):
+        cls = cls._original
+    if cls is None:
+        return
+    label = f"{module.__name__}.{cls_name}" + ("" if method == "__init__" else f".{method}")
+    patcher.attribute(cls, method, _refusal(label, instead, getattr(cls, method)))
+
+
+def _audit(event: str, args: Any) -> None:
+    if event in NEVER and _armed and current.task is not None:
+        raise NotModelled(
+            f"a program on a simulated host was about to leave it (audit event {event!r}); use the Python modules "
+            "socket, select and asyncio, or run the other program on a host of the world"
+        )
+
+
+def _arm(armed: bool) -> None:
+    global _hooked, _armed
+    _armed = armed
+    if armed and not _hooked:
+        sys.addaudithook(_audit)
+        _hooked = True
+
+
+def apply(patcher: Patcher) -> None:
+    """Patch what is refused."""
+    for module_name, (names, instead) in FUNCTIONS.items():
+        _refuse_functions(patcher, importlib.import_module(module_name), names, instead)
+    for module_name, (names, instead) in LATE_FUNCTIONS.items():
+        patcher.on_import(
+            module_name,
+            lambda own, module, names=names, instead=instead: _refuse_functions(own, module, names, instead),
+        )
+    for module_name, cls, method, instead in METHODS:
+        patcher.on_import(
+            module_name,
+            lambda own, module, cls=cls, method=method, instead=instead: _refuse_method(
+                own, module, cls, method, instead
+            ),
+        )
+    _arm(True)
+    patcher.finally_do(lambda: _arm(False))

@@ -1,0 +1,51 @@
+"""`select` and `selectors`: readiness of simulated descriptors."""
+
+from __future__ import annotations
+
+import select
+import selectors
+from typing import Any
+
+from catenet.posix import pyselect
+from catenet.posix.errors import NotModelled
+from catenet.world.current import current
+from catenet.world.patching import Patcher
+
+__all__ = ["apply"]
+
+
+class _Class:
+    """Stands for a class of `select`: makes the simulated one inside of a process."""
+
+    def __init__(self, original: Any, simulated: Any) -> None:
+        self._original = original
+        self._simulated = simulated
+        self.__name__ = original.__name__
+        self.__doc__ = original.__doc__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return (self._original if current.task is None else self._simulated)(*args, **kwargs)
+
+    def __instancecheck__(self, instance: object) -> bool:
+        return isinstance(instance, self._simulated) or isinstance(instance, self._original)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original if current.task is None else self._simulated, name)
+
+
+def _refuse(process: Any, *args: Any, **kwargs: Any) -> Any:
+    raise NotModelled("select.devpoll and select.kqueue are not modelled; use select.epoll or selectors")
+
+
+def apply(patcher: Patcher) -> None:
+    """Patch `select` and what `selectors` has bound of it."""
+    patcher.function(select, "select", lambda process, *args: pyselect.select(*args))
+    patcher.function(select, "poll", lambda process: pyselect.PollObject())
+    for name in ("devpoll", "kqueue"):
+        patcher.function(select, name, _refuse)
+    patcher.attribute(selectors.SelectSelector, "_select", staticmethod(select.select))
+    if hasattr(selectors, "PollSelector"):
+        patcher.attribute(selectors.PollSelector, "_selector_cls", staticmethod(select.poll))
+    if hasattr(selectors, "EpollSelector"):
+        patcher.replace(select, "epoll", _Class(select.epoll, pyselect.EpollObject))
+        patcher.attribute(selectors.EpollSelector, "_selector_cls", select.epoll)

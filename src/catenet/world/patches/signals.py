@@ -1,0 +1,174 @@
+"""`signal`: handlers and deliveries of a process; nothing of it touches the interpreter's own signals."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from catenet.posix.errors import os_error
+from catenet.world.current import current
+from catenet.world.patching import Patcher
+
+if TYPE_CHECKING:
+    from catenet.world.process import Process
+
+__all__ = ["apply"]
+
+CATCHABLE: Final = frozenset(range(1, signal.NSIG)) - {signal.SIGKILL, signal.SIGSTOP}
+
+_Signals = signal.Signals
+_Handlers = signal.Handlers
+
+
+def _number(value: int) -> int:
+    if not 1 <= value < signal.NSIG:
+        raise ValueError("signal number out of range")
+    return int(value)
+
+
+def _shown(handler: Any) -> Any:
+    """`SIG_DFL` and `SIG_IGN` as the members of the enumeration."""
+    return _Handlers(handler) if isinstance(handler, int) else handler
+
+
+def _is_main(process: Process) -> bool:
+    return current.task is process.main
+
+
+def _set(process: Process, number: int, handler: Any) -> Any:
+    if not _is_main(process):
+        raise ValueError("signal only works in main thread of the main interpreter")
+    if not callable(handler) and handler not in (signal.SIG_DFL, signal.SIG_IGN):
+        raise TypeError("signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object")
+    number = _number(number)
+    if number not in CATCHABLE:
+        raise os_error(22)
+    previous = _get(process, number)
+    process.handlers[number] = handler
+    return previous
+
+
+def _get(process: Process, number: int) -> Any:
+    return _shown(process.handlers.get(_number(number), signal.SIG_DFL))
+
+
+def _set_wakeup(process: Process, descriptor: int, *, warn_on_full_buffer: bool = True) -> int:
+    if not _is_main(process):
+        raise ValueError("set_wakeup_fd only works in main thread of the main interpreter")
+    if descriptor >= 0:
+        process.host.kernel.file(descriptor)
+    previous, process.wakeup_fd = process.wakeup_fd, descriptor
+    return previous
+
+
+def send(process: Process, number: int) -> None:
+    """Deliver a signal that the process sends to itself: its handlers run before this returns."""
+    process.deliver(_number(number))
+    task = current.task
+    if task is not None:
+        task.check_alive()
+        if task is process.main:
+            process.run_signal_handlers()
+
+
+def _pause(process: Process) -> None:
+    task = current.task
+    assert task is not None
+    seen = process.signals_handled
+    while process.signals_handled == seen:
+        task.park("signal.pause", (), None)
+
+
+def _wait_for(process: Process, wanted: Iterable[int], timeout: float | None) -> int | None:
+    """Wait for one of some signals and take it instead of handling it."""
+    task = current.task
+    assert task is not None
+    numbers = {_number(number) for number in wanted}
+    deadline = None if timeout is None else process.hub.now + timeout
+    process.awaited = numbers
+    try:
+        while not process.caught:
+            left = None if deadline is None else deadline - process.hub.now
+            if left is not None and left <= 0:
+                return None
+            task.park("signal.sigwait", (), left)
+        return process.caught.popleft()
+    finally:
+        process.awaited = set()
+
+
+def _sigwait(process: Process, wanted: Iterable[int]) -> Any:
+    number = _wait_for(process, wanted, None)
+    return _Signals(number or 0)
+
+
+def _sigmask(process: Process, how: int, mask: Iterable[int]) -> set[Any]:
+    """Blocked signals wait until they are no longer blocked."""
+    previous = {_Signals(number) for number in process.blocked_signals}
+    numbers = {_number(number) for number in mask}
+    if how == signal.SIG_BLOCK:
+        process.blocked_signals |= numbers
+    elif how == signal.SIG_UNBLOCK:
+        process.blocked_signals -= numbers
+    else:
+        process.blocked_signals = numbers
+    waiting, process.held_signals = process.held_signals, []
+    for number in waiting:
+        process.deliver(number)
+    return previous
+
+
+# Timers.
+
+
+def _set_timer(process: Process, which: int, seconds: float, interval: float = 0.0) -> tuple[float, float]:
+    if which != signal.ITIMER_REAL:
+        raise os_error(22)
+    previous = _get_timer(process, which)
+    if process.alarm is not None:
+        process.alarm.cancel()
+    process.alarm = None
+    process.alarm_interval = interval
+    if seconds > 0:
+        process.alarm = process.hub.timer(process.hub.now + seconds, _ring, process)
+    return previous
+
+
+def _ring(process: Process) -> None:
+    process.alarm = None
+    if process.alarm_interval > 0 and process.alive:
+        process.alarm = process.hub.timer(process.hub.now + process.alarm_interval, _ring, process)
+    process.deliver(signal.SIGALRM)
+
+
+def _get_timer(process: Process, which: int) -> tuple[float, float]:
+    if process.alarm is None:
+        return 0.0, 0.0
+    return max(0.0, process.alarm.when - process.hub.now), process.alarm_interval
+
+
+def _alarm(process: Process, seconds: int) -> int:
+    left, _ = _set_timer(process, signal.ITIMER_REAL, float(seconds))
+    return -int(-left // 1)
+
+
+def apply(patcher: Patcher) -> None:
+    """Patch `signal`."""
+    functions = {
+        "signal": _set,
+        "getsignal": _get,
+        "set_wakeup_fd": _set_wakeup,
+        "siginterrupt": lambda process, number, flag: None,
+        "raise_signal": send,
+        "pause": _pause,
+        "sigwait": _sigwait,
+        "sigpending": lambda process: {_Signals(number) for number in process.held_signals},
+        "pthread_sigmask": _sigmask,
+        "pthread_kill": lambda process, thread, number: send(process, number),
+        "setitimer": _set_timer,
+        "getitimer": _get_timer,
+        "alarm": _alarm,
+    }
+    for name, simulated in functions.items():
+        patcher.function(signal, name, simulated)
