@@ -31,6 +31,7 @@ ERRNO: Final[dict[Fault, int]] = {
     Fault.NOT_CONNECTED: errno.ENOTCONN,
     Fault.NO_BUFFERS: errno.ENOBUFS,
     Fault.NO_PROTOCOL_OPTION: errno.ENOPROTOOPT,
+    Fault.NO_SUCH_ENTRY: errno.ENOENT,
     Fault.OPERATION_NOT_SUPPORTED: errno.EOPNOTSUPP,
     Fault.PROTOCOL_ERROR: errno.EPROTO,
     Fault.TIMED_OUT: errno.ETIMEDOUT,

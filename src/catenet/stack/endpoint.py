@@ -83,6 +83,7 @@ class Fault(enum.Enum):
     NOT_CONNECTED = "transport endpoint is not connected"
     NO_BUFFERS = "no buffer space available"
     NO_PROTOCOL_OPTION = "protocol not available"
+    NO_SUCH_ENTRY = "no such file or directory"
     OPERATION_NOT_SUPPORTED = "operation not supported"
     PROTOCOL_ERROR = "protocol error"
     TIMED_OUT = "connection timed out"

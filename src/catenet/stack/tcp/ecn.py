@@ -1,0 +1,48 @@
+"""Explicit congestion notification (RFC 3168): marks that arrive, echoes, and the answer to echoes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catenet.stack.tcp import states
+from catenet.stack.tcp.connection import ECN_DEMAND_CWR, ECN_OK, ECN_SEEN, Connection
+from catenet.stack.tcp.recovery import ackstate
+from catenet.wire.tcp import CWR, ECE, SYN, TcpSegment
+
+if TYPE_CHECKING:
+    from catenet.stack.tcp.recovery.ackstate import AckState
+
+__all__ = ["on_ack", "on_data"]
+
+_CE = 3
+_NOT_ECT = 0
+
+
+def on_data(c: Connection, flags: int, ecn: int) -> None:
+    """Data arrived with these IP ECN bits: echo congestion until the peer says that it has reacted."""
+    from catenet.stack.tcp.datain import enter_quick_mode
+
+    if not c.ecn & ECN_OK:
+        return
+    if flags & CWR:
+        c.ecn &= ~ECN_DEMAND_CWR
+        # The peer reduces its window, so it wants to hear of progress at once.
+        c.ack_pending |= 16
+    if ecn == _NOT_ECT:
+        # A retransmission (never ECN-capable) while marks were seen before: the path may drop our ACKs' meaning.
+        if c.ecn & ECN_SEEN:
+            enter_quick_mode(c, 2)
+        return
+    if ecn == _CE and not c.ecn & ECN_DEMAND_CWR:
+        enter_quick_mode(c, 2)
+        c.ecn |= ECN_DEMAND_CWR
+    c.ecn |= ECN_SEEN
+
+
+def on_ack(c: Connection, segment: TcpSegment, state: AckState) -> None:
+    """The peer echoes congestion (RFC 3168 6.1.2)."""
+    if c.accecn is not None:
+        c.accecn.on_ack(c, segment, state)
+        return
+    if c.ecn & ECN_OK and segment.flags & ECE and not segment.flags & SYN and c.state != states.SYN_SENT:
+        state.flags |= ackstate.ECE

@@ -1,0 +1,378 @@
+"""The face of TCP (`stack/endpoint.py`): one endpoint is unconnected, listening, or one end of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from catenet.stack.endpoint import ANY4, ANY6, Buffer, Fault, Name, Readiness, StackError
+from catenet.stack.tcp import flush, optionset, states
+from catenet.stack.tcp.connection import Connection
+from catenet.stack.tcp.establish import prepare
+from catenet.stack.tcp.info import TcpInfo, collect
+from catenet.stack.tcp.lifecycle import READ, WRITE, done
+from catenet.stack.tcp.listener import Listener
+from catenet.stack.tcp.reading import at_urgent_mark, read, take_urgent, unread
+from catenet.stack.tcp.writing import can_write, queue_fin, queue_write
+
+if TYPE_CHECKING:
+    from catenet.stack.tcp.layer import TcpLayer
+
+__all__ = ["TcpEndpoint"]
+
+_ENDED = Readiness.IN | Readiness.RDHUP
+_FRESH = Readiness.OUT | Readiness.HUP
+
+
+class TcpEndpoint:
+    """A TCP socket without errno and descriptor."""
+
+    __slots__ = (
+        "bound_address",
+        "bound_interface",
+        "connection",
+        "hop_limit",
+        "layer",
+        "listener",
+        "on_ready",
+        "options",
+        "port",
+        "ported",
+        "version",
+    )
+
+    def __init__(self, layer: TcpLayer, version: int) -> None:
+        self.layer = layer
+        self.version = version
+        self.on_ready: Callable[[], None] | None = None
+        self.options: dict[str, int | bytes | str] = {}
+        self.connection: Connection | None = None
+        self.listener: Listener | None = None
+        self.bound_address = ANY4 if version == 4 else ANY6
+        self.bound_interface = 0
+        self.hop_limit: int | None = None
+        self.port = 0
+        self.ported = False
+        """Whether the port is held in the table of ports."""
+
+    # What it is.
+
+    @property
+    def state(self) -> str:
+        """Name of the state in RFC 9293."""
+        if self.listener is not None:
+            return "LISTEN"
+        return states.NAMES[self.connection.state] if self.connection is not None else "CLOSED"
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it is in LISTEN."""
+        return self.listener is not None
+
+    def number(self, name: str, default: int) -> int:
+        """Numeric option by its Linux name."""
+        value = self.options.get(name, default)
+        return value if isinstance(value, int) else default
+
+    def local(self) -> Name:
+        """Local name."""
+        c = self.connection
+        if c is not None:
+            return Name(c.source, c.source_port, c.interface)
+        return Name(self.bound_address, self.port, self.bound_interface)
+
+    def peer(self) -> Name | None:
+        """Peer's name, None when there is no connection."""
+        c = self.connection
+        if c is None or c.state in (states.CLOSED, states.SYN_SENT):
+            return None
+        return Name(c.destination, c.destination_port, c.interface)
+
+    def info(self) -> TcpInfo:
+        """Figures of the connection, as TCP_INFO shows them."""
+        return collect(self)
+
+    # Calls that make or end conversations.
+
+    def bind(self, name: Name) -> None:
+        """Take a local name. StackError: INVALID when there is one already, ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE."""
+        if self.port or self.connection is not None or self.listener is not None:
+            raise StackError(Fault.INVALID)
+        address, port, interface = name
+        if not _is_any(address) and not self.layer.ip.is_local(address):
+            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        self.port = self.layer.ports.take(self, address, port)
+        self.ported = True
+        self.bound_address = address
+        if interface:
+            self.bound_interface = interface
+
+    def listen(self, backlog: int) -> None:
+        """Begin to accept, or change the backlog. StackError: INVALID when connected, ADDRESS_IN_USE."""
+        backlog = min(max(backlog, 0), self.layer.settings.somaxconn)
+        if self.listener is not None:
+            self.listener.backlog = backlog
+            return
+        if self.connection is not None and self.connection.state != states.CLOSED:
+            raise StackError(Fault.INVALID)
+        if not self.ported:
+            self.port = self.layer.ports.take(self, self.bound_address, 0)
+            self.ported = True
+        self.layer.ports.listen(self, self.port)
+        self.connection = None
+        self.listener = Listener(self, backlog)
+
+    def accept(self) -> TcpEndpoint | None:
+        """The oldest established connection, None without. StackError(INVALID) when not listening."""
+        if self.listener is None:
+            raise StackError(Fault.INVALID)
+        c = self.listener.accept()
+        return None if c is None else self._attach(c)
+
+    def _attach(self, c: Connection) -> TcpEndpoint:
+        endpoint = TcpEndpoint(self.layer, self.version)
+        endpoint.options = dict(c.options)
+        endpoint.connection = c
+        endpoint.bound_address = c.source
+        endpoint.bound_interface = c.interface
+        endpoint.hop_limit = c.hop_limit
+        endpoint.port = c.source_port
+        c.endpoint = endpoint
+        return endpoint
+
+    def connect(self, name: Name) -> None:
+        """Begin to connect; the outcome shows as readiness. StackError when it cannot begin."""
+        c = self.connection
+        if self.listener is not None:
+            raise StackError(Fault.ALREADY_CONNECTED)
+        if c is not None:
+            if c.state == states.SYN_SENT:
+                raise StackError(Fault.ALREADY_IN_PROGRESS)
+            if c.state != states.CLOSED:
+                raise StackError(Fault.ALREADY_CONNECTED)
+            if c.error is not None:
+                fault, c.error = c.error, None
+                raise StackError(fault)
+        address, port, interface = name
+        if _is_any(address):
+            # As every system reads it: the host itself.
+            address = b"\x7f\0\0\x01" if len(address) == 4 else bytes(15) + b"\x01"
+        bound = None if _is_any(self.bound_address) else self.bound_address
+        route = self.layer.ip.route(address, bound, interface or self.bound_interface)
+        source = bound or route.source
+        self.connection = self._begin(source, address, port, interface or self.bound_interface)
+        prepare(self.connection, route.mtu, route.metrics)
+        self.connection.options["_route_ecn"] = int(route.metrics.ecn)
+        self.connection.options["_initcwnd"] = route.metrics.initcwnd
+        self.layer.counters.active_opens += 1
+        if not optionset.defer_connect(self, self.connection, route.metrics.fastopen_no_cookie):
+            flush.todo(self.connection, flush.CONNECT)
+
+    def _begin(self, source: bytes, address: bytes, port: int, interface: int) -> Connection:
+        layer = self.layer
+        layer.next_isn = 0
+        if not self.port:
+            self.port = layer.ports.connect_port(self, source, address, port)
+        elif not layer.ports.is_unique(source, self.port, address, port):
+            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        c = Connection(layer, source, self.port, address, port)
+        c.endpoint = self
+        c.options = dict(self.options)
+        c.interface = interface
+        c.hop_limit = self.hop_limit
+        c.traffic_class = self.number("IP_TOS" if len(source) == 4 else "IPV6_TCLASS", 0) & 0xFC
+        c.key = layer.key(address, source, port, self.port)
+        c.pseudo = layer.pseudo(source, address)
+        c.state = states.SYN_SENT
+        c.iss = layer.next_isn or layer.initial_sequence(source, address, self.port, port)
+        layer.next_isn = 0
+        c.snd_una = c.snd_nxt = c.snd_up = c.snd_sml = c.iss
+        c.write_seq = c.pushed = c.iss + 1
+        c.snd_wnd = 1 << 16
+        c.ts_offset = layer.timestamp_offset(source, address)
+        layer.connections[c.key] = c
+        layer.count_port(c, 1)
+        return c
+
+    def shutdown(self, read: bool, write: bool) -> None:
+        """End one direction or both. StackError(NOT_CONNECTED)."""
+        c = self.connection
+        if self.listener is not None:
+            if read:
+                self._stop_listening()
+            return
+        if c is None or c.state == states.CLOSED:
+            raise StackError(Fault.NOT_CONNECTED)
+        if c.state == states.SYN_SENT:
+            if write:
+                done(c)
+            return
+        if read:
+            c.shutdown |= READ
+        if write and not c.write_shut:
+            c.shutdown |= WRITE
+            queue_fin(c)
+        if self.on_ready is not None:
+            self.on_ready()
+
+    def abort(self) -> None:
+        """Reset the connection, dropping what is queued."""
+        c = self.connection
+        if c is not None and c.state != states.CLOSED:
+            c.endpoint = None
+            flush.todo(c, flush.RESET)
+        self._give_up()
+
+    def close(self) -> None:
+        """Give the endpoint up; the connection says goodbye by itself, or is reset when data was left unread."""
+        c = self.connection
+        self._give_up()
+        if c is None or c.state == states.CLOSED:
+            return
+        c.endpoint = None
+        linger = self.number("SO_LINGER", -1)
+        if c.state == states.SYN_SENT:
+            done(c)
+        elif unread(c) or linger == 0:
+            flush.todo(c, flush.RESET)
+        else:
+            c.shutdown |= READ | WRITE
+            if not c.write_shut:
+                queue_fin(c)
+            elif c.state == states.FIN_WAIT_2:
+                flush.todo(c, flush.ORPHAN)
+        c.received.clear()
+        c.copied = c.rcv_nxt
+
+    def _give_up(self) -> None:
+        if self.listener is not None:
+            self._stop_listening()
+        if self.ported:
+            self.layer.ports.release(self, self.port)
+            self.ported = False
+        self.on_ready = None
+
+    def _stop_listening(self) -> None:
+        listener, self.listener = self.listener, None
+        assert listener is not None
+        self.layer.ports.unlisten(self, self.port)
+        for c in listener.close():
+            if c.state != states.CLOSED:
+                flush.todo(c, flush.RESET)
+
+    # Data.
+
+    def send(self, data: Buffer, *, urgent: bool = False, more: bool = False) -> int | None:
+        """Queue data; returns how much was taken, None when there is no room.
+
+        Args:
+            data: any bytes.
+            urgent: the last byte is urgent (MSG_OOB).
+            more: more will follow soon, so that a short segment should wait for it (MSG_MORE).
+
+        Raises:
+            StackError: the connection's error, or BROKEN_PIPE when there is nothing to write to.
+        """
+        c = self.connection
+        if c is None:
+            raise StackError(Fault.BROKEN_PIPE)
+        return queue_write(c, data, urgent, more)
+
+    def receive(self, limit: int, *, peek: bool = False) -> bytes | None:
+        """Up to `limit` bytes; b"" at the end of the stream, None when it would block. StackError: its error."""
+        c = self.connection
+        if c is None:
+            raise StackError(Fault.NOT_CONNECTED)
+        return read(c, limit, peek)
+
+    def receive_urgent(self, *, peek: bool = False) -> bytes | None:
+        """The urgent byte; None when it has not come. StackError(INVALID) when there is none to be read."""
+        c = self.connection
+        if c is None:
+            raise StackError(Fault.NOT_CONNECTED)
+        return take_urgent(c, peek)
+
+    def at_mark(self) -> bool:
+        """Whether the next byte to be read follows the urgent mark (SIOCATMARK)."""
+        return self.connection is not None and at_urgent_mark(self.connection)
+
+    def unread(self) -> int:
+        """Bytes that can be read (SIOCINQ)."""
+        return unread(self.connection) if self.connection is not None else 0
+
+    def unsent(self) -> int:
+        """Bytes written that the peer has not acknowledged (SIOCOUTQ)."""
+        c = self.connection
+        if c is None or c.state in (states.CLOSED, states.SYN_SENT):
+            return 0
+        return max(c.write_seq - c.snd_una, 0)
+
+    def never_sent(self) -> int:
+        """Bytes written that were not sent yet (SIOCOUTQNSD)."""
+        c = self.connection
+        if c is None or c.state in (states.CLOSED, states.SYN_SENT):
+            return 0
+        return max(c.write_seq - c.snd_nxt, 0)
+
+    # Readiness.
+
+    def readiness(self) -> int:
+        """Bits as Linux's poll(2) shows them."""
+        if self.listener is not None:
+            return Readiness.IN if self.listener.queue else 0
+        c = self.connection
+        if c is None:
+            return _FRESH
+        mask = 0
+        if c.shutdown == READ | WRITE or c.state == states.CLOSED:
+            mask = Readiness.HUP
+        if c.shutdown & READ:
+            mask |= _ENDED
+        if c.state != states.SYN_SENT and (c.state != states.SYN_RECEIVED or c.fast_open is not None):
+            if c.rcv_nxt - c.copied >= self._low_water(c):
+                mask |= Readiness.IN
+            if c.shutdown & WRITE or c.state == states.CLOSED or can_write(c):
+                mask |= Readiness.OUT
+            else:
+                c.no_space = True
+            if c.urgent_flags == 2:
+                mask |= Readiness.PRI
+        elif c.state == states.SYN_SENT and c.options.get("_deferred"):
+            mask |= Readiness.OUT
+        if c.error is not None:
+            mask |= Readiness.ERR
+        return mask
+
+    def _low_water(self, c: Connection) -> int:
+        least = max(c.option("SO_RCVLOWAT", 1), 1)
+        if c.urgent_flags and c.rcv_urgent == c.copied and not c.option("SO_OOBINLINE", 0):
+            least += 1
+        return least
+
+    def can_write(self, c: Connection) -> bool:
+        """Whether a writer that waits may go on."""
+        return can_write(c)
+
+    def take_error(self) -> Fault | None:
+        """Pending error, which this call clears."""
+        c = self.connection
+        if c is None:
+            return None
+        fault, c.error = c.error, None
+        if fault is None:
+            fault, c.soft_error = c.soft_error, None
+        return fault
+
+    # Options.
+
+    def set_option(self, option: str, value: int | bytes) -> None:
+        """Set an option by its Linux name; StackError(NO_PROTOCOL_OPTION or INVALID)."""
+        optionset.set_option(self, option, value)
+
+    def get_option(self, option: str) -> int | bytes:
+        """Value of an option by its Linux name; StackError(NO_PROTOCOL_OPTION)."""
+        return optionset.get_option(self, option)
+
+
+def _is_any(address: bytes) -> bool:
+    return address in (ANY4, ANY6)

@@ -1,0 +1,72 @@
+"""ICMP errors (RFC 5927): believed only for what is in flight, and hard only before a connection is established."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catenet.stack.icmp import fault_of
+from catenet.stack.tcp import states
+from catenet.stack.tcp.acknowledge import sync_mss
+from catenet.stack.tcp.connection import Connection, position
+from catenet.stack.tcp.lifecycle import fail, wake
+from catenet.stack.tcp.listener import Request
+from catenet.stack.tcp.recovery.machine import simple_retransmit
+from catenet.wire.errors import Malformed
+from catenet.wire.icmp import Problem
+from catenet.wire.tcp import quoted_ports
+
+if TYPE_CHECKING:
+    from catenet.stack.icmp import ErrorReport
+    from catenet.stack.tcp.layer import TcpLayer
+
+__all__ = ["on_error"]
+
+
+def on_error(layer: TcpLayer, report: ErrorReport) -> None:
+    """An ICMP error quotes a segment of ours."""
+    try:
+        source_port, destination_port, number = quoted_ports(report.payload)
+    except Malformed:
+        return
+    key = layer.key(report.destination, report.source, destination_port, source_port)
+    found = layer.connections.get(key)
+    if isinstance(found, Request):
+        if number == found.iss & 0xFFFFFFFF and report.problem is not Problem.PACKET_TOO_BIG:
+            fault = fault_of(report)
+            if fault is not None and fault[1]:
+                found.listener.drop(found)
+        return
+    if not isinstance(found, Connection):
+        return
+    seq = position(number, found.snd_una)
+    if not found.snd_una <= seq <= found.snd_nxt:
+        return
+    if report.problem is Problem.PACKET_TOO_BIG:
+        on_path_mtu(found, report.mtu)
+        return
+    outcome = fault_of(report)
+    if outcome is None:
+        return
+    fault, hard = outcome
+    if found.state in (states.SYN_SENT, states.SYN_RECEIVED):
+        if hard or len(found.source) == 4:
+            fail(found, fault)
+        else:
+            found.soft_error = fault
+        return
+    if found.endpoint is not None and (found.option("IP_RECVERR", 0) or found.option("IPV6_RECVERR", 0)):
+        found.error = fault
+        wake(found)
+    else:
+        found.soft_error = fault
+
+
+def on_path_mtu(c: Connection, mtu: int) -> None:
+    """The path takes smaller packets only: cut what is in flight anew (RFC 1191 6.4, RFC 8201 5.4)."""
+    if mtu >= c.path_mtu or c.state in (states.CLOSED, states.LISTEN):
+        return
+    c.path_mtu = mtu
+    sync_mss(c)
+    if c.state == states.SYN_SENT:
+        return
+    simple_retransmit(c)

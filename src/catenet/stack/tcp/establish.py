@@ -1,0 +1,277 @@
+"""How a connection comes to be: SYN-SENT (RFC 9293 3.10.7.3), and the first moment of ESTABLISHED."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catenet.stack.tcp import states
+from catenet.stack.tcp.acknowledge import acknowledge, expand_send_buffer, sync_mss
+from catenet.stack.tcp.connection import (
+    ACK_SCHEDULED,
+    ACK_TIMER,
+    ECN_OK,
+    MASK,
+    Connection,
+    Sent,
+    position,
+)
+from catenet.stack.tcp.lifecycle import on_reset, wake
+from catenet.stack.tcp.options import timestamp
+from catenet.stack.tcp.output import push_pending, send_ack, send_new_entry
+from catenet.stack.tcp.pacing import update_rate
+from catenet.stack.tcp.timeouts import set_keepalive
+from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
+from catenet.stack.tcp.window import buffer_from_window, full_space, initial_window
+from catenet.wire.tcp import ACK, CWR, ECE, RST, SYN, TcpSegment
+
+if TYPE_CHECKING:
+    from catenet.stack.routes import RouteMetrics
+
+__all__ = ["initialise_segment_size", "on_established", "prepare", "start_connect", "synchronise", "use_timestamps"]
+
+_TIMESTAMPS = 12
+_DELAY_MAX = 200_000
+_TIMEOUT_MIN = 2_000
+_SECOND = 1_000_000
+_MAX_SCALE = 14
+
+
+def prepare(c: Connection, mtu: int, metrics: RouteMetrics) -> None:
+    """Set what follows from path, settings and options, before the first segment."""
+    settings = c.layer.settings
+    header = 40 if len(c.source) == 4 else 60
+    c.path_mtu = mtu
+    limit = metrics.advmss or mtu - header
+    user = c.option("TCP_MAXSEG", 0)
+    c.advertised_mss = min(limit, user) if user else limit
+    c.mss_clamp = user or 65535
+    c.rto = c.layer.first_rto
+    c.reordering = settings.tcp_reordering
+    c.ca_state = 0
+    c.cwnd = metrics.initcwnd or c.layer.initial_cwnd
+    c.user_timeout = c.option("TCP_USER_TIMEOUT", 0) * 1000
+    if not c.receive_buffer:
+        c.receive_buffer = c.option("SO_RCVBUF", 0) or settings.tcp_rmem[1]
+    if not c.send_buffer:
+        c.send_buffer = c.option("SO_SNDBUF", 0) or settings.tcp_wmem[1]
+    c.window_clamp = c.option("TCP_WINDOW_CLAMP", 0)
+    locked = c.option("_rcvbuf_locked", 0)
+    largest = c.receive_buffer if locked else max(settings.tcp_rmem[2], c.layer.settings_rmem_max)
+    space = full_space(c)
+    if locked and (c.window_clamp > space or not c.window_clamp):
+        c.window_clamp = space
+    c.rcv_wnd, c.window_clamp, c.rcv_scale = initial_window(
+        space,
+        c.advertised_mss - (_TIMESTAMPS if settings.tcp_timestamps else 0)
+        if c.state == states.SYN_SENT
+        else c.advertised_mss,
+        c.window_clamp,
+        bool(settings.tcp_window_scaling),
+        largest,
+        bool(settings.tcp_workaround_signed_windows),
+        metrics.initrwnd,
+    )
+    c.rcv_ssthresh = c.rcv_wnd
+    c.congestion = c.layer.make_congestion(c, metrics.congestion)
+    c.nagle = c.option("TCP_NODELAY", 0) and 1
+    if c.option("TCP_CORK", 0):
+        c.nagle |= 2
+    sync_mss(c)
+
+
+def start_connect(c: Connection) -> None:
+    """Send the first SYN."""
+    layer = c.layer
+    c.delivered_at = layer.us
+    c.retransmit_stamp = layer.us
+    flags = SYN
+    if layer.settings.tcp_ecn in (1, 3) or c.option("_route_ecn", 0) or c.congestion.needs_ecn:
+        flags |= ECE | CWR
+        c.ecn = 0
+    c.last_heard = layer.us
+    sent = Sent(c.iss, c.iss + 1, b"", flags, 1)
+    if c.fast_open is not None and c.fast_open.start(c, sent):
+        return
+    send_new_entry(c, sent)
+    set_timer(c, 1, c.rto)
+
+
+def use_timestamps(c: Connection) -> None:
+    """Both sides agreed on timestamps: every segment carries twelve bytes of them."""
+    c.timestamps = True
+    c.base_mss_header = 20 + _TIMESTAMPS
+    c.advertised_mss -= _TIMESTAMPS
+
+
+def initialise_segment_size(c: Connection) -> None:
+    """First guess of the size of segments that will come in."""
+    hint = min(c.advertised_mss, c.mss, c.rcv_wnd // 2, 536)
+    c.rx_max_mss = max(hint, 88)
+
+
+def synchronise(c: Connection, segment: TcpSegment) -> None:
+    """A segment arrives in SYN-SENT."""
+    from catenet.stack.tcp.input import Refuse
+
+    flags = segment.flags
+    stamps = segment.options.timestamps if c.layer.settings.tcp_timestamps else None
+    c.layer.echo = stamps[1] if stamps is not None else 0
+    if flags & ACK:
+        ack = position(segment.ack, c.snd_una)
+        if not c.snd_una < ack <= c.snd_nxt:
+            if not c.retransmits and not flags & RST:
+                set_timer(c, 1, _TIMEOUT_MIN)
+            raise Refuse
+        if stamps is not None and stamps[1] and not flags & RST and not _is_echo_plausible(c, stamps[1]):
+            raise Refuse
+        if flags & RST:
+            on_reset(c)
+            return
+        if not flags & SYN:
+            return
+        _answered(c, segment, ack)
+        return
+    if flags & RST or not flags & SYN:
+        return
+    _crossed(c, segment)
+
+
+def _is_echo_plausible(c: Connection, echo: int) -> bool:
+    first = (c.retransmit_stamp // 1000 + c.ts_offset) & MASK
+    return (echo - first) & MASK <= (timestamp(c) - first) & MASK
+
+
+def _learn(c: Connection, segment: TcpSegment) -> None:
+    """Take the peer's options from its SYN or SYN-ACK."""
+    settings = c.layer.settings
+    options = segment.options
+    c.irs = segment.seq
+    c.rcv_nxt = c.rcv_wup = c.copied = segment.seq + 1
+    c.snd_wl1 = segment.seq
+    c.peer_mss = options.mss if options.mss else 536
+    user = c.option("TCP_MAXSEG", 0)
+    c.mss_clamp = min(c.peer_mss, user) if user else c.peer_mss
+    if options.window_scale is not None and settings.tcp_window_scaling:
+        c.snd_scale = min(options.window_scale, _MAX_SCALE)
+    else:
+        c.snd_scale = c.rcv_scale = 0
+        c.window_clamp = min(c.window_clamp, 65535)
+    c.sack_ok = bool(options.sack_permitted and settings.tcp_sack)
+    if options.timestamps is not None and settings.tcp_timestamps:
+        use_timestamps(c)
+        c.ts_recent = options.timestamps[0]
+        c.ts_recent_at = c.layer.us
+
+
+def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
+    """SYN-ACK: the connection is established."""
+    _learn(c, segment)
+    if segment.flags & ECE and not segment.flags & CWR and c.sent and c.sent[0].flags & ECE:
+        c.ecn = ECN_OK
+    if c.fast_open is not None:
+        c.fast_open.on_syn_ack(c, segment, ack)
+    c.max_window = c.snd_wnd = segment.window
+    seq = segment.seq
+    acknowledge(c, segment, seq, seq + 1, ack)
+    c.snd_wnd = segment.window
+    sync_mss(c)
+    c.layer.ip_path_known(c)
+    initialise_segment_size(c)
+    c.state = states.ESTABLISHED
+    transfer(c)
+    clear = not c.packets_out
+    if clear:
+        clear_timer(c)
+    wake(c)
+    payload = segment.payload
+    if payload:
+        from catenet.stack.tcp.datain import queue_data
+
+        queue_data(c, seq + 1, seq + 1 + len(payload), payload, False)
+    deferred = c.option("TCP_DEFER_ACCEPT", 0) or c.option("_connect_data", 0) or c.pingpong
+    if (c.write_seq > c.snd_nxt or deferred) and not payload:
+        from catenet.stack.tcp.datain import enter_quick_mode
+
+        c.ack_pending |= ACK_SCHEDULED | ACK_TIMER
+        pingpong = c.pingpong
+        enter_quick_mode(c, 16)
+        c.pingpong = pingpong
+        c.delack_at = c.layer.us + _DELAY_MAX
+        set_deadline(c, c.delack_at)
+    else:
+        send_ack(c)
+    push_pending(c)
+
+
+def _crossed(c: Connection, segment: TcpSegment) -> None:
+    """The peer's SYN crossed ours: simultaneous open."""
+    _learn(c, segment)
+    c.max_window = c.snd_wnd = segment.window
+    c.state = states.SYN_RECEIVED
+    if segment.flags & (ECE | CWR) == ECE | CWR and c.layer.settings.tcp_ecn:
+        c.ecn = ECN_OK
+    sync_mss(c)
+    initialise_segment_size(c)
+    head = c.sent[0]
+    head.flags = SYN | ACK | (ECE if c.ecn & ECN_OK else 0)
+    head.sent_at = c.layer.us
+    c.layer.send_syn(c, head)
+
+
+def transfer(c: Connection) -> None:
+    """Initialise what the first data need."""
+    layer = c.layer
+    if c.total_retransmits > 1 and c.undo_marker is not None:
+        # The handshake was lost more than once: begin carefully (RFC 6298 5.7, RFC 5681 3.1).
+        c.cwnd = 1
+    else:
+        c.cwnd = max(c.option("_initcwnd", 0), 0) or layer.initial_cwnd
+    c.cwnd_stamp = layer.us
+    c.last_data_out = layer.us
+    c.last_heard = layer.us
+    c.rcv_space = min(c.rcv_wnd, layer.initial_cwnd * c.advertised_mss)
+    c.rcv_space_at = layer.us
+    c.rcv_space_seq = c.copied
+    expand_send_buffer(c)
+    expand_receive_buffer(c)
+    c.congestion.start(c)
+    update_rate(c)
+    if c.option("SO_KEEPALIVE", 0):
+        set_keepalive(c, (c.option("TCP_KEEPIDLE", 0) or layer.settings.tcp_keepalive_time) * _SECOND)
+    if layer.settings.tcp_mtu_probing > 1:
+        from catenet.stack.tcp.mtu import enable
+
+        enable(c)
+
+
+def expand_receive_buffer(c: Connection) -> None:
+    """The buffer must at least hold the window of the start."""
+    if not c.option("_rcvbuf_locked", 0):
+        wanted = min(buffer_from_window(4 * c.advertised_mss * c.layer.initial_cwnd), c.layer.settings.tcp_rmem[2])
+        if c.receive_buffer < wanted:
+            c.receive_buffer = wanted
+    full = full_space(c)
+    if c.window_clamp > full and c.option("_rcvbuf_locked", 0):
+        c.window_clamp = full
+    elif c.window_clamp >= full:
+        c.window_clamp = max(full, c.rcv_wnd)
+    c.rcv_ssthresh = min(c.rcv_ssthresh, c.window_clamp)
+
+
+def on_established(c: Connection, segment: TcpSegment) -> None:
+    """The acknowledgment of our SYN or SYN-ACK arrived in SYN-RECEIVED."""
+    c.state = states.ESTABLISHED
+    c.snd_wnd = segment.window << c.snd_scale
+    c.max_window = max(c.max_window, c.snd_wnd)
+    c.snd_wl1 = position(segment.seq, c.rcv_nxt)
+    sync_mss(c)
+    transfer(c)
+    initialise_segment_size(c)
+    if not c.packets_out:
+        clear_timer(c)
+    listener = c.layer.half_open_listener(c)
+    if listener is not None:
+        listener.on_child_established(c)
+    if c.fin_queued:
+        c.state = states.FIN_WAIT_1
+    wake(c)

@@ -1,0 +1,113 @@
+"""What a program's calls left to be done, once the time is known (`TcpLayer.transmit`)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from catenet.stack.tcp import states
+from catenet.stack.tcp.connection import NAGLE_CORK, NAGLE_OFF, NAGLE_PUSH, Connection
+from catenet.stack.tcp.datain import ack_after_read
+from catenet.stack.tcp.establish import start_connect
+from catenet.stack.tcp.lifecycle import done
+from catenet.stack.tcp.output import current_mss, push, restart_after_idle, send_ack, send_reset
+from catenet.stack.tcp.timeouts import cap_to_user_timeout, fin_timeout, set_keepalive
+from catenet.stack.tcp.timers import set_timer
+
+__all__ = ["flush", "todo"]
+
+CONNECT: Final = 1
+SEND: Final = 2
+READ: Final = 4
+RESET: Final = 8
+FIN: Final = 16
+MORE: Final = 32
+ACK: Final = 64
+KEEPALIVE: Final = 128
+ORPHAN: Final = 256
+RETIME: Final = 512
+UNCORK: Final = 1024
+
+_SECOND: Final = 1_000_000
+
+
+def todo(c: Connection, bits: int) -> None:
+    """Note that something is to be done for a connection."""
+    c.todo |= bits
+    c.layer.mark_dirty(c)
+
+
+def flush(c: Connection) -> None:
+    """Do it."""
+    bits, c.todo = c.todo, 0
+    c.layer.echo = 0
+    if bits & CONNECT and c.state == states.SYN_SENT:
+        start_connect(c)
+    if bits & RESET:
+        _reset(c)
+        return
+    if c.state == states.CLOSED:
+        return
+    if bits & READ:
+        count, c.read_count = c.read_count, 0
+        ack_after_read(c, count)
+    if bits & ACK and c.ack_pending:
+        send_ack(c)
+    if bits & (SEND | FIN | UNCORK) and c.state != states.SYN_SENT:
+        _send(c, bits)
+    if bits & KEEPALIVE:
+        _restart_keepalive(c)
+    if bits & RETIME and c.timer:
+        c.timer_at = min(c.timer_at, c.layer.us + cap_to_user_timeout(c, max(c.timer_at - c.layer.us, 0)))
+        set_timer(c, c.timer, max(c.timer_at - c.layer.us, 0))
+    if bits & ORPHAN:
+        _orphan(c)
+
+
+def _reset(c: Connection) -> None:
+    if c.state not in (states.CLOSED, states.SYN_SENT, states.TIME_WAIT):
+        send_reset(c)
+    done(c)
+
+
+def _send(c: Connection, bits: int) -> None:
+    if c.write_seq <= c.snd_nxt:
+        return
+    if not c.packets_out:
+        restart_after_idle(c)
+    nagle = c.nagle
+    if bits & FIN:
+        nagle = NAGLE_OFF
+    elif bits & MORE and not bits & UNCORK:
+        nagle = NAGLE_CORK
+    if bits & UNCORK:
+        nagle |= NAGLE_PUSH
+    _check_app_limited(c)
+    push(c, nagle)
+    _check_app_limited(c)
+
+
+def _check_app_limited(c: Connection) -> None:
+    """Nothing to fill the window with: samples of the delivery rate from here on say little about the path."""
+    if c.write_seq - c.snd_nxt < current_mss(c) and c.in_flight < c.cwnd and c.lost_out <= c.retransmitted_out:
+        c.app_limited = c.delivered + c.in_flight or 1
+
+
+def _restart_keepalive(c: Connection) -> None:
+    if not c.option("SO_KEEPALIVE", 0) or c.state in (states.SYN_SENT, states.CLOSED):
+        return
+    idle = c.layer.us - max(c.last_data_in, c.last_heard)
+    limit = (c.option("TCP_KEEPIDLE", 0) or c.layer.settings.tcp_keepalive_time) * _SECOND
+    set_keepalive(c, max(limit - idle, 0))
+
+
+def _orphan(c: Connection) -> None:
+    """The program closed a connection that had nothing more to send than a FIN already acknowledged."""
+    if c.state == states.FIN_WAIT_2:
+        linger = fin_timeout(c)
+        if linger < 0:
+            send_reset(c)
+            done(c)
+        elif linger > 60 * _SECOND:
+            set_keepalive(c, linger - 60 * _SECOND)
+        else:
+            c.layer.time_wait(c, linger, states.FIN_WAIT_2)

@@ -1,0 +1,413 @@
+"""TCP of one host: which connection a segment is for, and what the stack asks of all of them.
+
+One dictionary holds everything that has two names: connections, half-open ones, TIME-WAIT. Its key is the slice of a
+packet that holds both addresses and both ports, so that looking one up costs a concatenation.
+"""
+
+from __future__ import annotations
+
+import random as random_module
+from dataclasses import dataclass, fields
+from hashlib import blake2s
+from typing import TYPE_CHECKING, Protocol
+
+from catenet.stack.endpoint import StackError
+from catenet.stack.tcp import states
+from catenet.stack.tcp.congestion import ALGORITHMS, Congestion, make
+from catenet.stack.tcp.connection import MASK, NEVER, Connection, Sent
+from catenet.stack.tcp.endpoint import TcpEndpoint
+from catenet.stack.tcp.errors import on_error
+from catenet.stack.tcp.flush import flush
+from catenet.stack.tcp.input import Refuse, segment_arrives
+from catenet.stack.tcp.lifecycle import done, wake
+from catenet.stack.tcp.listener import Listener, Request
+from catenet.stack.tcp.options import syn_options
+from catenet.stack.tcp.output import send_raw
+from catenet.stack.tcp.ports import Ports
+from catenet.stack.tcp.timeouts import expire
+from catenet.stack.tcp.timers import TimerHeap
+from catenet.stack.tcp.timewait import TimeWait, Verdict
+from catenet.wire.checksum import pseudo_sum
+from catenet.wire.errors import Malformed
+from catenet.wire.tcp import ACK, FIN, PROTOCOL, PSH, RST, SYN, TcpSegment, encode_options, pack, parse
+
+if TYPE_CHECKING:
+    from catenet.stack.endpoint import Address
+    from catenet.stack.icmp import ErrorReport
+    from catenet.stack.routes import Route
+    from catenet.stack.settings import Settings
+    from catenet.wire.ip import IpPacket
+
+__all__ = ["TcpCounters", "TcpLayer"]
+
+_ISN_TICK = 4
+_CHALLENGE_WINDOW = 1_000_000
+_NO_LIMIT = 0x7FFFFFFF
+
+
+@dataclass(slots=True)
+class TcpCounters:
+    """What happened, for reports."""
+
+    active_opens: int = 0
+    passive_opens: int = 0
+    in_segments: int = 0
+    in_errors: int = 0
+    out_segments: int = 0
+    out_resets: int = 0
+    retransmitted: int = 0
+    timeouts: int = 0
+    loss_probes: int = 0
+    delayed_acks: int = 0
+    established_resets: int = 0
+    aborts_on_timeout: int = 0
+    challenge_acks: int = 0
+    paws_rejected: int = 0
+    listen_overflows: int = 0
+    listen_drops: int = 0
+    syn_floods: int = 0
+    cookies_sent: int = 0
+    cookies_received: int = 0
+    cookies_failed: int = 0
+    time_wait_overflows: int = 0
+
+    def snapshot(self) -> dict[str, int]:
+        """Counters by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+class Ip(Protocol):
+    """What TCP needs of the floor below."""
+
+    def route(self, destination: Address, source: Address | None = None, interface: int = 0) -> Route:
+        """Interface, source address and MTU of the path; raises StackError."""
+
+    def send(
+        self,
+        source: Address,
+        destination: Address,
+        protocol: int,
+        payload: bytes,
+        hop_limit: int | None = None,
+        traffic_class: int = 0,
+        dont_fragment: bool = False,
+        interface: int = 0,
+    ) -> None:
+        """Send one packet; raises StackError."""
+
+    def is_local(self, address: Address) -> bool:
+        """Whether an address is one of this host."""
+
+    def mark_dirty(self) -> None:
+        """There is something to transmit."""
+
+
+class TcpLayer:
+    """All of one host's TCP."""
+
+    __slots__ = (
+        "_challenge_count",
+        "_challenge_since",
+        "connections",
+        "counters",
+        "dirty",
+        "echo",
+        "gso_size",
+        "initial_cwnd",
+        "ip",
+        "next_isn",
+        "ports",
+        "pushed",
+        "random",
+        "retransmitting",
+        "secret",
+        "settings",
+        "time_waits",
+        "timers",
+        "us",
+    )
+
+    def __init__(self, ip: Ip, settings: Settings, random: random_module.Random) -> None:
+        self.ip = ip
+        self.settings = settings
+        self.random = random
+        self.secret = random.randbytes(32)
+        self.connections: dict[bytes, Connection | Request | TimeWait] = {}
+        self.dirty: dict[Connection, None] = {}
+        self.timers = TimerHeap()
+        self.ports = Ports(self)
+        self.counters = TcpCounters()
+        self.us = 0
+        self.echo = 0
+        """TSecr of the segment being processed, 0 without."""
+        self.pushed = False
+        """Whether it carries PSH."""
+        self.next_isn = 0
+        """Initial sequence number that TIME-WAIT has chosen for the connection that follows it."""
+        self.gso_size = 0
+        """Bytes that the device below cuts into segments by itself; 0: none."""
+        self.initial_cwnd = 10
+        self.retransmitting = False
+        self.time_waits = 0
+        self._challenge_since = 0
+        self._challenge_count = 0
+
+    # The five verbs.
+
+    def receive(self, packet: IpPacket, now: float) -> None:
+        """Take a packet whose payload is a TCP segment; never raises on account of it."""
+        self.us = int(now * 1_000_000 + 0.5)
+        source, destination, _, payload = packet[:4]
+        self.counters.in_segments += 1
+        try:
+            segment = parse(payload, source, destination)
+        except Malformed:
+            self.counters.in_errors += 1
+            return
+        self.pushed = bool(segment.flags & PSH)
+        found = self.connections.get(source + destination + bytes(payload[:4]))
+        ecn = packet[5] & 3
+        if found.__class__ is Connection:
+            try:
+                segment_arrives(found, segment, ecn)  # type: ignore[arg-type]
+            except Refuse:
+                self._reset(source, destination, segment)
+            return
+        self._receive_other(found, source, destination, segment, ecn)
+
+    def _receive_other(
+        self,
+        found: Connection | Request | TimeWait | None,
+        source: Address,
+        destination: Address,
+        segment: TcpSegment,
+        ecn: int,
+    ) -> None:
+        accepted = False
+        if isinstance(found, Request):
+            accepted = found.listener.request_arrives(found, segment, ecn)
+        elif isinstance(found, TimeWait):
+            verdict = found.segment_arrives(segment)
+            accepted = verdict is Verdict.DROP
+            if verdict is Verdict.NEW:
+                found = None
+        if found is None:
+            listener = self.ports.listener_for(destination, segment.destination_port, source, segment.source_port)
+            if listener is not None:
+                accepted = listener.segment_arrives(source, destination, segment, ecn)
+            self.next_isn = 0
+        if not accepted:
+            self._reset(source, destination, segment)
+
+    def _reset(self, source: Address, destination: Address, segment: TcpSegment) -> None:
+        """Answer with a reset that the peer will believe (RFC 9293 3.5.2)."""
+        flags = segment.flags
+        if flags & RST:
+            return
+        self.counters.out_resets += 1
+        ports = (segment.destination_port, segment.source_port)
+        if flags & ACK:
+            send_raw(self, destination, source, ports, (segment.ack, 0), RST)
+            return
+        length = len(segment.payload) + (flags & FIN) + (1 if flags & SYN else 0)
+        send_raw(self, destination, source, ports, (0, segment.seq + length), RST | ACK)
+
+    def transmit(self, now: float) -> None:
+        """Do what calls on endpoints asked for since the last time."""
+        if not self.dirty:
+            return
+        self.us = int(now * 1_000_000 + 0.5)
+        while self.dirty:
+            dirty, self.dirty = self.dirty, {}
+            for each in dirty:
+                flush(each)
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` is to be called, None for never."""
+        at = self.timers.next()
+        return None if at is None else at / 1_000_000
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due."""
+        self.us = int(now * 1_000_000 + 0.5)
+        self.echo = 0
+        for each in self.timers.expired(self.us):
+            if isinstance(each, Connection):
+                expire(each)
+            elif isinstance(each, Request):
+                each.expire()
+            else:
+                self.remove(each)
+
+    def handle_error(self, report: ErrorReport, now: float) -> None:
+        """An ICMP error about a segment that this host sent (RFC 5927)."""
+        self.us = int(now * 1_000_000 + 0.5)
+        on_error(self, report)
+
+    # For endpoints.
+
+    def endpoint(self, version: int) -> TcpEndpoint:
+        """A new endpoint."""
+        return TcpEndpoint(self, version)
+
+    def mark_dirty(self, each: Connection) -> None:
+        """Have `flush` do what is left to be done at the next `transmit`."""
+        if not self.dirty:
+            self.ip.mark_dirty()
+        self.dirty[each] = None
+
+    # For connections.
+
+    @property
+    def rto_max(self) -> int:
+        """Largest retransmission timeout, microseconds."""
+        return self.settings.tcp_rto_max_ms * 1000
+
+    @property
+    def first_rto(self) -> int:
+        """Retransmission timeout before the first round trip was measured (RFC 6298 2.1)."""
+        return 1_000_000
+
+    @property
+    def settings_rmem_max(self) -> int:
+        """Largest receive buffer that SO_RCVBUF may set; the window scale covers it too."""
+        return self.settings.rmem_max
+
+    def key(self, peer: Address, local: Address, peer_port: int, local_port: int) -> bytes:
+        """Key of a connection in `connections`."""
+        return peer + local + peer_port.to_bytes(2, "big") + local_port.to_bytes(2, "big")
+
+    def pseudo(self, source: Address, destination: Address) -> int:
+        """Sum of the pseudo header."""
+        return pseudo_sum(source, destination, PROTOCOL)
+
+    def send(self, c: Connection, data: bytes, ecn: int, count: int) -> None:
+        """Hand one segment of a connection down."""
+        self.counters.out_segments += count
+        try:
+            self.ip.send(c.source, c.destination, PROTOCOL, data, c.hop_limit, c.traffic_class | ecn, True, c.interface)
+        except StackError as error:
+            c.soft_error = error.fault
+
+    def send_to(self, source: Address, destination: Address, data: bytes, traffic_class: int = 0) -> None:
+        """Hand down a segment of no connection yet; what cannot be sent is lost."""
+        self.counters.out_segments += 1
+        try:
+            self.ip.send(source, destination, PROTOCOL, data, None, traffic_class, True)
+        except StackError:
+            pass
+
+    def send_syn(self, c: Connection, sent: Sent) -> None:
+        """Send our SYN or SYN-ACK."""
+        c.segments_out += 1
+        answer = bool(sent.flags & ACK)
+        if self.retransmitting and not answer and self.settings.tcp_ecn_fallback:
+            # Some networks drop a SYN that asks for ECN: the second one does not (RFC 3168 6.1.1.1).
+            sent.flags &= SYN | ACK
+        options = syn_options(c, answer=answer)
+        c.rcv_wup = c.rcv_nxt
+        extra = c.fast_open.syn_option(c, options) if c.fast_open is not None else b""
+        data = pack(
+            c.pseudo,
+            c.source_port,
+            c.destination_port,
+            c.iss & MASK,
+            (c.rcv_nxt & MASK) if answer else 0,
+            sent.flags,
+            min(c.rcv_wnd, 65535),
+            0,
+            encode_options(options),
+            extra,
+        )
+        self.send(c, data, 0, 1)
+
+    def route_to(self, peer: Address, local: Address | None, endpoint: TcpEndpoint) -> Route | None:
+        """Route for an answer, None when there is none."""
+        try:
+            return self.ip.route(peer, local, endpoint.bound_interface)
+        except StackError:
+            return None
+
+    def make_congestion(self, c: Connection, of_route: str) -> Congestion:
+        """The congestion control that socket, route or host ask for."""
+        chosen = c.options.get("TCP_CONGESTION")
+        name = chosen if isinstance(chosen, str) else of_route or self.settings.tcp_congestion_control
+        return make(name if name in ALGORITHMS else "reno")
+
+    def initial_sequence(self, local: Address, peer: Address, local_port: int, peer_port: int) -> int:
+        """Initial sequence number: a clock of 4 microseconds plus a keyed hash of the names (RFC 6528 3)."""
+        names = local + peer + local_port.to_bytes(2, "big") + peer_port.to_bytes(2, "big")
+        digest = blake2s(names, key=self.secret, digest_size=4).digest()
+        return (int.from_bytes(digest, "big") + self.us // _ISN_TICK) & MASK
+
+    def timestamp_offset(self, local: Address, peer: Address) -> int:
+        """Offset of the timestamps between two hosts (RFC 7323 5.4): unpredictable, the same for all ports."""
+        if self.settings.tcp_timestamps != 1:
+            return 0
+        return int.from_bytes(blake2s(local + peer, key=self.secret, digest_size=4, person=b"stamps").digest(), "big")
+
+    def may_challenge(self) -> bool:
+        """Take one challenge ACK from the host's allowance (RFC 5961 7)."""
+        limit = self.settings.tcp_challenge_ack_limit
+        if limit >= _NO_LIMIT:
+            return True
+        if self.us - self._challenge_since >= _CHALLENGE_WINDOW:
+            self._challenge_since = self.us
+            # A limit that can be measured from outside leaks that a connection exists (CVE-2016-5696): vary it.
+            self._challenge_count = limit // 2 + self.random.randrange(max(limit, 1))
+        self._challenge_count -= 1
+        return self._challenge_count >= 0
+
+    def time_wait(self, c: Connection, delay: int, state: int) -> None:
+        """Replace a connection by what TIME-WAIT needs."""
+        if self.time_waits >= self.settings.tcp_max_tw_buckets:
+            self.counters.time_wait_overflows += 1
+            done(c)
+            return
+        rest = TimeWait(c, state)
+        self.dirty.pop(c, None)
+        c.state = states.TIME_WAIT
+        c.shutdown = 3
+        done_quietly(c)
+        self.connections[rest.key] = rest
+        self.time_waits += 1
+        self.ports.count(c.source_port, 1, rest.reuse)
+        rest.wait(delay)
+        wake(c)
+
+    def half_open_listener(self, c: Connection) -> Listener | None:
+        """Listener that waits for a connection made by Fast Open."""
+        state = c.fast_open
+        return state.listener if state is not None else None
+
+    def count_port(self, c: Connection, change: int) -> None:
+        """A connection begins (1) or ends (-1) to use its port."""
+        self.ports.count(c.source_port, change, bool(c.option("SO_REUSEADDR", 0)))
+
+    def forget(self, c: Connection) -> None:
+        """Take a connection out of the table."""
+        if self.connections.get(c.key) is c:
+            del self.connections[c.key]
+            self.count_port(c, -1)
+
+    def remove(self, rest: TimeWait) -> None:
+        """TIME-WAIT is over."""
+        rest.timer_at = NEVER
+        if self.connections.get(rest.key) is rest:
+            del self.connections[rest.key]
+            self.time_waits -= 1
+            self.ports.count(rest.key[-2] << 8 | rest.key[-1], -1, rest.reuse)
+
+    def ip_path_known(self, c: Connection) -> None:
+        """The path works: nothing to be done here, a room for neighbour confirmation."""
+
+
+def done_quietly(c: Connection) -> None:
+    """End the connection object without an error and without waking anybody yet."""
+    from catenet.stack.tcp.lifecycle import purge_sent
+    from catenet.stack.tcp.timers import clear_timers
+
+    clear_timers(c)
+    purge_sent(c)
+    c.layer.forget(c)
+    c.state = states.CLOSED

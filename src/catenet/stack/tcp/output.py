@@ -1,0 +1,618 @@
+"""Segments that leave: when data may go (RFC 9293 3.8.6.2.1), and how a segment is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from catenet.stack.tcp import states
+from catenet.stack.tcp.connection import (
+    ACK_SCHEDULED,
+    ECN_DEMAND_CWR,
+    ECN_OK,
+    ECN_QUEUE_CWR,
+    EVER_RETRANSMITTED,
+    LOSS_PROBE_TIMER,
+    MASK,
+    NAGLE_CORK,
+    NAGLE_OFF,
+    NAGLE_PUSH,
+    NEVER,
+    NO_TIMER,
+    PROBE_TIMER,
+    RECOVERY,
+    REORDER_TIMER,
+    RETRANSMITTED,
+    RTO_TIMER,
+    Connection,
+    Sent,
+)
+from catenet.stack.tcp.delivery import on_sent
+from catenet.stack.tcp.options import established_options, mss_with_options
+from catenet.stack.tcp.rtt import min_rtt
+from catenet.stack.tcp.timers import clear_timer, set_timer
+from catenet.stack.tcp.window import select_window
+from catenet.wire.tcp import ACK, CWR, ECE, FIN, PROTOCOL, PSH, RST, SYN, URG, pack
+
+if TYPE_CHECKING:
+    from catenet.stack.tcp.layer import TcpLayer
+
+__all__ = [
+    "current_mss",
+    "push",
+    "push_pending",
+    "rearm_rto",
+    "schedule_loss_probe",
+    "send_ack",
+    "send_probe",
+    "send_reset",
+    "send_sent",
+]
+
+_MILLISECOND: Final = 1_000
+_LARGEST_BURST: Final = 65_536 - 321
+"""Linux's gso_max_size less room for headers: the largest run of bytes handed down at once."""
+_TIMEOUT_MIN: Final = 2_000
+_FIRST_RTO: Final = 1_000_000
+_ATO_MIN: Final = 40_000
+_NOT_ECT: Final = 0
+_ECT0: Final = 2
+
+
+def emit(c: Connection, seq: int, flags: int, data: bytes, ecn: int = _NOT_ECT, count: int = 1) -> None:
+    """Send one segment that carries an ACK, with the options of an established connection."""
+    layer = c.layer
+    options = established_options(c)
+    urgent = 0
+    if c.urgent_mode and c.snd_up > seq:
+        ahead = c.snd_up - seq
+        if ahead <= 0xFFFF:
+            urgent = ahead
+            flags |= URG
+        elif seq + 0xFFFF > c.snd_nxt:
+            urgent = 0xFFFF
+            flags |= URG
+    window = select_window(c) if not flags & RST else 0
+    if c.ecn & ECN_OK and c.ecn & ECN_DEMAND_CWR and not flags & RST:
+        flags |= ECE
+    payload = pack(
+        c.pseudo,
+        c.source_port,
+        c.destination_port,
+        seq & MASK,
+        c.rcv_nxt & MASK,
+        flags,
+        window,
+        urgent,
+        options,
+        data,
+    )
+    c.segments_out += count
+    if c.ack_pending or c.ack_quick or c.delack_at != NEVER:
+        _ack_sent(c)
+    if c.compressed_acks:
+        c.compressed_acks = 0
+        c.compressed_at = NEVER
+    layer.send(c, payload, ecn, count)
+
+
+def _ack_sent(c: Connection) -> None:
+    """What was owed to the peer is paid."""
+    if c.ack_quick and c.ack_pending & ACK_SCHEDULED:
+        c.ack_quick -= 1
+        if not c.ack_quick:
+            c.ato = _ATO_MIN
+    c.ack_pending = 0
+    c.delack_at = NEVER
+
+
+def send_ack(c: Connection) -> None:
+    """Send an acknowledgment now."""
+    if c.state != states.CLOSED:
+        c.last_ack_sent_at = c.layer.us
+        emit(c, c.snd_nxt if c.snd_nxt <= c.wnd_end or not c.snd_wnd else c.wnd_end, ACK, b"")
+
+
+def send_reset(c: Connection) -> None:
+    """Reset the connection from our side (RFC 9293 3.5.2)."""
+    seq = c.snd_nxt if c.snd_nxt <= c.wnd_end else c.wnd_end
+    emit(c, seq, RST | ACK, b"")
+
+
+def send_sent(c: Connection, sent: Sent, new: bool) -> None:
+    """Put one entry on the wire, for the first time or again."""
+    layer = c.layer
+    now = layer.us
+    sent.sent_at = now
+    c.departed_at = now
+    flags = sent.flags
+    if flags & SYN:
+        layer.send_syn(c, sent)
+        return
+    length = len(sent.data)
+    ecn = _NOT_ECT
+    if c.ecn & ECN_OK and length and new:
+        ecn = _ECT0
+        if c.ecn & ECN_QUEUE_CWR:
+            c.ecn &= ~ECN_QUEUE_CWR
+            flags |= CWR
+    if length:
+        c.bytes_sent += length
+        c.data_segments_out += sent.count
+        c.last_data_out = now
+        if now - c.last_data_in < c.ato and c.pingpong < 255:
+            c.pingpong += 1
+    emit(c, sent.seq, flags, sent.data, ecn, sent.count)
+
+
+def current_mss(c: Connection) -> int:
+    """Payload of a full segment now."""
+    mss = mss_with_options(c)
+    return mss if mss > 0 else 1
+
+
+def bound_to_half_window(c: Connection, size: int) -> int:
+    """At most half of the largest window the peer ever offered, lest one segment fill it (RFC 9293 3.8.6.2.1)."""
+    cutoff = c.max_window >> 1 if c.max_window > 536 else c.max_window
+    if cutoff and size > cutoff:
+        return max(cutoff, 68 - c.base_mss_header)
+    return size
+
+
+def size_goal(c: Connection, mss: int) -> int:
+    """Bytes that one burst may gather, a multiple of the MSS."""
+    goal = bound_to_half_window(c, _LARGEST_BURST)
+    return max(goal - goal % mss, mss)
+
+
+def burst_limit(c: Connection, mss: int) -> int:
+    """Segments in one burst: about a millisecond at the pacing rate, more on short paths."""
+    settings = c.layer.settings
+    size = c.pacing_rate >> 10
+    shift = min_rtt(c) >> settings.tcp_tso_rtt_log
+    if shift < 32:
+        size += _LARGEST_BURST >> shift
+    least = c.congestion.minimum_bursts(c)
+    return max(min(size, _LARGEST_BURST) // mss, least, 1)
+
+
+def push(c: Connection, nagle: int) -> None:
+    """Send what may be sent; with data waiting and nothing in flight, start probing the window (RFC 9293 3.8.6.1)."""
+    if c.write_seq > c.snd_nxt and c.state != states.CLOSED:
+        stuck = write(c, current_mss(c), nagle, 0)
+        if stuck and not c.packets_out and c.timer == NO_TIMER:
+            set_timer(c, PROBE_TIMER, max(c.rto, c.layer.settings.tcp_rto_min_us))
+
+
+def push_pending(c: Connection) -> None:
+    """`push` with the connection's own Nagle setting."""
+    if c.write_seq > c.snd_nxt:
+        push(c, c.nagle)
+
+
+def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
+    """Send new data as far as windows, Nagle and deferral let it.
+
+    Args:
+        c: the connection.
+        mss: payload of a full segment.
+        nagle: NAGLE bits to go by.
+        push_one: 0: all that may go; 1: one burst; 2: one segment even beyond the congestion window (RFC 8985 7.3).
+
+    Returns:
+        Whether data waits and nothing is in flight.
+    """
+    sent_packets = 0
+    cwnd_limited = False
+    if not push_one and c.mtu_probing is not None and c.mtu_probing.try_probe(c, mss):
+        sent_packets += 1
+    limit = burst_limit(c, mss)
+    while c.write_seq > c.snd_nxt:
+        if c.pace_at != NEVER and c.congestion.paces and not push_one:
+            break
+        in_flight = c.packets_out - c.sacked_out - c.lost_out + c.retransmitted_out
+        quota = min(c.cwnd - in_flight, max(c.cwnd >> 1, 1))
+        if quota <= 0:
+            if push_one != 2:
+                break
+            quota = 1
+        size = min(c.write_seq - c.snd_nxt, size_goal(c, mss))
+        if c.snd_nxt + min(size, mss) > c.snd_una + c.snd_wnd:
+            break
+        segments = -(-size // mss)
+        most = min(limit, quota)
+        if segments == 1:
+            if not _may_send_small(c, size, mss, nagle):
+                break
+        elif not push_one:
+            defer, limited = _should_defer(c, mss, most, in_flight, size)
+            if defer:
+                cwnd_limited |= limited
+                break
+        length = size
+        if segments > 1 and not c.urgent_mode:
+            length = _split_point(c, mss, most, nagle, size)
+        elif segments > 1:
+            length = mss
+        sent_packets += _send_new(c, min(length, size), mss)
+        if push_one:
+            break
+    in_flight = c.packets_out - c.sacked_out - c.lost_out + c.retransmitted_out
+    cwnd_limited |= in_flight >= c.cwnd
+    if sent_packets or cwnd_limited:
+        validate_cwnd(c, cwnd_limited)
+    if sent_packets:
+        if c.ca_state in (2, 3):
+            c.prr_out += sent_packets
+        if push_one != 2:
+            schedule_loss_probe(c, False)
+        return False
+    return not c.packets_out and c.write_seq > c.snd_nxt
+
+
+def _may_send_small(c: Connection, size: int, mss: int, nagle: int) -> bool:
+    """Nagle's test for the last, short piece, with Minshall's variation (RFC 9293 3.7.4)."""
+    if nagle & NAGLE_PUSH or c.urgent_mode or (c.fin_queued and c.write_seq == c.snd_nxt + size):
+        return True
+    return not _nagle_holds(c, size < mss, nagle)
+
+
+def _nagle_holds(c: Connection, partial: bool, nagle: int) -> bool:
+    if not partial:
+        return False
+    if nagle & NAGLE_CORK:
+        return True
+    return not nagle & NAGLE_OFF and c.packets_out > 0 and c.snd_una < c.snd_sml <= c.snd_nxt
+
+
+def _split_point(c: Connection, mss: int, most: int, nagle: int, size: int) -> int:
+    """Bytes of the run that go now: whole segments, and a short last one only if Nagle lets it."""
+    window = c.snd_una + c.snd_wnd - c.snd_nxt
+    largest = mss * most
+    if largest <= window and size < c.write_seq - c.snd_nxt:
+        return largest
+    needed = min(size, window)
+    if largest <= needed:
+        return largest
+    partial = needed % mss
+    if _nagle_holds(c, partial != 0, nagle):
+        return needed - partial
+    return needed
+
+
+def _should_defer(c: Connection, mss: int, most: int, in_flight: int, size: int) -> tuple[bool, bool]:
+    """Whether to wait for a larger burst, which the next ACK will allow; and whether the cwnd is what we wait for."""
+    now = c.layer.us
+    if c.ca_state >= RECOVERY or now - c.departed_at > _MILLISECOND:
+        return False, False
+    send_window = c.snd_una + c.snd_wnd - c.snd_nxt
+    cong_window = (c.cwnd - in_flight) * mss
+    room = min(send_window, cong_window)
+    waiting = c.write_seq - c.snd_nxt
+    if room >= most * mss or (size < waiting and room >= size):
+        return False, False
+    divisor = c.layer.settings.tcp_tso_win_divisor
+    if divisor and room >= min(c.snd_wnd, c.cwnd * mss) // divisor:
+        return False, False
+    if not c.sent or now - c.sent[0].sent_at < c.srtt >> 4:
+        return False, False
+    if cong_window < send_window:
+        if cong_window <= size:
+            return True, True
+    elif send_window <= size:
+        return True, False
+    return not c.fin_queued, False
+
+
+def take_pending(c: Connection, length: int) -> bytes:
+    """The next `length` bytes that were never sent."""
+    pending = c.pending
+    offset = c.pending_offset
+    chunk = pending[0]
+    if len(chunk) - offset > length:
+        c.pending_offset = offset + length
+        return chunk[offset : offset + length]
+    parts = []
+    while True:
+        piece = chunk[offset : offset + length] if offset or len(chunk) > length else chunk
+        parts.append(piece)
+        length -= len(piece)
+        if offset + len(piece) == len(chunk):
+            pending.popleft()
+            offset = 0
+        else:
+            offset += len(piece)
+        if not length:
+            break
+        chunk = pending[0]
+    c.pending_offset = offset
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _send_new(c: Connection, size: int, mss: int) -> int:
+    """Send `size` positions of new data and FIN; returns the number of segments."""
+    largest = mss * max(c.layer.gso_size // mss, 1)
+    segments = 0
+    while size > 0:
+        seq = c.snd_nxt
+        length = min(size, largest)
+        end = seq + length
+        flags = ACK
+        payload = length
+        if c.fin_queued and end == c.write_seq:
+            flags |= FIN
+            payload -= 1
+        data = take_pending(c, payload) if payload else b""
+        marks = c.push_marks
+        while marks and marks[0] < seq + payload:
+            marks.popleft()
+        if payload and marks and marks[0] == seq + payload:
+            marks.popleft()
+            flags |= PSH
+        count = -(-payload // mss) or 1
+        send_new_entry(c, Sent(seq, end, data, flags, count))
+        segments += count
+        size -= length
+        if payload % mss:
+            c.snd_sml = end
+    return segments
+
+
+def send_new_entry(c: Connection, sent: Sent) -> None:
+    """Send an entry for the first time and keep it for retransmission."""
+    if not c.packets_out:
+        c.congestion.on_start_after_idle(c)
+    on_sent(c, sent)
+    c.sent.append(sent)
+    c.snd_nxt = sent.end
+    first = not c.packets_out
+    c.packets_out += sent.count
+    send_sent(c, sent, True)
+    if first or c.timer == LOSS_PROBE_TIMER:
+        rearm_rto(c)
+
+
+def validate_cwnd(c: Connection, cwnd_limited: bool) -> None:
+    """Remember whether the window was used (RFC 7661, as Linux does it)."""
+    if c.snd_una >= c.cwnd_usage_seq or cwnd_limited or (not c.cwnd_limited and c.packets_out > c.max_packets_out):
+        c.cwnd_limited = cwnd_limited
+        c.max_packets_out = c.packets_out
+        c.cwnd_usage_seq = c.snd_nxt
+    now = c.layer.us
+    if c.cwnd_limited or (c.cwnd < c.ssthresh and c.cwnd < 2 * c.max_packets_out):
+        c.cwnd_used = 0
+        c.cwnd_stamp = now
+        return
+    if c.packets_out > c.cwnd_used:
+        c.cwnd_used = c.packets_out
+    if c.layer.settings.tcp_slow_start_after_idle and now - c.cwnd_stamp >= c.rto and not c.congestion.controls:
+        _application_limited(c)
+
+
+def _application_limited(c: Connection) -> None:
+    if c.ca_state == 0 and not c.no_space:
+        used = max(c.cwnd_used, c.layer.initial_cwnd)
+        if used < c.cwnd:
+            c.ssthresh = current_ssthresh(c)
+            c.cwnd = (c.cwnd + used) >> 1
+        c.cwnd_used = 0
+    c.cwnd_stamp = c.layer.us
+
+
+def current_ssthresh(c: Connection) -> int:
+    """Slow start threshold that an idle or undone connection keeps."""
+    if c.ca_state in (2, 3):
+        return c.ssthresh
+    return max(c.ssthresh, (c.cwnd >> 1) + (c.cwnd >> 2))
+
+
+def restart_after_idle(c: Connection) -> None:
+    """Shrink the window of a connection that was silent for longer than an RTO (RFC 5681 4.1)."""
+    if not c.layer.settings.tcp_slow_start_after_idle or c.packets_out or c.congestion.controls:
+        return
+    idle = c.layer.us - c.last_data_out
+    if idle <= c.rto:
+        return
+    c.congestion.on_restart(c)
+    c.ssthresh = current_ssthresh(c)
+    floor = min(c.layer.initial_cwnd, c.cwnd)
+    cwnd = c.cwnd
+    idle -= c.rto
+    while idle > 0 and cwnd > floor:
+        cwnd >>= 1
+        idle -= c.rto
+    c.cwnd = max(cwnd, floor)
+    c.cwnd_stamp = c.layer.us
+    c.cwnd_used = 0
+
+
+def schedule_loss_probe(c: Connection, advancing: bool) -> bool:
+    """Arm the tail loss probe in the place of the RTO (RFC 8985 7.2), if it comes earlier; whether it did."""
+    if c.layer.settings.tcp_early_retrans not in (3, 4) or not c.packets_out or not c.sack_ok:
+        return False
+    if c.ca_state not in (0, 2) or c.state == states.SYN_RECEIVED:
+        return False
+    if c.srtt:
+        timeout = c.srtt >> 2
+        timeout += c.layer.settings.tcp_rto_min_us if c.packets_out == 1 else _TIMEOUT_MIN
+    else:
+        timeout = _FIRST_RTO
+    left = c.rto if advancing else rto_left(c)
+    if left > 0:
+        timeout = min(timeout, left)
+    set_timer(c, LOSS_PROBE_TIMER, timeout)
+    return True
+
+
+def rto_left(c: Connection) -> int:
+    """Time until the oldest segment in flight times out."""
+    return c.sent[0].sent_at + c.rto - c.layer.us if c.sent else c.rto
+
+
+def rearm_rto(c: Connection) -> None:
+    """Start the retransmission timer anew, or stop it when nothing is in flight (RFC 6298 5.1-5.3)."""
+    if not c.packets_out:
+        clear_timer(c)
+        return
+    delay = c.rto
+    if c.timer in (REORDER_TIMER, LOSS_PROBE_TIMER):
+        delay = max(rto_left(c), 1)
+    set_timer(c, RTO_TIMER, delay)
+
+
+def retransmit(c: Connection, sent: Sent, segments: int) -> bool:
+    """Send an entry again and count it as in flight again; False when it may not be sent."""
+    if not retransmit_uncounted(c, sent, segments):
+        return False
+    sent.marks |= RETRANSMITTED
+    c.retransmitted_out += sent.count
+    if c.undo_retransmits < 0:
+        c.undo_retransmits = 0
+    c.undo_retransmits += sent.count
+    return True
+
+
+def retransmit_uncounted(c: Connection, sent: Sent, segments: int) -> bool:
+    """Send an entry again: as little as fits MSS, `segments` and window, splitting it first where needed."""
+    if c.mtu_probing is not None:
+        c.mtu_probing.probe_size = 0
+    if sent.seq < c.snd_una:
+        trim(c, sent)
+    mss = current_mss(c)
+    window = c.snd_una + c.snd_wnd - sent.seq
+    if window <= 0:
+        if sent.seq != c.snd_una:
+            return False
+        window = mss
+    length = mss * segments
+    if length > window:
+        length = window - window % mss or window
+    if len(sent.data) > length:
+        split(c, sent, length, mss)
+    elif sent.count != (count := -(-len(sent.data) // mss) or 1):
+        adjust_count(c, sent, count)
+    elif len(sent.data) < mss:
+        _collapse(c, sent, mss)
+    c.total_retransmits += sent.count
+    c.bytes_retransmitted += len(sent.data)
+    c.layer.counters.retransmitted += sent.count
+    c.layer.retransmitting = True
+    send_sent(c, sent, False)
+    c.layer.retransmitting = False
+    sent.marks |= EVER_RETRANSMITTED
+    if not c.retransmit_stamp:
+        c.retransmit_stamp = c.layer.us
+    on_retransmitted(c, sent)
+    return True
+
+
+def on_retransmitted(c: Connection, sent: Sent) -> None:
+    """A retransmission is a new sample of the delivery rate."""
+    sent.delivered = c.delivered
+    sent.delivered_at = c.delivered_at
+    sent.first_sent_at = c.first_sent_at
+    sent.app_limited = bool(c.app_limited)
+    sent.delivered_ce = c.delivered_ce
+    sent.lost = c.lost
+
+
+def trim(c: Connection, sent: Sent) -> None:
+    """Forget the acknowledged head of an entry."""
+    cut = c.snd_una - sent.seq
+    sent.data = sent.data[cut:]
+    sent.seq = c.snd_una
+
+
+def split(c: Connection, sent: Sent, length: int, mss: int) -> Sent:
+    """Cut an entry in two after `length` bytes; returns the new second one, which follows in the queue."""
+    old = sent.count
+    rest = Sent(sent.seq + length, sent.end, sent.data[length:], sent.flags, 1)
+    sent.data = sent.data[:length]
+    sent.end = rest.seq
+    sent.flags &= ~(FIN | PSH)
+    rest.marks = sent.marks
+    for name in ("sent_at", "delivered", "delivered_at", "first_sent_at", "app_limited", "in_flight", "lost"):
+        setattr(rest, name, getattr(sent, name))
+    rest.delivered_ce = sent.delivered_ce
+    c.sent.insert(c.sent.index(sent) + 1, rest)
+    sent.count = -(-length // mss) or 1
+    rest.count = -(-len(rest.data) // mss) or 1
+    _recount(c, sent.marks, sent.count + rest.count - old)
+    return rest
+
+
+def adjust_count(c: Connection, sent: Sent, count: int) -> None:
+    """The MSS has changed: an entry stands for another number of segments."""
+    _recount(c, sent.marks, count - sent.count)
+    sent.count = count
+
+
+def _recount(c: Connection, marks: int, change: int) -> None:
+    c.packets_out += change
+    if marks & 1:
+        c.sacked_out += change
+    if marks & RETRANSMITTED:
+        c.retransmitted_out += change
+    if marks & 4:
+        c.lost_out += change
+
+
+def _collapse(c: Connection, sent: Sent, mss: int) -> None:
+    """Join what follows to a short segment that is sent again anyway (RFC 9293 3.7.4 lets it)."""
+    if not c.layer.settings.tcp_retrans_collapse or sent.flags & (SYN | FIN) or sent.count > 1:
+        return
+    at = c.sent.index(sent)
+    while at + 1 < len(c.sent):
+        following = c.sent[at + 1]
+        if following.flags & SYN or following.count > 1 or following.marks & 1 or not following.data:
+            return
+        if len(sent.data) + len(following.data) > mss or following.end > c.snd_una + c.snd_wnd:
+            return
+        if c.urgent_mode:
+            return
+        sent.data += following.data
+        sent.end = following.end
+        sent.flags |= following.flags
+        sent.marks |= following.marks & EVER_RETRANSMITTED
+        _recount(c, following.marks, -following.count)
+        del c.sent[at + 1]
+
+
+def send_probe(c: Connection, urgent: bool = False) -> None:
+    """Send an old sequence number, which the peer must answer with its state (RFC 9293 3.8.6.1, 3.8.4)."""
+    emit(c, c.snd_una - (0 if urgent else 1), ACK, b"")
+
+
+def wake_up(c: Connection) -> bool:
+    """Probe a closed window with data if any of it fits, else with an empty segment; whether data went."""
+    if c.state == states.CLOSED:
+        return False
+    if c.write_seq > c.snd_nxt and c.snd_nxt < c.snd_una + c.snd_wnd:
+        mss = current_mss(c)
+        room = c.snd_una + c.snd_wnd - c.snd_nxt
+        size = min(c.write_seq - c.snd_nxt, room, mss)
+        if c.pushed < c.snd_nxt + size:
+            c.pushed = c.snd_nxt + size
+        if size < c.write_seq - c.snd_nxt or not c.push_marks:
+            c.push_marks.appendleft(c.snd_nxt + size)
+        _send_new(c, size, mss)
+        return True
+    if c.snd_una < c.snd_up <= c.snd_una + 0xFFFF:
+        send_probe(c, True)
+    send_probe(c)
+    return False
+
+
+def send_raw(
+    layer: TcpLayer,
+    source: bytes,
+    destination: bytes,
+    ports: tuple[int, int],
+    numbers: tuple[int, int],
+    flags: int,
+    window: int = 0,
+    options: bytes = b"",
+) -> None:
+    """Send an empty segment that belongs to no connection."""
+    pseudo = layer.pseudo(source, destination)
+    data = pack(pseudo, ports[0], ports[1], numbers[0] & MASK, numbers[1] & MASK, flags, window, 0, options, b"")
+    layer.ip.send(source, destination, PROTOCOL, data)

@@ -1,0 +1,122 @@
+"""The program reads."""
+
+from __future__ import annotations
+
+from catenet.stack.endpoint import Fault, StackError
+from catenet.stack.tcp import flush, states, urgent
+from catenet.stack.tcp.connection import Connection
+from catenet.stack.tcp.lifecycle import READ
+
+__all__ = ["at_urgent_mark", "read", "take_urgent", "unread"]
+
+
+def read(c: Connection, limit: int, peek: bool) -> bytes | None:
+    """See `TcpEndpoint.receive`."""
+    if c.urgent_flags and c.rcv_urgent >= c.copied:
+        allowed = _up_to_mark(c, peek)
+        if allowed:
+            limit = min(limit, allowed)
+    if c.received:
+        data = _peek(c, limit) if peek else _take(c, limit)
+        if not peek:
+            c.copied += len(data)
+            c.read_count += len(data)
+            if c.urgent_flags and c.copied > c.rcv_urgent:
+                c.urgent_flags = 0
+            flush.todo(c, flush.READ)
+        return data
+    return _nothing(c)
+
+
+def _nothing(c: Connection) -> bytes | None:
+    if c.fin_received:
+        return b""
+    if c.error is not None:
+        fault, c.error = c.error, None
+        raise StackError(fault)
+    if c.shutdown & READ:
+        return b""
+    if c.state == states.CLOSED:
+        raise StackError(Fault.NOT_CONNECTED)
+    return None
+
+
+def _up_to_mark(c: Connection, peek: bool) -> int:
+    """Bytes before the urgent one; at the mark itself the urgent byte is skipped unless it is in line."""
+    before = c.rcv_urgent - c.copied
+    if before:
+        return before
+    if not c.option("SO_OOBINLINE", 0) and c.received and not peek:
+        _take(c, 1)
+        c.copied += 1
+        c.urgent_flags = 0 if c.urgent_flags == urgent.READ else c.urgent_flags
+    return 0
+
+
+def _take(c: Connection, limit: int) -> bytes:
+    received = c.received
+    offset = c.received_offset
+    first = received[0]
+    left = len(first) - offset
+    if left > limit:
+        c.received_offset = offset + limit
+        return bytes(first[offset : offset + limit])
+    if left == limit or len(received) == 1:
+        received.popleft()
+        c.received_offset = 0
+        return bytes(first[offset:]) if offset else bytes(first)
+    parts = [first[offset:] if offset else first]
+    received.popleft()
+    limit -= left
+    c.received_offset = 0
+    while received and limit:
+        chunk = received[0]
+        if len(chunk) > limit:
+            parts.append(chunk[:limit])
+            c.received_offset = limit
+            break
+        parts.append(chunk)
+        received.popleft()
+        limit -= len(chunk)
+    return b"".join(parts)
+
+
+def _peek(c: Connection, limit: int) -> bytes:
+    parts = []
+    offset = c.received_offset
+    for chunk in c.received:
+        piece = chunk[offset : offset + limit]
+        parts.append(piece)
+        limit -= len(piece)
+        offset = 0
+        if limit <= 0:
+            break
+    return b"".join(parts)
+
+
+def unread(c: Connection) -> int:
+    """Bytes that can be read before the urgent mark or the end."""
+    if c.state in (states.SYN_SENT, states.SYN_RECEIVED):
+        return 0
+    waiting = sum(map(len, c.received)) - c.received_offset if c.received else 0
+    if c.urgent_flags and not c.option("SO_OOBINLINE", 0) and c.copied <= c.rcv_urgent < c.rcv_nxt:
+        return c.rcv_urgent - c.copied
+    return waiting
+
+
+def take_urgent(c: Connection, peek: bool) -> bytes | None:
+    """See `TcpEndpoint.receive_urgent`."""
+    if c.option("SO_OOBINLINE", 0) or c.urgent_flags in (0, urgent.READ):
+        raise StackError(Fault.INVALID)
+    if c.urgent_flags == urgent.VALID and c.urgent_byte is not None:
+        if not peek:
+            c.urgent_flags = urgent.READ
+        return bytes((c.urgent_byte,))
+    if c.state == states.CLOSED or c.shutdown & READ:
+        return b""
+    return None
+
+
+def at_urgent_mark(c: Connection) -> bool:
+    """SIOCATMARK."""
+    return bool(c.urgent_flags) and c.copied == c.rcv_urgent

@@ -1,0 +1,355 @@
+"""The recovery state machine: Open, Disorder, CWR, Recovery, Loss (RFC 6675, RFC 8985, RFC 5682, RFC 6582).
+
+    Open      nothing unusual
+    Disorder  duplicate ACKs or SACKs, not yet enough for a loss
+    CWR       reducing the window for ECN or a probe's loss, nothing to retransmit
+    Recovery  retransmitting what was found lost
+    Loss      after a timeout
+
+`after_ack` runs for every ACK that is not plain progress in Open; what it decides to retransmit goes out in
+`retransmit_lost`, once the window has been updated.
+"""
+
+from __future__ import annotations
+
+from catenet.stack.tcp import states
+from catenet.stack.tcp.connection import (
+    CWR,
+    DISORDER,
+    LOSS,
+    LOST,
+    NAGLE_OFF,
+    OPEN,
+    RECOVERY,
+    REORDER_TIMER,
+    RETRANSMITTED,
+    RTO_TIMER,
+    SACKED,
+    Connection,
+)
+from catenet.stack.tcp.output import burst_limit, current_mss, current_ssthresh, push, retransmit, split
+from catenet.stack.tcp.recovery import ackstate, prr, rack, undo
+from catenet.stack.tcp.recovery.ackstate import AckState
+from catenet.stack.tcp.recovery.marks import clear_marks, mark_lost
+from catenet.stack.tcp.timers import set_timer
+
+__all__ = [
+    "add_reno_sacks",
+    "after_ack",
+    "enter_loss",
+    "enter_recovery",
+    "follow_up",
+    "remove_reno_sacks",
+    "retransmit_lost",
+    "simple_retransmit",
+]
+
+_MIN_RENEGING_DELAY = 10_000
+
+
+def after_ack(c: Connection, prior_una: int, duplicates: int, state: AckState) -> None:
+    """Let one dubious ACK move the machine (`duplicates`: how many duplicate ACKs it stands for)."""
+    if not c.packets_out and c.sacked_out:
+        c.sacked_out = 0
+    ece = bool(state.flags & ackstate.ECE)
+    if ece:
+        # The network is congested, whatever turns out about the loss.
+        c.prior_ssthresh = 0
+    if _check_reneging(c, state):
+        return
+    if _leave_state(c):
+        return
+    if c.ca_state == RECOVERY:
+        proceed = _in_recovery(c, prior_una, duplicates, state, ece)
+    elif c.ca_state == LOSS and not _in_loss(c, duplicates, state):
+        return
+    else:
+        proceed = _in_other(c, duplicates, state, ece)
+    if proceed:
+        state.rexmit = ackstate.REXMIT_LOST
+
+
+def _check_reneging(c: Connection, state: AckState) -> bool:
+    """The peer acknowledged up to a segment it had SACKed, not beyond: it has thrown data away (RFC 2018 8)."""
+    if state.flags & ackstate.RENEGING and state.flags & ackstate.UNA_ADVANCED:
+        set_timer(c, RTO_TIMER, max(c.srtt >> 4, _MIN_RENEGING_DELAY))
+        state.flags &= ~ackstate.SET_TIMER
+        return True
+    return False
+
+
+def _leave_state(c: Connection) -> bool:
+    """End CWR and Recovery when what was in flight at their start is acknowledged; True when all is done."""
+    if c.ca_state == OPEN:
+        c.retransmit_stamp = 0
+    elif c.snd_una >= c.high_seq:
+        if c.ca_state == CWR:
+            # One byte more, so that the peer surely has seen CWR.
+            if c.snd_una != c.high_seq:
+                prr.end(c)
+                prr.set_state(c, OPEN)
+        elif c.ca_state == RECOVERY:
+            if not c.sack_ok:
+                c.sacked_out = 0
+            if undo.try_recovery(c):
+                return True
+            _end_after_undo(c)
+    return False
+
+
+def _end_after_undo(c: Connection) -> None:
+    if c.ssthresh < 0x7FFFFFFF and c.undo_marker is not None and not c.congestion.controls:
+        c.cwnd = c.ssthresh
+        c.cwnd_stamp = c.layer.us
+
+
+def _in_recovery(c: Connection, prior_una: int, duplicates: int, state: AckState, ece: bool) -> bool:
+    if not state.flags & ackstate.UNA_ADVANCED:
+        if not c.sack_ok:
+            add_reno_sacks(c, duplicates, ece)
+    elif undo.try_partial(c, prior_una):
+        return False
+    if undo.try_by_dsack(c):
+        undo.keep_open(c)
+    _identify_loss(c, state)
+    if c.ca_state != RECOVERY:
+        if not c.lost_out:
+            return False
+        enter_recovery(c, ece)
+    return True
+
+
+def _in_loss(c: Connection, duplicates: int, state: AckState) -> bool:
+    """Whether to go on as in Open, because the loss was undone or retransmissions were lost."""
+    _process_loss(c, duplicates, state)
+    _identify_loss(c, state)
+    return c.ca_state == OPEN or bool(state.flags & ackstate.LOST_RETRANS)
+
+
+def _in_other(c: Connection, duplicates: int, state: AckState, ece: bool) -> bool:
+    if not c.sack_ok:
+        if state.flags & ackstate.UNA_ADVANCED:
+            c.sacked_out = 0
+        add_reno_sacks(c, duplicates, ece)
+    if c.ca_state <= DISORDER:
+        undo.try_by_dsack(c)
+    _identify_loss(c, state)
+    if not c.lost_out:
+        _try_to_open(c, state)
+        return False
+    probing = c.mtu_probing
+    if c.ca_state < CWR and probing is not None and probing.is_lost(c):
+        probing.failed(c)
+        c.cwnd += 1
+        simple_retransmit(c)
+        return False
+    enter_recovery(c, ece)
+    return True
+
+
+def _try_to_open(c: Connection, state: AckState) -> None:
+    if not undo.any_retransmitted(c):
+        c.retransmit_stamp = 0
+    if state.flags & ackstate.ECE:
+        prr.enter_cwr(c)
+    if c.ca_state != CWR:
+        undo.keep_open(c)
+
+
+def _identify_loss(c: Connection, state: AckState) -> None:
+    if not c.sent:
+        return
+    if not c.sack_ok:
+        _mark_newreno(c, bool(state.flags & ackstate.UNA_ADVANCED))
+        return
+    before = c.retransmitted_out
+    if rack.mark_by_time(c):
+        state.flags &= ~ackstate.SET_TIMER
+    if before > c.retransmitted_out:
+        state.flags |= ackstate.LOST_RETRANS
+
+
+def _mark_newreno(c: Connection, advanced: bool) -> None:
+    """Three duplicate ACKs, or a partial ACK in recovery (RFC 6582 3.2)."""
+    if (c.ca_state < RECOVERY and c.sacked_out >= c.reordering) or (c.ca_state == RECOVERY and advanced):
+        head = c.sent[0]
+        if head.marks & LOST:
+            return
+        if head.count > 1 and len(head.data) > c.mss:
+            split(c, head, c.mss, c.mss)
+        mark_lost(c, head)
+
+
+def add_reno_sacks(c: Connection, duplicates: int, ece: bool) -> None:
+    """Without SACK each duplicate ACK stands for a segment that arrived out of order (RFC 5681 3.2)."""
+    if duplicates:
+        before = c.sacked_out
+        c.sacked_out += duplicates
+        _check_reno_reordering(c, 0)
+        delivered = c.sacked_out - before
+        if delivered > 0:
+            c.delivered += delivered
+            if ece:
+                c.delivered_ce += delivered
+
+
+def remove_reno_sacks(c: Connection, acked: int, ece: bool) -> None:
+    """Cumulative progress takes the segments counted above off again."""
+    if acked > 0:
+        extra = max(acked - c.sacked_out, 1)
+        c.delivered += extra
+        if ece:
+            c.delivered_ce += extra
+        c.sacked_out = 0 if acked - 1 >= c.sacked_out else c.sacked_out - (acked - 1)
+    _check_reno_reordering(c, acked)
+
+
+def _check_reno_reordering(c: Connection, extra: int) -> None:
+    """More duplicate ACKs than segments that can be missing: the network duplicates or reorders."""
+    holes = min(max(c.lost_out, 1), c.packets_out)
+    if c.sacked_out + holes > c.packets_out:
+        c.sacked_out = c.packets_out - holes
+        c.reordering = min(c.packets_out + extra, c.layer.settings.tcp_max_reordering)
+        c.reordering_seen += 1
+
+
+def enter_recovery(c: Connection, ece: bool) -> None:
+    """Something is lost: reduce the window and retransmit."""
+    c.retransmit_stamp = 0
+    c.prior_ssthresh = 0
+    undo.begin(c)
+    if c.ca_state not in (CWR, RECOVERY):
+        if not ece:
+            c.prior_ssthresh = current_ssthresh(c)
+        prr.begin(c)
+    prr.set_state(c, RECOVERY)
+
+
+def enter_loss(c: Connection) -> None:
+    """The retransmission timer fired (RFC 6298 5.4-5.6, RFC 5681 3.1, RFC 5682 2.1 step 1)."""
+    new_recovery = c.ca_state < RECOVERY
+    _mark_on_timeout(c)
+    if c.ca_state <= DISORDER or c.snd_una >= c.high_seq or (c.ca_state == LOSS and not c.retransmits):
+        c.prior_ssthresh = current_ssthresh(c)
+        c.prior_cwnd = c.cwnd
+        c.ssthresh = c.congestion.ssthresh(c)
+        c.congestion.on_loss(c)
+        undo.begin(c)
+    c.cwnd = c.in_flight + 1
+    c.cwnd_count = 0
+    c.cwnd_stamp = c.layer.us
+    settings = c.layer.settings
+    if c.ca_state <= DISORDER and c.sacked_out >= settings.tcp_reordering:
+        c.reordering = min(c.reordering, settings.tcp_reordering)
+    prr.set_state(c, LOSS)
+    c.high_seq = c.snd_nxt
+    c.tlp_high_seq = None
+    prr.queue_cwr(c)
+    probing = c.mtu_probing is not None and c.mtu_probing.probe_size
+    c.frto = bool(settings.tcp_frto and (new_recovery or c.retransmits) and not probing)
+
+
+def _mark_on_timeout(c: Connection) -> None:
+    """Everything not SACKed is lost, except what RACK knows to have been sent too recently."""
+    head = c.sent[0] if c.sent else None
+    if head is not None and head.marks & SACKED:
+        clear_marks(c, SACKED)
+        c.reneging = True
+    elif not c.sack_ok:
+        c.sacked_out = 0
+    for sent in c.sent:
+        if c.sack_ok and not c.reneging and sent is not head and rack.remaining(c, sent, 0) > 0:
+            continue
+        mark_lost(c, sent)
+
+
+def _process_loss(c: Connection, duplicates: int, state: AckState) -> None:
+    """An ACK after a timeout: F-RTO (RFC 5682 3.1, with SACK) decides whether the timeout was spurious."""
+    flags = state.flags
+    recovered = c.snd_una >= c.high_seq
+    advanced = bool(flags & ackstate.UNA_ADVANCED)
+    if advanced and undo.try_loss(c, False):
+        return
+    if c.frto:
+        # Step 3.b: data sent once, before the timeout, arrived.
+        if flags & ackstate.ORIG_SACK_ACKED and undo.try_loss(c, True):
+            return
+        if c.snd_nxt > c.high_seq:
+            if flags & ackstate.DATA_SACKED or duplicates:
+                c.frto = False
+        elif advanced and not recovered:
+            c.high_seq = c.snd_nxt
+            # Step 2.b: send new data, if there is any, and see what is acknowledged.
+            if c.write_seq > c.snd_nxt and c.snd_una + c.snd_wnd > c.snd_nxt:
+                state.rexmit = ackstate.REXMIT_NEW
+                return
+            c.frto = False
+    if recovered:
+        undo.try_recovery(c)
+        return
+    if not c.sack_ok:
+        if c.snd_nxt > c.high_seq and duplicates:
+            add_reno_sacks(c, duplicates, bool(flags & ackstate.ECE))
+        elif advanced:
+            c.sacked_out = 0
+    state.rexmit = ackstate.REXMIT_LOST
+
+
+def follow_up(c: Connection, rexmit: int) -> None:
+    """Send what `after_ack` decided on, now that the window is known."""
+    if rexmit == ackstate.REXMIT_NONE or c.state == states.SYN_SENT:
+        return
+    if rexmit == ackstate.REXMIT_NEW:
+        push(c, NAGLE_OFF)
+        if c.snd_nxt > c.high_seq:
+            return
+        c.frto = False
+    retransmit_lost(c)
+
+
+def retransmit_lost(c: Connection) -> None:
+    """Retransmit lost segments, oldest first, as far as the window allows."""
+    if not c.packets_out or c.lost_out <= c.retransmitted_out:
+        return
+    limit = burst_limit(c, current_mss(c))
+    rearm = False
+    at = 0
+    while at < len(c.sent):
+        sent = c.sent[at]
+        at += 1
+        room = c.cwnd - c.in_flight
+        if room <= 0 or c.retransmitted_out >= c.lost_out:
+            break
+        if sent.marks & (LOST | SACKED | RETRANSMITTED) != LOST:
+            continue
+        if not retransmit(c, sent, min(room, limit)):
+            break
+        if c.ca_state in (CWR, RECOVERY):
+            c.prr_out += sent.count
+        if at == 1 and c.timer != REORDER_TIMER:
+            rearm = True
+    if rearm:
+        set_timer(c, RTO_TIMER, c.rto)
+
+
+def simple_retransmit(c: Connection) -> None:
+    """Segments too large for the path are lost without being a sign of congestion (RFC 8201 5.4, RFC 4821 7.3)."""
+    mss = current_mss(c)
+    before = c.lost_out
+    for sent in list(c.sent):
+        if len(sent.data) > mss:
+            if sent.marks & LOST and sent.marks & RETRANSMITTED:
+                sent.marks &= ~RETRANSMITTED
+                c.retransmitted_out -= sent.count
+            mark_lost(c, sent)
+    if c.lost_out == before:
+        return
+    if not c.sack_ok:
+        c.sacked_out = min(c.sacked_out, c.packets_out - c.lost_out)
+    if c.ca_state != LOSS:
+        c.high_seq = c.snd_nxt
+        c.ssthresh = current_ssthresh(c)
+        c.prior_ssthresh = 0
+        c.undo_marker = None
+        prr.set_state(c, LOSS)
+    retransmit_lost(c)

@@ -1,0 +1,103 @@
+"""RACK (RFC 8985 6): a segment is lost when one sent sufficiently later has been delivered."""
+
+from __future__ import annotations
+
+from catenet.stack.tcp.congestion.base import RateSample
+from catenet.stack.tcp.connection import (
+    ANY_RETRANSMISSION,
+    LOST,
+    RECOVERY,
+    REORDER_TIMER,
+    RETRANSMITTED,
+    SACKED,
+    Connection,
+    Sent,
+)
+from catenet.stack.tcp.recovery.marks import mark_lost
+from catenet.stack.tcp.rtt import min_rtt
+from catenet.stack.tcp.timers import set_timer
+
+__all__ = ["advance", "detect", "mark_by_time", "remaining", "update_window"]
+
+_NO_DUPLICATE_THRESHOLD = 4
+_STATIC_WINDOW = 2
+_RECOVERIES = 16
+"""Recoveries for which a widened reordering window lasts (RFC 8985 6.2 step 4)."""
+_TIMEOUT_MIN = 2_000
+
+
+def advance(c: Connection, marks: int, end: int, sent_at: int) -> None:
+    """A segment was delivered (steps 1 and 2): remember the one sent last among these."""
+    rtt = c.layer.us - sent_at
+    if marks & ANY_RETRANSMISSION and rtt < min_rtt(c):
+        # Acknowledged sooner than any round trip: this ACK is for the original transmission.
+        return
+    c.rack_advanced = True
+    c.rack_rtt = rtt
+    if sent_at > c.rack_mstamp or (sent_at == c.rack_mstamp and end > c.rack_end):
+        c.rack_mstamp = sent_at
+        c.rack_end = end
+
+
+def window(c: Connection) -> int:
+    """Reordering window (step 4)."""
+    if not c.reordering_seen:
+        if c.ca_state >= RECOVERY:
+            return 0
+        if c.sacked_out >= c.reordering and not c.layer.settings.tcp_recovery & _NO_DUPLICATE_THRESHOLD:
+            return 0
+    return min((min_rtt(c) >> 2) * c.rack_steps, c.srtt >> 3)
+
+
+def remaining(c: Connection, sent: Sent, reorder_window: int) -> int:
+    """Time until a segment counts as lost (step 5)."""
+    return c.rack_rtt + reorder_window - (c.layer.us - sent.sent_at)
+
+
+def detect(c: Connection) -> int:
+    """Mark what is lost; returns the time until the next segment may count as lost, 0 for none."""
+    reorder_window = window(c)
+    latest, latest_end = c.rack_mstamp, c.rack_end
+    timeout = 0
+    for sent in c.sent:
+        marks = sent.marks
+        if sent.sent_at > latest or (sent.sent_at == latest and sent.end >= latest_end):
+            if not marks & ANY_RETRANSMISSION:
+                # First transmissions are in order of time, so all that follow were sent later still.
+                break
+            continue
+        if marks & SACKED or marks & (LOST | RETRANSMITTED) == LOST:
+            continue
+        left = remaining(c, sent, reorder_window)
+        if left <= 0:
+            mark_lost(c, sent)
+        elif left > timeout:
+            timeout = left
+    return timeout
+
+
+def mark_by_time(c: Connection) -> bool:
+    """Detect losses after an ACK; whether the reordering timer was set."""
+    if not c.rack_advanced:
+        return False
+    c.rack_advanced = False
+    timeout = detect(c)
+    if timeout:
+        set_timer(c, REORDER_TIMER, min(-(-timeout // 1000) * 1000 + _TIMEOUT_MIN, c.rto))
+        return True
+    return False
+
+
+def update_window(c: Connection, rate: RateSample) -> None:
+    """Widen the reordering window in round trips with D-SACKs, narrow it after recoveries without (step 4)."""
+    if c.layer.settings.tcp_recovery & _STATIC_WINDOW or not rate.prior_delivered:
+        return
+    if rate.prior_delivered < c.rack_last_delivered:
+        c.rack_dsack_seen = False
+    if c.rack_dsack_seen:
+        c.rack_steps = min(0xFF, c.rack_steps + 1)
+        c.rack_dsack_seen = False
+        c.rack_last_delivered = c.delivered
+        c.rack_persist = _RECOVERIES
+    elif not c.rack_persist:
+        c.rack_steps = 1

@@ -1,0 +1,136 @@
+"""Undoing a reduction of the window that turned out to be for nothing (RFC 3522, RFC 4015, RFC 2883, RFC 5682).
+
+Two proofs: the echo of a timestamp older than the first retransmission (Eifel), or D-SACKs for everything that was
+retransmitted since `undo_marker`.
+"""
+
+from __future__ import annotations
+
+from catenet.stack.tcp.connection import DISORDER, ECN_QUEUE_CWR, EVER_RETRANSMITTED, LOST, OPEN, Connection
+from catenet.stack.tcp.recovery import prr
+from catenet.stack.tcp.recovery.marks import clear_marks
+from catenet.stack.tcp.recovery.scoreboard import check_reordering
+
+__all__ = [
+    "any_retransmitted",
+    "begin",
+    "keep_open",
+    "may_undo",
+    "try_by_dsack",
+    "try_loss",
+    "try_partial",
+    "try_recovery",
+]
+
+_RECOVERIES = 16
+
+
+def begin(c: Connection) -> None:
+    """Remember where we stood, before the first retransmission."""
+    c.undo_marker = c.snd_una
+    c.undo_retransmits = c.retransmitted_out
+    if c.tlp_high_seq is not None and c.tlp_retransmission:
+        c.undo_retransmits += 1
+    if not c.undo_retransmits:
+        c.undo_retransmits = -1
+
+
+def _is_echo_older(c: Connection) -> bool:
+    """Whether the ACK was sent for something that left before the first retransmission (RFC 3522 3.2)."""
+    echo = c.layer.echo
+    if not c.timestamps or not echo or not c.retransmit_stamp:
+        return False
+    first = (c.retransmit_stamp // 1000 + c.ts_offset) & 0xFFFFFFFF
+    return ((echo - first) & 0xFFFFFFFF) > 0x7FFFFFFF
+
+
+def may_undo(c: Connection) -> bool:
+    """Whether all retransmissions since the reduction were unnecessary."""
+    return c.undo_marker is not None and (not c.undo_retransmits or _is_echo_older(c))
+
+
+def any_retransmitted(c: Connection) -> bool:
+    """Whether anything in flight was sent more than once."""
+    return c.retransmitted_out > 0 or (bool(c.sent) and c.sent[0].marks & EVER_RETRANSMITTED != 0)
+
+
+def _restore(c: Connection, unmark: bool) -> None:
+    if unmark:
+        clear_marks(c, LOST)
+    if c.prior_ssthresh:
+        c.cwnd = c.congestion.undo(c)
+        if c.prior_ssthresh > c.ssthresh:
+            c.ssthresh = c.prior_ssthresh
+            c.ecn &= ~ECN_QUEUE_CWR
+    c.cwnd_stamp = c.layer.us
+    c.undo_marker = None
+    c.rack_advanced = True
+
+
+def _holds_state(c: Connection) -> bool:
+    """Without SACK the state is held until something above `high_seq` is acknowledged (RFC 6582 4.1)."""
+    if c.snd_una == c.high_seq and not c.sack_ok:
+        if not any_retransmitted(c):
+            c.retransmit_stamp = 0
+        return True
+    return False
+
+
+def try_recovery(c: Connection) -> bool:
+    """All that was in flight at the loss is acknowledged; True when the state must be held yet."""
+    if may_undo(c):
+        _restore(c, False)
+    elif c.rack_persist:
+        c.rack_persist -= 1
+    if _holds_state(c):
+        return True
+    prr.set_state(c, OPEN)
+    c.reneging = False
+    return False
+
+
+def try_by_dsack(c: Connection) -> bool:
+    """Everything retransmitted was reported as duplicate."""
+    if c.undo_marker is not None and not c.undo_retransmits:
+        c.rack_persist = min(_RECOVERIES, c.rack_persist + 1)
+        _restore(c, False)
+        return True
+    return False
+
+
+def try_loss(c: Connection, spurious: bool) -> bool:
+    """Leave Loss when the timeout was spurious."""
+    if not (spurious or may_undo(c)):
+        return False
+    _restore(c, True)
+    c.retransmits = 0
+    if _holds_state(c):
+        return True
+    if spurious or c.sack_ok:
+        prr.set_state(c, OPEN)
+        c.reneging = False
+    return True
+
+
+def try_partial(c: Connection, prior_una: int) -> bool:
+    """A partial ACK in recovery that acknowledges an original, late transmission; True when nothing is to be
+    retransmitted now.
+    """
+    if c.undo_marker is None or not _is_echo_older(c):
+        return False
+    check_reordering(c, prior_una)
+    if c.retransmitted_out:
+        return True
+    if not any_retransmitted(c):
+        c.retransmit_stamp = 0
+    _restore(c, True)
+    keep_open(c)
+    return False
+
+
+def keep_open(c: Connection) -> None:
+    """Open, or Disorder while something is missing."""
+    state = DISORDER if c.sacked_out + c.lost_out or any_retransmitted(c) else OPEN
+    if c.ca_state != state:
+        prr.set_state(c, state)
+        c.high_seq = c.snd_nxt

@@ -1,0 +1,43 @@
+"""The urgent mechanism as it is in use (RFC 6093): one byte out of line, its place a mark in the stream."""
+
+from __future__ import annotations
+
+from catenet.stack.tcp.connection import Connection
+from catenet.stack.tcp.lifecycle import wake
+from catenet.wire.tcp import TcpSegment
+
+__all__ = ["NOT_YET", "READ", "VALID", "on_urgent"]
+
+NOT_YET = 1
+VALID = 2
+READ = 3
+
+
+def on_urgent(c: Connection, segment: TcpSegment, seq: int) -> None:
+    """A segment points to urgent data."""
+    pointer = segment.urgent
+    if pointer and not c.layer.settings.tcp_stdurg:
+        # BSD's reading, which all use: the pointer shows the byte after the urgent one.
+        pointer -= 1
+    at = seq + pointer
+    if at < c.copied or at < c.rcv_nxt:
+        _take_byte(c, segment, seq)
+        return
+    if c.urgent_flags in (NOT_YET, VALID) and at <= c.rcv_urgent:
+        _take_byte(c, segment, seq)
+        return
+    c.rcv_urgent = at
+    c.urgent_flags = NOT_YET
+    c.urgent_byte = None
+    wake(c)
+    _take_byte(c, segment, seq)
+
+
+def _take_byte(c: Connection, segment: TcpSegment, seq: int) -> None:
+    if c.urgent_flags != NOT_YET:
+        return
+    at = c.rcv_urgent - seq
+    if 0 <= at < len(segment.payload):
+        c.urgent_byte = segment.payload[at]
+        c.urgent_flags = VALID
+        wake(c)

@@ -1,0 +1,124 @@
+"""The program writes, and ends its stream."""
+
+from __future__ import annotations
+
+from catenet.stack.endpoint import Buffer, Fault, StackError
+from catenet.stack.tcp import flush, states
+from catenet.stack.tcp.connection import Connection
+from catenet.stack.tcp.lifecycle import WRITE
+from catenet.stack.tcp.output import size_goal
+
+__all__ = ["can_write", "queue_fin", "queue_write", "room"]
+
+
+def room(c: Connection) -> int:
+    """Bytes that the send buffer takes now."""
+    return c.send_buffer - c.buffered
+
+
+def can_write(c: Connection) -> bool:
+    """Linux's rule: a third of the buffer is free, and not too much waits unsent (TCP_NOTSENT_LOWAT)."""
+    free = c.send_buffer - c.buffered
+    if free < c.buffered >> 1 or free <= 0:
+        return False
+    return c.write_seq - c.snd_nxt < low_water(c)
+
+
+def low_water(c: Connection) -> int:
+    """Most bytes unsent that still let a writer go on."""
+    return c.option("TCP_NOTSENT_LOWAT", 0) or c.layer.settings.tcp_notsent_lowat
+
+
+def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool) -> int | None:
+    """See `TcpEndpoint.send`."""
+    if c.state == states.SYN_SENT:
+        return _before_established(c, data)
+    if c.error is not None and c.state == states.CLOSED:
+        fault, c.error = c.error, None
+        raise StackError(fault)
+    if c.shutdown & WRITE or c.state not in (states.ESTABLISHED, states.CLOSE_WAIT, states.SYN_RECEIVED):
+        raise StackError(Fault.BROKEN_PIPE)
+    if c.error is not None:
+        fault, c.error = c.error, None
+        raise StackError(fault)
+    size = len(data) if not isinstance(data, memoryview) else data.nbytes
+    if not size:
+        return 0
+    free = c.send_buffer - c.buffered
+    if free <= 0 or c.write_seq - c.snd_nxt >= low_water(c):
+        c.no_space = True
+        return None
+    append(c, data, min(size, free), more)
+    if size > free:
+        c.no_space = True
+    elif is_urgent:
+        c.snd_up = c.write_seq
+        c.urgent_mode = True
+    flush.todo(c, flush.SEND | (flush.MORE if more else 0))
+    return min(size, free)
+
+
+def append(c: Connection, data: Buffer, taken: int, more: bool) -> None:
+    """Put data at the end of the stream and mark where PSH belongs."""
+    if isinstance(data, bytes):
+        chunk = data if taken == len(data) else data[:taken]
+    else:
+        chunk = bytes(memoryview(data).cast("B")[:taken])
+    _mark_push(c, taken, more)
+    c.pending.append(chunk)
+    c.buffered += taken
+
+
+def _mark_push(c: Connection, size: int, more: bool) -> None:
+    """PSH goes with the last byte of a write, and where half of the peer's window has been written since the last
+    (RFC 9293 3.9.1.2); a write that joins unsent data takes its mark over.
+    """
+    marks = c.push_marks
+    if marks and marks[-1] == c.write_seq and c.write_seq > c.snd_nxt:
+        marks.pop()
+    half = c.max_window >> 1
+    if half and size > half and c.state != states.SYN_RECEIVED:
+        goal = size_goal(c, c.mss)
+        end = c.write_seq + size
+        at = c.write_seq + goal
+        while at < end:
+            if at > c.pushed + half:
+                marks.append(at)
+                c.pushed = at
+            at += goal
+    c.write_seq += size
+    if not more:
+        marks.append(c.write_seq)
+        c.pushed = c.write_seq
+
+
+def _before_established(c: Connection, data: Buffer) -> int | None:
+    """Data for the SYN (Fast Open), or too early."""
+    if c.options.get("_deferred"):
+        return flush_deferred(c, data)
+    if c.error is not None:
+        fault, c.error = c.error, None
+        raise StackError(fault)
+    c.no_space = True
+    return None
+
+
+def flush_deferred(c: Connection, data: Buffer) -> int:
+    """The connect that waited for its first data begins now."""
+    c.options["_deferred"] = 0
+    size = min(len(data), c.send_buffer)
+    append(c, data, size, False)
+    flush.todo(c, flush.CONNECT)
+    return size
+
+
+def queue_fin(c: Connection) -> None:
+    """End our stream: the FIN follows the last byte."""
+    c.write_shut = True
+    following = states.AFTER_CLOSE.get(c.state)
+    if following is None:
+        return
+    c.state = following
+    c.fin_queued = True
+    c.write_seq += 1
+    flush.todo(c, flush.FIN)
