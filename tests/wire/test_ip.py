@@ -258,7 +258,7 @@ def membership(version):
             st.integers(0, 127).map(float),
             sources,
         ),
-        st.builds(multicast.Query, group, st.integers(1, 120).map(lambda tenths: tenths / 10), st.just(2)),
+        st.builds(lambda each, time: multicast.Query(each, time, 2), group, times.filter(bool)),
         st.builds(multicast.Report, st.lists(record, max_size=3).map(tuple)),
         st.builds(multicast.Membership, group, st.just(2)),
         st.builds(multicast.Leave, group),
