@@ -156,7 +156,9 @@ class ConnectServerWire:
         return Answer(head, build_error(error))
 
     def _unsupported(self, message: str) -> Answer:
-        return self._refusal(415, RpcError(Code.UNKNOWN, message), ((b"accept-post", self._post_types),))
+        # Plain text: who speaks another protocol would take JSON for an error of that protocol, and miss its parts.
+        head = ResponseHead(415, ((b"content-type", b"text/plain; charset=utf-8"), (b"accept-post", self._post_types)))
+        return Answer(head, message.encode() + b"\n")
 
     def _method_not_allowed(self, method: AnyMethod) -> Answer:
         safe = method.kind is Kind.UNARY and method.idempotency is Idempotency.NO_SIDE_EFFECTS

@@ -75,7 +75,10 @@ class _Spare:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._work: tuple[Coroutine[Any, Any, Any], contextvars.Context, Any, Finish] | None = None
         self._parked: asyncio.Future[None] = loop.create_future()
-        self.task: asyncio.Task[None] = loop.create_task(_drive(self, self._parked))
+        work = _drive(self, self._parked)
+        # Into its try: a task that is cancelled before its first step would not run a line of it.
+        work.send(None)
+        self.task: asyncio.Task[None] = loop.create_task(work)
         # A spare is never waited for; a loop that closes around it is not worth a message.
         self.task._log_destroy_pending = False  # type: ignore[attr-defined]
 
@@ -95,6 +98,7 @@ class _Spare:
 def _drive(spare: _Spare, parked: asyncio.Future[None]) -> Generator[Any, Any, None]:
     thrown: BaseException | None = None
     try:
+        yield
         yield from parked
     except BaseException as stopped:  # cancelled before the first step of its own: the coroutine must hear of it
         thrown = stopped

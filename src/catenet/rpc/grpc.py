@@ -164,10 +164,13 @@ class GrpcServerWire:
         error: RpcError | None,
         trailing: Metadata,
     ) -> Answer:
-        """Answer in one piece; an error alone is Trailers-Only."""
+        """Answer in one piece; an error alone is Trailers-Only, unless there is initial metadata."""
         head = self.start(plan, metadata, compression)
         if payload is not None:
             return Answer(head, envelope(payload, compression != "identity"), status_fields(error, trailing))
+        if metadata:
+            # In Trailers-Only all metadata is trailing; clients would not find the initial one.
+            return Answer(head, b"", status_fields(error, trailing))
         return Answer(ResponseHead(200, head.fields + status_fields(error, trailing)))
 
     def _head_fields(self, codec: str, compression: str) -> Fields:
