@@ -230,7 +230,12 @@ class Process:
         self.hub.call_soon(self.host.process_ended, self)
 
     def _emit(self, stream: str, line: str) -> None:
-        self.world.output(self.host.name, stream, line)
+        # Whoever shows it is outside of the process, and may print itself.
+        task, current.task = current.task, None
+        try:
+            self.world.output(self.host.name, stream, line)
+        finally:
+            current.task = task
 
     def _make_main(self) -> types.ModuleType:
         if self.program.is_callable:

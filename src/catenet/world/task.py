@@ -26,15 +26,23 @@ if TYPE_CHECKING:
     from catenet.world.hub import Timer
     from catenet.world.process import Process
 
-__all__ = ["SWAPS_LOCALS", "Task"]
+__all__ = ["SWAPS_LOCALS", "Task", "thread_dict"]
 
 SWAPS_LOCALS: Final = sys.version_info < (3, 13)
 UNWINDING_LIMIT: Final = 200
 """A killed task that makes more blocking calls than this while it unwinds is abandoned where it is."""
 
-_thread_dict = ctypes.pythonapi.PyThreadState_GetDict
-_thread_dict.restype = ctypes.py_object
-_thread_dict.argtypes = []
+_get_dict = ctypes.pythonapi.PyThreadState_GetDict
+_get_dict.restype = ctypes.c_void_p  # a borrowed reference, which py_object would give back
+_get_dict.argtypes = []
+
+
+def thread_dict() -> dict[Any, Any]:
+    """The dictionary of the current thread state."""
+    found: dict[Any, Any] = ctypes.cast(_get_dict(), ctypes.py_object).value
+    return found
+
+
 
 _abandoned: list[Any] = []
 """Greenlets that refused to end; collecting one would throw GreenletExit into it, outside of its process."""
@@ -119,7 +127,7 @@ class Task:
         self._hub = getcurrent()
         if self._greenlet is None:
             self._greenlet = greenlet(self._body)
-        store = _thread_dict() if SWAPS_LOCALS else None
+        store = process.world.thread_dict
         if store is not None:
             outside = store.copy()
             store.clear()

@@ -27,6 +27,7 @@ from catenet.world.errors import DeadlockError, ProcessFailed
 from catenet.world.host import Host
 from catenet.world.hub import Clock, Hub
 from catenet.world.streams import Redirect, print_line
+from catenet.world.task import SWAPS_LOCALS, thread_dict
 from catenet.world.topology import Topology
 from catenet.world.trace import Trace
 from catenet.world.units import link_properties
@@ -80,6 +81,8 @@ class World:
         self.topology = Topology(self.hub.call_at, seed, self.trace)
         self.names: Names = _WorldNames(self)
         self.stopping = False
+        self.thread_dict: dict[Any, Any] | None = None
+        """Where the interpreter keeps thread-local values of the thread that the world runs in (`world/task.py`)."""
         self.on_end: list[Callable[[Process], None]] = []
         """Called with each process that has ended."""
         self._idents = FIRST_IDENT
@@ -202,6 +205,7 @@ class World:
         collects = gc.isenabled()
         gc.disable()
         self._running = True
+        self.thread_dict = thread_dict() if SWAPS_LOCALS else None
         try:
             sys.stdout, sys.stderr, sys.stdin = (  # type: ignore[assignment]
                 Redirect(name, stream) for name, stream in zip(("stdout", "stderr", "stdin"), streams, strict=True)
