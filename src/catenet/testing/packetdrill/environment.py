@@ -88,10 +88,11 @@ class Environment:
             if name not in ("features", "congctl", "fastopen_no_cookie"):
                 self.note(f"skipped: route metric {name}")
         self._machine.route.metrics = RouteMetrics(**values)  # type: ignore[arg-type]
+        self._machine.stack.invalidate()
 
     def set_link_mtu(self, mtu: int) -> None:
-        """The interface's MTU; for IPv6 the script means what an IPv4 MTU of that size carries."""
-        self._machine.interface.mtu = mtu
+        """Change the interface's MTU."""
+        self._machine.stack.set_mtu(self._machine.interface.index, mtu)
 
     def make_file(self, path: str, size: int) -> None:
         """A file of zeros, for `open`."""

@@ -103,12 +103,12 @@ class Machine:
         self.current: Running | None = None
         self._running: list[Running] = []
         self.settings = Settings()
-        self.stack = Stack(self.settings, random.Random(_SEED))
-        self.interface: Interface = self.stack.add_interface("tun0", config.mtu)
+        self.stack = Stack(random.Random(_SEED), self.settings)
         prefix = 16 if len(config.local_ip) == 4 else 48
-        self.stack.add_address(self.interface.index, config.local_ip, prefix)
+        self.interface: Interface = self.stack.add_interface("tun0", config.mtu, ((config.local_ip, prefix),))
         self.route = self.stack.add_route(Prefix.of(bytes(len(config.local_ip)), 0), self.interface.index)
         self.kernel = Kernel(self.stack, "packetdrill", None, self._park, clock=lambda: self.now, owner=lambda: self)
+        self._settle()
 
     @property
     def usecs(self) -> int:
@@ -141,7 +141,7 @@ class Machine:
         until = START + usecs / 1e6
         while (deadline := self.next_deadline()) is not None and deadline <= until:
             self._fire(deadline)
-        self.now = max(self.now, until)
+        self._move_to(until)
 
     def advance_to_packet(self, usecs: int) -> bool:
         """As `advance`, but stop at the first packet sent; whether there was one."""
@@ -149,7 +149,7 @@ class Machine:
         while not self.outbox:
             deadline = self.next_deadline()
             if deadline is None or deadline > until:
-                self.now = max(self.now, until)
+                self._move_to(until)
                 return False
             self._fire(deadline)
         return True
@@ -159,6 +159,12 @@ class Machine:
         deadlines = [running.deadline for running in self._running]
         deadlines.append(self.stack.next_deadline())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def _move_to(self, until: float) -> None:
+        """Let the clock go on, and the stack know it: calls down carry no time."""
+        if until > self.now:
+            self.now = until
+            self._settle()
 
     def _fire(self, deadline: float) -> None:
         self.now = max(self.now, deadline)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from catenet.testing.packetdrill.cursor import Cursor
 from catenet.testing.packetdrill.expressions import parse_call, parse_microseconds, unquote
-from catenet.testing.packetdrill.lexer import tokenize
+from catenet.testing.packetdrill.lexer import Token, tokenize
 from catenet.testing.packetdrill.packets import parse_packet
 from catenet.testing.packetdrill.syntax import Action, Clock, Code, Command, Event, PacketSpec, Script, When
 
-__all__ = ["parse_script"]
+__all__ = ["parse_script", "read_options"]
 
 _TIME_KINDS = ("+", "*", "int", "float")
 
@@ -22,10 +22,10 @@ def parse_script(text: str, defines: Mapping[str, str] | None = None) -> Script:
         ScriptError: the text is no script; says the line.
     """
     own = dict(defines or {})
-    for token in tokenize(text, {}):
-        if token.kind == "option" and token.text.startswith(("--define=", "-D=")):
-            name, _, value = token.text.partition("=")[2].partition("=")
-            own[name] = value
+    for _, option, value in read_options(text):
+        if option == "define" and value:
+            name, _, meaning = value.partition("=")
+            own[name] = meaning
     cursor = Cursor(tokenize(text, own))
     options = _options(cursor)
     init = _command(cursor)
@@ -41,13 +41,26 @@ def parse_script(text: str, defines: Mapping[str, str] | None = None) -> Script:
     return Script(options, init, tuple(events), cleanup)
 
 
+def read_options(text: str) -> tuple[tuple[int, str, str | None], ...]:
+    """Options of a script alone, as (line, name, value), without reading the rest.
+
+    Raises:
+        ScriptError: a quote or block that is never closed.
+    """
+    return tuple(_split(token) for token in tokenize(text, {}) if token.kind == "option")
+
+
+def _split(token: Token) -> tuple[int, str, str | None]:
+    name, equals, value = token.text[2:].partition("=")
+    if value[:1] == '"':
+        value = unquote(value).decode()
+    return token.line, name, value if equals else None
+
+
 def _options(cursor: Cursor) -> tuple[tuple[int, str, str | None], ...]:
     found: list[tuple[int, str, str | None]] = []
     while token := cursor.take("option"):
-        name, equals, value = token.text[2:].partition("=")
-        if value[:1] == '"':
-            value = unquote(value).decode()
-        found.append((token.line, name, value if equals else None))
+        found.append(_split(token))
     return tuple(found)
 
 

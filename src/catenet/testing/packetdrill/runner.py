@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from catenet.testing.packetdrill.environment import Environment, fast_open_cooki
 from catenet.testing.packetdrill.flow import Flow, FlowState
 from catenet.testing.packetdrill.machine import Machine, Running
 from catenet.testing.packetdrill.packets import FLAGS
-from catenet.testing.packetdrill.parser import parse_script
+from catenet.testing.packetdrill.parser import parse_script, read_options
 from catenet.testing.packetdrill.shell import run_commands
 from catenet.testing.packetdrill.syntax import (
     Call,
@@ -109,15 +110,15 @@ def run_script(text: str, name: str, directory: Path, options: Iterable[tuple[st
 
 
 def _prepare(text: str, options: list[tuple[str, str | None]]) -> tuple[Script, Config]:
-    """Read a script twice: what its options define, the addresses among it, is needed to read the rest."""
+    """Read the options first: what they define, addresses among it, is needed to read the rest."""
     config = Config()
-    first = parse_script(text, _Anything())
-    for line, name, value in first.options:
+    own = read_options(text)
+    for line, name, value in own:
         try:
             apply_options(config, [(name, value)])
         except ValueError as error:
             raise ScriptError(line, str(error)) from None
-    own_version = any(name == "ip_version" for _, name, _ in first.options)
+    own_version = any(name == "ip_version" for _, name, _ in own)
     try:
         apply_options(config, [pair for pair in options if not (own_version and pair[0] == "ip_version")])
         with_version(config)
@@ -126,21 +127,6 @@ def _prepare(text: str, options: list[tuple[str, str | None]]) -> tuple[Script, 
     for name, value in fast_open_cookies(config).items():
         config.defines.setdefault(name, value)
     return parse_script(text, config.defines), config
-
-
-class _Anything(Mapping[str, str]):
-    """Definitions of the first reading: none, but a Fast Open cookie by name is allowed."""
-
-    def __getitem__(self, name: str) -> str:
-        if name.startswith("TFO_COOKIE"):
-            return "00"
-        raise KeyError(name)
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 @dataclass
@@ -192,6 +178,13 @@ class _Player:
             result = self.result
             result.passed, result.line, result.message = False, line, str(failed)
             result.expected, result.sent = failed.expected, failed.sent
+        except ScriptError:
+            raise
+        except Exception as error:  # a bug in the stack is what scripts are there to find: the next script goes on
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self.result.passed, self.result.line = False, line
+            self.result.message = f"{type(error).__name__} in {Path(where.filename).name}:{where.lineno}: {error}"
+            self.result.notes.append(traceback.format_exc())
         self.result.seconds = self.machine.usecs / 1e6
 
     # --- time ---

@@ -61,6 +61,8 @@ class Sent:
     icmp_type: int = 0
     icmp_code: int = 0
     icmp_rest: int = 0
+    merged: bool = False
+    """Whether it stands for several segments in a row."""
     mapped: bool = False
     """Whether the sequence numbers are the script's already."""
 
