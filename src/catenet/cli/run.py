@@ -41,6 +41,7 @@ networks:
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
+    parser.set_defaults(parser=parser)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.usage = "catenet run [OPTIONS] TARGET [ARGS...]"
@@ -87,7 +88,12 @@ def run(args: argparse.Namespace) -> int:
     command: list[str] = args.command
     is_world = command[0].endswith(".toml")
     if is_world and len(command) > 1:
-        raise UsageError(f"a world takes no arguments, but got {command[1]!r}")
+        args.command = None
+        args = args.parser.parse_args(
+            [*command[1:], command[0]], args
+        )  # options behind the world are ours, not a program's
+        if len(args.command) > 1:
+            raise UsageError(f"a world takes no arguments, but got {args.command[0]!r}")
     if not is_world and command[0] != "-m":
         _check_script(command[0])
     if args.net == "kernel":
