@@ -322,6 +322,11 @@ class Output:
         self.mark_dirty()
         self._emit(packet, hop)
 
+    def emit_frame(self, interface: int, frame: bytes) -> None:
+        """Send a whole frame by an Ethernet interface."""
+        self.mark_dirty()
+        self.out.append((interface, frame))
+
     def identification(self, source: Address, destination: Address, protocol: int) -> int:
         """Next identification for a pair: nobody can guess it, none repeats soon (RFC 6864, RFC 7739 5.3)."""
         digest = hashlib.blake2s(source + destination + bytes((protocol,)), digest_size=2, key=self._secret).digest()

@@ -16,6 +16,7 @@ from catenet.stack.counters import Counters
 from catenet.stack.datagram import DatagramEndpoint
 from catenet.stack.echo import EchoEndpoint, EchoLayer
 from catenet.stack.endpoint import Address
+from catenet.stack.ethernet import EthernetPort
 from catenet.stack.fragments import Reassembler
 from catenet.stack.icmp import Icmp
 from catenet.stack.interface import AddressState, Interface, InterfaceAddress
@@ -24,9 +25,10 @@ from catenet.stack.output import Output
 from catenet.stack.pathmtu import PathMtuCache
 from catenet.stack.routes import NO_METRICS, RouteEntry, RouteMetrics
 from catenet.stack.settings import Settings
+from catenet.stack.tcp.layer import TcpLayer
 from catenet.stack.timers import Timers
 from catenet.stack.udp import Udp, UdpEndpoint
-from catenet.wire import icmp, ip, multicast, tcp, udp
+from catenet.wire import ethernet, icmp, ip, multicast, tcp, udp
 from catenet.wire.address import BROADCAST, Prefix, is_loopback, is_martian_source, is_multicast
 from catenet.wire.errors import HeaderProblem, Malformed
 from catenet.wire.icmp import Problem
@@ -35,30 +37,6 @@ from catenet.wire.ip import IpPacket
 if TYPE_CHECKING:
     from catenet.stack.querier import Querier
     from catenet.stack.tcp.endpoint import TcpEndpoint
-
-try:
-    from catenet.stack.tcp.layer import TcpLayer
-except ImportError:  # TEMPORARY
-
-    class TcpLayer:
-        def __init__(self, *a):
-            pass
-
-        def receive(self, p, n):
-            pass
-
-        def handle_error(self, *a):
-            pass
-
-        def transmit(self, now):
-            pass
-
-        def next_deadline(self):
-            return None
-
-        def handle_timeout(self, now):
-            pass
-
 
 __all__ = ["Stack"]
 
@@ -101,6 +79,7 @@ class Stack:
         self.interfaces = output.book.interfaces
         self.send = output.send
         self.emit = output.emit
+        self.emit_frame = output.emit_frame
         self.hop = output.hop
         self.route = output.route
         self.path_mtu = output.path_mtu
@@ -146,7 +125,11 @@ class Stack:
         Raises:
             ValueError: a name that is taken, or an impossible MTU or prefix length.
         """
+        if link_address and (len(link_address) != 6 or ethernet.is_group(link_address)):
+            raise ValueError("the link address of an Ethernet interface is one station's, of 6 bytes")
         interface = self.book.add_interface(name or f"eth{len(self.interfaces) - 1}", mtu, link_address)
+        if link_address:
+            interface.port = EthernetPort(self, interface)
         for address, length in addresses:
             self.add_address(interface.index, address, length)
         return interface

@@ -179,14 +179,14 @@ def _parse6(data: bytes | memoryview, quoted: bool) -> IpPacket:
         ),
     )
     if protocol in _HEADERS:
-        return walk_extensions(packet)
+        return walk_extensions(packet, quoted)
     return packet
 
 
 _HEADERS: Final = frozenset((*_EXTENSIONS, FRAGMENT))
 
 
-def walk_extensions(packet: IpPacket) -> IpPacket:
+def walk_extensions(packet: IpPacket, quoted: bool = False) -> IpPacket:
     """Take the extension headers off the front of the payload, up to a fragment's (RFC 8200 4.1).
 
     Raises:
@@ -206,7 +206,8 @@ def walk_extensions(packet: IpPacket) -> IpPacket:
             payload = payload[8:]
             more_fragments, offset = bits & 1 != 0, bits & 0xFFF8
             if bits & 0xFFF9:
-                _check_fragment(bits, len(payload), pointer)
+                if not quoted:
+                    _check_fragment(bits, len(payload), pointer)
                 break
             next_field = pointer
             pointer += 8

@@ -1,0 +1,292 @@
+"""Stateless address autoconfiguration (RFC 4862) and what else routers advertise (RFC 4861 6.3, RFC 4191, RFC 8106).
+
+Interface identifiers are opaque and stable (RFC 7217): a hash of the prefix, the interface and a secret of the host, with
+a counter that grows when somebody has the address already. Routers are solicited until one answers, ever more rarely
+(RFC 7559).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from catenet.stack.endpoint import Address
+from catenet.stack.interface import FOREVER, AddressState, InterfaceAddress
+from catenet.stack.routes import NO_METRICS, RouteEntry, RouteMetrics
+from catenet.stack.timers import Timer
+from catenet.wire import nd
+from catenet.wire.address import (
+    ALL_ROUTERS_LINK_LOCAL,
+    ANY,
+    LINK_LOCAL_PREFIXES,
+    Prefix,
+    is_link_local,
+    is_multicast,
+)
+
+if TYPE_CHECKING:
+    from catenet.stack.ethernet import EthernetPort
+    from catenet.stack.neighbours import Neighbour
+    from catenet.stack.stack import Stack
+
+__all__ = ["Autoconfiguration", "NameServers"]
+
+_INFINITE: Final = 0xFFFFFFFF
+_TWO_HOURS: Final = 7200
+_MAX_ROUTERS: Final = 8
+_MAX_PREFIXES: Final = 16
+_MAX_ROUTES: Final = 16
+_MAX_REDIRECTS: Final = 256
+_REDIRECT_LIFETIME: Final = 600.0
+_MAX_ATTEMPTS: Final = 3
+"""Addresses tried for one prefix when others have them (RFC 7217 5)."""
+_METRIC: Final = 1024
+_PREFERENCE_METRICS: Final = {1: _METRIC - 10, 0: _METRIC, -1: _METRIC + 10}
+_DEFAULT: Final = Prefix(ANY[6], 0)
+_RS_JITTER: Final = 0.1
+
+
+class NameServers(NamedTuple):
+    """Event: recursive name servers that the network told."""
+
+    interface: int
+    addresses: tuple[Address, ...]
+    until: float
+
+
+class Autoconfiguration:
+    """IPv6 configuration of one Ethernet interface."""
+
+    def __init__(self, stack: Stack, port: EthernetPort) -> None:
+        self._stack = stack
+        self._port = port
+        self._index = port.interface.index
+        self._secret = stack.random.randbytes(16)
+        self._attempts: dict[Prefix, int] = {}
+        self._routes: dict[tuple[Prefix, Address], RouteEntry] = {}
+        self._on_link: dict[Prefix, RouteEntry] = {}
+        self._redirects: dict[Address, RouteEntry] = {}
+        self._solicitation: Timer | None = None
+        self._interval = 0.0
+        self._sweep: Timer | None = None
+        port.autoconf = self
+        port.neighbours.on_unreachable = self._router_unreachable
+
+    def start(self) -> None:
+        """Make the link-local address, then look for routers."""
+        self._try_address(LINK_LOCAL_PREFIXES[6], "link-local", (FOREVER, FOREVER))
+
+    def routers(self) -> list[Address]:
+        """Default routers, the best first."""
+        entries = [entry for (prefix, _), entry in self._routes.items() if prefix == _DEFAULT]
+        return [entry.gateway for entry in sorted(entries, key=lambda each: each.metric) if entry.gateway is not None]
+
+    # Addresses.
+
+    def _identifier(self, prefix: Prefix, attempt: int) -> bytes:
+        """Interface identifier of RFC 7217 5; those that mean something else are skipped (RFC 5453)."""
+        link = self._port.interface.link_address
+        while True:
+            text = prefix.address + link + bytes((attempt,))
+            identifier = hashlib.blake2s(text, key=self._secret, digest_size=8).digest()
+            if any(identifier) and identifier[:7] != b"\xfd\xff\xff\xff\xff\xff\xff":
+                return identifier
+            attempt += 1
+
+    def _try_address(self, prefix: Prefix, origin: str, lifetimes: tuple[float, float]) -> None:
+        attempt = self._attempts.setdefault(prefix, 0)
+        address = prefix.address[:8] + self._identifier(prefix, attempt)
+        if self._port.interface.find(address) is None:
+            self._port.add_address(address, 64, origin, *lifetimes)
+
+    def address_decided(self, address: Address, duplicate: bool, now: float) -> None:
+        """Duplicate detection of an address is over: another is tried, or routers are solicited."""
+        entry = self._port.interface.find(address)
+        if len(address) == 4 or entry is None or entry.origin not in ("slaac", "link-local"):
+            return
+        if not duplicate:
+            if entry.origin == "link-local" and self._solicitation is None:
+                self._interval = 0.0
+                self._solicit()
+            return
+        prefix = Prefix.of(address, 64)
+        lifetimes = entry.preferred_until, entry.valid_until
+        self._stack.book.remove(self._index, address)
+        self._attempts[prefix] += 1
+        if self._attempts[prefix] < _MAX_ATTEMPTS:
+            self._try_address(prefix, entry.origin, lifetimes)
+
+    # Routers.
+
+    def _solicit(self) -> None:
+        """Send a solicitation, and again after a time that doubles (RFC 7559 2)."""
+        settings, random = self._stack.settings, self._stack.random
+        source = self._port.interface.link_local()
+        if source is not None:
+            link = nd.LinkAddress(1, self._port.interface.link_address)
+            self._port.send_nd(source, ALL_ROUTERS_LINK_LOCAL, nd.RouterSolicitation((link,)))
+        if not self._interval:
+            self._interval = settings.router_solicitation_interval
+        else:
+            self._interval = min(2 * self._interval, settings.router_solicitation_max_interval)
+        wait = self._interval * random.uniform(1 - _RS_JITTER, 1 + _RS_JITTER)
+        self._solicitation = self._stack.timers.call_at(self._stack.now + wait, self._solicit)
+
+    def receive_advertisement(self, source: Address, message: nd.RouterAdvertisement, now: float) -> None:
+        """Take a router advertisement that came with hop limit 255 (RFC 4861 6.3.4)."""
+        settings = self._stack.settings
+        if not is_link_local(source) or not settings.accept_ra or settings.ip_forward:
+            return
+        if self._solicitation is not None and message.lifetime:
+            self._solicitation.cancel()
+        neighbours = self._port.neighbours
+        if 0 < message.reachable_time <= 3_600_000:
+            neighbours.reachable_time = message.reachable_time / 1000
+        if 0 < message.retransmission_time <= 3_600_000:
+            neighbours.retransmission_time = message.retransmission_time / 1000
+        metrics = NO_METRICS
+        if message.hop_limit >= max(1, settings.accept_ra_min_hop_limit):
+            metrics = RouteMetrics(hop_limit=message.hop_limit)
+        self._set_route(_DEFAULT, source, message.preference, message.lifetime, metrics, now)
+        for option in message.options:
+            if isinstance(option, nd.LinkAddress) and option.kind == 1:
+                neighbours.heard(source, option.address[:6], now).router = True
+            elif isinstance(option, nd.Mtu):
+                if 1280 <= option.mtu < self._port.interface.mtu:
+                    self._stack.set_mtu(self._index, option.mtu)
+            elif isinstance(option, nd.PrefixInformation):
+                self._take_prefix(option, now)
+            elif isinstance(option, nd.RouteInformation):
+                self._set_route(option.prefix, source, option.preference, option.lifetime, NO_METRICS, now)
+            elif isinstance(option, nd.DnsServers):
+                self._stack.add_event(NameServers(self._index, option.addresses, now + option.lifetime))
+        self._schedule_sweep(now)
+
+    def _set_route(
+        self, prefix: Prefix, router: Address, preference: int, lifetime: int, metrics: RouteMetrics, now: float
+    ) -> None:
+        key = (prefix, router)
+        old = self._routes.pop(key, None)
+        if old is not None:
+            self._stack.remove_route(old)
+        if not lifetime or len(self._routes) >= (_MAX_ROUTERS if prefix == _DEFAULT else _MAX_ROUTES + _MAX_ROUTERS):
+            return
+        metric = _PREFERENCE_METRICS[preference]
+        entry = self._stack.add_route(prefix, self._index, router, metric=metric, metrics=metrics)
+        entry.expires = _until(lifetime, now)
+        self._routes[key] = entry
+
+    def _take_prefix(self, option: nd.PrefixInformation, now: float) -> None:
+        """Prefix information: on-link route and address (RFC 4861 6.3.4, RFC 4862 5.5.3)."""
+        if is_link_local(option.prefix) or is_multicast(option.prefix):
+            return
+        prefix = Prefix.of(option.prefix, option.length)
+        if option.on_link:
+            old = self._on_link.pop(prefix, None)
+            if old is not None:
+                self._stack.remove_route(old)
+            if option.valid_lifetime and len(self._on_link) < _MAX_PREFIXES:
+                entry = self._on_link[prefix] = self._stack.add_route(prefix, self._index)
+                entry.expires = _until(option.valid_lifetime, now)
+        if not option.autonomous or option.length != 64 or not self._stack.settings.autoconf:
+            return
+        if option.preferred_lifetime > option.valid_lifetime:
+            return
+        known = [each for each in self._port.interface.addresses if each.origin == "slaac" and each.prefix == prefix]
+        for each in known:
+            self._refresh(each, option, now)
+        count = sum(entry.origin == "slaac" for entry in self._port.interface.addresses)
+        if not known and option.valid_lifetime and count < self._stack.settings.max_addresses:
+            if self._attempts.get(prefix, 0) >= _MAX_ATTEMPTS:
+                return
+            lifetimes = _until(option.preferred_lifetime, now), _until(option.valid_lifetime, now)
+            self._try_address(prefix, "slaac", lifetimes)
+
+    def _refresh(self, entry: InterfaceAddress, option: nd.PrefixInformation, now: float) -> None:
+        """New lifetimes; one packet that anyone can forge may shorten validity to two hours only (RFC 4862 5.5.3 e)."""
+        entry.preferred_until = _until(option.preferred_lifetime, now)
+        told = _until(option.valid_lifetime, now)
+        if option.valid_lifetime > _TWO_HOURS or told > entry.valid_until:
+            entry.valid_until = told
+        elif entry.valid_until - now > _TWO_HOURS:
+            entry.valid_until = now + _TWO_HOURS
+        if entry.state in (AddressState.PREFERRED, AddressState.DEPRECATED):
+            state = AddressState.PREFERRED if entry.preferred_until > now else AddressState.DEPRECATED
+            self._stack.book.set_state(self._index, entry.address, state)
+
+    def receive_redirect(self, source: Address, message: nd.Redirect, now: float) -> None:
+        """Take a redirect from the router that is the first hop now (RFC 4861 8.1, 8.3)."""
+        stack = self._stack
+        target, destination = message.target, message.destination
+        if not stack.settings.accept_redirects or not is_link_local(source) or is_multicast(destination):
+            return
+        if not is_link_local(target) and target != destination:
+            return
+        current = stack.routes.lookup(destination, self._index, now)
+        if current is None or current.gateway != source or stack.is_local(destination):
+            return
+        for option in message.options:
+            if isinstance(option, nd.LinkAddress) and option.kind == 2:
+                self._port.neighbours.heard(target, option.address[:6], now)
+        old = self._redirects.pop(destination, None)
+        if old is not None:
+            stack.remove_route(old)
+        elif len(self._redirects) >= _MAX_REDIRECTS:
+            stack.remove_route(self._redirects.pop(next(iter(self._redirects))))
+        gateway = None if target == destination else target
+        entry = stack.add_route(Prefix(destination, 128), self._index, gateway)
+        entry.expires = now + _REDIRECT_LIFETIME
+        self._redirects[destination] = entry
+        self._schedule_sweep(now)
+
+    def _router_unreachable(self, neighbour: Neighbour) -> None:
+        """A router does not answer, or is none any more: it comes last among its like (RFC 4861 6.3.6, 7.2.5)."""
+        for (prefix, router), entry in list(self._routes.items()):
+            if router == neighbour.address and prefix == _DEFAULT:
+                self._stack.remove_route(entry)
+                entry.metric = 2 * _METRIC
+                self._stack.routes.add(entry)
+        for destination, entry in list(self._redirects.items()):
+            if entry.gateway == neighbour.address:
+                self._stack.remove_route(self._redirects.pop(destination))
+        self._stack.invalidate()
+
+    # What runs out.
+
+    def _schedule_sweep(self, now: float) -> None:
+        """Have `_expire` called at the earliest time that something runs out."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        ends = [entry.expires for table in self._tables() for entry in table]
+        for entry in self._port.interface.addresses:
+            if entry.origin == "slaac":
+                ends.append(entry.valid_until)
+                if entry.preferred_until > now:
+                    ends.append(entry.preferred_until)
+        earliest = min(ends, default=float("inf"))
+        if earliest < float("inf"):
+            self._sweep = self._stack.timers.call_at(max(earliest, now), self._expire)
+
+    def _tables(self) -> list[list[RouteEntry]]:
+        return [list(self._routes.values()), list(self._on_link.values()), list(self._redirects.values())]
+
+    def _expire(self) -> None:
+        stack, now = self._stack, self._stack.now
+        for entry in [entry for table in self._tables() for entry in table if entry.expires <= now]:
+            stack.remove_route(entry)
+        self._routes = {key: entry for key, entry in self._routes.items() if entry.expires > now}
+        self._on_link = {key: entry for key, entry in self._on_link.items() if entry.expires > now}
+        self._redirects = {key: entry for key, entry in self._redirects.items() if entry.expires > now}
+        for each in list(self._port.interface.addresses):
+            if each.origin != "slaac":
+                continue
+            if each.valid_until <= now:
+                self._port.forget(each.address)
+                stack.book.remove(self._index, each.address)
+            elif each.preferred_until <= now and each.state is AddressState.PREFERRED:
+                stack.book.set_state(self._index, each.address, AddressState.DEPRECATED)
+        self._schedule_sweep(now)
+
+
+def _until(lifetime: int, now: float) -> float:
+    return float("inf") if lifetime == _INFINITE else now + lifetime

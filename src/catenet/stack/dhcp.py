@@ -1,0 +1,363 @@
+"""DHCPv4 client (RFC 2131 4.4), without I/O: it asks by the stack's own UDP and lives on the stack's timers.
+
+States are those of RFC 2131 figure 5. A lease's address is probed before it is used (RFC 5227 2.1.1) and declined when
+somebody has it; routes come from option 121 rather than 3 (RFC 3442); the client identifies itself by RFC 4361.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catenet.stack.endpoint import ANY4, Address, Name, StackError
+from catenet.stack.interface import AddressState
+from catenet.stack.routes import RouteEntry
+from catenet.stack.timers import Timer
+from catenet.stack.udp import UdpEndpoint
+from catenet.wire import dhcp, udp
+from catenet.wire.address import BROADCAST, Prefix, is_martian_source, is_unspecified
+from catenet.wire.dhcp import DhcpMessage, Option
+from catenet.wire.errors import Malformed
+from catenet.wire.udp import UdpDatagram
+
+if TYPE_CHECKING:
+    from catenet.stack.ethernet import EthernetPort
+    from catenet.stack.stack import Stack
+
+__all__ = ["DhcpClient", "DhcpState", "Lease", "LeaseChange"]
+
+_FIRST_TIMEOUT: Final = 4.0
+_LAST_TIMEOUT: Final = 64.0
+_JITTER: Final = 1.0
+"""Retransmission at 4, 8, … 64 seconds, each plus or minus one (RFC 2131 4.1)."""
+_REQUEST_ATTEMPTS: Final = 4
+_DECLINE_WAIT: Final = 10.0
+_SHORTEST_WAIT: Final = 60.0
+_INFINITE: Final = 0xFFFFFFFF
+_SHORTEST_LEASE: Final = 10
+_METRIC: Final = 100
+_WANTED: Final = bytes(
+    (
+        Option.CLASSLESS_ROUTES,
+        Option.SUBNET_MASK,
+        Option.ROUTERS,
+        Option.DNS_SERVERS,
+        Option.DOMAIN_NAME,
+        Option.INTERFACE_MTU,
+        Option.NTP_SERVERS,
+    )
+)
+
+
+class DhcpState(enum.Enum):
+    """States of the client."""
+
+    INIT = "init"
+    SELECTING = "selecting"
+    REQUESTING = "requesting"
+    PROBING = "probing"
+    BOUND = "bound"
+    RENEWING = "renewing"
+    REBINDING = "rebinding"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a server gave; times are absolute seconds."""
+
+    address: Address
+    length: int
+    server: Address
+    routers: tuple[Address, ...]
+    routes: tuple[tuple[Prefix, Address], ...]
+    dns_servers: tuple[Address, ...]
+    domain: str
+    mtu: int
+    renew_at: float
+    rebind_at: float
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseChange:
+    """Event: a lease was gained or renewed (`lease`), or lost (None)."""
+
+    interface: int
+    lease: Lease | None
+
+
+class DhcpClient:
+    """Client of one Ethernet interface."""
+
+    def __init__(self, stack: Stack, port: EthernetPort, host_name: str = "") -> None:
+        self._stack = stack
+        self._port = port
+        self._host_name = host_name
+        self._index = port.interface.index
+        self._endpoint: UdpEndpoint | None = None
+        self._transaction = 0
+        self._started = 0.0
+        self._attempts = 0
+        self._timer: Timer | None = None
+        self._offer: DhcpMessage | None = None
+        self._pending: Lease | None = None
+        self._routes: list[RouteEntry] = []
+        self.state = DhcpState.INIT
+        self.lease: Lease | None = None
+        port.dhcp = self
+
+    def start(self) -> None:
+        """Begin to ask for an address."""
+        endpoint = self._endpoint = self._stack.udp_endpoint(4)
+        endpoint.set_option("SO_BROADCAST", 1)
+        endpoint.set_option("SO_REUSEADDR", 1)
+        endpoint.set_option("SO_BINDTODEVICE", self._index)
+        endpoint.bind(Name(ANY4, dhcp.CLIENT_PORT))
+        endpoint.on_ready = self._wake
+        # Clients that come up together must not ask together (RFC 2131 4.4.1); a second is enough on one link.
+        self._set_timer(self._stack.now + self._stack.random.uniform(0, 1), self._discover)
+
+    def stop(self) -> None:
+        """Give the lease back and stop."""
+        lease = self.lease
+        if lease is not None:
+            options = {Option.SERVER_IDENTIFIER: lease.server}
+            self._send(DhcpMessage(dhcp.RELEASE, self._transaction, b"", client=lease.address, options=options), lease)
+            self._drop_lease()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._endpoint is not None:
+            self._endpoint.close()
+            self._endpoint = None
+        self.state = DhcpState.INIT
+
+    def _wake(self) -> None:
+        """Something came; it is read when the stack's time is known, at the next timeout, which is now."""
+        self._stack.timers.call_at(self._stack.now, self._receive)
+
+    def _set_timer(self, deadline: float, callback: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        assert callable(callback)
+        self._timer = self._stack.timers.call_at(deadline, callback)
+
+    def _retry(self, callback: object) -> None:
+        wait = min(_FIRST_TIMEOUT * 2 ** min(self._attempts - 1, 10), _LAST_TIMEOUT)
+        self._set_timer(self._stack.now + wait + self._stack.random.uniform(-_JITTER, _JITTER), callback)
+
+    # Asking.
+
+    def _begin(self, state: DhcpState) -> None:
+        self.state = state
+        self._transaction = self._stack.random.getrandbits(32)
+        self._attempts = 0
+
+    def _discover(self) -> None:
+        if self.state is not DhcpState.SELECTING:
+            self._begin(DhcpState.SELECTING)
+            self._started = self._stack.now
+        self._attempts += 1
+        self._send(DhcpMessage(dhcp.DISCOVER, self._transaction, b"", options=self._wishes()), None)
+        self._retry(self._discover)
+
+    def _request(self) -> None:
+        offer = self._offer
+        assert offer is not None
+        if self._attempts >= _REQUEST_ATTEMPTS:
+            self.state = DhcpState.INIT
+            self._discover()
+            return
+        self._attempts += 1
+        options = {
+            Option.REQUESTED_ADDRESS: offer.yours,
+            Option.SERVER_IDENTIFIER: offer.options[Option.SERVER_IDENTIFIER],
+            **self._wishes(),
+        }
+        self._send(DhcpMessage(dhcp.REQUEST, self._transaction, b"", options=options), None)
+        self._retry(self._request)
+
+    def _renew(self) -> None:
+        """Ask the server, later any server, for more time; between attempts half of what is left (RFC 2131 4.4.5)."""
+        lease, now = self.lease, self._stack.now
+        assert lease is not None
+        if now >= lease.expires:
+            self._drop_lease()
+            self.state = DhcpState.INIT
+            self._discover()
+            return
+        state = DhcpState.REBINDING if now >= lease.rebind_at else DhcpState.RENEWING
+        if self.state is not state:
+            self._begin(state)
+            self._started = now
+        message = DhcpMessage(dhcp.REQUEST, self._transaction, b"", client=lease.address, options=self._wishes())
+        self._send(message, lease if state is DhcpState.RENEWING else None)
+        end = lease.rebind_at if state is DhcpState.RENEWING else lease.expires
+        self._set_timer(min(end, now + max((end - now) / 2, _SHORTEST_WAIT)), self._renew)
+
+    def _wishes(self) -> dict[int, bytes]:
+        options = {Option.PARAMETER_REQUEST: _WANTED, Option.MAXIMUM_SIZE: (1500).to_bytes(2, "big")}
+        if self._host_name:
+            options[Option.HOST_NAME] = self._host_name.encode()[:63]
+        return options
+
+    def _send(self, message: DhcpMessage, lease: Lease | None) -> None:
+        """Send to the server of a lease, or to everyone while there is none."""
+        endpoint = self._endpoint
+        if endpoint is None:
+            return
+        link = self._port.interface.link_address
+        message.client_link = link
+        message.broadcast = self.lease is None
+        message.seconds = min(int(self._stack.now - self._started), 0xFFFF)
+        # Type 255, an IAID and a DUID from the link-layer address (RFC 4361 6.1, RFC 8415 11.4).
+        message.options[Option.CLIENT_IDENTIFIER] = b"\xff" + link[2:] + b"\x00\x03\x00\x01" + link
+        data = dhcp.build(message)
+        try:
+            if lease is not None:
+                endpoint.send_to(data, Name(lease.server, dhcp.SERVER_PORT))
+            else:
+                self._broadcast(data)
+        except StackError:
+            self._stack.counters[4].ip.OutDiscards += 1
+
+    def _broadcast(self, data: bytes) -> None:
+        """Send to everyone on the link, from 0.0.0.0 while there is no lease: no endpoint would do that."""
+        source = self.lease.address if self.lease is not None else ANY4
+        payload = udp.build(UdpDatagram(dhcp.CLIENT_PORT, dhcp.SERVER_PORT, data), source, BROADCAST)
+        self._stack.send(source, BROADCAST, udp.PROTOCOL, payload, interface=self._index, loop=False)
+
+    # Hearing.
+
+    def _receive(self) -> None:
+        while self._endpoint is not None:
+            try:
+                datagram = self._endpoint.receive_from()
+            except StackError:
+                continue
+            if datagram is None:
+                return
+            try:
+                message = dhcp.parse(datagram.data)
+            except Malformed:
+                continue
+            mine = message.client_link == self._port.interface.link_address
+            if message.reply and mine and message.transaction == self._transaction:
+                self._take(message)
+
+    def _take(self, message: DhcpMessage) -> None:
+        server = message.addresses(Option.SERVER_IDENTIFIER)
+        if len(server) != 1:
+            return
+        if self.state is DhcpState.SELECTING and message.type == dhcp.OFFER:
+            if is_unspecified(message.yours) or is_martian_source(message.yours):
+                return
+            self._offer = message
+            self.state, self._attempts = DhcpState.REQUESTING, 0
+            self._request()
+        elif self.state in (DhcpState.REQUESTING, DhcpState.RENEWING, DhcpState.REBINDING):
+            if message.type == dhcp.NAK:
+                self._drop_lease()
+                self.state = DhcpState.INIT
+                self._discover()
+            elif message.type == dhcp.ACK and not is_unspecified(message.yours):
+                self._acknowledged(message, server[0])
+
+    def _acknowledged(self, message: DhcpMessage, server: Address) -> None:
+        lease = _read_lease(message, server, self._stack.now)
+        if lease is None:
+            return
+        if self.lease is not None and self.lease.address == lease.address:
+            self._bind(lease)
+            return
+        self._drop_lease()
+        self.state, self._pending = DhcpState.PROBING, lease
+        if self._timer is not None:
+            self._timer.cancel()
+        self._port.detect_duplicate(lease.address, self._probed)
+
+    def _probed(self, duplicate: bool) -> None:
+        lease, self._pending = self._pending, None
+        if lease is None or self.state is not DhcpState.PROBING:
+            return
+        if not duplicate:
+            self._bind(lease)
+            return
+        options = {Option.REQUESTED_ADDRESS: lease.address, Option.SERVER_IDENTIFIER: lease.server}
+        self._send(DhcpMessage(dhcp.DECLINE, self._transaction, b"", options=options), None)
+        self.state = DhcpState.INIT
+        self._set_timer(self._stack.now + _DECLINE_WAIT, self._discover)
+
+    # The lease.
+
+    def _bind(self, lease: Lease) -> None:
+        """Use the lease: address, routes, MTU."""
+        stack, old = self._stack, self.lease
+        self.lease = lease
+        self.state = DhcpState.BOUND
+        if old is None:
+            stack.book.add(self._index, lease.address, lease.length, AddressState.PREFERRED, "dhcp")
+            self._port.announce(lease.address)
+            if 68 <= lease.mtu < self._port.interface.mtu:
+                stack.set_mtu(self._index, lease.mtu)
+        if old is None or (old.routers, old.routes) != (lease.routers, lease.routes):
+            self._set_routes(lease)
+        stack.add_event(LeaseChange(self._index, lease))
+        if lease.renew_at < float("inf"):
+            self._set_timer(lease.renew_at, self._renew)
+        elif self._timer is not None:
+            self._timer.cancel()
+
+    def _set_routes(self, lease: Lease) -> None:
+        for entry in self._routes:
+            self._stack.remove_route(entry)
+        routes = lease.routes or tuple((Prefix(ANY4, 0), router) for router in lease.routers[:1])
+        self._routes = [
+            self._stack.add_route(
+                prefix, self._index, None if is_unspecified(gateway) else gateway, lease.address, _METRIC
+            )
+            for prefix, gateway in routes
+        ]
+
+    def _drop_lease(self) -> None:
+        if self.lease is None:
+            return
+        for entry in self._routes:
+            self._stack.remove_route(entry)
+        self._routes = []
+        if self._port.interface.find(self.lease.address) is not None:
+            self._stack.remove_address(self._index, self.lease.address)
+        self.lease = None
+        self._stack.add_event(LeaseChange(self._index, None))
+
+
+def _read_lease(message: DhcpMessage, server: Address, now: float) -> Lease | None:
+    """Read a lease from an ACK, None when it is of no use."""
+    seconds = message.number(Option.LEASE_TIME)
+    masks = message.addresses(Option.SUBNET_MASK)
+    if seconds is None or seconds < _SHORTEST_LEASE:
+        return None
+    value = int.from_bytes(masks[0], "big") if masks else 0xFFFFFF00
+    length = value.bit_count()
+    if value != (0xFFFFFFFF << 32 - length) & 0xFFFFFFFF or not 1 <= length <= 32:
+        return None
+    try:
+        routes = tuple(dhcp.parse_routes(message.options.get(Option.CLASSLESS_ROUTES, b"")))
+    except Malformed:
+        routes = ()
+    renew = message.number(Option.RENEWAL_TIME) or seconds // 2
+    rebind = message.number(Option.REBINDING_TIME) or seconds * 7 // 8
+    if not renew <= rebind <= seconds:
+        renew, rebind = seconds // 2, seconds * 7 // 8
+    forever = seconds == _INFINITE
+    return Lease(
+        message.yours,
+        length,
+        server,
+        tuple(message.addresses(Option.ROUTERS)),
+        routes[:64],
+        tuple(message.addresses(Option.DNS_SERVERS)),
+        message.options.get(Option.DOMAIN_NAME, b"").decode(errors="replace"),
+        message.number(Option.INTERFACE_MTU) or 0,
+        *((float("inf"),) * 3 if forever else (now + renew, now + rebind, now + seconds)),
+    )
