@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     from catenet.rpc.server import Counters, Server, ServerOptions
 
 _PING = b"keepaliv"
+_LINGER = 2.0
+"""Seconds for which what a client still sends is read and dropped after the last response in HTTP/1.1."""
 
 
 class ServerConnection(HttpProtocol):
     """Carries calls. ``running`` counts handlers that have not ended, also of streams that have."""
 
     __slots__ = (
-        "_peer", "_pinged", "_sniffed", "assembling", "counters", "draining", "opened", "options", "runner", "running",
-        "server",
+        "_lingering", "_peer", "_pinged", "_sniffed", "assembling", "counters", "draining", "opened", "options",
+        "runner", "running", "server",
     )  # fmt: skip
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, runner: Runner) -> None:
@@ -47,6 +49,7 @@ class ServerConnection(HttpProtocol):
         self._peer: Peer | None = None
         self._pinged = False
         self._sniffed = b""
+        self._lingering = False
 
     # The connection.
 
@@ -60,6 +63,8 @@ class ServerConnection(HttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes; the first ones in clear text decide on the version (RFC 9113 section 3.3)."""
+        if self._lingering:
+            return
         if self.core is None:
             data = self._sniffed + data
             if len(data) < 3 and frames.PREFACE.startswith(data):
@@ -90,7 +95,21 @@ class ServerConnection(HttpProtocol):
         """The peer broke the protocol: end its calls."""
         if error is not None:
             self.counters.protocol_errors += 1
-        self.close()
+        if self.core.version < 2 and self.transport is not None and self.transport.can_write_eof():
+            self._linger(self.transport)
+        else:
+            self.close()
+
+    def _linger(self, transport: asyncio.Transport) -> None:
+        """Close without a reset that would destroy the response on its way (RFC 9112 section 9.6).
+
+        A client that is still sending its request would meet a closed socket. TLS does the same in its own closing.
+        """
+        if not self._lingering:
+            self._lingering = True
+            self.flush()
+            transport.write_eof()
+            self.loop.call_later(_LINGER, transport.close)
 
     # Requests.
 
