@@ -40,6 +40,10 @@ def _nobody() -> object:
     return None
 
 
+def _never() -> bool:
+    return False
+
+
 def _midnight() -> float:
     return 0.0
 
@@ -57,6 +61,7 @@ class Kernel:
         clock: Callable[[], float] = _midnight,
         owner: Callable[[], object] = _nobody,
         spin: Callable[[], object] = _nobody,
+        unwinding: Callable[[], bool] = _never,
         first_descriptor: int | None = None,
     ) -> None:
         self.stack = stack
@@ -67,6 +72,8 @@ class Kernel:
         self.owner = owner
         self.spin = spin
         """Called when a program looked and found nothing ready, without waiting."""
+        self.unwinding = unwinding
+        """Whether the program that runs has been killed and may go on for a while to clean up after itself."""
         self.next_descriptor = FIRST_DESCRIPTOR if first_descriptor is None else first_descriptor
         self.local_names = LocalNames()
         self.resolver = Resolver(self)

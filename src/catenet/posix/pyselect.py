@@ -58,14 +58,18 @@ class EpollObject:
 
     def unregister(self, fd: Any) -> None:
         """Watch no longer."""
+        if not self._epoll.references and self._kernel.unwinding():
+            return
         epoll, number = self._open(), descriptor_of(fd)
         epoll.remove(number, self._kernel.file(number))
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
         """Wait up to `timeout` seconds (None or negative: without end) for events."""
-        epoll = self._open()
         if timeout is not None and timeout < 0:
             timeout = None
+        if timeout == 0 and not self._epoll.references and self._kernel.unwinding():
+            return []
+        epoll = self._open()
         if maxevents == -1:
             maxevents = FD_SETSIZE
         elif maxevents <= 0:

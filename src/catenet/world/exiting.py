@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures.thread as executors
 import traceback
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from catenet.world.current import current
 if TYPE_CHECKING:
     from catenet.world.process import Process
 
-__all__ = ["finish_process"]
+__all__ = ["abandon_coroutines", "finish_process"]
 
 
 def finish_process(process: Process) -> None:
@@ -26,6 +27,23 @@ def finish_process(process: Process) -> None:
     while process.exit_handlers:
         function, args, kwargs = process.exit_handlers.pop()
         _call(process, function, *args, **kwargs)
+
+
+def abandon_coroutines(loop: asyncio.AbstractEventLoop) -> None:
+    """End the coroutines of a killed process's event loop while it is still its turn.
+
+    Left to the garbage collector they would end, and say so, outside of any process.
+    """
+    for task in sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name()):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        coroutine = task.get_coro()
+        if coroutine is not None:
+            try:
+                coroutine.close()
+            except BaseException:
+                continue  # it does not want to: nothing of it is heard or seen any more
+    if not loop.is_closed() and not loop.is_running():
+        loop.close()
 
 
 def _dismiss_idle_workers(process: Process) -> None:

@@ -187,15 +187,16 @@ class Host:
             clock=self._clock,
             owner=_owner,
             spin=_spin,
+            unwinding=_unwinding,
             first_descriptor=first,
         )
         self._timer_at = None
         self._dirty()
 
     def counters(self) -> dict[str, int]:
-        """What the stack has counted, by the names of `nstat`, that of earlier boots included."""
+        """What the stack has counted, that of earlier boots included: IP by the names of `nstat`, TCP by its own."""
         counts = dict(self._past_counters)
-        for name, count in self.stack.snapshot().items():
+        for name, count in {**self.stack.snapshot(), **self.stack.tcp.counters.snapshot()}.items():
             counts[name] = counts.get(name, 0) + count
         return counts
 
@@ -257,3 +258,8 @@ def _spin() -> None:
     task = current.task
     if task is not None:
         task.process.spin()
+
+
+def _unwinding() -> bool:
+    task = current.task
+    return task is not None and task.may_unwind()

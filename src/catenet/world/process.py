@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catenet.world.context import Context
 from catenet.world.current import current
 from catenet.world.errors import ProcessKilled
-from catenet.world.exiting import finish_process
+from catenet.world.exiting import abandon_coroutines, finish_process
 from catenet.world.patches.threads import drop_thread, make_main_thread
 from catenet.world.streams import Streams
 from catenet.world.task import Task
@@ -81,6 +82,8 @@ class Process:
         self.threading_exits: list[Callable[[], object]] = []
         self.streams = Streams(self._emit, stdin)
         self.tasks: dict[int, Task] = {}
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The event loop that ran last."""
         self.handlers: dict[int, Any] = {signal.SIGINT: signal.default_int_handler}
         self.pending_signals: deque[int] = deque()
         self.wakeup_fd = -1
@@ -119,6 +122,8 @@ class Process:
         if is_main:
             if not self.dying:
                 status = self._attempt(finish_process, self) or status
+            if self.dying and self.loop is not None:
+                self._attempt(abandon_coroutines, self.loop)
             if self.status is None:
                 self._end(self.killed_status if self.dying else status)
 

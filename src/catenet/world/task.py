@@ -156,6 +156,7 @@ class Task:
         self._loop = events._get_running_loop()
         if self._loop is not None:
             events._set_running_loop(None)
+            self.process.loop = self._loop
         hooks = sys.get_asyncgen_hooks()
         self._hooks = None
         if hooks.firstiter is not None or hooks.finalizer is not None:
@@ -219,6 +220,11 @@ class Task:
             _abandoned.append(getcurrent())
             self._switch_to_hub()
         raise ProcessKilled(self.process.killed_status)
+
+    def may_unwind(self) -> bool:
+        """Whether the process has been killed and this task has not yet used up its patience."""
+        self._unwinding += 1
+        return self.process.dying and self._unwinding <= UNWINDING_LIMIT
 
     def _switch_to_hub(self) -> None:
         # A program may use greenlets of its own (SQLAlchemy does): the one that waits is the one to come back to.

@@ -1,0 +1,19 @@
+"""An ordinary websockets server."""
+
+import asyncio
+import sys
+
+from websockets.asyncio.server import serve
+
+
+async def echo(connection) -> None:
+    async for message in connection:
+        await connection.send(message[::-1])
+
+
+async def main() -> None:
+    async with serve(echo, None, int(sys.argv[1]), max_size=4_000_000) as server:
+        await server.serve_forever()
+
+
+asyncio.run(main())
