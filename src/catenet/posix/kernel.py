@@ -78,6 +78,8 @@ class Kernel:
         self.local_names = LocalNames()
         self.resolver = Resolver(self)
         self._table: dict[int, tuple[File, object]] = {}
+        self._reclaimed: set[int] = set()
+        """Closed by the end of their process: its objects close them once more when they are collected."""
 
     # Descriptors. They are never used twice, so that a stale number can only fail.
 
@@ -100,10 +102,13 @@ class Kernel:
     def close(self, descriptor: int) -> None:
         """close(2)."""
         entry = self._table.pop(descriptor, None)
-        if entry is None:
+        if entry is not None:
+            entry[0].release()
+        elif descriptor in self._reclaimed:
+            self._reclaimed.remove(descriptor)
+        else:
             self.owner()
             raise os_error(errno.EBADF)
-        entry[0].release()
 
     def duplicate(self, descriptor: int) -> int:
         """dup(2)."""
@@ -114,9 +119,11 @@ class Kernel:
         for descriptor in [number for number, (_, holder) in self._table.items() if holder is owner]:
             if descriptor in self._table:
                 self.close(descriptor)
+                self._reclaimed.add(descriptor)
 
     def discard(self) -> None:
         """Forget all descriptors without closing anything: the host has lost its power."""
+        self._reclaimed.update(self._table)
         self._table.clear()
 
     def open_files(self) -> list[tuple[int, File, object]]:
