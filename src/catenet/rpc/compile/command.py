@@ -49,6 +49,8 @@ def compile_protos(
     _protoc([f"--python_out={out}", f"--pyi_out={out}", *(file.name for file in own)], folders)
     written = [out / Module.of_proto(file.name, "_pb2").path for file in own]
     written += [path.with_suffix(".pyi") for path in written]
+    for file in own:
+        _complete_stub(out / Module.of_proto(file.name, "_pb2").path)
     if relative:
         modules = {Module.of_proto(file.name, "_pb2").dotted: Module.of_proto(file.name, "_pb2") for file in own}
         for file in own:
@@ -112,6 +114,12 @@ def _is_below(name: str, folders: Sequence[Path]) -> bool:
 _IMPORT = re.compile(r"^import (?P<module>\w+_pb2) as (?P<alias>\w+)$", re.MULTILINE)
 _FROM = re.compile(r"^from (?P<package>[\w.]+) import (?P<module>\w+_pb2) as (?P<alias>\w+)$", re.MULTILINE)
 _PUBLIC = re.compile(r"^from (?P<dotted>[\w.]+_pb2) import (?P<names>.+)$", re.MULTILINE)
+
+
+def _complete_stub(module: Path) -> None:
+    """Give ``Mapping`` its parameters, which protoc leaves out and mypy's strict mode asks for."""
+    stub = module.with_suffix(".pyi")
+    stub.write_text(re.sub(r"\b_Mapping(?=[],])", "_Mapping[str, object]", stub.read_text()))
 
 
 def _make_imports_relative(out: Path, importer: Module, modules: dict[str, Module]) -> None:
