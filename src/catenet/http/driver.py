@@ -103,7 +103,7 @@ class HttpProtocol(asyncio.Protocol):
         self._in_turn = True
         try:
             self.dispatch(core.receive(data, now))
-            while core.resumable:
+            while core.resumable or core.eventful:
                 self.dispatch(core.receive(b"", now))
         finally:
             self._in_turn = False

@@ -55,19 +55,24 @@ class Inbox:
         self.ended = False
         self.end(error)
 
-    async def get(self) -> Frame | None:
-        """Return the next message, or None after the last."""
-        while not self._queue:
-            if self.ended:
-                if self._error is not None:
-                    raise self._error
-                return None
+    async def ready(self) -> None:
+        """Wait until there is a message, or there will be none."""
+        while not self._queue and not self.ended:
             if self._waiter is None:
                 self._waiter = self._loop.create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
+
+    async def get(self) -> Frame | None:
+        """Return the next message, or None after the last."""
+        if not self._queue:
+            await self.ready()
+            if not self._queue:
+                if self._error is not None:
+                    raise self._error
+                return None
         frame = self._queue.popleft()
         self._queued -= len(frame[1])
         self._return_credit()

@@ -27,8 +27,8 @@ class H1Connection:
 
     __slots__ = (
         "_body", "_buffer", "_chunked", "_events", "_held", "_held_back", "_keep_alive", "_limits", "_memo", "_next_id",
-        "_out", "_parsed", "_pending_head", "_queued", "_searched", "_stream", "failed", "goaway", "is_client",
-        "served", "streams",
+        "_out", "_parsed", "_pending_head", "_queued", "_searched", "_stream", "_unwanted", "failed", "goaway",
+        "is_client", "served", "streams",
     )  # fmt: skip
 
     version = 1
@@ -49,6 +49,7 @@ class H1Connection:
         self._parsed: ParsedHead | None = None
         self._pending_head: RequestHead | None = None
         self._body: Body | None = None
+        self._unwanted: Body | None = None
         self._chunked = False
         self._keep_alive = True
         self._next_id = 1
@@ -71,17 +72,18 @@ class H1Connection:
     @property
     def may_close(self) -> bool:
         """Whether nothing would be lost by closing now."""
-        return self._stream is None
+        return self._stream is None and self._unwanted is None
 
     @property
     def request_pending(self) -> bool:
         """Whether part of a request has come and the rest has not."""
-        return bool(self._buffer) or (self._stream is not None and self._stream.remote_open)
+        stream = self._stream
+        return bool(self._buffer) or self._unwanted is not None or (stream is not None and stream.remote_open)
 
     @property
     def resumable(self) -> bool:
         """Whether bytes that have come can be read on, now that a response is complete."""
-        return bool(self._buffer) and self._stream is None and self._searched == 0 and self.failed is None
+        return bool(self._buffer) and self._stream is None and not self._searched and not self.closing
 
     @property
     def eventful(self) -> bool:
@@ -92,7 +94,9 @@ class H1Connection:
     def paused(self) -> bool:
         """Whether the driver should stop reading from the transport."""
         waiting = self._stream is not None and not self._stream.remote_open
-        return self._held > self._limits.stream_window or (waiting and len(self._buffer) > _BUFFER_LIMIT)
+        return (self._held > self._limits.stream_window and self._unwanted is None) or (
+            waiting and len(self._buffer) > _BUFFER_LIMIT
+        )
 
     def transmit(self) -> bytes:
         """Return all bytes to be sent now."""
@@ -127,10 +131,17 @@ class H1Connection:
         elif stream is not None and stream.remote_open:
             self.fail(HttpError("the connection closed inside a message"))
         elif stream is None and self.failed is None:
+            self._unwanted = None
             self._events.append((ev.CLOSED, None, None, True))
         return self._take_events()
 
     def _receive(self) -> None:
+        if self._unwanted is not None:
+            self._discard(self._unwanted)
+            return
+        if self.closing and self._stream is None:
+            self._buffer = b""
+            return
         if self._body is None and not self._receive_head():
             return
         stream, body = self._stream, self._body
@@ -210,11 +221,25 @@ class H1Connection:
         """Both directions are complete: make room for the next exchange, or close."""
         if stream.local_open or (stream.remote_open and self._keep_alive):
             return
+        body = self._body
         self.streams.pop(stream.id, None)
         self._release(stream)
         self.served += 1
         self._stream = self._body = self._parsed = None
-        if not self._keep_alive:
+        if stream.remote_open and not self.is_client and body is not None:
+            # Closing now would reset the connection under a client that is still sending, and it would never see
+            # the response (RFC 9112 section 9.6): read on, but keep nothing.
+            self._unwanted = body
+        elif not self._keep_alive:
+            self._events.append((ev.CLOSED, None, None, True))
+
+    def _discard(self, body: Body) -> None:
+        _, position = body.feed(self._buffer, 0)
+        self._held += position
+        self._buffer = self._buffer[position:]
+        if body.done or self._held > self._limits.max_queued:
+            self._unwanted = None
+            self._buffer = b""
             self._events.append((ev.CLOSED, None, None, True))
 
     def _release(self, stream: Stream) -> None:

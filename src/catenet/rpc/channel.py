@@ -1,0 +1,285 @@
+"""A channel: the connections to a target, and the choice of one for each call."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from catenet import __version__
+from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
+from catenet.http.h1.head import H1Memo
+from catenet.http.h2.connection import Memos
+from catenet.http.limits import Limits
+from catenet.rpc.client_connection import ClientConnection, Dial, Endpoint, connect, connect_first, resolve
+from catenet.rpc.resolver import ConnectionBackoff, Picker, Target, picker_for
+from catenet.rpc.service_config import RetryBudget, ServiceConfig
+from catenet.rpc.status import Code, RpcError
+
+USER_AGENT = f"catenet/{__version__}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelOptions:
+    """How a channel treats its server. Times in seconds, sizes in bytes.
+
+    * ``protocol``: ``grpc``, ``grpc-web`` or ``connect``; ``codec``: ``proto`` or ``json``; ``http1``: speak HTTP/1.1
+      where TLS does not choose (not with gRPC); ``use_get``: Connect sends methods without side effects as GET.
+    * ``compression``: of requests; ``accepts``: for responses, best first.
+    * ``max_receive``: largest response message, uncompressed.
+    * ``timeout``: for calls that name none. ``wait_for_ready``: for calls that do not say.
+    * ``service_config``: timeouts, retries, hedging, load balancing. ``balancing`` overrides its policy.
+    * ``keepalive_time``, ``keepalive_timeout``, ``keepalive_without_calls``: gRFC A8.
+    * ``authority``, ``server_name``: instead of the target's, for HTTP and for TLS.
+    """
+
+    protocol: str = "grpc"
+    codec: str = "proto"
+    http1: bool = False
+    use_get: bool = False
+    compression: str = "identity"
+    accepts: tuple[str, ...] = ("gzip", "zstd", "deflate")
+    max_receive: int = 4 << 20
+    timeout: float | None = None
+    wait_for_ready: bool = False
+    service_config: ServiceConfig = field(default_factory=ServiceConfig)
+    balancing: str | None = None
+    keepalive_time: float | None = None
+    keepalive_timeout: float = 20.0
+    keepalive_without_calls: bool = False
+    connect_timeout: float = 20.0
+    authority: str | None = None
+    server_name: str | None = None
+    limits: Limits = field(default_factory=lambda: Limits(max_streams=0, glitch_burst=10_000, glitch_rate=1000.0))
+    codecs: Mapping[str, Codec] = field(default_factory=lambda: CODECS)
+    compressions: Mapping[str, Compression] = field(default_factory=lambda: COMPRESSIONS)
+
+
+class Connections:
+    """The connections of one channel on one event loop: made when a call needs them, remade when they break."""
+
+    def __init__(self, target: Target, options: ChannelOptions, tls: ssl.SSLContext | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.process = os.getpid()
+        self.options = options
+        self.budget = RetryBudget(options.service_config.throttling)
+        self.random = random.Random()
+        self._target = target
+        secure = tls is not None or target.tls
+        self._dial = Dial(
+            options.limits,
+            Memos(),
+            H1Memo(),
+            _client_context(tls, options.protocol == "grpc") if secure else None,
+            (options.server_name or target.host or "localhost") if secure else None,
+            options.http1,
+            options.keepalive_time,
+            options.keepalive_timeout,
+            options.keepalive_without_calls,
+        )
+        default = "round_robin" if target.resolve_all else "pick_first"
+        policy = options.balancing or options.service_config.load_balancing or default
+        self._race = policy == "pick_first"
+        self._picker: Picker[Endpoint] = picker_for(policy, self.random)
+        self._connections: dict[Endpoint, ClientConnection] = {}
+        self._connecting: dict[Endpoint | None, asyncio.Task[None]] = {}
+        self._retiring: dict[ClientConnection, None] = {}
+        self._waiters: dict[asyncio.Future[None], None] = {}
+        self._failure = ""
+        self._closed = False
+
+    # Choice.
+
+    def pick(self) -> ClientConnection | None:
+        """Return a connection that can take a call now, or None."""
+        endpoint = self._picker.pick()
+        if endpoint is None:
+            return None
+        connection = self._connections[endpoint]
+        if connection.core.can_open and connection.transport is not None:
+            return connection
+        return None if self._race else self._pick_other()
+
+    def _pick_other(self) -> ClientConnection | None:
+        """The connection whose turn it is is full: take another that is not."""
+        for _ in self._connections:
+            endpoint = self._picker.pick()
+            if endpoint is not None and self._connections[endpoint].core.can_open:
+                return self._connections[endpoint]
+        return None
+
+    async def wait(self, wait_for_ready: bool, deadline: float | None) -> ClientConnection:
+        """Return a connection that can take a call, as soon as there is one.
+
+        Raises :class:`RpcError`: ``DEADLINE_EXCEEDED``, or ``UNAVAILABLE`` when connecting has failed and the call
+        does not wait for that to change.
+        """
+        while True:
+            if self._closed:
+                raise RpcError(Code.CANCELLED, "the channel is closed")
+            connection = self.pick()
+            if connection is not None:
+                return connection
+            if self._failure and not wait_for_ready and self._picker.pick() is None:
+                raise RpcError(Code.UNAVAILABLE, self._failure)
+            self._start_connecting()
+            for connection in self._connections.values():
+                connection.on_room = self._wake_some
+            waiter = self.loop.create_future()
+            self._waiters[waiter] = None
+            timer = None if deadline is None else self.loop.call_at(deadline, _release, waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.pop(waiter, None)
+                if timer is not None:
+                    timer.cancel()
+            if deadline is not None and self.loop.time() >= deadline:
+                why = f": {self._failure}" if self._failure else ""
+                raise RpcError(Code.DEADLINE_EXCEEDED, f"the deadline passed while waiting for a connection{why}")
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, {}
+        for waiter in waiters:
+            _release(waiter)
+
+    def _wake_some(self, connection: ClientConnection) -> None:
+        """A full connection may have room again: wake as many calls as it can take, in their order."""
+        if not self._waiters:
+            connection.on_room = None
+        elif connection.core.can_open:
+            room = 1 if connection.core.version < 2 else connection.core.peer_max_streams - len(connection.core.streams)
+            for waiter in [waiter for waiter, _ in zip(self._waiters, range(room), strict=False)]:
+                del self._waiters[waiter]
+                _release(waiter)
+
+    # Connecting.
+
+    def _start_connecting(self) -> None:
+        if None not in self._connecting and not self._connections:
+            self._connecting[None] = self.loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        """Resolve and connect until something is connected; then the connections look after themselves."""
+        backoff = ConnectionBackoff()
+        try:
+            while not self._closed:
+                started = self.loop.time()
+                try:
+                    async with asyncio.timeout(self.options.connect_timeout):
+                        await self._connect_all()
+                except (OSError, ssl.SSLError, TimeoutError) as error:
+                    self._failure = f"cannot connect to {self._target.authority}: {error or type(error).__name__}"
+                else:
+                    return
+                delay = backoff.failed(self.random)
+                self._wake()
+                await asyncio.sleep(max(started + delay - self.loop.time(), 0))
+        finally:
+            self._connecting.pop(None, None)
+
+    async def _connect_all(self) -> None:
+        target = self._target
+        endpoints = await resolve(self.loop, target.host, target.port, target.unix)
+        self._picker.update(endpoints)
+        if self._race:
+            endpoint, connection = await connect_first(self.loop, endpoints, self._dial)
+            self._ready(endpoint, connection)
+            return
+        results = await asyncio.gather(*map(self._connect_one, endpoints), return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if len(failures) == len(results):
+            raise failures[0] if failures else OSError("the name has no address")
+        for endpoint, result in zip(endpoints, results, strict=True):
+            if isinstance(result, BaseException):
+                self._reconnect(endpoint)
+
+    async def _connect_one(self, endpoint: Endpoint) -> None:
+        self._ready(endpoint, await connect(self.loop, endpoint, self._dial))
+
+    def _ready(self, endpoint: Endpoint, connection: ClientConnection) -> None:
+        if self._closed or connection.transport is None:
+            connection.close()
+            return
+        if not self.options.http1 and connection.core.version < 2 and self.options.protocol == "grpc":
+            connection.close()
+            raise OSError("the server does not speak HTTP/2, which gRPC needs")
+        self._failure = ""
+        self._connections[endpoint] = connection
+        connection.on_change = lambda changed: self._on_change(endpoint, changed)
+        self._picker.set_ready(endpoint, True)
+        self._wake()
+
+    def _on_change(self, endpoint: Endpoint, connection: ClientConnection) -> None:
+        if connection.alive:
+            self._wake_some(connection)
+            return
+        if connection.transport is None:
+            self._retiring.pop(connection, None)
+        else:
+            self._retiring[connection] = None
+        if self._connections.get(endpoint) is connection:
+            del self._connections[endpoint]
+            self._picker.set_ready(endpoint, False)
+            if not self._race and not self._closed:
+                self._reconnect(endpoint)
+            # Calls that wait go on waiting for the next connection; pick_first makes one when a call needs it.
+            self._wake()
+
+    def _reconnect(self, endpoint: Endpoint) -> None:
+        if endpoint not in self._connecting:
+            self._connecting[endpoint] = self.loop.create_task(self._keep_connecting(endpoint))
+
+    async def _keep_connecting(self, endpoint: Endpoint) -> None:
+        backoff = ConnectionBackoff()
+        try:
+            while not self._closed:
+                started = self.loop.time()
+                try:
+                    async with asyncio.timeout(self.options.connect_timeout):
+                        await self._connect_one(endpoint)
+                    return
+                except (OSError, ssl.SSLError, TimeoutError) as error:
+                    if not self._connections:
+                        self._failure = f"cannot connect to {self._target.authority}: {error or type(error).__name__}"
+                        self._wake()
+                await asyncio.sleep(max(started + backoff.failed(self.random) - self.loop.time(), 0))
+        finally:
+            self._connecting.pop(endpoint, None)
+
+    # End.
+
+    async def close(self) -> None:
+        """Close all connections; calls that run end with ``CANCELLED``."""
+        self._closed = True
+        tasks = list(self._connecting.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in [*self._connections.values(), *self._retiring]:
+            _end_calls(connection)
+            connection.close()
+        self._connections.clear()
+        self._wake()
+        await asyncio.sleep(0)  # transports close in the next turn
+
+
+def _end_calls(connection: ClientConnection) -> None:
+    for stream in list(connection.core.streams.values()):
+        cancel = getattr(stream.owner, "cancel", None)
+        if cancel is not None:
+            cancel(RpcError(Code.CANCELLED, "the channel was closed"))
+
+
+def _release(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _client_context(given: ssl.SSLContext | None, only_http2: bool) -> ssl.SSLContext:
+    context = given or ssl.create_default_context()
+    context.set_alpn_protocols(["h2"] if only_http2 else ["h2", "http/1.1"])
+    return context

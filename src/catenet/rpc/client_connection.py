@@ -1,0 +1,198 @@
+"""One connection of a channel, and how it comes about: happy eyeballs, TLS, ALPN."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from catenet.http import events as ev
+from catenet.http.driver import HttpProtocol
+from catenet.http.errors import HttpError
+from catenet.http.h1.connection import H1Connection
+from catenet.http.h1.head import H1Memo
+from catenet.http.h2.connection import Connection, Memos
+from catenet.http.limits import Limits
+from catenet.rpc.resolver import HappyEyeballs, interleave
+
+_PING = b"keepaliv"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One socket address: ``family`` as in :mod:`socket`, ``address`` as its functions take it."""
+
+    family: int
+    address: Any
+
+
+@dataclass(slots=True)
+class Dial:
+    """How to connect: everything but the address. ``http1``: speak HTTP/1.1 where nothing else is negotiated."""
+
+    limits: Limits
+    memos: Memos
+    h1_memo: H1Memo
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
+    http1: bool = False
+    keepalive_time: float | None = None
+    keepalive_timeout: float = 20.0
+    keepalive_without_calls: bool = False
+
+
+class ClientConnection(HttpProtocol):
+    """Carries calls; tells ``on_change`` that its state has changed, ``on_room``, if set, that a call may be over."""
+
+    __slots__ = ("_dial", "_keepalive", "_pinged", "error", "on_change", "on_room")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, dial: Dial) -> None:
+        super().__init__(loop)
+        self._dial = dial
+        self.error = ""
+        self.on_change: Callable[[ClientConnection], None] | None = None
+        self.on_room: Callable[[ClientConnection], None] | None = None
+        self._keepalive: asyncio.TimerHandle | None = None
+        self._pinged = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TLS has chosen a protocol; without it the channel has."""
+        dial = self._dial
+        tls = transport.get_extra_info("ssl_object")
+        http1 = dial.http1 if tls is None else tls.selected_alpn_protocol() != "h2"
+        if http1:
+            self.core = H1Connection(True, dial.limits, dial.h1_memo)
+        else:
+            self.core = Connection(True, dial.limits, dial.memos)
+        super().connection_made(transport)
+        if dial.keepalive_time is not None:
+            self._keepalive = self.loop.call_later(dial.keepalive_time, self._keep_alive)
+
+    def data_received(self, data: bytes) -> None:
+        """Handle bytes; then tell those that wait if there is room for calls again."""
+        self._pinged = False
+        super().data_received(data)
+        if self.on_room is not None:
+            self.on_room(self)
+        if self.core.closing:
+            self._changed()
+
+    def on_connection_event(self, kind: int, value: Any) -> None:
+        """After GOAWAY the calls that run go on, and no others come."""
+        if kind == ev.GOAWAY:
+            self.error = f"the server is going away: {value.debug.decode('latin-1')}" if value.debug else ""
+            self._changed()
+        elif kind == ev.SETTINGS:
+            self._changed()
+
+    def on_failed(self, error: HttpError | None) -> None:
+        """The server broke the protocol."""
+        if error is not None:
+            self.error = f"the server broke the protocol: {error}"
+        super().on_failed(error)
+
+    def on_closed(self, error: Exception | None) -> None:
+        """Nothing goes through here any more."""
+        if error is not None and not self.error:
+            self.error = str(error)
+        if self._keepalive is not None:
+            self._keepalive.cancel()
+        self._changed()
+
+    @property
+    def alive(self) -> bool:
+        """Whether calls can be begun now or later."""
+        return self.transport is not None and not self.core.closing
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change(self)
+        core = self.core
+        if self.transport is not None and core is not None and core.closing and not core.streams:
+            self.loop.call_soon(self.close)
+
+    def _keep_alive(self) -> None:
+        """Ping a quiet server, give it up if it stays quiet (gRFC A8)."""
+        dial, transport = self._dial, self.transport
+        if transport is None or dial.keepalive_time is None:
+            return
+        quiet = self.loop.time() - self.now
+        wait = dial.keepalive_time - quiet
+        if self._pinged:
+            self.error = "the server does not answer keepalive pings"
+            transport.abort()
+            return
+        if wait <= 0 and (self.core.streams or dial.keepalive_without_calls):
+            self._pinged = True
+            self.core.ping(_PING)
+            self.flush()
+            wait = dial.keepalive_timeout
+        elif wait <= 0:
+            wait = dial.keepalive_time
+        self._keepalive = self.loop.call_later(wait, self._keep_alive)
+
+
+async def resolve(loop: asyncio.AbstractEventLoop, host: str, port: int, unix: str) -> list[Endpoint]:
+    """Return the addresses of a target, families in turn. Raises ``OSError``."""
+    if unix:
+        return [Endpoint(socket.AF_UNIX, "\0" + unix[1:] if unix.startswith("@") else unix)]
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    endpoints = list(dict.fromkeys(Endpoint(family, address) for family, _, _, _, address in found))
+    return interleave(endpoints, [endpoint.family == socket.AF_INET6 for endpoint in endpoints])
+
+
+async def connect(loop: asyncio.AbstractEventLoop, endpoint: Endpoint, dial: Dial) -> ClientConnection:
+    """Connect to one address. Raises ``OSError``."""
+
+    def protocol() -> ClientConnection:
+        return ClientConnection(loop, dial)
+
+    tls: dict[str, Any] = {"ssl": dial.tls, "server_hostname": dial.server_name} if dial.tls is not None else {}
+    if endpoint.family == socket.AF_UNIX:
+        _, connection = await loop.create_unix_connection(protocol, endpoint.address, **tls)
+    else:
+        _, connection = await loop.create_connection(
+            protocol, endpoint.address[0], endpoint.address[1], family=endpoint.family, **tls
+        )
+    return connection
+
+
+async def connect_first(
+    loop: asyncio.AbstractEventLoop, endpoints: Sequence[Endpoint], dial: Dial
+) -> tuple[Endpoint, ClientConnection]:
+    """Connect to whichever address answers first (RFC 8305). Raises ``OSError`` of the last that failed."""
+    eyeballs = HappyEyeballs(endpoints, loop.time())
+    attempts: dict[asyncio.Task[ClientConnection], Endpoint] = {}
+    error: OSError = OSError("no addresses")
+    try:
+        while not eyeballs.exhausted:
+            endpoint = eyeballs.next_attempt(loop.time())
+            if endpoint is not None:
+                attempts[loop.create_task(connect(loop, endpoint, dial))] = endpoint
+                continue
+            due = eyeballs.next_deadline()
+            timeout = None if due is None else max(due - loop.time(), 0)
+            done, _ = await asyncio.wait(attempts, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            for task in [task for task in attempts if task in done]:
+                endpoint = attempts.pop(task)
+                failure = task.exception()
+                if failure is None:
+                    return endpoint, task.result()
+                if not isinstance(failure, OSError):
+                    raise failure
+                error = failure
+                eyeballs.attempt_failed(loop.time())
+        raise error
+    finally:
+        for task in attempts:
+            task.cancel()
+            task.add_done_callback(_discard)
+
+
+def _discard(task: asyncio.Task[ClientConnection]) -> None:
+    """Close the connection of an attempt that lost the race after all."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
