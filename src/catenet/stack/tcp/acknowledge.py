@@ -324,20 +324,34 @@ def _update_rtt(c: Connection, rtt: int, sack_rtt: int, ca_rtt: int, state: AckS
     """Feed the estimator (Karn's rule, or timestamps, RFC 7323 4)."""
     if rtt < 0:
         rtt = sack_rtt
-    echo = c.layer.echo
-    if rtt < 0 and c.timestamps and echo and state.flags & ackstate.ACKED:
-        delta = (c.layer.us // 1000 + c.ts_offset - echo) & MASK
-        if delta < _INT_MAX_MS:
-            rtt = ca_rtt = (delta or 1) * 1000
+    if rtt < 0:
+        if state.flags & ackstate.ACKED:
+            rtt = ca_rtt = _echo_rtt(c)
     state.rate.rtt = ca_rtt
     if rtt < 0:
         return False, ca_rtt
+    if state.flags & ackstate.DSACKING and c.srtt and rtt > (c.srtt >> 3) + c.rttvar:
+        # The D-SACK shows that this ACK answers a needless retransmission: the first one was lost, and its time would
+        # drive the timeout to its limit on a path that loses many ACKs. The backoff ends all the same.
+        set_rto(c)
+        c.backoff = 0
+        return True, -1
     if not (state.flags & ackstate.MAYBE_DELAYED and c.min_rtt is not None and ca_rtt > c.min_rtt[0][1]):
         update_min_rtt(c, ca_rtt, c.layer.us)
     sample(c, rtt)
     set_rto(c)
     c.backoff = 0
     return True, ca_rtt
+
+
+def _echo_rtt(c: Connection) -> int:
+    """Round trip time by the timestamp that the segment echoes, -1 without."""
+    echo = c.layer.echo
+    if c.timestamps and echo:
+        delta = (c.layer.us // 1000 + c.ts_offset - echo) & MASK
+        if delta < _INT_MAX_MS:
+            return (delta or 1) * 1000
+    return -1
 
 
 def _control_window(c: Connection, delivered: int, state: AckState) -> None:
