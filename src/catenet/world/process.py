@@ -71,7 +71,7 @@ class Process:
         """What stands for the kernel's entropy: `os.urandom` and all that is seeded from it."""
         self.default_timeout: float | None = None
         self.main_thread: threading.Thread | None = None
-        self.uuids = 0
+        self.uuids = self.threads_named = 0
         self.blocked_signals: set[int] = set()
         self.held_signals: list[int] = []
         self.awaited: set[int] = set()

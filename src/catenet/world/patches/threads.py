@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from catenet.world.current import current
+from catenet.world.errors import ProcessKilled
 from catenet.world.patches.locals import GreenLocal
 from catenet.world.patching import Patcher, dispatch
 from catenet.world.task import SWAPS_LOCALS, Task
@@ -314,6 +315,27 @@ def _enumerate(process: Process) -> list[threading.Thread]:
     return [active[ident] for ident in process.tasks if ident in active]
 
 
+def _make_hook_caller(original: Callable[[], Callable[[Any], None]]) -> Callable[[Process], Callable[[Any], None]]:
+    """What a Thread calls for an exception that nobody has caught; that its process was killed is none."""
+
+    def make(process: Process) -> Callable[[Any], None]:
+        call = original()
+
+        def unless_killed(thread: Any) -> None:
+            if sys.exc_info()[0] is not ProcessKilled:
+                call(thread)
+
+        return unless_killed
+
+    return make
+
+
+def _new_name(process: Process, template: str = "Thread-%d") -> str:
+    """Threads are counted by process."""
+    process.threads_named += 1
+    return template % process.threads_named
+
+
 def _set_stack_size(process: Process, size: int = 0) -> int:
     return 0
 
@@ -331,6 +353,8 @@ def _apply_threading(patcher: Patcher) -> None:
         patcher.function(_thread, name, _start_new_thread)
     patcher.function(threading, "_start_new_thread", _start_new_thread)
     patcher.function(threading, "main_thread", _main_thread)
+    patcher.function(threading, "_make_invoke_excepthook", _make_hook_caller(threading._make_invoke_excepthook))  # type: ignore[attr-defined]
+    patcher.function(threading, "_newname", _new_name)
     patcher.function(threading, "enumerate", _enumerate)
     patcher.function(threading, "active_count", lambda process: len(_enumerate(process)))
     patcher.function(threading, "activeCount", lambda process: len(_enumerate(process)))
