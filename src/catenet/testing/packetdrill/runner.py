@@ -236,7 +236,7 @@ class _Player:
                 self._finish_pending()
             return
         self._let_block(call, running)
-        self._end(call, work, running)
+        self._end(event.line, call, work, running)
 
     def _let_block(self, call: Call, running: Running) -> None:
         """Run a call to its end that the script does not say blocks; time goes on meanwhile."""
@@ -265,7 +265,7 @@ class _Player:
         if pending is None or not pending.running.done:
             return
         self.pending = None
-        self._end(pending.call, pending.work, pending.running)
+        self._end(pending.event.line, pending.call, pending.work, pending.running)
         missed = pending.due.miss(f"return of {pending.call.name}", pending.running.finished)
         if missed:
             raise _Failed(missed)
@@ -281,9 +281,11 @@ class _Player:
                 assert self.config.remote_ip is not None
                 flow.remote = (self.config.remote_ip, self.config.connect_port)
 
-    def _end(self, call: Call, work: Work, running: Running) -> None:
+    def _end(self, line: int, call: Call, work: Work, running: Running) -> None:
         outcome = running.result
         assert isinstance(outcome, Outcome)
+        if outcome.nonsense is not None:
+            raise ScriptError(line, f"{call.name}: {outcome.nonsense}")
         complaint = self.calls.check(call, outcome)
         if complaint:
             raise _Failed(complaint)

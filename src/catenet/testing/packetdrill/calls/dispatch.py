@@ -69,6 +69,8 @@ class Outcome:
     value: int
     errno: str | None
     complaints: list[str]
+    nonsense: str | None = None
+    """Why the call makes no sense at all: the script's fault."""
 
 
 @dataclass(slots=True)
@@ -118,8 +120,7 @@ class Calls:
         except OSError as error:
             return Outcome(-1, errno.errorcode.get(error.errno or 0, str(error)), complaints)
         except ValueError as error:
-            complaints.append(str(error))
-            return Outcome(-1, "EINVAL", complaints)
+            return Outcome(-1, None, complaints, str(error))
 
     def expected(self, call: Call) -> int:
         """Number that the script expects a call to return."""
