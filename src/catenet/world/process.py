@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -35,7 +36,7 @@ KILLED: Final = 128 + signal.SIGKILL
 IGNORED_BY_DEFAULT: Final = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT, signal.SIGPIPE)
 """Signals without effect unless the program handles them (signal(7); Python ignores SIGPIPE)."""
 
-SPIN_LIMIT: Final = 100_000
+SPIN_LIMIT: Final = 20_000
 """So many looks at the clock or at empty sockets without ever waiting: the program spins, and time has to pass."""
 
 SPIN_PAUSE: Final = 0.001
@@ -64,6 +65,8 @@ class Process:
         self.started_at = self.hub.now
         self.ended_at: float | None = None
         self.dying = False
+        """Whether every further call that could block raises ProcessKilled."""
+        self.killed = False
         self.killed_status = KILLED
         self.random = random.Random(f"{self.world.seed}/program/{host.name}/{pid}")
         """What the functions of the module `random` draw from."""
@@ -158,8 +161,8 @@ class Process:
         if self.spins > SPIN_LIMIT:
             task = current.task
             if task is not None:
-                self.spins = SPIN_LIMIT
                 task.park("spinning", (), SPIN_PAUSE)
+                self.spins = SPIN_LIMIT
 
     # Signals.
 
@@ -200,7 +203,7 @@ class Process:
         if self.status is not None or self.dying:
             return
         self.killed_status = status
-        self.dying = True
+        self.dying = self.killed = True
         self.streams.mute()
         self.host.kernel.close_owned(self)
         for task in list(self.tasks.values()):
@@ -217,6 +220,8 @@ class Process:
             callback()
         if task is not self.main:
             self.main.wake()
+        elif self.dying and self.killed:
+            gc.collect()  # what it had open (databases, files) is closed now, as the kernel would
         if task is self.main and self.status is None:  # abandoned while it unwound
             self._end(self.killed_status)
 

@@ -123,6 +123,7 @@ class Task:
         if self.ended:
             return
         process = self.process
+        process.world.collect_garbage()
         process.world.contexts.enter(process)
         self._hub = getcurrent()
         if self._greenlet is None:

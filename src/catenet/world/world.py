@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from catenet.wire.address import is_link_local
 from catenet.world import install
 from catenet.world.context import Contexts
 from catenet.world.current import current
@@ -43,6 +44,10 @@ __all__ = ["World"]
 
 EPOCH: Final = 1_735_689_600.0
 """What `time.time()` shows when a world begins unless it is told otherwise: 2025-01-01T00:00:00Z."""
+
+YOUNG_EVERY: Final = 2_000
+OLD_EVERY: Final = 100_000
+"""After so many turns of tasks the garbage collector looks at the young, and at all objects. It is off otherwise."""
 
 FIRST_IDENT: Final = 1 << 40
 """Thread identifiers of programs count from here, far from those of the interpreter's own threads."""
@@ -81,6 +86,8 @@ class World:
         self.topology = Topology(self.hub.call_at, seed, self.trace)
         self.names: Names = _WorldNames(self)
         self.stopping = False
+        self.turns = 0
+        """How often a task has had its turn."""
         self.thread_dict: dict[Any, Any] | None = None
         """Where the interpreter keeps thread-local values of the thread that the world runs in (`world/task.py`)."""
         self.on_end: list[Callable[[Process], None]] = []
@@ -161,8 +168,10 @@ class World:
             host.reconfigure()
 
     def addresses(self, name: str) -> list[Address]:
-        """Addresses of a host by name; empty when there is no such host."""
-        return self.topology.addresses(name) if name in self.hosts else []
+        """Addresses by which a host can be reached, of its devices in order; empty when there is no such host."""
+        host = self.hosts.get(name)
+        pairs = [] if host is None else [pair for _, addresses in host.devices for pair in addresses]
+        return [address for address, _ in pairs if not is_link_local(address)]
 
     # Running.
 
@@ -218,6 +227,12 @@ class World:
             sys.stdout, sys.stderr, sys.stdin = streams
             if collects:
                 gc.enable()
+
+    def collect_garbage(self) -> None:
+        """Collect, at moments that depend on nothing but the programs: what is collected may close a socket."""
+        self.turns += 1
+        if self.turns % YOUNG_EVERY == 0:
+            gc.collect(2 if self.turns % OLD_EVERY == 0 else 1)
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
         """Deliver a signal to every process, as Ctrl-C at a terminal would."""
