@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from catenet.wire.pcapng import PcapngWriter
+from catenet.world.report import meters
 
 if TYPE_CHECKING:
     from catenet.world.world import World
@@ -15,13 +16,9 @@ __all__ = ["capture_world"]
 def capture_world(world: World, file: BinaryIO) -> None:
     """Write what every port sends and receives to `file` (pcapng), at the world's time."""
     writer = PcapngWriter(file)
-    interfaces: dict[int, int] = {}
+    interfaces = {meter.index: writer.add_interface(f"{meter.host}/{meter.name}") for meter in meters(world)}
 
     def tap(port: int, direction: int, packet: bytes, now: float) -> None:
-        interface = interfaces.get(port)
-        if interface is None:
-            one = world.topology.ports[port]
-            interface = interfaces[port] = writer.add_interface(f"{one.host}/{one.name}")
-        writer.write(interface, now, packet)
+        writer.write(interfaces[port], now, packet)
 
     world.trace.taps.append(tap)

@@ -19,7 +19,7 @@ from catenet.world.trace import INBOUND, OUTBOUND, Tap
 if TYPE_CHECKING:
     from catenet.wire.address import Address, Prefix
 
-__all__ = ["Flow", "Network", "Port", "Schedule"]
+__all__ = ["Flow", "Meter", "Network", "Port", "Schedule"]
 
 FLOWS_KEPT = 65_536
 """Flows remembered per port; a scan with forged addresses starts the table anew rather than growing it."""
@@ -55,55 +55,59 @@ class Flow:
                 schedule(when, port.descend, packet, when)
 
 
-class Port(ReceivePoint):
-    """Where a host meets a network: a device whose link is simulated, in both directions.
+class Meter(ReceivePoint):
+    """What the devices of a world's hosts have in common: whose they are, what they have carried, who listens in."""
 
-    `addresses` are (address, prefix length); `index` numbers the ports of a world in the order of their making and is
-    the link's number in traces.
-    """
+    __slots__ = ("host", "index", "name", "received_bytes", "received_packets", "sent_bytes", "sent_packets", "tap")
 
-    __slots__ = (
-        "addresses",
-        "astray",
-        "down",
-        "flows",
-        "host",
-        "index",
-        "mtu",
-        "name",
-        "network",
-        "received_bytes",
-        "received_packets",
-        "sent_bytes",
-        "sent_packets",
-        "tap",
-        "up",
-    )
-
-    def __init__(
-        self, index: int, host: str, name: str, network: Network, links: tuple[SimulatedLink, SimulatedLink]
-    ) -> None:
+    def __init__(self, index: int, host: str, name: str) -> None:
         super().__init__()
         self.index = index
         self.host = host
         self.name = name
-        self.network = network
-        self.up, self.down = links
-        self.mtu = self.up.properties.mtu
-        self.addresses: list[tuple[Address, int]] = []
         self.tap: Tap | None = None
-        self.flows: dict[bytes, Flow] = {}
-        self.astray = Counters()
-        """Drops of packets that had nowhere to go: unreachable, partition."""
         self.sent_packets = self.sent_bytes = 0
         self.received_packets = self.received_bytes = 0
 
-    def send(self, packet: bytes, now: float) -> None:
-        """Put one packet of the host on its link."""
+    def note_sent(self, packet: bytes, now: float) -> None:
+        """The host has put a packet on the device."""
         self.sent_packets += 1
         self.sent_bytes += len(packet)
         if self.tap is not None:
             self.tap(self.index, OUTBOUND, packet, now)
+
+    def arrive(self, packet: bytes, now: float) -> None:
+        """A packet has come: up to the host."""
+        self.received_packets += 1
+        self.received_bytes += len(packet)
+        if self.tap is not None:
+            self.tap(self.index, INBOUND, packet, now)
+        self.receive(packet, now)
+
+
+class Port(Meter):
+    """Where a host meets a network: a device whose link is simulated, in both directions.
+
+    `addresses` are (address, prefix length); `index` numbers the ports of a world in the order of their making and is
+    the link's number in traces. `astray` counts packets that had nowhere to go: unreachable, partition.
+    """
+
+    __slots__ = ("addresses", "astray", "down", "flows", "mtu", "network", "up")
+
+    def __init__(
+        self, index: int, host: str, name: str, network: Network, links: tuple[SimulatedLink, SimulatedLink]
+    ) -> None:
+        super().__init__(index, host, name)
+        self.network = network
+        self.up, self.down = links
+        self.mtu = self.up.properties.mtu
+        self.addresses: list[tuple[Address, int]] = []
+        self.flows: dict[bytes, Flow] = {}
+        self.astray = Counters()
+
+    def send(self, packet: bytes, now: float) -> None:
+        """Put one packet of the host on its link."""
+        self.note_sent(packet, now)
         key = packet[12:20] if packet[0] < 0x60 else packet[8:40]
         flow = self.flows.get(key) or self.network.find(self, key)
         if flow is not None:
@@ -116,14 +120,6 @@ class Port(ReceivePoint):
     def descend(self, packet: bytes, now: float) -> None:
         """The switch offers a packet to the downward link."""
         self.down.offer(packet, now, self.network.schedule, self.arrive)
-
-    def arrive(self, packet: bytes, now: float) -> None:
-        """A packet has come over the link: up to the host."""
-        self.received_packets += 1
-        self.received_bytes += len(packet)
-        if self.tap is not None:
-            self.tap(self.index, INBOUND, packet, now)
-        self.receive(packet, now)
 
 
 class Network:

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from catenet.wire.address import format_address
+from catenet.world.links import Meter
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from catenet.world.world import World
 
-__all__ = ["HostReport", "ProcessReport", "Report", "make_report", "tables"]
+__all__ = ["HostReport", "ProcessReport", "Report", "make_report", "meters", "tables"]
 
 
 @dataclass(slots=True)
@@ -74,18 +75,25 @@ class Report:
         return values
 
 
+def meters(world: World) -> list[Meter]:
+    """The devices of all hosts that count what they carry."""
+    devices = (device for host in world.hosts.values() for device, _ in host.devices)
+    return [device for device in devices if isinstance(device, Meter)]
+
+
 def make_report(
     world: World, *, virtual: float, wall: float, stopped: Iterable[int] = (), deadlock: str | None = None
 ) -> Report:
     """Gather the figures of a world. `stopped` are the pids of processes that the end of the run has ended."""
     hosts = {name: HostReport(name, _addresses(world, name)) for name in world.hosts}
+    for meter in meters(world):
+        host = hosts[meter.host]
+        host.packets_sent += meter.sent_packets
+        host.bytes_sent += meter.sent_bytes
+        host.packets_received += meter.received_packets
+        host.bytes_received += meter.received_bytes
     for port in world.topology.ports:
-        host = hosts[port.host]
-        host.packets_sent += port.sent_packets
-        host.bytes_sent += port.sent_bytes
-        host.packets_received += port.received_packets
-        host.bytes_received += port.received_bytes
-        _add_drops(host, port.astray.drops)
+        _add_drops(hosts[port.host], port.astray.drops)
     for name, link in world.topology.links():
         host = hosts[name]
         host.packets_corrupted += link.counters.corrupted

@@ -13,6 +13,7 @@ from catenet.link.tun import TunDevice
 from catenet.wire.address import Address, Prefix, parse_interface
 from catenet.world.host import Host
 from catenet.world.hub import RealClock
+from catenet.world.links import Meter
 from catenet.world.streams import print_line
 from catenet.world.world import World
 
@@ -41,7 +42,9 @@ def open_host(
         tun.configure(ends)
         with World(seed, clock=clock, epoch=time.time(), output=output) as world:
             host = world.hosts[name] = Host(world, name)
-            interface = host.attach(tun, tuple(own))
+            port = TunPort(host.name, tun)
+            port.tap = world.trace.record
+            interface = host.attach(port, tuple(own))
             host.reconfigure()
             for size in dict.fromkeys(len(address) for address, _ in own):
                 host.stack.add_route(Prefix(bytes(size), 0), interface)
@@ -53,6 +56,27 @@ def open_host(
     finally:
         clock.close()
         tun.close()
+
+
+class TunPort(Meter):
+    """A TUN device that counts what it carries and lets the world's trace listen in."""
+
+    __slots__ = ("_device",)
+
+    def __init__(self, host: str, device: TunDevice) -> None:
+        super().__init__(0, host, device.name)
+        self._device = device
+        device.attach(lambda packet, now: self.arrive(bytes(packet), now))
+
+    @property
+    def mtu(self) -> int:
+        """The device's."""
+        return self._device.mtu
+
+    def send(self, packet: bytes, now: float) -> None:
+        """Hand one packet of the host to the kernel."""
+        self.note_sent(packet, now)
+        self._device.send(packet, now)
 
 
 def kernel_end(address: Address, length: int) -> tuple[Address, int]:
