@@ -9,6 +9,7 @@ from catenet.world.patches import (
     clocks,
     files,
     interfaces,
+    libraries,
     refusals,
     selection,
     signals,
@@ -31,5 +32,6 @@ APPLY: Final = (
     signals.apply,
     system.apply,
     interfaces.apply,
+    libraries.apply,
     refusals.apply,
 )

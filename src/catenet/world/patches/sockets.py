@@ -2,7 +2,8 @@
 
 `socket.socket` stays the class that it is, so that `isinstance`, subclassing and names bound elsewhere keep their
 meaning. Only what it makes changes: inside of a process `__new__` gives an instance of `posix.pysocket.Socket`, or, for
-a subclass of the program's own, of that subclass with `Socket` behind it.
+a subclass of the program's own, of that subclass with `Socket` behind it. The C class behind both makes nothing inside
+of a process: the audit hook of `refusals` stops it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import _socket
 import socket
 from typing import TYPE_CHECKING, Any
 
-from catenet.posix.errors import NotModelled, os_error
+from catenet.posix.errors import os_error
 from catenet.posix.kernel import FIRST_DESCRIPTOR, Kernel
 from catenet.posix.pysocket import Socket, create_pair
 from catenet.world.current import current
@@ -133,39 +134,12 @@ def _name_to_index(process: Process, name: str | bytes) -> int:
     raise OSError(19, "no interface with this name")
 
 
-class _RawClass:
-    """Stands for `_socket.socket`, the C class: makes nothing inside of a process."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if current.task is not None:
-            raise NotModelled("_socket.socket is not modelled; use socket.socket")
-        return _real_socket(*args, **kwargs)
-
-    def __instancecheck__(self, instance: object) -> bool:
-        return isinstance(instance, _real_socket)
-
-    def __subclasscheck__(self, subclass: type) -> bool:
-        return issubclass(subclass, _real_socket)
-
-    def __mro_entries__(self, bases: tuple[type, ...]) -> tuple[type, ...]:
-        return (_real_socket,)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(_real_socket, name)
-
-
-_real_socket = _socket.socket
-
-
 def apply(patcher: Patcher) -> None:
     """Patch `socket`."""
     Socket.current_kernel = staticmethod(current_kernel)
     Socket.default_timeout = staticmethod(_default_timeout)
     patcher.attribute(socket.socket, "__new__", staticmethod(_new))
     patcher.attribute(socket.socket, "__init__", _init)
-    patcher.replace(_socket, "socket", _RawClass())
-    patcher.replace(_socket, "SocketType", _socket.socket)
-    patcher.replace(socket, "SocketType", _socket.socket)
     for module in (_socket, socket):
         _apply_names(patcher, module)
         patcher.function(module, "socketpair", lambda process, *args, **kwargs: create_pair(*args, **kwargs))
