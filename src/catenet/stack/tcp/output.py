@@ -31,7 +31,7 @@ from catenet.stack.tcp.options import established_options, mss_with_options
 from catenet.stack.tcp.rtt import min_rtt
 from catenet.stack.tcp.timers import clear_timer, set_timer
 from catenet.stack.tcp.window import select_window
-from catenet.wire.tcp import ACK, CWR, ECE, FIN, PROTOCOL, PSH, RST, SYN, URG, pack
+from catenet.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, pack
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.layer import TcpLayer
@@ -615,4 +615,4 @@ def send_raw(
     """Send an empty segment that belongs to no connection."""
     pseudo = layer.pseudo(source, destination)
     data = pack(pseudo, ports[0], ports[1], numbers[0] & MASK, numbers[1] & MASK, flags, window, 0, options, b"")
-    layer.ip.send(source, destination, PROTOCOL, data)
+    layer.send_to(source, destination, data)
