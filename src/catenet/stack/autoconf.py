@@ -1,8 +1,8 @@
 """Stateless address autoconfiguration (RFC 4862) and what else routers advertise (RFC 4861 6.3, RFC 4191, RFC 8106).
 
-Interface identifiers are opaque and stable (RFC 7217): a hash of the prefix, the interface and a secret of the host, with
-a counter that grows when somebody has the address already. Routers are solicited until one answers, ever more rarely
-(RFC 7559).
+Interface identifiers are opaque and stable (RFC 7217): a hash of the prefix, the interface and a secret of the host,
+with a counter that grows when somebody has the address already. Routers are solicited until one answers, ever more
+rarely (RFC 7559).
 """
 
 from __future__ import annotations

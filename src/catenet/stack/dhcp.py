@@ -98,7 +98,7 @@ class DhcpClient:
         self._endpoint: UdpEndpoint | None = None
         self._transaction = 0
         self._started = 0.0
-        self._attempts = 0
+        self._attempts = self._refusals = 0
         self._timer: Timer | None = None
         self._offer: DhcpMessage | None = None
         self._pending: Lease | None = None
@@ -257,11 +257,17 @@ class DhcpClient:
             self._request()
         elif self.state in (DhcpState.REQUESTING, DhcpState.RENEWING, DhcpState.REBINDING):
             if message.type == dhcp.NAK:
-                self._drop_lease()
-                self.state = DhcpState.INIT
-                self._discover()
+                self._refused()
             elif message.type == dhcp.ACK and not is_unspecified(message.yours):
                 self._acknowledged(message, server[0])
+
+    def _refused(self) -> None:
+        """Begin anew, ever later when the server goes on refusing."""
+        self._drop_lease()
+        self.state = DhcpState.INIT
+        wait = min(2.0**self._refusals, _LAST_TIMEOUT) * self._stack.random.uniform(0.5, 1)
+        self._refusals = min(self._refusals + 1, 10)
+        self._set_timer(self._stack.now + wait, self._discover)
 
     def _acknowledged(self, message: DhcpMessage, server: Address) -> None:
         lease = _read_lease(message, server, self._stack.now)
@@ -295,6 +301,7 @@ class DhcpClient:
         stack, old = self._stack, self.lease
         self.lease = lease
         self.state = DhcpState.BOUND
+        self._refusals = 0
         if old is None:
             stack.book.add(self._index, lease.address, lease.length, AddressState.PREFERRED, "dhcp")
             self._port.announce(lease.address)

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from catenet.stack import forward, inspect
+from catenet.stack.autoconf import Autoconfiguration
 from catenet.stack.counters import Counters
 from catenet.stack.datagram import DatagramEndpoint
+from catenet.stack.dhcp import DhcpClient
 from catenet.stack.echo import EchoEndpoint, EchoLayer
 from catenet.stack.endpoint import Address
 from catenet.stack.ethernet import EthernetPort
@@ -141,6 +143,21 @@ class Stack:
     def remove_address(self, interface: int, address: Address) -> None:
         """Take an address away; StackError(ADDRESS_NOT_AVAILABLE) when it is not there."""
         self.book.remove(interface, address)
+
+    def configure(self, interface: int, host_name: str = "") -> None:
+        """Have an Ethernet interface configure itself: IPv6 from routers, IPv4 by DHCP as the settings allow.
+
+        Events tell what came of it: `autoconf.NameServers`, `dhcp.LeaseChange`, `ethernet.AddressConflict`.
+
+        Raises:
+            ValueError: an interface without Ethernet.
+        """
+        port = self.interfaces[interface].port
+        if port is None:
+            raise ValueError(f"interface {interface} is no Ethernet interface")
+        Autoconfiguration(self, port).start()
+        if self.settings.dhcp:
+            DhcpClient(self, port, host_name).start()
 
     def set_mtu(self, interface: int, mtu: int) -> None:
         """Change the MTU of an interface; ValueError below 68."""
