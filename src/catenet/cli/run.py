@@ -10,12 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.cli import UsageError
 from catenet.cli.arguments import address, duration, seed
 from catenet.cli.console import Console
+from catenet.wire.address import parse_interface
 from catenet.world.units import nearest
 
 if TYPE_CHECKING:
@@ -149,12 +151,14 @@ def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
 
 def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
     from catenet.link.tun import DeviceUnavailable
-    from catenet.world.tun_driver import open_host
+    from catenet.world.tun_driver import kernel_end, open_host
 
     if is_world:
         raise UsageError("a world runs on --net sim; --net tun runs one program")
     if not args.address:
         raise UsageError("--net tun needs the host's address, as --address 10.9.0.2/24")
+    for text in args.address:
+        _valid(partial(kernel_end, *parse_interface(text)))
     console = Console([SOLE_HOST], Path(args.command[0]).name)
     chance = secrets.randbits(64) if args.seed is None else args.seed
     try:

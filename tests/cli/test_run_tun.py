@@ -1,0 +1,162 @@
+"""Programs on Catenet's stack behind a TUN device, against the kernel's stack and real peers."""
+
+import hashlib
+import json
+import signal
+import sys
+
+import pytest
+
+CATENET = [sys.executable, "-m", "catenet"]
+ADDRESSES = ["--address", "10.9.0.2/24", "--address", "fd09::2/64"]
+HOSTS = pytest.mark.parametrize("host", ["10.9.0.2", "[fd09::2]"])
+
+WEB_SERVER = """
+import hashlib
+from aiohttp import web
+
+async def download(request):
+    left = int(request.query["size"])
+    response = web.StreamResponse()
+    response.content_length = left
+    await response.prepare(request)
+    block = bytes(range(256)) * 256
+    while left:
+        await response.write(block[:left])
+        left -= min(left, len(block))
+    return response
+
+async def upload(request):
+    digest, size = hashlib.sha256(), 0
+    async for chunk in request.content.iter_chunked(65536):
+        digest.update(chunk)
+        size += len(chunk)
+    return web.Response(text=f"{size} {digest.hexdigest()}")
+
+async def ready(app):
+    print("ready", flush=True)
+
+app = web.Application(client_max_size=1 << 40)
+app.add_routes([web.get("/", download), web.post("/", upload)])
+app.on_startup.append(ready)
+web.run_app(app, port=8080, print=None)
+"""
+
+
+@pytest.fixture
+def serve(namespace, tmp_path):
+    """Start a program on a TUN device in the namespace; returns it when it has said that it is ready."""
+
+    def start(text, *options):
+        (tmp_path / "program.py").write_text(text)
+        child = namespace.start(*CATENET, "run", "--net", "tun", *ADDRESSES, *options, tmp_path / "program.py")
+        line = child.stdout.readline()
+        assert line == "host  | ready\n", line + child.stdout.read()
+        return child
+
+    return start
+
+
+@pytest.mark.root
+@pytest.mark.peer("curl")
+@HOSTS
+def test_curl_moves_100_mb_both_ways_to_an_unmodified_aiohttp_server(serve, namespace, tmp_path, host):
+    size = 100_000_000
+    child = serve(WEB_SERVER, "--json", tmp_path / "figures.json", "--pcap", tmp_path / "packets.pcapng")
+    block = bytes(range(256)) * 256
+    whole = (block * (size // len(block) + 1))[:size]
+    namespace.run("curl", "-sSf", "-m", "60", "-o", tmp_path / "down", f"http://{host}:8080/?size={size}", timeout=70)
+    assert hashlib.sha256((tmp_path / "down").read_bytes()).digest() == hashlib.sha256(whole).digest()
+    said = namespace.run(
+        "curl", "-sSf", "-m", "60", "-H", "Expect:", "--data-binary", f"@{tmp_path / 'down'}", f"http://{host}:8080/",
+        timeout=70,
+    )  # fmt: skip
+    assert said.stdout == f"{size} {hashlib.sha256(whole).hexdigest()}"
+    child.send_signal(signal.SIGINT)
+    assert child.wait(15) == 130
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["hosts"]["host"]["bytes_sent"] > size
+    assert figures["hosts"]["host"]["bytes_received"] > size
+    assert (tmp_path / "packets.pcapng").stat().st_size > 2 * size
+    assert figures["processes"][0]["end"] == "stopped"
+
+
+IDLE = "import time\nprint('ready', flush=True)\nwhile True:\n    time.sleep(1)\n"
+
+PING = """
+import socket, sys
+family, protocol, address, kind = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+with socket.socket(family, socket.SOCK_DGRAM, protocol) as user:
+    user.settimeout(5)
+    for size in (0, 1, 1400, 4000, 30000):
+        data = bytes((kind, 0, 0, 0, 0, 0, 0, size & 255)) + bytes(range(256)) * (size // 256) + bytes(size % 256)
+        user.sendto(data, (address, 0))
+        answer = user.recv(65535)
+        assert answer[8:] == data[8:], size
+print("all answered")
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("family", [(2, 1, "10.9.0.2", 8), (10, 58, "fd09::2", 128)])
+def test_the_kernel_s_pings_are_answered_whole_and_in_fragments(serve, namespace, family):
+    serve(IDLE)
+    namespace.run("sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647", check=False)
+    assert namespace.run(sys.executable, "-c", PING, *map(str, family)).stdout == "all answered\n"
+
+
+@pytest.mark.root
+@pytest.mark.peer("ping")
+@pytest.mark.parametrize("address", ["10.9.0.2", "fd09::2"])
+@pytest.mark.parametrize("size", ["0", "56", "1472", "1473", "65507"])
+def test_ping_is_answered(serve, namespace, address, size):
+    serve(IDLE)
+    said = namespace.run("ping", "-c", "3", "-i", "0.2", "-W", "5", "-s", size, address).stdout
+    assert " 0% packet loss" in said
+
+
+CLIENT = """
+import socket, sys
+print("ready", flush=True)
+with socket.create_connection((sys.argv[1], 7002), timeout=20) as peer:
+    peer.sendall(b"x" * 1_000_000)
+    peer.shutdown(socket.SHUT_WR)
+    size = 0
+    while data := peer.recv(65536):
+        size += len(data)
+print("echoed", size)
+"""
+
+ECHO = """
+import socket
+with socket.create_server(("::", 7002), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+    print("ready", flush=True)
+    with listener.accept()[0] as peer:
+        kept = []
+        while data := peer.recv(65536):
+            kept.append(data)
+        peer.sendall(b"".join(kept))
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("address", ["10.9.0.1", "fd09::1"])
+def test_a_client_reaches_a_server_of_the_kernel(namespace, tmp_path, address):
+    (tmp_path / "client.py").write_text(CLIENT)
+    server = namespace.start(sys.executable, "-c", ECHO)
+    assert server.stdout.readline() == "ready\n"
+    done = namespace.run(*CATENET, "run", "--net", "tun", *ADDRESSES, tmp_path / "client.py", address)
+    assert "host  | echoed 1000000\n" in done.stdout
+
+
+@pytest.mark.root
+def test_without_the_privilege_there_is_one_line_that_says_how_to_get_it(namespace):
+    code = (
+        "import os, sys, catenet.cli.run, catenet.world.tun_driver; os.setresgid(65534, 65534, 65534); "
+        "os.setresuid(65534, 65534, 65534); from catenet.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["run", "--net", "tun", *ADDRESSES, "-m", "this"]
+    done = namespace.run(sys.executable, "-c", code, *words, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("catenet: a TUN device needs the privilege CAP_NET_ADMIN: run as root (sudo), ")
+    assert done.stderr.count("\n") == 1
