@@ -16,6 +16,7 @@ from catenet.http.message import Fields, RequestHead, ResponseHead
 
 # Bytes of one turn after which a producer that never waits should let others run.
 TURN_BYTES = 64 << 10
+_LINGER = 1.0
 
 
 class StreamOwner(Protocol):
@@ -204,7 +205,26 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_failed(self, error: HttpError | None) -> None:
         """The machine has given up, or is done: say the last word and close."""
-        self.close()
+        if error is None:
+            self.close()
+        else:
+            self.linger()
+
+    def linger(self) -> None:
+        """Close so that the peer can read our last word.
+
+        To close with input unread makes TCP send a reset, which overtakes what was written. So end our direction, let
+        the machine swallow what still comes, and close when the peer does, or soon.
+        """
+        transport = self.transport
+        if transport is None:
+            return
+        self.flush()
+        if transport.can_write_eof() and not transport.is_closing():
+            transport.write_eof()
+            self.loop.call_later(_LINGER, transport.abort)
+        else:
+            transport.close()
 
     def on_connection_event(self, kind: int, value: Any) -> None:
         """PONG, GOAWAY, SETTINGS, INTERIM."""

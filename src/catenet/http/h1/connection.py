@@ -27,8 +27,8 @@ class H1Connection:
 
     __slots__ = (
         "_body", "_buffer", "_chunked", "_events", "_held", "_held_back", "_keep_alive", "_limits", "_memo", "_next_id",
-        "_out", "_parsed", "_pending_head", "_queued", "_searched", "_stream", "_unwanted", "failed", "goaway",
-        "is_client", "served", "streams",
+        "_out", "_parsed", "_pending_head", "_queued", "_searched", "_stream", "_unwanted", "_waiting", "failed",
+        "goaway", "is_client", "served", "streams",
     )  # fmt: skip
 
     version = 1
@@ -43,6 +43,7 @@ class H1Connection:
         self._memo = memo or H1Memo()
         self._buffer = b""
         self._searched = 0
+        self._waiting = bytearray()
         self._events: list[Event] = []
         self._out: list[bytes] = []
         self._stream: Stream | None = None
@@ -114,7 +115,12 @@ class H1Connection:
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Take the next bytes from the peer; return what they meant. Never raises for what the peer did."""
         if self.failed is None:
-            self._buffer = self._buffer + data if self._buffer else data
+            room = self._limits.max_header_list - len(self._buffer) - len(self._waiting)
+            if self._searched and b"\n" not in data and len(data) < room:
+                self._waiting += data  # a head cannot end here: byte by byte it costs its length, not the square
+                return self._take_events()
+            self._buffer = b"".join((self._buffer, self._waiting, data)) if self._buffer else data
+            self._waiting.clear()
             try:
                 self._receive()
             except HttpError as error:

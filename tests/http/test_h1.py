@@ -1,0 +1,228 @@
+"""HTTP/1.1: framing that cannot be read in two ways, and the same events as HTTP/2."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catenet.http import events as ev
+from catenet.http.errors import ErrorCode
+from catenet.http.h1.connection import H1Connection
+from catenet.http.limits import Limits
+from catenet.http.message import RequestHead, ResponseHead
+
+POST = b"POST /s/m HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKED = b"POST /s/m HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+OK = ResponseHead(200, ((b"content-type", b"text/plain"),))
+
+
+def server(limits=None):
+    return H1Connection(False, limits)
+
+
+def body(events):
+    return b"".join(value for kind, _, value, _ in events if kind == ev.DATA)
+
+
+def test_a_request_and_its_answer():
+    machine = server()
+    events = machine.receive(POST, 0.0)
+    kind, stream, head, end = events[0]
+    assert (kind, end) == (ev.HEAD, False)
+    assert head == RequestHead(b"POST", b"/s/m", head.fields, b"h")
+    assert head.get(b"content-type") == b"application/json"
+    assert events[1:] == [(ev.DATA, stream, b"hello", True)]
+    machine.send_reply(stream, OK, b"hi", None)
+    assert machine.transmit() == b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nhi"
+    assert machine.may_close and not machine.closing
+
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+CONVERSATION = POST + CHUNKED + b"3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nx-t: 1\r\n\r\n" + GET
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, len(CONVERSATION) - 1), max_size=20))
+def test_bytes_cut_anywhere_give_the_same_exchange(cuts):
+    def exchange(pieces):
+        machine, seen = server(), []
+        for piece in pieces:
+            events = machine.receive(piece, 0.0)
+            while events:
+                for kind, stream, value, end in events:
+                    seen.append((kind, stream.id, value, end))
+                    if end:
+                        machine.send_reply(stream, OK, b"ok", None)
+                events = machine.receive(b"", 0.0) if machine.resumable else []
+        joined = {number: b"".join(v for k, n, v, _ in seen if k == ev.DATA and n == number) for number in (1, 3, 5)}
+        return joined, [entry for entry in seen if entry[0] != ev.DATA], machine.transmit()
+
+    edges = sorted({0, len(CONVERSATION), *cuts})
+    pieces = [CONVERSATION[start:stop] for start, stop in pairwise(edges)]
+    once = exchange([CONVERSATION])
+    assert exchange(pieces) == once == exchange([bytes((byte,)) for byte in CONVERSATION])
+    assert once[0] == {1: b"hello", 3: b"abcdefg", 5: b""}
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5, 5\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +5\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0x5\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\nHost: h\nContent-Length: 5\n\nhello",
+        b"POST / HTTP/1.1\r\nHost: h\nX: y\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\rX: y\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nX: a\r\n b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nX y: a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\n: a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n",
+        b"POST / HTTP/1.1\r\nX: h\r\n\r\n",
+        b"POST  / HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"POST / HTTP/1.1 \r\nHost: h\r\n\r\n",
+        b"POST / HTTP/2.0\r\nHost: h\r\n\r\n",
+        b"POST x HTTP/1.1\r\nHost: h\r\n\r\n",
+        b" POST / HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"\r\n\r\nPOST / HTTP/1.1\r\nHost: h\r\n\r\n",
+    ],
+)
+def test_what_two_readers_could_read_in_two_ways_is_refused(request_bytes):
+    machine = server()
+    events = machine.receive(request_bytes, 0.0)
+    assert machine.failed is not None
+    assert [kind for kind, *_ in events if kind in (ev.HEAD, ev.DATA)] == []
+    assert machine.transmit().startswith(b"HTTP/1.1 400 ")
+    assert events[-1][0] == ev.CLOSED
+    assert machine.receive(POST, 0.0) == []
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [b"5\nhello\r\n0\r\n\r\n", b"5 \r\nhello\r\n", b"-5\r\n", b"0x5\r\n", b"5\r\nhelloX\r\n", b"5;\0\r\n", b"g\r\n",
+     b"11111111111111111\r\n", b"5;" + b"x" * 500, b"0\r\nbad trailer\r\n\r\n", b"0\r\nX: a\r\n b\r\n\r\n"],
+)  # fmt: skip
+def test_malformed_chunks(chunks):
+    machine = server()
+    machine.receive(CHUNKED, 0.0)
+    events = machine.receive(chunks, 0.0)
+    assert machine.failed is not None
+    assert tuple(kind for kind, *_ in events[-2:]) == (ev.RESET, ev.CLOSED)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([b"", POST[:30], CHUNKED, POST]), st.booleans())
+def test_garbage_raises_nothing(garbage, beginning, is_client):
+    machine = H1Connection(is_client)
+    if is_client:
+        machine.open(RequestHead(b"GET", b"/", (), b"h"), True)
+        beginning = beginning.replace(b"POST /s/m HTTP/1.1", b"HTTP/1.1 200 OK")
+    machine.receive(beginning + garbage, 0.0)
+    machine.receive_eof()
+    machine.transmit()
+
+
+def test_heads_without_end_are_bounded():
+    machine = server(Limits(max_header_list=10_000))
+    for _ in range(100):
+        machine.receive(b"x" * 200, 0.0)
+        if machine.failed is not None:
+            break
+    assert machine.failed is not None and machine.failed.code == ErrorCode.ENHANCE_YOUR_CALM
+    assert machine.transmit().startswith(b"HTTP/1.1 431 ")
+
+
+def test_pipelined_requests_wait_and_the_driver_is_asked_to_stop_reading():
+    machine = server()
+    (head, _) = machine.receive(POST * 2, 0.0)
+    assert not machine.resumable
+    for _ in range(900):
+        assert machine.receive(POST, 0.0) == []
+    assert machine.paused
+    machine.send_reply(head[1], OK, b"", None)
+    assert machine.resumable
+    (second, _) = machine.receive(b"", 0.0)
+    assert second[1] is not head[1]
+
+
+def test_a_body_nobody_reads_asks_the_driver_to_stop_reading():
+    machine = server(Limits(stream_window=1000))
+    (head,) = machine.receive(CHUNKED, 0.0)
+    machine.receive(b"7d0\r\n" + bytes(2000), 0.0)
+    assert machine.paused
+    machine.consume(head[1], 2000)
+    assert not machine.paused
+
+
+def test_an_early_answer_closes_after_the_rest_has_come():
+    """RFC 9112 section 9.6: closing at once would reset the connection under the answer."""
+    machine = server()
+    (head,) = machine.receive(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10000\r\n\r\n", 0.0)
+    machine.send_reply(head[1], ResponseHead(413), b"", None)
+    assert b"connection: close" in machine.transmit()
+    assert machine.receive(bytes(9_999), 0.0) == []
+    assert machine.receive(bytes(1), 0.0) == [(ev.CLOSED, None, None, True)]
+
+
+def test_an_early_answer_does_not_let_the_client_send_for_ever():
+    machine = server(Limits(max_queued=100_000))
+    (head,) = machine.receive(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n", 0.0)
+    machine.send_reply(head[1], ResponseHead(413), b"", None)
+    seen = [machine.receive(bytes(50_000), 0.0) for _ in range(3)]
+    assert seen[-1] == [(ev.CLOSED, None, None, True)]
+
+
+def test_client_reads_lengths_chunks_and_bodies_until_close():
+    for response, expected in (
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc"),
+        (
+            INTERIM + b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            b"abc",
+        ),
+        (b"HTTP/1.1 200\r\n\r\nuntil the end", b"until the end"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+    ):
+        machine = H1Connection(True)
+        stream = machine.open(RequestHead(b"POST", b"/", (), b"h"), False)
+        machine.send_data(stream, b"q", True)
+        assert machine.transmit() == b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\n\r\nq"
+        events = machine.receive(response, 0.0) + machine.receive_eof()
+        assert body(events) == expected
+        assert any(end for kind, _, _, end in events if kind in (ev.HEAD, ev.DATA))
+
+
+def test_client_sends_what_has_no_length_in_chunks():
+    machine = H1Connection(True)
+    stream = machine.open(RequestHead(b"POST", b"/", (), b"h"), False)
+    machine.send_data(stream, b"abc", False)
+    machine.send_data(stream, b"", True)
+    assert machine.transmit().endswith(b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+
+
+def test_a_connection_that_breaks_inside_a_response_resets_it():
+    machine = H1Connection(True)
+    machine.open(RequestHead(b"GET", b"/", (), b"h"), True)
+    machine.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", 0.0)
+    assert [kind for kind, *_ in machine.receive_eof()] == [ev.RESET, ev.CLOSED]
+
+
+def test_hold_and_release():
+    machine = server()
+    stream = machine.receive(POST, 0.0)[0][1]
+    machine.send_head(stream, OK)
+    machine.hold()
+    assert machine.send_data(stream, b"abc") is False
+    assert b"abc" not in machine.transmit()
+    assert machine.release() == [(ev.DRAINED, stream, None, False)]
+    assert machine.transmit() == b"3\r\nabc\r\n"
