@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-import atexit
+import concurrent.futures.thread  # noqa: F401 - see the end of this file
 import gc
 import signal
 import sys
@@ -367,7 +367,11 @@ class _Interruptible:
                 raise KeyboardInterrupt
 
 
-@atexit.register
 def _close_all() -> None:
     for world in list(_open_worlds):
         world.close()
+
+
+# Not `atexit`: the interpreter joins the workers of thread pools before that, and those of a world that was left open
+# would never end. Exit functions of `threading` run last registered first, so the pools' own must be registered by now.
+threading._register_atexit(_close_all)  # type: ignore[attr-defined]
