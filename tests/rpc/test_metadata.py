@@ -26,6 +26,11 @@ def test_what_is_not_metadata():
     assert decode_metadata(fields) == (("x-game", "go"),)
 
 
+def test_retries_are_spoken_of_in_metadata():
+    pairs = (("grpc-retry-pushback-ms", "100"), ("grpc-previous-rpc-attempts", "1"))
+    assert decode_metadata(tuple(encode_metadata(check_metadata(pairs)))) == pairs
+
+
 def test_only_the_prefixed():
     assert decode_metadata(((b"trailer-x", b"1"), (b"y", b"2")), b"trailer-") == (("x", "1"),)
 

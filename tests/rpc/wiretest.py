@@ -97,5 +97,7 @@ def receive(client, out, answer, result, step=7):
         final = (flags, open_frames([(flags, payload)], reply.compression)[0])
     if not reply.failed:
         result.responses = open_frames(frames, reply.compression)
-    outcome = client.outcome(out, reply, final, answer.trailers or ())
+    outcome = client.outcome(out, reply, final, answer.trailers or (), not answer.body)
     result.error, result.trailing = outcome.error, outcome.metadata
+    if outcome.alone:
+        result.metadata = ()

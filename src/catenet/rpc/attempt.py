@@ -15,7 +15,7 @@ from catenet.rpc.grpc import OK_TRAILERS
 from catenet.rpc.inbox import Inbox
 from catenet.rpc.metadata import Metadata
 from catenet.rpc.status import Code, RpcError
-from catenet.rpc.wire import ClientWire, Outcome, Outgoing, Reply
+from catenet.rpc.wire import ClientWire, Outgoing, Reply
 
 if TYPE_CHECKING:
     from catenet.rpc.client_connection import ClientConnection
@@ -78,12 +78,14 @@ class Attempt:
     """
 
     reply: Reply | None = None
+    initial: Metadata = ()
     inbox: Inbox | None = None
     error: RpcError | None = None
     trailing: Metadata = ()
     refused: bool = False
     committed: bool = False
     over: bool = False
+    _empty: bool = True
     _reader: MessageReader | None = None
     _frame: Frame | None = None
     _final: Frame | None = None
@@ -181,6 +183,7 @@ class Attempt:
             reply = terms.wire.reply(terms.outgoing, head)
             head.note = (terms, reply)
         self.reply = reply
+        self.initial = reply.metadata
         if reply.error is not None:
             self._refuse(reply.error)
             return
@@ -191,6 +194,8 @@ class Attempt:
     def on_data(self, data: bytes, end: bool) -> None:
         """A piece of the response body has come."""
         size = len(data) - 5
+        if data:
+            self._empty = False
         if (
             self.terms.quick
             and self._reader is None
@@ -225,6 +230,9 @@ class Attempt:
         self.refused = reset.unprocessed
         if reset.code == ErrorCode.CONNECT_ERROR:
             error = RpcError(Code.UNAVAILABLE, reset.message)
+        elif self._timer is not None and self.connection.loop.time() >= self._timer.when():
+            # The server has the same deadline, and its word came first.
+            error = RpcError(Code.DEADLINE_EXCEEDED, _DEADLINE)
         elif reset.by_peer:
             error = RpcError(Code.from_reset(reset.code), reset.message or f"the server reset the call ({reset.code})")
         else:
@@ -277,20 +285,22 @@ class Attempt:
         try:
             if self._reader is None and not terms.quick:
                 self._reader = terms.wire.reader(terms.outgoing, reply, terms.limit)
-            if self._reader is not None and not isinstance(reply.extra, Outcome):
+            if self._reader is not None:
                 self._take(self._reader.finish(), 0)
             final = self._decompressed(self._final, reply)
         except RpcError as error:
             self._finish(self._status_before(error, fields))
             return
-        outcome = terms.wire.outcome(terms.outgoing, reply, final, fields)
+        outcome = terms.wire.outcome(terms.outgoing, reply, final, fields, self._empty)
         self.trailing = outcome.metadata
+        if outcome.alone:
+            self.initial = ()
         self._finish(outcome.error)
 
     def _status_before(self, error: RpcError, fields: Fields) -> RpcError:
         """A stream that was cut inside a message may still say why in its status: that is the better answer."""
         assert self.reply is not None
-        outcome = self.terms.wire.outcome(self.terms.outgoing, self.reply, None, fields) if fields else None
+        outcome = self.terms.wire.outcome(self.terms.outgoing, self.reply, None, fields, False) if fields else None
         return error if outcome is None or outcome.error is None else outcome.error
 
     def _decompressed(self, frame: Frame | None, reply: Reply) -> Frame | None:

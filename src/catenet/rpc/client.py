@@ -247,7 +247,7 @@ class Channel:
 
     def _note(self, call: _Call, attempt: Attempt) -> None:
         if attempt.reply is not None:
-            call.info.initial_metadata = attempt.reply.metadata
+            call.info.initial_metadata = attempt.initial
         call.info.trailing_metadata = attempt.trailing
 
     async def attempt(self, connections: Connections, call: _Call, streaming: bool) -> Attempt:
@@ -307,6 +307,7 @@ class _StreamingCall(Generic[Q, S]):
         self._single = single
         self._call: _Call | None = None
         self._attempt: Attempt | None = None
+        self._cancelled = False
         self.info = options.setdefault("info", CallInfo())
 
     async def _open(self) -> Attempt:
@@ -314,7 +315,10 @@ class _StreamingCall(Generic[Q, S]):
         connections = channel.connections()
         if self._call is None:
             self._call = _Call(channel, self._method, self._options, connections.loop.time())
-        attempt = await channel.attempt(connections, self._call, not self._single)
+        if not self._cancelled:
+            attempt = await channel.attempt(connections, self._call, not self._single)
+        if self._cancelled:
+            raise RpcError(Code.CANCELLED, "the call was cancelled")
         self.info.attempts += 1
         self._attempt = attempt
         return attempt
@@ -338,11 +342,12 @@ class _StreamingCall(Generic[Q, S]):
 
     def _note(self, attempt: Attempt) -> None:
         if attempt.reply is not None:
-            self.info.initial_metadata = attempt.reply.metadata
+            self.info.initial_metadata = attempt.initial
         self.info.trailing_metadata = attempt.trailing
 
     def cancel(self) -> None:
-        """Break the call off."""
+        """Break the call off; one that has not begun never will."""
+        self._cancelled = True
         if self._attempt is not None:
             self._attempt.cancel()
 

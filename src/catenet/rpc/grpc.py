@@ -217,14 +217,11 @@ class GrpcClientWire:
         kind = (head.get(b"content-type") or b"").lower()
         if head.status != 200 or not kind.startswith(CONTENT_TYPE):
             return Reply(error=_not_grpc(head, kind))
-        ended = read_status(head.fields)
-        if ended is not None:
-            return Reply(metadata=(), extra=ended)
         compression = (head.get(b"grpc-encoding") or b"identity").decode("latin-1").lower()
         if compression != "identity" and compression not in outgoing.accepts:
             return Reply(error=RpcError(Code.INTERNAL, f"the server compressed with {compression}, not asked for"))
         try:
-            return Reply(compression, decode_metadata(head.fields))
+            return Reply(compression, decode_metadata(head.fields), extra=read_status(head.fields))
         except RpcError as error:
             return Reply(error=error)
 
@@ -232,14 +229,18 @@ class GrpcClientWire:
         """Return a reader of envelopes."""
         return EnvelopeReader(limit)
 
-    def outcome(self, outgoing: Outgoing, reply: Reply, final: tuple[int, bytes] | None, trailers: Fields) -> Outcome:
+    def outcome(
+        self, outgoing: Outgoing, reply: Reply, final: tuple[int, bytes] | None, trailers: Fields, empty: bool
+    ) -> Outcome:
         """Read the status in the trailers, or the one that came in a Trailers-Only head."""
-        if isinstance(reply.extra, Outcome):
-            return reply.extra
-        ended = read_status(trailers)
-        if ended is None:
-            return Outcome(RpcError(Code.INTERNAL, "the stream ended without a status"))
-        return ended
+        return read_status(trailers) or _alone(reply, empty)
+
+
+def _alone(reply: Reply, empty: bool) -> Outcome:
+    """The status that came in the head, if nothing else has come (Trailers-Only)."""
+    if empty and isinstance(reply.extra, Outcome):
+        return Outcome(reply.extra.error, reply.extra.metadata, alone=True)
+    return Outcome(RpcError(Code.INTERNAL, "the stream ended without a status"))
 
 
 def _not_grpc(head: ResponseHead, kind: bytes) -> RpcError:

@@ -12,7 +12,7 @@ from base64 import b64encode
 
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.rpc.framing import COMPRESSED, EnvelopeReader, Frame, MessageReader, envelope
-from catenet.rpc.grpc import GrpcClientWire, GrpcServerWire, read_status, status_fields
+from catenet.rpc.grpc import GrpcClientWire, GrpcServerWire, status_fields
 from catenet.rpc.metadata import Metadata, encode_metadata
 from catenet.rpc.status import Code, RpcError
 from catenet.rpc.wire import Answer, AnyMethod, Ending, Outcome, Outgoing, Plan, Reply
@@ -163,28 +163,27 @@ class GrpcWebClientWire(GrpcClientWire):
         return _spell(self._kind, envelope(payload, compressed))
 
     def reply(self, outgoing: Outgoing, head: ResponseHead) -> Reply:
-        """Read the head of a response; ``extra`` is a pair of its content type and the outcome it tells, if any."""
+        """Read the head of a response."""
         kind = (head.get(b"content-type") or b"").lower()
         reply = super().reply(outgoing, head)
         if reply.error is None and not kind.startswith(b"application/grpc-web"):
             return Reply(error=RpcError(Code.UNKNOWN, f"content type {kind.decode('latin-1')!r} is not gRPC-Web"))
-        reply.extra = (kind, reply.extra)
+        reply.text = _is_text(kind)
         return reply
 
     def reader(self, outgoing: Outgoing, reply: Reply, limit: int) -> MessageReader:
         """Return a reader of envelopes, the one with the trailers included."""
         inner = EnvelopeReader(limit, COMPRESSED | TRAILERS)
-        return TextReader(inner) if _is_text(reply.extra[0]) else inner
+        return TextReader(inner) if reply.text else inner
 
-    def outcome(self, outgoing: Outgoing, reply: Reply, final: tuple[int, bytes] | None, trailers: Fields) -> Outcome:
+    def outcome(
+        self, outgoing: Outgoing, reply: Reply, final: tuple[int, bytes] | None, trailers: Fields, empty: bool
+    ) -> Outcome:
         """Read the status in the last envelope, or the one that came in the head."""
-        told = reply.extra[1]
-        if isinstance(told, Outcome):
-            return told
-        if final is None:
-            return Outcome(RpcError(Code.INTERNAL, "the stream ended without its trailers"))
-        ended = read_status(parse_trailers(final[1]))
-        return ended or Outcome(RpcError(Code.INTERNAL, "the trailers have no status"))
+        outcome = super().outcome(outgoing, reply, None, parse_trailers(final[1]) if final else (), empty)
+        # Servers that put everything into the head do so with initial metadata too: nobody can tell it apart.
+        outcome.alone = False
+        return outcome
 
 
 def _is_text(kind: bytes) -> bool:

@@ -22,6 +22,8 @@ HTTP_FIELDS = frozenset(
     b"proxy-connection server te trailer transfer-encoding upgrade vary".split()
 )
 RESERVED_PREFIXES = (b"grpc-", b"connect-", b":")
+# Names with a prefix of the protocols that programs may give and see all the same (gRFC A6).
+_VISIBLE = frozenset((b"grpc-retry-pushback-ms", b"grpc-previous-rpc-attempts"))
 
 _NAME = re.compile(r"[0-9a-z_.-]+")
 _TEXT = re.compile(r"[\x20-\x7e]*")
@@ -34,7 +36,7 @@ def check_metadata(pairs: Iterable[tuple[str, str | bytes]] | Mapping[str, str |
     for name, value in items:
         name = name.lower()
         encoded = name.encode("ascii", "replace")
-        if not _NAME.fullmatch(name) or encoded.startswith(RESERVED_PREFIXES) or encoded in HTTP_FIELDS:
+        if not _NAME.fullmatch(name) or _is_reserved(encoded):
             raise ValueError(f"metadata: {name!r} cannot be the name of metadata")
         if isinstance(value, bytes) is not name.endswith("-bin"):
             raise ValueError(f"metadata: {name!r}: a value is bytes exactly when its name ends in -bin")
@@ -65,10 +67,14 @@ def decode_metadata(fields: Fields, prefix: bytes = b"") -> Metadata:
             if not name.startswith(prefix):
                 continue
             name = name[len(prefix) :]
-        if name in HTTP_FIELDS or name.startswith(RESERVED_PREFIXES):
+        if _is_reserved(name):
             continue
         pairs.extend(decode_pair(name.decode("latin-1"), value))
     return tuple(pairs)
+
+
+def _is_reserved(name: bytes) -> bool:
+    return name in HTTP_FIELDS or (name.startswith(RESERVED_PREFIXES) and name not in _VISIBLE)
 
 
 def decode_pair(name: str, value: bytes) -> list[tuple[str, str | bytes]]:

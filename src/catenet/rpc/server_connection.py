@@ -108,8 +108,12 @@ class ServerConnection(HttpProtocol):
         if not self._lingering:
             self._lingering = True
             self.flush()
-            transport.write_eof()
-            self.loop.call_later(_LINGER, transport.close)
+            try:
+                transport.write_eof()
+            except OSError:  # the client has gone already
+                transport.close()
+            else:
+                self.loop.call_later(_LINGER, transport.close)
 
     # Requests.
 

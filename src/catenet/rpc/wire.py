@@ -141,23 +141,28 @@ class Reply:
     """What a response head says.
 
     ``error``: the call has failed and nothing of the body matters. ``failed``: the body is not messages but, read to
-    its end, the account of what went wrong; the runtime hands it to ``outcome`` as ``final``. ``extra`` is the wire's
-    own (trailing metadata that came in the head, the HTTP status, ...).
+    its end, the account of what went wrong; the runtime hands it to ``outcome`` as ``final``. ``text``: the body is in
+    base64. ``extra`` is the wire's own (trailing metadata that came in the head, the HTTP status, ...).
     """
 
     compression: str = "identity"
     metadata: Metadata = ()
     error: RpcError | None = None
     failed: bool = False
+    text: bool = False
     extra: Any = None
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How a call ended: ``error`` None for OK, and the trailing metadata."""
+    """How a call ended: ``error`` None for OK, and the trailing metadata.
+
+    ``alone`` says that all this came in the head: what was taken for initial metadata is the trailing one.
+    """
 
     error: RpcError | None = None
     metadata: Metadata = field(default=())
+    alone: bool = False
 
 
 class ClientWire(Protocol):
@@ -182,10 +187,13 @@ class ClientWire(Protocol):
     def reader(self, outgoing: Outgoing, reply: Reply, limit: int) -> MessageReader:
         """Return a fresh reader for the response body; it lets ``final_flags`` through."""
 
-    def outcome(self, outgoing: Outgoing, reply: Reply, final: tuple[int, bytes] | None, trailers: Fields) -> Outcome:
+    def outcome(
+        self, outgoing: Outgoing, reply: Reply, final: tuple[int, bytes] | None, trailers: Fields, empty: bool
+    ) -> Outcome:
         """The response has ended. ``final`` is the (decompressed) payload of the ending frame, or of a failed body.
 
-        A stream that ended without what its protocol ends streams with is an error here.
+        ``empty`` says that no byte of a body has come: only then does a status in the head count. A stream that ended
+        without what its protocol ends streams with is an error here.
         """
 
 
