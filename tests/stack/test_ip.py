@@ -250,6 +250,10 @@ def test_path_mtu_is_not_believed_from_liars(version):
         message = icmp.build(ErrorMessage(Problem.PACKET_TOO_BIG, quote, mtu), b, a)
         one.receive(ip.build(IpPacket(b, a, icmp.PROTOCOLS[version], message)), 0.0)
 
+    tell(1400)
+    assert one.path_mtu(b) == 1500, "nobody here has sent the quoted datagram"
+    sender = one.udp_endpoint(version)
+    sender.bind(Name(ANY[version], 1234))
     tell(9000)
     assert one.path_mtu(b) == 1500
     tell(1400, ip.build(datagram(b, a)))
@@ -267,6 +271,7 @@ def test_path_mtu_is_not_believed_from_liars(version):
 def test_many_path_mtus_do_not_fill_memory(version):
     _, one, _, _, a, b = routed(version)
     prefix = Prefix.parse("20.0.0.0/8" if version == 4 else "2001:db8::/64")
+    one.udp_endpoint(version).bind(Name(ANY[version], 1234))
     for number in range(5000):
         quoted = ip.build(datagram(a, prefix.host(number)))
         message = icmp.build(ErrorMessage(Problem.PACKET_TOO_BIG, quoted, 1400), b, a)

@@ -85,13 +85,19 @@ class EchoLayer:
             endpoint.deliver(data, 0, echo.identifier, packet, interface, self._stack.now)
             return
 
-    def handle_error(self, report: ErrorReport, now: float) -> None:
-        """Pass an ICMP error on to the endpoint that sent the echo request."""
+    def find_sender(self, report: ErrorReport) -> EchoEndpoint | None:
+        """Return the endpoint that can have sent the quoted echo request."""
         version = 4 if len(report.source) == 4 else 6
         if len(report.payload) < _HEADER or report.payload[0] != _REQUEST[version]:
-            return
+            return None
         identifier = int.from_bytes(report.payload[4:6], "big")
         for endpoint in self.tables[version].by_port.get(identifier, ()):
             if endpoint.is_any() or endpoint.local().address == report.source:
-                endpoint.handle_error(report, report.payload)
-                return
+                return endpoint
+        return None
+
+    def handle_error(self, report: ErrorReport, now: float) -> None:
+        """Pass an ICMP error on to the endpoint that sent the echo request."""
+        endpoint = self.find_sender(report)
+        if endpoint is not None:
+            endpoint.handle_error(report, report.payload)

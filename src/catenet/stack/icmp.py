@@ -106,6 +106,8 @@ class Icmp:
         self._limiter = DestinationLimiter()
         self._global = TokenBucket(stack.settings.icmp_msgs_per_sec, stack.settings.icmp_msgs_burst)
         self.handlers: dict[int, Callable[[ErrorReport, float], None]] = {}
+        self.has_sent: dict[int, Callable[[ErrorReport], bool]] = {}
+        """By protocol: whether an endpoint can have sent the quoted packet, without which no path MTU is believed."""
         self.on_reply: Callable[[IpPacket, Echo, int], None] | None = None
         self.on_other: Callable[[IpPacket, Other, int, float], None] | None = None
 
@@ -183,11 +185,6 @@ class Icmp:
         if quoted.version != version or quoted.fragment_offset or not stack.is_local(quoted.source):
             counters.InErrors += 1
             return
-        mtu = 0
-        if message.problem is Problem.PACKET_TOO_BIG:
-            mtu = self._learn_path_mtu(quoted, message, now)
-            if not mtu:
-                return
         report = ErrorReport(
             message.problem,
             packet.source,
@@ -195,11 +192,18 @@ class Icmp:
             quoted.destination,
             quoted.protocol,
             bytes(quoted.payload),
-            mtu,
+            0,
             kind,
             code,
             message.value,
         )
+        if message.problem is Problem.PACKET_TOO_BIG:
+            has_sent = self.has_sent.get(report.protocol)
+            mtu = self._learn_path_mtu(quoted, message, now) if has_sent is not None and has_sent(report) else 0
+            if not mtu:
+                counters.InErrors += 1
+                return
+            report = report._replace(mtu=mtu)
         handler = self.handlers.get(report.protocol)
         if handler is not None:
             handler(report, now)

@@ -27,6 +27,7 @@ from catenet.stack.output import Output
 from catenet.stack.pathmtu import PathMtuCache
 from catenet.stack.routes import NO_METRICS, RouteEntry, RouteMetrics
 from catenet.stack.settings import Settings
+from catenet.stack.tcp.errors import find_sender
 from catenet.stack.tcp.layer import TcpLayer
 from catenet.stack.timers import Timers
 from catenet.stack.udp import Udp, UdpEndpoint
@@ -106,6 +107,14 @@ class Stack:
                 udp.PROTOCOL: self.udp.handle_error,
                 icmp.PROTOCOLS[4]: self.echo.handle_error,
                 icmp.PROTOCOLS[6]: self.echo.handle_error,
+            }
+        )
+        self.icmp.has_sent.update(
+            {
+                tcp.PROTOCOL: lambda report: find_sender(self.tcp, report) is not None,
+                udp.PROTOCOL: lambda report: self.udp.find_sender(report) is not None,
+                icmp.PROTOCOLS[4]: lambda report: self.echo.find_sender(report) is not None,
+                icmp.PROTOCOLS[6]: lambda report: self.echo.find_sender(report) is not None,
             }
         )
         self.icmp.on_reply = self.echo.receive

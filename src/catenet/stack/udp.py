@@ -159,18 +159,22 @@ class Udp:
             return best[zlib.crc32(flow, self._stack.hash_seed) % len(best)]
         return best[0]
 
+    def find_sender(self, report: ErrorReport) -> UdpEndpoint | None:
+        """Return the endpoint that can have sent the quoted datagram."""
+        if len(report.payload) < udp.HEADER_LENGTH:
+            return None
+        local_port, remote_port = DatagramEndpoint.quoted(report)
+        endpoint = self._connected.get((report.source, local_port, report.destination, remote_port))
+        if endpoint is not None:
+            return endpoint
+        reply = IpPacket(report.destination, report.source, udp.PROTOCOL, b"")
+        return self._find(reply, remote_port, local_port, 0)
+
     def handle_error(self, report: ErrorReport, now: float) -> None:
         """Pass an ICMP error on to the endpoint that sent the datagram."""
-        if len(report.payload) < 8:
-            return
-        local_port, remote_port = DatagramEndpoint.quoted(report)
-        key = (report.source, local_port, report.destination, remote_port)
-        endpoint = self._connected.get(key)
-        if endpoint is None:
-            reply = IpPacket(report.destination, report.source, udp.PROTOCOL, b"")
-            endpoint = self._find(reply, remote_port, local_port, 0)
+        endpoint = self.find_sender(report)
         if endpoint is not None:
-            endpoint.handle_error(report, report.payload[8:])
+            endpoint.handle_error(report, report.payload[udp.HEADER_LENGTH :])
 
 
 def _score(endpoint: UdpEndpoint, packet: IpPacket, source_port: int) -> int:

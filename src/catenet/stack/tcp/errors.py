@@ -19,27 +19,34 @@ if TYPE_CHECKING:
     from catenet.stack.icmp import ErrorReport
     from catenet.stack.tcp.layer import TcpLayer
 
-__all__ = ["on_error"]
+__all__ = ["find_sender", "on_error"]
+
+
+def find_sender(layer: TcpLayer, report: ErrorReport) -> Connection | Request | None:
+    """Who sent the quoted segment: None when nobody has that sequence number in flight, as in a blind attack."""
+    try:
+        source_port, destination_port, number = quoted_ports(report.payload)
+    except Malformed:
+        return None
+    key = layer.key(report.destination, report.source, destination_port, source_port)
+    found = layer.connections.get(key)
+    if isinstance(found, Request):
+        return found if number == found.iss & 0xFFFFFFFF else None
+    if isinstance(found, Connection) and found.snd_una <= position(number, found.snd_una) <= found.snd_nxt:
+        return found
+    return None
 
 
 def on_error(layer: TcpLayer, report: ErrorReport) -> None:
     """An ICMP error quotes a segment of ours."""
-    try:
-        source_port, destination_port, number = quoted_ports(report.payload)
-    except Malformed:
-        return
-    key = layer.key(report.destination, report.source, destination_port, source_port)
-    found = layer.connections.get(key)
+    found = find_sender(layer, report)
     if isinstance(found, Request):
-        if number == found.iss & 0xFFFFFFFF and report.problem is not Problem.PACKET_TOO_BIG:
-            fault = fault_of(report)
-            if fault is not None and fault[1]:
+        if report.problem is not Problem.PACKET_TOO_BIG:
+            outcome = fault_of(report)
+            if outcome is not None and outcome[1]:
                 found.listener.drop(found)
         return
-    if not isinstance(found, Connection):
-        return
-    seq = position(number, found.snd_una)
-    if not found.snd_una <= seq <= found.snd_nxt:
+    if found is None:
         return
     if report.problem is Problem.PACKET_TOO_BIG:
         on_path_mtu(found, report.mtu)
@@ -67,6 +74,6 @@ def on_path_mtu(c: Connection, mtu: int) -> None:
         return
     c.path_mtu = mtu
     sync_mss(c)
-    if c.state == states.SYN_SENT:
+    if c.state == states.SYN_SENT and not c.syn_data:
         return
     simple_retransmit(c)
