@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -27,11 +28,15 @@ Message: TypeAlias = tuple[bytes, list[Ancillary], int, Any]
 """What recvmsg(2) returns: data, ancillary data, flags, source address."""
 
 MSG_OOB = socket.MSG_OOB
+MSG_MORE = 0x8000
+MSG_EOR = 0x80
 MSG_PEEK = socket.MSG_PEEK
 MSG_TRUNC = socket.MSG_TRUNC
 MSG_CTRUNC = socket.MSG_CTRUNC
+MSG_MORE = 0x8000
 MSG_ERRQUEUE = 0x2000
 MSG_FASTOPEN = 0x20000000
+TCP_CM_INQ = 36
 OUTCOME = Readiness.OUT | Readiness.ERR | Readiness.HUP
 
 
@@ -60,41 +65,41 @@ class SocketFile(File):
         return self.type == socket.SOCK_STREAM
 
     def read(self, size: int) -> Buffer | None:
-        """read(2)."""
+        """System call `read`."""
         return self.receive(size, 0)
 
     def write(self, data: Buffer) -> int | None:
-        """write(2)."""
+        """System call `write`."""
         return self.send(data, 0)
 
     def receive(self, size: int, flags: int) -> bytes | None:
-        """recv(2)."""
+        """System call `recv`."""
         message = self.receive_message(size, 0, flags)
         return None if message is None else message[0]
 
     def receive_from(self, size: int, flags: int) -> tuple[bytes, Any] | None:
-        """recvfrom(2)."""
+        """System call `recvfrom`."""
         message = self.receive_message(size, 0, flags)
         return None if message is None else (message[0], message[3])
 
     def send(self, data: Buffer, flags: int) -> int | None:
-        """send(2)."""
+        """System call `send`."""
         return self.send_message(data, (), flags, None)
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
-        """recvmsg(2)."""
+        """System call `recvmsg`."""
         raise NotImplementedError
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
-        """sendmsg(2)."""
+        """System call `sendmsg`."""
         raise NotImplementedError
 
     def bind(self, address: Any) -> None:
-        """bind(2)."""
+        """System call `bind`."""
         raise NotImplementedError
 
     def connect(self, address: Any) -> bool | None:
-        """connect(2): True when done, None when begun, to be finished by `finish_connect`."""
+        """System call `connect`: True when done, None when begun, to be finished by `finish_connect`."""
         raise NotImplementedError
 
     def finish_connect(self) -> bool | None:
@@ -102,23 +107,23 @@ class SocketFile(File):
         return True
 
     def listen(self, backlog: int) -> None:
-        """listen(2)."""
+        """System call `listen`."""
         raise os_error(errno.EOPNOTSUPP)
 
     def accept(self) -> tuple[SocketFile, Any] | None:
-        """accept(2)."""
+        """System call `accept`."""
         raise os_error(errno.EOPNOTSUPP)
 
     def shutdown(self, how: int) -> None:
-        """shutdown(2)."""
+        """System call `shutdown`."""
         raise os_error(errno.EOPNOTSUPP)
 
     def local_address(self) -> Any:
-        """getsockname(2)."""
+        """System call `getsockname`."""
         raise NotImplementedError
 
     def peer_address(self) -> Any:
-        """getpeername(2)."""
+        """System call `getpeername`."""
         raise NotImplementedError
 
     def unread(self) -> int:
@@ -130,11 +135,11 @@ class SocketFile(File):
         return 0
 
     def set_option(self, level: int, option: int, value: int | bytes | None, length: int = 0) -> None:
-        """setsockopt(2)."""
+        """System call `setsockopt`."""
         options.set_option(self, level, option, value, length)
 
     def get_option(self, level: int, option: int, size: int) -> int | bytes:
-        """getsockopt(2): an int when `size` is 0, else up to so many bytes."""
+        """System call `getsockopt`: an int when `size` is 0, else up to so many bytes."""
         return options.get_option(self, level, option, size)
 
     def pending_error(self) -> int:
@@ -178,7 +183,7 @@ class InetSocket(SocketFile):
         return name
 
     def bind(self, address: Any) -> None:
-        """bind(2)."""
+        """System call `bind`."""
         name = self.name_of(address, "bind")
         try:
             self.endpoint.bind(name)
@@ -186,18 +191,18 @@ class InetSocket(SocketFile):
             raise error_of(error) from None
 
     def local_address(self) -> Any:
-        """getsockname(2)."""
+        """System call `getsockname`."""
         return show_name(self.family, self.endpoint.local())
 
     def peer_address(self) -> Any:
-        """getpeername(2); ENOTCONN."""
+        """System call `getpeername`; ENOTCONN."""
         peer = self.endpoint.peer()
         if peer is None:
             raise os_error(errno.ENOTCONN)
         return show_name(self.family, peer)
 
     def shutdown(self, how: int) -> None:
-        """shutdown(2)."""
+        """System call `shutdown`."""
         if how not in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
             raise os_error(errno.EINVAL)
         try:
@@ -293,7 +298,7 @@ class InetStream(InetSocket):
         return super().pending_error()
 
     def listen(self, backlog: int) -> None:
-        """listen(2)."""
+        """System call `listen`."""
         try:
             self.endpoint.listen(max(0, backlog))
         except StackError as error:
@@ -305,7 +310,7 @@ class InetStream(InetSocket):
         return self._listening
 
     def accept(self) -> tuple[SocketFile, Any] | None:
-        """accept(2): the first connection that is complete."""
+        """System call `accept`: the first connection that is complete."""
         if not self._listening:
             raise os_error(errno.EINVAL)
         try:
@@ -319,7 +324,7 @@ class InetStream(InetSocket):
         return accepted, show_name(self.family, peer)
 
     def receive(self, size: int, flags: int) -> bytes | None:
-        """recv(2) with MSG_PEEK, MSG_OOB, MSG_TRUNC (drop instead of returning)."""
+        """System call `recv` with MSG_PEEK, MSG_OOB, MSG_TRUNC (drop instead of returning)."""
         if flags & MSG_ERRQUEUE:
             raise os_error(errno.EAGAIN)
         if size == 0:
@@ -340,20 +345,36 @@ class InetStream(InetSocket):
         return bytes(data)
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
-        """recvmsg(2); a connection has no source address to show."""
+        """System call `recvmsg`; a connection has no source address to show."""
         data = self.receive(size, flags)
-        return None if data is None else (data, [], flags & MSG_OOB, None)
+        if data is None:
+            return None
+        control: list[Ancillary] = []
+        if control_size and self.kept_options.get("TCP_INQ"):
+            control, _ = fit_control([self._unread_control()], control_size)
+        return data, control, flags & MSG_OOB, None
+
+    def _unread_control(self) -> Ancillary:
+        """How much more can be read (TCP_INQ); the end of the stream counts as one byte, as Linux counts it."""
+        left = self.endpoint.unread()
+        if not left and self.readiness() & Readiness.RDHUP:
+            left = 1
+        return socket.IPPROTO_TCP, TCP_CM_INQ, struct.pack("=i", left)
 
     def send(self, data: Buffer, flags: int) -> int | None:
-        """send(2) with MSG_OOB."""
+        """System call `send` with MSG_OOB and MSG_MORE."""
         try:
-            count: int | None = self.endpoint.send(data, urgent=True) if flags & MSG_OOB else self.endpoint.send(data)
+            count: int | None
+            if flags & (MSG_OOB | MSG_MORE):
+                count = self.endpoint.send(data, urgent=bool(flags & MSG_OOB), more=bool(flags & MSG_MORE))
+            else:
+                count = self.endpoint.send(data)
         except StackError as error:
             raise error_of(error) from None
         return count
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
-        """sendmsg(2); an address is ignored but for MSG_FASTOPEN, which connects and sends (RFC 7413)."""
+        """System call `sendmsg`; an address is ignored but for MSG_FASTOPEN, which connects and sends (RFC 7413)."""
         if flags & MSG_FASTOPEN and address is not None and self.endpoint.peer() is None and not self._connecting:
             return self._send_fast_open(data, address)
         return self.send(data, flags)
@@ -404,7 +425,7 @@ class InetDatagram(InetSocket):
         return True
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
-        """sendmsg(2)."""
+        """System call `sendmsg`."""
         if flags & MSG_OOB:
             raise os_error(errno.EOPNOTSUPP)
         name = None if address is None else self.name_of(address, "sendto")
@@ -415,7 +436,7 @@ class InetDatagram(InetSocket):
         return count
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
-        """recvmsg(2); what does not fit is lost, and MSG_TRUNC says so (asked for, it shows the whole length too)."""
+        """System call `recvmsg`; what does not fit is lost, and MSG_TRUNC says so (and the whole length)."""
         if flags & MSG_ERRQUEUE:
             return self._receive_error(size, control_size)
         try:
