@@ -324,6 +324,8 @@ class ServerCall(Context):
         usual = route.usual_reply
         if usual is None or self._over or self._initial or self._trailing or self._head_sent or self.compression:
             return False
+        if type(response) is not route.response_class:
+            return False
         try:
             payload = route.encode(response)
         except Exception:
@@ -363,10 +365,12 @@ class ServerCall(Context):
         if route.chain.response:
             response = route.chain.on_response(self, response)
         try:
+            if not isinstance(response, route.response_class):
+                raise TypeError(f"{self.method.full_name} returned {type(response).__name__}")
             payload: bytes = route.encode(response)
         except Exception as error:
             logger.error("%s returned what cannot be sent", self.method.full_name, exc_info=error)
-            expected = self.method.response.__name__
+            expected = route.response_class.__name__
             raise RpcError(Code.INTERNAL, f"the handler returned no {expected} that can be encoded") from None
         if len(payload) > route.send_limit:
             raise RpcError(

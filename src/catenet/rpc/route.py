@@ -43,16 +43,22 @@ def bind_service(implementation: Any, chain: Chain, executor: Executor | None) -
     if not isinstance(service, ServiceDescriptor):
         raise ValueError(f"{type(implementation).__name__} has no __service__: derive it from a generated class")
     bindings = {}
-    declaring = next(cls for cls in type(implementation).__mro__ if "__service__" in vars(cls))
     for method in service.methods:
         handler = getattr(implementation, method.attribute, None)
-        # What a generated base class only declares is not an implementation.
-        declared = None if declaring is type(implementation) else vars(declaring).get(method.attribute)
-        if callable(handler) and (declared is None or getattr(handler, "__func__", None) is not declared):
+        if callable(handler) and not _only_declares(handler):
             bindings[method.path] = Binding(method, handler, chain, executor)
     if not bindings:
         raise ValueError(f"{type(implementation).__name__} implements no method of {service.name}")
     return bindings
+
+
+def _only_declares(handler: Callable[..., Any]) -> bool:
+    """Whether this is the method of a generated base class, whose body is ``raise METHOD.unimplemented()``.
+
+    Called, it would answer right, but from a thread.
+    """
+    code = getattr(handler, "__code__", None)
+    return code is not None and code.co_names[-1:] == ("unimplemented",) and not _is_async(handler)
 
 
 def _is_async(handler: Callable[..., Any]) -> bool:
@@ -111,7 +117,7 @@ class Route:
 
     __slots__ = (
         "binding", "chain", "compress", "compression", "decode", "decompress", "encode", "limit", "plan", "quick",
-        "request_class", "send_limit", "streams_in", "streams_out", "usual_reply",
+        "request_class", "response_class", "send_limit", "streams_in", "streams_out", "usual_reply",
     )  # fmt: skip
 
     def __init__(
@@ -130,6 +136,7 @@ class Route:
         self.decode = codec.decode
         self.encode = codec.encode
         self.request_class = binding.method.request
+        self.response_class = binding.method.response
         self.limit, self.send_limit = limits
         self.streams_in = binding.method.kind.client_streams
         self.streams_out = binding.method.kind.server_streams
