@@ -28,7 +28,6 @@ Message: TypeAlias = tuple[bytes, list[Ancillary], int, Any]
 """What recvmsg(2) returns: data, ancillary data, flags, source address."""
 
 MSG_OOB = socket.MSG_OOB
-MSG_MORE = 0x8000
 MSG_EOR = 0x80
 MSG_PEEK = socket.MSG_PEEK
 MSG_TRUNC = socket.MSG_TRUNC
@@ -362,11 +361,16 @@ class InetStream(InetSocket):
         return socket.IPPROTO_TCP, TCP_CM_INQ, struct.pack("=i", left)
 
     def send(self, data: Buffer, flags: int) -> int | None:
-        """System call `send` with MSG_OOB and MSG_MORE."""
+        """System call `send` with MSG_OOB, MSG_MORE and MSG_EOR."""
         try:
             count: int | None
-            if flags & (MSG_OOB | MSG_MORE):
-                count = self.endpoint.send(data, urgent=bool(flags & MSG_OOB), more=bool(flags & MSG_MORE))
+            if flags & (MSG_OOB | MSG_MORE | MSG_EOR):
+                count = self.endpoint.send(
+                    data,
+                    urgent=bool(flags & MSG_OOB),
+                    more=bool(flags & MSG_MORE),
+                    end_of_record=bool(flags & MSG_EOR),
+                )
             else:
                 count = self.endpoint.send(data)
         except StackError as error:
@@ -379,16 +383,19 @@ class InetStream(InetSocket):
             return self._send_fast_open(data, address)
         return self.send(data, flags)
 
-    def _send_fast_open(self, data: Buffer, address: Any) -> int:
-        """Connect with data for the SYN; without a cookie the data follows the handshake, so all of it is taken."""
+    def _send_fast_open(self, data: Buffer, address: Any) -> int | None:
+        """Connect with data for the SYN; without a cookie the handshake comes first, and the data waits for it."""
         name = self.name_of(address, "sendto")
         try:
             self.endpoint.set_option("TCP_FASTOPEN_CONNECT", 1)
             self.endpoint.connect(name)
             self._connecting = True
-            return self.endpoint.send(data) or 0
+            count: int | None = self.endpoint.send(data)
         except StackError as error:
             raise error_of(error) from None
+        if count is None and self.nonblocking:
+            raise os_error(errno.EINPROGRESS)
+        return count
 
     def unread(self) -> int:
         """FIONREAD."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from catenet.stack.tcp import states
+from catenet.stack.tcp import chrono, states
 from catenet.stack.tcp.connection import (
     EVER_RETRANSMITTED,
     LOST,
@@ -46,7 +46,7 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
     options = segment.options
     if ack < prior_una:
         # RFC 5961 5.2: an acknowledgment older than the largest window is a blind guess.
-        if ack < prior_una - max(c.max_window, 1):
+        if ack < prior_una - min(c.max_window, c.bytes_acked):
             from catenet.stack.tcp.input import challenge
 
             challenge(c)
@@ -55,7 +55,7 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
             _old_ack(c, segment, ack, prior_una)
         return False
     if ack > c.snd_nxt:
-        if c.state not in (states.ESTABLISHED, states.SYN_RECEIVED):
+        if c.state != states.SYN_RECEIVED:
             from catenet.stack.tcp.input import challenge
 
             challenge(c)
@@ -221,6 +221,8 @@ def _clean_queue(c: Connection, prior_high: int, prior_una: int, prior_sacked: i
         taken += 1
     if taken:
         del queue[:taken]
+        if not queue:
+            chrono.stop(c, chrono.BUSY)
     if prior_una <= c.snd_up <= una:
         c.snd_up = una
         c.urgent_mode = False
@@ -375,6 +377,8 @@ def _control_window(c: Connection, delivered: int, state: AckState) -> None:
 def _wake_writer(c: Connection) -> None:
     if c.endpoint is not None and c.endpoint.can_write(c):
         c.no_space = False
+        if c.chrono == chrono.BUFFER:
+            chrono.stop(c, chrono.BUFFER)
         expand_send_buffer(c)
         wake(c)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.accecn import AccEcn
     from catenet.stack.tcp.congestion import Congestion
     from catenet.stack.tcp.endpoint import TcpEndpoint
-    from catenet.stack.tcp.fastopen import FastOpenState
+    from catenet.stack.tcp.fastopen import ClientHandshake, ServerHandshake
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.mtu import MtuProbing
     from catenet.stack.tcp.reassembly import Reassembly
@@ -139,6 +139,9 @@ class Connection:
         "bytes_retransmitted",
         "bytes_sent",
         "ca_state",
+        "chrono",
+        "chrono_at",
+        "chrono_times",
         "compressed_acks",
         "compressed_at",
         "compressed_seq",
@@ -244,6 +247,7 @@ class Connection:
         "receive_buffer",
         "received",
         "received_offset",
+        "record_ends",
         "remembered_mss",
         "reneging",
         "reordering",
@@ -323,7 +327,7 @@ class Connection:
         """1: the reading side has ended, 2: the writing side."""
         self.ecn = 0
         self.accecn: AccEcn | None = None
-        self.fast_open: FastOpenState | None = None
+        self.fast_open: ClientHandshake | ServerHandshake | None = None
         self.syn_data = 0
         self.todo = 0
         """What calls of the program left to be done, bits of `flush`."""
@@ -344,6 +348,9 @@ class Connection:
         self.pending: deque[bytes] = deque()
         self.pending_offset = 0
         self.push_marks: deque[int] = deque()
+        self.record_ends: deque[int] | None = None
+        self.chrono = self.chrono_at = 0
+        self.chrono_times = (0, 0, 0)
         self.buffered = 0
         """Bytes written and not yet acknowledged."""
         self.send_buffer = 0

@@ -98,14 +98,14 @@ def _in_order(c: Connection, end: int, data: bytes | memoryview, fin: bool) -> N
         c.data_segments_in += -(-length // max(c.rx_max_mss, 1)) if length > c.rx_max_mss else 1
         _note_arrival(c, length)
     if fin:
+        if not length and not c.receive_window:
+            # A FIN at a closed window is taken, and the peer told at once, lest it probe for ever.
+            c.ack_pending |= ACK_NOW
         c.rcv_nxt += 1
         _fin(c)
     held = c.reassembly
     if held is not None and held.ranges and not fin:
         _take_held(c, held)
-    elif held is not None and fin:
-        held.ranges.clear()
-        held.size = 0
     if length:
         wake(c)
 
@@ -113,7 +113,7 @@ def _in_order(c: Connection, end: int, data: bytes | memoryview, fin: bool) -> N
 def _take_held(c: Connection, held: Reassembly) -> None:
     if held.ranges[0].seq > c.rcv_nxt:
         return
-    parts, at = held.take(c.rcv_nxt)
+    parts, at = held.take(c.rcv_nxt, bool(c.sack_ok and c.layer.settings.tcp_dsack))
     for part in parts:
         if part:
             c.received.append(part)
@@ -146,7 +146,7 @@ def _fin(c: Connection) -> None:
     elif state == states.FIN_WAIT_2:
         send_ack(c)
         c.layer.time_wait(c, 60_000_000, states.TIME_WAIT)
-    c.reassembly = None if c.reassembly is None or c.reassembly.dsack is None else c.reassembly
+    c.reassembly = None
     wake(c)
 
 
@@ -204,6 +204,9 @@ def _note_arrival(c: Connection, length: int) -> None:
 def _measure_segment_size(c: Connection, length: int) -> None:
     last = c.last_segment_size
     c.last_segment_size = 0
+    merged = c.layer.merged_size
+    if merged and length > merged:
+        length = merged
     if length >= c.rx_max_mss:
         c.rx_max_mss = min(length, c.advertised_mss or length)
         if c.layer.pushed:

@@ -223,6 +223,20 @@ class TcpEndpoint:
             flush.todo(c, flush.RESET)
         self._give_up()
 
+    def disconnect(self) -> None:
+        """Give up connection or listening, and be as new; a port that was bound is kept (connect to AF_UNSPEC)."""
+        if self.listener is not None:
+            self._stop_listening()
+        c, self.connection = self.connection, None
+        if c is not None and c.state != states.CLOSED:
+            c.endpoint = None
+            if c.state == states.SYN_SENT:
+                done(c)
+            else:
+                flush.todo(c, flush.RESET)
+        if not self.ported:
+            self.port = 0
+
     def close(self) -> None:
         """Give the endpoint up; the connection says goodbye by itself, or is reset when data was left unread."""
         c = self.connection
@@ -233,7 +247,7 @@ class TcpEndpoint:
         linger = self.number("SO_LINGER", -1)
         if c.state == states.SYN_SENT:
             done(c)
-        elif unread(c) or linger == 0:
+        elif c.received or linger == 0:
             flush.todo(c, flush.RESET)
         else:
             c.shutdown |= READ | WRITE
@@ -262,13 +276,16 @@ class TcpEndpoint:
 
     # Data.
 
-    def send(self, data: Buffer, *, urgent: bool = False, more: bool = False) -> int | None:
+    def send(
+        self, data: Buffer, *, urgent: bool = False, more: bool = False, end_of_record: bool = False
+    ) -> int | None:
         """Queue data; returns how much was taken, None when there is no room.
 
         Args:
             data: any bytes.
             urgent: the last byte is urgent (MSG_OOB).
             more: more will follow soon, so that a short segment should wait for it (MSG_MORE).
+            end_of_record: the record ends here: later data goes into other segments (MSG_EOR).
 
         Raises:
             StackError: the connection's error, or BROKEN_PIPE when there is nothing to write to.
@@ -276,7 +293,7 @@ class TcpEndpoint:
         c = self.connection
         if c is None:
             raise StackError(Fault.BROKEN_PIPE)
-        return queue_write(c, data, urgent, more)
+        return queue_write(c, data, urgent, more, end_of_record)
 
     def receive(self, limit: int, *, peek: bool = False) -> bytes | None:
         """Up to `limit` bytes; b"" at the end of the stream, None when it would block. StackError: its error."""

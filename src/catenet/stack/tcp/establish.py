@@ -15,9 +15,10 @@ from catenet.stack.tcp.connection import (
     Sent,
     position,
 )
+from catenet.stack.tcp.fastopen import ClientHandshake, ServerHandshake
 from catenet.stack.tcp.lifecycle import on_reset, wake
 from catenet.stack.tcp.options import timestamp
-from catenet.stack.tcp.output import push_pending, send_ack, send_new_entry
+from catenet.stack.tcp.output import push_pending, rearm_rto, send_ack, send_new_entry
 from catenet.stack.tcp.pacing import update_rate
 from catenet.stack.tcp.timeouts import set_keepalive
 from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
@@ -168,7 +169,7 @@ def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
     _learn(c, segment)
     if segment.flags & ECE and not segment.flags & CWR and c.sent and c.sent[0].flags & ECE:
         c.ecn = ECN_OK
-    if c.fast_open is not None:
+    if isinstance(c.fast_open, ClientHandshake):
         c.fast_open.on_syn_ack(c, segment, ack)
     c.max_window = c.snd_wnd = segment.window
     seq = segment.seq
@@ -182,6 +183,9 @@ def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
     clear = not c.packets_out
     if clear:
         clear_timer(c)
+    if isinstance(c.fast_open, ClientHandshake) and c.fast_open.complete(c):
+        wake(c)
+        return
     wake(c)
     payload = segment.payload
     if payload:
@@ -227,8 +231,7 @@ def transfer(c: Connection) -> None:
     else:
         c.cwnd = max(c.option("_initcwnd", 0), 0) or layer.initial_cwnd
     c.cwnd_stamp = layer.us
-    c.last_data_out = layer.us
-    c.last_heard = layer.us
+    c.last_data_out = c.last_data_in = c.last_heard = layer.us
     c.rcv_space = min(c.rcv_wnd, layer.initial_cwnd * c.advertised_mss)
     c.rcv_space_at = layer.us
     c.rcv_space_seq = c.copied
@@ -265,13 +268,15 @@ def on_established(c: Connection, segment: TcpSegment) -> None:
     c.max_window = max(c.max_window, c.snd_wnd)
     c.snd_wl1 = position(segment.seq, c.rcv_nxt)
     sync_mss(c)
-    transfer(c)
-    initialise_segment_size(c)
-    if not c.packets_out:
-        clear_timer(c)
-    listener = c.layer.half_open_listener(c)
-    if listener is not None:
-        listener.on_child_established(c)
+    if c.fast_open is None:
+        transfer(c)
+        initialise_segment_size(c)
+        if not c.packets_out:
+            clear_timer(c)
+    else:
+        rearm_rto(c)
+    if isinstance(c.fast_open, ServerHandshake):
+        c.fast_open.complete(c)
     if c.fin_queued:
         c.state = states.FIN_WAIT_1
     wake(c)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from catenet.stack.endpoint import StackError
 from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import NAGLE_CORK, NAGLE_OFF, NAGLE_PUSH, Connection
 from catenet.stack.tcp.datain import ack_after_read
+from catenet.stack.tcp.errors import on_path_mtu
 from catenet.stack.tcp.establish import start_connect
 from catenet.stack.tcp.lifecycle import done
 from catenet.stack.tcp.output import current_mss, push, restart_after_idle, send_ack, send_reset
@@ -26,6 +28,7 @@ KEEPALIVE: Final = 128
 ORPHAN: Final = 256
 RETIME: Final = 512
 UNCORK: Final = 1024
+PATH_MTU: Final = 2048
 
 _SECOND: Final = 1_000_000
 
@@ -47,12 +50,14 @@ def flush(c: Connection) -> None:
         return
     if c.state == states.CLOSED:
         return
+    if bits & PATH_MTU:
+        _adopt_path_mtu(c)
     if bits & READ:
         count, c.read_count = c.read_count, 0
         ack_after_read(c, count)
     if bits & ACK and c.ack_pending:
         send_ack(c)
-    if bits & (SEND | FIN | UNCORK) and c.state != states.SYN_SENT:
+    if bits & (SEND | FIN | UNCORK) and c.state not in (states.SYN_SENT, states.CLOSED):
         _send(c, bits)
     if bits & KEEPALIVE:
         _restart_keepalive(c)
@@ -67,6 +72,15 @@ def _reset(c: Connection) -> None:
     if c.state not in (states.CLOSED, states.SYN_SENT, states.TIME_WAIT):
         send_reset(c)
     done(c)
+
+
+def _adopt_path_mtu(c: Connection) -> None:
+    """The path takes less than we believed: the floor below knew before us."""
+    try:
+        route = c.layer.ip.route(c.destination, c.source, c.interface)
+    except StackError:
+        return
+    on_path_mtu(c, route.mtu)
 
 
 def _send(c: Connection, bits: int) -> None:

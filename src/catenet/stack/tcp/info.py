@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from catenet.stack.tcp import states
+from catenet.stack.tcp.chrono import times
 from catenet.stack.tcp.connection import ECN_OK, ECN_SEEN, INFINITE, Connection
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _identity(info: TcpInfo, c: Connection) -> None:
         info.tcpi_snd_wscale, info.tcpi_rcv_wscale = c.snd_scale, c.rcv_scale
     options |= 8 if c.ecn & ECN_OK else 0
     options |= 16 if c.ecn & ECN_SEEN else 0
-    options |= 32 if c.syn_data else 0
+    options |= 32 if c.syn_data == 2 else 0
     info.tcpi_options = options
     info.tcpi_pmtu = c.path_mtu
 
@@ -157,6 +158,7 @@ def _receiver(info: TcpInfo, c: Connection) -> None:
 
 def _times(info: TcpInfo, c: Connection) -> None:
     now = c.layer.us
+    info.tcpi_busy_time, info.tcpi_rwnd_limited, info.tcpi_sndbuf_limited = times(c)
     info.tcpi_rto = c.rto
     info.tcpi_ato = c.ato
     info.tcpi_rtt = c.srtt >> 3

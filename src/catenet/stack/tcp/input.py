@@ -8,6 +8,7 @@ from catenet.stack.tcp.connection import MASK, Connection, position
 from catenet.stack.tcp.datain import ack_if_due, queue_data
 from catenet.stack.tcp.ecn import on_data as ecn_on_data
 from catenet.stack.tcp.establish import on_established, synchronise
+from catenet.stack.tcp.fastopen import ServerHandshake
 from catenet.stack.tcp.lifecycle import READ, WRITE, done, on_reset, wake
 from catenet.stack.tcp.output import push_pending, send_ack
 from catenet.stack.tcp.reassembly import Reassembly
@@ -48,13 +49,12 @@ def segment_arrives(c: Connection, segment: TcpSegment, ecn: int) -> None:
     end = seq + len(data) + (flags & FIN) + (1 if flags & SYN else 0)
     stamps = segment.options.timestamps if c.timestamps else None
     c.layer.echo = stamps[1] if stamps is not None else 0
+    if c.fast_open is not None and c.state == states.SYN_RECEIVED and _is_repeated_syn(c, flags, seq):
+        return
     if not _is_acceptable(c, segment, seq, end, stamps):
         return
     if not flags & ACK:
         return
-    if stamps is not None and seq <= c.rcv_wup and (stamps[0] - c.ts_recent) & MASK < 0x80000000:
-        c.ts_recent = stamps[0]
-        c.ts_recent_at = c.layer.us
     ack = position(segment.ack, c.snd_una)
     if c.state == states.SYN_RECEIVED:
         if not c.snd_una <= ack <= c.snd_nxt:
@@ -76,6 +76,18 @@ def segment_arrives(c: Connection, segment: TcpSegment, ecn: int) -> None:
         push_pending(c)
     if c.ack_pending:
         ack_if_due(c)
+
+
+def _is_repeated_syn(c: Connection, flags: int, seq: int) -> bool:
+    """The SYN of a Fast Open connection comes again: repeat the answer."""
+    if not isinstance(c.fast_open, ServerHandshake) or flags & (SYN | RST | ACK) != SYN or seq != c.irs:
+        return False
+    now = c.layer.us
+    if not c.last_oow_at or now - c.last_oow_at >= c.layer.settings.tcp_invalid_ratelimit * 1000:
+        c.last_oow_at = now
+        c.total_retransmits += 1
+        c.fast_open.send_syn_ack(c)
+    return True
 
 
 def _take_text(c: Connection, segment: TcpSegment, seq: int, end: int, data: bytes | memoryview, ecn: int) -> None:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, fields
 from hashlib import blake2s
 from typing import TYPE_CHECKING, Protocol
 
-from catenet.stack.endpoint import StackError
+from catenet.stack.endpoint import Fault, StackError
 from catenet.stack.tcp import states
 from catenet.stack.tcp.congestion import ALGORITHMS, Congestion, make
 from catenet.stack.tcp.connection import MASK, NEVER, Connection, Sent
 from catenet.stack.tcp.endpoint import TcpEndpoint
 from catenet.stack.tcp.errors import on_error
-from catenet.stack.tcp.flush import flush
+from catenet.stack.tcp.fastopen import CookieCache, ServerHandshake
+from catenet.stack.tcp.flush import PATH_MTU, flush, todo
 from catenet.stack.tcp.input import Refuse, segment_arrives
 from catenet.stack.tcp.lifecycle import done, wake
 from catenet.stack.tcp.listener import Listener, Request
@@ -109,12 +110,14 @@ class TcpLayer:
         "_challenge_count",
         "_challenge_since",
         "connections",
+        "cookies",
         "counters",
         "dirty",
         "echo",
         "gso_size",
         "initial_cwnd",
         "ip",
+        "merged_size",
         "next_isn",
         "ports",
         "pushed",
@@ -137,6 +140,9 @@ class TcpLayer:
         self.timers = TimerHeap()
         self.ports = Ports(self)
         self.counters = TcpCounters()
+        self.cookies = CookieCache()
+        self.merged_size = 0
+        """Size of the segments that a larger one was merged of by the device below; 0: not known."""
         self.us = 0
         self.echo = 0
         """TSecr of the segment being processed, 0 without."""
@@ -287,6 +293,8 @@ class TcpLayer:
         try:
             self.ip.send(c.source, c.destination, PROTOCOL, data, c.hop_limit, c.traffic_class | ecn, True, c.interface)
         except StackError as error:
+            if error.fault is Fault.MESSAGE_TOO_LONG:
+                todo(c, PATH_MTU)
             c.soft_error = error.fault
 
     def send_to(self, source: Address, destination: Address, data: bytes, traffic_class: int = 0) -> None:
@@ -378,7 +386,7 @@ class TcpLayer:
     def half_open_listener(self, c: Connection) -> Listener | None:
         """Listener that waits for a connection made by Fast Open."""
         state = c.fast_open
-        return state.listener if state is not None else None
+        return state.listener if isinstance(state, ServerHandshake) else None
 
     def count_port(self, c: Connection, change: int) -> None:
         """A connection begins (1) or ends (-1) to use its port."""

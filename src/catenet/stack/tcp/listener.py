@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from catenet.stack.tcp import cookies, states
+from catenet.stack.tcp import cookies, fastopen, states
+from catenet.stack.tcp.acknowledge import sync_mss
 from catenet.stack.tcp.connection import ECN_OK, MASK, NEVER, Connection, position
-from catenet.stack.tcp.establish import initialise_segment_size, prepare, sync_mss, use_timestamps
+from catenet.stack.tcp.datain import queue_data
+from catenet.stack.tcp.establish import initialise_segment_size, prepare, transfer, use_timestamps
 from catenet.stack.tcp.rtt import sample, set_rto
+from catenet.stack.tcp.timers import set_timer
 from catenet.stack.tcp.window import initial_window, window_from_buffer
 from catenet.wire.tcp import ACK, CWR, ECE, FIN, RST, SYN, TcpOptions, TcpSegment, encode_options, pack
 
@@ -32,6 +35,7 @@ class Request:
         "destination",
         "destination_port",
         "ecn",
+        "fast_open",
         "iss",
         "key",
         "last_oow_at",
@@ -74,6 +78,8 @@ class Request:
         self.rcv_nxt = segment.seq + 1
         self.iss = 0
         self.acked = False
+        self.fast_open: tuple[bytes, bool] | None = None
+        """Cookie for the SYN-ACK, and whether in the experimental option."""
         self.retransmits = self.timeouts = 0
         self.last_oow_at = self.sent_at = self.ts_offset = 0
         self.timer_at = self.wake_at = NEVER
@@ -122,6 +128,8 @@ class Request:
         """Send the SYN-ACK, for the first time or again."""
         layer = self.layer
         options = TcpOptions(mss=self.advertised_mss(), sack_permitted=self.sack_ok)
+        if self.fast_open is not None:
+            options.fast_open, options.fast_open_experimental = self.fast_open
         if self.timestamps:
             options.timestamps = ((layer.us // 1000 + self.ts_offset) & MASK, self.ts_recent)
         if self.snd_scale >= 0:
@@ -172,7 +180,7 @@ class Request:
 class Listener:
     """What an endpoint in LISTEN is made of."""
 
-    __slots__ = ("backlog", "endpoint", "half_open", "layer", "overflows", "queue", "warned", "young")
+    __slots__ = ("backlog", "endpoint", "fast_opening", "half_open", "layer", "overflows", "queue", "warned", "young")
 
     def __init__(self, endpoint: TcpEndpoint, backlog: int) -> None:
         self.endpoint = endpoint
@@ -180,6 +188,7 @@ class Listener:
         self.backlog = backlog
         self.queue: deque[Connection] = deque()
         self.half_open: dict[bytes, Request | Connection] = {}
+        self.fast_opening = 0
         self.overflows = 0
         self.young = 0
         self.warned = False
@@ -227,12 +236,39 @@ class Listener:
         if cookie:
             self._answer_with_cookie(request, segment)
             return
+        begins, answer = fastopen.verdict(request, segment)
+        if answer is not None:
+            request.fast_open = (answer, segment.options.fast_open_experimental)
         request.iss = isn or layer.initial_sequence(local, peer, segment.destination_port, segment.source_port)
         request.key = layer.key(peer, local, segment.source_port, segment.destination_port)
+        if begins:
+            self._fast_open(request, segment)
+            return
         self.half_open[request.key] = request
         layer.connections[request.key] = request
         request.send_syn_ack()
         request.start_timer()
+
+    def _fast_open(self, request: Request, segment: TcpSegment) -> None:
+        """The SYN brought a good cookie: the connection begins with it (RFC 7413 4.2.2)."""
+        layer = self.layer
+        c = self.make_child(request)
+        handshake = fastopen.ServerHandshake(self, request)
+        c.fast_open = handshake
+        c.snd_wnd = c.max_window = segment.window
+        self.half_open[c.key] = c
+        self.fast_opening += 1
+        layer.connections[c.key] = c
+        layer.count_port(c, 1)
+        transfer(c)
+        if segment.payload:
+            c.syn_data = 2
+            queue_data(c, c.rcv_nxt, c.rcv_nxt + len(segment.payload), segment.payload, False)
+            c.ack_pending = 0
+        handshake.send_syn_ack(c)
+        set_timer(c, 1, layer.first_rto)
+        self.queue.append(c)
+        self._notify()
 
     def _negotiate_ecn(self, request: Request, segment: TcpSegment, ecn: int) -> None:
         asks = segment.flags & (ECE | CWR) == ECE | CWR
@@ -291,21 +327,24 @@ class Listener:
                 request.send_syn_ack()
                 request.start_timer()
             return True
+        if flags & RST:
+            if seq == request.rcv_nxt and not old:
+                self.drop(request)
+            elif request.rcv_nxt <= seq <= request.rcv_nxt + request.rcv_wnd and not self._is_rate_limited(request):
+                # RFC 5961 3.2 holds for half-open connections too.
+                self._send_ack(request)
+            return True
         if flags & ACK and position(segment.ack, request.iss) != request.iss + 1:
-            return bool(flags & RST)
+            return False
         end = seq + len(segment.payload) + (flags & FIN) + (1 if flags & SYN else 0)
         if old or end < request.rcv_nxt or seq > request.rcv_nxt + request.rcv_wnd:
-            if not flags & RST and not self._is_rate_limited(request):
+            if not self._is_rate_limited(request):
                 self._send_ack(request)
             return True
         if stamps is not None and seq <= request.rcv_nxt:
             request.ts_recent = stamps[0]
         if seq == request.rcv_nxt - 1:
             flags &= ~SYN
-        if flags & RST:
-            if seq == request.rcv_nxt:
-                self.drop(request)
-            return True
         if flags & SYN:
             self._send_ack(request)
             return True
@@ -364,7 +403,7 @@ class Listener:
             c.state = states.CLOSED
             self.layer.forget(c)
             return False
-        if c.state != states.CLOSED or c.received:
+        if c.state != states.CLOSED or c.received or c.error is not None:
             self.queue.append(c)
             self._notify()
         return True
@@ -445,11 +484,12 @@ class Listener:
 
     def drop_child(self, c: Connection) -> None:
         """A connection made before its handshake was complete ended (Fast Open)."""
-        self.half_open.pop(c.key, None)
+        if self.half_open.pop(c.key, None) is not None:
+            self.fast_opening -= 1
 
     def on_child_established(self, c: Connection) -> None:
         """The handshake of a Fast Open connection is complete."""
-        self.half_open.pop(c.key, None)
+        self.drop_child(c)
 
     def close(self) -> list[Connection]:
         """Give up all that waits; the connections returned are to be reset (RFC 9293 3.10.4)."""

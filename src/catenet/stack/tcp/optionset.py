@@ -8,6 +8,7 @@ from catenet.stack.endpoint import Fault, StackError
 from catenet.stack.tcp import flush, states
 from catenet.stack.tcp.congestion import ALGORITHMS, make
 from catenet.stack.tcp.connection import ACK_NOW, ACK_SCHEDULED, NAGLE_CORK, NAGLE_OFF, NAGLE_PUSH, Connection
+from catenet.stack.tcp.fastopen import may_defer
 from catenet.stack.tcp.window import window_from_buffer
 
 if TYPE_CHECKING:
@@ -301,4 +302,9 @@ _GETTERS: Final = {
 
 def defer_connect(endpoint: TcpEndpoint, c: Connection, no_cookie: bool) -> bool:
     """Whether the SYN waits for the first data (TCP_FASTOPEN_CONNECT with a cookie at hand)."""
+    if not c.option("TCP_FASTOPEN_CONNECT", 0):
+        return False
+    if may_defer(c, no_cookie):
+        c.options["_deferred"] = 1
+        return True
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.tcp import states
+from catenet.stack.tcp import chrono, states
 from catenet.stack.tcp.connection import (
     ACK_SCHEDULED,
     ECN_DEMAND_CWR,
@@ -55,6 +55,8 @@ _TIMEOUT_MIN: Final = 2_000
 _FIRST_RTO: Final = 1_000_000
 _ATO_MIN: Final = 40_000
 _NOT_ECT: Final = 0
+RECORD_END: Final = 1 << 16
+"""In `Sent.flags`, beside the flags of the segment: a record ends here, so nothing is joined to it."""
 _ECT0: Final = 2
 
 
@@ -118,13 +120,15 @@ def send_reset(c: Connection) -> None:
     emit(c, seq, RST | ACK, b"")
 
 
-def send_sent(c: Connection, sent: Sent, new: bool) -> None:
+def send_sent(c: Connection, sent: Sent, new: bool, pushed: bool = False) -> None:
     """Put one entry on the wire, for the first time or again."""
     layer = c.layer
     now = layer.us
     sent.sent_at = now
     c.departed_at = now
-    flags = sent.flags
+    flags = sent.flags & 0xFFFF
+    if pushed:
+        flags |= PSH
     if flags & SYN:
         layer.send_syn(c, sent)
         return
@@ -178,6 +182,8 @@ def burst_limit(c: Connection, mss: int) -> int:
 def push(c: Connection, nagle: int) -> None:
     """Send what may be sent; with data waiting and nothing in flight, start probing the window (RFC 9293 3.8.6.1)."""
     if c.write_seq > c.snd_nxt and c.state != states.CLOSED:
+        if not c.chrono:
+            chrono.start(c, chrono.BUSY)
         stuck = write(c, current_mss(c), nagle, 0)
         if stuck and not c.packets_out and c.timer == NO_TIMER:
             set_timer(c, PROBE_TIMER, max(c.rto, c.layer.settings.tcp_rto_min_us))
@@ -202,7 +208,7 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
         Whether data waits and nothing is in flight.
     """
     sent_packets = 0
-    cwnd_limited = False
+    cwnd_limited = window_limited = False
     if not push_one and c.mtu_probing is not None and c.mtu_probing.try_probe(c, mss):
         sent_packets += 1
     limit = burst_limit(c, mss)
@@ -216,7 +222,10 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
                 break
             quota = 1
         size = min(c.write_seq - c.snd_nxt, size_goal(c, mss))
+        if c.record_ends:
+            size = _up_to_record_end(c, size)
         if c.snd_nxt + min(size, mss) > c.snd_una + c.snd_wnd:
+            window_limited = True
             break
         segments = -(-size // mss)
         most = min(limit, quota)
@@ -227,6 +236,7 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
             defer, limited = _should_defer(c, mss, most, in_flight, size)
             if defer:
                 cwnd_limited |= limited
+                window_limited = not limited
                 break
         length = size
         if segments > 1 and not c.urgent_mode:
@@ -236,6 +246,10 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
         sent_packets += _send_new(c, min(length, size), mss)
         if push_one:
             break
+    if window_limited:
+        chrono.start(c, chrono.WINDOW)
+    elif c.chrono == chrono.WINDOW:
+        chrono.stop(c, chrono.WINDOW)
     in_flight = c.packets_out - c.sacked_out - c.lost_out + c.retransmitted_out
     cwnd_limited |= in_flight >= c.cwnd
     if sent_packets or cwnd_limited:
@@ -247,6 +261,17 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
             schedule_loss_probe(c, False)
         return False
     return not c.packets_out and c.write_seq > c.snd_nxt
+
+
+def _up_to_record_end(c: Connection, size: int) -> int:
+    """Bytes up to the next record's end, beyond which no segment goes (MSG_EOR)."""
+    ends = c.record_ends
+    while ends and ends[0] <= c.snd_nxt:
+        ends.popleft()
+    if not ends:
+        c.record_ends = None
+        return size
+    return min(size, ends[0] - c.snd_nxt)
 
 
 def _may_send_small(c: Connection, size: int, mss: int, nagle: int) -> bool:
@@ -332,6 +357,7 @@ def _send_new(c: Connection, size: int, mss: int) -> int:
     """Send `size` positions of new data and FIN; returns the number of segments."""
     largest = mss * max(c.layer.gso_size // mss, 1)
     segments = 0
+    burst = size > mss
     while size > 0:
         seq = c.snd_nxt
         length = min(size, largest)
@@ -348,8 +374,12 @@ def _send_new(c: Connection, size: int, mss: int) -> int:
         if payload and marks and marks[0] == seq + payload:
             marks.popleft()
             flags |= PSH
+        if c.record_ends and c.record_ends[0] == end:
+            flags |= RECORD_END
         count = -(-payload // mss) or 1
-        send_new_entry(c, Sent(seq, end, data, flags, count))
+        # Linux pushes the end of each burst, which flushes the receiver's aggregation of segments; not when it is sent
+        # again, so the entry does not keep it.
+        send_new_entry(c, Sent(seq, end, data, flags, count), burst and length == size and payload > 0)
         segments += count
         size -= length
         if payload % mss:
@@ -357,7 +387,7 @@ def _send_new(c: Connection, size: int, mss: int) -> int:
     return segments
 
 
-def send_new_entry(c: Connection, sent: Sent) -> None:
+def send_new_entry(c: Connection, sent: Sent, pushed: bool = False) -> None:
     """Send an entry for the first time and keep it for retransmission."""
     if not c.packets_out:
         c.congestion.on_start_after_idle(c)
@@ -366,7 +396,7 @@ def send_new_entry(c: Connection, sent: Sent) -> None:
     c.snd_nxt = sent.end
     first = not c.packets_out
     c.packets_out += sent.count
-    send_sent(c, sent, True)
+    send_sent(c, sent, True, pushed)
     if first or c.timer == LOSS_PROBE_TIMER:
         rearm_rto(c)
 
@@ -384,6 +414,8 @@ def validate_cwnd(c: Connection, cwnd_limited: bool) -> None:
         return
     if c.packets_out > c.cwnd_used:
         c.cwnd_used = c.packets_out
+    if c.no_space and c.write_seq <= c.snd_nxt and c.state in states.MAY_SEND:
+        chrono.start(c, chrono.BUFFER)
     if c.layer.settings.tcp_slow_start_after_idle and now - c.cwnd_stamp >= c.rto and not c.congestion.controls:
         _application_limited(c)
 
@@ -496,7 +528,7 @@ def retransmit_uncounted(c: Connection, sent: Sent, segments: int) -> bool:
     c.bytes_retransmitted += len(sent.data)
     c.layer.counters.retransmitted += sent.count
     c.layer.retransmitting = True
-    send_sent(c, sent, False)
+    send_sent(c, sent, False, sent.count > 1)
     c.layer.retransmitting = False
     sent.marks |= EVER_RETRANSMITTED
     if not c.retransmit_stamp:
@@ -528,7 +560,7 @@ def split(c: Connection, sent: Sent, length: int, mss: int) -> Sent:
     rest = Sent(sent.seq + length, sent.end, sent.data[length:], sent.flags, 1)
     sent.data = sent.data[:length]
     sent.end = rest.seq
-    sent.flags &= ~(FIN | PSH)
+    sent.flags &= ~(FIN | PSH | RECORD_END)
     rest.marks = sent.marks
     for name in ("sent_at", "delivered", "delivered_at", "first_sent_at", "app_limited", "in_flight", "lost"):
         setattr(rest, name, getattr(sent, name))
@@ -567,7 +599,7 @@ def _collapse(c: Connection, sent: Sent, mss: int) -> None:
             return
         if len(sent.data) + len(following.data) > mss or following.end > c.snd_una + c.snd_wnd:
             return
-        if c.urgent_mode:
+        if c.urgent_mode or sent.flags & RECORD_END:
             return
         sent.data += following.data
         sent.end = following.end

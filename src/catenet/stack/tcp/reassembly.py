@@ -97,8 +97,12 @@ class Reassembly:
         recent = [old for old in self._recent if old is not latest and old not in absorbed]
         self._recent = [latest, *recent[: _REPORTED - 1]]
 
-    def take(self, position: int) -> tuple[list[bytes], int]:
-        """Pieces that follow `position` without a gap, and the position after them; they are given up."""
+    def take(self, position: int, report: bool) -> tuple[list[bytes], int]:
+        """Pieces that follow `position` without a gap, and the position after them; they are given up.
+
+        What lies before `position` has arrived twice, which is reported if `report`.
+        """
+        first = position
         taken: list[bytes] = []
         ranges = self.ranges
         while ranges and ranges[0].seq <= position:
@@ -106,6 +110,8 @@ class Reassembly:
             self.size -= sum(map(len, found.parts))
             if found in self._recent:
                 self._recent.remove(found)
+            if report and found.seq < first:
+                self.note_duplicate(found.seq, min(found.end, first))
             skip = position - found.seq
             for part in found.parts:
                 if skip < len(part):
@@ -120,7 +126,8 @@ class Reassembly:
         """Report [seq, end) as received twice with the next segment (RFC 2883)."""
         if self.dsack is None:
             self.dsack = (seq, end)
-        else:
+        elif seq <= self.dsack[1] and self.dsack[0] <= end:
+            # Only what adjoins can be told in the one block there is.
             self.dsack = (min(self.dsack[0], seq), max(self.dsack[1], end))
 
     def block_count(self) -> int:

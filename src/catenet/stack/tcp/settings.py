@@ -32,7 +32,7 @@ class TcpSettings:
     tcp_reordering: int = 3
     tcp_max_reordering: int = 300
     tcp_ecn: int = 2
-    """0: off, 1: ask and answer, 2: answer only, 3: AccECN ask and answer, 4: ask ECN, answer AccECN, 5: answer both."""
+    """0: off, 1: ask and answer, 2: answer only; 3: as 1 with AccECN, 4: ask for ECN, answer AccECN, 5: answer both."""
     tcp_ecn_fallback: int = 1
     tcp_ecn_option: int = 2
     tcp_ecn_option_beacon: int = 3
@@ -70,6 +70,8 @@ class TcpSettings:
     tcp_max_tw_buckets: int = 65536
     tcp_fastopen: int = 1
     """1: client, 2: server, 4: client without cookie, 0x200: server without cookie, 0x400: on all listeners."""
+    tcp_fastopen_key: str = ""
+    """One key or two, as "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4"; empty: a random one."""
     tcp_fastopen_blackhole_timeout_sec: int = 0
     tcp_mtu_probing: int = 0
     tcp_base_mss: int = 1024

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from catenet.stack.endpoint import Buffer, Fault, StackError
 from catenet.stack.tcp import flush, states
 from catenet.stack.tcp.connection import Connection
@@ -29,7 +31,7 @@ def low_water(c: Connection) -> int:
     return c.option("TCP_NOTSENT_LOWAT", 0) or c.layer.settings.tcp_notsent_lowat
 
 
-def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool) -> int | None:
+def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool, end_of_record: bool) -> int | None:
     """See `TcpEndpoint.send`."""
     if c.state == states.SYN_SENT:
         return _before_established(c, data)
@@ -51,6 +53,10 @@ def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool) -> int
     append(c, data, min(size, free), more)
     if size > free:
         c.no_space = True
+    elif end_of_record:
+        if c.record_ends is None:
+            c.record_ends = deque()
+        c.record_ends.append(c.write_seq)
     elif is_urgent:
         c.snd_up = c.write_seq
         c.urgent_mode = True
@@ -74,7 +80,8 @@ def _mark_push(c: Connection, size: int, more: bool) -> None:
     (RFC 9293 3.9.1.2); a write that joins unsent data takes its mark over.
     """
     marks = c.push_marks
-    if marks and marks[-1] == c.write_seq and c.write_seq > c.snd_nxt:
+    ended = c.record_ends is not None and c.record_ends and c.record_ends[-1] == c.write_seq
+    if marks and marks[-1] == c.write_seq and c.write_seq > c.snd_nxt and not ended:
         marks.pop()
     half = c.max_window >> 1
     if half and size > half and c.state != states.SYN_RECEIVED:

@@ -41,6 +41,7 @@ __all__ = [
     "follow_up",
     "remove_reno_sacks",
     "retransmit_lost",
+    "retransmit_without_congestion",
     "simple_retransmit",
 ]
 
@@ -335,17 +336,18 @@ def retransmit_lost(c: Connection) -> None:
 def simple_retransmit(c: Connection) -> None:
     """Segments too large for the path are lost without being a sign of congestion (RFC 8201 5.4, RFC 4821 7.3)."""
     mss = current_mss(c)
-    before = c.lost_out
     for sent in list(c.sent):
-        if len(sent.data) > mss:
-            if sent.marks & LOST and sent.marks & RETRANSMITTED:
-                sent.marks &= ~RETRANSMITTED
-                c.retransmitted_out -= sent.count
+        if -(-len(sent.data) // sent.count) > mss:
             mark_lost(c, sent)
-    if c.lost_out == before:
+    if not c.lost_out:
         return
     if not c.sack_ok:
         c.sacked_out = min(c.sacked_out, c.packets_out - c.lost_out)
+    retransmit_without_congestion(c)
+
+
+def retransmit_without_congestion(c: Connection) -> None:
+    """Retransmit what is lost for another reason than congestion: the window stays as it is."""
     if c.ca_state != LOSS:
         c.high_seq = c.snd_nxt
         c.ssthresh = current_ssthresh(c)
