@@ -160,7 +160,7 @@ def test_locks_across_threads_deadlock_visibly(internet: Any) -> None:
             raise AssertionError("a lock was taken twice")
 
     internet.client.run(program)
-    with pytest.raises(DeadlockError, match="waits in lock.acquire"):
+    with pytest.raises(DeadlockError, match=r"waits in lock.acquire"):
         internet.world.run()
 
 

@@ -1,9 +1,10 @@
 """epoll(7): the ready list, and level, edge, one-shot and exclusive triggering, which live only here.
 
-An item enters its epoll's ready list when its file notifies it and at least one wanted bit holds, and when it is added or
-modified while one holds. `collect` walks that list and asks each file for its bits once more: an item without any leaves
-the list; a level-triggered one that was reported goes to the end and stays, so that the next call looks at it again;
-an edge-triggered one leaves until its file notifies it anew; a one-shot one leaves and sleeps until it is modified.
+An item enters its epoll's ready list when its file notifies it and at least one wanted bit holds, and when it is added
+or modified while one holds. `collect` walks that list and asks each file for its bits once more: an item without any
+leaves the list; a level-triggered one that was reported goes to the end and stays, so that the next call looks at it
+again; an edge-triggered one leaves until its file notifies it anew; a one-shot one leaves and sleeps until it is
+modified.
 """
 
 from __future__ import annotations

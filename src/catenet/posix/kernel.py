@@ -1,8 +1,8 @@
 """The system-call side of one simulated host: its descriptors, its names, and where its programs wait.
 
-Every call that blocks ends in `park(call, files, timeout)`, handed in by whoever runs the programs: it returns True when
-one of `files` may show something new and False when `timeout` seconds have passed. Callers look again in a loop, so an
-early return does no harm. Nothing here knows how waiting is done; a caller who never blocks needs no `park`.
+Every call that blocks ends in `park(call, files, timeout)`, handed in by whoever runs the programs: it returns True
+when one of `files` may show something new and False when `timeout` seconds have passed. Callers look again in a loop,
+so an early return does no harm. Nothing here knows how waiting is done; a caller who never blocks needs no `park`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Kernel:
         return entry[0]
 
     def close(self, descriptor: int) -> None:
-        """close(2)."""
+        """System call `close`."""
         entry = self._table.pop(descriptor, None)
         if entry is not None:
             entry[0].release()
@@ -111,7 +111,7 @@ class Kernel:
             raise os_error(errno.EBADF)
 
     def duplicate(self, descriptor: int) -> int:
-        """dup(2)."""
+        """System call `dup`."""
         return self.install(self.file(descriptor))
 
     def close_owned(self, owner: object) -> None:
@@ -133,7 +133,7 @@ class Kernel:
     # Making files.
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> SocketFile:
-        """socket(2) without a descriptor; EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, EPERM for raw sockets."""
+        """System call `socket` without a descriptor; EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, EPERM for raw."""
         self.owner()
         if family == socket.AF_UNIX:
             if kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
@@ -164,7 +164,7 @@ class Kernel:
         return file
 
     def socketpair(self, family: int, kind: int, protocol: int = 0) -> tuple[SocketFile, SocketFile]:
-        """socketpair(2); EOPNOTSUPP for families other than AF_UNIX."""
+        """System call `socketpair`; EOPNOTSUPP for families other than AF_UNIX."""
         self.owner()
         if family != socket.AF_UNIX:
             raise os_error(errno.EOPNOTSUPP)

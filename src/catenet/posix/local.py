@@ -1,7 +1,7 @@
 """Local sockets (unix(7)): stream, datagram and sequenced packets, with names, pairs and passed descriptors.
 
-Names live in a table of the host, not in the file system: `bind` makes no file, and a name is free again when its socket
-closes (Linux leaves the file behind). Everything else is as Linux has it.
+Names live in a table of the host, not in the file system: `bind` makes no file, and a name is free again when its
+socket closes (Linux leaves the file behind). Everything else is as Linux has it.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ class LocalSocket(SocketFile):
     # Names and connections.
 
     def bind(self, address: Any) -> None:
-        """bind(2); the empty name takes an automatic abstract one."""
+        """System call `bind`; the empty name takes an automatic abstract one."""
         name = _name(address, "bind")
         if self._name is not None:
             raise os_error(errno.EINVAL)
@@ -236,7 +236,7 @@ class LocalSocket(SocketFile):
         self._name = name
 
     def listen(self, backlog: int) -> None:
-        """listen(2)."""
+        """System call `listen`."""
         if not self.has_connections:
             raise os_error(errno.EOPNOTSUPP)
         if self._name is None or self._was_connected:
@@ -250,7 +250,7 @@ class LocalSocket(SocketFile):
         return self._incoming is not None
 
     def connect(self, address: Any) -> bool | None:
-        """connect(2); None while the listener's backlog is full."""
+        """System call `connect`; None while the listener's backlog is full."""
         name = _name(address, "connect")
         if self.has_connections and self._was_connected:
             raise os_error(errno.EISCONN)
@@ -288,7 +288,7 @@ class LocalSocket(SocketFile):
         return True
 
     def accept(self) -> tuple[SocketFile, Any] | None:
-        """accept(2)."""
+        """System call `accept`."""
         if self._incoming is None:
             raise os_error(errno.EINVAL if self.has_connections else errno.EOPNOTSUPP)
         if not self._incoming:
@@ -298,11 +298,11 @@ class LocalSocket(SocketFile):
         return accepted, accepted.peer_address() if accepted._peer is not None else ""
 
     def local_address(self) -> Any:
-        """getsockname(2)."""
+        """System call `getsockname`."""
         return _show(self._name or self._listener)
 
     def peer_address(self) -> Any:
-        """getpeername(2); ENOTCONN."""
+        """System call `getpeername`; ENOTCONN."""
         if self._peer is None:
             raise os_error(errno.ENOTCONN)
         return _show(self._peer._name or self._peer._listener)
@@ -310,7 +310,7 @@ class LocalSocket(SocketFile):
     # Data.
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
-        """sendmsg(2), with SCM_RIGHTS."""
+        """System call `sendmsg`, with SCM_RIGHTS."""
         if flags & MSG_OOB:
             raise os_error(errno.EOPNOTSUPP)
         if self._error:
@@ -353,7 +353,7 @@ class LocalSocket(SocketFile):
         return self._peer
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
-        """recvmsg(2), with SCM_RIGHTS; descriptors for which there is no room are closed."""
+        """System call `recvmsg`, with SCM_RIGHTS; descriptors for which there is no room are closed."""
         if flags & MSG_OOB:
             raise os_error(errno.EOPNOTSUPP)
         if self._error:
@@ -401,7 +401,7 @@ class LocalSocket(SocketFile):
     # The end.
 
     def shutdown(self, how: int) -> None:
-        """shutdown(2)."""
+        """System call `shutdown`."""
         if how not in (0, 1, 2):
             raise os_error(errno.EINVAL)
         if self.has_connections and self._peer is None:
@@ -446,7 +446,7 @@ class LocalSocket(SocketFile):
 
 
 def make_pair(kernel: Kernel, kind: int, protocol: int = 0) -> tuple[LocalSocket, LocalSocket]:
-    """socketpair(2)."""
+    """System call `socketpair`."""
     one, other = LocalSocket(kernel, kind, protocol), LocalSocket(kernel, kind, protocol)
     _join(one, other)
     return one, other

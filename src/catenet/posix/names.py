@@ -329,7 +329,7 @@ def _fits(address: Address, family: int) -> bool:
 
 def _kinds(kind: int, protocol: int) -> list[tuple[int, int, str]]:
     kind &= 0xF
-    chosen = [
+    chosen: list[tuple[int, int, str]] = [
         (number, protocol or default, text)
         for number, default, text in KINDS
         if kind in (0, number) and (protocol in (0, default) or number == socket.SOCK_RAW)

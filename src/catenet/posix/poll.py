@@ -1,4 +1,4 @@
-"""select(2) and poll(2): ask every file, and wait for any of them."""
+"""System call `select` and poll(2): ask every file, and wait for any of them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _wait(kernel: Kernel, call: str, files: Iterable[File], look: Callable[[], F
 
 
 def poll(kernel: Kernel, wanted: dict[int, int], timeout: float | None) -> list[tuple[int, int]]:
-    """poll(2): `wanted` is events by descriptor; (descriptor, bits) of those that show any, in the given order."""
+    """System call `poll`: `wanted` is events by descriptor; (descriptor, bits) of those that show any."""
     files: dict[int, File | None] = {}
     for descriptor in wanted:
         try:
@@ -94,7 +94,7 @@ def _bits(file: File, events: int) -> int:
 def select(
     kernel: Kernel, readers: Sequence[Any], writers: Sequence[Any], exceptional: Sequence[Any], timeout: float | None
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """select(2) with any number of descriptors; OSError(EBADF) for one that is not open."""
+    """System call `select` with any number of descriptors; OSError(EBADF) for one that is not open."""
     sets = [
         [(thing, kernel.file(descriptor_of(thing)), mask) for thing in things]
         for things, mask in ((readers, READABLE), (writers, WRITABLE), (exceptional, Readiness.PRI))
@@ -110,7 +110,7 @@ def select(
 
 
 def epoll_wait(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) -> list[tuple[int, int]]:
-    """epoll_wait(2): up to `limit` (descriptor, bits)."""
+    """System call `epoll_wait`: up to `limit` (descriptor, bits)."""
     if limit <= 0:
         raise os_error(errno.EINVAL)
     return _wait(kernel, "epoll_wait", (epoll,), lambda: epoll.collect(limit), timeout)

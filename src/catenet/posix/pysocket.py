@@ -116,12 +116,15 @@ class Socket(socket.socket):
     # Names and connections.
 
     def bind(self, address: Any, /) -> None:
+        """As `socket.socket.bind`."""
         self._open().bind(address)
 
     def listen(self, backlog: int = 128, /) -> None:
+        """As `socket.socket.listen`."""
         self._open().listen(int(backlog))
 
     def accept(self) -> tuple[socket.socket, Any]:
+        """As `socket.socket.accept`."""
         file, address = self._read("accept", 0, self._open().accept)
         return Socket.of(self._kernel, file, Socket.default_timeout()), address
 
@@ -130,6 +133,7 @@ class Socket(socket.socket):
         return self._kernel.install(file), address
 
     def connect(self, address: Any, /) -> None:
+        """As `socket.socket.connect`."""
         file = self._open()
         if file.connect(address):
             return
@@ -139,6 +143,7 @@ class Socket(socket.socket):
         self._wait("connect", file.finish_connect, self._timeout)
 
     def connect_ex(self, address: Any, /) -> int:
+        """As `socket.socket.connect_ex`."""
         try:
             self.connect(address)
         except TimeoutError as error:
@@ -150,17 +155,21 @@ class Socket(socket.socket):
         return 0
 
     def getsockname(self) -> Any:
+        """As `socket.socket.getsockname`."""
         return self._open().local_address()
 
     def getpeername(self) -> Any:
+        """As `socket.socket.getpeername`."""
         return self._open().peer_address()
 
     def shutdown(self, how: int, /) -> None:
+        """As `socket.socket.shutdown`."""
         self._open().shutdown(how)
 
     # Receiving.
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """As `socket.socket.recv`."""
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
         file = self._file
@@ -186,23 +195,27 @@ class Socket(socket.socket):
         return b"".join(parts)
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
+        """As `socket.socket.recvfrom`."""
         if bufsize < 0:
             raise ValueError("negative buffersize in recvfrom")
         return self._read("recvfrom", flags, self._open().receive_from, bufsize, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """As `socket.socket.recv_into`."""
         view = memoryview(buffer).cast("B")
         data = self.recv(_room(view, nbytes), flags)
         view[: len(data)] = data
         return len(data)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """As `socket.socket.recvfrom_into`."""
         view = memoryview(buffer).cast("B")
         data, address = self.recvfrom(_room(view, nbytes), flags)
         view[: len(data)] = data
         return len(data), address
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
+        """As `socket.socket.recvmsg`."""
         if bufsize < 0 or ancbufsize < 0:
             raise ValueError("negative buffer size in recvmsg()")
         return self._read("recvmsg", flags, self._open().receive_message, bufsize, ancbufsize, flags)
@@ -210,6 +223,7 @@ class Socket(socket.socket):
     def recvmsg_into(
         self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[int, list[Any], int, Any]:
+        """As `socket.socket.recvmsg_into`."""
         views = [memoryview(buffer).cast("B") for buffer in buffers]
         data, control, shown, address = self.recvmsg(sum(len(view) for view in views), ancbufsize, flags)
         position = 0
@@ -222,6 +236,7 @@ class Socket(socket.socket):
     # Sending.
 
     def send(self, data: Any, flags: int = 0, /) -> int:
+        """As `socket.socket.send`."""
         file = self._file
         if file is None or not file.references:
             file = self._open()
@@ -231,6 +246,7 @@ class Socket(socket.socket):
         return count
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
+        """As `socket.socket.sendall`."""
         view = memoryview(data).cast("B")
         position = self.send(view, flags) if len(view) else 0
         if position >= len(view):
@@ -248,6 +264,7 @@ class Socket(socket.socket):
                 position += self._wait("send", attempt, left, view[position:], flags)
 
     def sendto(self, data: Any, *rest: Any) -> int:
+        """As `socket.socket.sendto`."""
         if not 1 <= len(rest) <= 2:
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(rest) + 1} given)")
         flags = rest[0] if len(rest) == 2 else 0
@@ -256,24 +273,29 @@ class Socket(socket.socket):
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /
     ) -> int:
+        """As `socket.socket.sendmsg`."""
         data = b"".join(bytes(buffer) for buffer in buffers)
         control = [(level, kind, _bytes_of(value)) for level, kind, value in ancdata]
         return self._write("sendmsg", flags, self._open().send_message, data, control, flags, address)
 
     def sendmsg_afalg(self, *args: Any, **kwargs: Any) -> int:
+        """As `socket.socket.sendmsg_afalg`."""
         raise os_error(errno.EAFNOSUPPORT)
 
     # Options and modes.
 
     def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None, /) -> None:
+        """As `socket.socket.setsockopt`."""
         if not isinstance(value, int) and value is not None:
             value = bytes(value)
         self._open().set_option(level, optname, value, optlen or 0)
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
+        """As `socket.socket.getsockopt`."""
         return self._open().get_option(level, optname, buflen)
 
     def settimeout(self, value: float | None, /) -> None:
+        """As `socket.socket.settimeout`."""
         if value is not None:
             value = float(value)
             if value < 0:
@@ -282,48 +304,62 @@ class Socket(socket.socket):
         self._open().nonblocking = value is not None
 
     def gettimeout(self) -> float | None:
+        """As `socket.socket.gettimeout`."""
         return self._timeout
 
     @property
-    def timeout(self) -> float | None:  # type: ignore[override]
+    def timeout(self) -> float | None:
+        """The timeout in seconds; None waits without end."""
         return self._timeout
 
     def setblocking(self, flag: bool, /) -> None:
+        """As `socket.socket.timeout`."""
+        """As `socket.socket.setblocking`."""
         self.settimeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
+        """As `socket.socket.getblocking`."""
         return self._timeout != 0
 
     @property
     def family(self) -> socket.AddressFamily:
+        """As `socket.socket.family`."""
         return socket.AddressFamily(self._kinds[0])
 
     @property
     def type(self) -> socket.SocketKind:
+        """As `socket.socket.type`."""
         return socket.SocketKind(self._kinds[1])
 
     @property
     def proto(self) -> int:
+        """As `socket.socket.proto`."""
         return self._kinds[2]
 
     def get_inheritable(self) -> bool:
+        """As `socket.socket.get_inheritable`."""
         return False
 
     def set_inheritable(self, inheritable: bool) -> None:
+        """As `socket.socket.set_inheritable`."""
         self._open()
 
     def ioctl(self, control: int, option: Any, /) -> None:
+        """As `socket.socket.ioctl`."""
         raise os_error(errno.EINVAL)
 
     # Descriptors.
 
     def fileno(self) -> int:
+        """As `socket.socket.fileno`."""
         return self._descriptor
 
     def dup(self) -> Socket:
+        """As `socket.socket.dup`."""
         return Socket.of(self._kernel, self._open(), self._timeout)
 
     def detach(self) -> int:
+        """As `socket.socket.detach`."""
         self._closed = True
         descriptor, self._descriptor = self._descriptor, -1
         self._file = None

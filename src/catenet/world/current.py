@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from catenet.world.host import Host
-    from catenet.world.process import Process, Task
+    from catenet.world.process import Process
+    from catenet.world.task import Task
 
 __all__ = ["current", "current_host", "current_process"]
 

@@ -48,7 +48,7 @@ def abandon_coroutines(loop: asyncio.AbstractEventLoop) -> None:
 
 def _dismiss_idle_workers(process: Process) -> None:
     """Tell the workers of thread pools to end, as `concurrent.futures` does when the interpreter ends."""
-    queues = executors._threads_queues  # type: ignore[attr-defined]
+    queues = executors._threads_queues
     for thread, queue in list(queues.items()):
         if thread.ident in process.tasks:
             queue.put(None)

@@ -1,4 +1,4 @@
-"""How standard modules are patched and restored: attributes, methods of C types, names bound elsewhere, imports to come.
+"""How standard modules are patched and restored: attributes, methods of C types, bound names, imports to come.
 
 All that is replaced is noted, so that `restore` leaves nothing behind. Names that loaded modules have bound by
 `from time import sleep` are found by one scan over `sys.modules` and replaced where they are the very object.
@@ -74,7 +74,7 @@ class Patcher:
 
     def function(self, module: types.ModuleType, name: str, simulated: Callable[..., Any]) -> None:
         """Replace a module's function by one that dispatches to `simulated(process, …)`."""
-        original = getattr(module, name, ABSENT)
+        original: Any = getattr(module, name, ABSENT)
         if original is not ABSENT:
             self.replace(module, name, dispatch(original, simulated))
 

@@ -73,10 +73,10 @@ def _of_script(words: list[str], directory: Path | None) -> Program:
         raise ValueError(f"there is no program {words[0]!r} in {path.parent}")
     resolved = path.resolve()
 
-    def run(module: types.ModuleType) -> object:
+    def run(module: types.ModuleType) -> None:
         module.__file__ = str(path)
         status = resolved.stat()
-        return exec(_compile(str(resolved), status.st_mtime_ns, status.st_size), module.__dict__)
+        exec(_compile(str(resolved), status.st_mtime_ns, status.st_size), module.__dict__)
 
     return Program(path.name, (words[0], *words[1:]), str(resolved.parent), run)
 
@@ -88,7 +88,7 @@ def _compile(path: str, modified: int, size: int) -> types.CodeType:
 
 
 def _of_module(name: str, args: list[str], directory: Path | None) -> Program:
-    def run(module: types.ModuleType) -> object:
+    def run(module: types.ModuleType) -> None:
         spec = _find_main(name)
         loader = spec.loader
         code = loader.get_code(spec.name) if hasattr(loader, "get_code") else None  # type: ignore[union-attr]
@@ -99,7 +99,7 @@ def _of_module(name: str, args: list[str], directory: Path | None) -> Program:
         module.__loader__ = loader
         module.__package__ = spec.parent
         sys.argv[0] = spec.origin or name
-        return exec(code, module.__dict__)
+        exec(code, module.__dict__)
 
     return Program(f"-m {name}", (name, *args), str((directory or Path()).resolve()), run)
 
@@ -114,7 +114,7 @@ def _find_main(name: str) -> importlib.machinery.ModuleSpec:
 
 
 def _of_code(code: str, args: list[str], directory: Path | None) -> Program:
-    def run(module: types.ModuleType) -> object:
-        return exec(compile(code, "<string>", "exec", dont_inherit=True), module.__dict__)
+    def run(module: types.ModuleType) -> None:
+        exec(compile(code, "<string>", "exec", dont_inherit=True), module.__dict__)
 
     return Program("-c", ("-c", *args), str((directory or Path()).resolve()), run)

@@ -56,7 +56,7 @@ class Streams:
         self.stdout: IO[str] = _text(self._raw[0])
         self.stderr: IO[str] = _text(self._raw[1])
         data = stdin.encode() if isinstance(stdin, str) else stdin
-        self.stdin: IO[str] = io.TextIOWrapper(io.BufferedReader(io.BytesIO(data)), encoding="utf-8")  # type: ignore[arg-type]
+        self.stdin: IO[str] = io.TextIOWrapper(io.BufferedReader(io.BytesIO(data)), encoding="utf-8")
 
     def mute(self) -> None:
         """Drop what is written from now on: the process is dead."""

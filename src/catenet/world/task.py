@@ -43,7 +43,6 @@ def thread_dict() -> dict[Any, Any]:
     return found
 
 
-
 _abandoned: list[Any] = []
 """Greenlets that refused to end; collecting one would throw GreenletExit into it, outside of its process."""
 
@@ -147,10 +146,14 @@ class Task:
                 store.clear()
                 store.update(outside)
             current.task = None
+        self._bury()
+
+    def _bury(self) -> None:
+        """Give up what an ended task had for itself."""
         if self.ended:
             self._locals.clear()
             self.green_locals = None
-            process.task_ended(self)
+            self.process.task_ended(self)
 
     def _leave(self) -> None:
         """Take what belongs to the task out of the thread state."""

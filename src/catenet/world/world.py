@@ -216,7 +216,7 @@ class World:
         self._running = True
         self.thread_dict = thread_dict() if SWAPS_LOCALS else None
         try:
-            sys.stdout, sys.stderr, sys.stdin = (  # type: ignore[assignment]
+            sys.stdout, sys.stderr, sys.stdin = (
                 Redirect(name, stream) for name, stream in zip(("stdout", "stderr", "stdin"), streams, strict=True)
             )
             with _Interruptible(self):

@@ -40,7 +40,7 @@ def _node(process: Process) -> int:
 
 def apply(patcher: Patcher) -> None:
     """Patch all sources of chance that programs of the standard library have."""
-    instance = random._inst  # type: ignore[attr-defined]
+    instance = random._inst
     for name in list(vars(random)):
         if getattr(getattr(random, name), "__self__", None) is instance:
             patcher.function(random, name, _of_module(name))

@@ -134,10 +134,17 @@ def _sendfile(process: Process, target: int, source: int, offset: int | None, co
 
 
 def _open_descriptor(
-    process: Process, descriptor: int, mode: str = "r", buffering: int = -1, *args: Any, **kwargs: Any
+    process: Process,
+    descriptor: int,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: Any = None,
+    errors: Any = None,
+    newline: Any = None,
+    closefd: bool = True,
 ) -> Any:
     """`os.fdopen` of a simulated descriptor."""
-    return RawFile(process.host.kernel, descriptor, mode).wrap(mode, buffering, *args, **kwargs)
+    return RawFile(process.host.kernel, descriptor, mode).wrap(mode, buffering, encoding, errors, newline)
 
 
 # fcntl.
@@ -186,10 +193,10 @@ def _descriptor_argument(call: Callable[..., Any]) -> Callable[..., Any]:
         if task is not None:
             number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
             if number >= FIRST_DESCRIPTOR:
-                return simulated[call](task.process, number, *args, **kwargs)
+                return simulated(task.process, number, *args, **kwargs)
         return call(descriptor, *args, **kwargs)
 
-    simulated = {fcntl.fcntl: _fcntl, fcntl.ioctl: _ioctl}
+    simulated: Callable[..., Any] = _fcntl if call is fcntl.fcntl else _ioctl
     return in_process(function, call)
 
 
@@ -212,7 +219,7 @@ def _unlink(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def apply(patcher: Patcher) -> None:
     """Patch `os` and `fcntl`."""
-    on_descriptor = {
+    on_descriptor: dict[str, Callable[..., Any]] = {
         "read": _read,
         "write": _write,
         "readv": _readv,

@@ -22,6 +22,7 @@ class GreenLocal:
     __slots__ = ("__dict__", "__weakref__", "_green_init", "_green_key", "_green_real")
 
     def __new__(cls, /, *args: Any, **kwargs: Any) -> GreenLocal:
+        """Keep the arguments for each thread's first look."""
         if (args or kwargs) and cls.__init__ is object.__init__:
             raise TypeError("Initialization arguments are not supported")
         self = object.__new__(cls)

@@ -22,7 +22,9 @@ class RawFile(io.RawIOBase):
         self.name = descriptor
         self.mode = mode
 
-    def wrap(self, mode: str, buffering: int = -1, *args: Any, **kwargs: Any) -> Any:
+    def wrap(
+        self, mode: str, buffering: int = -1, encoding: Any = None, errors: Any = None, newline: Any = None
+    ) -> Any:
         """Put the buffers and the encoding on top that `open` would."""
         if buffering == 0:
             return self
@@ -33,28 +35,32 @@ class RawFile(io.RawIOBase):
             buffered = io.BufferedReader(self) if self._reads else io.BufferedWriter(self)
         if "b" in mode:
             return buffered
-        text = io.TextIOWrapper(buffered, *args, line_buffering=buffering == 1, **kwargs)
-        return text
+        return io.TextIOWrapper(buffered, encoding, errors, newline, buffering == 1)
 
     def readable(self) -> bool:
+        """Whether it was opened for reading."""
         return self._reads
 
     def writable(self) -> bool:
+        """Whether it was opened for writing."""
         return self._writes
 
     def fileno(self) -> int:
+        """The descriptor."""
         return self._descriptor
 
     def readinto(self, buffer: Any, /) -> int | None:
+        """Read into a buffer; None: would block."""
         view = memoryview(buffer).cast("B")
         try:
             data = self._kernel.wait("read", self._file, self._file.read, self._timeout(), len(view))
         except BlockingIOError:
             return None
-        view[: len(data)] = data
+        view[: len(data)] = bytes(data)
         return len(data)
 
     def write(self, data: Any, /) -> int | None:
+        """Write what is taken at once; None: would block."""
         try:
             return self._kernel.wait("write", self._file, self._file.write, self._timeout(), data)
         except BlockingIOError:
@@ -64,6 +70,7 @@ class RawFile(io.RawIOBase):
         return 0.0 if self._file.nonblocking else None
 
     def close(self) -> None:
+        """Give the descriptor back."""
         if not self.closed:
             super().close()
             if self._file.references:

@@ -12,6 +12,7 @@ import importlib
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from catenet.posix.errors import NotModelled
@@ -166,16 +167,8 @@ def apply(patcher: Patcher) -> None:
     for module_name, (names, instead) in FUNCTIONS.items():
         _refuse_functions(patcher, importlib.import_module(module_name), names, instead)
     for module_name, (names, instead) in LATE_FUNCTIONS.items():
-        patcher.on_import(
-            module_name,
-            lambda own, module, names=names, instead=instead: _refuse_functions(own, module, names, instead),
-        )
+        patcher.on_import(module_name, partial(_refuse_functions, names=names, instead=instead))
     for module_name, cls, method, instead in METHODS:
-        patcher.on_import(
-            module_name,
-            lambda own, module, cls=cls, method=method, instead=instead: _refuse_method(
-                own, module, cls, method, instead
-            ),
-        )
+        patcher.on_import(module_name, partial(_refuse_method, cls_name=cls, method=method, instead=instead))
     _arm(True)
     patcher.finally_do(lambda: _arm(False))

@@ -27,7 +27,7 @@ class _Class:
         return (self._original if current.task is None else self._simulated)(*args, **kwargs)
 
     def __instancecheck__(self, instance: object) -> bool:
-        return isinstance(instance, self._simulated) or isinstance(instance, self._original)
+        return isinstance(instance, (self._simulated, self._original))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._original if current.task is None else self._simulated, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.errors import os_error
@@ -155,7 +155,7 @@ def _alarm(process: Process, seconds: int) -> int:
 
 def apply(patcher: Patcher) -> None:
     """Patch `signal`."""
-    functions = {
+    functions: dict[str, Callable[..., Any]] = {
         "signal": _set,
         "getsignal": _get,
         "set_wakeup_fd": _set_wakeup,

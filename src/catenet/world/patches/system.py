@@ -53,7 +53,7 @@ _real_uname = os.uname
 
 
 def _register_exit(original: Any) -> Any:
-    """`atexit.register`: a program's handlers are its process's; those of libraries being imported the interpreter's."""
+    """`atexit.register`: a program's handlers are its process's, those of imported libraries not."""
 
     def register(function: Any, /, *args: Any, **kwargs: Any) -> Any:
         task = current.task

@@ -1,9 +1,9 @@
 """`threading`, `_thread`, `queue`: the threads of a program are greenlets of its process.
 
 Locks keep their C types, whose methods are replaced in place: inside of a process `acquire` first tries without waiting
-and then waits in the hub. So a lock works for greenlets and for real threads, wherever and whenever it was made, and all
-that `threading`, `queue` and `concurrent.futures` build from locks works unchanged. A reentrant lock counts its owner
-by real thread, which all greenlets share; the table `_held` says which task has it.
+and then waits in the hub. So a lock works for greenlets and for real threads, wherever and whenever it was made, and
+all that `threading`, `queue` and `concurrent.futures` build from locks works unchanged. A reentrant lock counts its
+owner by real thread, which all greenlets share; the table `_held` says which task has it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from catenet.world.current import current
 from catenet.world.errors import ProcessKilled
@@ -257,7 +257,7 @@ def _start_new_thread(process: Process, function: Callable[..., Any], args: Any,
     if not callable(function):
         raise TypeError("first arg must be callable")
     thread = getattr(function, "__self__", None)
-    name = getattr(thread, "name", None) or getattr(function, "__name__", "thread")
+    name = str(getattr(thread, "name", "") or getattr(function, "__name__", "thread"))
     task = process.spawn(lambda: function(*args, **(kwargs or {})), name)
     task.daemon = bool(getattr(thread, "daemon", True))
     return task.ident
@@ -399,10 +399,10 @@ def apply(patcher: Patcher) -> None:
 
 def make_main_thread(task: Task) -> threading.Thread:
     """The `threading.Thread` of a process's main task; called in that task."""
-    thread = threading._DummyThread()  # type: ignore[attr-defined]
+    thread: Any = threading._DummyThread()
     thread._name = "MainThread"
     thread._daemonic = False
-    return thread  # type: ignore[no-any-return]
+    return cast(threading.Thread, thread)
 
 
 def drop_thread(task: Task) -> None:

@@ -1,9 +1,9 @@
 """Blocking `ssl`: `SSLContext.wrap_socket` on simulated sockets.
 
 OpenSSL cannot read from a simulated descriptor, so it works on two memory buffers, and `_Engine` carries the bytes
-between them and the socket, waiting as the socket's timeout says. `SSLSocket`'s own Python methods run unchanged on top:
-they ask an `_sslobj` to read, write and shake hands, and that is the engine. asyncio brings its own buffers and needs
-nothing of this.
+between them and the socket, waiting as the socket's timeout says. `SSLSocket`'s own Python methods run unchanged on
+top: they ask an `_sslobj` to read, write and shake hands, and that is the engine. asyncio brings its own buffers and
+needs nothing of this.
 """
 
 from __future__ import annotations
@@ -139,11 +139,18 @@ class _Engine:
         return self._socket
 
 
-class SimulatedSSLSocket(ssl.SSLSocket, Socket):
+class SimulatedSSLSocket(ssl.SSLSocket, Socket):  # type: ignore[misc]
     """`ssl.SSLSocket` on a simulated socket."""
 
+    _context: Any
+    _session: Any
+    _sslobj: Any
+    _connected: bool
+    do_handshake_on_connect: bool
+    suppress_ragged_eofs: bool
+
     @classmethod
-    def _create(  # type: ignore[override]
+    def _create(
         cls,
         sock: Any,
         server_side: bool = False,
@@ -154,7 +161,7 @@ class SimulatedSSLSocket(ssl.SSLSocket, Socket):
         session: Any = None,
     ) -> SimulatedSSLSocket:
         """As SSLSocket's own, but for the descriptor that OpenSSL would get."""
-        if sock.type != ssl.SOCK_STREAM:  # type: ignore[attr-defined]
+        if sock.type != ssl.SOCK_STREAM:
             raise NotImplementedError("only stream sockets are supported")
         if server_side:
             if server_hostname:
@@ -171,7 +178,7 @@ class SimulatedSSLSocket(ssl.SSLSocket, Socket):
         self._context = context
         self._session = session
         self._closed = False
-        self._sslobj: Any = None
+        self._sslobj = None
         self.server_side = server_side
         self.server_hostname = context._encode_hostname(server_hostname)
         self.do_handshake_on_connect = do_handshake_on_connect
@@ -202,7 +209,11 @@ class SimulatedSSLSocket(ssl.SSLSocket, Socket):
             raise ValueError("can't connect in server-side mode")
         if self._connected or self._sslobj is not None:
             raise ValueError("attempt to connect already-connected SSLSocket!")
-        result = Socket.connect_ex(self, addr) if connect_ex else Socket.connect(self, addr)
+        result = None
+        if connect_ex:
+            result = Socket.connect_ex(self, addr)
+        else:
+            Socket.connect(self, addr)
         if not result:
             self._connected = True
             try:
