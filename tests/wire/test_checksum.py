@@ -34,6 +34,11 @@ def test_incremental_update_is_the_full_sum(data, word):
     assert checksum.update(checksum.checksum(data), old, word) == checksum.checksum(changed)
 
 
+@given(st.binary(max_size=2000))
+def test_residue_is_the_sum_with_bytes_swapped(data):
+    assert (checksum.residue(data) << 8) % 65535 == checksum.sum_words(data) % 65535
+
+
 @given(st.binary(min_size=1, max_size=64))
 def test_a_packet_with_its_checksum_is_valid(data):
     data = b"\x45" + data + bytes(1 - len(data) % 2)

@@ -73,6 +73,7 @@ class Interface:
         "sent_bytes",
         "sent_packets",
         "up",
+        "verified",
     )
 
     def __init__(self, index: int, name: str, mtu: int, link_address: bytes = b"", loopback: bool = False) -> None:
@@ -82,6 +83,8 @@ class Interface:
         self.link_address = link_address
         self.loopback = loopback
         self.up = True
+        self.verified = loopback
+        """Whether the device below vouches for the checksums of TCP segments, as hardware does: they are not summed."""
         self.addresses: list[InterfaceAddress] = []
         self.broadcasts: dict[Address, None] = {}
         self.port: EthernetPort | None = None

@@ -31,7 +31,19 @@ _WIDE: Final = 65535
 class Hop:
     """The next step of packets to one destination; kept until routes, addresses or the path MTU change."""
 
-    __slots__ = ("cast", "expires", "interface", "link_mtu", "local", "locked", "metrics", "mtu", "next_hop", "source")
+    __slots__ = (
+        "cast",
+        "expires",
+        "interface",
+        "link_mtu",
+        "local",
+        "locked",
+        "metrics",
+        "mtu",
+        "next_hop",
+        "plain",
+        "source",
+    )
 
     def __init__(self, interface: Interface, next_hop: Address, source: Address | None, metrics: RouteMetrics) -> None:
         self.interface = interface
@@ -44,6 +56,8 @@ class Hop:
         self.cast = False
         """Whether the destination is a multicast or broadcast address."""
         self.locked = False
+        self.plain = False
+        """Whether packets go straight to a device that carries packets."""
         self.expires = FOREVER
 
 
@@ -59,7 +73,8 @@ class Output:
     ) -> None:
         self._settings = settings
         self._random = random
-        self._counters = counters
+        self._counters4 = counters[4].ip
+        self._counters6 = counters[6].ip
         self._path_mtus = path_mtus
         self._hops: dict[tuple[Address, int], Hop] = {}
         self.routes = RouteTable()
@@ -123,6 +138,7 @@ class Output:
         next_hop = destination if cast or entry.gateway is None else entry.gateway
         hop = Hop(out, next_hop, entry.source, entry.metrics)
         hop.cast = cast or destination in out.broadcasts
+        hop.plain = out.port is None and not hop.cast
         path = None if hop.cast else self._path_mtus.get(destination, self.now)
         if path is not None:
             hop.mtu, hop.locked, hop.expires = min(path.mtu, hop.mtu), path.locked, path.expires
@@ -211,7 +227,8 @@ class Output:
             hop = self.hop(destination, interface)
         if not self.dirty:
             self.mark_dirty()
-        self._counters[4 if len(source) == 4 else 6].ip.OutRequests += 1
+        counters = self._counters4 if len(source) == 4 else self._counters6
+        counters.OutRequests += 1
         if hop_limit is None:
             if hop.cast and destination[0] != 255 and is_multicast(destination):
                 hop_limit = 1
@@ -255,7 +272,13 @@ class Output:
             dont_fragment,
             flow_label,
         )
-        if hop.local:
+        if hop.plain:
+            counters.OutTransmits += 1
+            out = hop.interface
+            out.sent_packets += 1
+            out.sent_bytes += len(packet)
+            self.out.append((out.index, packet))
+        elif hop.local:
             self.loop.append((packet, LOOPBACK_INDEX))
         elif hop.cast:
             self._cast(packet, destination, hop, hop_limit, loop)
@@ -265,7 +288,7 @@ class Output:
     def _send_slow(self, packet: IpPacket, hop: Hop, mtu: int, loop: bool) -> None:
         """Packets with options, and those too long for the path."""
         size = ip.header_length(packet) + len(packet.payload)
-        counters = self._counters[packet.version].ip
+        counters = self._counters4 if packet.version == 4 else self._counters6
         if size - (40 if packet.version == 6 else 0) > _WIDE:
             raise StackError(Fault.MESSAGE_TOO_LONG)
         pieces = [packet]
@@ -292,7 +315,7 @@ class Output:
 
     def _cast(self, packet: bytes, destination: Address, hop: Hop, hop_limit: int, loop: bool) -> None:
         """Send to many: out, and back to this host when it listens."""
-        counters = self._counters[4 if len(destination) == 4 else 6].ip
+        counters = self._counters4 if len(destination) == 4 else self._counters6
         interface = hop.interface
         multicast = is_multicast(destination)
         if multicast:
@@ -308,7 +331,8 @@ class Output:
 
     def _emit(self, packet: bytes, hop: Hop) -> None:
         interface = hop.interface
-        self._counters[4 if packet[0] >> 4 == 4 else 6].ip.OutTransmits += 1
+        counters = self._counters4 if packet[0] >> 4 == 4 else self._counters6
+        counters.OutTransmits += 1
         port = interface.port
         if port is not None:
             port.send(packet, hop.next_hop, self.now)

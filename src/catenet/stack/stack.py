@@ -69,6 +69,7 @@ class Stack:
         self.random = random if random is not None else random_module.Random(0)
         self.now = 0.0
         self.counters = {4: Counters(), 6: Counters()}
+        self._counters4, self._counters6 = self.counters[4].ip, self.counters[6].ip
         self.timers = Timers()
         self.hash_seed = self.random.getrandbits(32)
         self.flushes: dict[int, DatagramEndpoint] = {}
@@ -251,14 +252,14 @@ class Stack:
             self._refuse(packet, error)
             return
         destination = parsed[1]
-        counters = self.counters[4 if len(destination) == 4 else 6].ip
+        counters = self._counters4 if len(destination) == 4 else self._counters6
         counters.InReceives += 1
         if destination in self._local and not (parsed[9] or parsed[10] or parsed[11] or parsed[12]):
             # The way of nearly every packet: TCP to this host, whole, without options, from a plausible source.
             source = parsed[0]
             if parsed[2] == 6 and source[0] not in _SUSPECT[len(source)] and source not in self._local:
                 counters.InDelivers += 1
-                self.tcp.receive(parsed, now)
+                self.tcp.receive(parsed, now, not port.verified)
             else:
                 self._receive_local(parsed, packet, now, port, False)
             return

@@ -11,7 +11,7 @@ import enum
 import struct
 from typing import Final, NamedTuple, TypeAlias
 
-from catenet.wire.checksum import pseudo_sum, sum_words
+from catenet.wire.checksum import pseudo_sum, residue, sum_words
 from catenet.wire.errors import Malformed
 
 __all__ = [
@@ -174,7 +174,7 @@ def parse(data: bytes | memoryview, source: bytes, destination: bytes, verify: b
     size = len(data)
     if size < 4:
         raise Malformed("icmp: message shorter than its header")
-    if verify and (sum_words(data) + _initial(source, destination, size)) % 65535:
+    if verify and ((residue(data) << 8) + _initial(source, destination, size)) % 65535:
         raise Malformed("icmp: checksum")
     kind, code = data[0], data[1]
     if size < 8:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from catenet.wire.checksum import pseudo_sum
+from catenet.wire.checksum import pseudo_sum, residue
 from catenet.wire.errors import Malformed
 from catenet.wire.options import split_options
 
@@ -219,12 +219,9 @@ def parse(
     length = len(data)
     if length < 20:
         raise Malformed("tcp: segment shorter than its header")
-    if verify:
-        total = _from_bytes(source + destination + data, "big")
-        if length & 1:
-            total <<= 8
-        if (total + length + 6) % 65535:
-            raise Malformed("tcp: checksum")
+    # Summed with bytes swapped, as `residue` does it; times 256 swaps those of length and protocol.
+    if verify and (residue(data) + _from_bytes(source + destination, "little") + (length + 6 << 8)) % 65535:
+        raise Malformed("tcp: checksum")
     source_port, destination_port, seq, ack, bits, window, _, urgent = _HEADER.unpack_from(data)
     offset = bits >> 10 & 0x3C
     if offset == 20:
@@ -430,12 +427,11 @@ def pack(
     `encode_options` or `encode_timestamps`; header fields in range.
     """
     length = len(payload)
-    total = _from_bytes(payload, "big")
-    if length & 1:
-        total <<= 8
     bits = (20 + len(options) << 10) | flags
     # The residue of a 32-bit field is that of its two words, so the header is summed as it stands.
-    total += pseudo + length + 20 + len(options) + source_port + destination_port + seq + ack + bits + window + urgent
+    total = pseudo + length + 20 + len(options) + source_port + destination_port + seq + ack + bits + window + urgent
+    if payload:
+        total += residue(payload) << 8
     if options:
         total += _from_bytes(options, "big")
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
-from catenet.wire.checksum import pseudo_sum
+from catenet.wire.checksum import pseudo_sum, residue
 from catenet.wire.errors import Malformed
 
 __all__ = ["HEADER_LENGTH", "PROTOCOL", "UdpDatagram", "build", "parse", "quoted_ports"]
@@ -42,12 +42,8 @@ def parse(data: bytes | memoryview, source: bytes, destination: bytes, verify: b
     if checksum == 0:
         if len(source) == 16:
             raise Malformed("udp: no checksum on IPv6")
-    elif verify:
-        total = _from_bytes(source + destination + data, "big")
-        if length & 1:
-            total <<= 8
-        if (total + length + PROTOCOL) % 65535:
-            raise Malformed("udp: checksum")
+    elif verify and (residue(data) + _from_bytes(source + destination, "little") + (length + PROTOCOL << 8)) % 65535:
+        raise Malformed("udp: checksum")
     return UdpDatagram(source_port, destination_port, data[8:])
 
 
@@ -61,9 +57,7 @@ def build(datagram: UdpDatagram, source: bytes, destination: bytes, checksum: bo
     length = 8 + len(payload)
     value = 0
     if checksum or len(source) == 16:
-        total = _from_bytes(payload, "big")
-        if length & 1:
-            total <<= 8
+        total = residue(payload) << 8
         total += pseudo_sum(source, destination, PROTOCOL) + 2 * length + source_port + destination_port
         value = -total % 65535 or 0xFFFF  # a computed 0 is sent as all ones (RFC 768)
     try:
