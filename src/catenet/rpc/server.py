@@ -200,9 +200,16 @@ class Server:
         path = "\0" + target.unix[1:] if target.unix.startswith("@") else target.unix
         if not path.startswith("\0"):
             _remove_stale_socket(path)
-        server = await loop.create_unix_server(connection, path, backlog=self.options.backlog)
-        if mode is not None and not path.startswith("\0"):
-            os.chmod(path, mode)
+        # Bound here, because asyncio would remove a socket that another server listens on.
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.bind(path)
+            if mode is not None and not path.startswith("\0"):
+                os.chmod(path, mode)
+            server = await loop.create_unix_server(connection, sock=sock, backlog=self.options.backlog)
+        except BaseException:
+            sock.close()
+            raise
         return Listener(f"unix:{target.unix}", server, "" if path.startswith("\0") else path)
 
     async def serve_forever(self) -> None:

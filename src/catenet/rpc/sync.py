@@ -82,8 +82,9 @@ class SyncChannel:
         loop, channel = face.loop, face.channel
         face.loop = face.channel = None
         if loop is not None and channel is not None and face.process == os.getpid():
-            loop.run_until_complete(channel.close())
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            if not _in_loop():
+                loop.run_until_complete(channel.close())
+                loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
     def __enter__(self) -> SyncChannel:
@@ -93,6 +94,8 @@ class SyncChannel:
         self.close()
 
     def _channel(self) -> Channel:
+        if _in_loop():
+            raise RuntimeError("a SyncChannel would block the event loop that runs here: use Channel")
         face = self._face
         if face.loop is None or face.channel is None or face.process != os.getpid():
             # A loop that was inherited through fork is left alone: its sockets are the parent's.
@@ -102,11 +105,7 @@ class SyncChannel:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         loop = self._face.loop
         assert loop is not None
-        try:
-            return loop.run_until_complete(work)
-        except RuntimeError:
-            work.close()
-            raise
+        return loop.run_until_complete(work)
 
 
 class SyncBidiCall(Generic[Q, S]):
@@ -148,3 +147,11 @@ class SyncBidiCall(Generic[Q, S]):
 
 async def _next(stream: Any) -> Any:
     return await anext(stream, None)
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
