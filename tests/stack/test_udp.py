@@ -356,3 +356,33 @@ def test_flipped_bits_are_counted_and_dropped(version):
     net.settle()
     assert listening.receive_from() is None
     assert other.counters[version].udp.InCsumErrors == 1
+
+
+@both
+def test_the_unspecified_address_is_this_host(version):
+    _, one, _, _, _ = pair(version)
+    listening = server(one, version)
+    client = one.udp_endpoint(version)
+    client.send_to(b"x", Name(ANY[version], 53))
+    one.transmit(0.0)
+    assert listening.receive_from().destination.address == LOOPBACK[version]
+    client.connect(Name(ANY[version], 53))
+    assert client.peer().address == LOOPBACK[version]
+
+
+def test_link_local_needs_to_know_which_link():
+    net, one, other, _, _ = pair(6)
+    local = address("fe80::2")
+    other.add_address(2, local, 64)
+    one.add_address(2, address("fe80::1"), 64)
+    listening = server(other, 6)
+    client = one.udp_endpoint(6)
+    assert fault_of(client.connect, Name(local, 53)) is Fault.INVALID
+    client.connect(Name(local, 53, 2))
+    assert client.local() == Name(address("fe80::1"), client.local().port, 2)
+    client.send_to(b"x")
+    net.settle()
+    got = listening.receive_from()
+    assert got.source == Name(address("fe80::1"), client.local().port, 2)
+    assert fault_of(one.udp_endpoint(6).bind, Name(address("fe80::1"), 9)) is Fault.INVALID
+    one.udp_endpoint(6).bind(Name(address("fe80::1"), 9, 2))

@@ -15,7 +15,6 @@ class IpCounters:
     InHdrErrors: int = 0
     InAddrErrors: int = 0
     InUnknownProtos: int = 0
-    InTruncatedPkts: int = 0
     InDiscards: int = 0
     InNoRoutes: int = 0
     InDelivers: int = 0

@@ -10,7 +10,7 @@ from catenet.stack.datagram_options import PMTUDISC_DO, PMTUDISC_DONT, PMTUDISC_
 from catenet.stack.endpoint import ANY4, ANY6, Address, Buffer, Fault, Name, Readiness, StackError
 from catenet.stack.icmp import ErrorReport, fault_of
 from catenet.stack.membership import GroupMember, is_scoped
-from catenet.wire.address import BROADCAST, is_multicast, is_unspecified
+from catenet.wire.address import BROADCAST, LOOPBACK, is_link_local, is_multicast, is_unspecified
 
 if TYPE_CHECKING:
     from catenet.stack.stack import Stack
@@ -166,10 +166,10 @@ class DatagramEndpoint(GroupMember):
         """
         self._refuse_closed()
         self._check_send_family(name.address)
-        if is_unspecified(name.address):
-            loopback = bytes(len(name.address) - 1) + b"\1" if len(name.address) == 16 else b"\x7f\0\0\1"
-            name = Name(loopback, name.port, name.interface)
+        name = _reachable(name)
         interface = self._interface_for(name)
+        if not interface and len(name.address) == 16 and is_link_local(name.address):
+            raise StackError(Fault.INVALID)  # which link? (RFC 4007 6)
         route = self.stack.route(name.address, None, interface)
         self._check_broadcast(name.address, interface)
         if not self.is_bound:
@@ -237,9 +237,11 @@ class DatagramEndpoint(GroupMember):
             raise StackError(Fault.DESTINATION_REQUIRED)
         self._raise_error()
         if self._unsent >= self.send_buffer:
+            self.stack.counters[self.version].udp.SndbufErrors += 1
             return None
         if name is not None:
             self._check_send_family(name.address)
+            peer = _reachable(name)
         control = control or _NO_CONTROL
         interface = control.interface or self._interface_for(peer)
         self._check_broadcast(peer.address, interface)
@@ -449,3 +451,10 @@ class DatagramEndpoint(GroupMember):
 
 
 _NO_CONTROL: Final = Control()
+
+
+def _reachable(name: Name) -> Name:
+    """The name itself; the unspecified address as a destination means this host, as in Linux."""
+    if is_unspecified(name.address):
+        return Name(LOOPBACK[4 if len(name.address) == 4 else 6], name.port)
+    return name

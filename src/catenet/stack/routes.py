@@ -92,6 +92,8 @@ class RouteTable:
             if row[0] == size * 8 - entry.prefix.length:
                 key = int.from_bytes(entry.prefix.address, "big")
                 routes = row[1].get(key, [])
+                if entry not in routes:
+                    break
                 routes.remove(entry)
                 if not routes:
                     del row[1][key]

@@ -38,7 +38,6 @@ class Settings(TcpSettings):
     """Milliseconds per error message to one destination, after a burst of six; 0: no limit."""
     icmp_msgs_per_sec: int = 1000
     icmp_msgs_burst: int = 50
-    ping_group_range: tuple[int, int] = (0, 2147483647)
 
     rmem_default: int = 212992
     rmem_max: int = 212992
@@ -66,13 +65,9 @@ class Settings(TcpSettings):
     accept_redirects: int = 1
     autoconf: int = 1
     dad_transmits: int = 1
-    router_solicitations: int = -1
-    """-1: until a router answers, with backoff (RFC 7559)."""
     router_solicitation_interval: float = 4.0
     router_solicitation_max_interval: float = 3600.0
     use_tempaddr: int = 0
-    temp_valid_lft: int = 604_800
-    temp_prefered_lft: int = 86_400
     max_addresses: int = 16
     accept_ra_min_hop_limit: int = 1
     dhcp: int = 1
