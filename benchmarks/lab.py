@@ -6,13 +6,12 @@ import random
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from catenet.stack.tcp.endpoint import TcpEndpoint
-
 from catenet.link.properties import LinkProperties
 from catenet.link.shaped import make_link
 from catenet.stack.endpoint import Name
 from catenet.stack.settings import Settings
 from catenet.stack.stack import Stack
+from catenet.stack.tcp.endpoint import TcpEndpoint
 from catenet.wire.address import Prefix
 from catenet.world.hub import Hub
 
@@ -68,6 +67,7 @@ class End:
         self.packets = 0
         self.stack = Stack(random.Random(seed), settings or Settings())
         self.stack.add_interface("eth0", mtu, ((address, 24),))
+        self.stack.set_offload(True)
         self.stack.add_route(Prefix(bytes(4), 0), INTERFACE)
         self.stack.on_dirty = self._dirty
         self._pumping = False

@@ -1,12 +1,15 @@
 """Checksums left out and put in, large packets and their segments, in both IP versions."""
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.wire import ip, tcp, udp
+from catenet.link.simulated import flip_bit
+from catenet.wire import Malformed, ip, tcp, udp
 from catenet.wire.checksum import is_valid, pseudo_sum
-from catenet.wire.offload import Large, Unverified, complete, cut
+from catenet.wire.offload import Large, complete, cut, is_unsummed
 
 ADDRESSES = {4: (bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))), 6: (bytes(15) + b"\x01", bytes(15) + b"\x02")}
 
@@ -14,10 +17,7 @@ ADDRESSES = {4: (bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))), 6: (bytes(15) + b"
 def segment(version: int, payload: bytes, flags: int = tcp.ACK, offloaded: bool = False, seq: int = 1000) -> bytes:
     source, destination = ADDRESSES[version]
     options = tcp.encode_timestamps(7, 8)
-    data = tcp.pack(pseudo_sum(source, destination, 6), 1, 2, seq, 3, flags, 500, 0, options, payload)
-    if offloaded:
-        partial = (pseudo_sum(source, destination, 6) + len(data)) % 65535
-        data = data[:16] + partial.to_bytes(2, "big") + data[18:]
+    data = tcp.pack(pseudo_sum(source, destination, 6), 1, 2, seq, 3, flags, 500, 0, options, payload, not offloaded)
     return ip.pack(source, destination, 6, data, 64, 0, 77, True)
 
 
@@ -63,6 +63,29 @@ def test_a_pseudo_header_sum_is_no_checksum():
     assert not is_valid(packet.payload, pseudo_sum(packet.source, packet.destination, 6) + len(packet.payload))
 
 
-def test_unverified_packets_are_bytes():
-    assert Unverified(b"abc") == b"abc"
-    assert ip.parse(Unverified(segment(4, b"x"))).protocol == 6
+@pytest.mark.parametrize("version", [4, 6])
+@given(payload=st.binary(max_size=100))
+def test_a_receiver_knows_a_checksum_that_was_left_out(version, payload):
+    source, destination = ADDRESSES[version]
+    packet = segment(version, payload, offloaded=True)
+    assert is_unsummed(packet)
+    data = ip.parse(packet).payload
+    assert tcp.parse(data, source, destination, offload=True).payload == payload
+    with pytest.raises(Malformed):
+        tcp.parse(data, source, destination)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@given(payload=st.binary(max_size=100), offloaded=st.booleans(), seed=st.integers(0, 1000))
+def test_a_damaged_packet_is_never_believed(version, payload, offloaded, seed):
+    damaged = flip_bit(segment(version, payload, offloaded=offloaded), Random(seed))
+    assert not is_unsummed(damaged)
+    try:
+        packet = ip.parse(damaged)
+    except Malformed:
+        return
+    if packet.protocol == 6 and not packet.is_fragment:
+        same = (packet.hop_limit, packet.traffic_class, packet.flow_label) == (64, 0, 0)
+        if same:
+            with pytest.raises(Malformed):
+                tcp.parse(packet.payload, packet.source, packet.destination, offload=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from catenet.link.device import Device, Receive
+from catenet.link.device import Device, Receive, offload_of
+from catenet.wire.offload import complete
 from catenet.wire.pcapng import PcapngWriter
 
 __all__ = ["Capture"]
@@ -23,9 +24,14 @@ class Capture:
         """The device's."""
         return self._device.mtu
 
+    @property
+    def offload(self) -> tuple[bool, int]:
+        """The device's; what was left to it is put in before it is written."""
+        return offload_of(self._device)
+
     def send(self, packet: bytes, now: float) -> None:
         """Write the packet, then pass it down."""
-        self._writer.write(self._interface, now, packet)
+        self._writer.write(self._interface, now, complete(packet))
         self._device.send(packet, now)
 
     def attach(self, receive: Receive) -> None:
@@ -34,5 +40,5 @@ class Capture:
         self._device.attach(self._arrive)
 
     def _arrive(self, packet: bytes | memoryview, now: float) -> None:
-        self._writer.write(self._interface, now, bytes(packet))
+        self._writer.write(self._interface, now, complete(bytes(packet)))
         self._receive(packet, now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias, runtime_checkable
 
-__all__ = ["Device", "Receive", "ReceivePoint"]
+__all__ = ["Device", "Receive", "ReceivePoint", "offload_of"]
 
 Receive: TypeAlias = "Callable[[bytes | memoryview, float], None]"
 """Where a device delivers: `receive(packet, now)`, seconds on the clock of whoever drives the device."""
@@ -28,6 +28,15 @@ class Device(Protocol):
 
     def attach(self, receive: Receive) -> None:
         """Deliver what arrives to `receive` from now on."""
+
+
+def offload_of(device: Device) -> tuple[bool, int]:
+    """What a device does for a stack (`wire/offload.py`): whether TCP checksums, and bytes of one packet to be cut.
+
+    A device says so by an attribute `offload`, and does nothing of the kind without.
+    """
+    does: tuple[bool, int] = getattr(device, "offload", (False, 0))
+    return does
 
 
 class ReceivePoint:

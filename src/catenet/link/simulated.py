@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from catenet.link.properties import LinkProperties
+from catenet.wire.offload import complete, is_unsummed
 
 __all__ = ["Arrivals", "Counters", "SimulatedLink"]
 
@@ -173,10 +174,16 @@ class SimulatedLink:
 
 
 def flip_bit(packet: bytes, stream: random.Random) -> bytes:
-    """Return the packet with one bit inverted: the damage that every internet checksum detects."""
+    """Return the packet with one bit inverted: the damage that every internet checksum detects.
+
+    A checksum that was left to the device is put in first, and the damage never makes it look left out again.
+    """
     if not packet:
         return packet
-    damaged = bytearray(packet)
-    position = stream.randrange(len(packet) * 8)
-    damaged[position >> 3] ^= 1 << (position & 7)
-    return bytes(damaged)
+    whole = complete(packet)
+    while True:
+        damaged = bytearray(whole)
+        position = stream.randrange(len(whole) * 8)
+        damaged[position >> 3] ^= 1 << (position & 7)
+        if not is_unsummed(changed := bytes(damaged)):
+            return changed

@@ -26,6 +26,8 @@ TUNSETIFF: Final = 0x400454CA
 IFF_TUN: Final = 0x0001
 IFF_NO_PI: Final = 0x1000
 LARGEST_FRAME: Final = 65_535 + vnet.SIZE
+LARGEST_LARGE: Final = 65_535 - 40 - 60
+"""Payload of the largest segment that leaves uncut: what any IP and TCP header leave of a packet."""
 VIEWED: Final = 4096
 """Bytes from which on a packet is handed up as a view of what was read: copying small ones is cheaper than a view."""
 
@@ -56,7 +58,7 @@ class TunDevice(ReceivePoint):
         self.mtu = mtu
         self.dropped = 0
         self.name = name
-        self.offload = offload
+        self.offload = (True, LARGEST_LARGE) if offload else (False, 0)
         self._fd = -1
         try:
             self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -102,7 +104,7 @@ class TunDevice(ReceivePoint):
     def send(self, packet: bytes, now: float) -> None:
         """Hand one packet to the kernel; what it does not take (queue full, interface down) is dropped and counted."""
         try:
-            if self.offload:
+            if self.offload[0]:
                 os.writev(self._fd, (vnet.header_for(packet), packet))
             else:
                 os.write(self._fd, packet)
@@ -111,7 +113,7 @@ class TunDevice(ReceivePoint):
 
     def read(self, now: float, limit: int = 64) -> int:
         """Deliver up to `limit` packets that wait; return how many there were."""
-        descriptor, offload, receive = self._fd, self.offload, self.receive
+        descriptor, offload, receive = self._fd, self.offload[0], self.receive
         for count in range(limit):
             try:
                 packet = os.read(descriptor, LARGEST_FRAME)

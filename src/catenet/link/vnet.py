@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from catenet.wire.offload import TCP, TCP_CHECKSUM, Large, Unverified, transport
+from catenet.wire.offload import TCP, TCP_CHECKSUM, Large, is_unsummed, transport
 
 __all__ = ["IFF_VNET_HDR", "OFFLOADS", "SIZE", "TUNSETOFFLOAD", "accept", "header_for"]
 
@@ -20,7 +20,6 @@ OFFLOADS: Final = 0x01 | 0x02 | 0x04
 """TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6."""
 
 NEEDS_CHECKSUM: Final = 1
-DATA_VALID: Final = 2
 GSO_NONE: Final = 0
 GSO_TCP4: Final = 1
 GSO_TCP6: Final = 4
@@ -37,7 +36,7 @@ _from_bytes = int.from_bytes
 def header_for(packet: bytes) -> bytes:
     """Header for a packet of a stack that leaves TCP checksums to the device."""
     protocol, start = transport(packet)
-    if protocol != TCP:
+    if protocol != TCP or not is_unsummed(packet):
         return _NOTHING
     if not isinstance(packet, Large):
         return _HEADER.pack(NEEDS_CHECKSUM, GSO_NONE, 0, 0, start, TCP_CHECKSUM)
@@ -49,8 +48,7 @@ def header_for(packet: bytes) -> bytes:
 def accept(frame: bytes, viewed: int) -> bytes | memoryview:
     """The packet behind a header, as a stack takes it that believes the device; from `viewed` bytes on a view of it.
 
-    TCP that the kernel has neither verified nor made itself comes back as `Unverified`, and the checksum that it has
-    left out of any other protocol is put in, since only TCP is left to devices.
+    The checksum that the kernel has left out of any protocol but TCP is put in, since only TCP is left to devices.
     """
     flags = frame[0]
     if flags & NEEDS_CHECKSUM:
@@ -58,10 +56,7 @@ def accept(frame: bytes, viewed: int) -> bytes | memoryview:
         if offset != TCP_CHECKSUM:
             return _complete(frame[SIZE:], start, offset)
         return memoryview(frame)[SIZE:] if len(frame) > viewed else frame[SIZE:]
-    packet = frame[SIZE:]
-    if not flags & DATA_VALID and packet and transport(packet)[0] == TCP:
-        return Unverified(packet)
-    return packet
+    return frame[SIZE:]
 
 
 def _complete(packet: bytes, start: int, offset: int) -> bytes:

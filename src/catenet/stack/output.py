@@ -20,12 +20,14 @@ from catenet.stack.settings import Settings
 from catenet.wire import ip
 from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, is_link_local, is_multicast, is_unspecified
 from catenet.wire.ip import IpPacket
+from catenet.wire.offload import Large, cut
 
 __all__ = ["Hop", "Output"]
 
 _MAX_HOPS: Final = 4096
 _IDENTIFIERS: Final = 1024
 _WIDE: Final = 65535
+_TCP: Final = 6
 
 
 class Hop:
@@ -129,6 +131,7 @@ class Output:
         if entry is None or (cast and not entry.prefix.length):
             entry = self._implied_route(destination, interface, cast) or entry
         if entry is None:
+            (self._counters4 if len(destination) == 4 else self._counters6).OutNoRoutes += 1
             raise StackError(Fault.NETWORK_UNREACHABLE)
         if entry.reject is not None:
             raise StackError(entry.reject)
@@ -201,6 +204,7 @@ class Output:
         extensions: tuple[tuple[int, bytes], ...] = (),
         loop: bool = True,
         ignore_path_mtu: bool = False,
+        segment_size: int = 0,
     ) -> None:
         """Send a packet of this host; it is cut into fragments where need be, at the source only.
 
@@ -218,6 +222,7 @@ class Output:
             extensions: extension headers of IPv6.
             loop: whether a multicast packet comes back when this host is a member.
             ignore_path_mtu: measure against the link's MTU only, for probes (RFC 4821, 8899).
+            segment_size: payload of the segments that the device is to cut it into, 0: none (`wire/offload.py`).
 
         Raises:
             StackError: as `hop`; MESSAGE_TOO_LONG when it does not fit and must not be cut.
@@ -238,6 +243,9 @@ class Output:
         if hop.locked and not ignore_path_mtu:
             dont_fragment = dont_fragment and len(source) == 16
         size = len(payload) + (20 if len(source) == 4 else 40)
+        if segment_size and size > mtu and size <= _WIDE:
+            self._send_large(source, destination, payload, (hop_limit, traffic_class, flow_label), hop, segment_size)
+            return
         if options or extensions or size > mtu or size > _WIDE:
             self._send_slow(
                 IpPacket(
@@ -284,6 +292,24 @@ class Output:
             self._cast(packet, destination, hop, hop_limit, loop)
         else:
             self._emit(packet, hop)
+
+    def _send_large(
+        self,
+        source: Address,
+        destination: Address,
+        payload: bytes,
+        fields: tuple[int, int, int],
+        hop: Hop,
+        segment_size: int,
+    ) -> None:
+        """A TCP segment that a device, or this host for itself, cuts."""
+        hop_limit, traffic_class, flow_label = fields
+        packet = ip.pack(source, destination, _TCP, payload, hop_limit, traffic_class, 0, True, flow_label)
+        large = Large(packet, segment_size)
+        if hop.local:
+            self.loop.extend((piece, LOOPBACK_INDEX) for piece in cut(large))
+        else:
+            self._emit(large, hop)
 
     def _send_slow(self, packet: IpPacket, hop: Hop, mtu: int, loop: bool) -> None:
         """Packets with options, and those too long for the path."""

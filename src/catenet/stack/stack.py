@@ -75,6 +75,7 @@ class Stack:
         self.flushes: dict[int, DatagramEndpoint] = {}
         self.querier: Querier | None = None
         self._number = 0
+        self._soon: deque[Callable[[], None]] = deque()
         self._events: deque[object] = deque(maxlen=_MAX_EVENTS)
         self.path_mtus = PathMtuCache(self.settings)
         self._output = output = Output(self.settings, self.random, self.counters, self.path_mtus)
@@ -175,6 +176,11 @@ class Stack:
             raise ValueError(f"mtu {mtu} is not between 68 and 65536")
         self.interfaces[interface].mtu = mtu
         self.invalidate()
+
+    def set_offload(self, checksums: bool, segments: int = 0) -> None:
+        """Leave TCP checksums, and segmentation of up to `segments` bytes, to the devices (`wire/offload.py`)."""
+        self.tcp.offload = checksums
+        self.tcp.gso_size = segments if checksums else 0
 
     def set_up(self, interface: int, up: bool) -> None:
         """Take an interface up or down; down it neither sends nor receives."""
@@ -290,6 +296,8 @@ class Stack:
         for _ in range(_MAX_ROUNDS):
             tcp_transmit(now)
             self.multicast.flush(now)
+            while self._soon:
+                self._soon.popleft()()
             if self.flushes:
                 flushes, self.flushes = self.flushes, {}
                 for endpoint in flushes.values():
@@ -325,6 +333,11 @@ class Stack:
 
     # For the layers.
 
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Have `callback()` called in the next `transmit`, which the driver is told to call."""
+        self._soon.append(callback)
+        self.mark_dirty()
+
     def add_event(self, event: object) -> None:
         """Add an event for the driver; the oldest of 1,024 gives way."""
         self._events.append(event)
@@ -353,7 +366,9 @@ class Stack:
             except Malformed:
                 counters.InHdrErrors += 1
                 return
-            if whole is None or whole.is_fragment or not inspect.check_options(self, whole, to_cast=cast):
+            if whole is None or whole.is_fragment or _is_neighbour_discovery(whole):
+                return
+            if not inspect.check_options(self, whole, to_cast=cast):
                 return
             packet = whole
         counters.InCEPkts += packet.traffic_class & 3 == 3
@@ -414,3 +429,11 @@ class Stack:
 
     def _reassembly_timed_out(self, first: IpPacket) -> None:
         self.icmp.send_error(Problem.REASSEMBLY_TIME, first)
+
+
+def _is_neighbour_discovery(packet: IpPacket) -> bool:
+    """Whether it is a message that must not come in fragments (RFC 6980 5)."""
+    payload = packet.payload
+    return (
+        packet.version == 6 and packet.protocol == icmp.PROTOCOLS[6] and len(payload) > 0 and 133 <= payload[0] <= 137
+    )

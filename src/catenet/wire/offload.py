@@ -2,8 +2,8 @@
 
 Between a stack and a device that offers it (a TUN device, a simulated link) the checksum field of a TCP segment holds
 the sum of its pseudo header and nothing else, as between Linux and its drivers; whoever needs the real one (a capture,
-a link that damages packets) completes it. What comes from such a device counts as verified, unless it is `Unverified`.
-A `Large` packet stands for the segments that a device cuts it into.
+a link that damages packets) completes it. The receiver knows such a segment by that very sum and believes the device;
+any other checksum it verifies. A `Large` packet stands for the segments that a device cuts it into.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from catenet.wire.checksum import pseudo_sum
 
-__all__ = ["Large", "Unverified", "complete", "cut"]
+__all__ = ["Large", "complete", "cut", "is_unsummed"]
 
 TCP: Final = 6
 TCP_CHECKSUM: Final = 16
@@ -24,10 +24,6 @@ CWR: Final = 0x80
 _WORD = struct.Struct("!H")
 _SEQUENCE = struct.Struct("!I")
 _from_bytes = int.from_bytes
-
-
-class Unverified(bytes):
-    """A packet from an offloading device whose checksums are complete and not verified."""
 
 
 class Large(bytes):
@@ -49,11 +45,22 @@ def transport(packet: bytes | memoryview) -> tuple[int, int]:
     return packet[6], 40
 
 
-def complete(packet: bytes) -> bytes:
-    """Return a packet with the checksum of its TCP segment filled in; others as they are."""
+def is_unsummed(packet: bytes | memoryview) -> bool:
+    """Whether an IP packet carries a TCP segment whose checksum was left to the device."""
+    if len(packet) < 40:
+        return False
     protocol, start = transport(packet)
-    if protocol != TCP or (packet[0] >> 4 == 4 and _WORD.unpack_from(packet, 6)[0] & 0x3FFF):
+    if protocol != TCP or len(packet) < start + 20 or (packet[0] >> 4 == 4 and packet[6] & 0x3F | packet[7]):
+        return False
+    total = pseudo_sum(*_addresses(packet), TCP) + len(packet) - start
+    return bool(_WORD.unpack_from(packet, start + TCP_CHECKSUM)[0] == total % 65535)
+
+
+def complete(packet: bytes) -> bytes:
+    """Return a packet with the checksum of its TCP segment filled in if it was left out."""
+    if not is_unsummed(packet):
         return packet
+    start = transport(packet)[1]
     source, destination = _addresses(packet)
     segment = packet[start:]
     where = start + TCP_CHECKSUM
@@ -89,7 +96,7 @@ def cut(packet: Large) -> list[bytes]:
     return pieces
 
 
-def _addresses(packet: bytes) -> tuple[bytes, bytes]:
+def _addresses(packet: bytes | memoryview) -> tuple[bytes, bytes]:
     if packet[0] >> 4 == 4:
-        return packet[12:16], packet[16:20]
-    return packet[8:24], packet[24:40]
+        return bytes(packet[12:16]), bytes(packet[16:20])
+    return bytes(packet[8:24]), bytes(packet[24:40])

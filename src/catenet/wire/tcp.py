@@ -201,7 +201,12 @@ def flag_names(flags: int) -> str:
 
 
 def parse(
-    data: bytes | memoryview, source: bytes, destination: bytes, verify: bool = True, headers_only: bool = False
+    data: bytes | memoryview,
+    source: bytes,
+    destination: bytes,
+    verify: bool = True,
+    headers_only: bool = False,
+    offload: bool = False,
 ) -> TcpSegment:
     """Read one segment; the payload is a slice of `data` (a copy of bytes, a view of a memoryview).
 
@@ -211,6 +216,7 @@ def parse(
         destination: IP destination address.
         verify: whether to verify the checksum; False where a device has done it.
         headers_only: leave the payload out, for a segment quoted by an ICMP error.
+        offload: whether a checksum that was left out (`wire/offload.py`) is right.
 
     Raises:
         Malformed: shorter than its header, a data offset below 5, or a wrong checksum. Options of a wrong length end
@@ -220,6 +226,10 @@ def parse(
     if length < 20:
         raise Malformed("tcp: segment shorter than its header")
     # Summed with bytes swapped, as `residue` does it; times 256 swaps those of length and protocol.
+    if offload and (data[16] << 8 | data[17]) == (
+        (_from_bytes(source, "big") + _from_bytes(destination, "big") + PROTOCOL + length) % 65535
+    ):
+        verify = False
     if verify and (residue(data) + _from_bytes(source + destination, "little") + (length + 6 << 8)) % 65535:
         raise Malformed("tcp: checksum")
     source_port, destination_port, seq, ack, bits, window, _, urgent = _HEADER.unpack_from(data)
@@ -420,13 +430,20 @@ def pack(
     urgent: int,
     options: bytes,
     payload: bytes,
+    summed: bool = True,
 ) -> bytes:
     """Build a segment from numbers: the sender's short way.
 
     `pseudo` is `checksum.pseudo_sum(source, destination, 6)`, constant for a connection; `options` as from
-    `encode_options` or `encode_timestamps`; header fields in range.
+    `encode_options` or `encode_timestamps`; header fields in range. Not `summed`, the checksum is left to the device
+    (`wire/offload.py`).
     """
     length = len(payload)
+    if not summed:
+        total = length + 20 + len(options)
+        bits = (20 + len(options) << 10) | flags
+        header = _HEADER.pack(source_port, destination_port, seq, ack, bits, window, (pseudo + total) % 65535, urgent)
+        return header + options + payload
     bits = (20 + len(options) << 10) | flags
     # The residue of a 32-bit field is that of its two words, so the header is summed as it stands.
     total = pseudo + length + 20 + len(options) + source_port + destination_port + seq + ack + bits + window + urgent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
+from catenet.wire.offload import complete
 from catenet.wire.pcapng import PcapngWriter
 from catenet.world.report import meters
 
@@ -19,6 +20,6 @@ def capture_world(world: World, file: BinaryIO) -> None:
     interfaces = {meter.index: writer.add_interface(f"{meter.host}/{meter.name}") for meter in meters(world)}
 
     def tap(port: int, direction: int, packet: bytes, now: float) -> None:
-        writer.write(interfaces[port], now, packet)
+        writer.write(interfaces[port], now, complete(packet))
 
     world.trace.taps.append(tap)

@@ -37,13 +37,13 @@ def open_host(
     own = [parse_interface(text) for text in addresses]
     ends = [kernel_end(*pair) for pair in own]
     clock = RealClock()
-    tun = TunDevice(device, mtu)
+    tun = TunDevice(device, mtu, offload=True)
     try:
         tun.configure(ends)
         with World(seed, clock=clock, epoch=time.time(), output=output) as world:
             host = world.hosts[name] = Host(world, name)
             port = TunPort(host.name, tun)
-            port.tap = world.trace.record
+            port.tap = world.trace.pass_on
             interface = host.attach(port, tuple(own))
             host.reconfigure()
             for size in dict.fromkeys(len(address) for address, _ in own):
@@ -66,12 +66,17 @@ class TunPort(Meter):
     def __init__(self, host: str, device: TunDevice) -> None:
         super().__init__(0, host, device.name)
         self._device = device
-        device.attach(lambda packet, now: self.arrive(bytes(packet), now))
+        device.attach(self.arrive)
 
     @property
     def mtu(self) -> int:
         """The device's."""
         return self._device.mtu
+
+    @property
+    def offload(self) -> tuple[bool, int]:
+        """The device's."""
+        return self._device.offload
 
     def send(self, packet: bytes, now: float) -> None:
         """Hand one packet of the host to the kernel."""

@@ -6,6 +6,7 @@ import dataclasses
 import random
 from typing import TYPE_CHECKING, Final
 
+from catenet.link.device import offload_of
 from catenet.stack.routes import RouteMetrics
 from catenet.stack.settings import Settings
 from catenet.stack.stack import Stack
@@ -34,6 +35,9 @@ def configure(host: Host, stack: Stack) -> None:
             stack.add_interface("", device.mtu, addresses)
         elif stack.interfaces[index].mtu != device.mtu:
             stack.set_mtu(index, device.mtu)
+    offloads = [offload_of(device) for device, _ in host.devices]
+    sizes = [size for sums, size in offloads if sums]
+    stack.set_offload(bool(sizes) and len(sizes) == len(offloads), min(sizes, default=0))
     for entry in host.routes:
         stack.remove_route(entry)
     host.routes.clear()

@@ -35,6 +35,7 @@ from catenet.wire.tcp import ACK, FIN, PROTOCOL, PSH, RST, SYN, TcpSegment, enco
 if TYPE_CHECKING:
     from catenet.stack.endpoint import Address
     from catenet.stack.icmp import ErrorReport
+    from catenet.stack.interface import Interface
     from catenet.stack.routes import Route
     from catenet.stack.settings import Settings
     from catenet.wire.ip import IpPacket
@@ -80,6 +81,8 @@ class TcpCounters:
 class Ip(Protocol):
     """What TCP needs of the floor below."""
 
+    interfaces: dict[int, Interface]
+
     def route(self, destination: Address, source: Address | None = None, interface: int = 0) -> Route:
         """Interface, source address and MTU of the path; raises StackError."""
 
@@ -93,6 +96,8 @@ class Ip(Protocol):
         traffic_class: int = 0,
         dont_fragment: bool = False,
         interface: int = 0,
+        *,
+        segment_size: int = 0,
     ) -> None:
         """Send one packet; raises StackError."""
 
@@ -119,6 +124,7 @@ class TcpLayer:
         "ip",
         "merged_size",
         "next_isn",
+        "offload",
         "ports",
         "pushed",
         "random",
@@ -152,6 +158,8 @@ class TcpLayer:
         """Initial sequence number that TIME-WAIT has chosen for the connection that follows it."""
         self.gso_size = 0
         """Bytes that the device below cuts into segments by itself; 0: none."""
+        self.offload = False
+        """Whether checksums are left to the devices below (`wire/offload.py`)."""
         self.initial_cwnd = 10
         self.retransmitting = False
         self.time_waits = 0
@@ -169,7 +177,7 @@ class TcpLayer:
         source, destination, _, payload = packet[:4]
         self.counters.in_segments += 1
         try:
-            segment = parse(payload, source, destination, verify)
+            segment = parse(payload, source, destination, verify, offload=self.offload)
         except Malformed:
             self.counters.in_errors += 1
             return
@@ -288,11 +296,21 @@ class TcpLayer:
         """Sum of the pseudo header."""
         return pseudo_sum(source, destination, PROTOCOL)
 
-    def send(self, c: Connection, data: bytes, ecn: int, count: int) -> None:
-        """Hand one segment of a connection down."""
+    def send(self, c: Connection, data: bytes, ecn: int, count: int, segment_size: int = 0) -> None:
+        """Hand one segment of a connection down, or one that the device cuts into `count` of `segment_size`."""
         self.counters.out_segments += count
         try:
-            self.ip.send(c.source, c.destination, PROTOCOL, data, c.hop_limit, c.traffic_class | ecn, True, c.interface)
+            self.ip.send(
+                c.source,
+                c.destination,
+                PROTOCOL,
+                data,
+                c.hop_limit,
+                c.traffic_class | ecn,
+                True,
+                c.interface,
+                segment_size=segment_size,
+            )
         except StackError as error:
             if error.fault is Fault.MESSAGE_TOO_LONG:
                 todo(c, PATH_MTU)
@@ -329,6 +347,11 @@ class TcpLayer:
             extra,
         )
         self.send(c, data, 0, 1)
+
+    def link_mtu(self, route: Route) -> int:
+        """MTU of the link that a route begins with: what the peer may be told, whatever the path takes our way."""
+        interface = self.ip.interfaces.get(route.interface)
+        return max(interface.mtu, route.mtu) if interface is not None and not route.metrics.mtu else route.mtu
 
     def route_to(self, peer: Address, local: Address | None, endpoint: TcpEndpoint) -> Route | None:
         """Route for an answer, None when there is none."""

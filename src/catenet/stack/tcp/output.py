@@ -73,7 +73,7 @@ def emit(c: Connection, seq: int, flags: int, data: bytes, ecn: int = _NOT_ECT, 
         elif seq + 0xFFFF > c.snd_nxt:
             urgent = 0xFFFF
             flags |= URG
-    window = select_window(c) if not flags & RST else 0
+    window = select_window(c)
     if c.ecn & ECN_OK and c.ecn & ECN_DEMAND_CWR and not flags & RST:
         flags |= ECE
     payload = pack(
@@ -87,6 +87,7 @@ def emit(c: Connection, seq: int, flags: int, data: bytes, ecn: int = _NOT_ECT, 
         urgent,
         options,
         data,
+        not layer.offload,
     )
     c.segments_out += count
     if c.ack_pending or c.ack_quick or c.delack_at != NEVER:
@@ -94,7 +95,7 @@ def emit(c: Connection, seq: int, flags: int, data: bytes, ecn: int = _NOT_ECT, 
     if c.compressed_acks:
         c.compressed_acks = 0
         c.compressed_at = NEVER
-    layer.send(c, payload, ecn, count)
+    layer.send(c, payload, ecn, count, mss_with_options(c) if count > 1 else 0)
 
 
 def _ack_sent(c: Connection) -> None:
@@ -230,7 +231,7 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
         segments = -(-size // mss)
         most = min(limit, quota)
         if segments == 1:
-            if not _may_send_small(c, size, mss, nagle):
+            if not _may_send_small(c, size, mss, nagle if size == c.write_seq - c.snd_nxt else NAGLE_PUSH):
                 break
         elif not push_one:
             defer, limited = _should_defer(c, mss, most, in_flight, size)
@@ -515,7 +516,7 @@ def retransmit_uncounted(c: Connection, sent: Sent, segments: int) -> bool:
         if sent.seq != c.snd_una:
             return False
         window = mss
-    length = mss * segments
+    length = mss * min(segments, max(c.layer.gso_size // mss, 1))
     if length > window:
         length = window - window % mss or window
     if len(sent.data) > length:
