@@ -6,6 +6,7 @@ JSON behind a 4-byte length.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -88,8 +89,10 @@ def serve(listener: socket.socket) -> dict[str, Any]:
         stream.thread.start()
     assert exactly(control, 1) == bytes([TEST_END])
     seconds = time.monotonic() - began
-    for stream in streams:
+    for stream in streams:  # a client in the middle of a block waits for the rest of it, or for the end
         stream.stopped = True
+        with contextlib.suppress(OSError):
+            stream.connection.shutdown(socket.SHUT_RDWR)
     report = {
         "cpu_util_total": 0.0,
         "cpu_util_user": 0.0,
