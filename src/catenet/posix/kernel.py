@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FIRST_DESCRIPTOR", "Kernel", "Park"]
 
+SOCK_MAX: Final = 11
 FIRST_DESCRIPTOR: Final = 1 << 20
 """Simulated descriptors count from here, so that none is ever mistaken for a real one of the interpreter."""
 
@@ -154,7 +155,7 @@ class Kernel:
             raise os_error(errno.EPROTONOSUPPORT)
         if kind == socket.SOCK_RAW:
             raise PermissionError(errno.EPERM, "raw sockets are not modelled; SOCK_DGRAM with IPPROTO_ICMP can ping")
-        raise os_error(errno.ESOCKTNOSUPPORT)
+        raise os_error(errno.ESOCKTNOSUPPORT if 0 <= kind < SOCK_MAX else errno.EINVAL)
 
     def socket_file(self, descriptor: int) -> SocketFile:
         """Return the socket that a descriptor stands for; EBADF, ENOTSOCK."""

@@ -85,7 +85,8 @@ class _StreamInbox:
 
     def __init__(self) -> None:
         self._bytes = ByteQueue(BUFFER)
-        self._rights: deque[tuple[int, Files]] = deque()
+        self._rights: deque[tuple[int, int, Files]] = deque()
+        """(first byte, byte after the last, descriptors) of what was sent with descriptors, counted from the start."""
         self._pulled = 0
 
     def __bool__(self) -> bool:
@@ -99,18 +100,16 @@ class _StreamInbox:
         position = self._pulled + self._bytes.size
         count = self._bytes.push(data)
         if count and files:
-            self._rights.append((position, files))
+            self._rights.append((position, position + count, files))
         return count or None
 
     def pull(self, size: int, peek: bool) -> _Piece:
         files: Files = ()
-        rights = iter(self._rights)
-        ahead = next(rights, None)
-        if ahead is not None and ahead[0] == self._pulled:
-            files = ahead[1]
-            ahead = next(rights, None)
-        if ahead is not None:
-            size = min(size, ahead[0] - self._pulled)
+        if self._rights:
+            first, end, passed = self._rights[0]
+            if first == self._pulled:
+                files = passed
+            size = min(size, (end if files else first) - self._pulled)
         data = self._bytes.pull(size, peek=peek)
         if not peek:
             self._pulled += len(data)
@@ -122,7 +121,7 @@ class _StreamInbox:
         return self._bytes.size
 
     def held(self) -> list[Files]:
-        return [files for _, files in self._rights]
+        return [files for _, _, files in self._rights]
 
 
 class _MessageInbox:
@@ -258,7 +257,7 @@ class LocalSocket(SocketFile):
             raise os_error(errno.EINVAL)
         target = self.kernel.local_names.find(name)
         if target.type != self.type:
-            raise os_error(errno.EPROTOTYPE)
+            raise os_error(errno.ECONNREFUSED if name[:1] == b"\0" else errno.EPROTOTYPE)
         if not self.has_connections:
             self._peer = target
             return True

@@ -156,6 +156,8 @@ def set_option(file: SocketFile, level: int, option: int, value: int | bytes | N
         _membership(file, name, _raw(value))
     elif name in ("IP_MULTICAST_IF", "IPV6_MULTICAST_IF", "IP_UNICAST_IF"):
         _pass(file, name, _interface_of(file, name, value))
+    elif name == "TCP_FASTOPEN_KEY":
+        _pass(file, name, _raw(value))
     elif name in TEXTS:
         _pass(file, name, _raw(value).rstrip(b"\0"))
     else:
@@ -244,7 +246,7 @@ def _name(level: int, option: int) -> str:
     options = NAMES.get(level)
     name = None if options is None else options.get(option)
     if name is None:
-        raise os_error(errno.ENOPROTOOPT if options is not None else errno.EOPNOTSUPP)
+        raise os_error(errno.ENOPROTOOPT)
     return name
 
 

@@ -69,9 +69,8 @@ class PipeWriter(File):
 
     def readiness(self) -> int:
         """OUT with room for an atomic write, ERR when the reader is gone."""
-        if self.reader is None:
-            return Readiness.OUT | Readiness.ERR
-        return Readiness.OUT if self.queue.room >= PIPE_BUF else 0
+        broken = Readiness.ERR if self.reader is None else 0
+        return broken | (Readiness.OUT if self.queue.room >= PIPE_BUF else 0)
 
     def read(self, size: int) -> Buffer | None:
         """Not open for reading."""

@@ -48,25 +48,25 @@ class Socket(socket.socket):
         self._descriptor = -1
         self._timeout = Socket.default_timeout()
         if fileno is not None:
-            self._adopt(kernel.socket_file(fileno), fileno)
+            self._adopt(kernel.socket_file(fileno), fileno, proto)
             return
         family = socket.AF_INET if family == -1 else int(family)
         kind = socket.SOCK_STREAM if type == -1 else int(type)
         file = kernel.socket(family, kind & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), max(proto, 0))
-        self._adopt(file, kernel.install(file))
+        self._adopt(file, kernel.install(file), max(proto, 0))
         if kind & SOCK_NONBLOCK:
             self._timeout = 0.0
         file.nonblocking = self._timeout is not None
 
-    def _adopt(self, file: SocketFile, descriptor: int) -> None:
+    def _adopt(self, file: SocketFile, descriptor: int, protocol: int = -1) -> None:
         self._file = file
-        self._kinds = (file.family, file.type, file.protocol)
+        self._kinds = (file.family, file.type, file.protocol if protocol == -1 else protocol)
         self._descriptor = descriptor
         if file.nonblocking and self._timeout is None:
             self._timeout = 0.0
 
     @classmethod
-    def of(cls, kernel: Kernel, file: SocketFile, timeout: float | None = None) -> Socket:
+    def of(cls, kernel: Kernel, file: SocketFile, timeout: float | None = None, protocol: int = -1) -> Socket:
         """A socket object with a new descriptor for `file`."""
         new = cls.__new__(cls)
         new._kernel = kernel
@@ -74,7 +74,7 @@ class Socket(socket.socket):
         new._closed = False
         new._timeout = timeout
         file.nonblocking = timeout is not None
-        new._adopt(file, kernel.install(file))
+        new._adopt(file, kernel.install(file), protocol)
         return new
 
     def _open(self) -> SocketFile:
@@ -126,7 +126,7 @@ class Socket(socket.socket):
     def accept(self) -> tuple[socket.socket, Any]:
         """As `socket.socket.accept`."""
         file, address = self._read("accept", 0, self._open().accept)
-        return Socket.of(self._kernel, file, Socket.default_timeout()), address
+        return Socket.of(self._kernel, file, Socket.default_timeout(), self.proto), address
 
     def _accept(self) -> tuple[int, Any]:
         file, address = self._read("accept", 0, self._open().accept)
@@ -356,7 +356,7 @@ class Socket(socket.socket):
 
     def dup(self) -> Socket:
         """As `socket.socket.dup`."""
-        return Socket.of(self._kernel, self._open(), self._timeout)
+        return Socket.of(self._kernel, self._open(), self._timeout, self.proto)
 
     def detach(self) -> int:
         """As `socket.socket.detach`."""

@@ -1,0 +1,646 @@
+"""Small programs whose results must be the same on the kernel and on a simulated host: each returns what it saw."""
+
+from __future__ import annotations
+
+import array
+import errno
+import fcntl
+import os
+import select
+import socket
+import struct
+import termios
+from collections.abc import Callable
+from typing import Any
+
+SCENARIOS: dict[str, Callable[[int], Any]] = {}
+
+
+def scenario(function: Callable[[int], Any]) -> Callable[[int], Any]:
+    SCENARIOS[function.__name__] = function
+    return function
+
+
+def family_of(version: int) -> int:
+    return socket.AF_INET if version == 4 else socket.AF_INET6
+
+
+def loopback(version: int) -> str:
+    return "127.0.0.1" if version == 4 else "::1"
+
+
+def outcome(call: Callable[..., Any], *args: Any) -> Any:
+    """Result, or the kind of exception and errno."""
+    try:
+        return call(*args)
+    except OSError as error:
+        return type(error).__name__, error.errno
+    except (ValueError, TypeError, OverflowError) as error:
+        return type(error).__name__
+
+
+def listener(version: int) -> socket.socket:
+    sock = socket.socket(family_of(version))
+    sock.bind((loopback(version), 0))
+    sock.listen()
+    return sock
+
+
+def connection(version: int) -> tuple[socket.socket, socket.socket]:
+    with listener(version) as server:
+        client = socket.create_connection(server.getsockname()[:2])
+        return client, server.accept()[0]
+
+
+def bits(sock: Any, events: int = 0x3FFF) -> int:
+    """What poll shows at once, without the bits that only some kernels have."""
+    poll = select.poll()
+    poll.register(sock, events & (select.POLLIN | select.POLLOUT | select.POLLRDHUP | select.POLLPRI))
+    found = poll.poll(0)
+    return found[0][1] if found else 0
+
+
+def settled(sock: Any, wanted: int) -> int:
+    """Bits once at least one of `wanted` shows."""
+    poll = select.poll()
+    poll.register(sock, wanted)
+    poll.poll(5000)
+    return bits(sock)
+
+
+@scenario
+def identity(version: int) -> Any:
+    seen = []
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        sock = socket.socket(family_of(version), kind)
+        seen.append((sock.family, sock.type, sock.proto, sock.gettimeout(), sock.getblocking(), sock.fileno() >= 0))
+        seen.append([sock.getsockopt(socket.SOL_SOCKET, option) for option in (3, 4, 30, 38, 39)])
+        seen.append(sock.getsockname()[:2])
+        seen.append(outcome(sock.getpeername))
+        sock.close()
+        seen.append((sock.fileno(), sock.family, sock.type, outcome(sock.getsockname), outcome(sock.recv, 1)))
+    seen.append(socket.socket(family_of(version), socket.SOCK_STREAM | socket.SOCK_NONBLOCK).gettimeout())
+    seen.append(socket.socket(family_of(version), socket.SOCK_DGRAM | socket.SOCK_CLOEXEC).type)
+    return seen
+
+
+@scenario
+def wrong_calls(version: int) -> Any:
+    family, host = family_of(version), loopback(version)
+    tcp, udp = socket.socket(family), socket.socket(family, socket.SOCK_DGRAM)
+    other = "::1" if version == 4 else "127.0.0.1"
+    return [
+        outcome(socket.socket, 999),
+        outcome(socket.socket, family, 77),
+        outcome(socket.socket, family, socket.SOCK_STREAM, socket.IPPROTO_UDP),
+        outcome(tcp.bind, host),
+        outcome(tcp.bind, (host,)),
+        outcome(tcp.bind, (host, 70_000)),
+        outcome(tcp.bind, (host, "80")),
+        outcome(tcp.bind, (3, 80)),
+        outcome(tcp.bind, (other, 0))[0],
+        outcome(tcp.bind, ("192.0.2.1" if version == 4 else "2001:db8::1", 0)),
+        outcome(tcp.accept),
+        outcome(tcp.recv, 10),
+        outcome(tcp.recv, -1),
+        outcome(tcp.send, b"x"),
+        outcome(tcp.shutdown, socket.SHUT_RDWR),
+        outcome(tcp.getpeername),
+        outcome(tcp.setsockopt, 1, 9999, 1),
+        outcome(tcp.setsockopt, 777, 1, 1),
+        outcome(tcp.getsockopt, socket.IPPROTO_TCP, 9999),
+        outcome(tcp.setsockopt, socket.SOL_SOCKET, socket.SO_TYPE, 1),
+        outcome(tcp.settimeout, -1),
+        outcome(udp.listen),
+        outcome(udp.accept),
+        outcome(udp.send, b"x"),
+        outcome(socket.socket(family, socket.SOCK_DGRAM).shutdown, socket.SHUT_RDWR),
+        outcome(udp.sendto, b"x"),
+        outcome(udp.sendto, b"x" * 70_000, (host, 9)),
+        outcome(udp.sendto, b"x", (host, 0)),
+        outcome(udp.sendto, b"x", 0, 0, (host, 9)),
+        outcome(tcp.connect, (host, 1)),
+        outcome(socket.socket(family).connect_ex, (host, 1)),
+        outcome(socket.socket, -1, -1, -1, 1 << 30),
+    ]
+
+
+@scenario
+def binding(version: int) -> Any:
+    family, host = family_of(version), loopback(version)
+    seen = []
+    first = socket.socket(family)
+    first.bind((host, 0))
+    port = first.getsockname()[1]
+    seen += [outcome(first.bind, (host, 0)), outcome(socket.socket(family).bind, (host, port))]
+    for reuse in (False, True):
+        second = socket.socket(family)
+        second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+        seen.append(
+            (bool(second.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)), outcome(second.bind, (host, port)))
+        )
+    one, other = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_DGRAM)
+    for sock in (one, other):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    one.bind((host, 0))
+    seen.append(outcome(other.bind, one.getsockname()[:2]))
+    seen.append(outcome(socket.socket(family, socket.SOCK_DGRAM).bind, one.getsockname()[:2]))
+    return seen
+
+
+@scenario
+def non_blocking_connect(version: int) -> Any:
+    with listener(version) as server:
+        sock = socket.socket(family_of(version))
+        seen = [bits(sock), bits(server)]
+        sock.setblocking(False)
+        seen.append(sock.connect_ex(server.getsockname()[:2]) in (errno.EINPROGRESS, 0))
+        seen.append(settled(sock, select.POLLOUT))
+        seen.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+        seen.append(outcome(sock.recv, 1))
+        seen.append(settled(server, select.POLLIN))
+        server.setblocking(False)
+        server.accept()
+        seen.append(outcome(server.accept))
+        refused = socket.socket(family_of(version))
+        refused.setblocking(False)
+        seen.append(refused.connect_ex((loopback(version), 1)) in (errno.EINPROGRESS, errno.ECONNREFUSED))
+        seen.append(settled(refused, select.POLLOUT) & ~select.POLLRDHUP & ~select.POLLIN)
+        refused.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        seen.append(outcome(refused.send, b"x"))
+        return seen
+
+
+@scenario
+def end_of_stream(version: int) -> Any:
+    one, other = connection(version)
+    seen = [bits(one), bits(other)]
+    one.send(b"last words")
+    one.shutdown(socket.SHUT_WR)
+    seen += [outcome(one.send, b"more"), bits(one)]
+    seen.append(settled(other, select.POLLRDHUP))
+    seen += [other.recv(4, socket.MSG_PEEK), other.recv(100), other.recv(100), other.recv(100)]
+    seen.append(other.send(b"still"))
+    seen += [one.recv(3), one.recv(100)]
+    other.close()
+    seen += [one.recv(100), settled(one, select.POLLRDHUP)]
+    seen.append(outcome(one.getpeername)[0] if isinstance(outcome(one.getpeername), tuple) else "")
+    one.close()
+    return seen
+
+
+@scenario
+def reset(version: int) -> Any:
+    one, other = connection(version)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    seen: list[Any] = [struct.unpack("ii", one.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))]
+    one.close()
+    seen.append(settled(other, select.POLLIN))
+    seen += [outcome(other.recv, 10), outcome(other.recv, 10), outcome(other.send, b"x")]
+    one, other = connection(version)
+    other.send(b"unread")
+    settled(one, select.POLLIN)
+    one.close()
+    settled(other, select.POLLRDHUP)
+    seen += [outcome(other.recv, 10)]
+    return seen
+
+
+@scenario
+def flags(version: int) -> Any:
+    one, other = connection(version)
+    one.sendall(b"abcdefgh")
+    settled(other, select.POLLIN)
+    seen = [
+        other.recv(3, socket.MSG_PEEK),
+        other.recv(3),
+        other.recv(2, socket.MSG_DONTWAIT),
+        struct.unpack("i", fcntl.ioctl(other, termios.FIONREAD, bytes(4)))[0],
+        other.recv(3, socket.MSG_WAITALL),
+        outcome(other.recv, 1, socket.MSG_DONTWAIT),
+        other.recv(0, socket.MSG_DONTWAIT) if version == 0 else b"",
+        outcome(other.recv, 1, socket.MSG_OOB),
+        one.send(b"!", socket.MSG_OOB),
+    ]
+    seen.append(settled(other, select.POLLPRI) & select.POLLPRI)
+    seen += [other.recv(1, socket.MSG_OOB), outcome(other.recv, 1, socket.MSG_OOB)]
+    return seen
+
+
+@scenario
+def urgent_inline(version: int) -> Any:
+    one, other = connection(version)
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    one.send(b"ab")
+    one.send(b"c", socket.MSG_OOB)
+    one.send(b"d")
+    settled(other, select.POLLPRI)
+    data = b""
+    while len(data) < 4:
+        data += other.recv(10)
+    return data, outcome(other.recv, 1, socket.MSG_OOB)
+
+
+@scenario
+def messages(version: int) -> Any:
+    one, other = connection(version)
+    sent = one.sendmsg([b"ab", bytearray(b"cd"), memoryview(b"ef")])
+    first, second = bytearray(2), bytearray(10)
+    settled(other, select.POLLIN)
+    count, control, shown, address = other.recvmsg_into([first, second])
+    buffer = bytearray(b"......")
+    one.send(b"xyz")
+    into = other.recv_into(memoryview(buffer)[1:], 2)
+    rest = other.recvfrom(10)
+    return sent, count, bytes(first), bytes(second[:4]), control, shown, address, into, bytes(buffer), rest
+
+
+@scenario
+def datagrams(version: int) -> Any:
+    family, host = family_of(version), loopback(version)
+    one, other = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_DGRAM)
+    seen: list[Any] = [bits(one)]
+    other.bind((host, 0))
+    name = other.getsockname()[:2]
+    seen.append(one.sendto(b"0123456789", name))
+    seen.append(settled(other, select.POLLIN))
+    seen += [other.recvfrom(4, socket.MSG_PEEK)[0], other.recvmsg(4)[0]]
+    one.sendto(b"0123456789", name)
+    settled(other, select.POLLIN)
+    data, _, shown, _ = other.recvmsg(4)
+    seen.append((data, bool(shown & socket.MSG_TRUNC)))
+    one.sendto(b"", name)
+    settled(other, select.POLLIN)
+    seen.append((other.recvfrom(10)[0], outcome(other.recv, 1, socket.MSG_DONTWAIT)))
+    one.connect(name)
+    seen += [one.getpeername()[:2] == name, one.send(b"connected"), one.sendto(b"elsewhere", name)]
+    other.close()
+    one.send(b"nobody")
+    seen.append(settled(one, select.POLLIN))
+    seen.append(outcome(one.recv, 10))
+    seen.append(outcome(one.recv, 10, socket.MSG_DONTWAIT))
+    return seen
+
+
+@scenario
+def packet_information(version: int) -> Any:
+    family, host = family_of(version), loopback(version)
+    one, other = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_DGRAM)
+    other.bind(("", 0))
+    level, options = (
+        (socket.IPPROTO_IP, (8, socket.IP_RECVTTL if hasattr(socket, "IP_RECVTTL") else 12, socket.IP_RECVTOS))
+        if version == 4
+        else (socket.IPPROTO_IPV6, (socket.IPV6_RECVPKTINFO, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS))
+    )
+    for option in options:
+        other.setsockopt(level, option, 1)
+    one.setsockopt(level, socket.IP_TTL if version == 4 else socket.IPV6_UNICAST_HOPS, 33)
+    one.setsockopt(level, socket.IP_TOS if version == 4 else socket.IPV6_TCLASS, 0x10)
+    one.sendto(b"x", (host, other.getsockname()[1]))
+    _, control, shown, _ = other.recvmsg(10, 200)
+    one.sendto(b"y", (host, other.getsockname()[1]))
+    short = other.recvmsg(10, 24)
+    return sorted(control), shown, len(short[1]), bool(short[2] & socket.MSG_CTRUNC)
+
+
+@scenario
+def option_values(version: int) -> Any:
+    tcp, udp = socket.socket(family_of(version)), socket.socket(family_of(version), socket.SOCK_DGRAM)
+    seen: list[Any] = []
+    for sock, level, option, values in (
+        (tcp, socket.SOL_SOCKET, socket.SO_KEEPALIVE, (0, 1)),
+        (tcp, socket.SOL_SOCKET, socket.SO_REUSEADDR, (0, 5)),
+        (tcp, socket.IPPROTO_TCP, socket.TCP_NODELAY, (0, 1, 7)),
+        (tcp, socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, (10, 0, 40_000)),
+        (tcp, socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, (5,)),
+        (tcp, socket.IPPROTO_TCP, socket.TCP_KEEPCNT, (3, 200)),
+        (tcp, socket.IPPROTO_TCP, socket.TCP_SYNCNT, (2, 0)),
+        (tcp, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, (5000,)),
+        (tcp, socket.IPPROTO_TCP, socket.TCP_CORK, (1, 0)),
+        (udp, socket.SOL_SOCKET, socket.SO_BROADCAST, (0, 1)),
+        (udp, socket.SOL_SOCKET, socket.SO_RCVBUF, (1, 10_000)),
+        (udp, socket.SOL_SOCKET, socket.SO_SNDBUF, (1, 10_000)),
+        (udp, socket.SOL_SOCKET, socket.SO_PRIORITY, (3,)),
+    ):
+        seen.append((option, outcome(sock.getsockopt, level, option) if option not in (7, 8) else None))
+        for value in values:
+            seen.append((option, value, outcome(sock.setsockopt, level, option, value), sock.getsockopt(level, option)))
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("qq", 1, 500_000))
+    seen.append(struct.unpack("qq", tcp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)))
+    seen.append(tcp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 2))
+    seen.append(outcome(tcp.setsockopt, socket.SOL_SOCKET, socket.SO_LINGER, 1))
+    if version == 6:
+        seen.append(outcome(tcp.setsockopt, socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1))
+        seen.append(tcp.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+        seen.append(outcome(tcp.connect, ("::ffff:127.0.0.1", 1)))
+    return seen
+
+
+@scenario
+def receive_timeout_of_the_kernel(version: int) -> Any:
+    one, _ = connection(version)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("qq", 0, 20_000))
+    return outcome(one.recv, 1), one.gettimeout()
+
+
+@scenario
+def tcp_info(version: int) -> Any:
+    one, _ = connection(version)
+    info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return len(info), info[0], info[1], info[2]
+
+
+@scenario
+def duplicates(version: int) -> Any:
+    one, other = connection(version)
+    copy = one.dup()
+    one.close()
+    seen: list[Any] = [copy.send(b"from the copy"), other.recv(100), outcome(other.recv, 1, socket.MSG_DONTWAIT)]
+    number = copy.detach()
+    again = socket.socket(fileno=number)
+    seen += [
+        copy.fileno(),
+        again.family,
+        again.type,
+        outcome(copy.send, b"x"),
+        again.send(b"detached"),
+        other.recv(100),
+    ]
+    again.setblocking(False)
+    seen.append((os.get_blocking(number), outcome(os.read, number, 10)))
+    os.set_blocking(number, True)
+    os.write(number, b"by descriptor")
+    seen += [other.recv(100), other.send(b"back"), os.read(number, 100)]
+    third = os.dup(number)
+    again.close()
+    seen.append((outcome(os.write, number, b"x"), os.write(third, b"y"), other.recv(10)))
+    os.close(third)
+    seen += [other.recv(10), outcome(os.close, third)]
+    return seen
+
+
+@scenario
+def files(version: int) -> Any:
+    one, other = connection(version)
+    with one.makefile("rw", newline="\n") as text, other.makefile("rwb") as raw:
+        text.write("line one\nline two\n")
+        text.flush()
+        seen: list[Any] = [raw.readline(), raw.readline()]
+        raw.write(b"answer\n")
+        raw.flush()
+        seen.append(text.readline())
+        one.close()
+        seen.append(one.fileno() >= 0)
+    seen.append((one.fileno() >= 0, other.recv(10)))
+    return seen
+
+
+@scenario
+def sendfile(version: int) -> Any:
+    one, other = connection(version)
+    with open(__file__, "rb") as file:
+        content = file.read()
+        count = one.sendfile(file, 100, 2000)
+    received = b""
+    while len(received) < 2000:
+        received += other.recv(4096)
+    return count, received == content[100:2100]
+
+
+# Local sockets and pipes (the version does not matter).
+
+
+@scenario
+def local_stream(version: int) -> Any:
+    one, other = socket.socketpair()
+    seen: list[Any] = [one.family, one.type, one.getsockname(), one.getpeername(), bits(one)]
+    one.sendall(b"abc")
+    one.sendall(b"def")
+    seen += [other.recv(4), other.recvfrom(4), outcome(other.recv, 1, socket.MSG_DONTWAIT)]
+    one.shutdown(socket.SHUT_WR)
+    seen += [bits(other), bits(one), other.recv(1), outcome(one.send, b"x"), other.send(b"y"), one.recv(1)]
+    other.close()
+    seen += [bits(one), one.recv(1), outcome(one.send, b"x")]
+    one, other = socket.socketpair()
+    one.send(b"unread")
+    other.close()
+    seen += [bits(one), outcome(one.recv, 1), outcome(one.recv, 1)]
+    one, other = socket.socketpair()
+    one.setblocking(False)
+    sent = 0
+    while True:
+        try:
+            sent += one.send(bytes(65_536))
+        except BlockingIOError:
+            break
+    seen += [sent > 100_000, bits(one)]
+    while sent:
+        sent -= len(other.recv(65_536))
+    seen.append(bits(one))
+    return seen
+
+
+@scenario
+def local_names(version: int) -> Any:
+    name = f"\0catenet-test-{os.getpid()}-{version}"
+    server, client = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    seen: list[Any] = [bits(client), outcome(client.connect, name), outcome(client.connect, "/nonexistent/path")]
+    seen += [outcome(server.listen), server.getsockname()]
+    server.bind(name)
+    seen += [outcome(server.bind, name), outcome(socket.socket(socket.AF_UNIX).bind, name)]
+    seen += [outcome(client.connect, name), outcome(server.accept) if version == 0 else None]
+    server.listen(1)
+    seen.append(outcome(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).connect, name))
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(name)
+    seen += [bits(server), client.getpeername() == name.encode(), outcome(client.connect, name)]
+    accepted, address = server.accept()
+    seen += [address, accepted.getsockname() == name.encode(), bits(accepted)]
+    pending = socket.socket(socket.AF_UNIX)
+    pending.connect(name)
+    server.close()
+    seen += [bits(pending), outcome(pending.recv, 1), outcome(socket.socket(socket.AF_UNIX).connect, name)]
+    accepted.send(b"still there")
+    seen.append(client.recv(100))
+    return seen
+
+
+@scenario
+def local_messages(version: int) -> Any:
+    seen: list[Any] = []
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+        one, other = socket.socketpair(socket.AF_UNIX, kind)
+        one.send(b"first")
+        one.send(b"second")
+        seen += [bits(one), bits(other), other.recv(3), other.recvmsg(10), outcome(other.recv, 1, socket.MSG_DONTWAIT)]
+        one.send(b"123456")
+        data, _, shown, _ = other.recvmsg(3)
+        seen += [data, bool(shown & socket.MSG_TRUNC)]
+        other.close()
+        seen += [outcome(one.send, b"x")]
+    server, client = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
+    name = f"\0catenet-datagrams-{os.getpid()}-{version}"
+    server.bind(name)
+    client.bind(name + "-client")
+    client.sendto(b"hello", name)
+    data, peer = server.recvfrom(100)
+    seen += [
+        data,
+        peer == (name + "-client").encode(),
+        outcome(client.send, b"x"),
+        outcome(client.sendto, b"x", "\0no"),
+    ]
+    return seen
+
+
+@scenario
+def passed_descriptors(version: int) -> Any:
+    one, other = socket.socketpair()
+    reading, writing = os.pipe()
+    socket.send_fds(one, [b"take this"], [writing])
+    os.close(writing)
+    data, descriptors, shown, _ = socket.recv_fds(other, 100, 4)
+    os.write(descriptors[0], b"through a passed pipe")
+    seen: list[Any] = [data, len(descriptors), shown & socket.MSG_CTRUNC, os.read(reading, 100)]
+    os.close(descriptors[0])
+    seen.append(os.read(reading, 10))
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [reading]))]
+    one.sendmsg([b"a"], rights)
+    one.send(b"b")
+    seen += [other.recv(100), other.recv(100)]
+    seen.append(outcome(one.sendmsg, [b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [1 << 29]))]))
+    return seen
+
+
+@scenario
+def pipes(version: int) -> Any:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    seen: list[Any] = [outcome(os.read, reading, 1), bits(reading), bits(writing)]
+    seen += [os.write(writing, b"abc"), bits(reading), os.read(reading, 2), os.read(reading, 2)]
+    os.set_blocking(writing, False)
+    total = 0
+    while True:
+        try:
+            total += os.write(writing, bytes(4096))
+        except BlockingIOError:
+            break
+    seen += [total, bits(writing), outcome(os.write, writing, b"x")]
+    os.close(reading)
+    seen += [bits(writing), outcome(os.write, writing, b"x")]
+    os.close(writing)
+    reading, writing = os.pipe()
+    os.write(writing, b"rest")
+    os.close(writing)
+    seen += [bits(reading), os.read(reading, 10), os.read(reading, 10), bits(reading), outcome(os.write, reading, b"x")]
+    return seen
+
+
+@scenario
+def epoll_triggering(version: int) -> Any:
+    one, other = socket.socketpair()
+    number = other.fileno()
+    seen: list[Any] = []
+
+    def poll(epoll: select.epoll) -> list[int]:
+        return [events for descriptor, events in epoll.poll(0) if descriptor == number]
+
+    with select.epoll() as level:
+        level.register(other, select.EPOLLIN)
+        seen.append(poll(level))
+        one.send(b"a")
+        seen += [poll(level), poll(level)]
+        other.recv(1)
+        seen.append(poll(level))
+        seen += [outcome(level.register, other, 1), outcome(level.modify, one, 1), outcome(level.unregister, one)]
+        level.modify(other, select.EPOLLOUT)
+        seen.append(poll(level))
+        level.unregister(other)
+        seen.append(poll(level))
+    seen += [level.closed, outcome(level.poll, 0)]
+    with select.epoll() as edge:
+        edge.register(other, select.EPOLLIN | select.EPOLLET)
+        one.send(b"b")
+        seen += [poll(edge), poll(edge)]
+        one.send(b"c")
+        seen += [poll(edge), poll(edge)]
+        edge.modify(other, select.EPOLLIN | select.EPOLLET)
+        seen += [poll(edge), poll(edge)]
+        other.recv(10)
+    with select.epoll() as once:
+        once.register(other, select.EPOLLIN | select.EPOLLONESHOT)
+        one.send(b"d")
+        seen += [poll(once), poll(once)]
+        one.send(b"e")
+        seen.append(poll(once))
+        once.modify(other, select.EPOLLIN | select.EPOLLONESHOT)
+        seen.append(poll(once))
+        with select.epoll() as outer:
+            outer.register(once.fileno(), select.EPOLLIN)
+            once.modify(other, select.EPOLLIN)
+            seen.append(len(outer.poll(0)))
+            seen.append(outcome(once.register, outer.fileno(), select.EPOLLIN))
+            seen.append(outcome(once.register, once.fileno(), select.EPOLLIN))
+        other.recv(10)
+        one.close()
+        seen.append(poll(once))
+        other.close()
+        seen.append(poll(once))
+    return seen
+
+
+@scenario
+def select_and_poll(version: int) -> Any:
+    one, other = socket.socketpair()
+    seen: list[Any] = [[len(found) for found in select.select([one, other], [one, other], [one], 0)]]
+    one.send(b"x")
+    readable, writable, special = select.select([one, other], [], [one])
+    seen.append((readable == [other], writable, special))
+    seen += [outcome(select.select, [-1], [], [], 0), outcome(select.select, ["x"], [], [], 0)]
+    seen += [outcome(select.select, [], [], [], -1), select.select([], [], [], 0.001)]
+    other.close()
+    seen.append(outcome(select.select, [other], [], [], 0))
+    poll = select.poll()
+    poll.register(one, select.POLLIN)
+    seen += [outcome(poll.modify, 1 << 29, 1), outcome(poll.register, -1)]
+    poll.register((1 << 29) + 5, select.POLLIN)
+    seen.append(sorted(events for _, events in poll.poll(1000)))
+    return seen
+
+
+@scenario
+def names(version: int) -> Any:
+    family, host = family_of(version), loopback(version)
+
+    def resolve(*args: Any) -> Any:
+        try:
+            return [(answer[0], answer[1], answer[2], answer[4]) for answer in socket.getaddrinfo(*args)]
+        except socket.gaierror as error:
+            return error.errno
+        except OSError as error:
+            return type(error).__name__
+
+    numeric, passive = socket.AI_NUMERICHOST, socket.AI_PASSIVE
+    return [
+        resolve(host, 80, 0, socket.SOCK_STREAM),
+        resolve(host, "80", family),
+        resolve(host, "http", family, socket.SOCK_STREAM),
+        resolve(host, None, family, socket.SOCK_DGRAM),
+        resolve(None, 80, family, socket.SOCK_STREAM),
+        resolve(None, 80, family, socket.SOCK_STREAM, 0, passive),
+        resolve(host, 80, socket.AF_INET6 if version == 4 else socket.AF_INET),
+        resolve("name.invalid", 80, 0, 0, 0, numeric),
+        resolve(host, "nonsense-service", family, socket.SOCK_STREAM),
+        resolve(host, 80, 999),
+        resolve(None, None),
+        resolve("127.1", 80, socket.AF_INET, socket.SOCK_STREAM),
+        socket.getnameinfo((host, 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV),
+        socket.getservbyname("https", "tcp"),
+        socket.getservbyport(80, "tcp"),
+        outcome(socket.getservbyname, "nonsense-service")[0],
+        socket.getprotobyname("udp"),
+        socket.inet_pton(family, host),
+        socket.if_nametoindex("lo"),
+        socket.if_indextoname(1),
+        outcome(socket.if_nametoindex, "nonsense0")[0],
+    ]

@@ -1,0 +1,28 @@
+"""The kernel is the oracle: the same small programs there and on a simulated host, the same results."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catenet.world import World
+
+sys.path.insert(0, str(Path(__file__).parent))
+from scenarios import SCENARIOS
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux for a reference")
+
+
+@pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_as_the_kernel(name: str, version: int) -> None:
+    scenario = SCENARIOS[name]
+    expected = scenario(version)
+    got: list[Any] = []
+    with World() as world:
+        world.host("host").run(lambda: got.append(scenario(version)))
+        world.run(100)
+    assert got == [expected]
