@@ -28,10 +28,11 @@ from catenet.stack.tcp.pacing import update_rate
 from catenet.stack.tcp.recovery import ackstate, machine, prr, rack, scoreboard, undo
 from catenet.stack.tcp.recovery.ackstate import AckState
 from catenet.stack.tcp.rtt import sample, set_rto, update_min_rtt
+from catenet.stack.tcp.space import can_write
 from catenet.stack.tcp.timers import clear_timer, set_timer
 from catenet.wire.tcp import SYN, TcpSegment
 
-__all__ = ["acknowledge", "sync_mss"]
+__all__ = ["acknowledge", "check_space", "expand_send_buffer", "sync_mss"]
 
 _INT_MAX_MS = 0x7FFFFFFF // 1000
 
@@ -230,8 +231,6 @@ def _clean_queue(c: Connection, prior_high: int, prior_una: int, prior_sacked: i
     if head is not None and head.marks & SACKED:
         state.flags |= ackstate.RENEGING
     _measure(c, found, prior_una, prior_sacked, prior_high, head, state)
-    if taken and c.no_space:
-        _wake_writer(c)
 
 
 def _acked_part(c: Connection, sent: Sent) -> int:
@@ -374,12 +373,13 @@ def _control_window(c: Connection, delivered: int, state: AckState) -> None:
     update_rate(c)
 
 
-def _wake_writer(c: Connection) -> None:
-    if c.endpoint is not None and c.endpoint.can_write(c):
+def check_space(c: Connection) -> None:
+    """Wake a writer that found no room, if there is room now."""
+    expand_send_buffer(c)
+    if c.endpoint is not None and can_write(c, 1):
         c.no_space = False
         if c.chrono == chrono.BUFFER:
             chrono.stop(c, chrono.BUFFER)
-        expand_send_buffer(c)
         wake(c)
 
 

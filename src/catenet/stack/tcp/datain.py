@@ -52,6 +52,8 @@ _MAX_RANGES = 4096
 
 def queue_data(c: Connection, seq: int, end: int, data: bytes | memoryview, fin: bool) -> None:
     """Take positions [seq, end), of which the last may be a FIN."""
+    if c.reassembly is not None:
+        c.reassembly.dsack = None
     if seq == c.rcv_nxt:
         if not c.receive_window and end > seq and not (fin and not data):
             _out_of_window(c)
@@ -284,7 +286,7 @@ def _compress_ack(c: Connection) -> None:
     rtt = c.rcv_rtt >> 3
     if c.srtt and (not rtt or c.srtt >> 3 < rtt):
         rtt = c.srtt >> 3
-    delay = min(settings.tcp_comp_sack_delay_ns // 1000, rtt // 20)
+    delay = min(settings.tcp_comp_sack_delay_ns // 1000, rtt * settings.tcp_comp_sack_rtt_percent // 100)
     if delay <= 0:
         send_ack(c)
         return

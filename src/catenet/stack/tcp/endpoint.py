@@ -13,7 +13,8 @@ from catenet.stack.tcp.info import TcpInfo, collect
 from catenet.stack.tcp.lifecycle import READ, WRITE, done
 from catenet.stack.tcp.listener import Listener
 from catenet.stack.tcp.reading import at_urgent_mark, read, take_urgent, unread
-from catenet.stack.tcp.writing import can_write, queue_fin, queue_write
+from catenet.stack.tcp.space import can_write
+from catenet.stack.tcp.writing import queue_fin, queue_write
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.layer import TcpLayer
@@ -161,7 +162,7 @@ class TcpEndpoint:
         route = self.layer.ip.route(address, bound, interface or self.bound_interface)
         source = bound or route.source
         self.connection = self._begin(source, address, port, interface or self.bound_interface)
-        prepare(self.connection, route.mtu, route.metrics)
+        prepare(self.connection, route)
         self.connection.options["_route_ecn"] = int(route.metrics.ecn)
         self.connection.options["_initcwnd"] = route.metrics.initcwnd
         self.layer.counters.active_opens += 1
@@ -365,10 +366,6 @@ class TcpEndpoint:
         if c.urgent_flags and c.rcv_urgent == c.copied and not c.option("SO_OOBINLINE", 0):
             least += 1
         return least
-
-    def can_write(self, c: Connection) -> bool:
-        """Whether a writer that waits may go on."""
-        return can_write(c)
 
     def take_error(self) -> Fault | None:
         """Pending error, which this call clears."""

@@ -8,6 +8,7 @@ from catenet.stack.icmp import fault_of
 from catenet.stack.tcp import states
 from catenet.stack.tcp.acknowledge import sync_mss
 from catenet.stack.tcp.connection import Connection, position
+from catenet.stack.tcp.fastopen import ServerHandshake
 from catenet.stack.tcp.lifecycle import fail, wake
 from catenet.stack.tcp.listener import Request
 from catenet.stack.tcp.recovery.machine import simple_retransmit
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["find_sender", "on_error"]
 
 
+_DROPS_HALF_OPEN = (
+    Problem.NO_ROUTE,
+    Problem.ADDRESS_UNREACHABLE,
+    Problem.HOP_LIMIT,
+    Problem.REASSEMBLY_TIME,
+    Problem.ERRONEOUS_FIELD,
+    Problem.MISSING_OPTION,
+    Problem.BAD_LENGTH,
+)
+
+
 def find_sender(layer: TcpLayer, report: ErrorReport) -> Connection | Request | None:
     """Who sent the quoted segment: None when nobody has that sequence number in flight, as in a blind attack."""
     try:
@@ -32,9 +44,16 @@ def find_sender(layer: TcpLayer, report: ErrorReport) -> Connection | Request | 
     found = layer.connections.get(key)
     if isinstance(found, Request):
         return found if number == found.iss & 0xFFFFFFFF else None
-    if isinstance(found, Connection) and found.snd_una <= position(number, found.snd_una) <= found.snd_nxt:
+    if isinstance(found, Connection) and _oldest(found) <= position(number, found.snd_una) <= found.snd_nxt:
         return found
     return None
+
+
+def _oldest(c: Connection) -> int:
+    """Oldest position in flight; a SYN-ACK of Fast Open is in flight beside the queue."""
+    if isinstance(c.fast_open, ServerHandshake) and c.state == states.SYN_RECEIVED:
+        return c.iss
+    return c.snd_una
 
 
 def on_error(layer: TcpLayer, report: ErrorReport) -> None:
@@ -43,7 +62,9 @@ def on_error(layer: TcpLayer, report: ErrorReport) -> None:
     if isinstance(found, Request):
         if report.problem is not Problem.PACKET_TOO_BIG:
             outcome = fault_of(report)
-            if outcome is not None and outcome[1]:
+            hard = outcome is not None and outcome[1]
+            # Linux drops on another set for IPv4: what cannot be reached is not worth the retransmissions.
+            if report.problem in _DROPS_HALF_OPEN if len(found.source) == 4 else hard:
                 found.listener.drop(found)
         return
     if found is None:
@@ -54,12 +75,10 @@ def on_error(layer: TcpLayer, report: ErrorReport) -> None:
     outcome = fault_of(report)
     if outcome is None:
         return
-    fault, hard = outcome
-    if found.state in (states.SYN_SENT, states.SYN_RECEIVED):
-        if hard or len(found.source) == 4:
-            fail(found, fault)
-        else:
-            found.soft_error = fault
+    fault = outcome[0]
+    accepted = found.fast_open is not None and found.endpoint is not None
+    if found.state == states.SYN_SENT or (found.state == states.SYN_RECEIVED and not accepted):
+        fail(found, fault)
         return
     if found.endpoint is not None and (found.option("IP_RECVERR", 0) or found.option("IPV6_RECVERR", 0)):
         found.error = fault

@@ -26,7 +26,7 @@ from catenet.stack.tcp.window import buffer_from_window, full_space, initial_win
 from catenet.wire.tcp import ACK, CWR, ECE, RST, SYN, TcpSegment
 
 if TYPE_CHECKING:
-    from catenet.stack.routes import RouteMetrics
+    from catenet.stack.routes import Route
 
 __all__ = ["initialise_segment_size", "on_established", "prepare", "start_connect", "synchronise", "use_timestamps"]
 
@@ -37,12 +37,13 @@ _SECOND = 1_000_000
 _MAX_SCALE = 14
 
 
-def prepare(c: Connection, mtu: int, metrics: RouteMetrics) -> None:
+def prepare(c: Connection, route: Route) -> None:
     """Set what follows from path, settings and options, before the first segment."""
     settings = c.layer.settings
     header = 40 if len(c.source) == 4 else 60
-    c.path_mtu = mtu
-    limit = metrics.advmss or mtu - header
+    metrics = route.metrics
+    c.path_mtu = route.mtu
+    limit = metrics.advmss or c.layer.link_mtu(route) - header
     user = c.option("TCP_MAXSEG", 0)
     c.advertised_mss = min(limit, user) if user else limit
     c.mss_clamp = user or 65535

@@ -12,7 +12,7 @@ from catenet.stack.tcp.connection import ECN_OK, ECN_SEEN, INFINITE, Connection
 if TYPE_CHECKING:
     from catenet.stack.tcp.endpoint import TcpEndpoint
 
-__all__ = ["TcpInfo", "collect"]
+__all__ = ["TcpInfo", "collect", "connection_info"]
 
 _NO_RATE = (1 << 64) - 1
 
@@ -89,12 +89,16 @@ def collect(endpoint: TcpEndpoint) -> TcpInfo:
         info.tcpi_unacked = len(endpoint.listener.queue)
         info.tcpi_sacked = endpoint.listener.backlog
         return info
-    c = endpoint.connection
-    if c is not None:
-        _identity(info, c)
-        _sender(info, c)
-        _receiver(info, c)
-        _times(info, c)
+    return info if endpoint.connection is None else connection_info(endpoint.connection)
+
+
+def connection_info(c: Connection) -> TcpInfo:
+    """Read the figures of a connection, whether a program has it or not."""
+    info = TcpInfo()
+    _identity(info, c)
+    _sender(info, c)
+    _receiver(info, c)
+    _times(info, c)
     return info
 
 

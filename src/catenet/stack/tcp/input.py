@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from catenet.stack.tcp import states
-from catenet.stack.tcp.acknowledge import acknowledge
+from catenet.stack.tcp.acknowledge import acknowledge, check_space
 from catenet.stack.tcp.connection import MASK, Connection, position
 from catenet.stack.tcp.datain import ack_if_due, queue_data
 from catenet.stack.tcp.ecn import on_data as ecn_on_data
@@ -74,6 +74,8 @@ def segment_arrives(c: Connection, segment: TcpSegment, ecn: int) -> None:
         return
     if c.write_seq > c.snd_nxt:
         push_pending(c)
+    if c.no_space:
+        check_space(c)
     if c.ack_pending:
         ack_if_due(c)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from catenet.stack.tcp import cookies, fastopen, states
 from catenet.stack.tcp.acknowledge import sync_mss
 from catenet.stack.tcp.connection import ECN_OK, MASK, NEVER, Connection, position
-from catenet.stack.tcp.datain import queue_data
 from catenet.stack.tcp.establish import initialise_segment_size, prepare, transfer, use_timestamps
 from catenet.stack.tcp.rtt import sample, set_rto
 from catenet.stack.tcp.timers import set_timer
@@ -120,7 +119,7 @@ class Request:
 
     def advertised_mss(self) -> int:
         """MSS that the SYN-ACK carries."""
-        limit = self.route.metrics.advmss or self.route.mtu - (40 if len(self.source) == 4 else 60)
+        limit = self.route.metrics.advmss or self.layer.link_mtu(self.route) - (40 if len(self.source) == 4 else 60)
         user = self.listener.endpoint.number("TCP_MAXSEG", 0)
         return min(limit, user) if user else limit
 
@@ -263,8 +262,9 @@ class Listener:
         transfer(c)
         if segment.payload:
             c.syn_data = 2
-            queue_data(c, c.rcv_nxt, c.rcv_nxt + len(segment.payload), segment.payload, False)
-            c.ack_pending = 0
+            c.received.append(segment.payload)
+            c.rcv_nxt += len(segment.payload)
+            c.bytes_received += len(segment.payload)
         handshake.send_syn_ack(c)
         set_timer(c, 1, layer.first_rto)
         self.queue.append(c)
@@ -419,7 +419,7 @@ class Listener:
         c.hop_limit = endpoint.hop_limit
         c.traffic_class = request.traffic_class & 0xFC
         c.state = states.SYN_RECEIVED
-        prepare(c, request.route.mtu, request.route.metrics)
+        prepare(c, request.route)
         c.options["_initcwnd"] = request.route.metrics.initcwnd
         c.iss = request.iss
         c.snd_una = c.snd_nxt = c.write_seq = c.snd_up = c.snd_sml = c.pushed = request.iss + 1

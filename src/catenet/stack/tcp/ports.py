@@ -126,6 +126,10 @@ class Ports:
                 raise StackError(Fault.ADDRESS_IN_USE)
         self._listeners.setdefault(port, []).append(endpoint)
 
+    def listeners(self) -> list[TcpEndpoint]:
+        """All endpoints that listen, by port."""
+        return [endpoint for _, endpoints in sorted(self._listeners.items()) for endpoint in endpoints]
+
     def unlisten(self, endpoint: TcpEndpoint, port: int) -> None:
         """`endpoint` listens no longer, but keeps its port."""
         listeners = self._listeners.get(port)

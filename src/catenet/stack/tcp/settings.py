@@ -85,6 +85,7 @@ class TcpSettings:
     tcp_autocorking: int = 1
     tcp_comp_sack_nr: int = 44
     tcp_comp_sack_delay_ns: int = 1_000_000
+    tcp_comp_sack_rtt_percent: int = 33
     tcp_comp_sack_slack_ns: int = 100_000
     tcp_pingpong_thresh: int = 1
     tcp_no_metrics_save: int = 1

@@ -9,26 +9,9 @@ from catenet.stack.tcp import flush, states
 from catenet.stack.tcp.connection import Connection
 from catenet.stack.tcp.lifecycle import WRITE
 from catenet.stack.tcp.output import size_goal
+from catenet.stack.tcp.space import low_water
 
-__all__ = ["can_write", "queue_fin", "queue_write", "room"]
-
-
-def room(c: Connection) -> int:
-    """Bytes that the send buffer takes now."""
-    return c.send_buffer - c.buffered
-
-
-def can_write(c: Connection) -> bool:
-    """Linux's rule: a third of the buffer is free, and not too much waits unsent (TCP_NOTSENT_LOWAT)."""
-    free = c.send_buffer - c.buffered
-    if free < c.buffered >> 1 or free <= 0:
-        return False
-    return c.write_seq - c.snd_nxt < low_water(c)
-
-
-def low_water(c: Connection) -> int:
-    """Most bytes unsent that still let a writer go on."""
-    return c.option("TCP_NOTSENT_LOWAT", 0) or c.layer.settings.tcp_notsent_lowat
+__all__ = ["queue_fin", "queue_write"]
 
 
 def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool, end_of_record: bool) -> int | None:
