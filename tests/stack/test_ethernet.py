@@ -6,6 +6,7 @@ from catenet.stack.autoconf import Autoconfiguration, NameServers
 from catenet.stack.dhcp import DhcpClient, DhcpState, LeaseChange
 from catenet.stack.endpoint import ANY4, ANY6, Fault, Name
 from catenet.stack.ethernet import AddressConflict
+from catenet.stack.fragments import split
 from catenet.stack.interface import AddressState
 from catenet.stack.neighbours import NeighbourState
 from catenet.stack.stack import Stack
@@ -639,3 +640,19 @@ def test_dhcp_ignores_strangers():
     stack.receive(ethernet.build_frame(Frame(ethernet.BROADCAST, link(66), 0x0800, packet)), net.now, 2)
     net.run(1)
     assert client.state is DhcpState.SELECTING
+
+
+def test_neighbour_discovery_does_not_come_in_fragments():
+    """RFC 6980: else a guard on the switch could be got past."""
+    _, one, _, a, _ = lan(6)
+    stranger = address("fd00::9")
+    message = nd.NeighborSolicitation(a, (nd.LinkAddress(1, link(66)), nd.UnknownOption(200, bytes(46))))
+    data = icmp.build(nd.build(message), stranger, a)
+    whole = ip.IpPacket(stranger, a, 58, data, 255, identification=9)
+    for piece in split(whole, 40 + 8 + 40):
+        one.receive(ethernet.build_frame(Frame(link(1), link(66), 0x86DD, ip.build(piece))), 0.0, 2)
+    assert one.counters[6].ip.ReasmOKs == 1
+    assert one.transmit(0.0) == []
+    assert entry(one, stranger) is None
+    one.receive(ethernet.build_frame(Frame(link(1), link(66), 0x86DD, ip.build(whole))), 0.0, 2)
+    assert len(one.transmit(0.0)) == 1

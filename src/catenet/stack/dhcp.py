@@ -133,8 +133,8 @@ class DhcpClient:
         self.state = DhcpState.INIT
 
     def _wake(self) -> None:
-        """Something came; it is read when the stack's time is known, at the next timeout, which is now."""
-        self._stack.timers.call_at(self._stack.now, self._receive)
+        """Something came; endpoints must not be called back from here."""
+        self._stack.call_soon(self._receive)
 
     def _set_timer(self, deadline: float, callback: object) -> None:
         if self._timer is not None:
