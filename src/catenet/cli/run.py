@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -175,8 +176,15 @@ def _run(args: argparse.Namespace, world: World, console: Console, until: float 
     """Run a world that is ready, show and write what it was, and return the exit status."""
     from catenet.world.runner import Runner
 
-    with _capturing(args.pcap, world):
-        runner = Runner(world, wall=time.perf_counter, progress=console.progress, awaited=awaited)
+    with _capturing(args.pcap, world), _answering(world) as answer:
+
+        def progress(now: float) -> None:
+            console.progress(now)
+            answer()
+
+        # Whoever stops a service sends SIGTERM: it ends in order too.
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        runner = Runner(world, wall=time.perf_counter, progress=progress, awaited=awaited)
         report = runner.run(until)
     console.finish()
     _show(report, console)
@@ -202,6 +210,23 @@ def _capturing(path: Path | None, world: World) -> Iterator[None]:
     with file:
         capture_world(world, file)
         yield
+
+
+@contextlib.contextmanager
+def _answering(world: World) -> Iterator[Callable[[], None]]:
+    """Answer `catenet ss` from other processes, whenever the function is called; where no socket can be had, not."""
+    from catenet.world.control import Control
+    from catenet.world.sockets import list_sockets
+
+    try:
+        control = Control({"sockets": lambda: [row.to_json() for row in list_sockets(world)]})
+    except OSError:
+        yield lambda: None
+        return
+    try:
+        yield control.serve
+    finally:
+        control.close()
 
 
 def _show(report: Report, console: Console) -> None:

@@ -1,0 +1,98 @@
+"""How another process asks a running world or stack about itself: a Unix socket in the user's own folder.
+
+The world answers between two slices of its run, so nothing of it runs while somebody looks. A question is one line, the
+answer one JSON document.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["Control", "ask", "running"]
+
+PATIENCE: Final = 5.0
+"""Seconds that whoever asks waits for an answer."""
+
+QUESTION_LIMIT: Final = 1024
+
+
+def folder() -> Path:
+    """The user's folder for control sockets, made if need be; OSError when somebody else has taken its name."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    path = Path(runtime, "catenet") if runtime else Path(tempfile.gettempdir(), f"catenet-{os.getuid()}")
+    path.mkdir(mode=0o700, exist_ok=True)
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise PermissionError(f"{path} is not this user's folder")
+    return path
+
+
+class Control:
+    """Listens for questions; `answers` are functions by the question's first line. Never blocks its owner for long."""
+
+    def __init__(self, answers: dict[str, Callable[[], Any]]) -> None:
+        self._answers = answers
+        self._path = folder() / f"{os.getpid()}.sock"
+        self._path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(self._path))
+        self._listener.listen(8)
+        self._listener.setblocking(False)
+
+    def serve(self) -> None:
+        """Answer whoever waits."""
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self._listener.accept()
+                with peer, contextlib.suppress(OSError, ValueError):
+                    peer.settimeout(0.2)
+                    self._answer(peer)
+
+    def _answer(self, peer: socket.socket) -> None:
+        question = peer.recv(QUESTION_LIMIT).decode().strip()
+        find = self._answers.get(question)
+        answer = {"error": f"unknown question {question!r}"} if find is None else find()
+        peer.settimeout(PATIENCE)
+        peer.sendall(json.dumps(answer).encode())
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.close()
+        self._path.unlink(missing_ok=True)
+
+
+def running() -> Iterator[int]:
+    """Process numbers of the user's worlds and stacks that run."""
+    for path in sorted(folder().glob("*.sock")):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                # Whoever left it has died.
+                path.unlink(missing_ok=True)
+                continue
+            except OSError:
+                continue
+        yield int(path.stem)
+
+
+def ask(pid: int, question: str) -> Any:
+    """Ask the world in process `pid`; OSError when it does not answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(PATIENCE)
+        peer.connect(str(folder() / f"{pid}.sock"))
+        peer.sendall(question.encode() + b"\n")
+        parts = []
+        while part := peer.recv(1 << 16):
+            parts.append(part)
+    if not parts:
+        raise ConnectionError(f"the world in process {pid} ended before it answered")
+    return json.loads(b"".join(parts))
