@@ -219,6 +219,7 @@ class Connection:
         "push_marks",
         "pushed",
         "rack_advanced",
+        "rack_again",
         "rack_dsack_seen",
         "rack_end",
         "rack_last_delivered",
@@ -412,7 +413,7 @@ class Connection:
         self.reordering = 3
         self.reordering_seen = self.dsack_duplicates = 0
         self.rack_mstamp = self.rack_rtt = self.rack_end = self.rack_last_delivered = self.rack_persist = 0
-        self.rack_advanced = self.rack_dsack_seen = False
+        self.rack_advanced = self.rack_dsack_seen = self.rack_again = False
         self.rack_steps = 1
         self.delivered = self.delivered_at = self.delivered_ce = self.lost = self.first_sent_at = 0
         self.app_limited = 0

@@ -37,6 +37,7 @@ def advance(c: Connection, marks: int, end: int, sent_at: int) -> None:
     if sent_at > c.rack_mstamp or (sent_at == c.rack_mstamp and end > c.rack_end):
         c.rack_mstamp = sent_at
         c.rack_end = end
+        c.rack_again = bool(marks & RETRANSMITTED)
 
 
 def window(c: Connection) -> int:
@@ -65,6 +66,9 @@ def detect(c: Connection) -> int:
             if not marks & ANY_RETRANSMISSION:
                 # First transmissions are in order of time, so all that follow were sent later still.
                 break
+            continue
+        if sent.sent_at == latest and marks & RETRANSMITTED and not c.rack_again:
+            # In virtual time a retransmission may share its instant with the first transmission that was delivered.
             continue
         if marks & SACKED or marks & (LOST | RETRANSMITTED) == LOST:
             continue
