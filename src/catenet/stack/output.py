@@ -235,10 +235,7 @@ class Output:
         counters = self._counters4 if len(source) == 4 else self._counters6
         counters.OutRequests += 1
         if hop_limit is None:
-            if hop.cast and destination[0] != 255 and is_multicast(destination):
-                hop_limit = 1
-            else:
-                hop_limit = hop.metrics.hop_limit or self._settings.ip_default_ttl
+            hop_limit = self._hop_limit(hop, destination)
         mtu = hop.link_mtu if ignore_path_mtu else hop.mtu
         if hop.locked and not ignore_path_mtu:
             dont_fragment = dont_fragment and len(source) == 16
@@ -247,39 +244,17 @@ class Output:
             self._send_large(source, destination, payload, (hop_limit, traffic_class, flow_label), hop, segment_size)
             return
         if options or extensions or size > mtu or size > _WIDE:
-            self._send_slow(
-                IpPacket(
-                    source,
-                    destination,
-                    protocol,
-                    payload,
-                    hop_limit,
-                    traffic_class,
-                    0,
-                    flow_label,
-                    dont_fragment,
-                    options=options,
-                    extensions=extensions,
-                ),
-                hop,
-                mtu,
-                loop,
-            )
+            fields = (hop_limit, traffic_class, 0, flow_label, dont_fragment, False, 0, options, extensions)
+            self._send_slow(IpPacket(source, destination, protocol, payload, *fields), hop, mtu, loop)
             return
         identification = 0
         if not dont_fragment and len(source) == 4:
             identification = self.identification(source, destination, protocol) & 0xFFFF
+        # fmt: off
         packet = ip.pack(
-            source,
-            destination,
-            protocol,
-            payload,
-            hop_limit,
-            traffic_class,
-            identification,
-            dont_fragment,
-            flow_label,
+            source, destination, protocol, payload, hop_limit, traffic_class, identification, dont_fragment, flow_label
         )
+        # fmt: on
         if hop.plain:
             counters.OutTransmits += 1
             out = hop.interface
@@ -310,6 +285,11 @@ class Output:
             self.loop.extend((piece, LOOPBACK_INDEX) for piece in cut(large))
         else:
             self._emit(large, hop)
+
+    def _hop_limit(self, hop: Hop, destination: Address) -> int:
+        if hop.cast and is_multicast(destination):
+            return 1
+        return hop.metrics.hop_limit or self._settings.ip_default_ttl
 
     def _send_slow(self, packet: IpPacket, hop: Hop, mtu: int, loop: bool) -> None:
         """Packets with options, and those too long for the path."""
