@@ -324,7 +324,8 @@ def option_values(version: int) -> Any:
     ):
         seen.append((option, outcome(sock.getsockopt, level, option) if option not in (7, 8) else None))
         for value in values:
-            seen.append((option, value, outcome(sock.setsockopt, level, option, value), sock.getsockopt(level, option)))
+            result = outcome(sock.setsockopt, level, option, value)
+            seen += [(option, value, result), sock.getsockopt(level, option)]
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("qq", 1, 500_000))
     seen.append(struct.unpack("qq", tcp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)))
     seen.append(tcp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 2))

@@ -180,7 +180,7 @@ def state():
     shots = [{name: value for name, value in vars(thing).items() if not name.startswith("__") or name == "__new__"}
              for thing in modules + classes]
     for shot in shots:
-        for noise in ("_last_timestamp", "path_importer_cache", "modules", "last_value", "last_type", "last_traceback"):
+        for noise in "_last_timestamp path_importer_cache modules last_value last_type last_traceback _sha512".split():
             shot.pop(noise, None)
     return shots
 import catenet.world.world, concurrent.futures.thread

@@ -29,7 +29,7 @@ FUNCTIONS: Final = {
     "os": (
         """fork forkpty system popen posix_spawn posix_spawnp execl execle execlp execlpe execv execve execvp execvpe
         spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe wait waitpid wait3 wait4 waitid eventfd
-        pidfd_open startfile splice""",
+        startfile splice""",
         OTHER_PROCESSES,
     ),
     "pty": ("fork spawn openpty", OTHER_PROCESSES),

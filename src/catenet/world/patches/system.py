@@ -48,6 +48,10 @@ def _uname(process: Process) -> Any:
     return os.uname_result((real.sysname, process.host.name, real.release, real.version, real.machine))
 
 
+def _no_such_call(process: Process, *args: Any) -> None:
+    raise os_error(38)
+
+
 _real_chdir = os.chdir
 _real_uname = os.uname
 
@@ -93,6 +97,7 @@ def apply(patcher: Patcher) -> None:
     patcher.function(os, "abort", lambda process: _exit_now(process, 134))
     patcher.function(os, "kill", _kill)
     patcher.function(os, "killpg", _kill)
+    patcher.function(os, "pidfd_open", _no_such_call)
     patcher.function(os, "chdir", _change_directory)
     patcher.function(os, "uname", _uname)
     patcher.function(os, "putenv", lambda process, name, value: None)

@@ -395,6 +395,8 @@ def apply(patcher: Patcher) -> None:
     if not SWAPS_LOCALS:
         patcher.replace(threading, "local", GreenLocal)
         patcher.replace(_thread, "_local", GreenLocal)
+        if hasattr(threading, "_thread_local_info"):
+            patcher.attribute(threading, "_thread_local_info", GreenLocal())
 
 
 def make_main_thread(task: Task) -> threading.Thread:
