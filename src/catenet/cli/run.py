@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import secrets
 import signal
@@ -54,6 +55,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--for", dest="duration", type=duration, metavar="DURATION", help="stop after so long, as 30s")
     parser.add_argument("--pcap", type=Path, metavar="FILE", help="write every packet to FILE (pcapng)")
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="draw each TCP connection's course, a picture each")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the run's figures to FILE (- for standard output)"
     )
@@ -91,10 +93,9 @@ def run(args: argparse.Namespace) -> int:
     command: list[str] = args.command
     is_world = command[0].endswith(".toml")
     if is_world and len(command) > 1:
+        # Options behind the world are ours, not a program's.
         args.command = None
-        args = args.parser.parse_args(
-            [*command[1:], command[0]], args
-        )  # options behind the world are ours, not a program's
+        args = args.parser.parse_args([*command[1:], command[0]], args)
         if len(args.command) > 1:
             raise UsageError(f"a world takes no arguments, but got {args.command[0]!r}")
     if not is_world and command[0] != "-m":
@@ -176,7 +177,7 @@ def _run(args: argparse.Namespace, world: World, console: Console, until: float 
     """Run a world that is ready, show and write what it was, and return the exit status."""
     from catenet.world.runner import Runner
 
-    with _capturing(args.pcap, world), _answering(world) as answer:
+    with _capturing(args.pcap, world), _answering(world) as answer, _plotting(args.plot, world):
 
         def progress(now: float) -> None:
             console.progress(now)
@@ -210,6 +211,25 @@ def _capturing(path: Path | None, world: World) -> Iterator[None]:
     with file:
         capture_world(world, file)
         yield
+
+
+@contextlib.contextmanager
+def _plotting(folder: Path | None, world: World) -> Iterator[None]:
+    """Draw how every connection went."""
+    if folder is None:
+        yield
+        return
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("--plot needs matplotlib: pip install 'catenet[plot]'")
+    from catenet.world.plot import plot_connections
+    from catenet.world.series import TimeSeries
+
+    series = TimeSeries(world)
+    yield
+    try:
+        plot_connections(world, series, folder)
+    except OSError as error:
+        raise UsageError(f"--plot {folder}: {(error.strerror or str(error)).lower()}") from None
 
 
 @contextlib.contextmanager

@@ -1,0 +1,98 @@
+import itertools
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from catenet.world.series import LOOKS_KEPT, End, Look, TimeSeries
+from catenet.world.world import World
+
+CATENET = [sys.executable, "-m", "catenet"]
+
+
+def send(name, size):
+    with socket.create_connection((name, 80)) as peer:
+        peer.sendall(bytes(size))
+        peer.shutdown(socket.SHUT_WR)
+        assert peer.recv(1) == b""
+
+
+@pytest.mark.parametrize("address", ["10.0.0.9", "fd00::9"])
+def test_a_transfer_is_seen_from_its_beginning_to_its_end(address):
+    with World(seed=3) as world:
+
+        def serve():
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            with socket.create_server(("", 80), family=family) as listener, listener.accept()[0] as peer:
+                while peer.recv(65536):
+                    pass
+
+        world.host("server", address).run(serve)
+        world.host("client", {"10.0.0.9": "10.0.0.8", "fd00::9": "fd00::8"}[address]).run(send, "server", 2_000_000)
+        world.link("client", "server", latency=0.02, rate=10e6, loss=0.01)
+        series = TimeSeries(world)
+        world.run(until=60)
+        [[end]] = series.connections()
+        looks = end.all_looks()
+        assert (end.host, end.peer) == ("client", (address, 80))
+        assert looks[-1].acked == pytest.approx(2_000_000, abs=2)
+        assert looks[0].acked <= 1
+        assert looks[-1].retransmitted > 0
+        assert all(a.time <= b.time and a.acked <= b.acked for a, b in itertools.pairwise(looks))
+        assert max(look.cwnd for look in looks) > 30_000
+        assert 0.04 <= looks[-1].rtt < 2
+        assert any(look.ssthresh is not None for look in looks)
+
+
+def test_two_connections_over_the_same_port_are_two():
+    with World(seed=3) as world:
+
+        def serve():
+            with socket.create_server(("", 80)) as listener:
+                for _ in range(2):
+                    with listener.accept()[0] as peer:
+                        while peer.recv(65536):
+                            pass
+
+        world.host("server").run(serve)
+        client = world.host("client")
+        client.run(send, "server", 1000)
+        client.run(send, "server", 2000, start=1.0)
+        series = TimeSeries(world)
+        world.run(until=60)
+        sizes = [end.all_looks()[-1].acked for ends in series.connections() for end in ends]
+        assert [size // 1000 for size in sizes] == [1, 2]
+
+
+def test_long_runs_are_thinned_out():
+    end = End("a", ("10.0.0.1", 1), ("10.0.0.2", 2), None)
+    for number in range(20 * LOOKS_KEPT):
+        end.add(Look(number * 0.001, number, None, 0, 0.1, 0.2, number, number // 50_000))
+    assert len(end.looks) <= LOOKS_KEPT + 1
+    assert end.looks[0].cwnd == 0
+    assert end.last.cwnd == 20 * LOOKS_KEPT - 1
+    assert end.looks[-1].cwnd > 19 * LOOKS_KEPT
+
+
+@pytest.mark.slow
+def test_a_run_writes_a_picture_per_connection(tmp_path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "server.py").write_text(
+        "import socket\nwith socket.create_server(('', 80)) as listener, listener.accept()[0] as peer:\n"
+        "    while peer.recv(65536):\n        pass\n    peer.sendall(bytes(50000))\n"
+    )
+    (tmp_path / "client.py").write_text(
+        "import socket\nwith socket.create_connection(('server', 80)) as peer:\n"
+        "    peer.sendall(bytes(300000))\n    peer.shutdown(socket.SHUT_WR)\n"
+        "    while peer.recv(65536):\n        pass\n"
+    )
+    (tmp_path / "world.toml").write_text(
+        "[link]\nlatency = '5ms'\n[hosts.server]\nrun = 'server.py'\n[hosts.client]\nrun = 'client.py'\n"
+    )
+    words = [*CATENET, "run", "--plot", "out", "world.toml"]
+    done = subprocess.run(words, cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    [picture] = (tmp_path / "out").iterdir()
+    assert picture.name == "001-client-server-80.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
