@@ -147,6 +147,11 @@ class HttpProtocol(asyncio.Protocol):
             self._scheduled = True
             self.loop.call_soon(self._flush_scheduled)
 
+    def send_now(self) -> None:
+        """Let what was sent leave at once, because nothing else is likely to join it in this turn."""
+        if not self._in_turn and not self._scheduled:
+            self.flush()
+
     def flush(self) -> None:
         """Write what the machine has."""
         transport = self.transport

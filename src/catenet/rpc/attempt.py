@@ -114,7 +114,10 @@ class Attempt:
         self._begin(stream, deadline)
         if stream.local_open:
             core.send_data(stream, body, True)
-        connection.touch()
+        if len(core.streams) == 1:
+            connection.send_now()
+        else:
+            connection.touch()
 
     def start(self, deadline: float | None) -> None:
         """Send the head of a request whose messages follow."""

@@ -85,6 +85,7 @@ class Connections:
         self._race = policy == "pick_first"
         self._picker: Picker[Endpoint] = picker_for(policy, self.random)
         self._connections: dict[Endpoint, ClientConnection] = {}
+        self._current: ClientConnection | None = None  # the one of pick_first
         self._connecting: dict[Endpoint | None, asyncio.Task[None]] = {}
         self._retiring: dict[ClientConnection, None] = {}
         self._waiters: dict[asyncio.Future[None], None] = {}
@@ -95,6 +96,9 @@ class Connections:
 
     def pick(self) -> ClientConnection | None:
         """Return a connection that can take a call now, or None."""
+        current = self._current
+        if current is not None and current.core.can_open and current.transport is not None:
+            return current
         endpoint = self._picker.pick()
         if endpoint is None:
             return None
@@ -209,6 +213,8 @@ class Connections:
             raise OSError("the server does not speak HTTP/2, which gRPC needs")
         self._failure = ""
         self._connections[endpoint] = connection
+        if self._race:
+            self._current = connection
         connection.on_change = lambda changed: self._on_change(endpoint, changed)
         self._picker.set_ready(endpoint, True)
         self._wake()
@@ -223,6 +229,7 @@ class Connections:
             self._retiring[connection] = None
         if self._connections.get(endpoint) is connection:
             del self._connections[endpoint]
+            self._current = None
             self._picker.set_ready(endpoint, False)
             if not self._race and not self._closed:
                 self._reconnect(endpoint)
@@ -263,6 +270,7 @@ class Connections:
             _end_calls(connection)
             connection.close()
         self._connections.clear()
+        self._current = None
         self._wake()
         await asyncio.sleep(0)  # transports close in the next turn
 

@@ -24,6 +24,7 @@ from catenet.rpc.wires import client_wire
 Q = TypeVar("Q")
 S = TypeVar("S")
 _TERMS_LIMIT = 512
+_ONLY_TIMEOUT = {"timeout"}
 
 
 class CallInfo:
@@ -69,6 +70,11 @@ class _Call:
         self.deadline: float | None = None
         self.fix_deadline(now)
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What distinguishes its first attempt from those of other calls."""
+        return (self.method, self.info.timeout, self.info.metadata, self.compression)
+
     def fix_deadline(self, now: float) -> None:
         """An interceptor may have changed the timeout."""
         self.deadline = None if self.info.timeout is None else now + self.info.timeout
@@ -97,6 +103,7 @@ class Channel:
         self._codec = self.options.codecs[self.options.codec]
         self._connections: Connections | None = None
         self._terms: dict[tuple[Any, ...], Terms] = {}
+        self._usual: dict[tuple[Method[Any, Any], float | None], Terms] = {}
         secure = tls is not None or self.target.tls
         self._scheme = b"https" if secure else b"http"
         self._authority = (self.options.authority or self.target.authority).encode()
@@ -107,10 +114,23 @@ class Channel:
     async def unary(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> S:
         """Send one message, return the one that answers it. Raises :class:`RpcError`."""
         connections = self.connections()
+        attempt: Attempt | None = None
+        usual = self._plain and (not options or options.keys() == _ONLY_TIMEOUT)
+        terms = self._usual.get((method, options.get("timeout"))) if usual else None
+        if terms is not None:
+            connection = connections.pick()
+            if connection is not None and connection.core.version == terms.outgoing.http_version:
+                timeout = terms.outgoing.timeout
+                attempt = Attempt(connection, terms, False)
+                await _carry_out(attempt, request, None if timeout is None else connections.loop.time() + timeout)
+                if attempt.error is None:
+                    return cast(S, attempt.response())
         call = _Call(self, method, options, connections.loop.time())
         if not self._plain:
             return cast(S, await self._enclosed(call, request))
-        response: S = await self._unary(connections, call, request)
+        response: S = await self._unary(connections, call, request, attempt)
+        if usual and terms is None:
+            self._remember_usual(call, options)
         return response
 
     def server_stream(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> ResponseStream[Q, S]:
@@ -177,19 +197,15 @@ class Channel:
 
         return await self._chain.wrap(call.info, innermost)()
 
-    async def _unary(self, connections: Connections, call: _Call, request: Any) -> Any:
+    async def _unary(self, connections: Connections, call: _Call, request: Any, attempt: Attempt | None = None) -> Any:
+        """Make attempts until one is the last; ``attempt`` is one that has failed already."""
         if call.config.hedging is not None:
             return await self._hedged(connections, call, request)
         retrying: Retrying | None = None
         while True:
-            attempt = await self.attempt(connections, call, False)
-            try:
-                attempt.start_whole(request, call.deadline)
-                assert attempt.result is not None
-                await attempt.result
-            except asyncio.CancelledError:
-                attempt.cancel()
-                raise
+            if attempt is None:
+                attempt = await self.attempt(connections, call, False)
+                await _carry_out(attempt, request, call.deadline)
             call.info.attempts += 1
             error = attempt.error
             if error is None or attempt.committed:
@@ -200,6 +216,17 @@ class Channel:
             if retrying is None:
                 retrying = Retrying(call.config.retry, connections.budget)
             await self._before_retry(connections, call, attempt, retrying, error)
+            attempt = None
+
+    def _remember_usual(self, call: _Call, options: CallOptions) -> None:
+        """Let the next such call find its terms at once, if there is nothing to decide about it."""
+        if call.config.hedging is not None or self.options.service_config.throttling is not None:
+            return
+        terms = next((t for key, t in self._terms.items() if key[:4] == call.key), None)
+        if terms is not None:
+            if len(self._usual) >= _TERMS_LIMIT:
+                self._usual.clear()
+            self._usual[call.method, options.get("timeout")] = terms
 
     async def _before_retry(
         self, connections: Connections, call: _Call, attempt: Attempt, retrying: Retrying, error: RpcError
@@ -482,6 +509,17 @@ class BidiCall(_StreamingCall[Q, S], AsyncIterator[S]):
 
     async def __aexit__(self, *_: object) -> None:
         self.cancel()
+
+
+async def _carry_out(attempt: Attempt, request: Any, deadline: float | None) -> None:
+    """Send a request of one message and wait for the end of the attempt, which then knows how it went."""
+    try:
+        attempt.start_whole(request, deadline)
+        assert attempt.result is not None
+        await attempt.result
+    except asyncio.CancelledError:
+        attempt.cancel()
+        raise
 
 
 async def _end(sender: asyncio.Future[None]) -> None:

@@ -222,6 +222,8 @@ class Connection(Sender):
                     self._overflow(stream)
                     continue
                 self._on_data(events, stream, data[start:stop], size, flags & 1)
+            elif kind == 1 and flags & 0x2C == 4:  # END_HEADERS, no padding, no priority
+                self._on_block(stream_id & 0x7FFFFFFF, data[start:stop], flags & 1)
             elif kind == 1:
                 self._on_headers(flags, stream_id, data[start:stop])
             else:
