@@ -12,6 +12,10 @@ __all__ = ["register", "run"]
 
 ACTIONS = {
     "compile": "write message, service and client modules for .proto files",
+    "serve": "serve implementations of services",
+    "call": "call a method and print what it answers",
+    "list": "list the services of a server, or the methods of one",
+    "describe": "show services, methods and messages as in their .proto",
 }
 """Each action is the module `rpc_ACTION` with `register(parser)` and `run(args) -> int`."""
 

@@ -77,16 +77,17 @@ def _detail_value(detail: Detail) -> dict[str, Any]:
         "type": detail.type_name,
         "value": b64encode(detail.value).rstrip(b"=").decode("ascii"),
     }
-    readable = _debug_value(detail)
+    readable = readable_detail(detail)
     if readable is not None:
         value["debug"] = readable
     return value
 
 
-def _debug_value(detail: Detail) -> Any:
-    """The detail as JSON for people who read errors with curl; None for types this program does not know."""
+def readable_detail(detail: Detail) -> Any:
+    """Return the detail as a JSON value for people who read errors; None for types this program does not know."""
     from google.protobuf import descriptor_pool, json_format, message_factory
     from google.protobuf.message import DecodeError
+    from google.rpc import error_details_pb2  # noqa: F401  (the usual details, so that they are known)
 
     try:
         descriptor = descriptor_pool.Default().FindMessageTypeByName(detail.type_name)

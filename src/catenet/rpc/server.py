@@ -157,11 +157,18 @@ class Server:
     # Listening.
 
     async def listen(
-        self, url: str, *, tls: ssl.SSLContext | None = None, reuse_port: bool = False, mode: int | None = None
+        self,
+        url: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
+        mode: int | None = None,
+        sock: socket.socket | None = None,
     ) -> Listener:
         """Listen on ``tcp://host:port``, ``tls://host:port`` (needs ``tls``) or ``unix:path``.
 
-        ``mode`` are the permissions of a Unix socket. Raises ``ValueError`` for a wrong URL, ``OSError``.
+        ``mode`` are the permissions of a Unix socket. ``sock`` is a Unix socket that listens already, for processes
+        that share it; whoever made it removes it. Raises ``ValueError`` for a wrong URL, ``OSError``.
         """
         target = parse_target(url)
         if target.tls and tls is None:
@@ -179,7 +186,9 @@ class Server:
             return ServerConnection(self, loop, runner)
 
         context = tls if target.tls else None
-        if target.unix:
+        if target.unix and sock is not None:
+            listener = Listener(f"unix:{target.unix}", await loop.create_unix_server(connection, sock=sock))
+        elif target.unix:
             listener = await self._listen_unix(loop, connection, target, mode)
         else:
             server = await loop.create_server(
@@ -199,7 +208,7 @@ class Server:
     ) -> Listener:
         path = "\0" + target.unix[1:] if target.unix.startswith("@") else target.unix
         if not path.startswith("\0"):
-            _remove_stale_socket(path)
+            remove_stale_socket(path)
         # Bound here, because asyncio would remove a socket that another server listens on.
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -296,7 +305,7 @@ def _bound_url(target: Target, server: asyncio.Server) -> str:
     return f"{target.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _remove_stale_socket(path: str) -> None:
+def remove_stale_socket(path: str) -> None:
     """Remove a socket that nobody listens on any more; leave everything else alone, so that binding fails."""
     try:
         if not stat.S_ISSOCK(os.stat(path).st_mode):

@@ -35,12 +35,8 @@ def compile_protos(
     out = Path(out)
     if relative is None:
         relative = (out / "__init__.py").exists()
-    folders = [Path(folder) for folder in includes] or [*dict.fromkeys(Path(proto).parent for proto in protos), Path()]
-    for folder in folders:
-        if not folder.is_dir():
-            raise CompileError(f"{folder}: no such folder")
-    names = [_virtual_name(Path(proto), folders) for proto in protos]
-    files = describe(names, folders)
+    names, folders = _places(protos, includes)
+    files = _describe(names, folders)
     own = [file for file in files if file.name in names or _is_below(file.name, folders)]
     for file in own:
         if not is_importable(Module.of_proto(file.name, "_pb2")):
@@ -63,8 +59,21 @@ def compile_protos(
     return sorted(written)
 
 
-def describe(names: Sequence[str], folders: Sequence[Path]) -> list[FileDescriptorProto]:
-    """Return the descriptors of the named files and of all they import, imports first, with comments."""
+def describe_protos(protos: Sequence[str | Path], includes: Sequence[str | Path] = ()) -> list[FileDescriptorProto]:
+    """Return the descriptors of ``protos`` and of all they import, imports first. Raises :class:`CompileError`."""
+    return _describe(*_places(protos, includes))
+
+
+def _places(protos: Sequence[str | Path], includes: Sequence[str | Path]) -> tuple[list[str], list[Path]]:
+    """Return the names of the files as imports spell them, and the folders to search."""
+    folders = [Path(folder) for folder in includes] or [*dict.fromkeys(Path(proto).parent for proto in protos), Path()]
+    for folder in folders:
+        if not folder.is_dir():
+            raise CompileError(f"{folder}: no such folder")
+    return [_virtual_name(Path(proto), folders) for proto in protos], folders
+
+
+def _describe(names: Sequence[str], folders: Sequence[Path]) -> list[FileDescriptorProto]:
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch, "set")
         _protoc([f"--descriptor_set_out={target}", "--include_imports", "--include_source_info", *names], folders)

@@ -1,0 +1,163 @@
+"""What the client actions of catenet rpc share: how to reach the server, where to learn its services."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import ssl
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catenet.cli import UsageError
+
+if TYPE_CHECKING:
+    from catenet.rpc import Channel, RpcError
+    from catenet.rpc.catalog import Catalog
+
+Work = Callable[["Channel", "Catalog"], Coroutine[Any, Any, int]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the URL and the options of a channel."""
+    parser.add_argument("url", metavar="URL", help="tcp://, tls://, http://, https://, unix:, dns:/// or host:port")
+    wire = parser.add_argument_group("protocol")
+    wire.add_argument("--protocol", choices=("grpc", "grpc-web", "connect"), default="grpc", help="default: grpc")
+    wire.add_argument("--http1", action="store_true", help="speak HTTP/1.1 (not with grpc)")
+    wire.add_argument("--codec", choices=("proto", "json"), default="proto", help="encoding on the wire")
+    wire.add_argument("--compress", default="identity", metavar="NAME", help="compress requests: gzip, zstd, deflate")
+    wire.add_argument("--get", action="store_true", help="connect: send methods without side effects as GET")
+    wire.add_argument("--authority", metavar="NAME", help="what to call the server instead of the host in the URL")
+    wire.add_argument("-H", "--header", action="append", default=[], metavar="NAME:VALUE", help="metadata (repeat)")
+    wire.add_argument("--token", metavar="TOKEN", help="send 'authorization: Bearer TOKEN'; @FILE reads it")
+    wire.add_argument("--timeout", type=float, default=None, metavar="SECONDS", help="deadline of the call")
+    tls = parser.add_argument_group("TLS")
+    tls.add_argument("--cacert", metavar="FILE", help="certificates to trust (PEM)")
+    tls.add_argument("--cert", metavar="FILE", help="the client's certificate (PEM)")
+    tls.add_argument("--key", metavar="FILE", help="its key, if not in the same file")
+    tls.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
+    source = parser.add_argument_group("services")
+    source.add_argument("--proto", action="append", default=[], metavar="FILE", help=".proto instead of reflection")
+    source.add_argument("-I", dest="includes", action="append", default=[], metavar="DIR", help="search for imports")
+
+
+def with_channel(args: argparse.Namespace, work: Work) -> int:
+    """Run ``work`` with a channel and a catalog; a call that fails is one line and exit status 1."""
+    from catenet.rpc import RpcError
+    from catenet.rpc.catalog import UnknownName
+
+    try:
+        channel = _channel(args)
+        files = _files(args)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    try:
+        return asyncio.run(_run(args, channel, files, work))
+    except UnknownName as error:
+        raise UsageError(str(error)) from None
+    except RpcError as error:
+        show_error(error)
+        return 1
+
+
+async def _run(args: argparse.Namespace, channel: Channel, files: Any, work: Work) -> int:
+    from catenet.rpc.catalog import FileCatalog, ReflectionCatalog
+
+    async with channel:
+        options: dict[str, Any] = {"metadata": metadata(args)}
+        if args.timeout is not None:
+            options["timeout"] = args.timeout
+        catalog: Catalog = FileCatalog(files) if files else ReflectionCatalog(channel, **options)
+        return await work(channel, catalog)
+
+
+def metadata(args: argparse.Namespace) -> list[tuple[str, str | bytes]]:
+    """Return the metadata that the options give; values of ``-bin`` names are base64."""
+    from catenet.rpc import RpcError
+    from catenet.rpc.metadata import check_metadata, decode_pair
+
+    pairs: list[tuple[str, str | bytes]] = []
+    try:
+        for header in args.header:
+            name, colon, value = header.partition(":")
+            if not colon:
+                raise UsageError(f"--header {header!r}: write NAME:VALUE")
+            pairs += decode_pair(name.strip().lower(), value.strip().encode())
+        if args.token is not None:
+            token = read_file(args.token[1:]).decode().strip() if args.token.startswith("@") else args.token
+            pairs.append(("authorization", f"Bearer {token}"))
+        return list(check_metadata(pairs))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    except RpcError as error:
+        raise UsageError(f"--header: {error.message}") from None
+
+
+def show_error(error: RpcError) -> None:
+    """Write how a call failed: the status on one line, one more for each detail."""
+    from catenet.rpc.connect_json import readable_detail
+
+    print(f"catenet: {error}", file=sys.stderr)
+    for detail in error.details:
+        text = json.dumps(readable_detail(detail), ensure_ascii=False)
+        print(f"catenet:   {detail.type_name} {text}", file=sys.stderr)
+
+
+def read_file(name: str) -> bytes:
+    """Return the content of a file; ``-`` is standard input."""
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from None
+
+
+def _channel(args: argparse.Namespace) -> Channel:
+    from catenet.codec import COMPRESSIONS
+    from catenet.rpc import Channel, ChannelOptions
+
+    if args.http1 and args.protocol == "grpc":
+        raise UsageError("--http1: gRPC needs HTTP/2; say --protocol connect or grpc-web")
+    if args.compress not in COMPRESSIONS:
+        raise UsageError(f"--compress {args.compress!r}: there are {', '.join(COMPRESSIONS)}")
+    options = ChannelOptions(
+        protocol=args.protocol,
+        codec=args.codec,
+        http1=args.http1,
+        use_get=args.get,
+        compression=args.compress,
+        authority=args.authority,
+        max_receive=1 << 30,
+    )
+    channel = Channel(args.url, options=options, tls=_tls(args))
+    if not channel.target.tls and (args.cacert or args.cert or args.insecure):
+        raise UsageError(f"{args.url}: --cacert, --cert and --insecure are for tls:// and https://")
+    return channel
+
+
+def _tls(args: argparse.Namespace) -> ssl.SSLContext | None:
+    if not (args.cacert or args.cert or args.insecure):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=args.cacert)
+        if args.cert:
+            context.load_cert_chain(args.cert, args.key)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"--cacert, --cert, --key: {error}") from None
+    if args.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _files(args: argparse.Namespace) -> Any:
+    if not args.proto:
+        return None
+    from catenet.rpc.compile import CompileError
+    from catenet.rpc.compile.command import describe_protos
+
+    try:
+        return describe_protos(args.proto, args.includes)
+    except CompileError as error:
+        raise UsageError(str(error).splitlines()[0]) from None

@@ -1,0 +1,37 @@
+"""catenet rpc list: services of a server, methods of a service."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from catenet.cli.rpc_channel import add_arguments, with_channel
+
+if TYPE_CHECKING:
+    from catenet.rpc import Channel
+    from catenet.rpc.catalog import Catalog
+
+__all__ = ["register", "run"]
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_arguments(parser)
+    parser.add_argument("service", nargs="?", metavar="SERVICE", help="list its methods")
+
+
+def run(args: argparse.Namespace) -> int:
+    """List."""
+
+    async def work(channel: Channel, catalog: Catalog) -> int:
+        from catenet.rpc.catalog import find_service
+
+        if args.service is None:
+            for name in await catalog.services():
+                print(name)
+        else:
+            for method in await find_service(catalog, args.service):
+                print(method.full_name)
+        return 0
+
+    return with_channel(args, work)

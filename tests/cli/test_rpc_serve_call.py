@@ -1,0 +1,234 @@
+"""catenet rpc serve, call, list and describe, as a person at a terminal uses them."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trustme
+
+from catenet.cli import main
+
+PROTO = Path(__file__).parents[2] / "examples" / "hiscore_rpc" / "hiscore.proto"
+SCORES = """
+import os
+import hiscore_pb2 as pb
+from catenet.rpc import Code, RpcError
+from google.rpc.error_details_pb2 import ResourceInfo
+
+class HiScore:
+    async def get(self, request, context):
+        if request.game != "tetris":
+            raise RpcError(Code.NOT_FOUND, f"no game {request.game}", [ResourceInfo(resource_name=request.game)])
+        context.set_trailing_metadata([("x-worker", str(os.getpid()))])
+        context.set_initial_metadata([("x-token", context.get("authorization") or "none")])
+        return pb.Score(game="tetris", player="alexey", points=VERSION)
+
+    def top(self, request, context):
+        for points in (3, 2, 1):
+            yield pb.Score(points=points)
+
+    async def load(self, requests, context):
+        return pb.LoadSummary(scores=len([request async for request in requests]))
+
+    async def play(self, requests, context):
+        async for request in requests:
+            yield pb.Rank(player=request.player)
+"""
+
+
+@contextlib.contextmanager
+def serving(folder, *arguments, version=1, expect=0):
+    """A running server; yields the process and the URLs it says it listens on."""
+    (folder / "scores.py").write_text(SCORES.replace("VERSION", str(version)))
+    command = [sys.executable, "-m", "catenet", "rpc", "serve", str(PROTO), "scores:HiScore", *arguments]
+    listens = max(arguments.count("--listen"), 1)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process, [process.stdout.readline().split()[-1] for _ in range(listens)]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == expect, process.stderr.read()
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("server")
+    with serving(folder, "--listen", "tcp://127.0.0.1:0", "--listen", f"unix:{folder}/s.sock") as (_, urls):
+        yield urls
+
+
+def rpc(capsys, *arguments):
+    status = main(["rpc", *arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_list_and_describe(server, capsys):
+    status, out, _ = rpc(capsys, "list", server[0])
+    assert (status, "hiscore.HiScore" in out.split(), "grpc.health.v1.Health" in out.split()) == (0, True, True)
+    assert rpc(capsys, "list", server[1], "HiScore")[1].split()[0] == "hiscore.HiScore/Get"
+    assert "stream hiscore.Score) returns (stream hiscore.Rank);" in rpc(capsys, "describe", server[0], "HiScore")[1]
+    assert "option idempotency_level = NO_SIDE_EFFECTS;" in rpc(capsys, "describe", server[0], "HiScore.Get")[1]
+    assert "google.protobuf.Timestamp when = 4;" in rpc(capsys, "describe", server[0], "hiscore.Score")[1]
+    assert rpc(capsys, "describe", server[0])[1].count("service ") == 4
+
+
+WIRES = [
+    [],
+    ["--protocol", "connect"],
+    ["--protocol", "connect", "--http1", "--codec", "json"],
+    ["--protocol", "grpc-web", "--http1"],
+    ["--compress", "gzip"],
+]
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=" ".join)
+def test_call_all_kinds_on_all_wires(server, capsys, wire):
+    for url in server:
+        status, out, _ = rpc(capsys, "call", url, "HiScore/Get", '{"game": "tetris"}', *wire)
+        assert (status, json.loads(out)) == (0, {"game": "tetris", "player": "alexey", "points": "1"})
+        out = rpc(capsys, "call", url, "HiScore/Top", *wire)[1]
+        assert [json.loads(line)["points"] for line in out.splitlines()] == ["3", "2", "1"]
+        assert json.loads(rpc(capsys, "call", url, "HiScore/Load", "{} {}\n{}", *wire)[1]) == {"scores": 3}
+        out = rpc(capsys, "call", url, "hiscore.HiScore/Play", '{"player":"a"}{"player":"b"}', *wire)[1]
+        assert out == '{"player":"a"}\n{"player":"b"}\n'
+
+
+def test_call_by_proto_and_get(server, capsys):
+    arguments = ["--proto", str(PROTO), "--protocol", "connect", "--get", "--codec", "json"]
+    status, out, _ = rpc(capsys, "call", server[0], "HiScore/Get", '{"game": "tetris"}', *arguments)
+    assert (status, json.loads(out)["player"]) == (0, "alexey")
+
+
+def test_call_reads_files(server, capsys, tmp_path):
+    (tmp_path / "scores.jsonl").write_text('{"player": "a"}\n{"player": "b"}\n')
+    assert rpc(capsys, "call", server[0], "HiScore/Load", f"@{tmp_path}/scores.jsonl")[1] == '{"scores":2}\n'
+
+
+def test_verbose_shows_metadata_and_timing(server, capsys):
+    arguments = ["call", server[0], "HiScore/Get", '{"game": "tetris"}', "-v", "--token", "secret"]
+    status, _, err = rpc(capsys, *arguments, "-H", "x-raw-bin: AAE=", "--timeout", "5")
+    assert status == 0
+    assert "> /hiscore.HiScore/Get (grpc, proto, unary)" in err
+    assert "> x-raw-bin: AAE" in err
+    assert "< x-token: Bearer secret" in err
+    assert "< trailing x-worker: " in err
+    assert re.search(r"< 1 response in [\d.]+ ms, first after [\d.]+ ms", err)
+
+
+def test_a_failed_call_is_told_with_its_details(server, capsys):
+    status, out, err = rpc(capsys, "call", server[0], "HiScore/Get", '{"game": "pong"}')
+    assert (status, out) == (1, "")
+    assert err.splitlines() == [
+        "catenet: NOT_FOUND: no game pong",
+        'catenet:   google.rpc.ResourceInfo {"resourceName": "pong"}',
+    ]
+    assert rpc(capsys, "call", server[0], "HiScore/Submit")[2].startswith("catenet: UNIMPLEMENTED: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["call", "{url}", "HiScore/Gte"], "no method of hiscore.HiScore 'Gte'; do you mean Get?"),
+        (["call", "{url}", "HighScore/Get"], "no service 'HighScore'; do you mean HiScore?"),
+        (["call", "{url}", "Get"], "'Get' names no method; write SERVICE/METHOD"),
+        (["call", "{url}", "HiScore/Get", '{"gam": 1}'], "DATA: hiscore.GetRequest has no field 'gam'"),
+        (["call", "{url}", "HiScore/Load", '{} {"points": "x"}'], "DATA, value 2: points: must be a whole number"),
+        (["call", "{url}", "HiScore/Get", "{"], "DATA is not JSON"),
+        (["call", "{url}", "HiScore/Get", "{} {}"], "the method takes one message, DATA has 2"),
+        (["call", "{url}", "HiScore/Get", "@/no/such/file"], "/no/such/file: No such file"),
+        (["call", "{url}", "HiScore/Get", "-H", "x"], "--header 'x': write NAME:VALUE"),
+        (["call", "{url}", "HiScore/Get", "-H", "grpc-x: 1"], "cannot be the name of metadata"),
+        (["call", "tpc://a:1", "HiScore/Get"], "do you mean tcp?"),
+        (["call", "{url}", "HiScore/Get", "--http1"], "gRPC needs HTTP/2"),
+        (["call", "{url}", "HiScore/Get", "--compress", "lzma"], "there are identity, gzip"),
+        (["call", "{url}", "HiScore/Get", "--insecure"], "are for tls://"),
+        (["call", "{url}", "HiScore/Get", "--proto", "no.proto"], "no.proto: no such file"),
+        (["describe", "{url}", "hiscore.Nope"], "no service 'hiscore.Nope'"),
+        (["serve", "scores"], "write MODULE:NAME"),
+        (["serve", "no_such_module:X"], "ModuleNotFoundError"),
+        (["serve", "json:dumbs"], "module json has no 'dumbs'; do you mean dumps?"),
+        (["serve", "json:JSONDecoder"], "derive it from a generated class"),
+        (["serve", "x:Y", "--listen", "http://a:1"], "a server listens on tcp://"),
+        (["serve", "x:Y", "--listen", "tls://a:1"], "needs --cert"),
+        (["serve", "x:Y", "--workers", "0"], "--workers 0: at least 1"),
+        (["serve", str(PROTO)], "nothing implements the services"),
+    ],
+)
+def test_mistakes(server, capsys, arguments, complaint):
+    status, out, err = rpc(capsys, *(text.replace("{url}", server[0]) for text in arguments))
+    assert (status, out) == (2, "")
+    assert err.startswith("catenet: ")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+def test_nobody_listens(capsys):
+    status, _, err = rpc(capsys, "list", "tcp://127.0.0.1:1")
+    assert status == 1
+    assert err.startswith("catenet: UNAVAILABLE: cannot connect to 127.0.0.1:1")
+
+
+def test_mistakes_in_the_implementation_name_their_place(tmp_path):
+    (tmp_path / "broken.py").write_text("x = 1\ny = undefined\n")
+    command = [sys.executable, "-m", "catenet", "rpc", "serve", "broken:X"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert re.fullmatch(r"catenet: broken:X: \S*broken\.py:2: NameError: .*\n", done.stderr)
+
+
+def test_workers_share_port_and_socket(tmp_path, capsys):
+    arguments = ["--workers", "2", "--listen", "tcp://127.0.0.1:0", "--listen", f"unix:{tmp_path}/s.sock"]
+    with serving(tmp_path, *arguments) as (process, urls):
+        lines = [*urls, *(process.stdout.readline().split()[-1] for _ in range(2))]
+        assert len(set(lines)) == 2, "both workers listen on the same"
+        pids = set()
+        deadline = time.monotonic() + 30
+        while len(pids) < 2 and time.monotonic() < deadline:
+            for url in set(lines):
+                err = rpc(capsys, "call", url, "HiScore/Get", '{"game": "tetris"}', "-v", "--proto", str(PROTO))[2]
+                pids.add(re.search(r"x-worker: (\d+)", err)[1])
+        assert len(pids) == 2
+        assert str(process.pid) not in pids
+        os.kill(int(pids.pop()), signal.SIGKILL)
+        assert "ended with status -9, starting it again" in process.stderr.readline()
+        assert process.stdout.readline().startswith("serving hiscore.HiScore on ")
+    assert not (tmp_path / "s.sock").exists()
+
+
+def test_reload(tmp_path, capsys):
+    with serving(tmp_path, "--reload", "--listen", "tcp://127.0.0.1:0") as (process, (url,)):
+        call = ["call", url, "HiScore/Get", '{"game": "tetris"}', "--proto", str(PROTO)]
+        assert json.loads(rpc(capsys, *call)[1])["points"] == "1"
+        (tmp_path / "scores.py").write_text("this is no Python")
+        assert "files have changed" in process.stderr.readline()
+        assert "scores.py:1: SyntaxError" in process.stderr.readline()
+        (tmp_path / "scores.py").write_text(SCORES.replace("VERSION", "2"))
+        assert "files have changed" in process.stderr.readline()
+        assert process.stdout.readline().split()[-1] == url
+        assert json.loads(rpc(capsys, *call)[1])["points"] == "2"
+
+
+def test_tls_with_client_certificates(tmp_path, capsys):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    authority.issue_cert("client@example").private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
+    tls = ["--cert", str(tmp_path / "server.pem"), "--client-ca", str(tmp_path / "ca.pem")]
+    with serving(tmp_path, "--listen", "tls://localhost:0", *tls) as (_, (url,)):
+        trust = ["--cacert", str(tmp_path / "ca.pem"), "--proto", str(PROTO)]
+        call = ["call", url, "HiScore/Get", '{"game": "tetris"}', *trust]
+        assert rpc(capsys, *call, "--cert", str(tmp_path / "client.pem"))[0] == 0
+        status, _, err = rpc(capsys, *call, "--timeout", "5")
+        assert status == 1
+        assert err.startswith("catenet: ")
