@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from catenet.posix.errors import os_error
-from catenet.posix.sockets import SocketFile
+from catenet.posix.sockets import InetStream, SocketFile
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
@@ -22,8 +22,8 @@ __all__ = ["Socket", "create_pair"]
 
 SOCK_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0o4000)
 SOCK_CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0o2000000)
-MSG_DONTWAIT = socket.MSG_DONTWAIT
-MSG_WAITALL = socket.MSG_WAITALL
+MSG_DONTWAIT = int(socket.MSG_DONTWAIT)
+MSG_WAITALL = int(socket.MSG_WAITALL)
 SENDFILE_BLOCK = 262_144
 
 Result = TypeVar("Result")
@@ -203,6 +203,9 @@ class Socket(socket.socket):
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As `socket.socket.recv_into`."""
         view = memoryview(buffer).cast("B")
+        file = self._open()
+        if not flags and isinstance(file, InetStream):
+            return self._read("recv_into", flags, file.receive_into, view[: _room(view, nbytes)], flags)
         data = self.recv(_room(view, nbytes), flags)
         view[: len(data)] = data
         return len(data)

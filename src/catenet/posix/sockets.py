@@ -27,11 +27,11 @@ __all__ = ["InetDatagram", "InetSocket", "InetStream", "Message", "SocketFile"]
 Message: TypeAlias = tuple[bytes, list[Ancillary], int, Any]
 """What recvmsg(2) returns: data, ancillary data, flags, source address."""
 
-MSG_OOB = socket.MSG_OOB
+MSG_OOB = int(socket.MSG_OOB)
 MSG_EOR = 0x80
-MSG_PEEK = socket.MSG_PEEK
-MSG_TRUNC = socket.MSG_TRUNC
-MSG_CTRUNC = socket.MSG_CTRUNC
+MSG_PEEK = int(socket.MSG_PEEK)
+MSG_TRUNC = int(socket.MSG_TRUNC)
+MSG_CTRUNC = int(socket.MSG_CTRUNC)
 MSG_MORE = 0x8000
 MSG_ERRQUEUE = 0x2000
 MSG_FASTOPEN = 0x20000000
@@ -335,6 +335,19 @@ class InetStream(InetSocket):
         except StackError as error:
             raise error_of(error) from None
         return data if data is None or type(data) is bytes else bytes(data)
+
+    def receive_into(self, buffer: memoryview, flags: int) -> int | None:
+        """System call `recv` into memory; None would block."""
+        if flags or not len(buffer):
+            data = self.receive(len(buffer), flags)
+            if data is None:
+                return None
+            buffer[: len(data)] = data
+            return len(data)
+        try:
+            return self.endpoint.receive_into(buffer)
+        except StackError as error:
+            raise error_of(error) from None
 
     def _receive_urgent(self, flags: int) -> bytes:
         """The urgent byte (RFC 6093); EINVAL when there is none, EAGAIN when it is announced but not here."""

@@ -12,7 +12,7 @@ from catenet.stack.tcp.establish import prepare
 from catenet.stack.tcp.info import TcpInfo, collect
 from catenet.stack.tcp.lifecycle import READ, WRITE, done
 from catenet.stack.tcp.listener import Listener
-from catenet.stack.tcp.reading import at_urgent_mark, read, take_urgent, unread
+from catenet.stack.tcp.reading import at_urgent_mark, read, read_into, take_urgent, unread
 from catenet.stack.tcp.space import can_write
 from catenet.stack.tcp.writing import queue_fin, queue_write
 
@@ -302,6 +302,13 @@ class TcpEndpoint:
         if c is None:
             raise StackError(Fault.NOT_CONNECTED)
         return read(c, limit, peek)
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """As `receive`, into a buffer of bytes: how many, 0 at the end of the stream, None when it would block."""
+        c = self.connection
+        if c is None:
+            raise StackError(Fault.NOT_CONNECTED)
+        return read_into(c, buffer)
 
     def receive_urgent(self, *, peek: bool = False) -> bytes | None:
         """The urgent byte; None when it has not come. StackError(INVALID) when there is none to be read."""

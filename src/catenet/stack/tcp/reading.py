@@ -7,7 +7,7 @@ from catenet.stack.tcp import flush, states, urgent
 from catenet.stack.tcp.connection import Connection
 from catenet.stack.tcp.lifecycle import READ
 
-__all__ = ["at_urgent_mark", "read", "take_urgent", "unread"]
+__all__ = ["at_urgent_mark", "read", "read_into", "take_urgent", "unread"]
 
 
 def read(c: Connection, limit: int, peek: bool) -> bytes | None:
@@ -26,6 +26,34 @@ def read(c: Connection, limit: int, peek: bool) -> bytes | None:
             flush.todo(c, flush.READ)
         return data
     return _nothing(c)
+
+
+def read_into(c: Connection, buffer: memoryview) -> int | None:
+    """See `TcpEndpoint.receive_into`: bytes go from where they arrived to where the program wants them, once."""
+    if c.urgent_flags or not c.received:
+        data = read(c, len(buffer), False)
+        if data is None:
+            return None
+        buffer[: len(data)] = data
+        return len(data)
+    received, offset, limit, at = c.received, c.received_offset, len(buffer), 0
+    while received and at < limit:
+        chunk = received[0]
+        left = len(chunk) - offset
+        if left > limit - at:
+            buffer[at:limit] = memoryview(chunk)[offset : offset + limit - at]
+            offset += limit - at
+            at = limit
+            break
+        buffer[at : at + left] = memoryview(chunk)[offset:] if offset else chunk
+        at += left
+        received.popleft()
+        offset = 0
+    c.received_offset = offset
+    c.copied += at
+    c.read_count += at
+    flush.todo(c, flush.READ)
+    return at
 
 
 def _nothing(c: Connection) -> bytes | None:
