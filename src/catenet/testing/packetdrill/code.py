@@ -25,7 +25,9 @@ class CodeRunner:
         """Run a block with the values of the moment; what went wrong, None for nothing."""
         self._namespace.update(values)
         try:
-            exec(compile(dedent(text), "<code>", "exec"), self._namespace)
+            exec(
+                compile(dedent(text) + "\n\n", "<code>", "exec"), self._namespace
+            )  # a last line may end in a backslash
         except AssertionError as error:
             return f"assertion failed: {_assertion(text, error)}"
         except Exception as error:

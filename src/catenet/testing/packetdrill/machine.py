@@ -105,6 +105,7 @@ class Machine:
         self.settings = Settings()
         self.stack = Stack(random.Random(_SEED), self.settings)
         prefix = 16 if len(config.local_ip) == 4 else 48
+        self.stack.tcp.merged_size = config.mss
         self.interface: Interface = self.stack.add_interface("tun0", config.mtu, ((config.local_ip, prefix),))
         self.route = self.stack.add_route(Prefix.of(bytes(len(config.local_ip)), 0), self.interface.index)
         self.kernel = Kernel(self.stack, "packetdrill", None, self._park, clock=lambda: self.now, owner=lambda: self)

@@ -309,7 +309,7 @@ class _Player:
                 return
 
     def _flow_of(self, fd: int | None) -> Flow | None:
-        return next((flow for flow in self.flows if flow.fd == fd), None) if fd is not None else None
+        return next((flow for flow in reversed(self.flows) if flow.fd == fd), None) if fd is not None else None
 
     # --- packets to the stack ---
 

@@ -107,11 +107,26 @@ def control_device(process: Process, call: Call) -> int:
 
 
 def tcp_info_values(process: Process, fd: int) -> dict[str, int]:
-    """`tcpi_` values of a socket, by name; empty for one that is not TCP's."""
+    """`tcpi_` values of a socket, by name, and what is known of its memory; empty for one that is not TCP's."""
     try:
-        return _info(process.socket(fd))
+        file = process.socket(fd)
+        return {**_info(file), **_memory(file)}
     except OSError:
         return {}
+
+
+def _memory(file: SocketFile) -> dict[str, int]:
+    """The part of SO_MEMINFO that means something here: buffer limits, and what is queued."""
+    level = SYMBOLS["SOL_SOCKET"]
+    sizes = [file.get_option(level, SYMBOLS[name], 0) for name in ("SO_RCVBUF", "SO_SNDBUF")]
+    return {
+        "SK_MEMINFO_RCVBUF": int.from_bytes(sizes[0], "little") if isinstance(sizes[0], bytes) else sizes[0],
+        "SK_MEMINFO_SNDBUF": int.from_bytes(sizes[1], "little") if isinstance(sizes[1], bytes) else sizes[1],
+        "SK_MEMINFO_RMEM_ALLOC": file.unread(),
+        "SK_MEMINFO_WMEM_QUEUED": file.unsent(),
+        "SK_MEMINFO_BACKLOG": 0,
+        "SK_MEMINFO_DROPS": 0,
+    }
 
 
 def _info(file: SocketFile) -> dict[str, int]:

@@ -60,6 +60,7 @@ class Process:
         self.complaints: list[str] = []
         self.epoll_data: dict[tuple[int, int], int] = {}
         self._files: dict[int, File] = {}
+        self._shadowed: list[File] = []
 
     @property
     def kernel(self) -> Kernel:
@@ -67,9 +68,9 @@ class Process:
         return self.machine.kernel
 
     def install(self, fd: int, file: File) -> int:
-        """Give a file the number that the script expects; ValueError when that one is open."""
+        """Give a file the number that the script expects; an open one that had it goes on without a number."""
         if fd in self._files:
-            raise ValueError(f"descriptor {fd} is open already")
+            self._shadowed.append(self._files[fd])
         self._files[fd] = file.acquire()
         return fd
 
