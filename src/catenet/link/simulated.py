@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from catenet.link.properties import LinkProperties
 from catenet.wire.offload import complete, is_unsummed
@@ -54,6 +54,9 @@ class Counters:
         return sum(self.drops.values())
 
 
+_COUNTED: Final = ("bytes", "corrupted", "drops", "duplicated", "marked", "packets", "reordered")
+
+
 class SimulatedLink:
     """One direction of a link. `packets` and `bytes` of its counters are those offered to it."""
 
@@ -63,6 +66,7 @@ class SimulatedLink:
         "_latest",
         "_plain",
         "counters",
+        "faultless",
         "memoryless",
         "properties",
         "pure",
@@ -85,10 +89,12 @@ class SimulatedLink:
         self.pure = True
         faults = (properties.loss, properties.duplicate, properties.reorder, properties.corrupt)
         self._plain = self.memoryless and not any(faults)
+        # Whether every packet that finds room arrives, once, unchanged and in order: then `arrival` says all.
+        self.faultless = not properties.jitter and not any(faults)
 
     def inherit(self, previous: SimulatedLink) -> None:
         """Take the place of another link: go on with its counts."""
-        for name in Counters.__slots__:
+        for name in _COUNTED:
             setattr(self.counters, name, getattr(previous.counters, name))
 
     def transit(self, packet: bytes, now: float) -> Arrivals:
@@ -110,6 +116,22 @@ class SimulatedLink:
                 return []
             now = departure
         return self._propagate(packet, now)
+
+    def arrival(self, size: int, now: float) -> float:
+        """When a packet of `size` bytes arrives over a faultless link, -1 when it is dropped: the short `transit`."""
+        counters = self.counters
+        counters.packets += 1
+        counters.bytes += size
+        properties = self.properties
+        if size > properties.mtu:
+            counters.drop("mtu")
+            return -1.0
+        if properties.rate is not None:
+            now = self._queue(size, now)
+            if now < 0.0:
+                counters.drop("queue")
+                return -1.0
+        return now + properties.latency
 
     def offer(self, packet: bytes, now: float, schedule: Callable[..., Any], onward: Onward) -> None:
         """Send one packet at `now`; `schedule(when, onward, packet, when)` for each that arrives."""

@@ -34,13 +34,19 @@ FindFlow: TypeAlias = "Callable[[Port, bytes, bytes], Flow | str]"
 class Flow:
     """Where packets between two addresses go: over `up`, then for each way on over its port's link (or at once)."""
 
-    __slots__ = ("direct", "schedule", "up", "ways")
+    __slots__ = ("direct", "lane", "schedule", "up", "ways")
 
     def __init__(self, up: SimulatedLink, ways: list[Port], direct: bool, schedule: Schedule) -> None:
         self.up = up
         self.ways = ways
         self.direct = direct
         self.schedule = schedule
+        self.lane: Port | None = None
+        """The one port there is to go to, when the links on the way make nothing of a packet but a delay or a drop."""
+        if len(ways) == 1 and up.pure and up.faultless:
+            down = ways[0].down
+            if direct or (down.faultless and down.memoryless):
+                self.lane = ways[0]
 
     def spread(self, packet: bytes, when: float) -> None:
         """Send a packet that leaves the upward link at `when`, which may be yet to come, on to the ports."""
@@ -110,11 +116,22 @@ class Port(Meter):
 
     def send(self, packet: bytes, now: float) -> None:
         """Put one packet of the host on its link."""
-        self.note_sent(packet, now)
+        size = len(packet)
+        self.sent_packets += 1
+        self.sent_bytes += size
+        if self.tap is not None:
+            self.tap(self.index, OUTBOUND, packet, now)
         key = packet[12:20] if packet[0] < 0x60 else packet[8:40]
         flow = self.flows.get(key) or self.network.find(self, key)
         if flow is not None:
-            if flow.up.pure:
+            lane = flow.lane
+            if lane is not None:
+                when = flow.up.arrival(size, now)
+                if when >= 0.0 and not flow.direct:
+                    when = lane.down.arrival(size, when)
+                if when >= 0.0:
+                    flow.schedule(when, lane.arrive, packet, when)
+            elif flow.up.pure:
                 for when, data in flow.up.transit(packet, now):
                     flow.spread(data, when)
             else:

@@ -1,8 +1,8 @@
 """What crossed the links: a hash over all of it, and a capture file.
 
-The hash covers every packet that a host put on a link and every packet that a link handed to a host, each with its
-virtual time, so that two runs with the same hash have carried the same bytes at the same moments (`sim` promises the
-same hash for the same seed and the same programs).
+The hash covers every packet that a host put on a link, and the time, length and headers of every packet that a link
+handed to a host (the rest is what was sent, or damage that the link's seed decides). So two runs with the same hash
+have carried the same bytes at the same moments, as `sim` promises for the same seed and the same programs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ __all__ = ["INBOUND", "OUTBOUND", "Tap", "Trace"]
 
 OUTBOUND: Final = 0
 INBOUND: Final = 1
+HEADERS: Final = 60
+"""Bytes of an arriving packet that are hashed: enough for an IPv6 header and that of a transport."""
 
 Tap: TypeAlias = Callable[[int, int, Any, float], None]
 """`tap(port, direction, packet, now)`: what `Trace.record` is."""
@@ -39,7 +41,7 @@ class Trace:
         """Take note of one packet; hashing waits until there is a batch of them."""
         pending = self._pending
         pending.append(_RECORD.pack(now, port << 1 | direction, len(packet)))
-        pending.append(packet)
+        pending.append(packet[:HEADERS] if direction else packet)
         self.records += 1
         if len(pending) > _BATCH:
             self._flush()
@@ -52,7 +54,9 @@ class Trace:
             tap(port, direction, bytes(packet), now)
 
     def hexdigest(self) -> str:
-        """SHA-256 over all records so far: `(time, port and direction, length)` in network order, then the packet."""
+        """SHA-256 over all records so far: `(time, port and direction, length)` in network order, then the packet
+        (of one that arrives, its first 60 bytes).
+        """
         self._flush()
         return self._hash.hexdigest()
 
