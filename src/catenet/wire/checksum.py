@@ -1,7 +1,8 @@
 """The internet checksum (RFC 1071), its incremental update (RFC 1624) and the pseudo header of both IP versions.
 
 A ones' complement sum of 16-bit words is the number that the bytes spell modulo 65,535, since 65,536 leaves 1. CPython
-reads and divides 1,480 bytes as one integer in some 3 us, a loop over words takes 100 and more. The remainder 0 stands for both zeros of ones' complement: a sum of anything but zeros is written 0xffff, so its checksum is 0. Hence
+reads and divides 1,480 bytes as one integer in some 3 us, a loop over words takes 100 and more. The remainder 0 stands
+for both zeros of ones' complement: a sum of anything but zeros is written 0xffff, so its checksum is 0. Hence
 `-total % 65535` is the checksum for every header that holds a byte that is not zero, which all of ours do.
 """
 
