@@ -121,6 +121,8 @@ class Epoll(File):
     def collect(self, limit: int) -> list[tuple[int, int]]:
         """Return up to `limit` (descriptor, bits) of what is ready now."""
         found: list[tuple[int, int]] = []
+        if not self.ready:
+            return found
         for item in tuple(self.ready):
             if len(found) >= limit:
                 break

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from catenet.posix.control import Ancillary, files_of, rights_of
 from catenet.posix.errors import os_error
 from catenet.posix.file import File
-from catenet.posix.sockets import MSG_OOB, MSG_PEEK, MSG_TRUNC, Message, SocketFile
+from catenet.posix.sockets import MSG_CTRUNC, MSG_OOB, MSG_PEEK, MSG_TRUNC, Message, SocketFile
 from catenet.posix.stream import ByteQueue
 from catenet.stack.endpoint import Buffer, Readiness
 
@@ -374,7 +374,7 @@ class LocalSocket(SocketFile):
                 for file in piece.files:
                     file.acquire()
             control, cut = rights_of(self.kernel, piece.files, control_size)
-            shown |= socket.MSG_CTRUNC if cut else 0
+            shown |= MSG_CTRUNC if cut else 0
         if not peek:
             self._unblock()
         return piece.data, control, shown, piece.source or None

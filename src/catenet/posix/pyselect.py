@@ -74,9 +74,6 @@ class EpollObject:
             maxevents = FD_SETSIZE
         elif maxevents <= 0:
             raise ValueError(f"maxevents must be greater than 0, got {maxevents}")
-        found = epoll.collect(maxevents)
-        if found:
-            return found
         return readiness.epoll_wait(self._kernel, epoll, maxevents, _milliseconds(timeout))
 
     def fileno(self) -> int:
