@@ -57,7 +57,7 @@ class TimeWait:
         self.state = state
         self.rcv_nxt = c.rcv_nxt
         self.snd_nxt = c.snd_nxt
-        self.window = c.receive_window >> c.rcv_scale << 8 | c.rcv_scale
+        self.window = min(c.receive_window >> c.rcv_scale, 65535) << 8 | c.rcv_scale
         self.ts_offset = c.ts_offset if c.timestamps else -1
         self.ts_recent = c.ts_recent
         self.ts_recent_at = c.ts_recent_at

@@ -124,12 +124,14 @@ def select_window(c: Connection) -> int:
     window = new_window(c)
     if window < current:
         window = -(-current >> scale) << scale
-    c.rcv_wnd = window
-    c.rcv_wup = c.rcv_nxt
     limit = _MAX_WINDOW << scale
     if not scale and c.layer.settings.tcp_workaround_signed_windows:
         limit = 32767
-    return (window if window < limit else limit) >> scale
+    if window > limit:
+        window = limit
+    c.rcv_wnd = window
+    c.rcv_wup = c.rcv_nxt
+    return window >> scale
 
 
 def grow_window(c: Connection, length: int) -> None:
