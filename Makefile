@@ -13,6 +13,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 
 demo: $(VENV)/.demo
 	$(BIN)/catenet run examples/hiscore/world.toml --pcap hiscore.pcapng
+	$(BIN)/catenet run examples/hiscore_rpc/world.toml
 
 test: lint unit
 

@@ -63,6 +63,10 @@ def test_bad_targets(text, complaint):
         parse_target(text)
 
 
+def test_a_server_may_listen_everywhere():
+    assert parse_target("tcp://:50051", listening=True) == Target("tcp", "", 50051)
+
+
 @given(st.text(max_size=30))
 def test_any_text_is_a_target_or_a_value_error(text):
     try:

@@ -140,7 +140,7 @@ def _check_url(url: str, args: argparse.Namespace) -> None:
     from catenet.rpc.resolver import parse_target
 
     try:
-        target = parse_target(url)
+        target = parse_target(url, listening=True)
     except ValueError as error:
         raise UsageError(f"--listen: {error}") from None
     if target.scheme not in ("tcp", "tls", "unix"):
@@ -172,7 +172,7 @@ def _share(
     fixed: list[str] = []
     shared: dict[str, socket.socket] = {}
     for url in urls:
-        target = parse_target(url)
+        target = parse_target(url, listening=True)
         try:
             if target.unix and workers > 1:
                 shared[url] = stack.enter_context(_unix_socket(target.unix, stack))

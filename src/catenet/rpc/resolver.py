@@ -48,11 +48,12 @@ class Target:
         return f"{host}:{self.port}"
 
 
-def parse_target(text: str) -> Target:
+def parse_target(text: str, listening: bool = False) -> Target:
     """Return the target that ``text`` names; raise ``ValueError`` that says what is wrong with it.
 
     ``tcp://host:port``, ``tls://host:port``, ``http(s)://host[:port]/base``, ``dns:///host:port``, ``unix:/path``,
-    ``unix://path`` and plain ``host:port`` (which is ``tcp``). IPv6 addresses stand in brackets.
+    ``unix://path`` and plain ``host:port`` (which is ``tcp``). IPv6 addresses stand in brackets. ``listening``: the
+    host may be missing, which means all addresses of this machine.
     """
     scheme, colon, rest = text.partition(":")
     if scheme == "unix" and colon:
@@ -61,7 +62,7 @@ def parse_target(text: str) -> Target:
             raise ValueError(f"target {text!r} names no path; write unix:/run/service.sock")
         return Target("unix", unix=path)
     if not rest.startswith("//"):
-        return _with_endpoint(text, "tcp", text, "")
+        return _with_endpoint(text, "tcp", text, "", listening)
     if scheme not in _SCHEMES:
         near = difflib.get_close_matches(scheme, _SCHEMES, n=1)
         hint = f"do you mean {near[0]}?" if near else f"known: {', '.join(_SCHEMES)}"
@@ -77,11 +78,13 @@ def parse_target(text: str) -> Target:
         endpoint, _, base = endpoint.partition("/")
         if base and not scheme.startswith("http"):
             raise ValueError(f"target {text!r}: {scheme}:// takes no path")
-    return _with_endpoint(text, scheme, endpoint, f"/{base.rstrip('/')}" if base.rstrip("/") else "")
+    return _with_endpoint(text, scheme, endpoint, f"/{base.rstrip('/')}" if base.rstrip("/") else "", listening)
 
 
-def _with_endpoint(text: str, scheme: str, endpoint: str, base: str) -> Target:
+def _with_endpoint(text: str, scheme: str, endpoint: str, base: str, listening: bool) -> Target:
     host, port = _split_endpoint(text, endpoint, _DEFAULT_PORTS.get(scheme))
+    if not host and not listening:
+        raise ValueError(f"target {text!r} names no host")
     return Target(scheme, host, port, tls=_SCHEMES[scheme], resolve_all=scheme == "dns", base=base)
 
 
@@ -95,8 +98,6 @@ def _split_endpoint(text: str, endpoint: str, default: int | None) -> tuple[str,
         host = host[1:-1]
     elif ":" in host:
         raise ValueError(f"target {text!r}: an IPv6 address stands in brackets, [{endpoint}]:PORT")
-    if not host:
-        raise ValueError(f"target {text!r} names no host")
     if not port and default is not None and not colon:
         return host, default
     if not (port.isascii() and port.isdigit() and int(port) <= 65535):

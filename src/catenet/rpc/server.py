@@ -170,7 +170,7 @@ class Server:
         ``mode`` are the permissions of a Unix socket. ``sock`` is a Unix socket that listens already, for processes
         that share it; whoever made it removes it. Raises ``ValueError`` for a wrong URL, ``OSError``.
         """
-        target = parse_target(url)
+        target = parse_target(url, listening=True)
         if target.tls and tls is None:
             raise ValueError(f"{url}: needs an ssl.SSLContext (argument tls)")
         if target.tls and tls is not None:
