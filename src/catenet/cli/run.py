@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catenet.cli import UsageError
 from catenet.cli.arguments import address, duration, seed
 from catenet.cli.console import Console
-from catenet.wire.address import parse_interface
+from catenet.wire.address import format_address, parse_address, parse_interface
 from catenet.world.units import nearest
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ TARGET is a world file (world.toml), a script (script.py) or a module (-m MODULE
 networks:
   sim     a simulated internet in this process, in virtual time, the same for the same seed
   kernel  the operating system's sockets; one program
-  tun     one program on Catenet's own stack behind a TUN device, in real time; needs CAP_NET_ADMIN
+  tun     one program on Catenet's own stack behind a TUN device, in real time; needs CAP_NET_ADMIN.
+          With --tap or --bridge it is a station on an Ethernet, and asks for its addresses if it is given none.
 """
 
 
@@ -69,6 +70,11 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--device", default="catenet%d", metavar="NAME", help="name of the TUN device (default: catenet0)"
+    )
+    parser.add_argument("--tap", action="store_true", help="with --net tun: a TAP device (Ethernet)")
+    parser.add_argument("--bridge", metavar="NAME", help="with --net tun: a TAP device in this bridge of the kernel")
+    parser.add_argument(
+        "--gateway", action="append", default=[], metavar="ADDRESS", help="the way to other networks; may be repeated"
     )
     parser.add_argument("--mtu", type=int, help="largest packet in bytes, for a single program (default: 1500)")
     parser.add_argument("--uvloop", action="store_true", help="with --net kernel: run asyncio on uvloop")
@@ -106,6 +112,9 @@ def run(args: argparse.Namespace) -> int:
         return run_on_kernel(args, is_world)
     if args.uvloop:
         raise UsageError("--uvloop goes with --net kernel; Catenet's own sockets need asyncio's own loop")
+    for option in ("tap", "bridge", "gateway"):
+        if args.net != "tun" and getattr(args, option):
+            raise UsageError(f"--{option} goes with --net tun")
     if args.net == "tun":
         return _run_on_tun(args, is_world)
     return _run_simulated(args, is_world)
@@ -153,24 +162,46 @@ def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
 
 def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
     from catenet.link.tun import DeviceUnavailable
-    from catenet.world.tun_driver import kernel_end, open_host
+    from catenet.world.tun_driver import Attachment, open_host
 
     if is_world:
         raise UsageError("a world runs on --net sim; --net tun runs one program")
-    if not args.address:
-        raise UsageError("--net tun needs the host's address, as --address 10.9.0.2/24")
-    for text in args.address:
-        _valid(partial(kernel_end, *parse_interface(text)))
+    _check_attachment(args)
+    attachment = Attachment(
+        addresses=args.address,
+        device=args.device,
+        mtu=args.mtu or 1500,
+        ethernet=args.tap or args.bridge is not None,
+        bridge=args.bridge,
+        gateways=args.gateway,
+    )
     console = Console([SOLE_HOST], Path(args.command[0]).name)
     chance = secrets.randbits(64) if args.seed is None else args.seed
     try:
-        with open_host(
-            SOLE_HOST, args.address, device=args.device, mtu=args.mtu or 1500, seed=chance, output=console.line
-        ) as (world, host):
+        with open_host(SOLE_HOST, attachment, seed=chance, output=console.line) as (world, host):
+            console.now = lambda: world.now
+            if not args.address:
+                found = ", ".join(format_address(address) for address in world.addresses(SOLE_HOST))
+                console.announce(f"address {found}" if found else "nobody has given this host an address yet")
             host.run(args.command)
             return _run(args, world, console, args.duration, [SOLE_HOST])
     except DeviceUnavailable as error:
         raise UsageError(str(error.strerror or error)) from None
+
+
+def _check_attachment(args: argparse.Namespace) -> None:
+    """What the options for TUN and TAP ask of each other."""
+    from catenet.world.tun_driver import kernel_end
+
+    ethernet = args.tap or args.bridge is not None
+    if not args.address and not ethernet:
+        raise UsageError("--net tun needs the host's address, as --address 10.9.0.2/24")
+    if args.gateway and not ethernet:
+        raise UsageError("--gateway goes with --tap or --bridge; behind a TUN device the kernel is the way")
+    for text in args.address if args.bridge is None else ():
+        _valid(partial(kernel_end, *parse_interface(text)))
+    for text in args.gateway:
+        _valid(partial(parse_address, text))
 
 
 def _run(args: argparse.Namespace, world: World, console: Console, until: float | None, awaited: Sequence[str]) -> int:

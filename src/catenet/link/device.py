@@ -7,7 +7,7 @@ A device takes complete IP packets down by `send` and hands them up to the one c
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias
 
 __all__ = ["Device", "Receive", "ReceivePoint", "offload_of"]
 
@@ -15,7 +15,6 @@ Receive: TypeAlias = "Callable[[bytes | memoryview, float], None]"
 """Where a device delivers: `receive(packet, now)`, seconds on the clock of whoever drives the device."""
 
 
-@runtime_checkable
 class Device(Protocol):
     """A link-layer device that carries complete IP packets."""
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from catenet.wire.address import Address
 
-__all__ = ["Interface", "InterfaceAddress", "add_address", "interfaces", "set_link"]
+__all__ = ["Interface", "InterfaceAddress", "add_address", "interfaces", "set_link", "set_master"]
 
 NLMSG_ERROR: Final = 2
 NLMSG_DONE: Final = 3
@@ -31,6 +31,7 @@ NLM_F_REPLACE: Final = 0x100
 IFLA_ADDRESS: Final = 1
 IFLA_IFNAME: Final = 3
 IFLA_MTU: Final = 4
+IFLA_MASTER: Final = 10
 IFA_ADDRESS: Final = 1
 IFA_LOCAL: Final = 2
 IFA_BROADCAST: Final = 4
@@ -73,6 +74,12 @@ def set_link(index: int, *, up: bool = True, mtu: int | None = None) -> None:
     body = _LINK.pack(socket.AF_UNSPEC, 0, index, IFF_UP if up else 0, IFF_UP)
     if mtu is not None:
         body += _attribute(IFLA_MTU, struct.pack("=I", mtu))
+    _acknowledged(RTM_NEWLINK, 0, body)
+
+
+def set_master(index: int, master: int) -> None:
+    """Make an interface a port of a bridge."""
+    body = _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0) + _attribute(IFLA_MASTER, struct.pack("=I", master))
     _acknowledged(RTM_NEWLINK, 0, body)
 
 

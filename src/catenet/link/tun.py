@@ -1,4 +1,4 @@
-"""A TUN device (Documentation/networking/tuntap.rst of Linux): IP packets to and from the kernel's own stack.
+"""A TUN or TAP device (Documentation/networking/tuntap.rst of Linux): packets or frames to and from the kernel.
 
 Opening a device that does not exist makes it, for as long as it is open; opening one that `ip tuntap add` made attaches
 to it. Reads and writes never block; who drives the device waits on `fileno()`.
@@ -24,8 +24,10 @@ __all__ = ["DeviceUnavailable", "TunDevice"]
 
 TUNSETIFF: Final = 0x400454CA
 IFF_TUN: Final = 0x0001
+IFF_TAP: Final = 0x0002
+ETHERNET_HEADER: Final = 14
 IFF_NO_PI: Final = 0x1000
-LARGEST_FRAME: Final = 65_535 + vnet.SIZE
+LARGEST_FRAME: Final = 65_535 + ETHERNET_HEADER
 LARGEST_LARGE: Final = 65_535 - 40 - 60
 """Payload of the largest segment that leaves uncut: what any IP and TCP header leave of a packet."""
 VIEWED: Final = 4096
@@ -48,21 +50,27 @@ class TunDevice(ReceivePoint):
 
     With `offload` TCP's checksums and segmentation are left to the other side, in both directions (`wire/offload.py`):
     the kernel hands over TCP in packets of up to 64 KB and takes `Large` ones; a stack has to leave checksums out.
+    With `ethernet` it is a TAP device: what crosses it are Ethernet frames, and `bridge` can join it to others.
     Raises DeviceUnavailable when the kernel has no TUN, or the privilege is missing, or the device is in use.
     """
 
-    __slots__ = ("_fd", "dropped", "mtu", "name", "offload")
+    __slots__ = ("_fd", "dropped", "ethernet", "mtu", "name", "offload")
 
-    def __init__(self, name: str = "catenet%d", mtu: int = 1500, *, offload: bool = False) -> None:
+    def __init__(
+        self, name: str = "catenet%d", mtu: int = 1500, *, offload: bool = False, ethernet: bool = False
+    ) -> None:
+        if offload and ethernet:
+            raise ValueError("offload is for devices that carry packets, not frames")
         super().__init__()
         self.mtu = mtu
         self.dropped = 0
+        self.ethernet = ethernet
         self.name = name
         self.offload = (True, LARGEST_LARGE) if offload else (False, 0)
         self._fd = -1
         try:
             self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-            flags = IFF_TUN | IFF_NO_PI | (vnet.IFF_VNET_HDR if offload else 0)
+            flags = (IFF_TAP if ethernet else IFF_TUN) | IFF_NO_PI | (vnet.IFF_VNET_HDR if offload else 0)
             answer = fcntl.ioctl(self._fd, TUNSETIFF, _REQUEST.pack(name.encode(), flags))
             if offload:
                 fcntl.ioctl(self._fd, vnet.TUNSETOFFLOAD, vnet.OFFLOADS)
@@ -91,6 +99,17 @@ class TunDevice(ReceivePoint):
             raise
         except OSError as error:
             raise unavailable(error, self.name) from None
+
+    def bridge(self, name: str) -> None:
+        """Make the device, a TAP, a port of the kernel's bridge `name`; DeviceUnavailable when there is none."""
+        try:
+            # The standard library's OSError for an unknown name has no errno.
+            netlink.set_master(self.index, socket.if_nametoindex(name))
+        except OSError as error:
+            if error.errno not in (None, errno.EOPNOTSUPP, errno.EINVAL):
+                raise unavailable(error, self.name) from None
+            text = f"there is no bridge {name!r}; make it with: sudo ip link add {name} type bridge"
+            raise DeviceUnavailable(errno.ENODEV, text) from None
 
     def _add_address(self, index: int, address: Address, length: int) -> None:
         try:

@@ -66,6 +66,9 @@ class Meter(ReceivePoint):
 
     __slots__ = ("host", "index", "name", "received_bytes", "received_packets", "sent_bytes", "sent_packets", "tap")
 
+    link_address: bytes = b""
+    """Of an Ethernet device, which carries frames instead of packets; then 6 bytes."""
+
     def __init__(self, index: int, host: str, name: str) -> None:
         super().__init__()
         self.index = index

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["End", "Look", "TimeSeries"]
 
 TCP: Final = 6
+ETHERNET_HEADER: Final = 14
 LOOKS_KEPT: Final = 10_000
 
 
@@ -90,6 +91,7 @@ class TimeSeries:
     def __init__(self, world: World) -> None:
         self._world = world
         self._hosts = {meter.index: meter.host for meter in meters(world)}
+        self._ethernet = frozenset(meter.index for meter in meters(world) if meter.link_address)
         self._ends: dict[tuple[str, bytes, int], End] = {}
         world.trace.taps.append(self._tap)
 
@@ -114,6 +116,8 @@ class TimeSeries:
     def _tap(self, port: int, direction: int, packet: bytes, now: float) -> None:
         if direction != OUTBOUND:
             return
+        if port in self._ethernet:
+            packet = packet[ETHERNET_HEADER:]
         if packet[0] >= 0x60:
             if packet[6] != TCP:
                 return

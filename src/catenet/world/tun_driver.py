@@ -1,25 +1,31 @@
-"""One host whose network is a TUN device, in real time: its stack talks to the kernel's, and through it to anybody.
+"""One host on a TUN or TAP device, in real time: its stack talks to the kernel's, and through it to anybody.
 
-The kernel's end gets the other address of each subnet, and is the host's way to everywhere else.
+The kernel's end gets the other address of each subnet, and is the host's way to everywhere else; a TAP device in a
+bridge makes the host a station of that network instead.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from catenet.link.tun import TunDevice
-from catenet.wire.address import Address, Prefix, parse_interface
+from catenet.wire.address import Address, Prefix, parse_address, parse_interface
 from catenet.world.host import Host
 from catenet.world.hub import RealClock
 from catenet.world.links import Meter
 from catenet.world.streams import print_line
 from catenet.world.world import World
 
-__all__ = ["kernel_end", "open_host"]
+__all__ = ["Attachment", "kernel_end", "open_host"]
+
+PATIENCE: Final = 15.0
+"""Seconds that a host waits for an address before its program starts without."""
 
 # Parameters of mallopt(3).
 M_TRIM_THRESHOLD: Final = -1
@@ -27,43 +33,83 @@ M_TOP_PAD: Final = -2
 M_MMAP_THRESHOLD: Final = -3
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """How a host is joined to the kernel's network: by a TUN device, or by a TAP (`ethernet`), perhaps in a `bridge`.
+
+    `addresses` are the host's, with prefix lengths; on Ethernet it asks for them when there are none. `gateways` are
+    its ways to everywhere else (the kernel's end, when there are none and the device is in no bridge).
+    """
+
+    addresses: Sequence[str] = ()
+    device: str = "catenet%d"
+    mtu: int = 1500
+    ethernet: bool = False
+    bridge: str | None = None
+    gateways: Sequence[str] = ()
+
+
 @contextlib.contextmanager
 def open_host(
     name: str,
-    addresses: Sequence[str],
+    attachment: Attachment,
     *,
-    device: str = "catenet%d",
-    mtu: int = 1500,
     seed: int | str = 0,
     output: Callable[[str, str, str], None] = print_line,
 ) -> Iterator[tuple[World, Host]]:
-    """Make a world of one host on a TUN device; `addresses` are texts with prefix lengths.
+    """Make a world of one host, in real time.
 
     Raises DeviceUnavailable when the device cannot be had, ValueError for an address without room for another.
     """
-    own = [parse_interface(text) for text in addresses]
-    ends = [kernel_end(*pair) for pair in own]
+    own = [parse_interface(text) for text in attachment.addresses]
+    ends = [] if attachment.bridge else [kernel_end(*pair) for pair in own]
     clock = RealClock()
     keep_freed_memory()
-    tun = TunDevice(device, mtu, offload=True)
+    ethernet = attachment.ethernet
+    tun = TunDevice(attachment.device, attachment.mtu, offload=not ethernet, ethernet=ethernet)
     try:
+        if attachment.bridge:
+            tun.bridge(attachment.bridge)
         tun.configure(ends)
         with World(seed, clock=clock, epoch=time.time(), output=output) as world:
             host = world.hosts[name] = Host(world, name)
-            port = TunPort(host.name, tun)
+            port = TunPort(host.name, tun, _link_address(seed) if ethernet else b"")
             port.tap = world.trace.pass_on
             interface = host.attach(port, tuple(own))
             host.reconfigure()
-            for size in dict.fromkeys(len(address) for address, _ in own):
-                host.stack.add_route(Prefix(bytes(size), 0), interface)
+            gateways = [parse_address(text) for text in attachment.gateways] or [address for address, _ in ends]
+            _add_defaults(host, interface, gateways, ethernet)
             clock.add_reader(tun.fileno(), lambda: tun.read(world.now))
             try:
+                if ethernet and not own:
+                    _configure(world, host, interface)
                 yield world, host
             finally:
                 clock.remove_reader(tun.fileno())
     finally:
         clock.close()
         tun.close()
+
+
+def _add_defaults(host: Host, interface: int, gateways: Sequence[Address], ethernet: bool) -> None:
+    """A default route per version: by a gateway on Ethernet, else just by the device."""
+    for size in (4, 16):
+        gateway = next((address for address in gateways if len(address) == size), None)
+        if gateway is not None:
+            host.stack.add_route(Prefix(bytes(size), 0), interface, gateway if ethernet else None)
+
+
+def _configure(world: World, host: Host, interface: int) -> None:
+    """Ask the network for addresses, IPv6 from routers and IPv4 by DHCP, and wait a while for the first."""
+    host.stack.configure(interface, host.name)
+    deadline = world.now + PATIENCE
+    while world.now < deadline and not world.addresses(host.name):
+        world.hub.run(world.now + 0.1)
+
+
+def _link_address(seed: int | str) -> bytes:
+    """A locally administered station address (IEEE 802) that the seed decides."""
+    return b"\x02" + hashlib.sha256(f"{seed}/link address".encode()).digest()[:5]
 
 
 def keep_freed_memory() -> None:
@@ -79,13 +125,14 @@ def keep_freed_memory() -> None:
 
 
 class TunPort(Meter):
-    """A TUN device that counts what it carries and lets the world's trace listen in."""
+    """A TUN or TAP device that counts what it carries and lets the world's trace listen in."""
 
-    __slots__ = ("_device",)
+    __slots__ = ("_device", "link_address")
 
-    def __init__(self, host: str, device: TunDevice) -> None:
+    def __init__(self, host: str, device: TunDevice, link_address: bytes = b"") -> None:
         super().__init__(0, host, device.name)
         self._device = device
+        self.link_address = link_address
         device.attach(self.arrive)
 
     @property

@@ -32,7 +32,7 @@ def configure(host: Host, stack: Stack) -> None:
     """Tell the stack of the host's devices, their addresses and the routes that the topology knows."""
     for index, (device, addresses) in enumerate(host.devices, FIRST_INTERFACE):
         if index not in stack.interfaces:
-            stack.add_interface("", device.mtu, addresses)
+            stack.add_interface("", device.mtu, addresses, getattr(device, "link_address", b""))
         elif stack.interfaces[index].mtu != device.mtu:
             stack.set_mtu(index, device.mtu)
     offloads = [offload_of(device) for device, _ in host.devices]

@@ -14,7 +14,7 @@ import gc
 import signal
 import sys
 import threading
-import weakref
+from asyncio import events
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -52,7 +52,8 @@ OLD_EVERY: Final = 100_000
 FIRST_IDENT: Final = 1 << 40
 """Thread identifiers of programs count from here, far from those of the interpreter's own threads."""
 
-_open_worlds: weakref.WeakSet[World] = weakref.WeakSet()
+_open_worlds: dict[World, None] = {}
+"""Worlds with processes that run. Collecting one would end its greenlets outside of their processes."""
 
 
 class World:
@@ -96,7 +97,6 @@ class World:
         self._expected = 0
         self._running = False
         self._closed = False
-        _open_worlds.add(self)
 
     # Building.
 
@@ -170,8 +170,9 @@ class World:
     def addresses(self, name: str) -> list[Address]:
         """Addresses by which a host can be reached, of its devices in order; empty when there is no such host."""
         host = self.hosts.get(name)
-        pairs = [] if host is None else [pair for _, addresses in host.devices for pair in addresses]
-        return [address for address, _ in pairs if not is_link_local(address)]
+        interfaces = [] if host is None else host.stack.interfaces.values()
+        entries = [entry for one in interfaces if not one.loopback for entry in one.addresses if entry.is_usable]
+        return [entry.address for entry in entries if not is_link_local(entry.address)]
 
     # Running.
 
@@ -210,12 +211,15 @@ class World:
 
     def _run_hub(self, until: float | None) -> bool:
         streams = sys.stdout, sys.stderr, sys.stdin
+        loop, hooks = events._get_running_loop(), sys.get_asyncgen_hooks()
         install.install()
         collects = gc.isenabled()
         gc.disable()
         self._running = True
         self.thread_dict = thread_dict() if SWAPS_LOCALS else None
         try:
+            events._set_running_loop(None)
+            sys.set_asyncgen_hooks(None, None)
             sys.stdout, sys.stderr, sys.stdin = (
                 Redirect(name, stream) for name, stream in zip(("stdout", "stderr", "stdin"), streams, strict=True)
             )
@@ -225,6 +229,8 @@ class World:
             self._running = False
             self.contexts.leave()
             sys.stdout, sys.stderr, sys.stdin = streams
+            events._set_running_loop(loop)
+            sys.set_asyncgen_hooks(*hooks)
             if collects:
                 gc.enable()
 
@@ -257,7 +263,7 @@ class World:
             process.kill()
         if alive:
             self._run_hub(self.hub.now)
-        _open_worlds.discard(self)
+        _open_worlds.pop(self, None)
 
     def __enter__(self) -> World:
         return self
@@ -281,6 +287,7 @@ class World:
     def process_started(self, process: Process) -> None:
         """A process runs (called by its host)."""
         self.processes.append(process)
+        _open_worlds[self] = None
         if not process.daemon:
             self.expect(1)
 
