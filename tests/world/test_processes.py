@@ -390,3 +390,52 @@ def test_what_cannot_be_run_is_refused() -> None:
             host.run(command)
     with pytest.raises(ValueError, match="restart must be"):
         host.run(print, restart="perhaps")  # type: ignore[arg-type]
+
+
+def test_the_machines_proxies_are_not_the_hosts(internet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
+    monkeypatch.setenv("https_proxy", "http://proxy.invalid:3128")
+    internet.client.run(["-c", "import os; print([name for name in os.environ if name.lower().endswith('_proxy')])"])
+    internet.run()
+    assert internet.printed("client") == ["[]"]
+
+
+def test_a_world_may_run_inside_of_a_running_event_loop(internet: Any) -> None:
+    async def program() -> None:
+        await asyncio.sleep(1)
+
+    async def outside() -> None:
+        loop = asyncio.get_running_loop()
+        internet.client.run(program)
+        internet.run()
+        assert asyncio.get_running_loop() is loop
+        await asyncio.sleep(0.001)
+
+    asyncio.run(outside())
+    assert internet.world.now == 1
+
+
+def test_a_fault_free_transfer_fills_the_link(internet: Any, version: int) -> None:
+    """10 MB over 100 Mbit/s and 20 ms: at least 80 % of the rate once slow start is over."""
+    size, seen = 10_000_000, {}
+
+    def server() -> None:
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        connection, _ = socket.create_server(("", 80), family=family).accept()
+        received = 0
+        while data := connection.recv(65_536):
+            received += len(data)
+            seen.setdefault(received // 1_000_000, time.monotonic())
+        assert received == size
+
+    def client() -> None:
+        with socket.create_connection((internet.address(version), 80)) as sock:
+            sock.sendall(bytes(size))
+
+    for host in ("server", "client"):
+        internet.world.link(host, latency="5ms", rate="100Mbit")
+    internet.server.run(server)
+    internet.client.run(client, start=0.1)
+    internet.run()
+    rate = 8_000_000 * 8 / (seen[10] - seen[2])
+    assert rate >= 0.8 * 100e6

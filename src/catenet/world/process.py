@@ -97,7 +97,7 @@ class Process:
         path = list(sys.path)
         if program.directory is not None:
             path[:0] = [program.directory]
-        environment = dict(os.environ._data)  # type: ignore[attr-defined]
+        environment = _environment()
         environment.update((os.fsencode(name), os.fsencode(value)) for name, value in host.environment.items())
         self.context = Context(list(program.argv), path, self._main_module, environment)
         self.main = self.spawn(lambda: program.run(self._main_module), "MainThread")
@@ -261,6 +261,12 @@ class Process:
     def waits(self) -> list[str]:
         """What each of its tasks waits for, in the order in which they started."""
         return [task.describe() for task in self.tasks.values()]
+
+
+def _environment() -> dict[Any, Any]:
+    """The interpreter's environment without the machine's proxies, which no simulated host can reach."""
+    data: dict[Any, Any] = os.environ._data  # type: ignore[attr-defined]
+    return {name: value for name, value in data.items() if not name.lower().endswith(b"_proxy")}
 
 
 def _without_ours(trace: types.TracebackType | None) -> types.TracebackType | None:

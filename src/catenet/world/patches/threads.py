@@ -404,6 +404,7 @@ def make_main_thread(task: Task) -> threading.Thread:
     thread: Any = threading._DummyThread()
     thread._name = "MainThread"
     thread._daemonic = False
+    task.process.threads_named = 0
     return cast(threading.Thread, thread)
 
 
