@@ -1,7 +1,7 @@
 import io
 
 from catenet.link.capture import Capture
-from catenet.link.device import Device
+from catenet.link.device import Device, offload_of
 from catenet.link.pipe import Pipe
 from catenet.wire.pcapng import PcapngWriter, read_pcapng
 
@@ -10,7 +10,8 @@ def test_both_directions_are_written_and_passed_on():
     file = io.BytesIO()
     pipe = Pipe(mtu=1400)
     device = Capture(pipe.left, PcapngWriter(file), "eth0")
-    assert isinstance(device, Device)
+    wrapped: Device = device
+    assert offload_of(wrapped) == (False, 0)
     assert device.mtu == 1400
     up, down = [], []
     device.attach(lambda packet, now: up.append(packet))

@@ -1,10 +1,11 @@
-from catenet.link.device import Device
+from catenet.link.device import Device, offload_of
 from catenet.link.pipe import Pipe
 
 
 def test_packets_cross_when_delivered():
     pipe = Pipe()
-    assert isinstance(pipe.left, Device)
+    device: Device = pipe.left
+    assert offload_of(device) == (False, 0)
     arrived = []
     pipe.right.attach(lambda packet, now: arrived.append((packet, now)))
     pipe.left.send(b"one", 1.0)

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Final
 
 from catenet.wire.checksum import pseudo_sum, residue
@@ -90,16 +91,11 @@ _THREE_WORDS: Final = struct.Struct("!III")
 _PORTS_SEQ: Final = struct.Struct("!HHI")
 
 _from_bytes = int.from_bytes
-_new = object.__new__
 
 
 @dataclass(eq=True, repr=True)
 class TcpOptions:
-    """Options of one segment; None or empty: absent.
-
-    Not slotted: the parser makes instances without `__init__`, and the class attributes are the defaults of what it
-    does not set, which makes the object of a segment with timestamps alone more than twice as cheap.
-    """
+    """Options of one segment; None or empty: absent."""
 
     mss: int | None = None
     """Maximum segment size in bytes (RFC 9293 3.7.1)."""
@@ -129,6 +125,19 @@ class TcpOptions:
 
 NO_OPTIONS: Final = TcpOptions()
 """The options of a segment without any; shared, so never changed."""
+
+
+_fields = attrgetter(
+    "source_port",
+    "destination_port",
+    "seq",
+    "ack",
+    "flags",
+    "window",
+    "urgent",
+    "options",
+    "payload",
+)
 
 
 class TcpSegment:
@@ -171,7 +180,7 @@ class TcpSegment:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TcpSegment):
             return NotImplemented
-        return all(getattr(self, slot) == getattr(other, slot) for slot in self.__slots__)
+        return bool(_fields(self) == _fields(other))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -239,8 +248,7 @@ def parse(
     elif offset < 20 or offset > length:
         raise Malformed("tcp: data offset")
     elif offset == 32 and data[20:24] == _TIMESTAMP_LEAD:
-        options = _new(TcpOptions)
-        options.timestamps = _TWO_WORDS.unpack_from(data, 24)
+        options = TcpOptions(timestamps=_TWO_WORDS.unpack_from(data, 24))
     else:
         options = parse_options(bytes(data[20:offset]))
     payload = b"" if headers_only else data[offset:]
@@ -249,7 +257,7 @@ def parse(
 
 def parse_options(raw: bytes) -> TcpOptions:
     """Read the bytes between header and payload; the last of a repeated option counts, as in Linux."""
-    options = _new(TcpOptions)
+    options = TcpOptions()
     unknown: list[tuple[int, bytes]] = []
     for kind, body in split_options(raw):
         if kind <= OptionKind.NOP:

@@ -43,7 +43,7 @@ class TcpEndpoint:
     )
 
     def __init__(self, layer: TcpLayer, version: int) -> None:
-        self.layer = layer
+        self.layer: TcpLayer = layer
         self.version = version
         self.on_ready: Callable[[], None] | None = None
         self.options: dict[str, int | bytes | str] = {}

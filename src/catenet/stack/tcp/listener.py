@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from catenet.stack.tcp import cookies, fastopen, states
 from catenet.stack.tcp.acknowledge import sync_mss
@@ -61,7 +61,10 @@ class Request:
         "window_clamp",
     )
 
-    delack_at = keepalive_at = pace_at = compressed_at = NEVER
+    delack_at: ClassVar[int] = NEVER
+    keepalive_at: ClassVar[int] = NEVER
+    pace_at: ClassVar[int] = NEVER
+    compressed_at: ClassVar[int] = NEVER
 
     def __init__(
         self, listener: Listener, source: Address, destination: Address, segment: TcpSegment, route: Route

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from catenet.stack.endpoint import Fault, StackError
@@ -280,7 +281,7 @@ def _get_linger2(endpoint: TcpEndpoint) -> int:
     return value if value else endpoint.layer.settings.tcp_fin_timeout
 
 
-_GETTERS: Final = {
+_GETTERS: Final[dict[str, Callable[[TcpEndpoint], int | bytes]]] = {
     "TCP_MAXSEG": _get_maxseg,
     "TCP_CONGESTION": _get_congestion,
     "SO_RCVBUF": lambda endpoint: _get_buffer(endpoint, True),

@@ -16,6 +16,12 @@ from catenet.stack.tcp.connection import NEVER, NO_TIMER, Connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
+
+    from catenet.stack.tcp.listener import Request
+    from catenet.stack.tcp.timewait import TimeWait
+
+    Timed: TypeAlias = Connection | Request | TimeWait
 
 __all__ = ["TimerHeap", "clear_timer", "clear_timers", "set_deadline", "set_timer"]
 
@@ -26,11 +32,11 @@ class TimerHeap:
     __slots__ = ("_heap", "_limit", "_sequence")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Connection]] = []
+        self._heap: list[tuple[int, int, Timed]] = []
         self._sequence = 0
         self._limit = 1024
 
-    def push(self, connection: Connection, at: int) -> None:
+    def push(self, connection: Timed, at: int) -> None:
         """Wake `connection` at `at`, earlier than what it has in the heap."""
         connection.wake_at = at
         self._sequence += 1
@@ -61,7 +67,7 @@ class TimerHeap:
                 self.push(connection, due)
         return None
 
-    def expired(self, now: int) -> Iterator[Connection]:
+    def expired(self, now: int) -> Iterator[Timed]:
         """Connections with a deadline at or before `now`; each is yielded once and pushed again afterwards."""
         heap = self._heap
         while heap and heap[0][0] <= now:
@@ -78,7 +84,7 @@ class TimerHeap:
                 heap = self._heap
 
 
-def _earliest(c: Connection) -> int:
+def _earliest(c: Timed) -> int:
     return min(c.timer_at, c.delack_at, c.keepalive_at, c.pace_at, c.compressed_at)
 
 

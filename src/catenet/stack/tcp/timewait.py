@@ -6,7 +6,7 @@ Nothing but what the answers need is kept: a host that closes thousands of conne
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import MASK, NEVER, Connection, position
@@ -49,7 +49,10 @@ class TimeWait:
         "window",
     )
 
-    delack_at = keepalive_at = pace_at = compressed_at = NEVER
+    delack_at: ClassVar[int] = NEVER
+    keepalive_at: ClassVar[int] = NEVER
+    pace_at: ClassVar[int] = NEVER
+    compressed_at: ClassVar[int] = NEVER
 
     def __init__(self, c: Connection, state: int) -> None:
         self.layer: TcpLayer = c.layer
