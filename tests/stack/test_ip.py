@@ -487,3 +487,12 @@ def test_snapshot_has_the_names_of_nstat(version):
     assert values[f"Ip{suffix}InReceives"] == 1
     assert values[f"Icmp{suffix}InEchos"] == 1
     assert values[f"Icmp{suffix}OutEchoReps"] == 1
+
+
+@both
+def test_the_driver_is_woken_for_an_earlier_deadline(version):
+    stack, _, pieces, _ = fragmented(version)
+    woken = []
+    stack.on_dirty = lambda: woken.append(stack.next_deadline())
+    stack.receive(ip.build(pieces[0]), 0.0)
+    assert woken == [30.0 if version == 4 else 60.0]

@@ -70,7 +70,6 @@ class Stack:
         self.now = 0.0
         self.counters = {4: Counters(), 6: Counters()}
         self._counters4, self._counters6 = self.counters[4].ip, self.counters[6].ip
-        self.timers = Timers()
         self.hash_seed = self.random.getrandbits(32)
         self.flushes: dict[int, DatagramEndpoint] = {}
         self.querier: Querier | None = None
@@ -90,6 +89,7 @@ class Stack:
         self.path_mtu = output.path_mtu
         self.invalidate = output.invalidate
         self.mark_dirty = output.mark_dirty
+        self.timers = Timers(output.mark_dirty)  # a driver that transmits asks for the next deadline then
         self.is_local = output.book.is_local
         self._local = output.book.local
         self.multicast = output.multicast = Multicast(self)

@@ -28,9 +28,11 @@ class Timer:
 class Timers:
     """A heap of timers that the stack's parts share."""
 
-    __slots__ = ("_cancelled_limit", "_heap", "_sequence")
+    __slots__ = ("_cancelled_limit", "_heap", "_sequence", "on_earlier")
 
-    def __init__(self) -> None:
+    def __init__(self, on_earlier: Callable[[], None] | None = None) -> None:
+        """Make an empty heap; `on_earlier` is called when a timer is set that comes before all others."""
+        self.on_earlier = on_earlier
         self._heap: list[tuple[float, int, Timer]] = []
         self._sequence = 0
         self._cancelled_limit = 1024
@@ -46,6 +48,8 @@ class Timers:
             heapq.heapify(heap)
             self._cancelled_limit = max(1024, 2 * len(heap))
         heapq.heappush(heap, (deadline, self._sequence, timer))
+        if heap[0][2] is timer and self.on_earlier is not None:
+            self.on_earlier()
         return timer
 
     def next_deadline(self) -> float | None:
