@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from catenet.link.tun import TunDevice
+from catenet.stack.dhcp import DhcpState
 from catenet.wire.address import Address, Prefix, parse_address, parse_interface
 from catenet.world.host import Host
 from catenet.world.hub import RealClock
@@ -26,6 +27,9 @@ __all__ = ["Attachment", "kernel_end", "open_host"]
 
 PATIENCE: Final = 15.0
 """Seconds that a host waits for an address before its program starts without."""
+
+SETTLING: Final = 2.0
+"""Seconds without news after which it makes do with the addresses that it has."""
 
 # Parameters of mallopt(3).
 M_TRIM_THRESHOLD: Final = -1
@@ -100,11 +104,18 @@ def _add_defaults(host: Host, interface: int, gateways: Sequence[Address], ether
 
 
 def _configure(world: World, host: Host, interface: int) -> None:
-    """Ask the network for addresses, IPv6 from routers and IPv4 by DHCP, and wait a while for the first."""
+    """Ask the network for addresses, IPv6 from routers and IPv4 by DHCP, and wait a while for them."""
     host.stack.configure(interface, host.name)
+    port = host.stack.interfaces[interface].port
+    assert port is not None
     deadline = world.now + PATIENCE
-    while world.now < deadline and not world.addresses(host.name):
+    settled = world.now + SETTLING
+    while world.now < deadline:
         world.hub.run(world.now + 0.1)
+        if port.dhcp is not None and port.dhcp.state in (DhcpState.REQUESTING, DhcpState.PROBING):
+            settled = world.now + SETTLING
+        if world.now >= settled and world.addresses(host.name):
+            return
 
 
 def _link_address(seed: int | str) -> bytes:
