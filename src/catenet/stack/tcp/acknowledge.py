@@ -63,14 +63,17 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
         return None
     stamps = options.timestamps
     now = c.layer.us
+    progress = 0
     if stamps is not None and c.timestamps and seq <= c.rcv_wup:
         behind = (c.ts_recent - stamps[0]) & MASK
         if not behind or behind >= 0x80000000 or not c.ts_recent:
+            if behind:
+                progress = ackstate.TIME_PROGRESS
             c.ts_recent = stamps[0]
             c.ts_recent_at = now
-    flags = 0
+    flags = progress
     if ack > prior_una:
-        flags = ackstate.UNA_ADVANCED
+        flags |= ackstate.UNA_ADVANCED
         c.retransmits = 0
     if end > seq:
         flags |= ackstate.DATA
@@ -83,12 +86,15 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
     _update_window(c, segment, seq, ack, state)
     if options.sack and c.sack_ok:
         scoreboard.tag(c, options.sack, ack, prior_una, state)
-    if c.ecn or c.accecn is not None:
+    if c.ecn:
         ecn_on_ack(c, segment, state)
     c.soft_error = None
     c.probes_out = 0
     c.last_heard = now
+    accecn = c.accecn
     if not prior_packets:
+        if accecn is not None and accecn.active:
+            accecn.on_ack(c, segment, state, c.delivered - delivered)
         if state.flags & ackstate.DSACKING:
             machine.after_ack(c, prior_una, 0, state)
         _open_probe(c)
@@ -97,6 +103,8 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
     reneging = c.reneging
     _clean_queue(c, prior_high, prior_una, prior_sacked, state)
     rack.update_window(c, state.rate)
+    if accecn is not None and accecn.active:
+        accecn.on_ack(c, segment, state, c.delivered - delivered)
     if c.tlp_high_seq is not None:
         _process_loss_probe(c, ack, state.flags)
     flags = state.flags
@@ -108,7 +116,7 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
     if state.flags & ackstate.SET_TIMER and not schedule_loss_probe(c, True):
         rearm_rto(c)
     newly = c.delivered - delivered
-    if state.flags & ackstate.ECE:
+    if state.flags & ackstate.ECE and c.ecn:
         c.delivered_ce += newly
     finish(c, newly, c.lost - lost, state.rate, reneging)
     _control_window(c, newly, state)
@@ -266,9 +274,11 @@ def _credit(c: Connection, sent: Sent, count: int, found: _Cleaned, state: AckSt
             state.flags |= ackstate.ORIG_SACK_ACKED
     if marks & SACKED:
         c.sacked_out -= count
-    elif c.sack_ok:
-        c.delivered += count
-        rack.advance(c, marks, sent.end, sent.sent_at)
+    else:
+        state.delivered_bytes += len(sent.data) if found.fully else count * c.mss
+        if c.sack_ok:
+            c.delivered += count
+            rack.advance(c, marks, sent.end, sent.sent_at)
     if marks & LOST:
         c.lost_out -= count
     c.packets_out -= count

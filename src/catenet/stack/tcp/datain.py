@@ -61,6 +61,8 @@ def queue_data(c: Connection, seq: int, end: int, data: bytes | memoryview, fin:
         _in_order(c, end, data, fin)
         return
     if end <= c.rcv_nxt:
+        if c.accecn is not None and c.reassembly is not None:
+            c.accecn.on_duplicate(seq, c.reassembly.reported)
         _note_duplicate(c, seq, end)
         _out_of_window(c)
         return
@@ -245,7 +247,7 @@ def _is_quick(c: Connection) -> bool:
 
 def ack_if_due(c: Connection) -> None:
     """Acknowledge what was scheduled: now or later."""
-    if not c.ack_pending & (ACK_SCHEDULED | ACK_NOW):
+    if not c.ack_pending & ACK_SCHEDULED:
         return
     if c.rcv_nxt - c.rcv_wup > c.rx_max_mss and (
         c.rcv_nxt - c.copied < max(c.option("SO_RCVLOWAT", 1), 1) or new_window(c) >= c.rcv_wnd

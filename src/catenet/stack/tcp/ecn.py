@@ -40,9 +40,11 @@ def on_data(c: Connection, flags: int, ecn: int) -> None:
 
 
 def on_ack(c: Connection, segment: TcpSegment, state: AckState) -> None:
-    """The peer echoes congestion (RFC 3168 6.1.2)."""
-    if c.accecn is not None:
-        c.accecn.on_ack(c, segment, state)
+    """The peer echoes congestion, or has reacted to our echo (RFC 3168 6.1.2, 6.1.3)."""
+    if not c.ecn & ECN_OK or segment.flags & SYN or c.state == states.SYN_SENT:
         return
-    if c.ecn & ECN_OK and segment.flags & ECE and not segment.flags & SYN and c.state != states.SYN_SENT:
+    if segment.flags & ECE:
         state.flags |= ackstate.ECE
+    if segment.flags & CWR:
+        # Some systems set CWR on pure ACKs too; to hear it there does no harm.
+        c.ecn &= ~ECN_DEMAND_CWR

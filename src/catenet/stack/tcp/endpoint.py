@@ -12,6 +12,7 @@ from catenet.stack.tcp.establish import prepare
 from catenet.stack.tcp.info import TcpInfo, collect
 from catenet.stack.tcp.lifecycle import READ, WRITE, done
 from catenet.stack.tcp.listener import Listener
+from catenet.stack.tcp.parking import Parked, thaw
 from catenet.stack.tcp.reading import at_urgent_mark, read, read_into, take_urgent, unread
 from catenet.stack.tcp.space import can_write
 from catenet.stack.tcp.writing import queue_fin, queue_write
@@ -29,14 +30,15 @@ class TcpEndpoint:
     """A TCP socket without errno and descriptor."""
 
     __slots__ = (
+        "_connection",
         "bound_address",
         "bound_interface",
-        "connection",
         "hop_limit",
         "layer",
         "listener",
         "on_ready",
         "options",
+        "parked",
         "port",
         "ported",
         "version",
@@ -47,7 +49,8 @@ class TcpEndpoint:
         self.version = version
         self.on_ready: Callable[[], None] | None = None
         self.options: dict[str, int | bytes | str] = {}
-        self.connection: Connection | None = None
+        self._connection: Connection | None = None
+        self.parked: Parked | None = None
         self.listener: Listener | None = None
         self.bound_address = ANY4 if version == 4 else ANY6
         self.bound_interface = 0
@@ -57,6 +60,21 @@ class TcpEndpoint:
         """Whether the port is held in the table of ports."""
 
     # What it is.
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection, if any, brought back if it was parked."""
+        if self.parked is not None:
+            thaw(self.parked)
+        return self._connection
+
+    @connection.setter
+    def connection(self, c: Connection | None) -> None:
+        self._connection = c
+
+    def attach(self, c: Connection | None) -> None:
+        """Take a connection back, or give it away to be parked."""
+        self._connection = c
 
     @property
     def state(self) -> str:
@@ -191,8 +209,7 @@ class TcpEndpoint:
         c.write_seq = c.pushed = c.iss + 1
         c.snd_wnd = 1 << 16
         c.ts_offset = layer.timestamp_offset(source, address)
-        layer.connections[c.key] = c
-        layer.count_port(c, 1)
+        layer.add(c)
         return c
 
     def shutdown(self, read: bool, write: bool) -> None:

@@ -41,7 +41,7 @@ def find_sender(layer: TcpLayer, report: ErrorReport) -> Connection | Request | 
     except Malformed:
         return None
     key = layer.key(report.destination, report.source, destination_port, source_port)
-    found = layer.connections.get(key)
+    found = layer.find(key)
     if isinstance(found, Request):
         return found if number == found.iss & 0xFFFFFFFF else None
     if isinstance(found, Connection) and _oldest(found) <= position(number, found.snd_una) <= found.snd_nxt:

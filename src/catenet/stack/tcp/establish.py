@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from catenet.stack.tcp import states
+from catenet.stack.tcp.accecn import AccEcn, ace_of, is_requested, reflect
 from catenet.stack.tcp.acknowledge import acknowledge, expand_send_buffer, sync_mss
 from catenet.stack.tcp.connection import (
     ACK_SCHEDULED,
@@ -23,7 +24,7 @@ from catenet.stack.tcp.pacing import update_rate
 from catenet.stack.tcp.timeouts import set_keepalive
 from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
 from catenet.stack.tcp.window import buffer_from_window, full_space, initial_window
-from catenet.wire.tcp import ACK, CWR, ECE, RST, SYN, TcpSegment
+from catenet.wire.tcp import ACK, AE, CWR, ECE, RST, SYN, TcpSegment
 
 if TYPE_CHECKING:
     from catenet.stack.routes import Route
@@ -87,9 +88,11 @@ def start_connect(c: Connection) -> None:
     c.delivered_at = layer.us
     c.retransmit_stamp = layer.us
     flags = SYN
-    if layer.settings.tcp_ecn in (1, 3) or c.option("_route_ecn", 0) or c.congestion.needs_ecn:
+    if layer.settings.tcp_ecn == 3:
+        flags |= ECE | CWR | AE
+        c.accecn = AccEcn()
+    elif layer.settings.tcp_ecn in (1, 4) or c.option("_route_ecn", 0) or c.congestion.needs_ecn:
         flags |= ECE | CWR
-        c.ecn = 0
     c.last_heard = layer.us
     sent = Sent(c.iss, c.iss + 1, b"", flags, 1)
     if c.fast_open is not None and c.fast_open.start(c, sent):
@@ -168,8 +171,7 @@ def _learn(c: Connection, segment: TcpSegment) -> None:
 def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
     """SYN-ACK: the connection is established."""
     _learn(c, segment)
-    if segment.flags & ECE and not segment.flags & CWR and c.sent and c.sent[0].flags & ECE:
-        c.ecn = ECN_OK
+    _learn_ecn(c, segment)
     if isinstance(c.fast_open, ClientHandshake):
         c.fast_open.on_syn_ack(c, segment, ack)
     c.max_window = c.snd_wnd = segment.window
@@ -204,8 +206,33 @@ def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
         c.delack_at = c.layer.us + _DELAY_MAX
         set_deadline(c, c.delack_at)
     else:
-        send_ack(c)
+        send_reflecting_ack(c)
     push_pending(c)
+
+
+def send_reflecting_ack(c: Connection) -> None:
+    """The third segment of the handshake: with AccECN it tells how the second arrived."""
+    accecn = c.accecn
+    if accecn is None:
+        send_ack(c)
+        return
+    accecn.reflecting = True
+    send_ack(c)
+    accecn.reflecting = False
+
+
+def _learn_ecn(c: Connection, segment: TcpSegment) -> None:
+    """What the SYN-ACK says about ECN (RFC 3168 6.1.1, RFC 9768 table 2)."""
+    ace = ace_of(segment.flags)
+    if c.accecn is None:
+        if ace & 3 == 1 and c.sent and c.sent[0].flags & ECE:
+            c.ecn = ECN_OK
+    elif ace in (0, 1, 7):
+        c.accecn = None
+        if ace == 1:
+            c.ecn = ECN_OK
+    else:
+        c.accecn.on_syn_ack(c, segment, c.layer.mark)
 
 
 def _crossed(c: Connection, segment: TcpSegment) -> None:
@@ -213,12 +240,21 @@ def _crossed(c: Connection, segment: TcpSegment) -> None:
     _learn(c, segment)
     c.max_window = c.snd_wnd = segment.window
     c.state = states.SYN_RECEIVED
-    if segment.flags & (ECE | CWR) == ECE | CWR and c.layer.settings.tcp_ecn:
+    echo = 0
+    if c.accecn is not None and is_requested(segment.flags):
+        c.accecn.active = True
+        c.accecn.syn_mark = c.accecn.mark = c.layer.mark
+        echo = reflect(c.layer.mark)
+    elif segment.flags & (ECE | CWR) == ECE | CWR and c.layer.settings.tcp_ecn:
+        c.accecn = None
         c.ecn = ECN_OK
+        echo = ECE
+    else:
+        c.accecn = None
     sync_mss(c)
     initialise_segment_size(c)
     head = c.sent[0]
-    head.flags = SYN | ACK | (ECE if c.ecn & ECN_OK else 0)
+    head.flags = SYN | ACK | echo
     head.sent_at = c.layer.us
     c.layer.send_syn(c, head)
 
@@ -278,6 +314,8 @@ def on_established(c: Connection, segment: TcpSegment) -> None:
         rearm_rto(c)
     if isinstance(c.fast_open, ServerHandshake):
         c.fast_open.complete(c)
+        if c.accecn is not None:
+            c.accecn.on_third_ack(c, segment, bool(segment.options.sack))
     if c.fin_queued:
         c.state = states.FIN_WAIT_1
     wake(c)

@@ -10,6 +10,7 @@ from catenet.stack.tcp.chrono import times
 from catenet.stack.tcp.connection import ECN_OK, ECN_SEEN, INFINITE, Connection
 
 if TYPE_CHECKING:
+    from catenet.stack.tcp.accecn import AccEcn
     from catenet.stack.tcp.endpoint import TcpEndpoint
 
 __all__ = ["TcpInfo", "collect", "connection_info"]
@@ -79,6 +80,17 @@ class TcpInfo:
     tcpi_snd_wnd: int = 0
     tcpi_rcv_wnd: int = 0
     tcpi_rehash: int = 0
+    tcpi_ecn_mode: int = 0
+    """0: none, 1: RFC 3168, 2: AccECN, 3: asked for."""
+    tcpi_accecn_fail_mode: int = 0
+    tcpi_accecn_opt_seen: int = 0
+    tcpi_received_ce: int = 0
+    tcpi_delivered_e1_bytes: int = 0
+    tcpi_delivered_e0_bytes: int = 0
+    tcpi_delivered_ce_bytes: int = 0
+    tcpi_received_e1_bytes: int = 0
+    tcpi_received_e0_bytes: int = 0
+    tcpi_received_ce_bytes: int = 0
 
 
 def collect(endpoint: TcpEndpoint) -> TcpInfo:
@@ -113,11 +125,27 @@ def _identity(info: TcpInfo, c: Connection) -> None:
     if c.snd_scale or c.rcv_scale:
         options |= 4
         info.tcpi_snd_wscale, info.tcpi_rcv_wscale = c.snd_scale, c.rcv_scale
-    options |= 8 if c.ecn & ECN_OK else 0
+    options |= 8 if c.ecn & ECN_OK or (c.accecn is not None and c.accecn.active) else 0
+    info.tcpi_ecn_mode = 1 if c.ecn & ECN_OK else 0
+    if c.accecn is not None:
+        _accecn(info, c.accecn)
     options |= 16 if c.ecn & ECN_SEEN else 0
     options |= 32 if c.syn_data == 2 else 0
     info.tcpi_options = options
     info.tcpi_pmtu = c.path_mtu
+
+
+def _accecn(info: TcpInfo, state: AccEcn) -> None:
+    info.tcpi_ecn_mode = 2 if state.active else 3
+    info.tcpi_accecn_fail_mode = state.fail
+    info.tcpi_accecn_opt_seen = state.saw_option
+    info.tcpi_received_ce = state.received_ce
+    info.tcpi_delivered_e1_bytes = state.delivered_bytes[1]
+    info.tcpi_delivered_e0_bytes = state.delivered_bytes[2]
+    info.tcpi_delivered_ce_bytes = state.delivered_bytes[3]
+    info.tcpi_received_e1_bytes = state.received_bytes[1]
+    info.tcpi_received_e0_bytes = state.received_bytes[2]
+    info.tcpi_received_ce_bytes = state.received_bytes[3]
 
 
 def _sender(info: TcpInfo, c: Connection) -> None:

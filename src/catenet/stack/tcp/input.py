@@ -40,6 +40,7 @@ def segment_arrives(c: Connection, segment: TcpSegment, ecn: int) -> None:
         Refuse: the caller is to answer with a reset (RFC 9293 3.5.2).
     """
     c.segments_in += 1
+    c.layer.mark = ecn
     if c.state == states.SYN_SENT:
         synchronise(c, segment)
         return
@@ -55,6 +56,8 @@ def segment_arrives(c: Connection, segment: TcpSegment, ecn: int) -> None:
         return
     if not flags & ACK:
         return
+    if c.accecn is not None and c.accecn.active:
+        c.accecn.on_segment(c, ecn, len(data))
     ack = position(segment.ack, c.snd_una)
     if c.state == states.SYN_RECEIVED:
         if not c.snd_una <= ack <= c.snd_nxt:
@@ -110,7 +113,7 @@ def _is_acceptable(c: Connection, segment: TcpSegment, seq: int, end: int, stamp
     flags = segment.flags
     if stamps is not None and c.ts_recent and _is_old(c, stamps[0]):
         if flags & SYN:
-            challenge(c)
+            _challenge_syn(c, segment)
             return False
         if not _is_disordered_ack(c, segment, seq, end, stamps[0]) and not flags & RST:
             c.layer.counters.paws_rejected += 1
@@ -123,7 +126,7 @@ def _is_acceptable(c: Connection, segment: TcpSegment, seq: int, end: int, stamp
             if seq == c.rcv_nxt - 1 and c.state in (states.CLOSE_WAIT, states.LAST_ACK, states.CLOSING):
                 on_reset(c)
         elif flags & SYN:
-            challenge(c)
+            _challenge_syn(c, segment)
         elif not is_rate_limited(c, segment):
             send_duplicate_ack(c, seq, end)
         return False
@@ -134,9 +137,23 @@ def _is_acceptable(c: Connection, segment: TcpSegment, seq: int, end: int, stamp
         if c.state == states.SYN_RECEIVED and flags & ACK and seq + 1 == c.rcv_nxt and end == seq + 1:
             # The SYN-ACK of a simultaneous open, or of a connection to itself.
             return True
-        challenge(c)
+        _challenge_syn(c, segment)
         return False
     return True
+
+
+def _challenge_syn(c: Connection, segment: TcpSegment) -> None:
+    """Challenge a SYN; with AccECN the answer tells how it arrived, since it may be the handshake's."""
+    accecn = c.accecn
+    if accecn is None or not accecn.active:
+        challenge(c)
+        return
+    accecn.syn_mark = c.layer.mark
+    if accecn.see_option(segment.options):
+        accecn.demand = max(accecn.demand, 1)
+    accecn.reflecting = True
+    challenge(c)
+    accecn.reflecting = False
 
 
 def _is_old(c: Connection, value: int) -> bool:
@@ -195,6 +212,8 @@ def send_duplicate_ack(c: Connection, seq: int, end: int) -> None:
         from catenet.stack.tcp.datain import enter_quick_mode
 
         enter_quick_mode(c, _QUICK)
+        if c.accecn is not None and c.reassembly is not None:
+            c.accecn.on_duplicate(seq, c.reassembly.reported)
         if c.sack_ok and c.layer.settings.tcp_dsack:
             if c.reassembly is None:
                 c.reassembly = Reassembly()

@@ -22,15 +22,16 @@ from catenet.stack.tcp.flush import PATH_MTU, flush, todo
 from catenet.stack.tcp.input import Refuse, segment_arrives
 from catenet.stack.tcp.lifecycle import done, wake
 from catenet.stack.tcp.listener import Listener, Request
-from catenet.stack.tcp.options import syn_options
+from catenet.stack.tcp.options import syn_ack_options, syn_options
 from catenet.stack.tcp.output import send_raw
+from catenet.stack.tcp.parking import PARK_FROM, Parked, may_park, park, pristine, thaw
 from catenet.stack.tcp.ports import Ports
 from catenet.stack.tcp.timeouts import expire
 from catenet.stack.tcp.timers import TimerHeap
 from catenet.stack.tcp.timewait import TimeWait, Verdict
 from catenet.wire.checksum import pseudo_sum
 from catenet.wire.errors import Malformed
-from catenet.wire.tcp import ACK, FIN, PROTOCOL, PSH, RST, SYN, TcpSegment, encode_options, pack, parse
+from catenet.wire.tcp import ACK, FIN, PROTOCOL, PSH, RST, SYN, TcpSegment, pack, parse
 
 if TYPE_CHECKING:
     from catenet.stack.endpoint import Address
@@ -122,15 +123,20 @@ class TcpLayer:
         "gso_size",
         "initial_cwnd",
         "ip",
+        "live",
+        "mark",
         "merged_size",
         "next_isn",
         "offload",
+        "park_at",
         "ports",
+        "pristine",
         "pushed",
         "random",
         "retransmitting",
         "secret",
         "settings",
+        "shapes",
         "time_waits",
         "timers",
         "us",
@@ -138,10 +144,14 @@ class TcpLayer:
 
     def __init__(self, ip: Ip, settings: Settings, random: random_module.Random) -> None:
         self.ip = ip
-        self.settings = settings
+        self.settings: Settings = settings
         self.random = random
         self.secret = random.randbytes(32)
-        self.connections: dict[bytes, Connection | Request | TimeWait] = {}
+        self.connections: dict[bytes, Connection | Request | TimeWait | Parked] = {}
+        self.live: dict[Connection, None] = {}
+        """Those of them that are not parked, in the order of their beginning or return."""
+        self.park_at = PARK_FROM
+        self.shapes: dict[bytes, bytes] = {}
         self.dirty: dict[Connection, None] = {}
         self.timers = TimerHeap()
         self.ports = Ports(self)
@@ -152,6 +162,8 @@ class TcpLayer:
         self.us = 0
         self.echo = 0
         """TSecr of the segment being processed, 0 without."""
+        self.mark = 0
+        """ECN bits of the packet being processed."""
         self.pushed = False
         """Whether it carries PSH."""
         self.next_isn = 0
@@ -163,6 +175,7 @@ class TcpLayer:
         self.initial_cwnd = 10
         self.retransmitting = False
         self.time_waits = 0
+        self.pristine = pristine(self)
         self._challenge_since = 0
         self._challenge_count = 0
 
@@ -186,7 +199,7 @@ class TcpLayer:
         ecn = packet[5] & 3
         if found.__class__ is Connection:
             try:
-                segment_arrives(found, segment, ecn)  # type: ignore[arg-type]
+                segment_arrives(found, segment, ecn)
             except Refuse:
                 self._reset(source, destination, segment)
             return
@@ -194,13 +207,19 @@ class TcpLayer:
 
     def _receive_other(
         self,
-        found: Connection | Request | TimeWait | None,
+        found: Connection | Request | TimeWait | Parked | None,
         source: Address,
         destination: Address,
         segment: TcpSegment,
         ecn: int,
     ) -> None:
         accepted = False
+        if isinstance(found, Parked):
+            try:
+                segment_arrives(thaw(found), segment, ecn)
+            except Refuse:
+                self._reset(source, destination, segment)
+            return
         if isinstance(found, Request):
             accepted = found.listener.request_arrives(found, segment, ecn)
         elif isinstance(found, TimeWait):
@@ -328,7 +347,8 @@ class TcpLayer:
         """Send our SYN or SYN-ACK."""
         c.segments_out += 1
         answer = bool(sent.flags & ACK)
-        if self.retransmitting and not answer and self.settings.tcp_ecn_fallback:
+        asks_accecn = c.accecn is not None and c.retransmits <= 1
+        if self.retransmitting and not answer and self.settings.tcp_ecn_fallback and not asks_accecn:
             # Some networks drop a SYN that asks for ECN: the second one does not (RFC 3168 6.1.1.1).
             sent.flags &= SYN | ACK
         options = syn_options(c, answer=answer)
@@ -343,7 +363,7 @@ class TcpLayer:
             sent.flags,
             min(c.rcv_wnd, 65535),
             0,
-            encode_options(options),
+            syn_ack_options(options, answer and c.accecn is not None and self.settings.tcp_ecn_option > 0),
             extra,
         )
         self.send(c, data, 0, 1)
@@ -407,6 +427,30 @@ class TcpLayer:
         rest.wait(delay)
         wake(c)
 
+    def find(self, key: bytes) -> Connection | Request | TimeWait | None:
+        """What has these names, brought back if it was parked."""
+        found = self.connections.get(key)
+        return thaw(found) if isinstance(found, Parked) else found
+
+    def add(self, c: Connection) -> None:
+        """A connection begins."""
+        self.connections[c.key] = c
+        self.count_port(c, 1)
+        self.note_live(c)
+
+    def note_live(self, c: Connection) -> None:
+        """A connection has begun or come back; now and then, park those that are idle."""
+        self.live[c] = None
+        if len(self.live) > self.park_at:
+            for each in list(self.live):
+                if each is not c and may_park(each):
+                    park(each)
+            self.park_at = max(PARK_FROM, 2 * len(self.live))
+
+    def congestion_named(self, name: str) -> Congestion:
+        """A new congestion control of this name."""
+        return make(name)
+
     def half_open_listener(self, c: Connection) -> Listener | None:
         """Listener that waits for a connection made by Fast Open."""
         state = c.fast_open
@@ -420,6 +464,7 @@ class TcpLayer:
         """Take a connection out of the table."""
         if self.connections.get(c.key) is c:
             del self.connections[c.key]
+            self.live.pop(c, None)
             self.count_port(c, -1)
 
     def remove(self, rest: TimeWait) -> None:

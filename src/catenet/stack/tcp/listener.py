@@ -6,13 +6,15 @@ from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
 from catenet.stack.tcp import cookies, fastopen, states
+from catenet.stack.tcp.accecn import ACE_FAIL_RECEIVE, ACE_FAIL_SEND, AccEcn, ace_of, is_requested, reflect
 from catenet.stack.tcp.acknowledge import sync_mss
 from catenet.stack.tcp.connection import ECN_OK, MASK, NEVER, Connection, position
 from catenet.stack.tcp.establish import initialise_segment_size, prepare, transfer, use_timestamps
+from catenet.stack.tcp.options import syn_ack_options
 from catenet.stack.tcp.rtt import sample, set_rto
 from catenet.stack.tcp.timers import set_timer
 from catenet.stack.tcp.window import initial_window, window_from_buffer
-from catenet.wire.tcp import ACK, CWR, ECE, FIN, RST, SYN, TcpOptions, TcpSegment, encode_options, pack
+from catenet.wire.tcp import ACK, AE, CWR, ECE, FIN, RST, SYN, TcpOptions, TcpSegment, encode_options, pack
 
 if TYPE_CHECKING:
     from catenet.stack.endpoint import Address
@@ -30,6 +32,7 @@ class Request:
     """A half-open connection: what the SYN said, and what we answered."""
 
     __slots__ = (
+        "accecn",
         "acked",
         "destination",
         "destination_port",
@@ -79,6 +82,7 @@ class Request:
         self.route = route
         self.rcv_nxt = segment.seq + 1
         self.iss = 0
+        self.accecn: AccEcn | None = None
         self.acked = False
         self.fast_open: tuple[bytes, bool] | None = None
         """Cookie for the SYN-ACK, and whether in the experimental option."""
@@ -136,7 +140,12 @@ class Request:
             options.timestamps = ((layer.us // 1000 + self.ts_offset) & MASK, self.ts_recent)
         if self.snd_scale >= 0:
             options.window_scale = self.rcv_scale
-        flags = SYN | ACK | (ECE if self.ecn else 0)
+        flags = SYN | ACK
+        if self.accecn is not None:
+            # A SYN-ACK that was lost twice goes without what some middlebox may dislike (RFC 9768 3.1.4.2).
+            flags |= reflect(self.accecn.syn_mark) if self.timeouts <= 1 else 0
+        elif self.ecn:
+            flags |= ECE
         data = pack(
             layer.pseudo(self.source, self.destination),
             self.source_port,
@@ -146,7 +155,9 @@ class Request:
             flags,
             min(self.rcv_wnd, 65535),
             0,
-            encode_options(options),
+            syn_ack_options(
+                options, self.accecn is not None and not self.retransmits and layer.settings.tcp_ecn_option > 0
+            ),
             b"",
         )
         self.sent_at = layer.us
@@ -260,8 +271,7 @@ class Listener:
         c.snd_wnd = c.max_window = segment.window
         self.half_open[c.key] = c
         self.fast_opening += 1
-        layer.connections[c.key] = c
-        layer.count_port(c, 1)
+        layer.add(c)
         transfer(c)
         if segment.payload:
             c.syn_data = 2
@@ -274,8 +284,12 @@ class Listener:
         self._notify()
 
     def _negotiate_ecn(self, request: Request, segment: TcpSegment, ecn: int) -> None:
+        if is_requested(segment.flags) and self.layer.settings.tcp_ecn >= 3:
+            request.accecn = AccEcn(True, ecn)
+            request.accecn.demand = 1
+            return
         asks = segment.flags & (ECE | CWR) == ECE | CWR
-        if asks and (self.layer.settings.tcp_ecn or request.route.metrics.ecn) and not ecn:
+        if asks and (self.layer.settings.tcp_ecn or request.route.metrics.ecn) and (not ecn or segment.flags & AE):
             request.ecn = 1
 
     def _answer_with_cookie(self, request: Request, segment: TcpSegment) -> None:
@@ -327,6 +341,7 @@ class Listener:
             # A repeated SYN: repeat the answer, but not faster than twice a second.
             if not self._is_rate_limited(request):
                 request.retransmits += 1
+                self._note_repeated_syn(request, segment, ecn)
                 request.send_syn_ack()
                 request.start_timer()
             return True
@@ -365,6 +380,16 @@ class Listener:
             return True
         return self._complete(request, segment, ecn)
 
+    def _note_repeated_syn(self, request: Request, segment: TcpSegment, ecn: int) -> None:
+        accecn = request.accecn
+        if accecn is None:
+            return
+        accecn.syn_mark = accecn.mark = ecn
+        if not ace_of(segment.flags):
+            accecn.fail |= ACE_FAIL_RECEIVE
+        if request.retransmits > 1:
+            accecn.fail |= ACE_FAIL_SEND
+
     def _is_rate_limited(self, request: Request) -> bool:
         now = self.layer.us
         if request.last_oow_at and now - request.last_oow_at < self.layer.settings.tcp_invalid_ratelimit * 1000:
@@ -394,11 +419,14 @@ class Listener:
         """The handshake is complete: make the connection."""
         from catenet.stack.tcp.input import Refuse, segment_arrives
 
+        if request.accecn is not None:
+            request.accecn.see_option(segment.options)
         c = self.make_child(request)
+        if c.accecn is not None:
+            c.accecn.on_third_ack(c, segment, bool(segment.options.sack))
         self.half_open.pop(request.key, None)
         request.timer_at = NEVER
-        self.layer.connections[c.key] = c
-        self.layer.count_port(c, 1)
+        self.layer.add(c)
         self._measure(c, request, segment)
         try:
             segment_arrives(c, segment, ecn)
@@ -446,6 +474,7 @@ class Listener:
             use_timestamps(c)
             c.ts_recent = request.ts_recent
             c.ts_recent_at = layer.us
+        c.accecn = request.accecn
         if request.ecn:
             c.ecn = ECN_OK
         c.total_retransmits = request.retransmits

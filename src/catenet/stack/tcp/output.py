@@ -74,7 +74,10 @@ def emit(c: Connection, seq: int, flags: int, data: bytes, ecn: int = _NOT_ECT, 
             urgent = 0xFFFF
             flags |= URG
     window = select_window(c)
-    if c.ecn & ECN_OK and c.ecn & ECN_DEMAND_CWR and not flags & RST:
+    if c.accecn is not None and c.accecn.active:
+        flags |= c.accecn.flags()
+        ecn = c.accecn.mark_out
+    elif c.ecn & ECN_OK and c.ecn & ECN_DEMAND_CWR and not flags & RST:
         flags |= ECE
     payload = pack(
         c.pseudo,
@@ -210,8 +213,11 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
     """
     sent_packets = 0
     cwnd_limited = window_limited = False
-    if not push_one and c.mtu_probing is not None and c.mtu_probing.try_probe(c, mss):
-        sent_packets += 1
+    if not push_one and c.mtu_probing is not None:
+        probed = c.mtu_probing.try_probe(c, mss)
+        if probed is None:
+            return False
+        sent_packets += probed
     limit = burst_limit(c, mss)
     while c.write_seq > c.snd_nxt:
         if c.pace_at != NEVER and c.congestion.paces and not push_one:
@@ -644,8 +650,9 @@ def send_raw(
     flags: int,
     window: int = 0,
     options: bytes = b"",
+    traffic_class: int = 0,
 ) -> None:
     """Send an empty segment that belongs to no connection."""
     pseudo = layer.pseudo(source, destination)
     data = pack(pseudo, ports[0], ports[1], numbers[0] & MASK, numbers[1] & MASK, flags, window, 0, options, b"")
-    layer.send_to(source, destination, data)
+    layer.send_to(source, destination, data, traffic_class)

@@ -33,7 +33,7 @@ class Range:
 class Reassembly:
     """The gap's far side."""
 
-    __slots__ = ("_recent", "dsack", "fin", "ranges", "size")
+    __slots__ = ("_recent", "dsack", "fin", "ranges", "reported", "size")
 
     def __init__(self) -> None:
         self.ranges: list[Range] = []
@@ -43,6 +43,8 @@ class Reassembly:
         self.fin = -1
         """Position beyond a FIN that waits, -1 for none."""
         self.dsack: tuple[int, int] | None = None
+        self.reported: tuple[int, int] | None = None
+        """D-SACK of the last segment that left, None when it had none."""
 
     def insert(self, seq: int, end: int, data: bytes) -> tuple[int, int] | None:
         """Keep what is new of positions [seq, end); returns the range that was here already, None for none."""
@@ -137,6 +139,7 @@ class Reassembly:
     def take_blocks(self, room: int) -> list[tuple[int, int]]:
         """At most `room` blocks for the next segment, the D-SACK first, which is reported once."""
         blocks = [(found.seq, found.end) for found in self._recent]
+        self.reported = self.dsack
         if self.dsack is not None and room:
             blocks.insert(0, self.dsack)
             self.dsack = None

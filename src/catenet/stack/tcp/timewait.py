@@ -42,6 +42,7 @@ class TimeWait:
         "snd_nxt",
         "state",
         "timer_at",
+        "traffic_class",
         "ts_offset",
         "ts_recent",
         "ts_recent_at",
@@ -65,6 +66,7 @@ class TimeWait:
         self.ts_recent = c.ts_recent
         self.ts_recent_at = c.ts_recent_at
         self.last_oow_at = 0
+        self.traffic_class = c.traffic_class | (c.accecn.mark_out if c.accecn is not None else 0)
         self.reuse = bool(c.option("SO_REUSEADDR", 0))
         self.timer_at = NEVER
         self.wake_at = NEVER
@@ -172,4 +174,5 @@ class TimeWait:
             ACK,
             self.window >> 8,
             options,
+            self.traffic_class,
         )

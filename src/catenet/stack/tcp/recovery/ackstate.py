@@ -23,6 +23,7 @@ SET_TIMER: Final = 0x1000
 RENEGING: Final = 0x2000
 MAYBE_DELAYED: Final = 0x10000
 DSACK_TLP: Final = 0x20000
+TIME_PROGRESS: Final = 0x40000
 
 ACKED: Final = DATA_ACKED | SYN_ACKED
 NOT_DUPLICATE: Final = DATA | WINDOW_UPDATE | ACKED
@@ -38,6 +39,7 @@ class AckState:
     """One ACK: its flags and what they led to."""
 
     __slots__ = (
+        "delivered_bytes",
         "first_sacked_at",
         "flags",
         "last_sacked_at",
@@ -56,3 +58,4 @@ class AckState:
         self.rate = RateSample()
         self.rexmit = REXMIT_NONE
         self.sack_delivered = 0
+        self.delivered_bytes = 0

@@ -170,6 +170,7 @@ def tag_one(c: Connection, sent: Sent, dsack: bool, state: AckState) -> None:
         state.flags |= ackstate.DATA_SACKED
         c.sacked_out += sent.count
         c.delivered += sent.count
+        state.delivered_bytes += len(sent.data)
         sent.marks = marks
         if sent.end > c.sack_high:
             c.sack_high = sent.end
