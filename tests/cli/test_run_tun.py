@@ -160,3 +160,19 @@ def test_without_the_privilege_there_is_one_line_that_says_how_to_get_it(namespa
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("catenet: a TUN device needs the privilege CAP_NET_ADMIN: run as root (sudo), ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.root
+@pytest.mark.peer("setpriv")
+def test_a_device_made_for_a_user_needs_no_privilege(namespace):
+    """As the message about the missing privilege advises: made, addressed and set up once by who has it."""
+    namespace.run("ip", "tuntap", "add", "dev", "ours", "mode", "tun", "user", "0")
+    namespace.run("ip", "addr", "add", "10.9.0.1/24", "dev", "ours")
+    namespace.run("ip", "link", "set", "ours", "up")
+    words = ["run", "--net", "tun", "--device", "ours", "--address", "10.9.0.2/24", "-m", "this"]
+    without = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"]
+    done = namespace.run(*without, *CATENET, *words, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "host  | Beautiful is better than ugly." in done.stdout
+    other = namespace.run(*without, *CATENET, *words[:3], *words[5:], check=False)
+    assert (other.returncode, "CAP_NET_ADMIN" in other.stderr) == (2, True)

@@ -15,7 +15,7 @@ from typing import Final
 
 from catenet.wire.address import Address
 
-__all__ = ["Interface", "InterfaceAddress", "add_address", "interfaces", "set_link", "set_master"]
+__all__ = ["IFF_UP", "Interface", "InterfaceAddress", "add_address", "interfaces", "set_link", "set_master"]
 
 NLMSG_ERROR: Final = 2
 NLMSG_DONE: Final = 3

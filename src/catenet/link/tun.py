@@ -89,12 +89,19 @@ class TunDevice(ReceivePoint):
         return self._fd
 
     def configure(self, addresses: Iterable[tuple[Address, int]]) -> None:
-        """Give the kernel's end its (address, prefix length) pairs and the MTU, and set it up; DeviceUnavailable."""
+        """Give the kernel's end its (address, prefix length) pairs and the MTU, and set it up; DeviceUnavailable.
+
+        What somebody with the privilege has set before is left as it is, so that a device made for a user will do.
+        """
         index = self.index
+        now = next(one for one in netlink.interfaces() if one.index == index)
+        there = {(one.address, one.prefix_length) for one in now.addresses}
         try:
-            netlink.set_link(index, up=True, mtu=self.mtu)
+            if not now.flags & netlink.IFF_UP or now.mtu != self.mtu:
+                netlink.set_link(index, up=True, mtu=self.mtu)
             for address, length in addresses:
-                self._add_address(index, address, length)
+                if (address, length) not in there:
+                    self._add_address(index, address, length)
         except DeviceUnavailable:
             raise
         except OSError as error:
