@@ -335,9 +335,8 @@ def _update_rtt(c: Connection, rtt: int, sack_rtt: int, ca_rtt: int, state: AckS
     """Feed the estimator (Karn's rule, or timestamps, RFC 7323 4)."""
     if rtt < 0:
         rtt = sack_rtt
-    if rtt < 0:
-        if state.flags & ackstate.ACKED:
-            rtt = ca_rtt = _echo_rtt(c)
+    if rtt < 0 and state.flags & ackstate.ACKED:
+        rtt = ca_rtt = _echo_rtt(c)
     state.rate.rtt = ca_rtt
     if rtt < 0:
         return False, ca_rtt

@@ -67,8 +67,7 @@ class Reassembly:
             self.size += len(data)
             self._report(merged, ())
             return None
-        duplicate = self._merge(first, last, seq, end, data)
-        return duplicate
+        return self._merge(first, last, seq, end, data)
 
     def _merge(self, first: int, last: int, seq: int, end: int, data: bytes) -> tuple[int, int] | None:
         touched = self.ranges[first:last]

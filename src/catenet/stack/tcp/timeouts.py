@@ -22,17 +22,15 @@ from catenet.stack.tcp.output import (
     current_mss,
     push_pending,
     rearm_rto,
-    retransmit,
-    retransmit_uncounted,
     send_ack,
     send_probe,
     send_reset,
-    split,
     wake_up,
     write,
 )
 from catenet.stack.tcp.recovery import prr, rack
 from catenet.stack.tcp.recovery.machine import enter_loss, enter_recovery, retransmit_lost
+from catenet.stack.tcp.resend import retransmit, retransmit_uncounted, split
 from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
 
 __all__ = ["cap_to_user_timeout", "expire", "set_keepalive"]
@@ -108,14 +106,13 @@ def _reordering_timeout(c: Connection) -> None:
 
 def _loss_probe(c: Connection) -> None:
     """Provoke an ACK that shows whether the tail was lost (RFC 8985 7.3)."""
-    if c.tlp_high_seq is None and c.sent:
-        if _send_probe_segment(c):
-            c.tlp_high_seq = c.snd_nxt
-            c.layer.counters.loss_probes += 1
-            clear_timer(c)
-            # The RTO is counted from the probe on.
-            set_timer(c, RTO_TIMER, c.rto)
-            return
+    if c.tlp_high_seq is None and c.sent and _send_probe_segment(c):
+        c.tlp_high_seq = c.snd_nxt
+        c.layer.counters.loss_probes += 1
+        clear_timer(c)
+        # The RTO is counted from the probe on.
+        set_timer(c, RTO_TIMER, c.rto)
+        return
     rearm_rto(c)
 
 

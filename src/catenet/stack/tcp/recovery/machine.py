@@ -27,10 +27,11 @@ from catenet.stack.tcp.connection import (
     SACKED,
     Connection,
 )
-from catenet.stack.tcp.output import burst_limit, current_mss, current_ssthresh, push, retransmit, split
+from catenet.stack.tcp.output import burst_limit, current_mss, current_ssthresh, push
 from catenet.stack.tcp.recovery import ackstate, prr, rack, undo
 from catenet.stack.tcp.recovery.ackstate import AckState
 from catenet.stack.tcp.recovery.marks import clear_marks, mark_lost
+from catenet.stack.tcp.resend import retransmit, split
 from catenet.stack.tcp.timers import set_timer
 
 __all__ = [

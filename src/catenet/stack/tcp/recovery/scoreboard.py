@@ -17,9 +17,9 @@ from catenet.stack.tcp.connection import (
     position,
 )
 from catenet.stack.tcp.delivery import on_delivered
-from catenet.stack.tcp.output import split
 from catenet.stack.tcp.recovery import ackstate, rack
 from catenet.stack.tcp.recovery.ackstate import AckState
+from catenet.stack.tcp.resend import split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
