@@ -408,7 +408,8 @@ class _Player:
             if following is None:
                 break
             sent = merge(sent, following)
-        if isinstance(spec.body, TcpSpec) and len(sent.payload) > length > 0:
+        assert self.config.mtu is not None
+        if isinstance(spec.body, TcpSpec) and sent.size > self.config.mtu and len(sent.payload) > length > 0:
             sent, rest = split(sent, length)
             self.machine.outbox.appendleft(rest)
         if isinstance(spec.body, TcpSpec) and sent.protocol == TCP:

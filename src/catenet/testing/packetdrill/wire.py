@@ -61,6 +61,8 @@ class Sent:
     icmp_type: int = 0
     icmp_code: int = 0
     icmp_rest: int = 0
+    size: int = 0
+    """Octets of the whole packet; for a TCP packet larger than the link takes, segmentation offload is at work."""
     merged: bool = False
     """Whether it stands for several segments in a row."""
     mapped: bool = False
@@ -82,6 +84,7 @@ def dissect(packet: bytes, when: float) -> Sent:
         header.traffic_class,
         header.hop_limit,
         header.flow_label,
+        size=len(packet),
     )
     payload = bytes(header.payload)
     if header.fragment_offset:
