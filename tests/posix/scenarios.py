@@ -304,6 +304,39 @@ def packet_information(version: int) -> Any:
 
 
 @scenario
+def error_queue(version: int) -> Any:
+    sock = socket.socket(family_of(version), socket.SOCK_DGRAM)
+    level, option = (socket.IPPROTO_IP, 11) if version == 4 else (socket.IPPROTO_IPV6, 25)
+    sock.setsockopt(level, option, 1)
+    closed = socket.socket(family_of(version), socket.SOCK_DGRAM)
+    closed.bind((loopback(version), 0))
+    name = closed.getsockname()[:2]
+    closed.close()
+    seen: list[Any] = [outcome(sock.recvmsg, 10, 100, 0x2000 | socket.MSG_DONTWAIT)]
+    sock.sendto(b"nobody is there", name)
+    seen.append(settled(sock, select.POLLIN))
+    data, control, shown, address = sock.recvmsg(100, 200, 0x2000)
+    seen += [data, [(one, other, raw[:16]) for one, other, raw in control]]
+    seen += [shown & ~socket.MSG_TRUNC, address[:2] == name]
+    seen += [bits(sock), outcome(sock.recv, 1, socket.MSG_DONTWAIT)]
+    return seen
+
+
+@scenario
+def interface_requests(version: int) -> Any:
+    sock = socket.socket(family_of(version), socket.SOCK_DGRAM)
+
+    def ask(request: int, name: bytes = b"lo") -> Any:
+        return outcome(lambda: fcntl.ioctl(sock, request, name.ljust(40, b"\0"))[16:24])
+
+    address, netmask, mtu, index, hardware = 0x8915, 0x891B, 0x8921, 0x8933, 0x8927
+    seen = [ask(address), ask(netmask), ask(index), ask(hardware), ask(index, b"nonsense0")]
+    seen.append(len(ask(mtu)))
+    seen.append((1, "lo") in socket.if_nameindex())
+    return seen
+
+
+@scenario
 def option_values(version: int) -> Any:
     tcp, udp = socket.socket(family_of(version)), socket.socket(family_of(version), socket.SOCK_DGRAM)
     seen: list[Any] = []

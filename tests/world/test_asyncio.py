@@ -286,3 +286,93 @@ def test_two_loops_do_not_see_each_other(internet: Any) -> None:
     internet.client.run(program, "client")
     internet.run()
     assert len(seen["server"] | seen["client"]) == 2
+
+
+def test_local_servers(internet: Any, tmp_path: Any) -> None:
+    path = str(tmp_path / "socket")
+
+    async def program() -> None:
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await reader.readline())
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_unix_server(echo, path):
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"local\n")
+            assert await reader.read() == b"local\n"
+            writer.close()
+        with pytest.raises(OSError):
+            await asyncio.open_unix_connection(path)
+
+    internet.client.run(program)
+    internet.server.run(program)
+    internet.run()
+
+
+def test_sendfile(internet: Any, tmp_path: Any) -> None:
+    (tmp_path / "file").write_bytes(MEGABYTE)
+
+    async def server() -> None:
+        done = asyncio.Event()
+
+        async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with open(tmp_path / "file", "rb") as file:
+                await asyncio.get_running_loop().sendfile(writer.transport, file)
+            writer.close()
+            done.set()
+
+        async with await asyncio.start_server(send, port=7):
+            await done.wait()
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("server", 7)
+        assert await reader.read() == MEGABYTE
+        writer.close()
+
+    internet.server.run(server)
+    internet.client.run(client, start=0.1)
+    internet.run()
+
+
+def test_tls_without_blocking(internet: Any, contexts: Any) -> None:
+    """`do_handshake` and `recv` of a non-blocking SSLSocket ask to be called again, as OpenSSL's do."""
+    import select
+
+    def patiently(sock: ssl.SSLSocket, call: Any, *args: Any) -> Any:
+        while True:
+            try:
+                return call(*args)
+            except ssl.SSLWantReadError:
+                assert select.select([sock], [], [], 60)[0]
+            except ssl.SSLWantWriteError:
+                assert select.select([], [sock], [], 60)[1]
+
+    def server() -> None:
+        with socket.create_server(("", 443)) as listener:
+            with contexts[0].wrap_socket(listener.accept()[0], server_side=True) as connection:
+                while data := connection.recv(65_536):
+                    connection.sendall(data)
+
+    def client() -> None:
+        plain = socket.create_connection(("server", 443))
+        plain.setblocking(False)
+        sock = contexts[1].wrap_socket(plain, server_hostname="server", do_handshake_on_connect=False)
+        patiently(sock, sock.do_handshake)
+        with pytest.raises(ssl.SSLWantReadError):
+            sock.recv(1)
+        view, received = memoryview(MEGABYTE), b""
+        while view or len(received) < len(MEGABYTE):
+            if view:
+                view = view[patiently(sock, sock.send, view[:16_384]) :]
+            try:
+                received += sock.recv(65_536)
+            except ssl.SSLWantReadError:
+                if not view:
+                    select.select([sock], [], [], 60)
+        assert received == MEGABYTE
+        sock.close()
+
+    internet.server.run(server)
+    internet.client.run(client, start=0.1)
+    internet.run()

@@ -186,8 +186,12 @@ class Kernel:
         many seconds.
         """
         result = attempt(*args)
-        if result is not None:
-            return result
+        return self.retry(call, file, attempt, timeout, *args) if result is None else result
+
+    def retry(
+        self, call: str, file: File, attempt: Callable[..., Result | None], timeout: float | None, *args: Any
+    ) -> Result:
+        """As `wait`, when a first attempt has just failed."""
         if timeout == 0:
             self.spin()
             raise os_error(errno.EAGAIN)

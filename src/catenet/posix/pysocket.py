@@ -86,7 +86,8 @@ class Socket(socket.socket):
         return file
 
     def _wait(self, call: str, attempt: Callable[..., Result | None], timeout: float | None, *args: Any) -> Result:
-        return self._kernel.wait(call, self._open(), attempt, timeout, *args)
+        """Go on with a call whose first attempt would have blocked."""
+        return self._kernel.retry(call, self._open(), attempt, timeout, *args)
 
     def _read(self, call: str, flags: int, attempt: Callable[..., Result | None], *args: Any) -> Result:
         """Wait for something to receive, as the socket's timeout and SO_RCVTIMEO say."""
@@ -260,11 +261,11 @@ class Socket(socket.socket):
             left = timeout if deadline is None else max(0.0, deadline - kernel.clock())
             if deadline is not None and not left:
                 raise TimeoutError("timed out")
-            attempt = self._open().send
+            file = self._open()
             if timeout is None:
-                position += self._write("send", flags, attempt, view[position:], flags)
+                position += self._write("send", flags, file.send, view[position:], flags)
             else:
-                position += self._wait("send", attempt, left, view[position:], flags)
+                position += kernel.wait("send", file, file.send, left, view[position:], flags)
 
     def sendto(self, data: Any, *rest: Any) -> int:
         """As `socket.socket.sendto`."""

@@ -345,9 +345,10 @@ class InetStream(InetSocket):
             buffer[: len(data)] = data
             return len(data)
         try:
-            return self.endpoint.receive_into(buffer)
+            count: int | None = self.endpoint.receive_into(buffer)
         except StackError as error:
             raise error_of(error) from None
+        return count
 
     def _receive_urgent(self, flags: int) -> bytes:
         """The urgent byte (RFC 6093); EINVAL when there is none, EAGAIN when it is announced but not here."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from catenet.posix.errors import NotModelled, os_error
 from catenet.posix.file import File
+from catenet.posix.ifreq import interface_request
 from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.posix.pipe import make_pipe
 from catenet.posix.sockets import SocketFile
@@ -175,14 +176,23 @@ def _ioctl(process: Process, descriptor: int, request: int, argument: Any = 0, m
         return 0
     if request in (termios.FIONREAD, SIOCOUTQ) and isinstance(file, SocketFile):
         count = file.unread() if request == termios.FIONREAD else file.unsent()
-        packed = struct.pack("=i", count)
-        if isinstance(argument, bytes):
-            return packed
-        if not isinstance(argument, int) and mutate:
-            argument[:4] = packed if isinstance(argument, bytearray) else memoryview(packed)
-            return 0
-        return packed
+        return _answer(struct.pack("=i", count), argument, mutate)
+    if isinstance(file, SocketFile) and not isinstance(argument, int):
+        raw = argument.encode() if isinstance(argument, str) else bytes(argument)
+        answer = interface_request(file.kernel, file.family, request, raw.ljust(40, b"\0"))
+        if answer is not None:
+            return _answer(answer, argument, mutate)
     raise os_error(errno.ENOTTY)
+
+
+def _answer(data: bytes, argument: Any, mutate: bool) -> Any:
+    """Give an ioctl's result back in the way its argument asks for: in place, or as bytes of the argument's length."""
+    if isinstance(argument, int | bytes | str) or not mutate:
+        return data if isinstance(argument, int) else data[: len(argument)]
+    view = memoryview(argument).cast("B")
+    size = min(len(view), len(data))
+    view[:size] = data[:size]
+    return 0
 
 
 def _descriptor_argument(call: Callable[..., Any]) -> Callable[..., Any]:

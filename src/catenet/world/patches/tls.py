@@ -36,6 +36,8 @@ class _Engine:
             self._incoming, self._outgoing, server_side=server_side, server_hostname=name, owner=owner, session=session
         )
         self._unsent = b""
+        self._taken = 0
+        """Bytes that OpenSSL has encrypted and that have not all been sent, so that `write` has yet to return."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._object, name)
@@ -58,19 +60,19 @@ class _Engine:
     def session(self, value: Any) -> None:
         self._object.session = value
 
-    def _run(self, call: Callable[..., Any], *args: Any) -> Any:
+    def _run(self, call: Callable[..., Any], *args: Any, flush: Callable[[], None] | None = None) -> Any:
         """Make a call of OpenSSL, as often as it wants more bytes from the peer."""
         while True:
             try:
                 result = call(*args)
             except ssl.SSLWantReadError:
-                self._flush()
+                (flush or self._flush)()
                 self._fill()
             except ssl.SSLError:
                 self._flush_alert()
                 raise
             else:
-                self._flush()
+                self._flush_later()
                 return result
 
     def _flush(self) -> None:
@@ -88,6 +90,13 @@ class _Engine:
             except TimeoutError:
                 raise TimeoutError("The write operation timed out") from None
             self._unsent = self._unsent[count:]
+
+    def _flush_later(self) -> None:
+        """Send as much as goes; what the call has done stands, and the rest goes out with the next."""
+        try:
+            self._flush()
+        except ssl.SSLWantWriteError:
+            pass
 
     def _flush_alert(self) -> None:
         """Tell the peer what was wrong, if it can be told at once."""
@@ -115,17 +124,15 @@ class _Engine:
 
     def read(self, *args: Any) -> Any:
         """Read decrypted bytes."""
-        return self._run(self._object.read, *args)
+        return self._run(self._object.read, *args, flush=self._flush_later)
 
     def write(self, data: Any) -> int:
-        """Encrypt and send."""
-        if self._unsent or self._outgoing.pending:
+        """Encrypt and send; SSLWantWriteError asks to be called again with the same data, as OpenSSL does."""
+        if not self._taken:
             self._flush()
-        count: int = self._object.write(data)
-        try:
-            self._flush()
-        except ssl.SSLWantWriteError:
-            pass  # taken; the rest goes out with the next call
+            self._taken = self._object.write(data)
+        self._flush()
+        count, self._taken = self._taken, 0
         return count
 
     def pending(self) -> int:
