@@ -1,0 +1,71 @@
+"""What the measurements meet: the C++ server, built here, and the Python peers, in a virtual environment of their own.
+
+Both are made once, in the cache folder of :mod:`benchmarks.peers`.
+"""
+
+from __future__ import annotations
+
+import sys
+import venv
+from pathlib import Path
+
+from benchmarks.harness import Unavailable
+from benchmarks.peers import CACHE, call, need
+
+HERE = Path(__file__).parent
+PROTO = HERE.parent / "hiscore.proto"
+PACKAGES = ("grpcio", "grpclib", "connect-python", "uvicorn", "uvloop", "httptools", "protobuf")
+
+
+def python() -> Path:
+    """Return the interpreter that has the Python peers."""
+    folder = CACHE / f"rpc-python-{sys.version_info.major}.{sys.version_info.minor}"
+    interpreter = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        venv.create(folder, with_pip=True, clear=True)
+        call(interpreter, "-m", "pip", "install", "--quiet", *PACKAGES)
+        (folder / "complete").touch()
+    return interpreter
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of all peers that are here."""
+    found = {}
+    try:
+        listed = call(python(), "-m", "pip", "list", "--format=freeze")
+        found = dict(line.split("==") for line in listed.split() if line.split("==")[0] in PACKAGES)
+    except (Unavailable, OSError):
+        pass
+    try:
+        found["C++ gRPC"] = call("pkg-config", "--modversion", "grpc++").strip()
+        found["h2load"] = call("h2load", "--version").strip().removeprefix("h2load ")
+    except (Unavailable, OSError):
+        pass
+    return found
+
+
+def messages() -> Path:
+    """Return the folder with the generated Python modules of hiscore.proto."""
+    from catenet.rpc.compile.command import compile_protos
+
+    folder = CACHE / "rpc-messages"
+    compile_protos([PROTO], out=folder, relative=False)
+    return folder
+
+
+def cpp_server() -> Path:
+    """Return the C++ server, built from Debian's packages."""
+    server = CACHE / "rpc-cpp" / "server"
+    source = HERE / "server.cc"
+    if server.exists() and server.stat().st_mtime > source.stat().st_mtime:
+        return server
+    hint = "apt-get install libgrpc++-dev protobuf-compiler-grpc g++ pkg-config"
+    plugin = need("grpc_cpp_plugin", hint)
+    folder = server.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    outs = (f"--cpp_out={folder}", f"--grpc_out={folder}", f"--plugin=protoc-gen-grpc={plugin}")
+    call(need("protoc", hint), "-I", PROTO.parent, *outs, PROTO.name, cwd=PROTO.parent)
+    libraries = call(need("pkg-config", hint), "--libs", "grpc++", "protobuf").split()
+    sources = (source, folder / "hiscore.pb.cc", folder / "hiscore.grpc.pb.cc")
+    call(need("g++", hint), "-O2", "-std=c++17", f"-I{folder}", *sources, "-o", server, *libraries)
+    return server
