@@ -1,9 +1,17 @@
-#!/bin/sh
-# Runs every conformance suite: each is a folder beside this file with a run.sh of its own.
-set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-status=0
-for suite in "$here"/*/run.sh; do
-    "$suite" || status=1
+#!/usr/bin/env bash
+# All conformance suites: our packetdrill scripts in both IP versions, h2spec, the Connect conformance suite.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+python=.venv/bin/python
+PATH="$(go env GOPATH 2>/dev/null || echo "$HOME/go")/bin:$PATH"
+export PATH
+
+echo "packetdrill scripts"
+for version in ipv4 ipv6; do
+  "$python" -m catenet.testing.packetdrill --ip_version "$version" -q tests/packetdrill/scripts
 done
-exit $status
+
+echo "h2spec"
+CATENET_NO_SKIP=1 "$python" -m pytest -q tests/http/test_h2spec.py
+
+tests/conformance/connect/run.sh

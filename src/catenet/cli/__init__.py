@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
+import re
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from catenet import __version__
 
@@ -25,10 +28,23 @@ class UsageError(Exception):
     """What the user asked for cannot be done as written; the message is one line, the exit status 2."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the nearest valid choice."""
+
+    def error(self, message: str) -> NoReturn:
+        found = re.fullmatch(r"argument (.+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if found is None:
+            raise UsageError(f"{message}; see '{self.prog} --help'")
+        choices = [choice.strip(" '") for choice in found[3].split(",")]
+        near = difflib.get_close_matches(found[2], choices, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(choices)}"
+        raise UsageError(f"{found[1]}: no {found[2]!r} here; {hint}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status (0 done, 1 failed, 2 bad usage, 130 interrupted)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="catenet", description="The whole network in one Python package: from packet to procedure call."
     )
     parser.add_argument("--version", action="version", version=f"catenet {__version__}")
