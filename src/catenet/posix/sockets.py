@@ -35,6 +35,9 @@ MSG_CTRUNC = int(socket.MSG_CTRUNC)
 MSG_MORE = 0x8000
 MSG_ERRQUEUE = 0x2000
 MSG_FASTOPEN = 0x20000000
+MSG_DONTWAIT = 0x40
+FASTOPEN_CLIENT = 1
+"""Bit of tcp_fastopen that lets clients use it."""
 TCP_CM_INQ = 36
 OUTCOME = Readiness.OUT | Readiness.ERR | Readiness.HUP
 
@@ -393,12 +396,18 @@ class InetStream(InetSocket):
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
         """System call `sendmsg`; an address is ignored but for MSG_FASTOPEN, which connects and sends (RFC 7413)."""
-        if flags & MSG_FASTOPEN and address is not None and self.endpoint.peer() is None and not self._connecting:
-            return self._send_fast_open(data, address)
+        if flags & MSG_FASTOPEN and address is not None:
+            if not self._connecting and self.endpoint.peer() is None:
+                return self._send_fast_open(data, flags, address)
+            waits = not (self.nonblocking or flags & MSG_DONTWAIT)
+            if self._connecting and not waits and not self.endpoint.readiness() & OUTCOME:
+                raise os_error(errno.EALREADY)
         return self.send(data, flags)
 
-    def _send_fast_open(self, data: Buffer, address: Any) -> int | None:
+    def _send_fast_open(self, data: Buffer, flags: int, address: Any) -> int | None:
         """Connect with data for the SYN; without a cookie the handshake comes first, and the data waits for it."""
+        if not self.kernel.stack.settings.tcp_fastopen & FASTOPEN_CLIENT:
+            raise os_error(errno.EOPNOTSUPP)
         name = self.name_of(address, "sendto")
         try:
             self.endpoint.set_option("TCP_FASTOPEN_CONNECT", 1)
@@ -407,9 +416,9 @@ class InetStream(InetSocket):
             count: int | None = self.endpoint.send(data)
         except StackError as error:
             raise error_of(error) from None
-        if count is None and self.nonblocking:
+        if not count and (self.nonblocking or flags & MSG_DONTWAIT):
             raise os_error(errno.EINPROGRESS)
-        return count
+        return count or None
 
     def unread(self) -> int:
         """FIONREAD."""

@@ -210,8 +210,7 @@ class ClientHandshake:
         waiting = c.write_seq - c.iss - 1
         if self.cookie == b"" or not waiting:
             return False
-        header = 20 if len(c.source) == 4 else 40
-        size = min(waiting, min(self.mss, c.path_mtu - header - 20) - _OPTION_SPACE)
+        size = min(waiting, self.room(c))
         self._data = take_pending(c, size)
         marks = c.push_marks
         while marks and marks[0] <= c.iss + 1 + size:
@@ -228,6 +227,11 @@ class ClientHandshake:
         c.data_segments_out += 1
         set_timer(c, _RTO_TIMER, c.rto)
         return True
+
+    def room(self, c: Connection) -> int:
+        """Bytes of data that fit into the SYN beside all options that there may be."""
+        header = 20 if len(c.source) == 4 else 40
+        return min(self.mss, c.path_mtu - header - 20) - _OPTION_SPACE
 
     def syn_option(self, c: Connection, options: TcpOptions) -> bytes:
         """Add the option to the first SYN only; returns the data that it carries."""

@@ -7,6 +7,7 @@ from collections import deque
 from catenet.stack.endpoint import Buffer, Fault, StackError
 from catenet.stack.tcp import flush, states
 from catenet.stack.tcp.connection import Connection
+from catenet.stack.tcp.fastopen import ClientHandshake
 from catenet.stack.tcp.lifecycle import WRITE
 from catenet.stack.tcp.output import size_goal
 from catenet.stack.tcp.space import low_water
@@ -94,10 +95,12 @@ def _before_established(c: Connection, data: Buffer) -> int | None:
 
 
 def flush_deferred(c: Connection, data: Buffer) -> int:
-    """The connect that waited for its first data begins now."""
+    """The connect that waited for its first data begins now, with as much as its SYN holds."""
     c.options["_deferred"] = 0
-    size = min(len(data), c.send_buffer)
-    append(c, data, size, False)
+    assert isinstance(c.fast_open, ClientHandshake)
+    size = min(len(data) if not isinstance(data, memoryview) else data.nbytes, c.fast_open.room(c))
+    if size:
+        append(c, data, size, False)
     flush.todo(c, flush.CONNECT)
     return size
 
