@@ -82,10 +82,11 @@ def _of_host(host: Host) -> Iterator[SocketRow]:
     tcp = host.stack.tcp
     for endpoint in tcp.ports.listeners():
         yield _listener(host, endpoint, owners)
-    for each in tcp.connections.values():
+    for key in list(tcp.connections):
+        each = tcp.find(key)
         if isinstance(each, Connection):
             yield _connection(host, each, owners)
-        else:
+        elif each is not None:
             yield _remains(host, each.key, each.state if isinstance(each, TimeWait) else states.SYN_RECEIVED)
     for datagrams in host.stack.udp.endpoints():
         peer = datagrams.peer()

@@ -181,8 +181,10 @@ class TcpEndpoint:
         source = bound or route.source
         self.connection = self._begin(source, address, port, interface or self.bound_interface)
         prepare(self.connection, route)
-        self.connection.options["_route_ecn"] = int(route.metrics.ecn)
-        self.connection.options["_initcwnd"] = route.metrics.initcwnd
+        if route.metrics.ecn:
+            self.connection.options["_route_ecn"] = 1
+        if route.metrics.initcwnd:
+            self.connection.options["_initcwnd"] = route.metrics.initcwnd
         self.layer.counters.active_opens += 1
         if not optionset.defer_connect(self, self.connection, route.metrics.fastopen_no_cookie):
             flush.todo(self.connection, flush.CONNECT)

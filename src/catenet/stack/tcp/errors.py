@@ -12,6 +12,7 @@ from catenet.stack.tcp.fastopen import ServerHandshake
 from catenet.stack.tcp.lifecycle import fail, wake
 from catenet.stack.tcp.listener import Request
 from catenet.stack.tcp.recovery.machine import simple_retransmit
+from catenet.stack.tcp.resend import retransmit
 from catenet.wire.errors import Malformed
 from catenet.wire.icmp import Problem
 from catenet.wire.tcp import quoted_ports
@@ -93,6 +94,8 @@ def on_path_mtu(c: Connection, mtu: int) -> None:
         return
     c.path_mtu = mtu
     sync_mss(c)
-    if c.state == states.SYN_SENT and not c.syn_data:
+    if c.state == states.SYN_SENT:
+        if c.syn_data:
+            retransmit(c, c.sent[0], 1)  # the data made it too big: they follow the handshake (RFC 7413 4.1.3)
         return
     simple_retransmit(c)

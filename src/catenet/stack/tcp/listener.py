@@ -451,7 +451,8 @@ class Listener:
         c.traffic_class = request.traffic_class & 0xFC
         c.state = states.SYN_RECEIVED
         prepare(c, request.route)
-        c.options["_initcwnd"] = request.route.metrics.initcwnd
+        if request.route.metrics.initcwnd:
+            c.options["_initcwnd"] = request.route.metrics.initcwnd
         c.iss = request.iss
         c.snd_una = c.snd_nxt = c.write_seq = c.snd_up = c.snd_sml = c.pushed = request.iss + 1
         c.irs = request.rcv_nxt - 1

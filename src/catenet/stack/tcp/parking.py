@@ -28,11 +28,12 @@ SHAPES_KEPT: Final = 16_384
 """Shapes shared at most; what comes after keeps its own."""
 
 # What a number is relative to. Any choice brings the number back; a good one makes shapes alike.
-_ITSELF: Final = 0
 _SENT: Final = 1
 _RECEIVED: Final = 2
 _HEARD: Final = 3
-_NEAR: Final = 1 << 24
+_NEAR: Final = 1 << 20
+_SMALL: Final = 1 << 18
+"""Sizes and intervals are mostly below, positions and times above."""
 
 _OWN: Final = frozenset(
     ("congestion", "destination", "destination_port", "endpoint", "irs", "iss", "key", "layer", "source", "source_port")
@@ -85,7 +86,8 @@ def park(c: Connection) -> None:
                 changed.append((number, _pack(value, bases)))
     algorithm = c.congestion
     inside = [(name, _pack(getattr(algorithm, name), bases)) for name in _variables(algorithm)]
-    shape = marshal.dumps((changed, algorithm.name, inside))
+    # Version 2 has no back references, which would depend on who else holds the same objects.
+    shape = marshal.dumps((changed, algorithm.name, inside), 2)
     if len(layer.shapes) < SHAPES_KEPT:
         shape = layer.shapes.setdefault(shape, shape)
     parked = Parked(c, endpoint, shape)
@@ -137,10 +139,10 @@ def _variables(algorithm: Congestion) -> list[str]:
 def _pack(value: Any, bases: tuple[int, int, int, int]) -> Any:
     """A value with its numbers relative to what they are near to."""
     if value.__class__ is int:
-        for base in (_SENT, _RECEIVED, _HEARD):
-            if -_NEAR < value - bases[base] < _NEAR and value > _NEAR:
-                return (base, value - bases[base])
-        return value
+        if value < _SMALL:
+            return value
+        distance, base = min((abs(value - bases[base]), base) for base in (_SENT, _RECEIVED, _HEARD))
+        return (base, value - bases[base]) if distance < _NEAR else value
     if value.__class__ is tuple or value.__class__ is list:
         parts = [_pack(part, bases) for part in value]
         return ["list" if value.__class__ is list else "tuple", *parts]
