@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from catenet.stack.tcp import chrono, states
+from catenet.stack.tcp.challenge import challenge
 from catenet.stack.tcp.connection import (
     EVER_RETRANSMITTED,
     LOST,
@@ -46,32 +47,12 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
     prior_una = c.snd_una
     options = segment.options
     if ack < prior_una:
-        # RFC 5961 5.2: an acknowledgment older than the largest window is a blind guess.
-        if ack < prior_una - min(c.max_window, c.bytes_acked):
-            from catenet.stack.tcp.input import challenge
-
-            challenge(c)
-            return None
-        if options.sack and c.sack_ok:
-            _old_ack(c, segment, ack, prior_una)
-        return False
+        return _old_ack(c, segment, seq, ack)
     if ack > c.snd_nxt:
         if c.state != states.SYN_RECEIVED:
-            from catenet.stack.tcp.input import challenge
-
             challenge(c)
         return None
-    stamps = options.timestamps
-    now = c.layer.us
-    progress = 0
-    if stamps is not None and c.timestamps and seq <= c.rcv_wup:
-        behind = (c.ts_recent - stamps[0]) & MASK
-        if not behind or behind >= 0x80000000 or not c.ts_recent:
-            if behind:
-                progress = ackstate.TIME_PROGRESS
-            c.ts_recent = stamps[0]
-            c.ts_recent_at = now
-    flags = progress
+    flags = _take_timestamp(c, segment, seq)
     if ack > prior_una:
         flags |= ackstate.UNA_ADVANCED
         c.retransmits = 0
@@ -81,30 +62,41 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
     prior_packets = c.packets_out
     prior_high = c.highest_sacked
     prior_sacked = c.sacked_out
-    delivered, lost = c.delivered, c.lost
+    delivered, lost, reneging = c.delivered, c.lost, c.reneging
     state.rate.prior_in_flight = c.in_flight
     _update_window(c, segment, seq, ack, state)
     if options.sack and c.sack_ok:
         scoreboard.tag(c, options.sack, ack, prior_una, state)
+        c.delivered += state.sack_delivered
     if c.ecn:
         ecn_on_ack(c, segment, state)
     c.soft_error = None
     c.probes_out = 0
-    c.last_heard = now
-    accecn = c.accecn
-    if not prior_packets:
-        if accecn is not None and accecn.active:
-            accecn.on_ack(c, segment, state, c.delivered - delivered)
-        if state.flags & ackstate.DSACKING:
-            machine.after_ack(c, prior_una, 0, state)
-        _open_probe(c)
-        _process_loss_probe(c, ack, state.flags)
+    c.last_heard = c.layer.us
+    if prior_packets:
+        _clean_queue(c, prior_high, prior_una, prior_sacked, state)
+        rack.update_window(c, state.rate)
+    if c.accecn is not None and c.accecn.active:
+        c.accecn.on_ack(c, segment, state, c.delivered - delivered)
+    if prior_packets:
+        _conclude(c, ack, prior_una, state)
+        newly = c.delivered - delivered
+        if state.flags & ackstate.ECE and c.ecn:
+            c.delivered_ce += newly
+        finish(c, newly, c.lost - lost, state.rate, reneging)
+        _control_window(c, newly, state)
+        if state.rexmit:
+            machine.follow_up(c, state.rexmit)
         return True
-    reneging = c.reneging
-    _clean_queue(c, prior_high, prior_una, prior_sacked, state)
-    rack.update_window(c, state.rate)
-    if accecn is not None and accecn.active:
-        accecn.on_ack(c, segment, state, c.delivered - delivered)
+    if state.flags & ackstate.DSACKING:
+        machine.after_ack(c, prior_una, 0, state)
+    _open_probe(c)
+    _process_loss_probe(c, ack, state.flags)
+    return True
+
+
+def _conclude(c: Connection, ack: int, prior_una: int, state: AckState) -> None:
+    """What follows for recovery and timers once the queue is clean."""
     if c.tlp_high_seq is not None:
         _process_loss_probe(c, ack, state.flags)
     flags = state.flags
@@ -115,26 +107,38 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
         machine.after_ack(c, prior_una, duplicates, state)
     if state.flags & ackstate.SET_TIMER and not schedule_loss_probe(c, True):
         rearm_rto(c)
-    newly = c.delivered - delivered
-    if state.flags & ackstate.ECE and c.ecn:
-        c.delivered_ce += newly
-    finish(c, newly, c.lost - lost, state.rate, reneging)
-    _control_window(c, newly, state)
-    if state.rexmit:
+
+
+def _take_timestamp(c: Connection, segment: TcpSegment, seq: int) -> int:
+    """TS.Recent := TSval of a segment at the left edge (RFC 7323 4.3); whether it moved on, as a flag."""
+    stamps = segment.options.timestamps
+    if stamps is None or not c.timestamps or seq > c.rcv_wup:
+        return 0
+    behind = (c.ts_recent - stamps[0]) & MASK
+    if behind and behind < 0x80000000 and c.ts_recent:
+        return 0
+    c.ts_recent = stamps[0]
+    c.ts_recent_at = c.layer.us
+    return ackstate.TIME_PROGRESS if behind else 0
+
+
+def _old_ack(c: Connection, segment: TcpSegment, seq: int, ack: int) -> bool | None:
+    """An ACK that was overtaken may still bring data, a timestamp and SACK blocks; one too old is a guess."""
+    if ack < c.snd_una - min(c.max_window, c.bytes_acked):
+        # RFC 5961 5.2: no acknowledgment is older than the largest window.
+        challenge(c)
+        return None
+    _take_timestamp(c, segment, seq)
+    if segment.options.sack and c.sack_ok:
+        state = AckState(0, c.snd_nxt)
+        delivered = c.delivered
+        state.rate.prior_in_flight = c.in_flight
+        scoreboard.tag(c, segment.options.sack, ack, c.snd_una, state)
+        machine.after_ack(c, c.snd_una, 0, state)
+        if c.delivered > delivered:
+            c.delivered_at = c.layer.us
         machine.follow_up(c, state.rexmit)
-    return True
-
-
-def _old_ack(c: Connection, segment: TcpSegment, ack: int, prior_una: int) -> None:
-    """An ACK that was overtaken may still bring SACK blocks."""
-    state = AckState(0, c.snd_nxt)
-    delivered = c.delivered
-    state.rate.prior_in_flight = c.in_flight
-    scoreboard.tag(c, segment.options.sack, ack, prior_una, state)
-    machine.after_ack(c, prior_una, 0, state)
-    if c.delivered > delivered:
-        c.delivered_at = c.layer.us
-    machine.follow_up(c, state.rexmit)
+    return False
 
 
 def _update_window(c: Connection, segment: TcpSegment, seq: int, ack: int, state: AckState) -> None:

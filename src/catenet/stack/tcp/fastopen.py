@@ -262,7 +262,7 @@ class ClientHandshake:
 
         if not c.syn_data:
             return False
-        if not c.sent or c.snd_una > c.iss + 1:
+        if not c.sent:
             c.syn_data = 2
             if c.delivered > 1:
                 # SYN and data were one segment, though the queue had two entries.

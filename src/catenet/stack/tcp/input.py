@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from catenet.stack.tcp import states
 from catenet.stack.tcp.acknowledge import acknowledge, check_space
+from catenet.stack.tcp.challenge import challenge
 from catenet.stack.tcp.connection import MASK, Connection, position
 from catenet.stack.tcp.datain import ack_if_due, queue_data
 from catenet.stack.tcp.ecn import on_data as ecn_on_data
@@ -16,7 +17,7 @@ from catenet.stack.tcp.timeouts import fin_timeout, set_keepalive
 from catenet.stack.tcp.urgent import on_urgent
 from catenet.wire.tcp import ACK, FIN, RST, SYN, URG, TcpSegment
 
-__all__ = ["Refuse", "challenge", "segment_arrives"]
+__all__ = ["Refuse", "segment_arrives"]
 
 _PAWS_DAYS = 24 * 24 * 3600 * 1_000_000
 """A timestamp older than 24 days says nothing (RFC 7323 5.5)."""
@@ -182,17 +183,6 @@ def _reset_arrives(c: Connection, seq: int) -> None:
         on_reset(c)
         return
     challenge(c)
-
-
-def challenge(c: Connection) -> None:
-    """Challenge ACK (RFC 5961), limited per connection and per host (RFC 5961 7)."""
-    if c.layer.us - c.last_oow_at < c.layer.settings.tcp_invalid_ratelimit * 1000 and c.last_oow_at:
-        return
-    c.last_oow_at = c.layer.us
-    if not c.layer.may_challenge():
-        return
-    c.layer.counters.challenge_acks += 1
-    send_ack(c)
 
 
 def is_rate_limited(c: Connection, segment: TcpSegment) -> bool:

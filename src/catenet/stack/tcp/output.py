@@ -24,6 +24,9 @@ from catenet.stack.tcp.connection import (
     Connection,
     Sent,
 )
+from catenet.stack.tcp.connection import (
+    CWR as CWR_STATE,
+)
 from catenet.stack.tcp.delivery import on_sent
 from catenet.stack.tcp.options import established_options, mss_with_options
 from catenet.stack.tcp.rtt import min_rtt
@@ -52,6 +55,11 @@ _LARGEST_BURST: Final = 65_536 - 321
 _TIMEOUT_MIN: Final = 2_000
 _FIRST_RTO: Final = 1_000_000
 _ATO_MIN: Final = 40_000
+_NOTHING: Final = 0
+_WINDOW: Final = 1
+_CWND: Final = 2
+_MORE_DATA: Final = 3
+"""What holds data up."""
 _NOT_ECT: Final = 0
 RECORD_END: Final = 1 << 16
 """In `Sent.flags`, beside the flags of the segment: a record ends here, so nothing is joined to it."""
@@ -210,62 +218,64 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
         Whether data waits and nothing is in flight.
     """
     sent_packets = 0
-    cwnd_limited = window_limited = False
     if not push_one and c.mtu_probing is not None:
         probed = c.mtu_probing.try_probe(c, mss)
         if probed is None:
             return False
         sent_packets += probed
     limit = burst_limit(c, mss)
+    verdict = _NOTHING
     while c.write_seq > c.snd_nxt:
-        if c.pace_at != NEVER and c.congestion.paces and not push_one:
+        length, verdict = _next_burst(c, mss, nagle, push_one, limit)
+        if not length:
             break
-        in_flight = c.packets_out - c.sacked_out - c.lost_out + c.retransmitted_out
-        quota = min(c.cwnd - in_flight, max(c.cwnd >> 1, 1))
-        if quota <= 0:
-            if push_one != 2:
-                break
-            quota = 1
-        size = min(c.write_seq - c.snd_nxt, size_goal(c, mss))
-        if c.record_ends:
-            size = _up_to_record_end(c, size)
-        if c.snd_nxt + min(size, mss) > c.snd_una + c.snd_wnd:
-            window_limited = True
-            break
-        segments = -(-size // mss)
-        most = min(limit, quota)
-        if segments == 1:
-            if not _may_send_small(c, size, mss, nagle if size == c.write_seq - c.snd_nxt else NAGLE_PUSH):
-                break
-        elif not push_one:
-            defer, limited = _should_defer(c, mss, most, in_flight, size)
-            if defer:
-                cwnd_limited |= limited
-                window_limited = not limited
-                break
-        length = size
-        if segments > 1 and not c.urgent_mode:
-            length = _split_point(c, mss, most, nagle, size)
-        elif segments > 1:
-            length = mss
-        sent_packets += _send_new(c, min(length, size), mss)
+        sent_packets += _send_new(c, length, mss)
         if push_one:
             break
-    if window_limited:
+    if verdict == _WINDOW:
         chrono.start(c, chrono.WINDOW)
     elif c.chrono == chrono.WINDOW:
         chrono.stop(c, chrono.WINDOW)
-    in_flight = c.packets_out - c.sacked_out - c.lost_out + c.retransmitted_out
-    cwnd_limited |= in_flight >= c.cwnd
+    cwnd_limited = verdict == _CWND or c.in_flight >= c.cwnd
     if sent_packets or cwnd_limited:
         validate_cwnd(c, cwnd_limited)
     if sent_packets:
-        if c.ca_state in (2, 3):
+        if c.ca_state in (CWR_STATE, RECOVERY):
             c.prr_out += sent_packets
         if push_one != 2:
             schedule_loss_probe(c, False)
         return False
     return not c.packets_out and c.write_seq > c.snd_nxt
+
+
+def _next_burst(c: Connection, mss: int, nagle: int, push_one: int, limit: int) -> tuple[int, int]:
+    """Positions of the next burst, 0 for none; and what holds it up."""
+    if c.pace_at != NEVER and c.congestion.paces and not push_one:
+        return 0, _NOTHING
+    in_flight = c.packets_out - c.sacked_out - c.lost_out + c.retransmitted_out
+    quota = min(c.cwnd - in_flight, max(c.cwnd >> 1, 1))
+    if quota <= 0:
+        if push_one != 2:
+            return 0, _NOTHING
+        quota = 1
+    waiting = c.write_seq - c.snd_nxt
+    size = min(waiting, size_goal(c, mss))
+    if c.record_ends:
+        size = _up_to_record_end(c, size)
+    if c.snd_nxt + min(size, mss) > c.snd_una + c.snd_wnd:
+        return 0, _WINDOW
+    if size <= mss:
+        if not _may_send_small(c, size, mss, nagle if size == waiting else NAGLE_PUSH):
+            return 0, _NOTHING
+        return size, _NOTHING
+    most = min(limit, quota)
+    if not push_one:
+        verdict = _should_defer(c, mss, most, in_flight, size)
+        if verdict != _NOTHING:
+            return 0, verdict
+    if c.urgent_mode:
+        return mss, _NOTHING
+    return min(_split_point(c, mss, most, nagle, size), size), _NOTHING
 
 
 def _up_to_record_end(c: Connection, size: int) -> int:
@@ -309,28 +319,27 @@ def _split_point(c: Connection, mss: int, most: int, nagle: int, size: int) -> i
     return needed
 
 
-def _should_defer(c: Connection, mss: int, most: int, in_flight: int, size: int) -> tuple[bool, bool]:
-    """Whether to wait for a larger burst, which the next ACK will allow; and whether the cwnd is what we wait for."""
+def _should_defer(c: Connection, mss: int, most: int, in_flight: int, size: int) -> int:
+    """Whether to wait for a larger burst, which the next ACK will allow: what we wait for, _NOTHING to send now."""
     now = c.layer.us
     if c.ca_state >= RECOVERY or now - c.departed_at > _MILLISECOND:
-        return False, False
+        return _NOTHING
     send_window = c.snd_una + c.snd_wnd - c.snd_nxt
     cong_window = (c.cwnd - in_flight) * mss
     room = min(send_window, cong_window)
-    waiting = c.write_seq - c.snd_nxt
-    if room >= most * mss or (size < waiting and room >= size):
-        return False, False
+    if room >= most * mss or (size < c.write_seq - c.snd_nxt and room >= size):
+        return _NOTHING
     divisor = c.layer.settings.tcp_tso_win_divisor
     if divisor and room >= min(c.snd_wnd, c.cwnd * mss) // divisor:
-        return False, False
+        return _NOTHING
     if not c.sent or now - c.sent[0].sent_at < c.srtt >> 4:
-        return False, False
+        return _NOTHING
     if cong_window < send_window:
         if cong_window <= size:
-            return True, True
+            return _CWND
     elif send_window <= size:
-        return True, False
-    return not c.fin_queued, False
+        return _WINDOW
+    return _NOTHING if c.fin_queued else _MORE_DATA
 
 
 def take_pending(c: Connection, length: int) -> bytes:
