@@ -31,6 +31,8 @@ SHAPES_KEPT: Final = 16_384
 _SENT: Final = 1
 _RECEIVED: Final = 2
 _HEARD: Final = 3
+_STAMPED: Final = 4
+"""To when it last heard of its peer, in the milliseconds of the peer's timestamps."""
 _NEAR: Final = 1 << 20
 _SMALL: Final = 1 << 18
 """Sizes and intervals are mostly below, positions and times above."""
@@ -76,13 +78,15 @@ def park(c: Connection) -> None:
     """Replace a connection that `may_park` in its layer's table and in its endpoint."""
     layer, endpoint = c.layer, c.endpoint
     assert endpoint is not None
-    bases = (0, c.iss, c.irs, c.last_heard)
+    bases = _bases(c.iss, c.irs, c.last_heard)
     fresh = layer.pristine
     changed = []
     for number, name in enumerate(_FIELDS):
         if name not in _QUEUES:
             value = getattr(c, name)
-            if value != getattr(fresh, name):
+            if name == "ts_recent":
+                changed.append((number, (_STAMPED, value - bases[_STAMPED])))
+            elif value != getattr(fresh, name):
                 changed.append((number, _pack(value, bases)))
     algorithm = c.congestion
     inside = [(name, _pack(getattr(algorithm, name), bases)) for name in _variables(algorithm)]
@@ -107,7 +111,7 @@ def thaw(parked: Parked) -> Connection:
     ports = int.from_bytes(key[-4:-2], "big"), int.from_bytes(key[-2:], "big")
     c = Connection(layer, key[size : 2 * size], ports[1], key[:size], ports[0])
     c.key, c.iss, c.irs = key, parked.iss, parked.irs
-    bases = (0, parked.iss, parked.irs, parked.heard)
+    bases = _bases(parked.iss, parked.irs, parked.heard)
     changed, algorithm, inside = marshal.loads(parked.shape)
     for number, value in changed:
         setattr(c, _FIELDS[number], _unpack(value, bases))
@@ -136,7 +140,11 @@ def _variables(algorithm: Congestion) -> list[str]:
     return [name for name in names if hasattr(algorithm, name)]
 
 
-def _pack(value: Any, bases: tuple[int, int, int, int]) -> Any:
+def _bases(iss: int, irs: int, heard: int) -> tuple[int, int, int, int, int]:
+    return 0, iss, irs, heard, heard // 1000
+
+
+def _pack(value: Any, bases: tuple[int, int, int, int, int]) -> Any:
     """A value with its numbers relative to what they are near to."""
     if value.__class__ is int:
         if value < _SMALL:
@@ -149,7 +157,7 @@ def _pack(value: Any, bases: tuple[int, int, int, int]) -> Any:
     return value
 
 
-def _unpack(value: Any, bases: tuple[int, int, int, int]) -> Any:
+def _unpack(value: Any, bases: tuple[int, int, int, int, int]) -> Any:
     if value.__class__ is tuple:
         return bases[value[0]] + value[1]
     if value.__class__ is list:
