@@ -274,3 +274,25 @@ def test_sleeping_in_one_process_does_not_hold_up_another(internet: Any) -> None
     internet.client.run(program, "c", 0.7)
     internet.run()
     assert seen == ["c0.7", "s1.0", "c1.4", "s2.0", "c2.1", "s3.0"]
+
+
+def test_a_lock_that_a_real_thread_holds(internet: Any) -> None:
+    held, done = threading.Event(), threading.Event()
+
+    def beside() -> None:
+        with MADE_OUTSIDE:
+            held.set()
+            time.sleep(0.02)
+        done.set()
+
+    def program() -> None:
+        with MADE_OUTSIDE:
+            assert done.is_set() or not threading.active_count() > 1
+
+    thread = threading.Thread(target=beside)
+    thread.start()
+    held.wait()
+    internet.client.run(program)
+    internet.world.run()
+    thread.join()
+    assert internet.world.processes[0].status == 0

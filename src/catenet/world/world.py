@@ -14,6 +14,7 @@ import gc
 import signal
 import sys
 import threading
+import time
 from asyncio import events
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -48,6 +49,9 @@ EPOCH: Final = 1_735_689_600.0
 YOUNG_EVERY: Final = 2_000
 OLD_EVERY: Final = 100_000
 """After so many turns of tasks the garbage collector looks at the young, and at all objects. It is off otherwise."""
+
+REAL_PATIENCE: Final = 0.05
+"""Seconds of real time to wait for threads of the interpreter before a world counts as dead."""
 
 FIRST_IDENT: Final = 1 << 40
 """Thread identifiers of programs count from here, far from those of the interpreter's own threads."""
@@ -96,6 +100,7 @@ class World:
         self._idents = FIRST_IDENT
         self._expected = 0
         self._running = False
+        self._stale_routes = False
         self._closed = False
 
     # Building.
@@ -130,6 +135,7 @@ class World:
             host.attach(port, tuple(port.addresses))
         if forwarding:
             self.topology.add_router(name)
+        host.reconfigure()
         self.refresh_routes()
         return host
 
@@ -163,9 +169,11 @@ class World:
         self.hub.call_at(when, action, *args)
 
     def refresh_routes(self) -> None:
-        """Tell every stack what the topology knows now."""
-        for host in self.hosts.values():
-            host.reconfigure()
+        """Tell every stack what the topology knows now; before a run it is enough to do so once, when it begins."""
+        self._stale_routes = not self._running
+        if self._running:
+            for host in self.hosts.values():
+                host.reconfigure()
 
     def addresses(self, name: str) -> list[Address]:
         """Addresses by which a host can be reached, of its devices in order; empty when there is no such host."""
@@ -203,6 +211,8 @@ class World:
             raise RuntimeError("the world is closed")
         first = len([process for process in self.processes if not process.alive])
         more = self._run_hub(until)
+        while not more and self._real_thread_helps():
+            more = self._run_hub(until)
         if not more and until is None:
             self._report_deadlock()
         if check:
@@ -216,6 +226,8 @@ class World:
         collects = gc.isenabled()
         gc.disable()
         self._running = True
+        if self._stale_routes:
+            self.refresh_routes()
         self.thread_dict = thread_dict() if SWAPS_LOCALS else None
         try:
             events._set_running_loop(None)
@@ -301,6 +313,13 @@ class World:
                 self.hub.stop()
         if self.stopping and not any(other.alive for other in self.processes):
             self.hub.stop()
+
+    def _real_thread_helps(self) -> bool:
+        """Before a deadlock is called one: a thread of the interpreter may hold a lock that a process waits for."""
+        if install.original(threading, "active_count")() < 2:
+            return False
+        time.sleep(REAL_PATIENCE)
+        return bool(self.hub.soon)
 
     def _report_deadlock(self) -> None:
         waiting = [process for process in self.processes if process.alive]

@@ -38,7 +38,8 @@ def _ifaddr_addresses(module: Any, interface: Interface) -> list[Any]:
 
 
 def _patch_psutil(patcher: Patcher, module: types.ModuleType) -> None:
-    common: Any = getattr(module, "_common", None) or getattr(module, "_ntuples", module)
+    homes = [getattr(module, name, None) for name in ("_ntuples", "_common")]
+    common: Any = next((home for home in homes if hasattr(home, "snicaddr")), module)
 
     def addresses(process: Process) -> dict[str, list[Any]]:
         return {

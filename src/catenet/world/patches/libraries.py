@@ -1,10 +1,13 @@
-"""`ctypes.util.find_library`: where C libraries are is a matter of the interpreter, not of the simulated host.
+"""Libraries that would ask for something refused, and for which there is a way that means the same.
 
-It asks the linker in a subprocess, which a program may not, and many bindings call it while they are imported.
+* `ctypes.util.find_library` asks the linker in a subprocess, and many bindings call it while they are imported: where C
+  libraries are is a matter of the interpreter, not of the simulated host.
+* uvicorn takes uvloop when it is installed unless told otherwise: here it takes asyncio's own loop, as it does without.
 """
 
 from __future__ import annotations
 
+import importlib
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +33,21 @@ def _patch_ctypes(patcher: Patcher, module: types.ModuleType) -> None:
     patcher.function(module, "find_library", find_library)
 
 
+def _patch_uvicorn(patcher: Patcher, module: types.ModuleType) -> None:
+    """`auto_loop_factory` (or `auto_loop_setup`, its elder) of `uvicorn.loops.auto`."""
+
+    def choose(name: str) -> Any:
+        def simulated(process: Process, *args: Any, **kwargs: Any) -> Any:
+            plain = importlib.import_module("uvicorn.loops.asyncio")
+            return getattr(plain, name)(*args, **kwargs)
+
+        return simulated
+
+    patcher.function(module, "auto_loop_factory", choose("asyncio_loop_factory"))
+    patcher.function(module, "auto_loop_setup", choose("asyncio_setup"))
+
+
 def apply(patcher: Patcher) -> None:
-    """Patch `ctypes.util` now or when it is loaded."""
+    """Patch these libraries now or when they are loaded."""
+    patcher.on_import("uvicorn.loops.auto", _patch_uvicorn)
     patcher.on_import("ctypes.util", _patch_ctypes)

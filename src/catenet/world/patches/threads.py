@@ -33,9 +33,6 @@ _waiting: dict[int, deque[Task]] = {}
 _held: dict[int, _Holder] = {}
 """Reentrant locks held by tasks, by their identity."""
 
-REAL_PATIENCE = 0.005
-"""Seconds of real time to wait for a real thread outside that holds a lock, before waiting in the hub."""
-
 
 class _Holder:
     """Who has a reentrant lock, and how often."""
@@ -103,8 +100,6 @@ def _apply_locks(patcher: Patcher) -> None:
             if not blocking:
                 task.process.spin()
             return real_acquire(self, blocking, timeout)  # type: ignore[no-any-return]
-        if _thread._count() > 0 and real_acquire(self, True, REAL_PATIENCE):
-            return True
         patience = None if timeout == -1 else timeout
         return _wait(id(self), "lock.acquire", lambda: real_acquire(self, False), patience, task)
 
