@@ -53,6 +53,9 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
             challenge(c)
         return None
     flags = _take_timestamp(c, segment, seq)
+    if ack == prior_una and not c.packets_out and not (options.sack or c.ecn or c.accecn is not None):
+        # A stream that only comes in: nothing is acknowledged, so there is nothing to conclude but the window.
+        return _note_window(c, segment, seq, flags | (ackstate.DATA if end > seq else 0))
     if ack > prior_una:
         flags |= ackstate.UNA_ADVANCED
         c.retransmits = 0
@@ -93,6 +96,22 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
     _open_probe(c)
     _process_loss_probe(c, ack, state.flags)
     return True
+
+
+def _note_window(c: Connection, segment: TcpSegment, seq: int, flags: int) -> bool:
+    """An ACK that acknowledges nothing while nothing is in flight."""
+    _NOBODY.flags = flags
+    _update_window(c, segment, seq, c.snd_una, _NOBODY)
+    c.soft_error = None
+    c.probes_out = 0
+    c.last_heard = c.layer.us
+    _open_probe(c)
+    _process_loss_probe(c, c.snd_una, _NOBODY.flags)
+    return True
+
+
+_NOBODY = AckState(0, 0)
+"""State of an acknowledgment that needs none of its own."""
 
 
 def _conclude(c: Connection, ack: int, prior_una: int, state: AckState) -> None:

@@ -30,7 +30,7 @@ from catenet.stack.tcp.connection import (
 from catenet.stack.tcp.delivery import on_sent
 from catenet.stack.tcp.options import established_options, mss_with_options
 from catenet.stack.tcp.rtt import min_rtt
-from catenet.stack.tcp.timers import clear_timer, set_timer
+from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
 from catenet.stack.tcp.window import select_window
 from catenet.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, pack
 
@@ -250,7 +250,7 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
 
 def _next_burst(c: Connection, mss: int, nagle: int, push_one: int, limit: int) -> tuple[int, int]:
     """Positions of the next burst, 0 for none; and what holds it up."""
-    if c.pace_at != NEVER and c.congestion.paces and not push_one:
+    if c.pace_at != NEVER and not push_one:
         return 0, _NOTHING
     in_flight = c.packets_out - c.sacked_out - c.lost_out + c.retransmitted_out
     quota = min(c.cwnd - in_flight, max(c.cwnd >> 1, 1))
@@ -398,7 +398,16 @@ def _send_new(c: Connection, size: int, mss: int) -> int:
         size -= length
         if payload % mss:
             c.snd_sml = end
+    if c.congestion.paces or c.options.get("SO_MAX_PACING_RATE"):
+        pace(c, segments * mss)
     return segments
+
+
+def pace(c: Connection, size: int) -> None:
+    """The next burst leaves when this one would have at the pacing rate."""
+    if c.pacing_rate:
+        c.pace_at = c.layer.us + size * 1_000_000 // c.pacing_rate
+        set_deadline(c, c.pace_at)
 
 
 def send_new_entry(c: Connection, sent: Sent, pushed: bool = False) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from catenet.stack.tcp.congestion.base import Congestion, RateSample, Reno
-from catenet.stack.tcp.congestion.cubic import Cubic
+from catenet.stack.tcp.congestion.bbr import Bbr
+from catenet.stack.tcp.congestion.cubic import Cubic, CubicPlus
 
 __all__ = ["ALGORITHMS", "Congestion", "RateSample", "make"]
 
-ALGORITHMS: dict[str, type[Congestion]] = {"reno": Reno, "cubic": Cubic}
+ALGORITHMS: dict[str, type[Congestion]] = {"reno": Reno, "cubic": Cubic, "cubic++": CubicPlus, "bbr": Bbr}
 """Names as TCP_CONGESTION knows them; others may be added."""
 
 

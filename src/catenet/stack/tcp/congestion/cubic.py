@@ -20,7 +20,7 @@ from catenet.stack.tcp.congestion.base import (
 if TYPE_CHECKING:
     from catenet.stack.tcp.connection import Connection
 
-__all__ = ["Cubic"]
+__all__ = ["Cubic", "CubicPlus"]
 
 _BETA: Final = 717
 _SCALE: Final = 1024
@@ -30,6 +30,8 @@ _LOW_WINDOW: Final = 16
 _MIN_SAMPLES: Final = 8
 _ACK_SPACING: Final = 2_000
 _NO_RTT: Final = 1 << 31
+_CSS_GROWTH: Final = 4
+_CSS_ROUNDS: Final = 5
 
 
 class Cubic(Congestion):
@@ -190,3 +192,59 @@ class Cubic(Congestion):
     def _leave_slow_start(self, c: Connection) -> None:
         self.found = True
         c.ssthresh = c.cwnd
+
+
+class CubicPlus(Cubic):
+    """CUBIC that leaves slow start by HyStart++ (RFC 9406): a rise of the round trip time leads to Conservative Slow
+    Start, which goes on five rounds more slowly and returns to slow start should the rise have been none.
+    """
+
+    __slots__ = ("_baseline", "_conservative", "_last_rtt", "_rounds")
+
+    name = "cubic++"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last_rtt = _NO_RTT
+        self._baseline = _NO_RTT
+        self._conservative = False
+        self._rounds = 0
+
+    def _new_round(self, c: Connection) -> None:
+        self._last_rtt = getattr(self, "current_rtt", _NO_RTT)
+        super()._new_round(c)
+
+    def on_ack(self, c: Connection, acked: int) -> None:
+        """In Conservative Slow Start the window grows a quarter as fast (RFC 9406 4.2)."""
+        if self._conservative and in_slow_start(c):
+            self.ack_count += acked
+            acked = self.ack_count // _CSS_GROWTH
+            self.ack_count %= _CSS_GROWTH
+            if not acked:
+                return
+        super().on_ack(c, acked)
+
+    def _watch_slow_start(self, c: Connection, rtt: int) -> None:
+        if c.snd_una > self.end_seq:
+            self._end_round(c)
+            self._new_round(c)
+        self.current_rtt = min(self.current_rtt, rtt)
+        self.samples += 1
+        if self.samples < _MIN_SAMPLES or self.current_rtt == _NO_RTT:
+            return
+        if self._conservative:
+            if self.current_rtt < self._baseline:
+                self._conservative = False
+                self._baseline = _NO_RTT
+        elif self._last_rtt != _NO_RTT:
+            threshold = min(max(self._last_rtt // 8, 4_000), 16_000)
+            if self.current_rtt >= self._last_rtt + threshold:
+                self._baseline = self.current_rtt
+                self._conservative = True
+                self._rounds = 0
+
+    def _end_round(self, c: Connection) -> None:
+        if self._conservative:
+            self._rounds += 1
+            if self._rounds >= _CSS_ROUNDS:
+                self._leave_slow_start(c)

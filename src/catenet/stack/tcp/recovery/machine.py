@@ -19,6 +19,7 @@ from catenet.stack.tcp.connection import (
     LOSS,
     LOST,
     NAGLE_OFF,
+    NEVER,
     OPEN,
     RECOVERY,
     REORDER_TIMER,
@@ -27,7 +28,7 @@ from catenet.stack.tcp.connection import (
     SACKED,
     Connection,
 )
-from catenet.stack.tcp.output import burst_limit, current_mss, current_ssthresh, push
+from catenet.stack.tcp.output import burst_limit, current_mss, current_ssthresh, pace, push
 from catenet.stack.tcp.recovery import ackstate, prr, rack, undo
 from catenet.stack.tcp.recovery.ackstate import AckState
 from catenet.stack.tcp.recovery.marks import clear_marks, mark_lost
@@ -320,7 +321,7 @@ def retransmit_lost(c: Connection) -> None:
         sent = c.sent[at]
         at += 1
         room = c.cwnd - c.in_flight
-        if room <= 0 or c.retransmitted_out >= c.lost_out:
+        if room <= 0 or c.retransmitted_out >= c.lost_out or c.pace_at != NEVER:
             break
         if sent.marks & (LOST | SACKED | RETRANSMITTED) != LOST:
             continue
@@ -328,6 +329,8 @@ def retransmit_lost(c: Connection) -> None:
             break
         if c.ca_state in (CWR, RECOVERY):
             c.prr_out += sent.count
+        if c.congestion.paces:
+            pace(c, len(sent.data))
         if at == 1 and c.timer != REORDER_TIMER:
             rearm = True
     if rearm:
