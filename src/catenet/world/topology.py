@@ -177,20 +177,38 @@ class Topology:
         return [address for address, _ in pairs if not is_link_local(address)]
 
     def routes(self, host: str) -> list[StaticRoute]:
-        """Routes that `host` needs: its own networks, those behind routers, a default, and the mtu of own links."""
+        """Routes that `host` needs: its own networks, those behind routers, a default, and ways of a smaller mtu."""
         ports = self.ports_of(host)
-        routes = [StaticRoute(prefix, i) for i, port in enumerate(ports) for prefix in port.network.prefixes]
+        routes = {prefix: StaticRoute(prefix, i) for i, port in enumerate(ports) for prefix in port.network.prefixes}
         direct = {port.network.name for port in ports}
         for name, network in self.networks.items():
-            if name not in direct and (first := self._first_port(host, network)) is not None:
-                routes += [StaticRoute(prefix, first) for prefix in network.prefixes]
-        if ports:
-            routes += [StaticRoute(prefix, 0) for prefix in DEFAULT_PREFIXES]
-        for (one, other), link in self.dedicated.items():
-            if one == host:
-                mtu = link.properties.mtu
-                routes += [StaticRoute(Prefix(a, len(a) * 8), 0, mtu) for a in self.addresses(other)]
-        return routes
+            if name not in direct and (way := self._first_hop(host, network)) is not None:
+                index, hop = way
+                mtu = self._smaller_mtu(ports[index], hop)
+                for prefix in network.prefixes:
+                    routes.setdefault(prefix, StaticRoute(prefix, index, mtu))
+        for prefix in DEFAULT_PREFIXES if ports else ():
+            routes.setdefault(prefix, StaticRoute(prefix, 0))
+        for index, port in enumerate(ports):
+            for peer in self._special_peers(port):
+                if mtu := self._smaller_mtu(port, peer):
+                    for address, _ in peer.addresses:
+                        if not is_link_local(address):
+                            own = Prefix(address, len(address) * 8)
+                            routes.setdefault(own, StaticRoute(own, index, mtu))
+        return list(routes.values())
+
+    def _special_peers(self, port: Port) -> list[Port]:
+        """Ports to which the way from `port` may carry less than `port` itself does."""
+        peers = [peer for peer in port.network.ports if peer.mtu < port.mtu]
+        others = [other for one, other in self.dedicated if one == port.host]
+        return peers + [peer for other in others for peer in self._of_host[other] if peer not in peers]
+
+    def _smaller_mtu(self, port: Port, peer: Port) -> int:
+        """What the link or links between two ports carry, when that is less than `port` does; else 0."""
+        own = self.dedicated.get((port.host, peer.host))
+        mtu = peer.mtu if own is None else own.properties.mtu
+        return mtu if mtu < port.mtu else 0
 
     def links(self) -> Iterator[tuple[str, SimulatedLink]]:
         """Every direction of every link with the name of the host that it counts for."""
@@ -292,15 +310,15 @@ class Topology:
                     found, best = router, distance
         return found
 
-    def _first_port(self, host: str, target: Network) -> int | None:
-        """Number of the port by which `host` reaches another network soonest."""
-        found: int | None = None
+    def _first_hop(self, host: str, target: Network) -> tuple[int, Port] | None:
+        """Number of the port by which `host` reaches another network soonest, and the router's port there."""
+        found: tuple[int, Port] | None = None
         best = len(self.networks) + 1
         for index, port in enumerate(self._of_host[host]):
             hop = self._next_hop(port, target)
             distance = None if hop is None else self._distance(hop.host, target, port.network)
-            if distance is not None and distance < best:
-                found, best = index, distance
+            if hop is not None and distance is not None and distance < best:
+                found, best = (index, hop), distance
         return found
 
     def _distance(self, router: str, target: Network, avoid: Network) -> int | None:

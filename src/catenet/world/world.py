@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from catenet.wire.address import is_link_local
+from catenet.wire.address import is_link_local, parse_interface
 from catenet.world import install
 from catenet.world.context import Contexts
 from catenet.world.current import current
@@ -118,8 +118,8 @@ class World:
         """Add a host, or return the one of this name when nothing else is given.
 
         `address` is one or several texts such as `"10.1.0.7"`, `"10.1.0.7/16"`, `"fd07::7/64"`; without any the host
-        gets one of each version. `network` names the networks it is on (the first network when None), `link` how it is
-        joined to them. `forwarding` makes it a router. Raises ValueError for a name or address in use.
+        gets one of each version. `network` names the networks it is on (the first network when None); each gets
+        those of the addresses that lie in it. `link` is how it is joined to them. `forwarding` makes it a router. Raises ValueError for a name or address in use.
         """
         addresses = (address,) if isinstance(address, str) else tuple(address)
         if name in self.hosts:
@@ -129,15 +129,25 @@ class World:
         install.install()
         host = self.hosts[name] = Host(self, name, settings, forwarding)
         networks = [network] if network is None or isinstance(network, str) else list(network)
-        for joined in networks:
-            port = self.topology.attach(name, joined, addresses, link)
-            addresses = ()
+        shares = self._share(addresses, networks)
+        for joined, share in zip(networks, shares, strict=True):
+            port = self.topology.attach(name, joined, share, link)
             host.attach(port, tuple(port.addresses))
         if forwarding:
             self.topology.add_router(name)
         host.reconfigure()
         self.refresh_routes()
         return host
+
+    def _share(self, addresses: tuple[str, ...], networks: list[str | None]) -> list[list[str]]:
+        """Which of a host's addresses are for which of its networks: where they lie inside, the first for the rest."""
+        shares: list[list[str]] = [[] for _ in networks]
+        for text in addresses:
+            address = parse_interface(text)[0]
+            known = [self.topology.networks.get(name) if name else None for name in networks]
+            inside = (i for i, net in enumerate(known) if net and any(address in prefix for prefix in net.prefixes))
+            shares[next(inside, 0)].append(text)
+        return shares
 
     def network(self, name: str, *prefixes: str) -> None:
         """Add a network (a switch) with these subnets, or with one of each version when none is given."""
