@@ -218,6 +218,7 @@ def test_programs_still_running_at_the_end_of_the_time_are_stopped_in_order(fold
 
 BUSY = """
     import sys, time
+    print("up", flush=True)
     try:
         while True:
             time.sleep(1)
@@ -230,10 +231,8 @@ def test_ctrl_c_stops_programs_in_order_and_writes_the_files(folder):
     where = folder(busy__py=BUSY, world__toml="[hosts.a]\nrun = 'busy.py'\n[hosts.b]\nrun = 'busy.py'\n")
     words = [*CATENET, "run", "world.toml", "--json", "figures.json", "--pcap", "packets.pcapng"]
     with subprocess.Popen(words, cwd=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        try:
-            child.wait(3)
-        except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGINT)
+        assert {child.stdout.readline() for _ in range(2)} == {"a     | up\n", "b     | up\n"}
+        child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=20)
     assert child.returncode == 130
     assert "a     | interrupted" in out
@@ -366,8 +365,8 @@ def test_on_the_kernel_a_program_runs_as_python_would_run_it(folder):
 
 
 def test_on_the_kernel_a_time_limit_ends_a_program(folder):
-    done = catenet("run", "--net", "kernel", "--for", "0.5s", "busy.py", cwd=folder(busy__py=BUSY))
-    assert (done.returncode, done.stdout) == (0, "interrupted\n")
+    done = catenet("run", "--net", "kernel", "--for", "2s", "busy.py", cwd=folder(busy__py=BUSY))
+    assert (done.returncode, done.stdout) == (0, "up\ninterrupted\n")
 
 
 def test_on_the_kernel_asyncio_runs_on_uvloop_when_asked(folder):
