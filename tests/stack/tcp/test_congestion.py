@@ -54,7 +54,7 @@ def run(congestion: str, link: Bottleneck, size: int, version: int = 4, **settin
 @pytest.mark.parametrize("congestion", ["reno", "cubic", "cubic++", "bbr"])
 def test_bottleneck_with_small_queue_is_well_used(congestion):
     link = Bottleneck(20e6, 0.01, 0.02)
-    net, rate = run(congestion, link, 6_000_000)
+    net, rate = run(congestion, link, 4_000_000)
     assert rate > 0.75 * 20e6
     assert net.client.info().tcpi_total_retrans < 1500
 
@@ -63,7 +63,7 @@ def test_bbr_keeps_the_queue_shorter_than_cubic():
     queues = {}
     for congestion in ("cubic", "bbr"):
         link = Bottleneck(10e6, 0.02, 1.0)
-        run(congestion, link, 6_000_000)
+        run(congestion, link, 4_000_000)
         queues[congestion] = link.free_at and link.longest
     assert queues["bbr"] < queues["cubic"] / 2
 
@@ -72,7 +72,7 @@ def test_bbr_keeps_the_queue_shorter_than_cubic():
 @pytest.mark.parametrize("mode", [1, 3])
 def test_marks_replace_losses(version, mode):
     link = Bottleneck(10e6, 0.01, 0.2, mark=0.01)
-    net, rate = run("cubic", link, 4_000_000, version, tcp_ecn=mode)
+    net, rate = run("cubic", link, 2_500_000, version, tcp_ecn=mode)
     assert rate > 0.75 * 10e6
     assert link.marks > 0
     assert link.drops == 0

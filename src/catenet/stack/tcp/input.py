@@ -72,7 +72,7 @@ def segment_arrives(c: Connection, segment: TcpSegment, ecn: int) -> None:
         return
     if flags & URG:
         on_urgent(c, segment, seq)
-    if end > seq:
+    if end > seq and not flags & SYN:
         _take_text(c, segment, seq, end, data, ecn)
     if c.state == states.CLOSED:
         return
