@@ -119,7 +119,8 @@ class World:
 
         `address` is one or several texts such as `"10.1.0.7"`, `"10.1.0.7/16"`, `"fd07::7/64"`; without any the host
         gets one of each version. `network` names the networks it is on (the first network when None); each gets
-        those of the addresses that lie in it. `link` is how it is joined to them. `forwarding` makes it a router. Raises ValueError for a name or address in use.
+        those of the addresses that lie in it. `link` is how it is joined to them. `forwarding` makes it a router.
+        Raises ValueError for a name or address in use.
         """
         addresses = (address,) if isinstance(address, str) else tuple(address)
         if name in self.hosts:
