@@ -275,7 +275,16 @@ def test_errors_about_errors_do_not_ping_pong(version):
 def test_a_live_connection_beside_mutations_of_its_own_segments(version, seed):
     """Mutated copies with right checksums and sequence numbers reach every corner that the peer's packets do."""
     rng = random.Random(seed)
-    net, one, other, _, b = pair(version)
+    features = {
+        "tcp_ecn": rng.choice((0, 1, 3)),
+        "tcp_mtu_probing": rng.choice((0, 2)),
+        "tcp_syncookies": rng.choice((1, 2)),
+        "tcp_congestion_control": rng.choice(("reno", "cubic", "bbr")),
+        "tcp_sack": rng.choice((0, 1, 1)),
+        "tcp_timestamps": rng.choice((0, 1, 1)),
+        "tcp_max_syn_backlog": rng.choice((2, 1024)),
+    }
+    net, one, other, _, b = pair(version, **features)
     server = other.tcp_endpoint(version)
     server.bind(Name(b, 80))
     server.listen(50)
@@ -310,3 +319,32 @@ def test_a_live_connection_beside_mutations_of_its_own_segments(version, seed):
     net.run(1000)
     assert carried > 0
     assert len(one.tcp.connections) + len(other.tcp.connections) < 40
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("start", [0.0, 5.0])
+def test_two_ends_that_disagree_do_not_acknowledge_each_other_for_ever(version, start):
+    """Somebody put data into both directions: each end acknowledges what the other never sent (RFC 5961 5, 7)."""
+    net, one, other, a, b = pair(version)
+    net.now = start
+    server = other.tcp_endpoint(version)
+    server.bind(Name(b, 80))
+    server.listen(1)
+    client = one.tcp_endpoint(version)
+    client.connect(Name(b, 80))
+    net.settle()
+    for _, _, raw in net.seen[-3:]:
+        packet = ip.parse(raw)
+        segment = tcp.parse(packet.payload, packet.source, packet.destination)
+        if segment.flags == tcp.ACK:
+            break
+    one_next, other_next = segment.seq, segment.ack
+    for source, target, stack, seq, ack, ports in (
+        (a, b, other, one_next, other_next, (segment.source_port, 80)),
+        (b, a, one, other_next, one_next, (80, segment.source_port)),
+    ):
+        forged = tcp.TcpSegment(*ports, seq, ack, tcp.ACK | tcp.PSH, 500, 0, segment.options, b"forged")
+        stack.receive(ip.build(ip.IpPacket(source, target, 6, tcp.build(forged, source, target))), net.now)
+    net.seen.clear()
+    net.settle()
+    assert len(net.seen) < 10

@@ -90,7 +90,7 @@ def _is_repeated_syn(c: Connection, flags: int, seq: int) -> bool:
         return False
     now = c.layer.us
     if not c.last_oow_at or now - c.last_oow_at >= c.layer.settings.tcp_invalid_ratelimit * 1000:
-        c.last_oow_at = now
+        c.last_oow_at = now or 1
         c.total_retransmits += 1
         c.fast_open.send_syn_ack(c)
     return True
@@ -192,7 +192,7 @@ def is_rate_limited(c: Connection, segment: TcpSegment) -> bool:
     now = c.layer.us
     if c.last_oow_at and now - c.last_oow_at < c.layer.settings.tcp_invalid_ratelimit * 1000:
         return True
-    c.last_oow_at = now
+    c.last_oow_at = now or 1
     return False
 
 

@@ -394,7 +394,7 @@ class Listener:
         now = self.layer.us
         if request.last_oow_at and now - request.last_oow_at < self.layer.settings.tcp_invalid_ratelimit * 1000:
             return True
-        request.last_oow_at = now
+        request.last_oow_at = now or 1
         return False
 
     def _send_ack(self, request: Request) -> None:

@@ -157,7 +157,7 @@ class TimeWait:
         if not segment.payload or segment.flags & SYN:
             if self.last_oow_at and now - self.last_oow_at < self.layer.settings.tcp_invalid_ratelimit * 1000:
                 return
-            self.last_oow_at = now
+            self.last_oow_at = now or 1
         self._send_ack()
 
     def _send_ack(self) -> None:
