@@ -29,6 +29,8 @@ __all__ = ["Machine", "Running"]
 
 _SEED: Final = 20130626
 _SETTLE_LIMIT: Final = 10_000
+_TICK: Final = 1e-6
+"""Seconds that an event takes. RACK tells by their times which of two segments left first (RFC 8985 section 3.2)."""
 
 
 class Running:
@@ -102,6 +104,7 @@ class Machine:
         self.outbox: deque[Sent] = deque()
         self.current: Running | None = None
         self._running: list[Running] = []
+        self._fired_in_place = 0
         self.settings = Settings()
         self.stack = Stack(random.Random(_SEED), self.settings)
         prefix = 16 if len(config.local_ip) == 4 else 48
@@ -155,6 +158,14 @@ class Machine:
             self._fire(deadline)
         return True
 
+    def fire_next(self, usecs: int) -> bool:
+        """Go to the next deadline and do what falls due; False when there is none until a time of the script."""
+        deadline = self.next_deadline()
+        if deadline is None or self.usecs_of(deadline) > usecs:
+            return False
+        self._fire(deadline)
+        return True
+
     def next_deadline(self) -> float | None:
         """When something falls due next; None for never."""
         deadlines = [running.deadline for running in self._running]
@@ -167,7 +178,14 @@ class Machine:
             self.now = until
             self._settle()
 
+    def tick(self) -> None:
+        """Let the least time pass: what happens later in a script happens later, also where the script says +0."""
+        self.now += _TICK
+
     def _fire(self, deadline: float) -> None:
+        self._fired_in_place = 0 if deadline > self.now else self._fired_in_place + 1
+        if self._fired_in_place > _SETTLE_LIMIT:
+            raise AssertionError("the stack has a deadline that handle_timeout does not clear")
         self.now = max(self.now, deadline)
         self.stack.handle_timeout(self.now)
         self._settle()

@@ -171,6 +171,7 @@ class _Player:
             for event in self.script.events:
                 line = event.line
                 self._event(event)
+                self.machine.tick()
             if self.pending is not None:
                 line = self.pending.event.line
                 self._await_pending(self.pending.due.end + int(self.pending.due.tolerance) + _LOOKAHEAD)
@@ -242,11 +243,9 @@ class _Player:
         """Run a call to its end that the script does not say blocks; time goes on meanwhile."""
         limit = self.machine.usecs + _BLOCKED_LIMIT
         while not running.done:
-            deadline = self.machine.next_deadline()
-            if deadline is None:
+            if self.machine.next_deadline() is None:
                 raise _Failed(f"{call.name} blocks for ever")
-            self.machine.advance(min(limit, self.machine.usecs_of(deadline)))
-            if self.machine.usecs >= limit:
+            if not self.machine.fire_next(limit):
                 raise _Failed(f"{call.name} blocks for more than {seconds(_BLOCKED_LIMIT)} s")
 
     def _await_pending(self, until: int) -> None:
@@ -254,10 +253,8 @@ class _Player:
         pending = self.pending
         assert pending is not None
         while not pending.running.done:
-            deadline = self.machine.next_deadline()
-            if deadline is None or self.machine.usecs_of(deadline) > until:
+            if not self.machine.fire_next(until):
                 raise _Failed(f"{pending.call.name} of line {pending.event.line} still blocks")
-            self.machine.advance(self.machine.usecs_of(deadline))
         self._finish_pending()
 
     def _finish_pending(self) -> None:
