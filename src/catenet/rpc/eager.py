@@ -94,8 +94,12 @@ class _Spare:
         return self._work
 
 
+async def _drive(spare: _Spare, parked: asyncio.Future[None]) -> None:
+    await _steps(spare, parked)  # since CPython 3.12 a task takes no generator, even one that is marked as a coroutine
+
+
 @coroutine
-def _drive(spare: _Spare, parked: asyncio.Future[None]) -> Generator[Any, Any, None]:
+def _steps(spare: _Spare, parked: asyncio.Future[None]) -> Generator[Any, Any, None]:
     thrown: BaseException | None = None
     try:
         yield
