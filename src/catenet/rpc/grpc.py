@@ -215,7 +215,9 @@ class GrpcClientWire:
     def reply(self, outgoing: Outgoing, head: ResponseHead) -> Reply:
         """Read the head of a response, which may be Trailers-Only."""
         kind = (head.get(b"content-type") or b"").lower()
-        if head.status != 200 or not kind.startswith(CONTENT_TYPE):
+        # grpclib answers an unknown method with a status and no content type.
+        bare = not kind and head.get(b"grpc-status") is not None
+        if head.status != 200 or not (bare or kind.startswith(CONTENT_TYPE)):
             return Reply(error=_not_grpc(head, kind))
         compression = (head.get(b"grpc-encoding") or b"identity").decode("latin-1").lower()
         if compression != "identity" and compression not in outgoing.accepts:

@@ -1,0 +1,57 @@
+"""The compiled interop service, and servers of every kind as processes of their own."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from peers import HERE, need, node
+
+
+@pytest.fixture(scope="session", autouse=True)
+def generated(tmp_path_factory):
+    """Compile interop.proto to where this process and the peers import it from."""
+    from catenet.rpc.compile import compile_protos
+
+    out = tmp_path_factory.mktemp("generated")
+    compile_protos([HERE / "interop.proto"], [], out, relative=False)
+    sys.path.insert(0, str(out))
+    yield out
+    sys.path.remove(str(out))
+
+
+@contextlib.contextmanager
+def running(name, generated):
+    """A server as a process; yields its port."""
+    need(name)
+    if name == "grpc_js":
+        command, env = ["node", str(HERE / "grpc_js_server.js"), str(HERE / "interop.proto")], node()
+    else:
+        command = [sys.executable, str(HERE / "peer_server.py"), name]
+        env = {**os.environ, "PYTHONPATH": f"{generated}:{HERE}"}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            assert line, f"{name} did not start"
+            yield int(line)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def servers(generated):
+    """Ports of servers, started when first asked for."""
+    with contextlib.ExitStack() as stack:
+        ports = {}
+
+        def port(name):
+            if name not in ports:
+                ports[name] = stack.enter_context(running(name, generated))
+            return ports[name]
+
+        yield port

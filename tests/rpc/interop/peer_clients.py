@@ -1,0 +1,384 @@
+"""Clients of the interop service behind one interface, so that one set of tests tries them all.
+
+Each raises our ``RpcError`` for a call that failed, and returns responses as messages. ``unary`` returns a ``Reply``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from dataclasses import dataclass, field
+
+from behaviour import LIMIT
+from interop_pb2 import DESCRIPTOR, Request, Response
+
+from catenet.rpc import CallInfo, Channel, ChannelOptions, Code, Detail, RpcError, service_from_protobuf
+from catenet.rpc.metadata import decode_pair
+
+PATH = "/interop.Interop/"
+
+
+@dataclass
+class Reply:
+    """A response and what came around it."""
+
+    response: Response
+    initial: dict = field(default_factory=dict)
+    trailing: dict = field(default_factory=dict)
+
+
+class Catenet:
+    """Ours, on any wire."""
+
+    def __init__(self, port, **options):
+        options.setdefault("max_receive", LIMIT)
+        self.channel = Channel(f"tcp://127.0.0.1:{port}", options=ChannelOptions(**options))
+        service = service_from_protobuf(DESCRIPTOR.services_by_name["Interop"])
+        self.methods = {method.name: method for method in service}
+
+    async def unary(self, request, **options):
+        info = CallInfo()
+        response = await self.channel.unary(self.methods["Unary"], request, info=info, **options)
+        return Reply(response, dict(info.initial_metadata), dict(info.trailing_metadata))
+
+    async def server_stream(self, request, take=None, **options):
+        stream = self.channel.server_stream(self.methods["ServerStream"], request, **options)
+        responses = []
+        async for response in stream:
+            responses.append(response)
+            if len(responses) == take:
+                stream.cancel()
+                break
+        return responses
+
+    async def client_stream(self, requests, **options):
+        return await self.channel.client_stream(self.methods["ClientStream"], requests, **options)
+
+    async def bidi(self, requests, **options):
+        responses = []
+        async with self.channel.bidi(self.methods["Bidi"], **options) as call:
+            for request in requests:
+                await call.send(request)
+                responses.append(await call.receive())
+            await call.done()
+            assert await call.receive() is None
+        return responses
+
+    async def close(self):
+        await self.channel.close()
+
+
+def _from_grpc(error, trailing):
+    from catenet.rpc.status import unpack_details
+
+    packed = dict(trailing or ()).get("grpc-status-details-bin", b"")
+    return RpcError(Code(error.code().value[0]), error.details() or "", unpack_details(packed))
+
+
+class GrpcioAio:
+    """grpc.aio."""
+
+    def __init__(self, port, compression=None):
+        import grpc
+
+        options = [("grpc.max_receive_message_length", LIMIT), ("grpc.max_send_message_length", LIMIT)]
+        chosen = {"gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}.get(compression)
+        self.grpc = grpc
+        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options, compression=chosen)
+        codecs = (Request.SerializeToString, Response.FromString)
+        self.stubs = {
+            "Unary": self.channel.unary_unary(PATH + "Unary", *codecs),
+            "ServerStream": self.channel.unary_stream(PATH + "ServerStream", *codecs),
+            "ClientStream": self.channel.stream_unary(PATH + "ClientStream", *codecs),
+            "Bidi": self.channel.stream_stream(PATH + "Bidi", *codecs),
+        }
+
+    async def _run(self, work):
+        try:
+            return await work
+        except self.grpc.aio.AioRpcError as error:
+            raise _from_grpc(error, error.trailing_metadata()) from None
+
+    async def unary(self, request, timeout=None, metadata=()):
+        call = self.stubs["Unary"](request, timeout=timeout, metadata=metadata)
+        response = await self._run(call)
+        return Reply(response, dict(await call.initial_metadata()), dict(await call.trailing_metadata()))
+
+    async def server_stream(self, request, take=None, timeout=None):
+        call = self.stubs["ServerStream"](request, timeout=timeout)
+
+        async def read():
+            responses = []
+            async for response in call:
+                responses.append(response)
+                if len(responses) == take:
+                    call.cancel()
+                    break
+            return responses
+
+        return await self._run(read())
+
+    async def client_stream(self, requests, timeout=None):
+        return await self._run(self.stubs["ClientStream"](iter(requests), timeout=timeout))
+
+    async def bidi(self, requests, timeout=None):
+        call = self.stubs["Bidi"](timeout=timeout)
+
+        async def talk():
+            responses = []
+            for request in requests:
+                await call.write(request)
+                responses.append(await call.read())
+            await call.done_writing()
+            assert await call.read() is self.grpc.aio.EOF
+            return responses
+
+        return await self._run(talk())
+
+    async def close(self):
+        await self.channel.close()
+
+
+class GrpcioSync:
+    """grpcio with threads."""
+
+    def __init__(self, port, compression=None):
+        import grpc
+
+        options = [("grpc.max_receive_message_length", LIMIT), ("grpc.max_send_message_length", LIMIT)]
+        chosen = {"gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}.get(compression)
+        self.grpc = grpc
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=options, compression=chosen)
+        self.codecs = (Request.SerializeToString, Response.FromString)
+
+    async def _run(self, work, *arguments):
+        try:
+            return await asyncio.to_thread(work, *arguments)
+        except self.grpc.RpcError as error:
+            raise _from_grpc(error, error.trailing_metadata()) from None
+
+    async def unary(self, request, timeout=None, metadata=()):
+        stub = self.channel.unary_unary(PATH + "Unary", *self.codecs)
+        response, call = await self._run(lambda: stub.with_call(request, timeout=timeout, metadata=metadata))
+        return Reply(response, dict(call.initial_metadata()), dict(call.trailing_metadata()))
+
+    async def server_stream(self, request, take=None, timeout=None):
+        call = self.channel.unary_stream(PATH + "ServerStream", *self.codecs)(request, timeout=timeout)
+
+        def read():
+            responses = []
+            for response in call:
+                responses.append(response)
+                if len(responses) == take:
+                    call.cancel()
+                    break
+            return responses
+
+        return await self._run(read)
+
+    async def client_stream(self, requests, timeout=None):
+        stub = self.channel.stream_unary(PATH + "ClientStream", *self.codecs)
+        return await self._run(lambda: stub(iter(requests), timeout=timeout))
+
+    async def bidi(self, requests, timeout=None):
+        stub = self.channel.stream_stream(PATH + "Bidi", *self.codecs)
+        return await self._run(lambda: list(stub(iter(requests), timeout=timeout)))
+
+    async def close(self):
+        self.channel.close()
+
+
+class Grpclib:
+    """grpclib."""
+
+    def __init__(self, port):
+        from grpclib import client
+
+        self.client = client
+        self.channel = client.Channel("127.0.0.1", port)
+
+    async def _run(self, work):
+        from grpclib.exceptions import GRPCError, StreamTerminatedError
+
+        try:
+            return await work
+        except GRPCError as error:
+            details = [Detail.pack(item) for item in error.details or ()]
+            raise RpcError(Code(error.status.value), error.message or "", details) from None
+        except TimeoutError:
+            raise RpcError(Code.DEADLINE_EXCEEDED) from None
+        except StreamTerminatedError as error:
+            raise RpcError(Code.UNAVAILABLE, str(error)) from None
+
+    async def unary(self, request, timeout=None, metadata=()):
+        method = self.client.UnaryUnaryMethod(self.channel, PATH + "Unary", Request, Response)
+
+        async def call():
+            async with method.open(timeout=timeout, metadata=dict(metadata)) as stream:
+                await stream.send_message(request, end=True)
+                response = await stream.recv_message()
+                await stream.recv_trailing_metadata()
+                return Reply(response, dict(stream.initial_metadata), dict(stream.trailing_metadata))
+
+        return await self._run(call())
+
+    async def server_stream(self, request, take=None, timeout=None):
+        method = self.client.UnaryStreamMethod(self.channel, PATH + "ServerStream", Request, Response)
+
+        async def call():
+            responses = []
+            async with method.open(timeout=timeout) as stream:
+                await stream.send_message(request, end=True)
+                async for response in stream:
+                    responses.append(response)
+                    if len(responses) == take:
+                        await stream.cancel()
+                        break
+            return responses
+
+        return await self._run(call())
+
+    async def client_stream(self, requests, timeout=None):
+        method = self.client.StreamUnaryMethod(self.channel, PATH + "ClientStream", Request, Response)
+        return await self._run(method(list(requests), timeout=timeout))
+
+    async def bidi(self, requests, timeout=None):
+        method = self.client.StreamStreamMethod(self.channel, PATH + "Bidi", Request, Response)
+
+        async def call():
+            responses = []
+            async with method.open(timeout=timeout) as stream:
+                for request in requests:
+                    await stream.send_message(request)
+                    responses.append(await stream.recv_message())
+                await stream.end()
+                assert await stream.recv_message() is None
+            return responses
+
+        return await self._run(call())
+
+    async def close(self):
+        self.channel.close()
+
+
+class GoogleCodec:
+    """connectrpc has messages of its own; this lets it carry those of google.protobuf."""
+
+    def name(self):
+        return "proto"
+
+    def encode(self, message):
+        return message.SerializeToString()
+
+    def decode(self, data, message_class):
+        return message_class.FromString(bytes(data))
+
+
+def google_any(message):
+    """A detail for a ConnectError from a message of google.protobuf."""
+    from protobuf.wkt import Any
+
+    return Any(type_url=f"type.googleapis.com/{message.DESCRIPTOR.full_name}", value=message.SerializeToString())
+
+
+def connect_methods():
+    """The methods as connectrpc describes them."""
+    from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
+
+    kinds = {
+        "Unary": StreamType.UNARY,
+        "ServerStream": StreamType.SERVER_STREAM,
+        "ClientStream": StreamType.CLIENT_STREAM,
+        "Bidi": StreamType.BIDI_STREAM,
+    }
+    return {
+        name: MethodInfo(
+            name=name,
+            service_name="interop.Interop",
+            input=Request,
+            output=Response,
+            idempotency_level=IdempotencyLevel.UNKNOWN,
+            stream_type=kind,
+        )
+        for name, kind in kinds.items()
+    }
+
+
+class Connectrpc:
+    """connectrpc, with any of its protocols."""
+
+    def __init__(self, port, protocol="CONNECT"):
+        from connectrpc.client import ConnectClient
+        from connectrpc.protocol import ProtocolType
+        from pyqwest import Client, HTTPTransport, HTTPVersion
+
+        self.protocol = protocol
+        version = HTTPVersion.HTTP2 if protocol == "GRPC" else None
+        self.http = Client(HTTPTransport(http_version=version))
+        self.client = ConnectClient(
+            f"http://127.0.0.1:{port}", codec=GoogleCodec(), protocol=ProtocolType[protocol], http_client=self.http
+        )
+        self.methods = connect_methods()
+
+    async def _run(self, work):
+        from connectrpc.errors import ConnectError
+
+        try:
+            return await work
+        except ConnectError as error:
+            details = [Detail(item.type_name, item.message_bytes) for item in error.details]
+            raise RpcError(Code.from_connect(error.code.value), error.message, details) from None
+
+    async def unary(self, request, timeout=None, metadata=()):
+        from connectrpc.client import ResponseMetadata
+
+        headers = {name: value if isinstance(value, str) else b64encode(value).decode() for name, value in metadata}
+        limit = None if timeout is None else int(timeout * 1000)
+        with ResponseMetadata() as around:
+            work = self.client.execute_unary(
+                request=request, method=self.methods["Unary"], headers=headers, timeout_ms=limit
+            )
+            response = await self._run(work)
+        return Reply(response, _pairs(around.headers), _pairs(around.trailers))
+
+    async def server_stream(self, request, take=None, timeout=None):
+        limit = None if timeout is None else int(timeout * 1000)
+        stream = self.client.execute_server_stream(
+            request=request, method=self.methods["ServerStream"], timeout_ms=limit
+        )
+
+        async def read():
+            responses = []
+            async for response in stream:
+                responses.append(response)
+                if len(responses) == take:
+                    await stream.aclose()
+                    break
+            return responses
+
+        return await self._run(read())
+
+    async def client_stream(self, requests):
+        return await self._run(
+            self.client.execute_client_stream(request=_iterate(requests), method=self.methods["ClientStream"])
+        )
+
+    async def bidi(self, requests):
+        stream = self.client.execute_bidi_stream(request=_iterate(requests), method=self.methods["Bidi"])
+
+        async def read():
+            return [response async for response in stream]
+
+        return await self._run(read())
+
+    async def close(self):
+        pass
+
+
+async def _iterate(items):
+    for item in items:
+        yield item
+
+
+def _pairs(headers):
+    return dict(pair for name, value in headers.allitems() for pair in decode_pair(name.lower(), value.encode()))

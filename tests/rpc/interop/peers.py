@@ -1,0 +1,29 @@
+"""Which peers there are, and where."""
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+NODE_MODULES = Path(os.environ.get("CATENET_NODE_MODULES", HERE / "node_modules"))
+PACKAGES = {"grpcio_aio": "grpc_status", "grpcio_sync": "grpc_status", "grpclib": "grpclib", "connectrpc": "uvicorn"}
+
+
+def need(name):
+    """Skip, with a line that says what to install, if a peer is missing."""
+    package = PACKAGES.get(name)
+    if package and importlib.util.find_spec(package) is None:
+        pytest.skip(f"needs the package {package} (peer {name})")
+    if name == "grpc_js":
+        if shutil.which("node") is None:
+            pytest.skip("needs node")
+        if not (NODE_MODULES / "@grpc" / "grpc-js").is_dir():
+            pytest.skip(f"needs npm install --prefix {NODE_MODULES.parent} @grpc/grpc-js @grpc/proto-loader")
+
+
+def node():
+    """Environment in which the scripts for node find their packages."""
+    return {**os.environ, "NODE_PATH": str(NODE_MODULES)}
