@@ -96,6 +96,7 @@ def test_no_answer_to_errors_broadcasts_and_impossible_sources(version):
     ]
     if version == 4:
         packets.append(datagram(BROADCAST, b))
+        packets.append(datagram(many, b))
         packets.append(datagram(address("224.0.0.1"), b))
     else:
         packets.append(datagram(many, b))
@@ -496,3 +497,22 @@ def test_the_driver_is_woken_for_an_earlier_deadline(version):
     stack.on_dirty = lambda: woken.append(stack.next_deadline())
     stack.receive(ip.build(pieces[0]), 0.0)
     assert woken == [30.0 if version == 4 else 60.0]
+
+
+def test_nobody_makes_us_answer_to_a_broadcast_address():
+    """A forged SYN from the network's broadcast address is no reason to send everybody a segment."""
+    _, _, other, _, b = pair(4)
+    everyone = address("10.0.0.255")
+    syn = tcp.build(TcpSegment(1, 80, 1, flags=tcp.SYN), everyone, b)
+    other.receive(ip.build(IpPacket(everyone, b, tcp.PROTOCOL, syn)), 0.0)
+    assert other.transmit(0.0) == []
+    assert other.counters[4].ip.InAddrErrors == 1
+
+
+@both
+def test_congestion_marks_are_counted(version):
+    _, _, other, a, b = pair(version)
+    segment = tcp.build(TcpSegment(1, 80, 1, flags=tcp.SYN), a, b)
+    other.receive(ip.build(IpPacket(a, b, tcp.PROTOCOL, segment, traffic_class=3)), 0.0)
+    other.receive(ip.build(datagram(a, b, traffic_class=3)), 0.0)
+    assert other.counters[version].ip.InCEPkts == 2

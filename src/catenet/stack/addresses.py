@@ -27,6 +27,8 @@ class AddressBook:
         self._connected: dict[tuple[int, Address, int], RouteEntry] = {}
         self.interfaces: dict[int, Interface] = {}
         self.local: dict[Address, Interface] = {}
+        self.never_sources: dict[Address, None] = {}
+        """This host's addresses and the broadcast addresses of its networks: no packet from a link comes from them."""
         loopback = self.add_interface("lo", _LOOPBACK_MTU, loopback=True)
         self.add(loopback.index, LOOPBACK[4], 8)
         self.add(loopback.index, LOOPBACK[6], 128)
@@ -40,7 +42,7 @@ class AddressBook:
         index = max(self.interfaces, default=LOOPBACK_INDEX - 1) + 1
         interface = Interface(index, name, mtu, link_address, loopback)
         self.interfaces[index] = interface
-        self._on_change()
+        self._changed()
         return interface
 
     def add(
@@ -77,7 +79,7 @@ class AddressBook:
         if on_link and length < len(address) * 8 and key not in self._connected:
             route = self._connected[key] = RouteEntry(prefix, index)
             self._routes.add(route)
-        self._on_change()
+        self._changed()
         return entry
 
     def set_state(self, index: int, address: Address, state: AddressState) -> None:
@@ -91,7 +93,7 @@ class AddressBook:
             self.local.setdefault(address, interface)
         elif self.local.get(address) is interface:
             del self.local[address]
-        self._on_change()
+        self._changed()
 
     def remove(self, index: int, address: Address) -> None:
         """Take an address away, with its connected route and broadcast address when no other address needs them.
@@ -118,6 +120,13 @@ class AddressBook:
             route = self._connected.pop((index, entry.prefix.address, entry.prefix.length), None)
             if route is not None:
                 self._routes.remove(route)
+        self._changed()
+
+    def _changed(self) -> None:
+        self.never_sources.clear()
+        self.never_sources.update(dict.fromkeys(self.local))
+        for interface in self.interfaces.values():
+            self.never_sources.update(interface.broadcasts)
         self._on_change()
 
     def is_local(self, address: Address) -> bool:

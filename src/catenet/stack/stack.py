@@ -92,6 +92,7 @@ class Stack:
         self.timers = Timers(output.mark_dirty)  # a driver that transmits asks for the next deadline then
         self.is_local = output.book.is_local
         self._local = output.book.local
+        self._never_sources = output.book.never_sources
         self.multicast = output.multicast = Multicast(self)
         self.reassembler = Reassembler(
             self.settings,
@@ -263,8 +264,10 @@ class Stack:
         if destination in self._local and not (parsed[9] or parsed[10] or parsed[11] or parsed[12]):
             # The way of nearly every packet: TCP to this host, whole, without options, from a plausible source.
             source = parsed[0]
-            if parsed[2] == 6 and source[0] not in _SUSPECT[len(source)] and source not in self._local:
+            if parsed[2] == 6 and source[0] not in _SUSPECT[len(source)] and source not in self._never_sources:
                 counters.InDelivers += 1
+                if parsed[5] & 3 == 3:
+                    counters.InCEPkts += 1
                 self.tcp.receive(parsed, now, not port.verified)
             else:
                 self._receive_local(parsed, packet, now, port, False)
@@ -382,7 +385,7 @@ class Stack:
         source, destination = packet.source, packet.destination
         if is_martian_source(source) or is_loopback(source) or is_loopback(destination):
             return True
-        return source in self._local and not cast
+        return source in self._never_sources and not (cast and source in self._local)
 
     def _deliver(self, packet: IpPacket, now: float, interface: int, cast: bool) -> None:
         """Hand a whole packet to the layer that its protocol names."""
