@@ -319,12 +319,22 @@ class TcpLayer:
         """Hand one segment of a connection down, or one that the device cuts into `count` of `segment_size`."""
         self.counters.out_segments += count
         try:
-            names = c.source, c.destination
+            traffic_class = c.traffic_class | ecn
             if segment_size:
-                fields = c.hop_limit, c.traffic_class | ecn, True, c.interface
-                self.ip.send(*names, PROTOCOL, data, *fields, segment_size=segment_size)
+                self.ip.send(
+                    c.source,
+                    c.destination,
+                    PROTOCOL,
+                    data,
+                    c.hop_limit,
+                    traffic_class,
+                    True,
+                    c.interface,
+                    segment_size=segment_size,
+                )
             else:
-                self.ip.send(*names, PROTOCOL, data, c.hop_limit, c.traffic_class | ecn, True, c.interface)
+                # Without keywords: they cost a dictionary a segment where the call is compiled.
+                self.ip.send(c.source, c.destination, PROTOCOL, data, c.hop_limit, traffic_class, True, c.interface)
         except StackError as error:
             if error.fault is Fault.MESSAGE_TOO_LONG:
                 todo(c, PATH_MTU)
