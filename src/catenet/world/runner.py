@@ -31,6 +31,9 @@ GRACE: Final = 5.0
 FIRST_EPHEMERAL: Final = 32768
 """Ports from here on are given out to those who ask for none (Linux's ip_local_port_range)."""
 
+GROWTH: Final = 65 / 64
+"""By what the world's time grows at the most between two looks whether only servers are left."""
+
 SLICE: Final = 0.25
 """Seconds of the world's time between two looks at the progress: long beside the cost of a look."""
 
@@ -110,13 +113,24 @@ class Runner:
 
     def _run(self, until: float | None) -> None:
         world = self._world
-        while not world.finished and (until is None or world.now < until) and not self._only_servers():
+        slice_, look_at = SLICE, 0.0
+        while not world.finished and (until is None or world.now < until):
+            if world.now >= look_at:
+                if self._only_servers():
+                    return
+                # These moments depend on the world's time alone, and are few in a long run.
+                look_at = max(world.now + SLICE, world.now * GROWTH)
             due = world.hub.next_event()
             if due is None and self._virtual:
                 world.run()  # which says who waits for what
                 return
-            target = max(world.now + SLICE, 0.0 if due is None or not self._virtual else due)
+            target = min(world.now + slice_, look_at)
+            if due is not None and self._virtual:
+                target = max(target, due)
+            before, began = world.now, self._wall()
             world.run(target if until is None else min(target, until), check=False)
+            if self._virtual:
+                slice_ = _adapt(min(slice_, look_at - before), self._wall() - began)
             self._progress(world.now)
 
     def _only_servers(self) -> bool:
@@ -133,6 +147,13 @@ class Runner:
             return True
         files = (file for _, file, owner in process.host.kernel.open_files() if owner is process)
         return any(_listens(file) for file in files)
+
+
+def _adapt(slice_: float, wall: float) -> float:
+    """A slice for the next look at the progress, which should come ten times a second or so."""
+    if wall < 0.05:
+        return slice_ * 2
+    return max(SLICE / 4, slice_ / 2) if wall > 0.2 else slice_
 
 
 def _listens(file: File) -> bool:
