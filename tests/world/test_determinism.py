@@ -57,3 +57,29 @@ def test_the_seed_decides_everything() -> None:
     assert run("7", "random") == first
     other = run("8", "1")
     assert other.splitlines()[0] != first.splitlines()[0]
+
+
+def test_a_world_in_real_time_draws_from_the_machines_entropy() -> None:
+    from catenet.world import World
+    from catenet.world.hub import RealClock
+
+    drawn: list[object] = []
+
+    def program() -> None:
+        import random
+        import secrets
+
+        drawn.append((os.urandom(8), secrets.token_hex(8), random.random(), random.Random().random()))
+        random.seed(3)
+        drawn.append(random.random())
+
+    for _ in range(2):
+        clock = RealClock()
+        with World(5, clock=clock) as world:
+            world.host("a").run(program)
+            world.run(5)
+            drawn.append(world.hosts["a"].stack.random.random())
+        clock.close()
+    assert drawn[0] != drawn[3] and drawn[2] != drawn[5]
+    assert drawn[1] == drawn[4]
+    assert all(one != other for one, other in zip(drawn[0], drawn[3], strict=True))  # type: ignore[call-overload]

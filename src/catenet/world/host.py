@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -173,9 +172,8 @@ class Host:
         self._boots += 1
         if self._boots > 1:
             self._past_counters = self.counters()
-        seed = f"{self.world.seed}/stack/{self.name}/{self._boots}"
         first = self.kernel.next_descriptor if self._boots > 1 else None
-        self.stack = make_stack(self, random.Random(seed))
+        self.stack = make_stack(self, self.world.generator(f"stack/{self.name}/{self._boots}"))
         self.routes.clear()
         configure(self, self.stack)
         self.stack.on_dirty = self._dirty

@@ -120,6 +120,11 @@ class Hub:
         self._cancelled = 0
         self._stopping = False
 
+    def time(self) -> float:
+        """Now, as a program sees it that looks: in real time the clock goes on while callbacks run."""
+        clock = self.clock
+        return max(self.now, clock.time()) if isinstance(clock, RealClock) else self.now
+
     def call_at(self, when: float, callback: Callback, *args: Any) -> None:
         """Call `callback(*args)` at `when` (now, if that has passed); cannot be called off, see `timer`."""
         self._sequence = sequence = self._sequence + 1

@@ -68,9 +68,9 @@ class Process:
         """Whether every further call that could block raises ProcessKilled."""
         self.killed = False
         self.killed_status = KILLED
-        self.random = random.Random(f"{self.world.seed}/program/{host.name}/{pid}")
+        self.random = random.Random(self.world.generator(f"program/{host.name}/{pid}").getrandbits(256))
         """What the functions of the module `random` draw from."""
-        self.entropy = random.Random(f"{self.world.seed}/entropy/{host.name}/{pid}")
+        self.entropy = self.world.generator(f"entropy/{host.name}/{pid}")
         """What stands for the kernel's entropy: `os.urandom` and all that is seeded from it."""
         self.default_timeout: float | None = None
         self.main_thread: threading.Thread | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401 - see the end of this file
 import gc
+import random
 import signal
 import sys
 import threading
@@ -27,7 +28,7 @@ from catenet.world.context import Contexts
 from catenet.world.current import current
 from catenet.world.errors import DeadlockError, ProcessFailed
 from catenet.world.host import Host
-from catenet.world.hub import Clock, Hub
+from catenet.world.hub import Clock, Hub, RealClock
 from catenet.world.streams import Redirect, print_line
 from catenet.world.task import SWAPS_LOCALS, thread_dict
 from catenet.world.topology import Topology
@@ -129,7 +130,7 @@ class World:
             return self.hosts[name]
         install.install()
         host = self.hosts[name] = Host(self, name, settings, forwarding)
-        networks = [network] if network is None or isinstance(network, str) else list(network)
+        networks: list[str | None] = [network] if network is None or isinstance(network, str) else [*network]
         shares = self._share(addresses, networks)
         for joined, share in zip(networks, shares, strict=True):
             port = self.topology.attach(name, joined, share, link)
@@ -193,7 +194,19 @@ class World:
         entries = [entry for one in interfaces if not one.loopback for entry in one.addresses if entry.is_usable]
         return [entry.address for entry in entries if not is_link_local(entry.address)]
 
+    def generator(self, label: str) -> random.Random:
+        """A source of chance: decided by the seed, but the machine's own where a world runs in real time.
+
+        There its packets meet real peers, and nobody may guess its ports and sequence numbers.
+        """
+        return random.SystemRandom() if self.is_real else random.Random(f"{self.seed}/{label}")
+
     # Running.
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it runs in real time."""
+        return isinstance(self.hub.clock, RealClock)
 
     @property
     def now(self) -> float:

@@ -23,6 +23,9 @@ MULTICAST_BIT: Final = 1 << 40
 """A random node of RFC 9562 section 6.10 has it, so that it is no network card's."""
 
 
+_real_urandom = os.urandom
+
+
 def _of_module(name: str) -> Callable[..., Any]:
     def simulated(process: Process, *args: Any, **kwargs: Any) -> Any:
         return getattr(process.random, name)(*args, **kwargs)
@@ -31,6 +34,8 @@ def _of_module(name: str) -> Callable[..., Any]:
 
 
 def _urandom(process: Process, size: int) -> bytes:
+    if process.world.is_real:
+        return _real_urandom(size)
     return process.entropy.randbytes(size)
 
 

@@ -24,11 +24,11 @@ BOOTED: Final = 1000.0
 
 
 def _wall(process: Process) -> float:
-    return process.world.epoch + process.hub.now
+    return process.world.epoch + process.hub.time()
 
 
 def _monotonic(process: Process) -> float:
-    return BOOTED + process.hub.now
+    return BOOTED + process.hub.time()
 
 
 def _spent(process: Process) -> float:
