@@ -259,6 +259,7 @@ class Connection:
         "rto",
         "rtt_seq",
         "rttvar",
+        "run_start",
         "rx_max_mss",
         "sack_high",
         "sack_ok",
@@ -338,7 +339,9 @@ class Connection:
         self._init_timers()
 
     def _init_sender(self) -> None:
-        self.iss = self.snd_una = self.snd_nxt = self.write_seq = self.snd_up = self.snd_sml = self.pushed = 0
+        self.iss = self.snd_una = self.snd_nxt = self.write_seq = self.snd_up = self.snd_sml = self.pushed = (
+            self.run_start
+        ) = 0
         self.snd_wl1 = self.snd_wnd = self.max_window = self.snd_scale = 0
         self.mss = self.peer_mss = 536
         self.mss_clamp = 536

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 __all__ = ["TcpCounters", "TcpLayer"]
 
 _ISN_TICK = 4
+_START = 1_000_000
+"""Microseconds at `now` 0: so no time is ever 0, which stands for "never" in many places."""
+_EPOCH = _START + 0.5
 _CHALLENGE_WINDOW = 1_000_000
 _NO_LIMIT = 0x7FFFFFFF
 
@@ -186,7 +189,7 @@ class TcpLayer:
 
         `verify` False leaves out the checksum, where a device has seen to it.
         """
-        self.us = int(now * 1_000_000 + 0.5)
+        self.us = int(now * 1_000_000 + _EPOCH)
         source, destination, _, payload = packet[:4]
         self.counters.in_segments += 1
         try:
@@ -250,7 +253,7 @@ class TcpLayer:
 
     def transmit(self, now: float) -> None:
         """Do what calls on endpoints asked for since the last time."""
-        self.us = int(now * 1_000_000 + 0.5)
+        self.us = int(now * 1_000_000 + _EPOCH)
         while self.dirty:
             dirty, self.dirty = self.dirty, {}
             for each in dirty:
@@ -259,11 +262,11 @@ class TcpLayer:
     def next_deadline(self) -> float | None:
         """When `handle_timeout` is to be called, None for never."""
         at = self.timers.next()
-        return None if at is None else at / 1_000_000
+        return None if at is None else (at - _START) / 1_000_000
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
-        self.us = int(now * 1_000_000 + 0.5)
+        self.us = int(now * 1_000_000 + _EPOCH)
         self.echo = 0
         for each in self.timers.expired(self.us):
             if isinstance(each, Connection):
@@ -275,7 +278,7 @@ class TcpLayer:
 
     def handle_error(self, report: ErrorReport, now: float) -> None:
         """An ICMP error about a segment that this host sent (RFC 5927)."""
-        self.us = int(now * 1_000_000 + 0.5)
+        self.us = int(now * 1_000_000 + _EPOCH)
         on_error(self, report)
 
     # For endpoints.

@@ -9,7 +9,7 @@ from catenet.stack.tcp import flush, states
 from catenet.stack.tcp.connection import Connection
 from catenet.stack.tcp.fastopen import ClientHandshake
 from catenet.stack.tcp.lifecycle import WRITE
-from catenet.stack.tcp.output import size_goal
+from catenet.stack.tcp.output import burst_limit, size_goal
 from catenet.stack.tcp.space import low_water
 
 __all__ = ["queue_fin", "queue_write"]
@@ -67,20 +67,47 @@ def _mark_push(c: Connection, size: int, more: bool) -> None:
     ended = c.record_ends is not None and c.record_ends and c.record_ends[-1] == c.write_seq
     if marks and marks[-1] == c.write_seq and c.write_seq > c.snd_nxt and not ended:
         marks.pop()
-    half = c.max_window >> 1
-    if half and size > half and c.state != states.SYN_RECEIVED:
-        goal = size_goal(c, c.mss)
-        end = c.write_seq + size
-        at = c.write_seq + goal
-        while at < end:
-            if at > c.pushed + half:
-                marks.append(at)
-                c.pushed = at
-            at += goal
+    if c.write_seq == c.snd_nxt:
+        c.run_start = c.write_seq
+    goal = size_goal(c, c.mss)
+    if c.write_seq + size - max(c.run_start, c.snd_nxt) > goal and c.state != states.SYN_RECEIVED:
+        _mark_runs(c, size, goal)
     c.write_seq += size
     if not more:
         marks.append(c.write_seq)
         c.pushed = c.write_seq
+
+
+def _mark_runs(c: Connection, size: int, goal: int) -> None:
+    """Where PSH falls within a write of several runs.
+
+    Linux gathers runs of `goal` bytes, and while a long write goes on it sends what it may of each run that is full;
+    the rest of the run then takes more. A run that ends beyond half of the window since the last PSH is pushed.
+    """
+    half = c.max_window >> 1
+    at, end = c.write_seq, c.write_seq + size
+    sent, start, pushed = c.snd_nxt, c.run_start, False
+    quota = min(c.cwnd - c.in_flight, (c.wnd_end - sent) // c.mss)
+    first = min(burst_limit(c, c.mss), max(c.cwnd >> 1, 1))
+    while True:
+        room = goal - (at - max(start, sent))
+        if room <= 0 or sent >= at:
+            if pushed:
+                c.push_marks.append(at)
+            start, room, pushed = at, goal, False
+        at += min(room, end - at)
+        if at == end:
+            break
+        if at > c.pushed + half:
+            pushed = True
+            c.pushed = at
+            segments = quota
+        else:
+            segments = min(quota, first) if sent >= start else 0
+        if segments > 0:
+            quota -= segments
+            sent = min(sent + segments * c.mss, at)
+    c.run_start = start
 
 
 def _before_established(c: Connection, data: Buffer) -> int | None:
