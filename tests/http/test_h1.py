@@ -55,7 +55,7 @@ def test_bytes_cut_anywhere_give_the_same_exchange(cuts):
                     seen.append((kind, stream.id, value, end))
                     if end:
                         machine.send_reply(stream, OK, b"ok", None)
-                events = machine.receive(b"", 0.0) if machine.resumable else []
+                events = machine.receive(b"", 0.0) if machine.pending else []
         joined = {number: b"".join(v for k, n, v, _ in seen if k == ev.DATA and n == number) for number in (1, 3, 5)}
         return joined, [entry for entry in seen if entry[0] != ev.DATA], machine.transmit()
 
@@ -146,12 +146,12 @@ def test_heads_without_end_are_bounded():
 def test_pipelined_requests_wait_and_the_driver_is_asked_to_stop_reading():
     machine = server()
     (head, _) = machine.receive(POST * 2, 0.0)
-    assert not machine.resumable
+    assert not machine.pending
     for _ in range(900):
         assert machine.receive(POST, 0.0) == []
     assert machine.paused
     machine.send_reply(head[1], OK, b"", None)
-    assert machine.resumable
+    assert machine.pending
     (second, _) = machine.receive(b"", 0.0)
     assert second[1] is not head[1]
 

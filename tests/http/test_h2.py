@@ -218,6 +218,22 @@ def test_client_holds_to_the_servers_limit_of_streams():
     assert not pair.client.can_open
 
 
+def test_a_limit_of_streams_stays_until_it_is_changed():
+    """The h2 library sends the default of 100, then other settings in a second frame."""
+    client = Pair().client
+    for settings_frame, limit in (
+        ({frames.MAX_CONCURRENT_STREAMS: 100}, 100),
+        ({frames.INITIAL_WINDOW_SIZE: 1 << 20}, 100),
+        ({frames.MAX_CONCURRENT_STREAMS: 7}, 7),
+    ):
+        client.receive(frames.settings(settings_frame), 0.0)
+        assert client.peer_max_streams == limit
+    unlimited = Connection(True)
+    assert unlimited.peer_max_streams == 100
+    unlimited.receive(frames.settings({}), 0.0)
+    assert unlimited.peer_max_streams == frames.MAX_STREAM_ID
+
+
 def test_trailers_larger_than_a_frame_are_continued():
     pair = Pair()
     stream, served = pair.request()

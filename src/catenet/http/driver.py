@@ -104,7 +104,7 @@ class HttpProtocol(asyncio.Protocol):
         self._in_turn = True
         try:
             self.dispatch(core.receive(data, now))
-            while core.resumable or core.eventful:
+            while core.pending:
                 self.dispatch(core.receive(b"", now))
         finally:
             self._in_turn = False
@@ -177,7 +177,7 @@ class HttpProtocol(asyncio.Protocol):
     def _flush_scheduled(self) -> None:
         self._scheduled = False
         core = self.core
-        if core.resumable or core.eventful:
+        if core.pending:
             self.data_received(b"")
         else:
             self.flush()

@@ -49,13 +49,14 @@ class RequestHead:
 class ResponseHead:
     """The head of a response: a status code of three digits, and fields. ``note`` as in :class:`RequestHead`."""
 
-    __slots__ = ("fields", "h2", "length", "note", "status")
+    __slots__ = ("fields", "h1", "h2", "length", "note", "status")
 
     def __init__(self, status: int, fields: Fields = ()) -> None:
         self.status = status
         self.fields = fields
         self.note: Any = None
         self.h2: Fields | None = None  # the same with pseudo-header fields, once it has been sent over HTTP/2
+        self.h1: bytes | None = None  # the same as bytes without framing, once it has been sent over HTTP/1.1
         self.length: int | None = None  # Content-Length, if it was received with one
 
     def get(self, name: bytes) -> bytes | None:

@@ -114,14 +114,18 @@ class ServerCall(Context):
             and data[0] == 0
             and int.from_bytes(data[1:5], "big") == size
         ):
-            try:
-                request = route.decode(route.request_class, data[5:])
-            except CodecError as error:
-                self._end(RpcError(Code.INVALID_ARGUMENT, str(error)))
-            else:
-                self._run(route.binding.invoke(request, self))
+            payload = data[5:]
+        elif end and route.quick_bare and self._reader is None and len(data) <= route.limit:
+            payload = data
         else:
             self._read(data, end)
+            return
+        try:
+            request = route.decode(route.request_class, payload)
+        except CodecError as error:
+            self._end(RpcError(Code.INVALID_ARGUMENT, str(error)))
+        else:
+            self._run(route.binding.invoke(request, self))
 
     def on_trailers(self, fields: Fields) -> None:
         """The request has ended with trailers, which mean nothing in RPC."""
@@ -336,9 +340,11 @@ class ServerCall(Context):
         self._over = True
         connection = self._connection
         connection.counters.succeeded += 1
-        body = b"\0" + size.to_bytes(4, "big") + payload
+        body = b"\0" + size.to_bytes(4, "big") + payload if usual[2] else payload
         connection.core.send_reply(self._stream, usual[0], body, usual[1])
         connection.touch()
+        if connection.draining:
+            connection.close_if_idle()
         return True
 
     def _reply(self, response: Any) -> None:

@@ -111,13 +111,14 @@ _END = object()
 class Route:
     """A plan with everything looked up that its codec, compression and method stand for.
 
-    ``quick``: a gRPC request of a single message that nobody intercepts, which may be decoded straight from DATA.
-    ``usual_reply``: head and trailers of an uncompressed gRPC response without metadata that nobody intercepts.
+    ``quick`` (in an envelope) and ``quick_bare`` (without): the request is a single message that nobody intercepts,
+    which may be decoded straight from DATA. ``usual_reply``: head and trailers of an uncompressed response without
+    metadata that nobody intercepts, and whether its message has an envelope.
     """
 
     __slots__ = (
         "binding", "chain", "compress", "compression", "decode", "decompress", "encode", "limit", "plan", "quick",
-        "request_class", "response_class", "send_limit", "streams_in", "streams_out", "usual_reply",
+        "quick_bare", "request_class", "response_class", "send_limit", "streams_in", "streams_out", "usual_reply",
     )  # fmt: skip
 
     def __init__(
@@ -140,15 +141,24 @@ class Route:
         self.limit, self.send_limit = limits
         self.streams_in = binding.method.kind.client_streams
         self.streams_out = binding.method.kind.server_streams
-        is_grpc = plan.wire.name == "grpc"
-        self.quick = is_grpc and not self.streams_in and not self.chain.request
+        single = not self.streams_in and not self.chain.request and plan.message is None
+        self.quick = single and plan.wire.name == "grpc"
+        self.quick_bare = single and plan.buffered and plan.compression == "identity"
         self.decompress = None if plan.compression == "identity" else compressions[plan.compression].decompress
         self.compression = compression if compression in plan.accepts else "identity"
-        self.usual_reply: tuple[ResponseHead, Fields] | None = None
-        if is_grpc and not self.streams_out and not self.chain.response and self.compression == "identity":
-            self.usual_reply = (plan.wire.start(plan, (), "identity"), plan.wire.end(plan, None, ()).trailers or ())
+        self.usual_reply: tuple[ResponseHead, Fields | None, bool] | None = None
+        if not self.streams_out and not self.chain.response and self.compression == "identity":
+            self.usual_reply = _usual_reply(plan)
 
         def compress(name: str, payload: bytes) -> bytes:
             return compressions[name].compress(payload)
 
         self.compress = compress
+
+
+def _usual_reply(plan: Plan) -> tuple[ResponseHead, Fields | None, bool] | None:
+    """Learn from the reply with an empty message what is the same in all; None if the rest is not the message alone."""
+    empty = plan.wire.whole(plan, (), b"", "identity", None, ())
+    if empty.body not in (b"", bytes(5)):
+        return None
+    return empty.head, empty.trailers, empty.body != b""

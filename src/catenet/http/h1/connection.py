@@ -1,7 +1,7 @@
 """An HTTP/1.1 connection, client or server, without I/O, with the calls and events of the HTTP/2 one.
 
 One request at a time: what a client pipelines waits in the buffer until the response before it is complete
-(``resumable`` then says that ``receive(b"", now)`` will go on); ``paused`` asks the driver to stop reading meanwhile.
+(``pending`` then says that ``receive(b"", now)`` will go on); ``paused`` asks the driver to stop reading meanwhile.
 """
 
 from __future__ import annotations
@@ -82,14 +82,11 @@ class H1Connection:
         return bool(self._buffer) or self._unwanted is not None or (stream is not None and stream.remote_open)
 
     @property
-    def resumable(self) -> bool:
-        """Whether bytes that have come can be read on, now that a response is complete."""
+    def pending(self) -> bool:
+        """Whether ``receive(b"", now)`` has something to return: an event from a call, or the next request."""
+        if self._events:
+            return True
         return bool(self._buffer) and self._stream is None and not self._searched and not self.closing
-
-    @property
-    def eventful(self) -> bool:
-        """Whether a call made outside ``receive`` has led to an event; ``receive(b"", now)`` returns it."""
-        return bool(self._events)
 
     @property
     def paused(self) -> bool:
@@ -114,6 +111,10 @@ class H1Connection:
 
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Take the next bytes from the peer; return what they meant. Never raises for what the peer did."""
+        if not self._buffer and self._stream is None and not self.is_client and self._keep_alive:
+            whole = self._receive_whole(data)
+            if whole is not None:
+                return whole
         if self.failed is None:
             room = self._limits.max_header_list - len(self._buffer) - len(self._waiting)
             if self._searched and b"\n" not in data and len(data) < room:
@@ -126,6 +127,21 @@ class H1Connection:
             except HttpError as error:
                 self.fail(error)
         return self._take_events()
+
+    def _receive_whole(self, data: bytes) -> list[Event] | None:
+        """Read what comes in practice: one request, all of it, its head seen before. None if it is anything else."""
+        stop = data.find(b"\r\n\r\n") + 4
+        parsed = self._memo.known(data[:stop])
+        if parsed is None or parsed.length != len(data) - stop or not parsed.keep_alive or self._events:
+            return None
+        self._parsed = parsed
+        stream = self._stream = Stream(self._next_id, 0, 0)
+        self._next_id += 2
+        self.streams[stream.id] = stream
+        stream.remote_open = False
+        if stop == len(data):
+            return [(ev.HEAD, stream, parsed.head, True)]
+        return [(ev.HEAD, stream, parsed.head, False), (ev.DATA, stream, data[stop:], True)]
 
     def receive_eof(self) -> list[Event]:
         """The peer will send nothing more."""

@@ -63,6 +63,10 @@ class H1Memo:
         """Parse a request head with its empty line; raise :class:`HttpError`."""
         return self._heads.get(data) or self._keep(data, parse_request(data))
 
+    def known(self, data: bytes) -> ParsedHead | None:
+        """Return what the head was parsed to before, if it was."""
+        return self._heads.get(data)
+
     def response(self, data: bytes) -> ParsedHead:
         """Parse a response head with its empty line; raise :class:`HttpError`."""
         return self._heads.get(data) or self._keep(data, parse_response(data))
@@ -165,7 +169,11 @@ def build_request(head: RequestHead, framing: Fields) -> bytes:
 
 def build_response(head: ResponseHead, framing: Fields) -> bytes:
     """Return the bytes of a response head; ``framing`` are fields about body and connection."""
-    return _build([b"HTTP/1.1 %d %b" % (head.status, _REASONS.get(head.status, b""))], head.fields, framing)
+    begun = head.h1
+    if begun is None:
+        status = b"HTTP/1.1 %d %b" % (head.status, _REASONS.get(head.status, b""))
+        begun = head.h1 = _build([status], head.fields, ())[:-2]
+    return begun + b"".join([name + b": " + value + b"\r\n" for name, value in framing]) + b"\r\n"
 
 
 def _build(lines: list[bytes], fields: Fields, framing: Fields) -> bytes:

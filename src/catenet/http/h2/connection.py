@@ -19,7 +19,7 @@ from catenet.http.events import Event, GoAway, StreamReset
 from catenet.http.fields import read_request, read_response
 from catenet.http.h2 import frames
 from catenet.http.h2.hpack import Decoder, Memo
-from catenet.http.h2.sender import GUESSED_MAX_STREAMS, Sender
+from catenet.http.h2.sender import Sender
 from catenet.http.h2.settings import PeerSettings, read_settings
 from catenet.http.limits import Guard, Limits
 from catenet.http.message import Fields, RequestHead, ResponseHead
@@ -44,12 +44,11 @@ class Connection(Sender):
 
     __slots__ = (
         "_acknowledged", "_block", "_buffer", "_buffered", "_decoder", "_drained", "_expect_settings", "_guard",
-        "_held", "_last_peer_id", "_need", "_now", "_preface", "_recv_window", "_refuse_above", "_unreturned", "goaway",
+        "_guessing", "_held", "_last_peer_id", "_need", "_now", "_preface", "_recv_window", "_refuse_above",
+        "_unreturned", "goaway",
     )  # fmt: skip
 
     version = 2
-    resumable = False
-    """HTTP/1.1 reads on when a response is complete; here streams do not wait for each other."""
     paused = False
     """HTTP/1.1 stops reading from the transport; here windows do that."""
 
@@ -67,6 +66,7 @@ class Connection(Sender):
         self._need = 0
         self._preface = b"" if is_client else frames.PREFACE
         self._expect_settings = True
+        self._guessing = True
         self._acknowledged = False
         self._block: _Block | None = None
         self._recv_window = max(limits.connection_window, frames.DEFAULT_WINDOW)
@@ -517,8 +517,9 @@ class Connection(Sender):
             self.peer_max_frame = new.max_frame
         if new.max_streams is not None:
             self.peer_max_streams = new.max_streams
-        elif self.peer_max_streams == GUESSED_MAX_STREAMS:
+        elif self._guessing:
             self.peer_max_streams = frames.MAX_STREAM_ID  # the peer's first SETTINGS are here and set no limit
+        self._guessing = False
         if new.initial_window is not None:
             difference = new.initial_window - self.peer_initial_window
             self.peer_initial_window = new.initial_window

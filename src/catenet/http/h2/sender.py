@@ -169,8 +169,8 @@ class Sender:
         return self._queued
 
     @property
-    def eventful(self) -> bool:
-        """Whether a call made outside ``receive`` has led to an event; ``receive(b"", now)`` returns it."""
+    def pending(self) -> bool:
+        """Whether ``receive(b"", now)`` has something to return: a call has led to an event."""
         return bool(self._events)
 
     # Inside.
