@@ -68,8 +68,10 @@ def test_a_world_in_real_time_draws_from_the_machines_entropy() -> None:
     def program() -> None:
         import random
         import secrets
+        import time
 
         drawn.append((os.urandom(8), secrets.token_hex(8), random.random(), random.Random().random()))
+        assert time.monotonic() >= 1000 and time.time() >= 0
         random.seed(3)
         drawn.append(random.random())
 

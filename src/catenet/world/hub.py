@@ -9,10 +9,10 @@ The hub knows nothing of processes; `world/process.py` puts its greenlets' resum
 from __future__ import annotations
 
 import select
-import time
 from collections import deque
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
+from time import monotonic
 from typing import Any, Final, Protocol, TypeAlias
 
 __all__ = ["Clock", "Hub", "RealClock", "Timer", "VirtualClock"]
@@ -83,7 +83,7 @@ class RealClock:
 
     def start(self, now: float) -> None:
         """Pin the hub's `now` to the kernel's monotonic clock."""
-        self._origin = time.monotonic() - now
+        self._origin = monotonic() - now
 
     def advance(self, until: float | None, hub: Hub) -> float | None:
         """Wait until `until` or until a descriptor is readable, whichever comes first, and serve the descriptors."""
@@ -99,8 +99,8 @@ class RealClock:
     def time(self) -> float:
         """Seconds since the hub's time 0."""
         if self._origin is None:
-            self._origin = time.monotonic()
-        return time.monotonic() - self._origin
+            self._origin = monotonic()
+        return monotonic() - self._origin
 
     def close(self) -> None:
         """Give the epoll descriptor back."""
