@@ -30,22 +30,26 @@ def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool, end_of
     size = len(data) if not isinstance(data, memoryview) else data.nbytes
     if not size:
         return 0
-    free = c.send_buffer - c.buffered
-    if free <= 0 or c.write_seq - c.snd_nxt >= low_water(c):
+    taken = _plan(c, size)
+    if taken < size:
         c.no_space = True
+    if not taken:
         return None
-    append(c, data, min(size, free), more)
-    if size > free:
-        c.no_space = True
-    elif end_of_record:
+    append(c, data, taken, more and taken == size)
+    if taken == size:
+        _mark_end(c, is_urgent, end_of_record)
+    flush.todo(c, flush.SEND | (flush.MORE if more and taken == size else 0))
+    return taken
+
+
+def _mark_end(c: Connection, is_urgent: bool, end_of_record: bool) -> None:
+    if end_of_record:
         if c.record_ends is None:
             c.record_ends = deque()
         c.record_ends.append(c.write_seq)
-    elif is_urgent:
+    if is_urgent:
         c.snd_up = c.write_seq
         c.urgent_mode = True
-    flush.todo(c, flush.SEND | (flush.MORE if more else 0))
-    return min(size, free)
 
 
 def append(c: Connection, data: Buffer, taken: int, more: bool) -> None:
@@ -54,51 +58,52 @@ def append(c: Connection, data: Buffer, taken: int, more: bool) -> None:
         chunk = data if taken == len(data) else data[:taken]
     else:
         chunk = bytes(memoryview(data).cast("B")[:taken])
-    _mark_push(c, taken, more)
     c.pending.append(chunk)
     c.buffered += taken
-
-
-def _mark_push(c: Connection, size: int, more: bool) -> None:
-    """PSH goes with the last byte of a write, and where half of the peer's window has been written since the last
-    (RFC 9293 3.9.1.2); a write that joins unsent data takes its mark over.
-    """
-    marks = c.push_marks
-    ended = c.record_ends is not None and c.record_ends and c.record_ends[-1] == c.write_seq
-    if marks and marks[-1] == c.write_seq and c.write_seq > c.snd_nxt and not ended:
-        marks.pop()
-    if c.write_seq == c.snd_nxt:
-        c.run_start = c.write_seq
-    goal = size_goal(c, c.mss)
-    if c.write_seq + size - max(c.run_start, c.snd_nxt) > goal and c.state != states.SYN_RECEIVED:
-        _mark_runs(c, size, goal)
-    c.write_seq += size
+    c.write_seq += taken
     if not more:
-        marks.append(c.write_seq)
+        c.push_marks.append(c.write_seq)
         c.pushed = c.write_seq
 
 
-def _mark_runs(c: Connection, size: int, goal: int) -> None:
-    """Where PSH falls within a write of several runs.
+def _plan(c: Connection, size: int) -> int:
+    """How much of a write is taken, and where PSH falls within it.
 
-    Linux gathers runs of `goal` bytes, and while a long write goes on it sends what it may of each run that is full;
-    the rest of the run then takes more. A run that ends beyond half of the window since the last PSH is pushed.
+    Linux gathers what is written in runs (of at most half of the peer's window): room is asked for when a run begins,
+    so the last one may exceed the buffer, and a write that joins a run which waits takes its mark over.
     """
-    half = c.max_window >> 1
+    at = c.write_seq
+    if at == c.snd_nxt:
+        c.run_start = at
+    goal = size_goal(c, c.mss)
+    room = 0
+    if at > c.snd_nxt and not (c.record_ends and c.record_ends[-1] == at):
+        room = goal - (at - max(c.run_start, c.snd_nxt))
+        if room > 0 and c.push_marks and c.push_marks[-1] == at:
+            c.push_marks.pop()
+    return size if size <= room else _fill_runs(c, size, goal, max(room, 0))
+
+
+def _fill_runs(c: Connection, size: int, goal: int, room: int) -> int:
+    """Follow a write through its runs: while it goes on, what may leave of a full run leaves, and the rest of the run
+    takes more; a run that ends beyond half of the window since the last PSH is pushed.
+    """
     at, end = c.write_seq, c.write_seq + size
     sent, start, pushed = c.snd_nxt, c.run_start, False
     quota = min(c.cwnd - c.in_flight, (c.wnd_end - sent) // c.mss)
     first = min(burst_limit(c, c.mss), max(c.cwnd >> 1, 1))
     while True:
-        room = goal - (at - max(start, sent))
-        if room <= 0 or sent >= at:
+        if room <= 0:
             if pushed:
                 c.push_marks.append(at)
+            if c.buffered + at - c.write_seq >= c.send_buffer or at - sent >= low_water(c):
+                break
             start, room, pushed = at, goal, False
-        at += min(room, end - at)
+        step = min(room, end - at)
+        at += step
         if at == end:
             break
-        if at > c.pushed + half:
+        if at > c.pushed + (c.max_window >> 1):
             pushed = True
             c.pushed = at
             segments = quota
@@ -107,7 +112,9 @@ def _mark_runs(c: Connection, size: int, goal: int) -> None:
         if segments > 0:
             quota -= segments
             sent = min(sent + segments * c.mss, at)
+        room = goal - (at - max(start, sent)) if sent < at else 0
     c.run_start = start
+    return at - c.write_seq
 
 
 def _before_established(c: Connection, data: Buffer) -> int | None:
