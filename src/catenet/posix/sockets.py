@@ -17,6 +17,7 @@ from catenet.posix.address import parse_inet, show_name
 from catenet.posix.control import Ancillary, error_control, fit_control, received_control, sent_control
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.file import File
+from catenet.posix.zerocopy import ZeroCopy
 from catenet.stack.endpoint import Buffer, Name, Readiness, StackError
 
 if TYPE_CHECKING:
@@ -36,9 +37,12 @@ MSG_MORE = 0x8000
 MSG_ERRQUEUE = 0x2000
 MSG_FASTOPEN = 0x20000000
 MSG_DONTWAIT = 0x40
+MSG_ZEROCOPY = 0x4000000
 FASTOPEN_CLIENT = 1
 """Bit of tcp_fastopen that lets clients use it."""
 TCP_CM_INQ = 36
+IP_RECVERR = 11
+IPV6_RECVERR = 25
 OUTCOME = Readiness.OUT | Readiness.ERR | Readiness.HUP
 
 
@@ -257,7 +261,7 @@ def _pair(name: Name) -> str:
 class InetStream(InetSocket):
     """TCP."""
 
-    __slots__ = ("_connecting", "_listening")
+    __slots__ = ("_connecting", "_listening", "_zero_copy")
 
     kind: ClassVar[str] = "tcp"
 
@@ -265,6 +269,7 @@ class InetStream(InetSocket):
         super().__init__(kernel, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, endpoint)
         self._connecting = False
         self._listening = False
+        self._zero_copy: ZeroCopy | None = None
 
     def connect(self, address: Any) -> bool | None:
         """Begin to connect; again while it goes on: EALREADY, once it has succeeded: done (as Linux)."""
@@ -322,6 +327,7 @@ class InetStream(InetSocket):
         if endpoint is None:
             return None
         accepted = InetStream(self.kernel, self.family, endpoint)
+        accepted.kept_options = dict(self.kept_options)
         peer = endpoint.peer()
         return accepted, show_name(self.family, peer)
 
@@ -362,6 +368,8 @@ class InetStream(InetSocket):
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
         """System call `recvmsg`; a connection has no source address to show."""
+        if flags & MSG_ERRQUEUE:
+            return self._receive_notification(control_size)
         data = self.receive(size, flags)
         if data is None:
             return None
@@ -369,6 +377,27 @@ class InetStream(InetSocket):
         if control_size and self.kept_options.get("TCP_INQ"):
             control, _ = fit_control([self._unread_control()], control_size)
         return data, control, flags & MSG_OOB, None
+
+    def _receive_notification(self, control_size: int) -> Message:
+        """The error queue: notifications of MSG_ZEROCOPY; it never blocks."""
+        notification = self._zero_copy.take() if self._zero_copy is not None else None
+        if notification is None:
+            raise os_error(errno.EAGAIN)
+        wide = self.family == socket.AF_INET6
+        message = (
+            socket.IPPROTO_IPV6 if wide else socket.IPPROTO_IP,
+            IPV6_RECVERR if wide else IP_RECVERR,
+            notification,
+        )
+        control, cut = fit_control([message], control_size)
+        return b"", control, MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0), None
+
+    def readiness(self) -> int:
+        """The endpoint's, and ERR with a notification in the error queue."""
+        mask: int = self.endpoint.readiness()
+        if self._zero_copy is not None and self._zero_copy.is_ready():
+            mask |= Readiness.ERR
+        return mask
 
     def _unread_control(self) -> Ancillary:
         """How much more can be read (TCP_INQ); the end of the stream counts as one byte, as Linux counts it."""
@@ -392,7 +421,16 @@ class InetStream(InetSocket):
                 count = self.endpoint.send(data)
         except StackError as error:
             raise error_of(error) from None
+        if self._zero_copy is not None or flags & MSG_ZEROCOPY:
+            self._note_zero_copy(count or 0, flags)
         return count
+
+    def _note_zero_copy(self, count: int, flags: int) -> None:
+        wanted = bool(flags & MSG_ZEROCOPY and self.kept_options.get("SO_ZEROCOPY"))
+        if wanted and count and self._zero_copy is None:
+            self._zero_copy = ZeroCopy(self.endpoint, count)
+        if self._zero_copy is not None:
+            self._zero_copy.on_write(count, wanted)
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
         """System call `sendmsg`; an address is ignored but for MSG_FASTOPEN, which connects and sends (RFC 7413)."""
@@ -416,6 +454,8 @@ class InetStream(InetSocket):
             count: int | None = self.endpoint.send(data)
         except StackError as error:
             raise error_of(error) from None
+        if count and flags & MSG_ZEROCOPY:
+            self._note_zero_copy(count, flags)
         if not count and (self.nonblocking or flags & MSG_DONTWAIT):
             raise os_error(errno.EINPROGRESS)
         return count or None

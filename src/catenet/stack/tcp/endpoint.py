@@ -351,6 +351,11 @@ class TcpEndpoint:
             return 0
         return max(c.write_seq - c.snd_una, 0)
 
+    def wake_on_acknowledgment(self) -> None:
+        """Call `on_ready` when the next acknowledgment leaves room to write, whether room was short or not."""
+        if self.connection is not None:
+            self.connection.no_space = True
+
     def never_sent(self) -> int:
         """Bytes written that were not sent yet (SIOCOUTQNSD)."""
         c = self.connection
