@@ -17,15 +17,22 @@ __all__ = ["capture_world"]
 def capture_world(world: World, file: BinaryIO) -> None:
     """Write what every port sends and receives to `file` (pcapng), at the world's time."""
     writer = PcapngWriter(file)
-    ethernet = {meter.index: bool(meter.link_address) for meter in meters(world)}
-    interfaces = {
-        meter.index: writer.add_interface(
-            f"{meter.host}/{meter.name}", LINKTYPE_ETHERNET if meter.link_address else LINKTYPE_RAW
-        )
-        for meter in meters(world)
-    }
+    interfaces: dict[int, tuple[int, bool]] = {}
+
+    def describe() -> None:
+        """Add what devices there are that the file does not know yet: hosts may come while a world runs."""
+        for meter in meters(world):
+            if meter.index not in interfaces:
+                ethernet = bool(meter.link_address)
+                kind = LINKTYPE_ETHERNET if ethernet else LINKTYPE_RAW
+                number = writer.add_interface(f"{meter.host}/{meter.name}", kind)
+                interfaces[meter.index] = number, ethernet
 
     def tap(port: int, direction: int, packet: bytes, now: float) -> None:
-        writer.write(interfaces[port], now, packet if ethernet[port] else complete(packet))
+        if port not in interfaces:
+            describe()
+        number, ethernet = interfaces[port]
+        writer.write(number, now, packet if ethernet else complete(packet))
 
+    describe()
     world.trace.taps.append(tap)

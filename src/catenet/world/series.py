@@ -16,6 +16,7 @@ from catenet.world.report import meters
 from catenet.world.trace import OUTBOUND
 
 if TYPE_CHECKING:
+    from catenet.world.links import Meter
     from catenet.world.world import World
 
 __all__ = ["End", "Look", "TimeSeries"]
@@ -90,8 +91,7 @@ class TimeSeries:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._hosts = {meter.index: meter.host for meter in meters(world)}
-        self._ethernet = frozenset(meter.index for meter in meters(world) if meter.link_address)
+        self._meters: dict[int, Meter] = {}
         self._ends: dict[tuple[str, bytes, int], End] = {}
         world.trace.taps.append(self._tap)
 
@@ -116,7 +116,10 @@ class TimeSeries:
     def _tap(self, port: int, direction: int, packet: bytes, now: float) -> None:
         if direction != OUTBOUND:
             return
-        if port in self._ethernet:
+        if port not in self._meters:
+            self._meters = {one.index: one for one in meters(self._world)}
+        meter = self._meters[port]
+        if meter.link_address:
             packet = packet[ETHERNET_HEADER:]
         if packet[0] >= 0x60:
             if packet[6] != TCP:
@@ -126,7 +129,7 @@ class TimeSeries:
             if packet[9] != TCP or packet[0] != 0x45:
                 return
             key = packet[16:20] + packet[12:16] + packet[22:24] + packet[20:22]
-        host = self._hosts[port]
+        host = meter.host
         connection = self._world.hosts[host].stack.tcp.connections.get(key)
         if isinstance(connection, Connection):
             self._look(host, key, connection, now)

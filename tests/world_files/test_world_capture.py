@@ -1,0 +1,48 @@
+import io
+import socket
+
+import pytest
+
+from catenet.wire import ip, tcp
+from catenet.wire.pcapng import read_pcapng
+from catenet.world.capture import capture_world
+from catenet.world.series import TimeSeries
+from catenet.world.world import World
+
+
+def answer(family):
+    with socket.create_server(("", 80), family=family) as listener, listener.accept()[0] as peer:
+        peer.sendall(peer.recv(1000) * 10)
+
+
+def ask(address):
+    with socket.create_connection((address, 80)) as peer:
+        peer.sendall(b"question")
+        while peer.recv(1000):
+            pass
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_capture_has_whole_packets_of_every_host_also_of_one_that_comes_later(version):
+    family, address = {4: (socket.AF_INET, "10.0.0.9"), 6: (socket.AF_INET6, "fd00::9")}[version]
+    file = io.BytesIO()
+    with World(seed=1) as world:
+        world.host("server", address).run(answer, family, daemon=True)
+
+        def join():
+            world.host("late", {4: "10.0.0.8", 6: "fd00::8"}[version]).run(ask, address)
+
+        world.host("idle").run(print, start=5.0)
+        capture_world(world, file)
+        series = TimeSeries(world)
+        world.at(1.0, join)
+        world.run(until=10)
+        assert {end.host for ends in series.connections() for end in ends} == {"server", "late"}
+    captured = list(read_pcapng(file.getvalue()))
+    assert {one.interface_name for one in captured} == {"server/eth0", "late/eth0"}
+    seen = 0
+    for one in captured:
+        packet = ip.parse(one.data)
+        # parse verifies the checksum, which a simulated link does not need and a file must have
+        seen += len(tcp.parse(packet.payload, packet.source, packet.destination).payload)
+    assert seen == 2 * (8 + 80)
