@@ -1,0 +1,77 @@
+"""curl and grpcurl against our server."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+URL = "http://127.0.0.1:{port}/interop.Interop/"
+
+
+def tool(name):
+    """A command on the path, or where go puts its own."""
+    home = Path(os.environ.get("GOPATH", Path.home() / "go"))
+    found = shutil.which(name) or shutil.which(name, path=str(home / "bin"))
+    if found is None:
+        pytest.skip(f"needs the {name} command")
+    return found
+
+
+def run(*command, **more):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60, **more)
+
+
+@pytest.fixture
+def url(servers):
+    return URL.format(port=servers("catenet"))
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
+def test_curl_speaks_json(url, version):
+    common = [tool("curl"), "-sS", version, "-H", "content-type: application/json", "-w", "\n%{http_code}"]
+    body, status = run(*common, "-d", '{"text": "tetris", "count": 3}', url + "Unary").stdout.rsplit("\n", 1)
+    assert (status, json.loads(body)["text"], json.loads(body)["count"]) == ("200", "tetris", 3)
+    body, status = run(*common, "-d", '{"code": 5, "text": "gone"}', url + "Unary").stdout.rsplit("\n", 1)
+    error = json.loads(body)
+    assert (status, error["code"], error["message"]) == ("404", "not_found", "gone")
+    assert error["details"][0]["debug"] == {"retryDelay": "3s"}
+    body, status = run(*common, "-d", '{"count": "x"}', url + "Unary").stdout.rsplit("\n", 1)
+    assert (status, json.loads(body)["code"]) == ("400", "invalid_argument")
+
+
+def test_curl_understands_compression(url):
+    text = "high score " * 500
+    command = [tool("curl"), "-sS", "--compressed", "-D", "-", "-H", "content-type: application/json"]
+    head, _, body = (
+        run(*command, "-d", json.dumps({"text": text}), url + "Unary").stdout.replace("\r", "").partition("\n\n")
+    )
+    assert "content-encoding: gzip" in head
+    assert json.loads(body)["text"] == text
+
+
+PROTO = ["-plaintext", "-import-path", Path(__file__).parent, "-proto", "interop.proto"]
+
+
+def test_grpcurl(servers):
+    address = f"127.0.0.1:{servers('catenet')}"
+    command = [tool("grpcurl"), *PROTO]
+    done = run(*command, "-v", "-H", "x-text: a b", "-d", '{"text": "tetris"}', address, "interop.Interop/Unary")
+    assert done.returncode == 0, done.stderr
+    assert '"x-text": "a b"' in done.stdout
+    assert "x-initial: first" in done.stdout
+    assert "x-trailing: last" in done.stdout
+    done = run(*command, "-d", '{"code": 5, "text": "gone"}', address, "interop.Interop/Unary")
+    assert "Code: NotFound" in done.stderr
+    assert "Message: gone" in done.stderr
+    assert "google.rpc.RetryInfo" in done.stderr
+    done = run(*command, "-d", '{"count": 3}', address, "interop.Interop/ServerStream")
+    assert done.stdout.count("{") == 3
+    requests = '{"text": "a"} {"text": "b"}'
+    done = run(*command, "-d", requests, address, "interop.Interop/Bidi")
+    assert [line.strip() for line in done.stdout.splitlines() if "text" in line] == ['"text": "a"', '"text": "b"']
+    assert '"count": 2' in run(*command, "-d", requests, address, "interop.Interop/ClientStream").stdout
+    done = run(*command, "-max-time", "0.3", "-d", '{"sleep_ms": 20000}', address, "interop.Interop/Unary")
+    assert "DeadlineExceeded" in done.stderr
