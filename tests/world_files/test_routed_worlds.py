@@ -7,6 +7,7 @@ import time
 import pytest
 
 from catenet.link.properties import LinkProperties
+from catenet.wire.address import format_address
 from catenet.world.topology import StaticRoute, Topology
 from catenet.world.world import World
 
@@ -114,3 +115,16 @@ def test_a_link_may_change_its_mtu_in_the_middle_of_a_transfer(version):
         world.run(until=60)
     assert sizes == [300_000]
     assert done == [1280 - {4: 40, 6: 60}[version] - 12]
+
+
+def test_given_addresses_go_to_the_networks_that_they_lie_in():
+    with World() as world:
+        world.network("lan", "192.168.1.0/24", "fd01::/64")
+        world.network("wan", "10.7.0.0/16", "fd07::/64")
+        given = ["10.7.0.1", "192.168.1.1", "fd07::1", "fd01::1", "203.0.113.5/28"]
+        world.host("gate", given, network=["lan", "wan"], forwarding=True)
+        lan, wan = world.topology.ports_of("gate")
+        shown = [[f"{format_address(a)}/{n}" for a, n in port.addresses if a[0] != 0xFE] for port in (lan, wan)]
+        assert shown == [["192.168.1.1/24", "fd01::1/64", "203.0.113.5/28"], ["10.7.0.1/16", "fd07::1/64"]]
+        world.host("plain", network=["lan", "wan"])
+        assert [len(port.addresses) for port in world.topology.ports_of("plain")] == [3, 3]
