@@ -23,6 +23,7 @@ __all__ = ["apply"]
 
 OTHER_PROCESSES: Final = "run it as a program of its own on a host of the world (Host.run)"
 ANOTHER_LOOP: Final = "use asyncio's own event loop (asyncio.run)"
+PYTHON_DRIVER: Final = "use a driver written in Python (such as pg8000, PyMySQL, aiokafka)"
 ANOTHER_GRPC: Final = "use a pure Python implementation (catenet.rpc)"
 
 FUNCTIONS: Final = {
@@ -48,6 +49,9 @@ METHODS: Final = (
     ("grpc._server", "_Server", "__init__", ANOTHER_GRPC),
     ("grpc.aio._channel", "Channel", "__init__", ANOTHER_GRPC),
     ("grpc.aio._server", "Server", "__init__", ANOTHER_GRPC),
+    ("psycopg.connection", "Connection", "connect", PYTHON_DRIVER),
+    ("psycopg.connection_async", "AsyncConnection", "connect", PYTHON_DRIVER),
+    ("zmq.sugar.context", "Context", "__init__", "use sockets or asyncio streams"),
 )
 """Methods of Python classes by module, and what to do instead."""
 
@@ -56,7 +60,9 @@ LATE_FUNCTIONS: Final = {
     "winloop": ("new_event_loop run install EventLoopPolicy", ANOTHER_LOOP),
     "pycares": ("Channel", "use the system's resolver (socket.getaddrinfo)"),
     "pycurl": ("Curl CurlMulti", "use urllib, requests or httpx"),
-    "_psycopg": ("connect", "use a driver written in Python (pg8000, asyncpg on asyncio's loop)"),
+    "psycopg2": ("connect", PYTHON_DRIVER),
+    "psycopg": ("connect", PYTHON_DRIVER),
+    "MySQLdb": ("connect Connect Connection", PYTHON_DRIVER),
     "gevent.monkey": ("patch_all patch_socket", "use threads: they are greenlets here"),
     "eventlet": ("monkey_patch", "use threads: they are greenlets here"),
 }
