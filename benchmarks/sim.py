@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,10 +16,11 @@ PROGRAMS = Path(__file__).parent / "programs"
 LIMIT = 600.0
 
 
-def figures(*words: str) -> dict[str, float]:
-    """Run a simulator in its own process; what it printed."""
+def figures(*words: str, path: Path | None = None) -> dict[str, float]:
+    """Run a simulator in its own process, with `path` ahead of installed modules; what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(path)} if path is not None else None
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, env=environment)
     except subprocess.TimeoutExpired:
         raise Failed(f"no end within {LIMIT:.0f} s") from None
     for line in reversed(done.stdout.splitlines()):
@@ -30,6 +32,12 @@ def figures(*words: str) -> dict[str, float]:
 def catenet(*words: object) -> dict[str, float]:
     """One world of ours."""
     return figures(sys.executable, str(PROGRAMS / "catenet_world.py"), *map(str, words))
+
+
+def compiled(*words: object) -> dict[str, float]:
+    """One world of ours with the hot modules compiled by mypyc."""
+    path = peers.built("compiled") / "src"
+    return figures(sys.executable, str(PROGRAMS / "catenet_world.py"), *map(str, words), path=path)
 
 
 def ns3(kind: str, hosts: int, seconds: float, rate: float, latency: float) -> dict[str, float]:
@@ -83,6 +91,7 @@ def packet_tables(quick: bool, wanted: Callable[[str], bool]) -> list[Table]:
                 seconds /= 5
             rows = [
                 Contender("Catenet", lambda a=(kind, hosts, seconds, rate, 0.01): packet_rate(catenet(*a))),  # type: ignore[misc]
+                Contender("Catenet (mypyc)", lambda a=(kind, hosts, seconds, rate, 0.01): packet_rate(compiled(*a))),  # type: ignore[misc]
                 Contender("ns-3", lambda a=(kind, hosts, seconds, rate, 0.01): packet_rate(ns3(*a))),  # type: ignore[misc]
             ]
             title = f"{kind.upper()}, {hosts:,} hosts, {rate / 1e6:g} Mbit/s a pair, {seconds:g} virtual s"
@@ -119,6 +128,7 @@ def message_tables(quick: bool, wanted: Callable[[str], bool]) -> list[Table]:
         work = (purpose, clients, count)
         rows = [
             Contender("Catenet", lambda w=work, r=rate: r(catenet(*w))),  # type: ignore[misc]
+            Contender("Catenet (mypyc)", lambda w=work, r=rate: r(compiled(*w))),  # type: ignore[misc]
             Contender("simloop", lambda w=work, r=rate: r(simloop(*w))),  # type: ignore[misc]
             Contender("kernel, asyncio", lambda w=work, r=rate: r(loopback("asyncio", *w))),  # type: ignore[misc]
             Contender("kernel, uvloop", lambda w=work, r=rate: r(loopback("uvloop", *w))),  # type: ignore[misc]
@@ -133,6 +143,7 @@ def other_tables(wanted: Callable[[str], bool]) -> list[Table]:
     """An idle hour, and TCP with large packets."""
     idle = [
         Contender("Catenet, asyncio", lambda: {"wall": catenet("idle", 10, 3600)["wall"]}),
+        Contender("Catenet (mypyc), asyncio", lambda: {"wall": compiled("idle", 10, 3600)["wall"]}),
         Contender("Catenet, blocking", lambda: {"wall": catenet("idle-blocking", 10, 3600)["wall"]}),
         Contender("simloop", lambda: {"wall": simloop("idle", 10, 3600)["wall"]}),
     ]
@@ -141,7 +152,8 @@ def other_tables(wanted: Callable[[str], bool]) -> list[Table]:
         return {"rate": told["bytes"] * 8 / told["wall"] / 1e9, "core": told["bytes"] * 8 / told["processor"] / 1e9}
 
     jumbo = [
-        Contender(f"Catenet, MTU {mtu}", lambda m=mtu: payload(catenet("jumbo", 0.2, m)))  # type: ignore[misc]
+        Contender(f"{name}, MTU {mtu}", lambda m=mtu, world=world: payload(world("jumbo", 0.2, m)))  # type: ignore[misc]
+        for name, world in (("Catenet", catenet), ("Catenet (mypyc)", compiled))
         for mtu in (9000, 65535)
     ]
     columns = [Column("rate", "Gbit per wall second", 2), Column("core", "Gbit per CPU second", 2)]

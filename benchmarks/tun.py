@@ -19,7 +19,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 PORT = "9000"
 KERNEL = "10.77.0.1"
 FAR = "10.77.0.2"
-SECONDS = 4.0
+SECONDS = 3.0
 
 Far: TypeAlias = Callable[[ExitStack], "tuple[Namespace, str, list[int], list[str]]"]
 """Sets a far end up: (namespace of the client, address of the service, processes to charge, what runs the client)."""
