@@ -118,7 +118,8 @@ class TcpEndpoint:
         if self.port or self.connection is not None or self.listener is not None:
             raise StackError(Fault.INVALID)
         address, port, interface = name
-        if not _is_any(address) and not self.layer.ip.is_local(address):
+        anywhere = self.number("IP_FREEBIND", 0) or self.layer.settings.ip_nonlocal_bind
+        if not _is_any(address) and not self.layer.ip.is_local(address) and not anywhere:
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
         self.port = self.layer.ports.take(self, address, port)
         self.ported = True

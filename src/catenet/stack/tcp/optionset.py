@@ -24,6 +24,7 @@ _PLAIN: Final = {
     "IPV6_RECVERR": (0, 1),
     "IPV6_TCLASS": (-1, 255),
     "IPV6_V6ONLY": (0, 1),
+    "IP_FREEBIND": (0, 1),
     "IP_MTU_DISCOVER": (0, 5),
     "IPV6_MTU_DISCOVER": (0, 5),
     "IP_RECVERR": (0, 1),

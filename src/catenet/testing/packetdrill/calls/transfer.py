@@ -9,7 +9,8 @@ import errno
 
 from catenet.posix.file import File
 from catenet.posix.pipe import make_pipe
-from catenet.posix.sockets import SocketFile
+from catenet.posix.sockets import InetStream, SocketFile
+from catenet.stack.endpoint import Buffer
 from catenet.testing.packetdrill.calls import messages
 from catenet.testing.packetdrill.calls.arguments import Arguments, iovec_lengths, name_in
 from catenet.testing.packetdrill.calls.process import Process, ZeroFile, os_error
@@ -224,6 +225,13 @@ def make_pipes(process: Process, call: Call) -> int:
     return 0
 
 
+def _read_to_mark(file: File, count: int) -> Buffer | None:
+    """Read, but nothing at the urgent mark: splice never comes past it, and does not wait there."""
+    if isinstance(file, InetStream) and file.endpoint.at_mark():
+        return b""
+    return file.read(count)
+
+
 def splice_files(process: Process, call: Call) -> int:
     """splice(2) between a socket and a pipe: what is there, up to what the pipe takes."""
     arguments = Arguments(call, 6)
@@ -232,5 +240,5 @@ def splice_files(process: Process, call: Call) -> int:
     if not count:
         return 0
     flags = SYMBOLS["MSG_DONTWAIT"] if arguments.number(5) & _SPLICE_NONBLOCK else 0
-    data = process.wait("splice", source, lambda: source.read(count), flags=flags)
+    data = process.wait("splice", source, lambda: _read_to_mark(source, count), flags=flags)
     return _send(process, out, len(data), flags, name="splice") if data else 0
