@@ -72,6 +72,9 @@ def catenet(address, in_flight, meter, blob, loop="uvloop"):
 
     import hiscore_rpc
     from catenet.rpc import Channel, ChannelOptions
+    from catenet.rpc.tuning import keep_large_blocks
+
+    keep_large_blocks()
 
     async def main():
         async with Channel(address, options=ChannelOptions(max_receive=16 << 20)) as channel:

@@ -25,6 +25,9 @@ def catenet(url):
     import uvloop
 
     from catenet.rpc import Interceptor, Server, service_from_protobuf
+    from catenet.rpc.tuning import keep_large_blocks
+
+    keep_large_blocks()
 
     class Scores:
         __service__ = service_from_protobuf(pb.DESCRIPTOR.services_by_name["HiScore"])

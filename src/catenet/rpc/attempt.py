@@ -10,7 +10,7 @@ from catenet.http.driver import IGNORE
 from catenet.http.errors import ErrorCode
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
-from catenet.rpc.framing import COMPRESSED, Frame, MessageReader
+from catenet.rpc.framing import COMPRESSED, LARGE, Frame, MessageReader
 from catenet.rpc.grpc import OK_TRAILERS
 from catenet.rpc.inbox import Inbox
 from catenet.rpc.metadata import Metadata
@@ -105,13 +105,18 @@ class Attempt:
         """Send a request that is one message. Raises :class:`RpcError` if it cannot be encoded."""
         terms, connection = self.terms, self.connection
         payload = terms.encode(message)
+        prefix = b""
         if terms.quick and terms.compress is None and terms.head is not None:
-            head, body = terms.head, b"\0" + len(payload).to_bytes(4, "big") + payload
+            head, body, prefix = terms.head, payload, b"\0" + len(payload).to_bytes(4, "big")
+            if len(payload) < LARGE:
+                body, prefix = prefix + payload, b""
         else:
             head, body = terms.wire.whole_request(terms.outgoing, payload, terms.compress is not None)
         core = connection.core
         self.stream = stream = core.open(head, False) if body or head.method == b"POST" else core.open(head, True)
         self._begin(stream, deadline)
+        if prefix:
+            core.send_data(stream, prefix)
         if stream.local_open:
             core.send_data(stream, body, True)
         if len(core.streams) == 1:

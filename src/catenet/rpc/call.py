@@ -17,7 +17,7 @@ from catenet.http.driver import IGNORE, TURN_BYTES
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields
 from catenet.rpc.context import Context, Pairs, Peer
-from catenet.rpc.framing import COMPRESSED, Frame, MessageReader
+from catenet.rpc.framing import COMPRESSED, LARGE, Frame, MessageReader
 from catenet.rpc.inbox import Inbox
 from catenet.rpc.metadata import Metadata, check_metadata
 from catenet.rpc.status import Code, RpcError
@@ -340,8 +340,16 @@ class ServerCall(Context):
         self._over = True
         connection = self._connection
         connection.counters.succeeded += 1
-        body = b"\0" + size.to_bytes(4, "big") + payload if usual[2] else payload
-        connection.core.send_reply(self._stream, usual[0], body, usual[1])
+        core = connection.core
+        if usual[2] and size >= LARGE:
+            core.send_head(self._stream, usual[0])
+            core.send_data(self._stream, b"\0" + size.to_bytes(4, "big"))
+            core.send_data(self._stream, payload, usual[1] is None)
+            if usual[1] is not None:
+                core.send_trailers(self._stream, usual[1])
+        else:
+            body = b"\0" + size.to_bytes(4, "big") + payload if usual[2] else payload
+            core.send_reply(self._stream, usual[0], body, usual[1])
         connection.touch()
         if connection.draining:
             connection.close_if_idle()

@@ -36,6 +36,10 @@ def envelope(payload: bytes, flags: int = 0) -> bytes:
     return flags.to_bytes(1, "big") + len(payload).to_bytes(4, "big") + payload
 
 
+LARGE = 64 << 10
+"""From this size on it pays to send the prefix by itself rather than to copy the message behind it."""
+
+
 class EnvelopeReader:
     """Reads messages with the five-byte prefix.
 
@@ -43,55 +47,68 @@ class EnvelopeReader:
     of flags that the wire gives a meaning to; others raise ``INTERNAL``.
     """
 
-    __slots__ = ("_chunks", "_known_flags", "_limit", "_need", "buffered")
+    __slots__ = ("_chunks", "_flags", "_have", "_known_flags", "_left", "_limit", "_prefix")
 
     def __init__(self, limit: int, known_flags: int = COMPRESSED) -> None:
         self._limit = limit
         self._known_flags = known_flags
+        self._prefix = b""  # part of the five bytes
+        self._left: int | None = None  # bytes of payload that have not come; None: before a message
+        self._flags = 0
         self._chunks: list[bytes] = []
-        self._need = 5
-        self.buffered = 0
+        self._have = 0
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of a message that is not complete."""
+        return self._have + len(self._prefix)
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes of the body; return the messages they complete."""
-        if self.buffered:
-            self._chunks.append(data)
-            self.buffered += len(data)
-            # Joining only when something completes keeps a 4 MB message at one copy instead of one per DATA frame.
-            if self.buffered < self._need:
-                return []
-            data = b"".join(self._chunks)
-            self._chunks.clear()
         frames: list[Frame] = []
-        offset, end = 0, len(data)
-        while end - offset >= 5:
-            length = self._check_prefix(data[offset], int.from_bytes(data[offset + 1 : offset + 5], "big"))
-            stop = offset + 5 + length
-            if stop > end:
-                break
-            frames.append((data[offset], data[offset + 5 : stop]))
-            offset = stop
-        self._keep(data[offset:] if offset else data)
-        return frames
+        position, end = 0, len(data)
+        if self._prefix:
+            data, self._prefix = self._prefix + data, b""
+            end = len(data)
+        while True:
+            if self._left is None:
+                if end - position < 5:
+                    self._prefix = data[position:]
+                    return frames
+                flags, length = data[position], int.from_bytes(data[position + 1 : position + 5], "big")
+                self._check_prefix(flags, length)
+                position += 5
+                if end - position >= length:
+                    frames.append((flags, data[position : position + length]))
+                    position += length
+                    continue
+                self._flags, self._left = flags, length
+            # A large message is joined once, when its last piece has come, and nothing of it is copied before.
+            piece = data[position : position + self._left]
+            position += len(piece)
+            self._left -= len(piece)
+            self._have += len(piece)
+            self._chunks.append(piece)
+            if self._left:
+                return frames
+            frames.append((self._flags, b"".join(self._chunks)))
+            self._chunks.clear()
+            self._have, self._left = 0, None
 
     def finish(self) -> list[Frame]:
         """The body has ended: raise ``INTERNAL`` if it ended inside a message."""
-        if self.buffered:
-            raise RpcError(Code.INTERNAL, f"the stream ended inside a message: {self.buffered} of {self._need} bytes")
+        if self._left is not None:
+            whole = self._have + self._left
+            raise RpcError(Code.INTERNAL, f"the stream ended inside a message: {self._have} of {whole} bytes")
+        if self._prefix:
+            raise RpcError(Code.INTERNAL, "the stream ended inside the prefix of a message")
         return []
 
-    def _check_prefix(self, flags: int, length: int) -> int:
+    def _check_prefix(self, flags: int, length: int) -> None:
         if flags & ~self._known_flags:
             raise RpcError(Code.INTERNAL, f"unknown flags 0x{flags:02x} in a message prefix")
         if length > self._limit:
             raise RpcError(Code.RESOURCE_EXHAUSTED, f"message of {length} bytes is over the limit of {self._limit}")
-        return length
-
-    def _keep(self, rest: bytes) -> None:
-        self.buffered = len(rest)
-        if rest:
-            self._chunks.append(rest)
-        self._need = 5 + int.from_bytes(rest[1:5], "big") if len(rest) >= 5 else 5
 
 
 class WholeReader:

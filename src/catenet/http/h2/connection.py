@@ -157,25 +157,47 @@ class Connection(Sender):
         self._now = now
         if self.failed is not None:
             return self._take_events()
-        if self._buffered:
-            self._buffer.append(data)
-            self._buffered += len(data)
-            # Joined only when a frame is complete: byte by byte, a frame costs its length, not the square of it.
-            if self._buffered < self._need:
-                return self._take_events()
-            data = b"".join(self._buffer)
-            self._buffer.clear()
         try:
-            rest = self._receive_preface(data) if self._preface else self._receive_frames(data)
+            position = self._complete_frames(data) if self._buffered else 0
+            if position >= 0:
+                self._keep(self._receive_bytes(data, position))
         except HttpError as error:
             self.fail(error)
-            rest = b""
-        self._buffered = len(rest)
-        if rest:
-            self._buffer.append(rest)
         if self._unreturned and self._held <= self._limits.max_held:
             self._return_window()
         return self._take_events()
+
+    def _complete_frames(self, data: bytes) -> int:
+        """Complete what the last bytes left unfinished; return how much of ``data`` that took, -1 if it was not enough.
+
+        Only that one frame is joined, and only when it is complete: byte by byte it costs its length, not the square of
+        it, and of a large read nothing is copied twice.
+        """
+        position = 0
+        while self._buffered:
+            missing = self._need - self._buffered
+            piece = data[position : position + missing]
+            self._buffer.append(piece)
+            self._buffered += len(piece)
+            if len(piece) < missing:
+                return -1
+            position += missing
+            joined = b"".join(self._buffer)
+            self._keep(b"")
+            # What comes back is at most a frame's header, now read, that says how much more is missing.
+            self._keep(self._receive_bytes(joined, 0))
+        return position
+
+    def _keep(self, rest: bytes) -> None:
+        self._buffer.clear()
+        self._buffered = len(rest)
+        if rest:
+            self._buffer.append(rest)
+
+    def _receive_bytes(self, data: bytes, position: int) -> bytes:
+        if self._preface:
+            return self._receive_preface(data)
+        return self._receive_frames(data, position)
 
     def _receive_preface(self, data: bytes) -> bytes:
         preface = self._preface
@@ -185,12 +207,12 @@ class Connection(Sender):
             self._need = len(preface)
             return data
         self._preface = b""
-        return self._receive_frames(data[len(preface) :])
+        return self._receive_frames(data, len(preface))
 
-    def _receive_frames(self, data: bytes) -> bytes:
-        """Handle all complete frames; return what follows them."""
+    def _receive_frames(self, data: bytes, position: int) -> bytes:
+        """Handle all complete frames from ``position`` on; return what follows them."""
         streams, events, max_frame = self.streams, self._events, self._limits.max_frame
-        position, end = 0, len(data)
+        end = len(data)
         self._need = frames.FRAME_HEADER_SIZE
         while end - position >= 9:
             high, low, kind, flags, stream_id = _unpack(data, position)
