@@ -87,9 +87,9 @@ def response_tables(epochs: int) -> list[Table]:
         Column("model_off", "off by, %", 1),
     ]
     note = (
-        f"One flow, round trip {RTT * 1000:.0f} ms, no queue; every n-th segment with data is lost. `Rules run through` are "
-        "those of RFC 9438, a round trip at a time: the formula takes the larger mean of CUBIC's two regions, a sender "
-        "the larger window at every moment."
+        f"One flow, round trip {RTT * 1000:.0f} ms, no queue; every n-th segment with data is lost. `Rules run through` "
+        "are those of RFC 9438, a round trip at a time: the formula takes the larger mean of CUBIC's two regions, a "
+        "sender the larger window at every moment."
     )
     return [
         Table(
