@@ -171,6 +171,7 @@ def test_ports_and_udp() -> None:
         ("icmp echo_request id 7 [raw (64)]", IcmpSpec("echo_request", None, None, 7, "raw", 0, 64)),
         ("icmp packet_too_big mtu 1280 [1:1(0)]", IcmpSpec("packet_too_big", None, 1280, 0, "tcp", 1, 0)),
         ("icmp echo_reply", IcmpSpec("echo_reply")),
+        ("[1:11(10)] icmp unreachable", IcmpSpec("unreachable", None, None, 0, "tcp", 1, 10)),
     ],
 )
 def test_icmp(text: str, expected: IcmpSpec) -> None:

@@ -261,7 +261,7 @@ def _pair(name: Name) -> str:
 class InetStream(InetSocket):
     """TCP."""
 
-    __slots__ = ("_connecting", "_listening", "_zero_copy")
+    __slots__ = ("_connecting", "_listening", "_syn_data", "_zero_copy")
 
     kind: ClassVar[str] = "tcp"
 
@@ -270,6 +270,8 @@ class InetStream(InetSocket):
         self._connecting = False
         self._listening = False
         self._zero_copy: ZeroCopy | None = None
+        self._syn_data = 0
+        """Bytes that a blocking Fast Open call has put into the SYN and not yet returned for."""
 
     def connect(self, address: Any) -> bool | None:
         """Begin to connect; again while it goes on: EALREADY, once it has succeeded: done (as Linux)."""
@@ -437,6 +439,8 @@ class InetStream(InetSocket):
         if flags & MSG_FASTOPEN and address is not None:
             if not self._connecting and self.endpoint.peer() is None:
                 return self._send_fast_open(data, flags, address)
+            if self._syn_data:
+                return self._fast_open_outcome()
             waits = not (self.nonblocking or flags & MSG_DONTWAIT)
             if self._connecting and not waits and not self.endpoint.readiness() & OUTCOME:
                 raise os_error(errno.EALREADY)
@@ -456,9 +460,20 @@ class InetStream(InetSocket):
             raise error_of(error) from None
         if count and flags & MSG_ZEROCOPY:
             self._note_zero_copy(count, flags)
-        if not count and (self.nonblocking or flags & MSG_DONTWAIT):
-            raise os_error(errno.EINPROGRESS)
-        return count or None
+        if self.nonblocking or flags & MSG_DONTWAIT:
+            if not count:
+                raise os_error(errno.EINPROGRESS)
+            return count
+        self._syn_data = count or 0
+        return None
+
+    def _fast_open_outcome(self) -> int | None:
+        """A blocking call returns when the handshake is over, with its error if it failed."""
+        count, self._syn_data = self._syn_data, 0
+        if self.finish_connect() is None:
+            self._syn_data = count
+            return None
+        return count
 
     def unread(self) -> int:
         """FIONREAD."""

@@ -52,6 +52,7 @@ def parse_packet(cursor: Cursor) -> PacketSpec:
     outer: list[OuterHeader] = []
     while (header := _outer_header(cursor)) is not None:
         outer.append(header)
+    quoted = _quoted(cursor) if cursor.at("[") and cursor.peek().kind == "int" else None
     ip = _ip_info(cursor)
     if ip.check is EcnCheck.ECT01 and not outbound:
         raise cursor.error("[ect01] says what to expect: it is for outbound packets only, before")
@@ -61,8 +62,10 @@ def parse_packet(cursor: Cursor) -> PacketSpec:
         length = cursor.integer("size of the UDP payload", 0, 0xFFFF)
         cursor.expect(")")
         return PacketSpec(outbound, UdpSpec(length), ip, *ports, outer=tuple(outer))
+    if quoted is not None and not cursor.at("word", "icmp"):
+        raise cursor.error("a quoted segment is followed by icmp")
     if cursor.word("icmp"):
-        return PacketSpec(outbound, _icmp(cursor), ip, outer=tuple(outer))
+        return PacketSpec(outbound, _icmp(cursor, quoted), ip, outer=tuple(outer))
     ports = _ports(cursor)
     spec = PacketSpec(outbound, _tcp(cursor), ip, *ports, outer=tuple(outer))
     if not outbound and isinstance(spec.body, TcpSpec) and spec.body.options is None:
@@ -250,15 +253,9 @@ def _accurate_ecn(cursor: Cursor) -> TcpOption:
     raise cursor.error("counters of the AccECN option come as e0b, ceb, e1b or e1b, ceb, e0b, before")
 
 
-def _icmp(cursor: Cursor) -> IcmpSpec:
-    type_name = cursor.expect("word", what="the name of an ICMP type").text
-    code = None
-    if cursor.at("word") and cursor.token.text not in ("mtu", "id"):
-        code = cursor.next().text
-    mtu = cursor.integer("mtu") if cursor.word("mtu") else None
-    identifier = cursor.integer("id", 0, 0xFFFF) if cursor.word("id") else 0
-    if not cursor.take("["):
-        return IcmpSpec(type_name, code, mtu, identifier)
+def _quoted(cursor: Cursor) -> tuple[str, int, int]:
+    """What an ICMP error quotes, `[1:1001(1000)]`: protocol, sequence number, size. It may stand before `icmp`."""
+    cursor.expect("[")
     protocol, seq = "tcp", 0
     if cursor.at("word", "udp") or cursor.at("word", "raw"):
         protocol = cursor.next().text
@@ -268,4 +265,18 @@ def _icmp(cursor: Cursor) -> IcmpSpec:
     else:
         seq, length = _sequence(cursor)
     cursor.expect("]")
-    return IcmpSpec(type_name, code, mtu, identifier, protocol, seq, length)
+    return protocol, seq, length
+
+
+def _icmp(cursor: Cursor, quoted: tuple[str, int, int] | None) -> IcmpSpec:
+    type_name = cursor.expect("word", what="the name of an ICMP type").text
+    code = None
+    if cursor.at("word") and cursor.token.text not in ("mtu", "id"):
+        code = cursor.next().text
+    mtu = cursor.integer("mtu") if cursor.word("mtu") else None
+    identifier = cursor.integer("id", 0, 0xFFFF) if cursor.word("id") else 0
+    if quoted is None and cursor.at("["):
+        quoted = _quoted(cursor)
+    if quoted is None:
+        return IcmpSpec(type_name, code, mtu, identifier)
+    return IcmpSpec(type_name, code, mtu, identifier, *quoted)
