@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures.thread as executors
+import threading
 import traceback
 from typing import TYPE_CHECKING
 
@@ -49,9 +50,10 @@ def abandon_coroutines(loop: asyncio.AbstractEventLoop) -> None:
 def _dismiss_idle_workers(process: Process) -> None:
     """Tell the workers of thread pools to end, as `concurrent.futures` does when the interpreter ends."""
     queues = executors._threads_queues
-    for thread, queue in list(queues.items()):
-        if thread.ident in process.tasks:
-            queue.put(None)
+    for ident in list(process.tasks):
+        thread = threading._active.get(ident)  # type: ignore[attr-defined]
+        if thread in queues:
+            queues[thread].put(None)
 
 
 def _call(process: Process, function: object, *args: object, **kwargs: object) -> None:

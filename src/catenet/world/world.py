@@ -51,8 +51,9 @@ YOUNG_EVERY: Final = 2_000
 OLD_EVERY: Final = 100_000
 """After so many turns of tasks the garbage collector looks at the young, and at all objects. It is off otherwise."""
 
-REAL_PATIENCE: Final = 0.05
-"""Seconds of real time to wait for threads of the interpreter before a world counts as dead."""
+REAL_PATIENCE: Final = 0.02
+REAL_LOOKS: Final = 25
+"""So often and for so many seconds of real time threads of the interpreter are waited for before a world is dead."""
 
 FIRST_IDENT: Final = 1 << 40
 """Thread identifiers of programs count from here, far from those of the interpreter's own threads."""
@@ -340,9 +341,10 @@ class World:
 
     def _real_thread_helps(self) -> bool:
         """Before a deadlock is called one: a thread of the interpreter may hold a lock that a process waits for."""
-        if install.original(threading, "active_count")() < 2:
-            return False
-        time.sleep(REAL_PATIENCE)
+        for _ in range(REAL_LOOKS):
+            if self.hub.soon or install.original(threading, "active_count")() < 2:
+                break
+            time.sleep(REAL_PATIENCE)
         return bool(self.hub.soon)
 
     def _report_deadlock(self) -> None:
