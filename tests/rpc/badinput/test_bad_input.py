@@ -129,8 +129,8 @@ def test_wrong_codecs(content_type):
 
 
 STREAMS = [
-    (envelope(HELLO)[:-1], Code.INTERNAL, "ended inside a message"),
-    (b"\x00\x00", Code.INTERNAL, "ended inside a message"),
+    (envelope(HELLO)[:-1], Code.INTERNAL, "ended inside"),
+    (b"\x00\x00", Code.INTERNAL, "ended inside"),
     (envelope(HELLO, 0x40), Code.INTERNAL, "unknown flags"),
     (envelope(HELLO, 1), Code.INTERNAL, "compressed message without"),
     (envelope(b"\x0a\xff"), Code.INVALID_ARGUMENT, "no google.protobuf.StringValue"),
@@ -153,7 +153,7 @@ def test_grpc_web(path, body, code, text):
     _, fields, answer = serving(lambda port: http1(port, post(path, b"application/grpc-web+proto", body)))
     trailers = dict(parse_trailers(_last_envelope(answer, fields)))
     assert int(trailers[b"grpc-status"]) == code
-    assert text.replace(" ", "%20") in trailers[b"grpc-message"].decode() or text in trailers[b"grpc-message"].decode()
+    assert text in trailers[b"grpc-message"].decode()
 
 
 def _dechunked(body):
