@@ -24,6 +24,7 @@ from catenet.stack.tcp.reassembly import Reassembly
 from catenet.stack.tcp.timers import set_deadline
 from catenet.stack.tcp.window import (
     adjust_buffer,
+    grow_buffer,
     grow_window,
     measure_rtt_by_timestamp,
     measure_rtt_by_window,
@@ -171,6 +172,8 @@ def _out_of_order(c: Connection, seq: int, end: int, data: bytes | memoryview, f
         held.note_duplicate(*duplicate)
     if c.sack_ok:
         grow_window(c, len(data))
+    if c.endpoint is not None:
+        grow_buffer(c, c.rcv_space)
 
 
 def schedule_ack(c: Connection) -> None:

@@ -18,6 +18,8 @@ class TcpSettings:
     tcp_rmem: tuple[int, int, int] = (4096, 131072, 6291456)
     tcp_wmem: tuple[int, int, int] = (4096, 16384, 4194304)
     tcp_moderate_rcvbuf: int = 1
+    tcp_rcvbuf_low_rtt: int = 1000
+    """Round trip in microseconds below which the receive buffer grows more slowly."""
     tcp_window_scaling: int = 1
     tcp_workaround_signed_windows: int = 0
     tcp_timestamps: int = 1

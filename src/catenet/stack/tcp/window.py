@@ -16,6 +16,7 @@ __all__ = [
     "adjust_buffer",
     "buffer_from_window",
     "full_space",
+    "grow_buffer",
     "grow_window",
     "initial_window",
     "measure_rtt_by_timestamp",
@@ -183,20 +184,31 @@ def _update_rcv_rtt(c: Connection, rtt: int, by_window: bool) -> None:
 
 
 def adjust_buffer(c: Connection, now: int) -> None:
-    """Let the buffer grow to twice what the program read in the last round trip (dynamic right-sizing)."""
+    """Let the buffer grow with what the program read in the last round trip (dynamic right-sizing)."""
     if not c.rcv_rtt or now - c.rcv_space_at < c.rcv_rtt >> 3:
         return
-    copied = c.copied - c.rcv_space_seq
+    copied = c.copied - c.rcv_space_seq - unread(c)
     if copied > c.rcv_space:
-        settings = c.layer.settings
-        if settings.tcp_moderate_rcvbuf and not c.option("_rcvbuf_locked", 0):
-            window = (copied << 1) + 16 * c.advertised_mss
-            if c.rcv_space:
-                window += 2 * (window * (copied - c.rcv_space) // c.rcv_space)
-            size = min(buffer_from_window(window), settings.tcp_rmem[2])
-            if size > c.receive_buffer:
-                c.receive_buffer = size
-                c.window_clamp = window_from_buffer(size)
-        c.rcv_space = copied
+        grow_buffer(c, copied)
     c.rcv_space_seq = c.copied
     c.rcv_space_at = now
+
+
+def grow_buffer(c: Connection, space: int) -> None:
+    """Hold twice what was read in a round trip, room for the sender to double its rate, and what is out of order."""
+    settings = c.layer.settings
+    old, c.rcv_space = c.rcv_space, space
+    if not settings.tcp_moderate_rcvbuf or c.option("_rcvbuf_locked", 0):
+        return
+    window = space << 1
+    rtt = c.rcv_rtt >> 3
+    if rtt < settings.tcp_rcvbuf_low_rtt:
+        window += window * rtt // settings.tcp_rcvbuf_low_rtt
+    elif old:
+        window += 2 * window * (space - old) // old
+    if c.reassembly is not None and c.reassembly.ranges:
+        window += c.reassembly.ranges[-1].end - c.rcv_nxt
+    size = min(buffer_from_window(window), settings.tcp_rmem[2])
+    if size > c.receive_buffer:
+        c.receive_buffer = size
+        c.window_clamp = window_from_buffer(size)
