@@ -354,6 +354,9 @@ class _StreamingCall(Generic[Q, S]):
         """Return the next response; raise ``StopAsyncIteration`` after the last, :class:`RpcError` for a failure."""
         attempt = self._attempt
         assert attempt is not None and attempt.inbox is not None
+        if self._cancelled:
+            # Also if the rest had come by then: whether it had must make no difference.
+            raise RpcError(Code.CANCELLED, "the call was cancelled")
         try:
             frame = await attempt.inbox.get()
         except RpcError:
