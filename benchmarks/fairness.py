@@ -87,9 +87,9 @@ def response_tables(epochs: int) -> list[Table]:
         Column("model_off", "off by, %", 1),
     ]
     note = (
-        f"One flow, round trip {RTT * 1000:.0f} ms, no queue; every n-th segment with data is lost. `Rules run through` "
-        "are those of RFC 9438, a round trip at a time: the formula takes the larger mean of CUBIC's two regions, a "
-        "sender the larger window at every moment."
+        f"One flow, round trip {RTT * 1000:.0f} ms, no queue; every n-th segment with data is lost. `Rules run "
+        "through` are those of RFC 9438: the formula takes the larger mean of CUBIC's two regions, "
+        "a sender the larger window at every moment."
     )
     return [
         Table(
@@ -224,9 +224,9 @@ def rivals_table(seconds: float) -> Table:
 
 def run(quick: bool, repetitions: int | None, only: str | None) -> Report:
     """Run every table once: the simulations are deterministic."""
-    seconds = 5.0 if quick else 30.0
+    seconds = 5.0 if quick else 12.0
     tables = [
-        *response_tables(5 if quick else 20),
+        *response_tables(5 if quick else 15),
         sharing_table(seconds),
         bloat_table(seconds),
         rivals_table(seconds),
