@@ -219,6 +219,13 @@ def test_reload(tmp_path, capsys):
         assert json.loads(rpc(capsys, *call)[1])["points"] == "2"
 
 
+def test_without_reflection(tmp_path, capsys):
+    with serving(tmp_path, "--no-reflection", "--listen", f"unix:{tmp_path}/s.sock") as (_, (url,)):
+        status, _, err = rpc(capsys, "list", url)
+        assert (status, err) == (1, "catenet: UNIMPLEMENTED: the server has no reflection: its .proto is needed\n")
+        assert rpc(capsys, "list", url, "--proto", str(PROTO))[1] == "hiscore.HiScore\n"
+
+
 def test_tls_with_client_certificates(tmp_path, capsys):
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")

@@ -99,8 +99,13 @@ class ReflectionCatalog:
         except RpcError as error:
             if error.code is not Code.UNIMPLEMENTED or self._method is REFLECTION_V1ALPHA.methods[0]:
                 raise
-            self._method = REFLECTION_V1ALPHA.methods[0]
+        self._method = REFLECTION_V1ALPHA.methods[0]
+        try:
             return await self._exchange(requests)
+        except RpcError as error:
+            if error.code is not Code.UNIMPLEMENTED:
+                raise
+            raise RpcError(Code.UNIMPLEMENTED, "the server has no reflection: its .proto is needed") from None
 
     async def _exchange(self, requests: Iterable[dict[str, Any]]) -> list[Any]:
         async with self._channel.bidi(self._method, **self._options) as call:
