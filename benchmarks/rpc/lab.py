@@ -187,7 +187,10 @@ def call(running: Running, kind: str, in_flight: int, seconds: float, size: int 
 
 
 def _run(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{Path(command[3]).name} did not come to its end") from None
     if done.returncode:
         raise Failed((done.stderr or done.stdout).strip().splitlines()[-1])
     return done.stdout

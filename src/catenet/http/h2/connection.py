@@ -15,18 +15,16 @@ from typing import Any
 
 from catenet.http import events as ev
 from catenet.http.errors import ErrorCode, HttpError, StreamError, TooLarge
-from catenet.http.events import Event, GoAway, StreamReset
+from catenet.http.events import Event
 from catenet.http.fields import read_request, read_response
 from catenet.http.h2 import frames
+from catenet.http.h2.control import Control
 from catenet.http.h2.hpack import Decoder, Memo
-from catenet.http.h2.sender import Sender
-from catenet.http.h2.settings import PeerSettings, read_settings
-from catenet.http.limits import Guard, Limits
+from catenet.http.limits import Limits
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.stream import Stream
 
 _unpack = frames.HEADER.unpack_from
-_DRAIN_PING = b"catenet\0"
 
 
 class Memos:
@@ -39,20 +37,21 @@ class Memos:
         self.encoders = Memo()
 
 
-class Connection(Sender):
+class Connection(Control):
     """One HTTP/2 connection. ``memos`` must be shared only among connections of the same role."""
 
     __slots__ = (
-        "_acknowledged", "_block", "_buffer", "_buffered", "_decoder", "_drained", "_expect_settings", "_guard",
-        "_guessing", "_held", "_last_peer_id", "_need", "_now", "_preface", "_recv_window", "_refuse_above",
-        "_unreturned", "goaway",
+        "_block", "_buffer", "_buffered", "_decoder", "_expect_settings", "_held", "_need", "_preface", "_recv_window",
+        "_unreturned",
     )  # fmt: skip
 
     version = 2
     paused = False
     """HTTP/1.1 stops reading from the transport; here windows do that."""
 
-    def __init__(self, is_client: bool, limits: Limits | None = None, memos: Memos | None = None) -> None:
+    def __init__(
+        self, is_client: bool, limits: Limits | None = None, memos: Memos | None = None
+    ) -> None:
         limits = limits or Limits()
         memos = memos or Memos()
         super().__init__(is_client, limits, memos.encoders)
@@ -60,23 +59,15 @@ class Connection(Sender):
         self._decoder: Decoder[RequestHead | ResponseHead | Fields] = Decoder(
             interpret, memos.decoders, limits.max_header_list
         )
-        self._guard = Guard(limits)
         self._buffer: list[bytes] = []
         self._buffered = 0
         self._need = 0
         self._preface = b"" if is_client else frames.PREFACE
         self._expect_settings = True
-        self._guessing = True
-        self._acknowledged = False
         self._block: _Block | None = None
         self._recv_window = max(limits.connection_window, frames.DEFAULT_WINDOW)
         self._unreturned = 0
         self._held = 0
-        self._now = 0.0
-        self._last_peer_id = 0
-        self._refuse_above = frames.MAX_STREAM_ID
-        self._drained = False
-        self.goaway: GoAway | None = None
         self._begin(limits)
 
     def _begin(self, limits: Limits) -> None:
@@ -85,32 +76,20 @@ class Connection(Sender):
             frames.INITIAL_WINDOW_SIZE: limits.stream_window,
             frames.MAX_FRAME_SIZE: limits.max_frame,
         }
-        values |= {frames.ENABLE_PUSH: 0} if self.is_client else {frames.MAX_CONCURRENT_STREAMS: limits.max_streams}
-        self._out.append((frames.PREFACE if self.is_client else b"") + frames.settings(values))
+        values |= (
+            {frames.ENABLE_PUSH: 0}
+            if self.is_client
+            else {frames.MAX_CONCURRENT_STREAMS: limits.max_streams}
+        )
+        self._out.append(
+            (frames.PREFACE if self.is_client else b"") + frames.settings(values)
+        )
         if self._recv_window > frames.DEFAULT_WINDOW:
-            self._out.append(frames.window_update(0, self._recv_window - frames.DEFAULT_WINDOW))
+            self._out.append(
+                frames.window_update(0, self._recv_window - frames.DEFAULT_WINDOW)
+            )
 
     # What the application asks.
-
-    @property
-    def can_open(self) -> bool:
-        """Whether a client may begin a stream now."""
-        return len(self.streams) < self.peer_max_streams and not self.closing
-
-    @property
-    def closing(self) -> bool:
-        """Whether no stream can be begun any more."""
-        return (
-            self.goaway is not None
-            or self.failed is not None
-            or self._refuse_above != frames.MAX_STREAM_ID
-            or self._next_id > frames.MAX_STREAM_ID
-        )
-
-    @property
-    def may_close(self) -> bool:
-        """Whether nothing would be lost by closing now: no streams, and the peer knows that it can begin none."""
-        return not self.streams and (not self._drained or self._refuse_above != frames.MAX_STREAM_ID)
 
     def receive_eof(self) -> list[Event]:
         """The peer will send nothing more: no stream can complete."""
@@ -118,7 +97,9 @@ class Connection(Sender):
 
     def consume(self, stream: Stream, count: int) -> None:
         """The application has taken ``count`` bytes of the stream's data: they may be replaced by others."""
-        count = min(count, stream.held)  # a stream that broke off meanwhile has given all of it back
+        count = min(
+            count, stream.held
+        )  # a stream that broke off meanwhile has given all of it back
         stream.held -= count
         self._release(count)
         self._return_stream_window(stream, count)
@@ -130,25 +111,6 @@ class Connection(Sender):
                 stream.recv_window += stream.unacknowledged
                 self._out.append(frames.window_update(stream.id, stream.unacknowledged))
                 stream.unacknowledged = 0
-
-    def go_away(self, code: int = ErrorCode.NO_ERROR, debug: bytes = b"") -> None:
-        """Take no more streams from the peer; those it has are served."""
-        self._refuse_above = min(self._refuse_above, self._last_peer_id)
-        self._out.append(frames.go_away(self._refuse_above, code, debug))
-
-    def drain(self) -> None:
-        """Announce the end, then, a round trip later, take no more streams (RFC 9113 section 6.8)."""
-        if not self._drained and self.failed is None:
-            self._drained = True
-            self._out.append(frames.go_away(frames.MAX_STREAM_ID, ErrorCode.NO_ERROR))
-            self.ping(_DRAIN_PING)
-
-    def fail(self, error: HttpError) -> None:
-        """Give the connection up: GOAWAY, then ``CLOSED``."""
-        if self.failed is None:
-            self.failed = error
-            self._out.append(frames.go_away(self._last_peer_id, error.code, str(error).encode()[:200]))
-            self._events.append((ev.CLOSED, None, error, True))
 
     # Input.
 
@@ -233,7 +195,10 @@ class Connection(Sender):
                     stream is None
                     or not stream.remote_open
                     or flags & 8
-                    or (stream.expected is not None and (stream.expected != size or not flags & 1))
+                    or (
+                        stream.expected is not None
+                        and (stream.expected != size or not flags & 1)
+                    )
                 ):
                     self._on_other_data(stream, stream_id, flags, data[start:stop])
                     continue
@@ -244,7 +209,9 @@ class Connection(Sender):
                     self._overflow(stream)
                     continue
                 self._on_data(events, stream, data[start:stop], size, flags & 1)
-            elif kind == 1 and flags & 0x2C == 4:  # END_HEADERS, no padding, no priority
+            elif (
+                kind == 1 and flags & 0x2C == 4
+            ):  # END_HEADERS, no padding, no priority
                 self._on_block(stream_id & 0x7FFFFFFF, data[start:stop], flags & 1)
             elif kind == 1:
                 self._on_headers(flags, stream_id, data[start:stop])
@@ -252,7 +219,9 @@ class Connection(Sender):
                 self._on_frame(kind, flags, stream_id & 0x7FFFFFFF, data[start:stop])
         return data[position:] if position else data
 
-    def _on_data(self, events: list[Event], stream: Stream, payload: bytes, size: int, end: int) -> None:
+    def _on_data(
+        self, events: list[Event], stream: Stream, payload: bytes, size: int, end: int
+    ) -> None:
         if not stream.head_seen:
             self._stream_error(stream, StreamError("DATA before the head"))
             return
@@ -268,7 +237,9 @@ class Connection(Sender):
         else:
             self._glitch(1, "empty DATA frames")
 
-    def _on_other_data(self, stream: Stream | None, stream_id: int, flags: int, payload: bytes) -> None:
+    def _on_other_data(
+        self, stream: Stream | None, stream_id: int, flags: int, payload: bytes
+    ) -> None:
         """DATA that is padded, counted against Content-Length, or for a stream that takes none."""
         size = len(payload)
         stream_id &= 0x7FFFFFFF
@@ -293,12 +264,17 @@ class Connection(Sender):
         if stream.expected is not None:
             stream.expected -= len(payload)
             if stream.expected < 0 or (flags & 1 and stream.expected):
-                self._stream_error(stream, StreamError("the body is not as long as Content-Length says"))
+                self._stream_error(
+                    stream,
+                    StreamError("the body is not as long as Content-Length says"),
+                )
                 return
         self._on_data(self._events, stream, payload, len(payload), flags & 1)
 
     def _overflow(self, stream: Stream | None) -> None:
-        error = StreamError("more data than the window allows", ErrorCode.FLOW_CONTROL_ERROR)
+        error = StreamError(
+            "more data than the window allows", ErrorCode.FLOW_CONTROL_ERROR
+        )
         if stream is None or self._recv_window < 0:
             raise HttpError(str(error), ErrorCode.FLOW_CONTROL_ERROR)
         self._stream_error(stream, error)
@@ -311,14 +287,12 @@ class Connection(Sender):
             stream = self.streams.get(stream_id)
             self._glitch(1, f"{what} on closed streams")
             if stream is not None:
-                self._stream_error(stream, StreamError(f"{what} after END_STREAM", ErrorCode.STREAM_CLOSED))
+                self._stream_error(
+                    stream,
+                    StreamError(f"{what} after END_STREAM", ErrorCode.STREAM_CLOSED),
+                )
             else:
                 self._out.append(frames.rst_stream(stream_id, ErrorCode.STREAM_CLOSED))
-
-    def _is_idle(self, stream_id: int) -> bool:
-        if stream_id % 2 == self._next_id % 2:
-            return stream_id >= self._next_id
-        return stream_id > self._last_peer_id
 
     def _on_headers(self, flags: int, stream_id: int, block: bytes) -> None:
         dependency = None
@@ -327,7 +301,9 @@ class Connection(Sender):
                 block = _unpad(block)
             if flags & frames.PRIORITY_FLAG:
                 if len(block) < 5:
-                    raise HttpError("HEADERS too short for its priority", ErrorCode.FRAME_SIZE_ERROR)
+                    raise HttpError(
+                        "HEADERS too short for its priority", ErrorCode.FRAME_SIZE_ERROR
+                    )
                 dependency = int.from_bytes(block[:4], "big") & 0x7FFFFFFF
                 block = block[5:]
         if flags & frames.END_HEADERS:
@@ -342,20 +318,31 @@ class Connection(Sender):
         block.parts.append(payload)
         block.size += len(payload)
         limits = self._limits
-        if block.size > limits.max_header_list or len(block.parts) > limits.max_continuations:
-            raise HttpError("header block is over the limit", ErrorCode.ENHANCE_YOUR_CALM)
+        if (
+            block.size > limits.max_header_list
+            or len(block.parts) > limits.max_continuations
+        ):
+            raise HttpError(
+                "header block is over the limit", ErrorCode.ENHANCE_YOUR_CALM
+            )
         if flags & frames.END_HEADERS:
             self._block = None
-            self._on_block(block.stream_id, b"".join(block.parts), block.end, block.dependency)
+            self._on_block(
+                block.stream_id, b"".join(block.parts), block.end, block.dependency
+            )
 
-    def _on_block(self, stream_id: int, block: bytes, end: int, dependency: int | None = None) -> None:
+    def _on_block(
+        self, stream_id: int, block: bytes, end: int, dependency: int | None = None
+    ) -> None:
         """A complete header block: it must be decoded whatever becomes of its stream."""
         problem: StreamError | None = None
         head: RequestHead | ResponseHead | Fields | None = None
         try:
             head = self._decoder.decode(block)
             if head is None:
-                problem = TooLarge("fields are over the limit", ErrorCode.ENHANCE_YOUR_CALM)
+                problem = TooLarge(
+                    "fields are over the limit", ErrorCode.ENHANCE_YOUR_CALM
+                )
             elif dependency == stream_id:
                 problem = StreamError("stream depends on itself")
         except StreamError as error:
@@ -379,9 +366,13 @@ class Connection(Sender):
         if stream_id in self._forgotten:
             return None
         if self.is_client or stream_id % 2 == 0:
-            raise HttpError(f"HEADERS on stream {stream_id}, which is not the peer's to open")
+            raise HttpError(
+                f"HEADERS on stream {stream_id}, which is not the peer's to open"
+            )
         if stream_id <= self._last_peer_id:
-            raise HttpError(f"HEADERS on closed stream {stream_id}", ErrorCode.STREAM_CLOSED)
+            raise HttpError(
+                f"HEADERS on closed stream {stream_id}", ErrorCode.STREAM_CLOSED
+            )
         if stream_id > self._refuse_above:
             return None
         self._last_peer_id = stream_id
@@ -391,17 +382,27 @@ class Connection(Sender):
             self._out.append(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
             self._ignore(stream_id)
             return None
-        window = limits.stream_window if self._acknowledged else max(limits.stream_window, frames.DEFAULT_WINDOW)
-        stream = self.streams[stream_id] = Stream(stream_id, self.peer_initial_window, window)
+        window = (
+            limits.stream_window
+            if self._acknowledged
+            else max(limits.stream_window, frames.DEFAULT_WINDOW)
+        )
+        stream = self.streams[stream_id] = Stream(
+            stream_id, self.peer_initial_window, window
+        )
         return stream
 
-    def _on_head(self, stream: Stream, head: RequestHead | ResponseHead, end: int) -> None:
+    def _on_head(
+        self, stream: Stream, head: RequestHead | ResponseHead, end: int
+    ) -> None:
         if stream.head_seen:
             self._stream_error(stream, StreamError("a second head"))
             return
         if type(head) is ResponseHead and head.status < 200:
             if end:
-                self._stream_error(stream, StreamError("END_STREAM with a 1xx response"))
+                self._stream_error(
+                    stream, StreamError("END_STREAM with a 1xx response")
+                )
             else:
                 self._glitch(1, "1xx responses")
                 self._events.append((ev.INTERIM, stream, head, False))
@@ -418,16 +419,24 @@ class Connection(Sender):
 
     def _on_trailers(self, stream: Stream, fields: Fields, end: int) -> None:
         if not stream.head_seen or not end:
-            self._stream_error(stream, StreamError("trailers before the head, or without END_STREAM"))
+            self._stream_error(
+                stream, StreamError("trailers before the head, or without END_STREAM")
+            )
             return
         if stream.expected:
-            self._stream_error(stream, StreamError("the body is not as long as Content-Length says"))
+            self._stream_error(
+                stream, StreamError("the body is not as long as Content-Length says")
+            )
             return
         self._events.append((ev.TRAILERS, stream, fields, True))
         self._end_remote(stream)
 
     def _bad_head(self, stream: Stream, problem: StreamError) -> None:
-        if isinstance(problem, TooLarge) and not self.is_client and not stream.head_seen:
+        if (
+            isinstance(problem, TooLarge)
+            and not self.is_client
+            and not stream.head_seen
+        ):
             stream.head_seen = True
             self.send_head(stream, ResponseHead(431), end=True)
             self._glitch(1, "heads over the limit")
@@ -439,14 +448,18 @@ class Connection(Sender):
         if not stream.local_open:
             self._close(stream)
 
-    # Everything else.
+    # Order and dispatch.
 
     def _check_order(self, kind: int, flags: int, stream_id: int) -> None:
         if self._expect_settings:
             if kind != frames.SETTINGS or flags & frames.ACK:
                 raise HttpError("the first frame is not SETTINGS")
             self._expect_settings = False
-        elif kind != frames.CONTINUATION or self._block is None or stream_id & 0x7FFFFFFF != self._block.stream_id:
+        elif (
+            kind != frames.CONTINUATION
+            or self._block is None
+            or stream_id & 0x7FFFFFFF != self._block.stream_id
+        ):
             raise HttpError("a header block is interrupted")
 
     def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
@@ -469,143 +482,6 @@ class Connection(Sender):
         else:
             self._glitch(1, "unknown frames")  # ignored, section 5.5
 
-    def _on_window_update(self, stream_id: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            raise HttpError("WINDOW_UPDATE is not 4 bytes", ErrorCode.FRAME_SIZE_ERROR)
-        increment = int.from_bytes(payload, "big") & 0x7FFFFFFF
-        if stream_id == 0:
-            self._widen_connection(increment)
-            return
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            if self._is_idle(stream_id):
-                raise HttpError(f"WINDOW_UPDATE on idle stream {stream_id}")
-            return
-        if increment == 0 or stream.send_window + increment > frames.MAX_WINDOW:
-            code = ErrorCode.FLOW_CONTROL_ERROR if increment else ErrorCode.PROTOCOL_ERROR
-            self._stream_error(stream, StreamError(f"window increment {increment}", code))
-            return
-        stream.send_window += increment
-        if stream.queue is not None:
-            self._list(stream)
-            self._pump()
-
-    def _widen_connection(self, increment: int) -> None:
-        window = self.send_window if self._held_back is None else self._held_back
-        if increment == 0:
-            raise HttpError("WINDOW_UPDATE of nothing")
-        if window + increment > frames.MAX_WINDOW:
-            raise HttpError("the connection window overflows", ErrorCode.FLOW_CONTROL_ERROR)
-        if self._held_back is None:
-            self.send_window += increment
-            self._pump()
-        else:
-            self._held_back += increment
-
-    def _on_rst_stream(self, stream_id: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            raise HttpError("RST_STREAM is not 4 bytes", ErrorCode.FRAME_SIZE_ERROR)
-        if stream_id == 0 or self._is_idle(stream_id):
-            raise HttpError(f"RST_STREAM on idle stream {stream_id}")
-        stream = self.streams.get(stream_id)
-        if stream is None:
-            self._glitch(1, "resets of closed streams")
-            return
-        code = int.from_bytes(payload, "big")
-        self._forget(stream)
-        del self._forgotten[stream_id]  # the peer sends nothing after its own reset
-        self._events.append((ev.RESET, stream, StreamReset(code), True))
-        if not self.is_client:
-            self._glitch(1, "resets")
-
-    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id or (flags & frames.ACK and payload):
-            raise HttpError(
-                "SETTINGS on a stream, or an acknowledgement with values",
-                ErrorCode.PROTOCOL_ERROR if stream_id else ErrorCode.FRAME_SIZE_ERROR,
-            )
-        if flags & frames.ACK:
-            self._acknowledged = True
-            return
-        self._glitch(4, "SETTINGS")
-        self._apply(read_settings(payload, self.is_client))
-        self._out.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        self._events.append((ev.SETTINGS, None, None, False))
-
-    def _apply(self, new: PeerSettings) -> None:
-        if new.table_size is not None:
-            self._encoder.set_limit(new.table_size)
-        if new.max_frame is not None:
-            self.peer_max_frame = new.max_frame
-        if new.max_streams is not None:
-            self.peer_max_streams = new.max_streams
-        elif self._guessing:
-            self.peer_max_streams = frames.MAX_STREAM_ID  # the peer's first SETTINGS are here and set no limit
-        self._guessing = False
-        if new.initial_window is not None:
-            difference = new.initial_window - self.peer_initial_window
-            self.peer_initial_window = new.initial_window
-            for stream in self.streams.values():
-                stream.send_window += difference
-                if stream.send_window > frames.MAX_WINDOW:
-                    raise HttpError("a stream window overflows", ErrorCode.FLOW_CONTROL_ERROR)
-                self._list(stream)
-            self._pump()
-
-    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id:
-            raise HttpError("PING on a stream")
-        if len(payload) != 8:
-            raise HttpError("PING is not 8 bytes", ErrorCode.FRAME_SIZE_ERROR)
-        if not flags & frames.ACK:
-            self._glitch(1, "too_many_pings")  # gRPC clients know this word (A8) and slow down
-            self._out.append(frames.frame(frames.PING, frames.ACK, 0, payload))
-        elif payload == _DRAIN_PING and self._drained:
-            self.go_away()
-        else:
-            self._events.append((ev.PONG, None, payload, False))
-
-    def _on_goaway(self, stream_id: int, payload: bytes) -> None:
-        if stream_id or len(payload) < 8:
-            raise HttpError(
-                "GOAWAY on a stream, or too short",
-                ErrorCode.PROTOCOL_ERROR if stream_id else ErrorCode.FRAME_SIZE_ERROR,
-            )
-        last = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
-        if self.goaway is not None:
-            self._glitch(1, "GOAWAY")
-            last = min(last, self.goaway.last_stream)
-        self.goaway = GoAway(last, int.from_bytes(payload[4:8], "big"), payload[8:1032])
-        for stream in [stream for number, stream in self.streams.items() if number > last and self.is_client]:
-            self._forget(stream)
-            reset = StreamReset(ErrorCode.REFUSED_STREAM, "the server is going away")
-            self._events.append((ev.RESET, stream, reset, True))
-        self._events.append((ev.GOAWAY, None, self.goaway, False))
-
-    def _on_priority(self, stream_id: int, payload: bytes) -> None:
-        if stream_id == 0:
-            raise HttpError("PRIORITY on stream 0")
-        self._glitch(1, "PRIORITY")
-        stream = self.streams.get(stream_id)
-        if len(payload) != 5 or int.from_bytes(payload[:4], "big") & 0x7FFFFFFF == stream_id:
-            code = ErrorCode.PROTOCOL_ERROR if len(payload) == 5 else ErrorCode.FRAME_SIZE_ERROR
-            if stream is not None:
-                self._stream_error(stream, StreamError("malformed PRIORITY", code))
-            else:
-                self._out.append(frames.rst_stream(stream_id, code))
-
-    # Consequences.
-
-    def _stream_error(self, stream: Stream, error: StreamError) -> None:
-        self._out.append(frames.rst_stream(stream.id, error.code))
-        self._forget(stream)
-        self._glitch(1, "stream errors")
-        self._events.append((ev.RESET, stream, StreamReset(error.code, str(error), by_peer=False), True))
-
-    def _glitch(self, cost: float, what: str) -> None:
-        if not self._guard.spend(cost, self._now, self.served):
-            raise HttpError(what, ErrorCode.ENHANCE_YOUR_CALM)
-
     def _release(self, count: int) -> None:
         self._held -= count
         if self._unreturned and self._held <= self._limits.max_held:
@@ -624,7 +500,9 @@ class _Block:
 
     __slots__ = ("dependency", "end", "parts", "size", "stream_id")
 
-    def __init__(self, stream_id: int, parts: list[bytes], end: int, dependency: int | None) -> None:
+    def __init__(
+        self, stream_id: int, parts: list[bytes], end: int, dependency: int | None
+    ) -> None:
         self.stream_id = stream_id
         self.parts = parts
         self.size = len(parts[0])
