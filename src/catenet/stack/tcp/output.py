@@ -275,7 +275,15 @@ def _next_burst(c: Connection, mss: int, nagle: int, push_one: int, limit: int) 
             return 0, verdict
     if c.urgent_mode:
         return mss, _NOTHING
-    return min(_split_point(c, mss, most, nagle, size), size), _NOTHING
+    length = min(_split_point(c, mss, most, nagle, size), size)
+    return _with_fin(c, length), _NOTHING
+
+
+def _with_fin(c: Connection, length: int) -> int:
+    """A burst up to the last byte takes the FIN along, which is no data that a limit in bytes counts."""
+    if c.fin_queued and c.snd_nxt + length + 1 == c.write_seq and c.write_seq <= c.snd_una + c.snd_wnd:
+        return length + 1
+    return length
 
 
 def _up_to_record_end(c: Connection, size: int) -> int:
@@ -375,6 +383,8 @@ def _send_new(c: Connection, size: int, mss: int) -> int:
     while size > 0:
         seq = c.snd_nxt
         length = min(size, largest)
+        if length + 1 == size and c.fin_queued and seq + size == c.write_seq:
+            length = size
         end = seq + length
         flags = ACK
         payload = length
