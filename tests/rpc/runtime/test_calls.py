@@ -430,3 +430,46 @@ def test_an_implementation_must_be_one():
         Server([Empty()])
     with pytest.raises(ValueError, match="twice"):
         Server([Threaded(), Threaded()])
+
+
+def test_interceptors_of_the_client_enclose_streams_too():
+    seen = []
+
+    class Log(Interceptor):
+        async def around(self, call, proceed):
+            seen.append("in")
+            call.metadata = (*call.metadata, ("a-added", "x"))
+            try:
+                return await proceed()
+            except RpcError as error:
+                seen.append(error.code.name)
+                raise
+            finally:
+                seen.append("out")
+
+    class Deny(Interceptor):
+        async def around(self, call, proceed):
+            raise RpcError(Code.PERMISSION_DENIED, "not from here")
+
+    async def main():
+        async with calling(interceptors=[Log()]) as (channel, _):
+            assert len([value async for value in channel.server_stream(COUNT, number(3))]) == 3
+            assert (await channel.client_stream(SUM, [number(1)])).value == 1
+            assert seen == ["in", "out"] * 2
+            seen.clear()
+            with pytest.raises(RpcError, match="unlucky"):
+                async for _value in channel.server_stream(COUNT, number(13)):
+                    pass
+            assert seen == ["in", "OUT_OF_RANGE", "out"]
+            seen.clear()
+            async with channel.bidi(CHAT) as call:
+                await call.send(text("a"))
+                assert (await call.receive()).value == "A"
+            await asyncio.sleep(0.01)
+            assert seen == ["in", "CANCELLED", "out"]
+        async with calling(interceptors=[Deny()]) as (channel, _):
+            with pytest.raises(RpcError, match="not from here"):
+                await anext(channel.server_stream(COUNT, number(3)))
+            assert channel.server.counters.started == 0
+
+    asyncio.run(main())
