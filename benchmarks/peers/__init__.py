@@ -106,10 +106,15 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
 }
 
 
+def mark(target: Path) -> Path:
+    """File that says that a peer was built to the end."""
+    return target.with_name(target.name + ".built")
+
+
 def built(name: str) -> Path:
     """What `build` has made of a peer, or Unavailable with the way to make it."""
     target = CACHE / name
-    if not target.exists():
+    if not mark(target).exists():
         raise Unavailable(f"python -m benchmarks.peers {name}")
     return target
 
@@ -117,13 +122,13 @@ def built(name: str) -> Path:
 def build(name: str) -> Path:
     """Build one peer unless it is there; Unavailable says what is missing."""
     target = CACHE / name
-    if not target.exists():
+    if not mark(target).exists():
+        shutil.rmtree(target, ignore_errors=True)
         CACHE.mkdir(parents=True, exist_ok=True)
-        try:
-            BUILDERS[name](target)
-        except BaseException:
-            shutil.rmtree(target, ignore_errors=True)
-            raise
+        # What was cut short must not look built; a venv cannot be moved, so a mark says that it is whole.
+        mark(target).unlink(missing_ok=True)
+        BUILDERS[name](target)
+        mark(target).touch()
     return target
 
 
