@@ -55,36 +55,16 @@ class CallOptions(TypedDict, total=False):
 class _Call:
     """One call before its first attempt: options read, deadline fixed."""
 
-    __slots__ = (
-        "compression",
-        "config",
-        "deadline",
-        "info",
-        "method",
-        "wait_for_ready",
-    )
+    __slots__ = ("compression", "config", "deadline", "info", "method", "wait_for_ready")
 
-    def __init__(
-        self,
-        channel: Channel,
-        method: Method[Any, Any],
-        options: CallOptions,
-        now: float,
-    ) -> None:
+    def __init__(self, channel: Channel, method: Method[Any, Any], options: CallOptions, now: float) -> None:
         self.method = method
         self.config: MethodConfig = channel.options.service_config.for_method(method)
         self.info = options.get("info") or CallInfo()
         self.info.method = method
-        self.info.metadata = (
-            check_metadata(options["metadata"]) if "metadata" in options else ()
-        )
-        timeouts = (
-            options.get("timeout", channel.options.timeout),
-            self.config.timeout,
-        )
-        self.info.timeout = min(
-            (timeout for timeout in timeouts if timeout is not None), default=None
-        )
+        self.info.metadata = check_metadata(options["metadata"]) if "metadata" in options else ()
+        timeouts = (options.get("timeout", channel.options.timeout), self.config.timeout)
+        self.info.timeout = min((timeout for timeout in timeouts if timeout is not None), default=None)
         ready = options.get("wait_for_ready", self.config.wait_for_ready)
         self.wait_for_ready = channel.options.wait_for_ready if ready is None else ready
         self.compression = options.get("compression", channel.options.compression)
@@ -128,17 +108,11 @@ class Channel:
         secure = tls is not None or self.target.tls
         self._scheme = b"https" if secure else b"http"
         self._authority = (self.options.authority or self.target.authority).encode()
-        self._plain = (
-            not self._chain.around
-            and not self._chain.request
-            and not self._chain.response
-        )
+        self._plain = not self._chain.around and not self._chain.request and not self._chain.response
 
     # Calls.
 
-    async def unary(
-        self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]
-    ) -> S:
+    async def unary(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> S:
         """Send one message, return the one that answers it. Raises :class:`RpcError`."""
         connections = self.connections()
         attempt: Attempt | None = None
@@ -146,17 +120,10 @@ class Channel:
         terms = self._usual.get((method, options.get("timeout"))) if usual else None
         if terms is not None:
             connection = connections.pick()
-            if (
-                connection is not None
-                and connection.core.version == terms.outgoing.http_version
-            ):
+            if connection is not None and connection.core.version == terms.outgoing.http_version:
                 timeout = terms.outgoing.timeout
                 attempt = Attempt(connection, terms, False)
-                await _carry_out(
-                    attempt,
-                    request,
-                    None if timeout is None else connections.loop.time() + timeout,
-                )
+                await _carry_out(attempt, request, None if timeout is None else connections.loop.time() + timeout)
                 if attempt.error is None:
                     return cast(S, attempt.response())
         call = _Call(self, method, options, connections.loop.time())
@@ -167,17 +134,12 @@ class Channel:
             self._remember_usual(call, options)
         return response
 
-    def server_stream(
-        self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]
-    ) -> ResponseStream[Q, S]:
+    def server_stream(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> ResponseStream[Q, S]:
         """Send one message; iterate over those that answer it."""
         return ResponseStream(self, method, options, request)
 
     async def client_stream(
-        self,
-        method: Method[Q, S],
-        requests: Iterable[Q] | AsyncIterable[Q],
-        **options: Unpack[CallOptions],
+        self, method: Method[Q, S], requests: Iterable[Q] | AsyncIterable[Q], **options: Unpack[CallOptions]
     ) -> S:
         """Send messages, return the one that answers them all. Raises :class:`RpcError`."""
         call = BidiCall(self, method, options, single=True)
@@ -192,9 +154,7 @@ class Channel:
             call.cancel()
             raise
 
-    def bidi(
-        self, method: Method[Q, S], **options: Unpack[CallOptions]
-    ) -> BidiCall[Q, S]:
+    def bidi(self, method: Method[Q, S], **options: Unpack[CallOptions]) -> BidiCall[Q, S]:
         """Return a call that sends and receives messages independently; use it as an asynchronous context manager."""
         return BidiCall(self, method, options)
 
@@ -205,15 +165,9 @@ class Channel:
         connections = self._connections
         loop = asyncio.get_running_loop()
         if connections is None or connections.loop is not loop:
-            if (
-                connections is not None
-                and not connections.loop.is_closed()
-                and connections.process == os.getpid()
-            ):
+            if connections is not None and not connections.loop.is_closed() and connections.process == os.getpid():
                 raise RuntimeError("this channel belongs to another event loop")
-            connections = self._connections = Connections(
-                self.target, self.options, self._tls
-            )
+            connections = self._connections = Connections(self.target, self.options, self._tls)
         return connections
 
     async def close(self) -> None:
@@ -244,13 +198,7 @@ class Channel:
 
         return await self._chain.wrap(call.info, innermost)()
 
-    async def _unary(
-        self,
-        connections: Connections,
-        call: _Call,
-        request: Any,
-        attempt: Attempt | None = None,
-    ) -> Any:
+    async def _unary(self, connections: Connections, call: _Call, request: Any, attempt: Attempt | None = None) -> Any:
         """Make attempts until one is the last; ``attempt`` is one that has failed already."""
         if call.config.hedging is not None:
             return await self._hedged(connections, call, request)
@@ -273,10 +221,7 @@ class Channel:
 
     def _remember_usual(self, call: _Call, options: CallOptions) -> None:
         """Let the next such call find its terms at once, if there is nothing to decide about it."""
-        if (
-            call.config.hedging is not None
-            or self.options.service_config.throttling is not None
-        ):
+        if call.config.hedging is not None or self.options.service_config.throttling is not None:
             return
         terms = next((t for key, t in self._terms.items() if key[:4] == call.key), None)
         if terms is not None:
@@ -285,21 +230,12 @@ class Channel:
             self._usual[call.method, options.get("timeout")] = terms
 
     async def _before_retry(
-        self,
-        connections: Connections,
-        call: _Call,
-        attempt: Attempt,
-        retrying: Retrying,
-        error: RpcError,
+        self, connections: Connections, call: _Call, attempt: Attempt, retrying: Retrying, error: RpcError
     ) -> None:
         """Wait as long as the policy says, or raise the error if there is no other attempt."""
-        delay = retrying.next_delay(
-            error.code, connections.random, _pushback(error), attempt.refused
-        )
+        delay = retrying.next_delay(error.code, connections.random, _pushback(error), attempt.refused)
         now = connections.loop.time()
-        if delay is None or (
-            call.deadline is not None and now + delay >= call.deadline
-        ):
+        if delay is None or (call.deadline is not None and now + delay >= call.deadline):
             self._note(call, attempt)
             raise error
         if delay:
@@ -325,15 +261,11 @@ class Channel:
                     raise error
                 due = hedging.next_deadline()
                 timeout = None if due is None else max(due - loop.time(), 0)
-                done, _ = await asyncio.wait(
-                    running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-                )
+                done, _ = await asyncio.wait(running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
                 for result in [result for result in running if result in done]:
                     attempt = running.pop(result)
                     error = attempt.error
-                    if error is None or hedging.attempt_failed(
-                        error.code, loop.time(), _pushback(error)
-                    ):
+                    if error is None or hedging.attempt_failed(error.code, loop.time(), _pushback(error)):
                         hedging.succeeded()
                         self._note(call, attempt)
                         return attempt.response()
@@ -346,9 +278,7 @@ class Channel:
             call.info.initial_metadata = attempt.initial
         call.info.trailing_metadata = attempt.trailing
 
-    async def attempt(
-        self, connections: Connections, call: _Call, streaming: bool
-    ) -> Attempt:
+    async def attempt(self, connections: Connections, call: _Call, streaming: bool) -> Attempt:
         """Return an attempt on a connection that can take it. Raises :class:`RpcError`."""
         connection = connections.pick()
         timeout = call.info.timeout
@@ -360,42 +290,22 @@ class Channel:
             timeout = _coarse(max(call.deadline - connections.loop.time(), 0.0))
         return Attempt(connection, self._terms_of(connection, call, timeout), streaming)
 
-    def _terms_of(
-        self, connection: ClientConnection, call: _Call, timeout: float | None
-    ) -> Terms:
+    def _terms_of(self, connection: ClientConnection, call: _Call, timeout: float | None) -> Terms:
         metadata: Metadata = call.info.metadata
         if call.info.attempts:
-            metadata = (
-                *metadata,
-                ("grpc-previous-rpc-attempts", str(call.info.attempts)),
-            )
-        key = (
-            call.method,
-            timeout,
-            metadata,
-            call.compression,
-            connection.core.version,
-        )
+            metadata = (*metadata, ("grpc-previous-rpc-attempts", str(call.info.attempts)))
+        key = (call.method, timeout, metadata, call.compression, connection.core.version)
         terms = self._terms.get(key)
         if terms is None:
             if len(self._terms) >= _TERMS_LIMIT:
                 self._terms.clear()
-            terms = self._terms[key] = self._make_terms(
-                call, timeout, metadata, connection.core.version
-            )
+            terms = self._terms[key] = self._make_terms(call, timeout, metadata, connection.core.version)
         return terms
 
-    def _make_terms(
-        self, call: _Call, timeout: float | None, metadata: Metadata, version: int
-    ) -> Terms:
+    def _make_terms(self, call: _Call, timeout: float | None, metadata: Metadata, version: int) -> Terms:
         options = self.options
-        if (
-            call.compression != "identity"
-            and call.compression not in options.compressions
-        ):
-            raise ValueError(
-                f"compression {call.compression!r}: there are {', '.join(options.compressions)}"
-            )
+        if call.compression != "identity" and call.compression not in options.compressions:
+            raise ValueError(f"compression {call.compression!r}: there are {', '.join(options.compressions)}")
         outgoing = Outgoing(
             call.method,
             self._scheme,
@@ -411,20 +321,14 @@ class Channel:
         )
         head = self._wire.request(outgoing)
         limit = call.config.max_response_bytes
-        limit = (
-            options.max_receive if limit is None else min(limit, options.max_receive)
-        )
-        return Terms(
-            self._wire, outgoing, self._codec, dict(options.compressions), limit, head
-        )
+        limit = options.max_receive if limit is None else min(limit, options.max_receive)
+        return Terms(self._wire, outgoing, self._codec, dict(options.compressions), limit, head)
 
 
 class _StreamingCall(Generic[Q, S]):
     """What calls with an attempt of their own share."""
 
-    def __init__(
-        self, channel: Channel, method: Method[Q, S], options: CallOptions, single: bool
-    ) -> None:
+    def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, single: bool) -> None:
         self._channel = channel
         self._method = method
         self._options = options
@@ -433,17 +337,13 @@ class _StreamingCall(Generic[Q, S]):
         self._attempt: Attempt | None = None
         self._cancelled = False
         self.info = options.setdefault("info", CallInfo())
-        self._enclosure = (
-            Enclosure(channel._chain, self.info) if channel._chain.around else None
-        )
+        self._enclosure = Enclosure(channel._chain, self.info) if channel._chain.around else None
 
     async def _open(self) -> Attempt:
         channel = self._channel
         connections = channel.connections()
         if self._call is None:
-            self._call = call = _Call(
-                channel, self._method, self._options, connections.loop.time()
-            )
+            self._call = call = _Call(channel, self._method, self._options, connections.loop.time())
             if self._enclosure is not None:
                 await self._enclosure.enter()
                 call.fix_deadline(connections.loop.time())
@@ -500,9 +400,7 @@ class _StreamingCall(Generic[Q, S]):
 class ResponseStream(_StreamingCall[Q, S], AsyncIterator[S]):
     """The responses of a server-streaming call. The call begins with the first ``anext``."""
 
-    def __init__(
-        self, channel: Channel, method: Method[Q, S], options: CallOptions, request: Q
-    ) -> None:
+    def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, request: Q) -> None:
         super().__init__(channel, method, options, single=False)
         self._request = request
 
@@ -534,9 +432,7 @@ class ResponseStream(_StreamingCall[Q, S], AsyncIterator[S]):
                 return
             if retrying is None:
                 retrying = Retrying(call.config.retry, connections.budget)
-            await self._channel._before_retry(
-                connections, call, attempt, retrying, error
-            )
+            await self._channel._before_retry(connections, call, attempt, retrying, error)
 
     async def aclose(self) -> None:
         """Break the call off if it still runs."""
@@ -545,11 +441,7 @@ class ResponseStream(_StreamingCall[Q, S], AsyncIterator[S]):
     def __del__(self) -> None:
         # Left in the middle (a break out of the loop): the server need not go on.
         attempt = self._attempt
-        if (
-            attempt is not None
-            and not attempt.over
-            and not attempt.connection.loop.is_closed()
-        ):
+        if attempt is not None and not attempt.over and not attempt.connection.loop.is_closed():
             attempt.connection.loop.call_soon_threadsafe(attempt.cancel)
 
 
@@ -566,13 +458,7 @@ class BidiCall(_StreamingCall[Q, S], AsyncIterator[S]):
                 ...
     """
 
-    def __init__(
-        self,
-        channel: Channel,
-        method: Method[Q, S],
-        options: CallOptions,
-        single: bool = False,
-    ) -> None:
+    def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, single: bool = False) -> None:
         super().__init__(channel, method, options, single)
 
     async def start(self) -> None:
@@ -607,9 +493,7 @@ class BidiCall(_StreamingCall[Q, S], AsyncIterator[S]):
         except Exception as error:
             if self._attempt is not None:
                 reason = (
-                    error
-                    if isinstance(error, RpcError)
-                    else RpcError(Code.CANCELLED, f"requests failed: {error!r}")
+                    error if isinstance(error, RpcError) else RpcError(Code.CANCELLED, f"requests failed: {error!r}")
                 )
                 self._attempt.cancel(reason)
             raise
@@ -666,10 +550,7 @@ async def _end(sender: asyncio.Future[None]) -> None:
 
 
 def _pushback(error: RpcError) -> float | None:
-    value = next(
-        (value for key, value in error.metadata if key == "grpc-retry-pushback-ms"),
-        None,
-    )
+    value = next((value for key, value in error.metadata if key == "grpc-retry-pushback-ms"), None)
     return parse_pushback(value if isinstance(value, str) else None)
 
 

@@ -28,19 +28,14 @@ class Enclosure:
     async def enter(self) -> None:
         """Run the interceptors up to where they proceed; raise the :class:`RpcError` with which they do not."""
         loop = asyncio.get_running_loop()
-        self._entered, self._ended = entered, ended = (
-            loop.create_future(),
-            loop.create_future(),
-        )
+        self._entered, self._ended = entered, ended = (loop.create_future(), loop.create_future())
 
         async def innermost() -> None:
             if not entered.done():
                 entered.set_result(None)
             await ended
 
-        self._task = task = asyncio.ensure_future(
-            self._chain.wrap(self._info, innermost)()
-        )
+        self._task = task = asyncio.ensure_future(self._chain.wrap(self._info, innermost)())
         await asyncio.wait([entered, task], return_when=asyncio.FIRST_COMPLETED)
         if not entered.done():
             task.result()
@@ -58,15 +53,9 @@ class Enclosure:
 
     def abandon(self) -> None:
         """The call was left in the middle: the interceptors hear that it was cancelled, and nobody hears of them."""
-        if (
-            self._task is not None
-            and self._ended is not None
-            and not self._ended.done()
-        ):
+        if self._task is not None and self._ended is not None and not self._ended.done():
             self._task.add_done_callback(_forget)
-            self._ended.set_exception(
-                RpcError(Code.CANCELLED, "the call was cancelled")
-            )
+            self._ended.set_exception(RpcError(Code.CANCELLED, "the call was cancelled"))
 
 
 def _forget(task: asyncio.Future[Any]) -> None:

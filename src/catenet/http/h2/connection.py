@@ -49,9 +49,7 @@ class Connection(Control):
     paused = False
     """HTTP/1.1 stops reading from the transport; here windows do that."""
 
-    def __init__(
-        self, is_client: bool, limits: Limits | None = None, memos: Memos | None = None
-    ) -> None:
+    def __init__(self, is_client: bool, limits: Limits | None = None, memos: Memos | None = None) -> None:
         limits = limits or Limits()
         memos = memos or Memos()
         super().__init__(is_client, limits, memos.encoders)
@@ -76,18 +74,10 @@ class Connection(Control):
             frames.INITIAL_WINDOW_SIZE: limits.stream_window,
             frames.MAX_FRAME_SIZE: limits.max_frame,
         }
-        values |= (
-            {frames.ENABLE_PUSH: 0}
-            if self.is_client
-            else {frames.MAX_CONCURRENT_STREAMS: limits.max_streams}
-        )
-        self._out.append(
-            (frames.PREFACE if self.is_client else b"") + frames.settings(values)
-        )
+        values |= {frames.ENABLE_PUSH: 0} if self.is_client else {frames.MAX_CONCURRENT_STREAMS: limits.max_streams}
+        self._out.append((frames.PREFACE if self.is_client else b"") + frames.settings(values))
         if self._recv_window > frames.DEFAULT_WINDOW:
-            self._out.append(
-                frames.window_update(0, self._recv_window - frames.DEFAULT_WINDOW)
-            )
+            self._out.append(frames.window_update(0, self._recv_window - frames.DEFAULT_WINDOW))
 
     # What the application asks.
 
@@ -97,9 +87,7 @@ class Connection(Control):
 
     def consume(self, stream: Stream, count: int) -> None:
         """The application has taken ``count`` bytes of the stream's data: they may be replaced by others."""
-        count = min(
-            count, stream.held
-        )  # a stream that broke off meanwhile has given all of it back
+        count = min(count, stream.held)  # a stream that broke off meanwhile has given all of it back
         stream.held -= count
         self._release(count)
         self._return_stream_window(stream, count)
@@ -195,10 +183,7 @@ class Connection(Control):
                     stream is None
                     or not stream.remote_open
                     or flags & 8
-                    or (
-                        stream.expected is not None
-                        and (stream.expected != size or not flags & 1)
-                    )
+                    or (stream.expected is not None and (stream.expected != size or not flags & 1))
                 ):
                     self._on_other_data(stream, stream_id, flags, data[start:stop])
                     continue
@@ -209,9 +194,7 @@ class Connection(Control):
                     self._overflow(stream)
                     continue
                 self._on_data(events, stream, data[start:stop], size, flags & 1)
-            elif (
-                kind == 1 and flags & 0x2C == 4
-            ):  # END_HEADERS, no padding, no priority
+            elif kind == 1 and flags & 0x2C == 4:  # END_HEADERS, no padding, no priority
                 self._on_block(stream_id & 0x7FFFFFFF, data[start:stop], flags & 1)
             elif kind == 1:
                 self._on_headers(flags, stream_id, data[start:stop])
@@ -219,9 +202,7 @@ class Connection(Control):
                 self._on_frame(kind, flags, stream_id & 0x7FFFFFFF, data[start:stop])
         return data[position:] if position else data
 
-    def _on_data(
-        self, events: list[Event], stream: Stream, payload: bytes, size: int, end: int
-    ) -> None:
+    def _on_data(self, events: list[Event], stream: Stream, payload: bytes, size: int, end: int) -> None:
         if not stream.head_seen:
             self._stream_error(stream, StreamError("DATA before the head"))
             return
@@ -237,9 +218,7 @@ class Connection(Control):
         else:
             self._glitch(1, "empty DATA frames")
 
-    def _on_other_data(
-        self, stream: Stream | None, stream_id: int, flags: int, payload: bytes
-    ) -> None:
+    def _on_other_data(self, stream: Stream | None, stream_id: int, flags: int, payload: bytes) -> None:
         """DATA that is padded, counted against Content-Length, or for a stream that takes none."""
         size = len(payload)
         stream_id &= 0x7FFFFFFF
@@ -264,17 +243,12 @@ class Connection(Control):
         if stream.expected is not None:
             stream.expected -= len(payload)
             if stream.expected < 0 or (flags & 1 and stream.expected):
-                self._stream_error(
-                    stream,
-                    StreamError("the body is not as long as Content-Length says"),
-                )
+                self._stream_error(stream, StreamError("the body is not as long as Content-Length says"))
                 return
         self._on_data(self._events, stream, payload, len(payload), flags & 1)
 
     def _overflow(self, stream: Stream | None) -> None:
-        error = StreamError(
-            "more data than the window allows", ErrorCode.FLOW_CONTROL_ERROR
-        )
+        error = StreamError("more data than the window allows", ErrorCode.FLOW_CONTROL_ERROR)
         if stream is None or self._recv_window < 0:
             raise HttpError(str(error), ErrorCode.FLOW_CONTROL_ERROR)
         self._stream_error(stream, error)
@@ -287,10 +261,7 @@ class Connection(Control):
             stream = self.streams.get(stream_id)
             self._glitch(1, f"{what} on closed streams")
             if stream is not None:
-                self._stream_error(
-                    stream,
-                    StreamError(f"{what} after END_STREAM", ErrorCode.STREAM_CLOSED),
-                )
+                self._stream_error(stream, StreamError(f"{what} after END_STREAM", ErrorCode.STREAM_CLOSED))
             else:
                 self._out.append(frames.rst_stream(stream_id, ErrorCode.STREAM_CLOSED))
 
@@ -301,9 +272,7 @@ class Connection(Control):
                 block = _unpad(block)
             if flags & frames.PRIORITY_FLAG:
                 if len(block) < 5:
-                    raise HttpError(
-                        "HEADERS too short for its priority", ErrorCode.FRAME_SIZE_ERROR
-                    )
+                    raise HttpError("HEADERS too short for its priority", ErrorCode.FRAME_SIZE_ERROR)
                 dependency = int.from_bytes(block[:4], "big") & 0x7FFFFFFF
                 block = block[5:]
         if flags & frames.END_HEADERS:
@@ -318,31 +287,20 @@ class Connection(Control):
         block.parts.append(payload)
         block.size += len(payload)
         limits = self._limits
-        if (
-            block.size > limits.max_header_list
-            or len(block.parts) > limits.max_continuations
-        ):
-            raise HttpError(
-                "header block is over the limit", ErrorCode.ENHANCE_YOUR_CALM
-            )
+        if block.size > limits.max_header_list or len(block.parts) > limits.max_continuations:
+            raise HttpError("header block is over the limit", ErrorCode.ENHANCE_YOUR_CALM)
         if flags & frames.END_HEADERS:
             self._block = None
-            self._on_block(
-                block.stream_id, b"".join(block.parts), block.end, block.dependency
-            )
+            self._on_block(block.stream_id, b"".join(block.parts), block.end, block.dependency)
 
-    def _on_block(
-        self, stream_id: int, block: bytes, end: int, dependency: int | None = None
-    ) -> None:
+    def _on_block(self, stream_id: int, block: bytes, end: int, dependency: int | None = None) -> None:
         """A complete header block: it must be decoded whatever becomes of its stream."""
         problem: StreamError | None = None
         head: RequestHead | ResponseHead | Fields | None = None
         try:
             head = self._decoder.decode(block)
             if head is None:
-                problem = TooLarge(
-                    "fields are over the limit", ErrorCode.ENHANCE_YOUR_CALM
-                )
+                problem = TooLarge("fields are over the limit", ErrorCode.ENHANCE_YOUR_CALM)
             elif dependency == stream_id:
                 problem = StreamError("stream depends on itself")
         except StreamError as error:
@@ -366,13 +324,9 @@ class Connection(Control):
         if stream_id in self._forgotten:
             return None
         if self.is_client or stream_id % 2 == 0:
-            raise HttpError(
-                f"HEADERS on stream {stream_id}, which is not the peer's to open"
-            )
+            raise HttpError(f"HEADERS on stream {stream_id}, which is not the peer's to open")
         if stream_id <= self._last_peer_id:
-            raise HttpError(
-                f"HEADERS on closed stream {stream_id}", ErrorCode.STREAM_CLOSED
-            )
+            raise HttpError(f"HEADERS on closed stream {stream_id}", ErrorCode.STREAM_CLOSED)
         if stream_id > self._refuse_above:
             return None
         self._last_peer_id = stream_id
@@ -382,27 +336,17 @@ class Connection(Control):
             self._out.append(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
             self._ignore(stream_id)
             return None
-        window = (
-            limits.stream_window
-            if self._acknowledged
-            else max(limits.stream_window, frames.DEFAULT_WINDOW)
-        )
-        stream = self.streams[stream_id] = Stream(
-            stream_id, self.peer_initial_window, window
-        )
+        window = limits.stream_window if self._acknowledged else max(limits.stream_window, frames.DEFAULT_WINDOW)
+        stream = self.streams[stream_id] = Stream(stream_id, self.peer_initial_window, window)
         return stream
 
-    def _on_head(
-        self, stream: Stream, head: RequestHead | ResponseHead, end: int
-    ) -> None:
+    def _on_head(self, stream: Stream, head: RequestHead | ResponseHead, end: int) -> None:
         if stream.head_seen:
             self._stream_error(stream, StreamError("a second head"))
             return
         if type(head) is ResponseHead and head.status < 200:
             if end:
-                self._stream_error(
-                    stream, StreamError("END_STREAM with a 1xx response")
-                )
+                self._stream_error(stream, StreamError("END_STREAM with a 1xx response"))
             else:
                 self._glitch(1, "1xx responses")
                 self._events.append((ev.INTERIM, stream, head, False))
@@ -419,24 +363,16 @@ class Connection(Control):
 
     def _on_trailers(self, stream: Stream, fields: Fields, end: int) -> None:
         if not stream.head_seen or not end:
-            self._stream_error(
-                stream, StreamError("trailers before the head, or without END_STREAM")
-            )
+            self._stream_error(stream, StreamError("trailers before the head, or without END_STREAM"))
             return
         if stream.expected:
-            self._stream_error(
-                stream, StreamError("the body is not as long as Content-Length says")
-            )
+            self._stream_error(stream, StreamError("the body is not as long as Content-Length says"))
             return
         self._events.append((ev.TRAILERS, stream, fields, True))
         self._end_remote(stream)
 
     def _bad_head(self, stream: Stream, problem: StreamError) -> None:
-        if (
-            isinstance(problem, TooLarge)
-            and not self.is_client
-            and not stream.head_seen
-        ):
+        if isinstance(problem, TooLarge) and not self.is_client and not stream.head_seen:
             stream.head_seen = True
             self.send_head(stream, ResponseHead(431), end=True)
             self._glitch(1, "heads over the limit")
@@ -455,11 +391,7 @@ class Connection(Control):
             if kind != frames.SETTINGS or flags & frames.ACK:
                 raise HttpError("the first frame is not SETTINGS")
             self._expect_settings = False
-        elif (
-            kind != frames.CONTINUATION
-            or self._block is None
-            or stream_id & 0x7FFFFFFF != self._block.stream_id
-        ):
+        elif kind != frames.CONTINUATION or self._block is None or stream_id & 0x7FFFFFFF != self._block.stream_id:
             raise HttpError("a header block is interrupted")
 
     def _on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
@@ -500,9 +432,7 @@ class _Block:
 
     __slots__ = ("dependency", "end", "parts", "size", "stream_id")
 
-    def __init__(
-        self, stream_id: int, parts: list[bytes], end: int, dependency: int | None
-    ) -> None:
+    def __init__(self, stream_id: int, parts: list[bytes], end: int, dependency: int | None) -> None:
         self.stream_id = stream_id
         self.parts = parts
         self.size = len(parts[0])

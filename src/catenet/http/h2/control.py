@@ -54,9 +54,7 @@ class Control(Sender):
     @property
     def may_close(self) -> bool:
         """Whether nothing would be lost by closing now: no streams, and the peer knows that it can begin none."""
-        return not self.streams and (
-            not self._drained or self._refuse_above != frames.MAX_STREAM_ID
-        )
+        return not self.streams and (not self._drained or self._refuse_above != frames.MAX_STREAM_ID)
 
     def go_away(self, code: int = ErrorCode.NO_ERROR, debug: bytes = b"") -> None:
         """Take no more streams from the peer; those it has are served."""
@@ -74,11 +72,7 @@ class Control(Sender):
         """Give the connection up: GOAWAY, then ``CLOSED``."""
         if self.failed is None:
             self.failed = error
-            self._out.append(
-                frames.go_away(
-                    self._last_peer_id, error.code, str(error).encode()[:200]
-                )
-            )
+            self._out.append(frames.go_away(self._last_peer_id, error.code, str(error).encode()[:200]))
             self._events.append((ev.CLOSED, None, error, True))
 
     # Frames.
@@ -101,12 +95,8 @@ class Control(Sender):
                 raise HttpError(f"WINDOW_UPDATE on idle stream {stream_id}")
             return
         if increment == 0 or stream.send_window + increment > frames.MAX_WINDOW:
-            code = (
-                ErrorCode.FLOW_CONTROL_ERROR if increment else ErrorCode.PROTOCOL_ERROR
-            )
-            self._stream_error(
-                stream, StreamError(f"window increment {increment}", code)
-            )
+            code = ErrorCode.FLOW_CONTROL_ERROR if increment else ErrorCode.PROTOCOL_ERROR
+            self._stream_error(stream, StreamError(f"window increment {increment}", code))
             return
         stream.send_window += increment
         if stream.queue is not None:
@@ -118,9 +108,7 @@ class Control(Sender):
         if increment == 0:
             raise HttpError("WINDOW_UPDATE of nothing")
         if window + increment > frames.MAX_WINDOW:
-            raise HttpError(
-                "the connection window overflows", ErrorCode.FLOW_CONTROL_ERROR
-            )
+            raise HttpError("the connection window overflows", ErrorCode.FLOW_CONTROL_ERROR)
         if self._held_back is None:
             self.send_window += increment
             self._pump()
@@ -165,9 +153,7 @@ class Control(Sender):
         if new.max_streams is not None:
             self.peer_max_streams = new.max_streams
         elif self._guessing:
-            self.peer_max_streams = (
-                frames.MAX_STREAM_ID
-            )  # the peer's first SETTINGS are here and set no limit
+            self.peer_max_streams = frames.MAX_STREAM_ID  # the peer's first SETTINGS are here and set no limit
         self._guessing = False
         if new.initial_window is not None:
             difference = new.initial_window - self.peer_initial_window
@@ -175,9 +161,7 @@ class Control(Sender):
             for stream in self.streams.values():
                 stream.send_window += difference
                 if stream.send_window > frames.MAX_WINDOW:
-                    raise HttpError(
-                        "a stream window overflows", ErrorCode.FLOW_CONTROL_ERROR
-                    )
+                    raise HttpError("a stream window overflows", ErrorCode.FLOW_CONTROL_ERROR)
                 self._list(stream)
             self._pump()
 
@@ -187,9 +171,7 @@ class Control(Sender):
         if len(payload) != 8:
             raise HttpError("PING is not 8 bytes", ErrorCode.FRAME_SIZE_ERROR)
         if not flags & frames.ACK:
-            self._glitch(
-                1, "too_many_pings"
-            )  # gRPC clients know this word (A8) and slow down
+            self._glitch(1, "too_many_pings")  # gRPC clients know this word (A8) and slow down
             self._out.append(frames.frame(frames.PING, frames.ACK, 0, payload))
         elif payload == _DRAIN_PING and self._drained:
             self.go_away()
@@ -207,11 +189,7 @@ class Control(Sender):
             self._glitch(1, "GOAWAY")
             last = min(last, self.goaway.last_stream)
         self.goaway = GoAway(last, int.from_bytes(payload[4:8], "big"), payload[8:1032])
-        for stream in [
-            stream
-            for number, stream in self.streams.items()
-            if number > last and self.is_client
-        ]:
+        for stream in [stream for number, stream in self.streams.items() if number > last and self.is_client]:
             self._forget(stream)
             reset = StreamReset(ErrorCode.REFUSED_STREAM, "the server is going away")
             self._events.append((ev.RESET, stream, reset, True))
@@ -222,15 +200,8 @@ class Control(Sender):
             raise HttpError("PRIORITY on stream 0")
         self._glitch(1, "PRIORITY")
         stream = self.streams.get(stream_id)
-        if (
-            len(payload) != 5
-            or int.from_bytes(payload[:4], "big") & 0x7FFFFFFF == stream_id
-        ):
-            code = (
-                ErrorCode.PROTOCOL_ERROR
-                if len(payload) == 5
-                else ErrorCode.FRAME_SIZE_ERROR
-            )
+        if len(payload) != 5 or int.from_bytes(payload[:4], "big") & 0x7FFFFFFF == stream_id:
+            code = ErrorCode.PROTOCOL_ERROR if len(payload) == 5 else ErrorCode.FRAME_SIZE_ERROR
             if stream is not None:
                 self._stream_error(stream, StreamError("malformed PRIORITY", code))
             else:
@@ -242,9 +213,7 @@ class Control(Sender):
         self._out.append(frames.rst_stream(stream.id, error.code))
         self._forget(stream)
         self._glitch(1, "stream errors")
-        self._events.append(
-            (ev.RESET, stream, StreamReset(error.code, str(error), by_peer=False), True)
-        )
+        self._events.append((ev.RESET, stream, StreamReset(error.code, str(error), by_peer=False), True))
 
     def _glitch(self, cost: float, what: str) -> None:
         if not self._guard.spend(cost, self._now, self.served):
