@@ -12,8 +12,8 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"syscall"
 
-	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -24,6 +24,9 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
+
+// packetVnetHdr is PACKET_VNET_HDR of packet(7), which package syscall lacks.
+const packetVnetHdr = 15
 
 func must(err error) {
 	if err != nil {
@@ -47,12 +50,12 @@ func linkOn(kind, name string, mtu uint32) stack.LinkEndpoint {
 	case "packet":
 		device, err := net.InterfaceByName(name)
 		must(err)
-		descriptor, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, int(uint16(unix.ETH_P_ALL)<<8|uint16(unix.ETH_P_ALL)>>8))
+		descriptor, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW, int(uint16(syscall.ETH_P_ALL)<<8|uint16(syscall.ETH_P_ALL)>>8))
 		must(err)
-		must(unix.Bind(descriptor, &unix.SockaddrLinklayer{Protocol: 0x0300, Ifindex: device.Index}))
-		must(unix.SetsockoptInt(descriptor, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1))
-		for _, option := range []int{unix.SO_RCVBUFFORCE, unix.SO_SNDBUFFORCE} {
-			must(unix.SetsockoptInt(descriptor, unix.SOL_SOCKET, option, 4<<20))
+		must(syscall.Bind(descriptor, &syscall.SockaddrLinklayer{Protocol: 0x0300, Ifindex: device.Index}))
+		must(syscall.SetsockoptInt(descriptor, syscall.SOL_PACKET, packetVnetHdr, 1))
+		for _, option := range []int{syscall.SO_RCVBUFFORCE, syscall.SO_SNDBUFFORCE} {
+			must(syscall.SetsockoptInt(descriptor, syscall.SOL_SOCKET, option, 4<<20))
 		}
 		options.FDs = []int{descriptor}
 		options.EthernetHeader = true
