@@ -44,8 +44,12 @@ class Namespace:
     def __enter__(self) -> Namespace:
         require_root()
         command("ip", "netns", "add", self.name)
-        self.ip("link", "set", "lo", "up")
-        self.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        try:
+            self.ip("link", "set", "lo", "up")
+            self.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        except Failed:
+            command("ip", "netns", "del", self.name)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
