@@ -405,3 +405,20 @@ def test_the_players_run_by_hand_on_the_kernel(tmp_path):
 def test_no_program_of_the_demo_knows_catenet():
     for program in HISCORE.glob("*.py"):
         assert "catenet" not in program.read_text().lower()
+
+
+def test_sigterm_stops_a_run_in_order_also_where_sigint_is_ignored(folder):
+    """A shell without job control starts what it puts in the background with SIGINT ignored."""
+    where = folder(tick__py="import time\nprint('started', flush=True)\nwhile True:\n    time.sleep(1)\n")
+    run = subprocess.Popen(
+        ["sh", "-c", 'trap "" INT; exec "$0" -m catenet run --json figures.json tick.py', sys.executable],
+        cwd=where,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout is not None
+    assert "started" in run.stdout.readline()
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert json.loads((where / "figures.json").read_text())["processes"]

@@ -214,8 +214,11 @@ def _run(args: argparse.Namespace, world: World, console: Console, until: float 
             console.progress(now)
             answer()
 
-        # Whoever stops a service sends SIGTERM: it ends in order too.
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        # Whoever stops a service sends SIGTERM: it ends in order too, also where a shell without job control has
+        # made us ignore SIGINT.
+        signal.signal(signal.SIGTERM, _as_interrupt)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         runner = Runner(world, wall=time.perf_counter, progress=progress, awaited=awaited)
         report = runner.run(until)
     console.finish()
@@ -225,6 +228,10 @@ def _run(args: argparse.Namespace, world: World, console: Console, until: float 
     if runner.interrupted:
         return INTERRUPTED
     return 0 if report.ended_well else 1
+
+
+def _as_interrupt(number: int, frame: object) -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager
