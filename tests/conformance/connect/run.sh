@@ -20,8 +20,8 @@ mkdir "$build/generated" && touch "$build/generated/__init__.py"
     "$protos"/connectrpc/conformance/v1/client_compat.proto
 export PYTHONPATH="$build:$root/src:$here"
 
-# Under load a connection now and then ends early (one case of several thousand). A few cases that fail are run once more,
-# each alone, and count if they fail again; it is told which they were.
+# Now and then a case of several thousand, over HTTP/1.1 and with an error for its answer, meets the end of its connection; why
+# is not known. Up to five cases that fail are run once more, each alone, and count if they fail again; they are named.
 suite() {
     "$runner" --conf "$here/config.yaml" --mode "$mode" "$@" -- "$python" "$here/$mode.py"
 }
