@@ -39,6 +39,8 @@ class TcpSettings:
     tcp_ecn_option: int = 2
     tcp_ecn_option_beacon: int = 3
     tcp_congestion_control: str = "cubic"
+    tcp_hystart: int = 2
+    """How CUBIC leaves its first slow start before a loss; 2: HyStart++ (RFC 9406), 1: Linux's HyStart, 0: not."""
     tcp_syn_retries: int = 6
     tcp_synack_retries: int = 5
     tcp_syn_linear_timeouts: int = 4

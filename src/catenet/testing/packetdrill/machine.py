@@ -105,7 +105,7 @@ class Machine:
         self.current: Running | None = None
         self._running: list[Running] = []
         self._fired_in_place = 0
-        self.settings = Settings()
+        self.settings = Settings(tcp_hystart=1)  # scripts state what Linux does
         self.stack = Stack(random.Random(_SEED), self.settings)
         prefix = 16 if len(config.local_ip) == 4 else 48
         self.stack.tcp.merged_size = config.mss

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from catenet.stack.tcp.congestion.base import Congestion, RateSample, Reno
 from catenet.stack.tcp.congestion.bbr import Bbr
-from catenet.stack.tcp.congestion.cubic import Cubic, CubicPlus
+from catenet.stack.tcp.congestion.cubic import Cubic
 
 __all__ = ["ALGORITHMS", "Congestion", "RateSample", "make"]
 
-ALGORITHMS: dict[str, type[Congestion]] = {"reno": Reno, "cubic": Cubic, "cubic++": CubicPlus, "bbr": Bbr}
+ALGORITHMS: dict[str, type[Congestion]] = {"reno": Reno, "cubic": Cubic, "bbr": Bbr}
 """Names as TCP_CONGESTION knows them; others may be added."""
 
 
