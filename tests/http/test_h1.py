@@ -183,6 +183,46 @@ def test_an_early_answer_does_not_let_the_client_send_for_ever():
     assert seen[-1] == [(ev.CLOSED, None, None, True)]
 
 
+@given(st.lists(st.integers(0, 200), max_size=6), st.booleans())
+def test_a_request_that_ends_after_its_answer_is_followed_by_the_next(cuts, framed):
+    """An answer in chunks has not announced a close: the client may go on with the connection (RFC 9112 9.3)."""
+    machine = server()
+    stream = machine.receive(CHUNKED + b"3\r\nabc\r\n", 0.0)[0][1]
+    machine.send_head(stream, OK)
+    machine.send_data(stream, b"enough", True)
+    assert b"connection: close" not in machine.transmit()
+    rest = b"5\r\nxyzzy\r\n0\r\n" + (b"x-checksum: 1\r\n" if framed else b"") + b"\r\n" + POST
+    places = [0, *sorted(min(cut, len(rest)) for cut in cuts), len(rest)]
+    events = []
+    for start, stop in pairwise(places):
+        events += machine.receive(rest[start:stop], 0.0)
+        while machine.pending:
+            events += machine.receive(b"", 0.0)
+    assert [kind for kind, *_ in events if kind != ev.DATA] == [ev.HEAD]
+    assert events[0][1] is not stream
+    assert not machine.closing
+
+
+def test_a_malformed_end_of_a_request_that_was_answered_is_not_answered_again():
+    machine = server()
+    stream = machine.receive(CHUNKED, 0.0)[0][1]
+    machine.send_head(stream, OK)
+    machine.send_data(stream, b"enough", True)
+    machine.transmit()
+    assert [kind for kind, *_ in machine.receive(b"no size\r\n", 0.0)] == [ev.CLOSED]
+    assert machine.transmit() == b""
+
+
+def test_a_client_that_drains_waits_for_its_answer():
+    machine = H1Connection(True)
+    stream = machine.open(RequestHead(b"POST", b"/", (), b"h"), False)
+    machine.drain()
+    machine.send_data(stream, b"q", True)
+    events = machine.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 0.0)
+    assert body(events) == b"abc"
+    assert events[-1][0] == ev.CLOSED
+
+
 def test_client_reads_lengths_chunks_and_bodies_until_close():
     for response, expected in (
         (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc"),

@@ -26,9 +26,9 @@ class H1Connection:
     """One HTTP/1.1 connection. ``memo`` must be shared only among connections of the same role."""
 
     __slots__ = (
-        "_body", "_buffer", "_chunked", "_events", "_held", "_held_back", "_keep_alive", "_limits", "_memo", "_next_id",
-        "_out", "_parsed", "_pending_head", "_queued", "_searched", "_stream", "_unwanted", "_waiting", "failed",
-        "goaway", "is_client", "served", "streams",
+        "_body", "_buffer", "_chunked", "_discarded", "_events", "_held", "_held_back", "_keep_alive", "_limits",
+        "_memo", "_next_id", "_out", "_parsed", "_pending_head", "_queued", "_searched", "_stream", "_unwanted",
+        "_waiting", "failed", "goaway", "is_client", "served", "streams",
     )  # fmt: skip
 
     version = 1
@@ -52,6 +52,7 @@ class H1Connection:
         self._body: Body | None = None
         self._unwanted: Body | None = None
         self._chunked = False
+        self._discarded = 0
         self._keep_alive = True
         self._next_id = 1
         self._held = 0
@@ -86,7 +87,8 @@ class H1Connection:
         """Whether ``receive(b"", now)`` has something to return: an event from a call, or the next request."""
         if self._events:
             return True
-        return bool(self._buffer) and self._stream is None and not self._searched and not self.closing
+        idle = self._stream is None and self._unwanted is None
+        return bool(self._buffer) and idle and not self._searched and not self.closing
 
     @property
     def paused(self) -> bool:
@@ -112,7 +114,7 @@ class H1Connection:
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Take the next bytes from the peer; return what they meant. Never raises for what the peer did."""
         if not self._buffer and self._stream is None and not self.is_client and self._keep_alive:
-            whole = self._receive_whole(data)
+            whole = self._receive_whole(data) if self._unwanted is None else None
             if whole is not None:
                 return whole
         if self.failed is None:
@@ -241,7 +243,7 @@ class H1Connection:
 
     def _finish_exchange(self, stream: Stream) -> None:
         """Both directions are complete: make room for the next exchange, or close."""
-        if stream.local_open or (stream.remote_open and self._keep_alive):
+        if stream.local_open or (stream.remote_open and self.is_client):
             return
         body = self._body
         self.streams.pop(stream.id, None)
@@ -249,18 +251,23 @@ class H1Connection:
         self.served += 1
         self._stream = self._body = self._parsed = None
         if stream.remote_open and not self.is_client and body is not None:
-            # Closing now would reset the connection under a client that is still sending, and it would never see
-            # the response (RFC 9112 section 9.6): read on, but keep nothing.
+            # The response is complete before the request: read on, but keep nothing. Closing now would reset the
+            # connection under a client that is still sending, which would never see the response (RFC 9112 section
+            # 9.6). If the head did not announce a close, the client sends its next request after this one.
             self._unwanted = body
+            self._discarded = 0
         elif not self._keep_alive:
             self._events.append((ev.CLOSED, None, None, True))
 
     def _discard(self, body: Body) -> None:
         _, position = body.feed(self._buffer, 0)
-        self._held += position
+        self._discarded += position
         self._buffer = self._buffer[position:]
-        if body.done or self._held > self._limits.max_queued:
-            self._unwanted = None
+        if not body.done and self._discarded <= self._limits.max_queued:
+            return
+        self._unwanted = None
+        if not (body.done and self._keep_alive):
+            self._keep_alive = False
             self._buffer = b""
             self._events.append((ev.CLOSED, None, None, True))
 
@@ -278,7 +285,8 @@ class H1Connection:
         self.failed = error
         self._keep_alive = False
         stream = self._stream
-        if not self.is_client and (stream is None or (stream.local_open and not self._chunked and not self._out)):
+        answered = self._unwanted is not None or (stream is not None and not stream.local_open)
+        if not self.is_client and not answered and (stream is None or not (self._chunked or self._out)):
             status = 431 if error.code == ErrorCode.ENHANCE_YOUR_CALM else 400
             self._out.append(build_response(ResponseHead(status), ((b"content-length", b"0"), *_CLOSE_FIELD)))
         if stream is not None:
@@ -439,9 +447,6 @@ class H1Connection:
 
     def _end_local(self, stream: Stream) -> None:
         stream.local_open = False
-        if not self.is_client and stream.remote_open:
-            # The response is complete before the request: the rest of that cannot be told from the next one cheaply.
-            self._keep_alive = False
         self._finish_exchange(stream)
 
     def _connection_field(self) -> Fields:
