@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from catenet.plpmtud import SizeRange
 from catenet.stack.endpoint import StackError
 from catenet.stack.tcp.connection import INFINITE, OPEN, Connection, Sent
 from catenet.wire.tcp import ACK, PSH
@@ -20,14 +21,13 @@ _SECOND: Final = 1_000_000
 
 
 class MtuProbing:
-    """Search state of one connection: packet sizes `search_low` is known to pass, above `search_high` none does."""
+    """Search state of one connection: `search` is the range of packet sizes."""
 
-    __slots__ = ("probe_end", "probe_size", "probe_start", "search_high", "search_low", "since")
+    __slots__ = ("probe_end", "probe_size", "probe_start", "search", "since")
 
     def __init__(self, c: Connection) -> None:
         self.probe_size = self.probe_start = self.probe_end = 0
-        self.search_high = _headers(c) + c.mss_clamp
-        self.search_low = _packet_size(c, c.layer.settings.tcp_base_mss)
+        self.search = SizeRange(_packet_size(c, c.layer.settings.tcp_base_mss), _headers(c) + c.mss_clamp)
         self.since = c.layer.us
 
     def try_probe(self, c: Connection, mss: int) -> bool | None:
@@ -37,8 +37,8 @@ class MtuProbing:
         if c.reassembly is not None and c.sack_ok:
             return False  # SACK blocks make headers vary
         _notice_wider_path(c)
-        payload = self._payload(c, (self.search_high + self.search_low) >> 1)
-        if self.search_high - self.search_low < c.layer.settings.tcp_probe_threshold:
+        payload = self._payload(c, self.search.middle())
+        if self.search.is_narrow(c.layer.settings.tcp_probe_threshold):
             self._search_again(c, mss)
             return False
         # Enough must follow the probe that its loss shows as duplicates (RFC 4821 7.3).
@@ -76,14 +76,13 @@ class MtuProbing:
     def _search_again(self, c: Connection, mss: int) -> None:
         """After a long time the path may have changed (RFC 4821 7.8)."""
         if c.layer.us - self.since >= c.layer.settings.tcp_probe_interval * _SECOND:
-            self.search_high = _headers(c) + c.mss_clamp
-            self.search_low = _packet_size(c, mss)
+            self.search = SizeRange(_packet_size(c, mss), _headers(c) + c.mss_clamp)
             self.since = c.layer.us
 
     def limit(self, c: Connection) -> int:
         """Largest segment that the search allows; what ICMP said of the path bounds the search."""
-        self.search_high = min(self.search_high, c.path_mtu)
-        return max(self._payload(c, self.search_low), 1)
+        self.search.high = min(self.search.high, c.path_mtu)
+        return max(self._payload(c, self.search.low), 1)
 
     def is_lost(self, c: Connection) -> bool:
         """Whether the segment found lost is the probe."""
@@ -98,12 +97,14 @@ class MtuProbing:
         c.cwnd_stamp = c.layer.us
         if c.ssthresh < INFINITE:
             c.ssthresh = max(c.ssthresh, (c.cwnd >> 1) + (c.cwnd >> 2))
-        self.search_low, self.probe_size = self.probe_size, 0
+        self.search.passed(self.probe_size)
+        self.probe_size = 0
         sync_mss(c)
 
     def failed(self, c: Connection) -> None:
         """The probe was lost: packets of its size do not pass."""
-        self.search_high, self.probe_size = self.probe_size - 1, 0
+        self.search.failed(self.probe_size)
+        self.probe_size = 0
 
 
 def _headers(c: Connection) -> int:
@@ -135,7 +136,7 @@ def on_black_hole(c: Connection) -> None:
         settings = c.layer.settings
         payload = min(settings.tcp_base_mss, probing.limit(c) >> 1)
         payload = max(payload, settings.tcp_mtu_probe_floor, settings.tcp_min_snd_mss)
-        probing.search_low = _packet_size(c, payload)
+        probing.search.low = _packet_size(c, payload)
     sync_mss(c)
 
 
