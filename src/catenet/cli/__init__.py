@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import importlib.util
+import platform
 import re
 import sys
 from collections.abc import Sequence
@@ -41,13 +43,21 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{found[1]}: no {found[2]!r} here; {hint}")
 
 
+def _version() -> str:
+    """Which catenet this is; `compiled` when its hot modules are (docs/benchmarks.md)."""
+    found = importlib.util.find_spec("catenet.wire.ip")
+    compiled = found is not None and not str(found.origin).endswith(".py")
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"catenet {__version__}, {'compiled' if compiled else 'pure Python'}, {python}"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status (0 done, 1 failed, 2 bad usage, 130 interrupted)."""
     words = list(sys.argv[1:] if argv is None else argv)
     parser = _Parser(
         prog="catenet", description="The whole network in one Python package: from packet to procedure call."
     )
-    parser.add_argument("--version", action="version", version=f"catenet {__version__}")
+    parser.add_argument("--version", action="version", version=_version() if "--version" in words else "")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     chosen = next((word for word in words if not word.startswith("-")), None)
     for verb, summary in VERBS.items():

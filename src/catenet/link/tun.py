@@ -14,10 +14,12 @@ import socket
 import struct
 import sys
 from collections.abc import Iterable
+from os import read, writev
 from typing import Final
 
 from catenet.link import netlink, vnet
 from catenet.link.device import ReceivePoint
+from catenet.link.vnet import accept, header_for
 from catenet.wire.address import Address, format_address
 
 __all__ = ["DeviceUnavailable", "TunDevice"]
@@ -131,7 +133,7 @@ class TunDevice(ReceivePoint):
         """Hand one packet to the kernel; what it does not take (queue full, interface down) is dropped and counted."""
         try:
             if self.offload[0]:
-                os.writev(self._fd, (vnet.header_for(packet), packet))
+                writev(self._fd, (header_for(packet), packet))
             else:
                 os.write(self._fd, packet)
         except OSError:
@@ -142,13 +144,11 @@ class TunDevice(ReceivePoint):
         descriptor, offload, receive = self._fd, self.offload[0], self.receive
         for count in range(limit):
             try:
-                packet = os.read(descriptor, LARGEST_FRAME)
-            except BlockingIOError:
-                return count
+                packet = read(descriptor, LARGEST_FRAME)
             except OSError:
-                # EBADFD while the interface is down: nothing to read until it is up again.
+                # EAGAIN: that was all. EBADFD: the interface is down, nothing to read until it is up again.
                 return count
-            receive(vnet.accept(packet, VIEWED) if offload else packet, now)
+            receive(accept(packet, VIEWED) if offload else packet, now)
         return limit
 
     def close(self) -> None:

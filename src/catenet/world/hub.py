@@ -63,10 +63,22 @@ class VirtualClock:
         return until
 
 
-class RealClock:
-    """Real time, waiting on file descriptors of the kernel (a TUN device); for the network `tun`."""
+SPIN: Final = 60e-6
+"""Seconds for which a real clock keeps looking before it sleeps, as long as its last wait was no longer: an answer that
+comes at once is then there before the processor has gone to sleep and been woken."""
 
-    def __init__(self) -> None:
+
+class RealClock:
+    """Real time, waiting on file descriptors of the kernel (a TUN device); for the network `tun`.
+
+    `spin` (seconds) is how long to look for work before sleeping while work comes at short intervals; 0 never does.
+    """
+
+    def __init__(self, spin: float = SPIN) -> None:
+        self.spin = spin
+        self.waited = True
+        """Whether nothing could be read when the last wait began."""
+        self._brisk = False
         self._origin: float | None = None
         self._poll = select.epoll()
         self._readers: dict[int, tuple[Callback, tuple[Any, ...]]] = {}
@@ -89,12 +101,28 @@ class RealClock:
         """Wait until `until` or until a descriptor is readable, whichever comes first, and serve the descriptors."""
         if until is None and not self._readers:
             return None
-        timeout = -1.0 if until is None else max(0.0, until - self.time())
-        for descriptor, _ in self._poll.poll(timeout):
+        ready = self._poll.poll(0)
+        self.waited = not ready
+        if not ready:
+            ready = self._wait(-1.0 if until is None else max(0.0, until - self.time()))
+        for descriptor, _ in ready:
             hub.now = max(hub.now, self.time())
             callback, args = self._readers[descriptor]
             callback(*args)
         return self.time()
+
+    def _wait(self, timeout: float) -> list[tuple[int, int]]:
+        """Descriptors that can be read, after at most `timeout` seconds (negative: any time)."""
+        poll, begun = self._poll.poll, monotonic()
+        ready: list[tuple[int, int]] = []
+        if self._brisk and not 0 <= timeout < self.spin:
+            end = begun + self.spin
+            while not ready and monotonic() < end:
+                ready = poll(0)
+        if not ready:
+            ready = poll(timeout)
+        self._brisk = monotonic() - begun < self.spin
+        return ready
 
     def time(self) -> float:
         """Seconds since the hub's time 0."""

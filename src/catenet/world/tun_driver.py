@@ -19,8 +19,8 @@ from catenet.stack.dhcp import DhcpState
 from catenet.wire.address import Address, Prefix, parse_address, parse_interface
 from catenet.world.host import Host
 from catenet.world.hub import RealClock
-from catenet.world.links import Meter
 from catenet.world.streams import print_line
+from catenet.world.tun_port import TunPort
 from catenet.world.world import World
 
 __all__ = ["Attachment", "kernel_end", "open_host"]
@@ -30,6 +30,9 @@ PATIENCE: Final = 15.0
 
 SETTLING: Final = 2.0
 """Seconds without news after which it makes do with the addresses that it has."""
+
+BATCH: Final = 64
+"""Packets that are read before the programs run; one after a wait, since a lone packet is likely to be a message."""
 
 # Parameters of mallopt(3).
 M_TRIM_THRESHOLD: Final = -1
@@ -83,7 +86,7 @@ def open_host(
             host.reconfigure()
             gateways = [parse_address(text) for text in attachment.gateways] or [address for address, _ in ends]
             _add_defaults(host, interface, gateways, ethernet)
-            clock.add_reader(tun.fileno(), lambda: tun.read(world.now))
+            clock.add_reader(tun.fileno(), lambda: tun.read(world.now, 1 if clock.waited else BATCH))
             try:
                 if ethernet and not own:
                     _configure(world, host, interface)
@@ -133,33 +136,6 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 64 << 20)
         mallopt(M_MMAP_THRESHOLD, 32 << 20)
         mallopt(M_TOP_PAD, 4 << 20)
-
-
-class TunPort(Meter):
-    """A TUN or TAP device that counts what it carries and lets the world's trace listen in."""
-
-    __slots__ = ("_device", "link_address")
-
-    def __init__(self, host: str, device: TunDevice, link_address: bytes = b"") -> None:
-        super().__init__(0, host, device.name)
-        self._device = device
-        self.link_address = link_address
-        device.attach(self.arrive)
-
-    @property
-    def mtu(self) -> int:
-        """The device's."""
-        return self._device.mtu
-
-    @property
-    def offload(self) -> tuple[bool, int]:
-        """The device's."""
-        return self._device.offload
-
-    def send(self, packet: bytes, now: float) -> None:
-        """Hand one packet of the host to the kernel."""
-        self.note_sent(packet, now)
-        self._device.send(packet, now)
 
 
 def kernel_end(address: Address, length: int) -> tuple[Address, int]:
