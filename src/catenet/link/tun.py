@@ -12,13 +12,13 @@ import fcntl
 import os
 import socket
 import struct
-import sys
 from collections.abc import Iterable
 from os import read, writev
 from typing import Final
 
 from catenet.link import netlink, vnet
 from catenet.link.device import ReceivePoint
+from catenet.link.unavailable import DeviceUnavailable, unavailable
 from catenet.link.vnet import accept, header_for
 from catenet.wire.address import Address, format_address
 
@@ -36,15 +36,6 @@ VIEWED: Final = 4096
 """Bytes from which on a packet is handed up as a view of what was read: copying small ones is cheaper than a view."""
 
 _REQUEST: Final = struct.Struct("16sH22x")
-
-HOW_TO_GET_IT: Final = (
-    "run as root (sudo), give this Python the capability (sudo setcap cap_net_admin+ep {python}), "
-    "or have a device made for you once (sudo ip tuntap add dev {name} mode tun user {user})"
-)
-
-
-class DeviceUnavailable(OSError):
-    """The TUN device cannot be had; the message is one line that says why and what helps."""
 
 
 class TunDevice(ReceivePoint):
@@ -157,17 +148,3 @@ class TunDevice(ReceivePoint):
             with contextlib.suppress(OSError):
                 os.close(self._fd)
             self._fd = -1
-
-
-def unavailable(error: OSError, name: str) -> DeviceUnavailable:
-    """Say in one line why there is no TUN device and what helps."""
-    number = error.errno or 0
-    if number in (errno.EPERM, errno.EACCES):
-        user = os.environ.get("USER", "$USER")
-        help_ = HOW_TO_GET_IT.format(python=os.path.realpath(sys.executable), name=name.replace("%d", "0"), user=user)
-        return DeviceUnavailable(number, f"a TUN device needs the privilege CAP_NET_ADMIN: {help_}")
-    if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
-        return DeviceUnavailable(number, "the kernel offers no /dev/net/tun; load its module (sudo modprobe tun)")
-    if number == errno.EBUSY:
-        return DeviceUnavailable(number, f"the TUN device {name} is in use by another program; choose another name")
-    return DeviceUnavailable(number, f"cannot set up the TUN device {name}: {error.strerror}")
