@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import subprocess
 import sys
 import time
 from functools import partial
 from pathlib import Path
 
+from benchmarks import peers
 from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, interleave
 
 COUNTS = (10, 1_000, 10_000, 100_000, 1_000_000)
 MESSAGES = 2_000
+LIMIT = 1200.0
 PORTS_PER_SERVER = 25_000
 """Connections to one server port: client ports are numbers of 16 bits."""
 
@@ -67,10 +70,15 @@ def measure_here(count: int) -> Sample:
     return {"bytes": held / count, "message": spent / MESSAGES * 1e6, "setup": setup / count * 1e6}
 
 
-def measure(count: int) -> Sample:
+def measure(count: int, compiled: bool = False) -> Sample:
     """The same in a fresh process, whose memory is nothing but this."""
     words = [sys.executable, "-m", "benchmarks.connections", str(count)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=1200, cwd=Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": str(peers.built("compiled") / "src")} if compiled else None
+    folder = Path(__file__).parents[1]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, cwd=folder, env=environment)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"no end within {LIMIT:.0f} s") from None
     if done.returncode:
         raise Failed((done.stderr.strip().splitlines() or ["no word"])[-1])
     return dict(json.loads(done.stdout))
@@ -84,7 +92,11 @@ def run(quick: bool, repetitions: int | None, only: str | None) -> Report:
         Column("message", "CPU us a message"),
         Column("setup", "CPU us to open"),
     ]
-    rows = [Contender(f"{count:,}", partial(measure, count)) for count in counts]
+    rows = [
+        Contender(f"{name}, {count:,}", partial(measure, count, compiled))
+        for name, compiled in (("Catenet", False), ("Catenet (mypyc)", True))
+        for count in counts
+    ]
     rows = [row for row in rows if not only or only in row.name]
     repetitions = repetitions or 1
     interleave(rows, repetitions)

@@ -7,6 +7,7 @@ the reason and the way to get it.
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
@@ -117,9 +118,13 @@ def spread(values: Sequence[float], decimals: int) -> str:
 
 
 def cell(contender: Contender, column: Column) -> str:
-    """Text of one table cell."""
+    """Text of one table cell; NaN is a run that came to no end."""
     values = [sample[column.key] for sample in contender.samples if column.key in sample]
-    return spread(values, column.decimals) if values else ""
+    there = [value for value in values if not math.isnan(value)]
+    if len(there) == len(values):
+        return spread(values, column.decimals) if values else ""
+    finished = f"{len(there)} of {len(values)} finished"
+    return f"{spread(there, column.decimals)}, {finished}" if there else f"*{finished}*"
 
 
 def markdown(table: Table) -> str:

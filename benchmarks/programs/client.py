@@ -11,7 +11,7 @@ import time
 
 BLOCK = bytes(1 << 18)
 MESSAGE = bytes(64)
-TIMEOUT = 20.0
+TIMEOUT = 10.0
 
 
 def receive_exactly(connection: socket.socket, count: int) -> bytes:
