@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All conformance suites: our packetdrill scripts in both IP versions, h2spec, the Connect conformance suite.
+# All conformance suites: our packetdrill scripts in both IP versions, h2spec, protobuf's
+# conformance runner (binary and JSON), the Connect conformance suite.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=.venv/bin/python
@@ -13,5 +14,8 @@ done
 
 echo "h2spec"
 CATENET_NO_SKIP=1 "$python" -m pytest -q tests/http/test_h2spec.py
+
+echo "protobuf conformance"
+tests/conformance/protojson/run.sh
 
 tests/conformance/connect/run.sh
