@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from catenet.stack.icmp import fault_of
 from catenet.stack.tcp import states
 from catenet.stack.tcp.acknowledge import sync_mss
-from catenet.stack.tcp.connection import Connection, position
+from catenet.stack.tcp.connection import RTO_TIMER, Connection, position
 from catenet.stack.tcp.fastopen import ServerHandshake
 from catenet.stack.tcp.lifecycle import fail, wake
 from catenet.stack.tcp.listener import Request
 from catenet.stack.tcp.recovery.machine import simple_retransmit
 from catenet.stack.tcp.resend import retransmit
+from catenet.stack.tcp.rtt import set_rto
+from catenet.stack.tcp.timers import set_timer
 from catenet.wire.errors import Malformed
 from catenet.wire.icmp import Problem
 from catenet.wire.tcp import quoted_ports
@@ -33,6 +35,10 @@ _DROPS_HALF_OPEN = (
     Problem.MISSING_OPTION,
     Problem.BAD_LENGTH,
 )
+
+
+_UNREACHABLE = (Problem.NO_ROUTE, Problem.ADDRESS_UNREACHABLE)
+"""Codes 0 and 1 of IPv4, 0 and 3 of IPv6 (RFC 6069 3)."""
 
 
 def find_sender(layer: TcpLayer, report: ErrorReport) -> Connection | Request | None:
@@ -76,6 +82,8 @@ def on_error(layer: TcpLayer, report: ErrorReport) -> None:
     outcome = fault_of(report)
     if outcome is None:
         return
+    if report.problem in _UNREACHABLE:
+        _revert_back_off(found, report)
     fault = outcome[0]
     accepted = found.fast_open is not None and found.endpoint is not None
     if found.state == states.SYN_SENT or (found.state == states.SYN_RECEIVED and not accepted):
@@ -88,6 +96,20 @@ def on_error(layer: TcpLayer, report: ErrorReport) -> None:
         found.soft_error = fault
 
 
+def _revert_back_off(c: Connection, report: ErrorReport) -> None:
+    """The retransmission was lost for want of a way, not by congestion: take back one doubling (RFC 6069 4.2)."""
+    number = quoted_ports(report.payload)[2]
+    if not c.retransmits or not c.backoff or not c.sent or position(number, c.snd_una) != c.snd_una:
+        return
+    c.backoff -= 1
+    if c.srtt:
+        set_rto(c)
+    else:
+        c.rto = c.layer.first_rto
+    c.rto = min(c.rto << c.backoff, c.layer.rto_max)
+    set_timer(c, RTO_TIMER, max(c.rto - (c.layer.us - c.sent[0].sent_at), 0))
+
+
 def on_path_mtu(c: Connection, mtu: int) -> None:
     """The path takes smaller packets only: cut what is in flight anew (RFC 1191 6.4, RFC 8201 5.4)."""
     if mtu >= c.path_mtu or c.state in (states.CLOSED, states.LISTEN):
@@ -95,6 +117,8 @@ def on_path_mtu(c: Connection, mtu: int) -> None:
     c.path_mtu = mtu
     sync_mss(c)
     if c.state == states.SYN_SENT:
+        # What the path refuses one way it may well refuse the other way: the next SYN asks for less, as Linux did.
+        c.advertised_mss = min(c.advertised_mss, mtu - (40 if len(c.source) == 4 else 60))
         if c.syn_data:
             retransmit(c, c.sent[0], 1)  # the data made it too big: they follow the handshake (RFC 7413 4.1.3)
         return

@@ -8,7 +8,7 @@ cookies by peer address and sends them with its first write (`ClientHandshake`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catenet.stack.endpoint import Fault
 from catenet.stack.tcp import states
@@ -27,6 +27,7 @@ __all__ = [
     "SERVER",
     "ClientHandshake",
     "CookieCache",
+    "Known",
     "ServerHandshake",
     "cookie_for",
     "may_defer",
@@ -40,32 +41,62 @@ SERVER_NO_COOKIE: Final = 0x200
 SERVER_ALL: Final = 0x400
 _MAX_COOKIES: Final = 1024
 _OPTION_SPACE: Final = 40
-_FIRST_MSS: Final = 536
+_COOKIE_MIN: Final = 4
+_COOKIE_MAX: Final = 16
 _RTO_TIMER: Final = 1
+_SECOND: Final = 1_000_000
+
+
+class Known(NamedTuple):
+    """What a client remembers of a server."""
+
+    mss: int = 0
+    cookie: bytes = b""
+    experimental: bool = False
+    """Whether the cookie came in the option of before RFC 7413 (kind 254)."""
+    attempts: int = 0
+    """Requests for a cookie without an answer: 1 with the option of RFC 7413, 2 with the older one too."""
 
 
 class CookieCache:
-    """What a client remembers of servers: (MSS, cookie, whether the option is the experimental one) by address."""
+    """What a client remembers of servers, by address; the oldest of 1,024 gives way.
 
-    __slots__ = ("_entries",)
+    And of its own network: `pause` when it swallows what Fast Open sends (RFC 7413 7.1), for longer each time in a row.
+    """
+
+    __slots__ = ("_entries", "_paused_at", "_pauses")
 
     def __init__(self) -> None:
-        self._entries: dict[bytes, tuple[int, bytes, bool]] = {}
+        self._entries: dict[bytes, Known] = {}
+        self._paused_at = self._pauses = 0
 
-    def get(self, address: bytes) -> tuple[int, bytes, bool] | None:
+    def pause(self, us: int) -> None:
+        """Something on the way cannot bear it."""
+        self._paused_at = us
+        self._pauses += 1
+
+    def is_paused(self, us: int, timeout: int) -> bool:
+        """Whether to do without; `timeout` in seconds doubles with each pause in a row, at most six times."""
+        return self._pauses > 0 and us < self._paused_at + (timeout * _SECOND << min(self._pauses - 1, 6))
+
+    def resume(self) -> None:
+        """It works again."""
+        self._pauses = 0
+
+    def get(self, address: bytes) -> Known | None:
         """What is known of a server."""
         return self._entries.get(address)
 
-    def put(self, address: bytes, mss: int, cookie: bytes, experimental: bool) -> None:
-        """Remember a cookie; the oldest of 1,024 gives way."""
-        self._entries.pop(address, None)
+    def learn(self, address: bytes, mss: int, cookie: bytes | None, experimental: bool, attempts: int) -> None:
+        """A SYN-ACK told its MSS, and a cookie or (None) not: then `attempts` says which requests were in vain."""
+        known = self._entries.pop(address, None) or Known()
         while len(self._entries) >= _MAX_COOKIES:
             del self._entries[next(iter(self._entries))]
-        self._entries[address] = (mss, cookie, experimental)
-
-    def forget(self, address: bytes) -> None:
-        """The cookie did not work."""
-        self._entries.pop(address, None)
+        if cookie is not None:
+            known = known._replace(cookie=cookie, experimental=experimental)
+        elif not known.cookie:
+            known = known._replace(attempts=max(known.attempts, attempts))
+        self._entries[address] = known._replace(mss=mss)
 
     def clear(self) -> None:
         """Forget all."""
@@ -166,6 +197,12 @@ class ServerHandshake:
     def on_syn_ack(self, c: Connection, segment: TcpSegment, ack: int) -> None:
         """Not for this side."""
 
+    def on_black_hole(self, c: Connection) -> None:
+        """Not for this side."""
+
+    def on_end(self, c: Connection) -> None:
+        """Not for this side."""
+
     def syn_option(self, c: Connection, options: TcpOptions) -> bytes:
         """Not for this side."""
         return b""
@@ -176,17 +213,18 @@ def may_defer(c: Connection, no_cookie: bool) -> bool:
     layer = c.layer
     if not layer.settings.tcp_fastopen & CLIENT:
         return False
-    known = layer.cookies.get(c.destination)
+    known = layer.cookies.get(c.destination) or Known()
+    mss = known.mss or c.advertised_mss
     no_cookie = no_cookie or bool(layer.settings.tcp_fastopen & CLIENT_NO_COOKIE)
     no_cookie = no_cookie or bool(c.option("TCP_FASTOPEN_NO_COOKIE", 0))
     if no_cookie:
-        c.fast_open = ClientHandshake(None, _FIRST_MSS, False)
-        return True
-    if known is not None and known[1]:
-        c.fast_open = ClientHandshake(known[1], known[0] or _FIRST_MSS, known[2])
-        return True
-    c.fast_open = ClientHandshake(b"", _FIRST_MSS, False)
-    return False
+        c.fast_open = ClientHandshake(None, mss, False)
+    elif known.cookie:
+        c.fast_open = ClientHandshake(known.cookie, mss, known.experimental)
+    else:
+        c.fast_open = ClientHandshake(b"", mss, known.attempts == 1)
+        return False
+    return True
 
 
 class ClientHandshake:
@@ -207,6 +245,11 @@ class ClientHandshake:
         """Send the SYN with as much data as fits."""
         from catenet.stack.tcp.output import send_new_entry, take_pending
 
+        # Asked here and not at the call, which carries no clock.
+        timeout = c.layer.settings.tcp_fastopen_blackhole_timeout_sec
+        if timeout and c.layer.cookies.is_paused(c.layer.us, timeout):
+            self._armed = False
+            return False
         waiting = c.write_seq - c.iss - 1
         if self.cookie == b"" or not waiting:
             return False
@@ -231,7 +274,7 @@ class ClientHandshake:
     def room(self, c: Connection) -> int:
         """Bytes of data that fit into the SYN beside all options that there may be."""
         header = 20 if len(c.source) == 4 else 40
-        return min(self.mss, c.path_mtu - header - 20) - _OPTION_SPACE
+        return min(self.mss, c.option("TCP_MAXSEG", 0) or self.mss, c.path_mtu - header - 20) - _OPTION_SPACE
 
     def syn_option(self, c: Connection, options: TcpOptions) -> bytes:
         """Add the option to the first SYN only; returns the data that it carries."""
@@ -248,12 +291,28 @@ class ClientHandshake:
         return False
 
     def on_syn_ack(self, c: Connection, segment: TcpSegment, ack: int) -> None:
-        """Learn a cookie, or that the old one is no good."""
+        """Learn MSS and cookie; a server that does not answer the request for one is asked by the older option once."""
         offered = segment.options.fast_open
-        if self.cookie is not None and offered:
-            c.layer.cookies.put(c.destination, c.peer_mss, offered, segment.options.fast_open_experimental)
-        elif self.cookie and c.total_retransmits and offered is None and c.syn_data and ack == c.iss + 1:
-            c.layer.cookies.forget(c.destination)
+        if self.cookie is None or offered is None or len(offered) & 1 or not _COOKIE_MIN <= len(offered) <= _COOKIE_MAX:
+            offered = None
+        attempts = 0
+        if self.cookie is not None and not c.total_retransmits and not c.syn_data:
+            attempts = 2 if self._experimental else 1
+        if self.cookie is not None or c.syn_data:
+            experimental = segment.options.fast_open_experimental
+            c.layer.cookies.learn(c.destination, c.peer_mss, offered, experimental, attempts)
+
+    def on_black_hole(self, c: Connection) -> None:
+        """What was sent vanishes: pause Fast Open on this host, if it is so configured."""
+        if c.layer.settings.tcp_fastopen_blackhole_timeout_sec:
+            c.layer.cookies.pause(c.layer.us)
+
+    def on_end(self, c: Connection) -> None:
+        """The connection ends: if all that came was the FIN of an answer that was swallowed, so would the next be."""
+        if c.data_segments_in:
+            c.layer.cookies.resume()
+        elif c.reassembly is not None and c.reassembly.fin >= 0:
+            self.on_black_hole(c)
 
     def complete(self, c: Connection) -> bool:
         """After the SYN-ACK was processed: send again what it did not acknowledge; whether there was any."""

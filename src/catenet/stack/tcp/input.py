@@ -182,6 +182,8 @@ def _reset_arrives(c: Connection, seq: int) -> None:
     if c.reassembly is not None and c.reassembly.newest_end() == seq:
         on_reset(c)
         return
+    if c.fast_open is not None and not c.data_segments_in and c.state == states.ESTABLISHED:
+        c.fast_open.on_black_hole(c)  # somebody on the way resets what it did not understand
     challenge(c)
 
 

@@ -492,6 +492,8 @@ def done_quietly(c: Connection) -> None:
     from catenet.stack.tcp.lifecycle import purge_sent
     from catenet.stack.tcp.timers import clear_timers
 
+    if c.fast_open is not None:
+        c.fast_open.on_end(c)
     clear_timers(c)
     purge_sent(c)
     c.layer.forget(c)

@@ -36,6 +36,8 @@ def done(c: Connection) -> None:
     if c.state == states.CLOSED:
         return
     listener = c.layer.half_open_listener(c) if c.state == states.SYN_RECEIVED else None
+    if c.fast_open is not None:
+        c.fast_open.on_end(c)
     c.state = states.CLOSED
     c.shutdown = BOTH
     clear_timers(c)

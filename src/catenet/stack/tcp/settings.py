@@ -77,6 +77,7 @@ class TcpSettings:
     tcp_fastopen_key: str = ""
     """One key or two, as "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4"; empty: a random one."""
     tcp_fastopen_blackhole_timeout_sec: int = 0
+    """Seconds without Fast Open after the network swallowed its packets, doubled each time in a row; 0: no pause."""
     tcp_mtu_probing: int = 0
     tcp_base_mss: int = 1024
     tcp_min_snd_mss: int = 48
@@ -86,14 +87,10 @@ class TcpSettings:
     tcp_adv_win_scale: int = 1
     tcp_app_win: int = 31
     tcp_thin_linear_timeouts: int = 0
-    tcp_autocorking: int = 1
     tcp_comp_sack_nr: int = 44
     tcp_comp_sack_delay_ns: int = 1_000_000
     tcp_comp_sack_rtt_percent: int = 33
-    tcp_comp_sack_slack_ns: int = 100_000
     tcp_pingpong_thresh: int = 1
-    tcp_no_metrics_save: int = 1
-    tcp_no_ssthresh_metrics_save: int = 1
     tcp_limit_output_bytes: int = 1048576
     tcp_retrans_collapse: int = 1
     tcp_shrink_window: int = 0

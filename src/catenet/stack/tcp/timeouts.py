@@ -7,6 +7,7 @@ from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import (
     ACK_SCHEDULED,
     ACK_TIMER,
+    INFINITE,
     LOSS_PROBE_TIMER,
     NAGLE_OFF,
     NEVER,
@@ -31,6 +32,7 @@ from catenet.stack.tcp.output import (
 from catenet.stack.tcp.recovery import prr, rack
 from catenet.stack.tcp.recovery.machine import enter_loss, enter_recovery, retransmit_lost
 from catenet.stack.tcp.resend import retransmit, retransmit_uncounted, split
+from catenet.stack.tcp.rtt import set_rto
 from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
 
 __all__ = ["cap_to_user_timeout", "expire", "set_keepalive"]
@@ -40,6 +42,11 @@ _FIRST_RTO = 1_000_000
 _ORPHAN_RETRIES = 8
 _SECOND = 1_000_000
 _PROBE_RETRY = 500_000
+_BLACK_HOLE = 2
+"""The third timeout in a row makes a connection that began with Fast Open suspect the path, as Linux."""
+_THIN = 4
+"""Packets in flight below which a stream is thin."""
+_THIN_RETRIES = 6
 
 
 def expire(c: Connection) -> None:
@@ -161,11 +168,23 @@ def _retransmission_timeout(c: Connection) -> None:
 
 
 def _back_off(c: Connection) -> None:
+    if _is_thin(c) and c.retransmits <= _THIN_RETRIES:
+        c.backoff = 0
+        set_rto(c)
+        c.rto = max(c.rto, c.layer.settings.tcp_rto_min_us)
+        set_timer(c, RTO_TIMER, cap_to_user_timeout(c, c.rto))
+        return
     c.backoff += 1
     linear = c.layer.settings.tcp_syn_linear_timeouts
     if c.state != states.SYN_SENT or c.retransmits > linear:
         c.rto = min(c.rto << 1, c.layer.rto_max)
     set_timer(c, RTO_TIMER, cap_to_user_timeout(c, c.rto))
+
+
+def _is_thin(c: Connection) -> bool:
+    """Whether it may not double its timeouts: too little under way for three duplicate ACKs, and asked not to."""
+    linear = c.option("TCP_THIN_LINEAR_TIMEOUTS", 0) or c.layer.settings.tcp_thin_linear_timeouts
+    return bool(linear) and c.state == states.ESTABLISHED and c.packets_out < _THIN and c.ssthresh < INFINITE
 
 
 def _is_peer_silent(c: Connection) -> bool:
@@ -189,11 +208,9 @@ def _timed_out(c: Connection) -> bool:
     settings = c.layer.settings
     if c.state in (states.SYN_SENT, states.SYN_RECEIVED):
         limit = c.option("TCP_SYNCNT", 0) or settings.tcp_syn_retries
-        if c.state == states.SYN_SENT:
-            limit += min(limit, settings.tcp_syn_linear_timeouts) if not c.option("TCP_SYNCNT", 0) else 0
-        expired = c.retransmits >= limit
-        if c.user_timeout and _exceeded(c, c.user_timeout):
-            expired = True
+        linear = settings.tcp_syn_linear_timeouts if c.state == states.SYN_SENT else 0
+        timeout = c.user_timeout or _doubled(c, limit, c.layer.first_rto)
+        expired = c.retransmits >= limit + linear or _exceeded(c, timeout)
     else:
         if _model_exceeded(c, settings.tcp_retries1) and settings.tcp_mtu_probing:
             on_black_hole(c)
@@ -202,6 +219,8 @@ def _timed_out(c: Connection) -> bool:
             alive = c.rto < c.layer.rto_max
             limit = settings.tcp_orphan_retries or (_ORPHAN_RETRIES if alive else 0)
         expired = _exceeded(c, c.user_timeout) if c.user_timeout else _model_exceeded(c, limit)
+    if c.fast_open is not None and (c.retransmits == _BLACK_HOLE or (c.retransmits < _BLACK_HOLE and expired)):
+        c.fast_open.on_black_hole(c)
     if expired:
         _give_up(c)
     return expired
@@ -213,13 +232,16 @@ def _exceeded(c: Connection, timeout: int) -> bool:
 
 def _model_exceeded(c: Connection, boundary: int) -> bool:
     """Whether so much time has gone as `boundary` doubled timeouts from the least RTO would take (R1, R2)."""
-    base, limit = c.layer.settings.tcp_rto_min_us, c.layer.rto_max
+    return _exceeded(c, _doubled(c, boundary, c.layer.settings.tcp_rto_min_us))
+
+
+def _doubled(c: Connection, boundary: int, base: int) -> int:
+    """Time of so many timeouts, each twice the one before as far as that goes."""
+    limit = c.layer.rto_max
     doublings = (limit // base).bit_length() - 1
     if boundary <= doublings:
-        timeout = ((2 << boundary) - 1) * base
-    else:
-        timeout = ((2 << doublings) - 1) * base + (boundary - doublings) * limit
-    return _exceeded(c, timeout)
+        return ((2 << boundary) - 1) * base
+    return ((2 << doublings) - 1) * base + (boundary - doublings) * limit
 
 
 def _give_up(c: Connection) -> None:
