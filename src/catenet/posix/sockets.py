@@ -270,12 +270,14 @@ class InetStream(InetSocket):
         self._connecting = False
         self._listening = False
         self._zero_copy: ZeroCopy | None = None
-        self._syn_data = 0
-        """Bytes that a blocking Fast Open call has put into the SYN and not yet returned for."""
+        self._syn_data = -1
+        """Bytes that a blocking Fast Open call has put into the SYN and not yet returned for; -1: there is none."""
 
     def connect(self, address: Any) -> bool | None:
         """Begin to connect; again while it goes on: EALREADY, once it has succeeded: done (as Linux)."""
         if self._connecting:
+            if self.endpoint.waits_for_data():
+                raise os_error(errno.EISCONN)
             done = self.finish_connect()
             if done is None:
                 raise os_error(errno.EALREADY)
@@ -286,7 +288,7 @@ class InetStream(InetSocket):
         except StackError as error:
             raise error_of(error) from None
         self._connecting = True
-        return self.finish_connect()
+        return True if self.endpoint.waits_for_data() else self.finish_connect()
 
     def finish_connect(self) -> bool | None:
         """Look whether the handshake has come to its end."""
@@ -302,7 +304,7 @@ class InetStream(InetSocket):
 
     def pending_error(self) -> int:
         """SO_ERROR; the outcome of a connect is taken with it."""
-        if self._connecting and self.endpoint.readiness() & OUTCOME:
+        if self._connecting and self.endpoint.readiness() & OUTCOME and not self.endpoint.waits_for_data():
             self._connecting = False
         return super().pending_error()
 
@@ -410,6 +412,8 @@ class InetStream(InetSocket):
 
     def send(self, data: Buffer, flags: int) -> int | None:
         """System call `send` with MSG_OOB, MSG_MORE and MSG_EOR."""
+        if self._connecting and (self._syn_data >= 0 or self.endpoint.waits_for_data()):
+            return self._send_with_syn(data, flags)
         try:
             count: int | None
             if flags & (MSG_OOB | MSG_MORE | MSG_EOR):
@@ -438,42 +442,46 @@ class InetStream(InetSocket):
         """System call `sendmsg`; an address is ignored but for MSG_FASTOPEN, which connects and sends (RFC 7413)."""
         if flags & MSG_FASTOPEN and address is not None:
             if not self._connecting and self.endpoint.peer() is None:
-                return self._send_fast_open(data, flags, address)
-            if self._syn_data:
-                return self._fast_open_outcome()
-            waits = not (self.nonblocking or flags & MSG_DONTWAIT)
+                return self._connect_with_data(data, flags, address)
+            waits = self._syn_data >= 0 or not (self.nonblocking or flags & MSG_DONTWAIT)
             if self._connecting and not waits and not self.endpoint.readiness() & OUTCOME:
                 raise os_error(errno.EALREADY)
         return self.send(data, flags)
 
-    def _send_fast_open(self, data: Buffer, flags: int, address: Any) -> int | None:
+    def _connect_with_data(self, data: Buffer, flags: int, address: Any) -> int | None:
         """Connect with data for the SYN; without a cookie the handshake comes first, and the data waits for it."""
         if not self.kernel.stack.settings.tcp_fastopen & FASTOPEN_CLIENT:
             raise os_error(errno.EOPNOTSUPP)
         name = self.name_of(address, "sendto")
         try:
-            self.endpoint.set_option("TCP_FASTOPEN_CONNECT", 1)
-            self.endpoint.connect(name)
-            self._connecting = True
-            count: int | None = self.endpoint.send(data)
+            self.endpoint.connect(name, fast_open=True)
         except StackError as error:
             raise error_of(error) from None
-        if count and flags & MSG_ZEROCOPY:
-            self._note_zero_copy(count, flags)
-        if self.nonblocking or flags & MSG_DONTWAIT:
-            if not count:
-                raise os_error(errno.EINPROGRESS)
-            return count
-        self._syn_data = count or 0
-        return None
+        self._connecting = True
+        return self._send_with_syn(data, flags)
 
-    def _fast_open_outcome(self) -> int | None:
-        """A blocking call returns when the handshake is over, with its error if it failed."""
-        count, self._syn_data = self._syn_data, 0
+    def _send_with_syn(self, data: Buffer, flags: int) -> int | None:
+        """Put data into the SYN; a call that blocks returns when the handshake is over, with its error if it failed."""
+        if self._syn_data < 0:
+            try:
+                count: int = self.endpoint.send(data) or 0
+            except StackError as error:
+                raise error_of(error) from None
+            if count and flags & MSG_ZEROCOPY:
+                self._note_zero_copy(count, flags)
+            if self.nonblocking or flags & MSG_DONTWAIT:
+                if not count:
+                    raise os_error(errno.EINPROGRESS)
+                return count
+            self._syn_data = count
+            if count < len(data):
+                self.endpoint.expect_data()
+            return None
+        count, self._syn_data = self._syn_data, -1
         if self.finish_connect() is None:
             self._syn_data = count
             return None
-        return count
+        return count or self.send(data, flags)
 
     def unread(self) -> int:
         """FIONREAD."""

@@ -160,8 +160,12 @@ class TcpEndpoint:
         c.endpoint = endpoint
         return endpoint
 
-    def connect(self, name: Name) -> None:
-        """Begin to connect; the outcome shows as readiness. StackError when it cannot begin."""
+    def connect(self, name: Name, *, fast_open: bool = False) -> None:
+        """Begin to connect; the outcome shows as readiness. With `fast_open` the SYN may wait for the first data.
+
+        Raises:
+            StackError: it cannot begin.
+        """
         c = self.connection
         if self.listener is not None:
             raise StackError(Fault.ALREADY_CONNECTED)
@@ -187,7 +191,7 @@ class TcpEndpoint:
         if route.metrics.initcwnd:
             self.connection.options["_initcwnd"] = route.metrics.initcwnd
         self.layer.counters.active_opens += 1
-        if not optionset.defer_connect(self, self.connection, route.metrics.fastopen_no_cookie):
+        if not optionset.defer_connect(self.connection, fast_open, route.metrics.fastopen_no_cookie):
             flush.todo(self.connection, flush.CONNECT)
 
     def _begin(self, source: bytes, address: bytes, port: int, interface: int) -> Connection:
@@ -351,6 +355,16 @@ class TcpEndpoint:
         if c is None or c.state in (states.CLOSED, states.SYN_SENT):
             return 0
         return max(c.write_seq - c.snd_una, 0)
+
+    def waits_for_data(self) -> bool:
+        """Whether connect was called, and the SYN waits for data to take along (Fast Open)."""
+        c = self.connection
+        return c is not None and c.state == states.SYN_SENT and bool(c.options.get("_deferred"))
+
+    def expect_data(self) -> None:
+        """A writer waits for the handshake: the last segment of it leaves with the data."""
+        if self.connection is not None:
+            self.connection.options["_connect_data"] = 1
 
     def wake_on_acknowledgment(self) -> None:
         """Call `on_ready` when the next acknowledgment leaves room to write, whether room was short or not."""

@@ -24,7 +24,7 @@ from catenet.stack.tcp.pacing import update_rate
 from catenet.stack.tcp.timeouts import set_keepalive
 from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
 from catenet.stack.tcp.window import buffer_from_window, full_space, initial_window
-from catenet.wire.tcp import ACK, AE, CWR, ECE, RST, SYN, TcpSegment
+from catenet.wire.tcp import ACK, AE, CWR, ECE, FIN, RST, SYN, TcpSegment
 
 if TYPE_CHECKING:
     from catenet.stack.routes import Route
@@ -191,10 +191,11 @@ def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
         return
     wake(c)
     payload = segment.payload
-    if payload:
+    fin = bool(segment.flags & FIN)
+    if payload or fin:
         from catenet.stack.tcp.datain import queue_data
 
-        queue_data(c, seq + 1, seq + 1 + len(payload), payload, False)
+        queue_data(c, seq + 1, seq + 1 + len(payload) + fin, payload, fin)
     deferred = c.option("TCP_DEFER_ACCEPT", 0) or c.option("_connect_data", 0) or c.pingpong
     if (c.write_seq > c.snd_nxt or deferred) and not payload:
         from catenet.stack.tcp.datain import enter_quick_mode

@@ -9,6 +9,7 @@ from catenet.stack.endpoint import Fault, StackError
 from catenet.stack.tcp import flush, states
 from catenet.stack.tcp.congestion import ALGORITHMS, make
 from catenet.stack.tcp.connection import ACK_NOW, ACK_SCHEDULED, NAGLE_CORK, NAGLE_OFF, NAGLE_PUSH, Connection
+from catenet.stack.tcp.fastopen import CLIENT as FAST_OPEN_CLIENT
 from catenet.stack.tcp.fastopen import may_defer
 from catenet.stack.tcp.window import window_from_buffer
 
@@ -40,7 +41,6 @@ _PLAIN: Final = {
     "TCP_CORK": (0, 1),
     "TCP_DEFER_ACCEPT": (0, _INT_MAX),
     "TCP_FASTOPEN": (0, _INT_MAX),
-    "TCP_FASTOPEN_CONNECT": (0, 1),
     "TCP_FASTOPEN_NO_COOKIE": (0, 1),
     "TCP_KEEPCNT": (1, 127),
     "TCP_KEEPIDLE": (1, _SECONDS_LIMIT),
@@ -203,6 +203,14 @@ def _set_defer_accept(endpoint: TcpEndpoint, value: int | bytes) -> None:
     _store(endpoint, "TCP_DEFER_ACCEPT", count)
 
 
+def _set_fast_open_connect(endpoint: TcpEndpoint, value: int | bytes) -> None:
+    if not endpoint.layer.settings.tcp_fastopen & FAST_OPEN_CLIENT:
+        raise StackError(Fault.OPERATION_NOT_SUPPORTED)
+    if value not in (0, 1) or endpoint.state != "CLOSED":
+        raise StackError(Fault.INVALID)
+    _store(endpoint, "TCP_FASTOPEN_CONNECT", value)
+
+
 def _set_key(endpoint: TcpEndpoint, value: int | bytes) -> None:
     if not isinstance(value, bytes) or len(value) not in (16, 32):
         raise StackError(Fault.INVALID)
@@ -219,6 +227,7 @@ _SETTERS: Final = {
     "TCP_WINDOW_CLAMP": _set_window_clamp,
     "TCP_DEFER_ACCEPT": _set_defer_accept,
     "TCP_FASTOPEN_KEY": _set_key,
+    "TCP_FASTOPEN_CONNECT": _set_fast_open_connect,
     "IP_TTL": _set_hop_limit,
     "IPV6_UNICAST_HOPS": _set_hop_limit,
 }
@@ -302,9 +311,9 @@ _GETTERS: Final[dict[str, Callable[[TcpEndpoint], int | bytes]]] = {
 }
 
 
-def defer_connect(endpoint: TcpEndpoint, c: Connection, no_cookie: bool) -> bool:
-    """Whether the SYN waits for the first data (TCP_FASTOPEN_CONNECT with a cookie at hand)."""
-    if not c.option("TCP_FASTOPEN_CONNECT", 0):
+def defer_connect(c: Connection, fast_open: bool, no_cookie: bool) -> bool:
+    """Whether the SYN waits for the first data (Fast Open with a cookie at hand)."""
+    if not fast_open and not c.option("TCP_FASTOPEN_CONNECT", 0):
         return False
     if may_defer(c, no_cookie):
         c.options["_deferred"] = 1

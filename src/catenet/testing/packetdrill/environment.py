@@ -94,6 +94,10 @@ class Environment:
         """Change the interface's MTU."""
         self._machine.stack.set_mtu(self._machine.interface.index, mtu)
 
+    def forget_metrics(self) -> None:
+        """Forget Fast Open cookies."""
+        self._machine.stack.tcp.cookies.clear()
+
     def make_file(self, path: str, size: int) -> None:
         """A file of zeros, for `open`."""
         self.files[path] = bytes(size)

@@ -195,6 +195,8 @@ class Machine:
         for _ in range(_SETTLE_LIMIT):
             packets = self.stack.transmit(self.now)
             self.outbox.extend(dissect(packet, self.now) for _, packet in packets)
+            if packets and self._running:
+                self.now += _TICK  # a process that waits goes on after the packet that woke it is dealt with
             moved = [running for running in self._running if running.step()]
             self._running = [running for running in self._running if not running.done]
             if not packets and not moved:

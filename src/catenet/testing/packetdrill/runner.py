@@ -465,7 +465,7 @@ class _Player:
             return sent.protocol == flow.protocol and ports == (sent.source_port, sent.destination_port)
         if flow.matches(sent):
             return sent.protocol == flow.protocol
-        if flow.learns_from(sent):
+        if flow.learns_from(sent) and not any(other.matches(sent) for other in self.flows):
             flow.learn(sent)
             return True
         return False

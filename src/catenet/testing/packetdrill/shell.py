@@ -69,6 +69,9 @@ class Effects(Protocol):
     def set_link_mtu(self, mtu: int) -> None:
         """Change the MTU of the interface."""
 
+    def forget_metrics(self) -> None:
+        """Forget what was learnt about peers: Fast Open cookies."""
+
     def make_file(self, path: str, size: int) -> None:
         """Make a file of zeros."""
 
@@ -182,6 +185,8 @@ def _ip(words: list[str], effects: Effects) -> None:
         effects.set_link_mtu(int(arguments[arguments.index("mtu") + 1]))
     elif arguments[:1] in (["route"], ["ro"], ["r"]) and arguments[1:2] != ["show"]:
         effects.set_route(_metrics(arguments[2:]))
+    elif arguments[0:1] in (["tcp_metrics"], ["tcpmetrics"]) and arguments[1:2] in (["flush"], ["delete"]):
+        effects.forget_metrics()
     else:
         effects.note(f"skipped: {' '.join(words)}")
 

@@ -17,7 +17,7 @@ from catenet.testing.packetdrill.syntax import (
     Word,
 )
 
-__all__ = ["Arguments", "in_bracket", "iovec_lengths", "linger", "name_in"]
+__all__ = ["Arguments", "in_bracket", "iovec_lengths", "is_of_no_family", "linger", "name_in"]
 
 
 class Arguments:
@@ -89,6 +89,17 @@ def linger(value: Structure) -> bytes:
     if onoff is None or seconds is None:
         raise ValueError("expected {onoff=…, linger=…}")
     return struct.pack("ii", evaluate(onoff), evaluate(seconds))
+
+
+def is_of_no_family(address: Expression) -> bool:
+    """Whether an address is of family AF_UNSPEC."""
+    name = name_in(address)
+    if name is not None:
+        return name[0] == "AF_UNSPEC"
+    try:
+        return not isinstance(address, Ellipsis_) and evaluate(address) == 0
+    except ValueError:
+        return False
 
 
 def name_in(value: Expression) -> tuple[str, str, int] | None:

@@ -6,10 +6,10 @@ import errno
 import socket
 
 from catenet.posix.sockets import InetDatagram, InetStream, SocketFile
-from catenet.testing.packetdrill.calls.arguments import Arguments, name_in
+from catenet.testing.packetdrill.calls.arguments import Arguments, is_of_no_family, name_in
 from catenet.testing.packetdrill.calls.process import Process, ZeroFile, os_error
 from catenet.testing.packetdrill.symbols import SYMBOLS, evaluate
-from catenet.testing.packetdrill.syntax import Call, Ellipsis_, Quoted
+from catenet.testing.packetdrill.syntax import Call, Quoted
 
 __all__ = [
     "accept_socket",
@@ -97,14 +97,7 @@ def accept_socket(process: Process, call: Call) -> int:
 
 def is_unspecified(call: Call) -> bool:
     """Whether a connect() takes the connection apart (AF_UNSPEC)."""
-    value = call.arguments[1] if len(call.arguments) > 1 else Ellipsis_()
-    name = name_in(value)
-    if name is not None:
-        return name[0] == "AF_UNSPEC"
-    try:
-        return not isinstance(value, Ellipsis_) and evaluate(value) == 0
-    except ValueError:
-        return False
+    return len(call.arguments) > 1 and is_of_no_family(call.arguments[1])
 
 
 def connect_socket(process: Process, call: Call) -> int:

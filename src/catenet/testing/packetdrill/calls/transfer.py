@@ -12,7 +12,7 @@ from catenet.posix.pipe import make_pipe
 from catenet.posix.sockets import InetStream, SocketFile
 from catenet.stack.endpoint import Buffer
 from catenet.testing.packetdrill.calls import messages
-from catenet.testing.packetdrill.calls.arguments import Arguments, iovec_lengths, name_in
+from catenet.testing.packetdrill.calls.arguments import Arguments, iovec_lengths, is_of_no_family, name_in
 from catenet.testing.packetdrill.calls.process import Process, ZeroFile, os_error
 from catenet.testing.packetdrill.symbols import SYMBOLS, evaluate
 from catenet.testing.packetdrill.syntax import Call, Ellipsis_
@@ -122,6 +122,8 @@ def send_to(process: Process, call: Call) -> int:
     if arguments.is_null(1) and arguments.number(2):
         raise _fault(file, process, 0, receiving=False)
     name = name_in(arguments.raw(4))
+    if is_of_no_family(arguments.raw(4)) and file.is_stream and arguments.number(3) & SYMBOLS["MSG_FASTOPEN"]:
+        raise os_error(errno.EOPNOTSUPP)
     address = process.remote_name() if name is None else name[1:]
     return _send(process, file, arguments.number(2), arguments.number(3), address, "sendto")
 
