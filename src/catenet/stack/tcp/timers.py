@@ -36,13 +36,14 @@ class TimerHeap:
         self._sequence = 0
         self._limit = 1024
 
-    def push(self, connection: Timed, at: int) -> None:
-        """Wake `connection` at `at`, earlier than what it has in the heap."""
+    def push(self, connection: Timed, at: int) -> bool:
+        """Wake `connection` at `at`, earlier than what it has in the heap; whether that is before all others."""
         connection.wake_at = at
         self._sequence += 1
         if len(self._heap) > self._limit:
             self._compact()
         heappush(self._heap, (at, self._sequence, connection))
+        return self._heap[0][2] is connection
 
     def _compact(self) -> None:
         """Drop superseded entries; the limit then grows with what is left, so the cost stays constant per push."""
@@ -94,8 +95,8 @@ def set_timer(c: Connection, kind: int, delay: int) -> None:
     at = c.layer.us + (delay if delay < limit else limit)
     c.timer = kind
     c.timer_at = at
-    if at < c.wake_at:
-        c.layer.timers.push(c, at)
+    if at < c.wake_at and c.layer.timers.push(c, at):
+        c.layer.ip.mark_dirty()  # a driver that transmits asks for the next deadline then
 
 
 def clear_timer(c: Connection) -> None:
@@ -106,8 +107,8 @@ def clear_timer(c: Connection) -> None:
 
 def set_deadline(c: Connection, at: int) -> None:
     """Have the connection looked at no later than `at`, after one of its other deadlines was set to it."""
-    if at < c.wake_at:
-        c.layer.timers.push(c, at)
+    if at < c.wake_at and c.layer.timers.push(c, at):
+        c.layer.ip.mark_dirty()
 
 
 def clear_timers(c: Connection) -> None:
