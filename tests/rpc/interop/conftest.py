@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from peers import HERE, need, node
+from peers import CPP, HERE, need, node
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,7 +19,7 @@ def generated(tmp_path_factory):
     from catenet.rpc.compile import compile_protos
 
     out = tmp_path_factory.mktemp("generated")
-    compile_protos([HERE / "interop.proto"], [], out, relative=False)
+    compile_protos([HERE / "interop.proto", HERE / "harness.proto"], [], out, relative=False)
     sys.path.insert(0, str(out))
     yield out
     sys.path.remove(str(out))
@@ -29,7 +29,9 @@ def generated(tmp_path_factory):
 def running(name, generated):
     """A server as a process; yields its port."""
     need(name)
-    if name == "grpc_js":
+    if name == "cpp":
+        command, env = [str(CPP / "server"), "gzip"], None
+    elif name == "grpc_js":
         command, env = ["node", str(HERE / "grpc_js_server.js"), str(HERE / "interop.proto")], node()
     else:
         command = [sys.executable, str(HERE / "peer_server.py"), name]

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 from behaviour import LIMIT
 from interop_pb2 import DESCRIPTOR, Request, Response
+from peers import CPP
 
 from catenet.rpc import CallInfo, Channel, ChannelOptions, Code, Detail, RpcError, service_from_protobuf
 from catenet.rpc.metadata import decode_pair
+from catenet.rpc.status import unpack_details
 
 PATH = "/interop.Interop/"
 
@@ -69,8 +71,6 @@ class Catenet:
 
 
 def _from_grpc(error, trailing):
-    from catenet.rpc.status import unpack_details
-
     packed = dict(trailing or ()).get("grpc-status-details-bin", b"")
     return RpcError(Code(error.code().value[0]), error.details() or "", unpack_details(packed))
 
@@ -259,6 +259,69 @@ class Grpclib:
 
     async def close(self):
         self.channel.close()
+
+
+class Cpp:
+    """gRPC's C++ library, in a process that is told what to call (harness.proto)."""
+
+    def __init__(self, port, compression="identity"):
+        self.command = [str(CPP / "client"), str(port), compression]
+        self.process = None
+        self.results = {}
+        self.reader = None
+
+    async def _call(self, method, requests, timeout=None, metadata=(), take=0):
+        from harness_pb2 import Command, Pair
+
+        if self.process is None:
+            pipe = asyncio.subprocess.PIPE
+            self.process = await asyncio.create_subprocess_exec(*self.command, stdin=pipe, stdout=pipe)
+            self.reader = asyncio.create_task(self._read(self.process.stdout))
+        pairs = [Pair(name=name.encode(), value=value if isinstance(value, bytes) else value.encode())
+                 for name, value in metadata]  # fmt: skip
+        command = Command(id=len(self.results) + 1, method=method, requests=requests, metadata=pairs, take=take)
+        command.timeout_ms = int((timeout or 0) * 1000)
+        future = self.results[command.id] = asyncio.get_running_loop().create_future()
+        data = command.SerializeToString()
+        self.process.stdin.write(len(data).to_bytes(4, "little") + data)
+        result = await future
+        if result.code:
+            raise RpcError(Code(result.code), result.message, unpack_details(result.details))
+        return result
+
+    async def _read(self, stream):
+        from harness_pb2 import Result
+
+        while True:
+            size = int.from_bytes(await stream.readexactly(4), "little")
+            result = Result.FromString(await stream.readexactly(size))
+            self.results[result.id].set_result(result)
+
+    async def unary(self, request, timeout=None, metadata=()):
+        result = await self._call("Unary", [request], timeout, metadata)
+        return Reply(result.responses[0], _from_pairs(result.initial), _from_pairs(result.trailing))
+
+    async def server_stream(self, request, take=None, timeout=None):
+        return list((await self._call("ServerStream", [request], timeout, take=take or 0)).responses)
+
+    async def client_stream(self, requests, timeout=None):
+        return (await self._call("ClientStream", requests, timeout)).responses[0]
+
+    async def bidi(self, requests, timeout=None):
+        return list((await self._call("Bidi", requests, timeout)).responses)
+
+    async def close(self):
+        if self.process is not None:
+            self.reader.cancel()
+            self.process.kill()
+            await self.process.wait()
+
+
+def _from_pairs(pairs):
+    return {
+        pair.name.decode(): pair.value if pair.name.endswith(b"-bin") else pair.value.decode()
+        for pair in pairs
+    }
 
 
 class GoogleCodec:

@@ -9,6 +9,7 @@ import pytest
 
 HERE = Path(__file__).parent
 NODE_MODULES = Path(os.environ.get("CATENET_NODE_MODULES", HERE / "node_modules"))
+CPP = HERE / "cpp" / "build"
 PACKAGES = {"grpcio_aio": "grpc_status", "grpcio_sync": "grpc_status", "grpclib": "grpclib", "connectrpc": "uvicorn"}
 
 
@@ -17,6 +18,8 @@ def need(name):
     package = PACKAGES.get(name)
     if package and importlib.util.find_spec(package) is None:
         pytest.skip(f"needs the package {package} (peer {name})")
+    if name == "cpp" and not (CPP / "server").exists():
+        pytest.skip(f"needs make -C {CPP.parent}")
     if name == "grpc_js":
         if shutil.which("node") is None:
             pytest.skip("needs node")
