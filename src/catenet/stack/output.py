@@ -10,7 +10,7 @@ from typing import Final
 
 from catenet.stack import fragments
 from catenet.stack.addresses import AddressBook
-from catenet.stack.counters import Counters
+from catenet.stack.counters import Counters, IpCounters
 from catenet.stack.endpoint import Address, Fault, StackError
 from catenet.stack.interface import FOREVER, LOOPBACK_INDEX, Interface
 from catenet.stack.multicast import Multicast
@@ -75,12 +75,15 @@ class Output:
     ) -> None:
         self._settings = settings
         self._random = random
+        self.counters = counters
         self._counters4 = counters[4].ip
         self._counters6 = counters[6].ip
         self._path_mtus = path_mtus
         self._hops: dict[tuple[Address, int], Hop] = {}
         self.routes = RouteTable()
-        self.book = AddressBook(self.routes, self._hops.clear)
+        self.generation = 0
+        """Changes with whatever hops were made from."""
+        self.book = AddressBook(self.routes, self.invalidate)
         self.multicast: Multicast
         self.now = 0.0
         self.out: list[tuple[int, bytes]] = []
@@ -101,6 +104,7 @@ class Output:
     def invalidate(self) -> None:
         """Forget the hops: something they were made from has changed."""
         self._hops.clear()
+        self.generation += 1
 
     def hop(self, destination: Address, interface: int = 0) -> Hop:
         """Return the next step to `destination`, by `interface` unless that is 0.
@@ -267,6 +271,20 @@ class Output:
             self._cast(packet, destination, hop, hop_limit, loop)
         else:
             self._emit(packet, hop)
+
+    def send_ready(self, packet: bytes, hop: Hop, counters: IpCounters) -> None:
+        """Queue a whole packet that fits and whose hop is `plain` or `local`: the short way of `send`."""
+        if not self.dirty:
+            self.mark_dirty()
+        counters.OutRequests += 1
+        if hop.local:
+            self.loop.append((packet, LOOPBACK_INDEX))
+            return
+        counters.OutTransmits += 1
+        out = hop.interface
+        out.sent_packets += 1
+        out.sent_bytes += len(packet)
+        self.out.append((out.index, packet))
 
     def _send_large(
         self,

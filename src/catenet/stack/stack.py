@@ -29,6 +29,7 @@ from catenet.stack.routes import NO_METRICS, RouteEntry, RouteMetrics
 from catenet.stack.settings import Settings
 from catenet.stack.tcp.errors import find_sender
 from catenet.stack.tcp.layer import TcpLayer
+from catenet.stack.tcp.predict import take as take_predicted
 from catenet.stack.timers import Timers
 from catenet.stack.udp import Udp, UdpEndpoint
 from catenet.wire import ethernet, icmp, ip, multicast, tcp, udp
@@ -103,7 +104,7 @@ class Stack:
         self.icmp = Icmp(self)
         self.udp = Udp(self)
         self.echo = EchoLayer(self)
-        self.tcp = TcpLayer(self, self.settings, self.random)
+        self.tcp = TcpLayer(self, output, self.settings, self.random)
         self.icmp.handlers.update(
             {
                 tcp.PROTOCOL: self.tcp.handle_error,
@@ -253,6 +254,8 @@ class Stack:
 
     def receive_ip(self, packet: bytes | memoryview, now: float, port: Interface) -> None:
         """Take an IP packet off whatever link it came by."""
+        if take_predicted(self.tcp, packet, now, port.verified, port.loopback):
+            return
         try:
             parsed = ip.parse(packet)
         except Malformed as error:

@@ -78,7 +78,7 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
     c.last_heard = c.layer.us
     if prior_packets:
         _clean_queue(c, prior_high, prior_una, prior_sacked, state)
-        rack.update_window(c, state.rate)
+        rack.update_window(c, state.rate.prior_delivered)
     if c.accecn is not None and c.accecn.active:
         c.accecn.on_ack(c, segment, state, c.delivered - delivered)
     if prior_packets:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.congestion import Congestion
     from catenet.stack.tcp.endpoint import TcpEndpoint
     from catenet.stack.tcp.fastopen import ClientHandshake, ServerHandshake
+    from catenet.stack.tcp.header import Header
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.mtu import MtuProbing
     from catenet.stack.tcp.reassembly import Reassembly
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["INFINITE", "MASK", "NEVER", "Connection", "Sent", "position"]
 
 MASK: Final = 0xFFFFFFFF
+START: Final = 1_000_000
+"""`layer.us` at `now` 0: so no time is ever 0, which stands for "never" in many places."""
+EPOCH: Final = START + 0.5
+"""`layer.us` is `int(now * 1_000_000 + EPOCH)`."""
 NEVER: Final = 1 << 62
 """A deadline that does not come."""
 INFINITE: Final = 0x7FFFFFFF
@@ -174,6 +179,7 @@ class Connection:
         "fin_received",
         "first_sent_at",
         "frto",
+        "header",
         "high_seq",
         "hop_limit",
         "interface",
@@ -319,6 +325,8 @@ class Connection:
         self.interface = 0
         self.key = b""
         self.pseudo = 0
+        self.header: Header | None = None
+        """What its segments have in common; made when it is needed (`header_of`)."""
         self.hop_limit: int | None = None
         self.traffic_class = 0
         self.options: dict[str, int | bytes | str] = {}

@@ -39,6 +39,7 @@ __all__ = [
     "queue_data",
     "schedule_ack",
     "send_delayed_ack",
+    "take_in_order",
 ]
 
 _ATO_MIN = 40_000
@@ -94,14 +95,20 @@ def _note_duplicate(c: Connection, seq: int, end: int) -> None:
     c.reassembly.note_duplicate(seq, end)
 
 
+def take_in_order(c: Connection, data: bytes | memoryview) -> None:
+    """Append the next data for the program, and learn from its arrival."""
+    length = len(data)
+    c.received.append(data)
+    c.rcv_nxt += length
+    c.bytes_received += length
+    c.data_segments_in += -(-length // max(c.rx_max_mss, 1)) if length > c.rx_max_mss else 1
+    _note_arrival(c, length)
+
+
 def _in_order(c: Connection, end: int, data: bytes | memoryview, fin: bool) -> None:
     length = len(data)
     if length:
-        c.received.append(data)
-        c.rcv_nxt += length
-        c.bytes_received += length
-        c.data_segments_in += -(-length // max(c.rx_max_mss, 1)) if length > c.rx_max_mss else 1
-        _note_arrival(c, length)
+        take_in_order(c, data)
     if fin:
         if not length and not c.receive_window:
             # A FIN at a closed window is taken, and the peer told at once, lest it probe for ever.

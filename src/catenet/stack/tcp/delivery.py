@@ -9,7 +9,7 @@ from catenet.stack.tcp.congestion.base import RateSample
 if TYPE_CHECKING:
     from catenet.stack.tcp.connection import Connection, Sent
 
-__all__ = ["finish", "on_delivered", "on_sent"]
+__all__ = ["finish", "finish_in_order", "on_delivered", "on_sent"]
 
 
 def on_sent(c: Connection, sent: Sent) -> None:
@@ -69,3 +69,20 @@ def finish(c: Connection, delivered: int, lost: int, rate: RateSample, reneging:
         c.rate_delivered = rate.delivered
         c.rate_interval = rate.interval
         c.rate_app_limited = rate.app_limited
+
+
+def finish_in_order(c: Connection, last: Sent) -> None:
+    """`on_delivered` and `finish` for an ACK whose segments were sent once each, `last` the last of them."""
+    now = c.layer.us
+    c.first_sent_at = last.sent_at
+    c.delivered_at = now
+    if c.app_limited and c.delivered > c.app_limited:
+        c.app_limited = 0
+    interval = max(last.sent_at - last.first_sent_at, now - last.delivered_at)
+    if c.min_rtt is None or interval < c.min_rtt[0][1]:
+        return
+    delivered = c.delivered - last.delivered
+    if not last.app_limited or delivered * c.rate_interval >= c.rate_delivered * interval:
+        c.rate_delivered = delivered
+        c.rate_interval = interval
+        c.rate_app_limited = last.app_limited

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from catenet.stack.endpoint import Fault, StackError
 from catenet.stack.tcp import states
 from catenet.stack.tcp.congestion import ALGORITHMS, Congestion, make
-from catenet.stack.tcp.connection import MASK, NEVER, Connection, Sent
+from catenet.stack.tcp.connection import EPOCH, MASK, NEVER, START, Connection, Sent
 from catenet.stack.tcp.endpoint import TcpEndpoint
 from catenet.stack.tcp.errors import on_error
 from catenet.stack.tcp.fastopen import CookieCache, ServerHandshake
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from catenet.stack.endpoint import Address
     from catenet.stack.icmp import ErrorReport
     from catenet.stack.interface import Interface
+    from catenet.stack.output import Output
     from catenet.stack.routes import Route
     from catenet.stack.settings import Settings
     from catenet.wire.ip import IpPacket
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["TcpCounters", "TcpLayer"]
 
 _ISN_TICK = 4
-_START = 1_000_000
-"""Microseconds at `now` 0: so no time is ever 0, which stands for "never" in many places."""
-_EPOCH = _START + 0.5
 _CHALLENGE_WINDOW = 1_000_000
 _NO_LIMIT = 0x7FFFFFFF
 
@@ -59,6 +57,8 @@ class TcpCounters:
     passive_opens: int = 0
     in_segments: int = 0
     in_errors: int = 0
+    in_predicted: int = 0
+    """Segments that were what their connection expected (Linux's TCPHPHits and TCPHPAcks)."""
     out_segments: int = 0
     out_resets: int = 0
     retransmitted: int = 0
@@ -131,8 +131,10 @@ class TcpLayer:
         "merged_size",
         "next_isn",
         "offload",
+        "output",
         "park_at",
         "ports",
+        "predicts",
         "pristine",
         "pushed",
         "random",
@@ -145,8 +147,9 @@ class TcpLayer:
         "us",
     )
 
-    def __init__(self, ip: Ip, settings: Settings, random: random_module.Random) -> None:
+    def __init__(self, ip: Ip, output: Output, settings: Settings, random: random_module.Random) -> None:
         self.ip = ip
+        self.output = output
         self.settings: Settings = settings
         self.random = random
         self.secret = random.randbytes(32)
@@ -175,6 +178,8 @@ class TcpLayer:
         """Bytes that the device below cuts into segments by itself; 0: none."""
         self.offload = False
         """Whether checksums are left to the devices below (`wire/offload.py`)."""
+        self.predicts = True
+        """Whether segments that are what a connection expects take the short ways (`predict.py`, `header.py`)."""
         self.initial_cwnd = 10
         self.retransmitting = False
         self.time_waits = 0
@@ -189,7 +194,7 @@ class TcpLayer:
 
         `verify` False leaves out the checksum, where a device has seen to it.
         """
-        self.us = int(now * 1_000_000 + _EPOCH)
+        self.us = int(now * 1_000_000 + EPOCH)
         source, destination, _, payload = packet[:4]
         self.counters.in_segments += 1
         try:
@@ -253,7 +258,7 @@ class TcpLayer:
 
     def transmit(self, now: float) -> None:
         """Do what calls on endpoints asked for since the last time."""
-        self.us = int(now * 1_000_000 + _EPOCH)
+        self.us = int(now * 1_000_000 + EPOCH)
         while self.dirty:
             dirty, self.dirty = self.dirty, {}
             for each in dirty:
@@ -262,11 +267,11 @@ class TcpLayer:
     def next_deadline(self) -> float | None:
         """When `handle_timeout` is to be called, None for never."""
         at = self.timers.next()
-        return None if at is None else (at - _START) / 1_000_000
+        return None if at is None else (at - START) / 1_000_000
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
-        self.us = int(now * 1_000_000 + _EPOCH)
+        self.us = int(now * 1_000_000 + EPOCH)
         self.echo = 0
         for each in self.timers.expired(self.us):
             if isinstance(each, Connection):
@@ -278,7 +283,7 @@ class TcpLayer:
 
     def handle_error(self, report: ErrorReport, now: float) -> None:
         """An ICMP error about a segment that this host sent (RFC 5927)."""
-        self.us = int(now * 1_000_000 + _EPOCH)
+        self.us = int(now * 1_000_000 + EPOCH)
         on_error(self, report)
 
     # For endpoints.

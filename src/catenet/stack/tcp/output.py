@@ -28,6 +28,7 @@ from catenet.stack.tcp.connection import (
     CWR as CWR_STATE,
 )
 from catenet.stack.tcp.delivery import on_sent
+from catenet.stack.tcp.header import header_of
 from catenet.stack.tcp.options import established_options, mss_with_options
 from catenet.stack.tcp.rtt import min_rtt
 from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
@@ -69,6 +70,14 @@ _ECT0: Final = 2
 def emit(c: Connection, seq: int, flags: int, data: bytes, ecn: int = _NOT_ECT, count: int = 1) -> None:
     """Send one segment that carries an ACK, with the options of an established connection."""
     layer = c.layer
+    if c.reassembly is None and not c.urgent_mode and c.accecn is None and not c.ecn and layer.offload and count == 1:
+        header = header_of(c)
+        if header is not None and header.fits(c, data):
+            packet = header.pack(c, seq, flags, select_window(c), data)
+            _note_emitted(c, 1)
+            layer.counters.out_segments += 1
+            layer.output.send_ready(packet, header.hop, header.counters)
+            return
     options = established_options(c)
     urgent = 0
     if c.urgent_mode and c.snd_up > seq:
@@ -98,17 +107,18 @@ def emit(c: Connection, seq: int, flags: int, data: bytes, ecn: int = _NOT_ECT, 
         data,
         not layer.offload,
     )
-    c.segments_out += count
-    if c.ack_pending or c.ack_quick or c.delack_at != NEVER:
-        _ack_sent(c)
-    if c.compressed_acks:
-        c.compressed_acks = 0
-        c.compressed_at = NEVER
+    _note_emitted(c, count)
     layer.send(c, payload, ecn, count, mss_with_options(c) if count > 1 else 0)
 
 
-def _ack_sent(c: Connection) -> None:
-    """What was owed to the peer is paid."""
+def _note_emitted(c: Connection, count: int) -> None:
+    """A segment with an ACK leaves: what was owed to the peer is paid."""
+    c.segments_out += count
+    if c.compressed_acks:
+        c.compressed_acks = 0
+        c.compressed_at = NEVER
+    if not (c.ack_pending or c.ack_quick or c.delack_at != NEVER):
+        return
     if c.ack_quick and c.ack_pending & ACK_SCHEDULED:
         c.ack_quick -= 1
         if not c.ack_quick:

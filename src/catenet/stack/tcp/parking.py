@@ -38,7 +38,19 @@ _SMALL: Final = 1 << 18
 """Sizes and intervals are mostly below, positions and times above."""
 
 _OWN: Final = frozenset(
-    ("congestion", "destination", "destination_port", "endpoint", "irs", "iss", "key", "layer", "source", "source_port")
+    (
+        "congestion",
+        "destination",
+        "destination_port",
+        "endpoint",
+        "header",
+        "irs",
+        "iss",
+        "key",
+        "layer",
+        "source",
+        "source_port",
+    )
 )
 _FIELDS: Final[tuple[str, ...]] = tuple(
     name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from catenet.stack.tcp.congestion.base import RateSample
 from catenet.stack.tcp.connection import (
     ANY_RETRANSMISSION,
     LOST,
@@ -92,11 +91,11 @@ def mark_by_time(c: Connection) -> bool:
     return False
 
 
-def update_window(c: Connection, rate: RateSample) -> None:
+def update_window(c: Connection, prior_delivered: int) -> None:
     """Widen the reordering window in round trips with D-SACKs, narrow it after recoveries without (step 4)."""
-    if c.layer.settings.tcp_recovery & _STATIC_WINDOW or not rate.prior_delivered:
+    if c.layer.settings.tcp_recovery & _STATIC_WINDOW or not prior_delivered:
         return
-    if rate.prior_delivered < c.rack_last_delivered:
+    if prior_delivered < c.rack_last_delivered:
         c.rack_dsack_seen = False
     if c.rack_dsack_seen:
         c.rack_steps = min(0xFF, c.rack_steps + 1)
