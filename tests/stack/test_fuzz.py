@@ -14,8 +14,8 @@ from catenet.wire import checksum, ethernet, icmp, ip, tcp
 from catenet.wire.address import Prefix, parse_interface
 from catenet.wire.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter, read_pcapng
 
+from .lan import link
 from .net import Network, address, pair
-from .test_ethernet import link
 
 ANY = {4: ANY4, 6: ANY6}
 TEXTS = {4: ("10.0.0.1/24", "10.0.0.2/24"), 6: ("fd00::1/64", "fd00::2/64")}

@@ -36,8 +36,6 @@ _TWO_HOURS: Final = 7200
 _MAX_ROUTERS: Final = 8
 _MAX_PREFIXES: Final = 16
 _MAX_ROUTES: Final = 16
-_MAX_REDIRECTS: Final = 256
-_REDIRECT_LIFETIME: Final = 600.0
 _MAX_ATTEMPTS: Final = 3
 """Addresses tried for one prefix when others have them (RFC 7217 5)."""
 _METRIC: Final = 1024
@@ -65,7 +63,6 @@ class Autoconfiguration:
         self._attempts: dict[Prefix, int] = {}
         self._routes: dict[tuple[Prefix, Address], RouteEntry] = {}
         self._on_link: dict[Prefix, RouteEntry] = {}
-        self._redirects: dict[Address, RouteEntry] = {}
         self._solicitation: Timer | None = None
         self._interval = 0.0
         self._sweep: Timer | None = None
@@ -214,31 +211,6 @@ class Autoconfiguration:
             state = AddressState.PREFERRED if entry.preferred_until > now else AddressState.DEPRECATED
             self._stack.book.set_state(self._index, entry.address, state)
 
-    def receive_redirect(self, source: Address, message: nd.Redirect, now: float) -> None:
-        """Take a redirect from the router that is the first hop now (RFC 4861 8.1, 8.3)."""
-        stack = self._stack
-        target, destination = message.target, message.destination
-        if not stack.settings.accept_redirects or not is_link_local(source) or is_multicast(destination):
-            return
-        if not is_link_local(target) and target != destination:
-            return
-        current = stack.routes.lookup(destination, self._index, now)
-        if current is None or current.gateway != source or stack.is_local(destination):
-            return
-        for option in message.options:
-            if isinstance(option, nd.LinkAddress) and option.kind == 2:
-                self._port.neighbours.heard(target, option.address[:6], now)
-        old = self._redirects.pop(destination, None)
-        if old is not None:
-            stack.remove_route(old)
-        elif len(self._redirects) >= _MAX_REDIRECTS:
-            stack.remove_route(self._redirects.pop(next(iter(self._redirects))))
-        gateway = None if target == destination else target
-        entry = stack.add_route(Prefix(destination, 128), self._index, gateway)
-        entry.expires = now + _REDIRECT_LIFETIME
-        self._redirects[destination] = entry
-        self._schedule_sweep(now)
-
     def _router_unreachable(self, neighbour: Neighbour) -> None:
         """A router does not answer, or is none any more: it comes last among its like (RFC 4861 6.3.6, 7.2.5)."""
         for (prefix, router), entry in list(self._routes.items()):
@@ -246,9 +218,7 @@ class Autoconfiguration:
                 self._stack.remove_route(entry)
                 entry.metric = 2 * _METRIC
                 self._stack.routes.add(entry)
-        for destination, entry in list(self._redirects.items()):
-            if entry.gateway == neighbour.address:
-                self._stack.remove_route(self._redirects.pop(destination))
+        self._stack.icmp.redirects.forget(neighbour.address)
         self._stack.invalidate()
 
     # What runs out.
@@ -268,7 +238,7 @@ class Autoconfiguration:
             self._sweep = self._stack.timers.call_at(max(earliest, now), self._expire)
 
     def _tables(self) -> list[list[RouteEntry]]:
-        return [list(self._routes.values()), list(self._on_link.values()), list(self._redirects.values())]
+        return [list(self._routes.values()), list(self._on_link.values())]
 
     def _expire(self) -> None:
         stack, now = self._stack, self._stack.now
@@ -276,7 +246,6 @@ class Autoconfiguration:
             stack.remove_route(entry)
         self._routes = {key: entry for key, entry in self._routes.items() if entry.expires > now}
         self._on_link = {key: entry for key, entry in self._on_link.items() if entry.expires > now}
-        self._redirects = {key: entry for key, entry in self._redirects.items() if entry.expires > now}
         for each in list(self._port.interface.addresses):
             if each.origin != "slaac":
                 continue

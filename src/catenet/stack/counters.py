@@ -49,6 +49,7 @@ class IcmpCounters:
     InTimeExcds: int = 0
     InParmProbs: int = 0
     InPktTooBigs: int = 0
+    InRedirects: int = 0
     InEchos: int = 0
     InEchoReps: int = 0
     OutMsgs: int = 0
@@ -59,6 +60,7 @@ class IcmpCounters:
     OutTimeExcds: int = 0
     OutParmProbs: int = 0
     OutPktTooBigs: int = 0
+    OutRedirects: int = 0
     OutEchos: int = 0
     OutEchoReps: int = 0
 

@@ -67,6 +67,7 @@ class EthernetPort:
         self._stack = stack
         self.interface = interface
         self.neighbours = NeighbourTable(stack, self, {4: _ArpSolicitor(self), 6: _NdSolicitor(self)})
+        self.neighbours.on_unreachable = lambda neighbour: stack.icmp.redirects.forget(neighbour.address)
         self.autoconf: Autoconfiguration | None = None
         self.dhcp: DhcpClient | None = None
         self._detections: dict[Address, _Detection] = {}
@@ -186,11 +187,10 @@ class EthernetPort:
             self._receive_solicitation(packet, read, now)
         elif isinstance(read, nd.NeighborAdvertisement):
             self._receive_advertisement(packet, read, now)
-        elif self.autoconf is not None:
-            if isinstance(read, nd.RouterAdvertisement):
-                self.autoconf.receive_advertisement(packet.source, read, now)
-            elif isinstance(read, nd.Redirect):
-                self.autoconf.receive_redirect(packet.source, read, now)
+        elif isinstance(read, nd.Redirect):
+            self._stack.icmp.redirects.receive_nd(packet.source, read, self.interface, now)
+        elif isinstance(read, nd.RouterAdvertisement) and self.autoconf is not None:
+            self.autoconf.receive_advertisement(packet.source, read, now)
 
     def _receive_solicitation(self, packet: IpPacket, message: nd.NeighborSolicitation, now: float) -> None:
         source, target = packet.source, message.target

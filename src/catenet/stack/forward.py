@@ -61,6 +61,8 @@ def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: 
     mtu = hop.mtu if stack.settings.ip_forward_use_pmtu else hop.link_mtu
     size = ip.header_length(packet) + len(packet.payload)
     counters.ForwDatagrams += 1
+    if hop.interface.index == interface:
+        stack.icmp.redirects.send(packet, raw, interface, hop)
     if size <= mtu:
         stack.emit(_decrement(bytes(raw[:size]) if len(raw) != size else bytes(raw)), hop)
     elif packet.dont_fragment:

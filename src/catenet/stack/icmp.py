@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from catenet.stack.counters import IcmpCounters
 from catenet.stack.endpoint import Address, Fault, StackError
 from catenet.stack.ratelimit import DestinationLimiter, TokenBucket
+from catenet.stack.redirect import REDIRECT, Redirects
 from catenet.wire import icmp, ip
 from catenet.wire.address import is_martian_source, is_multicast, is_unspecified
 from catenet.wire.errors import Malformed
@@ -103,6 +104,7 @@ class Icmp:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
+        self.redirects = Redirects(stack)
         self._limiter = DestinationLimiter()
         self._global = TokenBucket(stack.settings.icmp_msgs_per_sec, stack.settings.icmp_msgs_burst)
         self.handlers: dict[int, Callable[[ErrorReport, float], None]] = {}
@@ -132,7 +134,11 @@ class Icmp:
                 self._answer(packet, message, interface, cast)
         elif isinstance(message, ErrorMessage):
             self._receive_error(packet, message, counters, now)
+        elif message.type == REDIRECT and version == 4:
+            counters.InRedirects += 1
+            self.redirects.receive_icmp(packet, message, interface, now)
         elif self.on_other is not None:
+            counters.InRedirects += version == 6 and message.type == 137
             self.on_other(packet, message, interface, now)
 
     def _answer(self, packet: IpPacket, echo: Echo, interface: int, cast: bool) -> None:

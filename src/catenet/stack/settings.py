@@ -63,6 +63,9 @@ class Settings(TcpSettings):
 
     accept_ra: int = 1
     accept_redirects: int = 1
+    """Whether a host that does not forward takes them, in both versions."""
+    send_redirects: int = 1
+    """Whether a host that forwards sends them."""
     autoconf: int = 1
     dad_transmits: int = 1
     router_solicitation_interval: float = 4.0

@@ -1,0 +1,69 @@
+"""Ethernet segments for tests of the stack: stations, and the frames between them."""
+
+import random
+
+import pytest
+
+from catenet.stack.endpoint import ANY4, ANY6
+from catenet.stack.stack import Stack
+from catenet.wire import ethernet, icmp, ip, nd
+from catenet.wire.address import parse_interface
+
+from .net import Network
+
+ANY = {4: ANY4, 6: ANY6}
+TEXTS = {4: ("10.0.0.1/24", "10.0.0.2/24"), 6: ("fd00::1/64", "fd00::2/64")}
+both = pytest.mark.parametrize("version", [4, 6])
+
+
+def link(number):
+    return b"\x02\x00\x00\x00\x00" + bytes((number,))
+
+
+def station(net, number, *texts, **settings):
+    stack = Stack(random.Random(number))
+    for name, value in settings.items():
+        setattr(stack.settings, name, value)
+    stack.add_interface(link_address=link(number), addresses=tuple(map(parse_interface, texts)))
+    net.stacks.append(stack)
+    return stack
+
+
+def lan(version, **settings):
+    net = Network()
+    one, other = (station(net, n + 1, TEXTS[version][n], **settings) for n in range(2))
+    net.wire((one, 2), (other, 2))
+    return net, one, other, *(parse_interface(text)[0] for text in TEXTS[version])
+
+
+def port(stack):
+    return stack.interfaces[2].port
+
+
+def entry(stack, neighbour):
+    return port(stack).neighbours.get(neighbour)
+
+
+def frames(net):
+    found = [ethernet.parse_frame(raw) for _, _, raw in net.seen]
+    net.seen.clear()
+    return found
+
+
+def questions(net, version):
+    """Frames that ask for a neighbour: (to many?, target)."""
+    found = []
+    for frame in frames(net):
+        many = ethernet.is_group(frame.destination)
+        if version == 4 and frame.ethertype == ethernet.ARP:
+            packet = ethernet.parse_arp(frame.payload)
+            if packet.operation == 1:
+                found.append((many, packet.target))
+        elif version == 6 and frame.ethertype == ethernet.ETHERTYPES[6]:
+            packet = ip.parse(frame.payload)
+            if packet.protocol == 58:
+                message = icmp.parse(packet.payload, packet.source, packet.destination)
+                read = nd.parse(message) if isinstance(message, icmp.Other) else None
+                if isinstance(read, nd.NeighborSolicitation):
+                    found.append((many, read.target))
+    return found
