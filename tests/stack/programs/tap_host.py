@@ -1,4 +1,7 @@
-"""A host on our stack behind a TAP device in real time: answers pings, echoes TCP and UDP on port 7."""
+"""A host on our stack behind a TAP device in real time: answers pings, echoes TCP and UDP on port 7.
+
+Arguments: the device, addresses, and routes as PREFIX=GATEWAY, with which it is a router.
+"""
 
 import fcntl
 import os
@@ -10,7 +13,7 @@ import time
 
 from catenet.stack.endpoint import ANY6, Name, StackError
 from catenet.stack.stack import Stack
-from catenet.wire.address import parse_interface
+from catenet.wire.address import Prefix, parse_address, parse_interface
 
 TUNSETIFF = 0x400454CA
 IFF_TAP = 0x0002
@@ -25,7 +28,12 @@ def main(name: str, *texts: str) -> None:
     stack.settings.dhcp = 0
     stack.configure(2)
     for text in texts:
-        stack.interfaces[2].port.add_address(*parse_interface(text))
+        prefix, _, gateway = text.partition("=")
+        if gateway:
+            stack.settings.ip_forward = 1
+            stack.add_route(Prefix.parse(prefix), 2, parse_address(gateway))
+        else:
+            stack.interfaces[2].port.add_address(*parse_interface(text))
     listener = stack.tcp_endpoint(6)
     listener.bind(Name(ANY6, 7))
     listener.listen(8)
