@@ -7,7 +7,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.world.hub import Hub, RealClock
+from catenet.world.hub import NEVER, Hub, RealClock
 
 
 def test_ties_break_by_order_of_calls() -> None:
@@ -69,7 +69,57 @@ def test_cancelled_timers_do_not_pile_up() -> None:
     hub = Hub()
     for _ in range(10_000):
         hub.timer(1000.0, print).cancel()
-    assert len(hub._heap) < 3_000
+    assert len(hub.heap) < 3_000
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.one_of(st.none(), st.integers(0, 20)), st.integers(0, 3)), max_size=60))
+def test_a_timer_that_is_moved_runs_when_it_was_last_set_to_and_in_the_order_of_setting(
+    plan: list[tuple[int, int | None, int]],
+) -> None:
+    """The model: a list in which every setting takes the timer's earlier one away."""
+    hub, ran = Hub(), []
+    timers = [hub.timer(NEVER, lambda number=number: ran.append((hub.now, number))) for number in range(4)]
+    expected, due = [], dict[int, tuple[float, int]]()
+
+    def pass_time(until: float) -> None:
+        hub.run(until=until)
+        for when, _, number in sorted((when, order, number) for number, (when, order) in due.items()):
+            if when <= until:
+                expected.append((when, number))
+                del due[number]
+
+    for order, (number, delay, pause) in enumerate(plan):
+        pass_time(hub.now + pause)
+        if delay is None:
+            timers[number].clear()
+            due.pop(number, None)
+        else:
+            timers[number].set(hub.now + delay)
+            due[number] = (hub.now + delay, order)
+    assert hub.next_event() == min((when for when, _ in due.values()), default=None)
+    pass_time(100.0)
+    assert ran == expected
+
+
+def test_a_timer_that_is_always_put_off_has_one_entry() -> None:
+    hub = Hub()
+    timer = hub.timer(NEVER, print)
+    for number in range(10_000):
+        timer.set(1000.0 + number)
+        timer.clear()
+    assert len(hub.heap) == 1
+    assert hub.run() is False
+    assert hub.now == 0.0
+
+
+def test_a_timer_that_is_always_put_forward_does_not_pile_up() -> None:
+    hub, ran = Hub(), []
+    timer = hub.timer(NEVER, ran.append, 1)
+    for number in range(10_000):
+        timer.set(20_000.0 - number)
+    assert len(hub.heap) < 3_000
+    hub.run()
+    assert (ran, hub.now) == ([1], 10_001.0)
 
 
 def test_stop_returns_before_the_next_event() -> None:

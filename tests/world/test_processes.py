@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import gc
 import os
 import signal
 import socket
@@ -292,6 +293,60 @@ def test_a_program_that_swallows_everything_still_dies(internet: Any) -> None:
     internet.run()
     assert internet.server.processes[0].status == 137
     assert len(rounds) < 1000
+
+
+def test_a_world_waits_for_a_restart_that_is_to_come() -> None:
+    seen: list[float] = []
+    with World(seed=1) as world:
+        host = world.host("host")
+        host.run(lambda: seen.append(world.now))
+        world.at(1.0, host.crash)
+        world.at(5.0, host.restart)
+        world.at(7.0, host.run, lambda: seen.append(world.now))
+        world.at(9.0, seen.append, 9.0)
+        assert world.run() == 7.0
+    assert seen == [0.0, 5.0, 7.0]
+
+
+def test_actions_run_outside_of_whatever_process_ran_last() -> None:
+    seen: list[object] = []
+    directory = os.getcwd()
+
+    def program() -> None:
+        os.chdir("/")
+        sys.argv = ["program"]
+
+        async def main() -> None:
+            await asyncio.sleep(2)
+
+        asyncio.run(main())
+
+    def action() -> None:
+        seen.extend((os.getcwd(), sys.argv[0] != "program", asyncio._get_running_loop()))
+        asyncio.run(asyncio.sleep(0))
+
+    with World(seed=1) as world:
+        world.host("host").run(program)
+        world.at(1.0, action)
+        world.run()
+    assert seen == [directory, True, None]
+
+
+def test_nobody_hears_of_coroutines_that_a_crash_has_killed(caplog: pytest.LogCaptureFixture) -> None:
+    async def serve() -> None:
+        server = await asyncio.start_server(lambda reader, writer: None, "0.0.0.0")
+        async with server:
+            await server.serve_forever()
+
+    with World(seed=1) as world:
+        host = world.host("host")
+        host.run(lambda: asyncio.run(serve()), daemon=True)
+        host.run(lambda: threading.Thread(target=lambda: asyncio.run(serve())).start(), start=0.5, daemon=True)
+        world.at(1.0, host.crash)
+        world.host("other").run(time.sleep, 2)
+        world.run()
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_restart_policies(internet: Any) -> None:

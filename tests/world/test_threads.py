@@ -159,6 +159,11 @@ def test_pools_of_two_processes_do_not_mix(internet: Any) -> None:
 def test_thread_locals_and_context_variables(internet: Any) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
     LOCAL_OUTSIDE.value = "outside"
+    ended: list[str] = []
+
+    class Ends(str):
+        def __del__(self) -> None:
+            ended.append(str(self))
 
     def program(name: str) -> None:
         class Own(threading.local):
@@ -167,10 +172,14 @@ def test_thread_locals_and_context_variables(internet: Any) -> None:
 
         own = Own()
         own.value = name
+        assert not hasattr(LOCAL_OUTSIDE, "value")
+        LOCAL_OUTSIDE.value = name
 
         def work(number: int) -> None:
             assert not hasattr(own, "value") and own.made_by == threading.get_ident()
             own.value = f"{name}{number}"
+            assert not hasattr(LOCAL_OUTSIDE, "value")
+            LOCAL_OUTSIDE.value = Ends(own.value)
             variable.set(own.value)
             time.sleep(1)
             assert own.value == variable.get() == f"{name}{number}"
@@ -180,7 +189,8 @@ def test_thread_locals_and_context_variables(internet: Any) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert own.value == name and variable.get() == "none"
+        assert own.value == LOCAL_OUTSIDE.value == name and variable.get() == "none"
+        assert [text for text in ended if text.startswith(name)] == [f"{name}{number}" for number in range(3)]
 
     internet.server.run(program, "s")
     internet.client.run(program, "c")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from catenet.posix.errors import os_error
@@ -28,12 +28,12 @@ SOCK_MAX: Final = 11
 FIRST_DESCRIPTOR: Final = 1 << 20
 """Simulated descriptors count from here, so that none is ever mistaken for a real one of the interpreter."""
 
-Park: TypeAlias = Callable[[str, Iterable[File], "float | None"], bool]
+Park: TypeAlias = Callable[[str, Sequence[File], "float | None"], bool]
 
 Result = TypeVar("Result")
 
 
-def _no_park(call: str, files: Iterable[File], timeout: float | None) -> bool:
+def _no_park(call: str, files: Sequence[File], timeout: float | None) -> bool:
     raise RuntimeError(f"{call} would block, and nobody here can wait")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from catenet.posix.errors import os_error
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from catenet.posix.file import File
     from catenet.posix.kernel import Kernel
 
-__all__ = ["descriptor_of", "epoll_wait", "poll", "select"]
+__all__ = ["descriptor_of", "epoll_wait", "poll", "select", "wait_on_epoll"]
 
 POLLNVAL: Final = 0x020
 POLLRDNORM: Final = 0x040
@@ -43,7 +43,7 @@ def descriptor_of(thing: Any) -> int:
     return number
 
 
-def _wait(kernel: Kernel, call: str, files: Iterable[File], look: Callable[[], Found], timeout: float | None) -> Found:
+def _wait(kernel: Kernel, call: str, files: Sequence[File], look: Callable[[], Found], timeout: float | None) -> Found:
     """Look until there is something to see or the time is over."""
     found = look()
     if found:
@@ -51,11 +51,17 @@ def _wait(kernel: Kernel, call: str, files: Iterable[File], look: Callable[[], F
     if timeout == 0:
         kernel.spin()
         return found
+    return _wait_on(kernel, call, files, look, timeout)
+
+
+def _wait_on(
+    kernel: Kernel, call: str, files: Sequence[File], look: Callable[[], Found], timeout: float | None
+) -> Found:
+    """As `_wait`, when the first look has shown nothing."""
     deadline = None if timeout is None else kernel.clock() + timeout
     remaining = timeout
-    watched = tuple(files)
     while True:
-        in_time = kernel.park(call, watched, remaining)
+        in_time = kernel.park(call, files, remaining)
         found = look()
         if found or not in_time:
             return found
@@ -113,4 +119,15 @@ def epoll_wait(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) 
     """System call `epoll_wait`: up to `limit` (descriptor, bits)."""
     if limit <= 0:
         raise os_error(errno.EINVAL)
-    return _wait(kernel, "epoll_wait", (epoll,), lambda: epoll.collect(limit), timeout)
+    found = epoll.collect(limit)
+    if found:
+        return found
+    if timeout == 0:
+        kernel.spin()
+        return found
+    return wait_on_epoll(kernel, epoll, limit, timeout)
+
+
+def wait_on_epoll(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) -> list[tuple[int, int]]:
+    """As `epoll_wait`, when nothing was ready at first."""
+    return _wait_on(kernel, "epoll_wait", (epoll,), lambda: epoll.collect(limit), timeout)

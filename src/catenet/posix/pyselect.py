@@ -76,6 +76,17 @@ class EpollObject:
             raise ValueError(f"maxevents must be greater than 0, got {maxevents}")
         return readiness.epoll_wait(self._kernel, epoll, maxevents, _milliseconds(timeout))
 
+    def ready(self, limit: int) -> list[tuple[int, int]]:
+        """What `poll(0, limit)` gives, with nothing checked that an open epoll of a living process passes."""
+        epoll = self._epoll
+        return epoll.collect(limit) if self._descriptor >= 0 and epoll.references else self.poll(0, limit)
+
+    def wait(self, limit: int, timeout: float | None) -> list[tuple[int, int]]:
+        """What `poll(timeout, limit)` gives after `ready` has given nothing; whole milliseconds, rounded up."""
+        if timeout is not None:
+            timeout = math.ceil(timeout * 1e3) * 1e-3
+        return readiness.wait_on_epoll(self._kernel, self._open(), limit, timeout)
+
     def fileno(self) -> int:
         """The epoll's own descriptor."""
         self._open()

@@ -1,9 +1,14 @@
-"""What belongs to a process and lies in globals of the interpreter: exchanged when another process gets its turn.
+"""What belongs to a process or a task and lies in the interpreter: exchanged when another one gets its turn.
 
-`sys.argv`, `sys.path`, `__main__`, the environment, the working directory, the event loop policy, and the modules that
-a program imports from its own directory (two programs may each have a `config.py`; installed libraries are shared).
-The exchange happens only when a task of another process runs, not at each switch; between two turns of one process
-the hub's own code runs with these of the process, and uses none of them.
+Globals of a process: `sys.argv`, `sys.path`, `__main__`, the environment, the working directory, the event loop policy,
+and the modules that a program imports from its own directory (two programs may each have a `config.py`; installed
+libraries are shared). State of a task, which CPython keeps per thread of the operating system: the values of
+`threading.local` objects, asyncio's running loop, the hooks for asynchronous generators. Context variables and the
+exception being handled are greenlet's own business.
+
+An exchange happens only when another process, or another task, runs than the one that ran last, not at each switch.
+Between two turns the hub's own code runs with what the last task has left in place, and uses none of it; before code
+that may (`World.at`, finalizers in the garbage collector) the task is made to `stand`, or its process to `leave`.
 """
 
 from __future__ import annotations
@@ -15,14 +20,18 @@ import types
 from asyncio import events
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.current import current
+from catenet.world.threadstate import Exchange, open_exchange
 
 if TYPE_CHECKING:
     from catenet.world.process import Process
+    from catenet.world.task import Task
 
 __all__ = ["Context", "Contexts", "PrivateFinder"]
+
+NO_HOOKS: Final = (None, None)
 
 _chdir = os.chdir
 _getcwd = os.getcwd
@@ -48,29 +57,6 @@ class Context:
         """Note the interpreter's environment, which `take` takes to be the same as before."""
         self.environ = _environ_data()
 
-    def put(self) -> None:
-        """Make these the interpreter's."""
-        sys.argv = self.argv
-        sys.path = self.path
-        sys.modules["__main__"] = self.main
-        os.environ._data = self.environ  # type: ignore[attr-defined]
-        events._event_loop_policy = self.policy  # type: ignore[attr-defined]
-        if self.directory is not None:
-            _chdir(self.directory)
-        if self.modules:
-            sys.modules.update(self.modules)
-
-    def take(self) -> None:
-        """Take them out again, with what the program has changed."""
-        self.argv = sys.argv
-        self.path = sys.path
-        self.main = sys.modules["__main__"]
-        self.policy = events._event_loop_policy  # type: ignore[attr-defined]
-        for name in self.private:
-            module = sys.modules.pop(name, None)
-            if module is not None:
-                self.modules[name] = module
-
     def hide(self, directory: str) -> None:
         """Keep what the outside has imported from a program's directory out of the program's sight."""
         for name, module in list(sys.modules.items()):
@@ -81,41 +67,119 @@ class Context:
                 del sys.modules[name]
 
 
+def _exchange(last: Context, context: Context) -> None:
+    """Take the interpreter's globals, as `last` has them, and put others in their place."""
+    modules = sys.modules
+    last.argv, sys.argv = sys.argv, context.argv
+    last.path, sys.path = sys.path, context.path
+    last.main, modules["__main__"] = modules["__main__"], context.main
+    last.policy, events._event_loop_policy = events._event_loop_policy, context.policy  # type: ignore[attr-defined]
+    os.environ._data = context.environ  # type: ignore[attr-defined]
+    if last.private:
+        for name in last.private:
+            module = modules.pop(name, None)
+            if module is not None:
+                last.modules[name] = module
+    if context.modules:
+        modules.update(context.modules)
+
+
 class Contexts:
-    """Which process's globals are in place; `enter(process)` exchanges them."""
+    """What is in place: the globals of process `resident`, and in the thread the state of task `seated`."""
 
     def __init__(self) -> None:
         self.resident: Process | None = None
+        self.seated: Task | None = None
         self._outside = Context(sys.argv, sys.path, sys.modules["__main__"], _environ_data())
         self._home = ""
+        self._locals: Exchange = open_exchange()
+        self._outside_locals: Any = None
+
+    def begin(self) -> None:
+        """A run begins in the current thread."""
+        self._locals = open_exchange()
+
+    # State of tasks.
+
+    def seat(self, task: Task) -> None:
+        """Put the state of `task` in place, and the globals of its process."""
+        if self.resident is not task.process:
+            self.enter(task.process)
+        last = self.seated
+        if last is None:
+            self._outside_locals = self._locals.swap(task.locals)
+            changed = task.hooks != NO_HOOKS
+        else:
+            self._note(last)
+            last.locals = self._locals.swap(task.locals)
+            changed = task.hooks != last.hooks
+        # Also when both have none: the interpreter caches it.
+        events._set_running_loop(task.loop)
+        if changed:
+            sys.set_asyncgen_hooks(*task.hooks)
+        self.seated = task
+
+    def stand(self) -> None:
+        """Take the state of whatever task is seated out of the thread, and put the outside's back."""
+        task = self.seated
+        if task is not None:
+            self._note(task)
+            self.seated = None
+            task.locals = self._locals.swap(self._outside_locals)
+            self._outside_locals = None
+            events._set_running_loop(None)
+            if task.hooks != NO_HOOKS:
+                sys.set_asyncgen_hooks(None, None)
+
+    def note_loop(self) -> None:
+        """Note which event loop runs in the seated task."""
+        if self.seated is not None:
+            self._note(self.seated)
+
+    @staticmethod
+    def _note(task: Task) -> None:
+        task.loop = loop = events._get_running_loop()
+        if loop is not None:
+            task.process.loop = loop
+        task.hooks = sys.get_asyncgen_hooks()
+
+    def bury(self, task: Task) -> None:
+        """Forget the thread-local values of a task that has ended."""
+        if self.seated is task:
+            self.stand()
+        values, task.locals = task.locals, None
+        self._locals.drop(values)
+
+    # Globals of processes.
 
     def enter(self, process: Process) -> None:
         """Put the globals of `process` in place."""
-        if self.resident is process:
+        last = self.resident
+        if last is process:
             return
-        if self.resident is None:
+        outside, context = self._outside, process.context
+        if last is None:
             self._home = _getcwd()
-            self._outside.refresh()
-            self._outside.take()
-        else:
-            self._take_out(self.resident)
-        if process.program.directory is not None and not process.context.entered:
-            self._outside.hide(process.program.directory)
-        process.context.entered = True
+            outside.refresh()
+        elif last.context.directory is not None:
+            _chdir(self._home)
+        _exchange(outside if last is None else last.context, context)
+        if context.directory is not None:
+            _chdir(context.directory)
+        if not context.entered:
+            context.entered = True
+            if process.program.directory is not None:
+                outside.hide(process.program.directory)
         self.resident = process
-        process.context.put()
 
     def leave(self) -> None:
-        """Give the interpreter its own globals back."""
-        if self.resident is not None:
-            self._take_out(self.resident)
-            self._outside.put()
-            self.resident = None
-
-    def _take_out(self, process: Process) -> None:
-        process.context.take()
-        if process.context.directory is not None:
-            _chdir(self._home)
+        """Give the interpreter its own state and globals back."""
+        self.stand()
+        last, self.resident = self.resident, None
+        if last is not None:
+            if last.context.directory is not None:
+                _chdir(self._home)
+            _exchange(last.context, self._outside)
 
 
 class PrivateFinder:

@@ -13,7 +13,7 @@ from catenet.world.current import current
 if TYPE_CHECKING:
     from catenet.world.process import Process
 
-__all__ = ["abandon_coroutines", "finish_process"]
+__all__ = ["abandon_coroutines", "finish_process", "ignore_errors"]
 
 
 def finish_process(process: Process) -> None:
@@ -28,6 +28,14 @@ def finish_process(process: Process) -> None:
     while process.exit_handlers:
         function, args, kwargs = process.exit_handlers.pop()
         _call(process, function, *args, **kwargs)
+
+
+def ignore_errors(loop: asyncio.AbstractEventLoop) -> None:
+    """Let an event loop of a killed process say nothing of what it finds: that its tasks were killed is no error.
+
+    It finds them when they are collected, which may be long after, when there is no process left to say it for.
+    """
+    loop.set_exception_handler(lambda loop, context: None)
 
 
 def abandon_coroutines(loop: asyncio.AbstractEventLoop) -> None:

@@ -15,31 +15,59 @@ from heapq import heapify, heappop, heappush
 from time import monotonic
 from typing import Any, Final, Protocol, TypeAlias
 
-__all__ = ["Clock", "Hub", "RealClock", "Timer", "VirtualClock"]
+__all__ = ["NEVER", "Clock", "Hub", "RealClock", "Timer", "VirtualClock"]
 
 Callback: TypeAlias = Callable[..., object]
 
+NEVER: Final = float("inf")
+
 COMPACT_FROM: Final = 1024
-"""Cancelled timers stay in the heap until there are this many and they are more than half of it."""
+"""Entries of the heap that mean nothing any more stay until there are this many and they are more than half of it."""
 
 
 class Timer:
-    """An event that can be called off; harmless to cancel twice or after it has run."""
+    """An event that can be moved and called off, as often as one likes and for nearly nothing.
 
-    __slots__ = ("_hub", "args", "callback", "when")
+    The heap holds at least one entry at or before `when`. An entry that comes up and is not the event itself (which was
+    called off, or moved to a later time) passes it on to where it belongs, without the clock having moved; so whoever
+    waits with a timeout, again and again, and is nearly always served in time, has one entry in the heap and not one
+    for each wait. Events that are due at the same time run in the order in which they were set.
+    """
 
-    def __init__(self, hub: Hub, when: float, callback: Callback, args: tuple[Any, ...]) -> None:
+    __slots__ = ("_hub", "args", "callback", "queued", "sequence", "when")
+
+    def __init__(self, hub: Hub, callback: Callback, args: tuple[Any, ...]) -> None:
         self._hub = hub
-        self.when = when
         self.callback: Callback | None = callback
         self.args = args
+        self.when = NEVER
+        self.sequence = 0
+        self.queued = NEVER
+        """Time of its earliest entry in the heap."""
+
+    def set(self, when: float) -> None:
+        """Let the event happen at `when`, and not when it was set to happen before."""
+        hub = self._hub
+        hub.sequence = self.sequence = sequence = hub.sequence + 1
+        self.when = when
+        if when < self.queued:
+            if self.queued != NEVER:
+                hub.forget_one()
+            self.queued = when
+            heappush(hub.heap, (when, sequence, None, self))
+
+    def clear(self) -> None:
+        """Call the event off; it can be set again."""
+        self.when = NEVER
 
     def cancel(self) -> None:
-        """Call the event off."""
+        """Call the event off for good, and keep nothing of what it was for; harmless to repeat."""
+        self.when = NEVER
         if self.callback is not None:
             self.callback = None
             self.args = ()
-            self._hub.forget_one()
+            if self.queued != NEVER:
+                self._hub.forget_one()
 
 
 class Clock(Protocol):
@@ -140,12 +168,15 @@ class Hub:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = VirtualClock() if clock is None else clock
+        self.is_real = isinstance(clock, RealClock)
+        """Whether time passes by itself."""
         self.now = 0.0
         """Seconds since the world began."""
         self.soon: deque[tuple[Callback, tuple[Any, ...]]] = deque()
-        self._heap: list[tuple[float, int, Callback | None, Any]] = []
-        self._sequence = 0
-        self._cancelled = 0
+        self.heap: list[tuple[float, int, Callback | None, Any]] = []
+        """Entries (when, sequence, callback, args), or (when, sequence, None, timer)."""
+        self.sequence = 0
+        self._useless = 0
         self._stopping = False
 
     def time(self) -> float:
@@ -155,8 +186,8 @@ class Hub:
 
     def call_at(self, when: float, callback: Callback, *args: Any) -> None:
         """Call `callback(*args)` at `when` (now, if that has passed); cannot be called off, see `timer`."""
-        self._sequence = sequence = self._sequence + 1
-        heappush(self._heap, (when, sequence, callback, args))
+        self.sequence = sequence = self.sequence + 1
+        heappush(self.heap, (when, sequence, callback, args))
 
     def call_later(self, delay: float, callback: Callback, *args: Any) -> None:
         """Call `callback(*args)` in `delay` seconds; cannot be called off."""
@@ -167,10 +198,10 @@ class Hub:
         self.soon.append((callback, args))
 
     def timer(self, when: float, callback: Callback, *args: Any) -> Timer:
-        """As `call_at`, and return a handle whose `cancel()` calls it off."""
-        timer = Timer(self, when, callback, args)
-        self._sequence = sequence = self._sequence + 1
-        heappush(self._heap, (when, sequence, None, timer))
+        """As `call_at`, and return a handle by which the event can be moved and called off; NEVER to set it later."""
+        timer = Timer(self, callback, args)
+        if when != NEVER:
+            timer.set(when)
         return timer
 
     def stop(self) -> None:
@@ -178,22 +209,45 @@ class Hub:
         self._stopping = True
 
     def forget_one(self) -> None:
-        """A timer was cancelled; sweep the heap when most of it is."""
-        self._cancelled += 1
-        if self._cancelled > COMPACT_FROM and 2 * self._cancelled > len(self._heap):
-            self._heap[:] = [entry for entry in self._heap if entry[2] is not None or entry[3].callback is not None]
-            heapify(self._heap)
-            self._cancelled = 0
+        """An entry of the heap has become useless; sweep the heap when most of it is."""
+        self._useless += 1
+        if self._useless > COMPACT_FROM and 2 * self._useless > len(self.heap):
+            kept = []
+            for entry in self.heap:
+                if entry[2] is None:
+                    timer: Timer = entry[3]
+                    if timer.when == NEVER or entry[0] != timer.queued:
+                        if entry[0] == timer.queued:
+                            timer.queued = NEVER
+                        continue
+                kept.append(entry)
+            self.heap[:] = kept
+            heapify(self.heap)
+            self._useless = 0
 
     def next_event(self) -> float | None:
         """When the next event is due; None when there is none (something in `soon` is due now)."""
         if self.soon:
             return self.now
-        heap = self._heap
-        while heap and heap[0][2] is None and heap[0][3].callback is None:
-            heappop(heap)
-            self._cancelled = max(0, self._cancelled - 1)
-        return heap[0][0] if heap else None
+        heap = self.heap
+        while heap:
+            when, sequence, callback, timer = heap[0]
+            if callback is not None or (sequence == timer.sequence and when == timer.when):
+                return when
+            self._pass_on(heappop(heap)[3], when)
+        return None
+
+    def _pass_on(self, timer: Timer, when: float) -> None:
+        """An entry of a timer came up that is not its event, and has been taken from the heap."""
+        if timer.queued != when:
+            self._useless = max(0, self._useless - 1)
+        elif timer.when == NEVER:
+            timer.queued = NEVER
+            if timer.callback is None:
+                self._useless = max(0, self._useless - 1)
+        else:
+            timer.queued = timer.when
+            heappush(self.heap, (timer.when, timer.sequence, None, timer))
 
     def run(self, until: float | None = None) -> bool:
         """Run events up to and including time `until` (None: without end).
@@ -236,13 +290,18 @@ class Hub:
 
     def _run_due(self) -> None:
         """Run every event that is due, in order, as long as none asks for something at this very instant."""
-        heap, soon = self._heap, self.soon
+        heap, soon = self.heap, self.soon
         while heap and heap[0][0] <= self.now and not soon and not self._stopping:
-            _, _, callback, args = heappop(heap)
+            when, sequence, callback, args = heappop(heap)
             if callback is not None:
                 callback(*args)
-            elif args.callback is not None:
-                callback, args.callback = args.callback, None
-                callback(*args.args)
-            else:
-                self._cancelled = max(0, self._cancelled - 1)
+                continue
+            timer: Timer = args
+            if sequence != timer.sequence or when != timer.when:
+                self._pass_on(timer, when)
+                continue
+            timer.when = NEVER
+            if timer.queued == when:
+                timer.queued = NEVER
+            if timer.callback is not None:
+                timer.callback(*timer.args)

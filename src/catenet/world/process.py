@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 from catenet.world.context import Context
 from catenet.world.current import current
 from catenet.world.errors import ProcessKilled
-from catenet.world.exiting import abandon_coroutines, finish_process
+from catenet.world.exiting import abandon_coroutines, finish_process, ignore_errors
 from catenet.world.patches.threads import drop_thread, make_main_thread
 from catenet.world.streams import Streams
-from catenet.world.task import Task
+from catenet.world.task import SPIN_LIMIT, Task
 
 if TYPE_CHECKING:
     from catenet.world.host import Host
@@ -35,9 +35,6 @@ KILLED: Final = 128 + signal.SIGKILL
 
 IGNORED_BY_DEFAULT: Final = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT, signal.SIGPIPE)
 """Signals without effect unless the program handles them (signal(7); Python ignores SIGPIPE)."""
-
-SPIN_LIMIT: Final = 20_000
-"""So many looks at the clock or at empty sockets without ever waiting: the program spins, and time has to pass."""
 
 SPIN_PAUSE: Final = 0.001
 
@@ -202,11 +199,14 @@ class Process:
         """End the process at once: its descriptors are closed, its tasks get ProcessKilled wherever they wait."""
         if self.status is not None or self.dying:
             return
+        self.world.contexts.note_loop()
         self.killed_status = status
         self.dying = self.killed = True
         self.streams.mute()
         self.host.kernel.close_owned(self)
         for task in list(self.tasks.values()):
+            if task.loop is not None:
+                ignore_errors(task.loop)
             task.wake()
         if not self.main.started:
             self.main.ended = True

@@ -1,47 +1,34 @@
-"""A thread of a simulated process: a greenlet, what belongs to it at every switch, and the one place where it waits.
+"""A thread of a simulated process: a greenlet, and the one place where it waits.
 
-CPython keeps some state per operating system thread that must be per greenlet here: the values of `threading.local`
-objects, asyncio's running loop, the hooks for asynchronous generators. `resume` (on the hub's side) puts the task's in
-place and afterwards the outside's back; context variables and the exception being handled are greenlet's own business.
-
-CPython 3.11 and 3.12 keep thread-local values in the thread state's dictionary, whose contents `resume` exchanges.
-Later versions keep them elsewhere; `patches/threads.py` then replaces `threading.local`.
+What CPython keeps per thread and belongs to one task is exchanged by `context.py` when another task runs than the last.
 """
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from asyncio import events
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import getcurrent, greenlet
 
+from catenet.world.context import NO_HOOKS
 from catenet.world.current import current
 from catenet.world.errors import ProcessKilled
+from catenet.world.hub import NEVER
 
 if TYPE_CHECKING:
     from catenet.posix.file import File
-    from catenet.world.hub import Timer
     from catenet.world.process import Process
 
-__all__ = ["SWAPS_LOCALS", "Task", "thread_dict"]
+__all__ = ["SPIN_LIMIT", "Task"]
 
-SWAPS_LOCALS: Final = sys.version_info < (3, 13)
 UNWINDING_LIMIT: Final = 200
 """A killed task that makes more blocking calls than this while it unwinds is abandoned where it is."""
 
-_get_dict = ctypes.pythonapi.PyThreadState_GetDict
-_get_dict.restype = ctypes.c_void_p  # a borrowed reference, which py_object would give back
-_get_dict.argtypes = []
+SPIN_LIMIT: Final = 20_000
+"""So many looks at the clock or at empty sockets without ever waiting: the program spins, and time has to pass."""
 
-
-def thread_dict() -> dict[Any, Any]:
-    """The dictionary of the current thread state."""
-    found: dict[Any, Any] = ctypes.cast(_get_dict(), ctypes.py_object).value
-    return found
-
+COLLECT_EVERY: Final = 2_000
+"""After so many turns of a world's tasks the garbage collector looks around."""
 
 _abandoned: list[Any] = []
 """Greenlets that refused to end; collecting one would throw GreenletExit into it, outside of its process."""
@@ -52,17 +39,19 @@ class Task:
 
     __slots__ = (
         "_greenlet",
-        "_hooks",
         "_hub",
-        "_locals",
-        "_loop",
         "_scheduled",
+        "_soon",
         "_timed_out",
+        "_timer",
+        "_turn",
         "_unwinding",
         "daemon",
         "ended",
-        "green_locals",
+        "hooks",
         "ident",
+        "locals",
+        "loop",
         "name",
         "on_end",
         "process",
@@ -78,16 +67,18 @@ class Task:
         self.name = name
         self.daemon = False
         self.ended = False
-        self.green_locals: Any = None
-        """Values of `GreenLocal` objects (`patches/locals.py`)."""
         self.on_end: list[Callable[[], None]] = []
         self.waits_in = ""
-        self.waits_on: tuple[File, ...] = ()
+        self.waits_on: Sequence[File] = ()
+        self.locals: Any = None
+        """Its thread-local values while another task is seated (`Contexts`); `loop` and `hooks` likewise."""
+        self.loop: Any = None
+        self.hooks: Any = NO_HOOKS
         self._hub: Any = None
         self._greenlet: Any = None
-        self._locals: dict[Any, Any] = {}
-        self._loop: Any = None
-        self._hooks: Any = None
+        self._soon = process.hub.soon
+        self._turn: Any = (self.resume, ())
+        self._timer = process.hub.timer(NEVER, self._time_out)
         self._scheduled = False
         self._timed_out = False
         self._unwinding = 0
@@ -110,62 +101,43 @@ class Task:
         """Let the task run at this instant: what it waits for may have happened."""
         if not self._scheduled and not self.ended:
             self._scheduled = True
-            self.process.hub.soon.append((self.resume, ()))
+            self._soon.append(self._turn)
 
     def file_ready(self, file: File) -> None:
         """A file that it waits on shows something new (`Watcher`)."""
-        self.wake()
+        if not self._scheduled and not self.ended:
+            self._scheduled = True
+            self._soon.append(self._turn)
 
     def resume(self) -> None:
         """Run the task until it waits or ends; called by the hub and nobody else."""
         self._scheduled = False
-        if self.ended:
+        over = self.ended
+        if over:
             return
-        process = self.process
-        process.world.collect_garbage()
-        process.world.contexts.enter(process)
+        world = self.process.world
+        world.turns = turns = world.turns + 1
+        if not turns % COLLECT_EVERY:
+            world.collect_garbage()
+        if world.contexts.seated is not self:
+            world.contexts.seat(self)
         self._hub = getcurrent()
         if self._greenlet is None:
             self._greenlet = greenlet(self._body)
-        store = process.world.thread_dict
-        if store is not None:
-            outside = store.copy()
-            store.clear()
-            store.update(self._locals)
-        if self._loop is not None:
-            events._set_running_loop(self._loop)
-        if self._hooks is not None:
-            sys.set_asyncgen_hooks(*self._hooks)
         current.task = self
         try:
             self._greenlet.switch()
         finally:
-            self._leave()
-            if store is not None:
-                self._locals = store.copy()
-                store.clear()
-                store.update(outside)
             current.task = None
-        self._bury()
+        if self.ended:
+            self._bury()
 
     def _bury(self) -> None:
         """Give up what an ended task had for itself."""
-        if self.ended:
-            self._locals.clear()
-            self.green_locals = None
-            self.process.task_ended(self)
-
-    def _leave(self) -> None:
-        """Take what belongs to the task out of the thread state."""
-        self._loop = events._get_running_loop()
-        if self._loop is not None:
-            events._set_running_loop(None)
-            self.process.loop = self._loop
-        hooks = sys.get_asyncgen_hooks()
-        self._hooks = None
-        if hooks.firstiter is not None or hooks.finalizer is not None:
-            self._hooks = hooks
-            sys.set_asyncgen_hooks(None, None)
+        self._timer.cancel()
+        self._turn = None
+        self.process.world.contexts.bury(self)
+        self.process.task_ended(self)
 
     def _body(self) -> None:
         try:
@@ -175,7 +147,7 @@ class Task:
 
     # On the task's own side.
 
-    def park(self, call: str, files: Iterable[File], timeout: float | None) -> bool:
+    def park(self, call: str, files: Sequence[File], timeout: float | None) -> bool:
         """Wait until one of `files` shows something new or `wake()` is called; False when `timeout` seconds passed.
 
         `call` is what a deadlock report shows. May return early, so callers look again. Raises ProcessKilled when the
@@ -187,24 +159,23 @@ class Task:
         if process.pending_signals and process.main is self:
             process.run_signal_handlers()
             return True
-        if timeout is not None and timeout <= 0:
-            timeout = 0.0
-        timer: Timer | None = None
         process.spins = 0
-        watched = self.waits_on = tuple(files)
+        self.waits_on = files
         self.waits_in = call
         self._timed_out = False
-        for file in watched:
+        for file in files:
             file.watchers[self] = None
         if timeout is not None:
-            timer = process.hub.timer(process.hub.now + timeout, self._time_out)
+            self._timer.set(process.hub.now + timeout if timeout > 0 else process.hub.now)
+        # A program may use greenlets of its own (SQLAlchemy does): the one that waits is the one to come back to.
+        self._greenlet = getcurrent()
         try:
-            self._switch_to_hub()
+            self._hub.switch()
         finally:
-            for file in watched:
+            for file in files:
                 file.watchers.pop(self, None)
-            if timer is not None:
-                timer.cancel()
+            if timeout is not None:
+                self._timer.clear()
             self.waits_in = ""
             self.waits_on = ()
         if process.dying:
@@ -222,18 +193,14 @@ class Task:
         if self._unwinding > UNWINDING_LIMIT:
             self.ended = True
             _abandoned.append(getcurrent())
-            self._switch_to_hub()
+            self._greenlet = getcurrent()
+            self._hub.switch()
         raise ProcessKilled(self.process.killed_status)
 
     def may_unwind(self) -> bool:
         """Whether the process has been killed and this task has not yet used up its patience."""
         self._unwinding += 1
         return self.process.dying and self._unwinding <= UNWINDING_LIMIT
-
-    def _switch_to_hub(self) -> None:
-        # A program may use greenlets of its own (SQLAlchemy does): the one that waits is the one to come back to.
-        self._greenlet = getcurrent()
-        self._hub.switch()
 
     def _time_out(self) -> None:
         self._timed_out = True

@@ -30,7 +30,6 @@ from catenet.world.errors import DeadlockError, ProcessFailed
 from catenet.world.host import Host
 from catenet.world.hub import Clock, Hub, RealClock
 from catenet.world.streams import Redirect, print_line
-from catenet.world.task import SWAPS_LOCALS, thread_dict
 from catenet.world.topology import Topology
 from catenet.world.trace import Trace
 from catenet.world.units import link_properties
@@ -47,9 +46,8 @@ __all__ = ["World"]
 EPOCH: Final = 1_735_689_600.0
 """What `time.time()` shows when a world begins unless it is told otherwise: 2025-01-01T00:00:00Z."""
 
-YOUNG_EVERY: Final = 2_000
 OLD_EVERY: Final = 100_000
-"""After so many turns of tasks the garbage collector looks at the young, and at all objects. It is off otherwise."""
+"""After so many turns of tasks the garbage collector looks at all objects. It is off otherwise."""
 
 REAL_PATIENCE: Final = 0.02
 REAL_LOOKS: Final = 25
@@ -95,8 +93,6 @@ class World:
         self.stopping = False
         self.turns = 0
         """How often a task has had its turn."""
-        self.thread_dict: dict[Any, Any] | None = None
-        """Where the interpreter keeps thread-local values of the thread that the world runs in (`world/task.py`)."""
         self.on_end: list[Callable[[Process], None]] = []
         """Called with each process that has ended."""
         self._idents = FIRST_IDENT
@@ -178,8 +174,23 @@ class World:
         self.topology.heal()
 
     def at(self, when: float, action: Callable[..., object], *args: Any) -> None:
-        """Call `action(*args)`, such as `world.heal` or `host.crash`, at virtual time `when`."""
-        self.hub.call_at(when, action, *args)
+        """Call `action(*args)`, such as `world.heal` or `host.crash`, at virtual time `when`.
+
+        The world waits for `host.restart` and `host.run`, as it waits for programs that start later, but for no other
+        action: it ends with its last program.
+        """
+        starts = isinstance(getattr(action, "__self__", None), Host) and action.__name__ in ("restart", "run")
+        if starts:
+            self.expect(1)
+        self.hub.call_at(when, self._act, action, args, starts)
+
+    def _act(self, action: Callable[..., object], args: tuple[Any, ...], starts: bool) -> None:
+        self.contexts.leave()
+        action(*args)
+        if starts:
+            self.expect(-1)
+            if self._expected == 0:
+                self.hub.stop()
 
     def refresh_routes(self) -> None:
         """Tell every stack what the topology knows now; before a run it is enough to do so once, when it begins."""
@@ -253,7 +264,7 @@ class World:
         self._running = True
         if self._stale_routes:
             self.refresh_routes()
-        self.thread_dict = thread_dict() if SWAPS_LOCALS else None
+        self.contexts.begin()
         try:
             events._set_running_loop(None)
             sys.set_asyncgen_hooks(None, None)
@@ -273,9 +284,8 @@ class World:
 
     def collect_garbage(self) -> None:
         """Collect, at moments that depend on nothing but the programs: what is collected may close a socket."""
-        self.turns += 1
-        if self.turns % YOUNG_EVERY == 0:
-            gc.collect(2 if self.turns % OLD_EVERY == 0 else 1)
+        self.contexts.stand()
+        gc.collect(2 if self.turns % OLD_EVERY == 0 else 1)
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
         """Deliver a signal to every process, as Ctrl-C at a terminal would."""
@@ -330,6 +340,7 @@ class World:
 
     def process_ended(self, process: Process) -> None:
         """A process is over (called by its host): the world stops with the last that is no daemon."""
+        self.contexts.stand()
         for callback in self.on_end:
             callback(process)
         if not process.daemon:

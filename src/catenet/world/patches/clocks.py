@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.current import current
 from catenet.world.patching import Patcher, in_process
+from catenet.world.task import SPIN_LIMIT
 
 if TYPE_CHECKING:
     from catenet.world.process import Process
@@ -51,6 +52,23 @@ def _clock(read: Callable[[Process], float], original: Callable[[], Any], nanose
     return in_process(clock, original)
 
 
+def _monotonic_clock(original: Callable[[], float]) -> Callable[[], float]:
+    """`time.monotonic`, which event loops read all the time."""
+
+    def monotonic() -> float:
+        task = current.task
+        if task is None:
+            return original()
+        process = task.process
+        process.spins = spins = process.spins + 1
+        if spins > SPIN_LIMIT:
+            process.spin()
+        hub = process.hub
+        return BOOTED + (hub.time() if hub.is_real else hub.now)
+
+    return in_process(monotonic, original)
+
+
 def _sleep(process: Process, seconds: Any) -> None:
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
@@ -76,7 +94,9 @@ def _apply_time(patcher: Patcher) -> None:
         "thread_time": _spent,
     }
     for name, read in clocks.items():
-        patcher.replace(time, name, _clock(read, getattr(time, name), False))
+        original = getattr(time, name)
+        short = _monotonic_clock(original) if name == "monotonic" else _clock(read, original, False)
+        patcher.replace(time, name, short)
         patcher.replace(time, f"{name}_ns", _clock(read, getattr(time, f"{name}_ns"), True))
     patcher.function(time, "sleep", _sleep)
     for name in ("gmtime", "localtime", "ctime"):

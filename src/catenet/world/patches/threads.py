@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 from catenet.world.current import current
 from catenet.world.errors import ProcessKilled
 from catenet.world.patches import locks
-from catenet.world.patches.locals import GreenLocal
 from catenet.world.patching import Patcher, dispatch
-from catenet.world.task import SWAPS_LOCALS, Task
+from catenet.world.task import Task
 
 if TYPE_CHECKING:
     from catenet.world.process import Process
@@ -162,11 +161,6 @@ def apply(patcher: Patcher) -> None:
 
     locks.apply(patcher)
     _apply_threading(patcher)
-    if not SWAPS_LOCALS:
-        patcher.replace(threading, "local", GreenLocal)
-        patcher.replace(_thread, "_local", GreenLocal)
-        if hasattr(threading, "_thread_local_info"):
-            patcher.attribute(threading, "_thread_local_info", GreenLocal())
 
 
 def make_main_thread(task: Task) -> threading.Thread:

@@ -1,0 +1,105 @@
+"""Values of `threading.local` objects, exchanged when another thread of a simulated process gets its turn.
+
+All tasks share one thread of the operating system, so what CPython keeps for that thread has to be taken out and put
+back. Up to 3.12 the values lie in the thread state's dictionary, whose contents are exchanged. From 3.13 on every
+`threading.local` has a table of its own, looked up by a key object that the thread state owns (beside a sentinel, with
+whose end the values end): there the two pointers are exchanged. Either way it holds for objects of C extensions too,
+and for those made before any world.
+"""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import gc
+import sys
+from typing import Any, Final, Protocol
+
+__all__ = ["Exchange", "open_exchange"]
+
+KEYS_OWN_VALUES: Final = sys.version_info >= (3, 13)
+
+_get_dict = ctypes.pythonapi.PyThreadState_GetDict
+_get_dict.restype = ctypes.c_void_p  # a borrowed reference, which py_object would give back
+_get_dict.argtypes = []
+_get_state = ctypes.pythonapi.PyThreadState_Get
+_get_state.restype = ctypes.c_void_p
+_get_state.argtypes = []
+_release = ctypes.pythonapi.Py_DecRef
+_release.restype = None
+_release.argtypes = [ctypes.c_void_p]
+
+WORD: Final = ctypes.sizeof(ctypes.c_void_p)
+STATE_WORDS: Final = 64
+"""How much of a thread state is searched for its key; 3.13 has it in word 36."""
+
+
+class Exchange(Protocol):
+    """The thread-local values of the thread of the operating system that it was made in."""
+
+    def swap(self, values: Any) -> Any:
+        """Put in values (None: none yet) and return those that were there."""
+
+    def drop(self, values: Any) -> None:
+        """Values that nobody needs any more."""
+
+
+class _Contents:
+    """Exchanges what is in the thread state's dictionary (CPython 3.11, 3.12)."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self) -> None:
+        self._store: dict[Any, Any] = ctypes.cast(_get_dict(), ctypes.py_object).value
+
+    def swap(self, values: Any) -> Any:
+        store = self._store
+        taken = store.copy()
+        store.clear()
+        if values:
+            store.update(values)
+        return taken
+
+    def drop(self, values: Any) -> None:
+        if values:
+            values.clear()
+
+
+class _Keys:
+    """Exchanges the key and the sentinel of the thread state (CPython 3.13)."""
+
+    __slots__ = ("_key", "_sentinel")
+
+    def __init__(self) -> None:
+        at = _get_state() + WORD * _key_word()
+        self._key = ctypes.c_void_p.from_address(at)
+        self._sentinel = ctypes.c_void_p.from_address(at + WORD)
+
+    def swap(self, values: Any) -> Any:
+        key, sentinel = self._key, self._sentinel
+        taken = key.value, sentinel.value
+        key.value, sentinel.value = values or (None, None)
+        return taken
+
+    def drop(self, values: Any) -> None:
+        for pointer in reversed(values or ()):
+            if pointer is not None:
+                _release(pointer)
+
+
+def _key_word() -> int:
+    """Which word of the thread state is the key: the one that a fresh `threading.local` looks its values up by."""
+    probe = _thread._local()
+    probe.value = None
+    tables = [table for table in gc.get_referents(probe) if type(table) is dict]
+    key = next(iter(tables[0]))
+    state = _get_state()
+    for word in range(STATE_WORDS):
+        if ctypes.c_void_p.from_address(state + WORD * word).value == id(key):
+            return word
+    raise RuntimeError("this interpreter keeps thread-local values where nobody knows how to exchange them")
+
+
+def open_exchange() -> Exchange:
+    """Access to the current thread's values."""
+    return _Keys() if KEYS_OWN_VALUES else _Contents()
