@@ -254,3 +254,52 @@ def test_same_script_same_result() -> None:
 def test_all_versions(version: str) -> None:
     result = run("+0 write(4, ..., 100) = 100\n+0 > P. 1:101(100) ack 1", ip_version=version)
     assert (result.passed, result.ip_version) == (True, version), result
+
+
+@pytest.mark.parametrize("wscale", [6, 7, 8, 10])
+def test_script_without_settings_brings_the_window_scale_of_its_time(wscale: int) -> None:
+    result = run_script(LISTEN.format(wscale=wscale), "test", Path("/nowhere"))
+    assert result.passed, result.message
+    assert bool(result.notes) == (wscale != 7)
+    kept = run_script("`sysctl net.ipv4.tcp_rmem='4096 131072 6291456'`\n" + LISTEN.format(wscale=9), "test", Path("."))
+    assert "expected wscale 9, sent wscale 7" in kept.message
+
+
+@pytest.mark.parametrize(
+    ("own", "chosen", "used"),
+    [
+        ("--remote_ip=10.9.8.7", "ipv6", "ipv4"),
+        ("--remote_ip=10.9.8.7", "ipv4-mapped-ipv6", "ipv4-mapped-ipv6"),
+        ("--local_ip=fd::7", "ipv4", "ipv6"),
+        ("--ip_version=ipv6", "ipv4", "ipv6"),
+    ],
+)
+def test_addresses_of_a_script_choose_the_version(own: str, chosen: str, used: str) -> None:
+    text = f"{own}\n`./defaults.sh`\n{LISTEN.format(wscale=8)}"
+    result = run_script(text, "test", Path("."), [("ip_version", chosen)])
+    assert (result.passed, result.ip_version) == (True, used), result.message
+
+
+def test_retransmitted_syn_of_an_earlier_socket_is_not_the_new_ones() -> None:
+    result = run(
+        """
+        0 socket(..., SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = 3
+        +0 connect(3, ..., ...) = -1 EINPROGRESS
+        +0 > S 0:0(0) <...>
+        +.999 socket(..., SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = 4
+        +.001 connect(4, ..., ...) = -1 EINPROGRESS
+        +0 > S 0:0(0) <...>
+        +.4 < S. 0:0(0) ack 1 win 10000 <mss 1000>
+        +0 > . 1:1(0) ack 1
+        +0 write(4, ..., 10) = 10
+        +0 > P. 1:11(10) ack 1
+        """,
+        accepted=False,
+    )
+    assert result.passed, (result.line, result.message, result.expected, result.sent)
+
+
+def test_changes_to_packets_are_refused_in_words() -> None:
+    result = run("+0 < . 1:1(0) ack 1 win 250 {rep tcp win_size 0x1021}")
+    assert result.wrong
+    assert "for fuzzing) are not supported" in result.message

@@ -197,9 +197,12 @@ class TcpEndpoint:
     def _begin(self, source: bytes, address: bytes, port: int, interface: int) -> Connection:
         layer = self.layer
         layer.next_isn = 0
+        echo = 0
         if not self.port:
             self.port = layer.ports.connect_port(self, source, address, port)
-        elif not layer.ports.is_unique(source, self.port, address, port):
+            if layer.ports.replaced is not None:
+                echo = layer.ports.replaced.ts_recent
+        elif not layer.ports.is_unique(source, self.port, address, port, bound=True):
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
         c = Connection(layer, source, self.port, address, port)
         c.endpoint = self
@@ -216,6 +219,7 @@ class TcpEndpoint:
         c.write_seq = c.pushed = c.iss + 1
         c.snd_wnd = 1 << 16
         c.ts_offset = layer.timestamp_offset(source, address)
+        c.ts_recent = echo
         layer.add(c)
         return c
 
@@ -272,7 +276,7 @@ class TcpEndpoint:
         linger = self.number("SO_LINGER", -1)
         if c.state == states.SYN_SENT:
             done(c)
-        elif c.received or linger == 0:
+        elif c.received or linger == 0 or not self.layer.may_orphan(c):
             flush.todo(c, flush.RESET)
         else:
             c.shutdown |= READ | WRITE

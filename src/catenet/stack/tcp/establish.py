@@ -302,6 +302,8 @@ def expand_receive_buffer(c: Connection) -> None:
 def on_established(c: Connection, segment: TcpSegment) -> None:
     """The acknowledgment of our SYN or SYN-ACK arrived in SYN-RECEIVED."""
     c.state = states.ESTABLISHED
+    if isinstance(c.fast_open, ServerHandshake):
+        c.delivered += 1  # the SYN-ACK, which is in no queue
     c.snd_wnd = segment.window << c.snd_scale
     c.max_window = max(c.max_window, c.snd_wnd)
     c.snd_wl1 = position(segment.seq, c.rcv_nxt)

@@ -211,6 +211,16 @@ def _set_fast_open_connect(endpoint: TcpEndpoint, value: int | bytes) -> None:
     _store(endpoint, "TCP_FASTOPEN_CONNECT", value)
 
 
+def _set_port_range(endpoint: TcpEndpoint, value: int | bytes) -> None:
+    """Least ephemeral port in the low 16 bits, largest in the high ones; 0: the host's."""
+    if isinstance(value, bytes):
+        raise StackError(Fault.INVALID)
+    low, high = value & 0xFFFF, value >> 16 & 0xFFFF
+    if low and high and low > high:
+        raise StackError(Fault.INVALID)
+    _store(endpoint, "IP_LOCAL_PORT_RANGE", high << 16 | low)
+
+
 def _set_key(endpoint: TcpEndpoint, value: int | bytes) -> None:
     if not isinstance(value, bytes) or len(value) not in (16, 32):
         raise StackError(Fault.INVALID)
@@ -228,6 +238,7 @@ _SETTERS: Final = {
     "TCP_DEFER_ACCEPT": _set_defer_accept,
     "TCP_FASTOPEN_KEY": _set_key,
     "TCP_FASTOPEN_CONNECT": _set_fast_open_connect,
+    "IP_LOCAL_PORT_RANGE": _set_port_range,
     "IP_TTL": _set_hop_limit,
     "IPV6_UNICAST_HOPS": _set_hop_limit,
 }

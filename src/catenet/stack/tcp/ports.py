@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Ports"]
 
-_SECOND = 1_000_000
-
 
 class Ports:
     """Of one host."""
 
-    __slots__ = ("_holders", "_layer", "_listeners", "_used")
+    __slots__ = ("_holders", "_layer", "_listeners", "_used", "replaced")
 
     def __init__(self, layer: TcpLayer) -> None:
         self._layer = layer
+        self.replaced: TimeWait | None = None
+        """What the last `is_unique` put an end to."""
         self._holders: dict[int, list[TcpEndpoint]] = {}
         self._listeners: dict[int, list[TcpEndpoint]] = {}
         self._used: dict[int, list[int]] = {}
@@ -59,7 +59,7 @@ class Ports:
                     del table[port]
 
     def _free_port(self, endpoint: TcpEndpoint, address: Address) -> int:
-        low, high = self._layer.settings.ip_local_port_range
+        low, high = self._range(endpoint)
         size = high - low + 1
         start = self._layer.random.randrange(size)
         for step in range(size):
@@ -71,6 +71,13 @@ class Ports:
             if not self._conflicts(endpoint, address, port):
                 return port
         raise StackError(Fault.ADDRESS_IN_USE)
+
+    def _range(self, endpoint: TcpEndpoint) -> tuple[int, int]:
+        """Ephemeral ports of the host, narrowed by IP_LOCAL_PORT_RANGE as far as the two meet."""
+        low, high = self._layer.settings.ip_local_port_range
+        own = endpoint.number("IP_LOCAL_PORT_RANGE", 0)
+        least, most = own & 0xFFFF or low, own >> 16 or high
+        return (max(low, least), min(high, most)) if max(low, least) <= min(high, most) else (low, high)
 
     def _conflicts(self, endpoint: TcpEndpoint, address: Address, port: int) -> bool:
         reuse = bool(endpoint.number("SO_REUSEADDR", 0))
@@ -90,7 +97,7 @@ class Ports:
 
     def connect_port(self, endpoint: TcpEndpoint, local: Address, peer: Address, peer_port: int) -> int:
         """A local port for a connection to `peer`. StackError(ADDRESS_NOT_AVAILABLE) when all are taken."""
-        low, high = self._layer.settings.ip_local_port_range
+        low, high = self._range(endpoint)
         size = high - low + 1
         start = self._layer.random.randrange(size)
         for step in range(size):
@@ -101,21 +108,18 @@ class Ports:
                 return port
         raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
 
-    def is_unique(self, local: Address, port: int, peer: Address, peer_port: int) -> bool:
+    def is_unique(self, local: Address, port: int, peer: Address, peer_port: int, *, bound: bool = False) -> bool:
         """Whether a connection with these names may begin; a TIME-WAIT that stands in the way may be replaced."""
         layer = self._layer
+        self.replaced = None
         found = layer.connections.get(layer.key(peer, local, peer_port, port))
         if found is None:
             return True
-        if not isinstance(found, TimeWait):
-            return False
-        allowed = layer.settings.tcp_tw_reuse
-        if allowed == 2:
-            allowed = int(peer == local or (len(peer) == 4 and peer[0] == 127))
-        if not allowed or found.ts_offset < 0 or layer.us - found.ts_recent_at <= _SECOND:
+        if not isinstance(found, TimeWait) or not found.gives_way(bound):
             return False
         layer.next_isn = (found.snd_nxt + 65535 + 2) & 0xFFFFFFFF
         layer.remove(found)
+        self.replaced = found
         return True
 
     def listen(self, endpoint: TcpEndpoint, port: int) -> None:

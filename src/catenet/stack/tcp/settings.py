@@ -71,6 +71,9 @@ class TcpSettings:
     tcp_rfc1337: int = 0
     tcp_stdurg: int = 0
     tcp_tw_reuse: int = 2
+    """Whether a new connection may take the names of one in TIME-WAIT; 2: on loopback."""
+    tcp_tw_reuse_delay: int = 1000
+    """Milliseconds that it must have been there."""
     tcp_max_tw_buckets: int = 65536
     tcp_fastopen: int = 1
     """1: client, 2: server, 4: client without cookie, 0x200: server without cookie, 0x400: on all listeners."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import MASK, NEVER, Connection, position
 from catenet.stack.tcp.output import send_raw
+from catenet.wire.address import is_loopback
 from catenet.wire.tcp import ACK, FIN, RST, SYN, TcpSegment, encode_timestamps
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class TimeWait:
     """What remains of a connection."""
 
     __slots__ = (
+        "entered_at",
         "key",
         "last_oow_at",
         "layer",
@@ -68,6 +70,7 @@ class TimeWait:
         self.last_oow_at = 0
         self.traffic_class = c.traffic_class | (c.accecn.mark_out if c.accecn is not None else 0)
         self.reuse = bool(c.option("SO_REUSEADDR", 0))
+        self.entered_at = c.layer.us
         self.timer_at = NEVER
         self.wake_at = NEVER
 
@@ -82,6 +85,21 @@ class TimeWait:
         self.timer_at = self.layer.us + delay
         if self.timer_at < self.wake_at:
             self.layer.timers.push(self, self.timer_at)
+
+    def gives_way(self, bound: bool) -> bool:
+        """Whether a new connection of ours may take its names (RFC 6191; Linux's tcp_tw_reuse); `bound`: by bind."""
+        if self.ts_offset < 0:
+            return False
+        if bound:
+            return True  # who named the port means it; its timestamps tell old segments from new
+        settings = self.layer.settings
+        if self.state != states.TIME_WAIT or not settings.tcp_tw_reuse:
+            return False
+        if settings.tcp_tw_reuse == 2:
+            ours, peers = self.names()[:2]
+            if ours != peers and not is_loopback(ours) and not is_loopback(peers):
+                return False
+        return self.layer.us // 1000 > self.entered_at // 1000 + settings.tcp_tw_reuse_delay
 
     def segment_arrives(self, segment: TcpSegment) -> Verdict:
         """Process a segment; answers by itself where an ACK is due."""
@@ -145,6 +163,7 @@ class TimeWait:
             self.layer.remove(self)
             return Verdict.RESET
         self.state = states.TIME_WAIT
+        self.entered_at = self.layer.us
         self.rcv_nxt = end
         self._note(stamps)
         self.wait(_LENGTH)

@@ -72,7 +72,21 @@ def with_version(config: Config) -> Config:
     level, kind = ("SOL_IP", "IP_RECVERR") if config.ip_version == "ipv4" else ("SOL_IPV6", "IPV6_RECVERR")
     config.defines.setdefault("CMSG_LEVEL_IP", level)
     config.defines.setdefault("CMSG_TYPE_RECVERR", kind)
+    config.defines.setdefault("CODE", "host_unreachable" if version == 4 else "address_unreachable")
     return config
+
+
+def version_of_addresses(config: Config) -> str | None:
+    """IP version that a script's own addresses speak of; None when it names none."""
+    for address in (config.local_ip, config.remote_ip, config.gateway_ip):
+        if address is not None:
+            return "ipv4" if len(address) == 4 else "ipv6"
+    return None
+
+
+def versions_with(version: str) -> tuple[str, ...]:
+    """Values of --ip_version whose packets are of that version."""
+    return ("ipv4", "ipv4-mapped-ipv6") if version == "ipv4" else ("ipv6",)
 
 
 def _version(config: Config, value: str) -> None:

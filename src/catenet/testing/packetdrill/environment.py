@@ -51,6 +51,7 @@ class Environment:
         self._machine = machine
         self._config = config
         self._notes = notes
+        self._set: set[str] = set()
         self._names = {one.name for one in fields(machine.settings)}
         self.files: dict[str, bytes] = {"/dev/null": b""}
 
@@ -67,6 +68,18 @@ class Environment:
             setattr(self._machine.settings, field, _converted(value, getattr(self._machine.settings, field)))
         except ValueError:
             raise ValueError(f"{name}={value}: not a value of this setting") from None
+        self._set.add(field)
+
+    def adopt_scale(self, scale: int | None) -> None:
+        """Make buffers as large as the window scale of our SYN says, unless commands have set them."""
+        settings = self._machine.settings
+        if scale is None or "tcp_rmem" in self._set or "rmem_max" in self._set:
+            return
+        largest = 1 << (scale + 15)
+        if settings.tcp_rmem[2].bit_length() != largest.bit_length():
+            least, usual, _ = settings.tcp_rmem
+            settings.tcp_rmem = (least, min(usual, largest), largest)
+            self.note(f"tcp_rmem is made to end at {largest}, for the window scale of {scale} in the script")
 
     def set_route(self, metrics: dict[str, str]) -> None:
         """Metrics of the default route, which leads to the peer."""

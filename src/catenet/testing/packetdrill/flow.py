@@ -64,6 +64,10 @@ class Flow:
             sent.destination_port,
         ) == self.remote
 
+    def has_sent(self, sent: Sent) -> bool:
+        """Whether a SYN is this conversation's, sent again."""
+        return self.matches(sent) and sent.seq == self.live_local_isn
+
     def learns_from(self, sent: Sent) -> bool:
         """Whether a packet is the first of a connection attempt, which tells the local name."""
         if sent.protocol != self.protocol or (sent.destination, sent.destination_port) != self.remote:

@@ -68,6 +68,8 @@ def parse_packet(cursor: Cursor) -> PacketSpec:
         return PacketSpec(outbound, _icmp(cursor, quoted), ip, outer=tuple(outer))
     ports = _ports(cursor)
     spec = PacketSpec(outbound, _tcp(cursor), ip, *ports, outer=tuple(outer))
+    if cursor.at("{"):
+        raise cursor.error("changes to a packet ({ … } after it, for fuzzing) are not supported")
     if not outbound and isinstance(spec.body, TcpSpec) and spec.body.options is None:
         raise cursor.error("<...> says not to compare options: it is for outbound packets only, before")
     return spec

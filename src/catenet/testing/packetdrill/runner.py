@@ -12,7 +12,7 @@ from catenet.testing.packetdrill.calls import Calls, Outcome, Work
 from catenet.testing.packetdrill.clock import Due, resolve, seconds
 from catenet.testing.packetdrill.code import CodeRunner
 from catenet.testing.packetdrill.compare import describe_sent, describe_spec, difference, follows, merge, split
-from catenet.testing.packetdrill.config import Config, apply_options, with_version
+from catenet.testing.packetdrill.config import Config, apply_options, version_of_addresses, versions_with, with_version
 from catenet.testing.packetdrill.environment import Environment, fast_open_cookies
 from catenet.testing.packetdrill.flow import Flow, FlowState
 from catenet.testing.packetdrill.machine import Machine, Running
@@ -57,6 +57,7 @@ _LOOKAHEAD: Final = 5 * 1_000_000
 _AWAIT_IDLE: Final = 1_000_000
 """Microseconds that a blocking call may still take when the next call is due."""
 
+_WINDOW_SCALE: Final = 3
 _SYN, _ACK = FLAGS["S"], FLAGS["."]
 _SYNACK = _SYN | _ACK
 
@@ -120,6 +121,9 @@ def _prepare(text: str, options: list[tuple[str, str | None]]) -> tuple[Script, 
             raise ScriptError(line, str(error)) from None
     own_version = any(name == "ip_version" for _, name, _ in own)
     try:
+        version = version_of_addresses(config)
+        if version is not None and not own_version and dict(options).get("ip_version") not in versions_with(version):
+            config.ip_version, own_version = version, True
         apply_options(config, [pair for pair in options if not (own_version and pair[0] == "ip_version")])
         with_version(config)
     except ValueError as error:
@@ -168,6 +172,7 @@ class _Player:
             if self.script.init is not None:
                 line, command = self.script.init
                 self._command(command.text)
+            self._adopt_scale()
             for event in self.script.events:
                 line = event.line
                 self._event(event)
@@ -187,6 +192,16 @@ class _Player:
             self.result.message = f"{type(error).__name__} in {Path(where.filename).name}:{where.lineno}: {error}"
             self.result.notes.append(traceback.format_exc())
         self.result.seconds = self.machine.usecs / 1e6
+
+    def _adopt_scale(self) -> None:
+        """A script without settings was written on a machine of its time: take the window scale it expects of ours."""
+        for event in self.script.events:
+            action = event.action
+            if isinstance(action, PacketSpec) and action.outbound and isinstance(action.body, TcpSpec):
+                scales = [one.value[0] for one in action.body.options or () if one.kind == _WINDOW_SCALE]
+                if action.body.flags & _SYN:
+                    self.environment.adopt_scale(scales[0] if scales else None)
+                return
 
     # --- time ---
 
@@ -465,7 +480,7 @@ class _Player:
             return sent.protocol == flow.protocol and ports == (sent.source_port, sent.destination_port)
         if flow.matches(sent):
             return sent.protocol == flow.protocol
-        if flow.learns_from(sent) and not any(other.matches(sent) for other in self.flows):
+        if flow.learns_from(sent) and not any(other.has_sent(sent) for other in self.flows):
             flow.learn(sent)
             return True
         return False
