@@ -320,11 +320,11 @@ def retransmit_lost(c: Connection) -> None:
     while at < len(c.sent):
         sent = c.sent[at]
         at += 1
+        if sent.marks & (LOST | SACKED | RETRANSMITTED) != LOST:
+            continue
         room = c.cwnd - c.in_flight
         if room <= 0 or c.retransmitted_out >= c.lost_out or c.pace_at != NEVER:
             break
-        if sent.marks & (LOST | SACKED | RETRANSMITTED) != LOST:
-            continue
         if not retransmit(c, sent, min(room, limit)):
             break
         if c.ca_state in (CWR, RECOVERY):

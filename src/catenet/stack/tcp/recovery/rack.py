@@ -61,6 +61,8 @@ def detect(c: Connection) -> int:
     timeout = 0
     for sent in c.sent:
         marks = sent.marks
+        if marks & SACKED or marks & (LOST | RETRANSMITTED) == LOST:
+            continue
         if sent.sent_at > latest or (sent.sent_at == latest and sent.end >= latest_end):
             if not marks & ANY_RETRANSMISSION:
                 # First transmissions are in order of time, so all that follow were sent later still.
@@ -68,8 +70,6 @@ def detect(c: Connection) -> int:
             continue
         if sent.sent_at == latest and marks & RETRANSMITTED and not c.rack_again:
             # In virtual time a retransmission may share its instant with the first transmission that was delivered.
-            continue
-        if marks & SACKED or marks & (LOST | RETRANSMITTED) == LOST:
             continue
         left = remaining(c, sent, reorder_window)
         if left <= 0:

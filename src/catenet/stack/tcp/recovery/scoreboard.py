@@ -113,6 +113,9 @@ def _walk(c: Connection, left: int, right: int, dsack: bool, state: AckState) ->
         if sent.seq >= right:
             break
         at += 1
+        if sent.marks & SACKED and not dsack:
+            # Every ACK of a recovery reports the same blocks again: most of a window is passed over here.
+            continue
         if sent.end <= left:
             continue
         if (left > sent.seq or right < sent.end) and not _split_at_edges(c, sent, left, right):
