@@ -64,7 +64,8 @@ def free_port() -> int:
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(peers.messages()), **more}
+    path = [str(peers.messages()), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), **more}
 
 
 def _interpreter(kind: str) -> Path:

@@ -130,8 +130,33 @@ def test_held_data_closes_the_connection_window_at_the_limit():
     assert sum(len(value) for kind, _, value, _ in pair.at_server if kind == ev.DATA) > held
 
 
+def test_what_is_expected_comes_without_waiting_for_its_consumption():
+    pair = Pair(server=Limits(stream_window=65_535, connection_window=1 << 20))
+    stream = pair.client.open(HEAD, False)
+    pair.client.send_data(stream, b"x" * 500_000, False)
+    pair.run()
+    at = pair.server.streams[stream.id]
+    assert at.held == 65_535
+    pair.server.consume(at, 65_535)
+    pair.server.expect(at, 300_000)
+    pair.run()
+    assert at.held == 300_000
+    pair.server.consume(at, 300_000)  # the advance is not given back twice: the window is as wide as ever
+    pair.run()
+    assert at.held == 65_535
+
+
+def test_a_transport_that_gathers_gets_the_same_bytes():
+    pair, other = Pair(), Pair()
+    for each in (pair, other):
+        each.client.send_data(each.client.open(HEAD, False), b"x" * 300_000, True)
+    assert pair.client.bulky
+    assert b"".join(pair.client.transmit_pieces()) == other.client.transmit()
+    assert not pair.client.bulky
+
+
 def test_streams_share_the_connection_window_in_turn():
-    pair = Pair(server=Limits(stream_window=1 << 20, connection_window=65_535))
+    pair = Pair(server=Limits(stream_window=1 << 20, connection_window=65_535, max_frame=16_384))
     streams = [pair.client.open(HEAD, False) for _ in range(3)]
     for stream in streams:
         pair.client.send_data(stream, b"x" * 300_000, False)
@@ -235,13 +260,13 @@ def test_a_limit_of_streams_stays_until_it_is_changed():
 
 
 def test_trailers_larger_than_a_frame_are_continued():
-    pair = Pair()
+    pair = Pair(client=Limits(max_frame=16_384))
     stream, served = pair.request()
     trailers = tuple((b"x-%d" % n, bytes([97 + n % 26]) * 3000) for n in range(12))
     pair.server.send_reply(served, REPLY, b"", trailers)
     kinds = [kind for kind, _, _, _ in cut(pair.server.transmit())]
     assert frames.CONTINUATION in kinds
-    pair = Pair()
+    pair = Pair(client=Limits(max_frame=16_384))
     stream, served = pair.request()
     pair.server.send_reply(served, REPLY, b"", trailers)
     pair.run()

@@ -9,6 +9,7 @@ import pytest
 
 from catenet.http.driver import IGNORE, HttpProtocol
 from catenet.http.h2.connection import Connection
+from catenet.http.limits import Limits
 from catenet.http.message import ResponseHead
 
 
@@ -16,7 +17,8 @@ class Echo(HttpProtocol):
     """Answers every request when it has ended."""
 
     def __init__(self, loop):
-        super().__init__(loop, Connection(False))
+        # h2spec takes 20 KB for more than a frame may hold: that is true of frames as small as they may be.
+        super().__init__(loop, Connection(False, Limits(max_frame=16_384)))
 
     def on_head(self, stream, head, end):
         stream.owner = Answer(self, stream)

@@ -64,7 +64,9 @@ class HttpProtocol(asyncio.Protocol):
     """One connection. ``core`` is None until it is known which version of HTTP is spoken."""
 
     __slots__ = (
+        "_gathers",
         "_in_turn",
+        "_piled",
         "_read_paused",
         "_scheduled",
         "core",
@@ -85,6 +87,8 @@ class HttpProtocol(asyncio.Protocol):
         self._in_turn = False
         self._scheduled = False
         self._read_paused = False
+        self._gathers = False
+        self._piled = 0
 
     # Called by asyncio.
 
@@ -92,6 +96,8 @@ class HttpProtocol(asyncio.Protocol):
         """Send what a connection begins with."""
         self.transport = cast(asyncio.Transport, transport)
         self.now = self.loop.time()
+        # TLS would make a record of every piece.
+        self._gathers = transport.get_extra_info("ssl_object") is None
         if self.core is not None:
             self.flush()
 
@@ -118,6 +124,7 @@ class HttpProtocol(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The transport is full: data waits in the streams' queues, where producers notice."""
         self.write_paused = True
+        self._piled = 0
         if self.core is not None:
             self.core.hold()
 
@@ -157,14 +164,18 @@ class HttpProtocol(asyncio.Protocol):
         transport = self.transport
         if transport is None:
             return
-        data = self.core.transmit()
-        if data:
+        core = self.core
+        if core.bulky and self._gathers:
+            transport.writelines(core.transmit_pieces())
+        elif data := core.transmit():
+            # What flow control does not hold back (heads, acknowledgements) must not pile up behind a full transport.
+            if self.write_paused:
+                self._piled += len(data)
+                if self._piled > self.write_limit:
+                    transport.abort()
+                    return
             transport.write(data)
-            # Frames that flow control does not hold back (heads, acknowledgements) must not pile up here either.
-            if self.write_paused and transport.get_write_buffer_size() > self.write_limit:
-                transport.abort()
-                return
-        if self.core.paused is not self._read_paused:
+        if core.paused is not self._read_paused:
             self._read_paused = not self._read_paused
             (transport.pause_reading if self._read_paused else transport.resume_reading)()
 

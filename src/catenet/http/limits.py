@@ -14,7 +14,8 @@ class Limits:
     * ``max_continuations``: frames in one header block.
     * ``max_streams``: concurrent streams that the peer may have (SETTINGS_MAX_CONCURRENT_STREAMS).
     * ``stream_window``, ``connection_window``: receive windows.
-    * ``max_frame``: SETTINGS_MAX_FRAME_SIZE.
+    * ``max_frame``: SETTINGS_MAX_FRAME_SIZE, and the largest frame we send: larger ones cost less per byte and keep
+      other streams waiting longer.
     * ``max_held``: received body bytes that the application has not consumed; beyond it the connection window closes.
     * ``max_queued``: bytes that wait for the peer to open its window or read; beyond it the connection is given up.
     * ``glitch_burst``, ``glitch_rate``: frames that do no work (resets, pings, settings, empty DATA, refused and
@@ -27,7 +28,7 @@ class Limits:
     max_streams: int = 1000
     stream_window: int = 512 << 10
     connection_window: int = 4 << 20
-    max_frame: int = 16 << 10
+    max_frame: int = 64 << 10
     max_held: int = 16 << 20
     max_queued: int = 64 << 20
     glitch_burst: int = 1000

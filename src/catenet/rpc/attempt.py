@@ -263,6 +263,9 @@ class Attempt:
             self._take(reader.feed(data), len(data))
         except RpcError as error:
             self._refuse(error)
+        else:
+            if reader.missing:
+                self.connection.core.expect(self.stream, reader.missing)
 
     def _take(self, frames: list[Frame], received: int) -> None:
         final_flags = self.terms.wire.final_flags

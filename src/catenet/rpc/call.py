@@ -158,6 +158,8 @@ class ServerCall(Context):
             self._fail_request(error)
             return
         self._take(frames, len(data))
+        if reader.missing:
+            self._connection.core.expect(self._stream, reader.missing)
         if end:
             self._request_ended()
 

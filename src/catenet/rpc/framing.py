@@ -24,6 +24,10 @@ class MessageReader(Protocol):
     def buffered(self) -> int:
         """The number of bytes it holds."""
 
+    @property
+    def missing(self) -> int:
+        """The number of bytes, as far as it is known, that a message which has begun still lacks."""
+
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes of the body; return the messages they complete. Raise :class:`RpcError`."""
 
@@ -62,6 +66,11 @@ class EnvelopeReader:
     def buffered(self) -> int:
         """Bytes of a message that is not complete."""
         return self._have + len(self._prefix)
+
+    @property
+    def missing(self) -> int:
+        """What the prefix has announced and is not here."""
+        return self._left or 0
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes of the body; return the messages they complete."""
@@ -115,6 +124,9 @@ class WholeReader:
     """Reads a body that is one message (unary Connect), or an error document; the frame's flags are those given."""
 
     __slots__ = ("_chunks", "_flags", "_limit", "buffered")
+
+    missing = 0
+    """Nothing announces the length of such a message."""
 
     def __init__(self, limit: int, flags: int = 0) -> None:
         self._limit = limit

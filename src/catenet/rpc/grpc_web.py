@@ -48,6 +48,11 @@ class TextReader:
         """Bytes that wait for the rest of a message."""
         return self._inner.buffered + len(self._rest)
 
+    @property
+    def missing(self) -> int:
+        """What a message still lacks, in base64."""
+        return self._inner.missing * 4 // 3
+
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next characters of the body."""
         data = self._rest + data

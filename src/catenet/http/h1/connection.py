@@ -32,6 +32,8 @@ class H1Connection:
     )  # fmt: skip
 
     version = 1
+    bulky = False
+    """Bodies leave as they are given, without being cut."""
 
     def __init__(self, is_client: bool, limits: Limits | None = None, memo: H1Memo | None = None) -> None:
         self.is_client = is_client
@@ -392,6 +394,9 @@ class H1Connection:
         count = min(count, stream.held)
         stream.held -= count
         self._held -= count
+
+    def expect(self, stream: Stream, count: int) -> None:
+        """HTTP/1.1 has no windows."""
 
     def hold(self) -> None:
         """The transport is full: keep data in the queue until :meth:`release`."""

@@ -92,6 +92,17 @@ class Connection(Control):
         self._release(count)
         self._return_stream_window(stream, count)
 
+    def expect(self, stream: Stream, count: int) -> None:
+        """The application will take the next ``count`` bytes whatever they are: let them come without a pause.
+
+        A window is an advance on what is consumed later, which then is not given back a second time.
+        """
+        advance = count - stream.recv_window
+        if advance > 0 and stream.remote_open and count <= frames.MAX_WINDOW:
+            stream.recv_window += advance
+            stream.unacknowledged -= advance
+            self._out.append(frames.window_update(stream.id, advance))
+
     def _return_stream_window(self, stream: Stream, count: int) -> None:
         if stream.remote_open:
             stream.unacknowledged += count

@@ -149,7 +149,7 @@ class Control(Sender):
         if new.table_size is not None:
             self._encoder.set_limit(new.table_size)
         if new.max_frame is not None:
-            self.peer_max_frame = new.max_frame
+            self.peer_max_frame = min(new.max_frame, max(self._limits.max_frame, frames.DEFAULT_FRAME_SIZE))
         if new.max_streams is not None:
             self.peer_max_streams = new.max_streams
         elif self._guessing:

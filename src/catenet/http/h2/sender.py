@@ -29,8 +29,8 @@ class Sender:
 
     __slots__ = (
         "_encoder", "_events", "_forgotten", "_held_back", "_limits", "_next_id", "_out", "_queued", "_waiting",
-        "failed", "is_client", "peer_initial_window", "peer_max_frame", "peer_max_streams", "send_window", "served",
-        "streams",
+        "bulky", "failed", "is_client", "peer_initial_window", "peer_max_frame", "peer_max_streams", "send_window",
+        "served", "streams",
     )  # fmt: skip
 
     def __init__(self, is_client: bool, limits: Limits, encoders: Memo) -> None:
@@ -49,6 +49,7 @@ class Sender:
         self._waiting: dict[int, Stream] = {}
         self._queued = 0
         self._held_back: int | None = None
+        self.bulky = False
         self._forgotten: dict[int, None] = {}
         self._next_id = 1 if is_client else 2
 
@@ -59,7 +60,14 @@ class Sender:
             return b""
         data = out[0] if len(out) == 1 and isinstance(out[0], bytes) else b"".join(out)
         out.clear()
+        self.bulky = False
         return data
+
+    def transmit_pieces(self) -> list[bytes | memoryview]:
+        """Return the same as :meth:`transmit`, not joined: what is ``bulky`` should not be copied once more."""
+        pieces, self._out = self._out, []
+        self.bulky = False
+        return pieces
 
     # Calls down.
 
@@ -283,6 +291,7 @@ class Sender:
             return False
         chunk: bytes | memoryview = queue.popleft()
         if len(chunk) > room:
+            self.bulky = True
             rest = memoryview(chunk)[room:]
             chunk = memoryview(chunk)[:room]
             queue.appendleft(rest)
