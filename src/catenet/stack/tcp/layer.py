@@ -76,6 +76,7 @@ class TcpCounters:
     cookies_received: int = 0
     cookies_failed: int = 0
     time_wait_overflows: int = 0
+    orphan_overflows: int = 0
 
     def snapshot(self) -> dict[str, int]:
         """Counters by name."""
@@ -131,6 +132,7 @@ class TcpLayer:
         "merged_size",
         "next_isn",
         "offload",
+        "orphans",
         "output",
         "park_at",
         "ports",
@@ -156,6 +158,8 @@ class TcpLayer:
         self.connections: dict[bytes, Connection | Request | TimeWait | Parked] = {}
         self.live: dict[Connection, None] = {}
         """Those of them that are not parked, in the order of their beginning or return."""
+        self.orphans: dict[Connection, None] = {}
+        """Those that their programs have closed, and that are not yet at their end."""
         self.park_at = PARK_FROM
         self.shapes: dict[bytes, bytes] = {}
         self.dirty: dict[Connection, None] = {}
@@ -451,6 +455,14 @@ class TcpLayer:
         self.count_port(c, 1)
         self.note_live(c)
 
+    def may_orphan(self, c: Connection) -> bool:
+        """Whether a connection may live on without its program; peers that never answer must not fill the memory."""
+        if len(self.orphans) >= self.settings.tcp_max_orphans:
+            self.counters.orphan_overflows += 1
+            return False
+        self.orphans[c] = None
+        return True
+
     def note_live(self, c: Connection) -> None:
         """A connection has begun or come back; now and then, park those that are idle."""
         self.live[c] = None
@@ -478,6 +490,7 @@ class TcpLayer:
         if self.connections.get(c.key) is c:
             del self.connections[c.key]
             self.live.pop(c, None)
+            self.orphans.pop(c, None)
             self.count_port(c, -1)
 
     def remove(self, rest: TimeWait) -> None:
