@@ -44,7 +44,7 @@ TURNS = st.lists(st.tuples(st.booleans(), st.integers(1, 100_000), st.sampled_fr
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@given(turns=TURNS, algorithm=st.sampled_from(("cubic", "reno")))
+@given(turns=TURNS, algorithm=st.sampled_from(("cubic", "reno", "bbr")))
 def test_parking_changes_no_packet(version, turns, algorithm):
     assert talk(version, turns, True, algorithm)[0] == talk(version, turns, False, algorithm)[0]
 

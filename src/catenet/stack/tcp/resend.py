@@ -63,6 +63,7 @@ def on_retransmitted(c: Connection, sent: Sent) -> None:
     sent.app_limited = bool(c.app_limited)
     sent.delivered_ce = c.delivered_ce
     sent.lost = c.lost
+    sent.in_flight = c.in_flight + sent.count
 
 
 def trim(c: Connection, sent: Sent) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.connection import Connection
+    from catenet.stack.tcp.connection import Connection, Sent
 
 __all__ = ["Congestion", "RateSample", "Reno", "additive_increase", "in_slow_start", "is_cwnd_limited", "slow_start"]
 
@@ -94,6 +94,9 @@ class Congestion:
 
     def on_loss(self, c: Connection) -> None:
         """The retransmission timer fired."""
+
+    def on_lost(self, c: Connection, sent: Sent) -> None:
+        """A segment, or its retransmission, was marked lost; only with `controls`."""
 
     def on_start_after_idle(self, c: Connection) -> None:
         """The first segment after a time with none in flight is about to leave."""

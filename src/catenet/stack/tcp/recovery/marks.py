@@ -10,17 +10,17 @@ __all__ = ["clear_marks", "mark_lost"]
 def mark_lost(c: Connection, sent: Sent) -> None:
     """Believe a segment, or its retransmission, lost."""
     marks = sent.marks
-    if marks & SACKED:
+    if marks & SACKED or marks & (LOST | RETRANSMITTED) == LOST:
         return
     if marks & LOST:
-        if marks & RETRANSMITTED:
-            sent.marks = marks & ~RETRANSMITTED
-            c.retransmitted_out -= sent.count
-            c.lost += sent.count
+        sent.marks = marks & ~RETRANSMITTED
+        c.retransmitted_out -= sent.count
     else:
         c.lost_out += sent.count
         sent.marks = marks | LOST
-        c.lost += sent.count
+    c.lost += sent.count
+    if c.congestion.controls:
+        c.congestion.on_lost(c, sent)
 
 
 def clear_marks(c: Connection, marks: int) -> None:
