@@ -17,6 +17,7 @@ HOT = (
     "catenet/stack",
     "catenet/stack/tcp",
     "catenet/stack/tcp/congestion",
+    "catenet/stack/tcp/congestion/bbr",
     "catenet/stack/tcp/recovery",
 )
 SINGLE = (
