@@ -114,6 +114,8 @@ def _apply(c: Connection, option: str, value: int) -> None:
             flush.todo(c, flush.RETIME)
     elif option in ("IP_TOS", "IPV6_TCLASS"):
         c.traffic_class = max(value, 0) & 0xFC
+    elif option == "SO_MAX_PACING_RATE" and value:
+        c.pacing_rate = min(c.pacing_rate, value)
 
 
 def _set_buffer(endpoint: TcpEndpoint, option: str, value: int | bytes) -> None:
