@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from catenet.stack.stack import Stack
     from catenet.wire.ip import IpPacket
 
-__all__ = ["Control", "Datagram", "DatagramEndpoint", "QueuedError"]
+__all__ = ["NO_CONTROL", "OVERHEAD", "Control", "Datagram", "DatagramEndpoint", "QueuedError", "received_names"]
 
-_OVERHEAD: Final = 768
+OVERHEAD: Final = 768
 """Bytes that a queued datagram counts for beyond its data, near to what Linux counts (skb->truesize)."""
 _MAX_ERRORS: Final = 64
 
@@ -242,7 +242,7 @@ class DatagramEndpoint(GroupMember):
         if name is not None:
             self._check_send_family(name.address)
             peer = _reachable(name)
-        control = control or _NO_CONTROL
+        control = control or NO_CONTROL
         interface = control.interface or self._interface_for(peer)
         self._check_broadcast(peer.address, interface)
         source = control.source if control.source is not None else self._local.address
@@ -254,11 +254,15 @@ class DatagramEndpoint(GroupMember):
             self._moved()
         payload = bytes(data)
         self._send(payload, source, peer, control, interface)
+        self.stack.mark_dirty()
+        return self._note_unsent(len(payload))
+
+    def _note_unsent(self, size: int) -> int:
+        """Count data that waits to leave the host; returns its size."""
         if not self._unsent:
             self.stack.flushes[self.number] = self
-        self._unsent += len(payload) + _OVERHEAD
-        self.stack.mark_dirty()
-        return len(payload)
+        self._unsent += size + OVERHEAD
+        return size
 
     def flushed(self) -> None:
         """What was sent has left the host: the send buffer is empty."""
@@ -318,23 +322,21 @@ class DatagramEndpoint(GroupMember):
             return True
         if self._queued >= self.receive_buffer:
             return False
-        source = packet.source
-        destination = packet.destination
-        zone = interface if is_scoped(source) else 0
-        self._queue.append(
-            Datagram(
-                data,
-                Name(source, source_port, zone),
-                Name(destination, port, interface),
-                packet.hop_limit,
-                packet.traffic_class,
-                now,
-                packet.flow_label,
-            )
+        source, destination = received_names(packet, source_port, port, interface)
+        self.enqueue(
+            Datagram(data, source, destination, packet.hop_limit, packet.traffic_class, now, packet.flow_label)
         )
-        self._queued += len(data) + _OVERHEAD
-        self._notify()
         return True
+
+    def has_room(self) -> bool:
+        """Whether `enqueue` may be called."""
+        return self._queued < self.receive_buffer and not self.shut_read
+
+    def enqueue(self, datagram: Datagram) -> None:
+        """Queue a datagram for the program."""
+        self._queue.append(datagram)
+        self._queued += len(datagram[0]) + OVERHEAD
+        self._notify()
 
     def receive_from(self, *, peek: bool = False) -> Datagram | None:
         """Take the next datagram, None without any; StackError with a pending error, which this call clears."""
@@ -344,7 +346,7 @@ class DatagramEndpoint(GroupMember):
         if peek:
             return self._queue[0]
         datagram = self._queue.popleft()
-        self._queued -= len(datagram.data) + _OVERHEAD
+        self._queued -= len(datagram.data) + OVERHEAD
         return datagram
 
     def unread(self) -> int:
@@ -450,7 +452,14 @@ class DatagramEndpoint(GroupMember):
         self.stack.flushes.pop(self.number, None)
 
 
-_NO_CONTROL: Final = Control()
+NO_CONTROL: Final = Control()
+
+
+def received_names(packet: IpPacket, source_port: int, port: int, interface: int) -> tuple[Name, Name]:
+    """Names of both ends of a datagram that has come in by `interface`."""
+    source = packet.source
+    zone = interface if is_scoped(source) else 0
+    return Name(source, source_port, zone), Name(packet.destination, port, interface)
 
 
 def _reachable(name: Name) -> Name:

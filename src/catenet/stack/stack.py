@@ -19,6 +19,7 @@ from catenet.stack.dhcp import DhcpClient
 from catenet.stack.echo import EchoEndpoint, EchoLayer
 from catenet.stack.endpoint import Address
 from catenet.stack.ethernet import EthernetPort
+from catenet.stack.flow import take as take_datagram
 from catenet.stack.fragments import Reassembler
 from catenet.stack.icmp import Icmp
 from catenet.stack.interface import AddressState, Interface, InterfaceAddress
@@ -29,7 +30,7 @@ from catenet.stack.routes import NO_METRICS, RouteEntry, RouteMetrics
 from catenet.stack.settings import Settings
 from catenet.stack.tcp.errors import find_sender
 from catenet.stack.tcp.layer import TcpLayer
-from catenet.stack.tcp.predict import take as take_predicted
+from catenet.stack.tcp.predict import take as take_segment
 from catenet.stack.timers import Timers
 from catenet.stack.udp import Udp, UdpEndpoint
 from catenet.wire import ethernet, icmp, ip, multicast, tcp, udp
@@ -47,6 +48,8 @@ __all__ = ["Stack"]
 _MAX_EVENTS: Final = 1024
 _MAX_ROUNDS: Final = 10_000
 """Rounds of loopback in one `transmit`; what is left then goes in the next."""
+_SHORTEST: Final = 28
+"""Bytes of a packet that may go a short way."""
 _SUSPECT: Final = {4: frozenset((0, 127, *range(224, 256))), 16: frozenset((0, 255))}
 """First bytes of source addresses that have to be looked at more closely, by address size."""
 _PROBLEMS: Final = {
@@ -78,7 +81,7 @@ class Stack:
         self._soon: deque[Callable[[], None]] = deque()
         self._events: deque[object] = deque(maxlen=_MAX_EVENTS)
         self.path_mtus = PathMtuCache(self.settings)
-        self._output = output = Output(self.settings, self.random, self.counters, self.path_mtus)
+        self.output = output = Output(self.settings, self.random, self.counters, self.path_mtus)
         self.book = output.book
         self.routes = output.routes
         self.interfaces = output.book.interfaces
@@ -184,6 +187,12 @@ class Stack:
         self.tcp.offload = checksums
         self.tcp.gso_size = segments if checksums else 0
 
+    def set_short_ways(self, on: bool) -> None:
+        """Let expected segments and datagrams take the short ways, as they do from the start; packets are the same."""
+        self.tcp.predicts = self.udp.predicts = on
+        self.invalidate()
+        self.udp.flows.clear()
+
     def set_up(self, interface: int, up: bool) -> None:
         """Take an interface up or down; down it neither sends nor receives."""
         self.interfaces[interface].up = up
@@ -233,15 +242,15 @@ class Stack:
     @property
     def on_dirty(self) -> Callable[[], None] | None:
         """Called when the stack, quiescent until then, has something to transmit."""
-        return self._output.on_dirty
+        return self.output.on_dirty
 
     @on_dirty.setter
     def on_dirty(self, callback: Callable[[], None] | None) -> None:
-        self._output.on_dirty = callback
+        self.output.on_dirty = callback
 
     def receive(self, packet: bytes | memoryview, now: float, interface: int = 2) -> None:
         """Take a packet (on Ethernet a frame) that came in by `interface`; never raises on account of it."""
-        self.now = self._output.now = now
+        self.now = self.output.now = now
         port = self.interfaces.get(interface)
         if port is None or not port.up:
             return
@@ -254,8 +263,13 @@ class Stack:
 
     def receive_ip(self, packet: bytes | memoryview, now: float, port: Interface) -> None:
         """Take an IP packet off whatever link it came by."""
-        if take_predicted(self.tcp, packet, now, port.verified, port.loopback):
-            return
+        if len(packet) >= _SHORTEST:
+            protocol = packet[9] if packet[0] == 0x45 else packet[6]
+            if protocol == tcp.PROTOCOL:
+                if take_segment(self.tcp, packet, now, port.verified, port.loopback):
+                    return
+            elif protocol == udp.PROTOCOL and take_datagram(self, packet, now, port):
+                return
         try:
             parsed = ip.parse(packet)
         except Malformed as error:
@@ -294,7 +308,7 @@ class Stack:
     def transmit(self, now: float) -> list[tuple[int, bytes]]:
         """Return what is to be sent: (interface, packet), in order. Packets to this host itself are looped back."""
         self.now = now
-        output = self._output
+        output = self.output
         output.now = now
         loop = output.loop
         output.dirty = True  # what is marked from here on is seen below
@@ -333,7 +347,7 @@ class Stack:
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due at `now`; harmless to call early."""
-        self.now = self._output.now = now
+        self.now = self.output.now = now
         self.timers.run(now)
         self.tcp.handle_timeout(now)
 

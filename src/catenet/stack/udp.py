@@ -5,8 +5,9 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.datagram import Control, DatagramEndpoint
-from catenet.stack.endpoint import Address, Fault, Name, StackError
+from catenet.stack.datagram import NO_CONTROL, Control, DatagramEndpoint, received_names
+from catenet.stack.endpoint import Address, Buffer, Fault, Name, StackError
+from catenet.stack.flow import FLOWS_KEPT, Inward, Outward, outward
 from catenet.stack.icmp import ErrorReport
 from catenet.stack.ports import PortTable
 from catenet.wire import udp
@@ -28,11 +29,12 @@ _MAX_SEGMENTS: Final = 128
 class UdpEndpoint(DatagramEndpoint):
     """A UDP socket's conversation."""
 
-    __slots__ = ("_layer",)
+    __slots__ = ("_layer", "_outward")
 
     def __init__(self, stack: Stack, layer: Udp, version: int) -> None:
         super().__init__(stack, version)
         self._layer = layer
+        self._outward: Outward | None = None
 
     def _claim(self, address: Address, port: int) -> int:
         return self._layer.ports.claim(self, address, port)
@@ -42,7 +44,34 @@ class UdpEndpoint(DatagramEndpoint):
         self._layer.ports.release(self)
 
     def _moved(self) -> None:
+        self._outward = None
         self._layer.remember(self)
+
+    def set_option(self, option: str, value: int | bytes) -> None:
+        """As `DatagramEndpoint.set_option`; what was decided of where datagrams go is to be decided anew."""
+        super().set_option(option, value)
+        self._outward = None
+        self._layer.flows.clear()
+
+    def send_to(self, data: Buffer, name: Name | None = None, control: Control | None = None) -> int | None:
+        """As `DatagramEndpoint.send_to`, by the short way when the last datagram went to the same peer."""
+        way = self._outward
+        if way is None or control is not None or way.peer != (self._peer if name is None else name):
+            return super().send_to(data, name, control)
+        output = self.stack.output
+        payload = bytes(data)
+        if (
+            way.generation != output.generation
+            or way.hop.expires <= output.now
+            or len(payload) > way.room
+            or self._unsent >= self.send_buffer
+            or self._error is not None
+            or self.shut_write
+            or self.closed
+        ):
+            return super().send_to(data, name, control)
+        way.send(self.stack, payload)
+        return self._note_unsent(len(payload))
 
     def _send(self, data: bytes, source: Address, peer: Name, control: Control, interface: int) -> None:
         version = 4 if len(peer.address) == 4 else 6
@@ -62,6 +91,7 @@ class UdpEndpoint(DatagramEndpoint):
             payload = udp.build(datagram, source, peer.address, checksum)
             self.transmit(udp.PROTOCOL, payload, source, peer, control, interface)
             self.stack.counters[version].udp.OutDatagrams += 1
+        self._outward = outward(self, source, peer, interface) if control is NO_CONTROL else None
 
 
 class Udp:
@@ -73,6 +103,10 @@ class Udp:
         # Connected endpoints by (local address, local port, peer address, peer port), and the key of each.
         self._connected: dict[tuple[Address, int, Address, int], UdpEndpoint] = {}
         self._keys: dict[int, tuple[Address, int, Address, int]] = {}
+        self.predicts = True
+        """Whether datagrams of conversations that go on take the short ways."""
+        self.flows: dict[bytes, Inward] = {}
+        """Conversations that go on, by the bytes of addresses and ports in their packets (`flow.py`)."""
 
     def endpoints(self) -> list[UdpEndpoint]:
         """All bound endpoints, by port."""
@@ -90,6 +124,7 @@ class Udp:
 
     def forget(self, endpoint: UdpEndpoint) -> None:
         """Take an endpoint out of the index of the connected."""
+        self.flows.clear()
         key = self._keys.pop(endpoint.number, None)
         if key is not None:
             del self._connected[key]
@@ -116,6 +151,17 @@ class Udp:
             stack.icmp.send_error(Problem.PORT_UNREACHABLE, packet)
             return
         self._deliver(endpoint, packet, datagram, now, interface)
+        if self.predicts:
+            self._note_flow(endpoint, packet, datagram, interface)
+
+    def _note_flow(self, endpoint: UdpEndpoint, packet: IpPacket, datagram: UdpDatagram, interface: int) -> None:
+        """Where this datagram went, those that look like it will go."""
+        if len(self.flows) >= FLOWS_KEPT:
+            self.flows.clear()
+        names = received_names(packet, datagram.source_port, datagram.destination_port, interface)
+        ports = datagram.source_port << 16 | datagram.destination_port
+        flow = Inward(endpoint, *names, self._stack.output.generation)
+        self.flows[packet.source + packet.destination + ports.to_bytes(4, "big")] = flow
 
     def _deliver(
         self, endpoint: UdpEndpoint, packet: IpPacket, datagram: UdpDatagram, now: float, interface: int
