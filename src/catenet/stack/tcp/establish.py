@@ -276,7 +276,8 @@ def transfer(c: Connection) -> None:
     expand_send_buffer(c)
     expand_receive_buffer(c)
     c.congestion.start(c)
-    update_rate(c)
+    if not c.congestion.controls:
+        update_rate(c)
     if c.option("SO_KEEPALIVE", 0):
         set_keepalive(c, (c.option("TCP_KEEPIDLE", 0) or layer.settings.tcp_keepalive_time) * _SECOND)
     if layer.settings.tcp_mtu_probing > 1:

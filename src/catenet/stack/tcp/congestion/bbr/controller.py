@@ -15,8 +15,6 @@ __all__ = ["Bbr"]
 
 _CWR_STATE: Final = 2
 _RECOVERY_STATE: Final = 3
-_LOW_RATE: Final = 150_000
-"""Bytes per second (1.2 Mbit/s) below which one segment is burst enough."""
 
 
 class Bbr(Variables):
@@ -89,10 +87,6 @@ class Bbr(Variables):
         """The losses were none (5.2.5)."""
         loss.handle_spurious_loss(self, c)
         return c.cwnd
-
-    def minimum_bursts(self, c: Connection) -> int:
-        """One segment at low rates, else as many as for everybody."""
-        return 1 if c.pacing_rate < _LOW_RATE else c.layer.settings.tcp_min_tso_segs
 
     def info(self, c: Connection) -> dict[str, int]:
         """Linux's `struct tcp_bbr_info`: bytes per second, microseconds, gains in 1/256."""
