@@ -207,15 +207,6 @@ class Kernel:
             if deadline is not None:
                 remaining = max(0.0, deadline - self.clock())
 
-    def sleep(self, seconds: float) -> None:
-        """Let `seconds` pass (PEP 475: signal handlers run and the sleep goes on)."""
-        deadline = self.clock() + seconds
-        remaining = seconds
-        while self.park("sleep", (), remaining):
-            remaining = deadline - self.clock()
-            if remaining <= 0:
-                return
-
     def wake_by_signal(self, descriptor: int, number: int) -> None:
         """Write a signal's number to the descriptor of `signal.set_wakeup_fd`, as the interpreter's C handler does."""
         entry = self._table.get(descriptor)

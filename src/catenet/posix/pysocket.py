@@ -85,32 +85,37 @@ class Socket(socket.socket):
             raise os_error(errno.EBADF)
         return file
 
-    def _wait(self, call: str, attempt: Callable[..., Result | None], timeout: float | None, *args: Any) -> Result:
-        """Go on with a call whose first attempt would have blocked."""
-        return self._kernel.retry(call, self._open(), attempt, timeout, *args)
-
     def _read(self, call: str, flags: int, attempt: Callable[..., Result | None], *args: Any) -> Result:
         """Wait for something to receive, as the socket's timeout and SO_RCVTIMEO say."""
         result = attempt(*args)
         if result is not None:
             return result
-        return self._patiently(call, flags, self._open().receive_timeout, attempt, *args)
+        file = self._open()
+        return self._patiently(call, file, flags, file.receive_timeout, attempt, *args)
 
     def _write(self, call: str, flags: int, attempt: Callable[..., Result | None], *args: Any) -> Result:
         """Wait for room to send, as the socket's timeout and SO_SNDTIMEO say."""
         result = attempt(*args)
         if result is not None:
             return result
-        return self._patiently(call, flags, self._open().send_timeout, attempt, *args)
+        file = self._open()
+        return self._patiently(call, file, flags, file.send_timeout, attempt, *args)
 
     def _patiently(
-        self, call: str, flags: int, limit: float | None, attempt: Callable[..., Result | None], *args: Any
+        self,
+        call: str,
+        file: SocketFile,
+        flags: int,
+        limit: float | None,
+        attempt: Callable[..., Result | None],
+        *args: Any,
     ) -> Result:
+        """Go on with a call whose first attempt would have blocked."""
         timeout = 0.0 if flags & MSG_DONTWAIT else self._timeout
         if timeout is not None or limit is None:
-            return self._wait(call, attempt, timeout, *args)
+            return self._kernel.retry(call, file, attempt, timeout, *args)
         try:
-            return self._wait(call, attempt, limit, *args)
+            return self._kernel.retry(call, file, attempt, limit, *args)
         except TimeoutError:
             raise os_error(errno.EAGAIN) from None
 
@@ -141,7 +146,7 @@ class Socket(socket.socket):
         if self._timeout == 0:
             self._kernel.spin()
             raise os_error(errno.EINPROGRESS if file.family != socket.AF_UNIX else errno.EAGAIN)
-        self._wait("connect", file.finish_connect, self._timeout)
+        self._kernel.retry("connect", file, file.finish_connect, self._timeout)
 
     def connect_ex(self, address: Any, /) -> int:
         """As `socket.socket.connect_ex`."""
@@ -178,7 +183,7 @@ class Socket(socket.socket):
             file = self._open()
         data = file.receive(bufsize, flags)
         if data is None:
-            data = self._patiently("recv", flags, file.receive_timeout, file.receive, bufsize, flags)
+            data = self._patiently("recv", file, flags, file.receive_timeout, file.receive, bufsize, flags)
         if flags & MSG_WAITALL and file.is_stream:
             data = self._receive_all(file, data, bufsize, flags)
         return data
@@ -204,10 +209,16 @@ class Socket(socket.socket):
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As `socket.socket.recv_into`."""
         view = memoryview(buffer).cast("B")
+        room = _room(view, nbytes)
         file = self._open()
         if not flags and isinstance(file, InetStream):
-            return self._read("recv_into", flags, file.receive_into, view[: _room(view, nbytes)], flags)
-        data = self.recv(_room(view, nbytes), flags)
+            if room != len(view):
+                view = view[:room]
+            count = file.receive_into(view, 0)
+            if count is None:
+                count = self._patiently("recv_into", file, 0, file.receive_timeout, file.receive_into, view, 0)
+            return count
+        data = self.recv(room, flags)
         view[: len(data)] = data
         return len(data)
 
@@ -246,7 +257,7 @@ class Socket(socket.socket):
             file = self._open()
         count = file.send(data, flags)
         if count is None:
-            count = self._patiently("send", flags, file.send_timeout, file.send, data, flags)
+            count = self._patiently("send", file, flags, file.send_timeout, file.send, data, flags)
         return count
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:

@@ -528,6 +528,16 @@ class InetDatagram(InetSocket):
             raise error_of(error) from None
         return count
 
+    def receive(self, size: int, flags: int) -> bytes | None:
+        """System call `recv`: as `recvmsg`, without writing out the source's name, which nobody sees."""
+        if flags:
+            return super().receive(size, flags)
+        try:
+            datagram = self.endpoint.receive_from()
+        except StackError as error:
+            raise error_of(error) from None
+        return None if datagram is None else bytes(datagram.data[:size])
+
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
         """System call `recvmsg`; what does not fit is lost, and MSG_TRUNC says so (and the whole length)."""
         if flags & MSG_ERRQUEUE:

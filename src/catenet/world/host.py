@@ -156,17 +156,17 @@ class Host:
         """Connect a device (a port of a simulated network, a TUN device) and return its interface index."""
         self.devices.append((device, addresses))
         index = len(self.devices) - 1 + FIRST_INTERFACE
-        device.attach(lambda packet, now: self.receive(packet, index))
+
+        def receive(packet: bytes | memoryview, now: float) -> None:
+            if self.up:
+                self.stack.receive(packet, now, index)
+
+        device.attach(receive)
         return index
 
     def reconfigure(self) -> None:
         """Tell the stack of devices, addresses and routes that it does not know yet."""
         configure(self, self.stack)
-
-    def receive(self, packet: bytes | memoryview, interface: int = FIRST_INTERFACE) -> None:
-        """A device hands a packet up."""
-        if self.up:
-            self.stack.receive(packet, self.hub.now, interface)
 
     def _boot(self) -> None:
         self._boots += 1

@@ -185,6 +185,15 @@ class Task:
             return True
         return not self._timed_out
 
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass; a signal's handler runs and the sleep goes on."""
+        hub = self.process.hub
+        deadline = hub.now + seconds
+        while self.park("sleep", (), seconds):
+            seconds = deadline - hub.now
+            if seconds <= 0:
+                return
+
     def check_alive(self) -> None:
         """Raise ProcessKilled when the process has been killed; abandon a task that does not want to hear it."""
         if not self.process.dying:

@@ -69,10 +69,19 @@ def _monotonic_clock(original: Callable[[], float]) -> Callable[[], float]:
     return in_process(monotonic, original)
 
 
-def _sleep(process: Process, seconds: Any) -> None:
-    if seconds < 0:
-        raise ValueError("sleep length must be non-negative")
-    process.host.kernel.sleep(float(seconds))
+def _sleep(original: Callable[[float], None]) -> Callable[[float], None]:
+    """`time.sleep` (PEP 475: signal handlers run and the sleep goes on)."""
+
+    def sleep(seconds: Any, /) -> None:
+        task = current.task
+        if task is None:
+            original(seconds)
+        elif seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        else:
+            task.sleep(float(seconds))
+
+    return in_process(sleep, original)
 
 
 def _broken_down(original: Callable[..., Any]) -> Callable[[Process, Any], Any]:
@@ -98,7 +107,7 @@ def _apply_time(patcher: Patcher) -> None:
         short = _monotonic_clock(original) if name == "monotonic" else _clock(read, original, False)
         patcher.replace(time, name, short)
         patcher.replace(time, f"{name}_ns", _clock(read, getattr(time, f"{name}_ns"), True))
-    patcher.function(time, "sleep", _sleep)
+    patcher.replace(time, "sleep", _sleep(time.sleep))
     for name in ("gmtime", "localtime", "ctime"):
         patcher.function(time, name, _broken_down(getattr(time, name)))
 
