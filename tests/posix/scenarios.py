@@ -10,6 +10,7 @@ import select
 import socket
 import struct
 import termios
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -301,6 +302,60 @@ def packet_information(version: int) -> Any:
     one.sendto(b"y", (host, other.getsockname()[1]))
     short = other.recvmsg(10, 24)
     return sorted(control), shown, len(short[1]), bool(short[2] & socket.MSG_CTRUNC)
+
+
+@scenario
+def transmit_timestamps(version: int) -> Any:
+    """Kinds, numbers and plausible times of SO_TIMESTAMPING, with SOF_TIMESTAMPING_OPT_TSONLY."""
+    seen: list[Any] = []
+    client, server = connection(version)
+    option = 37
+    wanted = 0x100 | 0x2 | 0x200 | 0x10 | 0x80 | 0x800
+    fresh = socket.socket(family_of(version))
+    seen.append(outcome(fresh.setsockopt, socket.SOL_SOCKET, option, 0x80))
+    fresh.close()
+    client.setsockopt(socket.SOL_SOCKET, option, wanted)
+    seen.append(client.getsockopt(socket.SOL_SOCKET, option))
+    began = time.time()
+    for size in (1, 40, 300):
+        client.sendall(bytes(size))
+        server.recv(size, socket.MSG_WAITALL)
+        settled(client, select.POLLERR)
+        seen.append(sorted(_stamps(client, began)))
+    with (
+        socket.socket(family_of(version), socket.SOCK_DGRAM) as sock,
+        socket.socket(family_of(version), socket.SOCK_DGRAM) as peer,
+    ):
+        peer.bind((loopback(version), 0))
+        sock.connect(peer.getsockname()[:2])
+        sock.setsockopt(socket.SOL_SOCKET, option, wanted)
+        for _ in range(3):
+            sock.send(b"x")
+            settled(sock, select.POLLERR)
+            seen.append(sorted(_stamps(sock, began)))
+    client.close()
+    server.close()
+    return seen
+
+
+def _stamps(sock: socket.socket, began: float) -> list[tuple[int, int, bool, int]]:
+    """(kind, number, whether the time is right, flags) of all notifications that can be read soon."""
+    found = []
+    for _ in range(100):
+        try:
+            data, control, flags, _ = sock.recvmsg(0, 512, 0x2000)
+        except BlockingIOError:
+            if len(found) >= (3 if sock.type == socket.SOCK_STREAM else 2):
+                break
+            time.sleep(0.001)
+            continue
+        (_, kind, times), (_, _, extended) = control
+        seconds, nanoseconds = struct.unpack_from("=qq", times)
+        number, origin, _, _, _, info, value = struct.unpack_from("=IBBBBII", extended)
+        right = (data, kind, number, origin) == (b"", 37, errno.ENOMSG, 4)
+        right = right and began - 0.1 <= seconds + nanoseconds / 1e9 <= time.time() + 0.1
+        found.append((info, value, right, int(flags)))
+    return found
 
 
 @scenario

@@ -60,6 +60,7 @@ class Kernel:
         park: Park = _no_park,
         *,
         clock: Callable[[], float] = _midnight,
+        epoch: float = 0.0,
         owner: Callable[[], object] = _nobody,
         spin: Callable[[], object] = _nobody,
         unwinding: Callable[[], bool] = _never,
@@ -70,6 +71,8 @@ class Kernel:
         self.names: Names = NoNames() if names is None else names
         self.park = park
         self.clock = clock
+        self.epoch = epoch
+        """What the host's wall clock shows when `clock` shows 0."""
         self.owner = owner
         self.spin = spin
         """Called when a program looked and found nothing ready, without waiting."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.tcp_info import pack_tcp_info
-from catenet.stack.endpoint import ANY4, StackError
+from catenet.stack.endpoint import ANY4, Fault, StackError
 
 if TYPE_CHECKING:
     from catenet.posix.sockets import SocketFile
@@ -236,7 +236,8 @@ def _pass(file: SocketFile, name: str, value: int | bytes) -> None:
     try:
         file.endpoint_option(name, value)
     except (StackError, OSError) as error:
-        if name in REMEMBERED or (file.family == socket.AF_UNIX and name.startswith("SO_")):
+        known = isinstance(error, StackError) and error.fault is not Fault.NO_PROTOCOL_OPTION
+        if not known and (name in REMEMBERED or (file.family == socket.AF_UNIX and name.startswith("SO_"))):
             file.kept_options[name] = value
             return
         raise (error_of(error) if isinstance(error, StackError) else error) from None

@@ -17,8 +17,10 @@ from catenet.posix.address import parse_inet, show_name
 from catenet.posix.control import Ancillary, error_control, fit_control, received_control, sent_control
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.file import File
+from catenet.posix.timestamps import STAMPS_ONLY, DatagramStamps, requested, stamp_control
 from catenet.posix.zerocopy import ZeroCopy
 from catenet.stack.endpoint import Buffer, Name, Readiness, StackError
+from catenet.stack.tcp.stamps import TX_FLAGS, Stamp
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
@@ -261,7 +263,7 @@ def _pair(name: Name) -> str:
 class InetStream(InetSocket):
     """TCP."""
 
-    __slots__ = ("_connecting", "_listening", "_syn_data", "_zero_copy")
+    __slots__ = ("_connecting", "_listening", "_stamped", "_syn_data", "_zero_copy")
 
     kind: ClassVar[str] = "tcp"
 
@@ -269,6 +271,8 @@ class InetStream(InetSocket):
         super().__init__(kernel, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, endpoint)
         self._connecting = False
         self._listening = False
+        self._stamped = False
+        """Whether there may be transmit timestamps to read."""
         self._zero_copy: ZeroCopy | None = None
         self._syn_data = -1
         """Bytes that a blocking Fast Open call has put into the SYN and not yet returned for; -1: there is none."""
@@ -332,6 +336,7 @@ class InetStream(InetSocket):
             return None
         accepted = InetStream(self.kernel, self.family, endpoint)
         accepted.kept_options = dict(self.kept_options)
+        accepted._stamped = self._stamped
         peer = endpoint.peer()
         return accepted, show_name(self.family, peer)
 
@@ -373,7 +378,7 @@ class InetStream(InetSocket):
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
         """System call `recvmsg`; a connection has no source address to show."""
         if flags & MSG_ERRQUEUE:
-            return self._receive_notification(control_size)
+            return self._receive_stamp(control_size) or self._receive_notification(control_size)
         data = self.receive(size, flags)
         if data is None:
             return None
@@ -381,6 +386,13 @@ class InetStream(InetSocket):
         if control_size and self.kept_options.get("TCP_INQ"):
             control, _ = fit_control([self._unread_control()], control_size)
         return data, control, flags & MSG_OOB, None
+
+    def _receive_stamp(self, control_size: int) -> Message | None:
+        """The error queue: when something was sent or acknowledged."""
+        stamp = self.endpoint.take_stamp() if self._stamped else None
+        return (
+            None if stamp is None else _stamp_message(self, stamp, self.endpoint_value("SO_TIMESTAMPING"), control_size)
+        )
 
     def _receive_notification(self, control_size: int) -> Message:
         """The error queue: notifications of MSG_ZEROCOPY; it never blocks."""
@@ -401,7 +413,15 @@ class InetStream(InetSocket):
         mask: int = self.endpoint.readiness()
         if self._zero_copy is not None and self._zero_copy.is_ready():
             mask |= Readiness.ERR
+        if self._stamped and self.endpoint.take_stamp(peek=True) is not None:
+            mask |= Readiness.ERR
         return mask
+
+    def endpoint_option(self, name: str, value: int | bytes) -> None:
+        """Set an option of the endpoint."""
+        self.endpoint.set_option(name, value)
+        if name == "SO_TIMESTAMPING":
+            self._stamped = True
 
     def _unread_control(self) -> Ancillary:
         """How much more can be read (TCP_INQ); the end of the stream counts as one byte, as Linux counts it."""
@@ -440,6 +460,9 @@ class InetStream(InetSocket):
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
         """System call `sendmsg`; an address is ignored but for MSG_FASTOPEN, which connects and sends (RFC 7413)."""
+        if control and (wanted := requested(control)):
+            self._stamped = True
+            self.endpoint.stamp_next(wanted)
         if flags & MSG_FASTOPEN and address is not None:
             if not self._connecting and self.endpoint.peer() is None:
                 return self._connect_with_data(data, flags, address)
@@ -500,13 +523,22 @@ class InetStream(InetSocket):
         return f"{super().describe()} {self.endpoint.state}"
 
 
+def _stamp_message(file: InetSocket, stamp: Stamp, flags: int | bytes, control_size: int) -> Message:
+    """What recvmsg(2) tells of a transmit timestamp; the packet itself is not shown."""
+    assert isinstance(flags, int)
+    control, cut = fit_control(stamp_control(file.kernel, file.family, flags, stamp), control_size)
+    shown = MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0) | (0 if flags & STAMPS_ONLY else MSG_TRUNC)
+    return b"", control, shown, None
+
+
 class InetDatagram(InetSocket):
     """UDP, and ICMP echo ("ping" sockets)."""
 
-    __slots__ = ()
+    __slots__ = ("_stamps",)
 
     def __init__(self, kernel: Kernel, family: int, protocol: int, endpoint: Any) -> None:
         super().__init__(kernel, family, socket.SOCK_DGRAM, protocol, endpoint)
+        self._stamps: DatagramStamps | None = None
 
     def connect(self, address: Any) -> bool | None:
         """Fix the peer."""
@@ -526,7 +558,25 @@ class InetDatagram(InetSocket):
             count: int | None = self.endpoint.send_to(bytes(data), name, sent_control(control))
         except StackError as error:
             raise error_of(error) from None
+        if self.kept_options or control:
+            self._stamp(control)
         return count
+
+    def _stamp(self, control: Sequence[Ancillary]) -> None:
+        """Note the time of a datagram, if it is wanted."""
+        general = self.kept_options.get("SO_TIMESTAMPING", 0)
+        assert isinstance(general, int)
+        flags = (requested(control) or general) & TX_FLAGS
+        if flags:
+            if self._stamps is None:
+                self._stamps = DatagramStamps()
+            self._stamps.on_sent(flags, general, self.kernel.clock())
+            self.notify()
+
+    def readiness(self) -> int:
+        """The endpoint's, and ERR with a timestamp in the error queue."""
+        mask: int = self.endpoint.readiness()
+        return mask | Readiness.ERR if self._stamps is not None and self._stamps.ready else mask
 
     def receive(self, size: int, flags: int) -> bytes | None:
         """System call `recv`: as `recvmsg`, without writing out the source's name, which nobody sees."""
@@ -559,6 +609,9 @@ class InetDatagram(InetSocket):
     def _receive_error(self, size: int, control_size: int) -> Message:
         """The next entry of the error queue (IP_RECVERR); EAGAIN when there is none."""
         error = self.endpoint.receive_error()
+        if error is None and self._stamps is not None and self._stamps.ready:
+            flags = self.kept_options.get("SO_TIMESTAMPING", 0)
+            return _stamp_message(self, self._stamps.ready.popleft(), flags, control_size)
         if error is None:
             raise os_error(errno.EAGAIN)
         control, cut = fit_control([error_control(self, error)], control_size)

@@ -183,6 +183,7 @@ class Host:
             self.world.names,
             _park,
             clock=self._clock,
+            epoch=self.world.epoch,
             owner=_owner,
             spin=_spin,
             unwinding=_unwinding,

@@ -78,6 +78,8 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
     c.last_heard = c.layer.us
     if prior_packets:
         _clean_queue(c, prior_high, prior_una, prior_sacked, state)
+        if c.stamps is not None:
+            c.stamps.on_acknowledged(c)
         rack.update_window(c, state.rate.prior_delivered)
     if c.accecn is not None and c.accecn.active:
         c.accecn.on_ack(c, segment, state, c.delivered - delivered)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.mtu import MtuProbing
     from catenet.stack.tcp.reassembly import Reassembly
+    from catenet.stack.tcp.stamps import Stamps
 
 __all__ = ["INFINITE", "MASK", "NEVER", "Connection", "Sent", "position"]
 
@@ -287,6 +288,7 @@ class Connection:
         "source_port",
         "srtt",
         "ssthresh",
+        "stamps",
         "state",
         "syn_data",
         "syn_retransmits",
@@ -338,6 +340,7 @@ class Connection:
         self.ecn = 0
         self.accecn: AccEcn | None = None
         self.fast_open: ClientHandshake | ServerHandshake | None = None
+        self.stamps: Stamps | None = None
         self.syn_data = 0
         self.todo = 0
         """What calls of the program left to be done, bits of `flush`."""

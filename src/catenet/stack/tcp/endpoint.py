@@ -15,6 +15,7 @@ from catenet.stack.tcp.listener import Listener
 from catenet.stack.tcp.parking import Parked, thaw
 from catenet.stack.tcp.reading import at_urgent_mark, read, read_into, take_urgent, unread
 from catenet.stack.tcp.space import can_write
+from catenet.stack.tcp.stamps import Stamp, Stamps
 from catenet.stack.tcp.writing import queue_fin, queue_write
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ class TcpEndpoint:
         endpoint.hop_limit = c.hop_limit
         endpoint.port = c.source_port
         c.endpoint = endpoint
+        optionset.stamp_as_configured(endpoint)
         return endpoint
 
     def connect(self, name: Name, *, fast_open: bool = False) -> None:
@@ -186,6 +188,7 @@ class TcpEndpoint:
         source = bound or route.source
         self.connection = self._begin(source, address, port, interface or self.bound_interface)
         prepare(self.connection, route)
+        optionset.stamp_as_configured(self)
         if route.metrics.ecn:
             self.connection.options["_route_ecn"] = 1
         if route.metrics.initcwnd:
@@ -369,6 +372,21 @@ class TcpEndpoint:
         """A writer waits for the handshake: the last segment of it leaves with the data."""
         if self.connection is not None:
             self.connection.options["_connect_data"] = 1
+
+    def stamp_next(self, flags: int) -> None:
+        """The next write is to be stamped by these flags of SO_TIMESTAMPING instead of the option's."""
+        if self.connection is not None:
+            stamps = self.connection.stamps
+            if stamps is None:
+                stamps = self.connection.stamps = Stamps()
+            stamps.next_flags = flags
+
+    def take_stamp(self, *, peek: bool = False) -> Stamp | None:
+        """The next time at which something was sent or acknowledged (SO_TIMESTAMPING), None without."""
+        c = self.connection
+        if c is None or c.stamps is None or not c.stamps.ready:
+            return None
+        return c.stamps.ready[0] if peek else c.stamps.ready.popleft()
 
     def wake_on_acknowledgment(self) -> None:
         """Call `on_ready` when the next acknowledgment leaves room to write, whether room was short or not."""

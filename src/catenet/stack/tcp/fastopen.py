@@ -268,6 +268,8 @@ class ClientHandshake:
         c.syn_data = 1
         c.bytes_sent += size
         c.data_segments_out += 1
+        if c.stamps is not None:
+            c.stamps.on_sent(c, data.end)
         set_timer(c, _RTO_TIMER, c.rto)
         return True
 

@@ -11,6 +11,7 @@ from catenet.stack.tcp.congestion import ALGORITHMS, make
 from catenet.stack.tcp.connection import ACK_NOW, ACK_SCHEDULED, NAGLE_CORK, NAGLE_OFF, NAGLE_PUSH, Connection
 from catenet.stack.tcp.fastopen import CLIENT as FAST_OPEN_CLIENT
 from catenet.stack.tcp.fastopen import may_defer
+from catenet.stack.tcp.stamps import TX_FLAGS, WITH_NUMBER, Stamps
 from catenet.stack.tcp.window import window_from_buffer
 
 if TYPE_CHECKING:
@@ -223,6 +224,24 @@ def _set_port_range(endpoint: TcpEndpoint, value: int | bytes) -> None:
     _store(endpoint, "IP_LOCAL_PORT_RANGE", high << 16 | low)
 
 
+def _set_timestamping(endpoint: TcpEndpoint, value: int | bytes) -> None:
+    if isinstance(value, bytes) or (value & WITH_NUMBER and endpoint.state in ("CLOSED", "LISTEN")):
+        raise StackError(Fault.INVALID)
+    _store(endpoint, "SO_TIMESTAMPING", value)
+    stamp_as_configured(endpoint)
+
+
+def stamp_as_configured(endpoint: TcpEndpoint) -> None:
+    """Let the connection note when data leave and are acknowledged, if SO_TIMESTAMPING says so."""
+    c = endpoint.connection
+    flags = endpoint.number("SO_TIMESTAMPING", 0)
+    if c is None or (c.stamps is None and not flags & TX_FLAGS):
+        return
+    if c.stamps is None:
+        c.stamps = Stamps()
+    c.stamps.configure(c, flags)
+
+
 def _set_key(endpoint: TcpEndpoint, value: int | bytes) -> None:
     if not isinstance(value, bytes) or len(value) not in (16, 32):
         raise StackError(Fault.INVALID)
@@ -241,6 +260,7 @@ _SETTERS: Final = {
     "TCP_FASTOPEN_KEY": _set_key,
     "TCP_FASTOPEN_CONNECT": _set_fast_open_connect,
     "IP_LOCAL_PORT_RANGE": _set_port_range,
+    "SO_TIMESTAMPING": _set_timestamping,
     "IP_TTL": _set_hop_limit,
     "IPV6_UNICAST_HOPS": _set_hop_limit,
 }

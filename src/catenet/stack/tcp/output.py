@@ -440,6 +440,8 @@ def send_new_entry(c: Connection, sent: Sent, pushed: bool = False) -> None:
     first = not c.packets_out
     c.packets_out += sent.count
     send_sent(c, sent, True, pushed)
+    if c.stamps is not None:
+        c.stamps.on_sent(c, sent.end)
     if first or c.timer == LOSS_PROBE_TIMER:
         rearm_rto(c)
 

@@ -38,6 +38,8 @@ def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool, end_of
     append(c, data, taken, more and taken == size)
     if taken == size:
         _mark_end(c, is_urgent, end_of_record)
+    if c.stamps is not None:
+        c.stamps.on_write(c.write_seq)
     flush.todo(c, flush.SEND | (flush.MORE if more and taken == size else 0))
     return taken
 
@@ -135,6 +137,8 @@ def flush_deferred(c: Connection, data: Buffer) -> int:
     size = min(len(data) if not isinstance(data, memoryview) else data.nbytes, c.fast_open.room(c))
     if size:
         append(c, data, size, False)
+        if c.stamps is not None:
+            c.stamps.on_write(c.write_seq)
     flush.todo(c, flush.CONNECT)
     return size
 
