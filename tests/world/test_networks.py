@@ -154,6 +154,39 @@ def test_multicast_reaches_the_members_of_one_network(version: int) -> None:
     assert sorted(heard) == ["a hello all", "b hello all", "c nothing"]
 
 
+def test_a_wide_link_between_two_hosts_carries_large_segments_and_others_stay_small() -> None:
+    largest: dict[tuple[int, int], int] = {}
+    world = World(1)
+
+    def serve() -> None:
+        with socket.create_server(("", 9000)) as listener:
+            while True:
+                connection, _ = listener.accept()
+                while connection.recv(1 << 20):
+                    pass
+
+    def send(to: str) -> None:
+        with socket.create_connection((to, 9000)) as connection:
+            connection.sendall(bytes(100_000))
+
+    def measure(port: int, direction: int, packet: bytes, now: float) -> None:
+        key = port, packet[19]
+        largest[key] = max(largest.get(key, 0), len(packet))
+
+    hosts = {name: world.host(name) for name in ("left", "right", "third", "narrow")}
+    world.link("left", "right", mtu=9000)
+    world.link("left", "narrow", mtu=1000)
+    numbers = {name: world.addresses(name)[0][3] for name in hosts}
+    world.trace.taps.append(measure)
+    for name in ("right", "third", "narrow"):
+        hosts[name].run(serve, daemon=True)
+        hosts["left"].run(send, name, start=1)
+    with world:
+        world.run(100)
+    port = world.topology.ports_of("left")[0].index
+    assert [largest[port, numbers[name]] for name in ("right", "third", "narrow")] == [9000, 1500, 1000]
+
+
 def test_a_hundred_hosts_talk_to_one() -> None:
     world = World(1)
     served: list[str] = []

@@ -115,6 +115,8 @@ class Topology:
                 self.dedicated[one, other] = self._make_link(f"{one}>{other}", properties)
             else:
                 self.dedicated[one, other] = make_link(properties, existing.random, existing)
+        for port in (*self._of_host[a], *self._of_host[b]):
+            self._measure(port)
         self._changed()
 
     def change(self, host: str, properties: LinkProperties) -> None:
@@ -122,8 +124,13 @@ class Topology:
         for port in self._of_host[self.known(host)]:
             port.up = make_link(properties, port.up.random, port.up)
             port.down = make_link(properties, port.down.random, port.down)
-            port.mtu = properties.mtu
+            self._measure(port)
         self._changed()
+
+    def _measure(self, port: Port) -> None:
+        """The port takes what the widest of its host's links carries; routes know which carry less."""
+        own = [link.properties.mtu for (one, _), link in self.dedicated.items() if one == port.host]
+        port.mtu = max(port.up.properties.mtu, *own, 0)
 
     def properties(self, a: str, b: str | None = None) -> LinkProperties | None:
         """Properties of a host's link now, or of the link between two hosts; None when they have none of their own."""
@@ -177,9 +184,13 @@ class Topology:
         return [address for address, _ in pairs if not is_link_local(address)]
 
     def routes(self, host: str) -> list[StaticRoute]:
-        """Routes that `host` needs: its own networks, those behind routers, a default, and ways of a smaller mtu."""
+        """Routes that `host` needs: its own networks, those behind routers, a default, and ways of another mtu."""
         ports = self.ports_of(host)
-        routes = {prefix: StaticRoute(prefix, i) for i, port in enumerate(ports) for prefix in port.network.prefixes}
+        routes = {
+            prefix: StaticRoute(prefix, index, self._smaller_mtu(port, port))
+            for index, port in enumerate(ports)
+            for prefix in port.network.prefixes
+        }
         direct = {port.network.name for port in ports}
         for name, network in self.networks.items():
             if name not in direct and (way := self._first_hop(host, network)) is not None:
@@ -188,10 +199,11 @@ class Topology:
                 for prefix in network.prefixes:
                     routes.setdefault(prefix, StaticRoute(prefix, index, mtu))
         for prefix in DEFAULT_PREFIXES if ports else ():
-            routes.setdefault(prefix, StaticRoute(prefix, 0))
+            routes.setdefault(prefix, StaticRoute(prefix, 0, self._smaller_mtu(ports[0], ports[0])))
         for index, port in enumerate(ports):
+            usual = self._smaller_mtu(port, port)
             for peer in self._special_peers(port):
-                if mtu := self._smaller_mtu(port, peer):
+                if (mtu := self._smaller_mtu(port, peer)) != usual:
                     for address, _ in peer.addresses:
                         if not is_link_local(address):
                             own = Prefix(address, len(address) * 8)
@@ -199,15 +211,16 @@ class Topology:
         return list(routes.values())
 
     def _special_peers(self, port: Port) -> list[Port]:
-        """Ports to which the way from `port` may carry less than `port` itself does."""
-        peers = [peer for peer in port.network.ports if peer.mtu < port.mtu]
+        """Ports to which the way from `port` may carry less than its network does, or more."""
+        peers = [peer for peer in port.network.ports if peer.up.properties.mtu < port.up.properties.mtu]
         others = [other for one, other in self.dedicated if one == port.host]
         return peers + [peer for other in others for peer in self._of_host[other] if peer not in peers]
 
     def _smaller_mtu(self, port: Port, peer: Port) -> int:
         """What the link or links between two ports carry, when that is less than `port` does; else 0."""
         own = self.dedicated.get((port.host, peer.host))
-        mtu = peer.mtu if own is None else own.properties.mtu
+        narrow = min(port.up.properties.mtu, peer.up.properties.mtu)
+        mtu = narrow if own is None else own.properties.mtu
         return mtu if mtu < port.mtu else 0
 
     def links(self) -> Iterator[tuple[str, SimulatedLink]]:
