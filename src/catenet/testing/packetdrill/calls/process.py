@@ -10,6 +10,7 @@ from typing import TypeVar
 from catenet.posix.file import File
 from catenet.posix.kernel import Kernel
 from catenet.posix.sockets import SocketFile
+from catenet.testing.packetdrill.calls.zeros import ZeroFile
 from catenet.testing.packetdrill.config import Config
 from catenet.testing.packetdrill.environment import Environment
 from catenet.testing.packetdrill.machine import Machine
@@ -23,31 +24,6 @@ _Value = TypeVar("_Value")
 def os_error(number: int) -> OSError:
     """The OSError of an errno."""
     return OSError(number, os.strerror(number))
-
-
-class ZeroFile(File):
-    """A regular file of zeros."""
-
-    kind = "zeros"
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-        self.position = 0
-
-    def readiness(self) -> int:
-        """Always ready."""
-        return 5
-
-    def read(self, size: int) -> bytes:
-        """Zeros up to the end."""
-        count = max(0, min(size, self.size - self.position))
-        self.position += count
-        return bytes(count)
-
-    def write(self, data: object) -> int:
-        """Refused: scripts only read such files."""
-        raise os_error(errno.EBADF)
 
 
 class Process:
