@@ -26,6 +26,8 @@ _Key: TypeAlias = tuple[bytes, bytes, int, int]
 
 _OVERHEAD: Final = 256
 """Bytes a fragment is counted for beyond its data: objects cost, and an attacker would send small ones."""
+_PARTIAL_OVERHEAD: Final = 1024
+"""The same for a packet of which the first fragment comes: its tables and its timer."""
 
 _ECN: Final = 3
 _CE: Final = 3
@@ -163,6 +165,7 @@ class Reassembler:
 
     def _begin(self, key: _Key, version: int, now: float) -> _Partial:
         partial = self._partials[key] = _Partial(key)
+        self._size += _PARTIAL_OVERHEAD
         seconds = self._settings.ipfrag_time if version == 4 else self._settings.ip6frag_time
         partial.timer = self._timers.call_at(now + seconds, self._expire, partial)
         return partial
@@ -210,7 +213,7 @@ class Reassembler:
 
     def _forget(self, partial: _Partial) -> None:
         del self._partials[partial.key]
-        self._size -= partial.size + _OVERHEAD * len(partial.parts)
+        self._size -= partial.size + _OVERHEAD * len(partial.parts) + _PARTIAL_OVERHEAD
         if partial.timer is not None:
             partial.timer.cancel()
 

@@ -495,7 +495,7 @@ class TcpLayer:
 
     def remove(self, rest: TimeWait) -> None:
         """TIME-WAIT is over."""
-        rest.timer_at = NEVER
+        rest.timer_at = rest.wake_at = NEVER
         if self.connections.get(rest.key) is rest:
             del self.connections[rest.key]
             self.time_waits -= 1

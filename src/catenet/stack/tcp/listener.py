@@ -26,6 +26,8 @@ __all__ = ["Listener", "Request"]
 
 _MAX_SCALE = 14
 _TIMESTAMPS = 12
+_COOKIE_PATIENCE = 120_000_000
+"""Microseconds after the last cookie for which acknowledgments may bring one back."""
 
 
 class Request:
@@ -193,7 +195,17 @@ class Request:
 class Listener:
     """What an endpoint in LISTEN is made of."""
 
-    __slots__ = ("backlog", "endpoint", "fast_opening", "half_open", "layer", "overflows", "queue", "warned", "young")
+    __slots__ = (
+        "backlog",
+        "endpoint",
+        "fast_opening",
+        "flooded_at",
+        "half_open",
+        "layer",
+        "overflows",
+        "queue",
+        "young",
+    )
 
     def __init__(self, endpoint: TcpEndpoint, backlog: int) -> None:
         self.endpoint = endpoint
@@ -204,7 +216,8 @@ class Listener:
         self.fast_opening = 0
         self.overflows = 0
         self.young = 0
-        self.warned = False
+        self.flooded_at = -_COOKIE_PATIENCE
+        """When the last cookie went out."""
 
     @property
     def is_full(self) -> bool:
@@ -295,9 +308,9 @@ class Listener:
     def _answer_with_cookie(self, request: Request, segment: TcpSegment) -> None:
         """Answer without remembering anything: the state is in our sequence number and timestamp."""
         layer = self.layer
-        if not self.warned:
-            self.warned = True
+        if layer.us - self.flooded_at >= _COOKIE_PATIENCE:
             layer.counters.syn_floods += 1
+        self.flooded_at = layer.us
         index, request.iss = cookies.make(layer, request, segment)
         request.mss = index
         if not request.timestamps:
@@ -312,8 +325,8 @@ class Listener:
     def _try_cookie(self, peer: Address, local: Address, segment: TcpSegment, ecn: int) -> bool:
         """An ACK for nothing known may complete a handshake that lives in a cookie; False to reset."""
         layer = self.layer
-        if not layer.settings.tcp_syncookies or not self.warned:
-            return False
+        if not layer.settings.tcp_syncookies or layer.us - self.flooded_at >= _COOKIE_PATIENCE:
+            return False  # nobody has one: do not let an attacker guess
         opened = cookies.open_cookie(layer, local, peer, segment)
         if opened is None:
             layer.counters.cookies_failed += 1
@@ -425,7 +438,7 @@ class Listener:
         if c.accecn is not None:
             c.accecn.on_third_ack(c, segment, bool(segment.options.sack))
         self.half_open.pop(request.key, None)
-        request.timer_at = NEVER
+        request.timer_at = request.wake_at = NEVER
         self.layer.add(c)
         self._measure(c, request, segment)
         try:
@@ -510,7 +523,7 @@ class Listener:
 
     def drop(self, request: Request) -> None:
         """Forget a half-open connection."""
-        request.timer_at = NEVER
+        request.timer_at = request.wake_at = NEVER
         self.half_open.pop(request.key, None)
         if self.layer.connections.get(request.key) is request:
             del self.layer.connections[request.key]

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["TimerHeap", "clear_timer", "clear_timers", "set_deadline", "set_timer"]
 
 
+_SWEEP_FROM = 256
+"""Entries from which on superseded ones are swept: each may hold on to a connection that is no more."""
+
+
 class TimerHeap:
     """Connections by their earliest deadline; ties in order of entry."""
 
@@ -34,7 +38,7 @@ class TimerHeap:
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Timed]] = []
         self._sequence = 0
-        self._limit = 1024
+        self._limit = _SWEEP_FROM
 
     def push(self, connection: Timed, at: int) -> bool:
         """Wake `connection` at `at`, earlier than what it has in the heap; whether that is before all others."""
@@ -49,7 +53,7 @@ class TimerHeap:
         """Drop superseded entries; the limit then grows with what is left, so the cost stays constant per push."""
         self._heap = [entry for entry in self._heap if entry[2].wake_at == entry[0]]
         heapify(self._heap)
-        self._limit = max(1024, 2 * len(self._heap))
+        self._limit = max(_SWEEP_FROM, 2 * len(self._heap))
 
     def next(self) -> int | None:
         """Earliest deadline in microseconds, or None."""
@@ -112,6 +116,6 @@ def set_deadline(c: Connection, at: int) -> None:
 
 
 def clear_timers(c: Connection) -> None:
-    """Stop all of them."""
+    """Stop all of them; what the heap still has of the connection may be swept, lest the dead pile up there."""
     c.timer = NO_TIMER
-    c.timer_at = c.delack_at = c.keepalive_at = c.pace_at = c.compressed_at = NEVER
+    c.timer_at = c.delack_at = c.keepalive_at = c.pace_at = c.compressed_at = c.wake_at = NEVER
