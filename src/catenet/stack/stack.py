@@ -345,6 +345,10 @@ class Stack:
             return other
         return deadline
 
+    def earliest_deadline(self) -> float:
+        """A time that `next_deadline` does not come before, which is sooner known; infinite without deadlines."""
+        return min(self.timers.earliest(), self.tcp.earliest_deadline())
+
     def handle_timeout(self, now: float) -> None:
         """Do what is due at `now`; harmless to call early."""
         self.now = self.output.now = now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,10 @@ class Timers:
         if heap[0][2] is timer and self.on_earlier is not None:
             self.on_earlier()
         return timer
+
+    def earliest(self) -> float:
+        """Time of the first entry, be it cancelled; infinite without any."""
+        return self._heap[0][0] if self._heap else math.inf
 
     def next_deadline(self) -> float | None:
         """Earliest deadline, None without any."""

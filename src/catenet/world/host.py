@@ -220,6 +220,8 @@ class Host:
 
     def _arm(self, stack: Stack) -> None:
         """Make sure that the hub comes back at the stack's next deadline; a timer too early does no harm."""
+        if self._timer_at is not None and self._timer_at <= stack.earliest_deadline():
+            return
         deadline = stack.next_deadline()
         if deadline is not None and (self._timer_at is None or deadline < self._timer_at):
             self._timer_at = deadline

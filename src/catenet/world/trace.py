@@ -22,31 +22,35 @@ HEADERS: Final = 60
 Tap: TypeAlias = Callable[[int, int, Any, float], None]
 """`tap(port, direction, packet, now)`: what `Trace.record` is."""
 
-_RECORD = struct.Struct(">dII")
-_BATCH = 1024
+_RECORD: Final = struct.Struct(">dII")
+_BATCH: Final = 512
 
 
 class Trace:
     """The running hash of a world, and `taps` that see the same records (a capture, a time series)."""
 
-    __slots__ = ("_hash", "_pending", "records", "taps")
+    __slots__ = ("_hash", "_hashed", "_pending", "taps")
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._pending: list[bytes] = []
-        self.records = 0
+        self._pending: list[tuple[int, bytes, float]] = []
+        self._hashed = 0
         self.taps: list[Tap] = []
+
+    @property
+    def records(self) -> int:
+        """How many packets it has taken note of."""
+        return self._hashed + len(self._pending)
 
     def record(self, port: int, direction: int, packet: bytes, now: float) -> None:
         """Take note of one packet; hashing waits until there is a batch of them."""
         pending = self._pending
-        pending.append(_RECORD.pack(now, port << 1 | direction, len(packet)))
-        pending.append(packet[:HEADERS] if direction else packet)
-        self.records += 1
+        pending.append((port << 1 | direction, packet, now))
         if len(pending) > _BATCH:
             self._flush()
-        for tap in self.taps:
-            tap(port, direction, packet, now)
+        if self.taps:
+            for tap in self.taps:
+                tap(port, direction, packet, now)
 
     def pass_on(self, port: int, direction: int, packet: bytes | memoryview, now: float) -> None:
         """Let only the taps see a packet: the hash of a network in real time says nothing."""
@@ -61,5 +65,10 @@ class Trace:
         return self._hash.hexdigest()
 
     def _flush(self) -> None:
-        self._hash.update(b"".join(self._pending))
+        parts: list[bytes] = []
+        for where, packet, now in self._pending:
+            parts.append(_RECORD.pack(now, where, len(packet)))
+            parts.append(packet[:HEADERS] if where & INBOUND else packet)
+        self._hash.update(b"".join(parts))
+        self._hashed += len(self._pending)
         self._pending.clear()

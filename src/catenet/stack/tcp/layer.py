@@ -6,6 +6,7 @@ packet that holds both addresses and both ports, so that looking one up costs a 
 
 from __future__ import annotations
 
+import math
 import random as random_module
 from dataclasses import dataclass, fields
 from hashlib import blake2s
@@ -272,6 +273,11 @@ class TcpLayer:
         """When `handle_timeout` is to be called, None for never."""
         at = self.timers.next()
         return None if at is None else (at - START) / 1_000_000
+
+    def earliest_deadline(self) -> float:
+        """A time that `next_deadline` does not come before; infinite without deadlines."""
+        at = self.timers.earliest()
+        return math.inf if at == NEVER else (at - START) / 1_000_000
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""

@@ -72,6 +72,10 @@ class TimerHeap:
                 self.push(connection, due)
         return None
 
+    def earliest(self) -> int:
+        """Time of the first entry, be it superseded; NEVER without any."""
+        return self._heap[0][0] if self._heap else NEVER
+
     def expired(self, now: int) -> Iterator[Timed]:
         """Connections with a deadline at or before `now`; each is yielded once and pushed again afterwards."""
         heap = self._heap

@@ -314,6 +314,8 @@ def retransmit_lost(c: Connection) -> None:
     """Retransmit lost segments, oldest first, as far as the window allows."""
     if not c.packets_out or c.lost_out <= c.retransmitted_out:
         return
+    if c.in_flight >= c.cwnd or c.pace_at != NEVER:
+        return
     limit = burst_limit(c, current_mss(c))
     rearm = False
     at = 0
