@@ -1,84 +1,92 @@
-// The calls of the interop tests by grpc-js: node grpc_js_client.js interop.proto PORT COMPRESSION prints what came of
-// them as JSON. COMPRESSION is a number of grpc.compressionAlgorithms: 0 identity, 1 deflate, 2 gzip.
+// grpc-js as a client that makes the calls it is told to (see harness.proto): node grpc_js_client.js FOLDER PORT COMPRESSION
+const protobuf = require('protobufjs');
 const { grpc, load, options } = require('./grpc_js_common.js');
 
-const [proto, port, compression] = process.argv.slice(2);
-const Interop = load(proto);
+const [folder, port, compression] = process.argv.slice(2);
+const Interop = load(`${folder}/interop.proto`);
+const root = new protobuf.Root().loadSync(`${folder}/harness.proto`, { keepCase: true });
+const Command = root.lookupType('harness.Command');
+const Result = root.lookupType('harness.Result');
+const Response = root.lookupType('interop.Response');
 const client = new Interop(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
   ...options,
-  'grpc.default_compression_algorithm': Number(compression),
+  'grpc.default_compression_algorithm': grpc.compressionAlgorithms[compression],
 });
 
-function unary(request, metadata = new grpc.Metadata(), more = {}) {
-  return new Promise((resolve) => {
-    const result = {};
-    const call = client.Unary(request, metadata, more, (error, response) => {
-      result.error = error && { code: error.code, details: error.details, bin: error.metadata.get('grpc-status-details-bin').length };
-      result.response = response && { ...response, payload: response.payload.length };
-    });
-    call.on('metadata', (initial) => {
-      result.initial = [initial.get('x-initial')[0], initial.get('x-initial-bin').map((value) => value.toString('hex'))[0]];
-    });
-    call.on('status', (status) => {
-      const raw = status.metadata.get('x-trailing-bin').map((value) => value.toString('hex'));
-      result.trailing = [status.metadata.get('x-trailing')[0], raw[0]];
-      setImmediate(() => resolve(result));
-    });
-  });
+function pairs(metadata) {
+  const list = [];
+  for (const name of Object.keys(metadata.getMap())) {
+    for (const value of metadata.get(name)) list.push({ name: Buffer.from(name), value: Buffer.from(value) });
+  }
+  return list;
 }
 
-function serverStream(count) {
-  return new Promise((resolve) => {
-    const counts = [];
-    const call = client.ServerStream({ count });
-    call.on('data', (response) => {
-      counts.push(response.count);
-      if (count < 0 && counts.length === 3) call.cancel();
-    });
-    call.on('error', (error) => resolve({ counts: counts.slice(0, 3), code: error.code }));
-    call.on('end', () => resolve({ counts, code: 0 }));
-  });
-}
-
-function clientStream(count) {
-  return new Promise((resolve) => {
-    const call = client.ClientStream((error, response) => resolve(error ? { code: error.code } : response));
-    for (let number = 0; number < count; number++) call.write({ payload: Buffer.alloc(number) });
-    call.end();
-  });
-}
-
-function bidi(count) {
-  return new Promise((resolve) => {
-    const texts = [];
-    const call = client.Bidi();
-    call.on('data', (response) => {
-      texts.push(response.text);
-      if (texts.length < count) call.write({ text: String(texts.length) });
-      else call.end();
-    });
-    call.on('end', () => resolve(texts));
-    call.write({ text: '0' });
-  });
-}
-
-async function main() {
+function metadataOf(list) {
   const metadata = new grpc.Metadata();
-  metadata.set('x-text', 'a b');
-  metadata.set('x-raw-bin', Buffer.from([0, 1, 0xfe, 0xff]));
-  const results = {};
-  results.unary = await unary({ text: 'Größe', count: -7 }, metadata);
-  results.error = await unary({ text: 'no größe: 100 %', code: 5 });
-  results.deadline = await unary({ sleep_ms: 20000 }, undefined, { deadline: Date.now() + 300 });
-  results.serverStream = await serverStream(500);
-  results.cancelled = await serverStream(-1);
-  results.clientStream = await clientStream(300);
-  results.bidi = await bidi(50);
-  results.large = await unary({ payload: Buffer.alloc(4 << 20, 7) });
-  const many = await Promise.all(Array.from({ length: 500 }, (_, count) => unary({ count, sleep_ms: 5 })));
-  results.many = many.map((result) => result.response.count);
-  console.log(JSON.stringify(results));
-  client.close();
+  for (const { name, value } of list) {
+    const text = Buffer.from(name).toString();
+    metadata.add(text, text.endsWith('-bin') ? Buffer.from(value) : Buffer.from(value).toString());
+  }
+  return metadata;
 }
 
-main();
+function write(result) {
+  const data = Result.encode(Result.fromObject(result)).finish();
+  const head = Buffer.alloc(4);
+  head.writeUInt32LE(data.length);
+  process.stdout.write(Buffer.concat([head, data]));
+}
+
+// What this call sends after a response, if it sends one request after another.
+function bidi(call, requests) {
+  let sent = 0;
+  return () => (sent < requests.length ? call.write(requests[sent++]) : call.end());
+}
+
+function begin(command, more, done) {
+  const { method, requests } = command;
+  const metadata = metadataOf(command.metadata);
+  if (method === 'Unary') return client.Unary(requests[0], metadata, more, done);
+  if (method === 'ServerStream') return client.ServerStream(requests[0], metadata, more);
+  const call = method === 'ClientStream' ? client.ClientStream(metadata, more, done) : client.Bidi(metadata, more);
+  if (method === 'ClientStream') {
+    for (const request of requests) call.write(request);
+    call.end();
+  }
+  return call;
+}
+
+function run(command) {
+  const result = { id: command.id, responses: [], initial: [], trailing: [] };
+  const take = (response) => result.responses.push(Response.fromObject(response));
+  const more = command.timeout_ms ? { deadline: Date.now() + command.timeout_ms } : {};
+  const call = begin(command, more, (error, response) => response && take(response));
+  const next = command.method === 'Bidi' ? bidi(call, command.requests) : () => {};
+  let taken = false;
+  call.on('metadata', (metadata) => (result.initial = pairs(metadata)));
+  call.on('data', (response) => {
+    if (taken) return;
+    take(response);
+    taken = result.responses.length === command.take;
+    if (taken) call.cancel();
+    next();
+  });
+  call.on('error', () => {});
+  call.on('status', (status) => {
+    result.trailing = pairs(status.metadata);
+    const details = status.metadata.get('grpc-status-details-bin')[0];
+    if (!taken) Object.assign(result, { code: status.code, message: status.details, details });
+    setImmediate(() => write(result));
+  });
+  next();
+}
+
+let buffer = Buffer.alloc(0);
+process.stdin.on('data', (data) => {
+  buffer = Buffer.concat([buffer, data]);
+  while (buffer.length >= 4 && buffer.length >= 4 + buffer.readUInt32LE()) {
+    const stop = 4 + buffer.readUInt32LE();
+    run(Command.decode(buffer.subarray(4, stop)));
+    buffer = buffer.subarray(stop);
+  }
+});

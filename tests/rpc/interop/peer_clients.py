@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from behaviour import LIMIT
 from interop_pb2 import DESCRIPTOR, Request, Response
-from peers import CPP
+from peers import CPP, HERE, node
 
 from catenet.rpc import CallInfo, Channel, ChannelOptions, Code, Detail, RpcError, service_from_protobuf
 from catenet.rpc.metadata import decode_pair
@@ -162,6 +162,12 @@ class GrpcioSync:
         response, call = await self._run(lambda: stub.with_call(request, timeout=timeout, metadata=metadata))
         return Reply(response, dict(call.initial_metadata()), dict(call.trailing_metadata()))
 
+    async def many(self, requests):
+        """Unary calls, all at once and without a thread for each."""
+        stub = self.channel.unary_unary(PATH + "Unary", *self.codecs)
+        futures = [stub.future(request) for request in requests]
+        return await asyncio.to_thread(lambda: [Reply(future.result()) for future in futures])
+
     async def server_stream(self, request, take=None, timeout=None):
         call = self.channel.unary_stream(PATH + "ServerStream", *self.codecs)(request, timeout=timeout)
 
@@ -261,22 +267,23 @@ class Grpclib:
         self.channel.close()
 
 
-class Cpp:
-    """gRPC's C++ library, in a process that is told what to call (harness.proto)."""
+class Program:
+    """A client that is a program of its own, and is told what to call (harness.proto)."""
 
-    def __init__(self, port, compression="identity"):
-        self.command = [str(CPP / "client"), str(port), compression]
+    def __init__(self, command, env=None):
+        self.command = command
+        self.env = env
         self.process = None
+        self.started = asyncio.Event()
         self.results = {}
         self.reader = None
 
     async def _call(self, method, requests, timeout=None, metadata=(), take=0):
         from harness_pb2 import Command, Pair
 
-        if self.process is None:
-            pipe = asyncio.subprocess.PIPE
-            self.process = await asyncio.create_subprocess_exec(*self.command, stdin=pipe, stdout=pipe)
-            self.reader = asyncio.create_task(self._read(self.process.stdout))
+        if self.reader is None:
+            self.reader = asyncio.create_task(self._run())
+        await self.started.wait()
         pairs = [Pair(name=name.encode(), value=value if isinstance(value, bytes) else value.encode())
                  for name, value in metadata]  # fmt: skip
         command = Command(id=len(self.results) + 1, method=method, requests=requests, metadata=pairs, take=take)
@@ -289,9 +296,13 @@ class Cpp:
             raise RpcError(Code(result.code), result.message, unpack_details(result.details))
         return result
 
-    async def _read(self, stream):
+    async def _run(self):
         from harness_pb2 import Result
 
+        pipe = asyncio.subprocess.PIPE
+        self.process = await asyncio.create_subprocess_exec(*self.command, stdin=pipe, stdout=pipe, env=self.env)
+        self.started.set()
+        stream = self.process.stdout
         while True:
             size = int.from_bytes(await stream.readexactly(4), "little")
             result = Result.FromString(await stream.readexactly(size))
@@ -317,11 +328,22 @@ class Cpp:
             await self.process.wait()
 
 
+class Cpp(Program):
+    """gRPC's C++ library."""
+
+    def __init__(self, port, compression="identity"):
+        super().__init__([str(CPP / "client"), str(port), compression])
+
+
+class GrpcJs(Program):
+    """@grpc/grpc-js."""
+
+    def __init__(self, port, compression="identity"):
+        super().__init__(["node", str(HERE / "grpc_js_client.js"), str(HERE), str(port), compression], node())
+
+
 def _from_pairs(pairs):
-    return {
-        pair.name.decode(): pair.value if pair.name.endswith(b"-bin") else pair.value.decode()
-        for pair in pairs
-    }
+    return {pair.name.decode(): pair.value if pair.name.endswith(b"-bin") else pair.value.decode() for pair in pairs}
 
 
 class GoogleCodec:

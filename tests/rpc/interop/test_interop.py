@@ -22,6 +22,9 @@ PAIRS = {
     "C++->catenet": (("Cpp", {}), "catenet"),
     "C++ gzip->catenet": (("Cpp", {"compression": "gzip"}), "catenet"),
     "C++ deflate->catenet": (("Cpp", {"compression": "deflate"}), "catenet"),
+    "grpc-js->catenet": (("GrpcJs", {}), "catenet"),
+    "grpc-js gzip->catenet": (("GrpcJs", {"compression": "gzip"}), "catenet"),
+    "grpc-js deflate->catenet": (("GrpcJs", {"compression": "deflate"}), "catenet"),
     # our client
     "catenet->grpc.aio": (OURS, "grpcio_aio"),
     "catenet gzip->grpc.aio": (("Catenet", {"compression": "gzip"}), "grpcio_aio"),
@@ -35,6 +38,10 @@ PAIRS = {
     "catenet connect->connectrpc": (("Catenet", {"protocol": "connect", "http1": True}), "connectrpc"),
     "catenet grpc-web->connectrpc": (("Catenet", {"protocol": "grpc-web", "http1": True}), "connectrpc"),
 }
+
+CLIENTS = {"Catenet": "catenet", "GrpcioAio": "grpcio_aio", "GrpcioSync": "grpcio_sync", "Grpclib": "grpclib"}
+CLIENTS |= {"Connectrpc": "connectrpc", "Cpp": "cpp", "GrpcJs": "grpc_js"}
+"""The peer that each client needs."""
 
 
 class Pair:
@@ -65,7 +72,7 @@ def pair(request, servers):
     from peers import need
 
     (client, _), server = PAIRS[request.param]
-    need({"GrpcioAio": "grpcio_aio", "GrpcioSync": "grpcio_sync"}.get(client, client.lower()))
+    need(CLIENTS[client])
     return Pair(request.param, servers(server))
 
 

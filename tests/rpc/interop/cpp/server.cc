@@ -9,10 +9,8 @@
 #include <cstring>
 #include <iostream>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "interop.grpc.pb.h"
 #include "status.pb.h"
@@ -54,24 +52,6 @@ void Respond(const Request& request, Response* response) {
   response->set_count(request.text() == "cancelled?" ? cancelled.load() : request.count());
 }
 
-// Answers to Unary whose text is "together" wait until there are as many as they say.
-class Together {
- public:
-  void Wait(ServerUnaryReactor* reactor, int count) {
-    std::vector<ServerUnaryReactor*> ready;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      waiting_.push_back(reactor);
-      if (static_cast<int>(waiting_.size()) >= count) ready.swap(waiting_);
-    }
-    for (ServerUnaryReactor* each : ready) each->Finish(Status::OK);
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<ServerUnaryReactor*> waiting_;
-};
-
 class Service final : public Interop::WithCallbackMethod_Unary<Interop::Service> {
   ServerUnaryReactor* Unary(grpc::CallbackServerContext* context, const Request* request, Response* response) override {
     context->AddInitialMetadata("x-initial", "first");
@@ -88,9 +68,7 @@ class Service final : public Interop::WithCallbackMethod_Unary<Interop::Service>
       (*response->mutable_metadata())[name] = binary ? Hex(value) : value;
     }
     const Status status = request->code() ? Failure(*request) : Status::OK;
-    if (request->text() == "together") {
-      together_.Wait(reactor, request->count());
-    } else if (request->sleep_ms() > 0) {
+    if (request->sleep_ms() > 0) {
       auto alarm = std::make_shared<grpc::Alarm>();
       const auto when = std::chrono::system_clock::now() + std::chrono::milliseconds(request->sleep_ms());
       alarm->Set(when, [alarm, reactor, status](bool) { reactor->Finish(status); });
@@ -132,8 +110,6 @@ class Service final : public Interop::WithCallbackMethod_Unary<Interop::Service>
     }
     return Status::OK;
   }
-
-  Together together_;
 };
 
 }  // namespace
