@@ -10,7 +10,9 @@ them each time their number has doubled, and changes nothing that can be seen fr
 from __future__ import annotations
 
 import marshal
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import NEVER, OPEN, Connection
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.congestion import Congestion
     from catenet.stack.tcp.endpoint import TcpEndpoint
     from catenet.stack.tcp.layer import TcpLayer
+
+_Plan: TypeAlias = "tuple[list[tuple[str, Any]], list[tuple[str, int, int]], list[tuple[str, Any]]]"
 
 __all__ = ["PARK_FROM", "Parked", "may_park", "park", "thaw"]
 
@@ -52,12 +56,16 @@ _OWN: Final = frozenset(
         "source_port",
     )
 )
+_QUEUES: Final = frozenset(("sent", "pending", "push_marks", "received"))
 _FIELDS: Final[tuple[str, ...]] = tuple(
     name
     for name in getattr(Connection, "__mypyc_attrs__", None) or Connection.__slots__
-    if name not in _OWN and not name.startswith("__")
+    if name not in _OWN and name not in _QUEUES and not name.startswith("__")
 )
-_QUEUES: Final = frozenset(("sent", "pending", "push_marks", "received"))
+_TS_RECENT: Final = _FIELDS.index("ts_recent")
+_values: Final = attrgetter(*_FIELDS)
+_PLANS: Final = 256
+"""Shapes whose plan is kept at hand."""
 
 
 class Parked:
@@ -91,15 +99,10 @@ def park(c: Connection) -> None:
     layer, endpoint = c.layer, c.endpoint
     assert endpoint is not None
     bases = _bases(c.iss, c.irs, c.last_heard)
-    fresh = layer.pristine
-    changed = []
-    for number, name in enumerate(_FIELDS):
-        if name not in _QUEUES:
-            value = getattr(c, name)
-            if name == "ts_recent":
-                changed.append((number, (_STAMPED, value - bases[_STAMPED])))
-            elif value != getattr(fresh, name):
-                changed.append((number, _pack(value, bases)))
+    changed: list[tuple[int, Any]] = [(_TS_RECENT, (_STAMPED, c.ts_recent - bases[_STAMPED]))]
+    for number, (value, usual) in enumerate(zip(_values(c), layer.pristine, strict=True)):
+        if value is not usual and value != usual and number != _TS_RECENT:
+            changed.append((number, _pack(value, bases)))
     algorithm = c.congestion
     inside = [(name, _pack(getattr(algorithm, name), bases)) for name in _variables(algorithm)]
     # Version 2 has no back references, which would depend on who else holds the same objects.
@@ -124,12 +127,10 @@ def thaw(parked: Parked) -> Connection:
     c = Connection(layer, key[size : 2 * size], ports[1], key[:size], ports[0])
     c.key, c.iss, c.irs = key, parked.iss, parked.irs
     bases = _bases(parked.iss, parked.irs, parked.heard)
-    changed, algorithm, inside = marshal.loads(parked.shape)
-    for number, value in changed:
-        setattr(c, _FIELDS[number], _unpack(value, bases))
+    ours, algorithm, inside = _plan(parked.shape)
+    _restore(c, ours, bases)
     c.congestion = layer.congestion_named(algorithm)
-    for name, value in inside:
-        setattr(c.congestion, name, _unpack(value, bases))
+    _restore(c.congestion, inside, bases)
     c.endpoint = endpoint
     endpoint.parked = None
     endpoint.attach(c)
@@ -138,18 +139,49 @@ def thaw(parked: Parked) -> Connection:
     return c
 
 
-def pristine(layer: TcpLayer) -> Connection:
-    """A connection as its constructor leaves it, to compare with."""
-    return Connection(layer, b"", 0, b"", 0)
+def pristine(layer: TcpLayer) -> tuple[Any, ...]:
+    """The variables of a connection as its constructor leaves them, to compare with."""
+    found: tuple[Any, ...] = _values(Connection(layer, b"", 0, b"", 0))
+    return found
+
+
+@lru_cache(_PLANS)
+def _plan(shape: bytes) -> tuple[_Plan, str, _Plan]:
+    """What to set in a connection, the name of its congestion control, and what to set in that."""
+    changed, algorithm, inside = marshal.loads(shape)
+    return _sorted([(_FIELDS[number], value) for number, value in changed]), algorithm, _sorted(inside)
+
+
+def _sorted(values: list[tuple[str, Any]]) -> _Plan:
+    """Values by how they come back: as they are, by addition, or part by part."""
+    plain = [(name, value) for name, value in values if value.__class__ not in (tuple, list)]
+    near = [(name, *value) for name, value in values if value.__class__ is tuple]
+    return plain, near, [(name, value) for name, value in values if value.__class__ is list]
+
+
+def _restore(target: object, plan: _Plan, bases: tuple[int, int, int, int, int]) -> None:
+    plain, near, nested = plan
+    for name, value in plain:
+        setattr(target, name, value)
+    for name, base, distance in near:
+        setattr(target, name, bases[base] + distance)
+    for name, value in nested:
+        setattr(target, name, _unpack(value, bases))
 
 
 def _variables(algorithm: Congestion) -> list[str]:
-    """Names of a congestion control's variables, those of its bases first."""
-    names: list[str] = []
-    for kind in reversed(type(algorithm).__mro__):
-        attributes = vars(kind).get("__mypyc_attrs__") or vars(kind).get("__slots__", ())
-        names += [name for name in attributes if not name.startswith("__") and name not in names]
-    return [name for name in names if hasattr(algorithm, name)]
+    """Names of a congestion control's variables that have a value, those of its bases first."""
+    kind: Any = type(algorithm)
+    return [name for name in _names(kind) if hasattr(algorithm, name)]
+
+
+@lru_cache(_PLANS)
+def _names(kind: Any) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for each in reversed(kind.__mro__):
+        attributes = vars(each).get("__mypyc_attrs__") or vars(each).get("__slots__", ())
+        names.update(dict.fromkeys(name for name in attributes if not name.startswith("__")))
+    return tuple(names)
 
 
 def _bases(iss: int, irs: int, heard: int) -> tuple[int, int, int, int, int]:
@@ -161,8 +193,11 @@ def _pack(value: Any, bases: tuple[int, int, int, int, int]) -> Any:
     if value.__class__ is int:
         if value < _SMALL:
             return value
-        distance, base = min((abs(value - bases[base]), base) for base in (_SENT, _RECEIVED, _HEARD))
-        return (base, value - bases[base]) if distance < _NEAR else value
+        for base in (_SENT, _RECEIVED, _HEARD):
+            distance = value - bases[base]
+            if -_NEAR < distance < _NEAR:
+                return base, distance
+        return value
     if value.__class__ is tuple or value.__class__ is list:
         parts = [_pack(part, bases) for part in value]
         return ["list" if value.__class__ is list else "tuple", *parts]
