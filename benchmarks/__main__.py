@@ -21,7 +21,7 @@ BENCHMARKS = {
     "roundtrip": "64-byte requests and answers over TUN",
     "sim": "simulated worlds: packets and virtual seconds per second, beside ns-3 and simloop",
     "connections": "memory and message cost at 10 to 1,000,000 established connections",
-    "rpc": "RPC servers and clients beside gRPC in C++ and Python, grpclib, connectrpc",
+    "rpc": "RPC servers and clients beside gRPC in C++, Python and JavaScript, grpclib, connectrpc",
     "fairness": "CUBIC and Reno against their formulas, fairness, queue disciplines, BBR",
 }
 

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import re
-import socket
 import statistics
 import struct
 import tempfile
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, interleave
+from benchmarks.harness import Column, Contender, Report, Sample, Table, interleave, progress
 from benchmarks.rpc import lab, peers
-from benchmarks.rpc.lab import Load, Service
+from benchmarks.rpc.lab import Load, Service, workers_for
 
 QUERY = b"\x0a\x06tetris"
 GET = "/hiscore.HiScore/Get"
 WATCH_COUNT = 1000
 BLOB = 4 << 20
+PATIENCE = 690.0
+"""Seconds for all tables; another round begins only if it will end before."""
 
 CATENET = Service("catenet")
 SERVERS = {
     "catenet": CATENET,
     "C++ gRPC, callback": Service("cpp-callback"),
     "C++ gRPC, sync": Service("cpp-sync"),
+    "grpc-js": Service("grpc-js"),
     "grpclib on uvloop": Service("grpclib"),
     "grpcio, 8 threads": Service("sync"),
     "grpc.aio": Service("aio"),
@@ -104,30 +109,14 @@ def idle(service: Service, count: int, seconds: float) -> Callable[[], Sample]:
         stream = client.open(RequestHead(b"POST", GET.encode(), fields, b"localhost"), False)
         client.send_data(stream, envelope(QUERY), True)
         hello = client.transmit() + bytes.fromhex("000000040100000000")
-        with lab.serving(service) as running:
-            held = [_connect(running.port, hello) for _ in range(100)]
+        with lab.serving(service) as running, lab.holding(running, 100 * service.workers, hello):
             before = running.resident()
-            held += [_connect(running.port, hello) for _ in range(count)]
-            memory = (running.resident() - before) / count if count else 0.0
-            sample = lab.h2load(running, UNARY, seconds)
-            for sock in held:
-                sock.close()
+            with lab.holding(running, count, hello):
+                memory = (running.resident() - before) / count if count else 0.0
+                sample = lab.h2load(running, UNARY, seconds)
         return sample | ({"memory": memory} if count else {})
 
     return measure
-
-
-def _connect(port: int, hello: bytes) -> socket.socket:
-    """Open a connection, make one call on it, and keep it."""
-    sock = socket.create_connection(("127.0.0.1", port), timeout=10)
-    sock.sendall(hello)
-    seen = b""
-    while b"ann" not in seen:
-        data = sock.recv(65536)
-        if not data:
-            raise Failed("the server closed an idle connection")
-        seen += data
-    return sock
 
 
 def tables(seconds: float, secure: Service, quick: bool) -> list[Table]:
@@ -144,13 +133,21 @@ def tables(seconds: float, secure: Service, quick: bool) -> list[Table]:
     }
     others = {name: service for name, service in SERVERS.items() if name != "catenet"}
     cpp = SERVERS["C++ gRPC, callback"]
+    unix = {"catenet": CATENET, "catenet, Unix socket": own["catenet, Unix socket"], "catenet, TLS": secure}
     clients = {"catenet": "catenet", "catenet, no uvloop": "catenet_asyncio", "catenet, sync": "catenet_sync",
-               "grpc.aio": "aio", "grpcio": "sync", "grpclib on uvloop": "grpclib"}  # fmt: skip
+               "grpc.aio": "aio", "grpcio": "sync", "grpc-js": "grpc-js", "grpclib on uvloop": "grpclib"}  # fmt: skip
     concurrent = {name: kind for name, kind in clients.items() if kind not in ("catenet_sync", "sync")}
-    pairs = {"catenet": ("catenet", "catenet"), "grpc.aio": ("aio", "aio"), "grpcio": ("sync", "sync"),
-             "grpclib": ("grpclib", "grpclib")}  # fmt: skip
+    pairs = {name: (service, "catenet") for name, service in unix.items()}
+    pairs["catenet, no uvloop"] = (Service("catenet", environment={"LOOP": "asyncio"}), "catenet_asyncio")
+    for name, server, client in (
+        ("grpc.aio", "grpc.aio", "aio"),
+        ("grpcio", "grpcio, 8 threads", "sync"),
+        ("grpc-js", "grpc-js", "grpc-js"),
+        ("grpclib", "grpclib on uvloop", "grpclib"),
+    ):
+        pairs[name] = (SERVERS[server], client)
     connect = {"catenet": "catenet", "connectrpc on uvicorn": "connectrpc", "bare uvloop + httptools": "bare"}
-    held = (0, 1000) if quick else (0, 1000, 10_000)
+    held = {"catenet": (0, 1000) if quick else (0, 1000, 10_000, 50_000)}
     first = "server"
     return [
         Table("Unary calls, 8 connections x 10 streams", [RATE, COST],
@@ -158,7 +155,7 @@ def tables(seconds: float, secure: Service, quick: bool) -> list[Table]:
         Table("Server streaming, messages of 12 bytes", [MESSAGES, COST],
               rows({n: served(s, STREAM, seconds) for n, s in SERVERS.items()}), first=first),
         Table("Latency of unary calls at half load", [RATE, P50, P99],
-              rows({n: half_load(s, seconds) for n, s in SERVERS.items()}), first=first),
+              rows({n: half_load(s, seconds) for n, s in (unix | others).items()}), first=first),
         Table("Connect over HTTP/1.1, protobuf, 8 connections", [RATE, COST],
               rows({n: served(Service(k), CONNECT_PROTO, seconds) for n, k in connect.items()}),
               "The last row parses the request and sends a fixed answer: the floor.", first),
@@ -169,18 +166,23 @@ def tables(seconds: float, secure: Service, quick: bool) -> list[Table]:
         Table("Clients against the C++ server, 64 calls in flight", [RATE, P50, P99, OWN_COST],
               rows({n: called(cpp, k, 64, seconds) for n, k in concurrent.items()}), first="client"),
         Table("Client and server of one kind, one call after another", [RATE, P50, P99, OWN_COST],
-              rows({n: called(Service(s), c, 1, seconds) for n, (s, c) in pairs.items()}), first="pair"),
+              rows({n: called(s, c, 1, seconds) for n, (s, c) in pairs.items()}), first="pair"),
         Table("Client and server of one kind, 64 calls in flight", [RATE, P50, P99, OWN_COST],
-              rows({n: called(Service(s), c, 64, seconds) for n, (s, c) in pairs.items() if n != "grpcio"}),
-              first="pair"),
+              rows({n: called(s, c, 64, seconds) for n, (s, c) in pairs.items() if n != "grpcio"}), first="pair"),
         Table("4 MB there and back, 4 in flight", [Column("rate", "MB/s"), OWN_COST],
-              rows({n: called(Service(s, environment={}), c, 4, seconds, BLOB - 64) for n, (s, c) in pairs.items()
-                    if n in ("catenet", "grpc.aio")}), first="pair"),
-        Table("Idle connections, held while 8 others call", [Column("memory", "bytes per idle connection"), RATE],
-              rows({f"{n}, {c:,} idle": idle(s, c, seconds) for n, s in
+              rows({n: called(s, c, 4, seconds, BLOB - 64) for n, (s, c) in pairs.items()
+                    if n in (*unix, "grpc.aio")}), first="pair"),
+        Table("Idle connections, held while 8 others call", [Column("memory", "bytes per idle connection"), RATE, COST],
+              rows({idle_row(n, c): idle(replace(s, workers=workers_for(c)), c, seconds) for n, s in
                     (("catenet", CATENET), ("C++ gRPC, callback", cpp), ("grpc.aio", SERVERS["grpc.aio"]))
-                    for c in (held if n == "catenet" else held[1:2])}), first=first),
+                    for c in held.get(n, (1000,))}), first=first),
     ]  # fmt: skip
+
+
+def idle_row(name: str, count: int) -> str:
+    """Name a row, and say so if one process may not have as many descriptors."""
+    workers = workers_for(count)
+    return f"{name}, {count:,} idle" + (f", {workers} processes for the limit of descriptors" if workers > 1 else "")
 
 
 def ratios(found: list[Table]) -> str:
@@ -214,19 +216,37 @@ def ratios(found: list[Table]) -> str:
     return "; ".join(lines)
 
 
+def measure(found: list[Table], repetitions: int, patience: float) -> int:
+    """Run all contenders in turn, as often as asked and as ``patience`` (seconds) permits; return how often."""
+    began = time.monotonic()
+    for done in range(repetitions):
+        spent = time.monotonic() - began
+        if done and spent * (done + 1) / done > patience:
+            progress(f"no time for another round: {spent:.0f} s of {patience:.0f} are over")
+            return done
+        for number, table in enumerate(found, 1):
+            progress(f"round {done + 1} of {repetitions}, {spent:.0f} s; table {number} of {len(found)}: {table.title}")
+            # What takes long to set up and changes little is measured once.
+            rows = [row for row in table.contenders if not done or "0,000 idle" not in row.name]
+            interleave(rows, 1)
+            spent = time.monotonic() - began
+    return repetitions
+
+
 def run(quick: bool, repetitions: int | None, only: str | None) -> Report:
     """Measure all contenders."""
-    repetitions = repetitions or (1 if quick else 3)
-    seconds = 1.0 if quick else 3.0
+    wanted = repetitions or (1 if quick else 3)
+    seconds = 1.0 if quick else 1.5
     with tempfile.TemporaryDirectory() as folder:
         environment = {"CERTIFICATE": str(certificate(Path(folder)))}
         found = tables(seconds, Service("catenet", "tls://127.0.0.1:{port}", environment), quick)
-        for table in found:
-            if only:
+        if only:
+            for table in found:
                 table.contenders = [row for row in table.contenders if only in row.name]
-            interleave(table.contenders, repetitions)
+        done = measure(found, wanted, PATIENCE if repetitions is None else math.inf)
     summary = (
         "HiScore, a service with small messages, server on one processor and load on the other. Every server does "
-        f"the whole work of a call: messages decoded, a handler run, messages encoded. {ratios(found)}."
+        "the whole work of a call: messages decoded, a handler run, messages encoded. catenet runs on uvloop, as "
+        f"grpclib and uvicorn do here, unless a row says otherwise. {ratios(found)}."
     )
-    return Report("rpc", summary, found, peers.versions(), repetitions)
+    return Report("rpc", summary, found, peers.versions(), done)

@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -24,16 +25,18 @@ from benchmarks.rpc import peers
 PROGRAMS = Path(__file__).parent / "programs"
 TICKS = os.sysconf("SC_CLK_TCK")
 PROCESSORS = sorted(os.sched_getaffinity(0))
+WARM_UP = "500ms"
 SERVER_ON, LOAD_ON = PROCESSORS[0], PROCESSORS[-1]
 
 
 @dataclass(frozen=True)
 class Service:
-    """How to start one server: a kind of `serve.py`, or `cpp-callback`, `cpp-sync`."""
+    """How to start one server: a kind of `serve.py`, or `cpp-callback`, `cpp-sync`, `grpc-js`."""
 
     kind: str
     url: str = "tcp://127.0.0.1:{port}"
     environment: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 1
 
 
 @dataclass
@@ -49,11 +52,14 @@ class Running:
         return processor_seconds([self.process.pid])
 
     def resident(self) -> int:
-        """Resident memory in bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        match = re.search(r"VmRSS:\s+(\d+)", status)
-        assert match is not None
-        return int(match[1]) * 1024
+        """Resident memory in bytes, of all workers."""
+        pid = self.process.pid
+        total = 0
+        for member in [str(pid), *Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]:
+            match = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{member}/status").read_text())
+            assert match is not None
+            total += int(match[1]) * 1024
+        return total
 
 
 def free_port() -> int:
@@ -84,29 +90,40 @@ def serving(service: Service) -> Iterator[Running]:
     with tempfile.TemporaryDirectory() as folder:
         url = service.url.format(port=port, folder=folder)
         command: list[str | Path]
+        environment = {**service.environment, "WORKERS": str(service.workers)}
         if service.kind.startswith("cpp-"):
             command = [peers.cpp_server(), str(port), service.kind.removeprefix("cpp-")]
+        elif service.kind == "grpc-js":
+            environment["NODE_PATH"] = str(peers.node_modules())
+            command = ["node", PROGRAMS / "serve.js", peers.PROTO, str(port)]
         else:
             address = url if service.kind == "catenet" else str(port)
             command = [_interpreter(service.kind), PROGRAMS / "serve.py", service.kind, address]
         process = subprocess.Popen(
             ["taskset", "-c", str(SERVER_ON), *map(str, command)],
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=(Path(folder) / "stderr").open("w"),
             text=True,
-            env=_environment(service.environment),
+            env=_environment(environment),
             preexec_fn=_raise_file_limit,
+            start_new_session=True,
         )
         try:
             assert process.stdout is not None
-            ready, _, _ = select.select([process.stdout], [], [], 20)
-            if not ready or not process.stdout.readline():
-                raise Failed(f"{service.kind} does not start")
+            seen = 0
+            while seen < service.workers:
+                ready, _, _ = select.select([process.stdout], [], [], 20)
+                told = os.read(process.stdout.fileno(), 4096) if ready else b""
+                if not told:
+                    why = (Path(folder) / "stderr").read_text().strip().splitlines()[-1:]
+                    raise Failed(": ".join([f"{service.kind} does not start", *why]))
+                seen += told.count(b"\n")
             _await_listening(url, port)
             yield Running(process, port, url)
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            assert process.stdout is not None
             process.stdout.close()
 
 
@@ -152,9 +169,9 @@ def h2load(running: Running, load: Load, seconds: float) -> Sample:
             command.append("--h1")
         # h2load spreads a rate over its clients itself.
         rate = ["--rps", str(max(load.rate // load.clients, 1)), "--log-file", str(log)] if load.rate else []
-        _run([*command, "-D", "1", target])
+        _run([*command, "-D", WARM_UP, target], seconds)
         before = running.processor_seconds()
-        told = _run([*command, *rate, "-D", f"{seconds:g}", target])
+        told = _run([*command, *rate, "-D", f"{int(seconds * 1000)}ms", target], seconds)
         spent = running.processor_seconds() - before
         match = re.search(r"requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed", told)
         statuses = re.search(r"status codes: (\d+) 2xx", told)
@@ -172,24 +189,56 @@ def h2load(running: Running, load: Load, seconds: float) -> Sample:
 
 def call(running: Running, kind: str, in_flight: int, seconds: float, size: int = 0) -> Sample:
     """Call a server with a Python client for some seconds; return calls/s, CPU per call, p50 and p99 in us."""
-    words: list[str | Path] = [
-        _interpreter(kind),
-        PROGRAMS / "call.py",
-        kind,
-        running.url,
-        str(in_flight),
-        str(seconds),
-    ]
+    environment = {}
+    words: list[str | Path]
+    if kind == "grpc-js":
+        environment["NODE_PATH"] = str(peers.node_modules())
+        words = ["node", PROGRAMS / "call.js", peers.PROTO]
+    else:
+        words = [_interpreter(kind), PROGRAMS / "call.py", kind]
+    words += [running.url, str(in_flight), str(seconds)]
     if size:
         words.append(str(size))
-    told = _run(["taskset", "-c", str(LOAD_ON), *map(str, words)], env=_environment({}))
+    told = _run(["taskset", "-c", str(LOAD_ON), *map(str, words)], seconds, _environment(environment))
     sample: Sample = json.loads(told.splitlines()[-1])
     return sample
 
 
-def _run(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+@contextmanager
+def holding(running: Running, count: int, hello: bytes) -> Iterator[None]:
+    """Hold idle connections that have made a call each, from as many processes as their descriptors take."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = min(hard - 100, 20_000)
+    holders: list[subprocess.Popen[str]] = []
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
+        for number, first in enumerate(range(0, count, most)):
+            words = [sys.executable, PROGRAMS / "hold.py", str(running.port), str(min(most, count - first))]
+            command = ["taskset", "-c", str(LOAD_ON), *map(str, words), f"127.0.{number + 1}", hello.hex()]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+            holders.append(subprocess.Popen(command, text=True, **pipes))  # type: ignore[call-overload]
+        for holder in holders:
+            assert holder.stdout is not None
+            ready, _, _ = select.select([holder.stdout], [], [], 120)
+            if not ready or holder.stdout.readline() != "held\n":
+                raise Failed(f"{count:,} connections could not be held")
+        yield
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.communicate()
+
+
+def workers_for(connections: int) -> int:
+    """Processes that the server needs for so many descriptors, by the hard limit of one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    # The kernel spreads connections by a hash, so the shares are not equal to the last one.
+    return max(-(-connections // (hard * 9 // 10)), 1)
+
+
+def _run(command: Sequence[str], seconds: float, env: Mapping[str, str] | None = None) -> str:
+    """Run a load generator that should take ``seconds``; a machine that is busy gets it some patience."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 20, env=env)
     except subprocess.TimeoutExpired:
         raise Failed(f"{Path(command[3]).name} did not come to its end") from None
     if done.returncode:

@@ -5,6 +5,7 @@ Both are made once, in the cache folder of :mod:`benchmarks.peers`.
 
 from __future__ import annotations
 
+import json
 import sys
 import venv
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmarks.peers import CACHE, call, need
 HERE = Path(__file__).parent
 PROTO = HERE.parent / "hiscore.proto"
 PACKAGES = ("grpcio", "grpclib", "connect-python", "uvicorn", "uvloop", "httptools", "protobuf")
+NODE_PACKAGES = ("@grpc/grpc-js", "@grpc/proto-loader")
 
 
 def python() -> Path:
@@ -23,9 +25,28 @@ def python() -> Path:
     interpreter = folder / "bin" / "python"
     if not (folder / "complete").exists():
         venv.create(folder, with_pip=True, clear=True)
-        call(interpreter, "-m", "pip", "install", "--quiet", *PACKAGES)
+        words = (interpreter, "-m", "pip", "install", "--quiet", *PACKAGES)
+        try:
+            call(*words)
+        except Unavailable as error:
+            raise Unavailable(f"{' '.join(map(str, words))} ({error})") from None
         (folder / "complete").touch()
     return interpreter
+
+
+def node_modules() -> Path:
+    """Return the folder with the packages of grpc-js."""
+    npm = need("npm", "apt-get install nodejs npm")
+    folder = CACHE / "rpc-node"
+    if not (folder / "complete").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        words = (npm, "install", "--no-audit", "--no-fund", "--prefix", folder, *NODE_PACKAGES)
+        try:
+            call(*words)
+        except Unavailable as error:
+            raise Unavailable(f"{' '.join(map(str, words))} ({error})") from None
+        (folder / "complete").touch()
+    return folder / "node_modules"
 
 
 def versions() -> dict[str, str]:
@@ -34,6 +55,11 @@ def versions() -> dict[str, str]:
     try:
         listed = call(python(), "-m", "pip", "list", "--format=freeze")
         found = dict(line.split("==") for line in listed.split() if line.split("==")[0] in PACKAGES)
+    except (Unavailable, OSError):
+        pass
+    try:
+        package = json.loads((node_modules() / "@grpc/grpc-js/package.json").read_text())
+        found["grpc-js"] = f"{package['version']} on node {call('node', '--version').strip()}"
     except (Unavailable, OSError):
         pass
     try:

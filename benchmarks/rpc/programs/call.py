@@ -5,6 +5,7 @@ With BYTES it calls Echo with a message of that size, otherwise Get.
 
 import asyncio
 import json
+import ssl
 import sys
 import time
 
@@ -77,7 +78,11 @@ def catenet(address, in_flight, meter, blob, loop="uvloop"):
     keep_large_blocks()
 
     async def main():
-        async with Channel(address, options=ChannelOptions(max_receive=16 << 20)) as channel:
+        tls = None
+        if address.startswith("tls:"):
+            tls = ssl.create_default_context()
+            tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+        async with Channel(address, options=ChannelOptions(max_receive=16 << 20), tls=tls) as channel:
             client = hiscore_rpc.HiScoreClient(channel)
             await drive((lambda: client.echo(blob)) if blob else (lambda: client.get(QUERY)), in_flight, meter)
 

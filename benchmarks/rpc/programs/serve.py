@@ -54,11 +54,16 @@ def catenet(url):
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.load_cert_chain(os.environ["CERTIFICATE"])
         server = Server([Scores()], interceptors=[Pass()] if os.environ.get("INTERCEPTED") else [])
-        await server.listen(url, tls=tls)
+        await server.listen(url, tls=tls, reuse_port=workers > 1)
         ready()
         await server.serve_forever()
 
-    uvloop.run(main())
+    # One process may not have as many descriptors as there are connections to be held.
+    workers = int(os.environ.get("WORKERS", "1"))
+    for _ in range(workers - 1):
+        if not os.fork():
+            break
+    (asyncio.run if os.environ.get("LOOP") == "asyncio" else uvloop.run)(main())
 
 
 def aio(port):

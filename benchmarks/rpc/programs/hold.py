@@ -1,0 +1,51 @@
+"""`hold.py PORT COUNT SOURCES HELLO`: open connections from addresses below SOURCES, make a call on each, keep them.
+
+HELLO, in hexadecimal, is what is sent on each: the beginning of a connection with one call, whose answer has "ann" in
+it. Prints a line when all of them stand, and ends with its standard input.
+"""
+
+import resource
+import socket
+import sys
+
+BATCH = 200
+"""Connections that wait for their answers together: less than the server's backlog."""
+
+
+IP_BIND_ADDRESS_NO_PORT = 24
+"""<linux/in.h>: the port is chosen when the destination is known, which takes no search among those in use."""
+PER_SOURCE = 5000
+
+
+def connect(port, sources, number, hello):
+    sock = socket.socket()
+    sock.settimeout(60)
+    sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((f"{sources}.{number // PER_SOURCE + 1}", 0))
+    sock.connect(("127.0.0.1", port))
+    sock.sendall(hello)
+    return sock
+
+
+def await_answer(sock):
+    seen = b""
+    while b"ann" not in seen:
+        data = sock.recv(65536)
+        if not data:
+            sys.exit("the server closed an idle connection")
+        seen += data
+
+
+if __name__ == "__main__":
+    port, count, sources, hello = sys.argv[1:]
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    held = []
+    while len(held) < int(count):
+        numbers = range(len(held), min(len(held) + BATCH, int(count)))
+        batch = [connect(int(port), sources, number, bytes.fromhex(hello)) for number in numbers]
+        for sock in batch:
+            await_answer(sock)
+        held += batch
+    print("held", flush=True)
+    sys.stdin.read()
