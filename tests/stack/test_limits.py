@@ -255,10 +255,10 @@ def datagrams_unread(version):
     endpoint.bind(Name(ANY[version], 53))
 
     def attack(number):
-        source = victim.stranger(number)
+        source = victim.stranger(number % 3000)
         victim.packet(source, 17, udp.build(udp.UdpDatagram(9, 53, b""), source, victim.here))
 
-    return victim, attack, 4500, lambda: len(endpoint._queue)
+    return victim, attack, 3000, lambda: len(endpoint._queue)
 
 
 def replies_unread(version):
@@ -268,11 +268,11 @@ def replies_unread(version):
     endpoint.bind(Name(ANY[version], 7))
 
     def attack(number):
-        source = victim.stranger(number)
+        source = victim.stranger(number % 3000)
         body = icmp.build(icmp.Echo(True, 7, number & 0xFFFF, b""), source, victim.here)
         victim.packet(source, icmp.PROTOCOLS[version], body)
 
-    return victim, attack, 4500, lambda: len(endpoint._queue)
+    return victim, attack, 3000, lambda: len(endpoint._queue)
 
 
 def errors_unread(version):
