@@ -16,6 +16,10 @@ def test_there_and_back(pairs, prefix):
     assert decode_metadata(tuple(encode_metadata(metadata, prefix)), prefix) == metadata
 
 
+def test_blanks_around_text_do_not_travel():
+    assert check_metadata([("x", "  a b "), ("y-bin", b" a ")]) == (("x", "a b"), ("y-bin", b" a "))
+
+
 def test_padding_is_optional_and_commas_join():
     fields = ((b"a-bin", b"AAE="), (b"a-bin", b"AAE"), (b"b-bin", b"AA==, AQ"))
     assert decode_metadata(fields) == (("a-bin", b"\0\1"), ("a-bin", b"\0\1"), ("b-bin", b"\0"), ("b-bin", b"\1"))

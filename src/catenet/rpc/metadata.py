@@ -30,7 +30,10 @@ _TEXT = re.compile(r"[\x20-\x7e]*")
 
 
 def check_metadata(pairs: Iterable[tuple[str, str | bytes]] | Mapping[str, str | bytes]) -> Metadata:
-    """Return what a program gives as metadata, names in lower case; raise ``ValueError`` that names the bad pair."""
+    """Return what a program gives as metadata, names in lower case; raise ``ValueError`` that names the bad pair.
+
+    Blanks around text are taken off: HTTP does not carry them (RFC 9110 section 5.5).
+    """
     items = pairs.items() if isinstance(pairs, Mapping) else pairs
     checked = []
     for name, value in items:
@@ -42,7 +45,7 @@ def check_metadata(pairs: Iterable[tuple[str, str | bytes]] | Mapping[str, str |
             raise ValueError(f"metadata: {name!r}: a value is bytes exactly when its name ends in -bin")
         if isinstance(value, str) and not _TEXT.fullmatch(value):
             raise ValueError(f"metadata: {name!r}: text must be printable ASCII; name it {name}-bin and give bytes")
-        checked.append((name, value))
+        checked.append((name, value.strip(" ") if isinstance(value, str) else value))
     return tuple(checked)
 
 

@@ -1,12 +1,14 @@
-"""curl and grpcurl against our server."""
+"""curl and grpcurl against our server; buf with our plugin."""
 
 import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from peers import HERE, NODE_MODULES
 
 URL = "http://127.0.0.1:{port}/interop.Interop/"
 
@@ -75,3 +77,21 @@ def test_grpcurl(servers):
     assert '"count": 2' in run(*command, "-d", requests, address, "interop.Interop/ClientStream").stdout
     done = run(*command, "-max-time", "0.3", "-d", '{"sleep_ms": 20000}', address, "interop.Interop/Unary")
     assert "DeadlineExceeded" in done.stderr
+
+
+def test_buf_generates_with_our_plugin(generated, tmp_path):
+    """What buf and the plugin make together is what the command makes (no module of buf's registry is needed)."""
+    buf = NODE_MODULES / ".bin" / "buf"
+    if not buf.exists():
+        pytest.skip(f"needs npm install --prefix {NODE_MODULES.parent} @bufbuild/buf")
+    (tmp_path / "proto").mkdir()
+    shutil.copy(HERE / "interop.proto", tmp_path / "proto")
+    plugin = Path(sys.executable).parent / "protoc-gen-catenet"
+    (tmp_path / "buf.yaml").write_text("version: v2\nmodules: [{path: proto}]\n")
+    plugins = f"[{{local: {plugin}, out: out, opt: [imports=absolute]}}]"
+    (tmp_path / "buf.gen.yaml").write_text(f"version: v2\nplugins: {plugins}\n")
+    cache = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = run(buf, "generate", cwd=tmp_path, env=cache)
+    assert done.returncode == 0, done.stderr
+    made = (tmp_path / "out" / "interop_rpc.py").read_text()
+    assert made == (generated / "interop_rpc.py").read_text()
