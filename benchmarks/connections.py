@@ -106,7 +106,10 @@ process's resident memory, endpoints of both programs included. A message is 64 
     summary = (
         "What established connections cost when nothing happens on them, and whether their number slows the others."
     )
-    return Report("connections", summary, [Table("Connections", columns, rows, note, "connections")], {}, repetitions)
+    versions = {"Catenet (mypyc)": peers.compiled_commit()}
+    return Report(
+        "connections", summary, [Table("Connections", columns, rows, note, "connections")], versions, repetitions
+    )
 
 
 if __name__ == "__main__":

@@ -180,7 +180,11 @@ def run(quick: bool, repetitions: int | None, only: str | None) -> Report:
     tables = [table for table in tables if table.contenders]
     for table in tables:
         interleave(table.contenders, repetitions)
-    versions = {"ns-3 (Debian libns3-dev)": peers.package_version("libns3-dev"), "simloop": peers.SIMLOOP[9:]}
+    versions = {
+        "Catenet (mypyc)": peers.compiled_commit(),
+        "ns-3 (Debian libns3-dev)": peers.package_version("libns3-dev"),
+        "simloop": peers.SIMLOOP[9:],
+    }
     summary = (
         "Worlds in one process each. A second is one of wall time; CPU seconds leave other work on the machine out."
     )

@@ -257,6 +257,7 @@ def contenders(measurement: Callable[[Far], Sample], only: str | None) -> list[C
 def versions() -> dict[str, str]:
     """Versions of the peers."""
     return {
+        "Catenet (mypyc)": peers.compiled_commit(),
         "gVisor": peers.gvisor_version(),
         "lwIP (Debian liblwip-dev)": peers.package_version("liblwip-dev"),
         "slirp4netns (Debian)": peers.package_version("slirp4netns"),

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import machine
 from benchmarks.harness import Unavailable
 
 HERE = Path(__file__).parent
@@ -27,7 +28,7 @@ SIMLOOP_PYTHON = (3, 12)
 
 def call(*words: str | Path, **options: object) -> str:
     """Run a builder; Unavailable with the end of its complaint when it fails."""
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=900, **options)  # type: ignore[call-overload]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=1800, **options)  # type: ignore[call-overload]
     if done.returncode:
         raise Unavailable(f"{words[0]} failed: {done.stderr.strip().splitlines()[-1:]}")
     return str(done.stdout)
@@ -101,6 +102,8 @@ def build_compiled(target: Path) -> None:
             shutil.copy(root / name, target)
     environment = {**os.environ, "CATENET_COMPILE": "1", "MYPYPATH": "src"}
     call(sys.executable, "setup.py", "build_ext", "--inplace", cwd=target, env=environment)
+    (target / "COMMIT").write_text(machine.commit())
+    shutil.rmtree(target / "build")
 
 
 BUILDERS: dict[str, Callable[[Path], None]] = {
@@ -127,9 +130,9 @@ def built(name: str) -> Path:
 
 
 def build(name: str) -> Path:
-    """Build one peer unless it is there; Unavailable says what is missing."""
+    """Build one peer unless it is there (Catenet itself: of this very commit); Unavailable says what is missing."""
     target = CACHE / name
-    if not mark(target).exists():
+    if not mark(target).exists() or (name == "compiled" and compiled_commit() != machine.commit()):
         shutil.rmtree(target, ignore_errors=True)
         CACHE.mkdir(parents=True, exist_ok=True)
         # What was cut short must not look built; a venv cannot be moved, so a mark says that it is whole.
@@ -145,6 +148,12 @@ def package_version(package: str) -> str:
         return "unknown"
     done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True)
     return done.stdout or "not installed"
+
+
+def compiled_commit() -> str:
+    """Commit of the Catenet that is compiled."""
+    file = CACHE / "compiled" / "COMMIT"
+    return file.read_text() if file.exists() else "not built"
 
 
 def gvisor_version() -> str:
