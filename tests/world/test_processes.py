@@ -349,6 +349,32 @@ def test_nobody_hears_of_coroutines_that_a_crash_has_killed(caplog: pytest.LogCa
     assert caplog.records == []
 
 
+def test_nobody_hears_of_pools_and_tasks_that_a_crash_has_killed(caplog: pytest.LogCaptureFixture) -> None:
+    """A worker waits for work; a task ends while the coroutine that would await it is ended too."""
+
+    class Work:
+        async def __aenter__(self) -> None:
+            await asyncio.to_thread(len, "")
+            self.task = asyncio.create_task(asyncio.sleep(100))
+
+        async def __aexit__(self, *_: object) -> None:
+            self.task.cancel()
+            await asyncio.sleep(0)
+
+    async def work() -> None:
+        async with Work():
+            await asyncio.sleep(100)
+
+    with World(seed=1) as world:
+        host = world.host("host")
+        host.run(lambda: asyncio.run(work()), daemon=True)
+        world.at(1.0, host.crash)
+        world.host("other").run(time.sleep, 2)
+        world.run()
+    gc.collect()
+    assert caplog.records == []
+
+
 def test_restart_policies(internet: Any) -> None:
     def fail() -> None:
         print("failed at", time.monotonic())

@@ -2,16 +2,20 @@
 
 * `ctypes.util.find_library` asks the linker in a subprocess, and many bindings call it while they are imported: where C
   libraries are is a matter of the interpreter, not of the simulated host.
+* asyncio and concurrent.futures log the exception with which a killed process's tasks end, some when garbage is
+  collected: nobody could have retrieved it, and the program was not at fault.
 * uvicorn takes uvloop when it is installed unless told otherwise: here it takes asyncio's own loop, as it does without.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 import types
 from typing import TYPE_CHECKING, Any
 
 from catenet.world.current import current
+from catenet.world.errors import ProcessKilled
 from catenet.world.patching import Patcher
 
 if TYPE_CHECKING:
@@ -47,7 +51,14 @@ def _patch_uvicorn(patcher: Patcher, module: types.ModuleType) -> None:
     patcher.function(module, "auto_loop_setup", choose("asyncio_setup"))
 
 
+def _is_no_kill(record: logging.LogRecord) -> bool:
+    details = record.exc_info
+    return not isinstance(details[1] if isinstance(details, tuple) else None, ProcessKilled)
+
+
 def apply(patcher: Patcher) -> None:
     """Patch these libraries now or when they are loaded."""
+    for name in ("asyncio", "concurrent.futures"):
+        logging.getLogger(name).addFilter(_is_no_kill)
     patcher.on_import("uvicorn.loops.auto", _patch_uvicorn)
     patcher.on_import("ctypes.util", _patch_ctypes)
