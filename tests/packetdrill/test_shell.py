@@ -14,6 +14,8 @@ class Recorder:
         self.sysctls: list[tuple[str, str]] = []
         self.routes: list[dict[str, str]] = []
         self.mtus: list[int] = []
+        self.qdiscs: list[str] = []
+        self.forgotten = 0
         self.files: list[tuple[str, int]] = []
         self.notes: list[str] = []
 
@@ -25,6 +27,12 @@ class Recorder:
 
     def set_link_mtu(self, mtu: int) -> None:
         self.mtus.append(mtu)
+
+    def set_qdisc(self, kind: str) -> None:
+        self.qdiscs.append(kind)
+
+    def forget_metrics(self) -> None:
+        self.forgotten += 1
 
     def make_file(self, path: str, size: int) -> None:
         self.files.append((path, size))
@@ -88,12 +96,21 @@ def test_route_metrics(text: str, metrics: dict[str, str]) -> None:
 def test_link_files_and_everything_else() -> None:
     found = did(
         "ip link set dev tun0 mtu 9000\n/bin/dd bs=1 count=5 if=/dev/zero of=/tmp/zeros status=none\n"
-        "tc qdisc add dev tun0 root pfifo\nnstat | grep TcpExtX > /dev/null\nrm -f /tmp/zeros\nfrobnicate"
+        "tc qdisc add dev tun0 root pfifo\nnstat | grep TcpExtX > /dev/null\nrm -f /tmp/zeros\nfrobnicate\n"
+        "tc qdisc delete dev tun0 root 2>/dev/null ; tc qdisc replace dev tun0 root fq flow_limit 200\n"
+        "tc class show dev tun0\nsysctl -q net.x=1 || ip tcp_metrics flush all &> /dev/null"
     )
+    assert found.qdiscs == ["pfifo", "", "fq"]
+    assert found.forgotten == 1
     assert found.mtus == [9000]
     assert found.files == [("/tmp/zeros", 5)]
-    assert [note.split(":")[0] for note in found.notes] == ["skipped"] * 3 + ["skipped, unknown command"]
-    assert not found.sysctls
+    assert [note.split(":")[0] for note in found.notes] == [
+        "skipped",
+        "skipped",
+        "skipped, unknown command",
+        "skipped",
+    ]
+    assert found.sysctls == [("net.x", "1")]
 
 
 def test_bad_arithmetic_is_the_scripts_error() -> None:

@@ -209,6 +209,7 @@ class Connection:
         "no_space",
         "options",
         "pace_at",
+        "paced_until",
         "pacing_rate",
         "packets_out",
         "path_mtu",
@@ -385,7 +386,7 @@ class Connection:
         self.cwnd_count = self.cwnd_used = self.cwnd_stamp = 0
         self.cwnd_limited = False
         self.cwnd_usage_seq = self.max_packets_out = 0
-        self.pacing_rate = 0
+        self.pacing_rate = self.paced_until = 0
         self.packets_out = self.sacked_out = self.lost_out = self.retransmitted_out = 0
 
     def _init_receiver(self) -> None:

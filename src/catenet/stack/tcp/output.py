@@ -30,6 +30,7 @@ from catenet.stack.tcp.connection import (
 from catenet.stack.tcp.delivery import on_sent
 from catenet.stack.tcp.header import header_of
 from catenet.stack.tcp.options import established_options, mss_with_options
+from catenet.stack.tcp.pacing import depart, is_paced
 from catenet.stack.tcp.rtt import min_rtt
 from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
 from catenet.stack.tcp.window import select_window
@@ -265,7 +266,8 @@ def _next_burst(c: Connection, mss: int, nagle: int, push_one: int, limit: int) 
     in_flight = c.packets_out - c.sacked_out - c.lost_out + c.retransmitted_out
     quota = min(c.cwnd - in_flight, max(c.cwnd >> 1, 1))
     if quota <= 0:
-        if push_one != 2:
+        # A FIN alone takes no room on the path: it does not wait for the window, that the peer may close meanwhile.
+        if push_one != 2 and not (c.fin_queued and c.write_seq == c.snd_nxt + 1):
             return 0, _NOTHING
         quota = 1
     waiting = c.write_seq - c.snd_nxt
@@ -418,16 +420,20 @@ def _send_new(c: Connection, size: int, mss: int) -> int:
         size -= length
         if payload % mss:
             c.snd_sml = end
-    if c.congestion.paces or c.options.get("SO_MAX_PACING_RATE"):
+    if is_paced(c):
         pace(c, segments * mss)
     return segments
 
 
 def pace(c: Connection, size: int) -> None:
     """The next burst leaves when this one would have at the pacing rate."""
-    if c.pacing_rate:
-        c.pace_at = c.layer.us + size * 1_000_000 // c.pacing_rate
-        set_deadline(c, c.pace_at)
+    if c.congestion.paces:
+        at = c.layer.us + (size * 1_000_000 // c.pacing_rate if c.pacing_rate else 0)
+    else:
+        at = depart(c, size)
+    if at > c.layer.us:
+        c.pace_at = at
+        set_deadline(c, at)
 
 
 def send_new_entry(c: Connection, sent: Sent, pushed: bool = False) -> None:

@@ -63,6 +63,8 @@ class TcpSettings:
     tcp_min_tso_segs: int = 2
     tcp_tso_rtt_log: int = 9
     tcp_tso_win_divisor: int = 3
+    default_qdisc: str = "pfifo_fast"
+    """fq: every connection leaves at its pacing rate (below), as with Linux's queueing discipline of that name."""
     tcp_pacing_ss_ratio: int = 200
     tcp_pacing_ca_ratio: int = 120
     tcp_invalid_ratelimit: int = 500

@@ -111,6 +111,10 @@ class Environment:
         """Forget Fast Open cookies."""
         self._machine.stack.tcp.cookies.clear()
 
+    def set_qdisc(self, kind: str) -> None:
+        """`fq` paces; others queue, which nothing here needs."""
+        self._machine.settings.default_qdisc = kind or "pfifo_fast"
+
     def make_file(self, path: str, size: int) -> None:
         """A file of zeros, for `open`."""
         self.files[path] = bytes(size)

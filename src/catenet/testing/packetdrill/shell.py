@@ -1,9 +1,9 @@
 """Commands in backquotes: what they change in the stack, without a shell.
 
 Understood are the commands that scripts for TCP use: `sysctl`, `set_sysctls.py`, a shell file beside the script (its
-lines are read the same way), `ip route` with metrics, `ip link … mtu`, and `dd` from /dev/zero, which makes a file that
-`open` and `sendfile` then find. `tc`, `ethtool`, `nstat` and the like change or show nothing that exists here: they are
-skipped, and a note says so. Nothing is ever executed.
+lines are read the same way), `ip route` with metrics, `ip link … mtu`, `ip tcp_metrics flush`, `tc qdisc` with fq, and
+`dd` from /dev/zero, which makes a file that `open` and `sendfile` then find. `ethtool`, `nstat` and the like change or
+show nothing that exists here: they are skipped, and a note says so. Nothing is ever executed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ sysctl -q net.ipv4.tcp_syncookies=1
 
 _IGNORED: Final = frozenset(
     (
-        "tc", "ethtool", "nstat", "grep", "egrep", "rm", "sleep", "echo", "true", ":", "test", "[", "cat", "modprobe",
+        "ethtool", "nstat", "grep", "egrep", "rm", "sleep", "echo", "true", ":", "test", "[", "cat", "modprobe",
         "iptables", "ip6tables", "nft", "ss", "ifconfig", "chmod", "awk", "sed", "date", "uname", "ls", "set", "export",
         "umask", "ulimit", "python", "python3", "bash", "sh", "head", "tail", "wc", "kill",
     )
@@ -68,6 +68,9 @@ class Effects(Protocol):
 
     def set_link_mtu(self, mtu: int) -> None:
         """Change the MTU of the interface."""
+
+    def set_qdisc(self, kind: str) -> None:
+        """Change the queueing discipline of the interface; "" for the default."""
 
     def forget_metrics(self) -> None:
         """Forget what was learnt about peers: Fast Open cookies."""
@@ -142,6 +145,8 @@ def _run(words: list[str], directory: Path, effects: Effects) -> None:
         _ip(words, effects)
     elif name == "dd":
         _dd(words, effects)
+    elif name == "tc":
+        _tc(words, effects)
     elif name.startswith("sysctl_restore_"):
         pass  # the stack ends with the script: there is nothing to restore
     elif name.endswith(".sh") or words[0] in ("source", "."):
@@ -199,6 +204,15 @@ def _metrics(words: list[str]) -> dict[str, str]:
             value = next(rest, "")
             metrics[word] = f"lock {next(rest, '')}" if value == "lock" else value
     return metrics
+
+
+def _tc(words: list[str], effects: Effects) -> None:
+    """The queueing discipline of the interface; those without a meaning here are skipped."""
+    if words[1:2] != ["qdisc"] or words[2:3] not in (["add"], ["replace"], ["change"], ["delete"], ["del"]):
+        effects.note(f"skipped: {' '.join(words)}")
+        return
+    kind = words[words.index("root") + 1 :][:1] if "root" in words and not words[2].startswith("del") else []
+    effects.set_qdisc(kind[0] if kind else "")
 
 
 def _dd(words: list[str], effects: Effects) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from catenet.stack.tcp.congestion.base import Congestion, in_slow_start, slow_start
+from catenet.stack.tcp.pacing import is_paced
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.connection import Connection
@@ -131,7 +132,7 @@ class HyStart(Congestion):
         if now - self.last_ack <= _LINUX_ACK_SPACING:
             self.last_ack = now
             threshold = self.delay_min + self._ack_delay(c)
-            if now - self.round_start > threshold >> 1:
+            if now - self.round_start > (threshold if is_paced(c) else threshold >> 1):
                 self._leave(c)
         if rtt < self.current_rtt:
             self.current_rtt = rtt
