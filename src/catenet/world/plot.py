@@ -40,8 +40,7 @@ def _plot(world: World, ends: list[End], path: Path) -> None:
     for column, end in enumerate(ends):
         looks = end.all_looks()
         times = [look.time for look in looks]
-        peer = _host_of(world, end.peer)
-        axes[0][column].set_title(f"{end.host} → {peer}:{end.peer[1]}  ({end.connection.congestion.name})")
+        axes[0][column].set_title(_title(world, end, looks), fontsize="medium", pad=24)
         _plot_windows(axes[0][column], looks, times)
         _plot_round_trips(axes[1][column], looks, times)
         _plot_progress(axes[2][column], looks, times)
@@ -49,9 +48,20 @@ def _plot(world: World, ends: list[End], path: Path) -> None:
     for axis in axes.flat:
         axis.grid(True, alpha=0.3)
         axis.set_ylim(bottom=0)
-        axis.legend(loc="upper left", fontsize="small")
+        # Above its panel, where no curve can be.
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 0.99), ncols=4, fontsize="small", frameon=False)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+
+
+def _title(world: World, end: End, looks: list[Look]) -> str:
+    """Who sent to whom, and what came of it."""
+    seconds = looks[-1].time - looks[0].time
+    rate = f", {looks[-1].acked * 8 / seconds / 1e6:.3g} Mbit/s" if seconds > 0 else ""
+    names = f"{end.host}:{end.local[1]} → {_host_of(world, end.peer)}:{end.peer[1]}"
+    sums = f"{looks[-1].acked:,} bytes in {seconds:.3f} s{rate}"
+    again = f"{looks[-1].retransmitted} segments retransmitted"
+    return f"{names}  ({end.connection.congestion.name})\n{sums}, {again}"
 
 
 def _plot_windows(axis: Any, looks: list[Look], times: list[float]) -> None:
@@ -60,6 +70,11 @@ def _plot_windows(axis: Any, looks: list[Look], times: list[float]) -> None:
     known = [(look.time, look.ssthresh / 1000) for look in looks if look.ssthresh is not None]
     if known:
         axis.step(*zip(*known, strict=True), where="post", ls="--", lw=0.9, label="slow-start threshold")
+    again = _retransmissions(looks)
+    if again:
+        axis.plot(
+            [look.time for look in again], [look.cwnd / 1000 for look in again], "rx", ms=5, label="retransmission"
+        )
     axis.set_ylabel("windows [kB]")
 
 
@@ -71,12 +86,17 @@ def _plot_round_trips(axis: Any, looks: list[Look], times: list[float]) -> None:
 
 def _plot_progress(axis: Any, looks: list[Look], times: list[float]) -> None:
     axis.plot(times, [look.acked / 1000 for look in looks], label="acknowledged")
-    again = [new for old, new in itertools.pairwise(looks) if new.retransmitted > old.retransmitted]
+    again = _retransmissions(looks)
     count = looks[-1].retransmitted
     if again:
         marks = [look.acked / 1000 for look in again]
         axis.plot([look.time for look in again], marks, "rx", ms=5, label=f"retransmissions ({count})")
     axis.set_ylabel("acknowledged [kB]")
+
+
+def _retransmissions(looks: list[Look]) -> list[Look]:
+    """Looks at which more had been retransmitted than at the one before."""
+    return [new for old, new in itertools.pairwise(looks) if new.retransmitted > old.retransmitted]
 
 
 def _host_of(world: World, name: tuple[str, int]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from catenet.stack.tcp.connection import INFINITE, Connection
+from catenet.stack.tcp.connection import INFINITE, START, Connection
 from catenet.wire.address import format_address
 from catenet.world.report import meters
 from catenet.world.trace import OUTBOUND
@@ -68,7 +68,7 @@ class End:
         looks = list(self.looks)
         if self.last is not None and looks[-1] is not self.last:
             looks.append(self.last)
-        looks.append(look_at(self.connection, max(looks[-1].time, self.connection.last_heard / 1e6)))
+        looks.append(look_at(self.connection, max(looks[-1].time, (self.connection.last_heard - START) / 1e6)))
         return looks
 
 
