@@ -24,7 +24,7 @@ __all__ = ["Host", "Restart"]
 Restart: TypeAlias = Literal["never", "on-failure", "always"]
 
 FIRST_PID: Final = 1000
-RESTART_DELAYS: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)
+RESTART_DELAYS: Final[tuple[float, ...]] = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)
 """Seconds before a program is restarted for the first, second, … time, as container runtimes back off."""
 
 

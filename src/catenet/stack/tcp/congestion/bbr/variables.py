@@ -24,9 +24,9 @@ PROBE_BW_REFILL: Final = 4
 PROBE_BW_UP: Final = 5
 PROBE_RTT: Final = 6
 
-PACING_GAINS: Final = (2.77, 0.5, 0.9, 1.0, 1.0, 1.25, 1.0)
+PACING_GAINS: Final[tuple[float, ...]] = (2.77, 0.5, 0.9, 1.0, 1.0, 1.25, 1.0)
 """By state (5.6.1)."""
-CWND_GAINS: Final = (2.0, 2.0, 2.0, 2.0, 2.0, 2.25, 0.5)
+CWND_GAINS: Final[tuple[float, ...]] = (2.0, 2.0, 2.0, 2.0, 2.0, 2.25, 0.5)
 
 # What the ACKs that come now tell of a probe for bandwidth (2.14).
 ACKS_INIT: Final = 0
