@@ -243,7 +243,8 @@ class ClientHandshake:
 
     def start(self, c: Connection, sent: Sent) -> bool:
         """Send the SYN with as much data as fits."""
-        from catenet.stack.tcp.output import send_new_entry, take_pending
+        from catenet.stack.tcp.output import send_new_entry
+        from catenet.stack.tcp.run import take_pending
 
         # Asked here and not at the call, which carries no clock.
         timeout = c.layer.settings.tcp_fastopen_blackhole_timeout_sec

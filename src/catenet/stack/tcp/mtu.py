@@ -54,7 +54,8 @@ class MtuProbing:
         return True
 
     def _send(self, c: Connection, payload: int) -> None:
-        from catenet.stack.tcp.output import send_new_entry, take_pending
+        from catenet.stack.tcp.output import send_new_entry
+        from catenet.stack.tcp.run import take_pending
 
         seq = c.snd_nxt
         end = seq + payload

@@ -32,6 +32,7 @@ from catenet.stack.tcp.header import header_of
 from catenet.stack.tcp.options import established_options, mss_with_options
 from catenet.stack.tcp.pacing import depart, is_paced
 from catenet.stack.tcp.rtt import min_rtt
+from catenet.stack.tcp.run import header_for_run, send_run, take_pending
 from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
 from catenet.stack.tcp.window import select_window
 from catenet.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, pack
@@ -362,33 +363,24 @@ def _should_defer(c: Connection, mss: int, most: int, in_flight: int, size: int)
     return _NOTHING if c.fin_queued else _MORE_DATA
 
 
-def take_pending(c: Connection, length: int) -> bytes:
-    """The next `length` bytes that were never sent."""
-    pending = c.pending
-    offset = c.pending_offset
-    chunk = pending[0]
-    if len(chunk) - offset > length:
-        c.pending_offset = offset + length
-        return chunk[offset : offset + length]
-    parts = []
-    while True:
-        piece = chunk[offset : offset + length] if offset or len(chunk) > length else chunk
-        parts.append(piece)
-        length -= len(piece)
-        if offset + len(piece) == len(chunk):
-            pending.popleft()
-            offset = 0
-        else:
-            offset += len(piece)
-        if not length:
-            break
-        chunk = pending[0]
-    c.pending_offset = offset
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
 def _send_new(c: Connection, size: int, mss: int) -> int:
     """Send `size` positions of new data and FIN; returns the number of segments."""
+    header = header_for_run(c, mss)
+    if header is None:
+        segments = _send_entries(c, size, mss)
+    else:
+        idle = not c.packets_out
+        segments = send_run(c, header, size, mss)
+        _note_emitted(c, segments)
+        if idle or c.timer == LOSS_PROBE_TIMER:
+            rearm_rto(c)
+    if is_paced(c):
+        pace(c, segments * mss)
+    return segments
+
+
+def _send_entries(c: Connection, size: int, mss: int) -> int:
+    """Send them one entry of the retransmission queue after the other."""
     largest = mss * max(c.layer.gso_size // mss, 1)
     segments = 0
     burst = size > mss
@@ -420,8 +412,6 @@ def _send_new(c: Connection, size: int, mss: int) -> int:
         size -= length
         if payload % mss:
             c.snd_sml = end
-    if is_paced(c):
-        pace(c, segments * mss)
     return segments
 
 

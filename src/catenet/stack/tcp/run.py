@@ -1,0 +1,101 @@
+"""New data that leaves in a run of plain segments: the short way of `output.send_new`.
+
+Whatever is the same for all segments of a run (window, timestamps, header, counters) is worked out once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catenet.stack.tcp.connection import Sent
+from catenet.stack.tcp.delivery import on_sent
+from catenet.stack.tcp.header import header_of
+from catenet.stack.tcp.window import select_window
+from catenet.wire.tcp import ACK, PSH
+
+if TYPE_CHECKING:
+    from catenet.stack.tcp.connection import Connection
+    from catenet.stack.tcp.header import Header
+
+__all__ = ["header_for_run", "send_run", "take_pending"]
+
+_MOST_PINGPONG = 255
+
+
+def take_pending(c: Connection, length: int) -> bytes:
+    """The next `length` bytes that were never sent."""
+    pending = c.pending
+    offset = c.pending_offset
+    chunk = pending[0]
+    if len(chunk) - offset > length:
+        c.pending_offset = offset + length
+        return chunk[offset : offset + length]
+    parts = []
+    while True:
+        piece = chunk[offset : offset + length] if offset or len(chunk) > length else chunk
+        parts.append(piece)
+        length -= len(piece)
+        if offset + len(piece) == len(chunk):
+            pending.popleft()
+            offset = 0
+        else:
+            offset += len(piece)
+        if not length:
+            break
+        chunk = pending[0]
+    c.pending_offset = offset
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def header_for_run(c: Connection, mss: int) -> Header | None:
+    """Header of the segments if they may leave in a run: nothing but data, timestamps and an ACK; else None."""
+    if c.reassembly is not None or c.urgent_mode or c.accecn is not None or c.ecn or not c.layer.offload:
+        return None
+    if c.fin_queued or c.record_ends or c.stamps is not None or c.layer.gso_size or not c.timestamps:
+        return None
+    header = header_of(c)
+    return header if header is not None and header.sends and mss <= header.room else None
+
+
+def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
+    """Send `size` bytes of new data in segments of at most `mss`; returns how many those are."""
+    layer = c.layer
+    now = layer.us
+    end = c.snd_nxt + size
+    window = select_window(c)
+    send = layer.output.send_ready
+    hop, counters, marks, queue = header.hop, header.counters, c.push_marks, c.sent
+    segments = 0
+    if not c.packets_out:
+        c.congestion.on_start_after_idle(c)
+    while True:
+        seq = c.snd_nxt
+        length = min(mss, end - seq)
+        upto = seq + length
+        flags = ACK
+        while marks and marks[0] <= upto:
+            if marks.popleft() == upto:
+                flags = ACK | PSH
+        data = take_pending(c, length)
+        sent = Sent(seq, upto, data, flags, 1)
+        sent.sent_at = now
+        on_sent(c, sent)
+        queue.append(sent)
+        c.snd_nxt = upto
+        c.packets_out += 1
+        segments += 1
+        if now - c.last_data_in < c.ato and c.pingpong < _MOST_PINGPONG:
+            c.pingpong += 1
+        if upto == end:
+            break
+        send(header.pack(c, seq, flags, window, data), hop, counters)
+    # Linux pushes the end of each burst, which flushes the receiver's aggregation of segments; not when it is sent
+    # again, so the entry does not keep it.
+    send(header.pack(c, seq, flags | PSH if segments > 1 else flags, window, data), hop, counters)
+    c.departed_at = c.last_data_out = now
+    c.bytes_sent += size
+    c.data_segments_out += segments
+    layer.counters.out_segments += segments
+    if size % mss:
+        c.snd_sml = end
+    return segments
