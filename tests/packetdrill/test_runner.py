@@ -280,6 +280,28 @@ def test_addresses_of_a_script_choose_the_version(own: str, chosen: str, used: s
     assert (result.passed, result.ip_version) == (True, used), result.message
 
 
+@pytest.mark.parametrize(
+    ("name", "chosen", "used"),
+    [
+        ("basic-v4.pkt", "ipv6", "ipv4"),
+        ("basic_ipv6.pkt", "ipv4", "ipv6"),
+        ("basic-v4.pkt", "ipv4-mapped-ipv6", "ipv4-mapped-ipv6"),
+        ("basic-v5.pkt", "ipv6", "ipv6"),
+    ],
+)
+def test_name_of_a_script_chooses_the_version(name: str, chosen: str, used: str) -> None:
+    text = f"`./defaults.sh`\n{LISTEN.format(wscale=8)}"
+    result = run_script(text, f"/x/{name}", Path("."), [("ip_version", chosen)])
+    assert (result.passed, result.ip_version) == (True, used), result.message
+
+
+@pytest.mark.parametrize("mss", [1440, 1460])
+def test_mtu_of_ipv6_is_that_of_the_script(mss: int) -> None:
+    text = "`./defaults.sh`\n" + LISTEN.format(wscale=8).replace("mss 1460", f"mss {mss}")
+    assert run_script(text, "x", Path("."), [("ip_version", "ipv6")]).passed
+    assert run_script(text, "x", Path("."), [("ip_version", "ipv4")]).passed == (mss == 1460)
+
+
 def test_retransmitted_syn_of_an_earlier_socket_is_not_the_new_ones() -> None:
     result = run(
         """

@@ -14,7 +14,7 @@ class Recorder:
         self.sysctls: list[tuple[str, str]] = []
         self.routes: list[dict[str, str]] = []
         self.mtus: list[int] = []
-        self.qdiscs: list[str] = []
+        self.qdiscs: list[tuple[str, bool]] = []
         self.forgotten = 0
         self.files: list[tuple[str, int]] = []
         self.notes: list[str] = []
@@ -28,8 +28,8 @@ class Recorder:
     def set_link_mtu(self, mtu: int) -> None:
         self.mtus.append(mtu)
 
-    def set_qdisc(self, kind: str) -> None:
-        self.qdiscs.append(kind)
+    def set_qdisc(self, kind: str, full: bool) -> None:
+        self.qdiscs.append((kind, full))
 
     def forget_metrics(self) -> None:
         self.forgotten += 1
@@ -98,9 +98,10 @@ def test_link_files_and_everything_else() -> None:
         "ip link set dev tun0 mtu 9000\n/bin/dd bs=1 count=5 if=/dev/zero of=/tmp/zeros status=none\n"
         "tc qdisc add dev tun0 root pfifo\nnstat | grep TcpExtX > /dev/null\nrm -f /tmp/zeros\nfrobnicate\n"
         "tc qdisc delete dev tun0 root 2>/dev/null ; tc qdisc replace dev tun0 root fq flow_limit 200\n"
+        "tc qdisc add dev tun0 root pfifo limit 0\n"
         "tc class show dev tun0\nsysctl -q net.x=1 || ip tcp_metrics flush all &> /dev/null"
     )
-    assert found.qdiscs == ["pfifo", "", "fq"]
+    assert found.qdiscs == [("pfifo", False), ("", False), ("fq", False), ("pfifo", True)]
     assert found.forgotten == 1
     assert found.mtus == [9000]
     assert found.files == [("/tmp/zeros", 5)]

@@ -126,6 +126,7 @@ class TcpLayer:
         "dirty",
         "echo",
         "gso_size",
+        "held",
         "initial_cwnd",
         "ip",
         "live",
@@ -185,6 +186,8 @@ class TcpLayer:
         """Whether checksums are left to the devices below (`wire/offload.py`)."""
         self.predicts = True
         """Whether segments that are what a connection expects take the short ways (`predict.py`, `header.py`)."""
+        self.held = False
+        """Whether the interface takes nothing, as when Linux's queue is full: data stays unsent and is tried again."""
         self.initial_cwnd = 10
         self.retransmitting = False
         self.time_waits = 0

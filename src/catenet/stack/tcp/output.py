@@ -262,7 +262,7 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
 
 def _next_burst(c: Connection, mss: int, nagle: int, push_one: int, limit: int) -> tuple[int, int]:
     """Positions of the next burst, 0 for none; and what holds it up."""
-    if c.pace_at != NEVER and not push_one:
+    if (c.pace_at != NEVER and not push_one) or c.layer.held:
         return 0, _NOTHING
     in_flight = c.packets_out - c.sacked_out - c.lost_out + c.retransmitted_out
     quota = min(c.cwnd - in_flight, max(c.cwnd >> 1, 1))
@@ -545,6 +545,8 @@ def wake_up(c: Connection) -> bool:
         mss = current_mss(c)
         room = c.snd_una + c.snd_wnd - c.snd_nxt
         size = min(c.write_seq - c.snd_nxt, room, mss)
+        if c.layer.held:
+            return False
         if c.pushed < c.snd_nxt + size:
             c.pushed = c.snd_nxt + size
         if size < c.write_seq - c.snd_nxt or not c.push_marks:

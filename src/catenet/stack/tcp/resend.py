@@ -23,6 +23,8 @@ def retransmit(c: Connection, sent: Sent, segments: int) -> bool:
 
 def retransmit_uncounted(c: Connection, sent: Sent, segments: int) -> bool:
     """Send an entry again: as little as fits MSS, `segments` and window, splitting it first where needed."""
+    if c.layer.held:
+        return False
     if c.mtu_probing is not None:
         c.mtu_probing.probe_size = 0
     if sent.seq < c.snd_una:

@@ -276,12 +276,17 @@ def _window_probe(c: Connection) -> None:
         c.backoff = 0
         return
     c.probes_out += 1
+    if c.layer.held:
+        set_timer(c, PROBE_TIMER, _cap_probe(c, _PROBE_RETRY, started))
+        return
     if c.backoff < c.layer.settings.tcp_retries2:
         c.backoff += 1
-    delay = _probe_delay(c)
-    if c.user_timeout:
-        delay = max(1000, min(delay, c.user_timeout - (c.layer.us - started)))
-    set_timer(c, PROBE_TIMER, delay)
+    set_timer(c, PROBE_TIMER, _cap_probe(c, _probe_delay(c), started))
+
+
+def _cap_probe(c: Connection, delay: int, started: int) -> int:
+    """Do not wait for the next probe beyond the user timeout."""
+    return max(1000, min(delay, c.user_timeout - (c.layer.us - started))) if c.user_timeout else delay
 
 
 def _probe_delay(c: Connection) -> int:

@@ -70,10 +70,10 @@ class Environment:
             raise ValueError(f"{name}={value}: not a value of this setting") from None
         self._set.add(field)
 
-    def adopt_scale(self, scale: int | None) -> None:
+    def adopt_scale(self, scale: int) -> None:
         """Make buffers as large as the window scale of our SYN says, unless commands have set them."""
         settings = self._machine.settings
-        if scale is None or "tcp_rmem" in self._set or "rmem_max" in self._set:
+        if "tcp_rmem" in self._set or "rmem_max" in self._set:
             return
         largest = 1 << (scale + 15)
         if settings.tcp_rmem[2].bit_length() != largest.bit_length():
@@ -111,8 +111,9 @@ class Environment:
         """Forget Fast Open cookies."""
         self._machine.stack.tcp.cookies.clear()
 
-    def set_qdisc(self, kind: str) -> None:
-        """`fq` paces; others queue, which nothing here needs."""
+    def set_qdisc(self, kind: str, full: bool) -> None:
+        """`fq` paces, one without room drops everything; others queue, which nothing here needs."""
+        self._machine.stack.tcp.held = full
         self._machine.settings.default_qdisc = kind or "pfifo_fast"
 
     def make_file(self, path: str, size: int) -> None:

@@ -194,7 +194,8 @@ class Machine:
         """Send what is to be sent, let calls go on that can, until nothing moves at this instant."""
         for _ in range(_SETTLE_LIMIT):
             packets = self.stack.transmit(self.now)
-            self.outbox.extend(dissect(packet, self.now) for _, packet in packets)
+            if not self.stack.tcp.held:
+                self.outbox.extend(dissect(packet, self.now) for _, packet in packets)
             if packets and self._running:
                 self.now += _TICK  # a process that waits goes on after the packet that woke it is dealt with
             moved = [running for running in self._running if running.step()]

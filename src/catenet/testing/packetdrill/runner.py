@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -57,7 +58,10 @@ _LOOKAHEAD: Final = 5 * 1_000_000
 _AWAIT_IDLE: Final = 1_000_000
 """Microseconds that a blocking call may still take when the next call is due."""
 
+_MSS: Final = 2
 _WINDOW_SCALE: Final = 3
+_MSS_OF_ETHERNET: Final = (1440).to_bytes(2, "big")
+"""What 1,500 octets leave for TCP over IPv6."""
 _SYN, _ACK = FLAGS["S"], FLAGS["."]
 _SYNACK = _SYN | _ACK
 
@@ -97,12 +101,18 @@ def run_file(path: Path, options: Iterable[tuple[str, str | None]] = ()) -> Resu
     return run_script(text, str(path), path.parent, options)
 
 
+def _version_of_name(name: str) -> str | None:
+    """IP version that a script is for by its name: `basic-v4`, `pmtu_ipv6`; packetdrill's own test runner does so too."""
+    found = re.search(r"[-_](?:ip)?v([46])$", Path(name).stem)
+    return f"ipv{found.group(1)}" if found else None
+
+
 def run_script(text: str, name: str, directory: Path, options: Iterable[tuple[str, str | None]] = ()) -> Result:
     """Run a script; shell files that it names are sought in `directory`."""
     chosen = list(options)
     result = Result(name, dict(chosen).get("ip_version") or "ipv4")
     try:
-        script, config = _prepare(text, chosen)
+        script, config = _prepare(text, chosen, _version_of_name(name))
         result.ip_version = config.ip_version
         _Player(script, config, directory, result).play()
     except ScriptError as error:
@@ -110,8 +120,11 @@ def run_script(text: str, name: str, directory: Path, options: Iterable[tuple[st
     return result
 
 
-def _prepare(text: str, options: list[tuple[str, str | None]]) -> tuple[Script, Config]:
-    """Read the options first: what they define, addresses among it, is needed to read the rest."""
+def _prepare(text: str, options: list[tuple[str, str | None]], named: str | None) -> tuple[Script, Config]:
+    """Read the options first: what they define, addresses among it, is needed to read the rest.
+
+    The IP version is the script's own option, else that of its addresses or of its name (`named`), else as asked for.
+    """
     config = Config()
     own = read_options(text)
     for line, name, value in own:
@@ -121,7 +134,7 @@ def _prepare(text: str, options: list[tuple[str, str | None]]) -> tuple[Script, 
             raise ScriptError(line, str(error)) from None
     own_version = any(name == "ip_version" for _, name, _ in own)
     try:
-        version = version_of_addresses(config)
+        version = version_of_addresses(config) or named
         if version is not None and not own_version and dict(options).get("ip_version") not in versions_with(version):
             config.ip_version, own_version = version, True
         apply_options(config, [pair for pair in options if not (own_version and pair[0] == "ip_version")])
@@ -130,7 +143,21 @@ def _prepare(text: str, options: list[tuple[str, str | None]]) -> tuple[Script, 
         raise ScriptError(1, str(error)) from None
     for name, value in fast_open_cookies(config).items():
         config.defines.setdefault(name, value)
-    return parse_script(text, config.defines), config
+    script = parse_script(text, config.defines)
+    mtu_is_free = not any(name == "mtu" for _, name, _ in own) and "mtu" not in dict(options)
+    if config.wire_version == 6 and mtu_is_free and _first_option(script, _MSS) == _MSS_OF_ETHERNET:
+        config.mtu = 1500  # written for IPv6 alone: not with the larger MTU that makes IPv4's MSS fit
+    return script, config
+
+
+def _first_option(script: Script, kind: int) -> bytes | None:
+    """Value of an option of the first packet that a script expects, if that is a SYN."""
+    for event in script.events:
+        action = event.action
+        if isinstance(action, PacketSpec) and action.outbound and isinstance(action.body, TcpSpec):
+            values = [one.value for one in action.body.options or () if one.kind == kind]
+            return values[0] if values and action.body.flags & _SYN else None
+    return None
 
 
 @dataclass
@@ -195,13 +222,9 @@ class _Player:
 
     def _adopt_scale(self) -> None:
         """A script without settings was written on a machine of its time: take the window scale it expects of ours."""
-        for event in self.script.events:
-            action = event.action
-            if isinstance(action, PacketSpec) and action.outbound and isinstance(action.body, TcpSpec):
-                scales = [one.value[0] for one in action.body.options or () if one.kind == _WINDOW_SCALE]
-                if action.body.flags & _SYN:
-                    self.environment.adopt_scale(scales[0] if scales else None)
-                return
+        scale = _first_option(self.script, _WINDOW_SCALE)
+        if scale is not None:
+            self.environment.adopt_scale(scale[0])
 
     # --- time ---
 

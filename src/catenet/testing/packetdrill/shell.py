@@ -1,9 +1,10 @@
 """Commands in backquotes: what they change in the stack, without a shell.
 
 Understood are the commands that scripts for TCP use: `sysctl`, `set_sysctls.py`, a shell file beside the script (its
-lines are read the same way), `ip route` with metrics, `ip link … mtu`, `ip tcp_metrics flush`, `tc qdisc` with fq, and
-`dd` from /dev/zero, which makes a file that `open` and `sendfile` then find. `ethtool`, `nstat` and the like change or
-show nothing that exists here: they are skipped, and a note says so. Nothing is ever executed.
+lines are read the same way), `ip route` with metrics, `ip link … mtu`, `ip tcp_metrics flush`, `tc qdisc` with fq or
+without room (`limit 0`), and `dd` from /dev/zero, which makes a file that `open` and `sendfile` then find. `ethtool`,
+`nstat` and the like change or show nothing that exists here: they are skipped, and a note says so. Nothing is ever
+executed.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ class Effects(Protocol):
     def set_link_mtu(self, mtu: int) -> None:
         """Change the MTU of the interface."""
 
-    def set_qdisc(self, kind: str) -> None:
-        """Change the queueing discipline of the interface; "" for the default."""
+    def set_qdisc(self, kind: str, full: bool) -> None:
+        """Change the queueing discipline of the interface, "" for the default; `full`: it has no room for anything."""
 
     def forget_metrics(self) -> None:
         """Forget what was learnt about peers: Fast Open cookies."""
@@ -211,8 +212,8 @@ def _tc(words: list[str], effects: Effects) -> None:
     if words[1:2] != ["qdisc"] or words[2:3] not in (["add"], ["replace"], ["change"], ["delete"], ["del"]):
         effects.note(f"skipped: {' '.join(words)}")
         return
-    kind = words[words.index("root") + 1 :][:1] if "root" in words and not words[2].startswith("del") else []
-    effects.set_qdisc(kind[0] if kind else "")
+    rest = words[words.index("root") + 1 :] if "root" in words and not words[2].startswith("del") else []
+    effects.set_qdisc(rest[0] if rest else "", rest[1:] == ["limit", "0"])
 
 
 def _dd(words: list[str], effects: Effects) -> None:
