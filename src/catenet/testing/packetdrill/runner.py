@@ -102,7 +102,7 @@ def run_file(path: Path, options: Iterable[tuple[str, str | None]] = ()) -> Resu
 
 
 def _version_of_name(name: str) -> str | None:
-    """IP version that a script is for by its name: `basic-v4`, `pmtu_ipv6`; packetdrill's own test runner does so too."""
+    """IP version that a script is for by its name: `basic-v4`, `pmtu_ipv6` (packetdrill's test runner does so)."""
     found = re.search(r"[-_](?:ip)?v([46])$", Path(name).stem)
     return f"ipv{found.group(1)}" if found else None
 
