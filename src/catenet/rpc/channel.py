@@ -205,9 +205,11 @@ class Connections:
         self._ready(endpoint, await connect(self.loop, endpoint, self._dial))
 
     def _ready(self, endpoint: Endpoint, connection: ClientConnection) -> None:
-        if self._closed or connection.transport is None:
+        if self._closed:
             connection.close()
             return
+        if connection.transport is None:  # lost before this turn of the loop; calls that wait must hear of it
+            raise OSError(connection.error or "the server closed the connection at once")
         if not self.options.http1 and connection.core.version < 2 and self.options.protocol == "grpc":
             connection.close()
             raise OSError("the server does not speak HTTP/2, which gRPC needs")

@@ -187,3 +187,9 @@ class Certificates:
         if mutual:
             self.authority.issue_cert("client@example").configure_cert(context)
         return context
+
+
+async def until(condition):
+    """Wait until something holds; the test's own time limit ends it if it never does."""
+    while not condition():
+        await asyncio.sleep(0.005)
