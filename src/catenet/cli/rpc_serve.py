@@ -99,7 +99,9 @@ def asyncio_run(loop: str, work: Any) -> int:
 async def _serve(args: argparse.Namespace, urls: Sequence[str], shared: dict[str, socket.socket]) -> int:
     from catenet.rpc import Server, ServerOptions
     from catenet.rpc.health import Health
+    from catenet.rpc.tuning import keep_large_blocks
 
+    keep_large_blocks()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signo in (signal.SIGTERM, signal.SIGINT):

@@ -10,6 +10,7 @@ from catenet.http.driver import IGNORE
 from catenet.http.errors import ErrorCode
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.rpc.deadlines import Entry
 from catenet.rpc.framing import COMPRESSED, LARGE, Frame, MessageReader
 from catenet.rpc.grpc import OK_TRAILERS
 from catenet.rpc.inbox import Inbox
@@ -89,7 +90,7 @@ class Attempt:
     _reader: MessageReader | None = None
     _frame: Frame | None = None
     _final: Frame | None = None
-    _timer: asyncio.TimerHandle | None = None
+    _deadline: Entry | None = None
     _drained: asyncio.Future[None] | None = None
 
     def __init__(self, connection: ClientConnection, terms: Terms, streaming: bool) -> None:
@@ -113,12 +114,13 @@ class Attempt:
         else:
             head, body = terms.wire.whole_request(terms.outgoing, payload, terms.compress is not None)
         core = connection.core
-        self.stream = stream = core.open(head, False) if body or head.method == b"POST" else core.open(head, True)
-        self._begin(stream, deadline)
         if prefix:
+            self.stream = stream = core.open(head, False)
             core.send_data(stream, prefix)
-        if stream.local_open:
             core.send_data(stream, body, True)
+        else:
+            self.stream = stream = core.send_request(head, body)
+        self._begin(stream, deadline)
         if len(core.streams) == 1:
             connection.send_now()
         else:
@@ -139,7 +141,7 @@ class Attempt:
         else:
             self.result = connection.loop.create_future()
         if deadline is not None:
-            self._timer = connection.loop.call_at(deadline, self._expire)
+            self._deadline = connection.deadlines.add(deadline, self._expire)
 
     async def send(self, message: Any) -> None:
         """Send one message of a request stream, and wait if the server does not take it yet.
@@ -176,7 +178,7 @@ class Attempt:
             self._finish(error or RpcError(Code.CANCELLED, "the call was cancelled"))
 
     def _expire(self) -> None:
-        self._timer = None
+        self._deadline = None
         self.cancel(RpcError(Code.DEADLINE_EXCEEDED, _DEADLINE))
 
     # Receiving, called by the driver.
@@ -238,7 +240,7 @@ class Attempt:
         self.refused = reset.unprocessed
         if reset.code == ErrorCode.CONNECT_ERROR:
             error = RpcError(Code.UNAVAILABLE, reset.message)
-        elif self._timer is not None and self.connection.loop.time() >= self._timer.when():
+        elif self._deadline is not None and self.connection.loop.time() >= self._deadline[0]:
             # The server has the same deadline, and its word came first.
             error = RpcError(Code.DEADLINE_EXCEEDED, _DEADLINE)
         elif reset.by_peer:
@@ -330,9 +332,9 @@ class Attempt:
     def _finish(self, error: RpcError | None) -> None:
         self.over = True
         self.error = error
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._deadline is not None:
+            self.connection.deadlines.remove(self._deadline)
+            self._deadline = None
         if self.inbox is not None:
             self.inbox.end(error)
         elif self.result is not None and not self.result.done():

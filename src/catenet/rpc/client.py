@@ -123,7 +123,13 @@ class Channel:
             if connection is not None and connection.core.version == terms.outgoing.http_version:
                 timeout = terms.outgoing.timeout
                 attempt = Attempt(connection, terms, False)
-                await _carry_out(attempt, request, None if timeout is None else connections.loop.time() + timeout)
+                # As _carry_out, without a coroutine of its own.
+                try:
+                    attempt.start_whole(request, None if timeout is None else connections.loop.time() + timeout)
+                    await attempt.result  # type: ignore[misc]
+                except asyncio.CancelledError:
+                    attempt.cancel()
+                    raise
                 if attempt.error is None:
                     return cast(S, attempt.response())
         call = _Call(self, method, options, connections.loop.time())

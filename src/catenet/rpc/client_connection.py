@@ -16,6 +16,7 @@ from catenet.http.h1.connection import H1Connection
 from catenet.http.h1.head import H1Memo
 from catenet.http.h2.connection import Connection, Memos
 from catenet.http.limits import Limits
+from catenet.rpc.deadlines import Deadlines
 from catenet.rpc.resolver import HappyEyeballs, interleave
 
 _PING = b"keepaliv"
@@ -47,12 +48,13 @@ class Dial:
 class ClientConnection(HttpProtocol):
     """Carries calls; tells ``on_change`` that its state has changed, ``on_room``, if set, that a call may be over."""
 
-    __slots__ = ("_dial", "_keepalive", "_pinged", "error", "on_change", "on_room")
+    __slots__ = ("_dial", "_keepalive", "_pinged", "deadlines", "error", "on_change", "on_room")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, dial: Dial) -> None:
         super().__init__(loop)
         self._dial = dial
         self.error = ""
+        self.deadlines = Deadlines(loop)
         self.on_change: Callable[[ClientConnection], None] | None = None
         self.on_room: Callable[[ClientConnection], None] | None = None
         self._keepalive: asyncio.TimerHandle | None = None
@@ -100,6 +102,7 @@ class ClientConnection(HttpProtocol):
             self.error = str(error)
         if self._keepalive is not None:
             self._keepalive.cancel()
+        self.deadlines.close()
         self._changed()
 
     @property

@@ -312,6 +312,13 @@ class H1Connection:
             stream.local_open = False
         return stream
 
+    def send_request(self, head: RequestHead, body: bytes) -> Stream:
+        """Send a whole request (client): head and body."""
+        stream = self.open(head, not body and head.method != b"POST")
+        if stream.local_open:
+            self.send_data(stream, body, True)
+        return stream
+
     def _begin_request(self, chunked: bool, length: int | None = None) -> None:
         head, self._pending_head = self._pending_head, None
         assert head is not None

@@ -79,6 +79,24 @@ class Sender:
         self._send_fields(stream, _request_fields(head), end)
         return stream
 
+    def send_request(self, head: RequestHead, body: bytes) -> Stream:
+        """Send a whole request (client): head and body; the caller has checked ``can_open``."""
+        size = len(body)
+        if size > self.send_window or size > self.peer_initial_window or size > self.peer_max_frame:
+            stream = self.open(head, False)
+            self.send_data(stream, body, True)
+            return stream
+        if not size and head.method != b"POST":
+            return self.open(head, True)
+        number = self._next_id
+        stream = self.streams[number] = Stream(number, self.peer_initial_window - size, self._limits.stream_window)
+        self._next_id = number + 2
+        self.send_window -= size
+        self._append_block(number, self._encoder.encode(head.h2 or _request_fields(head)), False)
+        self._out.append(_pack(size >> 8, size & 0xFF, frames.DATA, frames.END_STREAM, number) + body)
+        stream.local_open = False
+        return stream
+
     def send_head(self, stream: Stream, head: ResponseHead, end: bool = False) -> None:
         """Send a response head (server); a 1xx head may come before the final one."""
         self._send_fields(stream, _response_fields(head), end)
