@@ -53,12 +53,23 @@ MODELS: dict[str, Callable[[float], float]] = {"reno": reno_window, "cubic": cub
 FORMULAS: dict[str, Callable[[float], float]] = {"reno": reno_window, "cubic": cubic_window}
 
 
+def first_loss(algorithm: str, period: int) -> int:
+    """Which packet is lost first, so that slow start ends where the formula's epochs do.
+
+    Slow start sends ten packets and one more for each that is acknowledged. The formulas' sawtooth goes
+    from the window at a loss down to beta times it.
+    """
+    beta = CUBIC_BETA if algorithm == "cubic" else 0.5
+    swing = (3 + beta) / 4 if algorithm == "cubic" else (1 + beta) / 2
+    return max(int(FORMULAS[algorithm](1 / period) / swing) - 10, 1)
+
+
 def response(algorithm: str, period: int, epochs: int) -> Sample:
     """Mean window of one flow that loses every `period`-th segment, over `epochs` losses.
 
     Before that, a dozen losses bring the window down from what slow start has made of it.
     """
-    lab = Lab(PeriodicLoss(plain(RTT / 2), period), plain(RTT / 2))
+    lab = Lab(PeriodicLoss(plain(RTT / 2), period, first_loss(algorithm, period)), plain(RTT / 2))
     sink = Sink(lab, lab.right)
     source = Source(lab, lab.left, algorithm)
     lab.run(0.5)

@@ -39,12 +39,12 @@ def plain(latency: float, rate: float | None = None, mtu: int = 1500, **queue: A
 
 
 class PeriodicLoss:
-    """A path that loses every n-th packet with data: the loss model of the papers' formulas."""
+    """A path that loses every n-th packet with data, beginning with the `first`: the loss model of the formulas."""
 
-    def __init__(self, path: Path, period: int) -> None:
+    def __init__(self, path: Path, period: int, first: int) -> None:
         self.path = path
         self.period = period
-        self.count = 0
+        self.count = period - first
 
     def offer(self, packet: bytes, now: float, schedule: Callable[..., Any], onward: Callable[..., Any]) -> None:
         """Pass a packet on, or lose it."""

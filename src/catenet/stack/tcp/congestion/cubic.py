@@ -2,6 +2,9 @@
 
 Time is in milliseconds, as in Linux, and the target moves at most once in one; the constants are the RFC's: C = 0.4,
 beta = 0.7 (717/1024), the Reno-friendly region by the estimate of its section 4.3.
+
+The window is in whole segments, the curve and W_max are not: near W_max the curve is so flat that with whole numbers
+there (as in Linux) a window that is too large stays, and the mean is up to a third above section 5.1's.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ class Cubic(HyStart):
         "last_max",
         "last_time",
         "origin",
+        "prior",
         "reno_cwnd",
+        "target",
     )
 
     name = "cubic"
@@ -46,8 +51,9 @@ class Cubic(HyStart):
 
     def _reset(self) -> None:
         self.reset_slow_start()
-        self.count = self.last_max = self.last_cwnd = self.last_time = self.origin = 0
-        self.k = self.epoch_start = self.ack_count = self.reno_cwnd = 0
+        self.count = self.last_cwnd = self.last_time = 0
+        self.last_max = self.origin = self.target = 0.0
+        self.k = self.epoch_start = self.ack_count = self.reno_cwnd = self.prior = 0
 
     def start(self, c: Connection) -> None:
         """Begin the first round."""
@@ -56,9 +62,13 @@ class Cubic(HyStart):
 
     def ssthresh(self, c: Connection) -> int:
         """Multiplicative decrease, with fast convergence (RFC 9438 4.6, 4.7)."""
-        self.epoch_start = 0
         cwnd = c.cwnd
-        self.last_max = cwnd * (_SCALE + _BETA) // (2 * _SCALE) if cwnd < self.last_max else cwnd
+        largest = float(cwnd)
+        if self.epoch_start and self.reno_cwnd < cwnd:
+            largest = min(max(self.target, cwnd - 1.0), cwnd + 1.0)
+        self.epoch_start = 0
+        self.prior = cwnd
+        self.last_max = largest * (_SCALE + _BETA) / (2 * _SCALE) if cwnd < int(self.last_max) else largest
         return max(cwnd * _BETA // _SCALE, 2)
 
     def on_ack(self, c: Connection, acked: int) -> None:
@@ -92,7 +102,7 @@ class Cubic(HyStart):
         self.reno_cwnd = cwnd
         if self.last_max <= cwnd:
             self.k = 0
-            self.origin = cwnd
+            self.origin = float(cwnd)
         else:
             # K = cubic_root((W_max - cwnd) / C), here in milliseconds (RFC 9438 figure 2).
             self.k = int(1000 * math.cbrt((self.last_max - cwnd) / 0.4))
@@ -101,22 +111,27 @@ class Cubic(HyStart):
     def _aim(self, cwnd: int, now: int) -> None:
         """W_cubic(t + RTT) (RFC 9438 figure 1)."""
         offset = now - self.epoch_start + self.delay_min // 1000 - self.k
-        delta = int(0.4 * abs(offset) ** 3 / 1e9)
-        target = self.origin + (delta if offset >= 0 else -delta)
-        self.count = cwnd // (target - cwnd) if target > cwnd else 100 * cwnd
+        target = self.target = self.origin + 0.4e-9 * offset**3
+        if offset >= 0:
+            target = float(int(target))  # where it is steep whole segments do, and are what scripts for Linux state
+        self.count = int(min(cwnd / (target - cwnd), 100 * cwnd)) if target > cwnd else 100 * cwnd
         if not self.last_max and self.count > 20:
             # Before the first loss the curve says nothing yet: grow by at least 5 % per round trip.
             self.count = 20
 
     def _be_friendly(self, cwnd: int) -> None:
-        """Never slower than Reno would be (RFC 9438 4.3)."""
-        delta = (cwnd * _FRIENDLY) >> 3
-        if delta and self.ack_count > delta:
+        """Never slower than Reno would be: follow W_est, a round trip ahead as the curve is (RFC 9438 4.3)."""
+        reached = self.prior and self.reno_cwnd >= self.prior
+        delta = cwnd if reached else (cwnd * _FRIENDLY) >> 3
+        if self.ack_count > delta:
             grown = (self.ack_count - 1) // delta
             self.ack_count -= grown * delta
             self.reno_cwnd += grown
-        if self.reno_cwnd > cwnd:
-            self.count = min(self.count, cwnd // (self.reno_cwnd - cwnd))
+        # Before the first loss W_est says as little as the curve.
+        ahead = (self.ack_count + cwnd) / delta if self.prior else 0.0
+        estimate = self.reno_cwnd + ahead
+        if estimate > cwnd:
+            self.count = min(self.count, int(cwnd / (estimate - cwnd)))
 
     def on_state(self, c: Connection, state: int) -> None:
         """Forget everything after a timeout."""
