@@ -124,10 +124,11 @@ class HyStart(Congestion):
                 self.css_rounds = self.css_count = 0
 
     def _watch_as_linux(self, c: Connection, rtt: int) -> None:
-        if c.snd_una > self.round_end:
-            self.new_round(c)
+        # Linux 5.16 to 6.12 count rounds from this window on only, and so does what scripts state.
         if c.cwnd < _LINUX_LOW_WINDOW:
             return
+        if c.snd_una > self.round_end:
+            self.new_round(c)
         now = c.layer.us
         if now - self.last_ack <= _LINUX_ACK_SPACING:
             self.last_ack = now
