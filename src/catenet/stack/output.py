@@ -27,7 +27,6 @@ __all__ = ["Hop", "Output"]
 _MAX_HOPS: Final = 4096
 _IDENTIFIERS: Final = 1024
 _WIDE: Final = 65535
-_TCP: Final = 6
 
 
 class Hop:
@@ -231,41 +230,32 @@ class Output:
         Raises:
             StackError: as `hop`; MESSAGE_TOO_LONG when it does not fit and must not be cut.
         """
-        hop = self._hops.get((destination, interface))
-        if hop is None or hop.expires <= self.now:
-            hop = self.hop(destination, interface)
-        if not self.dirty:
-            self.mark_dirty()
-        counters = self._counters4 if len(source) == 4 else self._counters6
-        counters.OutRequests += 1
+        hop = self.hop(destination, interface)
+        self.mark_dirty()
+        (self._counters4 if len(source) == 4 else self._counters6).OutRequests += 1
         if hop_limit is None:
             hop_limit = self._hop_limit(hop, destination)
         mtu = hop.link_mtu if ignore_path_mtu else hop.mtu
         if hop.locked and not ignore_path_mtu:
             dont_fragment = dont_fragment and len(source) == 16
         size = len(payload) + (20 if len(source) == 4 else 40)
-        if segment_size and size > mtu and size <= _WIDE:
-            self._send_large(source, destination, payload, (hop_limit, traffic_class, flow_label), hop, segment_size)
-            return
         if options or extensions or size > mtu or size > _WIDE:
             fields = (hop_limit, traffic_class, 0, flow_label, dont_fragment, False, 0, options, extensions)
-            self._send_slow(IpPacket(source, destination, protocol, payload, *fields), hop, mtu, loop)
+            packet = IpPacket(source, destination, protocol, payload, *fields)
+            if segment_size and size <= _WIDE:
+                self._send_large(packet, hop, segment_size)
+            else:
+                self._send_slow(packet, hop, mtu, loop)
             return
         identification = 0
         if not dont_fragment and len(source) == 4:
             identification = self.identification(source, destination, protocol) & 0xFFFF
-        # fmt: off
-        packet = ip.pack(
-            source, destination, protocol, payload, hop_limit, traffic_class, identification, dont_fragment, flow_label
-        )
-        # fmt: on
-        if hop.plain:
-            counters.OutTransmits += 1
-            out = hop.interface
-            out.sent_packets += 1
-            out.sent_bytes += len(packet)
-            self.out.append((out.index, packet))
-        elif hop.local:
+        fixed = (hop_limit, traffic_class, identification, dont_fragment, flow_label)
+        self._dispatch(ip.pack(source, destination, protocol, payload, *fixed), destination, hop, hop_limit, loop)
+
+    def _dispatch(self, packet: bytes, destination: Address, hop: Hop, hop_limit: int, loop: bool) -> None:
+        """Put a packet that fits where its hop leads."""
+        if hop.local:
             self.loop.append((packet, LOOPBACK_INDEX))
         elif hop.cast:
             self._cast(packet, destination, hop, hop_limit, loop)
@@ -286,19 +276,9 @@ class Output:
         out.sent_bytes += len(packet)
         self.out.append((out.index, packet))
 
-    def _send_large(
-        self,
-        source: Address,
-        destination: Address,
-        payload: bytes,
-        fields: tuple[int, int, int],
-        hop: Hop,
-        segment_size: int,
-    ) -> None:
+    def _send_large(self, packet: IpPacket, hop: Hop, segment_size: int) -> None:
         """A TCP segment that a device, or this host for itself, cuts."""
-        hop_limit, traffic_class, flow_label = fields
-        packet = ip.pack(source, destination, _TCP, payload, hop_limit, traffic_class, 0, True, flow_label)
-        large = Large(packet, segment_size)
+        large = Large(ip.build(packet._replace(dont_fragment=True)), segment_size)
         if hop.local:
             self.loop.extend((piece, LOOPBACK_INDEX) for piece in cut(large))
         else:
@@ -329,13 +309,7 @@ class Output:
             counters.FragOKs += 1
             counters.FragCreates += len(pieces)
         for piece in pieces:
-            raw = ip.build(piece)
-            if hop.local:
-                self.loop.append((raw, LOOPBACK_INDEX))
-            elif hop.cast:
-                self._cast(raw, packet.destination, hop, packet.hop_limit, loop)
-            else:
-                self._emit(raw, hop)
+            self._dispatch(ip.build(piece), packet.destination, hop, packet.hop_limit, loop)
 
     def _cast(self, packet: bytes, destination: Address, hop: Hop, hop_limit: int, loop: bool) -> None:
         """Send to many: out, and back to this host when it listens."""

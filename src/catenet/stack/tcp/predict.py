@@ -25,6 +25,7 @@ from catenet.stack.tcp.rtt import sample, set_rto, update_min_rtt
 from catenet.wire.tcp import ACK, PROTOCOL, PSH
 
 if TYPE_CHECKING:
+    from catenet.stack.tcp.header import Header
     from catenet.stack.tcp.layer import TcpLayer
 
 __all__ = ["take"]
@@ -89,17 +90,21 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     taken = _whole_entries(c, ack, value, length)
     if taken < 0:
         return False
-    counters = header.counters
-    counters.InReceives += 1
-    counters.InDelivers += 1
-    layer.counters.in_segments += 1
-    layer.counters.in_predicted += 1
     layer.us = int(now * 1_000_000 + EPOCH)
     layer.mark = 0
     layer.pushed = bits & PSH != 0
     layer.echo = echo
+    _count(layer, header)
     _advance(c, ack, window, value, taken, packet[start:] if length else b"")
     return True
+
+
+def _count(layer: TcpLayer, header: Header) -> None:
+    counters, mine = header.counters, layer.counters
+    counters.InReceives += 1
+    counters.InDelivers += 1
+    mine.in_segments += 1
+    mine.in_predicted += 1
 
 
 def _whole_entries(c: Connection, ack: int, value: int, length: int) -> int:
