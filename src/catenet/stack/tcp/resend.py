@@ -6,7 +6,7 @@ from catenet.stack.tcp.connection import EVER_RETRANSMITTED, LOST, RETRANSMITTED
 from catenet.stack.tcp.output import RECORD_END, current_mss, send_sent
 from catenet.wire.tcp import FIN, PSH, SYN
 
-__all__ = ["adjust_count", "retransmit", "retransmit_uncounted", "split", "trim"]
+__all__ = ["adjust_count", "recut", "retransmit", "retransmit_uncounted", "split", "trim"]
 
 
 def retransmit(c: Connection, sent: Sent, segments: int) -> bool:
@@ -66,6 +66,36 @@ def on_retransmitted(c: Connection, sent: Sent) -> None:
     sent.delivered_ce = c.delivered_ce
     sent.lost = c.lost
     sent.in_flight = c.in_flight + sent.count
+
+
+def recut(c: Connection, mss: int) -> None:
+    """Cut what was lost for its size anew, across the old borders: in whole segments, not each with a short rest."""
+    run: list[Sent] = []
+    for sent in [*c.sent, None]:
+        joins = sent is not None and sent.data and sent.marks & (SACKED | RETRANSMITTED | LOST) == LOST
+        if joins and sent is not None:
+            run.append(sent)
+        if run and (not joins or run[-1].flags & (RECORD_END | FIN)):
+            _recut_run(c, run, mss)
+            run = []
+
+
+def _recut_run(c: Connection, run: list[Sent], mss: int) -> None:
+    head, last = run[0], run[-1]
+    if len(run) == 1 or c.urgent_mode:
+        return
+    head.data = b"".join([sent.data for sent in run])
+    head.end = last.end
+    head.flags = head.flags & ~(PSH | RECORD_END) | last.flags
+    for sent in run[1:]:
+        head.marks |= sent.marks & EVER_RETRANSMITTED
+    at = c.sent.index(head)
+    del c.sent[at + 1 : at + len(run)]
+    count = -(-len(head.data) // mss)
+    _recount(c, LOST, count - sum(sent.count for sent in run))
+    head.count = count
+    while len(head.data) > mss:
+        head = split(c, head, mss, mss)
 
 
 def trim(c: Connection, sent: Sent) -> None:

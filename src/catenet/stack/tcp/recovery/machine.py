@@ -32,7 +32,7 @@ from catenet.stack.tcp.output import burst_limit, current_mss, current_ssthresh,
 from catenet.stack.tcp.recovery import ackstate, prr, rack, undo
 from catenet.stack.tcp.recovery.ackstate import AckState
 from catenet.stack.tcp.recovery.marks import clear_marks, mark_lost
-from catenet.stack.tcp.resend import retransmit, split
+from catenet.stack.tcp.resend import recut, retransmit, split
 from catenet.stack.tcp.timers import set_timer
 
 __all__ = [
@@ -347,6 +347,7 @@ def simple_retransmit(c: Connection) -> None:
             mark_lost(c, sent)
     if not c.lost_out:
         return
+    recut(c, mss)
     if not c.sack_ok:
         c.sacked_out = min(c.sacked_out, c.packets_out - c.lost_out)
     retransmit_without_congestion(c)
