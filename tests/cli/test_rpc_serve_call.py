@@ -223,6 +223,7 @@ def test_without_reflection(tmp_path, capsys):
     with serving(tmp_path, "--no-reflection", "--listen", f"unix:{tmp_path}/s.sock") as (_, (url,)):
         status, _, err = rpc(capsys, "list", url)
         assert (status, err) == (1, "catenet: UNIMPLEMENTED: the server has no reflection: its .proto is needed\n")
+        assert rpc(capsys, "call", url, "grpc.health.v1.Health/Check")[:2] == (0, '{"status":"SERVING"}\n')
         assert rpc(capsys, "list", url, "--proto", str(PROTO))[1] == "hiscore.HiScore\n"
 
 
