@@ -108,7 +108,7 @@ def test_the_short_ways_change_nothing(version, acts):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_datagrams_that_follow_the_first_take_them(version, monkeypatch):
+def test_datagrams_that_follow_the_first_take_them(version):
     net, one, other, _, there = pair(version)
     server = other.udp_endpoint(version)
     server.bind(Name(bytes(len(there)), 7))
@@ -116,9 +116,12 @@ def test_datagrams_that_follow_the_first_take_them(version, monkeypatch):
     client.connect(Name(there, 7))
     client.send_to(b"first of all")
     net.settle()
-    monkeypatch.setattr(one, "send", None)
-    monkeypatch.setattr(other.udp, "receive", None)
+    # The general ways would make both of these anew.
+    outward, inward = client._outward, list(other.udp.flows.values())
+    assert outward is not None
     for number in range(5):
         client.send_to(b"%d and so on" % number)
     net.settle()
+    assert client._outward is outward
+    assert [flow is known for flow, known in zip(other.udp.flows.values(), inward, strict=True)] == [True]
     assert [server.receive_from().data for _ in range(6)][4:] == [b"3 and so on", b"4 and so on"]
