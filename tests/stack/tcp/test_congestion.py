@@ -8,6 +8,7 @@ import pytest
 from tests.stack.tcp.tcpnet import Net, transfer
 
 from catenet.stack.endpoint import Fault, StackError
+from catenet.stack.tcp.congestion import ALGORITHMS, Congestion, register
 from catenet.stack.tcp.settings import TcpSettings
 from catenet.wire import ip
 
@@ -139,3 +140,10 @@ def test_pacing_rate_limit_is_kept():
     data = bytes(300_000)
     assert transfer(net, client, server, data) == data
     assert 2.0 < net.now - start < 5.0
+
+
+@pytest.mark.parametrize("name", ["", "sixteen-bytes-16", "cubic"])
+def test_a_name_that_cannot_be_registered(name):
+    with pytest.raises(ValueError, match=r"algorithm\.name"):
+        register(type("Own", (Congestion,), {"name": name}))
+    assert ALGORITHMS["cubic"].name == "cubic"

@@ -6,10 +6,11 @@ from catenet.stack.tcp.congestion.base import Congestion, RateSample, Reno
 from catenet.stack.tcp.congestion.bbr import Bbr
 from catenet.stack.tcp.congestion.cubic import Cubic
 
-__all__ = ["ALGORITHMS", "Congestion", "RateSample", "make"]
+__all__ = ["ALGORITHMS", "Congestion", "RateSample", "make", "register"]
 
 ALGORITHMS: dict[str, type[Congestion]] = {"reno": Reno, "cubic": Cubic, "bbr": Bbr}
-"""Names as TCP_CONGESTION knows them; others may be added."""
+"""Names as TCP_CONGESTION knows them."""
+_LONGEST_NAME = 15
 
 
 def make(name: str) -> Congestion:
@@ -19,3 +20,16 @@ def make(name: str) -> Congestion:
         KeyError: no such algorithm.
     """
     return ALGORITHMS[name]()
+
+
+def register(algorithm: type[Congestion]) -> None:
+    """Let sockets and hosts choose an algorithm by its `name`.
+
+    Raises:
+        ValueError: the name is empty, longer than TCP_CONGESTION can carry, or taken.
+    """
+    name = algorithm.name
+    if not 0 < len(name.encode()) <= _LONGEST_NAME:
+        raise ValueError(f"algorithm.name: {name!r} is not 1 to {_LONGEST_NAME} bytes long")
+    if ALGORITHMS.setdefault(name, algorithm) is not algorithm:
+        raise ValueError(f"algorithm.name: {name!r} is taken")
