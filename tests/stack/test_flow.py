@@ -41,7 +41,7 @@ def mutate(packet: bytes, chance: random.Random, repair: bool) -> bytes:
     if repair and len(packet) >= start + 8:
         source, destination = (changed[12:16], changed[16:20]) if version == 4 else (changed[8:24], changed[24:40])
         changed[start + 6 : start + 8] = bytes(2)
-        total = pseudo_sum(source, destination, 17) + len(packet) - start
+        total = pseudo_sum(bytes(source), bytes(destination), 17) + len(packet) - start
         changed[start + 6 : start + 8] = checksum(changed[start:], total).to_bytes(2, "big")
     return bytes(changed)
 
