@@ -1,5 +1,5 @@
 # The two commands: `make demo` runs the main job, `make test` proves everything that needs no root and no peer.
-# The rest: `make lint`, `make conformance`, `make interop`, `make bench`, `make clean`.
+# The rest: `make lint`, `make compiled`, `make conformance`, `make interop`, `make bench`, `make clean`.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ JOBS ?= 2
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: demo test lint unit conformance interop bench clean
+.PHONY: demo test lint unit compiled conformance interop bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/catenet run examples/hiscore/world.toml --pcap hiscore.pcapng
@@ -25,6 +25,20 @@ lint: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests
+
+# The package with its hot modules compiled, installed into a venv of its own, passes the tests of the floors below.
+COMPILED := build/compiled
+compiled: $(COMPILED)/.done
+	$(COMPILED)/bin/catenet --version | grep -w compiled
+	$(COMPILED)/bin/python -m pytest -q -n $(JOBS) --dist loadfile tests/compiled/test_same_bytes.py \
+		tests/wire tests/stack tests/link tests/posix tests/world tests/packetdrill tests/examples
+
+$(COMPILED)/.done: setup.py pyproject.toml requirements-dev.txt $(shell find src -name '*.py')
+	rm -rf build
+	$(PYTHON) -m venv $(COMPILED)
+	$(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools>=77' --requirement requirements-dev.txt
+	CATENET_COMPILE=1 $(COMPILED)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation .
+	@touch $@
 
 conformance: $(VENV)/.dev
 	tests/conformance/run.sh

@@ -6,7 +6,7 @@ from benchmarks.harness import Column, Report, Sample, Table, interleave
 from benchmarks.netns import processor_seconds
 from benchmarks.tun import Far, contenders, far_end, talk, versions
 
-SECONDS = 3.0
+SECONDS = 2.0
 
 COLUMNS = [
     Column("rate", "round trips/s"),
@@ -34,7 +34,7 @@ def measure(far: Far, seconds: float) -> Sample:
 
 def run(quick: bool, repetitions: int | None, only: str | None) -> Report:
     """Measure all contenders."""
-    repetitions = repetitions or (1 if quick else 5)
+    repetitions = repetitions or (1 if quick else 3)
     seconds = 1.0 if quick else SECONDS
     rows = contenders(lambda far: measure(far, seconds), only)
     interleave(rows, repetitions)
