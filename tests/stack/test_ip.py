@@ -261,7 +261,7 @@ def test_path_mtu_is_not_believed_from_liars(version):
     assert one.path_mtu(b) == 1500
     tell(100)
     assert one.path_mtu(b) == (552 if version == 4 else 1500)
-    assert one.path_mtu(a) == 65536
+    assert one.path_mtu(a) == (65536 if version == 6 else 65535)
     if version == 4:
         client = one.udp_endpoint(4)
         client.send_to(bytes(1000), Name(b, 53))

@@ -170,7 +170,7 @@ def get_option(file: SocketFile, level: int, option: int, size: int) -> int | by
     value = _value(file, name)
     if size == 0:
         if isinstance(value, int):
-            return value
+            return _signed(value)
         number: int = _INT.unpack(value[:4].ljust(4, b"\0"))[0]
         return number
     if not 0 < size <= 1024:

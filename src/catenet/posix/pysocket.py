@@ -380,18 +380,23 @@ class Socket(socket.socket):
         self._file = None
         return descriptor
 
-    def _real_close(self, _ss: Any = None) -> None:
+    def _real_close(self, _ss: Any = None, *, linger: bool = True) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return
         file, self._file = self._file, None
         if file is not None and file.references:
+            if linger and file.references == 1 and (seconds := file.begin_to_linger()):
+                try:
+                    self._kernel.wait("close", file, file.has_lingered, seconds)
+                except OSError:
+                    pass  # in vain; the connection goes on saying goodbye by itself
             self._kernel.close(descriptor)
 
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:
             try:
-                self._real_close()
+                self._real_close(linger=False)
             except OSError:
                 pass
 

@@ -142,6 +142,22 @@ class SocketFile(File):
         """SIOCOUTQ: bytes not yet acknowledged (streams) or sent."""
         return 0
 
+    def never_sent(self) -> int:
+        """SIOCOUTQNSD: bytes that were not sent yet; ENOTTY but for streams."""
+        raise os_error(errno.ENOTTY)
+
+    def is_at_mark(self) -> bool:
+        """SIOCATMARK: whether the next byte is the urgent one; ENOTTY but for streams."""
+        raise os_error(errno.ENOTTY)
+
+    def begin_to_linger(self) -> int:
+        """Say goodbye ahead of `close`; seconds that it may wait for the peer's answer (SO_LINGER), 0: none."""
+        return 0
+
+    def has_lingered(self) -> bool | None:
+        """True when there is nothing to wait for any more, None until then."""
+        return True
+
     def set_option(self, level: int, option: int, value: int | bytes | None, length: int = 0) -> None:
         """System call `setsockopt`."""
         options.set_option(self, level, option, value, length)
@@ -340,6 +356,27 @@ class InetStream(InetSocket):
         peer = endpoint.peer()
         return accepted, show_name(self.family, peer)
 
+    def never_sent(self) -> int:
+        """SIOCOUTQNSD."""
+        count: int = self.endpoint.never_sent()
+        return count
+
+    def is_at_mark(self) -> bool:
+        """SIOCATMARK."""
+        return bool(self.endpoint.at_mark())
+
+    def begin_to_linger(self) -> int:
+        """See `SocketFile`; what was not read makes `close` a reset, which waits for nobody."""
+        seconds: int = self.endpoint.get_option("SO_LINGER")
+        if seconds <= 0 or self._listening or self.endpoint.unread() or not self.endpoint.unsent():
+            return 0
+        self.endpoint.shutdown(False, True)
+        return seconds
+
+    def has_lingered(self) -> bool | None:
+        """See `SocketFile`: all was acknowledged, the FIN too."""
+        return None if self.endpoint.unsent() else True
+
     def receive(self, size: int, flags: int) -> bytes | None:
         """System call `recv` with MSG_PEEK, MSG_OOB, MSG_TRUNC (drop instead of returning)."""
         if flags & MSG_ERRQUEUE:
@@ -370,7 +407,7 @@ class InetStream(InetSocket):
 
     def _receive_urgent(self, flags: int) -> bytes:
         """The urgent byte (RFC 6093); EINVAL when there is none, EAGAIN when it is announced but not here."""
-        data = self.endpoint.receive_urgent()
+        data = self.endpoint.receive_urgent(peek=bool(flags & MSG_PEEK))
         if data is None:
             raise os_error(errno.EAGAIN if self.readiness() & Readiness.PRI else errno.EINVAL)
         return bytes(data)

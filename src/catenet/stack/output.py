@@ -52,7 +52,9 @@ class Hop:
         self.source = source
         """Preferred source address of the route."""
         self.metrics = metrics
-        self.link_mtu = self.mtu = min(metrics.mtu or interface.mtu, interface.mtu)
+        # The loopback's 65,536 is one more than the length field of IPv4 can say.
+        limit = interface.mtu if len(next_hop) == 16 else min(interface.mtu, _WIDE)
+        self.link_mtu = self.mtu = min(metrics.mtu or limit, limit)
         self.local = False
         self.cast = False
         """Whether the destination is a multicast or broadcast address."""

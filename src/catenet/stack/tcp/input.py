@@ -23,6 +23,7 @@ _PAWS_DAYS = 24 * 24 * 3600 * 1_000_000
 """A timestamp older than 24 days says nothing (RFC 7323 5.5)."""
 _SECOND = 1_000_000
 _QUICK = 16
+_FIN_WAIT = (states.FIN_WAIT_1, states.FIN_WAIT_2)
 
 
 class Refuse(Exception):
@@ -102,8 +103,8 @@ def _take_text(c: Connection, segment: TcpSegment, seq: int, end: int, data: byt
     state = c.state
     if state in (states.CLOSE_WAIT, states.CLOSING, states.LAST_ACK) and seq >= c.rcv_nxt:
         return
-    if c.shutdown & READ and c.endpoint is None and end - (segment.flags & FIN) > c.rcv_nxt:
-        # RFC 9293 3.6.1: data for a program that has closed cannot be delivered, which the peer must learn.
+    if c.shutdown & READ and state in _FIN_WAIT and end - (segment.flags & FIN) > c.rcv_nxt:
+        # RFC 1122 4.2.2.13: data for a program that has done with both directions cannot be delivered.
         on_reset(c)
         raise Refuse
     queue_data(c, seq, end, data, bool(segment.flags & FIN))
@@ -122,6 +123,12 @@ def _is_acceptable(c: Connection, segment: TcpSegment, seq: int, end: int, stamp
                 send_duplicate_ack(c, seq, end)
             return False
     window = c.receive_window
+    if c.memory is not None:
+        # As Linux: beyond the furthest edge ever offered a segment is taken by an empty queue only.
+        window = max(window, c.memory.edge - c.rcv_nxt)
+        if c.received and end - (flags & FIN) > c.rcv_nxt + window >= seq and not flags & (RST | SYN):
+            send_duplicate_ack(c, seq, end)
+            return False
     if end < c.rcv_wup or seq > c.rcv_nxt + window:
         if flags & RST:
             if seq == c.rcv_nxt - 1 and c.state in (states.CLOSE_WAIT, states.LAST_ACK, states.CLOSING):

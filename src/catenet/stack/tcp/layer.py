@@ -397,7 +397,9 @@ class TcpLayer:
     def link_mtu(self, route: Route) -> int:
         """MTU of the link that a route begins with: what the peer may be told, whatever the path takes our way."""
         interface = self.ip.interfaces.get(route.interface)
-        return max(interface.mtu, route.mtu) if interface is not None and not route.metrics.mtu else route.mtu
+        if interface is None or route.metrics.mtu:
+            return route.mtu
+        return max(min(interface.mtu, 65535), route.mtu)
 
     def route_to(self, peer: Address, local: Address | None, endpoint: TcpEndpoint) -> Route | None:
         """Route for an answer, None when there is none."""

@@ -21,6 +21,7 @@ __all__ = ["defer_connect", "get_option", "set_option"]
 
 _SECONDS_LIMIT: Final = 32767
 _INT_MAX: Final = 0x7FFFFFFF
+_LONGEST_LINGER: Final = 120
 
 _PLAIN: Final = {
     "IPV6_RECVERR": (0, 1),
@@ -46,8 +47,7 @@ _PLAIN: Final = {
     "TCP_KEEPCNT": (1, 127),
     "TCP_KEEPIDLE": (1, _SECONDS_LIMIT),
     "TCP_KEEPINTVL": (1, _SECONDS_LIMIT),
-    "TCP_LINGER2": (-(1 << 31), _INT_MAX),
-    "TCP_MAXSEG": (88, 65535),
+    "TCP_MAXSEG": (88, 32767),
     "TCP_NODELAY": (0, 1),
     "TCP_NOTSENT_LOWAT": (0, 0xFFFFFFFF),
     "TCP_SAVE_SYN": (0, 2),
@@ -159,6 +159,8 @@ def _set_congestion(endpoint: TcpEndpoint, value: int | bytes) -> None:
     if isinstance(value, int):
         raise StackError(Fault.INVALID)
     name = value.rstrip(b"\0").decode("ascii", "replace")
+    if not name:
+        raise StackError(Fault.INVALID)
     if name not in ALGORITHMS:
         # ENOENT in Linux; the nearest fault there is.
         raise StackError(Fault.NO_SUCH_ENTRY)
@@ -168,6 +170,13 @@ def _set_congestion(endpoint: TcpEndpoint, value: int | bytes) -> None:
         c.congestion = make(name)
         if c.state not in (states.CLOSED, states.SYN_SENT):
             c.congestion.start(c)
+
+
+def _set_linger2(endpoint: TcpEndpoint, value: int | bytes) -> None:
+    """How long FIN-WAIT-2 lasts, two minutes at most; negative: not at all."""
+    if isinstance(value, bytes):
+        raise StackError(Fault.INVALID)
+    _store(endpoint, "TCP_LINGER2", max(-1, min(value, _LONGEST_LINGER)))
 
 
 def _set_window_clamp(endpoint: TcpEndpoint, value: int | bytes) -> None:
@@ -249,6 +258,7 @@ def _set_key(endpoint: TcpEndpoint, value: int | bytes) -> None:
 
 
 _SETTERS: Final = {
+    "TCP_LINGER2": _set_linger2,
     "SO_RCVBUF": lambda endpoint, value: _set_buffer(endpoint, "SO_RCVBUF", value),
     "SO_RCVBUFFORCE": lambda endpoint, value: _set_buffer(endpoint, "SO_RCVBUFFORCE", value),
     "SO_SNDBUF": lambda endpoint, value: _set_buffer(endpoint, "SO_SNDBUF", value),

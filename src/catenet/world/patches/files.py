@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["apply"]
 
 SIOCOUTQ = 0x5411
+SIOCOUTQNSD = 0x894B
+SIOCATMARK = 0x8905
 F_SETFL_KEPT = os.O_NONBLOCK
 
 
@@ -176,6 +178,9 @@ def _ioctl(process: Process, descriptor: int, request: int, argument: Any = 0, m
         return 0
     if request in (termios.FIONREAD, SIOCOUTQ) and isinstance(file, SocketFile):
         count = file.unread() if request == termios.FIONREAD else file.unsent()
+        return _answer(struct.pack("=i", count), argument, mutate)
+    if request in (SIOCOUTQNSD, SIOCATMARK) and isinstance(file, SocketFile):
+        count = file.never_sent() if request == SIOCOUTQNSD else int(file.is_at_mark())
         return _answer(struct.pack("=i", count), argument, mutate)
     if isinstance(file, SocketFile) and not isinstance(argument, int):
         raw = argument.encode() if isinstance(argument, str) else bytes(argument)
