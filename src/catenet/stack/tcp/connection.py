@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.fastopen import ClientHandshake, ServerHandshake
     from catenet.stack.tcp.header import Header
     from catenet.stack.tcp.layer import TcpLayer
+    from catenet.stack.tcp.memory import ReceiveMemory
     from catenet.stack.tcp.mtu import MtuProbing
     from catenet.stack.tcp.reassembly import Reassembly
     from catenet.stack.tcp.stamps import Stamps
@@ -201,6 +202,7 @@ class Connection:
         "max_window",
         "mdev",
         "mdev_max",
+        "memory",
         "min_rtt",
         "mss",
         "mss_clamp",
@@ -342,6 +344,7 @@ class Connection:
         self.accecn: AccEcn | None = None
         self.fast_open: ClientHandshake | ServerHandshake | None = None
         self.stamps: Stamps | None = None
+        self.memory: ReceiveMemory | None = None
         self.syn_data = 0
         self.todo = 0
         """What calls of the program left to be done, bits of `flush`."""

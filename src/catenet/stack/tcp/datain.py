@@ -24,6 +24,7 @@ from catenet.stack.tcp.reassembly import Reassembly
 from catenet.stack.tcp.timers import set_deadline
 from catenet.stack.tcp.window import (
     adjust_buffer,
+    full_space,
     grow_buffer,
     grow_window,
     measure_rtt_by_timestamp,
@@ -58,6 +59,10 @@ def queue_data(c: Connection, seq: int, end: int, data: bytes | memoryview, fin:
         c.reassembly.dsack = None
     if seq == c.rcv_nxt:
         if not c.receive_window and end > seq and not (fin and not data):
+            _out_of_window(c)
+            return
+        if c.memory is not None and c.received and data and c.memory.is_full(c.copied, c.receive_buffer):
+            c.memory.starved = True
             _out_of_window(c)
             return
         _in_order(c, end, data, fin)
@@ -100,6 +105,8 @@ def take_in_order(c: Connection, data: bytes | memoryview) -> None:
     length = len(data)
     c.received.append(data)
     c.rcv_nxt += length
+    if c.memory is not None:
+        c.memory.charge(c.rcv_nxt, length, c.base_mss_header + (20 if len(c.source) == 4 else 40))
     c.bytes_received += length
     c.data_segments_in += -(-length // max(c.rx_max_mss, 1)) if length > c.rx_max_mss else 1
     _note_arrival(c, length)
@@ -175,6 +182,9 @@ def _out_of_order(c: Connection, seq: int, end: int, data: bytes | memoryview, f
     if fin:
         held.fin = end
     duplicate = held.insert(seq, end, bytes(data))
+    if c.memory is not None:
+        c.memory.charge(end, len(data), c.base_mss_header + (20 if len(c.source) == 4 else 40))
+        _measure_segment_size(c, len(data))
     if duplicate is not None and c.sack_ok and c.layer.settings.tcp_dsack:
         held.note_duplicate(*duplicate)
     if c.sack_ok:
@@ -219,9 +229,13 @@ def _measure_segment_size(c: Connection, length: int) -> None:
     last = c.last_segment_size
     c.last_segment_size = 0
     merged = c.layer.merged_size
+    whole = length
     if merged and length > merged:
         length = merged
     if length >= c.rx_max_mss:
+        if c.memory is not None and length != c.rx_max_mss and c.memory.learn(whole):
+            c.window_clamp = full_space(c)
+            c.rcv_space = min(c.rcv_space, c.window_clamp)
         c.rx_max_mss = min(length, c.advertised_mss or length)
         if c.layer.pushed:
             c.ack_pending |= ACK_PUSHED

@@ -18,6 +18,7 @@ from catenet.stack.tcp.connection import (
 )
 from catenet.stack.tcp.fastopen import ClientHandshake, ServerHandshake
 from catenet.stack.tcp.lifecycle import on_reset, wake
+from catenet.stack.tcp.memory import ReceiveMemory
 from catenet.stack.tcp.options import timestamp
 from catenet.stack.tcp.output import push_pending, rearm_rto, send_ack, send_new_entry
 from catenet.stack.tcp.pacing import update_rate
@@ -270,6 +271,8 @@ def transfer(c: Connection) -> None:
         c.cwnd = max(c.option("_initcwnd", 0), 0) or layer.initial_cwnd
     c.cwnd_stamp = layer.us
     c.last_data_out = c.last_data_in = c.last_heard = layer.us
+    if layer.settings.tcp_truesize:
+        c.memory = ReceiveMemory()
     c.rcv_space = min(c.rcv_wnd, layer.initial_cwnd * c.advertised_mss)
     c.rcv_space_at = layer.us
     c.rcv_space_seq = c.copied
@@ -288,7 +291,7 @@ def transfer(c: Connection) -> None:
 
 def expand_receive_buffer(c: Connection) -> None:
     """The buffer must at least hold the window of the start."""
-    if not c.option("_rcvbuf_locked", 0):
+    if not c.option("_rcvbuf_locked", 0) and c.memory is None:
         wanted = min(buffer_from_window(4 * c.advertised_mss * c.layer.initial_cwnd), c.layer.settings.tcp_rmem[2])
         if c.receive_buffer < wanted:
             c.receive_buffer = wanted

@@ -90,7 +90,7 @@ def may_park(c: Connection) -> bool:
         return False
     if c.timer_at != NEVER or c.delack_at != NEVER or c.keepalive_at != NEVER or c.error or c.soft_error:
         return False
-    others = (c.reassembly, c.accecn, c.fast_open, c.mtu_probing, c.record_ends, c.urgent_byte, c.stamps)
+    others = (c.reassembly, c.accecn, c.fast_open, c.mtu_probing, c.record_ends, c.urgent_byte, c.stamps, c.memory)
     return all(other is None for other in others)
 
 

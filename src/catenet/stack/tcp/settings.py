@@ -99,6 +99,9 @@ class TcpSettings:
     tcp_limit_output_bytes: int = 1048576
     tcp_retrans_collapse: int = 1
     tcp_shrink_window: int = 0
+    """Whether a scaled window may be taken back when memory runs short, against RFC 9293 3.8.6."""
+    tcp_truesize: int = 0
+    """Whether receive buffers are charged for packets as Linux charges them, instead of for bytes (`memory.py`)."""
     tcp_max_orphans: int = 65536
     ip_local_port_range: tuple[int, int] = (32768, 60999)
     ip_no_pmtu_disc: int = 0

@@ -50,13 +50,16 @@ def unread(c: Connection) -> int:
 
 def space(c: Connection) -> int:
     """Window that is free now."""
+    if c.memory is not None:
+        c.memory.release(c.copied)
+        return c.memory.window(c.receive_buffer - c.memory.charged)
     free = (c.receive_buffer >> 1) - (c.rcv_nxt - c.copied)
     return free if c.reassembly is None else free - c.reassembly.size
 
 
 def full_space(c: Connection) -> int:
     """Window of an empty buffer."""
-    return window_from_buffer(c.receive_buffer)
+    return window_from_buffer(c.receive_buffer) if c.memory is None else c.memory.window(c.receive_buffer)
 
 
 def initial_window(
@@ -99,10 +102,13 @@ def new_window(c: Connection) -> int:
         if mss <= 0:
             return 0
     scale = c.rcv_scale
+    shrinks = scale and c.layer.settings.tcp_shrink_window
+    if shrinks:
+        free = free >> scale << scale
     if free < full >> 1:
         c.ack_quick = 0
         free = free >> scale << scale
-        if free < allowed >> 4 or free < mss:
+        if free < allowed >> 4 or free < mss or (shrinks and free < 1 << scale):
             return 0
     if free > c.rcv_ssthresh:
         free = c.rcv_ssthresh
@@ -119,11 +125,15 @@ def new_window(c: Connection) -> int:
 def select_window(c: Connection) -> int:
     """Window field of the segment that is about to leave; remembers what it promises."""
     scale = c.rcv_scale
+    if c.memory is not None and c.memory.starved:
+        c.memory.starved = False
+        c.rcv_wnd, c.rcv_wup = 0, c.rcv_nxt
+        return 0
     current = c.rcv_wup + c.rcv_wnd - c.rcv_nxt
     if current < 0:
         current = 0
     window = new_window(c)
-    if window < current:
+    if window < current and not (scale and c.layer.settings.tcp_shrink_window):
         window = -(-current >> scale) << scale
     limit = _MAX_WINDOW << scale
     if not scale and c.layer.settings.tcp_workaround_signed_windows:
@@ -132,6 +142,8 @@ def select_window(c: Connection) -> int:
         window = limit
     c.rcv_wnd = window
     c.rcv_wup = c.rcv_nxt
+    if c.memory is not None:
+        c.memory.edge = max(c.memory.edge, c.rcv_nxt + window)
     return window >> scale
 
 
@@ -139,13 +151,15 @@ def grow_window(c: Connection, length: int) -> None:
     """Open the window by what a segment that arrived shows the peer to be worth (Linux's slow start of the window)."""
     room = min(c.window_clamp, space(c)) - c.rcv_ssthresh
     if room > 0:
-        c.rcv_ssthresh += min(room, max(2 * c.advertised_mss, 2 * length) if length >= 1152 else _small(c, length))
+        fits = length >= 1152 if c.memory is None else c.memory.window(c.memory.last) <= length
+        c.rcv_ssthresh += min(room, max(2 * c.advertised_mss, 2 * length) if fits else _small(c, length))
 
 
 def _small(c: Connection, length: int) -> int:
     """Growth by a small segment: only while the window is small against the buffer, since its overhead is large."""
-    cost = 1152
-    window = window_from_buffer(c.layer.settings.tcp_rmem[2]) >> 1
+    cost = 1152 if c.memory is None else c.memory.window(c.memory.last)
+    most = c.layer.settings.tcp_rmem[2]
+    window = (window_from_buffer(most) if c.memory is None else c.memory.window(most)) >> 1
     while c.rcv_ssthresh <= window:
         cost >>= 1
         if cost <= length:
@@ -208,7 +222,8 @@ def grow_buffer(c: Connection, space: int) -> None:
         window += 2 * window * (space - old) // old
     if c.reassembly is not None and c.reassembly.ranges:
         window += c.reassembly.ranges[-1].end - c.rcv_nxt
-    size = min(buffer_from_window(window), settings.tcp_rmem[2])
+    size = buffer_from_window(window) if c.memory is None else c.memory.buffer(window)
+    size = min(size, settings.tcp_rmem[2])
     if size > c.receive_buffer:
         c.receive_buffer = size
-        c.window_clamp = window_from_buffer(size)
+        c.window_clamp = full_space(c)

@@ -79,6 +79,7 @@ class Environment:
         if settings.tcp_rmem[2].bit_length() != largest.bit_length():
             least, usual, _ = settings.tcp_rmem
             settings.tcp_rmem = (least, min(usual, largest), largest)
+            settings.rmem_max = min(settings.rmem_max, largest)
             self.note(f"tcp_rmem is made to end at {largest}, for the window scale of {scale} in the script")
 
     def set_route(self, metrics: dict[str, str]) -> None:

@@ -105,7 +105,8 @@ class Machine:
         self.current: Running | None = None
         self._running: list[Running] = []
         self._fired_in_place = 0
-        self.settings = Settings(tcp_hystart=1)  # scripts state what Linux does
+        # Scripts state what Linux does, with the limits of its newer versions.
+        self.settings = Settings(tcp_hystart=1, tcp_truesize=1, rmem_max=1 << 22, wmem_max=1 << 22)
         self.stack = Stack(random.Random(_SEED), self.settings)
         prefix = 16 if len(config.local_ip) == 4 else 48
         self.stack.tcp.merged_size = config.mss
