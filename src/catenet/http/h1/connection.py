@@ -381,8 +381,11 @@ class H1Connection:
             bodiless = head.status in (204, 304)
             if stream.remote_open and self._body is not None and not self._body.done:
                 self._keep_alive = False  # the rest of the request is not worth reading
-            length: Fields = () if bodiless else ((b"content-length", b"%d" % len(body)),)
-            self._out.append(build_response(head, length + self._connection_field()))
+            if head.h1 is not None and self._keep_alive and not bodiless:
+                self._out.append(b"%bcontent-length: %d\r\n\r\n" % (head.h1, len(body)))
+            else:
+                length: Fields = () if bodiless else ((b"content-length", b"%d" % len(body)),)
+                self._out.append(build_response(head, length + self._connection_field()))
             if body and not bodiless:
                 self._out.append(body)
             self._end_local(stream)
