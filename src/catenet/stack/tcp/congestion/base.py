@@ -8,7 +8,16 @@ and has no reduction imposed on it; that is BBR's case.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+try:
+    from mypy_extensions import mypyc_attr
+except ImportError:
+
+    def mypyc_attr(*attrs: str, **kwattrs: object) -> Any:  # type: ignore[misc]
+        """Nothing, where mypyc is not about."""
+        return lambda kind: kind
+
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.connection import Connection, Sent
@@ -57,6 +66,7 @@ class RateSample:
         self.tx_lost = 0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # algorithms of users are not compiled
 class Congestion:
     """The interface; the base does what Reno does between congestion events."""
 
