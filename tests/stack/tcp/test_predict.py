@@ -154,6 +154,9 @@ def test_the_short_way_changes_nothing(version, turns, algorithm, rate):
             {"tcp_window_scaling": 0},
             {"tcp_mtu_probing": 2},
             {"tcp_early_retrans": 0},
+            {"tcp_truesize": 1},
+            {"tcp_shrink_window": 1},
+            {"default_qdisc": "fq"},
             {"tcp_rmem": (4096, 8000, 8000)},
         )
     ),

@@ -113,7 +113,7 @@ def _whole_entries(c: Connection, ack: int, value: int, length: int) -> int:
         return -1
     if c.reassembly is not None or c.accecn is not None or c.mtu_probing is not None or c.tlp_high_seq is not None:
         return -1
-    if c.stamps is not None:
+    if c.stamps is not None or c.memory is not None:
         return -1
     if 1 < (c.ts_recent - value) & MASK < _HALF and c.ts_recent:
         return -1

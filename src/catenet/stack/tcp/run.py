@@ -51,7 +51,14 @@ def header_for_run(c: Connection, mss: int) -> Header | None:
     """Header of the segments if they may leave in a run: nothing but data, timestamps and an ACK; else None."""
     if c.reassembly is not None or c.urgent_mode or c.accecn is not None or c.ecn or not c.layer.offload:
         return None
-    if c.fin_queued or c.record_ends or c.stamps is not None or c.layer.gso_size or not c.timestamps:
+    if (
+        c.fin_queued
+        or c.record_ends
+        or c.stamps is not None
+        or c.memory is not None
+        or c.layer.gso_size
+        or not c.timestamps
+    ):
         return None
     header = header_of(c)
     return header if header is not None and header.sends and mss <= header.room else None
