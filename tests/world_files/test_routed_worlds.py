@@ -69,7 +69,9 @@ def test_a_route_knows_the_smallest_link_on_its_way():
     assert routes["10.0.0.2/32"].mtu == routes["fd00::2/128"].mtu == 1400
     assert routes["10.0.0.0/24"].mtu == 0
     topology.link("host", "gate", LinkProperties(mtu=9000))
-    assert {route.mtu for route in topology.routes("host")} == {0}
+    routes = {str(route.prefix): route for route in topology.routes("host")}
+    assert routes["10.0.0.2/32"].mtu == routes["10.0.1.0/24"].mtu == 0
+    assert routes["10.0.0.0/24"].mtu == routes["0.0.0.0/0"].mtu == 1500
 
 
 def member(version, group, heard):
