@@ -17,8 +17,8 @@ from catenet.wire.address import to_v4_mapped
 
 if TYPE_CHECKING:
     from catenet.posix.file import File
+    from catenet.posix.inet_datagram import InetDatagram
     from catenet.posix.kernel import Kernel
-    from catenet.posix.sockets import InetDatagram
     from catenet.stack.datagram import Datagram, QueuedError
 
 __all__ = [

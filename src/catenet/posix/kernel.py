@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from catenet.posix.errors import os_error
 from catenet.posix.file import File
+from catenet.posix.inet_datagram import InetDatagram
+from catenet.posix.inet_stream import InetStream
 from catenet.posix.local import LocalNames, LocalSocket, make_pair
 from catenet.posix.names import Names, NoNames, Resolver
-from catenet.posix.sockets import InetDatagram, InetStream, SocketFile
+from catenet.posix.sockets import SocketFile
 
 if TYPE_CHECKING:
     from catenet.stack.interface import Interface

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from catenet.posix.errors import os_error
-from catenet.posix.sockets import InetStream, SocketFile
+from catenet.posix.inet_stream import InetStream
+from catenet.posix.sockets import SocketFile
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel

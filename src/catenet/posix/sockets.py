@@ -1,51 +1,39 @@
 """Sockets as system calls see them: addresses as Python writes them, errno as Linux gives it, never blocking.
 
-What would block returns None; who waits, and how long, is decided above (`posix/pysocket.py`). `InetStream` and
-`InetDatagram` put this face on the endpoints of a stack, `posix/local.py` has the local ones.
+What would block returns None; who waits, and how long, is decided above (`posix/pysocket.py`). `InetStream`
+(`posix/inet_stream.py`) and `InetDatagram` (`posix/inet_datagram.py`) put this face on the endpoints of a stack,
+`posix/local.py` has the local ones.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from catenet.posix import options
 from catenet.posix.address import parse_inet, show_name
-from catenet.posix.control import Ancillary, error_control, fit_control, received_control, sent_control
+from catenet.posix.control import Ancillary, fit_control
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.file import File
-from catenet.posix.timestamps import STAMPS_ONLY, DatagramStamps, requested, stamp_control
-from catenet.posix.zerocopy import ZeroCopy
-from catenet.stack.endpoint import Buffer, Name, Readiness, StackError
-from catenet.stack.tcp.stamps import TX_FLAGS, Stamp
+from catenet.posix.timestamps import STAMPS_ONLY, stamp_control
+from catenet.stack.endpoint import Buffer, Name, StackError
+from catenet.stack.tcp.stamps import Stamp
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
 
-__all__ = ["InetDatagram", "InetSocket", "InetStream", "Message", "SocketFile"]
+__all__ = ["InetSocket", "Message", "SocketFile"]
 
 Message: TypeAlias = tuple[bytes, list[Ancillary], int, Any]
 """What recvmsg(2) returns: data, ancillary data, flags, source address."""
 
 MSG_OOB = int(socket.MSG_OOB)
-MSG_EOR = 0x80
 MSG_PEEK = int(socket.MSG_PEEK)
 MSG_TRUNC = int(socket.MSG_TRUNC)
 MSG_CTRUNC = int(socket.MSG_CTRUNC)
-MSG_MORE = 0x8000
 MSG_ERRQUEUE = 0x2000
-MSG_FASTOPEN = 0x20000000
-MSG_DONTWAIT = 0x40
-MSG_ZEROCOPY = 0x4000000
-FASTOPEN_CLIENT = 1
-"""Bit of tcp_fastopen that lets clients use it."""
-TCP_CM_INQ = 36
-IP_RECVERR = 11
-IPV6_RECVERR = 25
-OUTCOME = Readiness.OUT | Readiness.ERR | Readiness.HUP
 
 
 class SocketFile(File):
@@ -258,6 +246,13 @@ class InetSocket(SocketFile):
         value: int | bytes = self.endpoint.get_option(name)
         return value
 
+    def stamp_message(self, stamp: Stamp, flags: int | bytes, control_size: int) -> Message:
+        """What recvmsg(2) tells of a transmit timestamp; the packet itself is not shown."""
+        assert isinstance(flags, int)
+        control, cut = fit_control(stamp_control(self.kernel, self.family, flags, stamp), control_size)
+        shown = MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0) | (0 if flags & STAMPS_ONLY else MSG_TRUNC)
+        return b"", control, shown, None
+
     def close(self) -> None:
         """Give the endpoint up."""
         self.endpoint.on_ready = None
@@ -274,388 +269,3 @@ class InetSocket(SocketFile):
 def _pair(name: Name) -> str:
     host, port = show_name(socket.AF_INET if len(name[0]) == 4 else socket.AF_INET6, name)[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-class InetStream(InetSocket):
-    """TCP."""
-
-    __slots__ = ("_connecting", "_listening", "_stamped", "_syn_data", "_zero_copy")
-
-    kind: ClassVar[str] = "tcp"
-
-    def __init__(self, kernel: Kernel, family: int, endpoint: Any) -> None:
-        super().__init__(kernel, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, endpoint)
-        self._connecting = False
-        self._listening = False
-        self._stamped = False
-        """Whether there may be transmit timestamps to read."""
-        self._zero_copy: ZeroCopy | None = None
-        self._syn_data = -1
-        """Bytes that a blocking Fast Open call has put into the SYN and not yet returned for; -1: there is none."""
-
-    def connect(self, address: Any) -> bool | None:
-        """Begin to connect; again while it goes on: EALREADY, once it has succeeded: done (as Linux)."""
-        if self._connecting:
-            if self.endpoint.waits_for_data():
-                raise os_error(errno.EISCONN)
-            done = self.finish_connect()
-            if done is None:
-                raise os_error(errno.EALREADY)
-            return done
-        name = self.name_of(address, "connect")
-        try:
-            self.endpoint.connect(name)
-        except StackError as error:
-            raise error_of(error) from None
-        self._connecting = True
-        return True if self.endpoint.waits_for_data() else self.finish_connect()
-
-    def finish_connect(self) -> bool | None:
-        """Look whether the handshake has come to its end."""
-        if not self._connecting:
-            return True
-        if not self.endpoint.readiness() & OUTCOME:
-            return None
-        self._connecting = False
-        fault = self.endpoint.take_error()
-        if fault is not None:
-            raise error_of(fault)
-        return True
-
-    def pending_error(self) -> int:
-        """SO_ERROR; the outcome of a connect is taken with it."""
-        if self._connecting and self.endpoint.readiness() & OUTCOME and not self.endpoint.waits_for_data():
-            self._connecting = False
-        return super().pending_error()
-
-    def listen(self, backlog: int) -> None:
-        """System call `listen`."""
-        try:
-            self.endpoint.listen(max(0, backlog))
-        except StackError as error:
-            raise error_of(error) from None
-        self._listening = True
-
-    def is_listening(self) -> bool:
-        """SO_ACCEPTCONN."""
-        return self._listening
-
-    def accept(self) -> tuple[SocketFile, Any] | None:
-        """System call `accept`: the first connection that is complete."""
-        if not self._listening:
-            raise os_error(errno.EINVAL)
-        try:
-            endpoint = self.endpoint.accept()
-        except StackError as error:
-            raise error_of(error) from None
-        if endpoint is None:
-            return None
-        accepted = InetStream(self.kernel, self.family, endpoint)
-        accepted.kept_options = dict(self.kept_options)
-        accepted._stamped = self._stamped
-        peer = endpoint.peer()
-        return accepted, show_name(self.family, peer)
-
-    def never_sent(self) -> int:
-        """SIOCOUTQNSD."""
-        count: int = self.endpoint.never_sent()
-        return count
-
-    def is_at_mark(self) -> bool:
-        """SIOCATMARK."""
-        return bool(self.endpoint.at_mark())
-
-    def begin_to_linger(self) -> int:
-        """See `SocketFile`; what was not read makes `close` a reset, which waits for nobody."""
-        seconds: int = self.endpoint.get_option("SO_LINGER")
-        if seconds <= 0 or self._listening or self.endpoint.unread() or not self.endpoint.unsent():
-            return 0
-        self.endpoint.shutdown(False, True)
-        return seconds
-
-    def has_lingered(self) -> bool | None:
-        """See `SocketFile`: all was acknowledged, the FIN too."""
-        return None if self.endpoint.unsent() else True
-
-    def receive(self, size: int, flags: int) -> bytes | None:
-        """System call `recv` with MSG_PEEK, MSG_OOB, MSG_TRUNC (drop instead of returning)."""
-        if flags & MSG_ERRQUEUE:
-            raise os_error(errno.EAGAIN)
-        if size == 0:
-            return b""
-        try:
-            if flags & MSG_OOB:
-                return self._receive_urgent(flags)
-            data = self.endpoint.receive(size, peek=True) if flags & MSG_PEEK else self.endpoint.receive(size)
-        except StackError as error:
-            raise error_of(error) from None
-        return data if data is None or type(data) is bytes else bytes(data)
-
-    def receive_into(self, buffer: memoryview, flags: int) -> int | None:
-        """System call `recv` into memory; None would block."""
-        if flags or not len(buffer):
-            data = self.receive(len(buffer), flags)
-            if data is None:
-                return None
-            buffer[: len(data)] = data
-            return len(data)
-        try:
-            count: int | None = self.endpoint.receive_into(buffer)
-        except StackError as error:
-            raise error_of(error) from None
-        return count
-
-    def _receive_urgent(self, flags: int) -> bytes:
-        """The urgent byte (RFC 6093); EINVAL when there is none, EAGAIN when it is announced but not here."""
-        data = self.endpoint.receive_urgent(peek=bool(flags & MSG_PEEK))
-        if data is None:
-            raise os_error(errno.EAGAIN if self.readiness() & Readiness.PRI else errno.EINVAL)
-        return bytes(data)
-
-    def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
-        """System call `recvmsg`; a connection has no source address to show."""
-        if flags & MSG_ERRQUEUE:
-            return self._receive_stamp(control_size) or self._receive_notification(control_size)
-        data = self.receive(size, flags)
-        if data is None:
-            return None
-        control: list[Ancillary] = []
-        if control_size and self.kept_options.get("TCP_INQ"):
-            control, _ = fit_control([self._unread_control()], control_size)
-        return data, control, flags & MSG_OOB, None
-
-    def _receive_stamp(self, control_size: int) -> Message | None:
-        """The error queue: when something was sent or acknowledged."""
-        stamp = self.endpoint.take_stamp() if self._stamped else None
-        return (
-            None if stamp is None else _stamp_message(self, stamp, self.endpoint_value("SO_TIMESTAMPING"), control_size)
-        )
-
-    def _receive_notification(self, control_size: int) -> Message:
-        """The error queue: notifications of MSG_ZEROCOPY; it never blocks."""
-        notification = self._zero_copy.take() if self._zero_copy is not None else None
-        if notification is None:
-            raise os_error(errno.EAGAIN)
-        wide = self.family == socket.AF_INET6
-        message = (
-            socket.IPPROTO_IPV6 if wide else socket.IPPROTO_IP,
-            IPV6_RECVERR if wide else IP_RECVERR,
-            notification,
-        )
-        control, cut = fit_control([message], control_size)
-        return b"", control, MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0), None
-
-    def readiness(self) -> int:
-        """The endpoint's, and ERR with a notification in the error queue."""
-        mask: int = self.endpoint.readiness()
-        if self._zero_copy is not None and self._zero_copy.is_ready():
-            mask |= Readiness.ERR
-        if self._stamped and self.endpoint.take_stamp(peek=True) is not None:
-            mask |= Readiness.ERR
-        return mask
-
-    def endpoint_option(self, name: str, value: int | bytes) -> None:
-        """Set an option of the endpoint."""
-        self.endpoint.set_option(name, value)
-        if name == "SO_TIMESTAMPING":
-            self._stamped = True
-
-    def _unread_control(self) -> Ancillary:
-        """How much more can be read (TCP_INQ); the end of the stream counts as one byte, as Linux counts it."""
-        left = self.endpoint.unread()
-        if not left and self.readiness() & Readiness.RDHUP:
-            left = 1
-        return socket.IPPROTO_TCP, TCP_CM_INQ, struct.pack("=i", left)
-
-    def send(self, data: Buffer, flags: int) -> int | None:
-        """System call `send` with MSG_OOB, MSG_MORE and MSG_EOR."""
-        if self._connecting and (self._syn_data >= 0 or self.endpoint.waits_for_data()):
-            return self._send_with_syn(data, flags)
-        try:
-            count: int | None
-            if flags & (MSG_OOB | MSG_MORE | MSG_EOR):
-                count = self.endpoint.send(
-                    data,
-                    urgent=bool(flags & MSG_OOB),
-                    more=bool(flags & MSG_MORE),
-                    end_of_record=bool(flags & MSG_EOR),
-                )
-            else:
-                count = self.endpoint.send(data)
-        except StackError as error:
-            raise error_of(error) from None
-        if self._zero_copy is not None or flags & MSG_ZEROCOPY:
-            self._note_zero_copy(count or 0, flags)
-        return count
-
-    def _note_zero_copy(self, count: int, flags: int) -> None:
-        wanted = bool(flags & MSG_ZEROCOPY and self.kept_options.get("SO_ZEROCOPY"))
-        if wanted and count and self._zero_copy is None:
-            self._zero_copy = ZeroCopy(self.endpoint, count)
-        if self._zero_copy is not None:
-            self._zero_copy.on_write(count, wanted)
-
-    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
-        """System call `sendmsg`; an address is ignored but for MSG_FASTOPEN, which connects and sends (RFC 7413)."""
-        if control and (wanted := requested(control)):
-            self._stamped = True
-            self.endpoint.stamp_next(wanted)
-        if flags & MSG_FASTOPEN and address is not None:
-            if not self._connecting and self.endpoint.peer() is None:
-                return self._connect_with_data(data, flags, address)
-            waits = self._syn_data >= 0 or not (self.nonblocking or flags & MSG_DONTWAIT)
-            if self._connecting and not waits and not self.endpoint.readiness() & OUTCOME:
-                raise os_error(errno.EALREADY)
-        return self.send(data, flags)
-
-    def _connect_with_data(self, data: Buffer, flags: int, address: Any) -> int | None:
-        """Connect with data for the SYN; without a cookie the handshake comes first, and the data waits for it."""
-        if not self.kernel.stack.settings.tcp_fastopen & FASTOPEN_CLIENT:
-            raise os_error(errno.EOPNOTSUPP)
-        name = self.name_of(address, "sendto")
-        try:
-            self.endpoint.connect(name, fast_open=True)
-        except StackError as error:
-            raise error_of(error) from None
-        self._connecting = True
-        return self._send_with_syn(data, flags)
-
-    def _send_with_syn(self, data: Buffer, flags: int) -> int | None:
-        """Put data into the SYN; a call that blocks returns when the handshake is over, with its error if it failed."""
-        if self._syn_data < 0:
-            try:
-                count: int = self.endpoint.send(data) or 0
-            except StackError as error:
-                raise error_of(error) from None
-            if count and flags & MSG_ZEROCOPY:
-                self._note_zero_copy(count, flags)
-            if self.nonblocking or flags & MSG_DONTWAIT:
-                if not count:
-                    raise os_error(errno.EINPROGRESS)
-                return count
-            self._syn_data = count
-            if count < len(data):
-                self.endpoint.expect_data()
-            return None
-        count, self._syn_data = self._syn_data, -1
-        if self.finish_connect() is None:
-            self._syn_data = count
-            return None
-        return count or self.send(data, flags)
-
-    def unread(self) -> int:
-        """FIONREAD."""
-        if self._listening:
-            raise os_error(errno.EINVAL)
-        return super().unread()
-
-    def unsent(self) -> int:
-        """SIOCOUTQ."""
-        if self._listening:
-            raise os_error(errno.EINVAL)
-        return super().unsent()
-
-    def describe(self) -> str:
-        """Addresses and state."""
-        return f"{super().describe()} {self.endpoint.state}"
-
-
-def _stamp_message(file: InetSocket, stamp: Stamp, flags: int | bytes, control_size: int) -> Message:
-    """What recvmsg(2) tells of a transmit timestamp; the packet itself is not shown."""
-    assert isinstance(flags, int)
-    control, cut = fit_control(stamp_control(file.kernel, file.family, flags, stamp), control_size)
-    shown = MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0) | (0 if flags & STAMPS_ONLY else MSG_TRUNC)
-    return b"", control, shown, None
-
-
-class InetDatagram(InetSocket):
-    """UDP, and ICMP echo ("ping" sockets)."""
-
-    __slots__ = ("_stamps",)
-
-    def __init__(self, kernel: Kernel, family: int, protocol: int, endpoint: Any) -> None:
-        super().__init__(kernel, family, socket.SOCK_DGRAM, protocol, endpoint)
-        self._stamps: DatagramStamps | None = None
-
-    def connect(self, address: Any) -> bool | None:
-        """Fix the peer."""
-        name = self.name_of(address, "connect")
-        try:
-            self.endpoint.connect(name)
-        except StackError as error:
-            raise error_of(error) from None
-        return True
-
-    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
-        """System call `sendmsg`."""
-        if flags & MSG_OOB:
-            raise os_error(errno.EOPNOTSUPP)
-        name = None if address is None else self.name_of(address, "sendto")
-        try:
-            count: int | None = self.endpoint.send_to(bytes(data), name, sent_control(control))
-        except StackError as error:
-            raise error_of(error) from None
-        if self.kept_options or control:
-            self._stamp(control)
-        return count
-
-    def _stamp(self, control: Sequence[Ancillary]) -> None:
-        """Note the time of a datagram, if it is wanted."""
-        general = self.kept_options.get("SO_TIMESTAMPING", 0)
-        assert isinstance(general, int)
-        flags = (requested(control) or general) & TX_FLAGS
-        if flags:
-            if self._stamps is None:
-                self._stamps = DatagramStamps()
-            self._stamps.on_sent(flags, general, self.kernel.clock())
-            self.notify()
-
-    def readiness(self) -> int:
-        """The endpoint's, and ERR with a timestamp in the error queue."""
-        mask: int = self.endpoint.readiness()
-        return mask | Readiness.ERR if self._stamps is not None and self._stamps.ready else mask
-
-    def receive(self, size: int, flags: int) -> bytes | None:
-        """System call `recv`: as `recvmsg`, without writing out the source's name, which nobody sees."""
-        if flags:
-            return super().receive(size, flags)
-        try:
-            datagram = self.endpoint.receive_from()
-        except StackError as error:
-            raise error_of(error) from None
-        return None if datagram is None else bytes(datagram.data[:size])
-
-    def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
-        """System call `recvmsg`; what does not fit is lost, and MSG_TRUNC says so (and the whole length)."""
-        if flags & MSG_ERRQUEUE:
-            return self._receive_error(size, control_size)
-        try:
-            datagram = self.endpoint.receive_from(peek=bool(flags & MSG_PEEK))
-        except StackError as error:
-            raise error_of(error) from None
-        if datagram is None:
-            return None
-        data = datagram.data
-        shown = MSG_TRUNC if len(data) > size else 0
-        control: list[Ancillary] = []
-        if control_size:
-            control, cut = received_control(self, datagram, control_size)
-            shown |= MSG_CTRUNC if cut else 0
-        return bytes(data[:size]), control, shown, show_name(self.family, datagram.source)
-
-    def _receive_error(self, size: int, control_size: int) -> Message:
-        """The next entry of the error queue (IP_RECVERR); EAGAIN when there is none."""
-        error = self.endpoint.receive_error()
-        if error is None and self._stamps is not None and self._stamps.ready:
-            flags = self.kept_options.get("SO_TIMESTAMPING", 0)
-            return _stamp_message(self, self._stamps.ready.popleft(), flags, control_size)
-        if error is None:
-            raise os_error(errno.EAGAIN)
-        control, cut = fit_control([error_control(self, error)], control_size)
-        shown = MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0) | (MSG_TRUNC if len(error.data) > size else 0)
-        return error.data[:size], control, shown, show_name(self.family, error.destination)
-
-    @property
-    def kind(self) -> str:  # type: ignore[override]
-        """For reports."""
-        return "udp" if self.protocol == socket.IPPROTO_UDP else "icmp"

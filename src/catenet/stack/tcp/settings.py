@@ -89,14 +89,11 @@ class TcpSettings:
     tcp_mtu_probe_floor: int = 48
     tcp_probe_threshold: int = 8
     tcp_probe_interval: int = 600
-    tcp_adv_win_scale: int = 1
-    tcp_app_win: int = 31
     tcp_thin_linear_timeouts: int = 0
     tcp_comp_sack_nr: int = 44
     tcp_comp_sack_delay_ns: int = 1_000_000
     tcp_comp_sack_rtt_percent: int = 33
     tcp_pingpong_thresh: int = 1
-    tcp_limit_output_bytes: int = 1048576
     tcp_retrans_collapse: int = 1
     tcp_shrink_window: int = 0
     """Whether a scaled window may be taken back when memory runs short, against RFC 9293 3.8.6."""

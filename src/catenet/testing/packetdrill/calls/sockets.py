@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import socket
 
-from catenet.posix.sockets import InetDatagram, InetStream, SocketFile
+from catenet.posix.inet_datagram import InetDatagram
+from catenet.posix.inet_stream import InetStream
+from catenet.posix.sockets import SocketFile
 from catenet.testing.packetdrill.calls.arguments import Arguments, is_of_no_family, name_in
 from catenet.testing.packetdrill.calls.process import Process, ZeroFile, os_error
 from catenet.testing.packetdrill.symbols import SYMBOLS, evaluate

@@ -8,8 +8,9 @@ from __future__ import annotations
 import errno
 
 from catenet.posix.file import File
+from catenet.posix.inet_stream import InetStream
 from catenet.posix.pipe import make_pipe
-from catenet.posix.sockets import InetStream, SocketFile
+from catenet.posix.sockets import SocketFile
 from catenet.stack.endpoint import Buffer
 from catenet.testing.packetdrill.calls import messages
 from catenet.testing.packetdrill.calls.arguments import Arguments, iovec_lengths, is_of_no_family, name_in

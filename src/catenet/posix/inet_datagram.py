@@ -1,0 +1,114 @@
+"""Datagram sockets as system calls see them: UDP, and ICMP echo."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from catenet.posix.address import show_name
+from catenet.posix.control import Ancillary, error_control, fit_control, received_control, sent_control
+from catenet.posix.errors import error_of, os_error
+from catenet.posix.sockets import MSG_CTRUNC, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, InetSocket, Message
+from catenet.posix.timestamps import DatagramStamps, requested
+from catenet.stack.endpoint import Buffer, Readiness, StackError
+from catenet.stack.tcp.stamps import TX_FLAGS
+
+if TYPE_CHECKING:
+    from catenet.posix.kernel import Kernel
+
+__all__ = ["InetDatagram"]
+
+
+class InetDatagram(InetSocket):
+    """UDP, and ICMP echo ("ping" sockets)."""
+
+    __slots__ = ("_stamps",)
+
+    def __init__(self, kernel: Kernel, family: int, protocol: int, endpoint: Any) -> None:
+        super().__init__(kernel, family, socket.SOCK_DGRAM, protocol, endpoint)
+        self._stamps: DatagramStamps | None = None
+
+    def connect(self, address: Any) -> bool | None:
+        """Fix the peer."""
+        name = self.name_of(address, "connect")
+        try:
+            self.endpoint.connect(name)
+        except StackError as error:
+            raise error_of(error) from None
+        return True
+
+    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
+        """System call `sendmsg`."""
+        if flags & MSG_OOB:
+            raise os_error(errno.EOPNOTSUPP)
+        name = None if address is None else self.name_of(address, "sendto")
+        try:
+            count: int | None = self.endpoint.send_to(bytes(data), name, sent_control(control))
+        except StackError as error:
+            raise error_of(error) from None
+        if self.kept_options or control:
+            self._stamp(control)
+        return count
+
+    def _stamp(self, control: Sequence[Ancillary]) -> None:
+        """Note the time of a datagram, if it is wanted."""
+        general = self.kept_options.get("SO_TIMESTAMPING", 0)
+        assert isinstance(general, int)
+        flags = (requested(control) or general) & TX_FLAGS
+        if flags:
+            if self._stamps is None:
+                self._stamps = DatagramStamps()
+            self._stamps.on_sent(flags, general, self.kernel.clock())
+            self.notify()
+
+    def readiness(self) -> int:
+        """The endpoint's, and ERR with a timestamp in the error queue."""
+        mask: int = self.endpoint.readiness()
+        return mask | Readiness.ERR if self._stamps is not None and self._stamps.ready else mask
+
+    def receive(self, size: int, flags: int) -> bytes | None:
+        """System call `recv`: as `recvmsg`, without writing out the source's name, which nobody sees."""
+        if flags:
+            return super().receive(size, flags)
+        try:
+            datagram = self.endpoint.receive_from()
+        except StackError as error:
+            raise error_of(error) from None
+        return None if datagram is None else bytes(datagram.data[:size])
+
+    def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
+        """System call `recvmsg`; what does not fit is lost, and MSG_TRUNC says so (and the whole length)."""
+        if flags & MSG_ERRQUEUE:
+            return self._receive_error(size, control_size)
+        try:
+            datagram = self.endpoint.receive_from(peek=bool(flags & MSG_PEEK))
+        except StackError as error:
+            raise error_of(error) from None
+        if datagram is None:
+            return None
+        data = datagram.data
+        shown = MSG_TRUNC if len(data) > size else 0
+        control: list[Ancillary] = []
+        if control_size:
+            control, cut = received_control(self, datagram, control_size)
+            shown |= MSG_CTRUNC if cut else 0
+        return bytes(data[:size]), control, shown, show_name(self.family, datagram.source)
+
+    def _receive_error(self, size: int, control_size: int) -> Message:
+        """The next entry of the error queue (IP_RECVERR); EAGAIN when there is none."""
+        error = self.endpoint.receive_error()
+        if error is None and self._stamps is not None and self._stamps.ready:
+            flags = self.kept_options.get("SO_TIMESTAMPING", 0)
+            return self.stamp_message(self._stamps.ready.popleft(), flags, control_size)
+        if error is None:
+            raise os_error(errno.EAGAIN)
+        control, cut = fit_control([error_control(self, error)], control_size)
+        shown = MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0) | (MSG_TRUNC if len(error.data) > size else 0)
+        return error.data[:size], control, shown, show_name(self.family, error.destination)
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """For reports."""
+        return "udp" if self.protocol == socket.IPPROTO_UDP else "icmp"

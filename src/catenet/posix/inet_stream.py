@@ -1,0 +1,326 @@
+"""TCP sockets as system calls see them: connecting, urgent data, the error queue, Fast Open, zero copy."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from catenet.posix.address import show_name
+from catenet.posix.control import Ancillary, fit_control
+from catenet.posix.errors import error_of, os_error
+from catenet.posix.sockets import (
+    MSG_CTRUNC,
+    MSG_ERRQUEUE,
+    MSG_OOB,
+    MSG_PEEK,
+    InetSocket,
+    Message,
+    SocketFile,
+)
+from catenet.posix.timestamps import requested
+from catenet.posix.zerocopy import ZeroCopy
+from catenet.stack.endpoint import Buffer, Readiness, StackError
+
+if TYPE_CHECKING:
+    from catenet.posix.kernel import Kernel
+
+__all__ = ["InetStream"]
+
+MSG_EOR = 0x80
+MSG_MORE = 0x8000
+MSG_FASTOPEN = 0x20000000
+MSG_DONTWAIT = 0x40
+MSG_ZEROCOPY = 0x4000000
+FASTOPEN_CLIENT = 1
+"""Bit of tcp_fastopen that lets clients use it."""
+TCP_CM_INQ = 36
+IP_RECVERR = 11
+IPV6_RECVERR = 25
+OUTCOME = Readiness.OUT | Readiness.ERR | Readiness.HUP
+
+
+class InetStream(InetSocket):
+    """TCP."""
+
+    __slots__ = ("_connecting", "_listening", "_stamped", "_syn_data", "_zero_copy")
+
+    kind: ClassVar[str] = "tcp"
+
+    def __init__(self, kernel: Kernel, family: int, endpoint: Any) -> None:
+        super().__init__(kernel, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, endpoint)
+        self._connecting = False
+        self._listening = False
+        self._stamped = False
+        """Whether there may be transmit timestamps to read."""
+        self._zero_copy: ZeroCopy | None = None
+        self._syn_data = -1
+        """Bytes that a blocking Fast Open call has put into the SYN and not yet returned for; -1: there is none."""
+
+    def connect(self, address: Any) -> bool | None:
+        """Begin to connect; again while it goes on: EALREADY, once it has succeeded: done (as Linux)."""
+        if self._connecting:
+            if self.endpoint.waits_for_data():
+                raise os_error(errno.EISCONN)
+            done = self.finish_connect()
+            if done is None:
+                raise os_error(errno.EALREADY)
+            return done
+        name = self.name_of(address, "connect")
+        try:
+            self.endpoint.connect(name)
+        except StackError as error:
+            raise error_of(error) from None
+        self._connecting = True
+        return True if self.endpoint.waits_for_data() else self.finish_connect()
+
+    def finish_connect(self) -> bool | None:
+        """Look whether the handshake has come to its end."""
+        if not self._connecting:
+            return True
+        if not self.endpoint.readiness() & OUTCOME:
+            return None
+        self._connecting = False
+        fault = self.endpoint.take_error()
+        if fault is not None:
+            raise error_of(fault)
+        return True
+
+    def pending_error(self) -> int:
+        """SO_ERROR; the outcome of a connect is taken with it."""
+        if self._connecting and self.endpoint.readiness() & OUTCOME and not self.endpoint.waits_for_data():
+            self._connecting = False
+        return super().pending_error()
+
+    def listen(self, backlog: int) -> None:
+        """System call `listen`."""
+        try:
+            self.endpoint.listen(max(0, backlog))
+        except StackError as error:
+            raise error_of(error) from None
+        self._listening = True
+
+    def is_listening(self) -> bool:
+        """SO_ACCEPTCONN."""
+        return self._listening
+
+    def accept(self) -> tuple[SocketFile, Any] | None:
+        """System call `accept`: the first connection that is complete."""
+        if not self._listening:
+            raise os_error(errno.EINVAL)
+        try:
+            endpoint = self.endpoint.accept()
+        except StackError as error:
+            raise error_of(error) from None
+        if endpoint is None:
+            return None
+        accepted = InetStream(self.kernel, self.family, endpoint)
+        accepted.kept_options = dict(self.kept_options)
+        accepted._stamped = self._stamped
+        peer = endpoint.peer()
+        return accepted, show_name(self.family, peer)
+
+    def never_sent(self) -> int:
+        """SIOCOUTQNSD."""
+        count: int = self.endpoint.never_sent()
+        return count
+
+    def is_at_mark(self) -> bool:
+        """SIOCATMARK."""
+        return bool(self.endpoint.at_mark())
+
+    def begin_to_linger(self) -> int:
+        """See `SocketFile`; what was not read makes `close` a reset, which waits for nobody."""
+        seconds: int = self.endpoint.get_option("SO_LINGER")
+        if seconds <= 0 or self._listening or self.endpoint.unread() or not self.endpoint.unsent():
+            return 0
+        self.endpoint.shutdown(False, True)
+        return seconds
+
+    def has_lingered(self) -> bool | None:
+        """See `SocketFile`: all was acknowledged, the FIN too."""
+        return None if self.endpoint.unsent() else True
+
+    def receive(self, size: int, flags: int) -> bytes | None:
+        """System call `recv` with MSG_PEEK, MSG_OOB, MSG_TRUNC (drop instead of returning)."""
+        if flags & MSG_ERRQUEUE:
+            raise os_error(errno.EAGAIN)
+        if size == 0:
+            return b""
+        try:
+            if flags & MSG_OOB:
+                return self._receive_urgent(flags)
+            data = self.endpoint.receive(size, peek=True) if flags & MSG_PEEK else self.endpoint.receive(size)
+        except StackError as error:
+            raise error_of(error) from None
+        return data if data is None or type(data) is bytes else bytes(data)
+
+    def receive_into(self, buffer: memoryview, flags: int) -> int | None:
+        """System call `recv` into memory; None would block."""
+        if flags or not len(buffer):
+            data = self.receive(len(buffer), flags)
+            if data is None:
+                return None
+            buffer[: len(data)] = data
+            return len(data)
+        try:
+            count: int | None = self.endpoint.receive_into(buffer)
+        except StackError as error:
+            raise error_of(error) from None
+        return count
+
+    def _receive_urgent(self, flags: int) -> bytes:
+        """The urgent byte (RFC 6093); EINVAL when there is none, EAGAIN when it is announced but not here."""
+        data = self.endpoint.receive_urgent(peek=bool(flags & MSG_PEEK))
+        if data is None:
+            raise os_error(errno.EAGAIN if self.readiness() & Readiness.PRI else errno.EINVAL)
+        return bytes(data)
+
+    def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
+        """System call `recvmsg`; a connection has no source address to show."""
+        if flags & MSG_ERRQUEUE:
+            return self._receive_stamp(control_size) or self._receive_notification(control_size)
+        data = self.receive(size, flags)
+        if data is None:
+            return None
+        control: list[Ancillary] = []
+        if control_size and self.kept_options.get("TCP_INQ"):
+            control, _ = fit_control([self._unread_control()], control_size)
+        return data, control, flags & MSG_OOB, None
+
+    def _receive_stamp(self, control_size: int) -> Message | None:
+        """The error queue: when something was sent or acknowledged."""
+        stamp = self.endpoint.take_stamp() if self._stamped else None
+        return (
+            None if stamp is None else self.stamp_message(stamp, self.endpoint_value("SO_TIMESTAMPING"), control_size)
+        )
+
+    def _receive_notification(self, control_size: int) -> Message:
+        """The error queue: notifications of MSG_ZEROCOPY; it never blocks."""
+        notification = self._zero_copy.take() if self._zero_copy is not None else None
+        if notification is None:
+            raise os_error(errno.EAGAIN)
+        wide = self.family == socket.AF_INET6
+        message = (
+            socket.IPPROTO_IPV6 if wide else socket.IPPROTO_IP,
+            IPV6_RECVERR if wide else IP_RECVERR,
+            notification,
+        )
+        control, cut = fit_control([message], control_size)
+        return b"", control, MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0), None
+
+    def readiness(self) -> int:
+        """The endpoint's, and ERR with a notification in the error queue."""
+        mask: int = self.endpoint.readiness()
+        if self._zero_copy is not None and self._zero_copy.is_ready():
+            mask |= Readiness.ERR
+        if self._stamped and self.endpoint.take_stamp(peek=True) is not None:
+            mask |= Readiness.ERR
+        return mask
+
+    def endpoint_option(self, name: str, value: int | bytes) -> None:
+        """Set an option of the endpoint."""
+        self.endpoint.set_option(name, value)
+        if name == "SO_TIMESTAMPING":
+            self._stamped = True
+
+    def _unread_control(self) -> Ancillary:
+        """How much more can be read (TCP_INQ); the end of the stream counts as one byte, as Linux counts it."""
+        left = self.endpoint.unread()
+        if not left and self.readiness() & Readiness.RDHUP:
+            left = 1
+        return socket.IPPROTO_TCP, TCP_CM_INQ, struct.pack("=i", left)
+
+    def send(self, data: Buffer, flags: int) -> int | None:
+        """System call `send` with MSG_OOB, MSG_MORE and MSG_EOR."""
+        if self._connecting and (self._syn_data >= 0 or self.endpoint.waits_for_data()):
+            return self._send_with_syn(data, flags)
+        try:
+            count: int | None
+            if flags & (MSG_OOB | MSG_MORE | MSG_EOR):
+                count = self.endpoint.send(
+                    data,
+                    urgent=bool(flags & MSG_OOB),
+                    more=bool(flags & MSG_MORE),
+                    end_of_record=bool(flags & MSG_EOR),
+                )
+            else:
+                count = self.endpoint.send(data)
+        except StackError as error:
+            raise error_of(error) from None
+        if self._zero_copy is not None or flags & MSG_ZEROCOPY:
+            self._note_zero_copy(count or 0, flags)
+        return count
+
+    def _note_zero_copy(self, count: int, flags: int) -> None:
+        wanted = bool(flags & MSG_ZEROCOPY and self.kept_options.get("SO_ZEROCOPY"))
+        if wanted and count and self._zero_copy is None:
+            self._zero_copy = ZeroCopy(self.endpoint, count)
+        if self._zero_copy is not None:
+            self._zero_copy.on_write(count, wanted)
+
+    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
+        """System call `sendmsg`; an address is ignored but for MSG_FASTOPEN, which connects and sends (RFC 7413)."""
+        if control and (wanted := requested(control)):
+            self._stamped = True
+            self.endpoint.stamp_next(wanted)
+        if flags & MSG_FASTOPEN and address is not None:
+            if not self._connecting and self.endpoint.peer() is None:
+                return self._connect_with_data(data, flags, address)
+            waits = self._syn_data >= 0 or not (self.nonblocking or flags & MSG_DONTWAIT)
+            if self._connecting and not waits and not self.endpoint.readiness() & OUTCOME:
+                raise os_error(errno.EALREADY)
+        return self.send(data, flags)
+
+    def _connect_with_data(self, data: Buffer, flags: int, address: Any) -> int | None:
+        """Connect with data for the SYN; without a cookie the handshake comes first, and the data waits for it."""
+        if not self.kernel.stack.settings.tcp_fastopen & FASTOPEN_CLIENT:
+            raise os_error(errno.EOPNOTSUPP)
+        name = self.name_of(address, "sendto")
+        try:
+            self.endpoint.connect(name, fast_open=True)
+        except StackError as error:
+            raise error_of(error) from None
+        self._connecting = True
+        return self._send_with_syn(data, flags)
+
+    def _send_with_syn(self, data: Buffer, flags: int) -> int | None:
+        """Put data into the SYN; a call that blocks returns when the handshake is over, with its error if it failed."""
+        if self._syn_data < 0:
+            try:
+                count: int = self.endpoint.send(data) or 0
+            except StackError as error:
+                raise error_of(error) from None
+            if count and flags & MSG_ZEROCOPY:
+                self._note_zero_copy(count, flags)
+            if self.nonblocking or flags & MSG_DONTWAIT:
+                if not count:
+                    raise os_error(errno.EINPROGRESS)
+                return count
+            self._syn_data = count
+            if count < len(data):
+                self.endpoint.expect_data()
+            return None
+        count, self._syn_data = self._syn_data, -1
+        if self.finish_connect() is None:
+            self._syn_data = count
+            return None
+        return count or self.send(data, flags)
+
+    def unread(self) -> int:
+        """FIONREAD."""
+        if self._listening:
+            raise os_error(errno.EINVAL)
+        return super().unread()
+
+    def unsent(self) -> int:
+        """SIOCOUTQ."""
+        if self._listening:
+            raise os_error(errno.EINVAL)
+        return super().unsent()
+
+    def describe(self) -> str:
+        """Addresses and state."""
+        return f"{super().describe()} {self.endpoint.state}"
