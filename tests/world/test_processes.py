@@ -520,3 +520,18 @@ def test_a_fault_free_transfer_fills_the_link(internet: Any, version: int) -> No
     internet.run()
     rate = 8_000_000 * 8 / (seen[10] - seen[2])
     assert rate >= 0.8 * 100e6
+
+
+def test_closing_a_world_collects_once_for_all_of_its_processes():
+    """A collection looks at every object of the world, so one for each process would be quadratic."""
+    world = World(seed=1)
+    for number in range(30):
+        world.host(f"h{number}").run(lambda: time.sleep(100))
+    world.run(until=1.0)
+    full = []
+    gc.callbacks.append(lambda phase, info: full.append(info) if phase == "start" and info["generation"] == 2 else None)
+    try:
+        world.close()
+    finally:
+        gc.callbacks.pop()
+    assert len(full) <= 2

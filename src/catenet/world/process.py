@@ -220,7 +220,7 @@ class Process:
             callback()
         if task is not self.main:
             self.main.wake()
-        elif self.dying and self.killed:
+        elif self.dying and self.killed and not self.world.closing:
             gc.collect()  # what it had open (databases, files) is closed now, as the kernel would
         if task is self.main and self.status is None:  # abandoned while it unwound
             self._end(self.killed_status)

@@ -99,7 +99,7 @@ class World:
         self._expected = 0
         self._running = False
         self._stale_routes = False
-        self._closed = False
+        self.closing = False
 
     # Building.
 
@@ -243,7 +243,7 @@ class World:
         """
         if current.task is not None or self._running:
             raise RuntimeError("World.run cannot be called from within a world")
-        if self._closed:
+        if self.closing:
             raise RuntimeError("the world is closed")
         first = len([process for process in self.processes if not process.alive])
         more = self._run_hub(until)
@@ -301,15 +301,16 @@ class World:
 
     def close(self) -> None:
         """Kill every process that still runs and let it unwind."""
-        if self._closed or self._running:
+        if self.closing or self._running:
             return
-        self._closed = True
+        self.closing = True
         self.stopping = True
         alive = [process for process in self.processes if process.alive]
         for process in alive:
             process.kill()
         if alive:
             self._run_hub(self.hub.now)
+            gc.collect()  # what they had open, once for all of them
         _open_worlds.pop(self, None)
 
     def __enter__(self) -> World:
