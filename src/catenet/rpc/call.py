@@ -16,7 +16,7 @@ from catenet.codec import CodecError, Oversized
 from catenet.http.driver import IGNORE, TURN_BYTES
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields
-from catenet.rpc.context import Context, Pairs, Peer
+from catenet.rpc.context import SERVED_UNTIL, Context, Pairs, Peer
 from catenet.rpc.framing import COMPRESSED, LARGE, Frame, MessageReader
 from catenet.rpc.inbox import Inbox
 from catenet.rpc.metadata import Metadata, check_metadata
@@ -228,7 +228,12 @@ class ServerCall(Context):
 
     def _run(self, work: Any) -> None:
         connection = self._connection
-        task = connection.runner.run(work, self._finished)
+        if self.deadline is None:
+            task = connection.runner.run(work, self._finished)
+        else:
+            token = SERVED_UNTIL.set(self.deadline)
+            task = connection.runner.run(work, self._finished)  # in a copy of the context as it is now
+            SERVED_UNTIL.reset(token)
         if task is None:
             return
         self._task = task

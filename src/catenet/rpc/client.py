@@ -11,7 +11,7 @@ from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast
 from catenet.rpc.attempt import Attempt, Terms
 from catenet.rpc.channel import USER_AGENT, ChannelOptions, Connections
 from catenet.rpc.client_connection import ClientConnection
-from catenet.rpc.context import Pairs
+from catenet.rpc.context import SERVED_UNTIL, Pairs
 from catenet.rpc.enclosure import Enclosure
 from catenet.rpc.interceptor import Chain, Interceptor
 from catenet.rpc.metadata import Metadata, check_metadata
@@ -68,6 +68,10 @@ class _Call:
         ready = options.get("wait_for_ready", self.config.wait_for_ready)
         self.wait_for_ready = channel.options.wait_for_ready if ready is None else ready
         self.compression = options.get("compression", channel.options.compression)
+        served_until = SERVED_UNTIL.get(None)
+        if served_until is not None:
+            left = _coarse(max(served_until - now, 0.0))
+            self.info.timeout = left if self.info.timeout is None else min(left, self.info.timeout)
         self.deadline: float | None = None
         self.fix_deadline(now)
 
@@ -116,7 +120,7 @@ class Channel:
         """Send one message, return the one that answers it. Raises :class:`RpcError`."""
         connections = self.connections()
         attempt: Attempt | None = None
-        usual = self._plain and (not options or options.keys() == _ONLY_TIMEOUT)
+        usual = self._plain and (not options or options.keys() == _ONLY_TIMEOUT) and SERVED_UNTIL.get(None) is None
         terms = self._usual.get((method, options.get("timeout"))) if usual else None
         if terms is not None:
             connection = connections.pick()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from catenet.rpc.wire import AnyMethod
 
 Pairs = Iterable[tuple[str, str | bytes]]
+
+SERVED_UNTIL: contextvars.ContextVar[float] = contextvars.ContextVar("catenet.rpc.served_until")
+"""Deadline of the call that the running handler serves, in the time of its event loop: calls that it makes end with it.
+
+A context variable, as it must follow the handler into its tasks and threads. Rejected: to look for the running task's
+call, which a task that the handler started would not find.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from catenet.codec import Codec, Compression
@@ -89,14 +91,16 @@ def on_thread(handler: Callable[..., Any], kind: Kind, executor: Executor | None
     """Return an asynchronous handler that runs a plain one on a thread."""
 
     async def call_it(request: Any, call: ServerCall) -> Any:
-        result = await call.loop.run_in_executor(executor, handler, request, call)
+        run = contextvars.copy_context().run  # what the call carries on goes along, as with asyncio.to_thread
+        result = await call.loop.run_in_executor(executor, run, handler, request, call)
         return await result if inspect.isawaitable(result) else result
 
     async def iterate(request: Any, call: ServerCall) -> AsyncIterator[Any]:
         responses = await call_it(request, call)
         iterator = iter(responses)
+        step: Callable[[], Any] = partial(contextvars.copy_context().run, next, iterator, _END)
         try:
-            while (item := await call.loop.run_in_executor(executor, next, iterator, _END)) is not _END:
+            while (item := await call.loop.run_in_executor(executor, step)) is not _END:
                 yield item
         finally:
             if inspect.isgenerator(responses):

@@ -1,6 +1,7 @@
 """Deadlines, cancellation, retries, hedging."""
 
 import asyncio
+import contextvars
 import gc
 
 import pytest
@@ -8,19 +9,23 @@ from echoservice import (
     COUNT,
     FLAKY,
     SAY,
+    SERVICE,
     SLEEP,
     Echo,
     calling,
     failure,
     number,
+    serving,
     text,
     until,
 )
 
 from catenet.rpc import (
     CallInfo,
+    Channel,
     ChannelOptions,
     Code,
+    SyncChannel,
 )
 from catenet.rpc.service_config import parse_service_config
 
@@ -36,6 +41,43 @@ def test_a_deadline_ends_the_call_on_both_sides(options):
             await until(lambda: "cancelled" in echo.heard)
             assert "on_cancel" in echo.heard
             assert (await channel.unary(SAY, text("next"))).value == "next"
+
+    asyncio.run(main())
+
+
+class Outer:
+    """Asks the next server how much time it has been given, from a coroutine, its task or a thread."""
+
+    __service__ = SERVICE
+
+    def __init__(self, url):
+        self.url = url
+        self.channel = Channel(url)
+
+    async def say(self, request, context):
+        given = {"timeout": float(request.value.partition(":")[2])} if ":" in request.value else {}
+        work = self.channel.unary(SAY, text("deadline"), **given)
+        if request.value == "apart":
+            return await asyncio.create_task(work, context=contextvars.Context())
+        return await (asyncio.create_task(work) if request.value == "task" else work)
+
+    def flaky(self, request, context):
+        with SyncChannel(self.url) as channel:
+            return channel.unary(SAY, text("deadline"))
+
+
+def test_calls_of_a_handler_have_no_more_time_than_the_call_it_serves():
+    async def main():
+        async with serving() as (_, _, inner_url):
+            outer = Outer(inner_url)
+            async with serving(implementation=outer) as (_, _, url), Channel(url) as channel:
+                for method, asked in ((SAY, "here"), (SAY, "task"), (SAY, "with:60"), (FLAKY, "thread")):
+                    left = (await channel.unary(method, text(asked), timeout=30.0)).value
+                    assert 20 < float(left) <= 30, asked
+                assert float((await channel.unary(SAY, text("with:5"), timeout=30.0)).value) <= 5
+                assert (await channel.unary(SAY, text("apart"), timeout=30.0)).value == "none"
+                assert (await channel.unary(SAY, text("here"))).value == "none"
+                await outer.channel.close()
 
     asyncio.run(main())
 
