@@ -19,7 +19,10 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", *(f"docs/{name}.md" for name in ("worlds", "commands", "congestion", "datagrams", "packetdrill", "rpc"))]
+DOCUMENTS = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("worlds", "commands", "congestion", "datagrams", "packetdrill", "rpc")),
+]
 FENCE = re.compile(r"^```(\S*)[ \t]*(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
