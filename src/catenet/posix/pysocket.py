@@ -381,7 +381,10 @@ class Socket(socket.socket):
         self._file = None
         return descriptor
 
-    def _real_close(self, _ss: Any = None, *, linger: bool = True) -> None:
+    def _real_close(self, _ss: Any = None) -> None:
+        self._give_up(linger=True)
+
+    def _give_up(self, linger: bool) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return
@@ -397,7 +400,7 @@ class Socket(socket.socket):
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:
             try:
-                self._real_close(linger=False)
+                self._give_up(linger=False)  # not `_real_close`, which `ssl` overrides; nobody waits in a destructor
             except OSError:
                 pass
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.stack.tcp.tcpnet import Net
 
 from catenet.link.simulated import flip_bit
+from catenet.stack.endpoint import StackError
 from catenet.stack.tcp.endpoint import TcpEndpoint
 from catenet.wire.checksum import checksum
 from catenet.wire.offload import transport
@@ -112,7 +113,8 @@ def converse(version, turns, predicts, algorithm="cubic", rate=0.0, hostile=Fals
         ends[0].close()
         net.run(1.0)
     except Exception as error:
-        if not hostile:
+        # A reader that lets its buffer fill while packets are charged as a whole drops what comes, which may end in a timeout.
+        if not hostile and not (changes.get("tcp_truesize") and isinstance(error, StackError)):
             raise
         net.log.append((net.now, 2, repr(error).encode()))
     return net.log, variables(net), sum(stack.tcp.counters.in_predicted for stack in net.hosts)
