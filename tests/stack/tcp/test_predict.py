@@ -113,7 +113,7 @@ def converse(version, turns, predicts, algorithm="cubic", rate=0.0, hostile=Fals
         ends[0].close()
         net.run(1.0)
     except Exception as error:
-        # A reader that lets its buffer fill while packets are charged as a whole drops what comes, which may end in a timeout.
+        # With packets charged as a whole, who does not read drops what comes at last, and the sender may give up.
         if not hostile and not (changes.get("tcp_truesize") and isinstance(error, StackError)):
             raise
         net.log.append((net.now, 2, repr(error).encode()))
