@@ -73,8 +73,9 @@ def extensions() -> list[object]:
     from mypyc.build import mypycify
 
     options = ["--config-file=", "--follow-imports=silent", "--ignore-missing-imports"]
-    level = os.environ.get("CATENET_COMPILE_LEVEL", "2")
-    return list(mypycify([*options, *hot_modules()], opt_level=level, debug_level="0", group_name="catenet"))
+    level = os.environ.get("CATENET_COMPILE_LEVEL", "1")
+    words = [*options, *hot_modules()]
+    return list(mypycify(words, opt_level=level, debug_level="0", multi_file=True, group_name="catenet"))
 
 
 setup(ext_modules=extensions())
