@@ -164,6 +164,15 @@ def test_a_window_that_shrinks_below_zero_and_comes_back():
     assert [len(payload) for kind, _, _, payload in raw.sent if kind == frames.DATA] == [30]
 
 
+def test_settings_are_acknowledged_before_what_they_make_room_for():
+    """RFC 9113 section 6.5.3: the acknowledgement is immediate, whatever waited for the new window."""
+    raw = Raw(settings={frames.INITIAL_WINDOW_SIZE: 0})
+    (head,) = raw.headers(1)
+    raw.server.send_reply(head[1], REPLY, b"x" * 20, ())
+    raw.send(frames.settings({frames.INITIAL_WINDOW_SIZE: 1}))
+    assert raw.kinds() == [frames.HEADERS, frames.SETTINGS, frames.DATA]
+
+
 def test_a_window_of_one_byte_costs_one_frame_per_byte_and_no_memory():
     """A slow reader in the flow control sense: the queue is bounded by max_queued, tested beside it."""
     pair = Pair(client=Limits(stream_window=1))

@@ -142,7 +142,9 @@ class Control(Sender):
             return
         self._glitch(4, "SETTINGS")
         self._apply(read_settings(payload, self.is_client))
+        # RFC 9113 section 6.5.3: at once, so before the data that the new windows have room for.
         self._out.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        self._pump()
         self._events.append((ev.SETTINGS, None, None, False))
 
     def _apply(self, new: PeerSettings) -> None:
@@ -163,7 +165,6 @@ class Control(Sender):
                 if stream.send_window > frames.MAX_WINDOW:
                     raise HttpError("a stream window overflows", ErrorCode.FLOW_CONTROL_ERROR)
                 self._list(stream)
-            self._pump()
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
