@@ -61,12 +61,20 @@ def measure(name: str, arguments: argparse.Namespace) -> str:
     return text
 
 
+def use_checkout() -> None:
+    """Measure this checkout, whether or not a package is installed, in processes that are started too."""
+    source = str(Path(__file__).parents[1] / "src")
+    sys.path.insert(0, source)
+    os.environ["PYTHONPATH"] = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def main(words: list[str] | None = None) -> int:
     arguments = parse_arguments(words)
     if arguments.list:
         for name, summary in BENCHMARKS.items():
             print(f"{name:12} {summary}")
         return 0
+    use_checkout()
     for name in arguments.names or BENCHMARKS:
         print(measure(name, arguments))
     return 0

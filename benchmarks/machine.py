@@ -8,6 +8,8 @@ import platform
 import subprocess
 from pathlib import Path
 
+from benchmarks import interpreter
+
 PROCESSOR_FIELD = "model name"
 
 
@@ -50,7 +52,8 @@ def describe(load: str) -> list[str]:
     """Lines for the foot of a report."""
     return [
         f"{datetime.date.today().isoformat()}, {processor()}, {os.cpu_count()} processors",
-        f"Linux {platform.release()}, {platform.python_implementation()} {platform.python_version()}",
+        f"Linux {platform.release()}",
+        interpreter.describe(),
         f"catenet {commit()}",
         f"share of the processors that other work on the machine took meanwhile: {load}",
     ]

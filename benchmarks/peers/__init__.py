@@ -1,7 +1,8 @@
 """The other stacks and simulators: how to build each from public packages, and whether it is here.
 
 `python -m benchmarks.peers [NAME...]` builds those whose packages are installed, into `$XDG_CACHE_HOME` (by default
-`~/.cache/catenet-benchmarks`). What Debian packages is for the reader to install; the hints say which package.
+`~/.cache/catenet-benchmarks`); Python ones for the interpreter that runs this, and once for each. What Debian packages
+is for the reader to install; the hints say which package.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks import interpreter, machine
 from benchmarks.harness import Unavailable
+from benchmarks.interpreter import call, make_venv
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "catenet-benchmarks"
@@ -23,15 +25,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "catene
 GVISOR = "v0.0.0-20250205023644-9414b50a5633"
 PYTCP = "pmd-pytcp==0.3.8"
 SIMLOOP = "simloop==0.2.2"
-SIMLOOP_PYTHON = (3, 12)
-
-
-def call(*words: str | Path, **options: object) -> str:
-    """Run a builder; Unavailable with the end of its complaint when it fails."""
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=1800, **options)  # type: ignore[call-overload]
-    if done.returncode:
-        raise Unavailable(f"{words[0]} failed: {done.stderr.strip().splitlines()[-1:]}")
-    return str(done.stdout)
+COMPILERS = ("mypy", "setuptools")
 
 
 def need(program: str, hint: str) -> str:
@@ -70,40 +64,27 @@ def build_ns3(target: Path) -> None:
     call(gxx, "-O2", "-std=c++17", "-o", target, HERE / "ns3_world.cc", *[f"-lns3-{name}" for name in modules])
 
 
-def build_venv(target: Path, requirement: str, minimum: tuple[int, int] = (3, 9)) -> None:
+def build_venv(target: Path, requirement: str, *options: str) -> None:
     """Make a virtual environment with one package from PyPI."""
-    if sys.version_info[:2] >= minimum:
-        python: str = sys.executable
-    else:
-        version = ".".join(map(str, minimum))
-        python = need_python(minimum, f"{requirement} needs Python {version} or newer")
-    call(python, "-m", "venv", target)
-    call(target / "bin" / "python", "-m", "pip", "install", "--quiet", requirement)
-
-
-def need_python(minimum: tuple[int, int], hint: str) -> str:
-    """A Python of at least the version, from PATH or pyenv."""
-    pyenv = sorted((Path.home() / ".pyenv" / "versions").glob("*/bin/python3"))
-    on_path = [Path(path) for minor in range(20, minimum[1] - 1, -1) if (path := shutil.which(f"python3.{minor}"))]
-    for candidate in [*on_path, *pyenv]:
-        test = f"import sys, venv, ensurepip; sys.exit(sys.version_info < {minimum})"
-        if not subprocess.run([candidate, "-c", test], capture_output=True).returncode:
-            return str(candidate)
-    raise Unavailable(hint)
+    make_venv(target, [requirement], *options)
 
 
 def build_compiled(target: Path) -> None:
-    """Compile this checkout's hot modules with mypyc, in a copy of it (setup.py)."""
+    """Compile this checkout's hot modules with mypyc, in a copy of it (setup.py), for this interpreter."""
     need("gcc", "apt-get install gcc")
+    if not (Path(sysconfig.get_config_var("INCLUDEPY")) / "Python.h").exists():
+        raise Unavailable("no Python.h: apt-get install python3-dev")
     root = HERE.parents[1]
+    python = make_venv(target / "venv", COMPILERS, "--constraint", str(root / "requirements-dev.txt"))
     shutil.copytree(root / "src", target / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__", "*.so"))
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         if (root / name).exists():
             shutil.copy(root / name, target)
     environment = {**os.environ, "CATENET_COMPILE": "1", "MYPYPATH": "src"}
-    call(sys.executable, "setup.py", "build_ext", "--inplace", cwd=target, env=environment)
+    call(python, "setup.py", "build_ext", "--inplace", cwd=target, env=environment)
     (target / "COMMIT").write_text(machine.commit())
     shutil.rmtree(target / "build")
+    shutil.rmtree(target / "venv")
 
 
 BUILDERS: dict[str, Callable[[Path], None]] = {
@@ -112,8 +93,16 @@ BUILDERS: dict[str, Callable[[Path], None]] = {
     "lwip": build_lwip,
     "ns3": build_ns3,
     "pytcp": lambda target: build_venv(target, PYTCP),
-    "simloop": lambda target: build_venv(target, SIMLOOP, SIMLOOP_PYTHON),
+    # It asks for Python 3.12, of which it uses one small method (simloop_world.py).
+    "simloop": lambda target: build_venv(target, SIMLOOP, "--ignore-requires-python"),
 }
+OF_INTERPRETER = ("compiled", "pytcp", "simloop")
+"""Peers that are built for one interpreter, and once for each."""
+
+
+def place(name: str) -> Path:
+    """Where a peer is built."""
+    return CACHE / (f"{name}-{interpreter.key()}" if name in OF_INTERPRETER else name)
 
 
 def mark(target: Path) -> Path:
@@ -123,7 +112,7 @@ def mark(target: Path) -> Path:
 
 def built(name: str) -> Path:
     """What `build` has made of a peer, or Unavailable with the way to make it."""
-    target = CACHE / name
+    target = place(name)
     if not mark(target).exists():
         raise Unavailable(f"python -m benchmarks.peers {name}")
     return target
@@ -131,7 +120,7 @@ def built(name: str) -> Path:
 
 def build(name: str) -> Path:
     """Build one peer unless it is there (Catenet itself: of this very commit); Unavailable says what is missing."""
-    target = CACHE / name
+    target = place(name)
     if not mark(target).exists() or (name == "compiled" and compiled_commit() != machine.commit()):
         shutil.rmtree(target, ignore_errors=True)
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -152,7 +141,7 @@ def package_version(package: str) -> str:
 
 def compiled_commit() -> str:
     """Commit of the Catenet that is compiled."""
-    file = CACHE / "compiled" / "COMMIT"
+    file = place("compiled") / "COMMIT"
     return file.read_text() if file.exists() else "not built"
 
 

@@ -13,6 +13,10 @@ import streams
 
 LATENCY = 0.001
 
+if not hasattr(asyncio.Handle, "get_context"):
+    # Python 3.11 lacks the method (3.12 has it), which is all of 3.12 that simloop asks for.
+    asyncio.Handle.get_context = lambda handle: handle._context  # type: ignore[attr-defined]
+
 
 async def world(purpose: str, clients: int, count: int) -> None:
     loop = asyncio.get_running_loop()

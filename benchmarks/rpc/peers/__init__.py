@@ -6,12 +6,13 @@ Both are made once, in the cache folder of :mod:`benchmarks.peers`.
 from __future__ import annotations
 
 import json
-import sys
-import venv
+from importlib import metadata
 from pathlib import Path
 
+from benchmarks import interpreter
 from benchmarks.harness import Unavailable
-from benchmarks.peers import CACHE, call, need
+from benchmarks.interpreter import call, make_venv
+from benchmarks.peers import CACHE, need
 
 HERE = Path(__file__).parent
 PROTO = HERE.parent / "hiscore.proto"
@@ -20,18 +21,12 @@ NODE_PACKAGES = ("@grpc/grpc-js", "@grpc/proto-loader")
 
 
 def python() -> Path:
-    """Return the interpreter that has the Python peers."""
-    folder = CACHE / f"rpc-python-{sys.version_info.major}.{sys.version_info.minor}"
-    interpreter = folder / "bin" / "python"
+    """Return the interpreter that has the Python peers: this one, in a virtual environment of its own."""
+    folder = CACHE / f"rpc-python-{interpreter.key()}"
     if not (folder / "complete").exists():
-        venv.create(folder, with_pip=True, clear=True)
-        words = (interpreter, "-m", "pip", "install", "--quiet", *PACKAGES)
-        try:
-            call(*words)
-        except Unavailable as error:
-            raise Unavailable(f"{' '.join(map(str, words))} ({error})") from None
+        make_venv(folder, PACKAGES)
         (folder / "complete").touch()
-    return interpreter
+    return folder / "bin" / "python"
 
 
 def node_modules() -> Path:
@@ -53,8 +48,9 @@ def versions() -> dict[str, str]:
     """Return the versions of all peers that are here."""
     found = {}
     try:
-        listed = call(python(), "-m", "pip", "list", "--format=freeze")
-        found = dict(line.split("==") for line in listed.split() if line.split("==")[0] in PACKAGES)
+        folders = [str(path) for path in python().parents[1].glob("lib/python*/site-packages")]
+        installed = metadata.distributions(path=folders)
+        found = {each.name: each.version for each in installed if each.name in PACKAGES}
     except (Unavailable, OSError):
         pass
     try:
