@@ -1,4 +1,4 @@
-"""Every bit and every length of a segment that is expected: the short way declines it, or does what the general does."""
+"""Each bit and length of a segment that is expected: the short way declines it, or does as the general way does."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Twins:
         return sum(stack.tcp.counters.in_predicted for stack in self.nets[0].hosts)
 
     def exchange(self, kind: str, alter) -> None:
-        """Let the server get an expected segment, preceded by what `alter` makes of it, and compare what comes of it."""
+        """Let the server get what `alter` makes of an expected segment, then itself, and compare what comes of it."""
         for net, (client, server) in zip(self.nets, self.ends, strict=True):
             if kind != "data":
                 server.send(bytes(100))
