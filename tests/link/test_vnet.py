@@ -32,7 +32,7 @@ def test_a_segment_asks_for_its_checksum(version):
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_large_segment_asks_to_be_cut(version):
-    header = HEADER.unpack(header_for(Large(tcp_packet(version, bytes(5000)), 1448)))
+    header = HEADER.unpack(header_for(Large.of(tcp_packet(version, bytes(5000)), 1448)))
     assert header == (1, {4: 1, 6: 4}[version], START[version] + 20, 1448, START[version], 16)
 
 

@@ -40,7 +40,7 @@ def test_completing_leaves_other_protocols_alone(version):
 @given(payload=st.binary(min_size=1, max_size=6000), mss=st.integers(1, 1500), seq=st.integers(0, 0xFFFFFFFF))
 def test_a_large_packet_is_cut_into_valid_segments(version, payload, mss, seq):
     flags = tcp.ACK | tcp.PSH | tcp.FIN | tcp.CWR
-    pieces = cut(Large(segment(version, payload, flags, True, seq), mss))
+    pieces = cut(Large.of(segment(version, payload, flags, True, seq), mss))
     source, destination = ADDRESSES[version]
     collected, at = b"", seq
     for number, piece in enumerate(pieces):

@@ -21,6 +21,7 @@ from catenet.link.device import ReceivePoint
 from catenet.link.unavailable import DeviceUnavailable, unavailable
 from catenet.link.vnet import accept, header_for
 from catenet.wire.address import Address, format_address
+from catenet.wire.offload import Large
 
 __all__ = ["DeviceUnavailable", "TunDevice"]
 
@@ -123,7 +124,9 @@ class TunDevice(ReceivePoint):
     def send(self, packet: bytes, now: float) -> None:
         """Hand one packet to the kernel; what it does not take (queue full, interface down) is dropped and counted."""
         try:
-            if self.offload[0]:
+            if isinstance(packet, Large):
+                writev(self._fd, (header_for(packet), packet, packet.payload))
+            elif self.offload[0]:
                 writev(self._fd, (header_for(packet), packet))
             else:
                 os.write(self._fd, packet)

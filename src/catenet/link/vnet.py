@@ -36,13 +36,12 @@ _from_bytes = int.from_bytes
 def header_for(packet: bytes) -> bytes:
     """Header for a packet of a stack that leaves TCP checksums to the device."""
     protocol, start = transport(packet)
+    if isinstance(packet, Large):
+        kind = GSO_TCP4 if packet[0] >> 4 == 4 else GSO_TCP6
+        return _HEADER.pack(NEEDS_CHECKSUM, kind, len(packet), packet.mss, start, TCP_CHECKSUM)
     if protocol != TCP or not is_unsummed(packet):
         return _NOTHING
-    if not isinstance(packet, Large):
-        return _HEADER.pack(NEEDS_CHECKSUM, GSO_NONE, 0, 0, start, TCP_CHECKSUM)
-    kind = GSO_TCP4 if packet[0] >> 4 == 4 else GSO_TCP6
-    length = start + (packet[start + 12] >> 4 << 2)
-    return _HEADER.pack(NEEDS_CHECKSUM, kind, length, packet.mss, start, TCP_CHECKSUM)
+    return _HEADER.pack(NEEDS_CHECKSUM, GSO_NONE, 0, 0, start, TCP_CHECKSUM)
 
 
 def accept(frame: bytes, viewed: int) -> bytes | memoryview:

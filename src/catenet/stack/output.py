@@ -234,7 +234,8 @@ class Output:
         """
         hop = self.hop(destination, interface)
         self.mark_dirty()
-        (self._counters4 if len(source) == 4 else self._counters6).OutRequests += 1
+        counters = self._counters4 if len(source) == 4 else self._counters6
+        counters.OutRequests += 1
         if hop_limit is None:
             hop_limit = self._hop_limit(hop, destination)
         mtu = hop.link_mtu if ignore_path_mtu else hop.mtu
@@ -245,7 +246,8 @@ class Output:
             fields = (hop_limit, traffic_class, 0, flow_label, dont_fragment, False, 0, options, extensions)
             packet = IpPacket(source, destination, protocol, payload, *fields)
             if segment_size and size <= _WIDE:
-                self._send_large(packet, hop, segment_size)
+                large = Large.of(ip.build(packet._replace(dont_fragment=True)), segment_size)
+                self._emit_large(large, hop, counters)
             else:
                 self._send_slow(packet, hop, mtu, loop)
             return
@@ -278,13 +280,23 @@ class Output:
         out.sent_bytes += len(packet)
         self.out.append((out.index, packet))
 
-    def _send_large(self, packet: IpPacket, hop: Hop, segment_size: int) -> None:
-        """A TCP segment that a device, or this host for itself, cuts."""
-        large = Large(ip.build(packet._replace(dont_fragment=True)), segment_size)
+    def send_large(self, large: Large, hop: Hop, counters: IpCounters) -> None:
+        """Queue a TCP segment for a device to cut, whose hop is `plain` or `local`: the short way of `send`."""
+        if not self.dirty:
+            self.mark_dirty()
+        counters.OutRequests += 1
+        self._emit_large(large, hop, counters)
+
+    def _emit_large(self, large: Large, hop: Hop, counters: IpCounters) -> None:
+        """A TCP segment that a device, or this host for itself, cuts; only devices with packets are said to."""
         if hop.local:
-            self.loop.extend((piece, LOOPBACK_INDEX) for piece in cut(large))
-        else:
-            self._emit(large, hop)
+            self.loop.extend([(piece, LOOPBACK_INDEX) for piece in cut(large)])
+            return
+        counters.OutTransmits += 1
+        interface = hop.interface
+        interface.sent_packets += 1
+        interface.sent_bytes += large.size
+        self.out.append((interface.index, large))
 
     def _hop_limit(self, hop: Hop, destination: Address) -> int:
         if hop.cast and is_multicast(destination):

@@ -3,7 +3,8 @@
 Between a stack and a device that offers it (a TUN device, a simulated link) the checksum field of a TCP segment holds
 the sum of its pseudo header and nothing else, as between Linux and its drivers; whoever needs the real one (a capture,
 a link that damages packets) completes it. The receiver knows such a segment by that very sum and believes the device;
-any other checksum it verifies. A `Large` packet stands for the segments that a device cuts it into.
+any other checksum it verifies. A `Large` packet stands for the segments that a device cuts it into; its payload is kept
+apart from its headers, so that between the program and the device nobody copies it.
 """
 
 from __future__ import annotations
@@ -27,15 +28,35 @@ _from_bytes = int.from_bytes
 
 
 class Large(bytes):
-    """One packet that stands for several; `mss` is the payload of each segment but the last."""
+    """One packet that stands for several: as bytes its headers, whose length fields tell the whole of it.
 
+    `payload` is what follows them, `mss` the payload of each segment but the last.
+    """
+
+    payload: bytes | bytearray | memoryview
     mss: int
 
-    def __new__(cls, packet: bytes, mss: int) -> Large:
-        """Wrap a packet, its length fields telling the whole of it."""
-        self = super().__new__(cls, packet)
+    def __new__(cls, headers: bytes, payload: bytes | bytearray | memoryview, mss: int) -> Large:
+        """Join headers and payload without copying."""
+        self = super().__new__(cls, headers)
+        self.payload = payload
         self.mss = mss
         return self
+
+    @classmethod
+    def of(cls, packet: bytes, mss: int) -> Large:
+        """Wrap a whole packet, which carries a TCP segment."""
+        end = _transport_end(packet)
+        return cls(packet[:end], memoryview(packet)[end:], mss)
+
+    @property
+    def size(self) -> int:
+        """Length of the packet."""
+        return len(self) + len(self.payload)
+
+    def whole(self) -> bytes:
+        """The packet in one piece."""
+        return b"".join((self, self.payload))
 
 
 def transport(packet: bytes | memoryview) -> tuple[int, int]:
@@ -43,6 +64,12 @@ def transport(packet: bytes | memoryview) -> tuple[int, int]:
     if packet[0] >> 4 == 4:
         return packet[9], (packet[0] & 15) << 2
     return packet[6], 40
+
+
+def _transport_end(packet: bytes) -> int:
+    """Where the headers of a packet with a TCP segment end."""
+    _, start = transport(packet)
+    return start + (packet[start + 12] >> 4 << 2)
 
 
 def is_unsummed(packet: bytes | memoryview) -> bool:
@@ -57,7 +84,9 @@ def is_unsummed(packet: bytes | memoryview) -> bool:
 
 
 def complete(packet: bytes) -> bytes:
-    """Return a packet with the checksum of its TCP segment filled in if it was left out."""
+    """Return a packet, in one piece, with the checksum of its TCP segment filled in if it was left out."""
+    if isinstance(packet, Large):
+        packet = packet.whole()
     if not is_unsummed(packet):
         return packet
     start = transport(packet)[1]
@@ -72,18 +101,18 @@ def complete(packet: bytes) -> bytes:
 def cut(packet: Large) -> list[bytes]:
     """Segments that a large packet stands for, as a device cuts it, checksums left as they were: incomplete."""
     _, start = transport(packet)
-    header = bytearray(packet[: start + (packet[start + 12] >> 4 << 2)])
-    size, mss, begin = len(packet), packet.mss, len(header)
+    header, data, mss = bytearray(packet), packet.payload, packet.mss
+    size, begin = len(data), len(header)
     sequence = _SEQUENCE.unpack_from(header, start + 4)[0]
     identification = _WORD.unpack_from(header, 4)[0]
     flags = header[start + 13]
     pseudo = pseudo_sum(*_addresses(packet), TCP)
     pieces = []
-    for number, at in enumerate(range(begin, size, mss)):
-        payload = packet[at : at + mss]
+    for number, at in enumerate(range(0, size, mss)):
+        payload = data[at : at + mss]
         last = at + mss >= size
         header[start + 13] = flags & ~((0 if last else FIN | PSH) | (CWR if number else 0))
-        _SEQUENCE.pack_into(header, start + 4, (sequence + at - begin) & 0xFFFFFFFF)
+        _SEQUENCE.pack_into(header, start + 4, (sequence + at) & 0xFFFFFFFF)
         _WORD.pack_into(header, start + TCP_CHECKSUM, (pseudo + begin - start + len(payload)) % 65535)
         if header[0] >> 4 == 4:
             _WORD.pack_into(header, 2, begin + len(payload))

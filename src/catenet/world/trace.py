@@ -52,11 +52,6 @@ class Trace:
             for tap in self.taps:
                 tap(port, direction, packet, now)
 
-    def pass_on(self, port: int, direction: int, packet: bytes | memoryview, now: float) -> None:
-        """Let only the taps see a packet: the hash of a network in real time says nothing."""
-        for tap in self.taps:
-            tap(port, direction, bytes(packet), now)
-
     def hexdigest(self) -> str:
         """SHA-256 over all records so far: `(time, port and direction, length)` in network order, then the packet
         (of one that arrives, its first 60 bytes).

@@ -81,7 +81,7 @@ def open_host(
         with World(seed, clock=clock, epoch=time.time(), output=output) as world:
             host = world.hosts[name] = Host(world, name)
             port = TunPort(host.name, tun, _link_address(seed) if ethernet else b"")
-            port.tap = world.trace.pass_on
+            port.taps = world.trace.taps
             interface = host.attach(port, tuple(own))
             host.reconfigure()
             gateways = [parse_address(text) for text in attachment.gateways] or [address for address, _ in ends]

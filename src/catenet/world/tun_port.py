@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from catenet.link.tun import TunDevice
+from catenet.wire.offload import Large
 from catenet.world.links import Meter
+from catenet.world.trace import INBOUND, OUTBOUND, Tap
 
 __all__ = ["TunPort"]
 
 
 class TunPort(Meter):
-    """A TUN or TAP device that counts what it carries and lets the world's trace listen in."""
+    """A TUN or TAP device that counts what it carries and lets `taps` listen in: those of the world's trace.
 
-    __slots__ = ("_device", "link_address")
+    The trace itself has no part in it, for the hash of a network in real time says nothing.
+    """
+
+    __slots__ = ("_device", "link_address", "taps")
 
     def __init__(self, host: str, device: TunDevice, link_address: bytes = b"") -> None:
         super().__init__(0, host, device.name)
         self._device = device
         self.link_address = link_address
+        self.taps: list[Tap] = []
         device.attach(self.arrive)
 
     @property
@@ -31,5 +37,20 @@ class TunPort(Meter):
 
     def send(self, packet: bytes, now: float) -> None:
         """Hand one packet of the host to the kernel."""
-        self.note_sent(packet, now)
+        self.sent_packets += 1
+        self.sent_bytes += packet.size if isinstance(packet, Large) else len(packet)
+        if self.taps:
+            self._show(OUTBOUND, packet.whole() if isinstance(packet, Large) else packet, now)
         self._device.send(packet, now)
+
+    def arrive(self, packet: bytes | memoryview, now: float) -> None:
+        """A packet has come: up to the host."""
+        self.received_packets += 1
+        self.received_bytes += len(packet)
+        if self.taps:
+            self._show(INBOUND, bytes(packet), now)
+        self.receive(packet, now)
+
+    def _show(self, direction: int, packet: bytes, now: float) -> None:
+        for tap in self.taps:
+            tap(self.index, direction, packet, now)

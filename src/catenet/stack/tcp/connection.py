@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.endpoint import Fault
+from catenet.stack.endpoint import Buffer, Fault
 from catenet.stack.tcp import states
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Sent:
         "seq",
     )
 
-    def __init__(self, seq: int, end: int, data: bytes, flags: int, count: int) -> None:
+    def __init__(self, seq: int, end: int, data: Buffer, flags: int, count: int) -> None:
         self.seq = seq
         self.end = end
         self.data = data
@@ -364,7 +364,7 @@ class Connection:
         self.base_mss_header = 20
         self.mtu_probing: MtuProbing | None = None
         self.sent: list[Sent] = []
-        self.pending: deque[bytes] = deque()
+        self.pending: deque[bytes | memoryview] = deque()
         self.pending_offset = 0
         self.push_marks: deque[int] = deque()
         self.record_ends: deque[int] | None = None

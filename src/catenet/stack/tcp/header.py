@@ -54,17 +54,16 @@ class Header:
         self.words = int.from_bytes(c.source, "big") + int.from_bytes(c.destination, "big")
         self.base = hop.metrics.hop_limit
 
-    def fits(self, c: Connection, data: bytes) -> bool:
-        """Whether a segment with this data may go the short way: it has timestamps and need not be cut."""
-        return self.sends and c.timestamps and len(data) <= self.room
+    def pack(self, c: Connection, seq: int, flags: int, window: int, data: bytes, beside: int = 0) -> bytes:
+        """A whole packet that carries one segment, its TCP checksum left to the device (`wire/offload.py`).
 
-    def pack(self, c: Connection, seq: int, flags: int, window: int, data: bytes) -> bytes:
-        """A whole packet that carries one segment, its TCP checksum left to the device (`wire/offload.py`)."""
+        Or all of it but the last `beside` bytes of its payload.
+        """
         layer = c.layer
         hop_limit = c.hop_limit
         if hop_limit is None:
             hop_limit = self.base or layer.settings.ip_default_ttl
-        length = STAMPED + len(data)
+        length = STAMPED + len(data) + beside
         total = (self.pseudo + length) % 65535
         stamp = (layer.us // 1000 + c.ts_offset) & MASK
         if len(c.source) == 4:

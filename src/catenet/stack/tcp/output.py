@@ -32,12 +32,15 @@ from catenet.stack.tcp.header import header_of
 from catenet.stack.tcp.options import established_options, mss_with_options
 from catenet.stack.tcp.pacing import depart, is_paced
 from catenet.stack.tcp.rtt import min_rtt
-from catenet.stack.tcp.run import header_for_run, send_run, take_pending
+from catenet.stack.tcp.run import header_for_run, send_run, take_pending, view_pending
 from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
 from catenet.stack.tcp.window import select_window
+from catenet.wire.offload import Large
 from catenet.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, pack
 
 if TYPE_CHECKING:
+    from catenet.stack.endpoint import Buffer
+    from catenet.stack.tcp.header import Header
     from catenet.stack.tcp.layer import TcpLayer
 
 __all__ = [
@@ -69,17 +72,21 @@ RECORD_END: Final = 1 << 16
 _ECT0: Final = 2
 
 
-def emit(c: Connection, seq: int, flags: int, data: bytes, ecn: int = _NOT_ECT, count: int = 1) -> None:
+def emit(c: Connection, seq: int, flags: int, data: Buffer, ecn: int = _NOT_ECT, count: int = 1) -> None:
     """Send one segment that carries an ACK, with the options of an established connection."""
     layer = c.layer
-    if c.reassembly is None and not c.urgent_mode and c.accecn is None and not c.ecn and layer.offload and count == 1:
+    if c.reassembly is None and not c.urgent_mode and c.accecn is None and not c.ecn and layer.offload:
         header = header_of(c)
-        if header is not None and header.fits(c, data):
-            packet = header.pack(c, seq, flags, select_window(c), data)
-            _note_emitted(c, 1)
-            layer.counters.out_segments += 1
-            layer.output.send_ready(packet, header.hop, header.counters)
-            return
+        if header is not None and header.sends and c.timestamps:
+            if count > 1 and c.mss <= header.room:
+                _emit_large(c, header, seq, flags, data, count)
+                return
+            if count == 1 and len(data) <= header.room:
+                packet = header.pack(c, seq, flags, select_window(c), data if isinstance(data, bytes) else bytes(data))
+                _note_emitted(c, 1)
+                layer.counters.out_segments += 1
+                layer.output.send_ready(packet, header.hop, header.counters)
+                return
     options = established_options(c)
     urgent = 0
     if c.urgent_mode and c.snd_up > seq:
@@ -106,11 +113,20 @@ def emit(c: Connection, seq: int, flags: int, data: bytes, ecn: int = _NOT_ECT, 
         window,
         urgent,
         options,
-        data,
+        data if isinstance(data, bytes) else bytes(data),
         not layer.offload,
     )
     _note_emitted(c, count)
     layer.send(c, payload, ecn, count, mss_with_options(c) if count > 1 else 0)
+
+
+def _emit_large(c: Connection, header: Header, seq: int, flags: int, data: Buffer, count: int) -> None:
+    """Send one segment that the device cuts into `count`."""
+    headers = header.pack(c, seq, flags, select_window(c), b"", len(data))
+    _note_emitted(c, count)
+    layer = c.layer
+    layer.counters.out_segments += count
+    layer.output.send_large(Large(headers, data, c.mss), header.hop, header.counters)
 
 
 def _note_emitted(c: Connection, count: int) -> None:
@@ -395,7 +411,7 @@ def _send_entries(c: Connection, size: int, mss: int) -> int:
         if c.fin_queued and end == c.write_seq:
             flags |= FIN
             payload -= 1
-        data = take_pending(c, payload) if payload else b""
+        data = b"" if not payload else view_pending(c, payload) if c.layer.gso_size else take_pending(c, payload)
         marks = c.push_marks
         while marks and marks[0] < seq + payload:
             marks.popleft()

@@ -152,7 +152,7 @@ def _collapse(c: Connection, sent: Sent, mss: int) -> None:
             return
         if c.urgent_mode or sent.flags & RECORD_END:
             return
-        sent.data += following.data
+        sent.data = b"".join((sent.data, following.data))
         sent.end = following.end
         sent.flags |= following.flags
         sent.marks |= following.marks & EVER_RETRANSMITTED

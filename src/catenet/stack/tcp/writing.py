@@ -10,6 +10,7 @@ from catenet.stack.tcp.connection import Connection
 from catenet.stack.tcp.fastopen import ClientHandshake
 from catenet.stack.tcp.lifecycle import WRITE
 from catenet.stack.tcp.output import burst_limit, size_goal
+from catenet.stack.tcp.run import VIEWED
 from catenet.stack.tcp.space import low_water
 
 __all__ = ["queue_fin", "queue_write"]
@@ -56,16 +57,27 @@ def _mark_end(c: Connection, is_urgent: bool, end_of_record: bool) -> None:
 
 def append(c: Connection, data: Buffer, taken: int, more: bool) -> None:
     """Put data at the end of the stream and mark where PSH belongs."""
-    if isinstance(data, bytes):
-        chunk = data if taken == len(data) else data[:taken]
+    if c.layer.gso_size and taken >= VIEWED:
+        c.pending.append(_view(c, data, taken))
+    elif isinstance(data, bytes):
+        c.pending.append(data if taken == len(data) else data[:taken])
     else:
-        chunk = bytes(memoryview(data).cast("B")[:taken])
-    c.pending.append(chunk)
+        c.pending.append(bytes(memoryview(data).cast("B")[:taken]))
     c.buffered += taken
     c.write_seq += taken
     if not more:
         c.push_marks.append(c.write_seq)
         c.pushed = c.write_seq
+
+
+def _view(c: Connection, data: Buffer, taken: int) -> bytes | memoryview:
+    """The head of what is written, for a device that takes it from where it is: a copy only of what may change.
+
+    A view keeps the whole object alive, which therefore must not be larger than a send buffer may be.
+    """
+    view = memoryview(data).cast("B")[:taken]
+    whole = view.obj
+    return view if isinstance(whole, bytes) and len(whole) <= c.layer.settings.tcp_wmem[2] else bytes(view)
 
 
 def _plan(c: Connection, size: int) -> int:
