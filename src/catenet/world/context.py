@@ -18,16 +18,17 @@ import os
 import sys
 import types
 from asyncio import events
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from greenlet import getcurrent
 
 from catenet.world.current import current
 from catenet.world.threadstate import Exchange, open_exchange
 
 if TYPE_CHECKING:
-    from catenet.world.process import Process
-    from catenet.world.task import Task
+    from catenet.world.task import Task, TaskOwner
 
 __all__ = ["Context", "Contexts", "PrivateFinder"]
 
@@ -35,18 +36,36 @@ NO_HOOKS: Final = (None, None)
 
 _chdir = os.chdir
 _getcwd = os.getcwd
+_get_loop: Final = events._get_running_loop
+_set_loop: Final = events._set_running_loop
+_get_hooks: Final = sys.get_asyncgen_hooks
+
+# An exchange is made twice a packet or so: by the dictionaries behind the names, which takes a third of the time.
+_sys: Final = vars(sys)
+_events: Final = vars(events)
+_modules: Final = sys.modules
+_environ: Final = vars(os.environ)
 
 
 class Context:
-    """The globals of one process, or of the outside."""
+    """The globals of one process, or of the outside; `program` is the directory that its program comes from."""
 
-    __slots__ = ("argv", "directory", "entered", "environ", "main", "modules", "path", "policy", "private")
+    __slots__ = ("argv", "directory", "entered", "environ", "main", "modules", "path", "policy", "private", "program")
 
-    def __init__(self, argv: list[str], path: list[str], main: types.ModuleType, environ: dict[Any, Any]) -> None:
-        self.argv = argv
-        self.path = path
-        self.main = main
-        self.environ = environ
+    def __init__(
+        self,
+        argv: list[str],
+        path: list[str],
+        main: types.ModuleType,
+        environ: dict[Any, Any],
+        program: str | None = None,
+    ) -> None:
+        # Whatever a program puts in their place.
+        self.argv: Any = argv
+        self.path: Any = path
+        self.main: Any = main
+        self.environ: Any = environ
+        self.program = program
         self.entered = False
         self.policy: Any = None
         self.directory: str | None = None
@@ -69,53 +88,61 @@ class Context:
 
 def _exchange(last: Context, context: Context) -> None:
     """Take the interpreter's globals, as `last` has them, and put others in their place."""
-    modules = sys.modules
-    last.argv, sys.argv = sys.argv, context.argv
-    last.path, sys.path = sys.path, context.path
-    last.main, modules["__main__"] = modules["__main__"], context.main
-    last.policy, events._event_loop_policy = events._event_loop_policy, context.policy  # type: ignore[attr-defined]
-    os.environ._data = context.environ  # type: ignore[attr-defined]
+    last.argv, last.path, last.policy = _sys["argv"], _sys["path"], _events["_event_loop_policy"]
+    _sys["argv"], _sys["path"] = context.argv, context.path
+    _environ["_data"] = context.environ
+    if context.policy is not last.policy:
+        _events["_event_loop_policy"] = context.policy
+    last.main = _modules["__main__"]
+    if context.main is not last.main:
+        _modules["__main__"] = context.main
     if last.private:
         for name in last.private:
-            module = modules.pop(name, None)
+            module = _modules.pop(name, None)
             if module is not None:
                 last.modules[name] = module
     if context.modules:
-        modules.update(context.modules)
+        _modules.update(context.modules)
 
 
 class Contexts:
     """What is in place: the globals of process `resident`, and in the thread the state of task `seated`."""
 
-    def __init__(self) -> None:
-        self.resident: Process | None = None
+    def __init__(self, collect: Callable[[], None]) -> None:
+        """Nothing is in place yet; `collect` is called at every so many turns of tasks (`task.COLLECT_EVERY`)."""
+        self.collect = collect
+        self.resident: TaskOwner | None = None
         self.seated: Task | None = None
+        self.turns = 0
+        """How often a task has had its turn."""
+        self.hub: Any = None
+        """The greenlet that runs the hub, to which tasks switch when they wait."""
         self._outside = Context(sys.argv, sys.path, sys.modules["__main__"], _environ_data())
         self._home = ""
         self._locals: Exchange = open_exchange()
         self._outside_locals: Any = None
 
     def begin(self) -> None:
-        """A run begins in the current thread."""
+        """A run begins in the current thread and greenlet."""
         self._locals = open_exchange()
+        self.hub = getcurrent()
 
     # State of tasks.
 
     def seat(self, task: Task) -> None:
         """Put the state of `task` in place, and the globals of its process."""
-        if self.resident is not task.process:
-            self.enter(task.process)
+        if self.resident is not task.owner:
+            self.enter(task.owner)
         last = self.seated
+        loop, hooks = _get_loop(), _get_hooks()
         if last is None:
             self._outside_locals = self._locals.swap(task.locals)
-            changed = task.hooks != NO_HOOKS
         else:
-            self._note(last)
+            self._keep(last, loop, hooks)
             last.locals = self._locals.swap(task.locals)
-            changed = task.hooks != last.hooks
-        # Also when both have none: the interpreter caches it.
-        events._set_running_loop(task.loop)
-        if changed:
+        if task.loop is not loop:
+            _set_loop(task.loop)
+        if task.hooks != hooks:
             sys.set_asyncgen_hooks(*task.hooks)
         self.seated = task
 
@@ -123,25 +150,24 @@ class Contexts:
         """Take the state of whatever task is seated out of the thread, and put the outside's back."""
         task = self.seated
         if task is not None:
-            self._note(task)
+            self.note_loop()
             self.seated = None
             task.locals = self._locals.swap(self._outside_locals)
             self._outside_locals = None
-            events._set_running_loop(None)
+            _set_loop(None)
             if task.hooks != NO_HOOKS:
                 sys.set_asyncgen_hooks(None, None)
 
     def note_loop(self) -> None:
         """Note which event loop runs in the seated task."""
         if self.seated is not None:
-            self._note(self.seated)
+            self._keep(self.seated, _get_loop(), _get_hooks())
 
-    @staticmethod
-    def _note(task: Task) -> None:
-        task.loop = loop = events._get_running_loop()
+    def _keep(self, task: Task, loop: Any, hooks: Any) -> None:
+        task.loop = loop
+        task.hooks = hooks
         if loop is not None:
             task.process.loop = loop
-        task.hooks = sys.get_asyncgen_hooks()
 
     def bury(self, task: Task) -> None:
         """Forget the thread-local values of a task that has ended."""
@@ -152,24 +178,24 @@ class Contexts:
 
     # Globals of processes.
 
-    def enter(self, process: Process) -> None:
+    def enter(self, process: TaskOwner) -> None:
         """Put the globals of `process` in place."""
         last = self.resident
-        if last is process:
-            return
         outside, context = self._outside, process.context
         if last is None:
             self._home = _getcwd()
             outside.refresh()
-        elif last.context.directory is not None:
-            _chdir(self._home)
-        _exchange(outside if last is None else last.context, context)
+            _exchange(outside, context)
+        else:
+            if last.context.directory is not None:
+                _chdir(self._home)
+            _exchange(last.context, context)
         if context.directory is not None:
             _chdir(context.directory)
         if not context.entered:
             context.entered = True
-            if process.program.directory is not None:
-                outside.hide(process.program.directory)
+            if context.program is not None:
+                outside.hide(context.program)
         self.resident = process
 
     def leave(self) -> None:

@@ -243,7 +243,7 @@ def _park(call: str, files: Any, timeout: float | None) -> bool:
     task = current.task
     if task is None:
         raise RuntimeError(f"{call} would block outside of any simulated process")
-    return task.park(call, files, timeout)
+    return task.park(call, tuple(files), timeout)
 
 
 def _owner() -> object:

@@ -21,7 +21,7 @@ from catenet.world.errors import ProcessKilled
 from catenet.world.exiting import abandon_coroutines, finish_process, ignore_errors
 from catenet.world.patches.threads import drop_thread, make_main_thread
 from catenet.world.streams import Streams
-from catenet.world.task import SPIN_LIMIT, Task
+from catenet.world.task import SPIN_LIMIT, Task, TaskOwner
 
 if TYPE_CHECKING:
     from catenet.world.host import Host
@@ -39,13 +39,13 @@ IGNORED_BY_DEFAULT: Final = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, sig
 SPIN_PAUSE: Final = 0.001
 
 
-class Process:
+class Process(TaskOwner):
     """A program that runs on a host. `status` is None until it ends, then what a shell would show."""
 
     def __init__(self, host: Host, program: Program, pid: int, *, daemon: bool, stdin: str | bytes) -> None:
+        super().__init__(host.world.hub, host.world.contexts)
         self.host = host
         self.world = host.world
-        self.hub = host.world.hub
         self.program = program
         self.pid = pid
         self.name = program.label
@@ -61,8 +61,6 @@ class Process:
         self.service: object = None
         self.started_at = self.hub.now
         self.ended_at: float | None = None
-        self.dying = False
-        """Whether every further call that could block raises ProcessKilled."""
         self.killed = False
         self.killed_status = KILLED
         self.random = random.Random(self.world.generator(f"program/{host.name}/{pid}").getrandbits(256))
@@ -85,10 +83,8 @@ class Process:
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop that ran last."""
         self.handlers: dict[int, Any] = {signal.SIGINT: signal.default_int_handler}
-        self.pending_signals: deque[int] = deque()
         self.wakeup_fd = -1
         self.exit_handlers: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
-        self.spins = 0
         self.on_end: list[Callable[[Process], None]] = []
         self._main_module = self._make_main()
         path = list(sys.path)
@@ -96,7 +92,7 @@ class Process:
             path[:0] = [program.directory]
         environment = _environment()
         environment.update((os.fsencode(name), os.fsencode(value)) for name, value in host.environment.items())
-        self.context = Context(list(program.argv), path, self._main_module, environment)
+        self.context = Context(list(program.argv), path, self._main_module, environment, program.directory)
         self.main = self.spawn(lambda: program.run(self._main_module), "MainThread")
 
     @property

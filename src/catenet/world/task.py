@@ -5,21 +5,23 @@ What CPython keeps per thread and belongs to one task is exchanged by `context.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import getcurrent, greenlet
 
-from catenet.world.context import NO_HOOKS
+from catenet.compiled import mypyc_attr
+from catenet.world.context import NO_HOOKS, Context, Contexts
 from catenet.world.current import current
 from catenet.world.errors import ProcessKilled
-from catenet.world.hub import NEVER
+from catenet.world.hub import NEVER, Hub
 
 if TYPE_CHECKING:
     from catenet.posix.file import File
     from catenet.world.process import Process
 
-__all__ = ["SPIN_LIMIT", "Task"]
+__all__ = ["SPIN_LIMIT", "Task", "TaskOwner"]
 
 UNWINDING_LIMIT: Final = 200
 """A killed task that makes more blocking calls than this while it unwinds is abandoned where it is."""
@@ -30,14 +32,36 @@ SPIN_LIMIT: Final = 20_000
 COLLECT_EVERY: Final = 2_000
 """After so many turns of a world's tasks the garbage collector looks around."""
 
+_getcurrent: Final = getcurrent
+_current: Final = current
+
 _abandoned: list[Any] = []
 """Greenlets that refused to end; collecting one would throw GreenletExit into it, outside of its process."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class TaskOwner:
+    """What a process shows its tasks at every turn."""
+
+    context: Context
+    """Its globals."""
+    main: Task
+
+    def __init__(self, hub: Hub, contexts: Contexts) -> None:
+        self.hub = hub
+        self.contexts = contexts
+        self.dying = False
+        """Whether every further call that could block raises ProcessKilled."""
+        self.pending_signals: deque[int] = deque()
+        self.spins = 0
+        """Looks at the clock, or at something not ready, since it last waited."""
 
 
 class Task:
     """One thread of a process. `run` is what it does; it ends when that returns or raises."""
 
     __slots__ = (
+        "_contexts",
         "_greenlet",
         "_hub",
         "_scheduled",
@@ -54,6 +78,7 @@ class Task:
         "loop",
         "name",
         "on_end",
+        "owner",
         "process",
         "run",
         "waits_in",
@@ -69,16 +94,18 @@ class Task:
         self.ended = False
         self.on_end: list[Callable[[], None]] = []
         self.waits_in = ""
-        self.waits_on: Sequence[File] = ()
+        self.waits_on: tuple[File, ...] = ()
         self.locals: Any = None
         """Its thread-local values while another task is seated (`Contexts`); `loop` and `hooks` likewise."""
         self.loop: Any = None
         self.hooks: Any = NO_HOOKS
-        self._hub: Any = None
+        self.owner: TaskOwner = process
+        self._contexts = self.owner.contexts
+        self._hub = hub = self.owner.hub
         self._greenlet: Any = None
-        self._soon = process.hub.soon
+        self._soon = hub.soon
         self._turn: Any = (self.resume, ())
-        self._timer = process.hub.timer(NEVER, self._time_out)
+        self._timer = hub.timer(NEVER, self._time_out)
         self._scheduled = False
         self._timed_out = False
         self._unwinding = 0
@@ -115,20 +142,19 @@ class Task:
         over = self.ended
         if over:
             return
-        world = self.process.world
-        world.turns = turns = world.turns + 1
+        contexts = self._contexts
+        contexts.turns = turns = contexts.turns + 1
         if not turns % COLLECT_EVERY:
-            world.collect_garbage()
-        if world.contexts.seated is not self:
-            world.contexts.seat(self)
-        self._hub = getcurrent()
+            contexts.collect()
+        if contexts.seated is not self:
+            contexts.seat(self)
         if self._greenlet is None:
             self._greenlet = greenlet(self._body)
-        current.task = self
+        _current.task = self
         try:
             self._greenlet.switch()
         finally:
-            current.task = None
+            _current.task = None
         if self.ended:
             self._bury()
 
@@ -136,7 +162,7 @@ class Task:
         """Give up what an ended task had for itself."""
         self._timer.cancel()
         self._turn = None
-        self.process.world.contexts.bury(self)
+        self._contexts.bury(self)
         self.process.task_ended(self)
 
     def _body(self) -> None:
@@ -147,30 +173,31 @@ class Task:
 
     # On the task's own side.
 
-    def park(self, call: str, files: Sequence[File], timeout: float | None) -> bool:
+    def park(self, call: str, files: tuple[File, ...], timeout: float | None) -> bool:
         """Wait until one of `files` shows something new or `wake()` is called; False when `timeout` seconds passed.
 
         `call` is what a deadlock report shows. May return early, so callers look again. Raises ProcessKilled when the
         process has been killed, and whatever a signal handler raises.
         """
-        process = self.process
-        if process.dying:
+        owner = self.owner
+        if owner.dying:
             self.check_alive()
-        if process.pending_signals and process.main is self:
-            process.run_signal_handlers()
+        if owner.pending_signals and owner.main is self:
+            self.process.run_signal_handlers()
             return True
-        process.spins = 0
+        owner.spins = 0
         self.waits_on = files
         self.waits_in = call
         self._timed_out = False
         for file in files:
             file.watchers[self] = None
         if timeout is not None:
-            self._timer.set(process.hub.now + timeout if timeout > 0 else process.hub.now)
+            now = self._hub.now
+            self._timer.set(now + timeout if timeout > 0 else now)
         # A program may use greenlets of its own (SQLAlchemy does): the one that waits is the one to come back to.
-        self._greenlet = getcurrent()
+        self._greenlet = _getcurrent()
         try:
-            self._hub.switch()
+            self._contexts.hub.switch()
         finally:
             for file in files:
                 file.watchers.pop(self, None)
@@ -178,16 +205,16 @@ class Task:
                 self._timer.clear()
             self.waits_in = ""
             self.waits_on = ()
-        if process.dying:
+        if owner.dying:
             self.check_alive()
-        if process.pending_signals and process.main is self:
-            process.run_signal_handlers()
+        if owner.pending_signals and owner.main is self:
+            self.process.run_signal_handlers()
             return True
         return not self._timed_out
 
     def sleep(self, seconds: float) -> None:
         """Let `seconds` pass; a signal's handler runs and the sleep goes on."""
-        hub = self.process.hub
+        hub = self._hub
         deadline = hub.now + seconds
         while self.park("sleep", (), seconds):
             seconds = deadline - hub.now
@@ -196,20 +223,20 @@ class Task:
 
     def check_alive(self) -> None:
         """Raise ProcessKilled when the process has been killed; abandon a task that does not want to hear it."""
-        if not self.process.dying:
+        if not self.owner.dying:
             return
         self._unwinding += 1
         if self._unwinding > UNWINDING_LIMIT:
             self.ended = True
             _abandoned.append(getcurrent())
             self._greenlet = getcurrent()
-            self._hub.switch()
+            self._contexts.hub.switch()
         raise ProcessKilled(self.process.killed_status)
 
     def may_unwind(self) -> bool:
         """Whether the process has been killed and this task has not yet used up its patience."""
         self._unwinding += 1
-        return self.process.dying and self._unwinding <= UNWINDING_LIMIT
+        return self.owner.dying and self._unwinding <= UNWINDING_LIMIT
 
     def _time_out(self) -> None:
         self._timed_out = True

@@ -13,7 +13,10 @@ import _thread
 import ctypes
 import gc
 import sys
-from typing import Any, Final, Protocol
+from asyncio import events
+from typing import Any, Final
+
+from catenet.world.current import current
 
 __all__ = ["Exchange", "open_exchange"]
 
@@ -34,28 +37,40 @@ STATE_WORDS: Final = 64
 """How much of a thread state is searched for its key; 3.13 has it in word 36."""
 
 
-class Exchange(Protocol):
+class Exchange:
     """The thread-local values of the thread of the operating system that it was made in."""
+
+    __slots__ = ()
 
     def swap(self, values: Any) -> Any:
         """Put in values (None: none yet) and return those that were there."""
+        raise NotImplementedError
 
     def drop(self, values: Any) -> None:
         """Values that nobody needs any more."""
+        raise NotImplementedError
 
 
-class _Contents:
-    """Exchanges what is in the thread state's dictionary (CPython 3.11, 3.12)."""
+class _Contents(Exchange):
+    """Exchanges what is in the thread state's dictionary (CPython 3.11, 3.12), but for what whoever exchanges sets.
 
-    __slots__ = ("_store",)
+    That is `current` and asyncio's running loop. Most tasks have nothing else, so that nothing is to be done.
+    """
+
+    __slots__ = ("_shared", "_store")
 
     def __init__(self) -> None:
         self._store: dict[Any, Any] = ctypes.cast(_get_dict(), ctypes.py_object).value
+        self._shared = _shared_keys(self._store)
 
     def swap(self, values: Any) -> Any:
-        store = self._store
+        store, shared = self._store, self._shared
+        if not values and len(store) == len(shared):
+            return None
         taken = store.copy()
         store.clear()
+        for key in shared:
+            store[key] = taken.pop(key)
         if values:
             store.update(values)
         return taken
@@ -65,7 +80,22 @@ class _Contents:
             values.clear()
 
 
-class _Keys:
+def _shared_keys(store: dict[Any, Any]) -> list[Any]:
+    """By which keys a thread's `current` and running loop are found, which are there from now on."""
+    task, loop = current.task, events._get_running_loop()
+    kept = store.copy()
+    store.clear()
+    current.task = task
+    events._set_running_loop(loop)
+    shared = list(store)
+    store.update(kept)
+    # Anew, as the interpreter caches where they were.
+    current.task = task
+    events._set_running_loop(loop)
+    return shared
+
+
+class _Keys(Exchange):
     """Exchanges the key and the sentinel of the thread state (CPython 3.13)."""
 
     __slots__ = ("_key", "_sentinel")

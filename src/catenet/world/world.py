@@ -86,13 +86,11 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.processes: list[Process] = []
         """Every process that has ever run, in order of start."""
-        self.contexts = Contexts()
+        self.contexts = Contexts(self.collect_garbage)
         self.trace = Trace()
         self.topology = Topology(self.hub.call_at, seed, self.trace)
         self.names: Names = _WorldNames(self)
         self.stopping = False
-        self.turns = 0
-        """How often a task has had its turn."""
         self.on_end: list[Callable[[Process], None]] = []
         """Called with each process that has ended."""
         self._idents = FIRST_IDENT
@@ -285,7 +283,7 @@ class World:
     def collect_garbage(self) -> None:
         """Collect, at moments that depend on nothing but the programs: what is collected may close a socket."""
         self.contexts.stand()
-        gc.collect(2 if self.turns % OLD_EVERY == 0 else 1)
+        gc.collect(2 if self.contexts.turns % OLD_EVERY == 0 else 1)
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
         """Deliver a signal to every process, as Ctrl-C at a terminal would."""

@@ -8,16 +8,9 @@ and has no reduction imposed on it; that is BBR's case.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-try:
-    from mypy_extensions import mypyc_attr
-except ImportError:
-
-    def mypyc_attr(*attrs: str, **kwattrs: object) -> Any:  # type: ignore[misc]
-        """Nothing, where mypyc is not about."""
-        return lambda kind: kind
-
+from catenet.compiled import mypyc_attr
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.connection import Connection, Sent
