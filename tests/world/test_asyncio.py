@@ -179,6 +179,7 @@ def test_blocking_tls(internet: Any, contexts: Any, version: int) -> None:
                     received += data
                 assert received == MEGABYTE[:100_000][::-1]
                 sock.unwrap().close()
+        time.sleep(1)  # until the server listens anew
         with pytest.raises(ssl.SSLError), socket.create_connection((internet.address(version), 443)) as plain:
             contexts[1].wrap_socket(plain, server_hostname="somebody.else")
 

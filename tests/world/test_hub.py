@@ -34,6 +34,26 @@ def test_soon_runs_before_the_next_event_of_the_same_instant() -> None:
     assert ran == ["first", "soon", "second"]
 
 
+def test_programs_have_their_turns_when_nothing_else_is_due_at_an_instant() -> None:
+    hub, ran = Hub(), []
+
+    def wake(label: str) -> None:
+        ran.append(f"event {label}")
+        hub.turns.append(lambda: turn(label))
+
+    def turn(label: str) -> None:
+        ran.append(f"turn {label}")
+        hub.call_soon(ran.append, f"sent by {label}")
+        if label == "a":
+            hub.turns.append(lambda: turn("again"))
+
+    for label in "ab":
+        hub.call_at(1.0, wake, label)
+    assert hub.run(until=1.0) is True
+    expected = ["event a", "event b", "turn a", "turn b", "sent by a", "sent by b", "turn again", "sent by again"]
+    assert ran == expected
+
+
 def test_until_is_reached_and_not_passed() -> None:
     hub, ran = Hub(), []
     hub.call_at(1.0, ran.append, 1)

@@ -1,9 +1,11 @@
 """Who owns time: a heap of events, and what runs at this very instant in order of arrival.
 
 An event is `(when, sequence, callback, args)`; ties break by sequence, so that a run depends on nothing but the order
-of calls. What is to run now (`call_soon`) waits in a queue that is emptied before the clock moves. How the clock moves
-is the business of a `Clock`: simulated time jumps to the next event, real time waits for it or for a file descriptor.
-The hub knows nothing of processes; `world/process.py` puts its greenlets' resumptions here as ordinary callbacks.
+of calls. What is to run now (`call_soon`) waits in a queue that is emptied before the next event. When nothing else is
+left to happen at this instant, programs have their turns (`turns`), as a machine serves its interrupts before its
+processes: who waits for packets and gets several at once wakes once. Then the clock moves. How it does is the business
+of a `Clock`: simulated time jumps to the next event, real time waits for it or for a file descriptor. The hub knows
+nothing of processes; a turn is a callable.
 """
 
 from __future__ import annotations
@@ -173,6 +175,8 @@ class Hub:
         self.now = 0.0
         """Seconds since the world began."""
         self.soon: deque[tuple[Callback, tuple[Any, ...]]] = deque()
+        self.turns: deque[Callable[[], object]] = deque()
+        """Programs that may run at this instant, in the order in which they were woken."""
         self.heap: list[tuple[float, int, Callback | None, Any]] = []
         """Entries (when, sequence, callback, args), or (when, sequence, None, timer)."""
         self.sequence = 0
@@ -226,9 +230,11 @@ class Hub:
             self._useless = 0
 
     def next_event(self) -> float | None:
-        """When the next event is due; None when there is none (something in `soon` is due now)."""
-        if self.soon:
-            return self.now
+        """When the next event is due; None when there is none (something in `soon` or `turns` is due now)."""
+        return self.now if self.soon or self.turns else self._next_due()
+
+    def _next_due(self) -> float | None:
+        """When the first event of the heap is due."""
         heap = self.heap
         while heap:
             when, sequence, callback, timer = heap[0]
@@ -256,9 +262,12 @@ class Hub:
         """
         self._stopping = False
         self.clock.start(self.now)
-        soon = self.soon
+        soon, turns = self.soon, self.turns
         while self._drain_soon():
-            when = self.next_event()
+            when = self._next_due()
+            if turns and (when is None or when > self.now):
+                self._take_turns()
+                continue
             if until is not None and (when is None or when > until):
                 if not self._pass_idle_time(until):
                     return True
@@ -266,9 +275,9 @@ class Hub:
             if when is None or when > self.now:
                 reached = self.clock.advance(when, self)
                 if reached is None:
-                    return bool(soon)
+                    return bool(soon or turns)
                 self.now = max(self.now, reached)
-                if soon or when is None or when > self.now:
+                if soon or turns or when is None or when > self.now:
                     continue
             self._run_due()
         return True
@@ -281,12 +290,20 @@ class Hub:
             callback(*args)
         return not self._stopping
 
+    def _take_turns(self) -> None:
+        """Let every program run once that may; what they wake in doing so has its turn after what they send."""
+        turns = self.turns
+        for _ in range(len(turns)):
+            turns.popleft()()
+            if self._stopping:
+                return
+
     def _pass_idle_time(self, until: float) -> bool:
         """Nothing is due up to `until`: let time pass; True when something came up, False when `until` is reached."""
         if self.now < until:
             reached = self.clock.advance(until, self)
             self.now = until if reached is None else max(self.now, reached)
-        return bool(self.soon) or self.now < until
+        return bool(self.soon or self.turns) or self.now < until
 
     def _run_due(self) -> None:
         """Run every event that is due, in order, as long as none asks for something at this very instant."""

@@ -65,10 +65,10 @@ class Task:
         "_greenlet",
         "_hub",
         "_scheduled",
-        "_soon",
         "_timed_out",
         "_timer",
         "_turn",
+        "_turns",
         "_unwinding",
         "daemon",
         "ended",
@@ -103,8 +103,8 @@ class Task:
         self._contexts = self.owner.contexts
         self._hub = hub = self.owner.hub
         self._greenlet: Any = None
-        self._soon = hub.soon
-        self._turn: Any = (self.resume, ())
+        self._turns = hub.turns
+        self._turn: Any = self.resume
         self._timer = hub.timer(NEVER, self._time_out)
         self._scheduled = False
         self._timed_out = False
@@ -128,13 +128,13 @@ class Task:
         """Let the task run at this instant: what it waits for may have happened."""
         if not self._scheduled and not self.ended:
             self._scheduled = True
-            self._soon.append(self._turn)
+            self._turns.append(self._turn)
 
     def file_ready(self, file: File) -> None:
         """A file that it waits on shows something new (`Watcher`)."""
         if not self._scheduled and not self.ended:
             self._scheduled = True
-            self._soon.append(self._turn)
+            self._turns.append(self._turn)
 
     def resume(self) -> None:
         """Run the task until it waits or ends; called by the hub and nobody else."""

@@ -352,10 +352,10 @@ class World:
     def _real_thread_helps(self) -> bool:
         """Before a deadlock is called one: a thread of the interpreter may hold a lock that a process waits for."""
         for _ in range(REAL_LOOKS):
-            if self.hub.soon or install.original(threading, "active_count")() < 2:
+            if self.hub.turns or install.original(threading, "active_count")() < 2:
                 break
             time.sleep(REAL_PATIENCE)
-        return bool(self.hub.soon)
+        return bool(self.hub.turns)
 
     def _report_deadlock(self) -> None:
         waiting = [process for process in self.processes if process.alive]
