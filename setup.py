@@ -50,7 +50,7 @@ LEFT_OUT = (
     "catenet/stack/dhcp.py",
     "catenet/stack/endpoint.py",
     "catenet/stack/ethernet.py",
-    "catenet/stack/tcp/parking.py",
+    "catenet/stack/tcp/shapes.py",
     "catenet/posix/errors.py",
     "catenet/posix/ifreq.py",
     "catenet/posix/pyselect.py",

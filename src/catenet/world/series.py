@@ -6,6 +6,7 @@ Long runs are thinned out, so that a connection never keeps more than a fixed nu
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -137,6 +138,8 @@ class TimeSeries:
     def _look(self, host: str, key: bytes, c: Connection, now: float) -> None:
         end = self._ends.get((host, key, c.iss))
         if end is None:
+            # A connection that is parked and comes back is another object: those that are looked at stay as they are.
+            self._world.hosts[host].stack.tcp.lot.limit = sys.maxsize
             local = (format_address(c.source), c.source_port)
             peer = (format_address(c.destination), c.destination_port)
             end = self._ends[host, key, c.iss] = End(host, local, peer, c)

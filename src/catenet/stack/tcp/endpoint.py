@@ -12,7 +12,6 @@ from catenet.stack.tcp.establish import prepare
 from catenet.stack.tcp.info import TcpInfo, collect
 from catenet.stack.tcp.lifecycle import READ, WRITE, done
 from catenet.stack.tcp.listener import Listener
-from catenet.stack.tcp.parking import Parked, thaw
 from catenet.stack.tcp.reading import at_urgent_mark, read, read_into, take_urgent, unread
 from catenet.stack.tcp.space import can_write
 from catenet.stack.tcp.stamps import Stamp, Stamps
@@ -20,6 +19,7 @@ from catenet.stack.tcp.writing import queue_fin, queue_write
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.layer import TcpLayer
+    from catenet.stack.tcp.parking import Parked
 
 __all__ = ["TcpEndpoint"]
 
@@ -66,7 +66,7 @@ class TcpEndpoint:
     def connection(self) -> Connection | None:
         """The connection, if any, brought back if it was parked."""
         if self.parked is not None:
-            thaw(self.parked)
+            return self.layer.lot.thaw(self.parked)
         return self._connection
 
     @connection.setter

@@ -42,9 +42,7 @@ class Header:
         self.generation = generation
         self.hop = hop
         self.counters = counters
-        self.names: Final[bytes] = (
-            c.source + c.destination + c.source_port.to_bytes(2, "big") + c.destination_port.to_bytes(2, "big")
-        )
+        self.names = c.source + c.destination + c.source_port.to_bytes(2, "big") + c.destination_port.to_bytes(2, "big")
         self.room = min(hop.mtu, 65535) - STAMPED - (20 if len(c.source) == 4 else 40)
         """Most data of one packet."""
         self.loops = hop.local

@@ -25,7 +25,7 @@ from catenet.stack.tcp.lifecycle import done, wake
 from catenet.stack.tcp.listener import Listener, Request
 from catenet.stack.tcp.options import syn_ack_options, syn_options
 from catenet.stack.tcp.output import send_raw
-from catenet.stack.tcp.parking import PARK_FROM, Parked, may_park, park, pristine, thaw
+from catenet.stack.tcp.parking import Lot, Parked
 from catenet.stack.tcp.ports import Ports
 from catenet.stack.tcp.timeouts import expire
 from catenet.stack.tcp.timers import TimerHeap
@@ -129,23 +129,20 @@ class TcpLayer:
         "held",
         "initial_cwnd",
         "ip",
-        "live",
+        "lot",
         "mark",
         "merged_size",
         "next_isn",
         "offload",
         "orphans",
         "output",
-        "park_at",
         "ports",
         "predicts",
-        "pristine",
         "pushed",
         "random",
         "retransmitting",
         "secret",
         "settings",
-        "shapes",
         "time_waits",
         "timers",
         "us",
@@ -158,12 +155,9 @@ class TcpLayer:
         self.random = random
         self.secret = random.randbytes(32)
         self.connections: dict[bytes, Connection | Request | TimeWait | Parked] = {}
-        self.live: dict[Connection, None] = {}
-        """Those of them that are not parked, in the order of their beginning or return."""
+        self.lot = Lot(self)
         self.orphans: dict[Connection, None] = {}
         """Those that their programs have closed, and that are not yet at their end."""
-        self.park_at = PARK_FROM
-        self.shapes: dict[bytes, bytes] = {}
         self.dirty: dict[Connection, None] = {}
         self.timers = TimerHeap()
         self.ports = Ports(self)
@@ -191,7 +185,6 @@ class TcpLayer:
         self.initial_cwnd = 10
         self.retransmitting = False
         self.time_waits = 0
-        self.pristine = pristine(self)
         self._challenge_since = 0
         self._challenge_count = 0
 
@@ -232,7 +225,7 @@ class TcpLayer:
         accepted = False
         if isinstance(found, Parked):
             try:
-                segment_arrives(thaw(found), segment, ecn)
+                segment_arrives(self.lot.thaw(found), segment, ecn)
             except Refuse:
                 self._reset(source, destination, segment)
             return
@@ -458,13 +451,13 @@ class TcpLayer:
     def find(self, key: bytes) -> Connection | Request | TimeWait | None:
         """What has these names, brought back if it was parked."""
         found = self.connections.get(key)
-        return thaw(found) if isinstance(found, Parked) else found
+        return self.lot.thaw(found) if isinstance(found, Parked) else found
 
     def add(self, c: Connection) -> None:
         """A connection begins."""
         self.connections[c.key] = c
         self.count_port(c, 1)
-        self.note_live(c)
+        self.lot.note(c)
 
     def may_orphan(self, c: Connection) -> bool:
         """Whether a connection may live on without its program; peers that never answer must not fill the memory."""
@@ -473,15 +466,6 @@ class TcpLayer:
             return False
         self.orphans[c] = None
         return True
-
-    def note_live(self, c: Connection) -> None:
-        """A connection has begun or come back; now and then, park those that are idle."""
-        self.live[c] = None
-        if len(self.live) > self.park_at:
-            for each in list(self.live):
-                if each is not c and may_park(each):
-                    park(each)
-            self.park_at = max(PARK_FROM, 2 * len(self.live))
 
     def congestion_named(self, name: str) -> Congestion:
         """A new congestion control of this name."""
@@ -500,7 +484,7 @@ class TcpLayer:
         """Take a connection out of the table."""
         if self.connections.get(c.key) is c:
             del self.connections[c.key]
-            self.live.pop(c, None)
+            self.lot.drop(c)
             self.orphans.pop(c, None)
             self.count_port(c, -1)
 

@@ -1,85 +1,210 @@
 """Connections that nothing happens on, kept small: a million of them fit where a hundred thousand would not.
 
-A connection has some two hundred variables, of which an idle one needs no more than sixty, and those are much alike
-among the connections of a host: a parked one keeps its three points of reference (both initial sequence numbers and
-when it last heard of its peer) and shares the rest, taken relative to these, with all that look the same (`shape`). The
-first segment or call brings it back as it was. Parking begins when a host has thousands of connections, goes through
-them each time their number has doubled, and changes nothing that can be seen from outside.
+A live connection is an object of two hundred variables with its queues and its congestion control, 5 KB. A parked one
+has what is its own: its name, both initial sequence numbers, how far both streams are, and when it last heard of its
+peer; the rest (`Calm`) it shares with all that have the same history. The first segment or call brings it back as it
+was, in an object that a parked one like it has left behind, so that only what differs has to be set (`Template`).
+
+Parking begins when a host has more than a thousand live connections. From then on each that begins or comes back has
+two others looked at, and parked if they are idle: live are never many more than that and those that are busy. None of
+it can be seen from outside.
 """
 
 from __future__ import annotations
 
-import marshal
-from functools import lru_cache
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
-from catenet.stack.tcp import states
+from catenet.stack.tcp import shapes, states
+from catenet.stack.tcp.alike import is_alike, is_untroubled
+from catenet.stack.tcp.calm import Calm
 from catenet.stack.tcp.connection import NEVER, OPEN, Connection
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.congestion import Congestion
     from catenet.stack.tcp.endpoint import TcpEndpoint
     from catenet.stack.tcp.layer import TcpLayer
 
-_Plan: TypeAlias = "tuple[list[tuple[str, Any]], list[tuple[str, int, int]], list[tuple[str, Any]]]"
+__all__ = ["PARK_FROM", "Lot", "Parked", "may_park"]
 
-__all__ = ["PARK_FROM", "Parked", "may_park", "park", "thaw"]
-
-PARK_FROM: Final = 4096
+PARK_FROM: Final = 1024
 """Connections that are live before any is parked."""
-SHAPES_KEPT: Final = 16_384
+_LOOKS: Final = 2
+"""Connections looked at for each that begins or comes back; more than one, or their number could not fall."""
+_TEMPLATES: Final = 32
+"""Ways to set a connection up that are known at a time; what is set up otherwise is kept as a shape."""
+_OBJECTS: Final = 64
+"""Objects that a template keeps for those that come back."""
+_RECENT: Final = 8
+"""Histories of a template that are compared with that of the next connection."""
+_SHAPES: Final = 16_384
 """Shapes shared at most; what comes after keeps its own."""
-
-# What a number is relative to. Any choice brings the number back; a good one makes shapes alike.
-_SENT: Final = 1
-_RECEIVED: Final = 2
-_HEARD: Final = 3
-_STAMPED: Final = 4
-"""To when it last heard of its peer, in the milliseconds of the peer's timestamps."""
-_NEAR: Final = 1 << 20
-_SMALL: Final = 1 << 18
-"""Sizes and intervals are mostly below, positions and times above."""
-
-_OWN: Final = frozenset(
-    (
-        "congestion",
-        "destination",
-        "destination_port",
-        "endpoint",
-        "header",
-        "irs",
-        "iss",
-        "key",
-        "layer",
-        "source",
-        "source_port",
-    )
-)
-_QUEUES: Final = frozenset(("sent", "pending", "push_marks", "received"))
-_FIELDS: Final[tuple[str, ...]] = tuple(
-    name
-    for name in getattr(Connection, "__mypyc_attrs__", None) or Connection.__slots__
-    if name not in _OWN and name not in _QUEUES and not name.startswith("__")
-)
-_TS_RECENT: Final = _FIELDS.index("ts_recent")
-_values: Final = attrgetter(*_FIELDS)
-_PLANS: Final = 256
-"""Shapes whose plan is kept at hand."""
 
 
 class Parked:
-    """An idle connection: what is its own, and the shape that it shares."""
+    """An idle connection: what is its own, and what it shares."""
 
-    __slots__ = ("endpoint", "heard", "irs", "iss", "key", "shape")
+    __slots__ = ("endpoint", "got", "heard", "irs", "iss", "key", "rest", "sent")
 
-    def __init__(self, c: Connection, endpoint: TcpEndpoint, shape: bytes) -> None:
+    def __init__(self, c: Connection, endpoint: TcpEndpoint, rest: Calm | bytes) -> None:
         self.key = c.key
         self.endpoint = endpoint
         self.iss = c.iss
         self.irs = c.irs
+        self.sent = c.snd_una - c.iss
+        self.got = c.rcv_nxt - c.irs
         self.heard = c.last_heard
-        self.shape = shape
+        self.rest = rest
+
+
+class Template:
+    """How some connections are set up."""
+
+    __slots__ = ("_next", "_recent", "algorithm", "differences", "like", "objects")
+
+    def __init__(self, like: Connection, differences: list[tuple[str, Any]]) -> None:
+        self.like = like
+        self.algorithm = like.congestion.name
+        self.differences = differences
+        self.objects: list[Connection] = []
+        """Those that parked connections have left, with all that `is_alike` compares as it has to be."""
+        self._recent: list[Calm] = []
+        self._next = 0
+
+    def calm(self, c: Connection) -> Calm:
+        """What a connection shares, if possible with others."""
+        calm = Calm(c, self)
+        recent = self._recent
+        for each in recent:
+            if each.equals(calm):
+                return each
+        if len(recent) < _RECENT:
+            recent.append(calm)
+        else:
+            recent[self._next] = calm
+            self._next = (self._next + 1) % _RECENT
+        return calm
+
+    def make(self) -> Connection:
+        """A connection set up like this, without a name."""
+        like = self.like
+        c = Connection(like.layer, b"", 0, b"", 0)
+        for name, value in self.differences:
+            setattr(c, name, value)
+        c.options = dict(like.options)
+        c.congestion = like.layer.congestion_named(self.algorithm)
+        return c
+
+
+class Lot:
+    """The live and the parked connections of a host."""
+
+    __slots__ = ("_layer", "_older", "_recent", "_shapes", "_templates", "_usual", "limit")
+
+    def __init__(self, layer: TcpLayer) -> None:
+        self._layer = layer
+        self.limit = PARK_FROM
+        self._recent: dict[Connection, None] = {}
+        self._older: dict[Connection, None] = {}
+        """Those that have not been looked at since all others were."""
+        self._templates: list[Template] = []
+        self._shapes: dict[bytes, bytes] = {}
+        self._usual: tuple[Any, ...] = ()
+        """The variables of a new connection, once they are needed."""
+
+    @property
+    def live(self) -> list[Connection]:
+        """Connections that are not parked."""
+        return [*self._older, *self._recent]
+
+    def note(self, c: Connection) -> None:
+        """A connection has begun or come back: look at some others."""
+        self._recent[c] = None
+        if len(self._recent) + len(self._older) > self.limit:
+            self._look(c)
+
+    def drop(self, c: Connection) -> None:
+        """A connection has ended."""
+        self._recent.pop(c, None)
+        self._older.pop(c, None)
+
+    def _look(self, but: Connection) -> None:
+        for _ in range(_LOOKS):
+            if not self._older:
+                self._older, self._recent = self._recent, self._older
+            c, _ = self._older.popitem()
+            if c is not but and may_park(c):
+                self._replace(c)
+            else:
+                self._recent[c] = None
+
+    def park(self, c: Connection) -> None:
+        """Replace a connection that `may_park` in its layer's table and in its endpoint."""
+        self.drop(c)
+        self._replace(c)
+
+    def _replace(self, c: Connection) -> None:
+        endpoint = c.endpoint
+        assert endpoint is not None
+        template = self._template(c)
+        if template is None:
+            rest: Calm | bytes = self._shape(c)
+        else:
+            rest = template.calm(c)
+        parked = Parked(c, endpoint, rest)
+        self._layer.connections[c.key] = parked
+        endpoint.attach(None)
+        endpoint.parked = parked
+        c.endpoint = None
+        if template is not None and len(template.objects) < _OBJECTS and c is not template.like:
+            template.objects.append(c)
+
+    def _template(self, c: Connection) -> Template | None:
+        """The template for a connection, None if it has to be kept as a shape."""
+        for template in self._templates:
+            if is_alike(c, template.like):
+                return template
+        if len(self._templates) >= _TEMPLATES:
+            return None
+        fresh = Connection(self._layer, b"", 0, b"", 0)
+        fresh.congestion = self._layer.congestion_named(c.congestion.name)
+        if not is_untroubled(c, fresh) or not is_alike(c, c):
+            return None
+        template = Template(c, shapes.differences(c, self._usual_values()))
+        self._templates.append(template)
+        return template
+
+    def _shape(self, c: Connection) -> bytes:
+        shape = shapes.shape_of(c, self._usual_values())
+        return self._shapes.setdefault(shape, shape) if len(self._shapes) < _SHAPES else shape
+
+    def _usual_values(self) -> tuple[Any, ...]:
+        if not self._usual:
+            self._usual = shapes.pristine(self._layer)
+        return self._usual
+
+    def thaw(self, parked: Parked) -> Connection:
+        """Bring a connection back as it was."""
+        rest = parked.rest
+        key = parked.key
+        if isinstance(rest, Calm):
+            objects = rest.template.objects
+            c = objects.pop() if objects else rest.template.make()
+        else:
+            c = Connection(self._layer, b"", 0, b"", 0)
+        _name(c, key)
+        c.iss, c.irs, c.last_heard = parked.iss, parked.irs, parked.heard
+        if isinstance(rest, Calm):
+            c.snd_una = c.snd_nxt = c.write_seq = parked.iss + parked.sent
+            c.rcv_nxt = c.copied = parked.irs + parked.got
+            rest.give(c)
+        else:
+            shapes.restore(c, rest)
+        endpoint = parked.endpoint
+        c.endpoint = endpoint
+        endpoint.parked = None
+        endpoint.attach(c)
+        self._layer.connections[key] = c
+        self.note(c)
+        return c
 
 
 def may_park(c: Connection) -> bool:
@@ -88,126 +213,26 @@ def may_park(c: Connection) -> bool:
         return False
     if c.sent or c.pending or c.push_marks or c.received or c.buffered or c.ca_state != OPEN:
         return False
-    if c.timer_at != NEVER or c.delack_at != NEVER or c.keepalive_at != NEVER or c.error or c.soft_error:
+    if c.timer_at != NEVER or c.delack_at != NEVER or c.keepalive_at != NEVER:
         return False
-    others = (c.reassembly, c.accecn, c.fast_open, c.mtu_probing, c.record_ends, c.urgent_byte, c.stamps, c.memory)
-    return all(other is None for other in others)
+    if c.error is not None or c.soft_error is not None or c.reassembly is not None or c.accecn is not None:
+        return False
+    if c.fast_open is not None or c.mtu_probing is not None or c.record_ends is not None:
+        return False
+    return c.urgent_byte is None and c.stamps is None and c.memory is None
 
 
-def park(c: Connection) -> None:
-    """Replace a connection that `may_park` in its layer's table and in its endpoint."""
-    layer, endpoint = c.layer, c.endpoint
-    assert endpoint is not None
-    bases = _bases(c.iss, c.irs, c.last_heard)
-    changed: list[tuple[int, Any]] = [(_TS_RECENT, (_STAMPED, c.ts_recent - bases[_STAMPED]))]
-    for number, (value, usual) in enumerate(zip(_values(c), layer.pristine, strict=True)):
-        if value is not usual and value != usual and number != _TS_RECENT:
-            changed.append((number, _pack(value, bases)))
-    algorithm = c.congestion
-    inside = [(name, _pack(getattr(algorithm, name), bases)) for name in _variables(algorithm)]
-    # Version 2 has no back references, which would depend on who else holds the same objects.
-    shape = marshal.dumps((changed, algorithm.name, inside), 2)
-    if len(layer.shapes) < SHAPES_KEPT:
-        shape = layer.shapes.setdefault(shape, shape)
-    parked = Parked(c, endpoint, shape)
-    layer.connections[c.key] = parked
-    layer.live.pop(c, None)
-    endpoint.attach(None)
-    endpoint.parked = parked
-    c.endpoint = None
-
-
-def thaw(parked: Parked) -> Connection:
-    """Bring a connection back as it was."""
-    endpoint = parked.endpoint
-    layer = endpoint.layer
-    key = parked.key
-    size = len(key) // 2 - 2
-    ports = int.from_bytes(key[-4:-2], "big"), int.from_bytes(key[-2:], "big")
-    c = Connection(layer, key[size : 2 * size], ports[1], key[:size], ports[0])
-    c.key, c.iss, c.irs = key, parked.iss, parked.irs
-    bases = _bases(parked.iss, parked.irs, parked.heard)
-    ours, algorithm, inside = _plan(parked.shape)
-    _restore(c, ours, bases)
-    c.congestion = layer.congestion_named(algorithm)
-    _restore(c.congestion, inside, bases)
-    c.endpoint = endpoint
-    endpoint.parked = None
-    endpoint.attach(c)
-    layer.connections[key] = c
-    layer.note_live(c)
-    return c
-
-
-def pristine(layer: TcpLayer) -> tuple[Any, ...]:
-    """The variables of a connection as its constructor leaves them, to compare with."""
-    found: tuple[Any, ...] = _values(Connection(layer, b"", 0, b"", 0))
-    return found
-
-
-@lru_cache(_PLANS)
-def _plan(shape: bytes) -> tuple[_Plan, str, _Plan]:
-    """What to set in a connection, the name of its congestion control, and what to set in that."""
-    changed, algorithm, inside = marshal.loads(shape)
-    return _sorted([(_FIELDS[number], value) for number, value in changed]), algorithm, _sorted(inside)
-
-
-def _sorted(values: list[tuple[str, Any]]) -> _Plan:
-    """Values by how they come back: as they are, by addition, or part by part."""
-    plain = [(name, value) for name, value in values if value.__class__ not in (tuple, list)]
-    near = [(name, *value) for name, value in values if value.__class__ is tuple]
-    return plain, near, [(name, value) for name, value in values if value.__class__ is list]
-
-
-def _restore(target: object, plan: _Plan, bases: tuple[int, int, int, int, int]) -> None:
-    plain, near, nested = plan
-    for name, value in plain:
-        setattr(target, name, value)
-    for name, base, distance in near:
-        setattr(target, name, bases[base] + distance)
-    for name, value in nested:
-        setattr(target, name, _unpack(value, bases))
-
-
-def _variables(algorithm: Congestion) -> list[str]:
-    """Names of a congestion control's variables that have a value, those of its bases first."""
-    kind: Any = type(algorithm)
-    return [name for name in _names(kind) if hasattr(algorithm, name)]
-
-
-@lru_cache(_PLANS)
-def _names(kind: Any) -> tuple[str, ...]:
-    names: dict[str, None] = {}
-    for each in reversed(kind.__mro__):
-        attributes = vars(each).get("__mypyc_attrs__") or vars(each).get("__slots__", ())
-        names.update(dict.fromkeys(name for name in attributes if not name.startswith("__")))
-    return tuple(names)
-
-
-def _bases(iss: int, irs: int, heard: int) -> tuple[int, int, int, int, int]:
-    return 0, iss, irs, heard, heard // 1000
-
-
-def _pack(value: Any, bases: tuple[int, int, int, int, int]) -> Any:
-    """A value with its numbers relative to what they are near to."""
-    if value.__class__ is int:
-        if value < _SMALL:
-            return value
-        for base in (_SENT, _RECEIVED, _HEARD):
-            distance = value - bases[base]
-            if -_NEAR < distance < _NEAR:
-                return base, distance
-        return value
-    if value.__class__ is tuple or value.__class__ is list:
-        parts = [_pack(part, bases) for part in value]
-        return ["list" if value.__class__ is list else "tuple", *parts]
-    return value
-
-
-def _unpack(value: Any, bases: tuple[int, int, int, int, int]) -> Any:
-    if value.__class__ is tuple:
-        return bases[value[0]] + value[1]
-    if value.__class__ is list:
-        parts = [_unpack(part, bases) for part in value[1:]]
-        return parts if value[0] == "list" else tuple(parts)
-    return value
+def _name(c: Connection, key: bytes) -> None:
+    """Give an object that has been left behind, or a new one, the name that `key` holds."""
+    size = len(key) - 4
+    ports = key[size:]
+    if c.key[:size] != key[:size]:
+        c.destination = key[: size // 2]
+        c.source = key[size // 2 : size]
+        c.header = None
+    elif c.header is not None:
+        # The same hosts: the packets' constant parts differ in the ports only.
+        c.header.names = c.source + c.destination + ports[2:] + ports[:2]
+    c.destination_port = ports[0] << 8 | ports[1]
+    c.source_port = ports[2] << 8 | ports[3]
+    c.key = key

@@ -20,6 +20,7 @@ from catenet.stack.tcp.header import STAMPED, TIMESTAMP_LEAD, header_of
 from catenet.stack.tcp.lifecycle import wake
 from catenet.stack.tcp.output import push_pending, rearm_rto, schedule_loss_probe
 from catenet.stack.tcp.pacing import update_rate
+from catenet.stack.tcp.parking import Parked
 from catenet.stack.tcp.recovery import rack
 from catenet.stack.tcp.rtt import sample, set_rto, update_min_rtt
 from catenet.wire.tcp import ACK, PROTOCOL, PSH
@@ -59,11 +60,11 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     # Addresses and ports stand together in a packet, as they do in the key of a connection.
     if head[0] == 0x45:
         start = _LEAST4
-        c = layer.connections.get(head[12:24])
+        c = _connection(layer, head[12:24])
     else:
         start = _LEAST6
-        c = layer.connections.get(head[8:44])
-    if not isinstance(c, Connection):
+        c = _connection(layer, head[8:44])
+    if c is None:
         return False
     header = header_of(c)
     if header is None or header.loops != loopback:
@@ -97,6 +98,14 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     _count(layer, header)
     _advance(c, ack, window, value, taken, packet[start:] if length else b"")
     return True
+
+
+def _connection(layer: TcpLayer, key: bytes) -> Connection | None:
+    """The connection of that name, brought back if it was parked, which changes nothing."""
+    found = layer.connections.get(key)
+    if isinstance(found, Connection):
+        return found
+    return layer.lot.thaw(found) if isinstance(found, Parked) else None
 
 
 def _count(layer: TcpLayer, header: Header) -> None:
