@@ -123,6 +123,11 @@ class Output:
         self._hops[destination, interface] = hop
         return hop
 
+    def found(self, destination: Address, interface: int) -> Hop | None:
+        """The step that `hop` has found before, if it still holds."""
+        hop = self._hops.get((destination, interface))
+        return hop if hop is not None and hop.expires > self.now else None
+
     def _find_hop(self, destination: Address, interface: int) -> Hop:
         book = self.book
         if interface and interface not in book.interfaces:

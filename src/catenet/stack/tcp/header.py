@@ -11,7 +11,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.endpoint import StackError
 from catenet.stack.tcp.connection import MASK
 from catenet.wire.tcp import PROTOCOL
 
@@ -104,11 +103,8 @@ def header_of(c: Connection) -> Header | None:
     c.header = None
     if not layer.predicts:
         return None
-    try:
-        hop = output.hop(c.destination, c.interface)
-    except StackError:
-        return None
-    if hop.cast or c.source not in output.book.local:
+    hop = output.found(c.destination, c.interface)
+    if hop is None or hop.cast or c.source not in output.book.local:
         return None
     counters = output.counters[4 if len(c.source) == 4 else 6].ip
     c.header = Header(c, hop, counters, output.generation)
