@@ -20,14 +20,16 @@ def tcp_packet(version: int, payload: bytes = b"data", summed: bool = False) -> 
     return ip.pack(source, destination, 6, data, 64)
 
 
-def udp_packet(version: int, payload: bytes = b"data") -> bytes:
+def udp_packet(version: int, payload: bytes = b"data", summed: bool = True) -> bytes:
     source, destination = ADDRESSES[version]
-    return ip.pack(source, destination, 17, udp.build(udp.UdpDatagram(1, 2, payload), source, destination), 64)
+    data = udp.build(udp.UdpDatagram(1, 2, payload), source, destination, offload=not summed)
+    return ip.pack(source, destination, 17, data, 64)
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_a_segment_asks_for_its_checksum(version):
+def test_packets_ask_for_their_checksums(version):
     assert HEADER.unpack(header_for(tcp_packet(version))) == (1, 0, 0, 0, START[version], 16)
+    assert HEADER.unpack(header_for(udp_packet(version, summed=False))) == (1, 0, 0, 0, START[version], 6)
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -37,7 +39,7 @@ def test_a_large_segment_asks_to_be_cut(version):
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_other_protocols_ask_for_nothing(version):
+def test_what_has_its_checksum_asks_for_nothing(version):
     assert header_for(udp_packet(version)) == bytes(10)
     assert header_for(tcp_packet(version, summed=True)) == bytes(10)
 
@@ -52,13 +54,21 @@ def test_a_long_frame_is_viewed_and_not_copied(version):
 
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("payload", [b"data", b"odd", b""])
-def test_a_checksum_left_out_of_a_datagram_is_put_in(version, payload):
-    whole = udp_packet(version, payload)
+def test_a_datagram_is_taken_as_the_kernel_has_left_it(version, payload):
+    packet = udp_packet(version, payload, summed=False)
+    assert accept(HEADER.pack(1, 0, 0, 0, START[version], 6) + packet, 4096) == packet
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("payload", [b"data", b"odd", b""])
+def test_a_checksum_left_out_inside_of_a_tunnel_is_put_in(version, payload):
     source, destination = ADDRESSES[version]
-    start = START[version]
+    around = ip.pack(source, destination, 47, b"\0\0\x08\0", 64)
+    inner = ip.parse(udp_packet(version, payload)).payload
     partial = (pseudo_sum(source, destination, 17) + 8 + len(payload)) % 65535
-    without = whole[: start + 6] + partial.to_bytes(2, "big") + whole[start + 8 :]
-    assert accept(HEADER.pack(1, 0, 0, 0, start, 6) + without, 4096) == whole
+    without = inner[:6] + partial.to_bytes(2, "big") + inner[8:]
+    frame = HEADER.pack(1, 0, 0, 0, len(around), 6) + around + without
+    assert accept(frame, 4096) == around + inner
 
 
 def test_an_impossible_checksum_position_changes_nothing():

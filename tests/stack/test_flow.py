@@ -11,6 +11,7 @@ from tests.stack.net import pair
 
 from catenet.stack.endpoint import Name, StackError
 from catenet.wire.checksum import checksum, pseudo_sum
+from catenet.wire.offload import is_unsummed
 
 VERSIONS = (4, 6)
 SIZES = (0, 1, 7, 12, 13, 100, 1000, 1452, 1472, 1473, 5000)
@@ -46,12 +47,16 @@ def mutate(packet: bytes, chance: random.Random, repair: bool) -> bytes:
     return bytes(changed)
 
 
-def converse(version, acts, short):
-    """Two hosts with an endpoint that anybody may send to and one that is connected; what came of a list of acts."""
+def converse(version, acts, short, offload):
+    """Two hosts with an endpoint that anybody may send to and one that is connected; what came of a list of acts.
+
+    `offload`: both leave checksums to the devices.
+    """
     net, one, other, here, there = pair(version)
     chance = random.Random(len(acts))
     for stack in (one, other):
         stack.set_short_ways(short)
+        stack.set_offload(offload)
     servers = [other.udp_endpoint(version), other.udp_endpoint(6)]
     for port, server in enumerate(servers, 7):
         server.bind(Name(bytes(4 if server.version == 4 else 16), port))
@@ -100,9 +105,9 @@ OTHERS = st.tuples(
 
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=150, deadline=None)
-@given(acts=st.lists(st.one_of(SENDS, SENDS, SENDS, OTHERS), max_size=30))
-def test_the_short_ways_change_nothing(version, acts):
-    short, general = (converse(version, acts, on) for on in (True, False))
+@given(acts=st.lists(st.one_of(SENDS, SENDS, SENDS, OTHERS), max_size=30), offload=st.booleans())
+def test_the_short_ways_change_nothing(version, acts, offload):
+    short, general = (converse(version, acts, on, offload) for on in (True, False))
     for mine, its in zip(short, general, strict=True):
         assert mine == its
 
@@ -125,3 +130,19 @@ def test_datagrams_that_follow_the_first_take_them(version):
     assert client._outward is outward
     assert [flow is known for flow, known in zip(other.udp.flows.values(), inward, strict=True)] == [True]
     assert [server.receive_from().data for _ in range(6)][4:] == [b"3 and so on", b"4 and so on"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_checksums_are_left_to_devices_that_see_to_them(version):
+    net, one, other, _, there = pair(version)
+    for stack in (one, other):
+        stack.set_offload(True)
+    server, client = other.udp_endpoint(version), one.udp_endpoint(version)
+    server.bind(Name(bytes(len(there)), 7))
+    client.connect(Name(there, 7))
+    for size in (10, 20, 5000):
+        client.send_to(bytes(size))
+    net.settle()
+    packets = [packet for _, _, packet in net.seen]
+    assert [is_unsummed(packet) for packet in packets] == [True, True] + [False] * (len(packets) - 2)
+    assert [len(server.receive_from().data) for _ in range(3)] == [10, 20, 5000]

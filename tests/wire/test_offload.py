@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catenet.link.simulated import flip_bit
+from catenet.stack import fragments
 from catenet.wire import Malformed, ip, tcp, udp
 from catenet.wire.checksum import is_valid, pseudo_sum
 from catenet.wire.offload import Large, complete, cut, is_unsummed
@@ -21,19 +22,52 @@ def segment(version: int, payload: bytes, flags: int = tcp.ACK, offloaded: bool 
     return ip.pack(source, destination, 6, data, 64, 0, 77, True)
 
 
+def datagram(version: int, payload: bytes, offloaded: bool = False) -> bytes:
+    source, destination = ADDRESSES[version]
+    data = udp.build(udp.UdpDatagram(1, 2, payload), source, destination, offload=offloaded)
+    return ip.pack(source, destination, 17, data, 64, 0, 77, True)
+
+
+PARSERS = {segment: tcp.parse, datagram: udp.parse}
+MADE = pytest.mark.parametrize("make", PARSERS)
+
+
+@MADE
 @pytest.mark.parametrize("version", [4, 6])
 @given(payload=st.binary(max_size=3000))
-def test_completing_gives_the_segment_that_was_packed_whole(version, payload):
-    whole = segment(version, payload)
-    assert complete(segment(version, payload, offloaded=True)) == whole
+def test_completing_gives_the_packet_that_was_packed_whole(version, make, payload):
+    whole = make(version, payload)
+    assert complete(make(version, payload, offloaded=True)) == whole
     assert complete(whole) == whole
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_sum_of_nothing_is_written_all_ones_in_datagrams(version):
+    source, destination = ADDRESSES[version]
+    fits = -(pseudo_sum(source, destination, 17) + 8) % 65535
+    packet = datagram(version, bytes(fits), offloaded=True)
+    start = 20 if version == 4 else 40
+    assert packet[start + 6 : start + 8] == b"\xff\xff"
+    assert is_unsummed(packet)
+    assert complete(packet) == datagram(version, bytes(fits))
 
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_completing_leaves_other_protocols_alone(version):
     source, destination = ADDRESSES[version]
-    packet = ip.pack(source, destination, 17, udp.build(udp.UdpDatagram(1, 2, b"x"), source, destination), 64)
+    partial = (pseudo_sum(source, destination, 58) + 8) % 65535
+    packet = ip.pack(source, destination, 58, bytes(6) + partial.to_bytes(2, "big"), 64)
     assert complete(packet) == packet
+
+
+@MADE
+@pytest.mark.parametrize("version", [4, 6])
+@given(payload=st.binary(min_size=1, max_size=3000), mtu=st.integers(100, 1500))
+def test_fragments_carry_a_whole_checksum(version, make, payload, mtu):
+    packet = ip.parse(make(version, payload, offloaded=True))._replace(identification=7)
+    pieces = fragments.split(packet, mtu)
+    data = b"".join(bytes(piece.payload) for piece in pieces)
+    assert data == ip.parse(make(version, payload)).payload
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -63,29 +97,31 @@ def test_a_pseudo_header_sum_is_no_checksum():
     assert not is_valid(packet.payload, pseudo_sum(packet.source, packet.destination, 6) + len(packet.payload))
 
 
+@MADE
 @pytest.mark.parametrize("version", [4, 6])
 @given(payload=st.binary(max_size=100))
-def test_a_receiver_knows_a_checksum_that_was_left_out(version, payload):
+def test_a_receiver_knows_a_checksum_that_was_left_out(version, make, payload):
     source, destination = ADDRESSES[version]
-    packet = segment(version, payload, offloaded=True)
+    packet = make(version, payload, offloaded=True)
     assert is_unsummed(packet)
-    data = ip.parse(packet).payload
-    assert tcp.parse(data, source, destination, offload=True).payload == payload
+    data, parse = ip.parse(packet).payload, PARSERS[make]
+    assert parse(data, source, destination, offload=True).payload == payload
     with pytest.raises(Malformed):
-        tcp.parse(data, source, destination)
+        parse(data, source, destination)
 
 
+@MADE
 @pytest.mark.parametrize("version", [4, 6])
 @given(payload=st.binary(max_size=100), offloaded=st.booleans(), seed=st.integers(0, 1000))
-def test_a_damaged_packet_is_never_believed(version, payload, offloaded, seed):
-    damaged = flip_bit(segment(version, payload, offloaded=offloaded), Random(seed))
+def test_a_damaged_packet_is_never_believed(version, make, payload, offloaded, seed):
+    damaged = flip_bit(make(version, payload, offloaded=offloaded), Random(seed))
     assert not is_unsummed(damaged)
     try:
         packet = ip.parse(damaged)
     except Malformed:
         return
-    if packet.protocol == 6 and not packet.is_fragment:
+    if packet.protocol == (6 if make is segment else 17) and not packet.is_fragment:
         same = (packet.hop_limit, packet.traffic_class, packet.flow_label) == (64, 0, 0)
         if same:
             with pytest.raises(Malformed):
-                tcp.parse(packet.payload, packet.source, packet.destination, offload=True)
+                PARSERS[make](packet.payload, packet.source, packet.destination, offload=True)

@@ -30,7 +30,7 @@ class Device(Protocol):
 
 
 def offload_of(device: Device) -> tuple[bool, int]:
-    """What a device does for a stack (`wire/offload.py`): whether TCP checksums, and bytes of one packet to be cut.
+    """What a device does for a stack (`wire/offload.py`): whether checksums, and bytes of one packet to be cut.
 
     A device says so by an attribute `offload`, and does nothing of the kind without.
     """

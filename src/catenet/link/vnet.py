@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from catenet.wire.offload import TCP, TCP_CHECKSUM, Large, is_unsummed, transport
+from catenet.wire.offload import CHECKSUMS, TCP_CHECKSUM, Large, is_unsummed, transport
 
 __all__ = ["IFF_VNET_HDR", "OFFLOADS", "SIZE", "TUNSETOFFLOAD", "accept", "header_for"]
 
@@ -34,25 +34,26 @@ _from_bytes = int.from_bytes
 
 
 def header_for(packet: bytes) -> bytes:
-    """Header for a packet of a stack that leaves TCP checksums to the device."""
+    """Header for a packet of a stack that leaves checksums to the device."""
     protocol, start = transport(packet)
     if isinstance(packet, Large):
         kind = GSO_TCP4 if packet[0] >> 4 == 4 else GSO_TCP6
         return _HEADER.pack(NEEDS_CHECKSUM, kind, len(packet), packet.mss, start, TCP_CHECKSUM)
-    if protocol != TCP or not is_unsummed(packet):
+    if not is_unsummed(packet):
         return _NOTHING
-    return _HEADER.pack(NEEDS_CHECKSUM, GSO_NONE, 0, 0, start, TCP_CHECKSUM)
+    return _HEADER.pack(NEEDS_CHECKSUM, GSO_NONE, 0, 0, start, CHECKSUMS[protocol])
 
 
 def accept(frame: bytes, viewed: int) -> bytes | memoryview:
     """The packet behind a header, as a stack takes it that believes the device; from `viewed` bytes on a view of it.
 
-    The checksum that the kernel has left out of any protocol but TCP is put in, since only TCP is left to devices.
+    The checksum that the kernel has left out is put in where the stack would not know it for left out: of any protocol
+    but TCP and UDP, and inside of tunnels.
     """
     flags = frame[0]
     if flags & NEEDS_CHECKSUM:
         start, offset = _HEADER.unpack_from(frame)[4:]
-        if offset != TCP_CHECKSUM:
+        if offset != TCP_CHECKSUM and not is_unsummed(memoryview(frame)[SIZE:]):
             return _complete(frame[SIZE:], start, offset)
         return memoryview(frame)[SIZE:] if len(frame) > viewed else frame[SIZE:]
     return frame[SIZE:]

@@ -46,16 +46,16 @@ _tuple = tuple.__new__
 class Outward:
     """From an endpoint to `peer`."""
 
-    __slots__ = ("addresses", "generation", "hop", "life", "peer", "port", "pseudo", "room", "traffic_class", "words")
+    __slots__ = ("addresses", "generation", "hop", "life", "peer", "port", "room", "there", "traffic_class", "words")
 
     def __init__(self, endpoint: UdpEndpoint, source: Address, peer: Name, hop: Hop, generation: int) -> None:
         self.generation = generation
         self.hop = hop
         self.peer = peer
         self.port = endpoint.local()[1]
+        self.there: int = peer[1]
         self.addresses: bytes = source + peer[0]
-        self.words = _from_bytes(source, "big") + _from_bytes(peer[0], "big")
-        self.pseudo = self.words + PROTOCOL + self.port + peer[1]
+        self.words = (_from_bytes(source, "big") + _from_bytes(peer[0], "big")) % 65535
         self.room = min(hop.mtu, _WIDE) - (_START4 if len(source) == 4 else _START6)
         """Most data of one packet."""
         self.life = max(endpoint.option("IP_TTL"), 0) or hop.metrics.hop_limit
@@ -64,10 +64,13 @@ class Outward:
     def send(self, stack: Stack, data: bytes) -> None:
         """Send one datagram that fits."""
         length = HEADER_LENGTH + len(data)
-        check = -(self.pseudo + 2 * length + (residue(data) << 8)) % 65535 or 0xFFFF
         life = self.life or stack.settings.ip_default_ttl
         addresses = self.addresses
-        port, there = self.port, self.peer[1]
+        port, there = self.port, self.there
+        check = self.words + PROTOCOL + length
+        if not stack.udp.offload:
+            check = -(check + length + port + there + (residue(data) << 8))
+        check = check % 65535 or 0xFFFF
         if len(addresses) == 8:
             first = 0x4500 | self.traffic_class
             life = life << 8 | PROTOCOL
@@ -100,15 +103,14 @@ def outward(endpoint: UdpEndpoint, source: Address, peer: Name, interface: int) 
 class Inward:
     """From one peer, by one interface, to an endpoint."""
 
-    __slots__ = ("destination", "endpoint", "generation", "pseudo", "source", "words")
+    __slots__ = ("destination", "endpoint", "generation", "source", "words")
 
     def __init__(self, endpoint: UdpEndpoint, source: Name, destination: Name, generation: int) -> None:
         self.endpoint = endpoint
         self.source = source
         self.destination = destination
         self.generation = generation
-        self.words = _from_bytes(source[0], "big") + _from_bytes(destination[0], "big")
-        self.pseudo = self.words + PROTOCOL
+        self.words = (_from_bytes(source[0], "big") + _from_bytes(destination[0], "big")) % 65535
 
 
 def take(stack: Stack, packet: bytes | memoryview, now: float, interface: Interface) -> bool:
@@ -138,7 +140,9 @@ def take(stack: Stack, packet: bytes | memoryview, now: float, interface: Interf
         return False
     if flow.destination[2] != interface.index or flow.generation != stack.output.generation:
         return False
-    if (flow.pseudo + length + (residue(packet[start - HEADER_LENGTH :]) << 8)) % 65535:
+    pseudo = flow.words + PROTOCOL + length
+    believed = stack.udp.offload and check == (pseudo % 65535 or 0xFFFF)
+    if not believed and (pseudo + (residue(packet[start - HEADER_LENGTH :]) << 8)) % 65535:
         return False
     if not flow.endpoint.has_room():
         return False

@@ -18,6 +18,7 @@ from catenet.stack.timers import Timer, Timers
 from catenet.wire import tcp
 from catenet.wire.errors import HeaderProblem, Malformed
 from catenet.wire.ip import IpPacket, header_length, walk_extensions
+from catenet.wire.offload import complete_payload
 from catenet.wire.options import END, NOP, pad_options, split_options
 
 __all__ = ["Reassembler", "split"]
@@ -40,9 +41,14 @@ _UPPER_HEADERS: Final = {6: 20, 17: 8, 58: 4}
 def split(packet: IpPacket, mtu: int) -> list[IpPacket]:
     """Cut a packet into fragments of at most `mtu` bytes; `identification` must be set, and unique for the pair.
 
+    A checksum that was left to the device is put in first: a device that damages a fragment could not.
+
     Raises:
         ValueError: `mtu` leaves no room for 8 bytes of data.
     """
+    if not packet.is_fragment:
+        payload = complete_payload(packet.payload, packet.source, packet.destination, packet.protocol)
+        packet = packet._replace(payload=payload)
     followers = packet if not packet.options else packet._replace(options=_copied_options(packet.options))
     fragments: list[IpPacket] = []
     position, offset = 0, packet.fragment_offset

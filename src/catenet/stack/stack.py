@@ -183,8 +183,8 @@ class Stack:
         self.invalidate()
 
     def set_offload(self, checksums: bool, segments: int = 0) -> None:
-        """Leave TCP checksums, and segmentation of up to `segments` bytes, to the devices (`wire/offload.py`)."""
-        self.tcp.offload = checksums
+        """Leave TCP's and UDP's checksums, and segments of up to `segments` bytes, to devices (`wire/offload.py`)."""
+        self.tcp.offload = self.udp.offload = checksums
         self.tcp.gso_size = segments if checksums else 0
 
     def set_short_ways(self, on: bool) -> None:

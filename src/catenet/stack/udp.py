@@ -88,7 +88,7 @@ class UdpEndpoint(DatagramEndpoint):
         checksum = not self.option("SO_NO_CHECK")
         for piece in pieces:
             datagram = UdpDatagram(self._local.port, peer.port, piece)
-            payload = udp.build(datagram, source, peer.address, checksum)
+            payload = udp.build(datagram, source, peer.address, checksum, self._layer.offload)
             self.transmit(udp.PROTOCOL, payload, source, peer, control, interface)
             self.stack.counters[version].udp.OutDatagrams += 1
         self._outward = outward(self, source, peer, interface) if control is NO_CONTROL else None
@@ -103,6 +103,8 @@ class Udp:
         # Connected endpoints by (local address, local port, peer address, peer port), and the key of each.
         self._connected: dict[tuple[Address, int, Address, int], UdpEndpoint] = {}
         self._keys: dict[int, tuple[Address, int, Address, int]] = {}
+        self.offload = False
+        """Whether checksums are left to the devices below (`wire/offload.py`)."""
         self.predicts = True
         """Whether datagrams of conversations that go on take the short ways."""
         self.flows: dict[bytes, Inward] = {}
@@ -134,7 +136,7 @@ class Udp:
         stack = self._stack
         counters = stack.counters[4 if len(packet.source) == 4 else 6].udp
         try:
-            datagram = udp.parse(packet.payload, packet.source, packet.destination)
+            datagram = udp.parse(packet.payload, packet.source, packet.destination, offload=self.offload)
         except Malformed as error:
             counters.InErrors += 1
             counters.InCsumErrors += "checksum" in str(error)

@@ -1,10 +1,11 @@
 """Packets whose last touches are left to the device: checksums not yet computed, segments not yet cut.
 
-Between a stack and a device that offers it (a TUN device, a simulated link) the checksum field of a TCP segment holds
-the sum of its pseudo header and nothing else, as between Linux and its drivers; whoever needs the real one (a capture,
-a link that damages packets) completes it. The receiver knows such a segment by that very sum and believes the device;
-any other checksum it verifies. A `Large` packet stands for the segments that a device cuts it into; its payload is kept
-apart from its headers, so that between the program and the device nobody copies it.
+Between a stack and a device that offers it (a TUN device, a simulated link) the checksum field of a TCP segment or a
+UDP datagram holds the sum of its pseudo header and nothing else, as between Linux and its drivers; whoever needs the
+real one (a capture, a link that damages packets, who cuts it into fragments) completes it. The receiver knows such a
+packet by that very sum and believes the device; any other checksum it verifies. A `Large` packet stands for the
+segments that a device cuts it into; its payload is kept apart from its headers, so that between the program and the
+device nobody copies it.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from catenet.wire.checksum import pseudo_sum
+from catenet.wire.checksum import pseudo_sum, sum_words
 
-__all__ = ["Large", "complete", "cut", "is_unsummed"]
+__all__ = ["CHECKSUMS", "Large", "complete", "complete_payload", "cut", "is_unsummed"]
 
 TCP: Final = 6
 TCP_CHECKSUM: Final = 16
+UDP: Final = 17
+CHECKSUMS: Final = {TCP: TCP_CHECKSUM, UDP: 6}
+"""Where the checksum is, by protocol, in the headers that devices see to."""
+SHORTEST: Final = {TCP: 20, UDP: 8}
 FIN: Final = 0x01
 PSH: Final = 0x08
 CWR: Final = 0x80
@@ -73,29 +78,47 @@ def _transport_end(packet: bytes) -> int:
 
 
 def is_unsummed(packet: bytes | memoryview) -> bool:
-    """Whether an IP packet carries a TCP segment whose checksum was left to the device."""
-    if len(packet) < 40:
+    """Whether an IP packet carries a whole TCP segment or UDP datagram whose checksum was left to the device."""
+    if len(packet) < 28 or (packet[0] >> 4 == 4 and packet[6] & 0x3F | packet[7]):
         return False
     protocol, start = transport(packet)
-    if protocol != TCP or len(packet) < start + 20 or (packet[0] >> 4 == 4 and packet[6] & 0x3F | packet[7]):
+    if protocol not in CHECKSUMS or len(packet) < start + SHORTEST[protocol]:
         return False
-    total = pseudo_sum(*_addresses(packet), TCP) + len(packet) - start
-    return bool(_WORD.unpack_from(packet, start + TCP_CHECKSUM)[0] == total % 65535)
+    return _left_out(packet, start, *_addresses(packet), protocol)
+
+
+def _left_out(packet: bytes | memoryview, start: int, source: bytes, destination: bytes, protocol: int) -> bool:
+    """Whether a checksum of what begins at `start` is the sum of the pseudo header."""
+    total = (pseudo_sum(source, destination, protocol) + len(packet) - start) % 65535
+    found: int = _WORD.unpack_from(packet, start + CHECKSUMS[protocol])[0]
+    return found == (total if protocol == TCP else total or 0xFFFF)
 
 
 def complete(packet: bytes) -> bytes:
-    """Return a packet, in one piece, with the checksum of its TCP segment filled in if it was left out."""
+    """Return a packet, in one piece, with the checksum of what it carries filled in if it was left out."""
     if isinstance(packet, Large):
         packet = packet.whole()
     if not is_unsummed(packet):
         return packet
-    start = transport(packet)[1]
-    source, destination = _addresses(packet)
-    segment = packet[start:]
-    where = start + TCP_CHECKSUM
-    total = pseudo_sum(source, destination, TCP) + len(segment) - _WORD.unpack_from(packet, where)[0]
-    total += _from_bytes(segment, "big") << (8 if len(segment) & 1 else 0)
-    return packet[:where] + _WORD.pack(-total % 65535) + packet[where + 2 :]
+    protocol, start = transport(packet)
+    return packet[:start] + _complete(packet[start:], *_addresses(packet), protocol)
+
+
+def complete_payload(data: bytes | memoryview, source: bytes, destination: bytes, protocol: int) -> bytes | memoryview:
+    """As `complete`, for the payload of a whole packet."""
+    if protocol not in CHECKSUMS or len(data) < SHORTEST[protocol]:
+        return data
+    if not _left_out(data, 0, source, destination, protocol):
+        return data
+    return _complete(bytes(data), source, destination, protocol)
+
+
+def _complete(data: bytes, source: bytes, destination: bytes, protocol: int) -> bytes:
+    where = CHECKSUMS[protocol]
+    total = pseudo_sum(source, destination, protocol) + len(data) - _WORD.unpack_from(data, where)[0]
+    value = -(total + sum_words(data)) % 65535
+    # 0 says "no checksum" in UDP (RFC 768), and 0xffff is the same sum.
+    return data[:where] + _WORD.pack(value if protocol == TCP else value or 0xFFFF) + data[where + 2 :]
 
 
 def cut(packet: Large) -> list[bytes]:

@@ -15,7 +15,6 @@ HEADER_LENGTH: Final = 8
 
 _HEADER: Final = struct.Struct("!HHHH")
 _PORTS: Final = struct.Struct("!HH")
-_from_bytes = int.from_bytes
 
 
 class UdpDatagram(NamedTuple):
@@ -26,8 +25,12 @@ class UdpDatagram(NamedTuple):
     payload: bytes | memoryview = b""
 
 
-def parse(data: bytes | memoryview, source: bytes, destination: bytes, verify: bool = True) -> UdpDatagram:
+def parse(
+    data: bytes | memoryview, source: bytes, destination: bytes, verify: bool = True, offload: bool = False
+) -> UdpDatagram:
     """Read one datagram; bytes of the IP payload after its length are cut off, as in Linux.
+
+    With `offload` a checksum that was left out (`wire/offload.py`) is right.
 
     Raises:
         Malformed: header or length too short or too long, a wrong checksum, or none at all on IPv6.
@@ -42,13 +45,20 @@ def parse(data: bytes | memoryview, source: bytes, destination: bytes, verify: b
     if checksum == 0:
         if len(source) == 16:
             raise Malformed("udp: no checksum on IPv6")
-    elif verify and (residue(data) + _from_bytes(source + destination, "little") + (length + PROTOCOL << 8)) % 65535:
-        raise Malformed("udp: checksum")
+    elif verify:
+        pseudo = pseudo_sum(source, destination, PROTOCOL) + length
+        believed = offload and checksum == (pseudo % 65535 or 0xFFFF)
+        if not believed and (pseudo + (residue(data) << 8)) % 65535:
+            raise Malformed("udp: checksum")
     return UdpDatagram(source_port, destination_port, data[8:])
 
 
-def build(datagram: UdpDatagram, source: bytes, destination: bytes, checksum: bool = True) -> bytes:
+def build(
+    datagram: UdpDatagram, source: bytes, destination: bytes, checksum: bool = True, offload: bool = False
+) -> bytes:
     """Build a datagram for these addresses; `checksum` False sends none, which only IPv4 allows.
+
+    With `offload` the checksum is left to the device (`wire/offload.py`).
 
     Raises:
         ValueError: a port out of range or more payload than a length of 16 bits can tell.
@@ -57,9 +67,10 @@ def build(datagram: UdpDatagram, source: bytes, destination: bytes, checksum: bo
     length = 8 + len(payload)
     value = 0
     if checksum or len(source) == 16:
-        total = residue(payload) << 8
-        total += pseudo_sum(source, destination, PROTOCOL) + 2 * length + source_port + destination_port
-        value = -total % 65535 or 0xFFFF  # a computed 0 is sent as all ones (RFC 768)
+        total = pseudo_sum(source, destination, PROTOCOL) + length
+        if not offload:
+            total = -(total + length + source_port + destination_port + (residue(payload) << 8))
+        value = total % 65535 or 0xFFFF  # a computed 0 is sent as all ones (RFC 768)
     try:
         return _HEADER.pack(source_port, destination_port, length, value) + payload
     except struct.error:
