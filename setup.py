@@ -36,6 +36,7 @@ SINGLE = (
     "catenet/world/host.py",
     "catenet/world/hub.py",
     "catenet/world/links.py",
+    "catenet/world/monotonic.py",
     "catenet/world/task.py",
     "catenet/world/threadstate.py",
     "catenet/world/trace.py",
@@ -53,7 +54,6 @@ LEFT_OUT = (
     "catenet/stack/tcp/shapes.py",
     "catenet/posix/errors.py",
     "catenet/posix/ifreq.py",
-    "catenet/posix/pyselect.py",
     "catenet/posix/pysocket.py",
     "catenet/posix/tcp_info.py",
 )

@@ -14,7 +14,7 @@ import stat
 from typing import ClassVar, Final
 
 from catenet.posix.errors import os_error
-from catenet.posix.file import File
+from catenet.posix.file import File, Watcher
 from catenet.stack.endpoint import Readiness
 
 __all__ = ["Epoll"]
@@ -32,7 +32,7 @@ MAXIMUM_DEPTH: Final = 5
 """Epolls may watch epolls so deep (EP_MAX_NESTS)."""
 
 
-class _Item:
+class _Item(Watcher):
     """One watched file of one epoll."""
 
     __slots__ = ("asleep", "data", "epoll", "events", "exclusive", "file")
@@ -50,18 +50,23 @@ class _Item:
 
     def bits(self) -> int:
         """Wanted bits that hold now."""
-        held = self.file.readiness()
-        if self.events & NORMAL:
+        held, events = self.file.readiness(), self.events
+        if events & NORMAL:
             held |= (held & Readiness.IN and EPOLLRDNORM) | (held & Readiness.OUT and EPOLLWRNORM)
-        return held & (self.events | ALWAYS)
+        return held & (events | ALWAYS)
 
     def file_ready(self, file: File) -> bool:
         if self.asleep or not self.bits():
             return False
-        woke = bool(self.epoll.watchers)
-        self.epoll.ready[self] = None
-        self.epoll.notify()
-        return woke
+        epoll = self.epoll
+        epoll.ready[self] = None
+        if not epoll.watchers:
+            return False
+        epoll.notify()
+        return True
+
+    def is_exclusive(self) -> bool:
+        return self.exclusive
 
     def file_closed(self, file: File) -> None:
         self.epoll.forget(self)
@@ -121,20 +126,22 @@ class Epoll(File):
     def collect(self, limit: int) -> list[tuple[int, int]]:
         """Return up to `limit` (descriptor, bits) of what is ready now."""
         found: list[tuple[int, int]] = []
-        if not self.ready:
+        ready = self.ready
+        if not ready:
             return found
-        for item in tuple(self.ready):
+        for item in tuple(ready):
             if len(found) >= limit:
                 break
             bits = item.bits()
-            del self.ready[item]
+            del ready[item]
             if not bits:
                 continue
             found.append((item.data, bits))
-            if item.events & EPOLLONESHOT:
+            events = item.events
+            if events & EPOLLONESHOT:
                 item.asleep = True
-            elif not item.events & EPOLLET:
-                self.ready[item] = None
+            elif not events & EPOLLET:
+                ready[item] = None
         return found
 
     def watches(self, other: Epoll) -> bool:

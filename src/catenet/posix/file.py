@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import errno
 import stat
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
+from catenet.compiled import mypyc_attr
 from catenet.posix.errors import os_error
 from catenet.stack.endpoint import Buffer
 
 __all__ = ["File", "Watcher"]
 
 
-class Watcher(Protocol):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Watcher:
     """Who wants to know when a file may show a new readiness bit: a waiting task, or an item of an epoll."""
 
-    def file_ready(self, file: File) -> object:
-        """The file's readiness may have risen; an epoll's item with EPOLLEXCLUSIVE returns whether it woke anybody."""
+    __slots__ = ()
+
+    def file_ready(self, file: File) -> bool:
+        """The file's readiness may have risen; whether that has woken anybody. Watches no other files meanwhile."""
+        raise NotImplementedError
+
+    def is_exclusive(self) -> bool:
+        """Whether it is an epoll's item with EPOLLEXCLUSIVE."""
+        return False
 
 
 class File:
@@ -47,17 +56,17 @@ class File:
         if self.exclusive:
             self._notify_exclusively()
             return
-        for watcher in tuple(self.watchers):
+        for watcher in self.watchers:
             watcher.file_ready(self)
 
     def _notify_exclusively(self) -> None:
         """Tell all watchers, but of those that asked for exclusive wake-ups only until one has woken somebody."""
         served = False
-        for watcher in tuple(self.watchers):
-            exclusive = getattr(watcher, "exclusive", False)
+        for watcher in self.watchers:
+            exclusive = watcher.is_exclusive()
             if not (exclusive and served):
                 woke = watcher.file_ready(self)
-                served = served or (exclusive and bool(woke))
+                served = served or (exclusive and woke)
 
     def read(self, size: int) -> Buffer | None:
         """Read up to `size` bytes; None: would block."""

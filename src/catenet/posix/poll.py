@@ -51,13 +51,6 @@ def _wait(kernel: Kernel, call: str, files: Sequence[File], look: Callable[[], F
     if timeout == 0:
         kernel.spin()
         return found
-    return _wait_on(kernel, call, files, look, timeout)
-
-
-def _wait_on(
-    kernel: Kernel, call: str, files: Sequence[File], look: Callable[[], Found], timeout: float | None
-) -> Found:
-    """As `_wait`, when the first look has shown nothing."""
     deadline = None if timeout is None else kernel.clock() + timeout
     remaining = timeout
     while True:
@@ -130,4 +123,12 @@ def epoll_wait(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) 
 
 def wait_on_epoll(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) -> list[tuple[int, int]]:
     """As `epoll_wait`, when nothing was ready at first."""
-    return _wait_on(kernel, "epoll_wait", (epoll,), lambda: epoll.collect(limit), timeout)
+    files: tuple[File, ...] = (epoll,)
+    deadline = None if timeout is None else kernel.clock() + timeout
+    while True:
+        in_time = kernel.park("epoll_wait", files, timeout)
+        found = epoll.collect(limit)
+        if found or not in_time:
+            return found
+        if deadline is not None:
+            timeout = max(0.0, deadline - kernel.clock())

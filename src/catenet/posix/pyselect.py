@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix import poll as readiness
 from catenet.posix.epoll import Epoll
@@ -17,28 +17,36 @@ __all__ = ["EpollObject", "PollObject", "select"]
 
 DEFAULT_EVENTS = 0x001 | 0x002 | 0x004
 FD_SETSIZE = 1024
+EPOLLIN: Final = 0x001
+EPOLLOUT: Final = 0x004
+EVENT_READ: Final = 1
+EVENT_WRITE: Final = 2
+KEY_EVENTS: Final = 2
+"""Place of `events` in a `selectors.SelectorKey`."""
 
 
 class EpollObject:
     """`select.epoll`."""
 
-    def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
+    def __init__(self, sizehint: int = -1, flags: int = 0, descriptor: int = -1) -> None:
+        self._descriptor = -1
         if sizehint != -1 and sizehint <= 0:
             raise ValueError("sizehint must be positive or -1")
         self._kernel: Kernel = Socket.current_kernel()
-        self._epoll = Epoll()
-        self._descriptor = self._kernel.install(self._epoll)
+        if descriptor < 0:
+            self._epoll = Epoll()
+            self._descriptor = self._kernel.install(self._epoll)
+            return
+        file = self._kernel.file(descriptor)
+        if not isinstance(file, Epoll):
+            raise ValueError("the descriptor is no epoll")
+        self._epoll = file
+        self._descriptor = descriptor
 
     @classmethod
     def fromfd(cls, descriptor: int) -> EpollObject:
         """An object for a descriptor of an epoll."""
-        kernel = Socket.current_kernel()
-        file = kernel.file(descriptor)
-        if not isinstance(file, Epoll):
-            raise ValueError("the descriptor is no epoll")
-        new = cls.__new__(cls)
-        new._kernel, new._epoll, new._descriptor = kernel, file, descriptor
-        return new
+        return cls(-1, 0, descriptor)
 
     def _open(self) -> Epoll:
         if self._descriptor < 0 or not self._epoll.references:
@@ -76,16 +84,26 @@ class EpollObject:
             raise ValueError(f"maxevents must be greater than 0, got {maxevents}")
         return readiness.epoll_wait(self._kernel, epoll, maxevents, _milliseconds(timeout))
 
-    def ready(self, limit: int) -> list[tuple[int, int]]:
-        """What `poll(0, limit)` gives, with nothing checked that an open epoll of a living process passes."""
+    def select(self, keys: dict[int, Any], timeout: float | None) -> list[tuple[Any, int]]:
+        """What `selectors.EpollSelector.select` returns that has these keys by descriptor; no step more than needed."""
         epoll = self._epoll
-        return epoll.collect(limit) if self._descriptor >= 0 and epoll.references else self.poll(0, limit)
-
-    def wait(self, limit: int, timeout: float | None) -> list[tuple[int, int]]:
-        """What `poll(timeout, limit)` gives after `ready` has given nothing; whole milliseconds, rounded up."""
-        if timeout is not None:
-            timeout = math.ceil(timeout * 1e3) * 1e-3
-        return readiness.wait_on_epoll(self._kernel, self._open(), limit, timeout)
+        limit = len(keys) or 1
+        found = epoll.collect(limit) if self._descriptor >= 0 and epoll.references else self.poll(0.0, limit)
+        if not found:
+            if timeout is not None:
+                if timeout <= 0:
+                    self._kernel.spin()
+                    return []
+                timeout = math.ceil(timeout * 1e3) * 1e-3
+            found = readiness.wait_on_epoll(self._kernel, self._open(), limit, timeout)
+        ready: list[tuple[Any, int]] = []
+        for descriptor, bits in found:
+            key: tuple[Any, ...] | None = keys.get(descriptor)
+            if key is not None:
+                wanted: int = key[KEY_EVENTS]
+                events = (EVENT_WRITE if bits & ~EPOLLIN else 0) | (EVENT_READ if bits & ~EPOLLOUT else 0)
+                ready.append((key, events & wanted))
+        return ready
 
     def fileno(self) -> int:
         """The epoll's own descriptor."""
@@ -111,7 +129,7 @@ class EpollObject:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_descriptor", -1) >= 0:
+        if self._descriptor >= 0:
             try:
                 self.close()
             except OSError:

@@ -258,7 +258,7 @@ def _owner() -> object:
 def _spin() -> None:
     task = current.task
     if task is not None:
-        task.process.spin()
+        task.spin()
 
 
 def _unwinding() -> bool:

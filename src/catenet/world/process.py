@@ -21,7 +21,7 @@ from catenet.world.errors import ProcessKilled
 from catenet.world.exiting import abandon_coroutines, finish_process, ignore_errors
 from catenet.world.patches.threads import drop_thread, make_main_thread
 from catenet.world.streams import Streams
-from catenet.world.task import SPIN_LIMIT, Task, TaskOwner
+from catenet.world.task import Task, TaskOwner
 
 if TYPE_CHECKING:
     from catenet.world.host import Host
@@ -35,8 +35,6 @@ KILLED: Final = 128 + signal.SIGKILL
 
 IGNORED_BY_DEFAULT: Final = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT, signal.SIGPIPE)
 """Signals without effect unless the program handles them (signal(7); Python ignores SIGPIPE)."""
-
-SPIN_PAUSE: Final = 0.001
 
 
 class Process(TaskOwner):
@@ -147,15 +145,6 @@ class Process(TaskOwner):
             return code & 0xFF
         print(code, file=self.streams.stderr)
         return 1
-
-    def spin(self) -> None:
-        """Note a look at the clock or at something not ready; lets time pass for a program that does nothing else."""
-        self.spins += 1
-        if self.spins > SPIN_LIMIT:
-            task = current.task
-            if task is not None:
-                task.park("spinning", (), SPIN_PAUSE)
-                self.spins = SPIN_LIMIT
 
     # Signals.
 

@@ -12,22 +12,25 @@ from typing import TYPE_CHECKING, Any, Final
 from greenlet import getcurrent, greenlet
 
 from catenet.compiled import mypyc_attr
+from catenet.posix.file import File, Watcher
 from catenet.world.context import NO_HOOKS, Context, Contexts
 from catenet.world.current import current
 from catenet.world.errors import ProcessKilled
 from catenet.world.hub import NEVER, Hub
 
 if TYPE_CHECKING:
-    from catenet.posix.file import File
     from catenet.world.process import Process
 
-__all__ = ["SPIN_LIMIT", "Task", "TaskOwner"]
+__all__ = ["Task", "TaskOwner"]
 
 UNWINDING_LIMIT: Final = 200
 """A killed task that makes more blocking calls than this while it unwinds is abandoned where it is."""
 
 SPIN_LIMIT: Final = 20_000
 """So many looks at the clock or at empty sockets without ever waiting: the program spins, and time has to pass."""
+
+SPIN_PAUSE: Final = 0.001
+"""Seconds that pass for a program that spins, at every further look."""
 
 COLLECT_EVERY: Final = 2_000
 """After so many turns of a world's tasks the garbage collector looks around."""
@@ -57,6 +60,27 @@ class TaskOwner:
         """Looks at the clock, or at something not ready, since it last waited."""
 
 
+class _Waiter(Watcher):
+    """Wakes a task when a file that it waits on shows something new."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, task: Task) -> None:
+        self._task: Task | None = task
+
+    def file_ready(self, file: File) -> bool:
+        """See `Watcher`."""
+        task = self._task
+        if task is None:
+            return False
+        task.wake()
+        return True
+
+    def drop(self) -> None:
+        """The task is over."""
+        self._task = None
+
+
 class Task:
     """One thread of a process. `run` is what it does; it ends when that returns or raises."""
 
@@ -70,6 +94,7 @@ class Task:
         "_turn",
         "_turns",
         "_unwinding",
+        "_waiter",
         "daemon",
         "ended",
         "hooks",
@@ -106,6 +131,7 @@ class Task:
         self._turns = hub.turns
         self._turn: Any = self.resume
         self._timer = hub.timer(NEVER, self._time_out)
+        self._waiter = _Waiter(self)
         self._scheduled = False
         self._timed_out = False
         self._unwinding = 0
@@ -126,12 +152,6 @@ class Task:
 
     def wake(self) -> None:
         """Let the task run at this instant: what it waits for may have happened."""
-        if not self._scheduled and not self.ended:
-            self._scheduled = True
-            self._turns.append(self._turn)
-
-    def file_ready(self, file: File) -> None:
-        """A file that it waits on shows something new (`Watcher`)."""
         if not self._scheduled and not self.ended:
             self._scheduled = True
             self._turns.append(self._turn)
@@ -162,6 +182,7 @@ class Task:
         """Give up what an ended task had for itself."""
         self._timer.cancel()
         self._turn = None
+        self._waiter.drop()
         self._contexts.bury(self)
         self.process.task_ended(self)
 
@@ -189,8 +210,9 @@ class Task:
         self.waits_on = files
         self.waits_in = call
         self._timed_out = False
+        waiter = self._waiter
         for file in files:
-            file.watchers[self] = None
+            file.watchers[waiter] = None
         if timeout is not None:
             now = self._hub.now
             self._timer.set(now + timeout if timeout > 0 else now)
@@ -200,7 +222,7 @@ class Task:
             self._contexts.hub.switch()
         finally:
             for file in files:
-                file.watchers.pop(self, None)
+                file.watchers.pop(waiter, None)
             if timeout is not None:
                 self._timer.clear()
             self.waits_in = ""
@@ -211,6 +233,14 @@ class Task:
             self.process.run_signal_handlers()
             return True
         return not self._timed_out
+
+    def spin(self) -> None:
+        """Note a look at the clock or at something not ready; lets time pass for a program that does nothing else."""
+        owner = self.owner
+        owner.spins = spins = owner.spins + 1
+        if spins > SPIN_LIMIT:
+            self.park("spinning", (), SPIN_PAUSE)
+            owner.spins = SPIN_LIMIT
 
     def sleep(self, seconds: float) -> None:
         """Let `seconds` pass; a signal's handler runs and the sleep goes on."""

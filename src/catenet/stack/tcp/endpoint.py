@@ -415,7 +415,8 @@ class TcpEndpoint:
         if c.shutdown & READ:
             mask |= _ENDED
         if c.state != states.SYN_SENT and (c.state != states.SYN_RECEIVED or c.fast_open is not None):
-            if c.rcv_nxt - c.copied >= self._low_water(c):
+            unread = c.rcv_nxt - c.copied
+            if unread > 0 and unread >= self._low_water(c):
                 mask |= Readiness.IN
             if c.shutdown & WRITE or c.state == states.CLOSED or can_write(c):
                 mask |= Readiness.OUT
@@ -430,6 +431,8 @@ class TcpEndpoint:
         return mask
 
     def _low_water(self, c: Connection) -> int:
+        if not c.options and not c.urgent_flags:
+            return 1
         least = max(c.option("SO_RCVLOWAT", 1), 1)
         if c.urgent_flags and c.rcv_urgent == c.copied and not c.option("SO_OOBINLINE", 0):
             least += 1

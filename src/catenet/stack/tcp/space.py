@@ -23,4 +23,5 @@ def can_write(c: Connection, waking: int = 0) -> bool:
 
 def low_water(c: Connection) -> int:
     """Most bytes unsent that still let a writer go on."""
-    return c.option("TCP_NOTSENT_LOWAT", 0) or c.layer.settings.tcp_notsent_lowat
+    chosen = c.option("TCP_NOTSENT_LOWAT", 0) if c.options else 0
+    return chosen or c.layer.settings.tcp_notsent_lowat

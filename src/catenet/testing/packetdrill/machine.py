@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from greenlet import getcurrent, greenlet
 
-from catenet.posix.file import File
+from catenet.posix.file import File, Watcher
 from catenet.posix.kernel import Kernel
 from catenet.stack.interface import Interface
 from catenet.stack.settings import Settings
@@ -33,7 +33,7 @@ _TICK: Final = 1e-6
 """Seconds that an event takes. RACK tells by their times which of two segments left first (RFC 8985 section 3.2)."""
 
 
-class Running:
+class Running(Watcher):
     """A system call under way; `result` is set when it is `done`, `finished` is the time (microseconds) of that."""
 
     __slots__ = ("_machine", "_task", "_timeout_at", "_woken", "done", "finished", "result")
@@ -52,9 +52,10 @@ class Running:
         self.done = True
         self.finished = self._machine.usecs
 
-    def file_ready(self, file: File) -> None:
+    def file_ready(self, file: File) -> bool:
         """What the call waits on shows something new (`posix` calls this)."""
         self._woken = True
+        return True
 
     def park(self, files: Iterable[File], timeout: float | None) -> bool:
         """Wait, in the call's own greenlet; False when the time was up."""

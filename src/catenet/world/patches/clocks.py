@@ -9,19 +9,16 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from catenet.world.current import current
+from catenet.world.monotonic import BOOTED, monotonic
 from catenet.world.patching import Patcher, in_process
-from catenet.world.task import SPIN_LIMIT
 
 if TYPE_CHECKING:
     from catenet.world.process import Process
 
 __all__ = ["BOOTED", "apply"]
-
-BOOTED: Final = 1000.0
-"""What the monotonic clocks show when a world begins: no program expects 0."""
 
 
 def _wall(process: Process) -> float:
@@ -44,29 +41,11 @@ def _clock(read: Callable[[Process], float], original: Callable[[], Any], nanose
         task = current.task
         if task is None:
             return original()
-        process = task.process
-        process.spin()
-        value = read(process)
+        task.spin()
+        value = read(task.process)
         return round(value * 1e9) if nanoseconds else value
 
     return in_process(clock, original)
-
-
-def _monotonic_clock(original: Callable[[], float]) -> Callable[[], float]:
-    """`time.monotonic`, which event loops read all the time."""
-
-    def monotonic() -> float:
-        task = current.task
-        if task is None:
-            return original()
-        process = task.process
-        process.spins = spins = process.spins + 1
-        if spins > SPIN_LIMIT:
-            process.spin()
-        hub = process.hub
-        return BOOTED + (hub.time() if hub.is_real else hub.now)
-
-    return in_process(monotonic, original)
 
 
 def _sleep(original: Callable[[float], None]) -> Callable[[float], None]:
@@ -104,7 +83,7 @@ def _apply_time(patcher: Patcher) -> None:
     }
     for name, read in clocks.items():
         original = getattr(time, name)
-        short = _monotonic_clock(original) if name == "monotonic" else _clock(read, original, False)
+        short = monotonic if name == "monotonic" else _clock(read, original, False)
         patcher.replace(time, name, short)
         patcher.replace(time, f"{name}_ns", _clock(read, getattr(time, f"{name}_ns"), True))
     patcher.replace(time, "sleep", _sleep(time.sleep))

@@ -91,7 +91,7 @@ def _apply_locks(patcher: Patcher) -> None:
             return True
         if not blocking or timeout == 0 or (timeout < 0 and timeout != -1):
             if not blocking:
-                task.process.spin()
+                task.spin()
             return real_acquire(self, blocking, timeout)  # type: ignore[no-any-return]
         patience = None if timeout == -1 else timeout
         return _wait(id(self), "lock.acquire", lambda: real_acquire(self, False), patience, task)
@@ -143,7 +143,7 @@ def _acquire_reentrant(self: Any, blocking: bool = True, timeout: float = -1) ->
     if _take(self, task, 1):
         return True
     if not blocking or timeout == 0:
-        task.process.spin()
+        task.spin()
         return False
     patience = None if timeout == -1 else timeout
     return _wait(id(self), "RLock.acquire", lambda: _take(self, task, 1), patience, task)

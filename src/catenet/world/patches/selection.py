@@ -5,8 +5,7 @@ from __future__ import annotations
 import select
 import selectors
 from collections.abc import Callable
-from selectors import EVENT_READ, EVENT_WRITE
-from typing import Any, Final
+from typing import Any
 
 from catenet.posix import pyselect
 from catenet.posix.errors import NotModelled
@@ -14,9 +13,6 @@ from catenet.world.current import current
 from catenet.world.patching import Patcher, in_process
 
 __all__ = ["apply"]
-
-EPOLLIN: Final = 0x001
-EPOLLOUT: Final = 0x004
 
 
 class _Class:
@@ -39,28 +35,14 @@ class _Class:
 
 
 def _epoll_select(original: Callable[..., Any]) -> Callable[..., Any]:
-    """`EpollSelector.select`, which event loops call twice per message: the same in one function instead of four."""
+    """`EpollSelector.select`, which event loops call twice per message."""
 
     def select(self: Any, timeout: float | None = None) -> list[Any]:
         task = current.task
         poll = self._selector
         if task is None or poll.__class__ is not pyselect.EpollObject:
             return original(self, timeout)  # type: ignore[no-any-return]
-        keys = self._fd_to_key
-        limit = len(keys) or 1
-        found = poll.ready(limit)
-        if not found:
-            if timeout is not None and timeout <= 0:
-                task.process.spin()
-                return []
-            found = poll.wait(limit, timeout)
-        ready = []
-        for descriptor, bits in found:
-            key = keys.get(descriptor)
-            if key is not None:
-                events = (EVENT_WRITE if bits & ~EPOLLIN else 0) | (EVENT_READ if bits & ~EPOLLOUT else 0)
-                ready.append((key, events & key.events))
-        return ready
+        return poll.select(self._fd_to_key, timeout)
 
     return in_process(select, original)
 
