@@ -32,6 +32,10 @@ def _back(distance: int, base: int) -> int:
     return base + distance if distance != _UNSET else 0
 
 
+def _moved(track: list[tuple[int, int]], by: int) -> list[tuple[int, int]]:
+    return [(at + by, rtt) for at, rtt in track]
+
+
 class Calm:
     """What may change in an untroubled connection; positions are relative to the next of their stream."""
 
@@ -67,6 +71,8 @@ class Calm:
         "max_window",
         "mdev",
         "mdev_max",
+        "min_at",
+        "min_later",
         "min_rtt",
         "pacing_rate",
         "pingpong",
@@ -131,14 +137,15 @@ class Calm:
         self._give_totals(c, una - c.iss, nxt - c.irs, heard)
         self._give_algorithm(c.congestion, una, heard)
 
-    def equals(self, other: Calm) -> bool:
-        """Whether both are the same."""
+    def fits(self, c: Connection) -> bool:
+        """Whether this is what would be noted of a connection."""
+        una, nxt, heard = c.snd_una, c.rcv_nxt, c.last_heard
         return (
-            self._equals_receiver(other)
-            and self._equals_sender(other)
-            and self._equals_pace(other)
-            and self._equals_totals(other)
-            and self._equals_algorithm(other)
+            self._fits_receiver(c, nxt, heard)
+            and self._fits_sender(c, una, heard)
+            and self._fits_pace(c)
+            and self._fits_totals(c, una - c.iss, nxt - c.irs, heard)
+            and self._fits_algorithm(c.congestion, una, heard)
         )
 
     def _note_totals(self, c: Connection, sent: int, got: int, heard: int) -> None:
@@ -148,27 +155,43 @@ class Calm:
         # The clock of the peer's timestamps ticks in milliseconds.
         self.ts_recent = c.ts_recent - heard // 1000
         track = c.min_rtt
-        self.min_rtt: tuple[tuple[int, int], ...] | None = None
+        self.min_at, self.min_rtt = _UNSET, 0
+        self.min_later: list[tuple[int, int]] | None = None
         if track is not None:
-            self.min_rtt = tuple([(at - heard, rtt) for at, rtt in track])
+            at, rtt = track[0]
+            self.min_at, self.min_rtt = at - heard, rtt
+            if len(track) > 1:
+                self.min_later = _moved(track[1:], -heard)
 
     def _give_totals(self, c: Connection, sent: int, got: int, heard: int) -> None:
         c.bytes_acked = self.bytes_acked + sent
         c.bytes_sent = self.bytes_sent + sent
         c.bytes_received = self.bytes_received + got
         c.ts_recent = self.ts_recent + heard // 1000
-        track = self.min_rtt
-        c.min_rtt = None if track is None else [(at + heard, rtt) for at, rtt in track]
+        if self.min_at == _UNSET:
+            c.min_rtt = None
+            return
+        c.min_rtt = [(self.min_at + heard, self.min_rtt)]
+        if self.min_later is not None:
+            c.min_rtt += _moved(self.min_later, heard)
 
-    def _equals_totals(self, other: Calm) -> bool:
+    def _fits_totals(self, c: Connection, sent: int, got: int, heard: int) -> bool:
         return (
-            self.bytes_acked == other.bytes_acked
-            and self.bytes_sent == other.bytes_sent
-            and self.bytes_received == other.bytes_received
-            and self.ts_recent == other.ts_recent
-            and self.min_rtt == other.min_rtt
-            and self.chrono_times == other.chrono_times
+            self.bytes_acked == c.bytes_acked - sent
+            and self.bytes_sent == c.bytes_sent - sent
+            and self.bytes_received == c.bytes_received - got
+            and self.ts_recent == c.ts_recent - heard // 1000
+            and (self.chrono_times is c.chrono_times or self.chrono_times == c.chrono_times)
+            and self._fits_minimum(c.min_rtt, heard)
         )
+
+    def _fits_minimum(self, track: list[tuple[int, int]] | None, heard: int) -> bool:
+        if track is None:
+            return self.min_at == _UNSET
+        at, rtt = track[0]
+        if self.min_at != at - heard or self.min_rtt != rtt:
+            return False
+        return (None if len(track) == 1 else _moved(track[1:], -heard)) == self.min_later
 
     def _note_algorithm(self, algorithm: Congestion, una: int, heard: int) -> None:
         self.round_end = self.round_start = self.last_ack = 0
@@ -192,15 +215,15 @@ class Calm:
             algorithm.delay_min = self.delay_min
             algorithm.samples = self.samples
 
-    def _equals_algorithm(self, other: Calm) -> bool:
-        return (
-            self.round_end == other.round_end
-            and self.round_start == other.round_start
-            and self.last_ack == other.last_ack
-            and self.current_rtt == other.current_rtt
-            and self.last_rtt == other.last_rtt
-            and self.delay_min == other.delay_min
-            and self.samples == other.samples
+    def _fits_algorithm(self, algorithm: Congestion, una: int, heard: int) -> bool:
+        return not isinstance(algorithm, Cubic) or (
+            self.round_end == _since(algorithm.round_end, una)
+            and self.round_start == _since(algorithm.round_start, heard)
+            and self.last_ack == _since(algorithm.last_ack, heard)
+            and self.current_rtt == algorithm.current_rtt
+            and self.last_rtt == algorithm.last_rtt
+            and self.delay_min == algorithm.delay_min
+            and self.samples == algorithm.samples
         )
 
     def _note_sender(self, c: Connection, una: int, heard: int) -> None:
@@ -339,75 +362,75 @@ class Calm:
         c.pingpong = self.pingpong
         c.ato = self.ato
 
-    def _equals_sender(self, other: Calm) -> bool:
+    def _fits_sender(self, c: Connection, una: int, heard: int) -> bool:
         return (
-            self.snd_up == other.snd_up
-            and self.snd_sml == other.snd_sml
-            and self.pushed == other.pushed
-            and self.run_start == other.run_start
-            and self.rtt_seq == other.rtt_seq
-            and self.rack_end == other.rack_end
-            and self.cwnd_usage_seq == other.cwnd_usage_seq
-            and self.last_data_out == other.last_data_out
-            and self.departed_at == other.departed_at
-            and self.first_sent_at == other.first_sent_at
-            and self.delivered_at == other.delivered_at
-            and self.rack_mstamp == other.rack_mstamp
-            and self.cwnd_stamp == other.cwnd_stamp
-            and self.chrono_at == other.chrono_at
-            and self.segments_out == other.segments_out
-            and self.data_segments_out == other.data_segments_out
-            and self.delivered == other.delivered
-            and self.app_limited == other.app_limited
-            and self.send_buffer == other.send_buffer
-            and self.ts_offset == other.ts_offset
-            and self.pseudo == other.pseudo
+            self.snd_up == _since(c.snd_up, una)
+            and self.snd_sml == _since(c.snd_sml, una)
+            and self.pushed == _since(c.pushed, una)
+            and self.run_start == _since(c.run_start, una)
+            and self.rtt_seq == _since(c.rtt_seq, una)
+            and self.rack_end == _since(c.rack_end, una)
+            and self.cwnd_usage_seq == _since(c.cwnd_usage_seq, una)
+            and self.last_data_out == _since(c.last_data_out, heard)
+            and self.departed_at == _since(c.departed_at, heard)
+            and self.first_sent_at == _since(c.first_sent_at, heard)
+            and self.delivered_at == _since(c.delivered_at, heard)
+            and self.rack_mstamp == _since(c.rack_mstamp, heard)
+            and self.cwnd_stamp == _since(c.cwnd_stamp, heard)
+            and self.chrono_at == _since(c.chrono_at, heard)
+            and self.segments_out == c.segments_out
+            and self.data_segments_out == c.data_segments_out
+            and self.delivered == c.delivered
+            and self.app_limited == c.app_limited
+            and self.send_buffer == c.send_buffer
+            and self.ts_offset == c.ts_offset
+            and self.pseudo == c.pseudo
         )
 
-    def _equals_pace(self, other: Calm) -> bool:
+    def _fits_pace(self, c: Connection) -> bool:
         return (
-            self.cwnd == other.cwnd
-            and self.ssthresh == other.ssthresh
-            and self.cwnd_used == other.cwnd_used
-            and self.cwnd_limited == other.cwnd_limited
-            and self.max_packets_out == other.max_packets_out
-            and self.pacing_rate == other.pacing_rate
-            and self.snd_wnd == other.snd_wnd
-            and self.max_window == other.max_window
-            and self.srtt == other.srtt
-            and self.mdev == other.mdev
-            and self.mdev_max == other.mdev_max
-            and self.rttvar == other.rttvar
-            and self.rto == other.rto
-            and self.rack_rtt == other.rack_rtt
-            and self.rack_advanced == other.rack_advanced
-            and self.rate_delivered == other.rate_delivered
-            and self.rate_interval == other.rate_interval
-            and self.rate_app_limited == other.rate_app_limited
+            self.cwnd == c.cwnd
+            and self.ssthresh == c.ssthresh
+            and self.cwnd_used == c.cwnd_used
+            and self.cwnd_limited == c.cwnd_limited
+            and self.max_packets_out == c.max_packets_out
+            and self.pacing_rate == c.pacing_rate
+            and self.snd_wnd == c.snd_wnd
+            and self.max_window == c.max_window
+            and self.srtt == c.srtt
+            and self.mdev == c.mdev
+            and self.mdev_max == c.mdev_max
+            and self.rttvar == c.rttvar
+            and self.rto == c.rto
+            and self.rack_rtt == c.rack_rtt
+            and self.rack_advanced == c.rack_advanced
+            and self.rate_delivered == c.rate_delivered
+            and self.rate_interval == c.rate_interval
+            and self.rate_app_limited == c.rate_app_limited
         )
 
-    def _equals_receiver(self, other: Calm) -> bool:
+    def _fits_receiver(self, c: Connection, nxt: int, heard: int) -> bool:
         return (
-            self.snd_wl1 == other.snd_wl1
-            and self.rcv_wup == other.rcv_wup
-            and self.rcv_rtt_seq == other.rcv_rtt_seq
-            and self.rcv_space_seq == other.rcv_space_seq
-            and self.last_data_in == other.last_data_in
-            and self.last_ack_sent_at == other.last_ack_sent_at
-            and self.ts_recent_at == other.ts_recent_at
-            and self.rcv_rtt_at == other.rcv_rtt_at
-            and self.rcv_space_at == other.rcv_space_at
-            and self.segments_in == other.segments_in
-            and self.data_segments_in == other.data_segments_in
-            and self.rcv_wnd == other.rcv_wnd
-            and self.rcv_ssthresh == other.rcv_ssthresh
-            and self.window_clamp == other.window_clamp
-            and self.receive_buffer == other.receive_buffer
-            and self.rcv_space == other.rcv_space
-            and self.rcv_rtt == other.rcv_rtt
-            and self.rx_max_mss == other.rx_max_mss
-            and self.last_segment_size == other.last_segment_size
-            and self.ack_quick == other.ack_quick
-            and self.pingpong == other.pingpong
-            and self.ato == other.ato
+            self.snd_wl1 == _since(c.snd_wl1, nxt)
+            and self.rcv_wup == _since(c.rcv_wup, nxt)
+            and self.rcv_rtt_seq == _since(c.rcv_rtt_seq, nxt)
+            and self.rcv_space_seq == _since(c.rcv_space_seq, nxt)
+            and self.last_data_in == _since(c.last_data_in, heard)
+            and self.last_ack_sent_at == _since(c.last_ack_sent_at, heard)
+            and self.ts_recent_at == _since(c.ts_recent_at, heard)
+            and self.rcv_rtt_at == _since(c.rcv_rtt_at, heard)
+            and self.rcv_space_at == _since(c.rcv_space_at, heard)
+            and self.segments_in == c.segments_in
+            and self.data_segments_in == c.data_segments_in
+            and self.rcv_wnd == c.rcv_wnd
+            and self.rcv_ssthresh == c.rcv_ssthresh
+            and self.window_clamp == c.window_clamp
+            and self.receive_buffer == c.receive_buffer
+            and self.rcv_space == c.rcv_space
+            and self.rcv_rtt == c.rcv_rtt
+            and self.rx_max_mss == c.rx_max_mss
+            and self.last_segment_size == c.last_segment_size
+            and self.ack_quick == c.ack_quick
+            and self.pingpong == c.pingpong
+            and self.ato == c.ato
         )

@@ -71,11 +71,11 @@ class Template:
 
     def calm(self, c: Connection) -> Calm:
         """What a connection shares, if possible with others."""
-        calm = Calm(c, self)
         recent = self._recent
         for each in recent:
-            if each.equals(calm):
+            if each.fits(c):
                 return each
+        calm = Calm(c, self)
         if len(recent) < _RECENT:
             recent.append(calm)
         else:
@@ -225,14 +225,13 @@ def may_park(c: Connection) -> bool:
 def _name(c: Connection, key: bytes) -> None:
     """Give an object that has been left behind, or a new one, the name that `key` holds."""
     size = len(key) - 4
-    ports = key[size:]
     if c.key[:size] != key[:size]:
         c.destination = key[: size // 2]
         c.source = key[size // 2 : size]
         c.header = None
     elif c.header is not None:
         # The same hosts: the packets' constant parts differ in the ports only.
-        c.header.names = c.source + c.destination + ports[2:] + ports[:2]
-    c.destination_port = ports[0] << 8 | ports[1]
-    c.source_port = ports[2] << 8 | ports[3]
+        c.header.names = c.header.names[:size] + key[size + 2 :] + key[size : size + 2]
+    c.destination_port = key[size] << 8 | key[size + 1]
+    c.source_port = key[size + 2] << 8 | key[size + 3]
     c.key = key
