@@ -312,9 +312,8 @@ class Stack:
         output.now = now
         loop = output.loop
         output.dirty = True  # what is marked from here on is seen below
-        tcp_transmit = self.tcp.transmit
         for _ in range(_MAX_ROUNDS):
-            tcp_transmit(now)
+            self.tcp.transmit(now)
             self.multicast.flush(now)
             while self._soon:
                 self._soon.popleft()()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from catenet.stack.tcp import chrono, states
 from catenet.stack.tcp.challenge import challenge
 from catenet.stack.tcp.connection import (
@@ -35,7 +37,7 @@ from catenet.wire.tcp import SYN, TcpSegment
 
 __all__ = ["acknowledge", "check_space", "expand_send_buffer", "sync_mss"]
 
-_INT_MAX_MS = 0x7FFFFFFF // 1000
+_INT_MAX_MS: Final = 0x7FFFFFFF // 1000
 
 
 def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int) -> bool | None:

@@ -36,7 +36,7 @@ START: Final = 1_000_000
 """`layer.us` at `now` 0: so no time is ever 0, which stands for "never" in many places."""
 EPOCH: Final = START + 0.5
 """`layer.us` is `int(now * 1_000_000 + EPOCH)`."""
-NEVER: Final = 1 << 62
+NEVER: Final = 1 << 61
 """A deadline that does not come."""
 INFINITE: Final = 0x7FFFFFFF
 """Slow start threshold before the first loss, as Linux shows it in TCP_INFO."""

@@ -8,6 +8,8 @@ makes delaying the rule.
 
 from __future__ import annotations
 
+from typing import Final
+
 from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import (
     ACK_NOW,
@@ -43,14 +45,14 @@ __all__ = [
     "take_in_order",
 ]
 
-_ATO_MIN = 40_000
-_DELAY_MAX = 200_000
-_DELAY_MIN = 40_000
-_HALF_SECOND = 500_000
-_QUICK = 16
-_SMALL_WORTH_COUNTING = 128
-_DUPLICATE_THRESHOLD = 3
-_MAX_RANGES = 4096
+_ATO_MIN: Final = 40_000
+_DELAY_MAX: Final = 200_000
+_DELAY_MIN: Final = 40_000
+_HALF_SECOND: Final = 500_000
+_QUICK: Final = 16
+_SMALL_WORTH_COUNTING: Final = 128
+_DUPLICATE_THRESHOLD: Final = 3
+_MAX_RANGES: Final = 4096
 
 
 def queue_data(c: Connection, seq: int, end: int, data: bytes | memoryview, fin: bool) -> None:

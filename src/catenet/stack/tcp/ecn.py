@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import ECN_DEMAND_CWR, ECN_OK, ECN_SEEN, Connection
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["on_ack", "on_data"]
 
-_CE = 3
-_NOT_ECT = 0
+_CE: Final = 3
+_NOT_ECT: Final = 0
 
 
 def on_data(c: Connection, flags: int, ecn: int) -> None:

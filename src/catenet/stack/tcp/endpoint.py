@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from catenet.stack.endpoint import ANY4, ANY6, Buffer, Fault, Name, Readiness, StackError
 from catenet.stack.tcp import flush, optionset, states
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TcpEndpoint"]
 
-_ENDED = Readiness.IN | Readiness.RDHUP
-_FRESH = Readiness.OUT | Readiness.HUP
+_ENDED: Final = Readiness.IN | Readiness.RDHUP
+_FRESH: Final = Readiness.OUT | Readiness.HUP
 
 
 class TcpEndpoint:

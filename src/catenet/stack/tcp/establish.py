@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from catenet.stack.tcp import states
 from catenet.stack.tcp.accecn import AccEcn, ace_of, is_requested, reflect
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = ["initialise_segment_size", "on_established", "prepare", "start_connect", "synchronise", "use_timestamps"]
 
-_TIMESTAMPS = 12
-_DELAY_MAX = 200_000
-_TIMEOUT_MIN = 2_000
-_SECOND = 1_000_000
-_MAX_SCALE = 14
+_TIMESTAMPS: Final = 12
+_DELAY_MAX: Final = 200_000
+_TIMEOUT_MIN: Final = 2_000
+_SECOND: Final = 1_000_000
+_MAX_SCALE: Final = 14
 
 
 def prepare(c: Connection, route: Route) -> None:

@@ -35,8 +35,9 @@ _SECOND: Final = 1_000_000
 
 def todo(c: Connection, bits: int) -> None:
     """Note that something is to be done for a connection."""
+    if not c.todo:
+        c.layer.mark_dirty(c)
     c.todo |= bits
-    c.layer.mark_dirty(c)
 
 
 def flush(c: Connection) -> None:

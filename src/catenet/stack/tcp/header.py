@@ -28,8 +28,9 @@ _BITS: Final = STAMPED << 10
 _FLAGS4: Final = 0x4000
 """Identification 0 and don't fragment: what an atomic packet carries (RFC 6864 4.1)."""
 
-_OUT4: Final = struct.Struct("!HHIHH12sIIHHHHIII")
-_OUT6: Final = struct.Struct("!IHH36sIIHHHHIII")
+# By words of 32 bits: the fewer values, the faster.
+_OUT4: Final = struct.Struct("!III12sIIIIIII")
+_OUT6: Final = struct.Struct("!II36sIIIIIII")
 
 
 class Header:
@@ -61,36 +62,22 @@ class Header:
         if hop_limit is None:
             hop_limit = self.base or layer.settings.ip_default_ttl
         length = STAMPED + len(data) + beside
-        total = (self.pseudo + length) % 65535
+        total = (self.pseudo + length) % 65535 << 16
         stamp = (layer.us // 1000 + c.ts_offset) & MASK
+        control = (_BITS | flags) << 16 | window
+        seq &= MASK
+        ack = c.rcv_nxt & MASK
+        recent = c.ts_recent
         if len(c.source) == 4:
-            first = 0x4500 | c.traffic_class
-            life = hop_limit << 8 | PROTOCOL
-            length += 20
-            # fmt: off
-            return _OUT4.pack(
-                first, length, _FLAGS4, life, -(first + length + _FLAGS4 + life + self.words) % 65535, self.names,
-                seq & MASK, c.rcv_nxt & MASK, _BITS | flags, window, total, 0, TIMESTAMP_LEAD, stamp, c.ts_recent,
-            ) + data
-        return (
-            _OUT6.pack(
-                0x60000000 | c.traffic_class << 20,
-                length,
-                PROTOCOL << 8 | hop_limit,
-                self.names,
-                seq & MASK,
-                c.rcv_nxt & MASK,
-                _BITS | flags,
-                window,
-                total,
-                0,
-                TIMESTAMP_LEAD,
-                stamp,
-                c.ts_recent,
-            )
-            + data
-        )
-        # fmt: on
+            first = (0x4500 | c.traffic_class) << 16 | length + 20
+            life = hop_limit << 24 | PROTOCOL << 16
+            life |= -(first + _FLAGS4 + life + self.words) % 65535
+            head = _OUT4.pack(first, _FLAGS4, life, self.names, seq, ack, control, total, TIMESTAMP_LEAD, stamp, recent)
+        else:
+            first = 0x60000000 | c.traffic_class << 20
+            second = length << 16 | PROTOCOL << 8 | hop_limit
+            head = _OUT6.pack(first, second, self.names, seq, ack, control, total, TIMESTAMP_LEAD, stamp, recent)
+        return head + data if data else head
 
 
 def header_of(c: Connection) -> Header | None:

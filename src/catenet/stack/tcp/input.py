@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from catenet.stack.tcp import states
 from catenet.stack.tcp.acknowledge import acknowledge, check_space
 from catenet.stack.tcp.challenge import challenge
@@ -19,11 +21,11 @@ from catenet.wire.tcp import ACK, FIN, RST, SYN, URG, TcpSegment
 
 __all__ = ["Refuse", "segment_arrives"]
 
-_PAWS_DAYS = 24 * 24 * 3600 * 1_000_000
+_PAWS_DAYS: Final = 24 * 24 * 3600 * 1_000_000
 """A timestamp older than 24 days says nothing (RFC 7323 5.5)."""
-_SECOND = 1_000_000
-_QUICK = 16
-_FIN_WAIT = (states.FIN_WAIT_1, states.FIN_WAIT_2)
+_SECOND: Final = 1_000_000
+_QUICK: Final = 16
+_FIN_WAIT: Final = (states.FIN_WAIT_1, states.FIN_WAIT_2)
 
 
 class Refuse(Exception):

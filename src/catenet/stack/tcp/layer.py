@@ -10,7 +10,7 @@ import math
 import random as random_module
 from dataclasses import dataclass, fields
 from hashlib import blake2s
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from catenet.stack.endpoint import Fault, StackError
 from catenet.stack.tcp import states
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TcpCounters", "TcpLayer"]
 
-_ISN_TICK = 4
-_CHALLENGE_WINDOW = 1_000_000
-_NO_LIMIT = 0x7FFFFFFF
+_ISN_TICK: Final = 4
+_CHALLENGE_WINDOW: Final = 1_000_000
+_NO_LIMIT: Final = 0x7FFFFFFF
 
 
 @dataclass(slots=True)
@@ -110,9 +110,6 @@ class Ip(Protocol):
     def is_local(self, address: Address) -> bool:
         """Whether an address is one of this host."""
 
-    def mark_dirty(self) -> None:
-        """There is something to transmit."""
-
 
 class TcpLayer:
     """All of one host's TCP."""
@@ -158,7 +155,8 @@ class TcpLayer:
         self.lot = Lot(self)
         self.orphans: dict[Connection, None] = {}
         """Those that their programs have closed, and that are not yet at their end."""
-        self.dirty: dict[Connection, None] = {}
+        self.dirty: list[Connection] = []
+        """Those with something in `todo`."""
         self.timers = TimerHeap()
         self.ports = Ports(self)
         self.counters = TcpCounters()
@@ -261,7 +259,7 @@ class TcpLayer:
         """Do what calls on endpoints asked for since the last time."""
         self.us = int(now * 1_000_000 + EPOCH)
         while self.dirty:
-            dirty, self.dirty = self.dirty, {}
+            dirty, self.dirty = self.dirty, []
             for each in dirty:
                 flush(each)
 
@@ -299,10 +297,10 @@ class TcpLayer:
         return TcpEndpoint(self, version)
 
     def mark_dirty(self, each: Connection) -> None:
-        """Have `flush` do what is left to be done at the next `transmit`."""
+        """Have `flush` do what is left to be done at the next `transmit`; only if nothing was left until now."""
         if not self.dirty:
-            self.ip.mark_dirty()
-        self.dirty[each] = None
+            self.output.mark_dirty()
+        self.dirty.append(each)
 
     # For connections.
 
@@ -438,7 +436,7 @@ class TcpLayer:
             done(c)
             return
         rest = TimeWait(c, state)
-        self.dirty.pop(c, None)
+        c.todo = 0
         c.state = states.TIME_WAIT
         c.shutdown = 3
         done_quietly(c)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from catenet.stack.endpoint import Fault
 from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import Connection
@@ -9,9 +11,9 @@ from catenet.stack.tcp.timers import clear_timers
 
 __all__ = ["BOTH", "READ", "WRITE", "done", "fail", "on_reset", "purge_sent", "wake"]
 
-READ = 1
-WRITE = 2
-BOTH = 3
+READ: Final = 1
+WRITE: Final = 2
+BOTH: Final = 3
 
 
 def wake(c: Connection) -> None:

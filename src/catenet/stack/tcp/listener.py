@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from catenet.stack.tcp import cookies, fastopen, states
 from catenet.stack.tcp.accecn import ACE_FAIL_RECEIVE, ACE_FAIL_SEND, AccEcn, ace_of, is_requested, reflect
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener", "Request"]
 
-_MAX_SCALE = 14
-_TIMESTAMPS = 12
-_COOKIE_PATIENCE = 120_000_000
+_MAX_SCALE: Final = 14
+_TIMESTAMPS: Final = 12
+_COOKIE_PATIENCE: Final = 120_000_000
 """Microseconds after the last cookie for which acknowledgments may bring one back."""
 
 

@@ -214,7 +214,10 @@ def burst_limit(c: Connection, mss: int) -> int:
     if shift < 32:
         size += _LARGEST_BURST >> shift
     least = c.congestion.minimum_bursts(c)
-    return max(min(size, _LARGEST_BURST) // mss, least, 1)
+    most = min(size, _LARGEST_BURST) // mss
+    if most < least:
+        most = least
+    return most if most > 1 else 1
 
 
 def push(c: Connection, nagle: int) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.connection import Connection
 
 __all__ = ["depart", "is_paced", "update_rate"]
 
-_EXEMPT = 10
+_EXEMPT: Final = 10
 """Segments of a connection that leave at once, as Linux has it."""
 
 

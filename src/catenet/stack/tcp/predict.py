@@ -9,7 +9,7 @@ leaves to the general way whatever is otherwise. `tests/stack/tcp/test_predict.p
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catenet.stack.tcp import chrono, states
 from catenet.stack.tcp.acknowledge import check_space, sync_mss
@@ -31,12 +31,19 @@ if TYPE_CHECKING:
 
 __all__ = ["take"]
 
-_IN4: Final = struct.Struct("!HHIHH12xIIHHHxxIII")
-_IN6: Final = struct.Struct("!IHH36xIIHHHxxIII")
+# By words of 32 bits: the fewer values, the faster. The third of IPv4 and the second of IPv6 hold the protocol.
+_IN4: Final = struct.Struct("!III12xIIIHxxIII")
+_IN6: Final = struct.Struct("!II36xIIIHxxIII")
+# Declared, lest a compiler take what a struct unpacks for any kind of object.
+_Words4: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
+_Words6: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
 _LEAST4: Final = 20 + STAMPED
 _LEAST6: Final = 40 + STAMPED
 _PLAIN: Final = STAMPED << 10 | ACK
 _FRAGMENT: Final = 0x3FFF
+_MARKS4: Final = 3 << 16
+_MARKS6: Final = 3 << 20
+"""ECN bits in the first word."""
 _HALF: Final = 0x80000000
 
 
@@ -70,19 +77,20 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     if header is None or header.loops != loopback:
         return False
     if start == _LEAST4:
-        first, total, fragment, life, summed, seq, ack, bits, window, checksum, lead, value, echo = _IN4.unpack_from(
-            head
-        )
-        if total != size or fragment & _FRAGMENT or life & 0xFF != PROTOCOL or first & 3:
+        words4: _Words4 = _IN4.unpack_from(head)
+        first, second, third, seq, ack, control, checksum, lead, value, echo = words4
+        if first & 0xFFFF != size or second & _FRAGMENT or third >> 16 & 0xFF != PROTOCOL or first & _MARKS4:
             return False
-        if (first + total + fragment + life + summed + header.words) % 65535:
+        if (first + second + third + header.words) % 65535:
             return False
     else:
         if size < _LEAST6 or head[0] >> 4 != 6:
             return False
-        first, total, life, seq, ack, bits, window, checksum, lead, value, echo = _IN6.unpack_from(head)
-        if total + 40 != size or life >> 8 != PROTOCOL or first & 0x300000:
+        words6: _Words6 = _IN6.unpack_from(head)
+        first, second, seq, ack, control, checksum, lead, value, echo = words6
+        if (second >> 16) + 40 != size or second >> 8 & 0xFF != PROTOCOL or first & _MARKS6:
             return False
+    bits = control >> 16
     if bits & ~PSH != _PLAIN or lead != TIMESTAMP_LEAD or seq != c.rcv_nxt & MASK:
         return False
     length = size - start
@@ -96,7 +104,7 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     layer.pushed = bits & PSH != 0
     layer.echo = echo
     _count(layer, header)
-    _advance(c, ack, window, value, taken, packet[start:] if length else b"")
+    _advance(c, ack, control & 0xFFFF, value, taken, head[start:] if head is packet else packet[start:])
     return True
 
 

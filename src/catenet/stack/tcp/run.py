@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["header_for_run", "send_run", "take_pending", "view_pending"]
 
-_MOST_PINGPONG = 255
+_MOST_PINGPONG: Final = 255
 VIEWED: Final = 4096
 """Bytes from which on data for a device that cuts segments is viewed: copying little is cheaper than a view."""
 
@@ -87,7 +87,7 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
     now = layer.us
     end = c.snd_nxt + size
     window = select_window(c)
-    send = layer.output.send_ready
+    output = layer.output
     hop, counters, marks, queue = header.hop, header.counters, c.push_marks, c.sent
     segments = 0
     if not c.packets_out:
@@ -112,10 +112,10 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
             c.pingpong += 1
         if upto == end:
             break
-        send(header.pack(c, seq, flags, window, data), hop, counters)
+        output.send_ready(header.pack(c, seq, flags, window, data), hop, counters)
     # Linux pushes the end of each burst, which flushes the receiver's aggregation of segments; not when it is sent
     # again, so the entry does not keep it.
-    send(header.pack(c, seq, flags | PSH if segments > 1 else flags, window, data), hop, counters)
+    output.send_ready(header.pack(c, seq, flags | PSH if segments > 1 else flags, window, data), hop, counters)
     c.departed_at = c.last_data_out = now
     c.bytes_sent += size
     c.data_segments_out += segments

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from catenet.stack.endpoint import Fault
 from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import (
@@ -37,16 +39,16 @@ from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
 
 __all__ = ["cap_to_user_timeout", "expire", "set_keepalive"]
 
-_ATO_MIN = 40_000
-_FIRST_RTO = 1_000_000
-_ORPHAN_RETRIES = 8
-_SECOND = 1_000_000
-_PROBE_RETRY = 500_000
-_BLACK_HOLE = 2
+_ATO_MIN: Final = 40_000
+_FIRST_RTO: Final = 1_000_000
+_ORPHAN_RETRIES: Final = 8
+_SECOND: Final = 1_000_000
+_PROBE_RETRY: Final = 500_000
+_BLACK_HOLE: Final = 2
 """The third timeout in a row makes a connection that began with Fast Open suspect the path, as Linux."""
-_THIN = 4
+_THIN: Final = 4
 """Packets in flight below which a stream is thin."""
-_THIN_RETRIES = 6
+_THIN_RETRIES: Final = 6
 
 
 def expire(c: Connection) -> None:

@@ -10,7 +10,7 @@ what nearly every ACK does, costs nothing.
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from catenet.stack.tcp.connection import NEVER, NO_TIMER, Connection
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["TimerHeap", "clear_timer", "clear_timers", "set_deadline", "set_timer"]
 
 
-_SWEEP_FROM = 256
+_SWEEP_FROM: Final = 256
 """Entries from which on superseded ones are swept: each may hold on to a connection that is no more."""
 
 
@@ -104,7 +104,7 @@ def set_timer(c: Connection, kind: int, delay: int) -> None:
     c.timer = kind
     c.timer_at = at
     if at < c.wake_at and c.layer.timers.push(c, at):
-        c.layer.ip.mark_dirty()  # a driver that transmits asks for the next deadline then
+        c.layer.output.mark_dirty()  # a driver that transmits asks for the next deadline then
 
 
 def clear_timer(c: Connection) -> None:
@@ -116,7 +116,7 @@ def clear_timer(c: Connection) -> None:
 def set_deadline(c: Connection, at: int) -> None:
     """Have the connection looked at no later than `at`, after one of its other deadlines was set to it."""
     if at < c.wake_at and c.layer.timers.push(c, at):
-        c.layer.ip.mark_dirty()
+        c.layer.output.mark_dirty()
 
 
 def clear_timers(c: Connection) -> None:

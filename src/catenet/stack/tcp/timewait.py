@@ -6,7 +6,7 @@ Nothing but what the answers need is kept: a host that closes thousands of conne
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import MASK, NEVER, Connection, position
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TimeWait", "Verdict"]
 
-_LENGTH = 60_000_000
-_ISN_GAP = 65535 + 2
+_LENGTH: Final = 60_000_000
+_ISN_GAP: Final = 65535 + 2
 
 
 class Verdict(enum.Enum):

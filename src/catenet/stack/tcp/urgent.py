@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from catenet.stack.tcp.connection import Connection
 from catenet.stack.tcp.lifecycle import wake
 from catenet.wire.tcp import TcpSegment
 
 __all__ = ["NOT_YET", "READ", "VALID", "on_urgent"]
 
-NOT_YET = 1
-VALID = 2
-READ = 3
+NOT_YET: Final = 1
+VALID: Final = 2
+READ: Final = 3
 
 
 def on_urgent(c: Connection, segment: TcpSegment, seq: int) -> None:

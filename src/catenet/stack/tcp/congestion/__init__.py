@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from catenet.stack.tcp.congestion.base import Congestion, RateSample, Reno
 from catenet.stack.tcp.congestion.bbr import Bbr
 from catenet.stack.tcp.congestion.cubic import Cubic
@@ -10,7 +12,7 @@ __all__ = ["ALGORITHMS", "Congestion", "RateSample", "make", "register"]
 
 ALGORITHMS: dict[str, type[Congestion]] = {"reno": Reno, "cubic": Cubic, "bbr": Bbr}
 """Names as TCP_CONGESTION knows them."""
-_LONGEST_NAME = 15
+_LONGEST_NAME: Final = 15
 
 
 def make(name: str) -> Congestion:

@@ -8,7 +8,7 @@ and has no reduction imposed on it; that is BBR's case.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from catenet.compiled import mypyc_attr
 
@@ -151,7 +151,7 @@ def slow_start(c: Connection, acked: int) -> int:
     return acked
 
 
-CLAMP = 0xFFFFFFFF >> 1
+CLAMP: Final = 0xFFFFFFFF >> 1
 
 
 def additive_increase(c: Connection, window: int, acked: int) -> None:

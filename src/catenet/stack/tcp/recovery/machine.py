@@ -12,6 +12,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import (
     CWR,
@@ -47,7 +49,7 @@ __all__ = [
     "simple_retransmit",
 ]
 
-_MIN_RENEGING_DELAY = 10_000
+_MIN_RENEGING_DELAY: Final = 10_000
 
 
 def after_ack(c: Connection, prior_una: int, duplicates: int, state: AckState) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from catenet.stack.tcp.connection import (
     ANY_RETRANSMISSION,
     LOST,
@@ -18,11 +20,11 @@ from catenet.stack.tcp.timers import set_timer
 
 __all__ = ["advance", "detect", "mark_by_time", "remaining", "update_window"]
 
-_NO_DUPLICATE_THRESHOLD = 4
-_STATIC_WINDOW = 2
-_RECOVERIES = 16
+_NO_DUPLICATE_THRESHOLD: Final = 4
+_STATIC_WINDOW: Final = 2
+_RECOVERIES: Final = 16
 """Recoveries for which a widened reordering window lasts (RFC 8985 6.2 step 4)."""
-_TIMEOUT_MIN = 2_000
+_TIMEOUT_MIN: Final = 2_000
 
 
 def advance(c: Connection, marks: int, end: int, sent_at: int) -> None:

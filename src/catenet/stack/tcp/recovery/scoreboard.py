@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from catenet.stack.tcp.connection import (
     ANY_RETRANSMISSION,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["check_reordering", "tag"]
 
 _seq = attrgetter("seq")
-_MAX_BLOCKS = 5
+_MAX_BLOCKS: Final = 5
 
 
 def tag(c: Connection, sacks: Sequence[tuple[int, int]], ack: int, prior_una: int, state: AckState) -> None:

@@ -6,6 +6,8 @@ retransmitted since `undo_marker`.
 
 from __future__ import annotations
 
+from typing import Final
+
 from catenet.stack.tcp.connection import DISORDER, ECN_QUEUE_CWR, EVER_RETRANSMITTED, LOST, OPEN, Connection
 from catenet.stack.tcp.recovery import prr
 from catenet.stack.tcp.recovery.marks import clear_marks
@@ -22,7 +24,7 @@ __all__ = [
     "try_recovery",
 ]
 
-_RECOVERIES = 16
+_RECOVERIES: Final = 16
 
 
 def begin(c: Connection) -> None:
