@@ -97,16 +97,21 @@ with world:
 """
 
 
-def run(words: list[str], source: bool) -> dict[str, object]:
-    """Run the world on the installed package, or on the source beside these tests."""
+def lines(words: list[str], source: bool) -> list[str]:
+    """What Python prints, run on the installed package or on the source beside these tests."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     if source:
         environment["PYTHONPATH"] = str(ROOT / "src")
     done = subprocess.run(
-        [sys.executable, "-c", WORLD, *words], capture_output=True, text=True, timeout=110, env=environment, check=False
+        [sys.executable, *words], capture_output=True, text=True, timeout=110, env=environment, cwd=ROOT, check=False
     )
     assert done.returncode == 0, done.stderr
-    told: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return done.stdout.splitlines()
+
+
+def run(words: list[str], source: bool) -> dict[str, object]:
+    """Run the world."""
+    told: dict[str, object] = json.loads(lines(["-c", WORLD, *words], source)[-1])
     return told
 
 
@@ -121,3 +126,10 @@ def test_compiled_and_source_carry_the_same_packets(version: str, queue: str, al
     assert not str(compiled.pop("module")).endswith(".py")
     assert source["statuses"] == [0, 0, 0]
     assert compiled == source
+
+
+def test_so_do_random_worlds() -> None:
+    words = ["-m", "tests.world.random_worlds", "1", "12"]
+    source, compiled = lines(words, source=True), lines(words, source=False)
+    assert len(source) == 12
+    assert source == compiled
