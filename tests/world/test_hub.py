@@ -64,6 +64,28 @@ def test_until_is_reached_and_not_passed() -> None:
     assert (ran, hub.now) == ([1, 2], 2.0)
 
 
+class LateClock:
+    """Time that goes on by more than was asked for, as real time does, and wakes a program meanwhile."""
+
+    def __init__(self, ran: list[str]) -> None:
+        self.ran = ran
+
+    def start(self, now: float) -> None:
+        pass
+
+    def advance(self, until: float | None, hub: Hub) -> float | None:
+        hub.turns.append(lambda: self.ran.append("turn"))
+        return None if until is None else until + 1.0
+
+
+def test_what_is_due_when_time_has_passed_until_runs_before_the_turns() -> None:
+    ran: list[str] = []
+    hub = Hub(LateClock(ran))
+    hub.call_at(1.5, ran.append, "event")
+    assert hub.run(until=1.0) is True
+    assert ran == ["event", "turn"]
+
+
 def test_an_event_in_the_past_runs_now_and_time_never_goes_back() -> None:
     hub, seen = Hub(), []
     hub.call_at(3.0, lambda: hub.call_at(1.0, lambda: seen.append(hub.now)))

@@ -265,14 +265,16 @@ class Hub:
         soon, turns = self.soon, self.turns
         while self._drain_soon():
             when = self._next_due()
-            if turns and (when is None or when > self.now):
+            due = when is not None and when <= self.now
+            if turns and not due:
                 self._take_turns()
                 continue
-            if until is not None and (when is None or when > until):
+            # Real time may have gone beyond `until`: what is due then happens before the turns that wait for it.
+            if until is not None and not due and (when is None or when > until):
                 if not self._pass_idle_time(until):
                     return True
                 continue
-            if when is None or when > self.now:
+            if not due:
                 reached = self.clock.advance(when, self)
                 if reached is None:
                     return bool(soon or turns)
