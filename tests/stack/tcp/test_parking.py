@@ -1,12 +1,17 @@
-"""A parked connection comes back as it was: the same packets with and without parking."""
+"""A parked connection comes back as it was: the same packets with and without parking, and the same variables."""
 
 from __future__ import annotations
 
+import functools
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.stack.tcp.tcpnet import Net, transfer
+from tests.stack.tcp.test_predict import plain
 
+from catenet.stack.tcp.connection import Connection
+from catenet.stack.tcp.endpoint import TcpEndpoint
 from catenet.stack.tcp.parking import Parked, may_park
 
 VERSIONS = (4, 6)
@@ -95,3 +100,184 @@ def test_many_idle_connections_are_parked_by_themselves_and_share_shapes(version
     assert len(net.a.tcp.lot.live) <= 11
     assert len(net.a.tcp.connections) == 100
     assert all(client.send(b"x") == 1 for client in clients)
+
+
+# What says who a connection is, or is as `may_park` wants it.
+FIXED = frozenset(
+    [
+        "accecn",
+        "buffered",
+        "ca_state",
+        "congestion",
+        "delack_at",
+        "destination",
+        "destination_port",
+        "endpoint",
+        "error",
+        "fast_open",
+        "header",
+        "keepalive_at",
+        "key",
+        "layer",
+        "memory",
+        "mtu_probing",
+        "pending",
+        "push_marks",
+        "reassembly",
+        "received",
+        "record_ends",
+        "sent",
+        "shutdown",
+        "soft_error",
+        "source",
+        "source_port",
+        "stamps",
+        "state",
+        "timer_at",
+        "todo",
+        "urgent_byte",
+        "wake_at",
+    ]
+)
+NUMBERS = st.one_of(st.integers(0, 5), st.integers(0, 1 << 20), st.integers(0, 1 << 33))
+BY_NAME = {
+    "chrono_times": st.tuples(NUMBERS, NUMBERS, NUMBERS),
+    "hop_limit": st.none() | st.integers(1, 255),
+    "min_rtt": st.none() | st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=3),
+    "options": st.dictionaries(st.sampled_from(("SO_LINGER", "IP_TOS")), st.integers(0, 9) | st.binary(max_size=4)),
+    "tlp_high_seq": st.none() | NUMBERS,
+    "undo_marker": st.none() | NUMBERS,
+}
+
+
+def names_of(kind: type) -> list[str]:
+    """Variables of a class, compiled or not."""
+    return [
+        name
+        for each in kind.__mro__
+        for name in vars(each).get("__mypyc_attrs__") or vars(each).get("__slots__", ())
+        if name not in FIXED and not name.startswith("__")
+    ]
+
+
+def values_for(name: str, value: object) -> st.SearchStrategy[object]:
+    """Values that a variable may have."""
+    if name in BY_NAME:
+        return BY_NAME[name]
+    if isinstance(value, bool):
+        return st.booleans()
+    return st.floats(0, 1e9) if isinstance(value, float) else NUMBERS
+
+
+@functools.cache
+def trio(version: int) -> tuple[Net, list[TcpEndpoint]]:
+    """Three idle connections of one host, the last with losses behind it."""
+    net = Net(version)
+    ends = [net.pair(80 + number)[0] for number in range(3)]
+    net.filters[0] = lambda packet, now: []
+    ends[2].send(b"lost")
+    net.run(0.1)
+    net.filters[0] = None
+    net.run(500.0)
+    return net, ends
+
+
+def park_and_return(net: Net, ends: list[TcpEndpoint], count: int) -> None:
+    """Park the first, then others, so that it finds their objects when it comes back."""
+    for end in ends[:count]:
+        c = end.connection
+        assert c is not None
+        assert may_park(c)
+        net.a.tcp.lot.park(c)
+
+
+def changed(c: Connection, changes: list[tuple[bool, str, object]]) -> None:
+    """Set variables of a connection or of its algorithm."""
+    for inside, name, value in changes:
+        setattr(c.congestion if inside else c, name, value)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_variable_comes_back(version):
+    net, ends = trio(version)
+    c = ends[0].connection
+    assert c is not None
+    before = [plain(end.connection) for end in ends]
+    places = [(False, name) for name in names_of(Connection)] + [(True, name) for name in names_of(type(c.congestion))]
+    for inside, name in places:
+        c = ends[0].connection
+        assert c is not None
+        usual = getattr(c.congestion if inside else c, name)
+        kinds = {bool: not usual, dict: {"IP_TOS": 4}, list: [(1, 2)], tuple: (1, 2, 3), type(None): 77}
+        changed(c, [(inside, name, kinds.get(type(usual), 123_456 if usual != 123_456 else 0))])
+        odd = plain(c)
+        park_and_return(net, ends, 2)
+        assert plain(ends[0].connection) == odd, name
+        assert plain(ends[1].connection) == before[1], name
+        c = ends[0].connection
+        assert c is not None
+        changed(c, [(inside, name, usual)])
+        park_and_return(net, ends, 2)
+        assert plain(ends[0].connection) == before[0], name
+
+
+@st.composite
+def changes_of(draw: st.DrawFn) -> list[tuple[bool, str, object]]:
+    """Some variables and values for them."""
+    c = trio(4)[1][0].connection
+    assert c is not None
+    places = [(False, name) for name in names_of(Connection)] + [(True, name) for name in names_of(type(c.congestion))]
+    chosen = draw(st.lists(st.sampled_from(places), max_size=12, unique=True))
+    return [
+        (inside, name, draw(values_for(name, getattr(c.congestion if inside else c, name)))) for inside, name in chosen
+    ]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@settings(max_examples=150)
+@given(data=st.data(), count=st.integers(1, 3), clean=st.booleans())
+def test_any_state_comes_back(version, data, count, clean):
+    net, ends = trio(version)
+    before = []
+    for end in ends:
+        c = end.connection
+        assert c is not None
+        changed(c, data.draw(changes_of()))
+        before.append(plain(c))
+    for _ in range(2):
+        park_and_return(net, ends, count)
+        if clean:
+            for template in net.a.tcp.lot._templates:
+                template.objects.clear()
+        assert [plain(end.connection) for end in ends] == before
+
+
+@pytest.mark.parametrize("lossy", [False, True])
+def test_messages_that_wander_leave_few_live(lossy):
+    net = Net(4)
+    listener = net.listener(backlog=1000)
+    lots = [stack.tcp.lot for stack in net.hosts]
+    for lot in lots:
+        lot.limit = 10
+    pairs = []
+    for _ in range(60):
+        client = net.a.tcp_endpoint(4)
+        client.connect(net.name(1, 80))
+        net.run(5.0)
+        pairs.append((client, listener.accept()))
+    for turn in range(3):
+        for number, (client, server) in enumerate(pairs):
+            if lossy and number % 3 == turn:
+                net.filters[0] = lambda packet, now: []
+            client.send(b"to and")
+            net.run(0.05)
+            net.filters[0] = None
+            net.run(5.0)
+            assert server.receive(100) == b"to and"
+            server.send(b"fro")
+            net.run(5.0)
+            assert client.receive(100) == b"fro"
+            assert all(len(lot.live) <= 11 for lot in lots)
+    for stack in net.hosts:
+        assert len(stack.tcp.connections) == 60
+        assert sum(isinstance(each, Parked) for each in stack.tcp.connections.values()) >= 49
