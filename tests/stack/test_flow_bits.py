@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.stack.net import pair
 
-from catenet.stack.endpoint import Name
+from catenet.stack.endpoint import Name, StackError
+from catenet.wire import icmp, ip
 from catenet.wire.checksum import checksum, pseudo_sum
+from catenet.wire.icmp import ErrorMessage, Problem
 
 VERSIONS = (4, 6)
 OTHER_LINK = 3
@@ -104,6 +106,11 @@ def test_a_sum_of_zero_is_sent_as_all_ones(version):
     net.settle()
     assert net.seen[-1][2][start + 6 : start + 8] == b"\xff\xff"
     assert [server.receive_from().data for _ in range(2)] == [bytes(2), rest.to_bytes(2, "big")]
+    packet = net.seen[-1][2]
+    other.receive(packet[: start + 6] + bytes(2) + packet[start + 8 :], 0.0, 2)
+    # IPv4 takes it as a datagram without a checksum; IPv6 has none such (RFC 8200 8.1).
+    assert (server.receive_from() is not None) is (version == 4)
+    assert sum(counters.udp.InCsumErrors for counters in other.counters.values()) == (version == 6)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -122,3 +129,27 @@ def test_groups_and_hosts_that_do_not_discover_paths_are_sent_to_as_ever(version
         seen.append([packet for *_, packet in net.seen])
     assert seen[0] == seen[1]
     assert len(seen[0]) >= 6
+
+
+def test_a_path_too_narrow_to_be_believed_is_sent_to_without_dont_fragment():
+    seen = []
+    for short in (True, False):
+        net, one, other, here, there = pair(4)
+        one.set_short_ways(short)
+        server, client = other.udp_endpoint(4), one.udp_endpoint(4)
+        server.bind(Name(bytes(4), 7))
+        client.connect(Name(there, 7))
+        for _ in range(2):
+            client.send_to(bytes(500))
+            net.settle()
+        message = icmp.build(ErrorMessage(Problem.PACKET_TOO_BIG, net.seen[-1][2][:100], 300), there, here)
+        one.receive(ip.build(ip.IpPacket(there, here, 1, message)), 0.0, 2)
+        with pytest.raises(StackError):
+            client.send_to(b"")
+        for size in (500, 10, 10, 10):
+            client.send_to(bytes(size))
+            net.settle()
+        seen.append([packet for *_, packet in net.seen])
+    assert seen[0] == seen[1]
+    assert [packet[6] for packet in seen[0]][:2] == [0x40, 0x40]
+    assert [packet[6] for packet in seen[0]][-3:] == [0, 0, 0]

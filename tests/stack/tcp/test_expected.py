@@ -17,14 +17,15 @@ OPTIONS = 12
 class Twins:
     """The same two hosts and connection twice: with the short ways and without."""
 
-    def __init__(self, version: int, **options: int) -> None:
+    def __init__(self, version: int, timestamps: int = 1) -> None:
         self.nets = [Net(version) for _ in range(2)]
         self.ends = []
         for net, short in zip(self.nets, (True, False), strict=True):
             for stack in net.hosts:
                 stack.set_offload(True)
                 stack.set_short_ways(short)
-            client, server, _ = net.pair(**options)
+                stack.settings.tcp_timestamps = timestamps
+            client, server, _ = net.pair()
             # As an old connection: neither end is still quick to acknowledge, and the windows are known.
             for speaker, hearer in ((client, server), (server, client)):
                 speaker.send(bytes(3000))
@@ -134,6 +135,37 @@ def test_packets_that_are_longer_or_shorter_than_they_say(version, kind):
     alterations += [lambda packet, less=less: said(packet, -less) for less in changes]
     alterations += [lambda packet, less=less: said(packet[:-less], -less) for less in changes]
     assert trial(version, kind, alterations) > len(alterations)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("kind", ["both", "ack"])
+def test_timestamps_that_were_not_agreed_on(version, kind):
+    start = 20 if version == 4 else 40
+    where = 2 if version == 4 else 4
+
+    def stamped(packet: bytes) -> bytes:
+        length = int.from_bytes(packet[where : where + 2], "big") + OPTIONS
+        pseudo = int.from_bytes(packet[start + 16 : start + 18], "big") + OPTIONS
+        header = bytearray(packet[: start + 20])
+        header[where : where + 2] = length.to_bytes(2, "big")
+        header[start + 12] += OPTIONS << 2
+        header[start + 16 : start + 18] = (pseudo % 65535).to_bytes(2, "big")
+        return summed(bytes(header) + bytes.fromhex("0101080a0000000100000000") + packet[start + 20 :])
+
+    twins = Twins(version, timestamps=0)
+    for _ in range(3):
+        twins.exchange(kind, stamped)
+    assert twins.taken == 0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("mark", [1, 2, 3])
+def test_marks_of_a_connection_without_ecn(version, mark):
+    def marked(packet: bytes) -> bytes:
+        first = int.from_bytes(packet[:2], "big") | (mark if version == 4 else mark << 4)
+        return summed(first.to_bytes(2, "big") + packet[2:])
+
+    assert trial(version, "both", [marked] * 3) > 3
 
 
 @pytest.mark.parametrize("version", VERSIONS)
