@@ -17,6 +17,7 @@ from catenet.stack.tcp.stamps import TX_FLAGS
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
+    from catenet.stack.datagram import DatagramEndpoint
 
 __all__ = ["InetDatagram"]
 
@@ -24,10 +25,11 @@ __all__ = ["InetDatagram"]
 class InetDatagram(InetSocket):
     """UDP, and ICMP echo ("ping" sockets)."""
 
-    __slots__ = ("_stamps",)
+    __slots__ = ("_conversation", "_stamps")
 
-    def __init__(self, kernel: Kernel, family: int, protocol: int, endpoint: Any) -> None:
+    def __init__(self, kernel: Kernel, family: int, protocol: int, endpoint: DatagramEndpoint) -> None:
         super().__init__(kernel, family, socket.SOCK_DGRAM, protocol, endpoint)
+        self._conversation = endpoint
         self._stamps: DatagramStamps | None = None
 
     def connect(self, address: Any) -> bool | None:
@@ -39,13 +41,22 @@ class InetDatagram(InetSocket):
             raise error_of(error) from None
         return True
 
+    def send(self, data: Buffer, flags: int) -> int | None:
+        """System call `send`: as `sendmsg`, without looking for what nobody gave."""
+        if flags or self.kept_options:
+            return self.send_message(data, (), flags, None)
+        try:
+            return self._conversation.send_to(data)
+        except StackError as error:
+            raise error_of(error) from None
+
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
         """System call `sendmsg`."""
         if flags & MSG_OOB:
             raise os_error(errno.EOPNOTSUPP)
         name = None if address is None else self.name_of(address, "sendto")
         try:
-            count: int | None = self.endpoint.send_to(bytes(data), name, sent_control(control))
+            count = self._conversation.send_to(data, name, sent_control(control))
         except StackError as error:
             raise error_of(error) from None
         if self.kept_options or control:
@@ -65,7 +76,7 @@ class InetDatagram(InetSocket):
 
     def readiness(self) -> int:
         """The endpoint's, and ERR with a timestamp in the error queue."""
-        mask: int = self.endpoint.readiness()
+        mask = self._conversation.readiness()
         return mask | Readiness.ERR if self._stamps is not None and self._stamps.ready else mask
 
     def receive(self, size: int, flags: int) -> bytes | None:
@@ -73,17 +84,20 @@ class InetDatagram(InetSocket):
         if flags:
             return super().receive(size, flags)
         try:
-            datagram = self.endpoint.receive_from()
+            datagram = self._conversation.receive_from()
         except StackError as error:
             raise error_of(error) from None
-        return None if datagram is None else bytes(datagram.data[:size])
+        if datagram is None:
+            return None
+        data: bytes = datagram[0]
+        return data if len(data) <= size else data[:size]
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
         """System call `recvmsg`; what does not fit is lost, and MSG_TRUNC says so (and the whole length)."""
         if flags & MSG_ERRQUEUE:
             return self._receive_error(size, control_size)
         try:
-            datagram = self.endpoint.receive_from(peek=bool(flags & MSG_PEEK))
+            datagram = self._conversation.receive_from(peek=bool(flags & MSG_PEEK))
         except StackError as error:
             raise error_of(error) from None
         if datagram is None:

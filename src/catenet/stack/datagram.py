@@ -260,7 +260,7 @@ class DatagramEndpoint(GroupMember):
     def _note_unsent(self, size: int) -> int:
         """Count data that waits to leave the host; returns its size."""
         if not self._unsent:
-            self.stack.flushes[self.number] = self
+            self.stack.flushes.append(self)
         self._unsent += size + OVERHEAD
         return size
 
@@ -334,19 +334,23 @@ class DatagramEndpoint(GroupMember):
 
     def enqueue(self, datagram: Datagram) -> None:
         """Queue a datagram for the program."""
+        data: bytes = datagram[0]
         self._queue.append(datagram)
-        self._queued += len(datagram[0]) + OVERHEAD
-        self._notify()
+        self._queued += len(data) + OVERHEAD
+        if self.on_ready is not None:
+            self.on_ready()
 
     def receive_from(self, *, peek: bool = False) -> Datagram | None:
         """Take the next datagram, None without any; StackError with a pending error, which this call clears."""
-        self._raise_error()
+        if self._error is not None:
+            self._raise_error()
         if not self._queue:
             return None
         if peek:
             return self._queue[0]
         datagram = self._queue.popleft()
-        self._queued -= len(datagram.data) + OVERHEAD
+        data: bytes = datagram[0]
+        self._queued -= len(data) + OVERHEAD
         return datagram
 
     def unread(self) -> int:
@@ -449,7 +453,6 @@ class DatagramEndpoint(GroupMember):
         self._queue.clear()
         self._errors.clear()
         self._queued = 0
-        self.stack.flushes.pop(self.number, None)
 
 
 NO_CONTROL: Final = Control()

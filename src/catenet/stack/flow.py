@@ -46,7 +46,21 @@ _tuple = tuple.__new__
 class Outward:
     """From an endpoint to `peer`."""
 
-    __slots__ = ("addresses", "generation", "hop", "life", "peer", "port", "room", "there", "traffic_class", "words")
+    __slots__ = (
+        "_head",
+        "_head_life",
+        "_head_size",
+        "addresses",
+        "generation",
+        "hop",
+        "life",
+        "peer",
+        "port",
+        "room",
+        "there",
+        "traffic_class",
+        "words",
+    )
 
     def __init__(self, endpoint: UdpEndpoint, source: Address, peer: Name, hop: Hop, generation: int) -> None:
         self.generation = generation
@@ -60,30 +74,41 @@ class Outward:
         """Most data of one packet."""
         self.life = max(endpoint.option("IP_TTL"), 0) or hop.metrics.hop_limit
         self.traffic_class = endpoint.option("IP_TOS")
+        self._head = b""
+        self._head_size = self._head_life = -1
 
     def send(self, stack: Stack, data: bytes) -> None:
         """Send one datagram that fits."""
-        length = HEADER_LENGTH + len(data)
+        size = len(data)
         life = self.life or stack.settings.ip_default_ttl
-        addresses = self.addresses
-        port, there = self.port, self.there
-        check = self.words + PROTOCOL + length
         if not stack.udp.offload:
-            check = -(check + length + port + there + (residue(data) << 8))
+            head = self._pack(size, life, residue(data) << 8)
+        elif size == self._head_size and life == self._head_life:
+            # With its checksum left to the device it is the header of the datagram before.
+            head = self._head
+        else:
+            head = self._head = self._pack(size, life, -1)
+            self._head_size, self._head_life = size, life
+        counters = stack.counters4 if len(self.addresses) == 8 else stack.counters6
+        stack.output.send_ready(head + data, self.hop, counters.ip)
+        counters.udp.OutDatagrams += 1
+
+    def _pack(self, size: int, life: int, total: int) -> bytes:
+        """Both headers; `total` is the sum over the data, -1 to leave the checksum to the device."""
+        length = HEADER_LENGTH + size
+        addresses, port, there = self.addresses, self.port, self.there
+        check = self.words + PROTOCOL + length
+        if total >= 0:
+            check = -(check + length + port + there + total)
         check = check % 65535 or 0xFFFF
         if len(addresses) == 8:
             first = 0x4500 | self.traffic_class
             life = life << 8 | PROTOCOL
-            total = length + 20
-            summed = -(first + total + _ATOMIC + life + self.words) % 65535
-            head = _OUT4.pack(first, total, _ATOMIC, life, summed, addresses, port, there, length, check)
-            counters = stack.counters[4]
-        else:
-            first = 0x60000000 | self.traffic_class << 20
-            head = _OUT6.pack(first, length, PROTOCOL << 8 | life, addresses, port, there, length, check)
-            counters = stack.counters[6]
-        stack.output.send_ready(head + data, self.hop, counters.ip)
-        counters.udp.OutDatagrams += 1
+            whole = length + 20
+            summed = -(first + whole + _ATOMIC + life + self.words) % 65535
+            return _OUT4.pack(first, whole, _ATOMIC, life, summed, addresses, port, there, length, check)
+        first = 0x60000000 | self.traffic_class << 20
+        return _OUT6.pack(first, length, PROTOCOL << 8 | life, addresses, port, there, length, check)
 
 
 def outward(endpoint: UdpEndpoint, source: Address, peer: Name, interface: int) -> Outward | None:
@@ -113,44 +138,85 @@ class Inward:
         self.words = (_from_bytes(source[0], "big") + _from_bytes(destination[0], "big")) % 65535
 
 
+class Known:
+    """What headers say that a datagram came with, its checksum left to the device: the next may have the same."""
+
+    __slots__ = ("flow", "hop_limit", "label", "size", "start", "traffic_class")
+
+    def __init__(self, flow: Inward, size: int, start: int, hop_limit: int, traffic_class: int, label: int) -> None:
+        self.flow = flow
+        self.size = size
+        """Of the packet."""
+        self.start = start
+        """Where the data begins."""
+        self.hop_limit = hop_limit
+        self.traffic_class = traffic_class
+        self.label = label
+
+
 def take(stack: Stack, packet: bytes | memoryview, now: float, interface: Interface) -> bool:
     """Take an IP packet of at least 28 bytes if it carries a datagram of a known conversation; whether it did."""
     if not isinstance(packet, bytes):
         return False
-    size = len(packet)
-    if packet[0] == 0x45:
-        flow = stack.udp.flows.get(packet[12:24])
-        if flow is None:
+    known = stack.udp.known.get(packet[: _START4 if packet[0] == 0x45 else _START6])
+    if known is None or known.size != len(packet):
+        known = _look_closely(stack, packet)
+        if known is None:
             return False
-        first, total, fragment, life, summed, length, check = _IN4.unpack_from(packet)
-        if total != size or fragment & _FRAGMENT or (first + total + fragment + life + summed + flow.words) % 65535:
-            return False
-        start, hop_limit, traffic_class, label = _START4, life >> 8, first & 0xFF, 0
-        counters = stack.counters[4]
-    else:
-        flow = stack.udp.flows.get(packet[8:44])
-        if flow is None or size < _START6 or packet[0] >> 4 != 6:
-            return False
-        first, total, life, length, check = _IN6.unpack_from(packet)
-        if total + 40 != size:
-            return False
-        start, hop_limit, traffic_class, label = _START6, life & 0xFF, first >> 20 & 0xFF, first & 0xFFFFF
-        counters = stack.counters[6]
-    if length + start - HEADER_LENGTH != size or traffic_class & _CE == _CE or not check:
-        return False
+    flow = known.flow
     if flow.destination[2] != interface.index or flow.generation != stack.output.generation:
         return False
-    pseudo = flow.words + PROTOCOL + length
-    believed = stack.udp.offload and check == (pseudo % 65535 or 0xFFFF)
-    if not believed and (pseudo + (residue(packet[start - HEADER_LENGTH :]) << 8)) % 65535:
+    endpoint = flow.endpoint
+    if not endpoint.has_room():
         return False
-    if not flow.endpoint.has_room():
-        return False
-    data = packet[start:]
+    fields = (
+        packet[known.start :],
+        flow.source,
+        flow.destination,
+        known.hop_limit,
+        known.traffic_class,
+        now,
+        known.label,
+    )
     # As in `wire/ip.py`: a tuple made of ready values costs half of the class's own way.
-    datagram = _tuple(Datagram, (data, flow.source, flow.destination, hop_limit, traffic_class, now, label))
-    flow.endpoint.enqueue(datagram)
-    counters.ip.InReceives += 1
-    counters.ip.InDelivers += 1
+    endpoint.enqueue(_tuple(Datagram, fields))
+    counters = stack.counters4 if known.start == _START4 else stack.counters6
+    ip = counters.ip
+    ip.InReceives += 1
+    ip.InDelivers += 1
     counters.udp.InDatagrams += 1
     return True
+
+
+def _look_closely(stack: Stack, packet: bytes) -> Known | None:
+    """What the headers of a datagram say that has come in a known conversation and is as expected."""
+    size = len(packet)
+    udp = stack.udp
+    if packet[0] == 0x45:
+        flow = udp.flows.get(packet[12:24])
+        if flow is None:
+            return None
+        first, total, fragment, life, summed, length, check = _IN4.unpack_from(packet)
+        if total != size or fragment & _FRAGMENT or (first + total + fragment + life + summed + flow.words) % 65535:
+            return None
+        start, hop_limit, traffic_class, label = _START4, life >> 8, first & 0xFF, 0
+    else:
+        flow = udp.flows.get(packet[8:44])
+        if flow is None or size < _START6 or packet[0] >> 4 != 6:
+            return None
+        first, total, life, length, check = _IN6.unpack_from(packet)
+        if total + 40 != size:
+            return None
+        start, hop_limit, traffic_class, label = _START6, life & 0xFF, first >> 20 & 0xFF, first & 0xFFFFF
+    if length + start - HEADER_LENGTH != size or traffic_class & _CE == _CE or not check:
+        return None
+    pseudo = flow.words + PROTOCOL + length
+    believed = udp.offload and check == (pseudo % 65535 or 0xFFFF)
+    if not believed and (pseudo + (residue(packet[start - HEADER_LENGTH :]) << 8)) % 65535:
+        return None
+    known = Known(flow, size, start, hop_limit, traffic_class, label)
+    if believed:
+        if len(udp.known) >= FLOWS_KEPT:
+            udp.known.clear()
+        udp.known[packet[:start]] = known
+    return known

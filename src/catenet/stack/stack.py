@@ -72,10 +72,12 @@ class Stack:
         self.settings = settings if settings is not None else Settings()
         self.random = random if random is not None else random_module.Random(0)
         self.now = 0.0
-        self.counters = {4: Counters(), 6: Counters()}
-        self._counters4, self._counters6 = self.counters[4].ip, self.counters[6].ip
+        self.counters4, self.counters6 = Counters(), Counters()
+        self.counters = {4: self.counters4, 6: self.counters6}
+        self._counters4, self._counters6 = self.counters4.ip, self.counters6.ip
         self.hash_seed = self.random.getrandbits(32)
-        self.flushes: dict[int, DatagramEndpoint] = {}
+        self.flushes: list[DatagramEndpoint] = []
+        """Those that have sent since the last `transmit`."""
         self.querier: Querier | None = None
         self._number = 0
         self._soon: deque[Callable[[], None]] = deque()
@@ -191,7 +193,7 @@ class Stack:
         """Let expected segments and datagrams take the short ways, as they do from the start; packets are the same."""
         self.tcp.predicts = self.udp.predicts = on
         self.invalidate()
-        self.udp.flows.clear()
+        self.udp.forget_flows()
 
     def set_up(self, interface: int, up: bool) -> None:
         """Take an interface up or down; down it neither sends nor receives."""
@@ -318,9 +320,9 @@ class Stack:
             while self._soon:
                 self._soon.popleft()()
             if self.flushes:
-                flushes, self.flushes = self.flushes, {}
-                for endpoint in flushes.values():
+                for endpoint in self.flushes:
                     endpoint.flushed()
+                self.flushes.clear()
             if not loop:
                 output.dirty = False
                 break

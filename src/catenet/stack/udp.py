@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.stack.datagram import NO_CONTROL, Control, DatagramEndpoint, received_names
 from catenet.stack.endpoint import Address, Buffer, Fault, Name, StackError
-from catenet.stack.flow import FLOWS_KEPT, Inward, Outward, outward
+from catenet.stack.flow import FLOWS_KEPT, Inward, Known, Outward, outward
 from catenet.stack.icmp import ErrorReport
 from catenet.stack.ports import PortTable
 from catenet.wire import udp
@@ -51,15 +51,16 @@ class UdpEndpoint(DatagramEndpoint):
         """As `DatagramEndpoint.set_option`; what was decided of where datagrams go is to be decided anew."""
         super().set_option(option, value)
         self._outward = None
-        self._layer.flows.clear()
+        self._layer.forget_flows()
 
     def send_to(self, data: Buffer, name: Name | None = None, control: Control | None = None) -> int | None:
         """As `DatagramEndpoint.send_to`, by the short way when the last datagram went to the same peer."""
         way = self._outward
-        if way is None or control is not None or way.peer != (self._peer if name is None else name):
+        peer = self._peer if name is None else name
+        if way is None or control is not None or (way.peer is not peer and way.peer != peer):
             return super().send_to(data, name, control)
         output = self.stack.output
-        payload = bytes(data)
+        payload = data if isinstance(data, bytes) else bytes(data)
         if (
             way.generation != output.generation
             or way.hop.expires <= output.now
@@ -109,6 +110,8 @@ class Udp:
         """Whether datagrams of conversations that go on take the short ways."""
         self.flows: dict[bytes, Inward] = {}
         """Conversations that go on, by the bytes of addresses and ports in their packets (`flow.py`)."""
+        self.known: dict[bytes, Known] = {}
+        """Headers of datagrams that came in those, and need not be taken apart again."""
 
     def endpoints(self) -> list[UdpEndpoint]:
         """All bound endpoints, by port."""
@@ -126,10 +129,15 @@ class Udp:
 
     def forget(self, endpoint: UdpEndpoint) -> None:
         """Take an endpoint out of the index of the connected."""
-        self.flows.clear()
+        self.forget_flows()
         key = self._keys.pop(endpoint.number, None)
         if key is not None:
             del self._connected[key]
+
+    def forget_flows(self) -> None:
+        """Decide anew where datagrams go."""
+        self.flows.clear()
+        self.known.clear()
 
     def receive(self, packet: IpPacket, now: float, interface: int, cast: bool) -> None:
         """Take a datagram for this host; `cast`: sent to a multicast or broadcast address."""
@@ -159,7 +167,7 @@ class Udp:
     def _note_flow(self, endpoint: UdpEndpoint, packet: IpPacket, datagram: UdpDatagram, interface: int) -> None:
         """Where this datagram went, those that look like it will go."""
         if len(self.flows) >= FLOWS_KEPT:
-            self.flows.clear()
+            self.forget_flows()
         names = received_names(packet, datagram.source_port, datagram.destination_port, interface)
         ports = datagram.source_port << 16 | datagram.destination_port
         flow = Inward(endpoint, *names, self._stack.output.generation)
