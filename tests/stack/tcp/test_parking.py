@@ -184,8 +184,7 @@ def trio(version: int) -> tuple[Net, list[TcpEndpoint]]:
 
 def park_and_return(net: Net, ends: list[TcpEndpoint], count: int) -> None:
     """Park the first, then others, so that it finds their objects when it comes back."""
-    for end in ends[:count]:
-        c = end.connection
+    for c in [end.connection for end in ends[:count]]:
         assert c is not None
         assert may_park(c)
         net.a.tcp.lot.park(c)
