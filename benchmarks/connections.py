@@ -5,17 +5,25 @@ from __future__ import annotations
 import gc
 import json
 import os
+import random
 import subprocess
 import sys
 import time
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import peers
 from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, interleave
 
+if TYPE_CHECKING:
+    from benchmarks.lab import Lab
+
 COUNTS = (10, 1_000, 10_000, 100_000, 1_000_000)
-MESSAGES = 2_000
+BATCHES = 15
+BATCH = 400
+"""Messages measured at once."""
 LIMIT = 1200.0
 PORTS_PER_SERVER = 25_000
 """Connections to one server port: client ports are numbers of 16 bits."""
@@ -27,7 +35,7 @@ def resident() -> int:
     return pages * 4096
 
 
-def measure_here(count: int) -> Sample:
+def measure_here(count: int) -> list[Sample]:
     """Open `count` connections between two hosts, then send messages on some of them; runs in a process of its own."""
     from benchmarks.lab import PORT, Lab, plain
     from catenet.stack.endpoint import Name
@@ -54,24 +62,36 @@ def measure_here(count: int) -> Sample:
     if len(accepted) != count:
         raise Failed(f"{len(accepted)} of {count} connections were established")
     held = resident() - before
-    by_port = {(end.local().port, end.peer().port): end for end in accepted}  # type: ignore[union-attr]
-    step = max(1, count // MESSAGES)
-    pairs = []
-    for number in range(MESSAGES):
-        client = opened[number * step % count]
-        pairs.append((client, by_port[client.peer().port, client.local().port]))  # type: ignore[union-attr]
+    ends = []
+    for number in random.Random(1).sample(range(count), min(count, BATCHES * BATCH)):
+        tcp = lab.right.stack.tcp
+        key = tcp.key(lab.left.address, lab.right.address, opened[number].port, PORT + number % servers)
+        ends.append((opened[number], tcp.connections[key].endpoint))
+    samples: list[Sample] = []
+    anywhere = cycle(ends)
+    for batch in range(-1, BATCHES):
+        few = messages(lab, list(islice(cycle(ends[:10]), BATCH)))
+        spread = messages(lab, list(islice(anywhere, BATCH)))
+        if batch >= 0:  # the first of each is to warm up
+            samples.append({"few": few, "message": spread})
+    samples[0] |= {"bytes": held / count, "setup": setup / count * 1e6}
+    return samples
+
+
+def messages(lab: Lab, ends: list[tuple[Any, Any]]) -> float:
+    """Send a message from each client to its server; microseconds of processor for one."""
+    text = b"x" * 64
     started = time.process_time()
-    for client, server in pairs:
-        client.send(b"x" * 64)
+    for client, server in ends:
+        client.send(text)
         lab.run(lab.hub.now + 0.1)
-        if bytes(server.receive(100) or b"") != b"x" * 64:
+        if server.receive(100) != text:
             raise Failed("a message did not arrive")
-    spent = time.process_time() - started
-    return {"bytes": held / count, "message": spent / MESSAGES * 1e6, "setup": setup / count * 1e6}
+    return (time.process_time() - started) / len(ends) * 1e6
 
 
-def measure(count: int, compiled: bool = False) -> Sample:
-    """The same in a fresh process, whose memory is nothing but this."""
+def measure(row: Contender, count: int, compiled: bool) -> Sample:
+    """The same in a fresh process, whose memory is nothing but this; every batch is a sample of the row."""
     words = [sys.executable, "-m", "benchmarks.connections", str(count)]
     environment = {**os.environ, "PYTHONPATH": str(peers.built("compiled") / "src")} if compiled else None
     folder = Path(__file__).parents[1]
@@ -81,7 +101,16 @@ def measure(count: int, compiled: bool = False) -> Sample:
         raise Failed(f"no end within {LIMIT:.0f} s") from None
     if done.returncode:
         raise Failed((done.stderr.strip().splitlines() or ["no word"])[-1])
-    return dict(json.loads(done.stdout))
+    samples = json.loads(done.stdout)
+    row.samples += samples[:-1]
+    return dict(samples[-1])
+
+
+def contender(name: str, count: int, compiled: bool) -> Contender:
+    """A row of the table."""
+    row = Contender(name, dict)
+    row.run = partial(measure, row, count, compiled)
+    return row
 
 
 def run(quick: bool, repetitions: int | None, only: str | None) -> Report:
@@ -89,11 +118,12 @@ def run(quick: bool, repetitions: int | None, only: str | None) -> Report:
     counts = COUNTS[:3] if quick else COUNTS
     columns = [
         Column("bytes", "bytes each, both ends"),
-        Column("message", "CPU us a message"),
+        Column("message", "CPU us a message, on any of them", 1),
+        Column("few", "on ten of them, in turn with these", 1),
         Column("setup", "CPU us to open"),
     ]
     rows = [
-        Contender(f"{name}, {count:,}", partial(measure, count, compiled))
+        contender(f"{name}, {count:,}", count, compiled)
         for name, compiled in (("Catenet", False), ("Catenet (mypyc)", True))
         for count in counts
         if compiled or count < 1_000_000
@@ -102,8 +132,9 @@ def run(quick: bool, repetitions: int | None, only: str | None) -> Report:
     repetitions = repetitions or 1
     interleave(rows, repetitions)
     note = f"""Connections between two stacks in one process, idle for 300 virtual seconds. Bytes are the growth of the
-process's resident memory, endpoints of both programs included. A message is 64 bytes, sent, acknowledged and read, on
-{MESSAGES:,} connections spread over all of them. The first row contains what does not grow with the number."""
+process's resident memory, endpoints of both programs included. A message is 64 bytes, sent, acknowledged and read, each
+on another connection, chosen at random; batches of {BATCH} and batches on ten connections take turns in one process,
+{BATCHES} of each (median and range). The first row's bytes contain what does not grow with the number."""
     summary = (
         "What established connections cost when nothing happens on them, and whether their number slows the others."
     )

@@ -25,6 +25,8 @@ __all__ = ["TcpEndpoint"]
 
 _ENDED: Final = Readiness.IN | Readiness.RDHUP
 _FRESH: Final = Readiness.OUT | Readiness.HUP
+_NO_OPTIONS: Final[dict[str, int | bytes | str]] = {}
+"""What endpoints without options share; never written to."""
 
 
 class TcpEndpoint:
@@ -49,7 +51,7 @@ class TcpEndpoint:
         self.layer: TcpLayer = layer
         self.version = version
         self.on_ready: Callable[[], None] | None = None
-        self.options: dict[str, int | bytes | str] = {}
+        self.options = _NO_OPTIONS
         self._connection: Connection | None = None
         self.parked: Parked | None = None
         self.listener: Listener | None = None
@@ -93,6 +95,10 @@ class TcpEndpoint:
         """Numeric option by its Linux name."""
         value = self.options.get(name, default)
         return value if isinstance(value, int) else default
+
+    def keep_option(self, name: str, value: int | bytes | str) -> None:
+        """Remember the value of an option."""
+        self.options = {**self.options, name: value}
 
     def local(self) -> Name:
         """Local name."""
@@ -152,7 +158,8 @@ class TcpEndpoint:
 
     def _attach(self, c: Connection) -> TcpEndpoint:
         endpoint = TcpEndpoint(self.layer, self.version)
-        endpoint.options = dict(c.options)
+        if c.options:
+            endpoint.options = dict(c.options)
         endpoint.connection = c
         endpoint.bound_address = c.source
         endpoint.bound_interface = c.interface

@@ -85,7 +85,7 @@ def set_option(endpoint: TcpEndpoint, option: str, value: int | bytes) -> None:
 
 
 def _store(endpoint: TcpEndpoint, option: str, value: int | bytes | str) -> None:
-    endpoint.options[option] = value
+    endpoint.keep_option(option, value)
     if endpoint.connection is not None:
         endpoint.connection.options[option] = value
 
@@ -254,7 +254,7 @@ def stamp_as_configured(endpoint: TcpEndpoint) -> None:
 def _set_key(endpoint: TcpEndpoint, value: int | bytes) -> None:
     if not isinstance(value, bytes) or len(value) not in (16, 32):
         raise StackError(Fault.INVALID)
-    endpoint.options["TCP_FASTOPEN_KEY"] = value
+    endpoint.keep_option("TCP_FASTOPEN_KEY", value)
 
 
 _SETTERS: Final = {
