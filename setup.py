@@ -46,7 +46,7 @@ SINGLE = (
 # Classes derived from bytes, tuples, exceptions or the interpreter's sockets, which mypyc cannot make; what looks into
 # classes; what only Ethernet needs. What derives from a compiled class has to be compiled with it.
 LEFT_OUT = (
-    "catenet/wire/offload.py",
+    "catenet/wire/large.py",
     "catenet/stack/autoconf.py",
     "catenet/stack/dhcp.py",
     "catenet/stack/endpoint.py",

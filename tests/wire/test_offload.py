@@ -10,7 +10,7 @@ from catenet.link.simulated import flip_bit
 from catenet.stack import fragments
 from catenet.wire import Malformed, ip, tcp, udp
 from catenet.wire.checksum import is_valid, pseudo_sum
-from catenet.wire.offload import Large, complete, cut, is_unsummed
+from catenet.wire.offload import complete, cut, enlarge, is_unsummed
 
 ADDRESSES = {4: (bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))), 6: (bytes(15) + b"\x01", bytes(15) + b"\x02")}
 
@@ -74,7 +74,7 @@ def test_fragments_carry_a_whole_checksum(version, make, payload, mtu):
 @given(payload=st.binary(min_size=1, max_size=6000), mss=st.integers(1, 1500), seq=st.integers(0, 0xFFFFFFFF))
 def test_a_large_packet_is_cut_into_valid_segments(version, payload, mss, seq):
     flags = tcp.ACK | tcp.PSH | tcp.FIN | tcp.CWR
-    pieces = cut(Large.of(segment(version, payload, flags, True, seq), mss))
+    pieces = cut(enlarge(segment(version, payload, flags, True, seq), mss))
     source, destination = ADDRESSES[version]
     collected, at = b"", seq
     for number, piece in enumerate(pieces):
@@ -125,3 +125,18 @@ def test_a_damaged_packet_is_never_believed(version, make, payload, offloaded, s
         if same:
             with pytest.raises(Malformed):
                 PARSERS[make](packet.payload, packet.source, packet.destination, offload=True)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize(("protocol", "where"), [(6, 16), (17, 6)])
+def test_a_sum_of_nothing_may_be_written_as_all_ones(version, protocol, where):
+    """Linux's sums are never 0, whatever addresses and length come to."""
+    source, destination = ADDRESSES[version]
+    rest = pseudo_sum(source[:-2] + bytes(2), destination, protocol) + 40
+    source = source[:-2] + (-rest % 65535).to_bytes(2, "big")
+    data = bytearray(40)
+    data[12] = 0x50
+    data[where : where + 2] = b"\xff\xff"
+    assert is_unsummed(ip.pack(source, destination, protocol, bytes(data), 64))
+    if protocol == 6:
+        assert len(tcp.parse(bytes(data), source, destination, offload=True).payload) == 20

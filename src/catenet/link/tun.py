@@ -21,7 +21,7 @@ from catenet.link.device import ReceivePoint
 from catenet.link.unavailable import DeviceUnavailable, unavailable
 from catenet.link.vnet import accept, header_for
 from catenet.wire.address import Address, format_address
-from catenet.wire.offload import Large
+from catenet.wire.large import Large
 
 __all__ = ["DeviceUnavailable", "TunDevice"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from catenet.wire.offload import CHECKSUMS, TCP_CHECKSUM, Large, is_unsummed, transport
+from catenet.wire.offload import CHECKSUMS, TCP_CHECKSUM, Large, is_unsummed
 
 __all__ = ["IFF_VNET_HDR", "OFFLOADS", "SIZE", "TUNSETOFFLOAD", "accept", "header_for"]
 
@@ -30,18 +30,23 @@ SIZE: Final = _HEADER.size
 
 _WORD: Final = struct.Struct("!H")
 _NOTHING: Final = bytes(SIZE)
+_UNSUMMED: Final = {
+    (start, protocol): _HEADER.pack(NEEDS_CHECKSUM, GSO_NONE, 0, 0, start, checksum)
+    for start in range(0, 61, 4)
+    for protocol, checksum in CHECKSUMS.items()
+}
+"""For packets that are not to be cut, by the length of the IP header and the protocol."""
 _from_bytes = int.from_bytes
 
 
 def header_for(packet: bytes) -> bytes:
     """Header for a packet of a stack that leaves checksums to the device."""
-    protocol, start = transport(packet)
+    first = packet[0]
+    protocol, start = (packet[9], (first & 15) << 2) if first >> 4 == 4 else (packet[6], 40)
     if isinstance(packet, Large):
-        kind = GSO_TCP4 if packet[0] >> 4 == 4 else GSO_TCP6
+        kind = GSO_TCP4 if first >> 4 == 4 else GSO_TCP6
         return _HEADER.pack(NEEDS_CHECKSUM, kind, len(packet), packet.mss, start, TCP_CHECKSUM)
-    if not is_unsummed(packet):
-        return _NOTHING
-    return _HEADER.pack(NEEDS_CHECKSUM, GSO_NONE, 0, 0, start, CHECKSUMS[protocol])
+    return _UNSUMMED[start, protocol] if is_unsummed(packet) else _NOTHING
 
 
 def accept(frame: bytes, viewed: int) -> bytes | memoryview:

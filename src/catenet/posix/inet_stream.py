@@ -252,6 +252,9 @@ class InetStream(InetSocket):
             raise error_of(error) from None
         if self._zero_copy is not None or flags & MSG_ZEROCOPY:
             self._note_zero_copy(count or 0, flags)
+        prompt = self.kernel.prompt
+        if prompt is not None and not flags & MSG_MORE and self.endpoint.is_prompt():
+            prompt()
         return count
 
     def _note_zero_copy(self, count: int, flags: int) -> None:

@@ -80,6 +80,8 @@ class Kernel:
         """Called when a program looked and found nothing ready, without waiting."""
         self.unwinding = unwinding
         """Whether the program that runs has been killed and may go on for a while to clean up after itself."""
+        self.prompt: Callable[[], None] | None = None
+        """Transmits what waits, in real time, where a peer waits for it while the program goes on."""
         self.next_descriptor = FIRST_DESCRIPTOR if first_descriptor is None else first_descriptor
         self.local_names = LocalNames()
         self.resolver = Resolver(self)

@@ -20,7 +20,8 @@ from catenet.stack.settings import Settings
 from catenet.wire import ip
 from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, is_link_local, is_multicast, is_unspecified
 from catenet.wire.ip import IpPacket
-from catenet.wire.offload import Large, cut
+from catenet.wire.large import Large
+from catenet.wire.offload import cut, enlarge
 
 __all__ = ["Hop", "Output"]
 
@@ -251,7 +252,7 @@ class Output:
             fields = (hop_limit, traffic_class, 0, flow_label, dont_fragment, False, 0, options, extensions)
             packet = IpPacket(source, destination, protocol, payload, *fields)
             if segment_size and size <= _WIDE:
-                large = Large.of(ip.build(packet._replace(dont_fragment=True)), segment_size)
+                large = enlarge(ip.build(packet._replace(dont_fragment=True)), segment_size)
                 self._emit_large(large, hop, counters)
             else:
                 self._send_slow(packet, hop, mtu, loop)

@@ -14,8 +14,9 @@ import struct
 from typing import Final
 
 from catenet.wire.checksum import pseudo_sum, sum_words
+from catenet.wire.large import Large
 
-__all__ = ["CHECKSUMS", "Large", "complete", "complete_payload", "cut", "is_unsummed"]
+__all__ = ["CHECKSUMS", "Large", "complete", "complete_payload", "cut", "enlarge", "is_unsummed"]
 
 TCP: Final = 6
 TCP_CHECKSUM: Final = 16
@@ -32,38 +33,6 @@ _SEQUENCE = struct.Struct("!I")
 _from_bytes = int.from_bytes
 
 
-class Large(bytes):
-    """One packet that stands for several: as bytes its headers, whose length fields tell the whole of it.
-
-    `payload` is what follows them, `mss` the payload of each segment but the last.
-    """
-
-    payload: bytes | bytearray | memoryview
-    mss: int
-
-    def __new__(cls, headers: bytes, payload: bytes | bytearray | memoryview, mss: int) -> Large:
-        """Join headers and payload without copying."""
-        self = super().__new__(cls, headers)
-        self.payload = payload
-        self.mss = mss
-        return self
-
-    @classmethod
-    def of(cls, packet: bytes, mss: int) -> Large:
-        """Wrap a whole packet, which carries a TCP segment."""
-        end = _transport_end(packet)
-        return cls(packet[:end], memoryview(packet)[end:], mss)
-
-    @property
-    def size(self) -> int:
-        """Length of the packet."""
-        return len(self) + len(self.payload)
-
-    def whole(self) -> bytes:
-        """The packet in one piece."""
-        return b"".join((self, self.payload))
-
-
 def transport(packet: bytes | memoryview) -> tuple[int, int]:
     """(protocol, offset) of what an IP packet carries; extension headers of IPv6 are not looked through."""
     if packet[0] >> 4 == 4:
@@ -71,27 +40,42 @@ def transport(packet: bytes | memoryview) -> tuple[int, int]:
     return packet[6], 40
 
 
-def _transport_end(packet: bytes) -> int:
-    """Where the headers of a packet with a TCP segment end."""
+def enlarge(packet: bytes, mss: int) -> Large:
+    """A whole packet with a TCP segment as one to be cut into segments of `mss` bytes."""
     _, start = transport(packet)
-    return start + (packet[start + 12] >> 4 << 2)
+    end = start + (packet[start + 12] >> 4 << 2)
+    return Large(packet[:end], memoryview(packet)[end:], mss)
 
 
 def is_unsummed(packet: bytes | memoryview) -> bool:
     """Whether an IP packet carries a whole TCP segment or UDP datagram whose checksum was left to the device."""
-    if len(packet) < 28 or (packet[0] >> 4 == 4 and packet[6] & 0x3F | packet[7]):
+    size = len(packet)
+    if size < 28:
         return False
-    protocol, start = transport(packet)
-    if protocol not in CHECKSUMS or len(packet) < start + SHORTEST[protocol]:
+    first = packet[0]
+    if first >> 4 == 4:
+        protocol, start, names = packet[9], (first & 15) << 2, packet[12:20]
+        if packet[6] & 0x3F or packet[7]:
+            return False
+    else:
+        protocol, start, names = packet[6], 40, packet[8:40]
+    if protocol not in CHECKSUMS or size < start + SHORTEST[protocol]:
         return False
-    return _left_out(packet, start, *_addresses(packet), protocol)
+    where = start + CHECKSUMS[protocol]
+    # The addresses as one number are, modulo 65535, the sum of their words.
+    total = _from_bytes(names, "big") + protocol + size - start
+    return _is_sum(packet[where] << 8 | packet[where + 1], total, protocol)
 
 
 def _left_out(packet: bytes | memoryview, start: int, source: bytes, destination: bytes, protocol: int) -> bool:
     """Whether a checksum of what begins at `start` is the sum of the pseudo header."""
-    total = (pseudo_sum(source, destination, protocol) + len(packet) - start) % 65535
     found: int = _WORD.unpack_from(packet, start + CHECKSUMS[protocol])[0]
-    return found == (total if protocol == TCP else total or 0xFFFF)
+    return _is_sum(found, pseudo_sum(source, destination, protocol) + len(packet) - start, protocol)
+
+
+def _is_sum(found: int, total: int, protocol: int) -> bool:
+    """Whether a field holds a sum: 0xffff is 0 too, as Linux writes it, but in UDP 0 says "no checksum" (RFC 768)."""
+    return (found - total) % 65535 == 0 and (found > 0 or protocol == TCP)
 
 
 def complete(packet: bytes) -> bytes:

@@ -189,6 +189,8 @@ class Host:
             unwinding=_unwinding,
             first_descriptor=first,
         )
+        if self.hub.is_real:
+            self.kernel.prompt = self._prompt
         self._timer_at = None
         self._dirty()
 
@@ -217,6 +219,14 @@ class Host:
         for interface, packet in stack.transmit(now):
             devices[interface - FIRST_INTERFACE][0].send(packet, now)
         self._arm(stack)
+
+    def _prompt(self) -> None:
+        """Put what a program has just sent on the devices while it goes on: for a peer in real time the sooner."""
+        hub = self.hub
+        now = hub.now = hub.time()
+        if self.up:
+            for interface, packet in self.stack.transmit(now):
+                self.devices[interface - FIRST_INTERFACE][0].send(packet, now)
 
     def _arm(self, stack: Stack) -> None:
         """Make sure that the hub comes back at the stack's next deadline; a timer too early does no harm."""

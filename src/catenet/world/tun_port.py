@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from catenet.link.tun import TunDevice
-from catenet.wire.offload import Large
+from catenet.wire.large import Large
 from catenet.world.links import Meter
 from catenet.world.trace import INBOUND, OUTBOUND, Tap
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.stack.endpoint import ANY4, ANY6, Buffer, Fault, Name, Readiness, StackError
 from catenet.stack.tcp import flush, optionset, states
-from catenet.stack.tcp.connection import Connection
+from catenet.stack.tcp.connection import NAGLE_CORK, NAGLE_OFF, Connection
 from catenet.stack.tcp.establish import prepare
 from catenet.stack.tcp.info import TcpInfo, collect
 from catenet.stack.tcp.lifecycle import READ, WRITE, done
@@ -369,6 +369,11 @@ class TcpEndpoint:
         if c is None or c.state in (states.CLOSED, states.SYN_SENT):
             return 0
         return max(c.write_seq - c.snd_una, 0)
+
+    def is_prompt(self) -> bool:
+        """Whether what was written should leave at once: the program wants that, and nothing is in flight."""
+        c = self.connection
+        return c is not None and c.nagle & (NAGLE_OFF | NAGLE_CORK) == NAGLE_OFF and not c.packets_out
 
     def waits_for_data(self) -> bool:
         """Whether connect was called, and the SYN waits for data to take along (Fast Open)."""

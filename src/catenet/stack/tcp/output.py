@@ -35,7 +35,7 @@ from catenet.stack.tcp.rtt import min_rtt
 from catenet.stack.tcp.run import header_for_run, send_run, take_pending, view_pending
 from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
 from catenet.stack.tcp.window import select_window
-from catenet.wire.offload import Large
+from catenet.wire.large import Large
 from catenet.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, pack
 
 if TYPE_CHECKING:
@@ -384,7 +384,7 @@ def _should_defer(c: Connection, mss: int, most: int, in_flight: int, size: int)
 
 def _send_new(c: Connection, size: int, mss: int) -> int:
     """Send `size` positions of new data and FIN; returns the number of segments."""
-    header = header_for_run(c, mss)
+    header = header_for_run(c, size, mss)
     if header is None:
         segments = _send_entries(c, size, mss)
     else:

@@ -64,7 +64,7 @@ def view_pending(c: Connection, length: int) -> bytes | memoryview:
     return memoryview(chunk)[offset : offset + length]
 
 
-def header_for_run(c: Connection, mss: int) -> Header | None:
+def header_for_run(c: Connection, size: int, mss: int) -> Header | None:
     """Header of the segments if they may leave in a run: nothing but data, timestamps and an ACK; else None."""
     if c.reassembly is not None or c.urgent_mode or c.accecn is not None or c.ecn or not c.layer.offload:
         return None
@@ -73,7 +73,7 @@ def header_for_run(c: Connection, mss: int) -> Header | None:
         or c.record_ends
         or c.stamps is not None
         or c.memory is not None
-        or c.layer.gso_size
+        or (size > mss and c.layer.gso_size)
         or not c.timestamps
     ):
         return None

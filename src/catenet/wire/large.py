@@ -1,0 +1,31 @@
+"""The packet that a device cuts into segments: not in `offload.py`, as a class derived from bytes is not compiled."""
+
+from __future__ import annotations
+
+__all__ = ["Large"]
+
+
+class Large(bytes):
+    """One packet that stands for several: as bytes its headers, whose length fields tell the whole of it.
+
+    `payload` is what follows them, `mss` the payload of each segment but the last.
+    """
+
+    payload: bytes | bytearray | memoryview
+    mss: int
+
+    def __new__(cls, headers: bytes, payload: bytes | bytearray | memoryview, mss: int) -> Large:
+        """Join headers and payload without copying."""
+        self = super().__new__(cls, headers)
+        self.payload = payload
+        self.mss = mss
+        return self
+
+    @property
+    def size(self) -> int:
+        """Length of the packet."""
+        return len(self) + len(self.payload)
+
+    def whole(self) -> bytes:
+        """The packet in one piece."""
+        return b"".join((self, self.payload))
