@@ -58,7 +58,7 @@ class Twins:
                 client.send(bytes(100))
             altered = []
 
-            def meddle(packet: bytes, now: float, net: Net = net, altered: list[bytes] = altered):
+            def meddle(packet: bytes, now: float, net=net, altered=altered, server=server):
                 copies = [] if altered else [(net.delay, alter(packet))]
                 if copies and len(packet) > 100 and server.connection is not None:
                     self.both += server.connection.packets_out
