@@ -7,7 +7,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.world.hub import NEVER, Hub, RealClock
+from catenet.world.hub import NEVER, Call, Hub, RealClock
 
 
 def test_ties_break_by_order_of_calls() -> None:
@@ -39,13 +39,13 @@ def test_programs_have_their_turns_when_nothing_else_is_due_at_an_instant() -> N
 
     def wake(label: str) -> None:
         ran.append(f"event {label}")
-        hub.turns.append(lambda: turn(label))
+        hub.turns.append(Call(turn, (label,)))
 
     def turn(label: str) -> None:
         ran.append(f"turn {label}")
         hub.call_soon(ran.append, f"sent by {label}")
         if label == "a":
-            hub.turns.append(lambda: turn("again"))
+            hub.turns.append(Call(turn, ("again",)))
 
     for label in "ab":
         hub.call_at(1.0, wake, label)
@@ -74,7 +74,7 @@ class LateClock:
         pass
 
     def advance(self, until: float | None, hub: Hub) -> float | None:
-        hub.turns.append(lambda: self.ran.append("turn"))
+        hub.turns.append(Call(self.ran.append, ("turn",)))
         return None if until is None else until + 1.0
 
 

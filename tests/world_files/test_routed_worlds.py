@@ -8,6 +8,7 @@ import pytest
 
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import format_address
+from catenet.world.hub import Hub
 from catenet.world.topology import StaticRoute, Topology
 from catenet.world.world import World
 
@@ -57,7 +58,7 @@ def test_large_packets_get_over_routers_whose_links_are_small(version):
 
 
 def test_a_route_knows_the_smallest_link_on_its_way():
-    topology = Topology(lambda *_: None)
+    topology = Topology(Hub())
     topology.add_network("a")
     topology.add_network("b")
     topology.attach("host", "a")

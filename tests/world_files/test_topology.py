@@ -1,30 +1,12 @@
-import heapq
 import itertools
 
 import pytest
 
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import Prefix, format_address, parse_address
+from catenet.world.hub import Hub
 from catenet.world.topology import StaticRoute, Topology
 from catenet.world.trace import Trace
-
-
-class Clock:
-    """The smallest hub: events in the order of time, then of their making."""
-
-    def __init__(self):
-        self.heap = []
-        self.count = itertools.count()
-        self.now = 0.0
-
-    def call_at(self, when, callback, *args):
-        assert when >= self.now
-        heapq.heappush(self.heap, (when, next(self.count), callback, args))
-
-    def run(self):
-        while self.heap:
-            self.now, _, callback, args = heapq.heappop(self.heap)
-            callback(*args)
 
 
 def packet(source, destination, payload=b"x"):
@@ -43,12 +25,12 @@ def inbox(port):
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Hub()
 
 
 @pytest.fixture
 def topology(clock):
-    return Topology(clock.call_at, seed=1)
+    return Topology(clock, seed=1)
 
 
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
@@ -224,8 +206,8 @@ def test_change_holds_for_later_packets_only(clock, topology):
 
 
 def run_lossy(seed):
-    clock, trace = Clock(), Trace()
-    topology = Topology(clock.call_at, seed, trace)
+    clock, trace = Hub(), Trace()
+    topology = Topology(clock, seed, trace)
     properties = LinkProperties(latency=0.01, jitter=0.005, loss=0.1, duplicate=0.1, reorder=0.1, corrupt=0.1)
     a, b = (topology.attach(name, properties=properties) for name in "ab")
     box = inbox(b)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from catenet.posix.kernel import Kernel
 from catenet.world.current import current
+from catenet.world.hub import Event
 from catenet.world.process import KILLED, Process
 from catenet.world.program import Command, Program, make_program
 from catenet.world.wiring import FIRST_INTERFACE, configure, make_stack
@@ -41,6 +42,20 @@ class _Service:
         self.restarts = 0
 
 
+class _Pump(Event):
+    """The turn of a host's stack, of one boot, to put what it has to say on its devices."""
+
+    __slots__ = ("_host", "_stack")
+
+    def __init__(self, host: Host, stack: Stack) -> None:
+        self._host = host
+        self._stack = stack
+
+    def happen(self, when: float, sequence: int) -> None:
+        """Have the host do so."""
+        self._host.pump(self._stack)
+
+
 class Host:
     """One machine. Made by `World.host`."""
 
@@ -67,6 +82,7 @@ class Host:
         self._timer_at: float | None = None
         self.stack: Stack
         self.kernel: Kernel
+        self._pump: _Pump
         self._boot()
 
     # Programs.
@@ -176,6 +192,7 @@ class Host:
         self.stack = make_stack(self, self.world.generator(f"stack/{self.name}/{self._boots}"))
         self.routes.clear()
         configure(self, self.stack)
+        self._pump = _Pump(self, self.stack)
         self.stack.on_dirty = self._dirty
         self.kernel = Kernel(
             self.stack,
@@ -207,9 +224,9 @@ class Host:
     def _dirty(self) -> None:
         if not self._pumping:
             self._pumping = True
-            self.hub.soon.append((self._pump, (self.stack,)))
+            self.hub.soon.append(self._pump)
 
-    def _pump(self, stack: Stack) -> None:
+    def pump(self, stack: Stack) -> None:
         """Put what the stack has to say on its devices, and look after its next deadline."""
         self._pumping = False
         if stack is not self.stack or not self.up:
@@ -242,7 +259,7 @@ class Host:
             return
         self._timer_at = None
         stack.handle_timeout(self.hub.now)
-        self._pump(stack)
+        self.pump(stack)
 
     def __repr__(self) -> str:
         return f"<Host {self.name}>"

@@ -1,11 +1,13 @@
 """Who owns time: a heap of events, and what runs at this very instant in order of arrival.
 
-An event is `(when, sequence, callback, args)`; ties break by sequence, so that a run depends on nothing but the order
-of calls. What is to run now (`call_soon`) waits in a queue that is emptied before the next event. When nothing else is
-left to happen at this instant, programs have their turns (`turns`), as a machine serves its interrupts before its
-processes: who waits for packets and gets several at once wakes once. Then the clock moves. How it does is the business
-of a `Clock`: simulated time jumps to the next event, real time waits for it or for a file descriptor. The hub knows
-nothing of processes; a turn is a callable.
+An entry of the heap is `(when, sequence, event)`; ties break by sequence, so that a run depends on nothing but the
+order of calls. What is to happen now (`call_soon`) waits in a queue that is emptied before the next event. When nothing
+else is left to happen at this instant, programs have their turns (`turns`), as a machine serves its interrupts before
+its processes: who waits for packets and gets several at once wakes once. Then the clock moves. How it does is the
+business of a `Clock`: simulated time jumps to the next event, real time waits for it or for a file descriptor.
+
+The hub knows nothing of processes, links and stacks: what comes again and again (a task's turn, the packets of a link,
+a host's pump) is an `Event` of its own, made once; all else is a callback in a `Call`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from heapq import heapify, heappop, heappush
 from time import monotonic
 from typing import Any, Final, Protocol, TypeAlias
 
-__all__ = ["NEVER", "Clock", "Hub", "RealClock", "Timer", "VirtualClock"]
+__all__ = ["NEVER", "Call", "Clock", "Event", "Hub", "RealClock", "Timer", "VirtualClock"]
 
 Callback: TypeAlias = Callable[..., object]
 
@@ -27,7 +29,35 @@ COMPACT_FROM: Final = 1024
 """Entries of the heap that mean nothing any more stay until there are this many and they are more than half of it."""
 
 
-class Timer:
+class Event:
+    """Something that happens, at a time or soon."""
+
+    __slots__ = ()
+
+    def happen(self, when: float, sequence: int) -> None:
+        """Its time has come: that of its entry in the heap, or for what happened soon the time that it is."""
+        raise NotImplementedError
+
+    def is_due(self, when: float, sequence: int) -> bool:
+        """Whether anything is to happen when this entry comes up; if not, `happen` at any earlier time tidies up."""
+        return True
+
+
+class Call(Event):
+    """A callback."""
+
+    __slots__ = ("args", "callback")
+
+    def __init__(self, callback: Callback, args: tuple[Any, ...]) -> None:
+        self.callback = callback
+        self.args = args
+
+    def happen(self, when: float, sequence: int) -> None:
+        """Call it."""
+        self.callback(*self.args)
+
+
+class Timer(Event):
     """An event that can be moved and called off, as often as one likes and for nearly nothing.
 
     The heap holds at least one entry at or before `when`. An entry that comes up and is not the event itself (which was
@@ -56,7 +86,7 @@ class Timer:
             if self.queued != NEVER:
                 hub.forget_one()
             self.queued = when
-            heappush(hub.heap, (when, sequence, None, self))
+            heappush(hub.heap, (when, sequence, self))
 
     def clear(self) -> None:
         """Call the event off; it can be set again."""
@@ -70,6 +100,33 @@ class Timer:
             self.args = ()
             if self.queued != NEVER:
                 self._hub.forget_one()
+
+    def is_due(self, when: float, sequence: int) -> bool:
+        """Whether the entry is the event itself."""
+        return sequence == self.sequence and when == self.when
+
+    def happen(self, when: float, sequence: int) -> None:
+        """Call the callback if the entry that came up is the event itself, else pass it on to where it belongs."""
+        if sequence != self.sequence or when != self.when:
+            self._pass_on(when)
+            return
+        self.when = NEVER
+        if self.queued == when:
+            self.queued = NEVER
+        if self.callback is not None:
+            self.callback(*self.args)
+
+    def _pass_on(self, when: float) -> None:
+        hub = self._hub
+        if self.queued != when:
+            hub.found_useless()
+        elif self.when == NEVER:
+            self.queued = NEVER
+            if self.callback is None:
+                hub.found_useless()
+        else:
+            self.queued = self.when
+            heappush(hub.heap, (self.when, self.sequence, self))
 
 
 class Clock(Protocol):
@@ -174,11 +231,10 @@ class Hub:
         """Whether time passes by itself."""
         self.now = 0.0
         """Seconds since the world began."""
-        self.soon: deque[tuple[Callback, tuple[Any, ...]]] = deque()
-        self.turns: deque[Callable[[], object]] = deque()
+        self.soon: deque[Event] = deque()
+        self.turns: deque[Event] = deque()
         """Programs that may run at this instant, in the order in which they were woken."""
-        self.heap: list[tuple[float, int, Callback | None, Any]] = []
-        """Entries (when, sequence, callback, args), or (when, sequence, None, timer)."""
+        self.heap: list[tuple[float, int, Event]] = []
         self.sequence = 0
         self._useless = 0
         self._stopping = False
@@ -191,7 +247,7 @@ class Hub:
     def call_at(self, when: float, callback: Callback, *args: Any) -> None:
         """Call `callback(*args)` at `when` (now, if that has passed); cannot be called off, see `timer`."""
         self.sequence = sequence = self.sequence + 1
-        heappush(self.heap, (when, sequence, callback, args))
+        heappush(self.heap, (when, sequence, Call(callback, args)))
 
     def call_later(self, delay: float, callback: Callback, *args: Any) -> None:
         """Call `callback(*args)` in `delay` seconds; cannot be called off."""
@@ -199,7 +255,7 @@ class Hub:
 
     def call_soon(self, callback: Callback, *args: Any) -> None:
         """Call `callback(*args)` at this instant, after what already waits to run."""
-        self.soon.append((callback, args))
+        self.soon.append(Call(callback, args))
 
     def timer(self, when: float, callback: Callback, *args: Any) -> Timer:
         """As `call_at`, and return a handle by which the event can be moved and called off; NEVER to set it later."""
@@ -218,16 +274,19 @@ class Hub:
         if self._useless > COMPACT_FROM and 2 * self._useless > len(self.heap):
             kept = []
             for entry in self.heap:
-                if entry[2] is None:
-                    timer: Timer = entry[3]
-                    if timer.when == NEVER or entry[0] != timer.queued:
-                        if entry[0] == timer.queued:
-                            timer.queued = NEVER
-                        continue
+                timer = entry[2]
+                if isinstance(timer, Timer) and (timer.when == NEVER or entry[0] != timer.queued):
+                    if entry[0] == timer.queued:
+                        timer.queued = NEVER
+                    continue
                 kept.append(entry)
             self.heap[:] = kept
             heapify(self.heap)
             self._useless = 0
+
+    def found_useless(self) -> None:
+        """A useless entry has come up."""
+        self._useless = max(0, self._useless - 1)
 
     def next_event(self) -> float | None:
         """When the next event is due; None when there is none (something in `soon` or `turns` is due now)."""
@@ -237,23 +296,12 @@ class Hub:
         """When the first event of the heap is due."""
         heap = self.heap
         while heap:
-            when, sequence, callback, timer = heap[0]
-            if callback is not None or (sequence == timer.sequence and when == timer.when):
+            when, sequence, event = heap[0]
+            if event.is_due(when, sequence):
                 return when
-            self._pass_on(heappop(heap)[3], when)
+            heappop(heap)
+            event.happen(when, sequence)
         return None
-
-    def _pass_on(self, timer: Timer, when: float) -> None:
-        """An entry of a timer came up that is not its event, and has been taken from the heap."""
-        if timer.queued != when:
-            self._useless = max(0, self._useless - 1)
-        elif timer.when == NEVER:
-            timer.queued = NEVER
-            if timer.callback is None:
-                self._useless = max(0, self._useless - 1)
-        else:
-            timer.queued = timer.when
-            heappush(self.heap, (timer.when, timer.sequence, None, timer))
 
     def run(self, until: float | None = None) -> bool:
         """Run events up to and including time `until` (None: without end).
@@ -288,15 +336,14 @@ class Hub:
         """Run what waits for this instant; False when somebody asked to stop."""
         soon = self.soon
         while soon and not self._stopping:
-            callback, args = soon.popleft()
-            callback(*args)
+            soon.popleft().happen(self.now, 0)
         return not self._stopping
 
     def _take_turns(self) -> None:
         """Let every program run once that may; what they wake in doing so has its turn after what they send."""
         turns = self.turns
         for _ in range(len(turns)):
-            turns.popleft()()
+            turns.popleft().happen(self.now, 0)
             if self._stopping:
                 return
 
@@ -311,16 +358,5 @@ class Hub:
         """Run every event that is due, in order, as long as none asks for something at this very instant."""
         heap, soon = self.heap, self.soon
         while heap and heap[0][0] <= self.now and not soon and not self._stopping:
-            when, sequence, callback, args = heappop(heap)
-            if callback is not None:
-                callback(*args)
-                continue
-            timer: Timer = args
-            if sequence != timer.sequence or when != timer.when:
-                self._pass_on(timer, when)
-                continue
-            timer.when = NEVER
-            if timer.queued == when:
-                timer.queued = NEVER
-            if timer.callback is not None:
-                timer.callback(*timer.args)
+            when, sequence, event = heappop(heap)
+            event.happen(when, sequence)

@@ -16,7 +16,7 @@ from catenet.posix.file import File, Watcher
 from catenet.world.context import NO_HOOKS, Context, Contexts
 from catenet.world.current import current
 from catenet.world.errors import ProcessKilled
-from catenet.world.hub import NEVER, Hub
+from catenet.world.hub import NEVER, Event, Hub
 
 if TYPE_CHECKING:
     from catenet.world.process import Process
@@ -32,8 +32,9 @@ SPIN_LIMIT: Final = 20_000
 SPIN_PAUSE: Final = 0.001
 """Seconds that pass for a program that spins, at every further look."""
 
-COLLECT_EVERY: Final = 2_000
-"""After so many turns of a world's tasks the garbage collector looks around."""
+COLLECT_EVERY: Final = 10_000
+"""After so many turns of a world's tasks the garbage collector looks at what is new, which is mostly packets under way:
+the more seldom it looks, the fewer of them it meets."""
 
 _getcurrent: Final = getcurrent
 _current: Final = current
@@ -81,7 +82,7 @@ class _Waiter(Watcher):
         self._task = None
 
 
-class Task:
+class Task(Event):
     """One thread of a process. `run` is what it does; it ends when that returns or raises."""
 
     __slots__ = (
@@ -91,7 +92,6 @@ class Task:
         "_scheduled",
         "_timed_out",
         "_timer",
-        "_turn",
         "_turns",
         "_unwinding",
         "_waiter",
@@ -129,7 +129,6 @@ class Task:
         self._hub = hub = self.owner.hub
         self._greenlet: Any = None
         self._turns = hub.turns
-        self._turn: Any = self.resume
         self._timer = hub.timer(NEVER, self._time_out)
         self._waiter = _Waiter(self)
         self._scheduled = False
@@ -154,9 +153,9 @@ class Task:
         """Let the task run at this instant: what it waits for may have happened."""
         if not self._scheduled and not self.ended:
             self._scheduled = True
-            self._turns.append(self._turn)
+            self._turns.append(self)
 
-    def resume(self) -> None:
+    def happen(self, when: float, sequence: int) -> None:
         """Run the task until it waits or ends; called by the hub and nobody else."""
         self._scheduled = False
         over = self.ended
@@ -181,7 +180,6 @@ class Task:
     def _bury(self) -> None:
         """Give up what an ended task had for itself."""
         self._timer.cancel()
-        self._turn = None
         self._waiter.drop()
         self._contexts.bury(self)
         self.process.task_ended(self)

@@ -25,7 +25,8 @@ from catenet.wire.address import (
     is_multicast,
     parse_interface,
 )
-from catenet.world.links import Flow, Network, Port, Schedule
+from catenet.world.hub import Hub
+from catenet.world.links import Flow, Network, Port
 from catenet.world.trace import Trace
 from catenet.world.units import nearest
 
@@ -47,10 +48,10 @@ class StaticRoute:
 
 
 class Topology:
-    """The networks of one world. `schedule` is the hub's `call_at`; `seed` feeds one random stream per link."""
+    """The networks of one world. `seed` feeds one random stream per link."""
 
-    def __init__(self, schedule: Schedule, seed: object = 0, trace: Trace | None = None) -> None:
-        self._schedule = schedule
+    def __init__(self, hub: Hub, seed: object = 0, trace: Trace | None = None) -> None:
+        self._hub = hub
         self._seed = seed
         self._trace = trace
         self.defaults = LinkProperties()
@@ -58,10 +59,13 @@ class Topology:
         self.ports: list[Port] = []
         self.routers: dict[str, bool] = {}
         self.dedicated: dict[tuple[str, str], SimulatedLink] = {}
+        self._joined: dict[str, list[str]] = {}
+        """Hosts with which each has a link of their own."""
         self._of_host: dict[str, list[Port]] = {}
         self._owners: dict[Address, Port] = {}
         self._severed: dict[int, tuple[frozenset[str], ...]] = {}
         self._partitions = 0
+        self._flows_known = False
 
     def add_network(self, name: str = "net", prefixes: Iterable[str | Prefix] = ()) -> Network:
         """Add a network; without prefixes it is 10.0.N.0/24 and fd00:0:0:N::/64. ValueError for a name in use."""
@@ -71,7 +75,7 @@ class Topology:
         chosen = [Prefix.parse(prefix) if isinstance(prefix, str) else prefix for prefix in prefixes]
         if not chosen:
             chosen = [Prefix.of(PRIVATE4.host(number << 8), 24), Prefix.of(PRIVATE6.host(number << 64), 64)]
-        network = Network(name, chosen, self._schedule, self._find_flow)
+        network = Network(name, chosen, self._hub, self._find_flow)
         self.networks[name] = network
         return network
 
@@ -95,7 +99,7 @@ class Topology:
         for address, length in self._choose(joined, addresses):
             self._own(port, address, length)
         if self._trace is not None:
-            port.tap = self._trace.record
+            port.trace = self._trace
         ports.append(port)
         self.ports.append(port)
         joined.ports.append(port)
@@ -113,6 +117,7 @@ class Topology:
             existing = self.dedicated.get((one, other))
             if existing is None:
                 self.dedicated[one, other] = self._make_link(f"{one}>{other}", properties)
+                self._joined.setdefault(one, []).append(other)
             else:
                 self.dedicated[one, other] = make_link(properties, existing.random, existing)
         for port in (*self._of_host[a], *self._of_host[b]):
@@ -129,7 +134,7 @@ class Topology:
 
     def _measure(self, port: Port) -> None:
         """The port takes what the widest of its host's links carries; routes know which carry less."""
-        own = [link.properties.mtu for (one, _), link in self.dedicated.items() if one == port.host]
+        own = [self.dedicated[port.host, other].properties.mtu for other in self._joined.get(port.host, ())]
         port.mtu = max(port.up.properties.mtu, *own, 0)
 
     def properties(self, a: str, b: str | None = None) -> LinkProperties | None:
@@ -212,8 +217,10 @@ class Topology:
 
     def _special_peers(self, port: Port) -> list[Port]:
         """Ports to which the way from `port` may carry less than its network does, or more."""
-        peers = [peer for peer in port.network.ports if peer.up.properties.mtu < port.up.properties.mtu]
-        others = [other for one, other in self.dedicated if one == port.host]
+        mtu, network = port.up.properties.mtu, port.network
+        narrow = network.narrowest() < mtu
+        peers = [peer for peer in network.ports if peer.up.properties.mtu < mtu] if narrow else []
+        others = self._joined.get(port.host, ())
         return peers + [peer for other in others for peer in self._of_host[other] if peer not in peers]
 
     def _smaller_mtu(self, port: Port, peer: Port) -> int:
@@ -274,15 +281,20 @@ class Topology:
         port.addresses.append((address, length))
 
     def _changed(self) -> None:
-        for port in self.ports:
-            port.flows.clear()
+        for network in self.networks.values():
+            network.narrowest_link = None
+        if self._flows_known:
+            for port in self.ports:
+                port.flows.clear()
+            self._flows_known = False
 
     def _find_flow(self, port: Port, source: Address, destination: Address) -> Flow | str:
         """Where packets between two addresses go that leave by `port`, or the cause for which they are dropped."""
+        self._flows_known = True
         network = port.network
         if is_multicast(destination) or destination == BROADCAST or self._directed(network, destination):
             ways = [way for way in network.ports if way is not port and not self._cut(port.host, way.host)]
-            return Flow(port.up, ways, False, self._schedule)
+            return Flow(port.up, ways, False, self._hub)
         owner = self._owners.get(destination)
         if owner is None:
             return "unreachable"
@@ -291,14 +303,14 @@ class Topology:
             return "partition"
         own = self.dedicated.get((port.host, owner.host))
         if own is not None:
-            return Flow(own, [owner], True, self._schedule)
+            return Flow(own, [owner], True, self._hub)
         way = network.owners.get(destination) or self._next_hop(port, owner.network)
         if way is None:
             return "unreachable"
         if self._cut(port.host, way.host):
             return "partition"
         own = self.dedicated.get((port.host, way.host))
-        return Flow(own or port.up, [way], own is not None, self._schedule)
+        return Flow(own or port.up, [way], own is not None, self._hub)
 
     def _directed(self, network: Network, destination: Address) -> bool:
         return any(destination == prefix.broadcast() for prefix in network.prefixes)

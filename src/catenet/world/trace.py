@@ -20,33 +20,32 @@ HEADERS: Final = 60
 """Bytes of an arriving packet that are hashed: enough for an IPv6 header and that of a transport."""
 
 Tap: TypeAlias = Callable[[int, int, Any, float], None]
-"""`tap(port, direction, packet, now)`: what `Trace.record` is."""
+"""`tap(port, direction, packet, now)`: sees what `Trace.record` sees."""
 
-_RECORD: Final = struct.Struct(">dII")
-_BATCH: Final = 512
+_pack_record: Final = struct.Struct(">dII").pack
+_BATCH: Final = 64
+"""Pieces of a batch, two for each packet: so few that they are still in the processor's cache when they are hashed."""
 
 
 class Trace:
     """The running hash of a world, and `taps` that see the same records (a capture, a time series)."""
 
-    __slots__ = ("_hash", "_hashed", "_pending", "taps")
+    __slots__ = ("_hash", "_pending", "records", "taps")
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._pending: list[tuple[int, bytes, float]] = []
-        self._hashed = 0
+        self._pending: list[bytes | memoryview] = []
+        self.records = 0
+        """How many packets it has taken note of."""
         self.taps: list[Tap] = []
 
-    @property
-    def records(self) -> int:
-        """How many packets it has taken note of."""
-        return self._hashed + len(self._pending)
-
-    def record(self, port: int, direction: int, packet: bytes, now: float) -> None:
+    def record(self, port: int, direction: int, packet: bytes | memoryview, now: float) -> None:
         """Take note of one packet; hashing waits until there is a batch of them."""
+        self.records += 1
         pending = self._pending
-        pending.append((port << 1 | direction, packet, now))
-        if len(pending) > _BATCH:
+        pending.append(_pack_record(now, port << 1 | direction, len(packet)))
+        pending.append(packet[:HEADERS] if direction == INBOUND else packet)
+        if len(pending) >= _BATCH:
             self._flush()
         if self.taps:
             for tap in self.taps:
@@ -60,10 +59,5 @@ class Trace:
         return self._hash.hexdigest()
 
     def _flush(self) -> None:
-        parts: list[bytes] = []
-        for where, packet, now in self._pending:
-            parts.append(_RECORD.pack(now, where, len(packet)))
-            parts.append(packet[:HEADERS] if where & INBOUND else packet)
-        self._hash.update(b"".join(parts))
-        self._hashed += len(self._pending)
+        self._hash.update(b"".join(self._pending))
         self._pending.clear()

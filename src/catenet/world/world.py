@@ -46,8 +46,10 @@ __all__ = ["World"]
 EPOCH: Final = 1_735_689_600.0
 """What `time.time()` shows when a world begins unless it is told otherwise: 2025-01-01T00:00:00Z."""
 
-OLD_EVERY: Final = 100_000
-"""After so many turns of tasks the garbage collector looks at all objects. It is off otherwise."""
+OLD_EVERY: Final = 250_000
+OLD_PER_PROCESS: Final = 250
+"""After so many turns of tasks, and so many more for each process, the garbage collector looks at all objects: what
+that costs grows with the world, so it comes the more seldom, and a turn pays the same in every world."""
 
 REAL_PATIENCE: Final = 0.02
 REAL_LOOKS: Final = 25
@@ -88,7 +90,7 @@ class World:
         """Every process that has ever run, in order of start."""
         self.contexts = Contexts(self.collect_garbage)
         self.trace = Trace()
-        self.topology = Topology(self.hub.call_at, seed, self.trace)
+        self.topology = Topology(self.hub, seed, self.trace)
         self.names: Names = _WorldNames(self)
         self.stopping = False
         self.on_end: list[Callable[[Process], None]] = []
@@ -97,6 +99,7 @@ class World:
         self._expected = 0
         self._running = False
         self._stale_routes = False
+        self._next_old = OLD_EVERY
         self.closing = False
 
     # Building.
@@ -283,7 +286,11 @@ class World:
     def collect_garbage(self) -> None:
         """Collect, at moments that depend on nothing but the programs: what is collected may close a socket."""
         self.contexts.stand()
-        gc.collect(2 if self.contexts.turns % OLD_EVERY == 0 else 1)
+        turns = self.contexts.turns
+        old = turns >= self._next_old
+        if old:
+            self._next_old = turns + OLD_EVERY + OLD_PER_PROCESS * len(self.processes)
+        gc.collect(2 if old else 1)
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
         """Deliver a signal to every process, as Ctrl-C at a terminal would."""
