@@ -89,7 +89,7 @@ class InetDatagram(InetSocket):
             raise error_of(error) from None
         if datagram is None:
             return None
-        data: bytes = datagram[0]
+        data = datagram.data
         return data if len(data) <= size else data[:size]
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:

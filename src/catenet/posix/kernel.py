@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from catenet.posix.errors import os_error
@@ -199,20 +200,40 @@ class Kernel:
         self, call: str, file: File, attempt: Callable[..., Result | None], timeout: float | None, *args: Any
     ) -> Result:
         """As `wait`, when a first attempt has just failed."""
-        if timeout == 0:
-            self.spin()
-            raise os_error(errno.EAGAIN)
-        deadline = None if timeout is None else self.clock() + timeout
+        deadline = self._deadline(timeout)
         remaining = timeout
         while True:
             in_time = self.park(call, (file,), remaining)
             result = attempt(*args)
             if result is not None:
                 return result
-            if not in_time:
-                raise TimeoutError("timed out")
-            if deadline is not None:
-                remaining = max(0.0, deadline - self.clock())
+            remaining = self._remaining(deadline, in_time)
+
+    def receive(self, file: SocketFile, size: int, flags: int, timeout: float | None) -> bytes:
+        """As `retry`, for system call `recv`, which is the one that programs wait in most."""
+        deadline = self._deadline(timeout)
+        remaining = timeout
+        while True:
+            in_time = self.park("recv", (file,), remaining)
+            data = file.receive(size, flags)
+            if data is not None:
+                return data
+            remaining = self._remaining(deadline, in_time)
+
+    def _deadline(self, timeout: float | None) -> float:
+        """When a call gives up that has found nothing ready; at once with a timeout of 0."""
+        if timeout is None:
+            return inf
+        if timeout == 0:
+            self.spin()
+            raise os_error(errno.EAGAIN)
+        return self.clock() + timeout
+
+    def _remaining(self, deadline: float, in_time: bool) -> float | None:
+        """For how long a call goes on waiting that has woken up in vain."""
+        if not in_time:
+            raise TimeoutError("timed out")
+        return None if deadline == inf else max(0.0, deadline - self.clock())
 
     def wake_by_signal(self, descriptor: int, number: int) -> None:
         """Write a signal's number to the descriptor of `signal.set_wakeup_fd`, as the interpreter's C handler does."""

@@ -184,7 +184,10 @@ class Socket(socket.socket):
             file = self._open()
         data = file.receive(bufsize, flags)
         if data is None:
-            data = self._patiently("recv", file, flags, file.receive_timeout, file.receive, bufsize, flags)
+            if flags or file.receive_timeout is not None:
+                data = self._patiently("recv", file, flags, file.receive_timeout, file.receive, bufsize, flags)
+            else:
+                data = self._kernel.receive(file, bufsize, 0, self._timeout)
         if flags & MSG_WAITALL and file.is_stream:
             data = self._receive_all(file, data, bufsize, flags)
         return data

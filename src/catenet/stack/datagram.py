@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catenet.stack.datagram_options import PMTUDISC_DO, PMTUDISC_DONT, PMTUDISC_PROBE, PMTUDISC_WANT
@@ -23,7 +24,8 @@ OVERHEAD: Final = 768
 _MAX_ERRORS: Final = 64
 
 
-class Datagram(NamedTuple):
+@dataclass(slots=True)
+class Datagram:
     """A datagram received; for one too long for the caller, the caller cuts it."""
 
     data: bytes
@@ -334,9 +336,8 @@ class DatagramEndpoint(GroupMember):
 
     def enqueue(self, datagram: Datagram) -> None:
         """Queue a datagram for the program."""
-        data: bytes = datagram[0]
         self._queue.append(datagram)
-        self._queued += len(data) + OVERHEAD
+        self._queued += len(datagram.data) + OVERHEAD
         if self.on_ready is not None:
             self.on_ready()
 
@@ -349,8 +350,7 @@ class DatagramEndpoint(GroupMember):
         if peek:
             return self._queue[0]
         datagram = self._queue.popleft()
-        data: bytes = datagram[0]
-        self._queued -= len(data) + OVERHEAD
+        self._queued -= len(datagram.data) + OVERHEAD
         return datagram
 
     def unread(self) -> int:

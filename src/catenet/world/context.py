@@ -119,12 +119,12 @@ class Contexts:
         """The greenlet that runs the hub, to which tasks switch when they wait."""
         self._outside = Context(sys.argv, sys.path, sys.modules["__main__"], _environ_data())
         self._home = ""
-        self._locals: Exchange = open_exchange()
+        self.locals: Exchange = open_exchange()
         self._outside_locals: Any = None
 
     def begin(self) -> None:
         """A run begins in the current thread and greenlet."""
-        self._locals = open_exchange()
+        self.locals = open_exchange()
         self.hub = getcurrent()
 
     # State of tasks.
@@ -136,10 +136,10 @@ class Contexts:
         last = self.seated
         loop, hooks = _get_loop(), _get_hooks()
         if last is None:
-            self._outside_locals = self._locals.swap(task.locals)
+            self._outside_locals = self.locals.swap(task.locals)
         else:
             self._keep(last, loop, hooks)
-            last.locals = self._locals.swap(task.locals)
+            last.locals = self.locals.swap(task.locals)
         if task.loop is not loop:
             _set_loop(task.loop)
         if task.hooks != hooks:
@@ -152,7 +152,7 @@ class Contexts:
         if task is not None:
             self.note_loop()
             self.seated = None
-            task.locals = self._locals.swap(self._outside_locals)
+            task.locals = self.locals.swap(self._outside_locals)
             self._outside_locals = None
             _set_loop(None)
             if task.hooks != NO_HOOKS:
@@ -174,7 +174,7 @@ class Contexts:
         if self.seated is task:
             self.stand()
         values, task.locals = task.locals, None
-        self._locals.drop(values)
+        self.locals.drop(values)
 
     # Globals of processes.
 

@@ -14,7 +14,6 @@ from greenlet import getcurrent, greenlet
 from catenet.compiled import mypyc_attr
 from catenet.posix.file import File, Watcher
 from catenet.world.context import NO_HOOKS, Context, Contexts
-from catenet.world.current import current
 from catenet.world.errors import ProcessKilled
 from catenet.world.hub import NEVER, Event, Hub
 
@@ -37,7 +36,6 @@ COLLECT_EVERY: Final = 10_000
 the more seldom it looks, the fewer of them it meets."""
 
 _getcurrent: Final = getcurrent
-_current: Final = current
 
 _abandoned: list[Any] = []
 """Greenlets that refused to end; collecting one would throw GreenletExit into it, outside of its process."""
@@ -169,11 +167,12 @@ class Task(Event):
             contexts.seat(self)
         if self._greenlet is None:
             self._greenlet = greenlet(self._body)
-        _current.task = self
+        # As by `current.task`, at half the price.
+        contexts.locals.place["task"] = self
         try:
             self._greenlet.switch()
         finally:
-            _current.task = None
+            contexts.locals.place["task"] = None
         if self.ended:
             self._bury()
 

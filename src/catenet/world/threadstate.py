@@ -40,7 +40,11 @@ STATE_WORDS: Final = 64
 class Exchange:
     """The thread-local values of the thread of the operating system that it was made in."""
 
-    __slots__ = ()
+    __slots__ = ("place",)
+
+    def __init__(self) -> None:
+        self.place: dict[str, Any] = vars(current)
+        """Where `current.task` lies, to be set at every turn."""
 
     def swap(self, values: Any) -> Any:
         """Put in values (None: none yet) and return those that were there."""
@@ -62,6 +66,7 @@ class _Contents(Exchange):
     def __init__(self) -> None:
         self._store: dict[Any, Any] = ctypes.cast(_get_dict(), ctypes.py_object).value
         self._shared = _shared_keys(self._store)
+        super().__init__()
 
     def swap(self, values: Any) -> Any:
         store, shared = self._store, self._shared
@@ -104,11 +109,13 @@ class _Keys(Exchange):
         at = _get_state() + WORD * _key_word()
         self._key = ctypes.c_void_p.from_address(at)
         self._sentinel = ctypes.c_void_p.from_address(at + WORD)
+        super().__init__()
 
     def swap(self, values: Any) -> Any:
         key, sentinel = self._key, self._sentinel
         taken = key.value, sentinel.value
         key.value, sentinel.value = values or (None, None)
+        self.place = vars(current)
         return taken
 
     def drop(self, values: Any) -> None:

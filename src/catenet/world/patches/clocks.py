@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from catenet.world.current import current
-from catenet.world.monotonic import BOOTED, monotonic
+from catenet.world.monotonic import BOOTED, monotonic, sleep
 from catenet.world.patching import Patcher, in_process
 
 if TYPE_CHECKING:
@@ -48,21 +48,6 @@ def _clock(read: Callable[[Process], float], original: Callable[[], Any], nanose
     return in_process(clock, original)
 
 
-def _sleep(original: Callable[[float], None]) -> Callable[[float], None]:
-    """`time.sleep` (PEP 475: signal handlers run and the sleep goes on)."""
-
-    def sleep(seconds: Any, /) -> None:
-        task = current.task
-        if task is None:
-            original(seconds)
-        elif seconds < 0:
-            raise ValueError("sleep length must be non-negative")
-        else:
-            task.sleep(float(seconds))
-
-    return in_process(sleep, original)
-
-
 def _broken_down(original: Callable[..., Any]) -> Callable[[Process, Any], Any]:
     """`gmtime` and its like with their argument left out or None."""
 
@@ -86,7 +71,7 @@ def _apply_time(patcher: Patcher) -> None:
         short = monotonic if name == "monotonic" else _clock(read, original, False)
         patcher.replace(time, name, short)
         patcher.replace(time, f"{name}_ns", _clock(read, getattr(time, f"{name}_ns"), True))
-    patcher.replace(time, "sleep", _sleep(time.sleep))
+    patcher.replace(time, "sleep", sleep)
     for name in ("gmtime", "localtime", "ctime"):
         patcher.function(time, name, _broken_down(getattr(time, name)))
 
