@@ -6,8 +6,9 @@ peer; the rest (`Calm`) it shares with all that have the same history. The first
 was, in an object that a parked one like it has left behind, so that only what differs has to be set (`Template`).
 
 Parking begins when a host has more than a thousand live connections. From then on each that begins or comes back has
-two others looked at, and parked if they are idle: live are never many more than that and those that are busy. None of
-it can be seen from outside.
+others looked at, and parked if they are idle, first the one before it: what comes back for one message goes again, and
+leaves its object to the next while that is in the processor's cache. Now and then it stays instead of one that has been
+live for long. So live are never many more than that and those that are busy. None of it can be seen from outside.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ __all__ = ["PARK_FROM", "Lot", "Parked", "may_park"]
 PARK_FROM: Final = 1024
 """Connections that are live before any is parked."""
 _LOOKS: Final = 2
-"""Connections looked at for each that begins or comes back; more than one, or their number could not fall."""
+"""Old connections looked at for each that begins or comes back; more than one, or their number could not fall."""
+_STAYS: Final = 16
+"""One in so many stays in an old one's place."""
 _TEMPLATES: Final = 32
 """Ways to set a connection up that are known at a time; what is set up otherwise is kept as a shape."""
 _OBJECTS: Final = 64
@@ -97,7 +100,7 @@ class Template:
 class Lot:
     """The live and the parked connections of a host."""
 
-    __slots__ = ("_layer", "_older", "_recent", "_shapes", "_templates", "_usual", "limit")
+    __slots__ = ("_layer", "_older", "_recent", "_shapes", "_stays", "_templates", "_usual", "limit")
 
     def __init__(self, layer: TcpLayer) -> None:
         self._layer = layer
@@ -105,6 +108,7 @@ class Lot:
         self._recent: dict[Connection, None] = {}
         self._older: dict[Connection, None] = {}
         """Those that have not been looked at since all others were."""
+        self._stays = 0
         self._templates: list[Template] = []
         self._shapes: dict[bytes, bytes] = {}
         self._usual: tuple[Any, ...] = ()
@@ -117,21 +121,28 @@ class Lot:
 
     def note(self, c: Connection) -> None:
         """A connection has begun or come back: look at some others."""
+        if len(self._recent) + len(self._older) >= self.limit:
+            self._look()
         self._recent[c] = None
-        if len(self._recent) + len(self._older) > self.limit:
-            self._look(c)
 
     def drop(self, c: Connection) -> None:
         """A connection has ended."""
         self._recent.pop(c, None)
         self._older.pop(c, None)
 
-    def _look(self, but: Connection) -> None:
+    def _look(self) -> None:
+        self._stays += 1
+        if self._recent and self._stays % _STAYS:
+            c, _ = self._recent.popitem()
+            if may_park(c):
+                self._replace(c)
+                return
+            self._recent[c] = None
         for _ in range(_LOOKS):
             if not self._older:
                 self._older, self._recent = self._recent, self._older
             c, _ = self._older.popitem()
-            if c is not but and may_park(c):
+            if may_park(c):
                 self._replace(c)
             else:
                 self._recent[c] = None
