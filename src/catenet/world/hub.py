@@ -150,9 +150,12 @@ class VirtualClock:
         return until
 
 
-SPIN: Final = 60e-6
-"""Seconds for which a real clock keeps looking before it sleeps, as long as its last wait was no longer: an answer that
-comes at once is then there before the processor has gone to sleep and been woken."""
+SPIN: Final = 100e-6
+"""Seconds for which a real clock keeps looking before it sleeps, while its waits are short: an answer that comes at
+once is then there before the processor has gone to sleep and been woken."""
+BRISK: Final = 2
+"""Waits are short up to so many times as long: a wait that was slept through contains the waking, some 50 us, which
+must not keep a peer that answers within SPIN from being waited for awake."""
 
 
 class RealClock:
@@ -208,7 +211,7 @@ class RealClock:
                 ready = poll(0)
         if not ready:
             ready = poll(timeout)
-        self._brisk = monotonic() - begun < self.spin
+        self._brisk = monotonic() - begun < BRISK * self.spin
         return ready
 
     def time(self) -> float:
