@@ -188,6 +188,7 @@ class Stack:
         """Leave TCP's and UDP's checksums, and segments of up to `segments` bytes, to devices (`wire/offload.py`)."""
         self.tcp.offload = self.udp.offload = checksums
         self.tcp.gso_size = segments if checksums else 0
+        self.udp.forget_flows()
 
     def set_short_ways(self, on: bool) -> None:
         """Let expected segments and datagrams take the short ways, as they do from the start; packets are the same."""
