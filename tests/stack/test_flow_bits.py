@@ -153,3 +153,21 @@ def test_a_path_too_narrow_to_be_believed_is_sent_to_without_dont_fragment():
     assert seen[0] == seen[1]
     assert [packet[6] for packet in seen[0]][:2] == [0x40, 0x40]
     assert [packet[6] for packet in seen[0]][-3:] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_devices_that_no_longer_see_to_checksums_are_not_believed(version):
+    net, one, other, _, there = pair(version)
+    for stack in (one, other):
+        stack.set_offload(True)
+    server, client = other.udp_endpoint(version), one.udp_endpoint(version)
+    server.bind(Name(bytes(len(there)), 7))
+    client.connect(Name(there, 7))
+    for _ in range(3):
+        client.send_to(b"left")
+        net.settle()
+        assert server.receive_from() is not None
+    other.set_offload(False)
+    other.receive(net.seen[-1][2], 0.0, 2)
+    assert server.receive_from() is None
+    assert sum(counters.udp.InCsumErrors for counters in other.counters.values()) == 1
