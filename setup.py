@@ -8,9 +8,11 @@ everything works the same, more slowly (docs/benchmarks.md). CATENET_COMPILE_LEV
 """
 
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.build_ext import build_ext
 
 SOURCE = Path("src")
 HOT = (
@@ -21,6 +23,10 @@ HOT = (
     "catenet/stack/tcp/congestion/bbr",
     "catenet/stack/tcp/recovery",
     "catenet/posix",
+    "catenet/http",
+    "catenet/http/h1",
+    "catenet/http/h2",
+    "catenet/codec",
 )
 SINGLE = (
     "catenet/link/device.py",
@@ -41,6 +47,15 @@ SINGLE = (
     "catenet/world/threadstate.py",
     "catenet/world/trace.py",
     "catenet/world/tun_port.py",
+    "catenet/rpc/connect.py",
+    "catenet/rpc/connect_json.py",
+    "catenet/rpc/deadlines.py",
+    "catenet/rpc/framing.py",
+    "catenet/rpc/grpc.py",
+    "catenet/rpc/grpc_web.py",
+    "catenet/rpc/metadata.py",
+    "catenet/rpc/wire.py",
+    "catenet/rpc/wires.py",
     "catenet/testing/packetdrill/calls/zeros.py",
 )
 # Classes derived from bytes, tuples, exceptions or the interpreter's sockets, which mypyc cannot make; what looks into
@@ -56,6 +71,7 @@ LEFT_OUT = (
     "catenet/posix/ifreq.py",
     "catenet/posix/pysocket.py",
     "catenet/posix/tcp_info.py",
+    "catenet/http/driver.py",
 )
 
 
@@ -65,6 +81,26 @@ def hot_modules() -> list[str]:
     found += [SOURCE / name for name in SINGLE]
     left_out = {SOURCE / name for name in LEFT_OUT}
     return [str(path) for path in found if path not in left_out]
+
+
+class ParallelBuild(build_ext):
+    """Runs as many C compilers at once as there are processors; setuptools runs one after another."""
+
+    def build_extensions(self) -> None:
+        """Compile and link all extensions."""
+        compile_one, compile_all = self.compiler._compile, self.compiler.compile
+
+        def compile_together(*words: object, **options: object) -> object:
+            running: list[Future[None]] = []
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                self.compiler._compile = lambda *each: running.append(pool.submit(compile_one, *each))
+                objects = compile_all(*words, **options)
+            for one in running:
+                one.result()
+            return objects
+
+        self.compiler.compile = compile_together
+        super().build_extensions()
 
 
 def extensions() -> list[object]:
@@ -79,4 +115,4 @@ def extensions() -> list[object]:
     return list(mypycify(words, opt_level=level, debug_level="0", multi_file=True, group_name="catenet"))
 
 
-setup(ext_modules=extensions())
+setup(ext_modules=extensions(), cmdclass={"build_ext": ParallelBuild})

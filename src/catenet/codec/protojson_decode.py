@@ -97,13 +97,14 @@ class MessageDecoder:
             seen.add(field.claim)
             try:
                 field.store(message, item, depth)
-            except UnknownName as error:
+            # A name of its own for each type, which compiled they keep.
+            except UnknownName as unknown:
                 if not self._decoders.ignore_unknown:
-                    raise CodecError(f"{name}: {error}") from None
+                    raise CodecError(f"{name}: {unknown}") from None
             except CodecError as error:
                 raise CodecError(f"{name}{'' if str(error).startswith('[') else ': '}{error}") from None
-            except (ValueError, TypeError) as error:
-                raise CodecError(f"{name}: {error}") from None
+            except (ValueError, TypeError) as wrong:
+                raise CodecError(f"{name}: {wrong}") from None
 
     def _unknown(self, message: Any, name: str, value: Any) -> None:
         if name.startswith("[") and name.endswith("]"):

@@ -289,7 +289,7 @@ class ConnectClientWire:
         elif kind != names.prefix + outgoing.codec.encode():
             foreign = Code.INTERNAL if kind.startswith(names.prefix) else Code.UNKNOWN
             reply.error = RpcError(foreign, f"response of content type {kind.decode('latin-1')!r}")
-        elif reply.compression not in ("identity", *outgoing.accepts):
+        elif reply.compression != "identity" and reply.compression not in outgoing.accepts:
             reply.error = RpcError(Code.INTERNAL, f"response with the encoding {reply.compression!r}")
         return reply
 
