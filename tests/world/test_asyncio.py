@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import ssl
+import sys
 import threading
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -212,6 +214,49 @@ def test_threads_and_executors(internet: Any) -> None:
 
     internet.client.run(client)
     internet.run()
+
+
+def test_asynchronous_generators_are_closed_by_the_loop_that_began_them(internet: Any) -> None:
+    closed: list[tuple[str, bool]] = []
+
+    def program(name: str) -> None:
+        async def numbers(home: asyncio.AbstractEventLoop) -> AsyncIterator[int]:
+            try:
+                yield 1
+                yield 2
+            finally:
+                await asyncio.sleep(0.1)
+                closed.append((name, asyncio.get_running_loop() is home))
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            generator = numbers(loop)
+            assert await anext(generator) == 1
+            await asyncio.sleep(1)  # the other's turn, with its own loop
+            hooks = sys.get_asyncgen_hooks()
+            assert [hook.__self__ for hook in hooks] == [loop, loop]  # type: ignore[union-attr]
+            del generator
+            await asyncio.sleep(1)
+
+        assert sys.get_asyncgen_hooks() == (None, None)
+        asyncio.run(main())
+        assert sys.get_asyncgen_hooks() == (None, None)
+
+    def outside() -> None:
+        assert sys.get_asyncgen_hooks() == (None, None)
+
+    internet.client.run(program, "client")
+    internet.server.run(program, "server")
+    internet.world.at(0.5, outside)
+    internet.world.at(3.0, outside)
+    before = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(outside_hook := lambda generator: None, outside_hook)
+    try:
+        internet.run()
+        assert sys.get_asyncgen_hooks() == (outside_hook, outside_hook)
+    finally:
+        sys.set_asyncgen_hooks(*before)
+    assert closed == [("client", True), ("server", True)]
 
 
 def test_pipes_and_readers(internet: Any) -> None:

@@ -6,7 +6,7 @@ import errno
 import socket
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from catenet.posix.address import show_name
 from catenet.posix.control import Ancillary, fit_control
@@ -23,23 +23,25 @@ from catenet.posix.sockets import (
 from catenet.posix.timestamps import requested
 from catenet.posix.zerocopy import ZeroCopy
 from catenet.stack.endpoint import Buffer, Readiness, StackError
+from catenet.stack.tcp.endpoint import TcpEndpoint
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
 
 __all__ = ["InetStream"]
 
-MSG_EOR = 0x80
-MSG_MORE = 0x8000
-MSG_FASTOPEN = 0x20000000
-MSG_DONTWAIT = 0x40
-MSG_ZEROCOPY = 0x4000000
-FASTOPEN_CLIENT = 1
+MSG_EOR: Final = 0x80
+MSG_MORE: Final = 0x8000
+MSG_FASTOPEN: Final = 0x20000000
+MSG_DONTWAIT: Final = 0x40
+MSG_ZEROCOPY: Final = 0x4000000
+SENDING: Final = MSG_OOB | MSG_MORE | MSG_EOR
+FASTOPEN_CLIENT: Final = 1
 """Bit of tcp_fastopen that lets clients use it."""
-TCP_CM_INQ = 36
-IP_RECVERR = 11
-IPV6_RECVERR = 25
-OUTCOME = Readiness.OUT | Readiness.ERR | Readiness.HUP
+TCP_CM_INQ: Final = 36
+IP_RECVERR: Final = 11
+IPV6_RECVERR: Final = 25
+OUTCOME: Final = Readiness.OUT | Readiness.ERR | Readiness.HUP
 
 
 class InetStream(InetSocket):
@@ -149,10 +151,11 @@ class InetStream(InetSocket):
             raise os_error(errno.EAGAIN)
         if size == 0:
             return b""
+        endpoint: TcpEndpoint = self.endpoint
         try:
             if flags & MSG_OOB:
                 return self._receive_urgent(flags)
-            data = self.endpoint.receive(size, peek=True) if flags & MSG_PEEK else self.endpoint.receive(size)
+            data = endpoint.receive(size, peek=bool(flags & MSG_PEEK))
         except StackError as error:
             raise error_of(error) from None
         return data if data is None or type(data) is bytes else bytes(data)
@@ -166,7 +169,8 @@ class InetStream(InetSocket):
             buffer[: len(data)] = data
             return len(data)
         try:
-            count: int | None = self.endpoint.receive_into(buffer)
+            endpoint: TcpEndpoint = self.endpoint
+            count = endpoint.receive_into(buffer)
         except StackError as error:
             raise error_of(error) from None
         return count
@@ -213,10 +217,11 @@ class InetStream(InetSocket):
 
     def readiness(self) -> int:
         """The endpoint's, and ERR with a notification in the error queue."""
-        mask: int = self.endpoint.readiness()
+        endpoint: TcpEndpoint = self.endpoint
+        mask = endpoint.readiness()
         if self._zero_copy is not None and self._zero_copy.is_ready():
             mask |= Readiness.ERR
-        if self._stamped and self.endpoint.take_stamp(peek=True) is not None:
+        if self._stamped and endpoint.take_stamp(peek=True) is not None:
             mask |= Readiness.ERR
         return mask
 
@@ -237,17 +242,17 @@ class InetStream(InetSocket):
         """System call `send` with MSG_OOB, MSG_MORE and MSG_EOR."""
         if self._connecting and (self._syn_data >= 0 or self.endpoint.waits_for_data()):
             return self._send_with_syn(data, flags)
+        endpoint: TcpEndpoint = self.endpoint
         try:
-            count: int | None
-            if flags & (MSG_OOB | MSG_MORE | MSG_EOR):
-                count = self.endpoint.send(
+            if flags & SENDING:
+                count = endpoint.send(
                     data,
                     urgent=bool(flags & MSG_OOB),
                     more=bool(flags & MSG_MORE),
                     end_of_record=bool(flags & MSG_EOR),
                 )
             else:
-                count = self.endpoint.send(data)
+                count = endpoint.send(data)
         except StackError as error:
             raise error_of(error) from None
         if self._zero_copy is not None or flags & MSG_ZEROCOPY:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from catenet.posix import options
 from catenet.posix.address import parse_inet, show_name
@@ -29,11 +29,11 @@ __all__ = ["InetSocket", "Message", "SocketFile"]
 Message: TypeAlias = tuple[bytes, list[Ancillary], int, Any]
 """What recvmsg(2) returns: data, ancillary data, flags, source address."""
 
-MSG_OOB = int(socket.MSG_OOB)
-MSG_PEEK = int(socket.MSG_PEEK)
-MSG_TRUNC = int(socket.MSG_TRUNC)
-MSG_CTRUNC = int(socket.MSG_CTRUNC)
-MSG_ERRQUEUE = 0x2000
+MSG_OOB: Final = int(socket.MSG_OOB)
+MSG_PEEK: Final = int(socket.MSG_PEEK)
+MSG_TRUNC: Final = int(socket.MSG_TRUNC)
+MSG_CTRUNC: Final = int(socket.MSG_CTRUNC)
+MSG_ERRQUEUE: Final = 0x2000
 
 
 class SocketFile(File):

@@ -25,20 +25,17 @@ from typing import TYPE_CHECKING, Any, Final
 from greenlet import getcurrent
 
 from catenet.world.current import current
-from catenet.world.threadstate import Exchange, open_exchange
+from catenet.world.threadstate import NO_HOOKS, Exchange, Hooks, open_exchange
 
 if TYPE_CHECKING:
     from catenet.world.task import Task, TaskOwner
 
 __all__ = ["Context", "Contexts", "PrivateFinder"]
 
-NO_HOOKS: Final = (None, None)
 
 _chdir = os.chdir
 _getcwd = os.getcwd
-_get_loop: Final = events._get_running_loop
 _set_loop: Final = events._set_running_loop
-_get_hooks: Final = sys.get_asyncgen_hooks
 
 # An exchange is made twice a packet or so: by the dictionaries behind the names, which takes a third of the time.
 _sys: Final = vars(sys)
@@ -121,10 +118,12 @@ class Contexts:
         self._home = ""
         self.locals: Exchange = open_exchange()
         self._outside_locals: Any = None
+        self._hooks = Hooks()
 
     def begin(self) -> None:
         """A run begins in the current thread and greenlet."""
         self.locals = open_exchange()
+        self._hooks = Hooks()
         self.hub = getcurrent()
 
     # State of tasks.
@@ -134,40 +133,28 @@ class Contexts:
         if self.resident is not task.owner:
             self.enter(task.owner)
         last = self.seated
-        loop, hooks = _get_loop(), _get_hooks()
         if last is None:
+            loop = None
             self._outside_locals = self.locals.swap(task.locals)
+            self._hooks.swap(task.hooks)
         else:
-            self._keep(last, loop, hooks)
+            loop = last.loop
             last.locals = self.locals.swap(task.locals)
+            last.hooks = self._hooks.swap(task.hooks)
         if task.loop is not loop:
             _set_loop(task.loop)
-        if task.hooks != hooks:
-            sys.set_asyncgen_hooks(*task.hooks)
         self.seated = task
 
     def stand(self) -> None:
         """Take the state of whatever task is seated out of the thread, and put the outside's back."""
         task = self.seated
         if task is not None:
-            self.note_loop()
             self.seated = None
             task.locals = self.locals.swap(self._outside_locals)
             self._outside_locals = None
-            _set_loop(None)
-            if task.hooks != NO_HOOKS:
-                sys.set_asyncgen_hooks(None, None)
-
-    def note_loop(self) -> None:
-        """Note which event loop runs in the seated task."""
-        if self.seated is not None:
-            self._keep(self.seated, _get_loop(), _get_hooks())
-
-    def _keep(self, task: Task, loop: Any, hooks: Any) -> None:
-        task.loop = loop
-        task.hooks = hooks
-        if loop is not None:
-            task.process.loop = loop
+            if task.loop is not None:
+                _set_loop(None)
+            task.hooks = self._hooks.swap(NO_HOOKS)
 
     def bury(self, task: Task) -> None:
         """Forget the thread-local values of a task that has ended."""
@@ -175,6 +162,8 @@ class Contexts:
             self.stand()
         values, task.locals = task.locals, None
         self.locals.drop(values)
+        hooks, task.hooks = task.hooks, NO_HOOKS
+        self._hooks.drop(hooks)
 
     # Globals of processes.
 

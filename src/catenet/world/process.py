@@ -184,7 +184,6 @@ class Process(TaskOwner):
         """End the process at once: its descriptors are closed, its tasks get ProcessKilled wherever they wait."""
         if self.status is not None or self.dying:
             return
-        self.world.contexts.note_loop()
         self.killed_status = status
         self.dying = self.killed = True
         self.streams.mute()

@@ -13,9 +13,10 @@ from greenlet import getcurrent, greenlet
 
 from catenet.compiled import mypyc_attr
 from catenet.posix.file import File, Watcher
-from catenet.world.context import NO_HOOKS, Context, Contexts
+from catenet.world.context import Context, Contexts
 from catenet.world.errors import ProcessKilled
 from catenet.world.hub import NEVER, Event, Hub
+from catenet.world.threadstate import NO_HOOKS
 
 if TYPE_CHECKING:
     from catenet.world.process import Process
@@ -119,9 +120,10 @@ class Task(Event):
         self.waits_in = ""
         self.waits_on: tuple[File, ...] = ()
         self.locals: Any = None
-        """Its thread-local values while another task is seated (`Contexts`); `loop` and `hooks` likewise."""
+        """Its thread-local values while another task is seated (`Contexts`); `hooks` likewise."""
         self.loop: Any = None
-        self.hooks: Any = NO_HOOKS
+        """The event loop that runs in it."""
+        self.hooks = NO_HOOKS
         self.owner: TaskOwner = process
         self._contexts = self.owner.contexts
         self._hub = hub = self.owner.hub

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from catenet.world.current import current
 
-__all__ = ["Exchange", "open_exchange"]
+__all__ = ["NO_HOOKS", "Exchange", "Hooks", "open_exchange"]
 
 KEYS_OWN_VALUES: Final = sys.version_info >= (3, 13)
 
@@ -35,6 +35,9 @@ _release.argtypes = [ctypes.c_void_p]
 WORD: Final = ctypes.sizeof(ctypes.c_void_p)
 STATE_WORDS: Final = 64
 """How much of a thread state is searched for its key; 3.13 has it in word 36."""
+
+
+NO_HOOKS: Final = bytes(2 * WORD)
 
 
 class Exchange:
@@ -122,6 +125,50 @@ class _Keys(Exchange):
         for pointer in reversed(values or ()):
             if pointer is not None:
                 _release(pointer)
+
+
+class Hooks:
+    """Hooks for asynchronous generators of the thread of the operating system that it was made in.
+
+    `sys.set_asyncgen_hooks` tells the audit hooks of both, which takes as long as all else that is exchanged. So the
+    two pointers are, with the references that they are; out of the thread they are bytes.
+    """
+
+    __slots__ = ("_words",)
+
+    def __init__(self) -> None:
+        self._words: Any = (ctypes.c_char * (2 * WORD)).from_address(_get_state() + WORD * _hooks_word())
+
+    def swap(self, values: bytes) -> bytes:
+        """Put in the hooks of another task and return those that were there."""
+        words = self._words
+        taken: bytes = words.raw
+        if taken != values:
+            words.raw = values
+        return taken
+
+    def drop(self, values: bytes) -> None:
+        """Hooks that nobody needs any more."""
+        for start in (0, WORD):
+            pointer = int.from_bytes(values[start : start + WORD], sys.byteorder)
+            if pointer:
+                _release(pointer)
+
+
+def _hooks_word() -> int:
+    """Which word of the thread state is the first hook, the next being the second."""
+    before = sys.get_asyncgen_hooks()
+    first, second = (lambda generator: None), (lambda generator: None)
+    sys.set_asyncgen_hooks(first, second)
+    state = _get_state()
+    words = [ctypes.c_void_p.from_address(state + WORD * word).value for word in range(STATE_WORDS)]
+    sys.set_asyncgen_hooks(*before)
+    for word in range(STATE_WORDS - 1):
+        if words[word] == id(first) and words[word + 1] == id(second):
+            return word
+    raise RuntimeError(
+        "this interpreter keeps hooks for asynchronous generators where nobody knows how to exchange them"
+    )
 
 
 def _key_word() -> int:
