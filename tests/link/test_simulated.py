@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from catenet.link.properties import LinkProperties, QueueProperties
 from catenet.link.simulated import SimulatedLink, flip_bit
+from catenet.wire import ip
+from catenet.wire.checksum import pseudo_sum
+from catenet.wire.offload import complete, is_unsummed
 
 
 def link(**properties):
@@ -135,3 +138,70 @@ def test_books_balance_and_nothing_arrives_before_it_was_sent(properties, seed, 
 def test_the_same_seed_decides_the_same(properties, seed):
     one, other = (SimulatedLink(properties, random.Random(seed)) for _ in range(2))
     assert send_all(one, 30) == send_all(other, 30)
+
+
+def model(properties, sends):
+    """When packets (moment, size) arrive over a faultless link, None for those dropped: a queue written out."""
+    under_way, arrivals = [], []
+    for now, size in sends:
+        waiting = [(start, end, length) for start, end, length in under_way if end > now]
+        free = max([now, *(end for _, end, _ in waiting)])
+        backlog = (free - now) * properties.rate / 8
+        queue = properties.queue
+        full = queue.packets is not None and len(waiting) > queue.packets
+        full |= bool(waiting) and queue.bytes is not None and backlog + size > queue.bytes
+        if size > properties.mtu or full:
+            arrivals.append(None)
+            continue
+        end = free + size * 8 / properties.rate
+        under_way.append((free, end, size))
+        arrivals.append(end + properties.latency)
+    return arrivals
+
+
+# Times are multiples of 2**-10 s and rates powers of two, so that ends of packets and of waits fall together exactly.
+SENDS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from((64, 128, 256, 1024))), min_size=1, max_size=60)
+
+
+@given(
+    sends=SENDS,
+    packets=st.one_of(st.none(), st.integers(1, 4)),
+    size=st.one_of(st.none(), st.sampled_from((128, 256, 1024))),
+    rate=st.sampled_from((2.0**19, 2.0**20)),
+)
+def test_the_short_way_over_a_link_is_the_long_one_and_the_queue_that_of_a_model(sends, packets, size, rate):
+    if packets is None and size is None:
+        packets = 1000
+    queue = QueueProperties(packets=packets, bytes=size)
+    properties = {"latency": 2.0**-6, "rate": rate, "queue": queue, "mtu": 512}
+    short, long, now, moments = link(**properties), link(**properties), 0.0, []
+    for gap, length in sends:
+        now += gap * 2.0**-10
+        moments.append((now, length))
+    came = [short.arrival(length, at) for at, length in moments]
+    went = [long.transit(bytes(length), at) for at, length in moments]
+    assert came == [each[0][0] if each else -1.0 for each in went]
+    assert came == [-1.0 if each is None else each for each in model(short.properties, moments)]
+    assert (short.counters.packets, short.counters.bytes) == (long.counters.packets, long.counters.bytes)
+    assert short.counters.drops == long.counters.drops
+
+
+@pytest.mark.parametrize("fault", ["loss", "duplicate", "reorder", "corrupt", "jitter"])
+def test_a_link_with_any_fault_is_not_faultless(fault):
+    assert not link(**{fault: 0.01}).faultless
+    assert link().faultless
+
+
+@given(st.integers(0, 2**32), st.binary(max_size=40))
+def test_damage_to_a_segment_whose_checksum_was_left_out_is_seen(seed, data):
+    """The right checksum goes in first: one bit changed, either that checksum fails or the IP header's."""
+    source, destination = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
+    segment = bytearray(20) + data
+    segment[12] = 0x50
+    segment[16:18] = (pseudo_sum(source, destination, 6) + len(segment)).to_bytes(3, "big")[1:]
+    packet = ip.build(ip.IpPacket(source, destination, 6, bytes(segment)))
+    assert is_unsummed(packet)
+    whole = complete(packet)
+    damaged = flip_bit(packet, random.Random(seed))
+    assert (int.from_bytes(damaged, "big") ^ int.from_bytes(whole, "big")).bit_count() == 1
+    assert not is_unsummed(damaged)

@@ -1,10 +1,12 @@
 """Packets under way wait in a queue per flow; they arrive as if each had an entry of its own in the hub's heap."""
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from catenet.link.properties import LinkProperties
+from catenet.link.properties import LinkProperties, QueueProperties
 from catenet.world.hub import Hub
 from catenet.world.topology import Topology
 
@@ -60,3 +62,53 @@ def run_with(lanes: bool) -> list[tuple[float, str, bytes]]:
 
 def test_order_and_moments_are_those_of_an_entry_per_packet() -> None:
     assert run_with(True) == run_with(False)
+
+
+def cross_a_switch(
+    lanes: bool, properties: list[LinkProperties]
+) -> tuple[list[tuple[float, str, bytes]], list[object]]:
+    """Hosts on one network, each with a link of its own; what arrived, and what the links have counted."""
+    hub, draw, arrived = Hub(), random.Random(7), list[tuple[float, str, bytes]]()
+    topology = Topology(hub, seed=2)
+    for number, each in enumerate(properties):
+        port = topology.attach(f"h{number}", properties=each)
+        port.attach(lambda data, now, name=port.host: arrived.append((hub.now, name, data)))
+    ports = topology.ports
+    if not lanes:
+        for network in topology.networks.values():
+            find = network.find_flow
+
+            def general(*names: Any, find: Callable[..., Any] = find) -> Any:
+                found = find(*names)
+                found.lane = None
+                return found
+
+            network.find_flow = general
+
+    def send() -> None:
+        one, other = draw.sample(range(len(ports)), 2)
+        ports[one].send(packet(one + 1, other + 1, draw.choice((10, 105, 1480, 1481, 3000))), hub.now)
+
+    for step in range(1, 800):
+        hub.call_at(step * 0.001, send)
+    hub.run()
+    links = [link for port in ports for link in (port.up, port.down)]
+    return arrived, [[getattr(link.counters, name) for name in ("packets", "bytes", "drops")] for link in links]
+
+
+PLAIN = LinkProperties(latency=0.02)
+LINKS = {
+    "plain": [PLAIN, LinkProperties(latency=0.001), LinkProperties()],
+    "of limited rate": [PLAIN, LinkProperties(latency=0.001, rate=1e6), LinkProperties(rate=1e5)],
+    "of short queues": [PLAIN, LinkProperties(rate=1e5, queue=QueueProperties(packets=2)), LinkProperties()],
+    "of jitter": [PLAIN, LinkProperties(latency=0.05, jitter=0.03), LinkProperties(rate=1e6, jitter=0.001)],
+    "of losses": [PLAIN, LinkProperties(loss=0.3), LinkProperties(duplicate=0.3), LinkProperties(reorder=0.3)],
+    "of other sizes": [LinkProperties(mtu=3100), PLAIN, LinkProperties(mtu=1400)],
+}
+
+
+@pytest.mark.parametrize("kind", LINKS)
+def test_two_links_carry_the_same_with_lanes_and_without(kind: str) -> None:
+    with_lanes, without = (cross_a_switch(lanes, LINKS[kind]) for lanes in (True, False))
+    assert len(with_lanes[0]) > 100
+    assert with_lanes == without
