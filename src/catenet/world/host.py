@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from catenet.posix.kernel import Kernel
 from catenet.world.current import current
-from catenet.world.hub import Event
+from catenet.world.hub import NEVER, Event
+from catenet.world.links import Port
 from catenet.world.process import KILLED, Process
 from catenet.world.program import Command, Program, make_program
 from catenet.world.wiring import FIRST_INTERFACE, configure, make_stack
@@ -79,7 +80,7 @@ class Host:
         self._services: dict[int, _Service] = {}
         self._next_pid = FIRST_PID
         self._pumping = False
-        self._timer_at: float | None = None
+        self._timer_at = NEVER
         self.stack: Stack
         self.kernel: Kernel
         self._pump: _Pump
@@ -208,7 +209,7 @@ class Host:
         )
         if self.hub.is_real:
             self.kernel.prompt = self._prompt
-        self._timer_at = None
+        self._timer_at = NEVER
         self._dirty()
 
     def counters(self) -> dict[str, int]:
@@ -234,7 +235,11 @@ class Host:
         now = self.hub.now
         devices = self.devices
         for interface, packet in stack.transmit(now):
-            devices[interface - FIRST_INTERFACE][0].send(packet, now)
+            device = devices[interface - FIRST_INTERFACE][0]
+            if isinstance(device, Port):  # known, so that compiled code calls it directly
+                device.send(packet, now)
+            else:
+                device.send(packet, now)
         self._arm(stack)
 
     def _prompt(self) -> None:
@@ -247,17 +252,17 @@ class Host:
 
     def _arm(self, stack: Stack) -> None:
         """Make sure that the hub comes back at the stack's next deadline; a timer too early does no harm."""
-        if self._timer_at is not None and self._timer_at <= stack.earliest_deadline():
+        if self._timer_at <= stack.earliest_deadline():
             return
         deadline = stack.next_deadline()
-        if deadline is not None and (self._timer_at is None or deadline < self._timer_at):
+        if deadline is not None and deadline < self._timer_at:
             self._timer_at = deadline
             self.hub.call_at(deadline, self._time_out, stack, deadline)
 
     def _time_out(self, stack: Stack, deadline: float) -> None:
         if stack is not self.stack or not self.up or self._timer_at != deadline:
             return
-        self._timer_at = None
+        self._timer_at = NEVER
         stack.handle_timeout(self.hub.now)
         self.pump(stack)
 

@@ -232,6 +232,7 @@ class Hub:
         self.clock: Clock = VirtualClock() if clock is None else clock
         self.is_real = isinstance(clock, RealClock)
         """Whether time passes by itself."""
+        self._jumps = clock is None
         self.now = 0.0
         """Seconds since the world began."""
         self.soon: deque[Event] = deque()
@@ -293,10 +294,13 @@ class Hub:
 
     def next_event(self) -> float | None:
         """When the next event is due; None when there is none (something in `soon` or `turns` is due now)."""
-        return self.now if self.soon or self.turns else self._next_due()
+        if self.soon or self.turns:
+            return self.now
+        when = self._next_due()
+        return None if when == NEVER else when
 
-    def _next_due(self) -> float | None:
-        """When the first event of the heap is due."""
+    def _next_due(self) -> float:
+        """When the first event of the heap is due, NEVER without any."""
         heap = self.heap
         while heap:
             when, sequence, event = heap[0]
@@ -304,7 +308,7 @@ class Hub:
                 return when
             heappop(heap)
             event.happen(when, sequence)
-        return None
+        return NEVER
 
     def run(self, until: float | None = None) -> bool:
         """Run events up to and including time `until` (None: without end).
@@ -314,24 +318,29 @@ class Hub:
         self._stopping = False
         self.clock.start(self.now)
         soon, turns = self.soon, self.turns
+        limit = NEVER if until is None else until
         while self._drain_soon():
             when = self._next_due()
-            due = when is not None and when <= self.now
-            if turns and not due:
-                self._take_turns()
-                continue
             # Real time may have gone beyond `until`: what is due then happens before the turns that wait for it.
-            if until is not None and not due and (when is None or when > until):
-                if not self._pass_idle_time(until):
-                    return True
-                continue
-            if not due:
-                reached = self.clock.advance(when, self)
-                if reached is None:
-                    return bool(soon or turns)
-                self.now = max(self.now, reached)
-                if soon or turns or when is None or when > self.now:
+            if when > self.now:
+                if turns:
+                    self._take_turns()
                     continue
+                if when > limit:
+                    if not self._pass_idle_time(limit):
+                        return True
+                    continue
+                if not self._jumps:
+                    reached = self.clock.advance(None if when == NEVER else when, self)
+                    if reached is None:
+                        return bool(soon or turns)
+                    self.now = max(self.now, reached)
+                    if soon or turns or when > self.now:
+                        continue
+                elif when == NEVER:
+                    return False
+                else:
+                    self.now = when
             self._run_due()
         return True
 
