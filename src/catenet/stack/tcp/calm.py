@@ -1,10 +1,11 @@
 """Idle connections that have known no trouble, kept in few numbers that many of them share.
 
-Of some two hundred variables about eighty change in a conversation without losses. `Calm` holds these, relative to
-where both streams are and to when the connection last heard of its peer, so that connections with the same history have
-equal ones. All others say how the connection was set up, or that nothing went wrong, and are the same in all that are
-set up alike (`alike.py`). Each is named, and no loop goes over names: compiled, noting or giving one back costs a
-nanosecond. Connections with troubles behind them are kept the general way (`shapes.py`).
+Of some two hundred variables about eighty change in a conversation without losses. `Calm` and `Times` hold these,
+relative to where both streams are and to when the connection last heard of its peer, so that connections with the same
+history have equal ones: the times only until messages come at intervals of their own. All others say how the connection
+was set up, or that nothing went wrong, and are the same in all that are set up alike (`alike.py`). Each is named, and
+no loop goes over names: compiled, noting or giving one back costs a nanosecond. Connections with troubles behind them
+are kept the general way (`shapes.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.connection import Connection
     from catenet.stack.tcp.parking import Template
 
-__all__ = ["Calm"]
+__all__ = ["Calm", "Times"]
 
 _UNSET: Final = 1 << 61
 """Distance of a variable that is 0, as which it was never set."""
@@ -46,57 +47,41 @@ class Calm:
         "bytes_acked",
         "bytes_received",
         "bytes_sent",
-        "chrono_at",
         "chrono_times",
         "current_rtt",
         "cwnd",
         "cwnd_limited",
-        "cwnd_stamp",
         "cwnd_usage_seq",
         "cwnd_used",
         "data_segments_in",
         "data_segments_out",
         "delay_min",
         "delivered",
-        "delivered_at",
-        "departed_at",
-        "first_sent_at",
-        "last_ack",
-        "last_ack_sent_at",
-        "last_data_in",
-        "last_data_out",
         "last_rtt",
         "last_segment_size",
         "max_packets_out",
         "max_window",
         "mdev",
         "mdev_max",
-        "min_at",
-        "min_later",
-        "min_rtt",
         "pacing_rate",
         "pingpong",
         "pseudo",
         "pushed",
         "rack_advanced",
         "rack_end",
-        "rack_mstamp",
         "rack_rtt",
         "rate_app_limited",
         "rate_delivered",
         "rate_interval",
         "rcv_rtt",
-        "rcv_rtt_at",
         "rcv_rtt_seq",
         "rcv_space",
-        "rcv_space_at",
         "rcv_space_seq",
         "rcv_ssthresh",
         "rcv_wnd",
         "rcv_wup",
         "receive_buffer",
         "round_end",
-        "round_start",
         "rto",
         "rtt_seq",
         "rttvar",
@@ -115,7 +100,6 @@ class Calm:
         "template",
         "ts_offset",
         "ts_recent",
-        "ts_recent_at",
         "window_clamp",
     )
 
@@ -123,29 +107,29 @@ class Calm:
         una, nxt, heard = c.snd_una, c.rcv_nxt, c.last_heard
         self.template = template
         self._note_pace(c)
-        self._note_sender(c, una, heard)
-        self._note_receiver(c, nxt, heard)
+        self._note_sender(c, una)
+        self._note_receiver(c, nxt)
         self._note_totals(c, una - c.iss, nxt - c.irs, heard)
-        self._note_algorithm(c.congestion, una, heard)
+        self._note_algorithm(c.congestion, una)
 
     def give(self, c: Connection) -> None:
         """Set the variables of a connection, whose positions and time are set."""
         una, nxt, heard = c.snd_una, c.rcv_nxt, c.last_heard
         self._give_pace(c)
-        self._give_sender(c, una, heard)
-        self._give_receiver(c, nxt, heard)
+        self._give_sender(c, una)
+        self._give_receiver(c, nxt)
         self._give_totals(c, una - c.iss, nxt - c.irs, heard)
-        self._give_algorithm(c.congestion, una, heard)
+        self._give_algorithm(c.congestion, una)
 
     def fits(self, c: Connection) -> bool:
         """Whether this is what would be noted of a connection."""
         una, nxt, heard = c.snd_una, c.rcv_nxt, c.last_heard
         return (
-            self._fits_receiver(c, nxt, heard)
-            and self._fits_sender(c, una, heard)
+            self._fits_receiver(c, nxt)
+            and self._fits_sender(c, una)
             and self._fits_pace(c)
             and self._fits_totals(c, una - c.iss, nxt - c.irs, heard)
-            and self._fits_algorithm(c.congestion, una, heard)
+            and self._fits_algorithm(c.congestion, una)
         )
 
     def _note_totals(self, c: Connection, sent: int, got: int, heard: int) -> None:
@@ -154,26 +138,12 @@ class Calm:
         self.bytes_received = c.bytes_received - got
         # The clock of the peer's timestamps ticks in milliseconds.
         self.ts_recent = c.ts_recent - heard // 1000
-        track = c.min_rtt
-        self.min_at, self.min_rtt = _UNSET, 0
-        self.min_later: list[tuple[int, int]] | None = None
-        if track is not None:
-            at, rtt = track[0]
-            self.min_at, self.min_rtt = at - heard, rtt
-            if len(track) > 1:
-                self.min_later = _moved(track[1:], -heard)
 
     def _give_totals(self, c: Connection, sent: int, got: int, heard: int) -> None:
         c.bytes_acked = self.bytes_acked + sent
         c.bytes_sent = self.bytes_sent + sent
         c.bytes_received = self.bytes_received + got
         c.ts_recent = self.ts_recent + heard // 1000
-        if self.min_at == _UNSET:
-            c.min_rtt = None
-            return
-        c.min_rtt = [(self.min_at + heard, self.min_rtt)]
-        if self.min_later is not None:
-            c.min_rtt += _moved(self.min_later, heard)
 
     def _fits_totals(self, c: Connection, sent: int, got: int, heard: int) -> bool:
         return (
@@ -182,51 +152,35 @@ class Calm:
             and self.bytes_received == c.bytes_received - got
             and self.ts_recent == c.ts_recent - heard // 1000
             and (self.chrono_times is c.chrono_times or self.chrono_times == c.chrono_times)
-            and self._fits_minimum(c.min_rtt, heard)
         )
 
-    def _fits_minimum(self, track: list[tuple[int, int]] | None, heard: int) -> bool:
-        if track is None:
-            return self.min_at == _UNSET
-        at, rtt = track[0]
-        if self.min_at != at - heard or self.min_rtt != rtt:
-            return False
-        return (None if len(track) == 1 else _moved(track[1:], -heard)) == self.min_later
-
-    def _note_algorithm(self, algorithm: Congestion, una: int, heard: int) -> None:
-        self.round_end = self.round_start = self.last_ack = 0
-        self.current_rtt = self.last_rtt = self.delay_min = self.samples = 0
+    def _note_algorithm(self, algorithm: Congestion, una: int) -> None:
+        self.round_end = self.current_rtt = self.last_rtt = self.delay_min = self.samples = 0
         if isinstance(algorithm, Cubic):
             self.round_end = _since(algorithm.round_end, una)
-            self.round_start = _since(algorithm.round_start, heard)
-            self.last_ack = _since(algorithm.last_ack, heard)
             self.current_rtt = algorithm.current_rtt
             self.last_rtt = algorithm.last_rtt
             self.delay_min = algorithm.delay_min
             self.samples = algorithm.samples
 
-    def _give_algorithm(self, algorithm: Congestion, una: int, heard: int) -> None:
+    def _give_algorithm(self, algorithm: Congestion, una: int) -> None:
         if isinstance(algorithm, Cubic):
             algorithm.round_end = _back(self.round_end, una)
-            algorithm.round_start = _back(self.round_start, heard)
-            algorithm.last_ack = _back(self.last_ack, heard)
             algorithm.current_rtt = self.current_rtt
             algorithm.last_rtt = self.last_rtt
             algorithm.delay_min = self.delay_min
             algorithm.samples = self.samples
 
-    def _fits_algorithm(self, algorithm: Congestion, una: int, heard: int) -> bool:
+    def _fits_algorithm(self, algorithm: Congestion, una: int) -> bool:
         return not isinstance(algorithm, Cubic) or (
             self.round_end == _since(algorithm.round_end, una)
-            and self.round_start == _since(algorithm.round_start, heard)
-            and self.last_ack == _since(algorithm.last_ack, heard)
             and self.current_rtt == algorithm.current_rtt
             and self.last_rtt == algorithm.last_rtt
             and self.delay_min == algorithm.delay_min
             and self.samples == algorithm.samples
         )
 
-    def _note_sender(self, c: Connection, una: int, heard: int) -> None:
+    def _note_sender(self, c: Connection, una: int) -> None:
         self.snd_up = _since(c.snd_up, una)
         self.snd_sml = _since(c.snd_sml, una)
         self.pushed = _since(c.pushed, una)
@@ -234,13 +188,6 @@ class Calm:
         self.rtt_seq = _since(c.rtt_seq, una)
         self.rack_end = _since(c.rack_end, una)
         self.cwnd_usage_seq = _since(c.cwnd_usage_seq, una)
-        self.last_data_out = _since(c.last_data_out, heard)
-        self.departed_at = _since(c.departed_at, heard)
-        self.first_sent_at = _since(c.first_sent_at, heard)
-        self.delivered_at = _since(c.delivered_at, heard)
-        self.rack_mstamp = _since(c.rack_mstamp, heard)
-        self.cwnd_stamp = _since(c.cwnd_stamp, heard)
-        self.chrono_at = _since(c.chrono_at, heard)
         self.chrono_times = c.chrono_times
         self.segments_out = c.segments_out
         self.data_segments_out = c.data_segments_out
@@ -270,16 +217,11 @@ class Calm:
         self.rate_interval = c.rate_interval
         self.rate_app_limited = c.rate_app_limited
 
-    def _note_receiver(self, c: Connection, nxt: int, heard: int) -> None:
+    def _note_receiver(self, c: Connection, nxt: int) -> None:
         self.snd_wl1 = _since(c.snd_wl1, nxt)
         self.rcv_wup = _since(c.rcv_wup, nxt)
         self.rcv_rtt_seq = _since(c.rcv_rtt_seq, nxt)
         self.rcv_space_seq = _since(c.rcv_space_seq, nxt)
-        self.last_data_in = _since(c.last_data_in, heard)
-        self.last_ack_sent_at = _since(c.last_ack_sent_at, heard)
-        self.ts_recent_at = _since(c.ts_recent_at, heard)
-        self.rcv_rtt_at = _since(c.rcv_rtt_at, heard)
-        self.rcv_space_at = _since(c.rcv_space_at, heard)
         self.segments_in = c.segments_in
         self.data_segments_in = c.data_segments_in
         self.rcv_wnd = c.rcv_wnd
@@ -294,7 +236,7 @@ class Calm:
         self.pingpong = c.pingpong
         self.ato = c.ato
 
-    def _give_sender(self, c: Connection, una: int, heard: int) -> None:
+    def _give_sender(self, c: Connection, una: int) -> None:
         c.snd_up = _back(self.snd_up, una)
         c.snd_sml = _back(self.snd_sml, una)
         c.pushed = _back(self.pushed, una)
@@ -302,13 +244,6 @@ class Calm:
         c.rtt_seq = _back(self.rtt_seq, una)
         c.rack_end = _back(self.rack_end, una)
         c.cwnd_usage_seq = _back(self.cwnd_usage_seq, una)
-        c.last_data_out = _back(self.last_data_out, heard)
-        c.departed_at = _back(self.departed_at, heard)
-        c.first_sent_at = _back(self.first_sent_at, heard)
-        c.delivered_at = _back(self.delivered_at, heard)
-        c.rack_mstamp = _back(self.rack_mstamp, heard)
-        c.cwnd_stamp = _back(self.cwnd_stamp, heard)
-        c.chrono_at = _back(self.chrono_at, heard)
         c.chrono_times = self.chrono_times
         c.segments_out = self.segments_out
         c.data_segments_out = self.data_segments_out
@@ -338,16 +273,11 @@ class Calm:
         c.rate_interval = self.rate_interval
         c.rate_app_limited = self.rate_app_limited
 
-    def _give_receiver(self, c: Connection, nxt: int, heard: int) -> None:
+    def _give_receiver(self, c: Connection, nxt: int) -> None:
         c.snd_wl1 = _back(self.snd_wl1, nxt)
         c.rcv_wup = _back(self.rcv_wup, nxt)
         c.rcv_rtt_seq = _back(self.rcv_rtt_seq, nxt)
         c.rcv_space_seq = _back(self.rcv_space_seq, nxt)
-        c.last_data_in = _back(self.last_data_in, heard)
-        c.last_ack_sent_at = _back(self.last_ack_sent_at, heard)
-        c.ts_recent_at = _back(self.ts_recent_at, heard)
-        c.rcv_rtt_at = _back(self.rcv_rtt_at, heard)
-        c.rcv_space_at = _back(self.rcv_space_at, heard)
         c.segments_in = self.segments_in
         c.data_segments_in = self.data_segments_in
         c.rcv_wnd = self.rcv_wnd
@@ -362,7 +292,7 @@ class Calm:
         c.pingpong = self.pingpong
         c.ato = self.ato
 
-    def _fits_sender(self, c: Connection, una: int, heard: int) -> bool:
+    def _fits_sender(self, c: Connection, una: int) -> bool:
         return (
             self.snd_up == _since(c.snd_up, una)
             and self.snd_sml == _since(c.snd_sml, una)
@@ -371,13 +301,6 @@ class Calm:
             and self.rtt_seq == _since(c.rtt_seq, una)
             and self.rack_end == _since(c.rack_end, una)
             and self.cwnd_usage_seq == _since(c.cwnd_usage_seq, una)
-            and self.last_data_out == _since(c.last_data_out, heard)
-            and self.departed_at == _since(c.departed_at, heard)
-            and self.first_sent_at == _since(c.first_sent_at, heard)
-            and self.delivered_at == _since(c.delivered_at, heard)
-            and self.rack_mstamp == _since(c.rack_mstamp, heard)
-            and self.cwnd_stamp == _since(c.cwnd_stamp, heard)
-            and self.chrono_at == _since(c.chrono_at, heard)
             and self.segments_out == c.segments_out
             and self.data_segments_out == c.data_segments_out
             and self.delivered == c.delivered
@@ -409,17 +332,12 @@ class Calm:
             and self.rate_app_limited == c.rate_app_limited
         )
 
-    def _fits_receiver(self, c: Connection, nxt: int, heard: int) -> bool:
+    def _fits_receiver(self, c: Connection, nxt: int) -> bool:
         return (
             self.snd_wl1 == _since(c.snd_wl1, nxt)
             and self.rcv_wup == _since(c.rcv_wup, nxt)
             and self.rcv_rtt_seq == _since(c.rcv_rtt_seq, nxt)
             and self.rcv_space_seq == _since(c.rcv_space_seq, nxt)
-            and self.last_data_in == _since(c.last_data_in, heard)
-            and self.last_ack_sent_at == _since(c.last_ack_sent_at, heard)
-            and self.ts_recent_at == _since(c.ts_recent_at, heard)
-            and self.rcv_rtt_at == _since(c.rcv_rtt_at, heard)
-            and self.rcv_space_at == _since(c.rcv_space_at, heard)
             and self.segments_in == c.segments_in
             and self.data_segments_in == c.data_segments_in
             and self.rcv_wnd == c.rcv_wnd
@@ -434,3 +352,114 @@ class Calm:
             and self.pingpong == c.pingpong
             and self.ato == c.ato
         )
+
+
+class Times:
+    """When things happened to an idle connection, relative to when it last heard of its peer."""
+
+    __slots__ = (
+        "chrono_at",
+        "cwnd_stamp",
+        "delivered_at",
+        "departed_at",
+        "first_sent_at",
+        "last_ack",
+        "last_ack_sent_at",
+        "last_data_in",
+        "last_data_out",
+        "min_at",
+        "min_later",
+        "min_rtt",
+        "rack_mstamp",
+        "rcv_rtt_at",
+        "rcv_space_at",
+        "round_start",
+        "ts_recent_at",
+    )
+
+    def __init__(self, c: Connection) -> None:
+        heard = c.last_heard
+        self.last_data_out = _since(c.last_data_out, heard)
+        self.departed_at = _since(c.departed_at, heard)
+        self.first_sent_at = _since(c.first_sent_at, heard)
+        self.delivered_at = _since(c.delivered_at, heard)
+        self.rack_mstamp = _since(c.rack_mstamp, heard)
+        self.cwnd_stamp = _since(c.cwnd_stamp, heard)
+        self.chrono_at = _since(c.chrono_at, heard)
+        self.last_data_in = _since(c.last_data_in, heard)
+        self.last_ack_sent_at = _since(c.last_ack_sent_at, heard)
+        self.ts_recent_at = _since(c.ts_recent_at, heard)
+        self.rcv_rtt_at = _since(c.rcv_rtt_at, heard)
+        self.rcv_space_at = _since(c.rcv_space_at, heard)
+        self.round_start = self.last_ack = 0
+        algorithm = c.congestion
+        if isinstance(algorithm, Cubic):
+            self.round_start = _since(algorithm.round_start, heard)
+            self.last_ack = _since(algorithm.last_ack, heard)
+        self.min_at, self.min_rtt = _UNSET, 0
+        self.min_later: list[tuple[int, int]] | None = None
+        track = c.min_rtt
+        if track is not None:
+            at, rtt = track[0]
+            self.min_at, self.min_rtt = at - heard, rtt
+            if len(track) > 1:
+                self.min_later = _moved(track[1:], -heard)
+
+    def give(self, c: Connection) -> None:
+        """Set the variables of a connection, whose time is set."""
+        heard = c.last_heard
+        c.last_data_out = _back(self.last_data_out, heard)
+        c.departed_at = _back(self.departed_at, heard)
+        c.first_sent_at = _back(self.first_sent_at, heard)
+        c.delivered_at = _back(self.delivered_at, heard)
+        c.rack_mstamp = _back(self.rack_mstamp, heard)
+        c.cwnd_stamp = _back(self.cwnd_stamp, heard)
+        c.chrono_at = _back(self.chrono_at, heard)
+        c.last_data_in = _back(self.last_data_in, heard)
+        c.last_ack_sent_at = _back(self.last_ack_sent_at, heard)
+        c.ts_recent_at = _back(self.ts_recent_at, heard)
+        c.rcv_rtt_at = _back(self.rcv_rtt_at, heard)
+        c.rcv_space_at = _back(self.rcv_space_at, heard)
+        algorithm = c.congestion
+        if isinstance(algorithm, Cubic):
+            algorithm.round_start = _back(self.round_start, heard)
+            algorithm.last_ack = _back(self.last_ack, heard)
+        c.min_rtt = None
+        if self.min_at != _UNSET:
+            c.min_rtt = [(self.min_at + heard, self.min_rtt)]
+            if self.min_later is not None:
+                c.min_rtt += _moved(self.min_later, heard)
+
+    def fits(self, c: Connection) -> bool:
+        """Whether this is what would be noted of a connection."""
+        heard = c.last_heard
+        return (
+            self.last_data_out == _since(c.last_data_out, heard)
+            and self.departed_at == _since(c.departed_at, heard)
+            and self.first_sent_at == _since(c.first_sent_at, heard)
+            and self.delivered_at == _since(c.delivered_at, heard)
+            and self.rack_mstamp == _since(c.rack_mstamp, heard)
+            and self.cwnd_stamp == _since(c.cwnd_stamp, heard)
+            and self.chrono_at == _since(c.chrono_at, heard)
+            and self.last_data_in == _since(c.last_data_in, heard)
+            and self.last_ack_sent_at == _since(c.last_ack_sent_at, heard)
+            and self.ts_recent_at == _since(c.ts_recent_at, heard)
+            and self.rcv_rtt_at == _since(c.rcv_rtt_at, heard)
+            and self.rcv_space_at == _since(c.rcv_space_at, heard)
+            and self._fits_algorithm(c.congestion, heard)
+            and self._fits_minimum(c.min_rtt, heard)
+        )
+
+    def _fits_algorithm(self, algorithm: Congestion, heard: int) -> bool:
+        return not isinstance(algorithm, Cubic) or (
+            self.round_start == _since(algorithm.round_start, heard)
+            and self.last_ack == _since(algorithm.last_ack, heard)
+        )
+
+    def _fits_minimum(self, track: list[tuple[int, int]] | None, heard: int) -> bool:
+        if track is None:
+            return self.min_at == _UNSET
+        at, rtt = track[0]
+        if self.min_at != at - heard or self.min_rtt != rtt:
+            return False
+        return (None if len(track) == 1 else _moved(track[1:], -heard)) == self.min_later

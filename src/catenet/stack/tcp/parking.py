@@ -2,8 +2,9 @@
 
 A live connection is an object of two hundred variables with its queues and its congestion control, 5 KB. A parked one
 has what is its own: its name, both initial sequence numbers, how far both streams are, and when it last heard of its
-peer; the rest (`Calm`) it shares with all that have the same history. The first segment or call brings it back as it
-was, in an object that a parked one like it has left behind, so that only what differs has to be set (`Template`).
+peer; the rest (`Calm`, `Times`) it shares with those that have the same history. The first segment or call brings it
+back as it was, in an object that a parked one like it has left behind, so that only what differs has to be set
+(`Template`).
 
 Parking begins when a host has more than a thousand live connections. From then on each that begins or comes back has
 others looked at, and parked if they are idle, first the one before it: what comes back for one message goes again, and
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catenet.stack.tcp import shapes, states
 from catenet.stack.tcp.alike import is_alike, is_untroubled
-from catenet.stack.tcp.calm import Calm
+from catenet.stack.tcp.calm import Calm, Times
 from catenet.stack.tcp.connection import NEVER, OPEN, Connection
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ _SHAPES: Final = 16_384
 class Parked:
     """An idle connection: what is its own, and what it shares."""
 
-    __slots__ = ("endpoint", "got", "heard", "irs", "iss", "key", "rest", "sent")
+    __slots__ = ("endpoint", "got", "heard", "irs", "iss", "key", "rest", "sent", "times")
 
-    def __init__(self, c: Connection, endpoint: TcpEndpoint, rest: Calm | bytes) -> None:
+    def __init__(self, c: Connection, endpoint: TcpEndpoint, rest: Calm | bytes, times: Times | None) -> None:
         self.key = c.key
         self.endpoint = endpoint
         self.iss = c.iss
@@ -56,12 +57,13 @@ class Parked:
         self.got = c.rcv_nxt - c.irs
         self.heard = c.last_heard
         self.rest = rest
+        self.times = times
 
 
 class Template:
     """How some connections are set up."""
 
-    __slots__ = ("_next", "_recent", "algorithm", "differences", "like", "objects")
+    __slots__ = ("_next", "_recent", "_times", "algorithm", "differences", "like", "objects")
 
     def __init__(self, like: Connection, differences: list[tuple[str, Any]]) -> None:
         self.like = like
@@ -71,6 +73,7 @@ class Template:
         """Those that parked connections have left, with all that `is_alike` compares as it has to be."""
         self._recent: list[Calm] = []
         self._next = 0
+        self._times: Times | None = None
 
     def calm(self, c: Connection) -> Calm:
         """What a connection shares, if possible with others."""
@@ -85,6 +88,13 @@ class Template:
             recent[self._next] = calm
             self._next = (self._next + 1) % _RECENT
         return calm
+
+    def times_of(self, c: Connection) -> Times:
+        """The times of a connection, those of the last one if they are the same."""
+        last = self._times
+        if last is None or not last.fits(c):
+            last = self._times = Times(c)
+        return last
 
     def make(self) -> Connection:
         """A connection set up like this, without a name."""
@@ -157,10 +167,9 @@ class Lot:
         assert endpoint is not None
         template = self._template(c)
         if template is None:
-            rest: Calm | bytes = self._shape(c)
+            parked = Parked(c, endpoint, self._shape(c), None)
         else:
-            rest = template.calm(c)
-        parked = Parked(c, endpoint, rest)
+            parked = Parked(c, endpoint, template.calm(c), template.times_of(c))
         self._layer.connections[c.key] = parked
         endpoint.attach(None)
         endpoint.parked = parked
@@ -207,6 +216,8 @@ class Lot:
             c.snd_una = c.snd_nxt = c.write_seq = parked.iss + parked.sent
             c.rcv_nxt = c.copied = parked.irs + parked.got
             rest.give(c)
+            assert parked.times is not None
+            parked.times.give(c)
         else:
             shapes.restore(c, rest)
         endpoint = parked.endpoint
