@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,3 +196,21 @@ def test_real_clock_serves_descriptors_and_timers() -> None:
         clock.close()
         os.close(reader)
         os.close(writer)
+
+
+def test_what_a_sweep_of_the_heap_leaves_still_happens_in_order() -> None:
+    hub, ran, draw = Hub(), [], random.Random(3)
+    times = [draw.random() * 100 for _ in range(6000)]
+    timers = [hub.timer(when, lambda number=number: ran.append((hub.now, number))) for number, when in enumerate(times)]
+    again = timers[:100]
+    for timer in again:
+        timer.clear()
+    for timer in timers[100:5000]:
+        timer.cancel()
+    assert len(hub.heap) < 4000
+    due = {number: times[number] for number in range(5000, 6000)}
+    for number, timer in enumerate(again):
+        due[number] = times[number] + 1
+        timer.set(due[number])
+    hub.run()
+    assert ran == sorted((when, number) for number, when in due.items())
