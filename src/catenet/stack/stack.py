@@ -267,7 +267,8 @@ class Stack:
     def receive_ip(self, packet: bytes | memoryview, now: float, port: Interface) -> None:
         """Take an IP packet off whatever link it came by."""
         if len(packet) >= _SHORTEST:
-            protocol = packet[9] if packet[0] == 0x45 else packet[6]
+            head = packet if isinstance(packet, bytes) else bytes(packet[:_SHORTEST])
+            protocol = head[9] if head[0] == 0x45 else head[6]
             if protocol == tcp.PROTOCOL:
                 if take_segment(self.tcp, packet, now, port.verified, port.loopback):
                     return

@@ -12,6 +12,7 @@ from tests.stack.tcp.tcpnet import Net
 
 from catenet.link.simulated import flip_bit
 from catenet.stack.endpoint import StackError
+from catenet.stack.tcp.connection import Sent
 from catenet.stack.tcp.endpoint import TcpEndpoint
 from catenet.wire.checksum import checksum
 from catenet.wire.offload import transport
@@ -32,6 +33,9 @@ def plain(value):
             for name in vars(kind).get("__mypyc_attrs__") or vars(kind).get("__slots__", ())
             if name not in OBJECTS and not name.startswith("__") and hasattr(value, name)
         ]
+        if isinstance(value, Sent):
+            # What an entry holds may be the packet that carried its data.
+            names[names.index("held")] = "data"
         return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, (list, tuple)) or type(value).__name__ == "deque":
         return [plain(each) for each in value]

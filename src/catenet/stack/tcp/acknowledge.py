@@ -253,7 +253,7 @@ def _clean_queue(c: Connection, prior_high: int, prior_una: int, prior_sacked: i
         _credit(c, sent, count, found, state)
         if not found.fully:
             break
-        c.buffered -= len(sent.data)
+        c.buffered -= sent.size
         taken += 1
     if taken:
         del queue[:taken]
@@ -302,7 +302,7 @@ def _credit(c: Connection, sent: Sent, count: int, found: _Cleaned, state: AckSt
     if marks & SACKED:
         c.sacked_out -= count
     else:
-        state.delivered_bytes += len(sent.data) if found.fully else count * c.mss
+        state.delivered_bytes += sent.size if found.fully else count * c.mss
         if c.sack_ok:
             c.delivered += count
             rack.advance(c, marks, sent.end, sent.sent_at)
@@ -423,8 +423,11 @@ def expand_send_buffer(c: Connection) -> None:
     """Let the send buffer hold two windows (Linux's automatic sizing), unless SO_SNDBUF fixed it."""
     if c.option("_sndbuf_locked", 0):
         return
-    per_segment = 1 << (max(c.peer_mss, c.mss) + 640 - 1).bit_length()
-    segments = max(c.layer.initial_cwnd, c.cwnd, c.reordering + 1)
+    taken = max(c.peer_mss, c.mss) + 640
+    per_segment = 1024
+    while per_segment < taken:
+        per_segment <<= 1
+    segments = max(max(c.layer.initial_cwnd, c.cwnd), c.reordering + 1)
     size = 2 * segments * (per_segment + 256)
     if c.send_buffer < size:
         c.send_buffer = min(size, c.layer.settings.tcp_wmem[2])

@@ -95,7 +95,6 @@ class Sent:
     __slots__ = (
         "app_limited",
         "count",
-        "data",
         "delivered",
         "delivered_at",
         "delivered_ce",
@@ -103,17 +102,22 @@ class Sent:
         "end",
         "first_sent_at",
         "flags",
+        "held",
         "in_flight",
         "lost",
         "marks",
         "sent_at",
         "seq",
+        "size",
     )
 
     def __init__(self, seq: int, end: int, data: Buffer, flags: int, count: int) -> None:
         self.seq = seq
         self.end = end
-        self.data = data
+        self.held = data
+        """The data, or a packet that ends with them: they are copied out of it when they are sent again."""
+        self.size = len(data)
+        """Bytes of data."""
         self.flags = flags
         self.count = count
         """Segments of at most one MSS that this stands for."""
@@ -126,6 +130,19 @@ class Sent:
         self.in_flight = 0
         self.lost = 0
         self.delivered_ce = 0
+
+    @property
+    def data(self) -> Buffer:
+        """What it carried."""
+        held = self.held
+        if len(held) != self.size:
+            held = self.held = held[len(held) - self.size :]
+        return held
+
+    @data.setter
+    def data(self, data: Buffer) -> None:
+        self.held = data
+        self.size = len(data)
 
 
 class Connection:

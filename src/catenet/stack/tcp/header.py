@@ -16,6 +16,7 @@ from catenet.wire.tcp import PROTOCOL
 
 if TYPE_CHECKING:
     from catenet.stack.counters import IpCounters
+    from catenet.stack.endpoint import Buffer
     from catenet.stack.output import Hop
     from catenet.stack.tcp.connection import Connection
 
@@ -29,8 +30,8 @@ _FLAGS4: Final = 0x4000
 """Identification 0 and don't fragment: what an atomic packet carries (RFC 6864 4.1)."""
 
 # By words of 32 bits: the fewer values, the faster.
-_OUT4: Final = struct.Struct("!III12sIIIIIII")
-_OUT6: Final = struct.Struct("!II36sIIIIIII")
+_pack4: Final = struct.Struct("!III12sIIIIIII").pack
+_pack6: Final = struct.Struct("!II36sIIIIIII").pack
 
 
 class Header:
@@ -52,7 +53,7 @@ class Header:
         self.words = int.from_bytes(c.source, "big") + int.from_bytes(c.destination, "big")
         self.base = hop.metrics.hop_limit
 
-    def pack(self, c: Connection, seq: int, flags: int, window: int, data: bytes, beside: int = 0) -> bytes:
+    def pack(self, c: Connection, seq: int, flags: int, window: int, data: Buffer, beside: int = 0) -> bytes:
         """A whole packet that carries one segment, its TCP checksum left to the device (`wire/offload.py`).
 
         Or all of it but the last `beside` bytes of its payload.
@@ -72,12 +73,14 @@ class Header:
             first = (0x4500 | c.traffic_class) << 16 | length + 20
             life = hop_limit << 24 | PROTOCOL << 16
             life |= -(first + _FLAGS4 + life + self.words) % 65535
-            head = _OUT4.pack(first, _FLAGS4, life, self.names, seq, ack, control, total, TIMESTAMP_LEAD, stamp, recent)
+            head = _pack4(first, _FLAGS4, life, self.names, seq, ack, control, total, TIMESTAMP_LEAD, stamp, recent)
         else:
             first = 0x60000000 | c.traffic_class << 20
             second = length << 16 | PROTOCOL << 8 | hop_limit
-            head = _OUT6.pack(first, second, self.names, seq, ack, control, total, TIMESTAMP_LEAD, stamp, recent)
-        return head + data if data else head
+            head = _pack6(first, second, self.names, seq, ack, control, total, TIMESTAMP_LEAD, stamp, recent)
+        if isinstance(data, bytes):
+            return head + data if data else head
+        return b"".join((head, data))
 
 
 def header_of(c: Connection) -> Header | None:

@@ -82,7 +82,7 @@ def emit(c: Connection, seq: int, flags: int, data: Buffer, ecn: int = _NOT_ECT,
                 _emit_large(c, header, seq, flags, data, count)
                 return
             if count == 1 and len(data) <= header.room:
-                packet = header.pack(c, seq, flags, select_window(c), data if isinstance(data, bytes) else bytes(data))
+                packet = header.pack(c, seq, flags, select_window(c), data)
                 _note_emitted(c, 1)
                 layer.counters.out_segments += 1
                 layer.output.send_ready(packet, header.hop, header.counters)
@@ -170,7 +170,7 @@ def send_sent(c: Connection, sent: Sent, new: bool, pushed: bool = False) -> Non
     if flags & SYN:
         layer.send_syn(c, sent)
         return
-    length = len(sent.data)
+    length = sent.size
     ecn = _NOT_ECT
     if c.ecn & ECN_OK and length and new:
         ecn = _ECT0
@@ -416,11 +416,10 @@ def _send_entries(c: Connection, size: int, mss: int) -> int:
             payload -= 1
         data = b"" if not payload else view_pending(c, payload) if c.layer.gso_size else take_pending(c, payload)
         marks = c.push_marks
-        while marks and marks[0] < seq + payload:
-            marks.popleft()
-        if payload and marks and marks[0] == seq + payload:
-            marks.popleft()
-            flags |= PSH
+        while marks and marks[0] <= seq + payload:
+            # A probe of the window may have left a mark twice.
+            if marks.popleft() == seq + payload and payload:
+                flags |= PSH
         if c.record_ends and c.record_ends[0] == end:
             flags |= RECORD_END
         count = -(-payload // mss) or 1

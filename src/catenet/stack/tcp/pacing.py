@@ -38,7 +38,8 @@ def update_rate(c: Connection) -> None:
     """Twice the current rate in slow start, 1.2 times later, so that the window can grow; bytes per second."""
     settings = c.layer.settings
     ratio = settings.tcp_pacing_ss_ratio if c.cwnd < c.ssthresh // 2 else settings.tcp_pacing_ca_ratio
-    rate = c.mss * 10_000 * 8 * ratio * max(c.cwnd, c.packets_out)
+    # Two factors below 2**30, which compiled code multiplies without an object.
+    rate = (c.mss * max(c.cwnd, c.packets_out)) * (80_000 * ratio)
     if c.srtt:
         rate //= c.srtt
     limit = c.option("SO_MAX_PACING_RATE", 0)

@@ -32,14 +32,16 @@ if TYPE_CHECKING:
 __all__ = ["take"]
 
 # By words of 32 bits: the fewer values, the faster. The third of IPv4 and the second of IPv6 hold the protocol.
-_IN4: Final = struct.Struct("!III12xIIIHxxIII")
-_IN6: Final = struct.Struct("!II36xIIIHxxIII")
+_unpack4: Final = struct.Struct("!III12xIIIHxxIII").unpack_from
+_unpack6: Final = struct.Struct("!II36xIIIHxxIII").unpack_from
 # Declared, lest a compiler take what a struct unpacks for any kind of object.
 _Words4: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
 _Words6: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
 _LEAST4: Final = 20 + STAMPED
 _LEAST6: Final = 40 + STAMPED
 _PLAIN: Final = STAMPED << 10 | ACK
+_VIEWED: Final = 4096
+"""Bytes above which data stays where it is: copying little is cheaper than a view."""
 _FRAGMENT: Final = 0x3FFF
 _MARKS4: Final = 3 << 16
 _MARKS6: Final = 3 << 20
@@ -63,7 +65,7 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     size = len(packet)
     if size < _LEAST4:
         return False
-    head = packet if isinstance(packet, bytes) else bytes(packet[:_LEAST6])
+    head = packet if isinstance(packet, bytes) else bytes(packet if size <= _VIEWED else packet[:_LEAST6])
     # Addresses and ports stand together in a packet, as they do in the key of a connection.
     if head[0] == 0x45:
         start = _LEAST4
@@ -77,7 +79,7 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     if header is None or header.loops != loopback:
         return False
     if start == _LEAST4:
-        words4: _Words4 = _IN4.unpack_from(head)
+        words4: _Words4 = _unpack4(head)
         first, second, third, seq, ack, control, checksum, lead, value, echo = words4
         if first & 0xFFFF != size or second & _FRAGMENT or third >> 16 & 0xFF != PROTOCOL or first & _MARKS4:
             return False
@@ -86,7 +88,7 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     else:
         if size < _LEAST6 or head[0] >> 4 != 6:
             return False
-        words6: _Words6 = _IN6.unpack_from(head)
+        words6: _Words6 = _unpack6(head)
         first, second, seq, ack, control, checksum, lead, value, echo = words6
         if (second >> 16) + 40 != size or second >> 8 & 0xFF != PROTOCOL or first & _MARKS6:
             return False
@@ -104,7 +106,8 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     layer.pushed = bits & PSH != 0
     layer.echo = echo
     _count(layer, header)
-    _advance(c, ack, control & 0xFFFF, value, taken, head[start:] if head is packet else packet[start:])
+    data = memoryview(packet)[start:] if size > _VIEWED else head[start:]
+    _advance(c, ack, control & 0xFFFF, value, taken, data)
     return True
 
 
@@ -203,7 +206,7 @@ def _acknowledge(c: Connection, una: int, taken: int, now: int) -> None:
     packets = freed = 0
     for sent in queue[:taken]:
         packets += sent.count
-        freed += len(sent.data)
+        freed += sent.size
     del queue[:taken]
     c.buffered -= freed
     c.packets_out -= packets

@@ -38,14 +38,14 @@ def retransmit_uncounted(c: Connection, sent: Sent, segments: int) -> bool:
     length = mss * min(segments, max(c.layer.gso_size // mss, 1))
     if length > window:
         length = window - window % mss or window
-    if len(sent.data) > length:
+    if sent.size > length:
         split(c, sent, length, mss)
-    elif sent.count != (count := -(-len(sent.data) // mss) or 1):
+    elif sent.count != (count := -(-sent.size // mss) or 1):
         adjust_count(c, sent, count)
-    elif len(sent.data) < mss:
+    elif sent.size < mss:
         _collapse(c, sent, mss)
     c.total_retransmits += sent.count
-    c.bytes_retransmitted += len(sent.data)
+    c.bytes_retransmitted += sent.size
     c.layer.counters.retransmitted += sent.count
     c.layer.retransmitting = True
     send_sent(c, sent, False, sent.count > 1)
@@ -72,7 +72,7 @@ def recut(c: Connection, mss: int) -> None:
     """Cut what was lost for its size anew, across the old borders: in whole segments, not each with a short rest."""
     run: list[Sent] = []
     for sent in [*c.sent, None]:
-        joins = sent is not None and sent.data and sent.marks & (SACKED | RETRANSMITTED | LOST) == LOST
+        joins = sent is not None and sent.size and sent.marks & (SACKED | RETRANSMITTED | LOST) == LOST
         if joins and sent is not None:
             run.append(sent)
         if run and (not joins or run[-1].flags & (RECORD_END | FIN)):
@@ -91,10 +91,10 @@ def _recut_run(c: Connection, run: list[Sent], mss: int) -> None:
         head.marks |= sent.marks & EVER_RETRANSMITTED
     at = c.sent.index(head)
     del c.sent[at + 1 : at + len(run)]
-    count = -(-len(head.data) // mss)
+    count = -(-head.size // mss)
     _recount(c, LOST, count - sum(sent.count for sent in run))
     head.count = count
-    while len(head.data) > mss:
+    while head.size > mss:
         head = split(c, head, mss, mss)
 
 
@@ -118,7 +118,7 @@ def split(c: Connection, sent: Sent, length: int, mss: int) -> Sent:
     rest.delivered_ce = sent.delivered_ce
     c.sent.insert(c.sent.index(sent) + 1, rest)
     sent.count = -(-length // mss) or 1
-    rest.count = -(-len(rest.data) // mss) or 1
+    rest.count = -(-rest.size // mss) or 1
     _recount(c, sent.marks, sent.count + rest.count - old)
     return rest
 
@@ -146,9 +146,9 @@ def _collapse(c: Connection, sent: Sent, mss: int) -> None:
     at = c.sent.index(sent)
     while at + 1 < len(c.sent):
         following = c.sent[at + 1]
-        if following.flags & SYN or following.count > 1 or following.marks & SACKED or not following.data:
+        if following.flags & SYN or following.count > 1 or following.marks & SACKED or not following.size:
             return
-        if len(sent.data) + len(following.data) > mss or following.end > c.snd_una + c.snd_wnd:
+        if sent.size + following.size > mss or following.end > c.snd_una + c.snd_wnd:
             return
         if c.urgent_mode or sent.flags & RECORD_END:
             return

@@ -21,7 +21,7 @@ __all__ = ["header_for_run", "send_run", "take_pending", "view_pending"]
 
 _MOST_PINGPONG: Final = 255
 VIEWED: Final = 4096
-"""Bytes from which on data for a device that cuts segments is viewed: copying little is cheaper than a view."""
+"""Bytes from which on data is viewed: copying little is cheaper than a view."""
 
 
 def take_pending(c: Connection, length: int) -> bytes:
@@ -100,8 +100,13 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
         while marks and marks[0] <= upto:
             if marks.popleft() == upto:
                 flags = ACK | PSH
-        data = take_pending(c, length)
-        sent = Sent(seq, upto, data, flags, 1)
+        last = upto == end
+        data = take_pending(c, length) if length < VIEWED else view_pending(c, length)
+        # Linux pushes the end of each burst, which flushes the receiver's aggregation of segments; not when it is sent
+        # again, so the entry does not keep it.
+        packet = header.pack(c, seq, flags | PSH if last and segments else flags, window, data)
+        sent = Sent(seq, upto, packet, flags, 1)
+        sent.size = length
         sent.sent_at = now
         on_sent(c, sent)
         queue.append(sent)
@@ -110,12 +115,9 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
         segments += 1
         if now - c.last_data_in < c.ato and c.pingpong < _MOST_PINGPONG:
             c.pingpong += 1
-        if upto == end:
+        output.send_ready(packet, hop, counters)
+        if last:
             break
-        output.send_ready(header.pack(c, seq, flags, window, data), hop, counters)
-    # Linux pushes the end of each burst, which flushes the receiver's aggregation of segments; not when it is sent
-    # again, so the entry does not keep it.
-    output.send_ready(header.pack(c, seq, flags | PSH if segments > 1 else flags, window, data), hop, counters)
     c.departed_at = c.last_data_out = now
     c.bytes_sent += size
     c.data_segments_out += segments

@@ -133,7 +133,7 @@ def _send_probe_segment(c: Connection) -> bool:
         write(c, mss, NAGLE_OFF, 2)
         return c.packets_out > before
     last = c.sent[-1]
-    if last.count > 1 and len(last.data) > (last.count - 1) * mss:
+    if last.count > 1 and last.size > (last.count - 1) * mss:
         last = split(c, last, (last.count - 1) * mss, mss)
     if not retransmit_uncounted(c, last, 1):
         return False

@@ -180,7 +180,7 @@ def _mark_newreno(c: Connection, advanced: bool) -> None:
         head = c.sent[0]
         if head.marks & LOST:
             return
-        if head.count > 1 and len(head.data) > c.mss:
+        if head.count > 1 and head.size > c.mss:
             split(c, head, c.mss, c.mss)
         mark_lost(c, head)
 
@@ -334,7 +334,7 @@ def retransmit_lost(c: Connection) -> None:
         if c.ca_state in (CWR, RECOVERY):
             c.prr_out += sent.count
         if c.congestion.paces:
-            pace(c, len(sent.data))
+            pace(c, sent.size)
         if at == 1 and c.timer != REORDER_TIMER:
             rearm = True
     if rearm:
@@ -345,7 +345,7 @@ def simple_retransmit(c: Connection) -> None:
     """Segments too large for the path are lost without being a sign of congestion (RFC 8201 5.4, RFC 4821 7.3)."""
     mss = current_mss(c)
     for sent in list(c.sent):
-        if -(-len(sent.data) // sent.count) > mss:
+        if -(-sent.size // sent.count) > mss:
             mark_lost(c, sent)
     if not c.lost_out:
         return

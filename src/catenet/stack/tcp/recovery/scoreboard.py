@@ -133,14 +133,14 @@ def _split_at_edges(c: Connection, sent: Sent, left: int, right: int) -> bool:
         length = (left - sent.seq) - (left - sent.seq) % c.mss
         if length < left - sent.seq:
             length += c.mss
-        if 0 < length < len(sent.data):
+        if 0 < length < sent.size:
             split(c, sent, length, c.mss)
         # What follows is the next entry of the queue; this one lies before the block.
         return False
     length = (right - sent.seq) // c.mss * c.mss
     if length <= 0:
         return False
-    if length < len(sent.data):
+    if length < sent.size:
         split(c, sent, length, c.mss)
     return sent.end <= right
 
@@ -173,7 +173,7 @@ def tag_one(c: Connection, sent: Sent, dsack: bool, state: AckState) -> None:
         state.flags |= ackstate.DATA_SACKED
         c.sacked_out += sent.count
         c.delivered += sent.count
-        state.delivered_bytes += len(sent.data)
+        state.delivered_bytes += sent.size
         sent.marks = marks
         if sent.end > c.sack_high:
             c.sack_high = sent.end
