@@ -117,8 +117,10 @@ def converse(version, turns, predicts, algorithm="cubic", rate=0.0, hostile=Fals
         ends[0].close()
         net.run(1.0)
     except Exception as error:
-        # With packets charged as a whole, who does not read drops what comes at last, and the sender may give up.
-        if not hostile and not (changes.get("tcp_truesize") and isinstance(error, StackError)):
+        # With packets charged as a whole, or a window that may shrink, who does not read drops what comes at last, and
+        # the sender may give up.
+        drops = changes.get("tcp_truesize") or changes.get("tcp_shrink_window")
+        if not hostile and not (drops and isinstance(error, StackError)):
             raise
         net.log.append((net.now, 2, repr(error).encode()))
     return net.log, variables(net), sum(stack.tcp.counters.in_predicted for stack in net.hosts)
