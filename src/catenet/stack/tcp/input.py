@@ -17,6 +17,7 @@ from catenet.stack.tcp.output import push_pending, send_ack
 from catenet.stack.tcp.reassembly import Reassembly
 from catenet.stack.tcp.timeouts import fin_timeout, set_keepalive
 from catenet.stack.tcp.urgent import on_urgent
+from catenet.stack.tcp.window import full_space
 from catenet.wire.tcp import ACK, FIN, RST, SYN, URG, TcpSegment
 
 __all__ = ["Refuse", "segment_arrives"]
@@ -131,6 +132,10 @@ def _is_acceptable(c: Connection, segment: TcpSegment, seq: int, end: int, stamp
         if c.received and end - (flags & FIN) > c.rcv_nxt + window >= seq and not flags & (RST | SYN):
             send_duplicate_ack(c, seq, end)
             return False
+    elif seq == end and not flags & (RST | SYN) and c.layer.settings.tcp_shrink_window:
+        # A peer that filled a window that has shrunk since acknowledges from beyond its edge. Special allowance is made
+        # for valid ACKs (RFC 9293 3.10.7.4), or two ends that both shrank would not hear each other say so.
+        window = max(window, full_space(c))
     if end < c.rcv_wup or seq > c.rcv_nxt + window:
         if flags & RST:
             if seq == c.rcv_nxt - 1 and c.state in (states.CLOSE_WAIT, states.LAST_ACK, states.CLOSING):
