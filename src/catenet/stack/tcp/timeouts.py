@@ -190,8 +190,8 @@ def _is_thin(c: Connection) -> bool:
 
 
 def _is_peer_silent(c: Connection) -> bool:
-    """Whether a peer with a closed window has not answered for two minutes, or the user timeout."""
-    limit = c.user_timeout or 2 * 60 * _SECOND
+    """Whether a peer with a closed window has not answered two probes at the longest interval, or the user timeout."""
+    limit = c.user_timeout or 2 * c.layer.rto_max
     since = max(c.last_data_in, c.last_ack_sent_at, c.last_heard)
     return c.layer.us - since > max(limit, c.rto)
 
