@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from catenet.stack.endpoint import Name
 from catenet.stack.stack import Stack
 from catenet.wire.address import parse_address, parse_interface
 
@@ -87,6 +88,17 @@ def pair(version, mtu=1500, **settings):
     other = net.host(second, mtu=mtu, **settings)
     net.wire((one, 2), (other, 2))
     return net, one, other, parse_interface(first)[0], parse_interface(second)[0]
+
+
+def unsummed_pair(version):
+    """Two hosts that leave checksums to their devices: (network, one, other, a server's endpoint, a client's)."""
+    net, one, other, _, there = pair(version)
+    for stack in (one, other):
+        stack.set_offload(True)
+    server, client = other.udp_endpoint(version), one.udp_endpoint(version)
+    server.bind(Name(bytes(len(there)), 7))
+    client.connect(Name(there, 7))
+    return net, one, other, server, client
 
 
 def routed(version, mtus=(1500, 1500), **settings):

@@ -22,6 +22,7 @@ from catenet.link.unavailable import DeviceUnavailable, unavailable
 from catenet.link.vnet import accept, header_for
 from catenet.wire.address import Address, format_address
 from catenet.wire.large import Large
+from catenet.wire.offload import VIEWED
 
 __all__ = ["DeviceUnavailable", "TunDevice"]
 
@@ -33,8 +34,6 @@ IFF_NO_PI: Final = 0x1000
 LARGEST_FRAME: Final = 65_535 + ETHERNET_HEADER
 LARGEST_LARGE: Final = 65_535 - 40 - 60
 """Payload of the largest segment that leaves uncut: what any IP and TCP header leave of a packet."""
-VIEWED: Final = 4096
-"""Bytes from which on a packet is handed up as a view of what was read: copying small ones is cheaper than a view."""
 
 _REQUEST: Final = struct.Struct("16sH22x")
 

@@ -122,7 +122,7 @@ def epoll_wait(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) 
 
 
 def wait_on_epoll(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) -> list[tuple[int, int]]:
-    """As `epoll_wait`, when nothing was ready at first."""
+    """As `epoll_wait`, when nothing was ready at first; not by `_wait`, for event loops wait here at every turn."""
     files: tuple[File, ...] = (epoll,)
     deadline = None if timeout is None else kernel.clock() + timeout
     while True:

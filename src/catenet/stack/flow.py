@@ -15,6 +15,7 @@ from catenet.stack.datagram import Datagram
 from catenet.stack.datagram_options import PMTUDISC_DO, PMTUDISC_WANT
 from catenet.stack.endpoint import Name
 from catenet.wire.checksum import residue
+from catenet.wire.offload import is_sum
 from catenet.wire.udp import HEADER_LENGTH, PROTOCOL
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def _look_closely(stack: Stack, packet: bytes) -> Known | None:
     if length + start - HEADER_LENGTH != size or traffic_class & _CE == _CE or not check:
         return None
     pseudo = flow.words + PROTOCOL + length
-    believed = udp.offload and check == (pseudo % 65535 or 0xFFFF)
+    believed = udp.offload and is_sum(check, pseudo, PROTOCOL)
     if not believed and (pseudo + (residue(packet[start - HEADER_LENGTH :]) << 8)) % 65535:
         return None
     known = Known(flow, size, start, hop_limit, traffic_class, label)

@@ -252,8 +252,7 @@ class Output:
             fields = (hop_limit, traffic_class, 0, flow_label, dont_fragment, False, 0, options, extensions)
             packet = IpPacket(source, destination, protocol, payload, *fields)
             if segment_size and size <= _WIDE:
-                large = enlarge(ip.build(packet._replace(dont_fragment=True)), segment_size)
-                self._emit_large(large, hop, counters)
+                self._emit_large(enlarge(ip.build(packet._replace(dont_fragment=True)), segment_size), hop, counters)
             else:
                 self._send_slow(packet, hop, mtu, loop)
             return

@@ -16,13 +16,26 @@ from typing import Final
 from catenet.wire.checksum import pseudo_sum, sum_words
 from catenet.wire.large import Large
 
-__all__ = ["CHECKSUMS", "Large", "complete", "complete_payload", "cut", "enlarge", "is_unsummed"]
+__all__ = [
+    "CHECKSUMS",
+    "VIEWED",
+    "Large",
+    "complete",
+    "complete_payload",
+    "cut",
+    "enlarge",
+    "is_sum",
+    "is_unsummed",
+    "transport",
+]
 
 TCP: Final = 6
 TCP_CHECKSUM: Final = 16
 UDP: Final = 17
 CHECKSUMS: Final = {TCP: TCP_CHECKSUM, UDP: 6}
 """Where the checksum is, by protocol, in the headers that devices see to."""
+VIEWED: Final = 4096
+"""Bytes above which data is viewed where it lies: copying little is cheaper than a view."""
 SHORTEST: Final = {TCP: 20, UDP: 8}
 FIN: Final = 0x01
 PSH: Final = 0x08
@@ -49,32 +62,27 @@ def enlarge(packet: bytes, mss: int) -> Large:
 
 def is_unsummed(packet: bytes | memoryview) -> bool:
     """Whether an IP packet carries a whole TCP segment or UDP datagram whose checksum was left to the device."""
-    size = len(packet)
-    if size < 28:
+    if len(packet) < 28:
         return False
-    first = packet[0]
-    if first >> 4 == 4:
-        protocol, start, names = packet[9], (first & 15) << 2, packet[12:20]
-        if packet[6] & 0x3F or packet[7]:
-            return False
-    else:
-        protocol, start, names = packet[6], 40, packet[8:40]
-    if protocol not in CHECKSUMS or size < start + SHORTEST[protocol]:
+    protocol, start = transport(packet)
+    if protocol not in CHECKSUMS or len(packet) < start + SHORTEST[protocol]:
         return False
-    where = start + CHECKSUMS[protocol]
-    # The addresses as one number are, modulo 65535, the sum of their words.
-    total = _from_bytes(names, "big") + protocol + size - start
-    return _is_sum(packet[where] << 8 | packet[where + 1], total, protocol)
+    if packet[0] >> 4 == 4 and (packet[6] & 0x3F or packet[7]):
+        return False
+    return _left_out(packet, start, *_addresses(packet), protocol)
 
 
 def _left_out(packet: bytes | memoryview, start: int, source: bytes, destination: bytes, protocol: int) -> bool:
     """Whether a checksum of what begins at `start` is the sum of the pseudo header."""
     found: int = _WORD.unpack_from(packet, start + CHECKSUMS[protocol])[0]
-    return _is_sum(found, pseudo_sum(source, destination, protocol) + len(packet) - start, protocol)
+    return is_sum(found, pseudo_sum(source, destination, protocol) + len(packet) - start, protocol)
 
 
-def _is_sum(found: int, total: int, protocol: int) -> bool:
-    """Whether a field holds a sum: 0xffff is 0 too, as Linux writes it, but in UDP 0 says "no checksum" (RFC 768)."""
+def is_sum(found: int, total: int, protocol: int) -> bool:
+    """Whether a checksum field holds the sum of the pseudo header, `total`, as what was left to the device does.
+
+    0xffff is 0 too, as Linux writes it, but in UDP 0 says "no checksum" (RFC 768).
+    """
     return (found - total) % 65535 == 0 and (found > 0 or protocol == TCP)
 
 

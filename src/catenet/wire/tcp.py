@@ -15,6 +15,7 @@ from typing import Final
 
 from catenet.wire.checksum import pseudo_sum, residue
 from catenet.wire.errors import Malformed
+from catenet.wire.offload import is_sum
 from catenet.wire.options import split_options
 
 __all__ = [
@@ -235,11 +236,8 @@ def parse(
     if length < 20:
         raise Malformed("tcp: segment shorter than its header")
     # Summed with bytes swapped, as `residue` does it; times 256 swaps those of length and protocol.
-    if offload:
-        # A sum of 0 may be written as 0xffff, which Linux does.
-        found = data[16] << 8 | data[17]
-        if not (_from_bytes(source, "big") + _from_bytes(destination, "big") + PROTOCOL + length - found) % 65535:
-            verify = False
+    if offload and is_sum(data[16] << 8 | data[17], pseudo_sum(source, destination, PROTOCOL) + length, PROTOCOL):
+        verify = False
     if verify and (residue(data) + _from_bytes(source + destination, "little") + (length + 6 << 8)) % 65535:
         raise Malformed("tcp: checksum")
     source_port, destination_port, seq, ack, bits, window, _, urgent = _HEADER.unpack_from(data)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Context", "Contexts", "PrivateFinder"]
 
-
 _chdir = os.chdir
 _getcwd = os.getcwd
 _set_loop: Final = events._set_running_loop

@@ -232,7 +232,10 @@ class Host:
         self._pumping = False
         if stack is not self.stack or not self.up:
             return
-        now = self.hub.now
+        self._transmit(stack, self.hub.now)
+        self._arm(stack)
+
+    def _transmit(self, stack: Stack, now: float) -> None:
         devices = self.devices
         for interface, packet in stack.transmit(now):
             device = devices[interface - FIRST_INTERFACE][0]
@@ -240,15 +243,13 @@ class Host:
                 device.send(packet, now)
             else:
                 device.send(packet, now)
-        self._arm(stack)
 
     def _prompt(self) -> None:
         """Put what a program has just sent on the devices while it goes on: for a peer in real time the sooner."""
         hub = self.hub
-        now = hub.now = hub.time()
+        hub.now = hub.time()
         if self.up:
-            for interface, packet in self.stack.transmit(now):
-                self.devices[interface - FIRST_INTERFACE][0].send(packet, now)
+            self._transmit(self.stack, hub.now)
 
     def _arm(self, stack: Stack) -> None:
         """Make sure that the hub comes back at the stack's next deadline; a timer too early does no harm."""

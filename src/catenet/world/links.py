@@ -178,11 +178,9 @@ class Port(Meter):
 
     def arrive(self, packet: bytes | memoryview, now: float) -> None:
         """A packet has come: up to the host."""
-        self.received_packets += 1
-        self.received_bytes += len(packet)
         if self.trace is not None:
             self.trace.record(self.index, INBOUND, packet, now)
-        self.receive(packet, now)
+        super().arrive(packet, now)
 
     def descend(self, packet: bytes, now: float) -> None:
         """The switch offers a packet to the downward link."""

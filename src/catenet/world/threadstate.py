@@ -14,6 +14,7 @@ import ctypes
 import gc
 import sys
 from asyncio import events
+from functools import cache
 from typing import Any, Final
 
 from catenet.world.current import current
@@ -155,6 +156,7 @@ class Hooks:
                 _release(pointer)
 
 
+@cache
 def _hooks_word() -> int:
     """Which word of the thread state is the first hook, the next being the second."""
     before = sys.get_asyncgen_hooks()
@@ -171,6 +173,7 @@ def _hooks_word() -> int:
     )
 
 
+@cache
 def _key_word() -> int:
     """Which word of the thread state is the key: the one that a fresh `threading.local` looks its values up by."""
     probe = _thread._local()

@@ -45,11 +45,9 @@ class TunPort(Meter):
 
     def arrive(self, packet: bytes | memoryview, now: float) -> None:
         """A packet has come: up to the host."""
-        self.received_packets += 1
-        self.received_bytes += len(packet)
         if self.taps:
             self._show(INBOUND, bytes(packet), now)
-        self.receive(packet, now)
+        super().arrive(packet, now)
 
     def _show(self, direction: int, packet: bytes, now: float) -> None:
         for tap in self.taps:

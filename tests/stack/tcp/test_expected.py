@@ -25,6 +25,16 @@ def talk(net: Net, client: TcpEndpoint, server: TcpEndpoint) -> None:
     net.run(0.05)
 
 
+def provoke(net: Net, client: TcpEndpoint, server: TcpEndpoint, kind: str) -> None:
+    """Have the client send what the server expects: "data", an "ack" of what it said before, or both."""
+    if kind != "data":
+        server.send(bytes(100))
+        net.pump()
+    if kind != "ack":
+        net.run(0.0101)
+        client.send(bytes(100))
+
+
 class Twins:
     """The same two hosts and connection twice: with the short ways and without."""
 
@@ -50,12 +60,7 @@ class Twins:
     def exchange(self, kind: str, alter) -> None:
         """Let the server get what `alter` makes of an expected segment, then itself, and compare what comes of it."""
         for net, (client, server) in zip(self.nets, self.ends, strict=True):
-            if kind != "data":
-                server.send(bytes(100))
-                net.pump()
-            if kind != "ack":
-                net.run(0.0101)
-                client.send(bytes(100))
+            provoke(net, client, server, kind)
             altered = []
 
             def meddle(packet: bytes, now: float, net=net, altered=altered, server=server):

@@ -6,7 +6,7 @@ from collections import deque
 
 import pytest
 from tests.stack.tcp.tcpnet import Net
-from tests.stack.tcp.test_expected import talk
+from tests.stack.tcp.test_expected import provoke, talk
 from tests.stack.tcp.test_predict import plain
 
 from catenet.stack.tcp import states
@@ -83,12 +83,7 @@ def expecting(version: int, kind: str):
         stack.set_offload(True)
     client, server, _ = net.pair()
     talk(net, client, server)
-    if kind != "data":
-        server.send(bytes(100))
-        net.pump()
-    if kind != "ack":
-        net.run(0.0101)
-        client.send(bytes(100))
+    provoke(net, client, server, kind)
     packets: list[bytes] = []
     net.filters[0] = lambda packet, now: packets.append(packet) or []
     net.run(0.1)

@@ -23,6 +23,7 @@ from catenet.stack.tcp.pacing import update_rate
 from catenet.stack.tcp.parking import Parked
 from catenet.stack.tcp.recovery import rack
 from catenet.stack.tcp.rtt import sample, set_rto, update_min_rtt
+from catenet.wire.offload import VIEWED
 from catenet.wire.tcp import ACK, PROTOCOL, PSH
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ _Words6: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
 _LEAST4: Final = 20 + STAMPED
 _LEAST6: Final = 40 + STAMPED
 _PLAIN: Final = STAMPED << 10 | ACK
-_VIEWED: Final = 4096
-"""Bytes above which data stays where it is: copying little is cheaper than a view."""
 _FRAGMENT: Final = 0x3FFF
 _MARKS4: Final = 3 << 16
 _MARKS6: Final = 3 << 20
@@ -65,7 +64,7 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     size = len(packet)
     if size < _LEAST4:
         return False
-    head = packet if isinstance(packet, bytes) else bytes(packet if size <= _VIEWED else packet[:_LEAST6])
+    head = packet if isinstance(packet, bytes) else bytes(packet if size <= VIEWED else packet[:_LEAST6])
     # Addresses and ports stand together in a packet, as they do in the key of a connection.
     if head[0] == 0x45:
         start = _LEAST4
@@ -106,7 +105,7 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     layer.pushed = bits & PSH != 0
     layer.echo = echo
     _count(layer, header)
-    data = memoryview(packet)[start:] if size > _VIEWED else head[start:]
+    data = memoryview(packet)[start:] if size > VIEWED else head[start:]
     _advance(c, ack, control & 0xFFFF, value, taken, data)
     return True
 

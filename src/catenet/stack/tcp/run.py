@@ -11,6 +11,7 @@ from catenet.stack.tcp.connection import Sent
 from catenet.stack.tcp.delivery import on_sent
 from catenet.stack.tcp.header import header_of
 from catenet.stack.tcp.window import select_window
+from catenet.wire.offload import VIEWED
 from catenet.wire.tcp import ACK, PSH
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["header_for_run", "send_run", "take_pending", "view_pending"]
 
 _MOST_PINGPONG: Final = 255
-VIEWED: Final = 4096
-"""Bytes from which on data is viewed: copying little is cheaper than a view."""
 
 
 def take_pending(c: Connection, length: int) -> bytes:

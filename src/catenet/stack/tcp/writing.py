@@ -10,8 +10,8 @@ from catenet.stack.tcp.connection import Connection
 from catenet.stack.tcp.fastopen import ClientHandshake
 from catenet.stack.tcp.lifecycle import WRITE
 from catenet.stack.tcp.output import burst_limit, size_goal
-from catenet.stack.tcp.run import VIEWED
 from catenet.stack.tcp.space import low_water
+from catenet.wire.offload import VIEWED
 
 __all__ = ["queue_fin", "queue_write"]
 
