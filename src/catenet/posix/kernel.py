@@ -67,6 +67,7 @@ class Kernel:
         owner: Callable[[], object] = _nobody,
         spin: Callable[[], object] = _nobody,
         unwinding: Callable[[], bool] = _never,
+        broken_pipe: Callable[[], object] = _nobody,
         first_descriptor: int | None = None,
     ) -> None:
         self.stack = stack
@@ -81,6 +82,8 @@ class Kernel:
         """Called when a program looked and found nothing ready, without waiting."""
         self.unwinding = unwinding
         """Whether the program that runs has been killed and may go on for a while to clean up after itself."""
+        self.broken_pipe = broken_pipe
+        """Sends SIGPIPE to the program that runs: it has written to what nobody reads any more."""
         self.prompt: Callable[[], None] | None = None
         """Transmits what waits, in real time, where a peer waits for it while the program goes on."""
         self.next_descriptor = FIRST_DESCRIPTOR if first_descriptor is None else first_descriptor
@@ -238,8 +241,12 @@ class Kernel:
     def wake_by_signal(self, descriptor: int, number: int) -> None:
         """Write a signal's number to the descriptor of `signal.set_wakeup_fd`, as the interpreter's C handler does."""
         entry = self._table.get(descriptor)
-        if entry is not None:
-            try:
-                entry[0].write(bytes([number]))
-            except OSError:
-                pass
+        if entry is None:
+            return
+        signals, self.broken_pipe = self.broken_pipe, _nobody  # or a broken descriptor would signal for ever
+        try:
+            entry[0].write(bytes([number]))
+        except OSError:
+            pass
+        finally:
+            self.broken_pipe = signals

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
+from collections.abc import Callable
 from typing import ClassVar
 
 from catenet.posix.errors import os_error
@@ -37,8 +38,9 @@ class PipeReader(File):
         """Up to `size` bytes; empty at the end of the stream."""
         if not self.queue.size:
             return b"" if self.writer is None or not size else None
+        was_full = self.queue.room < PIPE_BUF
         data = self.queue.pull(size)
-        if self.writer is not None:
+        if was_full and self.writer is not None:
             self.writer.notify()
         return data
 
@@ -56,14 +58,16 @@ class PipeReader(File):
 class PipeWriter(File):
     """The end of a pipe that is written."""
 
-    __slots__ = ("queue", "reader")
+    __slots__ = ("broken_pipe", "queue", "reader")
 
     kind: ClassVar[str] = "pipe"
     mode: ClassVar[int] = stat.S_IFIFO | 0o600
 
-    def __init__(self, queue: ByteQueue, reader: PipeReader) -> None:
+    def __init__(self, queue: ByteQueue, reader: PipeReader, broken_pipe: Callable[[], object]) -> None:
         super().__init__()
         self.queue = queue
+        self.broken_pipe = broken_pipe
+        """Sends SIGPIPE to who writes when nobody reads."""
         self.reader: PipeReader | None = reader
         reader.writer = self
 
@@ -78,11 +82,12 @@ class PipeWriter(File):
 
     def write(self, data: Buffer) -> int | None:
         """Write what fits; up to PIPE_BUF bytes go whole or not at all."""
-        if self.reader is None:
-            raise os_error(errno.EPIPE)
         size = memoryview(data).nbytes
         if not size:
             return 0
+        if self.reader is None:
+            self.broken_pipe()
+            raise os_error(errno.EPIPE)
         if not self.queue.room or (size <= PIPE_BUF and size > self.queue.room):
             return None
         count = self.queue.push(data)
@@ -96,7 +101,7 @@ class PipeWriter(File):
             self.reader.notify()
 
 
-def make_pipe() -> tuple[PipeReader, PipeWriter]:
-    """Make the two ends of a pipe."""
+def make_pipe(broken_pipe: Callable[[], object]) -> tuple[PipeReader, PipeWriter]:
+    """Make the two ends of a pipe; `broken_pipe` sends SIGPIPE to the program that runs."""
     reader = PipeReader(ByteQueue())
-    return reader, PipeWriter(reader.queue, reader)
+    return reader, PipeWriter(reader.queue, reader, broken_pipe)

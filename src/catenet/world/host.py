@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -205,6 +206,7 @@ class Host:
             owner=_owner,
             spin=_spin,
             unwinding=_unwinding,
+            broken_pipe=_broken_pipe,
             first_descriptor=first,
         )
         if self.hub.is_real:
@@ -297,3 +299,9 @@ def _spin() -> None:
 def _unwinding() -> bool:
     task = current.task
     return task is not None and task.may_unwind()
+
+
+def _broken_pipe() -> None:
+    task = current.task
+    if task is not None:
+        task.process.deliver_to_itself(signal.SIGPIPE)

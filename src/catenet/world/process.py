@@ -33,8 +33,8 @@ __all__ = ["KILLED", "Process"]
 KILLED: Final = 128 + signal.SIGKILL
 """Exit status of what dies with its host, as a shell shows it."""
 
-IGNORED_BY_DEFAULT: Final = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT, signal.SIGPIPE)
-"""Signals without effect unless the program handles them (signal(7); Python ignores SIGPIPE)."""
+IGNORED_BY_DEFAULT: Final = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
+"""Signals without effect unless the program handles them (signal(7))."""
 
 
 class Process(TaskOwner):
@@ -80,7 +80,12 @@ class Process(TaskOwner):
         self.tasks: dict[int, Task] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop that ran last."""
-        self.handlers: dict[int, Any] = {signal.SIGINT: signal.default_int_handler}
+        self.handlers: dict[int, Any] = {
+            signal.SIGINT: signal.default_int_handler,
+            signal.SIGPIPE: signal.SIG_IGN,
+            signal.SIGXFSZ: signal.SIG_IGN,
+        }
+        """What Python starts with."""
         self.wakeup_fd = -1
         self.exit_handlers: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
         self.on_end: list[Callable[[Process], None]] = []
@@ -152,6 +157,7 @@ class Process(TaskOwner):
         """Send the process a signal; ignored when it has ended. May end the process, as the default action says."""
         if self.status is not None or self.dying:
             return
+        number = int(number)
         if number in self.awaited:
             self.caught.append(number)
             self.main.wake()
@@ -168,6 +174,15 @@ class Process(TaskOwner):
             if self.wakeup_fd >= 0:
                 self.host.kernel.wake_by_signal(self.wakeup_fd, number)
             self.main.wake()
+
+    def deliver_to_itself(self, number: int) -> None:
+        """Deliver a signal that the process sends to itself: its handlers run before this returns."""
+        self.deliver(number)
+        task = current.task
+        if task is not None:
+            task.check_alive()
+            if task is self.main:
+                self.run_signal_handlers()
 
     def run_signal_handlers(self) -> None:
         """Call the program's handlers of what was delivered, in the main task (PEP 475: then its wait goes on)."""

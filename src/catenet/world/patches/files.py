@@ -89,7 +89,7 @@ def _close(process: Process, descriptor: int) -> None:
 
 def _pipe(process: Process, flags: int = 0) -> tuple[int, int]:
     kernel = process.host.kernel
-    ends = make_pipe()
+    ends = make_pipe(kernel.broken_pipe)
     for end in ends:
         end.nonblocking = bool(flags & os.O_NONBLOCK)
     return kernel.install(ends[0]), kernel.install(ends[1])

@@ -64,12 +64,7 @@ def _set_wakeup(process: Process, descriptor: int, *, warn_on_full_buffer: bool 
 
 def send(process: Process, number: int) -> None:
     """Deliver a signal that the process sends to itself: its handlers run before this returns."""
-    process.deliver(_number(number))
-    task = current.task
-    if task is not None:
-        task.check_alive()
-        if task is process.main:
-            process.run_signal_handlers()
+    process.deliver_to_itself(_number(number))
 
 
 def _pause(process: Process) -> None:
@@ -116,6 +111,8 @@ def _sigmask(process: Process, how: int, mask: Iterable[int]) -> set[Any]:
     waiting, process.held_signals = process.held_signals, []
     for number in waiting:
         process.deliver(number)
+    if _is_main(process):
+        process.run_signal_handlers()
     return previous
 
 

@@ -222,7 +222,7 @@ def make_pipes(process: Process, call: Call) -> int:
     ends = Arguments(call, 1, 2).items(0)
     if len(ends) != 2:
         raise ValueError("argument 1: expected two descriptors")
-    reader, writer = make_pipe()
+    reader, writer = make_pipe(process.kernel.broken_pipe)
     process.install(evaluate(ends[0]), reader)
     process.install(evaluate(ends[1]), writer)
     return 0
