@@ -159,11 +159,22 @@ def test_dual_stack():
     assert client.receive_from().data == b"back"
     only = other.udp_endpoint(6)
     only.set_option("IPV6_V6ONLY", 1)
-    assert fault_of(only.send_to, b"x", Name(a, 1)) is Fault.NETWORK_UNREACHABLE
     only.bind(Name(ANY6, 5353))
     client.send_to(b"x", Name(b, 5353))
     net.settle()
     assert only.receive_from() is None
+    assert fault_of(only.send_to, b"x", Name(a, 1)) is Fault.NETWORK_UNREACHABLE
+
+
+def test_a_send_that_fails_takes_a_port_all_the_same():
+    _, one, _, a, _ = pair(4)
+    only = one.udp_endpoint(6)
+    only.set_option("IPV6_V6ONLY", 1)
+    assert fault_of(only.send_to, b"x", Name(a, 1)) is Fault.NETWORK_UNREACHABLE
+    assert fault_of(only.bind, Name(ANY6, 5353)) is Fault.INVALID
+    fresh = one.udp_endpoint(4)
+    assert fault_of(fresh.send_to, b"x") is Fault.DESTINATION_REQUIRED
+    assert fresh.local().port
 
 
 def test_dual_stack_conflicts():

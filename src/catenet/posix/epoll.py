@@ -42,9 +42,11 @@ class _Item(Watcher):
         self.file = file
         self.data = data
         self.exclusive = bool(events & EPOLLEXCLUSIVE)
+        self.events = 0
         self.arm(events)
 
     def arm(self, events: int) -> None:
+        self.file.edges += _is_edge(events) - _is_edge(self.events)
         self.events = events
         self.asleep = False
 
@@ -70,6 +72,10 @@ class _Item(Watcher):
 
     def file_closed(self, file: File) -> None:
         self.epoll.forget(self)
+
+
+def _is_edge(events: int) -> int:
+    return 1 if events & EPOLLET and events & Readiness.OUT else 0
 
 
 class Epoll(File):
@@ -122,6 +128,7 @@ class Epoll(File):
         self.ready.pop(item, None)
         if item.file.watchers.pop(item, item) is None:
             item.file.exclusive -= item.exclusive
+            item.file.edges -= _is_edge(item.events)
 
     def collect(self, limit: int) -> list[tuple[int, int]]:
         """Return up to `limit` (descriptor, bits) of what is ready now."""

@@ -31,7 +31,7 @@ class Watcher:
 class File:
     """An open file description (open(2)): shared by all descriptors that `dup` and SCM_RIGHTS made of the first."""
 
-    __slots__ = ("__weakref__", "exclusive", "nonblocking", "references", "watchers")
+    __slots__ = ("__weakref__", "edges", "exclusive", "nonblocking", "references", "watchers")
 
     kind: ClassVar[str] = "file"
     mode: ClassVar[int] = stat.S_IFSOCK | 0o777
@@ -44,6 +44,8 @@ class File:
         self.nonblocking = False
         self.exclusive = 0
         """How many watchers have EPOLLEXCLUSIVE."""
+        self.edges = 0
+        """How many watchers have EPOLLET and EPOLLOUT."""
 
     def readiness(self) -> int:
         """Mask of `Readiness` bits that hold now."""

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 from catenet.posix.address import show_name
 from catenet.posix.control import Ancillary, error_control, fit_control, received_control, sent_control
 from catenet.posix.errors import error_of, os_error
-from catenet.posix.sockets import MSG_CTRUNC, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC, InetSocket, Message
+from catenet.posix.sockets import (
+    MSG_CTRUNC,
+    MSG_DONTWAIT,
+    MSG_ERRQUEUE,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_TRUNC,
+    InetSocket,
+    Message,
+)
 from catenet.posix.timestamps import DatagramStamps, requested
 from catenet.stack.endpoint import Buffer, Readiness, StackError
 from catenet.stack.tcp.stamps import TX_FLAGS
@@ -46,9 +55,12 @@ class InetDatagram(InetSocket):
         if flags or self.kept_options:
             return self.send_message(data, (), flags, None)
         try:
-            return self._conversation.send_to(data)
+            count = self._conversation.send_to(data)
         except StackError as error:
             raise error_of(error) from None
+        if self.edges:
+            self.notify()
+        return count
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
         """System call `sendmsg`."""
@@ -61,6 +73,8 @@ class InetDatagram(InetSocket):
             raise error_of(error) from None
         if self.kept_options or control:
             self._stamp(control)
+        if self.edges:  # what has left makes room, which to Linux is an edge even where there was enough
+            self.notify()
         return count
 
     def _stamp(self, control: Sequence[Ancillary]) -> None:
@@ -88,7 +102,7 @@ class InetDatagram(InetSocket):
         except StackError as error:
             raise error_of(error) from None
         if datagram is None:
-            return None
+            return b"" if self._has_ended(flags) else None
         data = datagram.data
         return data if len(data) <= size else data[:size]
 
@@ -101,7 +115,7 @@ class InetDatagram(InetSocket):
         except StackError as error:
             raise error_of(error) from None
         if datagram is None:
-            return None
+            return (b"", [], 0, None) if self._has_ended(flags) else None
         data = datagram.data
         shown = MSG_TRUNC if len(data) > size else 0
         control: list[Ancillary] = []
@@ -109,6 +123,10 @@ class InetDatagram(InetSocket):
             control, cut = received_control(self, datagram, control_size)
             shown |= MSG_CTRUNC if cut else 0
         return bytes(data[:size]), control, shown, show_name(self.family, datagram.source)
+
+    def _has_ended(self, flags: int) -> bool:
+        """Whether a call with nothing to read returns: shut down for reading, it would wait; else EAGAIN (as Linux)."""
+        return self._conversation.shut_read and not (self.nonblocking or flags & MSG_DONTWAIT)
 
     def _receive_error(self, size: int, control_size: int) -> Message:
         """The next entry of the error queue (IP_RECVERR); EAGAIN when there is none."""

@@ -13,7 +13,9 @@ from catenet.posix.control import Ancillary, fit_control
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.sockets import (
     MSG_CTRUNC,
+    MSG_DONTWAIT,
     MSG_ERRQUEUE,
+    MSG_NOSIGNAL,
     MSG_OOB,
     MSG_PEEK,
     InetSocket,
@@ -22,7 +24,7 @@ from catenet.posix.sockets import (
 )
 from catenet.posix.timestamps import requested
 from catenet.posix.zerocopy import ZeroCopy
-from catenet.stack.endpoint import Buffer, Readiness, StackError
+from catenet.stack.endpoint import Buffer, Fault, Readiness, StackError
 from catenet.stack.tcp.endpoint import TcpEndpoint
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ __all__ = ["InetStream"]
 MSG_EOR: Final = 0x80
 MSG_MORE: Final = 0x8000
 MSG_FASTOPEN: Final = 0x20000000
-MSG_DONTWAIT: Final = 0x40
 MSG_ZEROCOPY: Final = 0x4000000
 SENDING: Final = MSG_OOB | MSG_MORE | MSG_EOR
 FASTOPEN_CLIENT: Final = 1
@@ -43,18 +44,26 @@ IP_RECVERR: Final = 11
 IPV6_RECVERR: Final = 25
 OUTCOME: Final = Readiness.OUT | Readiness.ERR | Readiness.HUP
 
+UNCONNECTED: Final = 0
+CONNECTING: Final = 1
+"""connect(2) was called, and no later call has been told of the outcome, which may be there long since."""
+CONNECTED: Final = 2
+DISCONNECTING: Final = 3
+"""Shut down while connecting: it can do nothing but be closed."""
+
 
 class InetStream(InetSocket):
     """TCP."""
 
-    __slots__ = ("_connecting", "_listening", "_stamped", "_syn_data", "_zero_copy")
+    __slots__ = ("_deferred", "_phase", "_stamped", "_syn_data", "_zero_copy")
 
     kind: ClassVar[str] = "tcp"
 
     def __init__(self, kernel: Kernel, family: int, endpoint: Any) -> None:
         super().__init__(kernel, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, endpoint)
-        self._connecting = False
-        self._listening = False
+        self._phase = UNCONNECTED
+        self._deferred = False
+        """Whether the first data may have to go into the SYN (Fast Open)."""
         self._stamped = False
         """Whether there may be transmit timestamps to read."""
         self._zero_copy: ZeroCopy | None = None
@@ -62,12 +71,16 @@ class InetStream(InetSocket):
         """Bytes that a blocking Fast Open call has put into the SYN and not yet returned for; -1: there is none."""
 
     def connect(self, address: Any) -> bool | None:
-        """Begin to connect; again while it goes on: EALREADY, once it has succeeded: done (as Linux)."""
-        if self._connecting:
+        """Begin to connect; again: EALREADY while it goes on, then what came of it (Linux: inet_stream_connect)."""
+        if self._phase == CONNECTED:
+            raise os_error(errno.EISCONN)
+        if self._phase == DISCONNECTING:
+            raise os_error(errno.EINVAL)
+        if self._phase == CONNECTING:
             if self.endpoint.waits_for_data():
                 raise os_error(errno.EISCONN)
             done = self.finish_connect()
-            if done is None:
+            if done is None and self.nonblocking:
                 raise os_error(errno.EALREADY)
             return done
         name = self.name_of(address, "connect")
@@ -75,54 +88,75 @@ class InetStream(InetSocket):
             self.endpoint.connect(name)
         except StackError as error:
             raise error_of(error) from None
-        self._connecting = True
-        return True if self.endpoint.waits_for_data() else self.finish_connect()
+        self._phase = CONNECTING
+        self._deferred = self.endpoint.waits_for_data()
+        return True if self._deferred else self.finish_connect()
 
     def finish_connect(self) -> bool | None:
-        """Look whether the handshake has come to its end."""
-        if not self._connecting:
-            return True
-        if not self.endpoint.readiness() & OUTCOME:
+        """Look whether the handshake has come to its end; a failure is told once, then all may begin anew."""
+        endpoint: TcpEndpoint = self.endpoint
+        if endpoint.is_opening():
             return None
-        self._connecting = False
-        fault = self.endpoint.take_error()
-        if fault is not None:
+        if not endpoint.is_connected():
+            fault = endpoint.take_error(soft=False) or Fault.CONNECTION_ABORTED
+            self._phase = UNCONNECTED
+            endpoint.disconnect()
             raise error_of(fault)
+        self._phase = CONNECTED
         return True
 
-    def pending_error(self) -> int:
-        """SO_ERROR; the outcome of a connect is taken with it."""
-        if self._connecting and self.endpoint.readiness() & OUTCOME and not self.endpoint.waits_for_data():
-            self._connecting = False
-        return super().pending_error()
+    def connect_result(self) -> bool | None:
+        """See `SocketFile`."""
+        if not self.readiness() & OUTCOME:
+            return None
+        number = self.pending_error()
+        if number:
+            raise os_error(number)
+        return True
+
+    def is_connecting(self) -> bool:
+        """See `SocketFile`."""
+        return self._phase == CONNECTING
 
     def listen(self, backlog: int) -> None:
         """System call `listen`."""
+        if self._phase != UNCONNECTED:
+            raise os_error(errno.EINVAL)
         try:
             self.endpoint.listen(max(0, backlog))
         except StackError as error:
             raise error_of(error) from None
-        self._listening = True
 
     def is_listening(self) -> bool:
         """SO_ACCEPTCONN."""
-        return self._listening
+        endpoint: TcpEndpoint = self.endpoint
+        return endpoint.is_listening
 
     def accept(self) -> tuple[SocketFile, Any] | None:
-        """System call `accept`: the first connection that is complete."""
-        if not self._listening:
-            raise os_error(errno.EINVAL)
+        """System call `accept`: the first connection that is complete, though it may have ended since."""
         try:
-            endpoint = self.endpoint.accept()
+            endpoint: TcpEndpoint | None = self.endpoint.accept()
         except StackError as error:
             raise error_of(error) from None
         if endpoint is None:
             return None
         accepted = InetStream(self.kernel, self.family, endpoint)
+        accepted._phase = CONNECTED
         accepted.kept_options = dict(self.kept_options)
         accepted._stamped = self._stamped
-        peer = endpoint.peer()
-        return accepted, show_name(self.family, peer)
+        return accepted, show_name(self.family, endpoint.origin())
+
+    def shutdown(self, how: int) -> None:
+        """System call `shutdown`; a handshake that goes on ends with ECONNRESET."""
+        endpoint: TcpEndpoint = self.endpoint
+        opening = endpoint.is_opening()
+        if self._phase == CONNECTING and how in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
+            self._phase = CONNECTED if endpoint.is_connected() and not opening else DISCONNECTING
+        try:
+            super().shutdown(how)
+        finally:
+            if opening and not endpoint.is_connected():
+                self._phase = UNCONNECTED
 
     def never_sent(self) -> int:
         """SIOCOUTQNSD."""
@@ -136,7 +170,7 @@ class InetStream(InetSocket):
     def begin_to_linger(self) -> int:
         """See `SocketFile`; what was not read makes `close` a reset, which waits for nobody."""
         seconds: int = self.endpoint.get_option("SO_LINGER")
-        if seconds <= 0 or self._listening or self.endpoint.unread() or not self.endpoint.unsent():
+        if seconds <= 0 or self.is_listening() or self.endpoint.unread() or not self.endpoint.unsent():
             return 0
         self.endpoint.shutdown(False, True)
         return seconds
@@ -240,8 +274,10 @@ class InetStream(InetSocket):
 
     def send(self, data: Buffer, flags: int) -> int | None:
         """System call `send` with MSG_OOB, MSG_MORE and MSG_EOR."""
-        if self._connecting and (self._syn_data >= 0 or self.endpoint.waits_for_data()):
-            return self._send_with_syn(data, flags)
+        if self._deferred:
+            if self._syn_data >= 0 or self.endpoint.waits_for_data():
+                return self._send_with_syn(data, flags)
+            self._deferred = False
         endpoint: TcpEndpoint = self.endpoint
         try:
             if flags & SENDING:
@@ -254,13 +290,18 @@ class InetStream(InetSocket):
             else:
                 count = endpoint.send(data)
         except StackError as error:
-            raise error_of(error) from None
+            raise self._failed_to_send(error, flags) from None
         if self._zero_copy is not None or flags & MSG_ZEROCOPY:
             self._note_zero_copy(count or 0, flags)
         prompt = self.kernel.prompt
         if prompt is not None and not flags & MSG_MORE and self.endpoint.is_prompt():
             prompt()
         return count
+
+    def _failed_to_send(self, error: StackError, flags: int) -> OSError:
+        if error.fault is Fault.BROKEN_PIPE and not flags & MSG_NOSIGNAL:
+            self.kernel.broken_pipe()
+        return error_of(error)
 
     def _note_zero_copy(self, count: int, flags: int) -> None:
         wanted = bool(flags & MSG_ZEROCOPY and self.kept_options.get("SO_ZEROCOPY"))
@@ -275,10 +316,10 @@ class InetStream(InetSocket):
             self._stamped = True
             self.endpoint.stamp_next(wanted)
         if flags & MSG_FASTOPEN and address is not None:
-            if not self._connecting and self.endpoint.peer() is None:
+            if self._phase == UNCONNECTED:
                 return self._connect_with_data(data, flags, address)
             waits = self._syn_data >= 0 or not (self.nonblocking or flags & MSG_DONTWAIT)
-            if self._connecting and not waits and not self.endpoint.readiness() & OUTCOME:
+            if self._phase == CONNECTING and not waits and not self.endpoint.readiness() & OUTCOME:
                 raise os_error(errno.EALREADY)
         return self.send(data, flags)
 
@@ -291,7 +332,8 @@ class InetStream(InetSocket):
             self.endpoint.connect(name, fast_open=True)
         except StackError as error:
             raise error_of(error) from None
-        self._connecting = True
+        self._phase = CONNECTING
+        self._deferred = True
         return self._send_with_syn(data, flags)
 
     def _send_with_syn(self, data: Buffer, flags: int) -> int | None:
@@ -300,7 +342,7 @@ class InetStream(InetSocket):
             try:
                 count: int = self.endpoint.send(data) or 0
             except StackError as error:
-                raise error_of(error) from None
+                raise self._failed_to_send(error, flags) from None
             if count and flags & MSG_ZEROCOPY:
                 self._note_zero_copy(count, flags)
             if self.nonblocking or flags & MSG_DONTWAIT:
@@ -319,13 +361,13 @@ class InetStream(InetSocket):
 
     def unread(self) -> int:
         """FIONREAD."""
-        if self._listening:
+        if self.is_listening():
             raise os_error(errno.EINVAL)
         return super().unread()
 
     def unsent(self) -> int:
         """SIOCOUTQ."""
-        if self._listening:
+        if self.is_listening():
             raise os_error(errno.EINVAL)
         return super().unsent()
 

@@ -11,13 +11,21 @@ import os
 import socket
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from catenet.posix.control import Ancillary, files_of, rights_of
 from catenet.posix.errors import os_error
-from catenet.posix.file import File
-from catenet.posix.sockets import MSG_CTRUNC, MSG_OOB, MSG_PEEK, MSG_TRUNC, Message, SocketFile
-from catenet.posix.stream import ByteQueue
+from catenet.posix.local_inbox import MessageInbox, StreamInbox
+from catenet.posix.sockets import (
+    MSG_CTRUNC,
+    MSG_DONTWAIT,
+    MSG_NOSIGNAL,
+    MSG_OOB,
+    MSG_PEEK,
+    MSG_TRUNC,
+    Message,
+    SocketFile,
+)
 from catenet.stack.endpoint import Buffer, Readiness
 
 if TYPE_CHECKING:
@@ -25,145 +33,76 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalNames", "LocalSocket", "make_pair"]
 
-BUFFER: Final = 212_992
-"""Default of net.core.wmem_default."""
 DATAGRAMS: Final = 10
 """Default of net.unix.max_dgram_qlen."""
 MAXIMUM_BACKLOG: Final = 4096
+"""Default of net.core.somaxconn."""
 NAME_LIMIT: Final = 108
 
-Files = tuple[File, ...]
+CLOSED: Final = 0
+LISTENING: Final = 1
+CONNECTED: Final = 2
+DEAD: Final = 3
+"""Nobody has it open any more."""
+
+READ: Final = 1
+WRITE: Final = 2
+BOTH: Final = 3
 
 
 class LocalNames:
-    """Who listens where on one host; names are bytes, abstract ones begin with a zero."""
+    """Who is bound to what on one host; names are bytes, abstract ones begin with a zero.
+
+    Each type of socket has abstract names of its own; a path is one file for all.
+    """
 
     def __init__(self) -> None:
-        self._holders: dict[bytes, LocalSocket] = {}
+        self._holders: dict[tuple[bytes, int], LocalSocket] = {}
         self._automatic = 0
 
     def take(self, name: bytes, holder: LocalSocket) -> None:
         """Bind; EADDRINUSE."""
-        if name in self._holders:
+        key = _key(name, holder.type)
+        if key in self._holders:
             raise os_error(errno.EADDRINUSE)
-        self._holders[name] = holder
+        self._holders[key] = holder
 
-    def automatic(self) -> bytes:
-        """An abstract name of five hexadecimal digits that nobody has."""
+    def automatic(self, kind: int) -> bytes:
+        """An abstract name of five hexadecimal digits that no socket of this type has."""
         while True:
             self._automatic += 1
             name = b"\0%05x" % self._automatic
-            if name not in self._holders:
+            if _key(name, kind) not in self._holders:
                 return name
 
-    def find(self, name: bytes) -> LocalSocket:
-        """Holder of a name; ENOENT for a path, ECONNREFUSED for an abstract name that nobody has."""
-        holder = self._holders.get(name)
+    def find(self, name: bytes, kind: int) -> LocalSocket:
+        """Holder of a name; ECONNREFUSED for an abstract name that nobody has, ENOENT for a path, EPROTOTYPE."""
+        holder = self._holders.get(_key(name, kind))
         if holder is None:
             raise os_error(errno.ECONNREFUSED if name[:1] == b"\0" else errno.ENOENT)
+        if holder.type != kind:
+            raise os_error(errno.EPROTOTYPE)
         return holder
 
     def drop(self, name: bytes, holder: LocalSocket | None = None) -> bool:
         """Free a name (unlink(2) too); False when nobody, or somebody else, has it."""
-        if name not in self._holders or (holder is not None and self._holders[name] is not holder):
+        key = _key(name, 0 if holder is None else holder.type)
+        if key not in self._holders or (holder is not None and self._holders[key] is not holder):
             return False
-        del self._holders[name]
+        del self._holders[key]
         return True
 
 
-class _Piece(NamedTuple):
-    """What one receive takes: `size` is the whole length of a message of which `data` may be the beginning."""
-
-    data: bytes
-    size: int
-    files: Files
-    source: Any
-
-
-class _StreamInbox:
-    """Bytes without boundaries, but descriptors stay with the byte that they came with."""
-
-    def __init__(self) -> None:
-        self._bytes = ByteQueue(BUFFER)
-        self._rights: deque[tuple[int, int, Files]] = deque()
-        """(first byte, byte after the last, descriptors) of what was sent with descriptors, counted from the start."""
-        self._pulled = 0
-
-    def __bool__(self) -> bool:
-        return self._bytes.size > 0
-
-    @property
-    def has_room(self) -> bool:
-        return self._bytes.room >= BUFFER // 4
-
-    def push(self, data: Buffer, files: Files, source: Any) -> int | None:
-        position = self._pulled + self._bytes.size
-        count = self._bytes.push(data)
-        if count and files:
-            self._rights.append((position, position + count, files))
-        return count or None
-
-    def pull(self, size: int, peek: bool) -> _Piece:
-        files: Files = ()
-        if self._rights:
-            first, end, passed = self._rights[0]
-            if first == self._pulled:
-                files = passed
-            size = min(size, (end if files else first) - self._pulled)
-        data = self._bytes.pull(size, peek=peek)
-        if not peek:
-            self._pulled += len(data)
-            if files:
-                self._rights.popleft()
-        return _Piece(data, len(data), files, None)
-
-    def waiting(self) -> int:
-        return self._bytes.size
-
-    def held(self) -> list[Files]:
-        return [files for _, _, files in self._rights]
-
-
-class _MessageInbox:
-    """Messages with boundaries."""
-
-    def __init__(self, limit: int) -> None:
-        self._messages: deque[_Piece] = deque()
-        self._limit = limit
-        self._size = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._messages)
-
-    @property
-    def has_room(self) -> bool:
-        return len(self._messages) < self._limit and self._size < BUFFER
-
-    def push(self, data: Buffer, files: Files, source: Any) -> int | None:
-        if not self.has_room:
-            return None
-        raw = bytes(data)
-        if len(raw) > BUFFER:
-            raise os_error(errno.EMSGSIZE)
-        self._messages.append(_Piece(raw, len(raw), files, source))
-        self._size += len(raw)
-        return len(raw)
-
-    def pull(self, size: int, peek: bool) -> _Piece:
-        piece = self._messages[0] if peek else self._messages.popleft()
-        if not peek:
-            self._size -= piece.size
-        return piece._replace(data=piece.data[:size])
-
-    def waiting(self) -> int:
-        return self._messages[0].size if self._messages else 0
-
-    def held(self) -> list[Files]:
-        return [piece.files for piece in self._messages]
+def _key(name: bytes, kind: int) -> tuple[bytes, int]:
+    return name, kind if name[:1] == b"\0" else 0
 
 
 class LocalSocket(SocketFile):
-    """One end of local communication; `type` decides which kind."""
+    """One end of local communication; `type` decides which kind.
+
+    As in Linux's af_unix.c, a socket is CLOSED, LISTENING or CONNECTED, and apart from that shut down for reading, for
+    writing or both; a connection whose peer has gone stays connected, and both ways shut.
+    """
 
     __slots__ = (
         "_backlog",
@@ -172,11 +111,11 @@ class LocalSocket(SocketFile):
         "_inbox",
         "_incoming",
         "_linked",
-        "_listener",
         "_name",
+        "_named",
         "_peer",
         "_shut",
-        "_was_connected",
+        "_state",
         "credentials",
     )
 
@@ -184,21 +123,21 @@ class LocalSocket(SocketFile):
 
     def __init__(self, kernel: Kernel, kind: int, protocol: int = 0) -> None:
         super().__init__(kernel, socket.AF_UNIX, kind, protocol)
-        self._name: bytes | None = None
-        self._peer: LocalSocket | None = None
-        self._linked: LocalSocket | None = None  # listener that a pending connection waits with
-        self._listener: bytes | None = None  # name under which an accepted socket's listener was reached
-        self._incoming: deque[LocalSocket] | None = None
-        self._backlog = 0
+        self._state = CLOSED
         self._shut = 0
         self._error = 0
-        self._was_connected = False
+        self._name: bytes | None = None
+        self._named = False  # whether the name is its own, not its listener's
+        self._peer: LocalSocket | None = None
+        self._linked: LocalSocket | None = None  # listener that a pending connection waits with
+        self._incoming: deque[LocalSocket] = deque()
+        self._backlog = 0
         self._blocked: dict[LocalSocket, None] = {}
-        self._inbox: _StreamInbox | _MessageInbox
+        self._inbox: StreamInbox | MessageInbox
         if kind == socket.SOCK_STREAM:
-            self._inbox = _StreamInbox()
+            self._inbox = StreamInbox()
         else:
-            self._inbox = _MessageInbox(DATAGRAMS + 1 if kind == socket.SOCK_DGRAM else 1 << 30)
+            self._inbox = MessageInbox(DATAGRAMS + 1 if kind == socket.SOCK_DGRAM else 1 << 30)
         self.credentials = _credentials(kernel)
 
     @property
@@ -206,80 +145,104 @@ class LocalSocket(SocketFile):
         """Whether it is of a kind that connects, listens and accepts."""
         return self.type != socket.SOCK_DGRAM
 
+    @property
+    def _is_dead(self) -> bool:
+        return self._state == DEAD
+
     def readiness(self) -> int:
         """As unix_poll and unix_dgram_poll of Linux show it."""
         mask = Readiness.ERR if self._error else 0
-        if self._incoming is not None:
-            return mask | (Readiness.IN if self._incoming else 0)
-        peer = self._peer
-        ended = self.has_connections and self._was_connected and peer is None
-        if self._inbox or self._shut & 1 or ended:
-            mask |= Readiness.IN
-        if self._shut & 1 or ended:
-            mask |= Readiness.RDHUP
-        if self._shut == 3 or ended or (self.has_connections and not self._was_connected):
+        if self._shut == BOTH or (self.has_connections and self._state == CLOSED):
             mask |= Readiness.HUP
-        if peer is None or peer._inbox.has_room or self._shut & 2:
+        if self._shut & READ:
+            mask |= Readiness.IN | Readiness.RDHUP
+        if self._inbox or self._incoming:
+            mask |= Readiness.IN
+        if self._state != LISTENING and (self._peer is None or self._peer._is_dead or self._peer._inbox.has_room):
             mask |= Readiness.OUT
         return mask
 
     # Names and connections.
 
     def bind(self, address: Any) -> None:
-        """System call `bind`; the empty name takes an automatic abstract one."""
+        """System call `bind`; the empty name takes an automatic abstract one, unless there is a name."""
         name = _name(address, "bind")
         if self._name is not None:
+            if not name:
+                return
             raise os_error(errno.EINVAL)
-        name = name or self.kernel.local_names.automatic()
+        name = name or self.kernel.local_names.automatic(self.type)
         self.kernel.local_names.take(name, self)
         self._name = name
+        self._named = True
 
     def listen(self, backlog: int) -> None:
         """System call `listen`."""
         if not self.has_connections:
             raise os_error(errno.EOPNOTSUPP)
-        if self._name is None or self._was_connected:
+        if self._name is None or self._state not in (CLOSED, LISTENING):
             raise os_error(errno.EINVAL)
-        self._backlog = min(max(0, backlog), MAXIMUM_BACKLOG)
-        if self._incoming is None:
-            self._incoming = deque()
+        backlog = min(backlog if backlog >= 0 else MAXIMUM_BACKLOG, MAXIMUM_BACKLOG)
+        grows = backlog > self._backlog
+        self._backlog = backlog
+        self._state = LISTENING
+        if grows:
+            self._unblock()
 
     def is_listening(self) -> bool:
         """SO_ACCEPTCONN."""
-        return self._incoming is not None
+        return self._state == LISTENING
 
     def connect(self, address: Any) -> bool | None:
         """System call `connect`; None while the listener's backlog is full."""
-        name = _name(address, "connect")
-        if self.has_connections and self._was_connected:
-            raise os_error(errno.EISCONN)
-        if self._incoming is not None:
-            raise os_error(errno.EINVAL)
-        target = self.kernel.local_names.find(name)
-        if target.type != self.type:
-            raise os_error(errno.ECONNREFUSED if name[:1] == b"\0" else errno.EPROTOTYPE)
+        target = self.kernel.local_names.find(_name(address, "connect"), self.type)
         if not self.has_connections:
-            self._peer = target
+            self._connect_datagrams(target)
             return True
-        if target._incoming is None:
-            raise os_error(errno.ECONNREFUSED)
         self._linked = target
-        return self.finish_connect()
+        done = self.finish_connect()
+        if done is None and self.nonblocking:
+            self._linked = None
+            raise os_error(errno.EAGAIN)
+        return done
+
+    def _connect_datagrams(self, target: LocalSocket) -> None:
+        if not target._takes_from(self):
+            raise os_error(errno.EPERM)
+        former, self._peer = self._peer, target
+        if former is not None and former is not target:
+            self._part_from(former)
+
+    def _takes_from(self, sender: LocalSocket) -> bool:
+        """Whether it is connected to nobody else."""
+        return self._peer is None or self._peer is sender
+
+    def _part_from(self, former: LocalSocket) -> None:
+        """What a former peer has sent and nobody has read is lost; if it was connected to us, it is told."""
+        if not self._inbox:
+            return
+        self._inbox.drop_all()
+        self._unblock()
+        if not former._is_dead and former._peer is self:
+            former._error = errno.ECONNRESET
+            former.notify()
 
     def finish_connect(self) -> bool | None:
         """Enter the listener's queue when there is room."""
         target = self._linked
         if target is None:
             return True
-        if target._incoming is None or target.references == 0:
+        if target._state != LISTENING or target._shut & READ:
             self._linked = None
             raise os_error(errno.ECONNREFUSED)
         if len(target._incoming) > target._backlog:
             target._blocked[self] = None
             return None
         self._linked = None
+        if self._state != CLOSED:
+            raise os_error(errno.EISCONN if self._state == CONNECTED else errno.EINVAL)
         server = LocalSocket(target.kernel, self.type, self.protocol)
-        server._listener = target._name
+        server._name = target._name
         server.credentials = target.credentials
         _join(self, server)
         target._incoming.append(server)
@@ -287,24 +250,29 @@ class LocalSocket(SocketFile):
         return True
 
     def accept(self) -> tuple[SocketFile, Any] | None:
-        """System call `accept`."""
-        if self._incoming is None:
-            raise os_error(errno.EINVAL if self.has_connections else errno.EOPNOTSUPP)
+        """System call `accept`; shut down for reading, it fails where it would wait (as Linux)."""
+        if not self.has_connections:
+            raise os_error(errno.EOPNOTSUPP)
+        if self._state != LISTENING:
+            raise os_error(errno.EINVAL)
         if not self._incoming:
+            if self._shut & READ and not self.nonblocking:
+                raise os_error(errno.EINVAL)
             return None
         accepted = self._incoming.popleft()
         self._unblock()
-        return accepted, accepted.peer_address() if accepted._peer is not None else ""
+        assert accepted._peer is not None
+        return accepted, _show(accepted._peer._name)
 
     def local_address(self) -> Any:
         """System call `getsockname`."""
-        return _show(self._name or self._listener)
+        return _show(self._name)
 
     def peer_address(self) -> Any:
-        """System call `getpeername`; ENOTCONN."""
+        """System call `getpeername`; ENOTCONN. A peer that has gone keeps its name."""
         if self._peer is None:
             raise os_error(errno.ENOTCONN)
-        return _show(self._peer._name or self._peer._listener)
+        return _show(self._peer._name)
 
     # Data.
 
@@ -312,15 +280,27 @@ class LocalSocket(SocketFile):
         """System call `sendmsg`, with SCM_RIGHTS."""
         if flags & MSG_OOB:
             raise os_error(errno.EOPNOTSUPP)
-        if self._error:
-            raise os_error(self.pending_error())
-        target = self._target(address)
-        if self._shut & 2 or target._shut & 1:
-            raise os_error(errno.EPIPE)
-        if self.is_stream and not memoryview(data).nbytes:
-            return 0
+        if self.type == socket.SOCK_SEQPACKET:
+            self._raise_error()
+            if self._state != CONNECTED:
+                raise os_error(errno.ENOTCONN)
+            address = None
+        if self.is_stream:
+            target = self._stream_target(address)
+            if self._shut & WRITE:
+                raise self._broken_pipe(flags)
+            if not memoryview(data).nbytes:
+                return 0
+            self._raise_error()
+            if target._is_dead or target._shut & READ:
+                raise self._broken_pipe(flags)
+        else:
+            self._raise_error()
+            if self._shut & WRITE:
+                raise os_error(errno.EPIPE)
+            target = self._message_target(address)
         files = tuple(files_of(self.kernel, control)) if control else ()
-        count = target._inbox.push(data, files, _show(self._name))
+        count = target._inbox.push(data, files, self)
         if count is None:
             for file in files:
                 file.release()
@@ -329,42 +309,55 @@ class LocalSocket(SocketFile):
         target.notify()
         return count
 
-    def _target(self, address: Any) -> LocalSocket:
-        """Who gets what is sent; a connection ignores an address, or refuses it as Linux does."""
-        if self.has_connections:
-            if self._peer is None:
-                raise os_error(errno.EPIPE if self._was_connected else errno.ENOTCONN)
-            if address is not None:
-                raise os_error(errno.EISCONN)
-            return self._peer
+    def _raise_error(self) -> None:
+        if self._error:
+            raise os_error(self.pending_error())
+
+    def _broken_pipe(self, flags: int) -> OSError:
+        if not flags & MSG_NOSIGNAL:
+            self.kernel.broken_pipe()
+        return os_error(errno.EPIPE)
+
+    def _stream_target(self, address: Any) -> LocalSocket:
+        """Who gets what a stream sends; Linux refuses an address."""
         if address is not None:
-            target = self.kernel.local_names.find(_name(address, "sendto"))
-            if target.type != self.type:
-                raise os_error(errno.EPROTOTYPE)
-            if target._peer is not None and target._peer is not self:
-                raise os_error(errno.EPERM)
-            return target
+            raise os_error(errno.EISCONN if self._state == CONNECTED else errno.EOPNOTSUPP)
         if self._peer is None:
             raise os_error(errno.ENOTCONN)
-        if self._peer.references == 0:
-            self._peer = None
-            raise os_error(errno.ECONNREFUSED)
         return self._peer
+
+    def _message_target(self, address: Any) -> LocalSocket:
+        """Who gets a message: a connection's peer, or for datagrams the name given or the peer."""
+        if address is not None:
+            target = self.kernel.local_names.find(_name(address, "sendto"), self.type)
+        elif self._peer is None:
+            raise os_error(errno.ENOTCONN)
+        else:
+            target = self._peer
+        if not target._takes_from(self):
+            raise os_error(errno.EPERM)
+        if target._is_dead:
+            if self.has_connections:
+                raise os_error(errno.EPIPE)
+            self._peer = None
+            self._part_from(target)
+            raise os_error(errno.ECONNREFUSED)
+        if target._shut & READ:
+            raise os_error(errno.EPIPE)
+        return target
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
         """System call `recvmsg`, with SCM_RIGHTS; descriptors for which there is no room are closed."""
         if flags & MSG_OOB:
             raise os_error(errno.EOPNOTSUPP)
-        if self._error:
-            raise os_error(self.pending_error())
-        if self.is_stream and size == 0:
+        if self.has_connections and self._state != CONNECTED:
+            raise os_error(errno.EINVAL if self.is_stream else errno.ENOTCONN)
+        if not self.is_stream:
+            self._raise_error()
+        elif size == 0:
             return b"", [], 0, None
         if not self._inbox:
-            if self._shut & 1 or (self.has_connections and self._was_connected and self._peer is None):
-                return b"", [], 0, None
-            if self.has_connections and not self._was_connected:
-                raise os_error(errno.EINVAL if self.is_stream else errno.ENOTCONN)
-            return None
+            return self._nothing(flags)
         peek = bool(flags & MSG_PEEK)
         piece = self._inbox.pull(size, peek)
         shown = MSG_TRUNC if piece.size > len(piece.data) else 0
@@ -377,7 +370,17 @@ class LocalSocket(SocketFile):
             shown |= MSG_CTRUNC if cut else 0
         if not peek:
             self._unblock()
-        return piece.data, control, shown, piece.source or None
+        sender = piece.sender or self._peer
+        return piece.data, control, shown, (sender.local_address() or None) if sender is not None else None
+
+    def _nothing(self, flags: int) -> Message | None:
+        """Nothing to read: an error, the end, or wait. Datagrams know no end, unless they would wait for one."""
+        self._raise_error()
+        if not self._shut & READ:
+            return None
+        if self.type == socket.SOCK_DGRAM and (self.nonblocking or flags & MSG_DONTWAIT):
+            return None
+        return b"", [], 0, None
 
     def _unblock(self) -> None:
         """There is room again: tell those who wait to send or connect."""
@@ -389,8 +392,13 @@ class LocalSocket(SocketFile):
                 other.notify()
 
     def unread(self) -> int:
-        """FIONREAD."""
-        return self._inbox.waiting()
+        """FIONREAD; EINVAL for who listens."""
+        if self._state == LISTENING:
+            raise os_error(errno.EINVAL)
+        inbox = self._inbox
+        if self.has_connections and isinstance(inbox, MessageInbox):
+            return inbox.waiting_in_all()
+        return inbox.waiting()
 
     def pending_error(self) -> int:
         """SO_ERROR."""
@@ -400,48 +408,42 @@ class LocalSocket(SocketFile):
     # The end.
 
     def shutdown(self, how: int) -> None:
-        """System call `shutdown`."""
-        if how not in (0, 1, 2):
+        """System call `shutdown`: it holds in any state, and for the other end of a connection the other way round."""
+        if how not in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
             raise os_error(errno.EINVAL)
-        if self.has_connections and self._peer is None:
-            raise os_error(errno.ENOTCONN)
         bits = how + 1
         self._shut |= bits
-        if self._peer is not None and self.has_connections:
-            self._peer._shut |= (bits & 1) << 1 | bits >> 1
-            self._peer.notify()
         self.notify()
+        if self._peer is not None and self.has_connections:
+            self._peer._shut |= (bits & READ) << 1 | bits >> 1
+            self._peer.notify()
 
     def close(self) -> None:
         """Part from the peer, who gets ECONNRESET when it sent what nobody has read."""
-        if self._name is not None:
+        self._part(embryonic=False)
+
+    def _part(self, embryonic: bool) -> None:
+        """`embryonic`: nobody has accepted the connection."""
+        if self._named and self._name is not None:
             self.kernel.local_names.drop(self._name, self)
-        for files in self._inbox.held():
-            for file in files:
-                file.release()
+        unread = bool(self._inbox)
+        self._state = DEAD
+        self._shut = BOTH
+        self._inbox.drop_all()
         peer, self._peer = self._peer, None
         if peer is not None and self.has_connections:
-            peer._peer = None
-            if self._inbox:
+            peer._shut = BOTH
+            if unread or embryonic:
                 peer._error = errno.ECONNRESET
             peer.notify()
-        for waiting in self._incoming or ():
-            waiting._error_to_peer()
-        self._incoming = None
+        waiting, self._incoming = self._incoming, deque()
+        for connection in waiting:
+            connection._part(embryonic=True)
         self._unblock()
-
-    def _error_to_peer(self) -> None:
-        """A connection that was never accepted ends with its listener."""
-        peer, self._peer = self._peer, None
-        if peer is not None:
-            peer._peer = None
-            peer._error = errno.ECONNRESET
-            peer.notify()
 
     def describe(self) -> str:
         """Kind and name, for reports."""
-        name = self._name or self._listener
-        return f"local {_show(name)!r}" if name else "local socket"
+        return f"local {_show(self._name)!r}" if self._name else "local socket"
 
 
 def make_pair(kernel: Kernel, kind: int, protocol: int = 0) -> tuple[LocalSocket, LocalSocket]:
@@ -453,7 +455,7 @@ def make_pair(kernel: Kernel, kind: int, protocol: int = 0) -> tuple[LocalSocket
 
 def _join(one: LocalSocket, other: LocalSocket) -> None:
     one._peer, other._peer = other, one
-    one._was_connected = other._was_connected = True
+    one._state = other._state = CONNECTED
 
 
 def _name(address: Any, call: str) -> bytes:

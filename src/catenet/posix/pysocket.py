@@ -117,7 +117,9 @@ class Socket(socket.socket):
             return self._kernel.retry(call, file, attempt, timeout, *args)
         try:
             return self._kernel.retry(call, file, attempt, limit, *args)
-        except TimeoutError:
+        except TimeoutError as error:
+            if error.errno is not None:  # the connection's own
+                raise
             raise os_error(errno.EAGAIN) from None
 
     # Names and connections.
@@ -142,12 +144,22 @@ class Socket(socket.socket):
     def connect(self, address: Any, /) -> None:
         """As `socket.socket.connect`."""
         file = self._open()
+        again = file.is_connecting()
         if file.connect(address):
             return
         if self._timeout == 0:
             self._kernel.spin()
-            raise os_error(errno.EINPROGRESS if file.family != socket.AF_UNIX else errno.EAGAIN)
-        self._kernel.retry("connect", file, file.finish_connect, self._timeout)
+            raise os_error(errno.EINPROGRESS)
+        if self._timeout is not None:
+            self._kernel.retry("connect", file, file.connect_result, self._timeout)
+            return
+        try:
+            self._kernel.retry("connect", file, file.finish_connect, file.send_timeout)
+        except TimeoutError as error:
+            if error.errno is not None:
+                raise
+            late = errno.EAGAIN if file.family == socket.AF_UNIX else errno.EALREADY if again else errno.EINPROGRESS
+            raise os_error(late) from None
 
     def connect_ex(self, address: Any, /) -> int:
         """As `socket.socket.connect_ex`."""

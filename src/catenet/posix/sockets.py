@@ -33,7 +33,9 @@ MSG_OOB: Final = int(socket.MSG_OOB)
 MSG_PEEK: Final = int(socket.MSG_PEEK)
 MSG_TRUNC: Final = int(socket.MSG_TRUNC)
 MSG_CTRUNC: Final = int(socket.MSG_CTRUNC)
+MSG_DONTWAIT: Final = 0x40
 MSG_ERRQUEUE: Final = 0x2000
+MSG_NOSIGNAL: Final = 0x4000
 
 
 class SocketFile(File):
@@ -99,8 +101,16 @@ class SocketFile(File):
         raise NotImplementedError
 
     def finish_connect(self) -> bool | None:
-        """True when connected, None when not yet; OSError when it failed."""
+        """True when connected, None when not yet; OSError when it failed: what a blocking connect(2) waits for."""
         return True
+
+    def connect_result(self) -> bool | None:
+        """As `finish_connect`, for who polls and then asks for SO_ERROR, as Python does for a timeout."""
+        return self.finish_connect()
+
+    def is_connecting(self) -> bool:
+        """Whether an earlier `connect` may still have its outcome to tell."""
+        return False
 
     def listen(self, backlog: int) -> None:
         """System call `listen`."""
@@ -209,7 +219,7 @@ class InetSocket(SocketFile):
     def peer_address(self) -> Any:
         """System call `getpeername`; ENOTCONN."""
         peer = self.endpoint.peer()
-        if peer is None:
+        if peer is None or not peer.port:
             raise os_error(errno.ENOTCONN)
         return show_name(self.family, peer)
 

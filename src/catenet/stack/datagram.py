@@ -141,6 +141,8 @@ class DatagramEndpoint(GroupMember):
         self._local = Name(address, port, interface if len(address) == 16 and is_scoped(address) else 0)
         self._bound_address = not is_unspecified(address)
         self._bound_port = name.port != 0
+        if self._bound_address and len(address) == 16:
+            self.options["IPV6_V6ONLY"] = 1  # as Linux says of an IPv6 address of one's own
         self._moved()
 
     def _check_family(self, address: Address) -> None:
@@ -228,20 +230,19 @@ class DatagramEndpoint(GroupMember):
         """Send one datagram; returns its length, or None when the send buffer is full.
 
         Raises:
-            StackError: a pending error, DESTINATION_REQUIRED without a name and a peer, MESSAGE_TOO_LONG, no route,
-                ACCESS for a broadcast without permission, BROKEN_PIPE after shutdown.
+            StackError: DESTINATION_REQUIRED without a name and a peer, MESSAGE_TOO_LONG, no route, ACCESS for a
+                broadcast without permission, a pending error, BROKEN_PIPE after shutdown; in Linux's order.
         """
         self._refuse_closed()
-        if self.shut_write:
-            raise StackError(Fault.BROKEN_PIPE)
+        if not self.is_bound:
+            port = self._claim(self._local.address, 0)
+            self._local = Name(self._local.address, port, self._local.interface)
+            self._moved()
         peer = name if name is not None else self._peer
         if peer is None:
             raise StackError(Fault.DESTINATION_REQUIRED)
-        self._raise_error()
-        if self._unsent >= self.send_buffer:
-            self.stack.counters[self.version].udp.SndbufErrors += 1
-            return None
         if name is not None:
+            self._check_destination(name)
             self._check_send_family(name.address)
             peer = _reachable(name)
         control = control or NO_CONTROL
@@ -250,14 +251,19 @@ class DatagramEndpoint(GroupMember):
         source = control.source if control.source is not None else self._local.address
         if is_unspecified(source) or len(source) != len(peer.address) or is_multicast(source):
             source = self.stack.route(peer.address, None, interface).source
-        if not self.is_bound:
-            port = self._claim(self._local.address, 0)
-            self._local = Name(self._local.address, port, self._local.interface)
-            self._moved()
+        self._raise_error()
+        if self.shut_write:
+            raise StackError(Fault.BROKEN_PIPE)
+        if self._unsent >= self.send_buffer:
+            self.stack.counters[self.version].udp.SndbufErrors += 1
+            return None
         payload = bytes(data)
         self._send(payload, source, peer, control, interface)
         self.stack.mark_dirty()
         return self._note_unsent(len(payload))
+
+    def _check_destination(self, name: Name) -> None:
+        """Whether a name can be sent to; StackError(INVALID)."""
 
     def _note_unsent(self, size: int) -> int:
         """Count data that waits to leave the host; returns its size."""
@@ -319,9 +325,7 @@ class DatagramEndpoint(GroupMember):
         return self.wants(source, destination, interface)
 
     def deliver(self, data: bytes, source_port: int, port: int, packet: IpPacket, interface: int, now: float) -> bool:
-        """Queue a datagram; False when the receive buffer is full."""
-        if self.shut_read:
-            return True
+        """Queue a datagram, shut down or not (as Linux); False when the receive buffer is full."""
         if self._queued >= self.receive_buffer:
             return False
         source, destination = received_names(packet, source_port, port, interface)
@@ -332,7 +336,7 @@ class DatagramEndpoint(GroupMember):
 
     def has_room(self) -> bool:
         """Whether `enqueue` may be called."""
-        return self._queued < self.receive_buffer and not self.shut_read
+        return self._queued < self.receive_buffer
 
     def enqueue(self, datagram: Datagram) -> None:
         """Queue a datagram for the program."""

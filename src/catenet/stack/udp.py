@@ -74,11 +74,13 @@ class UdpEndpoint(DatagramEndpoint):
         way.send(self.stack, payload)
         return self._note_unsent(len(payload))
 
+    def _check_destination(self, name: Name) -> None:
+        if not name.port:
+            raise StackError(Fault.INVALID)
+
     def _send(self, data: bytes, source: Address, peer: Name, control: Control, interface: int) -> None:
         version = 4 if len(peer.address) == 4 else 6
         size = control.segment_size
-        if not peer.port:
-            raise StackError(Fault.INVALID)
         if len(data) > MAX_PAYLOAD[version]:
             raise StackError(Fault.MESSAGE_TOO_LONG)
         pieces = [data]
@@ -246,7 +248,7 @@ def _score(endpoint: UdpEndpoint, packet: IpPacket, source_port: int) -> int:
         score += 4
     peer = endpoint.peer()
     if peer is not None:
-        if peer.address != packet.source or peer.port != source_port:
+        if peer.address != packet.source or peer.port not in (0, source_port):  # connected to port 0: to any
             return -1
         score += 8
     return score

@@ -36,6 +36,7 @@ class TcpEndpoint:
         "_connection",
         "bound_address",
         "bound_interface",
+        "fault",
         "hop_limit",
         "layer",
         "listener",
@@ -43,7 +44,9 @@ class TcpEndpoint:
         "options",
         "parked",
         "port",
+        "port_chosen",
         "ported",
+        "shut",
         "version",
     )
 
@@ -59,8 +62,15 @@ class TcpEndpoint:
         self.bound_interface = 0
         self.hop_limit: int | None = None
         self.port = 0
+        """Local port, still shown when it is held no longer (as Linux shows it)."""
         self.ported = False
         """Whether the port is held in the table of ports."""
+        self.port_chosen = False
+        """Whether the program asked for this very port, so that it outlives listening and connections."""
+        self.shut = 0
+        """READ and WRITE as shut down before there is a connection, which begins with them."""
+        self.fault: Fault | None = None
+        """Pending error of what is no connection any more."""
 
     # What it is.
 
@@ -114,6 +124,12 @@ class TcpEndpoint:
             return None
         return Name(c.destination, c.destination_port, c.interface)
 
+    def origin(self) -> Name:
+        """Whom an accepted connection came from, whether it has ended meanwhile or not."""
+        c = self.connection
+        assert c is not None
+        return Name(c.destination, c.destination_port, c.interface)
+
     def info(self) -> TcpInfo:
         """Figures of the connection, as TCP_INFO shows them."""
         return collect(self)
@@ -122,7 +138,7 @@ class TcpEndpoint:
 
     def bind(self, name: Name) -> None:
         """Take a local name. StackError: INVALID when there is one already, ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE."""
-        if self.port or self.connection is not None or self.listener is not None:
+        if self.ported or self.listener is not None or self.is_connected():
             raise StackError(Fault.INVALID)
         address, port, interface = name
         anywhere = self.number("IP_FREEBIND", 0) or self.layer.settings.ip_nonlocal_bind
@@ -130,9 +146,24 @@ class TcpEndpoint:
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
         self.port = self.layer.ports.take(self, address, port)
         self.ported = True
+        self.port_chosen = port != 0
         self.bound_address = address
+        if len(address) == 16 and address != ANY6:
+            self.keep_option("IPV6_V6ONLY", 1)  # as Linux says of an IPv6 address of one's own
+        if (c := self.connection) is not None:  # it has ended, and keeps what the program was not told yet
+            c.source, c.source_port = address, self.port
         if interface:
             self.bound_interface = interface
+
+    def is_connected(self) -> bool:
+        """Whether there is a connection, in whatever state but CLOSED."""
+        c = self.connection
+        return c is not None and c.state != states.CLOSED
+
+    def is_opening(self) -> bool:
+        """Whether the handshake goes on."""
+        c = self.connection
+        return c is not None and c.state in (states.SYN_SENT, states.SYN_RECEIVED)
 
     def listen(self, backlog: int) -> None:
         """Begin to accept, or change the backlog. StackError: INVALID when connected, ADDRESS_IN_USE."""
@@ -145,6 +176,7 @@ class TcpEndpoint:
         if not self.ported:
             self.port = self.layer.ports.take(self, self.bound_address, 0)
             self.ported = True
+            self.port_chosen = False
         self.layer.ports.listen(self, self.port)
         self.connection = None
         self.listener = Listener(self, backlog)
@@ -208,7 +240,7 @@ class TcpEndpoint:
         layer = self.layer
         layer.next_isn = 0
         echo = 0
-        if not self.port:
+        if not self.ported:
             self.port = layer.ports.connect_port(self, source, address, port)
             if layer.ports.replaced is not None:
                 echo = layer.ports.replaced.ts_recent
@@ -223,6 +255,8 @@ class TcpEndpoint:
         c.key = layer.key(address, source, port, self.port)
         c.pseudo = layer.pseudo(source, address)
         c.state = states.SYN_SENT
+        c.shutdown = self.shut
+        self.fault = None
         c.iss = layer.next_isn or layer.initial_sequence(source, address, self.port, port)
         layer.next_isn = 0
         c.snd_una = c.snd_nxt = c.snd_up = c.snd_sml = c.iss
@@ -234,23 +268,31 @@ class TcpEndpoint:
         return c
 
     def shutdown(self, read: bool, write: bool) -> None:
-        """End one direction or both. StackError(NOT_CONNECTED)."""
+        """End one direction or both; what listens or connects is taken apart by it, as on Linux.
+
+        Raises:
+            StackError: NOT_CONNECTED; a connection to come will begin shut down all the same.
+        """
         c = self.connection
         if self.listener is not None:
             if read:
-                self._stop_listening()
+                self.disconnect()
             return
+        if c is not None and c.state == states.SYN_SENT:
+            self.disconnect()
+            return
+        bits = (READ if read else 0) | (WRITE if write else 0)
+        if c is None:
+            self.shut |= bits
+        else:
+            c.shutdown |= bits
+            if write and not c.write_shut and c.state != states.CLOSED:
+                queue_fin(c)
+        self._notify()
         if c is None or c.state == states.CLOSED:
             raise StackError(Fault.NOT_CONNECTED)
-        if c.state == states.SYN_SENT:
-            if write:
-                done(c)
-            return
-        if read:
-            c.shutdown |= READ
-        if write and not c.write_shut:
-            c.shutdown |= WRITE
-            queue_fin(c)
+
+    def _notify(self) -> None:
         if self.on_ready is not None:
             self.on_ready()
 
@@ -263,18 +305,27 @@ class TcpEndpoint:
         self._give_up()
 
     def disconnect(self) -> None:
-        """Give up connection or listening, and be as new; a port that was bound is kept (connect to AF_UNSPEC)."""
+        """Give up connection or listening, and be as new; a port that was asked for is kept (connect to AF_UNSPEC)."""
         if self.listener is not None:
             self._stop_listening()
+            self.leave_port()
         c, self.connection = self.connection, None
+        self.shut = 0
         if c is not None and c.state != states.CLOSED:
             c.endpoint = None
             if c.state == states.SYN_SENT:
+                self.fault = Fault.CONNECTION_RESET
                 done(c)
             else:
                 flush.todo(c, flush.RESET)
-        if not self.ported:
-            self.port = 0
+            self.leave_port()
+        self._notify()
+
+    def leave_port(self) -> None:
+        """Listening or a connection is over: a port that was found, not asked for, is free again."""
+        if self.ported and not self.port_chosen:
+            self.layer.ports.release(self, self.port)
+            self.ported = False
 
     def close(self) -> None:
         """Give the endpoint up; the connection says goodbye by itself, or is reset when data was left unread."""
@@ -331,28 +382,37 @@ class TcpEndpoint:
         """
         c = self.connection
         if c is None:
-            raise StackError(Fault.BROKEN_PIPE)
+            raise StackError(self._take_fault() or Fault.BROKEN_PIPE)
         return queue_write(c, data, urgent, more, end_of_record)
 
     def receive(self, limit: int, *, peek: bool = False) -> bytes | None:
         """Up to `limit` bytes; b"" at the end of the stream, None when it would block. StackError: its error."""
         c = self.connection
-        if c is None:
-            raise StackError(Fault.NOT_CONNECTED)
-        return read(c, limit, peek)
+        return self._nothing_to_read() if c is None else read(c, limit, peek)
 
     def receive_into(self, buffer: memoryview) -> int | None:
         """As `receive`, into a buffer of bytes: how many, 0 at the end of the stream, None when it would block."""
         c = self.connection
-        if c is None:
+        return len(self._nothing_to_read()) if c is None else read_into(c, buffer)
+
+    def _nothing_to_read(self) -> bytes:
+        """What a read gets without a connection."""
+        if self.listener is not None:
             raise StackError(Fault.NOT_CONNECTED)
-        return read_into(c, buffer)
+        fault = self._take_fault()
+        if fault is None and self.shut & READ:
+            return b""
+        raise StackError(fault or Fault.NOT_CONNECTED)
+
+    def _take_fault(self) -> Fault | None:
+        fault, self.fault = self.fault, None
+        return fault
 
     def receive_urgent(self, *, peek: bool = False) -> bytes | None:
         """The urgent byte; None when it has not come. StackError(INVALID) when there is none to be read."""
         c = self.connection
         if c is None:
-            raise StackError(Fault.NOT_CONNECTED)
+            raise StackError(Fault.INVALID if self.listener is None else Fault.NOT_CONNECTED)
         return take_urgent(c, peek)
 
     def at_mark(self) -> bool:
@@ -420,7 +480,7 @@ class TcpEndpoint:
             return Readiness.IN if self.listener.queue else 0
         c = self.connection
         if c is None:
-            return _FRESH
+            return _FRESH | (_ENDED if self.shut & READ else 0) | (Readiness.ERR if self.fault is not None else 0)
         mask = 0
         if c.shutdown == READ | WRITE or c.state == states.CLOSED:
             mask = Readiness.HUP
@@ -450,13 +510,13 @@ class TcpEndpoint:
             least += 1
         return least
 
-    def take_error(self) -> Fault | None:
-        """Pending error, which this call clears."""
+    def take_error(self, *, soft: bool = True) -> Fault | None:
+        """Pending error, which this call clears; `soft`: also what did not end the connection (an ICMP error)."""
         c = self.connection
         if c is None:
-            return None
+            return self._take_fault()
         fault, c.error = c.error, None
-        if fault is None:
+        if fault is None and soft:
             fault, c.soft_error = c.soft_error, None
         return fault
 

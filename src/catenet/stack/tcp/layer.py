@@ -500,7 +500,7 @@ class TcpLayer:
 
 def done_quietly(c: Connection) -> None:
     """End the connection object without an error and without waking anybody yet."""
-    from catenet.stack.tcp.lifecycle import purge_sent
+    from catenet.stack.tcp.lifecycle import leave_port, purge_sent
     from catenet.stack.tcp.timers import clear_timers
 
     if c.fast_open is not None:
@@ -508,4 +508,5 @@ def done_quietly(c: Connection) -> None:
     clear_timers(c)
     purge_sent(c)
     c.layer.forget(c)
+    leave_port(c)
     c.state = states.CLOSED

@@ -9,7 +9,7 @@ from catenet.stack.tcp import states
 from catenet.stack.tcp.connection import Connection
 from catenet.stack.tcp.timers import clear_timers
 
-__all__ = ["BOTH", "READ", "WRITE", "done", "fail", "on_reset", "purge_sent", "wake"]
+__all__ = ["BOTH", "READ", "WRITE", "done", "fail", "leave_port", "on_reset", "purge_sent", "wake"]
 
 READ: Final = 1
 WRITE: Final = 2
@@ -48,7 +48,14 @@ def done(c: Connection) -> None:
     c.layer.forget(c)
     if listener is not None:
         listener.drop_child(c)
+    leave_port(c)
     wake(c)
+
+
+def leave_port(c: Connection) -> None:
+    """The connection is over: its endpoint holds a port no longer that it did not ask for."""
+    if c.endpoint is not None:
+        c.endpoint.leave_port()
 
 
 def fail(c: Connection, fault: Fault) -> None:

@@ -463,6 +463,7 @@ class Listener:
         c.hop_limit = endpoint.hop_limit
         c.traffic_class = request.traffic_class & 0xFC
         c.state = states.SYN_RECEIVED
+        c.shutdown = endpoint.shut
         prepare(c, request.route)
         if request.route.metrics.initcwnd:
             c.options["_initcwnd"] = request.route.metrics.initcwnd

@@ -26,7 +26,6 @@ _LONGEST_LINGER: Final = 120
 _PLAIN: Final = {
     "IPV6_RECVERR": (0, 1),
     "IPV6_TCLASS": (-1, 255),
-    "IPV6_V6ONLY": (0, 1),
     "IP_FREEBIND": (0, 1),
     "IP_MTU_DISCOVER": (0, 5),
     "IPV6_MTU_DISCOVER": (0, 5),
@@ -203,6 +202,13 @@ def _set_hop_limit(endpoint: TcpEndpoint, value: int | bytes) -> None:
         endpoint.connection.hop_limit = endpoint.hop_limit
 
 
+def _set_only_six(endpoint: TcpEndpoint, value: int | bytes) -> None:
+    """Not once there is a port: conflicts were judged by what it was."""
+    if isinstance(value, bytes) or endpoint.ported or endpoint.is_connected():
+        raise StackError(Fault.INVALID)
+    _store(endpoint, "IPV6_V6ONLY", int(bool(value)))
+
+
 def _set_defer_accept(endpoint: TcpEndpoint, value: int | bytes) -> None:
     """Seconds become the number of SYN-ACK retransmissions that take as long."""
     if isinstance(value, bytes):
@@ -273,6 +279,7 @@ _SETTERS: Final = {
     "SO_TIMESTAMPING": _set_timestamping,
     "IP_TTL": _set_hop_limit,
     "IPV6_UNICAST_HOPS": _set_hop_limit,
+    "IPV6_V6ONLY": _set_only_six,
 }
 
 

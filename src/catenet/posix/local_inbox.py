@@ -1,0 +1,136 @@
+"""What a local socket has received and nobody has read: bytes or messages, and the descriptors passed with them."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from typing import Final, NamedTuple
+
+from catenet.posix.errors import os_error
+from catenet.posix.file import File
+from catenet.posix.sockets import SocketFile
+from catenet.posix.stream import ByteQueue
+from catenet.stack.endpoint import Buffer
+
+__all__ = ["Files", "MessageInbox", "StreamInbox"]
+
+BUFFER: Final = 212_992
+"""Default of net.core.wmem_default."""
+
+Files = tuple[File, ...]
+
+
+class Piece(NamedTuple):
+    """What one receive takes: `size` is the whole length of a message of which `data` may be the beginning."""
+
+    data: bytes
+    size: int
+    files: Files
+    sender: SocketFile | None
+
+
+class StreamInbox:
+    """Bytes without boundaries, but descriptors stay with the byte that they came with."""
+
+    def __init__(self) -> None:
+        self._bytes = ByteQueue(BUFFER)
+        self._rights: deque[tuple[int, int, Files]] = deque()
+        """(first byte, byte after the last, descriptors) of what was sent with descriptors, counted from the start."""
+        self._pulled = 0
+
+    def __bool__(self) -> bool:
+        return self._bytes.size > 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a writer may go on."""
+        return self._bytes.room >= BUFFER // 4
+
+    def push(self, data: Buffer, files: Files, sender: SocketFile) -> int | None:
+        """Append what fits and return how much that is; None when nothing does."""
+        position = self._pulled + self._bytes.size
+        count = self._bytes.push(data)
+        if count and files:
+            self._rights.append((position, position + count, files))
+        return count or None
+
+    def pull(self, size: int, peek: bool) -> Piece:
+        """Take, or look at, what one receive of `size` bytes gets."""
+        files: Files = ()
+        if self._rights:
+            first, end, passed = self._rights[0]
+            if first == self._pulled:
+                files = passed
+            size = min(size, (end if files else first) - self._pulled)
+        data = self._bytes.pull(size, peek=peek)
+        if not peek:
+            self._pulled += len(data)
+            if files:
+                self._rights.popleft()
+        return Piece(data, len(data), files, None)
+
+    def waiting(self) -> int:
+        """Bytes that one receive can take."""
+        return self._bytes.size
+
+    def drop_all(self) -> None:
+        """Lose everything; descriptors in flight are closed."""
+        for _, _, files in self._rights:
+            _release(files)
+        self._rights.clear()
+        self._bytes = ByteQueue(BUFFER)
+
+
+class MessageInbox:
+    """Messages with boundaries."""
+
+    def __init__(self, limit: int) -> None:
+        self._messages: deque[Piece] = deque()
+        self._limit = limit
+        self._size = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a writer may go on."""
+        return len(self._messages) < self._limit and self._size < BUFFER
+
+    def push(self, data: Buffer, files: Files, sender: SocketFile) -> int | None:
+        """Append what fits and return how much that is; None when nothing does."""
+        if not self.has_room:
+            return None
+        raw = bytes(data)
+        if len(raw) > BUFFER:
+            raise os_error(errno.EMSGSIZE)
+        self._messages.append(Piece(raw, len(raw), files, sender))
+        self._size += len(raw)
+        return len(raw)
+
+    def pull(self, size: int, peek: bool) -> Piece:
+        """Take, or look at, what one receive of `size` bytes gets."""
+        piece = self._messages[0] if peek else self._messages.popleft()
+        if not peek:
+            self._size -= piece.size
+        return piece._replace(data=piece.data[:size])
+
+    def waiting(self) -> int:
+        """Bytes that one receive can take."""
+        return self._messages[0].size if self._messages else 0
+
+    def waiting_in_all(self) -> int:
+        """Bytes of all messages."""
+        return self._size
+
+    def drop_all(self) -> None:
+        """Lose everything; descriptors in flight are closed."""
+        for piece in self._messages:
+            _release(piece.files)
+        self._messages.clear()
+        self._size = 0
+
+
+def _release(files: Files) -> None:
+    for file in files:
+        file.release()
