@@ -13,12 +13,13 @@ from catenet.world import World
 sys.path.insert(0, str(Path(__file__).parent))
 import local_scenarios
 import tcp_scenarios
+import waking_scenarios
 from scenarios import SCENARIOS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux for a reference")
 
 
-assert local_scenarios and tcp_scenarios  # both add theirs
+assert local_scenarios and tcp_scenarios and waking_scenarios  # they add theirs
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])

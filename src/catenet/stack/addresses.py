@@ -12,6 +12,7 @@ from catenet.wire.address import BROADCAST, LOOPBACK, Prefix
 __all__ = ["AddressBook"]
 
 _LOOPBACK_MTU = 65536
+_LOOPBACK_BROADCAST = b"\x7f\xff\xff\xff"
 
 
 class AddressBook:
@@ -72,7 +73,7 @@ class AddressBook:
         interface.addresses.append(entry)
         if entry.is_usable:
             self.local.setdefault(address, interface)
-        broadcast = None if interface.loopback else prefix.broadcast()
+        broadcast = prefix.broadcast()
         if broadcast is not None:
             interface.broadcasts[broadcast] = None
         key = (index, prefix.address, prefix.length)
@@ -131,7 +132,7 @@ class AddressBook:
 
     def is_local(self, address: Address) -> bool:
         """Whether packets to this unicast address are for this host; all of 127.0.0.0/8 is (RFC 1122 3.2.1.3)."""
-        return address in self.local or (len(address) == 4 and address[0] == 127)
+        return address in self.local or (len(address) == 4 and address[0] == 127 and address != _LOOPBACK_BROADCAST)
 
     def is_broadcast(self, address: Address) -> bool:
         """Whether the address is a broadcast address on any interface."""

@@ -11,7 +11,7 @@ from catenet.stack.datagram_options import PMTUDISC_DO, PMTUDISC_DONT, PMTUDISC_
 from catenet.stack.endpoint import ANY4, ANY6, Address, Buffer, Fault, Name, Readiness, StackError
 from catenet.stack.icmp import ErrorReport, fault_of
 from catenet.stack.membership import GroupMember, is_scoped
-from catenet.wire.address import BROADCAST, LOOPBACK, is_link_local, is_multicast, is_unspecified
+from catenet.wire.address import BROADCAST, LOOPBACK, is_multicast, is_unspecified
 
 if TYPE_CHECKING:
     from catenet.stack.stack import Stack
@@ -67,6 +67,7 @@ class DatagramEndpoint(GroupMember):
     __slots__ = (
         "_bound_address",
         "_bound_port",
+        "_cast",
         "_error",
         "_errors",
         "_queue",
@@ -83,6 +84,8 @@ class DatagramEndpoint(GroupMember):
         self.on_ready: Callable[[], None] | None = None
         self.closed = self.shut_read = self.shut_write = False
         self._bound_address = self._bound_port = False
+        self._cast = False
+        """Whether it is bound to a multicast or broadcast address, from which nothing is sent."""
         self._queue: deque[Datagram] = deque()
         self._queued = 0
         self._unsent = 0
@@ -141,6 +144,7 @@ class DatagramEndpoint(GroupMember):
         self._local = Name(address, port, interface if len(address) == 16 and is_scoped(address) else 0)
         self._bound_address = not is_unspecified(address)
         self._bound_port = name.port != 0
+        self._cast = is_multicast(address) or self.stack.book.is_broadcast(address)
         if self._bound_address and len(address) == 16:
             self.options["IPV6_V6ONLY"] = 1  # as Linux says of an IPv6 address of one's own
         self._moved()
@@ -172,7 +176,7 @@ class DatagramEndpoint(GroupMember):
         self._check_send_family(name.address)
         name = _reachable(name)
         interface = self._interface_for(name)
-        if not interface and len(name.address) == 16 and is_link_local(name.address):
+        if not interface and is_scoped(name.address):
             raise StackError(Fault.INVALID)  # which link? (RFC 4007 6)
         route = self.stack.route(name.address, None, interface)
         self._check_broadcast(name.address, interface)
@@ -249,7 +253,7 @@ class DatagramEndpoint(GroupMember):
         interface = control.interface or self._interface_for(peer)
         self._check_broadcast(peer.address, interface)
         source = control.source if control.source is not None else self._local.address
-        if is_unspecified(source) or len(source) != len(peer.address) or is_multicast(source):
+        if is_unspecified(source) or len(source) != len(peer.address) or (self._cast and control.source is None):
             source = self.stack.route(peer.address, None, interface).source
         self._raise_error()
         if self.shut_write:

@@ -18,7 +18,7 @@ from catenet.stack.pathmtu import PathMtuCache
 from catenet.stack.routes import NO_METRICS, Route, RouteEntry, RouteMetrics, RouteTable, select_source
 from catenet.stack.settings import Settings
 from catenet.wire import ip
-from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, is_link_local, is_multicast, is_unspecified
+from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, is_link_local, is_multicast, is_reserved, is_unspecified
 from catenet.wire.ip import IpPacket
 from catenet.wire.large import Large
 from catenet.wire.offload import cut, enlarge
@@ -134,13 +134,15 @@ class Output:
         if interface and interface not in book.interfaces:
             raise StackError(Fault.NETWORK_UNREACHABLE)
         if book.is_local(destination):
-            hop = Hop(book.interfaces[LOOPBACK_INDEX], destination, destination, NO_METRICS)
+            hop = Hop(book.interfaces[LOOPBACK_INDEX], destination, self._own_source(destination), NO_METRICS)
             hop.local = True
             return hop
         cast = is_multicast(destination) or destination == BROADCAST
         entry = self.routes.lookup(destination, interface, self.now)
         if entry is None or (cast and not entry.prefix.length):
             entry = self._implied_route(destination, interface, cast) or entry
+        elif not entry.prefix.length and is_reserved(destination):
+            entry = None
         if entry is None:
             (self._counters4 if len(destination) == 4 else self._counters6).OutNoRoutes += 1
             raise StackError(Fault.NETWORK_UNREACHABLE)
@@ -183,11 +185,13 @@ class Output:
         hop = self.hop(destination, interface)
         if source is None or is_unspecified(source):
             source = hop.source or self._select_source(destination, hop)
-        return Route(hop.interface.index, source, hop.mtu, hop.next_hop, hop.metrics, hop.local)
+        return Route(hop.interface.index, source, hop.mtu, hop.next_hop, hop.metrics, hop.local, hop.cast)
+
+    def _own_source(self, destination: Address) -> Address:
+        """Source of packets to this host itself: the same address, but one for all of 127.0.0.0/8 (as Linux)."""
+        return destination if destination in self.book.local else LOOPBACK[4]
 
     def _select_source(self, destination: Address, hop: Hop) -> Address:
-        if hop.local:
-            return LOOPBACK[4] if len(destination) == 4 and destination not in self.book.local else destination
         towards = destination if hop.cast or len(destination) == 16 else hop.next_hop
         source = select_source(
             towards, hop.interface, self.book.interfaces.values(), prefer_temporary=self._settings.use_tempaddr > 1

@@ -61,6 +61,8 @@ class Route(NamedTuple):
     """The gateway, or the destination itself when it is on the link."""
     metrics: RouteMetrics = NO_METRICS
     is_local: bool = False
+    cast: bool = False
+    """Whether the destination is a multicast or broadcast address."""
 
 
 class RouteTable:

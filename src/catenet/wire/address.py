@@ -27,6 +27,7 @@ __all__ = [
     "is_loopback",
     "is_martian_source",
     "is_multicast",
+    "is_reserved",
     "is_unspecified",
     "is_v4_mapped",
     "mask",
@@ -151,6 +152,11 @@ def is_link_local(address: Address) -> bool:
     if len(address) == 4:
         return address[0] == 169 and address[1] == 254
     return address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def is_reserved(address: Address) -> bool:
+    """Whether the address is in 240.0.0.0/4, "class E", of which the broadcast address is no part (RFC 1112 4)."""
+    return len(address) == 4 and address[0] >= 240 and address != BROADCAST
 
 
 def is_martian_source(address: Address) -> bool:

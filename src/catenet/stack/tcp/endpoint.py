@@ -16,8 +16,10 @@ from catenet.stack.tcp.reading import at_urgent_mark, read, read_into, take_urge
 from catenet.stack.tcp.space import can_write
 from catenet.stack.tcp.stamps import Stamp, Stamps
 from catenet.stack.tcp.writing import queue_fin, queue_write
+from catenet.wire.address import is_link_local, is_multicast
 
 if TYPE_CHECKING:
+    from catenet.stack.routes import Route
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.parking import Parked
 
@@ -142,7 +144,7 @@ class TcpEndpoint:
             raise StackError(Fault.INVALID)
         address, port, interface = name
         anywhere = self.number("IP_FREEBIND", 0) or self.layer.settings.ip_nonlocal_bind
-        if not _is_any(address) and not self.layer.ip.is_local(address) and not anywhere:
+        if not (anywhere or _is_any(address) or self.layer.ip.is_local(address) or self._is_cast(address)):
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
         self.port = self.layer.ports.take(self, address, port)
         self.ported = True
@@ -154,6 +156,10 @@ class TcpEndpoint:
             c.source, c.source_port = address, self.port
         if interface:
             self.bound_interface = interface
+
+    def _is_cast(self, address: bytes) -> bool:
+        """Whether it is a multicast or broadcast address: nothing comes from there, but one may be bound to it."""
+        return is_multicast(address) or self.layer.output.book.is_broadcast(address)
 
     def is_connected(self) -> bool:
         """Whether there is a connection, in whatever state but CLOSED."""
@@ -222,8 +228,9 @@ class TcpEndpoint:
         if _is_any(address):
             # As every system reads it: the host itself.
             address = b"\x7f\0\0\x01" if len(address) == 4 else bytes(15) + b"\x01"
-        bound = None if _is_any(self.bound_address) else self.bound_address
-        route = self.layer.ip.route(address, bound, interface or self.bound_interface)
+        own = self.bound_address
+        bound = None if _is_any(own) or self._is_cast(own) else own
+        route = self._route(address, bound, interface or self.bound_interface)
         source = bound or route.source
         self.connection = self._begin(source, address, port, interface or self.bound_interface)
         prepare(self.connection, route)
@@ -235,6 +242,17 @@ class TcpEndpoint:
         self.layer.counters.active_opens += 1
         if not optionset.defer_connect(self.connection, fast_open, route.metrics.fastopen_no_cookie):
             flush.todo(self.connection, flush.CONNECT)
+
+    def _route(self, address: bytes, bound: bytes | None, interface: int) -> Route:
+        """The way to a peer; StackError: NETWORK_UNREACHABLE for many at once, INVALID when no zone says which link."""
+        if is_multicast(address):
+            raise StackError(Fault.NETWORK_UNREACHABLE)
+        if len(address) == 16 and is_link_local(address) and not interface:
+            raise StackError(Fault.INVALID)
+        route = self.layer.ip.route(address, bound, interface)
+        if route.cast:
+            raise StackError(Fault.NETWORK_UNREACHABLE)
+        return route
 
     def _begin(self, source: bytes, address: bytes, port: int, interface: int) -> Connection:
         layer = self.layer
