@@ -39,6 +39,10 @@ MAXIMUM_BACKLOG: Final = 4096
 """Default of net.core.somaxconn."""
 NAME_LIMIT: Final = 108
 
+STREAM: Final = int(socket.SOCK_STREAM)
+DGRAM: Final = int(socket.SOCK_DGRAM)
+SEQPACKET: Final = int(socket.SOCK_SEQPACKET)
+
 CLOSED: Final = 0
 LISTENING: Final = 1
 CONNECTED: Final = 2
@@ -134,20 +138,16 @@ class LocalSocket(SocketFile):
         self._backlog = 0
         self._blocked: dict[LocalSocket, None] = {}
         self._inbox: StreamInbox | MessageInbox
-        if kind == socket.SOCK_STREAM:
+        if kind == STREAM:
             self._inbox = StreamInbox()
         else:
-            self._inbox = MessageInbox(DATAGRAMS + 1 if kind == socket.SOCK_DGRAM else 1 << 30)
+            self._inbox = MessageInbox(DATAGRAMS + 1 if kind == DGRAM else 1 << 30)
         self.credentials = _credentials(kernel)
 
     @property
     def has_connections(self) -> bool:
         """Whether it is of a kind that connects, listens and accepts."""
-        return self.type != socket.SOCK_DGRAM
-
-    @property
-    def _is_dead(self) -> bool:
-        return self._state == DEAD
+        return self.type != DGRAM
 
     def readiness(self) -> int:
         """As unix_poll and unix_dgram_poll of Linux show it."""
@@ -158,7 +158,7 @@ class LocalSocket(SocketFile):
             mask |= Readiness.IN | Readiness.RDHUP
         if self._inbox or self._incoming:
             mask |= Readiness.IN
-        if self._state != LISTENING and (self._peer is None or self._peer._is_dead or self._peer._inbox.has_room):
+        if self._state != LISTENING and (self._peer is None or self._peer._inbox.has_room):
             mask |= Readiness.OUT
         return mask
 
@@ -207,15 +207,11 @@ class LocalSocket(SocketFile):
         return done
 
     def _connect_datagrams(self, target: LocalSocket) -> None:
-        if not target._takes_from(self):
+        if target._peer is not self and target._peer is not None:
             raise os_error(errno.EPERM)
         former, self._peer = self._peer, target
         if former is not None and former is not target:
             self._part_from(former)
-
-    def _takes_from(self, sender: LocalSocket) -> bool:
-        """Whether it is connected to nobody else."""
-        return self._peer is None or self._peer is sender
 
     def _part_from(self, former: LocalSocket) -> None:
         """What a former peer has sent and nobody has read is lost; if it was connected to us, it is told."""
@@ -223,7 +219,7 @@ class LocalSocket(SocketFile):
             return
         self._inbox.drop_all()
         self._unblock()
-        if not former._is_dead and former._peer is self:
+        if former._state != DEAD and former._peer is self:
             former._error = errno.ECONNRESET
             former.notify()
 
@@ -280,24 +276,14 @@ class LocalSocket(SocketFile):
         """System call `sendmsg`, with SCM_RIGHTS."""
         if flags & MSG_OOB:
             raise os_error(errno.EOPNOTSUPP)
-        if self.type == socket.SOCK_SEQPACKET:
-            self._raise_error()
-            if self._state != CONNECTED:
-                raise os_error(errno.ENOTCONN)
-            address = None
-        if self.is_stream:
-            target = self._stream_target(address)
-            if self._shut & WRITE:
-                raise self._broken_pipe(flags)
+        if self.type == STREAM:
+            target = self._peer
+            if address is not None or target is None or self._shut & WRITE or self._error or target._shut & READ:
+                self._refuse_stream(data, flags, address)
+                return 0
             if not memoryview(data).nbytes:
                 return 0
-            self._raise_error()
-            if target._is_dead or target._shut & READ:
-                raise self._broken_pipe(flags)
         else:
-            self._raise_error()
-            if self._shut & WRITE:
-                raise os_error(errno.EPIPE)
             target = self._message_target(address)
         files = tuple(files_of(self.kernel, control)) if control else ()
         count = target._inbox.push(data, files, self)
@@ -313,32 +299,38 @@ class LocalSocket(SocketFile):
         if self._error:
             raise os_error(self.pending_error())
 
-    def _broken_pipe(self, flags: int) -> OSError:
-        if not flags & MSG_NOSIGNAL:
-            self.kernel.broken_pipe()
-        return os_error(errno.EPIPE)
-
-    def _stream_target(self, address: Any) -> LocalSocket:
-        """Who gets what a stream sends; Linux refuses an address."""
+    def _refuse_stream(self, data: Buffer, flags: int, address: Any) -> None:
+        """Raise what Linux says, in its order, of a write to a stream that cannot be; nothing can always be written."""
         if address is not None:
             raise os_error(errno.EISCONN if self._state == CONNECTED else errno.EOPNOTSUPP)
         if self._peer is None:
             raise os_error(errno.ENOTCONN)
-        return self._peer
+        if not self._shut & WRITE:
+            if not memoryview(data).nbytes:
+                return
+            self._raise_error()
+        if not flags & MSG_NOSIGNAL:
+            self.kernel.broken_pipe()
+        raise os_error(errno.EPIPE)
 
     def _message_target(self, address: Any) -> LocalSocket:
         """Who gets a message: a connection's peer, or for datagrams the name given or the peer."""
+        self._raise_error()
+        if self.type == SEQPACKET:
+            if self._state != CONNECTED:
+                raise os_error(errno.ENOTCONN)
+            address = None
+        if self._shut & WRITE:
+            raise os_error(errno.EPIPE)
         if address is not None:
             target = self.kernel.local_names.find(_name(address, "sendto"), self.type)
         elif self._peer is None:
             raise os_error(errno.ENOTCONN)
         else:
             target = self._peer
-        if not target._takes_from(self):
+        if target._peer is not self and target._peer is not None:
             raise os_error(errno.EPERM)
-        if target._is_dead:
-            if self.has_connections:
-                raise os_error(errno.EPIPE)
+        if target._state == DEAD:
             self._peer = None
             self._part_from(target)
             raise os_error(errno.ECONNREFUSED)
@@ -350,9 +342,10 @@ class LocalSocket(SocketFile):
         """System call `recvmsg`, with SCM_RIGHTS; descriptors for which there is no room are closed."""
         if flags & MSG_OOB:
             raise os_error(errno.EOPNOTSUPP)
-        if self.has_connections and self._state != CONNECTED:
-            raise os_error(errno.EINVAL if self.is_stream else errno.ENOTCONN)
-        if not self.is_stream:
+        kind = self.type
+        if self._state != CONNECTED and kind != DGRAM:
+            raise os_error(errno.EINVAL if kind == STREAM else errno.ENOTCONN)
+        if kind != STREAM:
             self._raise_error()
         elif size == 0:
             return b"", [], 0, None
@@ -371,14 +364,15 @@ class LocalSocket(SocketFile):
         if not peek:
             self._unblock()
         sender = piece.sender or self._peer
-        return piece.data, control, shown, (sender.local_address() or None) if sender is not None else None
+        name = None if sender is None else sender._name
+        return piece.data, control, shown, _show(name) if name else None
 
     def _nothing(self, flags: int) -> Message | None:
         """Nothing to read: an error, the end, or wait. Datagrams know no end, unless they would wait for one."""
         self._raise_error()
         if not self._shut & READ:
             return None
-        if self.type == socket.SOCK_DGRAM and (self.nonblocking or flags & MSG_DONTWAIT):
+        if self.type == DGRAM and (self.nonblocking or flags & MSG_DONTWAIT):
             return None
         return b"", [], 0, None
 

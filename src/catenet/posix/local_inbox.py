@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catenet.posix.errors import os_error
 from catenet.posix.file import File
-from catenet.posix.sockets import SocketFile
 from catenet.posix.stream import ByteQueue
 from catenet.stack.endpoint import Buffer
+
+if TYPE_CHECKING:
+    from catenet.posix.local import LocalSocket
 
 __all__ = ["Files", "MessageInbox", "StreamInbox"]
 
@@ -26,7 +28,7 @@ class Piece(NamedTuple):
     data: bytes
     size: int
     files: Files
-    sender: SocketFile | None
+    sender: LocalSocket | None
 
 
 class StreamInbox:
@@ -46,7 +48,7 @@ class StreamInbox:
         """Whether a writer may go on."""
         return self._bytes.room >= BUFFER // 4
 
-    def push(self, data: Buffer, files: Files, sender: SocketFile) -> int | None:
+    def push(self, data: Buffer, files: Files, sender: LocalSocket) -> int | None:
         """Append what fits and return how much that is; None when nothing does."""
         position = self._pulled + self._bytes.size
         count = self._bytes.push(data)
@@ -97,7 +99,7 @@ class MessageInbox:
         """Whether a writer may go on."""
         return len(self._messages) < self._limit and self._size < BUFFER
 
-    def push(self, data: Buffer, files: Files, sender: SocketFile) -> int | None:
+    def push(self, data: Buffer, files: Files, sender: LocalSocket) -> int | None:
         """Append what fits and return how much that is; None when nothing does."""
         if not self.has_room:
             return None
