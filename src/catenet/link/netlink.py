@@ -32,6 +32,8 @@ IFLA_ADDRESS: Final = 1
 IFLA_IFNAME: Final = 3
 IFLA_MTU: Final = 4
 IFLA_MASTER: Final = 10
+IFLA_TXQLEN: Final = 13
+IFLA_STATS64: Final = 23
 IFA_ADDRESS: Final = 1
 IFA_LOCAL: Final = 2
 IFA_BROADCAST: Final = 4
@@ -43,6 +45,8 @@ _HEADER: Final = struct.Struct("=IHHII")
 _LINK: Final = struct.Struct("=BxHiII")
 _ADDRESS: Final = struct.Struct("=BBBBI")
 _ATTRIBUTE: Final = struct.Struct("=HH")
+_TX_DROPPED: Final = struct.Struct("=56xQ")
+"""`tx_dropped` of struct rtnl_link_stats64 (linux/if_link.h), the eighth of its fields."""
 _FAMILY: Final = {4: socket.AF_INET, 16: socket.AF_INET6}
 
 
@@ -66,14 +70,19 @@ class Interface:
     flags: int
     mtu: int
     hardware: bytes = b""
+    queue: int = 0
+    """Packets that its transmit queue holds."""
+    dropped: int = 0
+    """Packets dropped on transmission since it was made, for want of room in that queue above all."""
     addresses: list[InterfaceAddress] = field(default_factory=list)
 
 
-def set_link(index: int, *, up: bool = True, mtu: int | None = None) -> None:
-    """Set an interface up or down, and its MTU."""
+def set_link(index: int, *, up: bool = True, mtu: int | None = None, queue: int | None = None) -> None:
+    """Set an interface up or down, its MTU, and how many packets may wait in its transmit queue."""
     body = _LINK.pack(socket.AF_UNSPEC, 0, index, IFF_UP if up else 0, IFF_UP)
-    if mtu is not None:
-        body += _attribute(IFLA_MTU, struct.pack("=I", mtu))
+    for kind, value in ((IFLA_MTU, mtu), (IFLA_TXQLEN, queue)):
+        if value is not None:
+            body += _attribute(kind, struct.pack("=I", value))
     _acknowledged(RTM_NEWLINK, 0, body)
 
 
@@ -98,7 +107,9 @@ def interfaces() -> list[Interface]:
         attributes = dict(_attributes(body, _LINK.size))
         name = attributes[IFLA_IFNAME].rstrip(b"\0").decode(errors="replace")
         (mtu,) = struct.unpack("=I", attributes[IFLA_MTU])
-        found[index] = Interface(index, name, flags, mtu, attributes.get(IFLA_ADDRESS, b""))
+        (queue,) = struct.unpack("=I", attributes.get(IFLA_TXQLEN, bytes(4)))
+        dropped = _TX_DROPPED.unpack_from(attributes[IFLA_STATS64])[0] if IFLA_STATS64 in attributes else 0
+        found[index] = Interface(index, name, flags, mtu, attributes.get(IFLA_ADDRESS, b""), queue, dropped)
     for body in _dump(RTM_GETADDR, _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
         family, length, flags, scope, index = _ADDRESS.unpack_from(body)
         attributes = dict(_attributes(body, _ADDRESS.size))

@@ -31,6 +31,9 @@ IFF_TUN: Final = 0x0001
 IFF_TAP: Final = 0x0002
 ETHERNET_HEADER: Final = 14
 IFF_NO_PI: Final = 0x1000
+QUEUE: Final = 10_000
+"""Packets of the kernel that may wait to be read: acknowledgements of many connections come by the hundred while a
+program has its turn, and each one lost costs a round trip, at the end of a window a retransmission timeout."""
 LARGEST_FRAME: Final = 65_535 + ETHERNET_HEADER
 LARGEST_LARGE: Final = 65_535 - 40 - 60
 """Payload of the largest segment that leaves uncut: what any IP and TCP header leave of a packet."""
@@ -47,7 +50,7 @@ class TunDevice(ReceivePoint):
     Raises DeviceUnavailable when the kernel has no TUN, or the privilege is missing, or the device is in use.
     """
 
-    __slots__ = ("_fd", "dropped", "ethernet", "mtu", "name", "offload")
+    __slots__ = ("_fd", "_lost_before", "dropped", "ethernet", "mtu", "name", "offload")
 
     def __init__(
         self, name: str = "catenet%d", mtu: int = 1500, *, offload: bool = False, ethernet: bool = False
@@ -61,6 +64,7 @@ class TunDevice(ReceivePoint):
         self.name = name
         self.offload = (True, LARGEST_LARGE) if offload else (False, 0)
         self._fd = -1
+        self._lost_before = 0
         try:
             self._fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             flags = (IFF_TAP if ethernet else IFF_TUN) | IFF_NO_PI | (vnet.IFF_VNET_HDR if offload else 0)
@@ -87,11 +91,14 @@ class TunDevice(ReceivePoint):
         What somebody with the privilege has set before is left as it is, so that a device made for a user will do.
         """
         index = self.index
-        now = next(one for one in netlink.interfaces() if one.index == index)
+        now = self._interface()
+        self._lost_before = now.dropped
         there = {(one.address, one.prefix_length) for one in now.addresses}
         try:
             if not now.flags & netlink.IFF_UP or now.mtu != self.mtu:
                 netlink.set_link(index, up=True, mtu=self.mtu)
+            if now.queue < QUEUE:
+                self._lengthen_queue(index)
             for address, length in addresses:
                 if (address, length) not in there:
                     self._add_address(index, address, length)
@@ -99,6 +106,22 @@ class TunDevice(ReceivePoint):
             raise
         except OSError as error:
             raise unavailable(error, self.name) from None
+
+    def _lengthen_queue(self, index: int) -> None:
+        """Let more packets wait than the kernel's 500, where the privilege allows it."""
+        with contextlib.suppress(OSError):
+            netlink.set_link(index, queue=QUEUE)
+
+    def lost(self) -> int:
+        """Packets of the kernel that found the device's queue full since it was opened."""
+        try:
+            return self._interface().dropped - self._lost_before
+        except OSError:
+            return 0
+
+    def _interface(self) -> netlink.Interface:
+        index = self.index
+        return next(one for one in netlink.interfaces() if one.index == index)
 
     def bridge(self, name: str) -> None:
         """Make the device, a TAP, a port of the kernel's bridge `name`; DeviceUnavailable when there is none."""

@@ -10,7 +10,7 @@ of the hub carries it over both. Where packets of a flow can only arrive in orde
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from heapq import heappush
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -128,6 +128,10 @@ class Meter(ReceivePoint):
         self.received_bytes += len(packet)
         self.receive(packet, now)
 
+    def drops(self) -> Mapping[str, int]:
+        """Packets that it lost, by cause."""
+        return {}
+
 
 class Port(Meter):
     """Where a host meets a network: a device whose link is simulated, in both directions.
@@ -175,6 +179,10 @@ class Port(Meter):
                     flow.spread(data, when)
             else:
                 flow.up.offer(packet, now, flow.hub.call_at, flow.spread)
+
+    def drops(self) -> Mapping[str, int]:
+        """Packets that had nowhere to go; those that its links lost are counted there."""
+        return self.astray.drops
 
     def arrive(self, packet: bytes | memoryview, now: float) -> None:
         """A packet has come: up to the host."""

@@ -92,8 +92,7 @@ def make_report(
         host.bytes_sent += meter.sent_bytes
         host.packets_received += meter.received_packets
         host.bytes_received += meter.received_bytes
-    for port in world.topology.ports:
-        _add_drops(hosts[port.host], port.astray.drops)
+        _add_drops(host, meter.drops())
     for name, link in world.topology.links():
         host = hosts[name]
         host.packets_corrupted += link.counters.corrupted

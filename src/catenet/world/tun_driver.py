@@ -16,6 +16,7 @@ from typing import Final
 
 from catenet.link.tun import TunDevice
 from catenet.stack.dhcp import DhcpState
+from catenet.stack.settings import Settings
 from catenet.wire.address import Address, Prefix, parse_address, parse_interface
 from catenet.world.host import Host
 from catenet.world.hub import RealClock
@@ -31,8 +32,12 @@ PATIENCE: Final = 15.0
 SETTLING: Final = 2.0
 """Seconds without news after which it makes do with the addresses that it has."""
 
-BATCH: Final = 64
-"""Packets that are read before the programs run; one after a wait, since a lone packet is likely to be a message."""
+BATCH: Final = 256
+"""Packets that are read before the programs run; one after a wait, since a lone packet is likely to be a message. Many
+connections need many: what is acknowledged in one turn has to be read in the next, or the device's queue overflows."""
+
+AUTOTUNE_TOTAL: Final = 32 << 20
+"""Bytes for the buffers of all connections that want large ones (`tcp_autotune_total`): what caches hold."""
 
 # Parameters of mallopt(3).
 M_TRIM_THRESHOLD: Final = -1
@@ -79,7 +84,7 @@ def open_host(
             tun.bridge(attachment.bridge)
         tun.configure(ends)
         with World(seed, clock=clock, epoch=time.time(), output=output) as world:
-            host = world.hosts[name] = Host(world, name)
+            host = world.hosts[name] = Host(world, name, Settings(tcp_autotune_total=AUTOTUNE_TOTAL))
             port = TunPort(host.name, tun, _link_address(seed) if ethernet else b"")
             port.taps = world.trace.taps
             interface = host.attach(port, tuple(own))

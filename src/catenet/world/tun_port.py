@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from catenet.link.tun import TunDevice
 from catenet.wire.large import Large
 from catenet.world.links import Meter
@@ -42,6 +44,11 @@ class TunPort(Meter):
         if self.taps:
             self._show(OUTBOUND, packet.whole() if isinstance(packet, Large) else packet, now)
         self._device.send(packet, now)
+
+    def drops(self) -> Mapping[str, int]:
+        """Packets that the kernel did not take, and packets of the kernel that found the device's queue full."""
+        causes = {"not taken by the kernel": self._device.dropped, "device queue full": self._device.lost()}
+        return {cause: count for cause, count in causes.items() if count}
 
     def arrive(self, packet: bytes | memoryview, now: float) -> None:
         """A packet has come: up to the host."""

@@ -430,4 +430,4 @@ def expand_send_buffer(c: Connection) -> None:
     segments = max(max(c.layer.initial_cwnd, c.cwnd), c.reordering + 1)
     size = 2 * segments * (per_segment + 256)
     if c.send_buffer < size:
-        c.send_buffer = min(size, c.layer.settings.tcp_wmem[2])
+        c.send_buffer = min(size, c.layer.buffer_limit(c, c.layer.settings.tcp_wmem[2]))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from catenet.stack.endpoint import Fault, StackError
 from catenet.stack.tcp import states
+from catenet.stack.tcp.autotune import BufferBudget
 from catenet.stack.tcp.congestion import ALGORITHMS, Congestion, make
 from catenet.stack.tcp.connection import EPOCH, MASK, NEVER, START, Connection, Sent
 from catenet.stack.tcp.endpoint import TcpEndpoint
@@ -115,6 +116,7 @@ class TcpLayer:
     """All of one host's TCP."""
 
     __slots__ = (
+        "_budget",
         "_challenge_count",
         "_challenge_since",
         "connections",
@@ -153,6 +155,7 @@ class TcpLayer:
         self.secret = random.randbytes(32)
         self.connections: dict[bytes, Connection | Request | TimeWait | Parked] = {}
         self.lot = Lot(self)
+        self._budget = BufferBudget()
         self.orphans: dict[Connection, None] = {}
         """Those that their programs have closed, and that are not yet at their end."""
         self.dirty: list[Connection] = []
@@ -318,6 +321,11 @@ class TcpLayer:
     def settings_rmem_max(self) -> int:
         """Largest receive buffer that SO_RCVBUF may set; the window scale covers it too."""
         return self.settings.rmem_max
+
+    def buffer_limit(self, c: Connection, most: int) -> int:
+        """Largest buffer (bytes, at most `most`) that automatic sizing may give a connection now."""
+        total = self.settings.tcp_autotune_total
+        return most if not total else min(most, self._budget.limit(c, total, self.us))
 
     def key(self, peer: Address, local: Address, peer_port: int, local_port: int) -> bytes:
         """Key of a connection in `connections`."""

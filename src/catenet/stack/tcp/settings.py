@@ -17,6 +17,8 @@ class TcpSettings:
 
     tcp_rmem: tuple[int, int, int] = (4096, 131072, 6291456)
     tcp_wmem: tuple[int, int, int] = (4096, 16384, 4194304)
+    tcp_autotune_total: int = 0
+    """Bytes that automatic sizing gives the buffers of all connections together; 0: each alone, as Linux does."""
     tcp_moderate_rcvbuf: int = 1
     tcp_rcvbuf_low_rtt: int = 1000
     """Round trip in microseconds below which the receive buffer grows more slowly."""

@@ -223,7 +223,8 @@ def grow_buffer(c: Connection, space: int) -> None:
     if c.reassembly is not None and c.reassembly.ranges:
         window += c.reassembly.ranges[-1].end - c.rcv_nxt
     size = buffer_from_window(window) if c.memory is None else c.memory.buffer(window)
-    size = min(size, settings.tcp_rmem[2])
+    if size > c.receive_buffer:
+        size = min(size, c.layer.buffer_limit(c, settings.tcp_rmem[2]))
     if size > c.receive_buffer:
         c.receive_buffer = size
         c.window_clamp = full_space(c)
