@@ -19,6 +19,7 @@ RESULTS = Path(__file__).parent / "results"
 BENCHMARKS = {
     "tun": "throughput over TUN, kernel <-> contender, MTU 1500",
     "roundtrip": "64-byte requests and answers over TUN",
+    "many": "1 to 100 connections at a time over TUN: rates, fairness, round trips",
     "sim": "simulated worlds: packets and virtual seconds per second, beside ns-3 and simloop",
     "connections": "memory and message cost at 10 to 1,000,000 established connections",
     "rpc": "RPC servers and clients beside gRPC in C++, Python and JavaScript, grpclib, connectrpc",

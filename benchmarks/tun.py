@@ -187,20 +187,17 @@ def far_end(far: Far) -> Iterator[tuple[Namespace, str, list[int], list[str]]]:
         yield far(stack)
 
 
-def talk(near: Namespace, runner: list[str], address: str, purpose: str, seconds: float) -> dict[str, float]:
+def talk(
+    near: Namespace,
+    runner: list[str],
+    address: str,
+    purpose: str,
+    seconds: float,
+    client: str = str(PROGRAMS / "client.py"),
+    *more: str,
+) -> dict[str, float]:
     """Run the client once; its own figures."""
-    words = [
-        "ip",
-        "netns",
-        "exec",
-        near.name,
-        *runner,
-        str(PROGRAMS / "client.py"),
-        address,
-        PORT,
-        purpose,
-        str(seconds),
-    ]
+    words = ["ip", "netns", "exec", near.name, *runner, client, address, PORT, purpose, str(seconds), *more]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + 40)
     except subprocess.TimeoutExpired:

@@ -178,3 +178,74 @@ def test_a_device_made_for_a_user_needs_no_privilege(namespace):
     assert "host  | Beautiful is better than ugly." in done.stdout
     other = namespace.run(*without, *CATENET, *words[:3], *words[5:], check=False)
     assert (other.returncode, "CAP_NET_ADMIN" in other.stderr) == (2, True)
+
+
+MANY = """
+import selectors, socket
+selector = selectors.DefaultSelector()
+with socket.create_server(("::", 7003), family=socket.AF_INET6, backlog=200, dualstack_ipv6=True) as listener:
+    selector.register(listener, selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is listener:
+                peer, _ = listener.accept()
+                peer.setblocking(False)
+                selector.register(peer, selectors.EVENT_WRITE)
+                continue
+            try:
+                key.fileobj.send(bytes(65536))
+            except ConnectionError:
+                selector.unregister(key.fileobj)
+                key.fileobj.close()
+"""
+
+TAKE = """
+import selectors, socket, sys
+selector, left = selectors.DefaultSelector(), {}
+for _ in range(100):
+    peer = socket.create_connection((sys.argv[1], 7003), timeout=20)
+    selector.register(peer, selectors.EVENT_READ)
+    left[peer] = 2_000_000
+while left:
+    ready = selector.select(60)
+    assert ready, "connections starve"
+    for key, _ in ready:
+        left[key.fileobj] -= len(key.fileobj.recv(262144))
+        if left[key.fileobj] <= 0:
+            selector.unregister(key.fileobj)
+            del left[key.fileobj]
+print("all have theirs")
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("address", ["10.9.0.2", "fd09::2"])
+def test_a_hundred_connections_lose_no_acknowledgement_in_the_device_s_queue(serve, namespace, tmp_path, address):
+    child = serve(MANY, "--json", tmp_path / "figures.json")
+    assert namespace.run(sys.executable, "-c", TAKE, address).stdout == "all have theirs\n"
+    child.send_signal(signal.SIGINT)
+    assert child.wait(15) == 130
+    assert json.loads((tmp_path / "figures.json").read_text())["hosts"]["host"]["drops"] == {}
+
+
+FLOOD = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as user:
+    for _ in range(20_000):
+        user.sendto(bytes(10), ("10.9.0.2", 9))
+"""
+
+
+@pytest.mark.root
+def test_what_the_device_s_queue_lost_is_in_the_report(serve, namespace, tmp_path):
+    child = serve(IDLE, "--json", tmp_path / "figures.json")
+    namespace.run("ip", "link", "set", "catenet0", "txqueuelen", "4")
+    child.send_signal(signal.SIGSTOP)
+    namespace.run(sys.executable, "-c", FLOOD)
+    child.send_signal(signal.SIGCONT)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(15) == 130
+    host = json.loads((tmp_path / "figures.json").read_text())["hosts"]["host"]
+    assert host["drops"]["device queue full"] > 19_000
+    assert host["packets_dropped"] == sum(host["drops"].values())

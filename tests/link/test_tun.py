@@ -49,6 +49,17 @@ def test_the_kernel_s_end_is_configured_without_the_ip_command(namespace):
 
 
 @pytest.mark.root
+@pytest.mark.parametrize(("before", "after"), [(500, 10_000), (20_000, 20_000)])
+def test_a_short_queue_is_lengthened_and_a_long_one_left(namespace, before, after):
+    namespace.run("ip", "tuntap", "add", "dev", "cat0", "mode", "tun")
+    namespace.run("ip", "link", "set", "cat0", "txqueuelen", str(before))
+    code = "from catenet.link.tun import TunDevice; TunDevice('cat0').configure([])"
+    in_namespace(namespace, code)
+    [link] = json.loads(namespace.run("ip", "-j", "link", "show", "cat0").stdout)
+    assert link["txqlen"] == after
+
+
+@pytest.mark.root
 def test_packets_of_the_kernel_arrive_and_ours_go_out(namespace):
     """A UDP datagram from the kernel comes up; with addresses and ports exchanged the kernel takes it."""
     shown = in_namespace(
