@@ -181,9 +181,15 @@ def test_real_clock_serves_descriptors_and_timers() -> None:
     reader, writer = os.pipe()
     try:
 
-        def readable() -> None:
-            ran.append(os.read(reader, 10))
+        def readable(now: float) -> int:
+            try:
+                ran.append(os.read(reader, 10))
+            except BlockingIOError:
+                return 0
             hub.stop()
+            return 1
+
+        os.set_blocking(reader, False)
 
         clock.add_reader(reader, readable)
         hub.call_at(0.01, os.write, writer, b"x")

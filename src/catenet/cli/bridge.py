@@ -115,7 +115,7 @@ def _join(
             link.offer(bytes(packet), now, hub.call_at, wrapped[far].send)
 
         wrapped[near].attach(carry)
-        clock.add_reader(devices[near].fileno(), lambda device=devices[near]: device.read(hub.now))
+        clock.add_reader(devices[near].fileno(), devices[near].read)
 
 
 def _run_until_told(hub: Hub, seconds: float | None) -> None:

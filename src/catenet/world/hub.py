@@ -22,6 +22,7 @@ from typing import Any, Final, Protocol, TypeAlias
 __all__ = ["NEVER", "Call", "Clock", "Event", "Hub", "RealClock", "Timer", "VirtualClock"]
 
 Callback: TypeAlias = Callable[..., object]
+Reader: TypeAlias = Callable[[float], int]
 
 NEVER: Final = float("inf")
 
@@ -162,6 +163,7 @@ class RealClock:
     """Real time, waiting on file descriptors of the kernel (a TUN device); for the network `tun`.
 
     `spin` (seconds) is how long to look for work before sleeping while work comes at short intervals; 0 never does.
+    A reader's callback takes the time, serves what its descriptor has and returns how much that was (0: nothing).
     """
 
     def __init__(self, spin: float = SPIN) -> None:
@@ -171,11 +173,11 @@ class RealClock:
         self._brisk = False
         self._origin: float | None = None
         self._poll = select.epoll()
-        self._readers: dict[int, tuple[Callback, tuple[Any, ...]]] = {}
+        self._readers: dict[int, Reader] = {}
 
-    def add_reader(self, descriptor: int, callback: Callback, *args: Any) -> None:
-        """Call `callback(*args)` whenever the kernel's `descriptor` can be read."""
-        self._readers[descriptor] = (callback, args)
+    def add_reader(self, descriptor: int, reader: Reader) -> None:
+        """Call `reader(now)` when the kernel's `descriptor`, which must not block, can be read, or may be readable."""
+        self._readers[descriptor] = reader
         self._poll.register(descriptor, select.EPOLLIN)
 
     def remove_reader(self, descriptor: int) -> None:
@@ -191,28 +193,37 @@ class RealClock:
         """Wait until `until` or until a descriptor is readable, whichever comes first, and serve the descriptors."""
         if until is None and not self._readers:
             return None
-        ready = self._poll.poll(0)
-        self.waited = not ready
-        if not ready:
-            ready = self._wait(-1.0 if until is None else max(0.0, until - self.time()))
-        for descriptor, _ in ready:
-            hub.now = max(hub.now, self.time())
-            callback, args = self._readers[descriptor]
-            callback(*args)
+        if self._brisk and self._serve(hub):
+            self.waited = False
+            return self.time()
+        begun = monotonic()
+        timeout = -1.0 if until is None else max(0.0, until - self.time())
+        self.waited = True
+        if not (self._brisk and self._spin(begun, timeout, hub)):
+            ready = [] if self._brisk else self._poll.poll(0)
+            self.waited = not ready
+            for descriptor, _ in ready or self._poll.poll(timeout):
+                hub.now = max(hub.now, self.time())
+                self._readers[descriptor](hub.now)
+        self._brisk = monotonic() - begun < BRISK * self.spin
         return self.time()
 
-    def _wait(self, timeout: float) -> list[tuple[int, int]]:
-        """Descriptors that can be read, after at most `timeout` seconds (negative: any time)."""
-        poll, begun = self._poll.poll, monotonic()
-        ready: list[tuple[int, int]] = []
-        if self._brisk and not 0 <= timeout < self.spin:
-            end = begun + self.spin
-            while not ready and monotonic() < end:
-                ready = poll(0)
-        if not ready:
-            ready = poll(timeout)
-        self._brisk = monotonic() - begun < BRISK * self.spin
-        return ready
+    def _spin(self, begun: float, timeout: float, hub: Hub) -> bool:
+        """Look for work for as long as sleeping would take, unless `timeout` (seconds) is shorter; whether any came."""
+        if 0 <= timeout < self.spin:
+            return False
+        while monotonic() - begun < self.spin:
+            if self._serve(hub):
+                return True
+        return False
+
+    def _serve(self, hub: Hub) -> bool:
+        """Let every reader look for itself, which costs less than asking the kernel who should; if any found work."""
+        found = 0
+        for reader in self._readers.values():
+            hub.now = max(hub.now, self.time())
+            found += reader(hub.now)
+        return found > 0
 
     def time(self) -> float:
         """Seconds since the hub's time 0."""

@@ -91,7 +91,7 @@ def open_host(
             host.reconfigure()
             gateways = [parse_address(text) for text in attachment.gateways] or [address for address, _ in ends]
             _add_defaults(host, interface, gateways, ethernet)
-            clock.add_reader(tun.fileno(), lambda: tun.read(world.now, 1 if clock.waited else BATCH))
+            clock.add_reader(tun.fileno(), lambda now: tun.read(now, 1 if clock.waited else BATCH))
             try:
                 if ethernet and not own:
                     _configure(world, host, interface)
