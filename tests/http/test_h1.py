@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catenet.http import events as ev
-from catenet.http.errors import ErrorCode
+from catenet.http.errors import ErrorCode, TooSlow
 from catenet.http.h1.connection import H1Connection
 from catenet.http.limits import Limits
 from catenet.http.message import RequestHead, ResponseHead
@@ -266,3 +266,124 @@ def test_hold_and_release():
     assert b"abc" not in machine.transmit()
     assert machine.release() == [(ev.DRAINED, stream, None, False)]
     assert machine.transmit() == b"3\r\nabc\r\n"
+
+
+HTTP_1_0 = b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_client_of_http_1_0_hears_that_its_connection_is_kept(times):
+    """RFC 9112 section 9.3; without it ``ab -k`` waits for the end of the connection. Also when heads are known."""
+    machine = server()
+    for _ in range(times):
+        (head,) = machine.receive(HTTP_1_0, 0.0)
+        machine.send_reply(head[1], OK, b"hi", None)
+        assert machine.transmit() == (
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nhi"
+        )
+        assert not machine.closing
+    (head,) = machine.receive(GET, 0.0)
+    machine.send_reply(head[1], OK, b"hi", None)
+    assert b"connection" not in machine.transmit()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        lambda machine, stream: machine.send_reply(stream, ResponseHead(204), b"", None),
+        lambda machine, stream: machine.send_head(stream, ResponseHead(200), end=True),
+        lambda machine, stream: machine.send_reply(stream, OK, b"x", ((b"a", b"b"),)),
+        lambda machine, stream: (machine.send_head(stream, OK), machine.send_data(stream, b"x", True)),
+    ],
+)
+def test_every_answer_to_http_1_0_says_what_becomes_of_the_connection(reply):
+    machine = server()
+    (head,) = machine.receive(HTTP_1_0, 0.0)
+    reply(machine, head[1])
+    answer = machine.transmit()
+    assert (b"connection: keep-alive\r\n" in answer) is not machine.closing
+    assert (b"connection: close\r\n" in answer) is machine.closing
+    assert b"chunked" not in answer
+    assert not machine.closing or machine.receive(b"", 0.0)[-1][0] == ev.CLOSED
+
+
+def test_without_keep_alive_http_1_0_ends_with_its_answer():
+    machine = server()
+    (head,) = machine.receive(b"GET / HTTP/1.0\r\n\r\n", 0.0)
+    machine.send_reply(head[1], OK, b"hi", None)
+    assert b"connection: close\r\n" in machine.transmit()
+    assert machine.receive(b"", 0.0)[-1][0] == ev.CLOSED
+
+
+def test_expect_means_something_in_http_1_1_alone():
+    """RFC 9110 section 10.1.1."""
+    fields = b"Host: h\r\nContent-Length: 1\r\nExpect: 100-Continue\r\n\r\n"
+    for version, answer in ((b"1.1", INTERIM), (b"1.0", b"")):
+        machine = server()
+        machine.receive(b"POST / HTTP/" + version + b"\r\n" + fields, 0.0)
+        assert machine.transmit() == answer
+
+
+@pytest.mark.parametrize("request_bytes", [GET, POST, HTTP_1_0])
+def test_an_empty_line_before_a_request_is_ignored_however_it_comes(request_bytes):
+    """RFC 9112 section 2.2; also before later requests, where old clients put it behind a body."""
+    for size in (1, 2, 3, 1000):
+        machine, heads = server(), 0
+        stream = (b"\r\n" + request_bytes) * 3 + b"\r\n"
+        for start in range(0, len(stream), size):
+            events = machine.receive(stream[start : start + size], 0.0)
+            while events:
+                for kind, at, _, end in events:
+                    heads += kind == ev.HEAD
+                    if end:
+                        machine.send_reply(at, OK, b"", None)
+                events = machine.receive(b"", 0.0) if machine.pending else []
+        assert (machine.failed, heads) == (None, 3)
+        assert not machine.pending and machine.head_since is None
+
+
+@pytest.mark.parametrize("beginning", [b"\x16\x03\x01", b"\n", b"\r\n\r", b"\0", b" ", b"\xff", b"\r\r"])
+def test_what_cannot_become_a_request_is_refused_at_its_first_bytes(beginning):
+    machine = server()
+    for byte in beginning:
+        machine.receive(bytes((byte,)), 0.0)
+    machine.receive(b"\n", 0.0)
+    assert machine.failed is not None
+    assert machine.transmit().startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("beginning", [b"SSH-2.0", b"HTTP/2", b"h", b"\0\0\0\4"])
+def test_what_cannot_become_a_response_is_refused_at_its_first_bytes(beginning):
+    machine = H1Connection(True)
+    machine.open(RequestHead(b"GET", b"/", (), b"h"), True)
+    events = machine.receive(beginning, 0.0)
+    assert [kind for kind, *_ in events] == [ev.RESET, ev.CLOSED]
+
+
+def test_when_a_head_began():
+    machine = server()
+    assert not machine.begun
+    machine.receive(b"PO", 1.0)
+    assert machine.head_since == 1.0 and not machine.begun
+    machine.receive(b"ST / HTTP/1.1\r\nHost: h\r\n", 2.0)
+    assert machine.head_since == 1.0
+    ((_, stream, _, _),) = machine.receive(b"\r\nGET", 3.0)
+    assert machine.begun and machine.head_since is None  # the next is waiting for us, not we for it
+    machine.send_reply(stream, OK, b"", None)
+    machine.receive(b"", 4.0)
+    assert machine.head_since == 4.0
+    machine.fail(TooSlow("too late"))
+    assert machine.transmit().split(b"\r\n\r\n")[1].startswith(b"HTTP/1.1 408 ")
+
+
+def test_who_does_not_read_answers_gets_no_more_of_them():
+    """Requests that are pipelined while the transport is full wait, and reading stops when they are many."""
+    machine = server()
+    machine.hold()
+    assert machine.receive(GET * 10, 0.0) == []
+    assert not machine.pending and not machine.paused
+    machine.receive(GET * 10_000, 0.0)
+    assert machine.paused
+    machine.release()
+    assert machine.pending
+    assert machine.receive(b"", 0.0)[0][0] == ev.HEAD

@@ -6,6 +6,7 @@ from h2wire import FIELDS, HEAD, REPLY, Pair, Raw
 from catenet.http import events as ev
 from catenet.http.errors import ErrorCode
 from catenet.http.h2 import frames
+from catenet.http.h2.connection import Connection
 from catenet.http.h2.hpack import Encoder, Memo
 from catenet.http.limits import Limits
 
@@ -197,3 +198,58 @@ def test_client_is_as_strict_with_servers():
     pair.client.transmit()
     events = pair.client.receive(frames.frame(frames.DATA, 0, stream.id, b"before the head"), 0.0)
     assert [kind for kind, *_ in events] == [ev.RESET]
+
+
+def test_when_a_header_block_began():
+    """What a server needs to know of a head that trickles: partial frames, and blocks in many frames."""
+    raw = Raw()
+    block = raw.encoder.encode(FIELDS)
+    whole = frames.frame(frames.HEADERS, frames.END_HEADERS, 1, block)
+    for count in range(len(whole) - 1):
+        raw.now = float(count)
+        raw.send(whole[count : count + 1])
+        assert raw.server.unfinished
+    assert raw.server.head_since == 8.0  # from its frame header on it is known to be a head
+    raw.send(whole[-1:])
+    assert raw.server.head_since is None and not raw.server.unfinished
+    raw.now = 100.0
+    raw.frame(frames.HEADERS, 0, 3, raw.encoder.encode(FIELDS)[:4])
+    raw.now = 101.0
+    raw.frame(frames.CONTINUATION, 0, 3, b"")
+    assert raw.server.head_since == 100.0
+    raw.frame(frames.CONTINUATION, frames.END_HEADERS, 3, raw.encoder.encode(FIELDS)[4:])
+    assert raw.server.head_since is None and not raw.server.unfinished
+    raw.frame(frames.PING, 0, 0, bytes(8))
+    assert not raw.server.unfinished
+
+
+def test_the_preface_is_complete_with_settings():
+    server = Connection(False)
+    for piece in (frames.PREFACE[:10], frames.PREFACE[10:], frames.settings({})[:5]):
+        server.receive(piece, 0.0)
+        assert not server.begun
+    server.receive(frames.settings({})[5:], 0.0)
+    assert server.begun
+
+
+def test_when_a_connection_fails_every_stream_hears_it():
+    pair = Pair()
+    streams = [pair.client.open(HEAD, False) for _ in range(3)]
+    events = pair.client.receive(frames.window_update(0, 0), 0.0)
+    assert [(kind, stream) for kind, stream, _, _ in events[:-1]] == [(ev.RESET, stream) for stream in streams]
+    assert {event[2].message for event in events[:-1]} == {"WINDOW_UPDATE of nothing"}
+    assert events[-1][0] == ev.CLOSED and pair.client.streams == {} and pair.client.queued == 0
+
+
+def test_whether_the_peer_may_go_on():
+    """A peer that our own windows hold back owes nothing."""
+    raw = Raw(Limits(stream_window=65_535))
+    raw.frame(frames.SETTINGS, frames.ACK, 0)
+    raw.headers(1, end=False)
+    stream = raw.server.streams[1]
+    assert raw.server.may_receive(stream)
+    for size in (16_384, 16_384, 16_384, 16_383):
+        raw.frame(frames.DATA, 0, 1, bytes(size))
+    assert not raw.server.may_receive(stream)
+    raw.server.consume(stream, 65_535)
+    assert raw.server.may_receive(stream)

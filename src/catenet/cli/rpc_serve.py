@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catenet.cli import UsageError
+from catenet.cli.rpc_limits import add_limits, server_options
 from catenet.cli.rpc_supervisor import BAD_START, Supervisor
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client-ca", metavar="FILE", help="ask clients for certificates that these have signed")
     parser.add_argument("--no-reflection", action="store_true", help="do not tell which services there are")
     parser.add_argument("--loop", choices=("auto", "uvloop", "asyncio"), default="auto", help="event loop")
-    parser.add_argument("--max-receive", type=int, default=4 << 20, metavar="BYTES", help="largest request message")
+    add_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,7 +98,7 @@ def asyncio_run(loop: str, work: Any) -> int:
 
 
 async def _serve(args: argparse.Namespace, urls: Sequence[str], shared: dict[str, socket.socket]) -> int:
-    from catenet.rpc import Server, ServerOptions
+    from catenet.rpc import Server
     from catenet.rpc.health import Health
     from catenet.rpc.tuning import keep_large_blocks
 
@@ -109,7 +110,7 @@ async def _serve(args: argparse.Namespace, urls: Sequence[str], shared: dict[str
     with _importable(args) as descriptors:
         health = Health()
         services = [*_implementations(args.what, descriptors), health]
-        server = Server(services, options=ServerOptions(max_receive=args.max_receive))
+        server = Server(services, options=server_options(args))
         names = [service.name for service in server.services[:-1]]
         if not args.no_reflection:
             _add_reflection(server)
@@ -191,16 +192,13 @@ def _share(
 
 
 def _unix_socket(path: str, stack: contextlib.ExitStack) -> socket.socket:
-    from catenet.rpc.server import remove_stale_socket
+    from catenet.net.listen import listen_unix
 
-    remove_stale_socket(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.bind(path)
-    sock.listen(1024)
+    sock = listen_unix(path, backlog=1024)
     owner = os.getpid()
 
     def unlink() -> None:
-        if os.getpid() == owner:
+        if os.getpid() == owner and not path.startswith("@"):
             Path(path).unlink(missing_ok=True)
 
     stack.callback(unlink)

@@ -13,10 +13,12 @@ from catenet.http import events as ev
 from catenet.http.errors import ErrorCode, HttpError
 from catenet.http.events import Event, StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.net.budget import Budget
 
 # Bytes of one turn after which a producer that never waits should let others run.
 TURN_BYTES = 64 << 10
-_LINGER = 1.0
+LINGER = 2.0
+"""Seconds for which what the peer still sends is read and dropped, so that it can read our last word."""
 
 
 class StreamOwner(Protocol):
@@ -56,19 +58,29 @@ class Ignore:
     def on_drained(self) -> None:
         """Drop it."""
 
+    def owes(self) -> bool:
+        """Nobody waits for the rest."""
+        return False
+
 
 IGNORE = Ignore()
 
 
 class HttpProtocol(asyncio.Protocol):
-    """One connection. ``core`` is None until it is known which version of HTTP is spoken."""
+    """One connection. ``core`` is None until it is known which version of HTTP is spoken.
+
+    ``budget`` is what all connections together may have queued for their peers; None: nothing is counted.
+    """
 
     __slots__ = (
+        "_charged",
+        "_ended",
         "_gathers",
         "_in_turn",
         "_piled",
         "_read_paused",
         "_scheduled",
+        "budget",
         "core",
         "loop",
         "now",
@@ -89,6 +101,9 @@ class HttpProtocol(asyncio.Protocol):
         self._read_paused = False
         self._gathers = False
         self._piled = 0
+        self._ended = False  # our direction: nothing may be written, and what comes is dropped
+        self.budget: Budget[Any] | None = None
+        self._charged = 0
 
     # Called by asyncio.
 
@@ -104,7 +119,7 @@ class HttpProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand bytes to the machine, events to their owners, and the answers to the transport."""
         core = self.core
-        if core is None:
+        if core is None or self._ended:
             return
         self.now = now = self.loop.time()
         self._in_turn = True
@@ -118,7 +133,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The peer sends nothing more: in HTTP/1.1 that may be the end of a body. The transport closes."""
-        if self.core is not None:
+        if self.core is not None and not self._ended:
             self.dispatch(self.core.receive_eof())
 
     def pause_writing(self) -> None:
@@ -133,7 +148,7 @@ class HttpProtocol(asyncio.Protocol):
         self.write_paused = False
         if self.core is not None:
             self.dispatch(self.core.release())
-            self.flush()
+            self._go_on()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Every stream has ended."""
@@ -144,6 +159,7 @@ class HttpProtocol(asyncio.Protocol):
                 if stream.owner is not None:
                     stream.owner.on_reset(reset)
             core.streams.clear()
+        self._charge(0)
         self.on_closed(error)
 
     # Called by owners.
@@ -162,7 +178,7 @@ class HttpProtocol(asyncio.Protocol):
     def flush(self) -> None:
         """Write what the machine has."""
         transport = self.transport
-        if transport is None:
+        if transport is None or self._ended:
             return
         core = self.core
         if core.bulky and self._gathers:
@@ -178,17 +194,45 @@ class HttpProtocol(asyncio.Protocol):
         if core.paused is not self._read_paused:
             self._read_paused = not self._read_paused
             (transport.pause_reading if self._read_paused else transport.resume_reading)()
+        if core.queued or self.write_paused or self._charged:
+            self.settle()
+
+    def settle(self) -> None:
+        """Tell the budget what waits here for the peer to read it."""
+        transport = self.transport
+        if self.budget is not None and transport is not None:
+            # Below the mark at which it pauses us a transport is emptied by the kernel as a rule.
+            waits = transport.get_write_buffer_size() if self.write_paused or self._ended else 0
+            self._charge(self.core.queued + waits)
+
+    def _charge(self, amount: int) -> None:
+        if self.budget is not None and amount != self._charged:
+            self._charged = amount
+            self.budget.charge(self, amount)
+            if self.budget.exceeded:
+                self.on_exceeded()
 
     def close(self) -> None:
         """Write what is left and close."""
         if self.transport is not None:
-            self.flush()
+            if self.core is not None:
+                self.flush()
             self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once, without another word to the peer."""
+        if self.transport is not None:
+            self._charge(0)
+            self._ended = True
+            self.transport.abort()
 
     def _flush_scheduled(self) -> None:
         self._scheduled = False
-        core = self.core
-        if core.pending:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Handle what waited for a call or for the transport; write what that makes."""
+        if self.core.pending:
             self.data_received(b"")
         else:
             self.flush()
@@ -224,23 +268,34 @@ class HttpProtocol(asyncio.Protocol):
         if error is None:
             self.close()
         else:
-            self.linger()
+            self.linger(orderly=False)
 
-    def linger(self) -> None:
-        """Close so that the peer can read our last word.
+    def linger(self, orderly: bool) -> None:
+        """Close so that the peer can read our last word (RFC 9112 section 9.6); ``orderly``: all of it, if it is long.
 
-        To close with input unread makes TCP send a reset, which overtakes what was written. So end our direction, let
-        the machine swallow what still comes, and close when the peer does, or soon.
+        To close with input unread makes TCP send a reset, which overtakes what was written. So end our direction, drop
+        what still comes, and close when the peer does, or soon. TLS does the same in its own closing.
         """
         transport = self.transport
-        if transport is None:
+        if transport is None or self._ended:
             return
         self.flush()
+        if self._read_paused:
+            self._read_paused = False
+            transport.resume_reading()
+        self._ended = True
         if transport.can_write_eof() and not transport.is_closing():
-            transport.write_eof()
-            self.loop.call_later(_LINGER, transport.abort)
+            try:
+                transport.write_eof()
+            except OSError:  # the peer has gone already
+                transport.close()
+            else:
+                self.loop.call_later(LINGER, transport.close if orderly else transport.abort)
         else:
             transport.close()
+
+    def on_exceeded(self) -> None:
+        """All connections together have more queued than they may."""
 
     def on_connection_event(self, kind: int, value: Any) -> None:
         """PONG, GOAWAY, SETTINGS, INTERIM."""

@@ -38,3 +38,10 @@ class StreamError(HttpError):
 
 class TooLarge(StreamError):
     """A head or a trailer section is over the limit (RFC 6585 section 5: status 431)."""
+
+
+class TooSlow(HttpError):
+    """The peer did not finish in time what it had begun (RFC 9110 section 15.5.9: status 408)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ErrorCode.ENHANCE_YOUR_CALM)

@@ -10,7 +10,7 @@ from catenet.http.driver import IGNORE
 from catenet.http.errors import ErrorCode
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
-from catenet.rpc.deadlines import Entry
+from catenet.net.deadlines import Entry
 from catenet.rpc.framing import COMPRESSED, LARGE, Frame, MessageReader
 from catenet.rpc.grpc import OK_TRAILERS
 from catenet.rpc.inbox import Inbox
@@ -246,7 +246,7 @@ class Attempt:
         elif reset.by_peer:
             error = RpcError(Code.from_reset(reset.code), reset.message or f"the server reset the call ({reset.code})")
         else:
-            error = RpcError(Code.INTERNAL, f"the server broke the protocol: {reset.message}")
+            error = RpcError(Code.INTERNAL, f"protocol error: {reset.message}")
         self._finish(error)
 
     def on_drained(self) -> None:

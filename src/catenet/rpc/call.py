@@ -145,6 +145,13 @@ class ServerCall(Context):
     def on_head(self, head: Any, end: bool) -> None:
         """Servers get no responses."""
 
+    def owes(self) -> bool:
+        """Whether the caller has begun a request that is one message, or a message of many, and not finished it."""
+        if self._over:
+            return False
+        reader = self._reader
+        return not self._route.streams_in or (reader is not None and reader.buffered > 0)
+
     def _read(self, data: bytes, end: bool) -> None:
         if self._over:
             return
@@ -176,12 +183,16 @@ class ServerCall(Context):
             self._connection.core.consume(self._stream, received)
 
     def _count_assembly(self, buffered: int) -> None:
-        """Parts of messages cost memory that flow control cannot hold back; the connection has a limit for all."""
+        """Parts of messages cost memory that flow control cannot hold back; so they have limits."""
         connection = self._connection
+        options = connection.options
         connection.assembling += buffered - self._assembling
+        connection.server.assembling += buffered - self._assembling
         self._assembling = buffered
-        if connection.assembling > connection.options.max_assembly:
+        if connection.assembling > options.max_assembly:
             raise RpcError(Code.RESOURCE_EXHAUSTED, "too many large messages at once on one connection")
+        if connection.server.assembling > options.max_assembly_total:
+            raise RpcError(Code.RESOURCE_EXHAUSTED, "the server receives too many large messages at once")
 
     def _request_ended(self) -> None:
         if self._over:
@@ -301,8 +312,10 @@ class ServerCall(Context):
         self._count_down_assembly()
 
     def _count_down_assembly(self) -> None:
-        self._connection.assembling -= self._assembling
-        self._assembling = 0
+        if self._assembling:
+            self._connection.assembling -= self._assembling
+            self._connection.server.assembling -= self._assembling
+            self._assembling = 0
 
     async def next_request(self) -> Any:
         """Return the next message of a request stream, or ``END``."""
@@ -442,11 +455,15 @@ class ServerCall(Context):
 
     async def send_all(self, responses: AsyncIterator[Any]) -> None:
         """Send the messages that a streaming handler yields, as fast as the caller takes them."""
+        connection = self._connection
         try:
+            await connection.room()
             async for response in responses:
                 if self._over:
                     raise asyncio.CancelledError
-                if not self._send(response):
+                sent = self._send(response)
+                del response  # what waits, waits in the queue, where it is counted
+                if not sent:
                     await self._room()
         finally:
             # Cancelled between two messages, the handler's own clean-up must run now, not when garbage is collected.
@@ -467,17 +484,19 @@ class ServerCall(Context):
         return room and self._unwritten < TURN_BYTES
 
     async def _room(self) -> None:
-        """Wait until the stream's queue is empty; if it is, let others have their turn."""
-        self._connection.flush()
+        """Wait until the stream's queue is empty, and the server's budget has room; let others have their turn."""
+        connection = self._connection
+        connection.flush()
         self._unwritten = 0
         if self._stream.queue is None:
             await asyncio.sleep(0)
-            return
-        self._drained = self._connection.loop.create_future()
-        try:
-            await self._drained
-        finally:
-            self._drained = None
+        else:
+            self._drained = connection.loop.create_future()
+            try:
+                await self._drained
+            finally:
+                self._drained = None
+        await connection.room()
 
 
 class Requests(Generic[_Q]):

@@ -90,6 +90,8 @@ class Connections:
         self._retiring: dict[ClientConnection, None] = {}
         self._waiters: dict[asyncio.Future[None], None] = {}
         self._failure = ""
+        self._broken = ConnectionBackoff()  # from a server that takes connections and breaks the protocol
+        self._not_before = 0.0
         self._closed = False
 
     # Choice.
@@ -170,6 +172,7 @@ class Connections:
         """Resolve and connect until something is connected; then the connections look after themselves."""
         backoff = ConnectionBackoff()
         try:
+            await asyncio.sleep(max(self._not_before - self.loop.time(), 0))
             while not self._closed:
                 started = self.loop.time()
                 try:
@@ -208,7 +211,8 @@ class Connections:
         if self._closed:
             connection.close()
             return
-        if connection.transport is None:  # lost before this turn of the loop; calls that wait must hear of it
+        if not connection.alive:  # lost, or given up, before this turn of the loop; calls that wait must hear of it
+            connection.close()
             raise OSError(connection.error or "the server closed the connection at once")
         if not self.options.http1 and connection.core.version < 2 and self.options.protocol == "grpc":
             connection.close()
@@ -233,6 +237,13 @@ class Connections:
             del self._connections[endpoint]
             self._current = None
             self._picker.set_ready(endpoint, False)
+            if connection.core.served:
+                self._broken.succeeded()
+            elif connection.core.failed is not None and not self._connections:
+                # As good as one that cannot be connected to: calls fail at once until it has been tried again.
+                self._failure = f"cannot use {self._target.authority}: {connection.error}"
+                self._not_before = self.loop.time() + self._broken.failed(self.random)
+                self._start_connecting()
             if not self._race and not self._closed:
                 self._reconnect(endpoint)
             # Calls that wait go on waiting for the next connection; pick_first makes one when a call needs it.
@@ -245,6 +256,7 @@ class Connections:
     async def _keep_connecting(self, endpoint: Endpoint) -> None:
         backoff = ConnectionBackoff()
         try:
+            await asyncio.sleep(max(self._not_before - self.loop.time(), 0))
             while not self._closed:
                 started = self.loop.time()
                 try:

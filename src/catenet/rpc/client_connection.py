@@ -11,12 +11,11 @@ from typing import Any
 
 from catenet.http import events as ev
 from catenet.http.driver import HttpProtocol
-from catenet.http.errors import HttpError
 from catenet.http.h1.connection import H1Connection
 from catenet.http.h1.head import H1Memo
 from catenet.http.h2.connection import Connection, Memos
 from catenet.http.limits import Limits
-from catenet.rpc.deadlines import Deadlines
+from catenet.net.deadlines import Deadlines
 from catenet.rpc.resolver import HappyEyeballs, interleave
 
 _PING = b"keepaliv"
@@ -90,12 +89,6 @@ class ClientConnection(HttpProtocol):
         elif kind == ev.SETTINGS:
             self._changed()
 
-    def on_failed(self, error: HttpError | None) -> None:
-        """The server broke the protocol."""
-        if error is not None:
-            self.error = f"the server broke the protocol: {error}"
-        super().on_failed(error)
-
     def on_closed(self, error: Exception | None) -> None:
         """Nothing goes through here any more."""
         if error is not None and not self.error:
@@ -111,10 +104,13 @@ class ClientConnection(HttpProtocol):
         return self.transport is not None and not self.core.closing
 
     def _changed(self) -> None:
+        core = self.core
+        failed = core is not None and core.failed is not None
+        if failed and not self.error:
+            self.error = f"protocol error: {core.failed}"
         if self.on_change is not None:
             self.on_change(self)
-        core = self.core
-        if self.transport is not None and core is not None and core.closing and not core.streams:
+        if self.transport is not None and core is not None and core.closing and not core.streams and not failed:
             self.loop.call_soon(self.close)
 
     def _keep_alive(self) -> None:

@@ -6,17 +6,19 @@ import asyncio
 import os
 import socket
 import ssl
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
-from catenet.http.h1.head import H1Memo
-from catenet.http.h2.connection import Memos
 from catenet.http.limits import Limits
 from catenet.http.message import RequestHead
+from catenet.http.serving import Shared
+from catenet.net.accept import Acceptor
+from catenet.net.limits import ServerLimits
+from catenet.net.listen import listen_tcp, listen_unix
 from catenet.rpc.eager import Runner
 from catenet.rpc.interceptor import Chain, Interceptor
 from catenet.rpc.method import ServiceDescriptor
@@ -30,16 +32,16 @@ _CHECK_INTERVAL = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """How a server treats its callers. Times in seconds, sizes in bytes.
+class ServerOptions(ServerLimits):
+    """How a server treats its callers: :class:`catenet.net.limits.ServerLimits`, and more. Seconds and bytes.
 
+    * ``limits``: of HTTP, for each connection.
     * ``max_receive``, ``max_send``: largest message, uncompressed.
-    * ``max_assembly``: parts of messages that one connection may have pending together.
+    * ``max_assembly``, ``max_assembly_total``: parts of messages that one connection, and all, may have pending.
     * ``write_limit``: what a peer that does not read may have waiting in its transport.
     * ``compression``: for responses, where the caller accepts it.
     * ``keepalive_time``, ``keepalive_timeout``: ping a quiet peer, close if it does not answer (gRFC A9).
     * ``max_idle``, ``max_age``, ``max_age_grace``: close connections without calls, and old ones.
-    * ``handshake_timeout``: for the first bytes of a connection, and for a request head.
     * ``executor``: where handlers that are not ``async`` run; None: the loop's default.
     """
 
@@ -47,6 +49,7 @@ class ServerOptions:
     max_receive: int = 4 << 20
     max_send: int = 1 << 31
     max_assembly: int = 64 << 20
+    max_assembly_total: int = 256 << 20
     write_limit: int = 8 << 20
     compression: str = "identity"
     codecs: Mapping[str, Codec] = field(default_factory=lambda: CODECS)
@@ -56,8 +59,6 @@ class ServerOptions:
     max_idle: float | None = None
     max_age: float | None = None
     max_age_grace: float = 30.0
-    handshake_timeout: float = 20.0
-    backlog: int = 1024
     executor: Executor | None = None
 
 
@@ -80,12 +81,14 @@ class Listener:
     """One address that a server listens on; ``url`` names it as a channel takes it, with the real port."""
 
     url: str
-    server: asyncio.Server
+    sockets: Sequence[socket.socket]
+    acceptor: Acceptor
     unlink: str = ""
 
     def close(self) -> None:
         """Accept no more connections."""
-        self.server.close()
+        for sock in self.sockets:
+            self.acceptor.remove(sock)
         if self.unlink:
             try:
                 os.unlink(self.unlink)
@@ -110,8 +113,7 @@ class Server:
     ) -> None:
         self.options = options or ServerOptions()
         self.counters = Counters()
-        self.memos = Memos()
-        self.h1_memo = H1Memo()
+        self.assembling = 0
         self.services: list[ServiceDescriptor] = []
         self._chain = Chain(interceptors)
         self._bindings: dict[str, Binding] = {}
@@ -120,6 +122,8 @@ class Server:
         self._listeners: list[Listener] = []
         self._connections: dict[ServerConnection, None] = {}
         self._runner: Runner | None = None
+        self._shared: Shared | None = None
+        self._acceptor: Acceptor | None = None
         self._checking: asyncio.TimerHandle | None = None
         self._draining = False
         self._quiet: asyncio.Future[None] | None = None
@@ -175,51 +179,31 @@ class Server:
             raise ValueError(f"{url}: needs an ssl.SSLContext (argument tls)")
         if target.tls and tls is not None:
             tls.set_alpn_protocols(["h2", "http/1.1"])
-        loop = asyncio.get_running_loop()
-        if self._runner is None:
-            self._runner = Runner(loop)
-            self._stopped = loop.create_future()
-            self._checking = loop.call_later(_CHECK_INTERVAL, self._check)
-        runner = self._runner
-
-        def connection() -> ServerConnection:
-            return ServerConnection(self, loop, runner)
-
+        acceptor = self._acceptor or self._begin()
         context = tls if target.tls else None
-        if target.unix and sock is not None:
-            listener = Listener(f"unix:{target.unix}", await loop.create_unix_server(connection, sock=sock))
-        elif target.unix:
-            listener = await self._listen_unix(loop, connection, target, mode)
+        backlog = self.options.backlog
+        unlink = ""
+        if target.unix:
+            url, sockets = f"unix:{target.unix}", [sock or listen_unix(target.unix, backlog=backlog, mode=mode)]
+            unlink = "" if sock is not None or target.unix.startswith("@") else target.unix
         else:
-            server = await loop.create_server(
-                connection,
-                target.host or None,
-                target.port,
-                ssl=context,
-                backlog=self.options.backlog,
-                reuse_port=reuse_port or None,
-            )
-            listener = Listener(_bound_url(target, server), server)
+            sockets = await listen_tcp(target.host, target.port, backlog=backlog, reuse_port=reuse_port)
+            url = _bound_url(target, sockets[0])
+        for each in sockets:
+            acceptor.add(each, context)
+        listener = Listener(url, sockets, acceptor, unlink)
         self._listeners.append(listener)
         return listener
 
-    async def _listen_unix(
-        self, loop: asyncio.AbstractEventLoop, connection: Any, target: Target, mode: int | None
-    ) -> Listener:
-        path = "\0" + target.unix[1:] if target.unix.startswith("@") else target.unix
-        if not path.startswith("\0"):
-            remove_stale_socket(path)
-        # Bound here, because asyncio would remove a socket that another server listens on.
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.bind(path)
-            if mode is not None and not path.startswith("\0"):
-                os.chmod(path, mode)
-            server = await loop.create_unix_server(connection, sock=sock, backlog=self.options.backlog)
-        except BaseException:
-            sock.close()
-            raise
-        return Listener(f"unix:{target.unix}", server, "" if path.startswith("\0") else path)
+    def _begin(self) -> Acceptor:
+        """Make what belongs to the event loop that the server listens in."""
+        loop = asyncio.get_running_loop()
+        runner = self._runner = Runner(loop)
+        shared = self._shared = Shared(loop, self.options, self.options.limits)
+        self._stopped = loop.create_future()
+        self._checking = loop.call_later(_CHECK_INTERVAL, self._check)
+        acceptor = self._acceptor = Acceptor(loop, self.options, partial(ServerConnection, self, shared, runner))
+        return acceptor
 
     async def serve_forever(self) -> None:
         """Wait until the server is closed."""
@@ -253,9 +237,21 @@ class Server:
         now = loop.time()
         for connection in list(self._connections):
             connection.check(now)
-        # A look at 50,000 connections takes some 10 ms: the more there are, the rarer it is.
+        if self._shared is not None:
+            self._shared.relieve()
+        if self._acceptor is not None and self._acceptor.full:
+            self._make_room(now)
+        # A look at 50,000 connections takes some 50 ms: the more there are, the rarer it is.
         interval = _CHECK_INTERVAL * (1 + len(self._connections) // 5000)
         self._checking = loop.call_later(interval, self._check)
+
+    def _make_room(self, now: float) -> None:
+        """While others wait to be accepted: close some of the connections that have been idle longest."""
+        patience = self.options.handshake_timeout
+        idle = [one for one in self._connections if now - one.idle_since > patience and not one.running]
+        idle.sort(key=lambda one: one.idle_since)
+        for connection in idle[: 1 + len(self._connections) // 16]:
+            connection.make_room()
 
     async def drain(self, grace: float | None = None) -> None:
         """Stop listening, announce the end on every connection, wait for running calls, then close.
@@ -277,6 +273,11 @@ class Server:
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
+        if self._shared is not None:
+            self._shared.deadlines.close()
         if self._checking is not None:
             self._checking.cancel()
         for connection in list(self._connections):
@@ -299,23 +300,7 @@ class Server:
         await self.close()
 
 
-def _bound_url(target: Target, server: asyncio.Server) -> str:
-    port = server.sockets[0].getsockname()[1]
+def _bound_url(target: Target, sock: socket.socket) -> str:
+    port = sock.getsockname()[1]
     host = target.host or "localhost"
     return f"{target.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def remove_stale_socket(path: str) -> None:
-    """Remove a socket that nobody listens on any more; leave everything else alone, so that binding fails."""
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(1.0)
-            probe.connect(path)
-    except FileNotFoundError:
-        return
-    except ConnectionRefusedError:
-        os.unlink(path)
-    except OSError:
-        return

@@ -9,12 +9,11 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from catenet.http import events as ev
-from catenet.http.driver import IGNORE, HttpProtocol
+from catenet.http.driver import IGNORE
 from catenet.http.errors import ErrorCode, HttpError
-from catenet.http.h1.connection import H1Connection
-from catenet.http.h2 import frames
-from catenet.http.h2.connection import Connection
 from catenet.http.message import RequestHead
+from catenet.http.serving import ServingProtocol, Shared
+from catenet.net.accept import Slot
 from catenet.rpc.call import ServerCall
 from catenet.rpc.context import Peer
 from catenet.rpc.eager import Runner
@@ -24,20 +23,15 @@ if TYPE_CHECKING:
     from catenet.rpc.server import Counters, Server, ServerOptions
 
 _PING = b"keepaliv"
-_LINGER = 2.0
-"""Seconds for which what a client still sends is read and dropped after the last response in HTTP/1.1."""
 
 
-class ServerConnection(HttpProtocol):
+class ServerConnection(ServingProtocol):
     """Carries calls. ``running`` counts handlers that have not ended, also of streams that have."""
 
-    __slots__ = (
-        "_lingering", "_peer", "_pinged", "_sniffed", "assembling", "counters", "draining", "opened", "options",
-        "runner", "running", "server",
-    )  # fmt: skip
+    __slots__ = ("_peer", "_pinged", "assembling", "counters", "draining", "options", "runner", "running", "server")
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, runner: Runner) -> None:
-        super().__init__(loop, write_limit=server.options.write_limit)
+    def __init__(self, server: Server, shared: Shared, runner: Runner, slot: Slot) -> None:
+        super().__init__(shared, slot, server.options.write_limit)
         self.server = server
         self.options: ServerOptions = server.options
         self.counters: Counters = server.counters
@@ -45,44 +39,20 @@ class ServerConnection(HttpProtocol):
         self.running = 0
         self.assembling = 0
         self.draining = False
-        self.opened = self.now = loop.time()
         self._peer: Peer | None = None
         self._pinged = False
-        self._sniffed = b""
-        self._lingering = False
 
     # The connection.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """TLS has chosen a protocol already; without it the first bytes will tell."""
+        """The server holds the list."""
         super().connection_made(transport)
         self.server.connection_opened(self)
-        tls = transport.get_extra_info("ssl_object")
-        if tls is not None:
-            self._choose(tls.selected_alpn_protocol() == "h2")
 
     def data_received(self, data: bytes) -> None:
-        """Handle bytes; the first ones in clear text decide on the version (RFC 9113 section 3.3)."""
-        if self._lingering:
-            return
-        if self.core is None:
-            data = self._sniffed + data
-            if len(data) < 3 and frames.PREFACE.startswith(data):
-                self._sniffed = data
-                return
-            self._sniffed = b""
-            self._choose(data.startswith(b"PRI"))
+        """Any sign of life answers a ping."""
         self._pinged = False
         super().data_received(data)
-
-    def _choose(self, http2: bool) -> None:
-        server = self.server
-        if http2:
-            self.core = Connection(False, self.options.limits, server.memos)
-        else:
-            self.core = H1Connection(False, self.options.limits, server.h1_memo)
-        if self.write_paused:
-            self.core.hold()
 
     def eof_received(self) -> None:
         """The client sends nothing more; calls that are running cannot be answered in RPC, so close."""
@@ -92,28 +62,10 @@ class ServerConnection(HttpProtocol):
         self.server.connection_closed(self)
 
     def on_failed(self, error: HttpError | None) -> None:
-        """The peer broke the protocol: end its calls."""
+        """The peer broke the protocol: its calls have ended."""
         if error is not None:
             self.counters.protocol_errors += 1
-        if self.core.version < 2 and self.transport is not None and self.transport.can_write_eof():
-            self._linger(self.transport)
-        else:
-            self.close()
-
-    def _linger(self, transport: asyncio.Transport) -> None:
-        """Close without a reset that would destroy the response on its way (RFC 9112 section 9.6).
-
-        A client that is still sending its request would meet a closed socket. TLS does the same in its own closing.
-        """
-        if not self._lingering:
-            self._lingering = True
-            self.flush()
-            try:
-                transport.write_eof()
-            except OSError:  # the client has gone already
-                transport.close()
-            else:
-                self.loop.call_later(_LINGER, transport.close)
+        super().on_failed(error)
 
     # Requests.
 
@@ -164,21 +116,13 @@ class ServerConnection(HttpProtocol):
         if self.draining and self.transport is not None and not self.running and self.core.may_close:
             self.loop.call_soon(self.close)
 
-    def close(self) -> None:
-        """Write what is left and close."""
-        if self.transport is not None:
-            if self.core is not None:
-                self.flush()
-            self.transport.close()
-
     def check(self, now: float) -> None:
-        """Look after the connection now and then: it may be too quiet, too old, or gone without a word."""
+        """Look after the connection now and then: it may be too slow, too quiet, too old, or gone without a word."""
+        self.watch(now)
+        if self.core is None:
+            return
         options = self.options
         quiet = now - self.now
-        if self.core is None:
-            if now - self.opened > options.handshake_timeout:
-                self._abort()
-            return
         idle = not self.core.streams and not self.running
         if idle and options.max_idle is not None and quiet > options.max_idle and not self.draining:
             self.drain()
@@ -186,26 +130,26 @@ class ServerConnection(HttpProtocol):
             if not self.draining:
                 self.drain()
             elif now - self.opened > options.max_age + options.max_age_grace:
-                self._abort()
-        self._keep_alive(quiet)
+                self.abort()
+        if self.core.version >= 2:
+            self._keep_alive(quiet)
 
     def _keep_alive(self, quiet: float) -> None:
         """Ping a peer that is quiet, close if it stays so (gRFC A9)."""
         options = self.options
-        if self.core.version < 2:
-            if self.core.request_pending and quiet > options.handshake_timeout:
-                self._abort()
-        elif self._pinged:
+        if self._pinged:
             if quiet > options.keepalive_time + options.keepalive_timeout:
-                self._abort()
+                self.abort()
         elif quiet > options.keepalive_time:
             self._pinged = True
             self.core.ping(_PING)
             self.flush()
 
-    def _abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
+    def make_room(self) -> None:
+        """Close an idle connection because others wait for its place; the client can begin again."""
+        if self.core.version >= 2:
+            self.core.go_away()
+        self.close()
 
     @property
     def peer(self) -> Peer:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 
 from catenet.http import events as ev
-from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.errors import ErrorCode, HttpError, TooSlow
 from catenet.http.events import Event, StreamReset
 from catenet.http.h1.body import Body
-from catenet.http.h1.head import UNTIL_CLOSE, H1Memo, ParsedHead, build_request, build_response
+from catenet.http.h1.head import UNTIL_CLOSE, H1Memo, ParsedHead, build_request, build_response, can_begin
 from catenet.http.limits import Limits
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.stream import Stream
@@ -20,15 +20,16 @@ from catenet.http.stream import Stream
 _BUFFER_LIMIT = 64 << 10
 _CHUNKED_FIELD: Fields = ((b"transfer-encoding", b"chunked"),)
 _CLOSE_FIELD: Fields = ((b"connection", b"close"),)
+_KEEP_FIELD: Fields = ((b"connection", b"keep-alive"),)
 
 
 class H1Connection:
     """One HTTP/1.1 connection. ``memo`` must be shared only among connections of the same role."""
 
     __slots__ = (
-        "_body", "_buffer", "_chunked", "_discarded", "_events", "_held", "_held_back", "_keep_alive", "_limits",
-        "_memo", "_next_id", "_out", "_parsed", "_pending_head", "_queued", "_searched", "_stream", "_unwanted",
-        "_waiting", "failed", "goaway", "is_client", "served", "streams",
+        "_blank", "_body", "_buffer", "_chunked", "_discarded", "_events", "_held", "_held_back", "_keep_alive",
+        "_limits", "_memo", "_next_id", "_now", "_out", "_parsed", "_pending_head", "_searched", "_since", "_stream",
+        "_unwanted", "_waiting", "failed", "flowed", "goaway", "is_client", "queued", "served", "streams",
     )  # fmt: skip
 
     version = 1
@@ -59,7 +60,11 @@ class H1Connection:
         self._next_id = 1
         self._held = 0
         self._held_back = False
-        self._queued = 0
+        self._blank = 0  # the request before which an empty line has come
+        self._now = 0.0
+        self._since: float | None = None
+        self.queued = 0
+        self.flowed = 0
 
     # What the driver asks.
 
@@ -79,23 +84,37 @@ class H1Connection:
         return self._stream is None and self._unwanted is None
 
     @property
-    def request_pending(self) -> bool:
-        """Whether part of a request has come and the rest has not."""
+    def begun(self) -> bool:
+        """Whether a first head has come (server)."""
+        return self._next_id > 1
+
+    @property
+    def head_since(self) -> float | None:
+        """When the first byte came of a head that is not complete; None: there is none."""
+        return self._since
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is part of a chunk's framing, or of a request that has been answered already."""
         stream = self._stream
-        return bool(self._buffer) or self._unwanted is not None or (stream is not None and stream.remote_open)
+        return self._unwanted is not None or (bool(self._buffer) and stream is not None and stream.remote_open)
+
+    def may_receive(self, stream: Stream) -> bool:
+        """Whether the peer is free to send the rest of the stream: we read."""
+        return not self.paused
 
     @property
     def pending(self) -> bool:
         """Whether ``receive(b"", now)`` has something to return: an event from a call, or the next request."""
         if self._events:
             return True
-        idle = self._stream is None and self._unwanted is None
+        idle = self._stream is None and self._unwanted is None and not self._held_back
         return bool(self._buffer) and idle and not self._searched and not self.closing
 
     @property
     def paused(self) -> bool:
         """Whether the driver should stop reading from the transport."""
-        waiting = self._stream is not None and not self._stream.remote_open
+        waiting = self._held_back if self._stream is None else not self._stream.remote_open
         return (self._held > self._limits.stream_window and self._unwanted is None) or (
             waiting and len(self._buffer) > _BUFFER_LIMIT
         )
@@ -115,10 +134,11 @@ class H1Connection:
 
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Take the next bytes from the peer; return what they meant. Never raises for what the peer did."""
-        if not self._buffer and self._stream is None and not self.is_client and self._keep_alive:
+        if not self._buffer and self._stream is None and not (self.is_client or self._held_back) and self._keep_alive:
             whole = self._receive_whole(data) if self._unwanted is None else None
             if whole is not None:
                 return whole
+        self._now = now
         if self.failed is None:
             room = self._limits.max_header_list - len(self._buffer) - len(self._waiting)
             if self._searched and b"\n" not in data and len(data) < room:
@@ -187,21 +207,33 @@ class H1Connection:
         """Read a head if it is complete and its turn; True if a body may follow in the buffer."""
         if (self._stream is not None) is not self.is_client:
             return False  # a pipelined request, or a response to nothing
+        if self._held_back and not self.is_client:
+            return False  # whoever does not read answers gets no more of them
         buffer = self._buffer
-        if not self.is_client and not self._searched and buffer[:1] in (b"\r", b"\n"):
-            self._buffer = buffer = buffer.removeprefix(b"\r\n")  # RFC 9112 section 2.2: one empty line may come first
+        if not self.is_client and buffer[:2] == b"\r\n" and self._blank != self._next_id:
+            self._blank = self._next_id  # RFC 9112 section 2.2: one empty line may come first
+            self._buffer = buffer = buffer[2:]
+            self._searched = 0
         stop = buffer.find(b"\r\n\r\n", max(self._searched - 3, 0))
         if stop < 0 or stop > self._limits.max_header_list:
+            self._check_beginning(buffer)
             self._searched = len(buffer)
-            if len(buffer) > self._limits.max_header_list:
-                raise HttpError("head is over the limit", ErrorCode.ENHANCE_YOUR_CALM)
-            # Most smugglers' heads never have CRLF CRLF: say so now rather than wait for more.
-            if b"\n\n" in buffer or b"\n\r\n" in buffer.replace(b"\r\n\r\n", b""):
-                raise HttpError("bare LF in a head")
+            self._since = (self._now if self._since is None else self._since) if buffer else None
             return False
         self._searched = 0
+        self._since = None
         block, self._buffer = buffer[: stop + 4], buffer[stop + 4 :]
         return self._on_response(block) if self.is_client else self._on_request(block)
+
+    def _check_beginning(self, buffer: bytes) -> None:
+        """Refuse what can never become a head, rather than wait for the rest of it."""
+        if len(buffer) > self._limits.max_header_list:
+            raise HttpError("head is over the limit", ErrorCode.ENHANCE_YOUR_CALM)
+        if not can_begin(buffer, not self.is_client):
+            raise HttpError("this is TLS, not HTTP" if buffer[:2] == b"\x16\x03" else "this is not HTTP/1.1")
+        # Most smugglers' heads never have CRLF CRLF.
+        if b"\n\n" in buffer or b"\n\r\n" in buffer.replace(b"\r\n\r\n", b""):
+            raise HttpError("bare LF in a head")
 
     def _on_request(self, block: bytes) -> bool:
         parsed = self._parsed = self._memo.request(block)
@@ -277,11 +309,11 @@ class H1Connection:
         self._held -= stream.held
         stream.held = 0
         if stream.queue is not None:
-            self._queued -= stream.queued
+            self.queued -= stream.queued
             stream.queue, stream.queued = None, 0
 
     def fail(self, error: HttpError) -> None:
-        """Give the connection up; a server says 400 (or 431) if it can still say something."""
+        """Give the connection up; a server says 400 (or 431, 408) if it can still say something."""
         if self.failed is not None:
             return
         self.failed = error
@@ -289,7 +321,8 @@ class H1Connection:
         stream = self._stream
         answered = self._unwanted is not None or (stream is not None and not stream.local_open)
         if not self.is_client and not answered and (stream is None or not (self._chunked or self._out)):
-            status = 431 if error.code == ErrorCode.ENHANCE_YOUR_CALM else 400
+            calm = error.code == ErrorCode.ENHANCE_YOUR_CALM
+            status = 408 if isinstance(error, TooSlow) else 431 if calm else 400
             self._out.append(build_response(ResponseHead(status), ((b"content-length", b"0"), *_CLOSE_FIELD)))
         if stream is not None:
             self.streams.pop(stream.id, None)
@@ -335,8 +368,7 @@ class H1Connection:
         if head.status < 200:
             self._out.append(build_response(head, ()))
             return
-        parsed = self._parsed
-        self._chunked = parsed is not None and parsed.minor == 1
+        self._chunked = not self._speaks_http_1_0()
         framing: Fields = _CHUNKED_FIELD if self._chunked and not end else ()
         if end:
             framing = () if head.status in (204, 304) else ((b"content-length", b"0"),)
@@ -381,7 +413,7 @@ class H1Connection:
             bodiless = head.status in (204, 304)
             if stream.remote_open and self._body is not None and not self._body.done:
                 self._keep_alive = False  # the rest of the request is not worth reading
-            if head.h1 is not None and self._keep_alive and not bodiless:
+            if head.h1 is not None and self._keep_alive and not bodiless and not self._speaks_http_1_0():
                 self._out.append(b"%bcontent-length: %d\r\n\r\n" % (head.h1, len(body)))
             else:
                 length: Fields = () if bodiless else ((b"content-length", b"%d" % len(body)),)
@@ -419,7 +451,8 @@ class H1Connection:
         if stream is not None and stream.queue is not None:
             for piece in stream.queue:
                 self._append(bytes(piece))
-            self._queued -= stream.queued
+            self.flowed += stream.queued
+            self.queued -= stream.queued
             stream.queue, stream.queued = None, 0
             if stream.ending:
                 self._append_end(stream.trailers or ())
@@ -440,8 +473,8 @@ class H1Connection:
             stream.queue = deque()
         stream.queue.append(data)
         stream.queued += len(data)
-        self._queued += len(data)
-        if self._queued > self._limits.max_queued:
+        self.queued += len(data)
+        if self.queued > self._limits.max_queued:
             self.fail(HttpError("the peer does not read what it asked for", ErrorCode.ENHANCE_YOUR_CALM))
 
     def _append(self, data: bytes) -> None:
@@ -464,8 +497,15 @@ class H1Connection:
         stream.local_open = False
         self._finish_exchange(stream)
 
+    def _speaks_http_1_0(self) -> bool:
+        parsed = self._parsed
+        return parsed is not None and parsed.minor == 0
+
     def _connection_field(self) -> Fields:
-        return () if self._keep_alive else _CLOSE_FIELD
+        if not self._keep_alive:
+            return _CLOSE_FIELD
+        # RFC 9112 section 9.3: a client of HTTP/1.0 that asked to keep the connection has to hear that it is kept.
+        return _KEEP_FIELD if self._speaks_http_1_0() else ()
 
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []

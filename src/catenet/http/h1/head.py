@@ -18,6 +18,8 @@ from catenet.http.message import Fields, RequestHead, ResponseHead
 _FIELD_LINES = rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\x20-\x7e\x80-\xff\t]*\r\n)*\r\n"
 _REQUEST = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [\x21-\x7e\x80-\xff]+ HTTP/1\.[01]\r\n" + _FIELD_LINES).fullmatch
 _RESPONSE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\x20-\x7e\x80-\xff\t]*)?\r\n" + _FIELD_LINES).fullmatch
+_REQUEST_BEGINNING = re.compile(rb"\r?\Z|[!#$%&'*+\-.^_`|~0-9A-Za-z]").match
+_RESPONSE_BEGINNING = b"HTTP/1."
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]*)([^#]*)", re.IGNORECASE).fullmatch
 
 _MEMO_HEADS = 1024
@@ -47,7 +49,8 @@ class ParsedHead:
         self.minor = minor
         options = _tokens(head.fields, b"connection")
         self.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
-        self.expects_continue = head.get(b"expect") is not None
+        # RFC 9110 section 10.1.1: in a request of HTTP/1.0 it means nothing.
+        self.expects_continue = minor == 1 and (head.get(b"expect") or b"").lower() == b"100-continue"
         self.length = 0
 
 
@@ -91,6 +94,13 @@ class _Collector:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.fields.append((name.lower(), value.rstrip(b" \t")))
+
+
+def can_begin(data: bytes, is_request: bool) -> bool:
+    """Whether these bytes, of which more may come, can be the beginning of a head."""
+    if is_request:
+        return _REQUEST_BEGINNING(data) is not None
+    return data[: len(_RESPONSE_BEGINNING)] == _RESPONSE_BEGINNING[: len(data)]
 
 
 def parse_request(data: bytes) -> ParsedHead:

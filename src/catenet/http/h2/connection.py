@@ -41,8 +41,8 @@ class Connection(Control):
     """One HTTP/2 connection. ``memos`` must be shared only among connections of the same role."""
 
     __slots__ = (
-        "_block", "_buffer", "_buffered", "_decoder", "_expect_settings", "_held", "_need", "_preface", "_recv_window",
-        "_unreturned",
+        "_block", "_buffer", "_buffered", "_decoder", "_expect_settings", "_head_since", "_held", "_need", "_preface",
+        "_recv_window", "_unreturned",
     )  # fmt: skip
 
     version = 2
@@ -63,6 +63,7 @@ class Connection(Control):
         self._preface = b"" if is_client else frames.PREFACE
         self._expect_settings = True
         self._block: _Block | None = None
+        self._head_since: float | None = None
         self._recv_window = max(limits.connection_window, frames.DEFAULT_WINDOW)
         self._unreturned = 0
         self._held = 0
@@ -80,6 +81,25 @@ class Connection(Control):
             self._out.append(frames.window_update(0, self._recv_window - frames.DEFAULT_WINDOW))
 
     # What the application asks.
+
+    @property
+    def begun(self) -> bool:
+        """Whether preface and SETTINGS have come."""
+        return not self._expect_settings
+
+    @property
+    def head_since(self) -> float | None:
+        """When a header block began that is not complete; None: there is none."""
+        return self._head_since
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is part of a frame, or of a header block."""
+        return self._buffered > 0 or self._block is not None
+
+    def may_receive(self, stream: Stream) -> bool:
+        """Whether the peer is free to send the rest of the stream: both windows are open."""
+        return self._recv_window > 0 and stream.recv_window > 0
 
     def receive_eof(self) -> list[Event]:
         """The peer will send nothing more: no stream can complete."""
@@ -147,6 +167,8 @@ class Connection(Control):
             self._keep(b"")
             # What comes back is at most a frame's header, now read, that says how much more is missing.
             self._keep(self._receive_bytes(joined, 0))
+        if self._block is None:
+            self._head_since = None
         return position
 
     def _keep(self, rest: bytes) -> None:
@@ -179,11 +201,13 @@ class Connection(Control):
             high, low, kind, flags, stream_id = _unpack(data, position)
             size = high << 8 | low
             if size > max_frame:
-                raise HttpError(f"frame of {size} bytes", ErrorCode.FRAME_SIZE_ERROR)
+                raise self._oversized(data, size)
             start = position + 9
             stop = start + size
             if stop > end:
                 self._need = 9 + size
+                if kind == frames.HEADERS:
+                    self._begin_head()
                 break
             position = stop
             if self._block is not None or self._expect_settings:
@@ -212,6 +236,11 @@ class Connection(Control):
             else:
                 self._on_frame(kind, flags, stream_id & 0x7FFFFFFF, data[start:stop])
         return data[position:] if position else data
+
+    def _oversized(self, data: bytes, size: int) -> HttpError:
+        if self._expect_settings and self.is_client and data.startswith(b"HTTP/1."):
+            return HttpError("the server speaks HTTP/1.1 and not HTTP/2")
+        return HttpError(f"frame of {size} bytes", ErrorCode.FRAME_SIZE_ERROR)
 
     def _on_data(self, events: list[Event], stream: Stream, payload: bytes, size: int, end: int) -> None:
         if not stream.head_seen:
@@ -290,6 +319,11 @@ class Connection(Control):
             self._on_block(stream_id & 0x7FFFFFFF, block, flags & 1, dependency)
         else:
             self._block = _Block(stream_id & 0x7FFFFFFF, [block], flags & 1, dependency)
+            self._begin_head()
+
+    def _begin_head(self) -> None:
+        if self._head_since is None:
+            self._head_since = self._now
 
     def _on_continuation(self, flags: int, payload: bytes) -> None:
         block = self._block
@@ -301,7 +335,7 @@ class Connection(Control):
         if block.size > limits.max_header_list or len(block.parts) > limits.max_continuations:
             raise HttpError("header block is over the limit", ErrorCode.ENHANCE_YOUR_CALM)
         if flags & frames.END_HEADERS:
-            self._block = None
+            self._block = self._head_since = None
             self._on_block(block.stream_id, b"".join(block.parts), block.end, block.dependency)
 
     def _on_block(self, stream_id: int, block: bytes, end: int, dependency: int | None = None) -> None:

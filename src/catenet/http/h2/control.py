@@ -69,10 +69,14 @@ class Control(Sender):
             self.ping(_DRAIN_PING)
 
     def fail(self, error: HttpError) -> None:
-        """Give the connection up: GOAWAY, then ``CLOSED``."""
+        """Give the connection up: GOAWAY, a ``RESET`` for each stream, then ``CLOSED``."""
         if self.failed is None:
             self.failed = error
             self._out.append(frames.go_away(self._last_peer_id, error.code, str(error).encode()[:200]))
+            reset = StreamReset(error.code, str(error), by_peer=False)
+            for stream in list(self.streams.values()):
+                self._forget(stream)
+                self._events.append((ev.RESET, stream, reset, True))
             self._events.append((ev.CLOSED, None, error, True))
 
     # Frames.

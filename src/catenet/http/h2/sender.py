@@ -28,9 +28,9 @@ class Sender:
     """State and calls of the outgoing half; :class:`catenet.http.h2.connection.Connection` adds the incoming one."""
 
     __slots__ = (
-        "_encoder", "_events", "_forgotten", "_held_back", "_limits", "_next_id", "_out", "_queued", "_waiting",
-        "bulky", "failed", "is_client", "peer_initial_window", "peer_max_frame", "peer_max_streams", "send_window",
-        "served", "streams",
+        "_encoder", "_events", "_forgotten", "_held_back", "_limits", "_next_id", "_out", "_waiting", "bulky",
+        "failed", "flowed", "is_client", "peer_initial_window", "peer_max_frame", "peer_max_streams", "queued",
+        "send_window", "served", "streams",
     )  # fmt: skip
 
     def __init__(self, is_client: bool, limits: Limits, encoders: Memo) -> None:
@@ -47,7 +47,8 @@ class Sender:
         self._out: list[bytes | memoryview] = []
         self._events: list[Event] = []
         self._waiting: dict[int, Stream] = {}
-        self._queued = 0
+        self.queued = 0  # bytes that wait for windows or for the transport
+        self.flowed = 0  # bytes that have ever waited and do not any more
         self._held_back: int | None = None
         self.bulky = False
         self._forgotten: dict[int, None] = {}
@@ -190,11 +191,6 @@ class Sender:
         return self._take_events()
 
     @property
-    def queued(self) -> int:
-        """Bytes that wait for windows or for the transport."""
-        return self._queued
-
-    @property
     def pending(self) -> bool:
         """Whether ``receive(b"", now)`` has something to return: a call has led to an event."""
         return bool(self._events)
@@ -263,7 +259,7 @@ class Sender:
 
     def _drop_queue(self, stream: Stream) -> None:
         if stream.queue is not None:
-            self._queued -= stream.queued
+            self.queued -= stream.queued
             stream.queue, stream.queued = None, 0
             self._waiting.pop(stream.id, None)
 
@@ -273,8 +269,8 @@ class Sender:
         if data:
             stream.queue.append(data)
             stream.queued += len(data)
-            self._queued += len(data)
-            if self._queued > self._limits.max_queued:
+            self.queued += len(data)
+            if self.queued > self._limits.max_queued:
                 self.fail(HttpError("the peer does not read what it asked for", ErrorCode.ENHANCE_YOUR_CALM))
 
     def fail(self, error: HttpError) -> None:
@@ -317,7 +313,8 @@ class Sender:
         self.send_window -= size
         stream.send_window -= size
         stream.queued -= size
-        self._queued -= size
+        self.queued -= size
+        self.flowed += size
         last = stream.ending and not queue and stream.trailers is None
         self._out.append(_pack(size >> 8, size & 0xFF, frames.DATA, last, stream.id))
         self._out.append(chunk)

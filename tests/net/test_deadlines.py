@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.rpc.deadlines import Deadlines
+from catenet.net.deadlines import Deadlines
 
 
 class Clock:

@@ -1,0 +1,200 @@
+"""Accepting connections, and not more of them than there may be.
+
+An event loop's own server accepts whatever comes. At the limit of descriptors ``accept`` then fails, the connection
+stays in the backlog, the listener stays readable, and the loop does nothing but fail and say so. Here a gate closes
+before that: at ``max_connections``, or when an accepted socket's number shows that the process has only its reserve of
+descriptors left (the kernel gives the lowest free number, so the number is a count). While it is closed the listeners
+are not polled; it opens when a connection closes, and once a second it looks whether others have freed descriptors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import resource
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from catenet.net.limits import ServerLimits
+from catenet.net.notice import Notice
+
+_BATCH = 64
+"""Connections that are accepted in one turn, so that those there are get their turn too."""
+_RETRY = 1.0
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Slot:
+    """The place of one connection among those that may be open. ``accepted`` is when it was accepted (loop time)."""
+
+    __slots__ = ("_acceptor", "accepted")
+
+    def __init__(self, acceptor: Acceptor, accepted: float) -> None:
+        self._acceptor: Acceptor | None = acceptor
+        self.accepted = accepted
+
+    def release(self) -> None:
+        """The connection is closed; to say so twice does no harm."""
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is not None:
+            acceptor.released()
+
+
+class Acceptor:
+    """Accepts on all listeners of one server. ``open`` connections are those that have a slot.
+
+    ``factory`` makes the ``asyncio.Protocol`` of a connection; the protocol must release its slot in
+    ``connection_lost``. A connection whose handshake fails never gets there: its slot is released here.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, limits: ServerLimits, factory: Callable[[Slot], asyncio.Protocol]
+    ) -> None:
+        self.open = 0
+        self._loop = loop
+        self._limits = limits
+        self._factory = factory
+        self._listeners: dict[socket.socket, ssl.SSLContext | None] = {}
+        self._starting: dict[asyncio.Task[None], bool] = {}  # whether it has begun
+        self._closed = False
+        self._ceiling = _ceiling()
+        self._paused = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._notice = Notice()
+
+    @property
+    def full(self) -> bool:
+        """Whether new connections wait because there are too many."""
+        return self._paused
+
+    def add(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Accept connections on a socket that listens, with TLS if ``tls`` is given."""
+        listener.setblocking(False)
+        self._listeners[listener] = tls
+        if not self._paused:
+            self._loop.add_reader(listener, self._accept, listener)
+
+    def remove(self, listener: socket.socket) -> None:
+        """Accept no more on a socket, and close it."""
+        if listener in self._listeners:
+            self._loop.remove_reader(listener)
+            del self._listeners[listener]
+            listener.close()
+
+    def close(self) -> None:
+        """Accept no more, and end the handshakes that are going on; connections stay."""
+        self._closed = True
+        for listener in list(self._listeners):
+            self.remove(listener)
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        for task, begun in self._starting.items():
+            if begun:
+                task.cancel()
+
+    def released(self) -> None:
+        """A slot is free."""
+        self.open -= 1
+        if self._paused:
+            self._loop.call_soon(self._resume)  # the descriptor is closed by then
+
+    # Accepting.
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(min(_BATCH, self._limits.backlog)):
+            most = self._limits.max_connections
+            if most is not None and self.open >= most:
+                self._pause("%d connections are open, which is the limit: others wait", self.open)
+                return
+            try:
+                sock, _ = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._pause("cannot accept (%s) with %d connections open: others wait", error.strerror, self.open)
+                    return
+                continue  # accept(2): an error of that one connection, which is gone
+            self._take(sock, self._listeners[listener])
+            if self._ceiling is not None and listener.fileno() < self._ceiling <= sock.fileno():
+                self._pause("descriptors are running out with %d connections open: others wait", self.open)
+                return
+
+    def _take(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        slot = Slot(self, self._loop.time())
+        self.open += 1
+        sock.setblocking(False)
+        task = self._loop.create_task(self._start(sock, slot, tls))
+        self._starting[task] = False
+        task.add_done_callback(self._starting.pop)
+
+    async def _start(self, sock: socket.socket, slot: Slot, tls: ssl.SSLContext | None) -> None:
+        """Hand a socket to its protocol, after TLS; a handshake that fails or takes too long is the end of it."""
+        task = asyncio.current_task()
+        if task is None or self._closed:
+            sock.close()
+            slot.release()
+            return
+        self._starting[task] = True
+        terms: dict[str, Any] = {} if tls is None else {"ssl": tls}
+        if tls is not None:
+            terms["ssl_handshake_timeout"] = self._limits.handshake_timeout
+        try:
+            if sock.family != socket.AF_UNIX:
+                # asyncio does it for sockets that name their protocol, which accepted ones do not.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await self._loop.connect_accepted_socket(lambda: self._factory(slot), sock, **terms)
+        except OSError:  # ssl.SSLError, TimeoutError, ConnectionError among them
+            slot.release()
+        except BaseException:
+            slot.release()
+            raise
+
+    # The gate.
+
+    def _pause(self, message: str, *values: object) -> None:
+        self._notice.warn(self._loop.time(), message, *values)
+        if not self._paused:
+            self._paused = True
+            for listener in self._listeners:
+                self._loop.remove_reader(listener)
+        if self._retry is None:
+            self._retry = self._loop.call_later(_RETRY, self._look_again)
+
+    def _look_again(self) -> None:
+        self._retry = None
+        if self._paused:
+            self._resume()
+            if self._paused:
+                self._retry = self._loop.call_later(_RETRY, self._look_again)
+
+    def _resume(self) -> None:
+        most = self._limits.max_connections
+        if not self._paused or (most is not None and self.open >= most) or not self._has_descriptors():
+            return
+        self._paused = False
+        for listener in self._listeners:
+            self._loop.add_reader(listener, self._accept, listener)
+
+    def _has_descriptors(self) -> bool:
+        listener = next(iter(self._listeners), None)
+        if self._ceiling is None or listener is None or listener.fileno() >= self._ceiling:
+            return True  # numbers beyond the limit are not the kernel's
+        try:
+            lowest = os.dup(listener.fileno())
+        except OSError:
+            return False
+        os.close(lowest)
+        return lowest < self._ceiling
+
+
+def _ceiling() -> int | None:
+    """The number from which on descriptors are kept for other things than connections; None: there is no limit."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    return max(soft - min(max(soft // 16, 8), 1024), 8)

@@ -1,0 +1,93 @@
+"""Sockets that listen: TCP on every address of a name, and Unix sockets that take over no living server's path."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+from collections.abc import Sequence
+from typing import Any
+
+_SAME_PORT_TRIES = 16
+
+
+async def listen_tcp(host: str | None, port: int, *, backlog: int, reuse_port: bool = False) -> list[socket.socket]:
+    """Return a listening socket for each address of ``host`` (None: all addresses), all with one port.
+
+    Port 0 lets the system choose it. Raises ``OSError``.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    for attempt in range(_SAME_PORT_TRIES):
+        try:
+            return _bind_all(addresses, port, backlog, reuse_port)
+        except OSError:
+            # A port that the system chose for one address may be taken on another.
+            if port or len(addresses) == 1 or attempt == _SAME_PORT_TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _bind_all(
+    addresses: Sequence[tuple[int, tuple[Any, ...]]], port: int, backlog: int, reuse_port: bool
+) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in addresses:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                sock.bind((address[0], port, *address[2:]))
+            except OSError as error:
+                raise OSError(error.errno, f"cannot bind to {address[0]} port {port}: {error.strerror}") from None
+            port = port or sock.getsockname()[1]
+            sock.listen(backlog)
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def listen_unix(path: str, *, backlog: int, mode: int | None = None) -> socket.socket:
+    """Return a listening Unix socket; ``path`` begins with ``@`` for one in the abstract namespace.
+
+    A socket that nobody listens on any more is replaced, everything else makes binding fail. ``mode``: permissions.
+    Raises ``OSError``.
+    """
+    abstract = path.startswith("@")
+    if not abstract:
+        remove_stale_socket(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind("\0" + path[1:] if abstract else path)
+        if mode is not None and not abstract:
+            os.chmod(path, mode)
+        sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def remove_stale_socket(path: str) -> None:
+    """Remove a socket that nobody listens on any more; leave everything else alone, so that binding fails."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1.0)
+            probe.connect(path)
+    except FileNotFoundError:
+        return
+    except ConnectionRefusedError:
+        os.unlink(path)
+    except OSError:
+        return
