@@ -2,9 +2,10 @@
 
 An event loop's own server accepts whatever comes. At the limit of descriptors ``accept`` then fails, the connection
 stays in the backlog, the listener stays readable, and the loop does nothing but fail and say so. Here a gate closes
-before that: at ``max_connections``, or when an accepted socket's number shows that the process has only its reserve of
-descriptors left (the kernel gives the lowest free number, so the number is a count). While it is closed the listeners
-are not polled; it opens when a connection closes, and once a second it looks whether others have freed descriptors.
+before that: at ``max_connections``, or when the process has only its reserve of descriptors left. (The kernel gives the
+lowest free number, so the number that is next is a count; it costs a ``dup``, a hundredth of what a connection does.)
+While it is closed the listeners are not polled; it opens when a connection closes, and once a second it looks whether
+others have freed descriptors.
 """
 
 from __future__ import annotations
@@ -110,6 +111,9 @@ class Acceptor:
             if most is not None and self.open >= most:
                 self._pause("%d connections are open, which is the limit: others wait", self.open)
                 return
+            if not self._has_descriptors(listener):
+                self._pause("descriptors are running out with %d connections open: others wait", self.open)
+                return
             try:
                 sock, _ = listener.accept()
             except (BlockingIOError, InterruptedError):
@@ -120,9 +124,6 @@ class Acceptor:
                     return
                 continue  # accept(2): an error of that one connection, which is gone
             self._take(sock, self._listeners[listener])
-            if self._ceiling is not None and listener.fileno() < self._ceiling <= sock.fileno():
-                self._pause("descriptors are running out with %d connections open: others wait", self.open)
-                return
 
     def _take(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         slot = Slot(self, self._loop.time())
@@ -174,15 +175,17 @@ class Acceptor:
 
     def _resume(self) -> None:
         most = self._limits.max_connections
-        if not self._paused or (most is not None and self.open >= most) or not self._has_descriptors():
+        if not self._paused or (most is not None and self.open >= most):
+            return
+        if not all(map(self._has_descriptors, list(self._listeners)[:1])):
             return
         self._paused = False
         for listener in self._listeners:
             self._loop.add_reader(listener, self._accept, listener)
 
-    def _has_descriptors(self) -> bool:
-        listener = next(iter(self._listeners), None)
-        if self._ceiling is None or listener is None or listener.fileno() >= self._ceiling:
+    def _has_descriptors(self, listener: socket.socket) -> bool:
+        """Whether a connection would get a number below the reserve, which only trying can tell."""
+        if self._ceiling is None or listener.fileno() >= self._ceiling:
             return True  # numbers beyond the limit are not the kernel's
         try:
             lowest = os.dup(listener.fileno())
