@@ -72,6 +72,7 @@ LEFT_OUT = (
     "catenet/posix/pysocket.py",
     "catenet/posix/tcp_info.py",
     "catenet/http/driver.py",
+    "catenet/http/serving.py",
 )
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -240,3 +241,29 @@ def test_tls_with_client_certificates(tmp_path, capsys):
         status, _, err = rpc(capsys, *call, "--timeout", "5")
         assert status == 1
         assert err.startswith("catenet: ")
+
+
+@pytest.mark.parametrize("options", [("--loop", "uvloop"), ("--loop", "asyncio"), ("--workers", "2")])
+def test_limits_hold_in_every_worker(tmp_path, capsys, options):
+    """Silent connections take all places, on TCP and on a Unix socket; when their time is over a call gets through."""
+    limits = ("--max-connections", "4", "--handshake-timeout", "1", "--min-rate", "100", "--max-queued-total", "100000")
+    listen = ("--listen", "tcp://127.0.0.1:0", "--listen", f"unix:{tmp_path}/s.sock")
+    arguments = (*options, *limits, "--max-queued", "50000", *listen)
+    with serving(tmp_path, *arguments) as (_, urls), contextlib.ExitStack() as held:
+        port = int(urls[0].rpartition(":")[2])
+        for _ in range(20):
+            held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            sock = held.enter_context(socket.socket(socket.AF_UNIX))
+            sock.connect(f"{tmp_path}/s.sock")
+        for url in (urls[0], f"unix:{tmp_path}/s.sock"):
+            assert rpc(capsys, "call", url, "HiScore/Get", '{"game": "tetris"}', "--timeout", "60")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--max-connections=0", "--handshake-timeout=nan", "--min-rate=-1", "--max-queued=1.5", "--max-queued-total=x"],
+)
+def test_limits_that_are_none_are_refused(capsys, option):
+    status, _, error = rpc(capsys, "serve", "a:B", option)
+    name, _, value = option.partition("=")
+    assert status == 2 and error.startswith(f"catenet: argument {name}: '{value}' is no ") and error.count("\n") == 1

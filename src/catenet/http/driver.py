@@ -84,6 +84,7 @@ class HttpProtocol(asyncio.Protocol):
         "core",
         "loop",
         "now",
+        "received",
         "transport",
         "write_limit",
         "write_paused",
@@ -93,6 +94,7 @@ class HttpProtocol(asyncio.Protocol):
         self.loop = loop
         self.core = core
         self.now = 0.0
+        self.received = 0
         self.write_limit = write_limit
         self.write_paused = False
         self.transport: asyncio.Transport | None = None
@@ -118,9 +120,13 @@ class HttpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes to the machine, events to their owners, and the answers to the transport."""
+        self.received += len(data)
         core = self.core
-        if core is None or self._ended:
-            return
+        if core is None:
+            data = self.on_first(data)
+            core = self.core
+            if core is None:
+                return
         self.now = now = self.loop.time()
         self._in_turn = True
         try:
@@ -142,6 +148,7 @@ class HttpProtocol(asyncio.Protocol):
         self._piled = 0
         if self.core is not None:
             self.core.hold()
+            self.settle()
 
     def resume_writing(self) -> None:
         """The transport can take more."""
@@ -188,13 +195,16 @@ class HttpProtocol(asyncio.Protocol):
             if self.write_paused:
                 self._piled += len(data)
                 if self._piled > self.write_limit:
-                    transport.abort()
+                    self.abort()
                     return
-            transport.write(data)
+                transport.write(data)
+                self.settle()
+            else:
+                transport.write(data)
         if core.paused is not self._read_paused:
             self._read_paused = not self._read_paused
             (transport.pause_reading if self._read_paused else transport.resume_reading)()
-        if core.queued or self.write_paused or self._charged:
+        if core.queued or self._charged:
             self.settle()
 
     def settle(self) -> None:
@@ -258,6 +268,10 @@ class HttpProtocol(asyncio.Protocol):
                 self.on_failed(value)
             else:
                 self.on_connection_event(kind, value)
+
+    def on_first(self, data: bytes) -> bytes:
+        """Bytes have come while there is no machine: make one that is to have what this returns, or keep them."""
+        return b""
 
     def on_head(self, stream: Any, head: RequestHead | ResponseHead, end: bool) -> None:
         """A request or a response has begun."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from catenet.http.driver import HttpProtocol, StreamOwner
+from catenet.http.driver import LINGER, HttpProtocol, StreamOwner
 from catenet.http.errors import HttpError, TooSlow
 from catenet.http.h1.connection import H1Connection
 from catenet.http.h1.head import H1Memo
@@ -71,8 +71,8 @@ class ServingProtocol(HttpProtocol):
     """One accepted connection. What concerns requests is left to whoever derives from it."""
 
     __slots__ = (
-        "_buffered", "_entry", "_flowed", "_moved", "_pace", "_served", "_slot", "_sniffed", "idle_since", "opened",
-        "received", "shared",
+        "_buffered", "_closing", "_entry", "_flowed", "_moved", "_pace", "_served", "_slot", "_sniffed", "idle_since",
+        "opened", "shared",
     )  # fmt: skip
 
     def __init__(self, shared: Shared, slot: Slot, write_limit: int) -> None:
@@ -80,11 +80,11 @@ class ServingProtocol(HttpProtocol):
         self.shared = shared
         self.budget = shared.budget
         self.opened = self.now = self.idle_since = self._moved = slot.accepted
-        self.received = 0
         self._slot = slot
         self._sniffed = b""
         self._pace: Pace | None = None
         self._entry: Entry | None = None
+        self._closing = False
         self._served = self._flowed = self._buffered = 0
 
     # Called by asyncio.
@@ -98,17 +98,15 @@ class ServingProtocol(HttpProtocol):
         if tls is not None:
             self._choose(tls.selected_alpn_protocol() == "h2")
 
-    def data_received(self, data: bytes) -> None:
-        """Handle bytes; the first ones in clear text decide on the version (RFC 9113 section 3.3)."""
-        self.received += len(data)
-        if self.core is None:
-            data = self._sniffed + data
-            if len(data) < 3 and frames.PREFACE.startswith(data):
-                self._sniffed = data
-                return
-            self._sniffed = b""
-            self._choose(data.startswith(b"PRI"))
-        super().data_received(data)
+    def on_first(self, data: bytes) -> bytes:
+        """The first bytes in clear text decide on the version (RFC 9113 section 3.3)."""
+        data = self._sniffed + data
+        if len(data) < 3 and frames.PREFACE.startswith(data):
+            self._sniffed = data
+            return b""
+        self._sniffed = b""
+        self._choose(data.startswith(b"PRI"))
+        return data
 
     def connection_lost(self, error: Exception | None) -> None:
         """The place is free for another connection."""
@@ -162,9 +160,10 @@ class ServingProtocol(HttpProtocol):
             self._served = core.served
             self.idle_since = now
         self._watch_output(now, transport)
-        if transport.is_closing() or self._ended:
-            if now - self._moved > self.shared.limits.handshake_timeout:
-                self.abort()  # what is left will not be read
+        if self._closing:
+            patience = self.shared.limits.handshake_timeout if self._buffered else LINGER
+            if self.has_stalled(now, patience):
+                self.abort()  # what is left will not be read, or the end of TLS not answered
         elif core.begun and core.failed is None:
             self._watch_input(now)
 
@@ -198,7 +197,13 @@ class ServingProtocol(HttpProtocol):
         """Note when the peer has last taken something, or had nothing to take."""
         core = self.core
         buffered = transport.get_write_buffer_size()
-        if not (buffered or core.queued) or core.flowed != self._flowed or buffered < self._buffered:
+        if self._closing:
+            moved = buffered < self._buffered
+        else:
+            moved = not (buffered or core.queued) or core.flowed != self._flowed or buffered < self._buffered
+            if transport.is_closing() or self._ended:
+                moved = self._closing = True
+        if moved:
             self._moved = now
         self._flowed, self._buffered = core.flowed, buffered
         if self._charged or buffered:

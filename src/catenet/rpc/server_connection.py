@@ -8,7 +8,6 @@ import ssl
 import struct
 from typing import TYPE_CHECKING, Any
 
-from catenet.http import events as ev
 from catenet.http.driver import IGNORE
 from catenet.http.errors import ErrorCode, HttpError
 from catenet.http.message import RequestHead
@@ -40,7 +39,7 @@ class ServerConnection(ServingProtocol):
         self.assembling = 0
         self.draining = False
         self._peer: Peer | None = None
-        self._pinged = False
+        self._pinged: float | None = None
 
     # The connection.
 
@@ -48,11 +47,6 @@ class ServerConnection(ServingProtocol):
         """The server holds the list."""
         super().connection_made(transport)
         self.server.connection_opened(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Any sign of life answers a ping."""
-        self._pinged = False
-        super().data_received(data)
 
     def eof_received(self) -> None:
         """The client sends nothing more; calls that are running cannot be answered in RPC, so close."""
@@ -94,9 +88,7 @@ class ServerConnection(ServingProtocol):
         self.counters.refused += 1
 
     def on_connection_event(self, kind: int, value: Any) -> None:
-        """Any sign of life counts; after a drain's pong the last stream is known."""
-        if kind == ev.PONG:
-            self._pinged = False
+        """After a drain's pong the last stream is known."""
         self.close_if_idle()
 
     # Ends.
@@ -132,16 +124,16 @@ class ServerConnection(ServingProtocol):
             elif now - self.opened > options.max_age + options.max_age_grace:
                 self.abort()
         if self.core.version >= 2:
-            self._keep_alive(quiet)
+            self._keep_alive(now)
 
-    def _keep_alive(self, quiet: float) -> None:
-        """Ping a peer that is quiet, close if it stays so (gRFC A9)."""
+    def _keep_alive(self, now: float) -> None:
+        """Ping a peer that is quiet, close if it stays so (gRFC A9). Any sign of life answers a ping."""
         options = self.options
-        if self._pinged:
-            if quiet > options.keepalive_time + options.keepalive_timeout:
+        if self._pinged is not None and self._pinged > self.now:
+            if now - self._pinged > options.keepalive_timeout:
                 self.abort()
-        elif quiet > options.keepalive_time:
-            self._pinged = True
+        elif now - self.now > options.keepalive_time:
+            self._pinged = now
             self.core.ping(_PING)
             self.flush()
 

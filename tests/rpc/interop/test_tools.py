@@ -44,6 +44,20 @@ def test_curl_speaks_json(url, version):
     assert (status, json.loads(body)["code"]) == ("400", "invalid_argument")
 
 
+@pytest.mark.parametrize("options", [["-k"], []], ids=["kept", "closed"])
+@pytest.mark.parametrize("method", ["Unary", "Nothing"])
+def test_ab_speaks_http_1_0(url, options, method, tmp_path):
+    """Apache's tool keeps connections only if it is told that they are kept, and hangs if they are kept silently."""
+    (tmp_path / "body").write_text('{"text": "tetris"}')
+    command = [tool("ab"), *options, "-q", "-s", "20", "-n", 200, "-c", 10, "-p", tmp_path / "body"]
+    done = run(*command, "-T", "application/json", url + method)
+    assert done.returncode == 0, done.stderr
+    lines = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+    assert (lines["Complete requests"].strip(), lines["Failed requests"].strip()) == ("200", "0")
+    assert lines.get("Keep-Alive requests", "0").strip() == ("200" if options else "0")
+    assert ("Non-2xx responses" in lines) is (method == "Nothing")
+
+
 def test_curl_understands_compression(url):
     text = "high score " * 500
     command = [tool("curl"), "-sS", "--compressed", "-D", "-", "-H", "content-type: application/json"]

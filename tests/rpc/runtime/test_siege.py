@@ -4,15 +4,17 @@ In virtual time, so that the limits are those of a server in production.
 """
 
 import asyncio
+import contextlib
 import socket
 import time
 
 import pytest
-from echoservice import NAME, SAY, Echo, text
+import uvloop
+from echoservice import NAME, SAY, Certificates, Echo, serving, text, until
 
 from catenet.http.h2 import frames
 from catenet.http.h2.hpack import Encoder, Memo
-from catenet.rpc import Channel, ChannelOptions, Server, ServerOptions
+from catenet.rpc import Channel, ChannelOptions, Server, ServerOptions, server
 from catenet.world import World
 
 PREFACE = frames.PREFACE
@@ -95,7 +97,7 @@ def besiege(attacks, until, version=4, options=None):
     kept = {}
     answers = {}
 
-    async def server():
+    async def serve():
         running = Server([Echo()], options=options)
         await running.listen("tcp://0.0.0.0:7000" if version == 4 else "tcp://[::]:7000")
         await running.serve_forever()
@@ -128,7 +130,7 @@ def besiege(attacks, until, version=4, options=None):
             kept[name] = time.monotonic() - began
 
     with World(1, output=lambda host, stream, line: None) as world:
-        world.host("server").run(server, daemon=True)
+        world.host("server").run(serve, daemon=True)
         clients = world.host("clients")
         for name, (first, then) in attacks.items():
             clients.run(attack, name, first, then, start=0.5)
@@ -169,7 +171,7 @@ def test_a_call_survives_an_outage():
     """TCP recovers from twenty seconds without a network in the middle of a message, and so does the call."""
     answered = []
 
-    async def server():
+    async def serve():
         running = Server([Echo()])
         await running.listen("tcp://:7000")
         await running.serve_forever()
@@ -180,7 +182,7 @@ def test_a_call_survives_an_outage():
             answered.append((await channel.unary(SAY, text(message))).value == message)
 
     with World(2, output=lambda host, stream, line: None) as world:
-        world.host("server").run(server, daemon=True)
+        world.host("server").run(serve, daemon=True)
         world.host("client").run(client, start=0.5)
         world.link("server", "client", latency=0.01, rate=1e6)
         world.at(5.0, world.partition, "server")
@@ -193,7 +195,7 @@ def test_slots_of_slow_clients_are_given_to_others():
     """All places are taken by clients that never finish a head, then by idle ones: others get in all the same."""
     served = []
 
-    async def server():
+    async def serve():
         running = Server([Echo()], options=ServerOptions(max_connections=20))
         await running.listen("tcp://:7000")
         await running.serve_forever()
@@ -215,8 +217,48 @@ def test_slots_of_slow_clients_are_given_to_others():
 
     for first in (UNARY, H2, GET):
         with World(3, output=lambda host, stream, line: None) as world:
-            world.host("server").run(server, daemon=True)
+            world.host("server").run(serve, daemon=True)
             world.host("attacker").run(hold, first, start=0.1)
             world.host("client").run(client, start=1.0)
             world.run()
     assert len(served) == 3 and all(7.0 < seconds < 15.0 for seconds in served), served
+
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("kind", ["tcp", "tls", "unix"])
+def test_the_same_on_the_kernels_sockets(loop, kind, tmp_path, monkeypatch):
+    """Every connection ends by itself, TLS handshakes and what comes within TLS included; the last is served."""
+    monkeypatch.setattr(server, "_CHECK_INTERVAL", 0.05)
+    certificates = Certificates()
+
+    async def main():
+        url = f"unix:{tmp_path}/s" if kind == "unix" else f"{kind}://127.0.0.1:0"
+        options = ServerOptions(handshake_timeout=0.3, max_connections=len(TRICKLES))
+        tls = certificates.server() if kind == "tls" else None
+        async with serving(url, tls=tls, options=options) as (running, _, real), contextlib.AsyncExitStack() as stack:
+            address = running._listeners[0].sockets[0].getsockname()
+            family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
+            for name, (first, then) in TRICKLES.items():
+                first += then
+                sock = socket.socket(family)
+                stack.callback(sock.close)
+                sock.connect(address)
+                sock.setblocking(False)
+                if tls is not None and name != "nothing":
+                    context = certificates.client()
+                    context.set_alpn_protocols(["h2"] if first.startswith(PREFACE[:8]) else ["http/1.1"])
+                    _, writer = await asyncio.open_connection(sock=sock, ssl=context, server_hostname="localhost")
+                    stack.callback(writer.close)
+                    writer.write(first)
+                else:
+                    sock.sendall(first)
+            await until(lambda: running._acceptor.open == 0)
+            client = certificates.client() if kind == "tls" else None
+            async with Channel(real, tls=client) as channel:
+                assert (await channel.unary(SAY, text("x"))).value == "x"
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(main())

@@ -108,8 +108,9 @@ class H1Connection:
         """Whether ``receive(b"", now)`` has something to return: an event from a call, or the next request."""
         if self._events:
             return True
-        idle = self._stream is None and self._unwanted is None and not self._held_back
-        return bool(self._buffer) and idle and not self._searched and not self.closing
+        if not self._buffer or self._stream is not None or self._unwanted is not None or self._held_back:
+            return False
+        return not self._searched and not self.closing
 
     @property
     def paused(self) -> bool:
@@ -413,7 +414,9 @@ class H1Connection:
             bodiless = head.status in (204, 304)
             if stream.remote_open and self._body is not None and not self._body.done:
                 self._keep_alive = False  # the rest of the request is not worth reading
-            if head.h1 is not None and self._keep_alive and not bodiless and not self._speaks_http_1_0():
+            parsed = self._parsed
+            old = parsed is not None and parsed.minor == 0
+            if head.h1 is not None and self._keep_alive and not bodiless and not old:
                 self._out.append(b"%bcontent-length: %d\r\n\r\n" % (head.h1, len(body)))
             else:
                 length: Fields = () if bodiless else ((b"content-length", b"%d" % len(body)),)
