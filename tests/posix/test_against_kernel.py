@@ -11,7 +11,10 @@ import pytest
 from catenet.world import World
 
 sys.path.insert(0, str(Path(__file__).parent))
+import argument_scenarios
 import local_scenarios
+import mode_scenarios
+import name_scenarios
 import tcp_scenarios
 import waking_scenarios
 from scenarios import SCENARIOS
@@ -19,7 +22,9 @@ from scenarios import SCENARIOS
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux for a reference")
 
 
-assert local_scenarios and tcp_scenarios and waking_scenarios  # they add theirs
+# They add theirs.
+assert argument_scenarios and local_scenarios and mode_scenarios and name_scenarios
+assert tcp_scenarios and waking_scenarios
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])

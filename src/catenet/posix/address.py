@@ -7,57 +7,87 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from operator import index
 from typing import Any, Final, TypeAlias
 
 from catenet.stack.endpoint import ANY4, ANY6, Address, Name
 from catenet.wire.address import format_address, from_v4_mapped, is_link_local, is_multicast, to_v4_mapped
 
-__all__ = ["InetAddress", "parse_inet", "show_name"]
+__all__ = ["InetAddress", "host_text", "parse_inet", "show_name"]
 
 InetAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 Resolve: TypeAlias = Callable[[str, int], Address]
 """`resolve(host, family)` makes an address of a numeric or symbolic host, or raises gaierror."""
 
 BROADCAST: Final = b"\xff\xff\xff\xff"
+SHAPES: Final = (
+    "AF_INET address must be a pair (host, port)",
+    "AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])",
+)
+"""What CPython says to a tuple of a wrong length, for IPv4 and IPv6."""
 
 
-def parse_inet(family: int, address: Any, resolve: Resolve, call: str, interface: Callable[[str], int]) -> Name:
-    """Make a Name of what a program gives to `call`; TypeError, OverflowError or gaierror as CPython raises them."""
-    label = "AF_INET" if family == socket.AF_INET else "AF_INET6"
+def parse_inet(family: int, address: Any, resolve: Resolve, call: str) -> Name:
+    """Make a Name of what a program gives to `call`; TypeError, OverflowError or gaierror as CPython raises them.
+
+    A zone in the host is looked at and forgotten: the fourth element alone says the interface.
+    """
+    wide = family == socket.AF_INET6
     if not isinstance(address, tuple):
+        label = "AF_INET6" if wide else "AF_INET"
         raise TypeError(f"{call}(): {label} address must be tuple, not {type(address).__name__}")
-    shape = "a pair (host, port)" if family == socket.AF_INET else "a tuple (host, port[, flowinfo[, scopeid]])"
-    if not (len(address) == 2 or (family == socket.AF_INET6 and 2 <= len(address) <= 4)):
-        raise TypeError(f"{call}(): {label} address must be {shape}")
-    host, port = address[0], address[1]
-    if not hasattr(port, "__index__"):
-        raise TypeError(f"'{type(port).__name__}' object cannot be interpreted as an integer")
-    number = port.__index__()
-    if not 0 <= number <= 0xFFFF:
-        raise OverflowError(f"{call}(): port must be 0-65535.")
-    if len(address) > 2 and not 0 <= address[2] <= 0xFFFFF:
-        raise OverflowError(f"{call}(): flowinfo must be 0-1048575.")
-    scope = address[3] if len(address) > 3 else 0
-    text = _host_text(host, call)
-    if family == socket.AF_INET6 and "%" in text:
-        text, _, zone = text.partition("%")
-        scope = interface(zone)
+    if len(address) != 2 and not (wide and 3 <= len(address) <= 4):
+        raise TypeError(SHAPES[wide])
+    text = host_text(address[0])
+    number = address[1]
+    if number.__class__ is not int or not 0 <= number <= 0xFFFF:
+        number = _port(number, call)
+    flow = scope = 0
+    if len(address) > 2:
+        flow = index(address[2]) & 0xFFFFFFFF
+        scope = index(address[3]) & 0xFFFFFFFF if len(address) > 3 else 0
     found = _find(text, family, resolve)
-    return Name(from_v4_mapped(found) if family == socket.AF_INET6 else found, number, scope)
+    if number < 0:
+        raise OverflowError(f"{call}(): port must be 0-65535.")
+    if flow > 0xFFFFF:
+        raise OverflowError(f"{call}(): flowinfo must be 0-1048575.")
+    return Name(from_v4_mapped(found) if wide else found, number, scope)
 
 
-def _host_text(host: object, call: str) -> str:
+def _port(port: Any, call: str) -> int:
+    """A port that is no plain number of its range: as one, or -1 if it will not do once the host has been found."""
+    number = index(port)
+    if not -1 << 31 <= number < 1 << 31:
+        raise OverflowError(f"{call}(): port must be 0-65535.")
+    return number if 0 <= number <= 0xFFFF else -1
+
+
+def host_text(host: object) -> str:
+    """The host of an address as text; TypeError as CPython's converter raises it."""
     if isinstance(host, str):
-        return host
-    if isinstance(host, bytes | bytearray):
-        return bytes(host).decode("ascii")
-    raise TypeError(f"{call}(): str, bytes or bytearray expected, not {type(host).__name__}")
+        text = host if host.isascii() else _encoded(host)
+    elif isinstance(host, bytes | bytearray):
+        text = bytes(host).decode("latin-1")
+    else:
+        raise TypeError(f"str, bytes or bytearray expected, not {type(host).__name__}")
+    if "\0" in text:
+        raise TypeError("host name must not contain null character")
+    return text
+
+
+def _encoded(host: str) -> str:
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise TypeError("encoding of hostname failed") from None
 
 
 def _find(text: str, family: int, resolve: Resolve) -> Address:
     if not text:
         return ANY4 if family == socket.AF_INET else ANY6
-    if family == socket.AF_INET and text in ("<broadcast>", "255.255.255.255"):
+    if text in ("<broadcast>", "255.255.255.255"):
+        if family == socket.AF_INET6:
+            raise OSError("address family mismatched")
         return BROADCAST
     return resolve(text, family)
 

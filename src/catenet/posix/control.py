@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Ancillary",
+    "check_socket_control",
     "cmsg_len",
     "cmsg_space",
     "error_control",
@@ -43,10 +44,18 @@ IP_PKTINFO: Final = 8
 IP_RECVERR: Final = 11
 IP_ORIGDSTADDR: Final = 20
 IPV6_RECVERR: Final = 25
+SCM_RIGHTS: Final = 1
+SCM_CREDENTIALS: Final = 2
+SO_PRIORITY: Final = 12
+SO_MARK: Final = 36
+SO_TIMESTAMPING: Final = 37
 UDP_SEGMENT: Final = 103
 IPV6_PKTINFO: Final = 50
 IPV6_HOPLIMIT: Final = 52
+IPV6_DONTFRAG: Final = 62
 IPV6_TCLASS: Final = 67
+MOST_RIGHTS: Final = 253
+"""Descriptors of one message (SCM_MAX_FD)."""
 
 _INT = struct.Struct("=i")
 _PKTINFO4 = struct.Struct("=i4s4s")
@@ -65,15 +74,14 @@ def cmsg_space(size: int) -> int:
 
 
 def fit_control(control: Sequence[Ancillary], space: int) -> tuple[list[Ancillary], bool]:
-    """What of `control` fits into a buffer of `space` bytes, and whether something was cut (MSG_CTRUNC)."""
+    """What of `control` fits into `space` bytes, the last of it cut, and whether anything was (MSG_CTRUNC)."""
     kept: list[Ancillary] = []
     for level, kind, data in control:
-        if cmsg_len(len(data)) > space:
-            room = space - HEADER
-            if room > 0:
-                kept.append((level, kind, data[:room]))
+        if space < HEADER:
             return kept, True
-        kept.append((level, kind, data))
+        kept.append((level, kind, data[: space - HEADER]))
+        if cmsg_len(len(data)) > space:
+            return kept, True
         space -= cmsg_space(len(data))
     return kept, False
 
@@ -127,38 +135,109 @@ def _sockaddr_in(name: tuple[Address, int, int]) -> bytes:
     return struct.pack("=H", socket.AF_INET) + name[1].to_bytes(2, "big") + name[0][-4:] + bytes(8)
 
 
-def sent_control(control: Sequence[Ancillary]) -> Control | None:
-    """What a program wants otherwise for one datagram; OSError(EINVAL)."""
+def sent_control(family: int, control: Sequence[Ancillary]) -> Control | None:
+    """What a program wants otherwise for one datagram; other levels say nothing to it; OSError(EINVAL)."""
     if not control:
         return None
+    check_socket_control(control)
     wishes: dict[str, Any] = {}
     for level, kind, data in control:
-        raw = bytes(data)
-        try:
-            if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
-                wishes["interface"], source, _ = _PKTINFO4.unpack(raw)
-                wishes["source"] = source if source != ANY4 else None
-            elif (level, kind) == (socket.IPPROTO_IPV6, IPV6_PKTINFO):
-                source, wishes["interface"] = _PKTINFO6.unpack(raw)
-                wishes["source"] = source if any(source) else None
-            elif (level, kind) in ((socket.IPPROTO_IP, IP_TTL), (socket.IPPROTO_IPV6, IPV6_HOPLIMIT)):
-                (wishes["hop_limit"],) = _INT.unpack(raw)
-            elif (level, kind) in ((socket.IPPROTO_IP, IP_TOS), (socket.IPPROTO_IPV6, IPV6_TCLASS)):
-                wishes["traffic_class"] = raw[0] if len(raw) == 1 else _INT.unpack(raw)[0]
-            elif (level, kind) == (socket.IPPROTO_UDP, UDP_SEGMENT):
-                wishes["segment_size"] = int.from_bytes(raw[:2], sys.byteorder)
-            else:
+        if level in _LEVELS[family]:
+            read = _WISHES.get((level, kind))
+            if read is None:
                 raise os_error(errno.EINVAL)
-        except (struct.error, IndexError):
-            raise os_error(errno.EINVAL) from None
+            read(wishes, data)
     return Control(**wishes)
+
+
+def check_socket_control(control: Iterable[Ancillary]) -> None:
+    """EINVAL for a message of the socket layer that is none, or has a wrong size (`__sock_cmsg_send` of Linux)."""
+    for level, kind, data in control:
+        if level != socket.SOL_SOCKET or kind in (SCM_RIGHTS, SCM_CREDENTIALS):
+            continue
+        if kind not in (SO_PRIORITY, SO_MARK, SO_TIMESTAMPING) or len(data) != _INT.size:
+            raise os_error(errno.EINVAL)
+
+
+def _number(data: bytes, least: int, most: int, *, byte: bool = False) -> int:
+    """The int of a message, which some may write as one byte; EINVAL when it is none or out of range."""
+    if len(data) != _INT.size and not (byte and len(data) == 1):
+        raise os_error(errno.EINVAL)
+    value: int = data[0] if len(data) == 1 else _INT.unpack(data)[0]
+    if not least <= value <= most:
+        raise os_error(errno.EINVAL)
+    return value
+
+
+def _read_pktinfo4(wishes: dict[str, Any], data: bytes) -> None:
+    if len(data) != _PKTINFO4.size:
+        raise os_error(errno.EINVAL)
+    wishes["interface"], source, _ = _PKTINFO4.unpack(data)
+    wishes["source"] = source if source != ANY4 else None
+
+
+def _read_pktinfo6(wishes: dict[str, Any], data: bytes) -> None:
+    if len(data) < _PKTINFO6.size:
+        raise os_error(errno.EINVAL)
+    source, wishes["interface"] = _PKTINFO6.unpack_from(data)
+    wishes["source"] = source if any(source) else None
+
+
+def _read_ttl(wishes: dict[str, Any], data: bytes) -> None:
+    wishes["hop_limit"] = _number(data, 1, 255)
+
+
+def _read_tos(wishes: dict[str, Any], data: bytes) -> None:
+    wishes["traffic_class"] = _number(data, 0, 255, byte=True)
+
+
+def _read_hop_limit(wishes: dict[str, Any], data: bytes) -> None:
+    wishes["hop_limit"] = _or_default(_number(data, -1, 255))
+
+
+def _read_traffic_class(wishes: dict[str, Any], data: bytes) -> None:
+    wishes["traffic_class"] = _or_default(_number(data, -1, 255))
+
+
+def _or_default(value: int) -> int | None:
+    return value if value >= 0 else None
+
+
+def _read_dont_fragment(wishes: dict[str, Any], data: bytes) -> None:
+    _number(data, 0, 1)
+
+
+def _read_segment(wishes: dict[str, Any], data: bytes) -> None:
+    if len(data) != 2:
+        raise os_error(errno.EINVAL)
+    wishes["segment_size"] = int.from_bytes(data, sys.byteorder)
+
+
+_LEVELS: Final[dict[int, tuple[int, ...]]] = {
+    socket.AF_INET: (socket.IPPROTO_IP, socket.IPPROTO_UDP),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPPROTO_UDP, socket.IPPROTO_IP),
+}
+"""Levels that a socket of each family looks at; one of IPv6 may talk to IPv4."""
+
+_WISHES: Final[dict[tuple[int, int], Callable[[dict[str, Any], bytes], None]]] = {
+    (socket.IPPROTO_IP, IP_PKTINFO): _read_pktinfo4,
+    (socket.IPPROTO_IP, IP_TTL): _read_ttl,
+    (socket.IPPROTO_IP, IP_TOS): _read_tos,
+    (socket.IPPROTO_IPV6, IPV6_PKTINFO): _read_pktinfo6,
+    (socket.IPPROTO_IPV6, IPV6_HOPLIMIT): _read_hop_limit,
+    (socket.IPPROTO_IPV6, IPV6_TCLASS): _read_traffic_class,
+    (socket.IPPROTO_IPV6, IPV6_DONTFRAG): _read_dont_fragment,
+    (socket.IPPROTO_UDP, UDP_SEGMENT): _read_segment,
+}
 
 
 def files_of(kernel: Kernel, control: Iterable[Ancillary]) -> list[File]:
     """Files whose descriptors are sent (SCM_RIGHTS), each held once more; EBADF, EINVAL."""
     files: list[File] = []
     for level, kind, data in control:
-        if level != socket.SOL_SOCKET or kind != socket.SCM_RIGHTS:
+        if level != socket.SOL_SOCKET:
+            continue
+        if kind != SCM_RIGHTS or len(files) + len(data) // 4 > MOST_RIGHTS:
             raise os_error(errno.EINVAL)
         numbers = array.array("i")
         raw = bytes(data)

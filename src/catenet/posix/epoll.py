@@ -27,6 +27,8 @@ EPOLLRDNORM: Final = 0x040
 EPOLLWRNORM: Final = 0x100
 ALWAYS: Final = Readiness.ERR | Readiness.HUP
 NORMAL: Final = EPOLLRDNORM | EPOLLWRNORM
+EXCLUSIVE_EVENTS: Final = Readiness.IN | Readiness.OUT | ALWAYS | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE
+"""All that EPOLLEXCLUSIVE goes with."""
 
 MAXIMUM_DEPTH: Final = 5
 """Epolls may watch epolls so deep (EP_MAX_NESTS)."""
@@ -99,6 +101,8 @@ class Epoll(File):
         """EPOLL_CTL_ADD; EEXIST, ELOOP, EINVAL."""
         if (descriptor, id(file)) in self._items:
             raise os_error(errno.EEXIST)
+        if events & EPOLLEXCLUSIVE and (events & ~EXCLUSIVE_EVENTS or isinstance(file, Epoll)):
+            raise os_error(errno.EINVAL)
         if isinstance(file, Epoll):
             if file is self:
                 raise os_error(errno.EINVAL)
@@ -111,8 +115,10 @@ class Epoll(File):
 
     def modify(self, descriptor: int, file: File, events: int) -> None:
         """EPOLL_CTL_MOD; ENOENT, EINVAL."""
+        if events & EPOLLEXCLUSIVE:
+            raise os_error(errno.EINVAL)
         item = self._find(descriptor, file)
-        if item.exclusive or events & EPOLLEXCLUSIVE:
+        if item.exclusive:
             raise os_error(errno.EINVAL)
         item.arm(events)
         self.ready.pop(item, None)

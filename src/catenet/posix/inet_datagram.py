@@ -64,11 +64,11 @@ class InetDatagram(InetSocket):
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
         """System call `sendmsg`."""
-        if flags & MSG_OOB:
+        if flags & MSG_OOB and self.family == socket.AF_INET:  # IPv6 of Linux does not look
             raise os_error(errno.EOPNOTSUPP)
         name = None if address is None else self.name_of(address, "sendto")
         try:
-            count = self._conversation.send_to(data, name, sent_control(control))
+            count = self._conversation.send_to(data, name, sent_control(self.family, control))
         except StackError as error:
             raise error_of(error) from None
         if self.kept_options or control:
@@ -107,7 +107,7 @@ class InetDatagram(InetSocket):
         return data if len(data) <= size else data[:size]
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
-        """System call `recvmsg`; what does not fit is lost, and MSG_TRUNC says so (and the whole length)."""
+        """System call `recvmsg`; what does not fit is lost, and MSG_TRUNC says so (asked for it, it all comes)."""
         if flags & MSG_ERRQUEUE:
             return self._receive_error(size, control_size)
         try:
@@ -119,10 +119,15 @@ class InetDatagram(InetSocket):
         data = datagram.data
         shown = MSG_TRUNC if len(data) > size else 0
         control: list[Ancillary] = []
-        if control_size:
+        if control_size >= 0:
             control, cut = received_control(self, datagram, control_size)
             shown |= MSG_CTRUNC if cut else 0
-        return bytes(data[:size]), control, shown, show_name(self.family, datagram.source)
+        return (
+            bytes(data if flags & MSG_TRUNC else data[:size]),
+            control,
+            shown,
+            show_name(self.family, datagram.source),
+        )
 
     def _has_ended(self, flags: int) -> bool:
         """Whether a call with nothing to read returns: shut down for reading, it would wait; else EAGAIN (as Linux)."""

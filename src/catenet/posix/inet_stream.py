@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from catenet.posix.address import show_name
-from catenet.posix.control import Ancillary, fit_control
+from catenet.posix.control import Ancillary, check_socket_control, fit_control
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.sockets import (
     MSG_CTRUNC,
@@ -18,6 +18,7 @@ from catenet.posix.sockets import (
     MSG_NOSIGNAL,
     MSG_OOB,
     MSG_PEEK,
+    MSG_TRUNC,
     InetSocket,
     Message,
     SocketFile,
@@ -58,6 +59,7 @@ class InetStream(InetSocket):
     __slots__ = ("_deferred", "_phase", "_stamped", "_syn_data", "_zero_copy")
 
     kind: ClassVar[str] = "tcp"
+    discards: ClassVar[bool] = True
 
     def __init__(self, kernel: Kernel, family: int, endpoint: Any) -> None:
         super().__init__(kernel, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, endpoint)
@@ -180,7 +182,7 @@ class InetStream(InetSocket):
         return None if self.endpoint.unsent() else True
 
     def receive(self, size: int, flags: int) -> bytes | None:
-        """System call `recv` with MSG_PEEK, MSG_OOB, MSG_TRUNC (drop instead of returning)."""
+        """System call `recv` with MSG_PEEK, MSG_OOB, MSG_TRUNC (zeros instead of the data)."""
         if flags & MSG_ERRQUEUE:
             raise os_error(errno.EAGAIN)
         if size == 0:
@@ -192,6 +194,8 @@ class InetStream(InetSocket):
             data = endpoint.receive(size, peek=bool(flags & MSG_PEEK))
         except StackError as error:
             raise error_of(error) from None
+        if data and flags & MSG_TRUNC:
+            return bytes(len(data))
         return data if data is None or type(data) is bytes else bytes(data)
 
     def receive_into(self, buffer: memoryview, flags: int) -> int | None:
@@ -224,9 +228,11 @@ class InetStream(InetSocket):
         if data is None:
             return None
         control: list[Ancillary] = []
-        if control_size and self.kept_options.get("TCP_INQ"):
-            control, _ = fit_control([self._unread_control()], control_size)
-        return data, control, flags & MSG_OOB, None
+        shown = flags & MSG_OOB
+        if control_size >= 0 and self.kept_options.get("TCP_INQ"):
+            control, cut = fit_control([self._unread_control()], control_size)
+            shown |= MSG_CTRUNC if cut else 0
+        return data, control, shown, None
 
     def _receive_stamp(self, control_size: int) -> Message | None:
         """The error queue: when something was sent or acknowledged."""
@@ -312,9 +318,11 @@ class InetStream(InetSocket):
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
         """System call `sendmsg`; an address is ignored but for MSG_FASTOPEN, which connects and sends (RFC 7413)."""
-        if control and (wanted := requested(control)):
-            self._stamped = True
-            self.endpoint.stamp_next(wanted)
+        if control:
+            check_socket_control(control)
+            if wanted := requested(control):
+                self._stamped = True
+                self.endpoint.stamp_next(wanted)
         if flags & MSG_FASTOPEN and address is not None:
             if self._phase == UNCONNECTED:
                 return self._connect_with_data(data, flags, address)

@@ -17,7 +17,7 @@ from catenet.posix.errors import os_error
 from catenet.posix.file import File
 from catenet.posix.inet_datagram import InetDatagram
 from catenet.posix.inet_stream import InetStream
-from catenet.posix.local import LocalNames, LocalSocket, make_pair
+from catenet.posix.local import LocalNames, LocalSocket, join
 from catenet.posix.names import Names, NoNames, Resolver
 from catenet.posix.sockets import SocketFile
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["FIRST_DESCRIPTOR", "Kernel", "Park"]
 
 SOCK_MAX: Final = 11
+SOCK_TYPE_MASK: Final = 0xF
+PROTOCOL_MAX: Final = 263
+"""IPPROTO_MAX."""
+FAMILIES: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 FIRST_DESCRIPTOR: Final = 1 << 20
 """Simulated descriptors count from here, so that none is ever mistaken for a real one of the interpreter."""
 
@@ -147,12 +151,16 @@ class Kernel:
     def socket(self, family: int, kind: int, protocol: int = 0) -> SocketFile:
         """System call `socket` without a descriptor; EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, EPERM for raw."""
         self.owner()
-        if family == socket.AF_UNIX:
-            if kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
-                raise os_error(errno.ESOCKTNOSUPPORT)
-            return LocalSocket(self, kind, protocol)
-        if family not in (socket.AF_INET, socket.AF_INET6):
+        if kind & ~SOCK_TYPE_MASK:
+            raise os_error(errno.EINVAL)
+        if family not in FAMILIES:
             raise os_error(errno.EAFNOSUPPORT)
+        if kind >= SOCK_MAX:
+            raise os_error(errno.EINVAL)
+        if family == socket.AF_UNIX:
+            return self._local_socket(kind, protocol)
+        if not 0 <= protocol < PROTOCOL_MAX:
+            raise os_error(errno.EINVAL)
         version = 4 if family == socket.AF_INET else 6
         if kind == socket.SOCK_STREAM:
             if protocol not in (0, socket.IPPROTO_TCP):
@@ -166,7 +174,16 @@ class Kernel:
             raise os_error(errno.EPROTONOSUPPORT)
         if kind == socket.SOCK_RAW:
             raise PermissionError(errno.EPERM, "raw sockets are not modelled; SOCK_DGRAM with IPPROTO_ICMP can ping")
-        raise os_error(errno.ESOCKTNOSUPPORT if 0 <= kind < SOCK_MAX else errno.EINVAL)
+        raise os_error(errno.ESOCKTNOSUPPORT)
+
+    def _local_socket(self, kind: int, protocol: int) -> LocalSocket:
+        if protocol not in (0, socket.AF_UNIX):
+            raise os_error(errno.EPROTONOSUPPORT)
+        if kind == socket.SOCK_RAW:  # as in BSD
+            kind = int(socket.SOCK_DGRAM)
+        if kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+            raise os_error(errno.ESOCKTNOSUPPORT)
+        return LocalSocket(self, kind, protocol)
 
     def socket_file(self, descriptor: int) -> SocketFile:
         """Return the socket that a descriptor stands for; EBADF, ENOTSOCK."""
@@ -176,11 +193,12 @@ class Kernel:
         return file
 
     def socketpair(self, family: int, kind: int, protocol: int = 0) -> tuple[SocketFile, SocketFile]:
-        """System call `socketpair`; EOPNOTSUPP for families other than AF_UNIX."""
-        self.owner()
-        if family != socket.AF_UNIX:
+        """System call `socketpair`; as `socket`, and EOPNOTSUPP for families other than AF_UNIX."""
+        one, other = self.socket(family, kind, protocol), self.socket(family, kind, protocol)
+        if not isinstance(one, LocalSocket) or not isinstance(other, LocalSocket):
             raise os_error(errno.EOPNOTSUPP)
-        return make_pair(self, kind, protocol)
+        join(one, other)
+        return one, other
 
     def interfaces(self) -> list[Interface]:
         """Interfaces in the order of their indices."""

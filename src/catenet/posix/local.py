@@ -13,9 +13,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from catenet.posix.arguments import check, flat
 from catenet.posix.control import Ancillary, files_of, rights_of
 from catenet.posix.errors import os_error
-from catenet.posix.local_inbox import MessageInbox, StreamInbox
+from catenet.posix.local_inbox import BUFFER, MessageInbox, StreamInbox
 from catenet.posix.sockets import (
     MSG_CTRUNC,
     MSG_DONTWAIT,
@@ -31,7 +32,7 @@ from catenet.stack.endpoint import Buffer, Readiness
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
 
-__all__ = ["LocalNames", "LocalSocket", "make_pair"]
+__all__ = ["LocalNames", "LocalSocket", "join"]
 
 DATAGRAMS: Final = 10
 """Default of net.unix.max_dgram_qlen."""
@@ -164,9 +165,13 @@ class LocalSocket(SocketFile):
 
     # Names and connections.
 
+    def read_address(self, address: Any, call: str) -> bytes:
+        """See `SocketFile`."""
+        return _name(address)
+
     def bind(self, address: Any) -> None:
         """System call `bind`; the empty name takes an automatic abstract one, unless there is a name."""
-        name = _name(address, "bind")
+        name = _name(address)
         if self._name is not None:
             if not name:
                 return
@@ -195,7 +200,7 @@ class LocalSocket(SocketFile):
 
     def connect(self, address: Any) -> bool | None:
         """System call `connect`; None while the listener's backlog is full."""
-        target = self.kernel.local_names.find(_name(address, "connect"), self.type)
+        target = self.kernel.local_names.find(_name(address), self.type)
         if not self.has_connections:
             self._connect_datagrams(target)
             return True
@@ -240,7 +245,7 @@ class LocalSocket(SocketFile):
         server = LocalSocket(target.kernel, self.type, self.protocol)
         server._name = target._name
         server.credentials = target.credentials
-        _join(self, server)
+        join(self, server)
         target._incoming.append(server)
         target.notify()
         return True
@@ -323,7 +328,7 @@ class LocalSocket(SocketFile):
         if self._shut & WRITE:
             raise os_error(errno.EPIPE)
         if address is not None:
-            target = self.kernel.local_names.find(_name(address, "sendto"), self.type)
+            target = self.kernel.local_names.find(_name(address), self.type)
         elif self._peer is None:
             raise os_error(errno.ENOTCONN)
         else:
@@ -352,8 +357,9 @@ class LocalSocket(SocketFile):
         if not self._inbox:
             return self._nothing(flags)
         peek = bool(flags & MSG_PEEK)
-        piece = self._inbox.pull(size, peek)
-        shown = MSG_TRUNC if piece.size > len(piece.data) else 0
+        whole = flags & MSG_TRUNC and not self.is_stream
+        piece = self._inbox.pull(BUFFER if whole else size, peek)
+        shown = MSG_TRUNC if piece.size > size else 0
         control: list[Ancillary] = []
         if piece.files:
             if peek:
@@ -440,32 +446,28 @@ class LocalSocket(SocketFile):
         return f"local {_show(self._name)!r}" if self._name else "local socket"
 
 
-def make_pair(kernel: Kernel, kind: int, protocol: int = 0) -> tuple[LocalSocket, LocalSocket]:
-    """System call `socketpair`."""
-    one, other = LocalSocket(kernel, kind, protocol), LocalSocket(kernel, kind, protocol)
-    _join(one, other)
-    return one, other
-
-
-def _join(one: LocalSocket, other: LocalSocket) -> None:
+def join(one: LocalSocket, other: LocalSocket) -> None:
+    """Make two sockets each other's peers."""
     one._peer, other._peer = other, one
     one._state = other._state = CONNECTED
 
 
-def _name(address: Any, call: str) -> bytes:
+def _name(address: Any) -> bytes:
+    """A name as the table of the host has it: an abstract one as it is, a path absolute and up to its first zero."""
     if isinstance(address, str):
         name = os.fsencode(address)
-    elif isinstance(address, bytes | bytearray | memoryview):
-        name = bytes(address)
-    elif hasattr(address, "__fspath__"):
-        name = os.fsencode(address)
     else:
-        raise TypeError(f"{call}(): a bytes-like object is required, not {type(address).__name__!r}")
-    if len(name) >= NAME_LIMIT + (name[:1] == b"\0"):
+        if not isinstance(address, bytes):
+            check("send", address)
+        name = bytes(flat(address))
+    if name[:1] == b"\0":
+        if len(name) > NAME_LIMIT:
+            raise OSError("AF_UNIX path too long")
+        return name
+    if len(name) >= NAME_LIMIT:
         raise OSError("AF_UNIX path too long")
-    if name and name[:1] != b"\0":
-        name = os.path.abspath(name)
-    return name
+    path = name.partition(b"\0")[0]
+    return os.path.abspath(path) if path else path
 
 
 def _show(name: bytes | None) -> str | bytes:

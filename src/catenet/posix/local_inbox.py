@@ -14,7 +14,7 @@ from catenet.stack.endpoint import Buffer
 if TYPE_CHECKING:
     from catenet.posix.local import LocalSocket
 
-__all__ = ["Files", "MessageInbox", "StreamInbox"]
+__all__ = ["BUFFER", "Files", "MessageInbox", "StreamInbox"]
 
 BUFFER: Final = 212_992
 """Default of net.core.wmem_default."""

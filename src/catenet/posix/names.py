@@ -6,69 +6,58 @@ business of a resolver that a program brings along.
 
 from __future__ import annotations
 
+import _socket
+import errno
+import operator
+import os
+import re
 import socket
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from catenet.posix.address import show_name
+from catenet.posix.address import BROADCAST, show_name
+from catenet.posix.arguments import c_int, check_function, is_plain_text
 from catenet.posix.errors import os_error
+from catenet.posix.services import getservbyport, numeric_port, port_of
 from catenet.stack.endpoint import ANY4, ANY6, Address, Name, StackError
+from catenet.stack.membership import is_scoped
 from catenet.stack.routes import sort_destinations
-from catenet.wire.address import LOOPBACK, format_address, is_v4_mapped, parse_address, to_v4_mapped
+from catenet.wire.address import (
+    LOOPBACK,
+    format_address,
+    is_link_local,
+    is_multicast,
+    is_v4_mapped,
+    parse_address,
+    to_v4_mapped,
+)
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
 
 __all__ = ["Names", "NoNames", "Resolver"]
 
-SERVICES: Final = {
-    "echo": (7, "tcp udp"),
-    "discard": (9, "tcp udp"),
-    "daytime": (13, "tcp udp"),
-    "ftp-data": (20, "tcp"),
-    "ftp": (21, "tcp"),
-    "ssh": (22, "tcp"),
-    "telnet": (23, "tcp"),
-    "smtp": (25, "tcp"),
-    "time": (37, "tcp udp"),
-    "domain": (53, "tcp udp"),
-    "bootps": (67, "udp"),
-    "bootpc": (68, "udp"),
-    "tftp": (69, "udp"),
-    "gopher": (70, "tcp"),
-    "finger": (79, "tcp"),
-    "http": (80, "tcp"),
-    "kerberos": (88, "tcp udp"),
-    "pop3": (110, "tcp"),
-    "sunrpc": (111, "tcp udp"),
-    "nntp": (119, "tcp"),
-    "ntp": (123, "udp"),
-    "imap2": (143, "tcp"),
-    "imap": (143, "tcp"),
-    "snmp": (161, "tcp udp"),
-    "bgp": (179, "tcp"),
-    "ldap": (389, "tcp udp"),
-    "https": (443, "tcp udp"),
-    "submission": (587, "tcp"),
-    "ldaps": (636, "tcp udp"),
-    "imaps": (993, "tcp"),
-    "pop3s": (995, "tcp"),
-    "mysql": (3306, "tcp"),
-    "postgresql": (5432, "tcp"),
-    "amqp": (5672, "tcp"),
-    "redis": (6379, "tcp"),
-    "http-alt": (8080, "tcp udp"),
-}
-"""Port and protocols by service name (IANA registry), so that worlds do not depend on the machine's /etc/services."""
-
-PROTOCOLS: Final = {"ip": 0, "icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "ipv6": 41, "ipv6-icmp": 58, "icmpv6": 58}
-
 Answer: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
+UDPLITE: Final = 136
+SCTP: Final = 132
+DCCP: Final = 33
+SOCK_DCCP: Final = 6
+
 KINDS: Final = (
-    (socket.SOCK_STREAM, socket.IPPROTO_TCP, "tcp"),
-    (socket.SOCK_DGRAM, socket.IPPROTO_UDP, "udp"),
-    (socket.SOCK_RAW, 0, ""),
+    (int(socket.SOCK_STREAM), socket.IPPROTO_TCP, "tcp"),
+    (int(socket.SOCK_DGRAM), socket.IPPROTO_UDP, "udp"),
+    (SOCK_DCCP, DCCP, "dccp"),
+    (int(socket.SOCK_DGRAM), UDPLITE, "udplite"),
+    (int(socket.SOCK_STREAM), SCTP, "sctp"),
+    (int(socket.SOCK_SEQPACKET), SCTP, "sctp"),
+    (int(socket.SOCK_RAW), 0, ""),
 )
+"""Type, protocol and its name; the last takes any protocol, and has no services. The table of glibc."""
+DEFAULT_KINDS: Final = (KINDS[0], KINDS[1], KINDS[-1])
+
+KNOWN_FLAGS: Final = 0x7FF
+NAME_FLAGS: Final = 0xFF
+"""Flags of getaddrinfo(3), and of getnameinfo(3): those of internationalized names change nothing here."""
 
 
 class Names(Protocol):
@@ -102,61 +91,95 @@ class Resolver:
     # Forward.
 
     def getaddrinfo(
-        self, host: object, port: object, family: int = 0, kind: int = 0, protocol: int = 0, flags: int = 0
+        self, host: object, port: object, family: Any = 0, kind: Any = 0, protocol: Any = 0, flags: Any = 0
     ) -> list[Answer]:
-        """As `socket.getaddrinfo`; gaierror with the codes that glibc gives."""
+        """As `socket.getaddrinfo`; gaierror with the codes that glibc gives, in its order."""
+        family, kind, protocol, flags = c_int(family), c_int(kind), c_int(protocol), c_int(flags)
+        name, service = _host(host), _service(port)
+        if name is None and service is None:
+            raise gaierror(socket.EAI_NONAME)
+        if flags & ~KNOWN_FLAGS or (flags & socket.AI_CANONNAME and name is None):
+            raise gaierror(socket.EAI_BADFLAGS)
+        if flags & socket.AI_ADDRCONFIG:
+            family = self._configured(family)
+        service = service or None
+        number = None if service is None else numeric_port(service)
+        if number is None and service is not None and flags & socket.AI_NUMERICSERV:
+            raise gaierror(socket.EAI_SERVICE if _NEGATIVE.fullmatch(service) else socket.EAI_NONAME)
         if family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
-            raise _gaierror(socket.EAI_FAMILY)
-        name = _text(host)
-        if name is None and port is None:
-            raise _gaierror(socket.EAI_NONAME)
-        kinds = _kinds(kind, protocol)
-        services = self._ports(port, kinds, flags)
+            raise gaierror(socket.EAI_FAMILY)
+        kinds = _kinds(kind, protocol, service, number)
         addresses, scope = self._addresses(name, family, flags)
         canonical = (name or "") if flags & socket.AI_CANONNAME else ""
         answers: list[Answer] = []
         for address in addresses:
             shown = socket.AF_INET if len(address) == 4 else socket.AF_INET6
-            for (number, proto, _), service in zip(kinds, services, strict=True):
-                if service is not None:
-                    sockaddr = show_name(shown, Name(address, service, scope))
-                    answers.append((shown, socket.SocketKind(number), proto, canonical, sockaddr))
-                    canonical = ""
-        if not answers:
-            raise _gaierror(socket.EAI_SERVICE)
+            for type_, proto, where in kinds:
+                sockaddr = show_name(shown, Name(address, where, 0))
+                if scope and shown == socket.AF_INET6:
+                    sockaddr = (*sockaddr[:3], scope)
+                answers.append((shown, _socket_kind(type_), proto, canonical, sockaddr))
+                canonical = ""
         return answers
 
+    def _configured(self, family: int) -> int:
+        """AI_ADDRCONFIG: only families of which an interface has an address that is no loopback one."""
+        seen = {
+            len(entry.address)
+            for interface in self._kernel.interfaces()
+            for entry in interface.addresses
+            if entry.address not in (LOOPBACK[4], LOOPBACK[6])
+        }
+        if family == socket.AF_UNSPEC and len(seen) == 1:
+            return socket.AF_INET if 4 in seen else socket.AF_INET6
+        if (family == socket.AF_INET and 4 not in seen) or (family == socket.AF_INET6 and 16 not in seen):
+            raise gaierror(socket.EAI_NONAME)
+        return family
+
     def _addresses(self, name: str | None, family: int, flags: int) -> tuple[list[Address], int]:
-        if not name:
+        """(addresses, scope) of a host; of None those to listen on or to reach oneself."""
+        if name is None:
             passive = flags & socket.AI_PASSIVE
             four, six = (ANY4, ANY6) if passive else (LOOPBACK[4], LOOPBACK[6])
             both = [four, six] if passive else [six, four]
             return [address for address in both if _fits(address, family)], 0
-        base, _, zone = name.partition("%")
+        base, percent, zone = name.partition("%")
         numeric = _numeric(base)
-        if numeric is not None:
-            if len(numeric) == 4 and family == socket.AF_INET6:
-                if not flags & socket.AI_V4MAPPED:
-                    raise _gaierror(socket.EAI_ADDRFAMILY)
-                numeric = to_v4_mapped(numeric)
-            if not _fits(numeric, family):
-                raise _gaierror(socket.EAI_ADDRFAMILY)
-            return [numeric], self.interface_index(zone) if zone else 0
-        if flags & socket.AI_NUMERICHOST:
-            raise _gaierror(socket.EAI_NONAME)
-        return self._lookup(name, family, flags), 0
+        if numeric is None or (percent and len(numeric) == 4):
+            if flags & socket.AI_NUMERICHOST or not name or percent:
+                raise gaierror(socket.EAI_NONAME)
+            return self._lookup(name, family, flags), 0
+        address = numeric
+        if not _fits(address, family):
+            if len(address) == 4 and flags & socket.AI_V4MAPPED:
+                address = to_v4_mapped(address)
+            elif is_v4_mapped(address):
+                address = address[12:]
+            else:
+                raise gaierror(socket.EAI_ADDRFAMILY)
+        return [address], self._scope(numeric, zone) if percent else 0
+
+    def _scope(self, address: Address, zone: str) -> int:
+        """Scope of a zone (RFC 4007 section 11): any number, but names only where links tell addresses apart."""
+        if zone.isascii() and zone.isdigit():
+            number = int(zone)
+            if number <= 0xFFFFFFFF:
+                return number
+        elif len(address) == 16 and is_scoped(address):
+            for interface in self._kernel.interfaces():
+                if interface.name == zone:
+                    return interface.index
+        raise gaierror(socket.EAI_NONAME)
 
     def _lookup(self, name: str, family: int, flags: int) -> list[Address]:
         found = self._known(name.rstrip(".").lower())
         if not found:
-            raise _gaierror(socket.EAI_NONAME)
+            raise gaierror(socket.EAI_NONAME)
         fitting = [address for address in found if _fits(address, family)]
         if not fitting and flags & socket.AI_V4MAPPED and family == socket.AF_INET6:
             fitting = [to_v4_mapped(address) for address in found]
-        if flags & socket.AI_ADDRCONFIG:
-            fitting = [address for address in fitting if self._source(address) is not None] or fitting
         if not fitting:
-            raise _gaierror(socket.EAI_ADDRFAMILY)
+            raise gaierror(socket.EAI_ADDRFAMILY)
         return sort_destinations((address, self._source(address)) for address in fitting)
 
     def _known(self, name: str) -> list[Address]:
@@ -172,77 +195,72 @@ class Resolver:
         except StackError:
             return None
 
-    def _ports(self, port: object, kinds: list[tuple[int, int, str]], flags: int) -> list[int | None]:
-        """The port number for each kind of socket; None where the service does not exist for it."""
-        if port is None:
-            return [0] * len(kinds)
-        if isinstance(port, int):
-            return [port & 0xFFFF] * len(kinds)
-        text = _text(port)
-        if text is None:
-            raise OSError("Int or String expected")
-        if text.isascii() and text.isdigit():
-            return [int(text) & 0xFFFF] * len(kinds)
-        if text == "":
-            return [0] * len(kinds)
-        if flags & socket.AI_NUMERICSERV or text not in SERVICES:
-            raise _gaierror(socket.EAI_NONAME if flags & socket.AI_NUMERICSERV else socket.EAI_SERVICE)
-        number, protocols = SERVICES[text]
-        return [number if protocol in protocols.split() else None for _, _, protocol in kinds]
-
     def resolve(self, host: str, family: int) -> Address:
         """One address for a host in a socket address, as CPython's `bind` and `connect` find it."""
-        numeric = _numeric(host)
-        if numeric is not None:
-            if len(numeric) == (4 if family == socket.AF_INET else 16):
-                return numeric
-            raise _gaierror(socket.EAI_ADDRFAMILY)
-        address: Address = parse_address(self.getaddrinfo(host, None, family)[0][4][0].partition("%")[0])
-        return address
+        numeric = _numeric(host) if "%" not in host else None
+        if numeric is not None and len(numeric) == (4 if family == socket.AF_INET else 16):
+            return numeric
+        return self._addresses(host, family, 0)[0][0]
 
-    def gethostbyname(self, name: str) -> str:
+    def gethostbyname(self, *args: Any) -> str:
         """First IPv4 address of a name as text."""
-        return format_address(self.resolve(name, socket.AF_INET)) if name else format_address(ANY4)
+        return format_address(self._one_address(_old_host("gethostbyname", args), socket.AF_INET))
 
-    def gethostbyname_ex(self, name: str) -> tuple[str, list[str], list[str]]:
+    def gethostbyname_ex(self, *args: Any) -> tuple[str, list[str], list[str]]:
         """(name, aliases, IPv4 addresses)."""
-        answers = self.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
-        return name, [], [answer[4][0] for answer in answers]
+        name = _old_host("gethostbyname_ex", args)
+        first = self._one_address(name, socket.AF_INET)
+        if name in WILDCARDS or ":" in name:
+            return name, [], [format_address(first)]
+        return name, [], [format_address(address) for address in self._addresses(name, socket.AF_INET, 0)[0]]
+
+    def _one_address(self, name: str, family: int) -> Address:
+        """As CPython's `setipaddr`: the empty name is the unspecified address."""
+        if not name:
+            if family == socket.AF_UNSPEC:
+                raise OSError("wildcard resolved to multiple address")
+            return ANY4
+        return BROADCAST if name in WILDCARDS else self._addresses(name, family, 0)[0][0]
 
     # Backward.
 
-    def getnameinfo(self, sockaddr: tuple[Any, ...], flags: int) -> tuple[str, str]:
+    def getnameinfo(self, *args: Any) -> tuple[str, str]:
         """As `socket.getnameinfo`."""
-        if not isinstance(sockaddr, tuple):
-            raise TypeError("getnameinfo() argument 1 must be a tuple")
-        text, zone = sockaddr[0].partition("%")[::2]
-        address = _numeric(text)
-        if address is None:
-            raise _gaierror(socket.EAI_NONAME)
-        scope = sockaddr[3] if len(sockaddr) > 3 else (self.interface_index(zone) if zone else 0)
-        host = None if flags & socket.NI_NUMERICHOST else self._name_of(address)
-        if host is None:
+        if len(args) != 2:
+            raise TypeError(f"getnameinfo expected 2 arguments, got {len(args)}")
+        sockaddr, flags = args[0], c_int(args[1])
+        host, port, scope = _numeric_sockaddr(sockaddr)
+        number = numeric_port(str(port))
+        if number is None:
+            raise gaierror(socket.EAI_SERVICE)
+        address = self._addresses(host, socket.AF_UNSPEC, socket.AI_NUMERICHOST)[0][0]
+        if len(address) == 4 and len(sockaddr) != 2:
+            raise OSError("IPv4 sockaddr must be 2 tuple")
+        if flags & ~NAME_FLAGS:
+            raise gaierror(socket.EAI_BADFLAGS)
+        name = None if flags & socket.NI_NUMERICHOST else self._name_of(address)
+        if name is None:
             if flags & socket.NI_NAMEREQD:
-                raise _gaierror(socket.EAI_NONAME)
-            host = format_address(address) + (f"%{self.interface_name(scope)}" if scope else "")
-        service = str(sockaddr[1]) if flags & socket.NI_NUMERICSERV else self._service(sockaddr[1], flags)
-        return host, service
+                raise gaierror(socket.EAI_NONAME)
+            name = format_address(address) + (f"%{self._zone(address, scope)}" if scope and len(address) == 16 else "")
+        known = None if flags & socket.NI_NUMERICSERV else _service_of(number, flags)
+        return name, str(number) if known is None else known
 
-    def _service(self, port: int, flags: int) -> str:
-        try:
-            return self.getservbyport(port, "udp" if flags & socket.NI_DGRAM else "tcp")
-        except OSError:
-            return str(port)
+    def _zone(self, address: Address, scope: int) -> str:
+        """Name of an interface after a link-local address; the number of any other scope."""
+        if is_link_local(address) or (is_multicast(address) and address[1] & 0x0F == 2):
+            for interface in self._kernel.interfaces():
+                if interface.index == scope:
+                    return interface.name
+        return str(scope)
 
     def _name_of(self, address: Address) -> str | None:
         plain = address[12:] if is_v4_mapped(address) else address
         return "localhost" if plain in (LOOPBACK[4], LOOPBACK[6]) else self._kernel.names.name_of(plain)
 
-    def gethostbyaddr(self, host: str) -> tuple[str, list[str], list[str]]:
+    def gethostbyaddr(self, *args: Any) -> tuple[str, list[str], list[str]]:
         """(name, aliases, addresses) of the host that has an address; herror when nobody has it."""
-        address = _numeric(host)
-        if address is None:
-            address = parse_address(self.getaddrinfo(host, None)[0][4][0])
+        address = self._one_address(_old_host("gethostbyaddr", args), socket.AF_UNSPEC)
         name = self._name_of(address)
         if name is None:
             raise socket.herror(1, "Unknown host")
@@ -259,54 +277,108 @@ class Resolver:
 
     # Services, protocols, interfaces.
 
-    @staticmethod
-    def getservbyname(name: str, protocol: str | None = None) -> int:
-        """Port of a service; OSError when there is none."""
-        port, protocols = SERVICES.get(name, (0, ""))
-        if not port or (protocol is not None and protocol not in protocols.split()):
-            raise OSError("service/proto not found")
-        return port
-
-    @staticmethod
-    def getservbyport(port: int, protocol: str | None = None) -> str:
-        """Service of a port; OSError when there is none."""
-        if not 0 <= port <= 0xFFFF:
-            raise OverflowError("getservbyport: port must be 0-65535.")
-        for name, (number, protocols) in SERVICES.items():
-            if number == port and (protocol is None or protocol in protocols.split()):
-                return name
-        raise OSError("port/proto not found")
-
-    @staticmethod
-    def getprotobyname(name: str) -> int:
-        """Number of an IP protocol; OSError when unknown."""
-        if name not in PROTOCOLS:
-            raise OSError("protocol not found")
-        return PROTOCOLS[name]
-
-    def interface_index(self, zone: str) -> int:
-        """Index of an interface by its name or number (RFC 4007 section 11); gaierror when there is none."""
+    def interface_index(self, name: Any) -> int:
+        """As `socket.if_nametoindex`."""
+        if not is_plain_text(name):
+            check_function(_if_nametoindex, name)
+        text = os.fsdecode(name)
         for interface in self._kernel.interfaces():
-            if interface.name == zone or str(interface.index) == zone:
+            if interface.name == text:
                 return interface.index
-        raise _gaierror(socket.EAI_NONAME)
+        raise OSError("no interface with this name")
 
-    def interface_name(self, index: int) -> str:
-        """Name of an interface; OSError(ENXIO) when there is none."""
+    def interface_name(self, index: Any) -> str:
+        """As `socket.if_indextoname`; OSError(ENXIO) when there is none."""
+        if index.__class__ is not int or not 0 <= index < 1 << 64:
+            check_function(_if_indextoname, index)
         for interface in self._kernel.interfaces():
             if interface.index == index:
                 return interface.name
-        raise os_error(6)
+        raise os_error(errno.ENXIO)
 
 
-def _text(value: object) -> str | None:
-    if value is None:
+_if_nametoindex = _socket.if_nametoindex
+_if_indextoname = _socket.if_indextoname
+"""What the module had before anybody patched it: they say what is wrong with arguments."""
+
+WILDCARDS: Final = ("<broadcast>", "255.255.255.255")
+_NEGATIVE: Final = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+")
+
+
+def _host(host: object) -> str | None:
+    """The host given to getaddrinfo; "*" is none."""
+    if host is None:
         return None
-    if isinstance(value, bytes | bytearray):
-        return bytes(value).decode("ascii")
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("idna").decode("ascii")
-    raise TypeError("getaddrinfo() argument 1 must be string or None")
+    if isinstance(host, str):
+        text = host.encode("idna").decode("ascii")
+    elif isinstance(host, bytes):
+        text = host.decode("latin-1")
+    else:
+        raise TypeError("getaddrinfo() argument 1 must be string or None")
+    text = text.partition("\0")[0]
+    return None if text == "*" else text
+
+
+def _service(port: object) -> str | None:
+    """The port given to getaddrinfo, as text; "*" is none."""
+    if port is None:
+        return None
+    if port.__class__ is int:
+        assert isinstance(port, int)
+        if not -1 << 63 <= port < 1 << 63:
+            raise OverflowError("Python int too large to convert to C long")
+        return str(port)
+    if isinstance(port, str):
+        text = port.encode().decode()
+    elif isinstance(port, bytes):
+        text = port.decode("latin-1")
+    else:
+        raise OSError("Int or String expected")
+    text = text.partition("\0")[0]
+    return None if text == "*" else text
+
+
+def _old_host(call: str, args: tuple[Any, ...]) -> str:
+    """The one argument of the calls that are older than getaddrinfo."""
+    if len(args) != 1:
+        raise TypeError(f"{call}() takes exactly 1 argument ({len(args)} given)")
+    host = args[0]
+    if isinstance(host, str):
+        text = host.encode("idna").decode("ascii")
+    elif isinstance(host, bytes | bytearray):
+        text = bytes(host).decode("latin-1")
+    else:
+        raise TypeError(f"{call}() argument 1 must be str, bytes or bytearray, not {_kind_name(host)}")
+    if "\0" in text:
+        raise TypeError(f"{call}() argument 1 must be encoded string without null bytes, not {_kind_name(host)}")
+    return text
+
+
+def _kind_name(thing: object) -> str:
+    return "None" if thing is None else type(thing).__name__
+
+
+def _numeric_sockaddr(sockaddr: Any) -> tuple[str, int, int]:
+    """(host, port, scope) of what getnameinfo is given."""
+    if not isinstance(sockaddr, tuple):
+        raise TypeError("getnameinfo() argument 1 must be a tuple")
+    if not 2 <= len(sockaddr) <= 4 or not isinstance(sockaddr[0], str):
+        raise TypeError("getnameinfo(): illegal sockaddr argument")
+    host = sockaddr[0].encode().decode()
+    if "\0" in host:
+        raise ValueError("embedded null character")
+    port = c_int(sockaddr[1])
+    flow, scope = [operator.index(number) & 0xFFFFFFFF for number in (*sockaddr[2:], 0, 0)[:2]]
+    if flow > 0xFFFFF:
+        raise OverflowError("getnameinfo(): flowinfo must be 0-1048575.")
+    return host, port, scope
+
+
+def _service_of(port: int, flags: int) -> str | None:
+    try:
+        return getservbyport(port, "udp" if flags & socket.NI_DGRAM else "tcp")
+    except OSError:
+        return None
 
 
 def _numeric(text: str) -> Address | None:
@@ -315,7 +387,7 @@ def _numeric(text: str) -> Address | None:
         return parse_address(text)
     except ValueError:
         pass
-    if ":" in text or not text[:1].isdigit():
+    if ":" in text or not text[:1].isdigit() or text.split() != [text]:
         return None
     try:
         return socket.inet_aton(text)
@@ -327,20 +399,38 @@ def _fits(address: Address, family: int) -> bool:
     return family == socket.AF_UNSPEC or (len(address) == 4) == (family == socket.AF_INET)
 
 
-def _kinds(kind: int, protocol: int) -> list[tuple[int, int, str]]:
-    kind &= 0xF
-    chosen: list[tuple[int, int, str]] = [
-        (number, protocol or default, text)
-        for number, default, text in KINDS
-        if kind in (0, number) and (protocol in (0, default) or number == socket.SOCK_RAW)
-    ]
-    if not chosen:
-        code = socket.EAI_SOCKTYPE if kind not in (0, 1, 2, 3) or not protocol else socket.EAI_SERVICE
-        raise _gaierror(code)
-    return chosen
+def _kinds(kind: int, protocol: int, service: str | None, number: int | None) -> list[tuple[int, int, int]]:
+    """(type, protocol, port) of the sockets that an answer is for; EAI_SOCKTYPE, EAI_SERVICE."""
+    chosen: tuple[tuple[int, int, str], ...] = DEFAULT_KINDS
+    if kind or protocol:
+        chosen = tuple(
+            (type_, protocol if type_ == socket.SOCK_RAW else own, name)
+            for type_, own, name in KINDS
+            if kind in (0, type_) and (protocol in (0, own) or type_ == socket.SOCK_RAW)
+        )[:1]
+        if not chosen:
+            raise gaierror(socket.EAI_SOCKTYPE if kind else socket.EAI_SERVICE)
+        if service is not None and chosen[0][0] == socket.SOCK_RAW:
+            raise gaierror(socket.EAI_SERVICE)
+    if service is None or number is not None:
+        return [(type_, proto, number or 0) for type_, proto, _ in chosen]
+    found = [(type_, proto, port_of(service, name)) for type_, proto, name in chosen]
+    named = [(type_, proto, port) for type_, proto, port in found if port is not None]
+    if not named:
+        raise gaierror(socket.EAI_SERVICE)
+    return named
+
+
+def _socket_kind(number: int) -> socket.SocketKind:
+    """The member of an enumeration that a number is; the number itself, as CPython has it, when it is none."""
+    try:
+        return socket.SocketKind(number)
+    except ValueError:
+        return number  # type: ignore[return-value]
 
 
 MESSAGES: Final = {
+    socket.EAI_BADFLAGS: "Bad value for ai_flags",
     socket.EAI_ADDRFAMILY: "Address family for hostname not supported",
     socket.EAI_FAMILY: "ai_family not supported",
     socket.EAI_NONAME: "Name or service not known",
@@ -349,5 +439,5 @@ MESSAGES: Final = {
 }
 
 
-def _gaierror(code: int) -> socket.gaierror:
+def gaierror(code: int) -> socket.gaierror:
     return socket.gaierror(code, MESSAGES[code])

@@ -123,12 +123,85 @@ REMEMBERED: Final = frozenset(
 """Options that the socket layer keeps when the endpoint does not know them."""
 
 READ_ONLY: Final = frozenset(
-    ["SO_TYPE", "SO_ERROR", "SO_DOMAIN", "SO_PROTOCOL", "SO_ACCEPTCONN", "SO_PEERCRED", "SO_COOKIE", "TCP_CC_INFO"]
+    [
+        "SO_TYPE",
+        "SO_ERROR",
+        "SO_DOMAIN",
+        "SO_PROTOCOL",
+        "SO_ACCEPTCONN",
+        "SO_PEERCRED",
+        "SO_COOKIE",
+        "SO_SNDLOWAT",
+        "TCP_CC_INFO",
+        "IP_MTU",
+        "IPV6_MTU",
+    ]
 )
 TEXTS: Final = frozenset(["TCP_CONGESTION", "SO_BINDTODEVICE", "TCP_ULP"])
-ONE_BYTE_ALLOWED: Final = frozenset(["IP_TTL", "IP_TOS", "IP_MULTICAST_TTL", "IP_MULTICAST_LOOP"])
+FLAGS: Final = frozenset(
+    [
+        "SO_DEBUG",
+        "SO_DONTROUTE",
+        "SO_NO_CHECK",
+        "SO_PASSCRED",
+        "SO_TIMESTAMP",
+        "SO_TIMESTAMPNS",
+        "SO_RXQ_OVFL",
+        "SO_WIFI_STATUS",
+        "SO_PASSSEC",
+        "SO_SELECT_ERR_QUEUE",
+        "SO_LOCK_FILTER",
+        "SO_REUSEADDR",
+        "SO_BROADCAST",
+        "SO_KEEPALIVE",
+        "SO_OOBINLINE",
+        "SO_REUSEPORT",
+        "IP_RECVOPTS",
+        "IP_RETOPTS",
+        "IP_PKTINFO",
+        "IP_RECVTTL",
+        "IP_RECVTOS",
+        "IP_RECVORIGDSTADDR",
+        "IP_BIND_ADDRESS_NO_PORT",
+        "IP_RECVERR",
+        "IP_FREEBIND",
+        "IP_TRANSPARENT",
+        "IP_MULTICAST_LOOP",
+        "IPV6_V6ONLY",
+        "IPV6_RECVERR",
+        "IPV6_RECVPKTINFO",
+        "IPV6_RECVHOPLIMIT",
+        "IPV6_RECVTCLASS",
+        "IPV6_RECVPATHMTU",
+        "IPV6_AUTOFLOWLABEL",
+        "UDP_CORK",
+        "UDP_GRO",
+    ]
+)
+"""Switches for which any number but 0 is on."""
+STRICT_FLAGS: Final = frozenset(
+    ["SO_ZEROCOPY", "IP_MULTICAST_ALL", "IPV6_MULTICAST_LOOP", "TCP_INQ", "TCP_THIN_LINEAR_TIMEOUTS", "TCP_THIN_DUPACK"]
+)
+"""Switches that take 0 and 1 alone."""
+EVERYWHERE: Final = {
+    "SO_REUSEADDR": 0,
+    "SO_BROADCAST": 0,
+    "SO_KEEPALIVE": 0,
+    "SO_OOBINLINE": 0,
+    "SO_REUSEPORT": 0,
+    "SO_LINGER": -1,
+    "SO_RCVLOWAT": 1,
+    "SO_RCVBUF": 212_992,
+    "SO_SNDBUF": 212_992,
+}
+"""Options that every socket of Linux has, whatever good they do it, with what they hold at first."""
+AT_FIRST: Final = {"SO_PEEK_OFF": -1, "SO_MAX_PACING_RATE": -1, "SO_INCOMING_CPU": -1, "SO_SNDLOWAT": 1}
+"""What remembered options hold at first that is not 0."""
 
 _INT = struct.Struct("=i")
+_INT_MAX: Final = (1 << 31) - 1
+ECN_BITS: Final = 3
+"""Low bits of the traffic class, which TCP sets itself (RFC 3168)."""
 _LINGER = struct.Struct("=ii")
 _TIMEVAL = struct.Struct("=qq")
 _CREDENTIALS = struct.Struct("=iii")
@@ -136,11 +209,11 @@ _CREDENTIALS = struct.Struct("=iii")
 
 def set_option(file: SocketFile, level: int, option: int, value: int | bytes | None, length: int = 0) -> None:
     """setsockopt(2); OSError with ENOPROTOOPT, EINVAL, …; TypeError for a value that is no int, bytes or None."""
-    name = _name(level, option)
+    name = _name(file, level, option)
     if value is None:
-        value = bytes(length)
-    if not isinstance(value, int):
-        value = bytes(value)
+        value = _no_value(level, length)
+    if level == SOL_SOCKET and name not in TEXTS and not isinstance(value, int) and len(value) < _INT.size:
+        raise os_error(errno.EINVAL)
     if name in READ_ONLY:
         raise os_error(errno.ENOPROTOOPT)
     if name == "SO_LINGER":
@@ -158,23 +231,56 @@ def set_option(file: SocketFile, level: int, option: int, value: int | bytes | N
         _pass(file, name, _interface_of(file, name, value))
     elif name == "TCP_FASTOPEN_KEY":
         _pass(file, name, _raw(value))
+    elif name == "SO_BINDTODEVICE":
+        _pass(file, name, _device(file, _raw(value)))
     elif name in TEXTS:
         _pass(file, name, _raw(value).rstrip(b"\0"))
     else:
-        _pass(file, name, _number(name, value))
+        _pass(file, name, _in_range(file, name, _number(name, level, value)))
+
+
+def _device(file: SocketFile, raw: bytes) -> bytes:
+    """Name of an interface, or none; ENODEV."""
+    name = raw[:15].partition(b"\0")[0]
+    if name and all(interface.name.encode() != name for interface in file.kernel.interfaces()):
+        raise os_error(errno.ENODEV)
+    return name
+
+
+def _in_range(file: SocketFile, name: str, value: int) -> int:
+    """A number as Linux takes it; EINVAL for some, of others the endpoints say it."""
+    if name in FLAGS:
+        return int(value != 0)
+    if (name in STRICT_FLAGS and value not in (0, 1)) or (name == "SO_BUSY_POLL" and value < 0):
+        raise os_error(errno.EINVAL)
+    if name == "IP_TOS":
+        value &= 0xFF
+    elif name == "IPV6_TCLASS":
+        value = 0 if value == -1 else value
+    elif name == "IP_MULTICAST_TTL":
+        value = 1 if value == -1 else value
+    elif name == "SO_RCVLOWAT":
+        value = _INT_MAX if value < 0 else max(1, value)
+    if name in ("IP_TOS", "IPV6_TCLASS") and file.is_stream and value > 0:
+        value &= ~ECN_BITS
+    return value
 
 
 def get_option(file: SocketFile, level: int, option: int, size: int) -> int | bytes:
     """getsockopt(2)."""
-    name = _name(level, option)
+    name = _name(file, level, option, errno.EOPNOTSUPP)
     value = _value(file, name)
     if size == 0:
         if isinstance(value, int):
             return _signed(value)
+        if not value:
+            return 0
         number: int = _INT.unpack(value[:4].ljust(4, b"\0"))[0]
         return number
     if not 0 < size <= 1024:
         raise OSError("getsockopt buflen out of range")
+    if level == IP and size < _INT.size and isinstance(value, int) and 0 <= value <= 0xFF:
+        return bytes([value])
     raw = value if isinstance(value, bytes) else _INT.pack(_signed(value))
     return raw[:size]
 
@@ -189,16 +295,19 @@ def _value(file: SocketFile, name: str) -> int | bytes:
     try:
         value = file.endpoint_value(name)
     except (StackError, OSError) as error:
-        if name in file.kept_options:
-            return file.kept_options[name]
-        if name in REMEMBERED:
-            return 0
-        raise (error_of(error) if isinstance(error, StackError) else error) from None
+        found = file.kept_options.get(name, AT_FIRST.get(name, EVERYWHERE.get(name)))
+        if found is None and name not in REMEMBERED:
+            raise (error_of(error) if isinstance(error, StackError) else error) from None
+        value = 0 if found is None else found
+    if name == "SO_RCVLOWAT" and value == 0:
+        return 1
     if name == "SO_LINGER":
         assert isinstance(value, int)
         return _LINGER.pack(value >= 0, max(0, value))
     if name in TEXTS and isinstance(value, bytes):
         return value.ljust(16, b"\0")
+    if name == "SO_BINDTODEVICE" and not value:
+        return b""
     return value
 
 
@@ -237,18 +346,34 @@ def _pass(file: SocketFile, name: str, value: int | bytes) -> None:
         file.endpoint_option(name, value)
     except (StackError, OSError) as error:
         known = isinstance(error, StackError) and error.fault is not Fault.NO_PROTOCOL_OPTION
-        if not known and (name in REMEMBERED or (file.family == socket.AF_UNIX and name.startswith("SO_"))):
-            file.kept_options[name] = value
+        if not known and (name in REMEMBERED or name in EVERYWHERE):
+            file.kept_options[name] = _buffer_size(name, value) if name in ("SO_RCVBUF", "SO_SNDBUF") else value
             return
         raise (error_of(error) if isinstance(error, StackError) else error) from None
 
 
-def _name(level: int, option: int) -> str:
-    options = NAMES.get(level)
-    name = None if options is None else options.get(option)
+def _name(file: SocketFile, level: int, option: int, strange: int = errno.ENOPROTOOPT) -> str:
+    """Name of an option; ENOPROTOOPT, or `strange` for a level that IPv4 does not know, EOPNOTSUPP of local sockets."""
+    if level not in (SOL_SOCKET, file.protocol or SOL_SOCKET):
+        if file.family == socket.AF_UNIX:
+            raise os_error(errno.EOPNOTSUPP)
+        if file.family == socket.AF_INET and level != IP:
+            raise os_error(strange)
+        if level not in (IP, IPV6):
+            raise os_error(errno.ENOPROTOOPT)
+    name = NAMES.get(level, {}).get(option)
     if name is None:
         raise os_error(errno.ENOPROTOOPT)
     return name
+
+
+def _no_value(level: int, length: int) -> int:
+    """What Linux reads where a program gave no value but a length: nothing (EFAULT), or for IPv6 a zero."""
+    if not 4 <= length <= _INT_MAX:
+        raise os_error(errno.EINVAL)
+    if level != IPV6:
+        raise os_error(errno.EFAULT)
+    return 0
 
 
 def _raw(value: int | bytes) -> bytes:
@@ -259,13 +384,20 @@ def _signed(value: int) -> int:
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
-def _number(name: str, value: int | bytes) -> int:
+def _buffer_size(name: str, value: int | bytes) -> int:
+    """Size of a buffer that nothing fills: doubled and within limits, as that of others."""
+    number = value & 0xFFFFFFFF if isinstance(value, int) else 0
+    return max(2 * min(number, EVERYWHERE[name]), 2304 if name == "SO_RCVBUF" else 4608)
+
+
+def _number(name: str, level: int, value: int | bytes) -> int:
+    """The int of a value; options of IPv4 may be one byte, or nothing for 0; EINVAL."""
     if isinstance(value, int):
         return value
-    if len(value) >= 4:
-        return _INT.unpack(value[:4])[0]  # type: ignore[no-any-return]
-    if len(value) >= 1 and name in ONE_BYTE_ALLOWED:
-        return value[0]
+    if len(value) >= _INT.size:
+        return _INT.unpack(value[: _INT.size])[0]  # type: ignore[no-any-return]
+    if level == IP and (value or name not in ("IP_FREEBIND", "IP_TRANSPARENT")):
+        return value[0] if value else 0
     raise os_error(errno.EINVAL)
 
 
@@ -359,7 +491,7 @@ def _interface_of(file: SocketFile, name: str, value: int | bytes) -> int:
         return value
     raw = _raw(value)
     if name != "IP_MULTICAST_IF":
-        return _number(name, raw)
+        return _number(name, IPV6, raw)
     if len(raw) >= 12:
         _, address, index = struct.unpack("=4s4si", raw[:12])
         return index or _index_of(file, address)

@@ -6,6 +6,7 @@ import errno
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from catenet.posix.arguments import INT_MAX, lone_int
 from catenet.posix.errors import os_error
 from catenet.stack.endpoint import Readiness
 
@@ -38,8 +39,8 @@ def descriptor_of(thing: Any) -> int:
         number = fileno()
         if not isinstance(number, int):
             raise TypeError("fileno() returned a non-integer")
-    if number < 0:
-        raise ValueError(f"file descriptor cannot be a negative integer ({number})")
+    if not 0 <= number <= INT_MAX:
+        raise ValueError(f"file descriptor cannot be a negative integer ({lone_int(number)})")
     return number
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import select as plain
+from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix import poll as readiness
+from catenet.posix.arguments import INT_MAX, LONG_TIMEOUT, lone_int, waiting_time
 from catenet.posix.epoll import Epoll
 from catenet.posix.poll import descriptor_of
 from catenet.posix.pysocket import Socket
@@ -17,6 +20,9 @@ __all__ = ["EpollObject", "PollObject", "select"]
 
 DEFAULT_EVENTS = 0x001 | 0x002 | 0x004
 FD_SETSIZE = 1024
+WRONG_TIMEOUT: Final = "timeout must be an integer or None"
+ALL_EVENTS: Final = 0xFFFFFFFF
+EPOLL_CLOEXEC: Final = 0o2000000
 EPOLLIN: Final = 0x001
 EPOLLOUT: Final = 0x004
 EVENT_READ: Final = 1
@@ -24,14 +30,20 @@ EVENT_WRITE: Final = 2
 KEY_EVENTS: Final = 2
 """Place of `events` in a `selectors.SelectorKey`."""
 
+_plain_poll = plain.poll
+"""What the module had before anybody patched it."""
+
 
 class EpollObject:
     """`select.epoll`."""
 
     def __init__(self, sizehint: int = -1, flags: int = 0, descriptor: int = -1) -> None:
         self._descriptor = -1
+        sizehint, flags = lone_int(sizehint), lone_int(flags)
         if sizehint != -1 and sizehint <= 0:
-            raise ValueError("sizehint must be positive or -1")
+            raise ValueError("negative sizehint")
+        if flags and flags != EPOLL_CLOEXEC:
+            raise OSError("invalid flags")
         self._kernel: Kernel = Socket.current_kernel()
         if descriptor < 0:
             self._epoll = Epoll()
@@ -46,7 +58,7 @@ class EpollObject:
     @classmethod
     def fromfd(cls, descriptor: int) -> EpollObject:
         """An object for a descriptor of an epoll."""
-        return cls(-1, 0, descriptor)
+        return cls(-1, 0, lone_int(descriptor))
 
     def _open(self) -> Epoll:
         if self._descriptor < 0 or not self._epoll.references:
@@ -54,30 +66,37 @@ class EpollObject:
             raise ValueError("I/O operation on closed epoll object")
         return self._epoll
 
-    def register(self, fd: Any, eventmask: int = DEFAULT_EVENTS) -> None:
+    def register(self, fd: Any, eventmask: Any = DEFAULT_EVENTS) -> None:
         """Watch a descriptor."""
-        epoll, number = self._open(), descriptor_of(fd)
-        epoll.add(number, self._kernel.file(number), eventmask)
+        number, events = descriptor_of(fd), eventmask
+        if type(events) is not int or not 0 <= events <= ALL_EVENTS:
+            events = index(events) & ALL_EVENTS
+        self._open().add(number, self._kernel.file(number), events)
 
-    def modify(self, fd: Any, eventmask: int) -> None:
+    def modify(self, fd: Any, eventmask: Any) -> None:
         """Watch for other events."""
-        epoll, number = self._open(), descriptor_of(fd)
-        epoll.modify(number, self._kernel.file(number), eventmask)
+        number, events = descriptor_of(fd), eventmask
+        if type(events) is not int or not 0 <= events <= ALL_EVENTS:
+            events = index(events) & ALL_EVENTS
+        self._open().modify(number, self._kernel.file(number), events)
 
     def unregister(self, fd: Any) -> None:
         """Watch no longer."""
         if not self._epoll.references and self._kernel.unwinding():
             return
-        epoll, number = self._open(), descriptor_of(fd)
-        epoll.remove(number, self._kernel.file(number))
+        number = descriptor_of(fd)
+        self._open().remove(number, self._kernel.file(number))
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
         """Wait up to `timeout` seconds (None or negative: without end) for events."""
-        if timeout is not None and timeout < 0:
-            timeout = None
+        if maxevents.__class__ is not int or not -1 <= maxevents <= INT_MAX:
+            maxevents = lone_int(maxevents)
         if timeout == 0 and not self._epoll.references and self._kernel.unwinding():
             return []
         epoll = self._open()
+        timeout = waiting_time(timeout, WRONG_TIMEOUT, 1000)
+        if timeout is not None and timeout < 0:
+            timeout = None
         if maxevents == -1:
             maxevents = FD_SETSIZE
         elif maxevents <= 0:
@@ -149,39 +168,47 @@ class PollObject:
 
     def register(self, fd: Any, eventmask: int = DEFAULT_EVENTS, /) -> None:
         """Watch a descriptor; again: for other events."""
-        self._wanted[descriptor_of(fd)] = _mask(eventmask)
+        number = descriptor_of(fd)
+        self._wanted[number] = _mask(eventmask)
 
     def modify(self, fd: Any, eventmask: int, /) -> None:
         """Watch for other events."""
-        number = descriptor_of(fd)
+        number, events = descriptor_of(fd), _mask(eventmask)
         if number not in self._wanted:
             raise FileNotFoundError(2, "No such file or directory")
-        self._wanted[number] = _mask(eventmask)
+        self._wanted[number] = events
 
     def unregister(self, fd: Any, /) -> None:
         """Watch no longer; KeyError when it was not watched."""
         del self._wanted[descriptor_of(fd)]
 
-    def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
+    def poll(self, timeout: Any = None, /) -> list[tuple[int, int]]:
         """Wait up to `timeout` milliseconds (None or negative: without end)."""
-        seconds = None if timeout is None or timeout < 0 else math.ceil(timeout) / 1e3
+        if type(timeout) is int and 0 <= timeout <= LONG_TIMEOUT:
+            seconds: float | None = timeout / 1e3
+        else:
+            timeout = waiting_time(timeout, WRONG_TIMEOUT, 1)
+            seconds = None if timeout is None or timeout < 0 else math.ceil(timeout) / 1e3
         return readiness.poll(Socket.current_kernel(), dict(self._wanted), seconds)
 
 
-def _mask(events: int) -> int:
-    if not 0 <= events <= 0xFFFF:
-        raise OverflowError("Python int too large to convert to C unsigned short")
-    return events
+def _mask(events: Any) -> int:
+    """Events of a poll object; the interpreter's own one says what is wrong with them."""
+    if events.__class__ is not int or not 0 <= events <= 0xFFFF:
+        _plain_poll().register(0, events)
+    return int(events)
 
 
 def select(
     rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None, /
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """`select.select`."""
-    if timeout is not None:
-        if not isinstance(timeout, int | float):
-            raise TypeError("timeout must be a float or None")
-        if timeout < 0:
-            raise ValueError("timeout must be non-negative")
+    timeout = waiting_time(timeout, "timeout must be a float or None")
+    if timeout is not None and timeout < 0:
+        raise ValueError("timeout must be non-negative")
     kernel = Socket.current_kernel()
-    return readiness.select(kernel, list(rlist), list(wlist), list(xlist), timeout)
+    try:
+        readers, writers, exceptional = list(rlist), list(wlist), list(xlist)
+    except TypeError:
+        raise TypeError("arguments 1-3 must be sequences") from None
+    return readiness.select(kernel, readers, writers, exceptional, timeout)

@@ -10,11 +10,27 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
+from catenet.posix.arguments import (
+    LONG_TIMEOUT,
+    c_int,
+    c_long,
+    check,
+    integers,
+    lone_int,
+    option,
+    outgoing,
+    readable,
+    scatter,
+    seconds_of,
+    vector,
+    writable,
+)
 from catenet.posix.errors import os_error
 from catenet.posix.inet_stream import InetStream
-from catenet.posix.sockets import SocketFile
+from catenet.posix.sockets import MSG_PEEK, MSG_TRUNC, Message, SocketFile
+from catenet.stack.endpoint import Readiness
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
@@ -25,9 +41,15 @@ SOCK_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0o4000)
 SOCK_CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0o2000000)
 MSG_DONTWAIT = int(socket.MSG_DONTWAIT)
 MSG_WAITALL = int(socket.MSG_WAITALL)
-SENDFILE_BLOCK = 262_144
+NO_FLAGS: Final = 0
+"""The very object that a call without flags has."""
+LARGE: Final = 1 << 30
+"""Sizes up to here are taken without a closer look."""
+NO_SIZE: Final = 0
+LONGEST_OPTION: Final = 1024
 
 Result = TypeVar("Result")
+Member = TypeVar("Member")
 
 
 class Socket(socket.socket):
@@ -40,6 +62,7 @@ class Socket(socket.socket):
     default_timeout: ClassVar[Callable[[], float | None]] = staticmethod(lambda: None)
 
     _file: SocketFile | None
+    _kinds: tuple[int, int, int]
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         self._file = None
@@ -48,13 +71,27 @@ class Socket(socket.socket):
         self._closed = False
         self._descriptor = -1
         self._timeout = Socket.default_timeout()
+        family, kind, proto = lone_int(family), lone_int(type), lone_int(proto)
         if fileno is not None:
-            self._adopt(kernel.socket_file(fileno), fileno, proto)
+            number = c_long(fileno)
+            if number < 0:
+                raise ValueError("negative file descriptor")
+            file = kernel.socket_file(number)
+            self._adopt(file, number, proto)
+            if family != -1:
+                self._kinds = (family, *self._kinds[1:])
+            if kind != -1:
+                self._kinds = (self._kinds[0], kind & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), self._kinds[2])
+                if kind & SOCK_NONBLOCK:
+                    self._timeout = 0.0
             return
-        family = socket.AF_INET if family == -1 else int(family)
-        kind = socket.SOCK_STREAM if type == -1 else int(type)
-        file = kernel.socket(family, kind & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), max(proto, 0))
-        self._adopt(file, kernel.install(file), max(proto, 0))
+        family = int(socket.AF_INET) if family == -1 else family
+        kind = int(socket.SOCK_STREAM) if kind == -1 else kind
+        proto = 0 if proto == -1 else proto
+        plain = kind & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)
+        file = kernel.socket(family, plain, proto)
+        self._adopt(file, kernel.install(file))
+        self._kinds = (family, plain, proto)
         if kind & SOCK_NONBLOCK:
             self._timeout = 0.0
         file.nonblocking = self._timeout is not None
@@ -130,7 +167,7 @@ class Socket(socket.socket):
 
     def listen(self, backlog: int = 128, /) -> None:
         """As `socket.socket.listen`."""
-        self._open().listen(int(backlog))
+        self._open().listen(c_int(backlog))
 
     def accept(self) -> tuple[socket.socket, Any]:
         """As `socket.socket.accept`."""
@@ -164,7 +201,7 @@ class Socket(socket.socket):
     def connect_ex(self, address: Any, /) -> int:
         """As `socket.socket.connect_ex`."""
         try:
-            self.connect(address)
+            self.connect(self._open().read_address(address, "connect_ex"))
         except TimeoutError as error:
             return error.errno or errno.EAGAIN
         except OSError as error:
@@ -183,29 +220,38 @@ class Socket(socket.socket):
 
     def shutdown(self, how: int, /) -> None:
         """As `socket.socket.shutdown`."""
-        self._open().shutdown(how)
+        self._open().shutdown(lone_int(how))
 
     # Receiving.
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """As `socket.socket.recv`."""
-        if bufsize < 0:
-            raise ValueError("negative buffersize in recv")
+        if type(bufsize) is not int or flags is not NO_FLAGS or not 0 < bufsize <= LARGE:
+            bufsize, flags = integers("recv", bufsize, flags)
+            data = self._receive(bufsize, flags) if bufsize else b""
+            return _shown(data, bufsize)
         file = self._file
         if file is None or not file.references:
             file = self._open()
-        data = file.receive(bufsize, flags)
-        if data is None:
-            if flags or file.receive_timeout is not None:
-                data = self._patiently("recv", file, flags, file.receive_timeout, file.receive, bufsize, flags)
-            else:
-                data = self._kernel.receive(file, bufsize, 0, self._timeout)
-        if flags & MSG_WAITALL and file.is_stream:
-            data = self._receive_all(file, data, bufsize, flags)
-        return data
+        received = file.receive(bufsize, 0)
+        if received is None:
+            if file.receive_timeout is not None:
+                return self._patiently("recv", file, 0, file.receive_timeout, file.receive, bufsize, 0)
+            return self._kernel.receive(file, bufsize, 0, self._timeout)
+        return received
+
+    def _receive(self, size: int, flags: int) -> bytes:
+        """Data for a call with flags: with MSG_TRUNC a datagram comes whole."""
+        file = self._open()
+        data = self._read("recv", flags, file.receive, size, flags)
+        return self._receive_all(file, data, size, flags) if flags & MSG_WAITALL else data
 
     def _receive_all(self, file: SocketFile, data: bytes, size: int, flags: int) -> bytes:
-        """MSG_WAITALL: the whole of it, unless the stream ends or breaks."""
+        """MSG_WAITALL: the whole of it, unless the stream ends or breaks; a socket with a timeout does not block."""
+        if not file.is_stream or self._timeout is not None or flags & MSG_DONTWAIT or not data:
+            return data
+        if flags & MSG_PEEK:
+            return self._peek_all(file, data, size, flags) if isinstance(file, InetStream) else data
         parts = [data]
         missing = size - len(data)
         while missing > 0 and parts[-1]:
@@ -216,58 +262,90 @@ class Socket(socket.socket):
             missing -= len(parts[-1])
         return b"".join(parts)
 
+    def _peek_all(self, file: SocketFile, data: bytes, size: int, flags: int) -> bytes:
+        """As `_receive_all`, from the same beginning every time."""
+
+        def attempt() -> bytes | None:
+            found = file.receive(size, flags)
+            ended = file.readiness() & (Readiness.RDHUP | Readiness.ERR | Readiness.HUP)
+            return found if ended or (found is not None and len(found) >= size) else None
+
+        try:
+            return self._read("recv", flags, attempt)
+        except OSError:
+            return file.receive(size, flags) or data
+
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
         """As `socket.socket.recvfrom`."""
-        if bufsize < 0:
-            raise ValueError("negative buffersize in recvfrom")
-        return self._read("recvfrom", flags, self._open().receive_from, bufsize, flags)
+        if type(bufsize) is not int or flags is not NO_FLAGS or not 0 <= bufsize <= LARGE:
+            bufsize, flags = integers("recvfrom", bufsize, flags)
+            data, address = self._receive_from(bufsize, flags)
+            return _shown(data, bufsize), address
+        return self._read("recvfrom", 0, self._open().receive_from, bufsize, 0)
+
+    def _receive_from(self, size: int, flags: int) -> tuple[bytes, Any]:
+        """As `_receive`, with the source's address."""
+        file = self._open()
+        data, address = self._read("recvfrom", flags, file.receive_from, size, flags)
+        return (self._receive_all(file, data, size, flags) if flags & MSG_WAITALL else data), address
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """As `socket.socket.recv_into`."""
-        view = memoryview(buffer).cast("B")
-        room = _room(view, nbytes)
-        file = self._open()
+        if nbytes is NO_FLAGS and flags is NO_FLAGS and type(buffer) is bytearray:
+            view = memoryview(buffer)
+        else:
+            view, flags = writable("recv_into", buffer, nbytes, flags)
+        if not view:
+            return 0
+        file = self._file
+        if file is None or not file.references:
+            file = self._open()
         if not flags and isinstance(file, InetStream):
-            if room != len(view):
-                view = view[:room]
             count = file.receive_into(view, 0)
             if count is None:
                 count = self._patiently("recv_into", file, 0, file.receive_timeout, file.receive_into, view, 0)
             return count
-        data = self.recv(room, flags)
+        if flags:
+            return _fill(file, flags, [view], self._receive(len(view), flags))
+        data = self.recv(len(view))
         view[: len(data)] = data
         return len(data)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """As `socket.socket.recvfrom_into`."""
-        view = memoryview(buffer).cast("B")
-        data, address = self.recvfrom(_room(view, nbytes), flags)
-        view[: len(data)] = data
-        return len(data), address
+        view, flags = writable("recvfrom_into", buffer, nbytes, flags)
+        data, address = self._receive_from(len(view), flags)
+        return _fill(self._open(), flags, [view], data), address
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
         """As `socket.socket.recvmsg`."""
-        if bufsize < 0 or ancbufsize < 0:
-            raise ValueError("negative buffer size in recvmsg()")
-        return self._read("recvmsg", flags, self._open().receive_message, bufsize, ancbufsize, flags)
+        if type(bufsize) is not int or flags is not NO_FLAGS or not 0 <= bufsize <= LARGE or ancbufsize is not NO_SIZE:
+            bufsize, ancbufsize, flags = integers("recvmsg", bufsize, ancbufsize, flags)
+        message = self._receive_message("recvmsg", bufsize, ancbufsize, flags)
+        return message if len(message[0]) <= bufsize else (message[0][:bufsize], *message[1:])
+
+    def _receive_message(self, call: str, size: int, control_size: int, flags: int) -> Message:
+        file = self._open()
+        message = self._read(call, flags, file.receive_message, size, control_size, flags)
+        if flags & MSG_WAITALL:
+            return (self._receive_all(file, message[0], size, flags), *message[1:])
+        return message
 
     def recvmsg_into(
         self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[int, list[Any], int, Any]:
         """As `socket.socket.recvmsg_into`."""
-        views = [memoryview(buffer).cast("B") for buffer in buffers]
-        data, control, shown, address = self.recvmsg(sum(len(view) for view in views), ancbufsize, flags)
-        position = 0
-        for view in views:
-            part = data[position : position + len(view)]
-            view[: len(part)] = part
-            position += len(part)
-        return len(data), control, shown, address
+        views, ancbufsize, flags = vector(buffers, ancbufsize, flags)
+        size = sum([len(view) for view in views])
+        data, control, shown, address = self._receive_message("recvmsg_into", size, ancbufsize, flags)
+        return _fill(self._open(), flags, views, data), control, shown, address
 
     # Sending.
 
     def send(self, data: Any, flags: int = 0, /) -> int:
         """As `socket.socket.send`."""
+        if type(data) is not bytes or flags is not NO_FLAGS:
+            data, flags = readable("send", data, flags)
         file = self._file
         if file is None or not file.references:
             file = self._open()
@@ -278,13 +356,16 @@ class Socket(socket.socket):
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """As `socket.socket.sendall`."""
-        view = memoryview(data).cast("B")
-        position = self.send(view, flags) if len(view) else 0
-        if position >= len(view):
+        if type(data) is not bytes or flags is not NO_FLAGS:
+            data, flags = readable("sendall", data, flags)
+        size = len(data)
+        position = self.send(data, flags)
+        if position >= size:
             return
+        view = memoryview(data)
         kernel, timeout = self._kernel, self._timeout
         deadline = kernel.clock() + timeout if timeout else None
-        while position < len(view):
+        while position < size:
             left = timeout if deadline is None else max(0.0, deadline - kernel.clock())
             if deadline is not None and not left:
                 raise TimeoutError("timed out")
@@ -299,15 +380,22 @@ class Socket(socket.socket):
         if not 1 <= len(rest) <= 2:
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(rest) + 1} given)")
         flags = rest[0] if len(rest) == 2 else 0
-        return self._write("sendto", flags, self._open().send_message, memoryview(data), (), flags, rest[-1])
+        if type(data) is not bytes or flags is not NO_FLAGS:
+            data, flags = readable("send", data, flags)
+        file, address = self._open(), rest[-1]
+        if address is None or file.is_stream:
+            address = file.read_address(address, "sendto")
+        return self._write("sendto", flags, file.send_message, data, (), flags, address)
 
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /
     ) -> int:
         """As `socket.socket.sendmsg`."""
-        data = b"".join(bytes(buffer) for buffer in buffers)
-        control = [(level, kind, _bytes_of(value)) for level, kind, value in ancdata]
-        return self._write("sendmsg", flags, self._open().send_message, data, control, flags, address)
+        data, control, flags = outgoing(buffers, ancdata, flags)
+        file = self._open()
+        if address is not None:
+            address = file.read_address(address, "sendmsg")
+        return self._write("sendmsg", flags, file.send_message, data, control, flags, address)
 
     def sendmsg_afalg(self, *args: Any, **kwargs: Any) -> int:
         """As `socket.socket.sendmsg_afalg`."""
@@ -315,38 +403,36 @@ class Socket(socket.socket):
 
     # Options and modes.
 
-    def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None, /) -> None:
+    def setsockopt(self, level: int, optname: int, value: Any, /, *optlen: int) -> None:
         """As `socket.socket.setsockopt`."""
-        if not isinstance(value, int) and value is not None:
-            value = bytes(value)
-        self._open().set_option(level, optname, value, optlen or 0)
+        self._open().set_option(*option(level, optname, value, *optlen))
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0, /) -> Any:
         """As `socket.socket.getsockopt`."""
+        level, optname, buflen = integers("getsockopt", level, optname, buflen)
+        if not 0 <= buflen <= LONGEST_OPTION:
+            check("getsockopt", level, optname, buflen)
         return self._open().get_option(level, optname, buflen)
 
     def settimeout(self, value: float | None, /) -> None:
         """As `socket.socket.settimeout`."""
-        if value is not None:
-            value = float(value)
-            if value < 0:
-                raise ValueError("Timeout value out of range")
+        if value is not None and (type(value) is not float or not 0.0 <= value <= LONG_TIMEOUT):
+            value = seconds_of(value)
         self._timeout = value
         self._open().nonblocking = value is not None
 
     def gettimeout(self) -> float | None:
-        """As `socket.socket.gettimeout`."""
-        return self._timeout
+        """As `socket.socket.gettimeout`; the interpreter has whole nanoseconds."""
+        return seconds_of(self._timeout)
 
     @property
     def timeout(self) -> float | None:
         """The timeout in seconds; None waits without end."""
-        return self._timeout
+        return seconds_of(self._timeout)
 
     def setblocking(self, flag: bool, /) -> None:
-        """As `socket.socket.timeout`."""
         """As `socket.socket.setblocking`."""
-        self.settimeout(None if flag else 0.0)
+        self.settimeout(None if c_long(flag) else 0.0)
 
     def getblocking(self) -> bool:
         """As `socket.socket.getblocking`."""
@@ -355,12 +441,12 @@ class Socket(socket.socket):
     @property
     def family(self) -> socket.AddressFamily:
         """As `socket.socket.family`."""
-        return socket.AddressFamily(self._kinds[0])
+        return _member(socket.AddressFamily, self._kinds[0])
 
     @property
     def type(self) -> socket.SocketKind:
         """As `socket.socket.type`."""
-        return socket.SocketKind(self._kinds[1])
+        return _member(socket.SocketKind, self._kinds[1])
 
     @property
     def proto(self) -> int:
@@ -373,6 +459,7 @@ class Socket(socket.socket):
 
     def set_inheritable(self, inheritable: bool) -> None:
         """As `socket.socket.set_inheritable`."""
+        lone_int(inheritable)
         self._open()
 
     def ioctl(self, control: int, option: Any, /) -> None:
@@ -420,23 +507,34 @@ class Socket(socket.socket):
                 pass
 
 
-def _room(view: memoryview, nbytes: int) -> int:
-    if nbytes < 0:
-        raise ValueError("negative buffersize in recv_into")
-    if nbytes > len(view):
-        raise ValueError("buffer too small for requested bytes")
-    return nbytes or len(view)
+def _member(enumeration: Callable[[int], Member], number: int) -> Member:
+    """The member of an enumeration that a number is; the number itself when it is none, as CPython has it."""
+    try:
+        return enumeration(number)
+    except ValueError:
+        return number  # type: ignore[return-value]
 
 
-def _bytes_of(value: Any) -> bytes:
-    return value.tobytes() if hasattr(value, "tobytes") else bytes(value)
+def _shown(data: bytes, size: int) -> bytes:
+    """What a call shows of a datagram that MSG_TRUNC brought whole: `size` bytes of it, but as long as it is.
+
+    CPython has memory there that nobody wrote.
+    """
+    return data[:size] + bytes(len(data) - size) if len(data) > size else data
+
+
+def _fill(file: SocketFile, flags: int, views: list[memoryview], data: bytes) -> int:
+    """Put what was received where the program wants it, and return how much it was."""
+    if not (flags & MSG_TRUNC and file.discards):
+        scatter(data, views)
+    return len(data)
 
 
 def create_pair(family: int | None = None, type: int = socket.SOCK_STREAM, proto: int = 0) -> tuple[Socket, Socket]:
     """`socket.socketpair` on the current host."""
     kernel = Socket.current_kernel()
-    kind = int(type)
+    family, kind, proto = int(socket.AF_UNIX) if family is None else c_int(family), c_int(type), c_int(proto)
     plain = kind & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)
-    one, other = kernel.socketpair(socket.AF_UNIX if family is None else int(family), plain, proto)
+    one, other = kernel.socketpair(family, plain, proto)
     timeout = 0.0 if kind & SOCK_NONBLOCK else Socket.default_timeout()
     return Socket.of(kernel, one, timeout), Socket.of(kernel, other, timeout)

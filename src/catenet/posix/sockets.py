@@ -36,6 +36,8 @@ MSG_CTRUNC: Final = int(socket.MSG_CTRUNC)
 MSG_DONTWAIT: Final = 0x40
 MSG_ERRQUEUE: Final = 0x2000
 MSG_NOSIGNAL: Final = 0x4000
+NO_CONTROL: Final = -1
+"""Size of ancillary data of calls that have no place for any, and do not say that some was cut."""
 
 
 class SocketFile(File):
@@ -44,6 +46,8 @@ class SocketFile(File):
     __slots__ = ("family", "kept_options", "kernel", "protocol", "receive_timeout", "send_timeout", "type")
 
     kind: ClassVar[str] = "socket"
+    discards: ClassVar[bool] = False
+    """Whether MSG_TRUNC drops what it would have received (tcp(7)), so that only its length counts."""
 
     def __init__(self, kernel: Kernel, family: int, kind: int, protocol: int) -> None:
         super().__init__()
@@ -72,12 +76,12 @@ class SocketFile(File):
 
     def receive(self, size: int, flags: int) -> bytes | None:
         """System call `recv`."""
-        message = self.receive_message(size, 0, flags)
+        message = self.receive_message(size, NO_CONTROL, flags)
         return None if message is None else message[0]
 
     def receive_from(self, size: int, flags: int) -> tuple[bytes, Any] | None:
         """System call `recvfrom`."""
-        message = self.receive_message(size, 0, flags)
+        message = self.receive_message(size, NO_CONTROL, flags)
         return None if message is None else (message[0], message[3])
 
     def send(self, data: Buffer, flags: int) -> int | None:
@@ -85,11 +89,15 @@ class SocketFile(File):
         return self.send_message(data, (), flags, None)
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:
-        """System call `recvmsg`."""
+        """System call `recvmsg`; with MSG_TRUNC a datagram comes whole, for its length is the result."""
         raise NotImplementedError
 
     def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
         """System call `sendmsg`."""
+        raise NotImplementedError
+
+    def read_address(self, address: Any, call: str) -> Any:
+        """What all calls take for an address that a program gave to `call`; raises as CPython for one that is none."""
         raise NotImplementedError
 
     def bind(self, address: Any) -> None:
@@ -197,12 +205,18 @@ class InetSocket(SocketFile):
         return mask
 
     def name_of(self, address: Any, call: str) -> Name:
-        """The endpoint's name for an address that a program gave."""
-        resolver = self.kernel.resolver
-        name = parse_inet(self.family, address, resolver.resolve, call, resolver.interface_index)
+        """The endpoint's name for an address that a program gave, or that was read before."""
+        if type(address) is Name:
+            name = address
+        else:
+            name = parse_inet(self.family, address, self.kernel.resolver.resolve, call)
         if self.family == socket.AF_INET6 and len(name[0]) == 4 and self.endpoint.get_option("IPV6_V6ONLY"):
             raise os_error(errno.ENETUNREACH if call != "bind" else errno.EINVAL)
         return name
+
+    def read_address(self, address: Any, call: str) -> Name:
+        """See `SocketFile`."""
+        return parse_inet(self.family, address, self.kernel.resolver.resolve, call)
 
     def bind(self, address: Any) -> None:
         """System call `bind`."""

@@ -11,7 +11,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from catenet.posix.control import IP_RECVERR, IPV6_RECVERR, Ancillary
+from catenet.posix.control import IP_RECVERR, IPV6_RECVERR, SO_TIMESTAMPING, Ancillary
 from catenet.stack.tcp.stamps import SCHEDULED, SENT, WITH_NUMBER, Stamp
 
 if TYPE_CHECKING:
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from catenet.posix.kernel import Kernel
 
-__all__ = ["SO_TIMESTAMPING", "STAMPS_ONLY", "DatagramStamps", "requested", "stamp_control"]
+__all__ = ["STAMPS_ONLY", "DatagramStamps", "requested", "stamp_control"]
 
-SO_TIMESTAMPING: Final = 37
 STAMPS_ONLY: Final = 0x800
 """SOF_TIMESTAMPING_OPT_TSONLY."""
 

@@ -125,10 +125,10 @@ class DatagramOptions:
         if not isinstance(value, int):
             raise StackError(Fault.INVALID)
         if option in ("SO_RCVBUF", "SO_RCVBUFFORCE"):
-            limit = value if option == "SO_RCVBUFFORCE" else min(value, settings.rmem_max)
+            limit = value if option == "SO_RCVBUFFORCE" else min(value & 0xFFFFFFFF, settings.rmem_max)
             self.receive_buffer = max(2 * limit, _MIN_BUFFER)
         elif option in ("SO_SNDBUF", "SO_SNDBUFFORCE"):
-            limit = value if option == "SO_SNDBUFFORCE" else min(value, settings.wmem_max)
+            limit = value if option == "SO_SNDBUFFORCE" else min(value & 0xFFFFFFFF, settings.wmem_max)
             self.send_buffer = max(2 * limit, _MIN_SEND_BUFFER)
         elif option not in _DEFAULTS:
             raise StackError(Fault.NO_PROTOCOL_OPTION)

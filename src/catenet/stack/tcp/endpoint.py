@@ -143,6 +143,10 @@ class TcpEndpoint:
         if self.ported or self.listener is not None or self.is_connected():
             raise StackError(Fault.INVALID)
         address, port, interface = name
+        if len(address) == 16 and (  # as inet6_bind of Linux; which link? (RFC 4007 section 6)
+            is_multicast(address) or (is_link_local(address) and not (interface or self.bound_interface))
+        ):
+            raise StackError(Fault.INVALID)
         anywhere = self.number("IP_FREEBIND", 0) or self.layer.settings.ip_nonlocal_bind
         if not (anywhere or _is_any(address) or self.layer.ip.is_local(address) or self._is_cast(address)):
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)

@@ -35,7 +35,7 @@ _PLAIN: Final = {
     "SO_LINGER": (-1, _INT_MAX),
     "SO_MAX_PACING_RATE": (0, 1 << 62),
     "SO_OOBINLINE": (0, 1),
-    "SO_PRIORITY": (0, _INT_MAX),
+    "SO_PRIORITY": (-_INT_MAX - 1, _INT_MAX),
     "SO_RCVLOWAT": (0, _INT_MAX),
     "SO_REUSEADDR": (0, 1),
     "SO_REUSEPORT": (0, 1),
@@ -55,6 +55,8 @@ _PLAIN: Final = {
     "TCP_USER_TIMEOUT": (0, _INT_MAX),
 }
 """Options that are a number, with their limits; switches take any number as on."""
+_AT_FIRST: Final = {"SO_LINGER": -1, "IP_MTU_DISCOVER": 1, "IPV6_MTU_DISCOVER": 1}
+"""What they hold before they are set that is not 0."""
 
 
 def set_option(endpoint: TcpEndpoint, option: str, value: int | bytes) -> None:
@@ -125,7 +127,7 @@ def _set_buffer(endpoint: TcpEndpoint, option: str, value: int | bytes) -> None:
     settings = endpoint.layer.settings
     receive = option.startswith("SO_RCVBUF")
     if not option.endswith("FORCE"):
-        value = min(value, settings.rmem_max if receive else settings.wmem_max)
+        value = min(value & 0xFFFFFFFF, settings.rmem_max if receive else settings.wmem_max)
     size = max(min(value, _INT_MAX // 2) * 2, 2304 if receive else 4608)
     _store(endpoint, "SO_RCVBUF" if receive else "SO_SNDBUF", size)
     _store(endpoint, "_rcvbuf_locked" if receive else "_sndbuf_locked", 1)
@@ -292,7 +294,7 @@ def get_option(endpoint: TcpEndpoint, option: str) -> int | bytes:
         value = endpoint.options.get(option)
         if isinstance(value, (int, bytes)):
             return value
-        return -1 if option == "SO_LINGER" else 0
+        return _AT_FIRST.get(option, 0)
     raise StackError(Fault.NO_PROTOCOL_OPTION)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import operator
 import os
 import struct
 import termios
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from catenet.posix.arguments import INT_MAX, VECTORS, flat, memory, scatter
 from catenet.posix.errors import NotModelled, os_error
 from catenet.posix.file import File
 from catenet.posix.ifreq import interface_request
@@ -51,7 +53,19 @@ def _timeout(file: File) -> float | None:
     return 0.0 if file.nonblocking else None
 
 
+def _check(call: Callable[..., Any], *args: Any) -> None:
+    """Raise what the interpreter raises for wrong arguments of a call that has no descriptor."""
+    try:
+        call(-1, *args)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+
+
 def _read(process: Process, descriptor: int, size: int) -> bytes:
+    if size.__class__ is not int or not 0 <= size <= INT_MAX:
+        _check(os.read, size)
+        size = operator.index(size)
     kernel = process.host.kernel
     file = kernel.file(descriptor)
     return bytes(kernel.wait("read", file, file.read, _timeout(file), size))
@@ -59,28 +73,44 @@ def _read(process: Process, descriptor: int, size: int) -> bytes:
 
 def _write(process: Process, descriptor: int, data: Any) -> int:
     """write(2); to a blocking pipe or socket it writes all."""
+    try:
+        view = memoryview(data).cast("B")
+    except (TypeError, ValueError, BufferError):
+        _check(os.write, data)
+        view = flat(data)
     kernel = process.host.kernel
     file = kernel.file(descriptor)
-    view = memoryview(data).cast("B")
     done = kernel.wait("write", file, file.write, _timeout(file), view)
     while done < len(view) and not file.nonblocking:
         done += kernel.wait("write", file, file.write, None, view[done:])
     return done
 
 
-def _readv(process: Process, descriptor: int, buffers: Iterable[Any]) -> int:
-    views = [memoryview(buffer).cast("B") for buffer in buffers]
-    data = _read(process, descriptor, sum(len(view) for view in views))
-    position = 0
-    for view in views:
-        part = data[position : position + len(view)]
-        view[: len(part)] = part
-        position += len(part)
+def _readv(process: Process, descriptor: int, buffers: Sequence[Any]) -> int:
+    views = memory(buffers) if isinstance(buffers, list | tuple) else None
+    if views is None:
+        _check(os.readv, buffers)
+        views = [flat(buffer) for buffer in buffers]
+    if len(views) > VECTORS:
+        raise os_error(errno.EINVAL)
+    data = _read(process, descriptor, sum([len(view) for view in views]))
+    scatter(data, views)
     return len(data)
 
 
-def _writev(process: Process, descriptor: int, buffers: Iterable[Any]) -> int:
-    return _write(process, descriptor, b"".join(bytes(buffer) for buffer in buffers))
+def _writev(process: Process, descriptor: int, buffers: Sequence[Any]) -> int:
+    data = None
+    if isinstance(buffers, list | tuple):
+        try:
+            data = b"".join(buffers)
+        except (TypeError, ValueError, BufferError):
+            pass  # and the interpreter says what is wrong
+    if data is None:
+        _check(os.writev, buffers)
+        data = b"".join([flat(buffer) for buffer in buffers])
+    if len(buffers) > VECTORS:
+        raise os_error(errno.EINVAL)
+    return _write(process, descriptor, data)
 
 
 def _close(process: Process, descriptor: int) -> None:

@@ -9,12 +9,16 @@ of a process: the audit hook of `refusals` stops it.
 from __future__ import annotations
 
 import _socket
+import errno
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from catenet.posix.arguments import c_long, seconds_of
 from catenet.posix.errors import os_error
 from catenet.posix.kernel import FIRST_DESCRIPTOR, Kernel
 from catenet.posix.pysocket import Socket, create_pair
+from catenet.posix.services import getprotobyname, getservbyname, getservbyport
 from catenet.world.current import current
 from catenet.world.patching import Patcher
 
@@ -67,19 +71,18 @@ def _init(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: 
 
 
 def _set_default_timeout(process: Process, timeout: float | None) -> None:
-    if timeout is not None and timeout < 0:
-        raise ValueError("Timeout value out of range")
-    process.default_timeout = None if timeout is None else float(timeout)
+    process.default_timeout = seconds_of(timeout)
 
 
 def _close(process: Process, descriptor: int) -> None:
-    if descriptor < FIRST_DESCRIPTOR:
-        raise os_error(9)
-    process.host.kernel.close(descriptor)
+    number = c_long(descriptor)
+    if number < FIRST_DESCRIPTOR:
+        raise os_error(errno.EBADF)
+    process.host.kernel.close(number)
 
 
 def _duplicate(process: Process, descriptor: int) -> int:
-    return process.host.kernel.duplicate(descriptor)
+    return process.host.kernel.duplicate(c_long(descriptor))
 
 
 def _set_hostname(process: Process, name: str) -> None:
@@ -95,6 +98,11 @@ def _resolver_function(name: str) -> Any:
     return simulated
 
 
+def _without_process(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that does not depend on the host."""
+    return lambda process, *args: function(*args)
+
+
 def _getaddrinfo(
     process: Process, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
 ) -> Any:
@@ -103,16 +111,10 @@ def _getaddrinfo(
 
 def _apply_names(patcher: Patcher, module: Any) -> None:
     patcher.function(module, "getaddrinfo", _getaddrinfo)
-    for name in (
-        "getnameinfo",
-        "gethostbyname",
-        "gethostbyname_ex",
-        "gethostbyaddr",
-        "getservbyname",
-        "getservbyport",
-        "getprotobyname",
-    ):
+    for name in ("getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
         patcher.function(module, name, _resolver_function(name))
+    for simulated in (getservbyname, getservbyport, getprotobyname):
+        patcher.function(module, simulated.__name__, _without_process(simulated))
     patcher.function(module, "gethostname", lambda process: process.host.name)
     patcher.function(module, "sethostname", _set_hostname)
     patcher.function(
@@ -120,18 +122,8 @@ def _apply_names(patcher: Patcher, module: Any) -> None:
         "if_nameindex",
         lambda process: [(interface.index, interface.name) for interface in process.host.kernel.interfaces()],
     )
-    patcher.function(module, "if_nametoindex", _name_to_index)
-    patcher.function(
-        module, "if_indextoname", lambda process, index: process.host.kernel.resolver.interface_name(index)
-    )
-
-
-def _name_to_index(process: Process, name: str | bytes) -> int:
-    text = name.decode() if isinstance(name, bytes) else name
-    for interface in process.host.kernel.interfaces():
-        if interface.name == text:
-            return interface.index
-    raise OSError(19, "no interface with this name")
+    for name, method in (("if_nametoindex", "interface_index"), ("if_indextoname", "interface_name")):
+        patcher.function(module, name, _resolver_function(method))
 
 
 def apply(patcher: Patcher) -> None:
