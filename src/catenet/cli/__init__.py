@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from catenet import __version__
+from catenet.printable import say
 
 __all__ = ["UsageError", "main"]
 
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser.parse_args(words)
         return int(importlib.import_module(f"catenet.cli.{args.verb}").run(args))
     except UsageError as error:
-        print(f"catenet: {error}", file=sys.stderr)
+        say(f"catenet: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -6,10 +6,11 @@ import argparse
 import json
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from catenet.tables import make_table, show
 from catenet.wire.address import format_address, is_link_local, is_loopback
 
 if TYPE_CHECKING:
@@ -161,18 +162,15 @@ def _names(bits: int, table: dict[int, str]) -> list[str]:
 
 
 def _print_table(rows: Iterable[InterfaceRow]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    columns = ("interface", "mtu", "flags", "hardware", "address", "scope", "address flags")
+    show(make_table(columns, _lines(rows)), sys.stdout)
 
-    table = Table()
-    for column in ("interface", "mtu", "flags", "hardware", "address", "scope", "address flags"):
-        table.add_column(column, overflow="fold")
+
+def _lines(rows: Iterable[InterfaceRow]) -> Iterator[tuple[str, ...]]:
     for row in rows:
-        head = [row.name, "" if row.mtu is None else str(row.mtu), " ".join(row.flags), row.hardware]
+        head = (row.name, "" if row.mtu is None else str(row.mtu), " ".join(row.flags), row.hardware)
         if not row.addresses:
-            table.add_row(*head, "", "", "")
+            yield *head, "", "", ""
         for number, one in enumerate(row.addresses):
-            shown = head if number == 0 else ["", "", "", ""]
-            table.add_row(*shown, f"{one.address}/{one.prefix_length}", one.scope, " ".join(one.flags))
-    out = sys.stdout
-    Console(file=out, width=None if out.isatty() else 140, highlight=False).print(table)
+            shown = head if number == 0 else ("", "", "", "")
+            yield *shown, f"{one.address}/{one.prefix_length}", one.scope, " ".join(one.flags)

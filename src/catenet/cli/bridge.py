@@ -23,6 +23,7 @@ from catenet.cli.arguments import address, duration, seed
 from catenet.link.properties import LinkProperties
 from catenet.link.shaped import make_link
 from catenet.link.simulated import SimulatedLink
+from catenet.printable import say
 from catenet.wire.address import parse_interface
 from catenet.world.units import PARSERS, link_properties
 
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         shown = [device.name for device in devices]
         wrapped = stack.enter_context(_captured(devices, args.pcap))
         _join(hub, clock, devices, wrapped, links)
-        print(f"bridge between {shown[0]} and {shown[1]} is up", flush=True)
+        say(f"bridge between {shown[0]} and {shown[1]} is up")
         _run_until_told(hub, args.duration)
     _report(shown, links, args.json)
     return 0
@@ -211,4 +212,4 @@ def _report(names: list[str], links: list[SimulatedLink], path: Path | None) -> 
         print(json.dumps(figures, indent=2))
     for row in figures:
         shown = ", ".join(f"{key} {value}" for key, value in row.items() if key not in ("from", "to", "drops"))
-        print(f"{row['from']} to {row['to']}: {shown}", file=sys.stderr)
+        say(f"{row['from']} to {row['to']}: {shown}", file=sys.stderr)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, TextIO
 
+from catenet.printable import printable, say, shown, write
+
 if TYPE_CHECKING:
-    from rich.console import Console as RichConsole
+    from rich.table import Table
 
 __all__ = ["Console"]
 
@@ -30,7 +33,7 @@ class Console:
         names = list(hosts)
         self._width = max((len(name) for name in [*names, "world"]), default=5)
         self._colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names)}
-        self._label = label
+        self._label = printable(label)
         plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
         self._coloured = {stream: stream.isatty() and not plain for stream in (self._out, self._err)}
         self._live = self._coloured[self._err]
@@ -43,14 +46,14 @@ class Console:
 
     def announce(self, text: str) -> None:
         """Show that something happens to the world."""
-        self._print(self._out, "world", f"{self.now():.3f} s: {text}", DIM)
+        self._print(self._out, "world", shown(f"{self.now():.3f} s: {text}", self._out), DIM)
 
     def progress(self, now: float) -> None:
         """Show how far the world's time has come."""
         if self._live:
             self._wipe()
-            self._status = f"{self._label}: {now:.1f} s"
-            self._err.write(f"\x1b[{DIM}m{self._status}\x1b[0m")
+            self._status = _cut(f"{self._label}: {now:.1f} s", self._columns())
+            write(f"\x1b[{DIM}m{self._status}\x1b[0m", self._err)
             self._err.flush()
 
     def finish(self) -> None:
@@ -58,26 +61,50 @@ class Console:
         self._wipe()
         self._err.flush()
 
-    def rich(self) -> RichConsole:
-        """A console of rich for tables, as wide as a file may be when it is no terminal."""
-        from rich.console import Console as RichConsole
+    def table(self, table: Table) -> None:
+        """Show a table."""
+        from catenet.tables import show
 
-        return RichConsole(file=self._out, width=None if self._out.isatty() else 120, highlight=False)
+        show(table, self._out)
+
+    def say(self, text: str) -> None:
+        """Show a line that is no host's."""
+        say(text, file=self._out)
+
+    def complain(self, text: str) -> None:
+        """Show a line that is no host's, and no good news."""
+        say(text, file=self._err)
 
     def _print(self, out: TextIO, name: str, text: str, colour: int) -> None:
         status = self._status
         self._wipe()
-        head = f"{name:<{self._width}} |"
+        head = f"{shown(name, out):<{self._width}} |"
         if self._coloured[out]:
             head = f"\x1b[{colour}m{head}\x1b[0m"
-        out.write(f"{head} {text}\n")
+        write(f"{head} {text}\n", out)
         out.flush()
         if status:
             self._status = status
-            self._err.write(f"\x1b[{DIM}m{status}\x1b[0m")
+            write(f"\x1b[{DIM}m{status}\x1b[0m", self._err)
             self._err.flush()
 
     def _wipe(self) -> None:
         if self._status:
             self._err.write("\r\x1b[K")
             self._status = ""
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._err.fileno()).columns or 80
+        except OSError:
+            return 80
+
+
+def _cut(text: str, columns: int) -> str:
+    """Cut what stands for a moment only to less than a line, which the next one can wipe away."""
+    room = columns - 1
+    for position, character in enumerate(text):
+        room -= 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if room < 0:
+            return text[:position]
+    return text

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from catenet.cli import UsageError
 from catenet.cli.rpc_channel import add_arguments, metadata, read_file, with_channel
+from catenet.printable import printable_json, say
 
 if TYPE_CHECKING:
     from catenet.rpc import CallInfo, Channel
@@ -162,12 +163,12 @@ class _Call:
     def _print(self, response: Any) -> None:
         from catenet.codec import JSON
 
-        sys.stdout.write(JSON.encode(response).decode() + "\n")
-        sys.stdout.flush()
+        line = JSON.encode(response).decode()
+        say(printable_json(line) if sys.stdout.isatty() else line)
 
     def _note(self, text: str) -> None:
         if self._verbose:
-            print(text, file=sys.stderr)
+            say(text, file=sys.stderr)
 
     def _note_metadata(self, mark: str, pairs: Any) -> None:
         from catenet.rpc.metadata import encode_value

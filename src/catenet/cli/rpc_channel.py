@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catenet.cli import UsageError
+from catenet.printable import printable_json, say
 
 if TYPE_CHECKING:
     from catenet.rpc import Channel, RpcError
@@ -99,10 +100,12 @@ def show_error(error: RpcError) -> None:
     """Write how a call failed: the status on one line, one more for each detail."""
     from catenet.rpc.connect_json import readable_detail
 
-    print(f"catenet: {error}", file=sys.stderr)
+    say(f"catenet: {error}", file=sys.stderr)
     for detail in error.details:
         text = json.dumps(readable_detail(detail), ensure_ascii=False)
-        print(f"catenet:   {detail.type_name} {text}", file=sys.stderr)
+        if sys.stderr.isatty():
+            text = printable_json(text)
+        say(f"catenet:   {detail.type_name} {text}", file=sys.stderr)
 
 
 def read_file(name: str) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from catenet.printable import say
+
 __all__ = ["register", "run"]
 
 EPILOG = """\
@@ -41,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
         written = compile_protos(args.protos, args.includes, args.out, relative)
     except CompileError as error:
         for line in str(error).splitlines():
-            print(f"catenet: {line}", file=sys.stderr)
+            say(f"catenet: {line}", file=sys.stderr)
         return 2
     if not args.quiet:
         for path in written:
-            print(path)
+            say(str(path))
     return 0

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from catenet.cli.rpc_channel import add_arguments, with_channel
+from catenet.printable import say
 
 if TYPE_CHECKING:
     from catenet.rpc import Channel
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
         symbols = await catalog.services() if args.symbol is None else [args.symbol]
         for number, symbol in enumerate(symbols):
-            print(("\n" if number else "") + describe(await find_symbol(catalog, symbol)))
+            say(("\n" if number else "") + describe(await find_symbol(catalog, symbol)), keep="\n")
         return 0
 
     return with_channel(args, work)

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from catenet.cli.rpc_channel import add_arguments, with_channel
+from catenet.printable import say
 
 if TYPE_CHECKING:
     from catenet.rpc import Channel
@@ -28,10 +29,10 @@ def run(args: argparse.Namespace) -> int:
 
         if args.service is None:
             for name in await catalog.services():
-                print(name)
+                say(name)
         else:
             for method in await find_service(catalog, args.service):
-                print(method.full_name)
+                say(method.full_name)
         return 0
 
     return with_channel(args, work)

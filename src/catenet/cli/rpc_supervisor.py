@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from catenet.printable import say
+
 __all__ = ["BAD_START", "Supervisor"]
 
 BAD_START = 2
@@ -84,7 +86,7 @@ class Supervisor:
 
     def _ended(self, number: int, status: int) -> None:
         if status != BAD_START:
-            print(f"catenet: worker {number} ended with status {status}, starting it again", file=sys.stderr)
+            say(f"catenet: worker {number} ended with status {status}, starting it again", file=sys.stderr)
             self._waiting[number] = time.monotonic() + _RESTART_DELAY
         elif not self._watch:
             self._status = status
@@ -97,7 +99,7 @@ class Supervisor:
             os.kill(child, signo)
 
     def _restart(self) -> None:
-        print("catenet: files have changed, starting again", file=sys.stderr)
+        say("catenet: files have changed, starting again", file=sys.stderr)
         numbers = sorted({*self._running.values(), *self._waiting}) or [0]
         for child in self._running:
             os.kill(child, signal.SIGTERM)

@@ -290,12 +290,11 @@ def _answering(world: World) -> Iterator[Callable[[], None]]:
 def _show(report: Report, console: Console) -> None:
     from catenet.world.report import tables
 
-    rich = console.rich()
     if report.deadlock is not None:
-        print(f"deadlock: {report.deadlock}", file=sys.stderr)
+        console.complain(f"deadlock: {report.deadlock}")
     for table in tables(report):
-        rich.print(table)
-    rich.print(
+        console.table(table)
+    console.say(
         f"{report.virtual_seconds:.3f} s of the world's time in {report.wall_seconds:.2f} s; "
         f"{report.packets_sent:,} packets, {report.packets_dropped:,} dropped, "
         f"{report.retransmitted_segments:,} segments retransmitted; seed {report.seed}"

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from catenet.cli import UsageError
+from catenet.printable import printable, say
 
 __all__ = ["register", "run"]
 
@@ -39,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
         return 0
     for number, host in enumerate(dict.fromkeys(row["host"] for row in rows)):
-        print(("\n" if number else "") + f"{host}:")
+        if number:
+            say("")
+        say(f"{host}:")
         _print([row for row in rows if row["host"] == host], args)
     return 0
 
@@ -80,14 +83,15 @@ def _print(rows: list[dict[str, Any]], args: argparse.Namespace) -> None:
         if row is not None and args.options and row["timer"]:
             kind, left, count = row["timer"]
             line += f" timer:({kind},{_span(left)},{count})"
-        print(line.rstrip())
+        say(line.rstrip())
         if row is not None and args.info and row["info"]:
-            print("\t " + " ".join(_figures(row["congestion"], row["info"])))
+            say("\t " + " ".join(_figures(row["congestion"], row["info"])), keep="\t")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     queues = (str(row["recv_q"]), str(row["send_q"]))
-    return row["netid"], row["state"], *queues, row["local"], row["peer"], row["process"]
+    cells = (row["netid"], row["state"], *queues, row["local"], row["peer"], row["process"])
+    return tuple(map(printable, cells))
 
 
 def _span(seconds: float) -> str:

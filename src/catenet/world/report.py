@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from catenet.tables import make_table
 from catenet.wire.address import format_address
 from catenet.world.links import Meter
 
@@ -130,25 +131,23 @@ def make_report(
 
 def tables(report: Report) -> list[Table]:
     """Two tables for a terminal: hosts and processes."""
-    from rich.table import Table
-
-    hosts = Table(title="hosts", title_justify="left")
-    hosts.add_column("host")
-    for column in ("sent", "received", "bytes sent", "bytes received", "dropped", "retransmitted"):
-        hosts.add_column(column, justify="right")
-    for host in report.hosts:
-        causes = ", ".join(f"{cause} {count}" for cause, count in sorted(host.drops.items()))
-        figures = (host.packets_sent, host.packets_received, host.bytes_sent, host.bytes_received)
-        dropped = f"{host.packets_dropped:,}" + (f" ({causes})" if causes else "")
-        hosts.add_row(host.name, *(f"{figure:,}" for figure in figures), dropped, f"{host.retransmitted_segments:,}")
-    processes = Table(title="processes", title_justify="left")
-    for column in ("host", "program", "status", "end"):
-        processes.add_column(column)
-    for process in report.processes:
-        status = "-" if process.exit_status is None else str(process.exit_status)
-        ended = "" if process.ended is None else f" at {process.ended:.3f} s"
-        processes.add_row(process.host, process.name, status, process.end + ended)
+    columns = ("host", "sent", "received", "bytes sent", "bytes received", "dropped", "retransmitted")
+    hosts = make_table(columns, map(_host_row, report.hosts), title="hosts", numbers=True)
+    processes = make_table(("host", "program", "status", "end"), map(_process_row, report.processes), title="processes")
     return [hosts, processes]
+
+
+def _host_row(host: HostReport) -> tuple[str, ...]:
+    causes = ", ".join(f"{cause} {count}" for cause, count in sorted(host.drops.items()))
+    figures = (host.packets_sent, host.packets_received, host.bytes_sent, host.bytes_received)
+    dropped = f"{host.packets_dropped:,}" + (f" ({causes})" if causes else "")
+    return host.name, *(f"{figure:,}" for figure in figures), dropped, f"{host.retransmitted_segments:,}"
+
+
+def _process_row(process: ProcessReport) -> tuple[str, ...]:
+    status = "-" if process.exit_status is None else str(process.exit_status)
+    ended = "" if process.ended is None else f" at {process.ended:.3f} s"
+    return process.host, process.name, status, process.end + ended
 
 
 def _end(status: int | None, crashed: bool, replaced: bool) -> str:

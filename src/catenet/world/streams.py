@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, Any
 
+from catenet.printable import write
 from catenet.world.current import current
 
 __all__ = ["Redirect", "Streams", "print_line"]
@@ -18,7 +19,8 @@ Emit = Callable[[str, str], None]
 def print_line(host: str, stream: str, line: str) -> None:
     """Write one line of a host to the interpreter's own stream, as docker compose does."""
     out = sys.stdout if stream == "stdout" else sys.stderr
-    print(f"{host} | {line}", file=out, flush=True)
+    write(f"{host} | {line}\n", out)
+    out.flush()
 
 
 class _Lines(io.RawIOBase):

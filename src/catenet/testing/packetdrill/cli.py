@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from catenet.printable import say
 from catenet.testing.packetdrill.config import IP_VERSIONS, Config, apply_options
 from catenet.testing.packetdrill.runner import Result, run_file
 
@@ -103,16 +104,16 @@ def _show(result: Result, verbose: bool, quiet: bool) -> None:
     if result.passed:
         if not quiet:
             took = f", {result.seconds:.3f} s of virtual time" if verbose else ""
-            print(f"ok   {result.path} ({result.ip_version}{took})")
+            say(f"ok   {result.path} ({result.ip_version}{took})", keep="\n")
     else:
         place = f"{result.path}:{result.line}" if result.line else result.path
-        print(f"{'BAD ' if result.wrong else 'FAIL'} {place} ({result.ip_version}): {result.message}")
+        say(f"{'BAD ' if result.wrong else 'FAIL'} {place} ({result.ip_version}): {result.message}", keep="\n")
         if result.expected:
-            print(f"     expected: {result.expected}")
-            print(f"     sent:     {result.sent}")
+            say(f"     expected: {result.expected}", keep="\n")
+            say(f"     sent:     {result.sent}", keep="\n")
     if verbose:
         for note in result.notes:
-            print(f"     note: {note}")
+            say(f"     note: {note}", keep="\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             apply_options(Config(), [("ip_version", version)])
         paths = list(_scripts(chosen.files))
     except (ValueError, FileNotFoundError) as error:
-        print(f"packetdrill: {error}", file=sys.stderr)
+        say(f"packetdrill: {error}", file=sys.stderr)
         return _WRONG
     jobs: list[_Job] = [(path, [("ip_version", version), *options]) for path in paths for version in versions]
     began = time.perf_counter()
