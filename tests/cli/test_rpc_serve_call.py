@@ -13,8 +13,12 @@ from pathlib import Path
 
 import pytest
 import trustme
+from google.protobuf.descriptor_pool import DescriptorPool
 
 from catenet.cli import main
+from catenet.rpc import RpcError, SyncChannel
+from catenet.rpc.compile.command import describe_protos
+from catenet.rpc.method import service_from_protobuf
 
 PROTO = Path(__file__).parents[2] / "examples" / "hiscore_rpc" / "hiscore.proto"
 SCORES = """
@@ -186,6 +190,120 @@ def test_mistakes_in_the_implementation_name_their_place(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert re.fullmatch(r"catenet: broken:X: \S*broken\.py:2: NameError: .*\n", done.stderr)
+
+
+FAULTY = """
+import hiscore_pb2 as pb
+from catenet.rpc import Code
+
+class HiScore:
+    async def get(self, request, context):
+        if request.game == "status":
+            context.abort(Code.NOT_FOUND, "no such game")
+        return {}["the secret"]
+
+    def top(self, request, context):
+        yield pb.Score(points=1)
+        raise KeyError("the secret")
+"""
+
+
+def hiscore():
+    pool = DescriptorPool()
+    for file in describe_protos([PROTO]):
+        pool.AddSerializedFile(file.SerializeToString())
+    return service_from_protobuf(pool.FindServiceByName("hiscore.HiScore"))
+
+
+def failing(folder, *arguments, games=("tetris",), source=FAULTY):
+    """Serve handlers that fail, call them; return what is on stderr and what the callers were told."""
+    (folder / "faulty.py").write_text(source)
+    command = [sys.executable, "-m", "catenet", "rpc", "serve", str(PROTO), "faulty:HiScore"]
+    command += ["--listen", f"unix:{folder}/s.sock", *arguments]
+    told = []
+    service = hiscore()
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (folder / "s.sock").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        with SyncChannel(f"unix:{folder}/s.sock") as channel:
+            for method, game in [*((service.method("Get"), game) for game in games), (service.method("Top"), "")]:
+                request = method.request(game=game)
+                with pytest.raises(RpcError) as caught:
+                    if method.name == "Get":
+                        channel.unary(method, request, timeout=30, wait_for_ready=True)
+                    else:
+                        list(channel.server_stream(method, request, timeout=30))
+                told.append(caught.value.message)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 0
+    return out, err, told
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_failures_of_handlers_are_told_on_standard_error_alone(tmp_path, workers):
+    _, err, told = failing(tmp_path, *workers)
+    assert told == ["KeyError in the handler"] * 2
+    heads = [line for line in err.splitlines() if " ERROR catenet.rpc: " in line]
+    assert len(heads) == 2
+    assert all(re.search(r"hiscore\.HiScore/\w+ called by \S+ failed: KeyError$", head) for head in heads)
+    assert err.count("Traceback") == 2
+    assert "faulty.py" in err and "KeyError: 'the secret'" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "levels"),
+    [
+        ((), {"ERROR"}),
+        (("-q",), {"ERROR"}),
+        (("-qq",), set()),
+        (("-v",), {"ERROR", "INFO"}),
+        (("--log-level", "info"), {"ERROR", "INFO"}),
+        (("--log-level", "critical", "-vv"), set()),
+    ],
+)
+def test_how_much_is_told(tmp_path, options, levels):
+    out, err, told = failing(tmp_path, *options, games=("tetris", "status"))
+    assert told == ["KeyError in the handler", "no such game", "KeyError in the handler"]
+    assert set(re.findall(r" (INFO|ERROR) catenet\.rpc: ", err)) == levels
+    assert ("NOT_FOUND: no such game" in err) == ("INFO" in levels)
+    assert bool(out) == ("-q" not in options and "-qq" not in options)
+
+
+def test_a_program_that_configures_logging_is_left_alone(tmp_path):
+    own = "import logging; logging.basicConfig(format='OWN %(levelname)s %(message)s', level='ERROR')\n"
+    _, err, _ = failing(tmp_path, source=own + FAULTY)
+    assert len(re.findall("^OWN ERROR hiscore", err, re.MULTILINE)) == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("import sys\nsys.exit(3)\n", r"mine\.py:2: ends the process, with 3"),
+        ("import json\njson.loads('{')\n", r"mine\.py:2: JSONDecodeError: "),
+        (
+            "class X:\n    def __init__(self):\n        raise OSError('a\\nb')\n    __service__ = 1\n",
+            r"mine\.py:3: OSError: a\\nb",
+        ),
+        ("import no_such_thing\n", r"mine\.py:1: ModuleNotFoundError"),
+        ("def f(:\n", r"mine\.py:1: SyntaxError"),
+        ("class X:\n    __service__ = 1\n", "X has no __service__"),
+        ("from hiscore_rpc import HiScoreService as X\n", "HiScoreService implements no method of hiscore.HiScore"),
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--workers", "2")])
+def test_a_program_that_cannot_start_says_why_in_a_line(tmp_path, source, complaint, more):
+    (tmp_path / "mine.py").write_text(source)
+    command = [sys.executable, "-m", "catenet", "rpc", "serve", str(PROTO), "mine:X", "--listen", "tcp://127.0.0.1:0"]
+    done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    lines = set(done.stderr.splitlines())
+    assert done.returncode == 2
+    assert len(lines) == 1, done.stderr
+    assert re.search(complaint, done.stderr)
+    if "raise" in source and not more:
+        done = subprocess.run([*command, "-v"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.stderr.startswith("Traceback")
 
 
 def test_workers_share_port_and_socket(tmp_path, capsys):

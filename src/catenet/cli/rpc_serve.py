@@ -5,25 +5,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import importlib
-import inspect
 import os
 import signal
 import socket
 import ssl
 import sys
-import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catenet.cli import UsageError
+from catenet.cli import UsageError, logs
 from catenet.cli.rpc_limits import add_limits, server_options
+from catenet.cli.rpc_load import implementations, importable
 from catenet.cli.rpc_supervisor import BAD_START, Supervisor
+from catenet.printable import say
 
 if TYPE_CHECKING:
-    from catenet.rpc import Server, ServiceDescriptor
+    from catenet.rpc import Server
 
 __all__ = ["register", "run"]
 
@@ -56,6 +55,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-reflection", action="store_true", help="do not tell which services there are")
     parser.add_argument("--loop", choices=("auto", "uvloop", "asyncio"), default="auto", help="event loop")
     add_limits(parser)
+    logs.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,8 +77,12 @@ def _worker(args: argparse.Namespace, urls: Sequence[str], shared: dict[str, soc
     try:
         return asyncio_run(args.loop, _serve(args, urls, shared))
     except UsageError as error:
-        print(f"catenet: {error}", file=sys.stderr)
+        say(f"catenet: {error}", file=sys.stderr)
         return BAD_START
+    except Exception:
+        # Nobody else would tell: the process ends here.
+        traceback.print_exc()
+        return 1
 
 
 def asyncio_run(loop: str, work: Any) -> int:
@@ -107,16 +111,22 @@ async def _serve(args: argparse.Namespace, urls: Sequence[str], shared: dict[str
     loop = asyncio.get_running_loop()
     for signo in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signo, stop.set)
-    with _importable(args) as descriptors:
+    with importable(args.what, args.includes) as descriptors:
         health = Health()
-        services = [*_implementations(args.what, descriptors), health]
-        server = Server(services, options=server_options(args))
+        services = [*implementations(args.what, descriptors, explain=bool(args.verbose)), health]
+        # The program's modules are there now, and have configured logging if they want it otherwise.
+        logs.configure(args, several=args.workers > 1)
+        try:
+            server = Server(services, options=server_options(args))
+        except ValueError as error:
+            raise UsageError(str(error)) from None
         names = [service.name for service in server.services[:-1]]
         if not args.no_reflection:
             _add_reflection(server)
         for url in urls:
             listener = await _listen(server, url, args, shared)
-            print(f"serving {', '.join(names)} on {listener.url}", flush=True)
+            if not args.quiet:
+                say(f"serving {', '.join(names)} on {listener.url}")
         await stop.wait()
         health.shutdown()
         await server.drain(args.grace)
@@ -203,96 +213,3 @@ def _unix_socket(path: str, stack: contextlib.ExitStack) -> socket.socket:
 
     stack.callback(unlink)
     return sock
-
-
-@contextlib.contextmanager
-def _importable(args: argparse.Namespace) -> Iterator[list[Any]]:
-    """Compile the .proto files to where modules can be imported from; yield the services they define."""
-    protos = [what for what in args.what if what.endswith(".proto")]
-    sys.path.insert(0, os.getcwd())
-    with tempfile.TemporaryDirectory(prefix="catenet-") as scratch:
-        if protos:
-            _compile(protos, args.includes, scratch)
-            # At the end: modules that were compiled beforehand come first.
-            sys.path.append(scratch)
-        yield _services(protos, scratch)
-
-
-def _compile(protos: Sequence[str], includes: Sequence[str], out: str) -> None:
-    from catenet.rpc.compile import CompileError, compile_protos
-
-    try:
-        compile_protos(protos, includes, out, relative=False)
-    except CompileError as error:
-        raise UsageError(str(error).splitlines()[0]) from None
-
-
-def _services(protos: Sequence[str], scratch: str) -> list[ServiceDescriptor]:
-    from catenet.rpc import ServiceDescriptor
-
-    found: dict[str, ServiceDescriptor] = {}
-    for path in sorted(Path(scratch).rglob("*_rpc.py")):
-        name = ".".join(path.relative_to(scratch).with_suffix("").parts)
-        for value in vars(importlib.import_module(name)).values():
-            if isinstance(value, ServiceDescriptor):
-                found[value.name] = value
-    return list(found.values())
-
-
-def _implementations(what: Sequence[str], descriptors: Sequence[ServiceDescriptor]) -> list[Any]:
-    names = [name for name in what if not name.endswith(".proto")]
-    if not names:
-        raise UsageError("nothing implements the services: name it as MODULE:NAME")
-    return [_implementation(name, descriptors) for name in names]
-
-
-def _implementation(name: str, descriptors: Sequence[ServiceDescriptor]) -> Any:
-    module_name, colon, attribute = name.partition(":")
-    if not colon:
-        raise UsageError(f"{name!r}: write MODULE:NAME, or FILE.proto")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise UsageError(f"{name}: {_place(error)}{type(error).__name__}: {error}") from None
-    try:
-        value = getattr(module, attribute)
-    except AttributeError:
-        raise UsageError(f"{name}: module {module_name} has no {attribute!r}{_nearest(attribute, module)}") from None
-    try:
-        if inspect.isclass(value):
-            value = _with_service(value, descriptors)()
-        elif inspect.isroutine(value):
-            value = value()
-    except UsageError:
-        raise
-    except Exception as error:
-        raise UsageError(f"{name}: {_place(error)}{type(error).__name__}: {error}") from None
-    if not hasattr(value, "__service__"):
-        raise UsageError(f"{name}: {type(value).__name__} implements no service (has no __service__)")
-    return value
-
-
-def _with_service(cls: type, descriptors: Sequence[ServiceDescriptor]) -> type:
-    """A class without a generated base serves the service of its name, or the only one there is."""
-    if hasattr(cls, "__service__"):
-        return cls
-    matches = [item for item in descriptors if item.name.rpartition(".")[2] == cls.__name__] or list(descriptors)
-    if len(matches) != 1:
-        raise UsageError(f"{cls.__name__}: derive it from a generated class, or name it after its service")
-    return type(cls.__name__, (cls,), {"__service__": matches[0]})
-
-
-def _place(error: BaseException) -> str:
-    """Where the user's own code failed: the last line of the traceback that is not of the import system."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
-    own = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}:{error.lineno}: "
-    return f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
-
-
-def _nearest(name: str, module: object) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, dir(module), n=1)
-    return f"; do you mean {near[0]}?" if near else ""

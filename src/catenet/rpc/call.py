@@ -8,7 +8,6 @@ is first needed.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
 
 END = object()
 _Q = TypeVar("_Q")
-
-logger = logging.getLogger("catenet.rpc")
-# Without a handler of the application's, logging would print warnings on stderr by itself.
-logging.getLogger("catenet").addHandler(logging.NullHandler())
 
 
 class ServerCall(Context):
@@ -98,7 +93,7 @@ class ServerCall(Context):
         if route.streams_in:
             connection = self._connection
             self._inbox = Inbox(connection.loop, connection.core, self._stream)
-            self._run(route.binding.invoke(Requests(self), self))
+            self._run(Requests(self))
         if end:
             self._request_ended()
 
@@ -125,7 +120,7 @@ class ServerCall(Context):
         except CodecError as error:
             self._end(RpcError(Code.INVALID_ARGUMENT, str(error)))
         else:
-            self._run(route.binding.invoke(request, self))
+            self._run(request)
 
     def on_trailers(self, fields: Fields) -> None:
         """The request has ended with trailers, which mean nothing in RPC."""
@@ -232,13 +227,19 @@ class ServerCall(Context):
     def _invoke(self, frame: Frame) -> None:
         try:
             request = self._decode(frame)
-        except RpcError as error:
-            self._end(error)
+        except Exception as error:  # of the interceptors too
+            self._finished(None, error)
             return
-        self._run(self._route.binding.invoke(request, self))
+        self._run(request)
 
-    def _run(self, work: Any) -> None:
+    def _run(self, request: Any) -> None:
+        """Call the handler with the request, or with what iterates over the requests."""
         connection = self._connection
+        try:
+            work = self._route.binding.invoke(request, self)
+        except Exception as error:  # it takes other arguments, or is no coroutine function after all
+            self._finished(None, error)
+            return
         if self.deadline is None:
             task = connection.runner.run(work, self._finished)
         else:
@@ -264,6 +265,8 @@ class ServerCall(Context):
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
+        if error is not None:
+            self.report(error)
         if not self._over:
             if error is None and not self._route.streams_out:
                 self._reply(value)
@@ -273,15 +276,21 @@ class ServerCall(Context):
         if connection.draining:
             connection.close_if_idle()
 
+    def report(self, error: BaseException, what: str = "") -> None:
+        """Log what the handler, or ``what`` of it, has raised; nobody else may hear of it. Threads may call it."""
+        method = self.method.full_name
+        where = f"{what} of {method}" if what else method
+        connection = self._connection
+        connection.server.failures.report(where, self.peer.address, error, connection.loop.time())
+
     def _explain(self, error: BaseException) -> RpcError:
         if isinstance(error, RpcError):
             return self._checked(error)
         if isinstance(error, asyncio.CancelledError):
             return RpcError(Code.CANCELLED, "the server cancelled the call")
-        if isinstance(error, NotImplementedError):
-            return RpcError(Code.UNIMPLEMENTED, str(error) or f"{self.method.full_name} is not implemented")
-        logger.error("%s failed", self.method.full_name, exc_info=error)
         # The text of an exception may hold what a caller must not see; its type is enough to find it in the log.
+        if isinstance(error, NotImplementedError):
+            return self.method.unimplemented()
         return RpcError(Code.UNKNOWN, f"{type(error).__name__} in the handler")
 
     def _checked(self, error: RpcError) -> RpcError:
@@ -304,7 +313,10 @@ class ServerCall(Context):
         self.cancelled = True
         callbacks, self._on_cancel = self._on_cancel, ()
         for callback in callbacks:
-            callback()
+            try:
+                callback()
+            except Exception as failure:
+                self.report(failure, "on_cancel")
         if self._inbox is not None:
             self._inbox.fail(error)
         if self._task is not None:
@@ -380,8 +392,9 @@ class ServerCall(Context):
         route = self._route
         try:
             payload, compression = self._encode(response)
-        except RpcError as error:
-            self._end(error)
+        except Exception as error:  # of the interceptors too
+            self.report(error)
+            self._end(self._explain(error))
             return
         if self._head_sent:
             self._connection.core.send_data(
@@ -403,7 +416,7 @@ class ServerCall(Context):
                 raise TypeError(f"{self.method.full_name} returned {type(response).__name__}")
             payload: bytes = route.encode(response)
         except Exception as error:
-            logger.error("%s returned what cannot be sent", self.method.full_name, exc_info=error)
+            self.report(error, "the response")
             expected = route.response_class.__name__
             raise RpcError(Code.INTERNAL, f"the handler returned no {expected} that can be encoded") from None
         if len(payload) > route.send_limit:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from catenet.rpc.failures import is_failure, logger
 from catenet.rpc.interceptor import Chain
 from catenet.rpc.status import Code, RpcError
 
@@ -52,12 +53,13 @@ class Enclosure:
         await self._task
 
     def abandon(self) -> None:
-        """The call was left in the middle: the interceptors hear that it was cancelled, and nobody hears of them."""
+        """The call was left in the middle: the interceptors hear that it was cancelled; what they raise is logged."""
         if self._task is not None and self._ended is not None and not self._ended.done():
             self._task.add_done_callback(_forget)
             self._ended.set_exception(RpcError(Code.CANCELLED, "the call was cancelled"))
 
 
 def _forget(task: asyncio.Future[Any]) -> None:
-    if not task.cancelled():
-        task.exception()
+    error = None if task.cancelled() else task.exception()
+    if error is not None and is_failure(error):
+        logger.error("an interceptor of a call that was left in the middle failed", exc_info=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -91,25 +92,65 @@ def on_thread(handler: Callable[..., Any], kind: Kind, executor: Executor | None
     """Return an asynchronous handler that runs a plain one on a thread."""
 
     async def call_it(request: Any, call: ServerCall) -> Any:
-        run = contextvars.copy_context().run  # what the call carries on goes along, as with asyncio.to_thread
-        result = await call.loop.run_in_executor(executor, run, handler, request, call)
+        result = await _on_executor(call, executor, partial(handler, request, call))
         return await result if inspect.isawaitable(result) else result
 
     async def iterate(request: Any, call: ServerCall) -> AsyncIterator[Any]:
         responses = await call_it(request, call)
-        iterator = iter(responses)
-        step: Callable[[], Any] = partial(contextvars.copy_context().run, next, iterator, _END)
+        step = partial(next, iter(responses), _END)
         try:
-            while (item := await call.loop.run_in_executor(executor, step)) is not _END:
+            while (item := await _on_executor(call, executor, step)) is not _END:
                 yield item
         finally:
             if inspect.isgenerator(responses):
-                await call.loop.run_in_executor(executor, responses.close)
+                await _on_executor(call, executor, responses.close)
 
     return iterate if kind.server_streams else call_it
 
 
 _END = object()
+
+
+def _without_stop(work: Callable[[], Any]) -> Any:
+    """Run it, and turn StopIteration into another error: no future takes it, so whoever waits would wait for ever."""
+    try:
+        return work()
+    except StopIteration as error:
+        raise RuntimeError("the handler raised StopIteration") from error
+
+
+async def _on_executor(call: ServerCall, executor: Executor | None, work: Callable[[], Any]) -> Any:
+    """Run a part of a plain handler on a thread; what it raises when nobody waits for it any more is reported.
+
+    A thread cannot be cancelled: the call ends, and the handler goes on to its end, of which no future tells. The list
+    is how the two agree on who reports: whoever takes the error out of it.
+    """
+    run = contextvars.copy_context().run  # what the call carries on goes along, as with asyncio.to_thread
+    left: list[bool] = []
+    raised: list[BaseException] = []
+
+    def report() -> None:
+        try:
+            error = raised.pop()
+        except IndexError:
+            return
+        call.report(error)
+
+    def guarded() -> Any:
+        try:
+            return _without_stop(work)
+        except Exception as error:
+            raised.append(error)
+            if left:
+                report()
+            raise
+
+    try:
+        return await call.loop.run_in_executor(executor, run, guarded)
+    except asyncio.CancelledError:
+        left.append(True)
+        report()
+        raise
 
 
 class Route:

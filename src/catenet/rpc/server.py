@@ -20,6 +20,7 @@ from catenet.net.accept import Acceptor
 from catenet.net.limits import ServerLimits
 from catenet.net.listen import listen_tcp, listen_unix
 from catenet.rpc.eager import Runner
+from catenet.rpc.failures import FailureLog
 from catenet.rpc.interceptor import Chain, Interceptor
 from catenet.rpc.method import ServiceDescriptor
 from catenet.rpc.resolver import Target, parse_target
@@ -113,6 +114,7 @@ class Server:
     ) -> None:
         self.options = options or ServerOptions()
         self.counters = Counters()
+        self.failures = FailureLog()
         self.assembling = 0
         self.services: list[ServiceDescriptor] = []
         self._chain = Chain(interceptors)
@@ -241,6 +243,7 @@ class Server:
             self._shared.relieve()
         if self._acceptor is not None and self._acceptor.full:
             self._make_room(now)
+        self.failures.digest(now)
         # A look at 50,000 connections takes some 50 ms: the more there are, the rarer it is.
         interval = _CHECK_INTERVAL * (1 + len(self._connections) // 5000)
         self._checking = loop.call_later(interval, self._check)
@@ -290,6 +293,7 @@ class Server:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
+        self.failures.close()
         if self._stopped is not None and not self._stopped.done():
             self._stopped.set_result(None)
 

@@ -128,11 +128,15 @@ loop.run_until_complete(main())
 """
 
 
-def test_nothing_is_printed():
-    """Failing handlers go to logging, which has no handler; what a loop leaves behind says nothing."""
+def test_nothing_is_printed_but_what_handlers_raise():
+    """The logging module's last resort prints it; what a loop leaves behind says nothing."""
     script = SCRIPT.format(folder=os.path.dirname(__file__))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout) == (0, "")
+    first, second, *_, last = done.stderr.splitlines()
+    assert first.startswith("test.Echo/Say called by 127.0.0.1:") and first.endswith(" failed: KeyError")
+    assert (second, last) == ("Traceback (most recent call last):", "KeyError: 'secret'")
+    assert done.stderr.count("Traceback") == 1
 
 
 def test_a_stale_unix_socket_is_replaced_and_a_live_one_is_not(tmp_path):
