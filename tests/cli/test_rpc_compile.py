@@ -36,6 +36,25 @@ def test_mistakes(proto, tmp_path, capsys, arguments, complaint):
     assert complaint in capsys.readouterr().err
 
 
+def test_names_that_collide_and_names_that_are_given(tmp_path, capsys):
+    text = (
+        'syntax = "proto3";\npackage a;\nmessage M {}\nservice S {\n rpc Do(M) returns (M);\n rpc DO(M) returns (M);\n}'
+    )
+    (tmp_path / "c.proto").write_text(text)
+    out = tmp_path / "gen"
+    assert main(["rpc", "compile", str(tmp_path / "c.proto"), "--out", str(out)]) == 2
+    assert capsys.readouterr().err == (
+        "catenet: rpc S.Do (c.proto:5) and rpc S.DO (c.proto:6) are both do in Python; "
+        "give one a name with --name a.S/DO=NAME\n"
+    )
+    assert not out.exists()
+    assert main(["rpc", "compile", str(tmp_path / "c.proto"), "--out", str(out), "--name", "a.S/DO=do_again"]) == 0
+    assert "def do_again" in (out / "c_rpc.py").read_text()
+    capsys.readouterr()
+    assert main(["rpc", "compile", str(tmp_path / "c.proto"), "--name", "x"]) == 2
+    assert "write PACKAGE.SERVICE/METHOD=NAME" in capsys.readouterr().err
+
+
 def test_no_action(capsys):
     assert main(["rpc"]) == 2
     assert "ACTION" in capsys.readouterr().err

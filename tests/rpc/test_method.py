@@ -14,6 +14,15 @@ from catenet.rpc.method import Idempotency, Kind, Method, attribute_name, servic
         ("GetV2", "get_v2"),
         ("Import", "import_"),
         ("already_snake", "already_snake"),
+        ("Do_", "do_"),
+        ("None", "none"),
+        ("_", "_"),
+        ("__", "__"),
+        ("__init__", "init__"),
+        ("__X", "x"),
+        ("__1", "_1"),
+        ("_private", "_private"),
+        ("_channel", "_channel_"),
     ],
 )
 def test_python_names(name, attribute):

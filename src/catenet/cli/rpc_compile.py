@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from catenet.cli import UsageError
 from catenet.printable import say
 
 __all__ = ["register", "run"]
@@ -31,6 +32,14 @@ def register(parser: argparse.ArgumentParser) -> None:
         choices=("relative", "absolute"),
         help="how generated modules import each other (default: relative if DIR has an __init__.py)",
     )
+    parser.add_argument(
+        "--name",
+        dest="names",
+        action="append",
+        default=[],
+        metavar="PACKAGE.SERVICE[/METHOD]=NAME",
+        help="call a method (in lower case) or a service NAME in Python (repeat)",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="do not name the files written")
 
 
@@ -39,8 +48,9 @@ def run(args: argparse.Namespace) -> int:
     from catenet.rpc.compile import CompileError, compile_protos
 
     relative = None if args.imports is None else args.imports == "relative"
+    given = dict(_name(text) for text in args.names)
     try:
-        written = compile_protos(args.protos, args.includes, args.out, relative)
+        written = compile_protos(args.protos, args.includes, args.out, relative, given)
     except CompileError as error:
         for line in str(error).splitlines():
             say(f"catenet: {line}", file=sys.stderr)
@@ -49,3 +59,10 @@ def run(args: argparse.Namespace) -> int:
         for path in written:
             say(str(path))
     return 0
+
+
+def _name(text: str) -> tuple[str, str]:
+    key, equals, name = text.partition("=")
+    if not equals:
+        raise UsageError(f"--name {text!r}: write PACKAGE.SERVICE/METHOD=NAME")
+    return key, name

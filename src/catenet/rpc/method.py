@@ -47,7 +47,10 @@ class Idempotency(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Method(Generic[Req, Res]):
-    """One remote procedure. ``service`` is the full name with its package, ``name`` as in the IDL."""
+    """One remote procedure. ``service`` is the full name with its package, ``name`` as in the IDL.
+
+    ``attribute`` is what handlers and clients call it, by default the name in snake case.
+    """
 
     service: str
     name: str
@@ -55,12 +58,13 @@ class Method(Generic[Req, Res]):
     request: type[Req]
     response: type[Res]
     idempotency: Idempotency = Idempotency.UNKNOWN
+    attribute: str = ""
     path: str = field(init=False)
-    attribute: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", f"/{self.service}/{self.name}")
-        object.__setattr__(self, "attribute", attribute_name(self.name))
+        if not self.attribute:
+            object.__setattr__(self, "attribute", attribute_name(self.name))
 
     @property
     def full_name(self) -> str:
@@ -109,7 +113,24 @@ def service_from_protobuf(descriptor: descriptor.ServiceDescriptor) -> ServiceDe
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
+_TAKEN = frozenset(("_channel",))
+"""What generated clients have for themselves."""
+
+
+def snake_case(name: str) -> str:
+    """Return ``GetTopScores`` as ``get_top_scores``; without underscores in front that mean something in a class.
+
+    Within a class Python renames ``__x`` and keeps ``__x__`` for itself, so of two or more in front none is left, or
+    one where a digit follows.
+    """
+    snake = _WORD_STARTS.sub("_", name).lower()
+    bare = snake.lstrip("_")
+    if not snake.startswith("__") or not bare:
+        return snake
+    return bare if bare[0].isalpha() else "_" + bare
+
+
 def attribute_name(name: str) -> str:
     """Return the Python name of a method: ``GetTopScores`` is ``get_top_scores``, ``Import`` is ``import_``."""
-    snake = _WORD_STARTS.sub("_", name).lower()
-    return snake + "_" if keyword.iskeyword(snake) else snake
+    snake = snake_case(name)
+    return snake + "_" if keyword.iskeyword(snake) or snake in _TAKEN else snake

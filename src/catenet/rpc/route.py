@@ -50,7 +50,7 @@ def bind_service(implementation: Any, chain: Chain, executor: Executor | None) -
         handler = getattr(implementation, method.attribute, None)
         if callable(handler) and not _only_declares(handler):
             bindings[method.path] = Binding(method, handler, chain, executor)
-    if not bindings:
+    if service.methods and not bindings:
         raise ValueError(f"{type(implementation).__name__} implements no method of {service.name}")
     return bindings
 

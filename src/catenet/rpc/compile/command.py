@@ -8,13 +8,15 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
+from catenet.rpc.compile.claims import file_problems, module_problems, unknown_names
 from catenet.rpc.compile.generate import generate
-from catenet.rpc.compile.naming import Module, is_importable, relative_package
+from catenet.rpc.compile.naming import Module, Names, relative_package
+from catenet.rpc.compile.stubs import generate_stub
 
 
 class CompileError(Exception):
@@ -26,37 +28,53 @@ def compile_protos(
     includes: Sequence[str | Path] = (),
     out: str | Path = ".",
     relative: bool | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> list[Path]:
     """Compile ``protos`` and the files they import from ``includes``; return the files written, in order.
 
     Without ``includes`` the folder of each file and the current folder are searched. ``relative`` imports are the
-    default where ``out`` is a package (has an ``__init__.py``). Raises :class:`CompileError`.
+    default where ``out`` is a package (has an ``__init__.py``). ``given``: names in Python other than the rules make,
+    by ``package.Service`` or ``package.Service/Method``. Raises :class:`CompileError`; then nothing has been written.
     """
     out = Path(out)
     if relative is None:
         relative = (out / "__init__.py").exists()
-    names, folders = _places(protos, includes)
-    files = _describe(names, folders)
-    own = [file for file in files if file.name in names or _is_below(file.name, folders)]
-    for file in own:
-        if not is_importable(Module.of_proto(file.name, "_pb2")):
-            raise CompileError(f"{file.name}: a Python module cannot have such a name")
+    requested, folders = _places(protos, includes)
+    files = _describe(requested, folders)
+    own = [file for file in files if file.name in requested or _is_below(file.name, folders)]
+    names = Names(given or {})
+    _check(own, files, names, {path.parent.name for path in out.glob("*/__init__.py")}, absolute=not relative)
     out.mkdir(parents=True, exist_ok=True)
-    _protoc([f"--python_out={out}", f"--pyi_out={out}", *(file.name for file in own)], folders)
-    written = [out / Module.of_proto(file.name, "_pb2").path for file in own]
-    written += [path.with_suffix(".pyi") for path in written]
-    for file in own:
-        _complete_stub(out / Module.of_proto(file.name, "_pb2").path)
+    _protoc([f"--python_out={out}", *(file.name for file in own)], folders)
+    compiled = {file.name: Module.of_proto(file.name, "_pb2") for file in own}
     if relative:
-        modules = {Module.of_proto(file.name, "_pb2").dotted: Module.of_proto(file.name, "_pb2") for file in own}
-        for file in own:
-            _make_imports_relative(out, Module.of_proto(file.name, "_pb2"), modules)
+        for module in compiled.values():
+            _make_imports_relative(out, module, {module.dotted: module for module in compiled.values()})
+    written = [out / module.path for module in compiled.values()]
     for file in own:
+        others = [other for other in files if other is not file]
+        stub = (out / compiled[file.name].path).with_suffix(".pyi")
+        stub.write_text(generate_stub(file, others, relative, compiled))
+        written.append(stub)
         if file.service:
             path = out / Module.of_proto(file.name, "_rpc").path
-            path.write_text(generate(file, (other for other in files if other is not file), relative))
+            path.write_text(generate(file, others, relative, names, compiled))
             written.append(path)
     return sorted(written)
+
+
+def _check(
+    own: Sequence[FileDescriptorProto],
+    files: Sequence[FileDescriptorProto],
+    names: Names,
+    packages: Collection[str],
+    absolute: bool,
+) -> None:
+    problems = [*module_problems(own, absolute, packages), *unknown_names(own, names.given)]
+    for file in own:
+        problems += file_problems(file, [other for other in files if other is not file], names)
+    if problems:
+        raise CompileError("\n".join(problems))
 
 
 def describe_protos(protos: Sequence[str | Path], includes: Sequence[str | Path] = ()) -> list[FileDescriptorProto]:
@@ -116,19 +134,16 @@ def _virtual_name(proto: Path, folders: Sequence[Path]) -> str:
 
 
 def _is_below(name: str, folders: Sequence[Path]) -> bool:
+    """Whether a file that is imported lies in one of the folders; what installed packages bring is taken from them."""
+    if any((folder / name).is_file() for folder in system_includes()):
+        return False
     return any((folder / name).is_file() for folder in folders)
 
 
-# As protoc's Python and stub generators write them.
+# As protoc's Python generator writes them.
 _IMPORT = re.compile(r"^import (?P<module>\w+_pb2) as (?P<alias>\w+)$", re.MULTILINE)
 _FROM = re.compile(r"^from (?P<package>[\w.]+) import (?P<module>\w+_pb2) as (?P<alias>\w+)$", re.MULTILINE)
 _PUBLIC = re.compile(r"^from (?P<dotted>[\w.]+_pb2) import (?P<names>.+)$", re.MULTILINE)
-
-
-def _complete_stub(module: Path) -> None:
-    """Give ``Mapping`` its parameters, which protoc leaves out and mypy's strict mode asks for."""
-    stub = module.with_suffix(".pyi")
-    stub.write_text(re.sub(r"\b_Mapping(?=[],])", "_Mapping[str, object]", stub.read_text()))
 
 
 def _make_imports_relative(out: Path, importer: Module, modules: dict[str, Module]) -> None:
@@ -143,8 +158,8 @@ def _make_imports_relative(out: Path, importer: Module, modules: dict[str, Modul
             return f"from {origin}{'' if origin.endswith('.') else '.'}{module.name} import {found['names']}"
         return module.import_from(importer, found["alias"])
 
-    for path in (out / importer.path, (out / importer.path).with_suffix(".pyi")):
-        text = path.read_text()
-        for pattern in (_IMPORT, _FROM, _PUBLIC):
-            text = pattern.sub(one, text)
-        path.write_text(text)
+    path = out / importer.path
+    text = path.read_text()
+    for pattern in (_IMPORT, _FROM, _PUBLIC):
+        text = pattern.sub(one, text)
+    path.write_text(text)

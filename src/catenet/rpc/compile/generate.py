@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.descriptor_pb2 import (
-    DescriptorProto,
     FileDescriptorProto,
     MethodDescriptorProto,
     ServiceDescriptorProto,
 )
 
-from catenet.rpc.compile.naming import Module, class_names, constant_name
+from catenet.rpc.compile.naming import FreshNames, Module, Names, class_names, constant_name, full_name
+from catenet.rpc.compile.typenames import Imports, Types
 from catenet.rpc.method import Idempotency, Kind, attribute_name
 
 WIDTH = 100
@@ -102,67 +103,82 @@ _RUNTIME = (
 )
 
 
-def generate(file: FileDescriptorProto, others: Iterable[FileDescriptorProto], relative: bool = True) -> str:
+def generate(
+    file: FileDescriptorProto,
+    others: Iterable[FileDescriptorProto],
+    relative: bool = True,
+    names: Names | None = None,
+    compiled: Collection[str] | None = None,
+) -> str:
     """Return the source of the module for ``file``, which has at least one service.
 
     ``others`` are the files it imports, directly or not. ``relative`` imports work inside a package only, absolute ones
-    where the output folder is on ``sys.path``.
+    where the output folder is on ``sys.path``. ``compiled`` are the files whose modules lie there too; None: all but
+    those that protobuf's packages bring. Check the file with :func:`file_problems` before.
     """
-    types = _message_types([file, *others])
-    importer = Module.of_proto(file.name, "_rpc")
-    used = _used_modules(file, types)
-    aliases = _aliases(used, Module.of_proto(file.name, "_pb2"))
-    classes = {name: f"{aliases[module]}.{path}" for name, (module, path) in types.items() if module in aliases}
+    names = names or Names()
+    types = Types([file, *others])
+    spelled = _Spelled(file, types, names)
     comments = _comments(file)
-    names = frozenset(service.name for service in file.service)
+    services = frozenset(names.service(file.package, service.name) for service in file.service)
     body = "".join(
-        _service(file, index, service, classes, comments, class_names(service.name, names))
-        for index, service in enumerate(file.service)
+        _service(file, index, service, spelled, comments, names, services) for index, service in enumerate(file.service)
     )
-    return _HEAD.format(proto=file.name) + _imports(aliases, importer if relative else None, body) + body
+    imports = Imports(Module.of_proto(file.name, "_rpc"), relative, compiled)
+    return _HEAD.format(proto=file.name) + _imports(spelled, imports, body) + body
 
 
-def _imports(aliases: Mapping[Module, str], importer: Module | None, body: str) -> str:
-    abstract = [name for name in _ABSTRACT if f"{name}[" in body.replace(f"Async{name}[", "")]
-    runtime = [name for name in _RUNTIME if any(f"{name}{after}" in body for after in "[](.,)\n")]
-    lines = ["", f"from collections.abc import {', '.join(abstract)}", "from typing import Unpack", ""]
-    foreign = {module: alias for module, alias in aliases.items() if module.package[:1] == ("google",)}
-    ours = {module: alias for module, alias in aliases.items() if module not in foreign}
+class _Spelled:
+    """What the modules and classes of messages are called in the source."""
+
+    def __init__(self, file: FileDescriptorProto, types: Types, names: Names) -> None:
+        methods = [(service, method) for service in file.service for method in service.method]
+        used = {name: types[name] for _, method in methods for name in (method.input_type, method.output_type)}
+        own = Module.of_proto(file.name, "_pb2")
+        self.modules = {own: file.name} | {kind.module: kind.proto for kind in used.values()}
+        attributes = {names.method(file.package, service.name, method.name) for service, method in methods}
+        # What a method is called would hide a module of that name within the class.
+        fresh = FreshNames(attributes)
+        self.aliases: dict[Module, str] = {own: fresh.take(own.name)}
+        short = [module.name for module in self.modules]
+        for module in sorted(self.modules, key=lambda module: module.dotted):
+            if module != own:
+                unique = short.count(module.name) == 1
+                self.aliases[module] = fresh.take(module.name if unique else module.dotted.replace(".", "_"))
+        self.own = self.aliases[own]
+        self.classes: dict[str, str] = {}
+        self.unusual: list[tuple[str, str, str]] = []
+        for name, kind in sorted(used.items()):
+            module_name = self.aliases[kind.module]
+            at_run_time = kind.at_run_time(module_name)
+            if kind.plain:
+                self.classes[name] = at_run_time
+                continue
+            # What is no name in Python is given one, under which type checkers know what the stub says of it.
+            alias = self.classes[name] = fresh.take("_".join(kind.path))
+            self.unusual.append((alias, ".".join((module_name, *kind.stub_path)), at_run_time))
+
+
+def _imports(spelled: _Spelled, imports: Imports, body: str) -> str:
+    abstract = [name for name in _ABSTRACT if re.search(rf"\b{name}\[", body)]
+    runtime = [name for name in _RUNTIME if re.search(rf"\b{name}\b", body)]
+    typing = [*(["TYPE_CHECKING"] if spelled.unusual else []), *(["Unpack"] if "Unpack[" in body else [])]
+    lines = [""]
+    if abstract:
+        lines.append(f"from collections.abc import {', '.join(abstract)}")
+    if typing:
+        lines.append(f"from typing import {', '.join(typing)}")
+    lines += [""] if abstract or typing else []
+    modules = sorted(spelled.modules.items(), key=lambda item: item[0].dotted)
+    foreign = [item for item in modules if not imports.is_ours(item[1])]
+    ours = [item for item in modules if item not in foreign]
     lines += ["from catenet.rpc import (", *(f"    {name}," for name in runtime), ")"]
-    lines += [module.import_from(None, alias) for module, alias in foreign.items()]
-    if ours:
-        lines += ["", *(module.import_from(importer, alias) for module, alias in ours.items())]
+    lines += [imports.statement(proto, module, spelled.aliases[module]) for module, proto in foreign]
+    lines += ["", *(imports.statement(proto, module, spelled.aliases[module]) for module, proto in ours)]
+    if spelled.unusual:
+        lines += ["", "if TYPE_CHECKING:", *(f"    {alias} = {known}" for alias, known, _ in spelled.unusual)]
+        lines += ["else:", *(f"    {alias} = {found}" for alias, _, found in spelled.unusual)]
     return "\n".join(lines) + "\n"
-
-
-def _message_types(files: Sequence[FileDescriptorProto]) -> dict[str, tuple[Module, str]]:
-    """Return for each message, by ``.package.Outer.Inner``, its module and its name there."""
-    types: dict[str, tuple[Module, str]] = {}
-
-    def add(module: Module, prefix: str, path: str, message: DescriptorProto) -> None:
-        types[f"{prefix}.{message.name}"] = (module, path + message.name)
-        for nested in message.nested_type:
-            add(module, f"{prefix}.{message.name}", f"{path}{message.name}.", nested)
-
-    for file in files:
-        for message in file.message_type:
-            add(Module.of_proto(file.name, "_pb2"), f".{file.package}" if file.package else "", "", message)
-    return types
-
-
-def _used_modules(file: FileDescriptorProto, types: Mapping[str, tuple[Module, str]]) -> list[Module]:
-    methods = [method for service in file.service for method in service.method]
-    used = {types[name][0] for method in methods for name in (method.input_type, method.output_type)}
-    return sorted(used | {Module.of_proto(file.name, "_pb2")}, key=lambda module: module.dotted)
-
-
-def _aliases(modules: Sequence[Module], own: Module) -> dict[Module, str]:
-    """Return what each module is called in the source: its name, or its dotted name where two share a name."""
-    names = [module.name for module in modules]
-    return {
-        module: module.name if names.count(module.name) == 1 or module == own else module.dotted.replace(".", "_")
-        for module in modules
-    }
 
 
 def _comments(file: FileDescriptorProto) -> dict[tuple[int, ...], str]:
@@ -203,38 +219,41 @@ def _service(
     file: FileDescriptorProto,
     index: int,
     service: ServiceDescriptorProto,
-    classes: Mapping[str, str],
+    spelled: _Spelled,
     comments: Mapping[tuple[int, ...], str],
-    names: tuple[str, str, str],
+    names: Names,
+    services: frozenset[str],
 ) -> str:
-    full_name = f"{file.package}.{service.name}" if file.package else service.name
-    constant = constant_name(service.name)
+    known_as = full_name(file.package, service.name)
+    constant = constant_name(names.service(file.package, service.name))
+    classes = spelled.classes
     # Field numbers of FileDescriptorProto.service and ServiceDescriptorProto.method.
     texts = [comments.get((6, index, 2, number), "") for number in range(len(service.method))]
     members = [
-        _Member(method, constant, classes[method.input_type], classes[method.output_type], text)
+        _Member(
+            method,
+            names.method_constant(file.package, service.name, method.name),
+            names.method(file.package, service.name, method.name),
+            classes[method.input_type],
+            classes[method.output_type],
+            text,
+        )
         for method, text in zip(service.method, texts, strict=True)
     ]
-    pb2 = classes_module(classes, file)
-    parts = ["\n", *(member.constant(full_name) for member in members)]
+    parts = ["\n", *(member.constant(known_as) for member in members)]
     listed = ", ".join(member.name for member in members) + ("," if len(members) == 1 else "")
-    descriptor = f'{pb2}.DESCRIPTOR.services_by_name["{service.name}"]'
-    parts.append(_wrapped(f"{constant} = ServiceDescriptor", [f'"{full_name}"', f"({listed})", descriptor], ""))
-    base, client, sync_client = names
-    about = comments.get((6, index), f"The service {full_name}.")
+    descriptor = f'{spelled.own}.DESCRIPTOR.services_by_name["{service.name}"]'
+    parts.append(_wrapped(f"{constant} = ServiceDescriptor", [f'"{known_as}"', f"({listed})", descriptor], ""))
+    base, client, sync_client = class_names(names.service(file.package, service.name), services)
+    about = comments.get((6, index), f"The service {known_as}.")
     parts.append(f"\n\nclass {base}:\n" + _docstring(about, "    ") + f"\n    __service__ = {constant}\n")
     parts += [member.handler() for member in members]
     for name, channel, sync in ((client, "Channel", False), (sync_client, "SyncChannel", True)):
         how = "and waits for the answer" if sync else "without blocking"
-        parts.append(f'\n\nclass {name}:\n    """Calls {full_name} over a channel, {how}."""\n\n')
+        parts.append(f'\n\nclass {name}:\n    """Calls {known_as} over a channel, {how}."""\n\n')
         parts.append(f"    def __init__(self, channel: {channel}) -> None:\n        self._channel = channel\n")
         parts += [member.call(sync) for member in members]
     return "".join(parts)
-
-
-def classes_module(classes: Mapping[str, str], file: FileDescriptorProto) -> str:
-    """Return the name under which the file's own messages are imported."""
-    return Module.of_proto(file.name, "_pb2").name
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,14 +261,11 @@ class _Member:
     """One method in three places: its descriptor, the handler to implement, the call of a client."""
 
     method: MethodDescriptorProto
-    service_constant: str
+    name: str
+    attribute: str
     request: str
     response: str
     comment: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.service_constant}_{constant_name(self.method.name)}"
 
     def _fill(self, template: str) -> str:
         return template.format(q=self.request, s=self.response)
@@ -261,13 +277,15 @@ class _Member:
         level = Idempotency(self.method.options.idempotency_level)
         if level is not Idempotency.UNKNOWN:
             arguments.append(f"Idempotency.{level.name}")
+        if self.attribute != attribute_name(self.method.name):
+            arguments.append(f'attribute="{self.attribute}"')
         return _wrapped(f"{self.name} = Method", arguments, "")
 
     def handler(self) -> str:
         """Return the method of the base class."""
         shape = _SHAPES[_kind(self.method)]
         arguments = ["self", f"{shape.argument}: {self._fill(shape.argument_type)}", "context: Context"]
-        head = f"def {attribute_name(self.method.name)}"
+        head = f"def {self.attribute}"
         signature = _wrapped(head, arguments, f" -> {self._fill(shape.result)}:", "    ")
         return "\n" + signature + self._docstring() + f"        raise {self.name}.unimplemented()\n"
 
@@ -280,7 +298,7 @@ class _Member:
             arguments.append(f"{shape.argument}: {self._fill(argument_type)}")
         arguments.append("**options: Unpack[CallOptions]")
         result = self._fill(shape.sync_result if sync else shape.client_result)
-        signature = _wrapped(f"def {attribute_name(self.method.name)}", arguments, f" -> {result}:", "    ")
+        signature = _wrapped(f"def {self.attribute}", arguments, f" -> {result}:", "    ")
         given = [self.name, *([shape.argument] if argument_type else []), "**options"]
         body = _wrapped(f"return self._channel.{shape.call}", given, "", "        ")
         return "\n" + signature + self._docstring() + body
