@@ -90,6 +90,16 @@ def test_a_zstd_window_beyond_the_limit_is_refused():
         ZSTD.decompress(frame, 1 << 20)
 
 
+@pytest.mark.parametrize("coding", [GZIP, COMPRESSIONS["deflate"]], ids=["gzip", "deflate"])
+def test_a_million_members_cost_what_they_are_long(coding):
+    """No time is asserted: if what follows a member were copied for each, the test would take hours."""
+    assert coding.decompress(coding.compress(b"") * 1_000_000, 10) == b""
+    long = bytes(range(256)) * 2000
+    assert (
+        coding.decompress(coding.compress(b"ab") * 1000 + coding.compress(long) * 2, 1 << 21) == b"ab" * 1000 + long * 2
+    )
+
+
 def test_gzip_of_several_members():
     assert GZIP.decompress(gzip.compress(b"one ") + gzip.compress(b"two"), 7) == b"one two"
     with pytest.raises(Oversized):

@@ -12,6 +12,8 @@ ZSTD_WINDOW_LIMIT = 8 << 20
 # RFC 8878 section 3.1.1.2: a block costs at least three bytes of header and restores at most 128 KiB.
 _ZSTD_BLOCK_MIN, _ZSTD_BLOCK_MAX = 3, 128 << 10
 
+_FIRST_STEP = 256
+
 
 class Identity:
     """No compression."""
@@ -43,22 +45,39 @@ class Zlib:
 
     def decompress(self, data: bytes, limit: int) -> bytes:
         """Return the original bytes of one member or several (RFC 1952 section 2.2), at most ``limit``."""
-        parts = []
-        room = limit
-        while data:
-            decoder = zlib.decompressobj(self.wbits)
+        parts: list[bytes] = []
+        room, position = limit, 0
+        while position < len(data):
             try:
-                part = decoder.decompress(data, room + 1)
+                member, size = self._member(data, position, room)
             except zlib.error as error:
                 raise CodecError(f"damaged {self.name} data: {error}") from None
-            if len(part) > room:
+            room -= len(member)
+            if room < 0:
                 raise _oversized(self.name, limit)
-            if not decoder.eof:
-                raise CodecError(f"truncated {self.name} data")
-            room -= len(part)
-            parts.append(part)
-            data = decoder.unused_data
+            parts.append(member)
+            position += size
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _member(self, data: bytes, start: int, room: int) -> tuple[bytes, int]:
+        """Return what one member holds, at most one byte more than ``room``, and the member's size.
+
+        The decoder copies what follows a member. So it is given the first member in one piece, which mostly is all
+        there is, and later ones in pieces that grow: a hundred thousand tiny members then cost no more than one large.
+        """
+        decoder = zlib.decompressobj(self.wbits)
+        contents = []
+        position, step = start, len(data) if start == 0 else _FIRST_STEP
+        while position < len(data):
+            piece = data[position : position + step]
+            content = decoder.decompress(piece, room + 1)
+            contents.append(content)
+            position += len(piece) - len(decoder.unused_data)
+            room -= len(content)
+            if decoder.eof or room < 0:
+                return content if len(contents) == 1 else b"".join(contents), position - start
+            step *= 2
+        raise CodecError(f"truncated {self.name} data")
 
 
 class Zstd:

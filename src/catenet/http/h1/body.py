@@ -7,11 +7,11 @@ import re
 from catenet.http.errors import HttpError
 from catenet.http.fields import check_fields
 from catenet.http.h1.head import CHUNKED, UNTIL_CLOSE
-from catenet.http.message import Fields
 
 # No blanks, at most 2**60; an extension has no meaning here and a limit (section 7.1.1).
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\x20-\x7e\x80-\xff\t]*)?").fullmatch
-_TRAILER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\x80-\xff\t]*)").fullmatch
+# Blanks are stripped afterwards: beside another repetition that admits them, a wrong value costs their number squared.
+_TRAILER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\x20-\x7e\x80-\xff\t]*)").fullmatch
 _LINE_LIMIT = 256
 
 
@@ -26,7 +26,7 @@ class Body:
         self._left = max(length, 0)
         self._state = _SIZE
         self._trailer_limit = trailer_limit
-        self.trailers: Fields = ()
+        self.trailers: list[tuple[bytes, bytes]] = []
         self.done = length == 0
 
     def feed(self, data: bytes, position: int) -> tuple[list[bytes], int]:
@@ -79,9 +79,9 @@ class Body:
             if match is None:
                 raise HttpError("malformed trailer")
             self._trailer_limit -= len(line)
-            field = (match[1].lower(), match[2].rstrip(b" \t"))
+            field = (match[1].lower(), match[2].strip(b" \t"))
             check_fields((field,))
-            self.trailers = (*self.trailers, field)
+            self.trailers.append(field)
         else:
             self.done = True
 

@@ -18,6 +18,8 @@ from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.stream import Stream
 
 _BUFFER_LIMIT = 64 << 10
+_BEGINNING = 8
+"""Bytes that tell whether a head can be HTTP/1."""
 _CHUNKED_FIELD: Fields = ((b"transfer-encoding", b"chunked"),)
 _CLOSE_FIELD: Fields = ((b"connection", b"close"),)
 _KEEP_FIELD: Fields = ((b"connection", b"keep-alive"),)
@@ -27,7 +29,7 @@ class H1Connection:
     """One HTTP/1.1 connection. ``memo`` must be shared only among connections of the same role."""
 
     __slots__ = (
-        "_blank", "_body", "_buffer", "_chunked", "_discarded", "_events", "_held", "_held_back", "_keep_alive",
+        "_at", "_blank", "_body", "_buffer", "_chunked", "_discarded", "_events", "_held", "_held_back", "_keep_alive",
         "_limits", "_memo", "_next_id", "_now", "_out", "_parsed", "_pending_head", "_searched", "_since", "_stream",
         "_unwanted", "_waiting", "failed", "flowed", "goaway", "is_client", "queued", "served", "streams",
     )  # fmt: skip
@@ -44,7 +46,10 @@ class H1Connection:
         self.goaway: object = None
         self._limits = limits or Limits()
         self._memo = memo or H1Memo()
+        # What has been used of the buffer stays in it until more comes: cut off at once, the rest would be copied for
+        # each of the requests that came together.
         self._buffer = b""
+        self._at = 0
         self._searched = 0
         self._waiting = bytearray()
         self._events: list[Event] = []
@@ -97,7 +102,8 @@ class H1Connection:
     def unfinished(self) -> bool:
         """Whether there is part of a chunk's framing, or of a request that has been answered already."""
         stream = self._stream
-        return self._unwanted is not None or (bool(self._buffer) and stream is not None and stream.remote_open)
+        waiting = len(self._buffer) > self._at
+        return self._unwanted is not None or (waiting and stream is not None and stream.remote_open)
 
     def may_receive(self, stream: Stream) -> bool:
         """Whether the peer is free to send the rest of the stream: we read."""
@@ -108,7 +114,7 @@ class H1Connection:
         """Whether ``receive(b"", now)`` has something to return: an event from a call, or the next request."""
         if self._events:
             return True
-        if not self._buffer or self._stream is not None or self._unwanted is not None or self._held_back:
+        if len(self._buffer) <= self._at or self._stream or self._unwanted is not None or self._held_back:
             return False
         return not self._searched and not self.closing
 
@@ -117,7 +123,7 @@ class H1Connection:
         """Whether the driver should stop reading from the transport."""
         waiting = self._held_back if self._stream is None else not self._stream.remote_open
         return (self._held > self._limits.stream_window and self._unwanted is None) or (
-            waiting and len(self._buffer) > _BUFFER_LIMIT
+            waiting and len(self._buffer) - self._at > _BUFFER_LIMIT
         )
 
     def transmit(self) -> bytes:
@@ -141,17 +147,30 @@ class H1Connection:
                 return whole
         self._now = now
         if self.failed is None:
-            room = self._limits.max_header_list - len(self._buffer) - len(self._waiting)
+            room = self._limits.max_header_list - (len(self._buffer) - self._at) - len(self._waiting)
             if self._searched and b"\n" not in data and len(data) < room:
-                self._waiting += data  # a head cannot end here: byte by byte it costs its length, not the square
+                self._waiting += data  # the line cannot end here: byte by byte it costs its length, not the square
                 return self._take_events()
-            self._buffer = b"".join((self._buffer, self._waiting, data)) if self._buffer else data
-            self._waiting.clear()
+            self._append_input(data)
             try:
                 self._receive()
             except HttpError as error:
                 self.fail(error)
+            if self._at == len(self._buffer):
+                self._buffer, self._at = b"", 0
         return self._take_events()
+
+    def _append_input(self, data: bytes) -> None:
+        if not self._buffer and not self._waiting:
+            self._buffer = data
+        elif data or self._waiting:
+            self._buffer = b"".join((self._buffer[self._at :], self._waiting, data))
+            self._at = 0
+            self._waiting.clear()
+
+    def _drop_input(self) -> None:
+        self._at = len(self._buffer)
+        self._searched = 0
 
     def _receive_whole(self, data: bytes) -> list[Event] | None:
         """Read what comes in practice: one request, all of it, its head seen before. None if it is anything else."""
@@ -187,15 +206,15 @@ class H1Connection:
             self._discard(self._unwanted)
             return
         if self.closing and self._stream is None:
-            self._buffer = b""
+            self._drop_input()
             return
-        if self._body is None and not self._receive_head():
-            return
+        while self._body is None:
+            if not self._receive_head():
+                return
         stream, body = self._stream, self._body
         if stream is None or body is None or not stream.remote_open:
             return
-        pieces, position = body.feed(self._buffer, 0)
-        self._buffer = self._buffer[position:]
+        pieces = self._feed(body)
         for index, piece in enumerate(pieces):
             stream.held += len(piece)
             self._held += len(piece)
@@ -204,36 +223,45 @@ class H1Connection:
         if body.done:
             self._end_remote(stream, body, reported=bool(pieces) and not body.trailers)
 
+    def _feed(self, body: Body) -> list[bytes]:
+        pieces, self._at = body.feed(self._buffer, self._at)
+        self._searched = 0 if body.done else len(self._buffer) - self._at  # what it left is part of a line
+        return pieces
+
     def _receive_head(self) -> bool:
-        """Read a head if it is complete and its turn; True if a body may follow in the buffer."""
+        """Read a head if it is complete and its turn; True if more of its message may follow in the buffer."""
         if (self._stream is not None) is not self.is_client:
             return False  # a pipelined request, or a response to nothing
         if self._held_back and not self.is_client:
             return False  # whoever does not read answers gets no more of them
         buffer = self._buffer
-        if not self.is_client and buffer[:2] == b"\r\n" and self._blank != self._next_id:
+        if not self.is_client and buffer[self._at : self._at + 2] == b"\r\n" and self._blank != self._next_id:
             self._blank = self._next_id  # RFC 9112 section 2.2: one empty line may come first
-            self._buffer = buffer = buffer[2:]
+            self._at += 2
             self._searched = 0
-        stop = buffer.find(b"\r\n\r\n", max(self._searched - 3, 0))
-        if stop < 0 or stop > self._limits.max_header_list:
-            self._check_beginning(buffer)
-            self._searched = len(buffer)
-            self._since = (self._now if self._since is None else self._since) if buffer else None
+        start = self._at
+        search = start + max(self._searched - 3, 0)
+        stop = buffer.find(b"\r\n\r\n", search)
+        if stop < 0 or stop - start > self._limits.max_header_list:
+            self._check_beginning(buffer, start, search)
+            self._searched = len(buffer) - start
+            self._since = (self._now if self._since is None else self._since) if self._searched else None
             return False
         self._searched = 0
         self._since = None
-        block, self._buffer = buffer[: stop + 4], buffer[stop + 4 :]
+        self._at = stop + 4
+        block = buffer[start : self._at]
         return self._on_response(block) if self.is_client else self._on_request(block)
 
-    def _check_beginning(self, buffer: bytes) -> None:
-        """Refuse what can never become a head, rather than wait for the rest of it."""
-        if len(buffer) > self._limits.max_header_list:
+    def _check_beginning(self, buffer: bytes, start: int, search: int) -> None:
+        """Refuse what can never become a head, rather than wait for the rest of it; it was seen up to `search`."""
+        if len(buffer) - start > self._limits.max_header_list:
             raise HttpError("head is over the limit", ErrorCode.ENHANCE_YOUR_CALM)
-        if not can_begin(buffer, not self.is_client):
-            raise HttpError("this is TLS, not HTTP" if buffer[:2] == b"\x16\x03" else "this is not HTTP/1.1")
+        beginning = buffer[start : start + _BEGINNING]
+        if not can_begin(beginning, not self.is_client):
+            raise HttpError("this is TLS, not HTTP" if beginning[:2] == b"\x16\x03" else "this is not HTTP/1.1")
         # Most smugglers' heads never have CRLF CRLF.
-        if b"\n\n" in buffer or b"\n\r\n" in buffer.replace(b"\r\n\r\n", b""):
+        if buffer.find(b"\n\n", search) >= 0 or buffer.find(b"\n\r\n", search) >= 0:
             raise HttpError("bare LF in a head")
 
     def _on_request(self, block: bytes) -> bool:
@@ -243,7 +271,7 @@ class H1Connection:
         self.streams[stream.id] = stream
         self._keep_alive = self._keep_alive and parsed.keep_alive
         self._body = Body(parsed.length, self._limits.max_header_list)
-        if parsed.expects_continue and parsed.length and not self._buffer:
+        if parsed.expects_continue and parsed.length and self._at == len(self._buffer):
             self._out.append(b"HTTP/1.1 100 Continue\r\n\r\n")
         end = parsed.length == 0
         self._events.append((ev.HEAD, stream, parsed.head, end))
@@ -259,7 +287,7 @@ class H1Connection:
             if head.status == 101:
                 raise HttpError("switching protocols was not asked for")
             self._events.append((ev.INTERIM, stream, head, False))
-            return self._receive_head()
+            return True
         self._keep_alive = self._keep_alive and parsed.keep_alive and parsed.length != UNTIL_CLOSE
         length = 0 if head.status in (204, 304) else parsed.length
         self._body = Body(length, self._limits.max_header_list)
@@ -271,7 +299,7 @@ class H1Connection:
     def _end_remote(self, stream: Stream, body: Body, reported: bool = False) -> None:
         stream.remote_open = False
         if body.trailers:
-            self._events.append((ev.TRAILERS, stream, body.trailers, True))
+            self._events.append((ev.TRAILERS, stream, tuple(body.trailers), True))
         elif not reported:
             self._events.append((ev.DATA, stream, b"", True))
         self._finish_exchange(stream)
@@ -295,15 +323,15 @@ class H1Connection:
             self._events.append((ev.CLOSED, None, None, True))
 
     def _discard(self, body: Body) -> None:
-        _, position = body.feed(self._buffer, 0)
-        self._discarded += position
-        self._buffer = self._buffer[position:]
+        before = self._at
+        self._feed(body)
+        self._discarded += self._at - before
         if not body.done and self._discarded <= self._limits.max_queued:
             return
         self._unwanted = None
         if not (body.done and self._keep_alive):
             self._keep_alive = False
-            self._buffer = b""
+            self._drop_input()
             self._events.append((ev.CLOSED, None, None, True))
 
     def _release(self, stream: Stream) -> None:

@@ -32,20 +32,33 @@ def _canonical_codes() -> list[tuple[int, int]]:
 
 
 _CODES = _canonical_codes()
+_BITS = ["".join("01"[code >> shift & 1] for shift in range(length - 1, -1, -1)) for code, length in _CODES]
+_BYTE_LENGTHS = _LENGTHS[:EOS]
 
-# One step of the decoder takes four bits: (next state, decoded byte or none). A state is a node of the code tree.
+# One step of the decoder takes eight bits: (next state, what they complete). A state is a node of the code tree.
 _Step = tuple[int, bytes]
+_FAILED = -1
 
 
 class _Machine:
-    """The code tree as a table of nibbles, and the states in which a string may end."""
+    """The code tree as a table of bytes, and the states in which a string may end.
+
+    The row of a state is made when a string first comes to it: ordinary text needs some thirty of the 256.
+    """
 
     def __init__(self) -> None:
         self._children: list[list[int]] = [[0, 0]]  # 0: no child yet; negative: a leaf, -1 - symbol
         for symbol, (code, length) in enumerate(_CODES):
             self._plant(symbol, code, length)
-        self.steps = [tuple(self._step(state, nibble) for nibble in range(16)) for state in range(len(self._children))]
+        self.rows: list[list[_Step]] = [[] for _ in self._children]
         self.may_end = self._padding_states()
+
+    def row(self, state: int) -> list[_Step]:
+        """Return the steps of one state, by the byte that comes."""
+        row = self.rows[state]
+        if not row:
+            row = self.rows[state] = [self._step(state, byte) for byte in range(256)]
+        return row
 
     def _plant(self, symbol: int, code: int, length: int) -> None:
         node = 0
@@ -57,15 +70,15 @@ class _Machine:
             node = self._children[node][bit]
         self._children[node][code & 1] = -1 - symbol
 
-    def _step(self, state: int, nibble: int) -> _Step | None:
+    def _step(self, state: int, byte: int) -> _Step:
         out = b""
-        for shift in (3, 2, 1, 0):
-            state = self._children[state][nibble >> shift & 1]
+        for shift in range(7, -1, -1):
+            state = self._children[state][byte >> shift & 1]
             if state < 0:
                 symbol = -1 - state
                 if symbol == EOS:
-                    return None
-                out = bytes((symbol,))
+                    return _FAILED, b""
+                out += bytes((symbol,))
                 state = 0
         return state, out
 
@@ -86,18 +99,14 @@ def _machine() -> _Machine:
 def decode(data: bytes) -> bytes:
     """Return the decoded string; raise :class:`HttpError` for EOS within it or wrong padding."""
     machine = _machine()
-    steps = machine.steps
+    rows = machine.rows
     state = 0
     parts = []
     for byte in data:
-        step = steps[state][byte >> 4]
-        if step is not None:
-            parts.append(step[1])
-            step = steps[step[0]][byte & 15]
-        if step is None:
+        state, decoded = (rows[state] or machine.row(state))[byte]
+        if state < 0:
             raise HttpError("EOS within a Huffman string", ErrorCode.COMPRESSION_ERROR)
-        state = step[0]
-        parts.append(step[1])
+        parts.append(decoded)
     if state not in machine.may_end:
         raise HttpError("Huffman string ends inside a symbol", ErrorCode.COMPRESSION_ERROR)
     return b"".join(parts)
@@ -105,15 +114,13 @@ def decode(data: bytes) -> bytes:
 
 def encode(data: bytes) -> bytes:
     """Return the encoded string, its last byte filled with ones."""
-    bits = count = 0
-    for byte in data:
-        code, length = _CODES[byte]
-        bits = bits << length | code
-        count += length
-    padding = -count % 8
-    return ((bits + 1 << padding) - 1).to_bytes((count + padding) // 8, "big")
+    # Through text, because an integer that grows with the string is copied for each of its bytes. Python reads and
+    # writes integers of base 2 in linear time.
+    bits = "".join([_BITS[byte] for byte in data])
+    padding = -len(bits) % 8
+    return int((bits + "1" * padding) or "0", 2).to_bytes((len(bits) + padding) // 8, "big")
 
 
 def encoded_length(data: bytes) -> int:
     """Return the number of bytes that ``encode(data)`` has."""
-    return sum([_LENGTHS[byte] for byte in data]) + 7 >> 3
+    return sum(data.translate(_BYTE_LENGTHS)) + 7 >> 3
