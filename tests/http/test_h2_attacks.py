@@ -95,7 +95,7 @@ def test_continuation_flood_without_end():
     assert raw.goaway() == CALM
     raw = Raw(Limits(max_header_list=30_000, max_continuations=10_000))
     raw.frame(frames.HEADERS, 0, 1, b"")
-    assert flood(raw, lambda _: raw.frame(frames.CONTINUATION, 0, 1, bytes(16_000))) < 3
+    assert flood(raw, lambda _: raw.frame(frames.CONTINUATION, 0, 1, bytes(16_000))) < 8  # four times the limit
     assert raw.goaway() == CALM
 
 

@@ -36,6 +36,18 @@ class StreamError(HttpError):
     """The peer broke the protocol within one stream: that stream is reset, the connection goes on."""
 
 
+class PeerLimit(Exception):
+    """Fields that we are to send are over the limit that the peer has announced; nothing was sent of them.
+
+    ``size`` and ``limit`` in bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts them (RFC 9113 section 6.5.2).
+    """
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"fields of {size} bytes are over the peer's limit of {limit}")
+        self.size = size
+        self.limit = limit
+
+
 class TooLarge(StreamError):
     """A head or a trailer section is over the limit (RFC 6585 section 5: status 431)."""
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class Limits:
     """Limits of one connection. Sizes in bytes.
 
-    * ``max_header_list``: a decoded head or trailer section (RFC 9113 section 10.5.1); also bounds its encoded form and
-      with it CONTINUATION floods. Over it: status 431 or a stream error, the connection stays.
+    * ``max_header_list``: a decoded head or trailer section (RFC 9113 section 10.5.1). Over it: status 431 or a stream
+      error, the connection stays. Four times as much encoded (a peer may send before it knows the limit) is taken for
+      an attack and ends the connection. A peer that announces no limit of its own is taken to have this one.
     * ``max_continuations``: frames in one header block.
     * ``max_streams``: concurrent streams that the peer may have (SETTINGS_MAX_CONCURRENT_STREAMS).
     * ``stream_window``, ``connection_window``: receive windows.

@@ -7,6 +7,13 @@ from typing import Any
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header or trailer fields in order; names in lower case, values without surrounding blanks."""
 
+FIELD_OVERHEAD = 32
+
+
+def list_size(fields: Fields) -> int:
+    """Return the size of a field section as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 section 6.5.2)."""
+    return sum([len(name) + len(value) for name, value in fields]) + FIELD_OVERHEAD * len(fields)
+
 
 class RequestHead:
     """The head of a request. Immutable but for ``note``, and shared: equal header blocks decode to one object.

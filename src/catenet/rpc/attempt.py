@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from catenet.codec import Codec, CodecError, Compression, Oversized
 from catenet.http.driver import IGNORE
-from catenet.http.errors import ErrorCode
+from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
-from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.message import Fields, RequestHead, ResponseHead, list_size
 from catenet.net.deadlines import Entry
 from catenet.rpc.framing import COMPRESSED, LARGE, Frame, MessageReader
 from catenet.rpc.grpc import OK_TRAILERS
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from catenet.rpc.client_connection import ClientConnection
 
 _DEADLINE = "the deadline passed"
+_PSEUDO_FIELDS = 256
 
 
 class Terms:
     """What the attempts of one call, and of equal calls, have in common: worked out once, kept by the channel."""
 
-    __slots__ = ("codec", "compress", "compressions", "head", "limit", "outgoing", "quick", "wire")
+    __slots__ = ("codec", "compress", "compressions", "head", "limit", "outgoing", "quick", "size", "wire")
 
     def __init__(
         self,
@@ -46,6 +47,10 @@ class Terms:
         self.limit = limit
         self.head = head
         """The request head, if it does not depend on the message."""
+        self.size = (
+            0 if head is None else list_size(head.fields) + _PSEUDO_FIELDS + len(head.path) + len(head.authority)
+        )
+        """What the head counts against the server's limit, or a little more."""
         self.quick = wire.name == "grpc"
 
     def encode(self, message: Any) -> bytes:
@@ -114,12 +119,15 @@ class Attempt:
         else:
             head, body = terms.wire.whole_request(terms.outgoing, payload, terms.compress is not None)
         core = connection.core
-        if prefix:
-            self.stream = stream = core.open(head, False)
-            core.send_data(stream, prefix)
-            core.send_data(stream, body, True)
-        else:
-            self.stream = stream = core.send_request(head, body)
+        try:
+            if prefix:
+                self.stream = stream = core.open(head, False)
+                core.send_data(stream, prefix)
+                core.send_data(stream, body, True)
+            else:
+                self.stream = stream = core.send_request(head, body)
+        except PeerLimit as excess:
+            raise RpcError(Code.RESOURCE_EXHAUSTED, f"the request's {excess}") from None
         self._begin(stream, deadline)
         if len(core.streams) == 1:
             connection.send_now()
@@ -129,7 +137,10 @@ class Attempt:
     def start(self, deadline: float | None) -> None:
         """Send the head of a request whose messages follow."""
         head = self.terms.head or self.terms.wire.request(self.terms.outgoing)
-        self.stream = stream = self.connection.core.open(head, False)
+        try:
+            self.stream = stream = self.connection.core.open(head, False)
+        except PeerLimit as excess:
+            raise RpcError(Code.RESOURCE_EXHAUSTED, f"the request's {excess}") from None
         self._begin(stream, deadline)
         self.connection.touch()
 
@@ -245,6 +256,8 @@ class Attempt:
             error = RpcError(Code.DEADLINE_EXCEEDED, _DEADLINE)
         elif reset.by_peer:
             error = RpcError(Code.from_reset(reset.code), reset.message or f"the server reset the call ({reset.code})")
+        elif reset.code == ErrorCode.ENHANCE_YOUR_CALM:
+            error = RpcError(Code.RESOURCE_EXHAUSTED, f"the response is too much: {reset.message}")
         else:
             error = RpcError(Code.INTERNAL, f"protocol error: {reset.message}")
         self._finish(error)

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from catenet.codec import CodecError, Oversized
 from catenet.http.driver import IGNORE, TURN_BYTES
+from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
-from catenet.http.message import Fields
+from catenet.http.message import Fields, list_size
 from catenet.rpc.context import SERVED_UNTIL, Context, Pairs, Peer
+from catenet.rpc.excess import shorter, too_much
 from catenet.rpc.framing import COMPRESSED, LARGE, Frame, MessageReader
 from catenet.rpc.inbox import Inbox
-from catenet.rpc.metadata import Metadata, check_metadata
+from catenet.rpc.metadata import Metadata, check_metadata, encode_metadata
 from catenet.rpc.status import Code, RpcError
 from catenet.rpc.wire import Answer, AnyMethod
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from catenet.rpc.server_connection import ServerConnection
 
 END = object()
+_ENDINGS = 8
+"""How often an ending that does not fit is replaced by another; four times are known to be enough."""
 _Q = TypeVar("_Q")
 
 
@@ -82,7 +86,7 @@ class ServerCall(Context):
         if metadata is not None:
             self.set_initial_metadata(metadata)
         if not self._head_sent and not self._over and not self._route.plan.buffered:
-            self._send_head()
+            self._begin_response()
             self._connection.touch()
 
     # Input, called by the driver.
@@ -295,11 +299,16 @@ class ServerCall(Context):
 
     def _checked(self, error: RpcError) -> RpcError:
         """A handler may raise an error that it got from a call of its own, metadata of any kind included."""
+        metadata: Metadata = ()
+        for pair in error.metadata:
+            try:
+                metadata += check_metadata((pair,))
+            except (ValueError, TypeError):
+                logger.warning("%s: not sent: metadata %.100r", self.method.full_name, pair)
         try:
-            metadata = check_metadata(error.metadata)
-        except ValueError:
-            metadata = ()
-        return RpcError(error.code, error.message, error.details, metadata)
+            return RpcError(error.code, error.message, error.details, metadata)
+        except ValueError:  # somebody has written into the error: into its code, most likely
+            return RpcError(Code.UNKNOWN, error.message, error.details, metadata)
 
     def _expire(self) -> None:
         self._timer = None
@@ -402,10 +411,15 @@ class ServerCall(Context):
             )
             self._end(None)
             return
+        answer = route.plan.wire.whole(route.plan, self._initial, payload, compression, None, self._trailing)
+        try:
+            self._send_answer(answer)
+        except PeerLimit as excess:
+            self._initial, self._trailing = (), ()
+            self._end(too_much(excess, "response's"))
+            return
         self._over = True
         self._connection.counters.succeeded += 1
-        answer = route.plan.wire.whole(route.plan, self._initial, payload, compression, None, self._trailing)
-        self._send_answer(answer)
 
     def _encode(self, response: Any) -> tuple[bytes, str]:
         route = self._route
@@ -434,18 +448,25 @@ class ServerCall(Context):
 
     def _send_answer(self, answer: Answer) -> None:
         stream = self._stream
-        stream.owner = IGNORE
         self._connection.core.send_reply(stream, answer.head, answer.body, answer.trailers)
+        stream.owner = IGNORE
 
     def _send_head(self) -> None:
         route = self._route
-        self._head_sent = True
         head = route.plan.wire.start(route.plan, self._initial, self._compression_name())
         self._connection.core.send_head(self._stream, head)
+        self._head_sent = True
+
+    def _begin_response(self) -> None:
+        """Send the head. Raises :class:`RpcError` if there is too much initial metadata."""
+        try:
+            self._send_head()
+        except PeerLimit as excess:
+            self._initial = ()
+            raise too_much(excess, "initial") from None
 
     def _end(self, error: RpcError | None) -> None:
         """Send the status; the call is over."""
-        route, core = self._route, self._connection.core
         self._over = True
         self._count_down_assembly()
         trailing = self._trailing
@@ -454,6 +475,33 @@ class ServerCall(Context):
         else:
             self._connection.counters.failed += 1
             trailing += error.metadata
+        for _ in range(_ENDINGS):
+            try:
+                self._send_end(error, trailing)
+                return
+            except PeerLimit as excess:
+                error, trailing = self._shorter(error, trailing, excess)
+            except Exception as broken:
+                # What a handler puts into an error (details above all) must not be able to take the connection down.
+                logger.error("%s ended with an error that cannot be sent", self.method.full_name, exc_info=broken)
+                error, trailing = RpcError(Code.INTERNAL, "the handler's error cannot be sent"), ()
+        self._connection.core.reset(self._stream, ErrorCode.INTERNAL_ERROR)
+
+    def _shorter(
+        self, error: RpcError | None, trailing: Metadata, excess: PeerLimit
+    ) -> tuple[RpcError | None, Metadata]:
+        """Return an ending that the caller takes, or that is nearer to it."""
+        if self._head_sent or not self._initial:
+            return shorter(error, trailing, excess)
+        initial, self._initial = self._initial, ()
+        if list_size(tuple(encode_metadata(initial))) * 2 > excess.limit or not (trailing or error):
+            return too_much(excess, "initial", error), ()
+        self._initial = initial
+        return shorter(error, trailing, excess)
+
+    def _send_end(self, error: RpcError | None, trailing: Metadata) -> None:
+        """Send the status as it is. Raises :class:`PeerLimit` if it is too much for the caller."""
+        route, core = self._route, self._connection.core
         if not self._head_sent and (error is not None or route.plan.buffered):
             self._send_answer(route.plan.wire.whole(route.plan, self._initial, None, "identity", error, trailing))
             return
@@ -488,7 +536,7 @@ class ServerCall(Context):
         """Send one message; False if the producer should wait."""
         payload, compression = self._encode(response)
         if not self._head_sent:
-            self._send_head()
+            self._begin_response()
         connection, plan = self._connection, self._route.plan
         data = plan.wire.frame(plan, payload, compression != "identity")
         room: bool = connection.core.send_data(self._stream, data)

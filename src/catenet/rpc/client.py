@@ -290,15 +290,19 @@ class Channel:
 
     async def attempt(self, connections: Connections, call: _Call, streaming: bool) -> Attempt:
         """Return an attempt on a connection that can take it. Raises :class:`RpcError`."""
-        connection = connections.pick()
-        timeout = call.info.timeout
-        if connection is None:
-            connection = await connections.wait(call.wait_for_ready, call.deadline)
-            if call.deadline is not None:
+        timeout, fresh = call.info.timeout, not call.info.attempts
+        while True:
+            connection = connections.pick()
+            if connection is None:
+                connection, fresh = await connections.wait(call.wait_for_ready, call.deadline), False
+            if not fresh and call.deadline is not None:
                 timeout = _coarse(max(call.deadline - connections.loop.time(), 0.0))
-        elif call.info.attempts and call.deadline is not None:
-            timeout = _coarse(max(call.deadline - connections.loop.time(), 0.0))
-        return Attempt(connection, self._terms_of(connection, call, timeout), streaming)
+            terms = self._terms_of(connection, call, timeout)
+            if terms.size <= connection.core.peer_max_header_list or connection.core.settled:
+                return Attempt(connection, terms, streaming)
+            # Too much for a server that has not said yet what it takes: hear that first.
+            await connection.settle(call.deadline)
+            fresh = False
 
     def _terms_of(self, connection: ClientConnection, call: _Call, timeout: float | None) -> Terms:
         metadata: Metadata = call.info.metadata

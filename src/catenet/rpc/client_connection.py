@@ -17,6 +17,7 @@ from catenet.http.h2.connection import Connection, Memos
 from catenet.http.limits import Limits
 from catenet.net.deadlines import Deadlines
 from catenet.rpc.resolver import HappyEyeballs, interleave
+from catenet.rpc.status import Code, RpcError
 
 _PING = b"keepaliv"
 
@@ -47,7 +48,7 @@ class Dial:
 class ClientConnection(HttpProtocol):
     """Carries calls; tells ``on_change`` that its state has changed, ``on_room``, if set, that a call may be over."""
 
-    __slots__ = ("_dial", "_keepalive", "_pinged", "deadlines", "error", "on_change", "on_room")
+    __slots__ = ("_dial", "_keepalive", "_pinged", "_settled", "deadlines", "error", "on_change", "on_room")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, dial: Dial) -> None:
         super().__init__(loop)
@@ -58,6 +59,7 @@ class ClientConnection(HttpProtocol):
         self.on_room: Callable[[ClientConnection], None] | None = None
         self._keepalive: asyncio.TimerHandle | None = None
         self._pinged = False
+        self._settled: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS has chosen a protocol; without it the channel has."""
@@ -87,6 +89,7 @@ class ClientConnection(HttpProtocol):
             self.error = f"the server is going away: {value.debug.decode('latin-1')}" if value.debug else ""
             self._changed()
         elif kind == ev.SETTINGS:
+            self._settle()
             self._changed()
 
     def on_closed(self, error: Exception | None) -> None:
@@ -96,7 +99,25 @@ class ClientConnection(HttpProtocol):
         if self._keepalive is not None:
             self._keepalive.cancel()
         self.deadlines.close()
+        self._settle()
         self._changed()
+
+    async def settle(self, deadline: float | None) -> None:
+        """Wait for the server's first SETTINGS, or for the end of the connection.
+
+        Raises :class:`RpcError` ``DEADLINE_EXCEEDED``.
+        """
+        if self._settled is None:
+            self._settled = self.loop.create_future()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.shield(self._settled)
+        except TimeoutError:
+            raise RpcError(Code.DEADLINE_EXCEEDED, "the deadline passed before the server's SETTINGS came") from None
+
+    def _settle(self) -> None:
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
 
     @property
     def alive(self) -> bool:

@@ -20,6 +20,7 @@ from catenet.rpc.framing import COMPRESSED, EnvelopeReader, MessageReader, Whole
 from catenet.rpc.metadata import Metadata, decode_base64, decode_metadata, encode_metadata
 from catenet.rpc.method import Idempotency, Kind
 from catenet.rpc.status import Code, RpcError
+from catenet.rpc.text import shown
 from catenet.rpc.wire import Answer, AnyMethod, Ending, Outcome, Outgoing, Plan, Reply
 
 END_OF_STREAM = 0x02
@@ -87,7 +88,7 @@ class ConnectServerWire:
     def plan(self, head: RequestHead, method: AnyMethod | None, http_version: int) -> Plan | Answer:
         """Read the head of a request."""
         if method is None:
-            target = head.path.partition(b"?")[0].decode("latin-1")
+            target = shown(head.path.partition(b"?")[0].decode("latin-1"))
             return self._refusal(404, RpcError(Code.UNIMPLEMENTED, f"no method {target} here"))
         if head.method == b"GET":
             return self._plan_get(head, method)

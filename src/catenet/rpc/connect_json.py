@@ -8,6 +8,7 @@ from typing import Any
 
 from catenet.rpc.metadata import Metadata, decode_base64, decode_pair, encode_value
 from catenet.rpc.status import Code, Detail, RpcError
+from catenet.rpc.text import well_formed
 
 
 def build_error(error: RpcError) -> bytes:
@@ -53,7 +54,7 @@ def parse_end_of_stream(data: bytes) -> tuple[RpcError | None, Metadata]:
 
 
 def _dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return well_formed(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
 
 
 def _load(data: bytes) -> Any:

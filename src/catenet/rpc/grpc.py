@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import quote, unquote_to_bytes
 
 from catenet.http.message import Fields, RequestHead, ResponseHead, first
 from catenet.rpc.framing import EnvelopeReader, MessageReader, envelope
 from catenet.rpc.metadata import Metadata, decode_base64, decode_metadata, encode_metadata, encode_value
 from catenet.rpc.status import Code, RpcError, pack_status, unpack_details
+from catenet.rpc.text import percent_decode, percent_encode, shown
 from catenet.rpc.wire import Answer, AnyMethod, Ending, Outcome, Outgoing, Plan, Reply
 
 CONTENT_TYPE = b"application/grpc"
 _CONTENT_TYPE = re.compile(rb"application/grpc(?:\+([a-z0-9.\-]+))?\s*(?:;.*)?", re.IGNORECASE).fullmatch
 _TIMEOUT = re.compile(rb"(\d{1,8})([HMSmun])").fullmatch
 _UNIT = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
-# Printable ASCII but the percent sign (PROTOCOL-HTTP2, "Percent-Encoded").
-_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 OK_TRAILERS: Fields = ((b"grpc-status", b"0"),)
 
@@ -52,7 +50,7 @@ def status_fields(error: RpcError | None, metadata: Metadata) -> Fields:
         return (*OK_TRAILERS, *encode_metadata(metadata)) if metadata else OK_TRAILERS
     fields: list[tuple[bytes, bytes]] = [(b"grpc-status", b"%d" % error.code)]
     if error.message:
-        fields.append((b"grpc-message", quote(error.message, safe=_PLAIN).encode().strip(b" ")))
+        fields.append((b"grpc-message", percent_encode(error.message)))
     fields += encode_metadata(metadata)
     if error.details:
         fields.append((b"grpc-status-details-bin", encode_value(pack_status(error))))
@@ -76,7 +74,7 @@ def read_status(fields: Fields) -> Outcome | None:
         metadata, details = (), ()
     if code is Code.OK:
         return Outcome(None, metadata)
-    message = unquote_to_bytes(first(fields, b"grpc-message") or b"").decode("utf-8", "replace")
+    message = percent_decode(first(fields, b"grpc-message") or b"")
     return Outcome(RpcError(code, message, details, metadata), metadata)
 
 
@@ -111,16 +109,16 @@ class GrpcServerWire:
     def _read(self, head: RequestHead, method: AnyMethod | None, codec: str) -> Plan | Answer:
         """Read what follows the content type; gRPC-Web has it in common."""
         if method is None:
-            return self._refuse(codec, Code.UNIMPLEMENTED, f"no method {head.path.decode('latin-1')}")
+            return self._refuse(codec, Code.UNIMPLEMENTED, f"no method {shown(head.path.decode('latin-1'))}")
         compression = (head.get(b"grpc-encoding") or b"identity").decode("latin-1").lower()
         if compression != "identity" and compression not in self._compressions:
-            return self._refuse(codec, Code.UNIMPLEMENTED, f"no compression {compression}")
+            return self._refuse(codec, Code.UNIMPLEMENTED, f"no compression {shown(compression)}")
         timeout = None
         given = head.get(b"grpc-timeout")
         if given is not None:
             timeout = parse_timeout(given)
             if timeout is None:
-                return self._refuse(codec, Code.INTERNAL, f"malformed grpc-timeout {given.decode('latin-1')}")
+                return self._refuse(codec, Code.INTERNAL, f"malformed grpc-timeout {shown(given.decode('latin-1'))}")
         accepts = self.accepted(head.get(b"grpc-accept-encoding") or b"")
         try:
             metadata = decode_metadata(head.fields)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from catenet.http.message import Fields
 from catenet.rpc.status import Code, RpcError
+from catenet.rpc.text import shown
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -37,6 +38,8 @@ def check_metadata(pairs: Iterable[tuple[str, str | bytes]] | Mapping[str, str |
     items = pairs.items() if isinstance(pairs, Mapping) else pairs
     checked = []
     for name, value in items:
+        if not isinstance(name, str) or not isinstance(value, str | bytes):
+            raise ValueError(f"metadata: {name!r}: a name is text, a value text or bytes")
         name = name.lower()
         encoded = name.encode("ascii", "replace")
         if not _NAME.fullmatch(name) or _is_reserved(encoded):
@@ -92,4 +95,4 @@ def decode_base64(text: bytes, name: str) -> bytes:
     try:
         return binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
     except binascii.Error:
-        raise RpcError(Code.INTERNAL, f"metadata {name} is not base64") from None
+        raise RpcError(Code.INTERNAL, f"metadata {shown(name)} is not base64") from None

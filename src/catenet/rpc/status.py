@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from catenet.rpc.text import well_formed
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
@@ -156,23 +158,27 @@ class Detail:
 class RpcError(Exception):
     """A call that did not end well: raised by handlers to answer with a status, and by clients that received one.
 
-    ``code`` is never ``OK``. ``details`` are the typed messages of ``google.rpc.Status.details``; give protobuf
-    messages or :class:`Detail`, read them with :meth:`detail`. ``metadata`` holds the pairs (trailing metadata) that
-    came with the status at a client, or that a handler wants sent with it.
+    ``code`` is never ``OK``; a number that is no status code raises ``ValueError``. ``details`` are the typed messages
+    of ``google.rpc.Status.details``; give protobuf messages or :class:`Detail`, read them with :meth:`detail`.
+    ``metadata`` holds the pairs (trailing metadata) that came with the status at a client, or that a handler wants
+    sent with it.
     """
 
     def __init__(
         self,
-        code: Code,
-        message: str = "",
+        code: Code | int,
+        message: object = "",
         details: Iterable[Message | Detail] = (),
         metadata: Sequence[tuple[str, str | bytes]] = (),
     ) -> None:
-        if code is Code.OK:
+        known = code if isinstance(code, Code) else _code_of(code)
+        if known is Code.OK:
             raise ValueError("code: an RpcError cannot be OK")
-        super().__init__(code, message)
-        self.code = code
-        self.message = message
+        # Not a text: an exception, mostly. Better what it says than another exception in its place.
+        text = message if isinstance(message, str) else str(message)
+        super().__init__(known, text)
+        self.code: Code = known
+        self.message: str = text
         self.details = tuple(item if isinstance(item, Detail) else Detail.pack(item) for item in details)
         self.metadata = tuple(metadata)
 
@@ -188,13 +194,20 @@ class RpcError(Exception):
         return None
 
 
+def _code_of(number: object) -> Code:
+    """Return the code that an integer stands for; raise ``ValueError``."""
+    if isinstance(number, int) and 0 <= number <= 16:
+        return Code(number)
+    raise ValueError(f"code: {number!r} is no status code; take one of Code")
+
+
 def pack_status(error: RpcError) -> bytes:
     """Encode an error as ``google.rpc.Status``, the content of ``grpc-status-details-bin``."""
     from google.rpc import status_pb2
 
-    status = status_pb2.Status(code=int(error.code), message=error.message)
+    status = status_pb2.Status(code=int(error.code), message=well_formed(error.message))
     for item in error.details:
-        status.details.add(type_url=TYPE_URL_PREFIX + item.type_name, value=item.value)
+        status.details.add(type_url=well_formed(TYPE_URL_PREFIX + item.type_name), value=item.value)
     return bytes(status.SerializeToString())
 
 

@@ -35,6 +35,9 @@ class H1Connection:
     )  # fmt: skip
 
     version = 1
+    settled = True
+    peer_max_header_list = 1 << 32
+    """Nothing announces a limit in HTTP/1.1; a head over it costs one exchange and no other."""
     bulky = False
     """Bodies leave as they are given, without being cut."""
 

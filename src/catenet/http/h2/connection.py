@@ -25,6 +25,7 @@ from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.stream import Stream
 
 _unpack = frames.HEADER.unpack_from
+_ENCODED_FACTOR = 4
 
 
 class Memos:
@@ -332,7 +333,7 @@ class Connection(Control):
         block.parts.append(payload)
         block.size += len(payload)
         limits = self._limits
-        if block.size > limits.max_header_list or len(block.parts) > limits.max_continuations:
+        if block.size > _ENCODED_FACTOR * limits.max_header_list or len(block.parts) > limits.max_continuations:
             raise HttpError("header block is over the limit", ErrorCode.ENHANCE_YOUR_CALM)
         if flags & frames.END_HEADERS:
             self._block = self._head_since = None

@@ -16,6 +16,8 @@ from catenet.http.limits import Guard, Limits
 from catenet.http.stream import Stream
 
 _DRAIN_PING = b"catenet\0"
+_SMALLEST_LIST = 1024
+"""Limits of the peer below this are not kept to: not even the head that says so would fit, and they are advisory."""
 
 
 class Control(Sender):
@@ -40,6 +42,11 @@ class Control(Sender):
     def can_open(self) -> bool:
         """Whether a client may begin a stream now."""
         return len(self.streams) < self.peer_max_streams and not self.closing
+
+    @property
+    def settled(self) -> bool:
+        """Whether the peer's first SETTINGS have come."""
+        return not self._guessing
 
     @property
     def closing(self) -> bool:
@@ -154,6 +161,8 @@ class Control(Sender):
     def _apply(self, new: PeerSettings) -> None:
         if new.table_size is not None:
             self._encoder.set_limit(new.table_size)
+        if new.max_header_list is not None:
+            self._encoder.set_list_limit(max(new.max_header_list, _SMALLEST_LIST))
         if new.max_frame is not None:
             self.peer_max_frame = min(new.max_frame, max(self._limits.max_frame, frames.DEFAULT_FRAME_SIZE))
         if new.max_streams is not None:

@@ -16,16 +16,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.errors import ErrorCode, HttpError, PeerLimit
 from catenet.http.h2 import huffman
-from catenet.http.message import Fields
+from catenet.http.message import FIELD_OVERHEAD as ENTRY_OVERHEAD  # section 4.1
+from catenet.http.message import Fields, list_size
 
 Field = tuple[bytes, bytes]
 T = TypeVar("T")
 
-ENTRY_OVERHEAD = 32  # section 4.1
 DEFAULT_TABLE_SIZE = 4096
 _MEMO_BLOCK_LIMIT = 1024
+_MEMO_LIST_LIMIT = 8192
 _MEMO_BLOCKS = 2048
 _MEMO_TABLES = 512
 
@@ -311,14 +312,20 @@ def _wrong(message: str) -> HttpError:
 
 
 class Encoder:
-    """One direction of one connection."""
+    """One direction of one connection. ``list_limit`` is the largest field section, uncompressed, that it encodes.
 
-    __slots__ = ("_memo", "_smallest", "_table")
+    The memo has no block of a section over ``_MEMO_LIST_LIMIT``. An encoder with a smaller limit uses tables of its
+    own, where nothing is ever found, so that a block from the memo needs no look at the limit.
+    """
 
-    def __init__(self, memo: Memo) -> None:
+    __slots__ = ("_alone", "_memo", "_smallest", "_table", "list_limit")
+
+    def __init__(self, memo: Memo, list_limit: int = 1 << 32) -> None:
         self._memo = memo
         self._table = memo.start
         self._smallest: int | None = None
+        self._alone = False
+        self.set_list_limit(list_limit)
 
     def set_limit(self, limit: int) -> None:
         """The peer's SETTINGS_HEADER_TABLE_SIZE: empty the table; the next block announces the size (section 4.2)."""
@@ -327,10 +334,30 @@ class Encoder:
             return
         # Emptying keeps the promise that nothing is evicted one by one; it happens once, with the first SETTINGS.
         self._smallest = limit if self._smallest is None else min(limit, self._smallest)
-        self._table = self._memo.table([], 0, limit)
+        self._table = self._next_table([], 0, limit)
+
+    def set_list_limit(self, limit: int) -> None:
+        """Encode no field section over ``limit``, counted as SETTINGS_MAX_HEADER_LIST_SIZE."""
+        self.list_limit = limit
+        if (limit < _MEMO_LIST_LIMIT) is not self._alone:
+            self._alone = not self._alone
+            self._table = self._next_table(list(self._table.entries), self._table.size, self._table.limit)
+
+    def _next_table(self, entries: list[Field], size: int, limit: int) -> Table:
+        return Table(tuple(entries), size, limit) if self._alone else self._memo.table(entries, size, limit)
+
+    def encode_both(self, head: Fields, trailers: Fields) -> tuple[bytes, bytes]:
+        """Return the header blocks for both. Raises :class:`PeerLimit` for either, and then has encoded neither."""
+        before, smallest = self._table, self._smallest
+        first = self.encode(head)
+        try:
+            return first, self.encode(trailers)
+        except PeerLimit:
+            self._table, self._smallest = before, smallest
+            raise
 
     def encode(self, fields: Fields) -> bytes:
-        """Return the header block for ``fields``."""
+        """Return the header block for ``fields``. Raises :class:`PeerLimit`."""
         known = self._table.after.get(fields)
         if known is None:
             known = self._encode(fields)
@@ -348,6 +375,9 @@ class Encoder:
 
     def _encode(self, fields: Fields) -> tuple[bytes, Table]:
         table = self._table
+        whole = list_size(fields)
+        if whole > self.list_limit:
+            raise PeerLimit(whole, self.list_limit)
         entries, size = list(table.entries), table.size
         parts = []
         for field in fields:
@@ -366,9 +396,9 @@ class Encoder:
             if flag == 0x40:
                 entries.append(field)
                 size += cost
-        following = self._memo.table(entries, size, table.limit) if size != table.size else table
+        following = self._next_table(entries, size, table.limit) if size != table.size else table
         block = b"".join(parts)
-        if len(block) <= _MEMO_BLOCK_LIMIT:
+        if len(block) <= _MEMO_BLOCK_LIMIT and whole <= _MEMO_LIST_LIMIT and not self._alone:
             self._memo.remember(table, fields, block, following)
         return block, following
 

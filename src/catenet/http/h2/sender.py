@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections import deque
 
 from catenet.http import events as ev
-from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.errors import ErrorCode, HttpError, PeerLimit
 from catenet.http.events import Event
 from catenet.http.h2 import frames
 from catenet.http.h2.hpack import Encoder, Memo
 from catenet.http.limits import Limits
-from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.message import Fields, RequestHead, ResponseHead, list_size
 from catenet.http.stream import Stream
 
 _pack = frames.HEADER.pack
@@ -43,7 +43,7 @@ class Sender:
         self.peer_max_frame = frames.DEFAULT_FRAME_SIZE
         self.peer_max_streams = GUESSED_MAX_STREAMS
         self._limits = limits
-        self._encoder = Encoder(encoders)
+        self._encoder = Encoder(encoders, limits.max_header_list)
         self._out: list[bytes | memoryview] = []
         self._events: list[Event] = []
         self._waiting: dict[int, Stream] = {}
@@ -70,14 +70,22 @@ class Sender:
         self.bulky = False
         return pieces
 
-    # Calls down.
+    @property
+    def peer_max_header_list(self) -> int:
+        """The largest head or trailer section that may be sent, as the peer counts it."""
+        return self._encoder.list_limit
+
+    # Calls down. Those that send fields raise PeerLimit, and then have sent nothing.
 
     def open(self, head: RequestHead, end: bool) -> Stream:
         """Begin a request (client); the caller has checked ``can_open``."""
+        block = self._encoder.encode(_request_fields(head))
         stream = Stream(self._next_id, self.peer_initial_window, self._limits.stream_window)
         self._next_id += 2
         self.streams[stream.id] = stream
-        self._send_fields(stream, _request_fields(head), end)
+        self._append_block(stream.id, block, end)
+        if end:
+            self._end_local(stream)
         return stream
 
     def send_request(self, head: RequestHead, body: bytes) -> Stream:
@@ -89,11 +97,12 @@ class Sender:
             return stream
         if not size and head.method != b"POST":
             return self.open(head, True)
+        block = self._encoder.encode(head.h2 or _request_fields(head))
         number = self._next_id
         stream = self.streams[number] = Stream(number, self.peer_initial_window - size, self._limits.stream_window)
         self._next_id = number + 2
         self.send_window -= size
-        self._append_block(number, self._encoder.encode(head.h2 or _request_fields(head)), False)
+        self._append_block(number, block, False)
         self._out.append(_pack(size >> 8, size & 0xFF, frames.DATA, frames.END_STREAM, number) + body)
         stream.local_open = False
         return stream
@@ -129,9 +138,12 @@ class Sender:
         """End the stream with a trailer section, after what is queued."""
         if stream.queue is None:
             self._send_fields(stream, fields, True)
-        else:
-            stream.trailers = fields
-            stream.ending = True
+            return
+        size = list_size(fields)
+        if size > self._encoder.list_limit:
+            raise PeerLimit(size, self._encoder.list_limit)
+        stream.trailers = fields
+        stream.ending = True
 
     def send_reply(self, stream: Stream, head: ResponseHead, body: bytes, trailers: Fields | None) -> None:
         """Send a whole response: head, body, trailers (None: the response ends with its body)."""
@@ -143,8 +155,7 @@ class Sender:
             and trailers is not None
             and stream.local_open
         ):
-            first = self._encoder.encode(head.h2 or _response_fields(head))
-            last = self._encoder.encode(trailers)
+            first, last = self._encoder.encode_both(head.h2 or _response_fields(head), trailers)
             if len(first) <= self.peer_max_frame and len(last) <= self.peer_max_frame:
                 self.send_window -= size
                 number = stream.id
@@ -162,6 +173,8 @@ class Sender:
                 self._append_block(stream.id, last, True)
                 self._end_local(stream)
             return
+        if trailers is not None and list_size(trailers) > self._encoder.list_limit:
+            raise PeerLimit(list_size(trailers), self._encoder.list_limit)
         self.send_head(stream, head, end=not body and trailers is None)
         if body or trailers is not None:
             self.send_data(stream, body, end=trailers is None)
@@ -329,7 +342,10 @@ class Sender:
             return
         stream.queue = None
         if stream.trailers is not None:
-            self._send_fields(stream, stream.trailers, True)
+            try:
+                self._send_fields(stream, stream.trailers, True)
+            except PeerLimit:  # the peer has lowered its limit since they were queued
+                self.reset(stream, ErrorCode.INTERNAL_ERROR)
         elif stream.ending:
             self._out.append(_pack(0, 0, frames.DATA, frames.END_STREAM, stream.id))
             self._end_local(stream)

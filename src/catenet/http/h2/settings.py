@@ -19,6 +19,7 @@ class PeerSettings:
     max_streams: int | None = None
     initial_window: int | None = None
     max_frame: int | None = None
+    max_header_list: int | None = None
 
 
 def read_settings(payload: bytes, from_server: bool) -> PeerSettings:
@@ -44,4 +45,6 @@ def read_settings(payload: bytes, from_server: bool) -> PeerSettings:
             if not frames.DEFAULT_FRAME_SIZE <= value < 1 << 24:
                 raise HttpError(f"MAX_FRAME_SIZE is {value}")
             new.max_frame = value
+        elif key == frames.MAX_HEADER_LIST_SIZE:
+            new.max_header_list = value
     return new
