@@ -325,6 +325,8 @@ class Stack:
                 for endpoint in self.flushes:
                     endpoint.flushed()
                 self.flushes.clear()
+            if not loop and self.tcp.resets:
+                self.tcp.finish_resets()
             if not loop:
                 output.dirty = False
                 break

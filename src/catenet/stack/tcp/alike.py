@@ -136,6 +136,7 @@ def _is_at_rest_alike(a: Connection, b: Connection) -> bool:
         and a.compressed_acks == b.compressed_acks
         and a.compressed_at == b.compressed_at
         and a.compressed_seq == b.compressed_seq
+        and a.due == b.due
         and a.fin_queued == b.fin_queued
         and a.fin_received == b.fin_received
         and a.last_oow_at == b.last_oow_at

@@ -188,6 +188,7 @@ class Connection:
         "destination_port",
         "dsack_duplicates",
         "dsack_seen",
+        "due",
         "dup_acks_now",
         "duplicate_acks",
         "ecn",
@@ -387,6 +388,8 @@ class Connection:
         self.record_ends: deque[int] | None = None
         self.chrono = self.chrono_at = 0
         self.chrono_times = (0, 0, 0)
+        self.due = 0
+        """End of what calls let go before others that hold back what follows, since the last `flush`; 0: none."""
         self.buffered = 0
         """Bytes written and not yet acknowledged."""
         self.send_buffer = 0

@@ -319,7 +319,7 @@ class TcpEndpoint:
             self.on_ready()
 
     def abort(self) -> None:
-        """Reset the connection, dropping what is queued."""
+        """Reset the connection; of what is queued only that is sent which may leave at once."""
         c = self.connection
         if c is not None and c.state != states.CLOSED:
             c.endpoint = None
@@ -362,13 +362,12 @@ class TcpEndpoint:
         elif c.received or linger == 0 or not self.layer.may_orphan(c):
             flush.todo(c, flush.RESET)
         else:
+            c.copied = c.rcv_nxt
             c.shutdown |= READ | WRITE
             if not c.write_shut:
                 queue_fin(c)
             elif c.state == states.FIN_WAIT_2:
                 flush.todo(c, flush.ORPHAN)
-        c.received.clear()
-        c.copied = c.rcv_nxt
 
     def _give_up(self) -> None:
         if self.listener is not None:

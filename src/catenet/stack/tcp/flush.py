@@ -15,7 +15,7 @@ from catenet.stack.tcp.output import current_mss, push, restart_after_idle, send
 from catenet.stack.tcp.timeouts import cap_to_user_timeout, fin_timeout, set_keepalive
 from catenet.stack.tcp.timers import set_timer
 
-__all__ = ["flush", "todo"]
+__all__ = ["flush", "hold", "reset", "todo", "uncork"]
 
 CONNECT: Final = 1
 SEND: Final = 2
@@ -46,19 +46,19 @@ def flush(c: Connection) -> None:
     c.layer.echo = 0
     if bits & CONNECT and c.state == states.SYN_SENT:
         start_connect(c)
-    if bits & RESET:
-        _reset(c)
-        return
     if c.state == states.CLOSED:
         return
     if bits & PATH_MTU:
         _adopt_path_mtu(c)
+    if bits & RESET:
+        _reset(c, bits)
+        return
     if bits & READ:
         count, c.read_count = c.read_count, 0
         ack_after_read(c, count)
     if bits & ACK and c.ack_pending:
         send_ack(c)
-    if bits & (SEND | FIN | UNCORK) and c.state not in (states.SYN_SENT, states.CLOSED):
+    if bits & (SEND | FIN | UNCORK):
         _send(c, bits)
     if bits & KEEPALIVE:
         _restart_keepalive(c)
@@ -69,8 +69,29 @@ def flush(c: Connection) -> None:
         _orphan(c)
 
 
-def _reset(c: Connection) -> None:
-    if c.state not in (states.CLOSED, states.SYN_SENT, states.TIME_WAIT):
+def _reset(c: Connection, bits: int) -> None:
+    """Reset the connection; what was written before leaves first, as far as the windows let it.
+
+    A program that answers and closes without having read everything counts on that. To a peer on this host the rest
+    goes while its acknowledgments come, as on Linux, whose loopback is done with a packet before the next is sent.
+    """
+    if bits & (SEND | FIN | UNCORK):
+        _send(c, bits)
+    if c.write_seq > c.snd_nxt and c.layer.output.loop:
+        c.layer.resets.append(c)
+    else:
+        reset(c)
+
+
+def reset(c: Connection) -> None:
+    """Reset the connection now.
+
+    A FIN under way has said already that there is nothing to come: the socket just goes, unless it leaves data unread.
+    """
+    if c.state == states.CLOSED:
+        return
+    ending = c.state in (states.CLOSING, states.LAST_ACK) and c.write_seq <= c.snd_nxt and not c.received
+    if c.state != states.SYN_SENT and not ending:
         send_reset(c)
     done(c)
 
@@ -84,21 +105,39 @@ def _adopt_path_mtu(c: Connection) -> None:
     on_path_mtu(c, route.mtu)
 
 
+def hold(c: Connection) -> None:
+    """What is written from here on may be held back (MSG_MORE, TCP_CORK): what went before has left, on Linux."""
+    if c.todo & SEND and not c.todo & MORE and not c.nagle & NAGLE_CORK:
+        c.due = c.write_seq
+
+
+def uncork(c: Connection) -> None:
+    """Whatever was written up to here leaves, even by itself."""
+    c.due = c.write_seq
+    todo(c, UNCORK)
+
+
 def _send(c: Connection, bits: int) -> None:
-    if c.write_seq <= c.snd_nxt:
+    due, c.due = c.due, 0
+    if c.write_seq <= c.snd_nxt or c.state == states.SYN_SENT:
         return
     if not c.packets_out:
         restart_after_idle(c)
-    nagle = c.nagle
+    _check_app_limited(c)
     if bits & FIN:
-        nagle = NAGLE_OFF
-    elif bits & MORE and not bits & UNCORK:
-        nagle = NAGLE_CORK
-    if bits & UNCORK:
-        nagle |= NAGLE_PUSH
+        push(c, NAGLE_OFF)
+    else:
+        if due > c.snd_nxt:
+            _push_up_to(c, due, c.nagle & ~NAGLE_CORK | (NAGLE_PUSH if bits & UNCORK else 0))
+        push(c, NAGLE_CORK if bits & MORE else c.nagle)
     _check_app_limited(c)
+
+
+def _push_up_to(c: Connection, end: int, nagle: int) -> None:
+    """`push`, as if nothing had been written from `end` on."""
+    written, c.write_seq = c.write_seq, end
     push(c, nagle)
-    _check_app_limited(c)
+    c.write_seq = written
 
 
 def _check_app_limited(c: Connection) -> None:

@@ -20,7 +20,7 @@ from catenet.stack.tcp.connection import EPOCH, MASK, NEVER, START, Connection, 
 from catenet.stack.tcp.endpoint import TcpEndpoint
 from catenet.stack.tcp.errors import on_error
 from catenet.stack.tcp.fastopen import CookieCache, ServerHandshake
-from catenet.stack.tcp.flush import PATH_MTU, flush, todo
+from catenet.stack.tcp.flush import PATH_MTU, flush, reset, todo
 from catenet.stack.tcp.input import Refuse, segment_arrives
 from catenet.stack.tcp.lifecycle import done, wake
 from catenet.stack.tcp.listener import Listener, Request
@@ -139,6 +139,7 @@ class TcpLayer:
         "predicts",
         "pushed",
         "random",
+        "resets",
         "retransmitting",
         "secret",
         "settings",
@@ -160,6 +161,8 @@ class TcpLayer:
         """Those that their programs have closed, and that are not yet at their end."""
         self.dirty: list[Connection] = []
         """Those with something in `todo`."""
+        self.resets: list[Connection] = []
+        """Those to be reset as soon as no packet is on its way to this host itself."""
         self.timers = TimerHeap()
         self.ports = Ports(self)
         self.counters = TcpCounters()
@@ -265,6 +268,12 @@ class TcpLayer:
             dirty, self.dirty = self.dirty, []
             for each in dirty:
                 flush(each)
+
+    def finish_resets(self) -> None:
+        """Reset those whose last data went to this host itself, as far as it took them."""
+        resets, self.resets = self.resets, []
+        for each in resets:
+            reset(each)
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` is to be called, None for never."""

@@ -96,17 +96,21 @@ def _apply(c: Connection, option: str, value: int) -> None:
     if option == "TCP_NODELAY":
         if value:
             c.nagle |= NAGLE_OFF
-            flush.todo(c, flush.UNCORK)
+            flush.uncork(c)
         else:
             c.nagle &= ~NAGLE_OFF
     elif option == "TCP_CORK":
         if value:
+            flush.hold(c)
             c.nagle |= NAGLE_CORK
         else:
             c.nagle &= ~NAGLE_CORK
+            c.todo &= ~flush.MORE
             if c.nagle & NAGLE_OFF:
                 c.nagle &= ~NAGLE_PUSH
-            flush.todo(c, flush.UNCORK if c.nagle & NAGLE_OFF else flush.SEND)
+                flush.uncork(c)
+            else:
+                flush.todo(c, flush.SEND)
     elif option in ("SO_KEEPALIVE", "TCP_KEEPIDLE"):
         if c.state not in (states.CLOSED, states.SYN_SENT):
             flush.todo(c, flush.KEEPALIVE)

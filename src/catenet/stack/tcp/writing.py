@@ -31,6 +31,8 @@ def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool, end_of
     size = len(data) if not isinstance(data, memoryview) else data.nbytes
     if not size:
         return 0
+    if more:
+        flush.hold(c)
     taken = _plan(c, size)
     if taken < size:
         c.no_space = True
@@ -41,7 +43,11 @@ def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool, end_of
         _mark_end(c, is_urgent, end_of_record)
     if c.stamps is not None:
         c.stamps.on_write(c.write_seq)
-    flush.todo(c, flush.SEND | (flush.MORE if more and taken == size else 0))
+    if more and taken == size:
+        flush.todo(c, flush.SEND | flush.MORE)
+    else:
+        c.todo &= ~flush.MORE
+        flush.todo(c, flush.SEND)
     return taken
 
 
@@ -87,11 +93,11 @@ def _plan(c: Connection, size: int) -> int:
     so the last one may exceed the buffer, and a write that joins a run which waits takes its mark over.
     """
     at = c.write_seq
-    if at == c.snd_nxt:
+    if at == c.snd_nxt or at == c.due:
         c.run_start = at
     goal = size_goal(c, c.mss)
     room = 0
-    if at > c.snd_nxt and not (c.record_ends and c.record_ends[-1] == at):
+    if at > c.snd_nxt and at != c.due and not (c.record_ends and c.record_ends[-1] == at):
         room = goal - (at - max(c.run_start, c.snd_nxt))
         if room > 0 and c.push_marks and c.push_marks[-1] == at:
             c.push_marks.pop()
