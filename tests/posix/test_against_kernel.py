@@ -12,6 +12,7 @@ from catenet.world import World
 
 sys.path.insert(0, str(Path(__file__).parent))
 import argument_scenarios
+import bind_scenarios
 import close_scenarios
 import local_scenarios
 import mode_scenarios
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux for
 
 
 # They add theirs.
-assert argument_scenarios and local_scenarios and mode_scenarios and name_scenarios
+assert argument_scenarios and bind_scenarios and local_scenarios and mode_scenarios and name_scenarios
 assert close_scenarios and tcp_scenarios and waking_scenarios
 
 

@@ -35,6 +35,7 @@ ERRNO: Final[dict[Fault, int]] = {
     Fault.OPERATION_NOT_SUPPORTED: errno.EOPNOTSUPP,
     Fault.PROTOCOL_ERROR: errno.EPROTO,
     Fault.TIMED_OUT: errno.ETIMEDOUT,
+    Fault.TRY_AGAIN: errno.EAGAIN,
 }
 
 

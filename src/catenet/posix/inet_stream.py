@@ -87,7 +87,7 @@ class InetStream(InetSocket):
             return done
         name = self.name_of(address, "connect")
         try:
-            self.endpoint.connect(name)
+            self.endpoint.connect(name, now=self.kernel.clock())
         except StackError as error:
             raise error_of(error) from None
         self._phase = CONNECTING
@@ -337,7 +337,7 @@ class InetStream(InetSocket):
             raise os_error(errno.EOPNOTSUPP)
         name = self.name_of(address, "sendto")
         try:
-            self.endpoint.connect(name, fast_open=True)
+            self.endpoint.connect(name, fast_open=True, now=self.kernel.clock())
         except StackError as error:
             raise error_of(error) from None
         self._phase = CONNECTING

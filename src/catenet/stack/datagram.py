@@ -149,6 +149,14 @@ class DatagramEndpoint(GroupMember):
             self.options["IPV6_V6ONLY"] = 1  # as Linux says of an IPv6 address of one's own
         self._moved()
 
+    def _take_port(self, address: Address) -> None:
+        """Take a free port, which nobody has asked for. StackError(TRY_AGAIN) when there is none."""
+        try:
+            port = self._claim(address, 0)
+        except StackError:
+            raise StackError(Fault.TRY_AGAIN) from None
+        self._local = Name(self._local.address, port, self._local.interface)
+
     def _check_family(self, address: Address) -> None:
         if len(address) == 16:
             if self.version == 4:
@@ -181,8 +189,7 @@ class DatagramEndpoint(GroupMember):
         route = self.stack.route(name.address, None, interface)
         self._check_broadcast(name.address, interface)
         if not self.is_bound:
-            port = self._claim(ANY4 if self.version == 4 else ANY6, 0)
-            self._local = Name(self._local.address, port, self._local.interface)
+            self._take_port(ANY4 if self.version == 4 else ANY6)
         if self.is_any() or not self._bound_address:
             self._local = Name(route.source, self._local.port, name.interface if is_scoped(route.source) else 0)
         self._peer = name
@@ -239,8 +246,7 @@ class DatagramEndpoint(GroupMember):
         """
         self._refuse_closed()
         if not self.is_bound:
-            port = self._claim(self._local.address, 0)
-            self._local = Name(self._local.address, port, self._local.interface)
+            self._take_port(self._local.address)
             self._moved()
         peer = name if name is not None else self._peer
         if peer is None:

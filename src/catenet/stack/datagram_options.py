@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from catenet.stack.endpoint import ANY4, ANY6, Fault, Name, StackError
+from catenet.stack.ports import checked_range
 
 if TYPE_CHECKING:
     from catenet.stack.stack import Stack
@@ -62,6 +63,7 @@ _DEFAULTS: Final[dict[str, int]] = {
     "IP_RECVTTL": 0,
     "IP_RECVTOS": 0,
     "IP_RECVORIGDSTADDR": 0,
+    "IP_LOCAL_PORT_RANGE": 0,
     "IPV6_V6ONLY": 0,
     "IPV6_RECVPKTINFO": 0,
     "IPV6_RECVHOPLIMIT": 0,
@@ -141,6 +143,8 @@ class DatagramOptions:
             raise StackError(Fault.INVALID)
         if option == "IPV6_V6ONLY" and self._local.port:
             raise StackError(Fault.INVALID)
+        if option == "IP_LOCAL_PORT_RANGE":
+            value = checked_range(value)
         if option == "IP_MULTICAST_IF" and value and value not in self.stack.interfaces:
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
         self.options[option] = int(value != 0) if option in _FLAG_OPTIONS else value

@@ -87,6 +87,7 @@ class Fault(enum.Enum):
     OPERATION_NOT_SUPPORTED = "operation not supported"
     PROTOCOL_ERROR = "protocol error"
     TIMED_OUT = "connection timed out"
+    TRY_AGAIN = "resource temporarily unavailable"
 
 
 class StackError(Exception):

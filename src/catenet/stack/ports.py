@@ -1,4 +1,4 @@
-"""Local ports of datagram endpoints: who has one, who may share it, which are free (RFC 6056)."""
+"""Local ports: which addresses meet on one, and who of the datagram endpoints has and shares which (RFC 6056)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from catenet.wire.address import is_unspecified
 if TYPE_CHECKING:
     from catenet.stack.datagram import DatagramEndpoint
 
-__all__ = ["PortTable"]
+__all__ = ["PortTable", "addresses_meet", "checked_range", "ephemeral_ports"]
 
 E = TypeVar("E", bound="DatagramEndpoint")
 
@@ -26,7 +26,7 @@ class PortTable(Generic[E]):
         self.by_port: dict[int, list[E]] = {}
 
     def claim(self, endpoint: E, address: Address, port: int) -> int:
-        """Give `endpoint` the port, or a free one for 0; returns it; StackError(ADDRESS_IN_USE)."""
+        """Give `endpoint` the port, or for 0 a free one, or one that may be shared; StackError(ADDRESS_IN_USE)."""
         if port:
             if any(self._conflict(endpoint, address, other) for other in self.by_port.get(port, ())):
                 raise StackError(Fault.ADDRESS_IN_USE)
@@ -46,13 +46,15 @@ class PortTable(Generic[E]):
 
     def _free_port(self, endpoint: E, address: Address) -> int:
         """A random port of the ephemeral range, then the next ones (RFC 6056 3.3.1)."""
-        low, high = self._settings.ip_local_port_range
+        low, high = ephemeral_ports(self._settings, endpoint.option("IP_LOCAL_PORT_RANGE"))
         count = high - low + 1
         start = self._random.randrange(count)
-        for step in range(count):
-            port = low + (start + step) % count
-            if not any(self._conflict(endpoint, address, other, True) for other in self.by_port.get(port, ())):
-                return port
+        for shares in (False, True):
+            for step in range(count):
+                port = low + (start + step) % count
+                others = self.by_port.get(port, ())
+                if not any(self._conflict(endpoint, address, other, not shares) for other in others):
+                    return port
         raise StackError(Fault.ADDRESS_IN_USE)
 
     def _conflict(self, one: E, address: Address, other: E, automatic: bool = False) -> bool:
@@ -62,7 +64,8 @@ class PortTable(Generic[E]):
         device, other_device = one.device(), other.device()
         if device and other_device and device != other_device:
             return False
-        if not _overlap(one, address, other):
+        theirs = other.local().address
+        if not addresses_meet(address, bool(one.option("IPV6_V6ONLY")), theirs, bool(other.option("IPV6_V6ONLY"))):
             return False
         if automatic:
             return True
@@ -71,10 +74,29 @@ class PortTable(Generic[E]):
         return not (one.option("SO_REUSEPORT") and other.option("SO_REUSEPORT"))
 
 
-def _overlap(one: DatagramEndpoint, address: Address, other: DatagramEndpoint) -> bool:
-    """Whether a packet could be for both local addresses, dual-stack endpoints counting for both versions."""
-    theirs = other.local().address
-    if len(address) == len(theirs):
-        return address == theirs or is_unspecified(address) or is_unspecified(theirs)
-    wide, endpoint = (address, one) if len(address) == 16 else (theirs, other)
-    return is_unspecified(wide) and not endpoint.option("IPV6_V6ONLY")
+def addresses_meet(one: Address, only: bool, other: Address, other_only: bool) -> bool:
+    """Whether a packet could be for both local addresses; `only`: of IPv6, and not for IPv4 (IPV6_V6ONLY)."""
+    if len(one) == len(other):
+        return one == other or is_unspecified(one) or is_unspecified(other)
+    return is_unspecified(one) and not only if len(one) == 16 else is_unspecified(other) and not other_only
+
+
+def ephemeral_ports(settings: Settings, own: int) -> tuple[int, int]:
+    """Ephemeral ports of the host, narrowed by `own` (IP_LOCAL_PORT_RANGE) as far as the two meet."""
+    low, high = settings.ip_local_port_range
+    least, most = max(low, own & 0xFFFF), min(high, own >> 16 or high)
+    return (least, most) if least <= most else (low, high)
+
+
+def checked_range(value: int | bytes) -> int:
+    """Value of IP_LOCAL_PORT_RANGE: the least port in its low 16 bits, the largest in the high ones, 0: the host's.
+
+    Raises:
+        StackError: INVALID when there is none between them.
+    """
+    if isinstance(value, bytes):
+        raise StackError(Fault.INVALID)
+    low, high = value & 0xFFFF, value >> 16 & 0xFFFF
+    if low and high and low > high:
+        raise StackError(Fault.INVALID)
+    return high << 16 | low

@@ -150,8 +150,10 @@ class TcpEndpoint:
         anywhere = self.number("IP_FREEBIND", 0) or self.layer.settings.ip_nonlocal_bind
         if not (anywhere or _is_any(address) or self.layer.ip.is_local(address) or self._is_cast(address)):
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
-        self.port = self.layer.ports.take(self, address, port)
-        self.ported = True
+        self.port = 0
+        if port or not self.number("IP_BIND_ADDRESS_NO_PORT", 0):
+            self.port = self.layer.ports.take(self, address, port)
+            self.ported = True
         self.port_chosen = port != 0
         self.bound_address = address
         if len(address) == 16 and address != ANY6:
@@ -211,8 +213,13 @@ class TcpEndpoint:
         optionset.stamp_as_configured(endpoint)
         return endpoint
 
-    def connect(self, name: Name, *, fast_open: bool = False) -> None:
-        """Begin to connect; the outcome shows as readiness. With `fast_open` the SYN may wait for the first data.
+    def connect(self, name: Name, *, fast_open: bool = False, now: float = 0.0) -> None:
+        """Begin to connect; the outcome shows as readiness.
+
+        Args:
+            name: of the peer.
+            fast_open: whether the SYN may wait for the first data.
+            now: the time, in case nothing has told it of late: which ports TIME-WAIT leaves free depends on it.
 
         Raises:
             StackError: it cannot begin.
@@ -236,6 +243,7 @@ class TcpEndpoint:
         bound = None if _is_any(own) or self._is_cast(own) else own
         route = self._route(address, bound, interface or self.bound_interface)
         source = bound or route.source
+        self.layer.note_time(now)
         self.connection = self._begin(source, address, port, interface or self.bound_interface)
         prepare(self.connection, route)
         optionset.stamp_as_configured(self)
@@ -322,8 +330,7 @@ class TcpEndpoint:
         """Reset the connection; of what is queued only that is sent which may leave at once."""
         c = self.connection
         if c is not None and c.state != states.CLOSED:
-            c.endpoint = None
-            flush.todo(c, flush.RESET)
+            flush.todo_reset(c)
         self._give_up()
 
     def disconnect(self) -> None:
@@ -339,7 +346,7 @@ class TcpEndpoint:
                 self.fault = Fault.CONNECTION_RESET
                 done(c)
             else:
-                flush.todo(c, flush.RESET)
+                flush.todo_reset(c)
             self.leave_port()
         self._notify()
 
@@ -360,7 +367,7 @@ class TcpEndpoint:
         if c.state == states.SYN_SENT:
             done(c)
         elif c.received or linger == 0 or not self.layer.may_orphan(c):
-            flush.todo(c, flush.RESET)
+            flush.todo_reset(c)
         else:
             c.copied = c.rcv_nxt
             c.shutdown |= READ | WRITE
@@ -383,7 +390,7 @@ class TcpEndpoint:
         self.layer.ports.unlisten(self, self.port)
         for c in listener.close():
             if c.state != states.CLOSED:
-                flush.todo(c, flush.RESET)
+                flush.todo_reset(c)
 
     # Data.
 

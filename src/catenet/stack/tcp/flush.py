@@ -15,7 +15,7 @@ from catenet.stack.tcp.output import current_mss, push, restart_after_idle, send
 from catenet.stack.tcp.timeouts import cap_to_user_timeout, fin_timeout, set_keepalive
 from catenet.stack.tcp.timers import set_timer
 
-__all__ = ["flush", "hold", "reset", "todo", "uncork"]
+__all__ = ["flush", "hold", "reset", "todo", "todo_reset", "uncork"]
 
 CONNECT: Final = 1
 SEND: Final = 2
@@ -40,9 +40,16 @@ def todo(c: Connection, bits: int) -> None:
     c.todo |= bits
 
 
+def todo_reset(c: Connection) -> None:
+    """Have a connection reset that its program has given up; its names are free at once."""
+    c.endpoint = None
+    c.layer.give_names_up(c)
+    todo(c, RESET)
+
+
 def flush(c: Connection) -> None:
     """Do it."""
-    bits, c.todo = c.todo, 0
+    bits, c.todo = c.todo, c.todo & RESET
     c.layer.echo = 0
     if bits & CONNECT and c.state == states.SYN_SENT:
         start_connect(c)

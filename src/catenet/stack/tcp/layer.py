@@ -20,14 +20,14 @@ from catenet.stack.tcp.connection import EPOCH, MASK, NEVER, START, Connection, 
 from catenet.stack.tcp.endpoint import TcpEndpoint
 from catenet.stack.tcp.errors import on_error
 from catenet.stack.tcp.fastopen import CookieCache, ServerHandshake
-from catenet.stack.tcp.flush import PATH_MTU, flush, reset, todo
+from catenet.stack.tcp.flush import PATH_MTU, RESET, flush, reset, todo
 from catenet.stack.tcp.input import Refuse, segment_arrives
 from catenet.stack.tcp.lifecycle import done, wake
 from catenet.stack.tcp.listener import Listener, Request
 from catenet.stack.tcp.options import syn_ack_options, syn_options
 from catenet.stack.tcp.output import send_raw
 from catenet.stack.tcp.parking import Lot, Parked
-from catenet.stack.tcp.ports import Ports
+from catenet.stack.tcp.ports import Ports, sharing
 from catenet.stack.tcp.timeouts import expire
 from catenet.stack.tcp.timers import TimerHeap
 from catenet.stack.tcp.timewait import TimeWait, Verdict
@@ -304,6 +304,10 @@ class TcpLayer:
 
     # For endpoints.
 
+    def note_time(self, now: float) -> None:
+        """Let the clock go on to `now`, if it is not there yet."""
+        self.us = max(self.us, int(now * 1_000_000 + EPOCH))
+
     def endpoint(self, version: int) -> TcpEndpoint:
         """A new endpoint."""
         return TcpEndpoint(self, version)
@@ -452,14 +456,14 @@ class TcpLayer:
             self.counters.time_wait_overflows += 1
             done(c)
             return
-        rest = TimeWait(c, state)
+        rest = TimeWait(c, state, sharing(c.options))
         c.todo = 0
         c.state = states.TIME_WAIT
         c.shutdown = 3
         done_quietly(c)
         self.connections[rest.key] = rest
         self.time_waits += 1
-        self.ports.count(c.source_port, 1, rest.reuse)
+        self.ports.add(c.source_port, c.source, rest.sharing)
         rest.wait(delay)
         wake(c)
 
@@ -471,7 +475,7 @@ class TcpLayer:
     def add(self, c: Connection) -> None:
         """A connection begins."""
         self.connections[c.key] = c
-        self.count_port(c, 1)
+        self.ports.add(c.source_port, c.source, sharing(c.options) if c.options else 0)
         self.lot.note(c)
 
     def may_orphan(self, c: Connection) -> bool:
@@ -491,9 +495,14 @@ class TcpLayer:
         state = c.fast_open
         return state.listener if isinstance(state, ServerHandshake) else None
 
-    def count_port(self, c: Connection, change: int) -> None:
-        """A connection begins (1) or ends (-1) to use its port."""
-        self.ports.count(c.source_port, change, bool(c.option("SO_REUSEADDR", 0)))
+    def share_port(self, c: Connection, option: str, value: int) -> None:
+        """Set SO_REUSEADDR or SO_REUSEPORT of a connection, which its port is known by."""
+        counted = self.connections.get(c.key) is c
+        if counted:
+            self.ports.remove(c.source_port, c.source, sharing(c.options))
+        c.options[option] = value
+        if counted:
+            self.ports.add(c.source_port, c.source, sharing(c.options))
 
     def forget(self, c: Connection) -> None:
         """Take a connection out of the table."""
@@ -501,7 +510,13 @@ class TcpLayer:
             del self.connections[c.key]
             self.lot.drop(c)
             self.orphans.pop(c, None)
-            self.count_port(c, -1)
+            if not c.todo & RESET:
+                self.ports.remove(c.source_port, c.source, sharing(c.options) if c.options else 0)
+
+    def give_names_up(self, c: Connection) -> None:
+        """A connection is about to be reset: its port is free, and others may have its names."""
+        if self.connections.get(c.key) is c and not c.todo & RESET:
+            self.ports.remove(c.source_port, c.source, sharing(c.options))
 
     def remove(self, rest: TimeWait) -> None:
         """TIME-WAIT is over."""
@@ -509,7 +524,8 @@ class TcpLayer:
         if self.connections.get(rest.key) is rest:
             del self.connections[rest.key]
             self.time_waits -= 1
-            self.ports.count(rest.key[-2] << 8 | rest.key[-1], -1, rest.reuse)
+            address, _, port, _ = rest.names()
+            self.ports.remove(port, address, rest.sharing)
 
     def ip_path_known(self, c: Connection) -> None:
         """The path works: nothing to be done here, a room for neighbour confirmation."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from catenet.stack.endpoint import Fault, StackError
+from catenet.stack.ports import checked_range
 from catenet.stack.tcp import flush, states
 from catenet.stack.tcp.congestion import ALGORITHMS, make
 from catenet.stack.tcp.connection import ACK_NOW, ACK_SCHEDULED, NAGLE_CORK, NAGLE_OFF, NAGLE_PUSH, Connection
@@ -26,6 +27,7 @@ _LONGEST_LINGER: Final = 120
 _PLAIN: Final = {
     "IPV6_RECVERR": (0, 1),
     "IPV6_TCLASS": (-1, 255),
+    "IP_BIND_ADDRESS_NO_PORT": (0, 1),
     "IP_FREEBIND": (0, 1),
     "IP_MTU_DISCOVER": (0, 5),
     "IPV6_MTU_DISCOVER": (0, 5),
@@ -37,8 +39,6 @@ _PLAIN: Final = {
     "SO_OOBINLINE": (0, 1),
     "SO_PRIORITY": (-_INT_MAX - 1, _INT_MAX),
     "SO_RCVLOWAT": (0, _INT_MAX),
-    "SO_REUSEADDR": (0, 1),
-    "SO_REUSEPORT": (0, 1),
     "TCP_CORK": (0, 1),
     "TCP_DEFER_ACCEPT": (0, _INT_MAX),
     "TCP_FASTOPEN": (0, _INT_MAX),
@@ -236,13 +236,16 @@ def _set_fast_open_connect(endpoint: TcpEndpoint, value: int | bytes) -> None:
 
 
 def _set_port_range(endpoint: TcpEndpoint, value: int | bytes) -> None:
-    """Least ephemeral port in the low 16 bits, largest in the high ones; 0: the host's."""
+    _store(endpoint, "IP_LOCAL_PORT_RANGE", checked_range(value))
+
+
+def _set_sharing(endpoint: TcpEndpoint, option: str, value: int | bytes) -> None:
+    """SO_REUSEADDR, SO_REUSEPORT."""
     if isinstance(value, bytes):
         raise StackError(Fault.INVALID)
-    low, high = value & 0xFFFF, value >> 16 & 0xFFFF
-    if low and high and low > high:
-        raise StackError(Fault.INVALID)
-    _store(endpoint, "IP_LOCAL_PORT_RANGE", high << 16 | low)
+    endpoint.keep_option(option, int(bool(value)))
+    if endpoint.connection is not None:
+        endpoint.layer.share_port(endpoint.connection, option, int(bool(value)))
 
 
 def _set_timestamping(endpoint: TcpEndpoint, value: int | bytes) -> None:
@@ -271,6 +274,8 @@ def _set_key(endpoint: TcpEndpoint, value: int | bytes) -> None:
 
 _SETTERS: Final = {
     "TCP_LINGER2": _set_linger2,
+    "SO_REUSEADDR": lambda endpoint, value: _set_sharing(endpoint, "SO_REUSEADDR", value),
+    "SO_REUSEPORT": lambda endpoint, value: _set_sharing(endpoint, "SO_REUSEPORT", value),
     "SO_RCVBUF": lambda endpoint, value: _set_buffer(endpoint, "SO_RCVBUF", value),
     "SO_RCVBUFFORCE": lambda endpoint, value: _set_buffer(endpoint, "SO_RCVBUFFORCE", value),
     "SO_SNDBUF": lambda endpoint, value: _set_buffer(endpoint, "SO_SNDBUF", value),

@@ -1,10 +1,19 @@
-"""Local ports: who has which, who listens, and which is free (RFC 6056)."""
+"""Local ports: who has which, who listens, and which is free (RFC 6056).
+
+Who may have a port beside whom is a matter of addresses, flags and states, as on Linux: two that could get the same
+segment need SO_REUSEADDR both, and the one that is there must not listen, or SO_REUSEPORT both. A connection counts
+by its own address, also when its program has closed it, and so does TIME-WAIT.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catenet.stack.endpoint import ANY4, ANY6, Fault, StackError
+from catenet.stack.ports import addresses_meet, ephemeral_ports
+from catenet.stack.tcp.connection import Connection
+from catenet.stack.tcp.flush import RESET
 from catenet.stack.tcp.timewait import TimeWait
 
 if TYPE_CHECKING:
@@ -13,13 +22,25 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.listener import Listener
 
-__all__ = ["Ports"]
+__all__ = ["REUSE", "SHARE", "Ports", "sharing"]
+
+REUSE: Final = 1
+SHARE: Final = 2
+_KINDS: Final = 1024
+
+Use: TypeAlias = "tuple[Address, int]"
+"""Address and `sharing` of connections on a port."""
+
+
+def sharing(options: Mapping[str, int | bytes | str]) -> int:
+    """What a socket's options say of sharing its port."""
+    return (REUSE if options.get("SO_REUSEADDR") else 0) | (SHARE if options.get("SO_REUSEPORT") else 0)
 
 
 class Ports:
     """Of one host."""
 
-    __slots__ = ("_holders", "_layer", "_listeners", "_used", "replaced")
+    __slots__ = ("_holders", "_kinds", "_layer", "_listeners", "_used", "replaced")
 
     def __init__(self, layer: TcpLayer) -> None:
         self._layer = layer
@@ -27,17 +48,42 @@ class Ports:
         """What the last `is_unique` put an end to."""
         self._holders: dict[int, list[TcpEndpoint]] = {}
         self._listeners: dict[int, list[TcpEndpoint]] = {}
-        self._used: dict[int, list[int]] = {}
-        """Port: connections and TIME-WAITs on it, and how many of them do not allow reuse."""
+        self._used: dict[int, Use | dict[Use, int]] = {}
+        """Port: the one connection or TIME-WAIT on it, or how many of each kind there are."""
+        self._kinds: dict[Use, Use] = {}
+        """The objects that stand for each kind, so that there are not as many as ports."""
 
-    def count(self, port: int, change: int, reuse: bool) -> None:
-        """Connections on a port come (1) or go (-1)."""
-        used = self._used.setdefault(port, [0, 0])
-        used[0] += change
-        if not reuse:
-            used[1] += change
-        if not used[0]:
+    def add(self, port: int, address: Address, flags: int) -> None:
+        """A connection begins, or TIME-WAIT."""
+        use = self._kind(address, flags)
+        there = self._used.get(port)
+        if there is None:
+            self._used[port] = use
+            return
+        if isinstance(there, tuple):
+            there = self._used[port] = {there: 1}
+        there[use] = there.get(use, 0) + 1
+
+    def remove(self, port: int, address: Address, flags: int) -> None:
+        """A connection ends, or TIME-WAIT, that `add` was told of."""
+        there = self._used[port]
+        use = (address, flags)
+        if isinstance(there, dict) and (len(there) > 1 or there[use] > 1):
+            there[use] -= 1
+            if not there[use]:
+                del there[use]
+        else:
             del self._used[port]
+
+    def in_use(self) -> int:
+        """How many ports somebody has, a socket or a connection."""
+        return len(self._holders.keys() | self._used.keys())
+
+    def _kind(self, address: Address, flags: int) -> Use:
+        if len(self._kinds) > _KINDS:
+            self._kinds.clear()
+        use = (address, flags)
+        return self._kinds.setdefault(use, use)
 
     def take(self, endpoint: TcpEndpoint, address: Address, port: int) -> int:
         """Bind `endpoint`, port 0 for any; returns the port. StackError(ADDRESS_IN_USE)."""
@@ -68,32 +114,35 @@ class Ports:
                 return port
         for step in range(size):
             port = low + (start + step) % size
-            if not self._conflicts(endpoint, address, port):
+            if not self._conflicts(endpoint, address, port, automatic=True):
                 return port
         raise StackError(Fault.ADDRESS_IN_USE)
 
     def _range(self, endpoint: TcpEndpoint) -> tuple[int, int]:
-        """Ephemeral ports of the host, narrowed by IP_LOCAL_PORT_RANGE as far as the two meet."""
-        low, high = self._layer.settings.ip_local_port_range
-        own = endpoint.number("IP_LOCAL_PORT_RANGE", 0)
-        least, most = own & 0xFFFF or low, own >> 16 or high
-        return (max(low, least), min(high, most)) if max(low, least) <= min(high, most) else (low, high)
+        return ephemeral_ports(self._layer.settings, endpoint.number("IP_LOCAL_PORT_RANGE", 0))
 
-    def _conflicts(self, endpoint: TcpEndpoint, address: Address, port: int) -> bool:
-        reuse = bool(endpoint.number("SO_REUSEADDR", 0))
-        share = bool(endpoint.number("SO_REUSEPORT", 0))
-        used = self._used.get(port)
-        if used is not None and used[0] and not share and (not reuse or used[1]):
-            return True
+    def _conflicts(self, endpoint: TcpEndpoint, address: Address, port: int, *, automatic: bool = False) -> bool:
+        """Whether `endpoint` may not have the port; `automatic`: as one that it has not asked for, and shares only if
+        `ip_autobind_reuse` says so.
+        """
+        flags = sharing(endpoint.options)
+        if automatic:
+            flags = flags if self._layer.settings.ip_autobind_reuse and flags == REUSE else 0
+        only = _is_only_6(endpoint)
         for other in self._holders.get(port, ()):
-            if other is endpoint or not _overlap(endpoint, address, other):
+            if other is endpoint or not addresses_meet(address, only, other.bound_address, _is_only_6(other)):
                 continue
-            if share and other.number("SO_REUSEPORT", 0):
-                continue
-            if reuse and other.number("SO_REUSEADDR", 0) and not other.is_listening:
-                continue
-            return True
-        return False
+            theirs = sharing(other.options)
+            if not flags & theirs & (SHARE if other.is_listening else REUSE | SHARE):
+                return True
+        return any(
+            addresses_meet(address, only, other_address, False) and not flags & theirs
+            for other_address, theirs in self._uses(port)
+        )
+
+    def _uses(self, port: int) -> Iterable[Use]:
+        there = self._used.get(port)
+        return () if there is None else (there,) if isinstance(there, tuple) else there
 
     def connect_port(self, endpoint: TcpEndpoint, local: Address, peer: Address, peer_port: int) -> int:
         """A local port for a connection to `peer`. StackError(ADDRESS_NOT_AVAILABLE) when all are taken."""
@@ -109,11 +158,16 @@ class Ports:
         raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
 
     def is_unique(self, local: Address, port: int, peer: Address, peer_port: int, *, bound: bool = False) -> bool:
-        """Whether a connection with these names may begin; a TIME-WAIT that stands in the way may be replaced."""
+        """Whether a connection with these names may begin; what stands in the way may be replaced, if it is one in
+        TIME-WAIT or one about to be reset.
+        """
         layer = self._layer
         self.replaced = None
         found = layer.connections.get(layer.key(peer, local, peer_port, port))
         if found is None:
+            return True
+        if isinstance(found, Connection) and found.todo & RESET:
+            layer.forget(found)
             return True
         if not isinstance(found, TimeWait) or not found.gives_way(bound):
             return False
@@ -124,9 +178,11 @@ class Ports:
 
     def listen(self, endpoint: TcpEndpoint, port: int) -> None:
         """`endpoint` begins to listen. StackError(ADDRESS_IN_USE) when another does and does not share."""
-        share = endpoint.number("SO_REUSEPORT", 0)
+        flags = sharing(endpoint.options)
+        only = _is_only_6(endpoint)
         for other in self._listeners.get(port, ()):
-            if _overlap(endpoint, endpoint.bound_address, other) and not (share and other.number("SO_REUSEPORT", 0)):
+            meets = addresses_meet(endpoint.bound_address, only, other.bound_address, _is_only_6(other))
+            if meets and not flags & sharing(other.options) & SHARE:
                 raise StackError(Fault.ADDRESS_IN_USE)
         self._listeners.setdefault(port, []).append(endpoint)
 
@@ -176,12 +232,5 @@ def _score(endpoint: TcpEndpoint, address: Address) -> int:
     return 0
 
 
-def _overlap(endpoint: TcpEndpoint, address: Address, other: TcpEndpoint) -> bool:
-    """Whether two bound addresses can be meant by one packet."""
-    theirs = other.bound_address
-    if address == theirs:
-        return True
-    if len(address) == len(theirs):
-        return ANY4 in (address, theirs) or ANY6 in (address, theirs)
-    wide, wide_address = (endpoint, address) if len(address) == 16 else (other, theirs)
-    return wide_address == ANY6 and not wide.number("IPV6_V6ONLY", 0)
+def _is_only_6(endpoint: TcpEndpoint) -> bool:
+    return bool(endpoint.number("IPV6_V6ONLY", 0))

@@ -75,7 +75,9 @@ class TcpSettings:
     tcp_rfc1337: int = 0
     tcp_stdurg: int = 0
     tcp_tw_reuse: int = 2
-    """Whether a new connection may take the names of one in TIME-WAIT; 2: on loopback."""
+    """Whether a new connection may take the names of one in TIME-WAIT, if timestamps tell their segments apart; 2: on
+    loopback only.
+    """
     tcp_tw_reuse_delay: int = 1000
     """Milliseconds that it must have been there."""
     tcp_max_tw_buckets: int = 65536
@@ -103,4 +105,6 @@ class TcpSettings:
     """Whether receive buffers are charged for packets as Linux charges them, instead of for bytes (`memory.py`)."""
     tcp_max_orphans: int = 65536
     ip_local_port_range: tuple[int, int] = (32768, 60999)
+    ip_autobind_reuse: int = 0
+    """Whether bind to port 0, all being taken, gives one that SO_REUSEADDR lets share."""
     ip_no_pmtu_disc: int = 0

@@ -40,7 +40,7 @@ class TimeWait:
         "last_oow_at",
         "layer",
         "rcv_nxt",
-        "reuse",
+        "sharing",
         "snd_nxt",
         "state",
         "timer_at",
@@ -57,7 +57,7 @@ class TimeWait:
     pace_at: ClassVar[int] = NEVER
     compressed_at: ClassVar[int] = NEVER
 
-    def __init__(self, c: Connection, state: int) -> None:
+    def __init__(self, c: Connection, state: int, sharing: int) -> None:
         self.layer: TcpLayer = c.layer
         self.key = c.key
         self.state = state
@@ -69,7 +69,7 @@ class TimeWait:
         self.ts_recent_at = c.ts_recent_at
         self.last_oow_at = 0
         self.traffic_class = c.traffic_class | (c.accecn.mark_out if c.accecn is not None else 0)
-        self.reuse = bool(c.option("SO_REUSEADDR", 0))
+        self.sharing = sharing
         self.entered_at = c.layer.us
         self.timer_at = NEVER
         self.wake_at = NEVER
@@ -87,7 +87,10 @@ class TimeWait:
             self.layer.timers.push(self, self.timer_at)
 
     def gives_way(self, bound: bool) -> bool:
-        """Whether a new connection of ours may take its names (RFC 6191; Linux's tcp_tw_reuse); `bound`: by bind."""
+        """Whether a new connection of ours may take its names (RFC 6191; Linux's tcp_tw_reuse); `bound`: by bind.
+
+        As on Linux, an address of this host counts as loopback only if it is one of the loopback network's.
+        """
         if self.ts_offset < 0:
             return False
         if bound:
@@ -97,7 +100,7 @@ class TimeWait:
             return False
         if settings.tcp_tw_reuse == 2:
             ours, peers = self.names()[:2]
-            if ours != peers and not is_loopback(ours) and not is_loopback(peers):
+            if not is_loopback(ours) and not is_loopback(peers):
                 return False
         return self.layer.us // 1000 > self.entered_at // 1000 + settings.tcp_tw_reuse_delay
 
