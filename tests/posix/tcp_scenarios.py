@@ -85,6 +85,59 @@ def tcp_maxseg(version: int) -> Any:
 
 
 @scenario
+def tcp_maxseg_in_every_state(version: int) -> Any:
+    """What is read, and what setting changes, before a connection, in it and after it, also one that failed."""
+
+    def size(sock: socket.socket) -> int:
+        return sock.getsockopt(TCP, TCP_MAXSEG)
+
+    seen: list[Any] = []
+    for user in (0, 600, 20_000):
+
+        def made(user: int = user) -> socket.socket:
+            sock = socket.socket(family_of(version))
+            sock.setsockopt(TCP, TCP_MAXSEG, user)
+            return sock
+
+        with listener(version) as server, made() as client:
+            seen.append((user, size(server), size(client)))
+            client.connect(server.getsockname()[:2])
+            child, _ = server.accept()
+            with child:
+                seen.append((size(client), size(child), size(server)))
+                client.setsockopt(TCP, TCP_MAXSEG, 500)
+                seen.append(size(client))
+                client.shutdown(socket.SHUT_WR)
+                seen.append((size(client), size(child)))
+                child.shutdown(socket.SHUT_WR)
+                settled(client, select.POLLHUP)
+                settled(child, select.POLLHUP)
+                seen.append(size(client))
+                seen.append((outcome(client.setsockopt, TCP, TCP_MAXSEG, 700), size(client)))
+                seen.append((outcome(client.setsockopt, TCP, TCP_MAXSEG, 0), size(client) > 536))
+        with listener(version) as server, made() as client:
+            client.connect(server.getsockname()[:2])
+            child, _ = server.accept()
+            child.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            child.close()
+            settled(client, select.POLLHUP)
+            seen.append((size(client), client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), size(client)))
+        with made() as client:
+            client.setblocking(False)
+            client.connect_ex((loopback(version), 1))
+            settled(client, select.POLLHUP)
+            seen.append(size(client))
+        with made() as server:
+            server.bind((loopback(version), 0))
+            server.listen()
+            with socket.create_connection(server.getsockname()[:2]) as client:
+                child, _ = server.accept()
+                seen.append((size(server), size(client), size(child)))
+                child.close()
+    return seen
+
+
+@scenario
 def tcp_cork(version: int) -> Any:
     """Corked small writes stay until the cork is drawn, or 200 ms."""
     client, child = connection(version)

@@ -164,6 +164,19 @@ def test_linger_zero_resets(net):
     assert server.take_error() is Fault.CONNECTION_RESET
 
 
+def test_maxseg_is_forgotten_with_the_connection(net):
+    """Values of Linux: `connect` to AF_UNSPEC leaves the size that segments had, the next connection asks for its own."""
+    client, _, _ = net.pair(TCP_MAXSEG=600)
+    assert client.get_option("TCP_MAXSEG") == 588
+    client.disconnect()
+    assert client.get_option("TCP_MAXSEG") == 588
+    net.run(1)
+    client.connect(net.name(1, 80))
+    assert client.get_option("TCP_MAXSEG") == (524 if net.version == 4 else 1208)
+    net.run(1)
+    assert client.get_option("TCP_MAXSEG") == (1448 if net.version == 4 else 1428)
+
+
 def test_data_after_close_is_answered_with_reset(net):
     client, server, _ = net.pair()
     server.close()

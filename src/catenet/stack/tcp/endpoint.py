@@ -150,10 +150,9 @@ class TcpEndpoint:
         anywhere = self.number("IP_FREEBIND", 0) or self.layer.settings.ip_nonlocal_bind
         if not (anywhere or _is_any(address) or self.layer.ip.is_local(address) or self._is_cast(address)):
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
-        self.port = 0
-        if port or not self.number("IP_BIND_ADDRESS_NO_PORT", 0):
-            self.port = self.layer.ports.take(self, address, port)
-            self.ported = True
+        taking = port != 0 or not self.number("IP_BIND_ADDRESS_NO_PORT", 0)
+        self.port = self.layer.ports.take(self, address, port) if taking else 0
+        self.ported = taking
         self.port_chosen = port != 0
         self.bound_address = address
         if len(address) == 16 and address != ANY6:
@@ -338,6 +337,7 @@ class TcpEndpoint:
         if self.listener is not None:
             self._stop_listening()
             self.leave_port()
+        optionset.forget_maxseg(self)
         c, self.connection = self.connection, None
         self.shut = 0
         if c is not None and c.state != states.CLOSED:

@@ -18,11 +18,13 @@ from catenet.stack.tcp.window import window_from_buffer
 if TYPE_CHECKING:
     from catenet.stack.tcp.endpoint import TcpEndpoint
 
-__all__ = ["defer_connect", "get_option", "set_option"]
+__all__ = ["defer_connect", "forget_maxseg", "get_option", "set_option"]
 
 _SECONDS_LIMIT: Final = 32767
 _INT_MAX: Final = 0x7FFFFFFF
 _LONGEST_LINGER: Final = 120
+_LEAST_MSS: Final = {4: 536, 6: 1220}
+_TIMESTAMPS: Final = 12
 
 _PLAIN: Final = {
     "IPV6_RECVERR": (0, 1),
@@ -308,10 +310,20 @@ def get_option(endpoint: TcpEndpoint, option: str) -> int | bytes:
 
 
 def _get_maxseg(endpoint: TcpEndpoint) -> int:
+    """What segments hold, also when the connection is over; without one what was asked for goes first."""
     c = endpoint.connection
-    if c is None or c.state == states.CLOSED:
-        return endpoint.number("TCP_MAXSEG", 0) or 536
-    return c.mss
+    user = endpoint.number("TCP_MAXSEG", 0)
+    if user and (c is None or c.state == states.CLOSED):
+        return user
+    return endpoint.number("_mss", _LEAST_MSS[4]) if c is None else _segment_size(c, user)
+
+
+def _segment_size(c: Connection, user: int) -> int:
+    if c.rcv_nxt:
+        return c.mss
+    # The peer has not said what it takes: the least that everybody does (RFC 9293 3.7.1, RFC 8200 5).
+    stamps = _TIMESTAMPS if c.layer.settings.tcp_timestamps else 0
+    return min(c.mss, user or _LEAST_MSS[4 if len(c.source) == 4 else 6]) - stamps
 
 
 def _get_congestion(endpoint: TcpEndpoint) -> bytes:
@@ -370,6 +382,15 @@ _GETTERS: Final[dict[str, Callable[[TcpEndpoint], int | bytes]]] = {
     "IP_MTU": _get_mtu,
     "IPV6_MTU": _get_mtu,
 }
+
+
+def forget_maxseg(endpoint: TcpEndpoint) -> None:
+    """TCP_MAXSEG holds for one connection: when that is given up, its segment size is left (Linux's tcp_disconnect)."""
+    c = endpoint.connection
+    kept = {name: value for name, value in endpoint.options.items() if name != "TCP_MAXSEG"}
+    if c is not None:
+        kept["_mss"] = _segment_size(c, endpoint.number("TCP_MAXSEG", 0))
+    endpoint.options = kept
 
 
 def defer_connect(c: Connection, fast_open: bool, no_cookie: bool) -> bool:
