@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.harness import Column, Contender, Report, Sample, Table, interleave
 from benchmarks.lab import PORT, Lab, Path, PeriodicLoss, Sink, Source, plain
 from catenet.stack.endpoint import ANY4, Name
+from catenet.stack.settings import Settings
 
 SEGMENT = 1448
 RTT = 0.1
@@ -72,7 +73,8 @@ def response(algorithm: str, period: int, epochs: int) -> Sample:
     Half a dozen losses come first. They begin where the formula's epochs end (`first_loss`): near W_max CUBIC's curve
     is flat, so that it takes hundreds of losses to come down from a window too large.
     """
-    lab = Lab(PeriodicLoss(plain(RTT / 2), period, first_loss(algorithm, period)), plain(RTT / 2))
+    path = PeriodicLoss(plain(RTT / 2), period, first_loss(algorithm, period))
+    lab = Lab(path, plain(RTT / 2), settings=lambda: Settings(tcp_cubic_rfc9438=1))
     sink = Sink(lab, lab.right)
     source = Source(lab, lab.left, algorithm)
     lab.run(0.5)
@@ -104,7 +106,8 @@ def response_tables(epochs: int) -> list[Table]:
         f"One flow, round trip {RTT * 1000:.0f} ms, no queue; every n-th segment with data is lost, the loss model of "
         "the formulas (RFC 9438 5.1). `Rules run through` are those of RFC 9438 in real numbers: the formula takes the "
         "larger mean of CUBIC's two regions, a sender the larger window at every moment. Neither knows of the round "
-        "trip that each recovery takes, nor that windows are whole segments: small windows lack both."
+        "trip that each recovery takes, nor that windows are whole segments: small windows lack both. CUBIC is that of "
+        "RFC 9438 (`tcp_cubic_rfc9438 = 1`)."
     )
     return [
         Table(

@@ -165,7 +165,7 @@ def test_linger_zero_resets(net):
 
 
 def test_maxseg_is_forgotten_with_the_connection(net):
-    """Values of Linux: `connect` to AF_UNSPEC leaves the size that segments had, the next connection asks for its own."""
+    """As Linux: `connect` to AF_UNSPEC leaves the size that segments had, the next connection asks for its own."""
     client, _, _ = net.pair(TCP_MAXSEG=600)
     assert client.get_option("TCP_MAXSEG") == 588
     client.disconnect()

@@ -43,6 +43,8 @@ class TcpSettings:
     tcp_congestion_control: str = "cubic"
     tcp_hystart: int = 2
     """How CUBIC leaves its first slow start before a loss; 2: HyStart++ (RFC 9406), 1: Linux's HyStart, 0: not."""
+    tcp_cubic_rfc9438: int = 0
+    """Whether CUBIC's curve and its Reno-friendly region (4.3) are RFC 9438's instead of Linux's."""
     tcp_syn_retries: int = 6
     tcp_synack_retries: int = 5
     tcp_syn_linear_timeouts: int = 4
