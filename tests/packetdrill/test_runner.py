@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -201,6 +204,84 @@ def test_code_sees_values_and_keeps_its_own() -> None:
     assert result.message == "assertion failed: assert tcpi_snd_mss == 5, tcpi_snd_mss (value: 1000)"
     assert "NameError in code" in run("+0 %{ bogus() }%").message
     assert "SyntaxError in code" in run("+0 %{ ( }%").message
+
+
+ENDS = {
+    "import sys; sys.exit()": "the code called sys.exit(None)",
+    "import sys; sys.exit(0)": "the code called sys.exit(0)",
+    "import sys; sys.exit('done')": "the code called sys.exit('done')",
+    "exit(0)": "the code called sys.exit(0)",
+    "raise SystemExit": "the code called sys.exit(None)",
+    "raise KeyboardInterrupt": "KeyboardInterrupt in code",
+    "raise GeneratorExit('gone')": "GeneratorExit in code: gone",
+    "class Odd(BaseException): pass\nraise Odd('odd')": "Odd in code: odd",
+    "import os; os._exit(0)": "the code ended its interpreter (exit status 0)",
+    "import os; os._exit(7)": "the code ended its interpreter (exit status 7)",
+    "import os, signal; os.kill(os.getpid(), signal.SIGTERM)": "the code ended its interpreter (SIGTERM)",
+    "import os, signal; os.kill(os.getpid(), signal.SIGKILL)": "the code ended its interpreter (SIGKILL)",
+    "import os; os.execvp('true', ['true'])": "the code ended its interpreter (exit status 0)",
+    "import os; os.execvp('sleep', ['sleep', '1000'])": "the code ended its interpreter (SIGKILL)",
+    "import os; os.closerange(0, 1000)": "the code ended its interpreter",
+    "import os, threading\nt = threading.Thread(target=os._exit, args=(0,)); t.start(); t.join()": "(exit status 0)",
+}
+
+
+@pytest.mark.parametrize("code", ENDS)
+def test_no_end_of_a_block_passes_or_skips_the_rest(code: str) -> None:
+    result = run("+0 %{\n" + code + "\n}%\n+0 write(4, ..., 100) = 99")
+    assert not result.passed
+    assert ENDS[code] in result.message
+    assert line_of(result) == 1
+    quiet = run("+0 %{ pass }%\n+.1 %{\n" + code + "\n}%")
+    assert not quiet.passed
+    assert line_of(quiet) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import atexit; atexit.register(lambda: 1 / 0)", "ZeroDivisionError in the code: division by zero"),
+        ("import atexit, os; atexit.register(os._exit, 0)", "the code ended its interpreter (exit status 0)"),
+        (
+            "import threading; threading.Thread(target=lambda: 1 / 0).start()",
+            "ZeroDivisionError in a thread of the code",
+        ),
+        (
+            "import os, threading; threading.Timer(0.01, os._exit, (0,)).start()",
+            "ended its interpreter (exit status 0)",
+        ),
+    ],
+)
+def test_what_a_block_leaves_behind_fails_at_the_end(code: str, message: str) -> None:
+    result = run("+0 %{ " + code + " }%\n+0 write(4, ..., 100) = 100")
+    assert not result.passed
+    assert message in result.message
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sys; sys.stdout.close(); sys.stderr.close()",
+        "import os; os.close(0); os.close(1); os.close(2)",
+        "import sys; sys.stdout = None",
+        "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()",
+        "import os\nif os.fork() == 0: assert False",
+        "import os; os.chdir('/'); os.environ['CATENET_BLOCK'] = '1'; os.umask(0o777)",
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); signal.alarm(1000)",
+        "import sys, catenet.testing.packetdrill.runner as r; r.run_script = None; sys.setrecursionlimit(500)",
+    ],
+)
+def test_a_block_cannot_touch_the_player(code: str, capfd: pytest.CaptureFixture[str]) -> None:
+    before = (os.getcwd(), signal.getsignal(signal.SIGINT), sys.getrecursionlimit(), os.environ.get("CATENET_BLOCK"))
+    result = run("+0 %{\n" + code + "\n}%\n+0 write(4, ..., 100) = 99")
+    assert result.message.startswith("write returned 100"), result
+    assert line_of(result) == 3 + code.count("\n") + 1
+    print("still here", flush=True)
+    assert "still here" in capfd.readouterr().out
+    assert before == (
+        *(os.getcwd(), signal.getsignal(signal.SIGINT), sys.getrecursionlimit()),
+        os.environ.get("CATENET_BLOCK"),
+    )
 
 
 def test_settings_of_commands_reach_the_stack() -> None:

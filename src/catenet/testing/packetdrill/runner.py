@@ -207,6 +207,7 @@ class _Player:
             if self.pending is not None:
                 line = self.pending.event.line
                 self._await_pending(self.pending.due.end + int(self.pending.due.tolerance) + _LOOKAHEAD)
+            self._check_code(self.code.finish())
         except _Failed as failed:
             result = self.result
             result.passed, result.line, result.message = False, line, str(failed)
@@ -218,6 +219,8 @@ class _Player:
             self.result.passed, self.result.line = False, line
             self.result.message = f"{type(error).__name__} in {Path(where.filename).name}:{where.lineno}: {error}"
             self.result.notes.append(traceback.format_exc())
+        finally:
+            self.code.close()
         self.result.seconds = self.machine.usecs / 1e6
 
     def _adopt_scale(self) -> None:
@@ -519,6 +522,8 @@ class _Player:
     def _code(self, text: str) -> None:
         fd = self.flow.fd if self.flow is not None else None
         values = self.calls.values_for_code(fd) if fd is not None else {}
-        wrong = self.code.run(text, values)
+        self._check_code(self.code.run(text, values))
+
+    def _check_code(self, wrong: str | None) -> None:
         if wrong:
             raise _Failed(wrong)
