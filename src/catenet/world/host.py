@@ -12,6 +12,7 @@ from catenet.world.hub import NEVER, Event
 from catenet.world.links import Port
 from catenet.world.process import KILLED, Process
 from catenet.world.program import Command, Program, make_program
+from catenet.world.wallclock import WallClock
 from catenet.world.wiring import FIRST_INTERFACE, configure, make_stack
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Host:
         self.environment: dict[str, str] = {}
         """Variables that the programs here find beside the interpreter's own."""
         self.up = True
+        self.wall = WallClock(world.hub, world.epoch)
+        """The clock of the day. A battery keeps it: it goes on as it was set when the host crashes and boots again."""
         self._boots = 0
         self._past_counters: dict[str, int] = {}
         self._services: dict[int, _Service] = {}
@@ -202,7 +205,7 @@ class Host:
             self.world.names,
             _park,
             clock=self._clock,
-            epoch=self.world.epoch,
+            epoch=self.wall.epoch,
             owner=_owner,
             spin=_spin,
             unwinding=_unwinding,
@@ -223,6 +226,11 @@ class Host:
 
     def _clock(self) -> float:
         return self.hub.now
+
+    def set_wall_clock(self, nanoseconds: int) -> None:
+        """Set the clock of the day to so many nanoseconds since 1970; OSError(EINVAL) for what Linux does not take."""
+        self.wall.step(nanoseconds)
+        self.kernel.epoch = self.wall.epoch
 
     def _dirty(self) -> None:
         if not self._pumping:

@@ -28,6 +28,7 @@ def install() -> None:
         apply(_patcher)
     _patcher.rebind()
     _patcher.watch_imports(PrivateFinder)
+    _patcher.watch_builtins()
 
 
 def uninstall() -> None:

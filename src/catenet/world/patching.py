@@ -6,6 +6,7 @@ All that is replaced is noted, so that `restore` leaves nothing behind. Names th
 
 from __future__ import annotations
 
+import _imp
 import ctypes
 import functools
 import gc
@@ -60,6 +61,7 @@ class Patcher:
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
         self._originals: dict[tuple[str, str], Any] = {}
+        self._modules: dict[str, types.ModuleType] = {}
         self._replaced: dict[int, tuple[Any, Any]] = {}
         self._hooks: Hooks = {}
 
@@ -69,6 +71,7 @@ class Patcher:
         if original is ABSENT:
             return
         self._originals[module.__name__, name] = original
+        self._modules[module.__name__] = module
         self._replaced[id(original)] = (original, new)
         self.attribute(module, name, new)
 
@@ -130,6 +133,19 @@ class Patcher:
         self._undo.append(functools.partial(sys.meta_path.__setitem__, slice(None), list(sys.meta_path)))
         sys.meta_path[:0] = [*finders, _HookFinder(self._hooks, self)]
 
+    def watch_builtins(self) -> None:
+        """Let further copies of built-in modules (`import time` after `del sys.modules["time"]`) have our functions."""
+        create = _imp.create_builtin
+
+        def create_builtin(spec: importlib.machinery.ModuleSpec, /) -> types.ModuleType:
+            module = create(spec)
+            for owner, name in self._originals:
+                if owner == spec.name:
+                    setattr(module, name, getattr(self._modules[owner], name))
+            return module
+
+        self.attribute(_imp, "create_builtin", create_builtin)
+
     def finally_do(self, action: Callable[[], object]) -> None:
         """Call `action` when everything is undone."""
         self._undo.append(action)
@@ -139,6 +155,7 @@ class Patcher:
         while self._undo:
             self._undo.pop()()
         self._originals.clear()
+        self._modules.clear()
         self._replaced.clear()
         self._hooks.clear()
 

@@ -95,7 +95,7 @@ class World:
         self.stopping = False
         self.on_end: list[Callable[[Process], None]] = []
         """Called with each process that has ended."""
-        self._idents = FIRST_IDENT
+        self.first_ident = self._idents = FIRST_IDENT
         self._expected = 0
         self._running = False
         self._stale_routes = False

@@ -1,19 +1,28 @@
-"""`time` and `datetime`: the virtual clock of the process's world.
+"""`time` and `datetime`: the virtual clock of the process's world, and the clock of the day of its host.
 
 A simulated host runs infinitely fast: its clocks stand still while a program computes. One that looks at the clock over
 and over without ever waiting is made to wait (`Process.spin`), or its world would end there.
+
+Root of a host sets the host's clock (clock_settime(2)), for all of its programs and for no other host. Nothing here
+calls the kernel to set anything, so that no mistake of ours can set the machine's clock.
 """
 
 from __future__ import annotations
 
 import datetime
+import errno
+import math
+import operator
+import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from catenet.posix.errors import os_error
 from catenet.world.current import current
 from catenet.world.monotonic import BOOTED, monotonic, sleep
 from catenet.world.patching import Patcher, in_process
+from catenet.world.wallclock import SECOND
 
 if TYPE_CHECKING:
     from catenet.world.process import Process
@@ -21,8 +30,25 @@ if TYPE_CHECKING:
 __all__ = ["BOOTED", "apply"]
 
 
+WALL_CLOCKS: Final = frozenset([0, 5, 8, 11])
+"""CLOCK_REALTIME, its coarse kin and that of alarms, CLOCK_TAI (no leap seconds are known); linux/time.h."""
+UPTIME_CLOCKS: Final = frozenset([1, 4, 6, 7, 9])
+"""CLOCK_MONOTONIC, its raw and coarse kin, CLOCK_BOOTTIME and that of alarms."""
+OWN_CPU_CLOCKS: Final = frozenset([2, 3])
+"""CLOCK_PROCESS_CPUTIME_ID and CLOCK_THREAD_CPUTIME_ID."""
+
+SCHEDULED: Final = 2
+PER_THREAD: Final = 4
+NO_CPU_CLOCK: Final = 3
+"""Low bits of the number of a clock of processor time; those above are the complement of the thread's or process's
+own number, 0 for whoever asks (linux/posix-timers.h)."""
+
+STARTED: Final = 1e-6
+"""Processor seconds that a program has spent when it begins; its computing takes none."""
+
+
 def _wall(process: Process) -> float:
-    return process.world.epoch + process.hub.time()
+    return process.host.wall.time()
 
 
 def _monotonic(process: Process) -> float:
@@ -30,11 +56,18 @@ def _monotonic(process: Process) -> float:
 
 
 def _spent(process: Process) -> float:
-    """Processor time: a program's own computing takes none."""
-    return 0.0
+    """Processor time."""
+    return STARTED
 
 
-def _clock(read: Callable[[Process], float], original: Callable[[], Any], nanoseconds: bool) -> Callable[[], Any]:
+def _nanoseconds(read: Callable[[Process], float]) -> Callable[[Process], int]:
+    """A clock in nanoseconds."""
+    if read is _wall:
+        return lambda process: process.host.wall.nanoseconds()
+    return lambda process: round(read(process) * SECOND)
+
+
+def _clock(read: Callable[[Process], Any], original: Callable[[], Any]) -> Callable[[], Any]:
     """One of the clocks of `time`."""
 
     def clock() -> Any:
@@ -42,10 +75,104 @@ def _clock(read: Callable[[Process], float], original: Callable[[], Any], nanose
         if task is None:
             return original()
         task.spin()
-        value = read(task.process)
-        return round(value * 1e9) if nanoseconds else value
+        return read(task.process)
 
     return in_process(clock, original)
+
+
+# The clocks by number.
+
+
+def _reader(process: Process, clock: int) -> Callable[[Process], float]:
+    """What shows a clock; EINVAL when there is none of this number."""
+    number = _number(clock)
+    if number in WALL_CLOCKS:
+        return _wall
+    if number in UPTIME_CLOCKS:
+        return _monotonic
+    if number in OWN_CPU_CLOCKS or _is_cpu_clock(process, number):
+        return _spent
+    raise os_error(errno.EINVAL)
+
+
+def _is_cpu_clock(process: Process, clock: int) -> bool:
+    """Whether a number stands for the processor time of the process or one of its threads (linux/posix-timers.h)."""
+    if clock >= 0 or clock & 3 == NO_CPU_CLOCK:
+        return False
+    number = ~(clock >> 3)
+    if clock & PER_THREAD:
+        return number == 0 or process.world.first_ident + number in process.tasks
+    return number in (0, process.pid)
+
+
+def _cpu_clock(process: Process, ident: int) -> int:
+    """pthread_getcpuclockid(3): the number of the clock of one thread."""
+    ident = operator.index(ident)
+    if ident not in process.tasks:
+        raise os_error(errno.ESRCH)
+    return ~(ident - process.world.first_ident) << 3 | PER_THREAD | SCHEDULED
+
+
+def _is_root() -> bool:
+    """Whether the program that runs may do what needs CAP_SYS_TIME: its user is the one that `os.geteuid` tells it."""
+    return os.geteuid() == 0
+
+
+def _number(clock: Any) -> int:
+    """The number of a clock, a C int; TypeError, OverflowError."""
+    number = operator.index(clock)
+    if not -(2**31) <= number < 2**31:
+        raise OverflowError("Python int too large to convert to C int")
+    return number
+
+
+def _whole(seconds: Any) -> int:
+    """Nanoseconds of a number of seconds, rounded down, with the errors of `time.clock_settime`."""
+    if isinstance(seconds, float):
+        if math.isnan(seconds):
+            raise ValueError("Invalid value NaN (not a number)")
+        whole = math.floor(seconds) if math.isfinite(seconds) else 2**63
+        value = whole * SECOND + math.floor((seconds - whole) * SECOND if whole < 2**63 else 0)
+    else:
+        value = operator.index(seconds) * SECOND
+    return _fitting(value)
+
+
+def _fitting(nanoseconds: int) -> int:
+    """Nanoseconds that fit into 64 bits; OverflowError."""
+    if not -(2**63) <= nanoseconds < 2**63:
+        raise OverflowError("timestamp too large to convert to C _PyTime_t")
+    return nanoseconds
+
+
+def _set_clock(process: Process, clock: int, seconds: Any) -> None:
+    """`time.clock_settime`."""
+    _set(process, _number(clock), _whole(seconds))
+
+
+def _set_clock_ns(process: Process, clock: int, nanoseconds: Any) -> None:
+    """`time.clock_settime_ns`."""
+    number = _number(clock)
+    if not isinstance(nanoseconds, int):
+        raise TypeError(f"'{type(nanoseconds).__name__}' object cannot be interpreted as an integer")
+    _set(process, number, _fitting(nanoseconds))
+
+
+def _set(process: Process, clock: int, nanoseconds: int) -> None:
+    """clock_settime(2), with its checks in Linux's order; only the clock of the day can be set."""
+    if _is_cpu_clock(process, clock):
+        raise os_error(errno.EPERM)
+    if clock != time.CLOCK_REALTIME:
+        raise os_error(errno.EINVAL)
+    process.host.wall.check(nanoseconds)
+    if not _is_root():
+        raise os_error(errno.EPERM)
+    process.host.set_wall_clock(nanoseconds)
+
+
+def _resolution(original: Callable[[int], float]) -> Callable[[Process, int], float]:
+    """`time.clock_getres`: the machine's, except for clocks that it does not have."""
+    return lambda process, clock: 1e-9 if _is_cpu_clock(process, clock) else original(clock)
 
 
 def _broken_down(original: Callable[..., Any]) -> Callable[[Process, Any], Any]:
@@ -67,10 +194,9 @@ def _apply_time(patcher: Patcher) -> None:
         "thread_time": _spent,
     }
     for name, read in clocks.items():
-        original = getattr(time, name)
-        short = monotonic if name == "monotonic" else _clock(read, original, False)
+        short = monotonic if name == "monotonic" else _clock(read, getattr(time, name))
         patcher.replace(time, name, short)
-        patcher.replace(time, f"{name}_ns", _clock(read, getattr(time, f"{name}_ns"), True))
+        patcher.replace(time, f"{name}_ns", _clock(_nanoseconds(read), getattr(time, f"{name}_ns")))
     patcher.replace(time, "sleep", sleep)
     for name in ("gmtime", "localtime", "ctime"):
         patcher.function(time, name, _broken_down(getattr(time, name)))
@@ -81,13 +207,19 @@ def _apply_time(patcher: Patcher) -> None:
     patcher.function(time, "asctime", lambda process, moment=None: asctime(local(process, moment)))
     patcher.function(time, "strftime", lambda process, form, moment=None: strftime(form, local(process, moment)))
 
-    def gettime(process: Process, clock: int) -> float:
-        if clock in (time.CLOCK_REALTIME, getattr(time, "CLOCK_TAI", -1)):
-            return _wall(process)
-        return 0.0 if clock in (time.CLOCK_PROCESS_CPUTIME_ID, time.CLOCK_THREAD_CPUTIME_ID) else _monotonic(process)
 
-    patcher.function(time, "clock_gettime", gettime)
-    patcher.function(time, "clock_gettime_ns", lambda process, clock: round(gettime(process, clock) * 1e9))
+def _apply_numbered(patcher: Patcher) -> None:
+    """Clocks by number."""
+    functions: dict[str, Callable[..., Any]] = {
+        "clock_gettime": lambda process, clock: _reader(process, clock)(process),
+        "clock_gettime_ns": lambda process, clock: _nanoseconds(_reader(process, clock))(process),
+        "clock_settime": _set_clock,
+        "clock_settime_ns": _set_clock_ns,
+        "pthread_getcpuclockid": _cpu_clock,
+    }
+    for name, simulated in functions.items():
+        patcher.function(time, name, simulated)
+    patcher.function(time, "clock_getres", _resolution(time.clock_getres))
 
 
 def _apply_datetime(patcher: Patcher) -> None:
@@ -115,4 +247,5 @@ def _apply_datetime(patcher: Patcher) -> None:
 def apply(patcher: Patcher) -> None:
     """Patch the clocks."""
     _apply_time(patcher)
+    _apply_numbered(patcher)
     _apply_datetime(patcher)

@@ -25,18 +25,25 @@ __all__ = ["apply"]
 OTHER_PROCESSES: Final = "run it as a program of its own on a host of the world (Host.run)"
 ANOTHER_LOOP: Final = "use asyncio's own event loop (asyncio.run)"
 PYTHON_DRIVER: Final = "use a driver written in Python (such as pg8000, PyMySQL, aiokafka)"
+OWN_CLOCKS: Final = "use time.clock_settime, signal.setitimer or signal.alarm, which set the host's"
 ANOTHER_GRPC: Final = "use a pure Python implementation (catenet.rpc)"
 
-FUNCTIONS: Final = {
-    "os": (
+FUNCTIONS: Final = (
+    (
+        "os",
         """fork forkpty system popen posix_spawn posix_spawnp execl execle execlp execlpe execv execve execvp execvpe
         spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe wait waitpid wait3 wait4 waitid eventfd
         startfile splice""",
         OTHER_PROCESSES,
     ),
-    "pty": ("fork spawn openpty", OTHER_PROCESSES),
-    "multiprocessing": ("Process Pool Manager", OTHER_PROCESSES),
-}
+    (
+        "os",
+        "timerfd_create timerfd_settime timerfd_settime_ns timerfd_gettime timerfd_gettime_ns",
+        "use threading.Timer or an event loop's call_later",
+    ),
+    ("pty", "fork spawn openpty", OTHER_PROCESSES),
+    ("multiprocessing", "Process Pool Manager", OTHER_PROCESSES),
+)
 """Functions by module, and what to do instead."""
 
 METHODS: Final = (
@@ -94,6 +101,29 @@ NEVER: Final = frozenset(
     ]
 )
 """Audit events (PEP 578) that must not happen inside of a process."""
+
+SYMBOL_EVENTS: Final = frozenset(["ctypes.dlsym", "ctypes.dlsym/handle"])
+CLOCK_SYMBOLS: Final = frozenset(
+    [
+        "clock_settime",
+        "settimeofday",
+        "stime",
+        "adjtime",
+        "adjtimex",
+        "ntp_adjtime",
+        "clock_adjtime",
+        "alarm",
+        "ualarm",
+        "setitimer",
+        "timer_create",
+        "timerfd_create",
+    ]
+)
+"""C functions that set the machine's clock or the interpreter's timers: `ctypes` must not find them in a process."""
+
+RTC_TYPE: Final = ord("p")
+IOC_WRITE: Final = 1
+"""An ioctl(2) of this type that writes sets a machine's clock in hardware (linux/rtc.h, asm-generic/ioctl.h)."""
 
 _hooked = False
 _armed = False
@@ -164,6 +194,25 @@ def _audit(event: str, args: Any) -> None:
             f"a program on a simulated host was about to leave it (audit event {event!r}); use the Python modules "
             "socket, select and asyncio, or run the other program on a host of the world"
         )
+    if event in SYMBOL_EVENTS and _armed and current.task is not None:
+        _refuse_symbols(args)
+    elif event == "fcntl.ioctl" and _armed and current.task is not None:
+        _refuse_rtc(args)
+
+
+def _refuse_symbols(args: tuple[Any, ...]) -> None:
+    """Refuse to look up what would set the machine's clock: `ctypes` names it before it can call it."""
+    for arg in args:
+        name = arg.decode("ascii", "replace") if isinstance(arg, bytes) else arg
+        if isinstance(name, str) and name.lstrip("_").removesuffix("64") in CLOCK_SYMBOLS:
+            raise NotModelled(f"{name} would set a clock of the real machine; {OWN_CLOCKS}")
+
+
+def _refuse_rtc(args: tuple[Any, ...]) -> None:
+    """Refuse to set the machine's clock in hardware."""
+    request = args[1] & 0xFFFF_FFFF
+    if request >> 8 & 0xFF == RTC_TYPE and request >> 30 & IOC_WRITE:
+        raise NotModelled(f"ioctl {request:#x} would set a clock of the real machine; {OWN_CLOCKS}")
 
 
 def _arm(armed: bool) -> None:
@@ -176,7 +225,7 @@ def _arm(armed: bool) -> None:
 
 def apply(patcher: Patcher) -> None:
     """Patch what is refused."""
-    for module_name, (names, instead) in FUNCTIONS.items():
+    for module_name, names, instead in FUNCTIONS:
         _refuse_functions(patcher, importlib.import_module(module_name), names, instead)
     for module_name, (names, instead) in LATE_FUNCTIONS.items():
         patcher.on_import(module_name, partial(_refuse_functions, names=names, instead=instead))
