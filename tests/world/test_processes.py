@@ -172,9 +172,9 @@ def test_services_may_run_on_when_the_world_ends(internet: Any) -> None:
 
     internet.server.run(service, daemon=True)
     internet.client.run(time.sleep, 10)
-    assert internet.world.run() == 10.0
+    assert internet.world.run() == 40.0
     internet.client.run(time.sleep, 5)
-    assert internet.world.run() == 15.0
+    assert internet.world.run() == 75.0
 
 
 def test_terminate_lets_programs_clean_up(internet: Any) -> None:
@@ -383,8 +383,7 @@ def test_restart_policies(internet: Any) -> None:
     internet.server.run(fail, restart="on-failure", daemon=True)
     internet.server.run(print, "once", restart="on-failure")
     internet.server.run(fail)
-    internet.client.run(time.sleep, 3)
-    internet.world.run(check=False)
+    internet.world.run(3, check=False)
     lines = internet.printed("server")
     assert lines.count("once") == 1
     assert [line for line in lines if "failed" in line] == [

@@ -267,7 +267,7 @@ def test_socketserver_with_threads(internet: Any) -> None:
         answers = await asyncio.gather(*(talk(number) for number in range(10)))
         assert answers == [b"HELLO %d\n" % number for number in range(10)]
 
-    internet.server.run(server)
+    internet.server.run(server, daemon=False)
     internet.client.run(client, start=0.1)
     internet.run()
 

@@ -126,16 +126,15 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
 
     plan = _plan(args, is_world)
     console = Console([host.name for host in plan.hosts], Path(args.command[0]).name)
-    world = World(plan.seed, output=console.line, directory=plan.folder)
+    world = World(plan.seed, output=console.line, directory=plan.folder, quiet=plan.quiet)
     console.now = lambda: world.now
     try:
         build_world(plan, world, console.announce)
     except ValueError as error:
         raise UsageError(f"{args.command[0]}: {error}") from None
-    awaited = [host.name for host in plan.hosts if host.service is False]
     with tempfile.TemporaryDirectory(prefix="catenet-") as folder:
         give_folders(world, Path(folder))
-        return _run(args, world, console, plan.duration, awaited)
+        return _run(args, world, console, plan.duration)
 
 
 def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
@@ -146,7 +145,8 @@ def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
         from catenet.link.properties import LinkProperties
 
         link = LinkProperties() if args.mtu is None else _valid(lambda: LinkProperties(mtu=args.mtu))
-        host = HostPlan(SOLE_HOST, (_command_line(args.command),), tuple(args.address), link=link)
+        # A program by itself is what the run is for: it is waited for also while it listens.
+        host = HostPlan(SOLE_HOST, (_command_line(args.command),), tuple(args.address), service=False, link=link)
         plan = WorldPlan(Path(), hosts=(host,))
     else:
         if args.address or args.mtu is not None:
@@ -183,8 +183,8 @@ def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
             if not args.address:
                 found = ", ".join(format_address(address) for address in world.addresses(SOLE_HOST))
                 console.announce(f"address {found}" if found else "nobody has given this host an address yet")
-            host.run(args.command)
-            return _run(args, world, console, args.duration, [SOLE_HOST])
+            host.run(args.command, daemon=False)
+            return _run(args, world, console, args.duration)
     except DeviceUnavailable as error:
         raise UsageError(str(error.strerror or error)) from None
 
@@ -204,7 +204,7 @@ def _check_attachment(args: argparse.Namespace) -> None:
         _valid(partial(parse_address, text))
 
 
-def _run(args: argparse.Namespace, world: World, console: Console, until: float | None, awaited: Sequence[str]) -> int:
+def _run(args: argparse.Namespace, world: World, console: Console, until: float | None) -> int:
     """Run a world that is ready, show and write what it was, and return the exit status."""
     from catenet.world.runner import Runner
 
@@ -219,7 +219,7 @@ def _run(args: argparse.Namespace, world: World, console: Console, until: float 
         signal.signal(signal.SIGTERM, _as_interrupt)
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        runner = Runner(world, wall=time.perf_counter, progress=progress, awaited=awaited)
+        runner = Runner(world, wall=time.perf_counter, progress=progress)
         report = runner.run(until)
     console.finish()
     _show(report, console)
@@ -294,8 +294,10 @@ def _show(report: Report, console: Console) -> None:
         console.complain(f"deadlock: {report.deadlock}")
     for table in tables(report):
         console.table(table)
+    ended = report.programs_ended
+    last = "" if ended is None or report.deadlock is not None else f" (the last program ended at {ended:.3f} s)"
     console.say(
-        f"{report.virtual_seconds:.3f} s of the world's time in {report.wall_seconds:.2f} s; "
+        f"{report.virtual_seconds:.3f} s of the world's time{last} in {report.wall_seconds:.2f} s; "
         f"{report.packets_sent:,} packets, {report.packets_dropped:,} dropped, "
         f"{report.retransmitted_segments:,} segments retransmitted; seed {report.seed}"
     )

@@ -99,6 +99,10 @@ class File:
     def close(self) -> None:
         """Nobody has it any more."""
 
+    def is_open_to_others(self) -> bool:
+        """Whether others can come to it unasked: a listening socket, a datagram socket bound to a port or path."""
+        return False
+
     def describe(self) -> str:
         """A few words for reports."""
         return self.kind

@@ -145,6 +145,10 @@ class InetDatagram(InetSocket):
         shown = MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0) | (MSG_TRUNC if len(error.data) > size else 0)
         return error.data[:size], control, shown, show_name(self.family, error.destination)
 
+    def is_open_to_others(self) -> bool:
+        """One with a peer hears nobody else; one that was given any port is known to those it has written to."""
+        return self._conversation.has_chosen_port and self._conversation.peer() is None
+
     @property
     def kind(self) -> str:  # type: ignore[override]
         """For reports."""

@@ -379,6 +379,10 @@ class InetStream(InetSocket):
             raise os_error(errno.EINVAL)
         return super().unsent()
 
+    def is_open_to_others(self) -> bool:
+        """A listener is."""
+        return self.is_listening()
+
     def describe(self) -> str:
         """Addresses and state."""
         return f"{super().describe()} {self.endpoint.state}"

@@ -441,6 +441,10 @@ class LocalSocket(SocketFile):
             connection._part(embryonic=True)
         self._unblock()
 
+    def is_open_to_others(self) -> bool:
+        """A listener is, and a datagram socket with a name and without a peer."""
+        return self.is_listening() if self.has_connections else self._name is not None and self._peer is None
+
     def describe(self) -> str:
         """Kind and name, for reports."""
         return f"local {_show(self._name)!r}" if self._name else "local socket"

@@ -60,6 +60,11 @@ class EpollObject:
         """An object for a descriptor of an epoll."""
         return cls(-1, 0, lone_int(descriptor))
 
+    @property
+    def was_taken(self) -> bool:
+        """Whether its descriptor was closed by the end of its process."""
+        return self._descriptor >= 0 and not self._epoll.references
+
     def _open(self) -> Epoll:
         if self._descriptor < 0 or not self._epoll.references:
             self._kernel.owner()

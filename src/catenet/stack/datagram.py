@@ -117,6 +117,11 @@ class DatagramEndpoint(GroupMember):
         """Whether the endpoint has a port."""
         return self._local.port != 0
 
+    @property
+    def has_chosen_port(self) -> bool:
+        """Whether it was bound to a port, as opposed to given any."""
+        return self._bound_port
+
     def is_any(self) -> bool:
         """Whether it receives for any address of the host."""
         return is_unspecified(self._local.address)

@@ -9,18 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from catenet.world.errors import DeadlockError, ProcessFailed
+    from catenet.world.errors import DeadlockError, ProcessFailed, StillRunning
     from catenet.world.host import Host
     from catenet.world.process import Process
     from catenet.world.world import World
 
-__all__ = ["DeadlockError", "Host", "Process", "ProcessFailed", "World"]
+__all__ = ["DeadlockError", "Host", "Process", "ProcessFailed", "StillRunning", "World"]
 
 _HOMES = {
     "DeadlockError": "errors",
     "Host": "host",
     "Process": "process",
     "ProcessFailed": "errors",
+    "StillRunning": "errors",
     "World": "world",
 }
 

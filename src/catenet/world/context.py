@@ -111,6 +111,8 @@ class Contexts:
         self.seated: Task | None = None
         self.turns = 0
         """How often a task has had its turn."""
+        self.computed = 0.0
+        """When last a task went on by a timer of its own (`ending.py`)."""
         self.hub: Any = None
         """The greenlet that runs the hub, to which tasks switch when they wait."""
         self._outside = Context(sys.argv, sys.path, sys.modules["__main__"], _environ_data())

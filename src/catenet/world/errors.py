@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from catenet.posix.errors import NotModelled
 
-__all__ = ["DeadlockError", "NotModelled", "ProcessFailed", "ProcessKilled"]
+__all__ = ["DeadlockError", "NotModelled", "ProcessFailed", "ProcessKilled", "StillRunning"]
 
 
-class DeadlockError(Exception):
-    """Nothing can ever happen again while processes wait; the message names each, its call and its socket."""
+class StillRunning(Exception):
+    """Programs that are no services had not ended in the time that they were given.
+
+    The message names each process and each of its threads and asyncio tasks, what it waits for and where.
+    """
+
+
+class DeadlockError(StillRunning):
+    """Nothing can ever happen again while processes wait; the message is as that of StillRunning."""
 
 
 class ProcessFailed(Exception):

@@ -20,7 +20,7 @@ def finish_process(process: Process) -> None:
     """End a process whose main task has returned or raised; runs in that task."""
     for callback in reversed(process.threading_exits):
         _call(process, callback)
-    _dismiss_idle_workers(process)
+    _close_pools(process)
     main = current.task
     assert main is not None
     while any(not task.daemon for task in process.tasks.values() if task is not main):
@@ -55,8 +55,13 @@ def abandon_coroutines(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-def _dismiss_idle_workers(process: Process) -> None:
-    """Tell the workers of thread pools to end, as `concurrent.futures` does when the interpreter ends."""
+def _close_pools(process: Process) -> None:
+    """Tell the workers of thread pools to end, as `concurrent.futures` does when the interpreter ends.
+
+    They finish what is queued, and take nothing more. Those of pools that are still referred to ask whether the
+    interpreter ends, which for them is their process (`patches.threads`).
+    """
+    process.pools_closed = True
     queues = executors._threads_queues
     for ident in list(process.tasks):
         thread = threading._active.get(ident)  # type: ignore[attr-defined]

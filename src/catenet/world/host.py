@@ -35,12 +35,12 @@ RESTART_DELAYS: Final[tuple[float, ...]] = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 1
 class _Service:
     """What `run` was asked for, kept for restarts."""
 
-    __slots__ = ("daemon", "program", "restart", "restarts", "stdin")
+    __slots__ = ("declared", "program", "restart", "restarts", "stdin")
 
-    def __init__(self, program: Program, restart: Restart, daemon: bool, stdin: str | bytes) -> None:
+    def __init__(self, program: Program, restart: Restart, declared: bool | None, stdin: str | bytes) -> None:
         self.program = program
         self.restart = restart
-        self.daemon = daemon
+        self.declared = declared
         self.stdin = stdin
         self.restarts = 0
 
@@ -98,7 +98,7 @@ class Host:
         *args: Any,
         start: float = 0.0,
         restart: Restart = "never",
-        daemon: bool = False,
+        daemon: bool | None = None,
         stdin: str | bytes = "",
         directory: str | Path | None = None,
     ) -> None:
@@ -107,32 +107,32 @@ class Host:
         `command` is a callable, sync or async, called with `args`; or a command line such as `"server.py --port 80"` or
         `"-m http.server 80"`, to whose end `args` are added; scripts are sought in `directory` (default: the world's).
         `restart` says whether it is run again when it ends ("always") or fails ("on-failure"). A `daemon` is a service:
-        the world may end while it runs. `stdin` is what it can read. Raises ValueError for what cannot be run.
+        the world may end while it runs; with False it may not, and with None it is one if it is restarted always or has
+        a socket that others can come to. `stdin` is what it can read. Raises ValueError for what cannot be run.
         """
         if restart not in ("never", "on-failure", "always"):
             raise ValueError(f"restart must be 'never', 'on-failure' or 'always', not {restart!r}")
         if start < 0:
             raise ValueError(f"start must not be negative, but is {start!r}")
         where = self.world.directory if directory is None else Path(directory)
-        service = _Service(make_program(command, args, where), restart, daemon, stdin)
+        declared = True if daemon is None and restart == "always" else daemon
+        service = _Service(make_program(command, args, where), restart, declared, stdin)
         number = len(self._services)
         self._services[number] = service
         self._schedule(service, max(0.0, start - self.hub.now))
 
     def _schedule(self, service: _Service, delay: float) -> None:
-        if not service.daemon:
-            self.world.expect(1)
+        self.world.ending.expect(1, service=service.declared is True)
         self.hub.call_later(delay, self._start, service, self._boots)
 
     def _start(self, service: _Service, boot: int) -> None:
-        if not service.daemon:
-            self.world.expect(-1)
         if self.up and boot == self._boots:
             self._launch(service)
+        self.world.ending.expect(-1, service=service.declared is True)
 
     def _launch(self, service: _Service) -> None:
         pid, self._next_pid = self._next_pid, self._next_pid + 1
-        process = Process(self, service.program, pid, daemon=service.daemon, stdin=service.stdin)
+        process = Process(self, service.program, pid, declared=service.declared, stdin=service.stdin)
         process.service = service
         self.processes.append(process)
         self.world.process_started(process)

@@ -321,10 +321,11 @@ class Hub:
             event.happen(when, sequence)
         return NEVER
 
-    def run(self, until: float | None = None) -> bool:
+    def run(self, until: float | None = None, *, idle: bool = True) -> bool:
         """Run events up to and including time `until` (None: without end).
 
-        Returns True when `until` was reached or `stop()` called, False when nothing can ever happen any more.
+        Returns True when `until` was reached or `stop()` called, False when nothing can ever happen any more. Up to
+        `until` simulated time passes all the same, unless not `idle`: then it stands where the last thing happened.
         """
         self._stopping = False
         self.clock.start(self.now)
@@ -338,6 +339,8 @@ class Hub:
                     self._take_turns()
                     continue
                 if when > limit:
+                    if when == NEVER and not idle and not self.is_real:
+                        return False
                     if not self._pass_idle_time(limit):
                         return True
                     continue

@@ -40,15 +40,16 @@ IGNORED_BY_DEFAULT: Final = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, sig
 class Process(TaskOwner):
     """A program that runs on a host. `status` is None until it ends, then what a shell would show."""
 
-    def __init__(self, host: Host, program: Program, pid: int, *, daemon: bool, stdin: str | bytes) -> None:
+    def __init__(self, host: Host, program: Program, pid: int, *, declared: bool | None, stdin: str | bytes) -> None:
         super().__init__(host.world.hub, host.world.contexts)
+        self.undeclared = declared is None
         self.host = host
         self.world = host.world
         self.program = program
         self.pid = pid
         self.name = program.label
-        self.daemon = daemon
-        """A service: the world may end while it runs."""
+        self.declared = declared
+        """Whether it is said to be a service, so that the world may end while it runs; None: nothing is said."""
         self.status: int | None = None
         self.exception: BaseException | None = None
         self.crashed = False
@@ -75,6 +76,8 @@ class Process(TaskOwner):
         self.signals_handled = 0
         self.alarm: Timer | None = None
         self.alarm_interval = 0.0
+        self.pools_closed = False
+        """Whether thread pools take no more work, because the program has come to its end."""
         self.threading_exits: list[Callable[[], object]] = []
         self.streams = Streams(self._emit, stdin)
         self.tasks: dict[int, Task] = {}
@@ -97,6 +100,11 @@ class Process(TaskOwner):
         environment.update((os.fsencode(name), os.fsencode(value)) for name, value in host.environment.items())
         self.context = Context(list(program.argv), path, self._main_module, environment, program.directory)
         self.main = self.spawn(lambda: program.run(self._main_module), "MainThread")
+
+    @property
+    def daemon(self) -> bool:
+        """Whether it was declared a service."""
+        return bool(self.declared)
 
     @property
     def alive(self) -> bool:
@@ -241,6 +249,7 @@ class Process(TaskOwner):
     def _emit(self, stream: str, line: str) -> None:
         # Whoever shows it is outside of the process, and may print itself.
         task, current.task = current.task, None
+        self.world.ending.printed_at = self.hub.now
         try:
             self.world.output(self.host.name, stream, line)
         finally:
@@ -253,13 +262,14 @@ class Process(TaskOwner):
         module.__dict__["__builtins__"] = __builtins__
         return module
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended badly by itself, for good."""
+        return bool(self.status) and not self.crashed and not self.replaced
+
     def describe(self) -> str:
         """One line for reports: host, program, pid."""
         return f"{self.host.name}: {self.name} (pid {self.pid})"
-
-    def waits(self) -> list[str]:
-        """What each of its tasks waits for, in the order in which they started."""
-        return [task.describe() for task in self.tasks.values()]
 
 
 def _environment() -> dict[Any, Any]:

@@ -63,6 +63,9 @@ class Report:
     hosts: list[HostReport]
     processes: list[ProcessReport]
     deadlock: str | None = None
+    programs_ended: float | None = None
+    """When the last program ended for which the run waited, None when some had not; the run goes on to
+    `virtual_seconds`."""
 
     @property
     def ended_well(self) -> bool:
@@ -83,7 +86,13 @@ def meters(world: World) -> list[Meter]:
 
 
 def make_report(
-    world: World, *, virtual: float, wall: float, stopped: Iterable[int] = (), deadlock: str | None = None
+    world: World,
+    *,
+    virtual: float,
+    wall: float,
+    programs_ended: float | None = None,
+    stopped: Iterable[int] = (),
+    deadlock: str | None = None,
 ) -> Report:
     """Gather the figures of a world. `stopped` are the pids of processes that the end of the run has ended."""
     hosts = {name: HostReport(name, _addresses(world, name)) for name in world.hosts}
@@ -126,6 +135,7 @@ def make_report(
         hosts=list(hosts.values()),
         processes=processes,
         deadlock=deadlock,
+        programs_ended=programs_ended,
     )
 
 

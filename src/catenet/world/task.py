@@ -56,6 +56,8 @@ class TaskOwner:
         self.dying = False
         """Whether every further call that could block raises ProcessKilled."""
         self.pending_signals: deque[int] = deque()
+        self.undeclared = False
+        """Whether nothing is said of its being a service or not: then it counts when it computes (`ending.py`)."""
         self.spins = 0
         """Looks at the clock, or at something not ready, since it last waited."""
 
@@ -139,6 +141,11 @@ class Task(Event):
     def started(self) -> bool:
         """Whether it has run at all."""
         return self._greenlet is not None
+
+    @property
+    def frame(self) -> Any:
+        """The innermost frame of where it waits; None when it has not begun, or runs."""
+        return getattr(self._greenlet, "gr_frame", None)
 
     def describe(self) -> str:
         """What it waits for, for reports."""
@@ -269,4 +276,7 @@ class Task(Event):
 
     def _time_out(self) -> None:
         self._timed_out = True
+        # It goes on by a timer of its own, unless it has but looked for sockets in vain; an event loop has timers.
+        if self.owner.undeclared and (not self.waits_on or self.loop is not None):
+            self._contexts.computed = self._hub.now
         self.wake()

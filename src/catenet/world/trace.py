@@ -23,6 +23,7 @@ Tap: TypeAlias = Callable[[int, int, Any, float], None]
 """`tap(port, direction, packet, now)`: sees what `Trace.record` sees."""
 
 _pack_record: Final = struct.Struct(">dII").pack
+_TIME: Final = struct.Struct(">d")
 _BATCH: Final = 64
 """Pieces of a batch, two for each packet: so few that they are still in the processor's cache when they are hashed."""
 
@@ -30,11 +31,12 @@ _BATCH: Final = 64
 class Trace:
     """The running hash of a world, and `taps` that see the same records (a capture, a time series)."""
 
-    __slots__ = ("_hash", "_pending", "records", "taps")
+    __slots__ = ("_hash", "_last", "_pending", "records", "taps")
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._pending: list[bytes | memoryview] = []
+        self._last: bytes | memoryview = bytes(_TIME.size)
         self.records = 0
         """How many packets it has taken note of."""
         self.taps: list[Tap] = []
@@ -58,6 +60,15 @@ class Trace:
         self._flush()
         return self._hash.hexdigest()
 
+    @property
+    def latest(self) -> float:
+        """Time of the last record, 0 without any."""
+        if self._pending:
+            self._last = self._pending[-2]
+        return float(_TIME.unpack_from(self._last)[0])
+
     def _flush(self) -> None:
+        if self._pending:
+            self._last = self._pending[-2]
         self._hash.update(b"".join(self._pending))
         self._pending.clear()

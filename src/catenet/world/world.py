@@ -17,7 +17,8 @@ import sys
 import threading
 import time
 from asyncio import events
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -26,13 +27,15 @@ from catenet.wire.address import is_link_local, parse_interface
 from catenet.world import install
 from catenet.world.context import Contexts
 from catenet.world.current import current
-from catenet.world.errors import DeadlockError, ProcessFailed
+from catenet.world.ending import QUIET, Ending
+from catenet.world.errors import DeadlockError, ProcessFailed, StillRunning
 from catenet.world.host import Host
-from catenet.world.hub import Clock, Hub, RealClock
+from catenet.world.hub import NEVER, Clock, Hub, RealClock
 from catenet.world.streams import Redirect, print_line
 from catenet.world.topology import Topology
 from catenet.world.trace import Trace
 from catenet.world.units import link_properties
+from catenet.world.waiting import describe_waiting
 
 if TYPE_CHECKING:
     from catenet.link.properties import LinkProperties
@@ -68,7 +71,9 @@ class World:
     `seed` decides everything that is left to chance: same seed, same programs, same Python, same packets. `output` gets
     each line that a program prints, as `output(host, stream, line)`. `epoch` is what `time.time()` shows at the
     beginning. Scripts are sought in `directory` (default: where the interpreter runs). `clock` is for worlds in real
-    time. Use it as a context manager, or call `close()`, to end programs that still run.
+    time. `quiet` is for how many seconds nothing may happen before a run with services is over (default: 30; in real
+    time, where their peers are elsewhere, 0). Use it as a context manager, or call `close()`, to end programs that
+    still run.
     """
 
     def __init__(
@@ -79,7 +84,10 @@ class World:
         epoch: float = EPOCH,
         directory: str | Path | None = None,
         clock: Clock | None = None,
+        quiet: float | None = None,
     ) -> None:
+        if quiet is not None and not 0 <= quiet < NEVER:
+            raise ValueError(f"quiet must be a number of seconds, not {quiet!r}")
         self.seed = seed
         self.epoch = epoch
         self.output = output
@@ -96,8 +104,12 @@ class World:
         self.on_end: list[Callable[[Process], None]] = []
         """Called with each process that has ended."""
         self.first_ident = self._idents = FIRST_IDENT
-        self._expected = 0
+        if quiet is None:
+            quiet = 0.0 if self.is_real else QUIET
+        self.ending = Ending(self.hub, self.trace, self.contexts, quiet)
         self._running = False
+        self.interrupted = False
+        """Whether Ctrl-C has been struck in this run."""
         self._stale_routes = False
         self._next_old = OLD_EVERY
         self.closing = False
@@ -178,7 +190,7 @@ class World:
         """Call `action(*args)`, such as `world.heal` or `host.crash`, at virtual time `when`.
 
         The world waits for `host.restart` and `host.run`, as it waits for programs that start later, but for no other
-        action: it ends with its last program.
+        action: its run ends when `run` says.
         """
         starts = isinstance(getattr(action, "__self__", None), Host) and action.__name__ in ("restart", "run")
         if starts:
@@ -190,8 +202,6 @@ class World:
         action(*args)
         if starts:
             self.expect(-1)
-            if self._expected == 0:
-                self.hub.stop()
 
     def refresh_routes(self) -> None:
         """Tell every stack what the topology knows now; before a run it is enough to do so once, when it begins."""
@@ -228,41 +238,83 @@ class World:
 
     @property
     def finished(self) -> bool:
-        """Whether every process that is no daemon has ended and none is about to start."""
-        return self._expected == 0
+        """Whether every program that is no service has ended and none is about to start."""
+        return not self.ending.awaits()
 
     @property
-    def starting(self) -> bool:
-        """Whether processes that are no daemons are about to start, for the first time or again."""
-        return self._expected > sum(1 for process in self.processes if process.alive and not process.daemon)
+    def over(self) -> bool:
+        """Whether the last run came to its end: all programs but services had ended, and then it was quiet."""
+        return self.ending.over
 
-    def run(self, until: float | None = None, *, check: bool = True) -> float:
-        """Run until every process that is no daemon has ended, or until virtual time `until`; return the time.
+    def run(
+        self, until: float | None = None, *, check: bool = True, complete: bool = False, deadlock: bool = True
+    ) -> float:
+        """Run until the world is over, or until virtual time `until`; return the time. May be called again to go on.
 
-        May be called again to go on. Raises DeadlockError when nothing can ever happen again while processes wait, and,
-        if `check`, ProcessFailed when a process ended with a status other than 0 (not those of crashed hosts).
+        It is over when every program that is no service has ended and, since then, for `quiet` seconds no packet
+        crossed a link, no line was printed and no thread computed (`catenet.world.ending`).
+
+        Raises DeadlockError when nothing can ever happen again while programs wait (unless not `deadlock`: then time
+        passes up to `until`); StillRunning, if `complete`, when programs that are no services have not ended at
+        `until`; and, if `check`, ProcessFailed when a process ended with a status other than 0 (not those of crashed
+        hosts).
         """
         if current.task is not None or self._running:
             raise RuntimeError("World.run cannot be called from within a world")
         if self.closing:
             raise RuntimeError("the world is closed")
-        first = len([process for process in self.processes if not process.alive])
-        more = self._run_hub(until)
-        while not more and self._real_thread_helps():
-            more = self._run_hub(until)
-        if not more and until is None:
-            self._report_deadlock()
+        self.ending.begin()
+        with self._in_place():
+            more = self._advance(until)
+            while not more and self.ending.settle() is None and self._real_thread_helps():
+                more = self._advance(until)
+        if not more:
+            self._stand_still(until, deadlock)
         if check:
-            self._report_failures(first)
+            self._report_failures()
+        if complete and not self.finished:
+            raise StillRunning(f"at {self.hub.now:.6f} s of virtual time there still run\n{describe_waiting(self)}")
         return self.hub.now
 
-    def _run_hub(self, until: float | None) -> bool:
+    def _advance(self, until: float | None) -> bool:
+        """Run until the world is over or until `until`; False when nothing can ever happen any more."""
+        ending, hub = self.ending, self.hub
+        while True:
+            limit = ending.look_at if until is None else min(until, ending.look_at)
+            if not hub.run(None if limit == NEVER else limit, idle=False):
+                return False
+            if self.interrupted or hub.now < ending.look_at or ending.look():
+                return True
+
+    def _stand_still(self, until: float | None, deadlock: bool) -> None:
+        """Nothing can ever happen any more: that is the world's end, if only services wait, or a deadlock."""
+        end = self.ending.settle()
+        if end is None and deadlock:
+            failed = [process for process in self.processes if process.failed]
+            cause = next((process.exception for process in failed if process.exception is not None), None)
+            text = f"at {self.hub.now:.6f} s of virtual time nothing can ever happen again, while"
+            raise DeadlockError(f"{text}\n{describe_waiting(self)}") from cause
+        self.ending.over = end is not None and (until is None or end <= until)
+        if end is None or not self.ending.alive or (until is not None and until < end):
+            end = until
+        if end is not None and not self.is_real:
+            self.hub.now = max(self.hub.now, end)
+
+    def _run_hub(self, until: float) -> None:
+        """Let time pass up to `until`, whatever becomes of the programs."""
+        with self._in_place():
+            self.hub.run(until)
+
+    @contextmanager
+    def _in_place(self) -> Iterator[None]:
+        """While the hub runs: the streams and hooks of processes stand for the interpreter's."""
         streams = sys.stdout, sys.stderr, sys.stdin
         loop, hooks = events._get_running_loop(), sys.get_asyncgen_hooks()
         install.install()
         collects = gc.isenabled()
         gc.disable()
         self._running = True
+        self.interrupted = False
         if self._stale_routes:
             self.refresh_routes()
         self.contexts.begin()
@@ -273,7 +325,7 @@ class World:
                 Redirect(name, stream) for name, stream in zip(("stdout", "stderr", "stdin"), streams, strict=True)
             )
             with _Interruptible(self):
-                return self.hub.run(until)
+                yield
         finally:
             self._running = False
             self.contexts.leave()
@@ -334,26 +386,22 @@ class World:
         return self._idents
 
     def expect(self, count: int) -> None:
-        """`count` more (or fewer) processes that are no daemons are to start or run."""
-        self._expected += count
+        """`count` more (or fewer) programs that are no services are about to start."""
+        self.ending.expect(count)
 
     def process_started(self, process: Process) -> None:
         """A process runs (called by its host)."""
         self.processes.append(process)
         _open_worlds[self] = None
-        if not process.daemon:
-            self.expect(1)
+        self.ending.started(process)
 
     def process_ended(self, process: Process) -> None:
-        """A process is over (called by its host): the world stops with the last that is no daemon."""
+        """A process is over (called by its host)."""
         self.contexts.stand()
         for callback in self.on_end:
             callback(process)
-        if not process.daemon:
-            self.expect(-1)
-            if self._expected == 0:
-                self.hub.stop()
-        if self.stopping and not any(other.alive for other in self.processes):
+        self.ending.ended(process)
+        if self.stopping and not self.ending.alive:
             self.hub.stop()
 
     def _real_thread_helps(self) -> bool:
@@ -364,21 +412,8 @@ class World:
             time.sleep(REAL_PATIENCE)
         return bool(self.hub.turns)
 
-    def _report_deadlock(self) -> None:
-        waiting = [process for process in self.processes if process.alive]
-        if all(process.daemon for process in waiting):
-            return
-        lines = [f"  {process.describe()} waits in {what}" for process in waiting for what in process.waits()]
-        raise DeadlockError(
-            f"at {self.hub.now:.6f} s of virtual time nothing can ever happen again, while\n" + "\n".join(lines)
-        )
-
-    def _report_failures(self, first: int) -> None:
-        failed = [
-            process
-            for process in self.processes
-            if process.status and not process.crashed and not process.replaced and not process.reported
-        ]
+    def _report_failures(self) -> None:
+        failed = [process for process in self.processes if process.failed and not process.reported]
         for process in failed:
             process.reported = True
         if failed:
@@ -415,7 +450,6 @@ class _Interruptible:
     def __init__(self, world: World) -> None:
         self._world = world
         self._previous: Any = None
-        self._interrupted = False
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -424,15 +458,16 @@ class _Interruptible:
                 self._previous = install.original(signal, "signal")(signal.SIGINT, self._strike)
 
     def _strike(self, number: int, frame: Any) -> None:
-        if self._interrupted:
+        world = self._world
+        if world.interrupted:
             raise KeyboardInterrupt
-        self._interrupted = True
-        self._world.hub.stop()
+        world.interrupted = True
+        world.hub.stop()
 
     def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         if self._previous is not None:
             install.original(signal, "signal")(signal.SIGINT, self._previous)
-            if self._interrupted and kind is None:
+            if self._world.interrupted and kind is None:
                 raise KeyboardInterrupt
 
 

@@ -40,7 +40,7 @@ LASTING: Final = ("partition", "crash", "link")
 """Events that `for` can limit: afterwards the partition heals, the host starts again, the link is as it was."""
 
 TOP_KEYS: Final = ("world", "link", "hosts", "routers", "networks", "links", "events")
-WORLD_KEYS: Final = ("seed", "duration")
+WORLD_KEYS: Final = ("seed", "duration", "quiet")
 HOST_KEYS: Final = ("run", "address", "network", "start", "restart", "service")
 ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service")
 NETWORK_KEYS: Final = ("name", "address")
@@ -64,7 +64,7 @@ class WorldFileError(ValueError):
 class HostPlan:
     """One host: its command lines, addresses (none: given out), networks (none: the first) and link.
 
-    `service` says whether the world may end while its programs run; None leaves it to what they do.
+    `service` says whether the world may end while its programs run; None leaves it to `restart` and what they do.
     """
 
     name: str
@@ -76,11 +76,6 @@ class HostPlan:
     service: bool | None = None
     router: bool = False
     link: LinkProperties = field(default_factory=LinkProperties)
-
-    @property
-    def is_service(self) -> bool:
-        """Whether the world may end while its programs run: said so, or restarted for ever."""
-        return self.restart == "always" if self.service is None else self.service
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +117,7 @@ class WorldPlan:
     folder: Path
     seed: int | str = 0
     duration: float | None = None
+    quiet: float | None = None
     hosts: tuple[HostPlan, ...] = ()
     networks: tuple[NetworkPlan, ...] = ()
     links: tuple[LinkPlan, ...] = ()
@@ -211,6 +207,7 @@ class _Reader:
             folder=self._folder,
             seed=seed,
             duration=self._value(world, ("world",), "duration", parse_duration, None),
+            quiet=self._value(world, ("world",), "quiet", parse_duration, None),
             hosts=hosts,
             networks=networks,
             links=tuple(self._dedicated(*entry) for entry in self._array("links")),

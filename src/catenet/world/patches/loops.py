@@ -1,11 +1,16 @@
-"""asyncio's running loop: noted when it is set, so that nobody has to ask for it at each switch between tasks."""
+"""asyncio's running loop: noted when it is set, so that nobody has to ask for it at each switch between tasks.
+
+And a loop that a program left open, which is found when it is collected: its descriptors went with the process.
+"""
 
 from __future__ import annotations
 
-from asyncio import events
+import warnings
+from asyncio import base_events, events
 from collections.abc import Callable
 from typing import Any
 
+from catenet.posix.pyselect import EpollObject
 from catenet.world.current import current
 from catenet.world.patching import Patcher, in_process
 
@@ -24,7 +29,20 @@ def _noting(original: Callable[[Any], None]) -> Callable[[Any], None]:
     return in_process(set_running_loop, original)
 
 
+def _leaving_dead(original: Callable[..., None]) -> Callable[..., None]:
+    """`BaseEventLoop.__del__`, which closes a loop that nobody has closed, unless its process is dead."""
+
+    def finalize(self: Any, _warn: Callable[..., None] = warnings.warn) -> None:
+        epoll = getattr(getattr(self, "_selector", None), "_selector", None)
+        if not (isinstance(epoll, EpollObject) and epoll.was_taken):
+            original(self, _warn)
+
+    return in_process(finalize, original)
+
+
 def apply(patcher: Patcher) -> None:
-    """Patch what event loops call when they begin and end to run."""
+    """Patch what event loops call when they begin and end to run, and at their own end."""
     original: Any = events._set_running_loop
     patcher.replace(events, "_set_running_loop", _noting(original))
+    loop: Any = base_events.BaseEventLoop
+    patcher.attribute(loop, "__del__", _leaving_dead(loop.__del__))

@@ -125,6 +125,8 @@ RTC_TYPE: Final = ord("p")
 IOC_WRITE: Final = 1
 """An ioctl(2) of this type that writes sets a machine's clock in hardware (linux/rtc.h, asm-generic/ioctl.h)."""
 
+WATCHED: Final = NEVER | SYMBOL_EVENTS | {"fcntl.ioctl"}
+
 _hooked = False
 _armed = False
 
@@ -189,15 +191,18 @@ def _asks_nobody(event: str, args: Any) -> bool:
 
 
 def _audit(event: str, args: Any) -> None:
-    if event in NEVER and _armed and current.task is not None and not _asks_nobody(event, args):
+    # Also when the interpreter ends and has taken the names of this module away.
+    if not _armed or event not in WATCHED or current.task is None:
+        return
+    if event in SYMBOL_EVENTS:
+        _refuse_symbols(args)
+    elif event == "fcntl.ioctl":
+        _refuse_rtc(args)
+    elif not _asks_nobody(event, args):
         raise NotModelled(
             f"a program on a simulated host was about to leave it (audit event {event!r}); use the Python modules "
             "socket, select and asyncio, or run the other program on a host of the world"
         )
-    if event in SYMBOL_EVENTS and _armed and current.task is not None:
-        _refuse_symbols(args)
-    elif event == "fcntl.ioctl" and _armed and current.task is not None:
-        _refuse_rtc(args)
 
 
 def _refuse_symbols(args: tuple[Any, ...]) -> None:

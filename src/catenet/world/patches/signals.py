@@ -134,6 +134,8 @@ def _set_timer(process: Process, which: int, seconds: float, interval: float = 0
 
 def _ring(process: Process) -> None:
     process.alarm = None
+    if process.undeclared:
+        process.contexts.computed = process.hub.now
     if process.alarm_interval > 0 and process.alive:
         process.alarm = process.hub.timer(process.hub.now + process.alarm_interval, _ring, process)
     process.deliver(signal.SIGALRM)

@@ -155,10 +155,23 @@ def _apply_sentinels(patcher: Patcher) -> None:
     patcher.attribute(threading.Thread, "_set_tstate_lock", dispatch(original, simulated))
 
 
+class _Shutdown:
+    """Stands for the flag by which thread pools know that the interpreter ends: inside of a process, that it does."""
+
+    def __init__(self, original: object) -> None:
+        self._original = original
+
+    def __bool__(self) -> bool:
+        task = current.task
+        return bool(self._original) if task is None else task.process.pools_closed
+
+
 def apply(patcher: Patcher) -> None:
     """Patch locks, queues and threads."""
-    import concurrent.futures.thread  # noqa: F401  (registers its exit handler, which is not a process's)
+    # Imported here at the latest, so that it registers its exit handler with the interpreter and not with a process.
+    from concurrent.futures import thread as pools
 
+    patcher.attribute(pools, "_shutdown", _Shutdown(pools._shutdown))
     locks.apply(patcher)
     _apply_threading(patcher)
 
