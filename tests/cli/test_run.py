@@ -422,3 +422,59 @@ def test_sigterm_stops_a_run_in_order_also_where_sigint_is_ignored(folder):
     run.communicate(timeout=30)
     assert run.returncode == 130
     assert json.loads((where / "figures.json").read_text())["processes"]
+
+
+def test_sigterm_in_the_midst_of_a_programs_turn_is_the_runs_and_not_the_programs(folder):
+    """The interpreter handles a signal in whatever Python code runs, which here is a program that only computes."""
+    where = folder(
+        busy__py="""
+        import time
+        print("started", flush=True)
+        while True:
+            time.sleep(1)
+            for _ in range(100):
+                sum(range(1000))
+        """
+    )
+    words = [*CATENET, "run", "--json", "figures.json", "busy.py"]
+    with subprocess.Popen(words, cwd=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert "started" in run.stdout.readline()
+        run.send_signal(signal.SIGTERM)
+        _, errors = run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert "raise_signal" not in errors
+    assert json.loads((where / "figures.json").read_text())["processes"][0]["end"] == "stopped"
+
+
+def test_the_figures_say_when_the_programs_ended_and_when_the_run_did(folder):
+    where = folder(
+        server__py="import socket\nlistener = socket.create_server(('', 80))\nwhile True:\n    listener.accept()\n",
+        client__py="import time\ntime.sleep(3)\n",
+        world__toml="[world]\nquiet = '12s'\n[hosts.a]\nrun = 'server.py'\n[hosts.b]\nrun = 'client.py'\n",
+    )
+    done = catenet("run", "world.toml", "--json", "figures.json", cwd=where)
+    assert done.returncode == 0
+    assert "15.000 s of the world's time (the last program ended at 3.000 s)" in done.stdout
+    figures = json.loads((where / "figures.json").read_text())
+    assert (figures["programs_ended"], figures["virtual_seconds"]) == (3.0, 15.0)
+    cut = catenet("run", "world.toml", "--for", "2s", "--json", "figures.json", cwd=where)
+    assert cut.returncode == 0
+    assert "the last program" not in cut.stdout
+    figures = json.loads((where / "figures.json").read_text())
+    assert (figures["programs_ended"], figures["virtual_seconds"]) == (None, 2.0)
+
+
+def test_a_program_by_itself_is_waited_for_although_it_listens(folder):
+    where = folder(
+        alone__py="""
+        import socket, time
+        with socket.create_server(("", 80)) as listener:
+            listener.settimeout(1000)
+            try:
+                listener.accept()
+            except TimeoutError:
+                print("waited")
+        """
+    )
+    done = catenet("run", "alone.py", cwd=where)
+    assert (done.returncode, "host  | waited" in done.stdout) == (0, True)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from signal import raise_signal
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.cli import UsageError
@@ -231,7 +232,8 @@ def _run(args: argparse.Namespace, world: World, console: Console, until: float 
 
 
 def _as_interrupt(number: int, frame: object) -> None:
-    signal.raise_signal(signal.SIGINT)
+    # The interpreter's own function, bound before any world: it may be a program's turn, whose signals are not ours.
+    raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager
