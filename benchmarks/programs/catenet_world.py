@@ -116,7 +116,7 @@ def report(world: World, until: float | None, warm: float = 0.0) -> None:
 def main() -> None:
     kind, words = sys.argv[1], [float(word) for word in sys.argv[2:]]
     random.seed(1)
-    world = World(seed=1)
+    world = World(seed=1, quiet=0)
     if kind in ("tcp", "udp"):
         hosts, seconds, rate, latency = words
         pairs(world, kind, int(hosts), rate, latency)

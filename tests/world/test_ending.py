@@ -643,3 +643,27 @@ def test_a_file_says_how_long_quiet_is(tmp_path: Path) -> None:
         read_world(path)
     with pytest.raises(ValueError, match="quiet must be a number of seconds"):
         World(quiet=-1)
+
+
+def test_the_interpreter_ends_in_silence_whatever_loops_programs_left_open() -> None:
+    """Loops of dead processes, of living ones, and of the outside, all found by the last collection."""
+    script = textwrap.dedent(
+        """
+        import asyncio
+        from catenet.world import World
+        kept = [asyncio.new_event_loop()]
+        def program(forget):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(asyncio.sleep(1))
+            if not forget:
+                kept.append(loop)
+            loop.run_in_executor(None, len, "")
+        world = World()
+        world.host("a").run(program, False)
+        world.host("a").run(program, True)
+        world.run()
+        kept.append(asyncio.new_event_loop())
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -298,7 +298,7 @@ class World:
         if end is None or not self.ending.alive or (until is not None and until < end):
             end = until
         if end is not None and not self.is_real:
-            self.hub.now = max(self.hub.now, end)
+            self.hub.now = max(self.hub.now, float(end))
 
     def _run_hub(self, until: float) -> None:
         """Let time pass up to `until`, whatever becomes of the programs."""

@@ -10,7 +10,6 @@ from asyncio import base_events, events
 from collections.abc import Callable
 from typing import Any
 
-from catenet.posix.pyselect import EpollObject
 from catenet.world.current import current
 from catenet.world.patching import Patcher, in_process
 
@@ -34,7 +33,8 @@ def _leaving_dead(original: Callable[..., None]) -> Callable[..., None]:
 
     def finalize(self: Any, _warn: Callable[..., None] = warnings.warn) -> None:
         epoll = getattr(getattr(self, "_selector", None), "_selector", None)
-        if not (isinstance(epoll, EpollObject) and epoll.was_taken):
+        # Not by its class: when the interpreter ends, this module has lost its names.
+        if not getattr(epoll, "was_taken", False):
             original(self, _warn)
 
     return in_process(finalize, original)
