@@ -443,7 +443,7 @@ class LocalSocket(SocketFile):
 
     def is_open_to_others(self) -> bool:
         """A listener is, and a datagram socket with a name and without a peer."""
-        return self.is_listening() if self.has_connections else self._name is not None and self._peer is None
+        return self.is_listening() if self.has_connections else self._named and self._peer is None
 
     def describe(self) -> str:
         """Kind and name, for reports."""
