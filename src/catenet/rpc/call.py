@@ -18,6 +18,7 @@ from catenet.http.events import StreamReset
 from catenet.http.message import Fields, list_size
 from catenet.rpc.context import SERVED_UNTIL, Context, Pairs, Peer
 from catenet.rpc.excess import shorter, too_much
+from catenet.rpc.failures import logger
 from catenet.rpc.framing import COMPRESSED, LARGE, Frame, MessageReader
 from catenet.rpc.inbox import Inbox
 from catenet.rpc.metadata import Metadata, check_metadata, encode_metadata

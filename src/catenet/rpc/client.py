@@ -301,7 +301,7 @@ class Channel:
             if terms.size <= connection.core.peer_max_header_list or connection.core.settled:
                 return Attempt(connection, terms, streaming)
             # Too much for a server that has not said yet what it takes: hear that first.
-            await connection.settle(call.deadline)
+            await connection.wait_for_settings(call.deadline)
             fresh = False
 
     def _terms_of(self, connection: ClientConnection, call: _Call, timeout: float | None) -> Terms:

@@ -89,7 +89,7 @@ class ClientConnection(HttpProtocol):
             self.error = f"the server is going away: {value.debug.decode('latin-1')}" if value.debug else ""
             self._changed()
         elif kind == ev.SETTINGS:
-            self._settle()
+            self._end_settling()
             self._changed()
 
     def on_closed(self, error: Exception | None) -> None:
@@ -99,10 +99,10 @@ class ClientConnection(HttpProtocol):
         if self._keepalive is not None:
             self._keepalive.cancel()
         self.deadlines.close()
-        self._settle()
+        self._end_settling()
         self._changed()
 
-    async def settle(self, deadline: float | None) -> None:
+    async def wait_for_settings(self, deadline: float | None) -> None:
         """Wait for the server's first SETTINGS, or for the end of the connection.
 
         Raises :class:`RpcError` ``DEADLINE_EXCEEDED``.
@@ -115,7 +115,7 @@ class ClientConnection(HttpProtocol):
         except TimeoutError:
             raise RpcError(Code.DEADLINE_EXCEEDED, "the deadline passed before the server's SETTINGS came") from None
 
-    def _settle(self) -> None:
+    def _end_settling(self) -> None:
         if self._settled is not None and not self._settled.done():
             self._settled.set_result(None)
 
