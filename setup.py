@@ -29,6 +29,7 @@ HOT = (
     "catenet/codec",
 )
 SINGLE = (
+    "catenet/link/crossing.py",
     "catenet/link/device.py",
     "catenet/link/ecn.py",
     "catenet/link/pipe.py",
@@ -65,6 +66,7 @@ LEFT_OUT = (
     "catenet/stack/autoconf.py",
     "catenet/stack/dhcp.py",
     "catenet/stack/endpoint.py",
+    "catenet/stack/sysctl.py",
     "catenet/stack/ethernet.py",
     "catenet/stack/tcp/shapes.py",
     "catenet/posix/errors.py",

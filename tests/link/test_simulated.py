@@ -55,6 +55,29 @@ def test_jitter_spreads_but_keeps_the_order():
     assert abs(statistics.mean(delays) - 0.05) < 0.004
 
 
+@pytest.mark.parametrize("gap", [0.0001, 0.001, 0.01, 0.03, 0.0401, 0.1])
+@pytest.mark.parametrize("rate", [None, 10e6])
+def test_jitter_leaves_the_mean_where_it_is_whatever_the_traffic(gap, rate):
+    """Every part of latency +- jitter gets its share, and no packet overtakes another."""
+    count = max(4_000, int(60 / gap))
+    one = link(latency=0.05, jitter=0.02, rate=rate)
+    arrivals = send_all(one, count, gap=gap)
+    assert [number for _, number in arrivals] == list(range(count))
+    wire = 0.0 if rate is None else 100 * 8 / rate
+    delays = [when - number * gap - wire for when, number in arrivals]
+    assert abs(statistics.mean(delays) - 0.05) < 0.002
+    assert 0.03 - 1e-9 <= min(delays) < 0.031 and 0.069 < max(delays) <= 0.07 + 1e-9
+    for share in (0.25, 0.5, 0.75):
+        below = sum(delay < 0.03 + share * 0.04 for delay in delays) / count
+        assert abs(below - share) < 0.06
+
+
+def test_jitter_of_packets_far_apart_is_that_of_each_alone():
+    delays = [when - number * 0.05 for when, number in send_all(link(latency=0.05, jitter=0.02), 4_000, gap=0.05)]
+    ahead, behind = delays[:-1], delays[1:]
+    assert abs(statistics.correlation(ahead, behind)) < 0.06
+
+
 def test_reordered_packets_are_overtaken():
     one = link(latency=0.05, reorder=0.1)
     arrivals = send_all(one, 2_000)

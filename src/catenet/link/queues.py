@@ -12,25 +12,15 @@ from collections import deque
 from math import sqrt
 from typing import Final, Protocol
 
+from catenet.link.crossing import Item
 from catenet.link.ecn import CE, ECT1, NOT_ECT, codepoint, mark
 from catenet.link.properties import QueueProperties
-from catenet.link.simulated import Counters, Onward
+from catenet.link.simulated import Counters
 
-__all__ = ["CoDelQueue", "DualPi2Queue", "FqCoDelQueue", "Item", "Queue", "make_queue"]
+__all__ = ["CoDelQueue", "DualPi2Queue", "FqCoDelQueue", "Queue", "make_queue"]
 
 LARGEST_SEGMENT: Final = 1514
 """Bytes below which a backlog is no standing queue (RFC 8289 section 4.4: one maximum-size packet)."""
-
-
-class Item:
-    """A packet in a queue, since when, and where it goes after the link."""
-
-    __slots__ = ("arrived", "onward", "packet")
-
-    def __init__(self, packet: bytes, arrived: float, onward: Onward) -> None:
-        self.packet = packet
-        self.arrived = arrived
-        self.onward = onward
 
 
 class Queue(Protocol):
@@ -41,6 +31,23 @@ class Queue(Protocol):
 
     def dequeue(self, now: float) -> Item | None:
         """The packet that leaves now; None when the queue is empty."""
+
+    def items(self) -> list[Item]:
+        """What waits, in order of coming."""
+
+    def clear(self) -> None:
+        """Forget what waits."""
+
+
+def _drop(item: Item, counters: Counters, cause: str) -> None:
+    """Drop a packet."""
+    counters.drop(cause)
+    item.leave()
+
+
+def _by_arrival(*fifos: _Fifo) -> list[Item]:
+    """All that waits in several queues; what came at the same time, in the order of queues."""
+    return sorted((item for fifo in fifos for item in fifo.items), key=lambda item: item.arrived)
 
 
 class _Fifo:
@@ -62,6 +69,10 @@ class _Fifo:
         item = self.items.popleft()
         self.bytes -= len(item.packet)
         return item
+
+    def clear(self) -> None:
+        self.items.clear()
+        self.bytes = 0
 
     def delay(self, now: float) -> float:
         """How long the first packet has waited."""
@@ -118,7 +129,7 @@ class CoDel:
             if self._mark(item):
                 self._drop_next = self._law(self._drop_next)
                 return item
-            self._counters.drop("aqm")
+            _drop(item, self._counters, "aqm")
             item, may_drop = self._take(now)
             if may_drop:
                 self._drop_next = self._law(self._drop_next)
@@ -129,7 +140,7 @@ class CoDel:
     def _start_dropping(self, item: Item, now: float) -> Item | None:
         result: Item | None = item
         if not self._mark(item):
-            self._counters.drop("aqm")
+            _drop(item, self._counters, "aqm")
             result, _ = self._take(now)
         self._dropping = True
         # Shortly after the last time, start from the rate that worked then (section 5.4).
@@ -178,13 +189,21 @@ class CoDelQueue:
         """Take a packet unless the queue is full."""
         fifo = self._fifo
         if self._limits.exceeded(len(fifo.items) + 1, fifo.bytes + len(item.packet)):
-            self._counters.drop("queue")
+            _drop(item, self._counters, "queue")
         else:
             fifo.push(item)
 
     def dequeue(self, now: float) -> Item | None:
         """The packet that leaves now."""
         return self._codel.dequeue(now)
+
+    def items(self) -> list[Item]:
+        """What waits."""
+        return list(self._fifo.items)
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._fifo.clear()
 
 
 class _Flow(_Fifo):
@@ -234,7 +253,7 @@ class FqCoDelQueue:
             dropped = longest.pop()
             assert dropped is not None
             self._forget(dropped)
-            self._counters.drop("queue")
+            _drop(dropped, self._counters, "queue")
 
     def dequeue(self, now: float) -> Item | None:
         """The packet that leaves now: new flows first, each flow a quantum in turn (RFC 8290 section 4.2)."""
@@ -254,6 +273,17 @@ class FqCoDelQueue:
                 return item
             self._end_turn(flow, turn)
         return None
+
+    def items(self) -> list[Item]:
+        """What waits, in order of coming."""
+        return _by_arrival(*self._flows.values())
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._flows.clear()
+        self._new.clear()
+        self._old.clear()
+        self._packets = self._bytes = 0
 
     def _end_turn(self, flow: _Flow, turn: deque[_Flow]) -> None:
         """An empty flow: a new one has to wait behind the old ones once, so that it cannot stay new for ever."""
@@ -303,7 +333,7 @@ class DualPi2Queue:
         low, classic = self._low, self._classic
         packets = len(low.items) + len(classic.items) + 1
         if self._limits.exceeded(packets, low.bytes + classic.bytes + len(item.packet)):
-            self._counters.drop("queue")
+            _drop(item, self._counters, "queue")
             return
         self._update(now)
         (low if codepoint(item.packet) in (ECT1, CE) else classic).push(item)
@@ -321,13 +351,22 @@ class DualPi2Queue:
                 return item
         return None
 
+    def items(self) -> list[Item]:
+        """What waits, in order of coming."""
+        return _by_arrival(self._low, self._classic)
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._low.clear()
+        self._classic.clear()
+
     def _dequeue_low(self, now: float) -> Item | None:
         coupled = self._base * self.COUPLING
         delay = self._low.delay(now)
         item = self._low.pop()
         assert item is not None
         if coupled > 1.0 and self._chance(self._base**2):
-            self._counters.drop("aqm")
+            _drop(item, self._counters, "aqm")
             return None
         bottom, top = self.RAMP
         native = min(1.0, max(0.0, (delay - bottom) / (top - bottom)))
@@ -341,7 +380,7 @@ class DualPi2Queue:
         probability = self._base**2
         if self._chance(probability):
             if codepoint(item.packet) == NOT_ECT or probability > self.CLASSIC_LIMIT:
-                self._counters.drop("aqm")
+                _drop(item, self._counters, "aqm")
                 return None
             self._mark(item)
         return item

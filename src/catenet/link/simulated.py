@@ -2,7 +2,8 @@
 
 The decision is pure: `transit(packet, now)` returns when which bytes arrive, from the link's own state, its properties
 and its random stream; nobody waits in it. A drop-tail queue needs no events of its own, since a packet's departure
-follows from those before it; queues that decide when a packet leaves (CoDel and kin) are in `shaped.py`.
+follows from those before it; queues that decide when a packet leaves (CoDel and kin) are in `shaped.py`. The link keeps
+what has not left yet, and takes it back when it turns out otherwise: the host crashes, or the link is changed.
 
 The order of what happens to a packet: too large for the link, no room in the queue, serialisation at `rate`, loss on
 the wire, duplication, corruption, latency with jitter. A lost packet has used its share of the rate, as on real wires.
@@ -12,19 +13,18 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from math import inf
+from typing import Final, TypeAlias
 
+from catenet.link.crossing import Crossing, Onward, Relay, Schedule
 from catenet.link.properties import LinkProperties
+from catenet.stack.sendbuffer import GONE
 from catenet.wire.offload import complete, is_unsummed
 
 __all__ = ["Arrivals", "Counters", "SimulatedLink"]
 
 Arrivals: TypeAlias = list[tuple[float, bytes]]
 """(time of arrival, packet), in the order in which they were decided."""
-
-Onward: TypeAlias = Callable[[bytes, float], None]
-"""Where a packet goes that has crossed: `onward(packet, now)`."""
 
 LATE = 0.001
 """Seconds by which a reordered packet is held back at most, on a link without latency."""
@@ -45,13 +45,31 @@ class Counters:
         self.marked = 0
 
     def drop(self, cause: str) -> None:
-        """Count one packet dropped for `cause`: loss, queue, mtu, partition."""
+        """Count one packet dropped for `cause`: loss, queue, aqm, mtu, crash, partition, unreachable."""
         self.drops[cause] = self.drops.get(cause, 0) + 1
+
+    def note(self, what: str, count: int = 1) -> None:
+        """Count a fault: loss, duplicated, reordered, corrupted."""
+        if what != "loss":
+            setattr(self, what, getattr(self, what) + count)
+        elif (losses := self.drops.get(what, 0) + count) > 0:
+            self.drops[what] = losses
+        else:
+            self.drops.pop(what, None)
+
+    def undo(self, what: str) -> None:
+        """Count one fault less: the packet that was to meet it has not left the queue."""
+        self.note(what, -1)
 
     @property
     def dropped(self) -> int:
         """Packets dropped for any cause."""
         return sum(self.drops.values())
+
+
+def no_schedule(when: float, callback: object, *args: object) -> None:
+    """For links that have nothing to schedule."""
+    raise TypeError("a link with a queue discipline needs events to be scheduled")
 
 
 _COUNTED: Final = ("bytes", "corrupted", "drops", "duplicated", "marked", "packets", "reordered")
@@ -62,9 +80,11 @@ class SimulatedLink:
 
     __slots__ = (
         "_busy_until",
-        "_departures",
-        "_latest",
+        "_floor",
+        "_left",
         "_plain",
+        "_waiting",
+        "_wander",
         "counters",
         "faultless",
         "memoryless",
@@ -77,12 +97,17 @@ class SimulatedLink:
         self.random = stream
         self.counters = Counters()
         self._busy_until = 0.0
-        self._latest = 0.0
-        self._departures: deque[float] = deque()
-        self.change(properties)
+        self._floor = 0.0
+        """Nothing arrives before this time: before what was sent over the link as it was before a change."""
+        self._left = -inf
+        """When the last packet has left of those that are known to have left."""
+        self._waiting: deque[Crossing] = deque()
+        """What has not left, as far as is known, in order: the first is being sent."""
+        self._wander: Wander | None = None
+        self._take_on(properties)
 
-    def change(self, properties: LinkProperties) -> None:
-        """Use other properties from the next packet on; what is under way stays under way."""
+    def _take_on(self, properties: LinkProperties) -> None:
+        """Have these properties from now on."""
         self.properties = properties
         # Whether packets may be offered out of the order of time: then one event carries a packet over two links.
         self.memoryless = properties.rate is None and not properties.jitter
@@ -91,34 +116,130 @@ class SimulatedLink:
         self._plain = self.memoryless and not any(faults)
         # Whether every packet that finds room arrives, once, unchanged and in order: then `arrival` says all.
         self.faultless = not properties.jitter and not any(faults)
+        if properties.jitter and (self._wander is None or self._wander.jitter != properties.jitter):
+            self._wander = Wander(properties.jitter, self.random)
+        elif not properties.jitter:
+            self._wander = None
 
-    def inherit(self, previous: SimulatedLink) -> None:
-        """Take the place of another link: go on with its counts."""
+    # Changes.
+
+    def change(self, properties: LinkProperties, now: float = 0.0, schedule: Schedule = no_schedule) -> None:
+        """Use other properties: for what comes, and for what waits in the queue. What has left is under way."""
+        waiting = self.recall(now)
+        self._keep_order(properties, now, bool(waiting))
+        self._take_on(properties)
+        self.admit(waiting, now, schedule)
+
+    def inherit(self, previous: SimulatedLink, now: float, schedule: Schedule) -> None:
+        """Take the place of another link: go on with its counts, and with what waits in its queue."""
+        waiting = previous.recall(now)
+        previous._keep_order(self.properties, now, bool(waiting))
+        self._floor = previous._floor
         for name in _COUNTED:
             setattr(self.counters, name, getattr(previous.counters, name))
+        self.admit(waiting, now, schedule)
+
+    def _keep_order(self, properties: LinkProperties, now: float, recalled: bool) -> None:
+        """Let nothing that will be sent, as `properties` have it, arrive before what has left the queue already."""
+        old = self.properties
+        same = old.latency == properties.latency and old.jitter == properties.jitter
+        # Where jitter wanders on as planned, or there is none, departures in order are arrivals in order.
+        if self.memoryless or (same and not (old.jitter and recalled)):
+            return
+        latest = self._left + old.latency + old.jitter
+        if latest > now:
+            self._floor = max(self._floor, latest)
+
+    def waiting(self, now: float) -> list[Crossing]:
+        """What has not left the queue, in order of leaving as far as that is known."""
+        self._forget_departed(now)
+        return list(self._waiting)
+
+    def recall(self, now: float) -> list[tuple[Crossing, float]]:
+        """Empty the queue: what has not left, in order, with the bits that are still to be sent of each."""
+        self._forget_departed(now)
+        waiting = self._waiting
+        recalled = [(crossing, float(len(crossing.packet) * 8)) for crossing in waiting]
+        rate = self.properties.rate
+        if waiting and rate is not None:
+            first = waiting[0]
+            recalled[0] = (first, min((first.departure - now) * rate, recalled[0][1]))
+        for crossing in reversed(waiting):  # each is then the last of what is under way to the same host
+            crossing.recall()
+            for what in crossing.notes():
+                self.counters.undo(what)
+        waiting.clear()
+        self._busy_until = now
+        return recalled
+
+    def discard(self, now: float, cause: str) -> None:
+        """Drop what has not left the queue: it has lost its power."""
+        for crossing, _ in self.recall(now):
+            crossing.departure = GONE
+            self.counters.drop(cause)
+
+    def admit(self, waiting: list[tuple[Crossing, float]], now: float, schedule: Schedule) -> None:
+        """Take what was recalled, at the head of the queue, and send what is left of it."""
+        for crossing, bits in waiting:
+            self._admit(crossing, bits, now, schedule)
+        for owner in dict.fromkeys(crossing.owner for crossing, _ in waiting):
+            if owner is not None:
+                owner.moved()
+
+    def _admit(self, crossing: Crossing, bits: float, now: float, schedule: Schedule) -> None:
+        if self.properties.rate is None:
+            crossing.departure = self._left = now
+        elif not self._queue(crossing, len(crossing.packet), bits, now):
+            crossing.departure = GONE
+            self.counters.drop("queue")
+            return
+        for when, data in self._propagate(crossing.packet, crossing.departure, crossing):
+            crossing.arrive(data, when)
+
+    # Packets.
+
+    def carry(self, crossing: Crossing, now: float, schedule: Schedule) -> None:
+        """Send one packet at `now`; `crossing.arrive` for each that arrives, now or when that is known."""
+        if self._refuses(len(crossing.packet)):
+            crossing.departure = GONE
+        else:
+            self._admit(crossing, len(crossing.packet) * 8, now, schedule)
+
+    def offer(self, packet: bytes, now: float, schedule: Schedule, onward: Onward) -> None:
+        """Send one packet at `now`; `schedule(when, onward, packet, when)` for each that arrives."""
+        self.carry(Relay(packet, schedule, onward), now, schedule)
 
     def transit(self, packet: bytes, now: float) -> Arrivals:
         """Send one packet at `now`; return what arrives and when (nothing, when it is dropped)."""
-        counters = self.counters
-        size = len(packet)
-        counters.packets += 1
-        counters.bytes += size
-        properties = self.properties
-        if size > properties.mtu:
-            counters.drop("mtu")
+        if self._refuses(len(packet)):
             return []
         if self._plain:
-            return [(now + properties.latency, packet)]
-        if properties.rate is not None:
-            departure = self._queue(size, now)
-            if departure < 0.0:
-                counters.drop("queue")
+            return [(now + self.properties.latency, packet)]
+        if self.properties.rate is not None:
+            crossing = Crossing(packet)
+            if not self._queue(crossing, len(packet), len(packet) * 8, now):
+                self.counters.drop("queue")
                 return []
-            now = departure
-        return self._propagate(packet, now)
+            now = crossing.departure
+        else:
+            self._left = now
+        return self._propagate(packet, now, None)
 
     def arrival(self, size: int, now: float) -> float:
         """When a packet of `size` bytes arrives over a faultless link, -1 when it is dropped: the short `transit`."""
+        properties = self.properties
+        if properties.rate is not None:
+            return self.enter(Crossing(b""), size, now)
+        counters = self.counters
+        counters.packets += 1
+        counters.bytes += size
+        if size > properties.mtu:
+            counters.drop("mtu")
+            return -1.0
+        return now + properties.latency
+
+    def enter(self, crossing: Crossing, size: int, now: float) -> float:
+        """When a packet arrives over a faultless link with a rate, -1 when it is dropped: the short `carry`."""
         counters = self.counters
         counters.packets += 1
         counters.bytes += size
@@ -126,73 +247,130 @@ class SimulatedLink:
         if size > properties.mtu:
             counters.drop("mtu")
             return -1.0
-        if properties.rate is not None:
-            now = self._queue(size, now)
-            if now < 0.0:
-                counters.drop("queue")
-                return -1.0
-        return now + properties.latency
+        if not self._queue(crossing, size, size * 8, now):
+            counters.drop("queue")
+            return -1.0
+        when = crossing.departure + properties.latency
+        return when if when >= self._floor else self._floor
 
-    def offer(self, packet: bytes, now: float, schedule: Callable[..., Any], onward: Onward) -> None:
-        """Send one packet at `now`; `schedule(when, onward, packet, when)` for each that arrives."""
-        for when, data in self.transit(packet, now):
-            schedule(when, onward, data, when)
+    def _refuses(self, size: int) -> bool:
+        """Count a packet that is offered; whether it is too large."""
+        counters = self.counters
+        counters.packets += 1
+        counters.bytes += size
+        if size > self.properties.mtu:
+            counters.drop("mtu")
+            return True
+        return False
 
-    def _queue(self, size: int, now: float) -> float:
-        """Time at which the last bit has left, or -1 when the queue has no room (drop-tail)."""
+    def _queue(self, crossing: Crossing, size: int, bits: float, now: float) -> bool:
+        """Let a packet wait for its turn, which is known; False when the queue has no room (drop-tail)."""
         rate = self.properties.rate
         assert rate is not None
         queue = self.properties.queue
+        waiting = self._waiting
         start = self._busy_until
         if start <= now:
+            if waiting:
+                self._left = waiting[-1].departure
+                waiting.clear()
             start = now
-            self._departures.clear()
         else:
             if queue.bytes is not None and (start - now) * rate / 8 + size > queue.bytes:
-                return -1.0
-            if queue.packets is not None:
-                departures = self._departures
-                while departures and departures[0] <= now:
-                    departures.popleft()
-                # The packet on the wire is not in the queue.
-                if len(departures) > queue.packets:
-                    return -1.0
-        self._busy_until = departure = start + size * 8 / rate
-        if queue.packets is not None:
-            self._departures.append(departure)
-        return departure
+                return False
+            while waiting[0].departure <= now:
+                self._left = waiting.popleft().departure
+            # The packet on the wire is not in the queue.
+            if queue.packets is not None and len(waiting) > queue.packets:
+                return False
+        self._busy_until = crossing.departure = start + bits / rate
+        waiting.append(crossing)
+        return True
 
-    def _propagate(self, packet: bytes, departure: float) -> Arrivals:
+    def _forget_departed(self, now: float) -> None:
+        waiting = self._waiting
+        while waiting and waiting[0].departure <= now:
+            self._left = waiting.popleft().departure
+
+    def _propagate(self, packet: bytes, departure: float, crossing: Crossing | None) -> Arrivals:
         """Arrivals of a packet that has left the queue at `departure`."""
         properties = self.properties
         draw = self.random.random
         if properties.loss and draw() < properties.loss:
-            self.counters.drop("loss")
+            self._note("loss", crossing)
             return []
-        arrivals = [(self._arrival(departure), packet)]
+        arrivals = [(self._arrival(departure, crossing), packet)]
         if properties.duplicate and draw() < properties.duplicate:
-            self.counters.duplicated += 1
-            arrivals.append((self._arrival(departure), packet))
+            self._note("duplicated", crossing)
+            arrivals.append((self._arrival(departure, crossing), packet))
         if properties.corrupt:
             for index, (when, copy) in enumerate(arrivals):
                 if draw() < properties.corrupt:
-                    self.counters.corrupted += 1
+                    self._note("corrupted", crossing)
                     arrivals[index] = (when, flip_bit(copy, self.random))
         return arrivals
 
-    def _arrival(self, departure: float) -> float:
+    def _arrival(self, departure: float, crossing: Crossing | None) -> float:
         """When a packet that departs then arrives: in order, unless it is one of the reordered."""
         properties = self.properties
         when = departure + properties.latency
-        if properties.jitter:
-            when = max(departure, when + (2 * self.random.random() - 1) * properties.jitter, self._latest)
+        if self._wander is not None:
+            when = max(departure, when + self._wander.at(departure))
+        if when < self._floor and not self.memoryless:
+            when = self._floor
         if properties.reorder and self.random.random() < properties.reorder:
-            self.counters.reordered += 1
-            # Held back, and not counted as the latest: later packets pass it.
+            self._note("reordered", crossing)
+            # Held back: later packets pass it.
             return when + self.random.random() * max(properties.latency, properties.jitter, LATE)
-        if properties.jitter:
-            self._latest = when
         return when
+
+    def _note(self, what: str, crossing: Crossing | None) -> None:
+        """Count a fault, for as long as the packet does not turn out not to have left."""
+        self.counters.note(what)
+        if crossing is not None:
+            crossing.note(what)
+
+
+class Wander:
+    """Jitter: a delay that wanders evenly over -jitter to +jitter, no faster than what keeps the order of packets.
+
+    Each packet's part is as likely to be anywhere in that range, so the mean of the latency is the latency, whatever
+    the traffic. Rejected: a draw for each packet, with packets held back behind those before them. Of many packets
+    that are sent closely one after the other each is then as late as the latest before it: the mean comes near to
+    latency + jitter. So packets that are sent within less than twice the jitter see a delay that has moved from one
+    to the next at half a second per second, forth or back, and is thrown back at the ends of the range; those further
+    apart a delay of their own, which cannot change their order.
+    """
+
+    SPEED: Final = 0.5
+
+    __slots__ = ("_forth", "_last", "_place", "_random", "jitter")
+
+    def __init__(self, jitter: float, stream: random.Random) -> None:
+        self.jitter = jitter
+        self._random = stream
+        self._last = -inf
+        self._place = 0.0
+        self._forth = True
+
+    def at(self, now: float) -> float:
+        """The part of the packet that leaves at `now`: -jitter to jitter."""
+        jitter, chance = self.jitter, self._random.random()
+        gap = max(0.0, now - self._last)  # less than 0: of a packet that leaves earlier than it was going to
+        self._last = now
+        if gap >= 2 * jitter:
+            # One draw for both: where it is, and which way it goes.
+            self._forth = chance < 0.5
+            self._place = jitter * (4 * (chance if self._forth else chance - 0.5) - 1)
+            return self._place
+        place = self._place + (self.SPEED if self._forth else -self.SPEED) * gap
+        if abs(place) > jitter:
+            place = (2 * jitter if place > 0 else -2 * jitter) - place
+            self._forth = not self._forth
+        if chance < gap / (4 * jitter):
+            self._forth = not self._forth
+        self._place = place
+        return place
 
 
 def flip_bit(packet: bytes, stream: random.Random) -> bytes:

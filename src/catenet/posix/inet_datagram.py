@@ -56,6 +56,8 @@ class InetDatagram(InetSocket):
             return self.send_message(data, (), flags, None)
         try:
             count = self._conversation.send_to(data)
+            if count is None and self._conversation.settle(self.kernel.clock()):
+                count = self._conversation.send_to(data)
         except StackError as error:
             raise error_of(error) from None
         if self.edges:
@@ -68,10 +70,13 @@ class InetDatagram(InetSocket):
             raise os_error(errno.EOPNOTSUPP)
         name = None if address is None else self.name_of(address, "sendto")
         try:
-            count = self._conversation.send_to(data, name, sent_control(self.family, control))
+            extra = sent_control(self.family, control)
+            count = self._conversation.send_to(data, name, extra)
+            if count is None and self._conversation.settle(self.kernel.clock()):
+                count = self._conversation.send_to(data, name, extra)
         except StackError as error:
             raise error_of(error) from None
-        if self.kept_options or control:
+        if count is not None and (self.kept_options or control):
             self._stamp(control)
         if self.edges:  # what has left makes room, which to Linux is an edge even where there was enough
             self.notify()
@@ -92,6 +97,11 @@ class InetDatagram(InetSocket):
         """The endpoint's, and ERR with a timestamp in the error queue."""
         mask = self._conversation.readiness()
         return mask | Readiness.ERR if self._stamps is not None and self._stamps.ready else mask
+
+    def unsent(self) -> int:
+        """SIOCOUTQ."""
+        self._conversation.settle(self.kernel.clock())
+        return self._conversation.unsent()
 
     def receive(self, size: int, flags: int) -> bytes | None:
         """System call `recv`: as `recvmsg`, without writing out the source's name, which nobody sees."""

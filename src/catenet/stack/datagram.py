@@ -11,6 +11,7 @@ from catenet.stack.datagram_options import PMTUDISC_DO, PMTUDISC_DONT, PMTUDISC_
 from catenet.stack.endpoint import ANY4, ANY6, Address, Buffer, Fault, Name, Readiness, StackError
 from catenet.stack.icmp import ErrorReport, fault_of
 from catenet.stack.membership import GroupMember, is_scoped
+from catenet.stack.sendbuffer import SendBuffer, truesize
 from catenet.wire.address import BROADCAST, LOOPBACK, is_multicast, is_unspecified
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class DatagramEndpoint(GroupMember):
         "_errors",
         "_queue",
         "_queued",
+        "_sending",
         "_unsent",
         "closed",
         "on_ready",
@@ -89,6 +91,8 @@ class DatagramEndpoint(GroupMember):
         self._queue: deque[Datagram] = deque()
         self._queued = 0
         self._unsent = 0
+        self._sending: SendBuffer | None = None
+        """What waits in devices that have a queue; None as long as there was nothing of that kind."""
         self._error: Fault | None = None
         self._errors: deque[QueuedError] = deque()
 
@@ -269,13 +273,42 @@ class DatagramEndpoint(GroupMember):
         self._raise_error()
         if self.shut_write:
             raise StackError(Fault.BROKEN_PIPE)
-        if self._unsent >= self.send_buffer:
+        if self._unsent >= self.send_buffer or (self._sending is not None and self._sending.is_full()):
             self.stack.counters[self.version].udp.SndbufErrors += 1
             return None
         payload = bytes(data)
+        start = len(self.stack.output.out)
         self._send(payload, source, peer, control, interface)
         self.stack.mark_dirty()
+        if self.stack.output.queued and self._charge(start, control.segment_size):
+            return len(payload)
         return self._note_unsent(len(payload))
+
+    def _charge(self, start: int, segment_size: int = 0) -> bool:
+        """Charge the packets from `start` on that go to devices with a queue; False when there is none.
+
+        Raises:
+            StackError: NO_BUFFERS when the datagram was cut into more than twice the buffer takes, as Linux.
+        """
+        output = self.stack.output
+        out, charges, sending = output.out, output.charges, self._sending
+        if sending is None:
+            sending = self._sending = SendBuffer(self)
+        sending.half = 0.5 * self.send_buffer
+        before, first = sending.charged, len(charges)
+        for place in range(start, len(out)):
+            interface, packet = out[place]
+            if interface not in output.queued:
+                continue
+            if sending.charged > 2 * self.send_buffer and place > start and not segment_size:
+                sending.charged = before
+                del out[start:], charges[first:]
+                self.stack.counters[self.version].udp.SndbufErrors += 1
+                raise StackError(Fault.NO_BUFFERS)
+            size = truesize(len(packet), 4 if packet[0] < 0x60 else 6)
+            sending.charged += size
+            charges.append((place, sending, size))
+        return len(charges) > first
 
     def _check_destination(self, name: Name) -> None:
         """Whether a name can be sent to; StackError(INVALID)."""
@@ -293,6 +326,17 @@ class DatagramEndpoint(GroupMember):
         self._unsent = 0
         if full:
             self._notify()
+
+    def settle(self, now: float) -> bool:
+        """Charge no longer for what has left the queues of devices by `now`; whether the send buffer has room."""
+        if self._sending is None:
+            return self._unsent < self.send_buffer
+        self._sending.settle(now)
+        return self._unsent < self.send_buffer and not self._sending.is_full()
+
+    def on_space(self) -> None:
+        """So much has left the queues of devices that the send buffer counts as writable again."""
+        self._notify()
 
     def _hop_limit(self, destination: Address, control: Control) -> int | None:
         if control.hop_limit is not None and control.hop_limit >= 0:
@@ -378,7 +422,7 @@ class DatagramEndpoint(GroupMember):
 
     def unsent(self) -> int:
         """Bytes that have not left the host (TIOCOUTQ)."""
-        return self._unsent
+        return self._unsent + (0 if self._sending is None else self._sending.charged)
 
     # Errors.
 
@@ -437,7 +481,7 @@ class DatagramEndpoint(GroupMember):
         mask = 0
         if self._queue or self.shut_read:
             mask |= Readiness.IN
-        if self._unsent < self.send_buffer:
+        if self._unsent < self.send_buffer and (self._sending is None or not self._sending.is_crowded()):
             mask |= Readiness.OUT
         if self._error is not None or self._errors:
             mask |= Readiness.ERR
@@ -472,6 +516,8 @@ class DatagramEndpoint(GroupMember):
         self._queue.clear()
         self._errors.clear()
         self._queued = 0
+        if self._sending is not None:
+            self._sending.close()
 
 
 NO_CONTROL: Final = Control()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from catenet.stack.datagram import Datagram
 from catenet.stack.datagram_options import PMTUDISC_DO, PMTUDISC_WANT
 from catenet.stack.endpoint import Name
+from catenet.stack.sendbuffer import truesize
 from catenet.wire.checksum import residue
 from catenet.wire.offload import is_sum
 from catenet.wire.udp import HEADER_LENGTH, PROTOCOL
@@ -51,11 +52,14 @@ class Outward:
         "_head_life",
         "_head_size",
         "addresses",
+        "charge",
+        "charge_size",
         "generation",
         "hop",
         "life",
         "peer",
         "port",
+        "queued",
         "room",
         "there",
         "traffic_class",
@@ -76,6 +80,17 @@ class Outward:
         self.traffic_class = endpoint.option("IP_TOS")
         self._head = b""
         self._head_size = self._head_life = -1
+        self.queued = hop.plain and hop.interface.index in endpoint.stack.output.queued
+        """Whether datagrams are charged to their socket until they have left the device's queue."""
+        self.charge = 0
+        """Bytes that a datagram with `charge_size` bytes of data is charged with."""
+        self.charge_size = -1
+
+    def find_charge(self, size: int) -> int:
+        """Bytes that a datagram with `size` bytes of data is charged with."""
+        start, version = (_START4, 4) if len(self.addresses) == 8 else (_START6, 6)
+        self.charge_size, self.charge = size, truesize(start + size, version)
+        return self.charge
 
     def send(self, stack: Stack, data: bytes) -> None:
         """Send one datagram that fits."""

@@ -6,7 +6,7 @@ import hashlib
 import random as random_module
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from catenet.stack import fragments
 from catenet.stack.addresses import AddressBook
@@ -22,6 +22,9 @@ from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, is_link_local, is_
 from catenet.wire.ip import IpPacket
 from catenet.wire.large import Large
 from catenet.wire.offload import cut, enlarge
+
+if TYPE_CHECKING:
+    from catenet.stack.sendbuffer import SendBuffer
 
 __all__ = ["Hop", "Output"]
 
@@ -89,6 +92,14 @@ class Output:
         self.multicast: Multicast
         self.now = 0.0
         self.out: list[tuple[int, bytes]] = []
+        self.queued: set[int] = set()
+        """Interfaces whose device has a queue: datagrams stay charged to their sockets until they have left it."""
+        self.charges: list[tuple[int, SendBuffer, int]] = []
+        """Of packets in `out`: the place there, who is charged for it, and how much.
+
+        The driver that is handed `out` takes them, puts what became of each packet among those that are `held`, and
+        has the buffers settle of which half is taken.
+        """
         self.loop: deque[tuple[bytes, int]] = deque()
         self.dirty = False
         """Whether the driver knows that there is something to transmit."""

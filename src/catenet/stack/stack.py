@@ -196,6 +196,12 @@ class Stack:
         self.invalidate()
         self.udp.forget_flows()
 
+    def set_queued(self, interface: int, queued: bool) -> None:
+        """Tell whether the device of an interface has a queue, and its driver sees to `Output.charges`."""
+        if queued != (interface in self.output.queued):
+            (self.output.queued.add if queued else self.output.queued.discard)(interface)
+            self.invalidate()
+
     def set_up(self, interface: int, up: bool) -> None:
         """Take an interface up or down; down it neither sends nor receives."""
         self.interfaces[interface].up = up

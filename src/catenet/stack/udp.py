@@ -61,17 +61,25 @@ class UdpEndpoint(DatagramEndpoint):
             return super().send_to(data, name, control)
         output = self.stack.output
         payload = data if isinstance(data, bytes) else bytes(data)
+        sending = self._sending
         if (
             way.generation != output.generation
             or way.hop.expires <= output.now
             or len(payload) > way.room
             or self._unsent >= self.send_buffer
+            or (sending is not None and sending.charged >= self.send_buffer)
             or self._error is not None
             or self.shut_write
             or self.closed
         ):
             return super().send_to(data, name, control)
         way.send(self.stack, payload)
+        if way.queued and sending is not None:
+            count = len(payload)
+            size = way.charge if count == way.charge_size else way.find_charge(count)
+            sending.charged += size
+            output.charges.append((len(output.out) - 1, sending, size))
+            return count
         return self._note_unsent(len(payload))
 
     def _check_destination(self, name: Name) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from catenet.posix.kernel import Kernel
+from catenet.stack.sendbuffer import PASSED
 from catenet.world.current import current
 from catenet.world.hub import NEVER, Event
 from catenet.world.links import Port
@@ -18,7 +19,9 @@ from catenet.world.wiring import FIRST_INTERFACE, configure, make_stack
 if TYPE_CHECKING:
     from catenet.link.device import Device
     from catenet.stack.endpoint import Address
+    from catenet.stack.output import Output
     from catenet.stack.routes import RouteEntry
+    from catenet.stack.sendbuffer import SendBuffer
     from catenet.stack.settings import Settings
     from catenet.stack.stack import Stack
     from catenet.world.world import World
@@ -158,6 +161,7 @@ class Host:
             return
         self.up = False
         self.kernel.discard()
+        self.world.topology.power_off(self.name)
         for process in self.processes:
             if process.alive:
                 process.crashed = True
@@ -247,12 +251,43 @@ class Host:
 
     def _transmit(self, stack: Stack, now: float) -> None:
         devices = self.devices
-        for interface, packet in stack.transmit(now):
+        packets = stack.transmit(now)
+        if stack.output.charges:
+            self._transmit_charged(packets, stack.output, now)
+            return
+        for interface, packet in packets:
             device = devices[interface - FIRST_INTERFACE][0]
             if isinstance(device, Port):  # known, so that compiled code calls it directly
                 device.send(packet, now)
             else:
                 device.send(packet, now)
+
+    def _transmit_charged(self, packets: list[tuple[int, bytes]], output: Output, now: float) -> None:
+        """Send packets of which some have sockets that are charged for them until they have left the host."""
+        devices = self.devices
+        following, last = 0, len(packets)
+        crowded: list[SendBuffer] | None = None
+        charges, output.charges = output.charges, []
+        for place, buffer, size in charges:
+            while following < place:
+                interface, packet = packets[following]
+                devices[interface - FIRST_INTERFACE][0].send(packet, now)
+                following += 1
+            interface, packet = packets[place]
+            following = place + 1
+            port = devices[interface - FIRST_INTERFACE][0]
+            assert isinstance(port, Port)  # no other has a queue
+            port.queued = None
+            port.send(packet, now)
+            buffer.held.append((port.queued or PASSED, size))
+            if buffer.charged >= buffer.half:
+                crowded = [buffer] if crowded is None else [*crowded, buffer]
+        while following < last:
+            interface, packet = packets[following]
+            devices[interface - FIRST_INTERFACE][0].send(packet, now)
+            following += 1
+        for buffer in dict.fromkeys(crowded or ()):
+            buffer.settle(now)
 
     def _prompt(self) -> None:
         """Put what a program has just sent on the devices while it goes on: for a peer in real time the sooner."""

@@ -35,6 +35,9 @@ class Event:
 
     __slots__ = ()
 
+    certain = True
+    """Whether `is_due` need not be asked."""
+
     def happen(self, when: float, sequence: int) -> None:
         """Its time has come: that of its entry in the heap, or for what happened soon the time that it is."""
         raise NotImplementedError
@@ -68,6 +71,8 @@ class Timer(Event):
     """
 
     __slots__ = ("_hub", "args", "callback", "queued", "sequence", "when")
+
+    certain = False
 
     def __init__(self, hub: Hub, callback: Callback, args: tuple[Any, ...]) -> None:
         self._hub = hub
@@ -315,7 +320,7 @@ class Hub:
         heap = self.heap
         while heap:
             when, sequence, event = heap[0]
-            if event.is_due(when, sequence):
+            if event.certain or event.is_due(when, sequence):
                 return when
             heappop(heap)
             event.happen(when, sequence)

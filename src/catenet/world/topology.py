@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from catenet.link.crossing import Crossing
 from catenet.link.properties import LinkProperties
 from catenet.link.shaped import make_link
 from catenet.link.simulated import SimulatedLink
+from catenet.stack.sendbuffer import GONE
 from catenet.wire.address import (
     BROADCAST,
     LINK_LOCAL_PREFIXES,
@@ -26,7 +28,7 @@ from catenet.wire.address import (
     parse_interface,
 )
 from catenet.world.hub import Hub
-from catenet.world.links import Flow, Network, Port
+from catenet.world.links import Flow, Network, Passage, Port
 from catenet.world.trace import Trace
 from catenet.world.units import nearest
 
@@ -75,7 +77,7 @@ class Topology:
         chosen = [Prefix.parse(prefix) if isinstance(prefix, str) else prefix for prefix in prefixes]
         if not chosen:
             chosen = [Prefix.of(PRIVATE4.host(number << 8), 24), Prefix.of(PRIVATE6.host(number << 64), 64)]
-        network = Network(name, chosen, self._hub, self._find_flow)
+        network = Network(name, chosen, self._hub, self._find_flow, self._bars)
         self.networks[name] = network
         return network
 
@@ -100,6 +102,7 @@ class Topology:
             self._own(port, address, length)
         if self._trace is not None:
             port.trace = self._trace
+        self._measure(port)
         ports.append(port)
         self.ports.append(port)
         joined.ports.append(port)
@@ -119,23 +122,34 @@ class Topology:
                 self.dedicated[one, other] = self._make_link(f"{one}>{other}", properties)
                 self._joined.setdefault(one, []).append(other)
             else:
-                self.dedicated[one, other] = make_link(properties, existing.random, existing)
+                self.dedicated[one, other] = self._remake(existing, properties)
         for port in (*self._of_host[a], *self._of_host[b]):
             self._measure(port)
         self._changed()
 
     def change(self, host: str, properties: LinkProperties) -> None:
-        """Give every port of `host` other properties, both ways, from the next packet on."""
+        """Give every port of `host` other properties, both ways, for what waits in the queues and what comes."""
         for port in self._of_host[self.known(host)]:
-            port.up = make_link(properties, port.up.random, port.up)
-            port.down = make_link(properties, port.down.random, port.down)
+            port.up = self._remake(port.up, properties)
+            port.down = self._remake(port.down, properties)
             self._measure(port)
         self._changed()
 
+    def _remake(self, link: SimulatedLink, properties: LinkProperties) -> SimulatedLink:
+        """The link with other properties."""
+        return make_link(properties, link.random, link, self._hub.now, self._hub.call_at)
+
     def _measure(self, port: Port) -> None:
-        """The port takes what the widest of its host's links carries; routes know which carry less."""
-        own = [self.dedicated[port.host, other].properties.mtu for other in self._joined.get(port.host, ())]
-        port.mtu = max(port.up.properties.mtu, *own, 0)
+        """The port takes what the widest of its host's links carries (routes know which carry less), and may queue."""
+        own = [self.dedicated[port.host, other].properties for other in self._joined.get(port.host, ())]
+        port.mtu = max(each.mtu for each in (port.up.properties, *own))
+        port.queues = any(each.rate is not None for each in (port.up.properties, *own))
+
+    def power_off(self, host: str) -> None:
+        """A host crashes: what has not left it yet is gone."""
+        own = [self.dedicated[host, other] for other in self._joined.get(host, ())]
+        for link in (*(port.up for port in self.ports_of(host)), *own):
+            link.discard(self._hub.now, "crash")
 
     def properties(self, a: str, b: str | None = None) -> LinkProperties | None:
         """Properties of a host's link now, or of the link between two hosts; None when they have none of their own."""
@@ -145,10 +159,24 @@ class Topology:
         return None if link is None else link.properties
 
     def unlink(self, a: str, b: str) -> None:
-        """Take the link between two hosts away: they meet on their networks again."""
-        for pair in ((a, b), (b, a)):
-            self.dedicated.pop(pair, None)
+        """Take the link between two hosts away: they meet on their networks again, also with what waits for it."""
+        stranded = []
+        for one, other in ((a, b), (b, a)):
+            link = self.dedicated.pop((one, other), None)
+            if link is not None:
+                self._joined[one].remove(other)
+                stranded += [(one, crossing) for crossing, _ in link.recall(self._hub.now)]
+        for port in (*self._of_host[a], *self._of_host[b]):
+            self._measure(port)
         self._changed()
+        for host, crossing in stranded:
+            crossing.departure = GONE
+            self._resend(host, crossing)
+
+    def _resend(self, host: str, crossing: Crossing) -> None:
+        """Let a packet that has not left its host take another way, by the port by which it left the stack."""
+        port = crossing.flow.port if isinstance(crossing, Passage) else self._of_host[host][0]
+        port.send(crossing.packet, self._hub.now, again=True)
 
     def partition(self, *groups: str | Iterable[str]) -> int:
         """Cut groups of hosts (a name or several) from each other; one group alone is cut from everybody else.
@@ -163,6 +191,7 @@ class Topology:
         self._partitions += 1
         self._severed[self._partitions] = sets if len(sets) > 1 else (sets[0], frozenset(self._of_host) - sets[0])
         self._changed()
+        self._reconsider()
         return self._partitions
 
     def heal(self, number: int | None = None) -> None:
@@ -172,6 +201,22 @@ class Topology:
         else:
             self._severed.pop(number, None)
         self._changed()
+        self._reconsider()
+
+    def _reconsider(self) -> None:
+        """Partitions have begun or ended: they stop what leaves a queue while they stand."""
+        for _, link in self.links():
+            for crossing in link.waiting(self._hub.now):
+                if isinstance(crossing, Passage):
+                    crossing.reconsider()
+
+    def _bars(self, flow: Flow, way: Port) -> bool:
+        """Whether a partition stands between the ends of a flow, or between its port and the next on its way."""
+        if not self._severed:
+            return False
+        source, destination = flow.addresses
+        sender, owner = self._owners.get(source, flow.port), self._owners.get(destination, way)
+        return self._cut(sender.host, owner.host) or self._cut(flow.port.host, way.host)
 
     def known(self, host: str) -> str:
         """Return the name when there is such a host; ValueError with the nearest one when not."""
@@ -285,7 +330,7 @@ class Topology:
             network.narrowest_link = None
         if self._flows_known:
             for port in self.ports:
-                port.flows.clear()
+                port.forget_flows(self._hub.now)
             self._flows_known = False
 
     def _find_flow(self, port: Port, source: Address, destination: Address) -> Flow | str:
@@ -294,7 +339,7 @@ class Topology:
         network = port.network
         if is_multicast(destination) or destination == BROADCAST or self._directed(network, destination):
             ways = [way for way in network.ports if way is not port and not self._cut(port.host, way.host)]
-            return Flow(port.up, ways, False, self._hub)
+            return Flow(port, (source, destination), port.up, ways, False)
         owner = self._owners.get(destination)
         if owner is None:
             return "unreachable"
@@ -303,14 +348,14 @@ class Topology:
             return "partition"
         own = self.dedicated.get((port.host, owner.host))
         if own is not None:
-            return Flow(own, [owner], True, self._hub)
+            return Flow(port, (source, destination), own, [owner], True)
         way = network.owners.get(destination) or self._next_hop(port, owner.network)
         if way is None:
             return "unreachable"
         if self._cut(port.host, way.host):
             return "partition"
         own = self.dedicated.get((port.host, way.host))
-        return Flow(own or port.up, [way], own is not None, self._hub)
+        return Flow(port, (source, destination), own or port.up, [way], own is not None)
 
     def _directed(self, network: Network, destination: Address) -> bool:
         return any(destination == prefix.broadcast() for prefix in network.prefixes)

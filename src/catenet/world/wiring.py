@@ -35,6 +35,7 @@ def configure(host: Host, stack: Stack) -> None:
             stack.add_interface("", device.mtu, addresses, getattr(device, "link_address", b""))
         elif stack.interfaces[index].mtu != device.mtu:
             stack.set_mtu(index, device.mtu)
+        stack.set_queued(index, getattr(device, "queues", False))
     offloads = [offload_of(device) for device, _ in host.devices]
     sizes = [size for sums, size in offloads if sums]
     stack.set_offload(bool(sizes) and len(sizes) == len(offloads), min(sizes, default=0))
