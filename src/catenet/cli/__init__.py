@@ -21,6 +21,7 @@ VERBS = {
     "run": "run a world or one program on a network",
     "addrs": "this machine's interfaces and addresses",
     "ss": "sockets of a running world or stack",
+    "settings": "what can be set in the stack of a host",
     "bridge": "join two TUN devices through a faulty link",
     "rpc": "remote procedure calls: compile, serve, call, list, describe",
 }

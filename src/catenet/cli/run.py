@@ -78,6 +78,14 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--gateway", action="append", default=[], metavar="ADDRESS", help="the way to other networks; may be repeated"
     )
     parser.add_argument("--mtu", type=int, help="largest packet in bytes, for a single program (default: 1500)")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="[HOST.]NAME=VALUE",
+        help="set something in the stack of all hosts or of one, as tcp_mtu_probing=1 (see catenet settings)",
+    )
     parser.add_argument("--uvloop", action="store_true", help="with --net kernel: run asyncio on uvloop")
     command = parser.add_argument("command", nargs=argparse.PARSER, metavar="TARGET [ARGS...]")
 
@@ -108,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
     if not is_world and command[0] != "-m":
         _check_script(command[0])
     if args.net == "kernel":
+        if args.settings:
+            raise UsageError("--set is for Catenet's own stack; the kernel's settings are sysctl's")
         from catenet.cli.kernel import run_on_kernel
 
         return run_on_kernel(args, is_world)
@@ -140,7 +150,7 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
 
 def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
     """What to run: the world file's plan with what the command line says instead, or a plan for one program."""
-    from catenet.world.worldfile import HostPlan, WorldFileError, WorldPlan, override, read_world
+    from catenet.world.worldfile import HostPlan, WorldFileError, WorldPlan, override, read_world, set_on_hosts
 
     if not is_world:
         from catenet.link.properties import LinkProperties
@@ -158,7 +168,18 @@ def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
             raise UsageError(str(error)) from None
         except OSError as error:
             raise UsageError(f"{args.command[0]}: {(error.strerror or str(error)).lower()}") from None
-    return override(plan, seed=args.seed, duration=args.duration)
+    changes = _settings(args, [host.name for host in plan.hosts])
+    return override(set_on_hosts(plan, changes), seed=args.seed, duration=args.duration)
+
+
+def _settings(args: argparse.Namespace, hosts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What `--set` says, by host."""
+    from catenet.world.settings import parse_assignments
+
+    try:
+        return parse_assignments(args.settings, hosts)
+    except ValueError as error:
+        raise UsageError(f"--set: {error}") from None
 
 
 def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
@@ -176,10 +197,11 @@ def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
         bridge=args.bridge,
         gateways=args.gateway,
     )
+    settings = {name: value for part in _settings(args, [SOLE_HOST]).values() for name, value in part.items()}
     console = Console([SOLE_HOST], Path(args.command[0]).name)
     chance = secrets.randbits(64) if args.seed is None else args.seed
     try:
-        with open_host(SOLE_HOST, attachment, seed=chance, output=console.line) as (world, host):
+        with open_host(SOLE_HOST, attachment, seed=chance, output=console.line, settings=settings) as (world, host):
             console.now = lambda: world.now
             if not args.address:
                 found = ", ".join(format_address(address) for address in world.addresses(SOLE_HOST))

@@ -40,6 +40,7 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
             host.addresses,
             network=host.networks or None,
             link=host.link,
+            settings=host.settings,
             forwarding=host.router,
         )
         for line in host.run:

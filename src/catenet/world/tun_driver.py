@@ -16,10 +16,10 @@ from typing import Final
 
 from catenet.link.tun import TunDevice
 from catenet.stack.dhcp import DhcpState
-from catenet.stack.settings import Settings
 from catenet.wire.address import Address, Prefix, parse_address, parse_interface
 from catenet.world.host import Host
 from catenet.world.hub import RealClock
+from catenet.world.settings import SettingChanges, apply_settings
 from catenet.world.streams import print_line
 from catenet.world.tun_port import TunPort
 from catenet.world.world import World
@@ -36,8 +36,8 @@ BATCH: Final = 256
 """Packets that are read before the programs run; one after a wait, since a lone packet is likely to be a message. Many
 connections need many: what is acknowledged in one turn has to be read in the next, or the device's queue overflows."""
 
-AUTOTUNE_TOTAL: Final = 32 << 20
-"""Bytes for the buffers of all connections that want large ones (`tcp_autotune_total`): what caches hold."""
+TUN_SETTINGS: Final = {"tcp_autotune_total": 32 << 20}
+"""Of a host that meets the kernel: buffers of all connections that want large ones, bytes that caches hold."""
 
 # Parameters of mallopt(3).
 M_TRIM_THRESHOLD: Final = -1
@@ -68,6 +68,7 @@ def open_host(
     *,
     seed: int | str = 0,
     output: Callable[[str, str, str], None] = print_line,
+    settings: SettingChanges | None = None,
 ) -> Iterator[tuple[World, Host]]:
     """Make a world of one host, in real time.
 
@@ -84,7 +85,7 @@ def open_host(
             tun.bridge(attachment.bridge)
         tun.configure(ends)
         with World(seed, clock=clock, epoch=time.time(), output=output) as world:
-            host = world.hosts[name] = Host(world, name, Settings(tcp_autotune_total=AUTOTUNE_TOTAL))
+            host = world.hosts[name] = Host(world, name, apply_settings({**TUN_SETTINGS, **(settings or {})}))
             port = TunPort(host.name, tun, _link_address(seed) if ethernet else b"")
             port.taps = world.trace.taps
             interface = host.attach(port, tuple(own))

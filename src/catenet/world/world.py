@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from catenet.stack.settings import Settings
 from catenet.wire.address import is_link_local, parse_interface
 from catenet.world import install
 from catenet.world.context import Contexts
@@ -31,6 +32,7 @@ from catenet.world.ending import QUIET, Ending
 from catenet.world.errors import DeadlockError, ProcessFailed, StillRunning
 from catenet.world.host import Host
 from catenet.world.hub import NEVER, Clock, Hub, RealClock
+from catenet.world.settings import SettingChanges, apply_settings
 from catenet.world.streams import Redirect, print_line
 from catenet.world.topology import Topology
 from catenet.world.trace import Trace
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from catenet.link.properties import LinkProperties
     from catenet.posix.names import Names
     from catenet.stack.endpoint import Address
-    from catenet.stack.settings import Settings
     from catenet.world.process import Process
 
 __all__ = ["World"]
@@ -123,7 +124,7 @@ class World:
         *,
         network: str | Iterable[str] | None = None,
         link: LinkProperties | None = None,
-        settings: Settings | None = None,
+        settings: Settings | SettingChanges | None = None,
         forwarding: bool = False,
     ) -> Host:
         """Add a host, or return the one of this name when nothing else is given.
@@ -131,15 +132,17 @@ class World:
         `address` is one or several texts such as `"10.1.0.7"`, `"10.1.0.7/16"`, `"fd07::7/64"`; without any the host
         gets one of each version. `network` names the networks it is on (the first network when None); each gets
         those of the addresses that lie in it. `link` is how it is joined to them. `forwarding` makes it a router.
-        Raises ValueError for a name or address in use.
+        `settings` are what its stack has otherwise than Linux, by Linux's names, as `{"tcp_mtu_probing": 1}` (`catenet
+        settings` lists them). Raises ValueError for a name or address in use, an unknown setting or a wrong value.
         """
         addresses = (address,) if isinstance(address, str) else tuple(address)
         if name in self.hosts:
             if addresses or network or link or settings or forwarding:
                 raise ValueError(f"there is a host {name!r} already")
             return self.hosts[name]
+        chosen = settings if settings is None or isinstance(settings, Settings) else apply_settings(settings)
         install.install()
-        host = self.hosts[name] = Host(self, name, settings, forwarding)
+        host = self.hosts[name] = Host(self, name, chosen, forwarding)
         networks: list[str | None] = [network] if network is None or isinstance(network, str) else [*network]
         shares = self._share(addresses, networks)
         for joined, share in zip(networks, shares, strict=True):

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import Prefix, parse_interface
+from catenet.world.settings import flatten, parse_setting
 from catenet.world.units import PARSERS, link_properties, nearest, parse_duration
 
 __all__ = [
@@ -39,10 +40,10 @@ ACTIONS: Final = ("partition", "heal", "crash", "restart", "link")
 LASTING: Final = ("partition", "crash", "link")
 """Events that `for` can limit: afterwards the partition heals, the host starts again, the link is as it was."""
 
-TOP_KEYS: Final = ("world", "link", "hosts", "routers", "networks", "links", "events")
+TOP_KEYS: Final = ("world", "link", "settings", "hosts", "routers", "networks", "links", "events")
 WORLD_KEYS: Final = ("seed", "duration", "quiet")
-HOST_KEYS: Final = ("run", "address", "network", "start", "restart", "service")
-ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service")
+HOST_KEYS: Final = ("run", "address", "network", "start", "restart", "service", "settings")
+ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service", "settings")
 NETWORK_KEYS: Final = ("name", "address")
 LINK_KEYS: Final = ("between",)
 EVENT_KEYS: Final = ("at", "for", *ACTIONS)
@@ -65,6 +66,7 @@ class HostPlan:
     """One host: its command lines, addresses (none: given out), networks (none: the first) and link.
 
     `service` says whether the world may end while its programs run; None leaves it to `restart` and what they do.
+    `settings` are those of its stack, by names of fields.
     """
 
     name: str
@@ -76,6 +78,7 @@ class HostPlan:
     service: bool | None = None
     router: bool = False
     link: LinkProperties = field(default_factory=LinkProperties)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +185,13 @@ class _Reader:
         self._hosts: list[str] = []
         self._networks: list[str] = []
         self._defaults = LinkProperties()
+        self._settings: dict[str, object] = {}
 
     def world(self) -> WorldPlan:
         """The whole file."""
         document = self._document
         self._check_keys(document, (), TOP_KEYS, "table")
-        for name in ("world", "link", "hosts", "routers"):
+        for name in ("world", "link", "settings", "hosts", "routers"):
             self._table(document, (), name)
         world = self._table(document, (), "world")
         self._check_keys(world, ("world",), WORLD_KEYS)
@@ -195,6 +199,7 @@ class _Reader:
         if isinstance(seed, bool) or not isinstance(seed, int | str):
             raise self._error(("world", "seed"), f"seed must be a number or a text, not {seed!r}")
         self._defaults = self._link(self._table(document, (), "link"), ("link",), LinkProperties())
+        self._settings = self._own_settings(document, ())
         self._hosts = [*self._table(document, (), "hosts"), *self._table(document, (), "routers")]
         networks = tuple(self._network(*entry) for entry in self._array("networks"))
         self._networks = [network.name for network in networks]
@@ -245,7 +250,19 @@ class _Reader:
             service=self._value(table, path, "service", _truth, None),
             router=router,
             link=self._link(settings, path, self._defaults),
+            settings={**self._settings, **self._own_settings(table, path)},
         )
+
+    def _own_settings(self, parent: dict[str, Any], path: KeyPath) -> dict[str, object]:
+        """What a table `settings` says, by names of fields."""
+        chosen: dict[str, object] = {}
+        for names, value in flatten(self._table(parent, path, "settings")):
+            try:
+                field, parsed = parse_setting(".".join(names), value)
+            except ValueError as error:
+                raise self._error((*path, "settings", *names), str(error)) from None
+            chosen[field] = parsed
+        return chosen
 
     def _host_networks(self, table: dict[str, Any], path: KeyPath, key: str) -> tuple[str, ...]:
         names: tuple[str, ...] = self._value(table, path, key, _texts, ())
@@ -408,3 +425,16 @@ def _restart(value: object) -> Restart:
 def override(plan: WorldPlan, **changes: Any) -> WorldPlan:
     """Return the plan with what the command line says instead."""
     return dataclasses.replace(plan, **{key: value for key, value in changes.items() if value is not None})
+
+
+def set_on_hosts(plan: WorldPlan, changes: Mapping[str, Mapping[str, object]]) -> WorldPlan:
+    """Return the plan with settings by host, those of all hosts under '', on top of the file's."""
+    hosts = [
+        dataclasses.replace(host, settings={**host.settings, **_fields(changes, ""), **_fields(changes, host.name)})
+        for host in plan.hosts
+    ]
+    return dataclasses.replace(plan, hosts=tuple(hosts))
+
+
+def _fields(changes: Mapping[str, Mapping[str, object]], host: str) -> dict[str, object]:
+    return dict(parse_setting(name, value) for name, value in changes.get(host, {}).items())
