@@ -109,6 +109,19 @@ class Attempt:
 
     def start_whole(self, message: Any, deadline: float | None) -> None:
         """Send a request that is one message. Raises :class:`RpcError` if it cannot be encoded."""
+        try:
+            self._send_whole(message)
+        except BaseException:
+            self.connection.has_room()
+            raise
+        self._begin(self.stream, deadline)
+        connection = self.connection
+        if len(connection.core.streams) == 1:
+            connection.send_now()
+        else:
+            connection.touch()
+
+    def _send_whole(self, message: Any) -> None:
         terms, connection = self.terms, self.connection
         payload = terms.encode(message)
         prefix = b""
@@ -125,14 +138,9 @@ class Attempt:
                 core.send_data(stream, prefix)
                 core.send_data(stream, body, True)
             else:
-                self.stream = stream = core.send_request(head, body)
+                self.stream = core.send_request(head, body)
         except PeerLimit as excess:
             raise RpcError(Code.RESOURCE_EXHAUSTED, f"the request's {excess}") from None
-        self._begin(stream, deadline)
-        if len(core.streams) == 1:
-            connection.send_now()
-        else:
-            connection.touch()
 
     def start(self, deadline: float | None) -> None:
         """Send the head of a request whose messages follow."""
@@ -140,6 +148,7 @@ class Attempt:
         try:
             self.stream = stream = self.connection.core.open(head, False)
         except PeerLimit as excess:
+            self.connection.has_room()
             raise RpcError(Code.RESOURCE_EXHAUSTED, f"the request's {excess}") from None
         self._begin(stream, deadline)
         self.connection.touch()
@@ -345,6 +354,10 @@ class Attempt:
     def _finish(self, error: RpcError | None) -> None:
         self.over = True
         self.error = error
+        stream = self.stream
+        if stream is not None and stream.local_open and not stream.remote_open:
+            self.connection.core.abandon(stream)  # the response was complete before the request
+            self.connection.touch()
         if self._deadline is not None:
             self.connection.deadlines.remove(self._deadline)
             self._deadline = None

@@ -14,12 +14,16 @@ from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
 from catenet.http.h1.head import H1Memo
 from catenet.http.h2.connection import Memos
 from catenet.http.limits import Limits
+from catenet.net.async_pool import AcquireTimeout, AsyncPool
+from catenet.net.pool import PoolLimits
 from catenet.rpc.client_connection import ClientConnection, Dial, Endpoint, connect, connect_first, resolve
 from catenet.rpc.resolver import ConnectionBackoff, Picker, Target, picker_for
 from catenet.rpc.service_config import RetryBudget, ServiceConfig
 from catenet.rpc.status import Code, RpcError
 
 USER_AGENT = f"catenet/{__version__}".encode()
+_KEY = ""
+"""All connections of a channel are for all of its calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class ChannelOptions:
     * ``service_config``: timeouts, retries, hedging, load balancing. ``balancing`` overrides its policy.
     * ``keepalive_time``, ``keepalive_timeout``, ``keepalive_without_calls``: gRFC A8.
     * ``authority``, ``server_name``: instead of the target's, for HTTP and for TLS.
+    * ``pool``: how many connections there may be. Over HTTP/1.1 each call needs one for itself. Over HTTP/2 all calls
+      share one (``max_shared``), which is kept; beyond the streams that the server admits they wait.
     """
 
     protocol: str = "grpc"
@@ -53,6 +59,7 @@ class ChannelOptions:
     connect_timeout: float = 20.0
     authority: str | None = None
     server_name: str | None = None
+    pool: PoolLimits = field(default_factory=PoolLimits)
     limits: Limits = field(default_factory=lambda: Limits(max_streams=0, glitch_burst=10_000, glitch_rate=1000.0))
     codecs: Mapping[str, Codec] = field(default_factory=lambda: CODECS)
     compressions: Mapping[str, Compression] = field(default_factory=lambda: COMPRESSIONS)
@@ -69,6 +76,9 @@ class Connections:
         self.random = random.Random()
         self._target = target
         secure = tls is not None or target.tls
+        default = "round_robin" if target.resolve_all else "pick_first"
+        policy = options.balancing or options.service_config.load_balancing or default
+        self._race = policy == "pick_first"
         self._dial = Dial(
             options.limits,
             Memos(),
@@ -80,15 +90,16 @@ class Connections:
             options.keepalive_timeout,
             options.keepalive_without_calls,
         )
-        default = "round_robin" if target.resolve_all else "pick_first"
-        policy = options.balancing or options.service_config.load_balancing or default
-        self._race = policy == "pick_first"
         self._picker: Picker[Endpoint] = picker_for(policy, self.random)
-        self._connections: dict[Endpoint, ClientConnection] = {}
-        self._current: ClientConnection | None = None  # the one of pick_first
+        self._connections: dict[Endpoint, ClientConnection] = {}  # one to each address, of those in the pool
+        self._current: ClientConnection | None = None  # the one of pick_first, if calls share it
         self._connecting: dict[Endpoint | None, asyncio.Task[None]] = {}
         self._retiring: dict[ClientConnection, None] = {}
-        self._waiters: dict[asyncio.Future[None], None] = {}
+        self._pool: AsyncPool[str, ClientConnection] = AsyncPool(
+            self.loop, options.pool, self._connect_another, ClientConnection.close, self._another_failed
+        )
+        self._pool.pause(_KEY)  # until there is a first connection, which is made here
+        self._backoff = ConnectionBackoff()
         self._failure = ""
         self._broken = ConnectionBackoff()  # from a server that takes connections and breaks the protocol
         self._not_before = 0.0
@@ -97,70 +108,87 @@ class Connections:
     # Choice.
 
     def pick(self) -> ClientConnection | None:
-        """Return a connection that can take a call now, or None."""
-        current = self._current
-        if current is not None and current.core.can_open and current.transport is not None:
-            return current
-        endpoint = self._picker.pick()
-        if endpoint is None:
-            return None
-        connection = self._connections[endpoint]
-        if connection.core.can_open and connection.transport is not None:
-            return connection
-        return None if self._race else self._pick_other()
+        """Return a connection that can take a call now, or None. The call must begin before others run."""
+        if not self._pool.outstanding:
+            current = self._current
+            if current is not None and current.core.can_open and current.transport is not None:
+                return current
+            if not self._race:
+                connection = self._pick_in_turn()
+                if connection is not None:
+                    return connection
+        connection = self._pool.pick(_KEY)
+        while connection is not None and connection.is_stale():
+            self._discard(connection)
+            connection = self._pool.pick(_KEY)
+        return connection
 
-    def _pick_other(self) -> ClientConnection | None:
-        """The connection whose turn it is is full: take another that is not."""
+    def _pick_in_turn(self) -> ClientConnection | None:
+        """Return the connection whose turn it is; if it is full, the next that is not."""
         for _ in self._connections:
             endpoint = self._picker.pick()
-            if endpoint is not None and self._connections[endpoint].core.can_open:
-                return self._connections[endpoint]
+            if endpoint is None:
+                return None
+            connection = self._connections[endpoint]
+            if connection.core.can_open and connection.transport is not None:
+                if not connection.is_stale():
+                    return connection
+                self._discard(connection)
+                return None
         return None
+
+    def _discard(self, connection: ClientConnection) -> None:
+        connection.close()
+        self._left(connection)
 
     async def wait(self, wait_for_ready: bool, deadline: float | None) -> ClientConnection:
         """Return a connection that can take a call, as soon as there is one.
 
-        Raises :class:`RpcError`: ``DEADLINE_EXCEEDED``, or ``UNAVAILABLE`` when connecting has failed and the call
-        does not wait for that to change.
+        Calls are served in their order. Raises :class:`RpcError`: ``DEADLINE_EXCEEDED``; ``RESOURCE_EXHAUSTED`` after
+        the pool's ``acquire_timeout``; ``UNAVAILABLE`` when connecting has failed and the call does not wait for that
+        to change.
         """
         while True:
             if self._closed:
-                raise RpcError(Code.CANCELLED, "the channel is closed")
-            connection = self.pick()
-            if connection is not None:
-                return connection
+                raise _closed()
             if self._failure and not wait_for_ready and self._picker.pick() is None:
-                raise RpcError(Code.UNAVAILABLE, self._failure)
+                raise self._unavailable()
             self._start_connecting()
-            for connection in self._connections.values():
-                connection.on_room = self._wake_some
-            waiter = self.loop.create_future()
-            self._waiters[waiter] = None
-            timer = None if deadline is None else self.loop.call_at(deadline, _release, waiter)
+            for connection in self._pool.members(_KEY):
+                connection.on_room = self._on_room
             try:
-                await waiter
-            finally:
-                self._waiters.pop(waiter, None)
-                if timer is not None:
-                    timer.cancel()
-            if deadline is not None and self.loop.time() >= deadline:
-                why = f": {self._failure}" if self._failure else ""
-                raise RpcError(Code.DEADLINE_EXCEEDED, f"the deadline passed while waiting for a connection{why}")
+                connection = await self._pool.acquire(_KEY, deadline, wait_for_ready)
+            except AcquireTimeout as late:
+                raise self._too_late(deadline) from late
+            if connection.is_stale():
+                self._discard(connection)
+                continue
+            return connection if self._race else self._in_turn(connection)
 
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, {}
-        for waiter in waiters:
-            _release(waiter)
+    def _in_turn(self, free: ClientConnection) -> ClientConnection:
+        """A call that waited gets the connection whose turn it is, rather than the one that had room first."""
+        connection = self._pick_in_turn()
+        if connection is None or connection is free:
+            return free
+        free.has_room()
+        return connection
 
-    def _wake_some(self, connection: ClientConnection) -> None:
-        """A full connection may have room again: wake as many calls as it can take, in their order."""
-        if not self._waiters:
+    def _too_late(self, deadline: float | None) -> RpcError:
+        why = f": {self._failure}" if self._failure else ""
+        if deadline is not None and self.loop.time() >= deadline:
+            return RpcError(Code.DEADLINE_EXCEEDED, f"the deadline passed while waiting for a connection{why}")
+        return RpcError(
+            Code.RESOURCE_EXHAUSTED, f"no connection became free in {self.options.pool.acquire_timeout} s{why}"
+        )
+
+    def _unavailable(self) -> RpcError:
+        return RpcError(Code.UNAVAILABLE, self._failure)
+
+    def _on_room(self, connection: ClientConnection) -> None:
+        """A call has ended: another may begin. Where calls share a connection, only those that wait need to know."""
+        self._pool.changed(connection)
+        if connection.shared and not self._pool.waiting(_KEY):
             connection.on_room = None
-        elif connection.core.can_open:
-            room = 1 if connection.core.version < 2 else connection.core.peer_max_streams - len(connection.core.streams)
-            for waiter in [waiter for waiter, _ in zip(self._waiters, range(room), strict=False)]:
-                del self._waiters[waiter]
-                _release(waiter)
 
     # Connecting.
 
@@ -183,7 +211,7 @@ class Connections:
                 else:
                     return
                 delay = backoff.failed(self.random)
-                self._wake()
+                self._pool.fail(_KEY, self._unavailable)
                 await asyncio.sleep(max(started + delay - self.loop.time(), 0))
         finally:
             self._connecting.pop(None, None)
@@ -219,35 +247,83 @@ class Connections:
             raise OSError("the server does not speak HTTP/2, which gRPC needs")
         self._failure = ""
         self._connections[endpoint] = connection
-        if self._race:
+        connection.kept = not self._race
+        if self._race and connection.shared:
             self._current = connection
-        connection.on_change = lambda changed: self._on_change(endpoint, changed)
+        self._adopt(endpoint, connection)
         self._picker.set_ready(endpoint, True)
-        self._wake()
+        self._pool.add(_KEY, connection)
+        self._pool.resume(_KEY)
 
-    def _on_change(self, endpoint: Endpoint, connection: ClientConnection) -> None:
+    def _adopt(self, endpoint: Endpoint, connection: ClientConnection) -> None:
+        connection.endpoint = endpoint
+        connection.on_change = self._on_change
+        connection.on_room = self._on_room
+
+    def _on_change(self, connection: ClientConnection) -> None:
         if connection.alive:
-            self._wake_some(connection)
+            self._pool.changed(connection)
             return
         if connection.transport is None:
             self._retiring.pop(connection, None)
         else:
             self._retiring[connection] = None
-        if self._connections.get(endpoint) is connection:
-            del self._connections[endpoint]
+        self._left(connection)
+
+    def _left(self, connection: ClientConnection) -> None:
+        """The connection takes no more calls."""
+        self._pool.lost(connection)
+        if self._current is connection:
             self._current = None
-            self._picker.set_ready(endpoint, False)
-            if connection.core.served:
-                self._broken.succeeded()
-            elif connection.core.failed is not None and not self._connections:
-                # As good as one that cannot be connected to: calls fail at once until it has been tried again.
-                self._failure = f"cannot use {self._target.authority}: {connection.error}"
-                self._not_before = self.loop.time() + self._broken.failed(self.random)
+        endpoint = connection.endpoint
+        if endpoint is None or self._connections.get(endpoint) is not connection:
+            return
+        others = (other for other in self._pool.members(_KEY) if other.endpoint == endpoint and other.alive)
+        successor = next(others, None)
+        if successor is not None:
+            self._connections[endpoint] = successor
+            successor.kept = not self._race
+            return
+        del self._connections[endpoint]
+        self._picker.set_ready(endpoint, False)
+        self._note_end(connection)
+        if self._closed:
+            return
+        if not self._race:
+            self._reconnect(endpoint)
+        # Calls that wait go on waiting for the next connection; pick_first makes one when a call needs it.
+        if not self._connections:
+            self._pool.pause(_KEY)
+            if self._pool.waiting(_KEY):
                 self._start_connecting()
-            if not self._race and not self._closed:
-                self._reconnect(endpoint)
-            # Calls that wait go on waiting for the next connection; pick_first makes one when a call needs it.
-            self._wake()
+
+    def _note_end(self, connection: ClientConnection) -> None:
+        """A server that broke the protocol is as good as one that cannot be connected to: calls fail until a retry."""
+        if connection.core.served:
+            self._broken.succeeded()
+        elif connection.core.failed is not None and not self._connections and not self._closed:
+            self._failure = f"cannot use {self._target.authority}: {connection.error}"
+            self._not_before = self.loop.time() + self._broken.failed(self.random)
+            self._pool.fail(_KEY, self._unavailable)
+            self._start_connecting()
+
+    async def _connect_another(self, _: str) -> ClientConnection:
+        """Make one more connection, because calls wait and those that there are have no room."""
+        endpoint = self._picker.pick()
+        if endpoint is None:
+            raise OSError("no address is connected")
+        async with asyncio.timeout(self.options.connect_timeout):
+            connection = await connect(self.loop, endpoint, self._dial)
+        if connection.transport is None:
+            raise OSError(connection.error or "the server closed the connection at once")
+        self._backoff.succeeded()
+        self._adopt(endpoint, connection)
+        return connection
+
+    def _another_failed(self, key: str, error: Exception) -> None:
+        """Calls go on with the connections that there are; another is tried later."""
+        if self._connections:
+            self._pool.pause(key, self.loop.time() + self._backoff.failed(self.random))
 
     def _reconnect(self, endpoint: Endpoint) -> None:
         if endpoint not in self._connecting:
@@ -266,7 +342,7 @@ class Connections:
                 except (OSError, ssl.SSLError, TimeoutError) as error:
                     if not self._connections:
                         self._failure = f"cannot connect to {self._target.authority}: {error or type(error).__name__}"
-                        self._wake()
+                        self._pool.fail(_KEY, self._unavailable)
                 await asyncio.sleep(max(started + backoff.failed(self.random) - self.loop.time(), 0))
         finally:
             self._connecting.pop(endpoint, None)
@@ -280,12 +356,12 @@ class Connections:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for connection in [*self._connections.values(), *self._retiring]:
+        await self._pool.shut(_closed)
+        for connection in [*self._pool.members(_KEY), *self._retiring]:
             _end_calls(connection)
             connection.close()
         self._connections.clear()
         self._current = None
-        self._wake()
         await asyncio.sleep(0)  # transports close in the next turn
 
 
@@ -296,9 +372,8 @@ def _end_calls(connection: ClientConnection) -> None:
             cancel(RpcError(Code.CANCELLED, "the channel was closed"))
 
 
-def _release(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def _closed() -> RpcError:
+    return RpcError(Code.CANCELLED, "the channel is closed")
 
 
 def _client_context(given: ssl.SSLContext | None, only_http2: bool) -> ssl.SSLContext:

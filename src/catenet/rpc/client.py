@@ -297,10 +297,15 @@ class Channel:
                 connection, fresh = await connections.wait(call.wait_for_ready, call.deadline), False
             if not fresh and call.deadline is not None:
                 timeout = _coarse(max(call.deadline - connections.loop.time(), 0.0))
-            terms = self._terms_of(connection, call, timeout)
+            try:
+                terms = self._terms_of(connection, call, timeout)
+            except BaseException:
+                connection.has_room()
+                raise
             if terms.size <= connection.core.peer_max_header_list or connection.core.settled:
                 return Attempt(connection, terms, streaming)
             # Too much for a server that has not said yet what it takes: hear that first.
+            connection.has_room()
             await connection.wait_for_settings(call.deadline)
             fresh = False
 
@@ -362,9 +367,10 @@ class _StreamingCall(Generic[Q, S]):
                 await self._enclosure.enter()
                 call.fix_deadline(connections.loop.time())
                 self.info.metadata = check_metadata(self.info.metadata)
-        if not self._cancelled:
-            attempt = await channel.attempt(connections, self._call, not self._single)
-        if self._cancelled:
+        attempt = None if self._cancelled else await channel.attempt(connections, self._call, not self._single)
+        if attempt is None or self._cancelled:
+            if attempt is not None:
+                attempt.connection.has_room()
             raise RpcError(Code.CANCELLED, "the call was cancelled")
         self.info.attempts += 1
         self._attempt = attempt

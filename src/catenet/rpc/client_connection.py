@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ from catenet.rpc.resolver import HappyEyeballs, interleave
 from catenet.rpc.status import Code, RpcError
 
 _PING = b"keepaliv"
+_FRESH = 0.01
+"""Seconds for which a connection that was just in use is taken to be still open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +51,23 @@ class Dial:
 class ClientConnection(HttpProtocol):
     """Carries calls; tells ``on_change`` that its state has changed, ``on_room``, if set, that a call may be over."""
 
-    __slots__ = ("_dial", "_keepalive", "_pinged", "_settled", "deadlines", "error", "on_change", "on_room")
+    __slots__ = (
+        "_dial", "_keepalive", "_pinged", "_poll", "_settled", "deadlines", "endpoint", "error", "kept", "on_change",
+        "on_room",
+    )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, dial: Dial) -> None:
         super().__init__(loop)
         self._dial = dial
         self.error = ""
         self.deadlines = Deadlines(loop)
+        self.endpoint: Endpoint | None = None
+        self.kept = False
         self.on_change: Callable[[ClientConnection], None] | None = None
         self.on_room: Callable[[ClientConnection], None] | None = None
         self._keepalive: asyncio.TimerHandle | None = None
         self._pinged = False
+        self._poll: Any = None
         self._settled: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,6 +91,11 @@ class ClientConnection(HttpProtocol):
             self.on_room(self)
         if self.core.closing:
             self._changed()
+
+    def resume_writing(self) -> None:
+        """What was queued may have been the rest of a request whose response is complete."""
+        super().resume_writing()
+        self.has_room()
 
     def on_connection_event(self, kind: int, value: Any) -> None:
         """After GOAWAY the calls that run go on, and no others come."""
@@ -119,10 +133,56 @@ class ClientConnection(HttpProtocol):
         if self._settled is not None and not self._settled.done():
             self._settled.set_result(None)
 
+    # As a member of a pool.
+
     @property
     def alive(self) -> bool:
         """Whether calls can be begun now or later."""
         return self.transport is not None and not self.core.closing
+
+    @property
+    def room(self) -> int:
+        """How many more calls it can take now."""
+        core, transport = self.core, self.transport
+        if transport is None or transport.is_closing() or not core.can_open:
+            return 0
+        return 1 if core.version < 2 else core.peer_max_streams - len(core.streams)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it carries calls."""
+        return bool(self.core.streams)
+
+    @property
+    def shared(self) -> bool:
+        """Whether it carries several calls at once."""
+        return bool(self.core.version >= 2)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it is kept however long it is idle: HTTP/2, as channels are, and one to each address in turn."""
+        return self.kept or self.core.version >= 2
+
+    def has_room(self) -> None:
+        """Tell the pool: a call has ended, or one that was to use this connection does not."""
+        if self.on_room is not None:
+            self.on_room(self)
+
+    def is_stale(self) -> bool:
+        """Whether the server has closed or spoken while the connection was idle, and the event loop has not seen it.
+
+        A loop that runs sees it at once; that of a :class:`SyncChannel` stands still between calls. A request that is
+        sent nevertheless may or may not be lost, so that it could not be repeated safely.
+        """
+        if self.core.version >= 2 or self.loop.time() - self.now < _FRESH or self.transport is None:
+            return False
+        if self._poll is None:
+            sock = self.transport.get_extra_info("socket")
+            if sock is None:
+                return False
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def _changed(self) -> None:
         core = self.core

@@ -16,7 +16,7 @@ NAME = "test.Ending"
 UNARY = Method(NAME, "Unary", Kind.UNARY, StringValue, StringValue)
 STREAM = Method(NAME, "Stream", Kind.SERVER_STREAM, StringValue, StringValue)
 WAIT = Method(NAME, "Wait", Kind.UNARY, StringValue, StringValue)
-WIRES = [("grpc", False), ("grpc-web", False), ("connect", False)]
+WIRES = [("grpc", False), ("grpc-web", False), ("grpc-web", True), ("connect", False), ("connect", True)]
 wires = pytest.mark.parametrize(
     ("protocol", "http1"), WIRES, ids=lambda value: {False: "h2", True: "h1"}.get(value, value)
 )

@@ -465,6 +465,10 @@ class H1Connection:
             self._stream = None
             self._events.append((ev.CLOSED, None, None, True))
 
+    def abandon(self, stream: Stream) -> None:
+        """End the request whose response is complete, so that another can follow."""
+        self.send_data(stream, b"", True)
+
     def consume(self, stream: Stream, count: int) -> None:
         """The application has taken ``count`` bytes of the body."""
         count = min(count, stream.held)

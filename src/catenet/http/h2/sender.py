@@ -187,6 +187,10 @@ class Sender:
             self._out.append(frames.rst_stream(stream.id, code))
             self._forget(stream)
 
+    def abandon(self, stream: Stream) -> None:
+        """Send nothing more on a stream that the peer has ended; without this it would count as open for ever."""
+        self.reset(stream, ErrorCode.NO_ERROR)
+
     def ping(self, payload: bytes) -> None:
         """Send a PING with eight bytes of payload; ``PONG`` answers."""
         self._out.append(frames.frame(frames.PING, 0, 0, payload))
