@@ -11,8 +11,9 @@ class Limits:
 
     * ``max_header_list``: a decoded head or trailer section (RFC 9113 section 10.5.1). Over it: status 431 or a stream
       error, the connection stays. Four times as much encoded (a peer may send before it knows the limit) is taken for
-      an attack and ends the connection. A peer that announces no limit of its own is taken to have this one.
-    * ``max_continuations``: frames in one header block.
+      an attack and ends the connection; a client bears with 32 times as much. A peer that announces no limit of its own
+      is taken to have this one.
+    * ``max_continuations``: short frames in one header block.
     * ``max_streams``: concurrent streams that the peer may have (SETTINGS_MAX_CONCURRENT_STREAMS).
     * ``stream_window``, ``connection_window``: receive windows.
     * ``max_frame``: SETTINGS_MAX_FRAME_SIZE, and the largest frame we send: larger ones cost less per byte and keep

@@ -17,7 +17,7 @@ from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, list_size
 from catenet.rpc.context import SERVED_UNTIL, Context, Pairs, Peer
-from catenet.rpc.excess import shorter, too_much
+from catenet.rpc.excess import brief, shorter, too_much
 from catenet.rpc.failures import logger
 from catenet.rpc.framing import COMPRESSED, LARGE, Frame, MessageReader
 from catenet.rpc.inbox import Inbox
@@ -476,8 +476,15 @@ class ServerCall(Context):
         else:
             self._connection.counters.failed += 1
             trailing += error.metadata
+        self._send_some_end(error, trailing)
+
+    def _send_some_end(self, error: RpcError | None, trailing: Metadata) -> None:
+        """Send the status, or as much of it as the caller takes."""
+        in_fields = self._route.plan.wire.name == "grpc"
         for _ in range(_ENDINGS):
             try:
+                if error is not None and in_fields:
+                    error = brief(error, trailing, self._connection.core.peer_max_header_list)
                 self._send_end(error, trailing)
                 return
             except PeerLimit as excess:
