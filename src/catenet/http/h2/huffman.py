@@ -33,6 +33,7 @@ def _canonical_codes() -> list[tuple[int, int]]:
 
 _CODES = _canonical_codes()
 _BITS = ["".join("01"[code >> shift & 1] for shift in range(length - 1, -1, -1)) for code, length in _CODES]
+_bits_of = _BITS.__getitem__
 _BYTE_LENGTHS = _LENGTHS[:EOS]
 
 # One step of the decoder takes eight bits: (next state, what they complete). A state is a node of the code tree.
@@ -116,7 +117,7 @@ def encode(data: bytes) -> bytes:
     """Return the encoded string, its last byte filled with ones."""
     # Through text, because an integer that grows with the string is copied for each of its bytes. Python reads and
     # writes integers of base 2 in linear time.
-    bits = "".join([_BITS[byte] for byte in data])
+    bits = "".join(map(_bits_of, data))
     padding = -len(bits) % 8
     return int((bits + "1" * padding) or "0", 2).to_bytes((len(bits) + padding) // 8, "big")
 
