@@ -183,3 +183,35 @@ def test_many_at_once(pair):
         return [reply.response.count for reply in await asyncio.gather(*calls)]
 
     assert pair.run(work) == list(range(count))
+
+
+@pytest.mark.parametrize("protocol", ["connect", "grpc-web"])
+def test_each_call_has_a_connection_of_its_own_over_http1(servers, protocol):
+    """connectrpc on uvicorn: as many connections as calls, up to the limit, and a stream holds up no other call."""
+    import peer_clients
+
+    from catenet.net.pool import PoolLimits
+
+    async def main():
+        options = {"protocol": protocol, "http1": True, "pool": PoolLimits(max_connections=10)}
+        client = peer_clients.Catenet(servers("connectrpc"), **options)
+
+        def connections():
+            return len(list(client.channel._connections._pool.members("")))
+
+        try:
+            async with asyncio.timeout(60):
+                stream = client.channel.server_stream(client.methods["ServerStream"], request(count=-1))
+                await anext(stream)
+                replies = await asyncio.gather(*[client.unary(request(count=n, sleep_ms=20)) for n in range(9)])
+                assert [reply.response.count for reply in replies] == list(range(9))
+                while connections() < 10:  # each of the nine asked for one, whether it was needed in the end or not
+                    await asyncio.sleep(0.01)
+                await asyncio.gather(*[client.unary(request(count=1)) for _ in range(50)])
+                assert connections() == 10
+                await stream.aclose()
+                assert (await client.unary(request(count=2))).response.count == 2
+        finally:
+            await client.close()
+
+    asyncio.run(main())
