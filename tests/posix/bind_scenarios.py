@@ -380,7 +380,7 @@ def names_of_a_reset_connection(version: int) -> Any:
         seen.append((outcome(client.bind, (host, port)), outcome(client.connect, server.getsockname())))
     client.send(b"last")
     for _ in range(11):
-        child, _ = server.accept()
-        seen.append(outcome(child.recv, 10))
+        child, name = server.accept()
+        seen.append((name[1] == port, outcome(child.recv, 10)))
         child.close()
     return seen

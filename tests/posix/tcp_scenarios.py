@@ -123,6 +123,8 @@ def tcp_maxseg_in_every_state(version: int) -> Any:
             settled(client, select.POLLHUP)
             seen.append((size(client), client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), size(client)))
         with made() as client:
+            seen.append((client.connect_ex((loopback(version), 1)), size(client)))
+        with made() as client:
             client.setblocking(False)
             client.connect_ex((loopback(version), 1))
             settled(client, select.POLLHUP)
