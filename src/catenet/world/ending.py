@@ -19,8 +19,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from catenet.link.simulated import SimulatedLink
-from catenet.world.hub import NEVER, Call
-from catenet.world.links import Flow, Lane, Port
+from catenet.world.hub import NEVER, Call, Event
+from catenet.world.links import Arrival, Lane
 
 if TYPE_CHECKING:
     from catenet.world.context import Contexts
@@ -154,15 +154,17 @@ class Ending:
         return max(active, min(self._contexts.computed, active + (WORKING - 1) * self.quiet))
 
     def _arrivals_end(self) -> float:
-        """When the last packet that is under way leaves its link, 0 without any."""
-        return max((when for when, _, event in self._hub.heap if _is_packet(event)), default=0.0)
+        """When the last packet that is under way is to arrive, or to leave its queue; 0 without any."""
+        heap = self._hub.heap
+        times = [when for when, number, event in heap if _is_packet(event) and event.is_due(when, number)]
+        return max(times, default=0.0)
 
 
-def _is_packet(event: object) -> bool:
-    """Whether an event is a packet's on its way over links."""
+def _is_packet(event: Event) -> bool:
+    """Whether an event is a packet's on its way over links, or a link's that serves its queue."""
     if isinstance(event, Call):
-        return isinstance(getattr(event.callback, "__self__", None), (Port, Flow, SimulatedLink))
-    return isinstance(event, Lane)
+        return isinstance(getattr(event.callback, "__self__", None), SimulatedLink)
+    return isinstance(event, (Lane, Arrival))
 
 
 def is_service(process: Process) -> bool:
