@@ -36,9 +36,10 @@ def descriptor_of(thing: Any) -> int:
         fileno = getattr(thing, "fileno", None)
         if fileno is None:
             raise TypeError("argument must be an int, or have a fileno() method.")
-        number = fileno()
-        if not isinstance(number, int):
+        answer: Any = fileno()
+        if not isinstance(answer, int):
             raise TypeError("fileno() returned a non-integer")
+        number = answer
     if not 0 <= number <= INT_MAX:
         raise ValueError(f"file descriptor cannot be a negative integer ({lone_int(number)})")
     return number

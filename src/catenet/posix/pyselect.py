@@ -35,10 +35,11 @@ _plain_poll = plain.poll
 
 
 class EpollObject:
-    """`select.epoll`."""
+    """`select.epoll`. Its arguments are of any type: compiled methods would speak of others in words of their own."""
 
-    def __init__(self, sizehint: int = -1, flags: int = 0, descriptor: int = -1) -> None:
-        self._descriptor = -1
+    _descriptor: int = -1
+
+    def __init__(self, sizehint: Any = -1, flags: Any = 0, descriptor: int = -1) -> None:
         sizehint, flags = lone_int(sizehint), lone_int(flags)
         if sizehint != -1 and sizehint <= 0:
             raise ValueError("negative sizehint")
@@ -56,7 +57,7 @@ class EpollObject:
         self._descriptor = descriptor
 
     @classmethod
-    def fromfd(cls, descriptor: int) -> EpollObject:
+    def fromfd(cls, descriptor: Any) -> EpollObject:
         """An object for a descriptor of an epoll."""
         return cls(-1, 0, lone_int(descriptor))
 
@@ -92,7 +93,7 @@ class EpollObject:
         number = descriptor_of(fd)
         self._open().remove(number, self._kernel.file(number))
 
-    def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
+    def poll(self, timeout: Any = None, maxevents: Any = -1) -> list[tuple[int, int]]:
         """Wait up to `timeout` seconds (None or negative: without end) for events."""
         if maxevents.__class__ is not int or not -1 <= maxevents <= INT_MAX:
             maxevents = lone_int(maxevents)
@@ -171,12 +172,12 @@ class PollObject:
     def __init__(self) -> None:
         self._wanted: dict[int, int] = {}
 
-    def register(self, fd: Any, eventmask: int = DEFAULT_EVENTS, /) -> None:
+    def register(self, fd: Any, eventmask: Any = DEFAULT_EVENTS, /) -> None:
         """Watch a descriptor; again: for other events."""
         number = descriptor_of(fd)
         self._wanted[number] = _mask(eventmask)
 
-    def modify(self, fd: Any, eventmask: int, /) -> None:
+    def modify(self, fd: Any, eventmask: Any, /) -> None:
         """Watch for other events."""
         number, events = descriptor_of(fd), _mask(eventmask)
         if number not in self._wanted:
@@ -204,9 +205,7 @@ def _mask(events: Any) -> int:
     return int(events)
 
 
-def select(
-    rlist: Any, wlist: Any, xlist: Any, timeout: float | None = None, /
-) -> tuple[list[Any], list[Any], list[Any]]:
+def select(rlist: Any, wlist: Any, xlist: Any, timeout: Any = None, /) -> tuple[list[Any], list[Any], list[Any]]:
     """`select.select`."""
     timeout = waiting_time(timeout, "timeout must be a float or None")
     if timeout is not None and timeout < 0:
