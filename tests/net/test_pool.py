@@ -18,6 +18,7 @@ class Connection:
         self.running = 0
         self.closed = False
         self.lasting = lasting
+        self.idle_since = 0.0
 
     @property
     def room(self):
@@ -66,8 +67,9 @@ class Driver:
     def connect(self, capacity=1, lasting=False):
         slot = self.opening.pop(0)
         connection = Connection(capacity, lasting)
+        connection.idle_since = self.now
         self.slots[connection] = slot
-        self.pool.connected(slot, connection, self.now)
+        self.pool.connected(slot, connection)
         self.act()
         return connection
 
@@ -75,14 +77,15 @@ class Driver:
         """The caller that was let go on first begins."""
         ticket = self.granted.pop(0)
         connection = ticket.slot.member
-        self.pool.begun(ticket, self.now)
+        self.pool.begun(ticket)
         assert connection.room > 0
         connection.running += 1
         return connection, ticket
 
     def end(self, connection):
         connection.running -= 1
-        if self.pool.changed(self.slots[connection], self.now):
+        connection.idle_since = self.now
+        if self.pool.changed(self.slots[connection]):
             self.act()
 
     def lose(self, connection):
@@ -93,7 +96,7 @@ class Driver:
 
 def test_ten_callers_get_ten_connections():
     driver = Driver()
-    driver.pool.add("a", first := Connection(), 0.0)
+    driver.pool.add("a", first := Connection())
     first.running = 1
     tickets = [driver.call() for _ in range(10)]
     assert len(driver.opening) == 10
@@ -155,7 +158,7 @@ def test_nobody_overtakes_a_caller_who_waits():
     waiting = driver.call()
     connection.running = 0
     assert driver.pool.pick("a", 0.0) is None
-    driver.pool.changed(driver.slots[connection], 0.0)
+    driver.pool.changed(driver.slots[connection])
     driver.act()
     assert driver.granted == [waiting]
     assert driver.pool.pick("a", 0.0) is None  # it is promised, though nothing runs on it yet
@@ -164,15 +167,15 @@ def test_nobody_overtakes_a_caller_who_waits():
 def test_a_caller_who_gives_up_passes_on_what_it_was_promised():
     driver = Driver(max_connections=1)
     first, second, third = driver.call(), driver.call(), driver.call()
-    driver.pool.forget(second, 0.0)
+    driver.pool.forget(second)
     driver.connect()
     assert driver.granted == [first]
     driver.granted.clear()
-    driver.pool.forget(first, 0.0)
+    driver.pool.forget(first)
     driver.act()
     assert driver.granted == [third]
     driver.granted.clear()
-    driver.pool.forget(third, 0.0)
+    driver.pool.forget(third)
     driver.act()
     assert not driver.granted and driver.pool.outstanding == 0
     assert driver.pool.pick("a", 0.0) is not None
@@ -228,7 +231,7 @@ def test_what_lasts_does_not_expire(lasting):
     driver.connect(lasting=lasting)
     connection, _ = driver.begin()
     connection.running = 0
-    driver.pool.changed(driver.slots[connection], 0.0)
+    driver.pool.changed(driver.slots[connection])
     driver.act()
     driver.pool.handle_timeout(100.0)
     driver.act()
@@ -310,7 +313,7 @@ def test_what_fails_is_tried_again_and_only_if_it_is_needed():
     driver.pool.pause("a", 1.0)
     driver.act()
     assert driver.pool.count == 0 and not driver.opening
-    driver.pool.forget(ticket, 0.0)
+    driver.pool.forget(ticket)
     driver.now = 1.0
     driver.pool.handle_timeout(1.0)
     driver.act()
@@ -372,7 +375,7 @@ class Anything(RuleBasedStateMachine):
     @rule(data=st.data())
     def give_up(self, data):
         ticket = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
-        self.driver.pool.forget(ticket, self.driver.now)
+        self.driver.pool.forget(ticket)
         self.driver.act()
         self.go_on()
 

@@ -82,24 +82,24 @@ class AsyncPool(Generic[K, C]):
             async with asyncio.timeout_at(end):
                 await ticket.waiter
         except BaseException as error:
-            self._core.forget(ticket, self._loop.time())
+            self._core.forget(ticket)
             self._act()
             if isinstance(error, TimeoutError):
                 raise AcquireTimeout("no connection became free in time") from None
             raise
-        self._core.begun(ticket, self._loop.time())
+        self._core.begun(ticket)
         assert ticket.slot is not None and ticket.slot.member is not None
         return ticket.slot.member
 
     def add(self, key: K, member: C) -> None:
         """Take a connection that was made elsewhere."""
-        self._slots[member] = self._core.add(key, member, self._loop.time())
+        self._slots[member] = self._core.add(key, member)
         self._act()
 
     def changed(self, member: C) -> None:
         """The connection may have room again."""
         slot = self._slots.get(member)
-        if slot is not None and self._core.changed(slot, self._loop.time()):
+        if slot is not None and self._core.changed(slot):
             self._act()
         elif self._timer is None:
             self._arm()
@@ -163,7 +163,7 @@ class AsyncPool(Generic[K, C]):
             self._failed(slot.key, error)
         else:
             self._slots[member] = slot
-            self._core.connected(slot, member, self._loop.time())
+            self._core.connected(slot, member)
         finally:
             if task is not None:
                 self._dialling.pop(task, None)

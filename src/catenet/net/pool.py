@@ -33,6 +33,10 @@ class Member(Protocol):
         """Whether it carries any exchange."""
 
     @property
+    def idle_since(self) -> float:
+        """When it was last in use, if it is not busy."""
+
+    @property
     def shared(self) -> bool:
         """Whether it carries several exchanges at once."""
 
@@ -73,7 +77,7 @@ class PoolLimits:
 class Slot(Generic[K, C]):
     """A place for one connection; ``member`` is None while it is being opened."""
 
-    __slots__ = ("group", "key", "member", "reserved")
+    __slots__ = ("due", "group", "key", "listed", "member", "reserved")
 
     def __init__(self, key: K, group: _Group[K, C]) -> None:
         self.key = key
@@ -81,6 +85,10 @@ class Slot(Generic[K, C]):
         self.member: C | None = None
         self.reserved = 0
         """Exchanges that are promised to callers who have not gone on yet."""
+        self.listed = False
+        """Whether it is among the idle ones of its group, which those that are picked do not leave at once."""
+        self.due = NEVER
+        """When to look whether it has been idle for too long."""
 
 
 class Ticket(Generic[K, C]):
@@ -111,13 +119,13 @@ class Decisions(Generic[K, C]):
 
 
 class _Group(Generic[K, C]):
-    """What belongs to one key. ``idle`` has what was idle when last heard of, since when; used last comes last."""
+    """What belongs to one key. ``idle`` has what was idle when last heard of; what became so last comes last."""
 
     __slots__ = ("dialling", "exclusive", "idle", "live", "paused_until", "queue")
 
     def __init__(self) -> None:
         self.queue: OrderedDict[Ticket[K, C], None] = OrderedDict()
-        self.idle: OrderedDict[Slot[K, C], float] = OrderedDict()
+        self.idle: OrderedDict[Slot[K, C], None] = OrderedDict()
         self.live: dict[Slot[K, C], None] = {}
         self.dialling: dict[Slot[K, C], None] = {}
         self.paused_until = -NEVER
@@ -130,6 +138,7 @@ class Pool(Generic[K, C]):
 
     def __init__(self, limits: PoolLimits) -> None:
         self._limits = limits
+        self._keep = NEVER if limits.max_keepalive is None else limits.max_keepalive
         self._groups: dict[K, _Group[K, C]] = {}
         self._wanting: dict[K, _Group[K, C]] = {}
         self._count = 0
@@ -163,8 +172,7 @@ class Pool(Generic[K, C]):
         expiry = self._limits.keepalive_expiry
         if expiry is not None:
             for group in self._groups.values():
-                since = next((since for slot, since in group.idle.items() if not _lasting(slot)), NEVER)
-                due = min(due, since + expiry)
+                due = min([due, *(slot.due for slot in group.idle)])
         return due if due < NEVER else None
 
     # Callers.
@@ -189,7 +197,7 @@ class Pool(Generic[K, C]):
         self.outstanding += 1
         return ticket
 
-    def begun(self, ticket: Ticket[K, C], now: float) -> None:
+    def begun(self, ticket: Ticket[K, C]) -> None:
         """The caller goes on, and begins its exchange before anything else happens here."""
         slot = ticket.slot
         assert slot is not None
@@ -197,9 +205,9 @@ class Pool(Generic[K, C]):
         self.outstanding -= 1
         group = slot.group
         if slot in group.live and slot.member is not None and not slot.member.shared:
-            group.idle[slot] = now
+            self._list(group, slot)
 
-    def forget(self, ticket: Ticket[K, C], now: float) -> None:
+    def forget(self, ticket: Ticket[K, C]) -> None:
         """The caller has given up. What it was promised goes to the next."""
         self.outstanding -= 1
         group = ticket.group
@@ -209,7 +217,7 @@ class Pool(Generic[K, C]):
                 self._wanting.pop(ticket.key, None)
             return
         ticket.slot.reserved -= 1
-        self.changed(ticket.slot, now)
+        self.changed(ticket.slot)
 
     def impatient(self, key: K) -> list[Ticket[K, C]]:
         """Return the callers who do not wait until connecting succeeds; each is to be forgotten."""
@@ -222,20 +230,20 @@ class Pool(Generic[K, C]):
 
     # Connections.
 
-    def add(self, key: K, member: C, now: float) -> Slot[K, C]:
+    def add(self, key: K, member: C) -> Slot[K, C]:
         """Take a connection that was not asked for; it counts, also beyond the limit."""
         slot = self._new_slot(key, self._group(key))
-        self.connected(slot, member, now)
+        self.connected(slot, member)
         return slot
 
-    def connected(self, slot: Slot[K, C], member: C, now: float) -> None:
+    def connected(self, slot: Slot[K, C], member: C) -> None:
         """A connection that was asked for has been made."""
         group = slot.group
         group.dialling.pop(slot, None)
         group.live[slot] = None
         group.exclusive = not member.shared
         slot.member = member
-        self.changed(slot, now)
+        self.changed(slot)
 
     def failed(self, slot: Slot[K, C]) -> None:
         """A connection that was asked for cannot be made. Without a :meth:`pause`, it will be tried again at once."""
@@ -245,20 +253,24 @@ class Pool(Generic[K, C]):
     def lost(self, slot: Slot[K, C]) -> None:
         """The connection is gone, or takes nothing more."""
         group = slot.group
-        group.idle.pop(slot, None)
+        _unlist(group, slot)
         if group.live.pop(slot, slot) is None:
             self._count -= 1
 
-    def changed(self, slot: Slot[K, C], now: float) -> bool:
-        """The connection may have room again; return whether there may be something to decide."""
+    def changed(self, slot: Slot[K, C]) -> bool:
+        """The connection may have room again; return whether there may be something to decide.
+
+        It costs next to nothing while nobody waits and one connection is picked again and again.
+        """
+        crowded = self._count > self._keep
+        if slot.listed and not self._wanting and not crowded:
+            return False
         group, member = slot.group, slot.member
         if member is None or slot not in group.live or member.room <= slot.reserved:
             return False
         if not member.shared or not (member.lasting or member.busy):
-            group.idle[slot] = now
-            group.idle.move_to_end(slot)
-        keep = self._limits.max_keepalive
-        return bool(self._wanting) or (keep is not None and self._count > keep)
+            self._list(group, slot)
+        return crowded or bool(self._wanting)
 
     def pause(self, key: K, until: float = NEVER) -> None:
         """Open nothing more to ``key`` for a while."""
@@ -279,8 +291,10 @@ class Pool(Generic[K, C]):
         if expiry is None:
             return
         for group in self._groups.values():
-            for slot in [slot for slot, since in group.idle.items() if since + expiry <= now]:
-                if not _lasting(slot):
+            for slot in [slot for slot in group.idle if slot.due <= now]:
+                idle = slot.member is not None and not slot.member.busy
+                slot.due = (_idle_since(slot) if idle else now) + expiry
+                if slot.due <= now:
                     self._retire(group, slot)
 
     def decide(self, now: float) -> Decisions[K, C]:
@@ -315,6 +329,12 @@ class Pool(Generic[K, C]):
             for key in unused:
                 del self._groups[key]
 
+    def _list(self, group: _Group[K, C], slot: Slot[K, C]) -> None:
+        group.idle[slot] = None
+        group.idle.move_to_end(slot)
+        slot.listed = True
+        slot.due = _idle_since(slot) + (self._limits.keepalive_expiry or 0.0)
+
     def _available(self, group: _Group[K, C], now: float) -> Slot[K, C] | None:
         """Return a slot with room. Entries of ``idle`` that are not idle any more are dropped on the way."""
         expiry = self._limits.keepalive_expiry
@@ -322,8 +342,8 @@ class Pool(Generic[K, C]):
             slot = next(reversed(group.idle))
             member = slot.member
             if member is None or member.room <= slot.reserved:
-                del group.idle[slot]
-            elif expiry is not None and group.idle[slot] + expiry < now and not member.lasting:
+                _unlist(group, slot)
+            elif expiry is not None and _idle_since(slot) + expiry < now:
                 self._retire(group, slot)
             else:
                 return slot
@@ -343,7 +363,7 @@ class Pool(Generic[K, C]):
             ticket, _ = group.queue.popitem(last=False)
             ticket.slot = slot
             slot.reserved += 1
-            group.idle.pop(slot, None)
+            _unlist(group, slot)
             self._decisions.grant.append(ticket)
         if group.paused_until > now:
             return
@@ -372,32 +392,26 @@ class Pool(Generic[K, C]):
 
     def _trim(self) -> None:
         """Keep no more idle connections than ``max_keepalive``."""
-        limit = self._limits.max_keepalive
-        if limit is None:
+        if self._count <= self._keep:
             return
         groups = list(self._groups.values())
-        while sum(len(group.idle) for group in groups) > limit:
+        while sum(len(group.idle) for group in groups) > self._keep:
             if not self._retire_oldest(groups):
                 return
 
     def _retire_oldest(self, groups: list[_Group[K, C]]) -> bool:
         """Close the connection that has been idle for longest; False if there is none."""
         while True:
-            found: tuple[float, _Group[K, C], Slot[K, C]] | None = None
-            for group in groups:
-                for slot, since in group.idle.items():
-                    if not _lasting(slot):
-                        if found is None or since < found[0]:
-                            found = since, group, slot
-                        break
-            if found is None:
+            idle = [(_idle_since(slot), group, slot) for group in groups for slot in group.idle]
+            since, group, slot = min(idle, key=_first, default=(NEVER, None, None))
+            if since == NEVER or group is None or slot is None:
                 return False
-            if self._retire(found[1], found[2]):
+            if self._retire(group, slot):
                 return True
 
     def _retire(self, group: _Group[K, C], slot: Slot[K, C]) -> bool:
         """Close an idle connection; False if it turns out that it is not idle."""
-        del group.idle[slot]
+        _unlist(group, slot)
         member = slot.member
         if member is None or member.busy or slot.reserved:
             return False
@@ -411,8 +425,18 @@ def _oldest(group: _Group[K, C]) -> int:
     return next(iter(group.queue)).number if group.queue else 1 << 62
 
 
-def _lasting(slot: Slot[K, C]) -> bool:
-    return slot.member is not None and slot.member.lasting
+def _unlist(group: _Group[K, C], slot: Slot[K, C]) -> None:
+    group.idle.pop(slot, None)
+    slot.listed = False
+
+
+def _first(entry: tuple[float, object, object]) -> float:
+    return entry[0]
+
+
+def _idle_since(slot: Slot[K, C]) -> float:
+    member = slot.member
+    return NEVER if member is None or member.lasting else member.idle_since
 
 
 def _is_empty(group: _Group[K, C]) -> bool:

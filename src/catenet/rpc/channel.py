@@ -92,7 +92,7 @@ class Connections:
         )
         self._picker: Picker[Endpoint] = picker_for(policy, self.random)
         self._connections: dict[Endpoint, ClientConnection] = {}  # one to each address, of those in the pool
-        self._current: ClientConnection | None = None  # the one of pick_first, if calls share it
+        self._current: ClientConnection | None = None  # the one that pick_first took last
         self._connecting: dict[Endpoint | None, asyncio.Task[None]] = {}
         self._retiring: dict[ClientConnection, None] = {}
         self._pool: AsyncPool[str, ClientConnection] = AsyncPool(
@@ -111,16 +111,21 @@ class Connections:
         """Return a connection that can take a call now, or None. The call must begin before others run."""
         if not self._pool.outstanding:
             current = self._current
-            if current is not None and current.core.can_open and current.transport is not None:
-                return current
+            if current is not None:
+                core = current.core
+                usable = core.can_open and current.transport is not None
+                if usable and (core.version >= 2 or not self._is_stale(current)):
+                    return current
+                self._current = None
             if not self._race:
                 connection = self._pick_in_turn()
                 if connection is not None:
                     return connection
         connection = self._pool.pick(_KEY)
-        while connection is not None and connection.is_stale():
-            self._discard(connection)
+        while connection is not None and self._is_stale(connection):
             connection = self._pool.pick(_KEY)
+        if self._race:
+            self._current = connection
         return connection
 
     def _pick_in_turn(self) -> ClientConnection | None:
@@ -131,15 +136,16 @@ class Connections:
                 return None
             connection = self._connections[endpoint]
             if connection.core.can_open and connection.transport is not None:
-                if not connection.is_stale():
-                    return connection
-                self._discard(connection)
-                return None
+                return None if self._is_stale(connection) else connection
         return None
 
-    def _discard(self, connection: ClientConnection) -> None:
+    def _is_stale(self, connection: ClientConnection) -> bool:
+        """Whether the connection broke while it was idle; it is then gone."""
+        if not connection.is_stale(self.options.pool.keepalive_expiry):
+            return False
         connection.close()
         self._left(connection)
+        return True
 
     async def wait(self, wait_for_ready: bool, deadline: float | None) -> ClientConnection:
         """Return a connection that can take a call, as soon as there is one.
@@ -160,8 +166,7 @@ class Connections:
                 connection = await self._pool.acquire(_KEY, deadline, wait_for_ready)
             except AcquireTimeout as late:
                 raise self._too_late(deadline) from late
-            if connection.is_stale():
-                self._discard(connection)
+            if self._is_stale(connection):
                 continue
             return connection if self._race else self._in_turn(connection)
 
@@ -248,7 +253,7 @@ class Connections:
         self._failure = ""
         self._connections[endpoint] = connection
         connection.kept = not self._race
-        if self._race and connection.shared:
+        if self._race:
             self._current = connection
         self._adopt(endpoint, connection)
         self._picker.set_ready(endpoint, True)

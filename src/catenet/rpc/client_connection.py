@@ -154,6 +154,11 @@ class ClientConnection(HttpProtocol):
         return bool(self.core.streams)
 
     @property
+    def idle_since(self) -> float:
+        """When something came last."""
+        return self.now
+
+    @property
     def shared(self) -> bool:
         """Whether it carries several calls at once."""
         return bool(self.core.version >= 2)
@@ -168,14 +173,18 @@ class ClientConnection(HttpProtocol):
         if self.on_room is not None:
             self.on_room(self)
 
-    def is_stale(self) -> bool:
+    def is_stale(self, expiry: float | None) -> bool:
         """Whether the server has closed or spoken while the connection was idle, and the event loop has not seen it.
 
-        A loop that runs sees it at once; that of a :class:`SyncChannel` stands still between calls. A request that is
-        sent nevertheless may or may not be lost, so that it could not be repeated safely.
+        A loop that runs sees it at once; that of a :class:`SyncChannel` stands still between calls, and so do the
+        timers that end a connection which was idle for longer than ``expiry`` seconds. A request that is sent
+        nevertheless may or may not be lost, so that it could not be repeated safely.
         """
-        if self.core.version >= 2 or self.loop.time() - self.now < _FRESH or self.transport is None:
+        quiet = self.loop.time() - self.now
+        if quiet < _FRESH or self.core.version >= 2 or self.transport is None:
             return False
+        if expiry is not None and quiet > expiry and not self.kept:
+            return True
         if self._poll is None:
             sock = self.transport.get_extra_info("socket")
             if sock is None:
