@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -191,6 +192,28 @@ def test_a_ping_socket_is_charged_too(version: int) -> None:
 
     timed(pair(rate=1e3), ping)
     assert len(count) == 93
+
+
+def test_a_larger_send_buffer_wakes_who_waits(version: int) -> None:
+    seen: list[Any] = []
+
+    def send() -> None:
+        family, address = target(version)
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+
+            def widen() -> None:
+                time.sleep(0.1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 200_000)
+
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 10_000)
+            threading.Thread(target=widen).start()
+            began = time.monotonic()
+            for _ in range(12):
+                sock.sendto(bytes(1000), address)
+            seen.append(time.monotonic() - began)
+
+    timed(pair(rate=1e3), send)
+    assert seen == [pytest.approx(0.1)]
 
 
 def test_closing_a_socket_takes_nothing_back(version: int) -> None:

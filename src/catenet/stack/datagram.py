@@ -294,7 +294,6 @@ class DatagramEndpoint(GroupMember):
         out, charges, sending = output.out, output.charges, self._sending
         if sending is None:
             sending = self._sending = SendBuffer(self)
-        sending.half = 0.5 * self.send_buffer
         before, first = sending.charged, len(charges)
         for place in range(start, len(out)):
             interface, packet = out[place]
@@ -326,6 +325,12 @@ class DatagramEndpoint(GroupMember):
         self._unsent = 0
         if full:
             self._notify()
+
+    def set_option(self, option: str, value: int | bytes) -> None:
+        """As `DatagramOptions.set_option`; a send buffer of another size may have room."""
+        super().set_option(option, value)
+        if self._sending is not None and option in ("SO_SNDBUF", "SO_SNDBUFFORCE"):
+            self._sending.resize()
 
     def settle(self, now: float) -> bool:
         """Charge no longer for what has left the queues of devices by `now`; whether the send buffer has room."""

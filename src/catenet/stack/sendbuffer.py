@@ -90,7 +90,20 @@ class SendBuffer:
     def moved(self) -> None:
         """When something leaves that is charged for has become known, or has changed."""
         if self.is_crowded():
+            known = 0  # without sorting, for a queue that decides tells it of every packet
+            for queued, size in self.held:
+                if queued.departure < inf:
+                    known += size
+            if self.charged - known < self.half:
+                self._arm()
+
+    def resize(self) -> None:
+        """SO_SNDBUF has changed; who waits has another look, as on Linux."""
+        self.half = 0.5 * self._endpoint.send_buffer
+        if self.is_crowded():
             self._arm()
+        else:
+            self._endpoint.on_space()
 
     def close(self) -> None:
         """Nobody waits any more."""
@@ -102,7 +115,8 @@ class SendBuffer:
         """Come back when so much has left that less than half is taken; if that changes, the queue will tell."""
         taken, when = self.charged, inf
         for queued, _ in self.held:
-            queued.owner = self
+            if queued is not PASSED:
+                queued.owner = self
         for departure, size in sorted([(queued.departure, size) for queued, size in self.held]):
             taken -= size
             if taken < self.half:
