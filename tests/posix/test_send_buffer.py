@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import sys
 import threading
@@ -26,11 +27,11 @@ ADDRESSES = {4: ("10.77.0.1", "10.77.0.2"), 6: ("fd77::1", "fd77::2")}
 LENGTHS = {4: "24", 6: "64"}
 
 
-def simulated(version: int) -> list[str]:
+def simulated(version: int, *words: str) -> list[str]:
     lines: list[str] = []
     own, other = ADDRESSES[version]
     with World(1, directory=PROGRAMS, output=lambda host, stream, line: lines.append(line)) as world:
-        world.host("a", f"{own}/{LENGTHS[version]}").run(f"send_buffer.py {other}")
+        world.host("a", f"{own}/{LENGTHS[version]}").run(" ".join(("send_buffer.py", other, *words)))
         world.host("b", f"{other}/{LENGTHS[version]}")
         world.link("a", rate="200kbit", queue="1000000 packets")
         world.run()
@@ -40,7 +41,7 @@ def simulated(version: int) -> list[str]:
 @pytest.mark.root
 @pytest.mark.slow
 def test_what_a_socket_is_charged_is_what_the_kernel_charges(version: int, namespaces: Callable[[], Any]) -> None:
-    """A veth behind a token bucket is a device with a queue; the wait for it is some three seconds of real time."""
+    """A veth behind a token bucket is a device with a queue."""
     near, far = namespaces(), namespaces()
     own, other = ADDRESSES[version]
     length = LENGTHS[version]
@@ -56,6 +57,12 @@ def test_what_a_socket_is_charged_is_what_the_kernel_charges(version: int, names
     )
     expected = near.run(sys.executable, str(PROGRAMS / "send_buffer.py"), other).stdout.splitlines()
     assert simulated(version) == expected
+
+
+def test_a_full_socket_is_writable_at_the_datagram_that_leaves_less_than_half(version: int) -> None:
+    """What the kernel shows when nothing else keeps its processor."""
+    figures = [20736, True, True, True, 9216, [11520, 13824, 16128, 18432, 20736, 11520, 13824, 16128, 18432, 20736]]
+    assert json.loads(simulated(version, "exact")[0]) == figures
 
 
 def pair(**properties: Any) -> World:

@@ -1,6 +1,6 @@
 """What a socket is charged for datagrams that its host's own device has not sent yet; prints what it saw as JSON.
 
-`send_buffer.py ADDRESS`: the way there is slow (200 kbit/s), and its queue long.
+`send_buffer.py ADDRESS [exact]`: the way there is slow (200 kbit/s), and its queue long.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def fill(family: int, address: str, size: int, connected: bool, buffer: int | No
 
 
 def wake(family: int, address: str) -> list[object]:
-    """What is charged when a full socket becomes writable again, and when a send that waits goes on."""
+    """What a full socket is charged, and whether it is writable again when less than half is taken, whoever is late."""
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 10_000)
         sock.setblocking(False)
@@ -67,10 +67,23 @@ def wake(family: int, address: str) -> list[object]:
         half = charged(sock)
         sock.setblocking(True)
         counts = []
-        for _ in range(6):
+        for _ in range(10):
             sock.sendto(bytes(1000), (address, 9))
             counts.append(charged(sock))
-        return [full, found, half, counts]
+        return [full, found, 2 * half < 20_000, max(counts) <= full, *([half, counts] if "exact" in sys.argv else [])]
+
+
+def keep_busy(family: int, address: str) -> list[socket.socket]:
+    """Fill the queue for the better part of a minute, so that nothing of what is sent then leaves."""
+    busy = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(10)]
+    for sock in busy:
+        sock.setblocking(False)
+        try:
+            while True:
+                sock.sendto(bytes(1400), (address, 9))
+        except BlockingIOError:
+            pass
+    return busy
 
 
 def main() -> None:
@@ -80,10 +93,13 @@ def main() -> None:
         for _ in range(3):  # what the device takes at once
             sock.sendto(bytes(1400), (address, 9))
     print(json.dumps(wake(family, address)), flush=True)
+    busy = keep_busy(family, address)
     for size in (0, 1, 64, 150, 250, 500, 650, 1000, 1400, 3000, 9000, 20_000):
         print(json.dumps(fill(family, address, size, size % 4 == 0)), flush=True)
     for size, buffer in ((0, 1), (1000, 1), (9000, 1), (9000, 5000), (9000, 50_000), (1000, 100_000)):
         print(json.dumps(fill(family, address, size, False, buffer)), flush=True)
+    for sock in busy:
+        sock.close()
 
 
 main()
