@@ -60,10 +60,18 @@ class AsyncPool(Generic[K, C]):
             self._act()
         return member
 
-    async def acquire(self, key: K, deadline: float | None = None, patient: bool = False) -> C:
+    async def acquire(
+        self,
+        key: K,
+        deadline: float | None = None,
+        patient: bool = False,
+        check: Callable[[], None] | None = None,
+    ) -> C:
         """Return a connection as soon as there is one, in the order of the callers; begin the exchange at once.
 
-        Raises :class:`AcquireTimeout`, and what :meth:`fail` was given.
+        A caller whose connection breaks before it goes on was not among those whom :meth:`fail` lets fail. ``check`` is
+        called before it waits once more, and raises if it should not. Raises :class:`AcquireTimeout`, and what
+        :meth:`fail` was given.
         """
         ends = [] if deadline is None else [deadline]
         if self._limits.acquire_timeout is not None:
@@ -73,6 +81,8 @@ class AsyncPool(Generic[K, C]):
             member = await self._granted(ticket, min(ends, default=None))
             if member.room > 0:
                 return member
+            if check is not None:
+                check()
             ticket = self._core.wait(key, first=True, patient=patient)  # it broke in between
 
     async def _granted(self, ticket: Ticket[K, C], end: float | None) -> C:

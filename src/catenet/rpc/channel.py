@@ -8,6 +8,7 @@ import random
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from catenet import __version__
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
@@ -155,20 +156,25 @@ class Connections:
         to change.
         """
         while True:
-            if self._closed:
-                raise _closed()
-            if self._failure and not wait_for_ready and self._picker.pick() is None:
-                raise self._unavailable()
+            self._check(wait_for_ready)
             self._start_connecting()
             for connection in self._pool.members(_KEY):
                 connection.on_room = self._on_room
             try:
-                connection = await self._pool.acquire(_KEY, deadline, wait_for_ready)
+                check = partial(self._check, wait_for_ready)
+                connection = await self._pool.acquire(_KEY, deadline, wait_for_ready, check)
             except AcquireTimeout as late:
                 raise self._too_late(deadline) from late
             if self._is_stale(connection):
                 continue
             return connection if self._race else self._in_turn(connection)
+
+    def _check(self, wait_for_ready: bool) -> None:
+        """Raise :class:`RpcError` if a call should not wait for a connection."""
+        if self._closed:
+            raise _closed()
+        if self._failure and not wait_for_ready and self._picker.pick() is None:
+            raise self._unavailable()
 
     def _in_turn(self, free: ClientConnection) -> ClientConnection:
         """A call that waited gets the connection whose turn it is, rather than the one that had room first."""
