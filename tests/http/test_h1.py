@@ -387,3 +387,18 @@ def test_who_does_not_read_answers_gets_no_more_of_them():
     machine.release()
     assert machine.pending
     assert machine.receive(b"", 0.0)[0][0] == ev.HEAD
+
+
+def test_large_answers_to_requests_that_came_together_leave_before_more_are_made():
+    machine = server()
+    (head,) = machine.receive(GET * 50, 0.0)
+    made = 0
+    while True:
+        machine.send_reply(head[1], OK, bytes(40_000), None)
+        made += 1
+        if not machine.pending:
+            break
+        (head,) = machine.receive(b"", 0.0)
+    assert made == 2
+    assert len(machine.transmit()) > 80_000
+    assert machine.pending

@@ -136,6 +136,8 @@ class HttpProtocol(asyncio.Protocol):
         finally:
             self._in_turn = False
             self.flush()
+        if core.pending and self.transport is not None:
+            self.touch()  # of requests that came together: the first answers leave before more are made
 
     def eof_received(self) -> None:
         """The peer sends nothing more: in HTTP/1.1 that may be the end of a body. The transport closes."""

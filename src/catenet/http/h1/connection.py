@@ -31,7 +31,7 @@ class H1Connection:
     __slots__ = (
         "_at", "_blank", "_body", "_buffer", "_chunked", "_discarded", "_events", "_held", "_held_back", "_keep_alive",
         "_limits", "_memo", "_next_id", "_now", "_out", "_parsed", "_pending_head", "_searched", "_since", "_stream",
-        "_unwanted", "_waiting", "failed", "flowed", "goaway", "is_client", "queued", "served", "streams",
+        "_unsent", "_unwanted", "_waiting", "failed", "flowed", "goaway", "is_client", "queued", "served", "streams",
     )  # fmt: skip
 
     version = 1
@@ -57,6 +57,8 @@ class H1Connection:
         self._waiting = bytearray()
         self._events: list[Event] = []
         self._out: list[bytes] = []
+        self._unsent = 0
+        """Bytes of bodies in it."""
         self._stream: Stream | None = None
         self._parsed: ParsedHead | None = None
         self._pending_head: RequestHead | None = None
@@ -119,7 +121,7 @@ class H1Connection:
             return True
         if len(self._buffer) <= self._at or self._stream or self._unwanted is not None or self._held_back:
             return False
-        return not self._searched and not self.closing
+        return not self._searched and not self.closing and self._unsent <= _BUFFER_LIMIT
 
     @property
     def paused(self) -> bool:
@@ -138,6 +140,7 @@ class H1Connection:
             return b""
         data = b"".join(out)
         out.clear()
+        self._unsent = 0
         return data
 
     # Input.
@@ -454,6 +457,7 @@ class H1Connection:
                 self._out.append(build_response(head, length + self._connection_field()))
             if body and not bodiless:
                 self._out.append(body)
+                self._unsent += len(body)
             self._end_local(stream)
 
     def reset(self, stream: Stream, code: int = ErrorCode.CANCEL) -> None:
@@ -518,6 +522,7 @@ class H1Connection:
     def _append(self, data: bytes) -> None:
         if not data:
             return  # an empty chunk would end the body
+        self._unsent += len(data)
         if self._chunked:
             self._out.append(b"%x\r\n" % len(data))
             self._out.append(data)
