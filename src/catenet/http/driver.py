@@ -74,6 +74,7 @@ class HttpProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_charged",
+        "_deferred",
         "_ended",
         "_gathers",
         "_in_turn",
@@ -106,6 +107,7 @@ class HttpProtocol(asyncio.Protocol):
         self._ended = False  # our direction: nothing may be written, and what comes is dropped
         self.budget: Budget[Any] | None = None
         self._charged = 0
+        self._deferred: list[bytes] = []
 
     # Called by asyncio.
 
@@ -120,6 +122,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes to the machine, events to their owners, and the answers to the transport."""
+        if self.budget is not None and self.budget.shedding:
+            self._defer(data)
+            return
         self.received += len(data)
         core = self.core
         if core is None:
@@ -139,8 +144,24 @@ class HttpProtocol(asyncio.Protocol):
         if core.pending and self.transport is not None:
             self.touch()  # of requests that came together: the first answers leave before more are made
 
+    def _defer(self, data: bytes) -> None:
+        """Connections are being closed for what they hold: memory first, then more requests."""
+        self._deferred.append(data)
+        if len(self._deferred) == 1:
+            self.loop.call_soon(self._receive_deferred)
+
+    def _receive_deferred(self) -> None:
+        data = b"".join(self._deferred)
+        self._deferred.clear()
+        if self.transport is not None:
+            self.data_received(data)
+
     def eof_received(self) -> None:
         """The peer sends nothing more: in HTTP/1.1 that may be the end of a body. The transport closes."""
+        while self._deferred:
+            if self.budget is not None:
+                self.budget.shedding = False
+            self._receive_deferred()
         if self.core is not None and not self._ended:
             self.dispatch(self.core.receive_eof())
 

@@ -65,6 +65,12 @@ class Shared:
             self._given_up.warn(now, "a peer does not read, closing: %d bytes are queued in all", self.budget.used)
             self.count_shed += 1
             victim.abort()
+            if not self.budget.shedding:
+                self.budget.shedding = True
+                self.loop.call_soon(self._end_shedding)
+
+    def _end_shedding(self) -> None:
+        self.budget.shedding = False
 
 
 class ServingProtocol(HttpProtocol):

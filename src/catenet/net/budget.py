@@ -18,11 +18,13 @@ H = TypeVar("H", bound=Hashable)
 class Budget(Generic[H]):
     """Bytes by holder (a connection), their sum, and who waits for room. Made and used on one event loop."""
 
-    __slots__ = ("_held", "_waiting", "limit", "used")
+    __slots__ = ("_held", "_waiting", "limit", "shedding", "used")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
+        self.shedding = False
+        """Holders are being closed, and what they held is not free before the event loop's next turn."""
         self._held: dict[H, int] = {}
         self._waiting: dict[H, dict[asyncio.Future[None], None]] = {}
 
