@@ -277,9 +277,9 @@ class Host:
             following = place + 1
             port = devices[interface - FIRST_INTERFACE][0]
             assert isinstance(port, Port)  # no other has a queue
-            port.queued = None
+            port.queued = PASSED
             port.send(packet, now)
-            buffer.held.append((port.queued or PASSED, size))
+            buffer.held.append((port.queued, size))
             if buffer.charged >= buffer.half:
                 crowded = [buffer] if crowded is None else [*crowded, buffer]
         while following < last:

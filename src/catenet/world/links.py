@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from catenet.link.crossing import Item
 from catenet.link.device import ReceivePoint
 from catenet.link.simulated import Counters, SimulatedLink
+from catenet.stack.sendbuffer import PASSED, Queued
 from catenet.world.hub import Event, Hub
 from catenet.world.trace import INBOUND, OUTBOUND, Trace
 
@@ -388,8 +389,8 @@ class Port(Meter):
         """Flows of before the last change by which something is under way."""
         self.queues = False
         """Whether packets may have to wait here before they leave the host."""
-        self.queued: Passage | None = None
-        """The last packet that was sent, if it went into a queue."""
+        self.queued: Queued = PASSED
+        """The last packet that was sent into a queue; whoever wants to know sets it to `PASSED` before."""
         self.astray = Counters()
         self.trace: Trace | None = None
 
