@@ -36,6 +36,40 @@ def test_mistakes(proto, tmp_path, capsys, arguments, complaint):
     assert complaint in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        ({"a": b"\xff\xfe"}, "a.proto:1:1: byte 0xFF outside a comment or a string: not UTF-8?"),
+        (
+            {"a": 'syntax = "proto3";'.encode("utf-16")},
+            "a.proto:1:1: byte 0xFF outside a comment or a string: not UTF-8?",
+        ),
+        (
+            {"a": b'syntax = "proto3";\nimport "b.proto";', "b": b"\xff\xfe"},
+            "b.proto:1:1: byte 0xFF outside a comment or a string: not UTF-8?",
+        ),
+        (
+            {"a": b'syntax = "proto3";\nimport "no/b.proto";'},
+            'a.proto:2:1: the import "no/b.proto" was not found; name its folder with -I',
+        ),
+        (
+            {"a": b'syntax = "proto3";\nimport "b.proto";', "b": b'syntax = "proto3";\n\nimport "c.proto";'},
+            'b.proto:3:1: the import "c.proto" was not found; name its folder with -I',
+        ),
+        (
+            {"a": b'syntax = "proto3";\nimport "b.proto";', "b": b'syntax = "proto3";\nmessage {}'},
+            "b.proto:2:9: Expected message name.",
+        ),
+        ({"a": b"message {}"}, "a.proto:1:9: Expected message name."),
+    ],
+)
+def test_one_problem_is_one_line(tmp_path, capsys, files, complaint):
+    for name, content in files.items():
+        (tmp_path / f"{name}.proto").write_bytes(content)
+    assert main(["rpc", "compile", str(tmp_path / "a.proto"), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.replace(f"{tmp_path}/", "") == f"catenet: {complaint}\n"
+
+
 def test_names_that_collide_and_names_that_are_given(tmp_path, capsys):
     text = (
         'syntax = "proto3";\npackage a;\nmessage M {}\nservice S {\n rpc Do(M) returns (M);\n rpc DO(M) returns (M);\n}'

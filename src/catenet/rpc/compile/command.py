@@ -14,6 +14,7 @@ from pathlib import Path
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 from catenet.rpc.compile.claims import file_problems, module_problems, unknown_names
+from catenet.rpc.compile.complaints import problems
 from catenet.rpc.compile.generate import generate
 from catenet.rpc.compile.naming import Module, Names, relative_package
 from catenet.rpc.compile.stubs import generate_stub
@@ -70,11 +71,11 @@ def _check(
     packages: Collection[str],
     absolute: bool,
 ) -> None:
-    problems = [*module_problems(own, absolute, packages), *unknown_names(own, names.given)]
+    found = [*module_problems(own, absolute, packages), *unknown_names(own, names.given)]
     for file in own:
-        problems += file_problems(file, [other for other in files if other is not file], names)
-    if problems:
-        raise CompileError("\n".join(problems))
+        found += file_problems(file, [other for other in files if other is not file], names)
+    if found:
+        raise CompileError("\n".join(found))
 
 
 def describe_protos(protos: Sequence[str | Path], includes: Sequence[str | Path] = ()) -> list[FileDescriptorProto]:
@@ -118,7 +119,7 @@ def _protoc(arguments: Sequence[str], folders: Iterable[Path]) -> None:
         command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONWARNINGS": "ignore"}
     )
     if done.returncode != 0:
-        raise CompileError(done.stderr.strip() or f"protoc ended with status {done.returncode}")
+        raise CompileError("\n".join(problems(done.stderr)) or f"protoc ended with status {done.returncode}")
 
 
 def _virtual_name(proto: Path, folders: Sequence[Path]) -> str:
