@@ -8,8 +8,8 @@ is first needed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 from catenet.codec import CodecError, Oversized
 from catenet.http.driver import IGNORE, TURN_BYTES
@@ -21,7 +21,9 @@ from catenet.rpc.excess import brief, shorter, too_much
 from catenet.rpc.failures import logger
 from catenet.rpc.framing import COMPRESSED, LARGE, Frame, MessageReader
 from catenet.rpc.inbox import Inbox
+from catenet.rpc.interrupts import is_interrupt
 from catenet.rpc.metadata import Metadata, check_metadata, encode_metadata
+from catenet.rpc.requests import END, Requests
 from catenet.rpc.status import Code, RpcError
 from catenet.rpc.wire import Answer, AnyMethod
 
@@ -29,10 +31,8 @@ if TYPE_CHECKING:
     from catenet.rpc.route import Route
     from catenet.rpc.server_connection import ServerConnection
 
-END = object()
 _ENDINGS = 8
 """How often an ending that does not fit is replaced by another; four times are known to be enough."""
-_Q = TypeVar("_Q")
 
 
 class ServerCall(Context):
@@ -232,7 +232,7 @@ class ServerCall(Context):
     def _invoke(self, frame: Frame) -> None:
         try:
             request = self._decode(frame)
-        except Exception as error:  # of the interceptors too
+        except BaseException as error:  # of the interceptors too
             self._finished(None, error)
             return
         self._run(request)
@@ -242,7 +242,7 @@ class ServerCall(Context):
         connection = self._connection
         try:
             work = self._route.binding.invoke(request, self)
-        except Exception as error:  # it takes other arguments, or is no coroutine function after all
+        except BaseException as error:  # it takes other arguments, or is no coroutine function after all
             self._finished(None, error)
             return
         if self.deadline is None:
@@ -282,7 +282,12 @@ class ServerCall(Context):
             connection.close_if_idle()
 
     def report(self, error: BaseException, what: str = "") -> None:
-        """Log what the handler, or ``what`` of it, has raised; nobody else may hear of it. Threads may call it."""
+        """Log what the handler, or ``what`` of it, has raised; nobody else may hear of it. Threads may call it.
+
+        Raises ``error`` again if it is none of the handler's: Ctrl-C, and what other signals raise, is for the program.
+        """
+        if is_interrupt(error):
+            raise error
         method = self.method.full_name
         where = f"{what} of {method}" if what else method
         connection = self._connection
@@ -325,7 +330,7 @@ class ServerCall(Context):
         for callback in callbacks:
             try:
                 callback()
-            except Exception as failure:
+            except BaseException as failure:
                 self.report(failure, "on_cancel")
         if self._inbox is not None:
             self._inbox.fail(error)
@@ -374,7 +379,9 @@ class ServerCall(Context):
             return False
         try:
             payload = route.encode(response)
-        except Exception:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             return False  # it will fail again where that is explained
         size = len(payload)
         if size > route.send_limit:
@@ -402,7 +409,7 @@ class ServerCall(Context):
         route = self._route
         try:
             payload, compression = self._encode(response)
-        except Exception as error:  # of the interceptors too
+        except BaseException as error:  # of the interceptors too
             self.report(error)
             self._end(self._explain(error))
             return
@@ -430,7 +437,7 @@ class ServerCall(Context):
             if not isinstance(response, route.response_class):
                 raise TypeError(f"{self.method.full_name} returned {type(response).__name__}")
             payload: bytes = route.encode(response)
-        except Exception as error:
+        except BaseException as error:
             self.report(error, "the response")
             expected = route.response_class.__name__
             raise RpcError(Code.INTERNAL, f"the handler returned no {expected} that can be encoded") from None
@@ -566,30 +573,3 @@ class ServerCall(Context):
             finally:
                 self._drained = None
         await connection.room()
-
-
-class Requests(Generic[_Q]):
-    """The messages of a request stream: ``async for`` in a coroutine, ``for`` in a handler that runs on a thread."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: ServerCall) -> None:
-        self._call = call
-
-    def __aiter__(self) -> AsyncIterator[_Q]:
-        return self
-
-    async def __anext__(self) -> _Q:
-        message = await self._call.next_request()
-        if message is END:
-            raise StopAsyncIteration
-        return message  # type: ignore[no-any-return]
-
-    def __iter__(self) -> Iterator[_Q]:
-        return self
-
-    def __next__(self) -> _Q:
-        message = asyncio.run_coroutine_threadsafe(self._call.next_request(), self._call.loop).result()
-        if message is END:
-            raise StopIteration
-        return message  # type: ignore[no-any-return]

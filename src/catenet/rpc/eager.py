@@ -19,7 +19,10 @@ from types import coroutine
 from typing import Any
 
 Finish = Callable[[Any, BaseException | None], None]
-"""Called with ``(value, None)`` or ``(None, error)`` when the coroutine has ended."""
+"""Called with ``(value, None)`` or ``(None, error)`` when the coroutine has ended, whatever it raised.
+
+A task lets KeyboardInterrupt and SystemExit out of the event loop; here that is for the callee to do, by raising them.
+"""
 
 
 class Runner:
@@ -48,9 +51,6 @@ class Runner:
             _leave_task(self._loop, task)
             finish(stop.value, None)
             return None
-        except (KeyboardInterrupt, SystemExit):
-            _leave_task(self._loop, task)
-            raise
         except BaseException as error:
             _leave_task(self._loop, task)
             finish(None, error)
@@ -125,7 +125,5 @@ def _steps(spare: _Spare, parked: asyncio.Future[None]) -> Generator[Any, Any, N
                 waits_for = context.run(work.throw, cause)
     except StopIteration as stop:
         finish(stop.value, None)
-    except (KeyboardInterrupt, SystemExit):
-        raise
     except BaseException as error:
         finish(None, error)

@@ -139,18 +139,23 @@ async def _on_executor(call: ServerCall, executor: Executor | None, work: Callab
     def guarded() -> Any:
         try:
             return _without_stop(work)
-        except Exception as error:
-            raised.append(error)
+        except BaseException as error:
+            raised.append(
+                error
+            )  # a future would throw it into the task, and a GeneratorExit closes what it is thrown into
             if left:
                 report()
-            raise
+            return None
 
     try:
-        return await call.loop.run_in_executor(executor, run, guarded)
+        result = await call.loop.run_in_executor(executor, run, guarded)
     except asyncio.CancelledError:
         left.append(True)
         report()
         raise
+    if raised:
+        raise raised.pop()
+    return result
 
 
 class Route:

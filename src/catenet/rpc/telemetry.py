@@ -6,6 +6,7 @@ from ``opentelemetry`` if that is installed.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from catenet.rpc.context import Context
@@ -60,7 +61,9 @@ class Telemetry(Interceptor):
             except RpcError as error:
                 self._note(span, error.code, serving)
                 raise
-            except Exception:
+            except asyncio.CancelledError:
+                raise
+            except BaseException:
                 self._note(span, Code.UNKNOWN, serving)
                 raise
             self._note(span, Code.OK, serving)
