@@ -126,6 +126,7 @@ def test_unsupported_content_types(kind, content_type):
     answer = plan(METHODS[kind], **fields)
     assert answer.head.status == 415
     assert b"application/connect+json" in answer.head.get(b"accept-post")
+    assert answer.body.startswith(f"no content type {(content_type or b'').decode()!r} for ".encode())
 
 
 def test_unary_and_streaming_content_types_do_not_mix():

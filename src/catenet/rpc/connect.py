@@ -52,10 +52,10 @@ def _names(method: AnyMethod) -> _Names:
 
 
 def media_type(value: bytes | None) -> bytes:
-    """Return a content type without its parameters, in lower case; a charset other than UTF-8 makes it invalid."""
+    """Return a content type without its parameters, in lower case; empty if it names a charset other than UTF-8."""
     kind, _, parameters = (value or b"").lower().partition(b";")
     if parameters and b"charset" in parameters and b"utf-8" not in parameters:
-        return b"invalid"
+        return b""
     return kind.strip()
 
 
@@ -95,10 +95,12 @@ class ConnectServerWire:
         if head.method != b"POST":
             return self._method_not_allowed(method)
         names = _names(method)
-        kind = media_type(head.get(b"content-type"))
+        sent = head.get(b"content-type")
+        kind = media_type(sent)
         codec = kind.removeprefix(names.prefix).decode("latin-1")
         if not kind.startswith(names.prefix) or codec not in self._codecs:
-            return self._unsupported(f"no content type {kind.decode('latin-1')!r} for {method.full_name}")
+            named = shown((sent or b"").decode("latin-1"))
+            return self._unsupported(f"no content type {named!r} for {method.full_name}")
         plan = Plan(self, method, codec, buffered=names is _UNARY)
         try:
             self._check_version(head.get(b"connect-protocol-version"), b"1", "Connect-Protocol-Version")
@@ -289,7 +291,8 @@ class ConnectClientWire:
                 reply.error = RpcError(reply.extra.code, f"HTTP status {head.status}", metadata=reply.extra.trailing)
         elif kind != names.prefix + outgoing.codec.encode():
             foreign = Code.INTERNAL if kind.startswith(names.prefix) else Code.UNKNOWN
-            reply.error = RpcError(foreign, f"response of content type {kind.decode('latin-1')!r}")
+            named = shown((head.get(b"content-type") or b"").decode("latin-1"))
+            reply.error = RpcError(foreign, f"response of content type {named!r}")
         elif reply.compression != "identity" and reply.compression not in outgoing.accepts:
             reply.error = RpcError(Code.INTERNAL, f"response with the encoding {reply.compression!r}")
         return reply
