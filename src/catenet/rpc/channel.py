@@ -312,7 +312,7 @@ class Connections:
         """A server that broke the protocol is as good as one that cannot be connected to: calls fail until a retry."""
         if connection.core.served:
             self._broken.succeeded()
-        elif connection.core.failed is not None and not self._connections and not self._closed:
+        elif connection.broke_protocol and not self._connections and not self._closed:
             self._failure = f"cannot use {self._target.authority}: {connection.error}"
             self._not_before = self.loop.time() + self._broken.failed(self.random)
             self._pool.fail(_KEY, self._unavailable)

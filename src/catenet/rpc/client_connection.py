@@ -12,6 +12,7 @@ from typing import Any
 
 from catenet.http import events as ev
 from catenet.http.driver import HttpProtocol
+from catenet.http.errors import ErrorCode
 from catenet.http.h1.connection import H1Connection
 from catenet.http.h1.head import H1Memo
 from catenet.http.h2.connection import Connection, Memos
@@ -149,6 +150,12 @@ class ClientConnection(HttpProtocol):
         return 1 if core.version < 2 else core.peer_max_streams - len(core.streams)
 
     @property
+    def broke_protocol(self) -> bool:
+        """Whether it ended because the server broke HTTP, rather than broke off."""
+        failed = self.core.failed
+        return failed is not None and failed.code != ErrorCode.CONNECT_ERROR
+
+    @property
     def busy(self) -> bool:
         """Whether it carries calls."""
         return bool(self.core.streams)
@@ -197,7 +204,7 @@ class ClientConnection(HttpProtocol):
         core = self.core
         failed = core is not None and core.failed is not None
         if failed and not self.error:
-            self.error = f"protocol error: {core.failed}"
+            self.error = f"protocol error: {core.failed}" if self.broke_protocol else str(core.failed)
         if self.on_change is not None:
             self.on_change(self)
         if self.transport is not None and core is not None and core.closing and not core.streams and not failed:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 import uvloop
-from echoservice import CHAT, COUNT, SAY, SLEEP, Certificates, Echo, failure, number, serving, text, until
+from echoservice import CHAT, COUNT, FLAKY, SAY, SLEEP, Certificates, Echo, failure, number, serving, text, until
 
 from catenet.http import driver
 from catenet.http.h2 import frames
@@ -148,3 +148,45 @@ def test_a_server_whose_client_breaks_http_2(run, method):
 async def drained(stream):
     async for _ in stream:
         pass
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n"
+CUT = {
+    "before the response": lambda kind: b"",
+    "in its head": lambda kind: HEAD % kind,
+    "in its body": lambda kind: HEAD % kind + b"content-length: 100\r\n\r\n\0\0",
+    "in a chunk": lambda kind: HEAD % kind + b"transfer-encoding: chunked\r\n\r\n5\r\n\0",
+}
+
+
+@pytest.mark.parametrize("ending", ["close", "abort"])
+@pytest.mark.parametrize("cut", CUT)
+@pytest.mark.parametrize(
+    ("protocol", "kind"), [("connect", b"application/proto"), ("grpc-web", b"application/grpc-web+proto")]
+)
+def test_a_connection_that_breaks_under_a_call_over_http_1_1(run, protocol, kind, cut, ending):
+    """UNAVAILABLE, and what is idempotent is tried again unless a response had begun."""
+    requests = 0
+
+    async def serve(reader, writer):
+        nonlocal requests
+        await reader.readuntil(b"\r\n\r\n")
+        requests += 1
+        writer.write(CUT[cut](kind))
+        await writer.drain()
+        writer.transport.abort() if ending == "abort" else writer.close()
+
+    async def main():
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        options = ChannelOptions(protocol=protocol, http1=True)
+        async with Channel(f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", options=options) as channel:
+            error = await failure(channel.unary(SAY, text("x")))
+            assert error.code is Code.UNAVAILABLE and "protocol error" not in error.message, error
+            assert requests == 1
+            error = await failure(channel.unary(FLAKY, text("x")))
+            assert error.code is Code.UNAVAILABLE, error
+            if ending == "close":
+                assert (requests > 2) is (cut in ("before the response", "in its head"))
+        server.close()
+
+    run(main())

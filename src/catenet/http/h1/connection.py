@@ -201,7 +201,7 @@ class H1Connection:
             body.done = True
             self._end_remote(stream, body)
         elif stream is not None and stream.remote_open:
-            self.fail(HttpError("the connection closed inside a message"))
+            self.fail(HttpError("the connection closed inside a message", ErrorCode.CONNECT_ERROR))
         elif stream is None and self.failed is None:
             self._unwanted = None
             self._events.append((ev.CLOSED, None, None, True))
