@@ -4,6 +4,7 @@ import pytest
 
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import Prefix, format_address, parse_address
+from catenet.world import World
 from catenet.world.hub import Hub
 from catenet.world.topology import StaticRoute, Topology
 from catenet.world.trace import Trace
@@ -221,3 +222,25 @@ def test_the_trace_hash_is_that_of_the_seed():
     (one, box), (again, _), (other, _) = run_lossy(1), run_lossy(1), run_lossy(2)
     assert one == again != other
     assert 300 < len(box) < 500
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda world: world.link("a", "a"),
+        lambda world: world.link(world.hosts["a"], "a", loss="1%"),
+        lambda world: world.partition("a", "a"),
+        lambda world: world.partition("a", world.hosts["a"]),
+        lambda world: world.partition(["a", "b"], ["b"]),
+        lambda world: world.partition(iter(["b", "b"])),
+        lambda world: world.host("c", network=["n", "n"]),
+    ],
+)
+def test_a_host_is_not_joined_with_or_cut_off_from_itself(mistake):
+    with World() as world:
+        world.network("n")
+        world.host("a")
+        world.host("b")
+        with pytest.raises(ValueError, match=r"itself|twice"):
+            mistake(world)
+        assert "c" not in world.hosts

@@ -90,6 +90,8 @@ def test_a_world_is_read_as_written(folder):
     )
 
 
+PAIR = "[hosts.a]\n[hosts.b]\n[[links]]\nbetween = ['a', 'b']\n"
+
 MISTAKES = [
     ("[worlds]\n", 1, "unknown table 'worlds'; did you mean 'world'?"),
     ("[hosts.a]\n\n[link]\nlatencey = '1ms'\n", 4, "unknown link property 'latencey'; did you mean 'latency'?"),
@@ -123,6 +125,21 @@ MISTAKES = [
     ("[hosts.a]\n[[events]]\nat = 1\nlink = 'a'\n", 2, "a link event needs what changes, as loss = '10%'"),
     ("[hosts.a]\n[[events]]\nat = 1\ncrash = 'a'\nloss = 1\n", 5, "unknown key 'loss'"),
     ("[hosts.a]\n[[links]]\nbetween = 'a'\n", 3, "a link joins two hosts: between = ['NAME', 'NAME']"),
+    ("[hosts.a]\n[[events]]\nat = 1\nheal = false\n", 4, "heal: must be true, not False"),
+    ("[hosts.a]\n[[events]]\nat = 1\nheal = 1\n", 4, "heal: must be true, not 1"),
+    ("[hosts.a]\n[[events]]\nat = 1\nheal = 'a'\n", 4, "heal: must be true, not 'a'"),
+    ("[hosts.a]\n[[links]]\nbetween = ['a', 'a']\n", 3, "between names 'a' twice"),
+    (f"{PAIR}[[links]]\nbetween = ['a', 'b']\n", 6, "there is a link between 'a' and 'b' already"),
+    (f"{PAIR}[[links]]\nbetween = ['b', 'a']\n", 6, "there is a link between 'b' and 'a' already"),
+    (f"{PAIR}[[events]]\nat = 1\npartition = ['a', 'a']\n", 7, "partition names 'a' twice"),
+    (f"{PAIR}[[events]]\nat = 1\npartition = ['b', ['a', 'a']]\n", 7, "partition names 'a' twice"),
+    (f"{PAIR}[[events]]\nat = 1\npartition = [['a', 'b'], 'a']\n", 7, "partition names 'a' twice"),
+    (f"{PAIR}[[events]]\nat = 1\nlink = ['a', 'a']\nloss = 1\n", 7, "link names 'a' twice"),
+    (f"{PAIR}[[events]]\nat = 1\ncrash = ['a', 'b', 'a']\n", 7, "crash names 'a' twice"),
+    (f"{PAIR}[[events]]\nat = 1\nrestart = ['b', 'b']\n", 7, "restart names 'b' twice"),
+    ("[[networks]]\nname = 'n'\n[routers.r]\nnetworks = ['n', 'n']\n", 4, "networks names 'n' twice"),
+    ("[[networks]]\nname = 'n'\n[hosts.a]\nnetwork = ['n', 'n']\n", 4, "network names 'n' twice"),
+    ("[[networks]]\nname = 'n'\n[[networks]]\nname = 'n'\n", 4, "there is a network 'n' already"),
     ("[hosts.a]\nrun = [1]\n", 2, "run: must be a text, not 1"),
     ("[world]\nseed = true\n", 2, "seed must be a number or a text, not True"),
     ("[world]\nduration = '-1s'\n[hosts.a]\n", 2, "duration: a duration cannot be negative: '-1s'"),

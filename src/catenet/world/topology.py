@@ -30,7 +30,7 @@ from catenet.wire.address import (
 from catenet.world.hub import Hub
 from catenet.world.links import Flow, Network, Passage, Port
 from catenet.world.trace import Trace
-from catenet.world.units import nearest
+from catenet.world.units import nearest, repeated
 
 __all__ = ["StaticRoute", "Topology"]
 
@@ -116,7 +116,9 @@ class Topology:
 
     def link(self, a: str, b: str, properties: LinkProperties) -> None:
         """Join two hosts by a link of their own, which carries what they send to each other; again: change it."""
-        for one, other in ((self.known(a), self.known(b)), (b, a)):
+        if self.known(a) == self.known(b):
+            raise ValueError(f"a link joins two hosts, not {a!r} with itself")
+        for one, other in ((a, b), (b, a)):
             existing = self.dedicated.get((one, other))
             if existing is None:
                 self.dedicated[one, other] = self._make_link(f"{one}>{other}", properties)
@@ -185,9 +187,11 @@ class Topology:
         """
         if not groups:
             raise ValueError("a partition needs at least one group of hosts")
-        sets = tuple(frozenset([group] if isinstance(group, str) else group) for group in groups)
-        for name in sorted(frozenset().union(*sets)):
-            self.known(name)
+        lists = [(group,) if isinstance(group, str) else tuple(group) for group in groups]
+        names = [self.known(name) for group in lists for name in group]
+        if (name := repeated(names)) is not None:
+            raise ValueError(f"a partition names {name!r} twice")
+        sets = tuple(map(frozenset, lists))
         self._partitions += 1
         self._severed[self._partitions] = sets if len(sets) > 1 else (sets[0], frozenset(self._of_host) - sets[0])
         self._changed()

@@ -22,6 +22,7 @@ __all__ = [
     "parse_queue",
     "parse_rate",
     "parse_size",
+    "repeated",
 ]
 
 DURATIONS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
@@ -164,3 +165,13 @@ def nearest(word: str, choices: Iterable[str], otherwise: str | None = None) -> 
     )
     best = close[0] if close else otherwise
     return f"; did you mean {best!r}?" if best else ""
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """The first name that comes a second time, or None."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

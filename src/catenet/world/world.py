@@ -36,7 +36,7 @@ from catenet.world.settings import SettingChanges, apply_settings
 from catenet.world.streams import Redirect, print_line
 from catenet.world.topology import Topology
 from catenet.world.trace import Trace
-from catenet.world.units import link_properties
+from catenet.world.units import link_properties, repeated
 from catenet.world.waiting import describe_waiting
 
 if TYPE_CHECKING:
@@ -140,10 +140,12 @@ class World:
             if addresses or network or link or settings or forwarding:
                 raise ValueError(f"there is a host {name!r} already")
             return self.hosts[name]
+        networks: list[str | None] = [network] if network is None or isinstance(network, str) else [*network]
+        if (twice := repeated(name for name in networks if name)) is not None:
+            raise ValueError(f"host {name!r} is on network {twice!r} twice")
         chosen = settings if settings is None or isinstance(settings, Settings) else apply_settings(settings)
         install.install()
         host = self.hosts[name] = Host(self, name, chosen, forwarding)
-        networks: list[str | None] = [network] if network is None or isinstance(network, str) else [*network]
         shares = self._share(addresses, networks)
         for joined, share in zip(networks, shares, strict=True):
             port = self.topology.attach(name, joined, share, link)

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import Prefix, parse_interface
 from catenet.world.settings import flatten, parse_setting
-from catenet.world.units import PARSERS, link_properties, nearest, parse_duration
+from catenet.world.units import PARSERS, link_properties, nearest, parse_duration, repeated
 
 __all__ = [
     "EventPlan",
@@ -184,6 +184,7 @@ class _Reader:
         self._folder = path.parent
         self._hosts: list[str] = []
         self._networks: list[str] = []
+        self._linked: set[frozenset[str]] = set()
         self._defaults = LinkProperties()
         self._settings: dict[str, object] = {}
 
@@ -202,7 +203,6 @@ class _Reader:
         self._settings = self._own_settings(document, ())
         self._hosts = [*self._table(document, (), "hosts"), *self._table(document, (), "routers")]
         networks = tuple(self._network(*entry) for entry in self._array("networks"))
-        self._networks = [network.name for network in networks]
         hosts = tuple(
             self._host(kind, name) for kind in ("hosts", "routers") for name in self._table(document, (), kind)
         )
@@ -224,6 +224,9 @@ class _Reader:
         name = self._value(table, path, "name", _text, None)
         if name is None:
             raise self._error(path, "a network needs a name")
+        if name in self._networks:
+            raise self._error((*path, "name"), f"there is a network {name!r} already")
+        self._networks.append(name)
         return NetworkPlan(name, self._value(table, path, "address", _prefixes, ()))
 
     def _host(self, kind: str, name: str) -> HostPlan:
@@ -269,6 +272,7 @@ class _Reader:
         for name in names:
             if name not in self._networks:
                 raise self._error((*path, key), f"unknown network {name!r}{nearest(name, self._networks)}")
+        self._check_distinct(names, (*path, key), key)
         if key == "networks" and len(names) < 2:
             raise self._error((*path, key), "a router needs at least two networks: networks = ['NAME', 'NAME']")
         return names
@@ -280,6 +284,10 @@ class _Reader:
             raise self._error((*path, "between"), "a link joins two hosts: between = ['NAME', 'NAME']")
         for name in ends:
             self._known(name, (*path, "between"))
+        self._check_distinct(ends, (*path, "between"), "between")
+        if frozenset(ends) in self._linked:
+            raise self._error((*path, "between"), f"there is a link between {ends[0]!r} and {ends[1]!r} already")
+        self._linked.add(frozenset(ends))
         settings = {key: value for key, value in table.items() if key in PARSERS}
         return LinkPlan(ends[0], ends[1], self._link(settings, path, self._defaults))
 
@@ -300,6 +308,8 @@ class _Reader:
             if not changes:
                 raise self._error(path, "a link event needs what changes, as loss = '10%'")
             self._link(changes, path, self._defaults)
+        if action == "heal":
+            self._value(table, path, "heal", _only_true, None)
         groups = () if action == "heal" else self._groups(table[action], (*path, action), action)
         return EventPlan(at, action, groups, changes, duration)
 
@@ -314,6 +324,7 @@ class _Reader:
                 raise self._error(path, f"{action} needs host names, not {entry!r}") from None
             for name in groups[-1]:
                 self._known(name, path)
+        self._check_distinct((name for group in groups for name in group), path, action)
         if action == "partition":
             if not groups or not all(groups):
                 raise self._error(path, "partition needs at least one host")
@@ -343,6 +354,10 @@ class _Reader:
             except ValueError as error:
                 raise self._error((*path, key), str(error)) from None
         return base
+
+    def _check_distinct(self, names: Iterable[str], path: KeyPath, key: str) -> None:
+        if (name := repeated(names)) is not None:
+            raise self._error(path, f"{key} names {name!r} twice")
 
     def _known(self, name: str, path: KeyPath) -> None:
         if name not in self._hosts:
@@ -413,6 +428,11 @@ def _truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"must be true or false, not {value!r}")
     return value
+
+
+def _only_true(value: object) -> None:
+    if value is not True:
+        raise ValueError(f"must be true, not {value!r}")
 
 
 def _restart(value: object) -> Restart:
