@@ -72,6 +72,17 @@ def test_jitter_leaves_the_mean_where_it_is_whatever_the_traffic(gap, rate):
         assert abs(below - share) < 0.06
 
 
+@pytest.mark.parametrize("gap", [0.001, 0.07])
+def test_jitter_above_the_latency_never_lets_a_packet_arrive_before_it_was_sent(gap):
+    arrivals = send_all(link(latency=0.01, jitter=0.03), max(4_000, int(60 / gap)), gap=gap)
+    assert [number for _, number in arrivals] == list(range(len(arrivals)))
+    delays = [when - number * gap for when, number in arrivals]
+    assert -1e-9 <= min(delays) < 1e-9
+    assert 0.039 < max(delays) <= 0.04 + 1e-9
+    assert abs(sum(delay < 1e-9 for delay in delays) / len(delays) - 1 / 3) < 0.04
+    assert abs(statistics.mean(delays) - 0.04**2 / (4 * 0.03)) < 0.001
+
+
 def test_jitter_of_packets_far_apart_is_that_of_each_alone():
     delays = [when - number * 0.05 for when, number in send_all(link(latency=0.05, jitter=0.02), 4_000, gap=0.05)]
     ahead, behind = delays[:-1], delays[1:]

@@ -38,8 +38,10 @@ class QueueProperties:
 class LinkProperties:
     """One direction of a link. Times in seconds, probabilities from 0 to 1, `rate` in bits per second.
 
-    `jitter` spreads the latency evenly over latency +- jitter without changing the order of packets; `reorder` is the
-    probability that a packet is held back so that later ones overtake it. `rate` None is unlimited: then there is
+    `jitter` spreads the latency evenly over latency +- jitter without changing the order of packets; what would be
+    less than 0 is 0, as with netem, so with a jitter above the latency the mean is more than the latency:
+    (latency + jitter)**2 / (4 * jitter). `reorder` is the probability that a packet is held back so that later ones
+    overtake it. `rate` None is unlimited: then there is
     nothing to queue for. Raises ValueError naming the property that is out of range.
     """
 

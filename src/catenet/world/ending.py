@@ -56,7 +56,7 @@ class Ending:
         """Declared services that are about to start."""
         self.over = False
         self.programs_ended: float | None = None
-        """When the last program ended that was not declared a service."""
+        """When the last program ended for good and by itself that was not declared a service."""
         self.printed_at = 0.0
         self.look_at = NEVER
         self._since = 0.0
@@ -98,10 +98,10 @@ class Ending:
         """A process has ended, or its host has crashed: the latter is no end, but quiet counts from it too."""
         self.alive.pop(process, None)
         self._since = self._hub.now
-        if process.declared is not True:
-            self.programs_ended = self._hub.now
         if not process.crashed and not process.replaced:
             self._some_ended = True
+            if process.declared is not True:
+                self.programs_ended = self._hub.now
         self._look_soon()
 
     def _look_soon(self) -> None:

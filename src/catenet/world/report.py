@@ -64,8 +64,8 @@ class Report:
     processes: list[ProcessReport]
     deadlock: str | None = None
     programs_ended: float | None = None
-    """When the last program ended for which the run waited, None when some had not; the run goes on to
-    `virtual_seconds`."""
+    """When the last program ended for which the run waited, None when some had not or none has (a crash is no end);
+    the run goes on to `virtual_seconds`."""
 
     @property
     def ended_well(self) -> bool:
