@@ -476,3 +476,61 @@ def test_a_program_by_itself_is_waited_for_although_it_listens(folder):
     )
     done = catenet("run", "alone.py", cwd=where)
     assert (done.returncode, "host  | waited" in done.stdout) == (0, True)
+
+
+BOUND = "import socket, time\nbound = socket.socket(type=socket.SOCK_DGRAM)\nbound.bind(('', 9))\ntime.sleep(1e6)\n"
+
+
+@pytest.mark.parametrize(
+    "event", ["", "[[events]]\nat = 1\ncrash = 'a'\n", "[[events]]\nat = 1\ncrash = 'a'\nfor = 2\n"]
+)
+@pytest.mark.parametrize("client", [False, True])
+def test_a_crash_is_no_end_of_a_program(folder, event, client):
+    text = f"[world]\nduration = '9s'\nquiet = '3s'\n[hosts.a]\nrun = 'bound.py'\n[hosts.b]\nrun = 'bound.py'\n{event}"
+    extra = "[hosts.c]\nrun = 'client.py'\n" if client else ""
+    where = folder(bound__py=BOUND, client__py="import time\ntime.sleep(0.5)\n", world__toml=text + extra)
+    done = catenet("run", "world.toml", "--json", "figures.json", cwd=where)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((where / "figures.json").read_text())["programs_ended"] == (0.5 if client else None)
+    assert ("the last program ended at" in done.stdout) == client
+
+
+@pytest.mark.parametrize("option", ["--json", "--pcap"])
+def test_a_file_that_cannot_be_written_is_found_before_the_run(folder, option):
+    where = folder(client__py="print('ran')\n")
+    for bad, reason in (("missing/x", "no such file or directory"), (".", "is a directory")):
+        done = catenet("run", option, bad, "client.py", cwd=where)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"catenet: {option} {bad}: {reason}\n")
+        done = catenet("bridge", "l", "r", option, bad, cwd=where)
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"catenet: {option} {bad}: {reason}\n")
+
+
+@pytest.mark.parametrize("net", ["sim", "kernel"])
+@pytest.mark.parametrize(
+    "words",
+    ["-m nomodule", "-m no.module", "-m empty", "-m empty.nothing", "-m space", "-m math", "-m json.tool.x", "-m .a",
+     "-m a..b", "-m client.py", "-m nomain.__main__", "space"],
+)  # fmt: skip
+def test_what_cannot_be_run_is_told_as_the_interpreter_tells_it(folder, words, net):
+    where = folder(client__py="print('ran')\n")
+    (where / "empty").mkdir()
+    (where / "empty" / "__init__.py").touch()
+    (where / "space").mkdir()
+    expected = subprocess.run([sys.executable, *words.split()], cwd=where, text=True, capture_output=True, check=False)
+    done = catenet("run", "--net", net, *words.split(), cwd=where)
+    shown = re.sub(r"^host +\| ", "", "".join(line for line in done.stderr.splitlines(keepends=True)))
+    assert expected.stderr.count("\n") == 1
+    assert (done.returncode, shown) == (expected.returncode, expected.stderr)
+
+
+def test_a_script_that_is_gone_when_its_turn_comes_ends_as_it_ends_the_interpreter(folder):
+    where = folder(
+        first__py="import os\nos.unlink('second.py')\n",
+        second__py="",
+        world__toml="[hosts.a]\nrun = 'first.py'\n[hosts.b]\nrun = 'second.py'\nstart = 1\n",
+    )
+    done = catenet("run", "world.toml", "--json", "figures.json", cwd=where)
+    text = f"{sys.executable}: can't open file {str(where / 'second.py')!r}: [Errno 2] No such file or directory"
+    assert (done.returncode, "Traceback" in done.stderr, text in done.stderr) == (1, False, True)
+    figures = json.loads((where / "figures.json").read_text())
+    assert [process["exit_status"] for process in figures["processes"]] == [0, 2]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from catenet.cli import UsageError
 from catenet.wire.address import parse_interface
 from catenet.world.units import parse_duration
 
-__all__ = ["address", "duration", "seed"]
+__all__ = ["address", "check_writable", "duration", "seed"]
 
 
 def seed(text: str) -> int | str:
@@ -30,3 +32,13 @@ def address(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def check_writable(option: str, path: Path) -> None:
+    """See before a run that its results can be written to a file; UsageError when not. What is in it stays for now."""
+    if str(path) == "-" or (path.exists() and not (path.is_file() or path.is_dir())):
+        return  # whoever reads a FIFO would take an open and a close for its end
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise UsageError(f"{option} {path}: {(error.strerror or str(error)).lower()}") from None

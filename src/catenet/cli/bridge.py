@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catenet.cli import UsageError
-from catenet.cli.arguments import address, duration, seed
+from catenet.cli.arguments import address, check_writable, duration, seed
 from catenet.link.properties import LinkProperties
 from catenet.link.shaped import make_link
 from catenet.link.simulated import SimulatedLink
@@ -89,6 +89,9 @@ def run(args: argparse.Namespace) -> int:
     from catenet.world.hub import Hub, RealClock
 
     properties = _properties(args)
+    for option in ("pcap", "json"):
+        if (path := getattr(args, option)) is not None:
+            check_writable(f"--{option}", path)
     chance = args.seed if args.seed is not None else secrets.randbits(64)
     ends = [_end(args.left, args.left_addresses), _end(args.right, args.right_addresses)]
     links = [make_link(properties, random.Random(f"{chance}/{name}")) for name in ("rightward", "leftward")]

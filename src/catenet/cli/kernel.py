@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from catenet.cli import UsageError
+from catenet.world.program import find_module
 
 __all__ = ["run_on_kernel"]
 
@@ -48,6 +49,7 @@ def _run_program(command: list[str]) -> None:
     if command[0] == "-m":
         sys.argv = list(command[1:])
         sys.path.insert(0, os.getcwd())
+        find_module(command[1])  # ends here, as `python -m` does, when nothing can be run by this name
         runpy.run_module(command[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = list(command)

@@ -18,7 +18,7 @@ from signal import raise_signal
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.cli import UsageError
-from catenet.cli.arguments import address, duration, seed
+from catenet.cli.arguments import address, check_writable, duration, seed
 from catenet.cli.console import Console
 from catenet.wire.address import format_address, parse_address, parse_interface
 from catenet.world.units import nearest
@@ -231,6 +231,8 @@ def _run(args: argparse.Namespace, world: World, console: Console, until: float 
     """Run a world that is ready, show and write what it was, and return the exit status."""
     from catenet.world.runner import Runner
 
+    if args.json is not None:
+        check_writable("--json", args.json)
     with _capturing(args.pcap, world), _answering(world) as answer, _plotting(args.plot, world):
 
         def progress(now: float) -> None:
@@ -286,6 +288,10 @@ def _plotting(folder: Path | None, world: World) -> Iterator[None]:
     from catenet.world.plot import plot_connections
     from catenet.world.series import TimeSeries
 
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--plot {folder}: {(error.strerror or str(error)).lower()}") from None
     series = TimeSeries(world)
     yield
     try:
@@ -344,6 +350,8 @@ def _check_script(name: str) -> None:
         beside = path.parent if path.parent.is_dir() else Path()
         found = [str(other) for other in sorted(beside.iterdir()) if other.suffix in (".py", ".toml")]
         raise UsageError(f"no program or world {name!r}{nearest(name, found)}")
+    if path.is_dir() and not (path / "__main__.py").is_file():
+        raise SystemExit(f"{sys.executable}: can't find '__main__' module in {str(path.absolute())!r}")
 
 
 def _command_line(words: Sequence[str]) -> str:

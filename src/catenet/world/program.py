@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-__all__ = ["Command", "Program", "make_program"]
+__all__ = ["Command", "Program", "find_module", "make_program"]
 
 Command: TypeAlias = str | Sequence[str] | Callable[..., Any]
 
@@ -75,10 +75,20 @@ def _of_script(words: list[str], directory: Path | None) -> Program:
 
     def run(module: types.ModuleType) -> None:
         module.__file__ = str(path)
-        status = resolved.stat()
-        exec(_compile(str(resolved), status.st_mtime_ns, status.st_size), module.__dict__)
+        exec(_read_script(resolved), module.__dict__)
 
     return Program(path.name, (words[0], *words[1:]), str(resolved.parent), run)
+
+
+def _read_script(path: Path) -> types.CodeType:
+    """The code of a script; one that cannot be read (any more) ends the process as it ends `python`, with status 2."""
+    try:
+        status = path.stat()
+        return _compile(str(path), status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        reason = f"[Errno {error.errno}] {error.strerror}"
+        print(f"{sys.executable}: can't open file {str(path)!r}: {reason}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 @lru_cache(maxsize=256)
@@ -89,14 +99,10 @@ def _compile(path: str, modified: int, size: int) -> types.CodeType:
 
 def _of_module(name: str, args: list[str], directory: Path | None) -> Program:
     def run(module: types.ModuleType) -> None:
-        spec = _find_main(name)
-        loader = spec.loader
-        code = loader.get_code(spec.name) if hasattr(loader, "get_code") else None  # type: ignore[union-attr]
-        if code is None:
-            raise ImportError(f"no code of module {name!r} can be run", name=name)
+        spec, code = find_module(name)
         module.__file__ = spec.origin
         module.__spec__ = spec
-        module.__loader__ = loader
+        module.__loader__ = spec.loader
         module.__package__ = spec.parent
         sys.argv[0] = spec.origin or name
         exec(code, module.__dict__)
@@ -104,13 +110,64 @@ def _of_module(name: str, args: list[str], directory: Path | None) -> Program:
     return Program(f"-m {name}", (name, *args), str((directory or Path()).resolve()), run)
 
 
-def _find_main(name: str) -> importlib.machinery.ModuleSpec:
-    spec = importlib.util.find_spec(name)
-    if spec is not None and spec.submodule_search_locations is not None:
-        spec = importlib.util.find_spec(f"{name}.__main__")
+def find_module(name: str) -> tuple[importlib.machinery.ModuleSpec, types.CodeType]:
+    """What `python -m name` runs: the module's spec, of a package that of its `__main__`, and its code.
+
+    Raises:
+        SystemExit: nothing can be run by this name; its code is the line that `python -m` ends with.
+    """
+    try:
+        spec = _find_spec(name)
+        if spec.submodule_search_locations is not None:
+            if name.rpartition(".")[2] == "__main__":
+                raise _CannotRun("Cannot use package as __main__ module")
+            try:
+                spec = _find_spec(f"{name}.__main__")
+            except _CannotRun as error:
+                raise _CannotRun(f"{error}; {name!r} is a package and cannot be directly executed") from None
+        return spec, _get_code(spec)
+    except _CannotRun as error:
+        raise SystemExit(f"{sys.executable}: {error}") from None
+
+
+class _CannotRun(Exception):
+    """There is no such module, or it has no code."""
+
+
+def _find_spec(name: str) -> importlib.machinery.ModuleSpec:
+    """Import the packages that a module is in and find it; what their own code raises goes through."""
+    if name.startswith("."):
+        raise _CannotRun("Relative module names not supported")
+    package = name.rpartition(".")[0]
+    try:
+        if package:
+            importlib.import_module(package)
+    except ImportError as error:
+        # Of a package that is not there the search below says so.
+        if error.name is None or not f"{package}.".startswith(f"{error.name}."):
+            raise
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        hint = f". Try using '{name[:-3]}' instead of '{name}' as the module name." if name.endswith(".py") else ""
+        reason = f"{type(error).__name__}: {error}"
+        raise _CannotRun(f"Error while finding module specification for {name!r} ({reason}){hint}") from None
     if spec is None:
-        raise ImportError(f"No module named {name}", name=name)
+        raise _CannotRun(f"No module named {name}")
     return spec
+
+
+def _get_code(spec: importlib.machinery.ModuleSpec) -> types.CodeType:
+    code: types.CodeType | None = None
+    get_code = getattr(spec.loader, "get_code", None)
+    if get_code is not None:
+        try:
+            code = get_code(spec.name)
+        except ImportError as error:
+            raise _CannotRun(str(error)) from None
+    if code is None:
+        raise _CannotRun(f"No code object available for {spec.name}")
+    return code
 
 
 def _of_code(code: str, args: list[str], directory: Path | None) -> Program:
