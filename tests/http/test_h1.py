@@ -402,3 +402,20 @@ def test_large_answers_to_requests_that_came_together_leave_before_more_are_made
     assert made == 2
     assert len(machine.transmit()) > 80_000
     assert machine.pending
+
+
+@pytest.mark.parametrize("surplus", [b"X", b"\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"])
+@pytest.mark.parametrize("together", [True, False])
+def test_bytes_after_a_response_end_the_connection(surplus, together):
+    machine = H1Connection(is_client=True)
+    stream = machine.send_request(RequestHead(b"POST", b"/", (), b"h"), b"{}")
+    machine.transmit()
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+    events = machine.receive(answer + surplus if together else answer, 0.0)
+    if not together:
+        events += machine.receive(surplus, 0.0)
+    for _ in range(3):
+        if machine.pending:
+            events += machine.receive(b"", 0.0)
+    assert [event[0] for event in events if event[1] is stream][:2] == [ev.HEAD, ev.DATA]
+    assert machine.closing and not machine.pending

@@ -188,7 +188,11 @@ class HttpProtocol(asyncio.Protocol):
             for stream in list(core.streams.values()):
                 if stream.owner is not None:
                     stream.owner.on_reset(reset)
+                # Streams and their owners know each other: what waits to be sent must not wait for the collector.
+                stream.queue, stream.queued = None, 0
             core.streams.clear()
+            core.queued = 0
+        self._deferred.clear()
         self._charge(0)
         self.on_closed(error)
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
+import tracemalloc
 
 import pytest
 import uvloop
@@ -215,11 +217,34 @@ def test_what_shed_connections_held_is_free_before_more_is_made(loop):
                 sock.sendall(http1("Large", "application/json", b'"99"'))
             await until(lambda: len(seen) == 30)
             assert not any(seen)
-            assert server._shared.count_shed > 0
-            assert not budget.shedding
+            await until(lambda: server._shared.count_shed > 0)
+            await until(lambda: not budget.shedding)
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(main())
+
+
+def test_what_waits_for_a_peer_goes_with_its_connection():
+    """At once, not when the collector comes by: streams and calls know each other."""
+
+    async def main():
+        async with flooding("tcp://127.0.0.1:0") as (server, implementation, listener):
+            await well_behaved(listener.url)
+            begun, before = implementation.made, tracemalloc.get_traced_memory()[0]
+            for number in range(1, 6):
+                with socket.create_connection(listener.sockets[0].getsockname()) as sock:
+                    sock.sendall(http2("Large", 0))
+                    await until(lambda expected=begun + CALLS * number: implementation.made == expected)
+                await until(lambda: not server._connections)
+            assert tracemalloc.get_traced_memory()[0] - before < CALLS * SIZE
+
+    gc.disable()
+    tracemalloc.start()
+    try:
+        asyncio.run(main())
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 def test_a_stalled_connection_is_closed_for_those_that_wait():

@@ -237,7 +237,9 @@ class H1Connection:
     def _receive_head(self) -> bool:
         """Read a head if it is complete and its turn; True if more of its message may follow in the buffer."""
         if (self._stream is not None) is not self.is_client:
-            return False  # a pipelined request, or a response to nothing
+            if self.is_client and len(self._buffer) > self._at:
+                raise HttpError("a response that nothing asked for")
+            return False  # a pipelined request
         if self._held_back and not self.is_client:
             return False  # whoever does not read answers gets no more of them
         buffer = self._buffer
