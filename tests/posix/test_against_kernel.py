@@ -18,6 +18,7 @@ import local_scenarios
 import mode_scenarios
 import name_scenarios
 import tcp_scenarios
+import urgent_scenarios
 import waking_scenarios
 from scenarios import SCENARIOS
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux for
 
 # They add theirs.
 assert argument_scenarios and bind_scenarios and local_scenarios and mode_scenarios and name_scenarios
-assert close_scenarios and tcp_scenarios and waking_scenarios
+assert close_scenarios and tcp_scenarios and urgent_scenarios and waking_scenarios
 
 
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])

@@ -217,7 +217,7 @@ class InetStream(InetSocket):
         """The urgent byte (RFC 6093); EINVAL when there is none, EAGAIN when it is announced but not here."""
         data = self.endpoint.receive_urgent(peek=bool(flags & MSG_PEEK))
         if data is None:
-            raise os_error(errno.EAGAIN if self.readiness() & Readiness.PRI else errno.EINVAL)
+            raise os_error(errno.EAGAIN)
         return bytes(data)
 
     def receive_message(self, size: int, control_size: int, flags: int) -> Message | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from catenet.posix.file import File
     from catenet.posix.kernel import Kernel
 
-__all__ = ["descriptor_of", "epoll_wait", "poll", "select", "wait_on_epoll"]
+__all__ = ["READABLE", "descriptor_of", "epoll_wait", "poll", "select", "wait_on_epoll"]
 
 POLLNVAL: Final = 0x020
 POLLRDNORM: Final = 0x040

@@ -29,7 +29,8 @@ from catenet.posix.arguments import (
 )
 from catenet.posix.errors import os_error
 from catenet.posix.inet_stream import InetStream
-from catenet.posix.sockets import MSG_PEEK, MSG_TRUNC, Message, SocketFile
+from catenet.posix.poll import READABLE
+from catenet.posix.sockets import MSG_OOB, MSG_PEEK, MSG_TRUNC, Message, SocketFile
 from catenet.stack.endpoint import Readiness
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ SOCK_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0o4000)
 SOCK_CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0o2000000)
 MSG_DONTWAIT = int(socket.MSG_DONTWAIT)
 MSG_WAITALL = int(socket.MSG_WAITALL)
+OUT_OF_LINE: Final = MSG_OOB | int(getattr(socket, "MSG_ERRQUEUE", 0x2000))
+"""Flags of reads of something else than what makes a socket readable."""
 NO_FLAGS: Final = 0
 """The very object that a call without flags has."""
 LARGE: Final = 1 << 30
@@ -125,11 +128,30 @@ class Socket(socket.socket):
 
     def _read(self, call: str, flags: int, attempt: Callable[..., Result | None], *args: Any) -> Result:
         """Wait for something to receive, as the socket's timeout and SO_RCVTIMEO say."""
+        if flags & OUT_OF_LINE and self._timeout:
+            return self._once_readable(call, attempt, *args)
         result = attempt(*args)
         if result is not None:
             return result
         file = self._open()
         return self._patiently(call, file, flags, file.receive_timeout, attempt, *args)
+
+    def _once_readable(self, call: str, attempt: Callable[..., Result | None], *args: Any) -> Result:
+        """What CPython does with a timeout: wait for POLLIN, then try; EAGAIN waits on, other errors come only then.
+
+        Ordinary reads need no such look: they succeed or fail just when the file is readable.
+        """
+        file = self._open()
+
+        def try_once() -> Result | None:
+            if not file.readiness() & READABLE:
+                return None
+            try:
+                return attempt(*args)
+            except BlockingIOError:
+                return None
+
+        return self._kernel.wait(call, file, try_once, self._timeout)
 
     def _write(self, call: str, flags: int, attempt: Callable[..., Result | None], *args: Any) -> Result:
         """Wait for room to send, as the socket's timeout and SO_SNDTIMEO say."""
@@ -149,7 +171,9 @@ class Socket(socket.socket):
         *args: Any,
     ) -> Result:
         """Go on with a call whose first attempt would have blocked."""
-        timeout = 0.0 if flags & MSG_DONTWAIT else self._timeout
+        timeout = self._timeout
+        if timeout is None and flags & MSG_DONTWAIT:  # with a timeout CPython tries again for so long
+            timeout = 0.0
         if timeout is not None or limit is None:
             return self._kernel.retry(call, file, attempt, timeout, *args)
         try:
@@ -171,12 +195,18 @@ class Socket(socket.socket):
 
     def accept(self) -> tuple[socket.socket, Any]:
         """As `socket.socket.accept`."""
-        file, address = self._read("accept", 0, self._open().accept)
+        file, address = self._accepted()
         return Socket.of(self._kernel, file, Socket.default_timeout(), self.proto), address
 
     def _accept(self) -> tuple[int, Any]:
-        file, address = self._read("accept", 0, self._open().accept)
+        file, address = self._accepted()
         return self._kernel.install(file), address
+
+    def _accepted(self) -> tuple[SocketFile, Any]:
+        file = self._open()
+        if self._timeout and not file.is_listening():
+            return self._once_readable("accept", file.accept)
+        return self._read("accept", 0, file.accept)
 
     def connect(self, address: Any, /) -> None:
         """As `socket.socket.connect`."""

@@ -12,12 +12,18 @@ __all__ = ["at_urgent_mark", "read", "read_into", "take_urgent", "unread"]
 
 def read(c: Connection, limit: int, peek: bool) -> bytes | None:
     """See `TcpEndpoint.receive`."""
+    skipped = 0
     if c.urgent_flags and c.rcv_urgent >= c.copied:
-        allowed = _up_to_mark(c, peek)
-        if allowed:
-            limit = min(limit, allowed)
-    if c.received:
-        data = _peek(c, limit) if peek else _take(c, limit)
+        if c.rcv_urgent > c.copied:
+            limit = min(limit, c.rcv_urgent - c.copied)
+        elif c.received and not c.option("SO_OOBINLINE", 0):
+            if peek:
+                skipped = 1
+            else:
+                urgent.skip(c)
+                c.urgent_flags = 0
+    if c.rcv_nxt - c.copied > skipped and c.received:
+        data = _peek(c, limit, skipped) if peek else _take(c, limit)
         if not peek:
             c.copied += len(data)
             c.read_count += len(data)
@@ -69,18 +75,6 @@ def _nothing(c: Connection) -> bytes | None:
     return None
 
 
-def _up_to_mark(c: Connection, peek: bool) -> int:
-    """Bytes before the urgent one; at the mark itself the urgent byte is skipped unless it is in line."""
-    before = c.rcv_urgent - c.copied
-    if before:
-        return before
-    if not c.option("SO_OOBINLINE", 0) and c.received and not peek:
-        _take(c, 1)
-        c.copied += 1
-        c.urgent_flags = 0 if c.urgent_flags == urgent.READ else c.urgent_flags
-    return 0
-
-
 def _take(c: Connection, limit: int) -> bytes:
     received = c.received
     offset = c.received_offset
@@ -109,14 +103,15 @@ def _take(c: Connection, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _peek(c: Connection, limit: int) -> bytes:
+def _peek(c: Connection, limit: int, skipped: int) -> bytes:
+    """Data as it waits, but for the first `skipped` bytes."""
     parts = []
-    offset = c.received_offset
+    offset = c.received_offset + skipped
     for chunk in c.received:
         piece = chunk[offset : offset + limit]
         parts.append(piece)
         limit -= len(piece)
-        offset = 0
+        offset = max(0, offset - len(chunk))
         if limit <= 0:
             break
     return b"".join(parts)

@@ -8,7 +8,7 @@ from catenet.stack.tcp.connection import Connection
 from catenet.stack.tcp.lifecycle import wake
 from catenet.wire.tcp import TcpSegment
 
-__all__ = ["NOT_YET", "READ", "VALID", "on_urgent"]
+__all__ = ["NOT_YET", "READ", "VALID", "on_urgent", "skip"]
 
 NOT_YET: Final = 1
 VALID: Final = 2
@@ -28,11 +28,22 @@ def on_urgent(c: Connection, segment: TcpSegment, seq: int) -> None:
     if c.urgent_flags in (NOT_YET, VALID) and at <= c.rcv_urgent:
         _take_byte(c, segment, seq)
         return
+    if c.urgent_flags and c.rcv_urgent == c.copied and c.received and not c.option("SO_OOBINLINE", 0):
+        skip(c)  # the mark that kept it out of the stream moves on (`tcp_check_urg` of Linux)
     c.rcv_urgent = at
     c.urgent_flags = NOT_YET
     c.urgent_byte = None
     wake(c)
     _take_byte(c, segment, seq)
+
+
+def skip(c: Connection) -> None:
+    """Leave out the next byte of what waits to be read: the urgent one, which is not in line."""
+    c.received_offset += 1
+    if c.received_offset == len(c.received[0]):
+        c.received.popleft()
+        c.received_offset = 0
+    c.copied += 1
 
 
 def _take_byte(c: Connection, segment: TcpSegment, seq: int) -> None:
