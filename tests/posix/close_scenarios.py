@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from scenarios import connection, outcome, scenario
+from scenarios import connection, family_of, outcome, scenario
 
 TCP_NODELAY, TCP_CORK = 1, 3
 LINGER_0 = struct.pack("ii", 1, 0)
@@ -169,4 +169,24 @@ def local_answer_before_the_end(version: int) -> Any:
                 other.close()
                 seen.append([outcome(one.recv, 100, socket.MSG_PEEK)])
                 seen[-1] += [outcome(one.recv, 100) for _ in range(3)] + [outcome(one.send, b"x")]
+    return seen
+
+
+@scenario
+def linger_for_a_negative_time(version: int) -> Any:
+    """It is a very long time: all is delivered. Sockets without connections take the option too."""
+    seen: list[Any] = []
+    for seconds in (-1, -5, 1 << 30):
+        linger = struct.pack("ii", 1, seconds)
+        for sock in (socket.socket(family_of(version), socket.SOCK_DGRAM), socket.socket(socket.AF_UNIX)):
+            with sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                seen.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
+        client, child = connection(version)
+        with child:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            seen.append(client.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
+            client.sendall(bytes(10_000))
+            client.close()
+            seen.append(remains(child))
     return seen

@@ -378,3 +378,23 @@ def a_read_is_an_edge_of_a_full_pipe(version: int) -> Any:
     os.close(reading)
     os.close(writing)
     return seen
+
+
+@scenario
+def bits_of_poll(version: int) -> Any:
+    """All bits that poll(2) and epoll(7) show of sockets with room to send: POLLWRBAND too, but not of TCP."""
+    client, child = connection(version)
+    kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+    socks = [client, child, *(socket.socket(family_of(version), kind) for kind in kinds)]
+    socks += [socket.socket(socket.AF_UNIX, kind) for kind in kinds]
+    socks += [sock for kind in kinds for sock in socket.socketpair(socket.AF_UNIX, kind)]
+    seen = []
+    for sock in socks:
+        with select.epoll() as epoll:
+            poll = select.poll()
+            poll.register(sock, 0xFFFF)
+            epoll.register(sock, 0x3FFF)
+            seen.append(([bits for _, bits in poll.poll(0)], [bits for _, bits in epoll.poll(0)]))
+    for sock in socks:
+        sock.close()
+    return seen

@@ -160,7 +160,7 @@ class LocalSocket(SocketFile):
         if self._inbox or self._incoming:
             mask |= Readiness.IN
         if self._state != LISTENING and (self._peer is None or self._peer._inbox.has_room):
-            mask |= Readiness.OUT
+            mask |= Readiness.OUT | Readiness.WRBAND
         return mask
 
     # Names and connections.

@@ -203,6 +203,8 @@ _INT_MAX: Final = (1 << 31) - 1
 ECN_BITS: Final = 3
 """Low bits of the traffic class, which TCP sets itself (RFC 3168)."""
 _LINGER = struct.Struct("=ii")
+_LONGEST_LINGER: Final = ((1 << 63) - 1) // 250
+"""Seconds that Linux (of 250 ticks a second) makes of a negative time: MAX_SCHEDULE_TIMEOUT."""
 _TIMEVAL = struct.Struct("=qq")
 _CREDENTIALS = struct.Struct("=iii")
 
@@ -303,7 +305,7 @@ def _value(file: SocketFile, name: str) -> int | bytes:
         return 1
     if name == "SO_LINGER":
         assert isinstance(value, int)
-        return _LINGER.pack(value >= 0, max(0, value))
+        return _LINGER.pack(value >= 0, _signed(max(0, value) & 0xFFFFFFFF))
     if name in TEXTS and isinstance(value, bytes):
         return value.ljust(16, b"\0")
     if name == "SO_BINDTODEVICE" and not value:
@@ -405,7 +407,7 @@ def _linger(value: int | bytes) -> tuple[int, bool]:
     if isinstance(value, int) or len(value) < _LINGER.size:
         raise os_error(errno.EINVAL)
     on, seconds = _LINGER.unpack(value[: _LINGER.size])
-    return max(0, seconds), bool(on)
+    return (seconds if seconds >= 0 else _LONGEST_LINGER), bool(on)
 
 
 def _timeout(value: int | bytes) -> float | None:

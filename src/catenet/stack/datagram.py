@@ -487,7 +487,7 @@ class DatagramEndpoint(GroupMember):
         if self._queue or self.shut_read:
             mask |= Readiness.IN
         if self._unsent < self.send_buffer and (self._sending is None or not self._sending.is_crowded()):
-            mask |= Readiness.OUT
+            mask |= Readiness.OUT | Readiness.WRBAND
         if self._error is not None or self._errors:
             mask |= Readiness.ERR
         if self.shut_read:

@@ -57,6 +57,8 @@ class Readiness:
     OUT: Final = 0x004
     ERR: Final = 0x008
     HUP: Final = 0x010
+    WRBAND: Final = 0x200
+    """Room to send, of datagram and local sockets; TCP and pipes do not show it."""
     RDHUP: Final = 0x2000
 
 

@@ -36,7 +36,7 @@ _PLAIN: Final = {
     "IP_RECVERR": (0, 1),
     "IP_TOS": (0, 255),
     "SO_KEEPALIVE": (0, 1),
-    "SO_LINGER": (-1, _INT_MAX),
+    "SO_LINGER": (-1, (1 << 63) // 250),
     "SO_MAX_PACING_RATE": (0, 1 << 62),
     "SO_OOBINLINE": (0, 1),
     "SO_PRIORITY": (-_INT_MAX - 1, _INT_MAX),
