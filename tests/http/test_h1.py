@@ -108,6 +108,19 @@ def test_what_two_readers_could_read_in_two_ways_is_refused(request_bytes):
     assert machine.receive(POST, 0.0) == []
 
 
+@pytest.mark.parametrize("line", [b"5\n", b"\n", b"5;a=b\n", b"5\r\nhello\n", b"0\r\n\n", b"0\r\nX: a\n"])
+@pytest.mark.parametrize("step", [1, 100])
+def test_a_bare_lf_in_a_chunked_body_is_refused_at_once(line, step):
+    """RFC 9112 section 7.1: nothing that may follow makes a line of it."""
+    machine = server()
+    machine.receive(CHUNKED, 0.0)
+    for start in range(0, len(line), step):
+        assert machine.failed is None
+        machine.receive(line[start : start + step], 0.0)
+    assert machine.failed is not None
+    assert machine.transmit().startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize(
     "chunks",
     [b"5\nhello\r\n0\r\n\r\n", b"5 \r\nhello\r\n", b"-5\r\n", b"0x5\r\n", b"5\r\nhelloX\r\n", b"5;\0\r\n", b"g\r\n",

@@ -112,10 +112,30 @@ def test_heads_over_the_limit_are_answered_431_and_the_connection_stays():
 def test_hpack_bomb():
     raw = Raw(Limits(max_header_list=20_000))
     raw.headers(1, (*FIELDS, (b"x", b"y" * 3000)))
-    block = Encoder(Memo()).encode(FIELDS)[:4] + b"\xbe" * 15_000
+    block = b"\xbe" * 50
     raw.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, 3, block)
     assert all(len(value.fields) < 10 for kind, _, value, _ in raw.events if kind == ev.HEAD)
     assert 3 not in raw.server.streams
+    assert raw.server.failed is None
+    raw.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, 5, block + b"\xbe" * 15_000)
+    assert raw.goaway() == CALM
+
+
+@pytest.mark.parametrize("trailers", [False, True])
+def test_fields_over_the_limit_cost_by_their_size(trailers):
+    """Of a head, and of trailers of a stream that is long gone: they must be decoded all the same."""
+    raw = Raw(Limits(max_header_list=20_000, glitch_burst=100, glitch_rate=0.0))
+    raw.headers(1, (*FIELDS, (b"x", b"y" * 3000)), end=not trailers)
+    if trailers:
+        raw.server.reset(raw.server.streams[1], ErrorCode.CANCEL)
+    bomb = b"\xbe" * 79  # over 11 times the limit
+
+    def attack(count):
+        stream = 1 if trailers else 3 + 2 * count
+        raw.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, stream, bomb)
+
+    assert flood(raw, attack, 50) in range(7, 11)
+    assert raw.goaway() == CALM
 
 
 def test_streams_over_the_limit_are_refused_and_cost():

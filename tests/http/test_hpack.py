@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catenet.http.errors import HttpError
+from catenet.http.errors import ErrorCode, HttpError
 from catenet.http.h2 import huffman
 from catenet.http.h2.hpack import Decoder, Encoder, Memo
 
@@ -119,9 +119,21 @@ def test_a_bomb_of_indexed_fields_is_counted_and_not_built():
     theirs = oracle.Encoder()
     reader = decoder(limit=64 << 10)
     assert reader.decode(theirs.encode([(b"x", b"y" * 4000)])) is not None
-    bomb = b"\xbe" * 16_000
+    bomb = b"\xbe" * 200
     assert reader.decode(bomb) is None
+    assert reader.overrun == 200 * 4033 // (64 << 10)
     assert reader.decode(b"\xbe") == ((b"x", b"y" * 4000),)  # the table has survived
+
+
+@pytest.mark.parametrize("field", [b"\xbe", b"\x82", b"\x00\x00\x00", b"\x40\x00\x00"])
+def test_a_block_far_over_the_limit_is_not_read_to_its_end(field):
+    """Whatever a field is made of: the end of this block would be an error of its own, and is never seen."""
+    theirs = oracle.Encoder()
+    reader = decoder(limit=64 << 10)
+    reader.decode(theirs.encode([(b"x", b"y" * 4000)]))
+    with pytest.raises(HttpError) as caught:
+        reader.decode(field * 40_000 + b"\x80")
+    assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
 
 
 @pytest.mark.parametrize("bad", ["80", "c6", "bf", "3fe21f", "ff8080808080808080", "4001", "82" + "20", "7f"])

@@ -1,9 +1,20 @@
+import re
+from base64 import b64decode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wiretest import METHODS
 
+from catenet.codec import COMPRESSIONS
+from catenet.http.message import RequestHead
+from catenet.rpc.connect import ConnectServerWire
+from catenet.rpc.grpc import GrpcServerWire
+from catenet.rpc.grpc_web import GrpcWebServerWire
 from catenet.rpc.metadata import check_metadata, decode_metadata, encode_metadata
+from catenet.rpc.method import Kind
 from catenet.rpc.status import Code, RpcError
+from catenet.rpc.wire import Answer
 
 _NAMES = st.from_regex(r"x[0-9a-z_.-]{0,8}", fullmatch=True).filter(lambda name: not name.endswith("-bin"))
 _TEXTS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=20)
@@ -44,6 +55,30 @@ def test_damaged_base64(value):
     with pytest.raises(RpcError, match="x-bin") as caught:
         decode_metadata(((b"x-bin", value),))
     assert caught.value.code is Code.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("wire", "kind"),
+    [
+        (GrpcServerWire, b"application/grpc"),
+        (GrpcWebServerWire, b"application/grpc-web"),
+        (GrpcWebServerWire, b"application/grpc-web-text"),
+        (ConnectServerWire, b"application/proto"),
+        (ConnectServerWire, b"application/connect+proto"),
+    ],
+)
+@pytest.mark.parametrize("value", [b"*", b"A", b"AA==, *", b"\xff"])
+def test_damaged_base64_of_a_caller_is_the_callers_fault(wire, kind, value):
+    method = METHODS[Kind.BIDI if b"connect+" in kind else Kind.UNARY]
+    head = RequestHead(b"POST", b"/t.Test/M", ((b"content-type", kind), (b"x-bin", value)))
+    answer = wire(("proto",), COMPRESSIONS).plan(head, method, 2)
+    assert isinstance(answer, Answer)
+    assert answer.head.status == (400 if kind == b"application/proto" else 200)
+    body = b64decode(answer.body) if kind.endswith(b"-text") else answer.body
+    said = repr((answer.head.fields, body, answer.trailers))
+    assert "x-bin" in said
+    assert "not" in said
+    assert "invalid_argument" in said or re.search(r"grpc-status(', b'|: ?)3\b", said)
 
 
 @pytest.mark.parametrize(

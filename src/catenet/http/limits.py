@@ -10,9 +10,10 @@ class Limits:
     """Limits of one connection. Sizes in bytes.
 
     * ``max_header_list``: a decoded head or trailer section (RFC 9113 section 10.5.1). Over it: status 431 or a stream
-      error, the connection stays. Four times as much encoded (a peer may send before it knows the limit) is taken for
-      an attack and ends the connection; a client bears with 32 times as much. A peer that announces no limit of its own
-      is taken to have this one.
+      error, the connection stays; over HTTP/2 a server counts one glitch for each whole limit. Four times as much
+      encoded (a peer may send before it knows the limit), or 16 times as much decoded, is taken for an attack and ends
+      the connection; a client bears with 32 and 128 times as much. A peer that announces no limit of its own is taken
+      to have this one.
     * ``max_continuations``: short frames in one header block.
     * ``max_streams``: concurrent streams that the peer may have (SETTINGS_MAX_CONCURRENT_STREAMS).
     * ``stream_window``, ``connection_window``: receive windows.

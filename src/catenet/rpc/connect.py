@@ -135,7 +135,7 @@ class ConnectServerWire:
     def _read_common(self, plan: Plan, head: RequestHead, names: _Names) -> None:
         plan.accepts = parse_accept(head.get(names.accept_encoding), self._compressions)
         plan.timeout = _read_timeout(head.get(b"connect-timeout-ms"))
-        plan.metadata = decode_metadata(head.fields)
+        plan.metadata = decode_metadata(head.fields, damaged=Code.INVALID_ARGUMENT)
 
     def _check_version(self, value: bytes | None, expected: bytes, where: str) -> None:
         if value is None and not self._require_version:

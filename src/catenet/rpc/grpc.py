@@ -121,7 +121,7 @@ class GrpcServerWire:
                 return self._refuse(codec, Code.INTERNAL, f"malformed grpc-timeout {shown(given.decode('latin-1'))}")
         accepts = self.accepted(head.get(b"grpc-accept-encoding") or b"")
         try:
-            metadata = decode_metadata(head.fields)
+            metadata = decode_metadata(head.fields, damaged=Code.INVALID_ARGUMENT)
         except RpcError as error:
             return self._refuse(codec, error.code, error.message)
         return Plan(self, method, codec, compression, accepts, timeout, metadata)

@@ -62,10 +62,11 @@ def encode_value(value: str | bytes) -> bytes:
     return b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode("latin-1")
 
 
-def decode_metadata(fields: Fields, prefix: bytes = b"") -> Metadata:
+def decode_metadata(fields: Fields, prefix: bytes = b"", damaged: Code = Code.INTERNAL) -> Metadata:
     """Return the metadata among header fields that start with ``prefix``, with the prefix removed.
 
-    Fields of HTTP and of the protocols are left out. Raises :class:`RpcError` ``INTERNAL`` for damaged base64.
+    Fields of HTTP and of the protocols are left out. Raises :class:`RpcError` with the code ``damaged`` for base64 that
+    is none: a server gives ``INVALID_ARGUMENT``, as the fault is the caller's.
     """
     pairs: list[tuple[str, str | bytes]] = []
     for name, value in fields:
@@ -75,7 +76,7 @@ def decode_metadata(fields: Fields, prefix: bytes = b"") -> Metadata:
             name = name[len(prefix) :]
         if _is_reserved(name):
             continue
-        pairs.extend(decode_pair(name.decode("latin-1"), value))
+        pairs.extend(decode_pair(name.decode("latin-1"), value, damaged))
     return tuple(pairs)
 
 
@@ -83,16 +84,16 @@ def _is_reserved(name: bytes) -> bool:
     return name in HTTP_FIELDS or (name.startswith(RESERVED_PREFIXES) and name not in _VISIBLE)
 
 
-def decode_pair(name: str, value: bytes) -> list[tuple[str, str | bytes]]:
+def decode_pair(name: str, value: bytes, damaged: Code = Code.INTERNAL) -> list[tuple[str, str | bytes]]:
     """Return the pairs that one field stands for; binary values may have been joined by commas on the way."""
     if not name.endswith("-bin"):
         return [(name, value.decode("latin-1"))]
-    return [(name, decode_base64(part.strip(), name)) for part in value.split(b",")]
+    return [(name, decode_base64(part.strip(), name, damaged)) for part in value.split(b",")]
 
 
-def decode_base64(text: bytes, name: str) -> bytes:
-    """Return bytes from base64 with or without padding; raise :class:`RpcError` ``INTERNAL`` that names the field."""
+def decode_base64(text: bytes, name: str, damaged: Code = Code.INTERNAL) -> bytes:
+    """Return bytes from base64 with or without padding; raise :class:`RpcError` ``damaged`` that names the field."""
     try:
         return binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
     except binascii.Error:
-        raise RpcError(Code.INTERNAL, f"metadata {shown(name)} is not base64") from None
+        raise RpcError(damaged, f"metadata {shown(name)} is not base64") from None

@@ -57,7 +57,9 @@ class Body:
         return pieces, position
 
     def _line(self, data: bytes, position: int) -> bytes | None:
-        stop = data.find(b"\r\n", position)
+        stop = data.find(b"\n", position) - 1
+        if stop >= -1 and (stop < position or data[stop] != 13):
+            raise HttpError("bare LF in a chunked body")  # no CRLF need ever follow
         limit = self._trailer_limit if self._state == _TRAILERS else _LINE_LIMIT
         if (stop if stop >= 0 else len(data)) - position > limit:
             raise HttpError("a line of a chunked body is too long")

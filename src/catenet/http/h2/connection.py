@@ -29,6 +29,8 @@ _unpack = frames.HEADER.unpack_from
 # times as long as it is. A client bears with more: grpcio sends error texts of any length whatever we announce, and a
 # server that we call is no attacker.
 _SERVER_FACTOR, _CLIENT_FACTOR = 4, 32
+# Times that: the same for the fields once decoded. Only a block that repeats fields by index becomes so much larger.
+_DECODED_FACTOR = 4
 _FAIR_FRAGMENT = 4096
 """Frames of a header block that are as long as this do not count against ``max_continuations``."""
 
@@ -61,7 +63,10 @@ class Connection(Control):
         super().__init__(is_client, limits, memos.encoders)
         interpret: Any = read_response if is_client else read_request
         self._decoder: Decoder[RequestHead | ResponseHead | Fields] = Decoder(
-            interpret, memos.decoders, limits.max_header_list
+            interpret,
+            memos.decoders,
+            limits.max_header_list,
+            list_factor=_DECODED_FACTOR * (_CLIENT_FACTOR if is_client else _SERVER_FACTOR),
         )
         self._buffer: list[bytes] = []
         self._buffered = 0
@@ -353,6 +358,8 @@ class Connection(Control):
         try:
             head = self._decoder.decode(block)
             if head is None:
+                if not self.is_client:  # decoding costs time whatever becomes of the stream: pay by size
+                    self._glitch(self._decoder.overrun, "fields over the limit")
                 problem = TooLarge("fields are over the limit", ErrorCode.ENHANCE_YOUR_CALM)
             elif dependency == stream_id:
                 problem = StreamError("stream depends on itself")
@@ -428,7 +435,6 @@ class Connection(Control):
         if isinstance(problem, TooLarge) and not self.is_client and not stream.head_seen:
             stream.head_seen = True
             self.send_head(stream, ResponseHead(431), end=True)
-            self._glitch(1, "heads over the limit")
             return
         self._stream_error(stream, problem)
 

@@ -162,24 +162,37 @@ class Memo:
 
 
 class Decoder(Generic[T]):
-    """One direction of one connection. ``interpret`` turns fields into what the caller wants to have remembered."""
+    """One direction of one connection. ``interpret`` turns fields into what the caller wants to have remembered.
 
-    __slots__ = ("_interpret", "_list_limit", "_memo", "_table", "_table_limit")
+    A field list over ``list_limit`` is counted but not built. One of more than ``list_factor`` times as much ends the
+    connection: a byte can stand for a field of 4 KB, and every field costs time even if nobody keeps it. ``overrun`` is
+    how many whole limits the last list over the limit came to.
+    """
+
+    __slots__ = ("_interpret", "_list_factor", "_list_limit", "_memo", "_table", "_table_limit", "overrun")
 
     def __init__(
-        self, interpret: Callable[[Fields], T], memo: Memo, list_limit: int, table_limit: int = DEFAULT_TABLE_SIZE
+        self,
+        interpret: Callable[[Fields], T],
+        memo: Memo,
+        list_limit: int,
+        table_limit: int = DEFAULT_TABLE_SIZE,
+        list_factor: int = 16,
     ) -> None:
         self._interpret = interpret
         self._memo = memo
         self._list_limit = list_limit
+        self._list_factor = list_factor
         self._table_limit = table_limit
+        self.overrun = 0
         self._table = memo.start
 
     def decode(self, block: bytes) -> T | None:
         """Decode one header block; None if the fields are over the limit.
 
-        Raises :class:`HttpError` (COMPRESSION_ERROR) if the block is wrong, and whatever ``interpret`` raises. In the
-        latter case, as in that of None, the table is what the block made it, and the connection can go on.
+        Raises :class:`HttpError` if the block is wrong (COMPRESSION_ERROR) or its fields are far over the limit
+        (ENHANCE_YOUR_CALM), and whatever ``interpret`` raises. In the last case, as in that of None, the table is what
+        the block made it, and the connection can go on.
         """
         known = self._table.after.get(block)
         if known is not None:
@@ -187,11 +200,12 @@ class Decoder(Generic[T]):
             value: T = known[0]
             return value
         before = self._table
-        work = _Decoding(block, before, self._table_limit, self._list_limit)
+        work = _Decoding(block, before, self._table_limit, self._list_limit, self._list_factor)
         work.run()
         if work.changed:
             self._table = self._memo.table(work.entries, work.size, work.limit)
         if work.list_size > self._list_limit:
+            self.overrun = work.list_size // max(self._list_limit, 1)
             return None
         result = self._interpret(tuple(work.fields))
         if len(block) <= _MEMO_BLOCK_LIMIT and not work.secret:
@@ -202,14 +216,15 @@ class Decoder(Generic[T]):
 class _Decoding:
     """The decoding of one block that was not seen before in this table."""
 
-    __slots__ = ("_block", "_max_limit", "_max_list", "_offset", "changed", "entries", "fields", "limit", "list_size",
-                 "secret", "size")  # fmt: skip
+    __slots__ = ("_block", "_list_factor", "_max_limit", "_max_list", "_offset", "changed", "entries", "fields",
+                 "limit", "list_size", "secret", "size")  # fmt: skip
 
-    def __init__(self, block: bytes, table: Table, max_limit: int, max_list: int) -> None:
+    def __init__(self, block: bytes, table: Table, max_limit: int, max_list: int, list_factor: int) -> None:
         self._block = block
         self._offset = 0
         self._max_limit = max_limit
         self._max_list = max_list
+        self._list_factor = list_factor
         self.entries = list(table.entries)
         self.size = table.size
         self.limit = table.limit
@@ -240,6 +255,8 @@ class _Decoding:
         self.list_size += len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
         if self.list_size <= self._max_list:
             self.fields.append(field)
+        elif self.list_size > self._list_factor * self._max_list:
+            raise HttpError("fields are far over the limit", ErrorCode.ENHANCE_YOUR_CALM)
 
     def _entry(self, index: int) -> Field:
         if 1 <= index <= STATIC_COUNT:
