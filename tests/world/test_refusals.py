@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import ctypes
 import multiprocessing
 import os
 import random
@@ -210,3 +211,51 @@ def test_installing_twice_changes_nothing_more() -> None:
     now = time.monotonic
     World().host("b")
     assert time.monotonic is now and install.is_installed()
+
+
+LIBC = [
+    "syscall",
+    "socket",
+    "connect",
+    "bind",
+    "listen",
+    "accept",
+    "accept4",
+    "send",
+    "sendto",
+    "sendmsg",
+    "recv",
+    "recvfrom",
+    "recvmsg",
+    "socketpair",
+    "getaddrinfo",
+    "gethostbyname",
+    "gethostbyname_r",
+    "fork",
+    "vfork",
+    "__libc_fork",
+    "execve",
+    "posix_spawn",
+    "system",
+    "popen",
+]
+
+
+def test_ctypes_does_not_find_what_leaves_the_host(internet: Any) -> None:
+    found: list[str] = []
+    kept: list[bool] = []
+
+    def program() -> None:
+        for name in LIBC:
+            try:
+                ctypes.CDLL(None)[name]
+            except NotModelled as error:
+                assert "asyncio" in str(error)
+            else:
+                found.append(name)
+        kept.append(bool(ctypes.CDLL(None).getpid) and bool(ctypes.CDLL(None).strlen))
+
+    internet.client.run(program)
+    internet.run()
+    assert (found, kept) == ([], [True])
+    assert all(ctypes.CDLL(None)[name] for name in ("syscall", "socket", "fork"))

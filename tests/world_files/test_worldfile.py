@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from catenet.link.properties import LinkProperties, QueueProperties
+from catenet.world.units import PARSERS
 from catenet.world.worldfile import EventPlan, HostPlan, LinkPlan, NetworkPlan, WorldFileError, parse_world, read_world
 
 WORLD = """
@@ -149,6 +150,37 @@ MISTAKES = [
     ("[hosts]\na = 3\n", 2, "a must be a table, not 3"),
     ("[hosts.a]\n[events]\nat = 1\n", 2, "events must be tables, each under its own [[events]]"),
 ]
+
+NO_NUMBER = ["nan", "inf", "-inf", "'1e999'", "0x1" + "0" * 290, "-1", "9" * 5000, "0x" + "f" * 5000]
+NUMERIC = [
+    "[hosts.a]\n[world]\n{} = {}\n",
+    "[hosts.a]\n[link]\n{} = {}\n",
+    "[hosts.a]\n[[events]]\n{} = {}\nheal = true\n",
+]
+
+
+@pytest.mark.parametrize("number", NO_NUMBER, ids=lambda number: number[:8])
+@pytest.mark.parametrize("key", ["quiet", "duration", *PARSERS, "at", "start"])
+def test_a_number_out_of_bounds_is_a_mistake_at_its_line(folder, key, number):
+    form = NUMERIC[0 if key in ("quiet", "duration") else 2 if key == "at" else 1]
+    text = f"[world]\n[hosts.a]\n{key} = {number}\n" if key == "start" else form.format(key, number)
+    with pytest.raises(WorldFileError) as caught:
+        parse_world(text.encode(), folder / "w.toml")
+    assert caught.value.line == 3
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("seed", ["nan", "inf", "9" * 5000, "-0x" + "f" * 5000])
+def test_a_seed_that_cannot_be_shown_is_a_mistake(folder, seed):
+    with pytest.raises(WorldFileError) as caught:
+        parse_world(f"[hosts.a]\n[world]\nseed = {seed}\n".encode(), folder / "w.toml")
+    assert caught.value.line == 3
+
+
+def test_nesting_without_end_is_a_mistake(folder):
+    with pytest.raises(WorldFileError, match="nested too deep") as caught:
+        parse_world(b"[hosts.a]\nrun = " + b"[" * 50_000, folder / "w.toml")
+    assert caught.value.line == 2
 
 
 @pytest.mark.parametrize(("text", "line", "message"), MISTAKES)

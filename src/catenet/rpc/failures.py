@@ -11,16 +11,23 @@ import asyncio
 import concurrent.futures
 import logging
 import threading
+import traceback as tracebacks
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
+from catenet.printable import printable
 from catenet.rpc.status import RpcError
 
 __all__ = ["FailureLog", "is_failure", "logger"]
 
 logger = logging.getLogger("catenet.rpc")
+
+MAX_TEXT: Final = 8 << 10
+"""Characters of a message, or of the text of one exception, that are logged; requests get into both."""
+MAX_TRACEBACK: Final = 64 << 10
+"""Characters of a traceback that are logged, with those of the exceptions before it."""
 
 BURST: Final = 10
 """Failures of one kind that are shown at once; after that one in each INTERVAL, and the others are counted."""
@@ -109,6 +116,44 @@ class FailureLog:
                 budget.hidden = 0
         for (what, name, _), count in counts:
             logger.error("%s failed: %s, %s more were not shown", what, name, f"{count:,}")
+
+
+def _cut(text: str, limit: int) -> str:
+    """Return the text with what is beyond a limit left out of its middle: tracebacks end with what matters."""
+    excess = len(text) - limit
+    if excess <= 0:
+        return text
+    return f"{text[: limit // 2]}... ({excess:,} characters cut) ...{text[-(limit // 2) :]}"
+
+
+def _bounded(record: logging.LogRecord) -> bool:
+    """Bound one record and escape what would forge lines or move a terminal; ``exc_info`` stays as it is."""
+    message = record.getMessage()
+    safe = printable(_cut(message, MAX_TEXT))
+    if safe != message:
+        record.msg, record.args = safe, ()
+    if record.exc_info and record.exc_info[1] is not None and not record.exc_text:
+        kind, error, traceback = record.exc_info
+        record.exc_text = _rendered(tracebacks.TracebackException(kind, error, traceback, compact=True))
+    return True
+
+
+def _rendered(told: tracebacks.TracebackException) -> str:
+    """Return a traceback as the logging module shows it, the text of each exception on a line of bounded length."""
+    left = [told]
+    while left:
+        one = left.pop()
+        vars(one)["_str"] = printable(_cut(str(one), MAX_TEXT))
+        # Whatever a program has put there, a text or not.
+        notes = getattr(one, "__notes__", None)
+        if isinstance(notes, list | tuple):
+            one.__notes__ = [printable(_cut(str(note), MAX_TEXT)) for note in notes[:10]]
+        left += [other for other in (one.__cause__, one.__context__, *(one.exceptions or ())) if other is not None]
+    text = _cut("".join(told.format()).rstrip("\n"), MAX_TRACEBACK)
+    return printable(text, keep="\n\t")
+
+
+logger.addFilter(_bounded)
 
 
 def _without_ours(traceback: TracebackType | None) -> TracebackType | None:

@@ -8,6 +8,7 @@ second, a fraction, bytes.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -38,11 +39,23 @@ def _split(value: object, what: str, example: str) -> tuple[float, str]:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"{what} must be a number or a text as {example!r}, not {value!r}")
     if not isinstance(value, str):
-        return float(value), ""
+        return _finite(value, what), ""
     match = _QUANTITY.fullmatch(value)
     if match is None:
         raise ValueError(f"{value!r} is no {what}; write for example {example!r}")
-    return float(match[1].replace("_", "")), match[2]
+    return _finite(float(match[1].replace("_", "")), what), match[2]
+
+
+def _finite(number: float, what: str) -> float:
+    """The number, unless it is infinite, none (NaN), or an integer beyond what a float holds."""
+    try:
+        finite = math.isfinite(number)
+    except OverflowError:
+        finite = False
+    if not finite:
+        shown = number if isinstance(number, float) else "this one"
+        raise ValueError(f"a {what} must be a finite number, not {shown}")
+    return float(number)
 
 
 def parse_duration(value: object) -> float:
@@ -50,11 +63,11 @@ def parse_duration(value: object) -> float:
     if isinstance(value, str) and (parts := _DURATION_PART.findall(value)) and len(parts) > 1:
         if _DURATION_PART.sub("", value).strip():
             raise ValueError(f"{value!r} is no duration; write for example '1min 30s'")
-        return sum(parse_duration(number + unit) for number, unit in parts)
+        return _finite(sum(parse_duration(number + unit) for number, unit in parts), "duration")
     number, unit = _split(value, "duration", "20ms")
     if number < 0:
         raise ValueError(f"a duration cannot be negative: {value!r}")
-    return number * _scale(unit or "s", DURATIONS, "unit of time", value)
+    return _finite(number * _scale(unit or "s", DURATIONS, "unit of time", value), "duration")
 
 
 def parse_rate(value: object) -> float | None:
@@ -68,7 +81,7 @@ def parse_rate(value: object) -> float | None:
     if match is None:
         known = [f"{scale}bit" for scale in RATES] + ["kB/s", "MB/s", "GB/s"]
         raise ValueError(f"unknown unit of rate {unit!r} in {value!r}{nearest(unit, known, 'Mbit')}")
-    rate = number * RATES["k" if match[1] == "K" else match[1]] * (8 if octets else 1)
+    rate = _finite(number * RATES["k" if match[1] == "K" else match[1]] * (8 if octets else 1), "rate")
     if rate <= 0:
         raise ValueError(f"a rate must be more than 0: {value!r}")
     return rate
@@ -92,7 +105,7 @@ def parse_size(value: object) -> int:
     if match is None:
         known = [f"{scale}B" for scale in SIZES]
         raise ValueError(f"unknown unit of size {unit!r} in {value!r}{nearest(unit, known, 'KiB')}")
-    size = number * SIZES[match[1]]
+    size = _finite(number * SIZES[match[1]], "size")
     if size != int(size) or size < 0:
         raise ValueError(f"{value!r} is not a whole number of bytes")
     return int(size)

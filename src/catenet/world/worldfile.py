@@ -47,6 +47,8 @@ ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service
 NETWORK_KEYS: Final = ("name", "address")
 LINK_KEYS: Final = ("between",)
 EVENT_KEYS: Final = ("at", "for", *ACTIONS)
+MAX_DIGITS: Final = 300
+"""Of an integer; what is longer no float holds, and of some lengths Python neither reads nor shows it."""
 HOST_NAME: Final = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
@@ -145,9 +147,23 @@ def parse_world(text: bytes, path: Path) -> WorldPlan:
         line = int(place[1]) if place and place[1] else text.count(b"\n") + 1
         message = str(error)[: place.start()] if place else str(error)
         raise WorldFileError(path, line, message[:1].lower() + message[1:]) from None
+    except (ValueError, RecursionError) as error:
+        # What tomllib does not tell as its own: a number longer than Python converts, and nesting without end.
+        deep = isinstance(error, RecursionError)
+        what = "tables and lists are nested too deep" if deep else f"a number has more than {MAX_DIGITS} digits"
+        raise WorldFileError(path, _line_of_excess(source, deep), what) from None
     return _Reader(document, _lines_of_keys(source), path).world()
 
 
+def _line_of_excess(source: str, deep: bool) -> int:
+    """Line of the first number that is too long, or of the most brackets."""
+    lines = source.splitlines()
+    if deep:
+        return max(range(len(lines)), key=lambda index: lines[index].count("[") + lines[index].count("{")) + 1
+    return next((number for number, line in enumerate(lines, 1) if _LONG_NUMBER.search(line)), 1)
+
+
+_LONG_NUMBER: Final = re.compile(rf"\d(_?\d){{{MAX_DIGITS}}}")
 _HEADER = re.compile(r"\s*\[(\[)?\s*(.+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _WORD = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
@@ -191,6 +207,7 @@ class _Reader:
     def world(self) -> WorldPlan:
         """The whole file."""
         document = self._document
+        self._check_numbers(document, ())
         self._check_keys(document, (), TOP_KEYS, "table")
         for name in ("world", "link", "settings", "hosts", "routers"):
             self._table(document, (), name)
@@ -390,6 +407,17 @@ class _Reader:
         for key in table:
             if key not in known:
                 raise self._error((*path, key), f"unknown {what} {key!r}{nearest(key, known)}")
+
+    def _check_numbers(self, value: object, path: KeyPath) -> None:
+        """No integer is longer than can be shown in a message, wherever it stands; hexadecimal ones are read whole."""
+        if isinstance(value, dict):
+            for key, entry in value.items():
+                self._check_numbers(entry, (*path, key))
+        elif isinstance(value, list):
+            for index, entry in enumerate(value):
+                self._check_numbers(entry, (*path, index))
+        elif isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+            raise self._error(path, f"a number has more than {MAX_DIGITS} digits")
 
     def _error(self, path: KeyPath, message: str) -> WorldFileError:
         while path and path not in self._lines:

@@ -321,3 +321,25 @@ def test_kinds_are_limited_and_the_end_tells_all(caplog):
         log.report("a.B/Last", "peer", raised(ValueError()), now=0.0)
     log.close()
     assert traces(caplog)[-1].getMessage() == "a.B/Last failed: ValueError, 4 more were not shown"
+
+
+def test_a_record_is_bounded_and_one_of_its_kind(caplog):
+    evil = "\x1b[31m\n2030-01-01 ERROR root: forged " + "x" * 10_000_000
+    try:
+        try:
+            raise KeyError("\x1b[1m\nforged") from ExceptionGroup(evil, [ValueError(evil), ValueError(evil)])
+        except KeyError:
+            error = ValueError(evil)
+            error.add_note(evil)
+            raise error  # noqa: B904
+    except ValueError as raised:
+        with caplog.at_level(logging.INFO, "catenet.rpc"):
+            FailureLog().report("a.B/C", "peer", raised, 0.0)
+            FailureLog().report("a.B/C", "peer", RpcError(Code.NOT_FOUND, evil), 0.0)
+    for record in caplog.records:
+        text = logging.Formatter("%(message)s").format(record)
+        assert len(text) < 100_000 and "characters cut" in text
+        assert "\x1b" not in text and "\\x1b[31m\\n2030" in text
+        assert not any(line.strip(" |").startswith(("2030", "forged")) for line in text.splitlines())
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+    assert str(caplog.records[0].exc_info[1]) == evil

@@ -26,6 +26,9 @@ OTHER_PROCESSES: Final = "run it as a program of its own on a host of the world 
 ANOTHER_LOOP: Final = "use asyncio's own event loop (asyncio.run)"
 PYTHON_DRIVER: Final = "use a driver written in Python (such as pg8000, PyMySQL, aiokafka)"
 OWN_CLOCKS: Final = "use time.clock_settime, signal.setitimer or signal.alarm, which set the host's"
+PYTHON_MODULES: Final = (
+    "use the Python modules socket, select and asyncio, or run the other program on a host of the world"
+)
 ANOTHER_GRPC: Final = "use a pure Python implementation (catenet.rpc)"
 
 FUNCTIONS: Final = (
@@ -121,6 +124,52 @@ CLOCK_SYMBOLS: Final = frozenset(
 )
 """C functions that set the machine's clock or the interpreter's timers: `ctypes` must not find them in a process."""
 
+LEAVING_SYMBOLS: Final = frozenset(
+    [
+        "syscall",
+        "socket",
+        "socketpair",
+        "connect",
+        "bind",
+        "listen",
+        "accept",
+        "accept4",
+        "send",
+        "sendto",
+        "sendmsg",
+        "sendmmsg",
+        "recv",
+        "recvfrom",
+        "recvmsg",
+        "recvmmsg",
+        "getaddrinfo",
+        "getnameinfo",
+        "gethostbyname",
+        "gethostbyname2",
+        "gethostbyaddr",
+        "sethostname",
+        "fork",
+        "vfork",
+        "clone",
+        "clone3",
+        "forkpty",
+        "execve",
+        "execv",
+        "execvp",
+        "execvpe",
+        "execl",
+        "execlp",
+        "execle",
+        "execveat",
+        "fexecve",
+        "posix_spawn",
+        "posix_spawnp",
+        "system",
+        "popen",
+    ]
+)
+"""C functions that reach the machine's network or start programs on it, as NEVER has those of Python."""
+
 RTC_TYPE: Final = ord("p")
 IOC_WRITE: Final = 1
 """An ioctl(2) of this type that writes sets a machine's clock in hardware (linux/rtc.h, asm-generic/ioctl.h)."""
@@ -200,17 +249,21 @@ def _audit(event: str, args: Any) -> None:
         _refuse_rtc(args)
     elif not _asks_nobody(event, args):
         raise NotModelled(
-            f"a program on a simulated host was about to leave it (audit event {event!r}); use the Python modules "
-            "socket, select and asyncio, or run the other program on a host of the world"
+            f"a program on a simulated host was about to leave it (audit event {event!r}); {PYTHON_MODULES}"
         )
 
 
 def _refuse_symbols(args: tuple[Any, ...]) -> None:
-    """Refuse to look up what would set the machine's clock: `ctypes` names it before it can call it."""
+    """Refuse to look up what would set the machine's clock or leave the host: `ctypes` names it before it calls it."""
     for arg in args:
         name = arg.decode("ascii", "replace") if isinstance(arg, bytes) else arg
-        if isinstance(name, str) and name.lstrip("_").removesuffix("64") in CLOCK_SYMBOLS:
+        if not isinstance(name, str):
+            continue
+        plain = name.lstrip("_").removeprefix("libc_").removesuffix("64").removesuffix("_r")
+        if plain in CLOCK_SYMBOLS:
             raise NotModelled(f"{name} would set a clock of the real machine; {OWN_CLOCKS}")
+        if plain in LEAVING_SYMBOLS:
+            raise NotModelled(f"{name} of a C library would leave the simulated host; {PYTHON_MODULES}")
 
 
 def _refuse_rtc(args: tuple[Any, ...]) -> None:
