@@ -108,7 +108,7 @@ def post(path, content_type, body, **fields):
         (b"application/proto", HELLO, {"content_encoding": b"br"}, 501, "unimplemented"),
         (b"application/proto", HELLO, {"connect_timeout_ms": b"soon"}, 400, "invalid_argument"),
         (b"application/proto", HELLO, {"connect_protocol_version": b"9"}, 400, "invalid_argument"),
-        (b"application/proto", HELLO, {"x_raw_bin": b"***"}, 500, "internal"),
+        (b"application/proto", HELLO, {"x_raw_bin": b"***"}, 400, "invalid_argument"),
     ],
 )
 def test_unary_connect(content_type, body, fields, status, code):
