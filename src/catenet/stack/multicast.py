@@ -79,7 +79,7 @@ class Multicast:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._groups: dict[tuple[int, Address], _Group] = {}
-        self._changed: dict[tuple[int, Address], None] = {}
+        self.changed: dict[tuple[int, Address], None] = {}
         self._general: dict[tuple[int, int], Timer] = {}
         self._old_until: dict[tuple[int, int], float] = {}
         self._filters = 0
@@ -133,14 +133,12 @@ class Multicast:
             entry.filters.pop(socket, None)
         else:
             entry.filters[socket] = wanted
-        self._changed[key] = None
+        self.changed[key] = None
         self._stack.mark_dirty()
 
     def flush(self, now: float) -> None:
         """Report the changes since the last call."""
-        if not self._changed:
-            return
-        changed, self._changed = self._changed, {}
+        changed, self.changed = self.changed, {}
         for key in changed:
             entry = self._groups.get(key)
             if entry is None:

