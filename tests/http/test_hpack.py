@@ -133,7 +133,7 @@ def test_a_block_far_over_the_limit_is_not_read_to_its_end(field):
     reader.decode(theirs.encode([(b"x", b"y" * 4000)]))
     with pytest.raises(HttpError) as caught:
         reader.decode(field * 40_000 + b"\x80")
-    assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
+    assert caught.value.code == ErrorCode.ENHANCE_YOUR_CALM
 
 
 @pytest.mark.parametrize("bad", ["80", "c6", "bf", "3fe21f", "ff8080808080808080", "4001", "82" + "20", "7f"])
