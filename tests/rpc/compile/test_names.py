@@ -301,6 +301,27 @@ def test_names_that_collide(texts, tmp_path_factory):
         type_check(out)
 
 
+FOR_TYPE_CHECKERS = """syntax = "proto3";
+message False {}
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "service TYPE_CHECKING { rpc A(False) returns (False); }",
+        "service Type { rpc Checking(False) returns (False); }",
+    ],
+)
+def test_a_constant_that_is_called_as_what_type_checkers_look_for(service, tmp_path):
+    (tmp_path / "a.proto").write_text(FOR_TYPE_CHECKERS % service)
+    out = tmp_path / "out"
+    compile_protos([tmp_path / "a.proto"], [tmp_path], out)
+    call_everything(out, ["a_rpc"])
+    type_check(out)
+
+
 COLLIDING = """syntax = "proto3";
 package a;
 message M {}

@@ -139,6 +139,7 @@ class _Spelled:
         attributes = {names.method(file.package, service.name, method.name) for service, method in methods}
         # What a method is called would hide a module of that name within the class.
         fresh = FreshNames(attributes)
+        self.typing = fresh.take("_typing")
         self.aliases: dict[Module, str] = {own: fresh.take(own.name)}
         short = [module.name for module in self.modules]
         for module in sorted(self.modules, key=lambda module: module.dotted):
@@ -162,13 +163,15 @@ class _Spelled:
 def _imports(spelled: _Spelled, imports: Imports, body: str) -> str:
     abstract = [name for name in _ABSTRACT if re.search(rf"\b{name}\[", body)]
     runtime = [name for name in _RUNTIME if re.search(rf"\b{name}\b", body)]
-    typing = [*(["TYPE_CHECKING"] if spelled.unusual else []), *(["Unpack"] if "Unpack[" in body else [])]
     lines = [""]
+    if spelled.unusual:
+        # Not TYPE_CHECKING alone: that may be the constant of a service or a method.
+        lines.append(f"import typing as {spelled.typing}")
     if abstract:
         lines.append(f"from collections.abc import {', '.join(abstract)}")
-    if typing:
-        lines.append(f"from typing import {', '.join(typing)}")
-    lines += [""] if abstract or typing else []
+    if "Unpack[" in body:
+        lines.append("from typing import Unpack")
+    lines += [""] if len(lines) > 1 else []
     modules = sorted(spelled.modules.items(), key=lambda item: item[0].dotted)
     foreign = [item for item in modules if not imports.is_ours(item[1])]
     ours = [item for item in modules if item not in foreign]
@@ -176,7 +179,11 @@ def _imports(spelled: _Spelled, imports: Imports, body: str) -> str:
     lines += [imports.statement(proto, module, spelled.aliases[module]) for module, proto in foreign]
     lines += ["", *(imports.statement(proto, module, spelled.aliases[module]) for module, proto in ours)]
     if spelled.unusual:
-        lines += ["", "if TYPE_CHECKING:", *(f"    {alias} = {known}" for alias, known, _ in spelled.unusual)]
+        lines += [
+            "",
+            f"if {spelled.typing}.TYPE_CHECKING:",
+            *(f"    {alias} = {known}" for alias, known, _ in spelled.unusual),
+        ]
         lines += ["else:", *(f"    {alias} = {found}" for alias, _, found in spelled.unusual)]
     return "\n".join(lines) + "\n"
 
