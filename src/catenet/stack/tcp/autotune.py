@@ -10,10 +10,7 @@ had grown largest. So connections that want more share one budget.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from catenet.stack.tcp.connection import Connection
+from typing import Final
 
 __all__ = ["BufferBudget"]
 
@@ -29,17 +26,17 @@ class BufferBudget:
     __slots__ = ("_growing", "_since", "_were")
 
     def __init__(self) -> None:
-        self._growing: set[Connection] = set()
+        self._growing: set[object] = set()
         self._since = 0
         self._were = 0
         """How many wanted to grow in the last period."""
 
-    def limit(self, c: Connection, total: int, us: int) -> int:
+    def limit(self, connection: object, total: int, us: int) -> int:
         """Largest buffer (bytes) for a connection that wants to grow at time `us` (microseconds)."""
         growing = self._growing
         if us - self._since >= _PERIOD:
             self._were = len(growing) if us - self._since < 2 * _PERIOD else 0
             self._since = us
             growing.clear()
-        growing.add(c)
+        growing.add(connection)
         return max(total // max(self._were, len(growing)), _LEAST)
