@@ -158,9 +158,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The peer sends nothing more: in HTTP/1.1 that may be the end of a body. The transport closes."""
-        while self._deferred:
-            if self.budget is not None:
-                self.budget.shedding = False
+        if self.budget is not None and self._deferred:
+            self.budget.shedding = False
             self._receive_deferred()
         if self.core is not None and not self._ended:
             self.dispatch(self.core.receive_eof())

@@ -121,7 +121,10 @@ class TunDevice(ReceivePoint):
 
     def _interface(self) -> netlink.Interface:
         index = self.index
-        return next(one for one in netlink.interfaces() if one.index == index)
+        found = next((one for one in netlink.interfaces() if one.index == index), None)
+        if found is None:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return found
 
     def bridge(self, name: str) -> None:
         """Make the device, a TAP, a port of the kernel's bridge `name`; DeviceUnavailable when there is none."""
