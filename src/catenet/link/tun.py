@@ -21,6 +21,7 @@ from catenet.link.device import ReceivePoint
 from catenet.link.unavailable import DeviceUnavailable, unavailable
 from catenet.link.vnet import accept, header_for
 from catenet.wire.address import Address, format_address
+from catenet.wire.gather import Gather
 from catenet.wire.large import Large
 from catenet.wire.offload import VIEWED
 
@@ -150,7 +151,11 @@ class TunDevice(ReceivePoint):
         """Hand one packet to the kernel; what it does not take (queue full, interface down) is dropped and counted."""
         try:
             if isinstance(packet, Large):
-                writev(self._fd, (header_for(packet), packet, packet.payload))
+                payload = packet.payload
+                if isinstance(payload, Gather):
+                    writev(self._fd, (header_for(packet), packet, *payload.pieces))
+                else:
+                    writev(self._fd, (header_for(packet), packet, payload))
             elif self.offload[0]:
                 writev(self._fd, (header_for(packet), packet))
             else:

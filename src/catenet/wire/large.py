@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from catenet.wire.gather import Gather
+
 __all__ = ["Large"]
 
 
@@ -11,10 +13,10 @@ class Large(bytes):
     `payload` is what follows them, `mss` the payload of each segment but the last.
     """
 
-    payload: bytes | bytearray | memoryview
+    payload: bytes | bytearray | memoryview | Gather
     mss: int
 
-    def __new__(cls, headers: bytes, payload: bytes | bytearray | memoryview, mss: int) -> Large:
+    def __new__(cls, headers: bytes, payload: bytes | bytearray | memoryview | Gather, mss: int) -> Large:
         """Join headers and payload without copying."""
         self = super().__new__(cls, headers)
         self.payload = payload
@@ -28,4 +30,5 @@ class Large(bytes):
 
     def whole(self) -> bytes:
         """The packet in one piece."""
-        return b"".join((self, self.payload))
+        payload = self.payload
+        return b"".join((self, *payload.pieces) if isinstance(payload, Gather) else (self, payload))

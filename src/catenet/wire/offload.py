@@ -14,6 +14,7 @@ import struct
 from typing import Final
 
 from catenet.wire.checksum import pseudo_sum, sum_words
+from catenet.wire.gather import Gather
 from catenet.wire.large import Large
 
 __all__ = [
@@ -117,6 +118,8 @@ def cut(packet: Large) -> list[bytes]:
     """Segments that a large packet stands for, as a device cuts it, checksums left as they were: incomplete."""
     _, start = transport(packet)
     header, data, mss = bytearray(packet), packet.payload, packet.mss
+    if isinstance(data, Gather):
+        data = bytes(data)
     size, begin = len(data), len(header)
     sequence = _SEQUENCE.unpack_from(header, start + 4)[0]
     identification = _WORD.unpack_from(header, 4)[0]

@@ -9,6 +9,7 @@ from tests.stack.tcp.tcpnet import Net, transfer
 
 from catenet.stack.endpoint import Readiness
 from catenet.wire import ip
+from catenet.wire.gather import Gather
 from catenet.wire.offload import Large, complete, cut
 
 LARGEST = 65_000
@@ -79,8 +80,10 @@ def test_what_cannot_change_is_not_copied() -> None:
     assert carry is not None
 
     def look(packet: bytes, now: float) -> list[tuple[float, bytes]]:
-        if isinstance(packet, Large) and isinstance(packet.payload, memoryview):
-            owners.append(packet.payload.obj)
+        if isinstance(packet, Large):
+            payload = packet.payload
+            pieces = payload.pieces if isinstance(payload, Gather) else [payload]
+            owners.extend(piece.obj for piece in pieces if isinstance(piece, memoryview))
         return carry(packet, now)
 
     net.filters[0] = look
@@ -92,6 +95,22 @@ def test_what_cannot_change_is_not_copied() -> None:
         net.step()
         accepted.receive(1 << 20)
     assert any(owner is data for owner in owners)
+
+
+@pytest.mark.parametrize(("size", "gathers"), [(8192, True), (65_536, True), (1000, False)])
+def test_what_several_writes_have_left_is_gathered_unless_it_is_small(size: int, gathers: bool) -> None:
+    net = CuttingNet(4, loss=0.0005, seed=11)
+    client, accepted, _ = net.pair()
+    data = random.Random(size).randbytes(2_000_000)
+    got, sent = bytearray(), 0
+    end = net.now + 60
+    while len(got) < len(data) and net.now < end:
+        while sent < len(data) and (count := client.send(data[sent : sent + size])):
+            sent += count
+        net.step()
+        got += accepted.receive(1 << 20) or b""
+    assert bytes(got) == data
+    assert (Gather in net.kinds) == gathers
 
 
 def test_what_may_change_is_copied() -> None:

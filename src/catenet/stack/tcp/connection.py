@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.stack.endpoint import Buffer, Fault
 from catenet.stack.tcp import states
+from catenet.wire.gather import Gather
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.accecn import AccEcn
@@ -111,7 +112,7 @@ class Sent:
         "size",
     )
 
-    def __init__(self, seq: int, end: int, data: Buffer, flags: int, count: int) -> None:
+    def __init__(self, seq: int, end: int, data: Buffer | Gather, flags: int, count: int) -> None:
         self.seq = seq
         self.end = end
         self.held = data
@@ -135,7 +136,9 @@ class Sent:
     def data(self) -> Buffer:
         """What it carried."""
         held = self.held
-        if len(held) != self.size:
+        if isinstance(held, Gather):
+            held = self.held = bytes(held)
+        elif len(held) != self.size:
             held = self.held = held[len(held) - self.size :]
         return held
 

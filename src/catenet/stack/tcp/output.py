@@ -32,9 +32,10 @@ from catenet.stack.tcp.header import header_of
 from catenet.stack.tcp.options import established_options, mss_with_options
 from catenet.stack.tcp.pacing import depart, is_paced
 from catenet.stack.tcp.rtt import min_rtt
-from catenet.stack.tcp.run import header_for_run, send_run, take_pending, view_pending
+from catenet.stack.tcp.run import gather_pending, header_for_run, send_run, take_pending
 from catenet.stack.tcp.timers import clear_timer, set_deadline, set_timer
 from catenet.stack.tcp.window import select_window
+from catenet.wire.gather import Gather
 from catenet.wire.large import Large
 from catenet.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, pack
 
@@ -72,7 +73,7 @@ RECORD_END: Final = 1 << 16
 _ECT0: Final = 2
 
 
-def emit(c: Connection, seq: int, flags: int, data: Buffer, ecn: int = _NOT_ECT, count: int = 1) -> None:
+def emit(c: Connection, seq: int, flags: int, data: Buffer | Gather, ecn: int = _NOT_ECT, count: int = 1) -> None:
     """Send one segment that carries an ACK, with the options of an established connection."""
     layer = c.layer
     if c.reassembly is None and not c.urgent_mode and c.accecn is None and not c.ecn and layer.offload:
@@ -81,7 +82,7 @@ def emit(c: Connection, seq: int, flags: int, data: Buffer, ecn: int = _NOT_ECT,
             if count > 1 and c.mss <= header.room:
                 _emit_large(c, header, seq, flags, data, count)
                 return
-            if count == 1 and len(data) <= header.room:
+            if count == 1 and len(data) <= header.room and not isinstance(data, Gather):
                 packet = header.pack(c, seq, flags, select_window(c), data)
                 _note_emitted(c, 1)
                 layer.counters.out_segments += 1
@@ -120,7 +121,7 @@ def emit(c: Connection, seq: int, flags: int, data: Buffer, ecn: int = _NOT_ECT,
     layer.send(c, payload, ecn, count, mss_with_options(c) if count > 1 else 0)
 
 
-def _emit_large(c: Connection, header: Header, seq: int, flags: int, data: Buffer, count: int) -> None:
+def _emit_large(c: Connection, header: Header, seq: int, flags: int, data: Buffer | Gather, count: int) -> None:
     """Send one segment that the device cuts into `count`."""
     headers = header.pack(c, seq, flags, select_window(c), b"", len(data))
     _note_emitted(c, count)
@@ -183,7 +184,8 @@ def send_sent(c: Connection, sent: Sent, new: bool, pushed: bool = False) -> Non
         c.last_data_out = now
         if now - c.last_data_in < c.ato and c.pingpong < 255:
             c.pingpong += 1
-    emit(c, sent.seq, flags, sent.data, ecn, sent.count)
+    held = sent.held
+    emit(c, sent.seq, flags, held if isinstance(held, Gather) else sent.data, ecn, sent.count)
 
 
 def current_mss(c: Connection) -> int:
@@ -414,7 +416,7 @@ def _send_entries(c: Connection, size: int, mss: int) -> int:
         if c.fin_queued and end == c.write_seq:
             flags |= FIN
             payload -= 1
-        data = b"" if not payload else view_pending(c, payload) if c.layer.gso_size else take_pending(c, payload)
+        data = b"" if not payload else gather_pending(c, payload) if c.layer.gso_size else take_pending(c, payload)
         marks = c.push_marks
         while marks and marks[0] <= seq + payload:
             # A probe of the window may have left a mark twice.

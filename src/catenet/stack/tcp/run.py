@@ -11,6 +11,7 @@ from catenet.stack.tcp.connection import Sent
 from catenet.stack.tcp.delivery import on_sent
 from catenet.stack.tcp.header import header_of
 from catenet.stack.tcp.window import select_window
+from catenet.wire.gather import Gather
 from catenet.wire.offload import VIEWED
 from catenet.wire.tcp import ACK, PSH
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.connection import Connection
     from catenet.stack.tcp.header import Header
 
-__all__ = ["header_for_run", "send_run", "take_pending", "view_pending"]
+__all__ = ["gather_pending", "header_for_run", "send_run", "take_pending", "view_pending"]
 
 _MOST_PINGPONG: Final = 255
 
@@ -31,6 +32,15 @@ def take_pending(c: Connection, length: int) -> bytes:
     if isinstance(chunk, bytes) and len(chunk) - offset > length:
         c.pending_offset = offset + length
         return chunk[offset : offset + length]
+    parts = _take_pieces(c, length)
+    first = parts[0]
+    return first if len(parts) == 1 and isinstance(first, bytes) else b"".join(parts)
+
+
+def _take_pieces(c: Connection, length: int) -> list[bytes | memoryview]:
+    pending = c.pending
+    offset = c.pending_offset
+    chunk = pending[0]
     parts: list[bytes | memoryview] = []
     while True:
         piece = chunk[offset : offset + length] if offset or len(chunk) > length else chunk
@@ -45,8 +55,15 @@ def take_pending(c: Connection, length: int) -> bytes:
             break
         chunk = pending[0]
     c.pending_offset = offset
-    first = parts[0]
-    return first if len(parts) == 1 and isinstance(first, bytes) else b"".join(parts)
+    return parts
+
+
+def gather_pending(c: Connection, length: int) -> bytes | memoryview | Gather:
+    """As `view_pending`, and of what several writes have left their pieces, unless those are small."""
+    if length < VIEWED or len(c.pending[0]) - c.pending_offset >= length:
+        return view_pending(c, length)
+    pieces = _take_pieces(c, length)
+    return Gather(pieces, length) if len(pieces) * VIEWED <= length else b"".join(pieces)
 
 
 def view_pending(c: Connection, length: int) -> bytes | memoryview:
