@@ -68,7 +68,7 @@ LEFT_OUT = (
     "catenet/stack/endpoint.py",
     "catenet/stack/sysctl.py",
     "catenet/stack/ethernet.py",
-    "catenet/stack/tcp/shapes.py",
+    "catenet/stack/tcp/parking/encoding.py",
     "catenet/posix/errors.py",
     "catenet/posix/ifreq.py",
     "catenet/posix/pysocket.py",

@@ -11,7 +11,7 @@ from catenet.link.shaped import make_link
 from catenet.stack.endpoint import Name
 from catenet.stack.settings import Settings
 from catenet.stack.stack import Stack
-from catenet.stack.tcp.endpoint import TcpEndpoint
+from catenet.stack.tcp.user.endpoint import TcpEndpoint
 from catenet.wire.address import Prefix
 from catenet.world.hub import Hub
 

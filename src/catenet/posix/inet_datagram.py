@@ -22,7 +22,7 @@ from catenet.posix.sockets import (
 )
 from catenet.posix.timestamps import DatagramStamps, requested
 from catenet.stack.endpoint import Buffer, Readiness, StackError
-from catenet.stack.tcp.stamps import TX_FLAGS
+from catenet.stack.tcp.user.tx_timestamps import TX_FLAGS
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel

@@ -26,7 +26,7 @@ from catenet.posix.sockets import (
 from catenet.posix.timestamps import requested
 from catenet.posix.zerocopy import ZeroCopy
 from catenet.stack.endpoint import Buffer, Fault, Readiness, StackError
-from catenet.stack.tcp.endpoint import TcpEndpoint
+from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel

@@ -19,7 +19,7 @@ from catenet.posix.errors import error_of, os_error
 from catenet.posix.file import File
 from catenet.posix.timestamps import STAMPS_ONLY, stamp_control
 from catenet.stack.endpoint import Buffer, Name, StackError
-from catenet.stack.tcp.stamps import Stamp
+from catenet.stack.tcp.user.tx_timestamps import Stamp
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel

@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from catenet.posix.control import IP_RECVERR, IPV6_RECVERR, SO_TIMESTAMPING, Ancillary
-from catenet.stack.tcp.stamps import SCHEDULED, SENT, WITH_NUMBER, Stamp
+from catenet.stack.tcp.user.tx_timestamps import SCHEDULED, SENT, WITH_NUMBER, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -28,9 +28,9 @@ from catenet.stack.output import Output
 from catenet.stack.pathmtu import PathMtuCache
 from catenet.stack.routes import NO_METRICS, RouteEntry, RouteMetrics
 from catenet.stack.settings import Settings
-from catenet.stack.tcp.errors import find_sender
+from catenet.stack.tcp.control.errors import find_sender
+from catenet.stack.tcp.fastpath.receive import take as take_segment
 from catenet.stack.tcp.layer import TcpLayer
-from catenet.stack.tcp.predict import take as take_segment
 from catenet.stack.timers import Timers
 from catenet.stack.udp import Udp, UdpEndpoint
 from catenet.wire import ethernet, icmp, ip, multicast, tcp, udp
@@ -41,7 +41,7 @@ from catenet.wire.ip import IpPacket
 
 if TYPE_CHECKING:
     from catenet.stack.querier import Querier
-    from catenet.stack.tcp.endpoint import TcpEndpoint
+    from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 __all__ = ["Stack"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from catenet.stack.tcp.connection import INFINITE, START, Connection
+from catenet.stack.tcp.control.connection import INFINITE, START, Connection
 from catenet.wire.address import format_address
 from catenet.world.report import meters
 from catenet.world.trace import OUTBOUND

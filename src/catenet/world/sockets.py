@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.stack.endpoint import ANY4, ANY6
-from catenet.stack.tcp import states
-from catenet.stack.tcp.connection import (
+from catenet.stack.tcp.control import states
+from catenet.stack.tcp.control.connection import (
     LOSS_PROBE_TIMER,
     NEVER,
     PROBE_TIMER,
@@ -16,14 +16,14 @@ from catenet.stack.tcp.connection import (
     RTO_TIMER,
     Connection,
 )
-from catenet.stack.tcp.info import TcpInfo, connection_info
-from catenet.stack.tcp.timewait import TimeWait
+from catenet.stack.tcp.control.time_wait import TimeWait
+from catenet.stack.tcp.user.info import TcpInfo, connection_info
 from catenet.wire.address import format_address
 from catenet.world.process import Process
 
 if TYPE_CHECKING:
     from catenet.stack.endpoint import Address
-    from catenet.stack.tcp.endpoint import TcpEndpoint
+    from catenet.stack.tcp.user.endpoint import TcpEndpoint
     from catenet.world.host import Host
     from catenet.world.world import World
 

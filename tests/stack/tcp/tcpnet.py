@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from catenet.stack.endpoint import Name
 from catenet.stack.stack import Stack
-from catenet.stack.tcp.endpoint import TcpEndpoint
+from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 ADDRESSES = {
     4: (bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))),

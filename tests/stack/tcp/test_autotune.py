@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.stack.tcp.tcpnet import Net, transfer
 
-from catenet.stack.tcp.autotune import BufferBudget
+from catenet.stack.tcp.sending.autotune import BufferBudget
 
 TOTAL = 1 << 20
 LEAST = 131_072

@@ -12,7 +12,7 @@ from tests.stack.tcp.tcpnet import Net
 from catenet.stack.tcp.congestion import RateSample, make
 from catenet.stack.tcp.congestion.bbr import Bbr, control, loss, path
 from catenet.stack.tcp.congestion.bbr import variables as v
-from catenet.stack.tcp.connection import LOSS, OPEN, RECOVERY, Connection, Sent
+from catenet.stack.tcp.control.connection import LOSS, OPEN, RECOVERY, Connection, Sent
 
 RTT = 40_000
 BW = 0.002

@@ -9,8 +9,8 @@ from tests.stack.tcp.tcpnet import Net
 from tests.stack.tcp.test_congestion import Bottleneck
 
 from catenet.stack.tcp.congestion.bbr import variables as v
-from catenet.stack.tcp.connection import Connection
-from catenet.stack.tcp.endpoint import TcpEndpoint
+from catenet.stack.tcp.control.connection import Connection
+from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 RATE = 10e6
 DELAY = 0.02

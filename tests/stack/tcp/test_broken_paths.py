@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from catenet.stack.tcp import states
+from catenet.stack.tcp.control import states
 from catenet.wire import icmp, ip, tcp
 from catenet.wire.icmp import Problem
 

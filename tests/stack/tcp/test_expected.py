@@ -7,7 +7,7 @@ from tests.stack.tcp.tcpnet import ADDRESSES, Net
 from tests.stack.tcp.test_predict import variables
 
 from catenet.stack.endpoint import Name, StackError
-from catenet.stack.tcp.endpoint import TcpEndpoint
+from catenet.stack.tcp.user.endpoint import TcpEndpoint
 from catenet.wire.checksum import checksum
 
 VERSIONS = (4, 6)

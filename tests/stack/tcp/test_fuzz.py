@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.stack.tcp.tcpnet import ADDRESSES, Net
 
 from catenet.stack.endpoint import Name, StackError
-from catenet.stack.tcp.connection import Connection
+from catenet.stack.tcp.control.connection import Connection
 from catenet.wire import ip, tcp
 from catenet.wire.icmp import ErrorMessage, Problem, build
 from catenet.wire.tcp import TcpOptions, TcpSegment

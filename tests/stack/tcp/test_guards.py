@@ -9,17 +9,17 @@ from tests.stack.tcp.tcpnet import Net
 from tests.stack.tcp.test_expected import provoke, talk
 from tests.stack.tcp.test_predict import plain
 
-from catenet.stack.tcp import states
-from catenet.stack.tcp.accecn import AccEcn
 from catenet.stack.tcp.congestion import make
-from catenet.stack.tcp.connection import CWR, DISORDER, LOSS, RECOVERY
-from catenet.stack.tcp.header import header_of
-from catenet.stack.tcp.memory import ReceiveMemory
-from catenet.stack.tcp.mtu import MtuProbing
-from catenet.stack.tcp.predict import take
-from catenet.stack.tcp.reassembly import Reassembly
-from catenet.stack.tcp.run import header_for_run
-from catenet.stack.tcp.stamps import Stamps
+from catenet.stack.tcp.control import states
+from catenet.stack.tcp.control.accecn import AccEcn
+from catenet.stack.tcp.control.connection import CWR, DISORDER, LOSS, RECOVERY
+from catenet.stack.tcp.fastpath.bulk_send import header_for_run
+from catenet.stack.tcp.fastpath.receive import take
+from catenet.stack.tcp.receiving.memory import ReceiveMemory
+from catenet.stack.tcp.receiving.reassembly import Reassembly
+from catenet.stack.tcp.sending.header import header_of
+from catenet.stack.tcp.sending.mtu import MtuProbing
+from catenet.stack.tcp.user.tx_timestamps import Stamps
 
 VERSIONS = (4, 6)
 

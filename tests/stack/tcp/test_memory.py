@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catenet.stack.tcp.memory import ReceiveMemory, truesize
+from catenet.stack.tcp.receiving.memory import ReceiveMemory, truesize
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.stack.tcp.tcpnet import Net, transfer
 from tests.stack.tcp.test_predict import plain
 
-from catenet.stack.tcp.connection import Connection
-from catenet.stack.tcp.endpoint import TcpEndpoint
-from catenet.stack.tcp.parking import Parked, may_park
+from catenet.stack.tcp.control.connection import Connection
+from catenet.stack.tcp.parking.pool import Parked, may_park
+from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 VERSIONS = (4, 6)
 

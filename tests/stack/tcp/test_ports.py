@@ -6,7 +6,7 @@ import pytest
 from tests.stack.tcp.tcpnet import ADDRESSES, Net
 
 from catenet.stack.endpoint import Fault, Name, StackError
-from catenet.stack.tcp.endpoint import TcpEndpoint
+from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 LOOPBACK = {4: bytes((127, 0, 0, 1)), 6: bytes(15) + b"\x01"}
 PORT = 40_000

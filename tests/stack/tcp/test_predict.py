@@ -12,8 +12,8 @@ from tests.stack.tcp.tcpnet import Net
 
 from catenet.link.simulated import flip_bit
 from catenet.stack.endpoint import StackError
-from catenet.stack.tcp.connection import Sent
-from catenet.stack.tcp.endpoint import TcpEndpoint
+from catenet.stack.tcp.control.connection import Sent
+from catenet.stack.tcp.user.endpoint import TcpEndpoint
 from catenet.wire.checksum import checksum
 from catenet.wire.offload import transport
 

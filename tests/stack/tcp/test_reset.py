@@ -8,8 +8,8 @@ import pytest
 from tests.stack.tcp.tcpnet import Net
 
 from catenet.stack.endpoint import Fault, Name, StackError
-from catenet.stack.tcp import states
-from catenet.stack.tcp.endpoint import TcpEndpoint
+from catenet.stack.tcp.control import states
+from catenet.stack.tcp.user.endpoint import TcpEndpoint
 from catenet.wire import ip
 from catenet.wire.offload import Large, complete, cut
 from catenet.wire.tcp import RST, parse

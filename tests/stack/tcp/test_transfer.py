@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.stack.tcp.tcpnet import Net, transfer
 
 from catenet.stack.endpoint import StackError
-from catenet.stack.tcp.endpoint import TcpEndpoint
+from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 VERSIONS = (4, 6)
 

@@ -13,24 +13,24 @@ from hashlib import blake2s
 from typing import TYPE_CHECKING, Final, Protocol
 
 from catenet.stack.endpoint import Fault, StackError
-from catenet.stack.tcp import states
-from catenet.stack.tcp.autotune import BufferBudget
 from catenet.stack.tcp.congestion import ALGORITHMS, Congestion, make
-from catenet.stack.tcp.connection import EPOCH, MASK, NEVER, START, Connection, Sent
-from catenet.stack.tcp.endpoint import TcpEndpoint
-from catenet.stack.tcp.errors import on_error
-from catenet.stack.tcp.fastopen import CookieCache, ServerHandshake
-from catenet.stack.tcp.flush import PATH_MTU, RESET, flush, reset, todo
-from catenet.stack.tcp.input import Refuse, segment_arrives
-from catenet.stack.tcp.lifecycle import done, wake
-from catenet.stack.tcp.listener import Listener, Request
-from catenet.stack.tcp.options import syn_ack_options, syn_options
-from catenet.stack.tcp.output import send_raw
-from catenet.stack.tcp.parking import Lot, Parked
-from catenet.stack.tcp.ports import Ports, sharing
-from catenet.stack.tcp.timeouts import expire
-from catenet.stack.tcp.timers import TimerHeap
-from catenet.stack.tcp.timewait import TimeWait, Verdict
+from catenet.stack.tcp.control import states
+from catenet.stack.tcp.control.connection import EPOCH, MASK, NEVER, START, Connection, Sent
+from catenet.stack.tcp.control.errors import on_error
+from catenet.stack.tcp.control.lifecycle import done, wake
+from catenet.stack.tcp.control.time_wait import TimeWait, Verdict
+from catenet.stack.tcp.control.timeouts import expire
+from catenet.stack.tcp.control.timers import TimerHeap
+from catenet.stack.tcp.opening.fast_open import CookieCache, ServerHandshake
+from catenet.stack.tcp.opening.listener import Listener, Request
+from catenet.stack.tcp.opening.options import syn_ack_options, syn_options
+from catenet.stack.tcp.opening.ports import Ports, sharing
+from catenet.stack.tcp.parking.pool import Lot, Parked
+from catenet.stack.tcp.receiving.input import Refuse, segment_arrives
+from catenet.stack.tcp.sending.autotune import BufferBudget
+from catenet.stack.tcp.sending.flush import PATH_MTU, RESET, flush, reset, todo
+from catenet.stack.tcp.sending.output import send_raw
+from catenet.stack.tcp.user.endpoint import TcpEndpoint
 from catenet.wire.checksum import pseudo_sum
 from catenet.wire.errors import Malformed
 from catenet.wire.tcp import ACK, FIN, PROTOCOL, PSH, RST, SYN, TcpSegment, pack, parse
@@ -533,8 +533,8 @@ class TcpLayer:
 
 def done_quietly(c: Connection) -> None:
     """End the connection object without an error and without waking anybody yet."""
-    from catenet.stack.tcp.lifecycle import leave_port, purge_sent
-    from catenet.stack.tcp.timers import clear_timers
+    from catenet.stack.tcp.control.lifecycle import leave_port, purge_sent
+    from catenet.stack.tcp.control.timers import clear_timers
 
     if c.fast_open is not None:
         c.fast_open.on_end(c)

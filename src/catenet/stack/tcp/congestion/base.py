@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from catenet.compiled import mypyc_attr
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.connection import Connection, Sent
+    from catenet.stack.tcp.control.connection import Connection, Sent
 
 __all__ = ["Congestion", "RateSample", "Reno", "additive_increase", "in_slow_start", "is_cwnd_limited", "slow_start"]
 

@@ -18,7 +18,7 @@ from catenet.stack.tcp.congestion.base import additive_increase, in_slow_start, 
 from catenet.stack.tcp.congestion.hystart import HyStart
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.connection import Connection
+    from catenet.stack.tcp.control.connection import Connection
 
 __all__ = ["Cubic"]
 

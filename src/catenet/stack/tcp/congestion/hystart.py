@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from catenet.stack.tcp.congestion.base import Congestion, in_slow_start, slow_start
-from catenet.stack.tcp.pacing import is_paced
+from catenet.stack.tcp.sending.pacing import is_paced
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.connection import Connection
+    from catenet.stack.tcp.control.connection import Connection
 
 __all__ = ["LINUX", "OFF", "RFC9406", "HyStart"]
 

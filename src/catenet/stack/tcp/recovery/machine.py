@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.stack.tcp import states
-from catenet.stack.tcp.connection import (
+from catenet.stack.tcp.control import states
+from catenet.stack.tcp.control.connection import (
     CWR,
     DISORDER,
     LOSS,
@@ -30,12 +30,12 @@ from catenet.stack.tcp.connection import (
     SACKED,
     Connection,
 )
-from catenet.stack.tcp.output import burst_limit, current_mss, current_ssthresh, pace, push
+from catenet.stack.tcp.control.timers import set_timer
 from catenet.stack.tcp.recovery import ackstate, prr, rack, undo
 from catenet.stack.tcp.recovery.ackstate import AckState
 from catenet.stack.tcp.recovery.marks import clear_marks, mark_lost
-from catenet.stack.tcp.resend import recut, retransmit, split
-from catenet.stack.tcp.timers import set_timer
+from catenet.stack.tcp.sending.output import burst_limit, current_mss, current_ssthresh, pace, push
+from catenet.stack.tcp.sending.retransmit import recut, retransmit, split
 
 __all__ = [
     "add_reno_sacks",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from catenet.stack.tcp.connection import LOST, RETRANSMITTED, SACKED, Connection, Sent
+from catenet.stack.tcp.control.connection import LOST, RETRANSMITTED, SACKED, Connection, Sent
 
 __all__ = ["clear_marks", "mark_lost"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from catenet.stack.tcp.connection import CWR, ECN_OK, ECN_QUEUE_CWR, INFINITE, Connection
+from catenet.stack.tcp.control.connection import CWR, ECN_OK, ECN_QUEUE_CWR, INFINITE, Connection
 from catenet.stack.tcp.recovery import ackstate
 
 __all__ = ["begin", "end", "enter_cwr", "queue_cwr", "reduce", "set_state"]

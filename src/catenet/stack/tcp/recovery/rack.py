@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.stack.tcp.connection import (
+from catenet.stack.tcp.control.connection import (
     ANY_RETRANSMISSION,
     LOST,
     RECOVERY,
@@ -14,9 +14,9 @@ from catenet.stack.tcp.connection import (
     Connection,
     Sent,
 )
+from catenet.stack.tcp.control.rtt import min_rtt
+from catenet.stack.tcp.control.timers import set_timer
 from catenet.stack.tcp.recovery.marks import mark_lost
-from catenet.stack.tcp.rtt import min_rtt
-from catenet.stack.tcp.timers import set_timer
 
 __all__ = ["advance", "detect", "mark_by_time", "remaining", "update_window"]
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.tcp.connection import (
+from catenet.stack.tcp.control.connection import (
     ANY_RETRANSMISSION,
     LOSS,
     LOST,
@@ -16,10 +16,10 @@ from catenet.stack.tcp.connection import (
     Sent,
     position,
 )
-from catenet.stack.tcp.delivery import on_delivered
 from catenet.stack.tcp.recovery import ackstate, rack
 from catenet.stack.tcp.recovery.ackstate import AckState
-from catenet.stack.tcp.resend import split
+from catenet.stack.tcp.sending.delivery_rate import on_delivered
+from catenet.stack.tcp.sending.retransmit import split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.stack.tcp.connection import DISORDER, ECN_QUEUE_CWR, EVER_RETRANSMITTED, LOST, OPEN, Connection
+from catenet.stack.tcp.control.connection import DISORDER, ECN_QUEUE_CWR, EVER_RETRANSMITTED, LOST, OPEN, Connection
 from catenet.stack.tcp.recovery import prr
 from catenet.stack.tcp.recovery.marks import clear_marks
 from catenet.stack.tcp.recovery.scoreboard import check_reordering

@@ -19,7 +19,7 @@ from catenet.stack.tcp.congestion.bbr.variables import (
 )
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.connection import Connection
+    from catenet.stack.tcp.control.connection import Connection
 
 __all__ = [
     "inflight",

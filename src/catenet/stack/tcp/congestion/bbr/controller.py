@@ -9,7 +9,7 @@ from catenet.stack.tcp.congestion.bbr import control, loss, machine, path
 from catenet.stack.tcp.congestion.bbr.variables import CWND_GAINS, PACING_GAINS, PROBE_RTT, Variables
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.connection import Connection, Sent
+    from catenet.stack.tcp.control.connection import Connection, Sent
 
 __all__ = ["Bbr"]
 

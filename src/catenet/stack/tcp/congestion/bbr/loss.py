@@ -25,7 +25,7 @@ from catenet.stack.tcp.congestion.bbr.variables import (
 )
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.connection import Connection, Sent
+    from catenet.stack.tcp.control.connection import Connection, Sent
 
 __all__ = [
     "adapt_lower_bounds",

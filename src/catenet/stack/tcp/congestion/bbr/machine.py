@@ -40,7 +40,7 @@ from catenet.stack.tcp.congestion.bbr.variables import (
 )
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.connection import Connection
+    from catenet.stack.tcp.control.connection import Connection
 
 __all__ = ["check_drain_done", "check_probe_rtt", "check_probe_rtt_done", "check_startup_done", "update_probe_bw"]
 

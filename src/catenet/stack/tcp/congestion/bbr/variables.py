@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from catenet.stack.tcp.congestion.base import Congestion
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.connection import Connection
+    from catenet.stack.tcp.control.connection import Connection
 
 __all__ = ["Variables", "windowed_max"]
 

@@ -1,0 +1,50 @@
+"""Explicit congestion notification (RFC 3168): marks that arrive, echoes, and the answer to echoes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from catenet.stack.tcp.control import states
+from catenet.stack.tcp.control.connection import ECN_DEMAND_CWR, ECN_OK, ECN_SEEN, Connection
+from catenet.stack.tcp.recovery import ackstate
+from catenet.wire.tcp import CWR, ECE, SYN, TcpSegment
+
+if TYPE_CHECKING:
+    from catenet.stack.tcp.recovery.ackstate import AckState
+
+__all__ = ["on_ack", "on_data"]
+
+_CE: Final = 3
+_NOT_ECT: Final = 0
+
+
+def on_data(c: Connection, flags: int, ecn: int) -> None:
+    """Data arrived with these IP ECN bits: echo congestion until the peer says that it has reacted."""
+    from catenet.stack.tcp.receiving.receive_data import enter_quick_mode
+
+    if not c.ecn & ECN_OK:
+        return
+    if flags & CWR:
+        c.ecn &= ~ECN_DEMAND_CWR
+        # The peer reduces its window, so it wants to hear of progress at once.
+        c.ack_pending |= 16
+    if ecn == _NOT_ECT:
+        # A retransmission (never ECN-capable) while marks were seen before: the path may drop our ACKs' meaning.
+        if c.ecn & ECN_SEEN:
+            enter_quick_mode(c, 2)
+        return
+    if ecn == _CE and not c.ecn & ECN_DEMAND_CWR:
+        enter_quick_mode(c, 2)
+        c.ecn |= ECN_DEMAND_CWR
+    c.ecn |= ECN_SEEN
+
+
+def on_ack(c: Connection, segment: TcpSegment, state: AckState) -> None:
+    """The peer echoes congestion, or has reacted to our echo (RFC 3168 6.1.2, 6.1.3)."""
+    if not c.ecn & ECN_OK or segment.flags & SYN or c.state == states.SYN_SENT:
+        return
+    if segment.flags & ECE:
+        state.flags |= ackstate.ECE
+    if segment.flags & CWR:
+        # Some systems set CWR on pure ACKs too; to hear it there does no harm.
+        c.ecn &= ~ECN_DEMAND_CWR

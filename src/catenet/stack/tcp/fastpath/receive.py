@@ -1,0 +1,245 @@
+"""The short way of a segment that is what the connection expects next (header prediction, as in BSD and Linux).
+
+An established connection without losses, marks or urgent data receives two kinds of segments: the next data in order,
+and acknowledgments of what was sent first. `take` does for these what `input.segment_arrives` does for all, step by
+step the same and with the same outcome, without building what they do not need. Before it has changed anything it
+leaves to the general way whatever is otherwise. `tests/stack/tcp/test_predict.py` runs the same worlds either way.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from catenet.stack.tcp.control import states
+from catenet.stack.tcp.control.connection import EPOCH, MASK, OPEN, Connection
+from catenet.stack.tcp.control.lifecycle import wake
+from catenet.stack.tcp.control.rtt import sample, set_rto, update_min_rtt
+from catenet.stack.tcp.parking.pool import Parked
+from catenet.stack.tcp.receiving.receive_data import ack_if_due, take_in_order
+from catenet.stack.tcp.recovery import rack
+from catenet.stack.tcp.sending import chronograph as chrono
+from catenet.stack.tcp.sending.acknowledge import check_space, sync_mss
+from catenet.stack.tcp.sending.delivery_rate import finish_in_order
+from catenet.stack.tcp.sending.header import STAMPED, TIMESTAMP_LEAD, header_of
+from catenet.stack.tcp.sending.output import push_pending, rearm_rto, schedule_loss_probe
+from catenet.stack.tcp.sending.pacing import update_rate
+from catenet.wire.offload import VIEWED
+from catenet.wire.tcp import ACK, PROTOCOL, PSH
+
+if TYPE_CHECKING:
+    from catenet.stack.tcp.layer import TcpLayer
+    from catenet.stack.tcp.sending.header import Header
+
+__all__ = ["take"]
+
+# By words of 32 bits: the fewer values, the faster. The third of IPv4 and the second of IPv6 hold the protocol.
+_unpack4: Final = struct.Struct("!III12xIIIHxxIII").unpack_from
+_unpack6: Final = struct.Struct("!II36xIIIHxxIII").unpack_from
+# Declared, lest a compiler take what a struct unpacks for any kind of object.
+_Words4: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
+_Words6: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
+_LEAST4: Final = 20 + STAMPED
+_LEAST6: Final = 40 + STAMPED
+_PLAIN: Final = STAMPED << 10 | ACK
+_FRAGMENT: Final = 0x3FFF
+_MARKS4: Final = 3 << 16
+_MARKS6: Final = 3 << 20
+"""ECN bits in the first word."""
+_HALF: Final = 0x80000000
+
+
+def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool, loopback: bool) -> bool:
+    """Take an IP packet if it carries the segment that its connection expects.
+
+    Args:
+        layer: TCP of the host.
+        packet: the whole packet, a view when it is large.
+        now: seconds.
+        verified: whether the device has seen to the checksum.
+        loopback: whether the packet comes from this host.
+
+    Returns:
+        Whether it was taken; if not, nothing has been done, and the general way is to be gone.
+    """
+    size = len(packet)
+    if size < _LEAST4:
+        return False
+    head = packet if isinstance(packet, bytes) else bytes(packet if size <= VIEWED else packet[:_LEAST6])
+    # Addresses and ports stand together in a packet, as they do in the key of a connection.
+    if head[0] == 0x45:
+        start = _LEAST4
+        c = _connection(layer, head[12:24])
+    else:
+        start = _LEAST6
+        c = _connection(layer, head[8:44])
+    if c is None:
+        return False
+    header = header_of(c)
+    if header is None or header.loops != loopback:
+        return False
+    if start == _LEAST4:
+        words4: _Words4 = _unpack4(head)
+        first, second, third, seq, ack, control, checksum, lead, value, echo = words4
+        if first & 0xFFFF != size or second & _FRAGMENT or third >> 16 & 0xFF != PROTOCOL or first & _MARKS4:
+            return False
+        if (first + second + third + header.words) % 65535:
+            return False
+    else:
+        if size < _LEAST6 or head[0] >> 4 != 6:
+            return False
+        words6: _Words6 = _unpack6(head)
+        first, second, seq, ack, control, checksum, lead, value, echo = words6
+        if (second >> 16) + 40 != size or second >> 8 & 0xFF != PROTOCOL or first & _MARKS6:
+            return False
+    bits = control >> 16
+    if bits & ~PSH != _PLAIN or lead != TIMESTAMP_LEAD or seq != c.rcv_nxt & MASK:
+        return False
+    length = size - start
+    if not verified and (not layer.offload or checksum != (header.pseudo + STAMPED + length) % 65535):
+        return False
+    taken = _whole_entries(c, ack, value, length)
+    if taken < 0:
+        return False
+    layer.us = int(now * 1_000_000 + EPOCH)
+    layer.mark = 0
+    layer.pushed = bits & PSH != 0
+    layer.echo = echo
+    _count(layer, header)
+    data = memoryview(packet)[start:] if size > VIEWED else head[start:]
+    _advance(c, ack, control & 0xFFFF, value, taken, data)
+    return True
+
+
+def _connection(layer: TcpLayer, key: bytes) -> Connection | None:
+    """The connection of that name, brought back if it was parked, which changes nothing."""
+    found = layer.connections.get(key)
+    if isinstance(found, Connection):
+        return found
+    return layer.lot.thaw(found) if isinstance(found, Parked) else None
+
+
+def _count(layer: TcpLayer, header: Header) -> None:
+    counters, mine = header.counters, layer.counters
+    counters.InReceives += 1
+    counters.InDelivers += 1
+    mine.in_segments += 1
+    mine.in_predicted += 1
+
+
+def _whole_entries(c: Connection, ack: int, value: int, length: int) -> int:
+    """How many entries of the retransmission queue the segment acknowledges; -1: it is not what is expected."""
+    if c.state != states.ESTABLISHED or c.ca_state != OPEN or c.ecn or not c.timestamps or c.endpoint is None:
+        return -1
+    if c.reassembly is not None or c.accecn is not None or c.mtu_probing is not None or c.tlp_high_seq is not None:
+        return -1
+    if c.stamps is not None or c.memory is not None:
+        return -1
+    if 1 < (c.ts_recent - value) & MASK < _HALF and c.ts_recent:
+        return -1
+    if length and c.rcv_nxt >= c.rcv_wup + c.rcv_wnd:
+        return -1
+    una = c.snd_una
+    acked = (ack - una) & MASK
+    if not c.packets_out:
+        # Only data can be expected, and nothing that waits for the window to open.
+        return 0 if length and not acked and c.write_seq <= c.snd_nxt else -1
+    if c.congestion.controls or not c.sack_ok or c.sacked_out or c.lost_out or c.retransmitted_out or c.reneging:
+        return -1
+    if not acked:
+        return 0 if length else -1
+    if acked > c.snd_nxt - una or c.sent[0].seq != una:
+        return -1
+    una += acked
+    taken = 0
+    for sent in c.sent:
+        if sent.end > una:
+            return taken if sent.seq >= una else -1
+        if sent.marks:
+            return -1
+        taken += 1
+    return taken
+
+
+def _advance(c: Connection, ack: int, window: int, value: int, taken: int, data: bytes | memoryview) -> None:
+    """What `segment_arrives` does with such a segment."""
+    seq = c.rcv_nxt
+    now = c.layer.us
+    c.segments_in += 1
+    if seq <= c.rcv_wup and not ((c.ts_recent - value) & MASK == 1 and c.ts_recent):
+        c.ts_recent = value
+        c.ts_recent_at = now
+    window <<= c.snd_scale
+    if taken or seq > c.snd_wl1 or (seq == c.snd_wl1 and (window > c.snd_wnd or not window)):
+        c.snd_wl1 = seq
+        if c.snd_wnd != window:
+            c.snd_wnd = window
+            if window > c.max_window:
+                c.max_window = window
+                sync_mss(c)
+    c.soft_error = None
+    c.probes_out = 0
+    c.last_heard = now
+    if taken:
+        _acknowledge(c, c.snd_una + ((ack - c.snd_una) & MASK), taken, now)
+    elif c.packets_out:
+        _acknowledge_nothing(c)
+    if data:
+        take_in_order(c, data)
+        wake(c)
+    if c.write_seq > c.snd_nxt:
+        push_pending(c)
+    if c.no_space:
+        check_space(c)
+    if c.ack_pending:
+        ack_if_due(c)
+
+
+def _acknowledge(c: Connection, una: int, taken: int, now: int) -> None:
+    """Take `taken` entries, sent once each and up to `una`, off the queue, and conclude what follows."""
+    queue = c.sent
+    prior_una = c.snd_una
+    c.retransmits = 0
+    c.bytes_acked += una - prior_una
+    c.snd_una = una
+    first, last = queue[0], queue[taken - 1]
+    packets = freed = 0
+    for sent in queue[:taken]:
+        packets += sent.count
+        freed += sent.size
+    del queue[:taken]
+    c.buffered -= freed
+    c.packets_out -= packets
+    c.delivered += packets
+    rack.advance(c, 0, last.end, last.sent_at)
+    if not queue:
+        chrono.stop(c, chrono.BUSY)
+    if prior_una <= c.snd_up <= una:
+        c.snd_up = una
+        c.urgent_mode = False
+    ca_rtt = now - last.sent_at
+    # One short segment alone may have waited for a delayed ACK: that is no minimum.
+    delayed = packets == 1 and una - prior_una < c.mss
+    if not (delayed and c.min_rtt is not None and ca_rtt > c.min_rtt[0][1]):
+        update_min_rtt(c, ca_rtt, now)
+    sample(c, now - first.sent_at)
+    set_rto(c)
+    c.backoff = 0
+    congestion = c.congestion
+    congestion.on_rtt(c, ca_rtt)
+    rack.update_window(c, last.delivered)
+    if not schedule_loss_probe(c, True):
+        rearm_rto(c)
+    finish_in_order(c, last)
+    congestion.on_ack(c, packets)
+    c.cwnd_stamp = now
+    update_rate(c)
+
+
+def _acknowledge_nothing(c: Connection) -> None:
+    """Data comes while something of ours is in flight."""
+    if c.snd_up == c.snd_una:
+        c.urgent_mode = False
+    if c.app_limited and c.delivered > c.app_limited:
+        c.app_limited = 0
+    update_rate(c)

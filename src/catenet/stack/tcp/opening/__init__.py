@@ -1,0 +1,1 @@
+"""How connections begin: listeners, handshakes, SYN cookies, Fast Open, ports."""

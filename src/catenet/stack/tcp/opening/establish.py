@@ -1,0 +1,328 @@
+"""How a connection comes to be: SYN-SENT (RFC 9293 3.10.7.3), and the first moment of ESTABLISHED."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from catenet.stack.tcp.control import states
+from catenet.stack.tcp.control.accecn import AccEcn, ace_of, is_requested, reflect
+from catenet.stack.tcp.control.connection import (
+    ACK_SCHEDULED,
+    ACK_TIMER,
+    ECN_OK,
+    MASK,
+    Connection,
+    Sent,
+    position,
+)
+from catenet.stack.tcp.control.lifecycle import on_reset, wake
+from catenet.stack.tcp.control.timeouts import set_keepalive
+from catenet.stack.tcp.control.timers import clear_timer, set_deadline, set_timer
+from catenet.stack.tcp.opening.fast_open import ClientHandshake, ServerHandshake
+from catenet.stack.tcp.opening.options import timestamp
+from catenet.stack.tcp.receiving.memory import ReceiveMemory
+from catenet.stack.tcp.receiving.window import buffer_from_window, full_space, initial_window
+from catenet.stack.tcp.sending.acknowledge import acknowledge, expand_send_buffer, sync_mss
+from catenet.stack.tcp.sending.output import push_pending, rearm_rto, send_ack, send_new_entry
+from catenet.stack.tcp.sending.pacing import update_rate
+from catenet.wire.tcp import ACK, AE, CWR, ECE, FIN, RST, SYN, TcpSegment
+
+if TYPE_CHECKING:
+    from catenet.stack.routes import Route
+
+__all__ = ["initialise_segment_size", "on_established", "prepare", "start_connect", "synchronise", "use_timestamps"]
+
+_TIMESTAMPS: Final = 12
+_DELAY_MAX: Final = 200_000
+_TIMEOUT_MIN: Final = 2_000
+_SECOND: Final = 1_000_000
+_MAX_SCALE: Final = 14
+
+
+def prepare(c: Connection, route: Route) -> None:
+    """Set what follows from path, settings and options, before the first segment."""
+    settings = c.layer.settings
+    header = 40 if len(c.source) == 4 else 60
+    metrics = route.metrics
+    c.path_mtu = route.mtu
+    limit = metrics.advmss or c.layer.link_mtu(route) - header
+    user = c.option("TCP_MAXSEG", 0)
+    c.advertised_mss = min(limit, user) if user else limit
+    c.mss_clamp = user or 65535
+    c.rto = c.layer.first_rto
+    c.reordering = settings.tcp_reordering
+    c.ca_state = 0
+    c.cwnd = metrics.initcwnd or c.layer.initial_cwnd
+    c.user_timeout = c.option("TCP_USER_TIMEOUT", 0) * 1000
+    if not c.receive_buffer:
+        c.receive_buffer = c.option("SO_RCVBUF", 0) or settings.tcp_rmem[1]
+    if not c.send_buffer:
+        c.send_buffer = c.option("SO_SNDBUF", 0) or settings.tcp_wmem[1]
+    c.window_clamp = c.option("TCP_WINDOW_CLAMP", 0)
+    locked = c.option("_rcvbuf_locked", 0)
+    largest = c.receive_buffer if locked else max(settings.tcp_rmem[2], c.layer.settings_rmem_max)
+    space = full_space(c)
+    if locked and (c.window_clamp > space or not c.window_clamp):
+        c.window_clamp = space
+    c.rcv_wnd, c.window_clamp, c.rcv_scale = initial_window(
+        space,
+        c.advertised_mss - (_TIMESTAMPS if settings.tcp_timestamps else 0)
+        if c.state == states.SYN_SENT
+        else c.advertised_mss,
+        c.window_clamp,
+        bool(settings.tcp_window_scaling),
+        largest,
+        bool(settings.tcp_workaround_signed_windows),
+        metrics.initrwnd,
+    )
+    c.rcv_ssthresh = c.rcv_wnd
+    c.congestion = c.layer.make_congestion(c, metrics.congestion)
+    c.nagle = c.option("TCP_NODELAY", 0) and 1
+    if c.option("TCP_CORK", 0):
+        c.nagle |= 2
+    sync_mss(c)
+
+
+def start_connect(c: Connection) -> None:
+    """Send the first SYN."""
+    layer = c.layer
+    c.delivered_at = layer.us
+    c.retransmit_stamp = layer.us
+    flags = SYN
+    if layer.settings.tcp_ecn == 3:
+        flags |= ECE | CWR | AE
+        c.accecn = AccEcn()
+    elif layer.settings.tcp_ecn in (1, 4) or c.option("_route_ecn", 0) or c.congestion.needs_ecn:
+        flags |= ECE | CWR
+    c.last_heard = layer.us
+    sent = Sent(c.iss, c.iss + 1, b"", flags, 1)
+    if c.fast_open is not None and c.fast_open.start(c, sent):
+        return
+    send_new_entry(c, sent)
+    set_timer(c, 1, c.rto)
+
+
+def use_timestamps(c: Connection) -> None:
+    """Both sides agreed on timestamps: every segment carries twelve bytes of them."""
+    c.timestamps = True
+    c.base_mss_header = 20 + _TIMESTAMPS
+    c.advertised_mss -= _TIMESTAMPS
+
+
+def initialise_segment_size(c: Connection) -> None:
+    """First guess of the size of segments that will come in."""
+    hint = min(c.advertised_mss, c.mss, c.rcv_wnd // 2, 536)
+    c.rx_max_mss = max(hint, 88)
+
+
+def synchronise(c: Connection, segment: TcpSegment) -> None:
+    """A segment arrives in SYN-SENT."""
+    from catenet.stack.tcp.receiving.input import Refuse
+
+    flags = segment.flags
+    stamps = segment.options.timestamps if c.layer.settings.tcp_timestamps else None
+    c.layer.echo = stamps[1] if stamps is not None else 0
+    if flags & ACK:
+        ack = position(segment.ack, c.snd_una)
+        if not c.snd_una < ack <= c.snd_nxt:
+            if not c.retransmits and not flags & RST:
+                set_timer(c, 1, _TIMEOUT_MIN)
+            raise Refuse
+        if stamps is not None and stamps[1] and not flags & RST and not _is_echo_plausible(c, stamps[1]):
+            raise Refuse
+        if flags & RST:
+            on_reset(c)
+            return
+        if not flags & SYN:
+            return
+        _answered(c, segment, ack)
+        return
+    if flags & RST or not flags & SYN:
+        return
+    _crossed(c, segment)
+
+
+def _is_echo_plausible(c: Connection, echo: int) -> bool:
+    first = (c.retransmit_stamp // 1000 + c.ts_offset) & MASK
+    return (echo - first) & MASK <= (timestamp(c) - first) & MASK
+
+
+def _learn(c: Connection, segment: TcpSegment) -> None:
+    """Take the peer's options from its SYN or SYN-ACK."""
+    settings = c.layer.settings
+    options = segment.options
+    c.irs = segment.seq
+    c.rcv_nxt = c.rcv_wup = c.copied = segment.seq + 1
+    c.snd_wl1 = segment.seq
+    c.peer_mss = options.mss if options.mss else 536
+    user = c.option("TCP_MAXSEG", 0)
+    c.mss_clamp = min(c.peer_mss, user) if user else c.peer_mss
+    if options.window_scale is not None and settings.tcp_window_scaling:
+        c.snd_scale = min(options.window_scale, _MAX_SCALE)
+    else:
+        c.snd_scale = c.rcv_scale = 0
+        c.window_clamp = min(c.window_clamp, 65535)
+    c.sack_ok = bool(options.sack_permitted and settings.tcp_sack)
+    if options.timestamps is not None and settings.tcp_timestamps:
+        use_timestamps(c)
+        c.ts_recent = options.timestamps[0]
+        c.ts_recent_at = c.layer.us
+
+
+def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
+    """SYN-ACK: the connection is established."""
+    _learn(c, segment)
+    _learn_ecn(c, segment)
+    if isinstance(c.fast_open, ClientHandshake):
+        c.fast_open.on_syn_ack(c, segment, ack)
+    c.max_window = c.snd_wnd = segment.window
+    seq = segment.seq
+    acknowledge(c, segment, seq, seq + 1, ack)
+    c.snd_wnd = segment.window
+    sync_mss(c)
+    c.layer.ip_path_known(c)
+    initialise_segment_size(c)
+    c.state = states.ESTABLISHED
+    transfer(c)
+    clear = not c.packets_out
+    if clear:
+        clear_timer(c)
+    if isinstance(c.fast_open, ClientHandshake) and c.fast_open.complete(c):
+        wake(c)
+        return
+    wake(c)
+    payload = segment.payload
+    fin = bool(segment.flags & FIN)
+    if payload or fin:
+        from catenet.stack.tcp.receiving.receive_data import queue_data
+
+        queue_data(c, seq + 1, seq + 1 + len(payload) + fin, payload, fin)
+    deferred = c.option("TCP_DEFER_ACCEPT", 0) or c.option("_connect_data", 0) or c.pingpong
+    if (c.write_seq > c.snd_nxt or deferred) and not payload:
+        from catenet.stack.tcp.receiving.receive_data import enter_quick_mode
+
+        c.ack_pending |= ACK_SCHEDULED | ACK_TIMER
+        pingpong = c.pingpong
+        enter_quick_mode(c, 16)
+        c.pingpong = pingpong
+        c.delack_at = c.layer.us + _DELAY_MAX
+        set_deadline(c, c.delack_at)
+    else:
+        send_reflecting_ack(c)
+    push_pending(c)
+
+
+def send_reflecting_ack(c: Connection) -> None:
+    """The third segment of the handshake: with AccECN it tells how the second arrived."""
+    accecn = c.accecn
+    if accecn is None:
+        send_ack(c)
+        return
+    accecn.reflecting = True
+    send_ack(c)
+    accecn.reflecting = False
+
+
+def _learn_ecn(c: Connection, segment: TcpSegment) -> None:
+    """What the SYN-ACK says about ECN (RFC 3168 6.1.1, RFC 9768 table 2)."""
+    ace = ace_of(segment.flags)
+    if c.accecn is None:
+        if ace & 3 == 1 and c.sent and c.sent[0].flags & ECE:
+            c.ecn = ECN_OK
+    elif ace in (0, 1, 7):
+        c.accecn = None
+        if ace == 1:
+            c.ecn = ECN_OK
+    else:
+        c.accecn.on_syn_ack(c, segment, c.layer.mark)
+
+
+def _crossed(c: Connection, segment: TcpSegment) -> None:
+    """The peer's SYN crossed ours: simultaneous open."""
+    _learn(c, segment)
+    c.max_window = c.snd_wnd = segment.window
+    c.state = states.SYN_RECEIVED
+    echo = 0
+    if c.accecn is not None and is_requested(segment.flags):
+        c.accecn.active = True
+        c.accecn.syn_mark = c.accecn.mark = c.layer.mark
+        echo = reflect(c.layer.mark)
+    elif segment.flags & (ECE | CWR) == ECE | CWR and c.layer.settings.tcp_ecn:
+        c.accecn = None
+        c.ecn = ECN_OK
+        echo = ECE
+    else:
+        c.accecn = None
+    sync_mss(c)
+    initialise_segment_size(c)
+    head = c.sent[0]
+    head.flags = SYN | ACK | echo
+    head.sent_at = c.layer.us
+    c.layer.send_syn(c, head)
+
+
+def transfer(c: Connection) -> None:
+    """Initialise what the first data need."""
+    layer = c.layer
+    if c.total_retransmits > 1 and c.undo_marker is not None:
+        # The handshake was lost more than once: begin carefully (RFC 6298 5.7, RFC 5681 3.1).
+        c.cwnd = 1
+    else:
+        c.cwnd = max(c.option("_initcwnd", 0), 0) or layer.initial_cwnd
+    c.cwnd_stamp = layer.us
+    c.last_data_out = c.last_data_in = c.last_heard = layer.us
+    if layer.settings.tcp_truesize:
+        c.memory = ReceiveMemory()
+    c.rcv_space = min(c.rcv_wnd, layer.initial_cwnd * c.advertised_mss)
+    c.rcv_space_at = layer.us
+    c.rcv_space_seq = c.copied
+    expand_send_buffer(c)
+    expand_receive_buffer(c)
+    c.congestion.start(c)
+    if not c.congestion.controls:
+        update_rate(c)
+    if c.option("SO_KEEPALIVE", 0):
+        set_keepalive(c, (c.option("TCP_KEEPIDLE", 0) or layer.settings.tcp_keepalive_time) * _SECOND)
+    if layer.settings.tcp_mtu_probing > 1:
+        from catenet.stack.tcp.sending.mtu import enable
+
+        enable(c)
+
+
+def expand_receive_buffer(c: Connection) -> None:
+    """The buffer must at least hold the window of the start."""
+    if not c.option("_rcvbuf_locked", 0) and c.memory is None:
+        wanted = min(buffer_from_window(4 * c.advertised_mss * c.layer.initial_cwnd), c.layer.settings.tcp_rmem[2])
+        if c.receive_buffer < wanted:
+            c.receive_buffer = wanted
+    full = full_space(c)
+    if c.window_clamp > full and c.option("_rcvbuf_locked", 0):
+        c.window_clamp = full
+    elif c.window_clamp >= full:
+        c.window_clamp = max(full, c.rcv_wnd)
+    c.rcv_ssthresh = min(c.rcv_ssthresh, c.window_clamp)
+
+
+def on_established(c: Connection, segment: TcpSegment) -> None:
+    """The acknowledgment of our SYN or SYN-ACK arrived in SYN-RECEIVED."""
+    c.state = states.ESTABLISHED
+    if isinstance(c.fast_open, ServerHandshake):
+        c.delivered += 1  # the SYN-ACK, which is in no queue
+    c.snd_wnd = segment.window << c.snd_scale
+    c.max_window = max(c.max_window, c.snd_wnd)
+    c.snd_wl1 = position(segment.seq, c.rcv_nxt)
+    sync_mss(c)
+    if c.fast_open is None:
+        transfer(c)
+        initialise_segment_size(c)
+        if not c.packets_out:
+            clear_timer(c)
+    else:
+        rearm_rto(c)
+    if isinstance(c.fast_open, ServerHandshake):
+        c.fast_open.complete(c)
+        if c.accecn is not None:
+            c.accecn.on_third_ack(c, segment, bool(segment.options.sack))
+    if c.fin_queued:
+        c.state = states.FIN_WAIT_1
+    wake(c)

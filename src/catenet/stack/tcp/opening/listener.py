@@ -1,0 +1,553 @@
+"""Passive open: half-open connections, the accept queue, and SYN cookies when the former overflows (RFC 4987)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from catenet.stack.tcp.control import states
+from catenet.stack.tcp.control.accecn import ACE_FAIL_RECEIVE, ACE_FAIL_SEND, AccEcn, ace_of, is_requested, reflect
+from catenet.stack.tcp.control.connection import ECN_OK, MASK, NEVER, Connection, position
+from catenet.stack.tcp.control.rtt import sample, set_rto
+from catenet.stack.tcp.control.timers import set_timer
+from catenet.stack.tcp.opening import cookies
+from catenet.stack.tcp.opening import fast_open as fastopen
+from catenet.stack.tcp.opening.establish import initialise_segment_size, prepare, transfer, use_timestamps
+from catenet.stack.tcp.opening.options import syn_ack_options
+from catenet.stack.tcp.receiving.window import initial_window, window_from_buffer
+from catenet.stack.tcp.sending.acknowledge import sync_mss
+from catenet.wire.tcp import ACK, AE, CWR, ECE, FIN, RST, SYN, TcpOptions, TcpSegment, encode_options, pack
+
+if TYPE_CHECKING:
+    from catenet.stack.endpoint import Address
+    from catenet.stack.routes import Route
+    from catenet.stack.tcp.layer import TcpLayer
+    from catenet.stack.tcp.user.endpoint import TcpEndpoint
+
+__all__ = ["Listener", "Request"]
+
+_MAX_SCALE: Final = 14
+_TIMESTAMPS: Final = 12
+_COOKIE_PATIENCE: Final = 120_000_000
+"""Microseconds after the last cookie for which acknowledgments may bring one back."""
+
+
+class Request:
+    """A half-open connection: what the SYN said, and what we answered."""
+
+    __slots__ = (
+        "accecn",
+        "acked",
+        "destination",
+        "destination_port",
+        "ecn",
+        "fast_open",
+        "iss",
+        "key",
+        "last_oow_at",
+        "layer",
+        "listener",
+        "mss",
+        "rcv_nxt",
+        "rcv_scale",
+        "rcv_wnd",
+        "retransmits",
+        "route",
+        "sack_ok",
+        "sent_at",
+        "snd_scale",
+        "source",
+        "source_port",
+        "timeouts",
+        "timer_at",
+        "timestamps",
+        "traffic_class",
+        "ts_offset",
+        "ts_recent",
+        "wake_at",
+        "window_clamp",
+    )
+
+    delack_at: ClassVar[int] = NEVER
+    keepalive_at: ClassVar[int] = NEVER
+    pace_at: ClassVar[int] = NEVER
+    compressed_at: ClassVar[int] = NEVER
+
+    def __init__(
+        self, listener: Listener, source: Address, destination: Address, segment: TcpSegment, route: Route
+    ) -> None:
+        self.listener = listener
+        self.layer = listener.layer
+        self.key = b""
+        self.source = source
+        self.destination = destination
+        self.source_port = segment.destination_port
+        self.destination_port = segment.source_port
+        self.route = route
+        self.rcv_nxt = segment.seq + 1
+        self.iss = 0
+        self.accecn: AccEcn | None = None
+        self.acked = False
+        self.fast_open: tuple[bytes, bool] | None = None
+        """Cookie for the SYN-ACK, and whether in the experimental option."""
+        self.retransmits = self.timeouts = 0
+        self.last_oow_at = self.sent_at = self.ts_offset = 0
+        self.timer_at = self.wake_at = NEVER
+        self.traffic_class = 0
+        self.ecn = 0
+        settings, options = self.layer.settings, segment.options
+        self.mss = options.mss or 536
+        self.snd_scale = self.rcv_scale = 0
+        scaling = options.window_scale is not None and bool(settings.tcp_window_scaling)
+        if options.window_scale is not None and scaling:
+            self.snd_scale = min(options.window_scale, _MAX_SCALE)
+        else:
+            self.snd_scale = -1
+        self.sack_ok = bool(options.sack_permitted and settings.tcp_sack)
+        self.timestamps = options.timestamps is not None and bool(settings.tcp_timestamps)
+        self.ts_recent = options.timestamps[0] if options.timestamps else 0
+        self.rcv_wnd = self.window_clamp = 0
+        self._choose_window(scaling)
+
+    def _choose_window(self, scaling: bool) -> None:
+        endpoint, settings = self.listener.endpoint, self.layer.settings
+        buffer = endpoint.number("SO_RCVBUF", settings.tcp_rmem[1])
+        locked = endpoint.number("_rcvbuf_locked", 0)
+        space = window_from_buffer(buffer)
+        clamp = endpoint.number("TCP_WINDOW_CLAMP", 0)
+        if locked and (not clamp or clamp > space):
+            clamp = space
+        mss = self.advertised_mss() - (_TIMESTAMPS if self.timestamps else 0)
+        self.rcv_wnd, self.window_clamp, self.rcv_scale = initial_window(
+            space,
+            mss,
+            clamp,
+            scaling,
+            buffer if locked else max(settings.tcp_rmem[2], self.layer.settings_rmem_max),
+            bool(settings.tcp_workaround_signed_windows),
+            self.route.metrics.initrwnd,
+        )
+
+    def advertised_mss(self) -> int:
+        """MSS that the SYN-ACK carries."""
+        limit = self.route.metrics.advmss or self.layer.link_mtu(self.route) - (40 if len(self.source) == 4 else 60)
+        user = self.listener.endpoint.number("TCP_MAXSEG", 0)
+        return min(limit, user) if user else limit
+
+    def send_syn_ack(self) -> None:
+        """Send the SYN-ACK, for the first time or again."""
+        layer = self.layer
+        options = TcpOptions(mss=self.advertised_mss(), sack_permitted=self.sack_ok)
+        if self.fast_open is not None:
+            options.fast_open, options.fast_open_experimental = self.fast_open
+        if self.timestamps:
+            options.timestamps = ((layer.us // 1000 + self.ts_offset) & MASK, self.ts_recent)
+        if self.snd_scale >= 0:
+            options.window_scale = self.rcv_scale
+        flags = SYN | ACK
+        if self.accecn is not None:
+            # A SYN-ACK that was lost twice goes without what some middlebox may dislike (RFC 9768 3.1.4.2).
+            flags |= reflect(self.accecn.syn_mark) if self.timeouts <= 1 else 0
+        elif self.ecn:
+            flags |= ECE
+        data = pack(
+            layer.pseudo(self.source, self.destination),
+            self.source_port,
+            self.destination_port,
+            self.iss & MASK,
+            self.rcv_nxt & MASK,
+            flags,
+            min(self.rcv_wnd, 65535),
+            0,
+            syn_ack_options(
+                options, self.accecn is not None and not self.retransmits and layer.settings.tcp_ecn_option > 0
+            ),
+            b"",
+        )
+        self.sent_at = layer.us
+        layer.send_to(self.source, self.destination, data, self.traffic_class)
+
+    def start_timer(self) -> None:
+        """Retransmit the SYN-ACK later, each time twice as late."""
+        delay = min(self.layer.first_rto << self.timeouts, self.layer.rto_max)
+        self.timer_at = self.layer.us + delay
+        if self.timer_at < self.wake_at:
+            self.layer.timers.push(self, self.timer_at)
+
+    def expire(self) -> None:
+        """The peer did not answer."""
+        self.timer_at = NEVER
+        listener = self.listener
+        limit = listener.endpoint.number("TCP_SYNCNT", 0) or self.layer.settings.tcp_synack_retries
+        defer = listener.endpoint.number("TCP_DEFER_ACCEPT", 0)
+        if defer:
+            # A handshake that is complete but for data is kept for as long as the option says.
+            limit = max(limit, defer) if self.acked else limit
+        if self.timeouts >= limit:
+            listener.drop(self)
+            return
+        self.timeouts += 1
+        if not self.acked or (defer and self.timeouts > defer - 1) or not defer:
+            self.retransmits += 1
+            self.layer.counters.retransmitted += 1
+            self.send_syn_ack()
+        self.start_timer()
+
+
+class Listener:
+    """What an endpoint in LISTEN is made of."""
+
+    __slots__ = (
+        "backlog",
+        "endpoint",
+        "fast_opening",
+        "flooded_at",
+        "half_open",
+        "layer",
+        "overflows",
+        "queue",
+        "young",
+    )
+
+    def __init__(self, endpoint: TcpEndpoint, backlog: int) -> None:
+        self.endpoint = endpoint
+        self.layer: TcpLayer = endpoint.layer
+        self.backlog = backlog
+        self.queue: deque[Connection] = deque()
+        self.half_open: dict[bytes, Request | Connection] = {}
+        self.fast_opening = 0
+        self.overflows = 0
+        self.young = 0
+        self.flooded_at = -_COOKIE_PATIENCE
+        """When the last cookie went out."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the accept queue takes no more."""
+        return len(self.queue) > self.backlog
+
+    # Segments for nobody in particular.
+
+    def segment_arrives(self, source: Address, destination: Address, segment: TcpSegment, ecn: int) -> bool:
+        """Process a segment for no known connection (`source` is the peer); False when it is to be reset."""
+        flags = segment.flags
+        if flags & RST:
+            return True
+        if flags & ACK:
+            return not flags & SYN and self._try_cookie(source, destination, segment, ecn)
+        if flags & SYN and not flags & FIN:
+            self._syn(source, destination, segment, ecn)
+        return True
+
+    def _syn(self, peer: Address, local: Address, segment: TcpSegment, ecn: int) -> None:
+        layer, settings = self.layer, self.layer.settings
+        isn, layer.next_isn = layer.next_isn, 0
+        cookie = False
+        if not isn and (settings.tcp_syncookies == 2 or len(self.half_open) >= max(self.backlog, 1)):
+            if not settings.tcp_syncookies:
+                layer.counters.listen_drops += 1
+                return
+            cookie = True
+        if self.is_full:
+            layer.counters.listen_overflows += 1
+            return
+        if not cookie and not settings.tcp_syncookies and len(self.half_open) >= settings.tcp_max_syn_backlog:
+            layer.counters.listen_drops += 1
+            return
+        route = layer.route_to(peer, local, self.endpoint)
+        if route is None:
+            return
+        request = Request(self, local, peer, segment, route)
+        request.traffic_class = self.endpoint.number("IP_TOS", 0)
+        request.ts_offset = layer.timestamp_offset(local, peer)
+        self._negotiate_ecn(request, segment, ecn)
+        if cookie:
+            self._answer_with_cookie(request, segment)
+            return
+        begins, answer = fastopen.verdict(request, segment)
+        if answer is not None:
+            request.fast_open = (answer, segment.options.fast_open_experimental)
+        request.iss = isn or layer.initial_sequence(local, peer, segment.destination_port, segment.source_port)
+        request.key = layer.key(peer, local, segment.source_port, segment.destination_port)
+        if begins:
+            self._fast_open(request, segment)
+            return
+        self.half_open[request.key] = request
+        layer.connections[request.key] = request
+        request.send_syn_ack()
+        request.start_timer()
+
+    def _fast_open(self, request: Request, segment: TcpSegment) -> None:
+        """The SYN brought a good cookie: the connection begins with it (RFC 7413 4.2.2)."""
+        layer = self.layer
+        c = self.make_child(request)
+        handshake = fastopen.ServerHandshake(self, request)
+        c.fast_open = handshake
+        c.snd_wnd = c.max_window = segment.window
+        self.half_open[c.key] = c
+        self.fast_opening += 1
+        layer.add(c)
+        transfer(c)
+        if segment.payload:
+            c.syn_data = 2
+            c.received.append(segment.payload)
+            c.rcv_nxt += len(segment.payload)
+            c.bytes_received += len(segment.payload)
+        handshake.send_syn_ack(c)
+        set_timer(c, 1, layer.first_rto)
+        self.queue.append(c)
+        self._notify()
+
+    def _negotiate_ecn(self, request: Request, segment: TcpSegment, ecn: int) -> None:
+        if is_requested(segment.flags) and self.layer.settings.tcp_ecn >= 3:
+            request.accecn = AccEcn(True, ecn)
+            request.accecn.demand = 1
+            return
+        asks = segment.flags & (ECE | CWR) == ECE | CWR
+        if asks and (self.layer.settings.tcp_ecn or request.route.metrics.ecn) and (not ecn or segment.flags & AE):
+            request.ecn = 1
+
+    def _answer_with_cookie(self, request: Request, segment: TcpSegment) -> None:
+        """Answer without remembering anything: the state is in our sequence number and timestamp."""
+        layer = self.layer
+        if layer.us - self.flooded_at >= _COOKIE_PATIENCE:
+            layer.counters.syn_floods += 1
+        self.flooded_at = layer.us
+        index, request.iss = cookies.make(layer, request, segment)
+        request.mss = index
+        if not request.timestamps:
+            request.snd_scale = -1
+            request.sack_ok = False
+            request.ecn = 0
+        else:
+            request.ts_offset = cookies.timestamp_offset(layer, request)
+        layer.counters.cookies_sent += 1
+        request.send_syn_ack()
+
+    def _try_cookie(self, peer: Address, local: Address, segment: TcpSegment, ecn: int) -> bool:
+        """An ACK for nothing known may complete a handshake that lives in a cookie; False to reset."""
+        layer = self.layer
+        if not layer.settings.tcp_syncookies or layer.us - self.flooded_at >= _COOKIE_PATIENCE:
+            return False  # nobody has one: do not let an attacker guess
+        opened = cookies.open_cookie(layer, local, peer, segment)
+        if opened is None:
+            layer.counters.cookies_failed += 1
+            return False
+        route = layer.route_to(peer, local, self.endpoint)
+        if route is None or self.is_full:
+            return True
+        request = Request(self, local, peer, opened, route)
+        request.iss = segment.ack - 1
+        request.mss = opened.options.mss or 536
+        request.key = layer.key(peer, local, segment.source_port, segment.destination_port)
+        request.ts_offset = layer.timestamp_offset(local, peer)
+        layer.counters.cookies_received += 1
+        return self._complete(request, segment, ecn)
+
+    # Segments for half-open connections.
+
+    def request_arrives(self, request: Request, segment: TcpSegment, ecn: int) -> bool:
+        """Process a segment for a half-open connection (RFC 9293 3.10.7.4, SYN-RECEIVED); False to reset."""
+        flags = segment.flags
+        seq = position(segment.seq, request.rcv_nxt)
+        stamps = segment.options.timestamps if request.timestamps else None
+        old = stamps is not None and 0 < (request.ts_recent - stamps[0]) & MASK < 0x80000000
+        if seq == request.rcv_nxt - 1 and flags & (SYN | RST | ACK) == SYN and not old:
+            # A repeated SYN: repeat the answer, but not faster than twice a second.
+            if not self._is_rate_limited(request):
+                request.retransmits += 1
+                self._note_repeated_syn(request, segment, ecn)
+                request.send_syn_ack()
+                request.start_timer()
+            return True
+        if flags & RST:
+            if seq == request.rcv_nxt and not old:
+                self.drop(request)
+            elif request.rcv_nxt <= seq <= request.rcv_nxt + request.rcv_wnd and not self._is_rate_limited(request):
+                # RFC 5961 3.2 holds for half-open connections too.
+                self._send_ack(request)
+            return True
+        if flags & ACK and position(segment.ack, request.iss) != request.iss + 1:
+            return False
+        end = seq + len(segment.payload) + (flags & FIN) + (1 if flags & SYN else 0)
+        if old or end < request.rcv_nxt or seq > request.rcv_nxt + request.rcv_wnd:
+            if not self._is_rate_limited(request):
+                self._send_ack(request)
+            return True
+        if stamps is not None and seq <= request.rcv_nxt:
+            request.ts_recent = stamps[0]
+        if seq == request.rcv_nxt - 1:
+            flags &= ~SYN
+        if flags & SYN:
+            self._send_ack(request)
+            return True
+        if not flags & ACK:
+            return True
+        if request.timeouts < self.endpoint.number("TCP_DEFER_ACCEPT", 0) and end == request.rcv_nxt:
+            request.acked = True
+            return True
+        if self.is_full:
+            self.layer.counters.listen_overflows += 1
+            if self.layer.settings.tcp_abort_on_overflow:
+                self.drop(request)
+                return False
+            request.acked = True
+            return True
+        return self._complete(request, segment, ecn)
+
+    def _note_repeated_syn(self, request: Request, segment: TcpSegment, ecn: int) -> None:
+        accecn = request.accecn
+        if accecn is None:
+            return
+        accecn.syn_mark = accecn.mark = ecn
+        if not ace_of(segment.flags):
+            accecn.fail |= ACE_FAIL_RECEIVE
+        if request.retransmits > 1:
+            accecn.fail |= ACE_FAIL_SEND
+
+    def _is_rate_limited(self, request: Request) -> bool:
+        now = self.layer.us
+        if request.last_oow_at and now - request.last_oow_at < self.layer.settings.tcp_invalid_ratelimit * 1000:
+            return True
+        request.last_oow_at = now or 1
+        return False
+
+    def _send_ack(self, request: Request) -> None:
+        options = TcpOptions()
+        if request.timestamps:
+            options.timestamps = ((self.layer.us // 1000 + request.ts_offset) & MASK, request.ts_recent)
+        data = pack(
+            self.layer.pseudo(request.source, request.destination),
+            request.source_port,
+            request.destination_port,
+            (request.iss + 1) & MASK,
+            request.rcv_nxt & MASK,
+            ACK,
+            min(request.rcv_wnd >> request.rcv_scale, 65535),
+            0,
+            encode_options(options),
+            b"",
+        )
+        self.layer.send_to(request.source, request.destination, data, request.traffic_class)
+
+    def _complete(self, request: Request, segment: TcpSegment, ecn: int) -> bool:
+        """The handshake is complete: make the connection."""
+        from catenet.stack.tcp.receiving.input import Refuse, segment_arrives
+
+        if request.accecn is not None:
+            request.accecn.see_option(segment.options)
+        c = self.make_child(request)
+        if c.accecn is not None:
+            c.accecn.on_third_ack(c, segment, bool(segment.options.sack))
+        self.half_open.pop(request.key, None)
+        request.timer_at = request.wake_at = NEVER
+        self.layer.add(c)
+        self._measure(c, request, segment)
+        try:
+            segment_arrives(c, segment, ecn)
+        except Refuse:
+            c.state = states.CLOSED
+            self.layer.forget(c)
+            return False
+        if c.state != states.CLOSED or c.received or c.error is not None:
+            self.queue.append(c)
+            self._notify()
+        return True
+
+    def make_child(self, request: Request) -> Connection:
+        """A connection in SYN-RECEIVED from a half-open one."""
+        layer, endpoint = self.layer, self.endpoint
+        c = Connection(layer, request.source, request.source_port, request.destination, request.destination_port)
+        c.key = request.key
+        c.options = dict(endpoint.options)
+        c.pseudo = layer.pseudo(c.source, c.destination)
+        c.interface = endpoint.bound_interface
+        c.hop_limit = endpoint.hop_limit
+        c.traffic_class = request.traffic_class & 0xFC
+        c.state = states.SYN_RECEIVED
+        c.shutdown = endpoint.shut
+        prepare(c, request.route)
+        if request.route.metrics.initcwnd:
+            c.options["_initcwnd"] = request.route.metrics.initcwnd
+        c.iss = request.iss
+        c.snd_una = c.snd_nxt = c.write_seq = c.snd_up = c.snd_sml = c.pushed = request.iss + 1
+        c.irs = request.rcv_nxt - 1
+        c.rcv_nxt = c.rcv_wup = c.copied = request.rcv_nxt
+        c.snd_wl1 = request.rcv_nxt - 1
+        c.rcv_wnd, c.window_clamp, c.rcv_scale = request.rcv_wnd, request.window_clamp, request.rcv_scale
+        c.rcv_ssthresh = c.rcv_wnd
+        if request.snd_scale >= 0:
+            c.snd_scale = request.snd_scale
+        else:
+            c.rcv_scale = 0
+            c.window_clamp = min(c.window_clamp, 65535)
+        c.sack_ok = request.sack_ok
+        c.peer_mss = request.mss
+        user = c.option("TCP_MAXSEG", 0)
+        c.mss_clamp = min(request.mss, user) if user else request.mss
+        c.advertised_mss = request.advertised_mss()
+        c.ts_offset = request.ts_offset
+        if request.timestamps:
+            use_timestamps(c)
+            c.ts_recent = request.ts_recent
+            c.ts_recent_at = layer.us
+        c.accecn = request.accecn
+        if request.ecn:
+            c.ecn = ECN_OK
+        c.total_retransmits = request.retransmits
+        if request.retransmits > 1:
+            c.undo_marker = c.snd_una
+        c.last_ack_sent_at = c.last_data_out = layer.us
+        sync_mss(c)
+        initialise_segment_size(c)
+        return c
+
+    def _measure(self, c: Connection, request: Request, segment: TcpSegment) -> None:
+        """Round trip time of the SYN-ACK, unless it was repeated (Karn); then the timestamp's echo."""
+        rtt = -1
+        if request.sent_at and not request.retransmits:
+            rtt = self.layer.us - request.sent_at
+        elif c.timestamps and segment.options.timestamps:
+            delta = (self.layer.us // 1000 + c.ts_offset - segment.options.timestamps[1]) & MASK
+            if delta < 1 << 21:
+                rtt = (delta or 1) * 1000
+        if rtt >= 0:
+            from catenet.stack.tcp.control.rtt import update_min_rtt
+
+            update_min_rtt(c, rtt, self.layer.us)
+            sample(c, rtt)
+            set_rto(c)
+
+    # The accept queue.
+
+    def accept(self) -> Connection | None:
+        """The oldest connection that waits."""
+        return self.queue.popleft() if self.queue else None
+
+    def drop(self, request: Request) -> None:
+        """Forget a half-open connection."""
+        request.timer_at = request.wake_at = NEVER
+        self.half_open.pop(request.key, None)
+        if self.layer.connections.get(request.key) is request:
+            del self.layer.connections[request.key]
+
+    def drop_child(self, c: Connection) -> None:
+        """A connection made before its handshake was complete ended (Fast Open)."""
+        if self.half_open.pop(c.key, None) is not None:
+            self.fast_opening -= 1
+
+    def on_child_established(self, c: Connection) -> None:
+        """The handshake of a Fast Open connection is complete."""
+        self.drop_child(c)
+
+    def close(self) -> list[Connection]:
+        """Give up all that waits; the connections returned are to be reset (RFC 9293 3.10.4)."""
+        for half in list(self.half_open.values()):
+            if isinstance(half, Request):
+                self.drop(half)
+        waiting, self.queue = list(self.queue), deque()
+        return waiting
+
+    def _notify(self) -> None:
+        if self.endpoint.on_ready is not None:
+            self.endpoint.on_ready()

@@ -1,0 +1,163 @@
+"""Any idle connection as a byte string: what differs from a new one.
+
+The general way to keep what is parked, for connections that have known losses or run an algorithm of their own (those
+without go the short way, `calm.py`). Generic over the variables of `Connection`, taken relative to its initial sequence
+numbers and to when it last heard of its peer, so that connections with the same history have the same bytes. Not
+compiled, as it looks into classes.
+"""
+
+from __future__ import annotations
+
+import marshal
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from catenet.stack.tcp.control.connection import Connection
+
+if TYPE_CHECKING:
+    from catenet.stack.tcp.congestion import Congestion
+    from catenet.stack.tcp.layer import TcpLayer
+
+_Plan: TypeAlias = "tuple[list[tuple[str, Any]], list[tuple[str, int, int]], list[tuple[str, Any]]]"
+
+__all__ = ["differences", "pristine", "restore", "shape_of"]
+
+# What a number is relative to. Any choice brings the number back; a good one makes shapes alike.
+_SENT: Final = 1
+_RECEIVED: Final = 2
+_HEARD: Final = 3
+_STAMPED: Final = 4
+"""To when it last heard of its peer, in the milliseconds of the peer's timestamps."""
+_NEAR: Final = 1 << 20
+_SMALL: Final = 1 << 18
+"""Sizes and intervals are mostly below, positions and times above."""
+
+_OWN: Final = frozenset(
+    (
+        "congestion",
+        "destination",
+        "destination_port",
+        "endpoint",
+        "header",
+        "irs",
+        "iss",
+        "key",
+        "layer",
+        "source",
+        "source_port",
+    )
+)
+_QUEUES: Final = frozenset(("sent", "pending", "push_marks", "received"))
+_FIELDS: Final[tuple[str, ...]] = tuple(
+    name
+    for name in getattr(Connection, "__mypyc_attrs__", None) or Connection.__slots__
+    if name not in _OWN and name not in _QUEUES and not name.startswith("__")
+)
+_TS_RECENT: Final = _FIELDS.index("ts_recent")
+_values: Final = attrgetter(*_FIELDS)
+_PLANS: Final = 256
+"""Shapes whose plan is kept at hand."""
+
+
+def shape_of(c: Connection, usual: tuple[Any, ...]) -> bytes:
+    """What differs from the variables of a new connection (`pristine`), as bytes that alike connections have alike."""
+    bases = _bases(c.iss, c.irs, c.last_heard)
+    changed: list[tuple[int, Any]] = [(_TS_RECENT, (_STAMPED, c.ts_recent - bases[_STAMPED]))]
+    for number, (value, fresh) in enumerate(zip(_values(c), usual, strict=True)):
+        if value is not fresh and value != fresh and number != _TS_RECENT:
+            changed.append((number, _pack(value, bases)))
+    algorithm = c.congestion
+    inside = [(name, _pack(getattr(algorithm, name), bases)) for name in _variables(algorithm)]
+    # Version 2 has no back references, which would depend on who else holds the same objects.
+    return marshal.dumps((changed, algorithm.name, inside), 2)
+
+
+def restore(c: Connection, shape: bytes) -> None:
+    """Set the variables of a new connection, whose initial positions and time are set."""
+    bases = _bases(c.iss, c.irs, c.last_heard)
+    ours, algorithm, inside = _plan(shape)
+    _restore(c, ours, bases)
+    c.options = dict(c.options)  # the plan's is everybody's
+    c.congestion = c.layer.congestion_named(algorithm)
+    _restore(c.congestion, inside, bases)
+
+
+def differences(c: Connection, usual: tuple[Any, ...]) -> list[tuple[str, Any]]:
+    """Names and values of the variables that are not those of a new connection, but for its options."""
+    both = zip(_FIELDS, _values(c), usual, strict=True)
+    return [(name, value) for name, value, fresh in both if value != fresh and name != "options"]
+
+
+def pristine(layer: TcpLayer) -> tuple[Any, ...]:
+    """The variables of a connection as its constructor leaves them, to compare with."""
+    found: tuple[Any, ...] = _values(Connection(layer, b"", 0, b"", 0))
+    return found
+
+
+@lru_cache(_PLANS)
+def _plan(shape: bytes) -> tuple[_Plan, str, _Plan]:
+    """What to set in a connection, the name of its congestion control, and what to set in that."""
+    changed, algorithm, inside = marshal.loads(shape)
+    return _sorted([(_FIELDS[number], value) for number, value in changed]), algorithm, _sorted(inside)
+
+
+def _sorted(values: list[tuple[str, Any]]) -> _Plan:
+    """Values by how they come back: as they are, by addition, or part by part."""
+    plain = [(name, value) for name, value in values if value.__class__ not in (tuple, list)]
+    near = [(name, *value) for name, value in values if value.__class__ is tuple]
+    return plain, near, [(name, value) for name, value in values if value.__class__ is list]
+
+
+def _restore(target: object, plan: _Plan, bases: tuple[int, int, int, int, int]) -> None:
+    plain, near, nested = plan
+    for name, value in plain:
+        setattr(target, name, value)
+    for name, base, distance in near:
+        setattr(target, name, bases[base] + distance)
+    for name, value in nested:
+        setattr(target, name, _unpack(value, bases))
+
+
+def _variables(algorithm: Congestion) -> list[str]:
+    """Names of a congestion control's variables that have a value, those of its bases first."""
+    kind: Any = type(algorithm)
+    return [name for name in _names(kind) if hasattr(algorithm, name)]
+
+
+@lru_cache(_PLANS)
+def _names(kind: Any) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for each in reversed(kind.__mro__):
+        attributes = vars(each).get("__mypyc_attrs__") or vars(each).get("__slots__", ())
+        names.update(dict.fromkeys(name for name in attributes if not name.startswith("__")))
+    return tuple(names)
+
+
+def _bases(iss: int, irs: int, heard: int) -> tuple[int, int, int, int, int]:
+    return 0, iss, irs, heard, heard // 1000
+
+
+def _pack(value: Any, bases: tuple[int, int, int, int, int]) -> Any:
+    """A value with its numbers relative to what they are near to."""
+    if value.__class__ is int:
+        if value < _SMALL:
+            return value
+        for base in (_SENT, _RECEIVED, _HEARD):
+            distance = value - bases[base]
+            if -_NEAR < distance < _NEAR:
+                return base, distance
+        return value
+    if value.__class__ is tuple or value.__class__ is list:
+        parts = [_pack(part, bases) for part in value]
+        return ["list" if value.__class__ is list else "tuple", *parts]
+    return value
+
+
+def _unpack(value: Any, bases: tuple[int, int, int, int, int]) -> Any:
+    if value.__class__ is tuple:
+        return bases[value[0]] + value[1]
+    if value.__class__ is list:
+        parts = [_unpack(part, bases) for part in value[1:]]
+        return parts if value[0] == "list" else tuple(parts)
+    return value

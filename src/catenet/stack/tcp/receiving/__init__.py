@@ -1,0 +1,1 @@
+"""Segments in: acceptance, data, reassembly, window, urgent data."""

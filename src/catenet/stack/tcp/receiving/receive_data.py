@@ -1,0 +1,365 @@
+"""Data that arrives (RFC 9293 3.10.7.4, seventh and eighth), and when it is acknowledged (3.8.6.3).
+
+Acknowledgments follow Linux. A connection begins in *quick* mode and acknowledges everything at once, so that the
+peer's slow start gets going; later an ACK waits for a second full segment, for data to ride on, or for a timer whose
+length follows the intervals of arrival between 40 and 200 ms. Sending data soon after receiving some (*pingpong*)
+makes delaying the rule.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from catenet.stack.tcp.control import states
+from catenet.stack.tcp.control.connection import (
+    ACK_NOW,
+    ACK_PUSHED,
+    ACK_PUSHED2,
+    ACK_SCHEDULED,
+    ACK_TIMER,
+    NEVER,
+    Connection,
+)
+from catenet.stack.tcp.control.lifecycle import READ, wake
+from catenet.stack.tcp.control.timers import set_deadline
+from catenet.stack.tcp.receiving.reassembly import Reassembly
+from catenet.stack.tcp.receiving.window import (
+    adjust_buffer,
+    full_space,
+    grow_buffer,
+    grow_window,
+    measure_rtt_by_timestamp,
+    measure_rtt_by_window,
+    new_window,
+)
+from catenet.stack.tcp.sending.output import send_ack
+
+__all__ = [
+    "ack_after_read",
+    "ack_if_due",
+    "enter_quick_mode",
+    "increase_quick",
+    "queue_data",
+    "schedule_ack",
+    "send_delayed_ack",
+    "take_in_order",
+]
+
+_ATO_MIN: Final = 40_000
+_DELAY_MAX: Final = 200_000
+_DELAY_MIN: Final = 40_000
+_HALF_SECOND: Final = 500_000
+_QUICK: Final = 16
+_SMALL_WORTH_COUNTING: Final = 128
+_DUPLICATE_THRESHOLD: Final = 3
+_MAX_RANGES: Final = 4096
+
+
+def queue_data(c: Connection, seq: int, end: int, data: bytes | memoryview, fin: bool) -> None:
+    """Take positions [seq, end), of which the last may be a FIN."""
+    if c.reassembly is not None:
+        c.reassembly.dsack = None
+    if seq == c.rcv_nxt:
+        if not c.receive_window and end > seq and not (fin and not data):
+            _out_of_window(c)
+            return
+        if c.memory is not None and c.received and data and c.memory.is_full(c.copied, c.receive_buffer):
+            c.memory.starved = True
+            _out_of_window(c)
+            return
+        _in_order(c, end, data, fin)
+        return
+    if end <= c.rcv_nxt:
+        if c.accecn is not None and c.reassembly is not None:
+            c.accecn.on_duplicate(seq, c.reassembly.reported)
+        _note_duplicate(c, seq, end)
+        _out_of_window(c)
+        return
+    window = c.receive_window
+    if seq >= c.rcv_nxt + window:
+        _out_of_window(c)
+        return
+    if seq < c.rcv_nxt:
+        _note_duplicate(c, seq, c.rcv_nxt)
+        if not window:
+            _out_of_window(c)
+            return
+        _in_order(c, end, data[c.rcv_nxt - seq :], fin)
+        return
+    _out_of_order(c, seq, end, data, fin)
+
+
+def _out_of_window(c: Connection) -> None:
+    enter_quick_mode(c, _QUICK)
+    c.ack_pending |= ACK_SCHEDULED | (ACK_NOW if c.state != states.SYN_SENT else 0)
+
+
+def _note_duplicate(c: Connection, seq: int, end: int) -> None:
+    if not c.sack_ok or not c.layer.settings.tcp_dsack:
+        return
+    if c.reassembly is None:
+        c.reassembly = Reassembly()
+    c.reassembly.note_duplicate(seq, end)
+
+
+def take_in_order(c: Connection, data: bytes | memoryview) -> None:
+    """Append the next data for the program, and learn from its arrival."""
+    length = len(data)
+    c.received.append(data)
+    c.rcv_nxt += length
+    if c.memory is not None:
+        c.memory.charge(c.rcv_nxt, length, c.base_mss_header + (20 if len(c.source) == 4 else 40))
+    c.bytes_received += length
+    c.data_segments_in += -(-length // max(c.rx_max_mss, 1)) if length > c.rx_max_mss else 1
+    _note_arrival(c, length)
+
+
+def _in_order(c: Connection, end: int, data: bytes | memoryview, fin: bool) -> None:
+    length = len(data)
+    if length:
+        take_in_order(c, data)
+    if fin:
+        if not length and not c.receive_window:
+            # A FIN at a closed window is taken, and the peer told at once, lest it probe for ever.
+            c.ack_pending |= ACK_NOW
+        c.rcv_nxt += 1
+        _fin(c)
+    held = c.reassembly
+    if held is not None and held.ranges and not fin:
+        _take_held(c, held)
+    if length:
+        wake(c)
+
+
+def _take_held(c: Connection, held: Reassembly) -> None:
+    if held.ranges[0].seq > c.rcv_nxt:
+        return
+    parts, at = held.take(c.rcv_nxt, bool(c.sack_ok and c.layer.settings.tcp_dsack))
+    for part in parts:
+        if part:
+            c.received.append(part)
+            c.bytes_received += len(part)
+    fin = held.fin == at
+    c.rcv_nxt = at
+    if not held.ranges:
+        # The gap is filled, which the peer's recovery waits to hear (RFC 5681 4.2).
+        c.ack_pending |= ACK_NOW
+    if held.idle:
+        c.reassembly = None
+    if fin:
+        _fin(c)
+
+
+def _fin(c: Connection) -> None:
+    """The peer's end of stream (RFC 9293 3.10.7.4, eighth)."""
+    c.ack_pending |= ACK_SCHEDULED
+    c.shutdown |= READ
+    c.fin_received = True
+    state = c.state
+    if state in (states.SYN_RECEIVED, states.ESTABLISHED):
+        c.state = states.CLOSE_WAIT
+        if c.pingpong < c.layer.settings.tcp_pingpong_thresh:
+            c.pingpong = c.layer.settings.tcp_pingpong_thresh
+    elif state == states.FIN_WAIT_1:
+        # Simultaneous close.
+        send_ack(c)
+        c.state = states.CLOSING
+    elif state == states.FIN_WAIT_2:
+        send_ack(c)
+        c.layer.time_wait(c, 60_000_000, states.TIME_WAIT)
+    c.reassembly = None
+    wake(c)
+
+
+def _out_of_order(c: Connection, seq: int, end: int, data: bytes | memoryview, fin: bool) -> None:
+    c.ack_pending |= ACK_SCHEDULED
+    c.rcv_ooo_packets += 1
+    held = c.reassembly
+    if held is None:
+        held = c.reassembly = Reassembly()
+    if held.size + len(data) > c.receive_buffer or len(held.ranges) >= _MAX_RANGES:
+        held.prune(c.receive_buffer >> 1)
+        if held.size + len(data) > c.receive_buffer or len(held.ranges) >= _MAX_RANGES:
+            return
+    if fin:
+        held.fin = end
+    duplicate = held.insert(seq, end, bytes(data))
+    if c.memory is not None:
+        c.memory.charge(end, len(data), c.base_mss_header + (20 if len(c.source) == 4 else 40))
+        _measure_segment_size(c, len(data))
+    if duplicate is not None and c.sack_ok and c.layer.settings.tcp_dsack:
+        held.note_duplicate(*duplicate)
+    if c.sack_ok:
+        grow_window(c, len(data))
+    if c.endpoint is not None:
+        grow_buffer(c, c.rcv_space)
+
+
+def schedule_ack(c: Connection) -> None:
+    """An acknowledgment is due some time."""
+    c.ack_pending |= ACK_SCHEDULED
+
+
+def _note_arrival(c: Connection, length: int) -> None:
+    """Learn from a data segment: its size, the interval since the last, the round trip."""
+    c.ack_pending |= ACK_SCHEDULED
+    _measure_segment_size(c, length)
+    now = c.layer.us
+    measure_rtt_by_window(c, now)
+    if c.timestamps and c.layer.echo:
+        measure_rtt_by_timestamp(c, c.layer.echo, length, now)
+    if not c.ato:
+        increase_quick(c, _QUICK)
+        c.ato = _ATO_MIN
+    else:
+        interval = now - c.last_data_in
+        if interval <= _ATO_MIN // 2:
+            c.ato = (c.ato >> 1) + _ATO_MIN // 2
+        elif interval < c.ato:
+            c.ato = (c.ato >> 1) + interval
+            if c.ato > c.rto:
+                c.ato = c.rto
+        elif interval > c.rto:
+            # So long a gap that the peer has probably restarted from a small window.
+            increase_quick(c, _QUICK)
+    c.last_data_in = now
+    if length >= _SMALL_WORTH_COUNTING:
+        grow_window(c, length)
+
+
+def _measure_segment_size(c: Connection, length: int) -> None:
+    last = c.last_segment_size
+    c.last_segment_size = 0
+    merged = c.layer.merged_size
+    whole = length
+    if merged and length > merged:
+        length = merged
+    if length >= c.rx_max_mss:
+        if c.memory is not None and length != c.rx_max_mss and c.memory.learn(whole):
+            c.window_clamp = full_space(c)
+            c.rcv_space = min(c.rcv_space, c.window_clamp)
+        c.rx_max_mss = min(length, c.advertised_mss or length)
+        if c.layer.pushed:
+            c.ack_pending |= ACK_PUSHED
+        return
+    size = length + 20
+    if size >= 536 + 20 or (size >= 88 + 20 and not c.layer.pushed):
+        c.last_segment_size = length
+        if length == last:
+            c.rx_max_mss = length
+            return
+    if c.ack_pending & ACK_PUSHED:
+        c.ack_pending |= ACK_PUSHED2
+    c.ack_pending |= ACK_PUSHED
+
+
+def increase_quick(c: Connection, most: int) -> None:
+    """Acknowledge the next segments at once: as many as fill half of the window."""
+    quick = min(c.rcv_wnd // (2 * c.rx_max_mss) or 2, most)
+    if quick > c.ack_quick:
+        c.ack_quick = quick
+
+
+def enter_quick_mode(c: Connection, most: int) -> None:
+    """Something unusual arrived: the peer needs quick ACKs now."""
+    increase_quick(c, most)
+    c.pingpong = 0
+    c.ato = _ATO_MIN
+
+
+def _is_quick(c: Connection) -> bool:
+    return c.ack_quick > 0 and c.pingpong < c.layer.settings.tcp_pingpong_thresh
+
+
+def ack_if_due(c: Connection) -> None:
+    """Acknowledge what was scheduled: now or later."""
+    if not c.ack_pending & ACK_SCHEDULED:
+        return
+    if c.rcv_nxt - c.rcv_wup > c.rx_max_mss and (
+        c.rcv_nxt - c.copied < max(c.option("SO_RCVLOWAT", 1), 1) or new_window(c) >= c.rcv_wnd
+    ):
+        send_ack(c)
+        return
+    if c.ack_pending & ACK_NOW or _is_quick(c):
+        send_ack(c)
+        return
+    held = c.reassembly
+    if held is None or not held.ranges:
+        send_delayed_ack(c)
+        return
+    if not c.sack_ok or not c.layer.settings.tcp_comp_sack_nr:
+        send_ack(c)
+        return
+    _compress_ack(c)
+
+
+def _compress_ack(c: Connection) -> None:
+    """The first duplicate ACKs go out at once, later ones together (their SACK blocks tell it all)."""
+    if c.compressed_seq != c.rcv_nxt:
+        c.compressed_seq = c.rcv_nxt
+        if c.compressed_acks > 1:
+            c.compressed_acks = 0
+        c.dup_acks_now = 0
+    if c.dup_acks_now < _DUPLICATE_THRESHOLD:
+        c.dup_acks_now += 1
+        send_ack(c)
+        return
+    settings = c.layer.settings
+    c.compressed_acks += 1
+    if c.compressed_acks >= settings.tcp_comp_sack_nr:
+        send_ack(c)
+        return
+    if c.compressed_at != NEVER:
+        return
+    rtt = c.rcv_rtt >> 3
+    if c.srtt and (not rtt or c.srtt >> 3 < rtt):
+        rtt = c.srtt >> 3
+    delay = min(settings.tcp_comp_sack_delay_ns // 1000, rtt * settings.tcp_comp_sack_rtt_percent // 100)
+    if delay <= 0:
+        send_ack(c)
+        return
+    c.compressed_at = c.layer.us + delay
+    set_deadline(c, c.compressed_at)
+
+
+def send_delayed_ack(c: Connection) -> None:
+    """Start, or shorten, the delayed ACK timer."""
+    ato = c.ato
+    if ato > _ATO_MIN:
+        most = _HALF_SECOND
+        if c.pingpong >= c.layer.settings.tcp_pingpong_thresh or c.ack_pending & ACK_PUSHED:
+            most = _DELAY_MAX
+        if c.srtt:
+            most = min(most, max(c.srtt >> 3, _DELAY_MIN))
+        ato = min(ato, most)
+    ato = min(ato, _DELAY_MAX)
+    now = c.layer.us
+    at = now + ato
+    if c.ack_pending & ACK_TIMER and c.delack_at != NEVER:
+        if c.delack_at <= now + (ato >> 2):
+            send_ack(c)
+            return
+        at = min(at, c.delack_at)
+    c.ack_pending |= ACK_SCHEDULED | ACK_TIMER
+    c.delack_at = at
+    set_deadline(c, at)
+
+
+def ack_after_read(c: Connection, copied: int) -> None:
+    """The program has read: acknowledge, or tell of a window that has opened (RFC 9293 3.8.6.2.2)."""
+    if c.state in (states.CLOSED, states.LISTEN, states.SYN_SENT):
+        return
+    now = False
+    if c.ack_pending & ACK_SCHEDULED:
+        pushed = c.ack_pending & ACK_PUSHED2 or (
+            c.ack_pending & ACK_PUSHED and c.pingpong < c.layer.settings.tcp_pingpong_thresh
+        )
+        now = c.rcv_nxt - c.rcv_wup > c.rx_max_mss or (copied > 0 and bool(pushed) and c.rcv_nxt <= c.copied)
+    if copied > 0 and not now and not c.shutdown & READ:
+        current = c.receive_window
+        if 2 * current <= c.window_clamp:
+            window = new_window(c)
+            now = window > 0 and window >= 2 * current
+    if now:
+        send_ack(c)
+    adjust_buffer(c, c.layer.us)

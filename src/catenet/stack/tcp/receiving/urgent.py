@@ -1,0 +1,56 @@
+"""The urgent mechanism as it is in use (RFC 6093): one byte out of line, its place a mark in the stream."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from catenet.stack.tcp.control.connection import Connection
+from catenet.stack.tcp.control.lifecycle import wake
+from catenet.wire.tcp import TcpSegment
+
+__all__ = ["NOT_YET", "READ", "VALID", "on_urgent", "skip"]
+
+NOT_YET: Final = 1
+VALID: Final = 2
+READ: Final = 3
+
+
+def on_urgent(c: Connection, segment: TcpSegment, seq: int) -> None:
+    """A segment points to urgent data."""
+    pointer = segment.urgent
+    if pointer and not c.layer.settings.tcp_stdurg:
+        # BSD's reading, which all use: the pointer shows the byte after the urgent one.
+        pointer -= 1
+    at = seq + pointer
+    if at < c.copied or at < c.rcv_nxt:
+        _take_byte(c, segment, seq)
+        return
+    if c.urgent_flags in (NOT_YET, VALID) and at <= c.rcv_urgent:
+        _take_byte(c, segment, seq)
+        return
+    if c.urgent_flags and c.rcv_urgent == c.copied and c.received and not c.option("SO_OOBINLINE", 0):
+        skip(c)  # the mark that kept it out of the stream moves on (`tcp_check_urg` of Linux)
+    c.rcv_urgent = at
+    c.urgent_flags = NOT_YET
+    c.urgent_byte = None
+    wake(c)
+    _take_byte(c, segment, seq)
+
+
+def skip(c: Connection) -> None:
+    """Leave out the next byte of what waits to be read: the urgent one, which is not in line."""
+    c.received_offset += 1
+    if c.received_offset == len(c.received[0]):
+        c.received.popleft()
+        c.received_offset = 0
+    c.copied += 1
+
+
+def _take_byte(c: Connection, segment: TcpSegment, seq: int) -> None:
+    if c.urgent_flags != NOT_YET:
+        return
+    at = c.rcv_urgent - seq
+    if 0 <= at < len(segment.payload):
+        c.urgent_byte = segment.payload[at]
+        c.urgent_flags = VALID
+        wake(c)

@@ -1,0 +1,1 @@
+"""Segments out: output, acknowledgements of them, retransmission, path MTU, pacing."""

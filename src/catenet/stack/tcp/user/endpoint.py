@@ -1,0 +1,565 @@
+"""The face of TCP (`stack/endpoint.py`): one endpoint is unconnected, listening, or one end of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from catenet.stack.endpoint import ANY4, ANY6, Buffer, Fault, Name, Readiness, StackError
+from catenet.stack.tcp.control import states
+from catenet.stack.tcp.control.connection import NAGLE_CORK, NAGLE_OFF, Connection
+from catenet.stack.tcp.control.lifecycle import READ, WRITE, done
+from catenet.stack.tcp.opening.establish import prepare
+from catenet.stack.tcp.opening.listener import Listener
+from catenet.stack.tcp.sending import flush
+from catenet.stack.tcp.sending.send_space import can_write
+from catenet.stack.tcp.user import socket_options as optionset
+from catenet.stack.tcp.user.info import TcpInfo, collect
+from catenet.stack.tcp.user.reading import at_urgent_mark, read, read_into, take_urgent, unread
+from catenet.stack.tcp.user.tx_timestamps import Stamp, Stamps
+from catenet.stack.tcp.user.writing import queue_fin, queue_write
+from catenet.wire.address import is_link_local, is_multicast
+
+if TYPE_CHECKING:
+    from catenet.stack.routes import Route
+    from catenet.stack.tcp.layer import TcpLayer
+    from catenet.stack.tcp.parking.pool import Parked
+
+__all__ = ["TcpEndpoint"]
+
+_ENDED: Final = Readiness.IN | Readiness.RDHUP
+_FRESH: Final = Readiness.OUT | Readiness.HUP
+_NO_OPTIONS: Final[dict[str, int | bytes | str]] = {}
+"""What endpoints without options share; never written to."""
+
+
+class TcpEndpoint:
+    """A TCP socket without errno and descriptor."""
+
+    __slots__ = (
+        "_connection",
+        "bound_address",
+        "bound_interface",
+        "fault",
+        "hop_limit",
+        "layer",
+        "listener",
+        "on_ready",
+        "options",
+        "parked",
+        "port",
+        "port_chosen",
+        "ported",
+        "shut",
+        "version",
+    )
+
+    def __init__(self, layer: TcpLayer, version: int) -> None:
+        self.layer: TcpLayer = layer
+        self.version = version
+        self.on_ready: Callable[[], None] | None = None
+        self.options = _NO_OPTIONS
+        self._connection: Connection | None = None
+        self.parked: Parked | None = None
+        self.listener: Listener | None = None
+        self.bound_address = ANY4 if version == 4 else ANY6
+        self.bound_interface = 0
+        self.hop_limit: int | None = None
+        self.port = 0
+        """Local port, still shown when it is held no longer (as Linux shows it)."""
+        self.ported = False
+        """Whether the port is held in the table of ports."""
+        self.port_chosen = False
+        """Whether the program asked for this very port, so that it outlives listening and connections."""
+        self.shut = 0
+        """READ and WRITE as shut down before there is a connection, which begins with them."""
+        self.fault: Fault | None = None
+        """Pending error of what is no connection any more."""
+
+    # What it is.
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection, if any, brought back if it was parked."""
+        if self.parked is not None:
+            return self.layer.lot.thaw(self.parked)
+        return self._connection
+
+    @connection.setter
+    def connection(self, c: Connection | None) -> None:
+        self._connection = c
+
+    def attach(self, c: Connection | None) -> None:
+        """Take a connection back, or give it away to be parked."""
+        self._connection = c
+
+    @property
+    def state(self) -> str:
+        """Name of the state in RFC 9293."""
+        if self.listener is not None:
+            return "LISTEN"
+        return states.NAMES[self.connection.state] if self.connection is not None else "CLOSED"
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether it is in LISTEN."""
+        return self.listener is not None
+
+    def number(self, name: str, default: int) -> int:
+        """Numeric option by its Linux name."""
+        value = self.options.get(name, default)
+        return value if isinstance(value, int) else default
+
+    def keep_option(self, name: str, value: int | bytes | str) -> None:
+        """Remember the value of an option."""
+        self.options = {**self.options, name: value}
+
+    def local(self) -> Name:
+        """Local name."""
+        c = self.connection
+        if c is not None:
+            return Name(c.source, c.source_port, c.interface)
+        return Name(self.bound_address, self.port, self.bound_interface)
+
+    def peer(self) -> Name | None:
+        """Peer's name, None when there is no connection."""
+        c = self.connection
+        if c is None or c.state in (states.CLOSED, states.SYN_SENT):
+            return None
+        return Name(c.destination, c.destination_port, c.interface)
+
+    def origin(self) -> Name:
+        """Whom an accepted connection came from, whether it has ended meanwhile or not."""
+        c = self.connection
+        assert c is not None
+        return Name(c.destination, c.destination_port, c.interface)
+
+    def info(self) -> TcpInfo:
+        """Figures of the connection, as TCP_INFO shows them."""
+        return collect(self)
+
+    # Calls that make or end conversations.
+
+    def bind(self, name: Name) -> None:
+        """Take a local name. StackError: INVALID when there is one already, ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE."""
+        if self.ported or self.listener is not None or self.is_connected():
+            raise StackError(Fault.INVALID)
+        address, port, interface = name
+        if len(address) == 16 and (  # as inet6_bind of Linux; which link? (RFC 4007 section 6)
+            is_multicast(address) or (is_link_local(address) and not (interface or self.bound_interface))
+        ):
+            raise StackError(Fault.INVALID)
+        anywhere = self.number("IP_FREEBIND", 0) or self.layer.settings.ip_nonlocal_bind
+        if not (anywhere or _is_any(address) or self.layer.ip.is_local(address) or self._is_cast(address)):
+            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        taking = port != 0 or not self.number("IP_BIND_ADDRESS_NO_PORT", 0)
+        self.port = self.layer.ports.take(self, address, port) if taking else 0
+        self.ported = taking
+        self.port_chosen = port != 0
+        self.bound_address = address
+        if len(address) == 16 and address != ANY6:
+            self.keep_option("IPV6_V6ONLY", 1)  # as Linux says of an IPv6 address of one's own
+        if (c := self.connection) is not None:  # it has ended, and keeps what the program was not told yet
+            c.source, c.source_port = address, self.port
+        if interface:
+            self.bound_interface = interface
+
+    def _is_cast(self, address: bytes) -> bool:
+        """Whether it is a multicast or broadcast address: nothing comes from there, but one may be bound to it."""
+        return is_multicast(address) or self.layer.output.book.is_broadcast(address)
+
+    def is_connected(self) -> bool:
+        """Whether there is a connection, in whatever state but CLOSED."""
+        c = self.connection
+        return c is not None and c.state != states.CLOSED
+
+    def is_opening(self) -> bool:
+        """Whether the handshake goes on."""
+        c = self.connection
+        return c is not None and c.state in (states.SYN_SENT, states.SYN_RECEIVED)
+
+    def listen(self, backlog: int) -> None:
+        """Begin to accept, or change the backlog. StackError: INVALID when connected, ADDRESS_IN_USE."""
+        backlog = min(max(backlog, 0), self.layer.settings.somaxconn)
+        if self.listener is not None:
+            self.listener.backlog = backlog
+            return
+        if self.connection is not None and self.connection.state != states.CLOSED:
+            raise StackError(Fault.INVALID)
+        if not self.ported:
+            self.port = self.layer.ports.take(self, self.bound_address, 0)
+            self.ported = True
+            self.port_chosen = False
+        self.layer.ports.listen(self, self.port)
+        self.connection = None
+        self.listener = Listener(self, backlog)
+
+    def accept(self) -> TcpEndpoint | None:
+        """The oldest established connection, None without. StackError(INVALID) when not listening."""
+        if self.listener is None:
+            raise StackError(Fault.INVALID)
+        c = self.listener.accept()
+        return None if c is None else self._attach(c)
+
+    def _attach(self, c: Connection) -> TcpEndpoint:
+        endpoint = TcpEndpoint(self.layer, self.version)
+        if c.options:
+            endpoint.options = dict(c.options)
+        endpoint.connection = c
+        endpoint.bound_address = c.source
+        endpoint.bound_interface = c.interface
+        endpoint.hop_limit = c.hop_limit
+        endpoint.port = c.source_port
+        c.endpoint = endpoint
+        optionset.stamp_as_configured(endpoint)
+        return endpoint
+
+    def connect(self, name: Name, *, fast_open: bool = False, now: float = 0.0) -> None:
+        """Begin to connect; the outcome shows as readiness.
+
+        Args:
+            name: of the peer.
+            fast_open: whether the SYN may wait for the first data.
+            now: the time, in case nothing has told it of late: which ports TIME-WAIT leaves free depends on it.
+
+        Raises:
+            StackError: it cannot begin.
+        """
+        c = self.connection
+        if self.listener is not None:
+            raise StackError(Fault.ALREADY_CONNECTED)
+        if c is not None:
+            if c.state == states.SYN_SENT:
+                raise StackError(Fault.ALREADY_IN_PROGRESS)
+            if c.state != states.CLOSED:
+                raise StackError(Fault.ALREADY_CONNECTED)
+            if c.error is not None:
+                fault, c.error = c.error, None
+                raise StackError(fault)
+        address, port, interface = name
+        if _is_any(address):
+            # As every system reads it: the host itself.
+            address = b"\x7f\0\0\x01" if len(address) == 4 else bytes(15) + b"\x01"
+        own = self.bound_address
+        bound = None if _is_any(own) or self._is_cast(own) else own
+        route = self._route(address, bound, interface or self.bound_interface)
+        source = bound or route.source
+        self.layer.note_time(now)
+        self.connection = self._begin(source, address, port, interface or self.bound_interface)
+        prepare(self.connection, route)
+        optionset.stamp_as_configured(self)
+        if route.metrics.ecn:
+            self.connection.options["_route_ecn"] = 1
+        if route.metrics.initcwnd:
+            self.connection.options["_initcwnd"] = route.metrics.initcwnd
+        self.layer.counters.active_opens += 1
+        if not optionset.defer_connect(self.connection, fast_open, route.metrics.fastopen_no_cookie):
+            flush.todo(self.connection, flush.CONNECT)
+
+    def _route(self, address: bytes, bound: bytes | None, interface: int) -> Route:
+        """The way to a peer; StackError: NETWORK_UNREACHABLE for many at once, INVALID when no zone says which link."""
+        if is_multicast(address):
+            raise StackError(Fault.NETWORK_UNREACHABLE)
+        if len(address) == 16 and is_link_local(address) and not interface:
+            raise StackError(Fault.INVALID)
+        route = self.layer.ip.route(address, bound, interface)
+        if route.cast:
+            raise StackError(Fault.NETWORK_UNREACHABLE)
+        return route
+
+    def _begin(self, source: bytes, address: bytes, port: int, interface: int) -> Connection:
+        layer = self.layer
+        layer.next_isn = 0
+        echo = 0
+        if not self.ported:
+            self.port = layer.ports.connect_port(self, source, address, port)
+            if layer.ports.replaced is not None:
+                echo = layer.ports.replaced.ts_recent
+        elif not layer.ports.is_unique(source, self.port, address, port, bound=True):
+            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        c = Connection(layer, source, self.port, address, port)
+        c.endpoint = self
+        c.options = dict(self.options)
+        c.interface = interface
+        c.hop_limit = self.hop_limit
+        c.traffic_class = self.number("IP_TOS" if len(source) == 4 else "IPV6_TCLASS", 0) & 0xFC
+        c.key = layer.key(address, source, port, self.port)
+        c.pseudo = layer.pseudo(source, address)
+        c.state = states.SYN_SENT
+        c.shutdown = self.shut
+        self.fault = None
+        c.iss = layer.next_isn or layer.initial_sequence(source, address, self.port, port)
+        layer.next_isn = 0
+        c.snd_una = c.snd_nxt = c.snd_up = c.snd_sml = c.iss
+        c.write_seq = c.pushed = c.iss + 1
+        c.snd_wnd = 1 << 16
+        c.ts_offset = layer.timestamp_offset(source, address)
+        c.ts_recent = echo
+        layer.add(c)
+        return c
+
+    def shutdown(self, read: bool, write: bool) -> None:
+        """End one direction or both; what listens or connects is taken apart by it, as on Linux.
+
+        Raises:
+            StackError: NOT_CONNECTED; a connection to come will begin shut down all the same.
+        """
+        c = self.connection
+        if self.listener is not None:
+            if read:
+                self.disconnect()
+            return
+        if c is not None and c.state == states.SYN_SENT:
+            self.disconnect()
+            return
+        bits = (READ if read else 0) | (WRITE if write else 0)
+        if c is None:
+            self.shut |= bits
+        else:
+            c.shutdown |= bits
+            if write and not c.write_shut and c.state != states.CLOSED:
+                queue_fin(c)
+        self._notify()
+        if c is None or c.state == states.CLOSED:
+            raise StackError(Fault.NOT_CONNECTED)
+
+    def _notify(self) -> None:
+        if self.on_ready is not None:
+            self.on_ready()
+
+    def abort(self) -> None:
+        """Reset the connection; of what is queued only that is sent which may leave at once."""
+        c = self.connection
+        if c is not None and c.state != states.CLOSED:
+            flush.todo_reset(c)
+        self._give_up()
+
+    def disconnect(self) -> None:
+        """Give up connection or listening, and be as new; a port that was asked for is kept (connect to AF_UNSPEC)."""
+        if self.listener is not None:
+            self._stop_listening()
+            self.leave_port()
+        optionset.forget_maxseg(self)
+        c, self.connection = self.connection, None
+        self.shut = 0
+        if c is not None and c.state != states.CLOSED:
+            c.endpoint = None
+            if c.state == states.SYN_SENT:
+                self.fault = Fault.CONNECTION_RESET
+                done(c)
+            else:
+                flush.todo_reset(c)
+            self.leave_port()
+        self._notify()
+
+    def leave_port(self) -> None:
+        """Listening or a connection is over: a port that was found, not asked for, is free again."""
+        if self.ported and not self.port_chosen:
+            self.layer.ports.release(self, self.port)
+            self.ported = False
+
+    def close(self) -> None:
+        """Give the endpoint up; the connection says goodbye by itself, or is reset when data was left unread."""
+        c = self.connection
+        self._give_up()
+        if c is None or c.state == states.CLOSED:
+            return
+        c.endpoint = None
+        linger = self.number("SO_LINGER", -1)
+        if c.state == states.SYN_SENT:
+            done(c)
+        elif c.received or linger == 0 or not self.layer.may_orphan(c):
+            flush.todo_reset(c)
+        else:
+            c.copied = c.rcv_nxt
+            c.shutdown |= READ | WRITE
+            if not c.write_shut:
+                queue_fin(c)
+            elif c.state == states.FIN_WAIT_2:
+                flush.todo(c, flush.ORPHAN)
+
+    def _give_up(self) -> None:
+        if self.listener is not None:
+            self._stop_listening()
+        if self.ported:
+            self.layer.ports.release(self, self.port)
+            self.ported = False
+        self.on_ready = None
+
+    def _stop_listening(self) -> None:
+        listener, self.listener = self.listener, None
+        assert listener is not None
+        self.layer.ports.unlisten(self, self.port)
+        for c in listener.close():
+            if c.state != states.CLOSED:
+                flush.todo_reset(c)
+
+    # Data.
+
+    def send(
+        self, data: Buffer, *, urgent: bool = False, more: bool = False, end_of_record: bool = False
+    ) -> int | None:
+        """Queue data; returns how much was taken, None when there is no room.
+
+        Args:
+            data: any bytes.
+            urgent: the last byte is urgent (MSG_OOB).
+            more: more will follow soon, so that a short segment should wait for it (MSG_MORE).
+            end_of_record: the record ends here: later data goes into other segments (MSG_EOR).
+
+        Raises:
+            StackError: the connection's error, or BROKEN_PIPE when there is nothing to write to.
+        """
+        c = self.connection
+        if c is None:
+            raise StackError(self._take_fault() or Fault.BROKEN_PIPE)
+        return queue_write(c, data, urgent, more, end_of_record)
+
+    def receive(self, limit: int, *, peek: bool = False) -> bytes | None:
+        """Up to `limit` bytes; b"" at the end of the stream, None when it would block. StackError: its error."""
+        c = self.connection
+        return self._nothing_to_read() if c is None else read(c, limit, peek)
+
+    def receive_into(self, buffer: memoryview) -> int | None:
+        """As `receive`, into a buffer of bytes: how many, 0 at the end of the stream, None when it would block."""
+        c = self.connection
+        return len(self._nothing_to_read()) if c is None else read_into(c, buffer)
+
+    def _nothing_to_read(self) -> bytes:
+        """What a read gets without a connection."""
+        if self.listener is not None:
+            raise StackError(Fault.NOT_CONNECTED)
+        fault = self._take_fault()
+        if fault is None and self.shut & READ:
+            return b""
+        raise StackError(fault or Fault.NOT_CONNECTED)
+
+    def _take_fault(self) -> Fault | None:
+        fault, self.fault = self.fault, None
+        return fault
+
+    def receive_urgent(self, *, peek: bool = False) -> bytes | None:
+        """The urgent byte; None when it has not come. StackError(INVALID) when there is none to be read."""
+        c = self.connection
+        if c is None:
+            raise StackError(Fault.INVALID if self.listener is None else Fault.NOT_CONNECTED)
+        return take_urgent(c, peek)
+
+    def at_mark(self) -> bool:
+        """Whether the next byte to be read follows the urgent mark (SIOCATMARK)."""
+        return self.connection is not None and at_urgent_mark(self.connection)
+
+    def unread(self) -> int:
+        """Bytes that can be read (SIOCINQ)."""
+        return unread(self.connection) if self.connection is not None else 0
+
+    def unsent(self) -> int:
+        """Bytes written that the peer has not acknowledged (SIOCOUTQ)."""
+        c = self.connection
+        if c is None or c.state in (states.CLOSED, states.SYN_SENT):
+            return 0
+        return max(c.write_seq - c.snd_una, 0)
+
+    def is_prompt(self) -> bool:
+        """Whether what was written should leave at once: the program wants that, and nothing is in flight."""
+        c = self.connection
+        return c is not None and c.nagle & (NAGLE_OFF | NAGLE_CORK) == NAGLE_OFF and not c.packets_out
+
+    def waits_for_data(self) -> bool:
+        """Whether connect was called, and the SYN waits for data to take along (Fast Open)."""
+        c = self.connection
+        return c is not None and c.state == states.SYN_SENT and bool(c.options.get("_deferred"))
+
+    def expect_data(self) -> None:
+        """A writer waits for the handshake: the last segment of it leaves with the data."""
+        if self.connection is not None:
+            self.connection.options["_connect_data"] = 1
+
+    def stamp_next(self, flags: int) -> None:
+        """The next write is to be stamped by these flags of SO_TIMESTAMPING instead of the option's."""
+        if self.connection is not None:
+            stamps = self.connection.stamps
+            if stamps is None:
+                stamps = self.connection.stamps = Stamps()
+            stamps.next_flags = flags
+
+    def take_stamp(self, *, peek: bool = False) -> Stamp | None:
+        """The next time at which something was sent or acknowledged (SO_TIMESTAMPING), None without."""
+        c = self.connection
+        if c is None or c.stamps is None or not c.stamps.ready:
+            return None
+        return c.stamps.ready[0] if peek else c.stamps.ready.popleft()
+
+    def wake_on_acknowledgment(self) -> None:
+        """Call `on_ready` when the next acknowledgment leaves room to write, whether room was short or not."""
+        if self.connection is not None:
+            self.connection.no_space = True
+
+    def never_sent(self) -> int:
+        """Bytes written that were not sent yet (SIOCOUTQNSD)."""
+        c = self.connection
+        if c is None or c.state in (states.CLOSED, states.SYN_SENT):
+            return 0
+        return max(c.write_seq - c.snd_nxt, 0)
+
+    # Readiness.
+
+    def readiness(self) -> int:
+        """Bits as Linux's poll(2) shows them."""
+        if self.listener is not None:
+            return Readiness.IN if self.listener.queue else 0
+        c = self.connection
+        if c is None:
+            return _FRESH | (_ENDED if self.shut & READ else 0) | (Readiness.ERR if self.fault is not None else 0)
+        mask = 0
+        if c.shutdown == READ | WRITE or c.state == states.CLOSED:
+            mask = Readiness.HUP
+        if c.shutdown & READ:
+            mask |= _ENDED
+        if c.state != states.SYN_SENT and (c.state != states.SYN_RECEIVED or c.fast_open is not None):
+            unread = c.rcv_nxt - c.copied
+            if unread > 0 and unread >= self._low_water(c):
+                mask |= Readiness.IN
+            if c.shutdown & WRITE or c.state == states.CLOSED or can_write(c):
+                mask |= Readiness.OUT
+            else:
+                c.no_space = True
+            if c.urgent_flags == 2:
+                mask |= Readiness.PRI
+        elif c.state == states.SYN_SENT and c.options.get("_deferred"):
+            mask |= Readiness.OUT
+        if c.error is not None:
+            mask |= Readiness.ERR
+        return mask
+
+    def _low_water(self, c: Connection) -> int:
+        if not c.options and not c.urgent_flags:
+            return 1
+        least = max(c.option("SO_RCVLOWAT", 1), 1)
+        if c.urgent_flags and c.rcv_urgent == c.copied and not c.option("SO_OOBINLINE", 0):
+            least += 1
+        return least
+
+    def take_error(self, *, soft: bool = True) -> Fault | None:
+        """Pending error, which this call clears; `soft`: also what did not end the connection (an ICMP error)."""
+        c = self.connection
+        if c is None:
+            return self._take_fault()
+        fault, c.error = c.error, None
+        if fault is None and soft:
+            fault, c.soft_error = c.soft_error, None
+        return fault
+
+    # Options.
+
+    def set_option(self, option: str, value: int | bytes) -> None:
+        """Set an option by its Linux name; StackError(NO_PROTOCOL_OPTION or INVALID)."""
+        optionset.set_option(self, option, value)
+
+    def get_option(self, option: str) -> int | bytes:
+        """Value of an option by its Linux name; StackError(NO_PROTOCOL_OPTION)."""
+        return optionset.get_option(self, option)
+
+
+def _is_any(address: bytes) -> bool:
+    return address in (ANY4, ANY6)
