@@ -15,19 +15,7 @@ from setuptools import setup
 from setuptools.command.build_ext import build_ext
 
 SOURCE = Path("src")
-HOT = (
-    "catenet/wire",
-    "catenet/stack",
-    "catenet/stack/tcp",
-    "catenet/stack/tcp/congestion",
-    "catenet/stack/tcp/congestion/bbr",
-    "catenet/stack/tcp/recovery",
-    "catenet/posix",
-    "catenet/http",
-    "catenet/http/h1",
-    "catenet/http/h2",
-    "catenet/codec",
-)
+HOT = ("catenet/wire", "catenet/stack", "catenet/posix", "catenet/http", "catenet/codec")
 SINGLE = (
     "catenet/link/crossing.py",
     "catenet/link/device.py",
@@ -63,11 +51,11 @@ SINGLE = (
 # classes; what only Ethernet needs. What derives from a compiled class has to be compiled with it.
 LEFT_OUT = (
     "catenet/wire/large.py",
-    "catenet/stack/autoconf.py",
-    "catenet/stack/dhcp.py",
+    "catenet/stack/ethernet/autoconf.py",
+    "catenet/stack/ethernet/dhcp.py",
     "catenet/stack/endpoint.py",
     "catenet/stack/sysctl.py",
-    "catenet/stack/ethernet.py",
+    "catenet/stack/ethernet/ethernet.py",
     "catenet/stack/tcp/parking/encoding.py",
     "catenet/posix/errors.py",
     "catenet/posix/ifreq.py",
@@ -80,7 +68,7 @@ LEFT_OUT = (
 
 def hot_modules() -> list[str]:
     """Paths of the modules that a packet meets; all in one group, so that they call each other directly."""
-    found = [path for folder in HOT for path in sorted((SOURCE / folder).glob("*.py")) if path.name != "__init__.py"]
+    found = [path for folder in HOT for path in sorted((SOURCE / folder).rglob("*.py")) if path.name != "__init__.py"]
     found += [SOURCE / name for name in SINGLE]
     left_out = {SOURCE / name for name in LEFT_OUT}
     return [str(path) for path in found if path not in left_out]

@@ -1,7 +1,7 @@
 """Stateless autoconfiguration: addresses, routers, and what else they say."""
 
-from catenet.stack.autoconf import Autoconfiguration, NameServers
 from catenet.stack.endpoint import Name
+from catenet.stack.ethernet.autoconf import Autoconfiguration, NameServers
 from catenet.stack.interface import AddressState
 from catenet.wire import ethernet, icmp, ip, nd
 from catenet.wire.address import Prefix, is_link_local, parse_address, solicited_node

@@ -2,7 +2,7 @@
 
 import pytest
 
-from catenet.stack.datagram import Control
+from catenet.stack.datagram.datagram import Control
 from catenet.stack.endpoint import ANY4, ANY6, Fault, Name, StackError
 from catenet.wire import ip, udp
 from catenet.wire.address import Prefix, parse_interface

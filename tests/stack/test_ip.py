@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catenet.stack.endpoint import ANY4, ANY6, Fault, Name, StackError
-from catenet.stack.fragments import split
+from catenet.stack.ip.fragments import split
 from catenet.wire import icmp, ip, tcp, udp
 from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, format_address
 from catenet.wire.icmp import Echo, ErrorMessage, Problem

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from catenet.stack.endpoint import ANY4, ANY6, Name
-from catenet.stack.querier import Querier
+from catenet.stack.group.querier import Querier
 from catenet.stack.tcp.control import states
 from catenet.wire import ethernet, icmp, ip, multicast, nd, tcp, udp
 from catenet.wire.address import Prefix, parse_interface

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catenet.stack.endpoint import ANY4, ANY6, Fault, Name, StackError
-from catenet.stack.multicast import Filter, merge
-from catenet.stack.querier import Querier
+from catenet.stack.group.multicast import Filter, merge
+from catenet.stack.group.querier import Querier
 from catenet.wire import icmp, ip, multicast
 from catenet.wire.multicast import GroupRecord, Leave, Membership, Query, Report
 

@@ -1,10 +1,10 @@
 """Neighbours and duplicate addresses on Ethernet, ARP and neighbour discovery alike."""
 
 from catenet.stack.endpoint import Fault, Name
-from catenet.stack.ethernet import AddressConflict
-from catenet.stack.fragments import split
+from catenet.stack.ethernet.ethernet import AddressConflict
+from catenet.stack.ethernet.neighbours import NeighbourState
 from catenet.stack.interface import AddressState
-from catenet.stack.neighbours import NeighbourState
+from catenet.stack.ip.fragments import split
 from catenet.wire import ethernet, icmp, ip, nd
 from catenet.wire.address import BROADCAST, Prefix, parse_interface
 from catenet.wire.ethernet import ArpPacket, Frame

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from catenet.stack.endpoint import Fault, StackError
 from catenet.stack.interface import AddressState, Interface, InterfaceAddress
-from catenet.stack.routes import RouteEntry, RouteMetrics, RouteTable, select_source, sort_destinations
+from catenet.stack.ip.routes import RouteEntry, RouteMetrics, RouteTable, select_source, sort_destinations
 from catenet.stack.stack import Stack
 from catenet.stack.timers import Timers
 from catenet.wire.address import Prefix, parse_interface

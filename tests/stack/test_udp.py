@@ -1,6 +1,6 @@
 import pytest
 
-from catenet.stack.datagram import Control
+from catenet.stack.datagram.datagram import Control
 from catenet.stack.endpoint import ANY4, ANY6, Fault, Name, Readiness, StackError
 from catenet.wire.address import LOOPBACK
 

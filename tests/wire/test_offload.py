@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catenet.link.simulated import flip_bit
-from catenet.stack import fragments
+from catenet.stack.ip import fragments
 from catenet.wire import Malformed, ip, tcp, udp
 from catenet.wire.checksum import is_valid, pseudo_sum
 from catenet.wire.offload import complete, cut, enlarge, is_unsummed

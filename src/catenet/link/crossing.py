@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, TypeAlias
 
-from catenet.stack.sendbuffer import GONE, Queued
+from catenet.stack.datagram.send_buffer import GONE, Queued
 
 __all__ = ["Crossing", "Item", "Onward", "Relay", "Schedule"]
 

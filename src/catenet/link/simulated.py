@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from catenet.link.crossing import Crossing, Onward, Relay, Schedule
 from catenet.link.properties import LinkProperties
-from catenet.stack.sendbuffer import GONE
+from catenet.stack.datagram.send_buffer import GONE
 from catenet.wire.offload import complete, is_unsummed
 
 __all__ = ["Arrivals", "Counters", "SimulatedLink"]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from catenet.posix.errors import error_of, os_error
-from catenet.stack.datagram import Control
+from catenet.stack.datagram.datagram import Control
 from catenet.stack.endpoint import ANY4, Address
 from catenet.wire.address import to_v4_mapped
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from catenet.posix.file import File
     from catenet.posix.inet_datagram import InetDatagram
     from catenet.posix.kernel import Kernel
-    from catenet.stack.datagram import Datagram, QueuedError
+    from catenet.stack.datagram.datagram import Datagram, QueuedError
 
 __all__ = [
     "Ancillary",

@@ -26,7 +26,7 @@ from catenet.stack.tcp.user.tx_timestamps import TX_FLAGS
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
-    from catenet.stack.datagram import DatagramEndpoint
+    from catenet.stack.datagram.datagram import DatagramEndpoint
 
 __all__ = ["InetDatagram"]
 

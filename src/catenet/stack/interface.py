@@ -10,7 +10,7 @@ from catenet.stack.endpoint import Address
 from catenet.wire.address import Prefix, is_link_local
 
 if TYPE_CHECKING:
-    from catenet.stack.ethernet import EthernetPort
+    from catenet.stack.ethernet.ethernet import EthernetPort
 
 __all__ = ["FOREVER", "LOOPBACK_INDEX", "AddressState", "Interface", "InterfaceAddress"]
 

@@ -10,7 +10,7 @@ from catenet.stack.settings import Settings
 from catenet.wire.address import is_unspecified
 
 if TYPE_CHECKING:
-    from catenet.stack.datagram import DatagramEndpoint
+    from catenet.stack.datagram.datagram import DatagramEndpoint
 
 __all__ = ["PortTable", "addresses_meet", "checked_range", "ephemeral_ports"]
 

@@ -11,28 +11,29 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack import forward, inspect
-from catenet.stack.autoconf import Autoconfiguration
 from catenet.stack.counters import Counters
-from catenet.stack.datagram import DatagramEndpoint
-from catenet.stack.dhcp import DhcpClient
-from catenet.stack.echo import EchoEndpoint, EchoLayer
+from catenet.stack.datagram.datagram import DatagramEndpoint
+from catenet.stack.datagram.fastpath import take as take_datagram
+from catenet.stack.datagram.ping import EchoEndpoint, EchoLayer
+from catenet.stack.datagram.udp import Udp, UdpEndpoint
 from catenet.stack.endpoint import Address
-from catenet.stack.ethernet import EthernetPort
-from catenet.stack.flow import take as take_datagram
-from catenet.stack.fragments import Reassembler
-from catenet.stack.icmp import Icmp
+from catenet.stack.ethernet.autoconf import Autoconfiguration
+from catenet.stack.ethernet.dhcp import DhcpClient
+from catenet.stack.ethernet.ethernet import EthernetPort
+from catenet.stack.group.multicast import Multicast
 from catenet.stack.interface import AddressState, Interface, InterfaceAddress
-from catenet.stack.multicast import Multicast
-from catenet.stack.output import Output
-from catenet.stack.pathmtu import PathMtuCache
-from catenet.stack.routes import NO_METRICS, RouteEntry, RouteMetrics
+from catenet.stack.ip import forward
+from catenet.stack.ip import options as inspect
+from catenet.stack.ip.fragments import Reassembler
+from catenet.stack.ip.icmp import Icmp
+from catenet.stack.ip.output import Output
+from catenet.stack.ip.path_mtu import PathMtuCache
+from catenet.stack.ip.routes import NO_METRICS, RouteEntry, RouteMetrics
 from catenet.stack.settings import Settings
 from catenet.stack.tcp.control.errors import find_sender
 from catenet.stack.tcp.fastpath.receive import take as take_segment
 from catenet.stack.tcp.layer import TcpLayer
 from catenet.stack.timers import Timers
-from catenet.stack.udp import Udp, UdpEndpoint
 from catenet.wire import ethernet, icmp, ip, multicast, tcp, udp
 from catenet.wire.address import BROADCAST, Prefix, is_loopback, is_martian_source, is_multicast
 from catenet.wire.errors import HeaderProblem, Malformed
@@ -40,7 +41,7 @@ from catenet.wire.icmp import Problem
 from catenet.wire.ip import IpPacket
 
 if TYPE_CHECKING:
-    from catenet.stack.querier import Querier
+    from catenet.stack.group.querier import Querier
     from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 __all__ = ["Stack"]

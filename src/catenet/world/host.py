@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from catenet.posix.kernel import Kernel
-from catenet.stack.sendbuffer import PASSED
+from catenet.stack.datagram.send_buffer import PASSED
 from catenet.world.current import current
 from catenet.world.hub import NEVER, Event
 from catenet.world.links import Port
@@ -18,10 +18,10 @@ from catenet.world.wiring import FIRST_INTERFACE, configure, make_stack
 
 if TYPE_CHECKING:
     from catenet.link.device import Device
+    from catenet.stack.datagram.send_buffer import SendBuffer
     from catenet.stack.endpoint import Address
-    from catenet.stack.output import Output
-    from catenet.stack.routes import RouteEntry
-    from catenet.stack.sendbuffer import SendBuffer
+    from catenet.stack.ip.output import Output
+    from catenet.stack.ip.routes import RouteEntry
     from catenet.stack.settings import Settings
     from catenet.stack.stack import Stack
     from catenet.world.world import World

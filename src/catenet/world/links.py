@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from catenet.link.crossing import Item
 from catenet.link.device import ReceivePoint
 from catenet.link.simulated import Counters, SimulatedLink
-from catenet.stack.sendbuffer import PASSED, Queued
+from catenet.stack.datagram.send_buffer import PASSED, Queued
 from catenet.world.hub import Event, Hub
 from catenet.world.trace import INBOUND, OUTBOUND, Trace
 

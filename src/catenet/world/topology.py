@@ -16,7 +16,7 @@ from catenet.link.crossing import Crossing
 from catenet.link.properties import LinkProperties
 from catenet.link.shaped import make_link
 from catenet.link.simulated import SimulatedLink
-from catenet.stack.sendbuffer import GONE
+from catenet.stack.datagram.send_buffer import GONE
 from catenet.wire.address import (
     BROADCAST,
     LINK_LOCAL_PREFIXES,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from catenet.link.tun import TunDevice
-from catenet.stack.dhcp import DhcpState
+from catenet.stack.ethernet.dhcp import DhcpState
 from catenet.wire.address import Address, Prefix, parse_address, parse_interface
 from catenet.world.host import Host
 from catenet.world.hub import RealClock

@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from catenet.link.device import offload_of
-from catenet.stack.routes import RouteMetrics
+from catenet.stack.ip.routes import RouteMetrics
 from catenet.stack.settings import Settings
 from catenet.stack.stack import Stack
 

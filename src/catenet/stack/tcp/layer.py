@@ -37,10 +37,10 @@ from catenet.wire.tcp import ACK, FIN, PROTOCOL, PSH, RST, SYN, TcpSegment, pack
 
 if TYPE_CHECKING:
     from catenet.stack.endpoint import Address
-    from catenet.stack.icmp import ErrorReport
     from catenet.stack.interface import Interface
-    from catenet.stack.output import Output
-    from catenet.stack.routes import Route
+    from catenet.stack.ip.icmp import ErrorReport
+    from catenet.stack.ip.output import Output
+    from catenet.stack.ip.routes import Route
     from catenet.stack.settings import Settings
     from catenet.wire.ip import IpPacket
 

@@ -6,7 +6,7 @@ import struct
 from dataclasses import fields
 from typing import Final
 
-from catenet.stack.routes import RouteMetrics
+from catenet.stack.ip.routes import RouteMetrics
 from catenet.testing.packetdrill.config import Config
 from catenet.testing.packetdrill.machine import Machine
 from catenet.wire.siphash import siphash

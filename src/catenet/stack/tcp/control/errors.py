@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack.icmp import fault_of
+from catenet.stack.ip.icmp import fault_of
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import RTO_TIMER, Connection, position
 from catenet.stack.tcp.control.lifecycle import fail, wake
@@ -20,7 +20,7 @@ from catenet.wire.icmp import Problem
 from catenet.wire.tcp import quoted_ports
 
 if TYPE_CHECKING:
-    from catenet.stack.icmp import ErrorReport
+    from catenet.stack.ip.icmp import ErrorReport
     from catenet.stack.tcp.layer import TcpLayer
 
 __all__ = ["find_sender", "on_error"]

@@ -28,7 +28,7 @@ from catenet.stack.tcp.sending.pacing import update_rate
 from catenet.wire.tcp import ACK, AE, CWR, ECE, FIN, RST, SYN, TcpSegment
 
 if TYPE_CHECKING:
-    from catenet.stack.routes import Route
+    from catenet.stack.ip.routes import Route
 
 __all__ = ["initialise_segment_size", "on_established", "prepare", "start_connect", "synchronise", "use_timestamps"]
 

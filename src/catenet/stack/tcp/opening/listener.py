@@ -20,7 +20,7 @@ from catenet.wire.tcp import ACK, AE, CWR, ECE, FIN, RST, SYN, TcpOptions, TcpSe
 
 if TYPE_CHECKING:
     from catenet.stack.endpoint import Address
-    from catenet.stack.routes import Route
+    from catenet.stack.ip.routes import Route
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.user.endpoint import TcpEndpoint
 

@@ -17,7 +17,7 @@ from catenet.wire.tcp import PROTOCOL
 if TYPE_CHECKING:
     from catenet.stack.counters import IpCounters
     from catenet.stack.endpoint import Buffer
-    from catenet.stack.output import Hop
+    from catenet.stack.ip.output import Hop
     from catenet.stack.tcp.control.connection import Connection
 
 __all__ = ["STAMPED", "TIMESTAMP_LEAD", "Header", "header_of"]

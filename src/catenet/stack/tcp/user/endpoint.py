@@ -21,7 +21,7 @@ from catenet.stack.tcp.user.writing import queue_fin, queue_write
 from catenet.wire.address import is_link_local, is_multicast
 
 if TYPE_CHECKING:
-    from catenet.stack.routes import Route
+    from catenet.stack.ip.routes import Route
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.parking.pool import Parked
 

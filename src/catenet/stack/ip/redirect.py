@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.stack.endpoint import Address
 from catenet.stack.interface import Interface
-from catenet.stack.ratelimit import DestinationLimiter
+from catenet.stack.ip.rate_limit import DestinationLimiter
 from catenet.wire import icmp, ip, nd
 from catenet.wire.address import Prefix, is_link_local, is_multicast, is_unspecified
 from catenet.wire.errors import Malformed
 from catenet.wire.ip import IpPacket
 
 if TYPE_CHECKING:
-    from catenet.stack.output import Hop
-    from catenet.stack.routes import RouteEntry
+    from catenet.stack.ip.output import Hop
+    from catenet.stack.ip.routes import RouteEntry
     from catenet.stack.stack import Stack
     from catenet.stack.timers import Timer
 

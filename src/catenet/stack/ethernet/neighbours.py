@@ -19,7 +19,7 @@ from catenet.wire.errors import Malformed
 from catenet.wire.icmp import Problem
 
 if TYPE_CHECKING:
-    from catenet.stack.ethernet import EthernetPort
+    from catenet.stack.ethernet.ethernet import EthernetPort
     from catenet.stack.stack import Stack
 
 __all__ = ["Neighbour", "NeighbourState", "NeighbourTable", "Solicitor"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.datagram import Control, DatagramEndpoint
+from catenet.stack.datagram.datagram import Control, DatagramEndpoint
 from catenet.stack.endpoint import Address, Fault, Name, StackError
-from catenet.stack.icmp import ErrorReport
+from catenet.stack.ip.icmp import ErrorReport
 from catenet.stack.ports import PortTable
 from catenet.wire import icmp
 from catenet.wire.icmp import Echo

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catenet.stack.counters import IcmpCounters
 from catenet.stack.endpoint import Address, Fault, StackError
-from catenet.stack.ratelimit import DestinationLimiter, TokenBucket
-from catenet.stack.redirect import REDIRECT, Redirects
+from catenet.stack.ip.rate_limit import DestinationLimiter, TokenBucket
+from catenet.stack.ip.redirect import REDIRECT, Redirects
 from catenet.wire import icmp, ip
 from catenet.wire.address import is_martian_source, is_multicast, is_unspecified
 from catenet.wire.errors import Malformed

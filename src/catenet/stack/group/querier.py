@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from catenet.stack.endpoint import Address
-from catenet.stack.multicast import ROBUSTNESS, send_message
+from catenet.stack.group.multicast import ROBUSTNESS, send_message
 from catenet.stack.timers import Timer
 from catenet.wire import multicast
 from catenet.wire.address import ALL_NODES, ANY

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack.datagram_options import DatagramOptions
+from catenet.stack.datagram.options import DatagramOptions
 from catenet.stack.endpoint import Address, Fault, StackError
-from catenet.stack.multicast import Filter
+from catenet.stack.group.multicast import Filter
 from catenet.wire.address import is_link_local, is_multicast
 
 if TYPE_CHECKING:

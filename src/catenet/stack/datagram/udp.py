@@ -5,10 +5,10 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.datagram import NO_CONTROL, Control, DatagramEndpoint, received_names
+from catenet.stack.datagram.datagram import NO_CONTROL, Control, DatagramEndpoint, received_names
+from catenet.stack.datagram.fastpath import FLOWS_KEPT, Inward, Known, Outward, outward
 from catenet.stack.endpoint import Address, Buffer, Fault, Name, StackError
-from catenet.stack.flow import FLOWS_KEPT, Inward, Known, Outward, outward
-from catenet.stack.icmp import ErrorReport
+from catenet.stack.ip.icmp import ErrorReport
 from catenet.stack.ports import PortTable
 from catenet.wire import udp
 from catenet.wire.address import is_unspecified

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from catenet.stack.endpoint import Address, Fault, StackError
 from catenet.stack.interface import FOREVER, LOOPBACK_INDEX, AddressState, Interface, InterfaceAddress
-from catenet.stack.routes import RouteEntry, RouteTable
+from catenet.stack.ip.routes import RouteEntry, RouteTable
 from catenet.wire.address import BROADCAST, LOOPBACK, Prefix
 
 __all__ = ["AddressBook"]

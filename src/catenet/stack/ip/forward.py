@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack import fragments
 from catenet.stack.endpoint import Fault, StackError
+from catenet.stack.ip import fragments
 from catenet.wire import checksum, ip
 from catenet.wire.address import is_link_local, is_loopback, is_martian_source, is_multicast, is_unspecified
 from catenet.wire.icmp import Problem

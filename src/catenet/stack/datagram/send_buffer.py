@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from catenet.stack.datagram import DatagramEndpoint
+    from catenet.stack.datagram.datagram import DatagramEndpoint
     from catenet.stack.timers import Timer
 
 __all__ = ["GONE", "PASSED", "Queued", "SendBuffer", "truesize"]

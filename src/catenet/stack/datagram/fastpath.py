@@ -11,20 +11,20 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.datagram import Datagram
-from catenet.stack.datagram_options import PMTUDISC_DO, PMTUDISC_WANT
+from catenet.stack.datagram.datagram import Datagram
+from catenet.stack.datagram.options import PMTUDISC_DO, PMTUDISC_WANT
+from catenet.stack.datagram.send_buffer import truesize
 from catenet.stack.endpoint import Name
-from catenet.stack.sendbuffer import truesize
 from catenet.wire.checksum import residue
 from catenet.wire.offload import is_sum
 from catenet.wire.udp import HEADER_LENGTH, PROTOCOL
 
 if TYPE_CHECKING:
+    from catenet.stack.datagram.udp import UdpEndpoint
     from catenet.stack.endpoint import Address
     from catenet.stack.interface import Interface
-    from catenet.stack.output import Hop
+    from catenet.stack.ip.output import Hop
     from catenet.stack.stack import Stack
-    from catenet.stack.udp import UdpEndpoint
 
 __all__ = ["Inward", "Outward", "outward", "take"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catenet.stack.endpoint import Address
 from catenet.stack.interface import FOREVER, AddressState, InterfaceAddress
-from catenet.stack.routes import NO_METRICS, RouteEntry, RouteMetrics
+from catenet.stack.ip.routes import NO_METRICS, RouteEntry, RouteMetrics
 from catenet.stack.timers import Timer
 from catenet.wire import nd
 from catenet.wire.address import (
@@ -25,8 +25,8 @@ from catenet.wire.address import (
 )
 
 if TYPE_CHECKING:
-    from catenet.stack.ethernet import EthernetPort
-    from catenet.stack.neighbours import Neighbour
+    from catenet.stack.ethernet.ethernet import EthernetPort
+    from catenet.stack.ethernet.neighbours import Neighbour
     from catenet.stack.stack import Stack
 
 __all__ = ["Autoconfiguration", "NameServers"]

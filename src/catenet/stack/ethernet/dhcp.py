@@ -10,11 +10,11 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from catenet.stack.datagram.udp import UdpEndpoint
 from catenet.stack.endpoint import ANY4, Address, Name, StackError
 from catenet.stack.interface import AddressState
-from catenet.stack.routes import RouteEntry
+from catenet.stack.ip.routes import RouteEntry
 from catenet.stack.timers import Timer
-from catenet.stack.udp import UdpEndpoint
 from catenet.wire import dhcp, udp
 from catenet.wire.address import BROADCAST, Prefix, is_martian_source, is_unspecified
 from catenet.wire.dhcp import DhcpMessage, Option
@@ -22,7 +22,7 @@ from catenet.wire.errors import Malformed
 from catenet.wire.udp import UdpDatagram
 
 if TYPE_CHECKING:
-    from catenet.stack.ethernet import EthernetPort
+    from catenet.stack.ethernet.ethernet import EthernetPort
     from catenet.stack.stack import Stack
 
 __all__ = ["DhcpClient", "DhcpState", "Lease", "LeaseChange"]

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catenet.stack.endpoint import Address, StackError
+from catenet.stack.ethernet.neighbours import NeighbourTable
 from catenet.stack.interface import FOREVER, AddressState, Interface
-from catenet.stack.neighbours import NeighbourTable
 from catenet.stack.timers import Timer
 from catenet.wire import ethernet, icmp, nd
 from catenet.wire.address import (
@@ -27,8 +27,8 @@ from catenet.wire.ethernet import ArpPacket, Frame
 from catenet.wire.ip import IpPacket
 
 if TYPE_CHECKING:
-    from catenet.stack.autoconf import Autoconfiguration
-    from catenet.stack.dhcp import DhcpClient
+    from catenet.stack.ethernet.autoconf import Autoconfiguration
+    from catenet.stack.ethernet.dhcp import DhcpClient
     from catenet.stack.stack import Stack
 
 __all__ = ["AddressConflict", "EthernetPort"]

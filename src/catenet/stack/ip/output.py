@@ -8,14 +8,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack import fragments
-from catenet.stack.addresses import AddressBook
 from catenet.stack.counters import Counters, IpCounters
 from catenet.stack.endpoint import Address, Fault, StackError
+from catenet.stack.group.multicast import Multicast
 from catenet.stack.interface import FOREVER, LOOPBACK_INDEX, Interface
-from catenet.stack.multicast import Multicast
-from catenet.stack.pathmtu import PathMtuCache
-from catenet.stack.routes import NO_METRICS, Route, RouteEntry, RouteMetrics, RouteTable, select_source
+from catenet.stack.ip import fragments
+from catenet.stack.ip.addresses import AddressBook
+from catenet.stack.ip.path_mtu import PathMtuCache
+from catenet.stack.ip.routes import NO_METRICS, Route, RouteEntry, RouteMetrics, RouteTable, select_source
 from catenet.stack.settings import Settings
 from catenet.wire import ip
 from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, is_link_local, is_multicast, is_reserved, is_unspecified
@@ -24,7 +24,7 @@ from catenet.wire.large import Large
 from catenet.wire.offload import cut, enlarge
 
 if TYPE_CHECKING:
-    from catenet.stack.sendbuffer import SendBuffer
+    from catenet.stack.datagram.send_buffer import SendBuffer
 
 __all__ = ["Hop", "Output"]
 

@@ -1,0 +1,1 @@
+"""UDP and ping sockets."""

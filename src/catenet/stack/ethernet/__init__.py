@@ -1,0 +1,1 @@
+"""Ethernet: ARP and neighbour discovery, address configuration, DHCP."""

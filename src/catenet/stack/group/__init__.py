@@ -1,0 +1,1 @@
+"""Multicast: memberships, IGMP and MLD, queriers."""
