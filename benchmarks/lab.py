@@ -13,7 +13,7 @@ from catenet.stack.settings import Settings
 from catenet.stack.stack import Stack
 from catenet.stack.tcp.user.endpoint import TcpEndpoint
 from catenet.wire.address import Prefix
-from catenet.world.hub import Hub
+from catenet.world.engine.hub import Hub
 
 INTERFACE = 2
 PORT = 9000

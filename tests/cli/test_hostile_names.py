@@ -22,7 +22,7 @@ from catenet.cli.console import Console
 from catenet.printable import printable, printable_json, say
 from catenet.rpc import Code, Kind, RpcError
 from catenet.tables import make_table, show
-from catenet.world.report import HostReport, ProcessReport, Report, tables
+from catenet.world.observe.report import HostReport, ProcessReport, Report, tables
 
 CATENET = [sys.executable, "-m", "catenet"]
 NAMES = ["[red]q.py", ":b:", "[/]", "[link=x]y", "fd00:ab:cd:b::1", "\\[bold]", "w" * 500, "日本" * 100, "%s {0} \\n"]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from catenet.world.series import LOOKS_KEPT, End, Look, TimeSeries
+from catenet.world.observe.series import LOOKS_KEPT, End, Look, TimeSeries
 from catenet.world.world import World
 
 CATENET = [sys.executable, "-m", "catenet"]

@@ -429,7 +429,7 @@ def test_sigterm_in_the_midst_of_a_programs_turn_is_the_runs_and_not_the_program
     where = folder(
         busy__py="""
         import signal, time
-        from catenet.world.install import original
+        from catenet.world.patches.install import original
         try:
             time.sleep(1)
             original(signal, "raise_signal")(signal.SIGTERM)

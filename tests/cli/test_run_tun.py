@@ -154,7 +154,7 @@ def test_a_client_reaches_a_server_of_the_kernel(namespace, tmp_path, address):
 @pytest.mark.root
 def test_without_the_privilege_there_is_one_line_that_says_how_to_get_it(namespace):
     code = (
-        "import os, sys, catenet.cli.run, catenet.world.tun_driver; os.setresgid(65534, 65534, 65534); "
+        "import os, sys, catenet.cli.run, catenet.world.engine.tun_driver; os.setresgid(65534, 65534, 65534); "
         "os.setresuid(65534, 65534, 65534); from catenet.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     words = ["run", "--net", "tun", *ADDRESSES, "-m", "this"]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from catenet.cli import main
-from catenet.world.sockets import list_sockets
+from catenet.world.observe.sockets import list_sockets
 from catenet.world.world import World
 
 CATENET = [sys.executable, "-m", "catenet"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from catenet.world import World
-from catenet.world.errors import ProcessFailed
+from catenet.world.engine.errors import ProcessFailed
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scenarios import connection

@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 
 from catenet.world import DeadlockError, StillRunning, World
-from catenet.world.runner import Runner, build_world
-from catenet.world.worldfile import WorldFileError, read_world
+from catenet.world.engine.runner import Runner, build_world
+from catenet.world.scenario.worldfile import WorldFileError, read_world
 
 
 def listen(port: int = 7000, version: int = 4) -> socket.socket:

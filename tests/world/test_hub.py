@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.world.hub import NEVER, Call, Hub, RealClock
+from catenet.world.engine.hub import NEVER, Call, Hub, RealClock
 
 
 def test_ties_break_by_order_of_calls() -> None:

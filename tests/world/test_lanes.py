@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from catenet.link.properties import LinkProperties, QueueProperties
-from catenet.world.hub import Hub
-from catenet.world.topology import Topology
+from catenet.world.engine.hub import Hub
+from catenet.world.network.topology import Topology
 
 
 def packet(source: int, destination: int, size: int) -> bytes:

@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from catenet.posix.errors import NotModelled
-from catenet.world import World, install
+from catenet.world import World
+from catenet.world.patches import install
 
 
 async def asyncio_subprocess() -> None:
@@ -185,7 +186,8 @@ def state():
             shot.pop(noise, None)
     return shots
 import catenet.world.world, concurrent.futures.thread
-from catenet.world import World, install
+from catenet.world import World
+from catenet.world.patches import install
 before = state()
 finders = list(sys.meta_path)
 with World() as world:

@@ -8,8 +8,8 @@ import pytest
 
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import format_address
-from catenet.world.hub import Hub
-from catenet.world.topology import StaticRoute, Topology
+from catenet.world.engine.hub import Hub
+from catenet.world.network.topology import StaticRoute, Topology
 from catenet.world.world import World
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}

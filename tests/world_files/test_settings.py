@@ -15,9 +15,9 @@ from catenet.cli import main
 from catenet.stack.settings import Settings
 from catenet.stack.sysctl import SETTINGS, find
 from catenet.world import World
-from catenet.world.runner import build_world
-from catenet.world.settings import apply_settings, parse_assignments
-from catenet.world.worldfile import WorldFileError, parse_world
+from catenet.world.engine.runner import build_world
+from catenet.world.scenario.settings import apply_settings, parse_assignments
+from catenet.world.scenario.worldfile import WorldFileError, parse_world
 
 
 def test_every_setting_has_its_row_and_takes_its_default() -> None:

@@ -5,9 +5,9 @@ import pytest
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import Prefix, format_address, parse_address
 from catenet.world import World
-from catenet.world.hub import Hub
-from catenet.world.topology import StaticRoute, Topology
-from catenet.world.trace import Trace
+from catenet.world.engine.hub import Hub
+from catenet.world.network.topology import StaticRoute, Topology
+from catenet.world.network.trace import Trace
 
 
 def packet(source, destination, payload=b"x"):

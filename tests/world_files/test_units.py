@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catenet.link.properties import LinkProperties, QueueProperties
-from catenet.world.units import (
+from catenet.world.scenario.units import (
     link_properties,
     parse_duration,
     parse_fraction,

@@ -5,8 +5,8 @@ import pytest
 
 from catenet.wire import ip, tcp
 from catenet.wire.pcapng import read_pcapng
-from catenet.world.capture import capture_world
-from catenet.world.series import TimeSeries
+from catenet.world.observe.capture import capture_world
+from catenet.world.observe.series import TimeSeries
 from catenet.world.world import World
 
 

@@ -3,8 +3,16 @@ from pathlib import Path
 import pytest
 
 from catenet.link.properties import LinkProperties, QueueProperties
-from catenet.world.units import PARSERS
-from catenet.world.worldfile import EventPlan, HostPlan, LinkPlan, NetworkPlan, WorldFileError, parse_world, read_world
+from catenet.world.scenario.units import PARSERS
+from catenet.world.scenario.worldfile import (
+    EventPlan,
+    HostPlan,
+    LinkPlan,
+    NetworkPlan,
+    WorldFileError,
+    parse_world,
+    read_world,
+)
 
 WORLD = """
 [world]

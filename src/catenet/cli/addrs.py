@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _interfaces() -> list[InterfaceRow]:
-    from catenet.world.current import current_host
+    from catenet.world.engine.current import current_host
 
     host = current_host()
     if host is not None:

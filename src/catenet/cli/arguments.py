@@ -7,7 +7,7 @@ from pathlib import Path
 
 from catenet.cli import UsageError
 from catenet.wire.address import parse_interface
-from catenet.world.units import parse_duration
+from catenet.world.scenario.units import parse_duration
 
 __all__ = ["address", "check_writable", "duration", "seed"]
 

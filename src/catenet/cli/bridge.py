@@ -25,12 +25,12 @@ from catenet.link.shaped import make_link
 from catenet.link.simulated import SimulatedLink
 from catenet.printable import say
 from catenet.wire.address import parse_interface
-from catenet.world.units import PARSERS, link_properties
+from catenet.world.scenario.units import PARSERS, link_properties
 
 if TYPE_CHECKING:
     from catenet.link.device import Device
     from catenet.link.tun import TunDevice
-    from catenet.world.hub import Hub, RealClock
+    from catenet.world.engine.hub import Hub, RealClock
 
 __all__ = ["register", "run"]
 
@@ -86,7 +86,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry packets until the time is over or a signal comes, then show the figures; return 0."""
-    from catenet.world.hub import Hub, RealClock
+    from catenet.world.engine.hub import Hub, RealClock
 
     properties = _properties(args)
     for option in ("pcap", "json"):

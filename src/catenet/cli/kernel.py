@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from catenet.cli import UsageError
-from catenet.world.program import find_module
+from catenet.world.engine.program import find_module
 
 __all__ = ["run_on_kernel"]
 

@@ -21,12 +21,12 @@ from catenet.cli import UsageError
 from catenet.cli.arguments import address, check_writable, duration, seed
 from catenet.cli.console import Console
 from catenet.wire.address import format_address, parse_address, parse_interface
-from catenet.world.units import nearest
+from catenet.world.scenario.units import nearest
 
 if TYPE_CHECKING:
-    from catenet.world.report import Report
+    from catenet.world.observe.report import Report
+    from catenet.world.scenario.worldfile import WorldPlan
     from catenet.world.world import World
-    from catenet.world.worldfile import WorldPlan
 
 __all__ = ["register", "run"]
 
@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
-    from catenet.world.runner import build_world, give_folders
+    from catenet.world.engine.runner import build_world, give_folders
     from catenet.world.world import World
 
     plan = _plan(args, is_world)
@@ -150,7 +150,7 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
 
 def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
     """What to run: the world file's plan with what the command line says instead, or a plan for one program."""
-    from catenet.world.worldfile import HostPlan, WorldFileError, WorldPlan, override, read_world, set_on_hosts
+    from catenet.world.scenario.worldfile import HostPlan, WorldFileError, WorldPlan, override, read_world, set_on_hosts
 
     if not is_world:
         from catenet.link.properties import LinkProperties
@@ -174,7 +174,7 @@ def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
 
 def _settings(args: argparse.Namespace, hosts: Sequence[str]) -> dict[str, dict[str, str]]:
     """What `--set` says, by host."""
-    from catenet.world.settings import parse_assignments
+    from catenet.world.scenario.settings import parse_assignments
 
     try:
         return parse_assignments(args.settings, hosts)
@@ -184,7 +184,7 @@ def _settings(args: argparse.Namespace, hosts: Sequence[str]) -> dict[str, dict[
 
 def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
     from catenet.link.tun import DeviceUnavailable
-    from catenet.world.tun_driver import Attachment, open_host
+    from catenet.world.engine.tun_driver import Attachment, open_host
 
     if is_world:
         raise UsageError("a world runs on --net sim; --net tun runs one program")
@@ -214,7 +214,7 @@ def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
 
 def _check_attachment(args: argparse.Namespace) -> None:
     """What the options for TUN and TAP ask of each other."""
-    from catenet.world.tun_driver import kernel_end
+    from catenet.world.engine.tun_driver import kernel_end
 
     ethernet = args.tap or args.bridge is not None
     if not args.address and not ethernet:
@@ -229,7 +229,7 @@ def _check_attachment(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace, world: World, console: Console, until: float | None) -> int:
     """Run a world that is ready, show and write what it was, and return the exit status."""
-    from catenet.world.runner import Runner
+    from catenet.world.engine.runner import Runner
 
     if args.json is not None:
         check_writable("--json", args.json)
@@ -266,7 +266,7 @@ def _capturing(path: Path | None, world: World) -> Iterator[None]:
     if path is None:
         yield
         return
-    from catenet.world.capture import capture_world
+    from catenet.world.observe.capture import capture_world
 
     try:
         file = path.open("wb", buffering=1 << 20)
@@ -285,8 +285,8 @@ def _plotting(folder: Path | None, world: World) -> Iterator[None]:
         return
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("--plot needs matplotlib: pip install 'catenet[plot]'")
-    from catenet.world.plot import plot_connections
-    from catenet.world.series import TimeSeries
+    from catenet.world.observe.plot import plot_connections
+    from catenet.world.observe.series import TimeSeries
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -303,8 +303,8 @@ def _plotting(folder: Path | None, world: World) -> Iterator[None]:
 @contextlib.contextmanager
 def _answering(world: World) -> Iterator[Callable[[], None]]:
     """Answer `catenet ss` from other processes, whenever the function is called; where no socket can be had, not."""
-    from catenet.world.control import Control
-    from catenet.world.sockets import list_sockets
+    from catenet.world.observe.control import Control
+    from catenet.world.observe.sockets import list_sockets
 
     try:
         control = Control({"sockets": lambda: [row.to_json() for row in list_sockets(world)]})
@@ -318,7 +318,7 @@ def _answering(world: World) -> Iterator[Callable[[], None]]:
 
 
 def _show(report: Report, console: Console) -> None:
-    from catenet.world.report import tables
+    from catenet.world.observe.report import tables
 
     if report.deadlock is not None:
         console.complain(f"deadlock: {report.deadlock}")

@@ -9,7 +9,7 @@ import sys
 
 from catenet.cli import UsageError
 from catenet.stack.sysctl import SETTINGS, Setting, Value
-from catenet.world.units import nearest
+from catenet.world.scenario.units import nearest
 
 __all__ = ["register", "run"]
 

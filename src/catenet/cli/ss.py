@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask(pid: int | None) -> list[dict[str, Any]]:
-    from catenet.world.control import ask, running
+    from catenet.world.observe.control import ask, running
 
     if pid is None:
         found = list(running())

@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from catenet.world.errors import DeadlockError, ProcessFailed, StillRunning
-    from catenet.world.host import Host
-    from catenet.world.process import Process
+    from catenet.world.engine.errors import DeadlockError, ProcessFailed, StillRunning
+    from catenet.world.engine.host import Host
+    from catenet.world.engine.process import Process
     from catenet.world.world import World
 
 __all__ = ["DeadlockError", "Host", "Process", "ProcessFailed", "StillRunning", "World"]
 
 _HOMES = {
-    "DeadlockError": "errors",
-    "Host": "host",
-    "Process": "process",
-    "ProcessFailed": "errors",
-    "StillRunning": "errors",
+    "DeadlockError": "engine.errors",
+    "Host": "engine.host",
+    "Process": "engine.process",
+    "ProcessFailed": "engine.errors",
+    "StillRunning": "engine.errors",
     "World": "world",
 }
 

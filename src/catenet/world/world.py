@@ -25,25 +25,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catenet.stack.settings import Settings
 from catenet.wire.address import is_link_local, parse_interface
-from catenet.world import install
-from catenet.world.context import Contexts
-from catenet.world.current import current
-from catenet.world.ending import QUIET, Ending
-from catenet.world.errors import DeadlockError, ProcessFailed, StillRunning
-from catenet.world.host import Host
-from catenet.world.hub import NEVER, Clock, Hub, RealClock
-from catenet.world.settings import SettingChanges, apply_settings
-from catenet.world.streams import Redirect, print_line
-from catenet.world.topology import Topology
-from catenet.world.trace import Trace
-from catenet.world.units import link_properties, repeated
-from catenet.world.waiting import describe_waiting
+from catenet.world.engine.context import Contexts
+from catenet.world.engine.current import current
+from catenet.world.engine.ending import QUIET, Ending
+from catenet.world.engine.errors import DeadlockError, ProcessFailed, StillRunning
+from catenet.world.engine.host import Host
+from catenet.world.engine.hub import NEVER, Clock, Hub, RealClock
+from catenet.world.engine.streams import Redirect, print_line
+from catenet.world.engine.waiting import describe_waiting
+from catenet.world.network.topology import Topology
+from catenet.world.network.trace import Trace
+from catenet.world.patches import install
+from catenet.world.scenario.settings import SettingChanges, apply_settings
+from catenet.world.scenario.units import link_properties, repeated
 
 if TYPE_CHECKING:
     from catenet.link.properties import LinkProperties
     from catenet.posix.names import Names
     from catenet.stack.endpoint import Address
-    from catenet.world.process import Process
+    from catenet.world.engine.process import Process
 
 __all__ = ["World"]
 
@@ -257,7 +257,7 @@ class World:
         """Run until the world is over, or until virtual time `until`; return the time. May be called again to go on.
 
         It is over when every program that is no service has ended and, since then, for `quiet` seconds no packet
-        crossed a link, no line was printed and no thread computed (`catenet.world.ending`).
+        crossed a link, no line was printed and no thread computed (`catenet.world.engine.ending`).
 
         Raises DeadlockError when nothing can ever happen again while programs wait (unless not `deadlock`: then time
         passes up to `until`); StillRunning, if `complete`, when programs that are no services have not ended at

@@ -19,13 +19,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.errors import os_error
-from catenet.world.current import current
-from catenet.world.monotonic import BOOTED, monotonic, sleep
-from catenet.world.patching import Patcher, in_process
-from catenet.world.wallclock import SECOND
+from catenet.world.engine.current import current
+from catenet.world.engine.wallclock import SECOND
+from catenet.world.patches.monotonic import BOOTED, monotonic, sleep
+from catenet.world.patches.patching import Patcher, in_process
 
 if TYPE_CHECKING:
-    from catenet.world.process import Process
+    from catenet.world.engine.process import Process
 
 __all__ = ["BOOTED", "apply"]
 

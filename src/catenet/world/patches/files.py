@@ -18,12 +18,12 @@ from catenet.posix.ifreq import interface_request
 from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.posix.pipe import make_pipe
 from catenet.posix.sockets import SocketFile
-from catenet.world.current import current
+from catenet.world.engine.current import current
+from catenet.world.patches.patching import Patcher, in_process
 from catenet.world.patches.rawfile import RawFile
-from catenet.world.patching import Patcher, in_process
 
 if TYPE_CHECKING:
-    from catenet.world.process import Process
+    from catenet.world.engine.process import Process
 
 __all__ = ["apply"]
 

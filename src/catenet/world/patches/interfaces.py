@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from catenet.stack.interface import Interface
 from catenet.wire.address import format_address, is_link_local, mask
-from catenet.world.patching import Patcher
+from catenet.world.patches.patching import Patcher
 
 if TYPE_CHECKING:
-    from catenet.world.process import Process
+    from catenet.world.engine.process import Process
 
 __all__ = ["apply"]
 

@@ -14,12 +14,12 @@ import logging
 import types
 from typing import TYPE_CHECKING, Any
 
-from catenet.world.current import current
-from catenet.world.errors import ProcessKilled
-from catenet.world.patching import Patcher
+from catenet.world.engine.current import current
+from catenet.world.engine.errors import ProcessKilled
+from catenet.world.patches.patching import Patcher
 
 if TYPE_CHECKING:
-    from catenet.world.process import Process
+    from catenet.world.engine.process import Process
 
 __all__ = ["apply"]
 

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from catenet.world.current import current
-from catenet.world.patching import Patcher
-from catenet.world.task import Task
+from catenet.world.engine.current import current
+from catenet.world.engine.task import Task
+from catenet.world.patches.patching import Patcher
 
 __all__ = ["apply", "forget_task"]
 

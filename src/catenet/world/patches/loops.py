@@ -10,8 +10,8 @@ from asyncio import base_events, events
 from collections.abc import Callable
 from typing import Any
 
-from catenet.world.current import current
-from catenet.world.patching import Patcher, in_process
+from catenet.world.engine.current import current
+from catenet.world.patches.patching import Patcher, in_process
 
 __all__ = ["apply"]
 

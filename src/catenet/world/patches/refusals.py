@@ -17,8 +17,8 @@ from functools import partial
 from typing import Any, Final
 
 from catenet.posix.errors import NotModelled
-from catenet.world.current import current
-from catenet.world.patching import Patcher, in_process
+from catenet.world.engine.current import current
+from catenet.world.patches.patching import Patcher, in_process
 
 __all__ = ["apply"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from catenet.posix import pyselect
 from catenet.posix.errors import NotModelled
-from catenet.world.current import current
-from catenet.world.patching import Patcher, in_process
+from catenet.world.engine.current import current
+from catenet.world.patches.patching import Patcher, in_process
 
 __all__ = ["apply"]
 

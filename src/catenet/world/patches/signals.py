@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.errors import os_error
-from catenet.world.current import current
-from catenet.world.patching import Patcher
+from catenet.world.engine.current import current
+from catenet.world.patches.patching import Patcher
 
 if TYPE_CHECKING:
-    from catenet.world.process import Process
+    from catenet.world.engine.process import Process
 
 __all__ = ["apply"]
 

@@ -19,11 +19,11 @@ from catenet.posix.errors import os_error
 from catenet.posix.kernel import FIRST_DESCRIPTOR, Kernel
 from catenet.posix.pysocket import Socket, create_pair
 from catenet.posix.services import getprotobyname, getservbyname, getservbyport
-from catenet.world.current import current
-from catenet.world.patching import Patcher
+from catenet.world.engine.current import current
+from catenet.world.patches.patching import Patcher
 
 if TYPE_CHECKING:
-    from catenet.world.process import Process
+    from catenet.world.engine.process import Process
 
 __all__ = ["apply", "current_kernel"]
 

@@ -8,12 +8,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from catenet.posix.errors import os_error
-from catenet.world.current import current
+from catenet.world.engine.current import current
+from catenet.world.patches.patching import Patcher, in_process
 from catenet.world.patches.signals import send
-from catenet.world.patching import Patcher, in_process
 
 if TYPE_CHECKING:
-    from catenet.world.process import Process
+    from catenet.world.engine.process import Process
 
 __all__ = ["apply"]
 

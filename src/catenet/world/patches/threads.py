@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from catenet.world.current import current
-from catenet.world.errors import ProcessKilled
+from catenet.world.engine.current import current
+from catenet.world.engine.errors import ProcessKilled
+from catenet.world.engine.task import Task
 from catenet.world.patches import locks
-from catenet.world.patching import Patcher, dispatch
-from catenet.world.task import Task
+from catenet.world.patches.patching import Patcher, dispatch
 
 if TYPE_CHECKING:
-    from catenet.world.process import Process
+    from catenet.world.engine.process import Process
 
 __all__ = ["apply", "drop_thread", "make_main_thread"]
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.pysocket import Socket
-from catenet.world.patching import Patcher, dispatch
+from catenet.world.patches.patching import Patcher, dispatch
 
 if TYPE_CHECKING:
-    from catenet.world.process import Process
+    from catenet.world.engine.process import Process
 
 __all__ = ["apply"]
 

@@ -1,0 +1,1 @@
+"""Time, hosts and processes: what runs, and when."""

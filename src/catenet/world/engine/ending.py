@@ -1,0 +1,175 @@
+"""When a run is over: every program that is no service has ended, and since then the world has been quiet.
+
+A service is a program that whoever runs it calls one (`daemon`, `restart="always"`), or of which nothing is said and
+which has a socket that others can come to unasked: one that listens, or a datagram socket bound to a port or path. The
+world is quiet while no packet crosses a link, no line is printed and no thread computes; it is over when that has
+lasted for `quiet` seconds. It is over at once when no program is left at all.
+
+Computing takes no time here, so a thread that computes is one that goes on by a timer of its own: it sleeps and works,
+or works while it watches the clock. A wait for sockets that ends in vain is no computing, for servers look about like
+that for ever; nor is what a program does that was called a service. And since nobody can tell a long piece of work
+from a loop without end, computing alone keeps a world going for WORKING times `quiet` at most.
+
+All of it depends on the world's time and on nothing else. The world runs up to `look_at`, and then asks `look`. As
+long as a program is waited for, the run cannot be over before `quiet` has passed, so looks are few.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from catenet.link.simulated import SimulatedLink
+from catenet.world.engine.hub import NEVER, Call, Event
+from catenet.world.network.links import Arrival, Lane
+
+if TYPE_CHECKING:
+    from catenet.world.engine.context import Contexts
+    from catenet.world.engine.hub import Hub
+    from catenet.world.engine.process import Process
+    from catenet.world.network.trace import Trace
+
+__all__ = ["QUIET", "Ending", "is_service"]
+
+QUIET: Final = 30.0
+"""Seconds of virtual time for which a world is quiet before it is over, unless it is told otherwise."""
+
+WORKING: Final = 10
+"""So many times `quiet` a world lasts at the most in which programs do no more than compute."""
+
+INTERVAL: Final = 1.0
+"""Seconds of the world's time between two looks at the least."""
+
+
+class Ending:
+    """Decides when a world's run is over; told by the world what starts, ends and prints."""
+
+    def __init__(self, hub: Hub, trace: Trace, contexts: Contexts, quiet: float) -> None:
+        self._hub = hub
+        self._trace = trace
+        self._contexts = contexts
+        self.quiet = quiet
+        self.alive: dict[Process, None] = {}
+        """Processes that run, in the order of their start."""
+        self.awaited_starts = 0
+        """Programs that are no services by declaration and are about to start, for the first time or again."""
+        self.service_starts = 0
+        """Declared services that are about to start."""
+        self.over = False
+        self.programs_ended: float | None = None
+        """When the last program ended for good and by itself that was not declared a service."""
+        self.printed_at = 0.0
+        self.look_at = NEVER
+        self._since = 0.0
+        """No program was waited for since this time, or a later one."""
+        self._awaited: Process | None = None
+        self._some_ended = False
+        """Whether any program has ended by itself."""
+
+    def begin(self) -> None:
+        """A run begins, or goes on. Of one that was over, or had nothing to do, quiet counts anew from now."""
+        if self.over or self.look_at == NEVER:
+            self.over = False
+            self._since = self._hub.now
+            running = self.alive or self.awaited_starts or self.service_starts
+            self.look_at = self._hub.now + self._interval if running else NEVER
+
+    @property
+    def _interval(self) -> float:
+        return max(self.quiet, INTERVAL)
+
+    # What the world tells.
+
+    def expect(self, count: int, *, service: bool = False) -> None:
+        """`count` more (or fewer) programs are about to start."""
+        if service:
+            self.service_starts += count
+        else:
+            self.awaited_starts += count
+        if count < 0:
+            self._since = self._hub.now
+            self._look_soon()
+
+    def started(self, process: Process) -> None:
+        """A process runs."""
+        self.alive[process] = None
+        self.look_at = min(self.look_at, self._hub.now + self._interval)
+
+    def ended(self, process: Process) -> None:
+        """A process has ended, or its host has crashed: the latter is no end, but quiet counts from it too."""
+        self.alive.pop(process, None)
+        self._since = self._hub.now
+        if not process.crashed and not process.replaced:
+            self._some_ended = True
+            if process.declared is not True:
+                self.programs_ended = self._hub.now
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        """Look at this instant if the run may be over; where quiet is long, the next look comes early enough."""
+        if not (self.awaited_starts or self.service_starts) and (not self.alive or self.quiet < INTERVAL):
+            self.look_at = self._hub.now
+            self._hub.stop()
+
+    # What the world asks.
+
+    def awaits(self) -> bool:
+        """Whether a program that is no service runs or is about to start."""
+        if self.awaited_starts:
+            return True
+        if self._awaited is None or self._awaited not in self.alive or is_service(self._awaited):
+            self._awaited = next((process for process in self.alive if not is_service(process)), None)
+        return self._awaited is not None
+
+    def look(self) -> bool:
+        """Decide whether the run is over now; if not, `look_at` is when to ask again."""
+        now = self._hub.now
+        if self.awaits():
+            self._since = now
+            self.look_at = now + self._interval
+        elif not self.alive and not self.service_starts:
+            self.over = True
+        else:
+            end = self._active_until() + self.quiet
+            if end <= now:
+                end = max(end, self._arrivals_end() + self.quiet)
+            self.over = end <= now
+            self.look_at = max(end, now)
+        return self.over
+
+    def settle(self) -> float | None:
+        """Nothing can ever happen any more. Return when that makes the run over, None when programs wait in vain.
+
+        Services that nobody will come to any more are no deadlock, but programs that only listen are one if none has
+        ever ended: they wait for each other.
+        """
+        if not self.alive:
+            return self._hub.now
+        if self.awaits() or not (self._some_ended or all(process.declared for process in self.alive)):
+            return None
+        return max(self._hub.now, self._active_until() + self.quiet)
+
+    def _active_until(self) -> float:
+        """When the world was last anything but quiet."""
+        active = max(self._since, self.printed_at, self._trace.latest)
+        return max(active, min(self._contexts.computed, active + (WORKING - 1) * self.quiet))
+
+    def _arrivals_end(self) -> float:
+        """When the last packet that is under way is to arrive, or to leave its queue; 0 without any."""
+        heap = self._hub.heap
+        times = [when for when, number, event in heap if _is_packet(event) and event.is_due(when, number)]
+        return max(times, default=0.0)
+
+
+def _is_packet(event: Event) -> bool:
+    """Whether an event is a packet's on its way over links, or a link's that serves its queue."""
+    if isinstance(event, Call):
+        return isinstance(getattr(event.callback, "__self__", None), SimulatedLink)
+    return isinstance(event, (Lane, Arrival))
+
+
+def is_service(process: Process) -> bool:
+    """Whether the world may be over while a process runs: it was said so, or it was not and others can come to it."""
+    if process.declared is not None:
+        return process.declared
+    files = (file for _, file, owner in process.host.kernel.open_files() if owner is process)
+    return any(file.is_open_to_others() for file in files)

@@ -1,0 +1,79 @@
+"""What the interpreter does at the end of a program, done for a process: wait for threads, call exit handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures.thread as executors
+import threading
+import traceback
+from typing import TYPE_CHECKING
+
+from catenet.world.engine.current import current
+
+if TYPE_CHECKING:
+    from catenet.world.engine.process import Process
+
+__all__ = ["abandon_coroutines", "finish_process", "ignore_errors"]
+
+
+def finish_process(process: Process) -> None:
+    """End a process whose main task has returned or raised; runs in that task."""
+    for callback in reversed(process.threading_exits):
+        _call(process, callback)
+    _close_pools(process)
+    main = current.task
+    assert main is not None
+    while any(not task.daemon for task in process.tasks.values() if task is not main):
+        main.park("the end of its threads", (), None)
+    while process.exit_handlers:
+        function, args, kwargs = process.exit_handlers.pop()
+        _call(process, function, *args, **kwargs)
+
+
+def ignore_errors(loop: asyncio.AbstractEventLoop) -> None:
+    """Let an event loop of a killed process say nothing of what it finds: that its tasks were killed is no error.
+
+    It finds them when they are collected, which may be long after, when there is no process left to say it for.
+    """
+    loop.set_exception_handler(lambda loop, context: None)
+
+
+def abandon_coroutines(loop: asyncio.AbstractEventLoop) -> None:
+    """End the coroutines of a killed process's event loop while it is still its turn.
+
+    Left to the garbage collector they would end, and say so, outside of any process.
+    """
+    for task in sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name()):
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        coroutine = task.get_coro()
+        if coroutine is not None:
+            try:
+                coroutine.close()
+            except BaseException:
+                continue  # it does not want to: nothing of it is heard or seen any more
+    if not loop.is_closed() and not loop.is_running():
+        loop.close()
+
+
+def _close_pools(process: Process) -> None:
+    """Tell the workers of thread pools to end, as `concurrent.futures` does when the interpreter ends.
+
+    They finish what is queued, and take nothing more. Those of pools that are still referred to ask whether the
+    interpreter ends, which for them is their process (`patches.threads`).
+    """
+    process.pools_closed = True
+    queues = executors._threads_queues
+    for ident in list(process.tasks):
+        thread = threading._active.get(ident)  # type: ignore[attr-defined]
+        if thread in queues:
+            queues[thread].put(None)
+
+
+def _call(process: Process, function: object, *args: object, **kwargs: object) -> None:
+    """Call an exit handler; what it raises is shown and does not keep the others from running."""
+    try:
+        function(*args, **kwargs)  # type: ignore[operator]
+    except SystemExit:
+        raise
+    except Exception as error:
+        traceback.print_exception(error, file=process.streams.stderr)

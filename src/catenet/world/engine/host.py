@@ -1,0 +1,350 @@
+"""One machine of a world: its stack, its POSIX surface, its programs, and the pump between stack and devices."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from catenet.posix.kernel import Kernel
+from catenet.stack.datagram.send_buffer import PASSED
+from catenet.world.engine.current import current
+from catenet.world.engine.hub import NEVER, Event
+from catenet.world.engine.process import KILLED, Process
+from catenet.world.engine.program import Command, Program, make_program
+from catenet.world.engine.wallclock import WallClock
+from catenet.world.engine.wiring import FIRST_INTERFACE, configure, make_stack
+from catenet.world.network.links import Port
+
+if TYPE_CHECKING:
+    from catenet.link.device import Device
+    from catenet.stack.datagram.send_buffer import SendBuffer
+    from catenet.stack.endpoint import Address
+    from catenet.stack.ip.output import Output
+    from catenet.stack.ip.routes import RouteEntry
+    from catenet.stack.settings import Settings
+    from catenet.stack.stack import Stack
+    from catenet.world.world import World
+
+__all__ = ["Host", "Restart"]
+
+Restart: TypeAlias = Literal["never", "on-failure", "always"]
+
+FIRST_PID: Final = 1000
+RESTART_DELAYS: Final[tuple[float, ...]] = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)
+"""Seconds before a program is restarted for the first, second, … time, as container runtimes back off."""
+
+
+class _Service:
+    """What `run` was asked for, kept for restarts."""
+
+    __slots__ = ("declared", "program", "restart", "restarts", "stdin")
+
+    def __init__(self, program: Program, restart: Restart, declared: bool | None, stdin: str | bytes) -> None:
+        self.program = program
+        self.restart = restart
+        self.declared = declared
+        self.stdin = stdin
+        self.restarts = 0
+
+
+class _Pump(Event):
+    """The turn of a host's stack, of one boot, to put what it has to say on its devices."""
+
+    __slots__ = ("_host", "_stack")
+
+    def __init__(self, host: Host, stack: Stack) -> None:
+        self._host = host
+        self._stack = stack
+
+    def happen(self, when: float, sequence: int) -> None:
+        """Have the host do so."""
+        self._host.pump(self._stack)
+
+
+class Host:
+    """One machine. Made by `World.host`."""
+
+    def __init__(self, world: World, name: str, settings: Settings | None = None, forwarding: bool = False) -> None:
+        self.world = world
+        self.hub = world.hub
+        self.name = name
+        self.settings = settings
+        self.forwarding = forwarding
+        self.devices: list[tuple[Device, tuple[tuple[Address, int], ...]]] = []
+        """Devices in the order of attachment, each with its (address, prefix length)s; interface index is place + 2."""
+        self.routes: list[RouteEntry] = []
+        """Routes that the topology gave to the stack."""
+        self.processes: list[Process] = []
+        """Every process that has ever run here, in order of start."""
+        self.environment: dict[str, str] = {}
+        """Variables that the programs here find beside the interpreter's own."""
+        self.up = True
+        self.wall = WallClock(world.hub, world.epoch)
+        """The clock of the day. A battery keeps it: it goes on as it was set when the host crashes and boots again."""
+        self._boots = 0
+        self._past_counters: dict[str, int] = {}
+        self._services: dict[int, _Service] = {}
+        self._next_pid = FIRST_PID
+        self._pumping = False
+        self._timer_at = NEVER
+        self.stack: Stack
+        self.kernel: Kernel
+        self._pump: _Pump
+        self._boot()
+
+    # Programs.
+
+    def run(
+        self,
+        command: Command,
+        *args: Any,
+        start: float = 0.0,
+        restart: Restart = "never",
+        daemon: bool | None = None,
+        stdin: str | bytes = "",
+        directory: str | Path | None = None,
+    ) -> None:
+        """Run a program on this host from virtual time `start` (seconds) on.
+
+        `command` is a callable, sync or async, called with `args`; or a command line such as `"server.py --port 80"` or
+        `"-m http.server 80"`, to whose end `args` are added; scripts are sought in `directory` (default: the world's).
+        `restart` says whether it is run again when it ends ("always") or fails ("on-failure"). A `daemon` is a service:
+        the world may end while it runs; with False it may not, and with None it is one if it is restarted always or has
+        a socket that others can come to. `stdin` is what it can read. Raises ValueError for what cannot be run.
+        """
+        if restart not in ("never", "on-failure", "always"):
+            raise ValueError(f"restart must be 'never', 'on-failure' or 'always', not {restart!r}")
+        if start < 0:
+            raise ValueError(f"start must not be negative, but is {start!r}")
+        where = self.world.directory if directory is None else Path(directory)
+        declared = True if daemon is None and restart == "always" else daemon
+        service = _Service(make_program(command, args, where), restart, declared, stdin)
+        number = len(self._services)
+        self._services[number] = service
+        self._schedule(service, max(0.0, start - self.hub.now))
+
+    def _schedule(self, service: _Service, delay: float) -> None:
+        self.world.ending.expect(1, service=service.declared is True)
+        self.hub.call_later(delay, self._start, service, self._boots)
+
+    def _start(self, service: _Service, boot: int) -> None:
+        if self.up and boot == self._boots:
+            self._launch(service)
+        self.world.ending.expect(-1, service=service.declared is True)
+
+    def _launch(self, service: _Service) -> None:
+        pid, self._next_pid = self._next_pid, self._next_pid + 1
+        process = Process(self, service.program, pid, declared=service.declared, stdin=service.stdin)
+        process.service = service
+        self.processes.append(process)
+        self.world.process_started(process)
+
+    def process_ended(self, process: Process) -> None:
+        """A process of this host is over: restart it if that is its policy (called by the hub)."""
+        service = process.service
+        failed = process.status != 0
+        if self.up and not process.crashed and not self.world.stopping and isinstance(service, _Service):
+            wanted = service.restart == "always" or (service.restart == "on-failure" and failed)
+            if wanted:
+                delay = RESTART_DELAYS[min(service.restarts, len(RESTART_DELAYS) - 1)]
+                service.restarts += 1
+                self._schedule(service, delay)
+                process.replaced = True
+        self.world.process_ended(process)
+
+    # Faults.
+
+    def crash(self) -> None:
+        """Pull the plug: processes die, connections are forgotten without a word to their peers, memory is gone."""
+        if not self.up:
+            return
+        self.up = False
+        self.kernel.discard()
+        self.world.topology.power_off(self.name)
+        for process in self.processes:
+            if process.alive:
+                process.crashed = True
+                process.kill(KILLED)
+
+    def restart(self) -> None:
+        """Boot again (after a crash if it runs): a new stack, and every program of `run` anew from its beginning."""
+        self.crash()
+        self.up = True
+        self._boot()
+        for service in self._services.values():
+            self._schedule(service, 0.0)
+
+    # The pump.
+
+    def attach(self, device: Device, addresses: tuple[tuple[Address, int], ...]) -> int:
+        """Connect a device (a port of a simulated network, a TUN device) and return its interface index."""
+        self.devices.append((device, addresses))
+        index = len(self.devices) - 1 + FIRST_INTERFACE
+
+        def receive(packet: bytes | memoryview, now: float) -> None:
+            if self.up:
+                self.stack.receive(packet, now, index)
+
+        device.attach(receive)
+        return index
+
+    def reconfigure(self) -> None:
+        """Tell the stack of devices, addresses and routes that it does not know yet."""
+        configure(self, self.stack)
+
+    def _boot(self) -> None:
+        self._boots += 1
+        if self._boots > 1:
+            self._past_counters = self.counters()
+        first = self.kernel.next_descriptor if self._boots > 1 else None
+        self.stack = make_stack(self, self.world.generator(f"stack/{self.name}/{self._boots}"))
+        self.routes.clear()
+        configure(self, self.stack)
+        self._pump = _Pump(self, self.stack)
+        self.stack.on_dirty = self._dirty
+        self.kernel = Kernel(
+            self.stack,
+            self.name,
+            self.world.names,
+            _park,
+            clock=self._clock,
+            epoch=self.wall.epoch,
+            owner=_owner,
+            spin=_spin,
+            unwinding=_unwinding,
+            broken_pipe=_broken_pipe,
+            first_descriptor=first,
+        )
+        if self.hub.is_real:
+            self.kernel.prompt = self._prompt
+        self._timer_at = NEVER
+        self._dirty()
+
+    def counters(self) -> dict[str, int]:
+        """What the stack has counted, that of earlier boots included: IP by the names of `nstat`, TCP by its own."""
+        counts = dict(self._past_counters)
+        for name, count in {**self.stack.snapshot(), **self.stack.tcp.counters.snapshot()}.items():
+            counts[name] = counts.get(name, 0) + count
+        return counts
+
+    def _clock(self) -> float:
+        return self.hub.now
+
+    def set_wall_clock(self, nanoseconds: int) -> None:
+        """Set the clock of the day to so many nanoseconds since 1970; OSError(EINVAL) for what Linux does not take."""
+        self.wall.step(nanoseconds)
+        self.kernel.epoch = self.wall.epoch
+
+    def _dirty(self) -> None:
+        if not self._pumping:
+            self._pumping = True
+            self.hub.soon.append(self._pump)
+
+    def pump(self, stack: Stack) -> None:
+        """Put what the stack has to say on its devices, and look after its next deadline."""
+        self._pumping = False
+        if stack is not self.stack or not self.up:
+            return
+        self._transmit(stack, self.hub.now)
+        self._arm(stack)
+
+    def _transmit(self, stack: Stack, now: float) -> None:
+        devices = self.devices
+        packets = stack.transmit(now)
+        if stack.output.charges:
+            self._transmit_charged(packets, stack.output, now)
+            return
+        for interface, packet in packets:
+            device = devices[interface - FIRST_INTERFACE][0]
+            if isinstance(device, Port):  # known, so that compiled code calls it directly
+                device.send(packet, now)
+            else:
+                device.send(packet, now)
+
+    def _transmit_charged(self, packets: list[tuple[int, bytes]], output: Output, now: float) -> None:
+        """Send packets of which some have sockets that are charged for them until they have left the host."""
+        devices = self.devices
+        following, last = 0, len(packets)
+        crowded: list[SendBuffer] | None = None
+        charges, output.charges = output.charges, []
+        for place, buffer, size in charges:
+            while following < place:
+                interface, packet = packets[following]
+                devices[interface - FIRST_INTERFACE][0].send(packet, now)
+                following += 1
+            interface, packet = packets[place]
+            following = place + 1
+            port = devices[interface - FIRST_INTERFACE][0]
+            assert isinstance(port, Port)  # no other has a queue
+            port.queued = PASSED
+            port.send(packet, now)
+            buffer.held.append((port.queued, size))
+            if buffer.charged >= buffer.half:
+                crowded = [buffer] if crowded is None else [*crowded, buffer]
+        while following < last:
+            interface, packet = packets[following]
+            devices[interface - FIRST_INTERFACE][0].send(packet, now)
+            following += 1
+        for buffer in dict.fromkeys(crowded or ()):
+            buffer.settle(now)
+
+    def _prompt(self) -> None:
+        """Put what a program has just sent on the devices while it goes on: for a peer in real time the sooner."""
+        hub = self.hub
+        hub.now = hub.time()
+        if self.up:
+            self._transmit(self.stack, hub.now)
+
+    def _arm(self, stack: Stack) -> None:
+        """Make sure that the hub comes back at the stack's next deadline; a timer too early does no harm."""
+        if self._timer_at <= stack.earliest_deadline():
+            return
+        deadline = stack.next_deadline()
+        if deadline is not None and deadline < self._timer_at:
+            self._timer_at = deadline
+            self.hub.call_at(deadline, self._time_out, stack, deadline)
+
+    def _time_out(self, stack: Stack, deadline: float) -> None:
+        if stack is not self.stack or not self.up or self._timer_at != deadline:
+            return
+        self._timer_at = NEVER
+        stack.handle_timeout(self.hub.now)
+        self.pump(stack)
+
+    def __repr__(self) -> str:
+        return f"<Host {self.name}>"
+
+
+def _park(call: str, files: Any, timeout: float | None) -> bool:
+    """Where every blocking call of every program ends (`Kernel.park`)."""
+    task = current.task
+    if task is None:
+        raise RuntimeError(f"{call} would block outside of any simulated process")
+    return task.park(call, tuple(files), timeout)
+
+
+def _owner() -> object:
+    task = current.task
+    if task is None:
+        return None
+    if task.process.dying:
+        task.check_alive()
+    return task.process
+
+
+def _spin() -> None:
+    task = current.task
+    if task is not None:
+        task.spin()
+
+
+def _unwinding() -> bool:
+    task = current.task
+    return task is not None and task.may_unwind()
+
+
+def _broken_pipe() -> None:
+    task = current.task
+    if task is not None:
+        task.process.deliver_to_itself(signal.SIGPIPE)

@@ -1,0 +1,287 @@
+"""One unmodified program running on one host: its threads, signals, exit handlers, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import signal
+import sys
+import threading
+import traceback
+import types
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from catenet.world.engine.context import Context
+from catenet.world.engine.current import current
+from catenet.world.engine.errors import ProcessKilled
+from catenet.world.engine.exiting import abandon_coroutines, finish_process, ignore_errors
+from catenet.world.engine.streams import Streams
+from catenet.world.engine.task import Task, TaskOwner
+from catenet.world.patches.threads import drop_thread, make_main_thread
+
+if TYPE_CHECKING:
+    from catenet.world.engine.host import Host
+    from catenet.world.engine.hub import Timer
+    from catenet.world.engine.program import Program
+
+__all__ = ["KILLED", "Process"]
+
+KILLED: Final = 128 + signal.SIGKILL
+"""Exit status of what dies with its host, as a shell shows it."""
+
+IGNORED_BY_DEFAULT: Final = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
+"""Signals without effect unless the program handles them (signal(7))."""
+
+
+class Process(TaskOwner):
+    """A program that runs on a host. `status` is None until it ends, then what a shell would show."""
+
+    def __init__(self, host: Host, program: Program, pid: int, *, declared: bool | None, stdin: str | bytes) -> None:
+        super().__init__(host.world.hub, host.world.contexts)
+        self.undeclared = declared is None
+        self.host = host
+        self.world = host.world
+        self.program = program
+        self.pid = pid
+        self.name = program.label
+        self.declared = declared
+        """Whether it is said to be a service, so that the world may end while it runs; None: nothing is said."""
+        self.status: int | None = None
+        self.exception: BaseException | None = None
+        self.crashed = False
+        """Whether it died with its host."""
+        self.replaced = False
+        """Whether its restart policy has another one run in its place."""
+        self.reported = False
+        self.service: object = None
+        self.started_at = self.hub.now
+        self.ended_at: float | None = None
+        self.killed = False
+        self.killed_status = KILLED
+        self.random = random.Random(self.world.generator(f"program/{host.name}/{pid}").getrandbits(256))
+        """What the functions of the module `random` draw from."""
+        self.entropy = self.world.generator(f"entropy/{host.name}/{pid}")
+        """What stands for the kernel's entropy: `os.urandom` and all that is seeded from it."""
+        self.default_timeout: float | None = None
+        self.main_thread: threading.Thread | None = None
+        self.uuids = self.threads_named = 0
+        self.blocked_signals: set[int] = set()
+        self.held_signals: list[int] = []
+        self.awaited: set[int] = set()
+        self.caught: deque[int] = deque()
+        self.signals_handled = 0
+        self.alarm: Timer | None = None
+        self.alarm_interval = 0.0
+        self.pools_closed = False
+        """Whether thread pools take no more work, because the program has come to its end."""
+        self.threading_exits: list[Callable[[], object]] = []
+        self.streams = Streams(self._emit, stdin)
+        self.tasks: dict[int, Task] = {}
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The event loop that ran last."""
+        self.handlers: dict[int, Any] = {
+            signal.SIGINT: signal.default_int_handler,
+            signal.SIGPIPE: signal.SIG_IGN,
+            signal.SIGXFSZ: signal.SIG_IGN,
+        }
+        """What Python starts with."""
+        self.wakeup_fd = -1
+        self.exit_handlers: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
+        self.on_end: list[Callable[[Process], None]] = []
+        self._main_module = self._make_main()
+        path = list(sys.path)
+        if program.directory is not None:
+            path[:0] = [program.directory]
+        environment = _environment()
+        environment.update((os.fsencode(name), os.fsencode(value)) for name, value in host.environment.items())
+        self.context = Context(list(program.argv), path, self._main_module, environment, program.directory)
+        self.main = self.spawn(lambda: program.run(self._main_module), "MainThread")
+
+    @property
+    def daemon(self) -> bool:
+        """Whether it was declared a service."""
+        return bool(self.declared)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs still."""
+        return self.status is None
+
+    def spawn(self, run: Callable[[], object], name: str) -> Task:
+        """Start a thread of this process; it first runs when the hub comes to it."""
+        task = Task(self, run, self.world.next_ident(), name)
+        self.tasks[task.ident] = task
+        task.wake()
+        return task
+
+    # What a program's tasks do, on their own side.
+
+    def task_runs(self, task: Task) -> None:
+        """Run a task to its end, whatever it raises; the main task then ends the process in order."""
+        is_main = task is self.main
+        if is_main:
+            self.main_thread = make_main_thread(task)
+        status = self._attempt(task.run)
+        if is_main:
+            if not self.dying:
+                status = self._attempt(finish_process, self) or status
+            if self.dying and self.loop is not None:
+                self._attempt(abandon_coroutines, self.loop)
+            if self.status is None:
+                self._end(self.killed_status if self.dying else status)
+
+    def _attempt(self, function: Callable[..., object], *args: object) -> int:
+        """Call a function of the program and return the exit status that its way of ending means."""
+        try:
+            function(*args)
+            return 0
+        except ProcessKilled:
+            return self.killed_status
+        except SystemExit as stop:
+            return self._exit_status(stop.code)
+        except BaseException as error:
+            if self.dying:
+                return self.killed_status
+            self.exception = error
+            error.__traceback__ = _without_ours(error.__traceback__)
+            traceback.print_exception(error, file=self.streams.stderr)
+            return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+
+    def _exit_status(self, code: object) -> int:
+        if code is None:
+            return 0
+        if isinstance(code, int):
+            return code & 0xFF
+        print(code, file=self.streams.stderr)
+        return 1
+
+    # Signals.
+
+    def deliver(self, number: int) -> None:
+        """Send the process a signal; ignored when it has ended. May end the process, as the default action says."""
+        if self.status is not None or self.dying:
+            return
+        number = int(number)
+        if number in self.awaited:
+            self.caught.append(number)
+            self.main.wake()
+            return
+        if number in self.blocked_signals and number != signal.SIGKILL:
+            if number not in self.held_signals:
+                self.held_signals.append(number)
+            return
+        handler = self.handlers.get(number, signal.SIG_DFL)
+        if number == signal.SIGKILL or (handler is signal.SIG_DFL and number not in IGNORED_BY_DEFAULT):
+            self.kill(128 + number)
+        elif callable(handler) and handler is not signal.SIG_DFL and handler is not signal.SIG_IGN:
+            self.pending_signals.append(number)
+            if self.wakeup_fd >= 0:
+                self.host.kernel.wake_by_signal(self.wakeup_fd, number)
+            self.main.wake()
+
+    def deliver_to_itself(self, number: int) -> None:
+        """Deliver a signal that the process sends to itself: its handlers run before this returns."""
+        self.deliver(number)
+        task = current.task
+        if task is not None:
+            task.check_alive()
+            if task is self.main:
+                self.run_signal_handlers()
+
+    def run_signal_handlers(self) -> None:
+        """Call the program's handlers of what was delivered, in the main task (PEP 475: then its wait goes on)."""
+        while self.pending_signals:
+            number = self.pending_signals.popleft()
+            handler = self.handlers.get(number)
+            self.signals_handled += 1
+            if callable(handler):
+                handler(number, sys._getframe(1))
+
+    # The end.
+
+    def kill(self, status: int = KILLED) -> None:
+        """End the process at once: its descriptors are closed, its tasks get ProcessKilled wherever they wait."""
+        if self.status is not None or self.dying:
+            return
+        self.killed_status = status
+        self.dying = self.killed = True
+        self.streams.mute()
+        self.host.kernel.close_owned(self)
+        for task in list(self.tasks.values()):
+            if task.loop is not None:
+                ignore_errors(task.loop)
+            task.wake()
+        if not self.main.started:
+            self.main.ended = True
+            self._end(status)
+
+    def task_ended(self, task: Task) -> None:
+        """A task is over (called by the hub)."""
+        self.tasks.pop(task.ident, None)
+        drop_thread(task)
+        for callback in task.on_end:
+            callback()
+        if task is not self.main:
+            self.main.wake()
+        elif self.dying and self.killed and not self.world.closing:
+            gc.collect()  # what it had open (databases, files) is closed now, as the kernel would
+        if task is self.main and self.status is None:  # abandoned while it unwound
+            self._end(self.killed_status)
+
+    def _end(self, status: int) -> None:
+        self.status = status
+        self.ended_at = self.hub.now
+        self.streams.finish()
+        if self.alarm is not None:
+            self.alarm.cancel()
+        self.dying = True
+        self.killed_status = status
+        self.host.kernel.close_owned(self)
+        for task in list(self.tasks.values()):
+            if task is not self.main:
+                task.wake()
+        self.hub.call_soon(self.host.process_ended, self)
+
+    def _emit(self, stream: str, line: str) -> None:
+        # Whoever shows it is outside of the process, and may print itself.
+        task, current.task = current.task, None
+        self.world.ending.printed_at = self.hub.now
+        try:
+            self.world.output(self.host.name, stream, line)
+        finally:
+            current.task = task
+
+    def _make_main(self) -> types.ModuleType:
+        if self.program.is_callable:
+            return sys.modules["__main__"]
+        module = types.ModuleType("__main__")
+        module.__dict__["__builtins__"] = __builtins__
+        return module
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended badly by itself, for good."""
+        return bool(self.status) and not self.crashed and not self.replaced
+
+    def describe(self) -> str:
+        """One line for reports: host, program, pid."""
+        return f"{self.host.name}: {self.name} (pid {self.pid})"
+
+
+def _environment() -> dict[Any, Any]:
+    """The interpreter's environment without the machine's proxies, which no simulated host can reach."""
+    data: dict[Any, Any] = os.environ._data  # type: ignore[attr-defined]
+    return {name: value for name, value in data.items() if not name.lower().endswith(b"_proxy")}
+
+
+def _without_ours(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """Cut the frames of this package from the head of a traceback."""
+    while (
+        trace is not None and trace.tb_next is not None and __package__ in trace.tb_frame.f_globals.get("__name__", "")
+    ):
+        trace = trace.tb_next
+    return trace

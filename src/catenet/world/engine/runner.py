@@ -1,0 +1,132 @@
+"""From a world file's plan to a world, and a run of it to its end: Ctrl-C, deadlocks, services, report.
+
+When a run is over, the world decides (`ending.py`). Programs that still run then, which are services, are asked to stop
+by SIGTERM, and killed after a grace.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from catenet.world.engine.errors import DeadlockError
+from catenet.world.engine.hub import VirtualClock
+from catenet.world.observe.report import Report, make_report
+from catenet.world.scenario.events import Announce, schedule_events
+from catenet.world.world import World
+
+if TYPE_CHECKING:
+    from catenet.world.scenario.worldfile import WorldPlan
+
+__all__ = ["Runner", "build_world", "give_folders"]
+
+GRACE: Final = 5.0
+"""Seconds of the world's time that programs have to end when they are asked to."""
+
+SLICE: Final = 0.25
+"""Seconds of the world's time between two looks at the progress: long beside the cost of a look."""
+
+
+def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
+    """Make what the plan says: networks, hosts, links, programs, events."""
+    for network in plan.networks:
+        world.network(network.name, *network.prefixes)
+    for host in plan.hosts:
+        made = world.host(
+            host.name,
+            host.addresses,
+            network=host.networks or None,
+            link=host.link,
+            settings=host.settings,
+            forwarding=host.router,
+        )
+        for line in host.run:
+            made.run(line, start=host.start, restart=host.restart, daemon=host.service)
+    for link in plan.links:
+        world.topology.link(link.a, link.b, link.properties)
+    world.refresh_routes()
+    schedule_events(world, plan.events, announce)
+
+
+def give_folders(world: World, folder: Path) -> None:
+    """Give every host a folder that survives its crashes, named by the variable that systemd has for that."""
+    for name, host in world.hosts.items():
+        own = folder / name
+        own.mkdir()
+        host.environment["STATE_DIRECTORY"] = str(own)
+
+
+class Runner:
+    """One run of a world.
+
+    `progress(now)` is called now and then; `wall` is the clock for `wall_seconds`, and for how seldom "now and then"
+    is: nothing else depends on it.
+    """
+
+    def __init__(self, world: World, *, wall: Callable[[], float], progress: Callable[[float], None]) -> None:
+        self._world = world
+        self._wall = wall
+        self._progress = progress
+        self._virtual = isinstance(world.hub.clock, VirtualClock)
+        self.interrupted = False
+
+    def run(self, until: float | None) -> Report:
+        """Run until the world is over or until `until`; the first KeyboardInterrupt stops it in order."""
+        began = self._wall()
+        deadlock = None
+        world = self._world
+        # Between two slices nothing may be collected: it may close a socket, and slices depend on how fast we are.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            self._run(until)
+        except DeadlockError as error:
+            deadlock = str(error)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        finally:
+            if collects:
+                gc.enable()
+        ended = world.now
+        programs_ended = world.ending.programs_ended if world.finished else None
+        stopped = [id(process) for process in world.processes if process.alive]
+        try:
+            if deadlock is None and stopped:
+                world.terminate(signal.SIGINT if self.interrupted else signal.SIGTERM, GRACE)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        world.close()
+        return make_report(
+            world,
+            virtual=ended,
+            wall=self._wall() - began,
+            programs_ended=programs_ended,
+            stopped=() if deadlock else stopped,
+            deadlock=deadlock,
+        )
+
+    def _run(self, until: float | None) -> None:
+        world = self._world
+        slice_ = SLICE
+        while until is None or world.now < until:
+            target = world.now + slice_
+            due = world.hub.next_event()
+            if due is not None and self._virtual:
+                target = max(target, due)
+            before, began = world.now, self._wall()
+            world.run(target if until is None else min(target, until), check=False)
+            if world.over:
+                return
+            if self._virtual:
+                slice_ = _adapt(min(slice_, world.now - before), self._wall() - began)
+            self._progress(world.now)
+
+
+def _adapt(slice_: float, wall: float) -> float:
+    """A slice for the next look at the progress, which should come ten times a second or so."""
+    if wall < 0.05:
+        return max(SLICE / 4, slice_ * 2)
+    return max(SLICE / 4, slice_ / 2) if wall > 0.2 else slice_

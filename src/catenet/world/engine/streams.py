@@ -1,0 +1,118 @@
+"""Standard streams of simulated processes: what is written goes out line by line behind the host's name."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from typing import IO, Any
+
+from catenet.printable import write
+from catenet.world.engine.current import current
+
+__all__ = ["Redirect", "Streams", "print_line"]
+
+Emit = Callable[[str, str], None]
+"""`emit(stream, line)`: one line (no newline) of "stdout" or "stderr"."""
+
+
+def print_line(host: str, stream: str, line: str) -> None:
+    """Write one line of a host to the interpreter's own stream, as docker compose does."""
+    out = sys.stdout if stream == "stdout" else sys.stderr
+    write(f"{host} | {line}\n", out)
+    out.flush()
+
+
+class _Lines(io.RawIOBase):
+    """The raw end of an output stream: cuts what is written into lines."""
+
+    def __init__(self, stream: str, emit: Emit) -> None:
+        self._stream = stream
+        self._emit = emit
+        self._rest = b""
+        self.muted = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        count = len(data)
+        if not self.muted:
+            *lines, self._rest = (self._rest + bytes(data)).split(b"\n")
+            for line in lines:
+                self._emit(self._stream, line.decode("utf-8", "replace"))
+        return count
+
+    def finish(self) -> None:
+        """Emit a last line that has no newline."""
+        if self._rest and not self.muted:
+            self._emit(self._stream, self._rest.decode("utf-8", "replace"))
+        self._rest = b""
+
+
+class Streams:
+    """The three standard streams of one process."""
+
+    def __init__(self, emit: Emit, stdin: str | bytes) -> None:
+        self._raw = (_Lines("stdout", emit), _Lines("stderr", emit))
+        self.stdout: IO[str] = _text(self._raw[0])
+        self.stderr: IO[str] = _text(self._raw[1])
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        self.stdin: IO[str] = io.TextIOWrapper(io.BufferedReader(io.BytesIO(data)), encoding="utf-8")
+
+    def mute(self) -> None:
+        """Drop what is written from now on: the process is dead."""
+        for raw in self._raw:
+            raw.muted = True
+
+    def finish(self) -> None:
+        """The process has ended: bring out what it left unflushed."""
+        for stream in (self.stdout, self.stderr):
+            try:
+                stream.flush()
+            except ValueError:  # the program closed it
+                pass
+        for raw in self._raw:
+            raw.finish()
+
+
+def _text(raw: _Lines) -> IO[str]:
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", write_through=True)
+
+
+class Redirect:
+    """Stands in for `sys.stdout` and its like while a world runs: the current process's stream, or the original."""
+
+    def __init__(self, name: str, original: Any) -> None:
+        self.__dict__["_name"] = name
+        self.__dict__["_original"] = original
+
+    def _target(self) -> Any:
+        task = current.task
+        return self._original if task is None else getattr(task.process.streams, self._name)
+
+    def write(self, text: str) -> int:
+        """Write to the stream of whoever runs."""
+        target = self._target()
+        count: int = target.write(text)
+        if target is not self._original:
+            target.flush()
+        return count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._target(), name, value)
+
+    def __iter__(self) -> Any:
+        return iter(self._target())
+
+    def __next__(self) -> Any:
+        return next(self._target())
+
+    def __enter__(self) -> Any:
+        return self._target().__enter__()
+
+    def __exit__(self, *details: Any) -> Any:
+        return self._target().__exit__(*details)

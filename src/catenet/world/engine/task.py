@@ -1,0 +1,282 @@
+"""A thread of a simulated process: a greenlet, and the one place where it waits.
+
+What CPython keeps per thread and belongs to one task is exchanged by `context.py` when another task runs than the last.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from greenlet import getcurrent, greenlet
+
+from catenet.compiled import mypyc_attr
+from catenet.posix.file import File, Watcher
+from catenet.world.engine.context import Context, Contexts
+from catenet.world.engine.errors import ProcessKilled
+from catenet.world.engine.hub import NEVER, Event, Hub
+from catenet.world.patches.threadstate import NO_HOOKS
+
+if TYPE_CHECKING:
+    from catenet.world.engine.process import Process
+
+__all__ = ["Task", "TaskOwner"]
+
+UNWINDING_LIMIT: Final = 200
+"""A killed task that makes more blocking calls than this while it unwinds is abandoned where it is."""
+
+SPIN_LIMIT: Final = 20_000
+"""So many looks at the clock or at empty sockets without ever waiting: the program spins, and time has to pass."""
+
+SPIN_PAUSE: Final = 0.001
+"""Seconds that pass for a program that spins, at every further look."""
+
+COLLECT_EVERY: Final = 10_000
+"""After so many turns of a world's tasks the garbage collector looks at what is new, which is mostly packets under way:
+the more seldom it looks, the fewer of them it meets."""
+
+_getcurrent: Final = getcurrent
+
+_abandoned: list[Any] = []
+"""Greenlets that refused to end; collecting one would throw GreenletExit into it, outside of its process."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class TaskOwner:
+    """What a process shows its tasks at every turn."""
+
+    context: Context
+    """Its globals."""
+    main: Task
+
+    def __init__(self, hub: Hub, contexts: Contexts) -> None:
+        self.hub = hub
+        self.contexts = contexts
+        self.dying = False
+        """Whether every further call that could block raises ProcessKilled."""
+        self.pending_signals: deque[int] = deque()
+        self.undeclared = False
+        """Whether nothing is said of its being a service or not: then it counts when it computes (`ending.py`)."""
+        self.spins = 0
+        """Looks at the clock, or at something not ready, since it last waited."""
+
+
+class _Waiter(Watcher):
+    """Wakes a task when a file that it waits on shows something new."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, task: Task) -> None:
+        self._task: Task | None = task
+
+    def file_ready(self, file: File) -> bool:
+        """See `Watcher`."""
+        task = self._task
+        if task is None:
+            return False
+        task.wake()
+        return True
+
+    def drop(self) -> None:
+        """The task is over."""
+        self._task = None
+
+
+class Task(Event):
+    """One thread of a process. `run` is what it does; it ends when that returns or raises."""
+
+    __slots__ = (
+        "_contexts",
+        "_greenlet",
+        "_hub",
+        "_scheduled",
+        "_timed_out",
+        "_timer",
+        "_turns",
+        "_unwinding",
+        "_waiter",
+        "daemon",
+        "ended",
+        "hooks",
+        "ident",
+        "locals",
+        "loop",
+        "name",
+        "on_end",
+        "owner",
+        "process",
+        "run",
+        "waits_in",
+        "waits_on",
+    )
+
+    def __init__(self, process: Process, run: Callable[[], object], ident: int, name: str) -> None:
+        self.process = process
+        self.run = run
+        self.ident = ident
+        self.name = name
+        self.daemon = False
+        self.ended = False
+        self.on_end: list[Callable[[], None]] = []
+        self.waits_in = ""
+        self.waits_on: tuple[File, ...] = ()
+        self.locals: Any = None
+        """Its thread-local values while another task is seated (`Contexts`); `hooks` likewise."""
+        self.loop: Any = None
+        """The event loop that runs in it."""
+        self.hooks = NO_HOOKS
+        self.owner: TaskOwner = process
+        self._contexts = self.owner.contexts
+        self._hub = hub = self.owner.hub
+        self._greenlet: Any = None
+        self._turns = hub.turns
+        self._timer = hub.timer(NEVER, self._time_out)
+        self._waiter = _Waiter(self)
+        self._scheduled = False
+        self._timed_out = False
+        self._unwinding = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether it has run at all."""
+        return self._greenlet is not None
+
+    @property
+    def frame(self) -> Any:
+        """The innermost frame of where it waits; None when it has not begun, or runs."""
+        return getattr(self._greenlet, "gr_frame", None)
+
+    def describe(self) -> str:
+        """What it waits for, for reports."""
+        call = self.waits_in or "its turn"
+        files = ", ".join(file.describe() for file in self.waits_on)
+        thread = "" if self is self.process.main else f" (thread {self.name})"
+        return f"{call}{' on ' if files else ''}{files}{thread}"
+
+    # On the hub's side.
+
+    def wake(self) -> None:
+        """Let the task run at this instant: what it waits for may have happened."""
+        if not self._scheduled and not self.ended:
+            self._scheduled = True
+            self._turns.append(self)
+
+    def happen(self, when: float, sequence: int) -> None:
+        """Run the task until it waits or ends; called by the hub and nobody else."""
+        self._scheduled = False
+        over = self.ended
+        if over:
+            return
+        contexts = self._contexts
+        contexts.turns = turns = contexts.turns + 1
+        if not turns % COLLECT_EVERY:
+            contexts.collect()
+        if contexts.seated is not self:
+            contexts.seat(self)
+        if self._greenlet is None:
+            self._greenlet = greenlet(self._body)
+        # As by `current.task`, at half the price.
+        contexts.locals.place["task"] = self
+        try:
+            self._greenlet.switch()
+        finally:
+            contexts.locals.place["task"] = None
+        if self.ended:
+            self._bury()
+
+    def _bury(self) -> None:
+        """Give up what an ended task had for itself."""
+        self._timer.cancel()
+        self._waiter.drop()
+        self._contexts.bury(self)
+        self.process.task_ended(self)
+
+    def _body(self) -> None:
+        try:
+            self.process.task_runs(self)
+        finally:
+            self.ended = True
+
+    # On the task's own side.
+
+    def park(self, call: str, files: tuple[File, ...], timeout: float | None) -> bool:
+        """Wait until one of `files` shows something new or `wake()` is called; False when `timeout` seconds passed.
+
+        `call` is what a deadlock report shows. May return early, so callers look again. Raises ProcessKilled when the
+        process has been killed, and whatever a signal handler raises.
+        """
+        owner = self.owner
+        if owner.dying:
+            self.check_alive()
+        if owner.pending_signals and owner.main is self:
+            self.process.run_signal_handlers()
+            return True
+        owner.spins = 0
+        self.waits_on = files
+        self.waits_in = call
+        self._timed_out = False
+        waiter = self._waiter
+        for file in files:
+            file.watchers[waiter] = None
+        if timeout is not None:
+            now = self._hub.now
+            self._timer.set(now + timeout if timeout > 0 else now)
+        # A program may use greenlets of its own (SQLAlchemy does): the one that waits is the one to come back to.
+        self._greenlet = _getcurrent()
+        try:
+            self._contexts.hub.switch()
+        finally:
+            for file in files:
+                file.watchers.pop(waiter, None)
+            if timeout is not None:
+                self._timer.clear()
+            self.waits_in = ""
+            self.waits_on = ()
+        if owner.dying:
+            self.check_alive()
+        if owner.pending_signals and owner.main is self:
+            self.process.run_signal_handlers()
+            return True
+        return not self._timed_out
+
+    def spin(self) -> None:
+        """Note a look at the clock or at something not ready; lets time pass for a program that does nothing else."""
+        owner = self.owner
+        owner.spins = spins = owner.spins + 1
+        if spins > SPIN_LIMIT:
+            self.park("spinning", (), SPIN_PAUSE)
+            owner.spins = SPIN_LIMIT
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass; a signal's handler runs and the sleep goes on."""
+        hub = self._hub
+        deadline = hub.now + seconds
+        while self.park("sleep", (), seconds):
+            seconds = deadline - hub.now
+            if seconds <= 0:
+                return
+
+    def check_alive(self) -> None:
+        """Raise ProcessKilled when the process has been killed; abandon a task that does not want to hear it."""
+        if not self.owner.dying:
+            return
+        self._unwinding += 1
+        if self._unwinding > UNWINDING_LIMIT:
+            self.ended = True
+            _abandoned.append(getcurrent())
+            self._greenlet = getcurrent()
+            self._contexts.hub.switch()
+        raise ProcessKilled(self.process.killed_status)
+
+    def may_unwind(self) -> bool:
+        """Whether the process has been killed and this task has not yet used up its patience."""
+        self._unwinding += 1
+        return self.owner.dying and self._unwinding <= UNWINDING_LIMIT
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        # It goes on by a timer of its own, unless it has but looked for sockets in vain; an event loop has timers.
+        if self.owner.undeclared and (not self.waits_on or self.loop is not None):
+            self._contexts.computed = self._hub.now
+        self.wake()

@@ -1,0 +1,51 @@
+"""A host's clock of the day: CLOCK_REALTIME, which root of the host can set; the machine's own is never touched."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Final
+
+from catenet.posix.errors import os_error
+from catenet.world.patches.monotonic import BOOTED
+
+if TYPE_CHECKING:
+    from catenet.world.engine.hub import Hub
+
+__all__ = ["WallClock"]
+
+SECOND: Final = 1_000_000_000
+LATEST: Final = (2**63 // SECOND - 30 * 365 * 24 * 3600) * SECOND
+"""Linux sets no clock from here on (TIME_SETTOD_SEC_MAX): it is to run for 30 years more within 64 bits."""
+
+
+class WallClock:
+    """Shows `epoch` (seconds since 1970) at the hub's time 0 and goes on with the hub's time; `step` sets it."""
+
+    def __init__(self, hub: Hub, epoch: float) -> None:
+        self._hub = hub
+        self.epoch = epoch
+        self._origin: int | None = None
+        """What it shows at the hub's time 0, in nanoseconds, once it has been set."""
+
+    def time(self) -> float:
+        """Seconds since 1970."""
+        return self.epoch + self._hub.time() if self._origin is None else self.nanoseconds() / SECOND
+
+    def nanoseconds(self) -> int:
+        """Nanoseconds since 1970."""
+        if self._origin is None:
+            return round((self.epoch + self._hub.time()) * SECOND)
+        return self._origin + round(self._hub.time() * SECOND)
+
+    def check(self, nanoseconds: int) -> None:
+        """What Linux asks of a time before it asks who sets it: EINVAL for one before 1970 or too late."""
+        if not 0 <= nanoseconds < LATEST:
+            raise os_error(errno.EINVAL)
+
+    def step(self, nanoseconds: int) -> None:
+        """Set the clock; EINVAL for a time that `check` refuses or one earlier than the host has been up (Linux)."""
+        self.check(nanoseconds)
+        if nanoseconds < (BOOTED + self._hub.time()) * SECOND:
+            raise os_error(errno.EINVAL)
+        self._origin = nanoseconds - round(self._hub.time() * SECOND)
+        self.epoch = self._origin / SECOND

@@ -1,0 +1,1 @@
+"""Links, topology, and the trace of what crossed them."""

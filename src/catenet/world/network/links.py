@@ -1,0 +1,495 @@
+"""Networks of a world: ports of hosts, the switch between them, and how a packet crosses from one to the other.
+
+A network is a switch that knows who owns which address (nobody asks by ARP or NDP: a simulated host has no neighbour
+table to poison or to fill). A packet from a to b crosses a's link upward and b's link downward; two hosts with a
+dedicated link between them use that one instead. What is decided for a flow (its two addresses) is kept until the
+topology changes, so that a packet costs one lookup, and where the second link keeps no state (`memoryless`) one event
+of the hub carries it over both. Where packets of a flow can only arrive in order, they wait in a `Lane`.
+
+What has not left the queue of a link yet can be called back, by the link (`Passage.recall`), and is stopped by
+partitions that stand when it leaves (`reconsider`); what has left arrives.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from heapq import heappush
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from catenet.link.crossing import Item
+from catenet.link.device import ReceivePoint
+from catenet.link.simulated import Counters, SimulatedLink
+from catenet.stack.datagram.send_buffer import PASSED, Queued
+from catenet.world.engine.hub import Event, Hub
+from catenet.world.network.trace import INBOUND, OUTBOUND, Trace
+
+if TYPE_CHECKING:
+    from catenet.wire.address import Address, Prefix
+
+__all__ = ["Flow", "Lane", "Meter", "Network", "Port"]
+
+FLOWS_KEPT = 65_536
+"""Flows remembered per port; a scan with forged addresses starts the table anew rather than growing it."""
+
+FindFlow: TypeAlias = "Callable[[Port, bytes, bytes], Flow | str]"
+"""`find_flow(port, source, destination)`: the topology's decision, or the cause for which packets are dropped."""
+
+
+Bars: TypeAlias = "Callable[[Flow, Port], bool]"
+"""`bars(flow, way)`: whether a partition stands between the ends of a flow, or between its port and the next."""
+
+
+class Passage(Item):
+    """A packet offered to a link of a host: to that by which it leaves, or with `port` to that by which it comes."""
+
+    __slots__ = ("arrivals", "flow", "port")
+
+    def __init__(self, packet: bytes, flow: Flow, port: Port | None) -> None:
+        super().__init__(packet)
+        self.flow = flow
+        self.port = port
+        self.arrivals: list[Arrival] | None = []
+        """What is to come of it; None as long as it is in a lane."""
+
+    def arrive(self, packet: bytes, when: float) -> None:
+        """Have it go on then: up to the host, or over the next link."""
+        flow = self.flow
+        if self.port is None and flow.up.pure:
+            flow.spread(packet, when, self)
+        else:
+            flow.arrange(when, Arrival(packet, flow, self.port, self))
+
+    def recall(self) -> None:
+        """Nothing comes of it yet."""
+        for arrival in reversed(self.arrivals or ()):
+            arrival.call_off()
+        self.arrivals = []
+
+    def reconsider(self) -> None:
+        """Partitions have begun or ended: those that stand when it leaves the queue stop it."""
+        for arrival in self.arrivals or ():
+            arrival.stopped = self.flow.is_barred(arrival.port)
+
+
+class Entry(Passage):
+    """A packet in a lane."""
+
+    __slots__ = ("sequence", "stopped", "when")
+
+    def __init__(self, packet: bytes, flow: Flow) -> None:
+        # No more than a lane needs: this is made for every packet.
+        self.owner = None
+        self.packet = packet
+        self.flow = flow
+        self.arrivals = None
+        self.when: float
+        self.sequence: int
+        self.stopped = False
+
+    def recall(self) -> None:
+        """Leave the lane: planned anew it goes the general way."""
+        if self.arrivals is None:
+            self.arrived, self._notes, self.port = 0.0, None, None
+            self.flow.withdraw(self)
+        super().recall()
+
+    def reconsider(self) -> None:
+        """Partitions have begun or ended."""
+        if self.arrivals is None:
+            self.stopped = self.flow.is_barred(self.flow.ways[0])
+        else:
+            super().reconsider()
+
+
+class Arrival(Event):
+    """A packet at the end of a link: it goes to its host, into the queue of the next link, or to all its ways."""
+
+    __slots__ = ("crossing", "flow", "latest", "packet", "port", "step", "stopped")
+
+    certain = False
+
+    def __init__(self, packet: bytes, flow: Flow, port: Port | None, crossing: Passage | None, step: int = 0) -> None:
+        self.packet: bytes | None = packet
+        self.flow = flow
+        self.port = port
+        self.crossing = crossing
+        self.step = step
+        self.latest = 0.0
+        """What the flow's `latest` was before."""
+        self.stopped = False
+        if crossing is not None and crossing.arrivals is not None:
+            crossing.arrivals.append(self)
+            self.stopped = flow.is_barred(port)
+
+    def call_off(self) -> None:
+        """It does not come."""
+        packet, port = self.packet, self.port
+        self.packet = None
+        if self.step and port is not None and packet is not None:
+            self.flow.forget(self, port, len(packet))
+
+    def is_due(self, when: float, sequence: int) -> bool:
+        """Whether it still comes."""
+        return self.packet is not None
+
+    def happen(self, when: float, sequence: int) -> None:
+        """It is there."""
+        packet, port, flow = self.packet, self.port, self.flow
+        if packet is None:
+            return
+        if self.stopped:
+            flow.port.astray.drop("partition")
+        elif port is None:
+            flow.spread(packet, when, self.crossing if len(flow.ways) > 1 else None)
+        elif self.step == DESCENT:
+            port.descend(packet, when, flow)
+        else:
+            port.arrive(packet, when)
+
+
+DESCENT: Final = 1
+"""Step of a flow from the switch into the queue of the second link."""
+LANDING: Final = 2
+"""Step of a flow over its last link, planned together with the first."""
+ECHO: Final = 3
+"""That of a copy, which the last link has made."""
+
+
+class Lane(Event):
+    """Packets on their way to a port that arrive in the order in which they were sent: a queue.
+
+    Only its head is in the hub's heap, with the sequence that it was given when it was sent, so that packets arrive at
+    the moments and in the order in which they would if each had an entry of its own. The heap's size is then that of
+    the world and not that of what is under way in it.
+    """
+
+    __slots__ = ("_behind", "_head", "_hub", "_port", "certain")
+
+    def __init__(self, hub: Hub, port: Port) -> None:
+        self.certain = True
+        """Whether all entries in the hub's heap are those of heads."""
+        self._hub = hub
+        self._port = port
+        self._head: Entry | None = None
+        self._behind: deque[Entry] | None = None
+
+    def put(self, entry: Entry, when: float) -> None:
+        """Let a packet arrive at `when`, which is no sooner than what is under way arrives."""
+        hub = self._hub
+        entry.when = when
+        hub.sequence = entry.sequence = sequence = hub.sequence + 1
+        if self._head is None:
+            self._head = entry
+            heappush(hub.heap, (when, sequence, self))
+        else:
+            behind = self._behind
+            if behind is None:
+                behind = self._behind = deque()
+            behind.append(entry)
+
+    def last(self) -> float:
+        """When the last packet arrives, 0 without any."""
+        if self._behind:
+            return self._behind[-1].when
+        return 0.0 if self._head is None else self._head.when
+
+    def withdraw(self, entry: Entry) -> None:
+        """Take the last packet out."""
+        if self._behind:
+            last: Entry | None = self._behind.pop()
+        else:
+            last, self._head = self._head, None
+            self.certain = False
+        assert last is entry
+
+    def is_due(self, when: float, sequence: int) -> bool:
+        """Whether the head is still the packet that the entry of the heap was made for."""
+        head = self._head
+        return head is not None and head.sequence == sequence
+
+    def happen(self, when: float, sequence: int) -> None:
+        """The head arrives, and the next packet takes its place."""
+        entry = self._head
+        if entry is None or entry.sequence != sequence:
+            return  # made for one that was withdrawn
+        behind = self._behind
+        if behind:
+            following = behind.popleft()
+            self._head = following
+            heappush(self._hub.heap, (following.when, following.sequence, self))
+        else:
+            self._head = None
+        if entry.stopped:
+            entry.flow.port.astray.drop("partition")
+        else:
+            self._port.arrive(entry.packet, when)
+
+
+class Flow:
+    """Where packets between two addresses go: over `up`, then for each way on over its port's link (or at once)."""
+
+    __slots__ = (
+        "_ordered",
+        "addresses",
+        "direct",
+        "down",
+        "floor",
+        "hub",
+        "lane",
+        "latest",
+        "port",
+        "queued",
+        "up",
+        "ways",
+    )
+
+    def __init__(
+        self, port: Port, addresses: tuple[Address, Address], up: SimulatedLink, ways: list[Port], direct: bool
+    ) -> None:
+        self.port = port
+        """Where they come from."""
+        self.addresses = addresses
+        """Source and destination."""
+        self.up = up
+        self.ways = ways
+        self.direct = direct
+        self.hub = hub = port.network.hub
+        self.queued = up.properties.rate is not None
+        """Whether the first link has a queue."""
+        self._ordered = len(ways) == 1 and not up.properties.reorder
+        if not direct:
+            self._ordered = self._ordered and not ways[0].down.properties.reorder
+        self.latest = 0.0
+        """When the last packet arrives of those that are in no lane, as far as that is known."""
+        self.floor = 0.0
+        """Before this time nothing arrives by the lane."""
+        self.lane: Lane | None = None
+        """To the one port to go to, when the links on the way make nothing of a packet but a delay or a drop."""
+        self.down: SimulatedLink | None = None
+        """The second link of such a way."""
+        if len(ways) == 1 and up.pure and up.faultless:
+            down = ways[0].down
+            if direct or (down.faultless and down.memoryless):
+                self.lane = Lane(hub, ways[0])
+                self.down = None if direct else down
+
+    # Order across changes of the links.
+
+    def under_way(self) -> float:
+        """When the last packet arrives."""
+        return self.latest if self.lane is None else max(self.latest, self.lane.last())
+
+    def follow(self, before: Flow) -> None:
+        """Take the place of a flow over the same links, as they were: what it has under way is not overtaken."""
+        if self._ordered and before._ordered and before.up.random is self.up.random:
+            self.latest = self.floor = before.under_way()
+
+    def withdraw(self, entry: Entry) -> None:
+        """Take the last packet out of the lane."""
+        lane, down = self.lane, self.down
+        assert lane is not None
+        lane.withdraw(entry)
+        self.latest = max(self.floor, lane.last())
+        if down is not None:  # where it was counted ahead of time
+            down.counters.packets -= 1
+            down.counters.bytes -= len(entry.packet)
+
+    def forget(self, arrival: Arrival, port: Port, size: int) -> None:
+        """The last packet does not arrive."""
+        if self._ordered:
+            self.latest = arrival.latest
+        if arrival.step == LANDING and not self.direct:
+            port.down.counters.packets -= 1
+            port.down.counters.bytes -= size
+
+    def is_barred(self, way: Port | None) -> bool:
+        """Whether a partition stands between its ends, or on this way."""
+        ways = self.ways if way is None else (way,)
+        return all(self.port.network.bars(self, each) for each in ways)
+
+    # Packets.
+
+    def spread(self, packet: bytes, when: float, crossing: Passage | None = None) -> None:
+        """Send a packet that leaves the upward link at `when`, which may be yet to come, on to the ports."""
+        for port in self.ways:
+            if self.direct:
+                self._step(packet, when, port, crossing, LANDING)
+            elif port.down.memoryless:
+                step = LANDING
+                for later, copy in port.down.transit(packet, when):
+                    self._step(copy, later, port, crossing, step)
+                    step = ECHO
+            else:
+                self._step(packet, when, port, crossing, DESCENT)
+
+    def _step(self, packet: bytes, when: float, port: Port, crossing: Passage | None, step: int) -> None:
+        arrival = Arrival(packet, self, port, crossing, step)
+        if self._ordered:
+            arrival.latest = self.latest
+            self.latest = when = max(when, self.latest)
+        self.arrange(when, arrival)
+
+    def arrange(self, when: float, arrival: Arrival) -> None:
+        """Let something arrive."""
+        hub = self.hub
+        hub.sequence = sequence = hub.sequence + 1
+        heappush(hub.heap, (when, sequence, arrival))
+
+
+class Meter(ReceivePoint):
+    """What the devices of a world's hosts have in common: whose they are, what they have carried."""
+
+    __slots__ = ("host", "index", "name", "received_bytes", "received_packets", "sent_bytes", "sent_packets")
+
+    link_address: bytes = b""
+    """Of an Ethernet device, which carries frames instead of packets; then 6 bytes."""
+
+    def __init__(self, index: int, host: str, name: str) -> None:
+        super().__init__()
+        self.index = index
+        self.host = host
+        self.name = name
+        self.sent_packets = self.sent_bytes = 0
+        self.received_packets = self.received_bytes = 0
+
+    def arrive(self, packet: bytes | memoryview, now: float) -> None:
+        """A packet has come: up to the host."""
+        self.received_packets += 1
+        self.received_bytes += len(packet)
+        self.receive(packet, now)
+
+    def drops(self) -> Mapping[str, int]:
+        """Packets that it lost, by cause."""
+        return {}
+
+
+class Port(Meter):
+    """Where a host meets a network: a device whose link is simulated, in both directions.
+
+    `addresses` are (address, prefix length); `index` numbers the ports of a world in the order of their making and is
+    the link's number in `trace`. `astray` counts packets that had nowhere to go: unreachable, partition.
+    """
+
+    __slots__ = ("addresses", "astray", "before", "down", "flows", "mtu", "network", "queued", "queues", "trace", "up")
+
+    offload: Final = (True, 0)
+    """Checksums are left to the simulated links, which see to them only where they damage a packet."""
+
+    def __init__(
+        self, index: int, host: str, name: str, network: Network, links: tuple[SimulatedLink, SimulatedLink]
+    ) -> None:
+        super().__init__(index, host, name)
+        self.network = network
+        self.up, self.down = links
+        self.mtu = self.up.properties.mtu
+        self.addresses: list[tuple[Address, int]] = []
+        self.flows: dict[bytes, Flow] = {}
+        self.before: dict[bytes, Flow] = {}
+        """Flows of before the last change by which something is under way."""
+        self.queues = False
+        """Whether packets may have to wait here before they leave the host."""
+        self.queued: Queued = PASSED
+        """The last packet that was sent into a queue; whoever wants to know sets it to `PASSED` before."""
+        self.astray = Counters()
+        self.trace: Trace | None = None
+
+    def send(self, packet: bytes, now: float, again: bool = False) -> None:
+        """Put one packet of the host on its link; `again` if it has been on another, and did not leave."""
+        size = len(packet)
+        if not again:
+            self.sent_packets += 1
+            self.sent_bytes += size
+            if self.trace is not None:
+                self.trace.record(self.index, OUTBOUND, packet, now)
+        key = packet[12:20] if packet[0] < 0x60 else packet[8:40]
+        flow = self.flows.get(key) or self.network.find(self, key)
+        if flow is None:
+            return
+        up, lane = flow.up, flow.lane
+        if lane is None:
+            if flow.queued:
+                self.queued = passage = Passage(packet, flow, None)
+                up.carry(passage, now, flow.hub.call_at)
+            else:
+                for when, data in up.transit(packet, now):
+                    flow.spread(data, when)
+            return
+        entry = Entry(packet, flow)
+        if flow.queued:
+            when = up.enter(entry, size, now)
+            if when >= 0.0:
+                self.queued = entry
+        else:
+            when = up.arrival(size, now)
+        if when >= 0.0 and flow.down is not None:
+            when = flow.down.arrival(size, when)
+        if when < 0.0:
+            entry.arrivals = []  # dropped, perhaps after it has waited
+            return
+        if when < flow.floor:
+            when = flow.floor
+        lane.put(entry, when)
+
+    def forget_flows(self, now: float) -> None:
+        """Something has changed that they were decided from; what is under way by them is not overtaken."""
+        self.before = {key: flow for key, flow in self.before.items() if flow.under_way() > now}
+        self.before.update((key, flow) for key, flow in self.flows.items() if flow.under_way() > now)
+        self.flows.clear()
+
+    def drops(self) -> Mapping[str, int]:
+        """Packets that had nowhere to go; those that its links lost are counted there."""
+        return self.astray.drops
+
+    def arrive(self, packet: bytes | memoryview, now: float) -> None:
+        """A packet has come: up to the host."""
+        if self.trace is not None:
+            self.trace.record(self.index, INBOUND, packet, now)
+        Meter.arrive(self, packet, now)  # as super() does, in half the time
+
+    def descend(self, packet: bytes, now: float, flow: Flow) -> None:
+        """The switch offers a packet to the downward link."""
+        down = self.down
+        if down.properties.rate is not None:
+            down.carry(Passage(packet, flow, self), now, flow.hub.call_at)
+            return
+        for when, data in down.transit(packet, now):
+            flow.arrange(when, Arrival(data, flow, self, None))
+
+
+class Network:
+    """One switch and the ports on it; `prefixes` are its subnets, IPv4 and IPv6."""
+
+    __slots__ = ("bars", "find_flow", "hub", "name", "narrowest_link", "owners", "ports", "prefixes")
+
+    def __init__(self, name: str, prefixes: list[Prefix], hub: Hub, find_flow: FindFlow, bars: Bars) -> None:
+        self.name = name
+        self.prefixes = prefixes
+        self.hub = hub
+        self.find_flow = find_flow
+        self.bars = bars
+        self.ports: list[Port] = []
+        self.owners: dict[Address, Port] = {}
+        self.narrowest_link: int | None = None
+        """What `narrowest` has found, None when links have changed since."""
+
+    def narrowest(self) -> int:
+        """The smallest MTU of the links of ports upward."""
+        if self.narrowest_link is None:
+            self.narrowest_link = min(port.up.properties.mtu for port in self.ports)
+        return self.narrowest_link
+
+    def find(self, port: Port, key: bytes) -> Flow | None:
+        """Decide the flow for packets with these addresses from that port; None when they have nowhere to go."""
+        half = len(key) // 2
+        found = self.find_flow(port, key[:half], key[half:])
+        if isinstance(found, str):
+            port.astray.drop(found)
+            return None
+        before = port.before.get(key) if port.before else None
+        if before is not None:
+            found.follow(before)
+        if len(port.flows) >= FLOWS_KEPT:
+            port.flows.clear()
+        port.flows[key] = found
+        return found

@@ -1,0 +1,198 @@
+"""How standard modules are patched and restored: attributes, methods of C types, bound names, imports to come.
+
+All that is replaced is noted, so that `restore` leaves nothing behind. Names that loaded modules have bound by
+`from time import sleep` are found by one scan over `sys.modules` and replaced where they are the very object.
+"""
+
+from __future__ import annotations
+
+import _imp
+import ctypes
+import functools
+import gc
+import importlib.machinery
+import importlib.util
+import sys
+import types
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+from catenet.world.engine.current import current
+
+__all__ = ["Patcher", "dispatch", "in_process"]
+
+OURS: Final = tuple(f"catenet.{floor}" for floor in ("world", "posix", "stack", "link", "wire", "cli", "testing"))
+"""Modules whose names stay as they are: they drive worlds and mean the interpreter's own."""
+
+_modified = ctypes.pythonapi.PyType_Modified
+_modified.argtypes = [ctypes.py_object]
+_modified.restype = None
+
+ABSENT: Final = object()
+
+Hooks: TypeAlias = "dict[str, list[Callable[[Patcher, types.ModuleType], None]]]"
+
+
+def dispatch(original: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is `simulated(process, …)` inside of a process and the original outside."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        task = current.task
+        if task is None:
+            return original(*args, **kwargs)
+        return simulated(task.process, *args, **kwargs)
+
+    return in_process(function, original)
+
+
+def in_process(function: Callable[..., Any], original: Any) -> Callable[..., Any]:
+    """Make a replacement look like what it replaces."""
+    try:
+        functools.update_wrapper(function, original)
+        del function.__wrapped__  # type: ignore[attr-defined]
+    except AttributeError:
+        pass
+    return function
+
+
+class Patcher:
+    """What is patched, and how to undo it."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], object]] = []
+        self._originals: dict[tuple[str, str], Any] = {}
+        self._modules: dict[str, types.ModuleType] = {}
+        self._replaced: dict[int, tuple[Any, Any]] = {}
+        self._hooks: Hooks = {}
+
+    def replace(self, module: types.ModuleType, name: str, new: Any) -> None:
+        """Replace a module's attribute, and note it for `rebind`."""
+        original = getattr(module, name, ABSENT)
+        if original is ABSENT:
+            return
+        self._originals[module.__name__, name] = original
+        self._modules[module.__name__] = module
+        self._replaced[id(original)] = (original, new)
+        self.attribute(module, name, new)
+
+    def function(self, module: types.ModuleType, name: str, simulated: Callable[..., Any]) -> None:
+        """Replace a module's function by one that dispatches to `simulated(process, …)`."""
+        original: Any = getattr(module, name, ABSENT)
+        if original is not ABSENT:
+            self.replace(module, name, dispatch(original, simulated))
+
+    def original(self, module: types.ModuleType, name: str) -> Any:
+        """What a module's attribute was before."""
+        return self._originals.get((module.__name__, name), getattr(module, name))
+
+    def attribute(self, owner: Any, name: str, new: Any) -> None:
+        """Replace an attribute of a module or a Python class."""
+        had = vars(owner).get(name, ABSENT)
+        setattr(owner, name, new)
+        self._undo.append(lambda: delattr(owner, name) if had is ABSENT else setattr(owner, name, had))
+
+    def method(self, cls: type, name: str, new: Any) -> Any:
+        """Replace a method of a C type, whose namespace cannot be assigned to, and return the original."""
+        namespace = next(part for part in gc.get_referents(cls.__dict__) if isinstance(part, dict))
+        original = namespace.get(name, ABSENT)
+        if original is ABSENT:
+            return None
+        namespace[name] = new
+        _modified(cls)
+
+        def undo() -> None:
+            namespace[name] = original
+            _modified(cls)
+
+        self._undo.append(undo)
+        return original
+
+    def on_import(self, name: str, hook: Callable[[Patcher, types.ModuleType], None]) -> None:
+        """Call `hook(patcher, module)` now when the module is loaded, else when it will be."""
+        module = sys.modules.get(name)
+        if module is not None:
+            hook(self, module)
+        else:
+            self._hooks.setdefault(name, []).append(hook)
+
+    def rebind(self) -> None:
+        """Replace what loaded modules have bound by name."""
+        replaced = self._replaced
+        for module_name, module in list(sys.modules.items()):
+            if module_name.startswith(OURS) or not isinstance(module, types.ModuleType):
+                continue
+            namespace = vars(module)
+            for name, value in list(namespace.items()):
+                pair = replaced.get(id(value))
+                if pair is not None and pair[0] is value:
+                    namespace[name] = pair[1]
+                    self._undo.append(functools.partial(namespace.__setitem__, name, value))
+
+    def watch_imports(self, *finders: Any) -> None:
+        """Put finders in front of the interpreter's."""
+        self._undo.append(functools.partial(sys.meta_path.__setitem__, slice(None), list(sys.meta_path)))
+        sys.meta_path[:0] = [*finders, _HookFinder(self._hooks, self)]
+
+    def watch_builtins(self) -> None:
+        """Let further copies of built-in modules (`import time` after `del sys.modules["time"]`) have our functions."""
+        create = _imp.create_builtin
+
+        def create_builtin(spec: importlib.machinery.ModuleSpec, /) -> types.ModuleType:
+            module = create(spec)
+            for owner, name in self._originals:
+                if owner == spec.name:
+                    setattr(module, name, getattr(self._modules[owner], name))
+            return module
+
+        self.attribute(_imp, "create_builtin", create_builtin)
+
+    def finally_do(self, action: Callable[[], object]) -> None:
+        """Call `action` when everything is undone."""
+        self._undo.append(action)
+
+    def restore(self) -> None:
+        """Undo everything, last first."""
+        while self._undo:
+            self._undo.pop()()
+        self._originals.clear()
+        self._modules.clear()
+        self._replaced.clear()
+        self._hooks.clear()
+
+
+class _HookFinder:
+    """Finds modules that a hook waits for, and runs the hook once they are loaded."""
+
+    def __init__(self, hooks: Hooks, patcher: Patcher) -> None:
+        self._hooks = hooks
+        self._patcher = patcher
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        hooks = self._hooks.pop(name, None)
+        if hooks is None:
+            return None
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
+            self._hooks[name] = hooks
+            return spec
+
+        def run(module: types.ModuleType) -> None:
+            for hook in hooks:
+                hook(self._patcher, module)
+
+        _hook_loader(spec.loader, run)
+        return spec
+
+
+def _hook_loader(loader: Any, hook: Callable[[types.ModuleType], None]) -> None:
+    """Let a loader run the hook after it has executed its module."""
+    execute = loader.exec_module
+
+    def exec_module(module: types.ModuleType) -> None:
+        loader.exec_module = execute
+        execute(module)
+        hook(module)
+
+    loader.exec_module = exec_module

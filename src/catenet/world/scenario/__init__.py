@@ -1,0 +1,1 @@
+"""World files, settings and scheduled events."""

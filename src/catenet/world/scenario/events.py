@@ -1,0 +1,96 @@
+"""What befalls a world at set times: partitions, crashes, restarts, links that change, and their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeAlias
+
+from catenet.link.properties import LinkProperties
+from catenet.world.scenario.units import link_properties
+
+if TYPE_CHECKING:
+    from catenet.world.scenario.worldfile import EventPlan
+    from catenet.world.world import World
+
+__all__ = ["Announce", "schedule_events"]
+
+Announce: TypeAlias = Callable[[str], None]
+"""Told in one line what happens, when it happens."""
+
+
+def schedule_events(world: World, events: Iterable[EventPlan], announce: Announce) -> None:
+    """Let every event happen at its time, and end after its duration."""
+    for event in events:
+        if event.action == "restart":
+            world.expect(1)
+        world.at(event.at, _HAPPEN[event.action], world, event, announce)
+
+
+def _partition(world: World, event: EventPlan, announce: Announce) -> None:
+    sides = [" and ".join(group) for group in event.groups]
+    text = " from ".join(sides) if len(sides) > 1 else f"{sides[0]} from everybody"
+    announce(f"cut off: {text}")
+    number = world.topology.partition(*event.groups)
+
+    def heal() -> None:
+        announce(f"joined again: {text.replace(' from ', ' with ')}")
+        world.topology.heal(number)
+
+    _afterwards(world, event, heal)
+
+
+def _heal(world: World, event: EventPlan, announce: Announce) -> None:
+    announce("all partitions healed")
+    world.heal()
+
+
+def _crash(world: World, event: EventPlan, announce: Announce) -> None:
+    if event.duration is not None:
+        # Programs that come back are not over: the world waits for them.
+        world.expect(1)
+    for name in event.groups[0]:
+        announce(f"crash of {name}")
+        world.hosts[name].crash()
+    _afterwards(world, event, lambda: _restart(world, event, announce))
+
+
+def _restart(world: World, event: EventPlan, announce: Announce) -> None:
+    for name in event.groups[0]:
+        announce(f"restart of {name}")
+        world.hosts[name].restart()
+    world.expect(-1)
+
+
+def _link(world: World, event: EventPlan, announce: Announce) -> None:
+    names = event.groups[0]
+    topology = world.topology
+    before = topology.properties(*names)
+    properties = link_properties(event.changes, before or topology.defaults)
+    changes = ", ".join(f"{key} {value}" for key, value in event.changes.items())
+    announce(f"link of {' and '.join(names)}: {changes}")
+    _set_link(world, names, properties)
+
+    def restore() -> None:
+        announce(f"link of {' and '.join(names)}: as it was")
+        _set_link(world, names, before)
+
+    _afterwards(world, event, restore)
+
+
+def _set_link(world: World, names: tuple[str, ...], properties: LinkProperties | None) -> None:
+    """Set the link of one host or between two; None takes the link between two away."""
+    if properties is None:
+        world.topology.unlink(*names)
+    elif len(names) == 1:
+        world.topology.change(names[0], properties)
+    else:
+        world.topology.link(names[0], names[1], properties)
+    world.refresh_routes()
+
+
+def _afterwards(world: World, event: EventPlan, action: Callable[[], None]) -> None:
+    if event.duration is not None:
+        world.at(event.at + event.duration, action)
+
+
+_HAPPEN = {"partition": _partition, "heal": _heal, "crash": _crash, "restart": _restart, "link": _link}
