@@ -18,7 +18,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from catenet.cli import main
 from catenet.rpc import RpcError, SyncChannel
 from catenet.rpc.compile.command import describe_protos
-from catenet.rpc.method import service_from_protobuf
+from catenet.rpc.model.method import service_from_protobuf
 
 PROTO = Path(__file__).parents[2] / "examples" / "hiscore_rpc" / "hiscore.proto"
 SCORES = """

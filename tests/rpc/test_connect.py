@@ -10,12 +10,12 @@ from wiretest import METHODS, SAFE, Result, drive, outgoing, receive
 
 from catenet.codec import COMPRESSIONS
 from catenet.http.message import RequestHead, ResponseHead
-from catenet.rpc.connect import ConnectClientWire, ConnectServerWire
-from catenet.rpc.connect_json import build_end_of_stream, parse_end_of_stream
-from catenet.rpc.framing import envelope
-from catenet.rpc.method import Kind
-from catenet.rpc.status import Code, RpcError
-from catenet.rpc.wire import Answer, Plan
+from catenet.rpc.model.method import Kind
+from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.protocols.connect import ConnectClientWire, ConnectServerWire
+from catenet.rpc.protocols.connect_json import build_end_of_stream, parse_end_of_stream
+from catenet.rpc.protocols.framing import envelope
+from catenet.rpc.protocols.protocol import Answer, Plan
 
 CLIENT = ConnectClientWire()
 SERVER = ConnectServerWire(("proto", "json"), COMPRESSIONS)

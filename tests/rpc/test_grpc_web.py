@@ -10,8 +10,10 @@ from wiretest import METHODS, Result, drive, outgoing, pieces, receive
 
 from catenet.codec import COMPRESSIONS
 from catenet.http.message import RequestHead, ResponseHead
-from catenet.rpc.framing import EnvelopeReader, envelope
-from catenet.rpc.grpc_web import (
+from catenet.rpc.model.method import Kind
+from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.protocols.framing import EnvelopeReader, envelope
+from catenet.rpc.protocols.grpc_web import (
     TRAILERS,
     GrpcWebClientWire,
     GrpcWebServerWire,
@@ -19,9 +21,7 @@ from catenet.rpc.grpc_web import (
     build_trailers,
     parse_trailers,
 )
-from catenet.rpc.method import Kind
-from catenet.rpc.status import Code, RpcError
-from catenet.rpc.wire import Answer
+from catenet.rpc.protocols.protocol import Answer
 
 SERVER = GrpcWebServerWire(("proto", "json"), COMPRESSIONS)
 LEADING = (("x-game", "tetris"), ("x-raw-bin", b"\0\xff"))

@@ -4,9 +4,9 @@ import threading
 import pytest
 from grpc_health.v1 import health_pb2
 
-from catenet.rpc.health import MOST_LISTED, Health, ServingStatus
-from catenet.rpc.status import Code, RpcError
-from catenet.rpc.wellknown import HEALTH
+from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.model.wellknown import HEALTH
+from catenet.rpc.services.health import MOST_LISTED, Health, ServingStatus
 
 Request = HEALTH.method("Check").request
 

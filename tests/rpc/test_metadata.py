@@ -8,13 +8,13 @@ from wiretest import METHODS
 
 from catenet.codec import COMPRESSIONS
 from catenet.http.message import RequestHead
-from catenet.rpc.connect import ConnectServerWire
-from catenet.rpc.grpc import GrpcServerWire
-from catenet.rpc.grpc_web import GrpcWebServerWire
-from catenet.rpc.metadata import check_metadata, decode_metadata, encode_metadata
-from catenet.rpc.method import Kind
-from catenet.rpc.status import Code, RpcError
-from catenet.rpc.wire import Answer
+from catenet.rpc.model.metadata import check_metadata, decode_metadata, encode_metadata
+from catenet.rpc.model.method import Kind
+from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.protocols.connect import ConnectServerWire
+from catenet.rpc.protocols.grpc import GrpcServerWire
+from catenet.rpc.protocols.grpc_web import GrpcWebServerWire
+from catenet.rpc.protocols.protocol import Answer
 
 _NAMES = st.from_regex(r"x[0-9a-z_.-]{0,8}", fullmatch=True).filter(lambda name: not name.endswith("-bin"))
 _TEXTS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=20)

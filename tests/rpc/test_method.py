@@ -2,7 +2,7 @@ import pytest
 from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2
 
-from catenet.rpc.method import Idempotency, Kind, Method, attribute_name, service_from_protobuf
+from catenet.rpc.model.method import Idempotency, Kind, Method, attribute_name, service_from_protobuf
 
 
 @pytest.mark.parametrize(

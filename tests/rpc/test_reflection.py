@@ -6,10 +6,10 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from catenet.rpc.method import service_from_protobuf
-from catenet.rpc.reflection import reflection_services
-from catenet.rpc.status import Code
-from catenet.rpc.wellknown import HEALTH, POOL
+from catenet.rpc.model.method import service_from_protobuf
+from catenet.rpc.model.status import Code
+from catenet.rpc.model.wellknown import HEALTH, POOL
+from catenet.rpc.services.reflection import reflection_services
 
 V1, V1ALPHA = reflection_services([HEALTH])
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.rpc.resolver import (
+from catenet.rpc.client.resolver import (
     ConnectionBackoff,
     HappyEyeballs,
     PickFirst,

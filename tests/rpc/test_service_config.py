@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.rpc.method import Idempotency, Kind, Method
-from catenet.rpc.service_config import (
+from catenet.rpc.client.service_config import (
     IDEMPOTENT_RETRY,
     Hedging,
     HedgingPolicy,
@@ -18,7 +17,8 @@ from catenet.rpc.service_config import (
     parse_pushback,
     parse_service_config,
 )
-from catenet.rpc.status import Code
+from catenet.rpc.model.method import Idempotency, Kind, Method
+from catenet.rpc.model.status import Code
 
 RNG = random.Random(5)
 POLICY = RetryPolicy(4, 0.1, 1.0, 2.0, frozenset({Code.UNAVAILABLE}))

@@ -4,7 +4,7 @@ from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.rpc.status import CODE_FROM_HTTP, Code, Detail, RpcError, pack_status, unpack_details
+from catenet.rpc.model.status import CODE_FROM_HTTP, Code, Detail, RpcError, pack_status, unpack_details
 
 grpc = pytest.importorskip("grpc", reason="grpcio is the oracle of the code numbers")
 

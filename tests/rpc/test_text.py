@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.rpc.text import cut, encoded_size, percent_decode, percent_encode, shown, well_formed
+from catenet.rpc.model.error_text import cut, encoded_size, percent_decode, percent_encode, shown, well_formed
 
 anything = st.text(st.characters(exclude_categories=()), max_size=200)
 """With surrogates, which no UTF-8 has."""

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 from catenet.codec import COMPRESSIONS
 from catenet.http.message import ResponseHead
-from catenet.rpc.framing import COMPRESSED
-from catenet.rpc.method import Idempotency, Kind, Method
-from catenet.rpc.status import RpcError
-from catenet.rpc.wire import Answer, Outgoing, Plan
+from catenet.rpc.model.method import Idempotency, Kind, Method
+from catenet.rpc.model.status import RpcError
+from catenet.rpc.protocols.framing import COMPRESSED
+from catenet.rpc.protocols.protocol import Answer, Outgoing, Plan
 
 METHODS = {kind: Method("t.Test", kind.name.title(), kind, bytes, bytes) for kind in Kind}
 SAFE = Method("t.Test", "Safe", Kind.UNARY, bytes, bytes, Idempotency.NO_SIDE_EFFECTS)

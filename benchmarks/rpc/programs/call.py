@@ -73,7 +73,7 @@ def catenet(address, in_flight, meter, blob, loop="uvloop"):
 
     import hiscore_rpc
     from catenet.rpc import Channel, ChannelOptions
-    from catenet.rpc.tuning import keep_large_blocks
+    from catenet.rpc.server.tuning import keep_large_blocks
 
     keep_large_blocks()
 

@@ -25,7 +25,7 @@ def catenet(url):
     import uvloop
 
     from catenet.rpc import Interceptor, Server, service_from_protobuf
-    from catenet.rpc.tuning import keep_large_blocks
+    from catenet.rpc.server.tuning import keep_large_blocks
 
     keep_large_blocks()
 

@@ -15,7 +15,7 @@ from catenet.printable import printable_json, say
 
 if TYPE_CHECKING:
     from catenet.rpc import CallInfo, Channel
-    from catenet.rpc.catalog import Catalog
+    from catenet.rpc.client.catalog import Catalog
 
 __all__ = ["register", "run"]
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     async def work(channel: Channel, catalog: Catalog) -> int:
         from catenet.rpc import CallInfo
-        from catenet.rpc.catalog import find_method
+        from catenet.rpc.client.catalog import find_method
 
         method = await find_method(catalog, args.method)
         requests = list(_requests(args.data, method.request, method.kind.client_streams))
@@ -171,7 +171,7 @@ class _Call:
             say(text, file=sys.stderr)
 
     def _note_metadata(self, mark: str, pairs: Any) -> None:
-        from catenet.rpc.metadata import encode_value
+        from catenet.rpc.model.metadata import encode_value
 
         for name, value in pairs:
             self._note(f"{mark} {name}: {encode_value(value).decode('latin-1')}")

@@ -16,7 +16,7 @@ from catenet.printable import printable_json, say
 
 if TYPE_CHECKING:
     from catenet.rpc import Channel, RpcError
-    from catenet.rpc.catalog import Catalog
+    from catenet.rpc.client.catalog import Catalog
 
 Work = Callable[["Channel", "Catalog"], Coroutine[Any, Any, int]]
 
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def with_channel(args: argparse.Namespace, work: Work) -> int:
     """Run ``work`` with a channel and a catalog; a call that fails is one line and exit status 1."""
     from catenet.rpc import RpcError
-    from catenet.rpc.catalog import UnknownName
+    from catenet.rpc.client.catalog import UnknownName
 
     try:
         channel = _channel(args)
@@ -64,7 +64,7 @@ def with_channel(args: argparse.Namespace, work: Work) -> int:
 
 
 async def _run(args: argparse.Namespace, channel: Channel, files: Any, work: Work) -> int:
-    from catenet.rpc.catalog import FileCatalog, ReflectionCatalog
+    from catenet.rpc.client.catalog import FileCatalog, ReflectionCatalog
 
     async with channel:
         options: dict[str, Any] = {"metadata": metadata(args)}
@@ -77,7 +77,7 @@ async def _run(args: argparse.Namespace, channel: Channel, files: Any, work: Wor
 def metadata(args: argparse.Namespace) -> list[tuple[str, str | bytes]]:
     """Return the metadata that the options give; values of ``-bin`` names are base64."""
     from catenet.rpc import RpcError
-    from catenet.rpc.metadata import check_metadata, decode_pair
+    from catenet.rpc.model.metadata import check_metadata, decode_pair
 
     pairs: list[tuple[str, str | bytes]] = []
     try:
@@ -98,7 +98,7 @@ def metadata(args: argparse.Namespace) -> list[tuple[str, str | bytes]]:
 
 def show_error(error: RpcError) -> None:
     """Write how a call failed: the status on one line, one more for each detail."""
-    from catenet.rpc.connect_json import readable_detail
+    from catenet.rpc.protocols.connect_json import readable_detail
 
     say(f"catenet: {error}", file=sys.stderr)
     for detail in error.details:

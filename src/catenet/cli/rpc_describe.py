@@ -10,7 +10,7 @@ from catenet.printable import say
 
 if TYPE_CHECKING:
     from catenet.rpc import Channel
-    from catenet.rpc.catalog import Catalog
+    from catenet.rpc.client.catalog import Catalog
 
 __all__ = ["register", "run"]
 
@@ -25,8 +25,8 @@ def run(args: argparse.Namespace) -> int:
     """Describe."""
 
     async def work(channel: Channel, catalog: Catalog) -> int:
-        from catenet.rpc.catalog import find_symbol
-        from catenet.rpc.describe import describe
+        from catenet.rpc.client.catalog import find_symbol
+        from catenet.rpc.model.describe import describe
 
         symbols = await catalog.services() if args.symbol is None else [args.symbol]
         for number, symbol in enumerate(symbols):

@@ -10,7 +10,7 @@ from catenet.printable import say
 
 if TYPE_CHECKING:
     from catenet.rpc import Channel
-    from catenet.rpc.catalog import Catalog
+    from catenet.rpc.client.catalog import Catalog
 
 __all__ = ["register", "run"]
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """List."""
 
     async def work(channel: Channel, catalog: Catalog) -> int:
-        from catenet.rpc.catalog import find_service
+        from catenet.rpc.client.catalog import find_service
 
         if args.service is None:
             for name in await catalog.services():

@@ -103,8 +103,8 @@ def asyncio_run(loop: str, work: Any) -> int:
 
 async def _serve(args: argparse.Namespace, urls: Sequence[str], shared: dict[str, socket.socket]) -> int:
     from catenet.rpc import Server
-    from catenet.rpc.health import Health
-    from catenet.rpc.tuning import keep_large_blocks
+    from catenet.rpc.server.tuning import keep_large_blocks
+    from catenet.rpc.services.health import Health
 
     keep_large_blocks()
     stop = asyncio.Event()
@@ -134,7 +134,7 @@ async def _serve(args: argparse.Namespace, urls: Sequence[str], shared: dict[str
 
 
 def _add_reflection(server: Server) -> None:
-    from catenet.rpc.reflection import reflection_services
+    from catenet.rpc.services.reflection import reflection_services
 
     for service in reflection_services(list(server.services)):
         server.add(service)
@@ -150,7 +150,7 @@ async def _listen(server: Server, url: str, args: argparse.Namespace, shared: di
 
 
 def _check_url(url: str, args: argparse.Namespace) -> None:
-    from catenet.rpc.resolver import parse_target
+    from catenet.rpc.client.resolver import parse_target
 
     try:
         target = parse_target(url, listening=True)
@@ -180,7 +180,7 @@ def _share(
     urls: Sequence[str], workers: int, stack: contextlib.ExitStack
 ) -> tuple[list[str], dict[str, socket.socket]]:
     """Fix ports that the system chooses, and make Unix sockets, which cannot be bound twice, before the fork."""
-    from catenet.rpc.resolver import parse_target
+    from catenet.rpc.client.resolver import parse_target
 
     fixed: list[str] = []
     shared: dict[str, socket.socket] = {}

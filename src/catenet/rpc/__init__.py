@@ -1,14 +1,14 @@
 """Remote procedure calls: one .proto, three wires (gRPC, gRPC-Web, Connect), one port."""
 
-from catenet.rpc.channel import ChannelOptions
-from catenet.rpc.client import BidiCall, CallInfo, CallOptions, Channel, ResponseStream
-from catenet.rpc.context import Context, Peer
-from catenet.rpc.interceptor import Interceptor
-from catenet.rpc.method import Idempotency, Kind, Method, ServiceDescriptor, service_from_protobuf
-from catenet.rpc.requests import Requests
-from catenet.rpc.server import Listener, Server, ServerOptions
-from catenet.rpc.status import Code, Detail, RpcError
-from catenet.rpc.sync import SyncBidiCall, SyncChannel
+from catenet.rpc.client.channel import ChannelOptions
+from catenet.rpc.client.client import BidiCall, CallInfo, CallOptions, Channel, ResponseStream
+from catenet.rpc.client.sync import SyncBidiCall, SyncChannel
+from catenet.rpc.model.context import Context, Peer
+from catenet.rpc.model.interceptor import Interceptor
+from catenet.rpc.model.method import Idempotency, Kind, Method, ServiceDescriptor, service_from_protobuf
+from catenet.rpc.model.status import Code, Detail, RpcError
+from catenet.rpc.server.requests import Requests
+from catenet.rpc.server.server import Listener, Server, ServerOptions
 
 __all__ = [
     "BidiCall",

@@ -9,16 +9,16 @@ from typing import Any
 from generated.connectrpc.conformance.v1 import service_pb2 as pb
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from catenet.rpc.metadata import encode_value
-from catenet.rpc.method import service_from_protobuf
-from catenet.rpc.status import Code, Detail, RpcError
+from catenet.rpc.model.metadata import encode_value
+from catenet.rpc.model.method import service_from_protobuf
+from catenet.rpc.model.status import Code, Detail, RpcError
 
 Headers = Iterable[pb.Header]
 
 
 def pairs(headers: Headers) -> list[tuple[str, str | bytes]]:
     """Headers of a test as metadata."""
-    from catenet.rpc.metadata import decode_pair
+    from catenet.rpc.model.metadata import decode_pair
 
     return [
         pair

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from catenet.http.message import RequestHead, ResponseHead
 from catenet.rpc import Channel, ChannelOptions, Code, Kind, Method, RpcError, Server, ServerOptions, ServiceDescriptor
-from catenet.rpc.connect_json import parse_end_of_stream
-from catenet.rpc.framing import envelope
-from catenet.rpc.grpc import GrpcClientWire, GrpcServerWire
-from catenet.rpc.grpc_web import parse_trailers
+from catenet.rpc.protocols.connect_json import parse_end_of_stream
+from catenet.rpc.protocols.framing import envelope
+from catenet.rpc.protocols.grpc import GrpcClientWire, GrpcServerWire
+from catenet.rpc.protocols.grpc_web import parse_trailers
 
 LIMIT = 1000
 SAY = Method("t.Bad", "Say", Kind.UNARY, StringValue, StringValue)

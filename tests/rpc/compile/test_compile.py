@@ -63,7 +63,7 @@ assert shop_rpc.EMPTY.methods == ()
 
 @pytest.fixture
 def runtime():
-    return pytest.importorskip("catenet.rpc.client", reason="the runtime of the generated code")
+    return pytest.importorskip("catenet.rpc.client.client", reason="the runtime of the generated code")
 
 
 def test_absolute(protos, tmp_path, runtime):

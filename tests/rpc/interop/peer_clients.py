@@ -14,8 +14,8 @@ from interop_pb2 import DESCRIPTOR, Request, Response
 from peers import CPP, HERE, node
 
 from catenet.rpc import CallInfo, Channel, ChannelOptions, Code, Detail, RpcError, service_from_protobuf
-from catenet.rpc.metadata import decode_pair
-from catenet.rpc.status import unpack_details
+from catenet.rpc.model.metadata import decode_pair
+from catenet.rpc.model.status import unpack_details
 
 PATH = "/interop.Interop/"
 

@@ -291,7 +291,7 @@ def connectrpc():
 
 
 def _decoded(pairs):
-    from catenet.rpc.metadata import decode_pair
+    from catenet.rpc.model.metadata import decode_pair
 
     return [pair for name, value in pairs for pair in decode_pair(name.lower(), value.encode())]
 

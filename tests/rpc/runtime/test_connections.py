@@ -19,16 +19,9 @@ from echoservice import (
 )
 
 from catenet.http.limits import Limits
-from catenet.rpc import (
-    Channel,
-    ChannelOptions,
-    Code,
-    RpcError,
-    Server,
-    ServerOptions,
-    client_connection,
-)
-from catenet.rpc import channel as channel_module
+from catenet.rpc import Channel, ChannelOptions, Code, RpcError, Server, ServerOptions
+from catenet.rpc.client import channel as channel_module
+from catenet.rpc.client import connection as client_connection
 
 
 def test_drain_lets_running_calls_end_and_sends_new_ones_elsewhere():

@@ -8,7 +8,7 @@ import pytest
 from echoservice import CHAT, COUNT, SAY, SERVICE, SLEEP, SUM, calling, failure, number, serving, text, until
 
 from catenet.rpc import Channel, ChannelOptions, Code, Interceptor, RpcError
-from catenet.rpc.failures import BURST, KINDS, FailureLog
+from catenet.rpc.model.failures import BURST, KINDS, FailureLog
 
 WIRES = [
     ChannelOptions(),

@@ -27,7 +27,7 @@ from catenet.rpc import (
     Code,
     SyncChannel,
 )
-from catenet.rpc.service_config import parse_service_config
+from catenet.rpc.client.service_config import parse_service_config
 
 H1 = ChannelOptions(protocol="connect", http1=True)
 

@@ -14,7 +14,8 @@ from echoservice import NAME, SAY, Certificates, Echo, serving, text, until
 
 from catenet.http.h2 import frames
 from catenet.http.h2.hpack import Encoder, Memo
-from catenet.rpc import Channel, ChannelOptions, Server, ServerOptions, server
+from catenet.rpc import Channel, ChannelOptions, Server, ServerOptions
+from catenet.rpc.server import server
 from catenet.world import World
 
 PREFACE = frames.PREFACE

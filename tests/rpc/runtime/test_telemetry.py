@@ -7,7 +7,7 @@ import pytest
 from echoservice import COUNT, SAY, Echo, failure, number, text
 
 from catenet.rpc import Channel, Server
-from catenet.rpc.telemetry import Telemetry
+from catenet.rpc.services.telemetry import Telemetry
 
 
 class Recorder:

@@ -15,7 +15,7 @@ from google.protobuf.descriptor_pb2 import (
 
 from catenet.rpc.compile.naming import FreshNames, Module, Names, class_names, constant_name, full_name
 from catenet.rpc.compile.typenames import Imports, Types
-from catenet.rpc.method import Idempotency, Kind, attribute_name
+from catenet.rpc.model.method import Idempotency, Kind, attribute_name
 
 WIDTH = 100
 """Lines are broken beyond this many characters."""

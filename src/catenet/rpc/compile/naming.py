@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from catenet.rpc.method import attribute_name, snake_case
+from catenet.rpc.model.method import attribute_name, snake_case
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Clients: channels, connections, attempts, retries."""

@@ -1,0 +1,377 @@
+"""One attempt at a call, on one stream of one connection: what the client does between request and status."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from catenet.codec import Codec, CodecError, Compression, Oversized
+from catenet.http.driver import IGNORE
+from catenet.http.errors import ErrorCode, PeerLimit
+from catenet.http.events import StreamReset
+from catenet.http.message import Fields, RequestHead, ResponseHead, list_size
+from catenet.net.deadlines import Entry
+from catenet.rpc.model.metadata import Metadata
+from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.protocols.framing import COMPRESSED, LARGE, Frame, MessageReader
+from catenet.rpc.protocols.grpc import OK_TRAILERS
+from catenet.rpc.protocols.inbox import Inbox
+from catenet.rpc.protocols.protocol import ClientWire, Outgoing, Reply
+
+if TYPE_CHECKING:
+    from catenet.rpc.client.connection import ClientConnection
+
+_DEADLINE = "the deadline passed"
+_PSEUDO_FIELDS = 256
+
+
+class Terms:
+    """What the attempts of one call, and of equal calls, have in common: worked out once, kept by the channel."""
+
+    __slots__ = ("codec", "compress", "compressions", "head", "limit", "outgoing", "quick", "size", "wire")
+
+    def __init__(
+        self,
+        wire: ClientWire,
+        outgoing: Outgoing,
+        codec: Codec,
+        compressions: dict[str, Compression],
+        limit: int,
+        head: RequestHead | None,
+    ) -> None:
+        self.wire = wire
+        self.outgoing = outgoing
+        self.codec = codec
+        self.compressions = compressions
+        self.compress = None if outgoing.compression == "identity" else compressions[outgoing.compression].compress
+        self.limit = limit
+        self.head = head
+        """The request head, if it does not depend on the message."""
+        self.size = (
+            0 if head is None else list_size(head.fields) + _PSEUDO_FIELDS + len(head.path) + len(head.authority)
+        )
+        """What the head counts against the server's limit, or a little more."""
+        self.quick = wire.name == "grpc"
+
+    def encode(self, message: Any) -> bytes:
+        """Return the message as it goes on the wire, compressed, without envelope. Raises :class:`RpcError`."""
+        try:
+            payload = self.codec.encode(message)
+        except (CodecError, AttributeError) as error:
+            raise RpcError(Code.INTERNAL, f"the request cannot be encoded: {error}") from None
+        return payload if self.compress is None else self.compress(payload)
+
+    def decode(self, frame: Frame, reply: Reply) -> Any:
+        """Return the message in a frame. Raises :class:`RpcError`."""
+        flags, payload = frame
+        try:
+            if flags & COMPRESSED:
+                if reply.compression == "identity":
+                    raise RpcError(Code.INTERNAL, "a compressed message without a compression")
+                payload = self.compressions[reply.compression].decompress(payload, self.limit)
+            return self.codec.decode(self.outgoing.method.response, payload)
+        except Oversized as error:
+            raise RpcError(Code.RESOURCE_EXHAUSTED, str(error)) from None
+        except CodecError as error:
+            raise RpcError(Code.INTERNAL, f"the response cannot be decoded: {error}") from None
+
+
+class Attempt:
+    """Owner of a stream. Calls with one response wait for ``result``, those with many read ``inbox``.
+
+    ``refused``: the server is known not to have seen it. ``committed``: a response has begun, so that nothing may be
+    repeated. ``error`` and ``trailing`` are set at the end.
+    """
+
+    reply: Reply | None = None
+    initial: Metadata = ()
+    inbox: Inbox | None = None
+    error: RpcError | None = None
+    trailing: Metadata = ()
+    refused: bool = False
+    committed: bool = False
+    over: bool = False
+    _empty: bool = True
+    _reader: MessageReader | None = None
+    _frame: Frame | None = None
+    _final: Frame | None = None
+    _deadline: Entry | None = None
+    _drained: asyncio.Future[None] | None = None
+
+    def __init__(self, connection: ClientConnection, terms: Terms, streaming: bool) -> None:
+        self.connection = connection
+        self.terms = terms
+        self.stream: Any = None
+        self.result: asyncio.Future[None] | None = None
+        self._streaming = streaming
+
+    # Sending.
+
+    def start_whole(self, message: Any, deadline: float | None) -> None:
+        """Send a request that is one message. Raises :class:`RpcError` if it cannot be encoded."""
+        try:
+            self._send_whole(message)
+        except BaseException:
+            self.connection.has_room()
+            raise
+        self._begin(self.stream, deadline)
+        connection = self.connection
+        if len(connection.core.streams) == 1:
+            connection.send_now()
+        else:
+            connection.touch()
+
+    def _send_whole(self, message: Any) -> None:
+        terms, connection = self.terms, self.connection
+        payload = terms.encode(message)
+        prefix = b""
+        if terms.quick and terms.compress is None and terms.head is not None:
+            head, body, prefix = terms.head, payload, b"\0" + len(payload).to_bytes(4, "big")
+            if len(payload) < LARGE:
+                body, prefix = prefix + payload, b""
+        else:
+            head, body = terms.wire.whole_request(terms.outgoing, payload, terms.compress is not None)
+        core = connection.core
+        try:
+            if prefix:
+                self.stream = stream = core.open(head, False)
+                core.send_data(stream, prefix)
+                core.send_data(stream, body, True)
+            else:
+                self.stream = core.send_request(head, body)
+        except PeerLimit as excess:
+            raise RpcError(Code.RESOURCE_EXHAUSTED, f"the request's {excess}") from None
+
+    def start(self, deadline: float | None) -> None:
+        """Send the head of a request whose messages follow."""
+        head = self.terms.head or self.terms.wire.request(self.terms.outgoing)
+        try:
+            self.stream = stream = self.connection.core.open(head, False)
+        except PeerLimit as excess:
+            self.connection.has_room()
+            raise RpcError(Code.RESOURCE_EXHAUSTED, f"the request's {excess}") from None
+        self._begin(stream, deadline)
+        self.connection.touch()
+
+    def _begin(self, stream: Any, deadline: float | None) -> None:
+        stream.owner = self
+        connection = self.connection
+        if self._streaming:
+            self.inbox = Inbox(connection.loop, connection.core, stream)
+        else:
+            self.result = connection.loop.create_future()
+        if deadline is not None:
+            self._deadline = connection.deadlines.add(deadline, self._expire)
+
+    async def send(self, message: Any) -> None:
+        """Send one message of a request stream, and wait if the server does not take it yet.
+
+        After the call has ended nothing is sent; the reader of responses learns how it ended.
+        """
+        terms = self.terms
+        payload = terms.encode(message)
+        if self.over:
+            return
+        data = terms.wire.frame(terms.outgoing, payload, terms.compress is not None)
+        room = self.connection.core.send_data(self.stream, data)
+        self.connection.touch()
+        if not room:
+            self._drained = self.connection.loop.create_future()
+            try:
+                await self._drained
+            finally:
+                self._drained = None
+
+    def end_requests(self) -> None:
+        """Say that no more messages follow."""
+        if not self.over:
+            self.connection.core.send_data(self.stream, b"", True)
+            self.connection.touch()
+
+    def cancel(self, error: RpcError | None = None) -> None:
+        """Break the call off."""
+        if not self.over:
+            if self.stream is not None:
+                self.stream.owner = IGNORE
+                self.connection.core.reset(self.stream, ErrorCode.CANCEL)
+                self.connection.touch()
+            self._finish(error or RpcError(Code.CANCELLED, "the call was cancelled"))
+
+    def _expire(self) -> None:
+        self._deadline = None
+        self.cancel(RpcError(Code.DEADLINE_EXCEEDED, _DEADLINE))
+
+    # Receiving, called by the driver.
+
+    def on_head(self, head: ResponseHead, end: bool) -> None:
+        """The response has begun."""
+        terms = self.terms
+        noted = head.note
+        if noted is not None and noted[0] is terms:
+            reply = noted[1]
+        else:
+            reply = terms.wire.reply(terms.outgoing, head)
+            head.note = (terms, reply)
+        self.reply = reply
+        self.initial = reply.metadata
+        if reply.error is not None:
+            self._refuse(reply.error)
+            return
+        self.committed = not end
+        if end:
+            self._complete(())
+
+    def on_data(self, data: bytes, end: bool) -> None:
+        """A piece of the response body has come."""
+        size = len(data) - 5
+        if data:
+            self._empty = False
+        if (
+            self.terms.quick
+            and self._reader is None
+            and self._frame is None
+            and size >= 0
+            and data[0] == 0
+            and int.from_bytes(data[1:5], "big") == size
+            and size <= self.terms.limit
+        ):
+            frame = (0, data[5:])
+            if self.inbox is not None:
+                self.inbox.put([frame], size + 5)
+            else:
+                self._frame = frame
+                # The window is given back with the end of the stream, which is due: see Connection._close.
+        else:
+            self._read(data)
+        if end and not self.over:
+            self._complete(())
+
+    def on_trailers(self, fields: Fields) -> None:
+        """The response has ended with trailers."""
+        if fields == OK_TRAILERS and self.terms.quick and self._reader is None and self.reply is not None:
+            self._finish(None)
+        else:
+            self._complete(fields)
+
+    def on_reset(self, reset: StreamReset) -> None:
+        """The stream or the connection broke off before the end."""
+        if self.over:
+            return
+        self.refused = reset.unprocessed
+        if reset.code == ErrorCode.CONNECT_ERROR:
+            error = RpcError(Code.UNAVAILABLE, reset.message)
+        elif self._deadline is not None and self.connection.loop.time() >= self._deadline[0]:
+            # The server has the same deadline, and its word came first.
+            error = RpcError(Code.DEADLINE_EXCEEDED, _DEADLINE)
+        elif reset.by_peer:
+            error = RpcError(Code.from_reset(reset.code), reset.message or f"the server reset the call ({reset.code})")
+        elif reset.code == ErrorCode.ENHANCE_YOUR_CALM:
+            error = RpcError(Code.RESOURCE_EXHAUSTED, f"the response is too much: {reset.message}")
+        else:
+            error = RpcError(Code.INTERNAL, f"protocol error: {reset.message}")
+        self._finish(error)
+
+    def on_drained(self) -> None:
+        """What was queued has been sent."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _read(self, data: bytes) -> None:
+        """Cut messages out of the body, whatever the wire."""
+        if self.over or self.reply is None:
+            return
+        terms, reader = self.terms, self._reader
+        if reader is None:
+            reader = self._reader = terms.wire.reader(terms.outgoing, self.reply, terms.limit)
+        try:
+            self._take(reader.feed(data), len(data))
+        except RpcError as error:
+            self._refuse(error)
+        else:
+            if reader.missing:
+                self.connection.core.expect(self.stream, reader.missing)
+
+    def _take(self, frames: list[Frame], received: int) -> None:
+        final_flags = self.terms.wire.final_flags
+        failed = self.reply is not None and self.reply.failed
+        messages = []
+        for frame in frames:
+            if self._final is not None:
+                raise RpcError(Code.INTERNAL, "data after the end of the stream")
+            if failed or frame[0] & final_flags:
+                self._final = frame
+            else:
+                messages.append(frame)
+        if self.inbox is not None:
+            self.inbox.put(messages, received)
+            return
+        if messages:
+            if self._frame is not None or len(messages) > 1:
+                raise RpcError(Code.UNIMPLEMENTED, "the method returns one message, more came")
+            self._frame = messages[0]
+        if received:
+            self.connection.core.consume(self.stream, received)
+
+    def _complete(self, fields: Fields) -> None:
+        """The response has ended: find out how."""
+        terms, reply = self.terms, self.reply
+        if self.over or reply is None:
+            return
+        try:
+            if self._reader is None and not terms.quick:
+                self._reader = terms.wire.reader(terms.outgoing, reply, terms.limit)
+            if self._reader is not None:
+                self._take(self._reader.finish(), 0)
+            final = self._decompressed(self._final, reply)
+        except RpcError as error:
+            self._finish(self._status_before(error, fields))
+            return
+        outcome = terms.wire.outcome(terms.outgoing, reply, final, fields, self._empty)
+        self.trailing = outcome.metadata
+        if outcome.alone:
+            self.initial = ()
+        self._finish(outcome.error)
+
+    def _status_before(self, error: RpcError, fields: Fields) -> RpcError:
+        """A stream that was cut inside a message may still say why in its status: that is the better answer."""
+        assert self.reply is not None
+        outcome = self.terms.wire.outcome(self.terms.outgoing, self.reply, None, fields, False) if fields else None
+        return error if outcome is None or outcome.error is None else outcome.error
+
+    def _decompressed(self, frame: Frame | None, reply: Reply) -> Frame | None:
+        if frame is None or not frame[0] & COMPRESSED or reply.compression == "identity":
+            return frame
+        try:
+            data = self.terms.compressions[reply.compression].decompress(frame[1], self.terms.limit)
+        except CodecError as error:
+            raise RpcError(Code.INTERNAL, str(error)) from None
+        return frame[0] & ~COMPRESSED, data
+
+    def _refuse(self, error: RpcError) -> None:
+        """The response cannot be used: stop it."""
+        self.cancel(error)
+
+    def _finish(self, error: RpcError | None) -> None:
+        self.over = True
+        self.error = error
+        stream = self.stream
+        if stream is not None and stream.local_open and not stream.remote_open:
+            self.connection.core.abandon(stream)  # the response was complete before the request
+            self.connection.touch()
+        if self._deadline is not None:
+            self.connection.deadlines.remove(self._deadline)
+            self._deadline = None
+        if self.inbox is not None:
+            self.inbox.end(error)
+        elif self.result is not None and not self.result.done():
+            self.result.set_result(None)
+        self.on_drained()
+
+    def response(self) -> Any:
+        """Return the one response of a call that has ended; raise :class:`RpcError`."""
+        if self.error is not None:
+            raise self.error
+        if self._frame is None:
+            raise RpcError(Code.UNIMPLEMENTED, "the method returns one message, none came")
+        assert self.reply is not None
+        return self.terms.decode(self._frame, self.reply)

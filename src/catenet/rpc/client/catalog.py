@@ -1,0 +1,175 @@
+"""What services there are, as a client learns it: from a server by reflection, or from .proto files."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+
+from catenet.rpc.client.client import Channel
+from catenet.rpc.model.method import ServiceDescriptor, service_from_protobuf
+from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.model.wellknown import HEALTH, REFLECTION_V1, REFLECTION_V1ALPHA
+from catenet.rpc.protocols.protocol import AnyMethod
+
+
+class UnknownName(ValueError):
+    """There is no such service, method or type; the text names the nearest that there is."""
+
+
+class Catalog(Protocol):
+    """Finds services and types by name."""
+
+    async def services(self) -> Sequence[str]:
+        """Return the full names of the services, sorted."""
+
+    async def load(self, symbol: str) -> DescriptorPool:
+        """Return a pool that has the symbol. Raises :class:`UnknownName`."""
+
+
+class FileCatalog:
+    """The services in .proto files that have been compiled to descriptors, imports first."""
+
+    def __init__(self, files: Iterable[FileDescriptorProto]) -> None:
+        self._pool = DescriptorPool()
+        names = []
+        for file in files:
+            self._pool.AddSerializedFile(file.SerializeToString())
+            prefix = f"{file.package}." if file.package else ""
+            names += [prefix + service.name for service in file.service]
+        self._services = sorted(names)
+
+    async def services(self) -> Sequence[str]:
+        """Return the services of all files."""
+        return self._services
+
+    async def load(self, symbol: str) -> DescriptorPool:
+        """Return the pool, whatever is asked for."""
+        return self._pool
+
+
+class ReflectionCatalog:
+    """The services of a server, by its reflection service: version 1, or v1alpha where that is all there is."""
+
+    def __init__(self, channel: Channel, **options: Any) -> None:
+        self._channel = channel
+        self._options = options
+        self._method: AnyMethod = REFLECTION_V1.methods[0]
+        self._pool = DescriptorPool()
+        self._files: set[str] = set()
+
+    async def services(self) -> Sequence[str]:
+        """Return the services that the server lists."""
+        (response,) = await self._ask({"list_services": "*"})
+        return sorted(item.name for item in response.list_services_response.service)
+
+    async def load(self, symbol: str) -> DescriptorPool:
+        """Fetch the file that defines the symbol and what that imports."""
+        (response,) = await self._ask({"file_containing_symbol": symbol})
+        await self._add(response)
+        return self._pool
+
+    async def _add(self, response: Any) -> None:
+        if response.WhichOneof("message_response") == "error_response":
+            raise UnknownName(response.error_response.error_message or "the server does not know the name")
+        received = map(FileDescriptorProto.FromString, response.file_descriptor_response.file_descriptor_proto)
+        files = {file.name: file for file in received}
+        for name in list(files):
+            await self._add_file(name, files)
+
+    async def _add_file(self, name: str, files: dict[str, FileDescriptorProto]) -> None:
+        """Add a file after its imports, asking for those that did not come with it."""
+        if name in self._files:
+            return
+        self._files.add(name)
+        if name not in files:
+            (response,) = await self._ask({"file_by_filename": name})
+            await self._add(response)
+            return
+        for dependency in files[name].dependency:
+            await self._add_file(dependency, files)
+        self._pool.AddSerializedFile(files[name].SerializeToString())
+
+    async def _ask(self, *requests: dict[str, Any]) -> list[Any]:
+        try:
+            return await self._exchange(requests)
+        except RpcError as error:
+            if error.code is not Code.UNIMPLEMENTED or self._method is REFLECTION_V1ALPHA.methods[0]:
+                raise
+        self._method = REFLECTION_V1ALPHA.methods[0]
+        try:
+            return await self._exchange(requests)
+        except RpcError as error:
+            if error.code is not Code.UNIMPLEMENTED:
+                raise
+            raise RpcError(Code.UNIMPLEMENTED, "the server has no reflection: its .proto is needed") from None
+
+    async def _exchange(self, requests: Iterable[dict[str, Any]]) -> list[Any]:
+        async with self._channel.bidi(self._method, **self._options) as call:
+            for request in requests:
+                await call.send(self._method.request(**request))
+            await call.done()
+            return [response async for response in call]
+
+
+async def find_service(catalog: Catalog, name: str) -> ServiceDescriptor:
+    """Return the service with that name, full or without its package. Raises :class:`UnknownName`."""
+    services = await catalog.services()
+    if name not in services:
+        matches = [service for service in services if service.rpartition(".")[2] == name]
+        if len(matches) != 1:
+            raise UnknownName(_no_such("service", name, services, lambda service: service.rpartition(".")[2]))
+        name = matches[0]
+    return service_from_protobuf((await catalog.load(name)).FindServiceByName(name))
+
+
+async def find_method(catalog: Catalog, name: str) -> AnyMethod:
+    """Return the method ``service/method`` or ``service.method``. Raises :class:`UnknownName`."""
+    service_name, slash, method_name = name.strip("/").rpartition("/")
+    if not slash:
+        service_name, _, method_name = name.rpartition(".")
+    if not service_name:
+        raise UnknownName(f"{name!r} names no method; write SERVICE/METHOD")
+    # How a server feels can be asked without its reflection.
+    service = HEALTH if service_name == HEALTH.name else await find_service(catalog, service_name)
+    method = service.method(method_name)
+    if method is None:
+        names = [method.name for method in service.methods]
+        raise UnknownName(_no_such(f"method of {service.name}", method_name, names, str))
+    return method
+
+
+async def find_symbol(catalog: Catalog, name: str) -> Any:
+    """Return the protobuf descriptor of a service, method, message or enum. Raises :class:`UnknownName`."""
+    try:
+        return (await find_service(catalog, name)).descriptor
+    except UnknownName as unknown:
+        failure = unknown
+    symbol = name.replace("/", ".")
+    owner, _, member = symbol.rpartition(".")
+    try:
+        service = await find_service(catalog, owner) if owner else None
+    except UnknownName:
+        service = None
+    if service is not None and service.descriptor is not None:
+        method = await find_method(catalog, f"{service.name}/{member}")
+        return service.descriptor.methods_by_name[method.name]
+    try:
+        pool = await catalog.load(symbol)
+    except UnknownName:
+        raise failure from None
+    for find in (pool.FindMessageTypeByName, pool.FindEnumTypeByName):
+        try:
+            return find(symbol)
+        except KeyError:
+            continue
+    raise failure
+
+
+def _no_such(what: str, name: str, names: Sequence[str], short: Callable[[str], str]) -> str:
+    near = difflib.get_close_matches(name, [*names, *map(short, names)], n=1, cutoff=0.5)
+    hint = f"do you mean {near[0]}?" if near else f"there {'is' if len(names) == 1 else 'are'}: {', '.join(names)}"
+    return f"no {what} {name!r}; {hint}"

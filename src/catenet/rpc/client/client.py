@@ -1,0 +1,579 @@
+"""Calls: the asynchronous channel, its four kinds of call, retries and hedging."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast
+
+from catenet.rpc.client.attempt import Attempt, Terms
+from catenet.rpc.client.channel import USER_AGENT, ChannelOptions, Connections
+from catenet.rpc.client.connection import ClientConnection
+from catenet.rpc.client.resolver import parse_target
+from catenet.rpc.client.service_config import Hedging, MethodConfig, Retrying, parse_pushback
+from catenet.rpc.client.stream_interceptors import Enclosure
+from catenet.rpc.model.context import SERVED_UNTIL, Pairs
+from catenet.rpc.model.interceptor import Chain, Interceptor
+from catenet.rpc.model.metadata import Metadata, check_metadata
+from catenet.rpc.model.method import Idempotency, Method
+from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.protocols.protocol import Outgoing
+from catenet.rpc.protocols.registry import client_wire
+
+Q = TypeVar("Q")
+S = TypeVar("S")
+_TERMS_LIMIT = 512
+_ONLY_TIMEOUT = {"timeout"}
+
+
+class CallInfo:
+    """What there is to know about one call beside its messages: give one as ``info``, read it afterwards.
+
+    Interceptors get it as ``call`` and may change ``metadata`` and ``timeout`` before they proceed.
+    """
+
+    method: Method[Any, Any]
+    metadata: Metadata = ()
+    timeout: float | None = None
+    initial_metadata: Metadata = ()
+    trailing_metadata: Metadata = ()
+    attempts: int = 0
+
+
+class CallOptions(TypedDict, total=False):
+    """What every call takes, all of it optional: ``timeout`` in seconds, ``metadata`` as pairs, and so on."""
+
+    timeout: float | None
+    metadata: Pairs
+    wait_for_ready: bool
+    compression: str
+    info: CallInfo
+
+
+class _Call:
+    """One call before its first attempt: options read, deadline fixed."""
+
+    __slots__ = ("compression", "config", "deadline", "info", "method", "wait_for_ready")
+
+    def __init__(self, channel: Channel, method: Method[Any, Any], options: CallOptions, now: float) -> None:
+        self.method = method
+        self.config: MethodConfig = channel.options.service_config.for_method(method)
+        self.info = options.get("info") or CallInfo()
+        self.info.method = method
+        self.info.metadata = check_metadata(options["metadata"]) if "metadata" in options else ()
+        timeouts = (options.get("timeout", channel.options.timeout), self.config.timeout)
+        self.info.timeout = min((timeout for timeout in timeouts if timeout is not None), default=None)
+        ready = options.get("wait_for_ready", self.config.wait_for_ready)
+        self.wait_for_ready = channel.options.wait_for_ready if ready is None else ready
+        self.compression = options.get("compression", channel.options.compression)
+        served_until = SERVED_UNTIL.get(None)
+        if served_until is not None:
+            left = _coarse(max(served_until - now, 0.0))
+            self.info.timeout = left if self.info.timeout is None else min(left, self.info.timeout)
+        self.deadline: float | None = None
+        self.fix_deadline(now)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What distinguishes its first attempt from those of other calls."""
+        return (self.method, self.info.timeout, self.info.metadata, self.compression)
+
+    def fix_deadline(self, now: float) -> None:
+        """An interceptor may have changed the timeout."""
+        self.deadline = None if self.info.timeout is None else now + self.info.timeout
+
+
+class Channel:
+    """Calls services at ``target``: ``tcp://``, ``tls://``, ``http(s)://``, ``unix:``, ``dns:///`` (to all in turn).
+
+    Connections are made when the first call needs them, on the event loop of that call; the channel then belongs to
+    that loop. In a child process after ``fork``, or on a new loop after the old one was closed, it begins anew.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        options: ChannelOptions | None = None,
+        tls: ssl.SSLContext | None = None,
+        interceptors: Iterable[Interceptor] = (),
+    ) -> None:
+        self.options = options or ChannelOptions()
+        self.target = parse_target(target)
+        self._tls = tls
+        self._wire = client_wire(self.options.protocol)
+        self._chain = Chain(tuple(interceptors))
+        self._codec = self.options.codecs[self.options.codec]
+        self._connections: Connections | None = None
+        self._terms: dict[tuple[Any, ...], Terms] = {}
+        self._usual: dict[tuple[Method[Any, Any], float | None], Terms] = {}
+        secure = tls is not None or self.target.tls
+        self._scheme = b"https" if secure else b"http"
+        self._authority = (self.options.authority or self.target.authority).encode()
+        self._plain = not self._chain.around and not self._chain.request and not self._chain.response
+
+    # Calls.
+
+    async def unary(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> S:
+        """Send one message, return the one that answers it. Raises :class:`RpcError`."""
+        connections = self.connections()
+        attempt: Attempt | None = None
+        usual = self._plain and (not options or options.keys() == _ONLY_TIMEOUT) and SERVED_UNTIL.get(None) is None
+        terms = self._usual.get((method, options.get("timeout"))) if usual else None
+        if terms is not None:
+            connection = connections.pick()
+            if connection is not None and connection.core.version == terms.outgoing.http_version:
+                timeout = terms.outgoing.timeout
+                attempt = Attempt(connection, terms, False)
+                # As _carry_out, without a coroutine of its own.
+                try:
+                    attempt.start_whole(request, None if timeout is None else connections.loop.time() + timeout)
+                    await attempt.result  # type: ignore[misc]
+                except asyncio.CancelledError:
+                    attempt.cancel()
+                    raise
+                if attempt.error is None:
+                    return cast(S, attempt.response())
+        call = _Call(self, method, options, connections.loop.time())
+        if not self._plain:
+            return cast(S, await self._enclosed(call, request))
+        response: S = await self._unary(connections, call, request, attempt)
+        if usual and terms is None:
+            self._remember_usual(call, options)
+        return response
+
+    def server_stream(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> ResponseStream[Q, S]:
+        """Send one message; iterate over those that answer it."""
+        return ResponseStream(self, method, options, request)
+
+    async def client_stream(
+        self, method: Method[Q, S], requests: Iterable[Q] | AsyncIterable[Q], **options: Unpack[CallOptions]
+    ) -> S:
+        """Send messages, return the one that answers them all. Raises :class:`RpcError`."""
+        call = BidiCall(self, method, options, single=True)
+        try:
+            await call.start()
+            sender = asyncio.ensure_future(call.send_all(requests))
+            try:
+                return cast(S, await call.response())
+            finally:
+                await _end(sender)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+
+    def bidi(self, method: Method[Q, S], **options: Unpack[CallOptions]) -> BidiCall[Q, S]:
+        """Return a call that sends and receives messages independently; use it as an asynchronous context manager."""
+        return BidiCall(self, method, options)
+
+    # The state of the channel.
+
+    def connections(self) -> Connections:
+        """Return the connections on the running loop."""
+        connections = self._connections
+        loop = asyncio.get_running_loop()
+        if connections is None or connections.loop is not loop:
+            if connections is not None and not connections.loop.is_closed() and connections.process == os.getpid():
+                raise RuntimeError("this channel belongs to another event loop")
+            connections = self._connections = Connections(self.target, self.options, self._tls)
+        return connections
+
+    async def close(self) -> None:
+        """Close all connections; calls that run end with ``CANCELLED``."""
+        connections, self._connections = self._connections, None
+        if connections is not None and connections.loop is asyncio.get_running_loop():
+            await connections.close()
+
+    async def __aenter__(self) -> Channel:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"Channel({self.target.authority!r})"
+
+    # Attempts.
+
+    async def _enclosed(self, call: _Call, request: Any) -> Any:
+        async def innermost() -> Any:
+            connections = self.connections()
+            call.fix_deadline(connections.loop.time())
+            call.info.metadata = check_metadata(call.info.metadata)
+            message = self._chain.on_request(call.info, request)
+            response = await self._unary(connections, call, message)
+            return self._chain.on_response(call.info, response)
+
+        return await self._chain.wrap(call.info, innermost)()
+
+    async def _unary(self, connections: Connections, call: _Call, request: Any, attempt: Attempt | None = None) -> Any:
+        """Make attempts until one is the last; ``attempt`` is one that has failed already."""
+        if call.config.hedging is not None:
+            return await self._hedged(connections, call, request)
+        retrying: Retrying | None = None
+        while True:
+            if attempt is None:
+                attempt = await self.attempt(connections, call, False)
+                await _carry_out(attempt, request, call.deadline)
+            call.info.attempts += 1
+            error = attempt.error
+            if error is None or attempt.committed:
+                self._note(call, attempt)
+                if retrying is not None or call.config.retry is not None:
+                    connections.budget.succeeded()
+                return attempt.response()
+            if retrying is None:
+                retrying = Retrying(call.config.retry, connections.budget)
+            await self._before_retry(connections, call, attempt, retrying, error)
+            attempt = None
+
+    def _remember_usual(self, call: _Call, options: CallOptions) -> None:
+        """Let the next such call find its terms at once, if there is nothing to decide about it."""
+        if call.config.hedging is not None or self.options.service_config.throttling is not None:
+            return
+        terms = next((t for key, t in self._terms.items() if key[:4] == call.key), None)
+        if terms is not None:
+            if len(self._usual) >= _TERMS_LIMIT:
+                self._usual.clear()
+            self._usual[call.method, options.get("timeout")] = terms
+
+    async def _before_retry(
+        self, connections: Connections, call: _Call, attempt: Attempt, retrying: Retrying, error: RpcError
+    ) -> None:
+        """Wait as long as the policy says, or raise the error if there is no other attempt."""
+        delay = retrying.next_delay(error.code, connections.random, _pushback(error), attempt.refused)
+        now = connections.loop.time()
+        if delay is None or (call.deadline is not None and now + delay >= call.deadline):
+            self._note(call, attempt)
+            raise error
+        if delay:
+            await asyncio.sleep(delay)
+
+    async def _hedged(self, connections: Connections, call: _Call, request: Any) -> Any:
+        """Several attempts at once, the first answer wins (gRFC A6, "Hedging Policy")."""
+        loop = connections.loop
+        assert call.config.hedging is not None
+        hedging = Hedging(call.config.hedging, connections.budget, loop.time())
+        running: dict[asyncio.Future[None], Attempt] = {}
+        error: RpcError | None = None
+        try:
+            while True:
+                if hedging.start_attempt(loop.time()):
+                    attempt = await self.attempt(connections, call, False)
+                    attempt.start_whole(request, call.deadline)
+                    assert attempt.result is not None
+                    running[attempt.result] = attempt
+                    call.info.attempts += 1
+                    continue
+                if not running and error is not None:
+                    raise error
+                due = hedging.next_deadline()
+                timeout = None if due is None else max(due - loop.time(), 0)
+                done, _ = await asyncio.wait(running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                for result in [result for result in running if result in done]:
+                    attempt = running.pop(result)
+                    error = attempt.error
+                    if error is None or hedging.attempt_failed(error.code, loop.time(), _pushback(error)):
+                        hedging.succeeded()
+                        self._note(call, attempt)
+                        return attempt.response()
+        finally:
+            for attempt in running.values():
+                attempt.cancel()
+
+    def _note(self, call: _Call, attempt: Attempt) -> None:
+        if attempt.reply is not None:
+            call.info.initial_metadata = attempt.initial
+        call.info.trailing_metadata = attempt.trailing
+
+    async def attempt(self, connections: Connections, call: _Call, streaming: bool) -> Attempt:
+        """Return an attempt on a connection that can take it. Raises :class:`RpcError`."""
+        timeout, fresh = call.info.timeout, not call.info.attempts
+        while True:
+            connection = connections.pick()
+            if connection is None:
+                connection, fresh = await connections.wait(call.wait_for_ready, call.deadline), False
+            if not fresh and call.deadline is not None:
+                timeout = _coarse(max(call.deadline - connections.loop.time(), 0.0))
+            try:
+                terms = self._terms_of(connection, call, timeout)
+            except BaseException:
+                connection.has_room()
+                raise
+            if terms.size <= connection.core.peer_max_header_list or connection.core.settled:
+                return Attempt(connection, terms, streaming)
+            # Too much for a server that has not said yet what it takes: hear that first.
+            connection.has_room()
+            await connection.wait_for_settings(call.deadline)
+            fresh = False
+
+    def _terms_of(self, connection: ClientConnection, call: _Call, timeout: float | None) -> Terms:
+        metadata: Metadata = call.info.metadata
+        if call.info.attempts:
+            metadata = (*metadata, ("grpc-previous-rpc-attempts", str(call.info.attempts)))
+        key = (call.method, timeout, metadata, call.compression, connection.core.version)
+        terms = self._terms.get(key)
+        if terms is None:
+            if len(self._terms) >= _TERMS_LIMIT:
+                self._terms.clear()
+            terms = self._terms[key] = self._make_terms(call, timeout, metadata, connection.core.version)
+        return terms
+
+    def _make_terms(self, call: _Call, timeout: float | None, metadata: Metadata, version: int) -> Terms:
+        options = self.options
+        if call.compression != "identity" and call.compression not in options.compressions:
+            raise ValueError(f"compression {call.compression!r}: there are {', '.join(options.compressions)}")
+        outgoing = Outgoing(
+            call.method,
+            self._scheme,
+            self._authority,
+            options.codec,
+            call.compression,
+            tuple(name for name in options.accepts if name in options.compressions),
+            timeout,
+            metadata,
+            USER_AGENT,
+            options.use_get and call.method.idempotency is Idempotency.NO_SIDE_EFFECTS,
+            version,
+        )
+        head = self._wire.request(outgoing)
+        limit = call.config.max_response_bytes
+        limit = options.max_receive if limit is None else min(limit, options.max_receive)
+        return Terms(self._wire, outgoing, self._codec, dict(options.compressions), limit, head)
+
+
+class _StreamingCall(Generic[Q, S]):
+    """What calls with an attempt of their own share."""
+
+    def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, single: bool) -> None:
+        self._channel = channel
+        self._method = method
+        self._options = options
+        self._single = single
+        self._call: _Call | None = None
+        self._attempt: Attempt | None = None
+        self._cancelled = False
+        self.info = options.setdefault("info", CallInfo())
+        self._enclosure = Enclosure(channel._chain, self.info) if channel._chain.around else None
+
+    async def _open(self) -> Attempt:
+        channel = self._channel
+        connections = channel.connections()
+        if self._call is None:
+            self._call = call = _Call(channel, self._method, self._options, connections.loop.time())
+            if self._enclosure is not None:
+                await self._enclosure.enter()
+                call.fix_deadline(connections.loop.time())
+                self.info.metadata = check_metadata(self.info.metadata)
+        attempt = None if self._cancelled else await channel.attempt(connections, self._call, not self._single)
+        if attempt is None or self._cancelled:
+            if attempt is not None:
+                attempt.connection.has_room()
+            raise RpcError(Code.CANCELLED, "the call was cancelled")
+        self.info.attempts += 1
+        self._attempt = attempt
+        return attempt
+
+    async def _next(self) -> Any:
+        """Return the next response; raise ``StopAsyncIteration`` after the last, :class:`RpcError` for a failure."""
+        attempt = self._attempt
+        assert attempt is not None and attempt.inbox is not None
+        if self._cancelled:
+            # Also if the rest had come by then: whether it had must make no difference.
+            raise RpcError(Code.CANCELLED, "the call was cancelled")
+        try:
+            frame = await attempt.inbox.get()
+        except RpcError as error:
+            await self._left(attempt, error)
+            raise
+        attempt.connection.touch()  # taking it may have given back credit
+        if frame is None:
+            await self._left(attempt, None)
+            raise StopAsyncIteration
+        self._note(attempt)
+        assert attempt.reply is not None
+        message = attempt.terms.decode(frame, attempt.reply)
+        return self._channel._chain.on_response(self.info, message)
+
+    async def _left(self, attempt: Attempt, error: RpcError | None) -> None:
+        """The call has ended; interceptors may end it otherwise."""
+        self._note(attempt)
+        if self._enclosure is not None:
+            await self._enclosure.leave(error)
+
+    def _note(self, attempt: Attempt) -> None:
+        if attempt.reply is not None:
+            self.info.initial_metadata = attempt.initial
+        self.info.trailing_metadata = attempt.trailing
+
+    def cancel(self) -> None:
+        """Break the call off; one that has not begun never will."""
+        self._cancelled = True
+        if self._attempt is not None:
+            self._attempt.cancel()
+        if self._enclosure is not None:
+            self._enclosure.abandon()
+
+
+class ResponseStream(_StreamingCall[Q, S], AsyncIterator[S]):
+    """The responses of a server-streaming call. The call begins with the first ``anext``."""
+
+    def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, request: Q) -> None:
+        super().__init__(channel, method, options, single=False)
+        self._request = request
+
+    def __aiter__(self) -> AsyncIterator[S]:
+        return self
+
+    async def __anext__(self) -> S:
+        try:
+            if self._attempt is None:
+                await self._start()
+            return await self._next()  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    async def _start(self) -> None:
+        """Make attempts until one begins to answer, or fails for good."""
+        retrying: Retrying | None = None
+        while True:
+            attempt = await self._open()
+            call, connections = self._call, self._channel.connections()
+            assert call is not None
+            message = self._channel._chain.on_request(self.info, self._request)
+            attempt.start_whole(message, call.deadline)
+            assert attempt.inbox is not None
+            await attempt.inbox.ready()
+            error = attempt.error
+            if error is None or attempt.committed:
+                return
+            if retrying is None:
+                retrying = Retrying(call.config.retry, connections.budget)
+            await self._channel._before_retry(connections, call, attempt, retrying, error)
+
+    async def aclose(self) -> None:
+        """Break the call off if it still runs."""
+        self.cancel()
+
+    def __del__(self) -> None:
+        # Left in the middle (a break out of the loop): the server need not go on.
+        attempt = self._attempt
+        if attempt is not None and not attempt.over and not attempt.connection.loop.is_closed():
+            attempt.connection.loop.call_soon_threadsafe(attempt.cancel)
+
+
+class BidiCall(_StreamingCall[Q, S], AsyncIterator[S]):
+    """A call whose two directions are independent.
+
+    ::
+
+        async with channel.bidi(method) as call:
+            await call.send(request)
+            response = await call.receive()  # None: the server has ended the call
+            await call.done()  # no more requests
+            async for response in call:
+                ...
+    """
+
+    def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, single: bool = False) -> None:
+        super().__init__(channel, method, options, single)
+
+    async def start(self) -> None:
+        """Send the head of the request, without a message."""
+        if self._attempt is None:
+            attempt = await self._open()
+            assert self._call is not None
+            attempt.start(self._call.deadline)
+
+    async def send(self, request: Q) -> None:
+        """Send one message, and wait if the server does not take it yet."""
+        await self.start()
+        assert self._attempt is not None
+        await self._attempt.send(self._channel._chain.on_request(self.info, request))
+
+    async def done(self) -> None:
+        """Say that no more messages follow."""
+        await self.start()
+        assert self._attempt is not None
+        self._attempt.end_requests()
+
+    async def send_all(self, requests: Iterable[Q] | AsyncIterable[Q]) -> None:
+        """Send messages and say that no more follow. What ``requests`` raises ends the call."""
+        try:
+            if isinstance(requests, AsyncIterable):
+                async for request in requests:
+                    await self.send(request)
+            else:
+                for request in requests:
+                    await self.send(request)
+            await self.done()
+        except Exception as error:
+            if self._attempt is not None:
+                reason = (
+                    error if isinstance(error, RpcError) else RpcError(Code.CANCELLED, f"requests failed: {error!r}")
+                )
+                self._attempt.cancel(reason)
+            raise
+
+    async def receive(self) -> S | None:
+        """Return the next response; None after the last."""
+        return await anext(self, None)
+
+    async def response(self) -> Any:
+        """Return the one response of a call that has one."""
+        attempt = self._attempt
+        assert attempt is not None and attempt.result is not None
+        await attempt.result
+        await self._left(attempt, attempt.error)
+        return self._channel._chain.on_response(self.info, attempt.response())
+
+    def __aiter__(self) -> AsyncIterator[S]:
+        return self
+
+    async def __anext__(self) -> S:
+        try:
+            await self.start()
+            return await self._next()  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    async def __aenter__(self) -> BidiCall[Q, S]:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cancel()
+
+
+async def _carry_out(attempt: Attempt, request: Any, deadline: float | None) -> None:
+    """Send a request of one message and wait for the end of the attempt, which then knows how it went."""
+    try:
+        attempt.start_whole(request, deadline)
+        assert attempt.result is not None
+        await attempt.result
+    except asyncio.CancelledError:
+        attempt.cancel()
+        raise
+
+
+async def _end(sender: asyncio.Future[None]) -> None:
+    """Stop the task that sends requests; an error of the caller's own iterator surfaces."""
+    sender.cancel()
+    try:
+        await sender
+    except (asyncio.CancelledError, RpcError):
+        pass
+
+
+def _pushback(error: RpcError) -> float | None:
+    value = next((value for key, value in error.metadata if key == "grpc-retry-pushback-ms"), None)
+    return parse_pushback(value if isinstance(value, str) else None)
+
+
+def _coarse(seconds: float) -> float:
+    """Round up to a millisecond: the same remaining time gives the same head."""
+    return -(-seconds // 0.001) * 0.001

@@ -1,0 +1,1 @@
+"""What a call is: methods, status, metadata, interceptors. Opens no connection."""

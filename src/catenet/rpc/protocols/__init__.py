@@ -1,0 +1,1 @@
+"""gRPC, gRPC-Web and Connect: one interface, a module each."""

@@ -1,0 +1,1 @@
+"""Servers: connections, routes, calls and their limits."""

@@ -1,0 +1,175 @@
+"""One connection of a server: which HTTP it speaks, which calls it carries, when it is too quiet or too old."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import struct
+from typing import TYPE_CHECKING, Any
+
+from catenet.http.driver import IGNORE
+from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.message import RequestHead
+from catenet.http.serving import ServingProtocol, Shared
+from catenet.net.accept import Slot
+from catenet.rpc.model.context import Peer
+from catenet.rpc.protocols.protocol import Answer
+from catenet.rpc.server.call import ServerCall
+from catenet.rpc.server.eager_task import Runner
+
+if TYPE_CHECKING:
+    from catenet.rpc.server.server import Counters, Server, ServerOptions
+
+_PING = b"keepaliv"
+
+
+class ServerConnection(ServingProtocol):
+    """Carries calls. ``running`` counts handlers that have not ended, also of streams that have."""
+
+    __slots__ = ("_peer", "_pinged", "assembling", "counters", "draining", "options", "runner", "running", "server")
+
+    def __init__(self, server: Server, shared: Shared, runner: Runner, slot: Slot) -> None:
+        super().__init__(shared, slot, server.options.write_limit)
+        self.server = server
+        self.options: ServerOptions = server.options
+        self.counters: Counters = server.counters
+        self.runner = runner
+        self.running = 0
+        self.assembling = 0
+        self.draining = False
+        self._peer: Peer | None = None
+        self._pinged: float | None = None
+
+    # The connection.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The server holds the list."""
+        super().connection_made(transport)
+        self.server.connection_opened(self)
+
+    def eof_received(self) -> None:
+        """The client sends nothing more; calls that are running cannot be answered in RPC, so close."""
+
+    def on_closed(self, error: Exception | None) -> None:
+        """Tell the server, which holds the list."""
+        self.server.connection_closed(self)
+
+    def on_failed(self, error: HttpError | None) -> None:
+        """The peer broke the protocol: its calls have ended."""
+        if error is not None:
+            self.counters.protocol_errors += 1
+        super().on_failed(error)
+
+    # Requests.
+
+    def on_head(self, stream: Any, head: Any, end: bool) -> None:
+        """Find what serves the request, and begin."""
+        route = head.note
+        if route is None:
+            route = self.server.route(head, self.core.version)
+        if type(route) is Answer:
+            self._answer(stream, head, route)
+            return
+        counters = self.counters
+        counters.started += 1
+        if self.running >= self.options.limits.max_streams:
+            stream.owner = IGNORE
+            self.core.reset(stream, ErrorCode.REFUSED_STREAM)
+            return
+        stream.owner = call = ServerCall(self, stream, route)
+        if end or route.streams_in:
+            call.begin(end)
+
+    def _answer(self, stream: Any, head: RequestHead, answer: Answer) -> None:
+        stream.owner = IGNORE
+        body = b"" if head.method == b"HEAD" else answer.body
+        self.core.send_reply(stream, answer.head, body, answer.trailers)
+        self.counters.refused += 1
+
+    def on_connection_event(self, kind: int, value: Any) -> None:
+        """After a drain's pong the last stream is known."""
+        self.close_if_idle()
+
+    # Ends.
+
+    def drain(self) -> None:
+        """Take no new calls; close when those that run have ended."""
+        self.draining = True
+        if self.core is None:
+            self.close()
+            return
+        self.core.drain()
+        self.flush()
+        self.close_if_idle()
+
+    def close_if_idle(self) -> None:
+        """While draining: close once nothing is left to do."""
+        if self.draining and self.transport is not None and not self.running and self.core.may_close:
+            self.loop.call_soon(self.close)
+
+    def check(self, now: float) -> None:
+        """Look after the connection now and then: it may be too slow, too quiet, too old, or gone without a word."""
+        self.watch(now)
+        if self.core is None:
+            return
+        options = self.options
+        quiet = now - self.now
+        idle = not self.core.streams and not self.running
+        if idle and options.max_idle is not None and quiet > options.max_idle and not self.draining:
+            self.drain()
+        if options.max_age is not None and now - self.opened > options.max_age:
+            if not self.draining:
+                self.drain()
+            elif now - self.opened > options.max_age + options.max_age_grace:
+                self.abort()
+        if self.core.version >= 2:
+            self._keep_alive(now)
+
+    def _keep_alive(self, now: float) -> None:
+        """Ping a peer that is quiet, close if it stays so (gRFC A9). Any sign of life answers a ping."""
+        options = self.options
+        if self._pinged is not None and self._pinged > self.now:
+            if now - self._pinged > options.keepalive_timeout:
+                self.abort()
+        elif now - self.now > options.keepalive_time:
+            self._pinged = now
+            self.core.ping(_PING)
+            self.flush()
+
+    def make_room(self) -> None:
+        """Close an idle connection because others wait for its place; the client can begin again."""
+        if self.core.version >= 2:
+            self.core.go_away()
+        self.close()
+
+    @property
+    def peer(self) -> Peer:
+        """Who is at the other end."""
+        if self._peer is None:
+            self._peer = _peer_of(self.transport)
+        return self._peer
+
+
+def _peer_of(transport: asyncio.Transport | None) -> Peer:
+    if transport is None:
+        return Peer("")
+    tls = transport.get_extra_info("ssl_object")
+    certificate = tls.getpeercert() if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
+    name = transport.get_extra_info("peername")
+    if isinstance(name, tuple):
+        host = f"[{name[0]}]" if ":" in name[0] else name[0]
+        return Peer(f"{host}:{name[1]}", certificate)
+    return Peer("unix", certificate, _credentials(transport.get_extra_info("socket")))
+
+
+def _credentials(sock: Any) -> tuple[int, int, int] | None:
+    """Return (pid, uid, gid) of the process that connected, as the kernel saw it (Linux unix(7), SO_PEERCRED)."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if sock is None or option is None:
+        return None
+    try:
+        pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, option, 12))
+    except (OSError, struct.error):
+        return None
+    return pid, uid, gid

@@ -1,0 +1,1 @@
+"""Services that every server can have: health checking, reflection, telemetry."""

@@ -1,0 +1,125 @@
+"""Health checking (gRPC ``health-checking.md``, ``grpc.health.v1``): which services are ready to take calls."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+from catenet.rpc.model.context import Context
+from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.model.wellknown import HEALTH
+
+_Response: Any = HEALTH.methods[0].response
+_ListResponse: Any = HEALTH.methods[1].response
+
+MOST_LISTED = 100
+"""A server with more services than this refuses to list them, as the protocol asks it to bound the answer."""
+
+
+class ServingStatus(enum.IntEnum):
+    """``grpc.health.v1.HealthCheckResponse.ServingStatus``."""
+
+    UNKNOWN = 0
+    SERVING = 1
+    NOT_SERVING = 2
+    SERVICE_UNKNOWN = 3
+
+
+class Health:
+    """The health service: put it among the services of a server, and :meth:`set` what is true.
+
+    The empty name stands for the server as a whole and begins as serving. Safe to set from any thread.
+    """
+
+    __service__ = HEALTH
+
+    def __init__(self) -> None:
+        self._statuses: dict[str, ServingStatus] = {"": ServingStatus.SERVING}
+        self._watchers: dict[str, list[_Watcher]] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def set(self, service: str, status: ServingStatus) -> None:
+        """Set the status of a service by its full name; those who watch it are told. Nothing after :meth:`shutdown`."""
+        with self._lock:
+            if self._closed:
+                return
+            self._store(service, status)
+
+    def shutdown(self) -> None:
+        """Say that no service is serving any more, finally: for a server that drains."""
+        with self._lock:
+            self._closed = True
+            for service in list(self._statuses):
+                self._store(service, ServingStatus.NOT_SERVING)
+
+    def get(self, service: str) -> ServingStatus | None:
+        """Return the status of a service, or None if nobody has set one."""
+        return self._statuses.get(service)
+
+    def _store(self, service: str, status: ServingStatus) -> None:
+        self._statuses[service] = status
+        for watcher in self._watchers.get(service, ()):
+            watcher.wake()
+
+    async def check(self, request: Any, context: Context) -> Any:
+        """Return the status now; ``NOT_FOUND`` for a name nobody has set."""
+        status = self._statuses.get(request.service)
+        if status is None:
+            raise RpcError(Code.NOT_FOUND, f"no status of a service {request.service!r}")
+        return _Response(status=int(status))
+
+    async def list(self, request: Any, context: Context) -> Any:
+        """Return the statuses of all services."""
+        statuses = dict(self._statuses)
+        if len(statuses) > MOST_LISTED:
+            raise RpcError(Code.RESOURCE_EXHAUSTED, f"there are more than {MOST_LISTED} services")
+        response = _ListResponse()
+        for service, status in statuses.items():
+            response.statuses[service].status = int(status)
+        return response
+
+    async def watch(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        """Send the status now and whenever it changes, until the caller goes away."""
+        watcher = _Watcher(asyncio.get_running_loop())
+        with self._lock:
+            self._watchers.setdefault(request.service, []).append(watcher)
+        try:
+            told: ServingStatus | None = None
+            while True:
+                status = self._statuses.get(request.service, ServingStatus.SERVICE_UNKNOWN)
+                if status is not told:
+                    told = status
+                    yield _Response(status=int(status))
+                else:
+                    await watcher.changed()
+        finally:
+            with self._lock:
+                watchers = self._watchers[request.service]
+                watchers.remove(watcher)
+                if not watchers:
+                    del self._watchers[request.service]
+
+
+class _Watcher:
+    """Wakes one stream, on its loop, from any thread."""
+
+    __slots__ = ("_event", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._event.set)
+        except RuntimeError:
+            # The loop has been closed, and the stream with it.
+            return
+
+    async def changed(self) -> None:
+        await self._event.wait()
+        self._event.clear()
