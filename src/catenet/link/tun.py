@@ -22,7 +22,7 @@ from catenet.link.unavailable import DeviceUnavailable, unavailable
 from catenet.link.vnet import accept, header_for
 from catenet.wire.address import Address, format_address
 from catenet.wire.gather import Gather
-from catenet.wire.large import Large
+from catenet.wire.gso import Large
 from catenet.wire.offload import VIEWED
 
 __all__ = ["DeviceUnavailable", "TunDevice"]

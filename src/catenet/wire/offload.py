@@ -15,7 +15,7 @@ from typing import Final
 
 from catenet.wire.checksum import pseudo_sum, sum_words
 from catenet.wire.gather import Gather
-from catenet.wire.large import Large
+from catenet.wire.gso import Large
 
 __all__ = [
     "CHECKSUMS",

@@ -19,8 +19,8 @@ from catenet.stack.ip.routes import NO_METRICS, Route, RouteEntry, RouteMetrics,
 from catenet.stack.settings import Settings
 from catenet.wire import ip
 from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, is_link_local, is_multicast, is_reserved, is_unspecified
+from catenet.wire.gso import Large
 from catenet.wire.ip import IpPacket
-from catenet.wire.large import Large
 from catenet.wire.offload import cut, enlarge
 
 if TYPE_CHECKING:

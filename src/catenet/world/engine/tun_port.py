@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from catenet.link.tun import TunDevice
-from catenet.wire.large import Large
+from catenet.wire.gso import Large
 from catenet.world.network.links import Meter
 from catenet.world.network.trace import INBOUND, OUTBOUND, Tap
 

@@ -37,7 +37,7 @@ from catenet.stack.tcp.sending.delivery_rate import on_sent
 from catenet.stack.tcp.sending.header import header_of
 from catenet.stack.tcp.sending.pacing import depart, is_paced
 from catenet.wire.gather import Gather
-from catenet.wire.large import Large
+from catenet.wire.gso import Large
 from catenet.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, pack
 
 if TYPE_CHECKING:
