@@ -23,7 +23,7 @@ from catenet.stack.ethernet.ethernet import EthernetPort
 from catenet.stack.group.multicast import Multicast
 from catenet.stack.interface import AddressState, Interface, InterfaceAddress
 from catenet.stack.ip import forward
-from catenet.stack.ip import options as inspect
+from catenet.stack.ip import options as ip_options
 from catenet.stack.ip.fragments import Reassembler
 from catenet.stack.ip.icmp import Icmp
 from catenet.stack.ip.output import Output
@@ -311,7 +311,7 @@ class Stack:
         elif self.is_local(destination):
             self._receive_local(parsed, packet, now, port, False)
         elif self.settings.ip_forward and not port.loopback:
-            if inspect.check_options(self, parsed, to_cast=False, forwarding=True):
+            if ip_options.check_options(self, parsed, to_cast=False, forwarding=True):
                 forward.forward(self, parsed, packet, port.index)
         else:
             counters.InAddrErrors += 1
@@ -392,7 +392,7 @@ class Stack:
         if not port.loopback and self._is_martian(packet, cast):
             counters.InAddrErrors += 1
             return
-        if not inspect.check_options(self, packet, to_cast=cast):
+        if not ip_options.check_options(self, packet, to_cast=cast):
             return
         if packet.is_fragment:
             try:
@@ -405,7 +405,7 @@ class Stack:
                 return
             if whole is None or whole.is_fragment or _is_neighbour_discovery(whole):
                 return
-            if not inspect.check_options(self, whole, to_cast=cast):
+            if not ip_options.check_options(self, whole, to_cast=cast):
                 return
             packet = whole
         counters.InCEPkts += packet.traffic_class & 3 == 3
@@ -436,7 +436,7 @@ class Stack:
             self.multicast.receive_igmp(packet, now, interface)
         elif protocol != ip.NO_NEXT_HEADER:
             counters.InUnknownProtos += 1
-            pointer = inspect.next_header_pointer(packet) if version == 6 else 0
+            pointer = ip_options.next_header_pointer(packet) if version == 6 else 0
             self.icmp.send_error(Problem.PROTOCOL_UNREACHABLE, packet, pointer, to_cast=cast)
             return
         counters.InDelivers += 1

@@ -18,7 +18,7 @@ from catenet.stack.tcp.control.rtt import sample, set_rto, update_min_rtt
 from catenet.stack.tcp.parking.pool import Parked
 from catenet.stack.tcp.receiving.receive_data import ack_if_due, take_in_order
 from catenet.stack.tcp.recovery import rack
-from catenet.stack.tcp.sending import chronograph as chrono
+from catenet.stack.tcp.sending import chrono
 from catenet.stack.tcp.sending.acknowledge import check_space, sync_mss
 from catenet.stack.tcp.sending.delivery_rate import finish_in_order
 from catenet.stack.tcp.sending.header import STAMPED, TIMESTAMP_LEAD, header_of

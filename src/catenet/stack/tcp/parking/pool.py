@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import NEVER, OPEN, Connection
-from catenet.stack.tcp.parking import encoding as shapes
+from catenet.stack.tcp.parking import encoding
 from catenet.stack.tcp.parking.setup import is_alike, is_untroubled
 from catenet.stack.tcp.parking.snapshot import Calm, Times
 
@@ -189,17 +189,17 @@ class Lot:
         fresh.congestion = self._layer.congestion_named(c.congestion.name)
         if not is_untroubled(c, fresh) or not is_alike(c, c):
             return None
-        template = Template(c, shapes.differences(c, self._usual_values()))
+        template = Template(c, encoding.differences(c, self._usual_values()))
         self._templates.append(template)
         return template
 
     def _shape(self, c: Connection) -> bytes:
-        shape = shapes.shape_of(c, self._usual_values())
+        shape = encoding.shape_of(c, self._usual_values())
         return self._shapes.setdefault(shape, shape) if len(self._shapes) < _SHAPES else shape
 
     def _usual_values(self) -> tuple[Any, ...]:
         if not self._usual:
-            self._usual = shapes.pristine(self._layer)
+            self._usual = encoding.pristine(self._layer)
         return self._usual
 
     def thaw(self, parked: Parked) -> Connection:
@@ -220,7 +220,7 @@ class Lot:
             assert parked.times is not None
             parked.times.give(c)
         else:
-            shapes.restore(c, rest)
+            encoding.restore(c, rest)
         endpoint = parked.endpoint
         c.endpoint = endpoint
         endpoint.parked = None

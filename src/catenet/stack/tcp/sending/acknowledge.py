@@ -24,7 +24,7 @@ from catenet.stack.tcp.control.timers import clear_timer, set_timer
 from catenet.stack.tcp.receiving.challenge import challenge
 from catenet.stack.tcp.recovery import ackstate, machine, prr, rack, scoreboard, undo
 from catenet.stack.tcp.recovery.ackstate import AckState
-from catenet.stack.tcp.sending import chronograph as chrono
+from catenet.stack.tcp.sending import chrono
 from catenet.stack.tcp.sending.delivery_rate import finish, on_delivered
 from catenet.stack.tcp.sending.output import (
     bound_to_half_window,

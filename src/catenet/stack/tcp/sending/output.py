@@ -32,7 +32,7 @@ from catenet.stack.tcp.control.timers import clear_timer, set_deadline, set_time
 from catenet.stack.tcp.fastpath.bulk_send import gather_pending, header_for_run, send_run, take_pending
 from catenet.stack.tcp.opening.options import established_options, mss_with_options
 from catenet.stack.tcp.receiving.window import select_window
-from catenet.stack.tcp.sending import chronograph as chrono
+from catenet.stack.tcp.sending import chrono
 from catenet.stack.tcp.sending.delivery_rate import on_sent
 from catenet.stack.tcp.sending.header import header_of
 from catenet.stack.tcp.sending.pacing import depart, is_paced

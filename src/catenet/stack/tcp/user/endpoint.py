@@ -13,7 +13,7 @@ from catenet.stack.tcp.opening.establish import prepare
 from catenet.stack.tcp.opening.listener import Listener
 from catenet.stack.tcp.sending import flush
 from catenet.stack.tcp.sending.send_space import can_write
-from catenet.stack.tcp.user import socket_options as optionset
+from catenet.stack.tcp.user import socket_options
 from catenet.stack.tcp.user.info import TcpInfo, collect
 from catenet.stack.tcp.user.reading import at_urgent_mark, read, read_into, take_urgent, unread
 from catenet.stack.tcp.user.tx_timestamps import Stamp, Stamps
@@ -211,7 +211,7 @@ class TcpEndpoint:
         endpoint.hop_limit = c.hop_limit
         endpoint.port = c.source_port
         c.endpoint = endpoint
-        optionset.stamp_as_configured(endpoint)
+        socket_options.stamp_as_configured(endpoint)
         return endpoint
 
     def connect(self, name: Name, *, fast_open: bool = False, now: float = 0.0) -> None:
@@ -247,13 +247,13 @@ class TcpEndpoint:
         self.layer.note_time(now)
         self.connection = self._begin(source, address, port, interface or self.bound_interface)
         prepare(self.connection, route)
-        optionset.stamp_as_configured(self)
+        socket_options.stamp_as_configured(self)
         if route.metrics.ecn:
             self.connection.options["_route_ecn"] = 1
         if route.metrics.initcwnd:
             self.connection.options["_initcwnd"] = route.metrics.initcwnd
         self.layer.counters.active_opens += 1
-        if not optionset.defer_connect(self.connection, fast_open, route.metrics.fastopen_no_cookie):
+        if not socket_options.defer_connect(self.connection, fast_open, route.metrics.fastopen_no_cookie):
             flush.todo(self.connection, flush.CONNECT)
 
     def _route(self, address: bytes, bound: bytes | None, interface: int) -> Route:
@@ -339,7 +339,7 @@ class TcpEndpoint:
         if self.listener is not None:
             self._stop_listening()
             self.leave_port()
-        optionset.forget_maxseg(self)
+        socket_options.forget_maxseg(self)
         c, self.connection = self.connection, None
         self.shut = 0
         if c is not None and c.state != states.CLOSED:
@@ -554,11 +554,11 @@ class TcpEndpoint:
 
     def set_option(self, option: str, value: int | bytes) -> None:
         """Set an option by its Linux name; StackError(NO_PROTOCOL_OPTION or INVALID)."""
-        optionset.set_option(self, option, value)
+        socket_options.set_option(self, option, value)
 
     def get_option(self, option: str) -> int | bytes:
         """Value of an option by its Linux name; StackError(NO_PROTOCOL_OPTION)."""
-        return optionset.get_option(self, option)
+        return socket_options.get_option(self, option)
 
 
 def _is_any(address: bytes) -> bool:

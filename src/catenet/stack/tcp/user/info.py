@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import ECN_OK, ECN_SEEN, INFINITE, Connection
-from catenet.stack.tcp.sending.chronograph import times
+from catenet.stack.tcp.sending.chrono import times
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.control.accecn import AccEcn
