@@ -139,7 +139,7 @@ def test_with_offload_the_kernel_hands_over_tcp_in_one_piece(namespace):
         from catenet.wire import ip, tcp
         from catenet.wire.address import parse_interface
         from catenet.wire.checksum import pseudo_sum
-        from catenet.wire.offload import enlarge
+        from catenet.wire.offload import as_gso
 
         device = TunDevice("cat0", offload=True)
         device.configure([parse_interface("10.9.0.1/24")])
@@ -160,7 +160,7 @@ def test_with_offload_the_kernel_hands_over_tcp_in_one_piece(namespace):
             data = tcp.pack(sums, 7, client, seq, ack, flags, 65535, 0, options, payload)
             data = data[:16] + ((sums + len(data)) % 65535).to_bytes(2, "big") + data[18:]
             whole = ip.pack(packet.destination, packet.source, 6, data, 64, 0, 1, True)
-            device.send(enlarge(whole, mss) if mss else whole, 0.0)
+            device.send(as_gso(whole, mss) if mss else whole, 0.0)
 
         user = socket.socket()
         user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

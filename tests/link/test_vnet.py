@@ -7,7 +7,7 @@ import pytest
 from catenet.link.vnet import accept, header_for
 from catenet.wire import ip, tcp, udp
 from catenet.wire.checksum import pseudo_sum
-from catenet.wire.offload import complete, enlarge
+from catenet.wire.offload import as_gso, complete
 
 ADDRESSES = {4: (bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))), 6: (bytes(15) + b"\x01", bytes(15) + b"\x02")}
 HEADER = struct.Struct("=BBHHHH")
@@ -34,7 +34,7 @@ def test_packets_ask_for_their_checksums(version):
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_large_segment_asks_to_be_cut(version):
-    header = HEADER.unpack(header_for(enlarge(tcp_packet(version, bytes(5000)), 1448)))
+    header = HEADER.unpack(header_for(as_gso(tcp_packet(version, bytes(5000)), 1448)))
     assert header == (1, {4: 1, 6: 4}[version], START[version] + 20, 1448, START[version], 16)
 
 

@@ -1,4 +1,4 @@
-"""The short ways of UDP change nothing: the same packets, datagrams and counters with and without them."""
+"""The fast paths of UDP change nothing: the same packets, datagrams and counters with and without them."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_datagrams_that_follow_the_first_take_them(version):
     client.connect(Name(there, 7))
     client.send_to(b"first of all")
     net.settle()
-    # The general ways would make both of these anew.
+    # The slow paths would make both of these anew.
     outward, inward = client._outward, list(other.udp.flows.values())
     assert outward is not None
     for number in range(5):

@@ -1,4 +1,4 @@
-"""Each bit and length of a datagram of a known conversation: the short way declines it, or does as the general way."""
+"""Each bit and length of a datagram of a known conversation: the fast path declines it, or does as the slow path."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from catenet.link.simulated import flip_bit
 from catenet.stack.ip import fragments
 from catenet.wire import Malformed, ip, tcp, udp
 from catenet.wire.checksum import is_valid, pseudo_sum
-from catenet.wire.offload import complete, cut, enlarge, is_unsummed
+from catenet.wire.offload import as_gso, complete, cut, is_unsummed
 
 ADDRESSES = {4: (bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))), 6: (bytes(15) + b"\x01", bytes(15) + b"\x02")}
 
@@ -74,7 +74,7 @@ def test_fragments_carry_a_whole_checksum(version, make, payload, mtu):
 @given(payload=st.binary(min_size=1, max_size=6000), mss=st.integers(1, 1500), seq=st.integers(0, 0xFFFFFFFF))
 def test_a_large_packet_is_cut_into_valid_segments(version, payload, mss, seq):
     flags = tcp.ACK | tcp.PSH | tcp.FIN | tcp.CWR
-    pieces = cut(enlarge(segment(version, payload, flags, True, seq), mss))
+    pieces = cut(as_gso(segment(version, payload, flags, True, seq), mss))
     source, destination = ADDRESSES[version]
     collected, at = b"", seq
     for number, piece in enumerate(pieces):

@@ -314,14 +314,14 @@ def guarded(client: Callable[..., None], chance: random.Random, server: str, fam
 
 
 def without_lanes(world: World) -> None:
-    """Let every packet go over its links in the general way."""
+    """Let every packet go over its links in the slow path."""
     for network in world.topology.networks.values():
         find = network.find_flow
 
         def general(*flow: Any, find: Callable[..., Any] = find) -> Any:
             found = find(*flow)
             if not isinstance(found, str):
-                found.lane = None
+                found.in_order = None
             return found
 
         network.find_flow = general
@@ -369,15 +369,15 @@ def accidents(world: World, chance: random.Random, names: list[str], short: bool
             world.at(when, stack.set_mtu, 2, chance.choice((1280, 1400, 1500)))
 
 
-def told(seed: int, *, short: bool = True, lanes: bool = True) -> dict[str, Any]:
-    """Run the world of a seed; `short` and `lanes` are the short ways of stacks and of links."""
+def told(seed: int, *, short: bool = True, in_order: bool = True) -> dict[str, Any]:
+    """Run the world of a seed; `short` and `in_order` are the fast paths of stacks and of links."""
     chance = random.Random(seed)
     lines: list[str] = []
     world = World(seed, output=lambda *line: lines.append(" ".join((f"{world.now:.9f}", *line))))
     names = people(world, chance)
     for host in world.hosts.values():
         host.stack.set_short_ways(short)
-    if not lanes:
+    if not in_order:
         without_lanes(world)
     server, chunk = world.hosts["server"], chance.choice(CHUNKS)
     for family in FAMILIES:

@@ -281,7 +281,7 @@ def test_sequence_and_moments_are_those_of_the_general_way() -> None:
                 def without(*names: Any, find: Callable[..., Any] = find) -> Any:
                     found = find(*names)
                     if not isinstance(found, str):
-                        found.lane = None
+                        found.in_order = None
                     return found
 
                 network.find_flow = without

@@ -23,7 +23,7 @@ def test_short_ways_change_nothing(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nor_do_lanes(seed: int) -> None:
-    assert told(seed, lanes=False) == usual(seed)
+    assert told(seed, in_order=False) == usual(seed)
 
 
 def test_the_worlds_are_worth_it() -> None:

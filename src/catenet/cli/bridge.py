@@ -60,7 +60,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "Without namespaces of their own the kernel would take the short way from one address to the other:\n\n"
+        "Without namespaces of their own the kernel would take the fast path from one address to the other:\n\n"
         "  ip netns add a; ip netns add b\n"
         "  catenet bridge left@a right@b --left 10.9.0.1/24 --right 10.9.0.2/24 --loss 2% --latency 20ms &\n"
         "  ip netns exec a ping 10.9.0.2"

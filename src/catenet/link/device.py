@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-__all__ = ["Device", "Receive", "ReceivePoint", "offload_of"]
+__all__ = ["BaseDevice", "Device", "Receive", "offload_of"]
 
 Receive: TypeAlias = "Callable[[bytes | memoryview, float], None]"
 """Where a device delivers: `receive(packet, now)`, seconds on the clock of whoever drives the device."""
@@ -38,7 +38,7 @@ def offload_of(device: Device) -> tuple[bool, int]:
     return does
 
 
-class ReceivePoint:
+class BaseDevice:
     """The upward half that devices share: one callable, and packets that find none are dropped."""
 
     __slots__ = ("receive",)

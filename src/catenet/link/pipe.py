@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 
-from catenet.link.device import ReceivePoint
+from catenet.link.device import BaseDevice
 
 __all__ = ["Pipe", "PipeEnd"]
 
 
-class PipeEnd(ReceivePoint):
+class PipeEnd(BaseDevice):
     """One end: what is sent here waits for the other end."""
 
     __slots__ = ("dropped", "limit", "mtu", "queue")

@@ -17,12 +17,12 @@ from os import read, writev
 from typing import Final
 
 from catenet.link import netlink, vnet
-from catenet.link.device import ReceivePoint
+from catenet.link.device import BaseDevice
 from catenet.link.unavailable import DeviceUnavailable, unavailable
 from catenet.link.vnet import accept, header_for
 from catenet.wire.address import Address, format_address
 from catenet.wire.gather import Gather
-from catenet.wire.gso import Large
+from catenet.wire.gso import GsoPacket
 from catenet.wire.offload import VIEWED
 
 __all__ = ["DeviceUnavailable", "TunDevice"]
@@ -42,11 +42,11 @@ LARGEST_LARGE: Final = 65_535 - 40 - 60
 _REQUEST: Final = struct.Struct("16sH22x")
 
 
-class TunDevice(ReceivePoint):
+class TunDevice(BaseDevice):
     """A TUN device named `name` (`%d` in it is a number that the kernel chooses).
 
     With `offload` TCP's checksums and segmentation are left to the other side, in both directions (`wire/offload.py`):
-    the kernel hands over TCP in packets of up to 64 KB and takes `Large` ones; a stack has to leave checksums out.
+    the kernel hands over TCP in packets of up to 64 KB and takes `GsoPacket` ones; a stack has to leave checksums out.
     With `ethernet` it is a TAP device: what crosses it are Ethernet frames, and `bridge` can join it to others.
     Raises DeviceUnavailable when the kernel has no TUN, or the privilege is missing, or the device is in use.
     """
@@ -150,7 +150,7 @@ class TunDevice(ReceivePoint):
     def send(self, packet: bytes, now: float) -> None:
         """Hand one packet to the kernel; what it does not take (queue full, interface down) is dropped and counted."""
         try:
-            if isinstance(packet, Large):
+            if isinstance(packet, GsoPacket):
                 payload = packet.payload
                 if isinstance(payload, Gather):
                     writev(self._fd, (header_for(packet), packet, *payload.pieces))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from catenet.wire.offload import CHECKSUMS, TCP_CHECKSUM, Large, is_unsummed, transport
+from catenet.wire.offload import CHECKSUMS, TCP_CHECKSUM, GsoPacket, is_unsummed, transport
 
 __all__ = ["IFF_VNET_HDR", "OFFLOADS", "SIZE", "TUNSETOFFLOAD", "accept", "header_for"]
 
@@ -42,7 +42,7 @@ _from_bytes = int.from_bytes
 def header_for(packet: bytes) -> bytes:
     """Header for a packet of a stack that leaves checksums to the device."""
     protocol, start = transport(packet)
-    if isinstance(packet, Large):
+    if isinstance(packet, GsoPacket):
         kind = GSO_TCP4 if packet[0] >> 4 == 4 else GSO_TCP6
         return _HEADER.pack(NEEDS_CHECKSUM, kind, len(packet), packet.mss, start, TCP_CHECKSUM)
     return _UNSUMMED[start, protocol] if is_unsummed(packet) else _NOTHING

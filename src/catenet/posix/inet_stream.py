@@ -299,9 +299,9 @@ class InetStream(InetSocket):
             raise self._failed_to_send(error, flags) from None
         if self._zero_copy is not None or flags & MSG_ZEROCOPY:
             self._note_zero_copy(count or 0, flags)
-        prompt = self.kernel.prompt
-        if prompt is not None and not flags & MSG_MORE and self.endpoint.is_prompt():
-            prompt()
+        transmit_now = self.kernel.transmit_now
+        if transmit_now is not None and not flags & MSG_MORE and self.endpoint.sends_now():
+            transmit_now()
         return count
 
     def _failed_to_send(self, error: StackError, flags: int) -> OSError:

@@ -88,7 +88,7 @@ class Kernel:
         """Whether the program that runs has been killed and may go on for a while to clean up after itself."""
         self.broken_pipe = broken_pipe
         """Sends SIGPIPE to the program that runs: it has written to what nobody reads any more."""
-        self.prompt: Callable[[], None] | None = None
+        self.transmit_now: Callable[[], None] | None = None
         """Transmits what waits, in real time, where a peer waits for it while the program goes on."""
         self.next_descriptor = FIRST_DESCRIPTOR if first_descriptor is None else first_descriptor
         self.local_names = LocalNames()

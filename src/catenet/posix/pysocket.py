@@ -134,7 +134,7 @@ class Socket(socket.socket):
         if result is not None:
             return result
         file = self._open()
-        return self._patiently(call, file, flags, file.receive_timeout, attempt, *args)
+        return self._call_blocking(call, file, flags, file.receive_timeout, attempt, *args)
 
     def _once_readable(self, call: str, attempt: Callable[..., Result | None], *args: Any) -> Result:
         """What CPython does with a timeout: wait for POLLIN, then try; EAGAIN waits on, other errors come only then.
@@ -159,9 +159,9 @@ class Socket(socket.socket):
         if result is not None:
             return result
         file = self._open()
-        return self._patiently(call, file, flags, file.send_timeout, attempt, *args)
+        return self._call_blocking(call, file, flags, file.send_timeout, attempt, *args)
 
-    def _patiently(
+    def _call_blocking(
         self,
         call: str,
         file: SocketFile,
@@ -266,7 +266,7 @@ class Socket(socket.socket):
         received = file.receive(bufsize, 0)
         if received is None:
             if file.receive_timeout is not None:
-                return self._patiently("recv", file, 0, file.receive_timeout, file.receive, bufsize, 0)
+                return self._call_blocking("recv", file, 0, file.receive_timeout, file.receive, bufsize, 0)
             return self._kernel.receive(file, bufsize, 0, self._timeout)
         return received
 
@@ -333,7 +333,7 @@ class Socket(socket.socket):
         if not flags and isinstance(file, InetStream):
             count = file.receive_into(view, 0)
             if count is None:
-                count = self._patiently("recv_into", file, 0, file.receive_timeout, file.receive_into, view, 0)
+                count = self._call_blocking("recv_into", file, 0, file.receive_timeout, file.receive_into, view, 0)
             return count
         if flags:
             return _fill(file, flags, [view], self._receive(len(view), flags))
@@ -381,7 +381,7 @@ class Socket(socket.socket):
             file = self._open()
         count = file.send(data, flags)
         if count is None:
-            count = self._patiently("send", file, flags, file.send_timeout, file.send, data, flags)
+            count = self._call_blocking("send", file, flags, file.send_timeout, file.send, data, flags)
         return count
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:

@@ -50,7 +50,7 @@ _MAX_EVENTS: Final = 1024
 _MAX_ROUNDS: Final = 10_000
 """Rounds of loopback in one `transmit`; what is left then goes in the next."""
 _SHORTEST: Final = 28
-"""Bytes of a packet that may go a short way."""
+"""Bytes of a packet that may go a fast path."""
 _SUSPECT: Final = {4: frozenset((0, 127, *range(224, 256))), 16: frozenset((0, 255))}
 """First bytes of source addresses that have to be looked at more closely, by address size."""
 _PROBLEMS: Final = {
@@ -192,7 +192,7 @@ class Stack:
         self.udp.forget_flows()
 
     def set_short_ways(self, on: bool) -> None:
-        """Let expected segments and datagrams take the short ways, as they do from the start; packets are the same."""
+        """Let expected segments and datagrams take the fast paths, as they do from the start; packets are the same."""
         self.tcp.predicts = self.udp.predicts = on
         self.invalidate()
         self.udp.forget_flows()

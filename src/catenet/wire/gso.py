@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from catenet.wire.gather import Gather
 
-__all__ = ["Large"]
+__all__ = ["GsoPacket"]
 
 
-class Large(bytes):
+class GsoPacket(bytes):
     """One packet that stands for several: as bytes its headers, whose length fields tell the whole of it.
 
     `payload` is what follows them, `mss` the payload of each segment but the last.
@@ -16,7 +16,7 @@ class Large(bytes):
     payload: bytes | bytearray | memoryview | Gather
     mss: int
 
-    def __new__(cls, headers: bytes, payload: bytes | bytearray | memoryview | Gather, mss: int) -> Large:
+    def __new__(cls, headers: bytes, payload: bytes | bytearray | memoryview | Gather, mss: int) -> GsoPacket:
         """Join headers and payload without copying."""
         self = super().__new__(cls, headers)
         self.payload = payload

@@ -270,7 +270,7 @@ def pack(
     dont_fragment: bool = False,
     flow_label: int = 0,
 ) -> bytes:
-    """Build a whole packet without options from values in range: the sender's short way."""
+    """Build a whole packet without options from values in range: the sender's fast path."""
     if len(source) == 4:
         total = 20 + len(payload)
         bits = _DONT_FRAGMENT if dont_fragment else 0

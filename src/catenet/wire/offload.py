@@ -3,7 +3,7 @@
 Between a stack and a device that offers it (a TUN device, a simulated link) the checksum field of a TCP segment or a
 UDP datagram holds the sum of its pseudo header and nothing else, as between Linux and its drivers; whoever needs the
 real one (a capture, a link that damages packets, who cuts it into fragments) completes it. The receiver knows such a
-packet by that very sum and believes the device; any other checksum it verifies. A `Large` packet stands for the
+packet by that very sum and believes the device; any other checksum it verifies. A `GsoPacket` packet stands for the
 segments that a device cuts it into; its payload is kept apart from its headers, so that between the program and the
 device nobody copies it.
 """
@@ -15,16 +15,16 @@ from typing import Final
 
 from catenet.wire.checksum import pseudo_sum, sum_words
 from catenet.wire.gather import Gather
-from catenet.wire.gso import Large
+from catenet.wire.gso import GsoPacket
 
 __all__ = [
     "CHECKSUMS",
     "VIEWED",
-    "Large",
+    "GsoPacket",
+    "as_gso",
     "complete",
     "complete_payload",
     "cut",
-    "enlarge",
     "is_sum",
     "is_unsummed",
     "transport",
@@ -54,11 +54,11 @@ def transport(packet: bytes | memoryview) -> tuple[int, int]:
     return packet[6], 40
 
 
-def enlarge(packet: bytes, mss: int) -> Large:
+def as_gso(packet: bytes, mss: int) -> GsoPacket:
     """A whole packet with a TCP segment as one to be cut into segments of `mss` bytes."""
     _, start = transport(packet)
     end = start + (packet[start + 12] >> 4 << 2)
-    return Large(packet[:end], memoryview(packet)[end:], mss)
+    return GsoPacket(packet[:end], memoryview(packet)[end:], mss)
 
 
 def is_unsummed(packet: bytes | memoryview) -> bool:
@@ -89,7 +89,7 @@ def is_sum(found: int, total: int, protocol: int) -> bool:
 
 def complete(packet: bytes) -> bytes:
     """Return a packet, in one piece, with the checksum of what it carries filled in if it was left out."""
-    if isinstance(packet, Large):
+    if isinstance(packet, GsoPacket):
         packet = packet.whole()
     if not is_unsummed(packet):
         return packet
@@ -114,7 +114,7 @@ def _complete(data: bytes, source: bytes, destination: bytes, protocol: int) -> 
     return data[:where] + _WORD.pack(value if protocol == TCP else value or 0xFFFF) + data[where + 2 :]
 
 
-def cut(packet: Large) -> list[bytes]:
+def cut(packet: GsoPacket) -> list[bytes]:
     """Segments that a large packet stands for, as a device cuts it, checksums left as they were: incomplete."""
     _, start = transport(packet)
     header, data, mss = bytearray(packet), packet.payload, packet.mss

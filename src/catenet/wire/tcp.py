@@ -1,7 +1,7 @@
 """TCP segments (RFC 9293 3.1) and all of their standard options.
 
-`parse` has a short way for the two layouts that nearly every segment of a connection has (no options; NOP NOP
-timestamps), and `pack` builds a segment from plain numbers for the sender's short way: one struct call each.
+`parse` has a fast path for the two layouts that nearly every segment of a connection has (no options; NOP NOP
+timestamps), and `pack` builds a segment from plain numbers for the sender's fast path: one struct call each.
 """
 
 from __future__ import annotations
@@ -439,7 +439,7 @@ def pack(
     payload: bytes,
     summed: bool = True,
 ) -> bytes:
-    """Build a segment from numbers: the sender's short way.
+    """Build a segment from numbers: the sender's fast path.
 
     `pseudo` is `checksum.pseudo_sum(source, destination, 6)`, constant for a connection; `options` as from
     `encode_options` or `encode_timestamps`; header fields in range. Not `summed`, the checksum is left to the device

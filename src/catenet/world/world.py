@@ -342,7 +342,7 @@ class World:
 
     def collect_garbage(self) -> None:
         """Collect, at moments that depend on nothing but the programs: what is collected may close a socket."""
-        self.contexts.stand()
+        self.contexts.remove_task()
         turns = self.contexts.turns
         old = turns >= self._next_old
         if old:
@@ -402,7 +402,7 @@ class World:
 
     def process_ended(self, process: Process) -> None:
         """A process is over (called by its host)."""
-        self.contexts.stand()
+        self.contexts.remove_task()
         for callback in self.on_end:
             callback(process)
         self.ending.ended(process)

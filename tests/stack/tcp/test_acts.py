@@ -1,4 +1,4 @@
-"""Whatever programs, administrators and networks do to a connection: short ways and parking change nothing."""
+"""Whatever programs, administrators and networks do to a connection: fast paths and parking change nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each bit and length of a segment that is expected: the short way declines it, or does as the general way does."""
+"""Each bit and length of a segment that is expected: the fast path declines it, or does as the slow path does."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def provoke(net: Net, client: TcpEndpoint, server: TcpEndpoint, kind: str) -> No
 
 
 class Twins:
-    """The same two hosts and connection twice: with the short ways and without."""
+    """The same two hosts and connection twice: with the fast paths and without."""
 
     def __init__(self, version: int, timestamps: int = 1) -> None:
         self.nets = [Net(version) for _ in range(2)]
@@ -54,7 +54,7 @@ class Twins:
 
     @property
     def taken(self) -> int:
-        """Segments that have taken the short way."""
+        """Segments that have taken the fast path."""
         return sum(stack.tcp.counters.in_predicted for stack in self.nets[0].hosts)
 
     def exchange(self, kind: str, alter) -> None:
@@ -110,7 +110,7 @@ def flip(packet: bytes, bit: int, repair: bool) -> bytes:
 
 
 def trial(version: int, kind: str, alterations) -> int:
-    """Try each alteration on twins that take the short way; how many segments took it."""
+    """Try each alteration on twins that take the fast path; how many segments took it."""
     twins, before, taken, both = Twins(version), 0, 0, 0
     for alter in alterations:
         twins.exchange(kind, alter)

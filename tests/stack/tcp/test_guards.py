@@ -1,4 +1,4 @@
-"""Every state in which a connection expects nothing, one by one: the short ways decline and touch nothing."""
+"""Every state in which a connection expects nothing, one by one: the fast paths decline and touch nothing."""
 
 from __future__ import annotations
 

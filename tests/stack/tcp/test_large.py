@@ -10,7 +10,7 @@ from tests.stack.tcp.tcpnet import Net, transfer
 from catenet.stack.endpoint import Readiness
 from catenet.wire import ip
 from catenet.wire.gather import Gather
-from catenet.wire.offload import Large, complete, cut
+from catenet.wire.offload import GsoPacket, complete, cut
 
 LARGEST = 65_000
 
@@ -29,7 +29,7 @@ class CuttingNet(Net):
 
         def carry(packet: bytes, now: float) -> list[tuple[float, bytes]]:
             pieces = [packet]
-            if isinstance(packet, Large):
+            if isinstance(packet, GsoPacket):
                 self.sizes.append(packet.size)
                 self.kinds.add(type(packet.payload))
                 assert packet.size == len(packet.whole())
@@ -80,7 +80,7 @@ def test_what_cannot_change_is_not_copied() -> None:
     assert carry is not None
 
     def look(packet: bytes, now: float) -> list[tuple[float, bytes]]:
-        if isinstance(packet, Large):
+        if isinstance(packet, GsoPacket):
             payload = packet.payload
             pieces = payload.pieces if isinstance(payload, Gather) else [payload]
             owners.extend(piece.obj for piece in pieces if isinstance(piece, memoryview))

@@ -1,4 +1,4 @@
-"""The short ways of expected segments change nothing: the same packets and the same variables with and without them."""
+"""The fast paths of expected segments change nothing: the same packets and the same variables with and without them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def speak(speaker: TcpEndpoint, left: int) -> int:
 
 
 def converse(version, turns, predicts, algorithm="cubic", rate=0.0, hostile=False, **changes):
-    """Both ends write and read; the world as it is afterwards, and how many segments took the short way."""
+    """Both ends write and read; the world as it is afterwards, and how many segments took the fast path."""
     net = Net(version)
     for stack in net.hosts:
         stack.set_offload(True)

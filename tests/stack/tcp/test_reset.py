@@ -11,7 +11,7 @@ from catenet.stack.endpoint import Fault, Name, StackError
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.user.endpoint import TcpEndpoint
 from catenet.wire import ip
-from catenet.wire.offload import Large, complete, cut
+from catenet.wire.offload import GsoPacket, complete, cut
 from catenet.wire.tcp import RST, parse
 
 LOOPBACK = {4: bytes((127, 0, 0, 1)), 6: bytes(15) + b"\x01"}
@@ -37,7 +37,7 @@ ENDS: dict[str, Callable[[TcpEndpoint], None]] = {
 
 def pieces(packet: bytes) -> list[bytes]:
     """What a device makes of a packet."""
-    return [complete(piece) for piece in (cut(packet) if isinstance(packet, Large) else [packet])]
+    return [complete(piece) for piece in (cut(packet) if isinstance(packet, GsoPacket) else [packet])]
 
 
 def everything(endpoint: TcpEndpoint) -> bytes:

@@ -25,7 +25,7 @@ _DEADLINE = "the deadline passed"
 _PSEUDO_FIELDS = 256
 
 
-class Terms:
+class CallParameters:
     """What the attempts of one call, and of equal calls, have in common: worked out once, kept by the channel."""
 
     __slots__ = ("codec", "compress", "compressions", "head", "limit", "outgoing", "quick", "size", "wire")
@@ -98,9 +98,9 @@ class Attempt:
     _deadline: Entry | None = None
     _drained: asyncio.Future[None] | None = None
 
-    def __init__(self, connection: ClientConnection, terms: Terms, streaming: bool) -> None:
+    def __init__(self, connection: ClientConnection, parameters: CallParameters, streaming: bool) -> None:
         self.connection = connection
-        self.terms = terms
+        self.parameters = parameters
         self.stream: Any = None
         self.result: asyncio.Future[None] | None = None
         self._streaming = streaming
@@ -122,15 +122,15 @@ class Attempt:
             connection.touch()
 
     def _send_whole(self, message: Any) -> None:
-        terms, connection = self.terms, self.connection
-        payload = terms.encode(message)
+        parameters, connection = self.parameters, self.connection
+        payload = parameters.encode(message)
         prefix = b""
-        if terms.quick and terms.compress is None and terms.head is not None:
-            head, body, prefix = terms.head, payload, b"\0" + len(payload).to_bytes(4, "big")
+        if parameters.quick and parameters.compress is None and parameters.head is not None:
+            head, body, prefix = parameters.head, payload, b"\0" + len(payload).to_bytes(4, "big")
             if len(payload) < LARGE:
                 body, prefix = prefix + payload, b""
         else:
-            head, body = terms.wire.whole_request(terms.outgoing, payload, terms.compress is not None)
+            head, body = parameters.wire.whole_request(parameters.outgoing, payload, parameters.compress is not None)
         core = connection.core
         try:
             if prefix:
@@ -144,7 +144,7 @@ class Attempt:
 
     def start(self, deadline: float | None) -> None:
         """Send the head of a request whose messages follow."""
-        head = self.terms.head or self.terms.wire.request(self.terms.outgoing)
+        head = self.parameters.head or self.parameters.wire.request(self.parameters.outgoing)
         try:
             self.stream = stream = self.connection.core.open(head, False)
         except PeerLimit as excess:
@@ -168,11 +168,11 @@ class Attempt:
 
         After the call has ended nothing is sent; the reader of responses learns how it ended.
         """
-        terms = self.terms
-        payload = terms.encode(message)
+        parameters = self.parameters
+        payload = parameters.encode(message)
         if self.over:
             return
-        data = terms.wire.frame(terms.outgoing, payload, terms.compress is not None)
+        data = parameters.wire.frame(parameters.outgoing, payload, parameters.compress is not None)
         room = self.connection.core.send_data(self.stream, data)
         self.connection.touch()
         if not room:
@@ -205,13 +205,13 @@ class Attempt:
 
     def on_head(self, head: ResponseHead, end: bool) -> None:
         """The response has begun."""
-        terms = self.terms
+        parameters = self.parameters
         noted = head.note
-        if noted is not None and noted[0] is terms:
+        if noted is not None and noted[0] is parameters:
             reply = noted[1]
         else:
-            reply = terms.wire.reply(terms.outgoing, head)
-            head.note = (terms, reply)
+            reply = parameters.wire.reply(parameters.outgoing, head)
+            head.note = (parameters, reply)
         self.reply = reply
         self.initial = reply.metadata
         if reply.error is not None:
@@ -227,13 +227,13 @@ class Attempt:
         if data:
             self._empty = False
         if (
-            self.terms.quick
+            self.parameters.quick
             and self._reader is None
             and self._frame is None
             and size >= 0
             and data[0] == 0
             and int.from_bytes(data[1:5], "big") == size
-            and size <= self.terms.limit
+            and size <= self.parameters.limit
         ):
             frame = (0, data[5:])
             if self.inbox is not None:
@@ -248,7 +248,7 @@ class Attempt:
 
     def on_trailers(self, fields: Fields) -> None:
         """The response has ended with trailers."""
-        if fields == OK_TRAILERS and self.terms.quick and self._reader is None and self.reply is not None:
+        if fields == OK_TRAILERS and self.parameters.quick and self._reader is None and self.reply is not None:
             self._finish(None)
         else:
             self._complete(fields)
@@ -280,9 +280,9 @@ class Attempt:
         """Cut messages out of the body, whatever the wire."""
         if self.over or self.reply is None:
             return
-        terms, reader = self.terms, self._reader
+        parameters, reader = self.parameters, self._reader
         if reader is None:
-            reader = self._reader = terms.wire.reader(terms.outgoing, self.reply, terms.limit)
+            reader = self._reader = parameters.wire.reader(parameters.outgoing, self.reply, parameters.limit)
         try:
             self._take(reader.feed(data), len(data))
         except RpcError as error:
@@ -292,7 +292,7 @@ class Attempt:
                 self.connection.core.expect(self.stream, reader.missing)
 
     def _take(self, frames: list[Frame], received: int) -> None:
-        final_flags = self.terms.wire.final_flags
+        final_flags = self.parameters.wire.final_flags
         failed = self.reply is not None and self.reply.failed
         messages = []
         for frame in frames:
@@ -314,19 +314,19 @@ class Attempt:
 
     def _complete(self, fields: Fields) -> None:
         """The response has ended: find out how."""
-        terms, reply = self.terms, self.reply
+        parameters, reply = self.parameters, self.reply
         if self.over or reply is None:
             return
         try:
-            if self._reader is None and not terms.quick:
-                self._reader = terms.wire.reader(terms.outgoing, reply, terms.limit)
+            if self._reader is None and not parameters.quick:
+                self._reader = parameters.wire.reader(parameters.outgoing, reply, parameters.limit)
             if self._reader is not None:
                 self._take(self._reader.finish(), 0)
             final = self._decompressed(self._final, reply)
         except RpcError as error:
             self._finish(self._status_before(error, fields))
             return
-        outcome = terms.wire.outcome(terms.outgoing, reply, final, fields, self._empty)
+        outcome = parameters.wire.outcome(parameters.outgoing, reply, final, fields, self._empty)
         self.trailing = outcome.metadata
         if outcome.alone:
             self.initial = ()
@@ -335,14 +335,15 @@ class Attempt:
     def _status_before(self, error: RpcError, fields: Fields) -> RpcError:
         """A stream that was cut inside a message may still say why in its status: that is the better answer."""
         assert self.reply is not None
-        outcome = self.terms.wire.outcome(self.terms.outgoing, self.reply, None, fields, False) if fields else None
+        call = self.parameters
+        outcome = call.wire.outcome(call.outgoing, self.reply, None, fields, False) if fields else None
         return error if outcome is None or outcome.error is None else outcome.error
 
     def _decompressed(self, frame: Frame | None, reply: Reply) -> Frame | None:
         if frame is None or not frame[0] & COMPRESSED or reply.compression == "identity":
             return frame
         try:
-            data = self.terms.compressions[reply.compression].decompress(frame[1], self.terms.limit)
+            data = self.parameters.compressions[reply.compression].decompress(frame[1], self.parameters.limit)
         except CodecError as error:
             raise RpcError(Code.INTERNAL, str(error)) from None
         return frame[0] & ~COMPRESSED, data
@@ -374,4 +375,4 @@ class Attempt:
         if self._frame is None:
             raise RpcError(Code.UNIMPLEMENTED, "the method returns one message, none came")
         assert self.reply is not None
-        return self.terms.decode(self._frame, self.reply)
+        return self.parameters.decode(self._frame, self.reply)

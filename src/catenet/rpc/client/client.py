@@ -8,12 +8,12 @@ import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast
 
-from catenet.rpc.client.attempt import Attempt, Terms
+from catenet.rpc.client.attempt import Attempt, CallParameters
 from catenet.rpc.client.channel import USER_AGENT, ChannelOptions, Connections
 from catenet.rpc.client.connection import ClientConnection
 from catenet.rpc.client.resolver import parse_target
 from catenet.rpc.client.service_config import Hedging, MethodConfig, Retrying, parse_pushback
-from catenet.rpc.client.stream_interceptors import Enclosure
+from catenet.rpc.client.stream_interceptors import StreamInterceptors
 from catenet.rpc.model.context import SERVED_UNTIL, Pairs
 from catenet.rpc.model.interceptor import Chain, Interceptor
 from catenet.rpc.model.metadata import Metadata, check_metadata
@@ -24,7 +24,7 @@ from catenet.rpc.protocols.registry import client_wire
 
 Q = TypeVar("Q")
 S = TypeVar("S")
-_TERMS_LIMIT = 512
+_PARAMETERS_LIMIT = 512
 _ONLY_TIMEOUT = {"timeout"}
 
 
@@ -107,8 +107,8 @@ class Channel:
         self._chain = Chain(tuple(interceptors))
         self._codec = self.options.codecs[self.options.codec]
         self._connections: Connections | None = None
-        self._terms: dict[tuple[Any, ...], Terms] = {}
-        self._usual: dict[tuple[Method[Any, Any], float | None], Terms] = {}
+        self._parameters: dict[tuple[Any, ...], CallParameters] = {}
+        self._recent_parameters: dict[tuple[Method[Any, Any], float | None], CallParameters] = {}
         secure = tls is not None or self.target.tls
         self._scheme = b"https" if secure else b"http"
         self._authority = (self.options.authority or self.target.authority).encode()
@@ -121,12 +121,12 @@ class Channel:
         connections = self.connections()
         attempt: Attempt | None = None
         usual = self._plain and (not options or options.keys() == _ONLY_TIMEOUT) and SERVED_UNTIL.get(None) is None
-        terms = self._usual.get((method, options.get("timeout"))) if usual else None
-        if terms is not None:
+        parameters = self._recent_parameters.get((method, options.get("timeout"))) if usual else None
+        if parameters is not None:
             connection = connections.pick()
-            if connection is not None and connection.core.version == terms.outgoing.http_version:
-                timeout = terms.outgoing.timeout
-                attempt = Attempt(connection, terms, False)
+            if connection is not None and connection.core.version == parameters.outgoing.http_version:
+                timeout = parameters.outgoing.timeout
+                attempt = Attempt(connection, parameters, False)
                 # As _carry_out, without a coroutine of its own.
                 try:
                     attempt.start_whole(request, None if timeout is None else connections.loop.time() + timeout)
@@ -140,8 +140,8 @@ class Channel:
         if not self._plain:
             return cast(S, await self._enclosed(call, request))
         response: S = await self._unary(connections, call, request, attempt)
-        if usual and terms is None:
-            self._remember_usual(call, options)
+        if usual and parameters is None:
+            self._remember_parameters(call, options)
         return response
 
     def server_stream(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> ResponseStream[Q, S]:
@@ -229,15 +229,15 @@ class Channel:
             await self._before_retry(connections, call, attempt, retrying, error)
             attempt = None
 
-    def _remember_usual(self, call: _Call, options: CallOptions) -> None:
-        """Let the next such call find its terms at once, if there is nothing to decide about it."""
+    def _remember_parameters(self, call: _Call, options: CallOptions) -> None:
+        """Let the next such call find its parameters at once, if there is nothing to decide about it."""
         if call.config.hedging is not None or self.options.service_config.throttling is not None:
             return
-        terms = next((t for key, t in self._terms.items() if key[:4] == call.key), None)
-        if terms is not None:
-            if len(self._usual) >= _TERMS_LIMIT:
-                self._usual.clear()
-            self._usual[call.method, options.get("timeout")] = terms
+        parameters = next((t for key, t in self._parameters.items() if key[:4] == call.key), None)
+        if parameters is not None:
+            if len(self._recent_parameters) >= _PARAMETERS_LIMIT:
+                self._recent_parameters.clear()
+            self._recent_parameters[call.method, options.get("timeout")] = parameters
 
     async def _before_retry(
         self, connections: Connections, call: _Call, attempt: Attempt, retrying: Retrying, error: RpcError
@@ -298,30 +298,30 @@ class Channel:
             if not fresh and call.deadline is not None:
                 timeout = _coarse(max(call.deadline - connections.loop.time(), 0.0))
             try:
-                terms = self._terms_of(connection, call, timeout)
+                parameters = self._parameters_of(connection, call, timeout)
             except BaseException:
                 connection.has_room()
                 raise
-            if terms.size <= connection.core.peer_max_header_list or connection.core.settled:
-                return Attempt(connection, terms, streaming)
+            if parameters.size <= connection.core.peer_max_header_list or connection.core.settled:
+                return Attempt(connection, parameters, streaming)
             # Too much for a server that has not said yet what it takes: hear that first.
             connection.has_room()
             await connection.wait_for_settings(call.deadline)
             fresh = False
 
-    def _terms_of(self, connection: ClientConnection, call: _Call, timeout: float | None) -> Terms:
+    def _parameters_of(self, connection: ClientConnection, call: _Call, timeout: float | None) -> CallParameters:
         metadata: Metadata = call.info.metadata
         if call.info.attempts:
             metadata = (*metadata, ("grpc-previous-rpc-attempts", str(call.info.attempts)))
         key = (call.method, timeout, metadata, call.compression, connection.core.version)
-        terms = self._terms.get(key)
-        if terms is None:
-            if len(self._terms) >= _TERMS_LIMIT:
-                self._terms.clear()
-            terms = self._terms[key] = self._make_terms(call, timeout, metadata, connection.core.version)
-        return terms
+        parameters = self._parameters.get(key)
+        if parameters is None:
+            if len(self._parameters) >= _PARAMETERS_LIMIT:
+                self._parameters.clear()
+            parameters = self._parameters[key] = self._make_parameters(call, timeout, metadata, connection.core.version)
+        return parameters
 
-    def _make_terms(self, call: _Call, timeout: float | None, metadata: Metadata, version: int) -> Terms:
+    def _make_parameters(self, call: _Call, timeout: float | None, metadata: Metadata, version: int) -> CallParameters:
         options = self.options
         if call.compression != "identity" and call.compression not in options.compressions:
             raise ValueError(f"compression {call.compression!r}: there are {', '.join(options.compressions)}")
@@ -341,7 +341,7 @@ class Channel:
         head = self._wire.request(outgoing)
         limit = call.config.max_response_bytes
         limit = options.max_receive if limit is None else min(limit, options.max_receive)
-        return Terms(self._wire, outgoing, self._codec, dict(options.compressions), limit, head)
+        return CallParameters(self._wire, outgoing, self._codec, dict(options.compressions), limit, head)
 
 
 class _StreamingCall(Generic[Q, S]):
@@ -356,15 +356,15 @@ class _StreamingCall(Generic[Q, S]):
         self._attempt: Attempt | None = None
         self._cancelled = False
         self.info = options.setdefault("info", CallInfo())
-        self._enclosure = Enclosure(channel._chain, self.info) if channel._chain.around else None
+        self._interceptors = StreamInterceptors(channel._chain, self.info) if channel._chain.around else None
 
     async def _open(self) -> Attempt:
         channel = self._channel
         connections = channel.connections()
         if self._call is None:
             self._call = call = _Call(channel, self._method, self._options, connections.loop.time())
-            if self._enclosure is not None:
-                await self._enclosure.enter()
+            if self._interceptors is not None:
+                await self._interceptors.enter()
                 call.fix_deadline(connections.loop.time())
                 self.info.metadata = check_metadata(self.info.metadata)
         attempt = None if self._cancelled else await channel.attempt(connections, self._call, not self._single)
@@ -394,14 +394,14 @@ class _StreamingCall(Generic[Q, S]):
             raise StopAsyncIteration
         self._note(attempt)
         assert attempt.reply is not None
-        message = attempt.terms.decode(frame, attempt.reply)
+        message = attempt.parameters.decode(frame, attempt.reply)
         return self._channel._chain.on_response(self.info, message)
 
     async def _left(self, attempt: Attempt, error: RpcError | None) -> None:
         """The call has ended; interceptors may end it otherwise."""
         self._note(attempt)
-        if self._enclosure is not None:
-            await self._enclosure.leave(error)
+        if self._interceptors is not None:
+            await self._interceptors.leave(error)
 
     def _note(self, attempt: Attempt) -> None:
         if attempt.reply is not None:
@@ -413,8 +413,8 @@ class _StreamingCall(Generic[Q, S]):
         self._cancelled = True
         if self._attempt is not None:
             self._attempt.cancel()
-        if self._enclosure is not None:
-            self._enclosure.abandon()
+        if self._interceptors is not None:
+            self._interceptors.abandon()
 
 
 class ResponseStream(_StreamingCall[Q, S], AsyncIterator[S]):

@@ -14,7 +14,7 @@ from catenet.rpc.model.interceptor import Chain
 from catenet.rpc.model.status import Code, RpcError
 
 
-class Enclosure:
+class StreamInterceptors:
     """The interceptors of one streaming call."""
 
     __slots__ = ("_chain", "_ended", "_entered", "_info", "_task")

@@ -372,7 +372,7 @@ class ServerCall(Context):
     def _reply_quickly(self, response: Any) -> bool:
         """Send the response if nothing about it is out of the ordinary; False if something is."""
         route = self._route
-        usual = route.usual_reply
+        usual = route.constant_reply
         if usual is None or self._over or self._initial or self._trailing or self._head_sent or self.compression:
             return False
         if type(response) is not route.response_class:

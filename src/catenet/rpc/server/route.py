@@ -162,13 +162,28 @@ class Route:
     """A plan with everything looked up that its codec, compression and method stand for.
 
     ``quick`` (in an envelope) and ``quick_bare`` (without): the request is a single message that nobody intercepts,
-    which may be decoded straight from DATA. ``usual_reply``: head and trailers of an uncompressed response without
+    which may be decoded straight from DATA. ``constant_reply``: head and trailers of an uncompressed response without
     metadata that nobody intercepts, and whether its message has an envelope.
     """
 
     __slots__ = (
-        "binding", "chain", "compress", "compression", "decode", "decompress", "encode", "limit", "plan", "quick",
-        "quick_bare", "request_class", "response_class", "send_limit", "streams_in", "streams_out", "usual_reply",
+        "binding",
+        "chain",
+        "compress",
+        "compression",
+        "constant_reply",
+        "decode",
+        "decompress",
+        "encode",
+        "limit",
+        "plan",
+        "quick",
+        "quick_bare",
+        "request_class",
+        "response_class",
+        "send_limit",
+        "streams_in",
+        "streams_out",
     )  # fmt: skip
 
     def __init__(
@@ -196,9 +211,9 @@ class Route:
         self.quick_bare = single and plan.buffered and plan.compression == "identity"
         self.decompress = None if plan.compression == "identity" else compressions[plan.compression].decompress
         self.compression = compression if compression in plan.accepts else "identity"
-        self.usual_reply: tuple[ResponseHead, Fields | None, bool] | None = None
+        self.constant_reply: tuple[ResponseHead, Fields | None, bool] | None = None
         if not self.streams_out and not self.chain.response and self.compression == "identity":
-            self.usual_reply = _usual_reply(plan)
+            self.constant_reply = _constant_reply(plan)
 
         def compress(name: str, payload: bytes) -> bytes:
             return compressions[name].compress(payload)
@@ -206,7 +221,7 @@ class Route:
         self.compress = compress
 
 
-def _usual_reply(plan: Plan) -> tuple[ResponseHead, Fields | None, bool] | None:
+def _constant_reply(plan: Plan) -> tuple[ResponseHead, Fields | None, bool] | None:
     """Learn from the reply with an empty message what is the same in all; None if the rest is not the message alone."""
     empty = plan.wire.whole(plan, (), b"", "identity", None, ())
     if empty.body not in (b"", bytes(5)):

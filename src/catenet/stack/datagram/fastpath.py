@@ -1,9 +1,9 @@
-"""The short ways of UDP: what the datagrams between an endpoint and one peer have in common, either way.
+"""The fast paths of UDP: what the datagrams between an endpoint and one peer have in common, either way.
 
-The first datagram of a conversation goes the general way, which decides everything (`datagram.py`, `udp.py`); what was
+The first datagram of a conversation goes the slow path, which decides everything (`datagram.py`, `udp.py`); what was
 decided is kept here until anything that it was decided from changes: names and options of the endpoints (they forget),
 addresses and routes of the host (`Output.generation`). The datagrams that follow are packed, or taken apart, by one
-struct call. Whatever is otherwise with a datagram goes the general way, before anything has changed.
+struct call. Whatever is otherwise with a datagram goes the slow path, before anything has changed.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Outward:
 
 
 def outward(endpoint: UdpEndpoint, source: Address, peer: Name, interface: int) -> Outward | None:
-    """What to keep of the general way that a datagram has just gone; None where it is to be gone every time."""
+    """What to keep of the slow path that a datagram has just gone; None where it is to be gone every time."""
     stack = endpoint.stack
     discover = endpoint.option("IP_MTU_DISCOVER")
     if discover not in (PMTUDISC_WANT, PMTUDISC_DO) or endpoint.option("SO_NO_CHECK") or not stack.udp.predicts:

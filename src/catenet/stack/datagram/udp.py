@@ -54,7 +54,7 @@ class UdpEndpoint(DatagramEndpoint):
         self._layer.forget_flows()
 
     def send_to(self, data: Buffer, name: Name | None = None, control: Control | None = None) -> int | None:
-        """As `DatagramEndpoint.send_to`, by the short way when the last datagram went to the same peer."""
+        """As `DatagramEndpoint.send_to`, by the fast path when the last datagram went to the same peer."""
         way = self._outward
         peer = self._peer if name is None else name
         if way is None or control is not None or (way.peer is not peer and way.peer != peer):
@@ -117,7 +117,7 @@ class Udp:
         self.offload = False
         """Whether checksums are left to the devices below (`wire/offload.py`)."""
         self.predicts = True
-        """Whether datagrams of conversations that go on take the short ways."""
+        """Whether datagrams of conversations that go on take the fast paths."""
         self.flows: dict[bytes, Inward] = {}
         """Conversations that go on, by the bytes of addresses and ports in their packets (`flow.py`)."""
         self.known: dict[bytes, Known] = {}

@@ -19,9 +19,9 @@ from catenet.stack.ip.routes import NO_METRICS, Route, RouteEntry, RouteMetrics,
 from catenet.stack.settings import Settings
 from catenet.wire import ip
 from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, is_link_local, is_multicast, is_reserved, is_unspecified
-from catenet.wire.gso import Large
+from catenet.wire.gso import GsoPacket
 from catenet.wire.ip import IpPacket
-from catenet.wire.offload import cut, enlarge
+from catenet.wire.offload import as_gso, cut
 
 if TYPE_CHECKING:
     from catenet.stack.datagram.send_buffer import SendBuffer
@@ -267,7 +267,7 @@ class Output:
             fields = (hop_limit, traffic_class, 0, flow_label, dont_fragment, False, 0, options, extensions)
             packet = IpPacket(source, destination, protocol, payload, *fields)
             if segment_size and size <= _WIDE:
-                self._emit_large(enlarge(ip.build(packet._replace(dont_fragment=True)), segment_size), hop, counters)
+                self._emit_gso(as_gso(ip.build(packet._replace(dont_fragment=True)), segment_size), hop, counters)
             else:
                 self._send_slow(packet, hop, mtu, loop)
             return
@@ -287,7 +287,7 @@ class Output:
             self._emit(packet, hop)
 
     def send_ready(self, packet: bytes, hop: Hop, counters: IpCounters) -> None:
-        """Queue a whole packet that fits and whose hop is `plain` or `local`: the short way of `send`."""
+        """Queue a whole packet that fits and whose hop is `plain` or `local`: the fast path of `send`."""
         if not self.dirty:
             self.mark_dirty()
         counters.OutRequests += 1
@@ -300,14 +300,14 @@ class Output:
         out.sent_bytes += len(packet)
         self.out.append((out.index, packet))
 
-    def send_large(self, large: Large, hop: Hop, counters: IpCounters) -> None:
-        """Queue a TCP segment for a device to cut, whose hop is `plain` or `local`: the short way of `send`."""
+    def send_gso(self, large: GsoPacket, hop: Hop, counters: IpCounters) -> None:
+        """Queue a TCP segment for a device to cut, whose hop is `plain` or `local`: the fast path of `send`."""
         if not self.dirty:
             self.mark_dirty()
         counters.OutRequests += 1
-        self._emit_large(large, hop, counters)
+        self._emit_gso(large, hop, counters)
 
-    def _emit_large(self, large: Large, hop: Hop, counters: IpCounters) -> None:
+    def _emit_gso(self, large: GsoPacket, hop: Hop, counters: IpCounters) -> None:
         """A TCP segment that a device, or this host for itself, cuts; only devices with packets are said to."""
         if hop.local:
             self.loop.extend([(piece, LOOPBACK_INDEX) for piece in cut(large)])

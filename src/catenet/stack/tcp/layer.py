@@ -22,7 +22,7 @@ from catenet.stack.tcp.control.time_wait import TimeWait, Verdict
 from catenet.stack.tcp.control.timeouts import expire
 from catenet.stack.tcp.control.timers import TimerHeap
 from catenet.stack.tcp.opening.fast_open import CookieCache, ServerHandshake
-from catenet.stack.tcp.opening.listener import Listener, Request
+from catenet.stack.tcp.opening.listener import HalfOpen, Listener
 from catenet.stack.tcp.opening.options import syn_ack_options, syn_options
 from catenet.stack.tcp.opening.ports import Ports, sharing
 from catenet.stack.tcp.parking.pool import Lot, Parked
@@ -154,7 +154,7 @@ class TcpLayer:
         self.settings: Settings = settings
         self.random = random
         self.secret = random.randbytes(32)
-        self.connections: dict[bytes, Connection | Request | TimeWait | Parked] = {}
+        self.connections: dict[bytes, Connection | HalfOpen | TimeWait | Parked] = {}
         self.lot = Lot(self)
         self._budget = BufferBudget()
         self.orphans: dict[Connection, None] = {}
@@ -183,7 +183,7 @@ class TcpLayer:
         self.offload = False
         """Whether checksums are left to the devices below (`wire/offload.py`)."""
         self.predicts = True
-        """Whether segments that are what a connection expects take the short ways (`predict.py`, `header.py`)."""
+        """Whether segments that are what a connection expects take the fast paths (`predict.py`, `header.py`)."""
         self.held = False
         """Whether the interface takes nothing, as when Linux's queue is full: data stays unsent and is tried again."""
         self.initial_cwnd = 10
@@ -220,7 +220,7 @@ class TcpLayer:
 
     def _receive_other(
         self,
-        found: Connection | Request | TimeWait | Parked | None,
+        found: Connection | HalfOpen | TimeWait | Parked | None,
         source: Address,
         destination: Address,
         segment: TcpSegment,
@@ -233,7 +233,7 @@ class TcpLayer:
             except Refuse:
                 self._reset(source, destination, segment)
             return
-        if isinstance(found, Request):
+        if isinstance(found, HalfOpen):
             accepted = found.listener.request_arrives(found, segment, ecn)
         elif isinstance(found, TimeWait):
             verdict = found.segment_arrives(segment)
@@ -292,7 +292,7 @@ class TcpLayer:
         for each in self.timers.expired(self.us):
             if isinstance(each, Connection):
                 expire(each)
-            elif isinstance(each, Request):
+            elif isinstance(each, HalfOpen):
                 each.expire()
             else:
                 self.remove(each)
@@ -467,7 +467,7 @@ class TcpLayer:
         rest.wait(delay)
         wake(c)
 
-    def find(self, key: bytes) -> Connection | Request | TimeWait | None:
+    def find(self, key: bytes) -> Connection | HalfOpen | TimeWait | None:
         """What has these names, brought back if it was parked."""
         found = self.connections.get(key)
         return self.lot.thaw(found) if isinstance(found, Parked) else found

@@ -8,7 +8,7 @@ exception being handled are greenlet's own business.
 
 An exchange happens only when another process, or another task, runs than the one that ran last, not at each switch.
 Between two turns the hub's own code runs with what the last task has left in place, and uses none of it; before code
-that may (`World.at`, finalizers in the garbage collector) the task is made to `stand`, or its process to `leave`.
+that may (`World.at`, finalizers in the garbage collector) its state is removed (`remove_task`, `leave`).
 """
 
 from __future__ import annotations
@@ -102,13 +102,13 @@ def _exchange(last: Context, context: Context) -> None:
 
 
 class Contexts:
-    """What is in place: the globals of process `resident`, and in the thread the state of task `seated`."""
+    """What is in place: the globals of a process, and in the thread the state of one of its tasks."""
 
     def __init__(self, collect: Callable[[], None]) -> None:
         """Nothing is in place yet; `collect` is called at every so many turns of tasks (`task.COLLECT_EVERY`)."""
         self.collect = collect
-        self.resident: TaskOwner | None = None
-        self.seated: Task | None = None
+        self.process: TaskOwner | None = None
+        self.task: Task | None = None
         self.turns = 0
         """How often a task has had its turn."""
         self.computed = 0.0
@@ -129,11 +129,11 @@ class Contexts:
 
     # State of tasks.
 
-    def seat(self, task: Task) -> None:
+    def install_task(self, task: Task) -> None:
         """Put the state of `task` in place, and the globals of its process."""
-        if self.resident is not task.owner:
+        if self.process is not task.owner:
             self.enter(task.owner)
-        last = self.seated
+        last = self.task
         if last is None:
             loop = None
             self._outside_locals = self.locals.swap(task.locals)
@@ -144,23 +144,23 @@ class Contexts:
             last.hooks = self._hooks.swap(task.hooks)
         if task.loop is not loop:
             _set_loop(task.loop)
-        self.seated = task
+        self.task = task
 
-    def stand(self) -> None:
-        """Take the state of whatever task is seated out of the thread, and put the outside's back."""
-        task = self.seated
+    def remove_task(self) -> None:
+        """Take the state of whatever task is in place out of the thread, and put the outside's back."""
+        task = self.task
         if task is not None:
-            self.seated = None
+            self.task = None
             task.locals = self.locals.swap(self._outside_locals)
             self._outside_locals = None
             if task.loop is not None:
                 _set_loop(None)
             task.hooks = self._hooks.swap(NO_HOOKS)
 
-    def bury(self, task: Task) -> None:
+    def forget_task(self, task: Task) -> None:
         """Forget the thread-local values of a task that has ended."""
-        if self.seated is task:
-            self.stand()
+        if self.task is task:
+            self.remove_task()
         values, task.locals = task.locals, None
         self.locals.drop(values)
         hooks, task.hooks = task.hooks, NO_HOOKS
@@ -170,7 +170,7 @@ class Contexts:
 
     def enter(self, process: TaskOwner) -> None:
         """Put the globals of `process` in place."""
-        last = self.resident
+        last = self.process
         outside, context = self._outside, process.context
         if last is None:
             self._home = _getcwd()
@@ -186,12 +186,12 @@ class Contexts:
             context.entered = True
             if context.program is not None:
                 outside.hide(context.program)
-        self.resident = process
+        self.process = process
 
     def leave(self) -> None:
         """Give the interpreter its own state and globals back."""
-        self.stand()
-        last, self.resident = self.resident, None
+        self.remove_task()
+        last, self.process = self.process, None
         if last is not None:
             if last.context.directory is not None:
                 _chdir(self._home)

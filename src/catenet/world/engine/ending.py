@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.link.simulated import SimulatedLink
 from catenet.world.engine.hub import NEVER, Call, Event
-from catenet.world.network.links import Arrival, Lane
+from catenet.world.network.links import Arrival, InOrderQueue
 
 if TYPE_CHECKING:
     from catenet.world.engine.context import Contexts
@@ -164,7 +164,7 @@ def _is_packet(event: Event) -> bool:
     """Whether an event is a packet's on its way over links, or a link's that serves its queue."""
     if isinstance(event, Call):
         return isinstance(getattr(event.callback, "__self__", None), SimulatedLink)
-    return isinstance(event, (Lane, Arrival))
+    return isinstance(event, (InOrderQueue, Arrival))
 
 
 def is_service(process: Process) -> bool:

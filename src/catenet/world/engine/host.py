@@ -217,7 +217,7 @@ class Host:
             first_descriptor=first,
         )
         if self.hub.is_real:
-            self.kernel.prompt = self._prompt
+            self.kernel.transmit_now = self._transmit_now
         self._timer_at = NEVER
         self._dirty()
 
@@ -289,7 +289,7 @@ class Host:
         for buffer in dict.fromkeys(crowded or ()):
             buffer.settle(now)
 
-    def _prompt(self) -> None:
+    def _transmit_now(self) -> None:
         """Put what a program has just sent on the devices while it goes on: for a peer in real time the sooner."""
         hub = self.hub
         hub.now = hub.time()

@@ -122,7 +122,7 @@ class Task(Event):
         self.waits_in = ""
         self.waits_on: tuple[File, ...] = ()
         self.locals: Any = None
-        """Its thread-local values while another task is seated (`Contexts`); `hooks` likewise."""
+        """Its thread-local values while another task is in place (`Contexts`); `hooks` likewise."""
         self.loop: Any = None
         """The event loop that runs in it."""
         self.hooks = NO_HOOKS
@@ -172,8 +172,8 @@ class Task(Event):
         contexts.turns = turns = contexts.turns + 1
         if not turns % COLLECT_EVERY:
             contexts.collect()
-        if contexts.seated is not self:
-            contexts.seat(self)
+        if contexts.task is not self:
+            contexts.install_task(self)
         if self._greenlet is None:
             self._greenlet = greenlet(self._body)
         # As by `current.task`, at half the price.
@@ -189,7 +189,7 @@ class Task(Event):
         """Give up what an ended task had for itself."""
         self._timer.cancel()
         self._waiter.drop()
-        self._contexts.bury(self)
+        self._contexts.forget_task(self)
         self.process.task_ended(self)
 
     def _body(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from catenet.link.tun import TunDevice
-from catenet.wire.gso import Large
+from catenet.wire.gso import GsoPacket
 from catenet.world.network.links import Meter
 from catenet.world.network.trace import INBOUND, OUTBOUND, Tap
 
@@ -40,9 +40,9 @@ class TunPort(Meter):
     def send(self, packet: bytes, now: float) -> None:
         """Hand one packet of the host to the kernel."""
         self.sent_packets += 1
-        self.sent_bytes += packet.size if isinstance(packet, Large) else len(packet)
+        self.sent_bytes += packet.size if isinstance(packet, GsoPacket) else len(packet)
         if self.taps:
-            self._show(OUTBOUND, packet.whole() if isinstance(packet, Large) else packet, now)
+            self._show(OUTBOUND, packet.whole() if isinstance(packet, GsoPacket) else packet, now)
         self._device.send(packet, now)
 
     def drops(self) -> Mapping[str, int]:

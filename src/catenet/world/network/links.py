@@ -4,7 +4,7 @@ A network is a switch that knows who owns which address (nobody asks by ARP or N
 table to poison or to fill). A packet from a to b crosses a's link upward and b's link downward; two hosts with a
 dedicated link between them use that one instead. What is decided for a flow (its two addresses) is kept until the
 topology changes, so that a packet costs one lookup, and where the second link keeps no state (`memoryless`) one event
-of the hub carries it over both. Where packets of a flow can only arrive in order, they wait in a `Lane`.
+of the hub carries it over both. Where packets of a flow can only arrive in order, they wait in an `InOrderQueue`.
 
 What has not left the queue of a link yet can be called back, by the link (`Passage.recall`), and is stopped by
 partitions that stand when it leaves (`reconsider`); what has left arrives.
@@ -18,7 +18,7 @@ from heapq import heappush
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catenet.link.crossing import Item
-from catenet.link.device import ReceivePoint
+from catenet.link.device import BaseDevice
 from catenet.link.simulated import Counters, SimulatedLink
 from catenet.stack.datagram.send_buffer import PASSED, Queued
 from catenet.world.engine.hub import Event, Hub
@@ -27,7 +27,7 @@ from catenet.world.network.trace import INBOUND, OUTBOUND, Trace
 if TYPE_CHECKING:
     from catenet.wire.address import Address, Prefix
 
-__all__ = ["Flow", "Lane", "Meter", "Network", "Port"]
+__all__ = ["Flow", "InOrderQueue", "Meter", "Network", "Port"]
 
 FLOWS_KEPT = 65_536
 """Flows remembered per port; a scan with forged addresses starts the table anew rather than growing it."""
@@ -50,7 +50,7 @@ class Passage(Item):
         self.flow = flow
         self.port = port
         self.arrivals: list[Arrival] | None = []
-        """What is to come of it; None as long as it is in a lane."""
+        """What is to come of it; None as long as it is in an in-order queue."""
 
     def arrive(self, packet: bytes, when: float) -> None:
         """Have it go on then: up to the host, or over the next link."""
@@ -73,12 +73,12 @@ class Passage(Item):
 
 
 class Entry(Passage):
-    """A packet in a lane."""
+    """A packet in an in-order queue."""
 
     __slots__ = ("sequence", "stopped", "when")
 
     def __init__(self, packet: bytes, flow: Flow) -> None:
-        # No more than a lane needs: this is made for every packet.
+        # No more than an in-order queue needs: this is made for every packet.
         self.owner = None
         self.packet = packet
         self.flow = flow
@@ -88,7 +88,7 @@ class Entry(Passage):
         self.stopped = False
 
     def recall(self) -> None:
-        """Leave the lane: planned anew it goes the general way."""
+        """Leave the in-order queue: planned anew, it takes the slow path."""
         if self.arrivals is None:
             self.arrived, self._notes, self.port = 0.0, None, None
             self.flow.withdraw(self)
@@ -156,7 +156,7 @@ ECHO: Final = 3
 """That of a copy, which the last link has made."""
 
 
-class Lane(Event):
+class InOrderQueue(Event):
     """Packets on their way to a port that arrive in the order in which they were sent: a queue.
 
     Only its head is in the hub's heap, with the sequence that it was given when it was sent, so that packets arrive at
@@ -236,7 +236,7 @@ class Flow:
         "down",
         "floor",
         "hub",
-        "lane",
+        "in_order",
         "latest",
         "port",
         "queued",
@@ -261,24 +261,24 @@ class Flow:
         if not direct:
             self._ordered = self._ordered and not ways[0].down.properties.reorder
         self.latest = 0.0
-        """When the last packet arrives of those that are in no lane, as far as that is known."""
+        """When the last packet arrives of those that are in no in-order queue, as far as that is known."""
         self.floor = 0.0
-        """Before this time nothing arrives by the lane."""
-        self.lane: Lane | None = None
+        """Before this time nothing arrives by the in-order queue."""
+        self.in_order: InOrderQueue | None = None
         """To the one port to go to, when the links on the way make nothing of a packet but a delay or a drop."""
         self.down: SimulatedLink | None = None
         """The second link of such a way."""
         if len(ways) == 1 and up.pure and up.faultless:
             down = ways[0].down
             if direct or (down.faultless and down.memoryless):
-                self.lane = Lane(hub, ways[0])
+                self.in_order = InOrderQueue(hub, ways[0])
                 self.down = None if direct else down
 
     # Order across changes of the links.
 
     def under_way(self) -> float:
         """When the last packet arrives."""
-        return self.latest if self.lane is None else max(self.latest, self.lane.last())
+        return self.latest if self.in_order is None else max(self.latest, self.in_order.last())
 
     def follow(self, before: Flow) -> None:
         """Take the place of a flow over the same links, as they were: what it has under way is not overtaken."""
@@ -286,11 +286,11 @@ class Flow:
             self.latest = self.floor = before.under_way()
 
     def withdraw(self, entry: Entry) -> None:
-        """Take the last packet out of the lane."""
-        lane, down = self.lane, self.down
-        assert lane is not None
-        lane.withdraw(entry)
-        self.latest = max(self.floor, lane.last())
+        """Take the last packet out of the in-order queue."""
+        in_order, down = self.in_order, self.down
+        assert in_order is not None
+        in_order.withdraw(entry)
+        self.latest = max(self.floor, in_order.last())
         if down is not None:  # where it was counted ahead of time
             down.counters.packets -= 1
             down.counters.bytes -= len(entry.packet)
@@ -337,7 +337,7 @@ class Flow:
         heappush(hub.heap, (when, sequence, arrival))
 
 
-class Meter(ReceivePoint):
+class Meter(BaseDevice):
     """What the devices of a world's hosts have in common: whose they are, what they have carried."""
 
     __slots__ = ("host", "index", "name", "received_bytes", "received_packets", "sent_bytes", "sent_packets")
@@ -406,8 +406,8 @@ class Port(Meter):
         flow = self.flows.get(key) or self.network.find(self, key)
         if flow is None:
             return
-        up, lane = flow.up, flow.lane
-        if lane is None:
+        up, in_order = flow.up, flow.in_order
+        if in_order is None:
             if flow.queued:
                 self.queued = passage = Passage(packet, flow, None)
                 up.carry(passage, now, flow.hub.call_at)
@@ -429,7 +429,7 @@ class Port(Meter):
             return
         if when < flow.floor:
             when = flow.floor
-        lane.put(entry, when)
+        in_order.put(entry, when)
 
     def forget_flows(self, now: float) -> None:
         """Something has changed that they were decided from; what is under way by them is not overtaken."""

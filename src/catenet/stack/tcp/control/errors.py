@@ -11,7 +11,7 @@ from catenet.stack.tcp.control.lifecycle import fail, wake
 from catenet.stack.tcp.control.rtt import set_rto
 from catenet.stack.tcp.control.timers import set_timer
 from catenet.stack.tcp.opening.fast_open import ServerHandshake
-from catenet.stack.tcp.opening.listener import Request
+from catenet.stack.tcp.opening.listener import HalfOpen
 from catenet.stack.tcp.recovery.machine import simple_retransmit
 from catenet.stack.tcp.sending.acknowledge import sync_mss
 from catenet.stack.tcp.sending.retransmit import retransmit
@@ -41,7 +41,7 @@ _UNREACHABLE = (Problem.NO_ROUTE, Problem.ADDRESS_UNREACHABLE)
 """Codes 0 and 1 of IPv4, 0 and 3 of IPv6 (RFC 6069 3)."""
 
 
-def find_sender(layer: TcpLayer, report: ErrorReport) -> Connection | Request | None:
+def find_sender(layer: TcpLayer, report: ErrorReport) -> Connection | HalfOpen | None:
     """Who sent the quoted segment: None when nobody has that sequence number in flight, as in a blind attack."""
     try:
         source_port, destination_port, number = quoted_ports(report.payload)
@@ -49,7 +49,7 @@ def find_sender(layer: TcpLayer, report: ErrorReport) -> Connection | Request | 
         return None
     key = layer.key(report.destination, report.source, destination_port, source_port)
     found = layer.find(key)
-    if isinstance(found, Request):
+    if isinstance(found, HalfOpen):
         return found if number == found.iss & 0xFFFFFFFF else None
     if isinstance(found, Connection) and _oldest(found) <= position(number, found.snd_una) <= found.snd_nxt:
         return found
@@ -66,7 +66,7 @@ def _oldest(c: Connection) -> int:
 def on_error(layer: TcpLayer, report: ErrorReport) -> None:
     """An ICMP error quotes a segment of ours."""
     found = find_sender(layer, report)
-    if isinstance(found, Request):
+    if isinstance(found, HalfOpen):
         if report.problem is not Problem.PACKET_TOO_BIG:
             outcome = fault_of(report)
             hard = outcome is not None and outcome[1]

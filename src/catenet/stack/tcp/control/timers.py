@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from catenet.stack.tcp.control.time_wait import TimeWait
-    from catenet.stack.tcp.opening.listener import Request
+    from catenet.stack.tcp.opening.listener import HalfOpen
 
-    Timed: TypeAlias = Connection | Request | TimeWait
+    Timed: TypeAlias = Connection | HalfOpen | TimeWait
 
 __all__ = ["TimerHeap", "clear_timer", "clear_timers", "set_deadline", "set_timer"]
 

@@ -1,4 +1,4 @@
-"""New data that leaves in a run of plain segments: the short way of `output.send_new`.
+"""New data that leaves in a run of plain segments: the fast path of `output.send_new`.
 
 Whatever is the same for all segments of a run (window, timestamps, header, counters) is worked out once.
 """

@@ -1,9 +1,9 @@
-"""The short way of a segment that is what the connection expects next (header prediction, as in BSD and Linux).
+"""The fast path of a segment that is what the connection expects next (header prediction, as in BSD and Linux).
 
 An established connection without losses, marks or urgent data receives two kinds of segments: the next data in order,
 and acknowledgments of what was sent first. `take` does for these what `input.segment_arrives` does for all, step by
 step the same and with the same outcome, without building what they do not need. Before it has changed anything it
-leaves to the general way whatever is otherwise. `tests/stack/tcp/test_predict.py` runs the same worlds either way.
+leaves to the slow path whatever is otherwise. `tests/stack/tcp/test_predict.py` runs the same worlds either way.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
         loopback: whether the packet comes from this host.
 
     Returns:
-        Whether it was taken; if not, nothing has been done, and the general way is to be gone.
+        Whether it was taken; if not, nothing has been done, and the slow path is to be gone.
     """
     size = len(packet)
     if size < _LEAST4:

@@ -14,7 +14,7 @@ from catenet.wire.tcp import SYN, TcpOptions, TcpSegment
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.layer import TcpLayer
-    from catenet.stack.tcp.opening.listener import Request
+    from catenet.stack.tcp.opening.listener import HalfOpen
 
 __all__ = ["make", "open_cookie", "timestamp_offset"]
 
@@ -30,7 +30,7 @@ def _mix(layer: TcpLayer, ours: bytes, peers: bytes, ports: tuple[int, int], ext
     return int.from_bytes(blake2s(data, key=layer.secret, digest_size=4).digest(), "big")
 
 
-def make(layer: TcpLayer, request: Request, segment: TcpSegment) -> tuple[int, int]:
+def make(layer: TcpLayer, request: HalfOpen, segment: TcpSegment) -> tuple[int, int]:
     """(MSS that the cookie stands for, initial sequence number)."""
     sizes = _SIZES[len(request.source)]
     index = max((at for at, size in enumerate(sizes) if size <= request.mss), default=0)
@@ -41,7 +41,7 @@ def make(layer: TcpLayer, request: Request, segment: TcpSegment) -> tuple[int, i
     return sizes[index], (base + segment.seq + (count << 24) + hidden) & MASK
 
 
-def timestamp_offset(layer: TcpLayer, request: Request) -> int:
+def timestamp_offset(layer: TcpLayer, request: HalfOpen) -> int:
     """Offset that gives our timestamp the low bits in which the options are kept."""
     value = (layer.us // 1000 + request.ts_offset) & MASK
     bits = request.snd_scale if request.snd_scale >= 0 else _NO_SCALE

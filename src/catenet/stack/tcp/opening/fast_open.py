@@ -19,7 +19,7 @@ from catenet.wire.tcp import ACK, PSH
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.layer import TcpLayer
-    from catenet.stack.tcp.opening.listener import Listener, Request
+    from catenet.stack.tcp.opening.listener import HalfOpen, Listener
     from catenet.wire.tcp import TcpOptions, TcpSegment
 
 __all__ = [
@@ -122,7 +122,7 @@ def cookie_for(key: bytes, client: bytes, server: bytes) -> bytes:
     return siphash(key, client + server).to_bytes(8, "little")
 
 
-def verdict(request: Request, segment: TcpSegment) -> tuple[bool, bytes | None]:
+def verdict(request: HalfOpen, segment: TcpSegment) -> tuple[bool, bytes | None]:
     """What a SYN gets: (whether a connection may begin with it, cookie for the SYN-ACK or None)."""
     layer, listener = request.layer, request.listener
     mode = layer.settings.tcp_fastopen
@@ -148,7 +148,7 @@ class ServerHandshake:
 
     __slots__ = ("listener", "request", "timeouts")
 
-    def __init__(self, listener: Listener, request: Request) -> None:
+    def __init__(self, listener: Listener, request: HalfOpen) -> None:
         self.listener: Listener | None = listener
         self.request = request
         self.timeouts = 0

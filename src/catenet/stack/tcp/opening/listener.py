@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
-__all__ = ["Listener", "Request"]
+__all__ = ["HalfOpen", "Listener"]
 
 _MAX_SCALE: Final = 14
 _TIMESTAMPS: Final = 12
@@ -32,7 +32,7 @@ _COOKIE_PATIENCE: Final = 120_000_000
 """Microseconds after the last cookie for which acknowledgments may bring one back."""
 
 
-class Request:
+class HalfOpen:
     """A half-open connection: what the SYN said, and what we answered."""
 
     __slots__ = (
@@ -214,7 +214,7 @@ class Listener:
         self.layer: TcpLayer = endpoint.layer
         self.backlog = backlog
         self.queue: deque[Connection] = deque()
-        self.half_open: dict[bytes, Request | Connection] = {}
+        self.half_open: dict[bytes, HalfOpen | Connection] = {}
         self.fast_opening = 0
         self.overflows = 0
         self.young = 0
@@ -257,7 +257,7 @@ class Listener:
         route = layer.route_to(peer, local, self.endpoint)
         if route is None:
             return
-        request = Request(self, local, peer, segment, route)
+        request = HalfOpen(self, local, peer, segment, route)
         request.traffic_class = self.endpoint.number("IP_TOS", 0)
         request.ts_offset = layer.timestamp_offset(local, peer)
         self._negotiate_ecn(request, segment, ecn)
@@ -277,7 +277,7 @@ class Listener:
         request.send_syn_ack()
         request.start_timer()
 
-    def _fast_open(self, request: Request, segment: TcpSegment) -> None:
+    def _fast_open(self, request: HalfOpen, segment: TcpSegment) -> None:
         """The SYN brought a good cookie: the connection begins with it (RFC 7413 4.2.2)."""
         layer = self.layer
         c = self.make_child(request)
@@ -298,7 +298,7 @@ class Listener:
         self.queue.append(c)
         self._notify()
 
-    def _negotiate_ecn(self, request: Request, segment: TcpSegment, ecn: int) -> None:
+    def _negotiate_ecn(self, request: HalfOpen, segment: TcpSegment, ecn: int) -> None:
         if is_requested(segment.flags) and self.layer.settings.tcp_ecn >= 3:
             request.accecn = AccEcn(True, ecn)
             request.accecn.demand = 1
@@ -307,7 +307,7 @@ class Listener:
         if asks and (self.layer.settings.tcp_ecn or request.route.metrics.ecn) and (not ecn or segment.flags & AE):
             request.ecn = 1
 
-    def _answer_with_cookie(self, request: Request, segment: TcpSegment) -> None:
+    def _answer_with_cookie(self, request: HalfOpen, segment: TcpSegment) -> None:
         """Answer without remembering anything: the state is in our sequence number and timestamp."""
         layer = self.layer
         if layer.us - self.flooded_at >= _COOKIE_PATIENCE:
@@ -336,7 +336,7 @@ class Listener:
         route = layer.route_to(peer, local, self.endpoint)
         if route is None or self.is_full:
             return True
-        request = Request(self, local, peer, opened, route)
+        request = HalfOpen(self, local, peer, opened, route)
         request.iss = segment.ack - 1
         request.mss = opened.options.mss or 536
         request.key = layer.key(peer, local, segment.source_port, segment.destination_port)
@@ -346,7 +346,7 @@ class Listener:
 
     # Segments for half-open connections.
 
-    def request_arrives(self, request: Request, segment: TcpSegment, ecn: int) -> bool:
+    def request_arrives(self, request: HalfOpen, segment: TcpSegment, ecn: int) -> bool:
         """Process a segment for a half-open connection (RFC 9293 3.10.7.4, SYN-RECEIVED); False to reset."""
         flags = segment.flags
         seq = position(segment.seq, request.rcv_nxt)
@@ -395,7 +395,7 @@ class Listener:
             return True
         return self._complete(request, segment, ecn)
 
-    def _note_repeated_syn(self, request: Request, segment: TcpSegment, ecn: int) -> None:
+    def _note_repeated_syn(self, request: HalfOpen, segment: TcpSegment, ecn: int) -> None:
         accecn = request.accecn
         if accecn is None:
             return
@@ -405,14 +405,14 @@ class Listener:
         if request.retransmits > 1:
             accecn.fail |= ACE_FAIL_SEND
 
-    def _is_rate_limited(self, request: Request) -> bool:
+    def _is_rate_limited(self, request: HalfOpen) -> bool:
         now = self.layer.us
         if request.last_oow_at and now - request.last_oow_at < self.layer.settings.tcp_invalid_ratelimit * 1000:
             return True
         request.last_oow_at = now or 1
         return False
 
-    def _send_ack(self, request: Request) -> None:
+    def _send_ack(self, request: HalfOpen) -> None:
         options = TcpOptions()
         if request.timestamps:
             options.timestamps = ((self.layer.us // 1000 + request.ts_offset) & MASK, request.ts_recent)
@@ -430,7 +430,7 @@ class Listener:
         )
         self.layer.send_to(request.source, request.destination, data, request.traffic_class)
 
-    def _complete(self, request: Request, segment: TcpSegment, ecn: int) -> bool:
+    def _complete(self, request: HalfOpen, segment: TcpSegment, ecn: int) -> bool:
         """The handshake is complete: make the connection."""
         from catenet.stack.tcp.receiving.input import Refuse, segment_arrives
 
@@ -454,7 +454,7 @@ class Listener:
             self._notify()
         return True
 
-    def make_child(self, request: Request) -> Connection:
+    def make_child(self, request: HalfOpen) -> Connection:
         """A connection in SYN-RECEIVED from a half-open one."""
         layer, endpoint = self.layer, self.endpoint
         c = Connection(layer, request.source, request.source_port, request.destination, request.destination_port)
@@ -502,7 +502,7 @@ class Listener:
         initialise_segment_size(c)
         return c
 
-    def _measure(self, c: Connection, request: Request, segment: TcpSegment) -> None:
+    def _measure(self, c: Connection, request: HalfOpen, segment: TcpSegment) -> None:
         """Round trip time of the SYN-ACK, unless it was repeated (Karn); then the timestamp's echo."""
         rtt = -1
         if request.sent_at and not request.retransmits:
@@ -524,7 +524,7 @@ class Listener:
         """The oldest connection that waits."""
         return self.queue.popleft() if self.queue else None
 
-    def drop(self, request: Request) -> None:
+    def drop(self, request: HalfOpen) -> None:
         """Forget a half-open connection."""
         request.timer_at = request.wake_at = NEVER
         self.half_open.pop(request.key, None)
@@ -543,7 +543,7 @@ class Listener:
     def close(self) -> list[Connection]:
         """Give up all that waits; the connections returned are to be reset (RFC 9293 3.10.4)."""
         for half in list(self.half_open.values()):
-            if isinstance(half, Request):
+            if isinstance(half, HalfOpen):
                 self.drop(half)
         waiting, self.queue = list(self.queue), deque()
         return waiting

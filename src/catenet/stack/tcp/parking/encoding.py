@@ -1,7 +1,7 @@
 """Any idle connection as a byte string: what differs from a new one.
 
-The general way to keep what is parked, for connections that have known losses or run an algorithm of their own (those
-without go the short way, `calm.py`). Generic over the variables of `Connection`, taken relative to its initial sequence
+The slow path to keep what is parked, for connections that have known losses or run an algorithm of their own (those
+without go the fast path, `calm.py`). Generic over the variables of `Connection`, taken relative to its initial sequence
 numbers and to when it last heard of its peer, so that connections with the same history have the same bytes. Not
 compiled, as it looks into classes.
 """

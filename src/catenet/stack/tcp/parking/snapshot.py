@@ -5,7 +5,7 @@ relative to where both streams are and to when the connection last heard of its 
 history have equal ones: the times only until messages come at intervals of their own. All others say how the connection
 was set up, or that nothing went wrong, and are the same in all that are set up alike (`alike.py`). Each is named, and
 no loop goes over names: compiled, noting or giving one back costs a nanosecond. Connections with troubles behind them
-are kept the general way (`shapes.py`).
+are kept the slow path (`shapes.py`).
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Header:
 
 
 def header_of(c: Connection) -> Header | None:
-    """The connection's header as things are now; None where only the general ways may be taken."""
+    """The connection's header as things are now; None where only the slow paths may be taken."""
     layer = c.layer
     output = layer.output
     header = c.header

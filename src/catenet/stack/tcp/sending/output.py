@@ -37,7 +37,7 @@ from catenet.stack.tcp.sending.delivery_rate import on_sent
 from catenet.stack.tcp.sending.header import header_of
 from catenet.stack.tcp.sending.pacing import depart, is_paced
 from catenet.wire.gather import Gather
-from catenet.wire.gso import Large
+from catenet.wire.gso import GsoPacket
 from catenet.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, pack
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def emit(c: Connection, seq: int, flags: int, data: Buffer | Gather, ecn: int = 
         header = header_of(c)
         if header is not None and header.sends and c.timestamps:
             if count > 1 and c.mss <= header.room:
-                _emit_large(c, header, seq, flags, data, count)
+                _emit_gso(c, header, seq, flags, data, count)
                 return
             if count == 1 and len(data) <= header.room and not isinstance(data, Gather):
                 packet = header.pack(c, seq, flags, select_window(c), data)
@@ -122,13 +122,13 @@ def emit(c: Connection, seq: int, flags: int, data: Buffer | Gather, ecn: int = 
     layer.send(c, payload, ecn, count, mss_with_options(c) if count > 1 else 0)
 
 
-def _emit_large(c: Connection, header: Header, seq: int, flags: int, data: Buffer | Gather, count: int) -> None:
+def _emit_gso(c: Connection, header: Header, seq: int, flags: int, data: Buffer | Gather, count: int) -> None:
     """Send one segment that the device cuts into `count`."""
     headers = header.pack(c, seq, flags, select_window(c), b"", len(data))
     _note_emitted(c, count)
     layer = c.layer
     layer.counters.out_segments += count
-    layer.output.send_large(Large(headers, data, c.mss), header.hop, header.counters)
+    layer.output.send_gso(GsoPacket(headers, data, c.mss), header.hop, header.counters)
 
 
 def _note_emitted(c: Connection, count: int) -> None:

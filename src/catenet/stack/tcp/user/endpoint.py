@@ -460,7 +460,7 @@ class TcpEndpoint:
             return 0
         return max(c.write_seq - c.snd_una, 0)
 
-    def is_prompt(self) -> bool:
+    def sends_now(self) -> bool:
         """Whether what was written should leave at once: the program wants that, and nothing is in flight."""
         c = self.connection
         return c is not None and c.nagle & (NAGLE_OFF | NAGLE_CORK) == NAGLE_OFF and not c.packets_out

@@ -37,7 +37,7 @@ def test_what_is_under_way_has_one_entry_per_flow(rate: float | None) -> None:
     assert not hub.heap
 
 
-def run_with(lanes: bool) -> list[tuple[float, str, bytes]]:
+def run_with(in_order: bool) -> list[tuple[float, str, bytes]]:
     hub, draw = Hub(), random.Random(5)
     topology, arrived = world(hub, 5, LinkProperties(latency=0.02, rate=1e6))
     ports = topology.ports
@@ -49,10 +49,10 @@ def run_with(lanes: bool) -> list[tuple[float, str, bytes]]:
             ports[one].send(packet(one + 1, other + 1, 105), hub.now)
         if draw.random() < 0.01:
             topology.link("h0", "h1", LinkProperties(latency=draw.choice([0.001, 0.02]), rate=1e6))
-        if not lanes:  # from the second packet of a flow on
+        if not in_order:  # from the second packet of a flow on
             for port in ports:
                 for flow in port.flows.values():
-                    flow.lane = None
+                    flow.in_order = None
 
     for step in range(1, 1500):
         hub.call_at(step * 0.001, send)
@@ -65,7 +65,7 @@ def test_order_and_moments_are_those_of_an_entry_per_packet() -> None:
 
 
 def cross_a_switch(
-    lanes: bool, properties: list[LinkProperties]
+    in_order: bool, properties: list[LinkProperties]
 ) -> tuple[list[tuple[float, str, bytes]], list[object]]:
     """Hosts on one network, each with a link of its own; what arrived, and what the links have counted."""
     hub, draw, arrived = Hub(), random.Random(7), list[tuple[float, str, bytes]]()
@@ -74,13 +74,13 @@ def cross_a_switch(
         port = topology.attach(f"h{number}", properties=each)
         port.attach(lambda data, now, name=port.host: arrived.append((hub.now, name, data)))
     ports = topology.ports
-    if not lanes:
+    if not in_order:
         for network in topology.networks.values():
             find = network.find_flow
 
             def general(*names: Any, find: Callable[..., Any] = find) -> Any:
                 found = find(*names)
-                found.lane = None
+                found.in_order = None
                 return found
 
             network.find_flow = general
@@ -108,7 +108,7 @@ LINKS = {
 
 
 @pytest.mark.parametrize("kind", LINKS)
-def test_two_links_carry_the_same_with_lanes_and_without(kind: str) -> None:
-    with_lanes, without = (cross_a_switch(lanes, LINKS[kind]) for lanes in (True, False))
-    assert len(with_lanes[0]) > 100
-    assert with_lanes == without
+def test_two_links_carry_the_same_with_queues_and_without(kind: str) -> None:
+    with_queues, without = (cross_a_switch(in_order, LINKS[kind]) for in_order in (True, False))
+    assert len(with_queues[0]) > 100
+    assert with_queues == without
