@@ -7,13 +7,43 @@ dispatches on the current process. It happens when the first host of the first w
 from __future__ import annotations
 
 import types
-from typing import Any
+from typing import Any, Final
 
 from catenet.world.engine.context import PrivateFinder
-from catenet.world.patches import APPLY
+from catenet.world.patches import (
+    chance,
+    clocks,
+    files,
+    interfaces,
+    libraries,
+    loops,
+    refusals,
+    selection,
+    signals,
+    sockets,
+    system,
+    threads,
+    tls,
+)
 from catenet.world.patches.patching import Patcher
 
 __all__ = ["install", "is_installed", "original", "uninstall"]
+
+APPLY: Final = (
+    clocks.apply,
+    chance.apply,
+    threads.apply,
+    loops.apply,
+    sockets.apply,
+    selection.apply,
+    tls.apply,
+    files.apply,
+    signals.apply,
+    system.apply,
+    interfaces.apply,
+    libraries.apply,
+    refusals.apply,
+)
 
 _patcher: Patcher | None = None
 
