@@ -57,6 +57,8 @@ LEFT_OUT = (
     "catenet/stack/sysctl.py",
     "catenet/stack/ethernet/ethernet.py",
     "catenet/stack/tcp/parking/encoding.py",
+    "catenet/stack/tcp/parking/fields.py",
+    "catenet/stack/tcp/parking/generate.py",
     "catenet/posix/errors.py",
     "catenet/posix/ifreq.py",
     "catenet/posix/pysocket.py",

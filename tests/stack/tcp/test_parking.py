@@ -19,9 +19,9 @@ VERSIONS = (4, 6)
 
 def park_all(net: Net) -> int:
     """Park what may be parked on both hosts; how many that were."""
-    idle = [c for stack in net.hosts for c in stack.tcp.lot.live if may_park(c)]
+    idle = [c for stack in net.hosts for c in stack.tcp.idle_pool.live if may_park(c)]
     for c in idle:
-        c.layer.lot.park(c)
+        c.layer.idle_pool.park(c)
     return len(idle)
 
 
@@ -88,7 +88,7 @@ def test_names_and_figures_of_a_parked_connection(version):
 def test_many_idle_connections_are_parked_by_themselves_and_share_shapes(version):
     net = Net(version)
     listener = net.listener(backlog=1000)
-    net.a.tcp.lot.limit = net.b.tcp.lot.limit = 10
+    net.a.tcp.idle_pool.limit = net.b.tcp.idle_pool.limit = 10
     clients = []
     for _ in range(100):
         client = net.a.tcp_endpoint(version)
@@ -96,8 +96,8 @@ def test_many_idle_connections_are_parked_by_themselves_and_share_shapes(version
         clients.append(client)
         net.run(5.0)
         assert listener.accept() is not None
-        net.a.tcp.lot.limit = net.b.tcp.lot.limit = 10
-    assert len(net.a.tcp.lot.live) <= 11
+        net.a.tcp.idle_pool.limit = net.b.tcp.idle_pool.limit = 10
+    assert len(net.a.tcp.idle_pool.live) <= 11
     assert len(net.a.tcp.connections) == 100
     assert all(client.send(b"x") == 1 for client in clients)
 
@@ -187,7 +187,7 @@ def park_and_return(net: Net, ends: list[TcpEndpoint], count: int) -> None:
     for c in [end.connection for end in ends[:count]]:
         assert c is not None
         assert may_park(c)
-        net.a.tcp.lot.park(c)
+        net.a.tcp.idle_pool.park(c)
 
 
 def changed(c: Connection, changes: list[tuple[bool, str, object]]) -> None:
@@ -246,7 +246,7 @@ def test_any_state_comes_back(version, data, count, clean):
     for _ in range(2):
         park_and_return(net, ends, count)
         if clean:
-            for template in net.a.tcp.lot._templates:
+            for template in net.a.tcp.idle_pool._templates:
                 template.objects.clear()
         assert [plain(end.connection) for end in ends] == before
 
@@ -255,7 +255,7 @@ def test_any_state_comes_back(version, data, count, clean):
 def test_messages_that_wander_leave_few_live(lossy):
     net = Net(4)
     listener = net.listener(backlog=1000)
-    lots = [stack.tcp.lot for stack in net.hosts]
+    lots = [stack.tcp.idle_pool for stack in net.hosts]
     for lot in lots:
         lot.limit = 10
     pairs = []

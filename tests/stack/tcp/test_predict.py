@@ -45,7 +45,7 @@ def plain(value):
 def variables(net: Net):
     """Everything that both hosts know."""
     counters = [stack.tcp.counters.snapshot() | {"in_predicted": 0} for stack in net.hosts]
-    connections = [plain(c) for stack in net.hosts for c in stack.tcp.lot.live]
+    connections = [plain(c) for stack in net.hosts for c in stack.tcp.idle_pool.live]
     return counters, connections, [stack.snapshot() for stack in net.hosts]
 
 
@@ -111,7 +111,7 @@ def converse(version, turns, predicts, algorithm="cubic", rate=0.0, hostile=Fals
                 for end in ends:
                     while reading and end.receive(reading):
                         pass
-                if not any(left) and not any(c.sent for stack in net.hosts for c in stack.tcp.lot.live):
+                if not any(left) and not any(c.sent for stack in net.hosts for c in stack.tcp.idle_pool.live):
                     break
             net.run(silence)
         ends[0].close()

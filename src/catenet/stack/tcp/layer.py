@@ -25,7 +25,7 @@ from catenet.stack.tcp.opening.fast_open import CookieCache, ServerHandshake
 from catenet.stack.tcp.opening.listener import HalfOpen, Listener
 from catenet.stack.tcp.opening.options import syn_ack_options, syn_options
 from catenet.stack.tcp.opening.ports import Ports, sharing
-from catenet.stack.tcp.parking.pool import Lot, Parked
+from catenet.stack.tcp.parking.pool import IdlePool, Parked
 from catenet.stack.tcp.receiving.input import Refuse, segment_arrives
 from catenet.stack.tcp.sending.autotune import BufferBudget
 from catenet.stack.tcp.sending.flush import PATH_MTU, RESET, flush, reset, todo
@@ -126,9 +126,9 @@ class TcpLayer:
         "echo",
         "gso_size",
         "held",
+        "idle_pool",
         "initial_cwnd",
         "ip",
-        "lot",
         "mark",
         "merged_size",
         "next_isn",
@@ -155,7 +155,7 @@ class TcpLayer:
         self.random = random
         self.secret = random.randbytes(32)
         self.connections: dict[bytes, Connection | HalfOpen | TimeWait | Parked] = {}
-        self.lot = Lot(self)
+        self.idle_pool = IdlePool(self)
         self._budget = BufferBudget()
         self.orphans: dict[Connection, None] = {}
         """Those that their programs have closed, and that are not yet at their end."""
@@ -229,7 +229,7 @@ class TcpLayer:
         accepted = False
         if isinstance(found, Parked):
             try:
-                segment_arrives(self.lot.thaw(found), segment, ecn)
+                segment_arrives(self.idle_pool.unpark(found), segment, ecn)
             except Refuse:
                 self._reset(source, destination, segment)
             return
@@ -470,13 +470,13 @@ class TcpLayer:
     def find(self, key: bytes) -> Connection | HalfOpen | TimeWait | None:
         """What has these names, brought back if it was parked."""
         found = self.connections.get(key)
-        return self.lot.thaw(found) if isinstance(found, Parked) else found
+        return self.idle_pool.unpark(found) if isinstance(found, Parked) else found
 
     def add(self, c: Connection) -> None:
         """A connection begins."""
         self.connections[c.key] = c
         self.ports.add(c.source_port, c.source, sharing(c.options) if c.options else 0)
-        self.lot.note(c)
+        self.idle_pool.note(c)
 
     def may_orphan(self, c: Connection) -> bool:
         """Whether a connection may live on without its program; peers that never answer must not fill the memory."""
@@ -508,7 +508,7 @@ class TcpLayer:
         """Take a connection out of the table."""
         if self.connections.get(c.key) is c:
             del self.connections[c.key]
-            self.lot.drop(c)
+            self.idle_pool.drop(c)
             self.orphans.pop(c, None)
             if not c.todo & RESET:
                 self.ports.remove(c.source_port, c.source, sharing(c.options) if c.options else 0)

@@ -139,7 +139,7 @@ class TimeSeries:
         end = self._ends.get((host, key, c.iss))
         if end is None:
             # A connection that is parked and comes back is another object: those that are looked at stay as they are.
-            self._world.hosts[host].stack.tcp.lot.limit = sys.maxsize
+            self._world.hosts[host].stack.tcp.idle_pool.limit = sys.maxsize
             local = (format_address(c.source), c.source_port)
             peer = (format_address(c.destination), c.destination_port)
             end = self._ends[host, key, c.iss] = End(host, local, peer, c)

@@ -116,7 +116,7 @@ def _connection(layer: TcpLayer, key: bytes) -> Connection | None:
     found = layer.connections.get(key)
     if isinstance(found, Connection):
         return found
-    return layer.lot.thaw(found) if isinstance(found, Parked) else None
+    return layer.idle_pool.unpark(found) if isinstance(found, Parked) else None
 
 
 def _count(layer: TcpLayer, header: Header) -> None:

@@ -1,9 +1,9 @@
-"""Any idle connection as a byte string: what differs from a new one.
+"""Any idle connection as a byte string, its encoded state: what differs from a new one.
 
-The slow path to keep what is parked, for connections that have known losses or run an algorithm of their own (those
-without go the fast path, `calm.py`). Generic over the variables of `Connection`, taken relative to its initial sequence
-numbers and to when it last heard of its peer, so that connections with the same history have the same bytes. Not
-compiled, as it looks into classes.
+The slow path to keep what is parked, for connections with losses behind them or an algorithm of their own (those
+without take the fast path, `snapshot.py`). Generic over the variables of the table in `fields.py`, relative to the
+initial sequence numbers and to when the connection last heard of its peer, so that connections with the same history
+have the same bytes. Not compiled, as it looks into classes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from catenet.stack.tcp.control.connection import Connection
+from catenet.stack.tcp.parking.fields import parse
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.congestion import Congestion
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 _Plan: TypeAlias = "tuple[list[tuple[str, Any]], list[tuple[str, int, int]], list[tuple[str, Any]]]"
 
-__all__ = ["differences", "pristine", "restore", "shape_of"]
+__all__ = ["assign", "default_state", "differences", "encode", "restore"]
 
-# What a number is relative to. Any choice brings the number back; a good one makes shapes alike.
+# What a number is relative to. Any choice brings the number back; a good one makes encoded states alike.
 _SENT: Final = 1
 _RECEIVED: Final = 2
 _HEARD: Final = 3
@@ -33,38 +34,25 @@ _NEAR: Final = 1 << 20
 _SMALL: Final = 1 << 18
 """Sizes and intervals are mostly below, positions and times above."""
 
-_OWN: Final = frozenset(
-    (
-        "congestion",
-        "destination",
-        "destination_port",
-        "endpoint",
-        "header",
-        "irs",
-        "iss",
-        "key",
-        "layer",
-        "source",
-        "source_port",
-    )
-)
-_QUEUES: Final = frozenset(("sent", "pending", "push_marks", "received"))
 _FIELDS: Final[tuple[str, ...]] = tuple(
-    name
-    for name in getattr(Connection, "__mypyc_attrs__", None) or Connection.__slots__
-    if name not in _OWN and name not in _QUEUES and not name.startswith("__")
+    f"{section.owner}.{row.name}".removeprefix("c.")
+    for section in parse()
+    if section.kind != "Cubic"
+    for row in section.rows
+    if row.kind != "pool" and (row.kind != "idle" or row.detail)
 )
+"""Names of what is encoded, with the way to it from the connection; what is idle is as in a new one."""
 _TS_RECENT: Final = _FIELDS.index("ts_recent")
 _values: Final = attrgetter(*_FIELDS)
 _PLANS: Final = 256
-"""Shapes whose plan is kept at hand."""
+"""Encoded states whose plan is kept at hand."""
 
 
-def shape_of(c: Connection, usual: tuple[Any, ...]) -> bytes:
-    """What differs from the variables of a new connection (`pristine`), as bytes that alike connections have alike."""
+def encode(c: Connection, default: tuple[Any, ...]) -> bytes:
+    """What differs from a new connection's variables (`default_state`); the same history has the same bytes."""
     bases = _bases(c.iss, c.irs, c.last_heard)
     changed: list[tuple[int, Any]] = [(_TS_RECENT, (_STAMPED, c.ts_recent - bases[_STAMPED]))]
-    for number, (value, fresh) in enumerate(zip(_values(c), usual, strict=True)):
+    for number, (value, fresh) in enumerate(zip(_values(c), default, strict=True)):
         if value is not fresh and value != fresh and number != _TS_RECENT:
             changed.append((number, _pack(value, bases)))
     algorithm = c.congestion
@@ -73,32 +61,38 @@ def shape_of(c: Connection, usual: tuple[Any, ...]) -> bytes:
     return marshal.dumps((changed, algorithm.name, inside), 2)
 
 
-def restore(c: Connection, shape: bytes) -> None:
+def restore(c: Connection, state: bytes) -> None:
     """Set the variables of a new connection, whose initial positions and time are set."""
     bases = _bases(c.iss, c.irs, c.last_heard)
-    ours, algorithm, inside = _plan(shape)
-    _restore(c, ours, bases)
+    changed, algorithm, inside = _plan(state)
+    _restore(c, changed, bases)
     c.options = dict(c.options)  # the plan's is everybody's
     c.congestion = c.layer.congestion_named(algorithm)
     _restore(c.congestion, inside, bases)
 
 
-def differences(c: Connection, usual: tuple[Any, ...]) -> list[tuple[str, Any]]:
+def differences(c: Connection, default: tuple[Any, ...]) -> list[tuple[str, Any]]:
     """Names and values of the variables that are not those of a new connection, but for its options."""
-    both = zip(_FIELDS, _values(c), usual, strict=True)
+    both = zip(_FIELDS, _values(c), default, strict=True)
     return [(name, value) for name, value, fresh in both if value != fresh and name != "options"]
 
 
-def pristine(layer: TcpLayer) -> tuple[Any, ...]:
+def default_state(layer: TcpLayer) -> tuple[Any, ...]:
     """The variables of a connection as its constructor leaves them, to compare with."""
     found: tuple[Any, ...] = _values(Connection(layer, b"", 0, b"", 0))
     return found
 
 
+def assign(target: object, name: str, value: Any) -> None:
+    """Set a variable of a connection or of one of its components, by its name in the table."""
+    owner, _, inner = name.rpartition(".")
+    setattr(getattr(target, owner) if owner else target, inner, value)
+
+
 @lru_cache(_PLANS)
-def _plan(shape: bytes) -> tuple[_Plan, str, _Plan]:
+def _plan(state: bytes) -> tuple[_Plan, str, _Plan]:
     """What to set in a connection, the name of its congestion control, and what to set in that."""
-    changed, algorithm, inside = marshal.loads(shape)
+    changed, algorithm, inside = marshal.loads(state)
     return _sorted([(_FIELDS[number], value) for number, value in changed]), algorithm, _sorted(inside)
 
 
@@ -112,11 +106,11 @@ def _sorted(values: list[tuple[str, Any]]) -> _Plan:
 def _restore(target: object, plan: _Plan, bases: tuple[int, int, int, int, int]) -> None:
     plain, near, nested = plan
     for name, value in plain:
-        setattr(target, name, value)
+        assign(target, name, value)
     for name, base, distance in near:
-        setattr(target, name, bases[base] + distance)
+        assign(target, name, bases[base] + distance)
     for name, value in nested:
-        setattr(target, name, _unpack(value, bases))
+        assign(target, name, _unpack(value, bases))
 
 
 def _variables(algorithm: Congestion) -> list[str]:

@@ -2,9 +2,9 @@
 
 A live connection is an object of two hundred variables with its queues and its congestion control, 5 KB. A parked one
 has what is its own: its name, both initial sequence numbers, how far both streams are, and when it last heard of its
-peer; the rest (`Calm`, `Times`) it shares with those that have the same history. The first segment or call brings it
-back as it was, in an object that a parked one like it has left behind, so that only what differs has to be set
-(`Template`).
+peer; the rest (`Snapshot`, `TimingSnapshot`) it shares with those that have the same history. The first segment or call
+brings it back as it was, in an object that a parked one like it has left behind, so that only what differs has to be
+set (`Template`).
 
 Parking begins when a host has more than a thousand live connections. From then on each that begins or comes back has
 others looked at, and parked if they are idle, first the one before it: what comes back for one message goes again, and
@@ -16,17 +16,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from catenet.stack.tcp.control import states
-from catenet.stack.tcp.control.connection import NEVER, OPEN, Connection
+from catenet.stack.tcp.control.connection import Connection
 from catenet.stack.tcp.parking import encoding
-from catenet.stack.tcp.parking.setup import is_alike, is_untroubled
-from catenet.stack.tcp.parking.snapshot import Calm, Times
+from catenet.stack.tcp.parking.setup import has_same_setup, is_idle, is_untroubled
+from catenet.stack.tcp.parking.snapshot import Snapshot
+from catenet.stack.tcp.parking.timing import TimingSnapshot
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
-__all__ = ["PARK_FROM", "Lot", "Parked", "may_park"]
+__all__ = ["PARK_FROM", "IdlePool", "Parked", "may_park"]
 
 PARK_FROM: Final = 1024
 """Connections that are live before any is parked."""
@@ -35,21 +35,23 @@ _LOOKS: Final = 2
 _STAYS: Final = 16
 """One in so many stays in an old one's place."""
 _TEMPLATES: Final = 32
-"""Ways to set a connection up that are known at a time; what is set up otherwise is kept as a shape."""
+"""Ways to set a connection up that are known at a time; what is set up otherwise is kept as encoded state."""
 _OBJECTS: Final = 64
 """Objects that a template keeps for those that come back."""
 _RECENT: Final = 8
 """Histories of a template that are compared with that of the next connection."""
-_SHAPES: Final = 16_384
-"""Shapes shared at most; what comes after keeps its own."""
+_ENCODED: Final = 16_384
+"""Encoded states shared at most; what comes after keeps its own."""
 
 
 class Parked:
     """An idle connection: what is its own, and what it shares."""
 
-    __slots__ = ("endpoint", "got", "heard", "irs", "iss", "key", "rest", "sent", "times")
+    __slots__ = ("endpoint", "got", "heard", "irs", "iss", "key", "rest", "sent", "timing")
 
-    def __init__(self, c: Connection, endpoint: TcpEndpoint, rest: Calm | bytes, times: Times | None) -> None:
+    def __init__(
+        self, c: Connection, endpoint: TcpEndpoint, rest: Snapshot | bytes, timing: TimingSnapshot | None
+    ) -> None:
         self.key = c.key
         self.endpoint = endpoint
         self.iss = c.iss
@@ -58,43 +60,43 @@ class Parked:
         self.got = c.rcv_nxt - c.irs
         self.heard = c.last_heard
         self.rest = rest
-        self.times = times
+        self.timing = timing
 
 
 class Template:
     """How some connections are set up."""
 
-    __slots__ = ("_next", "_recent", "_times", "algorithm", "differences", "like", "objects")
+    __slots__ = ("_next", "_recent", "_timing", "algorithm", "differences", "like", "objects")
 
     def __init__(self, like: Connection, differences: list[tuple[str, Any]]) -> None:
         self.like = like
         self.algorithm = like.congestion.name
         self.differences = differences
         self.objects: list[Connection] = []
-        """Those that parked connections have left, with all that `is_alike` compares as it has to be."""
-        self._recent: list[Calm] = []
+        """Those that parked connections have left, with all that `has_same_setup` compares as it has to be."""
+        self._recent: list[Snapshot] = []
         self._next = 0
-        self._times: Times | None = None
+        self._timing: TimingSnapshot | None = None
 
-    def calm(self, c: Connection) -> Calm:
+    def snapshot(self, c: Connection) -> Snapshot:
         """What a connection shares, if possible with others."""
         recent = self._recent
         for each in recent:
-            if each.fits(c):
+            if each.matches(c):
                 return each
-        calm = Calm(c, self)
+        snapshot = Snapshot(c, self)
         if len(recent) < _RECENT:
-            recent.append(calm)
+            recent.append(snapshot)
         else:
-            recent[self._next] = calm
+            recent[self._next] = snapshot
             self._next = (self._next + 1) % _RECENT
-        return calm
+        return snapshot
 
-    def times_of(self, c: Connection) -> Times:
-        """The times of a connection, those of the last one if they are the same."""
-        last = self._times
-        if last is None or not last.fits(c):
-            last = self._times = Times(c)
+    def timing(self, c: Connection) -> TimingSnapshot:
+        """When things happened to a connection, the last one's if it is the same."""
+        last = self._timing
+        if last is None or not last.matches(c):
+            last = self._timing = TimingSnapshot(c)
         return last
 
     def make(self) -> Connection:
@@ -102,16 +104,16 @@ class Template:
         like = self.like
         c = Connection(like.layer, b"", 0, b"", 0)
         for name, value in self.differences:
-            setattr(c, name, value)
+            encoding.assign(c, name, value)
         c.options = dict(like.options)
         c.congestion = like.layer.congestion_named(self.algorithm)
         return c
 
 
-class Lot:
+class IdlePool:
     """The live and the parked connections of a host."""
 
-    __slots__ = ("_layer", "_older", "_recent", "_shapes", "_stays", "_templates", "_usual", "limit")
+    __slots__ = ("_default", "_encoded", "_layer", "_older", "_recent", "_stays", "_templates", "limit")
 
     def __init__(self, layer: TcpLayer) -> None:
         self._layer = layer
@@ -121,8 +123,8 @@ class Lot:
         """Those that have not been looked at since all others were."""
         self._stays = 0
         self._templates: list[Template] = []
-        self._shapes: dict[bytes, bytes] = {}
-        self._usual: tuple[Any, ...] = ()
+        self._encoded: dict[bytes, bytes] = {}
+        self._default: tuple[Any, ...] = ()
         """The variables of a new connection, once they are needed."""
 
     @property
@@ -168,9 +170,9 @@ class Lot:
         assert endpoint is not None
         template = self._template(c)
         if template is None:
-            parked = Parked(c, endpoint, self._shape(c), None)
+            parked = Parked(c, endpoint, self._encode(c), None)
         else:
-            parked = Parked(c, endpoint, template.calm(c), template.times_of(c))
+            parked = Parked(c, endpoint, template.snapshot(c), template.timing(c))
         self._layer.connections[c.key] = parked
         endpoint.attach(None)
         endpoint.parked = parked
@@ -179,46 +181,46 @@ class Lot:
             template.objects.append(c)
 
     def _template(self, c: Connection) -> Template | None:
-        """The template for a connection, None if it has to be kept as a shape."""
+        """The template for a connection, None if it has to be kept as encoded state."""
         for template in self._templates:
-            if is_alike(c, template.like):
+            if has_same_setup(c, template.like):
                 return template
         if len(self._templates) >= _TEMPLATES:
             return None
         fresh = Connection(self._layer, b"", 0, b"", 0)
         fresh.congestion = self._layer.congestion_named(c.congestion.name)
-        if not is_untroubled(c, fresh) or not is_alike(c, c):
+        if not is_untroubled(c, fresh) or not has_same_setup(c, c):
             return None
-        template = Template(c, encoding.differences(c, self._usual_values()))
+        template = Template(c, encoding.differences(c, self._default_values()))
         self._templates.append(template)
         return template
 
-    def _shape(self, c: Connection) -> bytes:
-        shape = encoding.shape_of(c, self._usual_values())
-        return self._shapes.setdefault(shape, shape) if len(self._shapes) < _SHAPES else shape
+    def _encode(self, c: Connection) -> bytes:
+        encoded = encoding.encode(c, self._default_values())
+        return self._encoded.setdefault(encoded, encoded) if len(self._encoded) < _ENCODED else encoded
 
-    def _usual_values(self) -> tuple[Any, ...]:
-        if not self._usual:
-            self._usual = encoding.pristine(self._layer)
-        return self._usual
+    def _default_values(self) -> tuple[Any, ...]:
+        if not self._default:
+            self._default = encoding.default_state(self._layer)
+        return self._default
 
-    def thaw(self, parked: Parked) -> Connection:
+    def unpark(self, parked: Parked) -> Connection:
         """Bring a connection back as it was."""
         rest = parked.rest
         key = parked.key
-        if isinstance(rest, Calm):
+        if isinstance(rest, Snapshot):
             objects = rest.template.objects
             c = objects.pop() if objects else rest.template.make()
         else:
             c = Connection(self._layer, b"", 0, b"", 0)
         _name(c, key)
         c.iss, c.irs, c.last_heard = parked.iss, parked.irs, parked.heard
-        if isinstance(rest, Calm):
+        if isinstance(rest, Snapshot):
             c.snd_una = c.snd_nxt = c.write_seq = parked.iss + parked.sent
             c.rcv_nxt = c.copied = parked.irs + parked.got
-            rest.give(c)
-            assert parked.times is not None
-            parked.times.give(c)
+            rest.restore(c)
+            assert parked.timing is not None
+            parked.timing.restore(c)
         else:
             encoding.restore(c, rest)
         endpoint = parked.endpoint
@@ -231,18 +233,8 @@ class Lot:
 
 
 def may_park(c: Connection) -> bool:
-    """Whether nothing is under way: no data in any queue, no deadline, no error, nothing to be done."""
-    if c.state != states.ESTABLISHED or c.endpoint is None or c.wake_at != NEVER or c.todo or c.shutdown:
-        return False
-    if c.sent or c.pending or c.push_marks or c.received or c.buffered or c.ca_state != OPEN:
-        return False
-    if c.timer_at != NEVER or c.delack_at != NEVER or c.keepalive_at != NEVER:
-        return False
-    if c.error is not None or c.soft_error is not None or c.reassembly is not None or c.accecn is not None:
-        return False
-    if c.fast_open is not None or c.mtu_probing is not None or c.record_ends is not None:
-        return False
-    return c.urgent_byte is None and c.stamps is None and c.memory is None
+    """Whether a connection is established, in its program's hands, and has nothing under way."""
+    return c.endpoint is not None and is_idle(c)
 
 
 def _name(c: Connection, key: bytes) -> None:

@@ -82,7 +82,7 @@ class TcpEndpoint:
     def connection(self) -> Connection | None:
         """The connection, if any, brought back if it was parked."""
         if self.parked is not None:
-            return self.layer.lot.thaw(self.parked)
+            return self.layer.idle_pool.unpark(self.parked)
         return self._connection
 
     @connection.setter
