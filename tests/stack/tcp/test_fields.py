@@ -73,3 +73,8 @@ def test_a_new_row_reaches_every_generated_file():
         texts = {path.name: text for path, text in generate.generate(fields.parse(table)).items()}
         assert "c.fresh_one" in texts[name] or "a.fresh_one" in texts[name]
         assert "self.fresh_one = 0  # us: new" in texts["connection.py"]
+
+
+def test_every_component_has_a_section():
+    components = {row.type for section in SECTIONS for row in section.rows if row.kind == "component"}
+    assert components == {section.kind for section in SECTIONS} - {"Connection", "Cubic"}

@@ -108,8 +108,10 @@ FIXED = frozenset(
         "accecn",
         "buffered",
         "ca_state",
+        "chrono",
         "congestion",
         "delack_at",
+        "delayed_ack",
         "destination",
         "destination_port",
         "endpoint",
@@ -123,9 +125,11 @@ FIXED = frozenset(
         "mtu_probing",
         "pending",
         "push_marks",
+        "rack",
         "reassembly",
         "received",
         "record_ends",
+        "recovery",
         "sent",
         "shutdown",
         "soft_error",
@@ -135,13 +139,15 @@ FIXED = frozenset(
         "state",
         "timer_at",
         "todo",
+        "tuning",
         "urgent_byte",
         "wake_at",
     ]
 )
+COMPONENTS = ("chrono", "congestion", "delayed_ack", "rack", "recovery", "tuning")
 NUMBERS = st.one_of(st.integers(0, 5), st.integers(0, 1 << 20), st.integers(0, 1 << 33))
 BY_NAME = {
-    "chrono_times": st.tuples(NUMBERS, NUMBERS, NUMBERS),
+    "spent": st.tuples(NUMBERS, NUMBERS, NUMBERS),
     "hop_limit": st.none() | st.integers(1, 255),
     "min_rtt": st.none() | st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=3),
     "options": st.dictionaries(st.sampled_from(("SO_LINGER", "IP_TOS")), st.integers(0, 9) | st.binary(max_size=4)),
@@ -190,10 +196,22 @@ def park_and_return(net: Net, ends: list[TcpEndpoint], count: int) -> None:
         net.a.tcp.idle_pool.park(c)
 
 
-def changed(c: Connection, changes: list[tuple[bool, str, object]]) -> None:
-    """Set variables of a connection or of its algorithm."""
-    for inside, name, value in changes:
-        setattr(c.congestion if inside else c, name, value)
+def places_in(c: Connection) -> list[tuple[str, str]]:
+    """Variables by the component that has them, "" for the connection itself."""
+    return [("", name) for name in names_of(Connection)] + [
+        (owner, name) for owner in COMPONENTS for name in names_of(type(getattr(c, owner)))
+    ]
+
+
+def owner_of(c: Connection, owner: str) -> object:
+    """The component of that name, or the connection."""
+    return getattr(c, owner) if owner else c
+
+
+def changed(c: Connection, changes: list[tuple[str, str, object]]) -> None:
+    """Set variables of a connection or of its components."""
+    for owner, name, value in changes:
+        setattr(owner_of(c, owner), name, value)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -202,34 +220,30 @@ def test_every_variable_comes_back(version):
     c = ends[0].connection
     assert c is not None
     before = [plain(end.connection) for end in ends]
-    places = [(False, name) for name in names_of(Connection)] + [(True, name) for name in names_of(type(c.congestion))]
-    for inside, name in places:
+    for owner, name in places_in(c):
         c = ends[0].connection
         assert c is not None
-        usual = getattr(c.congestion if inside else c, name)
+        usual = getattr(owner_of(c, owner), name)
         kinds = {bool: not usual, dict: {"IP_TOS": 4}, list: [(1, 2)], tuple: (1, 2, 3), type(None): 77}
-        changed(c, [(inside, name, kinds.get(type(usual), 123_456 if usual != 123_456 else 0))])
+        changed(c, [(owner, name, kinds.get(type(usual), 123_456 if usual != 123_456 else 0))])
         odd = plain(c)
         park_and_return(net, ends, 2)
         assert plain(ends[0].connection) == odd, name
         assert plain(ends[1].connection) == before[1], name
         c = ends[0].connection
         assert c is not None
-        changed(c, [(inside, name, usual)])
+        changed(c, [(owner, name, usual)])
         park_and_return(net, ends, 2)
         assert plain(ends[0].connection) == before[0], name
 
 
 @st.composite
-def changes_of(draw: st.DrawFn) -> list[tuple[bool, str, object]]:
+def changes_of(draw: st.DrawFn) -> list[tuple[str, str, object]]:
     """Some variables and values for them."""
     c = trio(4)[1][0].connection
     assert c is not None
-    places = [(False, name) for name in names_of(Connection)] + [(True, name) for name in names_of(type(c.congestion))]
-    chosen = draw(st.lists(st.sampled_from(places), max_size=12, unique=True))
-    return [
-        (inside, name, draw(values_for(name, getattr(c.congestion if inside else c, name)))) for inside, name in chosen
-    ]
+    chosen = draw(st.lists(st.sampled_from(places_in(c)), max_size=12, unique=True))
+    return [(owner, name, draw(values_for(name, getattr(owner_of(c, owner), name)))) for owner, name in chosen]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catenet.stack.endpoint import Buffer, Fault
 from catenet.stack.tcp.control import states
+from catenet.stack.tcp.receiving.delayed_ack import DelayedAck
+from catenet.stack.tcp.receiving.window import ReceiveTuning
+from catenet.stack.tcp.recovery.state import Rack, Recovery
+from catenet.stack.tcp.sending.chrono import Chrono
 from catenet.wire.gather import Gather
 
 if TYPE_CHECKING:
@@ -159,10 +163,8 @@ class Connection:
     __slots__ = (
         "accecn",
         "ack_pending",
-        "ack_quick",
         "advertised_mss",
         "app_limited",
-        "ato",
         "backoff",
         "base_mss_header",
         "buffered",
@@ -172,11 +174,7 @@ class Connection:
         "bytes_sent",
         "ca_state",
         "chrono",
-        "chrono_at",
-        "chrono_times",
-        "compressed_acks",
         "compressed_at",
-        "compressed_seq",
         "congestion",
         "copied",
         "cwnd",
@@ -188,6 +186,7 @@ class Connection:
         "data_segments_in",
         "data_segments_out",
         "delack_at",
+        "delayed_ack",
         "delivered",
         "delivered_at",
         "delivered_ce",
@@ -197,7 +196,6 @@ class Connection:
         "dsack_duplicates",
         "dsack_seen",
         "due",
-        "dup_acks_now",
         "ecn",
         "endpoint",
         "error",
@@ -205,9 +203,7 @@ class Connection:
         "fin_queued",
         "fin_received",
         "first_sent_at",
-        "frto",
         "header",
-        "high_seq",
         "hop_limit",
         "interface",
         "irs",
@@ -219,7 +215,6 @@ class Connection:
         "last_data_out",
         "last_heard",
         "last_oow_at",
-        "last_segment_size",
         "layer",
         "lost",
         "lost_out",
@@ -243,37 +238,19 @@ class Connection:
         "peer_mss",
         "pending",
         "pending_offset",
-        "pingpong",
         "prior_cwnd",
-        "prior_ssthresh",
         "probe_stamp",
         "probes_out",
-        "prr_delivered",
-        "prr_out",
         "pseudo",
         "push_marks",
         "pushed",
-        "rack_advanced",
-        "rack_again",
-        "rack_dsack_seen",
-        "rack_end",
-        "rack_last_delivered",
-        "rack_mstamp",
-        "rack_persist",
-        "rack_rtt",
-        "rack_steps",
+        "rack",
         "rate_app_limited",
         "rate_delivered",
         "rate_interval",
         "rcv_nxt",
         "rcv_ooo_packets",
-        "rcv_rtt",
-        "rcv_rtt_at",
-        "rcv_rtt_seq",
         "rcv_scale",
-        "rcv_space",
-        "rcv_space_at",
-        "rcv_space_seq",
         "rcv_ssthresh",
         "rcv_urgent",
         "rcv_wnd",
@@ -284,10 +261,10 @@ class Connection:
         "received",
         "received_offset",
         "record_ends",
+        "recovery",
         "reneging",
         "reordering",
         "reordering_seen",
-        "retransmit_stamp",
         "retransmits",
         "retransmitted_out",
         "rto",
@@ -329,8 +306,7 @@ class Connection:
         "ts_offset",
         "ts_recent",
         "ts_recent_at",
-        "undo_marker",
-        "undo_retransmits",
+        "tuning",
         "urgent_byte",
         "urgent_flags",
         "urgent_mode",
@@ -340,6 +316,13 @@ class Connection:
         "write_seq",
         "write_shut",
     )
+
+    def _init_components(self) -> None:
+        self.chrono = Chrono()  # what holds the sender up
+        self.delayed_ack = DelayedAck()  # when the next ACK is sent
+        self.rack = Rack()  # detection of losses by time
+        self.recovery = Recovery()  # what one recovery from losses remembers
+        self.tuning = ReceiveTuning()  # growth of the receive buffer
 
     def _init_identity(self) -> None:
         self.endpoint: TcpEndpoint | None = None  # socket, None once the program gave it up
@@ -418,9 +401,6 @@ class Connection:
         self.total_retransmits = 0  # segments: retransmitted
         self.last_data_out = 0  # us: when data was last sent
         self.departed_at = 0  # us: when a segment last left
-        self.chrono = 0  # what holds it up (`chrono.BUSY` and others) or 0
-        self.chrono_at = 0  # us: since when
-        self.chrono_times: tuple[int, int, int] = (0, 0, 0)  # us: time held up by each kind
 
     def _init_window(self) -> None:
         self.cwnd = 10  # segments: congestion window
@@ -464,25 +444,12 @@ class Connection:
         self.last_heard = 0  # us: when the peer was last heard
         self.last_oow_at = 0  # us: when a segment out of the window was last answered
         self.last_ack_sent_at = 0  # us: when an ACK was last sent
-        self.rcv_rtt = 0  # us/8: round trip as the receiver measures it
-        self.rcv_rtt_at = 0  # us: when the window that is being timed began
-        self.rcv_rtt_seq = 0  # position: end of that window
-        self.rcv_space = 0  # bytes: most read in a round trip
-        self.rcv_space_at = 0  # us: when the round trip that is being watched began
-        self.rcv_space_seq = 0  # position: `copied` at that time
 
-    def _init_acks(self) -> None:
+    def _init_ack(self) -> None:
         self.ack_pending = 0  # bits: which ACK is due (`ACK_SCHEDULED` and others)
-        self.ack_quick = 0  # segments: to acknowledge at once
-        self.pingpong = 0  # turns of an interactive conversation so far
-        self.ato = 0  # us: delay of ACKs; 0: nothing has arrived
         self.rx_max_mss = 536  # bytes: segments that come in, as far as known (rcv_mss)
-        self.last_segment_size = 0  # bytes: last small segment, 0: none
-        self.compressed_acks = 0  # duplicate ACKs held back
-        self.compressed_seq = 0  # position: `rcv_nxt` that these are about
-        self.dup_acks_now = 0  # duplicate ACKs sent at once for that
 
-    def _init_recovery(self) -> None:
+    def _init_scoreboard(self) -> None:
         self.sack_ok = False  # whether SACK was negotiated
         self.sack_high = 0  # position: end of the highest segment SACKed
         self.dsack_seen = False  # whether a D-SACK was ever received
@@ -493,26 +460,9 @@ class Connection:
         self.lost_out = 0  # segments: lost and not yet delivered
         self.retransmitted_out = 0  # segments: retransmitted and in flight
         self.ca_state = OPEN  # congestion state (`OPEN` and others)
-        self.high_seq = 0  # position: `snd_nxt` when the congestion state was entered
-        self.undo_marker: int | None = None  # position: `snd_una` at the start of what may be undone
-        self.undo_retransmits = 0  # segments: retransmitted since, not reported as duplicate
-        self.retransmit_stamp = 0  # us: when the first retransmission left
-        self.prior_ssthresh = 0  # segments: threshold to restore by an undo; 0: none
-        self.prr_delivered = 0  # segments: PRR: delivered in this recovery
-        self.prr_out = 0  # segments: PRR: sent in this recovery
         self.tlp_high_seq: int | None = None  # position: `snd_nxt` at the tail loss probe under way
         self.tlp_retransmission = False  # whether that probe was a retransmission
-        self.frto = False  # F-RTO: whether the timeout may be spurious
         self.reneging = False  # whether the peer has thrown SACKed data away
-        self.rack_mstamp = 0  # us: RACK.xmit_ts: when the newest delivered was sent
-        self.rack_end = 0  # position: RACK.end_seq: its end
-        self.rack_rtt = 0  # us: RACK.rtt
-        self.rack_again = False  # whether the newest delivered was a retransmission
-        self.rack_advanced = False  # whether there is news for the detection of losses
-        self.rack_steps = 1  # RACK.reo_wnd_mult
-        self.rack_persist = 0  # RACK.reo_wnd_persist: recoveries that it stays
-        self.rack_dsack_seen = False  # whether a D-SACK came since it was last widened
-        self.rack_last_delivered = 0  # segments: `delivered` when it was last widened
 
     def _init_timers(self) -> None:
         self.srtt = 0  # us/8: smoothed round trip time, 0: no sample
@@ -546,14 +496,15 @@ class Connection:
         self.source_port = source_port
         self.destination_port = destination_port
         self.congestion: Congestion
+        self._init_components()
         self._init_identity()
         self._init_extensions()
         self._init_sequence()
         self._init_sender()
         self._init_window()
         self._init_receiver()
-        self._init_acks()
-        self._init_recovery()
+        self._init_ack()
+        self._init_scoreboard()
         self._init_timers()
 
     @property

@@ -58,8 +58,8 @@ def expire(c: Connection) -> None:
         _delayed_ack(c)
     if c.compressed_at <= now:
         c.compressed_at = NEVER
-        if c.compressed_acks:
-            c.compressed_acks -= 1
+        if c.delayed_ack.compressed:
+            c.delayed_ack.compressed -= 1
             send_ack(c)
     if c.pace_at <= now:
         c.pace_at = NEVER
@@ -90,12 +90,12 @@ def _delayed_ack(c: Connection) -> None:
     c.ack_pending &= ~ACK_TIMER
     if c.state == states.CLOSED or not c.ack_pending & ACK_SCHEDULED:
         return
-    if c.pingpong < c.layer.settings.tcp_pingpong_thresh:
+    if c.delayed_ack.pingpong < c.layer.settings.tcp_pingpong_thresh:
         # The second segment did not come in time: the peer is slower than we thought.
-        c.ato = min(c.ato << 1, c.rto)
+        c.delayed_ack.ato = min(c.delayed_ack.ato << 1, c.rto)
     else:
-        c.pingpong = 0
-        c.ato = _ATO_MIN
+        c.delayed_ack.pingpong = 0
+        c.delayed_ack.ato = _ATO_MIN
     send_ack(c)
     c.layer.counters.delayed_acks += 1
 
@@ -200,7 +200,7 @@ def cap_to_user_timeout(c: Connection, delay: int) -> int:
     """Do not sleep beyond the user timeout (RFC 5482)."""
     if not c.user_timeout:
         return delay
-    start = c.retransmit_stamp or c.layer.us
+    start = c.recovery.retransmit_stamp or c.layer.us
     left = c.user_timeout - (c.layer.us - start)
     return max(1000, min(delay, left))
 
@@ -229,7 +229,7 @@ def _timed_out(c: Connection) -> bool:
 
 
 def _exceeded(c: Connection, timeout: int) -> bool:
-    return bool(c.retransmits) and c.layer.us - (c.retransmit_stamp or c.sent[0].sent_at) >= timeout
+    return bool(c.retransmits) and c.layer.us - (c.recovery.retransmit_stamp or c.sent[0].sent_at) >= timeout
 
 
 def _model_exceeded(c: Connection, boundary: int) -> bool:

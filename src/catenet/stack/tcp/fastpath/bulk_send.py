@@ -105,6 +105,7 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
     window = select_window(c)
     output = layer.output
     hop, counters, marks, queue = header.hop, header.counters, c.push_marks, c.sent
+    delayed_ack = c.delayed_ack
     segments = 0
     if not c.packets_out:
         c.congestion.on_start_after_idle(c)
@@ -129,8 +130,8 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
         c.snd_nxt = upto
         c.packets_out += 1
         segments += 1
-        if now - c.last_data_in < c.ato and c.pingpong < _MOST_PINGPONG:
-            c.pingpong += 1
+        if now - c.last_data_in < delayed_ack.ato and delayed_ack.pingpong < _MOST_PINGPONG:
+            delayed_ack.pingpong += 1
         output.send_ready(packet, hop, counters)
         if last:
             break

@@ -87,7 +87,7 @@ def start_connect(c: Connection) -> None:
     """Send the first SYN."""
     layer = c.layer
     c.delivered_at = layer.us
-    c.retransmit_stamp = layer.us
+    c.recovery.retransmit_stamp = layer.us
     flags = SYN
     if layer.settings.tcp_ecn == 3:
         flags |= ECE | CWR | AE
@@ -143,7 +143,7 @@ def synchronise(c: Connection, segment: TcpSegment) -> None:
 
 
 def _is_echo_plausible(c: Connection, echo: int) -> bool:
-    first = (c.retransmit_stamp // 1000 + c.ts_offset) & MASK
+    first = (c.recovery.retransmit_stamp // 1000 + c.ts_offset) & MASK
     return (echo - first) & MASK <= (timestamp(c) - first) & MASK
 
 
@@ -197,14 +197,14 @@ def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
         from catenet.stack.tcp.receiving.receive_data import queue_data
 
         queue_data(c, seq + 1, seq + 1 + len(payload) + fin, payload, fin)
-    deferred = c.option("TCP_DEFER_ACCEPT", 0) or c.option("_connect_data", 0) or c.pingpong
+    deferred = c.option("TCP_DEFER_ACCEPT", 0) or c.option("_connect_data", 0) or c.delayed_ack.pingpong
     if (c.write_seq > c.snd_nxt or deferred) and not payload:
         from catenet.stack.tcp.receiving.receive_data import enter_quick_mode
 
         c.ack_pending |= ACK_SCHEDULED | ACK_TIMER
-        pingpong = c.pingpong
+        pingpong = c.delayed_ack.pingpong
         enter_quick_mode(c, 16)
-        c.pingpong = pingpong
+        c.delayed_ack.pingpong = pingpong
         c.delack_at = c.layer.us + _DELAY_MAX
         set_deadline(c, c.delack_at)
     else:
@@ -264,7 +264,7 @@ def _crossed(c: Connection, segment: TcpSegment) -> None:
 def transfer(c: Connection) -> None:
     """Initialise what the first data need."""
     layer = c.layer
-    if c.total_retransmits > 1 and c.undo_marker is not None:
+    if c.total_retransmits > 1 and c.recovery.undo_marker is not None:
         # The handshake was lost more than once: begin carefully (RFC 6298 5.7, RFC 5681 3.1).
         c.cwnd = 1
     else:
@@ -273,9 +273,9 @@ def transfer(c: Connection) -> None:
     c.last_data_out = c.last_data_in = c.last_heard = layer.us
     if layer.settings.tcp_truesize:
         c.memory = ReceiveMemory()
-    c.rcv_space = min(c.rcv_wnd, layer.initial_cwnd * c.advertised_mss)
-    c.rcv_space_at = layer.us
-    c.rcv_space_seq = c.copied
+    c.tuning.space = min(c.rcv_wnd, layer.initial_cwnd * c.advertised_mss)
+    c.tuning.space_at = layer.us
+    c.tuning.space_seq = c.copied
     expand_send_buffer(c)
     expand_receive_buffer(c)
     c.congestion.start(c)

@@ -176,8 +176,8 @@ class ServerHandshake:
         c.retransmits += 1
         c.total_retransmits += 1
         c.layer.counters.retransmitted += 1
-        if not c.retransmit_stamp:
-            c.retransmit_stamp = c.layer.us
+        if not c.recovery.retransmit_stamp:
+            c.recovery.retransmit_stamp = c.layer.us
         set_timer(c, _RTO_TIMER, min(c.layer.first_rto << self.timeouts, c.layer.rto_max))
         return True
 

@@ -496,7 +496,7 @@ class Listener:
             c.ecn = ECN_OK
         c.total_retransmits = request.retransmits
         if request.retransmits > 1:
-            c.undo_marker = c.snd_una
+            c.recovery.undo_marker = c.snd_una
         c.last_ack_sent_at = c.last_data_out = layer.us
         sync_mss(c)
         initialise_segment_size(c)

@@ -39,7 +39,7 @@ _FIELDS: Final[tuple[str, ...]] = tuple(
     for section in parse()
     if section.kind != "Cubic"
     for row in section.rows
-    if row.kind != "pool" and (row.kind != "idle" or row.detail)
+    if row.kind not in ("component", "pool") and (row.kind != "idle" or row.detail)
 )
 """Names of what is encoded, with the way to it from the connection; what is idle is as in a new one."""
 _TS_RECENT: Final = _FIELDS.index("ts_recent")

@@ -7,6 +7,7 @@ Columns are separated by two spaces or more: name, type, value at the start, wha
 meaning. Positions are relative to the initial sequence numbers that they never wrap from, times are in microseconds
 (`us`) of `TcpLayer.us`; 0 stands for "never" in both. What parking does:
 
+    component   an object whose variables have a section of their own
     pool        the pool takes it from the connection's name or endpoint, and sets it by itself
     una, nxt    equals `snd_una` (`rcv_nxt`) when the connection may be parked, which keeps that position
     idle        has its starting value, or the one given after `=`, when the connection may be parked
@@ -33,11 +34,18 @@ from typing import Final, NamedTuple
 __all__ = ["TABLE", "Row", "Section", "parse"]
 
 KINDS: Final = frozenset(
-    ("pool", "una", "nxt", "idle", "set-up", "loss", "rest", "none", "history", "time", "track", "heard")
+    ("component", "pool", "una", "nxt", "idle", "set-up", "loss", "rest", "none", "history", "time", "track", "heard")
 )
 BASES: Final = frozenset(("", "una", "nxt", "sent", "got", "heard_ms"))
 
 TABLE: Final = """
+[components  Connection  stack/tcp/control/connection.py  c]
+chrono                Chrono      Chrono()      component     -         what holds the sender up
+delayed_ack           DelayedAck  DelayedAck()  component     -         when the next ACK is sent
+rack                  Rack        Rack()        component     -         detection of losses by time
+recovery              Recovery    Recovery()    component     -         what one recovery from losses remembers
+tuning                ReceiveTuning  ReceiveTuning()  component     -         growth of the receive buffer
+
 [identity  Connection  stack/tcp/control/connection.py  c]
 layer                 TcpLayer    -          pool          -         TCP of the host
 endpoint              TcpEndpoint | None  None       pool          -         socket, None once the program gave it up
@@ -121,9 +129,6 @@ data_segments_out     int         0          history       segments  sent with d
 total_retransmits     int         0          loss          segments  retransmitted
 last_data_out         int         0          time          us        when data was last sent
 departed_at           int         0          time          us        when a segment last left
-chrono                int         0          rest          -         what holds it up (`chrono.BUSY` and others) or 0
-chrono_at             int         0          time          us        since when
-chrono_times          tuple[int, int, int]  (0, 0, 0)  history       us        time held up by each kind
 
 [window  Connection  stack/tcp/control/connection.py  c]
 cwnd                  int         10         history       segments  congestion window
@@ -167,25 +172,12 @@ last_data_in          int         0          time          us        when data l
 last_heard            int         0          heard         us        when the peer was last heard
 last_oow_at           int         0          rest          us        when a segment out of the window was last answered
 last_ack_sent_at      int         0          time          us        when an ACK was last sent
-rcv_rtt               int         0          history       us/8      round trip as the receiver measures it
-rcv_rtt_at            int         0          time          us        when the window that is being timed began
-rcv_rtt_seq           int         0          history:nxt   position  end of that window
-rcv_space             int         0          history       bytes     most read in a round trip
-rcv_space_at          int         0          time          us        when the round trip that is being watched began
-rcv_space_seq         int         0          history:nxt   position  `copied` at that time
 
-[acks  Connection  stack/tcp/control/connection.py  c]
+[ack  Connection  stack/tcp/control/connection.py  c]
 ack_pending           int         0          rest          bits      which ACK is due (`ACK_SCHEDULED` and others)
-ack_quick             int         0          history       segments  to acknowledge at once
-pingpong              int         0          history       -         turns of an interactive conversation so far
-ato                   int         0          history       us        delay of ACKs; 0: nothing has arrived
 rx_max_mss            int         536        history       bytes     segments that come in, as far as known (rcv_mss)
-last_segment_size     int         0          history       bytes     last small segment, 0: none
-compressed_acks       int         0          rest          -         duplicate ACKs held back
-compressed_seq        int         0          rest          position  `rcv_nxt` that these are about
-dup_acks_now          int         0          loss          -         duplicate ACKs sent at once for that
 
-[recovery  Connection  stack/tcp/control/connection.py  c]
+[scoreboard  Connection  stack/tcp/control/connection.py  c]
 sack_ok               bool        False      set-up        -         whether SACK was negotiated
 sack_high             int         0          loss          position  end of the highest segment SACKed
 dsack_seen            bool        False      loss          -         whether a D-SACK was ever received
@@ -196,26 +188,9 @@ sacked_out            int         0          rest          segments  SACKed, or 
 lost_out              int         0          rest          segments  lost and not yet delivered
 retransmitted_out     int         0          rest          segments  retransmitted and in flight
 ca_state              int         OPEN       idle          -         congestion state (`OPEN` and others)
-high_seq              int         0          loss          position  `snd_nxt` when the congestion state was entered
-undo_marker           int | None  None       none          position  `snd_una` at the start of what may be undone
-undo_retransmits      int         0          loss          segments  retransmitted since, not reported as duplicate
-retransmit_stamp      int         0          loss          us        when the first retransmission left
-prior_ssthresh        int         0          loss          segments  threshold to restore by an undo; 0: none
-prr_delivered         int         0          loss          segments  PRR: delivered in this recovery
-prr_out               int         0          loss          segments  PRR: sent in this recovery
 tlp_high_seq          int | None  None       none          position  `snd_nxt` at the tail loss probe under way
 tlp_retransmission    bool        False      loss          -         whether that probe was a retransmission
-frto                  bool        False      loss          -         F-RTO: whether the timeout may be spurious
 reneging              bool        False      loss          -         whether the peer has thrown SACKed data away
-rack_mstamp           int         0          time          us        RACK.xmit_ts: when the newest delivered was sent
-rack_end              int         0          history:una   position  RACK.end_seq: its end
-rack_rtt              int         0          history       us        RACK.rtt
-rack_again            bool        False      loss          -         whether the newest delivered was a retransmission
-rack_advanced         bool        False      history       -         whether there is news for the detection of losses
-rack_steps            int         1          loss          -         RACK.reo_wnd_mult
-rack_persist          int         0          loss          -         RACK.reo_wnd_persist: recoveries that it stays
-rack_dsack_seen       bool        False      loss          -         whether a D-SACK came since it was last widened
-rack_last_delivered   int         0          loss          segments  `delivered` when it was last widened
 
 [timers  Connection  stack/tcp/control/connection.py  c]
 srtt                  int         0          history       us/8      smoothed round trip time, 0: no sample
@@ -237,6 +212,49 @@ keepalive_at          int         NEVER      idle          us        deadline of
 pace_at               int         NEVER      rest          us        when a paced sender may go on
 compressed_at         int         NEVER      rest          us        deadline of the ACK held back
 wake_at               int         NEVER      idle          us        earliest deadline in the heap
+
+[rack  Rack  stack/tcp/recovery/state.py  c.rack]
+latest_at             int         0          time          us        RACK.xmit_ts: when the newest delivered was sent
+latest_end            int         0          history:una   position  RACK.end_seq: its end
+rtt                   int         0          history       us        RACK.rtt
+latest_again          bool        False      loss          -         whether the newest delivered was a retransmission
+advanced              bool        False      history       -         whether there is news for the detection of losses
+steps                 int         1          loss          -         RACK.reo_wnd_mult
+persist               int         0          loss          -         RACK.reo_wnd_persist: recoveries that it stays
+dsack_seen            bool        False      loss          -         whether a D-SACK came since it was last widened
+last_delivered        int         0          loss          segments  `delivered` when it was last widened
+
+[recovery  Recovery  stack/tcp/recovery/state.py  c.recovery]
+high_seq              int         0          loss          position  `snd_nxt` when the congestion state was entered
+undo_marker           int | None  None       none          position  `snd_una` at the start of what may be undone
+undo_retransmits      int         0          loss          segments  retransmitted since, not reported as duplicate
+retransmit_stamp      int         0          loss          us        when the first retransmission left
+prior_ssthresh        int         0          loss          segments  threshold to restore by an undo; 0: none
+prr_delivered         int         0          loss          segments  PRR: delivered in this recovery
+prr_out               int         0          loss          segments  PRR: sent in this recovery
+frto                  bool        False      loss          -         F-RTO: whether the timeout may be spurious
+
+[chrono  Chrono  stack/tcp/sending/chrono.py  c.chrono]
+kind                  int         0          rest          -         what holds it up (`chrono.BUSY` and others) or 0
+since                 int         0          time          us        since when
+spent                 tuple[int, int, int]  (0, 0, 0)  history       us        time held up by each kind
+
+[delayed_ack  DelayedAck  stack/tcp/receiving/delayed_ack.py  c.delayed_ack]
+quick                 int         0          history       segments  to acknowledge at once
+pingpong              int         0          history       -         turns of an interactive conversation so far
+ato                   int         0          history       us        delay of ACKs; 0: nothing has arrived
+last_segment_size     int         0          history       bytes     last small segment, 0: none
+compressed            int         0          rest          -         duplicate ACKs held back
+compressed_seq        int         0          rest          position  `rcv_nxt` that these are about
+duplicates_now        int         0          loss          -         duplicate ACKs sent at once for that
+
+[tuning  ReceiveTuning  stack/tcp/receiving/window.py  c.tuning]
+rtt                   int         0          history       us/8      round trip as the receiver measures it
+rtt_at                int         0          time          us        when the window that is being timed began
+rtt_seq               int         0          history:nxt   position  end of that window
+space                 int         0          history       bytes     most read in a round trip
+space_at              int         0          time          us        when the round trip that is being watched began
+space_seq             int         0          history:nxt   position  `copied` at that time
 
 [cubic  Cubic  -  cubic]
 round_end           history:una

@@ -55,20 +55,32 @@ def _paths(sections: list[Section]) -> list[Path]:
 
 
 def _declare(path: Path, sections: list[Section]) -> str:
-    """A file with the declarations of its class in the place between the marks."""
-    before, _, rest = path.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    if not after:
-        raise ValueError(f"{path}: no place is marked for what is to be generated")
+    """A file with the declarations of its classes in the places between the marks."""
+    text = path.read_text()
     mine = [section for section in sections if PACKAGE / section.path == path]
-    names = sorted(row.name for section in mine for row in section.rows)
+    for kind in dict.fromkeys(section.kind for section in mine):
+        before, head, rest = text.partition(f"\nclass {kind}:\n")
+        doc, begin, rest = rest.partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not end:
+            raise ValueError(f"{path}: class {kind} has no place marked for what is to be generated")
+        text = before + head + doc + begin + _declarations([one for one in mine if one.kind == kind]) + end + after
+    return text
+
+
+def _declarations(sections: list[Section]) -> str:
+    """The variables of one class, and the methods that give them their values."""
+    names = sorted(row.name for section in sections for row in section.rows)
     lines = ["    __slots__ = (", *(f'        "{name}",' for name in names), "    )"]
-    for section in mine:
+    whole = f"    __slots__ = ({', '.join(repr(name) for name in names)})".replace("'", '"')
+    if len(whole) <= _WIDTH and len(names) > 1:
+        lines = [whole]
+    for section in sections:
         rows = [row for row in section.rows if row.start != "-"]
         if rows:
-            lines += ["", f"    def {'__init__' if len(mine) == 1 else f'_init_{section.name}'}(self) -> None:"]
+            lines += ["", f"    def {'__init__' if len(sections) == 1 else f'_init_{section.name}'}(self) -> None:"]
             lines += [line for row in rows for line in _assign(row)]
-    return before + BEGIN + "\n".join(lines) + "\n\n" + END + after
+    return "\n".join(lines) + "\n\n"
 
 
 def _assign(row: Row) -> Iterator[str]:
@@ -146,6 +158,10 @@ def _conjunction(tests: Iterable[str], indent: str = "        ", unless: str = "
     line = f"{indent}return {' and '.join(listed)}"
     if not unless and len(line) <= _WIDTH:
         return line + "\n"
+    if len(listed) == 2 and not unless:
+        return (
+            f"{indent}if {listed[0].replace(' == ', ' != ')}:\n{indent}    return False\n{indent}return {listed[1]}\n"
+        )
     begin = f"{unless} or (" if unless else "("
     return f"{indent}return {begin}\n{indent}    " + f"\n{indent}    and ".join(listed) + f"\n{indent})\n"
 

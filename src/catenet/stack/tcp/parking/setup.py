@@ -29,21 +29,25 @@ def has_same_setup(a: Connection, b: Connection) -> bool:
         and _has_same_extensions_set_up(a, b)
         and _has_same_sequence_set_up(a, b)
         and _has_same_sender_set_up(a, b)
-        and _has_same_recovery_set_up(a, b)
+        and _has_same_scoreboard_set_up(a, b)
         and _has_same_timers_set_up(a, b)
         and _has_same_extensions_loss(a, b)
         and _has_same_sender_loss(a, b)
         and _has_same_window_loss(a, b)
         and _has_same_receiver_loss(a, b)
-        and _has_same_acks_loss(a, b)
-        and _has_same_recovery_loss(a, b)
+        and _has_same_scoreboard_loss(a, b)
         and _has_same_timers_loss(a, b)
+        and _has_same_rack_loss(a, b)
+        and _has_same_recovery_loss(a, b)
+        and _has_same_delayed_ack_loss(a, b)
         and _has_same_sender_rest(a, b)
         and _has_same_window_rest(a, b)
         and _has_same_receiver_rest(a, b)
-        and _has_same_acks_rest(a, b)
-        and _has_same_recovery_rest(a, b)
+        and _has_same_ack_rest(a, b)
+        and _has_same_scoreboard_rest(a, b)
         and _has_same_timers_rest(a, b)
+        and _has_same_chrono_rest(a, b)
+        and _has_same_delayed_ack_rest(a, b)
         and _has_same_algorithm(a.congestion, b.congestion)
     )
 
@@ -55,15 +59,19 @@ def is_untroubled(c: Connection, fresh: Connection) -> bool:
         and _has_same_sender_loss(c, fresh)
         and _has_same_window_loss(c, fresh)
         and _has_same_receiver_loss(c, fresh)
-        and _has_same_acks_loss(c, fresh)
-        and _has_same_recovery_loss(c, fresh)
+        and _has_same_scoreboard_loss(c, fresh)
         and _has_same_timers_loss(c, fresh)
+        and _has_same_rack_loss(c, fresh)
+        and _has_same_recovery_loss(c, fresh)
+        and _has_same_delayed_ack_loss(c, fresh)
         and _has_same_sender_rest(c, fresh)
         and _has_same_window_rest(c, fresh)
         and _has_same_receiver_rest(c, fresh)
-        and _has_same_acks_rest(c, fresh)
-        and _has_same_recovery_rest(c, fresh)
+        and _has_same_ack_rest(c, fresh)
+        and _has_same_scoreboard_rest(c, fresh)
         and _has_same_timers_rest(c, fresh)
+        and _has_same_chrono_rest(c, fresh)
+        and _has_same_delayed_ack_rest(c, fresh)
         and _has_same_algorithm(c.congestion, fresh.congestion)
     )
 
@@ -156,7 +164,7 @@ def _has_same_sender_set_up(a: Connection, b: Connection) -> bool:
     return a.nagle == b.nagle
 
 
-def _has_same_recovery_set_up(a: Connection, b: Connection) -> bool:
+def _has_same_scoreboard_set_up(a: Connection, b: Connection) -> bool:
     return a.sack_ok == b.sack_ok and a.reordering == b.reordering
 
 
@@ -185,37 +193,47 @@ def _has_same_receiver_loss(a: Connection, b: Connection) -> bool:
     return a.rcv_ooo_packets == b.rcv_ooo_packets
 
 
-def _has_same_acks_loss(a: Connection, b: Connection) -> bool:
-    return a.dup_acks_now == b.dup_acks_now
-
-
-def _has_same_recovery_loss(a: Connection, b: Connection) -> bool:
+def _has_same_scoreboard_loss(a: Connection, b: Connection) -> bool:
     return (
         a.sack_high == b.sack_high
         and a.dsack_seen == b.dsack_seen
         and a.dsack_duplicates == b.dsack_duplicates
         and a.reordering_seen == b.reordering_seen
-        and a.high_seq == b.high_seq
-        and a.undo_marker is None
-        and a.undo_retransmits == b.undo_retransmits
-        and a.retransmit_stamp == b.retransmit_stamp
-        and a.prior_ssthresh == b.prior_ssthresh
-        and a.prr_delivered == b.prr_delivered
-        and a.prr_out == b.prr_out
         and a.tlp_high_seq is None
         and a.tlp_retransmission == b.tlp_retransmission
-        and a.frto == b.frto
         and a.reneging == b.reneging
-        and a.rack_again == b.rack_again
-        and a.rack_steps == b.rack_steps
-        and a.rack_persist == b.rack_persist
-        and a.rack_dsack_seen == b.rack_dsack_seen
-        and a.rack_last_delivered == b.rack_last_delivered
     )
 
 
 def _has_same_timers_loss(a: Connection, b: Connection) -> bool:
     return a.backoff == b.backoff and a.retransmits == b.retransmits
+
+
+def _has_same_rack_loss(a: Connection, b: Connection) -> bool:
+    return (
+        a.rack.latest_again == b.rack.latest_again
+        and a.rack.steps == b.rack.steps
+        and a.rack.persist == b.rack.persist
+        and a.rack.dsack_seen == b.rack.dsack_seen
+        and a.rack.last_delivered == b.rack.last_delivered
+    )
+
+
+def _has_same_recovery_loss(a: Connection, b: Connection) -> bool:
+    return (
+        a.recovery.high_seq == b.recovery.high_seq
+        and a.recovery.undo_marker is None
+        and a.recovery.undo_retransmits == b.recovery.undo_retransmits
+        and a.recovery.retransmit_stamp == b.recovery.retransmit_stamp
+        and a.recovery.prior_ssthresh == b.recovery.prior_ssthresh
+        and a.recovery.prr_delivered == b.recovery.prr_delivered
+        and a.recovery.prr_out == b.recovery.prr_out
+        and a.recovery.frto == b.recovery.frto
+    )
+
+
+def _has_same_delayed_ack_loss(a: Connection, b: Connection) -> bool:
+    return a.delayed_ack.duplicates_now == b.delayed_ack.duplicates_now
 
 
 def _has_same_sender_rest(a: Connection, b: Connection) -> bool:
@@ -227,7 +245,6 @@ def _has_same_sender_rest(a: Connection, b: Connection) -> bool:
         and a.write_shut == b.write_shut
         and a.urgent_mode == b.urgent_mode
         and a.packets_out == b.packets_out
-        and a.chrono == b.chrono
     )
 
 
@@ -246,15 +263,11 @@ def _has_same_receiver_rest(a: Connection, b: Connection) -> bool:
     )
 
 
-def _has_same_acks_rest(a: Connection, b: Connection) -> bool:
-    return (
-        a.ack_pending == b.ack_pending
-        and a.compressed_acks == b.compressed_acks
-        and a.compressed_seq == b.compressed_seq
-    )
+def _has_same_ack_rest(a: Connection, b: Connection) -> bool:
+    return a.ack_pending == b.ack_pending
 
 
-def _has_same_recovery_rest(a: Connection, b: Connection) -> bool:
+def _has_same_scoreboard_rest(a: Connection, b: Connection) -> bool:
     return a.sacked_out == b.sacked_out and a.lost_out == b.lost_out and a.retransmitted_out == b.retransmitted_out
 
 
@@ -266,3 +279,13 @@ def _has_same_timers_rest(a: Connection, b: Connection) -> bool:
         and a.pace_at == b.pace_at
         and a.compressed_at == b.compressed_at
     )
+
+
+def _has_same_chrono_rest(a: Connection, b: Connection) -> bool:
+    return a.chrono.kind == b.chrono.kind
+
+
+def _has_same_delayed_ack_rest(a: Connection, b: Connection) -> bool:
+    if a.delayed_ack.compressed != b.delayed_ack.compressed:
+        return False
+    return a.delayed_ack.compressed_seq == b.delayed_ack.compressed_seq

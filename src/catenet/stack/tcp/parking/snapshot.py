@@ -26,13 +26,11 @@ class Snapshot:
     """What may change in a connection without losses; positions are relative to their stream's next."""
 
     __slots__ = (
-        "ack_quick",
         "app_limited",
-        "ato",
         "bytes_acked",
         "bytes_received",
         "bytes_sent",
-        "chrono_times",
+        "chrono_spent",
         "cubic_current_rtt",
         "cubic_delay_min",
         "cubic_last_rtt",
@@ -44,26 +42,24 @@ class Snapshot:
         "cwnd_used",
         "data_segments_in",
         "data_segments_out",
+        "delayed_ack_ato",
+        "delayed_ack_last_segment_size",
+        "delayed_ack_pingpong",
+        "delayed_ack_quick",
         "delivered",
-        "last_segment_size",
         "max_packets_out",
         "max_window",
         "mdev",
         "mdev_max",
         "pacing_rate",
-        "pingpong",
         "pseudo",
         "pushed",
         "rack_advanced",
-        "rack_end",
+        "rack_latest_end",
         "rack_rtt",
         "rate_app_limited",
         "rate_delivered",
         "rate_interval",
-        "rcv_rtt",
-        "rcv_rtt_seq",
-        "rcv_space",
-        "rcv_space_seq",
         "rcv_ssthresh",
         "rcv_wnd",
         "rcv_wup",
@@ -85,6 +81,10 @@ class Snapshot:
         "template",
         "ts_offset",
         "ts_recent",
+        "tuning_rtt",
+        "tuning_rtt_seq",
+        "tuning_space",
+        "tuning_space_seq",
         "window_clamp",
     )
 
@@ -96,9 +96,12 @@ class Snapshot:
         self._take_sender(c)
         self._take_window(c)
         self._take_receiver(c)
-        self._take_acks(c)
-        self._take_recovery(c)
+        self._take_ack(c)
         self._take_timers(c)
+        self._take_rack(c)
+        self._take_chrono(c)
+        self._take_delayed_ack(c)
+        self._take_tuning(c)
         self._take_cubic(c)
 
     def restore(self, c: Connection) -> None:
@@ -109,9 +112,12 @@ class Snapshot:
         self._restore_sender(c)
         self._restore_window(c)
         self._restore_receiver(c)
-        self._restore_acks(c)
-        self._restore_recovery(c)
+        self._restore_ack(c)
         self._restore_timers(c)
+        self._restore_rack(c)
+        self._restore_chrono(c)
+        self._restore_delayed_ack(c)
+        self._restore_tuning(c)
         self._restore_cubic(c)
 
     def matches(self, c: Connection) -> bool:
@@ -123,9 +129,12 @@ class Snapshot:
             and self._matches_sender(c)
             and self._matches_window(c)
             and self._matches_receiver(c)
-            and self._matches_acks(c)
-            and self._matches_recovery(c)
+            and self._matches_ack(c)
             and self._matches_timers(c)
+            and self._matches_rack(c)
+            and self._matches_chrono(c)
+            and self._matches_delayed_ack(c)
+            and self._matches_tuning(c)
             and self._matches_cubic(c)
         )
 
@@ -197,7 +206,6 @@ class Snapshot:
         self.bytes_sent = c.bytes_sent - (una - c.iss)
         self.segments_out = c.segments_out
         self.data_segments_out = c.data_segments_out
-        self.chrono_times = c.chrono_times
 
     def _restore_sender(self, c: Connection) -> None:
         una = c.snd_una
@@ -206,7 +214,6 @@ class Snapshot:
         c.bytes_sent = self.bytes_sent + una - c.iss
         c.segments_out = self.segments_out
         c.data_segments_out = self.data_segments_out
-        c.chrono_times = self.chrono_times
 
     def _matches_sender(self, c: Connection) -> bool:
         una = c.snd_una
@@ -216,7 +223,6 @@ class Snapshot:
             and self.bytes_sent == c.bytes_sent - (una - c.iss)
             and self.segments_out == c.segments_out
             and self.data_segments_out == c.data_segments_out
-            and self.chrono_times == c.chrono_times
         )
 
     def _take_window(self, c: Connection) -> None:
@@ -274,10 +280,6 @@ class Snapshot:
         self.bytes_received = c.bytes_received - (nxt - c.irs)
         self.segments_in = c.segments_in
         self.data_segments_in = c.data_segments_in
-        self.rcv_rtt = c.rcv_rtt
-        self.rcv_rtt_seq = relative(c.rcv_rtt_seq, nxt)
-        self.rcv_space = c.rcv_space
-        self.rcv_space_seq = relative(c.rcv_space_seq, nxt)
 
     def _restore_receiver(self, c: Connection) -> None:
         nxt = c.rcv_nxt
@@ -287,10 +289,6 @@ class Snapshot:
         c.bytes_received = self.bytes_received + nxt - c.irs
         c.segments_in = self.segments_in
         c.data_segments_in = self.data_segments_in
-        c.rcv_rtt = self.rcv_rtt
-        c.rcv_rtt_seq = absolute(self.rcv_rtt_seq, nxt)
-        c.rcv_space = self.rcv_space
-        c.rcv_space_seq = absolute(self.rcv_space_seq, nxt)
 
     def _matches_receiver(self, c: Connection) -> bool:
         nxt = c.rcv_nxt
@@ -301,54 +299,16 @@ class Snapshot:
             and self.bytes_received == c.bytes_received - (nxt - c.irs)
             and self.segments_in == c.segments_in
             and self.data_segments_in == c.data_segments_in
-            and self.rcv_rtt == c.rcv_rtt
-            and self.rcv_rtt_seq == relative(c.rcv_rtt_seq, nxt)
-            and self.rcv_space == c.rcv_space
-            and self.rcv_space_seq == relative(c.rcv_space_seq, nxt)
         )
 
-    def _take_acks(self, c: Connection) -> None:
-        self.ack_quick = c.ack_quick
-        self.pingpong = c.pingpong
-        self.ato = c.ato
+    def _take_ack(self, c: Connection) -> None:
         self.rx_max_mss = c.rx_max_mss
-        self.last_segment_size = c.last_segment_size
 
-    def _restore_acks(self, c: Connection) -> None:
-        c.ack_quick = self.ack_quick
-        c.pingpong = self.pingpong
-        c.ato = self.ato
+    def _restore_ack(self, c: Connection) -> None:
         c.rx_max_mss = self.rx_max_mss
-        c.last_segment_size = self.last_segment_size
 
-    def _matches_acks(self, c: Connection) -> bool:
-        return (
-            self.ack_quick == c.ack_quick
-            and self.pingpong == c.pingpong
-            and self.ato == c.ato
-            and self.rx_max_mss == c.rx_max_mss
-            and self.last_segment_size == c.last_segment_size
-        )
-
-    def _take_recovery(self, c: Connection) -> None:
-        una = c.snd_una
-        self.rack_end = relative(c.rack_end, una)
-        self.rack_rtt = c.rack_rtt
-        self.rack_advanced = c.rack_advanced
-
-    def _restore_recovery(self, c: Connection) -> None:
-        una = c.snd_una
-        c.rack_end = absolute(self.rack_end, una)
-        c.rack_rtt = self.rack_rtt
-        c.rack_advanced = self.rack_advanced
-
-    def _matches_recovery(self, c: Connection) -> bool:
-        una = c.snd_una
-        return (
-            self.rack_end == relative(c.rack_end, una)
-            and self.rack_rtt == c.rack_rtt
-            and self.rack_advanced == c.rack_advanced
-        )
+    def _matches_ack(self, c: Connection) -> bool:
+        return self.rx_max_mss == c.rx_max_mss
 
     def _take_timers(self, c: Connection) -> None:
         una = c.snd_una
@@ -377,6 +337,78 @@ class Snapshot:
             and self.rttvar == c.rttvar
             and self.rtt_seq == relative(c.rtt_seq, una)
             and self.rto == c.rto
+        )
+
+    def _take_rack(self, c: Connection) -> None:
+        una = c.snd_una
+        self.rack_latest_end = relative(c.rack.latest_end, una)
+        self.rack_rtt = c.rack.rtt
+        self.rack_advanced = c.rack.advanced
+
+    def _restore_rack(self, c: Connection) -> None:
+        una = c.snd_una
+        c.rack.latest_end = absolute(self.rack_latest_end, una)
+        c.rack.rtt = self.rack_rtt
+        c.rack.advanced = self.rack_advanced
+
+    def _matches_rack(self, c: Connection) -> bool:
+        una = c.snd_una
+        return (
+            self.rack_latest_end == relative(c.rack.latest_end, una)
+            and self.rack_rtt == c.rack.rtt
+            and self.rack_advanced == c.rack.advanced
+        )
+
+    def _take_chrono(self, c: Connection) -> None:
+        self.chrono_spent = c.chrono.spent
+
+    def _restore_chrono(self, c: Connection) -> None:
+        c.chrono.spent = self.chrono_spent
+
+    def _matches_chrono(self, c: Connection) -> bool:
+        return self.chrono_spent == c.chrono.spent
+
+    def _take_delayed_ack(self, c: Connection) -> None:
+        self.delayed_ack_quick = c.delayed_ack.quick
+        self.delayed_ack_pingpong = c.delayed_ack.pingpong
+        self.delayed_ack_ato = c.delayed_ack.ato
+        self.delayed_ack_last_segment_size = c.delayed_ack.last_segment_size
+
+    def _restore_delayed_ack(self, c: Connection) -> None:
+        c.delayed_ack.quick = self.delayed_ack_quick
+        c.delayed_ack.pingpong = self.delayed_ack_pingpong
+        c.delayed_ack.ato = self.delayed_ack_ato
+        c.delayed_ack.last_segment_size = self.delayed_ack_last_segment_size
+
+    def _matches_delayed_ack(self, c: Connection) -> bool:
+        return (
+            self.delayed_ack_quick == c.delayed_ack.quick
+            and self.delayed_ack_pingpong == c.delayed_ack.pingpong
+            and self.delayed_ack_ato == c.delayed_ack.ato
+            and self.delayed_ack_last_segment_size == c.delayed_ack.last_segment_size
+        )
+
+    def _take_tuning(self, c: Connection) -> None:
+        nxt = c.rcv_nxt
+        self.tuning_rtt = c.tuning.rtt
+        self.tuning_rtt_seq = relative(c.tuning.rtt_seq, nxt)
+        self.tuning_space = c.tuning.space
+        self.tuning_space_seq = relative(c.tuning.space_seq, nxt)
+
+    def _restore_tuning(self, c: Connection) -> None:
+        nxt = c.rcv_nxt
+        c.tuning.rtt = self.tuning_rtt
+        c.tuning.rtt_seq = absolute(self.tuning_rtt_seq, nxt)
+        c.tuning.space = self.tuning_space
+        c.tuning.space_seq = absolute(self.tuning_space_seq, nxt)
+
+    def _matches_tuning(self, c: Connection) -> bool:
+        nxt = c.rcv_nxt
+        return (
+            self.tuning_rtt == c.tuning.rtt
+            and self.tuning_rtt_seq == relative(c.tuning.rtt_seq, nxt)
+            and self.tuning_space == c.tuning.space
+            and self.tuning_space_seq == relative(c.tuning.space_seq, nxt)
         )
 
     def _take_cubic(self, c: Connection) -> None:

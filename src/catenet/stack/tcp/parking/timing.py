@@ -20,7 +20,7 @@ class TimingSnapshot:
     """When things happened to an idle connection, relative to when it last heard of its peer."""
 
     __slots__ = (
-        "chrono_at",
+        "chrono_since",
         "cubic_last_ack",
         "cubic_round_start",
         "cwnd_stamp",
@@ -33,10 +33,10 @@ class TimingSnapshot:
         "min_rtt",
         "min_rtt_at",
         "min_rtt_later",
-        "rack_mstamp",
-        "rcv_rtt_at",
-        "rcv_space_at",
+        "rack_latest_at",
         "ts_recent_at",
+        "tuning_rtt_at",
+        "tuning_space_at",
     )
 
     def __init__(self, c: Connection) -> None:
@@ -44,8 +44,10 @@ class TimingSnapshot:
         self._take_sender(c)
         self._take_window(c)
         self._take_receiver(c)
-        self._take_recovery(c)
         self._take_timers(c)
+        self._take_rack(c)
+        self._take_chrono(c)
+        self._take_tuning(c)
         self._take_cubic(c)
 
     def restore(self, c: Connection) -> None:
@@ -54,8 +56,10 @@ class TimingSnapshot:
         self._restore_sender(c)
         self._restore_window(c)
         self._restore_receiver(c)
-        self._restore_recovery(c)
         self._restore_timers(c)
+        self._restore_rack(c)
+        self._restore_chrono(c)
+        self._restore_tuning(c)
         self._restore_cubic(c)
 
     def matches(self, c: Connection) -> bool:
@@ -65,8 +69,10 @@ class TimingSnapshot:
             and self._matches_sender(c)
             and self._matches_window(c)
             and self._matches_receiver(c)
-            and self._matches_recovery(c)
             and self._matches_timers(c)
+            and self._matches_rack(c)
+            and self._matches_chrono(c)
+            and self._matches_tuning(c)
             and self._matches_cubic(c)
         )
 
@@ -86,21 +92,17 @@ class TimingSnapshot:
         heard = c.last_heard
         self.last_data_out = relative(c.last_data_out, heard)
         self.departed_at = relative(c.departed_at, heard)
-        self.chrono_at = relative(c.chrono_at, heard)
 
     def _restore_sender(self, c: Connection) -> None:
         heard = c.last_heard
         c.last_data_out = absolute(self.last_data_out, heard)
         c.departed_at = absolute(self.departed_at, heard)
-        c.chrono_at = absolute(self.chrono_at, heard)
 
     def _matches_sender(self, c: Connection) -> bool:
         heard = c.last_heard
-        return (
-            self.last_data_out == relative(c.last_data_out, heard)
-            and self.departed_at == relative(c.departed_at, heard)
-            and self.chrono_at == relative(c.chrono_at, heard)
-        )
+        if self.last_data_out != relative(c.last_data_out, heard):
+            return False
+        return self.departed_at == relative(c.departed_at, heard)
 
     def _take_window(self, c: Connection) -> None:
         heard = c.last_heard
@@ -126,36 +128,17 @@ class TimingSnapshot:
         heard = c.last_heard
         self.last_data_in = relative(c.last_data_in, heard)
         self.last_ack_sent_at = relative(c.last_ack_sent_at, heard)
-        self.rcv_rtt_at = relative(c.rcv_rtt_at, heard)
-        self.rcv_space_at = relative(c.rcv_space_at, heard)
 
     def _restore_receiver(self, c: Connection) -> None:
         heard = c.last_heard
         c.last_data_in = absolute(self.last_data_in, heard)
         c.last_ack_sent_at = absolute(self.last_ack_sent_at, heard)
-        c.rcv_rtt_at = absolute(self.rcv_rtt_at, heard)
-        c.rcv_space_at = absolute(self.rcv_space_at, heard)
 
     def _matches_receiver(self, c: Connection) -> bool:
         heard = c.last_heard
-        return (
-            self.last_data_in == relative(c.last_data_in, heard)
-            and self.last_ack_sent_at == relative(c.last_ack_sent_at, heard)
-            and self.rcv_rtt_at == relative(c.rcv_rtt_at, heard)
-            and self.rcv_space_at == relative(c.rcv_space_at, heard)
-        )
-
-    def _take_recovery(self, c: Connection) -> None:
-        heard = c.last_heard
-        self.rack_mstamp = relative(c.rack_mstamp, heard)
-
-    def _restore_recovery(self, c: Connection) -> None:
-        heard = c.last_heard
-        c.rack_mstamp = absolute(self.rack_mstamp, heard)
-
-    def _matches_recovery(self, c: Connection) -> bool:
-        heard = c.last_heard
-        return self.rack_mstamp == relative(c.rack_mstamp, heard)
+        if self.last_data_in != relative(c.last_data_in, heard):
+            return False
+        return self.last_ack_sent_at == relative(c.last_ack_sent_at, heard)
 
     def _take_timers(self, c: Connection) -> None:
         heard = c.last_heard
@@ -168,6 +151,46 @@ class TimingSnapshot:
     def _matches_timers(self, c: Connection) -> bool:
         heard = c.last_heard
         return (self.min_rtt_at, self.min_rtt, self.min_rtt_later) == relative_track(c.min_rtt, heard)
+
+    def _take_rack(self, c: Connection) -> None:
+        heard = c.last_heard
+        self.rack_latest_at = relative(c.rack.latest_at, heard)
+
+    def _restore_rack(self, c: Connection) -> None:
+        heard = c.last_heard
+        c.rack.latest_at = absolute(self.rack_latest_at, heard)
+
+    def _matches_rack(self, c: Connection) -> bool:
+        heard = c.last_heard
+        return self.rack_latest_at == relative(c.rack.latest_at, heard)
+
+    def _take_chrono(self, c: Connection) -> None:
+        heard = c.last_heard
+        self.chrono_since = relative(c.chrono.since, heard)
+
+    def _restore_chrono(self, c: Connection) -> None:
+        heard = c.last_heard
+        c.chrono.since = absolute(self.chrono_since, heard)
+
+    def _matches_chrono(self, c: Connection) -> bool:
+        heard = c.last_heard
+        return self.chrono_since == relative(c.chrono.since, heard)
+
+    def _take_tuning(self, c: Connection) -> None:
+        heard = c.last_heard
+        self.tuning_rtt_at = relative(c.tuning.rtt_at, heard)
+        self.tuning_space_at = relative(c.tuning.space_at, heard)
+
+    def _restore_tuning(self, c: Connection) -> None:
+        heard = c.last_heard
+        c.tuning.rtt_at = absolute(self.tuning_rtt_at, heard)
+        c.tuning.space_at = absolute(self.tuning_space_at, heard)
+
+    def _matches_tuning(self, c: Connection) -> bool:
+        heard = c.last_heard
+        if self.tuning_rtt_at != relative(c.tuning.rtt_at, heard):
+            return False
+        return self.tuning_space_at == relative(c.tuning.space_at, heard)
 
     def _take_cubic(self, c: Connection) -> None:
         self.cubic_round_start = 0

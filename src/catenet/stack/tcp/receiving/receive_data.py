@@ -158,8 +158,8 @@ def _fin(c: Connection) -> None:
     state = c.state
     if state in (states.SYN_RECEIVED, states.ESTABLISHED):
         c.state = states.CLOSE_WAIT
-        if c.pingpong < c.layer.settings.tcp_pingpong_thresh:
-            c.pingpong = c.layer.settings.tcp_pingpong_thresh
+        if c.delayed_ack.pingpong < c.layer.settings.tcp_pingpong_thresh:
+            c.delayed_ack.pingpong = c.layer.settings.tcp_pingpong_thresh
     elif state == states.FIN_WAIT_1:
         # Simultaneous close.
         send_ack(c)
@@ -192,7 +192,7 @@ def _out_of_order(c: Connection, seq: int, end: int, data: bytes | memoryview, f
     if c.sack_ok:
         grow_window(c, len(data))
     if c.endpoint is not None:
-        grow_buffer(c, c.rcv_space)
+        grow_buffer(c, c.tuning.space)
 
 
 def schedule_ack(c: Connection) -> None:
@@ -208,17 +208,18 @@ def _note_arrival(c: Connection, length: int) -> None:
     measure_rtt_by_window(c, now)
     if c.timestamps and c.layer.echo:
         measure_rtt_by_timestamp(c, c.layer.echo, length, now)
-    if not c.ato:
+    ack = c.delayed_ack
+    if not ack.ato:
         increase_quick(c, _QUICK)
-        c.ato = _ATO_MIN
+        ack.ato = _ATO_MIN
     else:
         interval = now - c.last_data_in
         if interval <= _ATO_MIN // 2:
-            c.ato = (c.ato >> 1) + _ATO_MIN // 2
-        elif interval < c.ato:
-            c.ato = (c.ato >> 1) + interval
-            if c.ato > c.rto:
-                c.ato = c.rto
+            ack.ato = (ack.ato >> 1) + _ATO_MIN // 2
+        elif interval < ack.ato:
+            ack.ato = (ack.ato >> 1) + interval
+            if ack.ato > c.rto:
+                ack.ato = c.rto
         elif interval > c.rto:
             # So long a gap that the peer has probably restarted from a small window.
             increase_quick(c, _QUICK)
@@ -228,8 +229,8 @@ def _note_arrival(c: Connection, length: int) -> None:
 
 
 def _measure_segment_size(c: Connection, length: int) -> None:
-    last = c.last_segment_size
-    c.last_segment_size = 0
+    last = c.delayed_ack.last_segment_size
+    c.delayed_ack.last_segment_size = 0
     merged = c.layer.merged_size
     whole = length
     if merged and length > merged:
@@ -237,14 +238,14 @@ def _measure_segment_size(c: Connection, length: int) -> None:
     if length >= c.rx_max_mss:
         if c.memory is not None and length != c.rx_max_mss and c.memory.learn(whole):
             c.window_clamp = full_space(c)
-            c.rcv_space = min(c.rcv_space, c.window_clamp)
+            c.tuning.space = min(c.tuning.space, c.window_clamp)
         c.rx_max_mss = min(length, c.advertised_mss or length)
         if c.layer.pushed:
             c.ack_pending |= ACK_PUSHED
         return
     size = length + 20
     if size >= 536 + 20 or (size >= 88 + 20 and not c.layer.pushed):
-        c.last_segment_size = length
+        c.delayed_ack.last_segment_size = length
         if length == last:
             c.rx_max_mss = length
             return
@@ -256,19 +257,19 @@ def _measure_segment_size(c: Connection, length: int) -> None:
 def increase_quick(c: Connection, most: int) -> None:
     """Acknowledge the next segments at once: as many as fill half of the window."""
     quick = min(c.rcv_wnd // (2 * c.rx_max_mss) or 2, most)
-    if quick > c.ack_quick:
-        c.ack_quick = quick
+    if quick > c.delayed_ack.quick:
+        c.delayed_ack.quick = quick
 
 
 def enter_quick_mode(c: Connection, most: int) -> None:
     """Something unusual arrived: the peer needs quick ACKs now."""
     increase_quick(c, most)
-    c.pingpong = 0
-    c.ato = _ATO_MIN
+    c.delayed_ack.pingpong = 0
+    c.delayed_ack.ato = _ATO_MIN
 
 
 def _is_quick(c: Connection) -> bool:
-    return c.ack_quick > 0 and c.pingpong < c.layer.settings.tcp_pingpong_thresh
+    return c.delayed_ack.quick > 0 and c.delayed_ack.pingpong < c.layer.settings.tcp_pingpong_thresh
 
 
 def ack_if_due(c: Connection) -> None:
@@ -295,23 +296,24 @@ def ack_if_due(c: Connection) -> None:
 
 def _compress_ack(c: Connection) -> None:
     """The first duplicate ACKs go out at once, later ones together (their SACK blocks tell it all)."""
-    if c.compressed_seq != c.rcv_nxt:
-        c.compressed_seq = c.rcv_nxt
-        if c.compressed_acks > 1:
-            c.compressed_acks = 0
-        c.dup_acks_now = 0
-    if c.dup_acks_now < _DUPLICATE_THRESHOLD:
-        c.dup_acks_now += 1
+    ack = c.delayed_ack
+    if ack.compressed_seq != c.rcv_nxt:
+        ack.compressed_seq = c.rcv_nxt
+        if ack.compressed > 1:
+            ack.compressed = 0
+        ack.duplicates_now = 0
+    if ack.duplicates_now < _DUPLICATE_THRESHOLD:
+        ack.duplicates_now += 1
         send_ack(c)
         return
     settings = c.layer.settings
-    c.compressed_acks += 1
-    if c.compressed_acks >= settings.tcp_comp_sack_nr:
+    ack.compressed += 1
+    if ack.compressed >= settings.tcp_comp_sack_nr:
         send_ack(c)
         return
     if c.compressed_at != NEVER:
         return
-    rtt = c.rcv_rtt >> 3
+    rtt = c.tuning.rtt >> 3
     if c.srtt and (not rtt or c.srtt >> 3 < rtt):
         rtt = c.srtt >> 3
     delay = min(settings.tcp_comp_sack_delay_ns // 1000, rtt * settings.tcp_comp_sack_rtt_percent // 100)
@@ -324,10 +326,10 @@ def _compress_ack(c: Connection) -> None:
 
 def send_delayed_ack(c: Connection) -> None:
     """Start, or shorten, the delayed ACK timer."""
-    ato = c.ato
+    ato = c.delayed_ack.ato
     if ato > _ATO_MIN:
         most = _HALF_SECOND
-        if c.pingpong >= c.layer.settings.tcp_pingpong_thresh or c.ack_pending & ACK_PUSHED:
+        if c.delayed_ack.pingpong >= c.layer.settings.tcp_pingpong_thresh or c.ack_pending & ACK_PUSHED:
             most = _DELAY_MAX
         if c.srtt:
             most = min(most, max(c.srtt >> 3, _DELAY_MIN))
@@ -352,7 +354,7 @@ def ack_after_read(c: Connection, copied: int) -> None:
     now = False
     if c.ack_pending & ACK_SCHEDULED:
         pushed = c.ack_pending & ACK_PUSHED2 or (
-            c.ack_pending & ACK_PUSHED and c.pingpong < c.layer.settings.tcp_pingpong_thresh
+            c.ack_pending & ACK_PUSHED and c.delayed_ack.pingpong < c.layer.settings.tcp_pingpong_thresh
         )
         now = c.rcv_nxt - c.rcv_wup > c.rx_max_mss or (copied > 0 and bool(pushed) and c.rcv_nxt <= c.copied)
     if copied > 0 and not now and not c.shutdown & READ:

@@ -59,7 +59,7 @@ def after_ack(c: Connection, prior_una: int, duplicates: int, state: AckState) -
     ece = bool(state.flags & ackstate.ECE)
     if ece:
         # The network is congested, whatever turns out about the loss.
-        c.prior_ssthresh = 0
+        c.recovery.prior_ssthresh = 0
     if _check_reneging(c, state):
         return
     if _leave_state(c):
@@ -86,11 +86,11 @@ def _check_reneging(c: Connection, state: AckState) -> bool:
 def _leave_state(c: Connection) -> bool:
     """End CWR and Recovery when what was in flight at their start is acknowledged; True when all is done."""
     if c.ca_state == OPEN:
-        c.retransmit_stamp = 0
-    elif c.snd_una >= c.high_seq:
+        c.recovery.retransmit_stamp = 0
+    elif c.snd_una >= c.recovery.high_seq:
         if c.ca_state == CWR:
             # One byte more, so that the peer surely has seen CWR.
-            if c.snd_una != c.high_seq:
+            if c.snd_una != c.recovery.high_seq:
                 prr.end(c)
                 prr.set_state(c, OPEN)
         elif c.ca_state == RECOVERY:
@@ -103,7 +103,7 @@ def _leave_state(c: Connection) -> bool:
 
 
 def _end_after_undo(c: Connection) -> None:
-    if c.ssthresh < 0x7FFFFFFF and c.undo_marker is not None and not c.congestion.controls:
+    if c.ssthresh < 0x7FFFFFFF and c.recovery.undo_marker is not None and not c.congestion.controls:
         c.cwnd = c.ssthresh
         c.cwnd_stamp = c.layer.us
 
@@ -154,7 +154,7 @@ def _in_other(c: Connection, duplicates: int, state: AckState, ece: bool) -> boo
 
 def _try_to_open(c: Connection, state: AckState) -> None:
     if not undo.any_retransmitted(c):
-        c.retransmit_stamp = 0
+        c.recovery.retransmit_stamp = 0
     if state.flags & ackstate.ECE:
         prr.enter_cwr(c)
     if c.ca_state != CWR:
@@ -220,22 +220,24 @@ def _check_reno_reordering(c: Connection, extra: int) -> None:
 
 def enter_recovery(c: Connection, ece: bool) -> None:
     """Something is lost: reduce the window and retransmit."""
-    c.retransmit_stamp = 0
-    c.prior_ssthresh = 0
+    recovery = c.recovery
+    recovery.retransmit_stamp = 0
+    recovery.prior_ssthresh = 0
     undo.begin(c)
     if c.ca_state not in (CWR, RECOVERY):
         if not ece:
-            c.prior_ssthresh = current_ssthresh(c)
+            recovery.prior_ssthresh = current_ssthresh(c)
         prr.begin(c)
     prr.set_state(c, RECOVERY)
 
 
 def enter_loss(c: Connection) -> None:
     """The retransmission timer fired (RFC 6298 5.4-5.6, RFC 5681 3.1, RFC 5682 2.1 step 1)."""
+    recovery = c.recovery
     new_recovery = c.ca_state < RECOVERY
     _mark_on_timeout(c)
-    if c.ca_state <= DISORDER or c.snd_una >= c.high_seq or (c.ca_state == LOSS and not c.retransmits):
-        c.prior_ssthresh = current_ssthresh(c)
+    if c.ca_state <= DISORDER or c.snd_una >= recovery.high_seq or (c.ca_state == LOSS and not c.retransmits):
+        recovery.prior_ssthresh = current_ssthresh(c)
         c.prior_cwnd = c.cwnd
         c.ssthresh = c.congestion.ssthresh(c)
         c.congestion.on_loss(c)
@@ -247,11 +249,11 @@ def enter_loss(c: Connection) -> None:
     if c.ca_state <= DISORDER and c.sacked_out >= settings.tcp_reordering:
         c.reordering = min(c.reordering, settings.tcp_reordering)
     prr.set_state(c, LOSS)
-    c.high_seq = c.snd_nxt
+    recovery.high_seq = c.snd_nxt
     c.tlp_high_seq = None
     prr.queue_cwr(c)
     probing = c.mtu_probing is not None and c.mtu_probing.probe_size
-    c.frto = bool(settings.tcp_frto and (new_recovery or c.retransmits) and not probing)
+    recovery.frto = bool(settings.tcp_frto and (new_recovery or c.retransmits) and not probing)
 
 
 def _mark_on_timeout(c: Connection) -> None:
@@ -270,30 +272,31 @@ def _mark_on_timeout(c: Connection) -> None:
 
 def _process_loss(c: Connection, duplicates: int, state: AckState) -> None:
     """An ACK after a timeout: F-RTO (RFC 5682 3.1, with SACK) decides whether the timeout was spurious."""
+    recovery = c.recovery
     flags = state.flags
-    recovered = c.snd_una >= c.high_seq
+    recovered = c.snd_una >= recovery.high_seq
     advanced = bool(flags & ackstate.UNA_ADVANCED)
     if advanced and undo.try_loss(c, False):
         return
-    if c.frto:
+    if recovery.frto:
         # Step 3.b: data sent once, before the timeout, arrived.
         if flags & ackstate.ORIG_SACK_ACKED and undo.try_loss(c, True):
             return
-        if c.snd_nxt > c.high_seq:
+        if c.snd_nxt > recovery.high_seq:
             if flags & ackstate.DATA_SACKED or duplicates:
-                c.frto = False
+                recovery.frto = False
         elif advanced and not recovered:
-            c.high_seq = c.snd_nxt
+            recovery.high_seq = c.snd_nxt
             # Step 2.b: send new data, if there is any, and see what is acknowledged.
             if c.write_seq > c.snd_nxt and c.snd_una + c.snd_wnd > c.snd_nxt:
                 state.rexmit = ackstate.REXMIT_NEW
                 return
-            c.frto = False
+            recovery.frto = False
     if recovered:
         undo.try_recovery(c)
         return
     if not c.sack_ok:
-        if c.snd_nxt > c.high_seq and duplicates:
+        if c.snd_nxt > recovery.high_seq and duplicates:
             add_reno_sacks(c, duplicates, bool(flags & ackstate.ECE))
         elif advanced:
             c.sacked_out = 0
@@ -306,9 +309,9 @@ def follow_up(c: Connection, rexmit: int) -> None:
         return
     if rexmit == ackstate.REXMIT_NEW:
         push(c, NAGLE_OFF)
-        if c.snd_nxt > c.high_seq:
+        if c.snd_nxt > c.recovery.high_seq:
             return
-        c.frto = False
+        c.recovery.frto = False
     retransmit_lost(c)
 
 
@@ -332,7 +335,7 @@ def retransmit_lost(c: Connection) -> None:
         if not retransmit(c, sent, min(room, limit)):
             break
         if c.ca_state in (CWR, RECOVERY):
-            c.prr_out += sent.count
+            c.recovery.prr_out += sent.count
         if c.congestion.paces:
             pace(c, sent.size)
         if at == 1 and c.timer != REORDER_TIMER:
@@ -358,9 +361,9 @@ def simple_retransmit(c: Connection) -> None:
 def retransmit_without_congestion(c: Connection) -> None:
     """Retransmit what is lost for another reason than congestion: the window stays as it is."""
     if c.ca_state != LOSS:
-        c.high_seq = c.snd_nxt
+        c.recovery.high_seq = c.snd_nxt
         c.ssthresh = current_ssthresh(c)
-        c.prior_ssthresh = 0
-        c.undo_marker = None
+        c.recovery.prior_ssthresh = 0
+        c.recovery.undo_marker = None
         prr.set_state(c, LOSS)
     retransmit_lost(c)

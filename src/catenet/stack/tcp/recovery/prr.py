@@ -22,20 +22,21 @@ def queue_cwr(c: Connection) -> None:
 
 def begin(c: Connection) -> None:
     """Start to reduce the window to what the congestion control says."""
-    c.high_seq = c.snd_nxt
+    recovery = c.recovery
+    recovery.high_seq = c.snd_nxt
     c.tlp_high_seq = None
     c.cwnd_count = 0
     c.prior_cwnd = c.cwnd
-    c.prr_delivered = c.prr_out = 0
+    recovery.prr_delivered = recovery.prr_out = 0
     c.ssthresh = c.congestion.ssthresh(c)
     queue_cwr(c)
 
 
 def enter_cwr(c: Connection) -> None:
     """Reduce the window because the network marked segments or the host's own queue was full."""
-    c.prior_ssthresh = 0
+    c.recovery.prior_ssthresh = 0
     if c.ca_state < CWR:
-        c.undo_marker = None
+        c.recovery.undo_marker = None
         begin(c)
         set_state(c, CWR)
 
@@ -46,18 +47,18 @@ def reduce(c: Connection, newly_delivered: int, newly_lost: int, flags: int) -> 
     """
     if newly_delivered <= 0 or not c.prior_cwnd:
         return
-    in_flight = c.in_flight
+    recovery, in_flight = c.recovery, c.in_flight
     delta = c.ssthresh - in_flight
-    c.prr_delivered += newly_delivered
+    recovery.prr_delivered += newly_delivered
     if delta < 0:
-        count = (c.ssthresh * c.prr_delivered + c.prior_cwnd - 1) // c.prior_cwnd - c.prr_out
+        count = (c.ssthresh * recovery.prr_delivered + c.prior_cwnd - 1) // c.prior_cwnd - recovery.prr_out
     else:
-        count = max(c.prr_delivered - c.prr_out, newly_delivered)
+        count = max(recovery.prr_delivered - recovery.prr_out, newly_delivered)
         if flags & ackstate.UNA_ADVANCED and not newly_lost:
             count += 1
         count = min(delta, count)
     # The first ACK of recovery always lets the fast retransmission go.
-    count = max(count, 0 if c.prr_out else 1)
+    count = max(count, 0 if recovery.prr_out else 1)
     c.cwnd = in_flight + count
 
 
@@ -65,6 +66,6 @@ def end(c: Connection) -> None:
     """Recovery is over: the window is the threshold, unless it was undone."""
     if c.congestion.controls:
         return
-    if c.ssthresh < INFINITE and (c.ca_state == CWR or c.undo_marker is not None):
+    if c.ssthresh < INFINITE and (c.ca_state == CWR or c.recovery.undo_marker is not None):
         c.cwnd = c.ssthresh
         c.cwnd_stamp = c.layer.us

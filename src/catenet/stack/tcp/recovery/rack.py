@@ -29,16 +29,17 @@ _TIMEOUT_MIN: Final = 2_000
 
 def advance(c: Connection, marks: int, end: int, sent_at: int) -> None:
     """A segment was delivered (steps 1 and 2): remember the one sent last among these."""
+    state = c.rack
     rtt = c.layer.us - sent_at
     if marks & ANY_RETRANSMISSION and rtt < min_rtt(c):
         # Acknowledged sooner than any round trip: this ACK is for the original transmission.
         return
-    c.rack_advanced = True
-    c.rack_rtt = rtt
-    if sent_at > c.rack_mstamp or (sent_at == c.rack_mstamp and end > c.rack_end):
-        c.rack_mstamp = sent_at
-        c.rack_end = end
-        c.rack_again = bool(marks & RETRANSMITTED)
+    state.advanced = True
+    state.rtt = rtt
+    if sent_at > state.latest_at or (sent_at == state.latest_at and end > state.latest_end):
+        state.latest_at = sent_at
+        state.latest_end = end
+        state.latest_again = bool(marks & RETRANSMITTED)
 
 
 def window(c: Connection) -> int:
@@ -48,18 +49,18 @@ def window(c: Connection) -> int:
             return 0
         if c.sacked_out >= c.reordering and not c.layer.settings.tcp_recovery & _NO_DUPLICATE_THRESHOLD:
             return 0
-    return min((min_rtt(c) >> 2) * c.rack_steps, c.srtt >> 3)
+    return min((min_rtt(c) >> 2) * c.rack.steps, c.srtt >> 3)
 
 
 def remaining(c: Connection, sent: Sent, reorder_window: int) -> int:
     """Time until a segment counts as lost (step 5)."""
-    return c.rack_rtt + reorder_window - (c.layer.us - sent.sent_at)
+    return c.rack.rtt + reorder_window - (c.layer.us - sent.sent_at)
 
 
 def detect(c: Connection) -> int:
     """Mark what is lost; returns the time until the next segment may count as lost, 0 for none."""
     reorder_window = window(c)
-    latest, latest_end = c.rack_mstamp, c.rack_end
+    latest, latest_end = c.rack.latest_at, c.rack.latest_end
     timeout = 0
     for sent in c.sent:
         marks = sent.marks
@@ -70,7 +71,7 @@ def detect(c: Connection) -> int:
                 # First transmissions are in order of time, so all that follow were sent later still.
                 break
             continue
-        if sent.sent_at == latest and marks & RETRANSMITTED and not c.rack_again:
+        if sent.sent_at == latest and marks & RETRANSMITTED and not c.rack.latest_again:
             # In virtual time a retransmission may share its instant with the first transmission that was delivered.
             continue
         left = remaining(c, sent, reorder_window)
@@ -83,9 +84,9 @@ def detect(c: Connection) -> int:
 
 def mark_by_time(c: Connection) -> bool:
     """Detect losses after an ACK; whether the reordering timer was set."""
-    if not c.rack_advanced:
+    if not c.rack.advanced:
         return False
-    c.rack_advanced = False
+    c.rack.advanced = False
     timeout = detect(c)
     if timeout:
         set_timer(c, REORDER_TIMER, min(-(-timeout // 1000) * 1000 + _TIMEOUT_MIN, c.rto))
@@ -95,14 +96,15 @@ def mark_by_time(c: Connection) -> bool:
 
 def update_window(c: Connection, prior_delivered: int) -> None:
     """Widen the reordering window in round trips with D-SACKs, narrow it after recoveries without (step 4)."""
+    state = c.rack
     if c.layer.settings.tcp_recovery & _STATIC_WINDOW or not prior_delivered:
         return
-    if prior_delivered < c.rack_last_delivered:
-        c.rack_dsack_seen = False
-    if c.rack_dsack_seen:
-        c.rack_steps = min(0xFF, c.rack_steps + 1)
-        c.rack_dsack_seen = False
-        c.rack_last_delivered = c.delivered
-        c.rack_persist = _RECOVERIES
-    elif not c.rack_persist:
-        c.rack_steps = 1
+    if prior_delivered < state.last_delivered:
+        state.dsack_seen = False
+    if state.dsack_seen:
+        state.steps = min(0xFF, state.steps + 1)
+        state.dsack_seen = False
+        state.last_delivered = c.delivered
+        state.persist = _RECOVERIES
+    elif not state.persist:
+        state.steps = 1

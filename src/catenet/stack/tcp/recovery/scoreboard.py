@@ -49,27 +49,29 @@ def tag(c: Connection, sacks: Sequence[tuple[int, int]], ack: int, prior_una: in
         usable = usable[1:]
     for left, right, _ in sorted(usable):
         _walk(c, left, right, False, state)
-    if c.ca_state != LOSS or c.undo_marker is not None:
+    if c.ca_state != LOSS or c.recovery.undo_marker is not None:
         check_reordering(c, state.reordered)
 
 
 def _is_valid(c: Connection, dsack: bool, left: int, right: int) -> bool:
     """Whether a block can be true: within what was sent; a D-SACK may lie before `snd_una`, but not far."""
+    recovery = c.recovery
     if right > c.snd_nxt or left >= right or left >= c.snd_nxt:
         return False
     if left >= c.snd_una:
         return True
-    if not dsack or c.undo_marker is None:
+    if not dsack or recovery.undo_marker is None:
         return False
     if right > c.snd_una:
         return False
-    if left >= c.undo_marker:
+    if left >= recovery.undo_marker:
         return True
-    return right > c.undo_marker and left >= right - c.max_window
+    return right > recovery.undo_marker and left >= right - c.max_window
 
 
 def _check_dsack(c: Connection, blocks: list[tuple[int, int]], ack: int, prior_una: int, state: AckState) -> bool:
     """Whether the first block is a D-SACK (RFC 2883 4), and what follows from it."""
+    recovery = c.recovery
     if not blocks:
         return False
     left, right = blocks[0]
@@ -79,8 +81,13 @@ def _check_dsack(c: Connection, blocks: list[tuple[int, int]], ack: int, prior_u
     if not duplicates:
         state.flags &= ~ackstate.DSACK_TLP
         return False
-    if c.undo_marker is not None and c.undo_retransmits > 0 and right <= prior_una and right > c.undo_marker:
-        c.undo_retransmits = max(0, c.undo_retransmits - duplicates)
+    if (
+        recovery.undo_marker is not None
+        and recovery.undo_retransmits > 0
+        and right <= prior_una
+        and right > recovery.undo_marker
+    ):
+        recovery.undo_retransmits = max(0, recovery.undo_retransmits - duplicates)
     return True
 
 
@@ -96,7 +103,7 @@ def _count_duplicates(c: Connection, left: int, right: int, state: AckState) -> 
     if c.tlp_high_seq is not None and c.tlp_high_seq == right:
         state.flags |= ackstate.DSACK_TLP
     else:
-        c.rack_dsack_seen = True
+        c.rack.dsack_seen = True
     state.flags |= ackstate.DSACKING
     state.sack_delivered += duplicates
     return duplicates
@@ -149,8 +156,8 @@ def tag_one(c: Connection, sent: Sent, dsack: bool, state: AckState) -> None:
     """One segment is reported as received."""
     marks = sent.marks
     if dsack and marks & ANY_RETRANSMISSION:
-        if c.undo_marker is not None and c.undo_retransmits > 0 and sent.end > c.undo_marker:
-            c.undo_retransmits = max(0, c.undo_retransmits - sent.count)
+        if c.recovery.undo_marker is not None and c.recovery.undo_retransmits > 0 and sent.end > c.recovery.undo_marker:
+            c.recovery.undo_retransmits = max(0, c.recovery.undo_retransmits - sent.count)
         if marks & SACKED and sent.seq < state.reordered:
             state.reordered = sent.seq
     if sent.end <= c.snd_una:
@@ -188,7 +195,7 @@ def _note_original(c: Connection, sent: Sent, state: AckState) -> None:
     """The first transmission of a segment arrived: late if something sent after it was there before."""
     if sent.seq < c.highest_sacked and sent.seq < state.reordered:
         state.reordered = sent.seq
-    if sent.end <= c.high_seq:
+    if sent.end <= c.recovery.high_seq:
         state.flags |= ackstate.ORIG_SACK_ACKED
     if not state.first_sacked_at:
         state.first_sacked_at = sent.sent_at

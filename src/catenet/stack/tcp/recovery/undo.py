@@ -29,26 +29,29 @@ _RECOVERIES: Final = 16
 
 def begin(c: Connection) -> None:
     """Remember where we stood, before the first retransmission."""
-    c.undo_marker = c.snd_una
-    c.undo_retransmits = c.retransmitted_out
+    recovery = c.recovery
+    recovery.undo_marker = c.snd_una
+    recovery.undo_retransmits = c.retransmitted_out
     if c.tlp_high_seq is not None and c.tlp_retransmission:
-        c.undo_retransmits += 1
-    if not c.undo_retransmits:
-        c.undo_retransmits = -1
+        recovery.undo_retransmits += 1
+    if not recovery.undo_retransmits:
+        recovery.undo_retransmits = -1
 
 
 def _is_echo_older(c: Connection) -> bool:
     """Whether the ACK was sent for something that left before the first retransmission (RFC 3522 3.2)."""
+    recovery = c.recovery
     echo = c.layer.echo
-    if not c.timestamps or not echo or not c.retransmit_stamp:
+    if not c.timestamps or not echo or not recovery.retransmit_stamp:
         return False
-    first = (c.retransmit_stamp // 1000 + c.ts_offset) & 0xFFFFFFFF
+    first = (recovery.retransmit_stamp // 1000 + c.ts_offset) & 0xFFFFFFFF
     return ((echo - first) & 0xFFFFFFFF) > 0x7FFFFFFF
 
 
 def may_undo(c: Connection) -> bool:
     """Whether all retransmissions since the reduction were unnecessary."""
-    return c.undo_marker is not None and (not c.undo_retransmits or _is_echo_older(c))
+    recovery = c.recovery
+    return recovery.undo_marker is not None and (not recovery.undo_retransmits or _is_echo_older(c))
 
 
 def any_retransmitted(c: Connection) -> bool:
@@ -57,23 +60,24 @@ def any_retransmitted(c: Connection) -> bool:
 
 
 def _restore(c: Connection, unmark: bool) -> None:
+    recovery = c.recovery
     if unmark:
         clear_marks(c, LOST)
-    if c.prior_ssthresh:
+    if recovery.prior_ssthresh:
         c.cwnd = c.congestion.undo(c)
-        if c.prior_ssthresh > c.ssthresh:
-            c.ssthresh = c.prior_ssthresh
+        if recovery.prior_ssthresh > c.ssthresh:
+            c.ssthresh = recovery.prior_ssthresh
             c.ecn &= ~ECN_QUEUE_CWR
     c.cwnd_stamp = c.layer.us
-    c.undo_marker = None
-    c.rack_advanced = True
+    recovery.undo_marker = None
+    c.rack.advanced = True
 
 
 def _holds_state(c: Connection) -> bool:
     """Without SACK the state is held until something above `high_seq` is acknowledged (RFC 6582 4.1)."""
-    if c.snd_una == c.high_seq and not c.sack_ok:
+    if c.snd_una == c.recovery.high_seq and not c.sack_ok:
         if not any_retransmitted(c):
-            c.retransmit_stamp = 0
+            c.recovery.retransmit_stamp = 0
         return True
     return False
 
@@ -82,8 +86,8 @@ def try_recovery(c: Connection) -> bool:
     """All that was in flight at the loss is acknowledged; True when the state must be held yet."""
     if may_undo(c):
         _restore(c, False)
-    elif c.rack_persist:
-        c.rack_persist -= 1
+    elif c.rack.persist:
+        c.rack.persist -= 1
     if _holds_state(c):
         return True
     prr.set_state(c, OPEN)
@@ -93,8 +97,8 @@ def try_recovery(c: Connection) -> bool:
 
 def try_by_dsack(c: Connection) -> bool:
     """Everything retransmitted was reported as duplicate."""
-    if c.undo_marker is not None and not c.undo_retransmits:
-        c.rack_persist = min(_RECOVERIES, c.rack_persist + 1)
+    if c.recovery.undo_marker is not None and not c.recovery.undo_retransmits:
+        c.rack.persist = min(_RECOVERIES, c.rack.persist + 1)
         _restore(c, False)
         return True
     return False
@@ -118,13 +122,13 @@ def try_partial(c: Connection, prior_una: int) -> bool:
     """A partial ACK in recovery that acknowledges an original, late transmission; True when nothing is to be
     retransmitted now.
     """
-    if c.undo_marker is None or not _is_echo_older(c):
+    if c.recovery.undo_marker is None or not _is_echo_older(c):
         return False
     check_reordering(c, prior_una)
     if c.retransmitted_out:
         return True
     if not any_retransmitted(c):
-        c.retransmit_stamp = 0
+        c.recovery.retransmit_stamp = 0
     _restore(c, True)
     keep_open(c)
     return False
@@ -135,4 +139,4 @@ def keep_open(c: Connection) -> None:
     state = DISORDER if c.sacked_out + c.lost_out or any_retransmitted(c) else OPEN
     if c.ca_state != state:
         prr.set_state(c, state)
-        c.high_seq = c.snd_nxt
+        c.recovery.high_seq = c.snd_nxt

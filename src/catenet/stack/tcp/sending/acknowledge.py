@@ -298,7 +298,7 @@ def _credit(c: Connection, sent: Sent, count: int, found: _Cleaned, state: AckSt
             found.first_at = sent.sent_at
         if sent.seq < state.reordered:
             state.reordered = sent.seq
-        if sent.end <= c.high_seq:
+        if sent.end <= c.recovery.high_seq:
             state.flags |= ackstate.ORIG_SACK_ACKED
     if marks & SACKED:
         c.sacked_out -= count
@@ -314,7 +314,7 @@ def _credit(c: Connection, sent: Sent, count: int, found: _Cleaned, state: AckSt
     on_delivered(c, sent, state.rate)
     if sent.flags & SYN:
         state.flags |= ackstate.SYN_ACKED
-        c.retransmit_stamp = 0
+        c.recovery.retransmit_stamp = 0
     else:
         state.flags |= ackstate.DATA_ACKED
 
@@ -415,7 +415,7 @@ def check_space(c: Connection) -> None:
     expand_send_buffer(c)
     if c.endpoint is not None and can_write(c, 1):
         c.no_space = False
-        if c.chrono == chrono.BUFFER:
+        if c.chrono.kind == chrono.BUFFER:
             chrono.stop(c, chrono.BUFFER)
         wake(c)
 

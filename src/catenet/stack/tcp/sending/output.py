@@ -134,15 +134,15 @@ def _emit_gso(c: Connection, header: Header, seq: int, flags: int, data: Buffer 
 def _note_emitted(c: Connection, count: int) -> None:
     """A segment with an ACK leaves: what was owed to the peer is paid."""
     c.segments_out += count
-    if c.compressed_acks:
-        c.compressed_acks = 0
+    if c.delayed_ack.compressed:
+        c.delayed_ack.compressed = 0
         c.compressed_at = NEVER
-    if not (c.ack_pending or c.ack_quick or c.delack_at != NEVER):
+    if not (c.ack_pending or c.delayed_ack.quick or c.delack_at != NEVER):
         return
-    if c.ack_quick and c.ack_pending & ACK_SCHEDULED:
-        c.ack_quick -= 1
-        if not c.ack_quick:
-            c.ato = _ATO_MIN
+    if c.delayed_ack.quick and c.ack_pending & ACK_SCHEDULED:
+        c.delayed_ack.quick -= 1
+        if not c.delayed_ack.quick:
+            c.delayed_ack.ato = _ATO_MIN
     c.ack_pending = 0
     c.delack_at = NEVER
 
@@ -183,8 +183,8 @@ def send_sent(c: Connection, sent: Sent, new: bool, pushed: bool = False) -> Non
         c.bytes_sent += length
         c.data_segments_out += sent.count
         c.last_data_out = now
-        if now - c.last_data_in < c.ato and c.pingpong < 255:
-            c.pingpong += 1
+        if now - c.last_data_in < c.delayed_ack.ato and c.delayed_ack.pingpong < 255:
+            c.delayed_ack.pingpong += 1
     held = sent.held
     emit(c, sent.seq, flags, held if isinstance(held, Gather) else sent.data, ecn, sent.count)
 
@@ -226,7 +226,7 @@ def burst_limit(c: Connection, mss: int) -> int:
 def push(c: Connection, nagle: int) -> None:
     """Send what may be sent; with data waiting and nothing in flight, start probing the window (RFC 9293 3.8.6.1)."""
     if c.write_seq > c.snd_nxt and c.state != states.CLOSED:
-        if not c.chrono:
+        if not c.chrono.kind:
             chrono.start(c, chrono.BUSY)
         stuck = write(c, current_mss(c), nagle, 0)
         if stuck and not c.packets_out and c.timer == NO_TIMER:
@@ -268,14 +268,14 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
             break
     if verdict == _WINDOW:
         chrono.start(c, chrono.WINDOW)
-    elif c.chrono == chrono.WINDOW:
+    elif c.chrono.kind == chrono.WINDOW:
         chrono.stop(c, chrono.WINDOW)
     cwnd_limited = verdict == _CWND or c.in_flight >= c.cwnd
     if sent_packets or cwnd_limited:
         validate_cwnd(c, cwnd_limited)
     if sent_packets:
         if c.ca_state in (CWR_STATE, RECOVERY):
-            c.prr_out += sent_packets
+            c.recovery.prr_out += sent_packets
         if push_one != 2:
             schedule_loss_probe(c, False)
         return False

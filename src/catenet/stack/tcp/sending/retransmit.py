@@ -15,9 +15,9 @@ def retransmit(c: Connection, sent: Sent, segments: int) -> bool:
         return False
     sent.marks |= RETRANSMITTED
     c.retransmitted_out += sent.count
-    if c.undo_retransmits < 0:
-        c.undo_retransmits = 0
-    c.undo_retransmits += sent.count
+    if c.recovery.undo_retransmits < 0:
+        c.recovery.undo_retransmits = 0
+    c.recovery.undo_retransmits += sent.count
     return True
 
 
@@ -51,8 +51,8 @@ def retransmit_uncounted(c: Connection, sent: Sent, segments: int) -> bool:
     send_sent(c, sent, False, sent.count > 1)
     c.layer.retransmitting = False
     sent.marks |= EVER_RETRANSMITTED
-    if not c.retransmit_stamp:
-        c.retransmit_stamp = c.layer.us
+    if not c.recovery.retransmit_stamp:
+        c.recovery.retransmit_stamp = c.layer.us
     on_retransmitted(c, sent)
     return True
 

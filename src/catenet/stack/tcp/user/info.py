@@ -179,8 +179,8 @@ def _receiver(info: TcpInfo, c: Connection) -> None:
     info.tcpi_rcv_mss = c.rx_max_mss
     info.tcpi_advmss = c.advertised_mss
     info.tcpi_rcv_ssthresh = c.rcv_ssthresh
-    info.tcpi_rcv_rtt = c.rcv_rtt >> 3
-    info.tcpi_rcv_space = c.rcv_space
+    info.tcpi_rcv_rtt = c.tuning.rtt >> 3
+    info.tcpi_rcv_space = c.tuning.space
     info.tcpi_bytes_received = c.bytes_received
     info.tcpi_segs_in = c.segments_in
     info.tcpi_data_segs_in = c.data_segments_in
@@ -192,7 +192,7 @@ def _times(info: TcpInfo, c: Connection) -> None:
     now = c.layer.us
     info.tcpi_busy_time, info.tcpi_rwnd_limited, info.tcpi_sndbuf_limited = times(c)
     info.tcpi_rto = c.rto
-    info.tcpi_ato = c.ato
+    info.tcpi_ato = c.delayed_ack.ato
     info.tcpi_rtt = c.srtt >> 3
     info.tcpi_rttvar = c.mdev >> 2
     info.tcpi_min_rtt = c.min_rtt[0][1] if c.min_rtt else 0xFFFFFFFF

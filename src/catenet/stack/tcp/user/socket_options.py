@@ -153,14 +153,14 @@ def _set_quick(endpoint: TcpEndpoint, value: int | bytes) -> None:
     if c is None or isinstance(value, bytes):
         return
     if not value:
-        c.pingpong = max(c.pingpong, c.layer.settings.tcp_pingpong_thresh)
+        c.delayed_ack.pingpong = max(c.delayed_ack.pingpong, c.layer.settings.tcp_pingpong_thresh)
         return
-    c.pingpong = 0
+    c.delayed_ack.pingpong = 0
     if c.state in (states.ESTABLISHED, states.CLOSE_WAIT) and c.ack_pending & ACK_SCHEDULED:
         c.ack_pending |= ACK_NOW
         flush.todo(c, flush.ACK)
     if not value & 1:
-        c.pingpong = max(c.pingpong, c.layer.settings.tcp_pingpong_thresh)
+        c.delayed_ack.pingpong = max(c.delayed_ack.pingpong, c.layer.settings.tcp_pingpong_thresh)
 
 
 def _set_congestion(endpoint: TcpEndpoint, value: int | bytes) -> None:
@@ -376,7 +376,9 @@ _GETTERS: Final[dict[str, Callable[[TcpEndpoint], int | bytes]]] = {
     "TCP_KEEPINTVL": lambda e: e.number("TCP_KEEPINTVL", 0) or e.layer.settings.tcp_keepalive_intvl,
     "TCP_KEEPCNT": lambda e: e.number("TCP_KEEPCNT", 0) or e.layer.settings.tcp_keepalive_probes,
     "TCP_SYNCNT": lambda e: e.number("TCP_SYNCNT", 0) or e.layer.settings.tcp_syn_retries,
-    "TCP_QUICKACK": lambda e: int(e.connection is None or e.connection.pingpong < e.layer.settings.tcp_pingpong_thresh),
+    "TCP_QUICKACK": lambda e: int(
+        e.connection is None or e.connection.delayed_ack.pingpong < e.layer.settings.tcp_pingpong_thresh
+    ),
     "TCP_WINDOW_CLAMP": lambda e: e.connection.window_clamp if e.connection else e.number("TCP_WINDOW_CLAMP", 0),
     "IP_TTL": lambda e: e.hop_limit or e.layer.settings.ip_default_ttl,
     "IPV6_UNICAST_HOPS": lambda e: e.hop_limit or e.layer.settings.ip_default_ttl,
