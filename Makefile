@@ -31,7 +31,7 @@ COMPILED := build/compiled
 compiled: $(COMPILED)/.done
 	$(COMPILED)/bin/catenet --version | grep -w compiled
 	$(COMPILED)/bin/python -m pytest -q -n $(JOBS) --dist loadfile tests/compiled/test_same_bytes.py \
-		tests/wire tests/stack tests/link tests/posix tests/world tests/packetdrill tests/examples \
+		tests/wire tests/control tests/stack tests/link tests/posix tests/world tests/packetdrill tests/examples \
 		tests/http tests/codec tests/rpc --ignore tests/rpc/interop
 
 $(COMPILED)/.done: setup.py pyproject.toml requirements-dev.txt $(shell find src -name '*.py')

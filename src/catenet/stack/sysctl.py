@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from catenet.control import ALGORITHMS
 from catenet.stack.settings import Settings
-from catenet.stack.tcp.congestion import ALGORITHMS
 
 __all__ = ["SETTINGS", "Setting", "Value", "find"]
 

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.stack.tcp.tcpnet import Net
 
-from catenet.stack.tcp.congestion import RateSample, make
-from catenet.stack.tcp.congestion.bbr import Bbr, control, loss, path
-from catenet.stack.tcp.congestion.bbr import variables as v
-from catenet.stack.tcp.control.connection import LOSS, OPEN, RECOVERY, Connection, Sent
+from catenet.control import RateSample, make
+from catenet.control.bbr import Bbr, control, loss, path
+from catenet.control.bbr import variables as v
+from catenet.control.states import LOSS, OPEN, RECOVERY
+from catenet.stack.tcp.control.connection import Connection, Sent
 
 RTT = 40_000
 BW = 0.002
@@ -119,7 +120,7 @@ def test_starts_with_the_initial_window_in_the_handshakes_round_trip():
     flow = Flow()
     c = flow.c
     assert flow.b.state == v.STARTUP
-    assert flow.b.min_rtt == c.srtt >> 3 == RTT
+    assert flow.b.min_rtt == c.rtt.srtt >> 3 == RTT
     assert c.pacing_rate == int(2.77 * 10 * c.mss * 1_000_000 / RTT)
 
 

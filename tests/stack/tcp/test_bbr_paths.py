@@ -8,7 +8,7 @@ import pytest
 from tests.stack.tcp.tcpnet import Net
 from tests.stack.tcp.test_congestion import Bottleneck
 
-from catenet.stack.tcp.congestion.bbr import variables as v
+from catenet.control.bbr import variables as v
 from catenet.stack.tcp.control.connection import Connection
 from catenet.stack.tcp.user.endpoint import TcpEndpoint
 

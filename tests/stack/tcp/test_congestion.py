@@ -7,8 +7,8 @@ import random
 import pytest
 from tests.stack.tcp.tcpnet import Net, transfer
 
+from catenet.control import ALGORITHMS, Congestion, register
 from catenet.stack.endpoint import Fault, StackError
-from catenet.stack.tcp.congestion import ALGORITHMS, Congestion, register
 from catenet.stack.tcp.settings import TcpSettings
 from catenet.wire import ip
 

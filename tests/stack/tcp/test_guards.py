@@ -9,10 +9,10 @@ from tests.stack.tcp.tcpnet import Net
 from tests.stack.tcp.test_expected import provoke, talk
 from tests.stack.tcp.test_predict import plain
 
-from catenet.stack.tcp.congestion import make
+from catenet.control import make
+from catenet.control.states import CWR, DISORDER, LOSS, RECOVERY
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.accecn import AccEcn
-from catenet.stack.tcp.control.connection import CWR, DISORDER, LOSS, RECOVERY
 from catenet.stack.tcp.fastpath.bulk_send import header_for_run
 from catenet.stack.tcp.fastpath.receive import take
 from catenet.stack.tcp.receiving.memory import ReceiveMemory

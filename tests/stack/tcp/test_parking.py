@@ -126,11 +126,14 @@ FIXED = frozenset(
         "pending",
         "push_marks",
         "rack",
+        "rate",
         "reassembly",
         "received",
         "record_ends",
         "recovery",
+        "rtt",
         "sent",
+        "settings",
         "shutdown",
         "soft_error",
         "source",
@@ -144,12 +147,12 @@ FIXED = frozenset(
         "wake_at",
     ]
 )
-COMPONENTS = ("chrono", "congestion", "delayed_ack", "rack", "recovery", "tuning")
+COMPONENTS = ("chrono", "congestion", "delayed_ack", "rack", "rate", "recovery", "rtt", "tuning")
 NUMBERS = st.one_of(st.integers(0, 5), st.integers(0, 1 << 20), st.integers(0, 1 << 33))
 BY_NAME = {
     "spent": st.tuples(NUMBERS, NUMBERS, NUMBERS),
     "hop_limit": st.none() | st.integers(1, 255),
-    "min_rtt": st.none() | st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=3),
+    "min_track": st.none() | st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=3),
     "options": st.dictionaries(st.sampled_from(("SO_LINGER", "IP_TOS")), st.integers(0, 9) | st.binary(max_size=4)),
     "tlp_high_seq": st.none() | NUMBERS,
     "undo_marker": st.none() | NUMBERS,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields
 from hashlib import blake2s
 from typing import TYPE_CHECKING, Final, Protocol
 
+from catenet.control import ALGORITHMS, Congestion, make
 from catenet.stack.endpoint import Fault, StackError
-from catenet.stack.tcp.congestion import ALGORITHMS, Congestion, make
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import EPOCH, MASK, NEVER, START, Connection, Sent
 from catenet.stack.tcp.control.errors import on_error

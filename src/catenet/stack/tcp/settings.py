@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from catenet.control.settings import ControlSettings
+
 __all__ = ["TcpSettings"]
 
 
 @dataclass
-class TcpSettings:
+class TcpSettings(ControlSettings):
     """What an administrator may change; read whenever it matters, so a change holds from the next event on."""
 
     tcp_rmem: tuple[int, int, int] = (4096, 131072, 6291456)
@@ -41,10 +43,6 @@ class TcpSettings:
     tcp_ecn_option: int = 2
     tcp_ecn_option_beacon: int = 3
     tcp_congestion_control: str = "cubic"
-    tcp_hystart: int = 2
-    """How CUBIC leaves its first slow start before a loss; 2: HyStart++ (RFC 9406), 1: Linux's HyStart, 0: not."""
-    tcp_cubic_rfc9438: int = 0
-    """Whether CUBIC's curve and its Reno-friendly region (4.3) are RFC 9438's instead of Linux's."""
     tcp_syn_retries: int = 6
     tcp_synack_retries: int = 5
     tcp_syn_linear_timeouts: int = 4
@@ -64,7 +62,6 @@ class TcpSettings:
     tcp_rto_min_us: int = 200_000
     tcp_rto_max_ms: int = 120_000
     tcp_notsent_lowat: int = 0xFFFFFFFF
-    tcp_min_tso_segs: int = 2
     tcp_tso_rtt_log: int = 9
     tcp_tso_win_divisor: int = 3
     default_qdisc: str = "pfifo_fast"

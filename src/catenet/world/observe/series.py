@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from catenet.stack.tcp.control.connection import INFINITE, START, Connection
+from catenet.control.states import INFINITE
+from catenet.stack.tcp.control.connection import START, Connection
 from catenet.wire.address import format_address
 from catenet.world.network.trace import OUTBOUND
 from catenet.world.observe.report import meters
@@ -80,7 +81,7 @@ def look_at(c: Connection, now: float) -> Look:
         c.cwnd * c.mss,
         c.ssthresh * c.mss if c.ssthresh < INFINITE else None,
         max(c.packets_out - c.sacked_out - c.lost_out + c.retransmitted_out, 0) * c.mss,
-        c.srtt / 8e6,
+        c.rtt.srtt / 8e6,
         c.rto / 1e6,
         c.bytes_acked,
         c.total_retransmits,

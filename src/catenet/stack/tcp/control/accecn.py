@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.tcp.control.connection import ACK_NOW, CWR, OPEN, Connection
+from catenet.control.states import CWR, OPEN
+from catenet.stack.tcp.control.connection import ACK_NOW, Connection
 from catenet.stack.tcp.recovery import ackstate
 from catenet.wire import tcp as wire
 
@@ -298,7 +299,7 @@ class AccEcn:
         return bool(mode >= 2 or self.demand or self._is_beacon_due(c, settings.tcp_ecn_option_beacon))
 
     def _is_beacon_due(self, c: Connection, times: int) -> bool:
-        return bool(times) and (c.layer.us - self.option_at) * times >= c.srtt >> 3
+        return bool(times) and (c.layer.us - self.option_at) * times >= c.rtt.srtt >> 3
 
     def fields_that_fit(self, room: int, has_sack: bool) -> tuple[int, int] | None:
         """(number of counters, bytes that they take beyond what SACK's padding gives) or None."""

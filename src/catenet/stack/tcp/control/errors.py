@@ -8,7 +8,7 @@ from catenet.stack.ip.icmp import fault_of
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import RTO_TIMER, Connection, position
 from catenet.stack.tcp.control.lifecycle import fail, wake
-from catenet.stack.tcp.control.rtt import set_rto
+from catenet.stack.tcp.control.rto import set_rto
 from catenet.stack.tcp.control.timers import set_timer
 from catenet.stack.tcp.opening.fast_open import ServerHandshake
 from catenet.stack.tcp.opening.listener import HalfOpen
@@ -102,7 +102,7 @@ def _revert_back_off(c: Connection, report: ErrorReport) -> None:
     if not c.retransmits or not c.backoff or not c.sent or position(number, c.snd_una) != c.snd_una:
         return
     c.backoff -= 1
-    if c.srtt:
+    if c.rtt.srtt:
         set_rto(c)
     else:
         c.rto = c.layer.first_rto

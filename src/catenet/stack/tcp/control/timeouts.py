@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
+from catenet.control.states import INFINITE, RECOVERY
 from catenet.stack.endpoint import Fault
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import (
     ACK_SCHEDULED,
     ACK_TIMER,
-    INFINITE,
     LOSS_PROBE_TIMER,
     NAGLE_OFF,
     NEVER,
     PROBE_TIMER,
-    RECOVERY,
     REORDER_TIMER,
     RTO_TIMER,
     Connection,
 )
 from catenet.stack.tcp.control.lifecycle import done, fail
-from catenet.stack.tcp.control.rtt import set_rto
+from catenet.stack.tcp.control.rto import set_rto
 from catenet.stack.tcp.control.timers import clear_timer, set_deadline, set_timer
 from catenet.stack.tcp.recovery import prr, rack
 from catenet.stack.tcp.recovery.machine import enter_loss, enter_recovery, retransmit_lost

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from catenet.control.delivery_rate import on_sent
 from catenet.stack.tcp.control.connection import Sent
 from catenet.stack.tcp.receiving.window import select_window
-from catenet.stack.tcp.sending.delivery_rate import on_sent
 from catenet.stack.tcp.sending.header import header_of
 from catenet.wire.gather import Gather
 from catenet.wire.offload import VIEWED

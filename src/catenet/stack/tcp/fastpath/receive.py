@@ -11,16 +11,17 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from catenet.control.delivery_rate import finish_in_order
+from catenet.control.states import OPEN
 from catenet.stack.tcp.control import states
-from catenet.stack.tcp.control.connection import EPOCH, MASK, OPEN, Connection
+from catenet.stack.tcp.control.connection import EPOCH, MASK, Connection
 from catenet.stack.tcp.control.lifecycle import wake
-from catenet.stack.tcp.control.rtt import sample, set_rto, update_min_rtt
+from catenet.stack.tcp.control.rto import sample_rtt, update_min_rtt
 from catenet.stack.tcp.parking.pool import Parked
 from catenet.stack.tcp.receiving.receive_data import ack_if_due, take_in_order
 from catenet.stack.tcp.recovery import rack
 from catenet.stack.tcp.sending import chrono
 from catenet.stack.tcp.sending.acknowledge import check_space, sync_mss
-from catenet.stack.tcp.sending.delivery_rate import finish_in_order
 from catenet.stack.tcp.sending.header import STAMPED, TIMESTAMP_LEAD, header_of
 from catenet.stack.tcp.sending.output import push_pending, rearm_rto, schedule_loss_probe
 from catenet.stack.tcp.sending.pacing import update_rate
@@ -220,10 +221,9 @@ def _acknowledge(c: Connection, una: int, taken: int, now: int) -> None:
     ca_rtt = now - last.sent_at
     # One short segment alone may have waited for a delayed ACK: that is no minimum.
     delayed = packets == 1 and una - prior_una < c.mss
-    if not (delayed and c.min_rtt is not None and ca_rtt > c.min_rtt[0][1]):
+    if not (delayed and c.rtt.min_track is not None and ca_rtt > c.rtt.min_track[0][1]):
         update_min_rtt(c, ca_rtt, now)
-    sample(c, now - first.sent_at)
-    set_rto(c)
+    sample_rtt(c, now - first.sent_at)
     c.backoff = 0
     congestion = c.congestion
     congestion.on_rtt(c, ca_rtt)

@@ -86,7 +86,7 @@ def prepare(c: Connection, route: Route) -> None:
 def start_connect(c: Connection) -> None:
     """Send the first SYN."""
     layer = c.layer
-    c.delivered_at = layer.us
+    c.rate.delivered_at = layer.us
     c.recovery.retransmit_stamp = layer.us
     flags = SYN
     if layer.settings.tcp_ecn == 3:

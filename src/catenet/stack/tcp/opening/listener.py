@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.accecn import ACE_FAIL_RECEIVE, ACE_FAIL_SEND, AccEcn, ace_of, is_requested, reflect
 from catenet.stack.tcp.control.connection import ECN_OK, MASK, NEVER, Connection, position
-from catenet.stack.tcp.control.rtt import sample, set_rto
+from catenet.stack.tcp.control.rto import sample_rtt, update_min_rtt
 from catenet.stack.tcp.control.timers import set_timer
 from catenet.stack.tcp.opening import cookies
 from catenet.stack.tcp.opening import fast_open as fastopen
@@ -512,11 +512,8 @@ class Listener:
             if delta < 1 << 21:
                 rtt = (delta or 1) * 1000
         if rtt >= 0:
-            from catenet.stack.tcp.control.rtt import update_min_rtt
-
             update_min_rtt(c, rtt, self.layer.us)
-            sample(c, rtt)
-            set_rto(c)
+            sample_rtt(c, rtt)
 
     # The accept queue.
 

@@ -17,7 +17,7 @@ from catenet.stack.tcp.control.connection import Connection
 from catenet.stack.tcp.parking.fields import parse
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.congestion import Congestion
+    from catenet.control import Congestion
     from catenet.stack.tcp.layer import TcpLayer
 
 _Plan: TypeAlias = "tuple[list[tuple[str, Any]], list[tuple[str, int, int]], list[tuple[str, Any]]]"

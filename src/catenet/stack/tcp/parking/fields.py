@@ -83,8 +83,6 @@ ts_recent             int         0          history:heard_ms  ms        timesta
 ts_recent_at          int         0          time          us        when `ts_recent` was set
 
 [sequence  Connection  stack/tcp/control/connection.py  c]
-snd_una               int         0          una           position  first position not acknowledged
-snd_nxt               int         0          una           position  next position to send
 write_seq             int         0          una           position  end of what the program has written
 snd_wnd               int         0          history       bytes     the peer's window
 snd_wl1               int         0          history:nxt   position  sequence number of the last window update
@@ -99,7 +97,6 @@ copied                int         0          nxt           position  next positi
 rcv_wup               int         0          history:nxt   position  `rcv_nxt` when the window was last advertised
 rcv_wnd               int         0          history       bytes     window advertised last, from `rcv_wup`
 rcv_scale             int         0          set-up        bits      shift of the own window
-mss                   int         536        set-up        bytes     data of a full segment
 mss_clamp             int         536        set-up        bytes     bound of `mss` by the peer's and the own MSS
 peer_mss              int         536        set-up        bytes     MSS option of the peer
 advertised_mss        int         0          set-up        bytes     own MSS option
@@ -120,37 +117,19 @@ nagle                 int         0          set-up        bits      Nagle's alg
 fin_queued            bool        False      rest          -         whether a FIN ends what is written
 write_shut            bool        False      rest          -         whether the program has shut writing down
 urgent_mode           bool        False      rest          -         whether urgent data is not yet acknowledged
-packets_out           int         0          rest          segments  sent and not cumulatively acknowledged
 bytes_acked           int         0          history:sent  bytes     acknowledged
 bytes_sent            int         0          history:sent  bytes     sent, retransmissions included
 bytes_retransmitted   int         0          loss          bytes     retransmitted
 segments_out          int         0          history       segments  sent
 data_segments_out     int         0          history       segments  sent with data
 total_retransmits     int         0          loss          segments  retransmitted
-last_data_out         int         0          time          us        when data was last sent
 departed_at           int         0          time          us        when a segment last left
 
 [window  Connection  stack/tcp/control/connection.py  c]
-cwnd                  int         10         history       segments  congestion window
-ssthresh              int         INFINITE   history       segments  slow start threshold
-cwnd_count            int         0          loss          segments  acknowledged towards the next segment of window
 cwnd_used             int         0          history       segments  most in flight since the window was last used up
 cwnd_stamp            int         0          time          us        when the window was last used up or set
-cwnd_limited          bool        False      history       -         whether the window bounded what was in flight
 cwnd_usage_seq        int         0          history:una   position  end of the flight that `cwnd_limited` is about
-max_packets_out       int         0          history       segments  most in flight in that flight
-prior_cwnd            int         0          loss          segments  window before the last reduction
-pacing_rate           int         0          history       bytes/s   rate at which a window would leave in a round trip
 paced_until           int         0          rest          us        when the next burst may leave
-delivered             int         0          history       segments  delivered, cumulatively or by SACK
-delivered_ce          int         0          loss          segments  delivered with a congestion mark
-lost                  int         0          loss          segments  marked lost
-app_limited           int         0          history       segments  `delivered` where the program's limit ends; 0: none
-delivered_at          int         0          time          us        when `delivered` last grew
-first_sent_at         int         0          time          us        when the segment delivered last was sent
-rate_delivered        int         0          history       segments  best recent rate sample: segments delivered
-rate_interval         int         0          history       us        best recent rate sample: in this time
-rate_app_limited      bool        False      history       -         best recent rate sample: limited by the program
 
 [receiver  Connection  stack/tcp/control/connection.py  c]
 received              deque[bytes | memoryview]  deque()    idle          -         data in order that waits to be read
@@ -178,27 +157,16 @@ ack_pending           int         0          rest          bits      which ACK i
 rx_max_mss            int         536        history       bytes     segments that come in, as far as known (rcv_mss)
 
 [scoreboard  Connection  stack/tcp/control/connection.py  c]
-sack_ok               bool        False      set-up        -         whether SACK was negotiated
 sack_high             int         0          loss          position  end of the highest segment SACKed
 dsack_seen            bool        False      loss          -         whether a D-SACK was ever received
 dsack_duplicates      int         0          loss          segments  reported as duplicate by D-SACKs
 reordering            int         3          set-up        segments  displacement that is no loss yet
 reordering_seen       int         0          loss          -         how often the network was seen to reorder
-sacked_out            int         0          rest          segments  SACKed, or counted as duplicate ACKs
-lost_out              int         0          rest          segments  lost and not yet delivered
-retransmitted_out     int         0          rest          segments  retransmitted and in flight
-ca_state              int         OPEN       idle          -         congestion state (`OPEN` and others)
 tlp_high_seq          int | None  None       none          position  `snd_nxt` at the tail loss probe under way
 tlp_retransmission    bool        False      loss          -         whether that probe was a retransmission
 reneging              bool        False      loss          -         whether the peer has thrown SACKed data away
 
 [timers  Connection  stack/tcp/control/connection.py  c]
-srtt                  int         0          history       us/8      smoothed round trip time, 0: no sample
-mdev                  int         0          history       us/4      mean deviation
-mdev_max              int         0          history       us/4      largest mean deviation of this round trip
-rttvar                int         0          history       us/4      variance that the timeout is made of
-rtt_seq               int         0          history:una   position  end of this round trip
-min_rtt               Track | None  None       track         us        minimum and what may follow it
 rto                   int         1_000_000  history       us        retransmission timeout
 backoff               int         0          loss          -         doublings of `rto`
 retransmits           int         0          loss          -         timeouts in a row
@@ -255,6 +223,47 @@ rtt_seq               int         0          history:nxt   position  end of that
 space                 int         0          history       bytes     most read in a round trip
 space_at              int         0          time          us        when the round trip that is being watched began
 space_seq             int         0          history:nxt   position  `copied` at that time
+
+[congestion  Sender  -  c]
+settings              pool
+rtt                   component
+rate                  component
+cwnd                  history
+ssthresh              history
+cwnd_count            loss
+cwnd_limited          history
+max_packets_out       history
+prior_cwnd            loss
+pacing_rate           history
+ca_state              idle=OPEN
+mss                   set-up
+snd_una               una
+snd_nxt               una
+packets_out           rest
+sacked_out            rest
+lost_out              rest
+retransmitted_out     rest
+sack_ok               set-up
+delivered             history
+delivered_ce          loss
+lost                  loss
+app_limited           history
+last_data_out         time
+
+[rtt  RttEstimator  -  c.rtt]
+srtt                  history
+mdev                  history
+mdev_max              history
+rttvar                history
+round_end             history:una
+min_track             track
+
+[rate  DeliveryRate  -  c.rate]
+first_sent_at         time
+delivered_at          time
+best_delivered        history
+best_interval         history
+best_app_limited      history
 
 [cubic  Cubic  -  cubic]
 round_end           history:una

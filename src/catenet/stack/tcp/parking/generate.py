@@ -59,7 +59,7 @@ def _declare(path: Path, sections: list[Section]) -> str:
     text = path.read_text()
     mine = [section for section in sections if PACKAGE / section.path == path]
     for kind in dict.fromkeys(section.kind for section in mine):
-        before, head, rest = text.partition(f"\nclass {kind}:\n")
+        before, head, rest = text.partition(f"\nclass {kind}")
         doc, begin, rest = rest.partition(BEGIN)
         _, end, after = rest.partition(END)
         if not end:
@@ -187,6 +187,9 @@ def _three(section: Section) -> Iterator[str]:
     yield "\n" + head.format(verb="restore", name=section.name, result="None") + bases + begin
     yield "".join(line for row in section.rows for line in _restore(section, row, indent))
     yield "\n" + head.format(verb="matches", name=section.name, result="bool") + bases + look
+    for row in section.rows:
+        if row.kind == "track":
+            yield f"        {row.name} = relative_track({section.owner}.{row.name}, heard)\n"
     tests = [test for row in section.rows for test in _match(section, row)]
     yield _conjunction(tests, unless="not isinstance(cubic, Cubic)" if guard else "")
 
@@ -238,9 +241,9 @@ def _restore(section: Section, row: Row, indent: str) -> Iterator[str]:
 
 
 def _match(section: Section, row: Row) -> Iterator[str]:
-    name, place = f"self.{_attribute(section, row)}", f"{section.owner}.{row.name}"
+    name = f"self.{_attribute(section, row)}"
     if row.kind == "track":
-        yield f"({name}_at, {name}, {name}_later) == relative_track({place}, heard)"
+        yield f"({name}_at, {name}, {name}_later) == {row.name}"
     else:
         yield f"{name} == {_value(section, row)}"
 
@@ -331,7 +334,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack.tcp.congestion.cubic import Cubic
+from catenet.control.cubic import Cubic
 from catenet.stack.tcp.parking.relative import absolute, relative
 
 if TYPE_CHECKING:
@@ -373,7 +376,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack.tcp.congestion.cubic import Cubic
+from catenet.control.cubic import Cubic
 from catenet.stack.tcp.parking.relative import absolute, absolute_track, relative, relative_track
 
 if TYPE_CHECKING:
@@ -392,13 +395,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack.tcp.congestion.base import Reno
-from catenet.stack.tcp.congestion.cubic import Cubic
+from catenet.control.base import Reno
+from catenet.control.cubic import Cubic
+from catenet.control.states import OPEN
 from catenet.stack.tcp.control import states
-from catenet.stack.tcp.control.connection import NEVER, OPEN
+from catenet.stack.tcp.control.connection import NEVER
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.congestion import Congestion
+    from catenet.control import Congestion
     from catenet.stack.tcp.control.connection import Connection
 
 __all__ = ["has_same_setup", "is_idle", "is_untroubled"]

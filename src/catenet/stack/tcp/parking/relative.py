@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeAlias
 
-if TYPE_CHECKING:
-    from catenet.stack.tcp.control.connection import Track
+Track: TypeAlias = list[tuple[int, int]]
 
 __all__ = ["absolute", "absolute_track", "relative", "relative_track"]
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack.tcp.congestion.base import Reno
-from catenet.stack.tcp.congestion.cubic import Cubic
+from catenet.control.base import Reno
+from catenet.control.cubic import Cubic
+from catenet.control.states import OPEN
 from catenet.stack.tcp.control import states
-from catenet.stack.tcp.control.connection import NEVER, OPEN
+from catenet.stack.tcp.control.connection import NEVER
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.congestion import Congestion
+    from catenet.control import Congestion
     from catenet.stack.tcp.control.connection import Connection
 
 __all__ = ["has_same_setup", "is_idle", "is_untroubled"]
@@ -22,32 +23,33 @@ __all__ = ["has_same_setup", "is_idle", "is_untroubled"]
 def has_same_setup(a: Connection, b: Connection) -> bool:
     """Whether two idle connections differ in nothing but what a `Snapshot` holds and what names them."""
     return (
-        a.snd_nxt == a.snd_una
-        and a.write_seq == a.snd_una
+        a.write_seq == a.snd_una
         and a.copied == a.rcv_nxt
+        and a.snd_nxt == a.snd_una
         and _has_same_identity_set_up(a, b)
         and _has_same_extensions_set_up(a, b)
         and _has_same_sequence_set_up(a, b)
         and _has_same_sender_set_up(a, b)
         and _has_same_scoreboard_set_up(a, b)
         and _has_same_timers_set_up(a, b)
+        and _has_same_congestion_set_up(a, b)
         and _has_same_extensions_loss(a, b)
         and _has_same_sender_loss(a, b)
-        and _has_same_window_loss(a, b)
         and _has_same_receiver_loss(a, b)
         and _has_same_scoreboard_loss(a, b)
         and _has_same_timers_loss(a, b)
         and _has_same_rack_loss(a, b)
         and _has_same_recovery_loss(a, b)
         and _has_same_delayed_ack_loss(a, b)
+        and _has_same_congestion_loss(a, b)
         and _has_same_sender_rest(a, b)
         and _has_same_window_rest(a, b)
         and _has_same_receiver_rest(a, b)
         and _has_same_ack_rest(a, b)
-        and _has_same_scoreboard_rest(a, b)
         and _has_same_timers_rest(a, b)
         and _has_same_chrono_rest(a, b)
         and _has_same_delayed_ack_rest(a, b)
+        and _has_same_congestion_rest(a, b)
         and _has_same_algorithm(a.congestion, b.congestion)
     )
 
@@ -57,21 +59,21 @@ def is_untroubled(c: Connection, fresh: Connection) -> bool:
     return (
         _has_same_extensions_loss(c, fresh)
         and _has_same_sender_loss(c, fresh)
-        and _has_same_window_loss(c, fresh)
         and _has_same_receiver_loss(c, fresh)
         and _has_same_scoreboard_loss(c, fresh)
         and _has_same_timers_loss(c, fresh)
         and _has_same_rack_loss(c, fresh)
         and _has_same_recovery_loss(c, fresh)
         and _has_same_delayed_ack_loss(c, fresh)
+        and _has_same_congestion_loss(c, fresh)
         and _has_same_sender_rest(c, fresh)
         and _has_same_window_rest(c, fresh)
         and _has_same_receiver_rest(c, fresh)
         and _has_same_ack_rest(c, fresh)
-        and _has_same_scoreboard_rest(c, fresh)
         and _has_same_timers_rest(c, fresh)
         and _has_same_chrono_rest(c, fresh)
         and _has_same_delayed_ack_rest(c, fresh)
+        and _has_same_congestion_rest(c, fresh)
         and _has_same_algorithm(c.congestion, fresh.congestion)
     )
 
@@ -97,11 +99,11 @@ def is_idle(c: Connection) -> bool:
         and not c.received
         and c.reassembly is None
         and c.urgent_byte is None
-        and c.ca_state == OPEN
         and c.timer_at == NEVER
         and c.delack_at == NEVER
         and c.keepalive_at == NEVER
         and c.wake_at == NEVER
+        and c.ca_state == OPEN
     )
 
 
@@ -151,7 +153,6 @@ def _has_same_sequence_set_up(a: Connection, b: Connection) -> bool:
     return (
         a.snd_scale == b.snd_scale
         and a.rcv_scale == b.rcv_scale
-        and a.mss == b.mss
         and a.mss_clamp == b.mss_clamp
         and a.peer_mss == b.peer_mss
         and a.advertised_mss == b.advertised_mss
@@ -165,11 +166,15 @@ def _has_same_sender_set_up(a: Connection, b: Connection) -> bool:
 
 
 def _has_same_scoreboard_set_up(a: Connection, b: Connection) -> bool:
-    return a.sack_ok == b.sack_ok and a.reordering == b.reordering
+    return a.reordering == b.reordering
 
 
 def _has_same_timers_set_up(a: Connection, b: Connection) -> bool:
     return a.user_timeout == b.user_timeout
+
+
+def _has_same_congestion_set_up(a: Connection, b: Connection) -> bool:
+    return a.mss == b.mss and a.sack_ok == b.sack_ok
 
 
 def _has_same_extensions_loss(a: Connection, b: Connection) -> bool:
@@ -178,15 +183,6 @@ def _has_same_extensions_loss(a: Connection, b: Connection) -> bool:
 
 def _has_same_sender_loss(a: Connection, b: Connection) -> bool:
     return a.bytes_retransmitted == b.bytes_retransmitted and a.total_retransmits == b.total_retransmits
-
-
-def _has_same_window_loss(a: Connection, b: Connection) -> bool:
-    return (
-        a.cwnd_count == b.cwnd_count
-        and a.prior_cwnd == b.prior_cwnd
-        and a.delivered_ce == b.delivered_ce
-        and a.lost == b.lost
-    )
 
 
 def _has_same_receiver_loss(a: Connection, b: Connection) -> bool:
@@ -236,6 +232,15 @@ def _has_same_delayed_ack_loss(a: Connection, b: Connection) -> bool:
     return a.delayed_ack.duplicates_now == b.delayed_ack.duplicates_now
 
 
+def _has_same_congestion_loss(a: Connection, b: Connection) -> bool:
+    return (
+        a.cwnd_count == b.cwnd_count
+        and a.prior_cwnd == b.prior_cwnd
+        and a.delivered_ce == b.delivered_ce
+        and a.lost == b.lost
+    )
+
+
 def _has_same_sender_rest(a: Connection, b: Connection) -> bool:
     return (
         a.pending_offset == b.pending_offset
@@ -244,7 +249,6 @@ def _has_same_sender_rest(a: Connection, b: Connection) -> bool:
         and a.fin_queued == b.fin_queued
         and a.write_shut == b.write_shut
         and a.urgent_mode == b.urgent_mode
-        and a.packets_out == b.packets_out
     )
 
 
@@ -267,10 +271,6 @@ def _has_same_ack_rest(a: Connection, b: Connection) -> bool:
     return a.ack_pending == b.ack_pending
 
 
-def _has_same_scoreboard_rest(a: Connection, b: Connection) -> bool:
-    return a.sacked_out == b.sacked_out and a.lost_out == b.lost_out and a.retransmitted_out == b.retransmitted_out
-
-
 def _has_same_timers_rest(a: Connection, b: Connection) -> bool:
     return (
         a.probes_out == b.probes_out
@@ -289,3 +289,12 @@ def _has_same_delayed_ack_rest(a: Connection, b: Connection) -> bool:
     if a.delayed_ack.compressed != b.delayed_ack.compressed:
         return False
     return a.delayed_ack.compressed_seq == b.delayed_ack.compressed_seq
+
+
+def _has_same_congestion_rest(a: Connection, b: Connection) -> bool:
+    return (
+        a.packets_out == b.packets_out
+        and a.sacked_out == b.sacked_out
+        and a.lost_out == b.lost_out
+        and a.retransmitted_out == b.retransmitted_out
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack.tcp.congestion.cubic import Cubic
+from catenet.control.cubic import Cubic
 from catenet.stack.tcp.parking.relative import absolute, relative
 
 if TYPE_CHECKING:
@@ -49,24 +49,25 @@ class Snapshot:
         "delivered",
         "max_packets_out",
         "max_window",
-        "mdev",
-        "mdev_max",
         "pacing_rate",
         "pseudo",
         "pushed",
         "rack_advanced",
         "rack_latest_end",
         "rack_rtt",
-        "rate_app_limited",
-        "rate_delivered",
-        "rate_interval",
+        "rate_best_app_limited",
+        "rate_best_delivered",
+        "rate_best_interval",
         "rcv_ssthresh",
         "rcv_wnd",
         "rcv_wup",
         "receive_buffer",
         "rto",
-        "rtt_seq",
-        "rttvar",
+        "rtt_mdev",
+        "rtt_mdev_max",
+        "rtt_round_end",
+        "rtt_rttvar",
+        "rtt_srtt",
         "run_start",
         "rx_max_mss",
         "segments_in",
@@ -76,7 +77,6 @@ class Snapshot:
         "snd_up",
         "snd_wl1",
         "snd_wnd",
-        "srtt",
         "ssthresh",
         "template",
         "ts_offset",
@@ -102,6 +102,9 @@ class Snapshot:
         self._take_chrono(c)
         self._take_delayed_ack(c)
         self._take_tuning(c)
+        self._take_congestion(c)
+        self._take_rtt(c)
+        self._take_rate(c)
         self._take_cubic(c)
 
     def restore(self, c: Connection) -> None:
@@ -118,6 +121,9 @@ class Snapshot:
         self._restore_chrono(c)
         self._restore_delayed_ack(c)
         self._restore_tuning(c)
+        self._restore_congestion(c)
+        self._restore_rtt(c)
+        self._restore_rate(c)
         self._restore_cubic(c)
 
     def matches(self, c: Connection) -> bool:
@@ -135,6 +141,9 @@ class Snapshot:
             and self._matches_chrono(c)
             and self._matches_delayed_ack(c)
             and self._matches_tuning(c)
+            and self._matches_congestion(c)
+            and self._matches_rtt(c)
+            and self._matches_rate(c)
             and self._matches_cubic(c)
         )
 
@@ -227,50 +236,17 @@ class Snapshot:
 
     def _take_window(self, c: Connection) -> None:
         una = c.snd_una
-        self.cwnd = c.cwnd
-        self.ssthresh = c.ssthresh
         self.cwnd_used = c.cwnd_used
-        self.cwnd_limited = c.cwnd_limited
         self.cwnd_usage_seq = relative(c.cwnd_usage_seq, una)
-        self.max_packets_out = c.max_packets_out
-        self.pacing_rate = c.pacing_rate
-        self.delivered = c.delivered
-        self.app_limited = c.app_limited
-        self.rate_delivered = c.rate_delivered
-        self.rate_interval = c.rate_interval
-        self.rate_app_limited = c.rate_app_limited
 
     def _restore_window(self, c: Connection) -> None:
         una = c.snd_una
-        c.cwnd = self.cwnd
-        c.ssthresh = self.ssthresh
         c.cwnd_used = self.cwnd_used
-        c.cwnd_limited = self.cwnd_limited
         c.cwnd_usage_seq = absolute(self.cwnd_usage_seq, una)
-        c.max_packets_out = self.max_packets_out
-        c.pacing_rate = self.pacing_rate
-        c.delivered = self.delivered
-        c.app_limited = self.app_limited
-        c.rate_delivered = self.rate_delivered
-        c.rate_interval = self.rate_interval
-        c.rate_app_limited = self.rate_app_limited
 
     def _matches_window(self, c: Connection) -> bool:
         una = c.snd_una
-        return (
-            self.cwnd == c.cwnd
-            and self.ssthresh == c.ssthresh
-            and self.cwnd_used == c.cwnd_used
-            and self.cwnd_limited == c.cwnd_limited
-            and self.cwnd_usage_seq == relative(c.cwnd_usage_seq, una)
-            and self.max_packets_out == c.max_packets_out
-            and self.pacing_rate == c.pacing_rate
-            and self.delivered == c.delivered
-            and self.app_limited == c.app_limited
-            and self.rate_delivered == c.rate_delivered
-            and self.rate_interval == c.rate_interval
-            and self.rate_app_limited == c.rate_app_limited
-        )
+        return self.cwnd_used == c.cwnd_used and self.cwnd_usage_seq == relative(c.cwnd_usage_seq, una)
 
     def _take_receiver(self, c: Connection) -> None:
         nxt = c.rcv_nxt
@@ -311,33 +287,13 @@ class Snapshot:
         return self.rx_max_mss == c.rx_max_mss
 
     def _take_timers(self, c: Connection) -> None:
-        una = c.snd_una
-        self.srtt = c.srtt
-        self.mdev = c.mdev
-        self.mdev_max = c.mdev_max
-        self.rttvar = c.rttvar
-        self.rtt_seq = relative(c.rtt_seq, una)
         self.rto = c.rto
 
     def _restore_timers(self, c: Connection) -> None:
-        una = c.snd_una
-        c.srtt = self.srtt
-        c.mdev = self.mdev
-        c.mdev_max = self.mdev_max
-        c.rttvar = self.rttvar
-        c.rtt_seq = absolute(self.rtt_seq, una)
         c.rto = self.rto
 
     def _matches_timers(self, c: Connection) -> bool:
-        una = c.snd_una
-        return (
-            self.srtt == c.srtt
-            and self.mdev == c.mdev
-            and self.mdev_max == c.mdev_max
-            and self.rttvar == c.rttvar
-            and self.rtt_seq == relative(c.rtt_seq, una)
-            and self.rto == c.rto
-        )
+        return self.rto == c.rto
 
     def _take_rack(self, c: Connection) -> None:
         una = c.snd_una
@@ -409,6 +365,78 @@ class Snapshot:
             and self.tuning_rtt_seq == relative(c.tuning.rtt_seq, nxt)
             and self.tuning_space == c.tuning.space
             and self.tuning_space_seq == relative(c.tuning.space_seq, nxt)
+        )
+
+    def _take_congestion(self, c: Connection) -> None:
+        self.cwnd = c.cwnd
+        self.ssthresh = c.ssthresh
+        self.cwnd_limited = c.cwnd_limited
+        self.max_packets_out = c.max_packets_out
+        self.pacing_rate = c.pacing_rate
+        self.delivered = c.delivered
+        self.app_limited = c.app_limited
+
+    def _restore_congestion(self, c: Connection) -> None:
+        c.cwnd = self.cwnd
+        c.ssthresh = self.ssthresh
+        c.cwnd_limited = self.cwnd_limited
+        c.max_packets_out = self.max_packets_out
+        c.pacing_rate = self.pacing_rate
+        c.delivered = self.delivered
+        c.app_limited = self.app_limited
+
+    def _matches_congestion(self, c: Connection) -> bool:
+        return (
+            self.cwnd == c.cwnd
+            and self.ssthresh == c.ssthresh
+            and self.cwnd_limited == c.cwnd_limited
+            and self.max_packets_out == c.max_packets_out
+            and self.pacing_rate == c.pacing_rate
+            and self.delivered == c.delivered
+            and self.app_limited == c.app_limited
+        )
+
+    def _take_rtt(self, c: Connection) -> None:
+        una = c.snd_una
+        self.rtt_srtt = c.rtt.srtt
+        self.rtt_mdev = c.rtt.mdev
+        self.rtt_mdev_max = c.rtt.mdev_max
+        self.rtt_rttvar = c.rtt.rttvar
+        self.rtt_round_end = relative(c.rtt.round_end, una)
+
+    def _restore_rtt(self, c: Connection) -> None:
+        una = c.snd_una
+        c.rtt.srtt = self.rtt_srtt
+        c.rtt.mdev = self.rtt_mdev
+        c.rtt.mdev_max = self.rtt_mdev_max
+        c.rtt.rttvar = self.rtt_rttvar
+        c.rtt.round_end = absolute(self.rtt_round_end, una)
+
+    def _matches_rtt(self, c: Connection) -> bool:
+        una = c.snd_una
+        return (
+            self.rtt_srtt == c.rtt.srtt
+            and self.rtt_mdev == c.rtt.mdev
+            and self.rtt_mdev_max == c.rtt.mdev_max
+            and self.rtt_rttvar == c.rtt.rttvar
+            and self.rtt_round_end == relative(c.rtt.round_end, una)
+        )
+
+    def _take_rate(self, c: Connection) -> None:
+        self.rate_best_delivered = c.rate.best_delivered
+        self.rate_best_interval = c.rate.best_interval
+        self.rate_best_app_limited = c.rate.best_app_limited
+
+    def _restore_rate(self, c: Connection) -> None:
+        c.rate.best_delivered = self.rate_best_delivered
+        c.rate.best_interval = self.rate_best_interval
+        c.rate.best_app_limited = self.rate_best_app_limited
+
+    def _matches_rate(self, c: Connection) -> bool:
+        return (
+            self.rate_best_delivered == c.rate.best_delivered
+            and self.rate_best_interval == c.rate.best_interval
+            and self.rate_best_app_limited == c.rate.best_app_limited
         )
 
     def _take_cubic(self, c: Connection) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack.tcp.congestion.cubic import Cubic
+from catenet.control.cubic import Cubic
 from catenet.stack.tcp.parking.relative import absolute, absolute_track, relative, relative_track
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ class TimingSnapshot:
         "cubic_last_ack",
         "cubic_round_start",
         "cwnd_stamp",
-        "delivered_at",
         "departed_at",
-        "first_sent_at",
         "last_ack_sent_at",
         "last_data_in",
         "last_data_out",
-        "min_rtt",
-        "min_rtt_at",
-        "min_rtt_later",
         "rack_latest_at",
+        "rate_delivered_at",
+        "rate_first_sent_at",
+        "rtt_min_track",
+        "rtt_min_track_at",
+        "rtt_min_track_later",
         "ts_recent_at",
         "tuning_rtt_at",
         "tuning_space_at",
@@ -44,10 +44,12 @@ class TimingSnapshot:
         self._take_sender(c)
         self._take_window(c)
         self._take_receiver(c)
-        self._take_timers(c)
         self._take_rack(c)
         self._take_chrono(c)
         self._take_tuning(c)
+        self._take_congestion(c)
+        self._take_rtt(c)
+        self._take_rate(c)
         self._take_cubic(c)
 
     def restore(self, c: Connection) -> None:
@@ -56,10 +58,12 @@ class TimingSnapshot:
         self._restore_sender(c)
         self._restore_window(c)
         self._restore_receiver(c)
-        self._restore_timers(c)
         self._restore_rack(c)
         self._restore_chrono(c)
         self._restore_tuning(c)
+        self._restore_congestion(c)
+        self._restore_rtt(c)
+        self._restore_rate(c)
         self._restore_cubic(c)
 
     def matches(self, c: Connection) -> bool:
@@ -69,10 +73,12 @@ class TimingSnapshot:
             and self._matches_sender(c)
             and self._matches_window(c)
             and self._matches_receiver(c)
-            and self._matches_timers(c)
             and self._matches_rack(c)
             and self._matches_chrono(c)
             and self._matches_tuning(c)
+            and self._matches_congestion(c)
+            and self._matches_rtt(c)
+            and self._matches_rate(c)
             and self._matches_cubic(c)
         )
 
@@ -90,39 +96,27 @@ class TimingSnapshot:
 
     def _take_sender(self, c: Connection) -> None:
         heard = c.last_heard
-        self.last_data_out = relative(c.last_data_out, heard)
         self.departed_at = relative(c.departed_at, heard)
 
     def _restore_sender(self, c: Connection) -> None:
         heard = c.last_heard
-        c.last_data_out = absolute(self.last_data_out, heard)
         c.departed_at = absolute(self.departed_at, heard)
 
     def _matches_sender(self, c: Connection) -> bool:
         heard = c.last_heard
-        if self.last_data_out != relative(c.last_data_out, heard):
-            return False
         return self.departed_at == relative(c.departed_at, heard)
 
     def _take_window(self, c: Connection) -> None:
         heard = c.last_heard
         self.cwnd_stamp = relative(c.cwnd_stamp, heard)
-        self.delivered_at = relative(c.delivered_at, heard)
-        self.first_sent_at = relative(c.first_sent_at, heard)
 
     def _restore_window(self, c: Connection) -> None:
         heard = c.last_heard
         c.cwnd_stamp = absolute(self.cwnd_stamp, heard)
-        c.delivered_at = absolute(self.delivered_at, heard)
-        c.first_sent_at = absolute(self.first_sent_at, heard)
 
     def _matches_window(self, c: Connection) -> bool:
         heard = c.last_heard
-        return (
-            self.cwnd_stamp == relative(c.cwnd_stamp, heard)
-            and self.delivered_at == relative(c.delivered_at, heard)
-            and self.first_sent_at == relative(c.first_sent_at, heard)
-        )
+        return self.cwnd_stamp == relative(c.cwnd_stamp, heard)
 
     def _take_receiver(self, c: Connection) -> None:
         heard = c.last_heard
@@ -139,18 +133,6 @@ class TimingSnapshot:
         if self.last_data_in != relative(c.last_data_in, heard):
             return False
         return self.last_ack_sent_at == relative(c.last_ack_sent_at, heard)
-
-    def _take_timers(self, c: Connection) -> None:
-        heard = c.last_heard
-        self.min_rtt_at, self.min_rtt, self.min_rtt_later = relative_track(c.min_rtt, heard)
-
-    def _restore_timers(self, c: Connection) -> None:
-        heard = c.last_heard
-        c.min_rtt = absolute_track(self.min_rtt_at, self.min_rtt, self.min_rtt_later, heard)
-
-    def _matches_timers(self, c: Connection) -> bool:
-        heard = c.last_heard
-        return (self.min_rtt_at, self.min_rtt, self.min_rtt_later) == relative_track(c.min_rtt, heard)
 
     def _take_rack(self, c: Connection) -> None:
         heard = c.last_heard
@@ -191,6 +173,47 @@ class TimingSnapshot:
         if self.tuning_rtt_at != relative(c.tuning.rtt_at, heard):
             return False
         return self.tuning_space_at == relative(c.tuning.space_at, heard)
+
+    def _take_congestion(self, c: Connection) -> None:
+        heard = c.last_heard
+        self.last_data_out = relative(c.last_data_out, heard)
+
+    def _restore_congestion(self, c: Connection) -> None:
+        heard = c.last_heard
+        c.last_data_out = absolute(self.last_data_out, heard)
+
+    def _matches_congestion(self, c: Connection) -> bool:
+        heard = c.last_heard
+        return self.last_data_out == relative(c.last_data_out, heard)
+
+    def _take_rtt(self, c: Connection) -> None:
+        heard = c.last_heard
+        self.rtt_min_track_at, self.rtt_min_track, self.rtt_min_track_later = relative_track(c.rtt.min_track, heard)
+
+    def _restore_rtt(self, c: Connection) -> None:
+        heard = c.last_heard
+        c.rtt.min_track = absolute_track(self.rtt_min_track_at, self.rtt_min_track, self.rtt_min_track_later, heard)
+
+    def _matches_rtt(self, c: Connection) -> bool:
+        heard = c.last_heard
+        min_track = relative_track(c.rtt.min_track, heard)
+        return (self.rtt_min_track_at, self.rtt_min_track, self.rtt_min_track_later) == min_track
+
+    def _take_rate(self, c: Connection) -> None:
+        heard = c.last_heard
+        self.rate_first_sent_at = relative(c.rate.first_sent_at, heard)
+        self.rate_delivered_at = relative(c.rate.delivered_at, heard)
+
+    def _restore_rate(self, c: Connection) -> None:
+        heard = c.last_heard
+        c.rate.first_sent_at = absolute(self.rate_first_sent_at, heard)
+        c.rate.delivered_at = absolute(self.rate_delivered_at, heard)
+
+    def _matches_rate(self, c: Connection) -> bool:
+        heard = c.last_heard
+        if self.rate_first_sent_at != relative(c.rate.first_sent_at, heard):
+            return False
+        return self.rate_delivered_at == relative(c.rate.delivered_at, heard)
 
     def _take_cubic(self, c: Connection) -> None:
         self.cubic_round_start = 0

@@ -314,8 +314,8 @@ def _compress_ack(c: Connection) -> None:
     if c.compressed_at != NEVER:
         return
     rtt = c.tuning.rtt >> 3
-    if c.srtt and (not rtt or c.srtt >> 3 < rtt):
-        rtt = c.srtt >> 3
+    if c.rtt.srtt and (not rtt or c.rtt.srtt >> 3 < rtt):
+        rtt = c.rtt.srtt >> 3
     delay = min(settings.tcp_comp_sack_delay_ns // 1000, rtt * settings.tcp_comp_sack_rtt_percent // 100)
     if delay <= 0:
         send_ack(c)
@@ -331,8 +331,8 @@ def send_delayed_ack(c: Connection) -> None:
         most = _HALF_SECOND
         if c.delayed_ack.pingpong >= c.layer.settings.tcp_pingpong_thresh or c.ack_pending & ACK_PUSHED:
             most = _DELAY_MAX
-        if c.srtt:
-            most = min(most, max(c.srtt >> 3, _DELAY_MIN))
+        if c.rtt.srtt:
+            most = min(most, max(c.rtt.srtt >> 3, _DELAY_MIN))
         ato = min(ato, most)
     ato = min(ato, _DELAY_MAX)
     now = c.layer.us

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.stack.tcp.congestion.base import RateSample
+from catenet.control.delivery_rate import RateSample
 
 __all__ = ["AckState"]
 

@@ -14,20 +14,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from catenet.control.states import CWR, DISORDER, LOSS, OPEN, RECOVERY, SACKED
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import (
-    CWR,
-    DISORDER,
-    LOSS,
     LOST,
     NAGLE_OFF,
     NEVER,
-    OPEN,
-    RECOVERY,
     REORDER_TIMER,
     RETRANSMITTED,
     RTO_TIMER,
-    SACKED,
     Connection,
 )
 from catenet.stack.tcp.control.timers import set_timer
@@ -77,7 +72,7 @@ def after_ack(c: Connection, prior_una: int, duplicates: int, state: AckState) -
 def _check_reneging(c: Connection, state: AckState) -> bool:
     """The peer acknowledged up to a segment it had SACKed, not beyond: it has thrown data away (RFC 2018 8)."""
     if state.flags & ackstate.RENEGING and state.flags & ackstate.UNA_ADVANCED:
-        set_timer(c, RTO_TIMER, max(c.srtt >> 4, _MIN_RENEGING_DELAY))
+        set_timer(c, RTO_TIMER, max(c.rtt.srtt >> 4, _MIN_RENEGING_DELAY))
         state.flags &= ~ackstate.SET_TIMER
         return True
     return False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from catenet.stack.tcp.control.connection import LOST, RETRANSMITTED, SACKED, Connection, Sent
+from catenet.control.states import SACKED
+from catenet.stack.tcp.control.connection import LOST, RETRANSMITTED, Connection, Sent
 
 __all__ = ["clear_marks", "mark_lost"]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from catenet.stack.tcp.control.connection import CWR, ECN_OK, ECN_QUEUE_CWR, INFINITE, Connection
+from catenet.control.states import CWR, INFINITE
+from catenet.stack.tcp.control.connection import ECN_OK, ECN_QUEUE_CWR, Connection
 from catenet.stack.tcp.recovery import ackstate
 
 __all__ = ["begin", "end", "enter_cwr", "queue_cwr", "reduce", "set_state"]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from catenet.control.states import RECOVERY, SACKED
 from catenet.stack.tcp.control.connection import (
     ANY_RETRANSMISSION,
     LOST,
-    RECOVERY,
     REORDER_TIMER,
     RETRANSMITTED,
-    SACKED,
     Connection,
     Sent,
 )
-from catenet.stack.tcp.control.rtt import min_rtt
 from catenet.stack.tcp.control.timers import set_timer
 from catenet.stack.tcp.recovery.marks import mark_lost
 
@@ -31,7 +29,7 @@ def advance(c: Connection, marks: int, end: int, sent_at: int) -> None:
     """A segment was delivered (steps 1 and 2): remember the one sent last among these."""
     state = c.rack
     rtt = c.layer.us - sent_at
-    if marks & ANY_RETRANSMISSION and rtt < min_rtt(c):
+    if marks & ANY_RETRANSMISSION and rtt < c.rtt.minimum():
         # Acknowledged sooner than any round trip: this ACK is for the original transmission.
         return
     state.advanced = True
@@ -49,7 +47,7 @@ def window(c: Connection) -> int:
             return 0
         if c.sacked_out >= c.reordering and not c.layer.settings.tcp_recovery & _NO_DUPLICATE_THRESHOLD:
             return 0
-    return min((min_rtt(c) >> 2) * c.rack.steps, c.srtt >> 3)
+    return min((c.rtt.minimum() >> 2) * c.rack.steps, c.rtt.srtt >> 3)
 
 
 def remaining(c: Connection, sent: Sent, reorder_window: int) -> int:

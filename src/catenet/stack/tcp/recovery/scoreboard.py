@@ -6,19 +6,11 @@ from bisect import bisect_right
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.tcp.control.connection import (
-    ANY_RETRANSMISSION,
-    LOSS,
-    LOST,
-    RETRANSMITTED,
-    SACKED,
-    Connection,
-    Sent,
-    position,
-)
+from catenet.control.delivery_rate import on_delivered
+from catenet.control.states import LOSS, SACKED
+from catenet.stack.tcp.control.connection import ANY_RETRANSMISSION, LOST, RETRANSMITTED, Connection, Sent, position
 from catenet.stack.tcp.recovery import ackstate, rack
 from catenet.stack.tcp.recovery.ackstate import AckState
-from catenet.stack.tcp.sending.delivery_rate import on_delivered
 from catenet.stack.tcp.sending.retransmit import split
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.stack.tcp.control.connection import DISORDER, ECN_QUEUE_CWR, EVER_RETRANSMITTED, LOST, OPEN, Connection
+from catenet.control.states import DISORDER, EVER_RETRANSMITTED, OPEN
+from catenet.stack.tcp.control.connection import ECN_QUEUE_CWR, LOST, Connection
 from catenet.stack.tcp.recovery import prr
 from catenet.stack.tcp.recovery.marks import clear_marks
 from catenet.stack.tcp.recovery.scoreboard import check_reordering

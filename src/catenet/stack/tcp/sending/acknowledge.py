@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from catenet.control.delivery_rate import finish, on_delivered
+from catenet.control.states import EVER_RETRANSMITTED, OPEN, SACKED
 from catenet.stack.tcp.control import states
-from catenet.stack.tcp.control.connection import (
-    EVER_RETRANSMITTED,
-    LOST,
-    MASK,
-    NO_TIMER,
-    OPEN,
-    PROBE_TIMER,
-    RETRANSMITTED,
-    SACKED,
-    Connection,
-    Sent,
-)
+from catenet.stack.tcp.control.connection import LOST, MASK, NO_TIMER, PROBE_TIMER, RETRANSMITTED, Connection, Sent
 from catenet.stack.tcp.control.ecn import on_ack as ecn_on_ack
 from catenet.stack.tcp.control.lifecycle import wake
-from catenet.stack.tcp.control.rtt import sample, set_rto, update_min_rtt
+from catenet.stack.tcp.control.rto import sample_rtt, set_rto, update_min_rtt
 from catenet.stack.tcp.control.timers import clear_timer, set_timer
 from catenet.stack.tcp.receiving.challenge import challenge
 from catenet.stack.tcp.recovery import ackstate, machine, prr, rack, scoreboard, undo
 from catenet.stack.tcp.recovery.ackstate import AckState
 from catenet.stack.tcp.sending import chrono
-from catenet.stack.tcp.sending.delivery_rate import finish, on_delivered
 from catenet.stack.tcp.sending.output import (
     bound_to_half_window,
     rearm_rto,
@@ -160,7 +150,7 @@ def _old_ack(c: Connection, segment: TcpSegment, seq: int, ack: int) -> bool | N
         scoreboard.tag(c, segment.options.sack, ack, c.snd_una, state)
         machine.after_ack(c, c.snd_una, 0, state)
         if c.delivered > delivered:
-            c.delivered_at = c.layer.us
+            c.rate.delivered_at = c.layer.us
         machine.follow_up(c, state.rexmit)
     return False
 
@@ -368,16 +358,15 @@ def _update_rtt(c: Connection, rtt: int, sack_rtt: int, ca_rtt: int, state: AckS
     state.rate.rtt = ca_rtt
     if rtt < 0:
         return False, ca_rtt
-    if state.flags & ackstate.DSACKING and c.srtt and rtt > (c.srtt >> 3) + c.rttvar:
+    if state.flags & ackstate.DSACKING and c.rtt.srtt and rtt > (c.rtt.srtt >> 3) + c.rtt.rttvar:
         # The D-SACK shows that this ACK answers a needless retransmission: the first one was lost, and its time would
         # drive the timeout to its limit on a path that loses many ACKs. The backoff ends all the same.
         set_rto(c)
         c.backoff = 0
         return True, -1
-    if not (state.flags & ackstate.MAYBE_DELAYED and c.min_rtt is not None and ca_rtt > c.min_rtt[0][1]):
+    if not (state.flags & ackstate.MAYBE_DELAYED and c.rtt.min_track is not None and ca_rtt > c.rtt.min_track[0][1]):
         update_min_rtt(c, ca_rtt, c.layer.us)
-    sample(c, rtt)
-    set_rto(c)
+    sample_rtt(c, rtt)
     c.backoff = 0
     return True, ca_rtt
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from catenet.control.states import INFINITE, OPEN
 from catenet.plpmtud import SizeRange
 from catenet.stack.endpoint import StackError
-from catenet.stack.tcp.control.connection import INFINITE, OPEN, Connection, Sent
+from catenet.stack.tcp.control.connection import Connection, Sent
 from catenet.wire.tcp import ACK, PSH
 
 __all__ = ["MtuProbing", "enable", "on_black_hole"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from catenet.control.delivery_rate import on_sent
+from catenet.control.states import CWR as CWR_STATE
+from catenet.control.states import RECOVERY
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import (
     ACK_SCHEDULED,
@@ -18,24 +21,18 @@ from catenet.stack.tcp.control.connection import (
     NEVER,
     NO_TIMER,
     PROBE_TIMER,
-    RECOVERY,
     REORDER_TIMER,
     RTO_TIMER,
     Connection,
     Sent,
 )
-from catenet.stack.tcp.control.connection import (
-    CWR as CWR_STATE,
-)
-from catenet.stack.tcp.control.rtt import min_rtt
 from catenet.stack.tcp.control.timers import clear_timer, set_deadline, set_timer
 from catenet.stack.tcp.fastpath.bulk_send import gather_pending, header_for_run, send_run, take_pending
 from catenet.stack.tcp.opening.options import established_options, mss_with_options
 from catenet.stack.tcp.receiving.window import select_window
 from catenet.stack.tcp.sending import chrono
-from catenet.stack.tcp.sending.delivery_rate import on_sent
 from catenet.stack.tcp.sending.header import header_of
-from catenet.stack.tcp.sending.pacing import depart, is_paced
+from catenet.stack.tcp.sending.pacing import depart
 from catenet.wire.gather import Gather
 from catenet.wire.gso import GsoPacket
 from catenet.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, pack
@@ -213,7 +210,7 @@ def burst_limit(c: Connection, mss: int) -> int:
     """Segments in one burst: about a millisecond at the pacing rate, more on short paths."""
     settings = c.layer.settings
     size = c.pacing_rate >> 10
-    shift = min_rtt(c) >> settings.tcp_tso_rtt_log
+    shift = c.rtt.minimum() >> settings.tcp_tso_rtt_log
     if shift < 32:
         size += _LARGEST_BURST >> shift
     least = c.congestion.minimum_bursts(c)
@@ -375,7 +372,7 @@ def _should_defer(c: Connection, mss: int, most: int, in_flight: int, size: int)
     divisor = c.layer.settings.tcp_tso_win_divisor
     if divisor and room >= min(c.snd_wnd, c.cwnd * mss) // divisor:
         return _NOTHING
-    if not c.sent or now - c.sent[0].sent_at < c.srtt >> 4:
+    if not c.sent or now - c.sent[0].sent_at < c.rtt.srtt >> 4:
         return _NOTHING
     if cong_window < send_window:
         if cong_window <= size:
@@ -396,7 +393,7 @@ def _send_new(c: Connection, size: int, mss: int) -> int:
         _note_emitted(c, segments)
         if idle or c.timer == LOSS_PROBE_TIMER:
             rearm_rto(c)
-    if is_paced(c):
+    if c.is_paced:
         pace(c, segments * mss)
     return segments
 
@@ -525,8 +522,8 @@ def schedule_loss_probe(c: Connection, advancing: bool) -> bool:
         return False
     if c.ca_state not in (0, 2) or c.state == states.SYN_RECEIVED:
         return False
-    if c.srtt:
-        timeout = c.srtt >> 2
+    if c.rtt.srtt:
+        timeout = c.rtt.srtt >> 2
         timeout += c.layer.settings.tcp_rto_min_us if c.packets_out == 1 else _TIMEOUT_MIN
     else:
         timeout = _FIRST_RTO

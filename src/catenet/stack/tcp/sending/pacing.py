@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from catenet.stack.tcp.control.connection import Connection
 
-__all__ = ["depart", "is_paced", "update_rate"]
+__all__ = ["depart", "update_rate"]
 
 _EXEMPT: Final = 10
 """Segments of a connection that leave at once, as Linux has it."""
-
-
-def is_paced(c: Connection) -> bool:
-    """Whether segments leave at the pacing rate instead of in bursts."""
-    fair = c.layer.settings.default_qdisc == "fq"
-    return fair or c.congestion.paces or bool(c.options.get("SO_MAX_PACING_RATE"))
 
 
 def depart(c: Connection, size: int) -> int:
@@ -40,7 +34,7 @@ def update_rate(c: Connection) -> None:
     ratio = settings.tcp_pacing_ss_ratio if c.cwnd < c.ssthresh // 2 else settings.tcp_pacing_ca_ratio
     # Two factors below 2**30, which compiled code multiplies without an object.
     rate = (c.mss * max(c.cwnd, c.packets_out)) * (80_000 * ratio)
-    if c.srtt:
-        rate //= c.srtt
-    limit = c.option("SO_MAX_PACING_RATE", 0)
+    if c.rtt.srtt:
+        rate //= c.rtt.srtt
+    limit = c.pacing_limit
     c.pacing_rate = min(rate, limit) if limit else rate

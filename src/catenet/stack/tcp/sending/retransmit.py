@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from catenet.stack.tcp.control.connection import EVER_RETRANSMITTED, LOST, RETRANSMITTED, SACKED, Connection, Sent
+from catenet.control.states import EVER_RETRANSMITTED, SACKED
+from catenet.stack.tcp.control.connection import LOST, RETRANSMITTED, Connection, Sent
 from catenet.stack.tcp.sending.output import RECORD_END, current_mss, send_sent
 from catenet.wire.tcp import FIN, PSH, SYN
 
@@ -60,8 +61,8 @@ def retransmit_uncounted(c: Connection, sent: Sent, segments: int) -> bool:
 def on_retransmitted(c: Connection, sent: Sent) -> None:
     """A retransmission is a new sample of the delivery rate."""
     sent.delivered = c.delivered
-    sent.delivered_at = c.delivered_at
-    sent.first_sent_at = c.first_sent_at
+    sent.delivered_at = c.rate.delivered_at
+    sent.first_sent_at = c.rate.first_sent_at
     sent.app_limited = bool(c.app_limited)
     sent.delivered_ce = c.delivered_ce
     sent.lost = c.lost

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from catenet.control.states import INFINITE
 from catenet.stack.tcp.control import states
-from catenet.stack.tcp.control.connection import ECN_OK, ECN_SEEN, INFINITE, Connection
+from catenet.stack.tcp.control.connection import ECN_OK, ECN_SEEN, Connection
 from catenet.stack.tcp.sending.chrono import times
 
 if TYPE_CHECKING:
@@ -170,9 +171,9 @@ def _sender(info: TcpInfo, c: Connection) -> None:
     info.tcpi_dsack_dups = c.dsack_duplicates
     info.tcpi_reord_seen = c.reordering_seen
     info.tcpi_snd_wnd = c.snd_wnd
-    info.tcpi_delivery_rate_app_limited = int(c.rate_app_limited)
-    if c.rate_interval > 0:
-        info.tcpi_delivery_rate = c.rate_delivered * c.mss * 1_000_000 // c.rate_interval
+    info.tcpi_delivery_rate_app_limited = int(c.rate.best_app_limited)
+    if c.rate.best_interval > 0:
+        info.tcpi_delivery_rate = c.rate.best_delivered * c.mss * 1_000_000 // c.rate.best_interval
 
 
 def _receiver(info: TcpInfo, c: Connection) -> None:
@@ -193,9 +194,9 @@ def _times(info: TcpInfo, c: Connection) -> None:
     info.tcpi_busy_time, info.tcpi_rwnd_limited, info.tcpi_sndbuf_limited = times(c)
     info.tcpi_rto = c.rto
     info.tcpi_ato = c.delayed_ack.ato
-    info.tcpi_rtt = c.srtt >> 3
-    info.tcpi_rttvar = c.mdev >> 2
-    info.tcpi_min_rtt = c.min_rtt[0][1] if c.min_rtt else 0xFFFFFFFF
+    info.tcpi_rtt = c.rtt.srtt >> 3
+    info.tcpi_rttvar = c.rtt.mdev >> 2
+    info.tcpi_min_rtt = c.rtt.minimum()
     info.tcpi_last_data_sent = (now - c.last_data_out) // 1000
     info.tcpi_last_data_recv = (now - c.last_data_in) // 1000
     info.tcpi_last_ack_recv = (now - c.last_heard) // 1000

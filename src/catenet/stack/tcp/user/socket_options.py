@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from catenet.control import ALGORITHMS, make
 from catenet.stack.endpoint import Fault, StackError
 from catenet.stack.ports import checked_range
-from catenet.stack.tcp.congestion import ALGORITHMS, make
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import ACK_NOW, ACK_SCHEDULED, NAGLE_CORK, NAGLE_OFF, NAGLE_PUSH, Connection
 from catenet.stack.tcp.opening.fast_open import CLIENT as FAST_OPEN_CLIENT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.tcp.congestion.bbr.variables import (
+from catenet.control.bbr.variables import (
     CWND_GAINS,
     HEADROOM,
     MIN_PIPE_CWND,
@@ -19,7 +19,7 @@ from catenet.stack.tcp.congestion.bbr.variables import (
 )
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.control.connection import Connection
+    from catenet.control.sender import Sender
 
 __all__ = [
     "inflight",
@@ -37,45 +37,45 @@ _OFFLOAD_QUANTA: Final = 3
 _GUESSED_RTT: Final = 1_000
 
 
-def init_pacing_rate(b: Variables, c: Connection) -> None:
+def init_pacing_rate(b: Variables, c: Sender) -> None:
     """Before any sample: the initial window in the handshake's round trip, or in a millisecond (5.6.2)."""
-    rtt = c.srtt >> 3
+    rtt = c.rtt.srtt >> 3
     b.has_rtt = rtt > 0
-    _set_rate(c, PACING_GAINS[STARTUP] * c.layer.initial_cwnd * c.mss * 1_000_000 / (rtt or _GUESSED_RTT))
+    _set_rate(c, PACING_GAINS[STARTUP] * c.initial_cwnd * c.mss * 1_000_000 / (rtt or _GUESSED_RTT))
 
 
-def set_pacing_rate(b: Variables, c: Connection, gain: float) -> None:
+def set_pacing_rate(b: Variables, c: Sender, gain: float) -> None:
     """`gain` times the bandwidth, less a margin; never down before the pipe was full once (5.6.2)."""
-    if not b.has_rtt and c.srtt:
+    if not b.has_rtt and c.rtt.srtt:
         init_pacing_rate(b, c)
     rate = gain * b.bw * c.mss * 1_000_000 * (1 - PACING_MARGIN)
     if rate > 0 and (b.full_bw_reached or rate > c.pacing_rate):
         _set_rate(c, rate)
 
 
-def _set_rate(c: Connection, rate: float) -> None:
-    limit = c.option("SO_MAX_PACING_RATE", 0)
+def _set_rate(c: Sender, rate: float) -> None:
+    limit = c.pacing_limit
     c.pacing_rate = max(int(min(rate, limit) if limit else rate), 1)
 
 
-def send_quantum(c: Connection) -> int:
+def send_quantum(c: Sender) -> int:
     """Segments that leave as one burst: a millisecond's worth (5.6.3)."""
     return max(min(c.pacing_rate // 1000, _LARGEST_QUANTUM) // c.mss, _LEAST_QUANTUM)
 
 
-def _bdp_multiple(b: Variables, c: Connection, bw: float, gain: float) -> float:
+def _bdp_multiple(b: Variables, c: Sender, bw: float, gain: float) -> float:
     if not b.min_rtt:
-        return float(c.layer.initial_cwnd)
+        return float(c.initial_cwnd)
     return gain * bw * b.min_rtt
 
 
-def _quantization_budget(b: Variables, c: Connection, volume: float) -> float:
+def _quantization_budget(b: Variables, c: Sender, volume: float) -> float:
     """Room for what bursts and delayed ACKs need at the least (5.5.8.1, 5.6.4.2)."""
     volume = max(volume, _OFFLOAD_QUANTA * send_quantum(c), MIN_PIPE_CWND)
     return volume + 2 if b.state == PROBE_BW_UP else volume
 
 
-def inflight(b: Variables, c: Connection, bw: float, gain: float) -> float:
+def inflight(b: Variables, c: Sender, bw: float, gain: float) -> float:
     """Segments in flight that fill the path `gain` times at the rate `bw`."""
     return _quantization_budget(b, c, _bdp_multiple(b, c, bw, gain))
 
@@ -88,19 +88,19 @@ def inflight_with_headroom(b: Variables) -> int:
     return max(longterm - max(1, int(HEADROOM * longterm)), MIN_PIPE_CWND)
 
 
-def probe_rtt_cwnd(b: Variables, c: Connection) -> int:
+def probe_rtt_cwnd(b: Variables, c: Sender) -> int:
     """Half of what the path holds (5.6.4.5)."""
     return max(int(_bdp_multiple(b, c, b.bw, CWND_GAINS[PROBE_RTT])), MIN_PIPE_CWND)
 
 
-def set_cwnd(b: Variables, c: Connection, acked: int) -> None:
+def set_cwnd(b: Variables, c: Sender, acked: int) -> None:
     """Down to the model's volume at once, up by what is acknowledged (5.6.4.6)."""
     volume = _bdp_multiple(b, c, b.bw, CWND_GAINS[b.state]) + b.extra_acked
     most = int(_quantization_budget(b, c, volume))
     cwnd = c.cwnd
     if b.full_bw_reached:
         cwnd = min(cwnd + acked, most)
-    elif cwnd < most or c.delivered < c.layer.initial_cwnd:
+    elif cwnd < most or c.delivered < c.initial_cwnd:
         cwnd += acked
     cwnd = max(cwnd, MIN_PIPE_CWND)
     if b.state == PROBE_RTT:

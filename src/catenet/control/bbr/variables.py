@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.tcp.congestion.base import Congestion
+from catenet.control.base import Congestion
+from catenet.control.states import RECOVERY
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.control.connection import Connection
+    from catenet.control.sender import Sender
 
 __all__ = ["Variables", "windowed_max"]
 
@@ -181,11 +182,11 @@ class Variables(Congestion):
         """The path's bandwidth-delay product."""
         return self.bw * self.min_rtt
 
-    def start_round(self, c: Connection) -> None:
+    def start_round(self, c: Sender) -> None:
         """A round ends when something is acknowledged that is sent from now on (5.5.1)."""
         self.next_round_delivered = c.delivered
 
-    def target_inflight(self, c: Connection) -> float:
+    def target_inflight(self, c: Sender) -> float:
         """What should be in flight: the estimate, unless congestion has cut the window (5.3.3.8)."""
         return min(self.bdp, c.cwnd)
 
@@ -206,14 +207,14 @@ class Variables(Congestion):
         self.bw_latest = 0.0
         self.inflight_latest = 0
 
-    def save_cwnd(self, c: Connection) -> None:
+    def save_cwnd(self, c: Sender) -> None:
         """Remember the last window that neither recovery nor PROBE_RTT has cut (5.6.4.4)."""
-        if c.ca_state < 3 and self.state != PROBE_RTT:
+        if c.ca_state < RECOVERY and self.state != PROBE_RTT:
             self.prior_cwnd = c.cwnd
         else:
             self.prior_cwnd = max(self.prior_cwnd, c.cwnd)
 
-    def restore_cwnd(self, c: Connection) -> None:
+    def restore_cwnd(self, c: Sender) -> None:
         """Back to the remembered window; the model bounds it at the end of the ACK."""
         c.cwnd = max(c.cwnd, self.prior_cwnd)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.stack.tcp.congestion.base import Congestion, RateSample, Reno
-from catenet.stack.tcp.congestion.bbr import Bbr
-from catenet.stack.tcp.congestion.cubic import Cubic
+from catenet.control.base import Congestion, Reno
+from catenet.control.bbr import Bbr
+from catenet.control.cubic import Cubic
+from catenet.control.delivery_rate import RateSample
+from catenet.control.sender import Sender, Transmission
 
-__all__ = ["ALGORITHMS", "Congestion", "RateSample", "make", "register"]
+__all__ = ["ALGORITHMS", "Congestion", "RateSample", "Sender", "Transmission", "make", "register"]
 
 ALGORITHMS: dict[str, type[Congestion]] = {"reno": Reno, "cubic": Cubic, "bbr": Bbr}
 """Names as TCP_CONGESTION knows them."""

@@ -13,50 +13,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from catenet.compiled import mypyc_attr
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.control.connection import Connection, Sent
+    from catenet.control.delivery_rate import RateSample
+    from catenet.control.sender import Sender, Transmission
 
-__all__ = ["Congestion", "RateSample", "Reno", "additive_increase", "in_slow_start", "is_cwnd_limited", "slow_start"]
-
-
-class RateSample:
-    """What one ACK told about the rate of delivery (draft-cheng-iccrg-delivery-rate-estimation)."""
-
-    __slots__ = (
-        "acked_sacked",
-        "app_limited",
-        "delivered",
-        "delivered_at",
-        "delivered_ce",
-        "interval",
-        "is_retransmission",
-        "last_end",
-        "losses",
-        "prior_delivered",
-        "prior_delivered_ce",
-        "prior_in_flight",
-        "rtt",
-        "sent_interval",
-        "tx_in_flight",
-        "tx_lost",
-    )
-
-    def __init__(self) -> None:
-        self.prior_delivered = 0
-        self.prior_delivered_ce = 0
-        self.delivered_at = 0
-        self.delivered = -1
-        self.delivered_ce = 0
-        self.interval = -1
-        self.sent_interval = 0
-        self.rtt = -1
-        self.losses = 0
-        self.acked_sacked = 0
-        self.prior_in_flight = 0
-        self.app_limited = False
-        self.is_retransmission = False
-        self.last_end = 0
-        self.tx_in_flight = 0
-        self.tx_lost = 0
+__all__ = ["Congestion", "Reno", "additive_increase", "in_slow_start", "is_cwnd_limited", "slow_start"]
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # algorithms of users are not compiled
@@ -72,14 +32,14 @@ class Congestion:
     paces: ClassVar[bool] = False
     """Whether segments leave at `pacing_rate`."""
 
-    def start(self, c: Connection) -> None:
+    def start(self, c: Sender) -> None:
         """The connection is established, or this algorithm was chosen for it."""
 
-    def ssthresh(self, c: Connection) -> int:
+    def ssthresh(self, c: Sender) -> int:
         """Slow start threshold after a congestion event (RFC 5681 equation 4)."""
         return max(c.cwnd >> 1, 2)
 
-    def on_ack(self, c: Connection, acked: int) -> None:
+    def on_ack(self, c: Sender, acked: int) -> None:
         """`acked` segments were delivered while the window may grow."""
         if not is_cwnd_limited(c):
             return
@@ -89,36 +49,36 @@ class Congestion:
                 return
         additive_increase(c, c.cwnd, acked)
 
-    def on_rtt(self, c: Connection, rtt: int) -> None:
+    def on_rtt(self, c: Sender, rtt: int) -> None:
         """A round trip time was measured, in microseconds."""
 
-    def on_state(self, c: Connection, state: int) -> None:
+    def on_state(self, c: Sender, state: int) -> None:
         """The congestion state is about to become `state`."""
 
-    def on_loss(self, c: Connection) -> None:
+    def on_loss(self, c: Sender) -> None:
         """The retransmission timer fired."""
 
-    def on_lost(self, c: Connection, sent: Sent) -> None:
+    def on_lost(self, c: Sender, sent: Transmission) -> None:
         """A segment, or its retransmission, was marked lost; only with `controls`."""
 
-    def on_start_after_idle(self, c: Connection) -> None:
+    def on_start_after_idle(self, c: Sender) -> None:
         """The first segment after a time with none in flight is about to leave."""
 
-    def on_restart(self, c: Connection) -> None:
+    def on_restart(self, c: Sender) -> None:
         """The window was reduced because the connection was idle (RFC 5681 4.1)."""
 
-    def undo(self, c: Connection) -> int:
+    def undo(self, c: Sender) -> int:
         """Window after a loss that was none."""
         return max(c.cwnd, c.prior_cwnd)
 
-    def control(self, c: Connection, acked: int, flags: int, rate: RateSample) -> None:
+    def control(self, c: Sender, acked: int, flags: int, rate: RateSample) -> None:
         """Decide window and pacing rate; only with `controls`."""
 
-    def minimum_bursts(self, c: Connection) -> int:
+    def minimum_bursts(self, c: Sender) -> int:
         """Fewest segments to send at once."""
-        return c.layer.settings.tcp_min_tso_segs
+        return c.settings.tcp_min_tso_segs
 
-    def info(self, c: Connection) -> dict[str, int]:
+    def info(self, c: Sender) -> dict[str, int]:
         """Figures for TCP_CC_INFO."""
         return {}
 
@@ -131,19 +91,19 @@ class Reno(Congestion):
     name = "reno"
 
 
-def in_slow_start(c: Connection) -> bool:
+def in_slow_start(c: Sender) -> bool:
     """RFC 5681 3.1."""
     return c.cwnd < c.ssthresh
 
 
-def is_cwnd_limited(c: Connection) -> bool:
+def is_cwnd_limited(c: Sender) -> bool:
     """Whether the window, not the program, bounds what is in flight (RFC 7661 4.2, with Linux's measure)."""
     if c.cwnd_limited:
         return True
     return in_slow_start(c) and c.cwnd < 2 * c.max_packets_out
 
 
-def slow_start(c: Connection, acked: int) -> int:
+def slow_start(c: Sender, acked: int) -> int:
     """One segment per segment acknowledged (RFC 3465, L unbounded); returns what is left beyond the threshold."""
     cwnd = min(c.cwnd + acked, c.ssthresh)
     acked -= cwnd - c.cwnd
@@ -154,7 +114,7 @@ def slow_start(c: Connection, acked: int) -> int:
 CLAMP: Final = 0xFFFFFFFF >> 1
 
 
-def additive_increase(c: Connection, window: int, acked: int) -> None:
+def additive_increase(c: Sender, window: int, acked: int) -> None:
     """One segment per `window` segments acknowledged."""
     if c.cwnd_count >= window:
         c.cwnd_count = 0

@@ -10,6 +10,6 @@ an undo restores is saved once per recovery, before its first loss is noted. Rea
 anew for every loss after the one that ended a probe, and with it forgets that there was a probe.
 """
 
-from catenet.stack.tcp.congestion.bbr.controller import Bbr
+from catenet.control.bbr.controller import Bbr
 
 __all__ = ["Bbr"]

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.tcp.congestion.base import Congestion, in_slow_start, slow_start
-from catenet.stack.tcp.sending.pacing import is_paced
+from catenet.control.base import Congestion, in_slow_start, slow_start
+from catenet.control.states import INFINITE
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.control.connection import Connection
+    from catenet.control.sender import Sender
 
 __all__ = ["LINUX", "OFF", "RFC9406", "HyStart"]
 
@@ -34,7 +34,6 @@ _CSS_ROUNDS: Final = 5
 _UNPACED_LIMIT: Final = 8
 
 _NO_RTT: Final = 1 << 31
-_INITIAL_SSTHRESH: Final = 0x7FFFFFFF
 _LINUX_LOW_WINDOW: Final = 16
 _LINUX_ACK_SPACING: Final = 2_000
 
@@ -66,18 +65,18 @@ class HyStart(Congestion):
         self.samples = self.css_rounds = self.css_count = self.delay_min = 0
         self.found = False
 
-    def new_round(self, c: Connection) -> None:
+    def new_round(self, c: Sender) -> None:
         """The round ends when what is in flight now is acknowledged (RFC 9406 4.2)."""
         self.round_end = c.snd_nxt
-        self.round_start = self.last_ack = c.layer.us
+        self.round_start = self.last_ack = c.now
         self.last_rtt = self.current_rtt
         self.current_rtt = _NO_RTT
         self.samples = 0
 
-    def grow(self, c: Connection, acked: int) -> int:
+    def grow(self, c: Sender, acked: int) -> int:
         """Slow start by `acked` segments, or the part of them that CSS allows; returns what is left for avoidance."""
-        if c.ssthresh == _INITIAL_SSTHRESH and c.layer.settings.tcp_hystart == RFC9406:
-            if acked > _UNPACED_LIMIT and not c.options.get("SO_MAX_PACING_RATE"):
+        if c.ssthresh == INFINITE and c.settings.tcp_hystart == RFC9406:
+            if acked > _UNPACED_LIMIT and not c.pacing_limit:
                 acked = _UNPACED_LIMIT
             if self.css_baseline != _NO_RTT:
                 self.css_count += acked
@@ -85,21 +84,21 @@ class HyStart(Congestion):
                 self.css_count %= _CSS_DIVISOR
         return slow_start(c, acked)
 
-    def watch(self, c: Connection, rtt: int) -> None:
+    def watch(self, c: Sender, rtt: int) -> None:
         """Take one round trip sample in slow start, and leave it if that is the sign."""
         if not self.delay_min or rtt < self.delay_min:
             self.delay_min = rtt
         if not in_slow_start(c):
             return
-        kind = c.layer.settings.tcp_hystart
+        kind = c.settings.tcp_hystart
         if kind == RFC9406:
             # Only the first slow start has no better bound (RFC 9406 4.3, last paragraphs).
-            if c.ssthresh == _INITIAL_SSTHRESH:
+            if c.ssthresh == INFINITE:
                 self._watch_rounds(c, rtt)
         elif kind == LINUX and not self.found:
             self._watch_as_linux(c, rtt)
 
-    def _watch_rounds(self, c: Connection, rtt: int) -> None:
+    def _watch_rounds(self, c: Sender, rtt: int) -> None:
         if c.snd_una >= self.round_end:
             if self.css_baseline != _NO_RTT:
                 # The round in which CSS began counts, though it was not a whole one.
@@ -123,17 +122,17 @@ class HyStart(Congestion):
                 self.css_baseline = self.current_rtt
                 self.css_rounds = self.css_count = 0
 
-    def _watch_as_linux(self, c: Connection, rtt: int) -> None:
+    def _watch_as_linux(self, c: Sender, rtt: int) -> None:
         # Linux 5.16 to 6.12 count rounds from this window on only, and so does what scripts state.
         if c.cwnd < _LINUX_LOW_WINDOW:
             return
         if c.snd_una > self.round_end:
             self.new_round(c)
-        now = c.layer.us
+        now = c.now
         if now - self.last_ack <= _LINUX_ACK_SPACING:
             self.last_ack = now
             threshold = self.delay_min + self._ack_delay(c)
-            if now - self.round_start > (threshold if is_paced(c) else threshold >> 1):
+            if now - self.round_start > (threshold if c.is_paced else threshold >> 1):
                 self._leave(c)
         if rtt < self.current_rtt:
             self.current_rtt = rtt
@@ -142,11 +141,11 @@ class HyStart(Congestion):
         elif self.current_rtt > self.delay_min + min(max(self.delay_min >> 3, _MIN_THRESHOLD), _MAX_THRESHOLD):
             self._leave(c)
 
-    def _ack_delay(self, c: Connection) -> int:
+    def _ack_delay(self, c: Sender) -> int:
         """Time that a burst of the largest size takes to leave, at most a millisecond."""
         return min(1_000, 65536 * 4 * 1_000_000 // c.pacing_rate) if c.pacing_rate else 0
 
-    def _leave(self, c: Connection) -> None:
+    def _leave(self, c: Sender) -> None:
         self.found = True
         self.css_baseline = _NO_RTT
         c.ssthresh = c.cwnd

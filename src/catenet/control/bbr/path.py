@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack.tcp.congestion.base import RateSample
-from catenet.stack.tcp.congestion.bbr.loss import adapt_lower_bounds
-from catenet.stack.tcp.congestion.bbr.variables import (
+from catenet.control.bbr.loss import adapt_lower_bounds
+from catenet.control.bbr.variables import (
     EXTRA_ACKED_ROUNDS,
     FULL_BW_GROWTH,
     FULL_BW_ROUNDS,
@@ -19,9 +18,10 @@ from catenet.stack.tcp.congestion.bbr.variables import (
     Variables,
     windowed_max,
 )
+from catenet.control.delivery_rate import RateSample
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.control.connection import Connection
+    from catenet.control.sender import Sender
 
 __all__ = [
     "advance_latest_delivery_signals",
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def update_latest_delivery_signals(b: Variables, c: Connection, rate: RateSample) -> None:
+def update_latest_delivery_signals(b: Variables, c: Sender, rate: RateSample) -> None:
     """The largest rate and volume delivered in this round, and whether the round that began with a loss is over."""
     b.delivery_rate = rate.delivered / rate.interval if rate.interval > 0 and rate.delivered > 0 else 0.0
     b.loss_round_start = False
@@ -53,7 +53,7 @@ def advance_latest_delivery_signals(b: Variables, rate: RateSample) -> None:
         b.inflight_latest = rate.delivered
 
 
-def update_congestion_signals(b: Variables, c: Connection, rate: RateSample) -> None:
+def update_congestion_signals(b: Variables, c: Sender, rate: RateSample) -> None:
     """The largest rate on every ACK; the answer to losses once per round."""
     _update_round(b, c, rate)
     sample = b.delivery_rate
@@ -65,7 +65,7 @@ def update_congestion_signals(b: Variables, c: Connection, rate: RateSample) -> 
         b.is_loss_in_round = False
 
 
-def _update_round(b: Variables, c: Connection, rate: RateSample) -> None:
+def _update_round(b: Variables, c: Sender, rate: RateSample) -> None:
     b.round_start = rate.delivered >= 0 and rate.prior_delivered >= b.next_round_delivered
     if b.round_start:
         b.start_round(c)
@@ -73,9 +73,9 @@ def _update_round(b: Variables, c: Connection, rate: RateSample) -> None:
         b.rounds_since_probe_up += 1
 
 
-def update_ack_aggregation(b: Variables, c: Connection, acked: int) -> None:
+def update_ack_aggregation(b: Variables, c: Sender, acked: int) -> None:
     """How much more than expected was acknowledged at once (5.5.9): the window must cover the silence after it."""
-    now = c.layer.us
+    now = c.now
     expected = b.bw * (now - b.extra_acked_interval_start)
     if b.extra_acked_delivered <= expected:
         b.extra_acked_delivered = 0
@@ -102,9 +102,9 @@ def check_full_bw_reached(b: Variables, rate: RateSample) -> None:
         b.full_bw_reached = True
 
 
-def update_min_rtt(b: Variables, c: Connection, rtt: int) -> None:
+def update_min_rtt(b: Variables, c: Sender, rtt: int) -> None:
     """Two filters (5.3.4.3): of five seconds, to know when to look at the empty path, and of ten for the model."""
-    now = c.layer.us
+    now = c.now
     b.probe_rtt_expired = now > b.probe_rtt_min_stamp + PROBE_RTT_INTERVAL
     if rtt >= 0 and (not b.probe_rtt_min_delay or rtt < b.probe_rtt_min_delay or b.probe_rtt_expired):
         b.probe_rtt_min_delay = rtt or 1

@@ -14,18 +14,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.tcp.congestion.base import additive_increase, in_slow_start, is_cwnd_limited
-from catenet.stack.tcp.congestion.hystart import HyStart
+from catenet.control.base import additive_increase, in_slow_start, is_cwnd_limited
+from catenet.control.hystart import HyStart
+from catenet.control.states import LOSS
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.control.connection import Connection
+    from catenet.control.sender import Sender
 
 __all__ = ["Cubic"]
 
 _BETA: Final = 717
 _SCALE: Final = 1024
 _FRIENDLY: Final = 8 * (_SCALE + _BETA) // 3 // (_SCALE - _BETA)
-_LOSS_STATE: Final = 4
 
 
 class Cubic(HyStart):
@@ -57,15 +57,15 @@ class Cubic(HyStart):
         self.last_max = self.origin = self.target = 0.0
         self.k = self.epoch_start = self.ack_count = self.reno_cwnd = self.prior = 0
 
-    def start(self, c: Connection) -> None:
+    def start(self, c: Sender) -> None:
         """Begin the first round."""
         self._reset()
         self.new_round(c)
 
-    def ssthresh(self, c: Connection) -> int:
+    def ssthresh(self, c: Sender) -> int:
         """Multiplicative decrease, with fast convergence (RFC 9438 4.6, 4.7)."""
         cwnd = c.cwnd
-        standard = c.layer.settings.tcp_cubic_rfc9438
+        standard = c.settings.tcp_cubic_rfc9438
         largest = float(cwnd)
         if standard and self.epoch_start and self.reno_cwnd < cwnd:
             largest = min(max(self.target, cwnd - 1.0), cwnd + 1.0)
@@ -76,7 +76,7 @@ class Cubic(HyStart):
         self.last_max = largest if standard else float(int(largest))
         return max(cwnd * _BETA // _SCALE, 2)
 
-    def on_ack(self, c: Connection, acked: int) -> None:
+    def on_ack(self, c: Sender, acked: int) -> None:
         """Slow start, then the cubic curve."""
         if not is_cwnd_limited(c):
             return
@@ -84,7 +84,7 @@ class Cubic(HyStart):
             acked = self.grow(c, acked)
             if not acked:
                 return
-        self._update(c.cwnd, acked, c.layer.us // 1000, bool(c.layer.settings.tcp_cubic_rfc9438))
+        self._update(c.cwnd, acked, c.now // 1000, bool(c.settings.tcp_cubic_rfc9438))
         additive_increase(c, self.count, acked)
 
     def _update(self, cwnd: int, acked: int, now: int, standard: bool) -> None:
@@ -145,21 +145,21 @@ class Cubic(HyStart):
         if estimate > cwnd:
             self.count = min(self.count, int(cwnd / (estimate - cwnd)))
 
-    def on_state(self, c: Connection, state: int) -> None:
+    def on_state(self, c: Sender, state: int) -> None:
         """Forget everything after a timeout."""
-        if state == _LOSS_STATE:
+        if state == LOSS:
             self._reset()
             self.new_round(c)
 
-    def on_start_after_idle(self, c: Connection) -> None:
+    def on_start_after_idle(self, c: Sender) -> None:
         """Time in which the program sent nothing does not count (RFC 9438 5.8)."""
-        now = c.layer.us // 1000
+        now = c.now // 1000
         idle = now - c.last_data_out // 1000
         if self.epoch_start and idle > 0:
             self.epoch_start = min(self.epoch_start + idle, now)
 
-    def on_rtt(self, c: Connection, rtt: int) -> None:
+    def on_rtt(self, c: Sender, rtt: int) -> None:
         """Watch for the end of slow start."""
-        if self.epoch_start and c.layer.us // 1000 - self.epoch_start < 1000:
+        if self.epoch_start and c.now // 1000 - self.epoch_start < 1000:
             return
         self.watch(c, rtt or 1)

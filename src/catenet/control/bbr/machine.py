@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack.tcp.congestion.base import RateSample
-from catenet.stack.tcp.congestion.bbr.control import inflight, inflight_with_headroom, probe_rtt_cwnd
-from catenet.stack.tcp.congestion.bbr.loss import check_startup_high_loss, is_inflight_too_high, note_marks
-from catenet.stack.tcp.congestion.bbr.states import (
+from catenet.control.bbr.control import inflight, inflight_with_headroom, probe_rtt_cwnd
+from catenet.control.bbr.loss import check_startup_high_loss, is_inflight_too_high, note_marks
+from catenet.control.bbr.states import (
     enter_drain,
     enter_probe_rtt,
     exit_probe_rtt,
@@ -20,7 +19,7 @@ from catenet.stack.tcp.congestion.bbr.states import (
     start_probe_bw_refill,
     start_probe_bw_up,
 )
-from catenet.stack.tcp.congestion.bbr.variables import (
+from catenet.control.bbr.variables import (
     ACKS_INIT,
     ACKS_PROBE_FEEDBACK,
     ACKS_PROBE_STARTING,
@@ -38,21 +37,22 @@ from catenet.stack.tcp.congestion.bbr.variables import (
     UNLIMITED,
     Variables,
 )
+from catenet.control.delivery_rate import RateSample
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.control.connection import Connection
+    from catenet.control.sender import Sender
 
 __all__ = ["check_drain_done", "check_probe_rtt", "check_probe_rtt_done", "check_startup_done", "update_probe_bw"]
 
 
-def check_startup_done(b: Variables, c: Connection, rate: RateSample) -> None:
+def check_startup_done(b: Variables, c: Sender, rate: RateSample) -> None:
     """Leave Startup on a plateau of the rate, or on losses (5.3.1)."""
     check_startup_high_loss(b, c, rate)
     if b.state == STARTUP and b.full_bw_reached:
         enter_drain(b)
 
 
-def check_drain_done(b: Variables, c: Connection) -> None:
+def check_drain_done(b: Variables, c: Sender) -> None:
     """Leave Drain when no more is in flight than the path holds, or after three rounds (5.3.2)."""
     if b.state != DRAIN:
         return
@@ -60,7 +60,7 @@ def check_drain_done(b: Variables, c: Connection) -> None:
         start_probe_bw_down(b, c)
 
 
-def update_probe_bw(b: Variables, c: Connection, acked: int, rate: RateSample) -> None:
+def update_probe_bw(b: Variables, c: Sender, acked: int, rate: RateSample) -> None:
     """Go through the four states of ProbeBW (5.3.3.9)."""
     if not b.full_bw_reached:
         return
@@ -82,19 +82,19 @@ def update_probe_bw(b: Variables, c: Connection, acked: int, rate: RateSample) -
         start_probe_bw_down(b, c)
 
 
-def _is_time_to_probe_bw(b: Variables, c: Connection) -> bool:
+def _is_time_to_probe_bw(b: Variables, c: Sender) -> bool:
     """After two to three seconds, or after as many rounds as Reno would need to grow by as much (5.3.3.8)."""
-    if c.layer.us > b.cycle_stamp + b.bw_probe_wait:
+    if c.now > b.cycle_stamp + b.bw_probe_wait:
         return True
     return b.rounds_since_probe_up >= min(b.target_inflight(c), MAX_RENO_ROUNDS)
 
 
-def _is_time_to_cruise(b: Variables, c: Connection) -> bool:
+def _is_time_to_cruise(b: Variables, c: Sender) -> bool:
     """The queue is gone and others have room."""
     return c.in_flight <= min(inflight_with_headroom(b), inflight(b, c, b.max_bw, 1.0))
 
 
-def _is_time_to_go_down(b: Variables, c: Connection) -> bool:
+def _is_time_to_go_down(b: Variables, c: Sender) -> bool:
     """The probe has shown what there is to see; after one that went too high, as soon as it comes near (5.3.3.6)."""
     if b.prev_probe_too_high and c.in_flight >= b.inflight_longterm:
         b.prev_probe_precautionary = True
@@ -107,7 +107,7 @@ def _is_time_to_go_down(b: Variables, c: Connection) -> bool:
     return b.full_bw_now
 
 
-def _adapt_longterm_model(b: Variables, c: Connection, acked: int, rate: RateSample) -> bool:
+def _adapt_longterm_model(b: Variables, c: Sender, acked: int, rate: RateSample) -> bool:
     """Follow what the ACKs tell of the probe; whether that decided on the next state."""
     if b.ack_phase == ACKS_PROBE_STARTING and b.round_start:
         b.ack_phase = ACKS_PROBE_FEEDBACK
@@ -128,7 +128,7 @@ def _adapt_longterm_model(b: Variables, c: Connection, acked: int, rate: RateSam
     return False
 
 
-def _probe_inflight_longterm_upward(b: Variables, c: Connection, acked: int) -> None:
+def _probe_inflight_longterm_upward(b: Variables, c: Sender, acked: int) -> None:
     if not c.cwnd_limited or c.cwnd < b.inflight_longterm:
         return
     b.bw_probe_up_acked += acked
@@ -140,7 +140,7 @@ def _probe_inflight_longterm_upward(b: Variables, c: Connection, acked: int) -> 
         raise_inflight_longterm_slope(b, c)
 
 
-def check_probe_rtt(b: Variables, c: Connection, rate: RateSample) -> None:
+def check_probe_rtt(b: Variables, c: Sender, rate: RateSample) -> None:
     """Look at the empty path when no lower round trip was seen for five seconds (5.3.4.3)."""
     if b.state != PROBE_RTT and b.probe_rtt_expired and not b.idle_restart:
         enter_probe_rtt(b, c)
@@ -150,12 +150,12 @@ def check_probe_rtt(b: Variables, c: Connection, rate: RateSample) -> None:
         b.idle_restart = False
 
 
-def _handle_probe_rtt(b: Variables, c: Connection) -> None:
+def _handle_probe_rtt(b: Variables, c: Sender) -> None:
     # The low rates of this state say nothing about the path.
     c.app_limited = c.delivered + c.in_flight or 1
     if not b.probe_rtt_done_stamp:
         if c.in_flight <= probe_rtt_cwnd(b, c):
-            b.probe_rtt_done_stamp = c.layer.us + PROBE_RTT_DURATION
+            b.probe_rtt_done_stamp = c.now + PROBE_RTT_DURATION
             b.probe_rtt_round_done = False
             b.start_round(c)
         return
@@ -165,9 +165,9 @@ def _handle_probe_rtt(b: Variables, c: Connection) -> None:
         check_probe_rtt_done(b, c)
 
 
-def check_probe_rtt_done(b: Variables, c: Connection) -> None:
+def check_probe_rtt_done(b: Variables, c: Sender) -> None:
     """Leave ProbeRTT after 200 ms; the next is five seconds away."""
-    if b.probe_rtt_done_stamp and c.layer.us > b.probe_rtt_done_stamp:
-        b.probe_rtt_min_stamp = c.layer.us
+    if b.probe_rtt_done_stamp and c.now > b.probe_rtt_done_stamp:
+        b.probe_rtt_min_stamp = c.now
         b.restore_cwnd(c)
         exit_probe_rtt(b, c)

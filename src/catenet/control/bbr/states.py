@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.stack.tcp.congestion.bbr.variables import (
+from catenet.control.bbr.variables import (
     ACKS_PROBE_STARTING,
     ACKS_PROBE_STOPPING,
     ACKS_REFILLING,
@@ -20,7 +20,7 @@ from catenet.stack.tcp.congestion.bbr.variables import (
 )
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.control.connection import Connection
+    from catenet.control.sender import Sender
 
 __all__ = [
     "enter_drain",
@@ -40,14 +40,14 @@ def enter_drain(b: Variables) -> None:
     b.drain_start_round = b.round_count
 
 
-def start_probe_bw_down(b: Variables, c: Connection) -> None:
+def start_probe_bw_down(b: Variables, c: Sender) -> None:
     """Send less than is delivered, and decide when to probe again: flows that share a path must not do so together."""
     b.reset_congestion_signals()
     b.probe_up_acked_per_inc = UNLIMITED
-    random = c.layer.random
+    random = c.random
     b.rounds_since_probe_up = random.randrange(2)
     b.bw_probe_wait = 2_000_000 + int(random.random() * 1_000_000)
-    b.cycle_stamp = c.layer.us
+    b.cycle_stamp = c.now
     b.ack_phase = ACKS_PROBE_STOPPING
     b.start_round(c)
     b.state = PROBE_BW_DOWN
@@ -58,7 +58,7 @@ def start_probe_bw_cruise(b: Variables) -> None:
     b.state = PROBE_BW_CRUISE
 
 
-def start_probe_bw_refill(b: Variables, c: Connection) -> None:
+def start_probe_bw_refill(b: Variables, c: Sender) -> None:
     """Fill the pipe before probing, forgetting what losses have said of other flows' bursts."""
     b.reset_shortterm_model()
     b.bw_probe_up_rounds = b.bw_probe_up_acked = 0
@@ -68,7 +68,7 @@ def start_probe_bw_refill(b: Variables, c: Connection) -> None:
     b.state = PROBE_BW_REFILL
 
 
-def start_probe_bw_up(b: Variables, c: Connection) -> None:
+def start_probe_bw_up(b: Variables, c: Sender) -> None:
     """Send more than is delivered."""
     b.ack_phase = ACKS_PROBE_STARTING
     b.start_round(c)
@@ -78,14 +78,14 @@ def start_probe_bw_up(b: Variables, c: Connection) -> None:
     raise_inflight_longterm_slope(b, c)
 
 
-def raise_inflight_longterm_slope(b: Variables, c: Connection) -> None:
+def raise_inflight_longterm_slope(b: Variables, c: Sender) -> None:
     """Let the long-term bound grow twice as fast in this round as in the last."""
     growth = 1 << b.bw_probe_up_rounds
     b.bw_probe_up_rounds = min(b.bw_probe_up_rounds + 1, 30)
     b.probe_up_acked_per_inc = max(c.cwnd // growth, 1)
 
 
-def enter_probe_rtt(b: Variables, c: Connection) -> None:
+def enter_probe_rtt(b: Variables, c: Sender) -> None:
     """Empty the queue for a moment, to see the path's own round trip time."""
     b.state = PROBE_RTT
     b.save_cwnd(c)
@@ -94,7 +94,7 @@ def enter_probe_rtt(b: Variables, c: Connection) -> None:
     b.start_round(c)
 
 
-def exit_probe_rtt(b: Variables, c: Connection) -> None:
+def exit_probe_rtt(b: Variables, c: Sender) -> None:
     """Go on where the pipe is known to be full, else look for its rate again (5.3.4.4)."""
     b.reset_shortterm_model()
     if b.full_bw_reached:

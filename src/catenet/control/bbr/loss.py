@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from catenet.stack.tcp.congestion.base import RateSample
-from catenet.stack.tcp.congestion.bbr.states import enter_drain, start_probe_bw_down, start_probe_bw_refill
-from catenet.stack.tcp.congestion.bbr.variables import (
+from catenet.control.bbr.states import enter_drain, start_probe_bw_down, start_probe_bw_refill
+from catenet.control.bbr.variables import (
     BETA,
     LOSS_THRESHOLD,
     NO_STATE,
@@ -23,9 +22,11 @@ from catenet.stack.tcp.congestion.bbr.variables import (
     UNLIMITED,
     Variables,
 )
+from catenet.control.delivery_rate import RateSample
+from catenet.control.states import RECOVERY
 
 if TYPE_CHECKING:
-    from catenet.stack.tcp.control.connection import Connection, Sent
+    from catenet.control.sender import Sender, Transmission
 
 __all__ = [
     "adapt_lower_bounds",
@@ -37,10 +38,8 @@ __all__ = [
     "note_marks",
 ]
 
-_RECOVERY_STATE = 3
 
-
-def note_loss(b: Variables, c: Connection) -> None:
+def note_loss(b: Variables, c: Sender) -> None:
     """Something was lost in this round trip; before a recovery's first loss, remember the model in case of undo."""
     if not b.is_loss_in_round:
         b.loss_round_delivered = c.delivered
@@ -54,7 +53,7 @@ def note_loss(b: Variables, c: Connection) -> None:
         b.undo_inflight_longterm = b.inflight_longterm
 
 
-def handle_lost_segment(b: Variables, c: Connection, sent: Sent) -> None:
+def handle_lost_segment(b: Variables, c: Sender, sent: Transmission) -> None:
     """A segment was marked lost; what was in flight when it was sent may have been too much (5.5.10.2)."""
     note_loss(b, c)
     if sent.seq != b.lost_end:
@@ -67,19 +66,19 @@ def handle_lost_segment(b: Variables, c: Connection, sent: Sent) -> None:
         _handle_inflight_too_high(b, c, _inflight_at_loss(in_flight, lost, sent.count), sent.app_limited)
 
 
-def note_marks(b: Variables, c: Connection, rate: RateSample) -> None:
+def note_marks(b: Variables, c: Sender, rate: RateSample) -> None:
     """Congestion marks in the sample of one ACK, while probing."""
     if rate.delivered_ce > 0 and b.is_bw_probe_sample and is_inflight_too_high(c, rate):
         note_loss(b, c)
         _handle_inflight_too_high(b, c, rate.tx_in_flight, rate.app_limited)
 
 
-def is_inflight_too_high(c: Connection, rate: RateSample) -> bool:
+def is_inflight_too_high(c: Sender, rate: RateSample) -> bool:
     """Whether an ACK's sample shows more loss than is to be tolerated."""
     return _is_too_much(c, rate.tx_in_flight, c.lost - rate.tx_lost + rate.delivered_ce)
 
 
-def _is_too_much(c: Connection, in_flight: int, lost: int) -> bool:
+def _is_too_much(c: Sender, in_flight: int, lost: int) -> bool:
     # Without SACK no more than one loss per round trip is ever seen.
     return lost > in_flight * LOSS_THRESHOLD or (lost > 0 and not c.sack_ok)
 
@@ -91,7 +90,7 @@ def _inflight_at_loss(in_flight: int, lost: int, size: int) -> int:
     return int(before + prefix)
 
 
-def _handle_inflight_too_high(b: Variables, c: Connection, in_flight: int, app_limited: bool) -> None:
+def _handle_inflight_too_high(b: Variables, c: Sender, in_flight: int, app_limited: bool) -> None:
     """The probe went too far: bound what is in flight, once per probe, and not by more than CUBIC would."""
     b.prev_probe_too_high = True
     b.is_bw_probe_sample = False
@@ -102,12 +101,12 @@ def _handle_inflight_too_high(b: Variables, c: Connection, in_flight: int, app_l
         start_probe_bw_down(b, c)
 
 
-def check_startup_high_loss(b: Variables, c: Connection, rate: RateSample) -> None:
+def check_startup_high_loss(b: Variables, c: Sender, rate: RateSample) -> None:
     """Leave Startup when a whole round in recovery lost too much in several places, or too much was marked."""
     if b.full_bw_reached or not b.loss_round_start:
         return
     needed = STARTUP_FULL_LOSS_COUNT if c.sack_ok else 1
-    in_recovery = c.ca_state == _RECOVERY_STATE and b.loss_ranges >= needed
+    in_recovery = c.ca_state == RECOVERY and b.loss_ranges >= needed
     if (in_recovery or rate.delivered_ce > 0) and is_inflight_too_high(c, rate):
         b.undo_state = STARTUP
         b.full_bw_reached = True
@@ -116,7 +115,7 @@ def check_startup_high_loss(b: Variables, c: Connection, rate: RateSample) -> No
     b.loss_ranges = 0
 
 
-def adapt_lower_bounds(b: Variables, c: Connection) -> None:
+def adapt_lower_bounds(b: Variables, c: Sender) -> None:
     """Once per round with a loss, while not probing: down to what was delivered, by three tenths at most (5.5.10.3)."""
     if b.is_probing_bw or not b.is_loss_in_round:
         return
@@ -128,7 +127,7 @@ def adapt_lower_bounds(b: Variables, c: Connection) -> None:
     b.inflight_shortterm = max(b.inflight_latest, int(BETA * b.inflight_shortterm))
 
 
-def handle_spurious_loss(b: Variables, c: Connection) -> None:
+def handle_spurious_loss(b: Variables, c: Sender) -> None:
     """Nothing was lost after all: the model as it was before, and back to the probe that ended (5.5.11.2)."""
     b.restore_cwnd(c)
     b.is_loss_in_round = False
