@@ -150,7 +150,7 @@ async def _listen(server: Server, url: str, args: argparse.Namespace, shared: di
 
 
 def _check_url(url: str, args: argparse.Namespace) -> None:
-    from catenet.rpc.client.resolver import parse_target
+    from catenet.rpc.model.target import parse_target
 
     try:
         target = parse_target(url, listening=True)
@@ -180,7 +180,7 @@ def _share(
     urls: Sequence[str], workers: int, stack: contextlib.ExitStack
 ) -> tuple[list[str], dict[str, socket.socket]]:
     """Fix ports that the system chooses, and make Unix sockets, which cannot be bound twice, before the fork."""
-    from catenet.rpc.client.resolver import parse_target
+    from catenet.rpc.model.target import parse_target
 
     fixed: list[str] = []
     shared: dict[str, socket.socket] = {}

@@ -15,10 +15,14 @@ from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
 from catenet.http.h1.head import H1Memo
 from catenet.http.h2.connection import Memos
 from catenet.http.limits import Limits
+from catenet.http.target import authority
 from catenet.net.async_pool import AcquireTimeout, AsyncPool
+from catenet.net.backoff import ConnectionBackoff
+from catenet.net.dial import ClientTls, Endpoint, resolve
 from catenet.net.pool import PoolLimits
-from catenet.rpc.client.connection import ClientConnection, Dial, Endpoint, connect, connect_first, resolve
-from catenet.rpc.client.resolver import ConnectionBackoff, Picker, Target, picker_for
+from catenet.net.target import Target
+from catenet.rpc.client.connection import ClientConnection, Dial, connect, connect_first
+from catenet.rpc.client.picker import Picker, picker_for
 from catenet.rpc.client.service_config import RetryBudget, ServiceConfig
 from catenet.rpc.model.status import Code, RpcError
 
@@ -84,8 +88,7 @@ class Connections:
             options.limits,
             Memos(),
             H1Memo(),
-            _client_context(tls, options.protocol == "grpc") if secure else None,
-            (options.server_name or target.host or "localhost") if secure else None,
+            _client_tls(tls, options, target) if secure else None,
             options.http1,
             options.keepalive_time,
             options.keepalive_timeout,
@@ -218,7 +221,7 @@ class Connections:
                     async with asyncio.timeout(self.options.connect_timeout):
                         await self._connect_all()
                 except (OSError, ssl.SSLError, TimeoutError) as error:
-                    self._failure = f"cannot connect to {self._target.authority}: {error or type(error).__name__}"
+                    self._failure = f"cannot connect to {authority(self._target)}: {error or type(error).__name__}"
                 else:
                     return
                 delay = backoff.failed(self.random)
@@ -229,7 +232,7 @@ class Connections:
 
     async def _connect_all(self) -> None:
         target = self._target
-        endpoints = await resolve(self.loop, target.host, target.port, target.unix)
+        endpoints = await resolve(self.loop, target)
         self._picker.update(endpoints)
         if self._race:
             endpoint, connection = await connect_first(self.loop, endpoints, self._dial)
@@ -313,7 +316,7 @@ class Connections:
         if connection.core.served:
             self._broken.succeeded()
         elif connection.broke_protocol and not self._connections and not self._closed:
-            self._failure = f"cannot use {self._target.authority}: {connection.error}"
+            self._failure = f"cannot use {authority(self._target)}: {connection.error}"
             self._not_before = self.loop.time() + self._broken.failed(self.random)
             self._pool.fail(_KEY, self._unavailable)
             self._start_connecting()
@@ -352,7 +355,7 @@ class Connections:
                     return
                 except (OSError, ssl.SSLError, TimeoutError) as error:
                     if not self._connections:
-                        self._failure = f"cannot connect to {self._target.authority}: {error or type(error).__name__}"
+                        self._failure = f"cannot connect to {authority(self._target)}: {error or type(error).__name__}"
                         self._pool.fail(_KEY, self._unavailable)
                 await asyncio.sleep(max(started + backoff.failed(self.random) - self.loop.time(), 0))
         finally:
@@ -387,7 +390,7 @@ def _closed() -> RpcError:
     return RpcError(Code.CANCELLED, "the channel is closed")
 
 
-def _client_context(given: ssl.SSLContext | None, only_http2: bool) -> ssl.SSLContext:
+def _client_tls(given: ssl.SSLContext | None, options: ChannelOptions, target: Target) -> ClientTls:
     context = given or ssl.create_default_context()
-    context.set_alpn_protocols(["h2"] if only_http2 else ["h2", "http/1.1"])
-    return context
+    context.set_alpn_protocols(["h2"] if options.protocol == "grpc" else ["h2", "http/1.1"])
+    return ClientTls(context, options.server_name or target.host or "localhost")

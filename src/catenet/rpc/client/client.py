@@ -8,10 +8,10 @@ import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast
 
+from catenet.http.target import authority
 from catenet.rpc.client.attempt import Attempt, CallParameters
 from catenet.rpc.client.channel import USER_AGENT, ChannelOptions, Connections
 from catenet.rpc.client.connection import ClientConnection
-from catenet.rpc.client.resolver import parse_target
 from catenet.rpc.client.service_config import Hedging, MethodConfig, Retrying, parse_pushback
 from catenet.rpc.client.stream_interceptors import StreamInterceptors
 from catenet.rpc.model.context import SERVED_UNTIL, Pairs
@@ -19,6 +19,7 @@ from catenet.rpc.model.interceptor import Chain, Interceptor
 from catenet.rpc.model.metadata import Metadata, check_metadata
 from catenet.rpc.model.method import Idempotency, Method
 from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.model.target import parse_target
 from catenet.rpc.protocols.protocol import Outgoing
 from catenet.rpc.protocols.registry import client_wire
 
@@ -111,7 +112,7 @@ class Channel:
         self._recent_parameters: dict[tuple[Method[Any, Any], float | None], CallParameters] = {}
         secure = tls is not None or self.target.tls
         self._scheme = b"https" if secure else b"http"
-        self._authority = (self.options.authority or self.target.authority).encode()
+        self._authority = (self.options.authority or authority(self.target)).encode()
         self._plain = not self._chain.around and not self._chain.request and not self._chain.response
 
     # Calls.
@@ -193,7 +194,7 @@ class Channel:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"Channel({self.target.authority!r})"
+        return f"Channel({authority(self.target)!r})"
 
     # Attempts.
 

@@ -1,11 +1,9 @@
-"""One connection of a channel, and how it comes about: happy eyeballs, TLS, ALPN."""
+"""One connection of a channel."""
 
 from __future__ import annotations
 
 import asyncio
 import select
-import socket
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,21 +15,14 @@ from catenet.http.h1.connection import H1Connection
 from catenet.http.h1.head import H1Memo
 from catenet.http.h2.connection import Connection, Memos
 from catenet.http.limits import Limits
+from catenet.net import dial as net
 from catenet.net.deadlines import Deadlines
-from catenet.rpc.client.resolver import HappyEyeballs, interleave
+from catenet.net.dial import Endpoint
 from catenet.rpc.model.status import Code, RpcError
 
 _PING = b"keepaliv"
 _FRESH = 0.01
 """Seconds for which a connection that was just in use is taken to be still open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One socket address: ``family`` as in :mod:`socket`, ``address`` as its functions take it."""
-
-    family: int
-    address: Any
 
 
 @dataclass(slots=True)
@@ -41,8 +32,7 @@ class Dial:
     limits: Limits
     memos: Memos
     h1_memo: H1Memo
-    tls: ssl.SSLContext | None = None
-    server_name: str | None = None
+    tls: net.ClientTls | None = None
     http1: bool = False
     keepalive_time: float | None = None
     keepalive_timeout: float = 20.0
@@ -231,64 +221,13 @@ class ClientConnection(HttpProtocol):
         self._keepalive = self.loop.call_later(wait, self._keep_alive)
 
 
-async def resolve(loop: asyncio.AbstractEventLoop, host: str, port: int, unix: str) -> list[Endpoint]:
-    """Return the addresses of a target, families in turn. Raises ``OSError``."""
-    if unix:
-        return [Endpoint(socket.AF_UNIX, "\0" + unix[1:] if unix.startswith("@") else unix)]
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    endpoints = list(dict.fromkeys(Endpoint(family, address) for family, _, _, _, address in found))
-    return interleave(endpoints, [endpoint.family == socket.AF_INET6 for endpoint in endpoints])
-
-
 async def connect(loop: asyncio.AbstractEventLoop, endpoint: Endpoint, dial: Dial) -> ClientConnection:
     """Connect to one address. Raises ``OSError``."""
-
-    def protocol() -> ClientConnection:
-        return ClientConnection(loop, dial)
-
-    tls: dict[str, Any] = {"ssl": dial.tls, "server_hostname": dial.server_name} if dial.tls is not None else {}
-    if endpoint.family == socket.AF_UNIX:
-        _, connection = await loop.create_unix_connection(protocol, endpoint.address, **tls)
-    else:
-        _, connection = await loop.create_connection(
-            protocol, endpoint.address[0], endpoint.address[1], family=endpoint.family, **tls
-        )
-    return connection
+    return await net.connect(loop, endpoint, lambda: ClientConnection(loop, dial), dial.tls)
 
 
 async def connect_first(
     loop: asyncio.AbstractEventLoop, endpoints: Sequence[Endpoint], dial: Dial
 ) -> tuple[Endpoint, ClientConnection]:
     """Connect to whichever address answers first (RFC 8305). Raises ``OSError`` of the last that failed."""
-    eyeballs = HappyEyeballs(endpoints, loop.time())
-    attempts: dict[asyncio.Task[ClientConnection], Endpoint] = {}
-    error: OSError = OSError("no addresses")
-    try:
-        while not eyeballs.exhausted:
-            endpoint = eyeballs.next_attempt(loop.time())
-            if endpoint is not None:
-                attempts[loop.create_task(connect(loop, endpoint, dial))] = endpoint
-                continue
-            due = eyeballs.next_deadline()
-            timeout = None if due is None else max(due - loop.time(), 0)
-            done, _ = await asyncio.wait(attempts, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            for task in [task for task in attempts if task in done]:
-                endpoint = attempts.pop(task)
-                failure = task.exception()
-                if failure is None:
-                    return endpoint, task.result()
-                if not isinstance(failure, OSError):
-                    raise failure
-                error = failure
-                eyeballs.attempt_failed(loop.time())
-        raise error
-    finally:
-        for task in attempts:
-            task.cancel()
-            task.add_done_callback(_discard)
-
-
-def _discard(task: asyncio.Task[ClientConnection]) -> None:
-    """Close the connection of an attempt that lost the race after all."""
-    if not task.cancelled() and task.exception() is None:
-        task.result().close()
+    return await net.connect_first(loop, endpoints, lambda endpoint: connect(loop, endpoint, dial))

@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,10 +19,10 @@ from catenet.http.serving import Shared
 from catenet.net.accept import Acceptor
 from catenet.net.limits import ServerLimits
 from catenet.net.listen import listen_tcp, listen_unix
-from catenet.rpc.client.resolver import Target, parse_target
 from catenet.rpc.model.failures import FailureLog
 from catenet.rpc.model.interceptor import Chain, Interceptor
 from catenet.rpc.model.method import ServiceDescriptor
+from catenet.rpc.model.target import parse_target
 from catenet.rpc.protocols.protocol import Answer, ServerWire
 from catenet.rpc.protocols.registry import not_found, server_wires
 from catenet.rpc.server.connection import ServerConnection
@@ -186,11 +186,11 @@ class Server:
         backlog = self.options.backlog
         unlink = ""
         if target.unix:
-            url, sockets = f"unix:{target.unix}", [sock or listen_unix(target.unix, backlog=backlog, mode=mode)]
+            url, sockets = target.url, [sock or listen_unix(target.unix, backlog=backlog, mode=mode)]
             unlink = "" if sock is not None or target.unix.startswith("@") else target.unix
         else:
             sockets = await listen_tcp(target.host, target.port, backlog=backlog, reuse_port=reuse_port)
-            url = _bound_url(target, sockets[0])
+            url = replace(target, port=sockets[0].getsockname()[1]).url
         for each in sockets:
             acceptor.add(each, context)
         listener = Listener(url, sockets, acceptor, unlink)
@@ -302,9 +302,3 @@ class Server:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-def _bound_url(target: Target, sock: socket.socket) -> str:
-    port = sock.getsockname()[1]
-    host = target.host or "localhost"
-    return f"{target.scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,167 @@
+"""Connecting to whichever address of a name answers first (RFC 8305, Happy Eyeballs 2).
+
+:class:`HappyEyeballs` decides and does nothing; :func:`connect_first` carries it out on an event loop. Addresses come
+from ``getaddrinfo``, which returns them in the order of RFC 6724.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from catenet.net.target import Target
+
+A = TypeVar("A")
+
+CONNECTION_ATTEMPT_DELAY = 0.25
+"""Seconds between the starts of two attempts (RFC 8305 section 8)."""
+
+SocketName = tuple[str, int] | tuple[str, int, int, int] | str
+"""An address as the functions of :mod:`socket` take it; a ``str`` is that of a Unix socket."""
+
+
+def interleave(addresses: Iterable[A], is_ipv6: Sequence[bool]) -> list[A]:
+    """Return addresses with the families in turn, beginning with the family of the first (RFC 8305 section 4)."""
+    pairs = list(zip(addresses, is_ipv6, strict=True))
+    if not pairs:
+        return []
+    first = [address for address, six in pairs if six is pairs[0][1]]
+    second = [address for address, six in pairs if six is not pairs[0][1]]
+    mixed: list[A] = []
+    for index in range(max(len(first), len(second))):
+        mixed += first[index : index + 1] + second[index : index + 1]
+    return mixed
+
+
+class HappyEyeballs(Generic[A]):
+    """Which address to try when: staggered starts, the next at once when one fails (RFC 8305 section 5).
+
+    The driver starts what :meth:`next_attempt` returns, tells of failures, and cancels the rest when one succeeds.
+    """
+
+    def __init__(self, addresses: Sequence[A], now: float, delay: float = CONNECTION_ATTEMPT_DELAY) -> None:
+        self._waiting = list(addresses)
+        self._delay = delay
+        self._due = now
+        self._running = 0
+
+    def next_attempt(self, now: float) -> A | None:
+        """Return the address whose attempt starts now, or None if it is not time or all have been tried."""
+        if not self._waiting or now < self._due:
+            return None
+        self._due = now + self._delay
+        self._running += 1
+        return self._waiting.pop(0)
+
+    def next_deadline(self) -> float | None:
+        """Return when the next attempt is due, or None if all have been started."""
+        return self._due if self._waiting else None
+
+    def attempt_failed(self, now: float) -> None:
+        """One of the attempts has failed: the next is due at once."""
+        self._running -= 1
+        self._due = min(self._due, now)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every address has been tried and none is still being tried."""
+        return not self._waiting and self._running == 0
+
+
+# On an event loop.
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One socket address: ``family`` as in :mod:`socket`, ``address`` as its functions take it."""
+
+    family: int
+    address: SocketName
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """TLS on a connection that is dialled: ``server_name`` is what the certificate must name."""
+
+    context: ssl.SSLContext
+    server_name: str
+
+
+class Closable(Protocol):
+    """What a connection must be so that it can be raced for: one that comes too late is closed."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+B = TypeVar("B", bound=asyncio.BaseProtocol)
+P = TypeVar("P", bound=Closable)
+
+
+async def resolve(loop: asyncio.AbstractEventLoop, target: Target, kind: int = socket.SOCK_STREAM) -> list[Endpoint]:
+    """Return the addresses of a target, families in turn. Raises ``OSError``."""
+    unix = target.unix
+    if unix:
+        return [Endpoint(socket.AF_UNIX, "\0" + unix[1:] if unix.startswith("@") else unix)]
+    found = await loop.getaddrinfo(target.host, target.port, type=kind)
+    # (Typeshed's third form, numbers and bytes, is for interpreters without IPv6.)
+    endpoints = list(dict.fromkeys(Endpoint(family, cast(SocketName, address)) for family, *_, address in found))
+    return interleave(endpoints, [endpoint.family == socket.AF_INET6 for endpoint in endpoints])
+
+
+async def connect(
+    loop: asyncio.AbstractEventLoop, endpoint: Endpoint, factory: Callable[[], B], tls: ClientTls | None = None
+) -> B:
+    """Connect to one address; return what ``factory`` made, connected. Raises ``OSError``."""
+    options: dict[str, Any] = {} if tls is None else {"ssl": tls.context, "server_hostname": tls.server_name}
+    address = endpoint.address
+    if isinstance(address, str):
+        _, protocol = await loop.create_unix_connection(factory, address, **options)
+    else:
+        _, protocol = await loop.create_connection(factory, address[0], address[1], family=endpoint.family, **options)
+    return protocol
+
+
+async def connect_first(
+    loop: asyncio.AbstractEventLoop, endpoints: Sequence[Endpoint], dial: Callable[[Endpoint], Coroutine[Any, Any, P]]
+) -> tuple[Endpoint, P]:
+    """Connect to whichever address answers first (RFC 8305); ``dial`` connects to one, and raises ``OSError``.
+
+    Raises the ``OSError`` of the attempt that failed last.
+    """
+    eyeballs = HappyEyeballs(endpoints, loop.time())
+    attempts: dict[asyncio.Task[P], Endpoint] = {}
+    error: OSError = OSError("no addresses")
+    try:
+        while not eyeballs.exhausted:
+            endpoint = eyeballs.next_attempt(loop.time())
+            if endpoint is not None:
+                attempts[loop.create_task(dial(endpoint))] = endpoint
+                continue
+            due = eyeballs.next_deadline()
+            timeout = None if due is None else max(due - loop.time(), 0)
+            done, _ = await asyncio.wait(attempts, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            for task in [task for task in attempts if task in done]:
+                endpoint = attempts.pop(task)
+                failure = task.exception()
+                if failure is None:
+                    return endpoint, task.result()
+                if not isinstance(failure, OSError):
+                    raise failure
+                error = failure
+                eyeballs.attempt_failed(loop.time())
+        raise error
+    finally:
+        for task in attempts:
+            task.cancel()
+            task.add_done_callback(_discard)
+
+
+def _discard(task: asyncio.Task[P]) -> None:
+    """Close the connection of an attempt that lost the race after all."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
