@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING
 
 from catenet.http.message import Fields
+
+if TYPE_CHECKING:
+    from catenet.http.core import StreamOwner
 
 
 class Stream:
@@ -16,7 +19,7 @@ class Stream:
     """
 
     # Defaults in the class: of fifteen attributes a short call sets five.
-    owner: Any = None
+    owner: StreamOwner | None = None
     local_open: bool = True
     remote_open: bool = True
     head_seen: bool = False

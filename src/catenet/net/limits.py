@@ -20,6 +20,9 @@ class ServerLimits:
       it on, producers wait; beyond it, the connections that hold most are closed
       (:class:`catenet.net.budget.Budget`).
     * ``backlog``: connections that wait to be accepted, per listener (``listen(2)``).
+    * ``write_limit``: what a peer that does not read may have waiting in its transport.
+    * ``max_idle``: close connections on which nothing is going on; ``max_age``: drain those that are older, and close
+      them ``max_age_grace`` later. None: never.
     """
 
     max_connections: int | None = None
@@ -27,3 +30,7 @@ class ServerLimits:
     min_rate: float = 240.0
     max_queued_total: int = 64 << 20
     backlog: int = 1024
+    write_limit: int = 8 << 20
+    max_idle: float | None = None
+    max_age: float | None = None
+    max_age_grace: float = 30.0

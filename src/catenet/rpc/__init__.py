@@ -1,5 +1,6 @@
 """Remote procedure calls: one .proto, three wires (gRPC, gRPC-Web, Connect), one port."""
 
+from catenet.net.server import Listener
 from catenet.rpc.client.channel import ChannelOptions
 from catenet.rpc.client.client import BidiCall, CallInfo, CallOptions, Channel, ResponseStream
 from catenet.rpc.client.sync import SyncBidiCall, SyncChannel
@@ -8,7 +9,7 @@ from catenet.rpc.model.interceptor import Interceptor
 from catenet.rpc.model.method import Idempotency, Kind, Method, ServiceDescriptor, service_from_protobuf
 from catenet.rpc.model.status import Code, Detail, RpcError
 from catenet.rpc.server.requests import Requests
-from catenet.rpc.server.server import Listener, Server, ServerOptions
+from catenet.rpc.server.server import Server, ServerOptions
 
 __all__ = [
     "BidiCall",

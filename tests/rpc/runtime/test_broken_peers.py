@@ -6,9 +6,9 @@ import pytest
 import uvloop
 from echoservice import CHAT, COUNT, FLAKY, SAY, SLEEP, Certificates, Echo, failure, number, serving, text, until
 
-from catenet.http import driver
 from catenet.http.h2 import frames
 from catenet.http.h2.hpack import Encoder, Memo
+from catenet.net import driver
 from catenet.rpc import Channel, ChannelOptions, Code, RpcError
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

@@ -36,6 +36,7 @@ class H1Connection:
 
     version = 1
     settled = True
+    peer_max_streams = 1
     peer_max_header_list = 1 << 32
     """Nothing announces a limit in HTTP/1.1; a head over it costs one exchange and no other."""
     bulky = False
@@ -142,6 +143,10 @@ class H1Connection:
         out.clear()
         self._unsent = 0
         return data
+
+    def transmit_pieces(self) -> list[bytes | memoryview]:
+        """Return the same as :meth:`transmit`."""
+        return [self.transmit()]
 
     # Input.
 
@@ -510,6 +515,10 @@ class H1Connection:
 
     def drain(self) -> None:
         """Close after the exchange that is going on."""
+        self._keep_alive = False
+
+    def go_away(self) -> None:
+        """The same: nothing announces it but the next response."""
         self._keep_alive = False
 
     def _enqueue(self, stream: Stream, data: bytes) -> None:

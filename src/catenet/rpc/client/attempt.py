@@ -10,6 +10,7 @@ from catenet.http.driver import IGNORE
 from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead, list_size
+from catenet.http.stream import Stream
 from catenet.net.deadlines import Entry
 from catenet.rpc.model.metadata import Metadata
 from catenet.rpc.model.status import Code, RpcError
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _DEADLINE = "the deadline passed"
 _PSEUDO_FIELDS = 256
+_NO_STREAM = Stream(0, 0, 0)
+"""Stands for the stream of an attempt that has not begun; never changed."""
+_NO_STREAM.local_open = _NO_STREAM.remote_open = False
 
 
 class CallParameters:
@@ -83,6 +87,7 @@ class Attempt:
     repeated. ``error`` and ``trailing`` are set at the end.
     """
 
+    stream: Stream = _NO_STREAM
     reply: Reply | None = None
     initial: Metadata = ()
     inbox: Inbox | None = None
@@ -101,7 +106,6 @@ class Attempt:
     def __init__(self, connection: ClientConnection, parameters: CallParameters, streaming: bool) -> None:
         self.connection = connection
         self.parameters = parameters
-        self.stream: Any = None
         self.result: asyncio.Future[None] | None = None
         self._streaming = streaming
 
@@ -153,7 +157,7 @@ class Attempt:
         self._begin(stream, deadline)
         self.connection.touch()
 
-    def _begin(self, stream: Any, deadline: float | None) -> None:
+    def _begin(self, stream: Stream, deadline: float | None) -> None:
         stream.owner = self
         connection = self.connection
         if self._streaming:
@@ -191,7 +195,7 @@ class Attempt:
     def cancel(self, error: RpcError | None = None) -> None:
         """Break the call off."""
         if not self.over:
-            if self.stream is not None:
+            if self.stream is not _NO_STREAM:
                 self.stream.owner = IGNORE
                 self.connection.core.reset(self.stream, ErrorCode.CANCEL)
                 self.connection.touch()
@@ -202,6 +206,10 @@ class Attempt:
         self.cancel(RpcError(Code.DEADLINE_EXCEEDED, _DEADLINE))
 
     # Receiving, called by the driver.
+
+    def owes(self) -> bool:
+        """A server has the time that the deadline gives it."""
+        return False
 
     def on_head(self, head: ResponseHead, end: bool) -> None:
         """The response has begun."""
@@ -356,7 +364,7 @@ class Attempt:
         self.over = True
         self.error = error
         stream = self.stream
-        if stream is not None and stream.local_open and not stream.remote_open:
+        if stream.local_open and not stream.remote_open:
             self.connection.core.abandon(stream)  # the response was complete before the request
             self.connection.touch()
         if self._deadline is not None:

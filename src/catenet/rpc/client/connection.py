@@ -6,15 +6,17 @@ import asyncio
 import select
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from catenet.http import events as ev
+from catenet.http.core import ConnectionValue
 from catenet.http.driver import HttpProtocol
 from catenet.http.errors import ErrorCode
+from catenet.http.events import GoAway
 from catenet.http.h1.connection import H1Connection
 from catenet.http.h1.head import H1Memo
 from catenet.http.h2.connection import Connection, Memos
 from catenet.http.limits import Limits
+from catenet.http.message import ResponseHead
 from catenet.net import dial as net
 from catenet.net.deadlines import Deadlines
 from catenet.net.dial import Endpoint
@@ -39,7 +41,7 @@ class Dial:
     keepalive_without_calls: bool = False
 
 
-class ClientConnection(HttpProtocol):
+class ClientConnection(HttpProtocol[ResponseHead]):
     """Carries calls; tells ``on_change`` that its state has changed, ``on_room``, if set, that a call may be over."""
 
     __slots__ = (
@@ -58,7 +60,7 @@ class ClientConnection(HttpProtocol):
         self.on_room: Callable[[ClientConnection], None] | None = None
         self._keepalive: asyncio.TimerHandle | None = None
         self._pinged = False
-        self._poll: Any = None
+        self._poll: select.poll | None = None
         self._settled: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -67,9 +69,9 @@ class ClientConnection(HttpProtocol):
         tls = transport.get_extra_info("ssl_object")
         http1 = dial.http1 if tls is None else tls.selected_alpn_protocol() != "h2"
         if http1:
-            self.core = H1Connection(True, dial.limits, dial.h1_memo)
+            self.choose(H1Connection(True, dial.limits, dial.h1_memo))
         else:
-            self.core = Connection(True, dial.limits, dial.memos)
+            self.choose(Connection(True, dial.limits, dial.memos))
         super().connection_made(transport)
         if dial.keepalive_time is not None:
             self._keepalive = self.loop.call_later(dial.keepalive_time, self._keep_alive)
@@ -88,9 +90,9 @@ class ClientConnection(HttpProtocol):
         super().resume_writing()
         self.has_room()
 
-    def on_connection_event(self, kind: int, value: Any) -> None:
+    def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
         """After GOAWAY the calls that run go on, and no others come."""
-        if kind == ev.GOAWAY:
+        if isinstance(value, GoAway):
             self.error = f"the server is going away: {value.debug.decode('latin-1')}" if value.debug else ""
             self._changed()
         elif kind == ev.SETTINGS:
@@ -137,7 +139,7 @@ class ClientConnection(HttpProtocol):
         core, transport = self.core, self.transport
         if transport is None or transport.is_closing() or not core.can_open:
             return 0
-        return 1 if core.version < 2 else core.peer_max_streams - len(core.streams)
+        return core.peer_max_streams - len(core.streams)
 
     @property
     def broke_protocol(self) -> bool:
@@ -158,7 +160,7 @@ class ClientConnection(HttpProtocol):
     @property
     def shared(self) -> bool:
         """Whether it carries several calls at once."""
-        return bool(self.core.version >= 2)
+        return self.core.version >= 2
 
     @property
     def lasting(self) -> bool:
@@ -191,13 +193,15 @@ class ClientConnection(HttpProtocol):
         return bool(self._poll.poll(0))
 
     def _changed(self) -> None:
+        if not self.version_known:
+            return
         core = self.core
-        failed = core is not None and core.failed is not None
+        failed = core.failed is not None
         if failed and not self.error:
             self.error = f"protocol error: {core.failed}" if self.broke_protocol else str(core.failed)
         if self.on_change is not None:
             self.on_change(self)
-        if self.transport is not None and core is not None and core.closing and not core.streams and not failed:
+        if self.transport is not None and core.closing and not core.streams and not failed:
             self.loop.call_soon(self.close)
 
     def _keep_alive(self) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
 
+from catenet.http.core import HttpCore
+from catenet.http.stream import Stream
 from catenet.rpc.protocols.framing import Frame
 
 _END = object()
@@ -20,7 +21,7 @@ class Inbox:
 
     __slots__ = ("_core", "_error", "_loop", "_owed", "_queue", "_queued", "_stream", "_waiter", "ended")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, core: Any, stream: Any) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, core: HttpCore, stream: Stream) -> None:
         self._loop = loop
         self._core = core
         self._stream = stream

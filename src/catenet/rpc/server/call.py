@@ -15,7 +15,8 @@ from catenet.codec import CodecError, Oversized
 from catenet.http.driver import IGNORE, TURN_BYTES
 from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
-from catenet.http.message import Fields, list_size
+from catenet.http.message import Fields, ResponseHead, list_size
+from catenet.http.stream import Stream
 from catenet.rpc.model.context import SERVED_UNTIL, Context, Pairs, Peer
 from catenet.rpc.model.failures import logger
 from catenet.rpc.model.metadata import Metadata, check_metadata, encode_metadata
@@ -48,7 +49,7 @@ class ServerCall(Context):
     _over: bool = False
     _unwritten: int = 0
 
-    def __init__(self, connection: ServerConnection, stream: Any, route: Route) -> None:
+    def __init__(self, connection: ServerConnection, stream: Stream, route: Route) -> None:
         self._connection = connection
         self._stream = stream
         self._route = route
@@ -142,7 +143,7 @@ class ServerCall(Context):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
-    def on_head(self, head: Any, end: bool) -> None:
+    def on_head(self, head: ResponseHead, end: bool) -> None:
         """Servers get no responses."""
 
     def owes(self) -> bool:
@@ -533,7 +534,7 @@ class ServerCall(Context):
         """Send the messages that a streaming handler yields, as fast as the caller takes them."""
         connection = self._connection
         try:
-            await connection.room()
+            await connection.wait_for_room()
             async for response in responses:
                 if self._over:
                     raise asyncio.CancelledError
@@ -554,7 +555,7 @@ class ServerCall(Context):
             self._begin_response()
         connection, plan = self._connection, self._route.plan
         data = plan.wire.frame(plan, payload, compression != "identity")
-        room: bool = connection.core.send_data(self._stream, data)
+        room = connection.core.send_data(self._stream, data)
         connection.touch()
         self._unwritten += len(data)
         return room and self._unwritten < TURN_BYTES
@@ -572,4 +573,4 @@ class ServerCall(Context):
                 await self._drained
             finally:
                 self._drained = None
-        await connection.room()
+        await connection.wait_for_room()

@@ -6,17 +6,20 @@ import asyncio
 import socket
 import ssl
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from catenet.http.core import ConnectionValue
 from catenet.http.driver import IGNORE
 from catenet.http.errors import ErrorCode, HttpError
 from catenet.http.message import RequestHead
 from catenet.http.serving import ServingProtocol, Shared
+from catenet.http.stream import Stream
 from catenet.net.accept import Slot
 from catenet.rpc.model.context import Peer
 from catenet.rpc.protocols.protocol import Answer
 from catenet.rpc.server.call import ServerCall
 from catenet.rpc.server.eager_task import Runner
+from catenet.rpc.server.route import Route
 
 if TYPE_CHECKING:
     from catenet.rpc.server.server import Counters, Server, ServerOptions
@@ -27,17 +30,16 @@ _PING = b"keepaliv"
 class ServerConnection(ServingProtocol):
     """Carries calls. ``running`` counts handlers that have not ended, also of streams that have."""
 
-    __slots__ = ("_peer", "_pinged", "assembling", "counters", "draining", "options", "runner", "running", "server")
+    __slots__ = ("_peer", "_pinged", "assembling", "counters", "options", "runner", "running", "server")
 
     def __init__(self, server: Server, shared: Shared, runner: Runner, slot: Slot) -> None:
-        super().__init__(shared, slot, server.options.write_limit)
+        super().__init__(shared, slot)
         self.server = server
         self.options: ServerOptions = server.options
         self.counters: Counters = server.counters
         self.runner = runner
         self.running = 0
         self.assembling = 0
-        self.draining = False
         self._peer: Peer | None = None
         self._pinged: float | None = None
 
@@ -63,14 +65,15 @@ class ServerConnection(ServingProtocol):
 
     # Requests.
 
-    def on_head(self, stream: Any, head: Any, end: bool) -> None:
+    def on_head(self, stream: Stream, head: RequestHead, end: bool) -> None:
         """Find what serves the request, and begin."""
         route = head.note
-        if route is None:
-            route = self.server.route(head, self.core.version)
-        if type(route) is Answer:
-            self._answer(stream, head, route)
-            return
+        if type(route) is not Route:
+            found = self.server.route(head, self.core.version)
+            if isinstance(found, Answer):
+                self._answer(stream, head, found)
+                return
+            route = found
         counters = self.counters
         counters.started += 1
         if self.running >= self.options.limits.max_streams:
@@ -81,13 +84,13 @@ class ServerConnection(ServingProtocol):
         if end or route.streams_in:
             call.begin(end)
 
-    def _answer(self, stream: Any, head: RequestHead, answer: Answer) -> None:
+    def _answer(self, stream: Stream, head: RequestHead, answer: Answer) -> None:
         stream.owner = IGNORE
         body = b"" if head.method == b"HEAD" else answer.body
         self.core.send_reply(stream, answer.head, body, answer.trailers)
         self.counters.refused += 1
 
-    def on_connection_event(self, kind: int, value: Any) -> None:
+    def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
         """After a drain's pong the last stream is known."""
         self.close_if_idle()
 
@@ -96,7 +99,7 @@ class ServerConnection(ServingProtocol):
     def drain(self) -> None:
         """Take no new calls; close when those that run have ended."""
         self.draining = True
-        if self.core is None:
+        if not self.version_known:
             self.close()
             return
         self.core.drain()
@@ -111,20 +114,13 @@ class ServerConnection(ServingProtocol):
     def check(self, now: float) -> None:
         """Look after the connection now and then: it may be too slow, too quiet, too old, or gone without a word."""
         self.watch(now)
-        if self.core is None:
-            return
-        options = self.options
-        quiet = now - self.now
-        idle = not self.core.streams and not self.running
-        if idle and options.max_idle is not None and quiet > options.max_idle and not self.draining:
-            self.drain()
-        if options.max_age is not None and now - self.opened > options.max_age:
-            if not self.draining:
-                self.drain()
-            elif now - self.opened > options.max_age + options.max_age_grace:
-                self.abort()
-        if self.core.version >= 2:
+        if self.version_known and self.core.version >= 2:
             self._keep_alive(now)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are calls, or handlers that have not ended."""
+        return self.running > 0 or bool(self.core.streams)
 
     def _keep_alive(self, now: float) -> None:
         """Ping a peer that is quiet, close if it stays so (gRFC A9). Any sign of life answers a ping."""
@@ -139,7 +135,7 @@ class ServerConnection(ServingProtocol):
 
     def make_room(self) -> None:
         """Close an idle connection because others wait for its place; the client can begin again."""
-        if self.core.version >= 2:
+        if self.version_known:
             self.core.go_away()
         self.close()
 
@@ -163,7 +159,7 @@ def _peer_of(transport: asyncio.Transport | None) -> Peer:
     return Peer("unix", certificate, _credentials(transport.get_extra_info("socket")))
 
 
-def _credentials(sock: Any) -> tuple[int, int, int] | None:
+def _credentials(sock: socket.socket | None) -> tuple[int, int, int] | None:
     """Return (pid, uid, gid) of the process that connected, as the kernel saw it (Linux unix(7), SO_PEERCRED)."""
     option = getattr(socket, "SO_PEERCRED", None)
     if sock is None or option is None:

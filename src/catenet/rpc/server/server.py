@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
 from catenet.http.limits import Limits
 from catenet.http.message import RequestHead
 from catenet.http.serving import Shared
-from catenet.net.accept import Acceptor
+from catenet.net.accept import Slot
 from catenet.net.limits import ServerLimits
-from catenet.net.listen import listen_tcp, listen_unix
+from catenet.net.server import StreamServer
 from catenet.rpc.model.failures import FailureLog
 from catenet.rpc.model.interceptor import Chain, Interceptor
 from catenet.rpc.model.method import ServiceDescriptor
-from catenet.rpc.model.target import parse_target
+from catenet.rpc.model.target import SCHEMES
 from catenet.rpc.protocols.protocol import Answer, ServerWire
 from catenet.rpc.protocols.registry import not_found, server_wires
 from catenet.rpc.server.connection import ServerConnection
@@ -39,10 +35,8 @@ class ServerOptions(ServerLimits):
     * ``limits``: of HTTP, for each connection.
     * ``max_receive``, ``max_send``: largest message, uncompressed.
     * ``max_assembly``, ``max_assembly_total``: parts of messages that one connection, and all, may have pending.
-    * ``write_limit``: what a peer that does not read may have waiting in its transport.
     * ``compression``: for responses, where the caller accepts it.
     * ``keepalive_time``, ``keepalive_timeout``: ping a quiet peer, close if it does not answer (gRFC A9).
-    * ``max_idle``, ``max_age``, ``max_age_grace``: close connections without calls, and old ones.
     * ``executor``: where handlers that are not ``async`` run; None: the loop's default.
     """
 
@@ -51,15 +45,11 @@ class ServerOptions(ServerLimits):
     max_send: int = 1 << 31
     max_assembly: int = 64 << 20
     max_assembly_total: int = 256 << 20
-    write_limit: int = 8 << 20
     compression: str = "identity"
     codecs: Mapping[str, Codec] = field(default_factory=lambda: CODECS)
     compressions: Mapping[str, Compression] = field(default_factory=lambda: COMPRESSIONS)
     keepalive_time: float = 7200.0
     keepalive_timeout: float = 20.0
-    max_idle: float | None = None
-    max_age: float | None = None
-    max_age_grace: float = 30.0
     executor: Executor | None = None
 
 
@@ -77,32 +67,15 @@ class Counters:
     connections_closed: int = 0
 
 
-@dataclass(slots=True)
-class Listener:
-    """One address that a server listens on; ``url`` names it as a channel takes it, with the real port."""
-
-    url: str
-    sockets: Sequence[socket.socket]
-    acceptor: Acceptor
-    unlink: str = ""
-
-    def close(self) -> None:
-        """Accept no more connections."""
-        for sock in self.sockets:
-            self.acceptor.remove(sock)
-        if self.unlink:
-            try:
-                os.unlink(self.unlink)
-            except FileNotFoundError:
-                pass
-
-
-class Server:
+class Server(StreamServer[ServerConnection]):
     """Serves implementations of services.
 
     Make it anywhere, listen in a running event loop. After a ``fork`` a child may make servers of its own; one that was
     listening belongs to the loop, and so to the process, that it listened in.
     """
+
+    schemes = SCHEMES
+    alpn = ("h2", "http/1.1")
 
     def __init__(
         self,
@@ -113,6 +86,7 @@ class Server:
         wires: Sequence[ServerWire] | None = None,
     ) -> None:
         self.options = options or ServerOptions()
+        super().__init__(self.options)
         self.counters = Counters()
         self.failures = FailureLog()
         self.assembling = 0
@@ -121,15 +95,7 @@ class Server:
         self._bindings: dict[str, Binding] = {}
         codecs, compressions = list(self.options.codecs), list(self.options.compressions)
         self._wires = list(wires) if wires is not None else server_wires(codecs, compressions)
-        self._listeners: list[Listener] = []
-        self._connections: dict[ServerConnection, None] = {}
         self._runner: Runner | None = None
-        self._shared: Shared | None = None
-        self._acceptor: Acceptor | None = None
-        self._checking: asyncio.TimerHandle | None = None
-        self._draining = False
-        self._quiet: asyncio.Future[None] | None = None
-        self._stopped: asyncio.Future[None] | None = None
         for service in services:
             self.add(service)
 
@@ -160,142 +126,39 @@ class Server:
         head.note = route
         return route
 
-    # Listening.
-
-    async def listen(
-        self,
-        url: str,
-        *,
-        tls: ssl.SSLContext | None = None,
-        reuse_port: bool = False,
-        mode: int | None = None,
-        sock: socket.socket | None = None,
-    ) -> Listener:
-        """Listen on ``tcp://host:port``, ``tls://host:port`` (needs ``tls``) or ``unix:path``.
-
-        ``mode`` are the permissions of a Unix socket. ``sock`` is a Unix socket that listens already, for processes
-        that share it; whoever made it removes it. Raises ``ValueError`` for a wrong URL, ``OSError``.
-        """
-        target = parse_target(url, listening=True)
-        if target.tls and tls is None:
-            raise ValueError(f"{url}: needs an ssl.SSLContext (argument tls)")
-        if target.tls and tls is not None:
-            tls.set_alpn_protocols(["h2", "http/1.1"])
-        acceptor = self._acceptor or self._begin()
-        context = tls if target.tls else None
-        backlog = self.options.backlog
-        unlink = ""
-        if target.unix:
-            url, sockets = target.url, [sock or listen_unix(target.unix, backlog=backlog, mode=mode)]
-            unlink = "" if sock is not None or target.unix.startswith("@") else target.unix
-        else:
-            sockets = await listen_tcp(target.host, target.port, backlog=backlog, reuse_port=reuse_port)
-            url = replace(target, port=sockets[0].getsockname()[1]).url
-        for each in sockets:
-            acceptor.add(each, context)
-        listener = Listener(url, sockets, acceptor, unlink)
-        self._listeners.append(listener)
-        return listener
-
-    def _begin(self) -> Acceptor:
-        """Make what belongs to the event loop that the server listens in."""
-        loop = asyncio.get_running_loop()
-        runner = self._runner = Runner(loop)
-        shared = self._shared = Shared(loop, self.options, self.options.limits)
-        self._stopped = loop.create_future()
-        self._checking = loop.call_later(_CHECK_INTERVAL, self._check)
-        acceptor = self._acceptor = Acceptor(loop, self.options, partial(ServerConnection, self, shared, runner))
-        return acceptor
-
-    async def serve_forever(self) -> None:
-        """Wait until the server is closed."""
-        if self._stopped is None:
-            raise RuntimeError("the server is not listening")
-        await asyncio.shield(self._stopped)
-
     # Connections.
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> Shared:
+        """Make what belongs to the event loop that the server listens in."""
+        self._runner = Runner(loop)
+        self._http = Shared(loop, self.options, self.options.limits)
+        return self._http
+
+    def accepted(self, slot: Slot) -> ServerConnection:
+        """Return the protocol of a connection."""
+        assert self._runner is not None
+        return ServerConnection(self, self._http, self._runner, slot)
 
     def connection_opened(self, connection: ServerConnection) -> None:
         """Count and keep a connection."""
         self.counters.connections_opened += 1
-        self._connections[connection] = None
-        if self._draining:
-            connection.drain()
+        super().connection_opened(connection)
 
     def connection_closed(self, connection: ServerConnection) -> None:
         """Forget a connection."""
         self.counters.connections_closed += 1
-        self._connections.pop(connection, None)
-        if not self._connections and self._quiet is not None and not self._quiet.done():
-            self._quiet.set_result(None)
+        super().connection_closed(connection)
 
-    @property
-    def connections(self) -> int:
-        """How many there are."""
-        return len(self._connections)
-
-    def _check(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        for connection in list(self._connections):
-            connection.check(now)
-        if self._shared is not None:
-            self._shared.relieve()
-        if self._acceptor is not None and self._acceptor.full:
-            self._make_room(now)
+    def check(self, now: float) -> None:
+        """Log what has been kept back of failures."""
         self.failures.digest(now)
-        # A look at 50,000 connections takes some 50 ms: the more there are, the rarer it is.
-        interval = _CHECK_INTERVAL * (1 + len(self._connections) // 5000)
-        self._checking = loop.call_later(interval, self._check)
 
-    def _make_room(self, now: float) -> None:
-        """While others wait to be accepted: close some of the connections that have been idle longest."""
-        patience = self.options.handshake_timeout
-        idle = [one for one in self._connections if now - one.idle_since > patience and not one.running]
-        idle.sort(key=lambda one: one.idle_since)
-        for connection in idle[: 1 + len(self._connections) // 16]:
-            connection.make_room()
-
-    async def drain(self, grace: float | None = None) -> None:
-        """Stop listening, announce the end on every connection, wait for running calls, then close.
-
-        After ``grace`` seconds the calls that are left are cancelled.
-        """
-        self._draining = True
-        for listener in self._listeners:
-            listener.close()
-        for connection in list(self._connections):
-            connection.drain()
-        if self._connections:
-            self._quiet = asyncio.get_running_loop().create_future()
-            await asyncio.wait([self._quiet], timeout=grace)
-        await self.close()
-
-    async def close(self) -> None:
-        """Stop at once: calls that are running are cancelled."""
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()
-        if self._acceptor is not None:
-            self._acceptor.close()
-            self._acceptor = None
-        if self._shared is not None:
-            self._shared.deadlines.close()
-        if self._checking is not None:
-            self._checking.cancel()
-        for connection in list(self._connections):
-            if connection.transport is not None:
-                connection.transport.abort()
-        if self._connections:
-            # connection_lost comes with the next turn of the loop
-            self._quiet = asyncio.get_running_loop().create_future()
-            await asyncio.wait([self._quiet], timeout=5.0)
+    def end(self) -> None:
+        """No handler runs any more."""
         if self._runner is not None:
             self._runner.close()
             self._runner = None
         self.failures.close()
-        if self._stopped is not None and not self._stopped.done():
-            self._stopped.set_result(None)
 
     async def __aenter__(self) -> Server:
         return self

@@ -1,0 +1,182 @@
+"""What both versions of HTTP have in common, as types: a core for the driver and for RPC, the owner of a stream.
+
+``http/h1`` and ``http/h2`` have one such core each. They differ from the cores of :mod:`catenet.net.core` in two ways,
+because there are two or three events in a call: ``receive`` returns them in a list, and ``transmit`` needs no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.events import Event, GoAway, StreamReset
+from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.stream import Stream
+
+ConnectionValue = bytes | GoAway | ResponseHead | None
+"""What comes with an event of the connection: of PONG, GOAWAY, INTERIM, SETTINGS."""
+
+
+class StreamOwner(Protocol):
+    """What the application keeps in ``stream.owner``."""
+
+    def on_head(self, head: ResponseHead, end: bool) -> None:
+        """A response has begun (client)."""
+
+    def on_data(self, data: bytes, end: bool) -> None:
+        """A piece of body has come."""
+
+    def on_trailers(self, fields: Fields) -> None:
+        """The trailers have come; nothing follows."""
+
+    def on_reset(self, reset: StreamReset) -> None:
+        """The stream broke off."""
+
+    def on_drained(self) -> None:
+        """Everything sent on this stream has left its queue."""
+
+    def owes(self) -> bool:
+        """Whether the client has begun something on this stream, and not finished it (server)."""
+
+
+class HttpCore(Protocol):
+    """One HTTP connection, client or server, without I/O."""
+
+    # What it says of itself.
+
+    streams: dict[int, Stream]
+    """The exchanges that go on."""
+    queued: int
+    """Bytes that wait for windows or for the transport."""
+
+    @property
+    def version(self) -> int:
+        """1 or 2."""
+
+    @property
+    def served(self) -> int:
+        """How many have come to their end."""
+
+    @property
+    def failed(self) -> HttpError | None:
+        """Why the connection has been given up."""
+
+    @property
+    def flowed(self) -> int:
+        """Bytes that have ever waited and do not any more."""
+
+    @property
+    def can_open(self) -> bool:
+        """Whether a client may begin a request now."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the peer's first SETTINGS have come."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether no request can be begun any more."""
+
+    @property
+    def may_close(self) -> bool:
+        """Whether nothing would be lost by closing now."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether a first head, or the preface of HTTP/2, has come (server)."""
+
+    @property
+    def head_since(self) -> float | None:
+        """When the first byte came of a head that is not complete; None: there is none."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is part of a frame, of a chunk's framing, or of a request that has been answered already."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether ``receive(b"", now)`` has something to return."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether the driver should stop reading from the transport."""
+
+    @property
+    def bulky(self) -> bool:
+        """Whether what is to be sent should not be joined."""
+
+    @property
+    def peer_max_streams(self) -> int:
+        """How many requests may go on at once."""
+
+    @property
+    def peer_max_header_list(self) -> int:
+        """The largest head or trailer section that may be sent, as the peer counts it."""
+
+    def may_receive(self, stream: Stream) -> bool:
+        """Whether the peer is free to send the rest of the stream."""
+
+    # Bytes.
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Take the next bytes from the peer; return what they meant. Never raises for what the peer did."""
+
+    def receive_eof(self) -> list[Event]:
+        """The peer will send nothing more."""
+
+    def transmit(self) -> bytes:
+        """Return all bytes to be sent now."""
+
+    def transmit_pieces(self) -> Sequence[bytes | memoryview]:
+        """Return the same, not joined."""
+
+    def hold(self) -> None:
+        """The transport is full: keep data in the queues until :meth:`release`."""
+
+    def release(self) -> list[Event]:
+        """The transport can take more; returns ``DRAINED`` events."""
+
+    # Calls down. Those that send fields raise PeerLimit, and then have sent nothing.
+
+    def open(self, head: RequestHead, end: bool) -> Stream:
+        """Begin a request (client); the caller has checked ``can_open``."""
+
+    def send_request(self, head: RequestHead, body: bytes) -> Stream:
+        """Send a whole request (client): head and body; the caller has checked ``can_open``."""
+
+    def send_head(self, stream: Stream, head: ResponseHead, end: bool = False) -> None:
+        """Send a response head (server); a 1xx head may come before the final one."""
+
+    def send_data(self, stream: Stream, data: bytes, end: bool = False) -> bool:
+        """Send a piece of body, or queue it; False if something is queued now (``DRAINED`` will say when not)."""
+
+    def send_trailers(self, stream: Stream, fields: Fields) -> None:
+        """End the stream with a trailer section, after what is queued."""
+
+    def send_reply(self, stream: Stream, head: ResponseHead, body: bytes, trailers: Fields | None) -> None:
+        """Send a whole response: head, body, trailers (None: the response ends with its body)."""
+
+    def consume(self, stream: Stream, count: int) -> None:
+        """The application has taken ``count`` bytes of the stream's data: they may be replaced by others."""
+
+    def expect(self, stream: Stream, count: int) -> None:
+        """The application will take the next ``count`` bytes whatever they are: let them come without a pause."""
+
+    def reset(self, stream: Stream, code: int = ErrorCode.CANCEL) -> None:
+        """Break the stream off; nothing more is reported about it."""
+
+    def abandon(self, stream: Stream) -> None:
+        """Send nothing more on a stream that the peer has ended."""
+
+    def ping(self, payload: bytes) -> None:
+        """Send a PING with eight bytes of payload, if there is one; ``PONG`` answers."""
+
+    def drain(self) -> None:
+        """Announce the end, then take no more streams."""
+
+    def go_away(self) -> None:
+        """Take no more streams from the peer; those it has are served."""
+
+    def fail(self, error: HttpError) -> None:
+        """Give the connection up."""

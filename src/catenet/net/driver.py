@@ -1,0 +1,210 @@
+"""Between an asyncio transport and a protocol core: what every driver does, whatever calls its core has.
+
+:class:`StreamDriver` looks after the transport: what a turn of the event loop made leaves in one write, what a peer
+does not read has a limit and counts against a budget, and the last word reaches its reader. With it
+:mod:`catenet.net.connection` drives a core of five verbs; HTTP, whose cores return events in lists, has a driver of its
+own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from catenet.net.budget import Budget
+
+LINGER = 2.0
+"""Seconds for which what the peer still sends is read and dropped, so that it can read our last word."""
+WRITE_LIMIT = 4 << 20
+
+
+class StreamDriver(asyncio.Protocol):
+    """One connection. ``now``: when something came last; ``received``: bytes that have ever come.
+
+    ``budget`` is what all connections together may have queued for their peers; None: nothing is counted. ``ended``:
+    our direction is over; nothing may be written, and what comes is dropped. ``write_limit``: bytes that may be written
+    to a transport that is full.
+    """
+
+    __slots__ = (
+        "_deferred",
+        "_gathers",
+        "_in_turn",
+        "_piled",
+        "_read_paused",
+        "_scheduled",
+        "budget",
+        "charged",
+        "ended",
+        "loop",
+        "now",
+        "received",
+        "transport",
+        "write_limit",
+        "write_paused",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, write_limit: int = WRITE_LIMIT) -> None:
+        self.loop = loop
+        self.now = 0.0
+        self.received = 0
+        self.write_limit = write_limit
+        self.write_paused = False
+        self.transport: asyncio.Transport | None = None
+        self.ended = False
+        self.budget: Budget[Any] | None = None
+        self.charged = 0
+        self._in_turn = False
+        self._scheduled = False
+        self._read_paused = False
+        self._gathers = False
+        self._piled = 0
+        self._deferred: list[bytes] = []
+
+    # What depends on the core.
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait in the core for the peer to take more."""
+        return 0
+
+    def flush(self) -> None:
+        """Write what the core has."""
+        raise NotImplementedError
+
+    def go_on(self) -> None:
+        """Handle what waited for a call or for the transport; write what that makes."""
+        self.flush()
+
+    def on_exceeded(self) -> None:
+        """All connections together have more queued than they may."""
+
+    # Called by asyncio.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; a driver then sends what a connection begins with."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.now = self.loop.time()
+        # TLS would make a record of every piece.
+        self._gathers = transport.get_extra_info("ssl_object") is None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Forget what waits; a driver then tells whoever waits for the peer."""
+        self.transport = None
+        self._deferred.clear()
+        self.charge(0)
+
+    # Input while connections are being closed for what they hold: memory first, then more requests.
+
+    def defer(self, data: bytes) -> None:
+        """Keep what came for the next turn of the event loop."""
+        self._deferred.append(data)
+        if len(self._deferred) == 1:
+            self.loop.call_soon(self._receive_deferred)
+
+    def end_deferring(self) -> None:
+        """Handle at once what was kept: the end of the stream must not overtake it."""
+        if self.budget is not None and self._deferred:
+            self.budget.shedding = False
+            self._receive_deferred()
+
+    def _receive_deferred(self) -> None:
+        data = b"".join(self._deferred)
+        self._deferred.clear()
+        if self.transport is not None:
+            self.data_received(data)
+
+    # Output.
+
+    def touch(self) -> None:
+        """Something was sent: see to it that it leaves with the rest of this turn."""
+        if not self._in_turn and not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._flush_scheduled)
+
+    def send_now(self) -> None:
+        """Let what was sent leave at once, because nothing else is likely to join it in this turn."""
+        if not self._in_turn and not self._scheduled:
+            self.flush()
+
+    def _flush_scheduled(self) -> None:
+        self._scheduled = False
+        self.go_on()
+
+    def write_behind(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Write to a transport that is full; give the connection up if too much piles up there.
+
+        What flow control does not hold back (heads, acknowledgements) has this limit.
+        """
+        self._piled += len(data)
+        if self._piled > self.write_limit:
+            self.abort()
+            return
+        transport.write(data)
+        self.settle()
+
+    def read_or_pause(self, transport: asyncio.Transport, pause: bool) -> None:
+        """Stop reading, or go on with it."""
+        self._read_paused = pause
+        (transport.pause_reading if pause else transport.resume_reading)()
+
+    def settle(self) -> None:
+        """Tell the budget what waits here for the peer to read it."""
+        transport = self.transport
+        if self.budget is not None and transport is not None:
+            # Below the mark at which it pauses us a transport is emptied by the kernel as a rule.
+            waits = transport.get_write_buffer_size() if self.write_paused or self.ended else 0
+            self.charge(self.queued + waits)
+
+    def charge(self, amount: int) -> None:
+        """From now on ``amount`` bytes wait here."""
+        if self.budget is not None and amount != self.charged:
+            self.charged = amount
+            self.budget.charge(self, amount)
+            if self.budget.exceeded:
+                self.on_exceeded()
+
+    async def wait_for_room(self) -> None:
+        """Wait until more may be produced for this peer: it reads what it gets, or the budget has room for it."""
+        budget = self.budget
+        if budget is not None and budget.tight:
+            self.settle()
+            await budget.wait(self)
+
+    # Ends.
+
+    def close(self) -> None:
+        """Write what is left and close."""
+        if self.transport is not None:
+            self.flush()
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once, without another word to the peer."""
+        if self.transport is not None:
+            self.charge(0)
+            self.ended = True
+            self.transport.abort()
+
+    def linger(self, orderly: bool) -> None:
+        """Close so that the peer can read our last word (RFC 9112 section 9.6); ``orderly``: all of it, if it is long.
+
+        To close with input unread makes TCP send a reset, which overtakes what was written. So end our direction, drop
+        what still comes, and close when the peer does, or soon. TLS does the same in its own closing.
+        """
+        transport = self.transport
+        if transport is None or self.ended:
+            return
+        self.flush()
+        if self._read_paused:
+            self.read_or_pause(transport, False)
+        self.ended = True
+        if transport.can_write_eof() and not transport.is_closing():
+            try:
+                transport.write_eof()
+            except OSError:  # the peer has gone already
+                transport.close()
+            else:
+                self.loop.call_later(LINGER, transport.close if orderly else transport.abort)
+        else:
+            transport.close()
