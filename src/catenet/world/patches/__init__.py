@@ -1,1 +1,5 @@
-"""All patching of the interpreter: the simulated standard modules, one file per concern, each with `apply(patcher)`."""
+"""What is changed in the interpreter while worlds exist, one file per concern.
+
+`table.py` says of every public name of the modules concerned what happens to it; `install.py` puts the patches in
+place.
+"""
