@@ -32,6 +32,7 @@ SINGLE = (
     "catenet/world/engine/hub.py",
     "catenet/world/network/links.py",
     "catenet/world/patches/monotonic.py",
+    "catenet/world/patches/process_globals.py",
     "catenet/world/engine/task.py",
     "catenet/world/patches/threadstate.py",
     "catenet/world/network/trace.py",

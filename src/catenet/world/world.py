@@ -9,14 +9,11 @@
 
 from __future__ import annotations
 
-import concurrent.futures.thread  # noqa: F401 - see the end of this file
 import gc
 import random
 import signal
-import sys
 import threading
 import time
-from asyncio import events
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,11 +28,13 @@ from catenet.world.engine.ending import QUIET, Ending
 from catenet.world.engine.errors import DeadlockError, ProcessFailed, StillRunning
 from catenet.world.engine.host import Host
 from catenet.world.engine.hub import NEVER, Clock, Hub, RealClock
-from catenet.world.engine.streams import Redirect, print_line
+from catenet.world.engine.streams import print_line
 from catenet.world.engine.waiting import describe_waiting
 from catenet.world.network.topology import Topology
 from catenet.world.network.trace import Trace
 from catenet.world.patches import install
+from catenet.world.patches.interpreter import prepared_interpreter
+from catenet.world.patches.threads import call_at_exit
 from catenet.world.scenario.settings import SettingChanges, apply_settings
 from catenet.world.scenario.units import link_properties, repeated
 
@@ -313,32 +312,18 @@ class World:
     @contextmanager
     def _in_place(self) -> Iterator[None]:
         """While the hub runs: the streams and hooks of processes stand for the interpreter's."""
-        streams = sys.stdout, sys.stderr, sys.stdin
-        loop, hooks = events._get_running_loop(), sys.get_asyncgen_hooks()
-        install.install()
-        collects = gc.isenabled()
-        gc.disable()
-        self._running = True
-        self.interrupted = False
-        if self._stale_routes:
-            self.refresh_routes()
-        self.contexts.begin()
-        try:
-            events._set_running_loop(None)
-            sys.set_asyncgen_hooks(None, None)
-            sys.stdout, sys.stderr, sys.stdin = (
-                Redirect(name, stream) for name, stream in zip(("stdout", "stderr", "stdin"), streams, strict=True)
-            )
-            with _Interruptible(self):
-                yield
-        finally:
-            self._running = False
-            self.contexts.leave()
-            sys.stdout, sys.stderr, sys.stdin = streams
-            events._set_running_loop(loop)
-            sys.set_asyncgen_hooks(*hooks)
-            if collects:
-                gc.enable()
+        with prepared_interpreter():
+            self._running = True
+            self.interrupted = False
+            if self._stale_routes:
+                self.refresh_routes()
+            self.contexts.begin()
+            try:
+                with _Interruptible(self):
+                    yield
+            finally:
+                self._running = False
+                self.contexts.leave()
 
     def collect_garbage(self) -> None:
         """Collect, at moments that depend on nothing but the programs: what is collected may close a socket."""
@@ -481,6 +466,4 @@ def _close_all() -> None:
         world.close()
 
 
-# Not `atexit`: the interpreter joins the workers of thread pools before that, and those of a world that was left open
-# would never end. Exit functions of `threading` run last registered first, so the pools' own must be registered by now.
-threading._register_atexit(_close_all)  # type: ignore[attr-defined]
+call_at_exit(_close_all)

@@ -13,92 +13,23 @@ that may (`World.at`, finalizers in the garbage collector) its state is removed 
 
 from __future__ import annotations
 
-import importlib.machinery
 import os
-import sys
-import types
 from asyncio import events
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from greenlet import getcurrent
 
-from catenet.world.engine.current import current
+from catenet.world.patches.process_globals import ProcessGlobals, swap_globals
 from catenet.world.patches.threadstate import NO_HOOKS, Exchange, Hooks, open_exchange
 
 if TYPE_CHECKING:
     from catenet.world.engine.task import Task, TaskOwner
 
-__all__ = ["Context", "Contexts", "PrivateFinder"]
+__all__ = ["Contexts"]
 
-_chdir = os.chdir
 _getcwd = os.getcwd
 _set_loop: Final = events._set_running_loop
-
-# An exchange is made twice a packet or so: by the dictionaries behind the names, which takes a third of the time.
-_sys: Final = vars(sys)
-_events: Final = vars(events)
-_modules: Final = sys.modules
-_environ: Final = vars(os.environ)
-
-
-class Context:
-    """The globals of one process, or of the outside; `program` is the directory that its program comes from."""
-
-    __slots__ = ("argv", "directory", "entered", "environ", "main", "modules", "path", "policy", "private", "program")
-
-    def __init__(
-        self,
-        argv: list[str],
-        path: list[str],
-        main: types.ModuleType,
-        environ: dict[Any, Any],
-        program: str | None = None,
-    ) -> None:
-        # Whatever a program puts in their place.
-        self.argv: Any = argv
-        self.path: Any = path
-        self.main: Any = main
-        self.environ: Any = environ
-        self.program = program
-        self.entered = False
-        self.policy: Any = None
-        self.directory: str | None = None
-        self.modules: dict[str, types.ModuleType] = {}
-        self.private: dict[str, None] = {}
-
-    def refresh(self) -> None:
-        """Note the interpreter's environment, which `take` takes to be the same as before."""
-        self.environ = _environ_data()
-
-    def hide(self, directory: str) -> None:
-        """Keep what the outside has imported from a program's directory out of the program's sight."""
-        for name, module in list(sys.modules.items()):
-            root = name.partition(".")[0]
-            if root not in ("__main__", "catenet") and _comes_from(sys.modules.get(root), root, directory):
-                self.private[name] = None
-                self.modules[name] = module
-                del sys.modules[name]
-
-
-def _exchange(last: Context, context: Context) -> None:
-    """Take the interpreter's globals, as `last` has them, and put others in their place."""
-    last.argv, last.path, last.policy = _sys["argv"], _sys["path"], _events["_event_loop_policy"]
-    _sys["argv"], _sys["path"] = context.argv, context.path
-    _environ["_data"] = context.environ
-    if context.policy is not last.policy:
-        _events["_event_loop_policy"] = context.policy
-    last.main = _modules["__main__"]
-    if context.main is not last.main:
-        _modules["__main__"] = context.main
-    if last.private:
-        for name in last.private:
-            module = _modules.pop(name, None)
-            if module is not None:
-                last.modules[name] = module
-    if context.modules:
-        _modules.update(context.modules)
 
 
 class Contexts:
@@ -115,7 +46,7 @@ class Contexts:
         """When last a task went on by a timer of its own (`ending.py`)."""
         self.hub: Any = None
         """The greenlet that runs the hub, to which tasks switch when they wait."""
-        self._outside = Context(sys.argv, sys.path, sys.modules["__main__"], _environ_data())
+        self._outside = ProcessGlobals.of_interpreter()
         self._home = ""
         self.locals: Exchange = open_exchange()
         self._outside_locals: Any = None
@@ -175,13 +106,13 @@ class Contexts:
         if last is None:
             self._home = _getcwd()
             outside.refresh()
-            _exchange(outside, context)
+            swap_globals(outside, context)
         else:
-            if last.context.directory is not None:
-                _chdir(self._home)
-            _exchange(last.context, context)
-        if context.directory is not None:
-            _chdir(context.directory)
+            if last.context.placed:
+                last.context.leave_place(self._home)
+            swap_globals(last.context, context)
+        if context.placed:
+            context.enter_place()
         if not context.entered:
             context.entered = True
             if context.program is not None:
@@ -193,50 +124,6 @@ class Contexts:
         self.remove_task()
         last, self.process = self.process, None
         if last is not None:
-            if last.context.directory is not None:
-                _chdir(self._home)
-            _exchange(last.context, self._outside)
-
-
-class PrivateFinder:
-    """Finds, for a running process, the modules in its program's directory, and notes them as private to it."""
-
-    @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        """Find top-level modules in the program's directory; submodules follow their package (`MetaPathFinder`)."""
-        task = current.task
-        if task is None or task.process.program.directory is None:
-            return None
-        private = task.process.context.private
-        root, dot, _ = name.partition(".")
-        if dot:
-            if root in private:
-                private[name] = None
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(name, [task.process.program.directory], target)
-        if spec is None or (spec.origin is None and spec.submodule_search_locations is not None and _elsewhere(name)):
-            return None
-        private[name] = None
-        return spec
-
-
-def _elsewhere(name: str) -> bool:
-    """Whether a directory without `__init__.py` that bears this name is shadowed by a proper module on the path."""
-    spec = importlib.machinery.PathFinder.find_spec(name, sys.path)
-    return spec is not None and spec.origin is not None
-
-
-def _comes_from(module: types.ModuleType | None, root: str, directory: str) -> bool:
-    """Whether a top-level module is `directory/root.py` or the package `directory/root/`."""
-    origin = getattr(module, "__file__", None)
-    if not isinstance(origin, str):
-        return False
-    path = Path(origin)
-    return Path(directory) in ((path.parent, path.parent.parent) if path.stem == "__init__" else (path.parent,))
-
-
-def _environ_data() -> dict[Any, Any]:
-    data: dict[Any, Any] = os.environ._data  # type: ignore[attr-defined]
-    return data
+            if last.context.placed:
+                last.context.leave_place(self._home)
+            swap_globals(last.context, self._outside)

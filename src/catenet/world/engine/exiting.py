@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread as executors
-import threading
 import traceback
 from typing import TYPE_CHECKING
 
 from catenet.world.engine.current import current
+from catenet.world.patches.threads import close_pools
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -20,7 +19,7 @@ def finish_process(process: Process) -> None:
     """End a process whose main task has returned or raised; runs in that task."""
     for callback in reversed(process.threading_exits):
         _call(process, callback)
-    _close_pools(process)
+    close_pools(process)
     main = current.task
     assert main is not None
     while any(not task.daemon for task in process.tasks.values() if task is not main):
@@ -53,20 +52,6 @@ def abandon_coroutines(loop: asyncio.AbstractEventLoop) -> None:
                 continue  # it does not want to: nothing of it is heard or seen any more
     if not loop.is_closed() and not loop.is_running():
         loop.close()
-
-
-def _close_pools(process: Process) -> None:
-    """Tell the workers of thread pools to end, as `concurrent.futures` does when the interpreter ends.
-
-    They finish what is queued, and take nothing more. Those of pools that are still referred to ask whether the
-    interpreter ends, which for them is their process (`patches.threads`).
-    """
-    process.pools_closed = True
-    queues = executors._threads_queues
-    for ident in list(process.tasks):
-        thread = threading._active.get(ident)  # type: ignore[attr-defined]
-        if thread in queues:
-            queues[thread].put(None)
 
 
 def _call(process: Process, function: object, *args: object, **kwargs: object) -> None:

@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from catenet.world.engine.context import Context
 from catenet.world.engine.current import current
 from catenet.world.engine.errors import ProcessKilled
 from catenet.world.engine.exiting import abandon_coroutines, finish_process, ignore_errors
 from catenet.world.engine.streams import Streams
 from catenet.world.engine.task import Task, TaskOwner
+from catenet.world.patches.process_globals import ProcessGlobals, environment
 from catenet.world.patches.threads import drop_thread, make_main_thread
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ class Process(TaskOwner):
         path = list(sys.path)
         if program.directory is not None:
             path[:0] = [program.directory]
-        environment = _environment()
-        environment.update((os.fsencode(name), os.fsencode(value)) for name, value in host.environment.items())
-        self.context = Context(list(program.argv), path, self._main_module, environment, program.directory)
+        variables = environment()
+        variables.update((os.fsencode(name), os.fsencode(value)) for name, value in host.environment.items())
+        self.context = ProcessGlobals(list(program.argv), path, self._main_module, variables, program.directory)
         self.main = self.spawn(lambda: program.run(self._main_module), "MainThread")
 
     @property
@@ -270,12 +270,6 @@ class Process(TaskOwner):
     def describe(self) -> str:
         """One line for reports: host, program, pid."""
         return f"{self.host.name}: {self.name} (pid {self.pid})"
-
-
-def _environment() -> dict[Any, Any]:
-    """The interpreter's environment without the machine's proxies, which no simulated host can reach."""
-    data: dict[Any, Any] = os.environ._data  # type: ignore[attr-defined]
-    return {name: value for name, value in data.items() if not name.lower().endswith(b"_proxy")}
 
 
 def _without_ours(trace: types.TracebackType | None) -> types.TracebackType | None:

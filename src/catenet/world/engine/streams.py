@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from catenet.printable import write
-from catenet.world.engine.current import current
 
-__all__ = ["Redirect", "Streams", "print_line"]
+__all__ = ["Streams", "print_line"]
 
 Emit = Callable[[str, str], None]
 """`emit(stream, line)`: one line (no newline) of "stdout" or "stderr"."""
@@ -78,41 +77,3 @@ class Streams:
 
 def _text(raw: _Lines) -> IO[str]:
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", write_through=True)
-
-
-class Redirect:
-    """Stands in for `sys.stdout` and its like while a world runs: the current process's stream, or the original."""
-
-    def __init__(self, name: str, original: Any) -> None:
-        self.__dict__["_name"] = name
-        self.__dict__["_original"] = original
-
-    def _target(self) -> Any:
-        task = current.task
-        return self._original if task is None else getattr(task.process.streams, self._name)
-
-    def write(self, text: str) -> int:
-        """Write to the stream of whoever runs."""
-        target = self._target()
-        count: int = target.write(text)
-        if target is not self._original:
-            target.flush()
-        return count
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._target(), name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._target(), name, value)
-
-    def __iter__(self) -> Any:
-        return iter(self._target())
-
-    def __next__(self) -> Any:
-        return next(self._target())
-
-    def __enter__(self) -> Any:
-        return self._target().__enter__()
-
-    def __exit__(self, *details: Any) -> Any:
-        return self._target().__exit__(*details)

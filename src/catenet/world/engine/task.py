@@ -13,9 +13,10 @@ from greenlet import getcurrent, greenlet
 
 from catenet.compiled import mypyc_attr
 from catenet.posix.file import File, Watcher
-from catenet.world.engine.context import Context, Contexts
+from catenet.world.engine.context import Contexts
 from catenet.world.engine.errors import ProcessKilled
 from catenet.world.engine.hub import NEVER, Event, Hub
+from catenet.world.patches.process_globals import ProcessGlobals
 from catenet.world.patches.threadstate import NO_HOOKS
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _abandoned: list[Any] = []
 class TaskOwner:
     """What a process shows its tasks at every turn."""
 
-    context: Context
+    context: ProcessGlobals
     """Its globals."""
     main: Task
 

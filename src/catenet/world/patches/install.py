@@ -9,7 +9,6 @@ from __future__ import annotations
 import types
 from typing import Any, Final
 
-from catenet.world.engine.context import PrivateFinder
 from catenet.world.patches import (
     chance,
     clocks,
@@ -25,6 +24,7 @@ from catenet.world.patches import (
     threads,
     tls,
 )
+from catenet.world.patches.imports import PrivateFinder
 from catenet.world.patches.patching import Patcher
 
 __all__ = ["install", "is_installed", "original", "uninstall"]

@@ -39,8 +39,7 @@ def _kill(process: Process, pid: int, number: int) -> None:
 
 
 def _change_directory(process: Process, path: Any) -> None:
-    _real_chdir(path)
-    process.context.directory = os.getcwd()
+    process.context.change_directory(path)
 
 
 def _uname(process: Process) -> Any:
@@ -52,7 +51,6 @@ def _no_such_call(process: Process, *args: Any) -> None:
     raise os_error(38)
 
 
-_real_chdir = os.chdir
 _real_uname = os.uname
 
 

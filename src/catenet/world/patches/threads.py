@@ -6,6 +6,7 @@ What they wait for each other with is in `locks.py`.
 from __future__ import annotations
 
 import _thread
+import concurrent.futures.thread as pools
 import sys
 import threading
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from catenet.world.patches.patching import Patcher, dispatch
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
-__all__ = ["apply", "drop_thread", "make_main_thread"]
+__all__ = ["apply", "call_at_exit", "close_pools", "drop_thread", "make_main_thread"]
 
 
 def _start_new_thread(process: Process, function: Callable[..., Any], args: Any, kwargs: Any = None) -> int:
@@ -168,9 +169,6 @@ class _Shutdown:
 
 def apply(patcher: Patcher) -> None:
     """Patch locks, queues and threads."""
-    # Imported here at the latest, so that it registers its exit handler with the interpreter and not with a process.
-    from concurrent.futures import thread as pools
-
     patcher.attribute(pools, "_shutdown", _Shutdown(pools._shutdown))
     locks.apply(patcher)
     _apply_threading(patcher)
@@ -189,3 +187,27 @@ def drop_thread(task: Task) -> None:
     """A task is over: `threading` is to forget its thread, even when the task could not say so itself."""
     threading._active.pop(task.ident, None)  # type: ignore[attr-defined]
     locks.forget_task(task)
+
+
+def close_pools(process: Process) -> None:
+    """Tell the workers of thread pools to end, as `concurrent.futures` does when the interpreter ends.
+
+    They finish what is queued, and take nothing more. Those of pools that are still referred to ask whether the
+    interpreter ends, which for them is their process (`_Shutdown`).
+    """
+    process.pools_closed = True
+    queues = pools._threads_queues
+    for ident in list(process.tasks):
+        thread = threading._active.get(ident)  # type: ignore[attr-defined]
+        if thread in queues:
+            queues[thread].put(None)
+
+
+def call_at_exit(function: Callable[[], object]) -> None:
+    """Call a function when the interpreter ends, while worlds that are still open can run.
+
+    `atexit` would be too late: before it the interpreter joins the workers of thread pools, and those of a world that
+    is still open would never end. Exit functions of `threading` run in reverse order of registration, so that of
+    `concurrent.futures.thread`, which this module imports, comes after.
+    """
+    threading._register_atexit(function)  # type: ignore[attr-defined]
