@@ -1,4 +1,7 @@
-"""The recovery state machine: Open, Disorder, CWR, Recovery, Loss (RFC 6675, RFC 8985, RFC 5682, RFC 6582).
+"""The recovery state machine: what an unusual ACK, or a timeout, makes of the sender (RFC 6675, 8985, 5682, 6582).
+
+Afterwards `ca_state` says how the sender is doing, the marks in the retransmission queue say which segments are lost,
+and `AckState.rexmit` says what to send again. The machine sends nothing while it decides.
 
     Open      nothing unusual
     Disorder  duplicate ACKs or SACKs, not yet enough for a loss
@@ -6,8 +9,31 @@
     Recovery  retransmitting what was found lost
     Loss      after a timeout
 
-`after_ack` runs for every ACK that is not plain progress in Open; what it decides to retransmit goes out in
-`retransmit_lost`, once the window has been updated.
+The states are ordered; `ca_state < CWR` means that the window has not been reduced. A connection enters CWR, Recovery
+and Loss with `high_seq` = `snd_nxt`, and leaves them when everything below `high_seq` is acknowledged: losses found
+in the meantime belong to the same round trip and reduce the window only once (RFC 6675 section 5).
+
+An ACK is processed in three steps, each of which hands only facts to the next:
+
+1. `sending/acknowledge.py` lets `scoreboard` mark what SACK blocks cover, takes acknowledged segments off the queue,
+   and notes what it saw in an `AckState`. An ACK that merely makes progress in Open never comes here.
+2. `after_ack` looks for an end of the current state (`_leave_state`), for evidence that the reduction was needless
+   (`undo`: Eifel by timestamps, D-SACK, F-RTO), and for losses: by time with SACK (`rack`), by three duplicate ACKs
+   without (`_mark_newreno`). The order matters. Evidence against a loss comes first, since undoing a state changes
+   what the same ACK means for the next step.
+3. `follow_up` runs when the window has been updated (by PRR in CWR and Recovery, else by the congestion control; BBR
+   does it in all states), and retransmits as much as that window allows. Step 2 knows only the window from before the
+   ACK.
+
+A timeout comes in at `enter_loss`: everything is marked lost that RACK does not know to be recent. With F-RTO
+(`frto`) `_process_loss` sends new data once the first retransmission is acknowledged, before it retransmits more, and
+the next ACK tells whether the timeout was spurious. The loss of an MTU probe is no congestion: `simple_retransmit`
+sends its data again and leaves the window alone.
+
+Three counters make `in_flight` a sum: `sacked_out`, `lost_out` and `retransmitted_out` count segments (not entries)
+with each mark. They change with the marks (`marks.py`, `scoreboard.py`), when an entry leaves the queue
+(`acknowledge.py`), and when it is cut or sent again (`retransmit.py`). Without SACK, `sacked_out` counts duplicate
+ACKs, each of which stands for a segment that arrived (`add_reno_sacks`).
 """
 
 from __future__ import annotations
