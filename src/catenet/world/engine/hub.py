@@ -1,13 +1,34 @@
 """Who owns time: a heap of events, and what runs at this very instant in order of arrival.
 
-An entry of the heap is `(when, sequence, event)`; ties break by sequence, so that a run depends on nothing but the
-order of calls. What is to happen now (`call_soon`) waits in a queue that is emptied before the next event. When nothing
-else is left to happen at this instant, programs have their turns (`turns`), as a machine serves its interrupts before
-its processes: who waits for packets and gets several at once wakes once. Then the clock moves. How it does is the
-business of a `Clock`: simulated time jumps to the next event, real time waits for it or for a file descriptor.
+`Hub.run` executes a world. The same calls in the same order give the same run, because nothing else decides: not the
+machine's speed, not the order of a hash table. Everything at one instant happens in three steps, and the hub starts
+again with the first whenever a later one has asked for something.
 
-The hub knows nothing of processes, links and stacks: what comes again and again (a task's turn, the packets of a link,
-a host's pump) is an `Event` of its own, made once; all else is a callback in a `Call`.
+1. What was asked for at this instant (`call_soon`), first in, first out, until the queue is empty.
+2. What is due by the heap: packets that arrive, deadlines of stacks, timers. An entry is `(when, sequence, event)`;
+   ties break by sequence, the order in which they were asked for.
+3. When nothing else is left at this instant, each program that was woken runs once (`turns`).
+
+Then the clock moves. Programs come last for the reason that a machine serves interrupts before processes: whoever
+waits for packets and gets ten at once wakes once. Programs running among the events, in the order in which they were
+woken, doubled the time of bulk transfers.
+
+A `Clock` decides how time passes. Simulated time jumps to the next event. Real time (`RealClock`) waits for it, or
+for a file descriptor: a TUN device becomes readable, its reader hands packets in, and the loop above goes on as ever.
+So one hub serves simulated worlds and the real network, and nothing else in the engine knows which one it is.
+
+Rare events may cost an object each (`Call`); what comes again and again is made once and put into the heap or the
+queues as often as needed: a task's turn, a host's pump, the packets of a link (`Event`).
+
+A `Timer` can be moved and cancelled, and that is what timers are mostly for: a program that reads with a timeout sets
+one for every call and hardly any expires. Taking an entry out of the middle of a heap is expensive, so it stays. The
+timer remembers when it is really due; an entry that comes up too early passes it on to the right place, and an entry
+of a cancelled one is dropped. `certain` tells the kinds apart without a call: an uncertain entry is asked (`is_due`)
+before the clock moves for its sake, since virtual time must not stop where nothing happens. Useless entries are
+counted, and swept when they are most of the heap (`forget_one`).
+
+"Nothing can ever happen again" is therefore an empty heap with empty queues, and `run` returns False: a deadlock, or
+the end of the world (`ending.py`). The hub knows nothing of processes, links and stacks.
 """
 
 from __future__ import annotations
