@@ -1,14 +1,37 @@
 """What belongs to a process or a task and lies in the interpreter: exchanged when another one gets its turn.
 
-Globals of a process: `sys.argv`, `sys.path`, `__main__`, the environment, the working directory, the event loop policy,
-and the modules that a program imports from its own directory (two programs may each have a `config.py`; installed
-libraries are shared). State of a task, which CPython keeps per thread of the operating system: the values of
-`threading.local` objects, asyncio's running loop, the hooks for asynchronous generators. Context variables and the
-exception being handled are greenlet's own business.
+Every program finds the interpreter as it left it, though all programs of a world share one. Two kinds of state are
+kept for it, because CPython has them in two places.
 
-An exchange happens only when another process, or another task, runs than the one that ran last, not at each switch.
-Between two turns the hub's own code runs with what the last task has left in place, and uses none of it; before code
-that may (`World.at`, finalizers in the garbage collector) its state is removed (`remove_task`, `leave`).
+* Globals of a process: `sys.argv`, `sys.path`, `__main__`, the environment, the working directory, the event loop
+  policy, and the modules that a program imports from its own directory (two programs may each have a `config.py`). A
+  `Context` holds them; `enter` and `leave` exchange them. Installed libraries are shared, with their state: loading
+  them again for each of a thousand processes would cost more than all else.
+* State of a task, which CPython keeps per thread of the operating system, while all tasks share one: the values of
+  `threading.local` objects, asyncio's running loop, the hooks for asynchronous generators. A `Task` holds them;
+  `install_task` and `remove_task` exchange them, by `patches/threadstate.py` where pointers have to be moved.
+
+Context variables and the exception being handled are not here: greenlet switches those itself.
+
+An exchange takes place when another process, or another task, runs than the one that ran last, not at each switch. So
+between two turns the state of the last task stays in place while the hub's own code runs, which is why the hub, the
+links and the stacks may use none of it. Code of others that runs there may: callbacks of `World.at`, finalizers that
+the garbage collector calls. `remove_task` or `leave` comes before those. The most frequent case, one program waiting
+and going on, costs one comparison.
+
+    task A waits     hub: events, packets     task B runs
+    state of A  -->  state of A (unused)  --> install_task(B): A's state to A, B's into place
+                                              and if the process differs, enter(B's process)
+
+What is taken out is whatever lies there by then, not what was put in: a program may assign `sys.argv` or set another
+policy, and finds that again. The exception is the environment, of which only the dictionary inside `os.environ` is
+exchanged; `refresh` notes the outside's when a world begins to run.
+
+Modules of a program are found by `PrivateFinder`, which notes their names; on the way out they leave `sys.modules`,
+on the way in they come back. What the outside had imported from that directory, a test's own helpers say, is hidden
+when the process is entered for the first time (`Context.hide`).
+
+Exchanging is the price of a packet's wake-up, so it works on the dictionaries behind the names (`_sys`, `_events`).
 """
 
 from __future__ import annotations
