@@ -1,5 +1,6 @@
 # The two commands: `make demo` runs the main job, `make test` proves everything that needs no root and no peer.
-# The rest: `make lint`, `make compiled`, `make conformance`, `make interop`, `make bench`, `make clean`.
+# The rest: `make lint`, `make compiled`, `make conformance`, `make interop`, `make bench`, `make figures`,
+# `make clean`.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ JOBS ?= 2
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: demo test lint unit compiled conformance interop bench clean
+.PHONY: demo test lint unit compiled conformance interop bench figures clean
 
 demo: $(VENV)/.demo
 	$(BIN)/catenet run examples/hiscore/world.toml --pcap hiscore.pcapng
@@ -49,6 +50,10 @@ interop: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# Files, imports and circles, long functions, variables of TCP's control block.
+figures: $(VENV)/.dev
+	$(BIN)/python -m tests.architecture.figures
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "make: no CPython >= 3.11 with venv found; install one or say make PYTHON=/path/to/python3" >&2; exit 1; }

@@ -1,0 +1,36 @@
+"""What import-linter does not say: files import each other in no circle, and packages in few, at run time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+from tests.architecture.figures import arrows_between_members
+from tests.architecture.source import ANNOTATION, LOCAL, ROOT, circles, imports, is_package, modules
+
+SOURCE = modules(ROOT / "src/catenet", "catenet")
+RUNNING = [each for module in SOURCE.values() for each in imports(module, SOURCE) if each.kind != ANNOTATION]
+
+CIRCLES = {
+    "catenet.stack": {"datagram", "group", "ip", "ports", "settings", "tcp"},
+    "catenet.stack.tcp": {
+        "congestion", "control", "fastpath", "opening", "parking", "receiving", "recovery", "sending",
+    },
+    "catenet.world": {"engine", "network", "observe", "patches", "world"},
+}  # fmt: skip
+"""Members of each package that are in a circle; other packages have none. A circle may become smaller, not larger."""
+
+
+@pytest.mark.parametrize("package", [name for name, module in SOURCE.items() if is_package(module)])
+def test_no_new_member_of_a_circle(package: str) -> None:
+    rings = circles(arrows_between_members(package, RUNNING))
+    members = {name.rpartition(".")[2] for ring in rings for name in ring}
+    assert members <= CIRCLES.get(package, set())
+
+
+def test_no_circle_of_files_when_they_are_imported() -> None:
+    arrows = defaultdict(set)
+    for each in RUNNING:
+        if each.kind != LOCAL:
+            arrows[each.importer].add(each.imported)
+    assert circles(arrows) == []
