@@ -64,6 +64,7 @@ LEFT_OUT = (
     "catenet/posix/ifreq.py",
     "catenet/posix/pysocket.py",
     "catenet/posix/tcp_info.py",
+    "catenet/http/core.py",
     "catenet/http/driver.py",
     "catenet/http/serving.py",
 )

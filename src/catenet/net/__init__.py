@@ -1,1 +1,34 @@
-"""What any protocol needs to become a client or a server: listening, limits, deadlines. Knows no protocol itself."""
+"""Clients and servers for protocol cores: dialling, listening, TLS, limits, deadlines, draining, workers.
+
+A core with five verbs (:class:`StreamCore`, :class:`DatagramCore`) goes in, a client or a server comes out. Knows no
+protocol itself.
+"""
+
+from catenet.net.client import ConnectError, connect
+from catenet.net.connection import Connection
+from catenet.net.core import DatagramCore, Peer, PlainCore, StreamCore
+from catenet.net.limits import ServerLimits
+from catenet.net.server import AcceptedConnection, CoreServer, serve
+from catenet.net.target import SCHEMES, Scheme, Target, parse_target
+from catenet.net.tls import TlsError, client_context, server_context
+
+__all__ = [
+    "SCHEMES",
+    "AcceptedConnection",
+    "ConnectError",
+    "Connection",
+    "CoreServer",
+    "DatagramCore",
+    "Peer",
+    "PlainCore",
+    "Scheme",
+    "ServerLimits",
+    "StreamCore",
+    "Target",
+    "TlsError",
+    "client_context",
+    "connect",
+    "parse_target",
+    "serve",
+    "server_context",
+]

@@ -120,9 +120,25 @@ async def connect(
     options: dict[str, Any] = {} if tls is None else {"ssl": tls.context, "server_hostname": tls.server_name}
     address = endpoint.address
     if isinstance(address, str):
+        if address.startswith("\0"):  # abstract (Linux unix(7)): libuv, and so uvloop, takes its first byte for its end
+            return await _connect_abstract(loop, address, factory, options)
         _, protocol = await loop.create_unix_connection(factory, address, **options)
     else:
         _, protocol = await loop.create_connection(factory, address[0], address[1], family=endpoint.family, **options)
+    return protocol
+
+
+async def _connect_abstract(
+    loop: asyncio.AbstractEventLoop, address: str, factory: Callable[[], B], options: dict[str, Any]
+) -> B:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, address)
+        _, protocol = await loop.create_unix_connection(factory, sock=sock, **options)
+    except BaseException:
+        sock.close()
+        raise
     return protocol
 
 

@@ -1,242 +1,222 @@
-"""A server on streams: listeners, the connections that they bring, looking after them, draining, closing.
+"""A server for a protocol core of five verbs: TCP, TLS and Unix sockets, limits, draining.
 
-:class:`StreamServer` is what any protocol derives from that has a driver of its own.
+``serve(Core, ["tcp://[::]:7000", "unix:/run/x.sock"])`` serves connections whose cores do all of it; with ``handler``,
+a coroutine for each connection, the program reads the core's events and calls the core.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import logging
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Generic, TypeVar
 
-from catenet.net.accept import Acceptor, Slot
+from catenet.net.accept import Slot
+from catenet.net.connection import Connection
+from catenet.net.core import StreamCore
 from catenet.net.limits import ServerLimits
-from catenet.net.listen import listen_tcp, listen_unix
-from catenet.net.monitor import PeerMonitor, Shared
-from catenet.net.target import SCHEMES, Scheme, parse_target
+from catenet.net.monitor import Late, PeerMonitor, Shared
+from catenet.net.stream_server import StreamServer
+from catenet.net.target import SCHEMES, Scheme
 
-CHECK_INTERVAL = 1.0
-_CROWD = 5000
-"""A look at 50,000 connections takes some 50 ms: the more there are, the rarer it is."""
-_CLOSING_TIME = 5.0
+E = TypeVar("E")
+
+Handler = Callable[["AcceptedConnection[E]"], Awaitable[None]]
+
+logger = logging.getLogger("catenet.net")
 
 
-class ServedConnection(Protocol):
-    """A connection, as its server sees it: an ``asyncio.Protocol`` besides."""
+class AcceptedConnection(Connection[E]):
+    """A connection of a server. Its peer is under the clock of :class:`catenet.net.monitor.PeerMonitor`."""
 
-    monitor: PeerMonitor
-    transport: asyncio.Transport | None
+    __slots__ = ("_heard", "_server", "_task", "draining", "monitor")
 
-    @property
-    def busy(self) -> bool:
-        """Whether anything is going on that an end would break off."""
+    def __init__(self, server: CoreServer[E], shared: Shared, slot: Slot, core: StreamCore[E], keep: bool) -> None:
+        super().__init__(shared.loop, core, shared.deadlines, shared.limits.write_limit, keep)
+        self._server = server
+        self._task: asyncio.Task[None] | None = None
+        self._heard = 0
+        self.budget = shared.budget
+        self.draining = False
+        self.monitor = PeerMonitor(self, shared, slot)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the handler begin."""
+        super().connection_made(transport)
+        self.monitor.start()
+        self._server.connection_opened(self)
+        handler = self._server.handler
+        if handler is not None and self.transport is not None:
+            self._task = self.loop.create_task(self._handle(handler))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The place is free for another connection. A handler hears of it when it asks for events, or sends."""
+        super().connection_lost(error)
+        self.monitor.stop()
+        if self._task is None:
+            self._server.connection_closed(self)
+
+    async def _handle(self, handler: Handler[E]) -> None:
+        try:
+            await handler(self)
+        except ConnectionError:
+            pass  # the peer has gone, which the handler need not know
+        except Exception:
+            logger.exception("the handler of a connection failed")
+            self.abort()
+        finally:
+            self._task = None
+            self._finish()
+
+    def _finish(self) -> None:
+        """The handler has ended, and so does the connection."""
+        if self.transport is None:
+            self._server.connection_closed(self)
+            return
+        if not self.core.closed:
+            self.core.drain(self.loop.time())
+        self.flush()
+        if not self.core.closed:
+            self.close()
+
+    # As its server sees it.
 
     def check(self, now: float) -> None:
-        """Look after the connection, about once a second."""
+        """Look whether the peer keeps up, and whether the connection is too idle or too old."""
+        if self.transport is not None:
+            self.monitor.watch(now)
+            self.monitor.watch_age(now)
 
     def drain(self) -> None:
-        """Take nothing new; close when nothing is left."""
+        """Let the core finish what has begun; a handler hears of it when the core has closed."""
+        self.draining = True
+        self.core.drain(self.loop.time())
+        self.flush()
 
     def make_room(self) -> None:
         """Close, idle as it is, because others wait for the place."""
-
-
-C = TypeVar("C", bound=ServedConnection)
-
-
-@dataclass(slots=True)
-class Listener:
-    """One address that a server listens on; ``url`` names it as a client takes it, with the real port."""
-
-    url: str
-    sockets: Sequence[socket.socket]
-    acceptor: Acceptor
-    unlink: str = ""
-
-    def close(self) -> None:
-        """Accept no more connections."""
-        for sock in self.sockets:
-            self.acceptor.remove(sock)
-        if self.unlink:
-            try:
-                os.unlink(self.unlink)
-            except FileNotFoundError:
-                pass
-
-
-class StreamServer(Generic[C]):
-    """Listens, accepts, and looks after connections, which :meth:`accepted` makes.
-
-    Make it anywhere, listen in a running event loop. After a ``fork`` a child may make servers of its own; one that was
-    listening belongs to the loop, and so to the process, that it listened in.
-    """
-
-    schemes: Mapping[str, Scheme] = SCHEMES
-    alpn: Sequence[str] = ()
-    """What TLS may choose among (RFC 7301), best first."""
-
-    def __init__(self, limits: ServerLimits) -> None:
-        self._limits = limits
-        self._listeners: list[Listener] = []
-        self._connections: dict[C, None] = {}
-        self._shared: Shared | None = None
-        self._acceptor: Acceptor | None = None
-        self._checking: asyncio.TimerHandle | None = None
-        self._draining = False
-        self._quiet: asyncio.Future[None] | None = None
-        self._stopped: asyncio.Future[None] | None = None
-
-    # What a protocol adds.
-
-    def begin(self, loop: asyncio.AbstractEventLoop) -> Shared:
-        """Make what belongs to the event loop that the server listens in."""
-        return Shared(loop, self._limits)
-
-    def accepted(self, slot: Slot) -> asyncio.Protocol:
-        """Return the protocol of a connection; it calls :meth:`connection_opened` and :meth:`connection_closed`."""
-        raise NotImplementedError
-
-    def check(self, now: float) -> None:
-        """Look after what is the protocol's own, about once a second."""
+        self.drain()
 
     def end(self) -> None:
-        """All connections are closed."""
+        """The server ends: so does the handler."""
+        if self._task is not None:
+            self._task.cancel()
 
-    # Listening.
+    # As its monitor sees it.
 
     @property
-    def urls(self) -> list[str]:
-        """Where the server listens, with the real ports."""
-        return [listener.url for listener in self._listeners]
+    def begun(self) -> bool:
+        """Whether what a connection begins with is complete."""
+        return self.core.begun
 
-    async def listen(
+    @property
+    def busy(self) -> bool:
+        """Whether a handler runs, or the peer is in the midst of something."""
+        return self._task is not None or self.core.unfinished
+
+    @property
+    def failed(self) -> bool:
+        """Whether our direction is over."""
+        return self.ended
+
+    @property
+    def unit_since(self) -> float | None:
+        """No unit has a deadline of its own."""
+        return None
+
+    @property
+    def flowed(self) -> int:
+        """Nothing is known of what has left the core."""
+        return 0
+
+    def was_active(self) -> bool:
+        """Whether anything has come since this was last asked."""
+        heard, self._heard = self._heard, self.received
+        return heard != self.received
+
+    def owes(self) -> bool:
+        """Whether the peer has begun something, not finished it, and is read from."""
+        return self.core.unfinished and not self._read_paused
+
+    def on_late(self, what: Late) -> None:
+        """Give the connection up."""
+        self.abort()
+
+    def on_exceeded(self) -> None:
+        """Close those that hold most until the rest is within the budget."""
+        self._server.shed()
+
+
+class CoreServer(StreamServer[AcceptedConnection[E]], Generic[E]):
+    """Serves connections whose cores ``factory`` makes; ``handler`` runs for each, or the cores do all of it.
+
+    A handler that returns ends its connection. One that raises is logged. When the server closes it is cancelled.
+    """
+
+    def __init__(
         self,
-        url: str,
+        factory: Callable[[], StreamCore[E]],
+        handler: Handler[E] | None = None,
+        limits: ServerLimits | None = None,
         *,
-        tls: ssl.SSLContext | None = None,
-        reuse_port: bool = False,
-        mode: int | None = None,
-        sock: socket.socket | None = None,
-    ) -> Listener:
-        """Listen on ``tcp://host:port``, ``tls://host:port`` (needs ``tls``) or ``unix:path``.
+        alpn: Sequence[str] = (),
+        schemes: Mapping[str, Scheme] = SCHEMES,
+    ) -> None:
+        super().__init__(limits or ServerLimits())
+        self._factory = factory
+        self.handler = handler
+        self.alpn = alpn
+        self.schemes = schemes
 
-        ``mode`` are the permissions of a Unix socket. ``sock`` is a Unix socket that listens already, for processes
-        that share it; whoever made it removes it. Raises ``ValueError`` for a wrong URL, ``OSError``.
-        """
-        target = parse_target(url, listening=True, schemes=self.schemes)
-        context = tls if target.tls else None
-        if target.tls and context is None:
-            raise ValueError(f"{url}: needs an ssl.SSLContext (argument tls)")
-        if context is not None and self.alpn:
-            context.set_alpn_protocols(list(self.alpn))
-        acceptor = self._acceptor or self._begin()
-        backlog = self._limits.backlog
-        unlink = ""
-        if target.unix:
-            sockets = [sock or listen_unix(target.unix, backlog=backlog, mode=mode)]
-            unlink = "" if sock is not None or target.unix.startswith("@") else target.unix
-        else:
-            sockets = await listen_tcp(target.host, target.port, backlog=backlog, reuse_port=reuse_port)
-            target = replace(target, port=sockets[0].getsockname()[1])
-        for each in sockets:
-            acceptor.add(each, context)
-        listener = Listener(target.url, sockets, acceptor, unlink)
-        self._listeners.append(listener)
-        return listener
+    def accepted(self, slot: Slot) -> AcceptedConnection[E]:
+        """Return the protocol of a connection."""
+        assert self._shared is not None
+        return AcceptedConnection(self, self._shared, slot, self._factory(), self.handler is not None)
 
-    def _begin(self) -> Acceptor:
-        loop = asyncio.get_running_loop()
-        self._shared = self.begin(loop)
-        self._stopped = loop.create_future()
-        self._checking = loop.call_later(CHECK_INTERVAL, self._check)
-        acceptor = self._acceptor = Acceptor(loop, self._limits, self.accepted)
-        return acceptor
-
-    async def serve_forever(self) -> None:
-        """Wait until the server is closed."""
-        if self._stopped is None:
-            raise RuntimeError("the server is not listening")
-        await asyncio.shield(self._stopped)
-
-    # Connections.
-
-    def connection_opened(self, connection: C) -> None:
-        """Keep a connection."""
-        self._connections[connection] = None
-        if self._draining:
-            connection.drain()
-
-    def connection_closed(self, connection: C) -> None:
-        """Forget a connection."""
-        self._connections.pop(connection, None)
-        if not self._connections and self._quiet is not None and not self._quiet.done():
-            self._quiet.set_result(None)
-
-    @property
-    def connections(self) -> int:
-        """How many there are."""
-        return len(self._connections)
-
-    def _check(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        for connection in list(self._connections):
-            connection.check(now)
+    def shed(self) -> None:
+        """All connections together have more queued than they may."""
         if self._shared is not None:
-            self._shared.relieve()
-        if self._acceptor is not None and self._acceptor.full:
-            self._make_room(now)
-        self.check(now)
-        self._checking = loop.call_later(CHECK_INTERVAL * (1 + len(self._connections) // _CROWD), self._check)
-
-    def _make_room(self, now: float) -> None:
-        """While others wait to be accepted: close some of the connections that have been idle longest."""
-        patience = self._limits.handshake_timeout
-        idle = [one for one in self._connections if now - one.monitor.idle_since > patience and not one.busy]
-        idle.sort(key=lambda one: one.monitor.idle_since)
-        for connection in idle[: 1 + len(self._connections) // 16]:
-            connection.make_room()
-
-    # Ends.
-
-    async def drain(self, grace: float | None = None) -> None:
-        """Stop listening, announce the end on every connection, wait for what goes on, then close.
-
-        After ``grace`` seconds what is left is broken off.
-        """
-        self._draining = True
-        for listener in self._listeners:
-            listener.close()
-        for connection in list(self._connections):
-            connection.drain()
-        if self._connections:
-            self._quiet = asyncio.get_running_loop().create_future()
-            await asyncio.wait([self._quiet], timeout=grace)
-        await self.close()
+            self._shared.shed()
 
     async def close(self) -> None:
-        """Stop at once: what is going on is broken off."""
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()
-        if self._acceptor is not None:
-            self._acceptor.close()
-            self._acceptor = None
-        if self._shared is not None:
-            self._shared.deadlines.close()
-        if self._checking is not None:
-            self._checking.cancel()
+        """Stop at once: handlers are cancelled, connections are broken off."""
         for connection in list(self._connections):
-            if connection.transport is not None:
-                connection.transport.abort()
-        if self._connections:
-            # connection_lost comes with the next turn of the loop
-            self._quiet = asyncio.get_running_loop().create_future()
-            await asyncio.wait([self._quiet], timeout=_CLOSING_TIME)
-        self.end()
-        if self._stopped is not None and not self._stopped.done():
-            self._stopped.set_result(None)
+            connection.end()
+        await super().close()
+
+    async def __aenter__(self) -> CoreServer[E]:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+async def serve(
+    factory: Callable[[], StreamCore[E]],
+    urls: str | Iterable[str],
+    handler: Handler[E] | None = None,
+    *,
+    limits: ServerLimits | None = None,
+    tls: ssl.SSLContext | None = None,
+    alpn: Sequence[str] = (),
+    schemes: Mapping[str, Scheme] = SCHEMES,
+    reuse_port: bool = False,
+    mode: int | None = None,
+    shared: Mapping[str, socket.socket] | None = None,
+) -> CoreServer[E]:
+    """Listen on ``urls`` (``tcp://``, ``tls://``, ``unix:``; port 0 is any) and serve; return the server.
+
+    ``factory`` makes the core of a connection. ``shared`` are Unix sockets by URL that listen already
+    (:mod:`catenet.net.workers`). Raises ``ValueError`` for a wrong URL, ``OSError``; then nothing listens.
+    """
+    server = CoreServer(factory, handler, limits, alpn=alpn, schemes=schemes)
+    try:
+        for url in [urls] if isinstance(urls, str) else urls:
+            sock = (shared or {}).get(url)
+            await server.listen(url, tls=tls, reuse_port=reuse_port, mode=mode, sock=sock)
+    except BaseException:
+        await server.close()
+        raise
+    return server

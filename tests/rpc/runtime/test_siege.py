@@ -14,7 +14,7 @@ from echoservice import NAME, SAY, Certificates, Echo, serving, text, until
 
 from catenet.http.h2 import frames
 from catenet.http.h2.hpack import Encoder, Memo
-from catenet.net import server
+from catenet.net import stream_server
 from catenet.rpc import Channel, ChannelOptions, Server, ServerOptions
 from catenet.world import World
 
@@ -232,7 +232,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 @pytest.mark.parametrize("kind", ["tcp", "tls", "unix"])
 def test_the_same_on_the_kernels_sockets(loop, kind, tmp_path, monkeypatch):
     """Every connection ends by itself, TLS handshakes and what comes within TLS included; the last is served."""
-    monkeypatch.setattr(server, "CHECK_INTERVAL", 0.05)
+    monkeypatch.setattr(stream_server, "CHECK_INTERVAL", 0.05)
     certificates = Certificates()
 
     async def main():

@@ -14,7 +14,7 @@ from catenet.http.message import RequestHead
 from catenet.http.serving import Shared
 from catenet.net.accept import Slot
 from catenet.net.limits import ServerLimits
-from catenet.net.server import StreamServer
+from catenet.net.stream_server import StreamServer
 from catenet.rpc.model.failures import FailureLog
 from catenet.rpc.model.interceptor import Chain, Interceptor
 from catenet.rpc.model.method import ServiceDescriptor

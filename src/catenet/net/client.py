@@ -1,0 +1,120 @@
+"""A client for a protocol core of five verbs: happy eyeballs, TLS, Unix sockets.
+
+``connection = await connect(Core(), "tls://example.org:7000")``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import TypeVar, cast
+
+from catenet.net import dial
+from catenet.net.connection import Connection
+from catenet.net.core import StreamCore
+from catenet.net.dial import ClientTls, Endpoint
+from catenet.net.target import SCHEMES, Scheme, Target, parse_target
+from catenet.net.tls import client_context, explain
+
+E = TypeVar("E")
+
+CONNECT_TIMEOUT = 20.0
+
+
+class ConnectError(ConnectionError):
+    """No address could be connected to; the text is one line and names the target."""
+
+
+class _Candidate(asyncio.Protocol):
+    """A connection that may win the race. Next to nothing is read until it has, and nothing is lost."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.error: str | None = None
+        self._early: list[bytes] = []
+        self._eof = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what comes nevertheless: uvloop begins to read after ``connection_made``, whatever that has said."""
+        self._early.append(data)
+        self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        return self.transport.can_write_eof()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.error = "the server closed the connection at once" if error is None else explain(error)
+
+    def close(self) -> None:
+        """It has lost."""
+        self.transport.close()
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """It has won."""
+        transport = self.transport
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if self._early:
+            protocol.data_received(b"".join(self._early))
+        if self._eof and not protocol.eof_received():
+            transport.close()
+        elif not self._eof and not transport.is_closing():
+            transport.resume_reading()
+
+
+async def connect(
+    core: StreamCore[E],
+    url: str,
+    *,
+    tls: ssl.SSLContext | None = None,
+    server_name: str | None = None,
+    alpn: Sequence[str] = (),
+    connect_timeout: float | None = CONNECT_TIMEOUT,
+    schemes: Mapping[str, Scheme] = SCHEMES,
+) -> Connection[E]:
+    """Connect ``core`` to whichever address of ``url`` answers first, and return the connection.
+
+    ``tls``: for ``tls://``, instead of one that trusts the system's authorities; ``server_name``: what the certificate
+    must name, instead of the host. Raises ``ValueError`` for a wrong URL, :class:`ConnectError`.
+    """
+    loop = asyncio.get_running_loop()
+    target = parse_target(url, schemes=schemes)
+    context = _client_tls(target, tls, server_name, alpn)
+    try:
+        async with asyncio.timeout(connect_timeout):
+            candidate = await _dial(loop, target, context)
+    except TimeoutError:
+        raise ConnectError(f"cannot connect to {target.url}: no answer in {connect_timeout:g} s") from None
+    except OSError as error:
+        raise ConnectError(f"cannot connect to {target.url}: {explain(error)}") from None
+    if candidate.error is not None:
+        raise ConnectError(f"cannot connect to {target.url}: {candidate.error}")
+    connection = Connection(loop, core)
+    candidate.hand_over(connection)
+    return connection
+
+
+async def _dial(loop: asyncio.AbstractEventLoop, target: Target, tls: ClientTls | None) -> _Candidate:
+    async def dial_one(endpoint: Endpoint) -> _Candidate:
+        return await dial.connect(loop, endpoint, _Candidate, tls)
+
+    _, candidate = await dial.connect_first(loop, await dial.resolve(loop, target), dial_one)
+    return candidate
+
+
+def _client_tls(
+    target: Target, context: ssl.SSLContext | None, server_name: str | None, alpn: Sequence[str]
+) -> ClientTls | None:
+    if not target.tls:
+        return None
+    context = context or client_context()
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    return ClientTls(context, server_name or target.host or "localhost")

@@ -1,0 +1,243 @@
+"""A server on streams: listeners, the connections that they bring, looking after them, draining, closing.
+
+:class:`StreamServer` is what a protocol derives from that has a driver of its own; :mod:`catenet.net.server` makes one
+of a core of five verbs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
+
+from catenet.net.accept import Acceptor, Slot
+from catenet.net.limits import ServerLimits
+from catenet.net.listen import listen_tcp, listen_unix
+from catenet.net.monitor import PeerMonitor, Shared
+from catenet.net.target import SCHEMES, Scheme, parse_target
+
+CHECK_INTERVAL = 1.0
+_CROWD = 5000
+"""A look at 50,000 connections takes some 50 ms: the more there are, the rarer it is."""
+_CLOSING_TIME = 5.0
+
+
+class ServedConnection(Protocol):
+    """A connection, as its server sees it: an ``asyncio.Protocol`` besides."""
+
+    monitor: PeerMonitor
+    transport: asyncio.Transport | None
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is going on that an end would break off."""
+
+    def check(self, now: float) -> None:
+        """Look after the connection, about once a second."""
+
+    def drain(self) -> None:
+        """Take nothing new; close when nothing is left."""
+
+    def make_room(self) -> None:
+        """Close, idle as it is, because others wait for the place."""
+
+
+C = TypeVar("C", bound=ServedConnection)
+
+
+@dataclass(slots=True)
+class Listener:
+    """One address that a server listens on; ``url`` names it as a client takes it, with the real port."""
+
+    url: str
+    sockets: Sequence[socket.socket]
+    acceptor: Acceptor
+    unlink: str = ""
+
+    def close(self) -> None:
+        """Accept no more connections."""
+        for sock in self.sockets:
+            self.acceptor.remove(sock)
+        if self.unlink:
+            try:
+                os.unlink(self.unlink)
+            except FileNotFoundError:
+                pass
+
+
+class StreamServer(Generic[C]):
+    """Listens, accepts, and looks after connections, which :meth:`accepted` makes.
+
+    Make it anywhere, listen in a running event loop. After a ``fork`` a child may make servers of its own; one that was
+    listening belongs to the loop, and so to the process, that it listened in.
+    """
+
+    schemes: Mapping[str, Scheme] = SCHEMES
+    alpn: Sequence[str] = ()
+    """What TLS may choose among (RFC 7301), best first."""
+
+    def __init__(self, limits: ServerLimits) -> None:
+        self._limits = limits
+        self._listeners: list[Listener] = []
+        self._connections: dict[C, None] = {}
+        self._shared: Shared | None = None
+        self._acceptor: Acceptor | None = None
+        self._checking: asyncio.TimerHandle | None = None
+        self._draining = False
+        self._quiet: asyncio.Future[None] | None = None
+        self._stopped: asyncio.Future[None] | None = None
+
+    # What a protocol adds.
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> Shared:
+        """Make what belongs to the event loop that the server listens in."""
+        return Shared(loop, self._limits)
+
+    def accepted(self, slot: Slot) -> asyncio.Protocol:
+        """Return the protocol of a connection; it calls :meth:`connection_opened` and :meth:`connection_closed`."""
+        raise NotImplementedError
+
+    def check(self, now: float) -> None:
+        """Look after what is the protocol's own, about once a second."""
+
+    def end(self) -> None:
+        """All connections are closed."""
+
+    # Listening.
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the server listens, with the real ports."""
+        return [listener.url for listener in self._listeners]
+
+    async def listen(
+        self,
+        url: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
+        mode: int | None = None,
+        sock: socket.socket | None = None,
+    ) -> Listener:
+        """Listen on ``tcp://host:port``, ``tls://host:port`` (needs ``tls``) or ``unix:path``.
+
+        ``mode`` are the permissions of a Unix socket. ``sock`` is a Unix socket that listens already, for processes
+        that share it; whoever made it removes it. Raises ``ValueError`` for a wrong URL, ``OSError``.
+        """
+        target = parse_target(url, listening=True, schemes=self.schemes)
+        context = tls if target.tls else None
+        if target.tls and context is None:
+            raise ValueError(f"{url}: needs an ssl.SSLContext (argument tls)")
+        if context is not None and self.alpn:
+            context.set_alpn_protocols(list(self.alpn))
+        acceptor = self._acceptor or self._begin()
+        backlog = self._limits.backlog
+        unlink = ""
+        if target.unix:
+            sockets = [sock or listen_unix(target.unix, backlog=backlog, mode=mode)]
+            unlink = "" if sock is not None or target.unix.startswith("@") else target.unix
+        else:
+            sockets = await listen_tcp(target.host, target.port, backlog=backlog, reuse_port=reuse_port)
+            target = replace(target, port=sockets[0].getsockname()[1])
+        for each in sockets:
+            acceptor.add(each, context)
+        listener = Listener(target.url, sockets, acceptor, unlink)
+        self._listeners.append(listener)
+        return listener
+
+    def _begin(self) -> Acceptor:
+        loop = asyncio.get_running_loop()
+        self._shared = self.begin(loop)
+        self._stopped = loop.create_future()
+        self._checking = loop.call_later(CHECK_INTERVAL, self._check)
+        acceptor = self._acceptor = Acceptor(loop, self._limits, self.accepted)
+        return acceptor
+
+    async def serve_forever(self) -> None:
+        """Wait until the server is closed."""
+        if self._stopped is None:
+            raise RuntimeError("the server is not listening")
+        await asyncio.shield(self._stopped)
+
+    # Connections.
+
+    def connection_opened(self, connection: C) -> None:
+        """Keep a connection."""
+        self._connections[connection] = None
+        if self._draining:
+            connection.drain()
+
+    def connection_closed(self, connection: C) -> None:
+        """Forget a connection."""
+        self._connections.pop(connection, None)
+        if not self._connections and self._quiet is not None and not self._quiet.done():
+            self._quiet.set_result(None)
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._connections)
+
+    def _check(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in list(self._connections):
+            connection.check(now)
+        if self._shared is not None:
+            self._shared.relieve()
+        if self._acceptor is not None and self._acceptor.full:
+            self._make_room(now)
+        self.check(now)
+        self._checking = loop.call_later(CHECK_INTERVAL * (1 + len(self._connections) // _CROWD), self._check)
+
+    def _make_room(self, now: float) -> None:
+        """While others wait to be accepted: close some of the connections that have been idle longest."""
+        patience = self._limits.handshake_timeout
+        idle = [one for one in self._connections if now - one.monitor.idle_since > patience and not one.busy]
+        idle.sort(key=lambda one: one.monitor.idle_since)
+        for connection in idle[: 1 + len(self._connections) // 16]:
+            connection.make_room()
+
+    # Ends.
+
+    async def drain(self, grace: float | None = None) -> None:
+        """Stop listening, announce the end on every connection, wait for what goes on, then close.
+
+        After ``grace`` seconds what is left is broken off.
+        """
+        self._draining = True
+        for listener in self._listeners:
+            listener.close()
+        for connection in list(self._connections):
+            connection.drain()
+        if self._connections:
+            self._quiet = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._quiet], timeout=grace)
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop at once: what is going on is broken off."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
+        if self._shared is not None:
+            self._shared.deadlines.close()
+        if self._checking is not None:
+            self._checking.cancel()
+        for connection in list(self._connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        if self._connections:
+            # connection_lost comes with the next turn of the loop
+            self._quiet = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._quiet], timeout=_CLOSING_TIME)
+        self.end()
+        if self._stopped is not None and not self._stopped.done():
+            self._stopped.set_result(None)
