@@ -6,7 +6,8 @@ protocol itself.
 
 from catenet.net.client import ConnectError, connect
 from catenet.net.connection import Connection
-from catenet.net.core import DatagramCore, Peer, PlainCore, StreamCore
+from catenet.net.core import DatagramCore, Peer, PlainCore, PlainDatagramCore, StreamCore
+from catenet.net.datagram import DatagramEndpoint, connect_datagrams, serve_datagrams
 from catenet.net.limits import ServerLimits
 from catenet.net.server import AcceptedConnection, CoreServer, serve
 from catenet.net.target import SCHEMES, Scheme, Target, parse_target
@@ -19,8 +20,10 @@ __all__ = [
     "Connection",
     "CoreServer",
     "DatagramCore",
+    "DatagramEndpoint",
     "Peer",
     "PlainCore",
+    "PlainDatagramCore",
     "Scheme",
     "ServerLimits",
     "StreamCore",
@@ -28,7 +31,9 @@ __all__ = [
     "TlsError",
     "client_context",
     "connect",
+    "connect_datagrams",
     "parse_target",
     "serve",
+    "serve_datagrams",
     "server_context",
 ]

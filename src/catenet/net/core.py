@@ -71,7 +71,7 @@ class PlainCore:
 
 
 class Peer(Protocol, Hashable):
-    """Where a datagram came from, and on which way an answer goes back. Cores keep and return it as it is."""
+    """Where a datagram came from, and on which way an answer goes back. Cores keep it and return it as it is."""
 
     @property
     def name(self) -> str:
@@ -82,12 +82,12 @@ class DatagramCore(Protocol[E_co]):
     """A protocol on datagrams: all peers of one server, or one client. ``E_co``: its events."""
 
     def receive(self, data: bytes, peer: Peer, now: float) -> None:
-        """Take a datagram. Whoever sent it may have forged its source (RFC 768 knows no handshake)."""
+        """Take a datagram. Whoever sent it may have forged its source: UDP has no handshake (RFC 8085 section 6)."""
 
     def transmit(self, now: float) -> Sequence[tuple[bytes, Peer]]:
-        """Return the datagrams to be sent now; none: the end. Asked again until then, but not while the queue is full.
+        """Return the next datagrams to be sent; none: the end.
 
-        What is returned and cannot be sent is lost, as datagrams are.
+        Asked again until then, but not while the kernel is slow. What cannot be sent is lost, as datagrams are.
         """
 
     def next_event(self) -> E_co | None:
@@ -99,9 +99,33 @@ class DatagramCore(Protocol[E_co]):
     def handle_timeout(self, now: float) -> None:
         """Do what is due at ``now``."""
 
+    # What the network and a server say and ask besides.
+
+    def handle_error(self, error: OSError, now: float) -> None:
+        """An ICMP message says that a datagram did not arrive (client), or a datagram could not be sent."""
+
     @property
     def idle(self) -> bool:
         """Whether nothing would be lost by closing now."""
 
     def drain(self, now: float) -> None:
-        """Begin nothing new; finish what has begun."""
+        """Begin nothing new; finish what has begun, and be idle."""
+
+
+class PlainDatagramCore:
+    """What a simple core on datagrams need not write: it is always idle, and has no deadlines."""
+
+    idle: bool = True
+
+    def next_deadline(self) -> float | None:
+        """Return None: there is nothing to do by itself."""
+        return None
+
+    def handle_timeout(self, now: float) -> None:
+        """There are no deadlines."""
+
+    def handle_error(self, error: OSError, now: float) -> None:
+        """Datagrams get lost; who needs an answer asks again."""
+
+    def drain(self, now: float) -> None:
+        """There is nothing to finish."""

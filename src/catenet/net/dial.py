@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 from catenet.net.target import Target
 
@@ -102,14 +102,26 @@ B = TypeVar("B", bound=asyncio.BaseProtocol)
 P = TypeVar("P", bound=Closable)
 
 
+AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+
+
+async def addresses(
+    loop: asyncio.AbstractEventLoop, host: str | None, port: int, kind: int, flags: int = 0
+) -> Sequence[AddressInfo]:
+    """Return what ``getaddrinfo`` finds. Raises ``OSError``, also for what can be no name (RFC 1035 section 2.3.4)."""
+    try:
+        return await loop.getaddrinfo(host, port, type=kind, flags=flags)
+    except UnicodeError:
+        raise OSError(f"{host!r} is no name of a host") from None
+
+
 async def resolve(loop: asyncio.AbstractEventLoop, target: Target, kind: int = socket.SOCK_STREAM) -> list[Endpoint]:
     """Return the addresses of a target, families in turn. Raises ``OSError``."""
     unix = target.unix
     if unix:
         return [Endpoint(socket.AF_UNIX, "\0" + unix[1:] if unix.startswith("@") else unix)]
-    found = await loop.getaddrinfo(target.host, target.port, type=kind)
-    # (Typeshed's third form, numbers and bytes, is for interpreters without IPv6.)
-    endpoints = list(dict.fromkeys(Endpoint(family, cast(SocketName, address)) for family, *_, address in found))
+    found = await addresses(loop, target.host, target.port, kind)
+    endpoints = list(dict.fromkeys(Endpoint(family, address) for family, *_, address in found))
     return interleave(endpoints, [endpoint.family == socket.AF_INET6 for endpoint in endpoints])
 
 

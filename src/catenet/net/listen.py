@@ -1,4 +1,4 @@
-"""Sockets that listen: TCP on every address of a name, and Unix sockets that take over no living server's path."""
+"""Sockets of servers: TCP and UDP on every address of a name, Unix sockets that take over no living server's path."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from catenet.net.dial import addresses
 
 _SAME_PORT_TRIES = 16
 
@@ -18,27 +20,53 @@ async def listen_tcp(host: str | None, port: int, *, backlog: int, reuse_port: b
     Port 0 lets the system choose it. Raises ``OSError``.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    found = await addresses(loop, host or None, port, socket.SOCK_STREAM, socket.AI_PASSIVE)
+    return _bind_all(found, port, socket.SOCK_STREAM, backlog, reuse_port)
+
+
+async def bind_udp(host: str | None, port: int, *, reuse_port: bool = False) -> list[socket.socket]:
+    """Return a UDP socket for each address of ``host`` (None: all addresses), all with one port. As above."""
+    loop = asyncio.get_running_loop()
+    found = await addresses(loop, host or None, port, socket.SOCK_DGRAM, socket.AI_PASSIVE)
+    return _bind_all(found, port, socket.SOCK_DGRAM, None, reuse_port)
+
+
+def hold_port(host: str | None, kind: int = socket.SOCK_STREAM) -> list[socket.socket]:
+    """Return sockets that keep a port which the system chose, for others that bind to it with ``SO_REUSEPORT``.
+
+    They do not listen. Raises ``OSError``.
+    """
+    return _bind_all(socket.getaddrinfo(host or None, 0, type=kind, flags=socket.AI_PASSIVE), 0, kind, None, True)
+
+
+def _bind_all(
+    found: Iterable[tuple[int, int, int, str, tuple[Any, ...]]],
+    port: int,
+    kind: int,
+    backlog: int | None,
+    reuse_port: bool,
+) -> list[socket.socket]:
+    bound_to = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     for attempt in range(_SAME_PORT_TRIES):
         try:
-            return _bind_all(addresses, port, backlog, reuse_port)
+            return _try_to_bind(bound_to, port, kind, backlog, reuse_port)
         except OSError:
             # A port that the system chose for one address may be taken on another.
-            if port or len(addresses) == 1 or attempt == _SAME_PORT_TRIES - 1:
+            if port or len(bound_to) == 1 or attempt == _SAME_PORT_TRIES - 1:
                 raise
     raise AssertionError("unreachable")
 
 
-def _bind_all(
-    addresses: Sequence[tuple[int, tuple[Any, ...]]], port: int, backlog: int, reuse_port: bool
+def _try_to_bind(
+    addresses: Sequence[tuple[int, tuple[Any, ...]]], port: int, kind: int, backlog: int | None, reuse_port: bool
 ) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
         for family, address in addresses:
-            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock = socket.socket(family, kind)
             sockets.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if kind == socket.SOCK_STREAM:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if reuse_port:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
@@ -48,7 +76,8 @@ def _bind_all(
             except OSError as error:
                 raise OSError(error.errno, f"cannot bind to {address[0]} port {port}: {error.strerror}") from None
             port = port or sock.getsockname()[1]
-            sock.listen(backlog)
+            if backlog is not None:
+                sock.listen(backlog)
     except BaseException:
         for sock in sockets:
             sock.close()

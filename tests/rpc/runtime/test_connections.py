@@ -333,3 +333,14 @@ def test_rapid_reset_costs_the_attacker_its_connection_and_others_nothing():
             assert all(not connection.running for connection in channel.server._connections)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("target", ["tcp://a..b:1", "dns:///a..b:1"])
+def test_a_name_that_can_be_none_fails_like_one_that_does_not_exist(target):
+    async def main():
+        async with Channel(target) as channel, asyncio.timeout(20):
+            with pytest.raises(RpcError, match=r"'a\.\.b' is no name of a host") as caught:
+                await channel.unary(SAY, text("x"))
+            assert caught.value.code is Code.UNAVAILABLE
+
+    asyncio.run(main())

@@ -1,0 +1,315 @@
+"""A server or a client for a datagram core of five verbs: UDP over both IP versions, limits, draining.
+
+``serve_datagrams(core, ["udp://[::]:7"])``, ``connect_datagrams(Core, "udp://example.org:7")``. asyncio's datagram
+transports tell neither to which address a datagram came, so that a host with several answers from the wrong one, nor
+when their queue is full. So sockets are read and written here, with a reader on each as :mod:`catenet.net.accept` has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from catenet.net import dial
+from catenet.net.client import ConnectError
+from catenet.net.connection import Alarm, Alarmed, EventQueue
+from catenet.net.core import DatagramCore, Peer
+from catenet.net.deadlines import Deadlines
+from catenet.net.dial import SocketName
+from catenet.net.listen import bind_udp
+from catenet.net.target import DATAGRAM_SCHEMES, Scheme, host_and_port, parse_target
+from catenet.net.tls import explain
+
+E = TypeVar("E")
+
+BATCH = 64
+"""Datagrams that are read in one turn of the event loop, so that others get their turn too."""
+SEND_BATCH = 256
+MAX_DATAGRAM = 65535
+
+# <netinet/in.h> of Linux; the module socket of Python 3.11 lacks the first.
+_IP_PKTINFO = 8
+_PKTINFO4 = struct.Struct("=i4s4s")
+_PKTINFO6 = struct.Struct("=16si")
+_CONTROL_SIZE = socket.CMSG_SPACE(_PKTINFO6.size)
+_MULTICAST6 = 0xFF
+
+Control = tuple[int, int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramPeer:
+    """A peer: its address, the socket that it uses, and what makes answers leave from the address that it asked."""
+
+    address: SocketName
+    index: int = 0
+    control: Control | None = None
+
+    @property
+    def name(self) -> str:
+        """``host:port``."""
+        return self.address if isinstance(self.address, str) else host_and_port(self.address[0], self.address[1])
+
+
+class DatagramEndpoint(Alarmed, Generic[E]):
+    """Sockets that one core uses. After calls on ``core`` say :meth:`flush`. One task at a time may ask for events.
+
+    ``urls``: where it listens, or the one that it is connected to.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        core: DatagramCore[E],
+        sockets: Iterable[socket.socket],
+        urls: Iterable[str],
+        keep_events: bool = True,
+        connected: bool = False,
+    ) -> None:
+        self.core = core
+        self.urls = list(urls)
+        self._loop = loop
+        self._sockets = list(sockets)
+        self._alarm = Alarm(Deadlines(loop))
+        self._events: EventQueue[E] | None = EventQueue() if keep_events else None
+        self._queue: deque[tuple[bytes, DatagramPeer]] = deque()
+        self._blocked: socket.socket | None = None
+        self._connected = connected
+        self._reading = False
+        self._again = False
+        self._quiet: asyncio.Future[None] | None = None
+        for sock in self._sockets:
+            sock.setblocking(False)
+        self._go()
+
+    # For its user.
+
+    async def next_event(self) -> E | None:
+        """Return the next event, or None when the endpoint is closed."""
+        assert self._events is not None, "nobody asked for events"
+        event = await self._events.get()
+        self._go()
+        return event
+
+    async def __aiter__(self) -> AsyncIterator[E]:
+        while (event := await self.next_event()) is not None:
+            yield event
+
+    def flush(self) -> None:
+        """Send what the core has."""
+        if self._sockets:
+            self._go()
+
+    async def drain(self, grace: float | None = None) -> None:
+        """Let the core finish what has begun, for ``grace`` seconds at most; then close."""
+        self.core.drain(self._loop.time())
+        self._quiet = self._loop.create_future()
+        self.flush()
+        await asyncio.wait([self._quiet], timeout=grace)
+        self.close()
+
+    def close(self) -> None:
+        """Close the sockets at once."""
+        self._read(False)
+        if self._blocked is not None:
+            self._loop.remove_writer(self._blocked)
+            self._blocked = None
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()
+        self.urls.clear()
+        self._queue.clear()
+        self._alarm.cancel()
+        if self._events is not None:
+            self._events.end(None)
+
+    async def __aenter__(self) -> DatagramEndpoint[E]:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    # The core.
+
+    def on_alarm(self, due: float) -> None:
+        """The core has something to do, unless its deadline has moved since."""
+        if not self._sockets:
+            return
+        now = max(self._loop.time(), due)
+        deadline = self.core.next_deadline()
+        if deadline is not None and deadline <= now:
+            self.core.handle_timeout(now)
+        self._go()
+
+    def _go(self) -> None:
+        """See to what a verb has led to: events, output, the next deadline, the end of a drain."""
+        if not self._sockets:
+            return
+        core, events = self.core, self._events
+        while (events is None or not events.full) and (event := core.next_event()) is not None:
+            if events is not None:
+                events.put(event)
+        self._send_all()
+        self._alarm.set(core.next_deadline(), self)
+        # A core that can say nothing should hear nothing either: what it would have to say has no limit here.
+        self._read(self._blocked is None and not (events is not None and events.full))
+        if self._quiet is not None and core.idle and not self._queue and not self._quiet.done():
+            self._quiet.set_result(None)
+
+    # Input.
+
+    def _read(self, wanted: bool) -> None:
+        if wanted is self._reading:
+            return
+        self._reading = wanted
+        for index, sock in enumerate(self._sockets):
+            if wanted:
+                self._loop.add_reader(sock, self._readable, index)
+            else:
+                self._loop.remove_reader(sock)
+
+    def _readable(self, index: int) -> None:
+        now = self._loop.time()
+        for _ in range(BATCH):
+            try:
+                data, control, flags, address = self._sockets[index].recvmsg(MAX_DATAGRAM, _CONTROL_SIZE)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError as error:  # ICMP about what was sent before
+                self.core.handle_error(error, now)
+                continue
+            if not flags & socket.MSG_TRUNC:
+                peer = DatagramPeer(address, index, _answering(control))
+                self.core.receive(data, peer, now)
+            if self._events is not None and self._events.full:
+                break
+        self._go()
+
+    # Output.
+
+    def _send_all(self) -> None:
+        """Send until the core has nothing more, or the kernel takes nothing more."""
+        for _ in range(SEND_BATCH):
+            if self._blocked is not None:
+                return
+            if not self._queue:
+                self._queue.extend((data, _ours(peer)) for data, peer in self.core.transmit(self._loop.time()))
+                if not self._queue:
+                    return
+            self._send(*self._queue.popleft())
+        if not self._again:
+            self._again = True
+            self._loop.call_soon(self._go_again)
+
+    def _go_again(self) -> None:
+        self._again = False
+        self._go()
+
+    def _send(self, data: bytes, peer: DatagramPeer) -> None:
+        sock = self._sockets[peer.index]
+        control = [] if peer.control is None else [peer.control]
+        try:
+            sock.sendmsg([data], control, 0, None if self._connected else peer.address)
+        except (BlockingIOError, InterruptedError):
+            self._queue.appendleft((data, peer))
+            self._blocked = sock
+            self._loop.add_writer(sock, self._writable)
+        except OSError as error:
+            self.core.handle_error(error, self._loop.time())
+
+    def _writable(self) -> None:
+        if self._blocked is not None:
+            self._loop.remove_writer(self._blocked)
+            self._blocked = None
+        self._go()
+
+
+async def serve_datagrams(
+    core: DatagramCore[E],
+    urls: str | Iterable[str],
+    *,
+    keep_events: bool = False,
+    schemes: Mapping[str, Scheme] = DATAGRAM_SCHEMES,
+    reuse_port: bool = False,
+) -> DatagramEndpoint[E]:
+    """Let ``core`` serve all datagrams that come to ``urls`` (``udp://host:port``; port 0 is any).
+
+    Answers leave from the address that was asked. ``keep_events``: somebody asks for the core's events, or it is not
+    read any more. Raises ``ValueError`` for a wrong URL, ``OSError``; then nothing listens.
+    """
+    loop = asyncio.get_running_loop()
+    sockets: list[socket.socket] = []
+    bound: list[str] = []
+    try:
+        for url in [urls] if isinstance(urls, str) else urls:
+            target = parse_target(url, listening=True, schemes=schemes, default=next(iter(schemes)))
+            found = await bind_udp(target.host, target.port, reuse_port=reuse_port)
+            sockets += found
+            bound.append(replace(target, port=found[0].getsockname()[1]).url)
+        for sock in sockets:
+            _tell_destinations(sock)
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return DatagramEndpoint(loop, core, sockets, bound, keep_events)
+
+
+async def connect_datagrams(
+    factory: Callable[[Peer], DatagramCore[E]], url: str, *, schemes: Mapping[str, Scheme] = DATAGRAM_SCHEMES
+) -> DatagramEndpoint[E]:
+    """Make a core for the peer that ``url`` names, with a socket of its own that hears nobody else.
+
+    The first address that there is a route to is taken: whether anybody is there, only the protocol can tell. Raises
+    ``ValueError`` for a wrong URL, :class:`catenet.net.client.ConnectError`.
+    """
+    loop = asyncio.get_running_loop()
+    target = parse_target(url, schemes=schemes, default=next(iter(schemes)))
+    failure: OSError = OSError("no addresses")
+    try:
+        endpoints = await dial.resolve(loop, target, socket.SOCK_DGRAM)
+    except OSError as error:
+        raise ConnectError(f"cannot connect to {target.url}: {explain(error)}") from None
+    for endpoint in endpoints:
+        sock = socket.socket(endpoint.family, socket.SOCK_DGRAM)
+        try:
+            sock.connect(endpoint.address)
+        except OSError as error:
+            sock.close()
+            failure = error
+            continue
+        return DatagramEndpoint(loop, factory(DatagramPeer(endpoint.address)), [sock], [target.url], connected=True)
+    raise ConnectError(f"cannot connect to {target.url}: {explain(failure)}")
+
+
+def _ours(peer: Peer) -> DatagramPeer:
+    if not isinstance(peer, DatagramPeer):
+        raise TypeError(f"a core returned {peer!r} for a peer, which it was not given")
+    return peer
+
+
+def _tell_destinations(sock: socket.socket) -> None:
+    """Let a socket on all addresses say to which a datagram came (Linux ip(7), RFC 3542 section 6)."""
+    if sock.getsockname()[0] == "0.0.0.0":
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    elif sock.getsockname()[0] == "::":
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+
+
+def _answering(received: list[tuple[int, int, bytes]]) -> Control | None:
+    """Return the ancillary data that makes an answer leave from the address to which a datagram came."""
+    for level, kind, data in received:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+            _, local, _ = _PKTINFO4.unpack_from(data)  # of a datagram to a group, this is an address of ours
+            return level, kind, _PKTINFO4.pack(0, local, bytes(4))
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            local, interface = _PKTINFO6.unpack_from(data)
+            if local[0] == _MULTICAST6:
+                return level, kind, _PKTINFO6.pack(bytes(16), interface)
+            return level, kind, _PKTINFO6.pack(local, interface if local[:2] == b"\xfe\x80" else 0)
+    return None
