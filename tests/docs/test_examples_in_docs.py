@@ -21,7 +21,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",
-    *(f"docs/{name}.md" for name in ("worlds", "commands", "congestion", "datagrams", "packetdrill", "rpc")),
+    *(
+        f"docs/{name}.md"
+        for name in ("worlds", "compatibility", "commands", "congestion", "datagrams", "packetdrill", "rpc")
+    ),
 ]
 FENCE = re.compile(r"^```(\S*)[ \t]*(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -482,4 +482,4 @@ def _show(name: bytes | None) -> str | bytes:
 
 def _credentials(kernel: Kernel) -> tuple[int, int, int]:
     """(pid, user, group) of who made the socket, for SO_PEERCRED."""
-    return getattr(kernel.owner(), "pid", 0), os.getuid(), os.getgid()
+    return getattr(kernel.owner(), "pid", 0), os.geteuid(), os.getegid()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from catenet.world.engine.host import Host
     from catenet.world.engine.hub import Timer
     from catenet.world.engine.program import Program
+    from catenet.world.patches.credentials import Credentials
 
 __all__ = ["KILLED", "Process"]
 
@@ -89,6 +90,14 @@ class Process(TaskOwner):
             signal.SIGXFSZ: signal.SIG_IGN,
         }
         """What Python starts with."""
+        self.senders: dict[int, tuple[int, int]] = {}
+        """Process and real user that sent a signal last, by the signal's number."""
+        self.credentials: Credentials | None = None
+        """Its users and groups, once it has asked for them."""
+        self.limits: dict[int, tuple[int, int]] = {}
+        """Limits that it has set (`resource`), soft and hard."""
+        self.collects = True
+        """Whether it has automatic garbage collection switched on, as far as it is told."""
         self.wakeup_fd = -1
         self.exit_handlers: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
         self.on_end: list[Callable[[Process], None]] = []

@@ -57,7 +57,16 @@ class Streams:
         self.stdout: IO[str] = _text(self._raw[0])
         self.stderr: IO[str] = _text(self._raw[1])
         data = stdin.encode() if isinstance(stdin, str) else stdin
-        self.stdin: IO[str] = io.TextIOWrapper(io.BufferedReader(io.BytesIO(data)), encoding="utf-8")
+        self._input = io.BytesIO(data)
+        self.stdin: IO[str] = io.TextIOWrapper(io.BufferedReader(self._input), encoding="utf-8")
+
+    def read_input(self, size: int) -> bytes:
+        """Read up to `size` bytes of standard input, past what `stdin` has buffered."""
+        return self._input.read(size)
+
+    def write_output(self, descriptor: int, data: bytes) -> int:
+        """Write to standard output (1) or standard error (2), past what the text stream has buffered."""
+        return self._raw[descriptor - 1].write(data)
 
     def mute(self) -> None:
         """Drop what is written from now on: the process is dead."""

@@ -250,13 +250,23 @@ class Task(Event):
             owner.spins = SPIN_LIMIT
 
     def sleep(self, seconds: float) -> None:
-        """Let `seconds` pass; a signal's handler runs and the sleep goes on."""
+        """Let `seconds` pass; a signal's handler runs and the sleep goes on. With 0 all others that are ready run."""
+        if seconds <= 0:
+            self._yield_turn()
+            return
         hub = self._hub
         deadline = hub.now + seconds
         while self.park("sleep", (), seconds):
             seconds = deadline - hub.now
             if seconds <= 0:
                 return
+
+    def _yield_turn(self) -> None:
+        """Let the others run; time passes only for a program that does this SPIN_LIMIT times without ever waiting."""
+        owner = self.owner
+        spins = owner.spins + 1
+        self.park("sleep", (), SPIN_PAUSE if spins > SPIN_LIMIT else 0.0)
+        owner.spins = min(spins, SPIN_LIMIT)
 
     def check_alive(self) -> None:
         """Raise ProcessKilled when the process has been killed; abandon a task that does not want to hear it."""

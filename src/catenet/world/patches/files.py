@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from catenet.posix.arguments import INT_MAX, VECTORS, flat, memory, scatter
-from catenet.posix.errors import NotModelled, os_error
+from catenet.posix.errors import os_error
 from catenet.posix.file import File
 from catenet.posix.ifreq import interface_request
 from catenet.posix.kernel import FIRST_DESCRIPTOR
@@ -21,6 +21,7 @@ from catenet.posix.sockets import SocketFile
 from catenet.world.engine.current import current
 from catenet.world.patches.patching import Patcher, in_process
 from catenet.world.patches.rawfile import RawFile
+from catenet.world.patches.standard import STANDARD
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -31,18 +32,24 @@ SIOCOUTQ = 0x5411
 SIOCOUTQNSD = 0x894B
 SIOCATMARK = 0x8905
 F_SETFL_KEPT = os.O_NONBLOCK
+LOCK_INTERVAL = 0.01
+"""Seconds between two attempts to lock a file."""
 
 
 def _is_simulated(descriptor: Any) -> bool:
     return isinstance(descriptor, int) and descriptor >= FIRST_DESCRIPTOR
 
 
-def _on_descriptor(original: Callable[..., Any], simulated: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of `os` whose first argument may be a simulated descriptor."""
+def _on_descriptor(
+    original: Callable[..., Any], simulated: Callable[..., Any], standard: Callable[..., Any] | None
+) -> Callable[..., Any]:
+    """A function of `os` whose first argument may be a simulated descriptor, or that of a standard stream."""
 
     def function(descriptor: Any, *args: Any, **kwargs: Any) -> Any:
         task = current.task
         if task is None or not isinstance(descriptor, int) or descriptor < FIRST_DESCRIPTOR:
+            if task is not None and standard is not None and isinstance(descriptor, int) and 0 <= descriptor <= 2:
+                return standard(task.process, descriptor, *args, **kwargs)
             return original(descriptor, *args, **kwargs)
         return simulated(task.process, descriptor, *args, **kwargs)
 
@@ -134,8 +141,13 @@ def _set_blocking(process: Process, descriptor: int, blocking: bool) -> None:
     process.host.kernel.file(descriptor).nonblocking = not blocking
 
 
-def _duplicate_to(process: Process, descriptor: int, target: int, inheritable: bool = True) -> int:
-    raise NotModelled(f"os.dup2({descriptor}, {target}) is not modelled; use os.dup")
+def _close_range(process: Process, low: int, high: int) -> None:
+    """`os.closerange`: closes simulated descriptors; real ones may be the interpreter's and stay open."""
+    kernel = process.host.kernel
+    low, high = operator.index(low), operator.index(high)
+    for descriptor, _, owner in kernel.open_files():
+        if low <= descriptor < high and owner is process:
+            kernel.close(descriptor)
 
 
 def _known(result: Any) -> Callable[..., Any]:
@@ -245,6 +257,23 @@ def _descriptor_argument(call: Callable[..., Any]) -> Callable[..., Any]:
     return in_process(function, call)
 
 
+def _lock_file(original: Callable[..., Any]) -> Callable[..., Any]:
+    """flock(2) of a real file: waits in virtual time, for another program of the world may hold the lock."""
+
+    def simulated(process: Process, descriptor: Any, operation: int) -> None:
+        while True:
+            try:
+                return original(descriptor, operation | fcntl.LOCK_NB)  # type: ignore[no-any-return]
+            except BlockingIOError:
+                if operation & fcntl.LOCK_NB:
+                    raise
+            task = current.task
+            assert task is not None
+            task.park("flock", (), LOCK_INTERVAL)
+
+    return simulated
+
+
 # Names of local sockets.
 
 
@@ -272,7 +301,6 @@ def apply(patcher: Patcher) -> None:
         "close": _close,
         "fstat": _stat,
         "dup": lambda process, descriptor: process.host.kernel.duplicate(descriptor),
-        "dup2": _duplicate_to,
         "set_blocking": _set_blocking,
         "get_blocking": lambda process, descriptor: not process.host.kernel.file(descriptor).nonblocking,
         "set_inheritable": _known(None),
@@ -285,10 +313,12 @@ def apply(patcher: Patcher) -> None:
     }
     for name, simulated in on_descriptor.items():
         if hasattr(os, name):
-            patcher.replace(os, name, _on_descriptor(getattr(os, name), simulated))
+            patcher.replace(os, name, _on_descriptor(getattr(os, name), simulated, STANDARD.get(name)))
+    patcher.function(os, "closerange", _close_range)
     patcher.function(os, "pipe", _pipe)
     patcher.function(os, "pipe2", _pipe)
     for name in ("unlink", "remove"):
         patcher.replace(os, name, _unlink(getattr(os, name)))
+    patcher.function(fcntl, "flock", _lock_file(fcntl.flock))
     for name in ("fcntl", "ioctl"):
         patcher.replace(fcntl, name, _descriptor_argument(getattr(fcntl, name)))

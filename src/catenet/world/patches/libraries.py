@@ -1,7 +1,7 @@
 """Libraries that would ask for something refused, and for which there is a way that means the same.
 
 * `ctypes.util.find_library` asks the linker in a subprocess, and many bindings call it while they are imported: where C
-  libraries are is a matter of the interpreter, not of the simulated host.
+  libraries are is a matter of the interpreter, not of the simulated host. So does `platform` about the processor.
 * asyncio and concurrent.futures log the exception with which a killed process's tasks end, some when garbage is
   collected: nobody could have retrieved it, and the program was not at fault.
 * uvicorn takes uvloop when it is installed unless told otherwise: here it takes asyncio's own loop, as it does without.
@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import types
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from catenet.world.engine.current import current
 from catenet.world.engine.errors import ProcessKilled
-from catenet.world.patches.patching import Patcher
+from catenet.world.patches.patching import Patcher, dispatch
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -24,17 +27,50 @@ if TYPE_CHECKING:
 __all__ = ["apply"]
 
 
-def _patch_ctypes(patcher: Patcher, module: types.ModuleType) -> None:
-    original = module.find_library
+def _outside(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that runs as if it were called outside of any process."""
 
-    def find_library(process: Process, name: str) -> Any:
+    def simulated(process: Process, *args: Any, **kwargs: Any) -> Any:
         task, current.task = current.task, None
         try:
-            return original(name)
+            return original(*args, **kwargs)
         finally:
             current.task = task
 
-    patcher.function(module, "find_library", find_library)
+    return simulated
+
+
+def _patch_ctypes(patcher: Patcher, module: types.ModuleType) -> None:
+    patcher.function(module, "find_library", _outside(module.find_library))
+
+
+def _patch_platform(patcher: Patcher, module: types.ModuleType) -> None:
+    """`platform` describes the machine, but for the name of the host; it remembers what it has once found."""
+    real_uname = module.uname
+
+    def uname(process: Process) -> Any:
+        found = _outside(real_uname)(process)
+        return module.uname_result(found.system, process.host.name, found.release, found.version, found.machine)
+
+    for name in ("architecture", "processor"):
+        patcher.function(module, name, _outside(getattr(module, name)))
+    patcher.function(module, "uname", uname)
+    patcher.attribute(
+        module._Processor,
+        "from_subprocess",
+        staticmethod(dispatch(module._Processor.from_subprocess, _outside(module._Processor.from_subprocess))),
+    )
+
+
+def _patch_connections(patcher: Patcher, module: types.ModuleType) -> None:
+    """`multiprocessing.connection.Connection` has bound the functions of `os` as default arguments."""
+    cls: Any = module.Connection
+    for name, function in (("_close", os.close), ("_send", os.write), ("_recv", os.read)):
+        method: Any = vars(cls)[name]
+        patcher.finally_do(partial(setattr, method, "__defaults__", method.__defaults__))
+        method.__defaults__ = (function,)
+    patcher.attribute(cls, "_read", os.read)
+    patcher.attribute(cls, "_write", os.write)
 
 
 def _patch_uvicorn(patcher: Patcher, module: types.ModuleType) -> None:
@@ -62,3 +98,5 @@ def apply(patcher: Patcher) -> None:
         logging.getLogger(name).addFilter(_is_no_kill)
     patcher.on_import("uvicorn.loops.auto", _patch_uvicorn)
     patcher.on_import("ctypes.util", _patch_ctypes)
+    patcher.on_import("platform", _patch_platform)
+    patcher.on_import("multiprocessing.connection", _patch_connections)

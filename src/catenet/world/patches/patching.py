@@ -110,6 +110,8 @@ class Patcher:
     def on_import(self, name: str, hook: Callable[[Patcher, types.ModuleType], None]) -> None:
         """Call `hook(patcher, module)` now when the module is loaded, else when it will be."""
         module = sys.modules.get(name)
+        if module is None and name in sys.builtin_module_names:
+            module = importlib.import_module(name)  # its loader is one for all, so that nothing can be hooked to it
         if module is not None:
             hook(self, module)
         else:

@@ -24,6 +24,7 @@ _sys: Final = vars(sys)
 _events: Final = vars(events)
 _modules: Final = sys.modules
 _environ: Final = vars(os.environ)
+_environb: Final = vars(os.environb)
 
 
 class ProcessGlobals:
@@ -129,7 +130,7 @@ def swap_globals(last: ProcessGlobals, context: ProcessGlobals) -> None:
     """Store the interpreter's globals in `last` and install those of `context`."""
     last.argv, last.path, last.policy = _sys["argv"], _sys["path"], _events["_event_loop_policy"]
     _sys["argv"], _sys["path"] = context.argv, context.path
-    _environ["_data"] = context.environ
+    _environ["_data"] = _environb["_data"] = context.environ
     if context.policy is not last.policy:
         _events["_event_loop_policy"] = context.policy
     last.main = _modules["__main__"]

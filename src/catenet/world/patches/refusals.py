@@ -9,7 +9,6 @@ known are refused where they begin.
 from __future__ import annotations
 
 import _socket
-import importlib
 import sys
 import types
 from collections.abc import Callable
@@ -19,65 +18,15 @@ from typing import Any, Final
 from catenet.posix.errors import NotModelled
 from catenet.world.engine.current import current
 from catenet.world.patches.patching import Patcher, in_process
+from catenet.world.patches.table import LIBRARIES, STANDARD_LIBRARY
+from catenet.world.patches.table.row import REFUSED
 
 __all__ = ["apply"]
 
-OTHER_PROCESSES: Final = "run it as a program of its own on a host of the world (Host.run)"
-ANOTHER_LOOP: Final = "use asyncio's own event loop (asyncio.run)"
-PYTHON_DRIVER: Final = "use a driver written in Python (such as pg8000, PyMySQL, aiokafka)"
 OWN_CLOCKS: Final = "use time.clock_settime, signal.setitimer or signal.alarm, which set the host's"
 PYTHON_MODULES: Final = (
     "use the Python modules socket, select and asyncio, or run the other program on a host of the world"
 )
-ANOTHER_GRPC: Final = "use a pure Python implementation (catenet.rpc)"
-
-FUNCTIONS: Final = (
-    (
-        "os",
-        """fork forkpty system popen posix_spawn posix_spawnp execl execle execlp execlpe execv execve execvp execvpe
-        spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe wait waitpid wait3 wait4 waitid eventfd
-        startfile splice""",
-        OTHER_PROCESSES,
-    ),
-    (
-        "os",
-        "timerfd_create timerfd_settime timerfd_settime_ns timerfd_gettime timerfd_gettime_ns",
-        "use threading.Timer or an event loop's call_later",
-    ),
-    ("pty", "fork spawn openpty", OTHER_PROCESSES),
-    ("multiprocessing", "Process Pool Manager", OTHER_PROCESSES),
-)
-"""Functions by module, and what to do instead."""
-
-METHODS: Final = (
-    ("subprocess", "Popen", "__init__", OTHER_PROCESSES),
-    ("multiprocessing.process", "BaseProcess", "start", OTHER_PROCESSES),
-    ("multiprocessing.pool", "Pool", "__init__", OTHER_PROCESSES),
-    ("multiprocessing.managers", "BaseManager", "start", OTHER_PROCESSES),
-    ("concurrent.futures.process", "ProcessPoolExecutor", "__init__", "use ThreadPoolExecutor, or " + OTHER_PROCESSES),
-    ("uvloop", "Loop", "__init__", ANOTHER_LOOP),
-    ("grpc._channel", "Channel", "__init__", ANOTHER_GRPC),
-    ("grpc._server", "_Server", "__init__", ANOTHER_GRPC),
-    ("grpc.aio._channel", "Channel", "__init__", ANOTHER_GRPC),
-    ("grpc.aio._server", "Server", "__init__", ANOTHER_GRPC),
-    ("psycopg.connection", "Connection", "connect", PYTHON_DRIVER),
-    ("psycopg.connection_async", "AsyncConnection", "connect", PYTHON_DRIVER),
-    ("zmq.sugar.context", "Context", "__init__", "use sockets or asyncio streams"),
-)
-"""Methods of Python classes by module, and what to do instead."""
-
-LATE_FUNCTIONS: Final = {
-    "uvloop": ("new_event_loop run install EventLoopPolicy", ANOTHER_LOOP),
-    "winloop": ("new_event_loop run install EventLoopPolicy", ANOTHER_LOOP),
-    "pycares": ("Channel", "use the system's resolver (socket.getaddrinfo)"),
-    "pycurl": ("Curl CurlMulti", "use urllib, requests or httpx"),
-    "psycopg2": ("connect", PYTHON_DRIVER),
-    "psycopg": ("connect", PYTHON_DRIVER),
-    "MySQLdb": ("connect Connect Connection", PYTHON_DRIVER),
-    "gevent.monkey": ("patch_all patch_socket", "use threads: they are greenlets here"),
-    "eventlet": ("monkey_patch", "use threads: they are greenlets here"),
-}
-"""As FUNCTIONS, for modules that are patched when they are loaded."""
 
 NEVER: Final = frozenset(
     [
@@ -214,24 +163,21 @@ class _RefusedClass:
         return getattr(self._original, name)
 
 
-def _refuse_functions(patcher: Patcher, module: types.ModuleType, names: str, instead: str) -> None:
-    for name in names.split():
-        original = getattr(module, name, None)
-        if original is None:
-            continue
-        label = f"{module.__name__}.{name}"
-        make: Any = _RefusedClass if isinstance(original, type) else _refusal
-        patcher.replace(module, name, make(label, instead, original))
-
-
-def _refuse_method(patcher: Patcher, module: types.ModuleType, cls_name: str, method: str, instead: str) -> None:
-    cls = getattr(module, cls_name, None)
-    if isinstance(cls, _RefusedClass):
-        cls = cls._original
-    if cls is None:
+def _refuse(patcher: Patcher, module: types.ModuleType, name: str, instead: str) -> None:
+    """Refuse a function or class of a module, or, by `Class.method`, one method of a class."""
+    owner, dot, method = name.partition(".")
+    original = getattr(module, owner, None)
+    if isinstance(original, _RefusedClass):
+        original = original._original
+    if original is None:
         return
-    label = f"{module.__name__}.{cls_name}" + ("" if method == "__init__" else f".{method}")
-    patcher.attribute(cls, method, _refusal(label, instead, getattr(cls, method)))
+    label = f"{module.__name__}.{owner}"
+    if dot:
+        label += "" if method == "__init__" else f".{method}"
+        patcher.attribute(original, method, _refusal(label, instead, getattr(original, method)))
+    else:
+        make: Any = _RefusedClass if isinstance(original, type) else _refusal
+        patcher.replace(module, owner, make(label, instead, original))
 
 
 def _asks_nobody(event: str, args: Any) -> bool:
@@ -283,11 +229,9 @@ def _arm(armed: bool) -> None:
 
 def apply(patcher: Patcher) -> None:
     """Patch what is refused."""
-    for module_name, names, instead in FUNCTIONS:
-        _refuse_functions(patcher, importlib.import_module(module_name), names, instead)
-    for module_name, (names, instead) in LATE_FUNCTIONS.items():
-        patcher.on_import(module_name, partial(_refuse_functions, names=names, instead=instead))
-    for module_name, cls, method, instead in METHODS:
-        patcher.on_import(module_name, partial(_refuse_method, cls_name=cls, method=method, instead=instead))
+    for row in (*STANDARD_LIBRARY, *LIBRARIES):
+        if row.treatment is REFUSED:
+            for name in row.entries():
+                patcher.on_import(row.module, partial(_refuse, name=name, instead=row.note))
     _arm(True)
     patcher.finally_do(lambda: _arm(False))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
+import _thread
+import operator
 import signal
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.errors import os_error
 from catenet.world.engine.current import current
+from catenet.world.patches.credentials import real_user
 from catenet.world.patches.patching import Patcher
 
 if TYPE_CHECKING:
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["apply"]
 
 CATCHABLE: Final = frozenset(range(1, signal.NSIG)) - {signal.SIGKILL, signal.SIGSTOP}
+
+SI_USER: Final = 0
+SI_KERNEL: Final = 0x80
+"""`si_code` of a signal from kill(2) and of one from the kernel (asm-generic/siginfo.h)."""
 
 _Signals = signal.Signals
 _Handlers = signal.Handlers
@@ -64,7 +72,8 @@ def _set_wakeup(process: Process, descriptor: int, *, warn_on_full_buffer: bool 
 
 def send(process: Process, number: int) -> None:
     """Deliver a signal that the process sends to itself: its handlers run before this returns."""
-    process.deliver_to_itself(_number(number))
+    process.senders[_number(number)] = process.pid, real_user(process)
+    process.deliver_to_itself(number)
 
 
 def _pause(process: Process) -> None:
@@ -79,7 +88,11 @@ def _wait_for(process: Process, wanted: Iterable[int], timeout: float | None) ->
     """Wait for one of some signals and take it instead of handling it."""
     task = current.task
     assert task is not None
-    numbers = {_number(number) for number in wanted}
+    numbers = _set_of(wanted)
+    for number in process.held_signals:
+        if number in numbers:
+            process.held_signals.remove(number)
+            return number
     deadline = None if timeout is None else process.hub.now + timeout
     process.awaited = numbers
     try:
@@ -91,6 +104,43 @@ def _wait_for(process: Process, wanted: Iterable[int], timeout: float | None) ->
         return process.caught.popleft()
     finally:
         process.awaited = set()
+
+
+def _set_of(numbers: Iterable[int]) -> set[int]:
+    """A set of signals; ValueError, TypeError."""
+    found = {operator.index(number) for number in numbers}
+    for number in found:
+        if not 1 <= number < signal.NSIG:
+            raise ValueError(f"signal number {number} out of range [1; {signal.NSIG - 1}]")
+    return found
+
+
+def _information(process: Process, number: int) -> signal.struct_siginfo:
+    """siginfo_t of a signal that was waited for (sigaction(2)): sent by a process, or by the kernel's timer."""
+    code = SI_USER if number in process.senders else SI_KERNEL
+    pid, user = process.senders.pop(number, (0, 0))
+    return signal.struct_siginfo((number, code, 0, pid, user, 0, user << 32 | pid))
+
+
+def _wait_with_timeout(process: Process, wanted: Iterable[int], timeout: float) -> signal.struct_siginfo | None:
+    """`signal.sigtimedwait`."""
+    if not isinstance(timeout, int | float):
+        raise TypeError(f"'{type(timeout).__name__}' object cannot be interpreted as an integer")
+    if timeout < 0:
+        raise ValueError("timeout must be non-negative")
+    number = _wait_for(process, wanted, float(timeout))
+    return None if number is None else _information(process, number)
+
+
+def _wait_for_information(process: Process, wanted: Iterable[int]) -> signal.struct_siginfo:
+    """`signal.sigwaitinfo`."""
+    return _information(process, _wait_for(process, wanted, None) or 0)
+
+
+def _interrupt_main(process: Process, number: int = signal.SIGINT) -> None:
+    """`_thread.interrupt_main`: runs the handler of a signal, if the program has one, in the main thread."""
+    if callable(process.handlers.get(_number(number), signal.SIG_DFL)):
+        process.deliver_to_itself(number)
 
 
 def _sigwait(process: Process, wanted: Iterable[int]) -> Any:
@@ -134,6 +184,7 @@ def _set_timer(process: Process, which: int, seconds: float, interval: float = 0
 
 def _ring(process: Process) -> None:
     process.alarm = None
+    process.senders.pop(signal.SIGALRM, None)
     if process.undeclared:
         process.contexts.computed = process.hub.now
     if process.alarm_interval > 0 and process.alive:
@@ -162,6 +213,8 @@ def apply(patcher: Patcher) -> None:
         "raise_signal": send,
         "pause": _pause,
         "sigwait": _sigwait,
+        "sigwaitinfo": _wait_for_information,
+        "sigtimedwait": _wait_with_timeout,
         "sigpending": lambda process: {_Signals(number) for number in process.held_signals},
         "pthread_sigmask": _sigmask,
         "pthread_kill": lambda process, thread, number: send(process, number),
@@ -170,4 +223,6 @@ def apply(patcher: Patcher) -> None:
         "alarm": _alarm,
     }
     for name, simulated in functions.items():
-        patcher.function(signal, name, simulated)
+        for module in (signal, _signal):
+            patcher.function(module, name, simulated)
+    patcher.function(_thread, "interrupt_main", _interrupt_main)

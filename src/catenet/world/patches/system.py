@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from catenet.posix.errors import os_error
 from catenet.world.engine.current import current
+from catenet.world.patches.clocks import STARTED
+from catenet.world.patches.monotonic import BOOTED
 from catenet.world.patches.patching import Patcher, in_process
-from catenet.world.patches.signals import send
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -25,21 +27,13 @@ def _exit_now(process: Process, status: int) -> None:
         task.check_alive()
 
 
-def _kill(process: Process, pid: int, number: int) -> None:
-    """kill(2) among the processes of one host."""
-    target = next((each for each in process.host.processes if each.pid == pid and each.alive), None)
-    if target is None:
-        raise os_error(3)
-    if number == 0:
-        return
-    if target is process:
-        send(process, number)
-    else:
-        target.deliver(number)
-
-
 def _change_directory(process: Process, path: Any) -> None:
     process.context.change_directory(path)
+
+
+def _collect_automatically(process: Process, value: bool) -> None:
+    """`gc.enable`, `gc.disable`: in a world garbage is collected at fixed numbers of turns, whatever a program asks."""
+    process.collects = value
 
 
 def _uname(process: Process) -> Any:
@@ -47,8 +41,16 @@ def _uname(process: Process) -> Any:
     return os.uname_result((real.sysname, process.host.name, real.release, real.version, real.machine))
 
 
-def _no_such_call(process: Process, *args: Any) -> None:
-    raise os_error(38)
+def _yield(process: Process) -> None:
+    """sched_yield(2): every other thread that is ready runs before this one goes on."""
+    task = current.task
+    assert task is not None
+    task.sleep(0.0)
+
+
+def _times(process: Process) -> os.times_result:
+    """times(2): processor time of a program that computes infinitely fast, and uptime in ticks of 10 ms."""
+    return os.times_result((round(STARTED, 2), 0.0, 0.0, 0.0, round(BOOTED + process.hub.time(), 2)))
 
 
 _real_uname = os.uname
@@ -89,15 +91,17 @@ def _unregister_exit(original: Any) -> Any:
 
 def apply(patcher: Patcher) -> None:
     """Patch identity and exit."""
-    patcher.function(os, "getpid", lambda process: process.pid)
-    patcher.function(os, "getppid", lambda process: 1)
     patcher.function(os, "_exit", _exit_now)
     patcher.function(os, "abort", lambda process: _exit_now(process, 134))
-    patcher.function(os, "kill", _kill)
-    patcher.function(os, "killpg", _kill)
-    patcher.function(os, "pidfd_open", _no_such_call)
     patcher.function(os, "chdir", _change_directory)
+    patcher.function(os, "fchdir", lambda process, descriptor: process.context.open_directory(descriptor))
+    patcher.function(os, "umask", lambda process, mask: process.context.change_umask(mask))
     patcher.function(os, "uname", _uname)
+    patcher.function(os, "sched_yield", _yield)
+    patcher.function(os, "times", _times)
+    for name, value in (("enable", True), ("disable", False)):
+        patcher.function(gc, name, partial(_collect_automatically, value=value))
+    patcher.function(gc, "isenabled", lambda process: process.collects)
     patcher.function(os, "putenv", lambda process, name, value: None)
     patcher.function(os, "unsetenv", lambda process, name: None)
     patcher.replace(atexit, "register", _register_exit(atexit.register))

@@ -1,0 +1,33 @@
+"""Libraries beside the standard one that call the operating system by themselves, refused where they begin."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from catenet.world.patches.table.row import REFUSED, Row
+
+__all__ = ["ROWS"]
+
+ANOTHER_LOOP: Final = "use asyncio's own event loop (asyncio.run)"
+PYTHON_DRIVER: Final = "use a driver written in Python (such as pg8000, PyMySQL, aiokafka)"
+ANOTHER_GRPC: Final = "use a pure Python implementation (catenet.rpc)"
+THREADS: Final = "use threads: they are greenlets here"
+
+ROWS: Final = (
+    Row("uvloop", REFUSED, ANOTHER_LOOP, "EventLoopPolicy Loop.__init__ install new_event_loop run"),
+    Row("winloop", REFUSED, ANOTHER_LOOP, "EventLoopPolicy install new_event_loop run"),
+    Row("grpc._channel", REFUSED, ANOTHER_GRPC, "Channel.__init__"),
+    Row("grpc._server", REFUSED, ANOTHER_GRPC, "_Server.__init__"),
+    Row("grpc.aio._channel", REFUSED, ANOTHER_GRPC, "Channel.__init__"),
+    Row("grpc.aio._server", REFUSED, ANOTHER_GRPC, "Server.__init__"),
+    Row("psycopg.connection", REFUSED, PYTHON_DRIVER, "Connection.connect"),
+    Row("psycopg.connection_async", REFUSED, PYTHON_DRIVER, "AsyncConnection.connect"),
+    Row("psycopg", REFUSED, PYTHON_DRIVER, "connect"),
+    Row("psycopg2", REFUSED, PYTHON_DRIVER, "connect"),
+    Row("MySQLdb", REFUSED, PYTHON_DRIVER, "Connect Connection connect"),
+    Row("pycares", REFUSED, "use the system's resolver (socket.getaddrinfo)", "Channel"),
+    Row("pycurl", REFUSED, "use urllib, requests or httpx", "Curl CurlMulti"),
+    Row("zmq.sugar.context", REFUSED, "use sockets or asyncio streams", "Context.__init__"),
+    Row("gevent.monkey", REFUSED, THREADS, "patch_all patch_socket"),
+    Row("eventlet", REFUSED, THREADS, "monkey_patch"),
+)
