@@ -1,6 +1,6 @@
 """OSI layer 6: how values become bytes, and how bytes become fewer.
 
-A codec turns one message into bytes and back (:class:`Codec`), a compression shrinks bytes (:class:`Compression`). Both
+A codec turns one message into bytes and back (`Codec`), a compression shrinks bytes (`Compression`). Both
 are small values without state; a registry is a plain dict from name to value, so that a program adds its own by handing
 a larger dict to the server or the channel.
 """

@@ -18,8 +18,8 @@ class Oversized(CodecError):
 class Codec(Protocol):
     """Turns one message into bytes and back.
 
-    ``name`` is the suffix of the content type: ``proto`` in ``application/grpc+proto``, ``json`` in
-    ``application/json``. ``stable`` says that equal messages give equal bytes, which a cacheable GET wants.
+    `name` is the suffix of the content type: `proto` in `application/grpc+proto`, `json` in
+    `application/json`. `stable` says that equal messages give equal bytes, which a cacheable GET wants.
     """
 
     @property
@@ -31,26 +31,26 @@ class Codec(Protocol):
         """Whether equal messages give equal bytes."""
 
     def encode(self, message: Any) -> bytes:
-        """Return the message as bytes; raise :class:`CodecError` if it cannot be encoded."""
+        """Return the message as bytes; raise `CodecError` if it cannot be encoded."""
 
     def decode(self, message_class: type[M], data: bytes) -> M:
-        """Return the message in ``data``; raise :class:`CodecError` if there is none."""
+        """Return the message in `data`; raise `CodecError` if there is none."""
 
 
 class Compression(Protocol):
-    """Shrinks bytes and restores them. ``name`` is the content coding (RFC 9110 section 8.4.1)."""
+    """Shrinks bytes and restores them. `name` is the content coding (RFC 9110 section 8.4.1)."""
 
     @property
     def name(self) -> str:
-        """The content coding, for example ``gzip``."""
+        """The content coding, for example `gzip`."""
 
     def compress(self, data: bytes) -> bytes:
-        """Return ``data`` compressed."""
+        """Return `data` compressed."""
 
     def decompress(self, data: bytes, limit: int) -> bytes:
-        """Return the original bytes, at most ``limit`` of them.
+        """Return the original bytes, at most `limit` of them.
 
-        Raises :class:`Oversized` without ever holding much more than ``limit`` bytes, and :class:`CodecError` for
+        Raises `Oversized` without ever holding much more than `limit` bytes, and `CodecError` for
         bytes that are damaged, truncated or followed by others. No bytes are the compression of no bytes: several
         implementations of Connect and gRPC set the flag on an empty message and compress nothing.
         """

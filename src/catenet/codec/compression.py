@@ -21,18 +21,18 @@ class Identity:
     name = "identity"
 
     def compress(self, data: bytes) -> bytes:
-        """Return ``data``."""
+        """Return `data`."""
         return data
 
     def decompress(self, data: bytes, limit: int) -> bytes:
-        """Return ``data`` if it is within the limit."""
+        """Return `data` if it is within the limit."""
         if len(data) > limit:
             raise Oversized(f"message of {len(data)} bytes is over the limit of {limit}")
         return data
 
 
 class Zlib:
-    """The two codings that zlib implements; ``wbits`` tells them apart (31 is gzip, 15 is HTTP's "deflate")."""
+    """The two codings that zlib implements; `wbits` tells them apart (31 is gzip, 15 is HTTP's "deflate")."""
 
     def __init__(self, name: str, wbits: int, level: int = 6) -> None:
         self.name = name
@@ -40,11 +40,11 @@ class Zlib:
         self.level = level
 
     def compress(self, data: bytes) -> bytes:
-        """Return ``data`` compressed; equal input gives equal output (the gzip header carries no time)."""
+        """Return `data` compressed; equal input gives equal output (the gzip header carries no time)."""
         return zlib.compress(data, self.level, self.wbits)
 
     def decompress(self, data: bytes, limit: int) -> bytes:
-        """Return the original bytes of one member or several (RFC 1952 section 2.2), at most ``limit``."""
+        """Return the original bytes of one member or several (RFC 1952 section 2.2), at most `limit`."""
         parts: list[bytes] = []
         room, position = limit, 0
         while position < len(data):
@@ -60,7 +60,7 @@ class Zlib:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _member(self, data: bytes, start: int, room: int) -> tuple[bytes, int]:
-        """Return what one member holds, at most one byte more than ``room``, and the member's size.
+        """Return what one member holds, at most one byte more than `room`, and the member's size.
 
         The decoder copies what follows a member. So it is given the first member in one piece, which mostly is all
         there is, and later ones in pieces that grow: a hundred thousand tiny members then cost no more than one large.
@@ -81,7 +81,7 @@ class Zlib:
 
 
 class Zstd:
-    """zstd by the ``zstandard`` package, imported when first used."""
+    """zstd by the `zstandard` package, imported when first used."""
 
     name = "zstd"
 
@@ -90,12 +90,12 @@ class Zstd:
         self._module: Any = None
 
     def compress(self, data: bytes) -> bytes:
-        """Return ``data`` as one frame that states its content size."""
+        """Return `data` as one frame that states its content size."""
         compressed: bytes = self._zstandard().ZstdCompressor(level=self.level).compress(data)
         return compressed
 
     def decompress(self, data: bytes, limit: int) -> bytes:
-        """Return the content of the one frame in ``data``, at most ``limit`` bytes."""
+        """Return the content of the one frame in `data`, at most `limit` bytes."""
         if not data:
             return b""
         zstandard = self._zstandard()

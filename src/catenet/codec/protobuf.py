@@ -1,4 +1,4 @@
-"""Messages as protobuf bytes, by the ``protobuf`` package."""
+"""Messages as protobuf bytes, by the `protobuf` package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ProtobufCodec:
         self.stable = stable
 
     def encode(self, message: Any) -> bytes:
-        """Return the message as bytes; raise :class:`CodecError` for one without its required fields."""
+        """Return the message as bytes; raise `CodecError` for one without its required fields."""
         try:
             return cast(
                 bytes, message.SerializeToString(deterministic=True) if self.stable else message.SerializeToString()
@@ -29,7 +29,7 @@ class ProtobufCodec:
             raise CodecError(f"cannot encode {message.DESCRIPTOR.full_name}: {error}") from None
 
     def decode(self, message_class: type[M], data: bytes) -> M:
-        """Return the message in ``data``; raise :class:`CodecError` if the bytes are no such message."""
+        """Return the message in `data`; raise `CodecError` if the bytes are no such message."""
         try:
             return cast(M, message_class.FromString(data))  # type: ignore[attr-defined]
         except DecodeError:

@@ -17,7 +17,7 @@ class JsonCodec:
     """Canonical ProtoJSON.
 
     Unknown fields are ignored when decoding, so that old servers understand new clients as they do in binary; give
-    ``ignore_unknown=False`` where a person writes the JSON and wants to hear about a typo.
+    `ignore_unknown=False` where a person writes the JSON and wants to hear about a typo.
     """
 
     name = "json"
@@ -28,7 +28,7 @@ class JsonCodec:
         self._decoders = Decoders(ignore_unknown)
 
     def encode(self, message: Any) -> bytes:
-        """Return the message as JSON on one line; raise :class:`CodecError` for what JSON cannot say."""
+        """Return the message as JSON on one line; raise `CodecError` for what JSON cannot say."""
         try:
             return self._encoders.of_message(message.DESCRIPTOR)(message).encode()
         except RecursionError:
@@ -37,7 +37,7 @@ class JsonCodec:
             raise CodecError(f"cannot encode {message.DESCRIPTOR.full_name} as JSON: {error}") from None
 
     def decode(self, message_class: type[M], data: bytes) -> M:
-        """Return the message in ``data``; raise :class:`CodecError` that names the field at fault."""
+        """Return the message in `data`; raise `CodecError` that names the field at fault."""
         message = cast(Any, message_class())
         decode = self._decoders.of_message(message.DESCRIPTOR)
         try:

@@ -1,6 +1,6 @@
-"""ProtoJSON to messages: one function per field, made once per message type; the converse of ``protojson_encode``.
+"""ProtoJSON to messages: one function per field, made once per message type; the converse of `protojson_encode`.
 
-Stricter than ``json_format``, which takes a list for a message and noise for base64; and its errors name the field.
+Stricter than `json_format`, which takes a list for a message and noise for base64; and its errors name the field.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEEPEST = 100
 Convert = Callable[[Any], Any]
 """From a JSON value to what a field can be set to."""
 Store = Callable[[Any, Any, int], None]
-"""Put a JSON value, not null, into a message: ``store(message, value, depth)``."""
+"""Put a JSON value, not null, into a message: `store(message, value, depth)`."""
 
 _INTEGER = re.compile(r"-?[0-9]+").fullmatch
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch
@@ -38,7 +38,7 @@ class UnknownName(CodecError):
 
 
 def parse_json(data: bytes) -> Any:
-    """Return the JSON value in ``data``; raise :class:`CodecError`, also for names that occur twice in one object."""
+    """Return the JSON value in `data`; raise `CodecError`, also for names that occur twice in one object."""
     try:
         return _parse(data.decode())
     except CodecError:
@@ -61,7 +61,7 @@ def _no_constant(name: str) -> NoReturn:
     raise CodecError(f"not JSON: {name} stands without quotes")
 
 
-# ``json.loads`` with hooks makes a decoder for each call, which costs more than reading a small message.
+# `json.loads` with hooks makes a decoder for each call, which costs more than reading a small message.
 _parse = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant).decode
 
 
@@ -76,7 +76,7 @@ class MessageDecoder:
         self._fields: dict[str, _Field] | None = None
 
     def __call__(self, message: Any, value: Any, depth: int) -> None:
-        """Fill ``message``, which is empty, from a JSON object."""
+        """Fill `message`, which is empty, from a JSON object."""
         if type(value) is not dict:
             raise CodecError(f"must be a JSON object, not {_shown(value)}")
         if depth > DEEPEST:
@@ -122,7 +122,7 @@ class MessageDecoder:
 
 
 class _Field:
-    """What to do with one field: ``claim`` is what may be set once only, the field itself or its oneof."""
+    """What to do with one field: `claim` is what may be set once only, the field itself or its oneof."""
 
     __slots__ = ("claim", "store", "takes_null")
 

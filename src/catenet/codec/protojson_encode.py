@@ -1,7 +1,7 @@
 """Messages to canonical ProtoJSON: one function per field, made once per message type from its descriptor.
 
-``google.protobuf.json_format`` asks the descriptor for each value of each field, which costs tens of microseconds for a
-small message. Here the questions are asked once. Rare things (extensions, groups, ``Any``, ``Struct``) are left to it.
+`google.protobuf.json_format` asks the descriptor for each value of each field, which costs tens of microseconds for a
+small message. Here the questions are asked once. Rare things (extensions, groups, `Any`, `Struct`) are left to it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WRAPPERS = frozenset(
 TEXTS = frozenset(f"google.protobuf.{name}" for name in ("Timestamp", "Duration", "FieldMask"))
 """Messages that JSON spells as text, and that know how."""
 ODD = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
-"""Messages that are left to ``json_format``."""
+"""Messages that are left to `json_format`."""
 
 _WIDE = frozenset(
     (
@@ -97,7 +97,7 @@ class Encoders:
         return MessageEncoder(descriptor, self)
 
     def of_field(self, field: FieldDescriptor) -> Encode:
-        """Return what spells the values of a field as ``ListFields`` returns them."""
+        """Return what spells the values of a field as `ListFields` returns them."""
         kind = field.message_type
         if kind is not None and kind.GetOptions().map_entry:
             return _map(kind.fields_by_name["key"], self._single(kind.fields_by_name["value"]))
