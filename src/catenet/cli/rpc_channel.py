@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catenet.cli import UsageError
+from catenet.net import TlsError, client_context
 from catenet.printable import printable_json, say
 
 if TYPE_CHECKING:
@@ -143,15 +144,9 @@ def _tls(args: argparse.Namespace) -> ssl.SSLContext | None:
     if not (args.cacert or args.cert or args.insecure):
         return None
     try:
-        context = ssl.create_default_context(cafile=args.cacert)
-        if args.cert:
-            context.load_cert_chain(args.cert, args.key)
-    except (OSError, ssl.SSLError) as error:
+        return client_context(args.cacert, args.cert, args.key, verify=not args.insecure)
+    except TlsError as error:
         raise UsageError(f"--cacert, --cert, --key: {error}") from None
-    if args.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _files(args: argparse.Namespace) -> Any:

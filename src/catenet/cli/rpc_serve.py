@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
-import os
-import signal
-import socket
 import ssl
-import sys
-import traceback
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from catenet.cli import UsageError, logs
 from catenet.cli.rpc_limits import add_limits, server_options
 from catenet.cli.rpc_load import implementations, importable
-from catenet.cli.rpc_supervisor import BAD_START, Supervisor
+from catenet.net import TlsError, parse_target, server_context
+from catenet.net.target import SCHEMES
+from catenet.net.workers import BindError, NoLoop, Placement, run_loop, run_workers, stop_event
 from catenet.printable import say
 
 if TYPE_CHECKING:
-    from catenet.rpc import Server
+    from catenet.rpc import Listener, Server
 
 __all__ = ["register", "run"]
 
@@ -35,6 +30,7 @@ generated base serves the service of its name, or the only one, in the .proto.
   catenet rpc serve scores:Scores --listen tcp://0.0.0.0:50051 --listen unix:/run/hiscore.sock --workers 4
   catenet rpc serve scores:Scores --listen tls://0.0.0.0:443 --cert server.pem --key server.key --client-ca ca.pem
 """
+LISTEN_SCHEMES = {name: SCHEMES[name] for name in ("tcp", "tls", "unix")}
 DEFAULT_LISTEN = "tcp://127.0.0.1:50051"
 
 
@@ -65,52 +61,34 @@ def run(args: argparse.Namespace) -> int:
     urls = args.listen or [DEFAULT_LISTEN]
     for url in urls:
         _check_url(url, args)
-    with contextlib.ExitStack() as stack:
-        if args.workers == 1 and not args.reload:
-            return asyncio_run(args.loop, _serve(args, urls, {}))
-        urls, shared = _share(urls, args.workers, stack)
-        watch = [Path.cwd()] if args.reload else []
-        return Supervisor(lambda number: _worker(args, urls, shared), args.workers, watch).run()
-
-
-def _worker(args: argparse.Namespace, urls: Sequence[str], shared: dict[str, socket.socket]) -> int:
     try:
-        return asyncio_run(args.loop, _serve(args, urls, shared))
-    except UsageError as error:
-        say(f"catenet: {error}", file=sys.stderr)
-        return BAD_START
-    except Exception:
-        # Nobody else would tell: the process ends here.
-        traceback.print_exc()
-        return 1
+        return run_workers(
+            partial(_work, args),
+            urls,
+            workers=args.workers,
+            watch=[Path.cwd()] if args.reload else [],
+            suffixes=(".py", ".proto"),
+            schemes=LISTEN_SCHEMES,
+            refused=UsageError,
+        )
+    except BindError as error:
+        raise UsageError(f"--listen {error}") from None
 
 
-def asyncio_run(loop: str, work: Any) -> int:
-    """Run on uvloop if it is there, which is several times as fast; ``loop`` may insist."""
-    factory = None
-    if loop != "asyncio":
-        try:
-            import uvloop
-
-            factory = uvloop.new_event_loop
-        except ImportError:
-            if loop == "uvloop":
-                work.close()
-                raise UsageError("--loop uvloop: pip install uvloop") from None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return int(runner.run(work))
+def _work(args: argparse.Namespace, placement: Placement) -> int:
+    try:
+        return run_loop(_serve(args, placement), args.loop)
+    except NoLoop as error:
+        raise UsageError(f"--loop {error}") from None
 
 
-async def _serve(args: argparse.Namespace, urls: Sequence[str], shared: dict[str, socket.socket]) -> int:
+async def _serve(args: argparse.Namespace, placement: Placement) -> int:
     from catenet.rpc import Server
     from catenet.rpc.server.tuning import keep_large_blocks
     from catenet.rpc.services.health import Health
 
     keep_large_blocks()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signo in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signo, stop.set)
+    stop = stop_event()
     with importable(args.what, args.includes) as descriptors:
         health = Health()
         services = [*implementations(args.what, descriptors, explain=bool(args.verbose)), health]
@@ -123,8 +101,8 @@ async def _serve(args: argparse.Namespace, urls: Sequence[str], shared: dict[str
         names = [service.name for service in server.services[:-1]]
         if not args.no_reflection:
             _add_reflection(server)
-        for url in urls:
-            listener = await _listen(server, url, args, shared)
+        for url in placement.urls:
+            listener = await _listen(server, url, args, placement)
             if not args.quiet:
                 say(f"serving {', '.join(names)} on {listener.url}")
         await stop.wait()
@@ -140,10 +118,10 @@ def _add_reflection(server: Server) -> None:
         server.add(service)
 
 
-async def _listen(server: Server, url: str, args: argparse.Namespace, shared: dict[str, socket.socket]) -> Any:
+async def _listen(server: Server, url: str, args: argparse.Namespace, placement: Placement) -> Listener:
     try:
         return await server.listen(
-            url, tls=_tls(url, args), reuse_port=args.workers > 1 or args.reload, sock=shared.get(url)
+            url, tls=_tls(url, args), reuse_port=placement.reuse_port, sock=placement.shared.get(url)
         )
     except (OSError, ValueError) as error:
         raise UsageError(f"--listen {url}: {error}") from None
@@ -156,60 +134,16 @@ def _check_url(url: str, args: argparse.Namespace) -> None:
         target = parse_target(url, listening=True)
     except ValueError as error:
         raise UsageError(f"--listen: {error}") from None
-    if target.scheme not in ("tcp", "tls", "unix"):
+    if target.scheme not in LISTEN_SCHEMES:
         raise UsageError(f"--listen {url}: a server listens on tcp://, tls:// or unix:")
     if target.tls and not args.cert:
         raise UsageError(f"--listen {url}: needs --cert (and --key)")
 
 
 def _tls(url: str, args: argparse.Namespace) -> ssl.SSLContext | None:
-    if not url.startswith("tls:"):
+    if not parse_target(url, listening=True, schemes=LISTEN_SCHEMES).tls:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(args.cert, args.key)
-        if args.client_ca:
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(args.client_ca)
-    except (OSError, ssl.SSLError) as error:
+        return server_context(args.cert, args.key, args.client_ca)
+    except TlsError as error:
         raise UsageError(f"--cert, --key, --client-ca: {error}") from None
-    return context
-
-
-def _share(
-    urls: Sequence[str], workers: int, stack: contextlib.ExitStack
-) -> tuple[list[str], dict[str, socket.socket]]:
-    """Fix ports that the system chooses, and make Unix sockets, which cannot be bound twice, before the fork."""
-    from catenet.rpc.model.target import parse_target
-
-    fixed: list[str] = []
-    shared: dict[str, socket.socket] = {}
-    for url in urls:
-        target = parse_target(url, listening=True)
-        try:
-            if target.unix and workers > 1:
-                shared[url] = stack.enter_context(_unix_socket(target.unix, stack))
-            elif not target.unix and not target.port:
-                family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
-                holder = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                holder.bind((target.host, 0))
-                url = url.rpartition(":")[0] + f":{holder.getsockname()[1]}"
-        except OSError as error:
-            raise UsageError(f"--listen {url}: {error}") from None
-        fixed.append(url)
-    return fixed, shared
-
-
-def _unix_socket(path: str, stack: contextlib.ExitStack) -> socket.socket:
-    from catenet.net.listen import listen_unix
-
-    sock = listen_unix(path, backlog=1024)
-    owner = os.getpid()
-
-    def unlink() -> None:
-        if os.getpid() == owner and not path.startswith("@"):
-            Path(path).unlink(missing_ok=True)
-
-    stack.callback(unlink)
-    return sock

@@ -112,7 +112,12 @@ async def addresses(
     try:
         return await loop.getaddrinfo(host, port, type=kind, flags=flags)
     except UnicodeError:
-        raise OSError(f"{host!r} is no name of a host") from None
+        raise no_name(host) from None
+
+
+def no_name(host: str | None) -> OSError:
+    """Return the error of what can be no name."""
+    return OSError(f"{host!r} is no name of a host")
 
 
 async def resolve(loop: asyncio.AbstractEventLoop, target: Target, kind: int = socket.SOCK_STREAM) -> list[Endpoint]:

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from catenet.net.dial import addresses
+from catenet.net.dial import addresses, no_name
 
 _SAME_PORT_TRIES = 16
 
@@ -36,7 +36,11 @@ def hold_port(host: str | None, kind: int = socket.SOCK_STREAM) -> list[socket.s
 
     They do not listen. Raises ``OSError``.
     """
-    return _bind_all(socket.getaddrinfo(host or None, 0, type=kind, flags=socket.AI_PASSIVE), 0, kind, None, True)
+    try:
+        found = socket.getaddrinfo(host or None, 0, type=kind, flags=socket.AI_PASSIVE)
+    except UnicodeError:
+        raise no_name(host) from None
+    return _bind_all(found, 0, kind, None, True)
 
 
 def _bind_all(

@@ -60,10 +60,18 @@ class Target:
     @property
     def url(self) -> str:
         """The target as a URL, which :func:`parse_target` reads back; the host of all addresses is ``localhost``."""
+        return self._url(self.host or "localhost")
+
+    @property
+    def listening_url(self) -> str:
+        """The target as a URL to listen on: the host of all addresses is left out."""
+        return self._url(self.host)
+
+    def _url(self, host: str) -> str:
         if self.unix:
             return f"{self.scheme}:{self.unix}"
         slashes = ":///" if self.resolve_all else "://"
-        return f"{self.scheme}{slashes}{host_and_port(self.host or 'localhost', self.port)}{self.base}"
+        return f"{self.scheme}{slashes}{host_and_port(host, self.port)}{self.base}"
 
 
 def host_and_port(host: str, port: int) -> str:
