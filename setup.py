@@ -29,6 +29,7 @@ SINGLE = (
     "catenet/link/vnet.py",
     "catenet/world/engine/context.py",
     "catenet/world/engine/host.py",
+    "catenet/world/engine/host_runtime.py",
     "catenet/world/engine/hub.py",
     "catenet/world/network/links.py",
     "catenet/world/patches/monotonic.py",

@@ -8,14 +8,16 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from operator import index
-from typing import Any, Final, TypeAlias
+from typing import Final, SupportsIndex, TypeAlias
 
 from catenet.stack.endpoint import ANY4, ANY6, Address, Name
 from catenet.wire.address import format_address, from_v4_mapped, is_link_local, is_multicast, to_v4_mapped
 
-__all__ = ["InetAddress", "host_text", "parse_inet", "show_name"]
+__all__ = ["InetAddress", "SocketAddress", "host_text", "parse_inet", "show_name"]
 
 InetAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+SocketAddress: TypeAlias = InetAddress | str | bytes
+"""What a socket shows as its name or its peer's; text or bytes of a local one."""
 Resolve: TypeAlias = Callable[[str, int], Address]
 """`resolve(host, family)` makes an address of a numeric or symbolic host, or raises gaierror."""
 
@@ -27,7 +29,7 @@ SHAPES: Final = (
 """What CPython says to a tuple of a wrong length, for IPv4 and IPv6."""
 
 
-def parse_inet(family: int, address: Any, resolve: Resolve, call: str) -> Name:
+def parse_inet(family: int, address: object, resolve: Resolve, call: str) -> Name:
     """Make a Name of what a program gives to `call`; TypeError, OverflowError or gaierror as CPython raises them.
 
     A zone in the host is looked at and forgotten: the fourth element alone says the interface.
@@ -54,7 +56,7 @@ def parse_inet(family: int, address: Any, resolve: Resolve, call: str) -> Name:
     return Name(from_v4_mapped(found) if wide else found, number, scope)
 
 
-def _port(port: Any, call: str) -> int:
+def _port(port: SupportsIndex, call: str) -> int:
     """A port that is no plain number of its range: as one, or -1 if it will not do once the host has been found."""
     number = index(port)
     if not -1 << 31 <= number < 1 << 31:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from catenet.posix.address import show_name
 from catenet.posix.control import Ancillary, error_control, fit_control, received_control, sent_control
@@ -41,7 +41,7 @@ class InetDatagram(InetSocket):
         self._conversation = endpoint
         self._stamps: DatagramStamps | None = None
 
-    def connect(self, address: Any) -> bool | None:
+    def connect(self, address: object) -> bool | None:
         """Fix the peer."""
         name = self.name_of(address, "connect")
         try:
@@ -56,7 +56,7 @@ class InetDatagram(InetSocket):
             return self.send_message(data, (), flags, None)
         try:
             count = self._conversation.send_to(data)
-            if count is None and self._conversation.settle(self.kernel.clock()):
+            if count is None and self._conversation.settle(self.kernel.runtime.now()):
                 count = self._conversation.send_to(data)
         except StackError as error:
             raise error_of(error) from None
@@ -64,7 +64,7 @@ class InetDatagram(InetSocket):
             self.notify()
         return count
 
-    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
+    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: object) -> int | None:
         """System call `sendmsg`."""
         if flags & MSG_OOB and self.family == socket.AF_INET:  # IPv6 of Linux does not look
             raise os_error(errno.EOPNOTSUPP)
@@ -72,7 +72,7 @@ class InetDatagram(InetSocket):
         try:
             extra = sent_control(self.family, control)
             count = self._conversation.send_to(data, name, extra)
-            if count is None and self._conversation.settle(self.kernel.clock()):
+            if count is None and self._conversation.settle(self.kernel.runtime.now()):
                 count = self._conversation.send_to(data, name, extra)
         except StackError as error:
             raise error_of(error) from None
@@ -90,7 +90,7 @@ class InetDatagram(InetSocket):
         if flags:
             if self._stamps is None:
                 self._stamps = DatagramStamps()
-            self._stamps.on_sent(flags, general, self.kernel.clock())
+            self._stamps.on_sent(flags, general, self.kernel.runtime.now())
             self.notify()
 
     def readiness(self) -> int:
@@ -100,7 +100,7 @@ class InetDatagram(InetSocket):
 
     def unsent(self) -> int:
         """SIOCOUTQ."""
-        self._conversation.settle(self.kernel.clock())
+        self._conversation.settle(self.kernel.runtime.now())
         return self._conversation.unsent()
 
     def receive(self, size: int, flags: int) -> bytes | None:

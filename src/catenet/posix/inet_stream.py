@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from catenet.posix.address import show_name
+from catenet.posix.address import SocketAddress, show_name
 from catenet.posix.control import Ancillary, check_socket_control, fit_control
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.sockets import (
@@ -72,7 +72,7 @@ class InetStream(InetSocket):
         self._syn_data = -1
         """Bytes that a blocking Fast Open call has put into the SYN and not yet returned for; -1: there is none."""
 
-    def connect(self, address: Any) -> bool | None:
+    def connect(self, address: object) -> bool | None:
         """Begin to connect; again: EALREADY while it goes on, then what came of it (Linux: inet_stream_connect)."""
         if self._phase == CONNECTED:
             raise os_error(errno.EISCONN)
@@ -87,7 +87,7 @@ class InetStream(InetSocket):
             return done
         name = self.name_of(address, "connect")
         try:
-            self.endpoint.connect(name, now=self.kernel.clock())
+            self.endpoint.connect(name, now=self.kernel.runtime.now())
         except StackError as error:
             raise error_of(error) from None
         self._phase = CONNECTING
@@ -134,7 +134,7 @@ class InetStream(InetSocket):
         endpoint: TcpEndpoint = self.endpoint
         return endpoint.is_listening
 
-    def accept(self) -> tuple[SocketFile, Any] | None:
+    def accept(self) -> tuple[SocketFile, SocketAddress] | None:
         """System call `accept`: the first connection that is complete, though it may have ended since."""
         try:
             endpoint: TcpEndpoint | None = self.endpoint.accept()
@@ -299,9 +299,9 @@ class InetStream(InetSocket):
             raise self._failed_to_send(error, flags) from None
         if self._zero_copy is not None or flags & MSG_ZEROCOPY:
             self._note_zero_copy(count or 0, flags)
-        transmit_now = self.kernel.transmit_now
-        if transmit_now is not None and not flags & MSG_MORE and self.endpoint.sends_now():
-            transmit_now()
+        kernel = self.kernel
+        if kernel.real_time and not flags & MSG_MORE and self.endpoint.sends_now():
+            kernel.runtime.transmit_now()
         return count
 
     def _failed_to_send(self, error: StackError, flags: int) -> OSError:
@@ -316,7 +316,7 @@ class InetStream(InetSocket):
         if self._zero_copy is not None:
             self._zero_copy.on_write(count, wanted)
 
-    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
+    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: object) -> int | None:
         """System call `sendmsg`; an address is ignored but for MSG_FASTOPEN, which connects and sends (RFC 7413)."""
         if control:
             check_socket_control(control)
@@ -331,13 +331,13 @@ class InetStream(InetSocket):
                 raise os_error(errno.EALREADY)
         return self.send(data, flags)
 
-    def _connect_with_data(self, data: Buffer, flags: int, address: Any) -> int | None:
+    def _connect_with_data(self, data: Buffer, flags: int, address: object) -> int | None:
         """Connect with data for the SYN; without a cookie the handshake comes first, and the data waits for it."""
         if not self.kernel.stack.settings.tcp_fastopen & FASTOPEN_CLIENT:
             raise os_error(errno.EOPNOTSUPP)
         name = self.name_of(address, "sendto")
         try:
-            self.endpoint.connect(name, fast_open=True, now=self.kernel.clock())
+            self.endpoint.connect(name, fast_open=True, now=self.kernel.runtime.now())
         except StackError as error:
             raise error_of(error) from None
         self._phase = CONNECTING

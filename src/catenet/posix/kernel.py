@@ -1,17 +1,15 @@
 """The system-call side of one simulated host: its descriptors, its names, and where its programs wait.
 
-Every call that blocks ends in `park(call, files, timeout)`, handed in by whoever runs the programs: it returns True
-when one of `files` may show something new and False when `timeout` seconds have passed. Callers look again in a loop,
-so an early return does no harm. Nothing here knows how waiting is done; a caller who never blocks needs no `park`.
+Every call that blocks ends in `Runtime.park`, of whoever runs the programs. Nothing here knows how waiting is done.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from catenet.posix.errors import os_error
 from catenet.posix.file import File
@@ -19,13 +17,14 @@ from catenet.posix.inet_datagram import InetDatagram
 from catenet.posix.inet_stream import InetStream
 from catenet.posix.local import LocalNames, LocalSocket, join
 from catenet.posix.names import Names, NoNames, Resolver
+from catenet.posix.runtime import Owner, Runtime
 from catenet.posix.sockets import SocketFile
 
 if TYPE_CHECKING:
     from catenet.stack.interface import Interface
     from catenet.stack.stack import Stack
 
-__all__ = ["FIRST_DESCRIPTOR", "Kernel", "Park"]
+__all__ = ["FIRST_DESCRIPTOR", "Kernel"]
 
 SOCK_MAX: Final = 11
 SOCK_TYPE_MASK: Final = 0xF
@@ -35,73 +34,45 @@ FAMILIES: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 FIRST_DESCRIPTOR: Final = 1 << 20
 """Simulated descriptors count from here, so that none is ever mistaken for a real one of the interpreter."""
 
-Park: TypeAlias = Callable[[str, Sequence[File], "float | None"], bool]
-
 Result = TypeVar("Result")
 
 
-def _no_park(call: str, files: Sequence[File], timeout: float | None) -> bool:
-    raise RuntimeError(f"{call} would block, and nobody here can wait")
-
-
-def _nobody() -> object:
-    return None
-
-
-def _never() -> bool:
-    return False
-
-
-def _midnight() -> float:
-    return 0.0
-
-
 class Kernel:
-    """One host's system calls. `owner()` says which process runs (and raises when it has been killed)."""
+    """One host's system calls. `epoch` is what the host's clock of the day shows at time 0 of its runtime.
+
+    `real_time` says whether peers wait in real time, so that what is sent goes out before the program goes on.
+    """
 
     def __init__(
         self,
         stack: Stack,
         hostname: str = "localhost",
         names: Names | None = None,
-        park: Park = _no_park,
+        runtime: Runtime | None = None,
         *,
-        clock: Callable[[], float] = _midnight,
         epoch: float = 0.0,
-        owner: Callable[[], object] = _nobody,
-        spin: Callable[[], object] = _nobody,
-        unwinding: Callable[[], bool] = _never,
-        broken_pipe: Callable[[], object] = _nobody,
+        real_time: bool = False,
         first_descriptor: int | None = None,
     ) -> None:
         self.stack = stack
         self.hostname = hostname
         self.names: Names = NoNames() if names is None else names
-        self.park = park
-        self.clock = clock
+        self.runtime: Runtime = Runtime() if runtime is None else runtime
         self.epoch = epoch
-        """What the host's wall clock shows when `clock` shows 0."""
-        self.owner = owner
-        self.spin = spin
-        """Called when a program looked and found nothing ready, without waiting."""
-        self.unwinding = unwinding
-        """Whether the program that runs has been killed and may go on for a while to clean up after itself."""
-        self.broken_pipe = broken_pipe
-        """Sends SIGPIPE to the program that runs: it has written to what nobody reads any more."""
-        self.transmit_now: Callable[[], None] | None = None
-        """Transmits what waits, in real time, where a peer waits for it while the program goes on."""
+        self.real_time = real_time
         self.next_descriptor = FIRST_DESCRIPTOR if first_descriptor is None else first_descriptor
         self.local_names = LocalNames()
         self.resolver = Resolver(self)
-        self._table: dict[int, tuple[File, object]] = {}
+        self._table: dict[int, tuple[File, Owner | None]] = {}
         self._reclaimed: set[int] = set()
         """Closed by the end of their process: its objects close them once more when they are collected."""
+        self._ignores_broken_pipes = False
 
     # Descriptors. They are never used twice, so that a stale number can only fail.
 
     def install(self, file: File) -> int:
         """Give `file` a new descriptor, which belongs to the process that runs."""
-        owner = self.owner()
+        owner = self.runtime.owner()
         number = self.next_descriptor
         self.next_descriptor = number + 1
         self._table[number] = (file.acquire(), owner)
@@ -111,7 +82,7 @@ class Kernel:
         """Return the open file that a descriptor stands for; OSError(EBADF) when none."""
         entry = self._table.get(descriptor)
         if entry is None:
-            self.owner()
+            self.runtime.owner()
             raise os_error(errno.EBADF)
         return entry[0]
 
@@ -123,14 +94,14 @@ class Kernel:
         elif descriptor in self._reclaimed:
             self._reclaimed.remove(descriptor)
         else:
-            self.owner()
+            self.runtime.owner()
             raise os_error(errno.EBADF)
 
     def duplicate(self, descriptor: int) -> int:
         """System call `dup`."""
         return self.install(self.file(descriptor))
 
-    def close_owned(self, owner: object) -> None:
+    def close_owned(self, owner: Owner) -> None:
         """Close all that a process has open: it has ended."""
         for descriptor in [number for number, (_, holder) in self._table.items() if holder is owner]:
             if descriptor in self._table:
@@ -142,7 +113,7 @@ class Kernel:
         self._reclaimed.update(self._table)
         self._table.clear()
 
-    def open_files(self) -> list[tuple[int, File, object]]:
+    def open_files(self) -> list[tuple[int, File, Owner | None]]:
         """All descriptors in order, with their files and owners, for reports."""
         return [(number, file, owner) for number, (file, owner) in self._table.items()]
 
@@ -150,7 +121,7 @@ class Kernel:
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> SocketFile:
         """System call `socket` without a descriptor; EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, EPERM for raw."""
-        self.owner()
+        self.runtime.owner()
         if kind & ~SOCK_TYPE_MASK:
             raise os_error(errno.EINVAL)
         if family not in FAMILIES:
@@ -224,7 +195,7 @@ class Kernel:
         deadline = self._deadline(timeout)
         remaining = timeout
         while True:
-            in_time = self.park(call, (file,), remaining)
+            in_time = self.runtime.park(call, (file,), remaining)
             result = attempt(*args)
             if result is not None:
                 return result
@@ -235,7 +206,7 @@ class Kernel:
         deadline = self._deadline(timeout)
         remaining = timeout
         while True:
-            in_time = self.park("recv", (file,), remaining)
+            in_time = self.runtime.park("recv", (file,), remaining)
             data = file.receive(size, flags)
             if data is not None:
                 return data
@@ -246,25 +217,30 @@ class Kernel:
         if timeout is None:
             return inf
         if timeout == 0:
-            self.spin()
+            self.runtime.spin()
             raise os_error(errno.EAGAIN)
-        return self.clock() + timeout
+        return self.runtime.now() + timeout
 
     def _remaining(self, deadline: float, in_time: bool) -> float | None:
         """For how long a call goes on waiting that has woken up in vain."""
         if not in_time:
             raise TimeoutError("timed out")
-        return None if deadline == inf else max(0.0, deadline - self.clock())
+        return None if deadline == inf else max(0.0, deadline - self.runtime.now())
 
     def wake_by_signal(self, descriptor: int, number: int) -> None:
         """Write a signal's number to the descriptor of `signal.set_wakeup_fd`, as the interpreter's C handler does."""
         entry = self._table.get(descriptor)
         if entry is None:
             return
-        signals, self.broken_pipe = self.broken_pipe, _nobody  # or a broken descriptor would signal for ever
+        self._ignores_broken_pipes = True  # a broken descriptor would signal for ever
         try:
             entry[0].write(bytes([number]))
         except OSError:
             pass
         finally:
-            self.broken_pipe = signals
+            self._ignores_broken_pipes = False
+
+    def broken_pipe(self) -> None:
+        """Send SIGPIPE to the program that runs: it has written to what nobody reads any more."""
+        if not self._ignores_broken_pipes:
+            self.runtime.broken_pipe()

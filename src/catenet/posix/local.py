@@ -11,8 +11,9 @@ import os
 import socket
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
+from catenet.posix.address import SocketAddress
 from catenet.posix.arguments import check, flat
 from catenet.posix.control import Ancillary, files_of, rights_of
 from catenet.posix.errors import os_error
@@ -165,11 +166,11 @@ class LocalSocket(SocketFile):
 
     # Names and connections.
 
-    def read_address(self, address: Any, call: str) -> bytes:
+    def read_address(self, address: object, call: str) -> bytes:
         """See `SocketFile`."""
         return _name(address)
 
-    def bind(self, address: Any) -> None:
+    def bind(self, address: object) -> None:
         """System call `bind`; the empty name takes an automatic abstract one, unless there is a name."""
         name = _name(address)
         if self._name is not None:
@@ -198,7 +199,7 @@ class LocalSocket(SocketFile):
         """SO_ACCEPTCONN."""
         return self._state == LISTENING
 
-    def connect(self, address: Any) -> bool | None:
+    def connect(self, address: object) -> bool | None:
         """System call `connect`; None while the listener's backlog is full."""
         target = self.kernel.local_names.find(_name(address), self.type)
         if not self.has_connections:
@@ -250,7 +251,7 @@ class LocalSocket(SocketFile):
         target.notify()
         return True
 
-    def accept(self) -> tuple[SocketFile, Any] | None:
+    def accept(self) -> tuple[SocketFile, SocketAddress] | None:
         """System call `accept`; shut down for reading, it fails where it would wait (as Linux)."""
         if not self.has_connections:
             raise os_error(errno.EOPNOTSUPP)
@@ -265,11 +266,11 @@ class LocalSocket(SocketFile):
         assert accepted._peer is not None
         return accepted, _show(accepted._peer._name)
 
-    def local_address(self) -> Any:
+    def local_address(self) -> SocketAddress:
         """System call `getsockname`."""
         return _show(self._name)
 
-    def peer_address(self) -> Any:
+    def peer_address(self) -> SocketAddress:
         """System call `getpeername`; ENOTCONN. A peer that has gone keeps its name."""
         if self._peer is None:
             raise os_error(errno.ENOTCONN)
@@ -277,7 +278,7 @@ class LocalSocket(SocketFile):
 
     # Data.
 
-    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
+    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: object) -> int | None:
         """System call `sendmsg`, with SCM_RIGHTS."""
         if flags & MSG_OOB:
             raise os_error(errno.EOPNOTSUPP)
@@ -304,7 +305,7 @@ class LocalSocket(SocketFile):
         if self._error:
             raise os_error(self.pending_error())
 
-    def _refuse_stream(self, data: Buffer, flags: int, address: Any) -> None:
+    def _refuse_stream(self, data: Buffer, flags: int, address: object) -> None:
         """Raise what Linux says, in its order, of a write to a stream that cannot be; nothing can always be written."""
         if address is not None:
             raise os_error(errno.EISCONN if self._state == CONNECTED else errno.EOPNOTSUPP)
@@ -318,7 +319,7 @@ class LocalSocket(SocketFile):
             self.kernel.broken_pipe()
         raise os_error(errno.EPIPE)
 
-    def _message_target(self, address: Any) -> LocalSocket:
+    def _message_target(self, address: object) -> LocalSocket:
         """Who gets a message: a connection's peer, or for datagrams the name given or the peer."""
         self._raise_error()
         if self.type == SEQPACKET:
@@ -456,7 +457,7 @@ def join(one: LocalSocket, other: LocalSocket) -> None:
     one._state = other._state = CONNECTED
 
 
-def _name(address: Any) -> bytes:
+def _name(address: object) -> bytes:
     """A name as the table of the host has it: an abstract one as it is, a path absolute and up to its first zero."""
     if isinstance(address, str):
         name = os.fsencode(address)
@@ -482,4 +483,5 @@ def _show(name: bytes | None) -> str | bytes:
 
 def _credentials(kernel: Kernel) -> tuple[int, int, int]:
     """(pid, user, group) of who made the socket, for SO_PEERCRED."""
-    return getattr(kernel.owner(), "pid", 0), os.geteuid(), os.getegid()
+    owner = kernel.runtime.owner()
+    return 0 if owner is None else owner.pid, os.geteuid(), os.getegid()

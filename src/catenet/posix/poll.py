@@ -51,17 +51,17 @@ def _wait(kernel: Kernel, call: str, files: Sequence[File], look: Callable[[], F
     if found:
         return found
     if timeout == 0:
-        kernel.spin()
+        kernel.runtime.spin()
         return found
-    deadline = None if timeout is None else kernel.clock() + timeout
+    deadline = None if timeout is None else kernel.runtime.now() + timeout
     remaining = timeout
     while True:
-        in_time = kernel.park(call, files, remaining)
+        in_time = kernel.runtime.park(call, files, remaining)
         found = look()
         if found or not in_time:
             return found
         if deadline is not None:
-            remaining = max(0.0, deadline - kernel.clock())
+            remaining = max(0.0, deadline - kernel.runtime.now())
 
 
 def poll(kernel: Kernel, wanted: dict[int, int], timeout: float | None) -> list[tuple[int, int]]:
@@ -118,7 +118,7 @@ def epoll_wait(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) 
     if found:
         return found
     if timeout == 0:
-        kernel.spin()
+        kernel.runtime.spin()
         return found
     return wait_on_epoll(kernel, epoll, limit, timeout)
 
@@ -126,11 +126,11 @@ def epoll_wait(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) 
 def wait_on_epoll(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) -> list[tuple[int, int]]:
     """As `epoll_wait`, when nothing was ready at first; not by `_wait`, for event loops wait here at every turn."""
     files: tuple[File, ...] = (epoll,)
-    deadline = None if timeout is None else kernel.clock() + timeout
+    deadline = None if timeout is None else kernel.runtime.now() + timeout
     while True:
-        in_time = kernel.park("epoll_wait", files, timeout)
+        in_time = kernel.runtime.park("epoll_wait", files, timeout)
         found = epoll.collect(limit)
         if found or not in_time:
             return found
         if deadline is not None:
-            timeout = max(0.0, deadline - kernel.clock())
+            timeout = max(0.0, deadline - kernel.runtime.now())

@@ -68,7 +68,7 @@ class EpollObject:
 
     def _open(self) -> Epoll:
         if self._descriptor < 0 or not self._epoll.references:
-            self._kernel.owner()
+            self._kernel.runtime.owner()
             raise ValueError("I/O operation on closed epoll object")
         return self._epoll
 
@@ -88,7 +88,7 @@ class EpollObject:
 
     def unregister(self, fd: Any) -> None:
         """Watch no longer."""
-        if not self._epoll.references and self._kernel.unwinding():
+        if not self._epoll.references and self._kernel.runtime.may_unwind():
             return
         number = descriptor_of(fd)
         self._open().remove(number, self._kernel.file(number))
@@ -97,7 +97,7 @@ class EpollObject:
         """Wait up to `timeout` seconds (None or negative: without end) for events."""
         if maxevents.__class__ is not int or not -1 <= maxevents <= INT_MAX:
             maxevents = lone_int(maxevents)
-        if timeout == 0 and not self._epoll.references and self._kernel.unwinding():
+        if timeout == 0 and not self._epoll.references and self._kernel.runtime.may_unwind():
             return []
         epoll = self._open()
         timeout = waiting_time(timeout, WRONG_TIMEOUT, 1000)
@@ -117,7 +117,7 @@ class EpollObject:
         if not found:
             if timeout is not None:
                 if timeout <= 0:
-                    self._kernel.spin()
+                    self._kernel.runtime.spin()
                     return []
                 timeout = math.ceil(timeout * 1e3) * 1e-3
             found = readiness.wait_on_epoll(self._kernel, self._open(), limit, timeout)

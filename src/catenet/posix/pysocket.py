@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
+from catenet.posix.address import SocketAddress
 from catenet.posix.arguments import (
     LONG_TIMEOUT,
     c_int,
@@ -122,7 +123,7 @@ class Socket(socket.socket):
         """The file; OSError(EBADF) when closed."""
         file = self._file
         if file is None or not file.references:
-            self._kernel.owner()
+            self._kernel.runtime.owner()
             raise os_error(errno.EBADF)
         return file
 
@@ -202,7 +203,7 @@ class Socket(socket.socket):
         file, address = self._accepted()
         return self._kernel.install(file), address
 
-    def _accepted(self) -> tuple[SocketFile, Any]:
+    def _accepted(self) -> tuple[SocketFile, SocketAddress]:
         file = self._open()
         if self._timeout and not file.is_listening():
             return self._once_readable("accept", file.accept)
@@ -215,7 +216,7 @@ class Socket(socket.socket):
         if file.connect(address):
             return
         if self._timeout == 0:
-            self._kernel.spin()
+            self._kernel.runtime.spin()
             raise os_error(errno.EINPROGRESS)
         if self._timeout is not None:
             self._kernel.retry("connect", file, file.connect_result, self._timeout)
@@ -305,7 +306,7 @@ class Socket(socket.socket):
         except OSError:
             return file.receive(size, flags) or data
 
-    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, SocketAddress | None]:
         """As `socket.socket.recvfrom`."""
         if type(bufsize) is not int or flags is not NO_FLAGS or not 0 <= bufsize <= LARGE:
             bufsize, flags = integers("recvfrom", bufsize, flags)
@@ -313,7 +314,7 @@ class Socket(socket.socket):
             return _shown(data, bufsize), address
         return self._read("recvfrom", 0, self._open().receive_from, bufsize, 0)
 
-    def _receive_from(self, size: int, flags: int) -> tuple[bytes, Any]:
+    def _receive_from(self, size: int, flags: int) -> tuple[bytes, SocketAddress | None]:
         """As `_receive`, with the source's address."""
         file = self._open()
         data, address = self._read("recvfrom", flags, file.receive_from, size, flags)
@@ -394,9 +395,9 @@ class Socket(socket.socket):
             return
         view = memoryview(data)
         kernel, timeout = self._kernel, self._timeout
-        deadline = kernel.clock() + timeout if timeout else None
+        deadline = kernel.runtime.now() + timeout if timeout else None
         while position < size:
-            left = timeout if deadline is None else max(0.0, deadline - kernel.clock())
+            left = timeout if deadline is None else max(0.0, deadline - kernel.runtime.now())
             if deadline is not None and not left:
                 raise TimeoutError("timed out")
             file = self._open()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from catenet.posix import options
-from catenet.posix.address import parse_inet, show_name
+from catenet.posix.address import SocketAddress, parse_inet, show_name
 from catenet.posix.control import Ancillary, fit_control
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.file import File
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InetSocket", "Message", "SocketFile"]
 
-Message: TypeAlias = tuple[bytes, list[Ancillary], int, Any]
+Message: TypeAlias = tuple[bytes, list[Ancillary], int, SocketAddress | None]
 """What recvmsg(2) returns: data, ancillary data, flags, source address."""
 
 MSG_OOB: Final = int(socket.MSG_OOB)
@@ -79,7 +79,7 @@ class SocketFile(File):
         message = self.receive_message(size, NO_CONTROL, flags)
         return None if message is None else message[0]
 
-    def receive_from(self, size: int, flags: int) -> tuple[bytes, Any] | None:
+    def receive_from(self, size: int, flags: int) -> tuple[bytes, SocketAddress | None] | None:
         """System call `recvfrom`."""
         message = self.receive_message(size, NO_CONTROL, flags)
         return None if message is None else (message[0], message[3])
@@ -92,19 +92,19 @@ class SocketFile(File):
         """System call `recvmsg`; with MSG_TRUNC a datagram comes whole, for its length is the result."""
         raise NotImplementedError
 
-    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: Any) -> int | None:
+    def send_message(self, data: Buffer, control: Sequence[Ancillary], flags: int, address: object) -> int | None:
         """System call `sendmsg`."""
         raise NotImplementedError
 
-    def read_address(self, address: Any, call: str) -> Any:
+    def read_address(self, address: object, call: str) -> Any:
         """What all calls take for an address that a program gave to `call`; raises as CPython for one that is none."""
         raise NotImplementedError
 
-    def bind(self, address: Any) -> None:
+    def bind(self, address: object) -> None:
         """System call `bind`."""
         raise NotImplementedError
 
-    def connect(self, address: Any) -> bool | None:
+    def connect(self, address: object) -> bool | None:
         """System call `connect`: True when done, None when begun, to be finished by `finish_connect`."""
         raise NotImplementedError
 
@@ -124,7 +124,7 @@ class SocketFile(File):
         """System call `listen`."""
         raise os_error(errno.EOPNOTSUPP)
 
-    def accept(self) -> tuple[SocketFile, Any] | None:
+    def accept(self) -> tuple[SocketFile, SocketAddress] | None:
         """System call `accept`."""
         raise os_error(errno.EOPNOTSUPP)
 
@@ -132,11 +132,11 @@ class SocketFile(File):
         """System call `shutdown`."""
         raise os_error(errno.EOPNOTSUPP)
 
-    def local_address(self) -> Any:
+    def local_address(self) -> SocketAddress:
         """System call `getsockname`."""
         raise NotImplementedError
 
-    def peer_address(self) -> Any:
+    def peer_address(self) -> SocketAddress:
         """System call `getpeername`."""
         raise NotImplementedError
 
@@ -204,7 +204,7 @@ class InetSocket(SocketFile):
         mask: int = self.endpoint.readiness()
         return mask
 
-    def name_of(self, address: Any, call: str) -> Name:
+    def name_of(self, address: object, call: str) -> Name:
         """The endpoint's name for an address that a program gave, or that was read before."""
         if type(address) is Name:
             name = address
@@ -214,11 +214,11 @@ class InetSocket(SocketFile):
             raise os_error(errno.ENETUNREACH if call != "bind" else errno.EINVAL)
         return name
 
-    def read_address(self, address: Any, call: str) -> Name:
+    def read_address(self, address: object, call: str) -> Name:
         """See `SocketFile`."""
         return parse_inet(self.family, address, self.kernel.resolver.resolve, call)
 
-    def bind(self, address: Any) -> None:
+    def bind(self, address: object) -> None:
         """System call `bind`."""
         name = self.name_of(address, "bind")
         try:
@@ -226,11 +226,11 @@ class InetSocket(SocketFile):
         except StackError as error:
             raise error_of(error) from None
 
-    def local_address(self) -> Any:
+    def local_address(self) -> SocketAddress:
         """System call `getsockname`."""
         return show_name(self.family, self.endpoint.local())
 
-    def peer_address(self) -> Any:
+    def peer_address(self) -> SocketAddress:
         """System call `getpeername`; ENOTCONN."""
         peer = self.endpoint.peer()
         if peer is None or not peer.port:

@@ -16,9 +16,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from catenet.stack.settings import Settings
 from catenet.wire.address import is_link_local, parse_interface
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
 __all__ = ["World"]
+
+P = ParamSpec("P")
 
 EPOCH: Final = 1_735_689_600.0
 """What `time.time()` shows when a world begins unless it is told otherwise: 2025-01-01T00:00:00Z."""
@@ -190,20 +193,21 @@ class World:
         """Undo all partitions."""
         self.topology.heal()
 
-    def at(self, when: float, action: Callable[..., object], *args: Any) -> None:
-        """Call `action(*args)`, such as `world.heal` or `host.crash`, at virtual time `when`.
+    def at(self, when: float, action: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call an action, such as `world.heal` or `host.crash`, with its arguments at virtual time `when` (seconds).
 
         The world waits for `host.restart` and `host.run`, as it waits for programs that start later, but for no other
         action: its run ends when `run` says.
         """
-        starts = isinstance(getattr(action, "__self__", None), Host) and action.__name__ in ("restart", "run")
+        host = getattr(action, "__self__", None)
+        starts = isinstance(host, Host) and action in (host.restart, host.run)
         if starts:
             self.expect(1)
-        self.hub.call_at(when, self._act, action, args, starts)
+        self.hub.call_at(when, self._act, partial(action, *args, **kwargs), starts)
 
-    def _act(self, action: Callable[..., object], args: tuple[Any, ...], starts: bool) -> None:
+    def _act(self, action: Callable[[], object], starts: bool) -> None:
         self.contexts.leave()
-        action(*args)
+        action()
         if starts:
             self.expect(-1)
 

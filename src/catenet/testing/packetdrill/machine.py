@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from greenlet import getcurrent, greenlet
 
 from catenet.posix.file import File, Watcher
 from catenet.posix.kernel import Kernel
+from catenet.posix.runtime import Owner, Runtime
 from catenet.stack.interface import Interface
 from catenet.stack.settings import Settings
 from catenet.stack.stack import Stack
@@ -94,6 +95,27 @@ class Running(Watcher):
         return True
 
 
+class _MachineRuntime(Runtime):
+    """The runtime of the machine's system calls: calls wait in greenlets of their own, at the script's time."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def park(self, call: str, files: Sequence[File], timeout: float | None) -> bool:
+        """Wait in the greenlet of the call that runs."""
+        running = self._machine.current
+        assert running is not None, call
+        return running.park(files, timeout)
+
+    def now(self) -> float:
+        """The machine's time."""
+        return self._machine.now
+
+    def owner(self) -> Owner:
+        """The machine is its only process."""
+        return self._machine
+
+
 class Machine:
     """Stack, kernel and clock. `outbox` holds what the stack has sent and the script has not asked for yet."""
 
@@ -101,6 +123,8 @@ class Machine:
         assert config.local_ip is not None
         assert config.remote_ip is not None
         assert config.mtu is not None
+        self.pid = 0
+        """Of its one process."""
         self.now = START
         self.outbox: deque[Sent] = deque()
         self.current: Running | None = None
@@ -113,7 +137,7 @@ class Machine:
         self.stack.tcp.merged_size = config.mss
         self.interface: Interface = self.stack.add_interface("tun0", config.mtu, ((config.local_ip, prefix),))
         self.route = self.stack.add_route(Prefix.of(bytes(len(config.local_ip)), 0), self.interface.index)
-        self.kernel = Kernel(self.stack, "packetdrill", None, self._park, clock=lambda: self.now, owner=lambda: self)
+        self.kernel = Kernel(self.stack, "packetdrill", None, _MachineRuntime(self))
         self._settle()
 
     @property
@@ -125,10 +149,6 @@ class Machine:
     def usecs_of(when: float) -> int:
         """A time of the stack as microseconds of the script, rounded up."""
         return math.ceil((when - START) * 1e6 - 1e-3)
-
-    def _park(self, call: str, files: Any, timeout: float | None) -> bool:
-        assert self.current is not None, call
-        return self.current.park(files, timeout)
 
     def start(self, call: Callable[[], object]) -> Running:
         """Make a system call, as far as it goes at this instant."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from catenet.posix.kernel import Kernel
 from catenet.stack.datagram.send_buffer import PASSED
-from catenet.world.engine.current import current
+from catenet.world.engine.host_runtime import HostRuntime
 from catenet.world.engine.hub import NEVER, Event
 from catenet.world.engine.process import KILLED, Process
 from catenet.world.engine.program import Command, Program, make_program
@@ -207,17 +206,11 @@ class Host:
             self.stack,
             self.name,
             self.world.names,
-            _park,
-            clock=self._clock,
+            HostRuntime(self),
             epoch=self.wall.epoch,
-            owner=_owner,
-            spin=_spin,
-            unwinding=_unwinding,
-            broken_pipe=_broken_pipe,
+            real_time=self.hub.is_real,
             first_descriptor=first,
         )
-        if self.hub.is_real:
-            self.kernel.transmit_now = self._transmit_now
         self._timer_at = NEVER
         self._dirty()
 
@@ -227,9 +220,6 @@ class Host:
         for name, count in {**self.stack.snapshot(), **self.stack.tcp.counters.snapshot()}.items():
             counts[name] = counts.get(name, 0) + count
         return counts
-
-    def _clock(self) -> float:
-        return self.hub.now
 
     def set_wall_clock(self, nanoseconds: int) -> None:
         """Set the clock of the day to so many nanoseconds since 1970; OSError(EINVAL) for what Linux does not take."""
@@ -289,7 +279,7 @@ class Host:
         for buffer in dict.fromkeys(crowded or ()):
             buffer.settle(now)
 
-    def _transmit_now(self) -> None:
+    def transmit_now(self) -> None:
         """Put what a program has just sent on the devices while it goes on: for a peer in real time the sooner."""
         hub = self.hub
         hub.now = hub.time()
@@ -314,37 +304,3 @@ class Host:
 
     def __repr__(self) -> str:
         return f"<Host {self.name}>"
-
-
-def _park(call: str, files: Any, timeout: float | None) -> bool:
-    """Where every blocking call of every program ends (`Kernel.park`)."""
-    task = current.task
-    if task is None:
-        raise RuntimeError(f"{call} would block outside of any simulated process")
-    return task.park(call, tuple(files), timeout)
-
-
-def _owner() -> object:
-    task = current.task
-    if task is None:
-        return None
-    if task.process.dying:
-        task.check_alive()
-    return task.process
-
-
-def _spin() -> None:
-    task = current.task
-    if task is not None:
-        task.spin()
-
-
-def _unwinding() -> bool:
-    task = current.task
-    return task is not None and task.may_unwind()
-
-
-def _broken_pipe() -> None:
-    task = current.task
-    if task is not None:
-        task.process.deliver_to_itself(signal.SIGPIPE)

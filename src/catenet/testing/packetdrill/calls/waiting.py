@@ -36,13 +36,13 @@ def _field(structure: Structure, name: str, default: int | None = None) -> int:
 def _wait(process: Process, name: str, files: list[File], timeout: int, look: object) -> None:
     """Park until something may be ready or `timeout` milliseconds (negative: no limit) have passed."""
     kernel = process.kernel
-    deadline = None if timeout < 0 else kernel.clock() + timeout / 1000
+    deadline = None if timeout < 0 else kernel.runtime.now() + timeout / 1000
     assert callable(look)
     while not look():
-        remaining = None if deadline is None else deadline - kernel.clock()
+        remaining = None if deadline is None else deadline - kernel.runtime.now()
         if remaining is not None and remaining <= 0:
             return
-        kernel.park(name, files, remaining)
+        kernel.runtime.park(name, files, remaining)
 
 
 def poll_files(process: Process, call: Call) -> int:

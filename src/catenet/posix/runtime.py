@@ -1,0 +1,56 @@
+"""What runs the programs of a host, as system calls see it: where they wait, which of them runs, what time it is.
+
+`Kernel` asks a `Runtime` for everything that it cannot know itself. Whoever runs programs derives from it; the class
+itself serves a caller that never blocks and has no processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from catenet.compiled import mypyc_attr
+from catenet.posix.file import File
+
+__all__ = ["Owner", "Runtime"]
+
+
+class Owner(Protocol):
+    """A process: it owns the descriptors that it has opened."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Runtime:
+    """Serves a caller that never blocks, at time 0, outside of any process."""
+
+    def park(self, call: str, files: Sequence[File], timeout: float | None) -> bool:
+        """Wait until one of `files` may show something new; False when `timeout` seconds have passed.
+
+        `call` is the system call, for reports. Callers look again in a loop, so an early return does no harm.
+        """
+        raise RuntimeError(f"{call} would block, and nobody here can wait")
+
+    def now(self) -> float:
+        """Seconds since the host's clock began."""
+        return 0.0
+
+    def owner(self) -> Owner | None:
+        """The process that runs, None outside of any; raises when it has been killed."""
+        return None
+
+    def spin(self) -> None:
+        """A program has looked and found nothing ready, without waiting."""
+
+    def may_unwind(self) -> bool:
+        """Whether the program that runs has been killed and may go on for a while to clean up after itself."""
+        return False
+
+    def broken_pipe(self) -> None:
+        """Send SIGPIPE to the program that runs: it has written to what nobody reads any more."""
+
+    def transmit_now(self) -> None:
+        """Transmit what waits, where a peer in real time waits for it while the program goes on."""

@@ -1,0 +1,67 @@
+"""The runtime of a simulated host's system calls: programs are tasks, and they wait in the world's hub."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from catenet.posix.file import File
+from catenet.posix.runtime import Owner, Runtime
+from catenet.world.engine.current import current
+
+if TYPE_CHECKING:
+    from catenet.world.engine.host import Host
+
+__all__ = ["HostRuntime"]
+
+_current: Final = current
+
+
+class HostRuntime(Runtime):
+    """See `Runtime`."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._hub = host.hub
+
+    def park(self, call: str, files: Sequence[File], timeout: float | None) -> bool:
+        """Wait in the hub; every blocking call of every program ends here."""
+        task = _current.task
+        if task is None:
+            raise RuntimeError(f"{call} would block outside of any simulated process")
+        return task.park(call, tuple(files), timeout)
+
+    def now(self) -> float:
+        """Seconds of virtual time."""
+        return self._hub.now
+
+    def owner(self) -> Owner | None:
+        """The process that runs; ProcessKilled when it has been killed."""
+        task = _current.task
+        if task is None:
+            return None
+        if task.process.dying:
+            task.check_alive()
+        return task.process
+
+    def spin(self) -> None:
+        """Note that the program polls; time passes for one that does nothing else."""
+        task = _current.task
+        if task is not None:
+            task.spin()
+
+    def may_unwind(self) -> bool:
+        """Whether the task that runs has been killed and cleans up after itself."""
+        task = _current.task
+        return task is not None and task.may_unwind()
+
+    def broken_pipe(self) -> None:
+        """Deliver SIGPIPE to the process that runs."""
+        task = _current.task
+        if task is not None:
+            task.process.deliver_to_itself(signal.SIGPIPE)
+
+    def transmit_now(self) -> None:
+        """Put what a program has just sent on the devices while it goes on."""
+        self._host.transmit_now()
