@@ -3,10 +3,11 @@
 Every program finds the interpreter as it left it, though all programs of a world share one. Two kinds of state are
 kept for it, because CPython has them in two places.
 
-* Globals of a process: `sys.argv`, `sys.path`, `__main__`, the environment, the working directory, the event loop
-  policy, and the modules that a program imports from its own directory (two programs may each have a `config.py`). A
-  `Context` holds them; `enter` and `leave` exchange them. Installed libraries are shared, with their state: loading
-  them again for each of a thousand processes would cost more than all else.
+* Globals of a process: `sys.argv`, `sys.path`, `__main__`, the environment, the working directory and file mode mask,
+  the event loop policy, and the modules that a program imports from its own directory (two programs may each have a
+  `config.py`). `ProcessGlobals` holds them; `enter` and `leave` exchange them, by `patches/process_globals.py`.
+  Installed libraries are shared, with their state: loading them again for each of a thousand processes would cost
+  more than all else.
 * State of a task, which CPython keeps per thread of the operating system, while all tasks share one: the values of
   `threading.local` objects, asyncio's running loop, the hooks for asynchronous generators. A `Task` holds them;
   `install_task` and `remove_task` exchange them, by `patches/threadstate.py` where pointers have to be moved.
@@ -27,11 +28,11 @@ What is taken out is whatever lies there by then, not what was put in: a program
 policy, and finds that again. The exception is the environment, of which only the dictionary inside `os.environ` is
 exchanged; `refresh` notes the outside's when a world begins to run.
 
-Modules of a program are found by `PrivateFinder`, which notes their names; on the way out they leave `sys.modules`,
-on the way in they come back. What the outside had imported from that directory, a test's own helpers say, is hidden
-when the process is entered for the first time (`Context.hide`).
+Modules of a program are found by `PrivateFinder` (`patches/imports.py`), which notes their names; on the way out they
+leave `sys.modules`, on the way in they come back. What the outside had imported from that directory, a test's own
+helpers say, is hidden when the process is entered for the first time (`ProcessGlobals.hide`).
 
-Exchanging is the price of a packet's wake-up, so it works on the dictionaries behind the names (`_sys`, `_events`).
+Exchanging is part of the price of every wake-up, so `swap_globals` works on the dictionaries behind the names.
 """
 
 from __future__ import annotations
