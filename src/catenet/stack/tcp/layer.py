@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from catenet.control import ALGORITHMS, Congestion, make
 from catenet.stack.endpoint import Fault, StackError
-from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import EPOCH, MASK, NEVER, START, Connection, Sent
 from catenet.stack.tcp.control.errors import on_error
-from catenet.stack.tcp.control.lifecycle import done, wake
+from catenet.stack.tcp.control.lifecycle import BOTH, done, hand_over, wake
 from catenet.stack.tcp.control.time_wait import TimeWait, Verdict
 from catenet.stack.tcp.control.timeouts import expire
 from catenet.stack.tcp.control.timers import TimerHeap
@@ -458,9 +457,8 @@ class TcpLayer:
             return
         rest = TimeWait(c, state, sharing(c.options))
         c.todo = 0
-        c.state = states.TIME_WAIT
-        c.shutdown = 3
-        done_quietly(c)
+        c.shutdown = BOTH
+        hand_over(c)
         self.connections[rest.key] = rest
         self.time_waits += 1
         self.ports.add(c.source_port, c.source, rest.sharing)
@@ -529,17 +527,3 @@ class TcpLayer:
 
     def ip_path_known(self, c: Connection) -> None:
         """The path works: nothing to be done here, a room for neighbour confirmation."""
-
-
-def done_quietly(c: Connection) -> None:
-    """End the connection object without an error and without waking anybody yet."""
-    from catenet.stack.tcp.control.lifecycle import leave_port, purge_sent
-    from catenet.stack.tcp.control.timers import clear_timers
-
-    if c.fast_open is not None:
-        c.fast_open.on_end(c)
-    clear_timers(c)
-    purge_sent(c)
-    c.layer.forget(c)
-    leave_port(c)
-    c.state = states.CLOSED

@@ -9,7 +9,7 @@ from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import Connection
 from catenet.stack.tcp.control.timers import clear_timers
 
-__all__ = ["BOTH", "READ", "WRITE", "done", "fail", "leave_port", "on_reset", "purge_sent", "wake"]
+__all__ = ["BOTH", "READ", "WRITE", "done", "fail", "hand_over", "leave_port", "on_reset", "purge_sent", "wake"]
 
 READ: Final = 1
 WRITE: Final = 2
@@ -40,7 +40,7 @@ def done(c: Connection) -> None:
     listener = c.layer.half_open_listener(c) if c.state == states.SYN_RECEIVED else None
     if c.fast_open is not None:
         c.fast_open.on_end(c)
-    c.state = states.CLOSED
+    c.state = states.after(c.state, states.END)
     c.shutdown = BOTH
     clear_timers(c)
     purge_sent(c)
@@ -50,6 +50,17 @@ def done(c: Connection) -> None:
         listener.drop_child(c)
     leave_port(c)
     wake(c)
+
+
+def hand_over(c: Connection) -> None:
+    """End the connection object, whose names a `TimeWait` keeps: no error, and nobody is woken yet."""
+    if c.fast_open is not None:
+        c.fast_open.on_end(c)
+    c.state = states.after(c.state, states.END)
+    clear_timers(c)
+    purge_sent(c)
+    c.layer.forget(c)
+    leave_port(c)
 
 
 def leave_port(c: Connection) -> None:

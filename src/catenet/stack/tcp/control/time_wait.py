@@ -165,7 +165,7 @@ class TimeWait:
         if not flags & FIN or end != self.rcv_nxt + 1:
             self.layer.remove(self)
             return Verdict.RESET
-        self.state = states.TIME_WAIT
+        self.state = states.after(self.state, states.FIN_ARRIVES)
         self.entered_at = self.layer.us
         self.rcv_nxt = end
         self._note(stamps)

@@ -182,7 +182,7 @@ def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
     sync_mss(c)
     c.layer.ip_path_known(c)
     initialise_segment_size(c)
-    c.state = states.ESTABLISHED
+    c.state = states.after(c.state, states.SYN_ACK_ARRIVES)
     transfer(c)
     clear = not c.packets_out
     if clear:
@@ -241,7 +241,7 @@ def _crossed(c: Connection, segment: TcpSegment) -> None:
     """The peer's SYN crossed ours: simultaneous open."""
     _learn(c, segment)
     c.max_window = c.snd_wnd = segment.window
-    c.state = states.SYN_RECEIVED
+    c.state = states.after(c.state, states.SYN_ARRIVES)
     echo = 0
     if c.accecn is not None and is_requested(segment.flags):
         c.accecn.active = True
@@ -305,7 +305,7 @@ def expand_receive_buffer(c: Connection) -> None:
 
 def on_established(c: Connection, segment: TcpSegment) -> None:
     """The acknowledgment of our SYN or SYN-ACK arrived in SYN-RECEIVED."""
-    c.state = states.ESTABLISHED
+    c.state = states.after(c.state, states.ACK_OF_SYN)
     if isinstance(c.fast_open, ServerHandshake):
         c.delivered += 1  # the SYN-ACK, which is in no queue
     c.snd_wnd = segment.window << c.snd_scale
@@ -323,6 +323,4 @@ def on_established(c: Connection, segment: TcpSegment) -> None:
         c.fast_open.complete(c)
         if c.accecn is not None:
             c.accecn.on_third_ack(c, segment, bool(segment.options.sack))
-    if c.fin_queued:
-        c.state = states.FIN_WAIT_1
     wake(c)

@@ -446,7 +446,7 @@ class Listener:
         try:
             segment_arrives(c, segment, ecn)
         except Refuse:
-            c.state = states.CLOSED
+            c.state = states.after(c.state, states.END)
             self.layer.forget(c)
             return False
         if c.state != states.CLOSED or c.received or c.error is not None:
@@ -464,7 +464,7 @@ class Listener:
         c.interface = endpoint.bound_interface
         c.hop_limit = endpoint.hop_limit
         c.traffic_class = request.traffic_class & 0xFC
-        c.state = states.SYN_RECEIVED
+        c.state = states.after(states.LISTEN, states.SYN_ARRIVES)
         c.shutdown = endpoint.shut
         prepare(c, request.route)
         if request.route.metrics.initcwnd:

@@ -72,7 +72,7 @@ def segment_arrives(c: Connection, segment: TcpSegment, ecn: int) -> None:
         on_established(c, segment)
     elif acknowledge(c, segment, seq, end, ack) is None:
         return
-    if c.state > states.FIN_WAIT_1 - 1 and c.state != states.CLOSE_WAIT and not _after_close(c, flags, seq, end):
+    if c.state >= states.FIN_WAIT_1 and c.state != states.CLOSE_WAIT and not _after_close(c, flags, seq, end):
         return
     if flags & URG:
         on_urgent(c, segment, seq)
@@ -230,22 +230,22 @@ def send_duplicate_ack(c: Connection, seq: int, end: int) -> None:
 def _after_close(c: Connection, flags: int, seq: int, end: int) -> bool:
     """The states in which our FIN is out: what its acknowledgment leads to; whether to go on with the segment."""
     is_acked = c.fin_queued and c.snd_una >= c.write_seq
-    state = c.state
-    if state == states.FIN_WAIT_1:
-        if is_acked:
-            return _enter_fin_wait_2(c, flags, seq, end)
-    elif state == states.CLOSING:
-        if is_acked:
-            c.layer.time_wait(c, 60 * _SECOND, states.TIME_WAIT)
-            return False
-    elif state == states.LAST_ACK and is_acked:
+    if not is_acked:
+        return True
+    following = states.TRANSITIONS[c.state].get(states.ACK_OF_FIN)
+    if following == states.FIN_WAIT_2:
+        return _enter_fin_wait_2(c, flags, seq, end)
+    if following == states.TIME_WAIT:
+        c.layer.time_wait(c, 60 * _SECOND, following)
+        return False
+    if following == states.CLOSED:
         done(c)
         return False
     return True
 
 
 def _enter_fin_wait_2(c: Connection, flags: int, seq: int, end: int) -> bool:
-    c.state = states.FIN_WAIT_2
+    c.state = states.after(c.state, states.ACK_OF_FIN)
     c.shutdown |= WRITE
     if c.endpoint is not None:
         wake(c)

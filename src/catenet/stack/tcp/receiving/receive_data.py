@@ -156,17 +156,17 @@ def _fin(c: Connection) -> None:
     c.shutdown |= READ
     c.fin_received = True
     state = c.state
-    if state in (states.SYN_RECEIVED, states.ESTABLISHED):
-        c.state = states.CLOSE_WAIT
+    following = states.TRANSITIONS[state].get(states.FIN_ARRIVES)
+    if following == states.CLOSE_WAIT:
+        c.state = following
         if c.delayed_ack.pingpong < c.layer.settings.tcp_pingpong_thresh:
             c.delayed_ack.pingpong = c.layer.settings.tcp_pingpong_thresh
-    elif state == states.FIN_WAIT_1:
-        # Simultaneous close.
+    elif following == states.CLOSING:
         send_ack(c)
-        c.state = states.CLOSING
-    elif state == states.FIN_WAIT_2:
+        c.state = following
+    elif following == states.TIME_WAIT:
         send_ack(c)
-        c.layer.time_wait(c, 60_000_000, states.TIME_WAIT)
+        c.layer.time_wait(c, 60_000_000, following)
     c.reassembly = None
     wake(c)
 

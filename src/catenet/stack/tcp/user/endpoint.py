@@ -285,7 +285,7 @@ class TcpEndpoint:
         c.traffic_class = self.number("IP_TOS" if len(source) == 4 else "IPV6_TCLASS", 0) & 0xFC
         c.key = layer.key(address, source, port, self.port)
         c.pseudo = layer.pseudo(source, address)
-        c.state = states.SYN_SENT
+        c.state = states.after(c.state, states.ACTIVE_OPEN)
         c.shutdown = self.shut
         self.fault = None
         c.iss = layer.next_isn or layer.initial_sequence(source, address, self.port, port)

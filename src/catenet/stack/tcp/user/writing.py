@@ -165,9 +165,9 @@ def flush_deferred(c: Connection, data: Buffer) -> int:
 def queue_fin(c: Connection) -> None:
     """End our stream: the FIN follows the last byte."""
     c.write_shut = True
-    following = states.AFTER_CLOSE.get(c.state)
+    following = states.TRANSITIONS[c.state].get(states.CLOSE)
     if following is None:
-        return
+        return  # nothing to end yet (SYN-SENT), or the FIN is queued already
     c.state = following
     c.fin_queued = True
     c.write_seq += 1
