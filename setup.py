@@ -19,7 +19,6 @@ HOT = ("catenet/wire", "catenet/control", "catenet/stack", "catenet/posix", "cat
 SINGLE = (
     "catenet/link/crossing.py",
     "catenet/link/device.py",
-    "catenet/link/ecn.py",
     "catenet/link/pipe.py",
     "catenet/link/properties.py",
     "catenet/link/queues.py",

@@ -59,7 +59,7 @@ def lease():
         user.bind(("", 67))
         while True:
             asked = dhcp.parse(user.recv(2000))
-            kind = {dhcp.DISCOVER: dhcp.OFFER, dhcp.REQUEST: dhcp.ACK}.get(asked.type)
+            kind = {dhcp.DHCPDISCOVER: dhcp.DHCPOFFER, dhcp.DHCPREQUEST: dhcp.DHCPACK}.get(asked.type)
             if kind is not None:
                 answer = dhcp.DhcpMessage(
                     kind, asked.transaction, asked.client_link, True, yours=parse_address("10.5.0.99"), options=options

@@ -12,7 +12,7 @@ import pytest
 from catenet.control import ALGORITHMS, Congestion, RateSample, Sender, Transmission, make, register
 from catenet.control.delivery_rate import finish, on_delivered, on_sent
 from catenet.control.settings import ControlSettings
-from catenet.control.states import LOSS, OPEN, RECOVERY
+from catenet.control.states import CA_LOSS, CA_OPEN, CA_RECOVERY
 
 SIZE = 1200
 REORDERING = 3
@@ -99,22 +99,22 @@ class Flow(Sender):
         self.move(bool(lost))
         if self.congestion.controls:
             self.congestion.control(self, 1, 0, rate)
-        elif self.ca_state == OPEN:
+        elif self.ca_state == CA_OPEN:
             self.congestion.on_ack(self, 1)
 
     def move(self, lost: bool) -> None:
         """Enter recovery at a loss, leave it when what was in flight then is acknowledged."""
-        if lost and self.ca_state == OPEN:
+        if lost and self.ca_state == CA_OPEN:
             self.end = self.snd_nxt
             self.prior_cwnd = self.cwnd
             self.ssthresh = self.congestion.ssthresh(self)
             if not self.congestion.controls:
                 self.cwnd = self.ssthresh
-            self.congestion.on_state(self, RECOVERY)
-            self.ca_state = RECOVERY
-        elif self.ca_state == RECOVERY and self.snd_una >= self.end:
-            self.congestion.on_state(self, OPEN)
-            self.ca_state = OPEN
+            self.congestion.on_state(self, CA_RECOVERY)
+            self.ca_state = CA_RECOVERY
+        elif self.ca_state == CA_RECOVERY and self.snd_una >= self.end:
+            self.congestion.on_state(self, CA_OPEN)
+            self.ca_state = CA_OPEN
 
     def run(self, until: int) -> None:
         """Let `until` microseconds pass."""
@@ -149,7 +149,7 @@ def test_a_timeout_resets_what_cubic_knows():
     flow = Flow("cubic", rate=1_250_000, delay=40_000, queue=40)
     flow.run(5_000_000)
     assert flow.congestion.last_max > 0
-    flow.congestion.on_state(flow, LOSS)
+    flow.congestion.on_state(flow, CA_LOSS)
     assert flow.congestion.last_max == 0
 
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.link.ecn import CE, ECT0, ECT1, NOT_ECT, codepoint, mark
 from catenet.link.properties import DISCIPLINES, LinkProperties, QueueProperties
 from catenet.link.queues import flow_key
 from catenet.link.shaped import ShapedLink, make_link
 from catenet.link.simulated import SimulatedLink
 from catenet.wire.checksum import checksum, is_valid
+from catenet.wire.ecn import CE, ECT0, ECT1, NOT_ECT, codepoint, mark
 
 SHAPED = [name for name in DISCIPLINES if name != "droptail"]
 RATE = 10e6

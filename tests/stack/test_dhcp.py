@@ -37,9 +37,11 @@ class Server:
         while (datagram := self.endpoint.receive_from()) is not None:
             message = dhcp.parse(datagram.data)
             self.seen.append(message)
-            if self.silent or message.type not in (dhcp.DISCOVER, dhcp.REQUEST):
+            if self.silent or message.type not in (dhcp.DHCPDISCOVER, dhcp.DHCPREQUEST):
                 continue
-            kind = dhcp.OFFER if message.type == dhcp.DISCOVER else dhcp.NAK if self.refuse else dhcp.ACK
+            kind = (
+                dhcp.DHCPOFFER if message.type == dhcp.DHCPDISCOVER else dhcp.DHCPNAK if self.refuse else dhcp.DHCPACK
+            )
             options = {
                 Option.SERVER_IDENTIFIER: address("10.0.0.2"),
                 Option.LEASE_TIME: self.lease.to_bytes(4, "big"),
@@ -74,7 +76,7 @@ def client_and_server(**options):
 def test_dhcp_gives_an_address_routes_and_servers():
     net, stack, server, client = client_and_server()
     net.run(10)
-    assert server.types() == [dhcp.DISCOVER, dhcp.REQUEST]
+    assert server.types() == [dhcp.DHCPDISCOVER, dhcp.DHCPREQUEST]
     assert client.state is DhcpState.BOUND
     assert stack.is_local(address("10.0.0.100"))
     route = stack.route(address("192.0.2.1"))
@@ -85,7 +87,7 @@ def test_dhcp_gives_an_address_routes_and_servers():
     client.stop()
     net.settle()
     net.run(1)
-    assert server.types() == [dhcp.RELEASE]
+    assert server.types() == [dhcp.DHCPRELEASE]
     assert not stack.is_local(address("10.0.0.100"))
 
 
@@ -103,7 +105,7 @@ def test_dhcp_renews_then_rebinds_then_begins_anew():
     net.run(10)
     server.types()
     net.run(600)
-    assert server.types() == [dhcp.REQUEST]
+    assert server.types() == [dhcp.DHCPREQUEST]
     assert client.state is DhcpState.BOUND
     server.silent = True
     net.run(600)
@@ -134,7 +136,7 @@ def test_dhcp_refused_begins_anew():
     server.refuse = True
     net.run(60)
     assert client.lease is None
-    assert 4 <= server.types().count(dhcp.REQUEST) <= 8
+    assert 4 <= server.types().count(dhcp.DHCPREQUEST) <= 8
     server.refuse = False
     net.run(100)
     assert client.state is DhcpState.BOUND
@@ -145,7 +147,7 @@ def test_dhcp_declines_an_address_that_somebody_has():
     net, stack, server, client = client_and_server()
     server.offered = address("10.0.0.2")
     net.run(8)
-    assert dhcp.DECLINE in server.types()
+    assert dhcp.DHCPDECLINE in server.types()
     assert not stack.is_local(address("10.0.0.2"))
     server.offered = address("10.0.0.101")
     net.run(30)
@@ -157,7 +159,7 @@ def test_dhcp_ignores_strangers():
     net, stack, server, client = client_and_server()
     server.silent = True
     net.run(2)
-    reply = DhcpMessage(dhcp.OFFER, 12345, link(1), True, yours=address("10.0.0.9"))
+    reply = DhcpMessage(dhcp.DHCPOFFER, 12345, link(1), True, yours=address("10.0.0.9"))
     data = udp.build(udp.UdpDatagram(67, 68, dhcp.build(reply)), address("10.0.0.66"), BROADCAST)
     packet = ip.build(ip.IpPacket(address("10.0.0.66"), BROADCAST, 17, data))
     stack.receive(ethernet.build_frame(Frame(ethernet.BROADCAST, link(66), 0x0800, packet)), net.now, 2)

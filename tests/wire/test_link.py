@@ -79,7 +79,7 @@ def test_broken_dhcp_raises_only_malformed(message, data):
 
 
 def test_overloaded_options_are_read_from_file_and_name():
-    raw = bytearray(dhcp.build(DhcpMessage(dhcp.OFFER, 1, bytes(6), reply=True)))
+    raw = bytearray(dhcp.build(DhcpMessage(dhcp.DHCPOFFER, 1, bytes(6), reply=True)))
     raw[108:113] = b"\x0c\x02ab\xff"
     raw[44:49] = b"\x0f\x02cd\xff"
     raw = raw[:243] + b"\x34\x01\x03\xff"

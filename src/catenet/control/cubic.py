@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.control.base import additive_increase, in_slow_start, is_cwnd_limited
 from catenet.control.hystart import HyStart
-from catenet.control.states import LOSS
+from catenet.control.states import CA_LOSS
 
 if TYPE_CHECKING:
     from catenet.control.sender import Sender
@@ -147,7 +147,7 @@ class Cubic(HyStart):
 
     def on_state(self, c: Sender, state: int) -> None:
         """Forget everything after a timeout."""
-        if state == LOSS:
+        if state == CA_LOSS:
             self._reset()
             self.new_round(c)
 

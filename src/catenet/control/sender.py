@@ -15,7 +15,7 @@ from catenet.compiled import mypyc_attr
 from catenet.control.delivery_rate import DeliveryRate
 from catenet.control.rtt import RttEstimator
 from catenet.control.settings import ControlSettings
-from catenet.control.states import INFINITE, OPEN
+from catenet.control.states import CA_OPEN, INFINITE
 
 __all__ = ["Sender", "Transmission"]
 
@@ -115,7 +115,7 @@ class Sender:
         """Segments: window before the last reduction."""
         self.pacing_rate = 0
         """Bytes per second: rate at which segments leave, if they are paced."""
-        self.ca_state = OPEN
+        self.ca_state = CA_OPEN
         """Congestion state."""
         self.mss = 536
         """Bytes of a full segment."""

@@ -13,9 +13,9 @@ from math import sqrt
 from typing import Final, Protocol
 
 from catenet.link.crossing import Item
-from catenet.link.ecn import CE, ECT1, NOT_ECT, codepoint, mark
 from catenet.link.properties import QueueProperties
 from catenet.link.simulated import Counters
+from catenet.wire.ecn import CE, ECT1, NOT_ECT, codepoint, mark
 
 __all__ = ["CoDelQueue", "DualPi2Queue", "FqCoDelQueue", "Queue", "make_queue"]
 

@@ -8,7 +8,7 @@ for both zeros of ones' complement: a sum of anything but zeros is written 0xfff
 
 from __future__ import annotations
 
-__all__ = ["checksum", "is_valid", "pseudo_sum", "residue", "sum_words", "update"]
+__all__ = ["checksum", "is_pseudo_sum", "is_valid", "pseudo_sum", "residue", "sum_words", "update"]
 
 _from_bytes = int.from_bytes
 
@@ -51,6 +51,14 @@ def pseudo_sum(source: bytes, destination: bytes, protocol: int) -> int:
     One formula serves both versions: they differ in field widths only, and leading zeros add nothing.
     """
     return (_from_bytes(source, "big") + _from_bytes(destination, "big") + protocol) % 65535
+
+
+def is_pseudo_sum(found: int, total: int, zero_is_none: bool) -> bool:
+    """Whether a checksum field holds the sum of the pseudo header, `total`: the checksum was left to the device.
+
+    Linux writes 0xffff for a sum of 0 too; `zero_is_none` tells that a 0 says "no checksum", as in UDP (RFC 768).
+    """
+    return (found - total) % 65535 == 0 and (found > 0 or not zero_is_none)
 
 
 def update(old_checksum: int, old_word: int, new_word: int) -> int:

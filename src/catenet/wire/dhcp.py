@@ -10,15 +10,15 @@ from catenet.wire.address import ANY, Prefix
 from catenet.wire.errors import Malformed
 
 __all__ = [
-    "ACK",
     "CLIENT_PORT",
-    "DECLINE",
-    "DISCOVER",
-    "INFORM",
-    "NAK",
-    "OFFER",
-    "RELEASE",
-    "REQUEST",
+    "DHCPACK",
+    "DHCPDECLINE",
+    "DHCPDISCOVER",
+    "DHCPINFORM",
+    "DHCPNAK",
+    "DHCPOFFER",
+    "DHCPRELEASE",
+    "DHCPREQUEST",
     "SERVER_PORT",
     "DhcpMessage",
     "Option",
@@ -31,14 +31,14 @@ __all__ = [
 SERVER_PORT: Final = 67
 CLIENT_PORT: Final = 68
 
-DISCOVER: Final = 1
-OFFER: Final = 2
-REQUEST: Final = 3
-DECLINE: Final = 4
-ACK: Final = 5
-NAK: Final = 6
-RELEASE: Final = 7
-INFORM: Final = 8
+DHCPDISCOVER: Final = 1
+DHCPOFFER: Final = 2
+DHCPREQUEST: Final = 3
+DHCPDECLINE: Final = 4
+DHCPACK: Final = 5
+DHCPNAK: Final = 6
+DHCPRELEASE: Final = 7
+DHCPINFORM: Final = 8
 
 
 class Option:

@@ -13,10 +13,13 @@ from typing import Final, NamedTuple
 from catenet.wire.errors import HeaderProblem, Malformed
 
 __all__ = [
+    "ATOMIC",
     "AUTHENTICATION",
     "DESTINATION_OPTIONS",
     "FRAGMENT",
+    "FRAGMENT_BITS",
     "HOP_BY_HOP",
+    "MAX_LENGTH",
     "MINIMUM_MTU",
     "NO_NEXT_HEADER",
     "ROUTING",
@@ -37,6 +40,13 @@ DESTINATION_OPTIONS: Final = 60
 
 MINIMUM_MTU: Final = {4: 68, 6: 1280}
 """Smallest MTU a link may have (RFC 791 3.2, RFC 8200 5)."""
+
+MAX_LENGTH: Final = 65535
+"""Longest IPv4 packet, and longest payload of an IPv6 packet (no jumbograms)."""
+ATOMIC: Final = 0x4000
+"""Second word of an IPv4 header that is never fragmented: identification 0, don't fragment (RFC 6864 4)."""
+FRAGMENT_BITS: Final = 0x3FFF
+"""Bits of that word that are set in fragments only: more fragments, and the offset."""
 
 _EXTENSIONS: Final = (HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS)
 _MAX_EXTENSIONS: Final = 8

@@ -13,9 +13,14 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from catenet.wire.checksum import pseudo_sum, sum_words
+from catenet.wire.checksum import is_pseudo_sum, pseudo_sum, sum_words
 from catenet.wire.gather import Gather
 from catenet.wire.gso import GsoPacket
+from catenet.wire.tcp import CWR, FIN, PSH
+from catenet.wire.tcp import HEADER_LENGTH as TCP_HEADER
+from catenet.wire.tcp import PROTOCOL as TCP
+from catenet.wire.udp import HEADER_LENGTH as UDP_HEADER
+from catenet.wire.udp import PROTOCOL as UDP
 
 __all__ = [
     "CHECKSUMS",
@@ -25,22 +30,17 @@ __all__ = [
     "complete",
     "complete_payload",
     "cut",
-    "is_sum",
     "is_unsummed",
     "transport",
 ]
 
-TCP: Final = 6
 TCP_CHECKSUM: Final = 16
-UDP: Final = 17
 CHECKSUMS: Final = {TCP: TCP_CHECKSUM, UDP: 6}
 """Where the checksum is, by protocol, in the headers that devices see to."""
 VIEWED: Final = 4096
 """Bytes above which data is viewed where it lies: copying little is cheaper than a view."""
-SHORTEST: Final = {TCP: 20, UDP: 8}
-FIN: Final = 0x01
-PSH: Final = 0x08
-CWR: Final = 0x80
+SHORTEST: Final = {TCP: TCP_HEADER, UDP: UDP_HEADER}
+"""Length of a header without options, by protocol."""
 
 _WORD = struct.Struct("!H")
 _SEQUENCE = struct.Struct("!I")
@@ -76,15 +76,7 @@ def is_unsummed(packet: bytes | memoryview) -> bool:
 def _left_out(packet: bytes | memoryview, start: int, source: bytes, destination: bytes, protocol: int) -> bool:
     """Whether a checksum of what begins at `start` is the sum of the pseudo header."""
     found: int = _WORD.unpack_from(packet, start + CHECKSUMS[protocol])[0]
-    return is_sum(found, pseudo_sum(source, destination, protocol) + len(packet) - start, protocol)
-
-
-def is_sum(found: int, total: int, protocol: int) -> bool:
-    """Whether a checksum field holds the sum of the pseudo header, `total`, as what was left to the device does.
-
-    0xffff is 0 too, as Linux writes it, but in UDP 0 says "no checksum" (RFC 768).
-    """
-    return (found - total) % 65535 == 0 and (found > 0 or protocol == TCP)
+    return is_pseudo_sum(found, pseudo_sum(source, destination, protocol) + len(packet) - start, protocol == UDP)
 
 
 def complete(packet: bytes) -> bytes:

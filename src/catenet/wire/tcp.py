@@ -13,9 +13,8 @@ from functools import partial
 from operator import attrgetter
 from typing import Final
 
-from catenet.wire.checksum import pseudo_sum, residue
+from catenet.wire.checksum import is_pseudo_sum, pseudo_sum, residue
 from catenet.wire.errors import Malformed
-from catenet.wire.offload import is_sum
 from catenet.wire.options import split_options
 
 __all__ = [
@@ -31,6 +30,7 @@ __all__ = [
     "PSH",
     "RST",
     "SYN",
+    "TIMESTAMPS_LENGTH",
     "URG",
     "OptionKind",
     "TcpOptions",
@@ -49,6 +49,8 @@ __all__ = [
 PROTOCOL: Final = 6
 HEADER_LENGTH: Final = 20
 MAX_OPTIONS: Final = 40
+TIMESTAMPS_LENGTH: Final = 12
+"""Bytes that `encode_timestamps` takes."""
 
 FIN: Final = 0x001
 SYN: Final = 0x002
@@ -236,7 +238,7 @@ def parse(
     if length < 20:
         raise Malformed("tcp: segment shorter than its header")
     # Summed with bytes swapped, as `residue` does it; times 256 swaps those of length and protocol.
-    if offload and is_sum(data[16] << 8 | data[17], pseudo_sum(source, destination, PROTOCOL) + length, PROTOCOL):
+    if offload and is_pseudo_sum(data[16] << 8 | data[17], pseudo_sum(source, destination, PROTOCOL) + length, False):
         verify = False
     if verify and (residue(data) + _from_bytes(source + destination, "little") + (length + 6 << 8)) % 65535:
         raise Malformed("tcp: checksum")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
-from catenet.wire.checksum import pseudo_sum, residue
+from catenet.wire.checksum import is_pseudo_sum, pseudo_sum, residue
 from catenet.wire.errors import Malformed
-from catenet.wire.offload import is_sum
 
 __all__ = ["HEADER_LENGTH", "PROTOCOL", "UdpDatagram", "build", "parse", "quoted_ports"]
 
@@ -48,7 +47,7 @@ def parse(
             raise Malformed("udp: no checksum on IPv6")
     elif verify:
         pseudo = pseudo_sum(source, destination, PROTOCOL) + length
-        believed = offload and is_sum(checksum, pseudo, PROTOCOL)
+        believed = offload and is_pseudo_sum(checksum, pseudo, True)
         if not believed and (pseudo + (residue(data) << 8)) % 65535:
             raise Malformed("udp: checksum")
     return UdpDatagram(source_port, destination_port, data[8:])

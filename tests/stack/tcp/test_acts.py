@@ -11,9 +11,9 @@ from tests.stack.tcp.tcpnet import ADDRESSES, PREFIX, Net
 from tests.stack.tcp.test_parking import park_all
 from tests.stack.tcp.test_predict import mutate, variables
 
-from catenet.link.ecn import mark
 from catenet.stack.endpoint import StackError
 from catenet.wire import icmp, ip
+from catenet.wire.ecn import mark
 from catenet.wire.icmp import ErrorMessage, Problem
 
 VERSIONS = (4, 6)

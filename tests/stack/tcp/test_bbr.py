@@ -12,7 +12,7 @@ from tests.stack.tcp.tcpnet import Net
 from catenet.control import RateSample, make
 from catenet.control.bbr import Bbr, control, loss, path
 from catenet.control.bbr import variables as v
-from catenet.control.states import LOSS, OPEN, RECOVERY
+from catenet.control.states import CA_LOSS, CA_OPEN, CA_RECOVERY
 from catenet.stack.tcp.control.connection import Connection, Sent
 
 RTT = 40_000
@@ -169,7 +169,7 @@ def test_startup_ends_on_losses_in_six_places():
     flow = Flow()
     flow.ack()
     flow.in_flight(4 * BDP)
-    flow.c.ca_state = RECOVERY
+    flow.c.ca_state = CA_RECOVERY
     flow.lose(6)
     flow.ack(bw=BW * 2, lost=6)
     assert flow.b.state == v.DRAIN
@@ -178,7 +178,7 @@ def test_startup_ends_on_losses_in_six_places():
 
 @pytest.mark.parametrize(
     ("losses", "tx_in_flight", "state", "apart"),
-    [(5, BDP, RECOVERY, True), (6, 400, RECOVERY, True), (6, BDP, OPEN, True), (20, BDP, RECOVERY, False)],
+    [(5, BDP, CA_RECOVERY, True), (6, 400, CA_RECOVERY, True), (6, BDP, CA_OPEN, True), (20, BDP, CA_RECOVERY, False)],
 )
 def test_startup_ignores_other_losses(losses, tx_in_flight, state, apart):
     """Too few places, too small a share, no recovery yet, one burst."""
@@ -196,7 +196,7 @@ def test_startup_without_sack_ends_on_one_loss():
     flow.c.sack_ok = False
     flow.in_flight(4 * BDP)
     flow.ack()
-    flow.c.ca_state = RECOVERY
+    flow.c.ca_state = CA_RECOVERY
     flow.lose()
     flow.ack(bw=BW * 2, lost=1)
     assert flow.b.state == v.DRAIN
@@ -551,7 +551,7 @@ def test_a_spurious_loss_in_startup_leads_back():
     flow.ack()
     flow.c.cwnd = 50
     flow.lose(6)
-    flow.c.ca_state = RECOVERY
+    flow.c.ca_state = CA_RECOVERY
     flow.ack(bw=BW * 2, lost=6)
     assert flow.b.state == v.DRAIN
     flow.c.cwnd = 20
@@ -579,12 +579,12 @@ def test_recovery_gives_the_window_back():
     b, c = flow.b, flow.c
     c.cwnd = 140
     assert b.ssthresh(c) == c.ssthresh
-    b.on_state(c, LOSS)
-    c.ca_state = LOSS
+    b.on_state(c, CA_LOSS)
+    c.ca_state = CA_LOSS
     c.cwnd = 1
     flow.ack(new_round=False)
     assert c.cwnd == 4
-    b.on_state(c, OPEN)
+    b.on_state(c, CA_OPEN)
     assert c.cwnd == 140
 
 

@@ -10,7 +10,7 @@ from tests.stack.tcp.test_expected import provoke, talk
 from tests.stack.tcp.test_predict import plain
 
 from catenet.control import make
-from catenet.control.states import CWR, DISORDER, LOSS, RECOVERY
+from catenet.control.states import CA_CWR, CA_DISORDER, CA_LOSS, CA_RECOVERY
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.accecn import AccEcn
 from catenet.stack.tcp.fastpath.bulk_send import header_for_run
@@ -26,10 +26,10 @@ VERSIONS = (4, 6)
 ANY = {
     "closing": lambda c: setattr(c, "state", states.CLOSE_WAIT),
     "finishing": lambda c: setattr(c, "state", states.FIN_WAIT_1),
-    "disorder": lambda c: setattr(c, "ca_state", DISORDER),
-    "reduction": lambda c: setattr(c, "ca_state", CWR),
-    "recovery": lambda c: setattr(c, "ca_state", RECOVERY),
-    "loss": lambda c: setattr(c, "ca_state", LOSS),
+    "disorder": lambda c: setattr(c, "ca_state", CA_DISORDER),
+    "reduction": lambda c: setattr(c, "ca_state", CA_CWR),
+    "recovery": lambda c: setattr(c, "ca_state", CA_RECOVERY),
+    "loss": lambda c: setattr(c, "ca_state", CA_LOSS),
     "marks": lambda c: setattr(c, "ecn", 1),
     "accurate marks": lambda c: setattr(c, "accecn", AccEcn()),
     "no timestamps": lambda c: setattr(c, "timestamps", False),

@@ -141,7 +141,7 @@ FIXED = frozenset(
         "stamps",
         "state",
         "timer_at",
-        "todo",
+        "work",
         "tuning",
         "urgent_byte",
         "wake_at",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from catenet.control.bbr import control, loss, machine, path
 from catenet.control.bbr.variables import CWND_GAINS, PACING_GAINS, PROBE_RTT, Variables
 from catenet.control.delivery_rate import RateSample
-from catenet.control.states import CWR, RECOVERY
+from catenet.control.states import CA_CWR, CA_RECOVERY
 
 if TYPE_CHECKING:
     from catenet.control.sender import Sender, Transmission
@@ -74,11 +74,11 @@ class Bbr(Variables):
 
     def on_state(self, c: Sender, state: int) -> None:
         """Leaving recovery restores the window; CWR is congestion of which no lost segment tells."""
-        if state == CWR:
+        if state == CA_CWR:
             loss.note_loss(self, c)
-        elif state < CWR:
+        elif state < CA_CWR:
             self.has_saved = False
-            if c.ca_state >= RECOVERY:
+            if c.ca_state >= CA_RECOVERY:
                 self.restore_cwnd(c)
 
     def undo(self, c: Sender) -> int:

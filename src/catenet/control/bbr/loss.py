@@ -23,7 +23,7 @@ from catenet.control.bbr.variables import (
     Variables,
 )
 from catenet.control.delivery_rate import RateSample
-from catenet.control.states import RECOVERY
+from catenet.control.states import CA_RECOVERY
 
 if TYPE_CHECKING:
     from catenet.control.sender import Sender, Transmission
@@ -106,7 +106,7 @@ def check_startup_high_loss(b: Variables, c: Sender, rate: RateSample) -> None:
     if b.full_bw_reached or not b.loss_round_start:
         return
     needed = STARTUP_FULL_LOSS_COUNT if c.sack_ok else 1
-    in_recovery = c.ca_state == RECOVERY and b.loss_ranges >= needed
+    in_recovery = c.ca_state == CA_RECOVERY and b.loss_ranges >= needed
     if (in_recovery or rate.delivered_ce > 0) and is_inflight_too_high(c, rate):
         b.undo_state = STARTUP
         b.full_bw_reached = True

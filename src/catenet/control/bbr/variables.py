@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from catenet.control.base import Congestion
-from catenet.control.states import RECOVERY
+from catenet.control.states import CA_RECOVERY
 
 if TYPE_CHECKING:
     from catenet.control.sender import Sender
@@ -209,7 +209,7 @@ class Variables(Congestion):
 
     def save_cwnd(self, c: Sender) -> None:
         """Remember the last window that neither recovery nor PROBE_RTT has cut (5.6.4.4)."""
-        if c.ca_state < RECOVERY and self.state != PROBE_RTT:
+        if c.ca_state < CA_RECOVERY and self.state != PROBE_RTT:
             self.prior_cwnd = c.cwnd
         else:
             self.prior_cwnd = max(self.prior_cwnd, c.cwnd)

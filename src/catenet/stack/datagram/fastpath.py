@@ -15,8 +15,9 @@ from catenet.stack.datagram.datagram import Datagram
 from catenet.stack.datagram.options import PMTUDISC_DO, PMTUDISC_WANT
 from catenet.stack.datagram.send_buffer import truesize
 from catenet.stack.endpoint import Name
-from catenet.wire.checksum import residue
-from catenet.wire.offload import is_sum
+from catenet.wire.checksum import is_pseudo_sum, residue
+from catenet.wire.ecn import CE
+from catenet.wire.ip import ATOMIC, FRAGMENT_BITS, MAX_LENGTH
 from catenet.wire.udp import HEADER_LENGTH, PROTOCOL
 
 if TYPE_CHECKING:
@@ -31,11 +32,6 @@ __all__ = ["Inward", "Outward", "outward", "take"]
 FLOWS_KEPT: Final = 4096
 _START4: Final = 20 + HEADER_LENGTH
 _START6: Final = 40 + HEADER_LENGTH
-_WIDE: Final = 65535
-_ATOMIC: Final = 0x4000
-"""Identification 0 and don't fragment (RFC 6864 4.1)."""
-_FRAGMENT: Final = 0x3FFF
-_CE: Final = 3
 
 _OUT4: Final = struct.Struct("!HHIHH8sHHHH")
 _OUT6: Final = struct.Struct("!IHH32sHHHH")
@@ -74,7 +70,7 @@ class Outward:
         self.there: int = peer[1]
         self.addresses: bytes = source + peer[0]
         self.words = (_from_bytes(source, "big") + _from_bytes(peer[0], "big")) % 65535
-        self.room = min(hop.mtu, _WIDE) - (_START4 if len(source) == 4 else _START6)
+        self.room = min(hop.mtu, MAX_LENGTH) - (_START4 if len(source) == 4 else _START6)
         """Most data of one packet."""
         self.life = max(endpoint.option("IP_TTL"), 0) or hop.metrics.hop_limit
         self.traffic_class = endpoint.option("IP_TOS")
@@ -120,8 +116,8 @@ class Outward:
             first = 0x4500 | self.traffic_class
             life = life << 8 | PROTOCOL
             whole = length + 20
-            summed = -(first + whole + _ATOMIC + life + self.words) % 65535
-            return _OUT4.pack(first, whole, _ATOMIC, life, summed, addresses, port, there, length, check)
+            summed = -(first + whole + ATOMIC + life + self.words) % 65535
+            return _OUT4.pack(first, whole, ATOMIC, life, summed, addresses, port, there, length, check)
         first = 0x60000000 | self.traffic_class << 20
         return _OUT6.pack(first, length, PROTOCOL << 8 | life, addresses, port, there, length, check)
 
@@ -205,7 +201,7 @@ def _look_closely(stack: Stack, packet: bytes) -> Known | None:
         if flow is None:
             return None
         first, total, fragment, life, summed, length, check = _IN4.unpack_from(packet)
-        if total != size or fragment & _FRAGMENT or (first + total + fragment + life + summed + flow.words) % 65535:
+        if total != size or fragment & FRAGMENT_BITS or (first + total + fragment + life + summed + flow.words) % 65535:
             return None
         start, hop_limit, traffic_class, label = _START4, life >> 8, first & 0xFF, 0
     else:
@@ -216,10 +212,10 @@ def _look_closely(stack: Stack, packet: bytes) -> Known | None:
         if total + 40 != size:
             return None
         start, hop_limit, traffic_class, label = _START6, life & 0xFF, first >> 20 & 0xFF, first & 0xFFFFF
-    if length + start - HEADER_LENGTH != size or traffic_class & _CE == _CE or not check:
+    if length + start - HEADER_LENGTH != size or traffic_class & CE == CE or not check:
         return None
     pseudo = flow.words + PROTOCOL + length
-    believed = udp.offload and is_sum(check, pseudo, PROTOCOL)
+    believed = udp.offload and is_pseudo_sum(check, pseudo, True)
     if not believed and (pseudo + (residue(packet[start - HEADER_LENGTH :]) << 8)) % 65535:
         return None
     known = Known(flow, size, start, hop_limit, traffic_class, label)

@@ -123,7 +123,9 @@ class DhcpClient:
         lease = self.lease
         if lease is not None:
             options = {Option.SERVER_IDENTIFIER: lease.server}
-            self._send(DhcpMessage(dhcp.RELEASE, self._transaction, b"", client=lease.address, options=options), lease)
+            self._send(
+                DhcpMessage(dhcp.DHCPRELEASE, self._transaction, b"", client=lease.address, options=options), lease
+            )
             self._drop_lease()
         if self._timer is not None:
             self._timer.cancel()
@@ -158,7 +160,7 @@ class DhcpClient:
             self._begin(DhcpState.SELECTING)
             self._started = self._stack.now
         self._attempts += 1
-        self._send(DhcpMessage(dhcp.DISCOVER, self._transaction, b"", options=self._wishes()), None)
+        self._send(DhcpMessage(dhcp.DHCPDISCOVER, self._transaction, b"", options=self._wishes()), None)
         self._retry(self._discover)
 
     def _request(self) -> None:
@@ -174,7 +176,7 @@ class DhcpClient:
             Option.SERVER_IDENTIFIER: offer.options[Option.SERVER_IDENTIFIER],
             **self._wishes(),
         }
-        self._send(DhcpMessage(dhcp.REQUEST, self._transaction, b"", options=options), None)
+        self._send(DhcpMessage(dhcp.DHCPREQUEST, self._transaction, b"", options=options), None)
         self._retry(self._request)
 
     def _renew(self) -> None:
@@ -190,7 +192,7 @@ class DhcpClient:
         if self.state is not state:
             self._begin(state)
             self._started = now
-        message = DhcpMessage(dhcp.REQUEST, self._transaction, b"", client=lease.address, options=self._wishes())
+        message = DhcpMessage(dhcp.DHCPREQUEST, self._transaction, b"", client=lease.address, options=self._wishes())
         self._send(message, lease if state is DhcpState.RENEWING else None)
         end = lease.rebind_at if state is DhcpState.RENEWING else lease.expires
         self._set_timer(min(end, now + max((end - now) / 2, _SHORTEST_WAIT)), self._renew)
@@ -249,16 +251,16 @@ class DhcpClient:
         server = message.addresses(Option.SERVER_IDENTIFIER)
         if len(server) != 1:
             return
-        if self.state is DhcpState.SELECTING and message.type == dhcp.OFFER:
+        if self.state is DhcpState.SELECTING and message.type == dhcp.DHCPOFFER:
             if is_unspecified(message.yours) or is_martian_source(message.yours):
                 return
             self._offer = message
             self.state, self._attempts = DhcpState.REQUESTING, 0
             self._request()
         elif self.state in (DhcpState.REQUESTING, DhcpState.RENEWING, DhcpState.REBINDING):
-            if message.type == dhcp.NAK:
+            if message.type == dhcp.DHCPNAK:
                 self._refused()
-            elif message.type == dhcp.ACK and not is_unspecified(message.yours):
+            elif message.type == dhcp.DHCPACK and not is_unspecified(message.yours):
                 self._acknowledged(message, server[0])
 
     def _refused(self) -> None:
@@ -290,7 +292,7 @@ class DhcpClient:
             self._bind(lease)
             return
         options = {Option.REQUESTED_ADDRESS: lease.address, Option.SERVER_IDENTIFIER: lease.server}
-        self._send(DhcpMessage(dhcp.DECLINE, self._transaction, b"", options=options), None)
+        self._send(DhcpMessage(dhcp.DHCPDECLINE, self._transaction, b"", options=options), None)
         self.state = DhcpState.INIT
         self._set_timer(self._stack.now + _DECLINE_WAIT, self._discover)
 

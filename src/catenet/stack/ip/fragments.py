@@ -16,6 +16,7 @@ from catenet.stack.counters import IpCounters
 from catenet.stack.settings import Settings
 from catenet.stack.timers import Timer, Timers
 from catenet.wire import tcp
+from catenet.wire.ecn import CE, NOT_ECT
 from catenet.wire.errors import HeaderProblem, Malformed
 from catenet.wire.ip import IpPacket, header_length, walk_extensions
 from catenet.wire.offload import complete_payload
@@ -31,8 +32,6 @@ _PARTIAL_OVERHEAD: Final = 1024
 """The same for a packet of which the first fragment comes: its tables and its timer."""
 
 _ECN: Final = 3
-_CE: Final = 3
-_NOT_ECT: Final = 0
 _MINIMUM_FIRST: Final = {tcp.PROTOCOL: 16}
 """Bytes of the transport header that a filter has to see in the first fragment (RFC 1858 3): ports and flags."""
 _UPPER_HEADERS: Final = {6: 20, 17: 8, 58: 4}
@@ -235,11 +234,11 @@ class Reassembler:
         first = partial.first
         assert first is not None
         traffic_class = first.traffic_class
-        if partial.ecn & 1 << _CE:
-            if partial.ecn & 1 << _NOT_ECT:
+        if partial.ecn & 1 << CE:
+            if partial.ecn & 1 << NOT_ECT:
                 counters.ReasmFails += 1  # RFC 3168 5.3: no honest path makes this mixture
                 return None
-            traffic_class |= _CE
+            traffic_class |= CE
         payload = b"".join(partial.parts[offset] for offset in partial.offsets)
         counters.ReasmOKs += 1
         packet = first._replace(payload=payload, traffic_class=traffic_class, more_fragments=False)

@@ -30,7 +30,6 @@ __all__ = ["Hop", "Output"]
 
 _MAX_HOPS: Final = 4096
 _IDENTIFIERS: Final = 1024
-_WIDE: Final = 65535
 
 
 class Hop:
@@ -57,7 +56,7 @@ class Hop:
         """Preferred source address of the route."""
         self.metrics = metrics
         # The loopback's 65,536 is one more than the length field of IPv4 can say.
-        limit = interface.mtu if len(next_hop) == 16 else min(interface.mtu, _WIDE)
+        limit = interface.mtu if len(next_hop) == 16 else min(interface.mtu, ip.MAX_LENGTH)
         self.link_mtu = self.mtu = min(metrics.mtu or limit, limit)
         self.local = False
         self.cast = False
@@ -263,10 +262,10 @@ class Output:
         if hop.locked and not ignore_path_mtu:
             dont_fragment = dont_fragment and len(source) == 16
         size = len(payload) + (20 if len(source) == 4 else 40)
-        if options or extensions or size > mtu or size > _WIDE:
+        if options or extensions or size > mtu or size > ip.MAX_LENGTH:
             fields = (hop_limit, traffic_class, 0, flow_label, dont_fragment, False, 0, options, extensions)
             packet = IpPacket(source, destination, protocol, payload, *fields)
-            if segment_size and size <= _WIDE:
+            if segment_size and size <= ip.MAX_LENGTH:
                 self._emit_gso(as_gso(ip.build(packet._replace(dont_fragment=True)), segment_size), hop, counters)
             else:
                 self._send_slow(packet, hop, mtu, loop)
@@ -327,7 +326,7 @@ class Output:
         """Packets with options, and those too long for the path."""
         size = ip.header_length(packet) + len(packet.payload)
         counters = self._counters4 if packet.version == 4 else self._counters6
-        if size - (40 if packet.version == 6 else 0) > _WIDE:
+        if size - (40 if packet.version == 6 else 0) > ip.MAX_LENGTH:
             raise StackError(Fault.MESSAGE_TOO_LONG)
         pieces = [packet]
         if packet.version == 4 and not packet.dont_fragment:

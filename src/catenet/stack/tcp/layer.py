@@ -16,7 +16,7 @@ from catenet.control import ALGORITHMS, Congestion, make
 from catenet.stack.endpoint import Fault, StackError
 from catenet.stack.tcp.control.connection import EPOCH, MASK, NEVER, START, Connection, Sent
 from catenet.stack.tcp.control.errors import on_error
-from catenet.stack.tcp.control.lifecycle import BOTH, done, hand_over, wake
+from catenet.stack.tcp.control.lifecycle import SHUTDOWN_BOTH, done, hand_over, wake
 from catenet.stack.tcp.control.time_wait import TimeWait, Verdict
 from catenet.stack.tcp.control.timeouts import expire
 from catenet.stack.tcp.control.timers import TimerHeap
@@ -27,7 +27,7 @@ from catenet.stack.tcp.opening.ports import Ports, sharing
 from catenet.stack.tcp.parking.pool import IdlePool, Parked
 from catenet.stack.tcp.receiving.input import Refuse, segment_arrives
 from catenet.stack.tcp.sending.autotune import BufferBudget
-from catenet.stack.tcp.sending.flush import PATH_MTU, RESET, flush, reset, todo
+from catenet.stack.tcp.sending.flush import WORK_PATH_MTU, WORK_RESET, flush, reset, schedule
 from catenet.stack.tcp.sending.output import send_raw
 from catenet.stack.tcp.user.endpoint import TcpEndpoint
 from catenet.wire.checksum import pseudo_sum
@@ -159,7 +159,7 @@ class TcpLayer:
         self.orphans: dict[Connection, None] = {}
         """Those that their programs have closed, and that are not yet at their end."""
         self.dirty: list[Connection] = []
-        """Those with something in `todo`."""
+        """Those with scheduled work (`flush.schedule`)."""
         self.resets: list[Connection] = []
         """Those to be reset as soon as no packet is on its way to this host itself."""
         self.timers = TimerHeap()
@@ -325,11 +325,6 @@ class TcpLayer:
         return self.settings.tcp_rto_max_ms * 1000
 
     @property
-    def first_rto(self) -> int:
-        """Retransmission timeout before the first round trip was measured (RFC 6298 2.1)."""
-        return 1_000_000
-
-    @property
     def settings_rmem_max(self) -> int:
         """Largest receive buffer that SO_RCVBUF may set; the window scale covers it too."""
         return self.settings.rmem_max
@@ -369,7 +364,7 @@ class TcpLayer:
                 self.ip.send(c.source, c.destination, PROTOCOL, data, c.hop_limit, traffic_class, True, c.interface)
         except StackError as error:
             if error.fault is Fault.MESSAGE_TOO_LONG:
-                todo(c, PATH_MTU)
+                schedule(c, WORK_PATH_MTU)
             c.soft_error = error.fault
 
     def send_to(self, source: Address, destination: Address, data: bytes, traffic_class: int = 0) -> None:
@@ -456,8 +451,8 @@ class TcpLayer:
             done(c)
             return
         rest = TimeWait(c, state, sharing(c.options))
-        c.todo = 0
-        c.shutdown = BOTH
+        c.work = 0
+        c.shutdown = SHUTDOWN_BOTH
         hand_over(c)
         self.connections[rest.key] = rest
         self.time_waits += 1
@@ -508,12 +503,12 @@ class TcpLayer:
             del self.connections[c.key]
             self.idle_pool.drop(c)
             self.orphans.pop(c, None)
-            if not c.todo & RESET:
+            if not c.work & WORK_RESET:
                 self.ports.remove(c.source_port, c.source, sharing(c.options) if c.options else 0)
 
     def give_names_up(self, c: Connection) -> None:
         """A connection is about to be reset: its port is free, and others may have its names."""
-        if self.connections.get(c.key) is c and not c.todo & RESET:
+        if self.connections.get(c.key) is c and not c.work & WORK_RESET:
             self.ports.remove(c.source_port, c.source, sharing(c.options))
 
     def remove(self, rest: TimeWait) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catenet.control.states import CWR, OPEN
+from catenet.control.states import CA_CWR, CA_OPEN
 from catenet.stack.tcp.control.connection import ACK_NOW, Connection
 from catenet.stack.tcp.recovery import ackstate
 from catenet.wire import tcp as wire
+from catenet.wire.ecn import CE, ECT0, ECT1, NOT_ECT
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.recovery.ackstate import AckState
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AccEcn", "ace_of", "is_requested", "option_verdict", "reflect"]
 
-NOT_ECT: Final = 0
-ECT1: Final = 1
-ECT0: Final = 2
-CE: Final = 3
 
 ACE_FAIL_SEND: Final = 1
 ACE_FAIL_RECEIVE: Final = 2
@@ -222,7 +219,7 @@ class AccEcn:
     def _by_bytes(self, c: Connection, delta: int, worst: int, delivered: int, size: int, marked: int) -> int:
         if not marked:
             return delta
-        if delivered >= 2 * (_MASK + 1) and (c.sack_ok or c.ca_state in (OPEN, CWR)):
+        if delivered >= 2 * (_MASK + 1) and (c.sack_ok or c.ca_state in (CA_OPEN, CA_CWR)):
             if size <= marked:
                 return worst
             estimate = -(-marked * delivered // size)

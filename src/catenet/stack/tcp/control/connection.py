@@ -243,7 +243,6 @@ class Connection(Sender):
         "timestamps",
         "tlp_high_seq",
         "tlp_retransmission",
-        "todo",
         "total_retransmits",
         "traffic_class",
         "ts_offset",
@@ -256,6 +255,7 @@ class Connection(Sender):
         "user_timeout",
         "wake_at",
         "window_clamp",
+        "work",
         "write_seq",
         "write_shut",
     )
@@ -277,7 +277,7 @@ class Connection(Sender):
         self.error: Fault | None = None  # fatal error, until the program has heard of it
         self.soft_error: Fault | None = None  # ICMP error that may pass (RFC 5461)
         self.shutdown = 0  # bits: 1: the reading side has ended, 2: the writing side
-        self.todo = 0  # bits: what calls left to be done, bits of `flush`
+        self.work = 0  # bits: what calls left to be done, WORK bits of `flush`
         self.interface = 0  # index of the interface it is bound to, 0: any
         self.pseudo = 0  # checksum of the pseudo header, without the length
         self.hop_limit: int | None = None  # hops: hop limit of its packets, None: the host's

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from catenet.stack.tcp.control import states
-from catenet.stack.tcp.control.connection import ECN_DEMAND_CWR, ECN_OK, ECN_SEEN, Connection
+from catenet.stack.tcp.control.connection import ACK_NOW, ECN_DEMAND_CWR, ECN_OK, ECN_SEEN, Connection
 from catenet.stack.tcp.recovery import ackstate
+from catenet.wire.ecn import CE, NOT_ECT
 from catenet.wire.tcp import CWR, ECE, SYN, TcpSegment
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.recovery.ackstate import AckState
 
 __all__ = ["on_ack", "on_data"]
-
-_CE: Final = 3
-_NOT_ECT: Final = 0
 
 
 def on_data(c: Connection, flags: int, ecn: int) -> None:
@@ -27,13 +25,13 @@ def on_data(c: Connection, flags: int, ecn: int) -> None:
     if flags & CWR:
         c.ecn &= ~ECN_DEMAND_CWR
         # The peer reduces its window, so it wants to hear of progress at once.
-        c.ack_pending |= 16
-    if ecn == _NOT_ECT:
+        c.ack_pending |= ACK_NOW
+    if ecn == NOT_ECT:
         # A retransmission (never ECN-capable) while marks were seen before: the path may drop our ACKs' meaning.
         if c.ecn & ECN_SEEN:
             enter_quick_mode(c, 2)
         return
-    if ecn == _CE and not c.ecn & ECN_DEMAND_CWR:
+    if ecn == CE and not c.ecn & ECN_DEMAND_CWR:
         enter_quick_mode(c, 2)
         c.ecn |= ECN_DEMAND_CWR
     c.ecn |= ECN_SEEN

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from catenet.stack.ip.icmp import fault_of
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import RTO_TIMER, Connection, position
+from catenet.stack.tcp.control.constants import TIMEOUT_INIT
 from catenet.stack.tcp.control.lifecycle import fail, wake
 from catenet.stack.tcp.control.rto import set_rto
 from catenet.stack.tcp.control.timers import set_timer
@@ -105,7 +106,7 @@ def _revert_back_off(c: Connection, report: ErrorReport) -> None:
     if c.rtt.srtt:
         set_rto(c)
     else:
-        c.rto = c.layer.first_rto
+        c.rto = TIMEOUT_INIT
     c.rto = min(c.rto << c.backoff, c.layer.rto_max)
     set_timer(c, RTO_TIMER, max(c.rto - (c.layer.us - c.sent[0].sent_at), 0))
 

@@ -9,11 +9,23 @@ from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import Connection
 from catenet.stack.tcp.control.timers import clear_timers
 
-__all__ = ["BOTH", "READ", "WRITE", "done", "fail", "hand_over", "leave_port", "on_reset", "purge_sent", "wake"]
+__all__ = [
+    "RCV_SHUTDOWN",
+    "SEND_SHUTDOWN",
+    "SHUTDOWN_BOTH",
+    "done",
+    "fail",
+    "hand_over",
+    "leave_port",
+    "on_reset",
+    "purge_sent",
+    "wake",
+]
 
-READ: Final = 1
-WRITE: Final = 2
-BOTH: Final = 3
+# Bits of `Connection.shutdown`.
+RCV_SHUTDOWN: Final = 1
+SEND_SHUTDOWN: Final = 2
+SHUTDOWN_BOTH: Final = RCV_SHUTDOWN | SEND_SHUTDOWN
 
 
 def wake(c: Connection) -> None:
@@ -41,7 +53,7 @@ def done(c: Connection) -> None:
     if c.fast_open is not None:
         c.fast_open.on_end(c)
     c.state = states.after(c.state, states.END)
-    c.shutdown = BOTH
+    c.shutdown = SHUTDOWN_BOTH
     clear_timers(c)
     purge_sent(c)
     c.reassembly = None

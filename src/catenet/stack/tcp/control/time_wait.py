@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import MASK, NEVER, Connection, position
+from catenet.stack.tcp.control.constants import TIME_WAIT_LENGTH
 from catenet.stack.tcp.sending.output import send_raw
 from catenet.wire.address import is_loopback
 from catenet.wire.tcp import ACK, FIN, RST, SYN, TcpSegment, encode_timestamps
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TimeWait", "Verdict"]
 
-_LENGTH: Final = 60_000_000
 _ISN_GAP: Final = 65535 + 2
 
 
@@ -118,7 +118,7 @@ class TimeWait:
                 if not self.layer.settings.tcp_rfc1337:
                     self.layer.remove(self)
                 return Verdict.DROP
-            self.wait(_LENGTH)
+            self.wait(TIME_WAIT_LENGTH)
             self._note(stamps)
             return Verdict.DROP
         newer = stamps is not None and self.ts_recent and 0 < (stamps[0] - self.ts_recent) & MASK < 0x80000000
@@ -130,7 +130,7 @@ class TimeWait:
         if flags & RST:
             return Verdict.DROP
         if rejected or flags & ACK:
-            self.wait(_LENGTH)
+            self.wait(TIME_WAIT_LENGTH)
         self._answer(segment)
         return Verdict.DROP
 
@@ -169,7 +169,7 @@ class TimeWait:
         self.entered_at = self.layer.us
         self.rcv_nxt = end
         self._note(stamps)
-        self.wait(_LENGTH)
+        self.wait(TIME_WAIT_LENGTH)
         self._send_ack()
         return Verdict.DROP
 

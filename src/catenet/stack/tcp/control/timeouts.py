@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.control.states import INFINITE, RECOVERY
+from catenet.control.states import CA_RECOVERY, INFINITE
 from catenet.stack.endpoint import Fault
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import (
@@ -18,6 +18,7 @@ from catenet.stack.tcp.control.connection import (
     RTO_TIMER,
     Connection,
 )
+from catenet.stack.tcp.control.constants import ATO_MIN, SECOND, TIME_WAIT_LENGTH, TIMEOUT_INIT
 from catenet.stack.tcp.control.lifecycle import done, fail
 from catenet.stack.tcp.control.rto import set_rto
 from catenet.stack.tcp.control.timers import clear_timer, set_deadline, set_timer
@@ -38,10 +39,7 @@ from catenet.stack.tcp.sending.retransmit import retransmit, retransmit_uncounte
 
 __all__ = ["cap_to_user_timeout", "expire", "set_keepalive"]
 
-_ATO_MIN: Final = 40_000
-_FIRST_RTO: Final = 1_000_000
 _ORPHAN_RETRIES: Final = 8
-_SECOND: Final = 1_000_000
 _PROBE_RETRY: Final = 500_000
 _BLACK_HOLE: Final = 2
 """The third timeout in a row makes a connection that began with Fast Open suspect the path, as Linux."""
@@ -94,7 +92,7 @@ def _delayed_ack(c: Connection) -> None:
         c.delayed_ack.ato = min(c.delayed_ack.ato << 1, c.rto)
     else:
         c.delayed_ack.pingpong = 0
-        c.delayed_ack.ato = _ATO_MIN
+        c.delayed_ack.ato = ATO_MIN
     send_ack(c)
     c.layer.counters.delayed_acks += 1
 
@@ -103,7 +101,7 @@ def _reordering_timeout(c: Connection) -> None:
     before = c.in_flight
     rack.detect(c)
     if before != c.in_flight:
-        if c.ca_state != RECOVERY:
+        if c.ca_state != CA_RECOVERY:
             enter_recovery(c, False)
             if not c.congestion.controls:
                 prr.reduce(c, 1, 0, 0)
@@ -210,7 +208,7 @@ def _timed_out(c: Connection) -> bool:
     if c.state in (states.SYN_SENT, states.SYN_RECEIVED):
         limit = c.option("TCP_SYNCNT", 0) or settings.tcp_syn_retries
         linear = settings.tcp_syn_linear_timeouts if c.state == states.SYN_SENT else 0
-        timeout = c.user_timeout or _doubled(c, limit, c.layer.first_rto)
+        timeout = c.user_timeout or _doubled(c, limit, TIMEOUT_INIT)
         expired = c.retransmits >= limit + linear or _exceeded(c, timeout)
     else:
         if _model_exceeded(c, settings.tcp_retries1) and settings.tcp_mtu_probing:
@@ -308,8 +306,8 @@ def _keepalive(c: Connection) -> None:
     if not c.option("SO_KEEPALIVE", 0) or c.state in (states.CLOSED, states.SYN_SENT, states.LISTEN):
         return
     settings = c.layer.settings
-    idle_limit = (c.option("TCP_KEEPIDLE", 0) or settings.tcp_keepalive_time) * _SECOND
-    interval = (c.option("TCP_KEEPINTVL", 0) or settings.tcp_keepalive_intvl) * _SECOND
+    idle_limit = (c.option("TCP_KEEPIDLE", 0) or settings.tcp_keepalive_time) * SECOND
+    interval = (c.option("TCP_KEEPINTVL", 0) or settings.tcp_keepalive_intvl) * SECOND
     if c.packets_out or c.write_seq > c.snd_nxt:
         set_keepalive(c, idle_limit)
         return
@@ -333,8 +331,8 @@ def _keepalive(c: Connection) -> None:
 def _end_fin_wait_2(c: Connection) -> None:
     """The peer did not close in time: the rest of the wait is TIME-WAIT's, or the connection is reset."""
     linger = fin_timeout(c)
-    if linger >= 0 and linger > 60 * _SECOND:
-        c.layer.time_wait(c, linger - 60 * _SECOND, states.FIN_WAIT_2)
+    if linger >= 0 and linger > TIME_WAIT_LENGTH:
+        c.layer.time_wait(c, linger - TIME_WAIT_LENGTH, states.FIN_WAIT_2)
         return
     send_reset(c)
     done(c)
@@ -345,4 +343,4 @@ def fin_timeout(c: Connection) -> int:
     seconds = c.option("TCP_LINGER2", 0) or c.layer.settings.tcp_fin_timeout
     if seconds < 0:
         return -1
-    return max(seconds * _SECOND, (c.rto << 2) - (c.rto >> 1))
+    return max(seconds * SECOND, (c.rto << 2) - (c.rto >> 1))

@@ -5,10 +5,11 @@ Whatever is the same for all segments of a run (window, timestamps, header, coun
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from catenet.control.delivery_rate import on_sent
 from catenet.stack.tcp.control.connection import Sent
+from catenet.stack.tcp.control.constants import MAX_PINGPONG
 from catenet.stack.tcp.receiving.window import select_window
 from catenet.stack.tcp.sending.header import header_of
 from catenet.wire.gather import Gather
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.sending.header import Header
 
 __all__ = ["gather_pending", "header_for_run", "send_run", "take_pending", "view_pending"]
-
-_MOST_PINGPONG: Final = 255
 
 
 def take_pending(c: Connection, length: int) -> bytes:
@@ -130,7 +129,7 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
         c.snd_nxt = upto
         c.packets_out += 1
         segments += 1
-        if now - c.last_data_in < delayed_ack.ato and delayed_ack.pingpong < _MOST_PINGPONG:
+        if now - c.last_data_in < delayed_ack.ato and delayed_ack.pingpong < MAX_PINGPONG:
             delayed_ack.pingpong += 1
         output.send_ready(packet, hop, counters)
         if last:

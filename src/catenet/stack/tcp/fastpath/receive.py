@@ -12,7 +12,7 @@ import struct
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catenet.control.delivery_rate import finish_in_order
-from catenet.control.states import OPEN
+from catenet.control.states import CA_OPEN
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import EPOCH, MASK, Connection
 from catenet.stack.tcp.control.lifecycle import wake
@@ -25,6 +25,7 @@ from catenet.stack.tcp.sending.acknowledge import check_space, sync_mss
 from catenet.stack.tcp.sending.header import STAMPED, TIMESTAMP_LEAD, header_of
 from catenet.stack.tcp.sending.output import push_pending, rearm_rto, schedule_loss_probe
 from catenet.stack.tcp.sending.pacing import update_rate
+from catenet.wire.ip import FRAGMENT_BITS
 from catenet.wire.offload import VIEWED
 from catenet.wire.tcp import ACK, PROTOCOL, PSH
 
@@ -43,7 +44,6 @@ _Words6: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
 _LEAST4: Final = 20 + STAMPED
 _LEAST6: Final = 40 + STAMPED
 _PLAIN: Final = STAMPED << 10 | ACK
-_FRAGMENT: Final = 0x3FFF
 _MARKS4: Final = 3 << 16
 _MARKS6: Final = 3 << 20
 """ECN bits in the first word."""
@@ -82,7 +82,7 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     if start == _LEAST4:
         words4: _Words4 = _unpack4(head)
         first, second, third, seq, ack, control, checksum, lead, value, echo = words4
-        if first & 0xFFFF != size or second & _FRAGMENT or third >> 16 & 0xFF != PROTOCOL or first & _MARKS4:
+        if first & 0xFFFF != size or second & FRAGMENT_BITS or third >> 16 & 0xFF != PROTOCOL or first & _MARKS4:
             return False
         if (first + second + third + header.words) % 65535:
             return False
@@ -130,7 +130,7 @@ def _count(layer: TcpLayer, header: Header) -> None:
 
 def _whole_entries(c: Connection, ack: int, value: int, length: int) -> int:
     """How many entries of the retransmission queue the segment acknowledges; -1: it is not what is expected."""
-    if c.state != states.ESTABLISHED or c.ca_state != OPEN or c.ecn or not c.timestamps or c.endpoint is None:
+    if c.state != states.ESTABLISHED or c.ca_state != CA_OPEN or c.ecn or not c.timestamps or c.endpoint is None:
         return -1
     if c.reassembly is not None or c.accecn is not None or c.mtu_probing is not None or c.tlp_high_seq is not None:
         return -1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from catenet.control.states import CA_OPEN
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.accecn import AccEcn, ace_of, is_requested, reflect
 from catenet.stack.tcp.control.connection import (
@@ -11,10 +12,14 @@ from catenet.stack.tcp.control.connection import (
     ACK_TIMER,
     ECN_OK,
     MASK,
+    NAGLE_CORK,
+    NAGLE_OFF,
+    RTO_TIMER,
     Connection,
     Sent,
     position,
 )
+from catenet.stack.tcp.control.constants import DELACK_MAX, MAX_WINDOW_SCALE, SECOND, TIMEOUT_INIT, TIMEOUT_MIN
 from catenet.stack.tcp.control.lifecycle import on_reset, wake
 from catenet.stack.tcp.control.timeouts import set_keepalive
 from catenet.stack.tcp.control.timers import clear_timer, set_deadline, set_timer
@@ -25,18 +30,12 @@ from catenet.stack.tcp.receiving.window import buffer_from_window, full_space, i
 from catenet.stack.tcp.sending.acknowledge import acknowledge, expand_send_buffer, sync_mss
 from catenet.stack.tcp.sending.output import push_pending, rearm_rto, send_ack, send_new_entry
 from catenet.stack.tcp.sending.pacing import update_rate
-from catenet.wire.tcp import ACK, AE, CWR, ECE, FIN, RST, SYN, TcpSegment
+from catenet.wire.tcp import ACK, AE, CWR, ECE, FIN, RST, SYN, TIMESTAMPS_LENGTH, TcpSegment
 
 if TYPE_CHECKING:
     from catenet.stack.ip.routes import Route
 
 __all__ = ["initialise_segment_size", "on_established", "prepare", "start_connect", "synchronise", "use_timestamps"]
-
-_TIMESTAMPS: Final = 12
-_DELAY_MAX: Final = 200_000
-_TIMEOUT_MIN: Final = 2_000
-_SECOND: Final = 1_000_000
-_MAX_SCALE: Final = 14
 
 
 def prepare(c: Connection, route: Route) -> None:
@@ -49,9 +48,9 @@ def prepare(c: Connection, route: Route) -> None:
     user = c.option("TCP_MAXSEG", 0)
     c.advertised_mss = min(limit, user) if user else limit
     c.mss_clamp = user or 65535
-    c.rto = c.layer.first_rto
+    c.rto = TIMEOUT_INIT
     c.reordering = settings.tcp_reordering
-    c.ca_state = 0
+    c.ca_state = CA_OPEN
     c.cwnd = metrics.initcwnd or c.layer.initial_cwnd
     c.user_timeout = c.option("TCP_USER_TIMEOUT", 0) * 1000
     if not c.receive_buffer:
@@ -66,7 +65,7 @@ def prepare(c: Connection, route: Route) -> None:
         c.window_clamp = space
     c.rcv_wnd, c.window_clamp, c.rcv_scale = initial_window(
         space,
-        c.advertised_mss - (_TIMESTAMPS if settings.tcp_timestamps else 0)
+        c.advertised_mss - (TIMESTAMPS_LENGTH if settings.tcp_timestamps else 0)
         if c.state == states.SYN_SENT
         else c.advertised_mss,
         c.window_clamp,
@@ -77,9 +76,9 @@ def prepare(c: Connection, route: Route) -> None:
     )
     c.rcv_ssthresh = c.rcv_wnd
     c.congestion = c.layer.make_congestion(c, metrics.congestion)
-    c.nagle = c.option("TCP_NODELAY", 0) and 1
+    c.nagle = NAGLE_OFF if c.option("TCP_NODELAY", 0) else 0
     if c.option("TCP_CORK", 0):
-        c.nagle |= 2
+        c.nagle |= NAGLE_CORK
     sync_mss(c)
 
 
@@ -99,14 +98,14 @@ def start_connect(c: Connection) -> None:
     if c.fast_open is not None and c.fast_open.start(c, sent):
         return
     send_new_entry(c, sent)
-    set_timer(c, 1, c.rto)
+    set_timer(c, RTO_TIMER, c.rto)
 
 
 def use_timestamps(c: Connection) -> None:
     """Both sides agreed on timestamps: every segment carries twelve bytes of them."""
     c.timestamps = True
-    c.base_mss_header = 20 + _TIMESTAMPS
-    c.advertised_mss -= _TIMESTAMPS
+    c.base_mss_header = 20 + TIMESTAMPS_LENGTH
+    c.advertised_mss -= TIMESTAMPS_LENGTH
 
 
 def initialise_segment_size(c: Connection) -> None:
@@ -126,7 +125,7 @@ def synchronise(c: Connection, segment: TcpSegment) -> None:
         ack = position(segment.ack, c.snd_una)
         if not c.snd_una < ack <= c.snd_nxt:
             if not c.retransmits and not flags & RST:
-                set_timer(c, 1, _TIMEOUT_MIN)
+                set_timer(c, RTO_TIMER, TIMEOUT_MIN)
             raise Refuse
         if stamps is not None and stamps[1] and not flags & RST and not _is_echo_plausible(c, stamps[1]):
             raise Refuse
@@ -158,7 +157,7 @@ def _learn(c: Connection, segment: TcpSegment) -> None:
     user = c.option("TCP_MAXSEG", 0)
     c.mss_clamp = min(c.peer_mss, user) if user else c.peer_mss
     if options.window_scale is not None and settings.tcp_window_scaling:
-        c.snd_scale = min(options.window_scale, _MAX_SCALE)
+        c.snd_scale = min(options.window_scale, MAX_WINDOW_SCALE)
     else:
         c.snd_scale = c.rcv_scale = 0
         c.window_clamp = min(c.window_clamp, 65535)
@@ -205,7 +204,7 @@ def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
         pingpong = c.delayed_ack.pingpong
         enter_quick_mode(c, 16)
         c.delayed_ack.pingpong = pingpong
-        c.delack_at = c.layer.us + _DELAY_MAX
+        c.delack_at = c.layer.us + DELACK_MAX
         set_deadline(c, c.delack_at)
     else:
         send_reflecting_ack(c)
@@ -282,7 +281,7 @@ def transfer(c: Connection) -> None:
     if not c.congestion.controls:
         update_rate(c)
     if c.option("SO_KEEPALIVE", 0):
-        set_keepalive(c, (c.option("TCP_KEEPIDLE", 0) or layer.settings.tcp_keepalive_time) * _SECOND)
+        set_keepalive(c, (c.option("TCP_KEEPIDLE", 0) or layer.settings.tcp_keepalive_time) * SECOND)
     if layer.settings.tcp_mtu_probing > 1:
         from catenet.stack.tcp.sending.mtu import enable
 

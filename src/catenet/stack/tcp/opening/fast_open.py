@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catenet.stack.endpoint import Fault
 from catenet.stack.tcp.control import states
-from catenet.stack.tcp.control.connection import Connection, Sent
+from catenet.stack.tcp.control.connection import RTO_TIMER, Connection, Sent
+from catenet.stack.tcp.control.constants import SECOND, TIMEOUT_INIT
 from catenet.stack.tcp.control.timers import set_timer
 from catenet.wire.siphash import siphash
 from catenet.wire.tcp import ACK, PSH
@@ -43,8 +44,6 @@ _MAX_COOKIES: Final = 1024
 _OPTION_SPACE: Final = 40
 _COOKIE_MIN: Final = 4
 _COOKIE_MAX: Final = 16
-_RTO_TIMER: Final = 1
-_SECOND: Final = 1_000_000
 
 
 class Known(NamedTuple):
@@ -77,7 +76,7 @@ class CookieCache:
 
     def is_paused(self, us: int, timeout: int) -> bool:
         """Whether to do without; `timeout` in seconds doubles with each pause in a row, at most six times."""
-        return self._pauses > 0 and us < self._paused_at + (timeout * _SECOND << min(self._pauses - 1, 6))
+        return self._pauses > 0 and us < self._paused_at + (timeout * SECOND << min(self._pauses - 1, 6))
 
     def resume(self) -> None:
         """It works again."""
@@ -178,7 +177,7 @@ class ServerHandshake:
         c.layer.counters.retransmitted += 1
         if not c.recovery.retransmit_stamp:
             c.recovery.retransmit_stamp = c.layer.us
-        set_timer(c, _RTO_TIMER, min(c.layer.first_rto << self.timeouts, c.layer.rto_max))
+        set_timer(c, RTO_TIMER, min(TIMEOUT_INIT << self.timeouts, c.layer.rto_max))
         return True
 
     def send_syn_ack(self, c: Connection) -> None:
@@ -271,7 +270,7 @@ class ClientHandshake:
         c.data_segments_out += 1
         if c.stamps is not None:
             c.stamps.on_sent(c, data.end)
-        set_timer(c, _RTO_TIMER, c.rto)
+        set_timer(c, RTO_TIMER, c.rto)
         return True
 
     def room(self, c: Connection) -> int:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.accecn import ACE_FAIL_RECEIVE, ACE_FAIL_SEND, AccEcn, ace_of, is_requested, reflect
-from catenet.stack.tcp.control.connection import ECN_OK, MASK, NEVER, Connection, position
+from catenet.stack.tcp.control.connection import ECN_OK, MASK, NEVER, RTO_TIMER, Connection, position
+from catenet.stack.tcp.control.constants import MAX_WINDOW_SCALE, TIMEOUT_INIT
 from catenet.stack.tcp.control.rto import sample_rtt, update_min_rtt
 from catenet.stack.tcp.control.timers import set_timer
 from catenet.stack.tcp.opening import cookies
@@ -16,7 +17,20 @@ from catenet.stack.tcp.opening.establish import initialise_segment_size, prepare
 from catenet.stack.tcp.opening.options import syn_ack_options
 from catenet.stack.tcp.receiving.window import initial_window, window_from_buffer
 from catenet.stack.tcp.sending.acknowledge import sync_mss
-from catenet.wire.tcp import ACK, AE, CWR, ECE, FIN, RST, SYN, TcpOptions, TcpSegment, encode_options, pack
+from catenet.wire.tcp import (
+    ACK,
+    AE,
+    CWR,
+    ECE,
+    FIN,
+    RST,
+    SYN,
+    TIMESTAMPS_LENGTH,
+    TcpOptions,
+    TcpSegment,
+    encode_options,
+    pack,
+)
 
 if TYPE_CHECKING:
     from catenet.stack.endpoint import Address
@@ -26,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HalfOpen", "Listener"]
 
-_MAX_SCALE: Final = 14
-_TIMESTAMPS: Final = 12
 _COOKIE_PATIENCE: Final = 120_000_000
 """Microseconds after the last cookie for which acknowledgments may bring one back."""
 
@@ -100,7 +112,7 @@ class HalfOpen:
         self.snd_scale = self.rcv_scale = 0
         scaling = options.window_scale is not None and bool(settings.tcp_window_scaling)
         if options.window_scale is not None and scaling:
-            self.snd_scale = min(options.window_scale, _MAX_SCALE)
+            self.snd_scale = min(options.window_scale, MAX_WINDOW_SCALE)
         else:
             self.snd_scale = -1
         self.sack_ok = bool(options.sack_permitted and settings.tcp_sack)
@@ -117,7 +129,7 @@ class HalfOpen:
         clamp = endpoint.number("TCP_WINDOW_CLAMP", 0)
         if locked and (not clamp or clamp > space):
             clamp = space
-        mss = self.advertised_mss() - (_TIMESTAMPS if self.timestamps else 0)
+        mss = self.advertised_mss() - (TIMESTAMPS_LENGTH if self.timestamps else 0)
         self.rcv_wnd, self.window_clamp, self.rcv_scale = initial_window(
             space,
             mss,
@@ -169,7 +181,7 @@ class HalfOpen:
 
     def start_timer(self) -> None:
         """Retransmit the SYN-ACK later, each time twice as late."""
-        delay = min(self.layer.first_rto << self.timeouts, self.layer.rto_max)
+        delay = min(TIMEOUT_INIT << self.timeouts, self.layer.rto_max)
         self.timer_at = self.layer.us + delay
         if self.timer_at < self.wake_at:
             self.layer.timers.push(self, self.timer_at)
@@ -294,7 +306,7 @@ class Listener:
             c.rcv_nxt += len(segment.payload)
             c.bytes_received += len(segment.payload)
         handshake.send_syn_ack(c)
-        set_timer(c, 1, layer.first_rto)
+        set_timer(c, RTO_TIMER, TIMEOUT_INIT)
         self.queue.append(c)
         self._notify()
 

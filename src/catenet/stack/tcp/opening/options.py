@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.stack.tcp.control.accecn import INITIAL_OPTION
 from catenet.stack.tcp.control.connection import MASK
-from catenet.wire.tcp import TcpOptions, encode_options, encode_timestamps
+from catenet.wire.tcp import MAX_OPTIONS, TIMESTAMPS_LENGTH, TcpOptions, encode_options, encode_timestamps
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.control.accecn import AccEcn
     from catenet.stack.tcp.control.connection import Connection
 
-__all__ = ["MAX_OPTIONS", "established_options", "mss_with_options", "syn_ack_options", "syn_options", "timestamp"]
+__all__ = ["established_options", "mss_with_options", "syn_ack_options", "syn_options", "timestamp"]
 
-MAX_OPTIONS: Final = 40
 _SACK_LEAD: Final = 4
-_TIMESTAMPS_LENGTH: Final = 12
 
 
 def timestamp(c: Connection) -> int:
@@ -35,7 +33,7 @@ def established_options(c: Connection) -> bytes:
     used = 0
     if c.timestamps:
         options.timestamps = (timestamp(c), c.ts_recent)
-        used = _TIMESTAMPS_LENGTH
+        used = TIMESTAMPS_LENGTH
     if reassembly is not None and c.sack_ok:
         blocks = reassembly.take_blocks((MAX_OPTIONS - used - _SACK_LEAD) // 8)
         if blocks:
@@ -74,7 +72,7 @@ def sack_length(c: Connection) -> int:
     reassembly = c.reassembly
     if reassembly is None or not c.sack_ok:
         return 0
-    room = (MAX_OPTIONS - (_TIMESTAMPS_LENGTH if c.timestamps else 0) - _SACK_LEAD) // 8
+    room = (MAX_OPTIONS - (TIMESTAMPS_LENGTH if c.timestamps else 0) - _SACK_LEAD) // 8
     blocks = min(reassembly.block_count(), room)
     return _SACK_LEAD + 8 * blocks if blocks else 0
 
@@ -86,7 +84,7 @@ def mss_with_options(c: Connection) -> int:
     mss = c.mss - sack_length(c)
     if c.accecn is not None and c.accecn.wants_option(c):
         fitting = c.accecn.fields_that_fit(
-            MAX_OPTIONS - (_TIMESTAMPS_LENGTH if c.timestamps else 0) - sack_length(c), sack_length(c) > 0
+            MAX_OPTIONS - (TIMESTAMPS_LENGTH if c.timestamps else 0) - sack_length(c), sack_length(c) > 0
         )
         mss -= fitting[1] if fitting is not None else 0
     return mss

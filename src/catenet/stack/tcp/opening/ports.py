@@ -14,7 +14,7 @@ from catenet.stack.endpoint import ANY4, ANY6, Fault, StackError
 from catenet.stack.ports import addresses_meet, ephemeral_ports
 from catenet.stack.tcp.control.connection import Connection
 from catenet.stack.tcp.control.time_wait import TimeWait
-from catenet.stack.tcp.sending.flush import RESET
+from catenet.stack.tcp.sending.flush import WORK_RESET
 
 if TYPE_CHECKING:
     from catenet.stack.endpoint import Address
@@ -166,7 +166,7 @@ class Ports:
         found = layer.connections.get(layer.key(peer, local, peer_port, port))
         if found is None:
             return True
-        if isinstance(found, Connection) and found.todo & RESET:
+        if isinstance(found, Connection) and found.work & WORK_RESET:
             layer.forget(found)
             return True
         if not isinstance(found, TimeWait) or not found.gives_way(bound):

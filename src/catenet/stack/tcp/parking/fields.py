@@ -47,40 +47,40 @@ recovery     Recovery       Recovery()       component  -  what one recovery fro
 tuning       ReceiveTuning  ReceiveTuning()  component  -  growth of the receive buffer
 
 [identity  Connection  stack/tcp/control/connection.py  c]
-layer             TcpLayer       -              pool     -         TCP of the host
+layer             TcpLayer            -              pool     -         TCP of the host
 endpoint          TcpEndpoint | None  None           pool     -         socket, None once the program gave it up
-source            bytes          -              pool     -         own address
-destination       bytes          -              pool     -         the peer's address
-source_port       int            -              pool     -         own port
-destination_port  int            -              pool     -         the peer's port
-key               bytes          b""            pool     -         names as in a packet, its key in the table
-header            Header | None  None           pool     -         what its segments have in common; made on demand
-iss               int            0              pool     position  initial send sequence number
-irs               int            0              pool     position  initial receive sequence number
-congestion        Congestion     -              pool     -         congestion control
-state             int            states.CLOSED  idle=states.ESTABLISHED  -         state of RFC 9293 3.3.2 (`states`)
-error             Fault | None   None           idle     -         fatal error, until the program has heard of it
-soft_error        Fault | None   None           idle     -         ICMP error that may pass (RFC 5461)
-shutdown          int            0              idle     bits      1: the reading side has ended, 2: the writing side
-todo              int            0              idle     bits      what calls left to be done, bits of `flush`
-interface         int            0              set-up   -         index of the interface it is bound to, 0: any
-pseudo            int            0              history  -         checksum of the pseudo header, without the length
-hop_limit         int | None     None           set-up   hops      hop limit of its packets, None: the host's
-traffic_class     int            0              set-up   -         traffic class of its packets, without ECN
-options           Options        {}             set-up   -         socket options by their Linux names
+source            bytes               -              pool     -         own address
+destination       bytes               -              pool     -         the peer's address
+source_port       int                 -              pool     -         own port
+destination_port  int                 -              pool     -         the peer's port
+key               bytes               b""            pool     -         names as in a packet, its key in the table
+header            Header | None       None           pool     -         what its segments have in common; made on demand
+iss               int                 0              pool     position  initial send sequence number
+irs               int                 0              pool     position  initial receive sequence number
+congestion        Congestion          -              pool     -         congestion control
+state             int                 states.CLOSED  idle=states.ESTABLISHED  -         state of RFC 9293 3.3.2 (`states`)
+error             Fault | None        None           idle     -         fatal error, until the program has heard of it
+soft_error        Fault | None        None           idle     -         ICMP error that may pass (RFC 5461)
+shutdown          int                 0              idle     bits      1: the reading side has ended, 2: the writing side
+work              int                 0              idle     bits      what calls left to be done, WORK bits of `flush`
+interface         int                 0              set-up   -         index of the interface it is bound to, 0: any
+pseudo            int                 0              history  -         checksum of the pseudo header, without the length
+hop_limit         int | None          None           set-up   hops      hop limit of its packets, None: the host's
+traffic_class     int                 0              set-up   -         traffic class of its packets, without ECN
+options           Options             {}             set-up   -         socket options by their Linux names
 
 [extensions  Connection  stack/tcp/control/connection.py  c]
-ecn           int                   0      set-up            bits  state of ECN (`ECN_OK` and others)
-accecn        AccEcn | None         None   idle              -     Accurate ECN, if negotiated
-fast_open     Handshake | None      None   idle              -     TCP Fast Open, during the handshake
-stamps        Stamps | None         None   idle              -     transmit timestamps (SO_TIMESTAMPING)
+ecn           int                0      set-up            bits  state of ECN (`ECN_OK` and others)
+accecn        AccEcn | None      None   idle              -     Accurate ECN, if negotiated
+fast_open     Handshake | None   None   idle              -     TCP Fast Open, during the handshake
+stamps        Stamps | None      None   idle              -     transmit timestamps (SO_TIMESTAMPING)
 memory        ReceiveMemory | None  None   idle              -     cost of received packets (`tcp_truesize`)
-mtu_probing   MtuProbing | None     None   idle              -     path MTU probing (RFC 4821), if on
-syn_data      int                   0      loss              -     Fast Open: 1: the SYN carried data, 2: it was taken
-timestamps    bool                  False  set-up            -     whether segments carry timestamps (RFC 7323)
-ts_offset     int                   0      history           ms    added to the clock for own timestamps
-ts_recent     int                   0      history:heard_ms  ms    timestamp to echo
-ts_recent_at  int                   0      time              us    when `ts_recent` was set
+mtu_probing   MtuProbing | None  None   idle              -     path MTU probing (RFC 4821), if on
+syn_data      int                0      loss              -     Fast Open: 1: the SYN carried data, 2: it was taken
+timestamps    bool               False  set-up            -     whether segments carry timestamps (RFC 7323)
+ts_offset     int                0      history           ms    added to the clock for own timestamps
+ts_recent     int                0      history:heard_ms  ms    timestamp to echo
+ts_recent_at  int                0      time              us    when `ts_recent` was set
 
 [sequence  Connection  stack/tcp/control/connection.py  c]
 write_seq        int  0    una          position  end of what the program has written
@@ -104,26 +104,26 @@ path_mtu         int  0    set-up       bytes     MTU of the path
 base_mss_header  int  20   set-up       bytes     TCP header without options that vary
 
 [sender  Connection  stack/tcp/control/connection.py  c]
-sent            list[Sent]  []       idle          -         retransmission queue, oldest first
-pending         deque[bytes | memoryview]  deque()  idle          -         data written and never sent
-pending_offset  int         0        rest          bytes     how much of `pending[0]` was sent
-push_marks      deque[int]  deque()  idle          position  ends of writes, which PSH marks
-record_ends     deque[int] | None  None     idle          position  ends of records (MSG_EOR)
-due             int         0        rest          position  end of writes that later ones do not delay; 0: none
-buffered        int         0        idle          bytes     written and not yet acknowledged
-send_buffer     int         0        history       bytes     size of the send buffer
-no_space        bool        False    rest          -         whether a writer found the buffer full
-nagle           int         0        set-up        bits      Nagle's algorithm (`NAGLE_OFF` and others)
-fin_queued      bool        False    rest          -         whether a FIN ends what is written
-write_shut      bool        False    rest          -         whether the program has shut writing down
-urgent_mode     bool        False    rest          -         whether urgent data is not yet acknowledged
-bytes_acked     int         0        history:sent  bytes     acknowledged
-bytes_sent      int         0        history:sent  bytes     sent, retransmissions included
-bytes_retransmitted  int         0        loss          bytes     retransmitted
-segments_out    int         0        history       segments  sent
-data_segments_out  int         0        history       segments  sent with data
-total_retransmits  int         0        loss          segments  retransmitted
-departed_at     int         0        time          us        when a segment last left
+sent               list[Sent]         []       idle          -         retransmission queue, oldest first
+pending            deque[bytes | memoryview]  deque()  idle          -         data written and never sent
+pending_offset     int                0        rest          bytes     how much of `pending[0]` was sent
+push_marks         deque[int]         deque()  idle          position  ends of writes, which PSH marks
+record_ends        deque[int] | None  None     idle          position  ends of records (MSG_EOR)
+due                int                0        rest          position  end of writes that later ones do not delay; 0: none
+buffered           int                0        idle          bytes     written and not yet acknowledged
+send_buffer        int                0        history       bytes     size of the send buffer
+no_space           bool               False    rest          -         whether a writer found the buffer full
+nagle              int                0        set-up        bits      Nagle's algorithm (`NAGLE_OFF` and others)
+fin_queued         bool               False    rest          -         whether a FIN ends what is written
+write_shut         bool               False    rest          -         whether the program has shut writing down
+urgent_mode        bool               False    rest          -         whether urgent data is not yet acknowledged
+bytes_acked        int                0        history:sent  bytes     acknowledged
+bytes_sent         int                0        history:sent  bytes     sent, retransmissions included
+bytes_retransmitted  int                0        loss          bytes     retransmitted
+segments_out       int                0        history       segments  sent
+data_segments_out  int                0        history       segments  sent with data
+total_retransmits  int                0        loss          segments  retransmitted
+departed_at        int                0        time          us        when a segment last left
 
 [window  Connection  stack/tcp/control/connection.py  c]
 cwnd_used       int  0  history      segments  most in flight since the window was last used up
@@ -203,8 +203,8 @@ prr_out           int         0      loss  segments  PRR: sent in this recovery
 frto              bool        False  loss  -         F-RTO: whether the timeout may be spurious
 
 [chrono  Chrono  stack/tcp/sending/chrono.py  c.chrono]
-kind   int                   0          rest     -   what holds it up (`chrono.BUSY` and others) or 0
-since  int                   0          time     us  since when
+kind   int  0          rest     -   what holds it up (`chrono.BUSY` and others) or 0
+since  int  0          time     us  since when
 spent  tuple[int, int, int]  (0, 0, 0)  history  us  time held up by each kind
 
 [delayed_ack  DelayedAck  stack/tcp/receiving/delayed_ack.py  c.delayed_ack]
@@ -235,7 +235,7 @@ cwnd_limited       history
 max_packets_out    history
 prior_cwnd         loss
 pacing_rate        history
-ca_state           idle=OPEN
+ca_state           idle=CA_OPEN
 mss                set-up
 snd_una            una
 snd_nxt            una

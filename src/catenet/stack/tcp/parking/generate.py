@@ -397,7 +397,7 @@ from typing import TYPE_CHECKING
 
 from catenet.control.base import Reno
 from catenet.control.cubic import Cubic
-from catenet.control.states import OPEN
+from catenet.control.states import CA_OPEN
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import NEVER
 

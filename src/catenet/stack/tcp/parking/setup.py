@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from catenet.control.base import Reno
 from catenet.control.cubic import Cubic
-from catenet.control.states import OPEN
+from catenet.control.states import CA_OPEN
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import NEVER
 
@@ -85,7 +85,7 @@ def is_idle(c: Connection) -> bool:
         and c.error is None
         and c.soft_error is None
         and not c.shutdown
-        and not c.todo
+        and not c.work
         and c.accecn is None
         and c.fast_open is None
         and c.stamps is None
@@ -103,7 +103,7 @@ def is_idle(c: Connection) -> bool:
         and c.delack_at == NEVER
         and c.keepalive_at == NEVER
         and c.wake_at == NEVER
-        and c.ca_state == OPEN
+        and c.ca_state == CA_OPEN
     )
 
 

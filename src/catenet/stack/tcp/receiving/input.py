@@ -6,8 +6,9 @@ from typing import Final
 
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import MASK, Connection, position
+from catenet.stack.tcp.control.constants import MAX_QUICKACKS, TIME_WAIT_LENGTH
 from catenet.stack.tcp.control.ecn import on_data as ecn_on_data
-from catenet.stack.tcp.control.lifecycle import READ, WRITE, done, on_reset, wake
+from catenet.stack.tcp.control.lifecycle import RCV_SHUTDOWN, SEND_SHUTDOWN, done, on_reset, wake
 from catenet.stack.tcp.control.timeouts import fin_timeout, set_keepalive
 from catenet.stack.tcp.opening.establish import on_established, synchronise
 from catenet.stack.tcp.opening.fast_open import ServerHandshake
@@ -24,8 +25,6 @@ __all__ = ["Refuse", "segment_arrives"]
 
 _PAWS_DAYS: Final = 24 * 24 * 3600 * 1_000_000
 """A timestamp older than 24 days says nothing (RFC 7323 5.5)."""
-_SECOND: Final = 1_000_000
-_QUICK: Final = 16
 _FIN_WAIT: Final = (states.FIN_WAIT_1, states.FIN_WAIT_2)
 
 
@@ -106,7 +105,7 @@ def _take_text(c: Connection, segment: TcpSegment, seq: int, end: int, data: byt
     state = c.state
     if state in (states.CLOSE_WAIT, states.CLOSING, states.LAST_ACK) and seq >= c.rcv_nxt:
         return
-    if c.shutdown & READ and state in _FIN_WAIT and end - (segment.flags & FIN) > c.rcv_nxt:
+    if c.shutdown & RCV_SHUTDOWN and state in _FIN_WAIT and end - (segment.flags & FIN) > c.rcv_nxt:
         # RFC 1122 4.2.2.13: data for a program that has done with both directions cannot be delivered.
         on_reset(c)
         raise Refuse
@@ -217,7 +216,7 @@ def send_duplicate_ack(c: Connection, seq: int, end: int) -> None:
     if end > seq and seq < c.rcv_nxt:
         from catenet.stack.tcp.receiving.receive_data import enter_quick_mode
 
-        enter_quick_mode(c, _QUICK)
+        enter_quick_mode(c, MAX_QUICKACKS)
         if c.accecn is not None and c.reassembly is not None:
             c.accecn.on_duplicate(seq, c.reassembly.reported)
         if c.sack_ok and c.layer.settings.tcp_dsack:
@@ -236,7 +235,7 @@ def _after_close(c: Connection, flags: int, seq: int, end: int) -> bool:
     if following == states.FIN_WAIT_2:
         return _enter_fin_wait_2(c, flags, seq, end)
     if following == states.TIME_WAIT:
-        c.layer.time_wait(c, 60 * _SECOND, following)
+        c.layer.time_wait(c, TIME_WAIT_LENGTH, following)
         return False
     if following == states.CLOSED:
         done(c)
@@ -246,7 +245,7 @@ def _after_close(c: Connection, flags: int, seq: int, end: int) -> bool:
 
 def _enter_fin_wait_2(c: Connection, flags: int, seq: int, end: int) -> bool:
     c.state = states.after(c.state, states.ACK_OF_FIN)
-    c.shutdown |= WRITE
+    c.shutdown |= SEND_SHUTDOWN
     if c.endpoint is not None:
         wake(c)
         return True
@@ -257,8 +256,8 @@ def _enter_fin_wait_2(c: Connection, flags: int, seq: int, end: int) -> bool:
     if end > seq and end - (flags & FIN) > c.rcv_nxt:
         done(c)
         raise Refuse
-    if flags & FIN or linger > 60 * _SECOND:
-        set_keepalive(c, linger - 60 * _SECOND if linger > 60 * _SECOND else linger)
+    if flags & FIN or linger > TIME_WAIT_LENGTH:
+        set_keepalive(c, linger - TIME_WAIT_LENGTH if linger > TIME_WAIT_LENGTH else linger)
         return True
     c.layer.time_wait(c, linger, states.FIN_WAIT_2)
     return False

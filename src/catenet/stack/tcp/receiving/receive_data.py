@@ -20,7 +20,8 @@ from catenet.stack.tcp.control.connection import (
     NEVER,
     Connection,
 )
-from catenet.stack.tcp.control.lifecycle import READ, wake
+from catenet.stack.tcp.control.constants import ATO_MIN, DELACK_MAX, DELACK_MIN, MAX_QUICKACKS, TIME_WAIT_LENGTH
+from catenet.stack.tcp.control.lifecycle import RCV_SHUTDOWN, wake
 from catenet.stack.tcp.control.timers import set_deadline
 from catenet.stack.tcp.receiving.reassembly import Reassembly
 from catenet.stack.tcp.receiving.window import (
@@ -45,11 +46,7 @@ __all__ = [
     "take_in_order",
 ]
 
-_ATO_MIN: Final = 40_000
-_DELAY_MAX: Final = 200_000
-_DELAY_MIN: Final = 40_000
 _HALF_SECOND: Final = 500_000
-_QUICK: Final = 16
 _SMALL_WORTH_COUNTING: Final = 128
 _DUPLICATE_THRESHOLD: Final = 3
 _MAX_RANGES: Final = 4096
@@ -90,7 +87,7 @@ def queue_data(c: Connection, seq: int, end: int, data: bytes | memoryview, fin:
 
 
 def _out_of_window(c: Connection) -> None:
-    enter_quick_mode(c, _QUICK)
+    enter_quick_mode(c, MAX_QUICKACKS)
     c.ack_pending |= ACK_SCHEDULED | (ACK_NOW if c.state != states.SYN_SENT else 0)
 
 
@@ -153,7 +150,7 @@ def _take_held(c: Connection, held: Reassembly) -> None:
 def _fin(c: Connection) -> None:
     """The peer's end of stream (RFC 9293 3.10.7.4, eighth)."""
     c.ack_pending |= ACK_SCHEDULED
-    c.shutdown |= READ
+    c.shutdown |= RCV_SHUTDOWN
     c.fin_received = True
     state = c.state
     following = states.TRANSITIONS[state].get(states.FIN_ARRIVES)
@@ -166,7 +163,7 @@ def _fin(c: Connection) -> None:
         c.state = following
     elif following == states.TIME_WAIT:
         send_ack(c)
-        c.layer.time_wait(c, 60_000_000, following)
+        c.layer.time_wait(c, TIME_WAIT_LENGTH, following)
     c.reassembly = None
     wake(c)
 
@@ -210,19 +207,19 @@ def _note_arrival(c: Connection, length: int) -> None:
         measure_rtt_by_timestamp(c, c.layer.echo, length, now)
     ack = c.delayed_ack
     if not ack.ato:
-        increase_quick(c, _QUICK)
-        ack.ato = _ATO_MIN
+        increase_quick(c, MAX_QUICKACKS)
+        ack.ato = ATO_MIN
     else:
         interval = now - c.last_data_in
-        if interval <= _ATO_MIN // 2:
-            ack.ato = (ack.ato >> 1) + _ATO_MIN // 2
+        if interval <= ATO_MIN // 2:
+            ack.ato = (ack.ato >> 1) + ATO_MIN // 2
         elif interval < ack.ato:
             ack.ato = (ack.ato >> 1) + interval
             if ack.ato > c.rto:
                 ack.ato = c.rto
         elif interval > c.rto:
             # So long a gap that the peer has probably restarted from a small window.
-            increase_quick(c, _QUICK)
+            increase_quick(c, MAX_QUICKACKS)
     c.last_data_in = now
     if length >= _SMALL_WORTH_COUNTING:
         grow_window(c, length)
@@ -265,7 +262,7 @@ def enter_quick_mode(c: Connection, most: int) -> None:
     """Something unusual arrived: the peer needs quick ACKs now."""
     increase_quick(c, most)
     c.delayed_ack.pingpong = 0
-    c.delayed_ack.ato = _ATO_MIN
+    c.delayed_ack.ato = ATO_MIN
 
 
 def _is_quick(c: Connection) -> bool:
@@ -327,14 +324,14 @@ def _compress_ack(c: Connection) -> None:
 def send_delayed_ack(c: Connection) -> None:
     """Start, or shorten, the delayed ACK timer."""
     ato = c.delayed_ack.ato
-    if ato > _ATO_MIN:
+    if ato > ATO_MIN:
         most = _HALF_SECOND
         if c.delayed_ack.pingpong >= c.layer.settings.tcp_pingpong_thresh or c.ack_pending & ACK_PUSHED:
-            most = _DELAY_MAX
+            most = DELACK_MAX
         if c.rtt.srtt:
-            most = min(most, max(c.rtt.srtt >> 3, _DELAY_MIN))
+            most = min(most, max(c.rtt.srtt >> 3, DELACK_MIN))
         ato = min(ato, most)
-    ato = min(ato, _DELAY_MAX)
+    ato = min(ato, DELACK_MAX)
     now = c.layer.us
     at = now + ato
     if c.ack_pending & ACK_TIMER and c.delack_at != NEVER:
@@ -357,7 +354,7 @@ def ack_after_read(c: Connection, copied: int) -> None:
             c.ack_pending & ACK_PUSHED and c.delayed_ack.pingpong < c.layer.settings.tcp_pingpong_thresh
         )
         now = c.rcv_nxt - c.rcv_wup > c.rx_max_mss or (copied > 0 and bool(pushed) and c.rcv_nxt <= c.copied)
-    if copied > 0 and not now and not c.shutdown & READ:
+    if copied > 0 and not now and not c.shutdown & RCV_SHUTDOWN:
         current = c.receive_window
         if 2 * current <= c.window_clamp:
             window = new_window(c)

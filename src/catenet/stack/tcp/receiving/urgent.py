@@ -8,11 +8,12 @@ from catenet.stack.tcp.control.connection import Connection
 from catenet.stack.tcp.control.lifecycle import wake
 from catenet.wire.tcp import TcpSegment
 
-__all__ = ["NOT_YET", "READ", "VALID", "on_urgent", "skip"]
+__all__ = ["URGENT_NOT_YET", "URGENT_READ", "URGENT_VALID", "on_urgent", "skip"]
 
-NOT_YET: Final = 1
-VALID: Final = 2
-READ: Final = 3
+# Values of `Connection.urgent_flags`; 0: no urgent data.
+URGENT_NOT_YET: Final = 1
+URGENT_VALID: Final = 2
+URGENT_READ: Final = 3
 
 
 def on_urgent(c: Connection, segment: TcpSegment, seq: int) -> None:
@@ -25,13 +26,13 @@ def on_urgent(c: Connection, segment: TcpSegment, seq: int) -> None:
     if at < c.copied or at < c.rcv_nxt:
         _take_byte(c, segment, seq)
         return
-    if c.urgent_flags in (NOT_YET, VALID) and at <= c.rcv_urgent:
+    if c.urgent_flags in (URGENT_NOT_YET, URGENT_VALID) and at <= c.rcv_urgent:
         _take_byte(c, segment, seq)
         return
     if c.urgent_flags and c.rcv_urgent == c.copied and c.received and not c.option("SO_OOBINLINE", 0):
         skip(c)  # the mark that kept it out of the stream moves on (`tcp_check_urg` of Linux)
     c.rcv_urgent = at
-    c.urgent_flags = NOT_YET
+    c.urgent_flags = URGENT_NOT_YET
     c.urgent_byte = None
     wake(c)
     _take_byte(c, segment, seq)
@@ -47,10 +48,10 @@ def skip(c: Connection) -> None:
 
 
 def _take_byte(c: Connection, segment: TcpSegment, seq: int) -> None:
-    if c.urgent_flags != NOT_YET:
+    if c.urgent_flags != URGENT_NOT_YET:
         return
     at = c.rcv_urgent - seq
     if 0 <= at < len(segment.payload):
         c.urgent_byte = segment.payload[at]
-        c.urgent_flags = VALID
+        c.urgent_flags = URGENT_VALID
         wake(c)

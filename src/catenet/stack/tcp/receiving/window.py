@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from catenet.stack.tcp.control.constants import MAX_WINDOW_SCALE
+
 if TYPE_CHECKING:
     from catenet.stack.tcp.control.connection import Connection
 
@@ -30,7 +32,6 @@ __all__ = [
 ]
 
 _MAX_WINDOW: Final = 65535
-_MAX_SCALE: Final = 14
 _INITIAL_SEGMENTS: Final = 10
 
 
@@ -96,7 +97,7 @@ def initial_window(
     """
     space = max(space, 0)
     if not clamp:
-        clamp = _MAX_WINDOW << _MAX_SCALE
+        clamp = _MAX_WINDOW << MAX_WINDOW_SCALE
     space = min(clamp, space)
     if space > mss:
         space -= space % mss
@@ -106,7 +107,7 @@ def initial_window(
     scale = 0
     if scaling:
         largest = min(max(space, settings_max), clamp)
-        scale = min(max(largest.bit_length() - 16, 0), _MAX_SCALE)
+        scale = min(max(largest.bit_length() - 16, 0), MAX_WINDOW_SCALE)
     return window, min(_MAX_WINDOW << scale, clamp), scale
 
 

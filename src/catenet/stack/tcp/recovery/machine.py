@@ -21,7 +21,7 @@ An ACK is processed in three steps, each of which hands only facts to the next:
    (`undo`: Eifel by timestamps, D-SACK, F-RTO), and for losses: by time with SACK (`rack`), by three duplicate ACKs
    without (`_mark_newreno`). The order matters. Evidence against a loss comes first, since undoing a state changes
    what the same ACK means for the next step.
-3. `follow_up` runs when the window has been updated (by PRR in CWR and Recovery, else by the congestion control; BBR
+3. `follow_up` runs when the window has been updated (by PRR in CA_CWR and Recovery, else by the congestion control; BBR
    does it in all states), and retransmits as much as that window allows. Step 2 knows only the window from before the
    ACK.
 
@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.control.states import CWR, DISORDER, LOSS, OPEN, RECOVERY, SACKED
+from catenet.control.states import CA_CWR, CA_DISORDER, CA_LOSS, CA_OPEN, CA_RECOVERY, SACKED
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import (
     LOST,
@@ -85,9 +85,9 @@ def after_ack(c: Connection, prior_una: int, duplicates: int, state: AckState) -
         return
     if _leave_state(c):
         return
-    if c.ca_state == RECOVERY:
+    if c.ca_state == CA_RECOVERY:
         proceed = _in_recovery(c, prior_una, duplicates, state, ece)
-    elif c.ca_state == LOSS and not _in_loss(c, duplicates, state):
+    elif c.ca_state == CA_LOSS and not _in_loss(c, duplicates, state):
         return
     else:
         proceed = _in_other(c, duplicates, state, ece)
@@ -106,15 +106,15 @@ def _check_reneging(c: Connection, state: AckState) -> bool:
 
 def _leave_state(c: Connection) -> bool:
     """End CWR and Recovery when what was in flight at their start is acknowledged; True when all is done."""
-    if c.ca_state == OPEN:
+    if c.ca_state == CA_OPEN:
         c.recovery.retransmit_stamp = 0
     elif c.snd_una >= c.recovery.high_seq:
-        if c.ca_state == CWR:
+        if c.ca_state == CA_CWR:
             # One byte more, so that the peer surely has seen CWR.
             if c.snd_una != c.recovery.high_seq:
                 prr.end(c)
-                prr.set_state(c, OPEN)
-        elif c.ca_state == RECOVERY:
+                prr.set_state(c, CA_OPEN)
+        elif c.ca_state == CA_RECOVERY:
             if not c.sack_ok:
                 c.sacked_out = 0
             if undo.try_recovery(c):
@@ -138,7 +138,7 @@ def _in_recovery(c: Connection, prior_una: int, duplicates: int, state: AckState
     if undo.try_by_dsack(c):
         undo.keep_open(c)
     _identify_loss(c, state)
-    if c.ca_state != RECOVERY:
+    if c.ca_state != CA_RECOVERY:
         if not c.lost_out:
             return False
         enter_recovery(c, ece)
@@ -149,7 +149,7 @@ def _in_loss(c: Connection, duplicates: int, state: AckState) -> bool:
     """Whether to go on as in Open, because the loss was undone or retransmissions were lost."""
     _process_loss(c, duplicates, state)
     _identify_loss(c, state)
-    return c.ca_state == OPEN or bool(state.flags & ackstate.LOST_RETRANS)
+    return c.ca_state == CA_OPEN or bool(state.flags & ackstate.LOST_RETRANS)
 
 
 def _in_other(c: Connection, duplicates: int, state: AckState, ece: bool) -> bool:
@@ -157,14 +157,14 @@ def _in_other(c: Connection, duplicates: int, state: AckState, ece: bool) -> boo
         if state.flags & ackstate.UNA_ADVANCED:
             c.sacked_out = 0
         add_reno_sacks(c, duplicates, ece)
-    if c.ca_state <= DISORDER:
+    if c.ca_state <= CA_DISORDER:
         undo.try_by_dsack(c)
     _identify_loss(c, state)
     if not c.lost_out:
         _try_to_open(c, state)
         return False
     probing = c.mtu_probing
-    if c.ca_state < CWR and probing is not None and probing.is_lost(c):
+    if c.ca_state < CA_CWR and probing is not None and probing.is_lost(c):
         probing.failed(c)
         c.cwnd += 1
         simple_retransmit(c)
@@ -178,7 +178,7 @@ def _try_to_open(c: Connection, state: AckState) -> None:
         c.recovery.retransmit_stamp = 0
     if state.flags & ackstate.ECE:
         prr.enter_cwr(c)
-    if c.ca_state != CWR:
+    if c.ca_state != CA_CWR:
         undo.keep_open(c)
 
 
@@ -197,7 +197,7 @@ def _identify_loss(c: Connection, state: AckState) -> None:
 
 def _mark_newreno(c: Connection, advanced: bool) -> None:
     """Three duplicate ACKs, or a partial ACK in recovery (RFC 6582 3.2)."""
-    if (c.ca_state < RECOVERY and c.sacked_out >= c.reordering) or (c.ca_state == RECOVERY and advanced):
+    if (c.ca_state < CA_RECOVERY and c.sacked_out >= c.reordering) or (c.ca_state == CA_RECOVERY and advanced):
         head = c.sent[0]
         if head.marks & LOST:
             return
@@ -245,19 +245,19 @@ def enter_recovery(c: Connection, ece: bool) -> None:
     recovery.retransmit_stamp = 0
     recovery.prior_ssthresh = 0
     undo.begin(c)
-    if c.ca_state not in (CWR, RECOVERY):
+    if c.ca_state not in (CA_CWR, CA_RECOVERY):
         if not ece:
             recovery.prior_ssthresh = current_ssthresh(c)
         prr.begin(c)
-    prr.set_state(c, RECOVERY)
+    prr.set_state(c, CA_RECOVERY)
 
 
 def enter_loss(c: Connection) -> None:
     """The retransmission timer fired (RFC 6298 5.4-5.6, RFC 5681 3.1, RFC 5682 2.1 step 1)."""
     recovery = c.recovery
-    new_recovery = c.ca_state < RECOVERY
+    new_recovery = c.ca_state < CA_RECOVERY
     _mark_on_timeout(c)
-    if c.ca_state <= DISORDER or c.snd_una >= recovery.high_seq or (c.ca_state == LOSS and not c.retransmits):
+    if c.ca_state <= CA_DISORDER or c.snd_una >= recovery.high_seq or (c.ca_state == CA_LOSS and not c.retransmits):
         recovery.prior_ssthresh = current_ssthresh(c)
         c.prior_cwnd = c.cwnd
         c.ssthresh = c.congestion.ssthresh(c)
@@ -267,9 +267,9 @@ def enter_loss(c: Connection) -> None:
     c.cwnd_count = 0
     c.cwnd_stamp = c.layer.us
     settings = c.layer.settings
-    if c.ca_state <= DISORDER and c.sacked_out >= settings.tcp_reordering:
+    if c.ca_state <= CA_DISORDER and c.sacked_out >= settings.tcp_reordering:
         c.reordering = min(c.reordering, settings.tcp_reordering)
-    prr.set_state(c, LOSS)
+    prr.set_state(c, CA_LOSS)
     recovery.high_seq = c.snd_nxt
     c.tlp_high_seq = None
     prr.queue_cwr(c)
@@ -355,7 +355,7 @@ def retransmit_lost(c: Connection) -> None:
             break
         if not retransmit(c, sent, min(room, limit)):
             break
-        if c.ca_state in (CWR, RECOVERY):
+        if c.ca_state in (CA_CWR, CA_RECOVERY):
             c.recovery.prr_out += sent.count
         if c.congestion.paces:
             pace(c, sent.size)
@@ -381,10 +381,10 @@ def simple_retransmit(c: Connection) -> None:
 
 def retransmit_without_congestion(c: Connection) -> None:
     """Retransmit what is lost for another reason than congestion: the window stays as it is."""
-    if c.ca_state != LOSS:
+    if c.ca_state != CA_LOSS:
         c.recovery.high_seq = c.snd_nxt
         c.ssthresh = current_ssthresh(c)
         c.recovery.prior_ssthresh = 0
         c.recovery.undo_marker = None
-        prr.set_state(c, LOSS)
+        prr.set_state(c, CA_LOSS)
     retransmit_lost(c)

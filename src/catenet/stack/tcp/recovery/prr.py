@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from catenet.control.states import CWR, INFINITE
+from catenet.control.states import CA_CWR, INFINITE
 from catenet.stack.tcp.control.connection import ECN_OK, ECN_QUEUE_CWR, Connection
 from catenet.stack.tcp.recovery import ackstate
 
@@ -36,10 +36,10 @@ def begin(c: Connection) -> None:
 def enter_cwr(c: Connection) -> None:
     """Reduce the window because the network marked segments or the host's own queue was full."""
     c.recovery.prior_ssthresh = 0
-    if c.ca_state < CWR:
+    if c.ca_state < CA_CWR:
         c.recovery.undo_marker = None
         begin(c)
-        set_state(c, CWR)
+        set_state(c, CA_CWR)
 
 
 def reduce(c: Connection, newly_delivered: int, newly_lost: int, flags: int) -> None:
@@ -67,6 +67,6 @@ def end(c: Connection) -> None:
     """Recovery is over: the window is the threshold, unless it was undone."""
     if c.congestion.controls:
         return
-    if c.ssthresh < INFINITE and (c.ca_state == CWR or c.recovery.undo_marker is not None):
+    if c.ssthresh < INFINITE and (c.ca_state == CA_CWR or c.recovery.undo_marker is not None):
         c.cwnd = c.ssthresh
         c.cwnd_stamp = c.layer.us

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.control.states import RECOVERY, SACKED
+from catenet.control.states import CA_RECOVERY, SACKED
 from catenet.stack.tcp.control.connection import (
     ANY_RETRANSMISSION,
     LOST,
@@ -13,6 +13,7 @@ from catenet.stack.tcp.control.connection import (
     Connection,
     Sent,
 )
+from catenet.stack.tcp.control.constants import TIMEOUT_MIN
 from catenet.stack.tcp.control.timers import set_timer
 from catenet.stack.tcp.recovery.marks import mark_lost
 
@@ -22,7 +23,6 @@ _NO_DUPLICATE_THRESHOLD: Final = 4
 _STATIC_WINDOW: Final = 2
 _RECOVERIES: Final = 16
 """Recoveries for which a widened reordering window lasts (RFC 8985 6.2 step 4)."""
-_TIMEOUT_MIN: Final = 2_000
 
 
 def advance(c: Connection, marks: int, end: int, sent_at: int) -> None:
@@ -43,7 +43,7 @@ def advance(c: Connection, marks: int, end: int, sent_at: int) -> None:
 def window(c: Connection) -> int:
     """Reordering window (step 4)."""
     if not c.reordering_seen:
-        if c.ca_state >= RECOVERY:
+        if c.ca_state >= CA_RECOVERY:
             return 0
         if c.sacked_out >= c.reordering and not c.layer.settings.tcp_recovery & _NO_DUPLICATE_THRESHOLD:
             return 0
@@ -87,7 +87,7 @@ def mark_by_time(c: Connection) -> bool:
     c.rack.advanced = False
     timeout = detect(c)
     if timeout:
-        set_timer(c, REORDER_TIMER, min(-(-timeout // 1000) * 1000 + _TIMEOUT_MIN, c.rto))
+        set_timer(c, REORDER_TIMER, min(-(-timeout // 1000) * 1000 + TIMEOUT_MIN, c.rto))
         return True
     return False
 

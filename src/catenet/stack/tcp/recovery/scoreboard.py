@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from catenet.control.delivery_rate import on_delivered
-from catenet.control.states import LOSS, SACKED
+from catenet.control.states import CA_LOSS, SACKED
 from catenet.stack.tcp.control.connection import ANY_RETRANSMISSION, LOST, RETRANSMITTED, Connection, Sent, position
 from catenet.stack.tcp.recovery import ackstate, rack
 from catenet.stack.tcp.recovery.ackstate import AckState
@@ -41,7 +41,7 @@ def tag(c: Connection, sacks: Sequence[tuple[int, int]], ack: int, prior_una: in
         usable = usable[1:]
     for left, right, _ in sorted(usable):
         _walk(c, left, right, False, state)
-    if c.ca_state != LOSS or c.recovery.undo_marker is not None:
+    if c.ca_state != CA_LOSS or c.recovery.undo_marker is not None:
         check_reordering(c, state.reordered)
 
 

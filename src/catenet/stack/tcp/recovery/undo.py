@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.control.states import DISORDER, EVER_RETRANSMITTED, OPEN
+from catenet.control.states import CA_DISORDER, CA_OPEN, EVER_RETRANSMITTED
 from catenet.stack.tcp.control.connection import ECN_QUEUE_CWR, LOST, Connection
 from catenet.stack.tcp.recovery import prr
 from catenet.stack.tcp.recovery.marks import clear_marks
@@ -91,7 +91,7 @@ def try_recovery(c: Connection) -> bool:
         c.rack.persist -= 1
     if _holds_state(c):
         return True
-    prr.set_state(c, OPEN)
+    prr.set_state(c, CA_OPEN)
     c.reneging = False
     return False
 
@@ -114,7 +114,7 @@ def try_loss(c: Connection, spurious: bool) -> bool:
     if _holds_state(c):
         return True
     if spurious or c.sack_ok:
-        prr.set_state(c, OPEN)
+        prr.set_state(c, CA_OPEN)
         c.reneging = False
     return True
 
@@ -137,7 +137,7 @@ def try_partial(c: Connection, prior_una: int) -> bool:
 
 def keep_open(c: Connection) -> None:
     """Open, or Disorder while something is missing."""
-    state = DISORDER if c.sacked_out + c.lost_out or any_retransmitted(c) else OPEN
+    state = CA_DISORDER if c.sacked_out + c.lost_out or any_retransmitted(c) else CA_OPEN
     if c.ca_state != state:
         prr.set_state(c, state)
         c.recovery.high_seq = c.snd_nxt

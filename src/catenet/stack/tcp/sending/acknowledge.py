@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from catenet.control.delivery_rate import finish, on_delivered
-from catenet.control.states import EVER_RETRANSMITTED, OPEN, SACKED
+from catenet.control.states import CA_CWR, CA_OPEN, CA_RECOVERY, EVER_RETRANSMITTED, SACKED
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import LOST, MASK, NO_TIMER, PROBE_TIMER, RETRANSMITTED, Connection, Sent
 from catenet.stack.tcp.control.ecn import on_ack as ecn_on_ack
@@ -114,7 +114,7 @@ def _conclude(c: Connection, ack: int, prior_una: int, state: AckState) -> None:
     if c.tlp_high_seq is not None:
         _process_loss_probe(c, ack, state.flags)
     flags = state.flags
-    if not flags & ackstate.NOT_DUPLICATE or flags & ackstate.ALERT or c.ca_state != OPEN:
+    if not flags & ackstate.NOT_DUPLICATE or flags & ackstate.ALERT or c.ca_state != CA_OPEN:
         duplicates = 0
         if not flags & (ackstate.UNA_ADVANCED | ackstate.NOT_DUPLICATE | ackstate.DSACKING):
             duplicates = 1
@@ -387,7 +387,7 @@ def _control_window(c: Connection, delivered: int, state: AckState) -> None:
     if congestion.controls:
         congestion.control(c, delivered, flags, state.rate)
         return
-    if c.ca_state in (2, 3):
+    if c.ca_state in (CA_CWR, CA_RECOVERY):
         prr.reduce(c, delivered, state.rate.losses, flags)
     else:
         wanted = ackstate.DATA_ACKED

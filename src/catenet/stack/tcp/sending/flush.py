@@ -7,6 +7,7 @@ from typing import Final
 from catenet.stack.endpoint import StackError
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import NAGLE_CORK, NAGLE_OFF, NAGLE_PUSH, Connection
+from catenet.stack.tcp.control.constants import SECOND, TIME_WAIT_LENGTH
 from catenet.stack.tcp.control.errors import on_path_mtu
 from catenet.stack.tcp.control.lifecycle import done
 from catenet.stack.tcp.control.timeouts import cap_to_user_timeout, fin_timeout, set_keepalive
@@ -15,64 +16,62 @@ from catenet.stack.tcp.opening.establish import start_connect
 from catenet.stack.tcp.receiving.receive_data import ack_after_read
 from catenet.stack.tcp.sending.output import current_mss, push, restart_after_idle, send_ack, send_reset
 
-__all__ = ["flush", "hold", "reset", "todo", "todo_reset", "uncork"]
+__all__ = ["flush", "hold", "reset", "schedule", "schedule_reset", "uncork"]
 
-CONNECT: Final = 1
-SEND: Final = 2
-READ: Final = 4
-RESET: Final = 8
-FIN: Final = 16
-MORE: Final = 32
-ACK: Final = 64
-KEEPALIVE: Final = 128
-ORPHAN: Final = 256
-RETIME: Final = 512
-UNCORK: Final = 1024
-PATH_MTU: Final = 2048
-
-_SECOND: Final = 1_000_000
+WORK_CONNECT: Final = 1
+WORK_SEND: Final = 2
+WORK_READ: Final = 4
+WORK_RESET: Final = 8
+WORK_FIN: Final = 16
+WORK_MORE: Final = 32
+WORK_ACK: Final = 64
+WORK_KEEPALIVE: Final = 128
+WORK_ORPHAN: Final = 256
+WORK_RETIME: Final = 512
+WORK_UNCORK: Final = 1024
+WORK_PATH_MTU: Final = 2048
 
 
-def todo(c: Connection, bits: int) -> None:
-    """Note that something is to be done for a connection."""
-    if not c.todo:
+def schedule(c: Connection, bits: int) -> None:
+    """Have `flush` do for a connection what the WORK bits say, once the time is known."""
+    if not c.work:
         c.layer.mark_dirty(c)
-    c.todo |= bits
+    c.work |= bits
 
 
-def todo_reset(c: Connection) -> None:
+def schedule_reset(c: Connection) -> None:
     """Have a connection reset that its program has given up; its names are free at once."""
     c.endpoint = None
     c.layer.give_names_up(c)
-    todo(c, RESET)
+    schedule(c, WORK_RESET)
 
 
 def flush(c: Connection) -> None:
-    """Do it."""
-    bits, c.todo = c.todo, c.todo & RESET
+    """Do all that is scheduled for a connection."""
+    bits, c.work = c.work, c.work & WORK_RESET
     c.layer.echo = 0
-    if bits & CONNECT and c.state == states.SYN_SENT:
+    if bits & WORK_CONNECT and c.state == states.SYN_SENT:
         start_connect(c)
     if c.state == states.CLOSED:
         return
-    if bits & PATH_MTU:
+    if bits & WORK_PATH_MTU:
         _adopt_path_mtu(c)
-    if bits & RESET:
+    if bits & WORK_RESET:
         _reset(c, bits)
         return
-    if bits & READ:
+    if bits & WORK_READ:
         count, c.read_count = c.read_count, 0
         ack_after_read(c, count)
-    if bits & ACK and c.ack_pending:
+    if bits & WORK_ACK and c.ack_pending:
         send_ack(c)
-    if bits & (SEND | FIN | UNCORK):
+    if bits & (WORK_SEND | WORK_FIN | WORK_UNCORK):
         _send(c, bits)
-    if bits & KEEPALIVE:
+    if bits & WORK_KEEPALIVE:
         _restart_keepalive(c)
-    if bits & RETIME and c.timer:
+    if bits & WORK_RETIME and c.timer:
         c.timer_at = min(c.timer_at, c.layer.us + cap_to_user_timeout(c, max(c.timer_at - c.layer.us, 0)))
         set_timer(c, c.timer, max(c.timer_at - c.layer.us, 0))
-    if bits & ORPHAN:
+    if bits & WORK_ORPHAN:
         _orphan(c)
 
 
@@ -82,7 +81,7 @@ def _reset(c: Connection, bits: int) -> None:
     A program that answers and closes without having read everything counts on that. To a peer on this host the rest
     goes while its acknowledgments come, as on Linux, whose loopback is done with a packet before the next is sent.
     """
-    if bits & (SEND | FIN | UNCORK):
+    if bits & (WORK_SEND | WORK_FIN | WORK_UNCORK):
         _send(c, bits)
     if c.write_seq > c.snd_nxt and c.layer.output.loop:
         c.layer.resets.append(c)
@@ -114,14 +113,14 @@ def _adopt_path_mtu(c: Connection) -> None:
 
 def hold(c: Connection) -> None:
     """What is written from here on may be held back (MSG_MORE, TCP_CORK): what went before has left, on Linux."""
-    if c.todo & SEND and not c.todo & MORE and not c.nagle & NAGLE_CORK:
+    if c.work & WORK_SEND and not c.work & WORK_MORE and not c.nagle & NAGLE_CORK:
         c.due = c.write_seq
 
 
 def uncork(c: Connection) -> None:
     """Whatever was written up to here leaves, even by itself."""
     c.due = c.write_seq
-    todo(c, UNCORK)
+    schedule(c, WORK_UNCORK)
 
 
 def _send(c: Connection, bits: int) -> None:
@@ -131,12 +130,12 @@ def _send(c: Connection, bits: int) -> None:
     if not c.packets_out:
         restart_after_idle(c)
     _check_app_limited(c)
-    if bits & FIN:
+    if bits & WORK_FIN:
         push(c, NAGLE_OFF)
     else:
         if due > c.snd_nxt:
-            _push_up_to(c, due, c.nagle & ~NAGLE_CORK | (NAGLE_PUSH if bits & UNCORK else 0))
-        push(c, NAGLE_CORK if bits & MORE else c.nagle)
+            _push_up_to(c, due, c.nagle & ~NAGLE_CORK | (NAGLE_PUSH if bits & WORK_UNCORK else 0))
+        push(c, NAGLE_CORK if bits & WORK_MORE else c.nagle)
     _check_app_limited(c)
 
 
@@ -157,7 +156,7 @@ def _restart_keepalive(c: Connection) -> None:
     if not c.option("SO_KEEPALIVE", 0) or c.state in (states.SYN_SENT, states.CLOSED):
         return
     idle = c.layer.us - max(c.last_data_in, c.last_heard)
-    limit = (c.option("TCP_KEEPIDLE", 0) or c.layer.settings.tcp_keepalive_time) * _SECOND
+    limit = (c.option("TCP_KEEPIDLE", 0) or c.layer.settings.tcp_keepalive_time) * SECOND
     set_keepalive(c, max(limit - idle, 0))
 
 
@@ -168,7 +167,7 @@ def _orphan(c: Connection) -> None:
         if linger < 0:
             send_reset(c)
             done(c)
-        elif linger > 60 * _SECOND:
-            set_keepalive(c, linger - 60 * _SECOND)
+        elif linger > TIME_WAIT_LENGTH:
+            set_keepalive(c, linger - TIME_WAIT_LENGTH)
         else:
             c.layer.time_wait(c, linger, states.FIN_WAIT_2)

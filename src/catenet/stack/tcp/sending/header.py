@@ -12,6 +12,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from catenet.stack.tcp.control.connection import MASK
+from catenet.wire.ip import ATOMIC
 from catenet.wire.tcp import PROTOCOL
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ STAMPED: Final = 32
 """Bytes of a TCP header whose only option is NOP NOP timestamps."""
 TIMESTAMP_LEAD: Final = 0x0101080A
 _BITS: Final = STAMPED << 10
-_FLAGS4: Final = 0x4000
-"""Identification 0 and don't fragment: what an atomic packet carries (RFC 6864 4.1)."""
 
 # By words of 32 bits: the fewer values, the faster.
 _pack4: Final = struct.Struct("!III12sIIIIIII").pack
@@ -72,8 +71,8 @@ class Header:
         if len(c.source) == 4:
             first = (0x4500 | c.traffic_class) << 16 | length + 20
             life = hop_limit << 24 | PROTOCOL << 16
-            life |= -(first + _FLAGS4 + life + self.words) % 65535
-            head = _pack4(first, _FLAGS4, life, self.names, seq, ack, control, total, TIMESTAMP_LEAD, stamp, recent)
+            life |= -(first + ATOMIC + life + self.words) % 65535
+            head = _pack4(first, ATOMIC, life, self.names, seq, ack, control, total, TIMESTAMP_LEAD, stamp, recent)
         else:
             first = 0x60000000 | c.traffic_class << 20
             second = length << 16 | PROTOCOL << 8 | hop_limit

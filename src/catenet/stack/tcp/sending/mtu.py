@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.control.states import INFINITE, OPEN
+from catenet.control.states import CA_OPEN, INFINITE
 from catenet.plpmtud import SizeRange
 from catenet.stack.endpoint import StackError
 from catenet.stack.tcp.control.connection import Connection, Sent
+from catenet.stack.tcp.control.constants import SECOND
 from catenet.wire.tcp import ACK, PSH
 
 __all__ = ["MtuProbing", "enable", "on_black_hole"]
 
 _LEAST_WINDOW: Final = 11
 """Segments of congestion window below which a probe would cost too much if lost (as Linux)."""
-_SECOND: Final = 1_000_000
 
 
 class MtuProbing:
@@ -33,7 +33,7 @@ class MtuProbing:
 
     def try_probe(self, c: Connection, mss: int) -> bool | None:
         """Send a probe if it is time for one: True when it went, None when it should go but must wait."""
-        if self.probe_size or c.ca_state != OPEN or c.cwnd < _LEAST_WINDOW or c.record_ends or c.urgent_mode:
+        if self.probe_size or c.ca_state != CA_OPEN or c.cwnd < _LEAST_WINDOW or c.record_ends or c.urgent_mode:
             return False
         if c.reassembly is not None and c.sack_ok:
             return False  # SACK blocks make headers vary
@@ -77,7 +77,7 @@ class MtuProbing:
 
     def _search_again(self, c: Connection, mss: int) -> None:
         """After a long time the path may have changed (RFC 4821 7.8)."""
-        if c.layer.us - self.since >= c.layer.settings.tcp_probe_interval * _SECOND:
+        if c.layer.us - self.since >= c.layer.settings.tcp_probe_interval * SECOND:
             self.search = SizeRange(_packet_size(c, mss), _headers(c) + c.mss_clamp)
             self.since = c.layer.us
 

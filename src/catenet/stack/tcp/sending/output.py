@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from catenet.control.delivery_rate import on_sent
-from catenet.control.states import CWR as CWR_STATE
-from catenet.control.states import RECOVERY
+from catenet.control.states import CA_CWR, CA_OPEN, CA_RECOVERY
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import (
     ACK_SCHEDULED,
@@ -26,6 +25,7 @@ from catenet.stack.tcp.control.connection import (
     Connection,
     Sent,
 )
+from catenet.stack.tcp.control.constants import ATO_MIN, MAX_PINGPONG, MILLISECOND, TIMEOUT_INIT, TIMEOUT_MIN
 from catenet.stack.tcp.control.timers import clear_timer, set_deadline, set_timer
 from catenet.stack.tcp.fastpath.bulk_send import gather_pending, header_for_run, send_run, take_pending
 from catenet.stack.tcp.opening.options import established_options, mss_with_options
@@ -33,6 +33,7 @@ from catenet.stack.tcp.receiving.window import select_window
 from catenet.stack.tcp.sending import chrono
 from catenet.stack.tcp.sending.header import header_of
 from catenet.stack.tcp.sending.pacing import depart
+from catenet.wire.ecn import ECT0, NOT_ECT
 from catenet.wire.gather import Gather
 from catenet.wire.gso import GsoPacket
 from catenet.wire.tcp import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, pack
@@ -54,24 +55,18 @@ __all__ = [
     "send_sent",
 ]
 
-_MILLISECOND: Final = 1_000
 _LARGEST_BURST: Final = 65_536 - 321
 """Linux's gso_max_size less room for headers: the largest run of bytes handed down at once."""
-_TIMEOUT_MIN: Final = 2_000
-_FIRST_RTO: Final = 1_000_000
-_ATO_MIN: Final = 40_000
 _NOTHING: Final = 0
 _WINDOW: Final = 1
 _CWND: Final = 2
 _MORE_DATA: Final = 3
 """What holds data up."""
-_NOT_ECT: Final = 0
 RECORD_END: Final = 1 << 16
 """In `Sent.flags`, beside the flags of the segment: a record ends here, so nothing is joined to it."""
-_ECT0: Final = 2
 
 
-def emit(c: Connection, seq: int, flags: int, data: Buffer | Gather, ecn: int = _NOT_ECT, count: int = 1) -> None:
+def emit(c: Connection, seq: int, flags: int, data: Buffer | Gather, ecn: int = NOT_ECT, count: int = 1) -> None:
     """Send one segment that carries an ACK, with the options of an established connection."""
     layer = c.layer
     if c.reassembly is None and not c.urgent_mode and c.accecn is None and not c.ecn and layer.offload:
@@ -139,7 +134,7 @@ def _note_emitted(c: Connection, count: int) -> None:
     if c.delayed_ack.quick and c.ack_pending & ACK_SCHEDULED:
         c.delayed_ack.quick -= 1
         if not c.delayed_ack.quick:
-            c.delayed_ack.ato = _ATO_MIN
+            c.delayed_ack.ato = ATO_MIN
     c.ack_pending = 0
     c.delack_at = NEVER
 
@@ -170,9 +165,9 @@ def send_sent(c: Connection, sent: Sent, new: bool, pushed: bool = False) -> Non
         layer.send_syn(c, sent)
         return
     length = sent.size
-    ecn = _NOT_ECT
+    ecn = NOT_ECT
     if c.ecn & ECN_OK and length and new:
-        ecn = _ECT0
+        ecn = ECT0
         if c.ecn & ECN_QUEUE_CWR:
             c.ecn &= ~ECN_QUEUE_CWR
             flags |= CWR
@@ -180,7 +175,7 @@ def send_sent(c: Connection, sent: Sent, new: bool, pushed: bool = False) -> Non
         c.bytes_sent += length
         c.data_segments_out += sent.count
         c.last_data_out = now
-        if now - c.last_data_in < c.delayed_ack.ato and c.delayed_ack.pingpong < 255:
+        if now - c.last_data_in < c.delayed_ack.ato and c.delayed_ack.pingpong < MAX_PINGPONG:
             c.delayed_ack.pingpong += 1
     held = sent.held
     emit(c, sent.seq, flags, held if isinstance(held, Gather) else sent.data, ecn, sent.count)
@@ -271,7 +266,7 @@ def write(c: Connection, mss: int, nagle: int, push_one: int) -> bool:
     if sent_packets or cwnd_limited:
         validate_cwnd(c, cwnd_limited)
     if sent_packets:
-        if c.ca_state in (CWR_STATE, RECOVERY):
+        if c.ca_state in (CA_CWR, CA_RECOVERY):
             c.recovery.prr_out += sent_packets
         if push_one != 2:
             schedule_loss_probe(c, False)
@@ -362,7 +357,7 @@ def _split_point(c: Connection, mss: int, most: int, nagle: int, size: int) -> i
 def _should_defer(c: Connection, mss: int, most: int, in_flight: int, size: int) -> int:
     """Whether to wait for a larger burst, which the next ACK will allow: what we wait for, _NOTHING to send now."""
     now = c.layer.us
-    if c.ca_state >= RECOVERY or now - c.departed_at > _MILLISECOND:
+    if c.ca_state >= CA_RECOVERY or now - c.departed_at > MILLISECOND:
         return _NOTHING
     send_window = c.snd_una + c.snd_wnd - c.snd_nxt
     cong_window = (c.cwnd - in_flight) * mss
@@ -480,7 +475,7 @@ def validate_cwnd(c: Connection, cwnd_limited: bool) -> None:
 
 
 def _application_limited(c: Connection) -> None:
-    if c.ca_state == 0 and not c.no_space:
+    if c.ca_state == CA_OPEN and not c.no_space:
         used = max(c.cwnd_used, c.layer.initial_cwnd)
         if used < c.cwnd:
             c.ssthresh = current_ssthresh(c)
@@ -491,7 +486,7 @@ def _application_limited(c: Connection) -> None:
 
 def current_ssthresh(c: Connection) -> int:
     """Slow start threshold that an idle or undone connection keeps."""
-    if c.ca_state in (2, 3):
+    if c.ca_state in (CA_CWR, CA_RECOVERY):
         return c.ssthresh
     return max(c.ssthresh, (c.cwnd >> 1) + (c.cwnd >> 2))
 
@@ -520,13 +515,13 @@ def schedule_loss_probe(c: Connection, advancing: bool) -> bool:
     """Arm the tail loss probe in the place of the RTO (RFC 8985 7.2), if it comes earlier; whether it did."""
     if c.layer.settings.tcp_early_retrans not in (3, 4) or not c.packets_out or not c.sack_ok:
         return False
-    if c.ca_state not in (0, 2) or c.state == states.SYN_RECEIVED:
+    if c.ca_state not in (CA_OPEN, CA_CWR) or c.state == states.SYN_RECEIVED:
         return False
     if c.rtt.srtt:
         timeout = c.rtt.srtt >> 2
-        timeout += c.layer.settings.tcp_rto_min_us if c.packets_out == 1 else _TIMEOUT_MIN
+        timeout += c.layer.settings.tcp_rto_min_us if c.packets_out == 1 else TIMEOUT_MIN
     else:
-        timeout = _FIRST_RTO
+        timeout = TIMEOUT_INIT
     left = c.rto if advancing else rto_left(c)
     if left > 0:
         timeout = min(timeout, left)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from catenet.stack.endpoint import ANY4, ANY6, Buffer, Fault, Name, Readiness, StackError
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import NAGLE_CORK, NAGLE_OFF, Connection
-from catenet.stack.tcp.control.lifecycle import READ, WRITE, done
+from catenet.stack.tcp.control.lifecycle import RCV_SHUTDOWN, SEND_SHUTDOWN, SHUTDOWN_BOTH, done
 from catenet.stack.tcp.opening.establish import prepare
 from catenet.stack.tcp.opening.listener import Listener
+from catenet.stack.tcp.receiving import urgent
 from catenet.stack.tcp.sending import flush
 from catenet.stack.tcp.sending.send_space import can_write
 from catenet.stack.tcp.user import socket_options
@@ -72,7 +73,7 @@ class TcpEndpoint:
         self.port_chosen = False
         """Whether the program asked for this very port, so that it outlives listening and connections."""
         self.shut = 0
-        """READ and WRITE as shut down before there is a connection, which begins with them."""
+        """RCV_SHUTDOWN and SEND_SHUTDOWN as shut down before there is a connection, which begins with them."""
         self.fault: Fault | None = None
         """Pending error of what is no connection any more."""
 
@@ -254,7 +255,7 @@ class TcpEndpoint:
             self.connection.options["_initcwnd"] = route.metrics.initcwnd
         self.layer.counters.active_opens += 1
         if not socket_options.defer_connect(self.connection, fast_open, route.metrics.fastopen_no_cookie):
-            flush.todo(self.connection, flush.CONNECT)
+            flush.schedule(self.connection, flush.WORK_CONNECT)
 
     def _route(self, address: bytes, bound: bytes | None, interface: int) -> Route:
         """The way to a peer; StackError: NETWORK_UNREACHABLE for many at once, INVALID when no zone says which link."""
@@ -312,7 +313,7 @@ class TcpEndpoint:
         if c is not None and c.state == states.SYN_SENT:
             self.disconnect()
             return
-        bits = (READ if read else 0) | (WRITE if write else 0)
+        bits = (RCV_SHUTDOWN if read else 0) | (SEND_SHUTDOWN if write else 0)
         if c is None:
             self.shut |= bits
         else:
@@ -331,7 +332,7 @@ class TcpEndpoint:
         """Reset the connection; of what is queued only that is sent which may leave at once."""
         c = self.connection
         if c is not None and c.state != states.CLOSED:
-            flush.todo_reset(c)
+            flush.schedule_reset(c)
         self._give_up()
 
     def disconnect(self) -> None:
@@ -348,7 +349,7 @@ class TcpEndpoint:
                 self.fault = Fault.CONNECTION_RESET
                 done(c)
             else:
-                flush.todo_reset(c)
+                flush.schedule_reset(c)
             self.leave_port()
         self._notify()
 
@@ -369,14 +370,14 @@ class TcpEndpoint:
         if c.state == states.SYN_SENT:
             done(c)
         elif c.received or linger == 0 or not self.layer.may_orphan(c):
-            flush.todo_reset(c)
+            flush.schedule_reset(c)
         else:
             c.copied = c.rcv_nxt
-            c.shutdown |= READ | WRITE
+            c.shutdown |= SHUTDOWN_BOTH
             if not c.write_shut:
                 queue_fin(c)
             elif c.state == states.FIN_WAIT_2:
-                flush.todo(c, flush.ORPHAN)
+                flush.schedule(c, flush.WORK_ORPHAN)
 
     def _give_up(self) -> None:
         if self.listener is not None:
@@ -392,7 +393,7 @@ class TcpEndpoint:
         self.layer.ports.unlisten(self, self.port)
         for c in listener.close():
             if c.state != states.CLOSED:
-                flush.todo_reset(c)
+                flush.schedule_reset(c)
 
     # Data.
 
@@ -430,7 +431,7 @@ class TcpEndpoint:
         if self.listener is not None:
             raise StackError(Fault.NOT_CONNECTED)
         fault = self._take_fault()
-        if fault is None and self.shut & READ:
+        if fault is None and self.shut & RCV_SHUTDOWN:
             return b""
         raise StackError(fault or Fault.NOT_CONNECTED)
 
@@ -510,21 +511,22 @@ class TcpEndpoint:
             return Readiness.IN if self.listener.queue else 0
         c = self.connection
         if c is None:
-            return _FRESH | (_ENDED if self.shut & READ else 0) | (Readiness.ERR if self.fault is not None else 0)
+            ended = _ENDED if self.shut & RCV_SHUTDOWN else 0
+            return _FRESH | ended | (Readiness.ERR if self.fault is not None else 0)
         mask = 0
-        if c.shutdown == READ | WRITE or c.state == states.CLOSED:
+        if c.shutdown == SHUTDOWN_BOTH or c.state == states.CLOSED:
             mask = Readiness.HUP
-        if c.shutdown & READ:
+        if c.shutdown & RCV_SHUTDOWN:
             mask |= _ENDED
         if c.state != states.SYN_SENT and (c.state != states.SYN_RECEIVED or c.fast_open is not None):
             unread = c.rcv_nxt - c.copied
             if unread > 0 and unread >= self._low_water(c):
                 mask |= Readiness.IN
-            if c.shutdown & WRITE or c.state == states.CLOSED or can_write(c):
+            if c.shutdown & SEND_SHUTDOWN or c.state == states.CLOSED or can_write(c):
                 mask |= Readiness.OUT
             else:
                 c.no_space = True
-            if c.urgent_flags == 2:
+            if c.urgent_flags == urgent.URGENT_VALID:
                 mask |= Readiness.PRI
         elif c.state == states.SYN_SENT and c.options.get("_deferred"):
             mask |= Readiness.OUT

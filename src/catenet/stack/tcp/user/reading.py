@@ -5,7 +5,7 @@ from __future__ import annotations
 from catenet.stack.endpoint import Fault, StackError
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import Connection
-from catenet.stack.tcp.control.lifecycle import READ
+from catenet.stack.tcp.control.lifecycle import RCV_SHUTDOWN
 from catenet.stack.tcp.receiving import urgent
 from catenet.stack.tcp.sending import flush
 
@@ -31,7 +31,7 @@ def read(c: Connection, limit: int, peek: bool) -> bytes | None:
             c.read_count += len(data)
             if c.urgent_flags and c.copied > c.rcv_urgent:
                 c.urgent_flags = 0
-            flush.todo(c, flush.READ)
+            flush.schedule(c, flush.WORK_READ)
         return data
     return _nothing(c)
 
@@ -60,7 +60,7 @@ def read_into(c: Connection, buffer: memoryview) -> int | None:
     c.received_offset = offset
     c.copied += at
     c.read_count += at
-    flush.todo(c, flush.READ)
+    flush.schedule(c, flush.WORK_READ)
     return at
 
 
@@ -70,7 +70,7 @@ def _nothing(c: Connection) -> bytes | None:
     if c.error is not None:
         fault, c.error = c.error, None
         raise StackError(fault)
-    if c.shutdown & READ:
+    if c.shutdown & RCV_SHUTDOWN:
         return b""
     if c.state == states.CLOSED:
         raise StackError(Fault.NOT_CONNECTED)
@@ -131,13 +131,13 @@ def unread(c: Connection) -> int:
 
 def take_urgent(c: Connection, peek: bool) -> bytes | None:
     """See `TcpEndpoint.receive_urgent`."""
-    if c.option("SO_OOBINLINE", 0) or c.urgent_flags in (0, urgent.READ):
+    if c.option("SO_OOBINLINE", 0) or c.urgent_flags in (0, urgent.URGENT_READ):
         raise StackError(Fault.INVALID)
-    if c.urgent_flags == urgent.VALID and c.urgent_byte is not None:
+    if c.urgent_flags == urgent.URGENT_VALID and c.urgent_byte is not None:
         if not peek:
-            c.urgent_flags = urgent.READ
+            c.urgent_flags = urgent.URGENT_READ
         return bytes((c.urgent_byte,))
-    if c.state == states.CLOSED or c.shutdown & READ:
+    if c.state == states.CLOSED or c.shutdown & RCV_SHUTDOWN:
         return b""
     return None
 

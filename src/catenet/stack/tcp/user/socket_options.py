@@ -15,6 +15,7 @@ from catenet.stack.tcp.opening.fast_open import may_defer
 from catenet.stack.tcp.receiving.window import window_from_buffer
 from catenet.stack.tcp.sending import flush
 from catenet.stack.tcp.user.tx_timestamps import TX_FLAGS, WITH_NUMBER, Stamps
+from catenet.wire.tcp import TIMESTAMPS_LENGTH
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.user.endpoint import TcpEndpoint
@@ -25,7 +26,6 @@ _SECONDS_LIMIT: Final = 32767
 _INT_MAX: Final = 0x7FFFFFFF
 _LONGEST_LINGER: Final = 120
 _LEAST_MSS: Final = {4: 536, 6: 1220}
-_TIMESTAMPS: Final = 12
 
 _PLAIN: Final = {
     "IPV6_RECVERR": (0, 1),
@@ -108,19 +108,19 @@ def _apply(c: Connection, option: str, value: int) -> None:
             c.nagle |= NAGLE_CORK
         else:
             c.nagle &= ~NAGLE_CORK
-            c.todo &= ~flush.MORE
+            c.work &= ~flush.WORK_MORE
             if c.nagle & NAGLE_OFF:
                 c.nagle &= ~NAGLE_PUSH
                 flush.uncork(c)
             else:
-                flush.todo(c, flush.SEND)
+                flush.schedule(c, flush.WORK_SEND)
     elif option in ("SO_KEEPALIVE", "TCP_KEEPIDLE"):
         if c.state not in (states.CLOSED, states.SYN_SENT):
-            flush.todo(c, flush.KEEPALIVE)
+            flush.schedule(c, flush.WORK_KEEPALIVE)
     elif option == "TCP_USER_TIMEOUT":
         c.user_timeout = value * 1000
         if value:
-            flush.todo(c, flush.RETIME)
+            flush.schedule(c, flush.WORK_RETIME)
     elif option in ("IP_TOS", "IPV6_TCLASS"):
         c.traffic_class = max(value, 0) & 0xFC
     elif option == "SO_MAX_PACING_RATE" and value:
@@ -158,7 +158,7 @@ def _set_quick(endpoint: TcpEndpoint, value: int | bytes) -> None:
     c.delayed_ack.pingpong = 0
     if c.state in (states.ESTABLISHED, states.CLOSE_WAIT) and c.ack_pending & ACK_SCHEDULED:
         c.ack_pending |= ACK_NOW
-        flush.todo(c, flush.ACK)
+        flush.schedule(c, flush.WORK_ACK)
     if not value & 1:
         c.delayed_ack.pingpong = max(c.delayed_ack.pingpong, c.layer.settings.tcp_pingpong_thresh)
 
@@ -323,7 +323,7 @@ def _segment_size(c: Connection, user: int) -> int:
     if c.rcv_nxt:
         return c.mss
     # The peer has not said what it takes: the least that everybody does (RFC 9293 3.7.1, RFC 8200 5).
-    stamps = _TIMESTAMPS if c.layer.settings.tcp_timestamps else 0
+    stamps = TIMESTAMPS_LENGTH if c.layer.settings.tcp_timestamps else 0
     return min(c.mss, user or _LEAST_MSS[4 if len(c.source) == 4 else 6]) - stamps
 
 

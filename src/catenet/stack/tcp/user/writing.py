@@ -7,7 +7,7 @@ from collections import deque
 from catenet.stack.endpoint import Buffer, Fault, StackError
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import Connection
-from catenet.stack.tcp.control.lifecycle import WRITE
+from catenet.stack.tcp.control.lifecycle import SEND_SHUTDOWN
 from catenet.stack.tcp.opening.fast_open import ClientHandshake
 from catenet.stack.tcp.sending import flush
 from catenet.stack.tcp.sending.output import burst_limit, size_goal
@@ -24,7 +24,7 @@ def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool, end_of
     if c.error is not None and c.state == states.CLOSED:
         fault, c.error = c.error, None
         raise StackError(fault)
-    if c.shutdown & WRITE or c.state not in (states.ESTABLISHED, states.CLOSE_WAIT, states.SYN_RECEIVED):
+    if c.shutdown & SEND_SHUTDOWN or c.state not in (states.ESTABLISHED, states.CLOSE_WAIT, states.SYN_RECEIVED):
         raise StackError(Fault.BROKEN_PIPE)
     if c.error is not None:
         fault, c.error = c.error, None
@@ -45,10 +45,10 @@ def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool, end_of
     if c.stamps is not None:
         c.stamps.on_write(c.write_seq)
     if more and taken == size:
-        flush.todo(c, flush.SEND | flush.MORE)
+        flush.schedule(c, flush.WORK_SEND | flush.WORK_MORE)
     else:
-        c.todo &= ~flush.MORE
-        flush.todo(c, flush.SEND)
+        c.work &= ~flush.WORK_MORE
+        flush.schedule(c, flush.WORK_SEND)
     return taken
 
 
@@ -158,7 +158,7 @@ def flush_deferred(c: Connection, data: Buffer) -> int:
         append(c, data, size, False)
         if c.stamps is not None:
             c.stamps.on_write(c.write_seq)
-    flush.todo(c, flush.CONNECT)
+    flush.schedule(c, flush.WORK_CONNECT)
     return size
 
 
@@ -171,4 +171,4 @@ def queue_fin(c: Connection) -> None:
     c.state = following
     c.fin_queued = True
     c.write_seq += 1
-    flush.todo(c, flush.FIN)
+    flush.schedule(c, flush.WORK_FIN)

@@ -1,4 +1,4 @@
-"""Explicit congestion notification in the IP header (RFC 3168 section 5), as a queue needs it: look and mark."""
+"""Explicit congestion notification in the IP header (RFC 3168 section 5), read and set in whole packets."""
 
 from __future__ import annotations
 
