@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from catenet.posix.address import show_name
 from catenet.posix.control import Ancillary, error_control, fit_control, received_control, sent_control
@@ -21,7 +21,7 @@ from catenet.posix.sockets import (
     Message,
 )
 from catenet.posix.timestamps import DatagramStamps, requested
-from catenet.stack.endpoint import Buffer, Readiness, StackError
+from catenet.stack.endpoint import Address, Buffer, Readiness, StackError
 from catenet.stack.tcp.user.tx_timestamps import TX_FLAGS
 
 if TYPE_CHECKING:
@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 __all__ = ["InetDatagram"]
 
 
-class InetDatagram(InetSocket):
+class InetDatagram(InetSocket["DatagramEndpoint"]):
     """UDP, and ICMP echo ("ping" sockets)."""
 
-    __slots__ = ("_conversation", "_stamps")
+    __slots__ = ("_stamps",)
+
+    has_memberships: ClassVar[bool] = True
 
     def __init__(self, kernel: Kernel, family: int, protocol: int, endpoint: DatagramEndpoint) -> None:
         super().__init__(kernel, family, socket.SOCK_DGRAM, protocol, endpoint)
-        self._conversation = endpoint
         self._stamps: DatagramStamps | None = None
 
     def connect(self, address: object) -> bool | None:
@@ -55,9 +56,9 @@ class InetDatagram(InetSocket):
         if flags or self.kept_options:
             return self.send_message(data, (), flags, None)
         try:
-            count = self._conversation.send_to(data)
-            if count is None and self._conversation.settle(self.kernel.runtime.now()):
-                count = self._conversation.send_to(data)
+            count = self.endpoint.send_to(data)
+            if count is None and self.endpoint.settle(self.kernel.runtime.now()):
+                count = self.endpoint.send_to(data)
         except StackError as error:
             raise error_of(error) from None
         if self.edges:
@@ -71,9 +72,9 @@ class InetDatagram(InetSocket):
         name = None if address is None else self.name_of(address, "sendto")
         try:
             extra = sent_control(self.family, control)
-            count = self._conversation.send_to(data, name, extra)
-            if count is None and self._conversation.settle(self.kernel.runtime.now()):
-                count = self._conversation.send_to(data, name, extra)
+            count = self.endpoint.send_to(data, name, extra)
+            if count is None and self.endpoint.settle(self.kernel.runtime.now()):
+                count = self.endpoint.send_to(data, name, extra)
         except StackError as error:
             raise error_of(error) from None
         if count is not None and (self.kept_options or control):
@@ -81,6 +82,13 @@ class InetDatagram(InetSocket):
         if self.edges:  # what has left makes room, which to Linux is an edge even where there was enough
             self.notify()
         return count
+
+    def change_membership(self, joins: bool, group: Address, interface: int, source: Address | None) -> None:
+        """Join or leave a multicast group."""
+        try:
+            (self.endpoint.join if joins else self.endpoint.leave)(group, interface, source)
+        except StackError as error:
+            raise error_of(error) from None
 
     def _stamp(self, control: Sequence[Ancillary]) -> None:
         """Note the time of a datagram, if it is wanted."""
@@ -95,20 +103,20 @@ class InetDatagram(InetSocket):
 
     def readiness(self) -> int:
         """The endpoint's, and ERR with a timestamp in the error queue."""
-        mask = self._conversation.readiness()
+        mask = self.endpoint.readiness()
         return mask | Readiness.ERR if self._stamps is not None and self._stamps.ready else mask
 
     def unsent(self) -> int:
         """SIOCOUTQ."""
-        self._conversation.settle(self.kernel.runtime.now())
-        return self._conversation.unsent()
+        self.endpoint.settle(self.kernel.runtime.now())
+        return self.endpoint.unsent()
 
     def receive(self, size: int, flags: int) -> bytes | None:
         """System call `recv`: as `recvmsg`, without writing out the source's name, which nobody sees."""
         if flags:
             return super().receive(size, flags)
         try:
-            datagram = self._conversation.receive_from()
+            datagram = self.endpoint.receive_from()
         except StackError as error:
             raise error_of(error) from None
         if datagram is None:
@@ -121,7 +129,7 @@ class InetDatagram(InetSocket):
         if flags & MSG_ERRQUEUE:
             return self._receive_error(size, control_size)
         try:
-            datagram = self._conversation.receive_from(peek=bool(flags & MSG_PEEK))
+            datagram = self.endpoint.receive_from(peek=bool(flags & MSG_PEEK))
         except StackError as error:
             raise error_of(error) from None
         if datagram is None:
@@ -141,7 +149,7 @@ class InetDatagram(InetSocket):
 
     def _has_ended(self, flags: int) -> bool:
         """Whether a call with nothing to read returns: shut down for reading, it would wait; else EAGAIN (as Linux)."""
-        return self._conversation.shut_read and not (self.nonblocking or flags & MSG_DONTWAIT)
+        return self.endpoint.shut_read and not (self.nonblocking or flags & MSG_DONTWAIT)
 
     def _receive_error(self, size: int, control_size: int) -> Message:
         """The next entry of the error queue (IP_RECVERR); EAGAIN when there is none."""
@@ -157,7 +165,7 @@ class InetDatagram(InetSocket):
 
     def is_open_to_others(self) -> bool:
         """One with a peer hears nobody else; one that was given any port is known to those it has written to."""
-        return self._conversation.has_chosen_port and self._conversation.peer() is None
+        return self.endpoint.has_chosen_port and self.endpoint.peer() is None
 
     @property
     def kind(self) -> str:  # type: ignore[override]

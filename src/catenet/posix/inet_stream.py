@@ -6,7 +6,7 @@ import errno
 import socket
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from catenet.posix.address import SocketAddress, show_name
 from catenet.posix.control import Ancillary, check_socket_control, fit_control
@@ -30,6 +30,7 @@ from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
+    from catenet.stack.tcp.user.info import TcpInfo
 
 __all__ = ["InetStream"]
 
@@ -53,7 +54,7 @@ DISCONNECTING: Final = 3
 """Shut down while connecting: it can do nothing but be closed."""
 
 
-class InetStream(InetSocket):
+class InetStream(InetSocket[TcpEndpoint]):
     """TCP."""
 
     __slots__ = ("_deferred", "_phase", "_stamped", "_syn_data", "_zero_copy")
@@ -61,7 +62,7 @@ class InetStream(InetSocket):
     kind: ClassVar[str] = "tcp"
     discards: ClassVar[bool] = True
 
-    def __init__(self, kernel: Kernel, family: int, endpoint: Any) -> None:
+    def __init__(self, kernel: Kernel, family: int, endpoint: TcpEndpoint) -> None:
         super().__init__(kernel, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, endpoint)
         self._phase = UNCONNECTED
         self._deferred = False
@@ -96,7 +97,7 @@ class InetStream(InetSocket):
 
     def finish_connect(self) -> bool | None:
         """Look whether the handshake has come to its end; a failure is told once, then all may begin anew."""
-        endpoint: TcpEndpoint = self.endpoint
+        endpoint = self.endpoint
         if endpoint.is_opening():
             return None
         if not endpoint.is_connected():
@@ -131,13 +132,12 @@ class InetStream(InetSocket):
 
     def is_listening(self) -> bool:
         """SO_ACCEPTCONN."""
-        endpoint: TcpEndpoint = self.endpoint
-        return endpoint.is_listening
+        return self.endpoint.is_listening
 
     def accept(self) -> tuple[SocketFile, SocketAddress] | None:
         """System call `accept`: the first connection that is complete, though it may have ended since."""
         try:
-            endpoint: TcpEndpoint | None = self.endpoint.accept()
+            endpoint = self.endpoint.accept()
         except StackError as error:
             raise error_of(error) from None
         if endpoint is None:
@@ -150,7 +150,7 @@ class InetStream(InetSocket):
 
     def shutdown(self, how: int) -> None:
         """System call `shutdown`; a handshake that goes on ends with ECONNRESET."""
-        endpoint: TcpEndpoint = self.endpoint
+        endpoint = self.endpoint
         opening = endpoint.is_opening()
         if self._phase == CONNECTING and how in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
             self._phase = CONNECTED if endpoint.is_connected() and not opening else DISCONNECTING
@@ -162,16 +162,15 @@ class InetStream(InetSocket):
 
     def never_sent(self) -> int:
         """SIOCOUTQNSD."""
-        count: int = self.endpoint.never_sent()
-        return count
+        return self.endpoint.never_sent()
 
     def is_at_mark(self) -> bool:
         """SIOCATMARK."""
-        return bool(self.endpoint.at_mark())
+        return self.endpoint.at_mark()
 
     def begin_to_linger(self) -> int:
         """See `SocketFile`; what was not read makes `close` a reset, which waits for nobody."""
-        seconds: int = self.endpoint.get_option("SO_LINGER")
+        seconds = self.endpoint.number("SO_LINGER", -1)
         if seconds <= 0 or self.is_listening() or self.endpoint.unread() or not self.endpoint.unsent():
             return 0
         self.endpoint.shutdown(False, True)
@@ -187,7 +186,7 @@ class InetStream(InetSocket):
             raise os_error(errno.EAGAIN)
         if size == 0:
             return b""
-        endpoint: TcpEndpoint = self.endpoint
+        endpoint = self.endpoint
         try:
             if flags & MSG_OOB:
                 return self._receive_urgent(flags)
@@ -207,7 +206,7 @@ class InetStream(InetSocket):
             buffer[: len(data)] = data
             return len(data)
         try:
-            endpoint: TcpEndpoint = self.endpoint
+            endpoint = self.endpoint
             count = endpoint.receive_into(buffer)
         except StackError as error:
             raise error_of(error) from None
@@ -257,13 +256,17 @@ class InetStream(InetSocket):
 
     def readiness(self) -> int:
         """The endpoint's, and ERR with a notification in the error queue."""
-        endpoint: TcpEndpoint = self.endpoint
+        endpoint = self.endpoint
         mask = endpoint.readiness()
         if self._zero_copy is not None and self._zero_copy.is_ready():
             mask |= Readiness.ERR
         if self._stamped and endpoint.take_stamp(peek=True) is not None:
             mask |= Readiness.ERR
         return mask
+
+    def tcp_info(self) -> TcpInfo:
+        """TCP_INFO."""
+        return self.endpoint.info()
 
     def endpoint_option(self, name: str, value: int | bytes) -> None:
         """Set an option of the endpoint."""
@@ -284,7 +287,7 @@ class InetStream(InetSocket):
             if self._syn_data >= 0 or self.endpoint.waits_for_data():
                 return self._send_with_syn(data, flags)
             self._deferred = False
-        endpoint: TcpEndpoint = self.endpoint
+        endpoint = self.endpoint
         try:
             if flags & SENDING:
                 count = endpoint.send(

@@ -293,7 +293,7 @@ def _value(file: SocketFile, name: str) -> int | bytes:
         own: int | bytes = simple(file)
         return own
     if name == "TCP_INFO":
-        return pack_tcp_info(_ask_info(file))
+        return pack_tcp_info(file.tcp_info())
     try:
         value = file.endpoint_value(name)
     except (StackError, OSError) as error:
@@ -311,13 +311,6 @@ def _value(file: SocketFile, name: str) -> int | bytes:
     if name == "SO_BINDTODEVICE" and not value:
         return b""
     return value
-
-
-def _ask_info(file: SocketFile) -> Any:
-    endpoint = getattr(file, "endpoint", None)
-    if endpoint is None:
-        raise os_error(errno.ENOPROTOOPT)
-    return endpoint.info()
 
 
 def _timeval(seconds: float | None) -> bytes:
@@ -435,15 +428,10 @@ _MEMBERSHIPS: Final = {
 
 
 def _membership(file: SocketFile, name: str, raw: bytes) -> None:
-    joins, shape = _MEMBERSHIPS[name]
-    endpoint = getattr(file, "endpoint", None)
-    if endpoint is None or not hasattr(endpoint, "join"):
+    if not file.has_memberships:
         raise os_error(errno.ENOPROTOOPT)
-    group, interface, source = _group(file, shape, raw)
-    try:
-        (endpoint.join if joins else endpoint.leave)(group, interface, source)
-    except StackError as error:
-        raise error_of(error) from None
+    joins, shape = _MEMBERSHIPS[name]
+    file.change_membership(joins, *_group(file, shape, raw))
 
 
 def _group(file: SocketFile, shape: str, raw: bytes) -> tuple[bytes, int, bytes | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from catenet.posix import options
 from catenet.posix.address import SocketAddress, parse_inet, show_name
@@ -18,14 +18,16 @@ from catenet.posix.control import Ancillary, fit_control
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.file import File
 from catenet.posix.timestamps import STAMPS_ONLY, stamp_control
-from catenet.stack.endpoint import Buffer, Name, StackError
+from catenet.stack.endpoint import Address, Buffer, Endpoint, Name, StackError
 from catenet.stack.tcp.user.tx_timestamps import Stamp
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
+    from catenet.stack.tcp.user.info import TcpInfo
 
 __all__ = ["InetSocket", "Message", "SocketFile"]
 
+EndpointType = TypeVar("EndpointType", bound=Endpoint)
 Message: TypeAlias = tuple[bytes, list[Ancillary], int, SocketAddress | None]
 """What recvmsg(2) returns: data, ancillary data, flags, source address."""
 
@@ -48,6 +50,8 @@ class SocketFile(File):
     kind: ClassVar[str] = "socket"
     discards: ClassVar[bool] = False
     """Whether MSG_TRUNC drops what it would have received (tcp(7)), so that only its length counts."""
+    has_memberships: ClassVar[bool] = False
+    """Whether it can join multicast groups."""
 
     def __init__(self, kernel: Kernel, family: int, kind: int, protocol: int) -> None:
         super().__init__()
@@ -188,21 +192,28 @@ class SocketFile(File):
         """Value of an option of the transport below."""
         raise os_error(errno.ENOPROTOOPT)
 
+    def tcp_info(self) -> TcpInfo:
+        """TCP_INFO; ENOPROTOOPT but for TCP."""
+        raise os_error(errno.ENOPROTOOPT)
 
-class InetSocket(SocketFile):
+    def change_membership(self, joins: bool, group: Address, interface: int, source: Address | None) -> None:
+        """Join or leave a multicast group by interface (0: any), for one source or all; ENOPROTOOPT for streams."""
+        raise os_error(errno.ENOPROTOOPT)
+
+
+class InetSocket(SocketFile, Generic[EndpointType]):
     """A socket of IPv4 or IPv6 on an endpoint of the stack."""
 
     __slots__ = ("endpoint",)
 
-    def __init__(self, kernel: Kernel, family: int, kind: int, protocol: int, endpoint: Any) -> None:
+    def __init__(self, kernel: Kernel, family: int, kind: int, protocol: int, endpoint: EndpointType) -> None:
         super().__init__(kernel, family, kind, protocol)
         self.endpoint = endpoint
         endpoint.on_ready = self.notify
 
     def readiness(self) -> int:
         """The endpoint's."""
-        mask: int = self.endpoint.readiness()
-        return mask
+        return self.endpoint.readiness()
 
     def name_of(self, address: object, call: str) -> Name:
         """The endpoint's name for an address that a program gave, or that was read before."""
@@ -248,13 +259,11 @@ class InetSocket(SocketFile):
 
     def unread(self) -> int:
         """FIONREAD."""
-        count: int = self.endpoint.unread()
-        return count
+        return self.endpoint.unread()
 
     def unsent(self) -> int:
         """SIOCOUTQ."""
-        count: int = self.endpoint.unsent()
-        return count
+        return self.endpoint.unsent()
 
     def pending_error(self) -> int:
         """SO_ERROR."""
@@ -267,8 +276,7 @@ class InetSocket(SocketFile):
 
     def endpoint_value(self, name: str) -> int | bytes:
         """Value of an option of the endpoint."""
-        value: int | bytes = self.endpoint.get_option(name)
-        return value
+        return self.endpoint.get_option(name)
 
     def stamp_message(self, stamp: Stamp, flags: int | bytes, control_size: int) -> Message:
         """What recvmsg(2) tells of a transmit timestamp; the packet itself is not shown."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from catenet.stack.tcp.user.info import TcpInfo
 
 __all__ = ["FIELDS", "pack_tcp_info"]
 
@@ -60,8 +63,8 @@ FIELDS: Final = (
 _LAYOUT = struct.Struct("=8B24I4Q6I4Q2I2Q6I")
 
 
-def pack_tcp_info(info: Any) -> bytes:
-    """Pack an object with attributes `tcpi_NAME` (those it lacks are 0)."""
+def pack_tcp_info(info: TcpInfo) -> bytes:
+    """Pack the figures of a connection; those that it lacks are 0."""
 
     def value(name: str) -> int:
         return int(getattr(info, f"tcpi_{name}", 0) or 0)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 __all__ = ["ZeroCopy"]
 
@@ -22,7 +25,7 @@ class ZeroCopy:
 
     __slots__ = ("_endpoint", "_next", "_ready", "_waiting", "_written")
 
-    def __init__(self, endpoint: Any, just_written: int = 0) -> None:
+    def __init__(self, endpoint: TcpEndpoint, just_written: int = 0) -> None:
         self._endpoint = endpoint
         self._next = 0
         self._ready: deque[list[int]] = deque()

@@ -101,7 +101,7 @@ class StackError(Exception):
 
 
 class Endpoint(Protocol):
-    """The face that all endpoints share."""
+    """What every endpoint of a stack offers to the floor above, whatever its transport (`posix/sockets.py`)."""
 
     on_ready: Callable[[], None] | None
 
@@ -120,11 +120,20 @@ class Endpoint(Protocol):
     def peer(self) -> Name | None:
         """Peer's name, None when not connected."""
 
+    def shutdown(self, read: bool, write: bool) -> None:
+        """End one direction or both; StackError(NOT_CONNECTED)."""
+
+    def unread(self) -> int:
+        """Bytes that can be read, of datagrams those of the next one (FIONREAD)."""
+
+    def unsent(self) -> int:
+        """Bytes that the peer has not acknowledged, of datagrams those that have not left the host (SIOCOUTQ)."""
+
     def take_error(self) -> Fault | None:
         """Pending error, which this call clears (SO_ERROR)."""
 
     def close(self) -> None:
-        """Give the endpoint up: TCP goes on to say goodbye by itself."""
+        """Give the endpoint up; a TCP connection ends by itself."""
 
     def set_option(self, option: str, value: int | bytes) -> None:
         """Set an option by its Linux name, as `"TCP_NODELAY"`; StackError(NO_PROTOCOL_OPTION) when unknown."""
