@@ -55,9 +55,9 @@ def test_a_host_configures_itself():
     assert stack.interfaces[2].mtu == 1400
     assert autoconf.routers() == [ROUTER]
     far = address("2001:db8:ffff::1")
-    route = stack.route(far)
+    route = stack.output.route(far)
     assert (route.next_hop, route.source) == (ROUTER, made.address)
-    assert stack.route(address("2001:db8::77")).next_hop == address("2001:db8::77")
+    assert stack.output.route(address("2001:db8::77")).next_hop == address("2001:db8::77")
     assert isinstance(stack.next_event(), NameServers)
     assert port(stack).neighbours.get(ROUTER).router
 
@@ -81,12 +81,12 @@ def test_lifetimes_run_out():
     (made,) = of_prefix(stack)
     net.run(45)
     assert made.state is AddressState.DEPRECATED
-    assert stack.is_local(made.address)
+    assert stack.book.is_local(made.address)
     net.run(20)
     assert autoconf.routers() == []
     net.run(30)
     assert of_prefix(stack) == []
-    assert not stack.is_local(made.address)
+    assert not stack.book.is_local(made.address)
 
 
 def test_validity_cannot_be_cut_short_by_one_packet():
@@ -133,8 +133,8 @@ def test_preferred_routers_and_routes():
     advertise(stack, net.now, source=better, preference=-1)
     assert autoconf.routers() == [ROUTER, better]
     net.run(3)
-    assert stack.hop(address("2001:db8:5::1")).next_hop == better
-    assert stack.hop(address("2001:db8:6::1")).next_hop == ROUTER
+    assert stack.output.hop(address("2001:db8:5::1")).next_hop == better
+    assert stack.output.hop(address("2001:db8:6::1")).next_hop == ROUTER
 
 
 def test_a_silent_router_comes_last():
@@ -161,14 +161,14 @@ def test_redirect():
         stack.receive(ethernet.build_frame(Frame(link(1), link(99), 0x86DD, ip.build(packet))), net.now, 2)
 
     redirect(address("fe80::bad"), better)
-    assert stack.hop(far).next_hop == ROUTER
+    assert stack.output.hop(far).next_hop == ROUTER
     redirect(ROUTER, address("2001:db8::5"))
-    assert stack.hop(far).next_hop == ROUTER
+    assert stack.output.hop(far).next_hop == ROUTER
     redirect(ROUTER, better)
-    assert stack.hop(far).next_hop == better
+    assert stack.output.hop(far).next_hop == better
     assert port(stack).neighbours.get(better).link == link(98)
     net.run(601)
-    assert stack.hop(far).next_hop == ROUTER
+    assert stack.output.hop(far).next_hop == ROUTER
 
 
 def test_another_identifier_when_the_address_is_taken():
@@ -205,5 +205,5 @@ def test_our_own_probe_looped_back_is_no_duplicate():
     frame = ethernet.parse_frame(probes[0])
     stack.receive(ethernet.build_frame(frame._replace(source=link(66))), net.now, 2)
     net.run(3)
-    assert stack.is_local(address("fd00::50"))
+    assert stack.book.is_local(address("fd00::50"))
     assert ip.parse(frame.payload).destination == solicited_node(address("fd00::50"))

@@ -55,7 +55,7 @@ def converse(version, acts, short, offload):
     net, one, other, here, there = pair(version)
     chance = random.Random(len(acts))
     for stack in (one, other):
-        stack.set_short_ways(short)
+        stack.set_fast_paths(short)
         stack.set_offload(offload)
     servers = [other.udp_endpoint(version), other.udp_endpoint(6)]
     for port, server in enumerate(servers, 7):
@@ -106,7 +106,7 @@ OTHERS = st.tuples(
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=150, deadline=None)
 @given(acts=st.lists(st.one_of(SENDS, SENDS, SENDS, OTHERS), max_size=30), offload=st.booleans())
-def test_the_short_ways_change_nothing(version, acts, offload):
+def test_fast_paths_change_nothing(version, acts, offload):
     short, general = (converse(version, acts, on, offload) for on in (True, False))
     for mine, its in zip(short, general, strict=True):
         assert mine == its
@@ -122,13 +122,13 @@ def test_datagrams_that_follow_the_first_take_them(version):
     client.send_to(b"first of all")
     net.settle()
     # The slow paths would make both of these anew.
-    outward, inward = client._outward, list(other.udp.flows.values())
+    outward, inward = client._outgoing, list(other.udp.incoming_flows.values())
     assert outward is not None
     for number in range(5):
         client.send_to(b"%d and so on" % number)
     net.settle()
-    assert client._outward is outward
-    assert [flow is known for flow, known in zip(other.udp.flows.values(), inward, strict=True)] == [True]
+    assert client._outgoing is outward
+    assert [flow is known for flow, known in zip(other.udp.incoming_flows.values(), inward, strict=True)] == [True]
     assert [server.receive_from().data for _ in range(6)][4:] == [b"3 and so on", b"4 and so on"]
 
 

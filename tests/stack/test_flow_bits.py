@@ -64,7 +64,7 @@ def received(version: int, short: bool, offload: bool) -> list[object]:
     net, one, other, _, there = pair(version)
     net.attach(other, "10.9.0.1/24" if version == 4 else "fd09::1/64")
     for stack in (one, other):
-        stack.set_short_ways(short)
+        stack.set_fast_paths(short)
         stack.set_offload(offload)
     server, client = other.udp_endpoint(version), one.udp_endpoint(version)
     server.bind(Name(bytes(len(there)), 7))
@@ -118,7 +118,7 @@ def test_groups_and_hosts_that_do_not_discover_paths_are_sent_to_as_ever(version
     seen = []
     for short in (True, False):
         net, one, other, _, there = pair(version, ip_no_pmtu_disc=1)
-        one.set_short_ways(short)
+        one.set_fast_paths(short)
         server, client = other.udp_endpoint(version), one.udp_endpoint(version)
         server.bind(Name(bytes(len(there)), 7))
         group = bytes((224, 0, 0, 99)) if version == 4 else bytes.fromhex("ff02" + "00" * 13 + "63")
@@ -135,7 +135,7 @@ def test_a_path_too_narrow_to_be_believed_is_sent_to_without_dont_fragment():
     seen = []
     for short in (True, False):
         net, one, other, here, there = pair(4)
-        one.set_short_ways(short)
+        one.set_fast_paths(short)
         server, client = other.udp_endpoint(4), one.udp_endpoint(4)
         server.bind(Name(bytes(4), 7))
         client.connect(Name(there, 7))

@@ -252,16 +252,16 @@ def test_path_mtu_is_not_believed_from_liars(version):
         one.receive(ip.build(IpPacket(b, a, icmp.PROTOCOLS[version], message)), 0.0)
 
     tell(1400)
-    assert one.path_mtu(b) == 1500, "nobody here has sent the quoted datagram"
+    assert one.output.path_mtu(b) == 1500, "nobody here has sent the quoted datagram"
     sender = one.udp_endpoint(version)
     sender.bind(Name(ANY[version], 1234))
     tell(9000)
-    assert one.path_mtu(b) == 1500
+    assert one.output.path_mtu(b) == 1500
     tell(1400, ip.build(datagram(b, a)))
-    assert one.path_mtu(b) == 1500
+    assert one.output.path_mtu(b) == 1500
     tell(100)
-    assert one.path_mtu(b) == (552 if version == 4 else 1500)
-    assert one.path_mtu(a) == (65536 if version == 6 else 65535)
+    assert one.output.path_mtu(b) == (552 if version == 4 else 1500)
+    assert one.output.path_mtu(a) == (65536 if version == 6 else 65535)
     if version == 4:
         client = one.udp_endpoint(4)
         client.send_to(bytes(1000), Name(b, 53))

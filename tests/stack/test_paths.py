@@ -87,7 +87,7 @@ def test_tcp_finds_the_path_mtu(version, mtu, narrow):
     net, one, router, other, _, b = routed(version, mtus=(mtu, mtu))
     router.set_mtu(3, narrow)
     assert transfer(net, one, other, version, 200_000, 20)
-    assert one.path_mtu(b) == narrow
+    assert one.output.path_mtu(b) == narrow
     # IPv4 and IPv6 alike, nothing was cut on the way.
     assert other.counters[version].ip.ReasmReqds == 0
 
@@ -126,4 +126,4 @@ def test_tcp_goes_on_when_the_path_narrows(version):
         while chunk := accepted.receive(1 << 20):
             got += len(chunk)
     assert got == 400_000
-    assert one.path_mtu(b) == 1300
+    assert one.output.path_mtu(b) == 1300

@@ -59,14 +59,14 @@ def test_a_host_is_told_and_goes_the_shorter_way(version):
     lan.talk()
     assert lan.listener.receive_from().data == b"hello"  # the packet that was redirected got there all the same
     assert len(lan.redirects(lan.router)) == 1
-    assert lan.host.hop(lan.far).next_hop == lan.second
+    assert lan.host.output.hop(lan.far).next_hop == lan.second
     forwarded = lan.router.counters[version].ip.ForwDatagrams
     lan.talk()
     assert lan.listener.receive_from().data == b"hello"
     assert lan.router.counters[version].ip.ForwDatagrams == forwarded
     assert lan.host.counters[version].icmp.InRedirects == lan.router.counters[version].icmp.OutRedirects == 1
     lan.net.run(601)
-    assert lan.host.hop(lan.far).next_hop == lan.gateway
+    assert lan.host.output.hop(lan.far).next_hop == lan.gateway
     assert len(lan.host.icmp.redirects) == 0
 
 
@@ -87,14 +87,14 @@ def test_settings_of_both_sides(version):
     lan = Lan(version, accept_redirects=0)
     lan.talk()
     assert lan.redirects(lan.router)
-    assert lan.host.hop(lan.far).next_hop == lan.gateway
+    assert lan.host.output.hop(lan.far).next_hop == lan.gateway
     lan = Lan(version)
     lan.router.settings.send_redirects = 0
     lan.talk()
     assert not lan.redirects(lan.router)
     lan = Lan(version, ip_forward=1)  # a router has its routes from elsewhere
     lan.talk()
-    assert lan.host.hop(lan.far).next_hop == lan.gateway
+    assert lan.host.output.hop(lan.far).next_hop == lan.gateway
 
 
 @both
@@ -167,19 +167,19 @@ def test_many_do_not_fill_memory(version):
         forged(lan, lan.gateway, lan.second, prefix.host(number), own)
     assert len(lan.host.icmp.redirects) == 256
     assert len(lan.host.routes.entries()) < 300
-    assert lan.host.hop(prefix.host(1)).next_hop == lan.gateway
-    assert lan.host.hop(prefix.host(999)).next_hop == lan.second
+    assert lan.host.output.hop(prefix.host(1)).next_hop == lan.gateway
+    assert lan.host.output.hop(prefix.host(999)).next_hop == lan.second
 
 
 @both
 def test_a_better_router_that_dies_is_left(version):
     lan = Lan(version)
     lan.talk()
-    assert lan.host.hop(lan.far).next_hop == lan.second
+    assert lan.host.output.hop(lan.far).next_hop == lan.second
     lan.router.settings.send_redirects = 0
     lan.net.wires[lan.router, 2] = [(lan.host, 2)]
     lan.net.wires[lan.host, 2] = [(lan.router, 2)]
     lan.net.wires[lan.better, 2] = []
     for _ in range(400):
         lan.talk()
-    assert lan.host.hop(lan.far).next_hop == lan.gateway
+    assert lan.host.output.hop(lan.far).next_hop == lan.gateway

@@ -54,21 +54,21 @@ def test_metric_interface_and_rejection(version):
     worse = stack.add_route(prefix, 2, near[0], metric=100)
     better = stack.add_route(prefix, 3, near[1], metric=10, metrics=RouteMetrics(mtu=1400, hop_limit=9))
     far = prefix.host(5)
-    assert stack.route(far).next_hop == near[1]
-    assert stack.route(far).mtu == 1400
-    assert stack.route(far, interface=2).next_hop == near[0]
+    assert stack.output.route(far).next_hop == near[1]
+    assert stack.output.route(far).mtu == 1400
+    assert stack.output.route(far, interface=2).next_hop == near[0]
     stack.remove_route(better)
-    assert stack.route(far).next_hop == near[0]
+    assert stack.output.route(far).next_hop == near[0]
     stack.remove_route(worse)
     with pytest.raises(StackError):
-        stack.route(far)
+        stack.output.route(far)
     with pytest.raises(ValueError, match="no route to"):
         stack.remove_route(worse)
     refusing = RouteEntry(prefix, 2, reject=Fault.ACCESS)
     stack.routes.add(refusing)
-    stack.invalidate()
+    stack.output.invalidate()
     with pytest.raises(StackError) as error:
-        stack.route(far)
+        stack.output.route(far)
     assert error.value.fault is Fault.ACCESS
 
 
@@ -84,11 +84,11 @@ def test_addresses_come_and_go_with_their_routes(version):
         stack.add_address(2, address(one), length)
     assert error.value.fault is Fault.ADDRESS_IN_USE
     stack.remove_address(2, address(one))
-    assert not stack.is_local(address(one))
-    assert stack.route(address("10.0.0.9" if version == 4 else "fd00::9")).source == address(two)
+    assert not stack.book.is_local(address(one))
+    assert stack.output.route(address("10.0.0.9" if version == 4 else "fd00::9")).source == address(two)
     stack.remove_address(2, address(two))
     with pytest.raises(StackError) as error:
-        stack.route(address("10.0.0.9" if version == 4 else "fd00::9"))
+        stack.output.route(address("10.0.0.9" if version == 4 else "fd00::9"))
     assert error.value.fault is Fault.NETWORK_UNREACHABLE
     with pytest.raises(StackError):
         stack.remove_address(2, address(two))

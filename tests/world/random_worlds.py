@@ -351,7 +351,7 @@ def accidents(world: World, chance: random.Random, names: list[str], short: bool
 
     def restart() -> None:
         world.hosts["server"].restart()
-        world.hosts["server"].stack.set_short_ways(short)
+        world.hosts["server"].stack.set_fast_paths(short)
 
     for _ in range(chance.choice((0, 0, 1, 2, 3))):
         when, kind = chance.random() * 5, chance.randrange(4)
@@ -376,7 +376,7 @@ def told(seed: int, *, short: bool = True, in_order: bool = True) -> dict[str, A
     world = World(seed, output=lambda *line: lines.append(" ".join((f"{world.now:.9f}", *line))))
     names = people(world, chance)
     for host in world.hosts.values():
-        host.stack.set_short_ways(short)
+        host.stack.set_fast_paths(short)
     if not in_order:
         without_lanes(world)
     server, chunk = world.hosts["server"], chance.choice(CHUNKS)

@@ -17,7 +17,7 @@ def usual(seed: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_short_ways_change_nothing(seed: int) -> None:
+def test_fast_paths_change_nothing(seed: int) -> None:
     assert told(seed, short=False) == usual(seed)
 
 

@@ -191,7 +191,7 @@ class Resolver:
 
     def _source(self, address: Address) -> Address | None:
         try:
-            return self._kernel.stack.route(address).source
+            return self._kernel.stack.output.route(address).source
         except StackError:
             return None
 

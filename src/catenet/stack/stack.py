@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from catenet.stack.counters import Counters
+from catenet.stack.datagram import fastpath as udp_fastpath
 from catenet.stack.datagram.datagram import DatagramEndpoint
-from catenet.stack.datagram.fastpath import take as take_datagram
 from catenet.stack.datagram.ping import EchoEndpoint, EchoLayer
 from catenet.stack.datagram.udp import Udp, UdpEndpoint
 from catenet.stack.endpoint import Address
@@ -31,7 +31,7 @@ from catenet.stack.ip.path_mtu import PathMtuCache
 from catenet.stack.ip.routes import NO_METRICS, RouteEntry, RouteMetrics
 from catenet.stack.settings import Settings
 from catenet.stack.tcp.control.errors import find_sender
-from catenet.stack.tcp.fastpath.receive import take as take_segment
+from catenet.stack.tcp.fastpath import receive as tcp_fastpath
 from catenet.stack.tcp.layer import TcpLayer
 from catenet.stack.timers import Timers
 from catenet.wire import ethernet, icmp, ip, multicast, tcp, udp
@@ -88,16 +88,7 @@ class Stack:
         self.book = output.book
         self.routes = output.routes
         self.interfaces = output.book.interfaces
-        self.send = output.send
-        self.emit = output.emit
-        self.emit_frame = output.emit_frame
-        self.hop = output.hop
-        self.route = output.route
-        self.path_mtu = output.path_mtu
-        self.invalidate = output.invalidate
-        self.mark_dirty = output.mark_dirty
         self.timers = Timers(output.mark_dirty)  # a driver that transmits asks for the next deadline then
-        self.is_local = output.book.is_local
         self._local = output.book.local
         self._never_sources = output.book.never_sources
         self.multicast = output.multicast = Multicast(self)
@@ -110,7 +101,7 @@ class Stack:
         self.icmp = Icmp(self)
         self.udp = Udp(self)
         self.echo = EchoLayer(self)
-        self.tcp = TcpLayer(self, output, self.settings, self.random)
+        self.tcp = TcpLayer(output, self.settings, self.random)
         self.icmp.handlers.update(
             {
                 tcp.PROTOCOL: self.tcp.handle_error,
@@ -183,7 +174,7 @@ class Stack:
         if not 68 <= mtu <= 65536:
             raise ValueError(f"mtu {mtu} is not between 68 and 65536")
         self.interfaces[interface].mtu = mtu
-        self.invalidate()
+        self.output.invalidate()
 
     def set_offload(self, checksums: bool, segments: int = 0) -> None:
         """Leave TCP's and UDP's checksums, and segments of up to `segments` bytes, to devices (`wire/offload.py`)."""
@@ -191,22 +182,22 @@ class Stack:
         self.tcp.gso_size = segments if checksums else 0
         self.udp.forget_flows()
 
-    def set_short_ways(self, on: bool) -> None:
+    def set_fast_paths(self, on: bool) -> None:
         """Let expected segments and datagrams take the fast paths, as they do from the start; packets are the same."""
-        self.tcp.predicts = self.udp.predicts = on
-        self.invalidate()
+        self.tcp.fast_paths = self.udp.fast_paths = on
+        self.output.invalidate()
         self.udp.forget_flows()
 
     def set_queued(self, interface: int, queued: bool) -> None:
         """Tell whether the device of an interface has a queue, and its driver sees to `Output.charges`."""
         if queued != (interface in self.output.queued):
             (self.output.queued.add if queued else self.output.queued.discard)(interface)
-            self.invalidate()
+            self.output.invalidate()
 
     def set_up(self, interface: int, up: bool) -> None:
         """Take an interface up or down; down it neither sends nor receives."""
         self.interfaces[interface].up = up
-        self.invalidate()
+        self.output.invalidate()
 
     def add_route(
         self,
@@ -220,13 +211,13 @@ class Stack:
         """Add a route; the entry that is returned is what `remove_route` takes."""
         entry = RouteEntry(prefix, interface, gateway, source, metric, metrics)
         self.routes.add(entry)
-        self.invalidate()
+        self.output.invalidate()
         return entry
 
     def remove_route(self, entry: RouteEntry) -> None:
         """Remove a route; ValueError when it is not there."""
         self.routes.remove(entry)
-        self.invalidate()
+        self.output.invalidate()
 
     # Endpoints.
 
@@ -277,9 +268,9 @@ class Stack:
             head = packet if isinstance(packet, bytes) else bytes(packet[:_SHORTEST])
             protocol = head[9] if head[0] == 0x45 else head[6]
             if protocol == tcp.PROTOCOL:
-                if take_segment(self.tcp, packet, now, port.verified, port.loopback):
+                if tcp_fastpath.try_fast_receive(self.tcp, packet, now, port.verified, port.loopback):
                     return
-            elif protocol == udp.PROTOCOL and take_datagram(self, packet, now, port):
+            elif protocol == udp.PROTOCOL and udp_fastpath.try_fast_receive(self, packet, now, port):
                 return
         try:
             parsed = ip.parse(packet)
@@ -308,7 +299,7 @@ class Stack:
         elif destination == BROADCAST or destination in port.broadcasts:
             counters.InBcastPkts += 1
             self._receive_local(parsed, packet, now, port, True)
-        elif self.is_local(destination):
+        elif self.book.is_local(destination):
             self._receive_local(parsed, packet, now, port, False)
         elif self.settings.ip_forward and not port.loopback:
             if ip_options.check_options(self, parsed, to_cast=False, forwarding=True):
@@ -373,7 +364,7 @@ class Stack:
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Have `callback()` called in the next `transmit`, which the driver is told to call."""
         self._soon.append(callback)
-        self.mark_dirty()
+        self.output.mark_dirty()
 
     def add_event(self, event: object) -> None:
         """Add an event for the driver; the oldest of 1,024 gives way."""
@@ -460,7 +451,7 @@ class Stack:
     def _answer_problem(self, packet: bytes | memoryview, error: HeaderProblem, to_cast: bool = False) -> None:
         """Answer with a parameter problem if the packet was for this host; only IPv6 headers raise one."""
         source, destination, protocol = bytes(packet[8:24]), bytes(packet[24:40]), packet[6]
-        if self.is_local(destination) or is_multicast(destination):
+        if self.book.is_local(destination) or is_multicast(destination):
             header = IpPacket(source, destination, protocol, packet[40:])
             self.icmp.send_error(_PROBLEMS[error.code], header, error.pointer, quote=packet, to_cast=to_cast)
 

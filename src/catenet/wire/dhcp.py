@@ -14,7 +14,6 @@ __all__ = [
     "DHCPACK",
     "DHCPDECLINE",
     "DHCPDISCOVER",
-    "DHCPINFORM",
     "DHCPNAK",
     "DHCPOFFER",
     "DHCPRELEASE",
@@ -38,7 +37,6 @@ DHCPDECLINE: Final = 4
 DHCPACK: Final = 5
 DHCPNAK: Final = 6
 DHCPRELEASE: Final = 7
-DHCPINFORM: Final = 8
 
 
 class Option:

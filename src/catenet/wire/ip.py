@@ -14,7 +14,6 @@ from catenet.wire.errors import HeaderProblem, Malformed
 
 __all__ = [
     "ATOMIC",
-    "AUTHENTICATION",
     "DESTINATION_OPTIONS",
     "FRAGMENT",
     "FRAGMENT_BITS",
@@ -34,7 +33,6 @@ __all__ = [
 HOP_BY_HOP: Final = 0
 ROUTING: Final = 43
 FRAGMENT: Final = 44
-AUTHENTICATION: Final = 51
 NO_NEXT_HEADER: Final = 59
 DESTINATION_OPTIONS: Final = 60
 

@@ -64,7 +64,7 @@ class Table:
         self.parks = parks
         for stack in net.hosts:
             stack.set_offload(True)
-            stack.set_short_ways(short)
+            stack.set_fast_paths(short)
             for name, value in changes.items():
                 assert hasattr(stack.settings, name)
                 setattr(stack.settings, name, value)
@@ -187,7 +187,7 @@ ACTS = st.lists(
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=50, deadline=None)
 @given(acts=ACTS, changes=st.sampled_from(SETTINGS))
-def test_short_ways_change_nothing(version, acts, changes):
+def test_fast_paths_change_nothing(version, acts, changes):
     short, general = (outcome(version, acts, changes, how) for how in (True, False))
     for one, other in zip(short, general, strict=True):
         assert one == other

@@ -46,7 +46,7 @@ class Twins:
         for net, short in zip(self.nets, (True, False), strict=True):
             for stack in net.hosts:
                 stack.set_offload(True)
-                stack.set_short_ways(short)
+                stack.set_fast_paths(short)
                 stack.settings.tcp_timestamps = timestamps
             client, server, _ = net.pair()
             talk(net, client, server)
@@ -195,7 +195,7 @@ def test_a_connection_of_the_host_with_itself_takes_nothing_from_outside(version
         net = Net(version)
         host = net.a
         host.set_offload(True)
-        host.set_short_ways(short)
+        host.set_fast_paths(short)
         listener = net.listener(host=0)
         client = host.tcp_endpoint(version)
         client.connect(Name(ADDRESSES[version][0], 80))

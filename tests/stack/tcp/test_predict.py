@@ -93,7 +93,7 @@ def converse(version, turns, predicts, algorithm="cubic", rate=0.0, hostile=Fals
     net = Net(version)
     for stack in net.hosts:
         stack.set_offload(True)
-        stack.set_short_ways(predicts)
+        stack.set_fast_paths(predicts)
         for name, value in changes.items():
             assert hasattr(stack.settings, name)
             setattr(stack.settings, name, value)

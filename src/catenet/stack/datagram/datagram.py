@@ -177,7 +177,7 @@ class DatagramEndpoint(GroupMember):
         stack = self.stack
         if len(address) == 16 and is_scoped(address) and not (interface or self.device()):
             raise StackError(Fault.INVALID)
-        if stack.is_local(address) or is_multicast(address) or stack.book.is_broadcast(address):
+        if stack.book.is_local(address) or is_multicast(address) or stack.book.is_broadcast(address):
             return
         if self.option("IP_FREEBIND") or self.option("IP_TRANSPARENT") or stack.settings.ip_nonlocal_bind:
             return
@@ -195,7 +195,7 @@ class DatagramEndpoint(GroupMember):
         interface = self._interface_for(name)
         if not interface and is_scoped(name.address):
             raise StackError(Fault.INVALID)  # which link? (RFC 4007 6)
-        route = self.stack.route(name.address, None, interface)
+        route = self.stack.output.route(name.address, None, interface)
         self._check_broadcast(name.address, interface)
         if not self.is_bound:
             self._take_port(ANY4 if self.version == 4 else ANY6)
@@ -239,7 +239,7 @@ class DatagramEndpoint(GroupMember):
 
     def _check_broadcast(self, address: Address, interface: int) -> None:
         if len(address) == 4 and not self.option("SO_BROADCAST"):
-            if address != BROADCAST and not self.stack.hop(address, interface).cast:
+            if address != BROADCAST and not self.stack.output.hop(address, interface).cast:
                 return
             if not is_multicast(address):
                 raise StackError(Fault.ACCESS)
@@ -269,7 +269,7 @@ class DatagramEndpoint(GroupMember):
         self._check_broadcast(peer.address, interface)
         source = control.source if control.source is not None else self._local.address
         if is_unspecified(source) or len(source) != len(peer.address) or (self._cast and control.source is None):
-            source = self.stack.route(peer.address, None, interface).source
+            source = self.stack.output.route(peer.address, None, interface).source
         self._raise_error()
         if self.shut_write:
             raise StackError(Fault.BROKEN_PIPE)
@@ -279,7 +279,7 @@ class DatagramEndpoint(GroupMember):
         payload = bytes(data)
         start = len(self.stack.output.out)
         self._send(payload, source, peer, control, interface)
-        self.stack.mark_dirty()
+        self.stack.output.mark_dirty()
         if self.stack.output.queued and self._charge(start, control.segment_size):
             return len(payload)
         return self._note_unsent(len(payload))
@@ -362,9 +362,9 @@ class DatagramEndpoint(GroupMember):
         dont_fragment = discover in (PMTUDISC_DO, PMTUDISC_PROBE)
         if discover == PMTUDISC_WANT and len(destination) == 4 and not stack.settings.ip_no_pmtu_disc:
             # Wanting discovery sets DF on what fits and cuts what does not, as Linux.
-            dont_fragment = len(payload) + 20 <= stack.path_mtu(destination, interface)
+            dont_fragment = len(payload) + 20 <= stack.output.path_mtu(destination, interface)
         traffic_class = control.traffic_class if control.traffic_class is not None else self.option("IP_TOS")
-        stack.send(
+        stack.output.send(
             source,
             destination,
             protocol,

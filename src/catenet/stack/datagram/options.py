@@ -170,7 +170,7 @@ class DatagramOptions:
         if option == "IP_MTU":
             if self._peer is None:
                 raise StackError(Fault.NOT_CONNECTED)
-            return self.stack.path_mtu(self._peer.address, self.device())
+            return self.stack.output.path_mtu(self._peer.address, self.device())
         if option not in _DEFAULTS:
             raise StackError(Fault.NO_PROTOCOL_OPTION)
         value = self.option(option)

@@ -6,7 +6,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from catenet.stack.datagram.datagram import NO_CONTROL, Control, DatagramEndpoint, received_names
-from catenet.stack.datagram.fastpath import FLOWS_KEPT, Inward, Known, Outward, outward
+from catenet.stack.datagram.fastpath import FLOWS_KEPT, IncomingFlow, OutgoingFlow, ParsedHeader, outgoing_flow
 from catenet.stack.endpoint import Address, Buffer, Fault, Name, StackError
 from catenet.stack.ip.icmp import ErrorReport
 from catenet.stack.ports import PortTable
@@ -20,21 +20,21 @@ from catenet.wire.udp import UdpDatagram
 if TYPE_CHECKING:
     from catenet.stack.stack import Stack
 
-__all__ = ["MAX_PAYLOAD", "Udp", "UdpEndpoint"]
+__all__ = ["Udp", "UdpEndpoint"]
 
-MAX_PAYLOAD: Final = {4: 65507, 6: 65527}
+_MAX_PAYLOAD: Final = {4: 65507, 6: 65527}
 _MAX_SEGMENTS: Final = 128
 
 
 class UdpEndpoint(DatagramEndpoint):
     """A UDP socket's conversation."""
 
-    __slots__ = ("_layer", "_outward")
+    __slots__ = ("_layer", "_outgoing")
 
     def __init__(self, stack: Stack, layer: Udp, version: int) -> None:
         super().__init__(stack, version)
         self._layer = layer
-        self._outward: Outward | None = None
+        self._outgoing: OutgoingFlow | None = None
 
     def _claim(self, address: Address, port: int) -> int:
         return self._layer.ports.claim(self, address, port)
@@ -44,28 +44,28 @@ class UdpEndpoint(DatagramEndpoint):
         self._layer.ports.release(self)
 
     def _moved(self) -> None:
-        self._outward = None
+        self._outgoing = None
         self._layer.remember(self)
 
     def set_option(self, option: str, value: int | bytes) -> None:
-        """As `DatagramEndpoint.set_option`; what was decided of where datagrams go is to be decided anew."""
+        """As `DatagramEndpoint.set_option`; drops the flows, which were decided by options."""
         super().set_option(option, value)
-        self._outward = None
+        self._outgoing = None
         self._layer.forget_flows()
 
     def send_to(self, data: Buffer, name: Name | None = None, control: Control | None = None) -> int | None:
         """As `DatagramEndpoint.send_to`, by the fast path when the last datagram went to the same peer."""
-        way = self._outward
+        flow = self._outgoing
         peer = self._peer if name is None else name
-        if way is None or control is not None or (way.peer is not peer and way.peer != peer):
+        if flow is None or control is not None or (flow.peer is not peer and flow.peer != peer):
             return super().send_to(data, name, control)
         output = self.stack.output
         payload = data if isinstance(data, bytes) else bytes(data)
         sending = self._sending
         if (
-            way.generation != output.generation
-            or way.hop.expires <= output.now
-            or len(payload) > way.room
+            flow.generation != output.generation
+            or flow.hop.expires <= output.now
+            or len(payload) > flow.max_payload
             or self._unsent >= self.send_buffer
             or (sending is not None and sending.charged >= self.send_buffer)
             or self._error is not None
@@ -73,10 +73,10 @@ class UdpEndpoint(DatagramEndpoint):
             or self.closed
         ):
             return super().send_to(data, name, control)
-        way.send(self.stack, payload)
-        if way.queued and sending is not None:
+        flow.send(self.stack, payload)
+        if flow.queued and sending is not None:
             count = len(payload)
-            size = way.charge if count == way.charge_size else way.find_charge(count)
+            size = flow.charge if count == flow.charge_size else flow.find_charge(count)
             sending.charged += size
             output.charges.append((len(output.out) - 1, sending, size))
             return count
@@ -89,7 +89,7 @@ class UdpEndpoint(DatagramEndpoint):
     def _send(self, data: bytes, source: Address, peer: Name, control: Control, interface: int) -> None:
         version = 4 if len(peer.address) == 4 else 6
         size = control.segment_size
-        if len(data) > MAX_PAYLOAD[version]:
+        if len(data) > _MAX_PAYLOAD[version]:
             raise StackError(Fault.MESSAGE_TOO_LONG)
         pieces = [data]
         if size and len(data) > size:
@@ -102,7 +102,7 @@ class UdpEndpoint(DatagramEndpoint):
             payload = udp.build(datagram, source, peer.address, checksum, self._layer.offload)
             self.transmit(udp.PROTOCOL, payload, source, peer, control, interface)
             self.stack.counters[version].udp.OutDatagrams += 1
-        self._outward = outward(self, source, peer, interface) if control is NO_CONTROL else None
+        self._outgoing = outgoing_flow(self, source, peer, interface) if control is NO_CONTROL else None
 
 
 class Udp:
@@ -116,12 +116,12 @@ class Udp:
         self._keys: dict[int, tuple[Address, int, Address, int]] = {}
         self.offload = False
         """Whether checksums are left to the devices below (`wire/offload.py`)."""
-        self.predicts = True
-        """Whether datagrams of conversations that go on take the fast paths."""
-        self.flows: dict[bytes, Inward] = {}
-        """Conversations that go on, by the bytes of addresses and ports in their packets (`flow.py`)."""
-        self.known: dict[bytes, Known] = {}
-        """Headers of datagrams that came in those, and need not be taken apart again."""
+        self.fast_paths = True
+        """Whether datagrams take the fast paths (`fastpath.py`)."""
+        self.incoming_flows: dict[bytes, IncomingFlow] = {}
+        """Flows that take the fast path, by the bytes of addresses and ports in their packets."""
+        self.parsed_headers: dict[bytes, ParsedHeader] = {}
+        """Headers of datagrams that came in those, and need not be parsed again."""
 
     def endpoints(self) -> list[UdpEndpoint]:
         """All bound endpoints, by port."""
@@ -145,9 +145,9 @@ class Udp:
             del self._connected[key]
 
     def forget_flows(self) -> None:
-        """Decide anew where datagrams go."""
-        self.flows.clear()
-        self.known.clear()
+        """Drop all flows: the slow path decides anew."""
+        self.incoming_flows.clear()
+        self.parsed_headers.clear()
 
     def receive(self, packet: IpPacket, now: float, interface: int, cast: bool) -> None:
         """Take a datagram for this host; `cast`: sent to a multicast or broadcast address."""
@@ -171,17 +171,17 @@ class Udp:
             stack.icmp.send_error(Problem.PORT_UNREACHABLE, packet)
             return
         self._deliver(endpoint, packet, datagram, now, interface)
-        if self.predicts:
+        if self.fast_paths:
             self._note_flow(endpoint, packet, datagram, interface)
 
     def _note_flow(self, endpoint: UdpEndpoint, packet: IpPacket, datagram: UdpDatagram, interface: int) -> None:
-        """Where this datagram went, those that look like it will go."""
-        if len(self.flows) >= FLOWS_KEPT:
+        """Have the datagrams that follow this one delivered by the fast path."""
+        if len(self.incoming_flows) >= FLOWS_KEPT:
             self.forget_flows()
         names = received_names(packet, datagram.source_port, datagram.destination_port, interface)
         ports = datagram.source_port << 16 | datagram.destination_port
-        flow = Inward(endpoint, *names, self._stack.output.generation)
-        self.flows[packet.source + packet.destination + ports.to_bytes(4, "big")] = flow
+        flow = IncomingFlow(endpoint, *names, self._stack.output.generation)
+        self.incoming_flows[packet.source + packet.destination + ports.to_bytes(4, "big")] = flow
 
     def _deliver(
         self, endpoint: UdpEndpoint, packet: IpPacket, datagram: UdpDatagram, now: float, interface: int

@@ -219,7 +219,7 @@ class Autoconfiguration:
                 entry.metric = 2 * _METRIC
                 self._stack.routes.add(entry)
         self._stack.icmp.redirects.forget(neighbour.address)
-        self._stack.invalidate()
+        self._stack.output.invalidate()
 
     # What runs out.
 

@@ -227,7 +227,7 @@ class DhcpClient:
         """Send to everyone on the link, from 0.0.0.0 while there is no lease: no endpoint would do that."""
         source = self.lease.address if self.lease is not None else ANY4
         payload = udp.build(UdpDatagram(dhcp.CLIENT_PORT, dhcp.SERVER_PORT, data), source, BROADCAST)
-        self._stack.send(source, BROADCAST, udp.PROTOCOL, payload, interface=self._index, loop=False)
+        self._stack.output.send(source, BROADCAST, udp.PROTOCOL, payload, interface=self._index, loop=False)
 
     # Hearing.
 

@@ -99,13 +99,13 @@ class EthernetPort:
         raw = ethernet.build_frame(frame)
         interface.sent_packets += 1
         interface.sent_bytes += len(raw)
-        self._stack.emit_frame(interface.index, raw)
+        self._stack.output.emit_frame(interface.index, raw)
 
     def send_nd(self, source: Address, destination: Address, message: nd.Message) -> None:
         """Send a neighbour discovery message, with the hop limit that proves it local."""
         data = icmp.build(nd.build(message), source, destination)
         try:
-            self._stack.send(
+            self._stack.output.send(
                 source,
                 destination,
                 icmp.PROTOCOLS[6],

@@ -110,7 +110,7 @@ class GroupMember(DatagramOptions):
             raise StackError(Fault.INVALID)
         if len(group) == 16 and self.version == 4:
             raise StackError(Fault.INVALID)
-        return interface or self.stack.hop(group, self.device()).interface.index
+        return interface or self.stack.output.hop(group, self.device()).interface.index
 
 
 def is_scoped(address: Address) -> bool:

@@ -134,7 +134,7 @@ class Multicast:
         else:
             entry.filters[socket] = wanted
         self.changed[key] = None
-        self._stack.mark_dirty()
+        self._stack.output.mark_dirty()
 
     def flush(self, now: float) -> None:
         """Report the changes since the last call."""
@@ -319,7 +319,7 @@ def send_message(stack: Stack, interface: int, message: multicast.Message, desti
             usable = port.usable(4)
             source = usable[0].address if usable else ANY[4]
             data = multicast.build_igmp(message)
-            stack.send(
+            stack.output.send(
                 source,
                 destination,
                 multicast.IGMP,
@@ -335,7 +335,7 @@ def send_message(stack: Stack, interface: int, message: multicast.Message, desti
             if isinstance(message, Query) and is_unspecified(source):
                 source = port.usable(6)[0].address  # on simulated links without link-local addresses
             data = icmp.build(multicast.build_mld(message), source, destination)
-            stack.send(
+            stack.output.send(
                 source,
                 destination,
                 icmp.PROTOCOLS[6],
@@ -348,7 +348,7 @@ def send_message(stack: Stack, interface: int, message: multicast.Message, desti
     except StackError:
         stack.counters[4 if len(destination) == 4 else 6].ip.OutDiscards += 1
         return
-    stack.mark_dirty()
+    stack.output.mark_dirty()
 
 
 def _current(group: Address, state: Filter) -> GroupRecord:

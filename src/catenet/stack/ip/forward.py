@@ -50,7 +50,7 @@ def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: 
         stack.icmp.send_error(Problem.HOP_LIMIT, packet)
         return
     try:
-        hop = stack.hop(destination)
+        hop = stack.output.hop(destination)
     except StackError as error:
         counters.InNoRoutes += 1
         stack.icmp.send_error(_REJECTIONS.get(error.fault, Problem.NO_ROUTE), packet)
@@ -64,7 +64,7 @@ def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: 
     if hop.interface.index == interface:
         stack.icmp.redirects.send(packet, raw, interface, hop)
     if size <= mtu:
-        stack.emit(_decrement(bytes(raw[:size]) if len(raw) != size else bytes(raw)), hop)
+        stack.output.emit(_decrement(bytes(raw[:size]) if len(raw) != size else bytes(raw)), hop)
     elif packet.dont_fragment:
         counters.FragFails += 1
         stack.icmp.send_error(Problem.PACKET_TOO_BIG, packet, mtu)
@@ -74,7 +74,7 @@ def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: 
         counters.FragOKs += 1
         counters.FragCreates += len(pieces)
         for piece in pieces:
-            stack.emit(ip.build(piece), hop)
+            stack.output.emit(ip.build(piece), hop)
 
 
 def _decrement(raw: bytes) -> bytes:

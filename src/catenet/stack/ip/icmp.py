@@ -151,11 +151,11 @@ class Icmp:
         if is_unspecified(packet.source):
             return
         try:
-            source = stack.route(packet.source, None, self._zone(packet.source, interface)).source
+            source = stack.output.route(packet.source, None, self._zone(packet.source, interface)).source
             if not cast:
                 source = packet.destination
             reply = icmp.build(echo._replace(reply=True, data=bytes(echo.data)), source, packet.source)
-            stack.send(
+            stack.output.send(
                 source,
                 packet.source,
                 icmp.PROTOCOLS[version],
@@ -169,7 +169,7 @@ class Icmp:
         counters = stack.counters[version].icmp
         counters.OutMsgs += 1
         counters.OutEchoReps += 1
-        stack.mark_dirty()
+        stack.output.mark_dirty()
 
     def _zone(self, address: Address, interface: int) -> int:
         """Interface that an answer to a link-local or multicast address is bound to; 0: any (RFC 4007)."""
@@ -188,7 +188,7 @@ class Icmp:
             return
         stack = self._stack
         # A packet this host did not send, or an error about a later fragment: nobody here can tell what it was.
-        if quoted.version != version or quoted.fragment_offset or not stack.is_local(quoted.source):
+        if quoted.version != version or quoted.fragment_offset or not stack.book.is_local(quoted.source):
             counters.InErrors += 1
             return
         report = ErrorReport(
@@ -220,7 +220,7 @@ class Icmp:
         if is_multicast(quoted.destination) or (quoted.version == 4 and stack.settings.ip_no_pmtu_disc):
             return 0
         try:
-            current = stack.path_mtu(quoted.destination)
+            current = stack.output.path_mtu(quoted.destination)
         except StackError:
             return 0
         raw = message.quoted
@@ -229,7 +229,7 @@ class Icmp:
         if reduced is None:
             # Nothing new; still an endpoint may have missed it, so it is told when the packet was too long indeed.
             return current if message.value and message.value <= current else 0
-        stack.invalidate()
+        stack.output.invalidate()
         return reduced
 
     def send_error(
@@ -257,14 +257,14 @@ class Icmp:
         counters = stack.counters[version].icmp
         if problem is not Problem.PACKET_TOO_BIG and not self._take(packet.source, counters):
             return
-        local = packet.destination if stack.is_local(packet.destination) else None
+        local = packet.destination if stack.book.is_local(packet.destination) else None
         try:
-            source = stack.route(packet.source, local).source
+            source = stack.output.route(packet.source, local).source
             whole = quote if quote is not None else ip.build(packet)
             room = _QUOTE_LIMIT[version] - (28 if version == 4 else 48)
             body = icmp.build(ErrorMessage(problem, bytes(whole[:room]), value), source, packet.source)
             traffic_class = _CONTROL_CLASS if version == 4 else 0
-            stack.send(source, packet.source, icmp.PROTOCOLS[version], body, traffic_class=traffic_class)
+            stack.output.send(source, packet.source, icmp.PROTOCOLS[version], body, traffic_class=traffic_class)
         except (StackError, ValueError):
             counters.OutErrors += 1
             return
@@ -274,7 +274,7 @@ class Icmp:
         if name is not None:
             name = name.replace("In", "Out", 1)
             setattr(counters, name, getattr(counters, name) + 1)
-        stack.mark_dirty()
+        stack.output.mark_dirty()
 
     def _may_answer(self, problem: Problem, packet: IpPacket, to_cast: bool) -> bool:
         """The cases in which no error may be sent (RFC 1122 3.2.2, RFC 4443 2.4 e)."""
@@ -287,11 +287,11 @@ class Icmp:
             return False
         if to_cast or is_multicast(packet.destination):
             return packet.version == 6 and problem in (Problem.PACKET_TOO_BIG, Problem.UNKNOWN_OPTION)
-        return not (len(source) == 4 and source[0] == 127) or self._stack.is_local(packet.destination)
+        return not (len(source) == 4 and source[0] == 127) or self._stack.book.is_local(packet.destination)
 
     def _take(self, destination: Address, counters: IcmpCounters) -> bool:
         settings, now = self._stack.settings, self._stack.now
-        if self._stack.is_local(destination) or not settings.icmp_ratelimit:
+        if self._stack.book.is_local(destination) or not settings.icmp_ratelimit:
             return True
         if not self._global.take(now):
             counters.OutRateLimitGlobal += 1

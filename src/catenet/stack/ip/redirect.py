@@ -55,7 +55,7 @@ class Redirects:
         except Malformed:
             self._stack.counters[4].icmp.InErrors += 1
             return
-        if quoted.version == 4 and message.code <= 3 and self._stack.is_local(quoted.source):
+        if quoted.version == 4 and message.code <= 3 and self._stack.book.is_local(quoted.source):
             self._learn(quoted.destination, body[:4], packet.source, interface, now)
 
     def receive_nd(self, source: Address, message: nd.Redirect, interface: Interface, now: float) -> None:
@@ -74,7 +74,12 @@ class Redirects:
         stack = self._stack
         if not stack.settings.accept_redirects or stack.settings.ip_forward:
             return False
-        if is_multicast(destination) or is_unspecified(target) or stack.is_local(destination) or stack.is_local(target):
+        if (
+            is_multicast(destination)
+            or is_unspecified(target)
+            or stack.book.is_local(destination)
+            or stack.book.is_local(target)
+        ):
             return False
         current = stack.routes.lookup(destination, interface, now)
         if current is None or current.gateway != router:
@@ -138,7 +143,7 @@ class Redirects:
         stack.counters[packet.version].icmp.OutRedirects += 1
         stack.counters[packet.version].icmp.OutMsgs += 1
         data = icmp.build(body, own, source)
-        stack.send(own, source, icmp.PROTOCOLS[packet.version], data, hop_limit, interface=out.index)
+        stack.output.send(own, source, icmp.PROTOCOLS[packet.version], data, hop_limit, interface=out.index)
 
     @staticmethod
     def _options(raw: bytes | memoryview, out: Interface, next_hop: Address) -> tuple[nd.Option, ...]:

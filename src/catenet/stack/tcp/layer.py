@@ -10,7 +10,7 @@ import math
 import random as random_module
 from dataclasses import dataclass, fields
 from hashlib import blake2s
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from catenet.control import ALGORITHMS, Congestion, make
 from catenet.stack.endpoint import Fault, StackError
@@ -25,18 +25,18 @@ from catenet.stack.tcp.opening.listener import HalfOpen, Listener
 from catenet.stack.tcp.opening.options import syn_ack_options, syn_options
 from catenet.stack.tcp.opening.ports import Ports, sharing
 from catenet.stack.tcp.parking.pool import IdlePool, Parked
-from catenet.stack.tcp.receiving.input import Refuse, segment_arrives
+from catenet.stack.tcp.receiving.input import segment_arrives
+from catenet.stack.tcp.receiving.refuse import Refuse
 from catenet.stack.tcp.sending.autotune import BufferBudget
 from catenet.stack.tcp.sending.flush import WORK_PATH_MTU, WORK_RESET, flush, reset, schedule
 from catenet.stack.tcp.sending.output import send_raw
 from catenet.stack.tcp.user.endpoint import TcpEndpoint
 from catenet.wire.checksum import pseudo_sum
 from catenet.wire.errors import Malformed
-from catenet.wire.tcp import ACK, FIN, PROTOCOL, PSH, RST, SYN, TcpSegment, pack, parse
+from catenet.wire.tcp import ACK, FIN, PROTOCOL, RST, SYN, TcpSegment, pack, parse
 
 if TYPE_CHECKING:
     from catenet.stack.endpoint import Address
-    from catenet.stack.interface import Interface
     from catenet.stack.ip.icmp import ErrorReport
     from catenet.stack.ip.output import Output
     from catenet.stack.ip.routes import Route
@@ -84,33 +84,6 @@ class TcpCounters:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-class Ip(Protocol):
-    """What TCP needs of the floor below."""
-
-    interfaces: dict[int, Interface]
-
-    def route(self, destination: Address, source: Address | None = None, interface: int = 0) -> Route:
-        """Interface, source address and MTU of the path; raises StackError."""
-
-    def send(
-        self,
-        source: Address,
-        destination: Address,
-        protocol: int,
-        payload: bytes,
-        hop_limit: int | None = None,
-        traffic_class: int = 0,
-        dont_fragment: bool = False,
-        interface: int = 0,
-        *,
-        segment_size: int = 0,
-    ) -> None:
-        """Send one packet; raises StackError."""
-
-    def is_local(self, address: Address) -> bool:
-        """Whether an address is one of this host."""
-
-
 class TcpLayer:
     """All of one host's TCP."""
 
@@ -122,24 +95,18 @@ class TcpLayer:
         "cookies",
         "counters",
         "dirty",
-        "echo",
+        "fast_paths",
         "gso_size",
         "held",
         "idle_pool",
         "initial_cwnd",
-        "ip",
-        "mark",
         "merged_size",
-        "next_isn",
         "offload",
         "orphans",
         "output",
         "ports",
-        "predicts",
-        "pushed",
         "random",
         "resets",
-        "retransmitting",
         "secret",
         "settings",
         "time_waits",
@@ -147,8 +114,7 @@ class TcpLayer:
         "us",
     )
 
-    def __init__(self, ip: Ip, output: Output, settings: Settings, random: random_module.Random) -> None:
-        self.ip = ip
+    def __init__(self, output: Output, settings: Settings, random: random_module.Random) -> None:
         self.output = output
         self.settings: Settings = settings
         self.random = random
@@ -169,24 +135,15 @@ class TcpLayer:
         self.merged_size = 0
         """Size of the segments that a larger one was merged of by the device below; 0: not known."""
         self.us = 0
-        self.echo = 0
-        """TSecr of the segment being processed, 0 without."""
-        self.mark = 0
-        """ECN bits of the packet being processed."""
-        self.pushed = False
-        """Whether it carries PSH."""
-        self.next_isn = 0
-        """Initial sequence number that TIME-WAIT has chosen for the connection that follows it."""
         self.gso_size = 0
         """Bytes that the device below cuts into segments by itself; 0: none."""
         self.offload = False
         """Whether checksums are left to the devices below (`wire/offload.py`)."""
-        self.predicts = True
+        self.fast_paths = True
         """Whether segments that are what a connection expects take the fast paths (`predict.py`, `header.py`)."""
         self.held = False
         """Whether the interface takes nothing, as when Linux's queue is full: data stays unsent and is tried again."""
         self.initial_cwnd = 10
-        self.retransmitting = False
         self.time_waits = 0
         self._challenge_since = 0
         self._challenge_count = 0
@@ -206,7 +163,6 @@ class TcpLayer:
         except Malformed:
             self.counters.in_errors += 1
             return
-        self.pushed = bool(segment.flags & PSH)
         found = self.connections.get(source + destination + bytes(payload[:4]))
         ecn = packet[5] & 3
         if found.__class__ is Connection:
@@ -226,6 +182,7 @@ class TcpLayer:
         ecn: int,
     ) -> None:
         accepted = False
+        isn = 0
         if isinstance(found, Parked):
             try:
                 segment_arrives(self.idle_pool.unpark(found), segment, ecn)
@@ -238,12 +195,12 @@ class TcpLayer:
             verdict = found.segment_arrives(segment)
             accepted = verdict is Verdict.DROP
             if verdict is Verdict.NEW:
+                isn = found.successor_isn()
                 found = None
         if found is None:
             listener = self.ports.listener_for(destination, segment.destination_port, source, segment.source_port)
             if listener is not None:
-                accepted = listener.segment_arrives(source, destination, segment, ecn)
-            self.next_isn = 0
+                accepted = listener.segment_arrives(source, destination, segment, ecn, isn)
         if not accepted:
             self._reset(source, destination, segment)
 
@@ -287,7 +244,6 @@ class TcpLayer:
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
         self.us = int(now * 1_000_000 + EPOCH)
-        self.echo = 0
         for each in self.timers.expired(self.us):
             if isinstance(each, Connection):
                 expire(each)
@@ -348,7 +304,7 @@ class TcpLayer:
         try:
             traffic_class = c.traffic_class | ecn
             if segment_size:
-                self.ip.send(
+                self.output.send(
                     c.source,
                     c.destination,
                     PROTOCOL,
@@ -361,7 +317,7 @@ class TcpLayer:
                 )
             else:
                 # Without keywords: they cost a dictionary a segment where the call is compiled.
-                self.ip.send(c.source, c.destination, PROTOCOL, data, c.hop_limit, traffic_class, True, c.interface)
+                self.output.send(c.source, c.destination, PROTOCOL, data, c.hop_limit, traffic_class, True, c.interface)
         except StackError as error:
             if error.fault is Fault.MESSAGE_TOO_LONG:
                 schedule(c, WORK_PATH_MTU)
@@ -371,16 +327,16 @@ class TcpLayer:
         """Hand down a segment of no connection yet; what cannot be sent is lost."""
         self.counters.out_segments += 1
         try:
-            self.ip.send(source, destination, PROTOCOL, data, None, traffic_class, True)
+            self.output.send(source, destination, PROTOCOL, data, None, traffic_class, True)
         except StackError:
             pass
 
-    def send_syn(self, c: Connection, sent: Sent) -> None:
-        """Send our SYN or SYN-ACK."""
+    def send_syn(self, c: Connection, sent: Sent, again: bool) -> None:
+        """Send our SYN or SYN-ACK; `again`: as a retransmission."""
         c.segments_out += 1
         answer = bool(sent.flags & ACK)
         asks_accecn = c.accecn is not None and c.retransmits <= 1
-        if self.retransmitting and not answer and self.settings.tcp_ecn_fallback and not asks_accecn:
+        if again and not answer and self.settings.tcp_ecn_fallback and not asks_accecn:
             # Some networks drop a SYN that asks for ECN: the second one does not (RFC 3168 6.1.1.1).
             sent.flags &= SYN | ACK
         options = syn_options(c, answer=answer)
@@ -402,7 +358,7 @@ class TcpLayer:
 
     def link_mtu(self, route: Route) -> int:
         """MTU of the link that a route begins with: what the peer may be told, whatever the path takes our way."""
-        interface = self.ip.interfaces.get(route.interface)
+        interface = self.output.book.interfaces.get(route.interface)
         if interface is None or route.metrics.mtu:
             return route.mtu
         return max(min(interface.mtu, 65535), route.mtu)
@@ -410,7 +366,7 @@ class TcpLayer:
     def route_to(self, peer: Address, local: Address | None, endpoint: TcpEndpoint) -> Route | None:
         """Route for an answer, None when there is none."""
         try:
-            return self.ip.route(peer, local, endpoint.bound_interface)
+            return self.output.route(peer, local, endpoint.bound_interface)
         except StackError:
             return None
 
@@ -519,6 +475,3 @@ class TcpLayer:
             self.time_waits -= 1
             address, _, port, _ = rest.names()
             self.ports.remove(port, address, rest.sharing)
-
-    def ip_path_known(self, c: Connection) -> None:
-        """The path works: nothing to be done here, a room for neighbour confirmation."""

@@ -102,7 +102,7 @@ class Environment:
             if name not in ("features", "congctl", "fastopen_no_cookie"):
                 self.note(f"skipped: route metric {name}")
         self._machine.route.metrics = RouteMetrics(**values)  # type: ignore[arg-type]
-        self._machine.stack.invalidate()
+        self._machine.stack.output.invalidate()
 
     def set_link_mtu(self, mtu: int) -> None:
         """Change the interface's MTU."""

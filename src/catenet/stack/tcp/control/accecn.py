@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.recovery.ackstate import AckState
     from catenet.wire.tcp import TcpOptions, TcpSegment
 
-__all__ = ["AccEcn", "ace_of", "is_requested", "option_verdict", "reflect"]
+__all__ = ["AccEcn", "ace_of", "is_requested", "reflect"]
 
 
 ACE_FAIL_SEND: Final = 1
@@ -69,7 +69,7 @@ def is_requested(flags: int) -> bool:
     return ace_of(flags) not in (0, 3)
 
 
-def option_verdict(option: tuple[int, tuple[int, ...]]) -> int:
+def _option_verdict(option: tuple[int, tuple[int, ...]]) -> int:
     """What the first option of a connection shows: that options arrive, with counters, or zeroed on the way."""
     counters = option[1]
     if not counters:
@@ -167,7 +167,7 @@ class AccEcn:
         """Note the first option with counters; whether there was one to note."""
         if options.accecn is None or self.saw_option >= COUNTER_SEEN:
             return False
-        self.saw_option = option_verdict(options.accecn)
+        self.saw_option = _option_verdict(options.accecn)
         if self.saw_option == FAIL_SEEN:
             self.fail |= OPTION_FAIL_RECEIVE
         return True

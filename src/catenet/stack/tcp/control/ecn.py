@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import ACK_NOW, ECN_DEMAND_CWR, ECN_OK, ECN_SEEN, Connection
+from catenet.stack.tcp.receiving.receive_data import enter_quick_mode
 from catenet.stack.tcp.recovery import ackstate
 from catenet.wire.ecn import CE, NOT_ECT
 from catenet.wire.tcp import CWR, ECE, SYN, TcpSegment
@@ -18,8 +19,6 @@ __all__ = ["on_ack", "on_data"]
 
 def on_data(c: Connection, flags: int, ecn: int) -> None:
     """Data arrived with these IP ECN bits: echo congestion until the peer says that it has reacted."""
-    from catenet.stack.tcp.receiving.receive_data import enter_quick_mode
-
     if not c.ecn & ECN_OK:
         return
     if flags & CWR:

@@ -18,7 +18,6 @@ __all__ = [
     "hand_over",
     "leave_port",
     "on_reset",
-    "purge_sent",
     "wake",
 ]
 
@@ -35,7 +34,7 @@ def wake(c: Connection) -> None:
         endpoint.on_ready()
 
 
-def purge_sent(c: Connection) -> None:
+def _purge_sent(c: Connection) -> None:
     """Forget what was written and not acknowledged."""
     c.sent.clear()
     c.pending.clear()
@@ -55,7 +54,7 @@ def done(c: Connection) -> None:
     c.state = states.after(c.state, states.END)
     c.shutdown = SHUTDOWN_BOTH
     clear_timers(c)
-    purge_sent(c)
+    _purge_sent(c)
     c.reassembly = None
     c.layer.forget(c)
     if listener is not None:
@@ -70,7 +69,7 @@ def hand_over(c: Connection) -> None:
         c.fast_open.on_end(c)
     c.state = states.after(c.state, states.END)
     clear_timers(c)
-    purge_sent(c)
+    _purge_sent(c)
     c.layer.forget(c)
     leave_port(c)
 

@@ -104,6 +104,10 @@ class TimeWait:
                 return False
         return self.layer.us // 1000 > self.entered_at // 1000 + settings.tcp_tw_reuse_delay
 
+    def successor_isn(self) -> int:
+        """Initial sequence number, beyond all that this one sent, for the connection that takes its names; not 0."""
+        return (self.snd_nxt + _ISN_GAP) & MASK or 1
+
     def segment_arrives(self, segment: TcpSegment) -> Verdict:
         """Process a segment; answers by itself where an ACK is due."""
         flags = segment.flags
@@ -124,7 +128,6 @@ class TimeWait:
         newer = stamps is not None and self.ts_recent and 0 < (stamps[0] - self.ts_recent) & MASK < 0x80000000
         if flags & (SYN | RST | ACK) == SYN and not rejected and (seq > self.rcv_nxt or newer):
             # RFC 6191: a SYN that is surely newer than the old connection may take its place.
-            self.layer.next_isn = (self.snd_nxt + _ISN_GAP) & MASK or 1
             self.layer.remove(self)
             return Verdict.NEW
         if flags & RST:
@@ -179,7 +182,7 @@ class TimeWait:
         if not segment.payload or segment.flags & SYN:
             if self.last_oow_at and now - self.last_oow_at < self.layer.settings.tcp_invalid_ratelimit * 1000:
                 return
-            self.last_oow_at = now or 1
+            self.last_oow_at = now
         self._send_ack()
 
     def _send_ack(self) -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from catenet.control.delivery_rate import on_sent
 from catenet.stack.tcp.control.connection import Sent
-from catenet.stack.tcp.control.constants import MAX_PINGPONG
 from catenet.stack.tcp.receiving.window import select_window
+from catenet.stack.tcp.sending.data_sent import note_data_sent
 from catenet.stack.tcp.sending.header import header_of
-from catenet.wire.gather import Gather
+from catenet.stack.tcp.sending.pending import is_pushed_at, take_pending, view_pending
 from catenet.wire.offload import VIEWED
 from catenet.wire.tcp import ACK, PSH
 
@@ -20,63 +20,7 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.control.connection import Connection
     from catenet.stack.tcp.sending.header import Header
 
-__all__ = ["gather_pending", "header_for_run", "send_run", "take_pending", "view_pending"]
-
-
-def take_pending(c: Connection, length: int) -> bytes:
-    """The next `length` bytes that were never sent."""
-    pending = c.pending
-    offset = c.pending_offset
-    chunk = pending[0]
-    if isinstance(chunk, bytes) and len(chunk) - offset > length:
-        c.pending_offset = offset + length
-        return chunk[offset : offset + length]
-    parts = _take_pieces(c, length)
-    first = parts[0]
-    return first if len(parts) == 1 and isinstance(first, bytes) else b"".join(parts)
-
-
-def _take_pieces(c: Connection, length: int) -> list[bytes | memoryview]:
-    pending = c.pending
-    offset = c.pending_offset
-    chunk = pending[0]
-    parts: list[bytes | memoryview] = []
-    while True:
-        piece = chunk[offset : offset + length] if offset or len(chunk) > length else chunk
-        parts.append(piece)
-        length -= len(piece)
-        if offset + len(piece) == len(chunk):
-            pending.popleft()
-            offset = 0
-        else:
-            offset += len(piece)
-        if not length:
-            break
-        chunk = pending[0]
-    c.pending_offset = offset
-    return parts
-
-
-def gather_pending(c: Connection, length: int) -> bytes | memoryview | Gather:
-    """As `view_pending`, and of what several writes have left their pieces, unless those are small."""
-    if length < VIEWED or len(c.pending[0]) - c.pending_offset >= length:
-        return view_pending(c, length)
-    pieces = _take_pieces(c, length)
-    return Gather(pieces, length) if len(pieces) * VIEWED <= length else b"".join(pieces)
-
-
-def view_pending(c: Connection, length: int) -> bytes | memoryview:
-    """As `take_pending`, but a view where that saves copying: of what one write has left."""
-    chunk = c.pending[0]
-    offset = c.pending_offset
-    if length < VIEWED or len(chunk) - offset < length:
-        return take_pending(c, length)
-    if len(chunk) - offset > length:
-        c.pending_offset = offset + length
-    else:
-        c.pending.popleft()
-        c.pending_offset = 0
-    return memoryview(chunk)[offset : offset + length]
+__all__ = ["header_for_run", "send_run"]
 
 
 def header_for_run(c: Connection, size: int, mss: int) -> Header | None:
@@ -104,7 +48,6 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
     window = select_window(c)
     output = layer.output
     hop, counters, marks, queue = header.hop, header.counters, c.push_marks, c.sent
-    delayed_ack = c.delayed_ack
     segments = 0
     if not c.packets_out:
         c.congestion.on_start_after_idle(c)
@@ -112,10 +55,7 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
         seq = c.snd_nxt
         length = min(mss, end - seq)
         upto = seq + length
-        flags = ACK
-        while marks and marks[0] <= upto:
-            if marks.popleft() == upto:
-                flags = ACK | PSH
+        flags = ACK | PSH if marks and marks[0] <= upto and is_pushed_at(marks, upto) else ACK
         last = upto == end
         data = take_pending(c, length) if length < VIEWED else view_pending(c, length)
         # Linux pushes the end of each burst, which flushes the receiver's aggregation of segments; not when it is sent
@@ -129,14 +69,11 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
         c.snd_nxt = upto
         c.packets_out += 1
         segments += 1
-        if now - c.last_data_in < delayed_ack.ato and delayed_ack.pingpong < MAX_PINGPONG:
-            delayed_ack.pingpong += 1
         output.send_ready(packet, hop, counters)
         if last:
             break
-    c.departed_at = c.last_data_out = now
-    c.bytes_sent += size
-    c.data_segments_out += segments
+    c.departed_at = now
+    note_data_sent(c, size, segments, segments)
     layer.counters.out_segments += segments
     if size % mss:
         c.snd_sml = end

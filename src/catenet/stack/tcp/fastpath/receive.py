@@ -1,9 +1,9 @@
 """The fast path of a segment that is what the connection expects next (header prediction, as in BSD and Linux).
 
 An established connection without losses, marks or urgent data receives two kinds of segments: the next data in order,
-and acknowledgments of what was sent first. `take` does for these what `input.segment_arrives` does for all, step by
-step the same and with the same outcome, without building what they do not need. Before it has changed anything it
-leaves to the slow path whatever is otherwise. `tests/stack/tcp/test_predict.py` runs the same worlds either way.
+and acknowledgments of what was sent first. `try_fast_receive` processes these as `input.segment_arrives` processes all,
+step by step and with the same outcome, without building what they do not need. Any other segment falls back to the slow
+path, with nothing changed. `tests/stack/tcp/test_predict.py` runs the same worlds either way.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from catenet.stack.tcp.control.connection import EPOCH, MASK, Connection
 from catenet.stack.tcp.control.lifecycle import wake
 from catenet.stack.tcp.control.rto import sample_rtt, update_min_rtt
 from catenet.stack.tcp.parking.pool import Parked
-from catenet.stack.tcp.receiving.receive_data import ack_if_due, take_in_order
+from catenet.stack.tcp.receiving.input import respond
+from catenet.stack.tcp.receiving.receive_data import take_in_order
 from catenet.stack.tcp.recovery import rack
 from catenet.stack.tcp.sending import chrono
-from catenet.stack.tcp.sending.acknowledge import check_space, sync_mss
+from catenet.stack.tcp.sending.acknowledge import take_timestamp, update_window
 from catenet.stack.tcp.sending.header import STAMPED, TIMESTAMP_LEAD, header_of
-from catenet.stack.tcp.sending.output import push_pending, rearm_rto, schedule_loss_probe
+from catenet.stack.tcp.sending.output import rearm_rto, schedule_loss_probe
 from catenet.stack.tcp.sending.pacing import update_rate
 from catenet.wire.ip import FRAGMENT_BITS
 from catenet.wire.offload import VIEWED
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.sending.header import Header
 
-__all__ = ["take"]
+__all__ = ["try_fast_receive"]
 
 # By words of 32 bits: the fewer values, the faster. The third of IPv4 and the second of IPv6 hold the protocol.
 _unpack4: Final = struct.Struct("!III12xIIIHxxIII").unpack_from
 _unpack6: Final = struct.Struct("!II36xIIIHxxIII").unpack_from
-# Declared, lest a compiler take what a struct unpacks for any kind of object.
+# Declared, or a compiler would take what a struct unpacks for any kind of object.
 _Words4: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
 _Words6: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
 _LEAST4: Final = 20 + STAMPED
@@ -50,8 +51,8 @@ _MARKS6: Final = 3 << 20
 _HALF: Final = 0x80000000
 
 
-def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool, loopback: bool) -> bool:
-    """Take an IP packet if it carries the segment that its connection expects.
+def try_fast_receive(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool, loopback: bool) -> bool:
+    """Process an IP packet if it carries the segment that its connection expects.
 
     Args:
         layer: TCP of the host.
@@ -61,7 +62,7 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
         loopback: whether the packet comes from this host.
 
     Returns:
-        Whether it was taken; if not, nothing has been done, and the slow path is to be gone.
+        Whether it was processed; if not, nothing has changed, and the slow path has to take it.
     """
     size = len(packet)
     if size < _LEAST4:
@@ -103,12 +104,9 @@ def take(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool
     if taken < 0:
         return False
     layer.us = int(now * 1_000_000 + EPOCH)
-    layer.mark = 0
-    layer.pushed = bits & PSH != 0
-    layer.echo = echo
     _count(layer, header)
     data = memoryview(packet)[start:] if size > VIEWED else head[start:]
-    _advance(c, ack, control & 0xFFFF, value, taken, data)
+    _advance(c, ack, control & 0xFFFF, value, taken, data, echo, bits & PSH != 0)
     return True
 
 
@@ -129,7 +127,7 @@ def _count(layer: TcpLayer, header: Header) -> None:
 
 
 def _whole_entries(c: Connection, ack: int, value: int, length: int) -> int:
-    """How many entries of the retransmission queue the segment acknowledges; -1: it is not what is expected."""
+    """Entries of the retransmission queue that the segment acknowledges; -1: it is not what is expected."""
     if c.state != states.ESTABLISHED or c.ca_state != CA_OPEN or c.ecn or not c.timestamps or c.endpoint is None:
         return -1
     if c.reassembly is not None or c.accecn is not None or c.mtu_probing is not None or c.tlp_high_seq is not None:
@@ -162,47 +160,34 @@ def _whole_entries(c: Connection, ack: int, value: int, length: int) -> int:
     return taken
 
 
-def _advance(c: Connection, ack: int, window: int, value: int, taken: int, data: bytes | memoryview) -> None:
-    """What `segment_arrives` does with such a segment."""
+def _advance(
+    c: Connection, ack: int, window: int, value: int, taken: int, data: bytes | memoryview, echo: int, pushed: bool
+) -> None:
+    """Do what `segment_arrives` does with such a segment."""
     seq = c.rcv_nxt
     now = c.layer.us
     c.segments_in += 1
-    if seq <= c.rcv_wup and not ((c.ts_recent - value) & MASK == 1 and c.ts_recent):
-        c.ts_recent = value
-        c.ts_recent_at = now
-    window <<= c.snd_scale
-    if taken or seq > c.snd_wl1 or (seq == c.snd_wl1 and (window > c.snd_wnd or not window)):
-        c.snd_wl1 = seq
-        if c.snd_wnd != window:
-            c.snd_wnd = window
-            if window > c.max_window:
-                c.max_window = window
-                sync_mss(c)
+    take_timestamp(c, value, seq)
+    prior_una = c.snd_una
+    update_window(c, window << c.snd_scale, seq, prior_una + ((ack - prior_una) & MASK))
     c.soft_error = None
     c.probes_out = 0
     c.last_heard = now
     if taken:
-        _acknowledge(c, c.snd_una + ((ack - c.snd_una) & MASK), taken, now)
+        _acknowledge(c, prior_una, taken, now)
     elif c.packets_out:
         _acknowledge_nothing(c)
     if data:
-        take_in_order(c, data)
+        take_in_order(c, data, echo, pushed)
         wake(c)
-    if c.write_seq > c.snd_nxt:
-        push_pending(c)
-    if c.no_space:
-        check_space(c)
-    if c.ack_pending:
-        ack_if_due(c)
+    respond(c)
 
 
-def _acknowledge(c: Connection, una: int, taken: int, now: int) -> None:
-    """Take `taken` entries, sent once each and up to `una`, off the queue, and conclude what follows."""
+def _acknowledge(c: Connection, prior_una: int, taken: int, now: int) -> None:
+    """Take `taken` entries, sent once each and from `prior_una` on, off the queue, and conclude what follows."""
     queue = c.sent
-    prior_una = c.snd_una
+    una = c.snd_una
     c.retransmits = 0
-    c.bytes_acked += una - prior_una
-    c.snd_una = una
     first, last = queue[0], queue[taken - 1]
     packets = freed = 0
     for sent in queue[:taken]:

@@ -26,8 +26,11 @@ from catenet.stack.tcp.control.timers import clear_timer, set_deadline, set_time
 from catenet.stack.tcp.opening.fast_open import ClientHandshake, ServerHandshake
 from catenet.stack.tcp.opening.options import timestamp
 from catenet.stack.tcp.receiving.memory import ReceiveMemory
+from catenet.stack.tcp.receiving.receive_data import enter_quick_mode, queue_data
+from catenet.stack.tcp.receiving.refuse import Refuse
 from catenet.stack.tcp.receiving.window import buffer_from_window, full_space, initial_window
 from catenet.stack.tcp.sending.acknowledge import acknowledge, expand_send_buffer, sync_mss
+from catenet.stack.tcp.sending.mtu import enable
 from catenet.stack.tcp.sending.output import push_pending, rearm_rto, send_ack, send_new_entry
 from catenet.stack.tcp.sending.pacing import update_rate
 from catenet.wire.tcp import ACK, AE, CWR, ECE, FIN, RST, SYN, TIMESTAMPS_LENGTH, TcpSegment
@@ -114,13 +117,10 @@ def initialise_segment_size(c: Connection) -> None:
     c.rx_max_mss = max(hint, 88)
 
 
-def synchronise(c: Connection, segment: TcpSegment) -> None:
+def synchronise(c: Connection, segment: TcpSegment, ecn: int) -> None:
     """A segment arrives in SYN-SENT."""
-    from catenet.stack.tcp.receiving.input import Refuse
-
     flags = segment.flags
     stamps = segment.options.timestamps if c.layer.settings.tcp_timestamps else None
-    c.layer.echo = stamps[1] if stamps is not None else 0
     if flags & ACK:
         ack = position(segment.ack, c.snd_una)
         if not c.snd_una < ack <= c.snd_nxt:
@@ -134,11 +134,11 @@ def synchronise(c: Connection, segment: TcpSegment) -> None:
             return
         if not flags & SYN:
             return
-        _answered(c, segment, ack)
+        _answered(c, segment, ack, ecn)
         return
     if flags & RST or not flags & SYN:
         return
-    _crossed(c, segment)
+    _crossed(c, segment, ecn)
 
 
 def _is_echo_plausible(c: Connection, echo: int) -> bool:
@@ -168,10 +168,10 @@ def _learn(c: Connection, segment: TcpSegment) -> None:
         c.ts_recent_at = c.layer.us
 
 
-def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
+def _answered(c: Connection, segment: TcpSegment, ack: int, ecn: int) -> None:
     """SYN-ACK: the connection is established."""
     _learn(c, segment)
-    _learn_ecn(c, segment)
+    _learn_ecn(c, segment, ecn)
     if isinstance(c.fast_open, ClientHandshake):
         c.fast_open.on_syn_ack(c, segment, ack)
     c.max_window = c.snd_wnd = segment.window
@@ -179,7 +179,6 @@ def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
     acknowledge(c, segment, seq, seq + 1, ack)
     c.snd_wnd = segment.window
     sync_mss(c)
-    c.layer.ip_path_known(c)
     initialise_segment_size(c)
     c.state = states.after(c.state, states.SYN_ACK_ARRIVES)
     transfer(c)
@@ -193,13 +192,9 @@ def _answered(c: Connection, segment: TcpSegment, ack: int) -> None:
     payload = segment.payload
     fin = bool(segment.flags & FIN)
     if payload or fin:
-        from catenet.stack.tcp.receiving.receive_data import queue_data
-
-        queue_data(c, seq + 1, seq + 1 + len(payload) + fin, payload, fin)
+        queue_data(c, segment, seq + 1, seq + 1 + len(payload) + fin)
     deferred = c.option("TCP_DEFER_ACCEPT", 0) or c.option("_connect_data", 0) or c.delayed_ack.pingpong
     if (c.write_seq > c.snd_nxt or deferred) and not payload:
-        from catenet.stack.tcp.receiving.receive_data import enter_quick_mode
-
         c.ack_pending |= ACK_SCHEDULED | ACK_TIMER
         pingpong = c.delayed_ack.pingpong
         enter_quick_mode(c, 16)
@@ -222,7 +217,7 @@ def send_reflecting_ack(c: Connection) -> None:
     accecn.reflecting = False
 
 
-def _learn_ecn(c: Connection, segment: TcpSegment) -> None:
+def _learn_ecn(c: Connection, segment: TcpSegment, ecn: int) -> None:
     """What the SYN-ACK says about ECN (RFC 3168 6.1.1, RFC 9768 table 2)."""
     ace = ace_of(segment.flags)
     if c.accecn is None:
@@ -233,10 +228,10 @@ def _learn_ecn(c: Connection, segment: TcpSegment) -> None:
         if ace == 1:
             c.ecn = ECN_OK
     else:
-        c.accecn.on_syn_ack(c, segment, c.layer.mark)
+        c.accecn.on_syn_ack(c, segment, ecn)
 
 
-def _crossed(c: Connection, segment: TcpSegment) -> None:
+def _crossed(c: Connection, segment: TcpSegment, ecn: int) -> None:
     """The peer's SYN crossed ours: simultaneous open."""
     _learn(c, segment)
     c.max_window = c.snd_wnd = segment.window
@@ -244,8 +239,8 @@ def _crossed(c: Connection, segment: TcpSegment) -> None:
     echo = 0
     if c.accecn is not None and is_requested(segment.flags):
         c.accecn.active = True
-        c.accecn.syn_mark = c.accecn.mark = c.layer.mark
-        echo = reflect(c.layer.mark)
+        c.accecn.syn_mark = c.accecn.mark = ecn
+        echo = reflect(ecn)
     elif segment.flags & (ECE | CWR) == ECE | CWR and c.layer.settings.tcp_ecn:
         c.accecn = None
         c.ecn = ECN_OK
@@ -257,7 +252,7 @@ def _crossed(c: Connection, segment: TcpSegment) -> None:
     head = c.sent[0]
     head.flags = SYN | ACK | echo
     head.sent_at = c.layer.us
-    c.layer.send_syn(c, head)
+    c.layer.send_syn(c, head, False)
 
 
 def transfer(c: Connection) -> None:
@@ -283,8 +278,6 @@ def transfer(c: Connection) -> None:
     if c.option("SO_KEEPALIVE", 0):
         set_keepalive(c, (c.option("TCP_KEEPIDLE", 0) or layer.settings.tcp_keepalive_time) * SECOND)
     if layer.settings.tcp_mtu_probing > 1:
-        from catenet.stack.tcp.sending.mtu import enable
-
         enable(c)
 
 

@@ -14,7 +14,12 @@ from catenet.stack.endpoint import Fault
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import RTO_TIMER, Connection, Sent
 from catenet.stack.tcp.control.constants import SECOND, TIMEOUT_INIT
+from catenet.stack.tcp.control.lifecycle import fail
 from catenet.stack.tcp.control.timers import set_timer
+from catenet.stack.tcp.recovery.machine import enter_loss, retransmit_without_congestion
+from catenet.stack.tcp.recovery.marks import mark_lost
+from catenet.stack.tcp.sending.output import send_new_entry
+from catenet.stack.tcp.sending.pending import take_pending
 from catenet.wire.siphash import siphash
 from catenet.wire.tcp import ACK, PSH
 
@@ -30,7 +35,6 @@ __all__ = [
     "CookieCache",
     "Known",
     "ServerHandshake",
-    "cookie_for",
     "may_defer",
     "verdict",
 ]
@@ -116,7 +120,7 @@ def _key(text: str) -> bytes:
     return b"".join(int(word, 16).to_bytes(4, "little") for word in text.split("-"))
 
 
-def cookie_for(key: bytes, client: bytes, server: bytes) -> bytes:
+def _cookie_for(key: bytes, client: bytes, server: bytes) -> bytes:
     """Cookie of one client for one server address."""
     return siphash(key, client + server).to_bytes(8, "little")
 
@@ -135,7 +139,7 @@ def verdict(request: HalfOpen, segment: TcpSegment) -> tuple[bool, bytes | None]
         return True, None
     if offered is None:
         return False, None
-    cookies = [cookie_for(key, request.destination, request.source) for key in keys_of(layer, listener)]
+    cookies = [_cookie_for(key, request.destination, request.source) for key in keys_of(layer, listener)]
     if offered in cookies:
         # A cookie of the older key is good once more, and comes back renewed.
         return True, None if offered == cookies[0] else cookies[0]
@@ -158,9 +162,6 @@ class ServerHandshake:
 
     def on_timeout(self, c: Connection) -> bool:
         """No ACK of the SYN-ACK yet: send it again, and nothing else."""
-        from catenet.stack.tcp.control.lifecycle import fail
-        from catenet.stack.tcp.recovery.machine import enter_loss
-
         if c.state != states.SYN_RECEIVED and self.listener is None:
             return False
         settings = c.layer.settings
@@ -242,9 +243,6 @@ class ClientHandshake:
 
     def start(self, c: Connection, sent: Sent) -> bool:
         """Send the SYN with as much data as fits."""
-        from catenet.stack.tcp.fastpath.bulk_send import take_pending
-        from catenet.stack.tcp.sending.output import send_new_entry
-
         # Asked here and not at the call, which carries no clock.
         timeout = c.layer.settings.tcp_fastopen_blackhole_timeout_sec
         if timeout and c.layer.cookies.is_paused(c.layer.us, timeout):
@@ -318,9 +316,6 @@ class ClientHandshake:
 
     def complete(self, c: Connection) -> bool:
         """After the SYN-ACK was processed: send again what it did not acknowledge; whether there was any."""
-        from catenet.stack.tcp.recovery.machine import retransmit_without_congestion
-        from catenet.stack.tcp.recovery.marks import mark_lost
-
         if not c.syn_data:
             return False
         if not c.sent:

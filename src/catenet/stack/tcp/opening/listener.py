@@ -15,6 +15,8 @@ from catenet.stack.tcp.opening import cookies
 from catenet.stack.tcp.opening import fast_open as fastopen
 from catenet.stack.tcp.opening.establish import initialise_segment_size, prepare, transfer, use_timestamps
 from catenet.stack.tcp.opening.options import syn_ack_options
+from catenet.stack.tcp.receiving.input import segment_arrives
+from catenet.stack.tcp.receiving.refuse import Refuse
 from catenet.stack.tcp.receiving.window import initial_window, window_from_buffer
 from catenet.stack.tcp.sending.acknowledge import sync_mss
 from catenet.wire.tcp import (
@@ -240,20 +242,22 @@ class Listener:
 
     # Segments for nobody in particular.
 
-    def segment_arrives(self, source: Address, destination: Address, segment: TcpSegment, ecn: int) -> bool:
-        """Process a segment for no known connection (`source` is the peer); False when it is to be reset."""
+    def segment_arrives(self, source: Address, destination: Address, segment: TcpSegment, ecn: int, isn: int) -> bool:
+        """Process a segment for no known connection (`source` is the peer); False when it is to be reset.
+
+        `isn` is the initial sequence number that TIME-WAIT has chosen for the connection that follows it, else 0.
+        """
         flags = segment.flags
         if flags & RST:
             return True
         if flags & ACK:
             return not flags & SYN and self._try_cookie(source, destination, segment, ecn)
         if flags & SYN and not flags & FIN:
-            self._syn(source, destination, segment, ecn)
+            self._syn(source, destination, segment, ecn, isn)
         return True
 
-    def _syn(self, peer: Address, local: Address, segment: TcpSegment, ecn: int) -> None:
+    def _syn(self, peer: Address, local: Address, segment: TcpSegment, ecn: int, isn: int) -> None:
         layer, settings = self.layer, self.layer.settings
-        isn, layer.next_isn = layer.next_isn, 0
         cookie = False
         if not isn and (settings.tcp_syncookies == 2 or len(self.half_open) >= max(self.backlog, 1)):
             if not settings.tcp_syncookies:
@@ -421,7 +425,7 @@ class Listener:
         now = self.layer.us
         if request.last_oow_at and now - request.last_oow_at < self.layer.settings.tcp_invalid_ratelimit * 1000:
             return True
-        request.last_oow_at = now or 1
+        request.last_oow_at = now
         return False
 
     def _send_ack(self, request: HalfOpen) -> None:
@@ -444,8 +448,6 @@ class Listener:
 
     def _complete(self, request: HalfOpen, segment: TcpSegment, ecn: int) -> bool:
         """The handshake is complete: make the connection."""
-        from catenet.stack.tcp.receiving.input import Refuse, segment_arrives
-
         if request.accecn is not None:
             request.accecn.see_option(segment.options)
         c = self.make_child(request)

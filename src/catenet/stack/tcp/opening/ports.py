@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.opening.listener import Listener
     from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
-__all__ = ["REUSE", "SHARE", "Ports", "sharing"]
+__all__ = ["Ports", "sharing"]
 
-REUSE: Final = 1
-SHARE: Final = 2
+_REUSE: Final = 1
+_SHARE: Final = 2
 _KINDS: Final = 1024
 
 Use: TypeAlias = "tuple[Address, int]"
@@ -34,18 +34,16 @@ Use: TypeAlias = "tuple[Address, int]"
 
 def sharing(options: Mapping[str, int | bytes | str]) -> int:
     """What a socket's options say of sharing its port."""
-    return (REUSE if options.get("SO_REUSEADDR") else 0) | (SHARE if options.get("SO_REUSEPORT") else 0)
+    return (_REUSE if options.get("SO_REUSEADDR") else 0) | (_SHARE if options.get("SO_REUSEPORT") else 0)
 
 
 class Ports:
     """Of one host."""
 
-    __slots__ = ("_holders", "_kinds", "_layer", "_listeners", "_used", "replaced")
+    __slots__ = ("_holders", "_kinds", "_layer", "_listeners", "_used")
 
     def __init__(self, layer: TcpLayer) -> None:
         self._layer = layer
-        self.replaced: TimeWait | None = None
-        """What the last `is_unique` put an end to."""
         self._holders: dict[int, list[TcpEndpoint]] = {}
         self._listeners: dict[int, list[TcpEndpoint]] = {}
         self._used: dict[int, Use | dict[Use, int]] = {}
@@ -127,13 +125,13 @@ class Ports:
         """
         flags = sharing(endpoint.options)
         if automatic:
-            flags = flags if self._layer.settings.ip_autobind_reuse and flags == REUSE else 0
+            flags = flags if self._layer.settings.ip_autobind_reuse and flags == _REUSE else 0
         only = _is_only_6(endpoint)
         for other in self._holders.get(port, ()):
             if other is endpoint or not addresses_meet(address, only, other.bound_address, _is_only_6(other)):
                 continue
             theirs = sharing(other.options)
-            if not flags & theirs & (SHARE if other.is_listening else REUSE | SHARE):
+            if not flags & theirs & (_SHARE if other.is_listening else _REUSE | _SHARE):
                 return True
         return any(
             addresses_meet(address, only, other_address, False) and not flags & theirs
@@ -144,8 +142,14 @@ class Ports:
         there = self._used.get(port)
         return () if there is None else (there,) if isinstance(there, tuple) else there
 
-    def connect_port(self, endpoint: TcpEndpoint, local: Address, peer: Address, peer_port: int) -> int:
-        """A local port for a connection to `peer`. StackError(ADDRESS_NOT_AVAILABLE) when all are taken."""
+    def connect_port(
+        self, endpoint: TcpEndpoint, local: Address, peer: Address, peer_port: int
+    ) -> tuple[int, TimeWait | None]:
+        """A local port for a connection to `peer`, and whom it replaces (`free_names`).
+
+        Raises:
+            StackError: ADDRESS_NOT_AVAILABLE when all are taken.
+        """
         low, high = self._range(endpoint)
         size = high - low + 1
         start = self._layer.random.randrange(size)
@@ -153,28 +157,29 @@ class Ports:
             port = low + (start + step) % size
             if port in self._holders:
                 continue
-            if self.is_unique(local, port, peer, peer_port):
-                return port
+            free, replaced = self.free_names(local, port, peer, peer_port)
+            if free:
+                return port, replaced
         raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
 
-    def is_unique(self, local: Address, port: int, peer: Address, peer_port: int, *, bound: bool = False) -> bool:
-        """Whether a connection with these names may begin; what stands in the way may be replaced, if it is one in
-        TIME-WAIT or one about to be reset.
+    def free_names(
+        self, local: Address, port: int, peer: Address, peer_port: int, *, bound: bool = False
+    ) -> tuple[bool, TimeWait | None]:
+        """Whether a connection with these names may begin, and the one in TIME-WAIT that it replaces, if any.
+
+        A connection that is about to be reset is replaced too. `bound` tells that `bind` chose the port.
         """
         layer = self._layer
-        self.replaced = None
         found = layer.connections.get(layer.key(peer, local, peer_port, port))
         if found is None:
-            return True
+            return True, None
         if isinstance(found, Connection) and found.work & WORK_RESET:
             layer.forget(found)
-            return True
+            return True, None
         if not isinstance(found, TimeWait) or not found.gives_way(bound):
-            return False
-        layer.next_isn = (found.snd_nxt + 65535 + 2) & 0xFFFFFFFF
+            return False, None
         layer.remove(found)
-        self.replaced = found
-        return True
+        return True, found
 
     def listen(self, endpoint: TcpEndpoint, port: int) -> None:
         """`endpoint` begins to listen. StackError(ADDRESS_IN_USE) when another does and does not share."""
@@ -182,7 +187,7 @@ class Ports:
         only = _is_only_6(endpoint)
         for other in self._listeners.get(port, ()):
             meets = addresses_meet(endpoint.bound_address, only, other.bound_address, _is_only_6(other))
-            if meets and not flags & sharing(other.options) & SHARE:
+            if meets and not flags & sharing(other.options) & _SHARE:
                 raise StackError(Fault.ADDRESS_IN_USE)
         self._listeners.setdefault(port, []).append(endpoint)
 

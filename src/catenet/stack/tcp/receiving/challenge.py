@@ -12,7 +12,7 @@ def challenge(c: Connection) -> None:
     """Challenge ACK (RFC 5961), limited per connection and per host (RFC 5961 7)."""
     if c.layer.us - c.last_oow_at < c.layer.settings.tcp_invalid_ratelimit * 1000 and c.last_oow_at:
         return
-    c.last_oow_at = c.layer.us or 1  # 0 means never, and virtual time begins with 0
+    c.last_oow_at = c.layer.us
     if not c.layer.may_challenge():
         return
     c.layer.counters.challenge_acks += 1

@@ -14,22 +14,19 @@ from catenet.stack.tcp.opening.establish import on_established, synchronise
 from catenet.stack.tcp.opening.fast_open import ServerHandshake
 from catenet.stack.tcp.receiving.challenge import challenge
 from catenet.stack.tcp.receiving.reassembly import Reassembly
-from catenet.stack.tcp.receiving.receive_data import ack_if_due, queue_data
+from catenet.stack.tcp.receiving.receive_data import ack_if_due, enter_quick_mode, queue_data
+from catenet.stack.tcp.receiving.refuse import Refuse
 from catenet.stack.tcp.receiving.urgent import on_urgent
 from catenet.stack.tcp.receiving.window import full_space
 from catenet.stack.tcp.sending.acknowledge import acknowledge, check_space
 from catenet.stack.tcp.sending.output import push_pending, send_ack
 from catenet.wire.tcp import ACK, FIN, RST, SYN, URG, TcpSegment
 
-__all__ = ["Refuse", "segment_arrives"]
+__all__ = ["respond", "segment_arrives"]
 
 _PAWS_DAYS: Final = 24 * 24 * 3600 * 1_000_000
 """A timestamp older than 24 days says nothing (RFC 7323 5.5)."""
 _FIN_WAIT: Final = (states.FIN_WAIT_1, states.FIN_WAIT_2)
-
-
-class Refuse(Exception):
-    """The segment is to be answered with a reset that belongs to no connection."""
 
 
 def segment_arrives(c: Connection, segment: TcpSegment, ecn: int) -> None:
@@ -44,19 +41,17 @@ def segment_arrives(c: Connection, segment: TcpSegment, ecn: int) -> None:
         Refuse: the caller is to answer with a reset (RFC 9293 3.5.2).
     """
     c.segments_in += 1
-    c.layer.mark = ecn
     if c.state == states.SYN_SENT:
-        synchronise(c, segment)
+        synchronise(c, segment, ecn)
         return
     flags = segment.flags
     seq = position(segment.seq, c.rcv_nxt)
     data = segment.payload
     end = seq + len(data) + (flags & FIN) + (1 if flags & SYN else 0)
     stamps = segment.options.timestamps if c.timestamps else None
-    c.layer.echo = stamps[1] if stamps is not None else 0
     if c.fast_open is not None and c.state == states.SYN_RECEIVED and _is_repeated_syn(c, flags, seq):
         return
-    if not _is_acceptable(c, segment, seq, end, stamps):
+    if not _is_acceptable(c, segment, seq, end, stamps, ecn):
         return
     if not flags & ACK:
         return
@@ -76,9 +71,14 @@ def segment_arrives(c: Connection, segment: TcpSegment, ecn: int) -> None:
     if flags & URG:
         on_urgent(c, segment, seq)
     if end > seq and not flags & SYN:
-        _take_text(c, segment, seq, end, data, ecn)
+        _take_text(c, segment, seq, end, ecn)
     if c.state == states.CLOSED:
         return
+    respond(c)
+
+
+def respond(c: Connection) -> None:
+    """Send what a segment lets go: new data, or an ACK if one is due; wake a writer that has room again."""
     if c.write_seq > c.snd_nxt:
         push_pending(c)
     if c.no_space:
@@ -93,13 +93,13 @@ def _is_repeated_syn(c: Connection, flags: int, seq: int) -> bool:
         return False
     now = c.layer.us
     if not c.last_oow_at or now - c.last_oow_at >= c.layer.settings.tcp_invalid_ratelimit * 1000:
-        c.last_oow_at = now or 1
+        c.last_oow_at = now
         c.total_retransmits += 1
         c.fast_open.send_syn_ack(c)
     return True
 
 
-def _take_text(c: Connection, segment: TcpSegment, seq: int, end: int, data: bytes | memoryview, ecn: int) -> None:
+def _take_text(c: Connection, segment: TcpSegment, seq: int, end: int, ecn: int) -> None:
     if c.ecn:
         ecn_on_data(c, segment.flags, ecn)
     state = c.state
@@ -109,15 +109,17 @@ def _take_text(c: Connection, segment: TcpSegment, seq: int, end: int, data: byt
         # RFC 1122 4.2.2.13: data for a program that has done with both directions cannot be delivered.
         on_reset(c)
         raise Refuse
-    queue_data(c, seq, end, data, bool(segment.flags & FIN))
+    queue_data(c, segment, seq, end)
 
 
-def _is_acceptable(c: Connection, segment: TcpSegment, seq: int, end: int, stamps: tuple[int, int] | None) -> bool:
+def _is_acceptable(
+    c: Connection, segment: TcpSegment, seq: int, end: int, stamps: tuple[int, int] | None, ecn: int
+) -> bool:
     """First checks of 3.10.7.4 with PAWS (RFC 7323 5.3) and the mitigations of RFC 5961; answers where one is due."""
     flags = segment.flags
     if stamps is not None and c.ts_recent and _is_old(c, stamps[0]):
         if flags & SYN:
-            _challenge_syn(c, segment)
+            _challenge_syn(c, segment, ecn)
             return False
         if not _is_disordered_ack(c, segment, seq, end, stamps[0]) and not flags & RST:
             c.layer.counters.paws_rejected += 1
@@ -140,7 +142,7 @@ def _is_acceptable(c: Connection, segment: TcpSegment, seq: int, end: int, stamp
             if seq == c.rcv_nxt - 1 and c.state in (states.CLOSE_WAIT, states.LAST_ACK, states.CLOSING):
                 on_reset(c)
         elif flags & SYN:
-            _challenge_syn(c, segment)
+            _challenge_syn(c, segment, ecn)
         elif not is_rate_limited(c, segment):
             send_duplicate_ack(c, seq, end)
         return False
@@ -151,18 +153,18 @@ def _is_acceptable(c: Connection, segment: TcpSegment, seq: int, end: int, stamp
         if c.state == states.SYN_RECEIVED and flags & ACK and seq + 1 == c.rcv_nxt and end == seq + 1:
             # The SYN-ACK of a simultaneous open, or of a connection to itself.
             return True
-        _challenge_syn(c, segment)
+        _challenge_syn(c, segment, ecn)
         return False
     return True
 
 
-def _challenge_syn(c: Connection, segment: TcpSegment) -> None:
+def _challenge_syn(c: Connection, segment: TcpSegment, ecn: int) -> None:
     """Challenge a SYN; with AccECN the answer tells how it arrived, since it may be the handshake's."""
     accecn = c.accecn
     if accecn is None or not accecn.active:
         challenge(c)
         return
-    accecn.syn_mark = c.layer.mark
+    accecn.syn_mark = ecn
     if accecn.see_option(segment.options):
         accecn.demand = max(accecn.demand, 1)
     accecn.reflecting = True
@@ -207,15 +209,13 @@ def is_rate_limited(c: Connection, segment: TcpSegment) -> bool:
     now = c.layer.us
     if c.last_oow_at and now - c.last_oow_at < c.layer.settings.tcp_invalid_ratelimit * 1000:
         return True
-    c.last_oow_at = now or 1
+    c.last_oow_at = now
     return False
 
 
 def send_duplicate_ack(c: Connection, seq: int, end: int) -> None:
     """Answer what is not acceptable with where we are, and with a D-SACK if it held data that we have."""
     if end > seq and seq < c.rcv_nxt:
-        from catenet.stack.tcp.receiving.receive_data import enter_quick_mode
-
         enter_quick_mode(c, MAX_QUICKACKS)
         if c.accecn is not None and c.reassembly is not None:
             c.accecn.on_duplicate(seq, c.reassembly.reported)

@@ -34,15 +34,13 @@ from catenet.stack.tcp.receiving.window import (
     new_window,
 )
 from catenet.stack.tcp.sending.output import send_ack
+from catenet.wire.tcp import FIN, PSH, TcpSegment
 
 __all__ = [
     "ack_after_read",
     "ack_if_due",
     "enter_quick_mode",
-    "increase_quick",
     "queue_data",
-    "schedule_ack",
-    "send_delayed_ack",
     "take_in_order",
 ]
 
@@ -52,8 +50,9 @@ _DUPLICATE_THRESHOLD: Final = 3
 _MAX_RANGES: Final = 4096
 
 
-def queue_data(c: Connection, seq: int, end: int, data: bytes | memoryview, fin: bool) -> None:
-    """Take positions [seq, end), of which the last may be a FIN."""
+def queue_data(c: Connection, segment: TcpSegment, seq: int, end: int) -> None:
+    """Take the text of a segment, positions [seq, end), of which the last may be a FIN."""
+    data, fin = segment.payload, segment.flags & FIN != 0
     if c.reassembly is not None:
         c.reassembly.dsack = None
     if seq == c.rcv_nxt:
@@ -64,7 +63,7 @@ def queue_data(c: Connection, seq: int, end: int, data: bytes | memoryview, fin:
             c.memory.starved = True
             _out_of_window(c)
             return
-        _in_order(c, end, data, fin)
+        _in_order(c, segment, data, fin)
         return
     if end <= c.rcv_nxt:
         if c.accecn is not None and c.reassembly is not None:
@@ -81,9 +80,9 @@ def queue_data(c: Connection, seq: int, end: int, data: bytes | memoryview, fin:
         if not window:
             _out_of_window(c)
             return
-        _in_order(c, end, data[c.rcv_nxt - seq :], fin)
+        _in_order(c, segment, data[c.rcv_nxt - seq :], fin)
         return
-    _out_of_order(c, seq, end, data, fin)
+    _out_of_order(c, segment, seq, end)
 
 
 def _out_of_window(c: Connection) -> None:
@@ -99,8 +98,15 @@ def _note_duplicate(c: Connection, seq: int, end: int) -> None:
     c.reassembly.note_duplicate(seq, end)
 
 
-def take_in_order(c: Connection, data: bytes | memoryview) -> None:
-    """Append the next data for the program, and learn from its arrival."""
+def take_in_order(c: Connection, data: bytes | memoryview, echo: int, pushed: bool) -> None:
+    """Append the next data for the program, and learn from its arrival.
+
+    Args:
+        c: the connection.
+        data: what follows `rcv_nxt`.
+        echo: TSecr of the segment, 0 without.
+        pushed: whether the segment carries PSH.
+    """
     length = len(data)
     c.received.append(data)
     c.rcv_nxt += length
@@ -108,13 +114,14 @@ def take_in_order(c: Connection, data: bytes | memoryview) -> None:
         c.memory.charge(c.rcv_nxt, length, c.base_mss_header + (20 if len(c.source) == 4 else 40))
     c.bytes_received += length
     c.data_segments_in += -(-length // max(c.rx_max_mss, 1)) if length > c.rx_max_mss else 1
-    _note_arrival(c, length)
+    _note_arrival(c, length, echo, pushed)
 
 
-def _in_order(c: Connection, end: int, data: bytes | memoryview, fin: bool) -> None:
+def _in_order(c: Connection, segment: TcpSegment, data: bytes | memoryview, fin: bool) -> None:
     length = len(data)
     if length:
-        take_in_order(c, data)
+        stamps = segment.options.timestamps
+        take_in_order(c, data, 0 if stamps is None else stamps[1], segment.flags & PSH != 0)
     if fin:
         if not length and not c.receive_window:
             # A FIN at a closed window is taken, and the peer told at once, lest it probe for ever.
@@ -168,7 +175,8 @@ def _fin(c: Connection) -> None:
     wake(c)
 
 
-def _out_of_order(c: Connection, seq: int, end: int, data: bytes | memoryview, fin: bool) -> None:
+def _out_of_order(c: Connection, segment: TcpSegment, seq: int, end: int) -> None:
+    data = segment.payload
     c.ack_pending |= ACK_SCHEDULED
     c.rcv_ooo_packets += 1
     held = c.reassembly
@@ -178,12 +186,12 @@ def _out_of_order(c: Connection, seq: int, end: int, data: bytes | memoryview, f
         held.prune(c.receive_buffer >> 1)
         if held.size + len(data) > c.receive_buffer or len(held.ranges) >= _MAX_RANGES:
             return
-    if fin:
+    if segment.flags & FIN:
         held.fin = end
     duplicate = held.insert(seq, end, bytes(data))
     if c.memory is not None:
         c.memory.charge(end, len(data), c.base_mss_header + (20 if len(c.source) == 4 else 40))
-        _measure_segment_size(c, len(data))
+        _measure_segment_size(c, len(data), segment.flags & PSH != 0)
     if duplicate is not None and c.sack_ok and c.layer.settings.tcp_dsack:
         held.note_duplicate(*duplicate)
     if c.sack_ok:
@@ -192,22 +200,17 @@ def _out_of_order(c: Connection, seq: int, end: int, data: bytes | memoryview, f
         grow_buffer(c, c.tuning.space)
 
 
-def schedule_ack(c: Connection) -> None:
-    """An acknowledgment is due some time."""
-    c.ack_pending |= ACK_SCHEDULED
-
-
-def _note_arrival(c: Connection, length: int) -> None:
+def _note_arrival(c: Connection, length: int, echo: int, pushed: bool) -> None:
     """Learn from a data segment: its size, the interval since the last, the round trip."""
     c.ack_pending |= ACK_SCHEDULED
-    _measure_segment_size(c, length)
+    _measure_segment_size(c, length, pushed)
     now = c.layer.us
     measure_rtt_by_window(c, now)
-    if c.timestamps and c.layer.echo:
-        measure_rtt_by_timestamp(c, c.layer.echo, length, now)
+    if echo and c.timestamps:
+        measure_rtt_by_timestamp(c, echo, length, now)
     ack = c.delayed_ack
     if not ack.ato:
-        increase_quick(c, MAX_QUICKACKS)
+        _increase_quick(c, MAX_QUICKACKS)
         ack.ato = ATO_MIN
     else:
         interval = now - c.last_data_in
@@ -219,13 +222,13 @@ def _note_arrival(c: Connection, length: int) -> None:
                 ack.ato = c.rto
         elif interval > c.rto:
             # So long a gap that the peer has probably restarted from a small window.
-            increase_quick(c, MAX_QUICKACKS)
+            _increase_quick(c, MAX_QUICKACKS)
     c.last_data_in = now
     if length >= _SMALL_WORTH_COUNTING:
         grow_window(c, length)
 
 
-def _measure_segment_size(c: Connection, length: int) -> None:
+def _measure_segment_size(c: Connection, length: int, pushed: bool) -> None:
     last = c.delayed_ack.last_segment_size
     c.delayed_ack.last_segment_size = 0
     merged = c.layer.merged_size
@@ -237,11 +240,11 @@ def _measure_segment_size(c: Connection, length: int) -> None:
             c.window_clamp = full_space(c)
             c.tuning.space = min(c.tuning.space, c.window_clamp)
         c.rx_max_mss = min(length, c.advertised_mss or length)
-        if c.layer.pushed:
+        if pushed:
             c.ack_pending |= ACK_PUSHED
         return
     size = length + 20
-    if size >= 536 + 20 or (size >= 88 + 20 and not c.layer.pushed):
+    if size >= 536 + 20 or (size >= 88 + 20 and not pushed):
         c.delayed_ack.last_segment_size = length
         if length == last:
             c.rx_max_mss = length
@@ -251,7 +254,7 @@ def _measure_segment_size(c: Connection, length: int) -> None:
     c.ack_pending |= ACK_PUSHED
 
 
-def increase_quick(c: Connection, most: int) -> None:
+def _increase_quick(c: Connection, most: int) -> None:
     """Acknowledge the next segments at once: as many as fill half of the window."""
     quick = min(c.rcv_wnd // (2 * c.rx_max_mss) or 2, most)
     if quick > c.delayed_ack.quick:
@@ -260,7 +263,7 @@ def increase_quick(c: Connection, most: int) -> None:
 
 def enter_quick_mode(c: Connection, most: int) -> None:
     """Something unusual arrived: the peer needs quick ACKs now."""
-    increase_quick(c, most)
+    _increase_quick(c, most)
     c.delayed_ack.pingpong = 0
     c.delayed_ack.ato = ATO_MIN
 
@@ -283,7 +286,7 @@ def ack_if_due(c: Connection) -> None:
         return
     held = c.reassembly
     if held is None or not held.ranges:
-        send_delayed_ack(c)
+        _send_delayed_ack(c)
         return
     if not c.sack_ok or not c.layer.settings.tcp_comp_sack_nr:
         send_ack(c)
@@ -321,7 +324,7 @@ def _compress_ack(c: Connection) -> None:
     set_deadline(c, c.compressed_at)
 
 
-def send_delayed_ack(c: Connection) -> None:
+def _send_delayed_ack(c: Connection) -> None:
     """Start, or shorten, the delayed ACK timer."""
     ato = c.delayed_ack.ato
     if ato > ATO_MIN:

@@ -8,10 +8,10 @@ from catenet.stack.tcp.control.connection import Connection
 from catenet.stack.tcp.control.lifecycle import wake
 from catenet.wire.tcp import TcpSegment
 
-__all__ = ["URGENT_NOT_YET", "URGENT_READ", "URGENT_VALID", "on_urgent", "skip"]
+__all__ = ["URGENT_READ", "URGENT_VALID", "on_urgent", "skip"]
 
 # Values of `Connection.urgent_flags`; 0: no urgent data.
-URGENT_NOT_YET: Final = 1
+_URGENT_NOT_YET: Final = 1
 URGENT_VALID: Final = 2
 URGENT_READ: Final = 3
 
@@ -26,13 +26,13 @@ def on_urgent(c: Connection, segment: TcpSegment, seq: int) -> None:
     if at < c.copied or at < c.rcv_nxt:
         _take_byte(c, segment, seq)
         return
-    if c.urgent_flags in (URGENT_NOT_YET, URGENT_VALID) and at <= c.rcv_urgent:
+    if c.urgent_flags in (_URGENT_NOT_YET, URGENT_VALID) and at <= c.rcv_urgent:
         _take_byte(c, segment, seq)
         return
     if c.urgent_flags and c.rcv_urgent == c.copied and c.received and not c.option("SO_OOBINLINE", 0):
         skip(c)  # the mark that kept it out of the stream moves on (`tcp_check_urg` of Linux)
     c.rcv_urgent = at
-    c.urgent_flags = URGENT_NOT_YET
+    c.urgent_flags = _URGENT_NOT_YET
     c.urgent_byte = None
     wake(c)
     _take_byte(c, segment, seq)
@@ -48,7 +48,7 @@ def skip(c: Connection) -> None:
 
 
 def _take_byte(c: Connection, segment: TcpSegment, seq: int) -> None:
-    if c.urgent_flags != URGENT_NOT_YET:
+    if c.urgent_flags != _URGENT_NOT_YET:
         return
     at = c.rcv_urgent - seq
     if 0 <= at < len(segment.payload):

@@ -40,6 +40,7 @@ class AckState:
 
     __slots__ = (
         "delivered_bytes",
+        "echo",
         "first_sacked_at",
         "flags",
         "last_sacked_at",
@@ -49,8 +50,10 @@ class AckState:
         "sack_delivered",
     )
 
-    def __init__(self, flags: int, snd_nxt: int) -> None:
+    def __init__(self, flags: int, snd_nxt: int, echo: int) -> None:
         self.flags = flags
+        self.echo = echo
+        """TSecr of its segment, in milliseconds of our timestamps; 0: none."""
         self.first_sacked_at = 0
         self.last_sacked_at = 0
         self.reordered = snd_nxt

@@ -83,7 +83,7 @@ def after_ack(c: Connection, prior_una: int, duplicates: int, state: AckState) -
         c.recovery.prior_ssthresh = 0
     if _check_reneging(c, state):
         return
-    if _leave_state(c):
+    if _leave_state(c, state.echo):
         return
     if c.ca_state == CA_RECOVERY:
         proceed = _in_recovery(c, prior_una, duplicates, state, ece)
@@ -104,7 +104,7 @@ def _check_reneging(c: Connection, state: AckState) -> bool:
     return False
 
 
-def _leave_state(c: Connection) -> bool:
+def _leave_state(c: Connection, echo: int) -> bool:
     """End CWR and Recovery when what was in flight at their start is acknowledged; True when all is done."""
     if c.ca_state == CA_OPEN:
         c.recovery.retransmit_stamp = 0
@@ -117,7 +117,7 @@ def _leave_state(c: Connection) -> bool:
         elif c.ca_state == CA_RECOVERY:
             if not c.sack_ok:
                 c.sacked_out = 0
-            if undo.try_recovery(c):
+            if undo.try_recovery(c, echo):
                 return True
             _end_after_undo(c)
     return False
@@ -133,7 +133,7 @@ def _in_recovery(c: Connection, prior_una: int, duplicates: int, state: AckState
     if not state.flags & ackstate.UNA_ADVANCED:
         if not c.sack_ok:
             add_reno_sacks(c, duplicates, ece)
-    elif undo.try_partial(c, prior_una):
+    elif undo.try_partial(c, prior_una, state.echo):
         return False
     if undo.try_by_dsack(c):
         undo.keep_open(c)
@@ -297,11 +297,11 @@ def _process_loss(c: Connection, duplicates: int, state: AckState) -> None:
     flags = state.flags
     recovered = c.snd_una >= recovery.high_seq
     advanced = bool(flags & ackstate.UNA_ADVANCED)
-    if advanced and undo.try_loss(c, False):
+    if advanced and undo.try_loss(c, False, state.echo):
         return
     if recovery.frto:
         # Step 3.b: data sent once, before the timeout, arrived.
-        if flags & ackstate.ORIG_SACK_ACKED and undo.try_loss(c, True):
+        if flags & ackstate.ORIG_SACK_ACKED and undo.try_loss(c, True, state.echo):
             return
         if c.snd_nxt > recovery.high_seq:
             if flags & ackstate.DATA_SACKED or duplicates:
@@ -314,7 +314,7 @@ def _process_loss(c: Connection, duplicates: int, state: AckState) -> None:
                 return
             recovery.frto = False
     if recovered:
-        undo.try_recovery(c)
+        undo.try_recovery(c, state.echo)
         return
     if not c.sack_ok:
         if c.snd_nxt > recovery.high_seq and duplicates:

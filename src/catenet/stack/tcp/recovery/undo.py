@@ -39,20 +39,19 @@ def begin(c: Connection) -> None:
         recovery.undo_retransmits = -1
 
 
-def _is_echo_older(c: Connection) -> bool:
-    """Whether the ACK was sent for something that left before the first retransmission (RFC 3522 3.2)."""
+def _is_echo_older(c: Connection, echo: int) -> bool:
+    """Whether the ACK, by its TSecr `echo`, answers what left before the first retransmission (RFC 3522 3.2)."""
     recovery = c.recovery
-    echo = c.layer.echo
     if not c.timestamps or not echo or not recovery.retransmit_stamp:
         return False
     first = (recovery.retransmit_stamp // 1000 + c.ts_offset) & 0xFFFFFFFF
     return ((echo - first) & 0xFFFFFFFF) > 0x7FFFFFFF
 
 
-def may_undo(c: Connection) -> bool:
+def may_undo(c: Connection, echo: int) -> bool:
     """Whether all retransmissions since the reduction were unnecessary."""
     recovery = c.recovery
-    return recovery.undo_marker is not None and (not recovery.undo_retransmits or _is_echo_older(c))
+    return recovery.undo_marker is not None and (not recovery.undo_retransmits or _is_echo_older(c, echo))
 
 
 def any_retransmitted(c: Connection) -> bool:
@@ -83,9 +82,9 @@ def _holds_state(c: Connection) -> bool:
     return False
 
 
-def try_recovery(c: Connection) -> bool:
+def try_recovery(c: Connection, echo: int) -> bool:
     """All that was in flight at the loss is acknowledged; True when the state must be held yet."""
-    if may_undo(c):
+    if may_undo(c, echo):
         _restore(c, False)
     elif c.rack.persist:
         c.rack.persist -= 1
@@ -105,9 +104,9 @@ def try_by_dsack(c: Connection) -> bool:
     return False
 
 
-def try_loss(c: Connection, spurious: bool) -> bool:
+def try_loss(c: Connection, spurious: bool, echo: int) -> bool:
     """Leave Loss when the timeout was spurious."""
-    if not (spurious or may_undo(c)):
+    if not (spurious or may_undo(c, echo)):
         return False
     _restore(c, True)
     c.retransmits = 0
@@ -119,11 +118,11 @@ def try_loss(c: Connection, spurious: bool) -> bool:
     return True
 
 
-def try_partial(c: Connection, prior_una: int) -> bool:
+def try_partial(c: Connection, prior_una: int, echo: int) -> bool:
     """A partial ACK in recovery that acknowledges an original, late transmission; True when nothing is to be
     retransmitted now.
     """
-    if c.recovery.undo_marker is None or not _is_echo_older(c):
+    if c.recovery.undo_marker is None or not _is_echo_older(c, echo):
         return False
     check_reordering(c, prior_una)
     if c.retransmitted_out:

@@ -26,7 +26,7 @@ from catenet.stack.tcp.sending.pacing import update_rate
 from catenet.stack.tcp.sending.send_space import can_write
 from catenet.wire.tcp import SYN, TcpSegment
 
-__all__ = ["acknowledge", "check_space", "expand_send_buffer", "sync_mss"]
+__all__ = ["acknowledge", "check_space", "expand_send_buffer", "sync_mss", "take_timestamp", "update_window"]
 
 _INT_MAX_MS: Final = 0x7FFFFFFF // 1000
 
@@ -54,13 +54,13 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
         c.retransmits = 0
     if end > seq:
         flags |= ackstate.DATA
-    state = AckState(flags, c.snd_nxt)
+    state = AckState(flags, c.snd_nxt, _echo_of(segment))
     prior_packets = c.packets_out
     prior_high = c.highest_sacked
     prior_sacked = c.sacked_out
     delivered, lost, reneging = c.delivered, c.lost, c.reneging
     state.rate.prior_in_flight = c.in_flight
-    _update_window(c, segment, seq, ack, state)
+    state.flags |= _update_window(c, segment, seq, ack)
     if options.sack and c.sack_ok:
         scoreboard.tag(c, options.sack, ack, prior_una, state)
         c.delivered += state.sack_delivered
@@ -95,18 +95,19 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
 
 def _note_window(c: Connection, segment: TcpSegment, seq: int, flags: int) -> bool:
     """An ACK that acknowledges nothing while nothing is in flight."""
-    _NOBODY.flags = flags
-    _update_window(c, segment, seq, c.snd_una, _NOBODY)
+    flags |= _update_window(c, segment, seq, c.snd_una)
     c.soft_error = None
     c.probes_out = 0
     c.last_heard = c.layer.us
     _open_probe(c)
-    _process_loss_probe(c, c.snd_una, _NOBODY.flags)
+    _process_loss_probe(c, c.snd_una, flags)
     return True
 
 
-_NOBODY = AckState(0, 0)
-"""State of an acknowledgment that needs none of its own."""
+def _echo_of(segment: TcpSegment) -> int:
+    """TSecr of a segment, 0 without."""
+    stamps = segment.options.timestamps
+    return stamps[1] if stamps is not None else 0
 
 
 def _conclude(c: Connection, ack: int, prior_una: int, state: AckState) -> None:
@@ -124,14 +125,18 @@ def _conclude(c: Connection, ack: int, prior_una: int, state: AckState) -> None:
 
 
 def _take_timestamp(c: Connection, segment: TcpSegment, seq: int) -> int:
-    """TS.Recent := TSval of a segment at the left edge (RFC 7323 4.3); whether it moved on, as a flag."""
     stamps = segment.options.timestamps
-    if stamps is None or not c.timestamps or seq > c.rcv_wup:
+    return take_timestamp(c, stamps[0], seq) if stamps is not None and c.timestamps else 0
+
+
+def take_timestamp(c: Connection, value: int, seq: int) -> int:
+    """TS.Recent := TSval of a segment at the left edge (RFC 7323 4.3); whether it moved on, as a flag."""
+    if seq > c.rcv_wup:
         return 0
-    behind = (c.ts_recent - stamps[0]) & MASK
+    behind = (c.ts_recent - value) & MASK
     if behind and behind < 0x80000000 and c.ts_recent:
         return 0
-    c.ts_recent = stamps[0]
+    c.ts_recent = value
     c.ts_recent_at = c.layer.us
     return ackstate.TIME_PROGRESS if behind else 0
 
@@ -144,7 +149,7 @@ def _old_ack(c: Connection, segment: TcpSegment, seq: int, ack: int) -> bool | N
         return None
     _take_timestamp(c, segment, seq)
     if segment.options.sack and c.sack_ok:
-        state = AckState(0, c.snd_nxt)
+        state = AckState(0, c.snd_nxt, _echo_of(segment))
         delivered = c.delivered
         state.rate.prior_in_flight = c.in_flight
         scoreboard.tag(c, segment.options.sack, ack, c.snd_una, state)
@@ -155,13 +160,19 @@ def _old_ack(c: Connection, segment: TcpSegment, seq: int, ack: int) -> bool | N
     return False
 
 
-def _update_window(c: Connection, segment: TcpSegment, seq: int, ack: int, state: AckState) -> None:
-    """Window update (RFC 9293 3.10.7.4): by newer data or newer acknowledgment only."""
+def _update_window(c: Connection, segment: TcpSegment, seq: int, ack: int) -> int:
     window = segment.window
-    if not segment.flags & SYN:
-        window <<= c.snd_scale
+    return update_window(c, window if segment.flags & SYN else window << c.snd_scale, seq, ack)
+
+
+def update_window(c: Connection, window: int, seq: int, ack: int) -> int:
+    """Advance `snd_una` to `ack`, and adopt the window (bytes) that comes with newer data or a newer acknowledgment.
+
+    RFC 9293 3.10.7.4. Returns whether it was a window update, as a flag.
+    """
+    flags = 0
     if ack > c.snd_una or seq > c.snd_wl1 or (seq == c.snd_wl1 and (window > c.snd_wnd or not window)):
-        state.flags |= ackstate.WINDOW_UPDATE
+        flags = ackstate.WINDOW_UPDATE
         c.snd_wl1 = seq
         if c.snd_wnd != window:
             c.snd_wnd = window
@@ -173,6 +184,7 @@ def _update_window(c: Connection, segment: TcpSegment, seq: int, ack: int, state
     if ack > c.snd_una:
         c.bytes_acked += ack - c.snd_una
         c.snd_una = ack
+    return flags
 
 
 def sync_mss(c: Connection) -> None:
@@ -209,7 +221,7 @@ def _process_loss_probe(c: Connection, ack: int, flags: int) -> None:
     elif ack > high:
         # The retransmission repaired a loss, and the peer had no way to tell: reduce the window once.
         prr.begin(c)
-        prr.set_state(c, 2)
+        prr.set_state(c, CA_CWR)
         prr.end(c)
         undo.keep_open(c)
     elif not flags & (ackstate.UNA_ADVANCED | ackstate.NOT_DUPLICATE | ackstate.DATA_SACKED):
@@ -354,7 +366,7 @@ def _update_rtt(c: Connection, rtt: int, sack_rtt: int, ca_rtt: int, state: AckS
     if rtt < 0:
         rtt = sack_rtt
     if rtt < 0 and state.flags & ackstate.ACKED:
-        rtt = ca_rtt = _echo_rtt(c)
+        rtt = ca_rtt = _echo_rtt(c, state.echo)
     state.rate.rtt = ca_rtt
     if rtt < 0:
         return False, ca_rtt
@@ -371,9 +383,8 @@ def _update_rtt(c: Connection, rtt: int, sack_rtt: int, ca_rtt: int, state: AckS
     return True, ca_rtt
 
 
-def _echo_rtt(c: Connection) -> int:
+def _echo_rtt(c: Connection, echo: int) -> int:
     """Round trip time by the timestamp that the segment echoes, -1 without."""
-    echo = c.layer.echo
     if c.timestamps and echo:
         delta = (c.layer.us // 1000 + c.ts_offset - echo) & MASK
         if delta < _INT_MAX_MS:

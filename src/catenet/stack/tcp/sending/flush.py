@@ -49,7 +49,6 @@ def schedule_reset(c: Connection) -> None:
 def flush(c: Connection) -> None:
     """Do all that is scheduled for a connection."""
     bits, c.work = c.work, c.work & WORK_RESET
-    c.layer.echo = 0
     if bits & WORK_CONNECT and c.state == states.SYN_SENT:
         start_connect(c)
     if c.state == states.CLOSED:
@@ -105,7 +104,7 @@ def reset(c: Connection) -> None:
 def _adopt_path_mtu(c: Connection) -> None:
     """The path takes less than we believed: the floor below knew before us."""
     try:
-        route = c.layer.ip.route(c.destination, c.source, c.interface)
+        route = c.layer.output.route(c.destination, c.source, c.interface)
     except StackError:
         return
     on_path_mtu(c, route.mtu)

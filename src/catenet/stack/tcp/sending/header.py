@@ -90,7 +90,7 @@ def header_of(c: Connection) -> Header | None:
     if header is not None and header.generation == output.generation and header.hop.expires > output.now:
         return header
     c.header = None
-    if not layer.predicts:
+    if not layer.fast_paths:
         return None
     hop = output.found(c.destination, c.interface)
     if hop is None or hop.cast or c.source not in output.book.local:

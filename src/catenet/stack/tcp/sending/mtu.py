@@ -13,6 +13,9 @@ from catenet.plpmtud import SizeRange
 from catenet.stack.endpoint import StackError
 from catenet.stack.tcp.control.connection import Connection, Sent
 from catenet.stack.tcp.control.constants import SECOND
+from catenet.stack.tcp.sending.acknowledge import sync_mss
+from catenet.stack.tcp.sending.output import send_new_entry
+from catenet.stack.tcp.sending.pending import take_pending
 from catenet.wire.tcp import ACK, PSH
 
 __all__ = ["MtuProbing", "enable", "on_black_hole"]
@@ -55,9 +58,6 @@ class MtuProbing:
         return True
 
     def _send(self, c: Connection, payload: int) -> None:
-        from catenet.stack.tcp.fastpath.bulk_send import take_pending
-        from catenet.stack.tcp.sending.output import send_new_entry
-
         seq = c.snd_nxt
         end = seq + payload
         flags = ACK
@@ -92,8 +92,6 @@ class MtuProbing:
 
     def succeeded(self, c: Connection) -> None:
         """The probe was acknowledged: its size is the segment size, and the window holds the same bytes as before."""
-        from catenet.stack.tcp.sending.acknowledge import sync_mss
-
         c.cwnd = max(1, c.cwnd * _packet_size(c, c.mss) // self.probe_size)
         c.cwnd_count = 0
         c.cwnd_stamp = c.layer.us
@@ -122,15 +120,13 @@ def _packet_size(c: Connection, payload: int) -> int:
 def _notice_wider_path(c: Connection) -> None:
     """A route may allow more than it did when the connection began; segments follow as probes pass."""
     try:
-        c.path_mtu = max(c.path_mtu, c.layer.ip.route(c.destination, c.source, c.interface).mtu)
+        c.path_mtu = max(c.path_mtu, c.layer.output.route(c.destination, c.source, c.interface).mtu)
     except StackError:
         return
 
 
 def on_black_hole(c: Connection) -> None:
     """Several timeouts in a row: perhaps large packets vanish, so try smaller ones (RFC 4821 7.7)."""
-    from catenet.stack.tcp.sending.acknowledge import sync_mss
-
     probing = c.mtu_probing
     if probing is None:
         c.mtu_probing = MtuProbing(c)

@@ -25,14 +25,16 @@ from catenet.stack.tcp.control.connection import (
     Connection,
     Sent,
 )
-from catenet.stack.tcp.control.constants import ATO_MIN, MAX_PINGPONG, MILLISECOND, TIMEOUT_INIT, TIMEOUT_MIN
+from catenet.stack.tcp.control.constants import ATO_MIN, MILLISECOND, TIMEOUT_INIT, TIMEOUT_MIN
 from catenet.stack.tcp.control.timers import clear_timer, set_deadline, set_timer
-from catenet.stack.tcp.fastpath.bulk_send import gather_pending, header_for_run, send_run, take_pending
+from catenet.stack.tcp.fastpath.bulk_send import header_for_run, send_run
 from catenet.stack.tcp.opening.options import established_options, mss_with_options
 from catenet.stack.tcp.receiving.window import select_window
 from catenet.stack.tcp.sending import chrono
+from catenet.stack.tcp.sending.data_sent import note_data_sent
 from catenet.stack.tcp.sending.header import header_of
 from catenet.stack.tcp.sending.pacing import depart
+from catenet.stack.tcp.sending.pending import gather_pending, is_pushed_at, take_pending
 from catenet.wire.ecn import ECT0, NOT_ECT
 from catenet.wire.gather import Gather
 from catenet.wire.gso import GsoPacket
@@ -162,7 +164,7 @@ def send_sent(c: Connection, sent: Sent, new: bool, pushed: bool = False) -> Non
     if pushed:
         flags |= PSH
     if flags & SYN:
-        layer.send_syn(c, sent)
+        layer.send_syn(c, sent, not new)
         return
     length = sent.size
     ecn = NOT_ECT
@@ -172,11 +174,7 @@ def send_sent(c: Connection, sent: Sent, new: bool, pushed: bool = False) -> Non
             c.ecn &= ~ECN_QUEUE_CWR
             flags |= CWR
     if length:
-        c.bytes_sent += length
-        c.data_segments_out += sent.count
-        c.last_data_out = now
-        if now - c.last_data_in < c.delayed_ack.ato and c.delayed_ack.pingpong < MAX_PINGPONG:
-            c.delayed_ack.pingpong += 1
+        note_data_sent(c, length, sent.count, 1)
     held = sent.held
     emit(c, sent.seq, flags, held if isinstance(held, Gather) else sent.data, ecn, sent.count)
 
@@ -410,11 +408,8 @@ def _send_entries(c: Connection, size: int, mss: int) -> int:
             flags |= FIN
             payload -= 1
         data = b"" if not payload else gather_pending(c, payload) if c.layer.gso_size else take_pending(c, payload)
-        marks = c.push_marks
-        while marks and marks[0] <= seq + payload:
-            # A probe of the window may have left a mark twice.
-            if marks.popleft() == seq + payload and payload:
-                flags |= PSH
+        if is_pushed_at(c.push_marks, seq + payload) and payload:
+            flags |= PSH
         if c.record_ends and c.record_ends[0] == end:
             flags |= RECORD_END
         count = -(-payload // mss) or 1

@@ -7,7 +7,7 @@ from catenet.stack.tcp.control.connection import LOST, RETRANSMITTED, Connection
 from catenet.stack.tcp.sending.output import RECORD_END, current_mss, send_sent
 from catenet.wire.tcp import FIN, PSH, SYN
 
-__all__ = ["adjust_count", "recut", "retransmit", "retransmit_uncounted", "split", "trim"]
+__all__ = ["recut", "retransmit", "retransmit_uncounted", "split"]
 
 
 def retransmit(c: Connection, sent: Sent, segments: int) -> bool:
@@ -29,7 +29,7 @@ def retransmit_uncounted(c: Connection, sent: Sent, segments: int) -> bool:
     if c.mtu_probing is not None:
         c.mtu_probing.probe_size = 0
     if sent.seq < c.snd_una:
-        trim(c, sent)
+        _trim(c, sent)
     mss = current_mss(c)
     window = c.snd_una + c.snd_wnd - sent.seq
     if window <= 0:
@@ -42,15 +42,13 @@ def retransmit_uncounted(c: Connection, sent: Sent, segments: int) -> bool:
     if sent.size > length:
         split(c, sent, length, mss)
     elif sent.count != (count := -(-sent.size // mss) or 1):
-        adjust_count(c, sent, count)
+        _adjust_count(c, sent, count)
     elif sent.size < mss:
         _collapse(c, sent, mss)
     c.total_retransmits += sent.count
     c.bytes_retransmitted += sent.size
     c.layer.counters.retransmitted += sent.count
-    c.layer.retransmitting = True
     send_sent(c, sent, False, sent.count > 1)
-    c.layer.retransmitting = False
     sent.marks |= EVER_RETRANSMITTED
     if not c.recovery.retransmit_stamp:
         c.recovery.retransmit_stamp = c.layer.us
@@ -99,7 +97,7 @@ def _recut_run(c: Connection, run: list[Sent], mss: int) -> None:
         head = split(c, head, mss, mss)
 
 
-def trim(c: Connection, sent: Sent) -> None:
+def _trim(c: Connection, sent: Sent) -> None:
     """Forget the acknowledged head of an entry."""
     cut = c.snd_una - sent.seq
     sent.data = sent.data[cut:]
@@ -124,7 +122,7 @@ def split(c: Connection, sent: Sent, length: int, mss: int) -> Sent:
     return rest
 
 
-def adjust_count(c: Connection, sent: Sent, count: int) -> None:
+def _adjust_count(c: Connection, sent: Sent, count: int) -> None:
     """The MSS has changed: an entry stands for another number of segments."""
     _recount(c, sent.marks, count - sent.count)
     sent.count = count

@@ -151,7 +151,7 @@ class TcpEndpoint:
         ):
             raise StackError(Fault.INVALID)
         anywhere = self.number("IP_FREEBIND", 0) or self.layer.settings.ip_nonlocal_bind
-        if not (anywhere or _is_any(address) or self.layer.ip.is_local(address) or self._is_cast(address)):
+        if not (anywhere or _is_any(address) or self.layer.output.book.is_local(address) or self._is_cast(address)):
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
         taking = port != 0 or not self.number("IP_BIND_ADDRESS_NO_PORT", 0)
         self.port = self.layer.ports.take(self, address, port) if taking else 0
@@ -263,21 +263,21 @@ class TcpEndpoint:
             raise StackError(Fault.NETWORK_UNREACHABLE)
         if len(address) == 16 and is_link_local(address) and not interface:
             raise StackError(Fault.INVALID)
-        route = self.layer.ip.route(address, bound, interface)
+        route = self.layer.output.route(address, bound, interface)
         if route.cast:
             raise StackError(Fault.NETWORK_UNREACHABLE)
         return route
 
     def _begin(self, source: bytes, address: bytes, port: int, interface: int) -> Connection:
         layer = self.layer
-        layer.next_isn = 0
-        echo = 0
-        if not self.ported:
-            self.port = layer.ports.connect_port(self, source, address, port)
-            if layer.ports.replaced is not None:
-                echo = layer.ports.replaced.ts_recent
-        elif not layer.ports.is_unique(source, self.port, address, port, bound=True):
-            raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        recent = 0
+        if self.ported:
+            free, replaced = layer.ports.free_names(source, self.port, address, port, bound=True)
+            if not free:
+                raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
+        else:
+            self.port, replaced = layer.ports.connect_port(self, source, address, port)
+            recent = replaced.ts_recent if replaced is not None else 0
         c = Connection(layer, source, self.port, address, port)
         c.endpoint = self
         c.options = dict(self.options)
@@ -289,13 +289,15 @@ class TcpEndpoint:
         c.state = states.after(c.state, states.ACTIVE_OPEN)
         c.shutdown = self.shut
         self.fault = None
-        c.iss = layer.next_isn or layer.initial_sequence(source, address, self.port, port)
-        layer.next_isn = 0
+        if replaced is not None:
+            c.iss = replaced.successor_isn()
+        else:
+            c.iss = layer.initial_sequence(source, address, self.port, port)
         c.snd_una = c.snd_nxt = c.snd_up = c.snd_sml = c.iss
         c.write_seq = c.pushed = c.iss + 1
         c.snd_wnd = 1 << 16
         c.ts_offset = layer.timestamp_offset(source, address)
-        c.ts_recent = echo
+        c.ts_recent = recent
         layer.add(c)
         return c
 

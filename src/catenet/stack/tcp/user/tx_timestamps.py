@@ -15,7 +15,7 @@ from catenet.stack.tcp.control.lifecycle import wake
 if TYPE_CHECKING:
     from catenet.stack.tcp.control.connection import Connection
 
-__all__ = ["ACKNOWLEDGED", "SCHEDULED", "SENT", "TX_FLAGS", "WITH_NUMBER", "WITH_NUMBER_OF_WRITES", "Stamp", "Stamps"]
+__all__ = ["ACKNOWLEDGED", "SCHEDULED", "SENT", "TX_FLAGS", "WITH_NUMBER", "Stamp", "Stamps"]
 
 SENT: Final = 0
 SCHEDULED: Final = 1
@@ -28,7 +28,7 @@ _TX_SCHED: Final = 0x100
 _TX_ACK: Final = 0x200
 TX_FLAGS: Final = _TX_HARDWARE | _TX_SOFTWARE | _TX_SCHED | _TX_ACK
 WITH_NUMBER: Final = 0x80
-WITH_NUMBER_OF_WRITES: Final = 0x10000
+_WITH_NUMBER_OF_WRITES: Final = 0x10000
 """SOF_TIMESTAMPING_OPT_ID and OPT_ID_TCP: stamps carry the number of the byte, counted from what is unacknowledged or
 unwritten when the option is set."""
 
@@ -62,7 +62,7 @@ class Stamps:
     def configure(self, c: Connection, flags: int) -> None:
         """SO_TIMESTAMPING is set."""
         if flags & WITH_NUMBER and not self._flags & WITH_NUMBER:
-            self._base = c.write_seq if flags & WITH_NUMBER_OF_WRITES else c.snd_una
+            self._base = c.write_seq if flags & _WITH_NUMBER_OF_WRITES else c.snd_una
         self._flags = flags
 
     def on_write(self, end: int) -> None:
