@@ -4,7 +4,7 @@ A machine without I/O for any protocol that can tell whether a datagram arrived:
 when to try a larger one; its owner sends the probes, reports what was acknowledged, and calls at the deadlines. Sizes
 are whatever the owner counts, usually the bytes that it hands to `send`; `udp_sizes` knows those of UDP.
 
-It belongs to no floor: TCP's prober (RFC 4821) searches the same `SizeRange`, and programs import it as they are.
+It belongs to no layer: TCP's prober (RFC 4821) searches the same `SizeRange`, and programs import it as they are.
 """
 
 from __future__ import annotations
