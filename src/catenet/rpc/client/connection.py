@@ -45,7 +45,7 @@ class ClientConnection(HttpProtocol[ResponseHead]):
     """Carries calls; tells ``on_change`` that its state has changed, ``on_room``, if set, that a call may be over."""
 
     __slots__ = (
-        "_dial", "_keepalive", "_pinged", "_poll", "_settled", "deadlines", "endpoint", "error", "kept", "on_change",
+        "_dial", "_pinged", "_poll", "_settled", "deadlines", "endpoint", "error", "kept", "on_change",
         "on_room",
     )  # fmt: skip
 
@@ -58,7 +58,6 @@ class ClientConnection(HttpProtocol[ResponseHead]):
         self.kept = False
         self.on_change: Callable[[ClientConnection], None] | None = None
         self.on_room: Callable[[ClientConnection], None] | None = None
-        self._keepalive: asyncio.TimerHandle | None = None
         self._pinged = False
         self._poll: select.poll | None = None
         self._settled: asyncio.Future[None] | None = None
@@ -74,7 +73,7 @@ class ClientConnection(HttpProtocol[ResponseHead]):
             self.choose(Connection(True, dial.limits, dial.memos))
         super().connection_made(transport)
         if dial.keepalive_time is not None:
-            self._keepalive = self.loop.call_later(dial.keepalive_time, self._keep_alive)
+            self._wait_to_ping(dial.keepalive_time)
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes; then tell those that wait if there is room for calls again."""
@@ -103,8 +102,6 @@ class ClientConnection(HttpProtocol[ResponseHead]):
         """Nothing goes through here any more."""
         if error is not None and not self.error:
             self.error = str(error)
-        if self._keepalive is not None:
-            self._keepalive.cancel()
         self.deadlines.close()
         self._end_settling()
         self._changed()
@@ -222,7 +219,10 @@ class ClientConnection(HttpProtocol[ResponseHead]):
             wait = dial.keepalive_timeout
         elif wait <= 0:
             wait = dial.keepalive_time
-        self._keepalive = self.loop.call_later(wait, self._keep_alive)
+        self._wait_to_ping(wait)
+
+    def _wait_to_ping(self, seconds: float) -> None:
+        self.deadlines.add(self.loop.time() + seconds, self._keep_alive)
 
 
 async def connect(loop: asyncio.AbstractEventLoop, endpoint: Endpoint, dial: Dial) -> ClientConnection:

@@ -17,6 +17,7 @@ from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, ResponseHead, list_size
 from catenet.http.stream import Stream
+from catenet.net.deadlines import Entry
 from catenet.rpc.model.context import SERVED_UNTIL, Context, Pairs, Peer
 from catenet.rpc.model.failures import logger
 from catenet.rpc.model.metadata import Metadata, check_metadata, encode_metadata
@@ -40,7 +41,7 @@ class ServerCall(Context):
     """One call, and the context that its handler sees."""
 
     _task: asyncio.Task[None] | None = None
-    _timer: asyncio.TimerHandle | None = None
+    _timer: Entry | None = None
     _reader: MessageReader | None = None
     _inbox: Inbox | None = None
     _request: Frame | None = None
@@ -257,7 +258,7 @@ class ServerCall(Context):
         self._task = task
         connection.running += 1
         if self.deadline is not None:
-            self._timer = connection.loop.call_at(self.deadline, self._expire)
+            self._timer = connection.shared.deadlines.add(self.deadline, self._expire)
         if self._over:  # it ended its own call in its first step, then went on
             task.cancel()
 
@@ -269,7 +270,7 @@ class ServerCall(Context):
             self._task = None
             connection.running -= 1
             if self._timer is not None:
-                self._timer.cancel()
+                connection.shared.deadlines.remove(self._timer)
                 self._timer = None
         if error is not None:
             self.report(error)
