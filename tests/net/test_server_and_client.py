@@ -327,6 +327,41 @@ def test_a_handler_that_fails_is_logged_and_ends_its_connection(run, caplog):
 # Ends.
 
 
+class Careless(LineCore):
+    """Does not close when its peer has ended its stream."""
+
+    def receive(self, data, now):
+        if data:
+            super().receive(data, now)
+
+
+@pytest.mark.parametrize("kind", ["IPv4", "TLS over IPv4", "Unix"])
+@pytest.mark.parametrize("handled", [False, True])
+def test_the_end_of_the_peers_stream_ends_a_careless_core_too(run, contexts, tmp_path, kind, handled):
+    heard = []
+
+    async def hear(connection):
+        heard.extend([line async for line in connection])
+        connection.core.send(b"heard")
+
+    async def main():
+        url = URLS[kind].format(tmp_path)
+        async with await serve(Careless, url, hear if handled else None, tls=contexts[0]) as server:
+            connection = await connect(client(), server.urls[0], tls=contexts[1])
+            connection.core.send(b"last")
+            connection.flush()
+            assert await connection.next_event() == b"last"
+            if kind.startswith("TLS"):
+                connection.close()
+            else:
+                connection.transport.write_eof()
+                assert [line async for line in connection] == ([b"heard", b"bye"] if handled else [])
+            await until(lambda: not server.connections)
+        assert heard == ([b"last"] if handled else [])
+
+    run(main())
+
+
 def test_draining_lets_what_has_begun_finish(run):
     began = asyncio.Event()
 

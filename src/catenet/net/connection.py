@@ -18,12 +18,13 @@ MAX_EVENTS = 64
 
 
 class Alarm:
-    """Wakes a driver when its core has something to do. A deadline that moves later costs nothing (it fires early)."""
+    """Wakes a driver when its core has something to do. A deadline that moves later costs nothing: it fires early."""
 
-    __slots__ = ("_deadlines", "_entry")
+    __slots__ = ("_deadlines", "_entry", "_own")
 
-    def __init__(self, deadlines: Deadlines) -> None:
-        self._deadlines = deadlines
+    def __init__(self, loop: asyncio.AbstractEventLoop, shared: Deadlines | None = None) -> None:
+        self._own = shared is None
+        self._deadlines = Deadlines(loop) if shared is None else shared
         self._entry: Entry | None = None
 
     def set(self, due: float | None, fire: Alarmed) -> None:
@@ -31,11 +32,16 @@ class Alarm:
         entry = self._entry
         if due is None or (entry is not None and entry[0] <= due):
             return
-        self.cancel()
+        self._cancel()
         self._entry = self._deadlines.add(due, lambda: self._expire(due, fire))
 
-    def cancel(self) -> None:
-        """Call nothing."""
+    def close(self) -> None:
+        """Call nothing any more, and leave no timer behind."""
+        self._cancel()
+        if self._own:
+            self._deadlines.close()
+
+    def _cancel(self) -> None:
         if self._entry is not None:
             self._deadlines.remove(self._entry)
             self._entry = None
@@ -120,7 +126,7 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
     ) -> None:
         super().__init__(loop, write_limit)
         self.core = core
-        self._alarm = Alarm(Deadlines(loop) if deadlines is None else deadlines)
+        self._alarm = Alarm(loop, deadlines)
         self._events: EventQueue[E] | None = EventQueue() if keep_events else None
         self._closing = False
         self._eof = False
@@ -197,6 +203,8 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
         self._eof = True
         self.core.receive(b"", self.loop.time())
         self._go()
+        if self._events is not None:
+            self._events.end(None)
         return transport.can_write_eof() and not transport.is_closing()
 
     def pause_writing(self) -> None:
@@ -216,7 +224,7 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
     def connection_lost(self, error: Exception | None) -> None:
         """Tell whoever waits."""
         super().connection_lost(error)
-        self._alarm.cancel()
+        self._alarm.close()
         if self._events is not None:
             self._take_events()
             broken = None if error is None or self.core.closed else ConnectionError(str(error) or "connection lost")

@@ -19,7 +19,6 @@ from catenet.net import dial
 from catenet.net.client import ConnectError
 from catenet.net.connection import Alarm, Alarmed, EventQueue
 from catenet.net.core import DatagramCore, Peer
-from catenet.net.deadlines import Deadlines
 from catenet.net.dial import SocketName
 from catenet.net.listen import bind_udp
 from catenet.net.target import DATAGRAM_SCHEMES, Scheme, host_and_port, parse_target
@@ -75,7 +74,7 @@ class DatagramEndpoint(Alarmed, Generic[E]):
         self.urls = list(urls)
         self._loop = loop
         self._sockets = list(sockets)
-        self._alarm = Alarm(Deadlines(loop))
+        self._alarm = Alarm(loop)
         self._events: EventQueue[E] | None = EventQueue() if keep_events else None
         self._queue: deque[tuple[bytes, DatagramPeer]] = deque()
         self._blocked: socket.socket | None = None
@@ -124,7 +123,7 @@ class DatagramEndpoint(Alarmed, Generic[E]):
         self._sockets.clear()
         self.urls.clear()
         self._queue.clear()
-        self._alarm.cancel()
+        self._alarm.close()
         if self._events is not None:
             self._events.end(None)
 

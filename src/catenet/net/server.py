@@ -58,6 +58,14 @@ class AcceptedConnection(Connection[E]):
         if self._task is None:
             self._server.connection_closed(self)
 
+    def eof_received(self) -> bool:
+        """The peer sends nothing more. A core that is left to itself and waits for nothing will never close: do it."""
+        stays = super().eof_received()
+        core = self.core
+        if self._server.handler is None and not core.closed and not self.write_paused and core.next_deadline() is None:
+            self.close()
+        return stays
+
     async def _handle(self, handler: Handler[E]) -> None:
         try:
             await handler(self)

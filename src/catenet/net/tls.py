@@ -49,11 +49,7 @@ def client_context(
     ``cert`` and ``key`` are the client's own. ``verify=False`` takes any certificate of the server. Raises
     :class:`TlsError`.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if ca is None:
-        context.load_default_certs()
-    else:
-        _load_authorities(context, ca)
+    context = ssl.create_default_context() if ca is None else _trusting(ca)
     if cert is not None:
         _load_chain(context, cert, key)
     if not verify:
@@ -100,12 +96,24 @@ def _chain_problem(error: ssl.SSLError, cert: str, key: str | None) -> str:
     return f"{cert if key is None else f'{cert}, {key}'}: {explain(error)}"
 
 
+def _trusting(ca: str) -> ssl.SSLContext:
+    _check_readable(ca, "authorities")
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        raise TlsError(_no_authorities(ca)) from None
+
+
 def _load_authorities(context: ssl.SSLContext, ca: str) -> None:
     _check_readable(ca, "authorities")
     try:
         context.load_verify_locations(ca)
     except ssl.SSLError:
-        raise TlsError(f"{ca}: no certificates of authorities (PEM)") from None
+        raise TlsError(_no_authorities(ca)) from None
+
+
+def _no_authorities(ca: str) -> str:
+    return f"{ca}: no certificates of authorities (PEM)"
 
 
 def _check_readable(name: str, what: str) -> None:

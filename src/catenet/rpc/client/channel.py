@@ -21,6 +21,7 @@ from catenet.net.backoff import ConnectionBackoff
 from catenet.net.dial import ClientTls, Endpoint, resolve
 from catenet.net.pool import PoolLimits
 from catenet.net.target import Target
+from catenet.net.tls import client_context
 from catenet.rpc.client.connection import ClientConnection, Dial, connect, connect_first
 from catenet.rpc.client.picker import Picker, picker_for
 from catenet.rpc.client.service_config import RetryBudget, ServiceConfig
@@ -391,6 +392,6 @@ def _closed() -> RpcError:
 
 
 def _client_tls(given: ssl.SSLContext | None, options: ChannelOptions, target: Target) -> ClientTls:
-    context = given or ssl.create_default_context()
+    context = given or client_context()
     context.set_alpn_protocols(["h2"] if options.protocol == "grpc" else ["h2", "http/1.1"])
     return ClientTls(context, options.server_name or target.host or "localhost")
