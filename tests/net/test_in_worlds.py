@@ -116,6 +116,85 @@ def test_a_limit_and_a_drain_in_virtual_time():
     assert 19.5 <= drained < 20.5
 
 
+async def ask(connection, line):
+    connection.core.send(line)
+    await connection.drained()
+    return await connection.next_event()
+
+
+def test_a_line_that_is_begun_must_be_finished():
+    async def server():
+        await (await serve(LineCore, "tcp://:7", limits=ServerLimits(handshake_timeout=5.0))).serve_forever()
+
+    async def client():
+        slow, quiet = [await connect(LineCore(echo=False), "tcp://server:7") for _ in range(2)]
+        assert [await ask(one, b"x") for one in (slow, quiet)] == [b"x", b"x"]
+        start = asyncio.get_running_loop().time()
+        slow.transport.write(b"part of a line")
+        await slow.wait_closed()
+        late = asyncio.get_running_loop().time() - start
+        await asyncio.sleep(600 - 100)
+        return late, await ask(quiet, b"silence between two lines is no debt")
+
+    (late, answer), _, _ = simulate(server, client)
+    assert 5.0 <= late < 8.0 and answer == b"silence between two lines is no debt"
+
+
+def test_a_slow_line_that_keeps_its_pace_is_served():
+    async def server():
+        limits = ServerLimits(handshake_timeout=5.0, min_rate=10.0)
+        await (await serve(LineCore, "tcp://:7", limits=limits)).serve_forever()
+
+    async def client():
+        ends = []
+        for rate in (12, 2):
+            connection = await connect(LineCore(echo=False), "tcp://server:7")
+            assert await ask(connection, b"x") == b"x"
+            for _ in range(40):
+                await asyncio.sleep(1)
+                if connection.transport is not None:
+                    connection.transport.write(b"x" * rate)
+            if connection.transport is None:
+                ends.append("given up")
+            else:
+                connection.transport.write(b"\n")
+                ends.append(len(await connection.next_event()))
+        return ends
+
+    assert simulate(server, client)[0] == [480, "given up"]
+
+
+@pytest.mark.parametrize(("limits", "when"), [({"max_idle": 20.0}, 20.0), ({"max_age": 30.0}, 30.0)])
+def test_idle_and_old_connections_are_drained(limits, when):
+    async def server():
+        await (await serve(LineCore, "tcp://:7", limits=ServerLimits(**limits))).serve_forever()
+
+    async def client():
+        connection = await connect(LineCore(echo=False), "tcp://server:7")
+        assert await ask(connection, b"x") == b"x"
+        start = asyncio.get_running_loop().time()
+        assert [line async for line in connection] == [b"bye"]
+        return asyncio.get_running_loop().time() - start
+
+    assert when - 0.1 < simulate(server, client, loss="0")[0] < when + 3
+
+
+def test_deadlines_of_a_core():
+    async def server():
+        await (await serve(lambda: LineCore(idle=10.0), "tcp://:7")).serve_forever()
+
+    async def client():
+        connection = await connect(LineCore(echo=False), "tcp://server:7")
+        for number in range(5):
+            await asyncio.sleep(9)
+            assert await ask(connection, b"%d" % number) == b"%d" % number
+        start = asyncio.get_running_loop().time()
+        assert [line async for line in connection] == [b"idle"]
+        return asyncio.get_running_loop().time() - start
+
+    assert 9.9 < simulate(server, client, loss="0")[0] < 10.1
+
+
 def test_nobody_is_there():
     async def server():
         await asyncio.sleep(3600)
