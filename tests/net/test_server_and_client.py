@@ -287,6 +287,29 @@ def test_a_handler_that_fails_is_logged_and_ends_its_connection(run, caplog):
     assert str(record.exc_info[1]) == "broken handler"
 
 
+class Broken(LineCore):
+    """Has a bug where it handles its deadline."""
+
+    def handle_timeout(self, now):
+        raise ZeroDivisionError
+
+
+def test_a_core_that_fails_costs_its_own_connection_and_no_deadline_of_another():
+    async def main():
+        problems = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context["exception"]))
+        cores = iter([Broken(idle=0.05), LineCore(idle=0.2)])
+        async with await serve(lambda: next(cores), "tcp://127.0.0.1:0") as server:
+            broken, sound = [await connect(client(), server.urls[0]) for _ in range(2)]
+            for connection in (broken, sound):
+                assert await ask(connection, b"x") == b"x"
+            await broken.wait_closed()
+            assert await sound.next_event() == b"idle"
+        assert [type(problem) for problem in problems] == [ZeroDivisionError]
+
+    asyncio.run(main())
+
+
 # Ends.
 
 

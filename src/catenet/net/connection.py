@@ -240,10 +240,14 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
         if self.transport is None:
             return
         now = max(self.loop.time(), due)
-        deadline = self.core.next_deadline()
-        if deadline is not None and deadline <= now:
-            self.core.handle_timeout(now)
-        self._go()
+        try:
+            deadline = self.core.next_deadline()
+            if deadline is not None and deadline <= now:
+                self.core.handle_timeout(now)
+            self._go()
+        except Exception:
+            self.abort()  # as event loops do when what they call fails
+            raise
 
     def _go(self) -> None:
         """See to what a verb has led to: events, output, the end."""

@@ -174,6 +174,12 @@ class DatagramEndpoint(Alarmed, Generic[E]):
 
     def _readable(self, index: int) -> None:
         now = self._loop.time()
+        try:
+            self._receive_batch(index, now)
+        finally:
+            self._go()
+
+    def _receive_batch(self, index: int, now: float) -> None:
         for _ in range(BATCH):
             try:
                 data, control, flags, address = self._sockets[index].recvmsg(MAX_DATAGRAM, _CONTROL_SIZE)
@@ -187,7 +193,6 @@ class DatagramEndpoint(Alarmed, Generic[E]):
                 self.core.receive(data, peer, now)
             if self._events is not None and self._events.full:
                 break
-        self._go()
 
     # Output.
 

@@ -78,4 +78,9 @@ class Deadlines:
             if expire is None:
                 self._emptied -= 1
             else:
-                expire()
+                try:
+                    expire()
+                except Exception as error:
+                    # The deadlines of others are not to be lost with it.
+                    context = {"message": f"Exception at a deadline, in {expire!r}", "exception": error}
+                    self._loop.call_exception_handler(context)
