@@ -2,7 +2,7 @@
 
 `CATENET_COMPILE=1 pip install --no-build-isolation .`
 
-Needs `pip install "mypy>=1.15" "setuptools>=77"` and a C compiler. Without the variable nothing is compiled, and
+Needs `pip install "mypy>=1.20" "setuptools>=77"` and a C compiler. Without the variable nothing is compiled, and
 everything works the same, more slowly (docs/benchmarks.md). CATENET_COMPILE_LEVEL is gcc's optimisation
 (1: measured as fast as 2 and 3). There is a C file per module, as one for all takes more than twice as long.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from catenet.compiled import mypyc_attr
 from catenet.control.states import EVER_RETRANSMITTED, SACKED
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["DeliveryRate", "RateSample", "finish", "finish_in_order", "on_delivered", "on_sent"]
 
 
+@mypyc_attr(acyclic=True)
 class DeliveryRate:
     """What the samples of one connection are made from, and the best recent one."""
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from catenet.compiled import mypyc_attr
+
 __all__ = ["NO_SAMPLE", "RttEstimator"]
 
 NO_SAMPLE: Final = 0xFFFFFFFF
 """The smallest round trip time before the first sample."""
 
 
+@mypyc_attr(acyclic=True)
 class RttEstimator:
     """Estimates of one connection."""
 

@@ -260,6 +260,18 @@ class Connection(Sender):
         "write_shut",
     )
 
+    def _init_counters(self) -> None:
+        self.segments_in = 0  # segments: received
+        self.segments_out = 0  # segments: sent
+        self.data_segments_in = 0  # segments: received with data
+        self.data_segments_out = 0  # segments: sent with data
+        self.bytes_received = 0  # bytes: received in order
+        self.bytes_sent = 0  # bytes: sent, retransmissions included
+        self.bytes_acked = 0  # bytes: acknowledged
+        self.bytes_retransmitted = 0  # bytes: retransmitted
+        self.total_retransmits = 0  # segments: retransmitted
+        self.rcv_ooo_packets = 0  # segments: received out of order
+
     def _init_components(self) -> None:
         self.chrono = Chrono()  # what holds the sender up
         self.delayed_ack = DelayedAck()  # when the next ACK is sent
@@ -332,12 +344,6 @@ class Connection(Sender):
         self.fin_queued = False  # whether a FIN ends what is written
         self.write_shut = False  # whether the program has shut writing down
         self.urgent_mode = False  # whether urgent data is not yet acknowledged
-        self.bytes_acked = 0  # bytes: acknowledged
-        self.bytes_sent = 0  # bytes: sent, retransmissions included
-        self.bytes_retransmitted = 0  # bytes: retransmitted
-        self.segments_out = 0  # segments: sent
-        self.data_segments_out = 0  # segments: sent with data
-        self.total_retransmits = 0  # segments: retransmitted
         self.departed_at = 0  # us: when a segment last left
 
     def _init_window(self) -> None:
@@ -358,10 +364,6 @@ class Connection(Sender):
         self.urgent_byte: int | None = None  # urgent byte, out of line
         self.urgent_flags = 0  # bits: state of urgent data (`urgent`)
         self.fin_received = False  # whether the peer's FIN is in order
-        self.bytes_received = 0  # bytes: received in order
-        self.segments_in = 0  # segments: received
-        self.data_segments_in = 0  # segments: received with data
-        self.rcv_ooo_packets = 0  # segments: received out of order
         self.last_data_in = 0  # us: when data last arrived
         self.last_heard = 0  # us: when the peer was last heard
         self.last_oow_at = 0  # us: when a segment out of the window was last answered
@@ -408,6 +410,7 @@ class Connection(Sender):
         self.source_port = source_port
         self.destination_port = destination_port
         self.congestion: Congestion
+        self._init_counters()
         self._init_components()
         self._init_identity()
         self._init_extensions()

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from catenet.stack.tcp.control.connection import Connection
-from catenet.stack.tcp.parking.fields import parse
+from catenet.stack.tcp.parking.encoded import FIELDS
 
 if TYPE_CHECKING:
     from catenet.control import Congestion
@@ -34,16 +34,8 @@ _NEAR: Final = 1 << 20
 _SMALL: Final = 1 << 18
 """Sizes and intervals are mostly below, positions and times above."""
 
-_FIELDS: Final[tuple[str, ...]] = tuple(
-    f"{section.owner}.{row.name}".removeprefix("c.")
-    for section in parse()
-    if section.kind != "Cubic"
-    for row in section.rows
-    if row.kind not in ("component", "pool") and (row.kind != "idle" or row.detail)
-)
-"""Names of what is encoded, with the way to it from the connection; what is idle is as in a new one."""
-_TS_RECENT: Final = _FIELDS.index("ts_recent")
-_values: Final = attrgetter(*_FIELDS)
+_TS_RECENT: Final = FIELDS.index("ts_recent")
+_values: Final = attrgetter(*FIELDS)
 _PLANS: Final = 256
 """Encoded states whose plan is kept at hand."""
 
@@ -73,7 +65,7 @@ def restore(c: Connection, state: bytes) -> None:
 
 def differences(c: Connection, default: tuple[Any, ...]) -> list[tuple[str, Any]]:
     """Names and values of the variables that are not those of a new connection, but for its options."""
-    both = zip(_FIELDS, _values(c), default, strict=True)
+    both = zip(FIELDS, _values(c), default, strict=True)
     return [(name, value) for name, value, fresh in both if value != fresh and name != "options"]
 
 
@@ -93,7 +85,7 @@ def assign(target: object, name: str, value: Any) -> None:
 def _plan(state: bytes) -> tuple[_Plan, str, _Plan]:
     """What to set in a connection, the name of its congestion control, and what to set in that."""
     changed, algorithm, inside = marshal.loads(state)
-    return _sorted([(_FIELDS[number], value) for number, value in changed]), algorithm, _sorted(inside)
+    return _sorted([(FIELDS[number], value) for number, value in changed]), algorithm, _sorted(inside)
 
 
 def _sorted(values: list[tuple[str, Any]]) -> _Plan:

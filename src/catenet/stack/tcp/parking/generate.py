@@ -44,6 +44,7 @@ def generate(sections: list[Section]) -> dict[Path, str]:
     files[PACKAGE / "stack/tcp/parking/snapshot.py"] = _snapshot(sections)
     files[PACKAGE / "stack/tcp/parking/timing.py"] = _timing(sections)
     files[PACKAGE / "stack/tcp/parking/setup.py"] = _setup(sections)
+    files[PACKAGE / "stack/tcp/parking/encoded.py"] = _ENCODED.format(names="".join(_encoded(sections)))
     return files
 
 
@@ -108,7 +109,7 @@ def _snapshot(sections: list[Section]) -> str:
 
 def _timing(sections: list[Section]) -> str:
     mine = list(_select(sections, "time", "track"))
-    parts = [_TIMING_HEAD, _class("TimingSnapshot", _TIMING_DOC, _attributes(mine))]
+    parts = [_TIMING_HEAD, "@mypyc_attr(acyclic=True)\n", _class("TimingSnapshot", _TIMING_DOC, _attributes(mine))]
     parts.append(_TIMING_INIT.format(takes=_calls("take", mine)))
     parts.append(_RESTORE_TIMES.format(calls=_calls("restore", mine)))
     parts.append(_MATCHES.format(doc="Whether these are the times of a connection.", tests=_tests(mine)))
@@ -293,6 +294,8 @@ def _compare(row: Row, place: str) -> str:
         return f"{one} is None"
     if row.type in ("", *_PLAIN):
         return f"{one} == {other}"
+    if row.start == "{}":
+        return f"({one} == {other} if {one} else not {other})"  # comparing what is mostly empty costs a call
     return f"({one} is {other} or {one} == {other})"
 
 
@@ -307,6 +310,15 @@ def _idle(sections: list[Section]) -> Iterator[str]:
                     yield f"{place} is None"
                 else:
                     yield f"not {place}"
+
+
+def _encoded(sections: list[Section]) -> Iterator[str]:
+    """Lines with the names of what is encoded: what the pool does not set, and what is not as in a new connection."""
+    for section in sections:
+        for row in section.rows:
+            known = row.kind in ("component", "pool") or (row.kind == "idle" and not row.detail)
+            if section.kind != "Cubic" and not known:
+                yield f'    "{f"{section.owner}.{row.name}".removeprefix("c.")}",\n'
 
 
 def main() -> int:
@@ -376,6 +388,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from catenet.compiled import mypyc_attr
 from catenet.control.cubic import Cubic
 from catenet.stack.tcp.parking.relative import absolute, absolute_track, relative, relative_track
 
@@ -385,6 +398,21 @@ if TYPE_CHECKING:
 __all__ = ["TimingSnapshot"]
 
 
+'''
+_ENCODED: Final = f'''"""What the encoded state of an idle connection consists of.
+
+{_NOTE}
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["FIELDS"]
+
+FIELDS: Final[tuple[str, ...]] = (
+{{names}})
+"""Names of the variables, with the way to them from the connection."""
 '''
 _SETUP_HEAD: Final = f'''"""Whether connections are idle, and the same in all that a `Snapshot` does not hold.
 

@@ -33,9 +33,8 @@ def has_same_setup(a: Connection, b: Connection) -> bool:
         and _has_same_scoreboard_set_up(a, b)
         and _has_same_timers_set_up(a, b)
         and _has_same_congestion_set_up(a, b)
+        and _has_same_counters_loss(a, b)
         and _has_same_extensions_loss(a, b)
-        and _has_same_sender_loss(a, b)
-        and _has_same_receiver_loss(a, b)
         and _has_same_scoreboard_loss(a, b)
         and _has_same_timers_loss(a, b)
         and _has_same_rack_loss(a, b)
@@ -57,9 +56,8 @@ def has_same_setup(a: Connection, b: Connection) -> bool:
 def is_untroubled(c: Connection, fresh: Connection) -> bool:
     """Whether a connection looks like one without losses, judged by a new one of the same algorithm."""
     return (
-        _has_same_extensions_loss(c, fresh)
-        and _has_same_sender_loss(c, fresh)
-        and _has_same_receiver_loss(c, fresh)
+        _has_same_counters_loss(c, fresh)
+        and _has_same_extensions_loss(c, fresh)
         and _has_same_scoreboard_loss(c, fresh)
         and _has_same_timers_loss(c, fresh)
         and _has_same_rack_loss(c, fresh)
@@ -141,7 +139,7 @@ def _has_same_identity_set_up(a: Connection, b: Connection) -> bool:
         a.interface == b.interface
         and (a.hop_limit is b.hop_limit or a.hop_limit == b.hop_limit)
         and a.traffic_class == b.traffic_class
-        and (a.options is b.options or a.options == b.options)
+        and (a.options == b.options if a.options else not b.options)
     )
 
 
@@ -177,16 +175,16 @@ def _has_same_congestion_set_up(a: Connection, b: Connection) -> bool:
     return a.mss == b.mss and a.sack_ok == b.sack_ok
 
 
+def _has_same_counters_loss(a: Connection, b: Connection) -> bool:
+    return (
+        a.bytes_retransmitted == b.bytes_retransmitted
+        and a.total_retransmits == b.total_retransmits
+        and a.rcv_ooo_packets == b.rcv_ooo_packets
+    )
+
+
 def _has_same_extensions_loss(a: Connection, b: Connection) -> bool:
     return a.syn_data == b.syn_data
-
-
-def _has_same_sender_loss(a: Connection, b: Connection) -> bool:
-    return a.bytes_retransmitted == b.bytes_retransmitted and a.total_retransmits == b.total_retransmits
-
-
-def _has_same_receiver_loss(a: Connection, b: Connection) -> bool:
-    return a.rcv_ooo_packets == b.rcv_ooo_packets
 
 
 def _has_same_scoreboard_loss(a: Connection, b: Connection) -> bool:

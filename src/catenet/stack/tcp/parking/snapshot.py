@@ -90,6 +90,7 @@ class Snapshot:
 
     def __init__(self, c: Connection, template: Template) -> None:
         self.template = template
+        self._take_counters(c)
         self._take_identity(c)
         self._take_extensions(c)
         self._take_sequence(c)
@@ -109,6 +110,7 @@ class Snapshot:
 
     def restore(self, c: Connection) -> None:
         """Set the variables of a connection whose positions are set."""
+        self._restore_counters(c)
         self._restore_identity(c)
         self._restore_extensions(c)
         self._restore_sequence(c)
@@ -129,7 +131,8 @@ class Snapshot:
     def matches(self, c: Connection) -> bool:
         """Whether this is what would be kept of a connection."""
         return (
-            self._matches_identity(c)
+            self._matches_counters(c)
+            and self._matches_identity(c)
             and self._matches_extensions(c)
             and self._matches_sequence(c)
             and self._matches_sender(c)
@@ -145,6 +148,38 @@ class Snapshot:
             and self._matches_rtt(c)
             and self._matches_rate(c)
             and self._matches_cubic(c)
+        )
+
+    def _take_counters(self, c: Connection) -> None:
+        una, nxt = c.snd_una, c.rcv_nxt
+        self.segments_in = c.segments_in
+        self.segments_out = c.segments_out
+        self.data_segments_in = c.data_segments_in
+        self.data_segments_out = c.data_segments_out
+        self.bytes_received = c.bytes_received - (nxt - c.irs)
+        self.bytes_sent = c.bytes_sent - (una - c.iss)
+        self.bytes_acked = c.bytes_acked - (una - c.iss)
+
+    def _restore_counters(self, c: Connection) -> None:
+        una, nxt = c.snd_una, c.rcv_nxt
+        c.segments_in = self.segments_in
+        c.segments_out = self.segments_out
+        c.data_segments_in = self.data_segments_in
+        c.data_segments_out = self.data_segments_out
+        c.bytes_received = self.bytes_received + nxt - c.irs
+        c.bytes_sent = self.bytes_sent + una - c.iss
+        c.bytes_acked = self.bytes_acked + una - c.iss
+
+    def _matches_counters(self, c: Connection) -> bool:
+        una, nxt = c.snd_una, c.rcv_nxt
+        return (
+            self.segments_in == c.segments_in
+            and self.segments_out == c.segments_out
+            and self.data_segments_in == c.data_segments_in
+            and self.data_segments_out == c.data_segments_out
+            and self.bytes_received == c.bytes_received - (nxt - c.irs)
+            and self.bytes_sent == c.bytes_sent - (una - c.iss)
+            and self.bytes_acked == c.bytes_acked - (una - c.iss)
         )
 
     def _take_identity(self, c: Connection) -> None:
@@ -209,30 +244,13 @@ class Snapshot:
         )
 
     def _take_sender(self, c: Connection) -> None:
-        una = c.snd_una
         self.send_buffer = c.send_buffer
-        self.bytes_acked = c.bytes_acked - (una - c.iss)
-        self.bytes_sent = c.bytes_sent - (una - c.iss)
-        self.segments_out = c.segments_out
-        self.data_segments_out = c.data_segments_out
 
     def _restore_sender(self, c: Connection) -> None:
-        una = c.snd_una
         c.send_buffer = self.send_buffer
-        c.bytes_acked = self.bytes_acked + una - c.iss
-        c.bytes_sent = self.bytes_sent + una - c.iss
-        c.segments_out = self.segments_out
-        c.data_segments_out = self.data_segments_out
 
     def _matches_sender(self, c: Connection) -> bool:
-        una = c.snd_una
-        return (
-            self.send_buffer == c.send_buffer
-            and self.bytes_acked == c.bytes_acked - (una - c.iss)
-            and self.bytes_sent == c.bytes_sent - (una - c.iss)
-            and self.segments_out == c.segments_out
-            and self.data_segments_out == c.data_segments_out
-        )
+        return self.send_buffer == c.send_buffer
 
     def _take_window(self, c: Connection) -> None:
         una = c.snd_una
@@ -249,32 +267,20 @@ class Snapshot:
         return self.cwnd_used == c.cwnd_used and self.cwnd_usage_seq == relative(c.cwnd_usage_seq, una)
 
     def _take_receiver(self, c: Connection) -> None:
-        nxt = c.rcv_nxt
         self.receive_buffer = c.receive_buffer
         self.rcv_ssthresh = c.rcv_ssthresh
         self.window_clamp = c.window_clamp
-        self.bytes_received = c.bytes_received - (nxt - c.irs)
-        self.segments_in = c.segments_in
-        self.data_segments_in = c.data_segments_in
 
     def _restore_receiver(self, c: Connection) -> None:
-        nxt = c.rcv_nxt
         c.receive_buffer = self.receive_buffer
         c.rcv_ssthresh = self.rcv_ssthresh
         c.window_clamp = self.window_clamp
-        c.bytes_received = self.bytes_received + nxt - c.irs
-        c.segments_in = self.segments_in
-        c.data_segments_in = self.data_segments_in
 
     def _matches_receiver(self, c: Connection) -> bool:
-        nxt = c.rcv_nxt
         return (
             self.receive_buffer == c.receive_buffer
             and self.rcv_ssthresh == c.rcv_ssthresh
             and self.window_clamp == c.window_clamp
-            and self.bytes_received == c.bytes_received - (nxt - c.irs)
-            and self.segments_in == c.segments_in
-            and self.data_segments_in == c.data_segments_in
         )
 
     def _take_ack(self, c: Connection) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from catenet.compiled import mypyc_attr
 from catenet.control.cubic import Cubic
 from catenet.stack.tcp.parking.relative import absolute, absolute_track, relative, relative_track
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["TimingSnapshot"]
 
 
+@mypyc_attr(acyclic=True)
 class TimingSnapshot:
     """When things happened to an idle connection, relative to when it last heard of its peer."""
 

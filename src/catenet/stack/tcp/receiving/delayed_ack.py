@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from catenet.compiled import mypyc_attr
+
 __all__ = ["DelayedAck"]
 
 
+@mypyc_attr(acyclic=True)
 class DelayedAck:
     """What decides between an ACK at once and one later, as Linux has it."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from catenet.compiled import mypyc_attr
 from catenet.stack.tcp.control.constants import MAX_WINDOW_SCALE
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _MAX_WINDOW: Final = 65535
 _INITIAL_SEGMENTS: Final = 10
 
 
+@mypyc_attr(acyclic=True)
 class ReceiveTuning:
     """How fast data arrives and is read, which the buffer grows by (dynamic right-sizing)."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from catenet.compiled import mypyc_attr
+
 __all__ = ["Rack", "Recovery"]
 
 
+@mypyc_attr(acyclic=True)
 class Rack:
     """The variables of RACK (RFC 8985 5.2, 5.3)."""
 
@@ -35,6 +38,7 @@ class Rack:
     # End of what is generated.
 
 
+@mypyc_attr(acyclic=True)
 class Recovery:
     """What one recovery remembers: its end, how to undo it, and the counts of PRR (RFC 9937 6)."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from catenet.compiled import mypyc_attr
+
 if TYPE_CHECKING:
     from catenet.stack.tcp.control.connection import Connection
 
@@ -14,6 +16,7 @@ WINDOW: Final = 2
 BUFFER: Final = 3
 
 
+@mypyc_attr(acyclic=True)
 class Chrono:
     """What holds a connection up, and for how long each kind has."""
 
