@@ -85,7 +85,7 @@ def test_names_and_figures_of_a_parked_connection(version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_many_idle_connections_are_parked_by_themselves_and_share_shapes(version):
+def test_many_idle_connections_are_parked_by_themselves(version):
     net = Net(version)
     listener = net.listener(backlog=1000)
     net.a.tcp.idle_pool.limit = net.b.tcp.idle_pool.limit = 10
@@ -272,9 +272,9 @@ def test_any_state_comes_back(version, data, count, clean):
 def test_messages_that_wander_leave_few_live(lossy):
     net = Net(4)
     listener = net.listener(backlog=1000)
-    lots = [stack.tcp.idle_pool for stack in net.hosts]
-    for lot in lots:
-        lot.limit = 10
+    pools = [stack.tcp.idle_pool for stack in net.hosts]
+    for pool in pools:
+        pool.limit = 10
     pairs = []
     for _ in range(60):
         client = net.a.tcp_endpoint(4)
@@ -293,7 +293,7 @@ def test_messages_that_wander_leave_few_live(lossy):
             server.send(b"fro")
             net.run(5.0)
             assert client.receive(100) == b"fro"
-            assert all(len(lot.live) <= 11 for lot in lots)
+            assert all(len(pool.live) <= 11 for pool in pools)
     for stack in net.hosts:
         assert len(stack.tcp.connections) == 60
         assert sum(isinstance(each, Parked) for each in stack.tcp.connections.values()) >= 49
