@@ -122,6 +122,7 @@ FIXED = frozenset(
         "key",
         "layer",
         "memory",
+        "metrics",
         "mtu_probing",
         "pending",
         "push_marks",
@@ -141,10 +142,10 @@ FIXED = frozenset(
         "stamps",
         "state",
         "timer_at",
-        "work",
         "tuning",
         "urgent_byte",
         "wake_at",
+        "work",
     ]
 )
 COMPONENTS = ("chrono", "congestion", "delayed_ack", "rack", "rate", "recovery", "rtt", "tuning")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from catenet.control import Congestion
+    from catenet.stack.ip.routes import RouteMetrics
     from catenet.stack.tcp.control.accecn import AccEcn
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.opening.fast_open import ClientHandshake, ServerHandshake
@@ -181,8 +182,10 @@ class Connection(Sender):
         "last_heard",
         "last_oow_at",
         "layer",
+        "locks",
         "max_window",
         "memory",
+        "metrics",
         "mss_clamp",
         "mtu_probing",
         "nagle",
@@ -295,6 +298,8 @@ class Connection(Sender):
         self.hop_limit: int | None = None  # hops: hop limit of its packets, None: the host's
         self.traffic_class = 0  # traffic class of its packets, without ECN
         self.options: Options = {}  # socket options by their Linux names
+        self.locks = 0  # bits: buffers whose size the program fixed (SNDBUF_LOCK)
+        self.metrics: RouteMetrics | None = None  # hints of its route, in the handshake
 
     def _init_extensions(self) -> None:
         self.ecn = 0  # bits: state of ECN (`ECN_OK` and others)

@@ -12,7 +12,9 @@ __all__ = [
     "MAX_QUICKACKS",
     "MAX_WINDOW_SCALE",
     "MILLISECOND",
+    "RCVBUF_LOCK",
     "SECOND",
+    "SNDBUF_LOCK",
     "TIMEOUT_INIT",
     "TIMEOUT_MIN",
     "TIME_WAIT_LENGTH",
@@ -39,3 +41,7 @@ MAX_PINGPONG: Final = 255
 
 MAX_WINDOW_SCALE: Final = 14
 """RFC 7323 2.3."""
+
+# Bits of `Connection.locks`, as Linux's sk_userlocks: buffers that keep the size that the program gave them.
+SNDBUF_LOCK: Final = 1
+RCVBUF_LOCK: Final = 2

@@ -19,7 +19,14 @@ from catenet.stack.tcp.control.connection import (
     Sent,
     position,
 )
-from catenet.stack.tcp.control.constants import DELACK_MAX, MAX_WINDOW_SCALE, SECOND, TIMEOUT_INIT, TIMEOUT_MIN
+from catenet.stack.tcp.control.constants import (
+    DELACK_MAX,
+    MAX_WINDOW_SCALE,
+    RCVBUF_LOCK,
+    SECOND,
+    TIMEOUT_INIT,
+    TIMEOUT_MIN,
+)
 from catenet.stack.tcp.control.lifecycle import on_reset, wake
 from catenet.stack.tcp.control.timeouts import set_keepalive
 from catenet.stack.tcp.control.timers import clear_timer, set_deadline, set_timer
@@ -45,7 +52,7 @@ def prepare(c: Connection, route: Route) -> None:
     """Set what follows from path, settings and options, before the first segment."""
     settings = c.layer.settings
     header = 40 if len(c.source) == 4 else 60
-    metrics = route.metrics
+    metrics = c.metrics = route.metrics
     c.path_mtu = route.mtu
     limit = metrics.advmss or c.layer.link_mtu(route) - header
     user = c.option("TCP_MAXSEG", 0)
@@ -61,7 +68,7 @@ def prepare(c: Connection, route: Route) -> None:
     if not c.send_buffer:
         c.send_buffer = c.option("SO_SNDBUF", 0) or settings.tcp_wmem[1]
     c.window_clamp = c.option("TCP_WINDOW_CLAMP", 0)
-    locked = c.option("_rcvbuf_locked", 0)
+    locked = c.locks & RCVBUF_LOCK
     largest = c.receive_buffer if locked else max(settings.tcp_rmem[2], c.layer.settings_rmem_max)
     space = full_space(c)
     if locked and (c.window_clamp > space or not c.window_clamp):
@@ -94,7 +101,7 @@ def start_connect(c: Connection) -> None:
     if layer.settings.tcp_ecn == 3:
         flags |= ECE | CWR | AE
         c.accecn = AccEcn()
-    elif layer.settings.tcp_ecn in (1, 4) or c.option("_route_ecn", 0) or c.congestion.needs_ecn:
+    elif layer.settings.tcp_ecn in (1, 4) or (c.metrics is not None and c.metrics.ecn) or c.congestion.needs_ecn:
         flags |= ECE | CWR
     c.last_heard = layer.us
     sent = Sent(c.iss, c.iss + 1, b"", flags, 1)
@@ -193,7 +200,7 @@ def _answered(c: Connection, segment: TcpSegment, ack: int, ecn: int) -> None:
     fin = bool(segment.flags & FIN)
     if payload or fin:
         queue_data(c, segment, seq + 1, seq + 1 + len(payload) + fin)
-    deferred = c.option("TCP_DEFER_ACCEPT", 0) or c.option("_connect_data", 0) or c.delayed_ack.pingpong
+    deferred = c.option("TCP_DEFER_ACCEPT", 0) or _data_follows(c) or c.delayed_ack.pingpong
     if (c.write_seq > c.snd_nxt or deferred) and not payload:
         c.ack_pending |= ACK_SCHEDULED | ACK_TIMER
         pingpong = c.delayed_ack.pingpong
@@ -204,6 +211,11 @@ def _answered(c: Connection, segment: TcpSegment, ack: int, ecn: int) -> None:
     else:
         send_reflecting_ack(c)
     push_pending(c)
+
+
+def _data_follows(c: Connection) -> bool:
+    """Whether a writer waits for the handshake with more data than the SYN held."""
+    return isinstance(c.fast_open, ClientHandshake) and c.fast_open.data_follows
 
 
 def send_reflecting_ack(c: Connection) -> None:
@@ -262,7 +274,8 @@ def transfer(c: Connection) -> None:
         # The handshake was lost more than once: begin carefully (RFC 6298 5.7, RFC 5681 3.1).
         c.cwnd = 1
     else:
-        c.cwnd = max(c.option("_initcwnd", 0), 0) or layer.initial_cwnd
+        c.cwnd = (c.metrics.initcwnd if c.metrics is not None else 0) or layer.initial_cwnd
+    c.metrics = None
     c.cwnd_stamp = layer.us
     c.last_data_out = c.last_data_in = c.last_heard = layer.us
     if layer.settings.tcp_truesize:
@@ -283,12 +296,12 @@ def transfer(c: Connection) -> None:
 
 def expand_receive_buffer(c: Connection) -> None:
     """The buffer must at least hold the window of the start."""
-    if not c.option("_rcvbuf_locked", 0) and c.memory is None:
+    if not c.locks & RCVBUF_LOCK and c.memory is None:
         wanted = min(buffer_from_window(4 * c.advertised_mss * c.layer.initial_cwnd), c.layer.settings.tcp_rmem[2])
         if c.receive_buffer < wanted:
             c.receive_buffer = wanted
     full = full_space(c)
-    if c.window_clamp > full and c.option("_rcvbuf_locked", 0):
+    if c.window_clamp > full and c.locks & RCVBUF_LOCK:
         c.window_clamp = full
     elif c.window_clamp >= full:
         c.window_clamp = max(full, c.rcv_wnd)

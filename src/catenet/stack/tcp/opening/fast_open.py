@@ -230,12 +230,16 @@ def may_defer(c: Connection, no_cookie: bool) -> bool:
 class ClientHandshake:
     """A client's SYN with a cookie or the request for one."""
 
-    __slots__ = ("_armed", "_data", "_experimental", "cookie", "listener", "mss")
+    __slots__ = ("_armed", "_data", "_experimental", "cookie", "data_follows", "deferred", "listener", "mss")
 
     def __init__(self, cookie: bytes | None, mss: int, experimental: bool) -> None:
         self.cookie = cookie
         """None: no option at all, b"": ask for one."""
         self.mss = mss
+        self.deferred = False
+        """Whether the SYN waits for the first data."""
+        self.data_follows = False
+        """Whether a writer has more data than the SYN holds, so that the last segment of the handshake carries some."""
         self._experimental = experimental
         self._data = b""
         self._armed = True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.accecn import ACE_FAIL_RECEIVE, ACE_FAIL_SEND, AccEcn, ace_of, is_requested, reflect
 from catenet.stack.tcp.control.connection import ECN_OK, MASK, NEVER, RTO_TIMER, Connection, position
-from catenet.stack.tcp.control.constants import MAX_WINDOW_SCALE, TIMEOUT_INIT
+from catenet.stack.tcp.control.constants import MAX_WINDOW_SCALE, RCVBUF_LOCK, TIMEOUT_INIT
 from catenet.stack.tcp.control.rto import sample_rtt, update_min_rtt
 from catenet.stack.tcp.control.timers import set_timer
 from catenet.stack.tcp.opening import cookies
@@ -126,7 +126,7 @@ class HalfOpen:
     def _choose_window(self, scaling: bool) -> None:
         endpoint, settings = self.listener.endpoint, self.layer.settings
         buffer = endpoint.number("SO_RCVBUF", settings.tcp_rmem[1])
-        locked = endpoint.number("_rcvbuf_locked", 0)
+        locked = endpoint.locks & RCVBUF_LOCK
         space = window_from_buffer(buffer)
         clamp = endpoint.number("TCP_WINDOW_CLAMP", 0)
         if locked and (not clamp or clamp > space):
@@ -474,6 +474,7 @@ class Listener:
         c = Connection(layer, request.source, request.source_port, request.destination, request.destination_port)
         c.key = request.key
         c.options = dict(endpoint.options)
+        c.locks = endpoint.locks
         c.pseudo = layer.pseudo(c.source, c.destination)
         c.interface = endpoint.bound_interface
         c.hop_limit = endpoint.hop_limit
@@ -481,8 +482,6 @@ class Listener:
         c.state = states.after(states.LISTEN, states.SYN_ARRIVES)
         c.shutdown = endpoint.shut
         prepare(c, request.route)
-        if request.route.metrics.initcwnd:
-            c.options["_initcwnd"] = request.route.metrics.initcwnd
         c.iss = request.iss
         c.snd_una = c.snd_nxt = c.write_seq = c.snd_up = c.snd_sml = c.pushed = request.iss + 1
         c.irs = request.rcv_nxt - 1

@@ -26,6 +26,7 @@ FIELDS: Final[tuple[str, ...]] = (
     "hop_limit",
     "traffic_class",
     "options",
+    "locks",
     "ecn",
     "syn_data",
     "timestamps",

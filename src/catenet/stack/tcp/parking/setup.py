@@ -84,6 +84,7 @@ def is_idle(c: Connection) -> bool:
         and c.soft_error is None
         and not c.shutdown
         and not c.work
+        and c.metrics is None
         and c.accecn is None
         and c.fast_open is None
         and c.stamps is None
@@ -140,6 +141,7 @@ def _has_same_identity_set_up(a: Connection, b: Connection) -> bool:
         and (a.hop_limit is b.hop_limit or a.hop_limit == b.hop_limit)
         and a.traffic_class == b.traffic_class
         and (a.options == b.options if a.options else not b.options)
+        and a.locks == b.locks
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from catenet.compiled import mypyc_attr
-from catenet.stack.tcp.control.constants import MAX_WINDOW_SCALE
+from catenet.stack.tcp.control.constants import MAX_WINDOW_SCALE, RCVBUF_LOCK
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.control.connection import Connection
@@ -235,7 +235,7 @@ def grow_buffer(c: Connection, space: int) -> None:
     """Hold twice what was read in a round trip, room for the sender to double its rate, and what is out of order."""
     settings = c.layer.settings
     old, c.tuning.space = c.tuning.space, space
-    if not settings.tcp_moderate_rcvbuf or c.option("_rcvbuf_locked", 0):
+    if not settings.tcp_moderate_rcvbuf or c.locks & RCVBUF_LOCK:
         return
     window = space << 1
     rtt = c.tuning.rtt >> 3

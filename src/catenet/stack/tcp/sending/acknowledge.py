@@ -7,7 +7,16 @@ from typing import Final
 from catenet.control.delivery_rate import finish, on_delivered
 from catenet.control.states import CA_CWR, CA_OPEN, CA_RECOVERY, EVER_RETRANSMITTED, SACKED
 from catenet.stack.tcp.control import states
-from catenet.stack.tcp.control.connection import LOST, MASK, NO_TIMER, PROBE_TIMER, RETRANSMITTED, Connection, Sent
+from catenet.stack.tcp.control.connection import (
+    LOST,
+    MASK,
+    NO_TIMER,
+    PROBE_TIMER,
+    RETRANSMITTED,
+    Connection,
+    Sent,
+)
+from catenet.stack.tcp.control.constants import SNDBUF_LOCK
 from catenet.stack.tcp.control.ecn import on_ack as ecn_on_ack
 from catenet.stack.tcp.control.lifecycle import wake
 from catenet.stack.tcp.control.rto import sample_rtt, set_rto, update_min_rtt
@@ -422,7 +431,7 @@ def check_space(c: Connection) -> None:
 
 def expand_send_buffer(c: Connection) -> None:
     """Let the send buffer hold two windows (Linux's automatic sizing), unless SO_SNDBUF fixed it."""
-    if c.option("_sndbuf_locked", 0):
+    if c.locks & SNDBUF_LOCK:
         return
     taken = max(c.peer_mss, c.mss) + 640
     per_segment = 1024

@@ -10,6 +10,7 @@ from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import NAGLE_CORK, NAGLE_OFF, Connection
 from catenet.stack.tcp.control.lifecycle import RCV_SHUTDOWN, SEND_SHUTDOWN, SHUTDOWN_BOTH, done
 from catenet.stack.tcp.opening.establish import prepare
+from catenet.stack.tcp.opening.fast_open import ClientHandshake
 from catenet.stack.tcp.opening.listener import Listener
 from catenet.stack.tcp.receiving import urgent
 from catenet.stack.tcp.sending import flush
@@ -43,8 +44,10 @@ class TcpEndpoint:
         "bound_interface",
         "fault",
         "hop_limit",
+        "last_mss",
         "layer",
         "listener",
+        "locks",
         "on_ready",
         "options",
         "parked",
@@ -60,6 +63,10 @@ class TcpEndpoint:
         self.version = version
         self.on_ready: Callable[[], None] | None = None
         self.options = _NO_OPTIONS
+        self.locks = 0
+        """Buffers whose size the program has fixed: SNDBUF_LOCK, RCVBUF_LOCK."""
+        self.last_mss = 0
+        """Segment size of the connection that was given up last, 0 without."""
         self._connection: Connection | None = None
         self.parked: Parked | None = None
         self.listener: Listener | None = None
@@ -206,6 +213,7 @@ class TcpEndpoint:
         endpoint = TcpEndpoint(self.layer, self.version)
         if c.options:
             endpoint.options = dict(c.options)
+        endpoint.locks = c.locks
         endpoint.connection = c
         endpoint.bound_address = c.source
         endpoint.bound_interface = c.interface
@@ -249,10 +257,6 @@ class TcpEndpoint:
         self.connection = self._begin(source, address, port, interface or self.bound_interface)
         prepare(self.connection, route)
         socket_options.stamp_as_configured(self)
-        if route.metrics.ecn:
-            self.connection.options["_route_ecn"] = 1
-        if route.metrics.initcwnd:
-            self.connection.options["_initcwnd"] = route.metrics.initcwnd
         self.layer.counters.active_opens += 1
         if not socket_options.defer_connect(self.connection, fast_open, route.metrics.fastopen_no_cookie):
             flush.schedule(self.connection, flush.WORK_CONNECT)
@@ -281,6 +285,7 @@ class TcpEndpoint:
         c = Connection(layer, source, self.port, address, port)
         c.endpoint = self
         c.options = dict(self.options)
+        c.locks = self.locks
         c.interface = interface
         c.hop_limit = self.hop_limit
         c.traffic_class = self.number("IP_TOS" if len(source) == 4 else "IPV6_TCLASS", 0) & 0xFC
@@ -471,12 +476,13 @@ class TcpEndpoint:
     def waits_for_data(self) -> bool:
         """Whether connect was called, and the SYN waits for data to take along (Fast Open)."""
         c = self.connection
-        return c is not None and c.state == states.SYN_SENT and bool(c.options.get("_deferred"))
+        return c is not None and c.state == states.SYN_SENT and _is_deferred(c)
 
     def expect_data(self) -> None:
         """A writer waits for the handshake: the last segment of it leaves with the data."""
-        if self.connection is not None:
-            self.connection.options["_connect_data"] = 1
+        c = self.connection
+        if c is not None and isinstance(c.fast_open, ClientHandshake):
+            c.fast_open.data_follows = True
 
     def stamp_next(self, flags: int) -> None:
         """The next write is to be stamped by these flags of SO_TIMESTAMPING instead of the option's."""
@@ -530,7 +536,7 @@ class TcpEndpoint:
                 c.no_space = True
             if c.urgent_flags == urgent.URGENT_VALID:
                 mask |= Readiness.PRI
-        elif c.state == states.SYN_SENT and c.options.get("_deferred"):
+        elif c.state == states.SYN_SENT and _is_deferred(c):
             mask |= Readiness.OUT
         if c.error is not None:
             mask |= Readiness.ERR
@@ -567,3 +573,8 @@ class TcpEndpoint:
 
 def _is_any(address: bytes) -> bool:
     return address in (ANY4, ANY6)
+
+
+def _is_deferred(c: Connection) -> bool:
+    """Whether its SYN waits for the first data (Fast Open)."""
+    return isinstance(c.fast_open, ClientHandshake) and c.fast_open.deferred

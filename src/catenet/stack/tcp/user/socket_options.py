@@ -9,9 +9,17 @@ from catenet.control import ALGORITHMS, make
 from catenet.stack.endpoint import Fault, StackError
 from catenet.stack.ports import checked_range
 from catenet.stack.tcp.control import states
-from catenet.stack.tcp.control.connection import ACK_NOW, ACK_SCHEDULED, NAGLE_CORK, NAGLE_OFF, NAGLE_PUSH, Connection
+from catenet.stack.tcp.control.connection import (
+    ACK_NOW,
+    ACK_SCHEDULED,
+    NAGLE_CORK,
+    NAGLE_OFF,
+    NAGLE_PUSH,
+    Connection,
+)
+from catenet.stack.tcp.control.constants import RCVBUF_LOCK, SNDBUF_LOCK
 from catenet.stack.tcp.opening.fast_open import CLIENT as FAST_OPEN_CLIENT
-from catenet.stack.tcp.opening.fast_open import may_defer
+from catenet.stack.tcp.opening.fast_open import ClientHandshake, may_defer
 from catenet.stack.tcp.receiving.window import window_from_buffer
 from catenet.stack.tcp.sending import flush
 from catenet.stack.tcp.user.tx_timestamps import TX_FLAGS, WITH_NUMBER, Stamps
@@ -137,10 +145,12 @@ def _set_buffer(endpoint: TcpEndpoint, option: str, value: int | bytes) -> None:
         value = min(value & 0xFFFFFFFF, settings.rmem_max if receive else settings.wmem_max)
     size = max(min(value, _INT_MAX // 2) * 2, 2304 if receive else 4608)
     _store(endpoint, "SO_RCVBUF" if receive else "SO_SNDBUF", size)
-    _store(endpoint, "_rcvbuf_locked" if receive else "_sndbuf_locked", 1)
+    lock = RCVBUF_LOCK if receive else SNDBUF_LOCK
+    endpoint.locks |= lock
     c = endpoint.connection
     if c is None:
         return
+    c.locks |= lock
     if receive:
         c.receive_buffer = size
         c.window_clamp = min(c.window_clamp, window_from_buffer(size)) if c.window_clamp else window_from_buffer(size)
@@ -316,7 +326,7 @@ def _get_maxseg(endpoint: TcpEndpoint) -> int:
     user = endpoint.number("TCP_MAXSEG", 0)
     if user and (c is None or c.state == states.CLOSED):
         return user
-    return endpoint.number("_mss", _LEAST_MSS[4]) if c is None else _segment_size(c, user)
+    return endpoint.last_mss or _LEAST_MSS[4] if c is None else _segment_size(c, user)
 
 
 def _segment_size(c: Connection, user: int) -> int:
@@ -392,7 +402,7 @@ def forget_maxseg(endpoint: TcpEndpoint) -> None:
     c = endpoint.connection
     kept = {name: value for name, value in endpoint.options.items() if name != "TCP_MAXSEG"}
     if c is not None:
-        kept["_mss"] = _segment_size(c, endpoint.number("TCP_MAXSEG", 0))
+        endpoint.last_mss = _segment_size(c, endpoint.number("TCP_MAXSEG", 0))
     endpoint.options = kept
 
 
@@ -401,6 +411,7 @@ def defer_connect(c: Connection, fast_open: bool, no_cookie: bool) -> bool:
     if not fast_open and not c.option("TCP_FASTOPEN_CONNECT", 0):
         return False
     if may_defer(c, no_cookie):
-        c.options["_deferred"] = 1
+        assert isinstance(c.fast_open, ClientHandshake)
+        c.fast_open.deferred = True
         return True
     return False

@@ -140,8 +140,8 @@ def _fill_runs(c: Connection, size: int, goal: int, room: int) -> int:
 
 def _before_established(c: Connection, data: Buffer) -> int | None:
     """Data for the SYN (Fast Open), or too early."""
-    if c.options.get("_deferred"):
-        return flush_deferred(c, data)
+    if isinstance(c.fast_open, ClientHandshake) and c.fast_open.deferred:
+        return flush_deferred(c, c.fast_open, data)
     if c.error is not None:
         fault, c.error = c.error, None
         raise StackError(fault)
@@ -149,11 +149,10 @@ def _before_established(c: Connection, data: Buffer) -> int | None:
     return None
 
 
-def flush_deferred(c: Connection, data: Buffer) -> int:
+def flush_deferred(c: Connection, handshake: ClientHandshake, data: Buffer) -> int:
     """The connect that waited for its first data begins now, with as much as its SYN holds."""
-    c.options["_deferred"] = 0
-    assert isinstance(c.fast_open, ClientHandshake)
-    size = min(len(data) if not isinstance(data, memoryview) else data.nbytes, c.fast_open.room(c))
+    handshake.deferred = False
+    size = min(len(data) if not isinstance(data, memoryview) else data.nbytes, handshake.room(c))
     if size:
         append(c, data, size, False)
         if c.stamps is not None:
