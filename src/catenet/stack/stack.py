@@ -34,6 +34,7 @@ from catenet.stack.tcp.control.errors import find_sender
 from catenet.stack.tcp.fastpath import receive as tcp_fastpath
 from catenet.stack.tcp.layer import TcpLayer
 from catenet.stack.timers import Timers
+from catenet.stack.units import Seconds
 from catenet.wire import ethernet, icmp, ip, multicast, tcp, udp
 from catenet.wire.address import BROADCAST, Prefix, is_loopback, is_martian_source, is_multicast
 from catenet.wire.errors import HeaderProblem, Malformed
@@ -72,7 +73,7 @@ class Stack:
         """Make a stack without interfaces but the loopback; `random` is its only entropy."""
         self.settings = settings if settings is not None else Settings()
         self.random = random if random is not None else random_module.Random(0)
-        self.now = 0.0
+        self.now = Seconds(0.0)
         self.counters4, self.counters6 = Counters(), Counters()
         self.counters = {4: self.counters4, 6: self.counters6}
         self._counters4, self._counters6 = self.counters4.ip, self.counters6.ip
@@ -251,18 +252,19 @@ class Stack:
 
     def receive(self, packet: bytes | memoryview, now: float, interface: int = 2) -> None:
         """Take a packet (on Ethernet a frame) that came in by `interface`; never raises on account of it."""
-        self.now = self.output.now = now
+        seconds: Seconds = now  # type: ignore[assignment]  # a conversion would cost every packet
+        self.now = self.output.now = seconds
         port = self.interfaces.get(interface)
         if port is None or not port.up:
             return
         port.received_packets += 1
         port.received_bytes += len(packet)
         if port.port is not None:
-            port.port.receive(packet, now)
+            port.port.receive(packet, seconds)
             return
-        self.receive_ip(packet, now, port)
+        self.receive_ip(packet, seconds, port)
 
-    def receive_ip(self, packet: bytes | memoryview, now: float, port: Interface) -> None:
+    def receive_ip(self, packet: bytes | memoryview, now: Seconds, port: Interface) -> None:
         """Take an IP packet off whatever link it came by."""
         if len(packet) >= _SHORTEST:
             head = packet if isinstance(packet, bytes) else bytes(packet[:_SHORTEST])
@@ -309,15 +311,16 @@ class Stack:
 
     def transmit(self, now: float) -> list[tuple[int, bytes]]:
         """Return what is to be sent: (interface, packet), in order. Packets to this host itself are looped back."""
-        self.now = now
+        seconds: Seconds = now  # type: ignore[assignment]  # a conversion would cost every packet
+        self.now = seconds
         output = self.output
-        output.now = now
+        output.now = seconds
         loop = output.loop
         output.dirty = True  # what is marked from here on is seen below
         for _ in range(_MAX_ROUNDS):
-            self.tcp.transmit(now)
+            self.tcp.transmit(seconds)
             if self.multicast.changed:
-                self.multicast.flush(now)
+                self.multicast.flush(seconds)
             while self._soon:
                 self._soon.popleft()()
             if self.flushes:
@@ -355,9 +358,10 @@ class Stack:
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due at `now`; harmless to call early."""
-        self.now = self.output.now = now
-        self.timers.run(now)
-        self.tcp.handle_timeout(now)
+        seconds: Seconds = now  # type: ignore[assignment]  # a conversion would cost every packet
+        self.now = self.output.now = seconds
+        self.timers.run(seconds)
+        self.tcp.handle_timeout(seconds)
 
     # For the layers.
 
@@ -377,7 +381,7 @@ class Stack:
     # Inward.
 
     def _receive_local(
-        self, packet: IpPacket, raw: bytes | memoryview, now: float, port: Interface, cast: bool
+        self, packet: IpPacket, raw: bytes | memoryview, now: Seconds, port: Interface, cast: bool
     ) -> None:
         counters = self.counters[packet.version].ip
         if not port.loopback and self._is_martian(packet, cast):
@@ -412,7 +416,7 @@ class Stack:
             return True
         return source in self._never_sources and not (cast and source in self._local)
 
-    def _deliver(self, packet: IpPacket, now: float, interface: int, cast: bool) -> None:
+    def _deliver(self, packet: IpPacket, now: Seconds, interface: int, cast: bool) -> None:
         """Hand a whole packet to the layer that its protocol names."""
         version, protocol = packet.version, packet.protocol
         counters = self.counters[version].ip
@@ -432,7 +436,7 @@ class Stack:
             return
         counters.InDelivers += 1
 
-    def _receive_other(self, packet: IpPacket, message: icmp.Other, interface: int, now: float) -> None:
+    def _receive_other(self, packet: IpPacket, message: icmp.Other, interface: int, now: Seconds) -> None:
         """ICMP messages that are neither echo nor error: multicast listeners and neighbours."""
         if packet.version == 6 and not self.multicast.receive_mld(packet, message, now, interface):
             port = self.interfaces[interface].port

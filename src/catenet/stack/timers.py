@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from catenet.stack.units import Seconds
+
 __all__ = ["Timer", "Timers"]
 
 
@@ -64,7 +66,7 @@ class Timers:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
-    def run(self, now: float) -> None:
+    def run(self, now: Seconds) -> None:
         """Call what is due at `now`, in the order of deadlines, also what a callback adds that is due already."""
         heap = self._heap
         while heap and heap[0][0] <= now:

@@ -12,6 +12,7 @@ from catenet.stack.datagram.send_buffer import SendBuffer, truesize
 from catenet.stack.endpoint import ANY4, ANY6, Address, Buffer, Fault, Name, Readiness, StackError
 from catenet.stack.group.membership import GroupMember, is_scoped
 from catenet.stack.ip.icmp import ErrorReport, fault_of
+from catenet.stack.units import Seconds
 from catenet.wire.address import BROADCAST, LOOPBACK, is_multicast, is_unspecified
 
 if TYPE_CHECKING:
@@ -388,7 +389,7 @@ class DatagramEndpoint(GroupMember):
             return True
         return self.wants(source, destination, interface)
 
-    def deliver(self, data: bytes, source_port: int, port: int, packet: IpPacket, interface: int, now: float) -> bool:
+    def deliver(self, data: bytes, source_port: int, port: int, packet: IpPacket, interface: int, now: Seconds) -> bool:
         """Queue a datagram, shut down or not (as Linux); False when the receive buffer is full."""
         if self._queued >= self.receive_buffer:
             return False

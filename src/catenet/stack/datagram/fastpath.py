@@ -16,6 +16,7 @@ from catenet.stack.datagram.datagram import Datagram
 from catenet.stack.datagram.options import PMTUDISC_DO, PMTUDISC_WANT
 from catenet.stack.datagram.send_buffer import truesize
 from catenet.stack.endpoint import Name
+from catenet.stack.units import Seconds
 from catenet.wire.checksum import is_pseudo_sum, residue
 from catenet.wire.ecn import CE
 from catenet.wire.ip import ATOMIC, FRAGMENT_BITS, MAX_LENGTH
@@ -172,7 +173,7 @@ class ParsedHeader:
         self.label = label
 
 
-def try_fast_receive(stack: Stack, packet: bytes | memoryview, now: float, interface: Interface) -> bool:
+def try_fast_receive(stack: Stack, packet: bytes | memoryview, now: Seconds, interface: Interface) -> bool:
     """Deliver an IP packet of at least 28 bytes if it carries a datagram of a known flow.
 
     Returns:

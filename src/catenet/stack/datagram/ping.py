@@ -12,6 +12,7 @@ from catenet.stack.datagram.datagram import Control, DatagramEndpoint
 from catenet.stack.endpoint import Address, Fault, Name, StackError
 from catenet.stack.ip.icmp import ErrorReport
 from catenet.stack.ports import PortTable
+from catenet.stack.units import Seconds
 from catenet.wire import icmp
 from catenet.wire.icmp import Echo
 from catenet.wire.ip import IpPacket
@@ -96,7 +97,7 @@ class EchoLayer:
                 return endpoint
         return None
 
-    def handle_error(self, report: ErrorReport, now: float) -> None:
+    def handle_error(self, report: ErrorReport, now: Seconds) -> None:
         """Pass an ICMP error on to the endpoint that sent the echo request."""
         endpoint = self.find_sender(report)
         if endpoint is not None:

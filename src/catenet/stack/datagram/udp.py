@@ -10,6 +10,7 @@ from catenet.stack.datagram.fastpath import FLOWS_KEPT, IncomingFlow, OutgoingFl
 from catenet.stack.endpoint import Address, Buffer, Fault, Name, StackError
 from catenet.stack.ip.icmp import ErrorReport
 from catenet.stack.ports import PortTable
+from catenet.stack.units import Seconds
 from catenet.wire import udp
 from catenet.wire.address import is_unspecified
 from catenet.wire.errors import Malformed
@@ -149,7 +150,7 @@ class Udp:
         self.incoming_flows.clear()
         self.parsed_headers.clear()
 
-    def receive(self, packet: IpPacket, now: float, interface: int, cast: bool) -> None:
+    def receive(self, packet: IpPacket, now: Seconds, interface: int, cast: bool) -> None:
         """Take a datagram for this host; `cast`: sent to a multicast or broadcast address."""
         stack = self._stack
         counters = stack.counters[4 if len(packet.source) == 4 else 6].udp
@@ -184,7 +185,7 @@ class Udp:
         self.incoming_flows[packet.source + packet.destination + ports.to_bytes(4, "big")] = flow
 
     def _deliver(
-        self, endpoint: UdpEndpoint, packet: IpPacket, datagram: UdpDatagram, now: float, interface: int
+        self, endpoint: UdpEndpoint, packet: IpPacket, datagram: UdpDatagram, now: Seconds, interface: int
     ) -> None:
         counters = self._stack.counters[packet.version].udp
         data = bytes(datagram.payload)
@@ -194,7 +195,7 @@ class Udp:
             counters.InErrors += 1
             counters.RcvbufErrors += 1
 
-    def _deliver_to_all(self, packet: IpPacket, datagram: UdpDatagram, now: float, interface: int) -> None:
+    def _deliver_to_all(self, packet: IpPacket, datagram: UdpDatagram, now: Seconds, interface: int) -> None:
         """Multicast and broadcast go to every endpoint that wants them (RFC 1122 4.1.3.5)."""
         delivered = False
         for endpoint in tuple(self.ports.by_port.get(datagram.destination_port, ())):
@@ -236,7 +237,7 @@ class Udp:
         reply = IpPacket(report.destination, report.source, udp.PROTOCOL, b"")
         return self._find(reply, remote_port, local_port, 0)
 
-    def handle_error(self, report: ErrorReport, now: float) -> None:
+    def handle_error(self, report: ErrorReport, now: Seconds) -> None:
         """Pass an ICMP error on to the endpoint that sent the datagram."""
         endpoint = self.find_sender(report)
         if endpoint is not None:

@@ -14,6 +14,7 @@ from catenet.stack.endpoint import Address
 from catenet.stack.interface import FOREVER, AddressState, InterfaceAddress
 from catenet.stack.ip.routes import NO_METRICS, RouteEntry, RouteMetrics
 from catenet.stack.timers import Timer
+from catenet.stack.units import Seconds
 from catenet.wire import nd
 from catenet.wire.address import (
     ALL_ROUTERS_LINK_LOCAL,
@@ -96,7 +97,7 @@ class Autoconfiguration:
         if self._port.interface.find(address) is None:
             self._port.add_address(address, 64, origin, *lifetimes)
 
-    def address_decided(self, address: Address, duplicate: bool, now: float) -> None:
+    def address_decided(self, address: Address, duplicate: bool, now: Seconds) -> None:
         """Duplicate detection of an address is over: another is tried, or routers are solicited."""
         entry = self._port.interface.find(address)
         if len(address) == 4 or entry is None or entry.origin not in ("slaac", "link-local"):
@@ -129,7 +130,7 @@ class Autoconfiguration:
         wait = self._interval * random.uniform(1 - _RS_JITTER, 1 + _RS_JITTER)
         self._solicitation = self._stack.timers.call_at(self._stack.now + wait, self._solicit)
 
-    def receive_advertisement(self, source: Address, message: nd.RouterAdvertisement, now: float) -> None:
+    def receive_advertisement(self, source: Address, message: nd.RouterAdvertisement, now: Seconds) -> None:
         """Take a router advertisement that came with hop limit 255 (RFC 4861 6.3.4)."""
         settings = self._stack.settings
         if not is_link_local(source) or not settings.accept_ra or settings.ip_forward:
@@ -160,7 +161,7 @@ class Autoconfiguration:
         self._schedule_sweep(now)
 
     def _set_route(
-        self, prefix: Prefix, router: Address, preference: int, lifetime: int, metrics: RouteMetrics, now: float
+        self, prefix: Prefix, router: Address, preference: int, lifetime: int, metrics: RouteMetrics, now: Seconds
     ) -> None:
         key = (prefix, router)
         old = self._routes.pop(key, None)
@@ -173,7 +174,7 @@ class Autoconfiguration:
         entry.expires = _until(lifetime, now)
         self._routes[key] = entry
 
-    def _take_prefix(self, option: nd.PrefixInformation, now: float) -> None:
+    def _take_prefix(self, option: nd.PrefixInformation, now: Seconds) -> None:
         """Prefix information: on-link route and address (RFC 4861 6.3.4, RFC 4862 5.5.3)."""
         if is_link_local(option.prefix) or is_multicast(option.prefix):
             return
@@ -199,7 +200,7 @@ class Autoconfiguration:
             lifetimes = _until(option.preferred_lifetime, now), _until(option.valid_lifetime, now)
             self._try_address(prefix, "slaac", lifetimes)
 
-    def _refresh(self, entry: InterfaceAddress, option: nd.PrefixInformation, now: float) -> None:
+    def _refresh(self, entry: InterfaceAddress, option: nd.PrefixInformation, now: Seconds) -> None:
         """New lifetimes; one packet that anyone can forge may shorten validity to two hours only (RFC 4862 5.5.3 e)."""
         entry.preferred_until = _until(option.preferred_lifetime, now)
         told = _until(option.valid_lifetime, now)
@@ -223,7 +224,7 @@ class Autoconfiguration:
 
     # What runs out.
 
-    def _schedule_sweep(self, now: float) -> None:
+    def _schedule_sweep(self, now: Seconds) -> None:
         """Have `_expire` called at the earliest time that something runs out."""
         if self._sweep is not None:
             self._sweep.cancel()
@@ -257,5 +258,5 @@ class Autoconfiguration:
         self._schedule_sweep(now)
 
 
-def _until(lifetime: int, now: float) -> float:
+def _until(lifetime: int, now: Seconds) -> float:
     return float("inf") if lifetime == _INFINITE else now + lifetime

@@ -15,6 +15,7 @@ from catenet.stack.endpoint import ANY4, Address, Name, StackError
 from catenet.stack.interface import AddressState
 from catenet.stack.ip.routes import RouteEntry
 from catenet.stack.timers import Timer
+from catenet.stack.units import Seconds
 from catenet.wire import dhcp, udp
 from catenet.wire.address import BROADCAST, Prefix, is_martian_source, is_unspecified
 from catenet.wire.dhcp import DhcpMessage, Option
@@ -340,7 +341,7 @@ class DhcpClient:
         self._stack.add_event(LeaseChange(self._index, None))
 
 
-def _read_lease(message: DhcpMessage, server: Address, now: float) -> Lease | None:
+def _read_lease(message: DhcpMessage, server: Address, now: Seconds) -> Lease | None:
     """Read a lease from an ACK, None when it is of no use."""
     seconds = message.number(Option.LEASE_TIME)
     masks = message.addresses(Option.SUBNET_MASK)

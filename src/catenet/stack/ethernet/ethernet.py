@@ -12,6 +12,7 @@ from catenet.stack.endpoint import Address, StackError
 from catenet.stack.ethernet.neighbours import NeighbourTable
 from catenet.stack.interface import FOREVER, AddressState, Interface
 from catenet.stack.timers import Timer
+from catenet.stack.units import Seconds
 from catenet.wire import ethernet, icmp, nd
 from catenet.wire.address import (
     ALL_NODES_LINK_LOCAL,
@@ -75,7 +76,7 @@ class EthernetPort:
 
     # Out.
 
-    def send(self, packet: bytes, next_hop: Address, now: float) -> None:
+    def send(self, packet: bytes, next_hop: Address, now: Seconds) -> None:
         """Send an IP packet by way of `next_hop`, which may be a group or broadcast address."""
         if is_multicast(next_hop):
             self.send_to(packet, ethernet.group_address(next_hop))
@@ -119,7 +120,7 @@ class EthernetPort:
 
     # In.
 
-    def receive(self, data: bytes | memoryview, now: float) -> None:
+    def receive(self, data: bytes | memoryview, now: Seconds) -> None:
         """Take a frame."""
         try:
             frame = ethernet.parse_frame(data)
@@ -145,7 +146,7 @@ class EthernetPort:
             return False
         return is_multicast(destination) or destination == BROADCAST or destination in self.interface.broadcasts
 
-    def _receive_arp(self, frame: Frame, now: float) -> None:
+    def _receive_arp(self, frame: Frame, now: Seconds) -> None:
         try:
             packet = ethernet.parse_arp(frame.payload)
         except Malformed:
@@ -172,7 +173,7 @@ class EthernetPort:
             own = self.interface.link_address
             self.send_arp(ArpPacket(2, own, target, packet.sender_link, sender), packet.sender_link)
 
-    def receive_nd(self, packet: IpPacket, message: icmp.Other, now: float) -> None:
+    def receive_nd(self, packet: IpPacket, message: icmp.Other, now: Seconds) -> None:
         """Take an ICMPv6 message if it is neighbour discovery that is valid (RFC 4861 6.1, 7.1, 8.1)."""
         try:
             read = nd.parse(message)
@@ -192,7 +193,7 @@ class EthernetPort:
         elif isinstance(read, nd.RouterAdvertisement) and self.autoconf is not None:
             self.autoconf.receive_advertisement(packet.source, read, now)
 
-    def _receive_solicitation(self, packet: IpPacket, message: nd.NeighborSolicitation, now: float) -> None:
+    def _receive_solicitation(self, packet: IpPacket, message: nd.NeighborSolicitation, now: Seconds) -> None:
         source, target = packet.source, message.target
         link = link_address_of(message, 1)
         if is_multicast(target):
@@ -223,7 +224,7 @@ class EthernetPort:
             ),
         )
 
-    def _receive_advertisement(self, packet: IpPacket, message: nd.NeighborAdvertisement, now: float) -> None:
+    def _receive_advertisement(self, packet: IpPacket, message: nd.NeighborAdvertisement, now: Seconds) -> None:
         target = message.target
         if is_multicast(target) or (message.solicited and is_multicast(packet.destination)):
             return
@@ -322,7 +323,7 @@ class EthernetPort:
 
         self.detect_duplicate(address, done)
 
-    def _conflict(self, address: Address, link: bytes, now: float) -> None:
+    def _conflict(self, address: Address, link: bytes, now: Seconds) -> None:
         """Somebody uses our address: say whose it is, but not too often (RFC 5227 2.4 b)."""
         if link == self.interface.link_address:
             return

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from catenet.stack.endpoint import Address
 from catenet.stack.timers import Timer
+from catenet.stack.units import Seconds
 from catenet.wire import ip
 from catenet.wire.errors import Malformed
 from catenet.wire.icmp import Problem
@@ -110,7 +111,7 @@ class NeighbourTable:
 
     # What is sent.
 
-    def send(self, packet: bytes, next_hop: Address, now: float) -> None:
+    def send(self, packet: bytes, next_hop: Address, now: Seconds) -> None:
         """Send a packet to a neighbour: at once when its address is known, else when it answers."""
         entry = self._entries.get(next_hop)
         if entry is None:
@@ -130,7 +131,7 @@ class NeighbourTable:
             self._arm(entry, now + self._stack.settings.neigh_delay_first_probe_time)
         self._port.send_to(packet, entry.link)
 
-    def confirm(self, address: Address, now: float) -> None:
+    def confirm(self, address: Address, now: Seconds) -> None:
         """Note that what was sent arrives: progress above says so (RFC 4861 7.3.1)."""
         entry = self._entries.get(address)
         if entry is not None and entry.link is not None and entry.state is not NeighbourState.PERMANENT:
@@ -138,7 +139,7 @@ class NeighbourTable:
 
     # What is heard.
 
-    def heard(self, address: Address, link: bytes, now: float) -> Neighbour:
+    def heard(self, address: Address, link: bytes, now: Seconds) -> Neighbour:
         """A neighbour asked or told something and gave its link-layer address: usable, not confirmed (7.2.3, 6.3.4)."""
         entry = self._entries.get(address) or self._make(address)
         if entry.state is NeighbourState.PERMANENT:
@@ -150,7 +151,7 @@ class NeighbourTable:
         return entry
 
     def answered(
-        self, address: Address, link: bytes | None, now: float, *, solicited: bool, override: bool, router: bool
+        self, address: Address, link: bytes | None, now: Seconds, *, solicited: bool, override: bool, router: bool
     ) -> None:
         """A neighbour advertised itself (RFC 4861 7.2.5); nothing happens for those nobody asked for."""
         entry = self._entries.get(address)
@@ -209,12 +210,12 @@ class NeighbourTable:
             entry.timer.cancel()
         entry.timer = self._stack.timers.call_at(deadline, self._expire, entry)
 
-    def _reachable(self, entry: Neighbour, now: float) -> None:
+    def _reachable(self, entry: Neighbour, now: Seconds) -> None:
         self._move(entry, NeighbourState.REACHABLE)
         # Between half and one and a half of the base, so that neighbours do not ask in step (RFC 4861 6.3.2).
         self._arm(entry, now + self.reachable_time * self._stack.random.uniform(0.5, 1.5))
 
-    def _stale(self, entry: Neighbour, now: float) -> None:
+    def _stale(self, entry: Neighbour, now: Seconds) -> None:
         self._move(entry, NeighbourState.STALE)
         self._arm(entry, now + self._stack.settings.neigh_gc_stale_time)
 
@@ -244,7 +245,7 @@ class NeighbourTable:
         else:
             self._probe(entry, now)
 
-    def _probe(self, entry: Neighbour, now: float) -> None:
+    def _probe(self, entry: Neighbour, now: Seconds) -> None:
         entry.probes += 1
         self._solicit(entry)
         self._arm(entry, now + self.retransmission_time)

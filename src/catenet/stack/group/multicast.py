@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catenet.stack.endpoint import Address, Fault, StackError
 from catenet.stack.timers import Timer
+from catenet.stack.units import Seconds
 from catenet.wire import icmp, multicast
 from catenet.wire.address import ALL_NODES, ALL_ROUTERS_LINK_LOCAL, ANY, is_multicast, is_unspecified, solicited_node
 from catenet.wire.errors import Malformed
@@ -136,7 +137,7 @@ class Multicast:
         self.changed[key] = None
         self._stack.output.mark_dirty()
 
-    def flush(self, now: float) -> None:
+    def flush(self, now: Seconds) -> None:
         """Report the changes since the last call."""
         changed, self.changed = self.changed, {}
         for key in changed:
@@ -150,7 +151,7 @@ class Multicast:
             if not entry.filters:
                 self._close(key, entry, now)
 
-    def _close(self, key: tuple[int, Address], entry: _Group, now: float) -> None:
+    def _close(self, key: tuple[int, Address], entry: _Group, now: Seconds) -> None:
         if entry.answer is not None:
             entry.answer.cancel()
         del self._groups[key]
@@ -161,7 +162,7 @@ class Multicast:
             return False
         return not (len(group) == 16 and group[1] & 0x0F <= 1)
 
-    def _report_change(self, key: tuple[int, Address], entry: _Group, records: list[GroupRecord], now: float) -> None:
+    def _report_change(self, key: tuple[int, Address], entry: _Group, records: list[GroupRecord], now: Seconds) -> None:
         """Send a report of changes now and keep them for the repetition; a change of mode replaces all before."""
         if any(record.kind in (multicast.CHANGE_TO_INCLUDE, multicast.CHANGE_TO_EXCLUDE) for record in records):
             entry.changes = []
@@ -187,7 +188,7 @@ class Multicast:
         else:
             entry.changes, entry.repeat = [], None
 
-    def _send_changes(self, interface: int, records: list[GroupRecord], now: float) -> None:
+    def _send_changes(self, interface: int, records: list[GroupRecord], now: Seconds) -> None:
         """Send change records, in the older protocol where an older querier is about."""
         if not records:
             return
@@ -204,7 +205,7 @@ class Multicast:
         else:
             self._send(interface, Membership(last.group, version), last.group)
 
-    def _version(self, interface: int, family: int, now: float) -> int:
+    def _version(self, interface: int, family: int, now: Seconds) -> int:
         if self._stack.settings.force_igmp_version == 2:
             return 2
         for version in (1, 2):
@@ -212,7 +213,7 @@ class Multicast:
                 return version
         return 3
 
-    def receive_igmp(self, packet: IpPacket, now: float, interface: int) -> None:
+    def receive_igmp(self, packet: IpPacket, now: Seconds, interface: int) -> None:
         """Take an IGMP message."""
         try:
             message = multicast.parse_igmp(packet.payload)
@@ -221,7 +222,7 @@ class Multicast:
             return
         self._receive(message, packet, now, interface)
 
-    def receive_mld(self, packet: IpPacket, message: icmp.Other, now: float, interface: int) -> bool:
+    def receive_mld(self, packet: IpPacket, message: icmp.Other, now: Seconds, interface: int) -> bool:
         """Take an ICMPv6 message if it is MLD; it counts only with hop limit 1 (RFC 3810 6.2)."""
         try:
             read = multicast.parse_mld(message)
@@ -234,7 +235,7 @@ class Multicast:
             self._receive(read, packet, now, interface)
         return True
 
-    def _receive(self, message: multicast.Message | None, packet: IpPacket, now: float, interface: int) -> None:
+    def _receive(self, message: multicast.Message | None, packet: IpPacket, now: Seconds, interface: int) -> None:
         if isinstance(message, Query):
             self._receive_query(message, packet, now, interface)
         elif isinstance(message, Membership):
@@ -246,7 +247,7 @@ class Multicast:
         if self._stack.querier is not None:
             self._stack.querier.receive(message, packet, now, interface)
 
-    def _receive_query(self, query: Query, packet: IpPacket, now: float, interface: int) -> None:
+    def _receive_query(self, query: Query, packet: IpPacket, now: Seconds, interface: int) -> None:
         family = packet.version
         if query.version < 3:
             self._old_until[interface, family * 10 + query.version] = now + _QUERIER_PRESENT

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from catenet.stack.endpoint import Address
 from catenet.stack.group.multicast import ROBUSTNESS, send_message
 from catenet.stack.timers import Timer
+from catenet.stack.units import Seconds
 from catenet.wire import multicast
 from catenet.wire.address import ALL_NODES, ANY
 from catenet.wire.ip import IpPacket
@@ -43,7 +44,7 @@ class Querier:
         for family in (4, 6):
             self._timers[family] = stack.timers.call_at(stack.now, self._ask, family)
 
-    def listeners(self, now: float) -> list[Address]:
+    def listeners(self, now: Seconds) -> list[Address]:
         """Groups that are listened to, in the order in which they were first heard of."""
         self._until = {group: until for group, until in self._until.items() if until > now}
         return list(self._until)
@@ -61,7 +62,7 @@ class Querier:
             send_message(self._stack, self._interface, query, ALL_NODES[family])
         self._timers[family] = self._stack.timers.call_at(now + QUERY_INTERVAL, self._ask, family)
 
-    def receive(self, message: multicast.Message | None, packet: IpPacket, now: float, interface: int) -> None:
+    def receive(self, message: multicast.Message | None, packet: IpPacket, now: Seconds, interface: int) -> None:
         """Take a membership message that came in by any interface."""
         if interface != self._interface:
             return
@@ -77,17 +78,17 @@ class Querier:
         elif isinstance(message, Leave):
             self._last_member(message.group, now)
 
-    def _take(self, record: GroupRecord, now: float) -> None:
+    def _take(self, record: GroupRecord, now: Seconds) -> None:
         if record.kind == multicast.CHANGE_TO_INCLUDE and not record.sources:
             self._last_member(record.group, now)
         elif record.kind != multicast.BLOCK_OLD_SOURCES and (record.sources or record.kind in _EXCLUDING):
             self._hear(record.group, now)
 
-    def _hear(self, group: Address, now: float) -> None:
+    def _hear(self, group: Address, now: Seconds) -> None:
         if group in self._until or len(self._until) < _MAX_GROUPS:
             self._until[group] = now + _LISTENER_TIME
 
-    def _last_member(self, group: Address, now: float) -> None:
+    def _last_member(self, group: Address, now: Seconds) -> None:
         """Somebody left: ask whether anybody is left, and believe silence."""
         if group not in self._until:
             return

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 from catenet.stack.counters import IpCounters
 from catenet.stack.settings import Settings
 from catenet.stack.timers import Timer, Timers
+from catenet.stack.units import Seconds
 from catenet.wire import tcp
 from catenet.wire.ecn import CE, NOT_ECT
 from catenet.wire.errors import HeaderProblem, Malformed
@@ -127,7 +128,7 @@ class Reassembler:
     def __len__(self) -> int:
         return len(self._partials)
 
-    def receive(self, fragment: IpPacket, now: float) -> IpPacket | None:
+    def receive(self, fragment: IpPacket, now: Seconds) -> IpPacket | None:
         """Take a fragment; returns the packet when it is whole.
 
         Raises:
@@ -168,7 +169,7 @@ class Reassembler:
         for partial in list(self._partials.values()):
             self._forget(partial)
 
-    def _begin(self, key: _Key, version: int, now: float) -> _Partial:
+    def _begin(self, key: _Key, version: int, now: Seconds) -> _Partial:
         partial = self._partials[key] = _Partial(key)
         self._size += _PARTIAL_OVERHEAD
         seconds = self._settings.ipfrag_time if version == 4 else self._settings.ip6frag_time

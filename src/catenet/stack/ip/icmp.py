@@ -9,6 +9,7 @@ from catenet.stack.counters import IcmpCounters
 from catenet.stack.endpoint import Address, Fault, StackError
 from catenet.stack.ip.rate_limit import DestinationLimiter, TokenBucket
 from catenet.stack.ip.redirect import REDIRECT, Redirects
+from catenet.stack.units import Seconds
 from catenet.wire import icmp, ip
 from catenet.wire.address import is_martian_source, is_multicast, is_unspecified
 from catenet.wire.errors import Malformed
@@ -107,13 +108,13 @@ class Icmp:
         self.redirects = Redirects(stack)
         self._limiter = DestinationLimiter()
         self._global = TokenBucket(stack.settings.icmp_msgs_per_sec, stack.settings.icmp_msgs_burst)
-        self.handlers: dict[int, Callable[[ErrorReport, float], None]] = {}
+        self.handlers: dict[int, Callable[[ErrorReport, Seconds], None]] = {}
         self.has_sent: dict[int, Callable[[ErrorReport], bool]] = {}
         """By protocol: whether an endpoint can have sent the quoted packet, without which no path MTU is believed."""
         self.on_reply: Callable[[IpPacket, Echo, int], None] | None = None
-        self.on_other: Callable[[IpPacket, Other, int, float], None] | None = None
+        self.on_other: Callable[[IpPacket, Other, int, Seconds], None] | None = None
 
-    def receive(self, packet: IpPacket, now: float, interface: int, cast: bool) -> None:
+    def receive(self, packet: IpPacket, now: Seconds, interface: int, cast: bool) -> None:
         """Take a message for this host that came in by `interface`; `cast`: to a multicast or broadcast address."""
         version = packet.version
         counters = self._stack.counters[version].icmp
@@ -175,7 +176,7 @@ class Icmp:
         """Interface that an answer to a link-local or multicast address is bound to; 0: any (RFC 4007)."""
         return interface if len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80 else 0
 
-    def _receive_error(self, packet: IpPacket, message: ErrorMessage, counters: IcmpCounters, now: float) -> None:
+    def _receive_error(self, packet: IpPacket, message: ErrorMessage, counters: IcmpCounters, now: Seconds) -> None:
         version = packet.version
         kind, code = icmp.numbers(message.problem, version) or (0, 0)
         name = _IN_COUNTERS.get((kind, version))
@@ -214,7 +215,7 @@ class Icmp:
         if handler is not None:
             handler(report, now)
 
-    def _learn_path_mtu(self, quoted: IpPacket, message: ErrorMessage, now: float) -> int:
+    def _learn_path_mtu(self, quoted: IpPacket, message: ErrorMessage, now: Seconds) -> int:
         """Path MTU after the message, 0 when it is to be ignored."""
         stack = self._stack
         if is_multicast(quoted.destination) or (quoted.version == 4 and stack.settings.ip_no_pmtu_disc):

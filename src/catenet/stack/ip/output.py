@@ -17,6 +17,7 @@ from catenet.stack.ip.addresses import AddressBook
 from catenet.stack.ip.path_mtu import PathMtuCache
 from catenet.stack.ip.routes import NO_METRICS, Route, RouteEntry, RouteMetrics, RouteTable, select_source
 from catenet.stack.settings import Settings
+from catenet.stack.units import Seconds
 from catenet.wire import ip
 from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, is_link_local, is_multicast, is_reserved, is_unspecified
 from catenet.wire.gso import GsoPacket
@@ -89,7 +90,7 @@ class Output:
         """Changes with whatever hops were made from."""
         self.book = AddressBook(self.routes, self.invalidate)
         self.multicast: Multicast
-        self.now = 0.0
+        self.now = Seconds(0.0)
         self.out: list[tuple[int, bytes]] = []
         self.queued: set[int] = set()
         """Interfaces whose device has a queue: datagrams stay charged to their sockets until they have left it."""

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from catenet.stack.endpoint import Address
 from catenet.stack.settings import Settings
+from catenet.stack.units import Seconds
 
 __all__ = ["PathMtu", "PathMtuCache"]
 
@@ -31,7 +32,7 @@ class PathMtuCache:
         self._settings = settings
         self._entries: dict[Address, PathMtu] = {}
 
-    def get(self, destination: Address, now: float) -> PathMtu | None:
+    def get(self, destination: Address, now: Seconds) -> PathMtu | None:
         """Return what is known of the path, None when nothing is, or no longer."""
         entry = self._entries.get(destination)
         if entry is None:
@@ -42,7 +43,7 @@ class PathMtuCache:
             return None
         return entry
 
-    def reduce(self, destination: Address, told: int, quoted_length: int, current: int, now: float) -> int | None:
+    def reduce(self, destination: Address, told: int, quoted_length: int, current: int, now: Seconds) -> int | None:
         """A router said that `told` is its MTU; returns the new path MTU, or None when it says nothing new.
 
         Args:

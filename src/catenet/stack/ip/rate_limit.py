@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from catenet.stack.endpoint import Address
+from catenet.stack.units import Seconds
 
 __all__ = ["DestinationLimiter", "TokenBucket"]
 
@@ -23,7 +24,7 @@ class TokenBucket:
         self._tokens = burst
         self._updated = 0.0
 
-    def take(self, now: float) -> bool:
+    def take(self, now: Seconds) -> bool:
         """Take a token; False when there is none."""
         self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
         self._updated = now
@@ -41,7 +42,7 @@ class DestinationLimiter:
     def __init__(self) -> None:
         self._buckets: dict[Address, TokenBucket] = {}
 
-    def take(self, destination: Address, interval: float, now: float) -> bool:
+    def take(self, destination: Address, interval: float, now: Seconds) -> bool:
         """Whether a message may go to `destination` now."""
         bucket = self._buckets.get(destination)
         if bucket is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from catenet.stack.endpoint import Address
 from catenet.stack.interface import Interface
 from catenet.stack.ip.rate_limit import DestinationLimiter
+from catenet.stack.units import Seconds
 from catenet.wire import icmp, ip, nd
 from catenet.wire.address import Prefix, is_link_local, is_multicast, is_unspecified
 from catenet.wire.errors import Malformed
@@ -47,7 +48,7 @@ class Redirects:
 
     # A host learns.
 
-    def receive_icmp(self, packet: IpPacket, message: icmp.Other, interface: int, now: float) -> None:
+    def receive_icmp(self, packet: IpPacket, message: icmp.Other, interface: int, now: Seconds) -> None:
         """Take a redirect for IPv4 that quotes a packet of ours; all codes mean the host (RFC 1122 3.2.2.2)."""
         body = bytes(message.body)
         try:
@@ -58,7 +59,7 @@ class Redirects:
         if quoted.version == 4 and message.code <= 3 and self._stack.book.is_local(quoted.source):
             self._learn(quoted.destination, body[:4], packet.source, interface, now)
 
-    def receive_nd(self, source: Address, message: nd.Redirect, interface: Interface, now: float) -> None:
+    def receive_nd(self, source: Address, message: nd.Redirect, interface: Interface, now: Seconds) -> None:
         """Take a redirect for IPv6 that has passed the checks of neighbour discovery."""
         target = message.target
         if not is_link_local(source) or not (is_link_local(target) or target == message.destination):
@@ -69,7 +70,7 @@ class Redirects:
             if isinstance(option, nd.LinkAddress) and option.kind == 2:
                 interface.port.neighbours.heard(target, option.address[:6], now)
 
-    def _learn(self, destination: Address, target: Address, router: Address, interface: int, now: float) -> bool:
+    def _learn(self, destination: Address, target: Address, router: Address, interface: int, now: Seconds) -> bool:
         """Believe it if it comes from the router that is the first hop, and names a neighbour (RFC 4861 8.1)."""
         stack = self._stack
         if not stack.settings.accept_redirects or stack.settings.ip_forward:

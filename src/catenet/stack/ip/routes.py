@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from catenet.stack.endpoint import Address, Fault
 from catenet.stack.interface import AddressState, Interface, InterfaceAddress
+from catenet.stack.units import Seconds
 from catenet.wire.address import ANY, Prefix, common_prefix_length, scope, to_v4_mapped
 
 __all__ = ["NO_METRICS", "Route", "RouteEntry", "RouteMetrics", "RouteTable", "select_source", "sort_destinations"]
@@ -114,7 +115,7 @@ class RouteTable:
             for entry in routes
         ]
 
-    def lookup(self, destination: Address, interface: int = 0, now: float = 0.0) -> RouteEntry | None:
+    def lookup(self, destination: Address, interface: int = 0, now: Seconds = Seconds(0.0)) -> RouteEntry | None:
         """Return the route with the longest prefix that holds `destination`, through `interface` unless that is 0."""
         value = int.from_bytes(destination, "big")
         for spare, networks in self._tables[len(destination)]:

@@ -31,6 +31,7 @@ from catenet.stack.tcp.sending.autotune import BufferBudget
 from catenet.stack.tcp.sending.flush import WORK_PATH_MTU, WORK_RESET, flush, reset, schedule
 from catenet.stack.tcp.sending.output import send_raw
 from catenet.stack.tcp.user.endpoint import TcpEndpoint
+from catenet.stack.units import Micros, Seconds
 from catenet.wire.checksum import pseudo_sum
 from catenet.wire.errors import Malformed
 from catenet.wire.tcp import ACK, FIN, PROTOCOL, RST, SYN, TcpSegment, pack, parse
@@ -150,7 +151,7 @@ class TcpLayer:
 
     # The five verbs.
 
-    def receive(self, packet: IpPacket, now: float, verify: bool = True) -> None:
+    def receive(self, packet: IpPacket, now: Seconds, verify: bool = True) -> None:
         """Take a packet whose payload is a TCP segment; never raises on account of it.
 
         `verify` False leaves out the checksum, where a device has seen to it.
@@ -217,7 +218,7 @@ class TcpLayer:
         length = len(segment.payload) + (flags & FIN) + (1 if flags & SYN else 0)
         send_raw(self, destination, source, ports, (0, segment.seq + length), RST | ACK)
 
-    def transmit(self, now: float) -> None:
+    def transmit(self, now: Seconds) -> None:
         """Do what calls on endpoints asked for since the last time."""
         self.us = int(now * 1_000_000 + EPOCH)
         while self.dirty:
@@ -241,7 +242,7 @@ class TcpLayer:
         at = self.timers.earliest()
         return math.inf if at == NEVER else (at - START) / 1_000_000
 
-    def handle_timeout(self, now: float) -> None:
+    def handle_timeout(self, now: Seconds) -> None:
         """Do what is due."""
         self.us = int(now * 1_000_000 + EPOCH)
         for each in self.timers.expired(self.us):
@@ -252,14 +253,14 @@ class TcpLayer:
             else:
                 self.remove(each)
 
-    def handle_error(self, report: ErrorReport, now: float) -> None:
+    def handle_error(self, report: ErrorReport, now: Seconds) -> None:
         """An ICMP error about a segment that this host sent (RFC 5927)."""
         self.us = int(now * 1_000_000 + EPOCH)
         on_error(self, report)
 
     # For endpoints.
 
-    def note_time(self, now: float) -> None:
+    def note_time(self, now: Seconds) -> None:
         """Let the clock go on to `now`, if it is not there yet."""
         self.us = max(self.us, int(now * 1_000_000 + EPOCH))
 
@@ -400,7 +401,7 @@ class TcpLayer:
         self._challenge_count -= 1
         return self._challenge_count >= 0
 
-    def time_wait(self, c: Connection, delay: int, state: int) -> None:
+    def time_wait(self, c: Connection, delay: Micros, state: int) -> None:
         """Replace a connection by what TIME-WAIT needs."""
         if self.time_waits >= self.settings.tcp_max_tw_buckets:
             self.counters.time_wait_overflows += 1

@@ -12,6 +12,7 @@ from catenet.stack.tcp.control import states
 from catenet.stack.tcp.control.connection import MASK, NEVER, Connection, position
 from catenet.stack.tcp.control.constants import TIME_WAIT_LENGTH
 from catenet.stack.tcp.sending.output import send_raw
+from catenet.stack.units import Micros
 from catenet.wire.address import is_loopback
 from catenet.wire.tcp import ACK, FIN, RST, SYN, TcpSegment, encode_timestamps
 
@@ -80,7 +81,7 @@ class TimeWait:
         size = (len(key) - 4) // 2
         return key[size:-4], key[:size], key[-2] << 8 | key[-1], key[-4] << 8 | key[-3]
 
-    def wait(self, delay: int) -> None:
+    def wait(self, delay: Micros) -> None:
         """Stay for `delay` microseconds from now."""
         self.timer_at = self.layer.us + delay
         if self.timer_at < self.wake_at:

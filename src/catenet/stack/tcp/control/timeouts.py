@@ -36,6 +36,7 @@ from catenet.stack.tcp.sending.output import (
     write,
 )
 from catenet.stack.tcp.sending.retransmit import retransmit, retransmit_uncounted, split
+from catenet.stack.units import Micros
 
 __all__ = ["cap_to_user_timeout", "expire", "set_keepalive"]
 
@@ -193,7 +194,7 @@ def _is_peer_silent(c: Connection) -> bool:
     return c.layer.us - since > max(limit, c.rto)
 
 
-def cap_to_user_timeout(c: Connection, delay: int) -> int:
+def cap_to_user_timeout(c: Connection, delay: Micros) -> int:
     """Do not sleep beyond the user timeout (RFC 5482)."""
     if not c.user_timeout:
         return delay
@@ -283,7 +284,7 @@ def _window_probe(c: Connection) -> None:
     set_timer(c, PROBE_TIMER, _cap_probe(c, _probe_delay(c), started))
 
 
-def _cap_probe(c: Connection, delay: int, started: int) -> int:
+def _cap_probe(c: Connection, delay: Micros, started: Micros) -> int:
     """Do not wait for the next probe beyond the user timeout."""
     return max(1000, min(delay, c.user_timeout - (c.layer.us - started))) if c.user_timeout else delay
 
@@ -293,7 +294,7 @@ def _probe_delay(c: Connection) -> int:
     return min(base << min(c.backoff, 16), c.layer.rto_max)
 
 
-def set_keepalive(c: Connection, delay: int) -> None:
+def set_keepalive(c: Connection, delay: Micros) -> None:
     """Start the timer that keepalive and FIN-WAIT-2 share."""
     c.keepalive_at = c.layer.us + delay
     set_deadline(c, c.keepalive_at)

@@ -13,6 +13,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 from catenet.stack.tcp.control.connection import NEVER, NO_TIMER, Connection
+from catenet.stack.units import Micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ class TimerHeap:
         self._sequence = 0
         self._limit = _SWEEP_FROM
 
-    def push(self, connection: Timed, at: int) -> bool:
+    def push(self, connection: Timed, at: Micros) -> bool:
         """Wake `connection` at `at`, earlier than what it has in the heap; whether that is before all others."""
         connection.wake_at = at
         self._sequence += 1
@@ -76,7 +77,7 @@ class TimerHeap:
         """Time of the first entry, be it superseded; NEVER without any."""
         return self._heap[0][0] if self._heap else NEVER
 
-    def expired(self, now: int) -> Iterator[Timed]:
+    def expired(self, now: Micros) -> Iterator[Timed]:
         """Connections with a deadline at or before `now`; each is yielded once and pushed again afterwards."""
         heap = self._heap
         while heap and heap[0][0] <= now:
@@ -97,7 +98,7 @@ def _earliest(c: Timed) -> int:
     return min(c.timer_at, c.delack_at, c.keepalive_at, c.pace_at, c.compressed_at)
 
 
-def set_timer(c: Connection, kind: int, delay: int) -> None:
+def set_timer(c: Connection, kind: int, delay: Micros) -> None:
     """Start the retransmission timer as `kind`, `delay` microseconds from now, at most the largest RTO."""
     limit = c.layer.rto_max
     at = c.layer.us + (delay if delay < limit else limit)
@@ -113,7 +114,7 @@ def clear_timer(c: Connection) -> None:
     c.timer_at = NEVER
 
 
-def set_deadline(c: Connection, at: int) -> None:
+def set_deadline(c: Connection, at: Micros) -> None:
     """Have the connection looked at no later than `at`, after one of its other deadlines was set to it."""
     if at < c.wake_at and c.layer.timers.push(c, at):
         c.layer.output.mark_dirty()

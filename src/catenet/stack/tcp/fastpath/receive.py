@@ -26,6 +26,7 @@ from catenet.stack.tcp.sending.acknowledge import take_timestamp, update_window
 from catenet.stack.tcp.sending.header import STAMPED, TIMESTAMP_LEAD, header_of
 from catenet.stack.tcp.sending.output import rearm_rto, schedule_loss_probe
 from catenet.stack.tcp.sending.pacing import update_rate
+from catenet.stack.units import Micros, Seconds
 from catenet.wire.ip import FRAGMENT_BITS
 from catenet.wire.offload import VIEWED
 from catenet.wire.tcp import ACK, PROTOCOL, PSH
@@ -51,7 +52,7 @@ _MARKS6: Final = 3 << 20
 _HALF: Final = 0x80000000
 
 
-def try_fast_receive(layer: TcpLayer, packet: bytes | memoryview, now: float, verified: bool, loopback: bool) -> bool:
+def try_fast_receive(layer: TcpLayer, packet: bytes | memoryview, now: Seconds, verified: bool, loopback: bool) -> bool:
     """Process an IP packet if it carries the segment that its connection expects.
 
     Args:
@@ -183,7 +184,7 @@ def _advance(
     respond(c)
 
 
-def _acknowledge(c: Connection, prior_una: int, taken: int, now: int) -> None:
+def _acknowledge(c: Connection, prior_una: int, taken: int, now: Micros) -> None:
     """Take `taken` entries, sent once each and from `prior_una` on, off the queue, and conclude what follows."""
     queue = c.sent
     una = c.snd_una

@@ -20,6 +20,7 @@ from catenet.stack.tcp.recovery.machine import enter_loss, retransmit_without_co
 from catenet.stack.tcp.recovery.marks import mark_lost
 from catenet.stack.tcp.sending.output import send_new_entry
 from catenet.stack.tcp.sending.pending import take_pending
+from catenet.stack.units import Micros
 from catenet.wire.siphash import siphash
 from catenet.wire.tcp import ACK, PSH
 
@@ -73,12 +74,12 @@ class CookieCache:
         self._entries: dict[bytes, Known] = {}
         self._paused_at = self._pauses = 0
 
-    def pause(self, us: int) -> None:
+    def pause(self, us: Micros) -> None:
         """Something on the way cannot bear it."""
         self._paused_at = us
         self._pauses += 1
 
-    def is_paused(self, us: int, timeout: int) -> bool:
+    def is_paused(self, us: Micros, timeout: int) -> bool:
         """Whether to do without; `timeout` in seconds doubles with each pause in a row, at most six times."""
         return self._pauses > 0 and us < self._paused_at + (timeout * SECOND << min(self._pauses - 1, 6))
 

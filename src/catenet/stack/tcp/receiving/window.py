@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.compiled import mypyc_attr
 from catenet.stack.tcp.control.constants import MAX_WINDOW_SCALE, RCVBUF_LOCK
+from catenet.stack.units import Micros
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.control.connection import Connection
@@ -189,7 +190,7 @@ def _small(c: Connection, length: int) -> int:
     return 0
 
 
-def measure_rtt_by_window(c: Connection, now: int) -> None:
+def measure_rtt_by_window(c: Connection, now: Micros) -> None:
     """Receiver's round trip time without timestamps: the time in which one window arrives, an upper bound."""
     tuning = c.tuning
     if tuning.rtt_at:
@@ -200,7 +201,7 @@ def measure_rtt_by_window(c: Connection, now: int) -> None:
     tuning.rtt_at = now
 
 
-def measure_rtt_by_timestamp(c: Connection, echo: int, length: int, now: int) -> None:
+def measure_rtt_by_timestamp(c: Connection, echo: int, length: int, now: Micros) -> None:
     """Receiver's round trip time by the echo of our timestamp, on segments of full size."""
     if length < c.rx_max_mss:
         return
@@ -209,7 +210,7 @@ def measure_rtt_by_timestamp(c: Connection, echo: int, length: int, now: int) ->
         _update_rcv_rtt(c.tuning, (delta or 1) * 1000, False)
 
 
-def _update_rcv_rtt(tuning: ReceiveTuning, rtt: int, by_window: bool) -> None:
+def _update_rcv_rtt(tuning: ReceiveTuning, rtt: Micros, by_window: bool) -> None:
     old = tuning.rtt
     if not old:
         tuning.rtt = rtt << 3
@@ -219,7 +220,7 @@ def _update_rcv_rtt(tuning: ReceiveTuning, rtt: int, by_window: bool) -> None:
         tuning.rtt = old + rtt - (old >> 3)
 
 
-def adjust_buffer(c: Connection, now: int) -> None:
+def adjust_buffer(c: Connection, now: Micros) -> None:
     """Let the buffer grow with what the program read in the last round trip (dynamic right-sizing)."""
     tuning = c.tuning
     if not tuning.rtt or now - tuning.space_at < tuning.rtt >> 3:

@@ -33,6 +33,7 @@ from catenet.stack.tcp.sending.output import (
 )
 from catenet.stack.tcp.sending.pacing import update_rate
 from catenet.stack.tcp.sending.send_space import can_write
+from catenet.stack.units import Micros
 from catenet.wire.tcp import SYN, TcpSegment
 
 __all__ = ["acknowledge", "check_space", "expand_send_buffer", "sync_mss", "take_timestamp", "update_window"]
@@ -370,7 +371,7 @@ def _measure(
         c.congestion.on_rtt(c, ca_rtt)
 
 
-def _update_rtt(c: Connection, rtt: int, sack_rtt: int, ca_rtt: int, state: AckState) -> tuple[bool, int]:
+def _update_rtt(c: Connection, rtt: Micros, sack_rtt: Micros, ca_rtt: Micros, state: AckState) -> tuple[bool, int]:
     """Feed the estimator (Karn's rule, or timestamps, RFC 7323 4)."""
     if rtt < 0:
         rtt = sack_rtt

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from catenet.stack.units import Micros
+
 __all__ = ["BufferBudget"]
 
 _PERIOD: Final = 1_000_000
@@ -31,7 +33,7 @@ class BufferBudget:
         self._were = 0
         """How many wanted to grow in the last period."""
 
-    def limit(self, connection: object, total: int, us: int) -> int:
+    def limit(self, connection: object, total: int, us: Micros) -> int:
         """Largest buffer (bytes) for a connection that wants to grow at time `us` (microseconds)."""
         growing = self._growing
         if us - self._since >= _PERIOD:

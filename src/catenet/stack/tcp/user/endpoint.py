@@ -20,6 +20,7 @@ from catenet.stack.tcp.user.info import TcpInfo, collect
 from catenet.stack.tcp.user.reading import at_urgent_mark, read, read_into, take_urgent, unread
 from catenet.stack.tcp.user.tx_timestamps import Stamp, Stamps
 from catenet.stack.tcp.user.writing import queue_fin, queue_write
+from catenet.stack.units import Seconds
 from catenet.wire.address import is_link_local, is_multicast
 
 if TYPE_CHECKING:
@@ -253,7 +254,7 @@ class TcpEndpoint:
         bound = None if _is_any(own) or self._is_cast(own) else own
         route = self._route(address, bound, interface or self.bound_interface)
         source = bound or route.source
-        self.layer.note_time(now)
+        self.layer.note_time(Seconds(now))
         self.connection = self._begin(source, address, port, interface or self.bound_interface)
         prepare(self.connection, route)
         socket_options.stamp_as_configured(self)
