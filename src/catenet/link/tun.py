@@ -23,7 +23,7 @@ from catenet.link.vnet import accept, header_for
 from catenet.wire.address import Address, format_address
 from catenet.wire.gather import Gather
 from catenet.wire.gso import GsoPacket
-from catenet.wire.offload import VIEWED
+from catenet.wire.offload import VIEW_THRESHOLD
 
 __all__ = ["DeviceUnavailable", "TunDevice"]
 
@@ -172,7 +172,7 @@ class TunDevice(BaseDevice):
             except OSError:
                 # EAGAIN: that was all. EBADFD: the interface is down, nothing to read until it is up again.
                 return count
-            receive(accept(packet, VIEWED) if offload else packet, now)
+            receive(accept(packet, VIEW_THRESHOLD) if offload else packet, now)
         return limit
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from catenet.posix.errors import error_of, os_error
 from catenet.posix.file import File
 from catenet.posix.timestamps import STAMPS_ONLY, stamp_control
 from catenet.stack.endpoint import Address, Buffer, Endpoint, Name, StackError
-from catenet.stack.tcp.user.tx_timestamps import Stamp
+from catenet.stack.tcp.user.tx_timestamps import TxTimestamp
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
@@ -278,7 +278,7 @@ class InetSocket(SocketFile, Generic[EndpointType]):
         """Value of an option of the endpoint."""
         return self.endpoint.get_option(name)
 
-    def stamp_message(self, stamp: Stamp, flags: int | bytes, control_size: int) -> Message:
+    def stamp_message(self, stamp: TxTimestamp, flags: int | bytes, control_size: int) -> Message:
         """What recvmsg(2) tells of a transmit timestamp; the packet itself is not shown."""
         assert isinstance(flags, int)
         control, cut = fit_control(stamp_control(self.kernel, self.family, flags, stamp), control_size)

@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from catenet.posix.control import IP_RECVERR, IPV6_RECVERR, SO_TIMESTAMPING, Ancillary
-from catenet.stack.tcp.user.tx_timestamps import SCHEDULED, SENT, WITH_NUMBER, Stamp
+from catenet.stack.tcp.user.tx_timestamps import SCHEDULED, SENT, WITH_NUMBER, TxTimestamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def requested(control: Sequence[Ancillary]) -> int:
     return 0
 
 
-def stamp_control(kernel: Kernel, family: int, flags: int, stamp: Stamp) -> list[Ancillary]:
+def stamp_control(kernel: Kernel, family: int, flags: int, stamp: TxTimestamp) -> list[Ancillary]:
     """The two messages that tell of one stamp: when (`struct scm_timestamping`), and what (`sock_extended_err`)."""
     control: list[Ancillary] = []
     if flags & _SOFTWARE:
@@ -64,7 +64,7 @@ class DatagramStamps:
 
     def __init__(self) -> None:
         self._number = 0
-        self.ready: deque[Stamp] = deque()
+        self.ready: deque[TxTimestamp] = deque()
 
     def on_sent(self, flags: int, socket_flags: int, seconds: float) -> None:
         """A datagram was sent; datagrams are numbered from 0 with SOF_TIMESTAMPING_OPT_ID."""
@@ -72,4 +72,4 @@ class DatagramStamps:
         self._number = self._number + 1 & 0xFFFFFFFF
         for wanted, kind in ((_TX_SCHED, SCHEDULED), (_TX_SOFTWARE, SENT)):
             if flags & wanted and len(self.ready) < _MOST:
-                self.ready.append(Stamp(kind, number, seconds))
+                self.ready.append(TxTimestamp(kind, number, seconds))

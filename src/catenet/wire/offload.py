@@ -24,7 +24,7 @@ from catenet.wire.udp import PROTOCOL as UDP
 
 __all__ = [
     "CHECKSUMS",
-    "VIEWED",
+    "VIEW_THRESHOLD",
     "GsoPacket",
     "as_gso",
     "complete",
@@ -37,7 +37,7 @@ __all__ = [
 TCP_CHECKSUM: Final = 16
 CHECKSUMS: Final = {TCP: TCP_CHECKSUM, UDP: 6}
 """Where the checksum is, by protocol, in the headers that devices see to."""
-VIEWED: Final = 4096
+VIEW_THRESHOLD: Final = 4096
 """Bytes above which data is viewed where it lies: copying little is cheaper than a view."""
 SHORTEST: Final = {TCP: TCP_HEADER, UDP: UDP_HEADER}
 """Length of a header without options, by protocol."""

@@ -19,7 +19,7 @@ from catenet.stack.tcp.receiving.memory import ReceiveMemory
 from catenet.stack.tcp.receiving.reassembly import Reassembly
 from catenet.stack.tcp.sending.header import header_of
 from catenet.stack.tcp.sending.mtu import MtuProbing
-from catenet.stack.tcp.user.tx_timestamps import Stamps
+from catenet.stack.tcp.user.tx_timestamps import TxTimestamps
 
 VERSIONS = (4, 6)
 
@@ -37,7 +37,7 @@ ANY = {
     "holes": lambda c: setattr(c, "reassembly", Reassembly()),
     "probing": lambda c: setattr(c, "mtu_probing", MtuProbing(c)),
     "a loss probe": lambda c: setattr(c, "tlp_high_seq", c.snd_nxt),
-    "stamps": lambda c: setattr(c, "stamps", Stamps()),
+    "stamps": lambda c: setattr(c, "tx_timestamps", TxTimestamps()),
     "accounting": lambda c: setattr(c, "memory", ReceiveMemory()),
     "old timestamp": lambda c: setattr(c, "ts_recent", c.ts_recent + 5000),
     "oldest timestamp": lambda c: setattr(c, "ts_recent", c.ts_recent + 0x7FFF0000 & 0xFFFFFFFF),
@@ -71,8 +71,8 @@ RUN = {
     "accounting": ANY["accounting"],
     "cutting": lambda c: setattr(c.layer, "gso_size", 60_000),
     "no timestamps": ANY["no timestamps"],
-    "Ethernet": lambda c: setattr(header_of(c), "sends", False),
-    "narrow": lambda c: setattr(header_of(c), "room", c.mss - 1),
+    "Ethernet": lambda c: setattr(header_of(c), "can_send", False),
+    "narrow": lambda c: setattr(header_of(c), "max_payload", c.mss - 1),
 }
 
 

@@ -191,7 +191,7 @@ class TcpLayer:
                 self._reset(source, destination, segment)
             return
         if isinstance(found, HalfOpen):
-            accepted = found.listener.request_arrives(found, segment, ecn)
+            accepted = found.listener.half_open_arrives(found, segment, ecn)
         elif isinstance(found, TimeWait):
             verdict = found.segment_arrives(segment)
             accepted = verdict is Verdict.DROP
@@ -401,7 +401,7 @@ class TcpLayer:
         self._challenge_count -= 1
         return self._challenge_count >= 0
 
-    def time_wait(self, c: Connection, delay: Micros, state: int) -> None:
+    def enter_time_wait(self, c: Connection, delay: Micros, state: int) -> None:
         """Replace a connection by what TIME-WAIT needs."""
         if self.time_waits >= self.settings.tcp_max_tw_buckets:
             self.counters.time_wait_overflows += 1
@@ -463,7 +463,7 @@ class TcpLayer:
             if not c.work & WORK_RESET:
                 self.ports.remove(c.source_port, c.source, sharing(c.options) if c.options else 0)
 
-    def give_names_up(self, c: Connection) -> None:
+    def release_names(self, c: Connection) -> None:
         """A connection is about to be reset: its port is free, and others may have its names."""
         if self.connections.get(c.key) is c and not c.work & WORK_RESET:
             self.ports.remove(c.source_port, c.source, sharing(c.options))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.sending.header import Header
     from catenet.stack.tcp.sending.mtu import MtuProbing
     from catenet.stack.tcp.user.endpoint import TcpEndpoint
-    from catenet.stack.tcp.user.tx_timestamps import Stamps
+    from catenet.stack.tcp.user.tx_timestamps import TxTimestamps
 
     Handshake: TypeAlias = ClientHandshake | ServerHandshake
     Options: TypeAlias = dict[str, int | bytes | str]
@@ -238,7 +238,6 @@ class Connection(Sender):
         "soft_error",
         "source",
         "source_port",
-        "stamps",
         "state",
         "syn_data",
         "timer",
@@ -252,6 +251,7 @@ class Connection(Sender):
         "ts_recent",
         "ts_recent_at",
         "tuning",
+        "tx_timestamps",
         "urgent_byte",
         "urgent_flags",
         "urgent_mode",
@@ -305,7 +305,7 @@ class Connection(Sender):
         self.ecn = 0  # bits: state of ECN (`ECN_OK` and others)
         self.accecn: AccEcn | None = None  # Accurate ECN, if negotiated
         self.fast_open: Handshake | None = None  # TCP Fast Open, during the handshake
-        self.stamps: Stamps | None = None  # transmit timestamps (SO_TIMESTAMPING)
+        self.tx_timestamps: TxTimestamps | None = None  # transmit timestamps (SO_TIMESTAMPING)
         self.memory: ReceiveMemory | None = None  # cost of received packets (`tcp_truesize`)
         self.mtu_probing: MtuProbing | None = None  # path MTU probing (RFC 4821), if on
         self.syn_data = 0  # Fast Open: 1: the SYN carried data, 2: it was taken

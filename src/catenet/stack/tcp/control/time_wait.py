@@ -87,7 +87,7 @@ class TimeWait:
         if self.timer_at < self.wake_at:
             self.layer.timers.push(self, self.timer_at)
 
-    def gives_way(self, bound: bool) -> bool:
+    def may_be_replaced(self, bound: bool) -> bool:
         """Whether a new connection of ours may take its names (RFC 6191; Linux's tcp_tw_reuse); `bound`: by bind.
 
         As on Linux, an address of this host counts as loopback only if it is one of the loopback network's.
@@ -114,19 +114,19 @@ class TimeWait:
         flags = segment.flags
         seq = position(segment.seq, self.rcv_nxt)
         end = seq + len(segment.payload) + (flags & FIN) + (1 if flags & SYN else 0)
-        stamps = segment.options.timestamps if self.ts_offset >= 0 else None
-        rejected = self._is_old(stamps)
+        timestamps = segment.options.timestamps if self.ts_offset >= 0 else None
+        rejected = self._is_old(timestamps)
         if self.state == states.FIN_WAIT_2:
-            return self._in_fin_wait_2(segment, seq, end, stamps, rejected)
+            return self._in_fin_wait_2(segment, seq, end, timestamps, rejected)
         if not rejected and seq == self.rcv_nxt and (seq == end or flags & RST):
             if flags & RST:
                 if not self.layer.settings.tcp_rfc1337:
                     self.layer.remove(self)
                 return Verdict.DROP
             self.wait(TIME_WAIT_LENGTH)
-            self._note(stamps)
+            self._note(timestamps)
             return Verdict.DROP
-        newer = stamps is not None and self.ts_recent and 0 < (stamps[0] - self.ts_recent) & MASK < 0x80000000
+        newer = timestamps is not None and self.ts_recent and 0 < (timestamps[0] - self.ts_recent) & MASK < 0x80000000
         if flags & (SYN | RST | ACK) == SYN and not rejected and (seq > self.rcv_nxt or newer):
             # RFC 6191: a SYN that is surely newer than the old connection may take its place.
             self.layer.remove(self)
@@ -138,19 +138,19 @@ class TimeWait:
         self._answer(segment)
         return Verdict.DROP
 
-    def _is_old(self, stamps: tuple[int, int] | None) -> bool:
-        if stamps is None or not self.ts_recent:
+    def _is_old(self, timestamps: tuple[int, int] | None) -> bool:
+        if timestamps is None or not self.ts_recent:
             return False
-        behind = (self.ts_recent - stamps[0]) & MASK
+        behind = (self.ts_recent - timestamps[0]) & MASK
         return 0 < behind < 0x80000000
 
-    def _note(self, stamps: tuple[int, int] | None) -> None:
-        if stamps is not None:
-            self.ts_recent = stamps[0]
+    def _note(self, timestamps: tuple[int, int] | None) -> None:
+        if timestamps is not None:
+            self.ts_recent = timestamps[0]
             self.ts_recent_at = self.layer.us
 
     def _in_fin_wait_2(
-        self, segment: TcpSegment, seq: int, end: int, stamps: tuple[int, int] | None, rejected: bool
+        self, segment: TcpSegment, seq: int, end: int, timestamps: tuple[int, int] | None, rejected: bool
     ) -> Verdict:
         flags = segment.flags
         window = self.window >> 8 << (self.window & 0xFF)
@@ -172,7 +172,7 @@ class TimeWait:
         self.state = states.after(self.state, states.FIN_ARRIVES)
         self.entered_at = self.layer.us
         self.rcv_nxt = end
-        self._note(stamps)
+        self._note(timestamps)
         self.wait(TIME_WAIT_LENGTH)
         self._send_ack()
         return Verdict.DROP

@@ -333,7 +333,7 @@ def _end_fin_wait_2(c: Connection) -> None:
     """The peer did not close in time: the rest of the wait is TIME-WAIT's, or the connection is reset."""
     linger = fin_timeout(c)
     if linger >= 0 and linger > TIME_WAIT_LENGTH:
-        c.layer.time_wait(c, linger - TIME_WAIT_LENGTH, states.FIN_WAIT_2)
+        c.layer.enter_time_wait(c, linger - TIME_WAIT_LENGTH, states.FIN_WAIT_2)
         return
     send_reset(c)
     done(c)

@@ -13,7 +13,7 @@ from catenet.stack.tcp.receiving.window import select_window
 from catenet.stack.tcp.sending.data_sent import note_data_sent
 from catenet.stack.tcp.sending.header import header_of
 from catenet.stack.tcp.sending.pending import is_pushed_at, take_pending, view_pending
-from catenet.wire.offload import VIEWED
+from catenet.wire.offload import VIEW_THRESHOLD
 from catenet.wire.tcp import ACK, PSH
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ def header_for_run(c: Connection, size: int, mss: int) -> Header | None:
     if (
         c.fin_queued
         or c.record_ends
-        or c.stamps is not None
+        or c.tx_timestamps is not None
         or c.memory is not None
         or (size > mss and c.layer.gso_size)
         or not c.timestamps
     ):
         return None
     header = header_of(c)
-    return header if header is not None and header.sends and mss <= header.room else None
+    return header if header is not None and header.can_send and mss <= header.max_payload else None
 
 
 def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
@@ -57,7 +57,7 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
         upto = seq + length
         flags = ACK | PSH if marks and marks[0] <= upto and is_pushed_at(marks, upto) else ACK
         last = upto == end
-        data = take_pending(c, length) if length < VIEWED else view_pending(c, length)
+        data = take_pending(c, length) if length < VIEW_THRESHOLD else view_pending(c, length)
         # Linux pushes the end of each burst, which flushes the receiver's aggregation of segments; not when it is sent
         # again, so the entry does not keep it.
         packet = header.pack(c, seq, flags | PSH if last and segments else flags, window, data)

@@ -23,12 +23,12 @@ from catenet.stack.tcp.receiving.receive_data import take_in_order
 from catenet.stack.tcp.recovery import rack
 from catenet.stack.tcp.sending import chrono
 from catenet.stack.tcp.sending.acknowledge import take_timestamp, update_window
-from catenet.stack.tcp.sending.header import STAMPED, TIMESTAMP_LEAD, header_of
+from catenet.stack.tcp.sending.header import TIMESTAMP_LEAD, TIMESTAMPED_LENGTH, header_of
 from catenet.stack.tcp.sending.output import rearm_rto, schedule_loss_probe
 from catenet.stack.tcp.sending.pacing import update_rate
 from catenet.stack.units import Micros, Seconds
 from catenet.wire.ip import FRAGMENT_BITS
-from catenet.wire.offload import VIEWED
+from catenet.wire.offload import VIEW_THRESHOLD
 from catenet.wire.tcp import ACK, PROTOCOL, PSH
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ _unpack6: Final = struct.Struct("!II36xIIIHxxIII").unpack_from
 # Declared, or a compiler would take what a struct unpacks for any kind of object.
 _Words4: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
 _Words6: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
-_LEAST4: Final = 20 + STAMPED
-_LEAST6: Final = 40 + STAMPED
-_PLAIN: Final = STAMPED << 10 | ACK
+_LEAST4: Final = 20 + TIMESTAMPED_LENGTH
+_LEAST6: Final = 40 + TIMESTAMPED_LENGTH
+_PLAIN: Final = TIMESTAMPED_LENGTH << 10 | ACK
 _MARKS4: Final = 3 << 16
 _MARKS6: Final = 3 << 20
 """ECN bits in the first word."""
@@ -68,7 +68,7 @@ def try_fast_receive(layer: TcpLayer, packet: bytes | memoryview, now: Seconds, 
     size = len(packet)
     if size < _LEAST4:
         return False
-    head = packet if isinstance(packet, bytes) else bytes(packet if size <= VIEWED else packet[:_LEAST6])
+    head = packet if isinstance(packet, bytes) else bytes(packet if size <= VIEW_THRESHOLD else packet[:_LEAST6])
     # Addresses and ports stand together in a packet, as they do in the key of a connection.
     if head[0] == 0x45:
         start = _LEAST4
@@ -79,14 +79,14 @@ def try_fast_receive(layer: TcpLayer, packet: bytes | memoryview, now: Seconds, 
     if c is None:
         return False
     header = header_of(c)
-    if header is None or header.loops != loopback:
+    if header is None or header.is_loopback != loopback:
         return False
     if start == _LEAST4:
         words4: _Words4 = _unpack4(head)
         first, second, third, seq, ack, control, checksum, lead, value, echo = words4
         if first & 0xFFFF != size or second & FRAGMENT_BITS or third >> 16 & 0xFF != PROTOCOL or first & _MARKS4:
             return False
-        if (first + second + third + header.words) % 65535:
+        if (first + second + third + header.address_sum) % 65535:
             return False
     else:
         if size < _LEAST6 or head[0] >> 4 != 6:
@@ -99,14 +99,14 @@ def try_fast_receive(layer: TcpLayer, packet: bytes | memoryview, now: Seconds, 
     if bits & ~PSH != _PLAIN or lead != TIMESTAMP_LEAD or seq != c.rcv_nxt & MASK:
         return False
     length = size - start
-    if not verified and (not layer.offload or checksum != (header.pseudo + STAMPED + length) % 65535):
+    if not verified and (not layer.offload or checksum != (header.pseudo + TIMESTAMPED_LENGTH + length) % 65535):
         return False
     taken = _whole_entries(c, ack, value, length)
     if taken < 0:
         return False
     layer.us = int(now * 1_000_000 + EPOCH)
     _count(layer, header)
-    data = memoryview(packet)[start:] if size > VIEWED else head[start:]
+    data = memoryview(packet)[start:] if size > VIEW_THRESHOLD else head[start:]
     _advance(c, ack, control & 0xFFFF, value, taken, data, echo, bits & PSH != 0)
     return True
 
@@ -133,7 +133,7 @@ def _whole_entries(c: Connection, ack: int, value: int, length: int) -> int:
         return -1
     if c.reassembly is not None or c.accecn is not None or c.mtu_probing is not None or c.tlp_high_seq is not None:
         return -1
-    if c.stamps is not None or c.memory is not None:
+    if c.tx_timestamps is not None or c.memory is not None:
         return -1
     if 1 < (c.ts_recent - value) & MASK < _HALF and c.ts_recent:
         return -1

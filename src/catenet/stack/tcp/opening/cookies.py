@@ -30,27 +30,27 @@ def _mix(layer: TcpLayer, ours: bytes, peers: bytes, ports: tuple[int, int], ext
     return int.from_bytes(blake2s(data, key=layer.secret, digest_size=4).digest(), "big")
 
 
-def make(layer: TcpLayer, request: HalfOpen, segment: TcpSegment) -> tuple[int, int]:
+def make(layer: TcpLayer, half_open: HalfOpen, segment: TcpSegment) -> tuple[int, int]:
     """(MSS that the cookie stands for, initial sequence number)."""
-    sizes = _SIZES[len(request.source)]
-    index = max((at for at, size in enumerate(sizes) if size <= request.mss), default=0)
+    sizes = _SIZES[len(half_open.source)]
+    index = max((at for at, size in enumerate(sizes) if size <= half_open.mss), default=0)
     count = layer.us // _MINUTE
-    ports = (request.source_port, request.destination_port)
-    base = _mix(layer, request.source, request.destination, ports, 0)
-    hidden = (_mix(layer, request.source, request.destination, ports, count + 1) + index) & _LOW
+    ports = (half_open.source_port, half_open.destination_port)
+    base = _mix(layer, half_open.source, half_open.destination, ports, 0)
+    hidden = (_mix(layer, half_open.source, half_open.destination, ports, count + 1) + index) & _LOW
     return sizes[index], (base + segment.seq + (count << 24) + hidden) & MASK
 
 
-def timestamp_offset(layer: TcpLayer, request: HalfOpen) -> int:
+def timestamp_offset(layer: TcpLayer, half_open: HalfOpen) -> int:
     """Offset that gives our timestamp the low bits in which the options are kept."""
-    value = (layer.us // 1000 + request.ts_offset) & MASK
-    bits = request.snd_scale if request.snd_scale >= 0 else _NO_SCALE
-    bits |= 0x10 if request.sack_ok else 0
-    bits |= 0x20 if request.ecn else 0
+    value = (layer.us // 1000 + half_open.ts_offset) & MASK
+    bits = half_open.snd_scale if half_open.snd_scale >= 0 else _NO_SCALE
+    bits |= 0x10 if half_open.sack_ok else 0
+    bits |= 0x20 if half_open.ecn else 0
     marked = value & ~0x3F | bits
     if marked > value:
         marked -= 0x40
-    return (request.ts_offset + marked - value) & MASK
+    return (half_open.ts_offset + marked - value) & MASK
 
 
 def open_cookie(layer: TcpLayer, ours: bytes, peers: bytes, segment: TcpSegment) -> TcpSegment | None:
@@ -68,10 +68,10 @@ def open_cookie(layer: TcpLayer, ours: bytes, peers: bytes, segment: TcpSegment)
     if index >= len(sizes):
         return None
     options = TcpOptions(mss=sizes[index])
-    stamps = segment.options.timestamps
-    if stamps is not None:
-        bits = stamps[1] & 0x3F
-        options.timestamps = stamps
+    timestamps = segment.options.timestamps
+    if timestamps is not None:
+        bits = timestamps[1] & 0x3F
+        options.timestamps = timestamps
         if bits & 0xF != _NO_SCALE:
             options.window_scale = bits & 0xF
         options.sack_permitted = bool(bits & 0x10)

@@ -127,14 +127,14 @@ def initialise_segment_size(c: Connection) -> None:
 def synchronise(c: Connection, segment: TcpSegment, ecn: int) -> None:
     """A segment arrives in SYN-SENT."""
     flags = segment.flags
-    stamps = segment.options.timestamps if c.layer.settings.tcp_timestamps else None
+    timestamps = segment.options.timestamps if c.layer.settings.tcp_timestamps else None
     if flags & ACK:
         ack = position(segment.ack, c.snd_una)
         if not c.snd_una < ack <= c.snd_nxt:
             if not c.retransmits and not flags & RST:
                 set_timer(c, RTO_TIMER, TIMEOUT_MIN)
             raise Refuse
-        if stamps is not None and stamps[1] and not flags & RST and not _is_echo_plausible(c, stamps[1]):
+        if timestamps is not None and timestamps[1] and not flags & RST and not _is_echo_plausible(c, timestamps[1]):
             raise Refuse
         if flags & RST:
             on_reset(c)

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 __all__ = [
     "CLIENT",
     "SERVER",
+    "CacheEntry",
     "ClientHandshake",
     "CookieCache",
-    "Known",
     "ServerHandshake",
     "may_defer",
     "verdict",
@@ -51,7 +51,7 @@ _COOKIE_MIN: Final = 4
 _COOKIE_MAX: Final = 16
 
 
-class Known(NamedTuple):
+class CacheEntry(NamedTuple):
     """What a client remembers of a server."""
 
     mss: int = 0
@@ -71,7 +71,7 @@ class CookieCache:
     __slots__ = ("_entries", "_paused_at", "_pauses")
 
     def __init__(self) -> None:
-        self._entries: dict[bytes, Known] = {}
+        self._entries: dict[bytes, CacheEntry] = {}
         self._paused_at = self._pauses = 0
 
     def pause(self, us: Micros) -> None:
@@ -87,13 +87,13 @@ class CookieCache:
         """It works again."""
         self._pauses = 0
 
-    def get(self, address: bytes) -> Known | None:
+    def get(self, address: bytes) -> CacheEntry | None:
         """What is known of a server."""
         return self._entries.get(address)
 
     def learn(self, address: bytes, mss: int, cookie: bytes | None, experimental: bool, attempts: int) -> None:
         """A SYN-ACK told its MSS, and a cookie or (None) not: then `attempts` says which requests were in vain."""
-        known = self._entries.pop(address, None) or Known()
+        known = self._entries.pop(address, None) or CacheEntry()
         while len(self._entries) >= _MAX_COOKIES:
             del self._entries[next(iter(self._entries))]
         if cookie is not None:
@@ -126,9 +126,9 @@ def _cookie_for(key: bytes, client: bytes, server: bytes) -> bytes:
     return siphash(key, client + server).to_bytes(8, "little")
 
 
-def verdict(request: HalfOpen, segment: TcpSegment) -> tuple[bool, bytes | None]:
+def verdict(half_open: HalfOpen, segment: TcpSegment) -> tuple[bool, bytes | None]:
     """What a SYN gets: (whether a connection may begin with it, cookie for the SYN-ACK or None)."""
-    layer, listener = request.layer, request.listener
+    layer, listener = half_open.layer, half_open.listener
     mode = layer.settings.tcp_fastopen
     offered = segment.options.fast_open
     limit = listener.endpoint.number("TCP_FASTOPEN", listener.backlog if mode & SERVER_ALL else 0)
@@ -140,7 +140,7 @@ def verdict(request: HalfOpen, segment: TcpSegment) -> tuple[bool, bytes | None]
         return True, None
     if offered is None:
         return False, None
-    cookies = [_cookie_for(key, request.destination, request.source) for key in keys_of(layer, listener)]
+    cookies = [_cookie_for(key, half_open.destination, half_open.source) for key in keys_of(layer, listener)]
     if offered in cookies:
         # A cookie of the older key is good once more, and comes back renewed.
         return True, None if offered == cookies[0] else cookies[0]
@@ -150,11 +150,11 @@ def verdict(request: HalfOpen, segment: TcpSegment) -> tuple[bool, bytes | None]
 class ServerHandshake:
     """The rest of the handshake of a connection that has begun already."""
 
-    __slots__ = ("listener", "request", "timeouts")
+    __slots__ = ("half_open", "listener", "timeouts")
 
-    def __init__(self, listener: Listener, request: HalfOpen) -> None:
+    def __init__(self, listener: Listener, half_open: HalfOpen) -> None:
         self.listener: Listener | None = listener
-        self.request = request
+        self.half_open = half_open
         self.timeouts = 0
 
     def start(self, c: Connection, sent: Sent) -> bool:
@@ -184,9 +184,9 @@ class ServerHandshake:
 
     def send_syn_ack(self, c: Connection) -> None:
         """Send the SYN-ACK, which acknowledges the data of the SYN."""
-        self.request.rcv_nxt = c.rcv_nxt
-        self.request.retransmits = c.total_retransmits
-        self.request.send_syn_ack()
+        self.half_open.rcv_nxt = c.rcv_nxt
+        self.half_open.retransmits = c.total_retransmits
+        self.half_open.send_syn_ack()
         c.rcv_wup = c.rcv_nxt
 
     def complete(self, c: Connection) -> None:
@@ -214,7 +214,7 @@ def may_defer(c: Connection, no_cookie: bool) -> bool:
     layer = c.layer
     if not layer.settings.tcp_fastopen & CLIENT:
         return False
-    known = layer.cookies.get(c.destination) or Known()
+    known = layer.cookies.get(c.destination) or CacheEntry()
     mss = known.mss or c.advertised_mss
     no_cookie = no_cookie or bool(layer.settings.tcp_fastopen & CLIENT_NO_COOKIE)
     no_cookie = no_cookie or bool(c.option("TCP_FASTOPEN_NO_COOKIE", 0))
@@ -229,7 +229,7 @@ def may_defer(c: Connection, no_cookie: bool) -> bool:
 
 
 class ClientHandshake:
-    """A client's SYN with a cookie or the request for one."""
+    """A client's SYN, with a cookie or the request for one."""
 
     __slots__ = ("_armed", "_data", "_experimental", "cookie", "data_follows", "deferred", "listener", "mss")
 
@@ -271,8 +271,8 @@ class ClientHandshake:
         c.syn_data = 1
         c.bytes_sent += size
         c.data_segments_out += 1
-        if c.stamps is not None:
-            c.stamps.on_sent(c, data.end)
+        if c.tx_timestamps is not None:
+            c.tx_timestamps.on_sent(c, data.end)
         set_timer(c, RTO_TIMER, c.rto)
         return True
 
@@ -296,7 +296,7 @@ class ClientHandshake:
         return False
 
     def on_syn_ack(self, c: Connection, segment: TcpSegment, ack: int) -> None:
-        """Learn MSS and cookie; a server that does not answer the request for one is asked by the older option once."""
+        """Learn MSS and cookie; a server that does not answer is asked by the older option once."""
         offered = segment.options.fast_open
         if self.cookie is None or offered is None or len(offered) & 1 or not _COOKIE_MIN <= len(offered) <= _COOKIE_MAX:
             offered = None

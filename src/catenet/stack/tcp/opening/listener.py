@@ -273,31 +273,31 @@ class Listener:
         route = layer.route_to(peer, local, self.endpoint)
         if route is None:
             return
-        request = HalfOpen(self, local, peer, segment, route)
-        request.traffic_class = self.endpoint.number("IP_TOS", 0)
-        request.ts_offset = layer.timestamp_offset(local, peer)
-        self._negotiate_ecn(request, segment, ecn)
+        half_open = HalfOpen(self, local, peer, segment, route)
+        half_open.traffic_class = self.endpoint.number("IP_TOS", 0)
+        half_open.ts_offset = layer.timestamp_offset(local, peer)
+        self._negotiate_ecn(half_open, segment, ecn)
         if cookie:
-            self._answer_with_cookie(request, segment)
+            self._answer_with_cookie(half_open, segment)
             return
-        begins, answer = fastopen.verdict(request, segment)
+        begins, answer = fastopen.verdict(half_open, segment)
         if answer is not None:
-            request.fast_open = (answer, segment.options.fast_open_experimental)
-        request.iss = isn or layer.initial_sequence(local, peer, segment.destination_port, segment.source_port)
-        request.key = layer.key(peer, local, segment.source_port, segment.destination_port)
+            half_open.fast_open = (answer, segment.options.fast_open_experimental)
+        half_open.iss = isn or layer.initial_sequence(local, peer, segment.destination_port, segment.source_port)
+        half_open.key = layer.key(peer, local, segment.source_port, segment.destination_port)
         if begins:
-            self._fast_open(request, segment)
+            self._fast_open(half_open, segment)
             return
-        self.half_open[request.key] = request
-        layer.connections[request.key] = request
-        request.send_syn_ack()
-        request.start_timer()
+        self.half_open[half_open.key] = half_open
+        layer.connections[half_open.key] = half_open
+        half_open.send_syn_ack()
+        half_open.start_timer()
 
-    def _fast_open(self, request: HalfOpen, segment: TcpSegment) -> None:
+    def _fast_open(self, half_open: HalfOpen, segment: TcpSegment) -> None:
         """The SYN brought a good cookie: the connection begins with it (RFC 7413 4.2.2)."""
         layer = self.layer
-        c = self.make_child(request)
-        handshake = fastopen.ServerHandshake(self, request)
+        c = self.make_child(half_open)
+        handshake = fastopen.ServerHandshake(self, half_open)
         c.fast_open = handshake
         c.snd_wnd = c.max_window = segment.window
         self.half_open[c.key] = c
@@ -314,31 +314,31 @@ class Listener:
         self.queue.append(c)
         self._notify()
 
-    def _negotiate_ecn(self, request: HalfOpen, segment: TcpSegment, ecn: int) -> None:
+    def _negotiate_ecn(self, half_open: HalfOpen, segment: TcpSegment, ecn: int) -> None:
         if is_requested(segment.flags) and self.layer.settings.tcp_ecn >= 3:
-            request.accecn = AccEcn(True, ecn)
-            request.accecn.demand = 1
+            half_open.accecn = AccEcn(True, ecn)
+            half_open.accecn.demand = 1
             return
         asks = segment.flags & (ECE | CWR) == ECE | CWR
-        if asks and (self.layer.settings.tcp_ecn or request.route.metrics.ecn) and (not ecn or segment.flags & AE):
-            request.ecn = 1
+        if asks and (self.layer.settings.tcp_ecn or half_open.route.metrics.ecn) and (not ecn or segment.flags & AE):
+            half_open.ecn = 1
 
-    def _answer_with_cookie(self, request: HalfOpen, segment: TcpSegment) -> None:
+    def _answer_with_cookie(self, half_open: HalfOpen, segment: TcpSegment) -> None:
         """Answer without remembering anything: the state is in our sequence number and timestamp."""
         layer = self.layer
         if layer.us - self.flooded_at >= _COOKIE_PATIENCE:
             layer.counters.syn_floods += 1
         self.flooded_at = layer.us
-        index, request.iss = cookies.make(layer, request, segment)
-        request.mss = index
-        if not request.timestamps:
-            request.snd_scale = -1
-            request.sack_ok = False
-            request.ecn = 0
+        index, half_open.iss = cookies.make(layer, half_open, segment)
+        half_open.mss = index
+        if not half_open.timestamps:
+            half_open.snd_scale = -1
+            half_open.sack_ok = False
+            half_open.ecn = 0
         else:
-            request.ts_offset = cookies.timestamp_offset(layer, request)
+            half_open.ts_offset = cookies.timestamp_offset(layer, half_open)
         layer.counters.cookies_sent += 1
-        request.send_syn_ack()
+        half_open.send_syn_ack()
 
     def _try_cookie(self, peer: Address, local: Address, segment: TcpSegment, ecn: int) -> bool:
         """An ACK for nothing known may complete a handshake that lives in a cookie; False to reset."""
@@ -352,111 +352,113 @@ class Listener:
         route = layer.route_to(peer, local, self.endpoint)
         if route is None or self.is_full:
             return True
-        request = HalfOpen(self, local, peer, opened, route)
-        request.iss = segment.ack - 1
-        request.mss = opened.options.mss or 536
-        request.key = layer.key(peer, local, segment.source_port, segment.destination_port)
-        request.ts_offset = layer.timestamp_offset(local, peer)
+        half_open = HalfOpen(self, local, peer, opened, route)
+        half_open.iss = segment.ack - 1
+        half_open.mss = opened.options.mss or 536
+        half_open.key = layer.key(peer, local, segment.source_port, segment.destination_port)
+        half_open.ts_offset = layer.timestamp_offset(local, peer)
         layer.counters.cookies_received += 1
-        return self._complete(request, segment, ecn)
+        return self._complete(half_open, segment, ecn)
 
     # Segments for half-open connections.
 
-    def request_arrives(self, request: HalfOpen, segment: TcpSegment, ecn: int) -> bool:
+    def half_open_arrives(self, half_open: HalfOpen, segment: TcpSegment, ecn: int) -> bool:
         """Process a segment for a half-open connection (RFC 9293 3.10.7.4, SYN-RECEIVED); False to reset."""
         flags = segment.flags
-        seq = position(segment.seq, request.rcv_nxt)
-        stamps = segment.options.timestamps if request.timestamps else None
-        old = stamps is not None and 0 < (request.ts_recent - stamps[0]) & MASK < 0x80000000
-        if seq == request.rcv_nxt - 1 and flags & (SYN | RST | ACK) == SYN and not old:
+        seq = position(segment.seq, half_open.rcv_nxt)
+        timestamps = segment.options.timestamps if half_open.timestamps else None
+        old = timestamps is not None and 0 < (half_open.ts_recent - timestamps[0]) & MASK < 0x80000000
+        if seq == half_open.rcv_nxt - 1 and flags & (SYN | RST | ACK) == SYN and not old:
             # A repeated SYN: repeat the answer, but not faster than twice a second.
-            if not self._is_rate_limited(request):
-                request.retransmits += 1
-                self._note_repeated_syn(request, segment, ecn)
-                request.send_syn_ack()
-                request.start_timer()
+            if not self._is_rate_limited(half_open):
+                half_open.retransmits += 1
+                self._note_repeated_syn(half_open, segment, ecn)
+                half_open.send_syn_ack()
+                half_open.start_timer()
             return True
         if flags & RST:
-            if seq == request.rcv_nxt and not old:
-                self.drop(request)
-            elif request.rcv_nxt <= seq <= request.rcv_nxt + request.rcv_wnd and not self._is_rate_limited(request):
+            if seq == half_open.rcv_nxt and not old:
+                self.drop(half_open)
+            elif half_open.rcv_nxt <= seq <= half_open.rcv_nxt + half_open.rcv_wnd and not self._is_rate_limited(
+                half_open
+            ):
                 # RFC 5961 3.2 holds for half-open connections too.
-                self._send_ack(request)
+                self._send_ack(half_open)
             return True
-        if flags & ACK and position(segment.ack, request.iss) != request.iss + 1:
+        if flags & ACK and position(segment.ack, half_open.iss) != half_open.iss + 1:
             return False
         end = seq + len(segment.payload) + (flags & FIN) + (1 if flags & SYN else 0)
-        if old or end < request.rcv_nxt or seq > request.rcv_nxt + request.rcv_wnd:
-            if not self._is_rate_limited(request):
-                self._send_ack(request)
+        if old or end < half_open.rcv_nxt or seq > half_open.rcv_nxt + half_open.rcv_wnd:
+            if not self._is_rate_limited(half_open):
+                self._send_ack(half_open)
             return True
-        if stamps is not None and seq <= request.rcv_nxt:
-            request.ts_recent = stamps[0]
-        if seq == request.rcv_nxt - 1:
+        if timestamps is not None and seq <= half_open.rcv_nxt:
+            half_open.ts_recent = timestamps[0]
+        if seq == half_open.rcv_nxt - 1:
             flags &= ~SYN
         if flags & SYN:
-            self._send_ack(request)
+            self._send_ack(half_open)
             return True
         if not flags & ACK:
             return True
-        if request.timeouts < self.endpoint.number("TCP_DEFER_ACCEPT", 0) and end == request.rcv_nxt:
-            request.acked = True
+        if half_open.timeouts < self.endpoint.number("TCP_DEFER_ACCEPT", 0) and end == half_open.rcv_nxt:
+            half_open.acked = True
             return True
         if self.is_full:
             self.layer.counters.listen_overflows += 1
             if self.layer.settings.tcp_abort_on_overflow:
-                self.drop(request)
+                self.drop(half_open)
                 return False
-            request.acked = True
+            half_open.acked = True
             return True
-        return self._complete(request, segment, ecn)
+        return self._complete(half_open, segment, ecn)
 
-    def _note_repeated_syn(self, request: HalfOpen, segment: TcpSegment, ecn: int) -> None:
-        accecn = request.accecn
+    def _note_repeated_syn(self, half_open: HalfOpen, segment: TcpSegment, ecn: int) -> None:
+        accecn = half_open.accecn
         if accecn is None:
             return
         accecn.syn_mark = accecn.mark = ecn
         if not ace_of(segment.flags):
             accecn.fail |= ACE_FAIL_RECEIVE
-        if request.retransmits > 1:
+        if half_open.retransmits > 1:
             accecn.fail |= ACE_FAIL_SEND
 
-    def _is_rate_limited(self, request: HalfOpen) -> bool:
+    def _is_rate_limited(self, half_open: HalfOpen) -> bool:
         now = self.layer.us
-        if request.last_oow_at and now - request.last_oow_at < self.layer.settings.tcp_invalid_ratelimit * 1000:
+        if half_open.last_oow_at and now - half_open.last_oow_at < self.layer.settings.tcp_invalid_ratelimit * 1000:
             return True
-        request.last_oow_at = now
+        half_open.last_oow_at = now
         return False
 
-    def _send_ack(self, request: HalfOpen) -> None:
+    def _send_ack(self, half_open: HalfOpen) -> None:
         options = TcpOptions()
-        if request.timestamps:
-            options.timestamps = ((self.layer.us // 1000 + request.ts_offset) & MASK, request.ts_recent)
+        if half_open.timestamps:
+            options.timestamps = ((self.layer.us // 1000 + half_open.ts_offset) & MASK, half_open.ts_recent)
         data = pack(
-            self.layer.pseudo(request.source, request.destination),
-            request.source_port,
-            request.destination_port,
-            (request.iss + 1) & MASK,
-            request.rcv_nxt & MASK,
+            self.layer.pseudo(half_open.source, half_open.destination),
+            half_open.source_port,
+            half_open.destination_port,
+            (half_open.iss + 1) & MASK,
+            half_open.rcv_nxt & MASK,
             ACK,
-            min(request.rcv_wnd >> request.rcv_scale, 65535),
+            min(half_open.rcv_wnd >> half_open.rcv_scale, 65535),
             0,
             encode_options(options),
             b"",
         )
-        self.layer.send_to(request.source, request.destination, data, request.traffic_class)
+        self.layer.send_to(half_open.source, half_open.destination, data, half_open.traffic_class)
 
-    def _complete(self, request: HalfOpen, segment: TcpSegment, ecn: int) -> bool:
+    def _complete(self, half_open: HalfOpen, segment: TcpSegment, ecn: int) -> bool:
         """The handshake is complete: make the connection."""
-        if request.accecn is not None:
-            request.accecn.see_option(segment.options)
-        c = self.make_child(request)
+        if half_open.accecn is not None:
+            half_open.accecn.see_option(segment.options)
+        c = self.make_child(half_open)
         if c.accecn is not None:
             c.accecn.on_third_ack(c, segment, bool(segment.options.sack))
-        self.half_open.pop(request.key, None)
-        request.timer_at = request.wake_at = NEVER
+        self.half_open.pop(half_open.key, None)
+        half_open.timer_at = half_open.wake_at = NEVER
         self.layer.add(c)
-        self._measure(c, request, segment)
+        self._measure(c, half_open, segment)
         try:
             segment_arrives(c, segment, ecn)
         except Refuse:
@@ -468,58 +470,60 @@ class Listener:
             self._notify()
         return True
 
-    def make_child(self, request: HalfOpen) -> Connection:
+    def make_child(self, half_open: HalfOpen) -> Connection:
         """A connection in SYN-RECEIVED from a half-open one."""
         layer, endpoint = self.layer, self.endpoint
-        c = Connection(layer, request.source, request.source_port, request.destination, request.destination_port)
-        c.key = request.key
+        c = Connection(
+            layer, half_open.source, half_open.source_port, half_open.destination, half_open.destination_port
+        )
+        c.key = half_open.key
         c.options = dict(endpoint.options)
         c.locks = endpoint.locks
         c.pseudo = layer.pseudo(c.source, c.destination)
         c.interface = endpoint.bound_interface
         c.hop_limit = endpoint.hop_limit
-        c.traffic_class = request.traffic_class & 0xFC
+        c.traffic_class = half_open.traffic_class & 0xFC
         c.state = states.after(states.LISTEN, states.SYN_ARRIVES)
         c.shutdown = endpoint.shut
-        prepare(c, request.route)
-        c.iss = request.iss
-        c.snd_una = c.snd_nxt = c.write_seq = c.snd_up = c.snd_sml = c.pushed = request.iss + 1
-        c.irs = request.rcv_nxt - 1
-        c.rcv_nxt = c.rcv_wup = c.copied = request.rcv_nxt
-        c.snd_wl1 = request.rcv_nxt - 1
-        c.rcv_wnd, c.window_clamp, c.rcv_scale = request.rcv_wnd, request.window_clamp, request.rcv_scale
+        prepare(c, half_open.route)
+        c.iss = half_open.iss
+        c.snd_una = c.snd_nxt = c.write_seq = c.snd_up = c.snd_sml = c.pushed = half_open.iss + 1
+        c.irs = half_open.rcv_nxt - 1
+        c.rcv_nxt = c.rcv_wup = c.copied = half_open.rcv_nxt
+        c.snd_wl1 = half_open.rcv_nxt - 1
+        c.rcv_wnd, c.window_clamp, c.rcv_scale = half_open.rcv_wnd, half_open.window_clamp, half_open.rcv_scale
         c.rcv_ssthresh = c.rcv_wnd
-        if request.snd_scale >= 0:
-            c.snd_scale = request.snd_scale
+        if half_open.snd_scale >= 0:
+            c.snd_scale = half_open.snd_scale
         else:
             c.rcv_scale = 0
             c.window_clamp = min(c.window_clamp, 65535)
-        c.sack_ok = request.sack_ok
-        c.peer_mss = request.mss
+        c.sack_ok = half_open.sack_ok
+        c.peer_mss = half_open.mss
         user = c.option("TCP_MAXSEG", 0)
-        c.mss_clamp = min(request.mss, user) if user else request.mss
-        c.advertised_mss = request.advertised_mss()
-        c.ts_offset = request.ts_offset
-        if request.timestamps:
+        c.mss_clamp = min(half_open.mss, user) if user else half_open.mss
+        c.advertised_mss = half_open.advertised_mss()
+        c.ts_offset = half_open.ts_offset
+        if half_open.timestamps:
             use_timestamps(c)
-            c.ts_recent = request.ts_recent
+            c.ts_recent = half_open.ts_recent
             c.ts_recent_at = layer.us
-        c.accecn = request.accecn
-        if request.ecn:
+        c.accecn = half_open.accecn
+        if half_open.ecn:
             c.ecn = ECN_OK
-        c.total_retransmits = request.retransmits
-        if request.retransmits > 1:
+        c.total_retransmits = half_open.retransmits
+        if half_open.retransmits > 1:
             c.recovery.undo_marker = c.snd_una
         c.last_ack_sent_at = c.last_data_out = layer.us
         sync_mss(c)
         initialise_segment_size(c)
         return c
 
-    def _measure(self, c: Connection, request: HalfOpen, segment: TcpSegment) -> None:
+    def _measure(self, c: Connection, half_open: HalfOpen, segment: TcpSegment) -> None:
         """Round trip time of the SYN-ACK, unless it was repeated (Karn); then the timestamp's echo."""
         rtt = -1
-        if request.sent_at and not request.retransmits:
-            rtt = self.layer.us - request.sent_at
+        if half_open.sent_at and not half_open.retransmits:
+            rtt = self.layer.us - half_open.sent_at
         elif c.timestamps and segment.options.timestamps:
             delta = (self.layer.us // 1000 + c.ts_offset - segment.options.timestamps[1]) & MASK
             if delta < 1 << 21:
@@ -534,12 +538,12 @@ class Listener:
         """The oldest connection that waits."""
         return self.queue.popleft() if self.queue else None
 
-    def drop(self, request: HalfOpen) -> None:
+    def drop(self, half_open: HalfOpen) -> None:
         """Forget a half-open connection."""
-        request.timer_at = request.wake_at = NEVER
-        self.half_open.pop(request.key, None)
-        if self.layer.connections.get(request.key) is request:
-            del self.layer.connections[request.key]
+        half_open.timer_at = half_open.wake_at = NEVER
+        self.half_open.pop(half_open.key, None)
+        if self.layer.connections.get(half_open.key) is half_open:
+            del self.layer.connections[half_open.key]
 
     def drop_child(self, c: Connection) -> None:
         """A connection made before its handshake was complete ended (Fast Open)."""

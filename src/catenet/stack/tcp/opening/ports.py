@@ -176,7 +176,7 @@ class Ports:
         if isinstance(found, Connection) and found.work & WORK_RESET:
             layer.forget(found)
             return True, None
-        if not isinstance(found, TimeWait) or not found.gives_way(bound):
+        if not isinstance(found, TimeWait) or not found.may_be_replaced(bound):
             return False, None
         layer.remove(found)
         return True, found

@@ -89,7 +89,7 @@ metrics        RouteMetrics | None  None           idle     -         hints of i
 ecn           int            0      set-up   bits  state of ECN (`ECN_OK` and others)
 accecn        AccEcn | None  None   idle     -     Accurate ECN, if negotiated
 fast_open     Handshake | None  None   idle     -     TCP Fast Open, during the handshake
-stamps        Stamps | None  None   idle     -     transmit timestamps (SO_TIMESTAMPING)
+tx_timestamps  TxTimestamps | None  None  idle     -     transmit timestamps (SO_TIMESTAMPING)
 memory        ReceiveMemory | None  None   idle     -     cost of received packets (`tcp_truesize`)
 mtu_probing   MtuProbing | None  None   idle     -     path MTU probing (RFC 4821), if on
 syn_data      int            0      loss     -     Fast Open: 1: the SYN carried data, 2: it was taken

@@ -87,7 +87,7 @@ def is_idle(c: Connection) -> bool:
         and c.metrics is None
         and c.accecn is None
         and c.fast_open is None
-        and c.stamps is None
+        and c.tx_timestamps is None
         and c.memory is None
         and c.mtu_probing is None
         and not c.sent

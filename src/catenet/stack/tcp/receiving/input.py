@@ -48,10 +48,10 @@ def segment_arrives(c: Connection, segment: TcpSegment, ecn: int) -> None:
     seq = position(segment.seq, c.rcv_nxt)
     data = segment.payload
     end = seq + len(data) + (flags & FIN) + (1 if flags & SYN else 0)
-    stamps = segment.options.timestamps if c.timestamps else None
+    timestamps = segment.options.timestamps if c.timestamps else None
     if c.fast_open is not None and c.state == states.SYN_RECEIVED and _is_repeated_syn(c, flags, seq):
         return
-    if not _is_acceptable(c, segment, seq, end, stamps, ecn):
+    if not _is_acceptable(c, segment, seq, end, timestamps, ecn):
         return
     if not flags & ACK:
         return
@@ -113,15 +113,15 @@ def _take_text(c: Connection, segment: TcpSegment, seq: int, end: int, ecn: int)
 
 
 def _is_acceptable(
-    c: Connection, segment: TcpSegment, seq: int, end: int, stamps: tuple[int, int] | None, ecn: int
+    c: Connection, segment: TcpSegment, seq: int, end: int, timestamps: tuple[int, int] | None, ecn: int
 ) -> bool:
     """First checks of 3.10.7.4 with PAWS (RFC 7323 5.3) and the mitigations of RFC 5961; answers where one is due."""
     flags = segment.flags
-    if stamps is not None and c.ts_recent and _is_old(c, stamps[0]):
+    if timestamps is not None and c.ts_recent and _is_old(c, timestamps[0]):
         if flags & SYN:
             _challenge_syn(c, segment, ecn)
             return False
-        if not _is_disordered_ack(c, segment, seq, end, stamps[0]) and not flags & RST:
+        if not _is_disordered_ack(c, segment, seq, end, timestamps[0]) and not flags & RST:
             c.layer.counters.paws_rejected += 1
             if not is_rate_limited(c, segment):
                 send_duplicate_ack(c, seq, end)
@@ -235,7 +235,7 @@ def _after_close(c: Connection, flags: int, seq: int, end: int) -> bool:
     if following == states.FIN_WAIT_2:
         return _enter_fin_wait_2(c, flags, seq, end)
     if following == states.TIME_WAIT:
-        c.layer.time_wait(c, TIME_WAIT_LENGTH, following)
+        c.layer.enter_time_wait(c, TIME_WAIT_LENGTH, following)
         return False
     if following == states.CLOSED:
         done(c)
@@ -259,5 +259,5 @@ def _enter_fin_wait_2(c: Connection, flags: int, seq: int, end: int) -> bool:
     if flags & FIN or linger > TIME_WAIT_LENGTH:
         set_keepalive(c, linger - TIME_WAIT_LENGTH if linger > TIME_WAIT_LENGTH else linger)
         return True
-    c.layer.time_wait(c, linger, states.FIN_WAIT_2)
+    c.layer.enter_time_wait(c, linger, states.FIN_WAIT_2)
     return False

@@ -120,8 +120,8 @@ def take_in_order(c: Connection, data: bytes | memoryview, echo: int, pushed: bo
 def _in_order(c: Connection, segment: TcpSegment, data: bytes | memoryview, fin: bool) -> None:
     length = len(data)
     if length:
-        stamps = segment.options.timestamps
-        take_in_order(c, data, 0 if stamps is None else stamps[1], segment.flags & PSH != 0)
+        timestamps = segment.options.timestamps
+        take_in_order(c, data, 0 if timestamps is None else timestamps[1], segment.flags & PSH != 0)
     if fin:
         if not length and not c.receive_window:
             # A FIN at a closed window is taken, and the peer told at once, lest it probe for ever.
@@ -170,7 +170,7 @@ def _fin(c: Connection) -> None:
         c.state = following
     elif following == states.TIME_WAIT:
         send_ack(c)
-        c.layer.time_wait(c, TIME_WAIT_LENGTH, following)
+        c.layer.enter_time_wait(c, TIME_WAIT_LENGTH, following)
     c.reassembly = None
     wake(c)
 

@@ -81,8 +81,8 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
     c.last_heard = c.layer.us
     if prior_packets:
         _clean_queue(c, prior_high, prior_una, prior_sacked, state)
-        if c.stamps is not None:
-            c.stamps.on_acknowledged(c)
+        if c.tx_timestamps is not None:
+            c.tx_timestamps.on_acknowledged(c)
         rack.update_window(c, state.rate.prior_delivered)
     if c.accecn is not None and c.accecn.active:
         c.accecn.on_ack(c, segment, state, c.delivered - delivered)
@@ -116,8 +116,8 @@ def _note_window(c: Connection, segment: TcpSegment, seq: int, flags: int) -> bo
 
 def _echo_of(segment: TcpSegment) -> int:
     """TSecr of a segment, 0 without."""
-    stamps = segment.options.timestamps
-    return stamps[1] if stamps is not None else 0
+    timestamps = segment.options.timestamps
+    return timestamps[1] if timestamps is not None else 0
 
 
 def _conclude(c: Connection, ack: int, prior_una: int, state: AckState) -> None:
@@ -135,8 +135,8 @@ def _conclude(c: Connection, ack: int, prior_una: int, state: AckState) -> None:
 
 
 def _take_timestamp(c: Connection, segment: TcpSegment, seq: int) -> int:
-    stamps = segment.options.timestamps
-    return take_timestamp(c, stamps[0], seq) if stamps is not None and c.timestamps else 0
+    timestamps = segment.options.timestamps
+    return take_timestamp(c, timestamps[0], seq) if timestamps is not None and c.timestamps else 0
 
 
 def take_timestamp(c: Connection, value: int, seq: int) -> int:

@@ -42,7 +42,7 @@ def schedule(c: Connection, bits: int) -> None:
 def schedule_reset(c: Connection) -> None:
     """Have a connection reset that its program has given up; its names are free at once."""
     c.endpoint = None
-    c.layer.give_names_up(c)
+    c.layer.release_names(c)
     schedule(c, WORK_RESET)
 
 
@@ -169,4 +169,4 @@ def _orphan(c: Connection) -> None:
         elif linger > TIME_WAIT_LENGTH:
             set_keepalive(c, linger - TIME_WAIT_LENGTH)
         else:
-            c.layer.time_wait(c, linger, states.FIN_WAIT_2)
+            c.layer.enter_time_wait(c, linger, states.FIN_WAIT_2)

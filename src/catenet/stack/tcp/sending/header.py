@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from catenet.stack.ip.output import Hop
     from catenet.stack.tcp.control.connection import Connection
 
-__all__ = ["STAMPED", "TIMESTAMP_LEAD", "Header", "header_of"]
+__all__ = ["TIMESTAMPED_LENGTH", "TIMESTAMP_LEAD", "Header", "header_of"]
 
-STAMPED: Final = 32
+TIMESTAMPED_LENGTH: Final = 32
 """Bytes of a TCP header whose only option is NOP NOP timestamps."""
 TIMESTAMP_LEAD: Final = 0x0101080A
-_BITS: Final = STAMPED << 10
+_BITS: Final = TIMESTAMPED_LENGTH << 10
 
 # By words of 32 bits: the fewer values, the faster.
 _pack4: Final = struct.Struct("!III12sIIIIIII").pack
@@ -36,21 +36,32 @@ _pack6: Final = struct.Struct("!II36sIIIIIII").pack
 class Header:
     """The constant part of a connection's packets, and where they go."""
 
-    __slots__ = ("base", "counters", "generation", "hop", "loops", "names", "pseudo", "room", "sends", "words")
+    __slots__ = (
+        "address_sum",
+        "can_send",
+        "counters",
+        "default_hop_limit",
+        "generation",
+        "hop",
+        "is_loopback",
+        "max_payload",
+        "names",
+        "pseudo",
+    )
 
     def __init__(self, c: Connection, hop: Hop, counters: IpCounters, generation: int) -> None:
         self.generation = generation
         self.hop = hop
         self.counters = counters
         self.names = c.source + c.destination + c.source_port.to_bytes(2, "big") + c.destination_port.to_bytes(2, "big")
-        self.room = min(hop.mtu, 65535) - STAMPED - (20 if len(c.source) == 4 else 40)
+        self.max_payload = min(hop.mtu, 65535) - TIMESTAMPED_LENGTH - (20 if len(c.source) == 4 else 40)
         """Most data of one packet."""
-        self.loops = hop.local
-        self.sends = (hop.plain or hop.local) and not hop.locked
+        self.is_loopback = hop.local
+        self.can_send = (hop.plain or hop.local) and not hop.locked
         self.pseudo = c.pseudo
         # Sum of the words of both addresses: what the IPv4 checksum needs of them, either way.
-        self.words = int.from_bytes(c.source, "big") + int.from_bytes(c.destination, "big")
-        self.base = hop.metrics.hop_limit
+        self.address_sum = int.from_bytes(c.source, "big") + int.from_bytes(c.destination, "big")
+        self.default_hop_limit = hop.metrics.hop_limit
 
     def pack(self, c: Connection, seq: int, flags: int, window: int, data: Buffer, beside: int = 0) -> bytes:
         """A whole packet that carries one segment, its TCP checksum left to the device (`wire/offload.py`).
@@ -60,8 +71,8 @@ class Header:
         layer = c.layer
         hop_limit = c.hop_limit
         if hop_limit is None:
-            hop_limit = self.base or layer.settings.ip_default_ttl
-        length = STAMPED + len(data) + beside
+            hop_limit = self.default_hop_limit or layer.settings.ip_default_ttl
+        length = TIMESTAMPED_LENGTH + len(data) + beside
         total = (self.pseudo + length) % 65535 << 16
         stamp = (layer.us // 1000 + c.ts_offset) & MASK
         control = (_BITS | flags) << 16 | window
@@ -71,7 +82,7 @@ class Header:
         if len(c.source) == 4:
             first = (0x4500 | c.traffic_class) << 16 | length + 20
             life = hop_limit << 24 | PROTOCOL << 16
-            life |= -(first + ATOMIC + life + self.words) % 65535
+            life |= -(first + ATOMIC + life + self.address_sum) % 65535
             head = _pack4(first, ATOMIC, life, self.names, seq, ack, control, total, TIMESTAMP_LEAD, stamp, recent)
         else:
             first = 0x60000000 | c.traffic_class << 20

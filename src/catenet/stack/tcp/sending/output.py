@@ -73,11 +73,11 @@ def emit(c: Connection, seq: int, flags: int, data: Buffer | Gather, ecn: int = 
     layer = c.layer
     if c.reassembly is None and not c.urgent_mode and c.accecn is None and not c.ecn and layer.offload:
         header = header_of(c)
-        if header is not None and header.sends and c.timestamps:
-            if count > 1 and c.mss <= header.room:
+        if header is not None and header.can_send and c.timestamps:
+            if count > 1 and c.mss <= header.max_payload:
                 _emit_gso(c, header, seq, flags, data, count)
                 return
-            if count == 1 and len(data) <= header.room and not isinstance(data, Gather):
+            if count == 1 and len(data) <= header.max_payload and not isinstance(data, Gather):
                 packet = header.pack(c, seq, flags, select_window(c), data)
                 _note_emitted(c, 1)
                 layer.counters.out_segments += 1
@@ -444,8 +444,8 @@ def send_new_entry(c: Connection, sent: Sent, pushed: bool = False) -> None:
     first = not c.packets_out
     c.packets_out += sent.count
     send_sent(c, sent, True, pushed)
-    if c.stamps is not None:
-        c.stamps.on_sent(c, sent.end)
+    if c.tx_timestamps is not None:
+        c.tx_timestamps.on_sent(c, sent.end)
     if first or c.timer == LOSS_PROBE_TIMER:
         rearm_rto(c)
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from catenet.wire.gather import Gather
-from catenet.wire.offload import VIEWED
+from catenet.wire.offload import VIEW_THRESHOLD
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.control.connection import Connection
@@ -50,17 +50,17 @@ def _take_pieces(c: Connection, length: int) -> list[bytes | memoryview]:
 
 def gather_pending(c: Connection, length: int) -> bytes | memoryview | Gather:
     """As `view_pending`, and of what several writes have left their pieces, unless those are small."""
-    if length < VIEWED or len(c.pending[0]) - c.pending_offset >= length:
+    if length < VIEW_THRESHOLD or len(c.pending[0]) - c.pending_offset >= length:
         return view_pending(c, length)
     pieces = _take_pieces(c, length)
-    return Gather(pieces, length) if len(pieces) * VIEWED <= length else b"".join(pieces)
+    return Gather(pieces, length) if len(pieces) * VIEW_THRESHOLD <= length else b"".join(pieces)
 
 
 def view_pending(c: Connection, length: int) -> bytes | memoryview:
     """As `take_pending`, but a view where that saves copying: of what one write has left."""
     chunk = c.pending[0]
     offset = c.pending_offset
-    if length < VIEWED or len(chunk) - offset < length:
+    if length < VIEW_THRESHOLD or len(chunk) - offset < length:
         return take_pending(c, length)
     if len(chunk) - offset > length:
         c.pending_offset = offset + length

@@ -18,7 +18,7 @@ from catenet.stack.tcp.sending.send_space import can_write
 from catenet.stack.tcp.user import socket_options
 from catenet.stack.tcp.user.info import TcpInfo, collect
 from catenet.stack.tcp.user.reading import at_urgent_mark, read, read_into, take_urgent, unread
-from catenet.stack.tcp.user.tx_timestamps import Stamp, Stamps
+from catenet.stack.tcp.user.tx_timestamps import TxTimestamp, TxTimestamps
 from catenet.stack.tcp.user.writing import queue_fin, queue_write
 from catenet.stack.units import Seconds
 from catenet.wire.address import is_link_local, is_multicast
@@ -488,17 +488,17 @@ class TcpEndpoint:
     def stamp_next(self, flags: int) -> None:
         """The next write is to be stamped by these flags of SO_TIMESTAMPING instead of the option's."""
         if self.connection is not None:
-            stamps = self.connection.stamps
+            stamps = self.connection.tx_timestamps
             if stamps is None:
-                stamps = self.connection.stamps = Stamps()
+                stamps = self.connection.tx_timestamps = TxTimestamps()
             stamps.next_flags = flags
 
-    def take_stamp(self, *, peek: bool = False) -> Stamp | None:
+    def take_stamp(self, *, peek: bool = False) -> TxTimestamp | None:
         """The next time at which something was sent or acknowledged (SO_TIMESTAMPING), None without."""
         c = self.connection
-        if c is None or c.stamps is None or not c.stamps.ready:
+        if c is None or c.tx_timestamps is None or not c.tx_timestamps.ready:
             return None
-        return c.stamps.ready[0] if peek else c.stamps.ready.popleft()
+        return c.tx_timestamps.ready[0] if peek else c.tx_timestamps.ready.popleft()
 
     def wake_on_acknowledgment(self) -> None:
         """Call `on_ready` when the next acknowledgment leaves room to write, whether room was short or not."""

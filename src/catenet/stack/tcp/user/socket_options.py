@@ -22,7 +22,7 @@ from catenet.stack.tcp.opening.fast_open import CLIENT as FAST_OPEN_CLIENT
 from catenet.stack.tcp.opening.fast_open import ClientHandshake, may_defer
 from catenet.stack.tcp.receiving.window import window_from_buffer
 from catenet.stack.tcp.sending import flush
-from catenet.stack.tcp.user.tx_timestamps import TX_FLAGS, WITH_NUMBER, Stamps
+from catenet.stack.tcp.user.tx_timestamps import TX_FLAGS, WITH_NUMBER, TxTimestamps
 from catenet.wire.tcp import TIMESTAMPS_LENGTH
 
 if TYPE_CHECKING:
@@ -272,11 +272,11 @@ def stamp_as_configured(endpoint: TcpEndpoint) -> None:
     """Let the connection note when data leave and are acknowledged, if SO_TIMESTAMPING says so."""
     c = endpoint.connection
     flags = endpoint.number("SO_TIMESTAMPING", 0)
-    if c is None or (c.stamps is None and not flags & TX_FLAGS):
+    if c is None or (c.tx_timestamps is None and not flags & TX_FLAGS):
         return
-    if c.stamps is None:
-        c.stamps = Stamps()
-    c.stamps.configure(c, flags)
+    if c.tx_timestamps is None:
+        c.tx_timestamps = TxTimestamps()
+    c.tx_timestamps.configure(c, flags)
 
 
 def _set_key(endpoint: TcpEndpoint, value: int | bytes) -> None:

@@ -15,7 +15,7 @@ from catenet.stack.tcp.control.lifecycle import wake
 if TYPE_CHECKING:
     from catenet.stack.tcp.control.connection import Connection
 
-__all__ = ["ACKNOWLEDGED", "SCHEDULED", "SENT", "TX_FLAGS", "WITH_NUMBER", "Stamp", "Stamps"]
+__all__ = ["ACKNOWLEDGED", "SCHEDULED", "SENT", "TX_FLAGS", "WITH_NUMBER", "TxTimestamp", "TxTimestamps"]
 
 SENT: Final = 0
 SCHEDULED: Final = 1
@@ -35,7 +35,7 @@ unwritten when the option is set."""
 _MOST: Final = 1024
 
 
-class Stamp(NamedTuple):
+class TxTimestamp(NamedTuple):
     """One event."""
 
     kind: int
@@ -45,7 +45,7 @@ class Stamp(NamedTuple):
     """Time of the stack."""
 
 
-class Stamps:
+class TxTimestamps:
     """Of one connection; at most 1,024 wait to be read, later ones are lost."""
 
     __slots__ = ("_base", "_flags", "_sent", "_written", "next_flags", "ready")
@@ -57,7 +57,7 @@ class Stamps:
         self._base = 0
         self._written: deque[tuple[int, int]] = deque()
         self._sent: deque[int] = deque()
-        self.ready: deque[Stamp] = deque()
+        self.ready: deque[TxTimestamp] = deque()
 
     def configure(self, c: Connection, flags: int) -> None:
         """SO_TIMESTAMPING is set."""
@@ -99,4 +99,4 @@ class Stamps:
     def _add(self, c: Connection, kind: int, position: int) -> None:
         if len(self.ready) < _MOST:
             number = (position - 1 - self._base) & MASK if self._flags & WITH_NUMBER else 0
-            self.ready.append(Stamp(kind, number, (c.layer.us - START) / 1_000_000))
+            self.ready.append(TxTimestamp(kind, number, (c.layer.us - START) / 1_000_000))

@@ -12,7 +12,7 @@ from catenet.stack.tcp.opening.fast_open import ClientHandshake
 from catenet.stack.tcp.sending import flush
 from catenet.stack.tcp.sending.output import burst_limit, size_goal
 from catenet.stack.tcp.sending.send_space import low_water
-from catenet.wire.offload import VIEWED
+from catenet.wire.offload import VIEW_THRESHOLD
 
 __all__ = ["queue_fin", "queue_write"]
 
@@ -42,8 +42,8 @@ def queue_write(c: Connection, data: Buffer, is_urgent: bool, more: bool, end_of
     append(c, data, taken, more and taken == size)
     if taken == size:
         _mark_end(c, is_urgent, end_of_record)
-    if c.stamps is not None:
-        c.stamps.on_write(c.write_seq)
+    if c.tx_timestamps is not None:
+        c.tx_timestamps.on_write(c.write_seq)
     if more and taken == size:
         flush.schedule(c, flush.WORK_SEND | flush.WORK_MORE)
     else:
@@ -64,7 +64,7 @@ def _mark_end(c: Connection, is_urgent: bool, end_of_record: bool) -> None:
 
 def append(c: Connection, data: Buffer, taken: int, more: bool) -> None:
     """Put data at the end of the stream and mark where PSH belongs."""
-    if c.layer.gso_size and taken >= VIEWED:
+    if c.layer.gso_size and taken >= VIEW_THRESHOLD:
         c.pending.append(_view(c, data, taken))
     elif isinstance(data, bytes):
         c.pending.append(data if taken == len(data) else data[:taken])
@@ -155,8 +155,8 @@ def flush_deferred(c: Connection, handshake: ClientHandshake, data: Buffer) -> i
     size = min(len(data) if not isinstance(data, memoryview) else data.nbytes, handshake.room(c))
     if size:
         append(c, data, size, False)
-        if c.stamps is not None:
-            c.stamps.on_write(c.write_seq)
+        if c.tx_timestamps is not None:
+            c.tx_timestamps.on_write(c.write_seq)
     flush.schedule(c, flush.WORK_CONNECT)
     return size
 
