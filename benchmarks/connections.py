@@ -39,6 +39,8 @@ def measure_here(count: int) -> list[Sample]:
     """Open `count` connections between two hosts, then send messages on some of them; runs in a process of its own."""
     from benchmarks.lab import PORT, Lab, plain
     from catenet.stack.endpoint import Name
+    from catenet.stack.tcp.control.connection import Connection
+    from catenet.stack.tcp.parking.pool import Parked
 
     lab = Lab(plain(0.001), plain(0.001))
     servers = -(-count // PORTS_PER_SERVER)
@@ -66,7 +68,9 @@ def measure_here(count: int) -> list[Sample]:
     for number in random.Random(1).sample(range(count), min(count, BATCHES * BATCH)):
         tcp = lab.right.stack.tcp
         key = tcp.key(lab.left.address, lab.right.address, opened[number].port, PORT + number % servers)
-        ends.append((opened[number], tcp.connections[key].endpoint))
+        other = tcp.connections[key]
+        assert isinstance(other, Connection | Parked)
+        ends.append((opened[number], other.endpoint))
     samples: list[Sample] = []
     anywhere = cycle(ends)
     for batch in range(-1, BATCHES):

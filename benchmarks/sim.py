@@ -84,7 +84,7 @@ WORLDS = ((2, 100e6, 10.0), (100, 10e6, 2.0), (1000, 1e6, 2.0))
 
 
 def packet_tables(quick: bool, wanted: Callable[[str], bool]) -> list[Table]:
-    tables = []
+    tables: list[Table] = []
     for kind in ("tcp", "udp"):
         for hosts, rate, seconds in WORLDS:
             if quick:
@@ -119,7 +119,7 @@ control, checksums and a trace hash. The kernel's loopback is no simulation and 
 
 
 def message_tables(quick: bool, wanted: Callable[[str], bool]) -> list[Table]:
-    tables = []
+    tables: list[Table] = []
     scale = 5 if quick else 1
     for purpose, clients, count in (("echo", 1, 10000), ("echo", 10, 1000), ("bulk", 1, 20000), ("bulk", 10, 2000)):
         count //= scale

@@ -1,7 +1,10 @@
 """The benchmark service on pmd-pytcp, in its own venv: `pytcp_service.py TAP ADDRESS/24 PORT`."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
+from typing import Any
 
 from pmd_net_addr import Ip4IfAddr
 from pmd_pytcp import socket, stack
@@ -10,7 +13,7 @@ from pmd_pytcp.socket import AddressFamily, SocketType
 BLOCK = bytes(1 << 16)
 
 
-async def converse(connection) -> None:
+async def converse(connection: Any) -> None:
     purpose = await connection.recv(1)
     if purpose == b"I":
         total = 0
@@ -28,7 +31,7 @@ async def converse(connection) -> None:
             await connection.send(message)
 
 
-async def serve(connection) -> None:
+async def serve(connection: Any) -> None:
     try:
         await converse(connection)
     except OSError:

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from simloop import SimLoop
 
@@ -19,7 +20,7 @@ if not hasattr(asyncio.Handle, "get_context"):
 
 
 async def world(purpose: str, clients: int, count: int) -> None:
-    loop = asyncio.get_running_loop()
+    loop: Any = asyncio.get_running_loop()
     loop.net.set_defaults(latency=(LATENCY, LATENCY))
     if purpose == "idle":
         await asyncio.gather(*[loop.net.host(f"host{n}").create_task(streams.tick(count)) for n in range(clients)])

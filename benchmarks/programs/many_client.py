@@ -4,6 +4,8 @@ Prints one line of JSON: what all connections moved together, Jain's index of th
 which one of them moved nothing. What waits in a send buffer is counted as moved only once TCP says it was acknowledged.
 """
 
+from __future__ import annotations
+
 import fcntl
 import json
 import selectors
@@ -12,6 +14,7 @@ import struct
 import sys
 import termios
 import time
+from typing import Any
 
 BLOCK = memoryview(bytes(1 << 16))
 BUFFER = bytearray(1 << 18)
@@ -19,7 +22,7 @@ MESSAGE = bytes(64)
 
 
 class Connection:
-    def __init__(self, selector, address, purpose):
+    def __init__(self, selector: Any, address: Any, purpose: Any) -> None:
         self.connection = socket.create_connection(address, timeout=10)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
         self.connection.sendall({"in": b"I", "out": b"O", "roundtrip": b"R"}[purpose])
@@ -35,7 +38,7 @@ class Connection:
         wanted = selectors.EVENT_WRITE if purpose == "in" else selectors.EVENT_READ
         selector.register(self.connection, wanted, self)
 
-    def move(self, now):
+    def move(self, now: float) -> None:
         try:
             if self.purpose == "in":
                 count = self.connection.send(BLOCK)
@@ -54,7 +57,7 @@ class Connection:
                 self.partial -= len(MESSAGE)
                 self.connection.send(MESSAGE)
 
-    def acknowledged(self):
+    def acknowledged(self) -> Any:
         """Bytes that the other end has, or for what is received all of it."""
         if self.purpose != "in":
             return self.moved
@@ -62,7 +65,7 @@ class Connection:
         return self.moved - struct.unpack("i", waiting)[0]
 
 
-def main():
+def main() -> None:
     address, port, purpose, seconds, count = sys.argv[1:6]
     selector = selectors.DefaultSelector()
     connections = [Connection(selector, (address, int(port)), purpose) for _ in range(int(count))]

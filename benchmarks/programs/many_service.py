@@ -4,9 +4,12 @@ The first byte of a connection says what it is for, as in `service.py`: `I` take
 the peer has had enough, `R` send back every message.
 """
 
+from __future__ import annotations
+
 import selectors
 import socket
 import sys
+from typing import Any
 
 BLOCK = memoryview(bytes(1 << 16))
 BUFFER = bytearray(1 << 18)
@@ -14,7 +17,7 @@ MESSAGE = 64
 
 
 class Connection:
-    def __init__(self, selector, connection):
+    def __init__(self, selector: Any, connection: Any) -> None:
         self.selector = selector
         self.connection = connection
         self.purpose = b""
@@ -22,7 +25,7 @@ class Connection:
         connection.setblocking(False)
         selector.register(connection, selectors.EVENT_READ, self)
 
-    def serve(self):
+    def serve(self) -> None:
         try:
             if not self.purpose:
                 self.begin()
@@ -37,7 +40,7 @@ class Connection:
         except OSError:
             self.close()
 
-    def begin(self):
+    def begin(self) -> None:
         self.purpose = self.connection.recv(1)
         if self.purpose == b"O":
             self.selector.modify(self.connection, selectors.EVENT_WRITE, self)
@@ -46,22 +49,22 @@ class Connection:
         elif self.purpose != b"I":
             self.close()
 
-    def give_out(self):
+    def give_out(self) -> None:
         self.connection.send(BLOCK)
 
-    def send_back(self):
+    def send_back(self) -> None:
         message = self.connection.recv(MESSAGE)
         if message:
             self.connection.sendall(message)
         else:
             self.close()
 
-    def close(self):
+    def close(self) -> None:
         self.selector.unregister(self.connection)
         self.connection.close()
 
 
-def main():
+def main() -> None:
     address = sys.argv[1] if len(sys.argv) > 1 else "0.0.0.0"
     port = int(sys.argv[2]) if len(sys.argv) > 2 else 9000
     selector = selectors.DefaultSelector()

@@ -1,12 +1,15 @@
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from grpc_tools import protoc
 
 
 @pytest.fixture(scope="session")
-def every(tmp_path_factory):
+def every(tmp_path_factory: Any) -> Any:
     """The message class of every.proto, compiled for this test run."""
     out = tmp_path_factory.mktemp("every")
     here = Path(__file__).parent

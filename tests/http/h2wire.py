@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from catenet.http import events as ev
 from catenet.http.h2 import frames
 from catenet.http.h2.connection import Connection
@@ -28,21 +30,21 @@ class Raw:
         self.server = Connection(False, limits)
         self.encoder = Encoder(Memo())
         self.now = 0.0
-        self.events: list[tuple] = []
+        self.events: list[tuple[Any, ...]] = []
         self.sent: list[tuple[int, int, int, bytes]] = []
         self.send(frames.PREFACE + frames.settings(settings or {}))
         self.sent.clear()
 
-    def send(self, data: bytes) -> list[tuple]:
+    def send(self, data: bytes) -> list[tuple[Any, ...]]:
         events = self.server.receive(data, self.now)
         self.events += events
         self.sent += cut(self.server.transmit())
         return events
 
-    def frame(self, kind: int, flags: int, stream: int, payload: bytes = b"") -> list[tuple]:
+    def frame(self, kind: int, flags: int, stream: int, payload: bytes = b"") -> list[tuple[Any, ...]]:
         return self.send(frames.frame(kind, flags, stream, payload))
 
-    def headers(self, stream: int, fields=FIELDS, end: bool = True) -> list[tuple]:
+    def headers(self, stream: int, fields: Any = FIELDS, end: bool = True) -> list[tuple[Any, ...]]:
         flags = frames.END_HEADERS | (frames.END_STREAM if end else 0)
         return self.frame(frames.HEADERS, flags, stream, self.encoder.encode(fields))
 
@@ -76,8 +78,8 @@ class Pair:
     def __init__(self, client: Limits | None = None, server: Limits | None = None) -> None:
         self.client = Connection(True, client)
         self.server = Connection(False, server)
-        self.at_client: list[tuple] = []
-        self.at_server: list[tuple] = []
+        self.at_client: list[tuple[Any, ...]] = []
+        self.at_server: list[tuple[Any, ...]] = []
         self.run()
 
     def run(self) -> None:
@@ -88,7 +90,7 @@ class Pair:
             self.at_server += self.server.receive(up, 0.0)
             self.at_client += self.client.receive(down, 0.0)
 
-    def request(self, head: RequestHead = HEAD, body: bytes = b"", end: bool = True):
+    def request(self, head: RequestHead = HEAD, body: bytes = b"", end: bool = True) -> Any:
         """Send a request; return its stream at the client and at the server."""
         stream = self.client.open(head, end and not body)
         if body:
@@ -98,5 +100,5 @@ class Pair:
         return stream, heads[-1][1]
 
 
-def body_of(events: list[tuple], stream) -> bytes:
+def body_of(events: list[tuple[Any, ...]], stream: Any) -> bytes:
     return b"".join(value for kind, at, value, _ in events if kind == ev.DATA and at is stream)

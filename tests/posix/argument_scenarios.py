@@ -12,8 +12,8 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from odd_values import NUMBERS, Nothing, readable, released, told, varied, writable, written
-from scenarios import connection, family_of, loopback, scenario
+from tests.posix.odd_values import NUMBERS, Nothing, readable, released, told, varied, writable, written
+from tests.posix.scenarios import connection, family_of, loopback, scenario
 
 KINDS = ("tcp", "udp", "stream", "datagram", "packet")
 TYPES = {"stream": socket.SOCK_STREAM, "datagram": socket.SOCK_DGRAM, "packet": socket.SOCK_SEQPACKET}

@@ -9,9 +9,10 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from scenarios import family_of, loopback, outcome, scenario
+from tests.posix.scenarios import family_of, loopback, outcome, scenario
 
 IPV6_V6ONLY = 26
 IP_BIND_ADDRESS_NO_PORT, IP_LOCAL_PORT_RANGE = 24, 51
@@ -98,7 +99,7 @@ def bind_beside_listening(version: int) -> Any:
 
 @scenario
 def bind_beside_datagrams(version: int) -> Any:
-    seen = []
+    seen: list[Any] = []
     for place, flags in itertools.product(PLACES[version], FLAGS):
         first, port = taken(place, flags, socket.SOCK_DGRAM)
         with first:
@@ -251,7 +252,7 @@ def ports_run_out(version: int) -> Any:
     }
     seen: list[Any] = []
     for flags, (name, (kind, call)) in itertools.product(FLAGS, calls.items()):
-        seen.append((name, flags, until_none_is_left(lambda f=flags, k=kind: in_range(version, first, f, k), call)))
+        seen.append((name, flags, until_none_is_left(partial(in_range, version, first, flags, kind), call)))
     return seen
 
 
@@ -327,9 +328,7 @@ def _ports_in_time_wait(version: int) -> tuple[list[Any], bool]:
     for pause in (0.0, 1.2):
         time.sleep(pause)
         for how, first in firsts.items():
-            seen.append(
-                (how, until_none_is_left(lambda f=first: in_range(version, f), lambda sock: sock.connect(name)))
-            )
+            seen.append((how, until_none_is_left(partial(in_range, version, first), lambda sock: sock.connect(name))))
         in_time = in_time or time.monotonic() - began < 0.9
     for child in children:
         child.close()

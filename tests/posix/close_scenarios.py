@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from scenarios import connection, family_of, outcome, scenario
+from tests.posix.scenarios import connection, family_of, outcome, scenario
 
 TCP_NODELAY, TCP_CORK = 1, 3
 LINGER_0 = struct.pack("ii", 1, 0)

@@ -8,7 +8,7 @@ import select
 import socket
 from typing import Any
 
-from scenarios import bits, outcome, scenario
+from tests.posix.scenarios import bits, outcome, scenario
 
 
 @scenario

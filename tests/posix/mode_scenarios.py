@@ -10,8 +10,8 @@ import socket
 import struct
 from typing import Any
 
-from odd_values import BIG, NUMBERS, Fileno, Index, Nothing, readable, told, varied, written
-from scenarios import family_of, scenario
+from tests.posix.odd_values import BIG, NUMBERS, Fileno, Index, Nothing, readable, told, varied, written
+from tests.posix.scenarios import family_of, scenario
 
 TIMES = (
     math.inf,
@@ -180,15 +180,15 @@ def odd_waiting(version: int) -> Any:
                 lists[place] = [thing]
                 seen[f"select {number} {place}"] = told(selected, *lists, 0)
             poll = select.poll()
-            calls: tuple[tuple[Any, ...], ...]
-            calls = ((poll.register,), (poll.modify, 1), (poll.unregister,), (poll.modify, 1), (poll.unregister,))
-            for turn, (call, *rest) in enumerate(calls):
-                result = told(call, thing, *rest)
+            calls: list[tuple[Any, ...]]
+            calls = [(poll.register,), (poll.modify, 1), (poll.unregister,), (poll.modify, 1), (poll.unregister,)]
+            for turn, call in enumerate(calls):
+                result = told(call[0], thing, *call[1:])
                 seen[f"poll {number} {turn}"] = result[:1] if result and result[0] == "KeyError" else result
             with select.epoll() as epoll:
-                calls = ((epoll.modify, 1), (epoll.register,), (epoll.register, 4), (epoll.modify, 0))
-                for turn, (call, *rest) in enumerate((*calls, (epoll.unregister,), (epoll.unregister,))):
-                    seen[f"epoll {number} {turn}"] = told(call, thing, *rest)
+                calls = [(epoll.modify, 1), (epoll.register,), (epoll.register, 4), (epoll.modify, 0)]
+                for turn, call in enumerate((*calls, *[(epoll.unregister,)] * 2)):
+                    seen[f"epoll {number} {turn}"] = told(call[0], thing, *call[1:])
     return seen
 
 

@@ -8,8 +8,8 @@ import itertools
 import socket
 from typing import Any
 
-from odd_values import NUMBERS, Broken, Index, Nothing, Text, released, told, written
-from scenarios import family_of, loopback, scenario
+from tests.posix.odd_values import NUMBERS, Broken, Index, Nothing, Text, released, told, written
+from tests.posix.scenarios import family_of, loopback, scenario
 
 NO_HOSTS: tuple[Any, ...] = (None, 5, 1.5, True, [], (), Nothing(), Index(), memoryview(b"127.0.0.1"))
 """What cannot be a host."""
@@ -29,7 +29,19 @@ NUMERIC = [
     "::ffff:1.2.3.4",
     "FE80::A",
 ]
-UNKNOWN = ["+1", "[::1]", ":::", "1::2::3", "12345::", "::1/128", "1:2:3:4:5:6:7:8:9", "%lo", "%1", "%", "host:80"]
+UNKNOWN: list[Any] = [
+    "+1",
+    "[::1]",
+    ":::",
+    "1::2::3",
+    "12345::",
+    "::1/128",
+    "1:2:3:4:5:6:7:8:9",
+    "%lo",
+    "%1",
+    "%",
+    "host:80",
+]
 """What is neither an address nor a name that anybody could be asked for."""
 UNKNOWN += ["127.0.0.1 ", " 127.0.0.1", "127.0.0.1\n", "::1 ", "a b", b"\xff"]
 ZONES = ["lo", "1", "01", "0", "99", "none", "4294967295", "4294967296", "LO", "1x", "-1", "%lo", "", " 1"]
@@ -309,6 +321,7 @@ def odd_services(version: int) -> Any:
         ("tcp", 1),
         ("t\0",),
     )
+    name: Any
     for name in ("http", "none-such", "", None, 5, b"http", "HTTP", "\ud800", "ht\0tp", [], Nothing(), Text("http")):
         for protocol in protocols:
             seen[written("getservbyname", (name, *protocol))] = told(socket.getservbyname, name, *protocol)

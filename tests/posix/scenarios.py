@@ -70,7 +70,7 @@ def settled(sock: Any, wanted: int) -> int:
 
 @scenario
 def identity(version: int) -> Any:
-    seen = []
+    seen: list[Any] = []
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         sock = socket.socket(family_of(version), kind)
         seen.append((sock.family, sock.type, sock.proto, sock.gettimeout(), sock.getblocking(), sock.fileno() >= 0))
@@ -174,7 +174,7 @@ def non_blocking_connect(version: int) -> Any:
 @scenario
 def end_of_stream(version: int) -> Any:
     one, other = connection(version)
-    seen = [bits(one), bits(other)]
+    seen: list[Any] = [bits(one), bits(other)]
     one.send(b"last words")
     one.shutdown(socket.SHUT_WR)
     seen += [outcome(one.send, b"more"), bits(one)]
@@ -339,7 +339,7 @@ def transmit_timestamps(version: int) -> Any:
 
 def _stamps(sock: socket.socket, began: float) -> list[tuple[int, int, bool, int]]:
     """(kind, number, whether the time is right, flags) of all notifications that can be read soon."""
-    found = []
+    found: list[Any] = []
     for _ in range(100):
         try:
             data, control, flags, _ = sock.recvmsg(0, 512, 0x2000)

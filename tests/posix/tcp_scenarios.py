@@ -11,7 +11,7 @@ import termios
 import time
 from typing import Any
 
-from scenarios import connection, family_of, listener, loopback, outcome, scenario, settled
+from tests.posix.scenarios import connection, family_of, listener, loopback, outcome, scenario, settled
 
 TCP = socket.IPPROTO_TCP
 TCP_NODELAY, TCP_MAXSEG, TCP_CORK, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_SYNCNT = 1, 2, 3, 4, 5, 6, 7
@@ -206,7 +206,7 @@ def tcp_defer_accept(version: int) -> Any:
 @scenario
 def tcp_linger(version: int) -> Any:
     """Zero resets; a time waits for the peer's acknowledgment; what is unread resets too."""
-    seen = []
+    seen: list[Any] = []
     for linger in (struct.pack("ii", 1, 0), struct.pack("ii", 1, 5), struct.pack("ii", 0, 0)):
         client, child = connection(version)
         with child:

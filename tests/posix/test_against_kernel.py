@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.posix import (
+    argument_scenarios,
+    bind_scenarios,
+    close_scenarios,
+    local_scenarios,
+    mode_scenarios,
+    name_scenarios,
+    tcp_scenarios,
+    urgent_scenarios,
+    waking_scenarios,
+)
+from tests.posix.scenarios import SCENARIOS
 
 from catenet.world import World
-
-sys.path.insert(0, str(Path(__file__).parent))
-import argument_scenarios
-import bind_scenarios
-import close_scenarios
-import local_scenarios
-import mode_scenarios
-import name_scenarios
-import tcp_scenarios
-import urgent_scenarios
-import waking_scenarios
-from scenarios import SCENARIOS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux for a reference")
 

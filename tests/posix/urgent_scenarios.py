@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from scenarios import connection, family_of, loopback, outcome, scenario
-from tcp_scenarios import number
+from tests.posix.scenarios import connection, family_of, loopback, outcome, scenario
+from tests.posix.tcp_scenarios import number
 
 OOB, PEEK, DONTWAIT = socket.MSG_OOB, socket.MSG_PEEK, socket.MSG_DONTWAIT
 SIOCATMARK = 0x8905

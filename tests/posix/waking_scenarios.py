@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from scenarios import connection, family_of, listener, loopback, outcome, scenario
+from tests.posix.scenarios import connection, family_of, listener, loopback, outcome, scenario
 
 HOWS = (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR)
 
@@ -67,19 +67,20 @@ def watched(server: socket.socket, epoll: bool) -> Any:
 @scenario
 def shutdown_wakes_who_waits_for_connections(version: int) -> Any:
     seen: list[Any] = []
-    makers = (
+    waits: tuple[Callable[[Any], Any], ...] = (
+        accepts,
+        lambda server: select.select([server], [], [], 10)[0] == [server],
+        lambda server: watched(server, False),
+        lambda server: watched(server, True),
+    )
+    makers: tuple[Callable[[], socket.socket], ...] = (
         lambda: listener(version),
         lambda: local_listener(socket.SOCK_STREAM),
         lambda: local_listener(socket.SOCK_SEQPACKET),
     )
     for make in makers:
         for how in (socket.SHUT_RD, socket.SHUT_RDWR):
-            for wait in (
-                accepts,
-                lambda server: select.select([server], [], [], 10)[0] == [server],
-                lambda server: watched(server, False),
-                lambda server: watched(server, True),
-            ):
+            for wait in waits:
                 with make() as server:
                     waiting = Waiting(wait, server)
                     seen += [outcome(server.shutdown, how), waiting.ends()]

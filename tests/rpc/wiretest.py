@@ -1,6 +1,9 @@
 """A client wire and a server wire face to face: no sockets, no codecs, the payloads are plain bytes."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import Any
 
 from catenet.codec import COMPRESSIONS
 from catenet.http.message import ResponseHead
@@ -13,33 +16,44 @@ METHODS = {kind: Method("t.Test", kind.name.title(), kind, bytes, bytes) for kin
 SAFE = Method("t.Test", "Safe", Kind.UNARY, bytes, bytes, Idempotency.NO_SIDE_EFFECTS)
 
 
-def outgoing(method=METHODS[Kind.UNARY], **more):
+def outgoing(method: Any = METHODS[Kind.UNARY], **more: Any) -> Any:
     return Outgoing(method, b"http", b"localhost", more.pop("codec", "proto"), **more)
 
 
 @dataclass
 class Result:
     plan: Plan | Answer
-    requests: list = field(default_factory=list)
+    requests: list[Any] = field(default_factory=list)
     head: ResponseHead | None = None
-    metadata: tuple = ()
-    responses: list = field(default_factory=list)
+    metadata: tuple[Any, ...] = ()
+    responses: list[Any] = field(default_factory=list)
     error: RpcError | None = None
-    trailing: tuple = ()
+    trailing: tuple[Any, ...] = ()
 
 
-def open_frames(frames, compression):
+def open_frames(frames: Any, compression: Any) -> Any:
     return [
         COMPRESSIONS[compression].decompress(payload, 10**9) if flags & COMPRESSED else payload
         for flags, payload in frames
     ]
 
 
-def pieces(data, size):
+def pieces(data: bytes, size: int) -> Any:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-def drive(client, server, out, requests, responses, error=None, leading=(), trailing=(), step=7, reply_with="identity"):
+def drive(
+    client: Any,
+    server: Any,
+    out: Any,
+    requests: Any,
+    responses: Any,
+    error: Any = None,
+    leading: Any = (),
+    trailing: Any = (),
+    step: int = 7,
+    reply_with: str = "identity",
+) -> Any:
     """One call. Bodies arrive ``step`` bytes at a time; ``reply_with`` compresses the responses."""
     squeeze = out.compression != "identity"
     packed = [COMPRESSIONS[out.compression].compress(payload) for payload in requests]
@@ -65,7 +79,7 @@ def drive(client, server, out, requests, responses, error=None, leading=(), trai
     return result
 
 
-def respond(server, plan, responses, error, leading, trailing, compression):
+def respond(server: Any, plan: Any, responses: Any, error: Any, leading: Any, trailing: Any, compression: Any) -> Any:
     packed = [COMPRESSIONS[compression].compress(payload) for payload in responses]
     if plan.buffered or (error is not None and not packed):
         return server.whole(
@@ -76,7 +90,7 @@ def respond(server, plan, responses, error, leading, trailing, compression):
     return Answer(server.start(plan, leading, compression), body + ending.body, ending.trailers)
 
 
-def receive(client, out, answer, result, step=7):
+def receive(client: Any, out: Any, answer: Any, result: Any, step: int = 7) -> None:
     """The client's half: read an answer into ``result``."""
     reply = client.reply(out, answer.head)
     result.metadata = reply.metadata

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from catenet.stack.endpoint import Name
 from catenet.stack.stack import Stack
@@ -14,21 +15,21 @@ ADDRESSES = {
 }
 
 
-def address(text):
+def address(text: str) -> Any:
     return parse_address(text)
 
 
 class Network:
     """Wires between (stack, interface) pairs; `run` moves packets and time until nothing is left to do."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = 0.0
-        self.stacks = []
-        self.wires = {}
-        self.meddle = None
-        self.seen = []
+        self.stacks: list[Stack] = []
+        self.wires: dict[Any, Any] = {}
+        self.meddle: Any = None
+        self.seen: list[Any] = []
 
-    def host(self, *addresses, mtu=1500, seed=None, **settings):
+    def host(self, *addresses: Any, mtu: int = 1500, seed: Any = None, **settings: Any) -> Any:
         stack = Stack(random.Random(len(self.stacks) if seed is None else seed))
         for name, value in settings.items():
             assert hasattr(stack.settings, name)
@@ -38,15 +39,15 @@ class Network:
         self.stacks.append(stack)
         return stack
 
-    def attach(self, stack, *addresses, mtu=1500):
+    def attach(self, stack: Any, *addresses: Any, mtu: int = 1500) -> Any:
         return stack.add_interface(mtu=mtu, addresses=tuple(parse_interface(each) for each in addresses)).index
 
-    def wire(self, *ends):
+    def wire(self, *ends: Any) -> None:
         """Join interfaces (stack, index): what one sends, all others get."""
         for end in ends:
             self.wires[end] = [other for other in ends if other != end]
 
-    def step(self):
+    def step(self) -> Any:
         """Deliver what is to be sent; whether anything was."""
         moved = False
         for stack in self.stacks:
@@ -59,14 +60,14 @@ class Network:
                         other.receive(each, self.now, index)
         return moved
 
-    def settle(self):
+    def settle(self) -> None:
         """Run at the present instant until all is quiet."""
         for _ in range(1000):
             if not self.step():
                 return
         raise AssertionError("packets without end")
 
-    def run(self, seconds):
+    def run(self, seconds: float) -> None:
         """Run for so many seconds of virtual time."""
         end = self.now + seconds
         while True:
@@ -80,7 +81,7 @@ class Network:
                 stack.handle_timeout(self.now)
 
 
-def pair(version, mtu=1500, **settings):
+def pair(version: int, mtu: int = 1500, **settings: Any) -> Any:
     """Two hosts on one wire: (network, one, other, their addresses)."""
     net = Network()
     first, second, _ = ADDRESSES[version]
@@ -90,7 +91,7 @@ def pair(version, mtu=1500, **settings):
     return net, one, other, parse_interface(first)[0], parse_interface(second)[0]
 
 
-def unsummed_pair(version):
+def unsummed_pair(version: int) -> Any:
     """Two hosts that leave checksums to their devices: (network, one, other, a server's endpoint, a client's)."""
     net, one, other, _, there = pair(version)
     for stack in (one, other):
@@ -101,7 +102,7 @@ def unsummed_pair(version):
     return net, one, other, server, client
 
 
-def routed(version, mtus=(1500, 1500), **settings):
+def routed(version: int, mtus: Any = (1500, 1500), **settings: Any) -> Any:
     """Two hosts with a router between: (network, one, router, other, their addresses)."""
     net = Network()
     first, _, last = ADDRESSES[version]

@@ -1,5 +1,9 @@
 """Hypothesis strategies for wire values."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from hypothesis import strategies as st
 
 from catenet.wire.tcp import TcpOptions, TcpSegment
@@ -10,7 +14,7 @@ u32 = st.integers(0, 0xFFFFFFFF)
 versions = st.sampled_from((4, 6))
 
 
-def addresses(version):
+def addresses(version: int) -> Any:
     size = 4 if version == 4 else 16
     return st.binary(min_size=size, max_size=size)
 

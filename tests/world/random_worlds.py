@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from catenet.stack.settings import Settings
@@ -131,7 +132,11 @@ def in_tasks(family: int, chunk: int) -> None:
 
 def by_epoll(family: int, chunk: int) -> None:
     """One thread, edge-triggered; of each connection what has come, what is to be read yet and what to be sent."""
-    poll, found, sets = select.epoll(), dict[int, list[Any]](), select.EPOLLIN | select.EPOLLOUT | select.EPOLLET
+    poll, found, sets = (
+        select.epoll(),
+        dict[int, tuple[socket.socket, bytearray, bytearray]](),
+        select.EPOLLIN | select.EPOLLOUT | select.EPOLLET,
+    )
     listens = listener(family)
     listens.setblocking(False)
     poll.register(listens, select.EPOLLIN)
@@ -140,7 +145,7 @@ def by_epoll(family: int, chunk: int) -> None:
             if number == listens.fileno():
                 connection = listens.accept()[0]
                 connection.setblocking(False)
-                found[connection.fileno()] = [connection, bytearray(), bytearray()]
+                found[connection.fileno()] = (connection, bytearray(), bytearray())
                 poll.register(connection, sets)
             elif not served(*found[number], chunk):
                 found.pop(number)[0].close()
@@ -358,7 +363,7 @@ def accidents(world: World, chance: random.Random, names: list[str], short: bool
         name = chance.choice(names)
         if kind == 0:
             properties = chosen(chance, LINKS)
-            world.at(when, lambda name=name, properties=properties: world.link(name, **properties))
+            world.at(when, partial(world.link, name, **properties))
         elif kind == 1:
             world.at(when, world.partition, name)
             world.at(when + chance.random() * 4, world.heal)

@@ -3,11 +3,14 @@
 With BYTES it calls Echo with a message of that size, otherwise Get.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import ssl
 import sys
 import time
+from typing import Any
 
 import hiscore_pb2 as pb
 
@@ -17,16 +20,16 @@ QUERY = pb.Query(game="tetris")
 class Meter:
     """Counts calls and times each one."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.times = []
+        self.times: list[float] = []
 
-    def begin(self):
+    def begin(self) -> None:
         self.processor = time.process_time()
         self.started = time.perf_counter()
         self.end = self.started + self.seconds
 
-    def report(self):
+    def report(self) -> None:
         elapsed = time.perf_counter() - self.started
         times = sorted(self.times)
         count = len(times)
@@ -42,12 +45,12 @@ class Meter:
         )
 
 
-async def drive(call, in_flight, meter):
+async def drive(call: Any, in_flight: Any, meter: Any) -> None:
     for _ in range(50):
         await call()
     meter.begin()
 
-    async def worker():
+    async def worker() -> None:
         clock = time.perf_counter
         while (started := clock()) < meter.end:
             await call()
@@ -57,7 +60,7 @@ async def drive(call, in_flight, meter):
     meter.report()
 
 
-def drive_sync(call, meter):
+def drive_sync(call: Any, meter: Any) -> None:
     for _ in range(50):
         call()
     meter.begin()
@@ -68,7 +71,7 @@ def drive_sync(call, meter):
     meter.report()
 
 
-def catenet(address, in_flight, meter, blob, loop="uvloop"):
+def catenet(address: Any, in_flight: Any, meter: Any, blob: Any, loop: str = "uvloop") -> None:
     import uvloop
 
     import hiscore_rpc
@@ -77,7 +80,7 @@ def catenet(address, in_flight, meter, blob, loop="uvloop"):
 
     keep_large_blocks()
 
-    async def main():
+    async def main() -> None:
         tls = None
         if address.startswith("tls:"):
             tls = ssl.create_default_context()
@@ -89,11 +92,11 @@ def catenet(address, in_flight, meter, blob, loop="uvloop"):
     (uvloop.run if loop == "uvloop" else asyncio.run)(main())
 
 
-def catenet_asyncio(address, in_flight, meter, blob):
+def catenet_asyncio(address: Any, in_flight: Any, meter: Any, blob: Any) -> None:
     catenet(address, in_flight, meter, blob, "asyncio")
 
 
-def catenet_sync(address, in_flight, meter, blob):
+def catenet_sync(address: Any, in_flight: Any, meter: Any, blob: Any) -> None:
     import uvloop
 
     import hiscore_rpc
@@ -107,7 +110,7 @@ def catenet_sync(address, in_flight, meter, blob):
 OPTIONS = [("grpc.max_receive_message_length", 16 << 20)]
 
 
-def _calls(channel, blob):
+def _calls(channel: Any, blob: Any) -> Any:
     get = channel.unary_unary(
         "/hiscore.HiScore/Get",
         request_serializer=pb.Query.SerializeToString,
@@ -121,28 +124,28 @@ def _calls(channel, blob):
     return (lambda: echo(blob)) if blob else (lambda: get(QUERY))
 
 
-def aio(address, in_flight, meter, blob):
+def aio(address: Any, in_flight: Any, meter: Any, blob: Any) -> None:
     import grpc
 
-    async def main():
+    async def main() -> None:
         async with grpc.aio.insecure_channel(address.removeprefix("tcp://"), options=OPTIONS) as channel:
             await drive(_calls(channel, blob), in_flight, meter)
 
     asyncio.run(main())
 
 
-def sync(address, in_flight, meter, blob):
+def sync(address: Any, in_flight: Any, meter: Any, blob: Any) -> None:
     import grpc
 
     with grpc.insecure_channel(address.removeprefix("tcp://"), options=OPTIONS) as channel:
         drive_sync(_calls(channel, blob), meter)
 
 
-def grpclib(address, in_flight, meter, blob):
+def grpclib(address: Any, in_flight: Any, meter: Any, blob: Any) -> None:
     import uvloop
     from grpclib.client import Channel, UnaryUnaryMethod
 
-    async def main():
+    async def main() -> None:
         host, port = address.removeprefix("tcp://").split(":")
         async with Channel(host, int(port)) as channel:
             get = UnaryUnaryMethod(channel, "/hiscore.HiScore/Get", pb.Query, pb.Score)

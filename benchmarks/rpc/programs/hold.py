@@ -4,9 +4,12 @@ HELLO, in hexadecimal, is what is sent on each: the beginning of a connection wi
 it. Prints a line when all of them stand, and ends with its standard input.
 """
 
+from __future__ import annotations
+
 import resource
 import socket
 import sys
+from typing import Any
 
 BATCH = 200
 """Connections that wait for their answers together: less than the server's backlog."""
@@ -17,7 +20,7 @@ IP_BIND_ADDRESS_NO_PORT = 24
 PER_SOURCE = 5000
 
 
-def connect(port, sources, number, hello):
+def connect(port: int, sources: Any, number: int, hello: Any) -> Any:
     sock = socket.socket()
     sock.settimeout(60)
     sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
@@ -27,7 +30,7 @@ def connect(port, sources, number, hello):
     return sock
 
 
-def await_answer(sock):
+def await_answer(sock: Any) -> None:
     seen = b""
     while b"ann" not in seen:
         data = sock.recv(65536)
@@ -40,7 +43,7 @@ if __name__ == "__main__":
     port, count, sources, hello = sys.argv[1:]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    held = []
+    held: list[socket.socket] = []
     while len(held) < int(count):
         numbers = range(len(held), min(len(held) + BATCH, int(count)))
         batch = [connect(int(port), sources, number, bytes.fromhex(hello)) for number in numbers]

@@ -3,25 +3,29 @@
 The messages (`hiscore_pb2`) are on PYTHONPATH. ADDRESS is a port, or for `catenet` a URL.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
 import sys
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import hiscore_pb2 as pb
 
 SERVICE = "hiscore.HiScore"
 
 
-def ready():
+def ready() -> None:
     print("ready", flush=True)
 
 
-def score(points=12345678):
+def score(points: int = 12345678) -> Any:
     return pb.Score(player="ann", points=points)
 
 
-def catenet(url):
+def catenet(url: str) -> None:
     import uvloop
 
     from catenet.rpc import Interceptor, Server, service_from_protobuf
@@ -32,21 +36,21 @@ def catenet(url):
     class Scores:
         __service__ = service_from_protobuf(pb.DESCRIPTOR.services_by_name["HiScore"])
 
-        async def get(self, request, context):
+        async def get(self, request: Any, context: Any) -> Any:
             return score()
 
-        async def watch(self, request, context):
+        async def watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
             for points in range(request.count):
                 yield score(points)
 
-        async def echo(self, request, context):
+        async def echo(self, request: Any, context: Any) -> Any:
             return request
 
     class Pass(Interceptor):
-        async def around(self, call, proceed):
+        async def around(self, call: Any, proceed: Any) -> Any:
             return await proceed()
 
-    async def main():
+    async def main() -> None:
         import ssl
 
         tls = None
@@ -66,20 +70,20 @@ def catenet(url):
     (asyncio.run if os.environ.get("LOOP") == "asyncio" else uvloop.run)(main())
 
 
-def aio(port):
+def aio(port: int) -> None:
     import grpc
 
-    async def get(request, context):
+    async def get(request: Any, context: Any) -> Any:
         return score()
 
-    async def echo(request, context):
+    async def echo(request: Any, context: Any) -> Any:
         return request
 
-    async def watch(request, context):
+    async def watch(request: Any, context: Any) -> AsyncIterator[Any]:
         for points in range(request.count):
             yield score(points)
 
-    async def main():
+    async def main() -> None:
         server = grpc.aio.server(options=[("grpc.max_receive_message_length", 16 << 20)])
         server.add_generic_rpc_handlers((_handlers(get, echo, watch),))
         server.add_insecure_port(f"127.0.0.1:{port}")
@@ -90,12 +94,12 @@ def aio(port):
     asyncio.run(main())
 
 
-def sync(port):
+def sync(port: int) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     import grpc
 
-    def watch(request, context):
+    def watch(request: Any, context: Any) -> Iterator[Any]:
         for points in range(request.count):
             yield score(points)
 
@@ -107,10 +111,10 @@ def sync(port):
     server.wait_for_termination()
 
 
-def _handlers(get, echo, watch):
+def _handlers(get: Any, echo: Any, watch: Any) -> Any:
     import grpc
 
-    def unary(function, request, response):
+    def unary(function: Any, request: Any, response: Any) -> Any:
         return grpc.unary_unary_rpc_method_handler(
             function, request_deserializer=request.FromString, response_serializer=response.SerializeToString
         )
@@ -122,27 +126,27 @@ def _handlers(get, echo, watch):
     return grpc.method_handlers_generic_handler(SERVICE, methods)
 
 
-def grpclib(port):
+def grpclib(port: int) -> None:
     from grpclib.const import Cardinality, Handler
     from grpclib.server import Server
 
     class Scores:
-        async def get(self, stream):
+        async def get(self, stream: Any) -> None:
             await stream.recv_message()
             await stream.send_message(score())
 
-        async def watch(self, stream):
+        async def watch(self, stream: Any) -> None:
             request = await stream.recv_message()
             for points in range(request.count):
                 await stream.send_message(score(points))
 
-        def __mapping__(self):
+        def __mapping__(self) -> Any:
             return {
                 f"/{SERVICE}/Get": Handler(self.get, Cardinality.UNARY_UNARY, pb.Query, pb.Score),
                 f"/{SERVICE}/Watch": Handler(self.watch, Cardinality.UNARY_STREAM, pb.Stream, pb.Score),
             }
 
-    async def main():
+    async def main() -> None:
         server = Server([Scores()])
         await server.start("127.0.0.1", int(port))
         ready()
@@ -153,37 +157,38 @@ def grpclib(port):
     uvloop.run(main())
 
 
-def connectrpc(port):
+def connectrpc(port: int) -> None:
     import uvicorn
-    from connectrpc.method import IdempotencyLevel, MethodInfo
+    from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
     from connectrpc.server import ConnectASGIApplication, Endpoint
 
-    async def get(request, context):
+    async def get(request: Any, context: Any) -> Any:
         return score()
 
-    def endpoints(service):
+    def endpoints(service: Any) -> Any:
         info = MethodInfo(
             name="Get",
             service_name=SERVICE,
             input=pb.Query,
             output=pb.Score,
             idempotency_level=IdempotencyLevel.UNKNOWN,
+            stream_type=StreamType.UNARY,
         )
         return {f"/{SERVICE}/Get": Endpoint.unary(method=info, function=get)}
 
-    class Application(ConnectASGIApplication):
+    class Application(ConnectASGIApplication[Any]):
         @property
-        def path(self):
+        def path(self) -> str:
             return f"/{SERVICE}"
 
     application = Application(service=object(), endpoints=endpoints)
-    protocols = {"loop": "uvloop", "http": "httptools", "lifespan": "off"}
+    protocols: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "lifespan": "off"}
     config = uvicorn.Config(application, host="127.0.0.1", port=int(port), log_level="error", **protocols)
     ready()
     uvicorn.Server(config).run()
 
 
-def bare(port):
+def bare(port: int) -> None:
     """The floor: uvloop and httptools, a fixed answer to every request."""
     import httptools
     import uvloop
@@ -192,17 +197,17 @@ def bare(port):
     answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
     class Connection(asyncio.Protocol):
-        def connection_made(self, transport):
+        def connection_made(self, transport: Any) -> None:
             self.transport = transport
             self.parser = httptools.HttpRequestParser(self)
 
-        def data_received(self, data):
+        def data_received(self, data: bytes) -> None:
             self.parser.feed_data(data)
 
-        def on_message_complete(self):
+        def on_message_complete(self) -> None:
             self.transport.write(answer)
 
-    async def main():
+    async def main() -> None:
         server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", int(port))
         ready()
         await server.serve_forever()
@@ -211,6 +216,5 @@ def bare(port):
 
 
 if __name__ == "__main__":
-    {function.__name__: function for function in (catenet, aio, sync, grpclib, connectrpc, bare)}[sys.argv[1]](
-        sys.argv[2]
-    )
+    servers: tuple[Any, ...] = (catenet, aio, sync, grpclib, connectrpc, bare)
+    {function.__name__: function for function in servers}[sys.argv[1]](sys.argv[2])

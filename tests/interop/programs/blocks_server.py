@@ -1,5 +1,7 @@
 """Send every client the same 20 MB, in blocks of the size that it names in a line."""
 
+from __future__ import annotations
+
 import random
 import socket
 import socketserver
@@ -8,7 +10,7 @@ DATA = random.Random(1).randbytes(20_000_000)
 
 
 class Handler(socketserver.StreamRequestHandler):
-    def handle(self):
+    def handle(self) -> None:
         size = int(self.rfile.readline())
         for at in range(0, len(DATA), size):
             self.request.sendall(DATA[at : at + size])

@@ -74,7 +74,7 @@ def serve(listener: socket.socket) -> dict[str, Any]:
     parallel = int(wanted.get("parallel", 1))
     directions = [False, True] if wanted.get("bidirectional") else [bool(wanted.get("reverse"))]
     control.sendall(bytes([CREATE_STREAMS]))
-    streams = []
+    streams: list[Any] = []
     for sends in directions:
         for _ in range(parallel):
             connection, _ = listener.accept()

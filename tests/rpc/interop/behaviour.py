@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from interop_pb2 import Request, Response
@@ -15,7 +17,7 @@ cancelled = 0
 """Streams without end that the client has cancelled; Unary with the text "cancelled?" tells it."""
 
 
-def respond(request: Request, metadata=()) -> Response:
+def respond(request: Request, metadata: Any = ()) -> Response:
     """The answer to one request."""
     count = cancelled if request.text == "cancelled?" else request.count
     response = Response(text=request.text, payload=request.payload, count=count)
@@ -26,7 +28,7 @@ def respond(request: Request, metadata=()) -> Response:
     return response
 
 
-def summary(requests) -> Response:
+def summary(requests: Any) -> Response:
     """The answer to a stream of requests."""
     return Response(count=len(requests), text=str(sum(len(request.payload) for request in requests)))
 

@@ -1,10 +1,14 @@
 """The compiled interop service, and servers of every kind as processes of their own."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +18,7 @@ from peers import CPP, HERE, need, node
 
 
 @pytest.fixture(scope="session", autouse=True)
-def generated(tmp_path_factory):
+def generated(tmp_path_factory: Any) -> Iterator[Any]:
     """Compile interop.proto to where this process and the peers import it from."""
     from catenet.rpc.compile import compile_protos
 
@@ -26,7 +30,7 @@ def generated(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def running(name, generated):
+def running(name: str, generated: Any) -> Iterator[Any]:
     """A server as a process; yields its port."""
     need(name)
     if name == "cpp":
@@ -37,6 +41,7 @@ def running(name, generated):
         command = [sys.executable, str(HERE / "peer_server.py"), name]
         env = {**os.environ, "PYTHONPATH": f"{generated}:{HERE}"}
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         try:
             line = process.stdout.readline()
             assert line, f"{name} did not start"
@@ -46,12 +51,12 @@ def running(name, generated):
 
 
 @pytest.fixture(scope="session")
-def servers(generated):
+def servers(generated: Any) -> Iterator[Any]:
     """Ports of servers, started when first asked for."""
     with contextlib.ExitStack() as stack:
         ports = {}
 
-        def port(name):
+        def port(name: str) -> Any:
             if name not in ports:
                 ports[name] = stack.enter_context(running(name, generated))
             return ports[name]

@@ -6,30 +6,32 @@ import asyncio
 import socket
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import behaviour
 from behaviour import DETAIL, INITIAL, LIMIT, TRAILING, note_cancelled, respond, summary
-from google.protobuf.any_pb2 import Any
+from google.protobuf import any_pb2
 from google.rpc.status_pb2 import Status
 from interop_pb2 import Request, Response
 
 PATH = "/interop.Interop/"
 
 
-def packed_status(code, message):
+def packed_status(code: Any, message: Any) -> Any:
     """``google.rpc.Status`` with the one detail."""
-    detail = Any()
+    detail = any_pb2.Any()
     detail.Pack(DETAIL)
     return Status(code=code, message=message, details=[detail])
 
 
-def announce(port):
+def announce(port: int) -> None:
     """Tell the test where the server listens."""
     print(port, flush=True)
 
 
-def catenet():
+def catenet() -> None:
     """Ours."""
     from interop_pb2 import DESCRIPTOR
 
@@ -38,7 +40,7 @@ def catenet():
     class Interop:
         __service__ = service_from_protobuf(DESCRIPTOR.services_by_name["Interop"])
 
-        async def unary(self, request, context):
+        async def unary(self, request: Any, context: Any) -> Any:
             context.set_initial_metadata(INITIAL)
             context.set_trailing_metadata(TRAILING)
             await asyncio.sleep(request.sleep_ms / 1000)
@@ -46,7 +48,7 @@ def catenet():
                 raise RpcError(Code(request.code), request.text, [DETAIL])
             return respond(request, context.metadata)
 
-        async def server_stream(self, request, context):
+        async def server_stream(self, request: Any, context: Any) -> AsyncIterator[Any]:
             try:
                 number = 0
                 while request.count < 0 or number < request.count:
@@ -57,14 +59,14 @@ def catenet():
                 note_cancelled()
                 raise
 
-        async def client_stream(self, requests, context):
+        async def client_stream(self, requests: Any, context: Any) -> Any:
             return summary([request async for request in requests])
 
-        async def bidi(self, requests, context):
+        async def bidi(self, requests: Any, context: Any) -> AsyncIterator[Any]:
             async for request in requests:
                 yield respond(request)
 
-    async def main():
+    async def main() -> None:
         server = Server([Interop()], options=ServerOptions(max_receive=LIMIT, compression="gzip"))
         listener = await server.listen("tcp://127.0.0.1:0")
         announce(int(listener.url.rpartition(":")[2]))
@@ -73,7 +75,7 @@ def catenet():
     asyncio.run(main())
 
 
-def _generic_handler(grpc, handlers):
+def _generic_handler(grpc: Any, handlers: Any) -> Any:
     kinds = {
         "Unary": grpc.unary_unary_rpc_method_handler,
         "ServerStream": grpc.unary_stream_rpc_method_handler,
@@ -89,12 +91,12 @@ def _generic_handler(grpc, handlers):
 _GRPC_OPTIONS = [("grpc.max_receive_message_length", LIMIT), ("grpc.so_reuseport", 0)]
 
 
-def grpcio_aio():
+def grpcio_aio() -> None:
     """grpc.aio."""
     import grpc
     from grpc_status import rpc_status
 
-    async def unary(request, context):
+    async def unary(request: Any, context: Any) -> Any:
         await context.send_initial_metadata(INITIAL)
         context.set_trailing_metadata(TRAILING)
         await asyncio.sleep(request.sleep_ms / 1000)
@@ -104,7 +106,7 @@ def grpcio_aio():
             await context.abort(status.code, status.details, trailing_metadata=trailing)
         return respond(request, context.invocation_metadata())
 
-    async def server_stream(request, context):
+    async def server_stream(request: Any, context: Any) -> AsyncIterator[Any]:
         number = 0
         try:
             while request.count < 0 or number < request.count:
@@ -115,14 +117,14 @@ def grpcio_aio():
             note_cancelled()
             raise
 
-    async def client_stream(requests, context):
+    async def client_stream(requests: Any, context: Any) -> Any:
         return summary([request async for request in requests])
 
-    async def bidi(requests, context):
+    async def bidi(requests: Any, context: Any) -> AsyncIterator[Any]:
         async for request in requests:
             yield respond(request)
 
-    async def main():
+    async def main() -> None:
         server = grpc.aio.server(options=_GRPC_OPTIONS)
         handlers = {"Unary": unary, "ServerStream": server_stream, "ClientStream": client_stream, "Bidi": bidi}
         server.add_generic_rpc_handlers((_generic_handler(grpc, handlers),))
@@ -133,12 +135,12 @@ def grpcio_aio():
     asyncio.run(main())
 
 
-def grpcio_sync():
+def grpcio_sync() -> None:
     """grpcio with threads."""
     import grpc
     from grpc_status import rpc_status
 
-    def unary(request, context):
+    def unary(request: Any, context: Any) -> Any:
         context.send_initial_metadata(INITIAL)
         context.set_trailing_metadata(TRAILING)
         time.sleep(request.sleep_ms / 1000)
@@ -148,7 +150,7 @@ def grpcio_sync():
             context.abort(status.code, status.details)
         return respond(request, context.invocation_metadata())
 
-    def server_stream(request, context):
+    def server_stream(request: Any, context: Any) -> Iterator[Any]:
         context.add_callback(lambda: note_cancelled() if request.count < 0 else None)
         number = 0
         while context.is_active() and (request.count < 0 or number < request.count):
@@ -156,10 +158,10 @@ def grpcio_sync():
             number += 1
             time.sleep(0.002 if request.count < 0 else 0)
 
-    def client_stream(requests, context):
+    def client_stream(requests: Any, context: Any) -> Any:
         return summary(list(requests))
 
-    def bidi(requests, context):
+    def bidi(requests: Any, context: Any) -> Iterator[Any]:
         for request in requests:
             yield respond(request)
 
@@ -171,15 +173,14 @@ def grpcio_sync():
     server.wait_for_termination()
 
 
-def grpclib():
+def grpclib() -> None:
     """grpclib."""
     from grpclib.const import Cardinality, Handler
     from grpclib.const import Status as Code
-    from grpclib.exceptions import GRPCError
     from grpclib.server import Server
 
     class Interop:
-        def __mapping__(self):
+        def __mapping__(self) -> Any:
             return {
                 PATH + "Unary": Handler(self.unary, Cardinality.UNARY_UNARY, Request, Response),
                 PATH + "ServerStream": Handler(self.server_stream, Cardinality.UNARY_STREAM, Request, Response),
@@ -187,7 +188,7 @@ def grpclib():
                 PATH + "Bidi": Handler(self.bidi, Cardinality.STREAM_STREAM, Request, Response),
             }
 
-        async def unary(self, stream):
+        async def unary(self, stream: Any) -> None:
             request = await stream.recv_message()
             await stream.send_initial_metadata(metadata=dict(INITIAL))
             await asyncio.sleep(request.sleep_ms / 1000)
@@ -202,7 +203,7 @@ def grpclib():
             await stream.send_message(respond(request, list(stream.metadata.items())))
             await stream.send_trailing_metadata(metadata=dict(TRAILING))
 
-        async def server_stream(self, stream):
+        async def server_stream(self, stream: Any) -> None:
             request = await stream.recv_message()
             number = 0
             try:
@@ -214,15 +215,14 @@ def grpclib():
                 note_cancelled()
                 raise
 
-        async def client_stream(self, stream):
+        async def client_stream(self, stream: Any) -> None:
             await stream.send_message(summary([request async for request in stream]))
 
-        async def bidi(self, stream):
+        async def bidi(self, stream: Any) -> None:
             async for request in stream:
                 await stream.send_message(respond(request))
 
-    async def main():
-        assert GRPCError
+    async def main() -> None:
         server = Server([Interop()])
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -234,7 +234,7 @@ def grpclib():
     asyncio.run(main())
 
 
-def connectrpc():
+def connectrpc() -> None:
     """connectrpc on uvicorn: Connect and gRPC-Web over HTTP/1.1."""
     import uvicorn
     from connectrpc.code import Code
@@ -242,7 +242,7 @@ def connectrpc():
     from connectrpc.server import ConnectASGIApplication, Endpoint
     from peer_clients import GoogleCodec, connect_methods, google_any
 
-    async def unary(request, context):
+    async def unary(request: Any, context: Any) -> Any:
         for name, value in INITIAL:
             context.response_headers[name] = value if isinstance(value, str) else "AP8B"
         for name, value in TRAILING:
@@ -253,7 +253,7 @@ def connectrpc():
             raise ConnectError(code, request.text, details=[google_any(DETAIL)])
         return respond(request, _decoded(context.request_headers.allitems()))
 
-    async def server_stream(request, context):
+    async def server_stream(request: Any, context: Any) -> AsyncIterator[Any]:
         number = 0
         try:
             while request.count < 0 or number < request.count:
@@ -264,22 +264,22 @@ def connectrpc():
             note_cancelled()
             raise
 
-    async def client_stream(requests, context):
+    async def client_stream(requests: Any, context: Any) -> Any:
         return summary([request async for request in requests])
 
-    async def bidi(requests, context):
+    async def bidi(requests: Any, context: Any) -> AsyncIterator[Any]:
         async for request in requests:
             yield respond(request)
 
     methods = connect_methods()
-    endpoints = {
+    endpoints: dict[str, Any] = {
         PATH + "Unary": Endpoint.unary(methods["Unary"], unary),
         PATH + "ServerStream": Endpoint.server_stream(methods["ServerStream"], server_stream),
         PATH + "ClientStream": Endpoint.client_stream(methods["ClientStream"], client_stream),
         PATH + "Bidi": Endpoint.bidi_stream(methods["Bidi"], bidi),
     }
 
-    class Application(ConnectASGIApplication):
+    class Application(ConnectASGIApplication[Any]):
         path = "/interop.Interop"
 
     app = Application(service=None, endpoints=lambda _: endpoints, codecs=[GoogleCodec()], read_max_bytes=LIMIT)
@@ -290,7 +290,7 @@ def connectrpc():
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
 
 
-def _decoded(pairs):
+def _decoded(pairs: Any) -> Any:
     from catenet.rpc.model.metadata import decode_pair
 
     return [pair for name, value in pairs for pair in decode_pair(name.lower(), value.encode())]

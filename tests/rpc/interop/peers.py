@@ -1,9 +1,12 @@
 """Which peers there are, and where."""
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ CPP = HERE / "cpp" / "build"
 PACKAGES = {"grpcio_aio": "grpc_status", "grpcio_sync": "grpc_status", "grpclib": "grpclib", "connectrpc": "uvicorn"}
 
 
-def need(name):
+def need(name: str) -> None:
     """Skip, with a line that says what to install, if a peer is missing."""
     package = PACKAGES.get(name)
     if package and importlib.util.find_spec(package) is None:
@@ -27,6 +30,6 @@ def need(name):
             pytest.skip(f"needs npm install --prefix {NODE_MODULES.parent} @grpc/grpc-js @grpc/proto-loader")
 
 
-def node():
+def node() -> Any:
     """Environment in which the scripts for node find their packages."""
     return {**os.environ, "NODE_PATH": str(NODE_MODULES)}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import trustme
 from google.protobuf.wrappers_pb2 import BytesValue, Int64Value, StringValue
@@ -51,7 +53,7 @@ class Echo:
         self.failures = 0
         self.started = asyncio.Event()
 
-    async def say(self, request, context):
+    async def say(self, request: Any, context: Any) -> Any:
         self.heard.append("say")
         command, _, rest = request.value.partition(":")
         if command == "fail":
@@ -75,10 +77,10 @@ class Echo:
             await asyncio.sleep(0.01)
         return text(request.value)
 
-    async def blob(self, request, context):
+    async def blob(self, request: Any, context: Any) -> Any:
         return request
 
-    async def count(self, request, context):
+    async def count(self, request: Any, context: Any) -> AsyncIterator[Any]:
         for value in range(abs(request.value)):
             yield number(value)
             if request.value < 0:
@@ -87,7 +89,7 @@ class Echo:
             context.set_trailing_metadata([("x-last", "13")])
             context.abort(Code.OUT_OF_RANGE, "unlucky")
 
-    async def sum(self, requests, context):
+    async def sum(self, requests: Any, context: Any) -> Any:
         total = 0
         async for request in requests:
             total += request.value
@@ -95,17 +97,17 @@ class Echo:
                 context.abort(Code.OUT_OF_RANGE, "enough")
         return number(total)
 
-    async def chat(self, requests, context):
+    async def chat(self, requests: Any, context: Any) -> AsyncIterator[Any]:
         async for request in requests:
             yield text(request.value.upper())
 
-    async def flaky(self, request, context):
+    async def flaky(self, request: Any, context: Any) -> Any:
         self.failures += 1
         if self.failures < int(request.value):
             context.abort(Code.UNAVAILABLE, f"failure {self.failures}")
         return text(repr(context.get("grpc-previous-rpc-attempts")))
 
-    async def sleep(self, request, context):
+    async def sleep(self, request: Any, context: Any) -> Any:
         self.started.set()
         context.on_cancel(lambda: self.heard.append("on_cancel"))
         try:
@@ -122,23 +124,25 @@ class Threaded:
 
     __service__ = SERVICE
 
-    def say(self, request, context):
+    def say(self, request: Any, context: Any) -> Any:
         return text(request.value + "!")
 
-    def count(self, request, context):
+    def count(self, request: Any, context: Any) -> Iterator[Any]:
         for value in range(request.value):
             yield number(value)
 
-    def sum(self, requests, context):
+    def sum(self, requests: Any, context: Any) -> Any:
         return number(sum(request.value for request in requests))
 
-    def chat(self, requests, context):
+    def chat(self, requests: Any, context: Any) -> Iterator[Any]:
         for request in requests:
             yield text(request.value.upper())
 
 
 @asynccontextmanager
-async def serving(url="tcp://127.0.0.1:0", implementation=None, tls=None, **given):
+async def serving(
+    url: str = "tcp://127.0.0.1:0", implementation: Any = None, tls: Any = None, **given: Any
+) -> AsyncIterator[Any]:
     """Yield a server that listens, its implementation and its URL."""
     implementation = implementation or Echo()
     server = Server([implementation], **given)
@@ -150,15 +154,17 @@ async def serving(url="tcp://127.0.0.1:0", implementation=None, tls=None, **give
 
 
 @asynccontextmanager
-async def calling(channel_options: ChannelOptions | None = None, channel_tls=None, interceptors=(), **given):
+async def calling(
+    channel_options: ChannelOptions | None = None, channel_tls: Any = None, interceptors: Any = (), **given: Any
+) -> AsyncIterator[Any]:
     """Yield a channel to a server of its own, and the implementation."""
     async with serving(**given) as (server, implementation, url):
         async with Channel(url, options=channel_options, tls=channel_tls, interceptors=interceptors) as channel:
-            channel.server = server
+            channel.server = server  # type: ignore[attr-defined]
             yield channel, implementation
 
 
-async def failure(awaitable) -> RpcError:
+async def failure(awaitable: Any) -> RpcError:
     """Return the error that a call ends with."""
     try:
         result = await awaitable
@@ -173,7 +179,7 @@ class Certificates:
     def __init__(self) -> None:
         self.authority = trustme.CA()
 
-    def server(self, mutual=False) -> ssl.SSLContext:
+    def server(self, mutual: bool = False) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
         if mutual:
@@ -181,7 +187,7 @@ class Certificates:
             self.authority.configure_trust(context)
         return context
 
-    def client(self, mutual=False) -> ssl.SSLContext:
+    def client(self, mutual: bool = False) -> ssl.SSLContext:
         context = ssl.create_default_context()
         self.authority.configure_trust(context)
         if mutual:
@@ -189,7 +195,7 @@ class Certificates:
         return context
 
 
-async def until(condition):
+async def until(condition: Any) -> None:
     """Wait until something holds; the test's own time limit ends it if it never does."""
     while not condition():
         await asyncio.sleep(0.005)

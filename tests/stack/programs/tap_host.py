@@ -3,6 +3,8 @@
 Arguments: the device, addresses, and routes as PREFIX=GATEWAY, with which it is a router.
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
 import random
@@ -10,6 +12,7 @@ import select
 import struct
 import sys
 import time
+from typing import Any
 
 from catenet.stack.endpoint import ANY6, Name, StackError
 from catenet.stack.stack import Stack
@@ -33,13 +36,15 @@ def main(name: str, *texts: str) -> None:
             stack.settings.ip_forward = 1
             stack.add_route(Prefix.parse(prefix), 2, parse_address(gateway))
         else:
-            stack.interfaces[2].port.add_address(*parse_interface(text))
+            port = stack.interfaces[2].port
+            assert port is not None
+            port.add_address(*parse_interface(text))
     listener = stack.tcp_endpoint(6)
     listener.bind(Name(ANY6, 7))
     listener.listen(8)
     datagrams = stack.udp_endpoint(6)
     datagrams.bind(Name(ANY6, 7))
-    connections = []
+    connections: list[Any] = []
     print("up", flush=True)
     while True:
         now = time.monotonic()
@@ -68,7 +73,7 @@ def main(name: str, *texts: str) -> None:
                 stack.receive(frame, time.monotonic(), 2)
 
 
-def serve(listener, connections, datagrams) -> None:
+def serve(listener: Any, connections: Any, datagrams: Any) -> None:
     while (accepted := listener.accept()) is not None:
         connections.append(accepted)
     for connection in list(connections):

@@ -1,12 +1,15 @@
 """An ordinary websockets server."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
+from typing import Any
 
 from websockets.asyncio.server import serve
 
 
-async def echo(connection) -> None:
+async def echo(connection: Any) -> None:
     async for message in connection:
         await connection.send(message[::-1])
 
