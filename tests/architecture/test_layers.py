@@ -24,6 +24,7 @@ CIRCLES = {
 LAYERS = {
     "catenet.stack": [
         {"stack", "sysctl"}, {"ethernet"}, CIRCLES["catenet.stack"], {"counters", "interface", "timers"}, {"endpoint"},
+        {"units"},
     ],
     "catenet.stack.tcp": [{"layer"}, {"user"}, CIRCLES["catenet.stack.tcp"], {"settings"}],
     "catenet.world": [CIRCLES["catenet.world"], {"scenario"}],
