@@ -1,4 +1,4 @@
-"""A device around a device that writes what passes to a pcapng file, as Wireshark reads it."""
+"""Middleware around a device that writes all packets to a pcapng file, as Wireshark reads it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Capture:
 
     @property
     def offload(self) -> tuple[bool, int]:
-        """The device's; what was left to it is put in before it is written."""
+        """The device's; checksums that are left to it are completed in the capture."""
         return offload_of(self._device)
 
     def send(self, packet: bytes, now: float) -> None:

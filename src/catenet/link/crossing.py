@@ -1,4 +1,4 @@
-"""A packet on its way over a link that has a rate: in its queue, being sent, or sent.
+"""A packet that crosses a link with a rate: in its queue, being sent, or sent.
 
 Until its `departure` a packet has not left its sender: a crash of the host takes it away, a change of the link moves
 it. Whoever offers it derives from these classes: they are told what is to arrive (`arrive`), and that it is not after
@@ -36,47 +36,47 @@ class Crossing(Queued):
         """It, or a copy of it, will arrive at `when`, unless it is recalled."""
 
     def recall(self) -> None:
-        """It has not left the queue: nothing of what was said to arrive will."""
+        """Cancel all arrivals that were announced: the packet has not left the queue."""
 
     def note(self, what: str) -> None:
-        """A fault of the link has been counted for it."""
+        """Note a fault of the link that was counted for it."""
 
     def notes(self) -> list[str]:
-        """The faults that have been noted since it was asked last."""
+        """The faults noted since the last call."""
         return []
 
 
 class Item(Crossing):
-    """A packet that may meet faults, or wait in a queue that decides when it leaves."""
+    """A crossing that may meet faults, or wait in a queue that decides when the packet leaves."""
 
     __slots__ = ("_notes", "arrived")
 
     def __init__(self, packet: bytes) -> None:
         super().__init__(packet)
         self.arrived = 0.0
-        """When it came to the queue."""
+        """When it entered the queue."""
         self._notes: list[str] | None = None
 
     def note(self, what: str) -> None:
-        """Keep it."""
+        """Note a fault."""
         if self._notes is None:
             self._notes = []
         self._notes.append(what)
 
     def notes(self) -> list[str]:
-        """Give them back, and forget them."""
+        """Return the noted faults, and forget them."""
         notes, self._notes = self._notes, None
         return notes or []
 
     def leave(self, departure: float = GONE) -> None:
-        """It leaves the queue at `departure`, or was dropped: whoever is charged for it wants to know."""
+        """Note that it leaves the queue at `departure`, or was dropped, for the socket that is charged for it."""
         self.departure = departure
         if self.owner is not None:
             self.owner.moved()
 
 
 class Relay(Item):
-    """A packet that goes on to a callable, for links that are driven without a world."""
+    """A crossing that delivers to a callable, for links that are driven without a world."""
 
     __slots__ = ("_onward", "_schedule")
 
@@ -86,5 +86,5 @@ class Relay(Item):
         self._onward = onward
 
     def arrive(self, packet: bytes, when: float) -> None:
-        """Have it go on then."""
+        """Schedule the delivery."""
         self._schedule(when, self._onward, packet, when)

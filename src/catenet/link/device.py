@@ -1,4 +1,4 @@
-"""What carries packets: a TUN device, a pipe, one end of a simulated link, or any of these wrapped in another.
+"""Devices, which carry packets: a TUN device, a pipe, one end of a simulated link, or any of these wrapped in another.
 
 A device takes complete IP packets down by `send` and hands them up to the one callable that `attach` set. Middleware
 (capture, faults) wraps a device and is one, so that drivers never know what they drive.
@@ -23,7 +23,7 @@ class Device(Protocol):
         """Largest packet in bytes that `send` carries."""
 
     def send(self, packet: bytes, now: float) -> None:
-        """Take one packet for the wire; a device that cannot carry it drops and counts it, as hardware does."""
+        """Send one packet; a device that cannot carry it drops and counts it, as hardware does."""
 
     def attach(self, receive: Receive) -> None:
         """Deliver what arrives to `receive` from now on."""
@@ -39,7 +39,7 @@ def offload_of(device: Device) -> tuple[bool, int]:
 
 
 class BaseDevice:
-    """The upward half that devices share: one callable, and packets that find none are dropped."""
+    """The receiving side that devices share: one callable; packets are dropped while there is none."""
 
     __slots__ = ("receive",)
 
@@ -52,4 +52,4 @@ class BaseDevice:
 
 
 def _discard(packet: bytes | memoryview, now: float) -> None:
-    """Nobody listens yet."""
+    """Drop a packet: nothing is attached yet."""

@@ -1,4 +1,4 @@
-"""Two devices back to back, without time: for stacks driven by hand.
+"""Two connected devices without time, for stacks that are driven by hand.
 
 Packets wait in the pipe until `deliver` is called, because a `send` that called the other end's stack at once would
 let two stacks recurse into each other.
@@ -14,7 +14,7 @@ __all__ = ["Pipe", "PipeEnd"]
 
 
 class PipeEnd(BaseDevice):
-    """One end: what is sent here waits for the other end."""
+    """One end: packets sent here wait for the other end."""
 
     __slots__ = ("dropped", "limit", "mtu", "queue")
 
@@ -43,7 +43,7 @@ class Pipe:
         self.right = PipeEnd(mtu, limit)
 
     def deliver(self, now: float) -> int:
-        """Hand over what was in the pipe when called; return how many packets that were."""
+        """Deliver what was in the pipe when called; returns the number of packets."""
         crossing = [(self.right, self.left.queue), (self.left, self.right.queue)]
         counts = [len(queue) for _, queue in crossing]
         for (end, queue), count in zip(crossing, counts, strict=True):

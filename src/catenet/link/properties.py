@@ -1,4 +1,4 @@
-"""What a link does to packets, as one immutable value in SI units."""
+"""Properties of a link, as one immutable value in SI units."""
 
 from __future__ import annotations
 

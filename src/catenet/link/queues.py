@@ -1,7 +1,7 @@
-"""Queues that decide which packet leaves next, which is marked and which is dropped: CoDel, FQ-CoDel, DualPI2.
+"""Active queue management, which decides what leaves next, is marked or dropped: CoDel, FQ-CoDel, DualPI2.
 
-All share one face, without clock or events: `enqueue(item, now)`, `dequeue(now)`. What they drop and mark they count
-in the link's counters. A queue never holds more than its limits, whatever arrives.
+All have one interface, without clock or events: `enqueue(item, now)`, `dequeue(now)`. They count what they drop and
+mark in the link's counters. A queue never holds more than its limits, whatever arrives.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LARGEST_SEGMENT: Final = 1514
 
 
 class Queue(Protocol):
-    """What a link of limited rate asks of its queue."""
+    """Interface of the queue of a link of limited rate."""
 
     def enqueue(self, item: Item, now: float) -> None:
         """Take a packet, or drop one."""
@@ -33,10 +33,10 @@ class Queue(Protocol):
         """The packet that leaves now; None when the queue is empty."""
 
     def items(self) -> list[Item]:
-        """What waits, in order of coming."""
+        """Packets that wait, in order of arrival."""
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Empty the queue."""
 
 
 def _drop(item: Item, counters: Counters, cause: str) -> None:
@@ -46,7 +46,7 @@ def _drop(item: Item, counters: Counters, cause: str) -> None:
 
 
 def _by_arrival(*fifos: _Fifo) -> list[Item]:
-    """All that waits in several queues; what came at the same time, in the order of queues."""
+    """Packets of several queues by time of arrival, those of one time in the order of queues."""
     return sorted((item for fifo in fifos for item in fifo.items), key=lambda item: item.arrived)
 
 
@@ -143,7 +143,7 @@ class CoDel:
             _drop(item, self._counters, "aqm")
             result, _ = self._take(now)
         self._dropping = True
-        # Shortly after the last time, start from the rate that worked then (section 5.4).
+        # Soon after the last dropping state, start from its rate (section 5.4).
         recent = now - self._drop_next < 16 * self.INTERVAL
         grown = self._count - self._last_count
         self._count = grown if grown > 1 and recent else 1
@@ -198,11 +198,11 @@ class CoDelQueue:
         return self._codel.dequeue(now)
 
     def items(self) -> list[Item]:
-        """What waits."""
+        """Packets that wait."""
         return list(self._fifo.items)
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Empty the queue."""
         self._fifo.clear()
 
 
@@ -275,18 +275,18 @@ class FqCoDelQueue:
         return None
 
     def items(self) -> list[Item]:
-        """What waits, in order of coming."""
+        """Packets that wait, in order of arrival."""
         return _by_arrival(*self._flows.values())
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Empty the queue."""
         self._flows.clear()
         self._new.clear()
         self._old.clear()
         self._packets = self._bytes = 0
 
     def _end_turn(self, flow: _Flow, turn: deque[_Flow]) -> None:
-        """An empty flow: a new one has to wait behind the old ones once, so that it cannot stay new for ever."""
+        """Remove an empty flow; a new one waits behind the old ones once, so that it cannot stay new endlessly."""
         turn.popleft()
         if turn is self._new and self._old:
             self._old.append(flow)
@@ -352,11 +352,11 @@ class DualPi2Queue:
         return None
 
     def items(self) -> list[Item]:
-        """What waits, in order of coming."""
+        """Packets that wait, in order of arrival."""
         return _by_arrival(self._low, self._classic)
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Empty the queue."""
         self._low.clear()
         self._classic.clear()
 
@@ -386,7 +386,7 @@ class DualPi2Queue:
         return item
 
     def _update(self, now: float) -> None:
-        """Move the base probability as often as time has it; an idle time counts as so many equal updates."""
+        """Update the base probability once per interval; an idle time counts as so many equal updates."""
         if now < self._next_update:
             return
         times = int((now - self._next_update) / self.UPDATE) + 1

@@ -1,4 +1,4 @@
-"""Links whose queue decides when and whether a packet leaves, and the choice of a link for its properties.
+"""Links with active queue management, and the choice of a link by its properties.
 
 Such a queue looks at a packet when it leaves, not when it comes, so the link needs an event per departure; what happens
 after departure (loss, latency and so on) is the plain link's.
@@ -31,18 +31,18 @@ class ShapedLink(SimulatedLink):
         self.memoryless = self.pure = False
 
     def change(self, properties: LinkProperties, now: float = 0.0, schedule: Schedule = no_schedule) -> None:
-        """Use other properties, with the same queue: what waits there waits for its turn."""
+        """Use other properties with the same queue, whose packets go on waiting."""
         sent = super().recall(now)
         self._keep_order(properties, now, bool(sent))
         self._take_on(properties)
         self.admit(sent, now, schedule)
 
     def waiting(self, now: float) -> list[Crossing]:
-        """What is being sent, and what waits."""
+        """The packet being sent, and those that wait."""
         return [*super().waiting(now), *self._discipline.items()]
 
     def recall(self, now: float) -> list[tuple[Crossing, float]]:
-        """Empty the queue: what is being sent, and what waits in the order in which it came."""
+        """Empty the queue; returns the packet being sent, and those that waited in order of arrival."""
         recalled = super().recall(now)
         for item in self._discipline.items():
             recalled.append((item, float(len(item.packet) * 8)))
@@ -50,7 +50,7 @@ class ShapedLink(SimulatedLink):
         return recalled
 
     def admit(self, waiting: list[tuple[Crossing, float]], now: float, schedule: Schedule) -> None:
-        """Take what was recalled: what is left of the first is sent at once, the others wait behind it."""
+        """Take recalled packets: the rest of the first is sent at once, the others wait behind it."""
         for crossing, bits in waiting:
             assert isinstance(crossing, Item)
             if self._waiting:
@@ -59,7 +59,7 @@ class ShapedLink(SimulatedLink):
                 self._send(crossing, bits, now, schedule)
 
     def transit(self, packet: bytes, now: float) -> Arrivals:
-        """Not to be had: what arrives is not known before the packet leaves the queue."""
+        """Not available: what arrives is not known before the packet leaves the queue."""
         raise TypeError("a link with queue discipline is offered packets, not asked for their transit")
 
     def _admit(self, crossing: Crossing, bits: float, now: float, schedule: Schedule) -> None:
@@ -71,14 +71,14 @@ class ShapedLink(SimulatedLink):
             self._serve(now, schedule)
 
     def _serve(self, now: float, schedule: Schedule) -> None:
-        """The wire is free: send the next packet."""
+        """Send the next packet, as the wire is free."""
         self._forget_departed(now)
         item = None if self._waiting else self._discipline.dequeue(now)
         if item is not None:
             self._send(item, len(item.packet) * 8, now, schedule)
 
     def _send(self, item: Item, bits: float, now: float, schedule: Schedule) -> None:
-        """Put one packet on the wire, and come back when it has left."""
+        """Put one packet on the wire, and schedule the next for when it has left."""
         rate = self.properties.rate
         departure = now + bits / rate if rate else now
         self._waiting.append(item)

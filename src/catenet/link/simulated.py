@@ -1,4 +1,4 @@
-"""A simulated link: one direction, from packets sent to packets that arrive, later, fewer, more or damaged.
+"""A simulated link: one direction, which delays, drops, duplicates, reorders and damages packets.
 
 The decision is pure: `transit(packet, now)` returns when which bytes arrive, from the link's own state, its properties
 and its random stream; nobody waits in it. A drop-tail queue needs no events of its own, since a packet's departure
@@ -31,7 +31,7 @@ LATE = 0.001
 
 
 class Counters:
-    """What one direction of a link has seen: packets, bytes, and why packets were lost or changed."""
+    """Counters of one direction of a link: packets, bytes, and why packets were dropped or changed."""
 
     __slots__ = ("bytes", "corrupted", "drops", "duplicated", "marked", "packets", "reordered")
 
@@ -58,7 +58,7 @@ class Counters:
             self.drops.pop(what, None)
 
     def undo(self, what: str) -> None:
-        """Count one fault less: the packet that was to meet it has not left the queue."""
+        """Uncount a fault of a packet that has not left the queue after all."""
         self.note(what, -1)
 
     @property
@@ -68,7 +68,7 @@ class Counters:
 
 
 def no_schedule(when: float, callback: object, *args: object) -> None:
-    """For links that have nothing to schedule."""
+    """Schedule nothing, for links that have no events."""
     raise TypeError("a link with a queue discipline needs events to be scheduled")
 
 
@@ -98,7 +98,7 @@ class SimulatedLink:
         self.counters = Counters()
         self._busy_until = 0.0
         self._floor = 0.0
-        """Nothing arrives before this time: before what was sent over the link as it was before a change."""
+        """Nothing arrives before this time, so that packets do not overtake those sent before a change of the link."""
         self._left = -inf
         """When the last packet has left of those that are known to have left."""
         self._waiting: deque[Crossing] = deque()
@@ -107,7 +107,7 @@ class SimulatedLink:
         self._take_on(properties)
 
     def _take_on(self, properties: LinkProperties) -> None:
-        """Have these properties from now on."""
+        """Adopt properties."""
         self.properties = properties
         # Whether packets may be offered out of the order of time: then one event carries a packet over two links.
         self.memoryless = properties.rate is None and not properties.jitter
@@ -124,14 +124,14 @@ class SimulatedLink:
     # Changes.
 
     def change(self, properties: LinkProperties, now: float = 0.0, schedule: Schedule = no_schedule) -> None:
-        """Use other properties: for what comes, and for what waits in the queue. What has left is under way."""
+        """Use other properties, for new packets and for those in the queue; packets that have left are not affected."""
         waiting = self.recall(now)
         self._keep_order(properties, now, bool(waiting))
         self._take_on(properties)
         self.admit(waiting, now, schedule)
 
     def inherit(self, previous: SimulatedLink, now: float, schedule: Schedule) -> None:
-        """Take the place of another link: go on with its counts, and with what waits in its queue."""
+        """Replace another link: take over its counters and the packets in its queue."""
         waiting = previous.recall(now)
         previous._keep_order(self.properties, now, bool(waiting))
         self._floor = previous._floor
@@ -140,10 +140,10 @@ class SimulatedLink:
         self.admit(waiting, now, schedule)
 
     def _keep_order(self, properties: LinkProperties, now: float, recalled: bool) -> None:
-        """Let nothing that will be sent, as `properties` have it, arrive before what has left the queue already."""
+        """Let nothing that is sent with `properties` arrive before what has left the queue already."""
         old = self.properties
         same = old.latency == properties.latency and old.jitter == properties.jitter
-        # Where jitter wanders on as planned, or there is none, departures in order are arrivals in order.
+        # With unchanged jitter, or none, departures in order are arrivals in order.
         if self.memoryless or (same and not (old.jitter and recalled)):
             return
         latest = self._left + old.latency + old.jitter
@@ -151,7 +151,7 @@ class SimulatedLink:
             self._floor = max(self._floor, latest)
 
     def waiting(self, now: float) -> list[Crossing]:
-        """What has not left the queue, in order of leaving as far as that is known."""
+        """Packets that have not left the queue, in order of departure as far as that is known."""
         self._forget_departed(now)
         return list(self._waiting)
 
@@ -173,13 +173,13 @@ class SimulatedLink:
         return recalled
 
     def discard(self, now: float, cause: str) -> None:
-        """Drop what has not left the queue: it has lost its power."""
+        """Drop what has not left the queue, as its host has lost power."""
         for crossing, _ in self.recall(now):
             crossing.departure = GONE
             self.counters.drop(cause)
 
     def admit(self, waiting: list[tuple[Crossing, float]], now: float, schedule: Schedule) -> None:
-        """Take what was recalled, at the head of the queue, and send what is left of it."""
+        """Take recalled packets at the head of the queue, and send what is left of them."""
         for crossing, bits in waiting:
             self._admit(crossing, bits, now, schedule)
         for owner in dict.fromkeys(crossing.owner for crossing, _ in waiting):
@@ -226,7 +226,7 @@ class SimulatedLink:
         return self._propagate(packet, now, None)
 
     def arrival(self, size: int, now: float) -> float:
-        """When a packet of `size` bytes arrives over a faultless link, -1 when it is dropped: the short `transit`."""
+        """When a packet of `size` bytes arrives over a faultless link, -1 if it is dropped: `transit`'s fast path."""
         properties = self.properties
         if properties.rate is not None:
             return self.enter(Crossing(b""), size, now)
@@ -239,7 +239,7 @@ class SimulatedLink:
         return now + properties.latency
 
     def enter(self, crossing: Crossing, size: int, now: float) -> float:
-        """When a packet arrives over a faultless link with a rate, -1 when it is dropped: the short `carry`."""
+        """When a packet arrives over a faultless link with a rate, -1 when it is dropped: the fast path of `carry`."""
         counters = self.counters
         counters.packets += 1
         counters.bytes += size
@@ -254,7 +254,7 @@ class SimulatedLink:
         return when if when >= self._floor else self._floor
 
     def _refuses(self, size: int) -> bool:
-        """Count a packet that is offered; whether it is too large."""
+        """Count an offered packet; whether it is too large."""
         counters = self.counters
         counters.packets += 1
         counters.bytes += size
@@ -264,7 +264,7 @@ class SimulatedLink:
         return False
 
     def _queue(self, crossing: Crossing, size: int, bits: float, now: float) -> bool:
-        """Let a packet wait for its turn, which is known; False when the queue has no room (drop-tail)."""
+        """Queue a packet, whose departure is known at once; False when the queue has no room (drop-tail)."""
         rate = self.properties.rate
         assert rate is not None
         queue = self.properties.queue
@@ -325,14 +325,14 @@ class SimulatedLink:
         return when
 
     def _note(self, what: str, crossing: Crossing | None) -> None:
-        """Count a fault, for as long as the packet does not turn out not to have left."""
+        """Count a fault, and note it so that it can be uncounted if the packet is recalled."""
         self.counters.note(what)
         if crossing is not None:
             crossing.note(what)
 
 
 class Wander:
-    """Jitter: a delay that wanders evenly over -jitter to +jitter, no faster than what keeps the order of packets.
+    """Jitter: a delay that varies evenly over -jitter to +jitter, slowly enough to keep the order of packets.
 
     Each packet's part is as likely to be anywhere in that range, so the mean of the latency is the latency, whatever
     the traffic. Rejected: a draw for each packet, with packets held back behind those before them. Of many packets

@@ -109,12 +109,12 @@ class TunDevice(BaseDevice):
             raise unavailable(error, self.name) from None
 
     def _lengthen_queue(self, index: int) -> None:
-        """Let more packets wait than the kernel's 500, where the privilege allows it."""
+        """Lengthen the device's queue beyond the kernel's 500 packets, where the privilege allows it."""
         with contextlib.suppress(OSError):
             netlink.set_link(index, queue=QUEUE)
 
     def lost(self) -> int:
-        """Packets of the kernel that found the device's queue full since it was opened."""
+        """Packets of the kernel dropped at a full queue of the device since it was opened."""
         try:
             return self._interface().dropped - self._lost_before
         except OSError:
@@ -176,7 +176,7 @@ class TunDevice(BaseDevice):
         return limit
 
     def close(self) -> None:
-        """Give the device up; it goes away unless it is persistent."""
+        """Close the device, which vanishes unless it is persistent."""
         if self._fd >= 0:
             with contextlib.suppress(OSError):
                 os.close(self._fd)

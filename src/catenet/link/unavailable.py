@@ -16,7 +16,7 @@ HOW_TO_GET_IT: Final = (
 
 
 class DeviceUnavailable(OSError):
-    """The TUN device cannot be had; the message is one line that says why and what helps."""
+    """The TUN device is not available; the message is one line that says why and what helps."""
 
 
 def unavailable(error: OSError, name: str) -> DeviceUnavailable:

@@ -1,10 +1,10 @@
-"""What a transport endpoint shows to the floor above: never blocking, no errno, no descriptor.
+"""The interface of transport endpoints to the layer above: never blocking, no errno, no descriptor.
 
-An endpoint is one end of a conversation (TCP, UDP, ICMP echo, and in `posix` the local sockets). Calls from above take
-no time and no clock: they change state and put the endpoint among the stack's dirty ones; `Stack.transmit(now)` does
-the rest. Counts or `None` (would block) come back; a failure is a `StackError` with a `Fault`, which `posix` turns into
-the errno that Linux gives. Whenever a readiness bit may have risen, the endpoint calls `on_ready` (set by the floor
-above, may be None) with itself already in the new state; the callee must not call back into the endpoint from there.
+An endpoint is one end of a connection or flow (TCP, UDP, ICMP echo, and in `posix` the local sockets). Calls from above
+take no time and no clock: they change state and mark the endpoint dirty; `Stack.transmit(now)` does the rest. Counts
+or `None` (would block) come back; a failure is a `StackError` with a `Fault`, which `posix` turns into the errno that
+Linux gives. Whenever a readiness bit may have risen, the endpoint calls `on_ready` (set by the layer above, may be
+None) with itself already in the new state; the callee must not call back into the endpoint from there.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Readiness:
 
 
 class Fault(enum.Enum):
-    """Why an endpoint's call or conversation failed; each is one errno of Linux."""
+    """Why an endpoint's call or connection failed; each is one errno of Linux."""
 
     ACCESS = "permission denied"
     ADDRESS_FAMILY = "address family not supported"
@@ -101,7 +101,7 @@ class StackError(Exception):
 
 
 class Endpoint(Protocol):
-    """What every endpoint of a stack offers to the floor above, whatever its transport (`posix/sockets.py`)."""
+    """What every endpoint of a stack offers to the layer above, whatever its transport (`posix/sockets.py`)."""
 
     on_ready: Callable[[], None] | None
 
@@ -133,7 +133,7 @@ class Endpoint(Protocol):
         """Pending error, which this call clears (SO_ERROR)."""
 
     def close(self) -> None:
-        """Give the endpoint up; a TCP connection ends by itself."""
+        """Close the endpoint; a TCP connection ends by itself."""
 
     def set_option(self, option: str, value: int | bytes) -> None:
         """Set an option by its Linux name, as `"TCP_NODELAY"`; StackError(NO_PROTOCOL_OPTION) when unknown."""

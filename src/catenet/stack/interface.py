@@ -84,7 +84,7 @@ class Interface:
         self.loopback = loopback
         self.up = True
         self.verified = loopback
-        """Whether the device below vouches for the checksums of TCP segments, as hardware does: they are not summed."""
+        """Whether the device below has verified the checksums of TCP segments, as hardware does."""
         self.addresses: list[InterfaceAddress] = []
         self.broadcasts: dict[Address, None] = {}
         self.port: EthernetPort | None = None

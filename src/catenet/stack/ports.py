@@ -1,4 +1,4 @@
-"""Local ports: which addresses meet on one, and who of the datagram endpoints has and shares which (RFC 6056)."""
+"""Local ports: which addresses conflict on one, and which datagram endpoints have and share which (RFC 6056)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PortTable(Generic[E]):
         self.by_port: dict[int, list[E]] = {}
 
     def claim(self, endpoint: E, address: Address, port: int) -> int:
-        """Give `endpoint` the port, or for 0 a free one, or one that may be shared; StackError(ADDRESS_IN_USE)."""
+        """Bind `endpoint` to the port, for 0 to a free one or one that may be shared; StackError(ADDRESS_IN_USE)."""
         if port:
             if any(self._conflict(endpoint, address, other) for other in self.by_port.get(port, ())):
                 raise StackError(Fault.ADDRESS_IN_USE)
@@ -36,7 +36,7 @@ class PortTable(Generic[E]):
         return port
 
     def release(self, endpoint: E) -> None:
-        """Take an endpoint's port back."""
+        """Release an endpoint's port."""
         port = endpoint.local().port
         endpoints = self.by_port.get(port, [])
         if endpoint in endpoints:

@@ -1,7 +1,7 @@
 """One host's network stack: layers 3 and 4 behind five verbs, without I/O, clock or entropy of its own.
 
 A driver hands packets to `receive`, sends what `transmit` returns, and calls `handle_timeout` at `next_deadline`.
-`on_dirty` tells it when there is something to transmit, so that it need not poll. Endpoints are the way up.
+`on_dirty` tells it when there is something to transmit, so that it need not poll. Endpoints are for the layer above.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ __all__ = ["Stack"]
 
 _MAX_EVENTS: Final = 1024
 _MAX_ROUNDS: Final = 10_000
-"""Rounds of loopback in one `transmit`; what is left then goes in the next."""
+"""Rounds of loopback in one `transmit`; the rest is left to the next."""
 _SHORTEST: Final = 28
-"""Bytes of a packet that may go a fast path."""
+"""Bytes from which on a packet may take a fast path."""
 _SUSPECT: Final = {4: frozenset((0, 127, *range(224, 256))), 16: frozenset((0, 255))}
-"""First bytes of source addresses that have to be looked at more closely, by address size."""
+"""First bytes of source addresses that need a closer check, by address size."""
 _PROBLEMS: Final = {
     HeaderProblem.ERRONEOUS_FIELD: Problem.ERRONEOUS_FIELD,
     HeaderProblem.UNKNOWN_NEXT_HEADER: Problem.PROTOCOL_UNREACHABLE,
@@ -79,7 +79,7 @@ class Stack:
         self._counters4, self._counters6 = self.counters4.ip, self.counters6.ip
         self.hash_seed = self.random.getrandbits(32)
         self.flushes: list[DatagramEndpoint] = []
-        """Those that have sent since the last `transmit`."""
+        """Datagram endpoints that have sent since the last `transmit`."""
         self.querier: Querier | None = None
         self._number = 0
         self._soon: deque[Callable[[], None]] = deque()
@@ -184,13 +184,13 @@ class Stack:
         self.udp.forget_flows()
 
     def set_fast_paths(self, on: bool) -> None:
-        """Let expected segments and datagrams take the fast paths, as they do from the start; packets are the same."""
+        """Turn the fast paths of TCP and UDP on (the default) or off; packets are the same either way."""
         self.tcp.fast_paths = self.udp.fast_paths = on
         self.output.invalidate()
         self.udp.forget_flows()
 
     def set_queued(self, interface: int, queued: bool) -> None:
-        """Tell whether the device of an interface has a queue, and its driver sees to `Output.charges`."""
+        """Set whether the device of an interface has a queue, and its driver handles `Output.charges`."""
         if queued != (interface in self.output.queued):
             (self.output.queued.add if queued else self.output.queued.discard)(interface)
             self.output.invalidate()
@@ -265,7 +265,7 @@ class Stack:
         self.receive_ip(packet, seconds, port)
 
     def receive_ip(self, packet: bytes | memoryview, now: Seconds, port: Interface) -> None:
-        """Take an IP packet off whatever link it came by."""
+        """Process an IP packet from any kind of link."""
         if len(packet) >= _SHORTEST:
             head = packet if isinstance(packet, bytes) else bytes(packet[:_SHORTEST])
             protocol = head[9] if head[0] == 0x45 else head[6]
@@ -283,7 +283,7 @@ class Stack:
         counters = self._counters4 if len(destination) == 4 else self._counters6
         counters.InReceives += 1
         if destination in self._local and not (parsed[9] or parsed[10] or parsed[11] or parsed[12]):
-            # The way of nearly every packet: TCP to this host, whole, without options, from a plausible source.
+            # Nearly every packet: TCP to this host, whole, without options, from a plausible source.
             source = parsed[0]
             if parsed[2] == 6 and source[0] not in _SUSPECT[len(source)] and source not in self._never_sources:
                 counters.InDelivers += 1
@@ -316,7 +316,7 @@ class Stack:
         output = self.output
         output.now = seconds
         loop = output.loop
-        output.dirty = True  # what is marked from here on is seen below
+        output.dirty = True  # what is marked dirty from here on is seen below
         for _ in range(_MAX_ROUNDS):
             self.tcp.transmit(seconds)
             if self.multicast.changed:
@@ -336,7 +336,7 @@ class Stack:
                 packet, interface = loop.popleft()
                 self.receive(packet, now, interface)
         out, output.out = output.out, []
-        if output.dirty:  # more than one call can take: come again
+        if output.dirty:  # more than one call may do: ask to be called again
             output.dirty = False
             output.mark_dirty()
         return out
@@ -353,7 +353,7 @@ class Stack:
         return deadline
 
     def earliest_deadline(self) -> float:
-        """A time that `next_deadline` does not come before, which is sooner known; infinite without deadlines."""
+        """A lower bound of `next_deadline`, cheaper to know; infinite without deadlines."""
         return min(self.timers.earliest(), self.tcp.earliest_deadline())
 
     def handle_timeout(self, now: float) -> None:
@@ -378,7 +378,7 @@ class Stack:
         """All counters of the IP, ICMP and UDP groups by their names in `nstat`."""
         return {**self.counters[4].snapshot(4), **self.counters[6].snapshot(6)}
 
-    # Inward.
+    # Receiving.
 
     def _receive_local(
         self, packet: IpPacket, raw: bytes | memoryview, now: Seconds, port: Interface, cast: bool

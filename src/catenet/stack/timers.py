@@ -56,7 +56,7 @@ class Timers:
         return timer
 
     def earliest(self) -> float:
-        """Time of the first entry, be it cancelled; infinite without any."""
+        """Time of the first entry, even a cancelled one; infinite without any."""
         return self._heap[0][0] if self._heap else math.inf
 
     def next_deadline(self) -> float | None:
@@ -67,7 +67,7 @@ class Timers:
         return heap[0][0] if heap else None
 
     def run(self, now: Seconds) -> None:
-        """Call what is due at `now`, in the order of deadlines, also what a callback adds that is due already."""
+        """Call what is due at `now` in the order of deadlines, including what callbacks add that is due already."""
         heap = self._heap
         while heap and heap[0][0] <= now:
             timer = heapq.heappop(heap)[2]

@@ -1,4 +1,4 @@
-"""OSI layers 2 to 4 as values: bytes in, values out, and back. Pure functions, no state.
+"""OSI layers 2 to 4 as values: from bytes to values and back. Pure functions, no state.
 
 Every format has `parse` (bytes to a value, raises `Malformed`, nothing else) and `build` (a value to bytes); a value
 that `build` accepts comes back from `parse` equal.

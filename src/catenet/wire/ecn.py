@@ -22,7 +22,7 @@ def codepoint(packet: bytes) -> int:
 
 
 def mark(packet: bytes) -> bytes | None:
-    """The packet with congestion experienced, its IPv4 checksum in step; None when it is not ECN-capable."""
+    """The packet marked CE, its IPv4 checksum updated; None when it is not ECN-capable."""
     found = codepoint(packet)
     if found == NOT_ECT:
         return None

@@ -1,4 +1,4 @@
-"""The one error that bytes from the network can raise."""
+"""The only error that bytes from the network can raise."""
 
 from __future__ import annotations
 

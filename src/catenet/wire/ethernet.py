@@ -91,7 +91,7 @@ def build_arp(packet: ArpPacket) -> bytes:
 
 
 def is_group(link_address: bytes) -> bool:
-    """Whether a link-layer address is one of many stations, broadcast included."""
+    """Whether a link-layer address is a group's, the broadcast address included."""
     return bool(link_address[0] & 1)
 
 

@@ -1,4 +1,4 @@
-"""Data in several pieces, which a device gathers (`struct iovec`): nobody between the program and it joins them."""
+"""Data in several pieces, which the device joins (as `struct iovec`): nothing between the program and it does."""
 
 from __future__ import annotations
 

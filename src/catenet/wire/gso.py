@@ -1,4 +1,4 @@
-"""The packet that a device cuts into segments: not in `offload.py`, as a class derived from bytes is not compiled."""
+"""A packet that a device cuts into segments. Not in `offload.py`: classes derived from bytes are not compiled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["GsoPacket"]
 
 
 class GsoPacket(bytes):
-    """One packet that stands for several: as bytes its headers, whose length fields tell the whole of it.
+    """One packet that stands for several. As bytes it is its headers, whose length fields count the payload too.
 
     `payload` is what follows them, `mss` the payload of each segment but the last.
     """

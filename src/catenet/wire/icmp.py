@@ -1,4 +1,4 @@
-"""ICMP for both IP versions: one vocabulary, two tables of numbers (RFC 792, RFC 1122 3.2.2, RFC 4443).
+"""ICMP for both IP versions: one set of names, two tables of numbers (RFC 792, RFC 1122 3.2.2, RFC 4443).
 
 `Problem` names what went wrong; which (type, code) says so depends on the version, and is data. Messages that are
 neither echo nor error (neighbour discovery, multicast listeners, timestamps) come as `Other`, for `wire.nd` and

@@ -48,7 +48,7 @@ FRAGMENT_BITS: Final = 0x3FFF
 
 _EXTENSIONS: Final = (HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS)
 _MAX_EXTENSIONS: Final = 8
-"""A host may limit the chain (RFC 8504 5.3); real packets have one or two."""
+"""Extension headers that are read; a host may limit them (RFC 8504 5.3), and real packets have one or two."""
 
 _HEADER4: Final = struct.Struct("!BBHHHBBH4s4s")
 _HEADER6: Final = struct.Struct("!IHBB16s16s")
@@ -61,7 +61,7 @@ _tuple = tuple.__new__
 
 
 class IpPacket(NamedTuple):
-    """One packet or fragment; a tuple, since that is the cheapest value Python makes."""
+    """One packet or fragment; a tuple, since that is the cheapest value in Python."""
 
     source: bytes
     destination: bytes

@@ -1,4 +1,4 @@
-"""Multicast membership: IGMP (RFC 1112, 2236, 3376) and MLD (RFC 2710, 3810) as one vocabulary.
+"""Multicast membership: IGMP (RFC 1112, 2236, 3376) and MLD (RFC 2710, 3810) as one set of messages.
 
 IGMP is an IP protocol of its own, MLD a part of ICMPv6, but they say the same; the version of the addresses in a
 message says which it is. Times are seconds.

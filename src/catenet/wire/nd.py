@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 HOP_LIMIT: Final = 255
-"""Every message carries it, which proves that it comes from this link (RFC 4861 3.1)."""
+"""Hop limit of every message, which proves that it comes from this link (RFC 4861 3.1)."""
 
 
 class LinkAddress(NamedTuple):
@@ -108,7 +108,7 @@ class RouterSolicitation(NamedTuple):
 
 
 class RouterAdvertisement(NamedTuple):
-    """A router tells of itself (4.2): lifetimes in seconds, times in milliseconds, 0 for unspecified."""
+    """A router advertises itself (4.2): lifetimes in seconds, times in milliseconds, 0 for unspecified."""
 
     hop_limit: int = 0
     managed: bool = False
@@ -128,7 +128,7 @@ class NeighborSolicitation(NamedTuple):
 
 
 class NeighborAdvertisement(NamedTuple):
-    """Answers a solicitation, or tells of a change (4.4)."""
+    """Answers a solicitation, or announces a change (4.4)."""
 
     target: bytes
     router: bool = False
@@ -138,7 +138,7 @@ class NeighborAdvertisement(NamedTuple):
 
 
 class Redirect(NamedTuple):
-    """Tells of a better first hop (4.5); `target` equal to `destination`: it is a neighbour."""
+    """Names a better first hop (4.5); `target` equal to `destination`: it is a neighbour."""
 
     target: bytes
     destination: bytes

@@ -1,4 +1,4 @@
-"""Packets whose last touches are left to the device: checksums not yet computed, segments not yet cut.
+"""Packets that are left to the device to finish: checksums not yet computed, segments not yet cut.
 
 Between a stack and a device that offers it (a TUN device, a simulated link) the checksum field of a TCP segment or a
 UDP datagram holds the sum of its pseudo header and nothing else, as between Linux and its drivers; whoever needs the
@@ -38,7 +38,7 @@ TCP_CHECKSUM: Final = 16
 CHECKSUMS: Final = {TCP: TCP_CHECKSUM, UDP: 6}
 """Where the checksum is, by protocol, in the headers that devices see to."""
 VIEW_THRESHOLD: Final = 4096
-"""Bytes above which data is viewed where it lies: copying little is cheaper than a view."""
+"""Bytes from which on data is not copied but viewed where it lies: copying less is cheaper than a view."""
 SHORTEST: Final = {TCP: TCP_HEADER, UDP: UDP_HEADER}
 """Length of a header without options, by protocol."""
 
@@ -107,7 +107,7 @@ def _complete(data: bytes, source: bytes, destination: bytes, protocol: int) -> 
 
 
 def cut(packet: GsoPacket) -> list[bytes]:
-    """Segments that a large packet stands for, as a device cuts it, checksums left as they were: incomplete."""
+    """Cut a GSO packet into segments, as a device does; their checksums stay incomplete."""
     _, start = transport(packet)
     header, data, mss = bytearray(packet), packet.payload, packet.mss
     if isinstance(data, Gather):

@@ -42,7 +42,7 @@ class Datagram:
 
 
 class Control(NamedTuple):
-    """What a caller wants otherwise for one datagram (ancillary data)."""
+    """Settings for one datagram that differ from the socket's (ancillary data)."""
 
     source: Address | None = None
     interface: int = 0
@@ -64,7 +64,7 @@ class QueuedError(NamedTuple):
 
 
 class DatagramEndpoint(GroupMember):
-    """One datagram socket's conversation: bound or not, connected or not; see `stack.endpoint`."""
+    """One datagram socket: bound or not, connected or not; see `stack.endpoint`."""
 
     __slots__ = (
         "_bound_address",
@@ -93,22 +93,22 @@ class DatagramEndpoint(GroupMember):
         self._queued = 0
         self._unsent = 0
         self._sending: SendBuffer | None = None
-        """What waits in devices that have a queue; None as long as there was nothing of that kind."""
+        """Charges for packets in devices that have a queue; None until there was one."""
         self._error: Fault | None = None
         self._errors: deque[QueuedError] = deque()
 
-    # What udp and echo supply.
+    # What `udp` and `ping` supply.
 
     def _claim(self, address: Address, port: int) -> int:
         """Take a local port, a free one for 0; StackError(ADDRESS_IN_USE)."""
         raise NotImplementedError
 
     def _release(self) -> None:
-        """Give the local port back."""
+        """Release the local port."""
         raise NotImplementedError
 
     def _moved(self) -> None:
-        """Local address or peer has changed."""
+        """Called when local address or peer have changed."""
         raise NotImplementedError
 
     def _send(self, data: bytes, source: Address, peer: Name, control: Control, interface: int) -> None:
@@ -124,7 +124,7 @@ class DatagramEndpoint(GroupMember):
 
     @property
     def has_chosen_port(self) -> bool:
-        """Whether it was bound to a port, as opposed to given any."""
+        """Whether the program chose its port."""
         return self._bound_port
 
     def is_any(self) -> bool:
@@ -156,11 +156,11 @@ class DatagramEndpoint(GroupMember):
         self._bound_port = name.port != 0
         self._cast = is_multicast(address) or self.stack.book.is_broadcast(address)
         if self._bound_address and len(address) == 16:
-            self.options["IPV6_V6ONLY"] = 1  # as Linux says of an IPv6 address of one's own
+            self.options["IPV6_V6ONLY"] = 1  # as on Linux with a specific IPv6 address
         self._moved()
 
     def _take_port(self, address: Address) -> None:
-        """Take a free port, which nobody has asked for. StackError(TRY_AGAIN) when there is none."""
+        """Take a free port that the program did not choose. StackError(TRY_AGAIN) when there is none."""
         try:
             port = self._claim(address, 0)
         except StackError:
@@ -206,7 +206,7 @@ class DatagramEndpoint(GroupMember):
         self._moved()
 
     def disconnect(self) -> None:
-        """Take datagrams from everybody again (connect to AF_UNSPEC); what connect chose by itself is given up."""
+        """Receive from all sources again (connect to AF_UNSPEC); address and port that connect chose are released."""
         if self._peer is None:
             return
         self._peer = None
@@ -321,7 +321,7 @@ class DatagramEndpoint(GroupMember):
         return size
 
     def flushed(self) -> None:
-        """What was sent has left the host: the send buffer is empty."""
+        """Empty the send buffer: what was sent has left the host."""
         full = self._unsent >= self.send_buffer
         self._unsent = 0
         if full:
@@ -334,14 +334,14 @@ class DatagramEndpoint(GroupMember):
             self._sending.resize()
 
     def settle(self, now: float) -> bool:
-        """Charge no longer for what has left the queues of devices by `now`; whether the send buffer has room."""
+        """Release the charges for what has left devices by `now` (seconds); whether the send buffer has room."""
         if self._sending is None:
             return self._unsent < self.send_buffer
         self._sending.settle(now)
         return self._unsent < self.send_buffer and not self._sending.is_full()
 
     def on_space(self) -> None:
-        """So much has left the queues of devices that the send buffer counts as writable again."""
+        """Notify the program: enough has left devices for the send buffer to count as writable."""
         self._notify()
 
     def _hop_limit(self, destination: Address, control: Control) -> int | None:
@@ -362,7 +362,7 @@ class DatagramEndpoint(GroupMember):
         stack = self.stack
         dont_fragment = discover in (PMTUDISC_DO, PMTUDISC_PROBE)
         if discover == PMTUDISC_WANT and len(destination) == 4 and not stack.settings.ip_no_pmtu_disc:
-            # Wanting discovery sets DF on what fits and cuts what does not, as Linux.
+            # PMTUDISC_WANT sets DF on what fits and fragments what does not, as Linux.
             dont_fragment = len(payload) + 20 <= stack.output.path_mtu(destination, interface)
         traffic_class = control.traffic_class if control.traffic_class is not None else self.option("IP_TOS")
         stack.output.send(
@@ -501,7 +501,7 @@ class DatagramEndpoint(GroupMember):
         if self.on_ready is not None:
             self.on_ready()
 
-    # Life.
+    # Closing.
 
     def shutdown(self, read: bool, write: bool) -> None:
         """Stop one or both directions; StackError(NOT_CONNECTED) without a peer, though it takes effect, as Linux."""
@@ -512,7 +512,7 @@ class DatagramEndpoint(GroupMember):
             raise StackError(Fault.NOT_CONNECTED)
 
     def close(self) -> None:
-        """Give the endpoint up, with its port and memberships."""
+        """Close the endpoint; releases its port and memberships."""
         if self.closed:
             return
         self.closed = True

@@ -29,7 +29,7 @@ _MAX_MESSAGE: Final = 65535 - 20
 
 
 class EchoEndpoint(DatagramEndpoint):
-    """A ping socket's conversation; it speaks one version of IP only."""
+    """A ping socket, of one version of IP only."""
 
     __slots__ = ("_layer",)
 

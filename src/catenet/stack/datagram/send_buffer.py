@@ -2,7 +2,7 @@
 
 A device without a queue takes datagrams at once. One with a queue (a simulated link with a `rate`) keeps them for a
 while, and as on Linux they stay charged to their socket so long, each with what its buffer takes of memory (skb's
-truesize): who sends faster than the device does is made to wait, or told EAGAIN, by its own socket.
+truesize): a sender faster than the device has to wait, or gets EAGAIN, from its own socket.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Queued:
 
     def __init__(self) -> None:
         self.departure: float = inf
-        """When its last bit has left the queue; infinite while nobody knows, `GONE` when it was dropped."""
+        """When its last bit has left the queue; infinite while that is unknown, `GONE` when it was dropped."""
         self.owner: SendBuffer | None = None
-        """Who wants to be told when its departure has become known or has changed."""
+        """Send buffer to be told when its departure becomes known or changes."""
 
 
 def truesize(size: int, version: int) -> int:
@@ -64,7 +64,7 @@ class SendBuffer:
         """What was put into the queues of devices, and the bytes that are charged for it."""
 
     def is_full(self) -> bool:
-        """Whether nothing more is taken."""
+        """Whether it accepts no more."""
         return self.charged >= self._endpoint.send_buffer
 
     def is_crowded(self) -> bool:
@@ -72,7 +72,7 @@ class SendBuffer:
         return self.charged >= self.half
 
     def settle(self, now: float) -> None:
-        """Charge no longer for what has left; tell the endpoint when less than half is taken again."""
+        """Release the charges for what has left by `now` (seconds); tell the endpoint when less than half is taken."""
         crowded = self.is_crowded()
         kept = []
         for entry in self.held:
@@ -88,9 +88,9 @@ class SendBuffer:
             self._endpoint.on_space()
 
     def moved(self) -> None:
-        """When something leaves that is charged for has become known, or has changed."""
+        """Note that the departure of a charged packet has become known or has changed."""
         if self.is_crowded():
-            known = 0  # without sorting, for a queue that decides tells it of every packet
+            known = 0  # without sorting, as a queue with active management calls this for every packet
             for queued, size in self.held:
                 if queued.departure < inf:
                     known += size
@@ -98,7 +98,7 @@ class SendBuffer:
                 self._arm()
 
     def resize(self) -> None:
-        """SO_SNDBUF has changed; who waits has another look, as on Linux."""
+        """Adopt a changed SO_SNDBUF; writers check again, as on Linux."""
         self.half = 0.5 * self._endpoint.send_buffer
         if self.is_crowded():
             self._arm()
@@ -106,13 +106,13 @@ class SendBuffer:
             self._endpoint.on_space()
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """Drop the timer and all charges."""
         self._disarm()
         self.held.clear()
         self.charged = 0
 
     def _arm(self) -> None:
-        """Come back when so much has left that less than half is taken; if that changes, the queue will tell."""
+        """Set a timer for when less than half will be taken; if that changes, the queue calls `on_departure`."""
         taken, when = self.charged, inf
         for queued, _ in self.held:
             if queued is not PASSED:
@@ -139,5 +139,5 @@ class SendBuffer:
 
 
 PASSED: Final = Queued()
-"""What a device took without putting it into a queue."""
+"""A packet that a device took without queueing it."""
 PASSED.departure = GONE

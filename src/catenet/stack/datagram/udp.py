@@ -28,7 +28,7 @@ _MAX_SEGMENTS: Final = 128
 
 
 class UdpEndpoint(DatagramEndpoint):
-    """A UDP socket's conversation."""
+    """A UDP socket."""
 
     __slots__ = ("_layer", "_outgoing")
 

@@ -46,7 +46,7 @@ _RS_JITTER: Final = 0.1
 
 
 class NameServers(NamedTuple):
-    """Event: recursive name servers that the network told."""
+    """Event: recursive name servers that the network announced."""
 
     interface: int
     addresses: tuple[Address, ...]
@@ -98,7 +98,7 @@ class Autoconfiguration:
             self._port.add_address(address, 64, origin, *lifetimes)
 
     def address_decided(self, address: Address, duplicate: bool, now: Seconds) -> None:
-        """Duplicate detection of an address is over: another is tried, or routers are solicited."""
+        """Act on the end of duplicate detection: try another address, or solicit routers."""
         entry = self._port.interface.find(address)
         if len(address) == 4 or entry is None or entry.origin not in ("slaac", "link-local"):
             return
@@ -213,7 +213,7 @@ class Autoconfiguration:
             self._stack.book.set_state(self._index, entry.address, state)
 
     def _router_unreachable(self, neighbour: Neighbour) -> None:
-        """A router does not answer, or is none any more: it comes last among its like (RFC 4861 6.3.6, 7.2.5)."""
+        """Move a router that does not answer, or is none any more, behind its equals (RFC 4861 6.3.6, 7.2.5)."""
         for (prefix, router), entry in list(self._routes.items()):
             if router == neighbour.address and prefix == _DEFAULT:
                 self._stack.remove_route(entry)
@@ -222,10 +222,10 @@ class Autoconfiguration:
         self._stack.icmp.redirects.forget(neighbour.address)
         self._stack.output.invalidate()
 
-    # What runs out.
+    # Expiry.
 
     def _schedule_sweep(self, now: Seconds) -> None:
-        """Have `_expire` called at the earliest time that something runs out."""
+        """Have `_expire` called when the first lifetime ends."""
         if self._sweep is not None:
             self._sweep.cancel()
         ends = [entry.expires for table in self._tables() for entry in table]

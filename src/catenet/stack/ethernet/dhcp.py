@@ -1,4 +1,4 @@
-"""DHCPv4 client (RFC 2131 4.4), without I/O: it asks by the stack's own UDP and lives on the stack's timers.
+"""DHCPv4 client (RFC 2131 4.4), without I/O: it sends by the stack's own UDP and uses the stack's timers.
 
 States are those of RFC 2131 figure 5. A lease's address is probed before it is used (RFC 5227 2.1.1) and declined when
 somebody has it; routes come from option 121 rather than 3 (RFC 3442); the client identifies itself by RFC 4361.
@@ -116,11 +116,11 @@ class DhcpClient:
         endpoint.set_option("SO_BINDTODEVICE", self._index)
         endpoint.bind(Name(ANY4, dhcp.CLIENT_PORT))
         endpoint.on_ready = self._wake
-        # Clients that come up together must not ask together (RFC 2131 4.4.1); a second is enough on one link.
+        # Clients that start together must not ask together (RFC 2131 4.4.1); a second is enough on one link.
         self._set_timer(self._stack.now + self._stack.random.uniform(0, 1), self._discover)
 
     def stop(self) -> None:
-        """Give the lease back and stop."""
+        """Release the lease and stop."""
         lease = self.lease
         if lease is not None:
             options = {Option.SERVER_IDENTIFIER: lease.server}
@@ -136,7 +136,7 @@ class DhcpClient:
         self.state = DhcpState.INIT
 
     def _wake(self) -> None:
-        """Something came; endpoints must not be called back from here."""
+        """Note that a datagram arrived; endpoints must not be called back from here."""
         self._stack.call_soon(self._receive)
 
     def _set_timer(self, deadline: float, callback: object) -> None:
@@ -149,7 +149,7 @@ class DhcpClient:
         wait = min(_FIRST_TIMEOUT * 2 ** min(self._attempts - 1, 10), _LAST_TIMEOUT)
         self._set_timer(self._stack.now + wait + self._stack.random.uniform(-_JITTER, _JITTER), callback)
 
-    # Asking.
+    # Sending.
 
     def _begin(self, state: DhcpState) -> None:
         self.state = state
@@ -230,7 +230,7 @@ class DhcpClient:
         payload = udp.build(UdpDatagram(dhcp.CLIENT_PORT, dhcp.SERVER_PORT, data), source, BROADCAST)
         self._stack.output.send(source, BROADCAST, udp.PROTOCOL, payload, interface=self._index, loop=False)
 
-    # Hearing.
+    # Receiving.
 
     def _receive(self) -> None:
         while self._endpoint is not None:
@@ -265,7 +265,7 @@ class DhcpClient:
                 self._acknowledged(message, server[0])
 
     def _refused(self) -> None:
-        """Begin anew, ever later when the server goes on refusing."""
+        """Restart, with a growing delay while the server goes on refusing."""
         self._drop_lease()
         self.state = DhcpState.INIT
         wait = min(2.0**self._refusals, _LAST_TIMEOUT) * self._stack.random.uniform(0.5, 1)

@@ -42,7 +42,7 @@ _NOBODY: Final = bytes(6)
 
 
 class AddressConflict(NamedTuple):
-    """Event: somebody else on the link has an address of ours."""
+    """Event: another station on the link has an address of ours."""
 
     interface: int
     address: Address
@@ -74,7 +74,7 @@ class EthernetPort:
         self._detections: dict[Address, _Detection] = {}
         self._defended: dict[Address, float] = {}
 
-    # Out.
+    # Sending.
 
     def send(self, packet: bytes, next_hop: Address, now: Seconds) -> None:
         """Send an IP packet by way of `next_hop`, which may be a group or broadcast address."""
@@ -118,7 +118,7 @@ class EthernetPort:
         except StackError:
             self._stack.counters[6].ip.OutDiscards += 1
 
-    # In.
+    # Receiving.
 
     def receive(self, data: bytes | memoryview, now: Seconds) -> None:
         """Take a frame."""
@@ -138,7 +138,7 @@ class EthernetPort:
             self._stack.receive_ip(frame.payload, now, self.interface)
 
     def _is_for_many(self, packet: bytes | memoryview) -> bool:
-        """Whether a packet in a group frame is addressed to many; if not it is nobody's (RFC 1122 3.3.6)."""
+        """Whether a packet in a group frame has such a destination too; others are dropped (RFC 1122 3.3.6)."""
         if len(packet) < 20:
             return False
         destination = bytes(packet[16:20]) if packet[0] >> 4 == 4 else bytes(packet[24:40])
@@ -167,7 +167,7 @@ class EthernetPort:
                 asked = target in self._stack.book.local
                 self.neighbours.answered(sender, packet.sender_link, now, solicited=asked, override=True, router=False)
             elif mine is not None or self.neighbours.get(sender) is not None:
-                # Who asks us will be answered soon, and who is known may have moved (RFC 826, packet reception).
+                # A request's sender will be answered soon, and a known one may have moved (RFC 826, packet reception).
                 self.neighbours.heard(sender, packet.sender_link, now)
         if packet.operation == 1 and mine is not None and mine.is_usable:
             own = self.interface.link_address
@@ -242,7 +242,7 @@ class EthernetPort:
     # Addresses.
 
     def announce(self, address: Address) -> None:
-        """Tell everyone an address of ours (RFC 5227 2.3, RFC 4861 7.2.6)."""
+        """Announce an address of ours (RFC 5227 2.3, RFC 4861 7.2.6)."""
         own = self.interface.link_address
         if len(address) == 4:
             self.send_arp(ArpPacket(1, own, address, _NOBODY, address), ethernet.BROADCAST)
@@ -251,14 +251,14 @@ class EthernetPort:
             self.send_nd(address, ALL_NODES_LINK_LOCAL, message)
 
     def detect_duplicate(self, address: Address, done: Callable[[bool], None]) -> None:
-        """Ask whether anybody has `address`; `done(duplicate)` is called when that is known."""
+        """Detect whether another station has `address`; `done(duplicate)` is called at the end."""
         probes = _PROBES4 if len(address) == 4 else self._stack.settings.dad_transmits
         if probes <= 0:
             done(False)
             return
         random = self._stack.random
         detection = self._detections[address] = _Detection(probes, random.randbytes(_NONCE_LENGTH), done)
-        # The first is delayed, lest all hosts of a link that comes up ask at once (RFC 4862 5.4.2).
+        # The first is delayed, so that hosts of a link that comes up do not all ask at once (RFC 4862 5.4.2).
         detection.timer = self._stack.timers.call_at(self._stack.now + random.uniform(0, 1), self._probe, address)
 
     def _probe(self, address: Address) -> None:
@@ -283,7 +283,7 @@ class EthernetPort:
         detection.done(duplicate)
 
     def forget(self, address: Address) -> None:
-        """Stop detection of an address that is given up."""
+        """Stop the detection of an address that is removed."""
         detection = self._detections.pop(address, None)
         if detection is not None and detection.timer is not None:
             detection.timer.cancel()
@@ -296,7 +296,7 @@ class EthernetPort:
         preferred_until: float = FOREVER,
         valid_until: float = FOREVER,
     ) -> None:
-        """Give the interface an address once nobody else is found to have it; the event tells when somebody has."""
+        """Add an address after duplicate detection; an event reports a duplicate."""
         index = self.interface.index
         book = self._stack.book
         on_link = origin != "slaac"
@@ -324,7 +324,7 @@ class EthernetPort:
         self.detect_duplicate(address, done)
 
     def _conflict(self, address: Address, link: bytes, now: Seconds) -> None:
-        """Somebody uses our address: say whose it is, but not too often (RFC 5227 2.4 b)."""
+        """Defend our address against another station, but not too often (RFC 5227 2.4 b)."""
         if link == self.interface.link_address:
             return
         self._stack.add_event(AddressConflict(self.interface.index, address, link))

@@ -1,4 +1,4 @@
-"""Neighbours of an Ethernet interface: one cache with the states of RFC 4861 7.3 for both versions, two solicitors.
+"""Neighbour cache of an Ethernet interface, with the states of RFC 4861 7.3 for both versions.
 
 ARP (RFC 826) and neighbour discovery (RFC 4861) differ in how a question is asked and in what an answer is worth, and
 that is all the solicitors know; when to ask, what waits and when to give up is the cache's, so that IPv4 has neighbour
@@ -109,7 +109,7 @@ class NeighbourTable:
         for address in list(self._entries):
             self.remove(address)
 
-    # What is sent.
+    # Sending.
 
     def send(self, packet: bytes, next_hop: Address, now: Seconds) -> None:
         """Send a packet to a neighbour: at once when its address is known, else when it answers."""
@@ -132,15 +132,15 @@ class NeighbourTable:
         self._port.send_to(packet, entry.link)
 
     def confirm(self, address: Address, now: Seconds) -> None:
-        """Note that what was sent arrives: progress above says so (RFC 4861 7.3.1)."""
+        """Confirm that a neighbour is reachable, by progress of a layer above (RFC 4861 7.3.1)."""
         entry = self._entries.get(address)
         if entry is not None and entry.link is not None and entry.state is not NeighbourState.PERMANENT:
             self._reachable(entry, now)
 
-    # What is heard.
+    # Receiving.
 
     def heard(self, address: Address, link: bytes, now: Seconds) -> Neighbour:
-        """A neighbour asked or told something and gave its link-layer address: usable, not confirmed (7.2.3, 6.3.4)."""
+        """Learn the link-layer address in a neighbour's request or advertisement: not confirmed (7.2.3, 6.3.4)."""
         entry = self._entries.get(address) or self._make(address)
         if entry.state is NeighbourState.PERMANENT:
             return entry
@@ -153,7 +153,7 @@ class NeighbourTable:
     def answered(
         self, address: Address, link: bytes | None, now: Seconds, *, solicited: bool, override: bool, router: bool
     ) -> None:
-        """A neighbour advertised itself (RFC 4861 7.2.5); nothing happens for those nobody asked for."""
+        """Process an advertisement (RFC 4861 7.2.5); it is ignored for neighbours without an entry."""
         entry = self._entries.get(address)
         if entry is None or entry.state is NeighbourState.PERMANENT:
             return
@@ -191,7 +191,7 @@ class NeighbourTable:
         return entry
 
     def _evict(self) -> None:
-        """Make room: the oldest entry of the least sure state goes."""
+        """Make room: drop the oldest entry of the least certain state."""
         for state in (NeighbourState.INCOMPLETE, NeighbourState.STALE, NeighbourState.PROBE, None):
             for entry in self._entries.values():
                 if entry.state is state or (state is None and entry.state is not NeighbourState.PERMANENT):
@@ -251,7 +251,7 @@ class NeighbourTable:
         self._arm(entry, now + self.retransmission_time)
 
     def _give_up(self, entry: Neighbour) -> None:
-        """Nobody answers: senders of what waits are told (RFC 1122 2.3.2.2, RFC 4861 7.2.2)."""
+        """Give up an unanswered neighbour: report to senders of what waits (RFC 1122 2.3.2.2, RFC 4861 7.2.2)."""
         self.remove(entry.address)
         for packet in entry.waiting:
             try:

@@ -2,7 +2,7 @@
 
 Sockets hold filters; an interface's state for a group is what they amount to together (RFC 3376 3.2). A change is
 reported at once and again within a second; queries are answered after a random part of the time that they allow. While
-an older querier is about, its version is spoken (RFC 3376 7.2.1, RFC 3810 8.2.1).
+an older querier is present, its version is used (RFC 3376 7.2.1, RFC 3810 8.2.1).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Multicast:
         return {group: entry.state for (index, group), entry in self._groups.items() if index == interface}
 
     def set_filter(self, socket: int, interface: int, group: Address, wanted: Filter | None) -> None:
-        """Set what one socket wants of a group on an interface, None for nothing more.
+        """Set the filter of one socket for a group on an interface, None to leave.
 
         Args:
             socket: number that is the socket's own.
@@ -189,7 +189,7 @@ class Multicast:
             entry.changes, entry.repeat = [], None
 
     def _send_changes(self, interface: int, records: list[GroupRecord], now: Seconds) -> None:
-        """Send change records, in the older protocol where an older querier is about."""
+        """Send change records, in the older protocol where an older querier is present."""
         if not records:
             return
         family = 4 if len(records[0].group) == 4 else 6
@@ -239,7 +239,7 @@ class Multicast:
         if isinstance(message, Query):
             self._receive_query(message, packet, now, interface)
         elif isinstance(message, Membership):
-            # Someone else answered for the group in the old protocol: our answer is not needed (RFC 2236 3).
+            # Another host answered for the group in the old protocol: our answer is not needed (RFC 2236 3).
             entry = self._groups.get((interface, message.group))
             if entry is not None and entry.answer is not None and self._version(interface, packet.version, now) < 3:
                 entry.answer.cancel()
@@ -358,7 +358,7 @@ def _current(group: Address, state: Filter) -> GroupRecord:
 
 
 def _difference(group: Address, before: Filter, after: Filter) -> list[GroupRecord]:
-    """Records that tell a change of state (RFC 3376 5.1)."""
+    """Records that report a change of state (RFC 3376 5.1)."""
     if before == after:
         return []
     if before.exclude != after.exclude:

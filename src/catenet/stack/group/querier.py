@@ -31,7 +31,7 @@ _MAX_GROUPS: Final = 4096
 
 
 class Querier:
-    """Queries on one interface of a stack; `listeners` tells the groups that somebody there wants."""
+    """Queries on one interface of a stack; `listeners` are the groups with members there."""
 
     def __init__(self, stack: Stack, interface: int) -> None:
         """Begin to query at the next timeout; the stack has one querier."""
@@ -89,7 +89,7 @@ class Querier:
             self._until[group] = now + _LISTENER_TIME
 
     def _last_member(self, group: Address, now: Seconds) -> None:
-        """Somebody left: ask whether anybody is left, and believe silence."""
+        """Query a group that a host left; without an answer it has no members."""
         if group not in self._until:
             return
         self._until[group] = min(self._until[group], now + ROBUSTNESS * LAST_MEMBER_TIME)

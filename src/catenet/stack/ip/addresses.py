@@ -1,4 +1,4 @@
-"""The interfaces of a host, which addresses are its own, and what an address on an interface brings with it."""
+"""The interfaces of a host and their addresses, with the routes and broadcast addresses that follow from these."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOOPBACK_BROADCAST = b"\x7f\xff\xff\xff"
 
 
 class AddressBook:
-    """Interfaces and addresses; keeps the connected routes in step.
+    """Interfaces and addresses; keeps the connected routes up to date.
 
     `local` maps every address of the host to its interface: packets to it are the host's own, whichever interface they
     come in by (the weak host model of RFC 1122 3.3.4.2, which Linux follows too).
@@ -84,7 +84,7 @@ class AddressBook:
         return entry
 
     def set_state(self, index: int, address: Address, state: AddressState) -> None:
-        """Move an address on, as from tentative to preferred."""
+        """Change the state of an address, as from tentative to preferred."""
         interface = self.interfaces[index]
         entry = interface.find(address)
         if entry is None:

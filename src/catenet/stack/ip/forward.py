@@ -1,4 +1,4 @@
-"""Routing packets on (RFC 1812 5, RFC 8200): what a router host does with packets for others."""
+"""Forwarding (RFC 1812 5, RFC 8200)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REJECTIONS = {
 
 
 def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: int) -> None:
-    """Send a packet that came in by `interface` on towards its destination, or tell its sender why not."""
+    """Forward a packet that came in by `interface`, or tell its sender why not."""
     counters = stack.counters[packet.version].ip
     source, destination = packet.source, packet.destination
     if (
@@ -56,7 +56,7 @@ def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: 
         stack.icmp.send_error(_REJECTIONS.get(error.fault, Problem.NO_ROUTE), packet)
         return
     if hop.cast:
-        counters.InAddrErrors += 1  # directed broadcasts are not sent on (RFC 2644)
+        counters.InAddrErrors += 1  # directed broadcasts are not forwarded (RFC 2644)
         return
     mtu = hop.mtu if stack.settings.ip_forward_use_pmtu else hop.link_mtu
     size = ip.header_length(packet) + len(packet.payload)
@@ -78,7 +78,7 @@ def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: 
 
 
 def _decrement(raw: bytes) -> bytes:
-    """Return the packet with one hop less; the checksum is adapted, not made anew, so that errors show (RFC 1624)."""
+    """Decrement the hop limit; the checksum is updated, not recomputed, so that errors show (RFC 1624)."""
     if raw[0] >> 4 == 6:
         return raw[:7] + bytes((raw[7] - 1,)) + raw[8:]
     word = raw[8] << 8 | raw[9]

@@ -1,6 +1,6 @@
-"""Fragmentation and the one reassembler of both versions (RFC 791 3.2, RFC 815, RFC 8200 4.5).
+"""Fragmentation, and reassembly for both versions (RFC 791 3.2, RFC 815, RFC 8200 4.5).
 
-Nobody can make it grow: fragments are counted in bytes against one limit, the oldest packet gives way, and a packet
+Its memory is bounded: fragments are counted in bytes against one limit, the oldest packet is dropped, and a packet
 that is not whole in time is forgotten. Overlaps end a packet (RFC 5722, for IPv4 too, as Linux), tiny first fragments
 that hide ports from a filter are dropped (RFC 1858, 3128), and so are first fragments without the whole header
 chain (RFC 7112).
@@ -100,7 +100,7 @@ class _Partial:
 
 
 class Reassembler:
-    """Makes whole packets of fragments.
+    """Reassembles packets.
 
     `on_timeout(first)` is called with the first fragment of a packet that was given up for time, if it had come: an
     ICMP error says so to its sender.
@@ -165,7 +165,7 @@ class Reassembler:
         return self._finish(partial, counters)
 
     def clear(self) -> None:
-        """Forget everything, as at a crash."""
+        """Forget all fragments, as at a crash."""
         for partial in list(self._partials.values()):
             self._forget(partial)
 
@@ -237,7 +237,7 @@ class Reassembler:
         traffic_class = first.traffic_class
         if partial.ecn & 1 << CE:
             if partial.ecn & 1 << NOT_ECT:
-                counters.ReasmFails += 1  # RFC 3168 5.3: no honest path makes this mixture
+                counters.ReasmFails += 1  # RFC 3168 5.3: no conforming path makes this mixture
                 return None
             traffic_class |= CE
         payload = b"".join(partial.parts[offset] for offset in partial.offsets)

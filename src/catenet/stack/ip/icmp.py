@@ -1,4 +1,4 @@
-"""ICMP of a host for both versions: answers to echo, errors to others, errors from others to the right endpoint."""
+"""ICMP of a host for both versions: echo replies, errors to others, and errors from others for endpoints."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class Icmp:
             counters.InErrors += 1
             return
         stack = self._stack
-        # A packet this host did not send, or an error about a later fragment: nobody here can tell what it was.
+        # A packet this host did not send, or an error about a later fragment: its endpoint cannot be known.
         if quoted.version != version or quoted.fragment_offset or not stack.book.is_local(quoted.source):
             counters.InErrors += 1
             return
@@ -228,7 +228,7 @@ class Icmp:
         length = int.from_bytes(raw[2:4], "big") if quoted.version == 4 else 0
         reduced = stack.path_mtus.reduce(quoted.destination, message.value, length, current, now)
         if reduced is None:
-            # Nothing new; still an endpoint may have missed it, so it is told when the packet was too long indeed.
+            # Nothing new; an endpoint that missed it is told all the same when the packet was too long indeed.
             return current if message.value and message.value <= current else 0
         stack.output.invalidate()
         return reduced

@@ -1,4 +1,4 @@
-"""What a host looks at between IP header and transport: options and extension headers, on the way in."""
+"""IPv4 options and IPv6 extension headers of received packets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAD1: Final = 0
 _KNOWN_OPTIONS6: Final = frozenset((1, 5))
 """PadN and router alert."""
 _MAX_OPTIONS6: Final = 16
-"""Options of one header beyond which it is an attack (RFC 8504 5.3)."""
+"""Options of one header beyond which the packet is an attack (RFC 8504 5.3)."""
 
 
 def check_options(stack: Stack, packet: IpPacket, *, to_cast: bool, forwarding: bool = False) -> bool:
@@ -79,7 +79,7 @@ def _check_extension(stack: Stack, packet: IpPacket, kind: int, body: bytes, off
 
 
 def _check_options6(stack: Stack, packet: IpPacket, body: bytes, offset: int, to_cast: bool) -> bool:
-    """Options unknown here do what their two highest bits say (RFC 8200 4.2)."""
+    """Treat unknown options as their two highest bits say (RFC 8200 4.2)."""
     position, count = 0, 0
     while position < len(body):
         kind = body[position]

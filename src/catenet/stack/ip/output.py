@@ -1,4 +1,4 @@
-"""The way down: which hop a packet takes, how it is cut to fit, and the queues that `transmit` empties."""
+"""Output: the next hop of a packet, fragmentation, and the queues that `transmit` empties."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Hop:
 
 
 class Output:
-    """Sends packets of this host and passes on those it forwards."""
+    """Sends packets of this host, and those it forwards."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Output:
         self._hops: dict[tuple[Address, int], Hop] = {}
         self.routes = RouteTable()
         self.generation = 0
-        """Changes with whatever hops were made from."""
+        """Changes whenever something changes that hops were made from."""
         self.book = AddressBook(self.routes, self.invalidate)
         self.multicast: Multicast
         self.now = Seconds(0.0)
@@ -136,7 +136,7 @@ class Output:
         return hop
 
     def found(self, destination: Address, interface: int) -> Hop | None:
-        """The step that `hop` has found before, if it still holds."""
+        """The cached step of `hop`, if it still holds."""
         hop = self._hops.get((destination, interface))
         return hop if hop is not None and hop.expires > self.now else None
 
@@ -172,7 +172,7 @@ class Output:
         return hop
 
     def _implied_route(self, destination: Address, interface: int, cast: bool) -> RouteEntry | None:
-        """Routes no table needs: multicast, broadcast and link-local leave by the given or the first interface."""
+        """Implied routes: multicast, broadcast and link-local leave by the given or the first interface."""
         if not cast and not interface and not is_link_local(destination):
             return None
         interfaces = self.book.interfaces
@@ -278,7 +278,7 @@ class Output:
         self._dispatch(ip.pack(source, destination, protocol, payload, *fixed), destination, hop, hop_limit, loop)
 
     def _dispatch(self, packet: bytes, destination: Address, hop: Hop, hop_limit: int, loop: bool) -> None:
-        """Put a packet that fits where its hop leads."""
+        """Queue a packet that fits, by its hop."""
         if hop.local:
             self.loop.append((packet, LOOPBACK_INDEX))
         elif hop.cast:
@@ -308,7 +308,7 @@ class Output:
         self._emit_gso(large, hop, counters)
 
     def _emit_gso(self, large: GsoPacket, hop: Hop, counters: IpCounters) -> None:
-        """A TCP segment that a device, or this host for itself, cuts; only devices with packets are said to."""
+        """Queue a TCP segment for the device to cut; packets to this host itself are cut here."""
         if hop.local:
             self.loop.extend([(piece, LOOPBACK_INDEX) for piece in cut(large)])
             return
@@ -324,7 +324,7 @@ class Output:
         return hop.metrics.hop_limit or self._settings.ip_default_ttl
 
     def _send_slow(self, packet: IpPacket, hop: Hop, mtu: int, loop: bool) -> None:
-        """Packets with options, and those too long for the path."""
+        """Send a packet with options, or one too long for the path."""
         size = ip.header_length(packet) + len(packet.payload)
         counters = self._counters4 if packet.version == 4 else self._counters6
         if size - (40 if packet.version == 6 else 0) > ip.MAX_LENGTH:
@@ -346,7 +346,7 @@ class Output:
             self._dispatch(ip.build(piece), packet.destination, hop, packet.hop_limit, loop)
 
     def _cast(self, packet: bytes, destination: Address, hop: Hop, hop_limit: int, loop: bool) -> None:
-        """Send to many: out, and back to this host when it listens."""
+        """Send to a multicast or broadcast address: out, and back to this host when it is a member."""
         counters = self._counters4 if len(destination) == 4 else self._counters6
         interface = hop.interface
         multicast = is_multicast(destination)
@@ -374,7 +374,7 @@ class Output:
         self.out.append((interface.index, packet))
 
     def emit(self, packet: bytes, hop: Hop) -> None:
-        """Send a whole packet on as it is, for forwarding."""
+        """Send a whole packet as it is, for forwarding."""
         self.mark_dirty()
         self._emit(packet, hop)
 
@@ -384,7 +384,7 @@ class Output:
         self.out.append((interface, frame))
 
     def identification(self, source: Address, destination: Address, protocol: int) -> int:
-        """Next identification for a pair: nobody can guess it, none repeats soon (RFC 6864, RFC 7739 5.3)."""
+        """Next identification for a pair: not to be guessed, and none repeats soon (RFC 6864, RFC 7739 5.3)."""
         digest = hashlib.blake2s(source + destination + bytes((protocol,)), digest_size=2, key=self._secret).digest()
         index = int.from_bytes(digest, "big") % _IDENTIFIERS
         value = self._identifiers[index] = (self._identifiers[index] + 1) & 0xFFFFFFFF

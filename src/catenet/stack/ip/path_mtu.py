@@ -1,4 +1,4 @@
-"""Path MTU discovery for both versions (RFC 1191, RFC 8201): what ICMP said, believed for a while and within reason."""
+"""Path MTU discovery for both versions (RFC 1191, RFC 8201): what ICMP said, kept for a while and within limits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PathMtu(NamedTuple):
     mtu: int
     expires: float
     locked: bool
-    """The path is narrower than we are willing to believe: send without DF."""
+    """Whether the path is narrower than the least path MTU accepted: packets are then sent without DF."""
 
 
 class PathMtuCache:
@@ -44,7 +44,7 @@ class PathMtuCache:
         return entry
 
     def reduce(self, destination: Address, told: int, quoted_length: int, current: int, now: Seconds) -> int | None:
-        """A router said that `told` is its MTU; returns the new path MTU, or None when it says nothing new.
+        """Note that a router reported `told` as its MTU; returns the new path MTU, or None when it is nothing new.
 
         Args:
             destination: of the packet that was too big.
@@ -62,7 +62,7 @@ class PathMtuCache:
         locked = False
         if len(destination) == 16:
             if told < 1280:
-                return None  # RFC 8201 4: no link has less, so the message is wrong or a lie
+                return None  # RFC 8201 4: no link has less, so the message is wrong or forged
         elif told < self._settings.min_pmtu:
             told, locked = self._settings.min_pmtu, True
             if told > current:

@@ -1,4 +1,4 @@
-"""Token buckets: how often this host lets others make it send (RFC 1812 4.3.2.8, RFC 4443 2.4 f)."""
+"""Token buckets that limit what others can make this host send (RFC 1812 4.3.2.8, RFC 4443 2.4 f)."""
 
 from __future__ import annotations
 

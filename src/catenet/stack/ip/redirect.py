@@ -1,4 +1,4 @@
-"""Redirects for both versions: a router tells of a shorter way on the same link, a host takes it
+"""Redirects for both versions: a router names a better first hop on the same link, and a host adopts it
 (RFC 792, RFC 1122 3.2.2.2, RFC 1812 5.2.7.2; RFC 4861 8).
 
 A redirect is a host route for ten minutes. What differs by version is the message and where it is sent from.
@@ -46,7 +46,7 @@ class Redirects:
     def __len__(self) -> int:
         return len(self._routes)
 
-    # A host learns.
+    # Hosts.
 
     def receive_icmp(self, packet: IpPacket, message: icmp.Other, interface: int, now: Seconds) -> None:
         """Take a redirect for IPv4 that quotes a packet of ours; all codes mean the host (RFC 1122 3.2.2.2)."""
@@ -71,7 +71,7 @@ class Redirects:
                 interface.port.neighbours.heard(target, option.address[:6], now)
 
     def _learn(self, destination: Address, target: Address, router: Address, interface: int, now: Seconds) -> bool:
-        """Believe it if it comes from the router that is the first hop, and names a neighbour (RFC 4861 8.1)."""
+        """Accept it if it comes from the router that is the first hop, and names a neighbour (RFC 4861 8.1)."""
         stack = self._stack
         if not stack.settings.accept_redirects or stack.settings.ip_forward:
             return False
@@ -101,7 +101,7 @@ class Redirects:
         return True
 
     def forget(self, gateway: Address) -> None:
-        """A neighbour does not answer, or is no router any more: what leads by it goes the old way."""
+        """Forget the redirects to a neighbour that does not answer, or is no router any more."""
         for destination, entry in list(self._routes.items()):
             if entry.gateway == gateway:
                 self._stack.remove_route(self._routes.pop(destination))
@@ -116,10 +116,10 @@ class Redirects:
             earliest = min(entry.expires for entry in self._routes.values())
             self._timer = self._stack.timers.call_at(earliest, self._expire)
 
-    # A router tells.
+    # Routers.
 
     def send(self, packet: IpPacket, raw: bytes | memoryview, interface: int, hop: Hop) -> None:
-        """Tell a neighbour whose packet leaves by the interface that it came in by of the better first hop."""
+        """Send a redirect to a neighbour whose packet leaves by the interface that it came in by."""
         stack = self._stack
         out = hop.interface
         source, next_hop = packet.source, hop.next_hop
@@ -137,7 +137,7 @@ class Redirects:
         else:
             local = out.link_local()
             if local is None or not (is_link_local(next_hop) or next_hop == packet.destination):
-                return  # the host could not tell that neighbour from a lie (RFC 4861 8.1)
+                return  # the host could not tell the redirect from a forged one (RFC 4861 8.1)
             own = local
             body = nd.build(nd.Redirect(next_hop, packet.destination, self._options(raw, out, next_hop)))
             hop_limit = nd.HOP_LIMIT

@@ -1,4 +1,4 @@
-"""Where packets go (longest prefix) and which source address they carry (RFC 6724).
+"""Routes (longest prefix) and the choice of source addresses (RFC 6724).
 
 Both versions of IP share table and rules. The default address selection of IPv6 is used for IPv4 too: with its rules on
 scope and longest matching prefix it picks what Linux's IPv4 picks, the address in the next hop's subnet.
@@ -48,12 +48,12 @@ class RouteEntry:
     """Lower is better among routes of one prefix."""
     metrics: RouteMetrics = NO_METRICS
     reject: Fault | None = None
-    """For routes that exist to refuse: NETWORK_UNREACHABLE and the like."""
+    """Fault of a route that rejects: NETWORK_UNREACHABLE and the like; None for others."""
     expires: float = field(default=float("inf"))
 
 
 class Route(NamedTuple):
-    """Answer for one destination."""
+    """Result of a route lookup for one destination."""
 
     interface: int
     source: Address

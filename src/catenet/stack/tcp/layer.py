@@ -1,6 +1,6 @@
-"""TCP of one host: which connection a segment is for, and what the stack asks of all of them.
+"""TCP of one host: finds the connection that a segment is for, and drives all connections.
 
-One dictionary holds everything that has two names: connections, half-open ones, TIME-WAIT. Its key is the slice of a
+One dictionary holds everything that has two names: connections, half-open ones, TIME-WAIT. A key is the slice of a
 packet that holds both addresses and both ports, so that looking one up costs a concatenation.
 """
 
@@ -53,7 +53,7 @@ _NO_LIMIT: Final = 0x7FFFFFFF
 
 @dataclass(slots=True)
 class TcpCounters:
-    """What happened, for reports."""
+    """Counters of events, for reports."""
 
     active_opens: int = 0
     passive_opens: int = 0
@@ -124,26 +124,26 @@ class TcpLayer:
         self.idle_pool = IdlePool(self)
         self._budget = BufferBudget()
         self.orphans: dict[Connection, None] = {}
-        """Those that their programs have closed, and that are not yet at their end."""
+        """Connections that their programs have closed and that have not ended yet."""
         self.dirty: list[Connection] = []
-        """Those with scheduled work (`flush.schedule`)."""
+        """Connections with scheduled work (`flush.schedule`)."""
         self.resets: list[Connection] = []
-        """Those to be reset as soon as no packet is on its way to this host itself."""
+        """Connections to be reset once no packet is on its way to this host itself."""
         self.timers = TimerHeap()
         self.ports = Ports(self)
         self.counters = TcpCounters()
         self.cookies = CookieCache()
         self.merged_size = 0
-        """Size of the segments that a larger one was merged of by the device below; 0: not known."""
+        """Bytes of the segments that the device below merges into larger ones (GRO); 0: not known."""
         self.us = 0
         self.gso_size = 0
-        """Bytes that the device below cuts into segments by itself; 0: none."""
+        """Bytes that the device below cuts into segments (GSO); 0: none."""
         self.offload = False
         """Whether checksums are left to the devices below (`wire/offload.py`)."""
         self.fast_paths = True
-        """Whether segments that are what a connection expects take the fast paths (`predict.py`, `header.py`)."""
+        """Whether expected segments take the fast paths (`fastpath/`, `sending/header.py`)."""
         self.held = False
-        """Whether the interface takes nothing, as when Linux's queue is full: data stays unsent and is tried again."""
+        """Whether the interface accepts nothing, as when Linux's queue is full: data stays unsent until later."""
         self.initial_cwnd = 10
         self.time_waits = 0
         self._challenge_since = 0
@@ -206,7 +206,7 @@ class TcpLayer:
             self._reset(source, destination, segment)
 
     def _reset(self, source: Address, destination: Address, segment: TcpSegment) -> None:
-        """Answer with a reset that the peer will believe (RFC 9293 3.5.2)."""
+        """Answer with a reset that the peer will accept (RFC 9293 3.5.2)."""
         flags = segment.flags
         if flags & RST:
             return
@@ -219,7 +219,7 @@ class TcpLayer:
         send_raw(self, destination, source, ports, (0, segment.seq + length), RST | ACK)
 
     def transmit(self, now: Seconds) -> None:
-        """Do what calls on endpoints asked for since the last time."""
+        """Do what calls on endpoints have scheduled since the last time."""
         self.us = int(now * 1_000_000 + EPOCH)
         while self.dirty:
             dirty, self.dirty = self.dirty, []
@@ -227,7 +227,7 @@ class TcpLayer:
                 flush(each)
 
     def finish_resets(self) -> None:
-        """Reset those whose last data went to this host itself, as far as it took them."""
+        """Reset the connections that waited for their last data to reach this host itself."""
         resets, self.resets = self.resets, []
         for each in resets:
             reset(each)
@@ -238,7 +238,7 @@ class TcpLayer:
         return None if at is None else (at - START) / 1_000_000
 
     def earliest_deadline(self) -> float:
-        """A time that `next_deadline` does not come before; infinite without deadlines."""
+        """A lower bound of `next_deadline`, cheaper to know; infinite without deadlines."""
         at = self.timers.earliest()
         return math.inf if at == NEVER else (at - START) / 1_000_000
 
@@ -254,22 +254,22 @@ class TcpLayer:
                 self.remove(each)
 
     def handle_error(self, report: ErrorReport, now: Seconds) -> None:
-        """An ICMP error about a segment that this host sent (RFC 5927)."""
+        """Process an ICMP error about a segment that this host sent (RFC 5927)."""
         self.us = int(now * 1_000_000 + EPOCH)
         on_error(self, report)
 
     # For endpoints.
 
     def note_time(self, now: Seconds) -> None:
-        """Let the clock go on to `now`, if it is not there yet."""
+        """Advance the clock to `now`, unless it is there already."""
         self.us = max(self.us, int(now * 1_000_000 + EPOCH))
 
     def endpoint(self, version: int) -> TcpEndpoint:
-        """A new endpoint."""
+        """Make a new endpoint."""
         return TcpEndpoint(self, version)
 
     def mark_dirty(self, each: Connection) -> None:
-        """Have `flush` do what is left to be done at the next `transmit`; only if nothing was left until now."""
+        """Have `flush` called at the next `transmit`, for a connection that had no scheduled work until now."""
         if not self.dirty:
             self.output.mark_dirty()
         self.dirty.append(each)
@@ -325,7 +325,7 @@ class TcpLayer:
             c.soft_error = error.fault
 
     def send_to(self, source: Address, destination: Address, data: bytes, traffic_class: int = 0) -> None:
-        """Hand down a segment of no connection yet; what cannot be sent is lost."""
+        """Hand down a segment that belongs to no connection; what cannot be sent is lost."""
         self.counters.out_segments += 1
         try:
             self.output.send(source, destination, PROTOCOL, data, None, traffic_class, True)
@@ -358,7 +358,7 @@ class TcpLayer:
         self.send(c, data, 0, 1)
 
     def link_mtu(self, route: Route) -> int:
-        """MTU of the link that a route begins with: what the peer may be told, whatever the path takes our way."""
+        """MTU of the first link of a route, by which the peer is told our MSS, however narrow the path is."""
         interface = self.output.book.interfaces.get(route.interface)
         if interface is None or route.metrics.mtu:
             return route.mtu
@@ -372,7 +372,7 @@ class TcpLayer:
             return None
 
     def make_congestion(self, c: Connection, of_route: str) -> Congestion:
-        """The congestion control that socket, route or host ask for."""
+        """Make the congestion control that socket, route or host ask for."""
         chosen = c.options.get("TCP_CONGESTION")
         name = chosen if isinstance(chosen, str) else of_route or self.settings.tcp_congestion_control
         return make(name if name in ALGORITHMS else "reno")
@@ -418,12 +418,12 @@ class TcpLayer:
         wake(c)
 
     def find(self, key: bytes) -> Connection | HalfOpen | TimeWait | None:
-        """What has these names, brought back if it was parked."""
+        """The connection with this key, unparked if it was parked."""
         found = self.connections.get(key)
         return self.idle_pool.unpark(found) if isinstance(found, Parked) else found
 
     def add(self, c: Connection) -> None:
-        """A connection begins."""
+        """Enter a new connection into the table."""
         self.connections[c.key] = c
         self.ports.add(c.source_port, c.source, sharing(c.options) if c.options else 0)
         self.idle_pool.note(c)
@@ -437,7 +437,7 @@ class TcpLayer:
         return True
 
     def congestion_named(self, name: str) -> Congestion:
-        """A new congestion control of this name."""
+        """Make a congestion control by its name."""
         return make(name)
 
     def half_open_listener(self, c: Connection) -> Listener | None:
@@ -464,12 +464,12 @@ class TcpLayer:
                 self.ports.remove(c.source_port, c.source, sharing(c.options) if c.options else 0)
 
     def release_names(self, c: Connection) -> None:
-        """A connection is about to be reset: its port is free, and others may have its names."""
+        """Release the port of a connection that is about to be reset; others may take its names."""
         if self.connections.get(c.key) is c and not c.work & WORK_RESET:
             self.ports.remove(c.source_port, c.source, sharing(c.options))
 
     def remove(self, rest: TimeWait) -> None:
-        """TIME-WAIT is over."""
+        """Take a connection in TIME-WAIT out of the table."""
         rest.timer_at = rest.wake_at = NEVER
         if self.connections.get(rest.key) is rest:
             del self.connections[rest.key]

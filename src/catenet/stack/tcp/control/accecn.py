@@ -1,4 +1,4 @@
-"""Accurate ECN (RFC 9768): how many packets and bytes arrived marked, told in every segment.
+"""Accurate ECN (RFC 9768): every segment reports how many packets and bytes arrived marked.
 
 Three flags (ACE) count the packets that arrived with CE, modulo eight and starting at five; an option counts the bytes
 by mark. During the handshake the same flags tell which mark the SYN and the SYN-ACK arrived with, so that a path that
@@ -36,7 +36,7 @@ _MASK: Final = 7
 _FIRST_ACE: Final = 5
 _MAX_UNREPORTED: Final = 6
 _FIRST_BYTES: Final = {ECT1: 1, ECT0: 1, CE: 0}
-"""Byte counters start here on the wire, so that zeroing on the way shows."""
+"""Byte counters start here on the wire, so that a middlebox that zeroes them is found out."""
 _ORDERS: Final = ((ECT0, CE, ECT1), (ECT1, CE, ECT0))
 _REFLECTED: Final = {NOT_ECT: 0b010, ECT1: 0b011, ECT0: 0b100, CE: 0b110}
 _ACE_TO_MARK: Final = (ECT0, ECT1, NOT_ECT, ECT1, ECT0, ECT1, CE, ECT1)
@@ -80,12 +80,12 @@ def _option_verdict(option: tuple[int, tuple[int, ...]]) -> int:
 
 
 def is_transition_valid(sent: int, received: int) -> bool:
-    """Whether the network may have turned one mark into the other."""
+    """Whether a conforming network may have turned the mark `sent` into `received`."""
     return received == sent or not (NOT_ECT in (sent, received) or sent == CE)
 
 
 class AccEcn:
-    """Counters of both directions, and what is known of the path's honesty."""
+    """Counters of both directions, and how far the path lets the feedback through."""
 
     __slots__ = (
         "active",
@@ -267,7 +267,7 @@ class AccEcn:
         return result
 
     def on_duplicate(self, seq: int, reported: tuple[int, int] | None) -> None:
-        """Data came again although the ACK that carried the option told of it: something drops such ACKs."""
+        """Data came again although an ACK with the option acknowledged it: the path drops such ACKs."""
         if self.option_with_dsack and reported is not None and reported[0] == seq:
             self.fail |= OPTION_FAIL_SEND
 
@@ -312,7 +312,7 @@ class AccEcn:
         return encode_option(self.received_bytes, fields)
 
     def sent_option(self, c: Connection, with_dsack: bool) -> None:
-        """An option left."""
+        """An option was sent."""
         self.minimum = 0
         self.option_at = c.layer.us
         self.option_with_dsack = with_dsack

@@ -1,4 +1,4 @@
-"""Explicit congestion notification (RFC 3168): marks that arrive, echoes, and the answer to echoes."""
+"""Explicit congestion notification (RFC 3168): marks that arrive, their echoes, and the reaction to echoes."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def on_ack(c: Connection, segment: TcpSegment, state: AckState) -> None:
     if segment.flags & ECE:
         state.flags |= ackstate.ECE
     if segment.flags & CWR:
-        # Some systems set CWR on pure ACKs too; to hear it there does no harm.
+        # Some systems set CWR on pure ACKs too; accepting it there does no harm.
         c.ecn &= ~ECN_DEMAND_CWR

@@ -43,7 +43,7 @@ _UNREACHABLE = (Problem.NO_ROUTE, Problem.ADDRESS_UNREACHABLE)
 
 
 def find_sender(layer: TcpLayer, report: ErrorReport) -> Connection | HalfOpen | None:
-    """Who sent the quoted segment: None when nobody has that sequence number in flight, as in a blind attack."""
+    """Sender of the quoted segment; None when that sequence number is not in flight, as in a blind attack."""
     try:
         source_port, destination_port, number = quoted_ports(report.payload)
     except Malformed:
@@ -65,13 +65,13 @@ def _oldest(c: Connection) -> int:
 
 
 def on_error(layer: TcpLayer, report: ErrorReport) -> None:
-    """An ICMP error quotes a segment of ours."""
+    """Process an ICMP error that quotes a segment of ours."""
     found = find_sender(layer, report)
     if isinstance(found, HalfOpen):
         if report.problem is not Problem.PACKET_TOO_BIG:
             outcome = fault_of(report)
             hard = outcome is not None and outcome[1]
-            # Linux drops on another set for IPv4: what cannot be reached is not worth the retransmissions.
+            # Linux drops on another set for IPv4: an unreachable peer is not worth the retransmissions.
             if report.problem in _DROPS_HALF_OPEN if len(found.source) == 4 else hard:
                 found.listener.drop(found)
         return
@@ -98,7 +98,7 @@ def on_error(layer: TcpLayer, report: ErrorReport) -> None:
 
 
 def _revert_back_off(c: Connection, report: ErrorReport) -> None:
-    """The retransmission was lost for want of a way, not by congestion: take back one doubling (RFC 6069 4.2)."""
+    """Take back one doubling: the retransmission was lost for lack of a route, not by congestion (RFC 6069 4.2)."""
     number = quoted_ports(report.payload)[2]
     if not c.retransmits or not c.backoff or not c.sent or position(number, c.snd_una) != c.snd_una:
         return
@@ -112,13 +112,13 @@ def _revert_back_off(c: Connection, report: ErrorReport) -> None:
 
 
 def on_path_mtu(c: Connection, mtu: int) -> None:
-    """The path takes smaller packets only: cut what is in flight anew (RFC 1191 6.4, RFC 8201 5.4)."""
+    """Adopt a smaller path MTU, and cut what is in flight anew (RFC 1191 6.4, RFC 8201 5.4)."""
     if mtu >= c.path_mtu or c.state in (states.CLOSED, states.LISTEN):
         return
     c.path_mtu = mtu
     sync_mss(c)
     if c.state == states.SYN_SENT:
-        # What the path refuses one way it may well refuse the other way: the next SYN asks for less, as Linux did.
+        # The path may well refuse the same size in the other direction: the next SYN asks for less, as Linux did.
         c.advertised_mss = min(c.advertised_mss, mtu - (40 if len(c.source) == 4 else 60))
         if c.syn_data:
             retransmit(c, c.sent[0], 1)  # the data made it too big: they follow the handshake (RFC 7413 4.1.3)

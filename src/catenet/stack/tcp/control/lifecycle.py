@@ -1,4 +1,4 @@
-"""How a connection ends, and how its program learns of anything."""
+"""How a connection ends, and how its program is woken."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SHUTDOWN_BOTH: Final = RCV_SHUTDOWN | SEND_SHUTDOWN
 
 
 def wake(c: Connection) -> None:
-    """Tell the floor above that readiness may have risen."""
+    """Tell the layer above that readiness may have risen."""
     endpoint = c.endpoint
     if endpoint is not None and endpoint.on_ready is not None:
         endpoint.on_ready()
 
 
 def _purge_sent(c: Connection) -> None:
-    """Forget what was written and not acknowledged."""
+    """Drop what was written and not acknowledged."""
     c.sent.clear()
     c.pending.clear()
     c.push_marks.clear()
@@ -45,7 +45,7 @@ def _purge_sent(c: Connection) -> None:
 
 
 def done(c: Connection) -> None:
-    """The connection is no more; what was received may still be read."""
+    """Close the connection; what was received may still be read."""
     if c.state == states.CLOSED:
         return
     listener = c.layer.half_open_listener(c) if c.state == states.SYN_RECEIVED else None
@@ -75,7 +75,7 @@ def hand_over(c: Connection) -> None:
 
 
 def leave_port(c: Connection) -> None:
-    """The connection is over: its endpoint holds a port no longer that it did not ask for."""
+    """Release the port of a closed connection, unless the program has bound it."""
     if c.endpoint is not None:
         c.endpoint.leave_port()
 
@@ -87,7 +87,7 @@ def fail(c: Connection, fault: Fault) -> None:
 
 
 def on_reset(c: Connection) -> None:
-    """The peer reset the connection; which error that is depends on the state (RFC 9293 3.10.7.4)."""
+    """Close the connection upon the peer's reset, with the error that fits its state (RFC 9293 3.10.7.4)."""
     if c.state == states.SYN_SENT:
         fault = Fault.CONNECTION_REFUSED
     elif c.state == states.CLOSE_WAIT:

@@ -25,7 +25,7 @@ _ISN_GAP: Final = 65535 + 2
 
 
 class Verdict(enum.Enum):
-    """What is to happen with a segment for a connection in TIME-WAIT."""
+    """What to do with a segment for a connection in TIME-WAIT."""
 
     DROP = 0
     RESET = 1
@@ -33,7 +33,7 @@ class Verdict(enum.Enum):
 
 
 class TimeWait:
-    """What remains of a connection."""
+    """What is kept of a connection in TIME-WAIT, or in FIN-WAIT-2 when its socket is closed."""
 
     __slots__ = (
         "entered_at",
@@ -82,7 +82,7 @@ class TimeWait:
         return key[size:-4], key[:size], key[-2] << 8 | key[-1], key[-4] << 8 | key[-3]
 
     def wait(self, delay: Micros) -> None:
-        """Stay for `delay` microseconds from now."""
+        """Expire `delay` microseconds from now."""
         self.timer_at = self.layer.us + delay
         if self.timer_at < self.wake_at:
             self.layer.timers.push(self, self.timer_at)
@@ -95,7 +95,7 @@ class TimeWait:
         if self.ts_offset < 0:
             return False
         if bound:
-            return True  # who named the port means it; its timestamps tell old segments from new
+            return True  # the program chose the port on purpose; timestamps tell old segments from new
         settings = self.layer.settings
         if self.state != states.TIME_WAIT or not settings.tcp_tw_reuse:
             return False
@@ -110,7 +110,7 @@ class TimeWait:
         return (self.snd_nxt + _ISN_GAP) & MASK or 1
 
     def segment_arrives(self, segment: TcpSegment) -> Verdict:
-        """Process a segment; answers by itself where an ACK is due."""
+        """Process a segment; sends the ACK itself where one is due."""
         flags = segment.flags
         seq = position(segment.seq, self.rcv_nxt)
         end = seq + len(segment.payload) + (flags & FIN) + (1 if flags & SYN else 0)

@@ -1,4 +1,4 @@
-"""What happens when a deadline comes (RFC 6298 5.4, RFC 9293 3.8.3, 3.8.4, 3.8.6.1, 3.8.6.3, RFC 8985 7.3)."""
+"""Deadlines that expire (RFC 6298 5.4, RFC 9293 3.8.3, 3.8.4, 3.8.6.1, 3.8.6.3, RFC 8985 7.3)."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ __all__ = ["cap_to_user_timeout", "expire", "set_keepalive"]
 _ORPHAN_RETRIES: Final = 8
 _PROBE_RETRY: Final = 500_000
 _BLACK_HOLE: Final = 2
-"""The third timeout in a row makes a connection that began with Fast Open suspect the path, as Linux."""
+"""Timeouts in a row beyond which a connection that began with Fast Open suspects the path, as Linux does."""
 _THIN: Final = 4
 """Packets in flight below which a stream is thin."""
 _THIN_RETRIES: Final = 6
 
 
 def expire(c: Connection) -> None:
-    """Do whatever is due on a connection."""
+    """Do what is due on a connection."""
     now = c.layer.us
     if c.delack_at <= now:
         _delayed_ack(c)
@@ -89,7 +89,7 @@ def _delayed_ack(c: Connection) -> None:
     if c.state == states.CLOSED or not c.ack_pending & ACK_SCHEDULED:
         return
     if c.delayed_ack.pingpong < c.layer.settings.tcp_pingpong_thresh:
-        # The second segment did not come in time: the peer is slower than we thought.
+        # The second segment did not arrive in time: the peer is slower than assumed.
         c.delayed_ack.ato = min(c.delayed_ack.ato << 1, c.rto)
     else:
         c.delayed_ack.pingpong = 0
@@ -182,7 +182,7 @@ def _back_off(c: Connection) -> None:
 
 
 def _is_thin(c: Connection) -> bool:
-    """Whether it may not double its timeouts: too little under way for three duplicate ACKs, and asked not to."""
+    """Whether timeouts are not doubled, as asked for, as too little is in flight for three duplicate ACKs."""
     linear = c.option("TCP_THIN_LINEAR_TIMEOUTS", 0) or c.layer.settings.tcp_thin_linear_timeouts
     return bool(linear) and c.state == states.ESTABLISHED and c.packets_out < _THIN and c.ssthresh < INFINITE
 
@@ -204,7 +204,7 @@ def cap_to_user_timeout(c: Connection, delay: Micros) -> int:
 
 
 def _timed_out(c: Connection) -> bool:
-    """Give up when it has been retransmitted long enough (RFC 9293 3.8.3); also the moment to suspect the path."""
+    """Give up after enough retransmissions (RFC 9293 3.8.3); suspect the path MTU earlier."""
     settings = c.layer.settings
     if c.state in (states.SYN_SENT, states.SYN_RECEIVED):
         limit = c.option("TCP_SYNCNT", 0) or settings.tcp_syn_retries
@@ -250,7 +250,7 @@ def _give_up(c: Connection) -> None:
 
 
 def _window_probe(c: Connection) -> None:
-    """Ask a closed window whether it has opened (RFC 9293 3.8.6.1); for ever while the peer answers."""
+    """Probe a closed window (RFC 9293 3.8.6.1), without end while the peer answers."""
     if c.packets_out or c.write_seq <= c.snd_nxt:
         c.probes_out = 0
         return
@@ -330,7 +330,7 @@ def _keepalive(c: Connection) -> None:
 
 
 def _end_fin_wait_2(c: Connection) -> None:
-    """The peer did not close in time: the rest of the wait is TIME-WAIT's, or the connection is reset."""
+    """End FIN-WAIT-2, as the peer did not close in time: hand the rest of the wait over, or reset the connection."""
     linger = fin_timeout(c)
     if linger >= 0 and linger > TIME_WAIT_LENGTH:
         c.layer.enter_time_wait(c, linger - TIME_WAIT_LENGTH, states.FIN_WAIT_2)

@@ -1,10 +1,10 @@
-"""Deadlines of a connection and the layer's one heap of them.
+"""Deadlines of connections, in one heap of the layer.
 
 A connection has one retransmission timer that stands for four (retransmission, tail loss probe, reordering, window
 probe: never two of them at once), a delayed ACK, keepalive (which also ends FIN-WAIT-2) and a pacing or compressed
 ACK deadline. Setting one is an assignment; only when it is earlier than the connection's entry in the heap does a new
-entry go in. Whatever comes off the heap too early is pushed again for its true time, so moving a timer later, which is
-what nearly every ACK does, costs nothing.
+entry go in. An entry that comes off the heap too early is pushed again for its true time, so moving a timer
+later, which nearly every ACK does, costs nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["TimerHeap", "clear_timer", "clear_timers", "set_deadline", "set_time
 
 
 _SWEEP_FROM: Final = 256
-"""Entries from which on superseded ones are swept: each may hold on to a connection that is no more."""
+"""Entries beyond which superseded ones are swept: each may keep a closed connection in memory."""
 
 
 class TimerHeap:
@@ -42,7 +42,7 @@ class TimerHeap:
         self._limit = _SWEEP_FROM
 
     def push(self, connection: Timed, at: Micros) -> bool:
-        """Wake `connection` at `at`, earlier than what it has in the heap; whether that is before all others."""
+        """Wake `connection` at `at`, earlier than its entry in the heap; returns whether it is now the first."""
         connection.wake_at = at
         self._sequence += 1
         if len(self._heap) > self._limit:
@@ -74,7 +74,7 @@ class TimerHeap:
         return None
 
     def earliest(self) -> int:
-        """Time of the first entry, be it superseded; NEVER without any."""
+        """Time of the first entry, even a superseded one; NEVER without entries."""
         return self._heap[0][0] if self._heap else NEVER
 
     def expired(self, now: Micros) -> Iterator[Timed]:
@@ -115,12 +115,12 @@ def clear_timer(c: Connection) -> None:
 
 
 def set_deadline(c: Connection, at: Micros) -> None:
-    """Have the connection looked at no later than `at`, after one of its other deadlines was set to it."""
+    """Wake the connection no later than `at`, to which one of its other deadlines has been set."""
     if at < c.wake_at and c.layer.timers.push(c, at):
         c.layer.output.mark_dirty()
 
 
 def clear_timers(c: Connection) -> None:
-    """Stop all of them; what the heap still has of the connection may be swept, lest the dead pile up there."""
+    """Stop all of them; entries that the heap still has of the connection are superseded, and will be swept."""
     c.timer = NO_TIMER
     c.timer_at = c.delack_at = c.keepalive_at = c.pace_at = c.compressed_at = c.wake_at = NEVER

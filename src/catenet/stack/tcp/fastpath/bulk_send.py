@@ -1,6 +1,7 @@
-"""New data that leaves in a run of plain segments: the fast path of `output.send_new`.
+"""The fast path of new data: a run of plain segments, sent in one loop.
 
-Whatever is the same for all segments of a run (window, timestamps, header, counters) is worked out once.
+What all segments of a run have in common (window, timestamps, header, counters) is computed once. The slow path sends
+the same segments one entry of the retransmission queue at a time (`sending/output.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ __all__ = ["header_for_run", "send_run"]
 
 
 def header_for_run(c: Connection, size: int, mss: int) -> Header | None:
-    """Header of the segments if they may leave in a run: nothing but data, timestamps and an ACK; else None."""
+    """Header of the segments if they may leave in a run (data, timestamps and an ACK, nothing else); else None."""
     if c.reassembly is not None or c.urgent_mode or c.accecn is not None or c.ecn or not c.layer.offload:
         return None
     if (

@@ -112,7 +112,7 @@ def try_fast_receive(layer: TcpLayer, packet: bytes | memoryview, now: Seconds, 
 
 
 def _connection(layer: TcpLayer, key: bytes) -> Connection | None:
-    """The connection of that name, brought back if it was parked, which changes nothing."""
+    """The connection with this key, unparked if it was parked."""
     found = layer.connections.get(key)
     if isinstance(found, Connection):
         return found
@@ -185,7 +185,7 @@ def _advance(
 
 
 def _acknowledge(c: Connection, prior_una: int, taken: int, now: Micros) -> None:
-    """Take `taken` entries, sent once each and from `prior_una` on, off the queue, and conclude what follows."""
+    """Take `taken` entries, each sent once, off the queue, and update round trip, timers and congestion window."""
     queue = c.sent
     una = c.snd_una
     c.retransmits = 0
@@ -223,7 +223,7 @@ def _acknowledge(c: Connection, prior_una: int, taken: int, now: Micros) -> None
 
 
 def _acknowledge_nothing(c: Connection) -> None:
-    """Data comes while something of ours is in flight."""
+    """Note an acknowledgment that acknowledges nothing new: data arrived while something of ours is in flight."""
     if c.snd_up == c.snd_una:
         c.urgent_mode = False
     if c.app_limited and c.delivered > c.app_limited:

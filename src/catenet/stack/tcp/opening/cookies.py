@@ -1,6 +1,6 @@
 """SYN cookies (RFC 4987 3.6): the handshake's state in our own sequence number and timestamp.
 
-Sequence number: 8 bits of a counter that turns every minute, and 24 bits that hold the index of the MSS, hidden by a
+Sequence number: 8 bits of a counter that advances every minute, and 24 bits that hold the index of the MSS, hidden by a
 keyed hash of the connection. The timestamp's low six bits keep window scale, SACK and ECN.
 """
 

@@ -1,4 +1,4 @@
-"""How a connection comes to be: SYN-SENT (RFC 9293 3.10.7.3), and the first moment of ESTABLISHED."""
+"""How a connection is established: SYN-SENT (RFC 9293 3.10.7.3), and the entry into ESTABLISHED."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ __all__ = ["initialise_segment_size", "on_established", "prepare", "start_connec
 
 
 def prepare(c: Connection, route: Route) -> None:
-    """Set what follows from path, settings and options, before the first segment."""
+    """Initialise from path, settings and options, before the first segment."""
     settings = c.layer.settings
     header = 40 if len(c.source) == 4 else 60
     metrics = c.metrics = route.metrics
@@ -112,20 +112,20 @@ def start_connect(c: Connection) -> None:
 
 
 def use_timestamps(c: Connection) -> None:
-    """Both sides agreed on timestamps: every segment carries twelve bytes of them."""
+    """Turn timestamps on, as both sides agreed: every segment carries twelve bytes of them."""
     c.timestamps = True
     c.base_mss_header = 20 + TIMESTAMPS_LENGTH
     c.advertised_mss -= TIMESTAMPS_LENGTH
 
 
 def initialise_segment_size(c: Connection) -> None:
-    """First guess of the size of segments that will come in."""
+    """Guess the size of the segments that will arrive."""
     hint = min(c.advertised_mss, c.mss, c.rcv_wnd // 2, 536)
     c.rx_max_mss = max(hint, 88)
 
 
 def synchronise(c: Connection, segment: TcpSegment, ecn: int) -> None:
-    """A segment arrives in SYN-SENT."""
+    """Process a segment in SYN-SENT."""
     flags = segment.flags
     timestamps = segment.options.timestamps if c.layer.settings.tcp_timestamps else None
     if flags & ACK:
@@ -176,7 +176,7 @@ def _learn(c: Connection, segment: TcpSegment) -> None:
 
 
 def _answered(c: Connection, segment: TcpSegment, ack: int, ecn: int) -> None:
-    """SYN-ACK: the connection is established."""
+    """Process the SYN-ACK: the connection is established."""
     _learn(c, segment)
     _learn_ecn(c, segment, ecn)
     if isinstance(c.fast_open, ClientHandshake):
@@ -219,7 +219,7 @@ def _data_follows(c: Connection) -> bool:
 
 
 def send_reflecting_ack(c: Connection) -> None:
-    """The third segment of the handshake: with AccECN it tells how the second arrived."""
+    """Send the third segment of the handshake, which reports with AccECN how the second arrived."""
     accecn = c.accecn
     if accecn is None:
         send_ack(c)
@@ -230,7 +230,7 @@ def send_reflecting_ack(c: Connection) -> None:
 
 
 def _learn_ecn(c: Connection, segment: TcpSegment, ecn: int) -> None:
-    """What the SYN-ACK says about ECN (RFC 3168 6.1.1, RFC 9768 table 2)."""
+    """Adopt what the SYN-ACK says about ECN (RFC 3168 6.1.1, RFC 9768 table 2)."""
     ace = ace_of(segment.flags)
     if c.accecn is None:
         if ace & 3 == 1 and c.sent and c.sent[0].flags & ECE:
@@ -244,7 +244,7 @@ def _learn_ecn(c: Connection, segment: TcpSegment, ecn: int) -> None:
 
 
 def _crossed(c: Connection, segment: TcpSegment, ecn: int) -> None:
-    """The peer's SYN crossed ours: simultaneous open."""
+    """Process a SYN that crossed ours: simultaneous open."""
     _learn(c, segment)
     c.max_window = c.snd_wnd = segment.window
     c.state = states.after(c.state, states.SYN_ARRIVES)
@@ -268,7 +268,7 @@ def _crossed(c: Connection, segment: TcpSegment, ecn: int) -> None:
 
 
 def transfer(c: Connection) -> None:
-    """Initialise what the first data need."""
+    """Initialise what the transfer of data needs."""
     layer = c.layer
     if c.total_retransmits > 1 and c.recovery.undo_marker is not None:
         # The handshake was lost more than once: begin carefully (RFC 6298 5.7, RFC 5681 3.1).
@@ -295,7 +295,7 @@ def transfer(c: Connection) -> None:
 
 
 def expand_receive_buffer(c: Connection) -> None:
-    """The buffer must at least hold the window of the start."""
+    """Let the buffer hold at least the initial window."""
     if not c.locks & RCVBUF_LOCK and c.memory is None:
         wanted = min(buffer_from_window(4 * c.advertised_mss * c.layer.initial_cwnd), c.layer.settings.tcp_rmem[2])
         if c.receive_buffer < wanted:
@@ -309,7 +309,7 @@ def expand_receive_buffer(c: Connection) -> None:
 
 
 def on_established(c: Connection, segment: TcpSegment) -> None:
-    """The acknowledgment of our SYN or SYN-ACK arrived in SYN-RECEIVED."""
+    """Enter ESTABLISHED: our SYN or SYN-ACK was acknowledged in SYN-RECEIVED."""
     c.state = states.after(c.state, states.ACK_OF_SYN)
     if isinstance(c.fast_open, ServerHandshake):
         c.delivered += 1  # the SYN-ACK, which is in no queue

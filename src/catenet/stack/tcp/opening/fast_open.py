@@ -1,4 +1,4 @@
-"""Fast Open (RFC 7413): data in the SYN, for those who have met before.
+"""Fast Open (RFC 7413): data in the SYN, for clients that have a cookie of the server.
 
 A server's cookie is SipHash-2-4 of both addresses under a key of the host or the listener, as Linux makes it. A child
 that was made by a SYN with a good cookie is a whole connection in SYN-RECEIVED: the program may accept, read and write
@@ -59,7 +59,7 @@ class CacheEntry(NamedTuple):
     experimental: bool = False
     """Whether the cookie came in the option of before RFC 7413 (kind 254)."""
     attempts: int = 0
-    """Requests for a cookie without an answer: 1 with the option of RFC 7413, 2 with the older one too."""
+    """Unanswered requests for a cookie: 1 with the option of RFC 7413, 2 with the older one too."""
 
 
 class CookieCache:
@@ -75,16 +75,16 @@ class CookieCache:
         self._paused_at = self._pauses = 0
 
     def pause(self, us: Micros) -> None:
-        """Something on the way cannot bear it."""
+        """Pause Fast Open: something on the path swallows its packets."""
         self._paused_at = us
         self._pauses += 1
 
     def is_paused(self, us: Micros, timeout: int) -> bool:
-        """Whether to do without; `timeout` in seconds doubles with each pause in a row, at most six times."""
+        """Whether Fast Open is paused; `timeout` (seconds) doubles with each pause in a row, at most six times."""
         return self._pauses > 0 and us < self._paused_at + (timeout * SECOND << min(self._pauses - 1, 6))
 
     def resume(self) -> None:
-        """It works again."""
+        """End the pauses: Fast Open works again."""
         self._pauses = 0
 
     def get(self, address: bytes) -> CacheEntry | None:
@@ -92,7 +92,7 @@ class CookieCache:
         return self._entries.get(address)
 
     def learn(self, address: bytes, mss: int, cookie: bytes | None, experimental: bool, attempts: int) -> None:
-        """A SYN-ACK told its MSS, and a cookie or (None) not: then `attempts` says which requests were in vain."""
+        """Note the MSS and cookie of a SYN-ACK; without a cookie (None) `attempts` says which requests were in vain."""
         known = self._entries.pop(address, None) or CacheEntry()
         while len(self._entries) >= _MAX_COOKIES:
             del self._entries[next(iter(self._entries))]
@@ -103,7 +103,7 @@ class CookieCache:
         self._entries[address] = known._replace(mss=mss)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all servers."""
         self._entries.clear()
 
 
@@ -127,7 +127,7 @@ def _cookie_for(key: bytes, client: bytes, server: bytes) -> bytes:
 
 
 def verdict(half_open: HalfOpen, segment: TcpSegment) -> tuple[bool, bytes | None]:
-    """What a SYN gets: (whether a connection may begin with it, cookie for the SYN-ACK or None)."""
+    """Judge the Fast Open option of a SYN: (whether a connection begins with it, cookie for the SYN-ACK or None)."""
     layer, listener = half_open.layer, half_open.listener
     mode = layer.settings.tcp_fastopen
     offered = segment.options.fast_open
@@ -142,13 +142,13 @@ def verdict(half_open: HalfOpen, segment: TcpSegment) -> tuple[bool, bytes | Non
         return False, None
     cookies = [_cookie_for(key, half_open.destination, half_open.source) for key in keys_of(layer, listener)]
     if offered in cookies:
-        # A cookie of the older key is good once more, and comes back renewed.
+        # A cookie of the older key is accepted once more, and replaced.
         return True, None if offered == cookies[0] else cookies[0]
     return False, cookies[0]
 
 
 class ServerHandshake:
-    """The rest of the handshake of a connection that has begun already."""
+    """The rest of the handshake of a connection that began with data in its SYN, on the server."""
 
     __slots__ = ("half_open", "listener", "timeouts")
 
@@ -158,11 +158,11 @@ class ServerHandshake:
         self.timeouts = 0
 
     def start(self, c: Connection, sent: Sent) -> bool:
-        """Nothing to start: this side did not connect."""
+        """Do nothing: a server sends no SYN."""
         return False
 
     def on_timeout(self, c: Connection) -> bool:
-        """No ACK of the SYN-ACK yet: send it again, and nothing else."""
+        """Send the SYN-ACK again, and nothing else, as it is not acknowledged yet."""
         if c.state != states.SYN_RECEIVED and self.listener is None:
             return False
         settings = c.layer.settings
@@ -190,27 +190,27 @@ class ServerHandshake:
         c.rcv_wup = c.rcv_nxt
 
     def complete(self, c: Connection) -> None:
-        """The SYN-ACK is acknowledged."""
+        """End the handshake: the SYN-ACK is acknowledged."""
         if self.listener is not None:
             self.listener.on_child_established(c)
             self.listener = None
 
     def on_syn_ack(self, c: Connection, segment: TcpSegment, ack: int) -> None:
-        """Not for this side."""
+        """Do nothing: it concerns clients."""
 
     def on_black_hole(self, c: Connection) -> None:
-        """Not for this side."""
+        """Do nothing: it concerns clients."""
 
     def on_end(self, c: Connection) -> None:
-        """Not for this side."""
+        """Do nothing: it concerns clients."""
 
     def syn_option(self, c: Connection, options: TcpOptions) -> bytes:
-        """Not for this side."""
+        """Do nothing: it concerns clients."""
         return b""
 
 
 def may_defer(c: Connection, no_cookie: bool) -> bool:
-    """Give a connecting endpoint its part of Fast Open; whether the SYN is to wait for data."""
+    """Prepare Fast Open for a connection that begins; whether the SYN is to wait for data."""
     layer = c.layer
     if not layer.settings.tcp_fastopen & CLIENT:
         return False
@@ -248,7 +248,7 @@ class ClientHandshake:
 
     def start(self, c: Connection, sent: Sent) -> bool:
         """Send the SYN with as much data as fits."""
-        # Asked here and not at the call, which carries no clock.
+        # Decided here and not in the call, which carries no clock.
         timeout = c.layer.settings.tcp_fastopen_blackhole_timeout_sec
         if timeout and c.layer.cookies.is_paused(c.layer.us, timeout):
             self._armed = False
@@ -277,7 +277,7 @@ class ClientHandshake:
         return True
 
     def room(self, c: Connection) -> int:
-        """Bytes of data that fit into the SYN beside all options that there may be."""
+        """Bytes of data that fit into the SYN beside all options that it may carry."""
         header = 20 if len(c.source) == 4 else 40
         return min(self.mss, c.option("TCP_MAXSEG", 0) or self.mss, c.path_mtu - header - 20) - _OPTION_SPACE
 
@@ -292,11 +292,11 @@ class ClientHandshake:
         return self._data
 
     def on_timeout(self, c: Connection) -> bool:
-        """A SYN that was lost is sent again without data, by the ordinary way."""
+        """Leave a lost SYN to the ordinary retransmission, which sends it without data."""
         return False
 
     def on_syn_ack(self, c: Connection, segment: TcpSegment, ack: int) -> None:
-        """Learn MSS and cookie; a server that does not answer is asked by the older option once."""
+        """Learn MSS and cookie; a server that sent no cookie is asked once more by the older option."""
         offered = segment.options.fast_open
         if self.cookie is None or offered is None or len(offered) & 1 or not _COOKIE_MIN <= len(offered) <= _COOKIE_MAX:
             offered = None
@@ -308,19 +308,19 @@ class ClientHandshake:
             c.layer.cookies.learn(c.destination, c.peer_mss, offered, experimental, attempts)
 
     def on_black_hole(self, c: Connection) -> None:
-        """What was sent vanishes: pause Fast Open on this host, if it is so configured."""
+        """Pause Fast Open on this host, if so configured, since its packets vanish."""
         if c.layer.settings.tcp_fastopen_blackhole_timeout_sec:
             c.layer.cookies.pause(c.layer.us)
 
     def on_end(self, c: Connection) -> None:
-        """The connection ends: if all that came was the FIN of an answer that was swallowed, so would the next be."""
+        """Judge the path at the connection's end: a FIN without the data before it means that data was swallowed."""
         if c.data_segments_in:
             c.layer.cookies.resume()
         elif c.reassembly is not None and c.reassembly.fin >= 0:
             self.on_black_hole(c)
 
     def complete(self, c: Connection) -> bool:
-        """After the SYN-ACK was processed: send again what it did not acknowledge; whether there was any."""
+        """End the handshake: send again what the SYN-ACK did not acknowledge; returns whether there was any."""
         if not c.syn_data:
             return False
         if not c.sent:

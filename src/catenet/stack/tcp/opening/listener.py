@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["HalfOpen", "Listener"]
 
 _COOKIE_PATIENCE: Final = 120_000_000
-"""Microseconds after the last cookie for which acknowledgments may bring one back."""
+"""Microseconds after the last cookie in which acknowledgments are checked for one."""
 
 
 class HalfOpen:
@@ -160,7 +160,7 @@ class HalfOpen:
             options.window_scale = self.rcv_scale
         flags = SYN | ACK
         if self.accecn is not None:
-            # A SYN-ACK that was lost twice goes without what some middlebox may dislike (RFC 9768 3.1.4.2).
+            # A SYN-ACK that was lost twice is sent without what a middlebox may drop (RFC 9768 3.1.4.2).
             flags |= reflect(self.accecn.syn_mark) if self.timeouts <= 1 else 0
         elif self.ecn:
             flags |= ECE
@@ -189,13 +189,13 @@ class HalfOpen:
             self.layer.timers.push(self, self.timer_at)
 
     def expire(self) -> None:
-        """The peer did not answer."""
+        """Retransmit the SYN-ACK, or drop the half-open connection after enough of them."""
         self.timer_at = NEVER
         listener = self.listener
         limit = listener.endpoint.number("TCP_SYNCNT", 0) or self.layer.settings.tcp_synack_retries
         defer = listener.endpoint.number("TCP_DEFER_ACCEPT", 0)
         if defer:
-            # A handshake that is complete but for data is kept for as long as the option says.
+            # A handshake that lacks nothing but data is kept for as long as the option says.
             limit = max(limit, defer) if self.acked else limit
         if self.timeouts >= limit:
             listener.drop(self)
@@ -209,7 +209,7 @@ class HalfOpen:
 
 
 class Listener:
-    """What an endpoint in LISTEN is made of."""
+    """An endpoint in LISTEN: its half-open connections and its accept queue."""
 
     __slots__ = (
         "backlog",
@@ -240,7 +240,7 @@ class Listener:
         """Whether the accept queue takes no more."""
         return len(self.queue) > self.backlog
 
-    # Segments for nobody in particular.
+    # Segments for no known connection.
 
     def segment_arrives(self, source: Address, destination: Address, segment: TcpSegment, ecn: int, isn: int) -> bool:
         """Process a segment for no known connection (`source` is the peer); False when it is to be reset.
@@ -294,7 +294,7 @@ class Listener:
         half_open.start_timer()
 
     def _fast_open(self, half_open: HalfOpen, segment: TcpSegment) -> None:
-        """The SYN brought a good cookie: the connection begins with it (RFC 7413 4.2.2)."""
+        """Begin the connection with a SYN that brought a valid cookie (RFC 7413 4.2.2)."""
         layer = self.layer
         c = self.make_child(half_open)
         handshake = fastopen.ServerHandshake(self, half_open)
@@ -324,7 +324,7 @@ class Listener:
             half_open.ecn = 1
 
     def _answer_with_cookie(self, half_open: HalfOpen, segment: TcpSegment) -> None:
-        """Answer without remembering anything: the state is in our sequence number and timestamp."""
+        """Answer without keeping state: it is in our sequence number and timestamp."""
         layer = self.layer
         if layer.us - self.flooded_at >= _COOKIE_PATIENCE:
             layer.counters.syn_floods += 1
@@ -341,10 +341,10 @@ class Listener:
         half_open.send_syn_ack()
 
     def _try_cookie(self, peer: Address, local: Address, segment: TcpSegment, ecn: int) -> bool:
-        """An ACK for nothing known may complete a handshake that lives in a cookie; False to reset."""
+        """Complete a handshake whose state is in a cookie, by an ACK for no known connection; False to reset."""
         layer = self.layer
         if not layer.settings.tcp_syncookies or layer.us - self.flooded_at >= _COOKIE_PATIENCE:
-            return False  # nobody has one: do not let an attacker guess
+            return False  # no cookie is outstanding: do not let an attacker guess
         opened = cookies.open_cookie(layer, local, peer, segment)
         if opened is None:
             layer.counters.cookies_failed += 1
@@ -449,7 +449,7 @@ class Listener:
         self.layer.send_to(half_open.source, half_open.destination, data, half_open.traffic_class)
 
     def _complete(self, half_open: HalfOpen, segment: TcpSegment, ecn: int) -> bool:
-        """The handshake is complete: make the connection."""
+        """Make the connection: the handshake is complete."""
         if half_open.accecn is not None:
             half_open.accecn.see_option(segment.options)
         c = self.make_child(half_open)
@@ -471,7 +471,7 @@ class Listener:
         return True
 
     def make_child(self, half_open: HalfOpen) -> Connection:
-        """A connection in SYN-RECEIVED from a half-open one."""
+        """Make a connection in SYN-RECEIVED from a half-open one."""
         layer, endpoint = self.layer, self.endpoint
         c = Connection(
             layer, half_open.source, half_open.source_port, half_open.destination, half_open.destination_port
@@ -520,7 +520,7 @@ class Listener:
         return c
 
     def _measure(self, c: Connection, half_open: HalfOpen, segment: TcpSegment) -> None:
-        """Round trip time of the SYN-ACK, unless it was repeated (Karn); then the timestamp's echo."""
+        """Measure the round trip time of the SYN-ACK; by the echoed timestamp if it was retransmitted (Karn)."""
         rtt = -1
         if half_open.sent_at and not half_open.retransmits:
             rtt = self.layer.us - half_open.sent_at
@@ -535,7 +535,7 @@ class Listener:
     # The accept queue.
 
     def accept(self) -> Connection | None:
-        """The oldest connection that waits."""
+        """The oldest connection of the accept queue, None without any."""
         return self.queue.popleft() if self.queue else None
 
     def drop(self, half_open: HalfOpen) -> None:
@@ -546,7 +546,7 @@ class Listener:
             del self.layer.connections[half_open.key]
 
     def drop_child(self, c: Connection) -> None:
-        """A connection made before its handshake was complete ended (Fast Open)."""
+        """Forget a Fast Open connection that ended before its handshake was complete."""
         if self.half_open.pop(c.key, None) is not None:
             self.fast_opening -= 1
 
@@ -555,7 +555,7 @@ class Listener:
         self.drop_child(c)
 
     def close(self) -> list[Connection]:
-        """Give up all that waits; the connections returned are to be reset (RFC 9293 3.10.4)."""
+        """Drop all that waits; the connections returned are to be reset (RFC 9293 3.10.4)."""
         for half in list(self.half_open.values()):
             if isinstance(half, HalfOpen):
                 self.drop(half)

@@ -1,4 +1,4 @@
-"""Local ports: who has which, who listens, and which is free (RFC 6056).
+"""Local ports: which are taken by whom, who listens, and which are free (RFC 6056).
 
 Who may have a port beside whom is a matter of addresses, flags and states, as on Linux: two that could get the same
 segment need SO_REUSEADDR both, and the one that is there must not listen, or SO_REUSEPORT both. A connection counts
@@ -33,12 +33,12 @@ Use: TypeAlias = "tuple[Address, int]"
 
 
 def sharing(options: Mapping[str, int | bytes | str]) -> int:
-    """What a socket's options say of sharing its port."""
+    """Flags by which a socket shares its port: SO_REUSEADDR, SO_REUSEPORT."""
     return (_REUSE if options.get("SO_REUSEADDR") else 0) | (_SHARE if options.get("SO_REUSEPORT") else 0)
 
 
 class Ports:
-    """Of one host."""
+    """The port table of one host."""
 
     __slots__ = ("_holders", "_kinds", "_layer", "_listeners", "_used")
 
@@ -52,7 +52,7 @@ class Ports:
         """The objects that stand for each kind, so that there are not as many as ports."""
 
     def add(self, port: int, address: Address, flags: int) -> None:
-        """A connection begins, or TIME-WAIT."""
+        """Note a connection, or one in TIME-WAIT, on a port."""
         use = self._kind(address, flags)
         there = self._used.get(port)
         if there is None:
@@ -63,7 +63,7 @@ class Ports:
         there[use] = there.get(use, 0) + 1
 
     def remove(self, port: int, address: Address, flags: int) -> None:
-        """A connection ends, or TIME-WAIT, that `add` was told of."""
+        """Forget what `add` has noted."""
         there = self._used[port]
         use = (address, flags)
         if isinstance(there, dict) and (len(there) > 1 or there[use] > 1):
@@ -74,7 +74,7 @@ class Ports:
             del self._used[port]
 
     def in_use(self) -> int:
-        """How many ports somebody has, a socket or a connection."""
+        """Number of ports that a socket or a connection has."""
         return len(self._holders.keys() | self._used.keys())
 
     def _kind(self, address: Address, flags: int) -> Use:
@@ -94,7 +94,7 @@ class Ports:
         return port
 
     def release(self, endpoint: TcpEndpoint, port: int) -> None:
-        """`endpoint` gives its port up."""
+        """Release the port of `endpoint`."""
         for table in (self._holders, self._listeners):
             holders = table.get(port)
             if holders and endpoint in holders:
@@ -182,7 +182,7 @@ class Ports:
         return True, found
 
     def listen(self, endpoint: TcpEndpoint, port: int) -> None:
-        """`endpoint` begins to listen. StackError(ADDRESS_IN_USE) when another does and does not share."""
+        """Note that `endpoint` listens. StackError(ADDRESS_IN_USE) when another does and does not share."""
         flags = sharing(endpoint.options)
         only = _is_only_6(endpoint)
         for other in self._listeners.get(port, ()):
@@ -196,7 +196,7 @@ class Ports:
         return [endpoint for _, endpoints in sorted(self._listeners.items()) for endpoint in endpoints]
 
     def unlisten(self, endpoint: TcpEndpoint, port: int) -> None:
-        """`endpoint` listens no longer, but keeps its port."""
+        """Note that `endpoint` listens no longer; it keeps its port."""
         listeners = self._listeners.get(port)
         if listeners and endpoint in listeners:
             listeners.remove(endpoint)

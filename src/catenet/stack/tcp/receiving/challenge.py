@@ -1,4 +1,4 @@
-"""Challenge ACKs (RFC 5961): who sent something suspicious must show that he knows where we are."""
+"""Challenge ACKs (RFC 5961): the sender of something suspicious has to prove that it knows our sequence numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["challenge"]
 
 
 def challenge(c: Connection) -> None:
-    """Challenge ACK (RFC 5961), limited per connection and per host (RFC 5961 7)."""
+    """Send a challenge ACK, limited per connection and per host (RFC 5961 7)."""
     if c.layer.us - c.last_oow_at < c.layer.settings.tcp_invalid_ratelimit * 1000 and c.last_oow_at:
         return
     c.last_oow_at = c.layer.us

@@ -88,7 +88,7 @@ def respond(c: Connection) -> None:
 
 
 def _is_repeated_syn(c: Connection, flags: int, seq: int) -> bool:
-    """The SYN of a Fast Open connection comes again: repeat the answer."""
+    """Whether a segment is the repeated SYN of a Fast Open connection, whose answer is then repeated."""
     if not isinstance(c.fast_open, ServerHandshake) or flags & (SYN | RST | ACK) != SYN or seq != c.irs:
         return False
     now = c.layer.us
@@ -106,7 +106,7 @@ def _take_text(c: Connection, segment: TcpSegment, seq: int, end: int, ecn: int)
     if state in (states.CLOSE_WAIT, states.CLOSING, states.LAST_ACK) and seq >= c.rcv_nxt:
         return
     if c.shutdown & RCV_SHUTDOWN and state in _FIN_WAIT and end - (segment.flags & FIN) > c.rcv_nxt:
-        # RFC 1122 4.2.2.13: data for a program that has done with both directions cannot be delivered.
+        # RFC 1122 4.2.2.13: data for a program that has closed both directions cannot be delivered.
         on_reset(c)
         raise Refuse
     queue_data(c, segment, seq, end)
@@ -159,7 +159,7 @@ def _is_acceptable(
 
 
 def _challenge_syn(c: Connection, segment: TcpSegment, ecn: int) -> None:
-    """Challenge a SYN; with AccECN the answer tells how it arrived, since it may be the handshake's."""
+    """Challenge a SYN; with AccECN the answer reports how it arrived, since it may belong to the handshake."""
     accecn = c.accecn
     if accecn is None or not accecn.active:
         challenge(c)
@@ -179,7 +179,7 @@ def _is_old(c: Connection, value: int) -> bool:
 
 
 def _is_disordered_ack(c: Connection, segment: TcpSegment, seq: int, end: int, value: int) -> bool:
-    """A pure duplicate ACK that was overtaken on the way does no harm, though PAWS would reject it."""
+    """Whether a segment is a pure duplicate ACK that was overtaken: harmless, though PAWS would reject it."""
     return (
         bool(segment.flags & ACK)
         and seq == end == c.rcv_nxt
@@ -190,7 +190,7 @@ def _is_disordered_ack(c: Connection, segment: TcpSegment, seq: int, end: int, v
 
 
 def _reset_arrives(c: Connection, seq: int) -> None:
-    """A reset counts only at exactly the next expected number, or where SACK shows we have got to (RFC 5961 3.2)."""
+    """Accept a reset at exactly the expected number or the end of what was SACKed; else challenge (RFC 5961 3.2)."""
     if seq == c.rcv_nxt or (seq == c.rcv_nxt - 1 and c.state in (states.CLOSE_WAIT, states.LAST_ACK, states.CLOSING)):
         on_reset(c)
         return
@@ -198,12 +198,12 @@ def _reset_arrives(c: Connection, seq: int) -> None:
         on_reset(c)
         return
     if c.fast_open is not None and not c.data_segments_in and c.state == states.ESTABLISHED:
-        c.fast_open.on_black_hole(c)  # somebody on the way resets what it did not understand
+        c.fast_open.on_black_hole(c)  # a middlebox resets what it does not understand
     challenge(c)
 
 
 def is_rate_limited(c: Connection, segment: TcpSegment) -> bool:
-    """Whether an answer to a segment out of window must wait, lest two hosts answer each other for ever."""
+    """Whether an answer to a segment out of window must wait, so that two hosts do not answer each other endlessly."""
     if segment.payload and not segment.flags & SYN:
         return False
     now = c.layer.us
@@ -214,7 +214,7 @@ def is_rate_limited(c: Connection, segment: TcpSegment) -> bool:
 
 
 def send_duplicate_ack(c: Connection, seq: int, end: int) -> None:
-    """Answer what is not acceptable with where we are, and with a D-SACK if it held data that we have."""
+    """Answer an unacceptable segment with an ACK, and with a D-SACK if it held data that we have."""
     if end > seq and seq < c.rcv_nxt:
         enter_quick_mode(c, MAX_QUICKACKS)
         if c.accecn is not None and c.reassembly is not None:
@@ -227,7 +227,7 @@ def send_duplicate_ack(c: Connection, seq: int, end: int) -> None:
 
 
 def _after_close(c: Connection, flags: int, seq: int, end: int) -> bool:
-    """The states in which our FIN is out: what its acknowledgment leads to; whether to go on with the segment."""
+    """Act on the acknowledgment of our FIN; whether to go on with the segment."""
     is_acked = c.fin_queued and c.snd_una >= c.write_seq
     if not is_acked:
         return True

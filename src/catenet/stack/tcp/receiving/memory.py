@@ -1,4 +1,4 @@
-"""What received packets cost, as Linux accounts for them: whole buffers and their descriptors, not bytes.
+"""The memory that received packets cost, as Linux accounts for it: whole buffers and their descriptors, not bytes.
 
 The share of a buffer that is data (`ratio`, Linux's scaling_ratio, of 256) is taken from what packets of full size cost
 and turns buffers into windows. The costs are those of packets that a TUN device delivers: the head of a page at most,
@@ -15,13 +15,13 @@ _SCALE: Final = 8
 _PAGE: Final = 4096
 _DESCRIPTOR: Final = 256
 _HEAD_OVERHEAD: Final = 386
-"""Octets of a packet's head beside the packet: room before it and what Linux keeps behind it."""
+"""Bytes of a packet's buffer beside the packet: headroom, and what Linux keeps behind it."""
 _HEAD_MOST: Final = 3776
 _HEAD_LEAST: Final = 512
 
 
 def truesize(size: int) -> int:
-    """Memory that a packet of `size` octets takes."""
+    """Memory that a packet of `size` bytes takes."""
     if size > _HEAD_MOST:
         return _DESCRIPTOR + _PAGE + -(-(size - _HEAD_MOST) // _PAGE) * _PAGE
     head = max(size + _HEAD_OVERHEAD, _HEAD_LEAST)
@@ -45,7 +45,7 @@ class ReceiveMemory:
         self._costs: list[tuple[int, int]] = []
 
     def charge(self, end: int, length: int, header: int) -> None:
-        """A packet with data up to position `end` is kept."""
+        """Charge a packet with data up to position `end`."""
         self.last = truesize(length + header)
         self._costs.append((end, self.last))
         self.charged += self.last
@@ -56,7 +56,7 @@ class ReceiveMemory:
         return self.charged > limit
 
     def release(self, copied: int) -> None:
-        """All before a position has been read."""
+        """Release what was read: all before a position."""
         costs = self._costs
         if costs and any(end <= copied for end, _ in costs):
             self._costs = [one for one in costs if one[0] > copied]
@@ -69,7 +69,7 @@ class ReceiveMemory:
         return self.ratio != old
 
     def window(self, size: int) -> int:
-        """Window that a buffer is good for."""
+        """Window that a buffer of so many bytes allows."""
         return size * self.ratio >> _SCALE
 
     def buffer(self, window: int) -> int:

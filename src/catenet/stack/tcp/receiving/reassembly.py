@@ -1,4 +1,4 @@
-"""What arrived out of order (RFC 9293 3.10.7.4), and the SACK blocks that tell of it (RFC 2018, RFC 2883).
+"""Data that arrived out of order (RFC 9293 3.10.7.4), and the SACK blocks that report it (RFC 2018, RFC 2883).
 
 Ranges are kept disjoint and sorted, each with its pieces in order; the first copy of a byte is kept and later ones are
 dropped, so a peer cannot change what it has sent. A connection has one of these only while it has a gap or a D-SACK
@@ -47,7 +47,7 @@ class Reassembly:
         """D-SACK of the last segment that left, None when it had none."""
 
     def insert(self, seq: int, end: int, data: bytes) -> tuple[int, int] | None:
-        """Keep what is new of positions [seq, end); returns the range that was here already, None for none."""
+        """Keep what is new of positions [seq, end); returns the range that had arrived before, None for none."""
         ranges = self.ranges
         first = bisect_left(ranges, seq, key=_end)
         last = first
@@ -94,7 +94,7 @@ class Reassembly:
         return duplicate
 
     def _report(self, latest: Range, absorbed: list[Range] | tuple[()]) -> None:
-        """The range that changed last is reported first (RFC 2018 4)."""
+        """Report the range that changed last first (RFC 2018 4)."""
         recent = [old for old in self._recent if old is not latest and old not in absorbed]
         self._recent = [latest, *recent[: _REPORTED - 1]]
 
@@ -132,7 +132,7 @@ class Reassembly:
             self.dsack = (min(self.dsack[0], seq), max(self.dsack[1], end))
 
     def block_count(self) -> int:
-        """Blocks there are to report."""
+        """Number of blocks to report."""
         return len(self._recent) + (self.dsack is not None)
 
     def take_blocks(self, room: int) -> list[tuple[int, int]]:
@@ -149,7 +149,7 @@ class Reassembly:
         return max((found.end for found in self._recent), default=-1)
 
     def prune(self, limit: int) -> None:
-        """Give up the farthest ranges until at most `limit` bytes are held; they were never acknowledged."""
+        """Drop the farthest ranges until at most `limit` bytes are held; they were never acknowledged."""
         while self.ranges and self.size > limit:
             found = self.ranges.pop()
             self.size -= sum(map(len, found.parts))

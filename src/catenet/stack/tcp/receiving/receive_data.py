@@ -51,7 +51,7 @@ _MAX_RANGES: Final = 4096
 
 
 def queue_data(c: Connection, segment: TcpSegment, seq: int, end: int) -> None:
-    """Take the text of a segment, positions [seq, end), of which the last may be a FIN."""
+    """Queue the text of a segment, positions [seq, end), of which the last may be a FIN."""
     data, fin = segment.payload, segment.flags & FIN != 0
     if c.reassembly is not None:
         c.reassembly.dsack = None
@@ -124,7 +124,7 @@ def _in_order(c: Connection, segment: TcpSegment, data: bytes | memoryview, fin:
         take_in_order(c, data, 0 if timestamps is None else timestamps[1], segment.flags & PSH != 0)
     if fin:
         if not length and not c.receive_window:
-            # A FIN at a closed window is taken, and the peer told at once, lest it probe for ever.
+            # A FIN at a closed window is accepted and acknowledged at once, or the peer would probe without end.
             c.ack_pending |= ACK_NOW
         c.rcv_nxt += 1
         _fin(c)
@@ -146,7 +146,7 @@ def _take_held(c: Connection, held: Reassembly) -> None:
     fin = held.fin == at
     c.rcv_nxt = at
     if not held.ranges:
-        # The gap is filled, which the peer's recovery waits to hear (RFC 5681 4.2).
+        # The gap is filled: the peer's recovery waits for this ACK (RFC 5681 4.2).
         c.ack_pending |= ACK_NOW
     if held.idle:
         c.reassembly = None
@@ -155,7 +155,7 @@ def _take_held(c: Connection, held: Reassembly) -> None:
 
 
 def _fin(c: Connection) -> None:
-    """The peer's end of stream (RFC 9293 3.10.7.4, eighth)."""
+    """Process the peer's end of stream (RFC 9293 3.10.7.4, eighth)."""
     c.ack_pending |= ACK_SCHEDULED
     c.shutdown |= RCV_SHUTDOWN
     c.fin_received = True
@@ -262,7 +262,7 @@ def _increase_quick(c: Connection, most: int) -> None:
 
 
 def enter_quick_mode(c: Connection, most: int) -> None:
-    """Something unusual arrived: the peer needs quick ACKs now."""
+    """Acknowledge the next segments at once, since something unusual arrived and the peer needs quick ACKs."""
     _increase_quick(c, most)
     c.delayed_ack.pingpong = 0
     c.delayed_ack.ato = ATO_MIN
@@ -295,7 +295,7 @@ def ack_if_due(c: Connection) -> None:
 
 
 def _compress_ack(c: Connection) -> None:
-    """The first duplicate ACKs go out at once, later ones together (their SACK blocks tell it all)."""
+    """Send the first duplicate ACKs at once and later ones together, as the SACK blocks of one report all."""
     ack = c.delayed_ack
     if ack.compressed_seq != c.rcv_nxt:
         ack.compressed_seq = c.rcv_nxt
@@ -348,7 +348,7 @@ def _send_delayed_ack(c: Connection) -> None:
 
 
 def ack_after_read(c: Connection, copied: int) -> None:
-    """The program has read: acknowledge, or tell of a window that has opened (RFC 9293 3.8.6.2.2)."""
+    """Acknowledge, or announce an opened window, after the program has read (RFC 9293 3.8.6.2.2)."""
     if c.state in (states.CLOSED, states.LISTEN, states.SYN_SENT):
         return
     now = False

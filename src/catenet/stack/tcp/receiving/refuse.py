@@ -1,4 +1,4 @@
-"""How the processing of a segment tells its caller to answer with a reset."""
+"""The exception by which the processing of a segment asks for a reset."""
 
 from __future__ import annotations
 

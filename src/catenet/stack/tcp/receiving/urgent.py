@@ -1,4 +1,4 @@
-"""The urgent mechanism as it is in use (RFC 6093): one byte out of line, its place a mark in the stream."""
+"""The urgent mechanism as it is used (RFC 6093): one byte out of line, whose place is a mark in the stream."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ URGENT_READ: Final = 3
 
 
 def on_urgent(c: Connection, segment: TcpSegment, seq: int) -> None:
-    """A segment points to urgent data."""
+    """Process the urgent pointer of a segment."""
     pointer = segment.urgent
     if pointer and not c.layer.settings.tcp_stdurg:
-        # BSD's reading, which all use: the pointer shows the byte after the urgent one.
+        # BSD's interpretation, which all use: the pointer is to the byte after the urgent one.
         pointer -= 1
     at = seq + pointer
     if at < c.copied or at < c.rcv_nxt:

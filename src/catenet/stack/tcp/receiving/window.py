@@ -1,6 +1,6 @@
-"""The receive window: how much is offered, when it grows, and its avoidance of silly sizes (RFC 9293 3.8.6.2.2).
+"""The receive window: its size, its growth, and the avoidance of silly windows (RFC 9293 3.8.6.2.2).
 
-Half of the receive buffer is window, as Linux reckons before it has seen a packet's overhead; a byte that waits to be
+Half of the receive buffer is window, as Linux assumes before it has seen a packet's overhead; a byte that waits to be
 read or reassembled takes one byte from it. The window starts small and opens by what arrives (`rcv_ssthresh`), and
 the buffer itself grows with the rate at which the program reads (`adjust_buffer`).
 """
@@ -56,7 +56,7 @@ class ReceiveTuning:
 
 
 def window_from_buffer(size: int) -> int:
-    """Window that a buffer of `size` bytes is good for."""
+    """Window that a buffer of `size` bytes allows."""
     return size >> 1
 
 
@@ -115,7 +115,7 @@ def initial_window(
 
 
 def new_window(c: Connection) -> int:
-    """Window to offer now, before the promise never to take any back is honoured."""
+    """Window to offer now, which may be less than what was offered before (`select_window` sees to that)."""
     mss = c.rx_max_mss
     free = space(c)
     allowed = full = min(c.window_clamp, full_space(c))
@@ -145,7 +145,7 @@ def new_window(c: Connection) -> int:
 
 
 def select_window(c: Connection) -> int:
-    """Window field of the segment that is about to leave; remembers what it promises."""
+    """Window field of the segment that is about to leave; notes what it offers."""
     scale = c.rcv_scale
     if c.memory is not None and c.memory.starved:
         c.memory.starved = False
@@ -170,7 +170,7 @@ def select_window(c: Connection) -> int:
 
 
 def grow_window(c: Connection, length: int) -> None:
-    """Open the window by what a segment that arrived shows the peer to be worth (Linux's slow start of the window)."""
+    """Open the window by the size of a segment that arrived (Linux's slow start of the receive window)."""
     room = min(c.window_clamp, space(c)) - c.rcv_ssthresh
     if room > 0:
         fits = length >= 1152 if c.memory is None else c.memory.window(c.memory.last) <= length
@@ -178,7 +178,7 @@ def grow_window(c: Connection, length: int) -> None:
 
 
 def _small(c: Connection, length: int) -> int:
-    """Growth by a small segment: only while the window is small against the buffer, since its overhead is large."""
+    """Growth by a small segment, whose overhead is large: only while the window is small compared to the buffer."""
     cost = 1152 if c.memory is None else c.memory.window(c.memory.last)
     most = c.layer.settings.tcp_rmem[2]
     window = (window_from_buffer(most) if c.memory is None else c.memory.window(most)) >> 1

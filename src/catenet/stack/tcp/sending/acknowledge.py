@@ -42,10 +42,10 @@ _INT_MAX_MS: Final = 0x7FFFFFFF // 1000
 
 
 def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int) -> bool | None:
-    """Process acknowledgment number `ack` and what goes with it.
+    """Process acknowledgment number `ack`, with the window and the options of its segment.
 
     Returns:
-        True: taken in; False: old, but its text counts; None: the segment is to be dropped.
+        True: processed; False: old, but the text of its segment counts; None: the segment is to be dropped.
     """
     prior_una = c.snd_una
     options = segment.options
@@ -57,7 +57,7 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
         return None
     flags = _take_timestamp(c, segment, seq)
     if ack == prior_una and not c.packets_out and not (options.sack or c.ecn or c.accecn is not None):
-        # A stream that only comes in: nothing is acknowledged, so there is nothing to conclude but the window.
+        # A stream in one direction: nothing is acknowledged, so only the window may change.
         return _note_window(c, segment, seq, flags | (ackstate.DATA if end > seq else 0))
     if ack > prior_una:
         flags |= ackstate.UNA_ADVANCED
@@ -104,7 +104,7 @@ def acknowledge(c: Connection, segment: TcpSegment, seq: int, end: int, ack: int
 
 
 def _note_window(c: Connection, segment: TcpSegment, seq: int, flags: int) -> bool:
-    """An ACK that acknowledges nothing while nothing is in flight."""
+    """Process an ACK that acknowledges nothing while nothing is in flight."""
     flags |= _update_window(c, segment, seq, c.snd_una)
     c.soft_error = None
     c.probes_out = 0
@@ -121,7 +121,7 @@ def _echo_of(segment: TcpSegment) -> int:
 
 
 def _conclude(c: Connection, ack: int, prior_una: int, state: AckState) -> None:
-    """What follows for recovery and timers once the queue is clean."""
+    """Update recovery and timers after the queue was cleaned."""
     if c.tlp_high_seq is not None:
         _process_loss_probe(c, ack, state.flags)
     flags = state.flags
@@ -152,7 +152,7 @@ def take_timestamp(c: Connection, value: int, seq: int) -> int:
 
 
 def _old_ack(c: Connection, segment: TcpSegment, seq: int, ack: int) -> bool | None:
-    """An ACK that was overtaken may still bring data, a timestamp and SACK blocks; one too old is a guess."""
+    """Process an ACK that was overtaken: it may bring data, a timestamp and SACK blocks; one too old is an attack."""
     if ack < c.snd_una - min(c.max_window, c.bytes_acked):
         # RFC 5961 5.2: no acknowledgment is older than the largest window.
         challenge(c)
@@ -209,7 +209,7 @@ def sync_mss(c: Connection) -> None:
 
 
 def _open_probe(c: Connection) -> None:
-    """An ACK while nothing is in flight: the window may have opened, or must be asked again later."""
+    """Stop the window probe if the window has opened, else set it; for an ACK while nothing is in flight."""
     if c.write_seq <= c.snd_nxt:
         return
     if c.snd_nxt + min(c.unsent, c.mss) <= c.wnd_end:
@@ -222,14 +222,14 @@ def _open_probe(c: Connection) -> None:
 
 
 def _process_loss_probe(c: Connection, ack: int, flags: int) -> None:
-    """What an ACK tells about an outstanding loss probe (RFC 8985 7.4)."""
+    """Judge an outstanding loss probe by an ACK (RFC 8985 7.4)."""
     high = c.tlp_high_seq
     if high is None or ack < high:
         return
     if not c.tlp_retransmission or flags & ackstate.DSACK_TLP:
         c.tlp_high_seq = None
     elif ack > high:
-        # The retransmission repaired a loss, and the peer had no way to tell: reduce the window once.
+        # The retransmission repaired a loss that the peer could not report: reduce the window once.
         prr.begin(c)
         prr.set_state(c, CA_CWR)
         prr.end(c)
@@ -239,7 +239,7 @@ def _process_loss_probe(c: Connection, ack: int, flags: int) -> None:
 
 
 class _Cleaned:
-    """What the walk along the queue found."""
+    """Result of the walk along the retransmission queue."""
 
     __slots__ = ("first_at", "fully", "last_at", "packets")
 
@@ -249,7 +249,7 @@ class _Cleaned:
 
 
 def _clean_queue(c: Connection, prior_high: int, prior_una: int, prior_sacked: int, state: AckState) -> None:
-    """Take what is acknowledged off the retransmission queue, and draw the conclusions."""
+    """Take what is acknowledged off the retransmission queue, and measure by it."""
     found = _Cleaned()
     una = c.snd_una
     queue = c.sent
@@ -282,7 +282,7 @@ def _clean_queue(c: Connection, prior_high: int, prior_una: int, prior_sacked: i
 
 
 def _acked_part(c: Connection, sent: Sent) -> int:
-    """Segments of a run of several that are acknowledged; the run loses its head."""
+    """Number of acknowledged segments of an entry of several, which are cut off it."""
     cut = (c.snd_una - sent.seq) // c.mss * c.mss
     count = cut // c.mss
     if count >= sent.count:
@@ -298,7 +298,7 @@ def _acked_part(c: Connection, sent: Sent) -> int:
 
 
 def _credit(c: Connection, sent: Sent, count: int, found: _Cleaned, state: AckState) -> None:
-    """`count` segments of one entry left the network."""
+    """Account for `count` segments of one entry that left the network."""
     marks = sent.marks
     if marks & (RETRANSMITTED | EVER_RETRANSMITTED):
         if marks & RETRANSMITTED:
@@ -340,7 +340,7 @@ def _measure(
     head: Sent | None,
     state: AckState,
 ) -> None:
-    """Round trip time, timers and reordering after the queue was cleaned."""
+    """Measure round trip time and reordering after the queue was cleaned."""
     now = c.layer.us
     flags = state.flags
     rtt = ca_rtt = sack_rtt = -1

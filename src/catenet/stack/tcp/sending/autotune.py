@@ -1,4 +1,4 @@
-"""What automatic sizing gives the buffers of all connections together.
+"""The budget that automatic sizing shares among the buffers of all connections.
 
 Linux sizes each connection's buffers alone, up to `tcp_rmem[2]` and `tcp_wmem[2]`: 100 busy connections may then have
 300 MB under way. Between two kernels that does no harm, for a packet is received while it is sent. In front of a TUN
@@ -31,7 +31,7 @@ class BufferBudget:
         self._growing: set[object] = set()
         self._since = 0
         self._were = 0
-        """How many wanted to grow in the last period."""
+        """Number of connections that wanted to grow in the last period."""
 
     def limit(self, connection: object, total: int, us: Micros) -> int:
         """Largest buffer (bytes) for a connection that wants to grow at time `us` (microseconds)."""

@@ -1,4 +1,4 @@
-"""What a program's calls left to be done, once the time is known (`TcpLayer.transmit`)."""
+"""Work that a program's calls have scheduled, done once the time is known (`TcpLayer.transmit`)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def schedule(c: Connection, bits: int) -> None:
 
 
 def schedule_reset(c: Connection) -> None:
-    """Have a connection reset that its program has given up; its names are free at once."""
+    """Schedule the reset of a connection that its program has given up; its names are free at once."""
     c.endpoint = None
     c.layer.release_names(c)
     schedule(c, WORK_RESET)
@@ -75,10 +75,10 @@ def flush(c: Connection) -> None:
 
 
 def _reset(c: Connection, bits: int) -> None:
-    """Reset the connection; what was written before leaves first, as far as the windows let it.
+    """Reset the connection; what was written before leaves first, as far as the windows allow.
 
     A program that answers and closes without having read everything counts on that. To a peer on this host the rest
-    goes while its acknowledgments come, as on Linux, whose loopback is done with a packet before the next is sent.
+    leaves as its acknowledgments arrive, as on Linux, whose loopback delivers a packet before the next is sent.
     """
     if bits & (WORK_SEND | WORK_FIN | WORK_UNCORK):
         _send(c, bits)
@@ -91,7 +91,7 @@ def _reset(c: Connection, bits: int) -> None:
 def reset(c: Connection) -> None:
     """Reset the connection now.
 
-    A FIN under way has said already that there is nothing to come: the socket just goes, unless it leaves data unread.
+    A FIN in flight has said already that no more follows: the connection closes silently, unless data was left unread.
     """
     if c.state == states.CLOSED:
         return
@@ -102,7 +102,7 @@ def reset(c: Connection) -> None:
 
 
 def _adopt_path_mtu(c: Connection) -> None:
-    """The path takes less than we believed: the floor below knew before us."""
+    """Adopt the path MTU that IP has learnt before us."""
     try:
         route = c.layer.output.route(c.destination, c.source, c.interface)
     except StackError:
@@ -111,13 +111,13 @@ def _adopt_path_mtu(c: Connection) -> None:
 
 
 def hold(c: Connection) -> None:
-    """What is written from here on may be held back (MSG_MORE, TCP_CORK): what went before has left, on Linux."""
+    """Note that what is written from here on may be held back (MSG_MORE, TCP_CORK), but not what was written before."""
     if c.work & WORK_SEND and not c.work & WORK_MORE and not c.nagle & NAGLE_CORK:
         c.due = c.write_seq
 
 
 def uncork(c: Connection) -> None:
-    """Whatever was written up to here leaves, even by itself."""
+    """Let all that was written up to here leave, even as a short segment."""
     c.due = c.write_seq
     schedule(c, WORK_UNCORK)
 
@@ -146,7 +146,7 @@ def _push_up_to(c: Connection, end: int, nagle: int) -> None:
 
 
 def _check_app_limited(c: Connection) -> None:
-    """Nothing to fill the window with: samples of the delivery rate from here on say little about the path."""
+    """Mark samples of the delivery rate as limited by the application if there is too little data for the window."""
     if c.write_seq - c.snd_nxt < current_mss(c) and c.in_flight < c.cwnd and c.lost_out <= c.retransmitted_out:
         c.app_limited = c.delivered + c.in_flight or 1
 
@@ -160,7 +160,7 @@ def _restart_keepalive(c: Connection) -> None:
 
 
 def _orphan(c: Connection) -> None:
-    """The program closed a connection that had nothing more to send than a FIN already acknowledged."""
+    """Begin the limited FIN-WAIT-2 of a connection that its program has closed."""
     if c.state == states.FIN_WAIT_2:
         linger = fin_timeout(c)
         if linger < 0:

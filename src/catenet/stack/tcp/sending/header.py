@@ -1,4 +1,4 @@
-"""What the segments of one connection have in common on the wire: the header prediction of both directions.
+"""The header that the segments of one connection have in common, for the fast paths of both directions.
 
 Addresses, ports and the hop that packets take do not change while a connection lives, unless the host's addresses or
 routes do (`Output.generation`). So a segment is packed with its IP header by one struct call, and one that comes in
@@ -55,7 +55,7 @@ class Header:
         self.counters = counters
         self.names = c.source + c.destination + c.source_port.to_bytes(2, "big") + c.destination_port.to_bytes(2, "big")
         self.max_payload = min(hop.mtu, 65535) - TIMESTAMPED_LENGTH - (20 if len(c.source) == 4 else 40)
-        """Most data of one packet."""
+        """Bytes of data in one packet, at most."""
         self.is_loopback = hop.local
         self.can_send = (hop.plain or hop.local) and not hop.locked
         self.pseudo = c.pseudo
@@ -64,7 +64,7 @@ class Header:
         self.default_hop_limit = hop.metrics.hop_limit
 
     def pack(self, c: Connection, seq: int, flags: int, window: int, data: Buffer, beside: int = 0) -> bytes:
-        """A whole packet that carries one segment, its TCP checksum left to the device (`wire/offload.py`).
+        """Build a whole packet that carries one segment, its TCP checksum left to the device (`wire/offload.py`).
 
         Or all of it but the last `beside` bytes of its payload.
         """
@@ -94,7 +94,7 @@ class Header:
 
 
 def header_of(c: Connection) -> Header | None:
-    """The connection's header as things are now; None where only the slow paths may be taken."""
+    """The connection's header as of now; None where only the slow paths may be taken."""
     layer = c.layer
     output = layer.output
     header = c.header

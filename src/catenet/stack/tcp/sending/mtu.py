@@ -1,4 +1,4 @@
-"""Packetization-layer path MTU discovery (RFC 4821): larger segments tried out, smaller ones when large ones vanish.
+"""Packetization-layer path MTU discovery (RFC 4821): tries larger segments, and smaller ones when large ones vanish.
 
 The search runs over packet sizes as the path sees them. A probe is one segment larger than the others, made of data
 that would go out anyhow; its loss alone says nothing about congestion, so the window is not reduced for it.
@@ -35,7 +35,7 @@ class MtuProbing:
         self.since = c.layer.us
 
     def try_probe(self, c: Connection, mss: int) -> bool | None:
-        """Send a probe if it is time for one: True when it went, None when it should go but must wait."""
+        """Send a probe if one is due: True when it was sent, None when it has to wait."""
         if self.probe_size or c.ca_state != CA_OPEN or c.cwnd < _LEAST_WINDOW or c.record_ends or c.urgent_mode:
             return False
         if c.reassembly is not None and c.sack_ok:
@@ -91,7 +91,7 @@ class MtuProbing:
         return bool(self.probe_size) and c.snd_una == self.probe_start
 
     def succeeded(self, c: Connection) -> None:
-        """The probe was acknowledged: its size is the segment size, and the window holds the same bytes as before."""
+        """Adopt the size of an acknowledged probe as segment size; the window holds the same bytes as before."""
         c.cwnd = max(1, c.cwnd * _packet_size(c, c.mss) // self.probe_size)
         c.cwnd_count = 0
         c.cwnd_stamp = c.layer.us
@@ -102,7 +102,7 @@ class MtuProbing:
         sync_mss(c)
 
     def failed(self, c: Connection) -> None:
-        """The probe was lost: packets of its size do not pass."""
+        """Bound the search by the size of a lost probe."""
         self.search.failed(self.probe_size)
         self.probe_size = 0
 
@@ -118,7 +118,7 @@ def _packet_size(c: Connection, payload: int) -> int:
 
 
 def _notice_wider_path(c: Connection) -> None:
-    """A route may allow more than it did when the connection began; segments follow as probes pass."""
+    """Let the search go up to what the route allows now; segments grow as probes pass."""
     try:
         c.path_mtu = max(c.path_mtu, c.layer.output.route(c.destination, c.source, c.interface).mtu)
     except StackError:
@@ -126,7 +126,7 @@ def _notice_wider_path(c: Connection) -> None:
 
 
 def on_black_hole(c: Connection) -> None:
-    """Several timeouts in a row: perhaps large packets vanish, so try smaller ones (RFC 4821 7.7)."""
+    """Try smaller packets after several timeouts in a row, since large ones may vanish (RFC 4821 7.7)."""
     probing = c.mtu_probing
     if probing is None:
         c.mtu_probing = MtuProbing(c)

@@ -1,4 +1,4 @@
-"""Segments that leave: when data may go (RFC 9293 3.8.6.2.1), and how a segment is made."""
+"""Sending: when data may leave (RFC 9293 3.8.6.2.1), and how a segment is built."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _emit_gso(c: Connection, header: Header, seq: int, flags: int, data: Buffer 
 
 
 def _note_emitted(c: Connection, count: int) -> None:
-    """A segment with an ACK leaves: what was owed to the peer is paid."""
+    """Note that a segment with an ACK leaves: no ACK is due any more."""
     c.segments_out += count
     if c.delayed_ack.compressed:
         c.delayed_ack.compressed = 0
@@ -186,7 +186,7 @@ def current_mss(c: Connection) -> int:
 
 
 def bound_to_half_window(c: Connection, size: int) -> int:
-    """At most half of the largest window the peer ever offered, lest one segment fill it (RFC 9293 3.8.6.2.1)."""
+    """`size`, but at most half of the largest window the peer ever offered (RFC 9293 3.8.6.2.1)."""
     cutoff = c.max_window >> 1 if c.max_window > 536 else c.max_window
     if cutoff and size > cutoff:
         return max(cutoff, 68 - c.base_mss_header)
@@ -279,7 +279,7 @@ def _next_burst(c: Connection, mss: int, nagle: int, push_one: int, limit: int) 
     in_flight = c.packets_out - c.sacked_out - c.lost_out + c.retransmitted_out
     quota = min(c.cwnd - in_flight, max(c.cwnd >> 1, 1))
     if quota <= 0:
-        # A FIN alone takes no room on the path: it does not wait for the window, that the peer may close meanwhile.
+        # A FIN alone takes no room on the path: it does not wait for the window, which the peer may close meanwhile.
         if push_one != 2 and not (c.fin_queued and c.write_seq == c.snd_nxt + 1):
             return 0, _NOTHING
         quota = 1
@@ -305,7 +305,7 @@ def _next_burst(c: Connection, mss: int, nagle: int, push_one: int, limit: int) 
 
 
 def _with_fin(c: Connection, length: int) -> int:
-    """A burst up to the last byte takes the FIN along, which is no data that a limit in bytes counts."""
+    """Length of a burst with the FIN, if it reaches the last byte; the FIN counts in no limit of bytes."""
     if c.fin_queued and c.snd_nxt + length + 1 == c.write_seq and c.write_seq <= c.snd_una + c.snd_wnd:
         return length + 1
     return length
@@ -392,7 +392,7 @@ def _send_new(c: Connection, size: int, mss: int) -> int:
 
 
 def _send_entries(c: Connection, size: int, mss: int) -> int:
-    """Send them one entry of the retransmission queue after the other."""
+    """Send new data as separate entries of the retransmission queue: the slow path of `send_run`."""
     largest = mss * max(c.layer.gso_size // mss, 1)
     segments = 0
     burst = size > mss
@@ -424,7 +424,7 @@ def _send_entries(c: Connection, size: int, mss: int) -> int:
 
 
 def pace(c: Connection, size: int) -> None:
-    """The next burst leaves when this one would have at the pacing rate."""
+    """Delay the next burst until this one would have left at the pacing rate."""
     if c.congestion.paces:
         at = c.layer.us + (size * 1_000_000 // c.pacing_rate if c.pacing_rate else 0)
     else:

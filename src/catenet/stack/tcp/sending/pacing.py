@@ -16,7 +16,7 @@ _EXEMPT: Final = 10
 def depart(c: Connection, size: int) -> int:
     """A burst of `size` bytes leaves now; returns when the next one may, in microseconds.
 
-    Who comes late has up to half of a burst's time to his credit, so that the rate is kept in spite of late timers and
+    A late sender has up to half of a burst's time as credit, so that the rate is kept in spite of late timers and
     ACKs (Linux, tcp_update_skb_after_send).
     """
     now = c.layer.us

@@ -1,4 +1,4 @@
-"""Data that was written and never sent: taken off its queue for the segments that leave."""
+"""Data that was written and never sent: how segments take it off its queue."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _take_pieces(c: Connection, length: int) -> list[bytes | memoryview]:
 
 
 def gather_pending(c: Connection, length: int) -> bytes | memoryview | Gather:
-    """As `view_pending`, and of what several writes have left their pieces, unless those are small."""
+    """As `view_pending`, but a gather of pieces where the data is of several writes, unless those are small."""
     if length < VIEW_THRESHOLD or len(c.pending[0]) - c.pending_offset >= length:
         return view_pending(c, length)
     pieces = _take_pieces(c, length)
@@ -57,7 +57,7 @@ def gather_pending(c: Connection, length: int) -> bytes | memoryview | Gather:
 
 
 def view_pending(c: Connection, length: int) -> bytes | memoryview:
-    """As `take_pending`, but a view where that saves copying: of what one write has left."""
+    """As `take_pending`, but a view where that saves copying: of the data of one write."""
     chunk = c.pending[0]
     offset = c.pending_offset
     if length < VIEW_THRESHOLD or len(chunk) - offset < length:

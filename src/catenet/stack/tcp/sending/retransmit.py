@@ -1,4 +1,4 @@
-"""Sending again: an entry of the retransmission queue goes out once more, cut or joined to fit (RFC 9293 3.8.1)."""
+"""Retransmission of an entry of the queue, cut or joined to fit (RFC 9293 3.8.1)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def retransmit_uncounted(c: Connection, sent: Sent, segments: int) -> bool:
 
 
 def on_retransmitted(c: Connection, sent: Sent) -> None:
-    """A retransmission is a new sample of the delivery rate."""
+    """Begin a new sample of the delivery rate with a retransmission."""
     sent.delivered = c.delivered
     sent.delivered_at = c.rate.delivered_at
     sent.first_sent_at = c.rate.first_sent_at
@@ -68,7 +68,7 @@ def on_retransmitted(c: Connection, sent: Sent) -> None:
 
 
 def recut(c: Connection, mss: int) -> None:
-    """Cut what was lost for its size anew, across the old borders: in whole segments, not each with a short rest."""
+    """Cut what was lost for its size anew, across the old borders, into full segments."""
     run: list[Sent] = []
     for sent in [*c.sent, None]:
         joins = sent is not None and sent.size and sent.marks & (SACKED | RETRANSMITTED | LOST) == LOST
@@ -123,7 +123,7 @@ def split(c: Connection, sent: Sent, length: int, mss: int) -> Sent:
 
 
 def _adjust_count(c: Connection, sent: Sent, count: int) -> None:
-    """The MSS has changed: an entry stands for another number of segments."""
+    """Set the number of segments that an entry stands for, as the MSS has changed."""
     _recount(c, sent.marks, count - sent.count)
     sent.count = count
 

@@ -1,4 +1,4 @@
-"""Room in the send buffer: what lets a writer go on."""
+"""Room in the send buffer."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def can_write(c: Connection, waking: int = 0) -> bool:
 
 
 def low_water(c: Connection) -> int:
-    """Most bytes unsent that still let a writer go on."""
+    """Most unsent bytes that still let a writer continue."""
     chosen = c.option("TCP_NOTSENT_LOWAT", 0) if c.options else 0
     return chosen or c.layer.settings.tcp_notsent_lowat

@@ -1,4 +1,4 @@
-"""The face of TCP (`stack/endpoint.py`): one endpoint is unconnected, listening, or one end of a connection."""
+"""TCP's endpoint (`stack/endpoint.py`): unconnected, listening, or one end of a connection."""
 
 from __future__ import annotations
 
@@ -75,21 +75,21 @@ class TcpEndpoint:
         self.bound_interface = 0
         self.hop_limit: int | None = None
         self.port = 0
-        """Local port, still shown when it is held no longer (as Linux shows it)."""
+        """Local port, shown even when it is held no longer, as on Linux."""
         self.ported = False
         """Whether the port is held in the table of ports."""
         self.port_chosen = False
-        """Whether the program asked for this very port, so that it outlives listening and connections."""
+        """Whether the program chose the port, which then outlives listening and connections."""
         self.shut = 0
         """RCV_SHUTDOWN and SEND_SHUTDOWN as shut down before there is a connection, which begins with them."""
         self.fault: Fault | None = None
-        """Pending error of what is no connection any more."""
+        """Pending error that a closed connection left."""
 
-    # What it is.
+    # Properties.
 
     @property
     def connection(self) -> Connection | None:
-        """The connection, if any, brought back if it was parked."""
+        """The connection, if any, unparked if it was parked."""
         if self.parked is not None:
             return self.layer.idle_pool.unpark(self.parked)
         return self._connection
@@ -99,7 +99,7 @@ class TcpEndpoint:
         self._connection = c
 
     def attach(self, c: Connection | None) -> None:
-        """Take a connection back, or give it away to be parked."""
+        """Set the connection, or None while it is parked."""
         self._connection = c
 
     @property
@@ -138,7 +138,7 @@ class TcpEndpoint:
         return Name(c.destination, c.destination_port, c.interface)
 
     def origin(self) -> Name:
-        """Whom an accepted connection came from, whether it has ended meanwhile or not."""
+        """Peer of an accepted connection, even if it has ended meanwhile."""
         c = self.connection
         assert c is not None
         return Name(c.destination, c.destination_port, c.interface)
@@ -147,7 +147,7 @@ class TcpEndpoint:
         """Figures of the connection, as TCP_INFO shows them."""
         return collect(self)
 
-    # Calls that make or end conversations.
+    # Calls that begin or end connections.
 
     def bind(self, name: Name) -> None:
         """Take a local name. StackError: INVALID when there is one already, ADDRESS_IN_USE, ADDRESS_NOT_AVAILABLE."""
@@ -167,23 +167,23 @@ class TcpEndpoint:
         self.port_chosen = port != 0
         self.bound_address = address
         if len(address) == 16 and address != ANY6:
-            self.keep_option("IPV6_V6ONLY", 1)  # as Linux says of an IPv6 address of one's own
-        if (c := self.connection) is not None:  # it has ended, and keeps what the program was not told yet
+            self.keep_option("IPV6_V6ONLY", 1)  # as on Linux with a specific IPv6 address
+        if (c := self.connection) is not None:  # it has ended, and keeps an error that the program has not been told
             c.source, c.source_port = address, self.port
         if interface:
             self.bound_interface = interface
 
     def _is_cast(self, address: bytes) -> bool:
-        """Whether it is a multicast or broadcast address: nothing comes from there, but one may be bound to it."""
+        """Whether it is a multicast or broadcast address, to which sockets may be bound though it is never a source."""
         return is_multicast(address) or self.layer.output.book.is_broadcast(address)
 
     def is_connected(self) -> bool:
-        """Whether there is a connection, in whatever state but CLOSED."""
+        """Whether there is a connection, in any state but CLOSED."""
         c = self.connection
         return c is not None and c.state != states.CLOSED
 
     def is_opening(self) -> bool:
-        """Whether the handshake goes on."""
+        """Whether the handshake is in progress."""
         c = self.connection
         return c is not None and c.state in (states.SYN_SENT, states.SYN_RECEIVED)
 
@@ -230,7 +230,7 @@ class TcpEndpoint:
         Args:
             name: of the peer.
             fast_open: whether the SYN may wait for the first data.
-            now: the time, in case nothing has told it of late: which ports TIME-WAIT leaves free depends on it.
+            now: seconds, as nothing else may have told the time recently; it decides which ports TIME-WAIT leaves free.
 
         Raises:
             StackError: it cannot begin.
@@ -248,7 +248,7 @@ class TcpEndpoint:
                 raise StackError(fault)
         address, port, interface = name
         if _is_any(address):
-            # As every system reads it: the host itself.
+            # As on every system: the host itself.
             address = b"\x7f\0\0\x01" if len(address) == 4 else bytes(15) + b"\x01"
         own = self.bound_address
         bound = None if _is_any(own) or self._is_cast(own) else own
@@ -263,7 +263,7 @@ class TcpEndpoint:
             flush.schedule(self.connection, flush.WORK_CONNECT)
 
     def _route(self, address: bytes, bound: bytes | None, interface: int) -> Route:
-        """The way to a peer; StackError: NETWORK_UNREACHABLE for many at once, INVALID when no zone says which link."""
+        """Route to a peer; StackError: NETWORK_UNREACHABLE for multicast or broadcast, INVALID without a zone."""
         if is_multicast(address):
             raise StackError(Fault.NETWORK_UNREACHABLE)
         if len(address) == 16 and is_link_local(address) and not interface:
@@ -308,10 +308,10 @@ class TcpEndpoint:
         return c
 
     def shutdown(self, read: bool, write: bool) -> None:
-        """End one direction or both; what listens or connects is taken apart by it, as on Linux.
+        """End one direction or both; listening and connecting end with it, as on Linux.
 
         Raises:
-            StackError: NOT_CONNECTED; a connection to come will begin shut down all the same.
+            StackError: NOT_CONNECTED; a later connection begins shut down all the same.
         """
         c = self.connection
         if self.listener is not None:
@@ -337,14 +337,14 @@ class TcpEndpoint:
             self.on_ready()
 
     def abort(self) -> None:
-        """Reset the connection; of what is queued only that is sent which may leave at once."""
+        """Reset the connection; of what is queued, only what may leave at once is sent."""
         c = self.connection
         if c is not None and c.state != states.CLOSED:
             flush.schedule_reset(c)
         self._give_up()
 
     def disconnect(self) -> None:
-        """Give up connection or listening, and be as new; a port that was asked for is kept (connect to AF_UNSPEC)."""
+        """End connection or listening, and return to the initial state; a port that was chosen is kept (AF_UNSPEC)."""
         if self.listener is not None:
             self._stop_listening()
             self.leave_port()
@@ -362,13 +362,13 @@ class TcpEndpoint:
         self._notify()
 
     def leave_port(self) -> None:
-        """Listening or a connection is over: a port that was found, not asked for, is free again."""
+        """Release the port after listening or a connection, unless the program chose it."""
         if self.ported and not self.port_chosen:
             self.layer.ports.release(self, self.port)
             self.ported = False
 
     def close(self) -> None:
-        """Give the endpoint up; the connection says goodbye by itself, or is reset when data was left unread."""
+        """Close the endpoint; its connection ends by itself with a FIN, or with a reset when data was left unread."""
         c = self.connection
         self._give_up()
         if c is None or c.state == states.CLOSED:
@@ -435,7 +435,7 @@ class TcpEndpoint:
         return len(self._nothing_to_read()) if c is None else read_into(c, buffer)
 
     def _nothing_to_read(self) -> bytes:
-        """What a read gets without a connection."""
+        """Result of a read without a connection."""
         if self.listener is not None:
             raise StackError(Fault.NOT_CONNECTED)
         fault = self._take_fault()
@@ -470,23 +470,23 @@ class TcpEndpoint:
         return max(c.write_seq - c.snd_una, 0)
 
     def sends_now(self) -> bool:
-        """Whether what was written should leave at once: the program wants that, and nothing is in flight."""
+        """Whether what was written should leave at once: TCP_NODELAY is set, and nothing is in flight."""
         c = self.connection
         return c is not None and c.nagle & (NAGLE_OFF | NAGLE_CORK) == NAGLE_OFF and not c.packets_out
 
     def waits_for_data(self) -> bool:
-        """Whether connect was called, and the SYN waits for data to take along (Fast Open)."""
+        """Whether connect was called, and the SYN waits for data (Fast Open)."""
         c = self.connection
         return c is not None and c.state == states.SYN_SENT and _is_deferred(c)
 
     def expect_data(self) -> None:
-        """A writer waits for the handshake: the last segment of it leaves with the data."""
+        """Note that a writer waits for the handshake, whose last segment then leaves with the data."""
         c = self.connection
         if c is not None and isinstance(c.fast_open, ClientHandshake):
             c.fast_open.data_follows = True
 
     def stamp_next(self, flags: int) -> None:
-        """The next write is to be stamped by these flags of SO_TIMESTAMPING instead of the option's."""
+        """Timestamp the next write by these flags of SO_TIMESTAMPING instead of the option's."""
         if self.connection is not None:
             stamps = self.connection.tx_timestamps
             if stamps is None:
@@ -494,7 +494,7 @@ class TcpEndpoint:
             stamps.next_flags = flags
 
     def take_stamp(self, *, peek: bool = False) -> TxTimestamp | None:
-        """The next time at which something was sent or acknowledged (SO_TIMESTAMPING), None without."""
+        """The next transmit timestamp (SO_TIMESTAMPING), None without any."""
         c = self.connection
         if c is None or c.tx_timestamps is None or not c.tx_timestamps.ready:
             return None

@@ -1,4 +1,4 @@
-"""TCP_INFO: what Linux tells of a connection, with Linux's names."""
+"""TCP_INFO: the figures of a connection, with Linux's names."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def collect(endpoint: TcpEndpoint) -> TcpInfo:
 
 
 def connection_info(c: Connection) -> TcpInfo:
-    """Read the figures of a connection, whether a program has it or not."""
+    """Read the figures of a connection, with or without an endpoint."""
     info = TcpInfo()
     _identity(info, c)
     _sender(info, c)

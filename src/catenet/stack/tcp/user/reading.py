@@ -1,4 +1,4 @@
-"""The program reads."""
+"""Reading from a connection."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _take(c: Connection, limit: int) -> bytes:
 
 
 def _peek(c: Connection, limit: int, skipped: int) -> bytes:
-    """Data as it waits, but for the first `skipped` bytes."""
+    """Waiting data without its first `skipped` bytes, left in the queue."""
     parts = []
     offset = c.received_offset + skipped
     for chunk in c.received:

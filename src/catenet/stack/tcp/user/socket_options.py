@@ -67,7 +67,7 @@ _PLAIN: Final = {
 }
 """Options that are a number, with their limits; switches take any number as on."""
 _AT_FIRST: Final = {"SO_LINGER": -1, "IP_MTU_DISCOVER": 1, "IPV6_MTU_DISCOVER": 1}
-"""What they hold before they are set that is not 0."""
+"""Initial values that are not 0."""
 
 
 def set_option(endpoint: TcpEndpoint, option: str, value: int | bytes) -> None:
@@ -103,7 +103,7 @@ def _store(endpoint: TcpEndpoint, option: str, value: int | bytes | str) -> None
 
 
 def _apply(c: Connection, option: str, value: int) -> None:
-    """What an option changes in a connection that exists."""
+    """Apply an option to an existing connection."""
     if option == "TCP_NODELAY":
         if value:
             c.nagle |= NAGLE_OFF
@@ -136,7 +136,7 @@ def _apply(c: Connection, option: str, value: int) -> None:
 
 
 def _set_buffer(endpoint: TcpEndpoint, option: str, value: int | bytes) -> None:
-    """SO_RCVBUF, SO_SNDBUF: doubled, as Linux does, and from then on fixed."""
+    """SO_RCVBUF, SO_SNDBUF: doubled, as on Linux, and fixed from then on."""
     if isinstance(value, bytes):
         raise StackError(Fault.INVALID)
     settings = endpoint.layer.settings
@@ -222,14 +222,14 @@ def _set_hop_limit(endpoint: TcpEndpoint, value: int | bytes) -> None:
 
 
 def _set_only_six(endpoint: TcpEndpoint, value: int | bytes) -> None:
-    """Not once there is a port: conflicts were judged by what it was."""
+    """IPV6_V6ONLY; not once there is a port, whose conflicts were judged by the option."""
     if isinstance(value, bytes) or endpoint.ported or endpoint.is_connected():
         raise StackError(Fault.INVALID)
     _store(endpoint, "IPV6_V6ONLY", int(bool(value)))
 
 
 def _set_defer_accept(endpoint: TcpEndpoint, value: int | bytes) -> None:
-    """Seconds become the number of SYN-ACK retransmissions that take as long."""
+    """TCP_DEFER_ACCEPT: seconds become the number of SYN-ACK retransmissions that take as long."""
     if isinstance(value, bytes):
         raise StackError(Fault.INVALID)
     count, timeout, total = 0, 1, 0
@@ -269,7 +269,7 @@ def _set_timestamping(endpoint: TcpEndpoint, value: int | bytes) -> None:
 
 
 def stamp_as_configured(endpoint: TcpEndpoint) -> None:
-    """Let the connection note when data leave and are acknowledged, if SO_TIMESTAMPING says so."""
+    """Have the connection timestamp its writes, if SO_TIMESTAMPING says so."""
     c = endpoint.connection
     flags = endpoint.number("SO_TIMESTAMPING", 0)
     if c is None or (c.tx_timestamps is None and not flags & TX_FLAGS):
@@ -321,7 +321,7 @@ def get_option(endpoint: TcpEndpoint, option: str) -> int | bytes:
 
 
 def _get_maxseg(endpoint: TcpEndpoint) -> int:
-    """What segments hold, also when the connection is over; without one what was asked for goes first."""
+    """TCP_MAXSEG: payload of segments, even of an ended connection; the value that was set, before there is one."""
     c = endpoint.connection
     user = endpoint.number("TCP_MAXSEG", 0)
     if user and (c is None or c.state == states.CLOSED):
@@ -332,7 +332,7 @@ def _get_maxseg(endpoint: TcpEndpoint) -> int:
 def _segment_size(c: Connection, user: int) -> int:
     if c.rcv_nxt:
         return c.mss
-    # The peer has not said what it takes: the least that everybody does (RFC 9293 3.7.1, RFC 8200 5).
+    # The peer's MSS is not known: the default (RFC 9293 3.7.1, RFC 8200 5).
     stamps = TIMESTAMPS_LENGTH if c.layer.settings.tcp_timestamps else 0
     return min(c.mss, user or _LEAST_MSS[4 if len(c.source) == 4 else 6]) - stamps
 
@@ -398,7 +398,7 @@ _GETTERS: Final[dict[str, Callable[[TcpEndpoint], int | bytes]]] = {
 
 
 def forget_maxseg(endpoint: TcpEndpoint) -> None:
-    """TCP_MAXSEG holds for one connection: when that is given up, its segment size is left (Linux's tcp_disconnect)."""
+    """Unset TCP_MAXSEG at the end of its connection, and keep its segment size to show (Linux's tcp_disconnect)."""
     c = endpoint.connection
     kept = {name: value for name, value in endpoint.options.items() if name != "TCP_MAXSEG"}
     if c is not None:

@@ -1,4 +1,4 @@
-"""When what a program wrote was sent and acknowledged (SO_TIMESTAMPING; Linux, Documentation/networking/timestamping).
+"""Transmit timestamps: when writes were sent and acknowledged (SO_TIMESTAMPING; Linux, networking/timestamping).
 
 Each write is known by its last byte. There is no queue below us, so that handing down and sending are one instant; a
 retransmission makes no further stamps. The floor above takes them as notifications of the error queue.
@@ -36,7 +36,7 @@ _MOST: Final = 1024
 
 
 class TxTimestamp(NamedTuple):
-    """One event."""
+    """One event of a write."""
 
     kind: int
     number: int
@@ -46,7 +46,7 @@ class TxTimestamp(NamedTuple):
 
 
 class TxTimestamps:
-    """Of one connection; at most 1,024 wait to be read, later ones are lost."""
+    """Transmit timestamps of one connection; at most 1,024 wait to be read, later ones are lost."""
 
     __slots__ = ("_base", "_flags", "_sent", "_written", "next_flags", "ready")
 
@@ -60,20 +60,20 @@ class TxTimestamps:
         self.ready: deque[TxTimestamp] = deque()
 
     def configure(self, c: Connection, flags: int) -> None:
-        """SO_TIMESTAMPING is set."""
+        """Apply SO_TIMESTAMPING."""
         if flags & WITH_NUMBER and not self._flags & WITH_NUMBER:
             self._base = c.write_seq if flags & _WITH_NUMBER_OF_WRITES else c.snd_una
         self._flags = flags
 
     def on_write(self, end: int) -> None:
-        """A write ends at position `end`."""
+        """Note a write that ends at position `end`."""
         flags = (self.next_flags or self._flags) & TX_FLAGS
         self.next_flags = 0
         if flags:
             self._written.append((end, flags))
 
     def on_sent(self, c: Connection, end: int) -> None:
-        """All positions before `end` have left."""
+        """Timestamp the writes up to `end`, which were sent."""
         written = self._written
         if not written or written[0][0] > end:
             return
@@ -88,7 +88,7 @@ class TxTimestamps:
         wake(c)
 
     def on_acknowledged(self, c: Connection) -> None:
-        """SND.UNA may have moved."""
+        """Timestamp the writes that were acknowledged."""
         sent, una = self._sent, c.snd_una
         if not sent or sent[0] > una:
             return

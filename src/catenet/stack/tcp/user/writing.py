@@ -1,4 +1,4 @@
-"""The program writes, and ends its stream."""
+"""Writing to a connection, and ending its stream."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _fill_runs(c: Connection, size: int, goal: int, room: int) -> int:
 
 
 def _before_established(c: Connection, data: Buffer) -> int | None:
-    """Data for the SYN (Fast Open), or too early."""
+    """Handle a write before the connection is established: data for the SYN (Fast Open), or too early."""
     if isinstance(c.fast_open, ClientHandshake) and c.fast_open.deferred:
         return flush_deferred(c, c.fast_open, data)
     if c.error is not None:
@@ -150,7 +150,7 @@ def _before_established(c: Connection, data: Buffer) -> int | None:
 
 
 def flush_deferred(c: Connection, handshake: ClientHandshake, data: Buffer) -> int:
-    """The connect that waited for its first data begins now, with as much as its SYN holds."""
+    """Begin the connect that waited for its first data, with as much of it as the SYN holds."""
     handshake.deferred = False
     size = min(len(data) if not isinstance(data, memoryview) else data.nbytes, handshake.room(c))
     if size:
@@ -162,7 +162,7 @@ def flush_deferred(c: Connection, handshake: ClientHandshake, data: Buffer) -> i
 
 
 def queue_fin(c: Connection) -> None:
-    """End our stream: the FIN follows the last byte."""
+    """Queue the FIN after the last byte."""
     c.write_shut = True
     following = states.TRANSITIONS[c.state].get(states.CLOSE)
     if following is None:
