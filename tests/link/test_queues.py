@@ -151,7 +151,7 @@ def test_dualpi2_gives_l4s_low_delay_beside_a_classic_queue():
 
 
 @pytest.mark.parametrize("discipline", SHAPED)
-def test_the_limit_holds(discipline):
+def test_no_queue_exceeds_its_limit_of_packets(discipline):
     bench = Bench(discipline, packets=10)
     for _ in range(100):
         bench.send(packet(ecn=ECT1), 0.0)

@@ -203,7 +203,7 @@ SENDS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from((64, 128, 256, 102
     size=st.one_of(st.none(), st.sampled_from((128, 256, 1024))),
     rate=st.sampled_from((2.0**19, 2.0**20)),
 )
-def test_the_short_way_over_a_link_is_the_long_one_and_the_queue_that_of_a_model(sends, packets, size, rate):
+def test_the_fast_path_of_a_link_equals_the_slow_path_and_a_model_of_its_queue(sends, packets, size, rate):
     if packets is None and size is None:
         packets = 1000
     queue = QueueProperties(packets=packets, bytes=size)

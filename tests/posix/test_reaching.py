@@ -27,7 +27,7 @@ def on_a_simulated_host(function: Any) -> Any:
 
 
 @pytest.mark.root
-def test_as_the_kernel(namespace: Any) -> None:
+def test_reachable_addresses_are_those_of_the_kernel(namespace: Any) -> None:
     namespace.run("ip", "link", "add", "far", "type", "veth", "peer", "name", "near")
     for link in ("far", "near"):
         namespace.run("ip", "link", "set", link, "addrgenmode", "none")

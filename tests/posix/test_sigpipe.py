@@ -45,7 +45,7 @@ def test_the_default_action_ends_the_process(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_so_it_does_on_the_kernel(kind: str) -> None:
+def test_sigpipe_ends_the_process_on_the_kernel_too(kind: str) -> None:
     result = subprocess.run([sys.executable, __file__, kind], timeout=60, check=False)
     assert result.returncode == -signal.SIGPIPE
 

@@ -40,7 +40,7 @@ def lan(version: int, **settings: Any) -> Any:
 
 
 def port(stack: Any) -> Any:
-    return stack.interfaces[2].port
+    return stack.interfaces[2].ethernet
 
 
 def entry(stack: Any, neighbour: Any) -> Any:

@@ -113,7 +113,7 @@ def test_fast_paths_change_nothing(version, acts, offload):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_datagrams_that_follow_the_first_take_them(version):
+def test_datagrams_after_the_first_take_the_fast_paths(version):
     net, one, other, _, there = pair(version)
     server = other.udp_endpoint(version)
     server.bind(Name(bytes(len(there)), 7))

@@ -86,7 +86,7 @@ def received(version: int, short: bool, offload: bool) -> list[object]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("offload", [False, True])
-def test_every_bit_and_length(version, offload):
+def test_fast_and_slow_path_agree_on_every_bit_and_length(version, offload):
     for short, general in zip(*(received(version, on, offload) for on in (True, False)), strict=True):
         assert short == general
 
@@ -114,7 +114,7 @@ def test_a_sum_of_zero_is_sent_as_all_ones(version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_groups_and_hosts_that_do_not_discover_paths_are_sent_to_as_ever(version):
+def test_multicast_and_hosts_without_path_discovery_take_the_slow_path(version):
     seen = []
     for short in (True, False):
         net, one, other, _, there = pair(version, ip_no_pmtu_disc=1)
@@ -156,7 +156,7 @@ def test_a_path_too_narrow_to_be_believed_is_sent_to_without_dont_fragment():
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_devices_that_no_longer_see_to_checksums_are_not_believed(version):
+def test_checksums_count_again_after_offload_is_turned_off(version):
     net, _, other, server, client = unsummed_pair(version)
     for _ in range(3):
         client.send_to(b"left")

@@ -142,7 +142,7 @@ def repair_transport(protocol, source, destination, data):
 
 def sizes(stack):
     """Everything in a stack that a peer could make grow."""
-    neighbours = stack.interfaces[2].port
+    neighbours = stack.interfaces[2].ethernet
     return {
         "fragments": stack.reassembler.size,
         "paths": len(stack.path_mtus),
@@ -228,7 +228,7 @@ def test_memory_stays_where_it_is(version, on_ethernet):
 @cases
 @given(data=st.data())
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-def test_garbage(version, on_ethernet, data):
+def test_garbage_never_raises_in_the_stack(version, on_ethernet, data):
     stack, _, _ = victim(version, on_ethernet)
     body = data.draw(st.binary(max_size=100))
     if on_ethernet:

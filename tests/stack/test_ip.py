@@ -455,7 +455,7 @@ def test_misplaced_hop_by_hop_options_are_answered():
 
 
 @both
-def test_unknown_interfaces_and_those_down_are_deaf(version):
+def test_unknown_interfaces_and_those_down_receive_nothing(version):
     _, _, other, a, b = pair(version)
     packet = ip.build(echo(a, b))
     other.receive(packet, 0.0, 9)

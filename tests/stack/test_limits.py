@@ -198,7 +198,7 @@ def neighbours(version):
         packet = ip.IpPacket(who, victim.here, 58, icmp.build(message, who, victim.here), 255)
         victim.frame(station_link, 0x86DD, ip.build(packet))
 
-    return victim, attack, 1500, lambda: len(victim.stack.interfaces[2].port.neighbours)
+    return victim, attack, 1500, lambda: len(victim.stack.interfaces[2].ethernet.neighbours)
 
 
 def unresolved(version):
@@ -211,7 +211,7 @@ def unresolved(version):
         packet = ip.IpPacket(who, victim.here, icmp.PROTOCOLS[version], body)
         victim.frame(link(66), ethernet.ETHERTYPES[version], ip.build(packet))
 
-    return victim, attack, 1500, lambda: len(victim.stack.interfaces[2].port.neighbours)
+    return victim, attack, 1500, lambda: len(victim.stack.interfaces[2].ethernet.neighbours)
 
 
 def conflicts(version):

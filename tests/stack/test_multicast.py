@@ -56,7 +56,7 @@ def drain(endpoint):
 
 
 @both
-def test_members_get_it_others_do_not(version):
+def test_members_get_multicast_others_do_not(version):
     net, one, other, _, _ = pair(version)
     listening = member(other, version)
     deaf = other.udp_endpoint(version)
@@ -200,7 +200,7 @@ def test_queries_are_answered_within_their_time(version):
 
 
 @both
-def test_the_last_member_is_missed(version):
+def test_a_querier_notices_that_the_last_member_left(version):
     net, one, other, _, _ = pair(version)
     querier = Querier(one, 2)
     listening = member(other, version)

@@ -14,7 +14,7 @@ from .net import address
 
 
 @both
-def test_a_question_then_data(version):
+def test_a_neighbour_is_resolved_before_data_is_sent(version):
     net, one, other, a, b = lan(version)
     listening = other.udp_endpoint(version)
     listening.bind(Name(ANY[version], 53))
@@ -53,7 +53,7 @@ def test_unreachability_detection(version):
 
 
 @both
-def test_confirmation_from_above_saves_the_question(version):
+def test_confirmation_from_above_saves_a_solicitation(version):
     net, one, _, _, b = lan(version)
     client = one.udp_endpoint(version)
     client.send_to(b"x", Name(b, 53))
@@ -63,7 +63,7 @@ def test_confirmation_from_above_saves_the_question(version):
 
 
 @both
-def test_nobody_answers(version):
+def test_an_unanswered_neighbour_ends_in_an_error(version):
     net, one, _, _, _ = lan(version)
     missing = address("10.0.0.77" if version == 4 else "fd00::77")
     client = one.udp_endpoint(version)
@@ -79,7 +79,7 @@ def test_nobody_answers(version):
 
 
 @both
-def test_the_table_is_bounded(version):
+def test_the_neighbour_cache_is_bounded(version):
     net, one, _, _, _ = lan(version, neigh_gc_thresh3=32)
     port(one).neighbours.add_permanent(address("10.0.0.9"), link(9))
     prefix = Prefix.parse("10.0.0.0/24" if version == 4 else "fd00::/64")

@@ -54,7 +54,7 @@ class Lan:
 
 
 @both
-def test_a_host_is_told_and_goes_the_shorter_way(version):
+def test_a_host_adopts_a_redirect(version):
     lan = Lan(version)
     lan.talk()
     assert lan.listener.receive_from().data == b"hello"  # the packet that was redirected got there all the same
@@ -98,7 +98,7 @@ def test_settings_of_both_sides(version):
 
 
 @both
-def test_they_are_limited_in_number(version):
+def test_redirects_sent_are_limited_in_number(version):
     lan = Lan(version, accept_redirects=0)
     for _ in range(100):
         lan.talk()
@@ -106,7 +106,7 @@ def test_they_are_limited_in_number(version):
 
 
 @both
-def test_nobody_is_told_whose_way_leads_on(version):
+def test_no_redirect_when_the_packet_leaves_by_another_interface(version):
     lan = Lan(version)
     elsewhere = parse_interface("10.7.0.1/24" if version == 4 else "fd07::1/64")
     index = lan.router.add_interface(addresses=(elsewhere,)).index
@@ -159,7 +159,7 @@ def test_lies_are_not_believed(version, lie):
 
 
 @both
-def test_many_do_not_fill_memory(version):
+def test_many_redirects_do_not_fill_memory(version):
     lan = Lan(version)
     own = next(e.address for e in lan.host.interfaces[2].addresses)
     prefix = Prefix.parse("20.0.0.0/8" if version == 4 else "2001:db8::/32")

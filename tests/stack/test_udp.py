@@ -74,7 +74,7 @@ def test_loopback_needs_no_interface(version):
 
 
 @both
-def test_nobody_listening_is_told_to_the_connected(version):
+def test_a_connected_socket_is_told_that_nobody_listens(version):
     net, one, other, a, b = pair(version)
     client = one.udp_endpoint(version)
     client.connect(Name(b, 9))
@@ -111,7 +111,7 @@ def test_error_queue(version):
 
 
 @both
-def test_connected_takes_from_its_peer_only(version):
+def test_a_connected_socket_receives_from_its_peer_only(version):
     net, one, other, a, b = pair(version)
     listening = server(other, version)
     stranger, friend = one.udp_endpoint(version), one.udp_endpoint(version)
@@ -281,7 +281,7 @@ def test_full_send_buffer_blocks_until_transmit(version):
 
 
 @both
-def test_options(version):
+def test_socket_options_of_udp(version):
     net, one, other, _a, b = pair(version)
     listening = server(other, version)
     client = one.udp_endpoint(version)
@@ -311,7 +311,7 @@ def test_segmentation(version):
 
 
 @both
-def test_where_nothing_leads(version):
+def test_sending_without_a_route_fails(version):
     _, one, _, _, _ = pair(version)
     far = address("192.0.2.1" if version == 4 else "2001:db8::1")
     client = one.udp_endpoint(version)

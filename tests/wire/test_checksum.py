@@ -20,7 +20,7 @@ def test_equals_the_loop_over_words(data):
     assert checksum.checksum(data) == reference(data)
 
 
-def test_both_zeros():
+def test_checksums_of_both_zeros_of_ones_complement():
     assert checksum.checksum(b"\0\0") == 0xFFFF
     assert checksum.checksum(b"\xff\xff") == 0
     assert not checksum.is_valid(b"\0\0")

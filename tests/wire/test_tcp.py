@@ -78,7 +78,7 @@ def test_options_stand_in_the_order_of_linux():
     assert tcp.encode_options(TcpOptions(timestamps=(1, 2))) == tcp.encode_timestamps(1, 2)
 
 
-def test_a_known_segment():
+def test_a_syn_of_linux_is_parsed_and_built():
     """A SYN that the Linux kernel sent, with its checksum."""
     raw = bytes.fromhex("9d2e1f90a4c1e0c200000000a002ffd7fe3000000204ffd70402080a2b6f4c4d0000000001030307")
     lo = bytes((127, 0, 0, 1))
@@ -90,7 +90,7 @@ def test_a_known_segment():
     assert rebuilt[18:] == raw[18:]
 
 
-def test_pack_is_build():
+def test_pack_equals_build():
     segment = TcpSegment(1, 2, 3, 4, tcp.ACK, 5, 6, TcpOptions(timestamps=(7, 8)), b"odd")
     packed = tcp.pack(pseudo_sum(*V4, 6), 1, 2, 3, 4, tcp.ACK, 5, 6, tcp.encode_timestamps(7, 8), b"odd")
     assert packed == tcp.build(segment, *V4)

@@ -55,19 +55,19 @@ class InterfaceAddress:
 class Interface:
     """One interface; made by `Stack.add_interface`.
 
-    An Ethernet interface has a link-layer address and a `port`, which resolves neighbours: frames cross it. All others
+    An Ethernet interface has a link-layer address and `ethernet`, the link layer that resolves neighbours. All others
     carry bare IP packets and need no neighbours.
     """
 
     __slots__ = (
         "addresses",
         "broadcasts",
+        "ethernet",
         "index",
         "link_address",
         "loopback",
         "mtu",
         "name",
-        "port",
         "received_bytes",
         "received_packets",
         "sent_bytes",
@@ -87,7 +87,7 @@ class Interface:
         """Whether the device below has verified the checksums of TCP segments, as hardware does."""
         self.addresses: list[InterfaceAddress] = []
         self.broadcasts: dict[Address, None] = {}
-        self.port: EthernetPort | None = None
+        self.ethernet: EthernetPort | None = None
         self.received_packets = self.received_bytes = 0
         self.sent_packets = self.sent_bytes = 0
 

@@ -142,7 +142,7 @@ class Stack:
             raise ValueError("the link address of an Ethernet interface is one station's, of 6 bytes")
         interface = self.book.add_interface(name or f"eth{len(self.interfaces) - 1}", mtu, link_address)
         if link_address:
-            interface.port = EthernetPort(self, interface)
+            interface.ethernet = EthernetPort(self, interface)
         for address, length in addresses:
             self.add_address(interface.index, address, length)
         return interface
@@ -163,7 +163,7 @@ class Stack:
         Raises:
             ValueError: an interface without Ethernet.
         """
-        port = self.interfaces[interface].port
+        port = self.interfaces[interface].ethernet
         if port is None:
             raise ValueError(f"interface {interface} is no Ethernet interface")
         Autoconfiguration(self, port).start()
@@ -254,25 +254,25 @@ class Stack:
         """Take a packet (on Ethernet a frame) that came in by `interface`; never raises on account of it."""
         seconds: Seconds = now  # type: ignore[assignment]  # a conversion would cost every packet
         self.now = self.output.now = seconds
-        port = self.interfaces.get(interface)
-        if port is None or not port.up:
+        incoming = self.interfaces.get(interface)
+        if incoming is None or not incoming.up:
             return
-        port.received_packets += 1
-        port.received_bytes += len(packet)
-        if port.port is not None:
-            port.port.receive(packet, seconds)
+        incoming.received_packets += 1
+        incoming.received_bytes += len(packet)
+        if incoming.ethernet is not None:
+            incoming.ethernet.receive(packet, seconds)
             return
-        self.receive_ip(packet, seconds, port)
+        self.receive_ip(packet, seconds, incoming)
 
-    def receive_ip(self, packet: bytes | memoryview, now: Seconds, port: Interface) -> None:
+    def receive_ip(self, packet: bytes | memoryview, now: Seconds, interface: Interface) -> None:
         """Process an IP packet from any kind of link."""
         if len(packet) >= _SHORTEST:
             head = packet if isinstance(packet, bytes) else bytes(packet[:_SHORTEST])
             protocol = head[9] if head[0] == 0x45 else head[6]
             if protocol == tcp.PROTOCOL:
-                if tcp_fastpath.try_fast_receive(self.tcp, packet, now, port.verified, port.loopback):
+                if tcp_fastpath.try_fast_receive(self.tcp, packet, now, interface.verified, interface.loopback):
                     return
-            elif protocol == udp.PROTOCOL and udp_fastpath.try_fast_receive(self, packet, now, port):
+            elif protocol == udp.PROTOCOL and udp_fastpath.try_fast_receive(self, packet, now, interface):
                 return
         try:
             parsed = ip.parse(packet)
@@ -289,23 +289,23 @@ class Stack:
                 counters.InDelivers += 1
                 if parsed[5] & 3 == 3:
                     counters.InCEPkts += 1
-                self.tcp.receive(parsed, now, not port.verified)
+                self.tcp.receive(parsed, now, not interface.verified)
             else:
-                self._receive_local(parsed, packet, now, port, False)
+                self._receive_local(parsed, packet, now, interface, False)
             return
         cast = is_multicast(destination)
         if cast:
             counters.InMcastPkts += 1
-            if self.multicast.is_member(port.index, destination):
-                self._receive_local(parsed, packet, now, port, True)
-        elif destination == BROADCAST or destination in port.broadcasts:
+            if self.multicast.is_member(interface.index, destination):
+                self._receive_local(parsed, packet, now, interface, True)
+        elif destination == BROADCAST or destination in interface.broadcasts:
             counters.InBcastPkts += 1
-            self._receive_local(parsed, packet, now, port, True)
+            self._receive_local(parsed, packet, now, interface, True)
         elif self.book.is_local(destination):
-            self._receive_local(parsed, packet, now, port, False)
-        elif self.settings.ip_forward and not port.loopback:
+            self._receive_local(parsed, packet, now, interface, False)
+        elif self.settings.ip_forward and not interface.loopback:
             if ip_options.check_options(self, parsed, to_cast=False, forwarding=True):
-                forward.forward(self, parsed, packet, port.index)
+                forward.forward(self, parsed, packet, interface.index)
         else:
             counters.InAddrErrors += 1
 
@@ -381,10 +381,10 @@ class Stack:
     # Receiving.
 
     def _receive_local(
-        self, packet: IpPacket, raw: bytes | memoryview, now: Seconds, port: Interface, cast: bool
+        self, packet: IpPacket, raw: bytes | memoryview, now: Seconds, interface: Interface, cast: bool
     ) -> None:
         counters = self.counters[packet.version].ip
-        if not port.loopback and self._is_martian(packet, cast):
+        if not interface.loopback and self._is_martian(packet, cast):
             counters.InAddrErrors += 1
             return
         if not ip_options.check_options(self, packet, to_cast=cast):
@@ -404,7 +404,7 @@ class Stack:
                 return
             packet = whole
         counters.InCEPkts += packet.traffic_class & 3 == 3
-        self._deliver(packet, now, port.index, cast)
+        self._deliver(packet, now, interface.index, cast)
 
     def _is_martian(self, packet: IpPacket, cast: bool) -> bool:
         """Addresses that no packet from a link may have (RFC 1122 3.2.1.3, RFC 4291 2.5.3).
@@ -439,7 +439,7 @@ class Stack:
     def _receive_other(self, packet: IpPacket, message: icmp.Other, interface: int, now: Seconds) -> None:
         """ICMP messages that are neither echo nor error: multicast listeners and neighbours."""
         if packet.version == 6 and not self.multicast.receive_mld(packet, message, now, interface):
-            port = self.interfaces[interface].port
+            port = self.interfaces[interface].ethernet
             if port is not None:
                 port.receive_nd(packet, message, now)
 

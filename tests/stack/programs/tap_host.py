@@ -36,7 +36,7 @@ def main(name: str, *texts: str) -> None:
             stack.settings.ip_forward = 1
             stack.add_route(Prefix.parse(prefix), 2, parse_address(gateway))
         else:
-            port = stack.interfaces[2].port
+            port = stack.interfaces[2].ethernet
             assert port is not None
             port.add_address(*parse_interface(text))
     listener = stack.tcp_endpoint(6)

@@ -196,7 +196,7 @@ def test_fast_paths_change_nothing(version, acts, changes):
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=25, deadline=None)
 @given(acts=ACTS, changes=st.sampled_from(SETTINGS))
-def test_nor_does_parking(version, acts, changes):
+def test_parking_changes_nothing(version, acts, changes):
     parked, awake = (outcome(version, acts, changes, True, how) for how in (True, False))
     assert parked[:2] == awake[:2]
     assert parked[2][0] == awake[2][0]

@@ -19,7 +19,7 @@ def test_a_lone_connection_may_have_all():
     assert BufferBudget().limit(Grower(), TOTAL, 0) == TOTAL
 
 
-def test_those_that_grow_at_a_time_share():
+def test_connections_that_grow_at_a_time_share_the_budget():
     budget, growers = BufferBudget(), [Grower() for _ in range(4)]
     limits = [budget.limit(one, TOTAL, 5) for one in growers]
     assert limits == [TOTAL, TOTAL // 2, TOTAL // 3, TOTAL // 4]
@@ -31,7 +31,7 @@ def test_no_buffer_is_less_than_the_initial_one():
     assert min(budget.limit(Grower(), TOTAL, 0) for _ in range(1000)) == LEAST
 
 
-def test_who_no_longer_grows_leaves_its_share_after_a_period():
+def test_a_share_is_free_a_period_after_its_connection_stops_growing():
     budget, one, other = BufferBudget(), Grower(), Grower()
     budget.limit(other, TOTAL, 0)
     assert budget.limit(one, TOTAL, 10) == TOTAL // 2

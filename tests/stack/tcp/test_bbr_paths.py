@@ -175,7 +175,7 @@ def test_a_program_that_pauses_resumes_at_the_known_rate():
     assert client.info().tcpi_total_retrans < 20
 
 
-def test_marks_instead_of_losses():
+def test_bbr_reacts_to_marks_without_starving():
     """With ECN, BBR neither ignores the marks nor starves."""
     net = Net(4, delay=DELAY)
     for host in net.hosts:

@@ -158,7 +158,7 @@ def test_hystart_is_rfc_9406_by_default_and_loses_less():
     assert lost[2] < lost[0] / 2
 
 
-def test_choice_per_socket():
+def test_sockets_choose_their_congestion_control():
     net = Net(4)
     client, _server, _ = net.pair()
     assert client.get_option("TCP_CONGESTION") == b"cubic"

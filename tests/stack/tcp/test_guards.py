@@ -111,7 +111,7 @@ def test_what_is_expected_is_taken(version, kind):
     + [("data", state) for state in DATA]
     + [(kind, state) for kind in ("ack", "both") for state in OUTSTANDING],
 )
-def test_nothing_is_taken_that_is_not(kind, state):
+def test_the_fast_path_declines_what_is_not_expected(kind, state):
     net, c, packet = expecting(4, kind)
     (ANY | DATA | OUTSTANDING)[state](c)
     before = plain(c), net.b.snapshot(), net.b.tcp.counters.snapshot()

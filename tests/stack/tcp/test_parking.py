@@ -61,7 +61,7 @@ def test_idle_connections_are_parked_again_and_again(version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_is_under_way_is_not_parked(version):
+def test_a_busy_connection_is_not_parked(version):
     net = Net(version)
     client, server, _ = net.pair()
     net.run(5.0)
@@ -253,7 +253,7 @@ def changes_of(draw: st.DrawFn) -> list[tuple[str, str, object]]:
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=150)
 @given(data=st.data(), count=st.integers(1, 3), clean=st.booleans())
-def test_any_state_comes_back(version, data, count, clean):
+def test_parking_restores_any_state(version, data, count, clean):
     net, ends = trio(version)
     before = []
     for end in ends:

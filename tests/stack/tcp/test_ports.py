@@ -110,7 +110,7 @@ def test_a_port_that_was_bound_is_there_at_once(version: int, timestamps: int, e
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_all_is_given_back(version: int) -> None:
+def test_the_port_table_is_empty_after_all_connections(version: int) -> None:
     """However connections end, and whatever is set while they live, the table of ports is empty afterwards."""
     net = Net(version)
     for number in range(8):

@@ -145,7 +145,7 @@ def same_either_way(version, turns, **how):
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=40, deadline=None)
 @given(turns=TURNS, algorithm=st.sampled_from(("cubic", "reno", "bbr")), rate=st.sampled_from((0.0, RARELY, OFTEN)))
-def test_the_short_way_changes_nothing(version, turns, algorithm, rate):
+def test_the_fast_path_changes_nothing(version, turns, algorithm, rate):
     same_either_way(version, turns, algorithm=algorithm, rate=rate)
 
 
@@ -169,7 +169,7 @@ def test_the_short_way_changes_nothing(version, turns, algorithm, rate):
         )
     ),
 )
-def test_nor_with_other_settings(version, turns, changes):
+def test_fast_paths_change_nothing_whatever_the_settings(version, turns, changes):
     same_either_way(version, turns, rate=RARELY, **changes)
 
 
@@ -185,12 +185,12 @@ def test_two_ends_that_both_shrink_their_windows_hear_each_other(version):
 @pytest.mark.parametrize("version", VERSIONS)
 @settings(max_examples=40, deadline=None)
 @given(turns=TURNS)
-def test_nor_with_segments_that_nobody_sent(version, turns):
+def test_fast_paths_change_nothing_beside_forged_segments(version, turns):
     same_either_way(version, turns, hostile=True)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_nearly_all_segments_of_a_bulk_transfer_take_it(version):
+def test_nearly_all_segments_of_a_bulk_transfer_take_the_fast_path(version):
     turns = [((500_000, 0), 100_000, 0.0), ((0, 500_000), 100_000, 0.0), ((300_000, 300_000), 100_000, 0.0)]
     log, (counters, _, _), taken = converse(version, turns, True)
     assert taken > 0.95 * sum(each["in_segments"] for each in counters)

@@ -54,7 +54,7 @@ def everything(endpoint: TcpEndpoint) -> bytes:
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("size", [1, 5_000, 200_000])
 @pytest.mark.parametrize("cuts", [False, True], ids=["segments", "cutting device"])
-def test_the_answer_comes_first(version: int, end: str, size: int, cuts: bool) -> None:
+def test_data_written_before_a_reset_arrives_before_it(version: int, end: str, size: int, cuts: bool) -> None:
     net = Net(version)
     if cuts:
         for host in net.hosts:

@@ -38,7 +38,7 @@ _PROBES4: Final = 3
 _DEFEND_INTERVAL: Final = 10.0
 """RFC 5227 2.4: defend once, and not again within this time."""
 _NONCE_LENGTH: Final = 6
-_NOBODY: Final = bytes(6)
+_UNKNOWN_ADDRESS: Final = bytes(6)
 
 
 class AddressConflict(NamedTuple):
@@ -233,7 +233,7 @@ class EthernetPort:
             self._finish(target, duplicate=True)
             return
         if self.interface.find(target) is not None:
-            self._conflict(target, link or _NOBODY, now)
+            self._conflict(target, link or _UNKNOWN_ADDRESS, now)
             return
         self.neighbours.answered(
             target, link, now, solicited=message.solicited, override=message.override, router=message.router
@@ -245,7 +245,7 @@ class EthernetPort:
         """Announce an address of ours (RFC 5227 2.3, RFC 4861 7.2.6)."""
         own = self.interface.link_address
         if len(address) == 4:
-            self.send_arp(ArpPacket(1, own, address, _NOBODY, address), ethernet.BROADCAST)
+            self.send_arp(ArpPacket(1, own, address, _UNKNOWN_ADDRESS, address), ethernet.BROADCAST)
         else:
             message = nd.NeighborAdvertisement(address, False, False, True, (nd.LinkAddress(2, own),))
             self.send_nd(address, ALL_NODES_LINK_LOCAL, message)
@@ -269,7 +269,7 @@ class EthernetPort:
         detection.left -= 1
         if len(address) == 4:
             own = self.interface.link_address
-            self.send_arp(ArpPacket(1, own, ANY[4], _NOBODY, address), ethernet.BROADCAST)
+            self.send_arp(ArpPacket(1, own, ANY[4], _UNKNOWN_ADDRESS, address), ethernet.BROADCAST)
         else:
             message = nd.NeighborSolicitation(address, (nd.Nonce(detection.nonce),))
             self.send_nd(ANY[6], solicited_node(address), message)
@@ -314,7 +314,7 @@ class EthernetPort:
         def done(duplicate: bool) -> None:
             if duplicate:
                 book.set_state(index, address, AddressState.DUPLICATED)
-                self._stack.add_event(AddressConflict(index, address, _NOBODY))
+                self._stack.add_event(AddressConflict(index, address, _UNKNOWN_ADDRESS))
             else:
                 book.set_state(index, address, AddressState.PREFERRED)
                 self.announce(address)
@@ -355,7 +355,7 @@ class _ArpSolicitor:
         for entry in usable:
             if entry.address == preferred:
                 source = entry.address
-        packet = ArpPacket(1, interface.link_address, source, link or _NOBODY, target)
+        packet = ArpPacket(1, interface.link_address, source, link or _UNKNOWN_ADDRESS, target)
         self._port.send_arp(packet, link or ethernet.BROADCAST)
 
 

@@ -165,7 +165,7 @@ class Output:
         next_hop = destination if cast or entry.gateway is None else entry.gateway
         hop = Hop(out, next_hop, entry.source, entry.metrics)
         hop.cast = cast or destination in out.broadcasts
-        hop.plain = out.port is None and not hop.cast
+        hop.plain = out.ethernet is None and not hop.cast
         path = None if hop.cast else self._path_mtus.get(destination, self.now)
         if path is not None:
             hop.mtu, hop.locked, hop.expires = min(path.mtu, hop.mtu), path.locked, path.expires
@@ -365,9 +365,9 @@ class Output:
         interface = hop.interface
         counters = self._counters4 if packet[0] >> 4 == 4 else self._counters6
         counters.OutTransmits += 1
-        port = interface.port
-        if port is not None:
-            port.send(packet, hop.next_hop, self.now)
+        ethernet = interface.ethernet
+        if ethernet is not None:
+            ethernet.send(packet, hop.next_hop, self.now)
             return
         interface.sent_packets += 1
         interface.sent_bytes += len(packet)

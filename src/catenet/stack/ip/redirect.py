@@ -64,11 +64,11 @@ class Redirects:
         target = message.target
         if not is_link_local(source) or not (is_link_local(target) or target == message.destination):
             return
-        if not self._learn(message.destination, target, source, interface.index, now) or interface.port is None:
+        if not self._learn(message.destination, target, source, interface.index, now) or interface.ethernet is None:
             return
         for option in message.options:
             if isinstance(option, nd.LinkAddress) and option.kind == 2:
-                interface.port.neighbours.heard(target, option.address[:6], now)
+                interface.ethernet.neighbours.heard(target, option.address[:6], now)
 
     def _learn(self, destination: Address, target: Address, router: Address, interface: int, now: Seconds) -> bool:
         """Accept it if it comes from the router that is the first hop, and names a neighbour (RFC 4861 8.1)."""
@@ -149,7 +149,7 @@ class Redirects:
     @staticmethod
     def _options(raw: bytes | memoryview, out: Interface, next_hop: Address) -> tuple[nd.Option, ...]:
         """The neighbour's link-layer address where it is known, and the packet, as much as fits in 1,280 bytes."""
-        known = out.port.neighbours.get(next_hop) if out.port is not None else None
+        known = out.ethernet.neighbours.get(next_hop) if out.ethernet is not None else None
         link = () if known is None or known.link is None else (nd.LinkAddress(2, known.link),)
         return (*link, nd.RedirectedHeader(bytes(raw[: min(_QUOTE[6], len(raw) // 8 * 8)])))
 

@@ -115,7 +115,7 @@ def _add_defaults(host: Host, interface: int, gateways: Sequence[Address], ether
 def _configure(world: World, host: Host, interface: int) -> None:
     """Ask the network for addresses, IPv6 from routers and IPv4 by DHCP, and wait a while for them."""
     host.stack.configure(interface, host.name)
-    port = host.stack.interfaces[interface].port
+    port = host.stack.interfaces[interface].ethernet
     assert port is not None
     deadline = world.now + PATIENCE
     settled = world.now + SETTLING
