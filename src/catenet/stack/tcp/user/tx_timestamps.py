@@ -1,7 +1,7 @@
 """Transmit timestamps: when writes were sent and acknowledged (SO_TIMESTAMPING; Linux, networking/timestamping).
 
 Each write is known by its last byte. There is no queue below us, so that handing down and sending are one instant; a
-retransmission makes no further stamps. The floor above takes them as notifications of the error queue.
+retransmission makes no further stamps. The layer above takes them as notifications of the error queue.
 """
 
 from __future__ import annotations
