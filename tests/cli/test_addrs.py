@@ -10,7 +10,7 @@ from catenet.cli import main
 CATENET = [sys.executable, "-m", "catenet"]
 
 
-def test_this_machine_s_loopback_is_shown(capsys):
+def test_addrs_shows_this_machine_s_loopback(capsys):
     assert main(["addrs", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     names = {name for _, name in socket.if_nameindex()}
@@ -24,7 +24,7 @@ def test_this_machine_s_loopback_is_shown(capsys):
 
 
 @pytest.mark.root
-def test_it_agrees_with_the_ip_command(namespace):
+def test_addrs_agrees_with_the_ip_command(namespace):
     namespace.run("ip", "link", "add", "v0", "mtu", "1280", "type", "veth", "peer", "name", "v1")
     namespace.run("ip", "addr", "add", "192.0.2.7/25", "dev", "v0")
     namespace.run("ip", "addr", "add", "2001:db8::7/64", "dev", "v0", "nodad")
@@ -43,7 +43,7 @@ def test_it_agrees_with_the_ip_command(namespace):
         assert our["hardware"] in (their["address"], "")
 
 
-def test_inside_a_simulated_host_it_shows_that_host_s(tmp_path):
+def test_addrs_inside_a_simulated_host_shows_that_host_s(tmp_path):
     (tmp_path / "world.toml").write_text(
         "[hosts.a]\nrun = '-m catenet addrs --json'\naddress = ['10.7.7.7/24', 'fd07::7/64']\nmtu = 1300\n"
     )

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from catenet.world.observe.series import LOOKS_KEPT, End, Look, TimeSeries
+from catenet.world.observe.series import SAMPLES_KEPT, ConnectionEnd, Sample, TimeSeries
 from catenet.world.world import World
 
 CATENET = [sys.executable, "-m", "catenet"]
@@ -34,16 +34,16 @@ def test_a_transfer_is_seen_from_its_beginning_to_its_end(address):
         series = TimeSeries(world)
         world.run(until=60)
         [[end]] = series.connections()
-        looks = end.all_looks()
+        samples = end.all_samples()
         assert (end.host, end.peer) == ("client", (address, 80))
-        assert looks[-1].acked == pytest.approx(2_000_000, abs=2)
-        assert looks[0].acked <= 1
-        assert looks[-1].retransmitted > 0
-        assert looks[-1].time <= world.now + 1e-6  # TCP counts in microseconds
-        assert all(a.time <= b.time and a.acked <= b.acked for a, b in itertools.pairwise(looks))
-        assert max(look.cwnd for look in looks) > 30_000
-        assert 0.04 <= looks[-1].rtt < 2
-        assert any(look.ssthresh is not None for look in looks)
+        assert samples[-1].acked == pytest.approx(2_000_000, abs=2)
+        assert samples[0].acked <= 1
+        assert samples[-1].retransmitted > 0
+        assert samples[-1].time <= world.now + 1e-6  # TCP counts in microseconds
+        assert all(a.time <= b.time and a.acked <= b.acked for a, b in itertools.pairwise(samples))
+        assert max(sample.cwnd for sample in samples) > 30_000
+        assert 0.04 <= samples[-1].rtt < 2
+        assert any(sample.ssthresh is not None for sample in samples)
 
 
 def test_two_connections_over_the_same_port_are_two():
@@ -62,18 +62,18 @@ def test_two_connections_over_the_same_port_are_two():
         client.run(send, "server", 2000, start=1.0)
         series = TimeSeries(world)
         world.run(until=60)
-        sizes = [end.all_looks()[-1].acked for ends in series.connections() for end in ends]
+        sizes = [end.all_samples()[-1].acked for ends in series.connections() for end in ends]
         assert [size // 1000 for size in sizes] == [1, 2]
 
 
 def test_long_runs_are_thinned_out():
-    end = End("a", ("10.0.0.1", 1), ("10.0.0.2", 2), None)
-    for number in range(20 * LOOKS_KEPT):
-        end.add(Look(number * 0.001, number, None, 0, 0.1, 0.2, number, number // 50_000))
-    assert len(end.looks) <= LOOKS_KEPT + 1
-    assert end.looks[0].cwnd == 0
-    assert end.last.cwnd == 20 * LOOKS_KEPT - 1
-    assert end.looks[-1].cwnd > 19 * LOOKS_KEPT
+    end = ConnectionEnd("a", ("10.0.0.1", 1), ("10.0.0.2", 2), None)
+    for number in range(20 * SAMPLES_KEPT):
+        end.add(Sample(number * 0.001, number, None, 0, 0.1, 0.2, number, number // 50_000))
+    assert len(end.samples) <= SAMPLES_KEPT + 1
+    assert end.samples[0].cwnd == 0
+    assert end.last.cwnd == 20 * SAMPLES_KEPT - 1
+    assert end.samples[-1].cwnd > 19 * SAMPLES_KEPT
 
 
 @pytest.mark.slow

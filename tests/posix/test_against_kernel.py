@@ -31,7 +31,7 @@ assert close_scenarios and tcp_scenarios and urgent_scenarios and waking_scenari
 
 @pytest.mark.parametrize("version", [4, 6], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_as_the_kernel(name: str, version: int) -> None:
+def test_a_scenario_ends_as_on_the_kernel(name: str, version: int) -> None:
     scenario = SCENARIOS[name]
     expected = scenario(version)
     got: list[Any] = []

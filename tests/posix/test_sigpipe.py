@@ -37,7 +37,7 @@ def write_to_nobody(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_default_action_ends_the_process(kind: str) -> None:
+def test_writing_to_nobody_ends_a_simulated_process(kind: str) -> None:
     with World() as world:
         world.host("host").run(lambda: write_to_nobody(kind))
         with pytest.raises(ProcessFailed, match=f"status {128 + signal.SIGPIPE}$"):

@@ -318,18 +318,18 @@ def guarded(client: Callable[..., None], chance: random.Random, server: str, fam
 # Worlds.
 
 
-def without_lanes(world: World) -> None:
+def without_in_order_queues(world: World) -> None:
     """Let every packet go over its links in the slow path."""
     for network in world.topology.networks.values():
-        find = network.find_flow
+        find = network.find_path
 
-        def general(*flow: Any, find: Callable[..., Any] = find) -> Any:
-            found = find(*flow)
+        def slow_path(*names: Any, find: Callable[..., Any] = find) -> Any:
+            found = find(*names)
             if not isinstance(found, str):
                 found.in_order = None
             return found
 
-        network.find_flow = general
+        network.find_path = slow_path
 
 
 def people(world: World, chance: random.Random) -> list[str]:
@@ -352,7 +352,7 @@ def people(world: World, chance: random.Random) -> list[str]:
 
 
 def accidents(world: World, chance: random.Random, names: list[str], short: bool) -> None:
-    """What befalls the network while programs run."""
+    """Events of the network while programs run."""
 
     def restart() -> None:
         world.hosts["server"].restart()
@@ -383,7 +383,7 @@ def told(seed: int, *, short: bool = True, in_order: bool = True) -> dict[str, A
     for host in world.hosts.values():
         host.stack.set_fast_paths(short)
     if not in_order:
-        without_lanes(world)
+        without_in_order_queues(world)
     server, chunk = world.hosts["server"], chance.choice(CHUNKS)
     for family in FAMILIES:
         server.run(chance.choice(SERVERS), family, chunk, daemon=True)

@@ -51,8 +51,8 @@ def run_with(in_order: bool) -> list[tuple[float, str, bytes]]:
             topology.link("h0", "h1", LinkProperties(latency=draw.choice([0.001, 0.02]), rate=1e6))
         if not in_order:  # from the second packet of a flow on
             for port in ports:
-                for flow in port.flows.values():
-                    flow.in_order = None
+                for path in port.paths.values():
+                    path.in_order = None
 
     for step in range(1, 1500):
         hub.call_at(step * 0.001, send)
@@ -76,14 +76,14 @@ def cross_a_switch(
     ports = topology.ports
     if not in_order:
         for network in topology.networks.values():
-            find = network.find_flow
+            find = network.find_path
 
-            def general(*names: Any, find: Callable[..., Any] = find) -> Any:
+            def slow_path(*names: Any, find: Callable[..., Any] = find) -> Any:
                 found = find(*names)
                 found.in_order = None
                 return found
 
-            network.find_flow = general
+            network.find_path = slow_path
 
     def send() -> None:
         one, other = draw.sample(range(len(ports)), 2)

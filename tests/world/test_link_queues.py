@@ -262,21 +262,21 @@ def test_what_waits_for_an_own_link_takes_the_network_when_it_is_taken_away() ->
     line = Line("own")
     world = line.world
     world.at(1 + 10.5 * EACH, world.topology.unlink, "a", "b")
-    world.at(3.0, lambda: world.link("a", latency="1ms"))  # what else befalls the host finds it in order
+    world.at(3.0, lambda: world.link("a", latency="1ms"))  # later changes of the host find it in order
     assert sorted(line.run((1.0, 0, 40), (4.0, 40, 1))) == list(range(41))
     assert sum(1 for when, _ in line.arrived if when < 1 + 10.6 * EACH) == 30
     assert world.topology.ports_of("a")[0].mtu == 1500
 
 
-def test_sequence_and_moments_are_those_of_the_general_way() -> None:
-    """Lanes, and one event for every packet, with everything that may befall a queue."""
+def test_in_order_queues_keep_sequence_and_moments_of_the_slow_path() -> None:
+    """In-order queues against one event per packet, with everything that may happen to a queue."""
     told = []
     for general in (False, True):
         line = Line()
         world = line.world
         if general:
             for network in world.topology.networks.values():
-                find = network.find_flow
+                find = network.find_path
 
                 def without(*names: Any, find: Callable[..., Any] = find) -> Any:
                     found = find(*names)
@@ -284,7 +284,7 @@ def test_sequence_and_moments_are_those_of_the_general_way() -> None:
                         found.in_order = None
                     return found
 
-                network.find_flow = without
+                network.find_path = without
         world.at(1.05, lambda line=line: line.set(rate=RATE * 2, latency="20ms"))
         world.at(1.1, world.partition, "a", "b")
         world.at(1.12, world.heal)

@@ -38,7 +38,7 @@ def differences() -> dict[str, list[str]]:
         "not refused within",
     ],
 )
-def test_no_name_is(kind: str, differences: dict[str, list[str]]) -> None:
+def test_the_walk_finds_no_name_that_is(kind: str, differences: dict[str, list[str]]) -> None:
     assert differences.get(kind, []) == []
 
 

@@ -22,11 +22,11 @@ def test_fast_paths_change_nothing(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_nor_do_lanes(seed: int) -> None:
+def test_in_order_queues_change_nothing(seed: int) -> None:
     assert told(seed, in_order=False) == usual(seed)
 
 
-def test_the_worlds_are_worth_it() -> None:
+def test_random_worlds_carry_and_lose_packets() -> None:
     """They move thousands of packets, lose some, and most programs get to their end."""
     worlds = [usual(seed) for seed in SEEDS]
     assert sum(world["packets"] for world in worlds) > 4000

@@ -140,7 +140,7 @@ def test_partition_and_heal(clock, topology, version):
     assert reached() == {"a": 2, "b": 2, "c": 2}
     topology.partition("a", "b")
     assert reached() == {"a": 1, "b": 1, "c": 2}
-    assert ports["a"].astray.drops == {"partition": 1}
+    assert ports["a"].undeliverable.drops == {"partition": 1}
     topology.heal()
     topology.partition(["c"])
     assert reached() == {"a": 1, "b": 1, "c": 0}
@@ -192,7 +192,7 @@ def test_unowned_addresses_and_unreachable_networks_are_counted(clock, topology)
     topology.attach("b", "island")
     a.send(packet("10.0.0.1", "10.0.0.99"), 0.0)
     a.send(packet("10.0.0.1", "10.0.1.1"), 0.0)
-    assert a.astray.drops == {"unreachable": 2}
+    assert a.undeliverable.drops == {"unreachable": 2}
     assert not clock.heap
 
 

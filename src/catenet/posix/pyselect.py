@@ -62,7 +62,7 @@ class EpollObject:
         return cls(-1, 0, lone_int(descriptor))
 
     @property
-    def was_taken(self) -> bool:
+    def closed_with_process(self) -> bool:
         """Whether its descriptor was closed by the end of its process."""
         return self._descriptor >= 0 and not self._epoll.references
 

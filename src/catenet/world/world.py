@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from catenet.stack.settings import Settings
 from catenet.wire.address import is_link_local, parse_interface
-from catenet.world.engine.context import Contexts
+from catenet.world.engine.context import ContextSwitcher
 from catenet.world.engine.current import current
 from catenet.world.engine.ending import QUIET, Ending
 from catenet.world.engine.errors import DeadlockError, ProcessFailed, StillRunning
@@ -52,13 +52,13 @@ P = ParamSpec("P")
 EPOCH: Final = 1_735_689_600.0
 """What `time.time()` shows when a world begins unless it is told otherwise: 2025-01-01T00:00:00Z."""
 
-OLD_EVERY: Final = 250_000
-OLD_PER_PROCESS: Final = 250
+FULL_COLLECTION_TURNS: Final = 250_000
+FULL_COLLECTION_TURNS_PER_PROCESS: Final = 250
 """After so many turns of tasks, and so many more for each process, the garbage collector looks at all objects: what
 that costs grows with the world, so it comes the more seldom, and a turn pays the same in every world."""
 
-REAL_PATIENCE: Final = 0.02
-REAL_LOOKS: Final = 25
+REAL_THREAD_WAIT: Final = 0.02
+REAL_THREAD_CHECKS: Final = 25
 """So often and for so many seconds of real time threads of the interpreter are waited for before a world is dead."""
 
 FIRST_IDENT: Final = 1 << 40
@@ -99,7 +99,7 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.processes: list[Process] = []
         """Every process that has ever run, in order of start."""
-        self.contexts = Contexts(self.collect_garbage)
+        self.switcher = ContextSwitcher(self.collect_garbage)
         self.trace = Trace()
         self.topology = Topology(self.hub, seed, self.trace)
         self.names: Names = _WorldNames(self)
@@ -109,12 +109,12 @@ class World:
         self.first_ident = self._idents = FIRST_IDENT
         if quiet is None:
             quiet = 0.0 if self.is_real else QUIET
-        self.ending = Ending(self.hub, self.trace, self.contexts, quiet)
+        self.ending = Ending(self.hub, self.trace, self.switcher, quiet)
         self._running = False
         self.interrupted = False
         """Whether Ctrl-C has been struck in this run."""
         self._stale_routes = False
-        self._next_old = OLD_EVERY
+        self._next_full_collection = FULL_COLLECTION_TURNS
         self.closing = False
 
     # Building.
@@ -206,7 +206,7 @@ class World:
         self.hub.call_at(when, self._act, partial(action, *args, **kwargs), starts)
 
     def _act(self, action: Callable[[], object], starts: bool) -> None:
-        self.contexts.leave()
+        self.switcher.leave()
         action()
         if starts:
             self.expect(-1)
@@ -247,7 +247,7 @@ class World:
     @property
     def finished(self) -> bool:
         """Whether every program that is no service has ended and none is about to start."""
-        return not self.ending.awaits()
+        return not self.ending.waits_for_programs()
 
     @property
     def over(self) -> bool:
@@ -272,12 +272,12 @@ class World:
         if self.closing:
             raise RuntimeError("the world is closed")
         self.ending.begin()
-        with self._in_place():
+        with self._hub_running():
             more = self._advance(until)
-            while not more and self.ending.settle() is None and self._real_thread_helps():
+            while not more and self.ending.end_when_idle() is None and self._real_thread_wakes_a_task():
                 more = self._advance(until)
         if not more:
-            self._stand_still(until, deadlock)
+            self._finish_idle(until, deadlock)
         if check:
             self._report_failures()
         if complete and not self.finished:
@@ -288,15 +288,15 @@ class World:
         """Run until the world is over or until `until`; False when nothing can ever happen any more."""
         ending, hub = self.ending, self.hub
         while True:
-            limit = ending.look_at if until is None else min(until, ending.look_at)
+            limit = ending.check_at if until is None else min(until, ending.check_at)
             if not hub.run(None if limit == NEVER else limit, idle=False):
                 return False
-            if self.interrupted or hub.now < ending.look_at or ending.look():
+            if self.interrupted or hub.now < ending.check_at or ending.check():
                 return True
 
-    def _stand_still(self, until: float | None, deadlock: bool) -> None:
+    def _finish_idle(self, until: float | None, deadlock: bool) -> None:
         """Nothing can ever happen any more: that is the world's end, if only services wait, or a deadlock."""
-        end = self.ending.settle()
+        end = self.ending.end_when_idle()
         if end is None and deadlock:
             failed = [process for process in self.processes if process.failed]
             cause = next((process.exception for process in failed if process.exception is not None), None)
@@ -310,32 +310,34 @@ class World:
 
     def _run_hub(self, until: float) -> None:
         """Let time pass up to `until`, whatever becomes of the programs."""
-        with self._in_place():
+        with self._hub_running():
             self.hub.run(until)
 
     @contextmanager
-    def _in_place(self) -> Iterator[None]:
+    def _hub_running(self) -> Iterator[None]:
         """While the hub runs: the streams and hooks of processes stand for the interpreter's."""
         with prepared_interpreter():
             self._running = True
             self.interrupted = False
             if self._stale_routes:
                 self.refresh_routes()
-            self.contexts.begin()
+            self.switcher.begin()
             try:
                 with _Interruptible(self):
                     yield
             finally:
                 self._running = False
-                self.contexts.leave()
+                self.switcher.leave()
 
     def collect_garbage(self) -> None:
         """Collect, at moments that depend on nothing but the programs: what is collected may close a socket."""
-        self.contexts.remove_task()
-        turns = self.contexts.turns
-        old = turns >= self._next_old
+        self.switcher.remove_task()
+        turns = self.switcher.turns
+        old = turns >= self._next_full_collection
         if old:
-            self._next_old = turns + OLD_EVERY + OLD_PER_PROCESS * len(self.processes)
+            self._next_full_collection = (
+                turns + FULL_COLLECTION_TURNS + FULL_COLLECTION_TURNS_PER_PROCESS * len(self.processes)
+            )
         gc.collect(2 if old else 1)
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
@@ -391,19 +393,19 @@ class World:
 
     def process_ended(self, process: Process) -> None:
         """A process is over (called by its host)."""
-        self.contexts.remove_task()
+        self.switcher.remove_task()
         for callback in self.on_end:
             callback(process)
         self.ending.ended(process)
         if self.stopping and not self.ending.alive:
             self.hub.stop()
 
-    def _real_thread_helps(self) -> bool:
+    def _real_thread_wakes_a_task(self) -> bool:
         """Before a deadlock is called one: a thread of the interpreter may hold a lock that a process waits for."""
-        for _ in range(REAL_LOOKS):
+        for _ in range(REAL_THREAD_CHECKS):
             if self.hub.turns or install.original(threading, "active_count")() < 2:
                 break
-            time.sleep(REAL_PATIENCE)
+            time.sleep(REAL_THREAD_WAIT)
         return bool(self.hub.turns)
 
     def _report_failures(self) -> None:
@@ -449,9 +451,9 @@ class _Interruptible:
         if threading.current_thread() is threading.main_thread():
             handler = install.original(signal, "getsignal")(signal.SIGINT)
             if handler is signal.default_int_handler:
-                self._previous = install.original(signal, "signal")(signal.SIGINT, self._strike)
+                self._previous = install.original(signal, "signal")(signal.SIGINT, self._handle_interrupt)
 
-    def _strike(self, number: int, frame: Any) -> None:
+    def _handle_interrupt(self, number: int, frame: Any) -> None:
         world = self._world
         if world.interrupted:
             raise KeyboardInterrupt

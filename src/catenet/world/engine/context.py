@@ -45,18 +45,18 @@ from typing import TYPE_CHECKING, Any, Final
 from greenlet import getcurrent
 
 from catenet.world.patches.process_globals import ProcessGlobals, swap_globals
-from catenet.world.patches.threadstate import NO_HOOKS, Exchange, Hooks, open_exchange
+from catenet.world.patches.threadstate import NO_HOOKS, AsyncgenHooks, Exchange, open_exchange
 
 if TYPE_CHECKING:
     from catenet.world.engine.task import Task, TaskOwner
 
-__all__ = ["Contexts"]
+__all__ = ["ContextSwitcher"]
 
 _getcwd = os.getcwd
 _set_loop: Final = events._set_running_loop
 
 
-class Contexts:
+class ContextSwitcher:
     """What is in place: the globals of a process, and in the thread the state of one of its tasks."""
 
     def __init__(self, collect: Callable[[], None]) -> None:
@@ -74,12 +74,12 @@ class Contexts:
         self._home = ""
         self.locals: Exchange = open_exchange()
         self._outside_locals: Any = None
-        self._hooks = Hooks()
+        self._hooks = AsyncgenHooks()
 
     def begin(self) -> None:
         """A run begins in the current thread and greenlet."""
         self.locals = open_exchange()
-        self._hooks = Hooks()
+        self._hooks = AsyncgenHooks()
         self.hub = getcurrent()
 
     # State of tasks.
@@ -126,15 +126,15 @@ class Contexts:
     def enter(self, process: TaskOwner) -> None:
         """Put the globals of `process` in place."""
         last = self.process
-        outside, context = self._outside, process.context
+        outside, context = self._outside, process.globals
         if last is None:
             self._home = _getcwd()
             outside.refresh()
             swap_globals(outside, context)
         else:
-            if last.context.placed:
-                last.context.leave_place(self._home)
-            swap_globals(last.context, context)
+            if last.globals.placed:
+                last.globals.leave_place(self._home)
+            swap_globals(last.globals, context)
         if context.placed:
             context.enter_place()
         if not context.entered:
@@ -148,6 +148,6 @@ class Contexts:
         self.remove_task()
         last, self.process = self.process, None
         if last is not None:
-            if last.context.placed:
-                last.context.leave_place(self._home)
-            swap_globals(last.context, self._outside)
+            if last.globals.placed:
+                last.globals.leave_place(self._home)
+            swap_globals(last.globals, self._outside)

@@ -8,10 +8,10 @@ lasted for `quiet` seconds. It is over at once when no program is left at all.
 Computing takes no time here, so a thread that computes is one that goes on by a timer of its own: it sleeps and works,
 or works while it watches the clock. A wait for sockets that ends in vain is no computing, for servers look about like
 that for ever; nor is what a program does that was called a service. And since nobody can tell a long piece of work
-from a loop without end, computing alone keeps a world going for WORKING times `quiet` at most.
+from a loop without end, computing alone keeps a world going for COMPUTING_LIMIT times `quiet` at most.
 
-All of it depends on the world's time and on nothing else. The world runs up to `look_at`, and then asks `look`. As
-long as a program is waited for, the run cannot be over before `quiet` has passed, so looks are few.
+All of it depends on the world's time and on nothing else. The world runs up to `check_at`, and then asks `check`. As
+long as a program is waited for, the run cannot be over before `quiet` has passed, so checks are few.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from catenet.world.engine.hub import NEVER, Call, Event
 from catenet.world.network.links import Arrival, InOrderQueue
 
 if TYPE_CHECKING:
-    from catenet.world.engine.context import Contexts
+    from catenet.world.engine.context import ContextSwitcher
     from catenet.world.engine.hub import Hub
     from catenet.world.engine.process import Process
     from catenet.world.network.trace import Trace
@@ -33,20 +33,20 @@ __all__ = ["QUIET", "Ending", "is_service"]
 QUIET: Final = 30.0
 """Seconds of virtual time for which a world is quiet before it is over, unless it is told otherwise."""
 
-WORKING: Final = 10
+COMPUTING_LIMIT: Final = 10
 """So many times `quiet` a world lasts at the most in which programs do no more than compute."""
 
-INTERVAL: Final = 1.0
-"""Seconds of the world's time between two looks at the least."""
+CHECK_INTERVAL: Final = 1.0
+"""Seconds of the world's time between two checks at the least."""
 
 
 class Ending:
     """Decides when a world's run is over; told by the world what starts, ends and prints."""
 
-    def __init__(self, hub: Hub, trace: Trace, contexts: Contexts, quiet: float) -> None:
+    def __init__(self, hub: Hub, trace: Trace, switcher: ContextSwitcher, quiet: float) -> None:
         self._hub = hub
         self._trace = trace
-        self._contexts = contexts
+        self._switcher = switcher
         self.quiet = quiet
         self.alive: dict[Process, None] = {}
         """Processes that run, in the order of their start."""
@@ -58,7 +58,7 @@ class Ending:
         self.programs_ended: float | None = None
         """When the last program ended for good and by itself that was not declared a service."""
         self.printed_at = 0.0
-        self.look_at = NEVER
+        self.check_at = NEVER
         self._since = 0.0
         """No program was waited for since this time, or a later one."""
         self._awaited: Process | None = None
@@ -67,15 +67,15 @@ class Ending:
 
     def begin(self) -> None:
         """A run begins, or goes on. Of one that was over, or had nothing to do, quiet counts anew from now."""
-        if self.over or self.look_at == NEVER:
+        if self.over or self.check_at == NEVER:
             self.over = False
             self._since = self._hub.now
             running = self.alive or self.awaited_starts or self.service_starts
-            self.look_at = self._hub.now + self._interval if running else NEVER
+            self.check_at = self._hub.now + self._interval if running else NEVER
 
     @property
     def _interval(self) -> float:
-        return max(self.quiet, INTERVAL)
+        return max(self.quiet, CHECK_INTERVAL)
 
     # What the world tells.
 
@@ -87,12 +87,12 @@ class Ending:
             self.awaited_starts += count
         if count < 0:
             self._since = self._hub.now
-            self._look_soon()
+            self._check_soon()
 
     def started(self, process: Process) -> None:
         """A process runs."""
         self.alive[process] = None
-        self.look_at = min(self.look_at, self._hub.now + self._interval)
+        self.check_at = min(self.check_at, self._hub.now + self._interval)
 
     def ended(self, process: Process) -> None:
         """A process has ended, or its host has crashed: the latter is no end, but quiet counts from it too."""
@@ -102,17 +102,17 @@ class Ending:
             self._some_ended = True
             if process.declared is not True:
                 self.programs_ended = self._hub.now
-        self._look_soon()
+        self._check_soon()
 
-    def _look_soon(self) -> None:
+    def _check_soon(self) -> None:
         """Look at this instant if the run may be over; where quiet is long, the next look comes early enough."""
-        if not (self.awaited_starts or self.service_starts) and (not self.alive or self.quiet < INTERVAL):
-            self.look_at = self._hub.now
+        if not (self.awaited_starts or self.service_starts) and (not self.alive or self.quiet < CHECK_INTERVAL):
+            self.check_at = self._hub.now
             self._hub.stop()
 
     # What the world asks.
 
-    def awaits(self) -> bool:
+    def waits_for_programs(self) -> bool:
         """Whether a program that is no service runs or is about to start."""
         if self.awaited_starts:
             return True
@@ -120,12 +120,12 @@ class Ending:
             self._awaited = next((process for process in self.alive if not is_service(process)), None)
         return self._awaited is not None
 
-    def look(self) -> bool:
-        """Decide whether the run is over now; if not, `look_at` is when to ask again."""
+    def check(self) -> bool:
+        """Decide whether the run is over now; if not, `check_at` is when to ask again."""
         now = self._hub.now
-        if self.awaits():
+        if self.waits_for_programs():
             self._since = now
-            self.look_at = now + self._interval
+            self.check_at = now + self._interval
         elif not self.alive and not self.service_starts:
             self.over = True
         else:
@@ -133,10 +133,10 @@ class Ending:
             if end <= now:
                 end = max(end, self._arrivals_end() + self.quiet)
             self.over = end <= now
-            self.look_at = max(end, now)
+            self.check_at = max(end, now)
         return self.over
 
-    def settle(self) -> float | None:
+    def end_when_idle(self) -> float | None:
         """Nothing can ever happen any more. Return when that makes the run over, None when programs wait in vain.
 
         Services that nobody will come to any more are no deadlock, but programs that only listen are one if none has
@@ -144,14 +144,14 @@ class Ending:
         """
         if not self.alive:
             return self._hub.now
-        if self.awaits() or not (self._some_ended or all(process.declared for process in self.alive)):
+        if self.waits_for_programs() or not (self._some_ended or all(process.declared for process in self.alive)):
             return None
         return max(self._hub.now, self._active_until() + self.quiet)
 
     def _active_until(self) -> float:
         """When the world was last anything but quiet."""
         active = max(self._since, self.printed_at, self._trace.latest)
-        return max(active, min(self._contexts.computed, active + (WORKING - 1) * self.quiet))
+        return max(active, min(self._switcher.computed, active + (COMPUTING_LIMIT - 1) * self.quiet))
 
     def _arrivals_end(self) -> float:
         """When the last packet that is under way is to arrive, or to leave its queue; 0 without any."""

@@ -23,9 +23,9 @@ queues as often as needed: a task's turn, a host's pump, the packets of a link (
 A `Timer` can be moved and cancelled, and that is what timers are mostly for: a program that reads with a timeout sets
 one for every call and hardly any expires. Taking an entry out of the middle of a heap is expensive, so it stays. The
 timer remembers when it is really due; an entry that comes up too early passes it on to the right place, and an entry
-of a cancelled one is dropped. `certain` tells the kinds apart without a call: an uncertain entry is asked (`is_due`)
+of a cancelled one is dropped. `always_due` tells the kinds apart without a call: any other entry is asked (`is_due`)
 before the clock moves for its sake, since virtual time must not stop where nothing happens. Useless entries are
-counted, and swept when they are most of the heap (`forget_one`).
+counted, and swept when they are most of the heap (`note_useless_entry`).
 
 "Nothing can ever happen again" is therefore an empty heap with empty queues, and `run` returns False: a deadlock, or
 the end of the world (`ending.py`). The hub knows nothing of processes, links and stacks.
@@ -56,7 +56,7 @@ class Event:
 
     __slots__ = ()
 
-    certain = True
+    always_due = True
     """Whether `is_due` need not be asked."""
 
     def happen(self, when: float, sequence: int) -> None:
@@ -93,7 +93,7 @@ class Timer(Event):
 
     __slots__ = ("_hub", "args", "callback", "queued", "sequence", "when")
 
-    certain = False
+    always_due = False
 
     def __init__(self, hub: Hub, callback: Callback, args: tuple[Any, ...]) -> None:
         self._hub = hub
@@ -111,7 +111,7 @@ class Timer(Event):
         self.when = when
         if when < self.queued:
             if self.queued != NEVER:
-                hub.forget_one()
+                hub.note_useless_entry()
             self.queued = when
             heappush(hub.heap, (when, sequence, self))
 
@@ -126,7 +126,7 @@ class Timer(Event):
             self.callback = None
             self.args = ()
             if self.queued != NEVER:
-                self._hub.forget_one()
+                self._hub.note_useless_entry()
 
     def is_due(self, when: float, sequence: int) -> bool:
         """Whether the entry is the event itself."""
@@ -135,7 +135,7 @@ class Timer(Event):
     def happen(self, when: float, sequence: int) -> None:
         """Call the callback if the entry that came up is the event itself, else pass it on to where it belongs."""
         if sequence != self.sequence or when != self.when:
-            self._pass_on(when)
+            self._requeue(when)
             return
         self.when = NEVER
         if self.queued == when:
@@ -143,14 +143,14 @@ class Timer(Event):
         if self.callback is not None:
             self.callback(*self.args)
 
-    def _pass_on(self, when: float) -> None:
+    def _requeue(self, when: float) -> None:
         hub = self._hub
         if self.queued != when:
-            hub.found_useless()
+            hub.drop_useless_entry()
         elif self.when == NEVER:
             self.queued = NEVER
             if self.callback is None:
-                hub.found_useless()
+                hub.drop_useless_entry()
         else:
             self.queued = self.when
             heappush(hub.heap, (self.when, self.sequence, self))
@@ -177,12 +177,12 @@ class VirtualClock:
         return until
 
 
-SPIN: Final = 100e-6
+BUSY_POLL_TIME: Final = 100e-6
 """Seconds for which a real clock keeps looking before it sleeps, while its waits are short: an answer that comes at
 once is then there before the processor has gone to sleep and been woken."""
-BRISK: Final = 2
+BUSY_POLL_FACTOR: Final = 2
 """Waits are short up to so many times as long: a wait that was slept through contains the waking, some 50 us, which
-must not keep a peer that answers within SPIN from being waited for awake."""
+must not keep a peer that answers within BUSY_POLL_TIME from being waited for awake."""
 
 
 class RealClock:
@@ -192,11 +192,11 @@ class RealClock:
     A reader's callback takes the time, serves what its descriptor has and returns how much that was (0: nothing).
     """
 
-    def __init__(self, spin: float = SPIN) -> None:
+    def __init__(self, spin: float = BUSY_POLL_TIME) -> None:
         self.spin = spin
         self.waited = True
         """Whether nothing could be read when the last wait began."""
-        self._brisk = False
+        self._busy = False
         self._origin: float | None = None
         self._poll = select.epoll()
         self._readers: dict[int, Reader] = {}
@@ -219,19 +219,19 @@ class RealClock:
         """Wait until `until` or until a descriptor is readable, whichever comes first, and serve the descriptors."""
         if until is None and not self._readers:
             return None
-        if self._brisk and self._serve(hub):
+        if self._busy and self._serve(hub):
             self.waited = False
             return self.time()
         begun = monotonic()
         timeout = -1.0 if until is None else max(0.0, until - self.time())
         self.waited = True
-        if not (self._brisk and self._spin(begun, timeout, hub)):
-            ready = [] if self._brisk else self._poll.poll(0)
+        if not (self._busy and self._spin(begun, timeout, hub)):
+            ready = [] if self._busy else self._poll.poll(0)
             self.waited = not ready
             for descriptor, _ in ready or self._poll.poll(timeout):
                 hub.now = max(hub.now, self.time())
                 self._readers[descriptor](hub.now)
-        self._brisk = monotonic() - begun < BRISK * self.spin
+        self._busy = monotonic() - begun < BUSY_POLL_FACTOR * self.spin
         return self.time()
 
     def _spin(self, begun: float, timeout: float, hub: Hub) -> bool:
@@ -309,7 +309,7 @@ class Hub:
         """Let `run` return before the next event."""
         self._stopping = True
 
-    def forget_one(self) -> None:
+    def note_useless_entry(self) -> None:
         """An entry of the heap has become useless; sweep the heap when most of it is."""
         self._useless += 1
         if self._useless > COMPACT_FROM and 2 * self._useless > len(self.heap):
@@ -325,7 +325,7 @@ class Hub:
             heapify(self.heap)
             self._useless = 0
 
-    def found_useless(self) -> None:
+    def drop_useless_entry(self) -> None:
         """A useless entry has come up."""
         self._useless = max(0, self._useless - 1)
 
@@ -341,7 +341,7 @@ class Hub:
         heap = self.heap
         while heap:
             when, sequence, event = heap[0]
-            if event.certain or event.is_due(when, sequence):
+            if event.always_due or event.is_due(when, sequence):
                 return when
             heappop(heap)
             event.happen(when, sequence)

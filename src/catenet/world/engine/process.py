@@ -42,7 +42,7 @@ class Process(TaskOwner):
     """A program that runs on a host. `status` is None until it ends, then what a shell would show."""
 
     def __init__(self, host: Host, program: Program, pid: int, *, declared: bool | None, stdin: str | bytes) -> None:
-        super().__init__(host.world.hub, host.world.contexts)
+        super().__init__(host.world.hub, host.world.switcher)
         self.undeclared = declared is None
         self.host = host
         self.world = host.world
@@ -107,7 +107,7 @@ class Process(TaskOwner):
             path[:0] = [program.directory]
         variables = environment()
         variables.update((os.fsencode(name), os.fsencode(value)) for name, value in host.environment.items())
-        self.context = ProcessGlobals(list(program.argv), path, self._main_module, variables, program.directory)
+        self.globals = ProcessGlobals(list(program.argv), path, self._main_module, variables, program.directory)
         self.main = self.spawn(lambda: program.run(self._main_module), "MainThread")
 
     @property

@@ -13,7 +13,7 @@ from greenlet import getcurrent, greenlet
 
 from catenet.compiled import mypyc_attr
 from catenet.posix.file import File, Watcher
-from catenet.world.engine.context import Contexts
+from catenet.world.engine.context import ContextSwitcher
 from catenet.world.engine.errors import ProcessKilled
 from catenet.world.engine.hub import NEVER, Event, Hub
 from catenet.world.patches.process_globals import ProcessGlobals
@@ -47,13 +47,13 @@ _abandoned: list[Any] = []
 class TaskOwner:
     """What a process shows its tasks at every turn."""
 
-    context: ProcessGlobals
+    globals: ProcessGlobals
     """Its globals."""
     main: Task
 
-    def __init__(self, hub: Hub, contexts: Contexts) -> None:
+    def __init__(self, hub: Hub, switcher: ContextSwitcher) -> None:
         self.hub = hub
-        self.contexts = contexts
+        self.switcher = switcher
         self.dying = False
         """Whether every further call that could block raises ProcessKilled."""
         self.pending_signals: deque[int] = deque()
@@ -88,10 +88,10 @@ class Task(Event):
     """One thread of a process. `run` is what it does; it ends when that returns or raises."""
 
     __slots__ = (
-        "_contexts",
         "_greenlet",
         "_hub",
         "_scheduled",
+        "_switcher",
         "_timed_out",
         "_timer",
         "_turns",
@@ -123,12 +123,12 @@ class Task(Event):
         self.waits_in = ""
         self.waits_on: tuple[File, ...] = ()
         self.locals: Any = None
-        """Its thread-local values while another task is in place (`Contexts`); `hooks` likewise."""
+        """Its thread-local values while another task is in place (`ContextSwitcher`); `hooks` likewise."""
         self.loop: Any = None
         """The event loop that runs in it."""
         self.hooks = NO_HOOKS
         self.owner: TaskOwner = process
-        self._contexts = self.owner.contexts
+        self._switcher = self.owner.switcher
         self._hub = hub = self.owner.hub
         self._greenlet: Any = None
         self._turns = hub.turns
@@ -169,28 +169,28 @@ class Task(Event):
         over = self.ended
         if over:
             return
-        contexts = self._contexts
-        contexts.turns = turns = contexts.turns + 1
+        switcher = self._switcher
+        switcher.turns = turns = switcher.turns + 1
         if not turns % COLLECT_EVERY:
-            contexts.collect()
-        if contexts.task is not self:
-            contexts.install_task(self)
+            switcher.collect()
+        if switcher.task is not self:
+            switcher.install_task(self)
         if self._greenlet is None:
             self._greenlet = greenlet(self._body)
         # As by `current.task`, at half the price.
-        contexts.locals.place["task"] = self
+        switcher.locals.current_values["task"] = self
         try:
             self._greenlet.switch()
         finally:
-            contexts.locals.place["task"] = None
+            switcher.locals.current_values["task"] = None
         if self.ended:
-            self._bury()
+            self._release()
 
-    def _bury(self) -> None:
+    def _release(self) -> None:
         """Give up what an ended task had for itself."""
         self._timer.cancel()
         self._waiter.drop()
-        self._contexts.forget_task(self)
+        self._switcher.forget_task(self)
         self.process.task_ended(self)
 
     def _body(self) -> None:
@@ -226,7 +226,7 @@ class Task(Event):
         # A program may use greenlets of its own (SQLAlchemy does): the one that waits is the one to come back to.
         self._greenlet = _getcurrent()
         try:
-            self._contexts.hub.switch()
+            self._switcher.hub.switch()
         finally:
             for file in files:
                 file.watchers.pop(waiter, None)
@@ -277,7 +277,7 @@ class Task(Event):
             self.ended = True
             _abandoned.append(getcurrent())
             self._greenlet = getcurrent()
-            self._contexts.hub.switch()
+            self._switcher.hub.switch()
         raise ProcessKilled(self.process.killed_status)
 
     def may_unwind(self) -> bool:
@@ -289,5 +289,5 @@ class Task(Event):
         self._timed_out = True
         # It goes on by a timer of its own, unless it has but looked for sockets in vain; an event loop has timers.
         if self.owner.undeclared and (not self.waits_on or self.loop is not None):
-            self._contexts.computed = self._hub.now
+            self._switcher.computed = self._hub.now
         self.wake()

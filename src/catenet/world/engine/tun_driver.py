@@ -26,10 +26,10 @@ from catenet.world.world import World
 
 __all__ = ["Attachment", "kernel_end", "open_host"]
 
-PATIENCE: Final = 15.0
+CONFIGURATION_TIMEOUT: Final = 15.0
 """Seconds that a host waits for an address before its program starts without."""
 
-SETTLING: Final = 2.0
+SETTLING_TIME: Final = 2.0
 """Seconds without news after which it makes do with the addresses that it has."""
 
 BATCH: Final = 256
@@ -117,12 +117,12 @@ def _configure(world: World, host: Host, interface: int) -> None:
     host.stack.configure(interface, host.name)
     port = host.stack.interfaces[interface].ethernet
     assert port is not None
-    deadline = world.now + PATIENCE
-    settled = world.now + SETTLING
+    deadline = world.now + CONFIGURATION_TIMEOUT
+    settled = world.now + SETTLING_TIME
     while world.now < deadline:
         world.hub.run(world.now + 0.1)
         if port.dhcp is not None and port.dhcp.state in (DhcpState.REQUESTING, DhcpState.PROBING):
-            settled = world.now + SETTLING
+            settled = world.now + SETTLING_TIME
         if world.now >= settled and world.addresses(host.name):
             return
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from catenet.link.tun import TunDevice
 from catenet.wire.gso import GsoPacket
-from catenet.world.network.links import Meter
+from catenet.world.network.links import CountingDevice
 from catenet.world.network.trace import INBOUND, OUTBOUND, Tap
 
 __all__ = ["TunPort"]
 
 
-class TunPort(Meter):
+class TunPort(CountingDevice):
     """A TUN or TAP device that counts what it carries and lets `taps` listen in: those of the world's trace.
 
     The trace itself has no part in it, for the hash of a network in real time says nothing.

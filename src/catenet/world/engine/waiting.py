@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_waiting"]
 
-MOST: Final = 100
+MAXIMUM_LINES: Final = 100
 """Lines of a report; of a large world the rest are like them."""
 
-MOST_TASKS: Final = 10
+MAXIMUM_TASKS: Final = 10
 """Asyncio tasks shown of each event loop."""
 
 LIBRARY: Final = sysconfig.get_path("stdlib")
 PACKAGES: Final = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
-OURS: Final = __name__.partition(".")[0]
+OWN_PACKAGE: Final = __name__.partition(".")[0]
 
 
 def describe_waiting(world: World) -> str:
@@ -34,8 +34,8 @@ def describe_waiting(world: World) -> str:
         for process in world.processes
         if process.failed
     ]
-    more = [f"  … and {len(lines) - MOST} lines more"] if len(lines) > MOST else []
-    return "\n".join(lines[:MOST] + more)
+    more = [f"  … and {len(lines) - MAXIMUM_LINES} lines more"] if len(lines) > MAXIMUM_LINES else []
+    return "\n".join(lines[:MAXIMUM_LINES] + more)
 
 
 def _of_process(process: Process) -> Iterator[str]:
@@ -49,10 +49,10 @@ def _of_process(process: Process) -> Iterator[str]:
 def _of_loop(loop: asyncio.AbstractEventLoop) -> Iterator[str]:
     """A line for each task of an event loop that has not ended."""
     tasks = sorted(asyncio.all_tasks(loop), key=lambda task: (len(task.get_name()), task.get_name()))
-    for task in tasks[:MOST_TASKS]:
+    for task in tasks[:MAXIMUM_TASKS]:
         yield f"    task {task.get_name()} waits{_place(_innermost(task.get_coro()))}"
-    if len(tasks) > MOST_TASKS:
-        yield f"    … and {len(tasks) - MOST_TASKS} tasks more"
+    if len(tasks) > MAXIMUM_TASKS:
+        yield f"    … and {len(tasks) - MAXIMUM_TASKS} tasks more"
 
 
 def _frame_of(task: Task) -> FrameType | None:
@@ -60,7 +60,7 @@ def _frame_of(task: Task) -> FrameType | None:
     frames = []
     frame = task.frame
     while frame is not None:
-        if frame.f_globals.get("__name__", "").partition(".")[0] != OURS:
+        if frame.f_globals.get("__name__", "").partition(".")[0] != OWN_PACKAGE:
             frames.append(frame)
         frame = frame.f_back
     own = (frame for frame in frames if _is_own(frame))

@@ -2,12 +2,12 @@
 
 A network is a switch that knows who owns which address (nobody asks by ARP or NDP: a simulated host has no neighbour
 table to poison or to fill). A packet from a to b crosses a's link upward and b's link downward; two hosts with a
-dedicated link between them use that one instead. What is decided for a flow (its two addresses) is kept until the
+dedicated link between them use that one instead. What is decided for a path (its two addresses) is kept until the
 topology changes, so that a packet costs one lookup, and where the second link keeps no state (`memoryless`) one event
-of the hub carries it over both. Where packets of a flow can only arrive in order, they wait in an `InOrderQueue`.
+of the hub carries it over both. Where packets of a path can only arrive in order, they wait in an `InOrderQueue`.
 
-What has not left the queue of a link yet can be called back, by the link (`Passage.recall`), and is stopped by
-partitions that stand when it leaves (`reconsider`); what has left arrives.
+What has not left the queue of a link yet can be called back, by the link (`OfferedPacket.recall`), and is stopped by
+partitions that stand when it leaves (`check_partitions`); what has left arrives.
 """
 
 from __future__ import annotations
@@ -27,61 +27,61 @@ from catenet.world.network.trace import INBOUND, OUTBOUND, Trace
 if TYPE_CHECKING:
     from catenet.wire.address import Address, Prefix
 
-__all__ = ["Flow", "InOrderQueue", "Meter", "Network", "Port"]
+__all__ = ["CountingDevice", "ForwardingPath", "InOrderQueue", "Network", "Port"]
 
-FLOWS_KEPT = 65_536
-"""Flows remembered per port; a scan with forged addresses starts the table anew rather than growing it."""
+PATHS_KEPT = 65_536
+"""Paths remembered per port; a scan with forged addresses starts the table anew rather than growing it."""
 
-FindFlow: TypeAlias = "Callable[[Port, bytes, bytes], Flow | str]"
-"""`find_flow(port, source, destination)`: the topology's decision, or the cause for which packets are dropped."""
-
-
-Bars: TypeAlias = "Callable[[Flow, Port], bool]"
-"""`bars(flow, way)`: whether a partition stands between the ends of a flow, or between its port and the next."""
+FindPath: TypeAlias = "Callable[[Port, bytes, bytes], ForwardingPath | str]"
+"""`find_path(port, source, destination)`: the topology's decision, or the cause for which packets are dropped."""
 
 
-class Passage(Item):
+IsPartitioned: TypeAlias = "Callable[[ForwardingPath, Port], bool]"
+"""`is_partitioned(path, way)`: whether a partition separates the ends of a path, or its port from the next."""
+
+
+class OfferedPacket(Item):
     """A packet offered to a link of a host: to that by which it leaves, or with `port` to that by which it comes."""
 
-    __slots__ = ("arrivals", "flow", "port")
+    __slots__ = ("arrivals", "path", "port")
 
-    def __init__(self, packet: bytes, flow: Flow, port: Port | None) -> None:
+    def __init__(self, packet: bytes, path: ForwardingPath, port: Port | None) -> None:
         super().__init__(packet)
-        self.flow = flow
+        self.path = path
         self.port = port
         self.arrivals: list[Arrival] | None = []
         """What is to come of it; None as long as it is in an in-order queue."""
 
     def arrive(self, packet: bytes, when: float) -> None:
         """Have it go on then: up to the host, or over the next link."""
-        flow = self.flow
-        if self.port is None and flow.up.pure:
-            flow.spread(packet, when, self)
+        path = self.path
+        if self.port is None and path.up.pure:
+            path.forward(packet, when, self)
         else:
-            flow.arrange(when, Arrival(packet, flow, self.port, self))
+            path.schedule(when, Arrival(packet, path, self.port, self))
 
     def recall(self) -> None:
         """Nothing comes of it yet."""
         for arrival in reversed(self.arrivals or ()):
-            arrival.call_off()
+            arrival.cancel()
         self.arrivals = []
 
-    def reconsider(self) -> None:
+    def check_partitions(self) -> None:
         """Partitions have begun or ended: those that stand when it leaves the queue stop it."""
         for arrival in self.arrivals or ():
-            arrival.stopped = self.flow.is_barred(arrival.port)
+            arrival.stopped = self.path.is_partitioned(arrival.port)
 
 
-class Entry(Passage):
+class InOrderPacket(OfferedPacket):
     """A packet in an in-order queue."""
 
     __slots__ = ("sequence", "stopped", "when")
 
-    def __init__(self, packet: bytes, flow: Flow) -> None:
+    def __init__(self, packet: bytes, path: ForwardingPath) -> None:
         # No more than an in-order queue needs: this is made for every packet.
         self.owner = None
         self.packet = packet
-        self.flow = flow
+        self.path = path
         self.arrivals = None
         self.when: float
         self.sequence: int
@@ -91,43 +91,45 @@ class Entry(Passage):
         """Leave the in-order queue: planned anew, it takes the slow path."""
         if self.arrivals is None:
             self.arrived, self._notes, self.port = 0.0, None, None
-            self.flow.withdraw(self)
+            self.path.withdraw(self)
         super().recall()
 
-    def reconsider(self) -> None:
+    def check_partitions(self) -> None:
         """Partitions have begun or ended."""
         if self.arrivals is None:
-            self.stopped = self.flow.is_barred(self.flow.ways[0])
+            self.stopped = self.path.is_partitioned(self.path.ways[0])
         else:
-            super().reconsider()
+            super().check_partitions()
 
 
 class Arrival(Event):
     """A packet at the end of a link: it goes to its host, into the queue of the next link, or to all its ways."""
 
-    __slots__ = ("crossing", "flow", "latest", "packet", "port", "step", "stopped")
+    __slots__ = ("crossing", "latest", "packet", "path", "port", "step", "stopped")
 
-    certain = False
+    always_due = False
 
-    def __init__(self, packet: bytes, flow: Flow, port: Port | None, crossing: Passage | None, step: int = 0) -> None:
+    def __init__(
+        self, packet: bytes, path: ForwardingPath, port: Port | None, crossing: OfferedPacket | None, step: int = 0
+    ) -> None:
         self.packet: bytes | None = packet
-        self.flow = flow
+        self.path = path
         self.port = port
         self.crossing = crossing
         self.step = step
         self.latest = 0.0
-        """What the flow's `latest` was before."""
+        """What the path's `latest` was before."""
         self.stopped = False
         if crossing is not None and crossing.arrivals is not None:
             crossing.arrivals.append(self)
-            self.stopped = flow.is_barred(port)
+            self.stopped = path.is_partitioned(port)
 
-    def call_off(self) -> None:
+    def cancel(self) -> None:
         """It does not come."""
         packet, port = self.packet, self.port
         self.packet = None
         if self.step and port is not None and packet is not None:
-            self.flow.forget(self, port, len(packet))
+            self.path.forget(self, port, len(packet))
 
     def is_due(self, when: float, sequence: int) -> bool:
         """Whether it still comes."""
@@ -135,24 +137,24 @@ class Arrival(Event):
 
     def happen(self, when: float, sequence: int) -> None:
         """It is there."""
-        packet, port, flow = self.packet, self.port, self.flow
+        packet, port, path = self.packet, self.port, self.path
         if packet is None:
             return
         if self.stopped:
-            flow.port.astray.drop("partition")
+            path.port.undeliverable.drop("partition")
         elif port is None:
-            flow.spread(packet, when, self.crossing if len(flow.ways) > 1 else None)
-        elif self.step == DESCENT:
-            port.descend(packet, when, flow)
+            path.forward(packet, when, self.crossing if len(path.ways) > 1 else None)
+        elif self.step == SECOND_QUEUE:
+            port.send_down(packet, when, path)
         else:
             port.arrive(packet, when)
 
 
-DESCENT: Final = 1
-"""Step of a flow from the switch into the queue of the second link."""
-LANDING: Final = 2
-"""Step of a flow over its last link, planned together with the first."""
-ECHO: Final = 3
+SECOND_QUEUE: Final = 1
+"""Step of a path from the switch into the queue of the second link."""
+DELIVERY: Final = 2
+"""Step of a path over its last link, planned together with the first."""
+DUPLICATE: Final = 3
 """That of a copy, which the last link has made."""
 
 
@@ -164,17 +166,17 @@ class InOrderQueue(Event):
     the world and not that of what is under way in it.
     """
 
-    __slots__ = ("_behind", "_head", "_hub", "_port", "certain")
+    __slots__ = ("_behind", "_head", "_hub", "_port", "always_due")
 
     def __init__(self, hub: Hub, port: Port) -> None:
-        self.certain = True
+        self.always_due = True
         """Whether all entries in the hub's heap are those of heads."""
         self._hub = hub
         self._port = port
-        self._head: Entry | None = None
-        self._behind: deque[Entry] | None = None
+        self._head: InOrderPacket | None = None
+        self._behind: deque[InOrderPacket] | None = None
 
-    def put(self, entry: Entry, when: float) -> None:
+    def put(self, entry: InOrderPacket, when: float) -> None:
         """Let a packet arrive at `when`, which is no sooner than what is under way arrives."""
         hub = self._hub
         entry.when = when
@@ -194,13 +196,13 @@ class InOrderQueue(Event):
             return self._behind[-1].when
         return 0.0 if self._head is None else self._head.when
 
-    def withdraw(self, entry: Entry) -> None:
+    def withdraw(self, entry: InOrderPacket) -> None:
         """Take the last packet out."""
         if self._behind:
-            last: Entry | None = self._behind.pop()
+            last: InOrderPacket | None = self._behind.pop()
         else:
             last, self._head = self._head, None
-            self.certain = False
+            self.always_due = False
         assert last is entry
 
     def is_due(self, when: float, sequence: int) -> bool:
@@ -221,12 +223,12 @@ class InOrderQueue(Event):
         else:
             self._head = None
         if entry.stopped:
-            entry.flow.port.astray.drop("partition")
+            entry.path.port.undeliverable.drop("partition")
         else:
             self._port.arrive(entry.packet, when)
 
 
-class Flow:
+class ForwardingPath:
     """Where packets between two addresses go: over `up`, then for each way on over its port's link (or at once)."""
 
     __slots__ = (
@@ -234,7 +236,7 @@ class Flow:
         "addresses",
         "direct",
         "down",
-        "floor",
+        "earliest",
         "hub",
         "in_order",
         "latest",
@@ -262,7 +264,7 @@ class Flow:
             self._ordered = self._ordered and not ways[0].down.properties.reorder
         self.latest = 0.0
         """When the last packet arrives of those that are in no in-order queue, as far as that is known."""
-        self.floor = 0.0
+        self.earliest = 0.0
         """Before this time nothing arrives by the in-order queue."""
         self.in_order: InOrderQueue | None = None
         """To the one port to go to, when the links on the way make nothing of a packet but a delay or a drop."""
@@ -276,21 +278,21 @@ class Flow:
 
     # Order across changes of the links.
 
-    def under_way(self) -> float:
+    def last_arrival(self) -> float:
         """When the last packet arrives."""
         return self.latest if self.in_order is None else max(self.latest, self.in_order.last())
 
-    def follow(self, before: Flow) -> None:
-        """Take the place of a flow over the same links, as they were: what it has under way is not overtaken."""
+    def succeed(self, before: ForwardingPath) -> None:
+        """Take the place of a path over the same links, as they were: what it has under way is not overtaken."""
         if self._ordered and before._ordered and before.up.random is self.up.random:
-            self.latest = self.floor = before.under_way()
+            self.latest = self.earliest = before.last_arrival()
 
-    def withdraw(self, entry: Entry) -> None:
+    def withdraw(self, entry: InOrderPacket) -> None:
         """Take the last packet out of the in-order queue."""
         in_order, down = self.in_order, self.down
         assert in_order is not None
         in_order.withdraw(entry)
-        self.latest = max(self.floor, in_order.last())
+        self.latest = max(self.earliest, in_order.last())
         if down is not None:  # where it was counted ahead of time
             down.counters.packets -= 1
             down.counters.bytes -= len(entry.packet)
@@ -299,45 +301,45 @@ class Flow:
         """The last packet does not arrive."""
         if self._ordered:
             self.latest = arrival.latest
-        if arrival.step == LANDING and not self.direct:
+        if arrival.step == DELIVERY and not self.direct:
             port.down.counters.packets -= 1
             port.down.counters.bytes -= size
 
-    def is_barred(self, way: Port | None) -> bool:
+    def is_partitioned(self, way: Port | None) -> bool:
         """Whether a partition stands between its ends, or on this way."""
         ways = self.ways if way is None else (way,)
-        return all(self.port.network.bars(self, each) for each in ways)
+        return all(self.port.network.is_partitioned(self, each) for each in ways)
 
     # Packets.
 
-    def spread(self, packet: bytes, when: float, crossing: Passage | None = None) -> None:
+    def forward(self, packet: bytes, when: float, crossing: OfferedPacket | None = None) -> None:
         """Send a packet that leaves the upward link at `when`, which may be yet to come, on to the ports."""
         for port in self.ways:
             if self.direct:
-                self._step(packet, when, port, crossing, LANDING)
+                self._step(packet, when, port, crossing, DELIVERY)
             elif port.down.memoryless:
-                step = LANDING
+                step = DELIVERY
                 for later, copy in port.down.transit(packet, when):
                     self._step(copy, later, port, crossing, step)
-                    step = ECHO
+                    step = DUPLICATE
             else:
-                self._step(packet, when, port, crossing, DESCENT)
+                self._step(packet, when, port, crossing, SECOND_QUEUE)
 
-    def _step(self, packet: bytes, when: float, port: Port, crossing: Passage | None, step: int) -> None:
+    def _step(self, packet: bytes, when: float, port: Port, crossing: OfferedPacket | None, step: int) -> None:
         arrival = Arrival(packet, self, port, crossing, step)
         if self._ordered:
             arrival.latest = self.latest
             self.latest = when = max(when, self.latest)
-        self.arrange(when, arrival)
+        self.schedule(when, arrival)
 
-    def arrange(self, when: float, arrival: Arrival) -> None:
+    def schedule(self, when: float, arrival: Arrival) -> None:
         """Let something arrive."""
         hub = self.hub
         hub.sequence = sequence = hub.sequence + 1
         heappush(hub.heap, (when, sequence, arrival))
 
 
-class Meter(BaseDevice):
+class CountingDevice(BaseDevice):
     """What the devices of a world's hosts have in common: whose they are, what they have carried."""
 
     __slots__ = ("host", "index", "name", "received_bytes", "received_packets", "sent_bytes", "sent_packets")
@@ -364,14 +366,26 @@ class Meter(BaseDevice):
         return {}
 
 
-class Port(Meter):
+class Port(CountingDevice):
     """Where a host meets a network: a device whose link is simulated, in both directions.
 
     `addresses` are (address, prefix length); `index` numbers the ports of a world in the order of their making and is
-    the link's number in `trace`. `astray` counts packets that had nowhere to go: unreachable, partition.
+    the link's number in `trace`. `undeliverable` counts packets that had nowhere to go: unreachable, partition.
     """
 
-    __slots__ = ("addresses", "astray", "before", "down", "flows", "mtu", "network", "queued", "queues", "trace", "up")
+    __slots__ = (
+        "addresses",
+        "before",
+        "down",
+        "mtu",
+        "network",
+        "paths",
+        "queued",
+        "queues",
+        "trace",
+        "undeliverable",
+        "up",
+    )
 
     offload: Final = (True, 0)
     """Checksums are left to the simulated links, which see to them only where they damage a packet."""
@@ -384,14 +398,14 @@ class Port(Meter):
         self.up, self.down = links
         self.mtu = self.up.properties.mtu
         self.addresses: list[tuple[Address, int]] = []
-        self.flows: dict[bytes, Flow] = {}
-        self.before: dict[bytes, Flow] = {}
-        """Flows of before the last change by which something is under way."""
+        self.paths: dict[bytes, ForwardingPath] = {}
+        self.before: dict[bytes, ForwardingPath] = {}
+        """Paths of before the last change by which something is under way."""
         self.queues = False
         """Whether packets may have to wait here before they leave the host."""
         self.queued: Queued = PASSED
         """The last packet that was sent into a queue; whoever wants to know sets it to `PASSED` before."""
-        self.astray = Counters()
+        self.undeliverable = Counters()
         self.trace: Trace | None = None
 
     def send(self, packet: bytes, now: float, again: bool = False) -> None:
@@ -403,71 +417,73 @@ class Port(Meter):
             if self.trace is not None:
                 self.trace.record(self.index, OUTBOUND, packet, now)
         key = packet[12:20] if packet[0] < 0x60 else packet[8:40]
-        flow = self.flows.get(key) or self.network.find(self, key)
-        if flow is None:
+        path = self.paths.get(key) or self.network.find(self, key)
+        if path is None:
             return
-        up, in_order = flow.up, flow.in_order
+        up, in_order = path.up, path.in_order
         if in_order is None:
-            if flow.queued:
-                self.queued = passage = Passage(packet, flow, None)
-                up.carry(passage, now, flow.hub.call_at)
+            if path.queued:
+                self.queued = offered = OfferedPacket(packet, path, None)
+                up.carry(offered, now, path.hub.call_at)
             else:
                 for when, data in up.transit(packet, now):
-                    flow.spread(data, when)
+                    path.forward(data, when)
             return
-        entry = Entry(packet, flow)
-        if flow.queued:
+        entry = InOrderPacket(packet, path)
+        if path.queued:
             when = up.enter(entry, size, now)
             if when >= 0.0:
                 self.queued = entry
         else:
             when = up.arrival(size, now)
-        if when >= 0.0 and flow.down is not None:
-            when = flow.down.arrival(size, when)
+        if when >= 0.0 and path.down is not None:
+            when = path.down.arrival(size, when)
         if when < 0.0:
             entry.arrivals = []  # dropped, perhaps after it has waited
             return
-        if when < flow.floor:
-            when = flow.floor
+        if when < path.earliest:
+            when = path.earliest
         in_order.put(entry, when)
 
-    def forget_flows(self, now: float) -> None:
+    def forget_paths(self, now: float) -> None:
         """Something has changed that they were decided from; what is under way by them is not overtaken."""
-        self.before = {key: flow for key, flow in self.before.items() if flow.under_way() > now}
-        self.before.update((key, flow) for key, flow in self.flows.items() if flow.under_way() > now)
-        self.flows.clear()
+        self.before = {key: path for key, path in self.before.items() if path.last_arrival() > now}
+        self.before.update((key, path) for key, path in self.paths.items() if path.last_arrival() > now)
+        self.paths.clear()
 
     def drops(self) -> Mapping[str, int]:
         """Packets that had nowhere to go; those that its links lost are counted there."""
-        return self.astray.drops
+        return self.undeliverable.drops
 
     def arrive(self, packet: bytes | memoryview, now: float) -> None:
         """A packet has come: up to the host."""
         if self.trace is not None:
             self.trace.record(self.index, INBOUND, packet, now)
-        Meter.arrive(self, packet, now)  # as super() does, in half the time
+        CountingDevice.arrive(self, packet, now)  # as super() does, in half the time
 
-    def descend(self, packet: bytes, now: float, flow: Flow) -> None:
+    def send_down(self, packet: bytes, now: float, path: ForwardingPath) -> None:
         """The switch offers a packet to the downward link."""
         down = self.down
         if down.properties.rate is not None:
-            down.carry(Passage(packet, flow, self), now, flow.hub.call_at)
+            down.carry(OfferedPacket(packet, path, self), now, path.hub.call_at)
             return
         for when, data in down.transit(packet, now):
-            flow.arrange(when, Arrival(data, flow, self, None))
+            path.schedule(when, Arrival(data, path, self, None))
 
 
 class Network:
     """One switch and the ports on it; `prefixes` are its subnets, IPv4 and IPv6."""
 
-    __slots__ = ("bars", "find_flow", "hub", "name", "narrowest_link", "owners", "ports", "prefixes")
+    __slots__ = ("find_path", "hub", "is_partitioned", "name", "narrowest_link", "owners", "ports", "prefixes")
 
-    def __init__(self, name: str, prefixes: list[Prefix], hub: Hub, find_flow: FindFlow, bars: Bars) -> None:
+    def __init__(
+        self, name: str, prefixes: list[Prefix], hub: Hub, find_path: FindPath, is_partitioned: IsPartitioned
+    ) -> None:
         self.name = name
         self.prefixes = prefixes
         self.hub = hub
-        self.find_flow = find_flow
-        self.bars = bars
+        self.find_path = find_path
+        self.is_partitioned = is_partitioned
         self.ports: list[Port] = []
         self.owners: dict[Address, Port] = {}
         self.narrowest_link: int | None = None
@@ -479,17 +495,17 @@ class Network:
             self.narrowest_link = min(port.up.properties.mtu for port in self.ports)
         return self.narrowest_link
 
-    def find(self, port: Port, key: bytes) -> Flow | None:
-        """Decide the flow for packets with these addresses from that port; None when they have nowhere to go."""
+    def find(self, port: Port, key: bytes) -> ForwardingPath | None:
+        """Decide the path for packets with these addresses from that port; None when they have nowhere to go."""
         half = len(key) // 2
-        found = self.find_flow(port, key[:half], key[half:])
+        found = self.find_path(port, key[:half], key[half:])
         if isinstance(found, str):
-            port.astray.drop(found)
+            port.undeliverable.drop(found)
             return None
         before = port.before.get(key) if port.before else None
         if before is not None:
-            found.follow(before)
-        if len(port.flows) >= FLOWS_KEPT:
-            port.flows.clear()
-        port.flows[key] = found
+            found.succeed(before)
+        if len(port.paths) >= PATHS_KEPT:
+            port.paths.clear()
+        port.paths[key] = found
         return found

@@ -28,7 +28,7 @@ from catenet.wire.address import (
     parse_interface,
 )
 from catenet.world.engine.hub import Hub
-from catenet.world.network.links import Flow, Network, Passage, Port
+from catenet.world.network.links import ForwardingPath, Network, OfferedPacket, Port
 from catenet.world.network.trace import Trace
 from catenet.world.scenario.units import nearest, repeated
 
@@ -65,9 +65,9 @@ class Topology:
         """Hosts with which each has a link of their own."""
         self._of_host: dict[str, list[Port]] = {}
         self._owners: dict[Address, Port] = {}
-        self._severed: dict[int, tuple[frozenset[str], ...]] = {}
+        self._groups: dict[int, tuple[frozenset[str], ...]] = {}
         self._partitions = 0
-        self._flows_known = False
+        self._paths_known = False
 
     def add_network(self, name: str = "net", prefixes: Iterable[str | Prefix] = ()) -> Network:
         """Add a network; without prefixes it is 10.0.N.0/24 and fd00:0:0:N::/64. ValueError for a name in use."""
@@ -77,7 +77,7 @@ class Topology:
         chosen = [Prefix.parse(prefix) if isinstance(prefix, str) else prefix for prefix in prefixes]
         if not chosen:
             chosen = [Prefix.of(PRIVATE4.host(number << 8), 24), Prefix.of(PRIVATE6.host(number << 64), 64)]
-        network = Network(name, chosen, self._hub, self._find_flow, self._bars)
+        network = Network(name, chosen, self._hub, self._find_path, self._is_partitioned)
         self.networks[name] = network
         return network
 
@@ -102,7 +102,7 @@ class Topology:
             self._own(port, address, length)
         if self._trace is not None:
             port.trace = self._trace
-        self._measure(port)
+        self._update_port(port)
         ports.append(port)
         self.ports.append(port)
         joined.ports.append(port)
@@ -126,7 +126,7 @@ class Topology:
             else:
                 self.dedicated[one, other] = self._remake(existing, properties)
         for port in (*self._of_host[a], *self._of_host[b]):
-            self._measure(port)
+            self._update_port(port)
         self._changed()
 
     def change(self, host: str, properties: LinkProperties) -> None:
@@ -134,14 +134,14 @@ class Topology:
         for port in self._of_host[self.known(host)]:
             port.up = self._remake(port.up, properties)
             port.down = self._remake(port.down, properties)
-            self._measure(port)
+            self._update_port(port)
         self._changed()
 
     def _remake(self, link: SimulatedLink, properties: LinkProperties) -> SimulatedLink:
         """The link with other properties."""
         return make_link(properties, link.random, link, self._hub.now, self._hub.call_at)
 
-    def _measure(self, port: Port) -> None:
+    def _update_port(self, port: Port) -> None:
         """The port takes what the widest of its host's links carries (routes know which carry less), and may queue."""
         own = [self.dedicated[port.host, other].properties for other in self._joined.get(port.host, ())]
         port.mtu = max(each.mtu for each in (port.up.properties, *own))
@@ -169,7 +169,7 @@ class Topology:
                 self._joined[one].remove(other)
                 stranded += [(one, crossing) for crossing, _ in link.recall(self._hub.now)]
         for port in (*self._of_host[a], *self._of_host[b]):
-            self._measure(port)
+            self._update_port(port)
         self._changed()
         for host, crossing in stranded:
             crossing.departure = GONE
@@ -177,7 +177,7 @@ class Topology:
 
     def _resend(self, host: str, crossing: Crossing) -> None:
         """Let a packet that has not left its host take another way, by the port by which it left the stack."""
-        port = crossing.flow.port if isinstance(crossing, Passage) else self._of_host[host][0]
+        port = crossing.path.port if isinstance(crossing, OfferedPacket) else self._of_host[host][0]
         port.send(crossing.packet, self._hub.now, again=True)
 
     def partition(self, *groups: str | Iterable[str]) -> int:
@@ -193,34 +193,34 @@ class Topology:
             raise ValueError(f"a partition names {name!r} twice")
         sets = tuple(map(frozenset, lists))
         self._partitions += 1
-        self._severed[self._partitions] = sets if len(sets) > 1 else (sets[0], frozenset(self._of_host) - sets[0])
+        self._groups[self._partitions] = sets if len(sets) > 1 else (sets[0], frozenset(self._of_host) - sets[0])
         self._changed()
-        self._reconsider()
+        self._check_partitions()
         return self._partitions
 
     def heal(self, number: int | None = None) -> None:
         """Undo one partition, or all; one that is healed already is no error."""
         if number is None:
-            self._severed.clear()
+            self._groups.clear()
         else:
-            self._severed.pop(number, None)
+            self._groups.pop(number, None)
         self._changed()
-        self._reconsider()
+        self._check_partitions()
 
-    def _reconsider(self) -> None:
+    def _check_partitions(self) -> None:
         """Partitions have begun or ended: they stop what leaves a queue while they stand."""
         for _, link in self.links():
             for crossing in link.waiting(self._hub.now):
-                if isinstance(crossing, Passage):
-                    crossing.reconsider()
+                if isinstance(crossing, OfferedPacket):
+                    crossing.check_partitions()
 
-    def _bars(self, flow: Flow, way: Port) -> bool:
-        """Whether a partition stands between the ends of a flow, or between its port and the next on its way."""
-        if not self._severed:
+    def _is_partitioned(self, path: ForwardingPath, way: Port) -> bool:
+        """Whether a partition stands between the ends of a path, or between its port and the next on its way."""
+        if not self._groups:
             return False
-        source, destination = flow.addresses
-        sender, owner = self._owners.get(source, flow.port), self._owners.get(destination, way)
-        return self._cut(sender.host, owner.host) or self._cut(flow.port.host, way.host)
+        source, destination = path.addresses
+        sender, owner = self._owners.get(source, path.port), self._owners.get(destination, way)
+        return self._cut(sender.host, owner.host) or self._cut(path.port.host, way.host)
 
     def known(self, host: str) -> str:
         """Return the name when there is such a host; ValueError with the nearest one when not."""
@@ -332,18 +332,18 @@ class Topology:
     def _changed(self) -> None:
         for network in self.networks.values():
             network.narrowest_link = None
-        if self._flows_known:
+        if self._paths_known:
             for port in self.ports:
-                port.forget_flows(self._hub.now)
-            self._flows_known = False
+                port.forget_paths(self._hub.now)
+            self._paths_known = False
 
-    def _find_flow(self, port: Port, source: Address, destination: Address) -> Flow | str:
+    def _find_path(self, port: Port, source: Address, destination: Address) -> ForwardingPath | str:
         """Where packets between two addresses go that leave by `port`, or the cause for which they are dropped."""
-        self._flows_known = True
+        self._paths_known = True
         network = port.network
         if is_multicast(destination) or destination == BROADCAST or self._directed(network, destination):
             ways = [way for way in network.ports if way is not port and not self._cut(port.host, way.host)]
-            return Flow(port, (source, destination), port.up, ways, False)
+            return ForwardingPath(port, (source, destination), port.up, ways, False)
         owner = self._owners.get(destination)
         if owner is None:
             return "unreachable"
@@ -352,21 +352,21 @@ class Topology:
             return "partition"
         own = self.dedicated.get((port.host, owner.host))
         if own is not None:
-            return Flow(port, (source, destination), own, [owner], True)
+            return ForwardingPath(port, (source, destination), own, [owner], True)
         way = network.owners.get(destination) or self._next_hop(port, owner.network)
         if way is None:
             return "unreachable"
         if self._cut(port.host, way.host):
             return "partition"
         own = self.dedicated.get((port.host, way.host))
-        return Flow(port, (source, destination), own or port.up, [way], own is not None)
+        return ForwardingPath(port, (source, destination), own or port.up, [way], own is not None)
 
     def _directed(self, network: Network, destination: Address) -> bool:
         return any(destination == prefix.broadcast() for prefix in network.prefixes)
 
     def _cut(self, one: str, other: str) -> bool:
         """Whether a partition stands between two hosts."""
-        for groups in self._severed.values():
+        for groups in self._groups.values():
             left = next((group for group in groups if one in group), None)
             right = next((group for group in groups if other in group), None)
             if left is not None and right is not None and left is not right:

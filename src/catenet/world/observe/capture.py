@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from catenet.wire.offload import complete
 from catenet.wire.pcapng import LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter
-from catenet.world.observe.report import meters
+from catenet.world.observe.report import counting_devices
 
 if TYPE_CHECKING:
     from catenet.world.world import World
@@ -21,12 +21,12 @@ def capture_world(world: World, file: BinaryIO) -> None:
 
     def describe() -> None:
         """Add what devices there are that the file does not know yet: hosts may come while a world runs."""
-        for meter in meters(world):
-            if meter.index not in interfaces:
-                ethernet = bool(meter.link_address)
+        for device in counting_devices(world):
+            if device.index not in interfaces:
+                ethernet = bool(device.link_address)
                 kind = LINKTYPE_ETHERNET if ethernet else LINKTYPE_RAW
-                number = writer.add_interface(f"{meter.host}/{meter.name}", kind)
-                interfaces[meter.index] = number, ethernet
+                number = writer.add_interface(f"{device.host}/{device.name}", kind)
+                interfaces[device.index] = number, ethernet
 
     def tap(port: int, direction: int, packet: bytes, now: float) -> None:
         if port not in interfaces:

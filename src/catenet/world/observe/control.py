@@ -18,13 +18,13 @@ from typing import Any, Final
 
 __all__ = ["Control", "ask", "running"]
 
-PATIENCE: Final = 5.0
+ANSWER_TIMEOUT: Final = 5.0
 """Seconds that whoever asks waits for an answer."""
 
 QUESTION_LIMIT: Final = 1024
 
 
-def folder() -> Path:
+def control_folder() -> Path:
     """The user's folder for control sockets, made if need be; OSError when somebody else has taken its name."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     path = Path(runtime, "catenet") if runtime else Path(tempfile.gettempdir(), f"catenet-{os.getuid()}")
@@ -40,7 +40,7 @@ class Control:
 
     def __init__(self, answers: dict[str, Callable[[], Any]]) -> None:
         self._answers = answers
-        self._path = folder() / f"{os.getpid()}.sock"
+        self._path = control_folder() / f"{os.getpid()}.sock"
         self._path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(self._path))
@@ -60,7 +60,7 @@ class Control:
         question = peer.recv(QUESTION_LIMIT).decode().strip()
         find = self._answers.get(question)
         answer = {"error": f"unknown question {question!r}"} if find is None else find()
-        peer.settimeout(PATIENCE)
+        peer.settimeout(ANSWER_TIMEOUT)
         peer.sendall(json.dumps(answer).encode())
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class Control:
 
 def running() -> Iterator[int]:
     """Process numbers of the user's worlds and stacks that run."""
-    for path in sorted(folder().glob("*.sock")):
+    for path in sorted(control_folder().glob("*.sock")):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
                 probe.connect(str(path))
@@ -87,8 +87,8 @@ def running() -> Iterator[int]:
 def ask(pid: int, question: str) -> Any:
     """Ask the world in process `pid`; OSError when it does not answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-        peer.settimeout(PATIENCE)
-        peer.connect(str(folder() / f"{pid}.sock"))
+        peer.settimeout(ANSWER_TIMEOUT)
+        peer.connect(str(control_folder() / f"{pid}.sock"))
         peer.sendall(question.encode() + b"\n")
         parts = []
         while part := peer.recv(1 << 16):

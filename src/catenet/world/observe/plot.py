@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from catenet.world.observe.series import End, Look, TimeSeries
+    from catenet.world.observe.series import ConnectionEnd, Sample, TimeSeries
     from catenet.world.world import World
 
 __all__ = ["plot_connections"]
@@ -31,19 +31,19 @@ def plot_connections(world: World, series: TimeSeries, folder: Path) -> list[Pat
     return written
 
 
-def _plot(world: World, ends: list[End], path: Path) -> None:
+def _plot(world: World, ends: list[ConnectionEnd], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(
         3, len(ends), figsize=(7.5 * len(ends), 9), sharex="col", squeeze=False, layout="constrained"
     )
     for column, end in enumerate(ends):
-        looks = end.all_looks()
-        times = [look.time for look in looks]
-        axes[0][column].set_title(_title(world, end, looks), fontsize="medium", pad=24)
-        _plot_windows(axes[0][column], looks, times)
-        _plot_round_trips(axes[1][column], looks, times)
-        _plot_progress(axes[2][column], looks, times)
+        samples = end.all_samples()
+        times = [sample.time for sample in samples]
+        axes[0][column].set_title(_title(world, end, samples), fontsize="medium", pad=24)
+        _plot_windows(axes[0][column], samples, times)
+        _plot_round_trips(axes[1][column], samples, times)
+        _plot_progress(axes[2][column], samples, times)
         axes[2][column].set_xlabel("time of the world [s]")
     for axis in axes.flat:
         axis.grid(True, alpha=0.3)
@@ -54,49 +54,53 @@ def _plot(world: World, ends: list[End], path: Path) -> None:
     pyplot.close(figure)
 
 
-def _title(world: World, end: End, looks: list[Look]) -> str:
+def _title(world: World, end: ConnectionEnd, samples: list[Sample]) -> str:
     """Who sent to whom, and what came of it."""
-    seconds = looks[-1].time - looks[0].time
-    rate = f", {looks[-1].acked * 8 / seconds / 1e6:.3g} Mbit/s" if seconds > 0 else ""
+    seconds = samples[-1].time - samples[0].time
+    rate = f", {samples[-1].acked * 8 / seconds / 1e6:.3g} Mbit/s" if seconds > 0 else ""
     names = f"{end.host}:{end.local[1]} → {_host_of(world, end.peer)}:{end.peer[1]}"
-    sums = f"{looks[-1].acked:,} bytes in {seconds:.3f} s{rate}"
-    again = f"{looks[-1].retransmitted} segments retransmitted"
+    sums = f"{samples[-1].acked:,} bytes in {seconds:.3f} s{rate}"
+    again = f"{samples[-1].retransmitted} segments retransmitted"
     return f"{names}  ({end.connection.congestion.name})\n{sums}, {again}"
 
 
-def _plot_windows(axis: Any, looks: list[Look], times: list[float]) -> None:
-    axis.step(times, [look.cwnd / 1000 for look in looks], where="post", label="congestion window")
-    axis.plot(times, [look.in_flight / 1000 for look in looks], lw=0.8, label="in flight")
-    known = [(look.time, look.ssthresh / 1000) for look in looks if look.ssthresh is not None]
+def _plot_windows(axis: Any, samples: list[Sample], times: list[float]) -> None:
+    axis.step(times, [sample.cwnd / 1000 for sample in samples], where="post", label="congestion window")
+    axis.plot(times, [sample.in_flight / 1000 for sample in samples], lw=0.8, label="in flight")
+    known = [(sample.time, sample.ssthresh / 1000) for sample in samples if sample.ssthresh is not None]
     if known:
         axis.step(*zip(*known, strict=True), where="post", ls="--", lw=0.9, label="slow-start threshold")
-    again = _retransmissions(looks)
+    again = _retransmissions(samples)
     if again:
         axis.plot(
-            [look.time for look in again], [look.cwnd / 1000 for look in again], "rx", ms=5, label="retransmission"
+            [each.time for each in again],
+            [each.cwnd / 1000 for each in again],
+            "rx",
+            ms=5,
+            label="retransmission",
         )
     axis.set_ylabel("windows [kB]")
 
 
-def _plot_round_trips(axis: Any, looks: list[Look], times: list[float]) -> None:
-    axis.plot(times, [look.rtt * 1000 for look in looks], label="smoothed round trip")
-    axis.step(times, [look.rto * 1000 for look in looks], where="post", ls=":", label="retransmission timeout")
+def _plot_round_trips(axis: Any, samples: list[Sample], times: list[float]) -> None:
+    axis.plot(times, [sample.rtt * 1000 for sample in samples], label="smoothed round trip")
+    axis.step(times, [sample.rto * 1000 for sample in samples], where="post", ls=":", label="retransmission timeout")
     axis.set_ylabel("time [ms]")
 
 
-def _plot_progress(axis: Any, looks: list[Look], times: list[float]) -> None:
-    axis.plot(times, [look.acked / 1000 for look in looks], label="acknowledged")
-    again = _retransmissions(looks)
-    count = looks[-1].retransmitted
+def _plot_progress(axis: Any, samples: list[Sample], times: list[float]) -> None:
+    axis.plot(times, [sample.acked / 1000 for sample in samples], label="acknowledged")
+    again = _retransmissions(samples)
+    count = samples[-1].retransmitted
     if again:
-        marks = [look.acked / 1000 for look in again]
-        axis.plot([look.time for look in again], marks, "rx", ms=5, label=f"retransmissions ({count})")
+        marks = [sample.acked / 1000 for sample in again]
+        axis.plot([sample.time for sample in again], marks, "rx", ms=5, label=f"retransmissions ({count})")
     axis.set_ylabel("acknowledged [kB]")
 
 
-def _retransmissions(looks: list[Look]) -> list[Look]:
-    """Looks at which more had been retransmitted than at the one before."""
-    return [new for old, new in itertools.pairwise(looks) if new.retransmitted > old.retransmitted]
+def _retransmissions(samples: list[Sample]) -> list[Sample]:
+    """Samples at which more had been retransmitted than at the one before."""
+    return [new for old, new in itertools.pairwise(samples) if new.retransmitted > old.retransmitted]
 
 
 def _host_of(world: World, name: tuple[str, int]) -> str:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from catenet.tables import make_table
 from catenet.wire.address import format_address
-from catenet.world.network.links import Meter
+from catenet.world.network.links import CountingDevice
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from catenet.world.world import World
 
-__all__ = ["HostReport", "ProcessReport", "Report", "make_report", "meters", "tables"]
+__all__ = ["HostReport", "ProcessReport", "Report", "counting_devices", "make_report", "tables"]
 
 
 @dataclass(slots=True)
@@ -79,10 +79,10 @@ class Report:
         return values
 
 
-def meters(world: World) -> list[Meter]:
+def counting_devices(world: World) -> list[CountingDevice]:
     """The devices of all hosts that count what they carry."""
     devices = (device for host in world.hosts.values() for device, _ in host.devices)
-    return [device for device in devices if isinstance(device, Meter)]
+    return [device for device in devices if isinstance(device, CountingDevice)]
 
 
 def make_report(
@@ -96,13 +96,13 @@ def make_report(
 ) -> Report:
     """Gather the figures of a world. `stopped` are the pids of processes that the end of the run has ended."""
     hosts = {name: HostReport(name, _addresses(world, name)) for name in world.hosts}
-    for meter in meters(world):
-        host = hosts[meter.host]
-        host.packets_sent += meter.sent_packets
-        host.bytes_sent += meter.sent_bytes
-        host.packets_received += meter.received_packets
-        host.bytes_received += meter.received_bytes
-        _add_drops(host, meter.drops())
+    for device in counting_devices(world):
+        host = hosts[device.host]
+        host.packets_sent += device.sent_packets
+        host.bytes_sent += device.sent_bytes
+        host.packets_received += device.received_packets
+        host.bytes_received += device.received_bytes
+        _add_drops(host, device.drops())
     for name, link in world.topology.links():
         host = hosts[name]
         host.packets_corrupted += link.counters.corrupted

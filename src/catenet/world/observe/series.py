@@ -1,7 +1,7 @@
 """How each TCP connection of a world went: congestion window, round trip, bytes in flight, retransmissions over time.
 
-A connection is looked at whenever its host sends one of its segments, which is when these figures change or are used.
-Long runs are thinned out, so that a connection never keeps more than a fixed number of looks.
+A connection is sampled whenever its host sends one of its segments, which is when these figures change or are used.
+Long runs are thinned out, so that a connection never keeps more than a fixed number of samples.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from catenet.control.states import INFINITE
 from catenet.stack.tcp.control.connection import START, Connection
 from catenet.wire.address import format_address
 from catenet.world.network.trace import OUTBOUND
-from catenet.world.observe.report import meters
+from catenet.world.observe.report import counting_devices
 
 if TYPE_CHECKING:
-    from catenet.world.network.links import Meter
+    from catenet.world.network.links import CountingDevice
     from catenet.world.world import World
 
-__all__ = ["End", "Look", "TimeSeries"]
+__all__ = ["ConnectionEnd", "Sample", "TimeSeries"]
 
 TCP: Final = 6
 ETHERNET_HEADER: Final = 14
-LOOKS_KEPT: Final = 10_000
+SAMPLES_KEPT: Final = 10_000
 
 
-class Look(NamedTuple):
+class Sample(NamedTuple):
     """One end of a connection at one moment. Windows in bytes, times in seconds, `acked` and `retransmitted` so far."""
 
     time: float
@@ -42,41 +42,43 @@ class Look(NamedTuple):
 
 
 @dataclass(slots=True)
-class End:
-    """One end of a connection: whose, from where to where, and the looks in order of time."""
+class ConnectionEnd:
+    """One end of a connection: whose, from where to where, and the samples in order of time."""
 
     host: str
     local: tuple[str, int]
     peer: tuple[str, int]
     connection: Connection
-    looks: list[Look] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
     interval: float = 0.0
-    """Least time between two looks that are kept."""
-    last: Look | None = None
+    """Least time between two samples that are kept."""
+    last: Sample | None = None
 
-    def add(self, look: Look) -> None:
-        """Keep a look, unless it comes too soon after the one before and nothing was retransmitted."""
-        looks = self.looks
-        self.last = look
-        if looks and look.time - looks[-1].time < self.interval and look.retransmitted == looks[-1].retransmitted:
+    def add(self, sample: Sample) -> None:
+        """Keep a sample, unless it comes too soon after the one before and nothing was retransmitted."""
+        samples = self.samples
+        self.last = sample
+        before = samples[-1] if samples else None
+        soon = before is not None and sample.time - before.time < self.interval
+        if soon and before is not None and sample.retransmitted == before.retransmitted:
             return
-        looks.append(look)
-        if len(looks) > LOOKS_KEPT:
-            self.interval = max(2 * self.interval, 2 * (look.time - looks[0].time) / LOOKS_KEPT)
-            looks[:] = looks[::2]
+        samples.append(sample)
+        if len(samples) > SAMPLES_KEPT:
+            self.interval = max(2 * self.interval, 2 * (sample.time - samples[0].time) / SAMPLES_KEPT)
+            samples[:] = samples[::2]
 
-    def all_looks(self) -> list[Look]:
-        """The looks kept, the last of all, and how it stood when the peer was last heard of."""
-        looks = list(self.looks)
-        if self.last is not None and looks[-1] is not self.last:
-            looks.append(self.last)
-        looks.append(look_at(self.connection, max(looks[-1].time, (self.connection.last_heard - START) / 1e6)))
-        return looks
+    def all_samples(self) -> list[Sample]:
+        """The samples kept, the last of all, and how it stood when the peer was last heard of."""
+        samples = list(self.samples)
+        if self.last is not None and samples[-1] is not self.last:
+            samples.append(self.last)
+        samples.append(sample_of(self.connection, max(samples[-1].time, (self.connection.last_heard - START) / 1e6)))
+        return samples
 
 
-def look_at(c: Connection, now: float) -> Look:
+def sample_of(c: Connection, now: float) -> Sample:
     """How a connection stands."""
-    return Look(
+    return Sample(
         now,
         c.cwnd * c.mss,
         c.ssthresh * c.mss if c.ssthresh < INFINITE else None,
@@ -89,15 +91,15 @@ def look_at(c: Connection, now: float) -> Look:
 
 
 class TimeSeries:
-    """Looks at the connections of all hosts; make it before the run."""
+    """Samples at the connections of all hosts; make it before the run."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._meters: dict[int, Meter] = {}
-        self._ends: dict[tuple[str, bytes, int], End] = {}
+        self._devices: dict[int, CountingDevice] = {}
+        self._ends: dict[tuple[str, bytes, int], ConnectionEnd] = {}
         world.trace.taps.append(self._tap)
 
-    def connections(self) -> Iterator[list[End]]:
+    def connections(self) -> Iterator[list[ConnectionEnd]]:
         """The ends of each connection that sent data: one or, when both hosts are here, two; in order of beginning."""
         waiting = {(end.local, end.peer, number): end for number, end in self._numbered()}
         while waiting:
@@ -108,7 +110,7 @@ class TimeSeries:
             if ends:
                 yield ends
 
-    def _numbered(self) -> Iterator[tuple[int, End]]:
+    def _numbered(self) -> Iterator[tuple[int, ConnectionEnd]]:
         """Ends with their number among those of the same names: ports are used again."""
         counts: dict[tuple[object, object], int] = {}
         for end in self._ends.values():
@@ -118,10 +120,10 @@ class TimeSeries:
     def _tap(self, port: int, direction: int, packet: bytes, now: float) -> None:
         if direction != OUTBOUND:
             return
-        if port not in self._meters:
-            self._meters = {one.index: one for one in meters(self._world)}
-        meter = self._meters[port]
-        if meter.link_address:
+        if port not in self._devices:
+            self._devices = {one.index: one for one in counting_devices(self._world)}
+        device = self._devices[port]
+        if device.link_address:
             packet = packet[ETHERNET_HEADER:]
         if packet[0] >= 0x60:
             if packet[6] != TCP:
@@ -131,17 +133,17 @@ class TimeSeries:
             if packet[9] != TCP or packet[0] != 0x45:
                 return
             key = packet[16:20] + packet[12:16] + packet[22:24] + packet[20:22]
-        host = meter.host
+        host = device.host
         connection = self._world.hosts[host].stack.tcp.connections.get(key)
         if isinstance(connection, Connection):
-            self._look(host, key, connection, now)
+            self._sample(host, key, connection, now)
 
-    def _look(self, host: str, key: bytes, c: Connection, now: float) -> None:
+    def _sample(self, host: str, key: bytes, c: Connection, now: float) -> None:
         end = self._ends.get((host, key, c.iss))
         if end is None:
-            # A connection that is parked and comes back is another object: those that are looked at stay as they are.
+            # A connection that is parked and comes back is another object: those that are sampled stay as they are.
             self._world.hosts[host].stack.tcp.idle_pool.limit = sys.maxsize
             local = (format_address(c.source), c.source_port)
             peer = (format_address(c.destination), c.destination_port)
-            end = self._ends[host, key, c.iss] = End(host, local, peer, c)
-        end.add(look_at(c, now))
+            end = self._ends[host, key, c.iss] = ConnectionEnd(host, local, peer, c)
+        end.add(sample_of(c, now))

@@ -22,7 +22,7 @@ from catenet.posix.errors import os_error
 from catenet.world.engine.current import current
 from catenet.world.engine.wallclock import SECOND
 from catenet.world.patches.monotonic import BOOTED, monotonic, sleep
-from catenet.world.patches.patching import Patcher, in_process
+from catenet.world.patches.patching import Patcher, copy_identity
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -43,7 +43,7 @@ NO_CPU_CLOCK: Final = 3
 """Low bits of the number of a clock of processor time; those above are the complement of the thread's or process's
 own number, 0 for whoever asks (linux/posix-timers.h)."""
 
-STARTED: Final = 1e-6
+INITIAL_CPU_TIME: Final = 1e-6
 """Processor seconds that a program has spent when it begins; its computing takes none."""
 
 
@@ -55,9 +55,9 @@ def _monotonic(process: Process) -> float:
     return BOOTED + process.hub.time()
 
 
-def _spent(process: Process) -> float:
+def _cpu_time(process: Process) -> float:
     """Processor time."""
-    return STARTED
+    return INITIAL_CPU_TIME
 
 
 def _nanoseconds(read: Callable[[Process], float]) -> Callable[[Process], int]:
@@ -77,7 +77,7 @@ def _clock(read: Callable[[Process], Any], original: Callable[[], Any]) -> Calla
         task.spin()
         return read(task.process)
 
-    return in_process(clock, original)
+    return copy_identity(clock, original)
 
 
 # The clocks by number.
@@ -91,7 +91,7 @@ def _reader(process: Process, clock: int) -> Callable[[Process], float]:
     if number in UPTIME_CLOCKS:
         return _monotonic
     if number in OWN_CPU_CLOCKS or _is_cpu_clock(process, number):
-        return _spent
+        return _cpu_time
     raise os_error(errno.EINVAL)
 
 
@@ -126,7 +126,7 @@ def _number(clock: Any) -> int:
     return number
 
 
-def _whole(seconds: Any) -> int:
+def _to_nanoseconds(seconds: Any) -> int:
     """Nanoseconds of a number of seconds, rounded down, with the errors of `time.clock_settime`."""
     if isinstance(seconds, float):
         if math.isnan(seconds):
@@ -135,10 +135,10 @@ def _whole(seconds: Any) -> int:
         value = whole * SECOND + math.floor((seconds - whole) * SECOND if whole < 2**63 else 0)
     else:
         value = operator.index(seconds) * SECOND
-    return _fitting(value)
+    return _check_range(value)
 
 
-def _fitting(nanoseconds: int) -> int:
+def _check_range(nanoseconds: int) -> int:
     """Nanoseconds that fit into 64 bits; OverflowError."""
     if not -(2**63) <= nanoseconds < 2**63:
         raise OverflowError("timestamp too large to convert to C _PyTime_t")
@@ -147,7 +147,7 @@ def _fitting(nanoseconds: int) -> int:
 
 def _set_clock(process: Process, clock: int, seconds: Any) -> None:
     """`time.clock_settime`."""
-    _set(process, _number(clock), _whole(seconds))
+    _set(process, _number(clock), _to_nanoseconds(seconds))
 
 
 def _set_clock_ns(process: Process, clock: int, nanoseconds: Any) -> None:
@@ -155,7 +155,7 @@ def _set_clock_ns(process: Process, clock: int, nanoseconds: Any) -> None:
     number = _number(clock)
     if not isinstance(nanoseconds, int):
         raise TypeError(f"'{type(nanoseconds).__name__}' object cannot be interpreted as an integer")
-    _set(process, number, _fitting(nanoseconds))
+    _set(process, number, _check_range(nanoseconds))
 
 
 def _set(process: Process, clock: int, nanoseconds: int) -> None:
@@ -175,7 +175,7 @@ def _resolution(original: Callable[[int], float]) -> Callable[[Process, int], fl
     return lambda process, clock: 1e-9 if _is_cpu_clock(process, clock) else original(clock)
 
 
-def _broken_down(original: Callable[..., Any]) -> Callable[[Process, Any], Any]:
+def _default_to_now(original: Callable[..., Any]) -> Callable[[Process, Any], Any]:
     """`gmtime` and its like with their argument left out or None."""
 
     def simulated(process: Process, seconds: Any = None) -> Any:
@@ -190,8 +190,8 @@ def _apply_time(patcher: Patcher) -> None:
         "time": _wall,
         "monotonic": _monotonic,
         "perf_counter": _monotonic,
-        "process_time": _spent,
-        "thread_time": _spent,
+        "process_time": _cpu_time,
+        "thread_time": _cpu_time,
     }
     for name, read in clocks.items():
         short = monotonic if name == "monotonic" else _clock(read, getattr(time, name))
@@ -199,7 +199,7 @@ def _apply_time(patcher: Patcher) -> None:
         patcher.replace(time, f"{name}_ns", _clock(_nanoseconds(read), getattr(time, f"{name}_ns")))
     patcher.replace(time, "sleep", sleep)
     for name in ("gmtime", "localtime", "ctime"):
-        patcher.function(time, name, _broken_down(getattr(time, name)))
+        patcher.function(time, name, _default_to_now(getattr(time, name)))
 
     def local(process: Process, moment: Any) -> Any:
         return localtime(_wall(process)) if moment is None else moment

@@ -19,9 +19,9 @@ from catenet.posix.kernel import FIRST_DESCRIPTOR
 from catenet.posix.pipe import make_pipe
 from catenet.posix.sockets import SocketFile
 from catenet.world.engine.current import current
-from catenet.world.patches.patching import Patcher, in_process
+from catenet.world.patches.patching import Patcher, copy_identity
 from catenet.world.patches.rawfile import RawFile
-from catenet.world.patches.standard import STANDARD
+from catenet.world.patches.standard_streams import STANDARD
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -53,7 +53,7 @@ def _on_descriptor(
             return original(descriptor, *args, **kwargs)
         return simulated(task.process, descriptor, *args, **kwargs)
 
-    return in_process(function, original)
+    return copy_identity(function, original)
 
 
 def _timeout(file: File) -> float | None:
@@ -254,7 +254,7 @@ def _descriptor_argument(call: Callable[..., Any]) -> Callable[..., Any]:
         return call(descriptor, *args, **kwargs)
 
     simulated: Callable[..., Any] = _fcntl if call is fcntl.fcntl else _ioctl
-    return in_process(function, call)
+    return copy_identity(function, call)
 
 
 def _lock_file(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -288,7 +288,7 @@ def _unlink(original: Callable[..., Any]) -> Callable[..., Any]:
                 return None
         return original(path, *args, **kwargs)
 
-    return in_process(function, original)
+    return copy_identity(function, original)
 
 
 def apply(patcher: Patcher) -> None:

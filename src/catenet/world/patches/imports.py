@@ -23,7 +23,7 @@ class PrivateFinder:
         task = current.task
         if task is None or task.process.program.directory is None:
             return None
-        private = task.process.context.private
+        private = task.process.globals.private
         root, dot, _ = name.partition(".")
         if dot:
             if root in private:

@@ -10,7 +10,6 @@ import types
 from typing import Any, Final
 
 from catenet.world.patches import (
-    chance,
     clocks,
     credentials,
     files,
@@ -19,8 +18,9 @@ from catenet.world.patches import (
     libraries,
     limits,
     loops,
+    randomness,
+    readiness,
     refusals,
-    selection,
     signals,
     sockets,
     system,
@@ -35,11 +35,11 @@ __all__ = ["install", "is_installed", "original", "uninstall"]
 
 APPLY: Final = (
     clocks.apply,
-    chance.apply,
+    randomness.apply,
     threads.apply,
     loops.apply,
     sockets.apply,
-    selection.apply,
+    readiness.apply,
     tls.apply,
     files.apply,
     signals.apply,
@@ -65,8 +65,8 @@ def install() -> None:
     for apply in APPLY:
         apply(_patcher)
     _patcher.rebind()
-    _patcher.watch_imports(PrivateFinder)
-    _patcher.watch_builtins()
+    _patcher.add_finders(PrivateFinder)
+    _patcher.patch_new_builtin_modules()
 
 
 def uninstall() -> None:

@@ -67,7 +67,7 @@ def _patch_connections(patcher: Patcher, module: types.ModuleType) -> None:
     cls: Any = module.Connection
     for name, function in (("_close", os.close), ("_send", os.write), ("_recv", os.read)):
         method: Any = vars(cls)[name]
-        patcher.finally_do(partial(setattr, method, "__defaults__", method.__defaults__))
+        patcher.on_restore(partial(setattr, method, "__defaults__", method.__defaults__))
         method.__defaults__ = (function,)
     patcher.attribute(cls, "_read", os.read)
     patcher.attribute(cls, "_write", os.write)

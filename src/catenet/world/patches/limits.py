@@ -8,7 +8,7 @@ import resource
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.errors import os_error
-from catenet.world.patches.clocks import STARTED
+from catenet.world.patches.clocks import INITIAL_CPU_TIME
 from catenet.world.patches.credentials import Credentials
 from catenet.world.patches.patching import Patcher
 
@@ -80,7 +80,7 @@ def _comparable(limit: int) -> int:
 def _usage(process: Process, who: int) -> resource.struct_rusage:
     """`resource.getrusage`: memory and faults are the interpreter's, but computing takes no processor time."""
     usage = _getrusage(who)
-    return resource.struct_rusage((STARTED, 0.0, *usage[2:]))
+    return resource.struct_rusage((INITIAL_CPU_TIME, 0.0, *usage[2:]))
 
 
 def apply(patcher: Patcher) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from catenet.world.engine.current import current
-from catenet.world.patches.patching import Patcher, in_process
+from catenet.world.patches.patching import Patcher, copy_identity
 
 __all__ = ["apply"]
 
 
-def _noting(original: Callable[[Any], None]) -> Callable[[Any], None]:
+def _record_loop(original: Callable[[Any], None]) -> Callable[[Any], None]:
     def set_running_loop(loop: Any, /) -> None:
         original(loop)
         task = current.task
@@ -25,24 +25,24 @@ def _noting(original: Callable[[Any], None]) -> Callable[[Any], None]:
             if loop is not None:
                 task.process.loop = loop
 
-    return in_process(set_running_loop, original)
+    return copy_identity(set_running_loop, original)
 
 
-def _leaving_dead(original: Callable[..., None]) -> Callable[..., None]:
+def _skip_killed(original: Callable[..., None]) -> Callable[..., None]:
     """`BaseEventLoop.__del__`, which closes a loop that nobody has closed, unless its process is dead."""
 
     def finalize(self: Any, _warn: Callable[..., None] = warnings.warn) -> None:
         epoll = getattr(getattr(self, "_selector", None), "_selector", None)
         # Not by its class: when the interpreter ends, this module has lost its names.
-        if not getattr(epoll, "was_taken", False):
+        if not getattr(epoll, "closed_with_process", False):
             original(self, _warn)
 
-    return in_process(finalize, original)
+    return copy_identity(finalize, original)
 
 
 def apply(patcher: Patcher) -> None:
     """Patch what event loops call when they begin and end to run, and at their own end."""
     original: Any = events._set_running_loop
-    patcher.replace(events, "_set_running_loop", _noting(original))
+    patcher.replace(events, "_set_running_loop", _record_loop(original))
     loop: Any = base_events.BaseEventLoop
-    patcher.attribute(loop, "__del__", _leaving_dead(loop.__del__))
+    patcher.attribute(loop, "__del__", _skip_killed(loop.__del__))

@@ -19,16 +19,16 @@ from typing import Any, Final, TypeAlias
 
 from catenet.world.engine.current import current
 
-__all__ = ["Patcher", "dispatch", "in_process"]
+__all__ = ["Patcher", "copy_identity", "dispatch"]
 
-OURS: Final = tuple(f"catenet.{floor}" for floor in ("world", "posix", "stack", "link", "wire", "cli", "testing"))
+OWN_LAYERS: Final = tuple(f"catenet.{floor}" for floor in ("world", "posix", "stack", "link", "wire", "cli", "testing"))
 """Modules whose names stay as they are: they drive worlds and mean the interpreter's own."""
 
 _modified = ctypes.pythonapi.PyType_Modified
 _modified.argtypes = [ctypes.py_object]
 _modified.restype = None
 
-ABSENT: Final = object()
+MISSING: Final = object()
 
 Hooks: TypeAlias = "dict[str, list[Callable[[Patcher, types.ModuleType], None]]]"
 
@@ -42,10 +42,10 @@ def dispatch(original: Callable[..., Any], simulated: Callable[..., Any]) -> Cal
             return original(*args, **kwargs)
         return simulated(task.process, *args, **kwargs)
 
-    return in_process(function, original)
+    return copy_identity(function, original)
 
 
-def in_process(function: Callable[..., Any], original: Any) -> Callable[..., Any]:
+def copy_identity(function: Callable[..., Any], original: Any) -> Callable[..., Any]:
     """Make a replacement look like what it replaces."""
     try:
         functools.update_wrapper(function, original)
@@ -67,8 +67,8 @@ class Patcher:
 
     def replace(self, module: types.ModuleType, name: str, new: Any) -> None:
         """Replace a module's attribute, and note it for `rebind`."""
-        original = getattr(module, name, ABSENT)
-        if original is ABSENT:
+        original = getattr(module, name, MISSING)
+        if original is MISSING:
             return
         self._originals[module.__name__, name] = original
         self._modules[module.__name__] = module
@@ -77,8 +77,8 @@ class Patcher:
 
     def function(self, module: types.ModuleType, name: str, simulated: Callable[..., Any]) -> None:
         """Replace a module's function by one that dispatches to `simulated(process, …)`."""
-        original: Any = getattr(module, name, ABSENT)
-        if original is not ABSENT:
+        original: Any = getattr(module, name, MISSING)
+        if original is not MISSING:
             self.replace(module, name, dispatch(original, simulated))
 
     def original(self, module: types.ModuleType, name: str) -> Any:
@@ -87,15 +87,15 @@ class Patcher:
 
     def attribute(self, owner: Any, name: str, new: Any) -> None:
         """Replace an attribute of a module or a Python class."""
-        had = vars(owner).get(name, ABSENT)
+        had = vars(owner).get(name, MISSING)
         setattr(owner, name, new)
-        self._undo.append(lambda: delattr(owner, name) if had is ABSENT else setattr(owner, name, had))
+        self._undo.append(lambda: delattr(owner, name) if had is MISSING else setattr(owner, name, had))
 
     def method(self, cls: type, name: str, new: Any) -> Any:
         """Replace a method of a C type, whose namespace cannot be assigned to, and return the original."""
         namespace = next(part for part in gc.get_referents(cls.__dict__) if isinstance(part, dict))
-        original = namespace.get(name, ABSENT)
-        if original is ABSENT:
+        original = namespace.get(name, MISSING)
+        if original is MISSING:
             return None
         namespace[name] = new
         _modified(cls)
@@ -121,7 +121,7 @@ class Patcher:
         """Replace what loaded modules have bound by name."""
         replaced = self._replaced
         for module_name, module in list(sys.modules.items()):
-            if module_name.startswith(OURS) or not isinstance(module, types.ModuleType):
+            if module_name.startswith(OWN_LAYERS) or not isinstance(module, types.ModuleType):
                 continue
             namespace = vars(module)
             for name, value in list(namespace.items()):
@@ -130,12 +130,12 @@ class Patcher:
                     namespace[name] = pair[1]
                     self._undo.append(functools.partial(namespace.__setitem__, name, value))
 
-    def watch_imports(self, *finders: Any) -> None:
+    def add_finders(self, *finders: Any) -> None:
         """Put finders in front of the interpreter's."""
         self._undo.append(functools.partial(sys.meta_path.__setitem__, slice(None), list(sys.meta_path)))
         sys.meta_path[:0] = [*finders, _HookFinder(self._hooks, self)]
 
-    def watch_builtins(self) -> None:
+    def patch_new_builtin_modules(self) -> None:
         """Let further copies of built-in modules (`import time` after `del sys.modules["time"]`) have our functions."""
         create = _imp.create_builtin
 
@@ -148,7 +148,7 @@ class Patcher:
 
         self.attribute(_imp, "create_builtin", create_builtin)
 
-    def finally_do(self, action: Callable[[], object]) -> None:
+    def on_restore(self, action: Callable[[], object]) -> None:
         """Call `action` when everything is undone."""
         self._undo.append(action)
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from catenet.posix.errors import NotModelled
 from catenet.world.engine.current import current
-from catenet.world.patches.patching import Patcher, in_process
+from catenet.world.patches.patching import Patcher, copy_identity
 from catenet.world.patches.table import LIBRARIES, STANDARD_LIBRARY
 from catenet.world.patches.table.row import REFUSED
 
@@ -28,7 +28,7 @@ PYTHON_MODULES: Final = (
     "use the Python modules socket, select and asyncio, or run the other program on a host of the world"
 )
 
-NEVER: Final = frozenset(
+FORBIDDEN_EVENTS: Final = frozenset(
     [
         "socket.__new__",
         "socket.connect",
@@ -117,13 +117,13 @@ LEAVING_SYMBOLS: Final = frozenset(
         "popen",
     ]
 )
-"""C functions that reach the machine's network or start programs on it, as NEVER has those of Python."""
+"""C functions that reach the machine's network or start programs on it, as FORBIDDEN_EVENTS has those of Python."""
 
 RTC_TYPE: Final = ord("p")
 IOC_WRITE: Final = 1
 """An ioctl(2) of this type that writes sets a machine's clock in hardware (linux/rtc.h, asm-generic/ioctl.h)."""
 
-WATCHED: Final = NEVER | SYMBOL_EVENTS | {"fcntl.ioctl"}
+WATCHED: Final = FORBIDDEN_EVENTS | SYMBOL_EVENTS | {"fcntl.ioctl"}
 
 _hooked = False
 _armed = False
@@ -135,7 +135,7 @@ def _refusal(name: str, instead: str, original: Any) -> Callable[..., Any]:
             return original(*args, **kwargs)
         raise NotModelled(f"{name} is not modelled on a simulated host; {instead}")
 
-    return in_process(refuse, original)
+    return copy_identity(refuse, original)
 
 
 class _RefusedClass:
@@ -180,7 +180,7 @@ def _refuse(patcher: Patcher, module: types.ModuleType, name: str, instead: str)
         patcher.replace(module, owner, make(label, instead, original))
 
 
-def _asks_nobody(event: str, args: Any) -> bool:
+def _has_no_descriptor(event: str, args: Any) -> bool:
     """Whether a call has no descriptor to reach anything by: its arguments are being checked (`posix/arguments.py`)."""
     return event == "socket.sendmsg" and _socket.socket.fileno(args[0]) < 0
 
@@ -193,7 +193,7 @@ def _audit(event: str, args: Any) -> None:
         _refuse_symbols(args)
     elif event == "fcntl.ioctl":
         _refuse_rtc(args)
-    elif not _asks_nobody(event, args):
+    elif not _has_no_descriptor(event, args):
         raise NotModelled(
             f"a program on a simulated host was about to leave it (audit event {event!r}); {PYTHON_MODULES}"
         )
@@ -234,4 +234,4 @@ def apply(patcher: Patcher) -> None:
             for name in row.entries():
                 patcher.on_import(row.module, partial(_refuse, name=name, instead=row.note))
     _arm(True)
-    patcher.finally_do(lambda: _arm(False))
+    patcher.on_restore(lambda: _arm(False))

@@ -178,17 +178,17 @@ def _set_timer(process: Process, which: int, seconds: float, interval: float = 0
     process.alarm = None
     process.alarm_interval = interval
     if seconds > 0:
-        process.alarm = process.hub.timer(process.hub.now + seconds, _ring, process)
+        process.alarm = process.hub.timer(process.hub.now + seconds, _alarm_expired, process)
     return previous
 
 
-def _ring(process: Process) -> None:
+def _alarm_expired(process: Process) -> None:
     process.alarm = None
     process.senders.pop(signal.SIGALRM, None)
     if process.undeclared:
-        process.contexts.computed = process.hub.now
+        process.switcher.computed = process.hub.now
     if process.alarm_interval > 0 and process.alive:
-        process.alarm = process.hub.timer(process.hub.now + process.alarm_interval, _ring, process)
+        process.alarm = process.hub.timer(process.hub.now + process.alarm_interval, _alarm_expired, process)
     process.deliver(signal.SIGALRM)
 
 

@@ -10,9 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from catenet.world.engine.current import current
-from catenet.world.patches.clocks import STARTED
+from catenet.world.patches.clocks import INITIAL_CPU_TIME
 from catenet.world.patches.monotonic import BOOTED
-from catenet.world.patches.patching import Patcher, in_process
+from catenet.world.patches.patching import Patcher, copy_identity
 
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
@@ -28,7 +28,7 @@ def _exit_now(process: Process, status: int) -> None:
 
 
 def _change_directory(process: Process, path: Any) -> None:
-    process.context.change_directory(path)
+    process.globals.change_directory(path)
 
 
 def _collect_automatically(process: Process, value: bool) -> None:
@@ -50,7 +50,7 @@ def _yield(process: Process) -> None:
 
 def _times(process: Process) -> os.times_result:
     """times(2): processor time of a program that computes infinitely fast, and uptime in ticks of 10 ms."""
-    return os.times_result((round(STARTED, 2), 0.0, 0.0, 0.0, round(BOOTED + process.hub.time(), 2)))
+    return os.times_result((round(INITIAL_CPU_TIME, 2), 0.0, 0.0, 0.0, round(BOOTED + process.hub.time(), 2)))
 
 
 _real_uname = os.uname
@@ -68,11 +68,11 @@ def _register_exit(original: Any) -> Any:
         task.process.exit_handlers.append((function, args, kwargs))
         return function
 
-    return in_process(register, original)
+    return copy_identity(register, original)
 
 
 def _is_shared_import(process: Process, module: str) -> bool:
-    if module == "__main__" or module in process.context.private:
+    if module == "__main__" or module in process.globals.private:
         return False
     spec = getattr(sys.modules.get(module), "__spec__", None)
     return bool(getattr(spec, "_initializing", False))
@@ -86,7 +86,7 @@ def _unregister_exit(original: Any) -> Any:
             handlers[:] = [entry for entry in handlers if entry[0] != function]
         original(function)
 
-    return in_process(unregister, original)
+    return copy_identity(unregister, original)
 
 
 def apply(patcher: Patcher) -> None:
@@ -94,8 +94,8 @@ def apply(patcher: Patcher) -> None:
     patcher.function(os, "_exit", _exit_now)
     patcher.function(os, "abort", lambda process: _exit_now(process, 134))
     patcher.function(os, "chdir", _change_directory)
-    patcher.function(os, "fchdir", lambda process, descriptor: process.context.open_directory(descriptor))
-    patcher.function(os, "umask", lambda process, mask: process.context.change_umask(mask))
+    patcher.function(os, "fchdir", lambda process, descriptor: process.globals.open_directory(descriptor))
+    patcher.function(os, "umask", lambda process, mask: process.globals.change_umask(mask))
     patcher.function(os, "uname", _uname)
     patcher.function(os, "sched_yield", _yield)
     patcher.function(os, "times", _times)

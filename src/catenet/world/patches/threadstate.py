@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from catenet.world.engine.current import current
 
-__all__ = ["NO_HOOKS", "Exchange", "Hooks", "open_exchange"]
+__all__ = ["NO_HOOKS", "AsyncgenHooks", "Exchange", "open_exchange"]
 
 KEYS_OWN_VALUES: Final = sys.version_info >= (3, 13)
 
@@ -44,10 +44,10 @@ NO_HOOKS: Final = bytes(2 * WORD)
 class Exchange:
     """The thread-local values of the thread of the operating system that it was made in."""
 
-    __slots__ = ("place",)
+    __slots__ = ("current_values",)
 
     def __init__(self) -> None:
-        self.place: dict[str, Any] = vars(current)
+        self.current_values: dict[str, Any] = vars(current)
         """Where `current.task` lies, to be set at every turn."""
 
     def swap(self, values: Any) -> Any:
@@ -59,7 +59,7 @@ class Exchange:
         raise NotImplementedError
 
 
-class _Contents(Exchange):
+class _DictionaryExchange(Exchange):
     """Exchanges what is in the thread state's dictionary (CPython 3.11, 3.12), but for what whoever exchanges sets.
 
     That is `current` and asyncio's running loop. Most tasks have nothing else, so that nothing is to be done.
@@ -104,7 +104,7 @@ def _shared_keys(store: dict[Any, Any]) -> list[Any]:
     return shared
 
 
-class _Keys(Exchange):
+class _KeyExchange(Exchange):
     """Exchanges the key and the sentinel of the thread state (CPython 3.13)."""
 
     __slots__ = ("_key", "_sentinel")
@@ -119,7 +119,7 @@ class _Keys(Exchange):
         key, sentinel = self._key, self._sentinel
         taken = key.value, sentinel.value
         key.value, sentinel.value = values or (None, None)
-        self.place = vars(current)
+        self.current_values = vars(current)
         return taken
 
     def drop(self, values: Any) -> None:
@@ -128,8 +128,8 @@ class _Keys(Exchange):
                 _release(pointer)
 
 
-class Hooks:
-    """Hooks for asynchronous generators of the thread of the operating system that it was made in.
+class AsyncgenHooks:
+    """AsyncgenHooks for asynchronous generators of the thread of the operating system that it was made in.
 
     `sys.set_asyncgen_hooks` tells the audit hooks of both, which takes as long as all else that is exchanged. So the
     two pointers are, with the references that they are; out of the thread they are bytes.
@@ -149,7 +149,7 @@ class Hooks:
         return taken
 
     def drop(self, values: bytes) -> None:
-        """Hooks that nobody needs any more."""
+        """AsyncgenHooks that nobody needs any more."""
         for start in (0, WORD):
             pointer = int.from_bytes(values[start : start + WORD], sys.byteorder)
             if pointer:
@@ -189,4 +189,4 @@ def _key_word() -> int:
 
 def open_exchange() -> Exchange:
     """Access to the current thread's values."""
-    return _Keys() if KEYS_OWN_VALUES else _Contents()
+    return _KeyExchange() if KEYS_OWN_VALUES else _DictionaryExchange()

@@ -1,4 +1,4 @@
-"""What befalls a world at set times: partitions, crashes, restarts, links that change, and their ends."""
+"""Scheduled events of a world: partitions, crashes, restarts, changes of links, and when each of them ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def schedule_events(world: World, events: Iterable[EventPlan], announce: Announc
     for event in events:
         if event.action == "restart":
             world.expect(1)
-        world.at(event.at, _HAPPEN[event.action], world, event, announce)
+        world.at(event.at, _ACTIONS[event.action], world, event, announce)
 
 
 def _partition(world: World, event: EventPlan, announce: Announce) -> None:
@@ -36,7 +36,7 @@ def _partition(world: World, event: EventPlan, announce: Announce) -> None:
         announce(f"joined again: {text.replace(' from ', ' with ')}")
         world.topology.heal(number)
 
-    _afterwards(world, event, heal)
+    _schedule_end(world, event, heal)
 
 
 def _heal(world: World, event: EventPlan, announce: Announce) -> None:
@@ -51,7 +51,7 @@ def _crash(world: World, event: EventPlan, announce: Announce) -> None:
     for name in event.groups[0]:
         announce(f"crash of {name}")
         world.hosts[name].crash()
-    _afterwards(world, event, lambda: _restart(world, event, announce))
+    _schedule_end(world, event, lambda: _restart(world, event, announce))
 
 
 def _restart(world: World, event: EventPlan, announce: Announce) -> None:
@@ -74,7 +74,7 @@ def _link(world: World, event: EventPlan, announce: Announce) -> None:
         announce(f"link of {' and '.join(names)}: as it was")
         _set_link(world, names, before)
 
-    _afterwards(world, event, restore)
+    _schedule_end(world, event, restore)
 
 
 def _set_link(world: World, names: tuple[str, ...], properties: LinkProperties | None) -> None:
@@ -88,9 +88,9 @@ def _set_link(world: World, names: tuple[str, ...], properties: LinkProperties |
     world.refresh_routes()
 
 
-def _afterwards(world: World, event: EventPlan, action: Callable[[], None]) -> None:
+def _schedule_end(world: World, event: EventPlan, action: Callable[[], None]) -> None:
     if event.duration is not None:
         world.at(event.at + event.duration, action)
 
 
-_HAPPEN = {"partition": _partition, "heal": _heal, "crash": _crash, "restart": _restart, "link": _link}
+_ACTIONS = {"partition": _partition, "heal": _heal, "crash": _crash, "restart": _restart, "link": _link}

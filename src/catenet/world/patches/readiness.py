@@ -10,12 +10,12 @@ from typing import Any
 from catenet.posix import pyselect
 from catenet.posix.errors import NotModelled
 from catenet.world.engine.current import current
-from catenet.world.patches.patching import Patcher, in_process
+from catenet.world.patches.patching import Patcher, copy_identity
 
 __all__ = ["apply"]
 
 
-class _Class:
+class _DispatchingClass:
     """Stands for a class of `select`: makes the simulated one inside of a process."""
 
     def __init__(self, original: Any, simulated: Any) -> None:
@@ -44,7 +44,7 @@ def _epoll_select(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, timeout)  # type: ignore[no-any-return]
         return poll.select(self._fd_to_key, timeout)
 
-    return in_process(select, original)
+    return copy_identity(select, original)
 
 
 def _refuse(process: Any, *args: Any, **kwargs: Any) -> Any:
@@ -61,6 +61,6 @@ def apply(patcher: Patcher) -> None:
     if hasattr(selectors, "PollSelector"):
         patcher.attribute(selectors.PollSelector, "_selector_cls", staticmethod(select.poll))
     if hasattr(selectors, "EpollSelector"):
-        patcher.replace(select, "epoll", _Class(select.epoll, pyselect.EpollObject))
+        patcher.replace(select, "epoll", _DispatchingClass(select.epoll, pyselect.EpollObject))
         patcher.attribute(selectors.EpollSelector, "_selector_cls", select.epoll)
         patcher.attribute(selectors.EpollSelector, "select", _epoll_select(selectors.EpollSelector.select))
