@@ -26,10 +26,11 @@ __all__ = ["PUBLIC", "PYTHON_IN_MARKDOWN", "differences", "expected", "taken_nam
 
 PUBLIC: Final = (
     "catenet.codec",
+    "catenet.control",
+    "catenet.net",
     "catenet.plpmtud",
     "catenet.rpc",
     "catenet.rpc.compile",
-    "catenet.control",
     "catenet.testing.packetdrill",
     "catenet.world",
 )
