@@ -27,7 +27,7 @@ ELSEWHERE = {
     "af_unix.c", "net.ipv4.NAME",  # Linux's
     "greet_pb2.py", "greet_rpc.py", "v1.shop-api.proto", "v1.shop_api_pb2", "v1.shop_api_rpc",  # of examples
     "packets.pcapng", "set_sysctls.py", "basic-v4.pkt", "asyncio/", "google.rpc.error_details_pb2",
-    "tool.importlinter", "vX.Y.Z",
+    "tool.importlinter", "vX.Y.Z", "directory/root.py",
     "NAME/core.py", "NAME/client.py", "NAME/server.py", "codec/NAME.py", "cli/NAME.py", "docs/design/NAME.md",
     "tests/NAME/", "tests/cli/test_NAME.py",  # what somebody is to write
     'GreeterClient(channel).greet(Person(name="world"))',  # of the example in README.md
@@ -103,3 +103,14 @@ def test_a_name_that_is_gone_is_missed() -> None:
     assert not NAMES.has_function("no_such_function")
     assert not NAMES.is_in("Stack", "stack/tcp/layer.py")
     assert NAMES.has_dotted("Stack.transmit") and NAMES.is_in("Stack.transmit", "stack/stack.py")
+
+
+def test_files_that_the_source_names_exist() -> None:
+    missing = []
+    for module in NAMES.modules.values():
+        text = module.path.read_text()
+        for found in re.finditer(r"`([\w/]+\.py)`|(?<![\w/])(docs/[\w/-]+\.md|tests/[\w/]+\.py)", text):
+            name = found[1] or found[2]
+            if not NAMES.has_path(name) and name not in ELSEWHERE:
+                missing.append(f"{module.path.relative_to(ROOT)}:{text.count(chr(10), 0, found.start()) + 1}: {name}")
+    assert missing == []

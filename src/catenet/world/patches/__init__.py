@@ -1,5 +1,5 @@
 """What is changed in the interpreter while worlds exist, one file per concern.
 
-`table.py` says of every public name of the modules concerned what happens to it; `install.py` puts the patches in
+`table/` says of every public name of the modules concerned what happens to it; `install.py` puts the patches in
 place.
 """
