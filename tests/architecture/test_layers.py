@@ -12,7 +12,6 @@ SOURCE = modules(ROOT / "src/catenet", "catenet")
 RUNNING = [each for module in SOURCE.values() for each in imports(module, SOURCE) if each.kind != ANNOTATION]
 
 CIRCLES = {
-    "catenet.stack": {"datagram", "group", "ip", "ports", "settings", "tcp"},
     "catenet.stack.tcp": {
         "control", "fastpath", "opening", "parking", "receiving", "recovery", "sending",
     },
@@ -23,8 +22,8 @@ CIRCLES = {
 
 LAYERS = {
     "catenet.stack": [
-        {"stack", "sysctl"}, {"ethernet"}, CIRCLES["catenet.stack"], {"counters", "interface", "timers"}, {"endpoint"},
-        {"units"},
+        {"stack", "sysctl"}, {"settings"}, {"ethernet"}, {"datagram", "tcp"}, {"group", "ip", "ports"},
+        {"counters", "interface", "timers"}, {"endpoint"}, {"units"},
     ],
     "catenet.stack.tcp": [{"layer"}, {"user"}, CIRCLES["catenet.stack.tcp"], {"settings"}],
     "catenet.world": [CIRCLES["catenet.world"], {"scenario"}],

@@ -18,8 +18,8 @@ from catenet.posix.address import BROADCAST, show_name
 from catenet.posix.arguments import c_int, check_function, is_plain_text
 from catenet.posix.errors import os_error
 from catenet.posix.services import getservbyport, numeric_port, port_of
+from catenet.stack.datagram.membership import is_scoped
 from catenet.stack.endpoint import ANY4, ANY6, Address, Name, StackError
-from catenet.stack.group.membership import is_scoped
 from catenet.stack.ip.routes import sort_destinations
 from catenet.wire.address import (
     LOOPBACK,

@@ -6,11 +6,11 @@ import random as random_module
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from catenet.stack.endpoint import Address, Fault, StackError
-from catenet.stack.settings import Settings
 from catenet.wire.address import is_unspecified
 
 if TYPE_CHECKING:
     from catenet.stack.datagram.datagram import DatagramEndpoint
+    from catenet.stack.settings import Settings
 
 __all__ = ["PortTable", "addresses_meet", "checked_range", "ephemeral_ports"]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from catenet.stack.datagram.membership import GroupMember, is_scoped
 from catenet.stack.datagram.options import PMTUDISC_DO, PMTUDISC_DONT, PMTUDISC_PROBE, PMTUDISC_WANT
 from catenet.stack.datagram.send_buffer import SendBuffer, truesize
 from catenet.stack.endpoint import ANY4, ANY6, Address, Buffer, Fault, Name, Readiness, StackError
-from catenet.stack.group.membership import GroupMember, is_scoped
 from catenet.stack.ip.icmp import ErrorReport, fault_of
 from catenet.stack.units import Seconds
 from catenet.wire.address import BROADCAST, LOOPBACK, is_multicast, is_unspecified

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from catenet.stack.counters import IpCounters
-from catenet.stack.settings import Settings
 from catenet.stack.timers import Timer, Timers
 from catenet.stack.units import Seconds
 from catenet.wire import tcp
@@ -22,6 +21,9 @@ from catenet.wire.errors import HeaderProblem, Malformed
 from catenet.wire.ip import IpPacket, header_length, walk_extensions
 from catenet.wire.offload import complete_payload
 from catenet.wire.options import END, NOP, pad_options, split_options
+
+if TYPE_CHECKING:
+    from catenet.stack.settings import Settings
 
 __all__ = ["Reassembler", "split"]
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.stack.counters import Counters, IpCounters
 from catenet.stack.endpoint import Address, Fault, StackError
-from catenet.stack.group.multicast import Multicast
 from catenet.stack.interface import FOREVER, LOOPBACK_INDEX, Interface
 from catenet.stack.ip import fragments
 from catenet.stack.ip.addresses import AddressBook
 from catenet.stack.ip.path_mtu import PathMtuCache
 from catenet.stack.ip.routes import NO_METRICS, Route, RouteEntry, RouteMetrics, RouteTable, select_source
-from catenet.stack.settings import Settings
 from catenet.stack.units import Seconds
 from catenet.wire import ip
 from catenet.wire.address import BROADCAST, LOOPBACK, Prefix, is_link_local, is_multicast, is_reserved, is_unspecified
@@ -26,6 +24,8 @@ from catenet.wire.offload import as_gso, cut
 
 if TYPE_CHECKING:
     from catenet.stack.datagram.send_buffer import SendBuffer
+    from catenet.stack.group.multicast import Multicast
+    from catenet.stack.settings import Settings
 
 __all__ = ["Hop", "Output"]
 

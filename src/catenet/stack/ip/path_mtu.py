@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catenet.stack.endpoint import Address
-from catenet.stack.settings import Settings
 from catenet.stack.units import Seconds
+
+if TYPE_CHECKING:
+    from catenet.stack.settings import Settings
 
 __all__ = ["PathMtu", "PathMtuCache"]
 

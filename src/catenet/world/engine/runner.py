@@ -16,10 +16,10 @@ from catenet.world.engine.errors import DeadlockError
 from catenet.world.engine.hub import VirtualClock
 from catenet.world.observe.report import Report, make_report
 from catenet.world.scenario.events import Announce, schedule_events
-from catenet.world.world import World
 
 if TYPE_CHECKING:
     from catenet.world.scenario.worldfile import WorldPlan
+    from catenet.world.world import World
 
 __all__ = ["Runner", "build_world", "give_folders"]
 
