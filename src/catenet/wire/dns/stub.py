@@ -1,0 +1,288 @@
+"""The stub resolver's query machine, without I/O: which server is asked what, when, and what the answers mean.
+
+As glibc's resolver works (resolv.conf(5)): the search list and `ndots` make the names to try; each is asked of one
+server after another, `attempts` times, all types at once; an answer that was cut is asked for again by TCP. Who drives
+it sends what `transmit` says, each datagram from a socket of its own with a random port (RFC 5452), and hands in what
+comes back to that socket alone.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from catenet.wire.dns.edns import Edns
+from catenet.wire.dns.message import Message, Question, pack, parse
+from catenet.wire.dns.name import LONGEST, ROOT, fold, labels
+from catenet.wire.dns.numbers import AD, CNAME, IN, NOERROR, NXDOMAIN, QR, RD, TC
+from catenet.wire.dns.record import Record
+from catenet.wire.errors import Malformed
+
+__all__ = ["Answer", "Outcome", "Send", "Server", "StubConfig", "StubLookup", "follow_aliases"]
+
+MOST_ALIASES: Final = 16
+"""Links of a chain of CNAME records that are followed within an answer."""
+
+
+class Server(NamedTuple):
+    """A name server: address as `bytes`, port, zone of a link-local address."""
+
+    address: bytes
+    port: int = 53
+    scope: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StubConfig:
+    """What resolv.conf(5) says; names in wire format, `timeout` in seconds."""
+
+    servers: tuple[Server, ...] = ()
+    search: tuple[bytes, ...] = ()
+    ndots: int = 1
+    timeout: float = 5.0
+    attempts: int = 2
+    rotate: bool = False
+    use_tcp: bool = False
+    edns: bool = False
+    trust_ad: bool = False
+
+
+class Outcome(enum.Enum):
+    """How a lookup ended."""
+
+    ANSWER = "answer"
+    NO_DATA = "the name has no record of this type"
+    NO_NAME = "the name does not exist"
+    TRY_AGAIN = "no server has answered"
+
+
+class Answer(NamedTuple):
+    """The end of a lookup: `name` is the one that was found, `records` those of all types, aliases included."""
+
+    outcome: Outcome
+    name: bytes = ROOT
+    records: tuple[Record, ...] = ()
+    authenticated: bool = False
+    """Whether every answer had the AD bit; means nothing unless the way to the server is trusted (`trust-ad`)."""
+
+
+class Send(NamedTuple):
+    """A message to be sent: by a new UDP socket, or over TCP with its length before it."""
+
+    server: Server
+    tcp: bool
+    data: bytes
+
+
+class StubLookup:
+    """One lookup of one name and one or more types.
+
+    Args:
+        name: as it was written, in wire format.
+        absolute: whether it was written with a dot at its end, so that no search list applies.
+        types: types of records that are asked for at once.
+        config: servers and habits.
+        random_id: returns a number below 65,536 that nobody can guess.
+        first: index of the server to begin with, for `rotate`.
+    """
+
+    __slots__ = (
+        "_as_written",
+        "_attempt",
+        "_candidates",
+        "_config",
+        "_deadline",
+        "_index",
+        "_outcomes",
+        "_outgoing",
+        "_pending",
+        "_random_id",
+        "_received",
+        "_refused",
+        "_servers",
+        "_tcp",
+        "_types",
+        "answer",
+    )
+
+    def __init__(
+        self,
+        name: bytes,
+        absolute: bool,
+        types: Sequence[int],
+        config: StubConfig,
+        random_id: Callable[[], int],
+        first: int = 0,
+    ) -> None:
+        self.answer: Answer | None = None
+        self._config = config
+        self._types = tuple(types)
+        self._random_id = random_id
+        servers = config.servers
+        shift = first % len(servers) if servers and config.rotate else 0
+        self._servers = servers[shift:] + servers[:shift]
+        self._candidates = _names_to_try(name, absolute, config)
+        self._attempt = self._index = 0
+        self._tcp = config.use_tcp
+        self._pending: dict[int, Question] = {}
+        """What is still to be answered, by the id of the query."""
+        self._received: list[Message] = []
+        self._outgoing: list[Send] = []
+        self._deadline: float | None = None
+        self._refused = False
+        """Whether a server has answered for this name with an error."""
+        self._as_written = name
+        self._outcomes: dict[bytes, Outcome] = {}
+        """What came of the names that were tried before, in order."""
+        if not self._servers:
+            self.answer = Answer(Outcome.TRY_AGAIN)
+
+    def start(self, now: float) -> None:
+        """Ask the first server."""
+        if self.answer is None:
+            self._ask(now)
+
+    def transmit(self) -> list[Send]:
+        """What is to be sent now."""
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
+
+    def next_deadline(self) -> float | None:
+        """When the lookup gives a server up; None when it has ended."""
+        return self._deadline
+
+    def receive(self, data: bytes, server: Server, now: float) -> None:
+        """A message has come from `server`, to the socket or connection by which it was asked.
+
+        What answers no open question is ignored, as it may be forged (RFC 5452 9.1).
+        """
+        if self.answer is not None or server != self._servers[self._index]:
+            return
+        try:
+            message = parse(data)
+            question = message.question
+        except Malformed:
+            return
+        asked = self._pending.get(message.id)
+        if asked is None or not message.flags & QR or not _is_same(question, asked):
+            return
+        if message.flags & TC and not self._tcp:
+            self._ask_by_tcp(now)
+            return
+        if message.flags & 15 not in (NOERROR, NXDOMAIN):
+            self._refused = True
+            self._give_up_server(now)
+            return
+        del self._pending[message.id]
+        self._received.append(message)
+        if not self._pending:
+            self._conclude_name(now)
+
+    def fail(self, server: Server, now: float) -> None:
+        """`server` cannot be reached: refused, or its connection was lost."""
+        if self.answer is None and server == self._servers[self._index]:
+            self._give_up_server(now)
+
+    def handle_timeout(self, now: float) -> None:
+        """Go on to the next server if this one has had its time."""
+        if self._deadline is not None and now >= self._deadline:
+            self._give_up_server(now)
+
+    # One name, one server after another.
+
+    def _ask(self, now: float) -> None:
+        server = self._servers[self._index]
+        self._pending.clear()
+        self._received.clear()
+        name = self._candidates[0]
+        flags = RD | (AD if self._config.trust_ad else 0)
+        for kind in self._types:
+            number = self._random_id()
+            while number in self._pending:
+                number = self._random_id()
+            self._pending[number] = Question(name, kind, IN)
+            query = pack(number, flags, self._pending[number], edns=Edns() if self._config.edns else None)
+            self._outgoing.append(Send(server, self._tcp, query))
+        self._deadline = now + self._patience()
+
+    def _patience(self) -> float:
+        """Seconds that the server has: as glibc counts them, more for later ones, divided among all."""
+        seconds = self._config.timeout * (1 << self._index)
+        return max(1.0, seconds // len(self._servers)) if self._index else seconds
+
+    def _ask_by_tcp(self, now: float) -> None:
+        self._tcp = True
+        self._ask(now)
+
+    def _give_up_server(self, now: float) -> None:
+        self._tcp = self._config.use_tcp
+        self._index += 1
+        if self._index == len(self._servers):
+            self._index = 0
+            self._attempt += 1
+        if self._attempt < self._config.attempts:
+            self._ask(now)
+            return
+        if not self._refused:
+            # Nobody answers: the rest of the search list would wait as long. The name as it was written is tried.
+            self._candidates[1:] = [name for name in self._candidates[1:] if name == self._as_written]
+        self._go_on(Outcome.TRY_AGAIN, now)
+
+    # One name after another.
+
+    def _conclude_name(self, now: float) -> None:
+        records = tuple(record for message in self._received for record in message.answer)
+        if any(record.type in self._types for record in records):
+            authenticated = all(message.flags & AD for message in self._received)
+            self._end(Answer(Outcome.ANSWER, self._candidates[0], records, authenticated))
+        elif all(message.flags & 15 for message in self._received):
+            self._go_on(Outcome.NO_NAME, now)
+        else:
+            self._go_on(Outcome.NO_DATA, now)
+
+    def _go_on(self, outcome: Outcome, now: float) -> None:
+        """Nothing was found for a name: try the next, or say what came of all."""
+        self._outcomes[self._candidates.pop(0)] = outcome
+        if self._candidates:
+            self._attempt = self._index = 0
+            self._tcp = self._config.use_tcp
+            self._refused = False
+            self._ask(now)
+            return
+        outcomes = list(self._outcomes.values())
+        if next(iter(self._outcomes)) == self._as_written:
+            outcomes = outcomes[:1]
+        worst = next((one for one in (Outcome.NO_DATA, Outcome.TRY_AGAIN) if one in outcomes), Outcome.NO_NAME)
+        self._end(Answer(worst, self._as_written))
+
+    def _end(self, answer: Answer) -> None:
+        self.answer = answer
+        self._deadline = None
+        self._pending.clear()
+        self._outgoing.clear()
+
+
+def follow_aliases(name: bytes, records: Sequence[Record]) -> list[bytes]:
+    """The names that an answer leads to from `name`, by its CNAME records: itself first, the canonical one last."""
+    aliases = {fold(record.name): record.data for record in records if record.type == CNAME}
+    chain = [name]
+    while len(chain) <= MOST_ALIASES:
+        following = aliases.pop(fold(chain[-1]), None)
+        if following is None:
+            break
+        chain.append(following)
+    return chain
+
+
+def _names_to_try(name: bytes, absolute: bool, config: StubConfig) -> list[bytes]:
+    """As resolv.conf(5) has it: with `ndots` dots as it is first, otherwise last."""
+    if absolute or name == ROOT:
+        return [name]
+    searched = [name[:-1] + domain for domain in config.search if len(name) - 1 + len(domain) <= LONGEST]
+    return [name, *searched] if len(labels(name)) > config.ndots else [*searched, name]
+
+
+def _is_same(question: Question | None, asked: Question) -> bool:
+    return question is not None and (fold(question.name), *question[1:]) == (fold(asked.name), *asked[1:])
