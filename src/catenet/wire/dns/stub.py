@@ -94,6 +94,7 @@ class StubLookup:
         "_candidates",
         "_config",
         "_deadline",
+        "_found_servfail",
         "_index",
         "_outcomes",
         "_outgoing",
@@ -131,6 +132,8 @@ class StubLookup:
         self._received: list[Message] = []
         self._outgoing: list[Send] = []
         self._deadline: float | None = None
+        self._found_servfail = False
+        """Whether all servers have refused a name of the search list."""
         self._refused = False
         """Whether a server has answered for this name with an error."""
         self._as_written = name
@@ -225,7 +228,7 @@ class StubLookup:
         if self._attempt < self._config.attempts:
             self._ask(now)
             return
-        if not self._refused:
+        if not self._refused and self._candidates[0] != self._as_written:
             # Nobody answers: the rest of the search list would wait as long. The name as it was written is tried.
             self._candidates[1:] = [name for name in self._candidates[1:] if name == self._as_written]
         self._go_on(Outcome.TRY_AGAIN, now)
@@ -244,18 +247,38 @@ class StubLookup:
 
     def _go_on(self, outcome: Outcome, now: float) -> None:
         """Nothing was found for a name: try the next, or say what came of all."""
-        self._outcomes[self._candidates.pop(0)] = outcome
+        name = self._candidates.pop(0)
+        self._outcomes[name] = outcome
+        if outcome is Outcome.TRY_AGAIN and self._refused and name != self._as_written:
+            self._found_servfail = True
         if self._candidates:
             self._attempt = self._index = 0
             self._tcp = self._config.use_tcp
             self._refused = False
             self._ask(now)
             return
-        outcomes = list(self._outcomes.values())
-        if next(iter(self._outcomes)) == self._as_written:
-            outcomes = outcomes[:1]
-        worst = next((one for one in (Outcome.NO_DATA, Outcome.TRY_AGAIN) if one in outcomes), Outcome.NO_NAME)
-        self._end(Answer(worst, self._as_written))
+        self._end(Answer(self._conclude(), self._as_written))
+
+    def _conclude(self) -> Outcome:
+        """What glibc says of a name that was found nowhere (res_search, and what getaddrinfo makes of it).
+
+        The name as it was written decides if it was tried first; else that a name of the search list has no data, or
+        that a server refused one, and otherwise the last. That nobody answered is only said if the last one was so.
+        """
+        names, outcomes = list(self._outcomes), list(self._outcomes.values())
+        last = outcomes[-1]
+        searched = [outcome for name, outcome in self._outcomes.items() if name != self._as_written]
+        if names[0] == self._as_written:
+            decisive = outcomes[0]
+        elif Outcome.NO_DATA in searched:
+            decisive = Outcome.NO_DATA
+        elif self._found_servfail:
+            decisive = Outcome.TRY_AGAIN
+        else:
+            decisive = last
+        if decisive is Outcome.TRY_AGAIN and last is not Outcome.TRY_AGAIN:
+            return Outcome.NO_NAME
+        return decisive
 
     def _end(self, answer: Answer) -> None:
         self.answer = answer
