@@ -22,6 +22,7 @@ VERBS = {
     "addrs": "this machine's interfaces and addresses",
     "ss": "sockets of a running world or stack",
     "settings": "what can be set in the stack of a host",
+    "resolve": "ask name servers",
     "bridge": "join two TUN devices through a faulty link",
     "rpc": "remote procedure calls: compile, serve, call, list, describe",
 }

@@ -1,0 +1,186 @@
+"""catenet resolve: against dnsmasq, its options, its two outputs, mistakes and exit statuses."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.dns.name_server import start
+
+from catenet.cli import main
+
+if TYPE_CHECKING:
+    from tests.conftest import Namespace
+
+CATENET = [sys.executable, "-m", "catenet"]
+
+
+@pytest.fixture
+def server():
+    """A name server on the loopback."""
+    started = start(0, [])
+    yield f"@[::1]:{started.port}"
+    started.close()
+
+
+def output(capsys, *words):
+    status = main(["resolve", *words])
+    return status, capsys.readouterr()
+
+
+def test_records_and_what_is_known_of_the_answer_are_shown(server, capsys):
+    status, shown = output(capsys, "alias.example", "A", server)
+    assert status == 0
+    head, section, first, second, last = shown.out.splitlines()
+    assert head == ";; alias.example. A: NOERROR (qr rd ra)"
+    assert section == ";; answer"
+    assert first.split() == ["alias.example.", "60", "IN", "CNAME", "www.example."]
+    assert second.split() == ["www.example.", "60", "IN", "A", "192.0.2.1"]
+    assert first.index("CNAME") == second.index("A ")
+    assert last.startswith(f";; udp://{server[1:]}, ")
+
+
+def test_several_questions_in_one_call(server, capsys):
+    status, shown = output(capsys, "+short", "www.example", "A", "AAAA", "alias.example", server, "-x", "192.0.2.1")
+    assert status == 0
+    assert shown.out.split() == ["192.0.2.1", "2001:db8::1", "www.example.", "192.0.2.1", "www.example."]
+
+
+def test_a_type_before_the_name_counts_for_it(server, capsys):
+    assert output(capsys, "+short", "AAAA", "www.example", server)[1].out == "2001:db8::1\n"
+
+
+def test_json_is_one_object(server, capsys):
+    status, shown = output(capsys, "--json", "www.example", server)
+    assert status == 0
+    got = json.loads(shown.out)
+    assert got["question"] == {"name": "www.example.", "type": "A"}
+    assert got["rcode"] == "NOERROR"
+    assert got["flags"] == ["qr", "rd", "ra"]
+    assert got["answer"] == [{"name": "www.example.", "type": "A", "ttl": 60, "data": "192.0.2.1"}]
+    assert got["authority"] == got["additional"] == got["ede"] == []
+    assert got["server"] == f"udp://{server[1:]}"
+    assert got["protocol"] == "udp"
+    assert got["ms"] > 0
+    assert got["dnssec"] == "indeterminate"
+    status, shown = output(capsys, "--json", "www.example", "A", "AAAA", server)
+    assert [one["question"]["type"] for one in json.loads(shown.out)["results"]] == ["A", "AAAA"]
+
+
+def test_tcp_alone(server, capsys):
+    assert json.loads(output(capsys, "--json", "+tcp", "www.example", server)[1].out)["protocol"] == "tcp"
+
+
+def test_a_name_that_does_not_exist_is_an_answer_and_a_refusal_is_not(server, capsys):
+    status, shown = output(capsys, "none.example", server)
+    assert status == 0
+    assert "NXDOMAIN" in shown.out
+    refusing = start(0, ["refuse"])
+    try:
+        status, shown = output(capsys, "www.example", f"@[::1]:{refusing.port}")
+        assert status == 1
+        assert "REFUSED" in shown.out
+        assert ";; prohibited: not for you" in shown.out
+        _, shown = output(capsys, "--json", "www.example", f"@[::1]:{refusing.port}")
+        assert json.loads(shown.out)["ede"] == [{"code": 18, "text": "not for you"}]
+    finally:
+        refusing.close()
+
+
+def test_no_answer_is_status_9(capsys):
+    silent = start(0, ["silent=99"])
+    try:
+        words = ["www.example", f"@[::1]:{silent.port}", "--timeout", "50ms", "--attempts", "2"]
+        status, shown = output(capsys, *words)
+        assert status == 9
+        assert shown.err == f"catenet resolve: no answer from udp://[::1]:{silent.port} in 2 x 0.05 s\n"
+        assert output(capsys, "--json", *words)[0] == 9
+    finally:
+        silent.close()
+
+
+def test_the_next_server_is_asked_when_one_does_not_answer(server, capsys):
+    silent = start(0, ["silent=99"])
+    try:
+        words = ["+short", "www.example", f"@[::1]:{silent.port}", server, "--timeout", "50ms", "--attempts", "1"]
+        assert output(capsys, *words)[1].out == "192.0.2.1\n"
+    finally:
+        silent.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ([], "no name to ask for"),
+        (["+shrot", "a."], "no switch +shrot; did you mean +short?"),
+        (["a..b"], "'a..b' has an empty label"),
+        (["a.", "@host:port"], "'port' is no port"),
+        (["a.", "@htpp://x"], "no scheme 'htpp'"),
+        (["-x", "1.2.3"], "-x:"),
+        (["a.", "--timeout", "soon"], "--timeout"),
+        (["a.", "--attempts", "0"], "--attempts: 0"),
+        (["bücher.example"], "xn--"),
+    ],
+)
+def test_mistakes_are_one_line(words, problem, capsys):
+    status, shown = output(capsys, *words)
+    assert status == 2
+    assert shown.err.startswith("catenet: ")
+    assert problem in shown.err
+    assert shown.err.count("\n") == 1
+    assert not shown.out
+
+
+def test_what_a_server_says_does_not_reach_a_terminal_raw(server, capsys, monkeypatch):
+    from tests.dns import name_server
+
+    from catenet.wire.dns import numbers
+    from catenet.wire.dns.name import name_from_text
+    from catenet.wire.dns.record import make_record
+
+    name = name_from_text("evil.example.")
+    evil = make_record(name, numbers.TXT, 1, b"\x06\x1b[31m\x9b")
+    monkeypatch.setitem(name_server.BY_NAME, (name, numbers.TXT), [evil])
+    assert output(capsys, "+short", "evil.example", "TXT", server)[1].out == '"\\027[31m\\155"\n'
+
+
+@pytest.mark.root
+@pytest.mark.peer("dnsmasq")
+def test_dnsmasq_is_asked_by_udp_and_tcp(namespace: Namespace) -> None:
+    namespace.start(
+        "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--port=53", "--user=root",
+        "--listen-address=127.0.0.1", "--bind-interfaces", "--local-ttl=77",
+        "--address=/www.example/192.0.2.1", "--address=/www.example/2001:db8::1",
+        "--txt-record=text.example,first,second", "--mx-host=example,mail.example,5",
+        "--srv-host=_sip._tcp.example,sip.example,5060,1,2", "--ptr-record=1.2.0.192.in-addr.arpa,www.example",
+        *[f"--txt-record=long.example,{'x' * 200}{number}" for number in range(20)],
+    )  # fmt: skip
+
+    def resolve(*words: str) -> dict[str, object]:
+        done = namespace.run(*CATENET, "resolve", "--json", "@127.0.0.1", *words, check=False)
+        found: dict[str, object] = json.loads(done.stdout) if done.returncode == 0 else {"rcode": done.stderr}
+        return found
+
+    for _ in range(50):
+        first = resolve("www.example", "--timeout", "1s")
+        if first["rcode"] == "NOERROR":
+            break
+        time.sleep(0.1)
+    assert first["answer"] == [{"name": "www.example.", "type": "A", "ttl": 77, "data": "192.0.2.1"}]
+
+    def data(*words: str) -> list[str]:
+        answer = resolve(*words)["answer"]
+        assert isinstance(answer, list)
+        return [record["data"] for record in answer]
+
+    assert data("www.example", "AAAA", "+tcp") == ["2001:db8::1"]
+    assert data("text.example", "TXT") == ['"first" "second"']
+    assert data("example", "MX") == ["5 mail.example."]
+    assert data("_sip._tcp.example", "SRV") == ["1 2 5060 sip.example."]
+    assert data("-x", "192.0.2.1") == ["www.example."]
+    long = resolve("long.example", "TXT")
+    assert isinstance(long["answer"], list)
+    assert (len(long["answer"]), long["protocol"]) == (20, "tcp")
