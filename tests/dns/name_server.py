@@ -4,10 +4,13 @@
 first N queries, `refuse` refuses, `forge` sends wrong answers before the right one.
 """
 
+from __future__ import annotations
+
 import socket
 import socketserver
 import sys
 import threading
+from collections.abc import Sequence
 
 from catenet.wire.dns import numbers
 from catenet.wire.dns.edns import Edns
@@ -35,13 +38,20 @@ BY_NAME = {(name_from_text(name), kind): found for (name, kind), found in RECORD
 
 
 class Server:
-    def __init__(self, habits):
+    def __init__(self, habits: Sequence[str]) -> None:
         self.habits = dict(habit.partition("=")[::2] for habit in habits)
         self.silent = int(self.habits.get("silent", 0))
-        self.queries = []
+        self.queries: list[tuple[int, bool]] = []
+        self.servers: list[socketserver.BaseServer] = []
+        self.port = 0
 
-    def answer(self, data, limit):
+    def close(self) -> None:
+        for one in self.servers:
+            one.shutdown()
+
+    def answer(self, data: bytes, limit: int) -> list[bytes]:
         query = parse(data)
+        assert query.question is not None
         self.queries.append((query.question.type, limit < 65535))
         if self.silent:
             self.silent -= 1
@@ -63,36 +73,36 @@ class Server:
         return [b"", data, pack(query.id ^ 1, flags, query.question), pack(query.id, flags, other), right[:-1], right]
 
 
-def start(port, habits, family=socket.AF_INET6, address="::"):
-    """Serve from threads; return the server."""
+def start(port: int, habits: Sequence[str]) -> Server:
+    """Serve both IP versions from threads; return the server."""
     server = Server(habits)
 
     class Udp(socketserver.BaseRequestHandler):
-        def handle(self):
+        def handle(self) -> None:
             data, sock = self.request
             edns = parse(data).edns
             for answer in server.answer(data, 512 if edns is None else edns.payload):
                 sock.sendto(answer, self.client_address)
 
     class Tcp(socketserver.StreamRequestHandler):
-        def handle(self):
+        def handle(self) -> None:
             while size := self.rfile.read(2):
                 for answer in server.answer(self.rfile.read(int.from_bytes(size, "big")), 65535):
                     self.wfile.write(len(answer).to_bytes(2, "big") + answer)
 
     class UdpServer(socketserver.ThreadingUDPServer):
-        address_family = family
+        address_family = socket.AF_INET6
         daemon_threads = True
 
     class TcpServer(socketserver.ThreadingTCPServer):
-        address_family = family
+        address_family = socket.AF_INET6
         allow_reuse_address = daemon_threads = True
 
-    tcp = TcpServer((address, port), Tcp)
-    udp = UdpServer((address, tcp.server_address[1]), Udp)
-    for one in (udp, tcp):
+    tcp = TcpServer(("::", port), Tcp)
+    server.port = tcp.server_address[1]
+    server.servers = [UdpServer(("::", server.port), Udp), tcp]
+    for one in server.servers:
         threading.Thread(target=one.serve_forever, daemon=True).start()
-    server.port, server.close = tcp.server_address[1], lambda: (udp.shutdown(), tcp.shutdown())
     return server
 
 
