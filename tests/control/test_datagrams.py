@@ -19,14 +19,6 @@ REORDERING = 3
 """Datagrams that may overtake one before it counts as lost (as in QUIC, RFC 9002 6.1.1)."""
 
 
-class Datagram(Transmission):
-    """One datagram on its way."""
-
-    def __init__(self, number: int, now: int) -> None:
-        self.seq, self.end, self.count, self.marks = number, number + 1, 1, 0
-        self.sent_at = now
-
-
 class Flow(Sender):
     """Sends datagrams through a bottleneck for as long as it may; times are those of the simulation."""
 
@@ -37,7 +29,7 @@ class Flow(Sender):
         self.mss = SIZE
         self.sack_ok = True
         self.events: list[tuple[int, int]] = []
-        self.out: dict[int, Datagram] = {}
+        self.out: dict[int, Transmission] = {}
         self.end = -1
         """Last number sent when the recovery under way began."""
         self.chance = random.Random(1)
@@ -65,7 +57,8 @@ class Flow(Sender):
                     heapq.heappush(self.events, (self.go_at, -1))
                 return
             self.go_at = self.clock + (SIZE * 1_000_000 // self.pacing_rate if self.pacing_rate else 0)
-            sent = Datagram(self.snd_nxt, self.clock)
+            sent = Transmission(self.snd_nxt, self.snd_nxt + 1, 1)
+            sent.sent_at = self.clock
             on_sent(self, sent)
             self.out[sent.seq] = sent
             self.snd_nxt += 1

@@ -20,9 +20,11 @@ from catenet.control.states import CA_OPEN, INFINITE
 __all__ = ["Sender", "Transmission"]
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)  # other transports, and tests
 class Transmission:
-    """What is remembered of one transmission until it is acknowledged."""
+    """What is remembered of one transmission until it is acknowledged.
+
+    `delivered` and what follows is as it was when it was sent (`delivery_rate.on_sent`).
+    """
 
     __slots__ = (
         "app_limited",
@@ -39,31 +41,31 @@ class Transmission:
         "seq",
     )
 
-    seq: int
-    """Position of its first byte, or its number."""
-    end: int
-    """First position beyond it."""
-    count: int
-    """Segments that it stands for."""
-    marks: int
-    """Bits: what is known of it."""
-    sent_at: int
-    """Microseconds: when it was last sent."""
-    # As it was when it was sent (`delivery_rate.on_sent`):
-    delivered: int
-    """Segments that were delivered."""
-    delivered_at: int
-    """Microseconds: when `delivered` had last grown; 0 once it made its sample."""
-    delivered_ce: int
-    """Segments that were delivered with a congestion mark."""
-    first_sent_at: int
-    """Microseconds: when what was delivered last had been sent."""
-    app_limited: bool
-    """Whether the program had given too little to fill the window."""
-    in_flight: int
-    """Segments in flight, this one included."""
-    lost: int
-    """Segments that were marked lost."""
+    def __init__(self, seq: int, end: int, count: int) -> None:
+        self.seq = seq
+        """Position of its first byte, or its number."""
+        self.end = end
+        """First position beyond it."""
+        self.count = count
+        """Segments of at most one MSS that it stands for."""
+        self.marks = 0
+        """Bits: what is known of it."""
+        self.sent_at = 0
+        """Microseconds: when it was last sent."""
+        self.delivered = 0
+        """Segments that were delivered."""
+        self.delivered_at = 0
+        """Microseconds: when `delivered` had last grown; 0 once it made its sample."""
+        self.delivered_ce = 0
+        """Segments that were delivered with a congestion mark."""
+        self.first_sent_at = 0
+        """Microseconds: when what was delivered last had been sent."""
+        self.app_limited = False
+        """Whether the program had given too little to fill the window."""
+        self.in_flight = 0
+        """Segments in flight, this one included."""
+        self.lost = 0
+        """Segments that were marked lost."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)  # other transports, and tests

@@ -94,27 +94,15 @@ def position(number: int, near: int) -> int:
 class Sent(Transmission):
     """What one transmission carried, kept until it is acknowledged."""
 
-    __slots__ = ("departed_at", "flags", "held", "size")
+    __slots__ = ("flags", "held", "size")
 
     def __init__(self, seq: int, end: int, data: Buffer | Gather, flags: int, count: int) -> None:
-        self.seq = seq
-        self.end = end
+        super().__init__(seq, end, count)
         self.held = data
         """The data, or a packet that ends with them: they are copied out of it when they are sent again."""
         self.size = len(data)
         """Bytes of data."""
         self.flags = flags
-        self.count = count
-        """Segments of at most one MSS that this stands for."""
-        self.marks = 0
-        self.sent_at = 0
-        self.delivered = 0
-        self.delivered_at = 0
-        self.first_sent_at = 0
-        self.app_limited = False
-        self.in_flight = 0
-        self.lost = 0
-        self.delivered_ce = 0
 
     @property
     def data(self) -> Buffer:

@@ -122,17 +122,26 @@ def _class(name: str, doc: str, attributes: list[str]) -> str:
 
 
 def _select(sections: list[Section], *kinds: str) -> Iterator[Section]:
-    """Sections with their variables of some kinds only, none of them long."""
+    """Variables of some kinds, in parts of one owner that are not long."""
+    owned: dict[str, Section] = {}
     for section in sections:
-        rows = [row for row in section.rows if row.kind in kinds]
-        for start in range(0, len(rows), _LONGEST):
+        name = "connection" if section.owner == "c" else section.name
+        mine = owned.setdefault(section.owner, section._replace(name=name, rows=[]))
+        mine.rows.extend(row for row in section.rows if row.kind in kinds)
+    for section in owned.values():
+        for start in range(0, len(section.rows), _LONGEST):
             name = section.name if not start else f"{section.name}{start // _LONGEST + 1}"
-            yield section._replace(name=name, rows=rows[start : start + _LONGEST])
+            yield section._replace(name=name, rows=section.rows[start : start + _LONGEST])
 
 
 def _attribute(section: Section, row: Row) -> str:
     """Name of a variable in a snapshot."""
-    return row.name if section.owner == "c" else f"{section.owner.removeprefix('c.').replace('.', '_')}_{row.name}"
+    return row.name if section.owner == "c" else f"{_local(section)}_{row.name}"
+
+
+def _local(section: Section) -> str:
+    """Name of the variables' owner in a function, which looks it up once: each look-up counts a reference."""
+    return section.owner.removeprefix("c.")
 
 
 def _attributes(sections: list[Section]) -> list[str]:
@@ -178,7 +187,7 @@ def _three(section: Section) -> Iterator[str]:
     bases = _needed(section.rows)
     guard = section.kind == "Cubic"
     indent = "            " if guard else "        "
-    look = "        cubic = c.congestion\n" if guard else ""
+    look = f"        {_local(section)} = {'c.congestion' if guard else section.owner}\n" if section.owner != "c" else ""
     begin = look + ("        if isinstance(cubic, Cubic):\n" if guard else "")
     yield "\n" + head.format(verb="take", name=section.name, result="None")
     if guard:
@@ -190,7 +199,7 @@ def _three(section: Section) -> Iterator[str]:
     yield "\n" + head.format(verb="matches", name=section.name, result="bool") + bases + look
     for row in section.rows:
         if row.kind == "track":
-            yield f"        {row.name} = relative_track({section.owner}.{row.name}, heard)\n"
+            yield f"        {row.name} = relative_track({_local(section)}.{row.name}, heard)\n"
     tests = [test for row in section.rows for test in _match(section, row)]
     yield _conjunction(tests, unless="not isinstance(cubic, Cubic)" if guard else "")
 
@@ -209,7 +218,7 @@ def _needed(rows: list[Row]) -> str:
 
 def _value(section: Section, row: Row) -> str:
     """Expression of what a snapshot holds of a variable."""
-    place = f"{section.owner}.{row.name}"
+    place = f"{_local(section)}.{row.name}"
     if row.kind == "time":
         return f"relative({place}, heard)"
     if row.detail in _RELATIVE:
@@ -221,7 +230,7 @@ def _value(section: Section, row: Row) -> str:
 
 
 def _take(section: Section, row: Row, indent: str) -> Iterator[str]:
-    name, place = _attribute(section, row), f"{section.owner}.{row.name}"
+    name, place = _attribute(section, row), f"{_local(section)}.{row.name}"
     if row.kind != "track":
         yield f"{indent}self.{name} = {_value(section, row)}\n"
         return
@@ -229,7 +238,7 @@ def _take(section: Section, row: Row, indent: str) -> Iterator[str]:
 
 
 def _restore(section: Section, row: Row, indent: str) -> Iterator[str]:
-    name, place = f"self.{_attribute(section, row)}", f"{section.owner}.{row.name}"
+    name, place = f"self.{_attribute(section, row)}", f"{_local(section)}.{row.name}"
     base = _BASES.get(row.detail, "")
     if row.kind == "track":
         yield f"{indent}{place} = absolute_track({name}_at, {name}, {name}_later, heard)\n"
@@ -270,12 +279,13 @@ def _setup(sections: list[Section]) -> str:
     parts.append(_UNTROUBLED.format(tests=_conjunction(tests, "    ")))
     parts.append(_IDLE.format(tests=_conjunction(_idle(sections), "    ")))
     cubic = next(section for section in sections if section.kind == "Cubic")
-    compared = [_compare(row, "") for row in cubic.rows if row.kind == "loss"]
+    compared = [_compare(row, False) for row in cubic.rows if row.kind == "loss"]
     parts.append(_SAME_ALGORITHM.format(tests=_conjunction(compared, "    ")))
     for (name, _), (_, section) in zip(named, groups, strict=True):
-        place = section.owner.removeprefix("c").removeprefix(".")
-        tests = [_compare(row, place + "." if place else "") for row in section.rows]
-        parts.append(f"\n\ndef {name}(a: Connection, b: Connection) -> bool:\n" + _conjunction(tests, "    "))
+        parts.append(f"\n\ndef {name}(a: Connection, b: Connection) -> bool:\n")
+        if section.owner != "c":
+            parts.append(f"    one, other = a.{_local(section)}, b.{_local(section)}\n")
+        parts.append(_conjunction([_compare(row, section.owner != "c") for row in section.rows], "    "))
     return "".join(parts)
 
 
@@ -288,8 +298,8 @@ def _at(sections: list[Section]) -> Iterator[tuple[Row, str]]:
                 yield row, at
 
 
-def _compare(row: Row, place: str) -> str:
-    one, other = f"a.{place}{row.name}", f"b.{place}{row.name}"
+def _compare(row: Row, in_component: bool) -> str:
+    one, other = (f"one.{row.name}", f"other.{row.name}") if in_component else (f"a.{row.name}", f"b.{row.name}")
     if row.kind == "none":
         return f"{one} is None"
     if row.type in ("", *_PLAIN):

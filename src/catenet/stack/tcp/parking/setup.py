@@ -26,29 +26,14 @@ def has_same_setup(a: Connection, b: Connection) -> bool:
         a.write_seq == a.snd_una
         and a.copied == a.rcv_nxt
         and a.snd_nxt == a.snd_una
-        and _has_same_identity_set_up(a, b)
-        and _has_same_extensions_set_up(a, b)
-        and _has_same_sequence_set_up(a, b)
-        and _has_same_sender_set_up(a, b)
-        and _has_same_scoreboard_set_up(a, b)
-        and _has_same_timers_set_up(a, b)
-        and _has_same_congestion_set_up(a, b)
-        and _has_same_counters_loss(a, b)
-        and _has_same_extensions_loss(a, b)
-        and _has_same_scoreboard_loss(a, b)
-        and _has_same_timers_loss(a, b)
+        and _has_same_connection_set_up(a, b)
+        and _has_same_connection_loss(a, b)
         and _has_same_rack_loss(a, b)
         and _has_same_recovery_loss(a, b)
         and _has_same_delayed_ack_loss(a, b)
-        and _has_same_congestion_loss(a, b)
-        and _has_same_sender_rest(a, b)
-        and _has_same_window_rest(a, b)
-        and _has_same_receiver_rest(a, b)
-        and _has_same_ack_rest(a, b)
-        and _has_same_timers_rest(a, b)
+        and _has_same_connection_rest(a, b)
         and _has_same_chrono_rest(a, b)
         and _has_same_delayed_ack_rest(a, b)
-        and _has_same_congestion_rest(a, b)
         and _has_same_algorithm(a.congestion, b.congestion)
     )
 
@@ -56,22 +41,13 @@ def has_same_setup(a: Connection, b: Connection) -> bool:
 def is_untroubled(c: Connection, fresh: Connection) -> bool:
     """Whether a connection looks like one without losses, judged by a new one of the same algorithm."""
     return (
-        _has_same_counters_loss(c, fresh)
-        and _has_same_extensions_loss(c, fresh)
-        and _has_same_scoreboard_loss(c, fresh)
-        and _has_same_timers_loss(c, fresh)
+        _has_same_connection_loss(c, fresh)
         and _has_same_rack_loss(c, fresh)
         and _has_same_recovery_loss(c, fresh)
         and _has_same_delayed_ack_loss(c, fresh)
-        and _has_same_congestion_loss(c, fresh)
-        and _has_same_sender_rest(c, fresh)
-        and _has_same_window_rest(c, fresh)
-        and _has_same_receiver_rest(c, fresh)
-        and _has_same_ack_rest(c, fresh)
-        and _has_same_timers_rest(c, fresh)
+        and _has_same_connection_rest(c, fresh)
         and _has_same_chrono_rest(c, fresh)
         and _has_same_delayed_ack_rest(c, fresh)
-        and _has_same_congestion_rest(c, fresh)
         and _has_same_algorithm(c.congestion, fresh.congestion)
     )
 
@@ -135,113 +111,83 @@ def _has_same_algorithm(a: Congestion, b: Congestion) -> bool:
     )
 
 
-def _has_same_identity_set_up(a: Connection, b: Connection) -> bool:
+def _has_same_connection_set_up(a: Connection, b: Connection) -> bool:
     return (
         a.interface == b.interface
         and (a.hop_limit is b.hop_limit or a.hop_limit == b.hop_limit)
         and a.traffic_class == b.traffic_class
         and (a.options == b.options if a.options else not b.options)
         and a.locks == b.locks
-    )
-
-
-def _has_same_extensions_set_up(a: Connection, b: Connection) -> bool:
-    return a.ecn == b.ecn and a.timestamps == b.timestamps
-
-
-def _has_same_sequence_set_up(a: Connection, b: Connection) -> bool:
-    return (
-        a.snd_scale == b.snd_scale
+        and a.ecn == b.ecn
+        and a.timestamps == b.timestamps
+        and a.snd_scale == b.snd_scale
         and a.rcv_scale == b.rcv_scale
         and a.mss_clamp == b.mss_clamp
         and a.peer_mss == b.peer_mss
         and a.advertised_mss == b.advertised_mss
         and a.path_mtu == b.path_mtu
         and a.base_mss_header == b.base_mss_header
+        and a.nagle == b.nagle
+        and a.reordering == b.reordering
+        and a.user_timeout == b.user_timeout
+        and a.mss == b.mss
+        and a.sack_ok == b.sack_ok
     )
 
 
-def _has_same_sender_set_up(a: Connection, b: Connection) -> bool:
-    return a.nagle == b.nagle
-
-
-def _has_same_scoreboard_set_up(a: Connection, b: Connection) -> bool:
-    return a.reordering == b.reordering
-
-
-def _has_same_timers_set_up(a: Connection, b: Connection) -> bool:
-    return a.user_timeout == b.user_timeout
-
-
-def _has_same_congestion_set_up(a: Connection, b: Connection) -> bool:
-    return a.mss == b.mss and a.sack_ok == b.sack_ok
-
-
-def _has_same_counters_loss(a: Connection, b: Connection) -> bool:
+def _has_same_connection_loss(a: Connection, b: Connection) -> bool:
     return (
         a.bytes_retransmitted == b.bytes_retransmitted
         and a.total_retransmits == b.total_retransmits
         and a.rcv_ooo_packets == b.rcv_ooo_packets
-    )
-
-
-def _has_same_extensions_loss(a: Connection, b: Connection) -> bool:
-    return a.syn_data == b.syn_data
-
-
-def _has_same_scoreboard_loss(a: Connection, b: Connection) -> bool:
-    return (
-        a.sack_high == b.sack_high
+        and a.syn_data == b.syn_data
+        and a.sack_high == b.sack_high
         and a.dsack_seen == b.dsack_seen
         and a.dsack_duplicates == b.dsack_duplicates
         and a.reordering_seen == b.reordering_seen
         and a.tlp_high_seq is None
         and a.tlp_retransmission == b.tlp_retransmission
         and a.reneging == b.reneging
-    )
-
-
-def _has_same_timers_loss(a: Connection, b: Connection) -> bool:
-    return a.backoff == b.backoff and a.retransmits == b.retransmits
-
-
-def _has_same_rack_loss(a: Connection, b: Connection) -> bool:
-    return (
-        a.rack.latest_again == b.rack.latest_again
-        and a.rack.steps == b.rack.steps
-        and a.rack.persist == b.rack.persist
-        and a.rack.dsack_seen == b.rack.dsack_seen
-        and a.rack.last_delivered == b.rack.last_delivered
-    )
-
-
-def _has_same_recovery_loss(a: Connection, b: Connection) -> bool:
-    return (
-        a.recovery.high_seq == b.recovery.high_seq
-        and a.recovery.undo_marker is None
-        and a.recovery.undo_retransmits == b.recovery.undo_retransmits
-        and a.recovery.retransmit_stamp == b.recovery.retransmit_stamp
-        and a.recovery.prior_ssthresh == b.recovery.prior_ssthresh
-        and a.recovery.prr_delivered == b.recovery.prr_delivered
-        and a.recovery.prr_out == b.recovery.prr_out
-        and a.recovery.frto == b.recovery.frto
-    )
-
-
-def _has_same_delayed_ack_loss(a: Connection, b: Connection) -> bool:
-    return a.delayed_ack.duplicates_now == b.delayed_ack.duplicates_now
-
-
-def _has_same_congestion_loss(a: Connection, b: Connection) -> bool:
-    return (
-        a.cwnd_count == b.cwnd_count
+        and a.backoff == b.backoff
+        and a.retransmits == b.retransmits
+        and a.cwnd_count == b.cwnd_count
         and a.prior_cwnd == b.prior_cwnd
         and a.delivered_ce == b.delivered_ce
         and a.lost == b.lost
     )
 
 
-def _has_same_sender_rest(a: Connection, b: Connection) -> bool:
+def _has_same_rack_loss(a: Connection, b: Connection) -> bool:
+    one, other = a.rack, b.rack
+    return (
+        one.latest_again == other.latest_again
+        and one.steps == other.steps
+        and one.persist == other.persist
+        and one.dsack_seen == other.dsack_seen
+        and one.last_delivered == other.last_delivered
+    )
+
+
+def _has_same_recovery_loss(a: Connection, b: Connection) -> bool:
+    one, other = a.recovery, b.recovery
+    return (
+        one.high_seq == other.high_seq
+        and one.undo_marker is None
+        and one.undo_retransmits == other.undo_retransmits
+        and one.retransmit_stamp == other.retransmit_stamp
+        and one.prior_ssthresh == other.prior_ssthresh
+        and one.prr_delivered == other.prr_delivered
+        and one.prr_out == other.prr_out
+        and one.frto == other.frto
+    )
+
+
+def _has_same_delayed_ack_loss(a: Connection, b: Connection) -> bool:
+    one, other = a.delayed_ack, b.delayed_ack
+    return one.duplicates_now == other.duplicates_now
+
+
+def _has_same_connection_rest(a: Connection, b: Connection) -> bool:
     return (
         a.pending_offset == b.pending_offset
         and a.due == b.due
@@ -249,52 +195,31 @@ def _has_same_sender_rest(a: Connection, b: Connection) -> bool:
         and a.fin_queued == b.fin_queued
         and a.write_shut == b.write_shut
         and a.urgent_mode == b.urgent_mode
-    )
-
-
-def _has_same_window_rest(a: Connection, b: Connection) -> bool:
-    return a.paced_until == b.paced_until
-
-
-def _has_same_receiver_rest(a: Connection, b: Connection) -> bool:
-    return (
-        a.received_offset == b.received_offset
+        and a.paced_until == b.paced_until
+        and a.received_offset == b.received_offset
         and a.read_count == b.read_count
         and a.rcv_urgent == b.rcv_urgent
         and a.urgent_flags == b.urgent_flags
         and a.fin_received == b.fin_received
         and a.last_oow_at == b.last_oow_at
-    )
-
-
-def _has_same_ack_rest(a: Connection, b: Connection) -> bool:
-    return a.ack_pending == b.ack_pending
-
-
-def _has_same_timers_rest(a: Connection, b: Connection) -> bool:
-    return (
-        a.probes_out == b.probes_out
+        and a.ack_pending == b.ack_pending
+        and a.probes_out == b.probes_out
         and a.probe_stamp == b.probe_stamp
         and a.timer == b.timer
         and a.pace_at == b.pace_at
         and a.compressed_at == b.compressed_at
-    )
-
-
-def _has_same_chrono_rest(a: Connection, b: Connection) -> bool:
-    return a.chrono.kind == b.chrono.kind
-
-
-def _has_same_delayed_ack_rest(a: Connection, b: Connection) -> bool:
-    if a.delayed_ack.compressed != b.delayed_ack.compressed:
-        return False
-    return a.delayed_ack.compressed_seq == b.delayed_ack.compressed_seq
-
-
-def _has_same_congestion_rest(a: Connection, b: Connection) -> bool:
-    return (
-        a.packets_out == b.packets_out
+        and a.packets_out == b.packets_out
         and a.sacked_out == b.sacked_out
         and a.lost_out == b.lost_out
         and a.retransmitted_out == b.retransmitted_out
     )
+
+
+def _has_same_chrono_rest(a: Connection, b: Connection) -> bool:
+    one, other = a.chrono, b.chrono
+    return one.kind == other.kind
+
+
+def _has_same_delayed_ack_rest(a: Connection, b: Connection) -> bool:
+    one, other = a.delayed_ack, b.delayed_ack
+    return one.compressed == other.compressed and one.compressed_seq == other.compressed_seq

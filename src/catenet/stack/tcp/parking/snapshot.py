@@ -90,40 +90,24 @@ class Snapshot:
 
     def __init__(self, c: Connection, template: Template) -> None:
         self.template = template
-        self._take_counters(c)
-        self._take_identity(c)
-        self._take_extensions(c)
-        self._take_sequence(c)
-        self._take_sender(c)
-        self._take_window(c)
-        self._take_receiver(c)
-        self._take_ack(c)
-        self._take_timers(c)
+        self._take_connection(c)
+        self._take_connection2(c)
         self._take_rack(c)
         self._take_chrono(c)
         self._take_delayed_ack(c)
         self._take_tuning(c)
-        self._take_congestion(c)
         self._take_rtt(c)
         self._take_rate(c)
         self._take_cubic(c)
 
     def restore(self, c: Connection) -> None:
         """Set the variables of a connection whose positions are set."""
-        self._restore_counters(c)
-        self._restore_identity(c)
-        self._restore_extensions(c)
-        self._restore_sequence(c)
-        self._restore_sender(c)
-        self._restore_window(c)
-        self._restore_receiver(c)
-        self._restore_ack(c)
-        self._restore_timers(c)
+        self._restore_connection(c)
+        self._restore_connection2(c)
         self._restore_rack(c)
         self._restore_chrono(c)
         self._restore_delayed_ack(c)
         self._restore_tuning(c)
-        self._restore_congestion(c)
         self._restore_rtt(c)
         self._restore_rate(c)
         self._restore_cubic(c)
@@ -131,27 +115,19 @@ class Snapshot:
     def matches(self, c: Connection) -> bool:
         """Whether this is what would be kept of a connection."""
         return (
-            self._matches_counters(c)
-            and self._matches_identity(c)
-            and self._matches_extensions(c)
-            and self._matches_sequence(c)
-            and self._matches_sender(c)
-            and self._matches_window(c)
-            and self._matches_receiver(c)
-            and self._matches_ack(c)
-            and self._matches_timers(c)
+            self._matches_connection(c)
+            and self._matches_connection2(c)
             and self._matches_rack(c)
             and self._matches_chrono(c)
             and self._matches_delayed_ack(c)
             and self._matches_tuning(c)
-            and self._matches_congestion(c)
             and self._matches_rtt(c)
             and self._matches_rate(c)
             and self._matches_cubic(c)
         )
 
-    def _take_counters(self, c: Connection) -> None:
-        una, nxt = c.snd_una, c.rcv_nxt
+    def _take_connection(self, c: Connection) -> None:
+        una, nxt, heard = c.snd_una, c.rcv_nxt, c.last_heard
         self.segments_in = c.segments_in
         self.segments_out = c.segments_out
         self.data_segments_in = c.data_segments_in
@@ -159,54 +135,9 @@ class Snapshot:
         self.bytes_received = c.bytes_received - (nxt - c.irs)
         self.bytes_sent = c.bytes_sent - (una - c.iss)
         self.bytes_acked = c.bytes_acked - (una - c.iss)
-
-    def _restore_counters(self, c: Connection) -> None:
-        una, nxt = c.snd_una, c.rcv_nxt
-        c.segments_in = self.segments_in
-        c.segments_out = self.segments_out
-        c.data_segments_in = self.data_segments_in
-        c.data_segments_out = self.data_segments_out
-        c.bytes_received = self.bytes_received + nxt - c.irs
-        c.bytes_sent = self.bytes_sent + una - c.iss
-        c.bytes_acked = self.bytes_acked + una - c.iss
-
-    def _matches_counters(self, c: Connection) -> bool:
-        una, nxt = c.snd_una, c.rcv_nxt
-        return (
-            self.segments_in == c.segments_in
-            and self.segments_out == c.segments_out
-            and self.data_segments_in == c.data_segments_in
-            and self.data_segments_out == c.data_segments_out
-            and self.bytes_received == c.bytes_received - (nxt - c.irs)
-            and self.bytes_sent == c.bytes_sent - (una - c.iss)
-            and self.bytes_acked == c.bytes_acked - (una - c.iss)
-        )
-
-    def _take_identity(self, c: Connection) -> None:
         self.pseudo = c.pseudo
-
-    def _restore_identity(self, c: Connection) -> None:
-        c.pseudo = self.pseudo
-
-    def _matches_identity(self, c: Connection) -> bool:
-        return self.pseudo == c.pseudo
-
-    def _take_extensions(self, c: Connection) -> None:
-        heard = c.last_heard
         self.ts_offset = c.ts_offset
         self.ts_recent = c.ts_recent - heard // 1000
-
-    def _restore_extensions(self, c: Connection) -> None:
-        heard = c.last_heard
-        c.ts_offset = self.ts_offset
-        c.ts_recent = self.ts_recent + heard // 1000
-
-    def _matches_extensions(self, c: Connection) -> bool:
-        heard = c.last_heard
-        return self.ts_offset == c.ts_offset and self.ts_recent == c.ts_recent - heard // 1000
-
-    def _take_sequence(self, c: Connection) -> None:
-        una, nxt = c.snd_una, c.rcv_nxt
         self.snd_wnd = c.snd_wnd
         self.snd_wl1 = relative(c.snd_wl1, nxt)
         self.snd_up = relative(c.snd_up, una)
@@ -216,9 +147,30 @@ class Snapshot:
         self.max_window = c.max_window
         self.rcv_wup = relative(c.rcv_wup, nxt)
         self.rcv_wnd = c.rcv_wnd
+        self.send_buffer = c.send_buffer
+        self.cwnd_used = c.cwnd_used
+        self.cwnd_usage_seq = relative(c.cwnd_usage_seq, una)
+        self.receive_buffer = c.receive_buffer
+        self.rcv_ssthresh = c.rcv_ssthresh
+        self.window_clamp = c.window_clamp
+        self.rx_max_mss = c.rx_max_mss
+        self.rto = c.rto
+        self.cwnd = c.cwnd
+        self.ssthresh = c.ssthresh
+        self.cwnd_limited = c.cwnd_limited
 
-    def _restore_sequence(self, c: Connection) -> None:
-        una, nxt = c.snd_una, c.rcv_nxt
+    def _restore_connection(self, c: Connection) -> None:
+        una, nxt, heard = c.snd_una, c.rcv_nxt, c.last_heard
+        c.segments_in = self.segments_in
+        c.segments_out = self.segments_out
+        c.data_segments_in = self.data_segments_in
+        c.data_segments_out = self.data_segments_out
+        c.bytes_received = self.bytes_received + nxt - c.irs
+        c.bytes_sent = self.bytes_sent + una - c.iss
+        c.bytes_acked = self.bytes_acked + una - c.iss
+        c.pseudo = self.pseudo
+        c.ts_offset = self.ts_offset
+        c.ts_recent = self.ts_recent + heard // 1000
         c.snd_wnd = self.snd_wnd
         c.snd_wl1 = absolute(self.snd_wl1, nxt)
         c.snd_up = absolute(self.snd_up, una)
@@ -228,11 +180,32 @@ class Snapshot:
         c.max_window = self.max_window
         c.rcv_wup = absolute(self.rcv_wup, nxt)
         c.rcv_wnd = self.rcv_wnd
+        c.send_buffer = self.send_buffer
+        c.cwnd_used = self.cwnd_used
+        c.cwnd_usage_seq = absolute(self.cwnd_usage_seq, una)
+        c.receive_buffer = self.receive_buffer
+        c.rcv_ssthresh = self.rcv_ssthresh
+        c.window_clamp = self.window_clamp
+        c.rx_max_mss = self.rx_max_mss
+        c.rto = self.rto
+        c.cwnd = self.cwnd
+        c.ssthresh = self.ssthresh
+        c.cwnd_limited = self.cwnd_limited
 
-    def _matches_sequence(self, c: Connection) -> bool:
-        una, nxt = c.snd_una, c.rcv_nxt
+    def _matches_connection(self, c: Connection) -> bool:
+        una, nxt, heard = c.snd_una, c.rcv_nxt, c.last_heard
         return (
-            self.snd_wnd == c.snd_wnd
+            self.segments_in == c.segments_in
+            and self.segments_out == c.segments_out
+            and self.data_segments_in == c.data_segments_in
+            and self.data_segments_out == c.data_segments_out
+            and self.bytes_received == c.bytes_received - (nxt - c.irs)
+            and self.bytes_sent == c.bytes_sent - (una - c.iss)
+            and self.bytes_acked == c.bytes_acked - (una - c.iss)
+            and self.pseudo == c.pseudo
+            and self.ts_offset == c.ts_offset
+            and self.ts_recent == c.ts_recent - heard // 1000
+            and self.snd_wnd == c.snd_wnd
             and self.snd_wl1 == relative(c.snd_wl1, nxt)
             and self.snd_up == relative(c.snd_up, una)
             and self.snd_sml == relative(c.snd_sml, una)
@@ -241,208 +214,170 @@ class Snapshot:
             and self.max_window == c.max_window
             and self.rcv_wup == relative(c.rcv_wup, nxt)
             and self.rcv_wnd == c.rcv_wnd
-        )
-
-    def _take_sender(self, c: Connection) -> None:
-        self.send_buffer = c.send_buffer
-
-    def _restore_sender(self, c: Connection) -> None:
-        c.send_buffer = self.send_buffer
-
-    def _matches_sender(self, c: Connection) -> bool:
-        return self.send_buffer == c.send_buffer
-
-    def _take_window(self, c: Connection) -> None:
-        una = c.snd_una
-        self.cwnd_used = c.cwnd_used
-        self.cwnd_usage_seq = relative(c.cwnd_usage_seq, una)
-
-    def _restore_window(self, c: Connection) -> None:
-        una = c.snd_una
-        c.cwnd_used = self.cwnd_used
-        c.cwnd_usage_seq = absolute(self.cwnd_usage_seq, una)
-
-    def _matches_window(self, c: Connection) -> bool:
-        una = c.snd_una
-        return self.cwnd_used == c.cwnd_used and self.cwnd_usage_seq == relative(c.cwnd_usage_seq, una)
-
-    def _take_receiver(self, c: Connection) -> None:
-        self.receive_buffer = c.receive_buffer
-        self.rcv_ssthresh = c.rcv_ssthresh
-        self.window_clamp = c.window_clamp
-
-    def _restore_receiver(self, c: Connection) -> None:
-        c.receive_buffer = self.receive_buffer
-        c.rcv_ssthresh = self.rcv_ssthresh
-        c.window_clamp = self.window_clamp
-
-    def _matches_receiver(self, c: Connection) -> bool:
-        return (
-            self.receive_buffer == c.receive_buffer
+            and self.send_buffer == c.send_buffer
+            and self.cwnd_used == c.cwnd_used
+            and self.cwnd_usage_seq == relative(c.cwnd_usage_seq, una)
+            and self.receive_buffer == c.receive_buffer
             and self.rcv_ssthresh == c.rcv_ssthresh
             and self.window_clamp == c.window_clamp
+            and self.rx_max_mss == c.rx_max_mss
+            and self.rto == c.rto
+            and self.cwnd == c.cwnd
+            and self.ssthresh == c.ssthresh
+            and self.cwnd_limited == c.cwnd_limited
         )
 
-    def _take_ack(self, c: Connection) -> None:
-        self.rx_max_mss = c.rx_max_mss
-
-    def _restore_ack(self, c: Connection) -> None:
-        c.rx_max_mss = self.rx_max_mss
-
-    def _matches_ack(self, c: Connection) -> bool:
-        return self.rx_max_mss == c.rx_max_mss
-
-    def _take_timers(self, c: Connection) -> None:
-        self.rto = c.rto
-
-    def _restore_timers(self, c: Connection) -> None:
-        c.rto = self.rto
-
-    def _matches_timers(self, c: Connection) -> bool:
-        return self.rto == c.rto
-
-    def _take_rack(self, c: Connection) -> None:
-        una = c.snd_una
-        self.rack_latest_end = relative(c.rack.latest_end, una)
-        self.rack_rtt = c.rack.rtt
-        self.rack_advanced = c.rack.advanced
-
-    def _restore_rack(self, c: Connection) -> None:
-        una = c.snd_una
-        c.rack.latest_end = absolute(self.rack_latest_end, una)
-        c.rack.rtt = self.rack_rtt
-        c.rack.advanced = self.rack_advanced
-
-    def _matches_rack(self, c: Connection) -> bool:
-        una = c.snd_una
-        return (
-            self.rack_latest_end == relative(c.rack.latest_end, una)
-            and self.rack_rtt == c.rack.rtt
-            and self.rack_advanced == c.rack.advanced
-        )
-
-    def _take_chrono(self, c: Connection) -> None:
-        self.chrono_spent = c.chrono.spent
-
-    def _restore_chrono(self, c: Connection) -> None:
-        c.chrono.spent = self.chrono_spent
-
-    def _matches_chrono(self, c: Connection) -> bool:
-        return self.chrono_spent == c.chrono.spent
-
-    def _take_delayed_ack(self, c: Connection) -> None:
-        self.delayed_ack_quick = c.delayed_ack.quick
-        self.delayed_ack_pingpong = c.delayed_ack.pingpong
-        self.delayed_ack_ato = c.delayed_ack.ato
-        self.delayed_ack_last_segment_size = c.delayed_ack.last_segment_size
-
-    def _restore_delayed_ack(self, c: Connection) -> None:
-        c.delayed_ack.quick = self.delayed_ack_quick
-        c.delayed_ack.pingpong = self.delayed_ack_pingpong
-        c.delayed_ack.ato = self.delayed_ack_ato
-        c.delayed_ack.last_segment_size = self.delayed_ack_last_segment_size
-
-    def _matches_delayed_ack(self, c: Connection) -> bool:
-        return (
-            self.delayed_ack_quick == c.delayed_ack.quick
-            and self.delayed_ack_pingpong == c.delayed_ack.pingpong
-            and self.delayed_ack_ato == c.delayed_ack.ato
-            and self.delayed_ack_last_segment_size == c.delayed_ack.last_segment_size
-        )
-
-    def _take_tuning(self, c: Connection) -> None:
-        nxt = c.rcv_nxt
-        self.tuning_rtt = c.tuning.rtt
-        self.tuning_rtt_seq = relative(c.tuning.rtt_seq, nxt)
-        self.tuning_space = c.tuning.space
-        self.tuning_space_seq = relative(c.tuning.space_seq, nxt)
-
-    def _restore_tuning(self, c: Connection) -> None:
-        nxt = c.rcv_nxt
-        c.tuning.rtt = self.tuning_rtt
-        c.tuning.rtt_seq = absolute(self.tuning_rtt_seq, nxt)
-        c.tuning.space = self.tuning_space
-        c.tuning.space_seq = absolute(self.tuning_space_seq, nxt)
-
-    def _matches_tuning(self, c: Connection) -> bool:
-        nxt = c.rcv_nxt
-        return (
-            self.tuning_rtt == c.tuning.rtt
-            and self.tuning_rtt_seq == relative(c.tuning.rtt_seq, nxt)
-            and self.tuning_space == c.tuning.space
-            and self.tuning_space_seq == relative(c.tuning.space_seq, nxt)
-        )
-
-    def _take_congestion(self, c: Connection) -> None:
-        self.cwnd = c.cwnd
-        self.ssthresh = c.ssthresh
-        self.cwnd_limited = c.cwnd_limited
+    def _take_connection2(self, c: Connection) -> None:
         self.max_packets_out = c.max_packets_out
         self.pacing_rate = c.pacing_rate
         self.delivered = c.delivered
         self.app_limited = c.app_limited
 
-    def _restore_congestion(self, c: Connection) -> None:
-        c.cwnd = self.cwnd
-        c.ssthresh = self.ssthresh
-        c.cwnd_limited = self.cwnd_limited
+    def _restore_connection2(self, c: Connection) -> None:
         c.max_packets_out = self.max_packets_out
         c.pacing_rate = self.pacing_rate
         c.delivered = self.delivered
         c.app_limited = self.app_limited
 
-    def _matches_congestion(self, c: Connection) -> bool:
+    def _matches_connection2(self, c: Connection) -> bool:
         return (
-            self.cwnd == c.cwnd
-            and self.ssthresh == c.ssthresh
-            and self.cwnd_limited == c.cwnd_limited
-            and self.max_packets_out == c.max_packets_out
+            self.max_packets_out == c.max_packets_out
             and self.pacing_rate == c.pacing_rate
             and self.delivered == c.delivered
             and self.app_limited == c.app_limited
         )
 
+    def _take_rack(self, c: Connection) -> None:
+        una = c.snd_una
+        rack = c.rack
+        self.rack_latest_end = relative(rack.latest_end, una)
+        self.rack_rtt = rack.rtt
+        self.rack_advanced = rack.advanced
+
+    def _restore_rack(self, c: Connection) -> None:
+        una = c.snd_una
+        rack = c.rack
+        rack.latest_end = absolute(self.rack_latest_end, una)
+        rack.rtt = self.rack_rtt
+        rack.advanced = self.rack_advanced
+
+    def _matches_rack(self, c: Connection) -> bool:
+        una = c.snd_una
+        rack = c.rack
+        return (
+            self.rack_latest_end == relative(rack.latest_end, una)
+            and self.rack_rtt == rack.rtt
+            and self.rack_advanced == rack.advanced
+        )
+
+    def _take_chrono(self, c: Connection) -> None:
+        chrono = c.chrono
+        self.chrono_spent = chrono.spent
+
+    def _restore_chrono(self, c: Connection) -> None:
+        chrono = c.chrono
+        chrono.spent = self.chrono_spent
+
+    def _matches_chrono(self, c: Connection) -> bool:
+        chrono = c.chrono
+        return self.chrono_spent == chrono.spent
+
+    def _take_delayed_ack(self, c: Connection) -> None:
+        delayed_ack = c.delayed_ack
+        self.delayed_ack_quick = delayed_ack.quick
+        self.delayed_ack_pingpong = delayed_ack.pingpong
+        self.delayed_ack_ato = delayed_ack.ato
+        self.delayed_ack_last_segment_size = delayed_ack.last_segment_size
+
+    def _restore_delayed_ack(self, c: Connection) -> None:
+        delayed_ack = c.delayed_ack
+        delayed_ack.quick = self.delayed_ack_quick
+        delayed_ack.pingpong = self.delayed_ack_pingpong
+        delayed_ack.ato = self.delayed_ack_ato
+        delayed_ack.last_segment_size = self.delayed_ack_last_segment_size
+
+    def _matches_delayed_ack(self, c: Connection) -> bool:
+        delayed_ack = c.delayed_ack
+        return (
+            self.delayed_ack_quick == delayed_ack.quick
+            and self.delayed_ack_pingpong == delayed_ack.pingpong
+            and self.delayed_ack_ato == delayed_ack.ato
+            and self.delayed_ack_last_segment_size == delayed_ack.last_segment_size
+        )
+
+    def _take_tuning(self, c: Connection) -> None:
+        nxt = c.rcv_nxt
+        tuning = c.tuning
+        self.tuning_rtt = tuning.rtt
+        self.tuning_rtt_seq = relative(tuning.rtt_seq, nxt)
+        self.tuning_space = tuning.space
+        self.tuning_space_seq = relative(tuning.space_seq, nxt)
+
+    def _restore_tuning(self, c: Connection) -> None:
+        nxt = c.rcv_nxt
+        tuning = c.tuning
+        tuning.rtt = self.tuning_rtt
+        tuning.rtt_seq = absolute(self.tuning_rtt_seq, nxt)
+        tuning.space = self.tuning_space
+        tuning.space_seq = absolute(self.tuning_space_seq, nxt)
+
+    def _matches_tuning(self, c: Connection) -> bool:
+        nxt = c.rcv_nxt
+        tuning = c.tuning
+        return (
+            self.tuning_rtt == tuning.rtt
+            and self.tuning_rtt_seq == relative(tuning.rtt_seq, nxt)
+            and self.tuning_space == tuning.space
+            and self.tuning_space_seq == relative(tuning.space_seq, nxt)
+        )
+
     def _take_rtt(self, c: Connection) -> None:
         una = c.snd_una
-        self.rtt_srtt = c.rtt.srtt
-        self.rtt_mdev = c.rtt.mdev
-        self.rtt_mdev_max = c.rtt.mdev_max
-        self.rtt_rttvar = c.rtt.rttvar
-        self.rtt_round_end = relative(c.rtt.round_end, una)
+        rtt = c.rtt
+        self.rtt_srtt = rtt.srtt
+        self.rtt_mdev = rtt.mdev
+        self.rtt_mdev_max = rtt.mdev_max
+        self.rtt_rttvar = rtt.rttvar
+        self.rtt_round_end = relative(rtt.round_end, una)
 
     def _restore_rtt(self, c: Connection) -> None:
         una = c.snd_una
-        c.rtt.srtt = self.rtt_srtt
-        c.rtt.mdev = self.rtt_mdev
-        c.rtt.mdev_max = self.rtt_mdev_max
-        c.rtt.rttvar = self.rtt_rttvar
-        c.rtt.round_end = absolute(self.rtt_round_end, una)
+        rtt = c.rtt
+        rtt.srtt = self.rtt_srtt
+        rtt.mdev = self.rtt_mdev
+        rtt.mdev_max = self.rtt_mdev_max
+        rtt.rttvar = self.rtt_rttvar
+        rtt.round_end = absolute(self.rtt_round_end, una)
 
     def _matches_rtt(self, c: Connection) -> bool:
         una = c.snd_una
+        rtt = c.rtt
         return (
-            self.rtt_srtt == c.rtt.srtt
-            and self.rtt_mdev == c.rtt.mdev
-            and self.rtt_mdev_max == c.rtt.mdev_max
-            and self.rtt_rttvar == c.rtt.rttvar
-            and self.rtt_round_end == relative(c.rtt.round_end, una)
+            self.rtt_srtt == rtt.srtt
+            and self.rtt_mdev == rtt.mdev
+            and self.rtt_mdev_max == rtt.mdev_max
+            and self.rtt_rttvar == rtt.rttvar
+            and self.rtt_round_end == relative(rtt.round_end, una)
         )
 
     def _take_rate(self, c: Connection) -> None:
-        self.rate_best_delivered = c.rate.best_delivered
-        self.rate_best_interval = c.rate.best_interval
-        self.rate_best_app_limited = c.rate.best_app_limited
+        rate = c.rate
+        self.rate_best_delivered = rate.best_delivered
+        self.rate_best_interval = rate.best_interval
+        self.rate_best_app_limited = rate.best_app_limited
 
     def _restore_rate(self, c: Connection) -> None:
-        c.rate.best_delivered = self.rate_best_delivered
-        c.rate.best_interval = self.rate_best_interval
-        c.rate.best_app_limited = self.rate_best_app_limited
+        rate = c.rate
+        rate.best_delivered = self.rate_best_delivered
+        rate.best_interval = self.rate_best_interval
+        rate.best_app_limited = self.rate_best_app_limited
 
     def _matches_rate(self, c: Connection) -> bool:
+        rate = c.rate
         return (
-            self.rate_best_delivered == c.rate.best_delivered
-            and self.rate_best_interval == c.rate.best_interval
-            and self.rate_best_app_limited == c.rate.best_app_limited
+            self.rate_best_delivered == rate.best_delivered
+            and self.rate_best_interval == rate.best_interval
+            and self.rate_best_app_limited == rate.best_app_limited
         )
 
     def _take_cubic(self, c: Connection) -> None:

@@ -42,28 +42,20 @@ class TimingSnapshot:
     )
 
     def __init__(self, c: Connection) -> None:
-        self._take_extensions(c)
-        self._take_sender(c)
-        self._take_window(c)
-        self._take_receiver(c)
+        self._take_connection(c)
         self._take_rack(c)
         self._take_chrono(c)
         self._take_tuning(c)
-        self._take_congestion(c)
         self._take_rtt(c)
         self._take_rate(c)
         self._take_cubic(c)
 
     def restore(self, c: Connection) -> None:
         """Set the variables of a connection whose `last_heard` is set."""
-        self._restore_extensions(c)
-        self._restore_sender(c)
-        self._restore_window(c)
-        self._restore_receiver(c)
+        self._restore_connection(c)
         self._restore_rack(c)
         self._restore_chrono(c)
         self._restore_tuning(c)
-        self._restore_congestion(c)
         self._restore_rtt(c)
         self._restore_rate(c)
         self._restore_cubic(c)
@@ -71,151 +63,127 @@ class TimingSnapshot:
     def matches(self, c: Connection) -> bool:
         """Whether these are the times of a connection."""
         return (
-            self._matches_extensions(c)
-            and self._matches_sender(c)
-            and self._matches_window(c)
-            and self._matches_receiver(c)
+            self._matches_connection(c)
             and self._matches_rack(c)
             and self._matches_chrono(c)
             and self._matches_tuning(c)
-            and self._matches_congestion(c)
             and self._matches_rtt(c)
             and self._matches_rate(c)
             and self._matches_cubic(c)
         )
 
-    def _take_extensions(self, c: Connection) -> None:
+    def _take_connection(self, c: Connection) -> None:
         heard = c.last_heard
         self.ts_recent_at = relative(c.ts_recent_at, heard)
-
-    def _restore_extensions(self, c: Connection) -> None:
-        heard = c.last_heard
-        c.ts_recent_at = absolute(self.ts_recent_at, heard)
-
-    def _matches_extensions(self, c: Connection) -> bool:
-        heard = c.last_heard
-        return self.ts_recent_at == relative(c.ts_recent_at, heard)
-
-    def _take_sender(self, c: Connection) -> None:
-        heard = c.last_heard
         self.departed_at = relative(c.departed_at, heard)
-
-    def _restore_sender(self, c: Connection) -> None:
-        heard = c.last_heard
-        c.departed_at = absolute(self.departed_at, heard)
-
-    def _matches_sender(self, c: Connection) -> bool:
-        heard = c.last_heard
-        return self.departed_at == relative(c.departed_at, heard)
-
-    def _take_window(self, c: Connection) -> None:
-        heard = c.last_heard
         self.cwnd_stamp = relative(c.cwnd_stamp, heard)
-
-    def _restore_window(self, c: Connection) -> None:
-        heard = c.last_heard
-        c.cwnd_stamp = absolute(self.cwnd_stamp, heard)
-
-    def _matches_window(self, c: Connection) -> bool:
-        heard = c.last_heard
-        return self.cwnd_stamp == relative(c.cwnd_stamp, heard)
-
-    def _take_receiver(self, c: Connection) -> None:
-        heard = c.last_heard
         self.last_data_in = relative(c.last_data_in, heard)
         self.last_ack_sent_at = relative(c.last_ack_sent_at, heard)
+        self.last_data_out = relative(c.last_data_out, heard)
 
-    def _restore_receiver(self, c: Connection) -> None:
+    def _restore_connection(self, c: Connection) -> None:
         heard = c.last_heard
+        c.ts_recent_at = absolute(self.ts_recent_at, heard)
+        c.departed_at = absolute(self.departed_at, heard)
+        c.cwnd_stamp = absolute(self.cwnd_stamp, heard)
         c.last_data_in = absolute(self.last_data_in, heard)
         c.last_ack_sent_at = absolute(self.last_ack_sent_at, heard)
+        c.last_data_out = absolute(self.last_data_out, heard)
 
-    def _matches_receiver(self, c: Connection) -> bool:
+    def _matches_connection(self, c: Connection) -> bool:
         heard = c.last_heard
-        if self.last_data_in != relative(c.last_data_in, heard):
-            return False
-        return self.last_ack_sent_at == relative(c.last_ack_sent_at, heard)
+        return (
+            self.ts_recent_at == relative(c.ts_recent_at, heard)
+            and self.departed_at == relative(c.departed_at, heard)
+            and self.cwnd_stamp == relative(c.cwnd_stamp, heard)
+            and self.last_data_in == relative(c.last_data_in, heard)
+            and self.last_ack_sent_at == relative(c.last_ack_sent_at, heard)
+            and self.last_data_out == relative(c.last_data_out, heard)
+        )
 
     def _take_rack(self, c: Connection) -> None:
         heard = c.last_heard
-        self.rack_latest_at = relative(c.rack.latest_at, heard)
+        rack = c.rack
+        self.rack_latest_at = relative(rack.latest_at, heard)
 
     def _restore_rack(self, c: Connection) -> None:
         heard = c.last_heard
-        c.rack.latest_at = absolute(self.rack_latest_at, heard)
+        rack = c.rack
+        rack.latest_at = absolute(self.rack_latest_at, heard)
 
     def _matches_rack(self, c: Connection) -> bool:
         heard = c.last_heard
-        return self.rack_latest_at == relative(c.rack.latest_at, heard)
+        rack = c.rack
+        return self.rack_latest_at == relative(rack.latest_at, heard)
 
     def _take_chrono(self, c: Connection) -> None:
         heard = c.last_heard
-        self.chrono_since = relative(c.chrono.since, heard)
+        chrono = c.chrono
+        self.chrono_since = relative(chrono.since, heard)
 
     def _restore_chrono(self, c: Connection) -> None:
         heard = c.last_heard
-        c.chrono.since = absolute(self.chrono_since, heard)
+        chrono = c.chrono
+        chrono.since = absolute(self.chrono_since, heard)
 
     def _matches_chrono(self, c: Connection) -> bool:
         heard = c.last_heard
-        return self.chrono_since == relative(c.chrono.since, heard)
+        chrono = c.chrono
+        return self.chrono_since == relative(chrono.since, heard)
 
     def _take_tuning(self, c: Connection) -> None:
         heard = c.last_heard
-        self.tuning_rtt_at = relative(c.tuning.rtt_at, heard)
-        self.tuning_space_at = relative(c.tuning.space_at, heard)
+        tuning = c.tuning
+        self.tuning_rtt_at = relative(tuning.rtt_at, heard)
+        self.tuning_space_at = relative(tuning.space_at, heard)
 
     def _restore_tuning(self, c: Connection) -> None:
         heard = c.last_heard
-        c.tuning.rtt_at = absolute(self.tuning_rtt_at, heard)
-        c.tuning.space_at = absolute(self.tuning_space_at, heard)
+        tuning = c.tuning
+        tuning.rtt_at = absolute(self.tuning_rtt_at, heard)
+        tuning.space_at = absolute(self.tuning_space_at, heard)
 
     def _matches_tuning(self, c: Connection) -> bool:
         heard = c.last_heard
-        if self.tuning_rtt_at != relative(c.tuning.rtt_at, heard):
+        tuning = c.tuning
+        if self.tuning_rtt_at != relative(tuning.rtt_at, heard):
             return False
-        return self.tuning_space_at == relative(c.tuning.space_at, heard)
-
-    def _take_congestion(self, c: Connection) -> None:
-        heard = c.last_heard
-        self.last_data_out = relative(c.last_data_out, heard)
-
-    def _restore_congestion(self, c: Connection) -> None:
-        heard = c.last_heard
-        c.last_data_out = absolute(self.last_data_out, heard)
-
-    def _matches_congestion(self, c: Connection) -> bool:
-        heard = c.last_heard
-        return self.last_data_out == relative(c.last_data_out, heard)
+        return self.tuning_space_at == relative(tuning.space_at, heard)
 
     def _take_rtt(self, c: Connection) -> None:
         heard = c.last_heard
-        self.rtt_min_track_at, self.rtt_min_track, self.rtt_min_track_later = relative_track(c.rtt.min_track, heard)
+        rtt = c.rtt
+        self.rtt_min_track_at, self.rtt_min_track, self.rtt_min_track_later = relative_track(rtt.min_track, heard)
 
     def _restore_rtt(self, c: Connection) -> None:
         heard = c.last_heard
-        c.rtt.min_track = absolute_track(self.rtt_min_track_at, self.rtt_min_track, self.rtt_min_track_later, heard)
+        rtt = c.rtt
+        rtt.min_track = absolute_track(self.rtt_min_track_at, self.rtt_min_track, self.rtt_min_track_later, heard)
 
     def _matches_rtt(self, c: Connection) -> bool:
         heard = c.last_heard
-        min_track = relative_track(c.rtt.min_track, heard)
+        rtt = c.rtt
+        min_track = relative_track(rtt.min_track, heard)
         return (self.rtt_min_track_at, self.rtt_min_track, self.rtt_min_track_later) == min_track
 
     def _take_rate(self, c: Connection) -> None:
         heard = c.last_heard
-        self.rate_first_sent_at = relative(c.rate.first_sent_at, heard)
-        self.rate_delivered_at = relative(c.rate.delivered_at, heard)
+        rate = c.rate
+        self.rate_first_sent_at = relative(rate.first_sent_at, heard)
+        self.rate_delivered_at = relative(rate.delivered_at, heard)
 
     def _restore_rate(self, c: Connection) -> None:
         heard = c.last_heard
-        c.rate.first_sent_at = absolute(self.rate_first_sent_at, heard)
-        c.rate.delivered_at = absolute(self.rate_delivered_at, heard)
+        rate = c.rate
+        rate.first_sent_at = absolute(self.rate_first_sent_at, heard)
+        rate.delivered_at = absolute(self.rate_delivered_at, heard)
 
     def _matches_rate(self, c: Connection) -> bool:
         heard = c.last_heard
-        if self.rate_first_sent_at != relative(c.rate.first_sent_at, heard):
+        rate = c.rate
+        if self.rate_first_sent_at != relative(rate.first_sent_at, heard):
             return False
-        return self.rate_delivered_at == relative(c.rate.delivered_at, heard)
+        return self.rate_delivered_at == relative(rate.delivered_at, heard)
 
     def _take_cubic(self, c: Connection) -> None:
         self.cubic_round_start = 0
