@@ -119,7 +119,7 @@ class Stack:
                 icmp.PROTOCOLS[6]: lambda report: self.echo.find_sender(report) is not None,
             }
         )
-        self.icmp.on_reply = self.echo.receive
+        self.icmp.on_reply = self.echo.receive_reply
         self.icmp.on_other = self._receive_other
 
     # Configuration.
@@ -260,7 +260,7 @@ class Stack:
         incoming.received_packets += 1
         incoming.received_bytes += len(packet)
         if incoming.ethernet is not None:
-            incoming.ethernet.receive(packet, seconds)
+            incoming.ethernet.receive_frame(packet, seconds)
             return
         self.receive_ip(packet, seconds, incoming)
 
@@ -360,7 +360,7 @@ class Stack:
         """Do what is due at `now`; harmless to call early."""
         seconds: Seconds = now  # type: ignore[assignment]  # a conversion would cost every packet
         self.now = self.output.now = seconds
-        self.timers.run(seconds)
+        self.timers.run_due(seconds)
         self.tcp.handle_timeout(seconds)
 
     # For the layers.
@@ -391,7 +391,7 @@ class Stack:
             return
         if packet.is_fragment:
             try:
-                whole = self.reassembler.receive(packet, now)
+                whole = self.reassembler.receive_fragment(packet, now)
             except HeaderProblem as problem:
                 self._answer_problem(raw, problem, cast)
                 return
@@ -424,9 +424,9 @@ class Stack:
             if not cast:  # a segment to many is none (RFC 9293 3.9.2.3)
                 self.tcp.receive(packet, now)
         elif protocol == udp.PROTOCOL:
-            self.udp.receive(packet, now, interface, cast)
+            self.udp.receive_datagram(packet, now, interface, cast)
         elif protocol == icmp.PROTOCOLS[version]:
-            self.icmp.receive(packet, now, interface, cast)
+            self.icmp.receive_message(packet, now, interface, cast)
         elif protocol == multicast.IGMP and version == 4:
             self.multicast.receive_igmp(packet, now, interface)
         elif protocol != ip.NO_NEXT_HEADER:

@@ -66,7 +66,7 @@ class Timers:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
-    def run(self, now: Seconds) -> None:
+    def run_due(self, now: Seconds) -> None:
         """Call what is due at `now` in the order of deadlines, including what callbacks add that is due already."""
         heap = self._heap
         while heap and heap[0][0] <= now:

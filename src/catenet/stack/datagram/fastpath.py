@@ -90,7 +90,7 @@ class OutgoingFlow:
         self.charge_size, self.charge = size, truesize(start + size, version)
         return self.charge
 
-    def send(self, stack: Stack, data: bytes) -> None:
+    def send_datagram(self, stack: Stack, data: bytes) -> None:
         """Send one datagram that fits."""
         size = len(data)
         hop_limit = self.hop_limit or stack.settings.ip_default_ttl

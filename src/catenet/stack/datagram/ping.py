@@ -70,7 +70,7 @@ class EchoLayer:
             version: PortTable(stack.settings, stack.random) for version in (4, 6)
         }
 
-    def receive(self, packet: IpPacket, echo: Echo, interface: int) -> None:
+    def receive_reply(self, packet: IpPacket, echo: Echo, interface: int) -> None:
         """Deliver a reply to the endpoint whose identifier it carries."""
         version = packet.version
         for endpoint in tuple(self.tables[version].by_port.get(echo.identifier, ())):

@@ -74,7 +74,7 @@ class UdpEndpoint(DatagramEndpoint):
             or self.closed
         ):
             return super().send_to(data, name, control)
-        flow.send(self.stack, payload)
+        flow.send_datagram(self.stack, payload)
         if flow.queued and sending is not None:
             count = len(payload)
             size = flow.charge if count == flow.charge_size else flow.find_charge(count)
@@ -150,7 +150,7 @@ class Udp:
         self.incoming_flows.clear()
         self.parsed_headers.clear()
 
-    def receive(self, packet: IpPacket, now: Seconds, interface: int, cast: bool) -> None:
+    def receive_datagram(self, packet: IpPacket, now: Seconds, interface: int, cast: bool) -> None:
         """Take a datagram for this host; `cast`: sent to a multicast or broadcast address."""
         stack = self._stack
         counters = stack.counters[4 if len(packet.source) == 4 else 6].udp

@@ -148,7 +148,7 @@ class Autoconfiguration:
         self._set_route(_DEFAULT, source, message.preference, message.lifetime, metrics, now)
         for option in message.options:
             if isinstance(option, nd.LinkAddress) and option.kind == 1:
-                neighbours.heard(source, option.address[:6], now).router = True
+                neighbours.learn(source, option.address[:6], now).router = True
             elif isinstance(option, nd.Mtu):
                 if 1280 <= option.mtu < self._port.interface.mtu:
                     self._stack.set_mtu(self._index, option.mtu)

@@ -76,16 +76,16 @@ class EthernetPort:
 
     # Sending.
 
-    def send(self, packet: bytes, next_hop: Address, now: Seconds) -> None:
+    def send_packet(self, packet: bytes, next_hop: Address, now: Seconds) -> None:
         """Send an IP packet by way of `next_hop`, which may be a group or broadcast address."""
         if is_multicast(next_hop):
-            self.send_to(packet, ethernet.group_address(next_hop))
+            self.send_packet_to(packet, ethernet.group_address(next_hop))
         elif next_hop == BROADCAST or next_hop in self.interface.broadcasts:
-            self.send_to(packet, ethernet.BROADCAST)
+            self.send_packet_to(packet, ethernet.BROADCAST)
         else:
-            self.neighbours.send(packet, next_hop, now)
+            self.neighbours.send_packet(packet, next_hop, now)
 
-    def send_to(self, packet: bytes, link: bytes) -> None:
+    def send_packet_to(self, packet: bytes, link: bytes) -> None:
         """Send an IP packet to a station."""
         self._emit(Frame(link, self.interface.link_address, ethernet.ETHERTYPES[packet[0] >> 4], packet))
 
@@ -120,7 +120,7 @@ class EthernetPort:
 
     # Receiving.
 
-    def receive(self, data: bytes | memoryview, now: Seconds) -> None:
+    def receive_frame(self, data: bytes | memoryview, now: Seconds) -> None:
         """Take a frame."""
         try:
             frame = ethernet.parse_frame(data)
@@ -165,10 +165,12 @@ class EthernetPort:
                 return
             if packet.operation == 2:
                 asked = target in self._stack.book.local
-                self.neighbours.answered(sender, packet.sender_link, now, solicited=asked, override=True, router=False)
+                self.neighbours.receive_advertisement(
+                    sender, packet.sender_link, now, solicited=asked, override=True, router=False
+                )
             elif mine is not None or self.neighbours.get(sender) is not None:
                 # A request's sender will be answered soon, and a known one may have moved (RFC 826, packet reception).
-                self.neighbours.heard(sender, packet.sender_link, now)
+                self.neighbours.learn(sender, packet.sender_link, now)
         if packet.operation == 1 and mine is not None and mine.is_usable:
             own = self.interface.link_address
             self.send_arp(ArpPacket(2, own, target, packet.sender_link, sender), packet.sender_link)
@@ -210,7 +212,7 @@ class EthernetPort:
         if mine is None or not mine.is_usable:
             return
         if link is not None and not is_unspecified(source):
-            self.neighbours.heard(source, link, now)
+            self.neighbours.learn(source, link, now)
         solicited = not is_unspecified(source)
         self.send_nd(
             target,
@@ -235,7 +237,7 @@ class EthernetPort:
         if self.interface.find(target) is not None:
             self._conflict(target, link or _UNKNOWN_ADDRESS, now)
             return
-        self.neighbours.answered(
+        self.neighbours.receive_advertisement(
             target, link, now, solicited=message.solicited, override=message.override, router=message.router
         )
 

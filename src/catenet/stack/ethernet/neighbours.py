@@ -111,7 +111,7 @@ class NeighbourTable:
 
     # Sending.
 
-    def send(self, packet: bytes, next_hop: Address, now: Seconds) -> None:
+    def send_packet(self, packet: bytes, next_hop: Address, now: Seconds) -> None:
         """Send a packet to a neighbour: at once when its address is known, else when it answers."""
         entry = self._entries.get(next_hop)
         if entry is None:
@@ -129,7 +129,7 @@ class NeighbourTable:
         if entry.state is NeighbourState.STALE:
             self._move(entry, NeighbourState.DELAY)
             self._arm(entry, now + self._stack.settings.neigh_delay_first_probe_time)
-        self._port.send_to(packet, entry.link)
+        self._port.send_packet_to(packet, entry.link)
 
     def confirm(self, address: Address, now: Seconds) -> None:
         """Confirm that a neighbour is reachable, by progress of a layer above (RFC 4861 7.3.1)."""
@@ -139,7 +139,7 @@ class NeighbourTable:
 
     # Receiving.
 
-    def heard(self, address: Address, link: bytes, now: Seconds) -> Neighbour:
+    def learn(self, address: Address, link: bytes, now: Seconds) -> Neighbour:
         """Learn the link-layer address in a neighbour's request or advertisement: not confirmed (7.2.3, 6.3.4)."""
         entry = self._entries.get(address) or self._make(address)
         if entry.state is NeighbourState.PERMANENT:
@@ -150,7 +150,7 @@ class NeighbourTable:
             self._send_waiting(entry)
         return entry
 
-    def answered(
+    def receive_advertisement(
         self, address: Address, link: bytes | None, now: Seconds, *, solicited: bool, override: bool, router: bool
     ) -> None:
         """Process an advertisement (RFC 4861 7.2.5); it is ignored for neighbours without an entry."""
@@ -267,7 +267,7 @@ class NeighbourTable:
         if entry.link is None:
             return
         for packet in waiting:
-            self._port.send_to(packet, entry.link)
+            self._port.send_packet_to(packet, entry.link)
         if waiting and entry.state is NeighbourState.STALE:
             self._move(entry, NeighbourState.DELAY)
             delay = max(self._stack.settings.neigh_delay_first_probe_time, _MINIMUM_KEPT)

@@ -130,7 +130,7 @@ class Reassembler:
     def __len__(self) -> int:
         return len(self._partials)
 
-    def receive(self, fragment: IpPacket, now: Seconds) -> IpPacket | None:
+    def receive_fragment(self, fragment: IpPacket, now: Seconds) -> IpPacket | None:
         """Take a fragment; returns the packet when it is whole.
 
         Raises:

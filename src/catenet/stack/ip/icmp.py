@@ -114,7 +114,7 @@ class Icmp:
         self.on_reply: Callable[[IpPacket, Echo, int], None] | None = None
         self.on_other: Callable[[IpPacket, Other, int, Seconds], None] | None = None
 
-    def receive(self, packet: IpPacket, now: Seconds, interface: int, cast: bool) -> None:
+    def receive_message(self, packet: IpPacket, now: Seconds, interface: int, cast: bool) -> None:
         """Take a message for this host that came in by `interface`; `cast`: to a multicast or broadcast address."""
         version = packet.version
         counters = self._stack.counters[version].icmp

@@ -367,7 +367,7 @@ class Output:
         counters.OutTransmits += 1
         ethernet = interface.ethernet
         if ethernet is not None:
-            ethernet.send(packet, hop.next_hop, self.now)
+            ethernet.send_packet(packet, hop.next_hop, self.now)
             return
         interface.sent_packets += 1
         interface.sent_bytes += len(packet)

@@ -68,7 +68,7 @@ class Redirects:
             return
         for option in message.options:
             if isinstance(option, nd.LinkAddress) and option.kind == 2:
-                interface.ethernet.neighbours.heard(target, option.address[:6], now)
+                interface.ethernet.neighbours.learn(target, option.address[:6], now)
 
     def _learn(self, destination: Address, target: Address, router: Address, interface: int, now: Seconds) -> bool:
         """Accept it if it comes from the router that is the first hop, and names a neighbour (RFC 4861 8.1)."""

@@ -299,7 +299,7 @@ class TcpLayer:
         """Sum of the pseudo header."""
         return pseudo_sum(source, destination, PROTOCOL)
 
-    def send(self, c: Connection, data: bytes, ecn: int, count: int, segment_size: int = 0) -> None:
+    def send_segment(self, c: Connection, data: bytes, ecn: int, count: int, segment_size: int = 0) -> None:
         """Hand one segment of a connection down, or one that the device cuts into `count` of `segment_size`."""
         self.counters.out_segments += count
         try:
@@ -324,7 +324,7 @@ class TcpLayer:
                 schedule(c, WORK_PATH_MTU)
             c.soft_error = error.fault
 
-    def send_to(self, source: Address, destination: Address, data: bytes, traffic_class: int = 0) -> None:
+    def send_unconnected(self, source: Address, destination: Address, data: bytes, traffic_class: int = 0) -> None:
         """Hand down a segment that belongs to no connection; what cannot be sent is lost."""
         self.counters.out_segments += 1
         try:
@@ -355,7 +355,7 @@ class TcpLayer:
             syn_ack_options(options, answer and c.accecn is not None and self.settings.tcp_ecn_option > 0),
             extra,
         )
-        self.send(c, data, 0, 1)
+        self.send_segment(c, data, 0, 1)
 
     def link_mtu(self, route: Route) -> int:
         """MTU of the first link of a route, by which the peer is told our MSS, however narrow the path is."""

@@ -179,7 +179,7 @@ class HalfOpen:
             b"",
         )
         self.sent_at = layer.us
-        layer.send_to(self.source, self.destination, data, self.traffic_class)
+        layer.send_unconnected(self.source, self.destination, data, self.traffic_class)
 
     def start_timer(self) -> None:
         """Retransmit the SYN-ACK later, each time twice as late."""
@@ -446,7 +446,7 @@ class Listener:
             encode_options(options),
             b"",
         )
-        self.layer.send_to(half_open.source, half_open.destination, data, half_open.traffic_class)
+        self.layer.send_unconnected(half_open.source, half_open.destination, data, half_open.traffic_class)
 
     def _complete(self, half_open: HalfOpen, segment: TcpSegment, ecn: int) -> bool:
         """Make the connection: the handshake is complete."""

@@ -83,7 +83,7 @@ class Ports:
         use = (address, flags)
         return self._kinds.setdefault(use, use)
 
-    def take(self, endpoint: TcpEndpoint, address: Address, port: int) -> int:
+    def bind(self, endpoint: TcpEndpoint, address: Address, port: int) -> int:
         """Bind `endpoint`, port 0 for any; returns the port. StackError(ADDRESS_IN_USE)."""
         if port:
             if self._conflicts(endpoint, address, port):

@@ -113,7 +113,7 @@ def emit(c: Connection, seq: int, flags: int, data: Buffer | Gather, ecn: int = 
         not layer.offload,
     )
     _note_emitted(c, count)
-    layer.send(c, payload, ecn, count, mss_with_options(c) if count > 1 else 0)
+    layer.send_segment(c, payload, ecn, count, mss_with_options(c) if count > 1 else 0)
 
 
 def _emit_gso(c: Connection, header: Header, seq: int, flags: int, data: Buffer | Gather, count: int) -> None:
@@ -581,4 +581,4 @@ def send_raw(
     """Send an empty segment that belongs to no connection."""
     pseudo = layer.pseudo(source, destination)
     data = pack(pseudo, ports[0], ports[1], numbers[0] & MASK, numbers[1] & MASK, flags, window, 0, options, b"")
-    layer.send_to(source, destination, data, traffic_class)
+    layer.send_unconnected(source, destination, data, traffic_class)

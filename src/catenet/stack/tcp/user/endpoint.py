@@ -162,7 +162,7 @@ class TcpEndpoint:
         if not (anywhere or _is_any(address) or self.layer.output.book.is_local(address) or self._is_cast(address)):
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
         taking = port != 0 or not self.number("IP_BIND_ADDRESS_NO_PORT", 0)
-        self.port = self.layer.ports.take(self, address, port) if taking else 0
+        self.port = self.layer.ports.bind(self, address, port) if taking else 0
         self.ported = taking
         self.port_chosen = port != 0
         self.bound_address = address
@@ -196,7 +196,7 @@ class TcpEndpoint:
         if self.connection is not None and self.connection.state != states.CLOSED:
             raise StackError(Fault.INVALID)
         if not self.ported:
-            self.port = self.layer.ports.take(self, self.bound_address, 0)
+            self.port = self.layer.ports.bind(self, self.bound_address, 0)
             self.ported = True
             self.port_chosen = False
         self.layer.ports.listen(self, self.port)
