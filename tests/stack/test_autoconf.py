@@ -81,12 +81,12 @@ def test_lifetimes_run_out():
     (made,) = of_prefix(stack)
     net.run(45)
     assert made.state is AddressState.DEPRECATED
-    assert stack.book.is_local(made.address)
+    assert stack.address_table.is_local(made.address)
     net.run(20)
     assert autoconf.routers() == []
     net.run(30)
     assert of_prefix(stack) == []
-    assert not stack.book.is_local(made.address)
+    assert not stack.address_table.is_local(made.address)
 
 
 def test_validity_cannot_be_cut_short_by_one_packet():
@@ -205,5 +205,5 @@ def test_our_own_probe_looped_back_is_no_duplicate():
     frame = ethernet.parse_frame(probes[0])
     stack.receive(ethernet.build_frame(frame._replace(source=link(66))), net.now, 2)
     net.run(3)
-    assert stack.book.is_local(address("fd00::50"))
+    assert stack.address_table.is_local(address("fd00::50"))
     assert ip.parse(frame.payload).destination == solicited_node(address("fd00::50"))

@@ -78,7 +78,7 @@ def test_dhcp_gives_an_address_routes_and_servers():
     net.run(10)
     assert server.types() == [dhcp.DHCPDISCOVER, dhcp.DHCPREQUEST]
     assert client.state is DhcpState.BOUND
-    assert stack.book.is_local(address("10.0.0.100"))
+    assert stack.address_table.is_local(address("10.0.0.100"))
     route = stack.output.route(address("192.0.2.1"))
     assert (route.next_hop, route.source) == (address("10.0.0.254"), address("10.0.0.100"))
     event = stack.next_event()
@@ -88,7 +88,7 @@ def test_dhcp_gives_an_address_routes_and_servers():
     net.settle()
     net.run(1)
     assert server.types() == [dhcp.DHCPRELEASE]
-    assert not stack.book.is_local(address("10.0.0.100"))
+    assert not stack.address_table.is_local(address("10.0.0.100"))
 
 
 def test_dhcp_prefers_classless_routes():
@@ -117,7 +117,7 @@ def test_dhcp_renews_then_rebinds_then_begins_anew():
     assert client.state is DhcpState.REBINDING
     net.run(300)
     assert client.state is DhcpState.SELECTING
-    assert not stack.book.is_local(address("10.0.0.100"))
+    assert not stack.address_table.is_local(address("10.0.0.100"))
     server.silent = False
     net.run(100)
     assert client.state is DhcpState.BOUND
@@ -140,7 +140,7 @@ def test_dhcp_refused_begins_anew():
     server.refuse = False
     net.run(100)
     assert client.state is DhcpState.BOUND
-    assert stack.book.is_local(address("10.0.0.100"))
+    assert stack.address_table.is_local(address("10.0.0.100"))
 
 
 def test_dhcp_declines_an_address_that_somebody_has():
@@ -148,11 +148,11 @@ def test_dhcp_declines_an_address_that_somebody_has():
     server.offered = address("10.0.0.2")
     net.run(8)
     assert dhcp.DHCPDECLINE in server.types()
-    assert not stack.book.is_local(address("10.0.0.2"))
+    assert not stack.address_table.is_local(address("10.0.0.2"))
     server.offered = address("10.0.0.101")
     net.run(30)
     assert client.state is DhcpState.BOUND
-    assert stack.book.is_local(address("10.0.0.101"))
+    assert stack.address_table.is_local(address("10.0.0.101"))
 
 
 def test_dhcp_ignores_strangers():

@@ -175,9 +175,9 @@ def test_a_free_address_is_taken_and_announced(version):
     net, one, other, _, _ = lan(version)
     new, length = parse_interface("10.0.0.50/24" if version == 4 else "fd00::50/64")
     port(one).add_address(new, length)
-    assert not one.book.is_local(new)
+    assert not one.address_table.is_local(new)
     net.run(5)
-    assert one.book.is_local(new)
+    assert one.address_table.is_local(new)
     assert one.interfaces[2].find(new).state is AddressState.PREFERRED
     client = other.udp_endpoint(version)
     client.connect(Name(new, 9))
@@ -191,10 +191,10 @@ def test_a_taken_address_is_left_to_its_owner(version):
     net, one, other, _, b = lan(version)
     port(one).add_address(b, 24 if version == 4 else 64)
     net.run(5)
-    assert not one.book.is_local(b)
+    assert not one.address_table.is_local(b)
     assert one.interfaces[2].find(b).state is AddressState.DUPLICATED
     assert isinstance(one.next_event(), AddressConflict)
-    assert other.book.is_local(b)
+    assert other.address_table.is_local(b)
 
 
 @both
@@ -204,7 +204,7 @@ def test_two_that_try_the_same_address_both_give_way_or_one_gets_it(version):
     for stack in (one, other):
         port(stack).add_address(new, length)
     net.run(10)
-    assert one.book.is_local(new) + other.book.is_local(new) <= 1
+    assert one.address_table.is_local(new) + other.address_table.is_local(new) <= 1
 
 
 @both

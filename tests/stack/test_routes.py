@@ -84,7 +84,7 @@ def test_addresses_come_and_go_with_their_routes(version):
         stack.add_address(2, address(one), length)
     assert error.value.fault is Fault.ADDRESS_IN_USE
     stack.remove_address(2, address(one))
-    assert not stack.book.is_local(address(one))
+    assert not stack.address_table.is_local(address(one))
     assert stack.output.route(address("10.0.0.9" if version == 4 else "fd00::9")).source == address(two)
     stack.remove_address(2, address(two))
     with pytest.raises(StackError) as error:

@@ -86,12 +86,12 @@ class Stack:
         self._events: deque[object] = deque(maxlen=_MAX_EVENTS)
         self.path_mtus = PathMtuCache(self.settings)
         self.output = output = Output(self.settings, self.random, self.counters, self.path_mtus)
-        self.book = output.book
+        self.address_table = output.address_table
         self.routes = output.routes
-        self.interfaces = output.book.interfaces
+        self.interfaces = output.address_table.interfaces
         self.timers = Timers(output.mark_dirty)  # a driver that transmits asks for the next deadline then
-        self._local = output.book.local
-        self._never_sources = output.book.never_sources
+        self._local = output.address_table.local
+        self._never_sources = output.address_table.never_sources
         self.multicast = output.multicast = Multicast(self)
         self.reassembler = Reassembler(
             self.settings,
@@ -140,7 +140,7 @@ class Stack:
         """
         if link_address and (len(link_address) != 6 or ethernet.is_group(link_address)):
             raise ValueError("the link address of an Ethernet interface is one station's, of 6 bytes")
-        interface = self.book.add_interface(name or f"eth{len(self.interfaces) - 1}", mtu, link_address)
+        interface = self.address_table.add_interface(name or f"eth{len(self.interfaces) - 1}", mtu, link_address)
         if link_address:
             interface.ethernet = EthernetPort(self, interface)
         for address, length in addresses:
@@ -149,11 +149,11 @@ class Stack:
 
     def add_address(self, interface: int, address: Address, length: int) -> InterfaceAddress:
         """Give an interface an address and the route to its network; StackError(ADDRESS_IN_USE), ValueError."""
-        return self.book.add(interface, address, length, AddressState.PREFERRED)
+        return self.address_table.add(interface, address, length, AddressState.PREFERRED)
 
     def remove_address(self, interface: int, address: Address) -> None:
         """Take an address away; StackError(ADDRESS_NOT_AVAILABLE) when it is not there."""
-        self.book.remove(interface, address)
+        self.address_table.remove(interface, address)
 
     def configure(self, interface: int, host_name: str = "") -> None:
         """Have an Ethernet interface configure itself: IPv6 from routers, IPv4 by DHCP as the settings allow.
@@ -301,7 +301,7 @@ class Stack:
         elif destination == BROADCAST or destination in interface.broadcasts:
             counters.InBcastPkts += 1
             self._receive_local(parsed, packet, now, interface, True)
-        elif self.book.is_local(destination):
+        elif self.address_table.is_local(destination):
             self._receive_local(parsed, packet, now, interface, False)
         elif self.settings.ip_forward and not interface.loopback:
             if ip_options.check_options(self, parsed, to_cast=False, forwarding=True):
@@ -455,7 +455,7 @@ class Stack:
     def _answer_problem(self, packet: bytes | memoryview, error: HeaderProblem, to_cast: bool = False) -> None:
         """Answer with a parameter problem if the packet was for this host; only IPv6 headers raise one."""
         source, destination, protocol = bytes(packet[8:24]), bytes(packet[24:40]), packet[6]
-        if self.book.is_local(destination) or is_multicast(destination):
+        if self.address_table.is_local(destination) or is_multicast(destination):
             header = IpPacket(source, destination, protocol, packet[40:])
             self.icmp.send_error(_PROBLEMS[error.code], header, error.pointer, quote=packet, to_cast=to_cast)
 

@@ -154,7 +154,7 @@ class DatagramEndpoint(GroupMember):
         self._local = Name(address, port, interface if len(address) == 16 and is_scoped(address) else 0)
         self._bound_address = not is_unspecified(address)
         self._bound_port = name.port != 0
-        self._cast = is_multicast(address) or self.stack.book.is_broadcast(address)
+        self._cast = is_multicast(address) or self.stack.address_table.is_broadcast(address)
         if self._bound_address and len(address) == 16:
             self.options["IPV6_V6ONLY"] = 1  # as on Linux with a specific IPv6 address
         self._moved()
@@ -178,7 +178,7 @@ class DatagramEndpoint(GroupMember):
         stack = self.stack
         if len(address) == 16 and is_scoped(address) and not (interface or self.device()):
             raise StackError(Fault.INVALID)
-        if stack.book.is_local(address) or is_multicast(address) or stack.book.is_broadcast(address):
+        if stack.address_table.is_local(address) or is_multicast(address) or stack.address_table.is_broadcast(address):
             return
         if self.option("IP_FREEBIND") or self.option("IP_TRANSPARENT") or stack.settings.ip_nonlocal_bind:
             return

@@ -152,7 +152,7 @@ class DatagramOptions:
     def _bind_to_device(self, value: int | bytes) -> None:
         if isinstance(value, bytes):
             name = value.rstrip(b"\0").decode(errors="replace")
-            interface = self.stack.book.by_name(name) if name else None
+            interface = self.stack.address_table.by_name(name) if name else None
             if name and interface is None:
                 raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
             value = interface.index if interface is not None else 0

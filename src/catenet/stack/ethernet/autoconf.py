@@ -109,7 +109,7 @@ class Autoconfiguration:
             return
         prefix = Prefix.of(address, 64)
         lifetimes = entry.preferred_until, entry.valid_until
-        self._stack.book.remove(self._index, address)
+        self._stack.address_table.remove(self._index, address)
         self._attempts[prefix] += 1
         if self._attempts[prefix] < _MAX_ATTEMPTS:
             self._try_address(prefix, entry.origin, lifetimes)
@@ -210,7 +210,7 @@ class Autoconfiguration:
             entry.valid_until = now + _TWO_HOURS
         if entry.state in (AddressState.PREFERRED, AddressState.DEPRECATED):
             state = AddressState.PREFERRED if entry.preferred_until > now else AddressState.DEPRECATED
-            self._stack.book.set_state(self._index, entry.address, state)
+            self._stack.address_table.set_state(self._index, entry.address, state)
 
     def _router_unreachable(self, neighbour: Neighbour) -> None:
         """Move a router that does not answer, or is none any more, behind its equals (RFC 4861 6.3.6, 7.2.5)."""
@@ -252,9 +252,9 @@ class Autoconfiguration:
                 continue
             if each.valid_until <= now:
                 self._port.forget(each.address)
-                stack.book.remove(self._index, each.address)
+                stack.address_table.remove(self._index, each.address)
             elif each.preferred_until <= now and each.state is AddressState.PREFERRED:
-                stack.book.set_state(self._index, each.address, AddressState.DEPRECATED)
+                stack.address_table.set_state(self._index, each.address, AddressState.DEPRECATED)
         self._schedule_sweep(now)
 
 

@@ -306,7 +306,7 @@ class DhcpClient:
         self.state = DhcpState.BOUND
         self._refusals = 0
         if old is None:
-            stack.book.add(self._index, lease.address, lease.length, AddressState.PREFERRED, "dhcp")
+            stack.address_table.add(self._index, lease.address, lease.length, AddressState.PREFERRED, "dhcp")
             self._port.announce(lease.address)
             if 68 <= lease.mtu < self._port.interface.mtu:
                 stack.set_mtu(self._index, lease.mtu)

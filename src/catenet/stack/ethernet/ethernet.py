@@ -164,7 +164,7 @@ class EthernetPort:
                 self._conflict(sender, packet.sender_link, now)
                 return
             if packet.operation == 2:
-                asked = target in self._stack.book.local
+                asked = target in self._stack.address_table.local
                 self.neighbours.receive_advertisement(
                     sender, packet.sender_link, now, solicited=asked, override=True, router=False
                 )
@@ -300,9 +300,9 @@ class EthernetPort:
     ) -> None:
         """Add an address after duplicate detection; an event reports a duplicate."""
         index = self.interface.index
-        book = self._stack.book
+        address_table = self._stack.address_table
         on_link = origin != "slaac"
-        book.add(
+        address_table.add(
             index,
             address,
             length,
@@ -315,10 +315,10 @@ class EthernetPort:
 
         def done(duplicate: bool) -> None:
             if duplicate:
-                book.set_state(index, address, AddressState.DUPLICATED)
+                address_table.set_state(index, address, AddressState.DUPLICATED)
                 self._stack.add_event(AddressConflict(index, address, _UNKNOWN_ADDRESS))
             else:
-                book.set_state(index, address, AddressState.PREFERRED)
+                address_table.set_state(index, address, AddressState.PREFERRED)
                 self.announce(address)
             if self.autoconf is not None:
                 self.autoconf.address_decided(address, duplicate, self._stack.now)

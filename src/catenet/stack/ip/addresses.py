@@ -9,13 +9,13 @@ from catenet.stack.interface import FOREVER, LOOPBACK_INDEX, AddressState, Inter
 from catenet.stack.ip.routes import RouteEntry, RouteTable
 from catenet.wire.address import BROADCAST, LOOPBACK, Prefix
 
-__all__ = ["AddressBook"]
+__all__ = ["AddressTable"]
 
 _LOOPBACK_MTU = 65536
 _LOOPBACK_BROADCAST = b"\x7f\xff\xff\xff"
 
 
-class AddressBook:
+class AddressTable:
     """Interfaces and addresses; keeps the connected routes up to date.
 
     `local` maps every address of the host to its interface: packets to it are the host's own, whichever interface they

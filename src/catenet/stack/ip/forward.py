@@ -34,7 +34,7 @@ def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: 
         or is_link_local(destination)
         or is_unspecified(destination)
         or is_martian_source(source)
-        or source in stack.book.never_sources
+        or source in stack.address_table.never_sources
         or is_loopback(source)
         or is_unspecified(source)
         or (len(destination) == 4 and destination[0] >= 240)

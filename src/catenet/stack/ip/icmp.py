@@ -189,7 +189,7 @@ class Icmp:
             return
         stack = self._stack
         # A packet this host did not send, or an error about a later fragment: its endpoint cannot be known.
-        if quoted.version != version or quoted.fragment_offset or not stack.book.is_local(quoted.source):
+        if quoted.version != version or quoted.fragment_offset or not stack.address_table.is_local(quoted.source):
             counters.InErrors += 1
             return
         report = ErrorReport(
@@ -258,7 +258,7 @@ class Icmp:
         counters = stack.counters[version].icmp
         if problem is not Problem.PACKET_TOO_BIG and not self._take(packet.source, counters):
             return
-        local = packet.destination if stack.book.is_local(packet.destination) else None
+        local = packet.destination if stack.address_table.is_local(packet.destination) else None
         try:
             source = stack.output.route(packet.source, local).source
             whole = quote if quote is not None else ip.build(packet)
@@ -288,11 +288,11 @@ class Icmp:
             return False
         if to_cast or is_multicast(packet.destination):
             return packet.version == 6 and problem in (Problem.PACKET_TOO_BIG, Problem.UNKNOWN_OPTION)
-        return not (len(source) == 4 and source[0] == 127) or self._stack.book.is_local(packet.destination)
+        return not (len(source) == 4 and source[0] == 127) or self._stack.address_table.is_local(packet.destination)
 
     def _take(self, destination: Address, counters: IcmpCounters) -> bool:
         settings, now = self._stack.settings, self._stack.now
-        if self._stack.book.is_local(destination) or not settings.icmp_ratelimit:
+        if self._stack.address_table.is_local(destination) or not settings.icmp_ratelimit:
             return True
         if not self._global.take(now):
             counters.OutRateLimitGlobal += 1

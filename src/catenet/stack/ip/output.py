@@ -12,7 +12,7 @@ from catenet.stack.counters import Counters, IpCounters
 from catenet.stack.endpoint import Address, Fault, StackError
 from catenet.stack.interface import FOREVER, LOOPBACK_INDEX, Interface
 from catenet.stack.ip import fragments
-from catenet.stack.ip.addresses import AddressBook
+from catenet.stack.ip.addresses import AddressTable
 from catenet.stack.ip.path_mtu import PathMtuCache
 from catenet.stack.ip.routes import NO_METRICS, Route, RouteEntry, RouteMetrics, RouteTable, select_source
 from catenet.stack.units import Seconds
@@ -88,7 +88,7 @@ class Output:
         self.routes = RouteTable()
         self.generation = 0
         """Changes whenever something changes that hops were made from."""
-        self.book = AddressBook(self.routes, self.invalidate)
+        self.address_table = AddressTable(self.routes, self.invalidate)
         self.multicast: Multicast
         self.now = Seconds(0.0)
         self.out: list[tuple[int, bytes]] = []
@@ -141,11 +141,11 @@ class Output:
         return hop if hop is not None and hop.expires > self.now else None
 
     def _find_hop(self, destination: Address, interface: int) -> Hop:
-        book = self.book
-        if interface and interface not in book.interfaces:
+        address_table = self.address_table
+        if interface and interface not in address_table.interfaces:
             raise StackError(Fault.NETWORK_UNREACHABLE)
-        if book.is_local(destination):
-            hop = Hop(book.interfaces[LOOPBACK_INDEX], destination, self._own_source(destination), NO_METRICS)
+        if address_table.is_local(destination):
+            hop = Hop(address_table.interfaces[LOOPBACK_INDEX], destination, self._own_source(destination), NO_METRICS)
             hop.local = True
             return hop
         cast = is_multicast(destination) or destination == BROADCAST
@@ -159,7 +159,7 @@ class Output:
             raise StackError(Fault.NETWORK_UNREACHABLE)
         if entry.reject is not None:
             raise StackError(entry.reject)
-        out = book.interfaces[entry.interface]
+        out = address_table.interfaces[entry.interface]
         if not out.up:
             raise StackError(Fault.NETWORK_DOWN)
         next_hop = destination if cast or entry.gateway is None else entry.gateway
@@ -175,7 +175,7 @@ class Output:
         """Implied routes: multicast, broadcast and link-local leave by the given or the first interface."""
         if not cast and not interface and not is_link_local(destination):
             return None
-        interfaces = self.book.interfaces
+        interfaces = self.address_table.interfaces
         if interface:
             chosen: Interface | None = interfaces[interface]
         else:
@@ -200,12 +200,15 @@ class Output:
 
     def _own_source(self, destination: Address) -> Address:
         """Source of packets to this host itself: the same address, but one for all of 127.0.0.0/8 (as Linux)."""
-        return destination if destination in self.book.local else LOOPBACK[4]
+        return destination if destination in self.address_table.local else LOOPBACK[4]
 
     def _select_source(self, destination: Address, hop: Hop) -> Address:
         towards = destination if hop.cast or len(destination) == 16 else hop.next_hop
         source = select_source(
-            towards, hop.interface, self.book.interfaces.values(), prefer_temporary=self._settings.use_tempaddr > 1
+            towards,
+            hop.interface,
+            self.address_table.interfaces.values(),
+            prefer_temporary=self._settings.use_tempaddr > 1,
         )
         if source is None:
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)

@@ -56,7 +56,7 @@ class Redirects:
         except Malformed:
             self._stack.counters[4].icmp.InErrors += 1
             return
-        if quoted.version == 4 and message.code <= 3 and self._stack.book.is_local(quoted.source):
+        if quoted.version == 4 and message.code <= 3 and self._stack.address_table.is_local(quoted.source):
             self._learn(quoted.destination, body[:4], packet.source, interface, now)
 
     def receive_nd(self, source: Address, message: nd.Redirect, interface: Interface, now: Seconds) -> None:
@@ -78,8 +78,8 @@ class Redirects:
         if (
             is_multicast(destination)
             or is_unspecified(target)
-            or stack.book.is_local(destination)
-            or stack.book.is_local(target)
+            or stack.address_table.is_local(destination)
+            or stack.address_table.is_local(target)
         ):
             return False
         current = stack.routes.lookup(destination, interface, now)

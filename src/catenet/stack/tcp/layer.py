@@ -359,7 +359,7 @@ class TcpLayer:
 
     def link_mtu(self, route: Route) -> int:
         """MTU of the first link of a route, by which the peer is told our MSS, however narrow the path is."""
-        interface = self.output.book.interfaces.get(route.interface)
+        interface = self.output.address_table.interfaces.get(route.interface)
         if interface is None or route.metrics.mtu:
             return route.mtu
         return max(min(interface.mtu, 65535), route.mtu)

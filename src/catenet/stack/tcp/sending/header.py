@@ -104,7 +104,7 @@ def header_of(c: Connection) -> Header | None:
     if not layer.fast_paths:
         return None
     hop = output.found(c.destination, c.interface)
-    if hop is None or hop.cast or c.source not in output.book.local:
+    if hop is None or hop.cast or c.source not in output.address_table.local:
         return None
     counters = output.counters[4 if len(c.source) == 4 else 6].ip
     c.header = Header(c, hop, counters, output.generation)

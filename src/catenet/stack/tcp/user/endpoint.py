@@ -159,7 +159,9 @@ class TcpEndpoint:
         ):
             raise StackError(Fault.INVALID)
         anywhere = self.number("IP_FREEBIND", 0) or self.layer.settings.ip_nonlocal_bind
-        if not (anywhere or _is_any(address) or self.layer.output.book.is_local(address) or self._is_cast(address)):
+        if not (
+            anywhere or _is_any(address) or self.layer.output.address_table.is_local(address) or self._is_cast(address)
+        ):
             raise StackError(Fault.ADDRESS_NOT_AVAILABLE)
         taking = port != 0 or not self.number("IP_BIND_ADDRESS_NO_PORT", 0)
         self.port = self.layer.ports.bind(self, address, port) if taking else 0
@@ -175,7 +177,7 @@ class TcpEndpoint:
 
     def _is_cast(self, address: bytes) -> bool:
         """Whether it is a multicast or broadcast address, to which sockets may be bound though it is never a source."""
-        return is_multicast(address) or self.layer.output.book.is_broadcast(address)
+        return is_multicast(address) or self.layer.output.address_table.is_broadcast(address)
 
     def is_connected(self) -> bool:
         """Whether there is a connection, in any state but CLOSED."""
