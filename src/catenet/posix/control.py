@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from catenet.posix.errors import error_of, os_error
+from catenet.posix.structures import EXTENDED_ERROR, INT
 from catenet.stack.datagram.datagram import Control
 from catenet.stack.endpoint import ANY4, Address
 from catenet.wire.address import to_v4_mapped
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Ancillary",
     "check_socket_control",
-    "cmsg_len",
-    "cmsg_space",
     "error_control",
     "files_of",
     "fit_control",
@@ -54,21 +53,19 @@ IPV6_PKTINFO: Final = 50
 IPV6_HOPLIMIT: Final = 52
 IPV6_DONTFRAG: Final = 62
 IPV6_TCLASS: Final = 67
-MOST_RIGHTS: Final = 253
+SCM_MAX_FD: Final = 253
 """Descriptors of one message (SCM_MAX_FD)."""
 
-_INT = struct.Struct("=i")
 _PKTINFO4 = struct.Struct("=i4s4s")
-_EXTENDED = struct.Struct("=IBBBBII")
 _PKTINFO6 = struct.Struct("=16si")
 
 
-def cmsg_len(size: int) -> int:
+def _cmsg_len(size: int) -> int:
     """CMSG_LEN."""
     return HEADER + size
 
 
-def cmsg_space(size: int) -> int:
+def _cmsg_space(size: int) -> int:
     """CMSG_SPACE."""
     return HEADER + (size + 7 & ~7)
 
@@ -80,14 +77,14 @@ def fit_control(control: Sequence[Ancillary], space: int) -> tuple[list[Ancillar
         if space < HEADER:
             return kept, True
         kept.append((level, kind, data[: space - HEADER]))
-        if cmsg_len(len(data)) > space:
+        if _cmsg_len(len(data)) > space:
             return kept, True
-        space -= cmsg_space(len(data))
+        space -= _cmsg_space(len(data))
     return kept, False
 
 
 # What can be asked for: option, then level and type of the answer, and how it is made of the datagram.
-_TOLD: Final[dict[int, tuple[tuple[str, int, int, Callable[[Any], bytes]], ...]]] = {
+_RECEIVED_CONTROL: Final[dict[int, tuple[tuple[str, int, int, Callable[[Any], bytes]], ...]]] = {
     socket.AF_INET: (
         (
             "IP_PKTINFO",
@@ -95,7 +92,7 @@ _TOLD: Final[dict[int, tuple[tuple[str, int, int, Callable[[Any], bytes]], ...]]
             IP_PKTINFO,
             lambda d: _PKTINFO4.pack(d.destination[2], *[d.destination[0]] * 2),
         ),
-        ("IP_RECVTTL", socket.IPPROTO_IP, IP_TTL, lambda d: _INT.pack(d.hop_limit)),
+        ("IP_RECVTTL", socket.IPPROTO_IP, IP_TTL, lambda d: INT.pack(d.hop_limit)),
         ("IP_RECVTOS", socket.IPPROTO_IP, IP_TOS, lambda d: bytes([d.traffic_class])),
         ("IP_RECVORIGDSTADDR", socket.IPPROTO_IP, IP_ORIGDSTADDR, lambda d: _sockaddr_in(d.destination)),
     ),
@@ -106,8 +103,8 @@ _TOLD: Final[dict[int, tuple[tuple[str, int, int, Callable[[Any], bytes]], ...]]
             IPV6_PKTINFO,
             lambda d: _PKTINFO6.pack(to_v4_mapped(d.destination[0]), d.destination[2]),
         ),
-        ("IPV6_RECVHOPLIMIT", socket.IPPROTO_IPV6, IPV6_HOPLIMIT, lambda d: _INT.pack(d.hop_limit)),
-        ("IPV6_RECVTCLASS", socket.IPPROTO_IPV6, IPV6_TCLASS, lambda d: _INT.pack(d.traffic_class)),
+        ("IPV6_RECVHOPLIMIT", socket.IPPROTO_IPV6, IPV6_HOPLIMIT, lambda d: INT.pack(d.hop_limit)),
+        ("IPV6_RECVTCLASS", socket.IPPROTO_IPV6, IPV6_TCLASS, lambda d: INT.pack(d.traffic_class)),
     ),
 }
 
@@ -115,7 +112,7 @@ _TOLD: Final[dict[int, tuple[tuple[str, int, int, Callable[[Any], bytes]], ...]]
 def received_control(file: InetDatagram, datagram: Datagram, space: int) -> tuple[list[Ancillary], bool]:
     """What a datagram socket asked to be told of each datagram, and whether it did not fit."""
     value = file.endpoint_value
-    found = [(level, kind, make(datagram)) for name, level, kind, make in _TOLD[file.family] if value(name)]
+    found = [(level, kind, make(datagram)) for name, level, kind, make in _RECEIVED_CONTROL[file.family] if value(name)]
     return fit_control(found, space)
 
 
@@ -124,7 +121,7 @@ def error_control(file: InetDatagram, error: QueuedError) -> Ancillary:
     report = error.report
     number = error_of(error.fault).errno or 0
     origin = 2 if len(report.offender) == 4 else 3
-    head = _EXTENDED.pack(number, origin, report.type, report.code, 0, report.mtu, 0)
+    head = EXTENDED_ERROR.pack(number, origin, report.type, report.code, 0, report.mtu, 0)
     if file.family == socket.AF_INET:
         return socket.IPPROTO_IP, IP_RECVERR, head + _sockaddr_in((report.offender, 0, 0))
     offender = struct.pack("=HHI16sI", socket.AF_INET6, 0, 0, to_v4_mapped(report.offender), 0)
@@ -140,14 +137,14 @@ def sent_control(family: int, control: Sequence[Ancillary]) -> Control | None:
     if not control:
         return None
     check_socket_control(control)
-    wishes: dict[str, Any] = {}
+    requests: dict[str, Any] = {}
     for level, kind, data in control:
         if level in _LEVELS[family]:
-            read = _WISHES.get((level, kind))
+            read = _SENT_CONTROL.get((level, kind))
             if read is None:
                 raise os_error(errno.EINVAL)
-            read(wishes, data)
-    return Control(**wishes)
+            read(requests, data)
+    return Control(**requests)
 
 
 def check_socket_control(control: Iterable[Ancillary]) -> None:
@@ -155,62 +152,62 @@ def check_socket_control(control: Iterable[Ancillary]) -> None:
     for level, kind, data in control:
         if level != socket.SOL_SOCKET or kind in (SCM_RIGHTS, SCM_CREDENTIALS):
             continue
-        if kind not in (SO_PRIORITY, SO_MARK, SO_TIMESTAMPING) or len(data) != _INT.size:
+        if kind not in (SO_PRIORITY, SO_MARK, SO_TIMESTAMPING) or len(data) != INT.size:
             raise os_error(errno.EINVAL)
 
 
 def _number(data: bytes, least: int, most: int, *, byte: bool = False) -> int:
     """The int of a message, which some may write as one byte; EINVAL when it is none or out of range."""
-    if len(data) != _INT.size and not (byte and len(data) == 1):
+    if len(data) != INT.size and not (byte and len(data) == 1):
         raise os_error(errno.EINVAL)
-    value: int = data[0] if len(data) == 1 else _INT.unpack(data)[0]
+    value: int = data[0] if len(data) == 1 else INT.unpack(data)[0]
     if not least <= value <= most:
         raise os_error(errno.EINVAL)
     return value
 
 
-def _read_pktinfo4(wishes: dict[str, Any], data: bytes) -> None:
+def _read_pktinfo4(requests: dict[str, Any], data: bytes) -> None:
     if len(data) != _PKTINFO4.size:
         raise os_error(errno.EINVAL)
-    wishes["interface"], source, _ = _PKTINFO4.unpack(data)
-    wishes["source"] = source if source != ANY4 else None
+    requests["interface"], source, _ = _PKTINFO4.unpack(data)
+    requests["source"] = source if source != ANY4 else None
 
 
-def _read_pktinfo6(wishes: dict[str, Any], data: bytes) -> None:
+def _read_pktinfo6(requests: dict[str, Any], data: bytes) -> None:
     if len(data) < _PKTINFO6.size:
         raise os_error(errno.EINVAL)
-    source, wishes["interface"] = _PKTINFO6.unpack_from(data)
-    wishes["source"] = source if any(source) else None
+    source, requests["interface"] = _PKTINFO6.unpack_from(data)
+    requests["source"] = source if any(source) else None
 
 
-def _read_ttl(wishes: dict[str, Any], data: bytes) -> None:
-    wishes["hop_limit"] = _number(data, 1, 255)
+def _read_ttl(requests: dict[str, Any], data: bytes) -> None:
+    requests["hop_limit"] = _number(data, 1, 255)
 
 
-def _read_tos(wishes: dict[str, Any], data: bytes) -> None:
-    wishes["traffic_class"] = _number(data, 0, 255, byte=True)
+def _read_tos(requests: dict[str, Any], data: bytes) -> None:
+    requests["traffic_class"] = _number(data, 0, 255, byte=True)
 
 
-def _read_hop_limit(wishes: dict[str, Any], data: bytes) -> None:
-    wishes["hop_limit"] = _or_default(_number(data, -1, 255))
+def _read_hop_limit(requests: dict[str, Any], data: bytes) -> None:
+    requests["hop_limit"] = _or_default(_number(data, -1, 255))
 
 
-def _read_traffic_class(wishes: dict[str, Any], data: bytes) -> None:
-    wishes["traffic_class"] = _or_default(_number(data, -1, 255))
+def _read_traffic_class(requests: dict[str, Any], data: bytes) -> None:
+    requests["traffic_class"] = _or_default(_number(data, -1, 255))
 
 
 def _or_default(value: int) -> int | None:
     return value if value >= 0 else None
 
 
-def _read_dont_fragment(wishes: dict[str, Any], data: bytes) -> None:
+def _read_dont_fragment(requests: dict[str, Any], data: bytes) -> None:
     _number(data, 0, 1)
 
 
-def _read_segment(wishes: dict[str, Any], data: bytes) -> None:
+def _read_segment(requests: dict[str, Any], data: bytes) -> None:
     if len(data) != 2:
         raise os_error(errno.EINVAL)
-    wishes["segment_size"] = int.from_bytes(data, sys.byteorder)
+    requests["segment_size"] = int.from_bytes(data, sys.byteorder)
 
 
 _LEVELS: Final[dict[int, tuple[int, ...]]] = {
@@ -219,7 +216,7 @@ _LEVELS: Final[dict[int, tuple[int, ...]]] = {
 }
 """Levels that a socket of each family looks at; one of IPv6 may talk to IPv4."""
 
-_WISHES: Final[dict[tuple[int, int], Callable[[dict[str, Any], bytes], None]]] = {
+_SENT_CONTROL: Final[dict[tuple[int, int], Callable[[dict[str, Any], bytes], None]]] = {
     (socket.IPPROTO_IP, IP_PKTINFO): _read_pktinfo4,
     (socket.IPPROTO_IP, IP_TTL): _read_ttl,
     (socket.IPPROTO_IP, IP_TOS): _read_tos,
@@ -237,7 +234,7 @@ def files_of(kernel: Kernel, control: Iterable[Ancillary]) -> list[File]:
     for level, kind, data in control:
         if level != socket.SOL_SOCKET:
             continue
-        if kind != SCM_RIGHTS or len(files) + len(data) // 4 > MOST_RIGHTS:
+        if kind != SCM_RIGHTS or len(files) + len(data) // 4 > SCM_MAX_FD:
             raise os_error(errno.EINVAL)
         numbers = array.array("i")
         raw = bytes(data)

@@ -14,7 +14,7 @@ import stat
 from typing import ClassVar, Final
 
 from catenet.posix.errors import os_error
-from catenet.posix.file import File, Watcher
+from catenet.posix.file import ALWAYS_REPORTED, File, Watcher
 from catenet.stack.endpoint import Readiness
 
 __all__ = ["Epoll"]
@@ -25,9 +25,8 @@ EPOLLEXCLUSIVE: Final = 1 << 28
 EPOLLWAKEUP: Final = 1 << 29
 EPOLLRDNORM: Final = 0x040
 EPOLLWRNORM: Final = 0x100
-ALWAYS: Final = Readiness.ERR | Readiness.HUP
 NORMAL: Final = EPOLLRDNORM | EPOLLWRNORM
-EXCLUSIVE_EVENTS: Final = Readiness.IN | Readiness.OUT | ALWAYS | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE
+EXCLUSIVE_EVENTS: Final = Readiness.IN | Readiness.OUT | ALWAYS_REPORTED | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE
 """All that EPOLLEXCLUSIVE goes with."""
 
 MAXIMUM_DEPTH: Final = 5
@@ -57,7 +56,7 @@ class _Item(Watcher):
         held, events = self.file.readiness(), self.events
         if events & NORMAL:
             held |= (held & Readiness.IN and EPOLLRDNORM) | (held & Readiness.OUT and EPOLLWRNORM)
-        return held & (events | ALWAYS)
+        return held & (events | ALWAYS_REPORTED)
 
     def file_ready(self, file: File) -> bool:
         if self.asleep or not self.bits():

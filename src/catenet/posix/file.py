@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import stat
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from catenet.compiled import mypyc_attr
 from catenet.posix.errors import os_error
-from catenet.stack.endpoint import Buffer
+from catenet.stack.endpoint import Buffer, Readiness
 
-__all__ = ["File", "Watcher"]
+__all__ = ["ALWAYS_REPORTED", "File", "Watcher"]
+
+ALWAYS_REPORTED: Final = Readiness.ERR | Readiness.HUP
+"""Bits that poll(2) and epoll report without being asked."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from catenet.posix.errors import os_error
+from catenet.posix.structures import INT
 from catenet.wire.address import Prefix, mask
 
 if TYPE_CHECKING:
@@ -26,13 +27,11 @@ SIOCGIFMTU, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFTXQLEN = 0x8921, 0x8927, 0x8933,
 UP, BROADCAST, LOOPBACK, RUNNING, MULTICAST = 0x1, 0x2, 0x8, 0x40, 0x1000
 ARPHRD_ETHER, ARPHRD_LOOPBACK, ARPHRD_NONE = 1, 772, 0xFFFE
 
-_INT = struct.Struct("=i")
-
 
 def interface_request(kernel: Kernel, family: int, request: int, argument: bytes) -> bytes | None:
     """Answer a request, 40 bytes; None when it is none about an interface. ENODEV, EADDRNOTAVAIL."""
     if request == SIOCGIFNAME:
-        index = _INT.unpack_from(argument, NAME_SIZE)[0]
+        index = INT.unpack_from(argument, NAME_SIZE)[0]
         found = next((each for each in kernel.interfaces() if each.index == index), None)
         if found is None:
             raise os_error(errno.ENODEV)
@@ -76,8 +75,8 @@ _ADDRESSES: Final[dict[int, Callable[[InterfaceAddress], bytes]]] = {
 }
 _ANSWERS: Final[dict[int, Callable[[Interface], bytes]]] = {
     SIOCGIFFLAGS: _flags,
-    SIOCGIFMTU: lambda interface: _INT.pack(interface.mtu),
+    SIOCGIFMTU: lambda interface: INT.pack(interface.mtu),
     SIOCGIFHWADDR: _hardware,
-    SIOCGIFINDEX: lambda interface: _INT.pack(interface.index),
-    SIOCGIFTXQLEN: lambda interface: _INT.pack(1000),
+    SIOCGIFINDEX: lambda interface: INT.pack(interface.index),
+    SIOCGIFTXQLEN: lambda interface: INT.pack(1000),
 }

@@ -20,7 +20,7 @@ from catenet.posix.sockets import (
     InetSocket,
     Message,
 )
-from catenet.posix.timestamps import DatagramStamps, requested
+from catenet.posix.timestamps import DatagramTimestamps, requested
 from catenet.stack.endpoint import Address, Buffer, Readiness, StackError
 from catenet.stack.tcp.user.tx_timestamps import TX_FLAGS
 
@@ -40,7 +40,7 @@ class InetDatagram(InetSocket["DatagramEndpoint"]):
 
     def __init__(self, kernel: Kernel, family: int, protocol: int, endpoint: DatagramEndpoint) -> None:
         super().__init__(kernel, family, socket.SOCK_DGRAM, protocol, endpoint)
-        self._stamps: DatagramStamps | None = None
+        self._stamps: DatagramTimestamps | None = None
 
     def connect(self, address: object) -> bool | None:
         """Fix the peer."""
@@ -97,7 +97,7 @@ class InetDatagram(InetSocket["DatagramEndpoint"]):
         flags = (requested(control) or general) & TX_FLAGS
         if flags:
             if self._stamps is None:
-                self._stamps = DatagramStamps()
+                self._stamps = DatagramTimestamps()
             self._stamps.on_sent(flags, general, self.kernel.runtime.now())
             self.notify()
 
@@ -156,7 +156,7 @@ class InetDatagram(InetSocket["DatagramEndpoint"]):
         error = self.endpoint.receive_error()
         if error is None and self._stamps is not None and self._stamps.ready:
             flags = self.kept_options.get("SO_TIMESTAMPING", 0)
-            return self.stamp_message(self._stamps.ready.popleft(), flags, control_size)
+            return self.timestamp_message(self._stamps.ready.popleft(), flags, control_size)
         if error is None:
             raise os_error(errno.EAGAIN)
         control, cut = fit_control([error_control(self, error)], control_size)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from catenet.posix.address import SocketAddress, show_name
-from catenet.posix.control import Ancillary, check_socket_control, fit_control
+from catenet.posix.control import IP_RECVERR, IPV6_RECVERR, Ancillary, check_socket_control, fit_control
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.sockets import (
     MSG_CTRUNC,
@@ -42,15 +42,13 @@ SENDING: Final = MSG_OOB | MSG_MORE | MSG_EOR
 FASTOPEN_CLIENT: Final = 1
 """Bit of tcp_fastopen that lets clients use it."""
 TCP_CM_INQ: Final = 36
-IP_RECVERR: Final = 11
-IPV6_RECVERR: Final = 25
 OUTCOME: Final = Readiness.OUT | Readiness.ERR | Readiness.HUP
 
-UNCONNECTED: Final = 0
-CONNECTING: Final = 1
+SS_UNCONNECTED: Final = 0
+SS_CONNECTING: Final = 1
 """connect(2) was called, and no later call has been told of the outcome, which may be there long since."""
-CONNECTED: Final = 2
-DISCONNECTING: Final = 3
+SS_CONNECTED: Final = 2
+SS_DISCONNECTING: Final = 3
 """Shut down while connecting: it can do nothing but be closed."""
 
 
@@ -64,7 +62,7 @@ class InetStream(InetSocket[TcpEndpoint]):
 
     def __init__(self, kernel: Kernel, family: int, endpoint: TcpEndpoint) -> None:
         super().__init__(kernel, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, endpoint)
-        self._phase = UNCONNECTED
+        self._phase = SS_UNCONNECTED
         self._deferred = False
         """Whether the first data may have to go into the SYN (Fast Open)."""
         self._stamped = False
@@ -75,11 +73,11 @@ class InetStream(InetSocket[TcpEndpoint]):
 
     def connect(self, address: object) -> bool | None:
         """Begin to connect; again: EALREADY while it goes on, then what came of it (Linux: inet_stream_connect)."""
-        if self._phase == CONNECTED:
+        if self._phase == SS_CONNECTED:
             raise os_error(errno.EISCONN)
-        if self._phase == DISCONNECTING:
+        if self._phase == SS_DISCONNECTING:
             raise os_error(errno.EINVAL)
-        if self._phase == CONNECTING:
+        if self._phase == SS_CONNECTING:
             if self.endpoint.waits_for_data():
                 raise os_error(errno.EISCONN)
             done = self.finish_connect()
@@ -91,7 +89,7 @@ class InetStream(InetSocket[TcpEndpoint]):
             self.endpoint.connect(name, now=self.kernel.runtime.now())
         except StackError as error:
             raise error_of(error) from None
-        self._phase = CONNECTING
+        self._phase = SS_CONNECTING
         self._deferred = self.endpoint.waits_for_data()
         return True if self._deferred else self.finish_connect()
 
@@ -102,10 +100,10 @@ class InetStream(InetSocket[TcpEndpoint]):
             return None
         if not endpoint.is_connected():
             fault = endpoint.take_error(soft=False) or Fault.CONNECTION_ABORTED
-            self._phase = UNCONNECTED
+            self._phase = SS_UNCONNECTED
             endpoint.disconnect()
             raise error_of(fault)
-        self._phase = CONNECTED
+        self._phase = SS_CONNECTED
         return True
 
     def connect_result(self) -> bool | None:
@@ -119,11 +117,11 @@ class InetStream(InetSocket[TcpEndpoint]):
 
     def is_connecting(self) -> bool:
         """See `SocketFile`."""
-        return self._phase == CONNECTING
+        return self._phase == SS_CONNECTING
 
     def listen(self, backlog: int) -> None:
         """System call `listen`."""
-        if self._phase != UNCONNECTED:
+        if self._phase != SS_UNCONNECTED:
             raise os_error(errno.EINVAL)
         try:
             self.endpoint.listen(max(0, backlog))
@@ -143,7 +141,7 @@ class InetStream(InetSocket[TcpEndpoint]):
         if endpoint is None:
             return None
         accepted = InetStream(self.kernel, self.family, endpoint)
-        accepted._phase = CONNECTED
+        accepted._phase = SS_CONNECTED
         accepted.kept_options = dict(self.kept_options)
         accepted._stamped = self._stamped
         return accepted, show_name(self.family, endpoint.origin())
@@ -152,13 +150,13 @@ class InetStream(InetSocket[TcpEndpoint]):
         """System call `shutdown`; a handshake that goes on ends with ECONNRESET."""
         endpoint = self.endpoint
         opening = endpoint.is_opening()
-        if self._phase == CONNECTING and how in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
-            self._phase = CONNECTED if endpoint.is_connected() and not opening else DISCONNECTING
+        if self._phase == SS_CONNECTING and how in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
+            self._phase = SS_CONNECTED if endpoint.is_connected() and not opening else SS_DISCONNECTING
         try:
             super().shutdown(how)
         finally:
             if opening and not endpoint.is_connected():
-                self._phase = UNCONNECTED
+                self._phase = SS_UNCONNECTED
 
     def never_sent(self) -> int:
         """SIOCOUTQNSD."""
@@ -236,9 +234,9 @@ class InetStream(InetSocket[TcpEndpoint]):
     def _receive_stamp(self, control_size: int) -> Message | None:
         """The error queue: when something was sent or acknowledged."""
         stamp = self.endpoint.take_stamp() if self._stamped else None
-        return (
-            None if stamp is None else self.stamp_message(stamp, self.endpoint_value("SO_TIMESTAMPING"), control_size)
-        )
+        if stamp is None:
+            return None
+        return self.timestamp_message(stamp, self.endpoint_value("SO_TIMESTAMPING"), control_size)
 
     def _receive_notification(self, control_size: int) -> Message:
         """The error queue: notifications of MSG_ZEROCOPY; it never blocks."""
@@ -327,10 +325,10 @@ class InetStream(InetSocket[TcpEndpoint]):
                 self._stamped = True
                 self.endpoint.stamp_next(wanted)
         if flags & MSG_FASTOPEN and address is not None:
-            if self._phase == UNCONNECTED:
+            if self._phase == SS_UNCONNECTED:
                 return self._connect_with_data(data, flags, address)
             waits = self._syn_data >= 0 or not (self.nonblocking or flags & MSG_DONTWAIT)
-            if self._phase == CONNECTING and not waits and not self.endpoint.readiness() & OUTCOME:
+            if self._phase == SS_CONNECTING and not waits and not self.endpoint.readiness() & OUTCOME:
                 raise os_error(errno.EALREADY)
         return self.send(data, flags)
 
@@ -343,7 +341,7 @@ class InetStream(InetSocket[TcpEndpoint]):
             self.endpoint.connect(name, fast_open=True, now=self.kernel.runtime.now())
         except StackError as error:
             raise error_of(error) from None
-        self._phase = CONNECTING
+        self._phase = SS_CONNECTING
         self._deferred = True
         return self._send_with_syn(data, flags)
 

@@ -17,7 +17,7 @@ from catenet.posix.address import SocketAddress
 from catenet.posix.arguments import check, flat
 from catenet.posix.control import Ancillary, files_of, rights_of
 from catenet.posix.errors import os_error
-from catenet.posix.local_inbox import BUFFER, MessageInbox, StreamInbox
+from catenet.posix.local_inbox import BUFFER_SIZE, MessageInbox, StreamInbox
 from catenet.posix.sockets import (
     MSG_CTRUNC,
     MSG_DONTWAIT,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalNames", "LocalSocket", "join"]
 
-DATAGRAMS: Final = 10
+MAXIMUM_DATAGRAMS: Final = 10
 """Default of net.unix.max_dgram_qlen."""
 MAXIMUM_BACKLOG: Final = 4096
 """Default of net.core.somaxconn."""
@@ -49,7 +49,7 @@ CLOSED: Final = 0
 LISTENING: Final = 1
 CONNECTED: Final = 2
 DEAD: Final = 3
-"""Nobody has it open any more."""
+"""Closed by all that had it open (SOCK_DEAD)."""
 
 READ: Final = 1
 WRITE: Final = 2
@@ -57,45 +57,45 @@ BOTH: Final = 3
 
 
 class LocalNames:
-    """Who is bound to what on one host; names are bytes, abstract ones begin with a zero.
+    """Names of local sockets on one host and what is bound to them. Names are bytes; abstract ones begin with a zero.
 
     Each type of socket has abstract names of its own; a path is one file for all.
     """
 
     def __init__(self) -> None:
-        self._holders: dict[tuple[bytes, int], LocalSocket] = {}
+        self._bound: dict[tuple[bytes, int], LocalSocket] = {}
         self._automatic = 0
 
-    def take(self, name: bytes, holder: LocalSocket) -> None:
+    def bind(self, name: bytes, holder: LocalSocket) -> None:
         """Bind; EADDRINUSE."""
         key = _key(name, holder.type)
-        if key in self._holders:
+        if key in self._bound:
             raise os_error(errno.EADDRINUSE)
-        self._holders[key] = holder
+        self._bound[key] = holder
 
-    def automatic(self, kind: int) -> bytes:
+    def free_abstract_name(self, kind: int) -> bytes:
         """An abstract name of five hexadecimal digits that no socket of this type has."""
         while True:
             self._automatic += 1
             name = b"\0%05x" % self._automatic
-            if _key(name, kind) not in self._holders:
+            if _key(name, kind) not in self._bound:
                 return name
 
     def find(self, name: bytes, kind: int) -> LocalSocket:
         """Holder of a name; ECONNREFUSED for an abstract name that nobody has, ENOENT for a path, EPROTOTYPE."""
-        holder = self._holders.get(_key(name, kind))
+        holder = self._bound.get(_key(name, kind))
         if holder is None:
             raise os_error(errno.ECONNREFUSED if name[:1] == b"\0" else errno.ENOENT)
         if holder.type != kind:
             raise os_error(errno.EPROTOTYPE)
         return holder
 
-    def drop(self, name: bytes, holder: LocalSocket | None = None) -> bool:
+    def unbind(self, name: bytes, holder: LocalSocket | None = None) -> bool:
         """Free a name (unlink(2) too); False when nobody, or somebody else, has it."""
         key = _key(name, 0 if holder is None else holder.type)
-        if key not in self._holders or (holder is not None and self._holders[key] is not holder):
+        if key not in self._bound or (holder is not None and self._bound[key] is not holder):
             return False
-        del self._holders[key]
+        del self._bound[key]
         return True
 
 
@@ -116,10 +116,10 @@ class LocalSocket(SocketFile):
         "_error",
         "_inbox",
         "_incoming",
-        "_linked",
         "_name",
         "_named",
         "_peer",
+        "_pending_at",
         "_shut",
         "_state",
         "credentials",
@@ -135,7 +135,7 @@ class LocalSocket(SocketFile):
         self._name: bytes | None = None
         self._named = False  # whether the name is its own, not its listener's
         self._peer: LocalSocket | None = None
-        self._linked: LocalSocket | None = None  # listener that a pending connection waits with
+        self._pending_at: LocalSocket | None = None  # listener that a pending connection waits with
         self._incoming: deque[LocalSocket] = deque()
         self._backlog = 0
         self._blocked: dict[LocalSocket, None] = {}
@@ -143,7 +143,7 @@ class LocalSocket(SocketFile):
         if kind == STREAM:
             self._inbox = StreamInbox()
         else:
-            self._inbox = MessageInbox(DATAGRAMS + 1 if kind == DGRAM else 1 << 30)
+            self._inbox = MessageInbox(MAXIMUM_DATAGRAMS + 1 if kind == DGRAM else 1 << 30)
         self.credentials = _credentials(kernel)
 
     @property
@@ -177,8 +177,8 @@ class LocalSocket(SocketFile):
             if not name:
                 return
             raise os_error(errno.EINVAL)
-        name = name or self.kernel.local_names.automatic(self.type)
-        self.kernel.local_names.take(name, self)
+        name = name or self.kernel.local_names.free_abstract_name(self.type)
+        self.kernel.local_names.bind(name, self)
         self._name = name
         self._named = True
 
@@ -205,10 +205,10 @@ class LocalSocket(SocketFile):
         if not self.has_connections:
             self._connect_datagrams(target)
             return True
-        self._linked = target
+        self._pending_at = target
         done = self.finish_connect()
         if done is None and self.nonblocking:
-            self._linked = None
+            self._pending_at = None
             raise os_error(errno.EAGAIN)
         return done
 
@@ -217,9 +217,9 @@ class LocalSocket(SocketFile):
             raise os_error(errno.EPERM)
         former, self._peer = self._peer, target
         if former is not None and former is not target:
-            self._part_from(former)
+            self._disconnect_from(former)
 
-    def _part_from(self, former: LocalSocket) -> None:
+    def _disconnect_from(self, former: LocalSocket) -> None:
         """What a former peer has sent and nobody has read is lost; if it was connected to us, it is told."""
         if not self._inbox:
             return
@@ -231,16 +231,16 @@ class LocalSocket(SocketFile):
 
     def finish_connect(self) -> bool | None:
         """Enter the listener's queue when there is room."""
-        target = self._linked
+        target = self._pending_at
         if target is None:
             return True
         if target._state != LISTENING or target._shut & READ:
-            self._linked = None
+            self._pending_at = None
             raise os_error(errno.ECONNREFUSED)
         if len(target._incoming) > target._backlog:
             target._blocked[self] = None
             return None
-        self._linked = None
+        self._pending_at = None
         if self._state != CLOSED:
             raise os_error(errno.EISCONN if self._state == CONNECTED else errno.EINVAL)
         server = LocalSocket(target.kernel, self.type, self.protocol)
@@ -338,7 +338,7 @@ class LocalSocket(SocketFile):
             raise os_error(errno.EPERM)
         if target._state == DEAD:
             self._peer = None
-            self._part_from(target)
+            self._disconnect_from(target)
             raise os_error(errno.ECONNREFUSED)
         if target._shut & READ:
             raise os_error(errno.EPIPE)
@@ -359,7 +359,7 @@ class LocalSocket(SocketFile):
             return self._nothing(flags)
         peek = bool(flags & MSG_PEEK)
         whole = flags & MSG_TRUNC and not self.is_stream
-        piece = self._inbox.pull(BUFFER if whole else size, peek)
+        piece = self._inbox.pull(BUFFER_SIZE if whole else size, peek)
         shown = MSG_TRUNC if piece.size > size else 0
         control: list[Ancillary] = []
         if piece.files:
@@ -421,12 +421,12 @@ class LocalSocket(SocketFile):
 
     def close(self) -> None:
         """Part from the peer, who gets ECONNRESET when it sent what nobody has read."""
-        self._part(embryonic=False)
+        self._disconnect_peer(embryonic=False)
 
-    def _part(self, embryonic: bool) -> None:
+    def _disconnect_peer(self, embryonic: bool) -> None:
         """`embryonic`: nobody has accepted the connection."""
         if self._named and self._name is not None:
-            self.kernel.local_names.drop(self._name, self)
+            self.kernel.local_names.unbind(self._name, self)
         unread = bool(self._inbox)
         self._state = DEAD
         self._shut = BOTH
@@ -439,7 +439,7 @@ class LocalSocket(SocketFile):
             peer.notify()
         waiting, self._incoming = self._incoming, deque()
         for connection in waiting:
-            connection._part(embryonic=True)
+            connection._disconnect_peer(embryonic=True)
         self._unblock()
 
     def is_open_to_others(self) -> bool:

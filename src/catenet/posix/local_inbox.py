@@ -14,15 +14,15 @@ from catenet.stack.endpoint import Buffer
 if TYPE_CHECKING:
     from catenet.posix.local import LocalSocket
 
-__all__ = ["BUFFER", "Files", "MessageInbox", "StreamInbox"]
+__all__ = ["BUFFER_SIZE", "Files", "MessageInbox", "StreamInbox"]
 
-BUFFER: Final = 212_992
+BUFFER_SIZE: Final = 212_992
 """Default of net.core.wmem_default."""
 
 Files = tuple[File, ...]
 
 
-class Piece(NamedTuple):
+class ReceivedMessage(NamedTuple):
     """What one receive takes: `size` is the whole length of a message of which `data` may be the beginning."""
 
     data: bytes
@@ -35,7 +35,7 @@ class StreamInbox:
     """Bytes without boundaries, but descriptors stay with the byte that they came with."""
 
     def __init__(self) -> None:
-        self._bytes = ByteQueue(BUFFER)
+        self._bytes = ByteQueue(BUFFER_SIZE)
         self._rights: deque[tuple[int, int, Files]] = deque()
         """(first byte, byte after the last, descriptors) of what was sent with descriptors, counted from the start."""
         self._pulled = 0
@@ -46,7 +46,7 @@ class StreamInbox:
     @property
     def has_room(self) -> bool:
         """Whether a writer may go on."""
-        return self._bytes.room >= BUFFER // 4
+        return self._bytes.room >= BUFFER_SIZE // 4
 
     def push(self, data: Buffer, files: Files, sender: LocalSocket) -> int | None:
         """Append what fits and return how much that is; None when nothing does."""
@@ -56,7 +56,7 @@ class StreamInbox:
             self._rights.append((position, position + count, files))
         return count or None
 
-    def pull(self, size: int, peek: bool) -> Piece:
+    def pull(self, size: int, peek: bool) -> ReceivedMessage:
         """Take, or look at, what one receive of `size` bytes gets."""
         files: Files = ()
         if self._rights:
@@ -69,7 +69,7 @@ class StreamInbox:
             self._pulled += len(data)
             if files:
                 self._rights.popleft()
-        return Piece(data, len(data), files, None)
+        return ReceivedMessage(data, len(data), files, None)
 
     def waiting(self) -> int:
         """Bytes that one receive can take."""
@@ -80,14 +80,14 @@ class StreamInbox:
         for _, _, files in self._rights:
             _release(files)
         self._rights.clear()
-        self._bytes = ByteQueue(BUFFER)
+        self._bytes = ByteQueue(BUFFER_SIZE)
 
 
 class MessageInbox:
     """Messages with boundaries."""
 
     def __init__(self, limit: int) -> None:
-        self._messages: deque[Piece] = deque()
+        self._messages: deque[ReceivedMessage] = deque()
         self._limit = limit
         self._size = 0
 
@@ -97,20 +97,20 @@ class MessageInbox:
     @property
     def has_room(self) -> bool:
         """Whether a writer may go on."""
-        return len(self._messages) < self._limit and self._size < BUFFER
+        return len(self._messages) < self._limit and self._size < BUFFER_SIZE
 
     def push(self, data: Buffer, files: Files, sender: LocalSocket) -> int | None:
         """Append what fits and return how much that is; None when nothing does."""
         if not self.has_room:
             return None
         raw = bytes(data)
-        if len(raw) > BUFFER:
+        if len(raw) > BUFFER_SIZE:
             raise os_error(errno.EMSGSIZE)
-        self._messages.append(Piece(raw, len(raw), files, sender))
+        self._messages.append(ReceivedMessage(raw, len(raw), files, sender))
         self._size += len(raw)
         return len(raw)
 
-    def pull(self, size: int, peek: bool) -> Piece:
+    def pull(self, size: int, peek: bool) -> ReceivedMessage:
         """Take, or look at, what one receive of `size` bytes gets."""
         piece = self._messages[0] if peek else self._messages.popleft()
         if not peek:

@@ -13,6 +13,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.errors import error_of, os_error
+from catenet.posix.structures import INT
 from catenet.posix.tcp_info import pack_tcp_info
 from catenet.stack.endpoint import ANY4, Fault, StackError
 
@@ -195,10 +196,9 @@ EVERYWHERE: Final = {
     "SO_SNDBUF": 212_992,
 }
 """Options that every socket of Linux has, whatever good they do it, with what they hold at first."""
-AT_FIRST: Final = {"SO_PEEK_OFF": -1, "SO_MAX_PACING_RATE": -1, "SO_INCOMING_CPU": -1, "SO_SNDLOWAT": 1}
+DEFAULTS: Final = {"SO_PEEK_OFF": -1, "SO_MAX_PACING_RATE": -1, "SO_INCOMING_CPU": -1, "SO_SNDLOWAT": 1}
 """What remembered options hold at first that is not 0."""
 
-_INT = struct.Struct("=i")
 _INT_MAX: Final = (1 << 31) - 1
 ECN_BITS: Final = 3
 """Low bits of the traffic class, which TCP sets itself (RFC 3168)."""
@@ -214,7 +214,7 @@ def set_option(file: SocketFile, level: int, option: int, value: int | bytes | N
     name = _name(file, level, option)
     if value is None:
         value = _no_value(level, length)
-    if level == SOL_SOCKET and name not in TEXTS and not isinstance(value, int) and len(value) < _INT.size:
+    if level == SOL_SOCKET and name not in TEXTS and not isinstance(value, int) and len(value) < INT.size:
         raise os_error(errno.EINVAL)
     if name in READ_ONLY:
         raise os_error(errno.ENOPROTOOPT)
@@ -277,13 +277,13 @@ def get_option(file: SocketFile, level: int, option: int, size: int) -> int | by
             return _signed(value)
         if not value:
             return 0
-        number: int = _INT.unpack(value[:4].ljust(4, b"\0"))[0]
+        number: int = INT.unpack(value[:4].ljust(4, b"\0"))[0]
         return number
     if not 0 < size <= 1024:
         raise OSError("getsockopt buflen out of range")
-    if level == IP and size < _INT.size and isinstance(value, int) and 0 <= value <= 0xFF:
+    if level == IP and size < INT.size and isinstance(value, int) and 0 <= value <= 0xFF:
         return bytes([value])
-    raw = value if isinstance(value, bytes) else _INT.pack(_signed(value))
+    raw = value if isinstance(value, bytes) else INT.pack(_signed(value))
     return raw[:size]
 
 
@@ -297,7 +297,7 @@ def _value(file: SocketFile, name: str) -> int | bytes:
     try:
         value = file.endpoint_value(name)
     except (StackError, OSError) as error:
-        found = file.kept_options.get(name, AT_FIRST.get(name, EVERYWHERE.get(name)))
+        found = file.kept_options.get(name, DEFAULTS.get(name, EVERYWHERE.get(name)))
         if found is None and name not in REMEMBERED:
             raise (error_of(error) if isinstance(error, StackError) else error) from None
         value = 0 if found is None else found
@@ -372,7 +372,7 @@ def _no_value(level: int, length: int) -> int:
 
 
 def _raw(value: int | bytes) -> bytes:
-    return _INT.pack(_signed(value)) if isinstance(value, int) else value
+    return INT.pack(_signed(value)) if isinstance(value, int) else value
 
 
 def _signed(value: int) -> int:
@@ -389,8 +389,8 @@ def _number(name: str, level: int, value: int | bytes) -> int:
     """The int of a value; options of IPv4 may be one byte, or nothing for 0; EINVAL."""
     if isinstance(value, int):
         return value
-    if len(value) >= _INT.size:
-        return _INT.unpack(value[: _INT.size])[0]  # type: ignore[no-any-return]
+    if len(value) >= INT.size:
+        return INT.unpack(value[: INT.size])[0]  # type: ignore[no-any-return]
     if level == IP and (value or name not in ("IP_FREEBIND", "IP_TRANSPARENT")):
         return value[0] if value else 0
     raise os_error(errno.EINVAL)

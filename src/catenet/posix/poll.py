@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from catenet.posix.arguments import INT_MAX, lone_int
 from catenet.posix.errors import os_error
+from catenet.posix.file import ALWAYS_REPORTED
 from catenet.stack.endpoint import Readiness
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ __all__ = ["READABLE", "descriptor_of", "epoll_wait", "poll", "select", "wait_on
 POLLNVAL: Final = 0x020
 POLLRDNORM: Final = 0x040
 POLLWRNORM: Final = 0x100
-ALWAYS: Final = Readiness.ERR | Readiness.HUP
 
 READABLE: Final = Readiness.IN | Readiness.HUP | Readiness.ERR
 WRITABLE: Final = Readiness.OUT | Readiness.ERR
@@ -89,7 +89,7 @@ def _bits(file: File, events: int) -> int:
     held = file.readiness()
     if events & (POLLRDNORM | POLLWRNORM):
         held |= (POLLRDNORM if held & Readiness.IN else 0) | (POLLWRNORM if held & Readiness.OUT else 0)
-    return held & (events | ALWAYS)
+    return held & (events | ALWAYS_REPORTED)
 
 
 def select(

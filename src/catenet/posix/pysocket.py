@@ -31,7 +31,7 @@ from catenet.posix.arguments import (
 from catenet.posix.errors import os_error
 from catenet.posix.inet_stream import InetStream
 from catenet.posix.poll import READABLE
-from catenet.posix.sockets import MSG_OOB, MSG_PEEK, MSG_TRUNC, Message, SocketFile
+from catenet.posix.sockets import MSG_DONTWAIT, MSG_OOB, MSG_PEEK, MSG_TRUNC, Message, SocketFile
 from catenet.stack.endpoint import Readiness
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ __all__ = ["Socket", "create_pair"]
 
 SOCK_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0o4000)
 SOCK_CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0o2000000)
-MSG_DONTWAIT = int(socket.MSG_DONTWAIT)
 MSG_WAITALL = int(socket.MSG_WAITALL)
 OUT_OF_LINE: Final = MSG_OOB | int(getattr(socket, "MSG_ERRQUEUE", 0x2000))
 """Flags of reads of something else than what makes a socket readable."""

@@ -17,7 +17,7 @@ from catenet.posix.address import SocketAddress, parse_inet, show_name
 from catenet.posix.control import Ancillary, fit_control
 from catenet.posix.errors import error_of, os_error
 from catenet.posix.file import File
-from catenet.posix.timestamps import STAMPS_ONLY, stamp_control
+from catenet.posix.timestamps import SOF_TIMESTAMPING_OPT_TSONLY, timestamp_control
 from catenet.stack.endpoint import Address, Buffer, Endpoint, Name, StackError
 from catenet.stack.tcp.user.tx_timestamps import TxTimestamp
 
@@ -278,11 +278,11 @@ class InetSocket(SocketFile, Generic[EndpointType]):
         """Value of an option of the endpoint."""
         return self.endpoint.get_option(name)
 
-    def stamp_message(self, stamp: TxTimestamp, flags: int | bytes, control_size: int) -> Message:
+    def timestamp_message(self, stamp: TxTimestamp, flags: int | bytes, control_size: int) -> Message:
         """What recvmsg(2) tells of a transmit timestamp; the packet itself is not shown."""
         assert isinstance(flags, int)
-        control, cut = fit_control(stamp_control(self.kernel, self.family, flags, stamp), control_size)
-        shown = MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0) | (0 if flags & STAMPS_ONLY else MSG_TRUNC)
+        control, cut = fit_control(timestamp_control(self.kernel, self.family, flags, stamp), control_size)
+        shown = MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0) | (0 if flags & SOF_TIMESTAMPING_OPT_TSONLY else MSG_TRUNC)
         return b"", control, shown, None
 
     def close(self) -> None:

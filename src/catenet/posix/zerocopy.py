@@ -6,18 +6,18 @@ comes when the data are acknowledged, by which programs that count on it are tes
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from typing import TYPE_CHECKING, Final
+
+from catenet.posix.structures import EXTENDED_ERROR
 
 if TYPE_CHECKING:
     from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 __all__ = ["ZeroCopy"]
 
-_EXTENDED: Final = struct.Struct("=IBBBBII")
-_ORIGIN: Final = 5
-_COPIED: Final = 1
+SO_EE_ORIGIN_ZEROCOPY: Final = 5
+SO_EE_CODE_ZEROCOPY_COPIED: Final = 1
 
 
 class ZeroCopy:
@@ -63,4 +63,4 @@ class ZeroCopy:
         if not self.is_ready():
             return None
         low, high = self._ready.popleft()
-        return _EXTENDED.pack(0, _ORIGIN, 0, _COPIED, 0, low, high)
+        return EXTENDED_ERROR.pack(0, SO_EE_ORIGIN_ZEROCOPY, 0, SO_EE_CODE_ZEROCOPY_COPIED, 0, low, high)

@@ -1,4 +1,4 @@
-"""A simulated internet in one process: hosts, what joins them, and the run.
+"""A simulated internet in one process: its hosts, networks and links, and how it runs.
 
 >>> from catenet.world import World
 >>> world = World(seed=1)
@@ -50,26 +50,27 @@ __all__ = ["World"]
 P = ParamSpec("P")
 
 EPOCH: Final = 1_735_689_600.0
-"""What `time.time()` shows when a world begins unless it is told otherwise: 2025-01-01T00:00:00Z."""
+"""Default of what `time.time()` shows when a world begins, in seconds since 1970: 2025-01-01T00:00:00Z."""
 
 FULL_COLLECTION_TURNS: Final = 250_000
 FULL_COLLECTION_TURNS_PER_PROCESS: Final = 250
-"""After so many turns of tasks, and so many more for each process, the garbage collector looks at all objects: what
-that costs grows with the world, so it comes the more seldom, and a turn pays the same in every world."""
+"""Turns of tasks, and turns more for each process, between two full garbage collections. A full collection costs time
+in proportion to the world, so a larger world has fewer of them, and each turn costs the same."""
 
 REAL_THREAD_WAIT: Final = 0.02
 REAL_THREAD_CHECKS: Final = 25
-"""So often and for so many seconds of real time threads of the interpreter are waited for before a world is dead."""
+"""How many times, and for how many seconds of real time each, a run waits for threads of the interpreter before it
+reports a deadlock."""
 
 FIRST_IDENT: Final = 1 << 40
-"""Thread identifiers of programs count from here, far from those of the interpreter's own threads."""
+"""First thread identifier of programs; those of the interpreter's own threads are lower."""
 
 _open_worlds: dict[World, None] = {}
-"""Worlds with processes that run. Collecting one would end its greenlets outside of their processes."""
+"""Worlds with running processes. Collecting one would end its greenlets outside of their processes."""
 
 
 class World:
-    """Hosts, their links, their programs and their time.
+    """A simulated internet: hosts, links, programs and virtual time.
 
     `seed` decides everything that is left to chance: same seed, same programs, same Python, same packets. `output` gets
     each line that a program prints, as `output(host, stream, line)`. `epoch` is what `time.time()` shows at the
@@ -112,7 +113,7 @@ class World:
         self.ending = Ending(self.hub, self.trace, self.switcher, quiet)
         self._running = False
         self.interrupted = False
-        """Whether Ctrl-C has been struck in this run."""
+        """Whether Ctrl-C has interrupted this run."""
         self._stale_routes = False
         self._next_full_collection = FULL_COLLECTION_TURNS
         self.closing = False
@@ -159,7 +160,7 @@ class World:
         return host
 
     def _share(self, addresses: tuple[str, ...], networks: list[str | None]) -> list[list[str]]:
-        """Which of a host's addresses are for which of its networks: where they lie inside, the first for the rest."""
+        """Assign a host's addresses to its networks: each to the network that contains it, else to the first."""
         shares: list[list[str]] = [[] for _ in networks]
         for text in addresses:
             address = parse_interface(text)[0]
@@ -173,7 +174,7 @@ class World:
         self.topology.add_network(name, prefixes)
 
     def link(self, a: str | Host, b: str | Host | None = None, **properties: Any) -> None:
-        """Join two hosts by a link of their own, or with one host: change the link by which it is on its networks.
+        """Connect two hosts by a dedicated link, or, given one host, change its link to its networks.
 
         Properties are those of `LinkProperties`: `latency`, `jitter` in seconds, `loss`, `duplicate`, `reorder`,
         `corrupt` from 0 to 1, `rate` in bits per second, `queue`, `mtu`; texts with units (`"20ms"`, `"1%"`) will do.
@@ -186,11 +187,11 @@ class World:
         self.refresh_routes()
 
     def partition(self, *groups: str | Host | Iterable[str]) -> None:
-        """Cut hosts, or groups of hosts, from each other (one alone: from everybody) until `heal()`."""
+        """Partition hosts, or groups of hosts, from each other until `heal()`; a single group from all other hosts."""
         self.topology.partition(*(_name(group) if isinstance(group, (str, Host)) else list(group) for group in groups))
 
     def heal(self) -> None:
-        """Undo all partitions."""
+        """Remove all partitions."""
         self.topology.heal()
 
     def at(self, when: float, action: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
@@ -212,21 +213,21 @@ class World:
             self.expect(-1)
 
     def refresh_routes(self) -> None:
-        """Tell every stack what the topology knows now; before a run it is enough to do so once, when it begins."""
+        """Give every stack the current routes; before a run this is put off until the run begins."""
         self._stale_routes = not self._running
         if self._running:
             for host in self.hosts.values():
                 host.reconfigure()
 
     def addresses(self, name: str) -> list[Address]:
-        """Addresses by which a host can be reached, of its devices in order; empty when there is no such host."""
+        """Return the addresses of a host, in the order of its devices; empty when there is no such host."""
         host = self.hosts.get(name)
         interfaces = [] if host is None else host.stack.interfaces.values()
         entries = [entry for one in interfaces if not one.loopback for entry in one.addresses if entry.is_usable]
         return [entry.address for entry in entries if not is_link_local(entry.address)]
 
     def generator(self, label: str) -> random.Random:
-        """A source of chance: decided by the seed, but the machine's own where a world runs in real time.
+        """Return a random generator: seeded by the world's seed, or the machine's own for a world in real time.
 
         There its packets meet real peers, and nobody may guess its ports and sequence numbers.
         """
@@ -241,17 +242,17 @@ class World:
 
     @property
     def now(self) -> float:
-        """Seconds of virtual time since the beginning."""
+        """Seconds of virtual time since the world began."""
         return self.hub.now
 
     @property
     def finished(self) -> bool:
-        """Whether every program that is no service has ended and none is about to start."""
+        """Whether every program that is not a service has ended and none is about to start."""
         return not self.ending.waits_for_programs()
 
     @property
     def over(self) -> bool:
-        """Whether the last run came to its end: all programs but services had ended, and then it was quiet."""
+        """Whether the last run was complete: all programs but services had ended, and then the world was quiet."""
         return self.ending.over
 
     def run(
@@ -285,7 +286,7 @@ class World:
         return self.hub.now
 
     def _advance(self, until: float | None) -> bool:
-        """Run until the world is over or until `until`; False when nothing can ever happen any more."""
+        """Run until the world is over or until `until`; return False when no event is left."""
         ending, hub = self.ending, self.hub
         while True:
             limit = ending.check_at if until is None else min(until, ending.check_at)
@@ -295,7 +296,7 @@ class World:
                 return True
 
     def _finish_idle(self, until: float | None, deadlock: bool) -> None:
-        """Nothing can ever happen any more: that is the world's end, if only services wait, or a deadlock."""
+        """End a run in which no event is left: the world is over if only services wait, else raise DeadlockError."""
         end = self.ending.end_when_idle()
         if end is None and deadlock:
             failed = [process for process in self.processes if process.failed]
@@ -309,13 +310,13 @@ class World:
             self.hub.now = max(self.hub.now, float(end))
 
     def _run_hub(self, until: float) -> None:
-        """Let time pass up to `until`, whatever becomes of the programs."""
+        """Run the hub up to `until`, without deciding whether the world is over."""
         with self._hub_running():
             self.hub.run(until)
 
     @contextmanager
     def _hub_running(self) -> Iterator[None]:
-        """While the hub runs: the streams and hooks of processes stand for the interpreter's."""
+        """Prepare the interpreter and the world for the hub, and restore both afterwards."""
         with prepared_interpreter():
             self._running = True
             self.interrupted = False
@@ -330,7 +331,7 @@ class World:
                 self.switcher.leave()
 
     def collect_garbage(self) -> None:
-        """Collect, at moments that depend on nothing but the programs: what is collected may close a socket."""
+        """Collect garbage, at moments that depend only on the programs: collecting may close a socket."""
         self.switcher.remove_task()
         turns = self.switcher.turns
         old = turns >= self._next_full_collection
@@ -377,22 +378,22 @@ class World:
     # What hosts and processes report.
 
     def next_ident(self) -> int:
-        """Identifier for a new thread of a process."""
+        """Return the identifier of a new thread of a process."""
         self._idents += 1
         return self._idents
 
     def expect(self, count: int) -> None:
-        """`count` more (or fewer) programs that are no services are about to start."""
+        """Note that `count` more (or fewer) programs that are not services are about to start."""
         self.ending.expect(count)
 
     def process_started(self, process: Process) -> None:
-        """A process runs (called by its host)."""
+        """Note that a process runs (called by its host)."""
         self.processes.append(process)
         _open_worlds[self] = None
         self.ending.started(process)
 
     def process_ended(self, process: Process) -> None:
-        """A process is over (called by its host)."""
+        """Note that a process has ended (called by its host)."""
         self.switcher.remove_task()
         for callback in self.on_end:
             callback(process)
@@ -401,7 +402,7 @@ class World:
             self.hub.stop()
 
     def _real_thread_wakes_a_task(self) -> bool:
-        """Before a deadlock is called one: a thread of the interpreter may hold a lock that a process waits for."""
+        """Wait for threads of the interpreter, which may hold a lock of a process; whether a task was woken."""
         for _ in range(REAL_THREAD_CHECKS):
             if self.hub.turns or install.original(threading, "active_count")() < 2:
                 break
@@ -441,7 +442,7 @@ class _WorldNames:
 
 
 class _Interruptible:
-    """While a world runs in the main thread: the first Ctrl-C stops it between events, the second strikes at once."""
+    """Handles Ctrl-C while a world runs in the main thread: the first stops it between events, the second at once."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -9,7 +9,7 @@ import struct
 from typing import Final
 
 from catenet.testing.packetdrill.config import Config
-from catenet.testing.packetdrill.flow import Flow
+from catenet.testing.packetdrill.flow import SEQUENCE_MASK, TIMESTAMPS_KIND, Flow
 from catenet.testing.packetdrill.packets import ACE_SHIFT, FAST_OPEN_MAGIC, FLAGS
 from catenet.testing.packetdrill.syntax import EcnCheck, IcmpSpec, PacketSpec, TcpOption, TcpSpec, UdpSpec
 from catenet.testing.packetdrill.wire import ICMP, ICMPV6, TCP, UDP, Sent, icmp_numbers
@@ -27,15 +27,13 @@ _FLAG_NAMES: Final = (
 _ECN_FLAG_NAMES: Final = ((FLAGS["E"], "ECE"), (FLAGS["W"], "CWR"), (FLAGS["A"], "AE"))
 _ECN_NAMES: Final = ("noecn", "ect1", "ect0", "ce")
 _LAST_ONLY: Final = FLAGS["P"] | FLAGS["F"]
-_MASK: Final = 0xFFFFFFFF
-_TIMESTAMPS: Final = 8
 
 
 def follows(first: Sent, second: Sent) -> bool:
     """Whether `second` carries the octets right after `first`'s, with the same acknowledgement."""
     return (
         second.protocol == TCP
-        and second.seq == (first.seq + len(first.payload)) & _MASK
+        and second.seq == (first.seq + len(first.payload)) & SEQUENCE_MASK
         and second.ack == first.ack
         and not second.flags & FLAGS["S"]
         and not first.flags & FLAGS["F"]
@@ -56,7 +54,7 @@ def split(sent: Sent, length: int) -> tuple[Sent, Sent]:
     """The first `length` octets of a packet, and the rest; PSH and FIN belong to the end."""
     values = {name: getattr(sent, name) for name in Sent.__slots__}
     rest = Sent(**values)
-    rest.seq = (sent.seq + length) & _MASK
+    rest.seq = (sent.seq + length) & SEQUENCE_MASK
     rest.options = list(sent.options)
     sent.payload, rest.payload = sent.payload[:length], sent.payload[length:]
     sent.flags &= ~_LAST_ONLY
@@ -153,7 +151,7 @@ def _options(body: TcpSpec, sent: Sent, config: Config) -> str | None:
     if [kind for kind, _ in expected] != [kind for kind, _ in sent.options]:
         return f"TCP options: expected <{_option_names(expected)}>, sent <{_option_names(sent.options)}>"
     for (kind, want), (_, have) in zip(expected, sent.options, strict=True):
-        if kind == _TIMESTAMPS:
+        if kind == TIMESTAMPS_KIND:
             ticks = abs(_signed(struct.unpack_from("!I", have)[0] - struct.unpack_from("!I", want)[0]))
             if ticks * config.tcp_ts_tick_usecs > config.tolerance_usecs:
                 return f"TCP timestamp: expected {_option_names([(kind, want)])}, sent {_option_names([(kind, have)])}"
@@ -163,7 +161,7 @@ def _options(body: TcpSpec, sent: Sent, config: Config) -> str | None:
 
 
 def _signed(value: int) -> int:
-    return (value + 0x80000000 & _MASK) - 0x80000000
+    return (value + 0x80000000 & SEQUENCE_MASK) - 0x80000000
 
 
 def _payload(sent: Sent) -> str | None:
@@ -218,7 +216,7 @@ def _segment(flags: int, seq: int, length: int, ack: int, ace: int | None) -> st
         letters = "".join(letter for letter in letters if letter not in "EWA")
     letters += "." if flags & FLAGS["."] else ""
     letters += "" if ace is None else str(ace)
-    text = f"{letters or '-'} {seq}:{(seq + length) & _MASK}({length})"
+    text = f"{letters or '-'} {seq}:{(seq + length) & SEQUENCE_MASK}({length})"
     return text + (f" ack {ack}" if flags & FLAGS["."] else "")
 
 
@@ -239,7 +237,7 @@ def _option_name(kind: int, value: bytes) -> str:
     if kind == 5 and value and len(value) % 8 == 0:
         blocks = struct.iter_unpack("!II", value)
         return "sack " + " ".join(f"{left}:{right}" for left, right in blocks)
-    if kind == _TIMESTAMPS and len(value) == 8:
+    if kind == TIMESTAMPS_KIND and len(value) == 8:
         return "TS val {} ecr {}".format(*struct.unpack("!II", value))
     if kind == 34:
         return f"FO {value.hex()}".rstrip()

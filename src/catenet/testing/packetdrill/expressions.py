@@ -21,7 +21,7 @@ from catenet.testing.packetdrill.syntax import (
     Word,
 )
 
-__all__ = ["parse_call", "parse_expression", "parse_microseconds", "unquote"]
+__all__ = ["parse_call", "parse_microseconds", "unquote"]
 
 _ESCAPES = {"n": b"\n", "t": b"\t", "r": b"\r", "0": b"\0", "a": b"\a", "b": b"\b", "f": b"\f", "v": b"\v"}
 

@@ -1,4 +1,4 @@
-"""The conversation under test: script numbers to the stack's numbers and back.
+"""The flow under test: script numbers to the stack's numbers and back.
 
 A script counts from each side's initial sequence number and knows neither ports nor addresses. The stack's own initial
 sequence number, port and timestamp clock are learnt from its first packets. The other side is the script, so its
@@ -15,17 +15,17 @@ from catenet.testing.packetdrill.packets import FLAGS
 from catenet.testing.packetdrill.syntax import TcpSpec
 from catenet.testing.packetdrill.wire import TCP, Sent
 
-__all__ = ["Flow", "FlowState"]
+__all__ = ["SEQUENCE_MASK", "TIMESTAMPS_KIND", "Flow", "FlowState"]
 
 _SYN: Final = FLAGS["S"]
 _ACK: Final = FLAGS["."]
-_MASK: Final = 0xFFFFFFFF
+SEQUENCE_MASK: Final = 0xFFFFFFFF
 _SACK: Final = 5
-_TIMESTAMPS: Final = 8
+TIMESTAMPS_KIND: Final = 8
 
 
 class FlowState(enum.Enum):
-    """How far the script has come with a conversation."""
+    """How far the script has come with a flow."""
 
     NEW = enum.auto()
     LISTENING = enum.auto()
@@ -38,7 +38,7 @@ class FlowState(enum.Enum):
 
 
 class Flow:
-    """One conversation; `fd` is the script's descriptor of its socket, None until accepted."""
+    """One connection or exchange of datagrams; `fd` is the script's descriptor of its socket, None until accepted."""
 
     def __init__(self, protocol: int, fd: int | None = None) -> None:
         self.protocol = protocol
@@ -58,14 +58,14 @@ class Flow:
         return f"<Flow fd={self.fd} {self.state.name}>"
 
     def matches(self, sent: Sent) -> bool:
-        """Whether a packet of the stack belongs to this conversation."""
+        """Whether a packet of the stack belongs to this flow."""
         return (sent.source, sent.source_port) == self.local and (
             sent.destination,
             sent.destination_port,
         ) == self.remote
 
     def has_sent(self, sent: Sent) -> bool:
-        """Whether a SYN is this conversation's, sent again."""
+        """Whether a SYN is this flow's, sent again."""
         return self.matches(sent) and sent.seq == self.live_local_isn
 
     def learns_from(self, sent: Sent) -> bool:
@@ -91,15 +91,15 @@ class Flow:
             ValueError: it echoes a timestamp that the stack never sent.
         """
         syn = bool(spec.flags & _SYN)
-        seq = spec.seq if syn else (spec.seq + self.remote_isn) & _MASK
+        seq = spec.seq if syn else (spec.seq + self.remote_isn) & SEQUENCE_MASK
         shift = self.live_local_isn - (self.script_local_isn if syn else 0)
-        ack = (spec.ack + shift) & _MASK if spec.flags & _ACK else spec.ack
+        ack = (spec.ack + shift) & SEQUENCE_MASK if spec.flags & _ACK else spec.ack
         options = []
         for option in spec.options or ():
             value = option.value
             if option.kind == _SACK:
                 value = _shifted(value, shift)
-            elif option.kind == _TIMESTAMPS and spec.flags & _ACK and len(value) == 8:
+            elif option.kind == TIMESTAMPS_KIND and spec.flags & _ACK and len(value) == 8:
                 value = value[:4] + struct.pack("!I", self._live_echo(struct.unpack_from("!I", value, 4)[0], scaled))
             options.append((option.kind, value))
         return seq, ack, options
@@ -110,14 +110,14 @@ class Flow:
             return live
         if scaled and self._ts_first is not None:
             script, actual = self._ts_first
-            return (script_echo - script + actual) & _MASK
+            return (script_echo - script + actual) & SEQUENCE_MASK
         raise ValueError(
             f"the segment echoes timestamp {script_echo}, which no earlier packet of the script has as val"
         )
 
     def quoted_seq(self, script_seq: int) -> int:
         """The stack's sequence number of a segment that an ICMP error quotes."""
-        return (script_seq + self.live_local_isn) & _MASK
+        return (script_seq + self.live_local_isn) & SEQUENCE_MASK
 
     # --- out of the stack ---
 
@@ -127,17 +127,17 @@ class Flow:
             return
         sent.mapped = True
         syn = bool(sent.flags & _SYN)
-        sent.seq = (sent.seq - self.live_local_isn + (self.script_local_isn if syn else 0)) & _MASK
+        sent.seq = (sent.seq - self.live_local_isn + (self.script_local_isn if syn else 0)) & SEQUENCE_MASK
         shift = 0 if syn else -self.remote_isn
         if sent.flags & _ACK:
-            sent.ack = (sent.ack + shift) & _MASK
+            sent.ack = (sent.ack + shift) & SEQUENCE_MASK
         if shift:
             sent.options = [(kind, _shifted(value, shift) if kind == _SACK else value) for kind, value in sent.options]
 
     def map_timestamp(self, spec: TcpSpec, sent: Sent) -> None:
         """Pair the script's timestamp value with the stack's, then rewrite the packet's to the script's clock."""
-        expected = next((option.value for option in spec.options or () if option.kind == _TIMESTAMPS), None)
-        where = next((index for index, (kind, _) in enumerate(sent.options) if kind == _TIMESTAMPS), None)
+        expected = next((option.value for option in spec.options or () if option.kind == TIMESTAMPS_KIND), None)
+        where = next((index for index, (kind, _) in enumerate(sent.options) if kind == TIMESTAMPS_KIND), None)
         if expected is None or where is None or len(sent.options[where][1]) != 8:
             return
         script = struct.unpack_from("!I", expected)[0]
@@ -147,11 +147,11 @@ class Flow:
         if self._ts_first is None:
             self._ts_first = (script, actual)
         first_script, first_actual = self._ts_first
-        mapped = (actual - first_actual + first_script) & _MASK
-        sent.options[where] = (_TIMESTAMPS, struct.pack("!I", mapped) + value[4:])
+        mapped = (actual - first_actual + first_script) & SEQUENCE_MASK
+        sent.options[where] = (TIMESTAMPS_KIND, struct.pack("!I", mapped) + value[4:])
 
 
 def _shifted(blocks: bytes, shift: int) -> bytes:
     """SACK blocks with every edge moved."""
     edges = struct.unpack(f"!{len(blocks) // 4}I", blocks[: len(blocks) // 4 * 4])
-    return struct.pack(f"!{len(edges)}I", *((edge + shift) & _MASK for edge in edges))
+    return struct.pack(f"!{len(edges)}I", *((edge + shift) & SEQUENCE_MASK for edge in edges))

@@ -114,7 +114,7 @@ def run_script(text: str, name: str, directory: Path, options: Iterable[tuple[st
     try:
         script, config = _prepare(text, chosen, _version_of_name(name))
         result.ip_version = config.ip_version
-        _Player(script, config, directory, result).play()
+        _ScriptRunner(script, config, directory, result).play()
     except ScriptError as error:
         result.passed, result.wrong, result.line, result.message = False, True, error.line, str(error)
     return result
@@ -171,7 +171,7 @@ class _Pending:
     due: Due
 
 
-class _Player:
+class _ScriptRunner:
     """State of one run."""
 
     def __init__(self, script: Script, config: Config, directory: Path, result: Result) -> None:
@@ -309,7 +309,7 @@ class _Player:
             raise _Failed(missed)
 
     def _begin(self, call: Call, work: Work) -> None:
-        """What a call says about the conversation under test before it is made."""
+        """What a call says about the flow under test before it is made."""
         if work.connects is not None:
             flow = self._flow_of(work.connects)
             if flow is not None and work.disconnects:
@@ -362,7 +362,7 @@ class _Player:
         self._finish_pending()
 
     def _flow_for(self, spec: PacketSpec) -> Flow:
-        """The conversation that a packet of the script belongs to; a SYN to a listener begins one."""
+        """The flow that a packet of the script belongs to; a SYN to a listener begins one."""
         flow = self.flow
         body = spec.body
         if isinstance(body, TcpSpec):
@@ -411,7 +411,7 @@ class _Player:
         return inject_tcp(route, ports, (seq, ack), body.flags, body.window or 0, body.urgent, options, body.length)
 
     def _fill_in(self, flow: Flow) -> None:
-        """Names of a conversation that has sent nothing yet, as a UDP server."""
+        """Names of a flow that has sent nothing yet, as a UDP server."""
         assert self.config.local_ip is not None
         assert self.config.remote_ip is not None
         if not flow.local[0]:
@@ -460,7 +460,7 @@ class _Player:
         self._finish_pending()
 
     def _next_packet(self, spec: PacketSpec, flow: Flow, until: int) -> Sent:
-        """The next packet of the conversation, in the script's numbers; others are dropped."""
+        """The next packet of the flow, in the script's numbers; others are dropped."""
         body = spec.body
         if flow.state is FlowState.PACKET_RECEIVED and isinstance(body, TcpSpec) and body.flags & _SYNACK == _SYNACK:
             flow.script_local_isn = body.seq
@@ -498,7 +498,7 @@ class _Player:
         return None
 
     def _belongs(self, spec: PacketSpec, sent: Sent, flow: Flow) -> bool:
-        """Whether the script means a packet that was sent; one of another conversation is none of its business."""
+        """Whether the script means a packet that was sent; one of another flow is not."""
         if isinstance(spec.body, IcmpSpec):
             return sent.protocol in (ICMP, ICMPV6) and sent.destination == self.config.remote_ip
         if spec.source_port or spec.destination_port:

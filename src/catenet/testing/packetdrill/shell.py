@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
-__all__ = ["DEFAULTS", "Effects", "run_commands"]
+__all__ = ["Effects", "run_commands"]
 
 DEFAULTS: Final = """
 sysctl -q net.ipv4.tcp_rmem="4096 540000 15728640" net.ipv4.tcp_wmem="4096 262144 4194304"

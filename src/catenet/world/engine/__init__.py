@@ -1,1 +1,1 @@
-"""Time, hosts and processes: what runs, and when."""
+"""Time, hosts and processes."""

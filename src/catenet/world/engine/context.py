@@ -57,17 +57,17 @@ _set_loop: Final = events._set_running_loop
 
 
 class ContextSwitcher:
-    """What is in place: the globals of a process, and in the thread the state of one of its tasks."""
+    """Exchanges the interpreter's state: it holds the globals of one process and the state of one of its tasks."""
 
     def __init__(self, collect: Callable[[], None]) -> None:
-        """Nothing is in place yet; `collect` is called at every so many turns of tasks (`task.COLLECT_EVERY`)."""
+        """Begin with the interpreter's own state; `collect` is called every `task.COLLECT_EVERY` turns of tasks."""
         self.collect = collect
         self.process: TaskOwner | None = None
         self.task: Task | None = None
         self.turns = 0
-        """How often a task has had its turn."""
+        """Number of turns that tasks have had."""
         self.computed = 0.0
-        """When last a task went on by a timer of its own (`ending.py`)."""
+        """Virtual time at which a task last went on by a timer of its own (`ending.py`)."""
         self.hub: Any = None
         """The greenlet that runs the hub, to which tasks switch when they wait."""
         self._outside = ProcessGlobals.of_interpreter()
@@ -77,7 +77,7 @@ class ContextSwitcher:
         self._hooks = AsyncgenHooks()
 
     def begin(self) -> None:
-        """A run begins in the current thread and greenlet."""
+        """Begin a run in the current thread and greenlet."""
         self.locals = open_exchange()
         self._hooks = AsyncgenHooks()
         self.hub = getcurrent()
@@ -85,7 +85,7 @@ class ContextSwitcher:
     # State of tasks.
 
     def install_task(self, task: Task) -> None:
-        """Put the state of `task` in place, and the globals of its process."""
+        """Install the state of `task` and the globals of its process."""
         if self.process is not task.owner:
             self.enter(task.owner)
         last = self.task
@@ -102,7 +102,7 @@ class ContextSwitcher:
         self.task = task
 
     def remove_task(self) -> None:
-        """Take the state of whatever task is in place out of the thread, and put the outside's back."""
+        """Save the state of the installed task, if any, and restore that of the code around the world."""
         task = self.task
         if task is not None:
             self.task = None
@@ -124,7 +124,7 @@ class ContextSwitcher:
     # Globals of processes.
 
     def enter(self, process: TaskOwner) -> None:
-        """Put the globals of `process` in place."""
+        """Install the globals of `process`."""
         last = self.process
         outside, context = self._outside, process.globals
         if last is None:
@@ -144,7 +144,7 @@ class ContextSwitcher:
         self.process = process
 
     def leave(self) -> None:
-        """Give the interpreter its own state and globals back."""
+        """Restore the interpreter's own state and globals."""
         self.remove_task()
         last, self.process = self.process, None
         if last is not None:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from catenet.world.engine.host import Host
-    from catenet.world.engine.process import Process
     from catenet.world.engine.task import Task
 
-__all__ = ["current", "current_host", "current_process"]
+__all__ = ["current", "current_host"]
 
 
 class _Current(_thread._local):
@@ -24,12 +23,6 @@ class _Current(_thread._local):
 
 
 current: Final = _Current()
-
-
-def current_process() -> Process | None:
-    """Return the process that runs now; None outside of a world."""
-    task = current.task
-    return None if task is None else task.process
 
 
 def current_host() -> Host | None:

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from catenet.world.engine.process import Process
     from catenet.world.network.trace import Trace
 
-__all__ = ["QUIET", "Ending", "is_service"]
+__all__ = ["QUIET", "Ending"]
 
 QUIET: Final = 30.0
-"""Seconds of virtual time for which a world is quiet before it is over, unless it is told otherwise."""
+"""Default of how many seconds of virtual time a world is quiet before it is over."""
 
 COMPUTING_LIMIT: Final = 10
-"""So many times `quiet` a world lasts at the most in which programs do no more than compute."""
+"""Limit, in multiples of `quiet`, of how long a world lasts in which programs only compute."""
 
 CHECK_INTERVAL: Final = 1.0
-"""Seconds of the world's time between two checks at the least."""
+"""Least time between two checks, in seconds of virtual time."""
 
 
 class Ending:
@@ -51,22 +51,22 @@ class Ending:
         self.alive: dict[Process, None] = {}
         """Processes that run, in the order of their start."""
         self.awaited_starts = 0
-        """Programs that are no services by declaration and are about to start, for the first time or again."""
+        """Number of programs not declared services that are about to start, for the first time or again."""
         self.service_starts = 0
-        """Declared services that are about to start."""
+        """Number of declared services that are about to start."""
         self.over = False
         self.programs_ended: float | None = None
-        """When the last program ended for good and by itself that was not declared a service."""
+        """Virtual time at which the last program that was not declared a service ended for good and by itself."""
         self.printed_at = 0.0
         self.check_at = NEVER
         self._since = 0.0
-        """No program was waited for since this time, or a later one."""
+        """Virtual time since which, at the earliest, no program has been waited for."""
         self._awaited: Process | None = None
         self._some_ended = False
         """Whether any program has ended by itself."""
 
     def begin(self) -> None:
-        """A run begins, or goes on. Of one that was over, or had nothing to do, quiet counts anew from now."""
+        """Begin or continue a run. After one that was over, or had nothing to do, quiet counts from now."""
         if self.over or self.check_at == NEVER:
             self.over = False
             self._since = self._hub.now
@@ -90,12 +90,12 @@ class Ending:
             self._check_soon()
 
     def started(self, process: Process) -> None:
-        """A process runs."""
+        """Note that a process runs."""
         self.alive[process] = None
         self.check_at = min(self.check_at, self._hub.now + self._interval)
 
     def ended(self, process: Process) -> None:
-        """A process has ended, or its host has crashed: the latter is no end, but quiet counts from it too."""
+        """Note that a process has ended or its host has crashed; quiet counts from now in both cases."""
         self.alive.pop(process, None)
         self._since = self._hub.now
         if not process.crashed and not process.replaced:
@@ -105,7 +105,7 @@ class Ending:
         self._check_soon()
 
     def _check_soon(self) -> None:
-        """Look at this instant if the run may be over; where quiet is long, the next look comes early enough."""
+        """Check at this instant if the run may be over; where quiet is long, the next check comes early enough."""
         if not (self.awaited_starts or self.service_starts) and (not self.alive or self.quiet < CHECK_INTERVAL):
             self.check_at = self._hub.now
             self._hub.stop()
@@ -116,8 +116,8 @@ class Ending:
         """Whether a program that is no service runs or is about to start."""
         if self.awaited_starts:
             return True
-        if self._awaited is None or self._awaited not in self.alive or is_service(self._awaited):
-            self._awaited = next((process for process in self.alive if not is_service(process)), None)
+        if self._awaited is None or self._awaited not in self.alive or _is_service(self._awaited):
+            self._awaited = next((process for process in self.alive if not _is_service(process)), None)
         return self._awaited is not None
 
     def check(self) -> bool:
@@ -137,7 +137,7 @@ class Ending:
         return self.over
 
     def end_when_idle(self) -> float | None:
-        """Nothing can ever happen any more. Return when that makes the run over, None when programs wait in vain.
+        """Return when a run in which no event is left is over; None when programs wait in vain.
 
         Services that nobody will come to any more are no deadlock, but programs that only listen are one if none has
         ever ended: they wait for each other.
@@ -149,25 +149,25 @@ class Ending:
         return max(self._hub.now, self._active_until() + self.quiet)
 
     def _active_until(self) -> float:
-        """When the world was last anything but quiet."""
+        """Return when the world was last active."""
         active = max(self._since, self.printed_at, self._trace.latest)
         return max(active, min(self._switcher.computed, active + (COMPUTING_LIMIT - 1) * self.quiet))
 
     def _arrivals_end(self) -> float:
-        """When the last packet that is under way is to arrive, or to leave its queue; 0 without any."""
+        """Return when the last packet in flight arrives or leaves its queue; 0 without any."""
         heap = self._hub.heap
         times = [when for when, number, event in heap if _is_packet(event) and event.is_due(when, number)]
         return max(times, default=0.0)
 
 
 def _is_packet(event: Event) -> bool:
-    """Whether an event is a packet's on its way over links, or a link's that serves its queue."""
+    """Whether an event is a packet in flight, or a link that serves its queue."""
     if isinstance(event, Call):
         return isinstance(getattr(event.callback, "__self__", None), SimulatedLink)
     return isinstance(event, (InOrderQueue, Arrival))
 
 
-def is_service(process: Process) -> bool:
+def _is_service(process: Process) -> bool:
     """Whether the world may be over while a process runs: it was said so, or it was not and others can come to it."""
     if process.declared is not None:
         return process.declared

@@ -1,4 +1,4 @@
-"""What goes wrong in a world itself, as opposed to in its programs."""
+"""Errors of a world itself, as opposed to those of its programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class StillRunning(Exception):
 
 
 class DeadlockError(StillRunning):
-    """Nothing can ever happen again while processes wait; the message is as that of StillRunning."""
+    """No event is left while processes wait; the message lists them as that of StillRunning does."""
 
 
 class ProcessFailed(Exception):

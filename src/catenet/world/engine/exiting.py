@@ -1,4 +1,4 @@
-"""What the interpreter does at the end of a program, done for a process: wait for threads, call exit handlers."""
+"""The end of a process, as the interpreter ends a program: wait for threads, call exit handlers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def finish_process(process: Process) -> None:
 
 
 def ignore_errors(loop: asyncio.AbstractEventLoop) -> None:
-    """Let an event loop of a killed process say nothing of what it finds: that its tasks were killed is no error.
+    """Silence the exception handler of a killed process's event loop: that its tasks were killed is no error.
 
     It finds them when they are collected, which may be long after, when there is no process left to say it for.
     """
@@ -38,7 +38,7 @@ def ignore_errors(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def abandon_coroutines(loop: asyncio.AbstractEventLoop) -> None:
-    """End the coroutines of a killed process's event loop while it is still its turn.
+    """Close the coroutines of a killed process's event loop while the process still runs.
 
     Left to the garbage collector they would end, and say so, outside of any process.
     """
@@ -55,7 +55,7 @@ def abandon_coroutines(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _call(process: Process, function: object, *args: object, **kwargs: object) -> None:
-    """Call an exit handler; what it raises is shown and does not keep the others from running."""
+    """Call an exit handler; print what it raises, so that the others still run."""
     try:
         function(*args, **kwargs)  # type: ignore[operator]
     except SystemExit:

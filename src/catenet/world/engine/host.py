@@ -1,4 +1,4 @@
-"""One machine of a world: its stack, its POSIX surface, its programs, and the pump between stack and devices."""
+"""One host of a world: its stack, its kernel, its programs, and the event that transmits its packets."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ Restart: TypeAlias = Literal["never", "on-failure", "always"]
 
 FIRST_PID: Final = 1000
 RESTART_DELAYS: Final[tuple[float, ...]] = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)
-"""Seconds before a program is restarted for the first, second, … time, as container runtimes back off."""
+"""Seconds before the first, second, … restart of a program (exponential backoff, as container runtimes have it)."""
 
 
 class _Service:
-    """What `run` was asked for, kept for restarts."""
+    """Arguments of `run`, kept for restarts."""
 
     __slots__ = ("declared", "program", "restart", "restarts", "stdin")
 
@@ -48,7 +48,7 @@ class _Service:
 
 
 class _Pump(Event):
-    """The turn of a host's stack, of one boot, to put what it has to say on its devices."""
+    """The event in which a host's stack, of one boot, transmits its packets."""
 
     __slots__ = ("_host", "_stack")
 
@@ -57,12 +57,12 @@ class _Pump(Event):
         self._stack = stack
 
     def happen(self, when: float, sequence: int) -> None:
-        """Have the host do so."""
+        """Transmit."""
         self._host.pump(self._stack)
 
 
 class Host:
-    """One machine. Made by `World.host`."""
+    """One host. Made by `World.host`."""
 
     def __init__(self, world: World, name: str, settings: Settings | None = None, forwarding: bool = False) -> None:
         self.world = world
@@ -71,16 +71,16 @@ class Host:
         self.settings = settings
         self.forwarding = forwarding
         self.devices: list[tuple[Device, tuple[tuple[Address, int], ...]]] = []
-        """Devices in the order of attachment, each with its (address, prefix length)s; interface index is place + 2."""
+        """Devices in the order of attachment, each with its (address, prefix length)s; an index is the position + 2."""
         self.routes: list[RouteEntry] = []
-        """Routes that the topology gave to the stack."""
+        """Routes that the topology has given to the stack."""
         self.processes: list[Process] = []
         """Every process that has ever run here, in order of start."""
         self.environment: dict[str, str] = {}
-        """Variables that the programs here find beside the interpreter's own."""
+        """Environment variables of the programs here, in addition to the interpreter's own."""
         self.up = True
         self.wall = WallClock(world.hub, world.epoch)
-        """The clock of the day. A battery keeps it: it goes on as it was set when the host crashes and boots again."""
+        """The clock of the day. It goes on through a crash, as one with a battery does."""
         self._boots = 0
         self._past_counters: dict[str, int] = {}
         self._services: dict[int, _Service] = {}
@@ -140,7 +140,7 @@ class Host:
         self.world.process_started(process)
 
     def process_ended(self, process: Process) -> None:
-        """A process of this host is over: restart it if that is its policy (called by the hub)."""
+        """Restart a process that has ended if that is its policy (called by the hub)."""
         service = process.service
         failed = process.status != 0
         if self.up and not process.crashed and not self.world.stopping and isinstance(service, _Service):
@@ -155,7 +155,7 @@ class Host:
     # Faults.
 
     def crash(self) -> None:
-        """Pull the plug: processes die, connections are forgotten without a word to their peers, memory is gone."""
+        """Crash the host: its processes are killed, and its connections are lost without a packet to their peers."""
         if not self.up:
             return
         self.up = False
@@ -167,7 +167,7 @@ class Host:
                 process.kill(KILLED)
 
     def restart(self) -> None:
-        """Boot again (after a crash if it runs): a new stack, and every program of `run` anew from its beginning."""
+        """Boot again, after a crash if the host runs: a new stack, and every program of `run` from its beginning."""
         self.crash()
         self.up = True
         self._boot()
@@ -189,7 +189,7 @@ class Host:
         return index
 
     def reconfigure(self) -> None:
-        """Tell the stack of devices, addresses and routes that it does not know yet."""
+        """Configure the stack with devices, addresses and routes that it does not have yet."""
         configure(self, self.stack)
 
     def _boot(self) -> None:
@@ -215,14 +215,14 @@ class Host:
         self._dirty()
 
     def counters(self) -> dict[str, int]:
-        """What the stack has counted, that of earlier boots included: IP by the names of `nstat`, TCP by its own."""
+        """Return the stack's counters, earlier boots included: IP by the names of `nstat`, TCP by its own."""
         counts = dict(self._past_counters)
         for name, count in {**self.stack.snapshot(), **self.stack.tcp.counters.snapshot()}.items():
             counts[name] = counts.get(name, 0) + count
         return counts
 
     def set_wall_clock(self, nanoseconds: int) -> None:
-        """Set the clock of the day to so many nanoseconds since 1970; OSError(EINVAL) for what Linux does not take."""
+        """Set the clock of the day, in nanoseconds since 1970; OSError(EINVAL) for what Linux refuses."""
         self.wall.step(nanoseconds)
         self.kernel.epoch = self.wall.epoch
 
@@ -232,7 +232,7 @@ class Host:
             self.hub.soon.append(self._pump)
 
     def pump(self, stack: Stack) -> None:
-        """Put what the stack has to say on its devices, and look after its next deadline."""
+        """Transmit the stack's packets, and set the timer for its next deadline."""
         self._pumping = False
         if stack is not self.stack or not self.up:
             return
@@ -253,7 +253,7 @@ class Host:
                 device.send(packet, now)
 
     def _transmit_charged(self, packets: list[tuple[int, bytes]], output: Output, now: float) -> None:
-        """Send packets of which some have sockets that are charged for them until they have left the host."""
+        """Send packets of which some are charged to sockets until they have left the host."""
         devices = self.devices
         following, last = 0, len(packets)
         crowded: list[SendBuffer] | None = None
@@ -280,14 +280,14 @@ class Host:
             buffer.settle(now)
 
     def transmit_now(self) -> None:
-        """Put what a program has just sent on the devices while it goes on: for a peer in real time the sooner."""
+        """Transmit what a program has just sent before it goes on, for a peer in real time."""
         hub = self.hub
         hub.now = hub.time()
         if self.up:
             self._transmit(self.stack, hub.now)
 
     def _arm(self, stack: Stack) -> None:
-        """Make sure that the hub comes back at the stack's next deadline; a timer too early does no harm."""
+        """Set the timer for the stack's next deadline; a timer that is too early does no harm."""
         if self._timer_at <= stack.earliest_deadline():
             return
         deadline = stack.next_deadline()

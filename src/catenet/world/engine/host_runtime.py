@@ -63,5 +63,5 @@ class HostRuntime(Runtime):
             task.process.deliver_to_itself(signal.SIGPIPE)
 
     def transmit_now(self) -> None:
-        """Put what a program has just sent on the devices while it goes on."""
+        """Transmit what a program has just sent before it goes on."""
         self._host.transmit_now()

@@ -48,7 +48,7 @@ Reader: TypeAlias = Callable[[float], int]
 NEVER: Final = float("inf")
 
 COMPACT_FROM: Final = 1024
-"""Entries of the heap that mean nothing any more stay until there are this many and they are more than half of it."""
+"""Useless entries stay in the heap until there are this many of them and they are more than half of it."""
 
 
 class Event:
@@ -60,11 +60,11 @@ class Event:
     """Whether `is_due` need not be asked."""
 
     def happen(self, when: float, sequence: int) -> None:
-        """Its time has come: that of its entry in the heap, or for what happened soon the time that it is."""
+        """Do what the event is for. `when` is the time of its entry in the heap, or now for an event in `soon`."""
         raise NotImplementedError
 
     def is_due(self, when: float, sequence: int) -> bool:
-        """Whether anything is to happen when this entry comes up; if not, `happen` at any earlier time tidies up."""
+        """Whether this entry is still wanted when it comes up; if not, calling `happen` early removes it."""
         return True
 
 
@@ -83,7 +83,7 @@ class Call(Event):
 
 
 class Timer(Event):
-    """An event that can be moved and called off, as often as one likes and for nearly nothing.
+    """An event that can be moved and cancelled, at almost no cost.
 
     The heap holds at least one entry at or before `when`. An entry that comes up and is not the event itself (which was
     called off, or moved to a later time) passes it on to where it belongs, without the clock having moved; so whoever
@@ -105,7 +105,7 @@ class Timer(Event):
         """Time of its earliest entry in the heap."""
 
     def set(self, when: float) -> None:
-        """Let the event happen at `when`, and not when it was set to happen before."""
+        """Set the event to `when`, instead of any earlier setting."""
         hub = self._hub
         hub.sequence = self.sequence = sequence = hub.sequence + 1
         self.when = when
@@ -116,11 +116,11 @@ class Timer(Event):
             heappush(hub.heap, (when, sequence, self))
 
     def clear(self) -> None:
-        """Call the event off; it can be set again."""
+        """Cancel the event; it can be set again."""
         self.when = NEVER
 
     def cancel(self) -> None:
-        """Call the event off for good, and keep nothing of what it was for; harmless to repeat."""
+        """Cancel the event for good and release its callback; harmless to repeat."""
         self.when = NEVER
         if self.callback is not None:
             self.callback = None
@@ -133,7 +133,7 @@ class Timer(Event):
         return sequence == self.sequence and when == self.when
 
     def happen(self, when: float, sequence: int) -> None:
-        """Call the callback if the entry that came up is the event itself, else pass it on to where it belongs."""
+        """Call the callback if the entry that came up is the event itself, else move it to where it belongs."""
         if sequence != self.sequence or when != self.when:
             self._requeue(when)
             return
@@ -160,26 +160,26 @@ class Clock(Protocol):
     """How time passes for a hub."""
 
     def start(self, now: float) -> None:
-        """A run begins with the hub's clock at `now`."""
+        """Begin a run with the hub's clock at `now`."""
 
     def advance(self, until: float | None, hub: Hub) -> float | None:
-        """Let time pass up to `until` (None: nothing is due) and return the new time; None: nothing can ever happen."""
+        """Let time pass up to `until` (None: nothing is due) and return the new time; None when no event can come."""
 
 
 class VirtualClock:
-    """Simulated time: it jumps."""
+    """Simulated time, which jumps to the next event."""
 
     def start(self, now: float) -> None:
         """Nothing to prepare."""
 
     def advance(self, until: float | None, hub: Hub) -> float | None:
-        """Jump."""
+        """Jump to `until`."""
         return until
 
 
 BUSY_POLL_TIME: Final = 100e-6
-"""Seconds for which a real clock keeps looking before it sleeps, while its waits are short: an answer that comes at
-once is then there before the processor has gone to sleep and been woken."""
+"""Seconds for which a real clock polls before it sleeps, while its waits are short: an answer that comes at once is
+then read before the processor has gone to sleep and been woken."""
 BUSY_POLL_FACTOR: Final = 2
 """Waits are short up to so many times as long: a wait that was slept through contains the waking, some 50 us, which
 must not keep a peer that answers within BUSY_POLL_TIME from being waited for awake."""
@@ -235,7 +235,7 @@ class RealClock:
         return self.time()
 
     def _spin(self, begun: float, timeout: float, hub: Hub) -> bool:
-        """Look for work for as long as sleeping would take, unless `timeout` (seconds) is shorter; whether any came."""
+        """Poll for as long as sleeping would take, unless `timeout` (seconds) is shorter; whether any work came."""
         if 0 <= timeout < self.spin:
             return False
         while monotonic() - begun < self.spin:
@@ -244,7 +244,7 @@ class RealClock:
         return False
 
     def _serve(self, hub: Hub) -> bool:
-        """Let every reader look for itself, which costs less than asking the kernel who should; if any found work."""
+        """Call every reader, which costs less than asking epoll which is ready; whether any found work."""
         found = 0
         for reader in self._readers.values():
             hub.now = max(hub.now, self.time())
@@ -286,12 +286,12 @@ class Hub:
         return max(self.now, clock.time()) if isinstance(clock, RealClock) else self.now
 
     def call_at(self, when: float, callback: Callback, *args: Any) -> None:
-        """Call `callback(*args)` at `when` (now, if that has passed); cannot be called off, see `timer`."""
+        """Call `callback(*args)` at `when` (now, if that has passed); cannot be cancelled, see `timer`."""
         self.sequence = sequence = self.sequence + 1
         heappush(self.heap, (when, sequence, Call(callback, args)))
 
     def call_later(self, delay: float, callback: Callback, *args: Any) -> None:
-        """Call `callback(*args)` in `delay` seconds; cannot be called off."""
+        """Call `callback(*args)` in `delay` seconds; cannot be cancelled."""
         self.call_at(self.now + delay, callback, *args)
 
     def call_soon(self, callback: Callback, *args: Any) -> None:
@@ -299,7 +299,7 @@ class Hub:
         self.soon.append(Call(callback, args))
 
     def timer(self, when: float, callback: Callback, *args: Any) -> Timer:
-        """As `call_at`, and return a handle by which the event can be moved and called off; NEVER to set it later."""
+        """As `call_at`, and return a timer that can be moved and cancelled; with NEVER it is set later."""
         timer = Timer(self, callback, args)
         if when != NEVER:
             timer.set(when)
@@ -310,7 +310,7 @@ class Hub:
         self._stopping = True
 
     def note_useless_entry(self) -> None:
-        """An entry of the heap has become useless; sweep the heap when most of it is."""
+        """Note that an entry of the heap has become useless; rebuild the heap when most of them are."""
         self._useless += 1
         if self._useless > COMPACT_FROM and 2 * self._useless > len(self.heap):
             kept = []
@@ -326,7 +326,7 @@ class Hub:
             self._useless = 0
 
     def drop_useless_entry(self) -> None:
-        """A useless entry has come up."""
+        """Note that a useless entry has come up."""
         self._useless = max(0, self._useless - 1)
 
     def next_event(self) -> float | None:
@@ -392,7 +392,7 @@ class Hub:
         return not self._stopping
 
     def _take_turns(self) -> None:
-        """Let every program run once that may; what they wake in doing so has its turn after what they send."""
+        """Run every woken program once; programs that they wake run after the packets that they send."""
         turns = self.turns
         for _ in range(len(turns)):
             turns.popleft().happen(self.now, 0)
@@ -400,14 +400,14 @@ class Hub:
                 return
 
     def _pass_idle_time(self, until: float) -> bool:
-        """Nothing is due up to `until`: let time pass; True when something came up, False when `until` is reached."""
+        """Let time pass up to `until`, before which nothing is due; False when `until` is reached first."""
         if self.now < until:
             reached = self.clock.advance(until, self)
             self.now = until if reached is None else max(self.now, reached)
         return bool(self.soon or self.turns) or self.now < until
 
     def _run_due(self) -> None:
-        """Run every event that is due, in order, as long as none asks for something at this very instant."""
+        """Run every due event in order, until one asks for something at this instant."""
         heap, soon = self.heap, self.soon
         while heap and heap[0][0] <= self.now and not soon and not self._stopping:
             when, sequence, event = heappop(heap)

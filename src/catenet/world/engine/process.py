@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["KILLED", "Process"]
 
 KILLED: Final = 128 + signal.SIGKILL
-"""Exit status of what dies with its host, as a shell shows it."""
+"""Exit status of a process that is killed by the crash of its host, as a shell shows it."""
 
 IGNORED_BY_DEFAULT: Final = (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
 """Signals without effect unless the program handles them (signal(7))."""
@@ -50,13 +50,13 @@ class Process(TaskOwner):
         self.pid = pid
         self.name = program.label
         self.declared = declared
-        """Whether it is said to be a service, so that the world may end while it runs; None: nothing is said."""
+        """Whether it was declared a service, so that the world may end while it runs; None: not declared."""
         self.status: int | None = None
         self.exception: BaseException | None = None
         self.crashed = False
         """Whether it died with its host."""
         self.replaced = False
-        """Whether its restart policy has another one run in its place."""
+        """Whether its restart policy has started another process in its place."""
         self.reported = False
         self.service: object = None
         self.started_at = self.hub.now
@@ -66,7 +66,7 @@ class Process(TaskOwner):
         self.random = random.Random(self.world.generator(f"program/{host.name}/{pid}").getrandbits(256))
         """What the functions of the module `random` draw from."""
         self.entropy = self.world.generator(f"entropy/{host.name}/{pid}")
-        """What stands for the kernel's entropy: `os.urandom` and all that is seeded from it."""
+        """Simulates the kernel's entropy: `os.urandom` and all that is seeded from it."""
         self.default_timeout: float | None = None
         self.main_thread: threading.Thread | None = None
         self.uuids = self.threads_named = 0

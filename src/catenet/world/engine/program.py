@@ -1,4 +1,4 @@
-"""What a process runs: a callable, or a command line as one would give it to `python`."""
+"""The program of a process: a callable, or a command line as `python` takes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard streams of simulated processes: what is written goes out line by line behind the host's name."""
+"""Standard streams of simulated processes: output is shown line by line, each behind the name of the host."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ class Streams:
         return self._raw[descriptor - 1].write(data)
 
     def mute(self) -> None:
-        """Drop what is written from now on: the process is dead."""
+        """Drop what is written from now on, because the process has been killed."""
         for raw in self._raw:
             raw.muted = True
 
     def finish(self) -> None:
-        """The process has ended: bring out what it left unflushed."""
+        """Emit what an ended process has left unflushed."""
         for stream in (self.stdout, self.stderr):
             try:
                 stream.flush()

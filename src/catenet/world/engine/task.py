@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["Task", "TaskOwner"]
 
 UNWINDING_LIMIT: Final = 200
-"""A killed task that makes more blocking calls than this while it unwinds is abandoned where it is."""
+"""Limit of blocking calls that a killed task makes while it unwinds; beyond it the task is abandoned."""
 
 SPIN_LIMIT: Final = 20_000
-"""So many looks at the clock or at empty sockets without ever waiting: the program spins, and time has to pass."""
+"""Polls of the clock or of sockets, without waiting, after which a program counts as spinning and time passes."""
 
 SPIN_PAUSE: Final = 0.001
-"""Seconds that pass for a program that spins, at every further look."""
+"""Seconds of virtual time that pass at every further poll of a program that spins."""
 
 COLLECT_EVERY: Final = 10_000
-"""After so many turns of a world's tasks the garbage collector looks at what is new, which is mostly packets under way:
-the more seldom it looks, the fewer of them it meets."""
+"""Turns of a world's tasks between two collections of young objects. Most of those are packets in flight, so the fewer
+collections there are, the fewer packets they meet."""
 
 _getcurrent: Final = getcurrent
 
@@ -45,7 +45,7 @@ _abandoned: list[Any] = []
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class TaskOwner:
-    """What a process shows its tasks at every turn."""
+    """The part of a process that its tasks read at every turn; compiled."""
 
     globals: ProcessGlobals
     """Its globals."""
@@ -58,9 +58,9 @@ class TaskOwner:
         """Whether every further call that could block raises ProcessKilled."""
         self.pending_signals: deque[int] = deque()
         self.undeclared = False
-        """Whether nothing is said of its being a service or not: then it counts when it computes (`ending.py`)."""
+        """Whether it was not declared to be a service or none: then its computing keeps the run going (`ending.py`)."""
         self.spins = 0
-        """Looks at the clock, or at something not ready, since it last waited."""
+        """Polls of the clock, or of something not ready, since it last waited."""
 
 
 class _Waiter(Watcher):
@@ -80,7 +80,7 @@ class _Waiter(Watcher):
         return True
 
     def drop(self) -> None:
-        """The task is over."""
+        """Stop waking the task, which has ended."""
         self._task = None
 
 
@@ -158,7 +158,7 @@ class Task(Event):
     # On the hub's side.
 
     def wake(self) -> None:
-        """Let the task run at this instant: what it waits for may have happened."""
+        """Schedule the task to run at this instant, because what it waits for may have happened."""
         if not self._scheduled and not self.ended:
             self._scheduled = True
             self._turns.append(self)
@@ -187,7 +187,7 @@ class Task(Event):
             self._release()
 
     def _release(self) -> None:
-        """Give up what an ended task had for itself."""
+        """Release what an ended task owned."""
         self._timer.cancel()
         self._waiter.drop()
         self._switcher.forget_task(self)
@@ -242,7 +242,7 @@ class Task(Event):
         return not self._timed_out
 
     def spin(self) -> None:
-        """Note a look at the clock or at something not ready; lets time pass for a program that does nothing else."""
+        """Count a poll of the clock or of something not ready; time passes for a program that does nothing else."""
         owner = self.owner
         owner.spins = spins = owner.spins + 1
         if spins > SPIN_LIMIT:
@@ -269,7 +269,7 @@ class Task(Event):
         owner.spins = min(spins, SPIN_LIMIT)
 
     def check_alive(self) -> None:
-        """Raise ProcessKilled when the process has been killed; abandon a task that does not want to hear it."""
+        """Raise ProcessKilled when the process has been killed; abandon a task that keeps ignoring it."""
         if not self.owner.dying:
             return
         self._unwinding += 1
@@ -281,7 +281,7 @@ class Task(Event):
         raise ProcessKilled(self.process.killed_status)
 
     def may_unwind(self) -> bool:
-        """Whether the process has been killed and this task has not yet used up its patience."""
+        """Whether the process has been killed and this task may still make calls to clean up."""
         self._unwinding += 1
         return self.owner.dying and self._unwinding <= UNWINDING_LIMIT
 

@@ -51,7 +51,7 @@ class TunPort(CountingDevice):
         return {cause: count for cause, count in causes.items() if count}
 
     def arrive(self, packet: bytes | memoryview, now: float) -> None:
-        """A packet has come: up to the host."""
+        """Deliver a packet to the host."""
         if self.taps:
             self._show(INBOUND, bytes(packet), now)
         super().arrive(packet, now)

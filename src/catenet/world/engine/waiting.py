@@ -1,4 +1,4 @@
-"""What everybody waits for: the text of a deadlock's report, by process, thread and asyncio task."""
+"""The report of a deadlock: what each process, thread and asyncio task waits for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["describe_waiting"]
 
 MAXIMUM_LINES: Final = 100
-"""Lines of a report; of a large world the rest are like them."""
+"""Limit of lines in a report."""
 
 MAXIMUM_TASKS: Final = 10
 """Asyncio tasks shown of each event loop."""

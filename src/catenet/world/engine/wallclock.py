@@ -1,4 +1,4 @@
-"""A host's clock of the day: CLOCK_REALTIME, which root of the host can set; the machine's own is never touched."""
+"""A host's clock of the day (CLOCK_REALTIME), which root of the host can set; the machine's own is never set."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class WallClock:
         return self._origin + round(self._hub.time() * SECOND)
 
     def check(self, nanoseconds: int) -> None:
-        """What Linux asks of a time before it asks who sets it: EINVAL for one before 1970 or too late."""
+        """Check a time as Linux does before it checks permission: EINVAL for one before 1970 or too late."""
         if not 0 <= nanoseconds < LATEST:
             raise os_error(errno.EINVAL)
 

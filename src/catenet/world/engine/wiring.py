@@ -1,4 +1,4 @@
-"""How a host's stack is made and told of its devices: the one place where worlds know the stack's configuration."""
+"""How a host's stack is made and configured: the only place in worlds that knows the stack's configuration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make_stack(host: Host, generator: random.Random) -> Stack:
 
 
 def configure(host: Host, stack: Stack) -> None:
-    """Tell the stack of the host's devices, their addresses and the routes that the topology knows."""
+    """Configure the stack with the host's devices, their addresses and the routes that the topology knows."""
     for index, (device, addresses) in enumerate(host.devices, FIRST_INTERFACE):
         if index not in stack.interfaces:
             stack.add_interface("", device.mtu, addresses, getattr(device, "link_address", b""))

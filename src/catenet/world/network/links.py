@@ -1,4 +1,4 @@
-"""Networks of a world: ports of hosts, the switch between them, and how a packet crosses from one to the other.
+"""Networks of a world: ports of hosts, the switch between them, and how a packet travels from one to the other.
 
 A network is a switch that knows who owns which address (nobody asks by ARP or NDP: a simulated host has no neighbour
 table to poison or to fill). A packet from a to b crosses a's link upward and b's link downward; two hosts with a
@@ -6,8 +6,8 @@ dedicated link between them use that one instead. What is decided for a path (it
 topology changes, so that a packet costs one lookup, and where the second link keeps no state (`memoryless`) one event
 of the hub carries it over both. Where packets of a path can only arrive in order, they wait in an `InOrderQueue`.
 
-What has not left the queue of a link yet can be called back, by the link (`OfferedPacket.recall`), and is stopped by
-partitions that stand when it leaves (`check_partitions`); what has left arrives.
+A packet that has not left the queue of a link can be recalled by the link (`OfferedPacket.recall`), and is dropped by
+a partition that lasts when it leaves (`check_partitions`). A packet that has left arrives.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["CountingDevice", "ForwardingPath", "InOrderQueue", "Network", "Port"]
 
 PATHS_KEPT = 65_536
-"""Paths remembered per port; a scan with forged addresses starts the table anew rather than growing it."""
+"""Limit of paths kept per port; when a scan with forged addresses reaches it, the table is emptied."""
 
 FindPath: TypeAlias = "Callable[[Port, bytes, bytes], ForwardingPath | str]"
 """`find_path(port, source, destination)`: the topology's decision, or the cause for which packets are dropped."""
@@ -50,10 +50,10 @@ class OfferedPacket(Item):
         self.path = path
         self.port = port
         self.arrivals: list[Arrival] | None = []
-        """What is to come of it; None as long as it is in an in-order queue."""
+        """Arrivals planned for it; None as long as it is in an in-order queue."""
 
     def arrive(self, packet: bytes, when: float) -> None:
-        """Have it go on then: up to the host, or over the next link."""
+        """Plan its arrival: at the host, or at the next link."""
         path = self.path
         if self.port is None and path.up.pure:
             path.forward(packet, when, self)
@@ -61,13 +61,13 @@ class OfferedPacket(Item):
             path.schedule(when, Arrival(packet, path, self.port, self))
 
     def recall(self) -> None:
-        """Nothing comes of it yet."""
+        """Cancel its arrivals."""
         for arrival in reversed(self.arrivals or ()):
             arrival.cancel()
         self.arrivals = []
 
     def check_partitions(self) -> None:
-        """Partitions have begun or ended: those that stand when it leaves the queue stop it."""
+        """Apply a change of partitions: one that lasts when the packet leaves the queue drops it."""
         for arrival in self.arrivals or ():
             arrival.stopped = self.path.is_partitioned(arrival.port)
 
@@ -88,14 +88,14 @@ class InOrderPacket(OfferedPacket):
         self.stopped = False
 
     def recall(self) -> None:
-        """Leave the in-order queue: planned anew, it takes the slow path."""
+        """Leave the in-order queue; when it is planned again, it takes the slow path."""
         if self.arrivals is None:
             self.arrived, self._notes, self.port = 0.0, None, None
             self.path.withdraw(self)
         super().recall()
 
     def check_partitions(self) -> None:
-        """Partitions have begun or ended."""
+        """Apply a change of partitions."""
         if self.arrivals is None:
             self.stopped = self.path.is_partitioned(self.path.ways[0])
         else:
@@ -125,18 +125,18 @@ class Arrival(Event):
             self.stopped = path.is_partitioned(port)
 
     def cancel(self) -> None:
-        """It does not come."""
+        """Cancel the arrival."""
         packet, port = self.packet, self.port
         self.packet = None
         if self.step and port is not None and packet is not None:
             self.path.forget(self, port, len(packet))
 
     def is_due(self, when: float, sequence: int) -> bool:
-        """Whether it still comes."""
+        """Whether it was not cancelled."""
         return self.packet is not None
 
     def happen(self, when: float, sequence: int) -> None:
-        """It is there."""
+        """Deliver the packet to its next step."""
         packet, port, path = self.packet, self.port, self.path
         if packet is None:
             return
@@ -155,7 +155,7 @@ SECOND_QUEUE: Final = 1
 DELIVERY: Final = 2
 """Step of a path over its last link, planned together with the first."""
 DUPLICATE: Final = 3
-"""That of a copy, which the last link has made."""
+"""Step of a copy that the last link has made."""
 
 
 class InOrderQueue(Event):
@@ -170,14 +170,14 @@ class InOrderQueue(Event):
 
     def __init__(self, hub: Hub, port: Port) -> None:
         self.always_due = True
-        """Whether all entries in the hub's heap are those of heads."""
+        """Whether every entry in the hub's heap is for the packet at the head."""
         self._hub = hub
         self._port = port
         self._head: InOrderPacket | None = None
         self._behind: deque[InOrderPacket] | None = None
 
     def put(self, entry: InOrderPacket, when: float) -> None:
-        """Let a packet arrive at `when`, which is no sooner than what is under way arrives."""
+        """Append a packet that arrives at `when`, which is not before the packets in the queue."""
         hub = self._hub
         entry.when = when
         hub.sequence = entry.sequence = sequence = hub.sequence + 1
@@ -191,13 +191,13 @@ class InOrderQueue(Event):
             behind.append(entry)
 
     def last(self) -> float:
-        """When the last packet arrives, 0 without any."""
+        """Return when the last packet arrives; 0 without any."""
         if self._behind:
             return self._behind[-1].when
         return 0.0 if self._head is None else self._head.when
 
     def withdraw(self, entry: InOrderPacket) -> None:
-        """Take the last packet out."""
+        """Remove the last packet."""
         if self._behind:
             last: InOrderPacket | None = self._behind.pop()
         else:
@@ -211,7 +211,7 @@ class InOrderQueue(Event):
         return head is not None and head.sequence == sequence
 
     def happen(self, when: float, sequence: int) -> None:
-        """The head arrives, and the next packet takes its place."""
+        """Deliver the packet at the head, and put the next one in its place."""
         entry = self._head
         if entry is None or entry.sequence != sequence:
             return  # made for one that was withdrawn
@@ -229,7 +229,7 @@ class InOrderQueue(Event):
 
 
 class ForwardingPath:
-    """Where packets between two addresses go: over `up`, then for each way on over its port's link (or at once)."""
+    """The path of packets between two addresses: over `up`, then over the link of each port in `ways` (or at once)."""
 
     __slots__ = (
         "_ordered",
@@ -250,7 +250,7 @@ class ForwardingPath:
         self, port: Port, addresses: tuple[Address, Address], up: SimulatedLink, ways: list[Port], direct: bool
     ) -> None:
         self.port = port
-        """Where they come from."""
+        """The sending port."""
         self.addresses = addresses
         """Source and destination."""
         self.up = up
@@ -263,11 +263,11 @@ class ForwardingPath:
         if not direct:
             self._ordered = self._ordered and not ways[0].down.properties.reorder
         self.latest = 0.0
-        """When the last packet arrives of those that are in no in-order queue, as far as that is known."""
+        """When the last packet that is in no in-order queue arrives, as far as is known."""
         self.earliest = 0.0
-        """Before this time nothing arrives by the in-order queue."""
+        """Earliest time of an arrival by the in-order queue."""
         self.in_order: InOrderQueue | None = None
-        """To the one port to go to, when the links on the way make nothing of a packet but a delay or a drop."""
+        """The queue to the only port, when the links on the way only delay or drop packets."""
         self.down: SimulatedLink | None = None
         """The second link of such a way."""
         if len(ways) == 1 and up.pure and up.faultless:
@@ -283,12 +283,12 @@ class ForwardingPath:
         return self.latest if self.in_order is None else max(self.latest, self.in_order.last())
 
     def succeed(self, before: ForwardingPath) -> None:
-        """Take the place of a path over the same links, as they were: what it has under way is not overtaken."""
+        """Replace a path over the same links, without overtaking its packets in flight."""
         if self._ordered and before._ordered and before.up.random is self.up.random:
             self.latest = self.earliest = before.last_arrival()
 
     def withdraw(self, entry: InOrderPacket) -> None:
-        """Take the last packet out of the in-order queue."""
+        """Remove the last packet from the in-order queue."""
         in_order, down = self.in_order, self.down
         assert in_order is not None
         in_order.withdraw(entry)
@@ -298,7 +298,7 @@ class ForwardingPath:
             down.counters.bytes -= len(entry.packet)
 
     def forget(self, arrival: Arrival, port: Port, size: int) -> None:
-        """The last packet does not arrive."""
+        """Undo the last packet, which does not arrive."""
         if self._ordered:
             self.latest = arrival.latest
         if arrival.step == DELIVERY and not self.direct:
@@ -306,14 +306,14 @@ class ForwardingPath:
             port.down.counters.bytes -= size
 
     def is_partitioned(self, way: Port | None) -> bool:
-        """Whether a partition stands between its ends, or on this way."""
+        """Whether a partition separates its ends, or the two ports of this way."""
         ways = self.ways if way is None else (way,)
         return all(self.port.network.is_partitioned(self, each) for each in ways)
 
     # Packets.
 
     def forward(self, packet: bytes, when: float, crossing: OfferedPacket | None = None) -> None:
-        """Send a packet that leaves the upward link at `when`, which may be yet to come, on to the ports."""
+        """Forward a packet that leaves the uplink at `when`, which may be in the future, to the ports."""
         for port in self.ways:
             if self.direct:
                 self._step(packet, when, port, crossing, DELIVERY)
@@ -333,14 +333,14 @@ class ForwardingPath:
         self.schedule(when, arrival)
 
     def schedule(self, when: float, arrival: Arrival) -> None:
-        """Let something arrive."""
+        """Schedule an arrival."""
         hub = self.hub
         hub.sequence = sequence = hub.sequence + 1
         heappush(hub.heap, (when, sequence, arrival))
 
 
 class CountingDevice(BaseDevice):
-    """What the devices of a world's hosts have in common: whose they are, what they have carried."""
+    """Base of the devices of a world's hosts: it counts the packets that they carry."""
 
     __slots__ = ("host", "index", "name", "received_bytes", "received_packets", "sent_bytes", "sent_packets")
 
@@ -356,18 +356,18 @@ class CountingDevice(BaseDevice):
         self.received_packets = self.received_bytes = 0
 
     def arrive(self, packet: bytes | memoryview, now: float) -> None:
-        """A packet has come: up to the host."""
+        """Deliver a packet to the host."""
         self.received_packets += 1
         self.received_bytes += len(packet)
         self.receive(packet, now)
 
     def drops(self) -> Mapping[str, int]:
-        """Packets that it lost, by cause."""
+        """Return the number of packets lost, by cause."""
         return {}
 
 
 class Port(CountingDevice):
-    """Where a host meets a network: a device whose link is simulated, in both directions.
+    """A host's port on a network: a device whose link is simulated, in both directions.
 
     `addresses` are (address, prefix length); `index` numbers the ports of a world in the order of their making and is
     the link's number in `trace`. `undeliverable` counts packets that had nowhere to go: unreachable, partition.
@@ -388,7 +388,7 @@ class Port(CountingDevice):
     )
 
     offload: Final = (True, 0)
-    """Checksums are left to the simulated links, which see to them only where they damage a packet."""
+    """Checksums are left to the simulated links, which compute them only for packets that they damage."""
 
     def __init__(
         self, index: int, host: str, name: str, network: Network, links: tuple[SimulatedLink, SimulatedLink]
@@ -400,16 +400,16 @@ class Port(CountingDevice):
         self.addresses: list[tuple[Address, int]] = []
         self.paths: dict[bytes, ForwardingPath] = {}
         self.before: dict[bytes, ForwardingPath] = {}
-        """Paths of before the last change by which something is under way."""
+        """Paths from before the last change that still have packets in flight."""
         self.queues = False
-        """Whether packets may have to wait here before they leave the host."""
+        """Whether packets may wait here before they leave the host."""
         self.queued: Queued = PASSED
-        """The last packet that was sent into a queue; whoever wants to know sets it to `PASSED` before."""
+        """The last packet that was sent into a queue; a caller that asks sets it to `PASSED` before."""
         self.undeliverable = Counters()
         self.trace: Trace | None = None
 
     def send(self, packet: bytes, now: float, again: bool = False) -> None:
-        """Put one packet of the host on its link; `again` if it has been on another, and did not leave."""
+        """Send one packet of the host; `again` if it was in the queue of another link and did not leave."""
         size = len(packet)
         if not again:
             self.sent_packets += 1
@@ -446,23 +446,23 @@ class Port(CountingDevice):
         in_order.put(entry, when)
 
     def forget_paths(self, now: float) -> None:
-        """Something has changed that they were decided from; what is under way by them is not overtaken."""
+        """Forget paths after a change of the topology; packets in flight on them are not overtaken."""
         self.before = {key: path for key, path in self.before.items() if path.last_arrival() > now}
         self.before.update((key, path) for key, path in self.paths.items() if path.last_arrival() > now)
         self.paths.clear()
 
     def drops(self) -> Mapping[str, int]:
-        """Packets that had nowhere to go; those that its links lost are counted there."""
+        """Return the number of undeliverable packets; those that links lost are counted there."""
         return self.undeliverable.drops
 
     def arrive(self, packet: bytes | memoryview, now: float) -> None:
-        """A packet has come: up to the host."""
+        """Deliver a packet to the host."""
         if self.trace is not None:
             self.trace.record(self.index, INBOUND, packet, now)
         CountingDevice.arrive(self, packet, now)  # as super() does, in half the time
 
     def send_down(self, packet: bytes, now: float, path: ForwardingPath) -> None:
-        """The switch offers a packet to the downward link."""
+        """Send a packet of the switch to the downlink."""
         down = self.down
         if down.properties.rate is not None:
             down.carry(OfferedPacket(packet, path, self), now, path.hub.call_at)
@@ -487,16 +487,16 @@ class Network:
         self.ports: list[Port] = []
         self.owners: dict[Address, Port] = {}
         self.narrowest_link: int | None = None
-        """What `narrowest` has found, None when links have changed since."""
+        """Result of `narrowest`; None when links have changed since."""
 
     def narrowest(self) -> int:
-        """The smallest MTU of the links of ports upward."""
+        """Return the smallest MTU of the ports' uplinks."""
         if self.narrowest_link is None:
             self.narrowest_link = min(port.up.properties.mtu for port in self.ports)
         return self.narrowest_link
 
     def find(self, port: Port, key: bytes) -> ForwardingPath | None:
-        """Decide the path for packets with these addresses from that port; None when they have nowhere to go."""
+        """Find the path for packets with these addresses from a port; None when they are undeliverable."""
         half = len(key) // 2
         found = self.find_path(port, key[:half], key[half:])
         if isinstance(found, str):

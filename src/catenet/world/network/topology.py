@@ -1,4 +1,4 @@
-"""Who is joined to whom: networks, ports, dedicated links, addresses, routes, and what cuts them apart.
+"""The topology of a world: networks, ports, dedicated links, addresses, routes and partitions.
 
 Hosts are named by text. Every host has a port on at least one network; those with ports on several may be routers,
 which forward. Addresses are given out in the order of attachment, so that one world always has the same: host h of
@@ -62,7 +62,7 @@ class Topology:
         self.routers: dict[str, bool] = {}
         self.dedicated: dict[tuple[str, str], SimulatedLink] = {}
         self._joined: dict[str, list[str]] = {}
-        """Hosts with which each has a link of their own."""
+        """For each host, those with which it has a dedicated link."""
         self._of_host: dict[str, list[Port]] = {}
         self._owners: dict[Address, Port] = {}
         self._groups: dict[int, tuple[frozenset[str], ...]] = {}
@@ -115,7 +115,7 @@ class Topology:
         self._changed()
 
     def link(self, a: str, b: str, properties: LinkProperties) -> None:
-        """Join two hosts by a link of their own, which carries what they send to each other; again: change it."""
+        """Connect two hosts by a dedicated link, which carries what they send to each other, or change that link."""
         if self.known(a) == self.known(b):
             raise ValueError(f"a link joins two hosts, not {a!r} with itself")
         for one, other in ((a, b), (b, a)):
@@ -130,7 +130,7 @@ class Topology:
         self._changed()
 
     def change(self, host: str, properties: LinkProperties) -> None:
-        """Give every port of `host` other properties, both ways, for what waits in the queues and what comes."""
+        """Change the properties of every port of `host`, in both directions, also for packets in the queues."""
         for port in self._of_host[self.known(host)]:
             port.up = self._remake(port.up, properties)
             port.down = self._remake(port.down, properties)
@@ -138,30 +138,30 @@ class Topology:
         self._changed()
 
     def _remake(self, link: SimulatedLink, properties: LinkProperties) -> SimulatedLink:
-        """The link with other properties."""
+        """Return the link with other properties."""
         return make_link(properties, link.random, link, self._hub.now, self._hub.call_at)
 
     def _update_port(self, port: Port) -> None:
-        """The port takes what the widest of its host's links carries (routes know which carry less), and may queue."""
+        """Set the port's MTU to the largest of its host's links (routes know smaller ones), and whether it queues."""
         own = [self.dedicated[port.host, other].properties for other in self._joined.get(port.host, ())]
         port.mtu = max(each.mtu for each in (port.up.properties, *own))
         port.queues = any(each.rate is not None for each in (port.up.properties, *own))
 
     def power_off(self, host: str) -> None:
-        """A host crashes: what has not left it yet is gone."""
+        """Discard the packets that have not left a host when it crashes."""
         own = [self.dedicated[host, other] for other in self._joined.get(host, ())]
         for link in (*(port.up for port in self.ports_of(host)), *own):
             link.discard(self._hub.now, "crash")
 
     def properties(self, a: str, b: str | None = None) -> LinkProperties | None:
-        """Properties of a host's link now, or of the link between two hosts; None when they have none of their own."""
+        """Return the properties of a host's link, or of the dedicated link of two hosts; None without one."""
         if b is None:
             return self._of_host[self.known(a)][0].up.properties
         link = self.dedicated.get((self.known(a), self.known(b)))
         return None if link is None else link.properties
 
     def unlink(self, a: str, b: str) -> None:
-        """Take the link between two hosts away: they meet on their networks again, also with what waits for it."""
+        """Remove the dedicated link between two hosts; packets in its queue take the networks."""
         stranded = []
         for one, other in ((a, b), (b, a)):
             link = self.dedicated.pop((one, other), None)
@@ -176,12 +176,12 @@ class Topology:
             self._resend(host, crossing)
 
     def _resend(self, host: str, crossing: Crossing) -> None:
-        """Let a packet that has not left its host take another way, by the port by which it left the stack."""
+        """Send a packet that has not left its host again, by the port by which it left the stack."""
         port = crossing.path.port if isinstance(crossing, OfferedPacket) else self._of_host[host][0]
         port.send(crossing.packet, self._hub.now, again=True)
 
     def partition(self, *groups: str | Iterable[str]) -> int:
-        """Cut groups of hosts (a name or several) from each other; one group alone is cut from everybody else.
+        """Partition groups of hosts (a name or several) from each other; a single group from all other hosts.
 
         Hosts in no group keep reaching all. Cuts add up; the number returned undoes this one by `heal`.
         """
@@ -199,7 +199,7 @@ class Topology:
         return self._partitions
 
     def heal(self, number: int | None = None) -> None:
-        """Undo one partition, or all; one that is healed already is no error."""
+        """Remove one partition, or all; one that is removed already is no error."""
         if number is None:
             self._groups.clear()
         else:
@@ -208,14 +208,14 @@ class Topology:
         self._check_partitions()
 
     def _check_partitions(self) -> None:
-        """Partitions have begun or ended: they stop what leaves a queue while they stand."""
+        """Apply a change of partitions to packets in queues: a partition stops what leaves a queue while it lasts."""
         for _, link in self.links():
             for crossing in link.waiting(self._hub.now):
                 if isinstance(crossing, OfferedPacket):
                     crossing.check_partitions()
 
     def _is_partitioned(self, path: ForwardingPath, way: Port) -> bool:
-        """Whether a partition stands between the ends of a path, or between its port and the next on its way."""
+        """Whether a partition separates the ends of a path, or its port from the next."""
         if not self._groups:
             return False
         source, destination = path.addresses
@@ -229,7 +229,7 @@ class Topology:
         return host
 
     def ports_of(self, host: str) -> list[Port]:
-        """Ports of a host in the order of their making."""
+        """Return the ports of a host in the order of their creation."""
         return self._of_host.get(host, [])
 
     def addresses(self, host: str) -> list[Address]:
@@ -365,7 +365,7 @@ class Topology:
         return any(destination == prefix.broadcast() for prefix in network.prefixes)
 
     def _cut(self, one: str, other: str) -> bool:
-        """Whether a partition stands between two hosts."""
+        """Whether a partition separates two hosts."""
         for groups in self._groups.values():
             left = next((group for group in groups if one in group), None)
             right = next((group for group in groups if other in group), None)

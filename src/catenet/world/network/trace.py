@@ -1,4 +1,4 @@
-"""What crossed the links: a hash over all of it, and a capture file.
+"""The trace of a world: a hash over all packets on its links, and taps that see them.
 
 The hash covers every packet that a host put on a link, and the time, length and headers of every packet that a link
 handed to a host (the rest is what was sent, or damage that the link's seed decides). So two runs with the same hash
@@ -38,11 +38,11 @@ class Trace:
         self._pending: list[bytes | memoryview] = []
         self._last: bytes | memoryview = bytes(_TIME.size)
         self.records = 0
-        """How many packets it has taken note of."""
+        """Number of packets recorded."""
         self.taps: list[Tap] = []
 
     def record(self, port: int, direction: int, packet: bytes | memoryview, now: float) -> None:
-        """Take note of one packet; hashing waits until there is a batch of them."""
+        """Record one packet; packets are hashed in batches."""
         self.records += 1
         pending = self._pending
         pending.append(_pack_record(now, port << 1 | direction, len(packet)))

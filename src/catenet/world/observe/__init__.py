@@ -1,1 +1,1 @@
-"""What can be seen of a world: reports, captures, plots, sockets."""
+"""Observation of a world: reports, captures, plots, sockets."""

@@ -1,6 +1,6 @@
-"""How another process asks a running world or stack about itself: a Unix socket in the user's own folder.
+"""Queries of another process to a running world or stack, by a Unix socket in the user's own folder.
 
-The world answers between two slices of its run, so nothing of it runs while somebody looks. A question is one line, the
+The world answers between two slices of its run, so none of its programs runs meanwhile. A question is one line, the
 answer one JSON document.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 __all__ = ["Control", "ask", "running"]
 
 ANSWER_TIMEOUT: Final = 5.0
-"""Seconds that whoever asks waits for an answer."""
+"""Seconds for which the asking process waits for an answer."""
 
 QUESTION_LIMIT: Final = 1024
 
@@ -48,7 +48,7 @@ class Control:
         self._listener.setblocking(False)
 
     def serve(self) -> None:
-        """Answer whoever waits."""
+        """Answer the questions that wait."""
         with contextlib.suppress(OSError):
             while True:
                 peer, _ = self._listener.accept()
@@ -76,7 +76,7 @@ def running() -> Iterator[int]:
             try:
                 probe.connect(str(path))
             except ConnectionRefusedError:
-                # Whoever left it has died.
+                # Its process has ended.
                 path.unlink(missing_ok=True)
                 continue
             except OSError:

@@ -1,4 +1,4 @@
-"""Pictures of how connections went, one file each; needs matplotlib."""
+"""Plots of connections, one file each; needs matplotlib."""
 
 from __future__ import annotations
 

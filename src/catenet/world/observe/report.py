@@ -1,4 +1,4 @@
-"""What a run was: figures per host and process, as values, as JSON and as tables."""
+"""The report of a run: figures per host and process, as values, as JSON and as tables."""
 
 from __future__ import annotations
 

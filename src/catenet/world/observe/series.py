@@ -1,7 +1,7 @@
-"""How each TCP connection of a world went: congestion window, round trip, bytes in flight, retransmissions over time.
+"""Time series of each TCP connection of a world: congestion window, round trip, bytes in flight, retransmissions.
 
-A connection is sampled whenever its host sends one of its segments, which is when these figures change or are used.
-Long runs are thinned out, so that a connection never keeps more than a fixed number of samples.
+A connection is sampled whenever its host sends one of its segments, because these figures change or are used then.
+Samples of long runs are thinned out, so that a connection keeps a limited number of them.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class ConnectionEnd:
 
 
 def sample_of(c: Connection, now: float) -> Sample:
-    """How a connection stands."""
+    """Return a sample of a connection."""
     return Sample(
         now,
         c.cwnd * c.mss,
@@ -91,7 +91,7 @@ def sample_of(c: Connection, now: float) -> Sample:
 
 
 class TimeSeries:
-    """Samples at the connections of all hosts; make it before the run."""
+    """Samples the connections of all hosts; make it before the run."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -284,7 +284,7 @@ def _unlink(original: Callable[..., Any]) -> Callable[..., Any]:
         task = current.task
         if task is not None:
             name = os.path.abspath(os.fsencode(path))
-            if task.process.host.kernel.local_names.drop(name):
+            if task.process.host.kernel.local_names.unbind(name):
                 return None
         return original(path, *args, **kwargs)
 

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["Announce", "schedule_events"]
 
 Announce: TypeAlias = Callable[[str], None]
-"""Told in one line what happens, when it happens."""
+"""Called with one line when an event happens."""
 
 
 def schedule_events(world: World, events: Iterable[EventPlan], announce: Announce) -> None:
-    """Let every event happen at its time, and end after its duration."""
+    """Schedule every event, and its end after its duration."""
     for event in events:
         if event.action == "restart":
             world.expect(1)
