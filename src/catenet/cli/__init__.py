@@ -30,7 +30,7 @@ VERBS = {
 
 
 class UsageError(Exception):
-    """What the user asked for cannot be done as written; the message is one line, the exit status 2."""
+    """The arguments cannot be carried out as written; the message is one line, the exit status 2."""
 
 
 class _Parser(argparse.ArgumentParser):

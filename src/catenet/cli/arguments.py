@@ -37,7 +37,7 @@ def address(text: str) -> str:
 def check_writable(option: str, path: Path) -> None:
     """See before a run that its results can be written to a file; UsageError when not. What is in it stays for now."""
     if str(path) == "-" or (path.exists() and not (path.is_file() or path.is_dir())):
-        return  # whoever reads a FIFO would take an open and a close for its end
+        return  # the reader of a FIFO would take an open and a close for its end
     try:
         path.open("ab").close()
     except OSError as error:

@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
 def _join(
     hub: Hub, clock: RealClock, devices: list[TunDevice], wrapped: list[Device], links: list[SimulatedLink]
 ) -> None:
-    """What comes from one device goes over its link to the other."""
+    """Connect each device to the other by a link."""
     for near, far, link in ((0, 1, links[0]), (1, 0, links[1])):
 
         def carry(packet: bytes | memoryview, now: float, link: SimulatedLink = link, far: int = far) -> None:

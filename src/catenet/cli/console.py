@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Console"]
 
 COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
-"""SGR codes of hosts in their order: cyan, yellow, green, magenta, blue, and their bright kin."""
+"""SGR codes of hosts in their order: cyan, yellow, green, magenta, blue, and their bright variants."""
 
 DIM: Final = 2
 

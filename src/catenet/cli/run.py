@@ -149,7 +149,7 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
 
 
 def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
-    """What to run: the world file's plan with what the command line says instead, or a plan for one program."""
+    """Return the plan to run: the world file's with the changes of the command line, or one for a single program."""
     from catenet.world.scenario.worldfile import HostPlan, WorldFileError, WorldPlan, override, read_world, set_on_hosts
 
     if not is_world:
@@ -173,7 +173,7 @@ def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
 
 
 def _settings(args: argparse.Namespace, hosts: Sequence[str]) -> dict[str, dict[str, str]]:
-    """What `--set` says, by host."""
+    """Return the settings of `--set` by host."""
     from catenet.world.scenario.settings import parse_assignments
 
     try:
@@ -213,7 +213,7 @@ def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
 
 
 def _check_attachment(args: argparse.Namespace) -> None:
-    """What the options for TUN and TAP ask of each other."""
+    """Check that the options for TUN and TAP go together."""
     from catenet.world.engine.tun_driver import kernel_end
 
     ethernet = args.tap or args.bridge is not None

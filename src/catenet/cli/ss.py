@@ -144,7 +144,7 @@ def _figures(congestion: str, info: dict[str, int]) -> Iterable[str]:
 
 
 def _features(info: dict[str, int]) -> Iterable[str]:
-    """What was negotiated: bits of tcpi_options."""
+    """Return what was negotiated: the bits of tcpi_options."""
     options = info["options"]
     for bit, word in ((1, "ts"), (2, "sack"), (8, "ecn"), (16, "ecnseen"), (32, "fastopen")):
         if options & bit:

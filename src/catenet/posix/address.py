@@ -17,7 +17,7 @@ __all__ = ["SocketAddress", "parse_inet", "show_name"]
 
 InetAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 SocketAddress: TypeAlias = InetAddress | str | bytes
-"""What a socket shows as its name or its peer's; text or bytes of a local one."""
+"""The address of a socket or its peer, as Python shows it; text or bytes for a local socket."""
 Resolve: TypeAlias = Callable[[str, int], Address]
 """`resolve(host, family)` makes an address of a numeric or symbolic host, or raises gaierror."""
 
@@ -26,7 +26,7 @@ SHAPES: Final = (
     "AF_INET address must be a pair (host, port)",
     "AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])",
 )
-"""What CPython says to a tuple of a wrong length, for IPv4 and IPv6."""
+"""CPython's messages for a tuple of a wrong length, for IPv4 and IPv6."""
 
 
 def parse_inet(family: int, address: object, resolve: Resolve, call: str) -> Name:

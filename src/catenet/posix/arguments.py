@@ -45,11 +45,11 @@ __all__ = [
 
 INT_MAX: Final = (1 << 31) - 1
 NOTHING: Final = ()
-"""The very object that a call without ancillary data has."""
+"""The object that a call without ancillary data passes."""
 VECTORS: Final = 1024
 """Buffers of one call (IOV_MAX, UIO_MAXIOV)."""
 LONG_TIMEOUT: Final = 1_000_000
-"""Timeouts up to here are taken without a closer look."""
+"""Timeouts up to this need no further check."""
 
 
 def _blank() -> _socket.socket:
@@ -73,7 +73,7 @@ def check(call: str, *args: Any) -> None:
 
 
 def check_function(function: Callable[..., Any], *args: Any) -> None:
-    """Raise what a function of the interpreter raises for wrong arguments, whatever it says to right ones."""
+    """Raise what a function of the interpreter raises for wrong arguments; ignore its result for right ones."""
     try:
         function(*args)
     except OSError:
@@ -81,7 +81,7 @@ def check_function(function: Callable[..., Any], *args: Any) -> None:
 
 
 def is_plain_text(thing: object) -> bool:
-    """Whether something is a str that any C function takes."""
+    """Whether an object is an ASCII str without null characters, which every C function takes."""
     return isinstance(thing, str) and thing.isascii() and "\0" not in thing
 
 
@@ -110,7 +110,7 @@ def c_long(value: Any) -> int:
 
 
 def integers(call: str, *numbers: Any) -> tuple[int, ...]:
-    """Sizes and flags of a call, as int; what is no plain number of a common size is checked."""
+    """Return sizes and flags of a call as int; numbers out of the common range are checked."""
     for number in numbers:
         if number.__class__ is not int or not 0 <= number <= INT_MAX:
             check(call, *numbers)
@@ -119,7 +119,7 @@ def integers(call: str, *numbers: Any) -> tuple[int, ...]:
 
 
 def flat(buffer: Any) -> memoryview:
-    """The bytes of an object one after another, whatever it says that they are."""
+    """Return a view of the contiguous bytes of an object, whatever its format."""
     try:
         return memoryview(buffer).cast("B")
     except TypeError:
@@ -127,7 +127,7 @@ def flat(buffer: Any) -> memoryview:
 
 
 def readable(call: str, data: Any, flags: Any) -> tuple[Buffer, int]:
-    """What is to be sent, as bytes one after another, and flags."""
+    """Return the data to send, as contiguous bytes, and the flags."""
     kind = type(data)
     try:
         plain = (data.nbytes == len(data) and data.c_contiguous) if kind is memoryview else kind in (bytes, bytearray)
@@ -154,7 +154,7 @@ def writable(call: str, buffer: Any, size: Any, flags: Any) -> tuple[memoryview,
 
 
 def memory(buffers: Iterable[Any]) -> list[memoryview] | None:
-    """Pieces of memory that can be written, each as bytes one after another; None when any is anything else."""
+    """Return writable buffers as views of bytes; None when any object is not one."""
     try:
         views = [memoryview(buffer).cast("B") for buffer in buffers]
     except (TypeError, ValueError, BufferError):
@@ -176,7 +176,7 @@ def vector(buffers: Any, control_size: Any, flags: Any) -> tuple[list[memoryview
 
 
 def scatter(data: bytes, views: Iterable[memoryview]) -> None:
-    """Copy data into one piece of memory after the other, as far as it goes."""
+    """Copy data into one buffer after the other."""
     position = 0
     for view in views:
         part = data[position : position + len(view)]
@@ -209,7 +209,7 @@ def outgoing(buffers: Any, ancillary: Any, flags: Any) -> tuple[bytes, list[Anci
 
 
 def option(level: Any, number: Any, value: Any, *length: Any) -> tuple[int, int, int | bytes | None, int]:
-    """Level, number and value of an option to be set, and the length that is said of no value."""
+    """Return level, number and value of an option to set, and the length given instead of a value."""
     plain = type(level) is int and type(number) is int and type(value) is int and not length
     if plain and 0 <= level | number | value <= INT_MAX:
         return level, number, value, 0
@@ -221,7 +221,7 @@ def option(level: Any, number: Any, value: Any, *length: Any) -> tuple[int, int,
 
 
 def _listed(things: Any, call: str, *args: Any) -> Any:
-    """Things as a list or tuple, which can be looked at twice; else what is wrong with the call."""
+    """Return objects as a list or tuple; raise the interpreter's error when they are no sequence."""
     kind = things.__class__
     if kind is list or kind is tuple:
         return things

@@ -71,7 +71,7 @@ def _cmsg_space(size: int) -> int:
 
 
 def fit_control(control: Sequence[Ancillary], space: int) -> tuple[list[Ancillary], bool]:
-    """What of `control` fits into `space` bytes, the last of it cut, and whether anything was (MSG_CTRUNC)."""
+    """Return the part of `control` that fits into `space` bytes, and whether anything was cut (MSG_CTRUNC)."""
     kept: list[Ancillary] = []
     for level, kind, data in control:
         if space < HEADER:

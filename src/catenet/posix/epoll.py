@@ -27,10 +27,10 @@ EPOLLRDNORM: Final = 0x040
 EPOLLWRNORM: Final = 0x100
 NORMAL: Final = EPOLLRDNORM | EPOLLWRNORM
 EXCLUSIVE_EVENTS: Final = Readiness.IN | Readiness.OUT | ALWAYS_REPORTED | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE
-"""All that EPOLLEXCLUSIVE goes with."""
+"""Events that are allowed with EPOLLEXCLUSIVE."""
 
 MAXIMUM_DEPTH: Final = 5
-"""Epolls may watch epolls so deep (EP_MAX_NESTS)."""
+"""Limit of the depth of epolls that watch epolls (EP_MAX_NESTS)."""
 
 
 class _Item(Watcher):
@@ -52,7 +52,7 @@ class _Item(Watcher):
         self.asleep = False
 
     def bits(self) -> int:
-        """Wanted bits that hold now."""
+        """Return the wanted bits that hold now."""
         held, events = self.file.readiness(), self.events
         if events & NORMAL:
             held |= (held & Readiness.IN and EPOLLRDNORM) | (held & Readiness.OUT and EPOLLWRNORM)
@@ -128,7 +128,7 @@ class Epoll(File):
         self.forget(self._find(descriptor, file))
 
     def forget(self, item: _Item) -> None:
-        """An item's file has been closed or removed."""
+        """Remove an item whose file was closed or removed."""
         self._items.pop((item.data, id(item.file)), None)
         self.ready.pop(item, None)
         if item.file.watchers.pop(item, item) is None:
@@ -162,7 +162,7 @@ class Epoll(File):
         return other in below or any(epoll.watches(other) for epoll in below)
 
     def depth(self) -> int:
-        """How many epolls lie below this one."""
+        """Return the depth of epolls that this one watches."""
         below = [item.file.depth() for item in self._items.values() if isinstance(item.file, Epoll)]
         return 1 + max(below) if below else 0
 
@@ -172,7 +172,7 @@ class Epoll(File):
             self.forget(item)
 
     def describe(self) -> str:
-        """What it watches, for reports."""
+        """Describe what it watches, for reports."""
         names = [item.file.describe() for item in self._items.values()]
         shown = [name for name in names if not name.startswith("local")]
         return f"epoll of {', '.join(shown[:4] or names[:1]) or 'nothing'}{', …' if len(shown) > 4 else ''}"

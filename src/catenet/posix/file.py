@@ -18,7 +18,7 @@ ALWAYS_REPORTED: Final = Readiness.ERR | Readiness.HUP
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Watcher:
-    """Who wants to know when a file may show a new readiness bit: a waiting task, or an item of an epoll."""
+    """Base of what is notified when a file may show a new readiness bit: a waiting task, or an item of an epoll."""
 
     __slots__ = ()
 
@@ -46,9 +46,9 @@ class File:
         """Descriptors of all processes and messages in flight that stand for it; closed when none is left."""
         self.nonblocking = False
         self.exclusive = 0
-        """How many watchers have EPOLLEXCLUSIVE."""
+        """Number of watchers with EPOLLEXCLUSIVE."""
         self.edges = 0
-        """How many watchers have EPOLLET and EPOLLOUT."""
+        """Number of watchers with EPOLLET and EPOLLOUT."""
 
     def readiness(self) -> int:
         """Mask of `Readiness` bits that hold now."""
@@ -65,7 +65,7 @@ class File:
             watcher.file_ready(self)
 
     def _notify_exclusively(self) -> None:
-        """Tell all watchers, but of those that asked for exclusive wake-ups only until one has woken somebody."""
+        """Notify all watchers, but those with exclusive wake-ups only until one of them has woken a task."""
         served = False
         for watcher in self.watchers:
             exclusive = watcher.is_exclusive()
@@ -100,7 +100,7 @@ class File:
             self.close()
 
     def close(self) -> None:
-        """Nobody has it any more."""
+        """Release what the file holds, after its last descriptor is closed."""
 
     def is_open_to_others(self) -> bool:
         """Whether others can come to it unasked: a listening socket, a datagram socket bound to a port or path."""

@@ -52,7 +52,7 @@ class InetDatagram(InetSocket["DatagramEndpoint"]):
         return True
 
     def send(self, data: Buffer, flags: int) -> int | None:
-        """System call `send`: as `sendmsg`, without looking for what nobody gave."""
+        """System call `send`: as `sendmsg`, without control messages and address."""
         if flags or self.kept_options:
             return self.send_message(data, (), flags, None)
         try:
@@ -112,7 +112,7 @@ class InetDatagram(InetSocket["DatagramEndpoint"]):
         return self.endpoint.unsent()
 
     def receive(self, size: int, flags: int) -> bytes | None:
-        """System call `recv`: as `recvmsg`, without writing out the source's name, which nobody sees."""
+        """System call `recv`: as `recvmsg`, without formatting the source's address."""
         if flags:
             return super().receive(size, flags)
         try:

@@ -46,14 +46,14 @@ OUTCOME: Final = Readiness.OUT | Readiness.ERR | Readiness.HUP
 
 SS_UNCONNECTED: Final = 0
 SS_CONNECTING: Final = 1
-"""connect(2) was called, and no later call has been told of the outcome, which may be there long since."""
+"""connect(2) was called, and no later call has reported the outcome, even if the handshake is over."""
 SS_CONNECTED: Final = 2
 SS_DISCONNECTING: Final = 3
-"""Shut down while connecting: it can do nothing but be closed."""
+"""Shut down while connecting; the socket can only be closed."""
 
 
 class InetStream(InetSocket[TcpEndpoint]):
-    """TCP."""
+    """A TCP socket."""
 
     __slots__ = ("_deferred", "_phase", "_stamped", "_syn_data", "_zero_copy")
 
@@ -72,7 +72,7 @@ class InetStream(InetSocket[TcpEndpoint]):
         """Bytes that a blocking Fast Open call has put into the SYN and not yet returned for; -1: there is none."""
 
     def connect(self, address: object) -> bool | None:
-        """Begin to connect; again: EALREADY while it goes on, then what came of it (Linux: inet_stream_connect)."""
+        """Begin to connect; a further call raises EALREADY, then reports the outcome (inet_stream_connect of Linux)."""
         if self._phase == SS_CONNECTED:
             raise os_error(errno.EISCONN)
         if self._phase == SS_DISCONNECTING:
@@ -94,7 +94,7 @@ class InetStream(InetSocket[TcpEndpoint]):
         return True if self._deferred else self.finish_connect()
 
     def finish_connect(self) -> bool | None:
-        """Look whether the handshake has come to its end; a failure is told once, then all may begin anew."""
+        """Return the outcome of the handshake, None while it goes on; a failure is raised once."""
         endpoint = self.endpoint
         if endpoint.is_opening():
             return None
@@ -133,7 +133,7 @@ class InetStream(InetSocket[TcpEndpoint]):
         return self.endpoint.is_listening
 
     def accept(self) -> tuple[SocketFile, SocketAddress] | None:
-        """System call `accept`: the first connection that is complete, though it may have ended since."""
+        """System call `accept`: the first complete connection, which may have ended since."""
         try:
             endpoint = self.endpoint.accept()
         except StackError as error:
@@ -167,7 +167,7 @@ class InetStream(InetSocket[TcpEndpoint]):
         return self.endpoint.at_mark()
 
     def begin_to_linger(self) -> int:
-        """See `SocketFile`; what was not read makes `close` a reset, which waits for nobody."""
+        """See `SocketFile`; with unread data `close` sends a reset and does not wait."""
         seconds = self.endpoint.number("SO_LINGER", -1)
         if seconds <= 0 or self.is_listening() or self.endpoint.unread() or not self.endpoint.unsent():
             return 0
@@ -175,7 +175,7 @@ class InetStream(InetSocket[TcpEndpoint]):
         return seconds
 
     def has_lingered(self) -> bool | None:
-        """See `SocketFile`: all was acknowledged, the FIN too."""
+        """See `SocketFile`: whether all data and the FIN were acknowledged."""
         return None if self.endpoint.unsent() else True
 
     def receive(self, size: int, flags: int) -> bytes | None:
@@ -196,7 +196,7 @@ class InetStream(InetSocket[TcpEndpoint]):
         return data if data is None or type(data) is bytes else bytes(data)
 
     def receive_into(self, buffer: memoryview, flags: int) -> int | None:
-        """System call `recv` into memory; None would block."""
+        """System call `recv` into memory; None if it would block."""
         if flags or not len(buffer):
             data = self.receive(len(buffer), flags)
             if data is None:
@@ -211,7 +211,7 @@ class InetStream(InetSocket[TcpEndpoint]):
         return count
 
     def _receive_urgent(self, flags: int) -> bytes:
-        """The urgent byte (RFC 6093); EINVAL when there is none, EAGAIN when it is announced but not here."""
+        """Receive the urgent byte (RFC 6093); EINVAL without one, EAGAIN when it is announced only."""
         data = self.endpoint.receive_urgent(peek=bool(flags & MSG_PEEK))
         if data is None:
             raise os_error(errno.EAGAIN)
@@ -232,14 +232,14 @@ class InetStream(InetSocket[TcpEndpoint]):
         return data, control, shown, None
 
     def _receive_stamp(self, control_size: int) -> Message | None:
-        """The error queue: when something was sent or acknowledged."""
+        """Read a transmit timestamp from the error queue."""
         stamp = self.endpoint.take_stamp() if self._stamped else None
         if stamp is None:
             return None
         return self.timestamp_message(stamp, self.endpoint_value("SO_TIMESTAMPING"), control_size)
 
     def _receive_notification(self, control_size: int) -> Message:
-        """The error queue: notifications of MSG_ZEROCOPY; it never blocks."""
+        """Read a notification of MSG_ZEROCOPY from the error queue; never blocks."""
         notification = self._zero_copy.take() if self._zero_copy is not None else None
         if notification is None:
             raise os_error(errno.EAGAIN)
@@ -253,7 +253,7 @@ class InetStream(InetSocket[TcpEndpoint]):
         return b"", control, MSG_ERRQUEUE | (MSG_CTRUNC if cut else 0), None
 
     def readiness(self) -> int:
-        """The endpoint's, and ERR with a notification in the error queue."""
+        """The endpoint's readiness, and ERR with a notification in the error queue."""
         endpoint = self.endpoint
         mask = endpoint.readiness()
         if self._zero_copy is not None and self._zero_copy.is_ready():
@@ -273,7 +273,7 @@ class InetStream(InetSocket[TcpEndpoint]):
             self._stamped = True
 
     def _unread_control(self) -> Ancillary:
-        """How much more can be read (TCP_INQ); the end of the stream counts as one byte, as Linux counts it."""
+        """Return TCP_INQ: how many bytes can be read; the end of the stream counts as one, as in Linux."""
         left = self.endpoint.unread()
         if not left and self.readiness() & Readiness.RDHUP:
             left = 1
@@ -333,7 +333,7 @@ class InetStream(InetSocket[TcpEndpoint]):
         return self.send(data, flags)
 
     def _connect_with_data(self, data: Buffer, flags: int, address: object) -> int | None:
-        """Connect with data for the SYN; without a cookie the handshake comes first, and the data waits for it."""
+        """Connect with data for the SYN; without a cookie the data wait for the handshake."""
         if not self.kernel.stack.settings.tcp_fastopen & FASTOPEN_CLIENT:
             raise os_error(errno.EOPNOTSUPP)
         name = self.name_of(address, "sendto")
@@ -381,9 +381,9 @@ class InetStream(InetSocket[TcpEndpoint]):
         return super().unsent()
 
     def is_open_to_others(self) -> bool:
-        """A listener is."""
+        """Whether it listens."""
         return self.is_listening()
 
     def describe(self) -> str:
-        """Addresses and state."""
+        """Describe addresses and state, for reports."""
         return f"{super().describe()} {self.endpoint.state}"

@@ -1,6 +1,6 @@
 """The system-call side of one simulated host: its descriptors, its names, and where its programs wait.
 
-Every call that blocks ends in `Runtime.park`, of whoever runs the programs. Nothing here knows how waiting is done.
+Every call that blocks ends in `Runtime.park`, of the runner of the programs. Nothing here knows how waiting is done.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class Kernel:
             remaining = self._remaining(deadline, in_time)
 
     def _deadline(self, timeout: float | None) -> float:
-        """When a call gives up that has found nothing ready; at once with a timeout of 0."""
+        """Return the deadline of a call that has found nothing ready; raises at once with a timeout of 0."""
         if timeout is None:
             return inf
         if timeout == 0:
@@ -222,7 +222,7 @@ class Kernel:
         return self.runtime.now() + timeout
 
     def _remaining(self, deadline: float, in_time: bool) -> float | None:
-        """For how long a call goes on waiting that has woken up in vain."""
+        """Return how long a call that has woken up without a result goes on waiting."""
         if not in_time:
             raise TimeoutError("timed out")
         return None if deadline == inf else max(0.0, deadline - self.runtime.now())
@@ -241,6 +241,6 @@ class Kernel:
             self._ignores_broken_pipes = False
 
     def broken_pipe(self) -> None:
-        """Send SIGPIPE to the program that runs: it has written to what nobody reads any more."""
+        """Send SIGPIPE to the program that runs: it has written to a pipe or stream without a reader."""
         if not self._ignores_broken_pipes:
             self.runtime.broken_pipe()

@@ -74,7 +74,7 @@ class LocalNames:
         self._bound[key] = holder
 
     def free_abstract_name(self, kind: int) -> bytes:
-        """An abstract name of five hexadecimal digits that no socket of this type has."""
+        """Return an abstract name of five hexadecimal digits that no socket of this type has."""
         while True:
             self._automatic += 1
             name = b"\0%05x" % self._automatic
@@ -82,7 +82,7 @@ class LocalNames:
                 return name
 
     def find(self, name: bytes, kind: int) -> LocalSocket:
-        """Holder of a name; ECONNREFUSED for an abstract name that nobody has, ENOENT for a path, EPROTOTYPE."""
+        """Return the socket bound to a name; ECONNREFUSED for a free abstract name, ENOENT for a path, EPROTOTYPE."""
         holder = self._bound.get(_key(name, kind))
         if holder is None:
             raise os_error(errno.ECONNREFUSED if name[:1] == b"\0" else errno.ENOENT)
@@ -91,7 +91,7 @@ class LocalNames:
         return holder
 
     def unbind(self, name: bytes, holder: LocalSocket | None = None) -> bool:
-        """Free a name (unlink(2) too); False when nobody, or somebody else, has it."""
+        """Free a name (also for unlink(2)); False when it is unbound or bound to another socket."""
         key = _key(name, 0 if holder is None else holder.type)
         if key not in self._bound or (holder is not None and self._bound[key] is not holder):
             return False
@@ -104,7 +104,7 @@ def _key(name: bytes, kind: int) -> tuple[bytes, int]:
 
 
 class LocalSocket(SocketFile):
-    """One end of local communication; `type` decides which kind.
+    """A local socket; `type` is stream, datagram or sequenced packets.
 
     As in Linux's af_unix.c, a socket is CLOSED, LISTENING or CONNECTED, and apart from that shut down for reading, for
     writing or both; a connection whose peer has gone stays connected, and both ways shut.
@@ -148,11 +148,11 @@ class LocalSocket(SocketFile):
 
     @property
     def has_connections(self) -> bool:
-        """Whether it is of a kind that connects, listens and accepts."""
+        """Whether its type connects, listens and accepts."""
         return self.type != DGRAM
 
     def readiness(self) -> int:
-        """As unix_poll and unix_dgram_poll of Linux show it."""
+        """Readiness as Linux's unix_poll and unix_dgram_poll show it."""
         mask = Readiness.ERR if self._error else 0
         if self._shut == BOTH or (self.has_connections and self._state == CLOSED):
             mask |= Readiness.HUP
@@ -220,7 +220,7 @@ class LocalSocket(SocketFile):
             self._disconnect_from(former)
 
     def _disconnect_from(self, former: LocalSocket) -> None:
-        """What a former peer has sent and nobody has read is lost; if it was connected to us, it is told."""
+        """Drop unread data of a former peer; if it was connected to this socket, it gets an error."""
         if not self._inbox:
             return
         self._inbox.drop_all()
@@ -271,7 +271,7 @@ class LocalSocket(SocketFile):
         return _show(self._name)
 
     def peer_address(self) -> SocketAddress:
-        """System call `getpeername`; ENOTCONN. A peer that has gone keeps its name."""
+        """System call `getpeername`; ENOTCONN. A peer that has closed keeps its name."""
         if self._peer is None:
             raise os_error(errno.ENOTCONN)
         return _show(self._peer._name)
@@ -306,7 +306,7 @@ class LocalSocket(SocketFile):
             raise os_error(self.pending_error())
 
     def _refuse_stream(self, data: Buffer, flags: int, address: object) -> None:
-        """Raise what Linux says, in its order, of a write to a stream that cannot be; nothing can always be written."""
+        """Raise the error of a write to a stream that cannot be written, in Linux's order; empty data never fail."""
         if address is not None:
             raise os_error(errno.EISCONN if self._state == CONNECTED else errno.EOPNOTSUPP)
         if self._peer is None:
@@ -320,7 +320,7 @@ class LocalSocket(SocketFile):
         raise os_error(errno.EPIPE)
 
     def _message_target(self, address: object) -> LocalSocket:
-        """Who gets a message: a connection's peer, or for datagrams the name given or the peer."""
+        """Return the receiver of a message: a connection's peer, or for datagrams the address given or the peer."""
         self._raise_error()
         if self.type == SEQPACKET:
             if self._state != CONNECTED:
@@ -375,7 +375,7 @@ class LocalSocket(SocketFile):
         return piece.data, control, shown, _show(name) if name else None
 
     def _nothing(self, flags: int) -> Message | None:
-        """Nothing to read: an error, the end, or wait. Datagrams know no end, unless they would wait for one."""
+        """Report an empty queue: an error, the end, or None to wait. Datagrams end only where they would wait."""
         self._raise_error()
         if not self._shut & READ:
             return None
@@ -384,7 +384,7 @@ class LocalSocket(SocketFile):
         return b"", [], 0, None
 
     def _unblock(self) -> None:
-        """There is room again: tell those who wait to send or connect."""
+        """Notify the sockets that wait to send or connect, because there is room again."""
         if self._peer is not None:
             self._peer.notify()
         if self._blocked:
@@ -393,7 +393,7 @@ class LocalSocket(SocketFile):
                 other.notify()
 
     def unread(self) -> int:
-        """FIONREAD; EINVAL for who listens."""
+        """FIONREAD; EINVAL for a listener."""
         if self._state == LISTENING:
             raise os_error(errno.EINVAL)
         inbox = self._inbox
@@ -409,7 +409,7 @@ class LocalSocket(SocketFile):
     # The end.
 
     def shutdown(self, how: int) -> None:
-        """System call `shutdown`: it holds in any state, and for the other end of a connection the other way round."""
+        """System call `shutdown`: allowed in any state; it shuts the opposite directions of the connected peer."""
         if how not in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
             raise os_error(errno.EINVAL)
         bits = how + 1
@@ -420,11 +420,11 @@ class LocalSocket(SocketFile):
             self._peer.notify()
 
     def close(self) -> None:
-        """Part from the peer, who gets ECONNRESET when it sent what nobody has read."""
+        """Disconnect from the peer, which gets ECONNRESET when it sent data that was not read."""
         self._disconnect_peer(embryonic=False)
 
     def _disconnect_peer(self, embryonic: bool) -> None:
-        """`embryonic`: nobody has accepted the connection."""
+        """`embryonic`: the connection has not been accepted."""
         if self._named and self._name is not None:
             self.kernel.local_names.unbind(self._name, self)
         unread = bool(self._inbox)
@@ -443,7 +443,7 @@ class LocalSocket(SocketFile):
         self._unblock()
 
     def is_open_to_others(self) -> bool:
-        """A listener is, and a datagram socket with a name and without a peer."""
+        """Whether it listens, or is a datagram socket with a name and without a peer."""
         return self.is_listening() if self.has_connections else self._named and self._peer is None
 
     def describe(self) -> str:
@@ -452,7 +452,7 @@ class LocalSocket(SocketFile):
 
 
 def join(one: LocalSocket, other: LocalSocket) -> None:
-    """Make two sockets each other's peers."""
+    """Connect two sockets to each other."""
     one._peer, other._peer = other, one
     one._state = other._state = CONNECTED
 
@@ -482,6 +482,6 @@ def _show(name: bytes | None) -> str | bytes:
 
 
 def _credentials(kernel: Kernel) -> tuple[int, int, int]:
-    """(pid, user, group) of who made the socket, for SO_PEERCRED."""
+    """Return (pid, user, group) of the process that made the socket, for SO_PEERCRED."""
     owner = kernel.runtime.owner()
     return 0 if owner is None else owner.pid, os.geteuid(), os.getegid()

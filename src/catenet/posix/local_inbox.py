@@ -1,4 +1,4 @@
-"""What a local socket has received and nobody has read: bytes or messages, and the descriptors passed with them."""
+"""Receive queues of local sockets: bytes or messages, and the descriptors passed with them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Files = tuple[File, ...]
 
 
 class ReceivedMessage(NamedTuple):
-    """What one receive takes: `size` is the whole length of a message of which `data` may be the beginning."""
+    """Result of one receive: `size` is the whole length of a message, of which `data` may be the beginning."""
 
     data: bytes
     size: int

@@ -1,4 +1,4 @@
-"""Name resolution as programs call it: getaddrinfo(3), getnameinfo(3) and their elders (RFC 3493, RFC 6724).
+"""Name resolution as programs call it: getaddrinfo(3), getnameinfo(3) and older calls (RFC 3493, RFC 6724).
 
 Where names come from is handed in as `Names`: in a world its hosts. Answers take no time; questions on the wire are the
 business of a resolver that a program brings along.
@@ -61,13 +61,13 @@ NAME_FLAGS: Final = 0xFF
 
 
 class Names(Protocol):
-    """Where host names come from."""
+    """A source of host names."""
 
     def addresses_of(self, name: str) -> list[Address]:
         """Addresses of a host; empty when there is none of this name."""
 
     def name_of(self, address: Address) -> str | None:
-        """Name of the host that has this address; None when nobody has it."""
+        """Return the name of the host with this address; None when there is none."""
 
 
 class NoNames:
@@ -259,7 +259,7 @@ class Resolver:
         return "localhost" if plain in (LOOPBACK[4], LOOPBACK[6]) else self._kernel.names.name_of(plain)
 
     def gethostbyaddr(self, *args: Any) -> tuple[str, list[str], list[str]]:
-        """(name, aliases, addresses) of the host that has an address; herror when nobody has it."""
+        """Return (name, aliases, addresses) of the host with an address; herror when there is none."""
         address = self._one_address(_old_host("gethostbyaddr", args), socket.AF_UNSPEC)
         name = self._name_of(address)
         if name is None:
@@ -299,7 +299,7 @@ class Resolver:
 
 _if_nametoindex = _socket.if_nametoindex
 _if_indextoname = _socket.if_indextoname
-"""What the module had before anybody patched it: they say what is wrong with arguments."""
+"""Functions of the module before it is patched; they raise the errors of wrong arguments."""
 
 WILDCARDS: Final = ("<broadcast>", "255.255.255.255")
 _NEGATIVE: Final = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+")

@@ -197,7 +197,7 @@ EVERYWHERE: Final = {
 }
 """Options that every socket of Linux has, whatever good they do it, with what they hold at first."""
 DEFAULTS: Final = {"SO_PEEK_OFF": -1, "SO_MAX_PACING_RATE": -1, "SO_INCOMING_CPU": -1, "SO_SNDLOWAT": 1}
-"""What remembered options hold at first that is not 0."""
+"""Initial values of remembered options that are not 0."""
 
 _INT_MAX: Final = (1 << 31) - 1
 ECN_BITS: Final = 3

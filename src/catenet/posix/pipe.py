@@ -67,7 +67,7 @@ class PipeWriter(File):
         super().__init__()
         self.queue = queue
         self.broken_pipe = broken_pipe
-        """Sends SIGPIPE to who writes when nobody reads."""
+        """Sends SIGPIPE to a writer without a reader."""
         self.reader: PipeReader | None = reader
         reader.writer = self
 

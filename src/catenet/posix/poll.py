@@ -46,7 +46,7 @@ def descriptor_of(thing: Any) -> int:
 
 
 def _wait(kernel: Kernel, call: str, files: Sequence[File], look: Callable[[], Found], timeout: float | None) -> Found:
-    """Look until there is something to see or the time is over."""
+    """Poll the files until one is ready or the timeout has passed."""
     found = look()
     if found:
         return found
@@ -124,7 +124,7 @@ def epoll_wait(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) 
 
 
 def wait_on_epoll(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) -> list[tuple[int, int]]:
-    """As `epoll_wait`, when nothing was ready at first; not by `_wait`, for event loops wait here at every turn."""
+    """As `epoll_wait`, when nothing was ready at first; not by `_wait`, as event loops wait here at every turn."""
     files: tuple[File, ...] = (epoll,)
     deadline = None if timeout is None else kernel.runtime.now() + timeout
     while True:

@@ -31,7 +31,7 @@ KEY_EVENTS: Final = 2
 """Place of `events` in a `selectors.SelectorKey`."""
 
 _plain_poll = plain.poll
-"""What the module had before anybody patched it."""
+"""The function of the module before it is patched."""
 
 
 class EpollObject:

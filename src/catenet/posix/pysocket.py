@@ -61,7 +61,7 @@ class Socket(socket.socket):
     __slots__ = ("_descriptor", "_file", "_kernel", "_kinds", "_timeout")
 
     current_kernel: ClassVar[Callable[[], Kernel]]
-    """Kernel of the host whose program runs; set by whoever runs programs."""
+    """Kernel of the host whose program runs; set by the runner of programs."""
     default_timeout: ClassVar[Callable[[], float | None]] = staticmethod(lambda: None)
 
     _file: SocketFile | None
@@ -526,7 +526,7 @@ class Socket(socket.socket):
                 try:
                     self._kernel.wait("close", file, file.has_lingered, seconds)
                 except OSError:
-                    pass  # in vain; the connection goes on saying goodbye by itself
+                    pass  # timed out; the connection goes on closing by itself
             self._kernel.close(descriptor)
 
     def __del__(self) -> None:
@@ -548,7 +548,7 @@ def _member(enumeration: Callable[[int], Member], number: int) -> Member:
 def _shown(data: bytes, size: int) -> bytes:
     """What a call shows of a datagram that MSG_TRUNC brought whole: `size` bytes of it, but as long as it is.
 
-    CPython has memory there that nobody wrote.
+    CPython has uninitialised memory there.
     """
     return data[:size] + bytes(len(data) - size) if len(data) > size else data
 

@@ -1,6 +1,6 @@
 """What runs the programs of a host, as system calls see it: where they wait, which of them runs, what time it is.
 
-`Kernel` asks a `Runtime` for everything that it cannot know itself. Whoever runs programs derives from it; the class
+`Kernel` asks a `Runtime` for everything that it cannot know itself. A runner of programs derives from it; the class
 itself serves a caller that never blocks and has no processes.
 """
 
@@ -50,7 +50,7 @@ class Runtime:
         return False
 
     def broken_pipe(self) -> None:
-        """Send SIGPIPE to the program that runs: it has written to what nobody reads any more."""
+        """Send SIGPIPE to the program that runs: it has written to a pipe or stream without a reader."""
 
     def transmit_now(self) -> None:
         """Transmit what waits, where a peer in real time waits for it while the program goes on."""

@@ -29,7 +29,7 @@ __all__ = ["InetSocket", "Message", "SocketFile"]
 
 EndpointType = TypeVar("EndpointType", bound=Endpoint)
 Message: TypeAlias = tuple[bytes, list[Ancillary], int, SocketAddress | None]
-"""What recvmsg(2) returns: data, ancillary data, flags, source address."""
+"""Result of recvmsg(2): data, ancillary data, flags, source address."""
 
 MSG_OOB: Final = int(socket.MSG_OOB)
 MSG_PEEK: Final = int(socket.MSG_PEEK)
@@ -43,7 +43,7 @@ NO_CONTROL: Final = -1
 
 
 class SocketFile(File):
-    """What all sockets share: options of the socket layer, and the calls that a family may not have."""
+    """Base of all sockets: options of the socket layer, and the calls that a family may not have."""
 
     __slots__ = ("family", "kept_options", "kernel", "protocol", "receive_timeout", "send_timeout", "type")
 
@@ -101,7 +101,7 @@ class SocketFile(File):
         raise NotImplementedError
 
     def read_address(self, address: object, call: str) -> Any:
-        """What all calls take for an address that a program gave to `call`; raises as CPython for one that is none."""
+        """Convert an address that a program gave to `call` to the form that all calls take; raises as CPython."""
         raise NotImplementedError
 
     def bind(self, address: object) -> None:
@@ -161,7 +161,7 @@ class SocketFile(File):
         raise os_error(errno.ENOTTY)
 
     def begin_to_linger(self) -> int:
-        """Say goodbye ahead of `close`; seconds that it may wait for the peer's answer (SO_LINGER), 0: none."""
+        """Begin to close ahead of `close`; seconds that it may wait for the peer's answer (SO_LINGER), 0: none."""
         return 0
 
     def has_lingered(self) -> bool | None:

@@ -25,7 +25,7 @@ class ByteQueue:
 
     @property
     def room(self) -> int:
-        """How many bytes fit."""
+        """Number of bytes that fit."""
         return max(0, self.capacity - self.size)
 
     def push(self, data: Buffer) -> int:

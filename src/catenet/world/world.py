@@ -229,7 +229,7 @@ class World:
     def generator(self, label: str) -> random.Random:
         """Return a random generator: seeded by the world's seed, or the machine's own for a world in real time.
 
-        There its packets meet real peers, and nobody may guess its ports and sequence numbers.
+        There its peers are real, and its ports and sequence numbers must not be predictable.
         """
         return random.SystemRandom() if self.is_real else random.Random(f"{self.seed}/{label}")
 

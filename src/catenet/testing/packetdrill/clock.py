@@ -15,7 +15,7 @@ script, which come in whole milliseconds, falls on the edge between two ticks.""
 
 
 class Due:
-    """When an event must happen: `start` to `end` (microseconds of the script), give or take `tolerance`."""
+    """Interval in which an event must happen, in microseconds of the script, plus or minus `tolerance`."""
 
     __slots__ = ("anytime", "end", "ranged", "start", "tolerance")
 
@@ -27,7 +27,7 @@ class Due:
         self.anytime = anytime
 
     def miss(self, what: str, actual: int) -> str | None:
-        """What to say of something that happened at `actual`; None when that was right."""
+        """Return the complaint about an event that happened at `actual`; None when that was right."""
         if self.anytime or self.start - self.tolerance <= actual <= self.end + self.tolerance:
             return None
         expected = (

@@ -152,7 +152,7 @@ def _run(text: str, namespace: dict[str, object]) -> str | None:
 
 
 def _end() -> str | None:
-    """What an interpreter does at its end: wait for threads, call what was registered."""
+    """End the interpreter of a code block as Python ends: wait for threads, call exit handlers."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join(_PATIENCE)

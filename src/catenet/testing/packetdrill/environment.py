@@ -45,7 +45,7 @@ def fast_open_cookies(config: Config) -> dict[str, str]:
 
 
 class Environment:
-    """What commands do (`shell.Effects`), and the files they leave."""
+    """The effects of commands (`shell.Effects`), and the files that they write."""
 
     def __init__(self, machine: Machine, config: Config, notes: list[str]) -> None:
         self._machine = machine

@@ -25,7 +25,7 @@ TIMESTAMPS_KIND: Final = 8
 
 
 class FlowState(enum.Enum):
-    """How far the script has come with a flow."""
+    """State of a flow in the script."""
 
     NEW = enum.auto()
     LISTENING = enum.auto()

@@ -54,7 +54,7 @@ class Running(Watcher):
         self.finished = self._machine.usecs
 
     def file_ready(self, file: File) -> bool:
-        """What the call waits on shows something new (`posix` calls this)."""
+        """Note that a file that the call waits on may show something new (`posix` calls this)."""
         self._woken = True
         return True
 
@@ -77,7 +77,7 @@ class Running(Watcher):
 
     @property
     def deadline(self) -> float | None:
-        """When it gives up waiting."""
+        """Time at which it stops waiting."""
         return self._timeout_at
 
     def step(self) -> bool:
@@ -189,7 +189,7 @@ class Machine:
         return True
 
     def next_deadline(self) -> float | None:
-        """When something falls due next; None for never."""
+        """Return the time of the next deadline; None for never."""
         deadlines = [running.deadline for running in self._running]
         deadlines.append(self.stack.next_deadline())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)

@@ -68,7 +68,7 @@ _SYNACK = _SYN | _ACK
 
 @dataclass
 class Result:
-    """How a script went. `line` is where it failed, 0 for nowhere; `wrong` says the script itself is at fault."""
+    """Result of a script. `line` is where it failed, 0 for nowhere; `wrong` says that the script itself is at fault."""
 
     path: str
     ip_version: str

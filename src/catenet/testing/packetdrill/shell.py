@@ -59,7 +59,7 @@ _OPERATORS: Final[dict[type[ast.operator], Callable[[int, int], int]]] = {
 
 
 class Effects(Protocol):
-    """What a command may do."""
+    """The effects that a command may have."""
 
     def set_sysctl(self, name: str, value: str) -> None:
         """Set `net.ipv4.tcp_sack` and the like (dots)."""

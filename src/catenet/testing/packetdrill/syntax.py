@@ -52,7 +52,7 @@ class ScriptError(ValueError):
 
 
 class Clock(enum.Enum):
-    """How an event's time is given."""
+    """Ways to give the time of an event."""
 
     ABSOLUTE = "absolute"
     RELATIVE = "relative"
@@ -156,7 +156,7 @@ Argument: TypeAlias = Expression
 
 
 class EcnCheck(enum.Enum):
-    """What is compared of the traffic class of a packet that goes out."""
+    """What is compared of the traffic class of an outbound packet."""
 
     NOTHING = "nothing"
     ECN = "ecn"
@@ -271,7 +271,7 @@ Action: TypeAlias = PacketSpec | Call | Command | Code
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something on the time line, and the line of the script that says it."""
+    """An event on the time line, and its line in the script."""
 
     line: int
     when: When

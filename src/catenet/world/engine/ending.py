@@ -1,14 +1,14 @@
 """When a run is over: every program that is no service has ended, and since then the world has been quiet.
 
-A service is a program that whoever runs it calls one (`daemon`, `restart="always"`), or of which nothing is said and
-which has a socket that others can come to unasked: one that listens, or a datagram socket bound to a port or path. The
-world is quiet while no packet crosses a link, no line is printed and no thread computes; it is over when that has
-lasted for `quiet` seconds. It is over at once when no program is left at all.
+A service is a program that is declared one (`daemon`, `restart="always"`), or one that is not declared and has a socket
+that others can reach unasked: one that listens, or a datagram socket bound to a port or path. The world is quiet while
+no packet crosses a link, no line is printed and no thread computes; it is over when that has lasted for `quiet`
+seconds. It is over at once when no program is left at all.
 
 Computing takes no time here, so a thread that computes is one that goes on by a timer of its own: it sleeps and works,
-or works while it watches the clock. A wait for sockets that ends in vain is no computing, for servers look about like
-that for ever; nor is what a program does that was called a service. And since nobody can tell a long piece of work
-from a loop without end, computing alone keeps a world going for COMPUTING_LIMIT times `quiet` at most.
+or works while it watches the clock. A wait for sockets that times out is no computing, because servers poll like that
+for ever; nor is what a declared service does. And since a long piece of work cannot be told from an endless loop,
+computing alone keeps a world going for COMPUTING_LIMIT times `quiet` at most.
 
 All of it depends on the world's time and on nothing else. The world runs up to `check_at`, and then asks `check`. As
 long as a program is waited for, the run cannot be over before `quiet` has passed, so checks are few.
@@ -139,7 +139,7 @@ class Ending:
     def end_when_idle(self) -> float | None:
         """Return when a run in which no event is left is over; None when programs wait in vain.
 
-        Services that nobody will come to any more are no deadlock, but programs that only listen are one if none has
+        Services without clients are no deadlock, but programs that only listen are one if none has
         ever ended: they wait for each other.
         """
         if not self.alive:

@@ -9,7 +9,7 @@ again with the first whenever a later one has asked for something.
    ties break by sequence, the order in which they were asked for.
 3. When nothing else is left at this instant, each program that was woken runs once (`turns`).
 
-Then the clock moves. Programs come last for the reason that a machine serves interrupts before processes: whoever
+Then the clock moves. Programs come last, as a machine serves interrupts before processes: a program that
 waits for packets and gets ten at once wakes once. Programs running among the events, in the order in which they were
 woken, doubled the time of bulk transfers.
 
@@ -86,7 +86,7 @@ class Timer(Event):
     """An event that can be moved and cancelled, at almost no cost.
 
     The heap holds at least one entry at or before `when`. An entry that comes up and is not the event itself (which was
-    called off, or moved to a later time) passes it on to where it belongs, without the clock having moved; so whoever
+    cancelled, or moved to a later time) is moved to where it belongs, before the clock moves; so a program that
     waits with a timeout, again and again, and is nearly always served in time, has one entry in the heap and not one
     for each wait. Events that are due at the same time run in the order in which they were set.
     """
@@ -385,7 +385,7 @@ class Hub:
         return True
 
     def _drain_soon(self) -> bool:
-        """Run what waits for this instant; False when somebody asked to stop."""
+        """Run what waits for this instant; False when `stop` was called."""
         soon = self.soon
         while soon and not self._stopping:
             soon.popleft().happen(self.now, 0)

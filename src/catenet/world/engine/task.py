@@ -164,7 +164,7 @@ class Task(Event):
             self._turns.append(self)
 
     def happen(self, when: float, sequence: int) -> None:
-        """Run the task until it waits or ends; called by the hub and nobody else."""
+        """Run the task until it waits or ends; called only by the hub."""
         self._scheduled = False
         over = self.ended
         if over:

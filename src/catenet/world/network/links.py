@@ -1,6 +1,6 @@
 """Networks of a world: ports of hosts, the switch between them, and how a packet travels from one to the other.
 
-A network is a switch that knows who owns which address (nobody asks by ARP or NDP: a simulated host has no neighbour
+A network is a switch that knows who owns which address (without ARP or NDP: a simulated host has no neighbour
 table to poison or to fill). A packet from a to b crosses a's link upward and b's link downward; two hosts with a
 dedicated link between them use that one instead. What is decided for a path (its two addresses) is kept until the
 topology changes, so that a packet costs one lookup, and where the second link keeps no state (`memoryless`) one event

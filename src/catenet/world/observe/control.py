@@ -25,7 +25,7 @@ QUESTION_LIMIT: Final = 1024
 
 
 def control_folder() -> Path:
-    """The user's folder for control sockets, made if need be; OSError when somebody else has taken its name."""
+    """The user's folder for control sockets, created if necessary; OSError when it belongs to another user."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     path = Path(runtime, "catenet") if runtime else Path(tempfile.gettempdir(), f"catenet-{os.getuid()}")
     path.mkdir(mode=0o700, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is changed in the interpreter while worlds exist, one file per concern.
+"""Changes of the interpreter while worlds exist, one file per concern.
 
 `table/` says of every public name of the modules concerned what happens to it; `install.py` puts the patches in
 place.

@@ -31,9 +31,9 @@ __all__ = ["BOOTED", "apply"]
 
 
 WALL_CLOCKS: Final = frozenset([0, 5, 8, 11])
-"""CLOCK_REALTIME, its coarse kin and that of alarms, CLOCK_TAI (no leap seconds are known); linux/time.h."""
+"""CLOCK_REALTIME, its COARSE and ALARM variants, CLOCK_TAI (leap seconds are not modelled); linux/time.h."""
 UPTIME_CLOCKS: Final = frozenset([1, 4, 6, 7, 9])
-"""CLOCK_MONOTONIC, its raw and coarse kin, CLOCK_BOOTTIME and that of alarms."""
+"""CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM."""
 OWN_CPU_CLOCKS: Final = frozenset([2, 3])
 """CLOCK_PROCESS_CPUTIME_ID and CLOCK_THREAD_CPUTIME_ID."""
 
@@ -41,7 +41,7 @@ SCHEDULED: Final = 2
 PER_THREAD: Final = 4
 NO_CPU_CLOCK: Final = 3
 """Low bits of the number of a clock of processor time; those above are the complement of the thread's or process's
-own number, 0 for whoever asks (linux/posix-timers.h)."""
+own number, 0 for the caller (linux/posix-timers.h)."""
 
 INITIAL_CPU_TIME: Final = 1e-6
 """Processor seconds that a program has spent when it begins; its computing takes none."""
@@ -84,7 +84,7 @@ def _clock(read: Callable[[Process], Any], original: Callable[[], Any]) -> Calla
 
 
 def _reader(process: Process, clock: int) -> Callable[[Process], float]:
-    """What shows a clock; EINVAL when there is none of this number."""
+    """Return the function that reads a clock; EINVAL when there is none of this number."""
     number = _number(clock)
     if number in WALL_CLOCKS:
         return _wall

@@ -83,5 +83,5 @@ def is_installed() -> bool:
 
 
 def original(module: types.ModuleType, name: str) -> Any:
-    """What a module's attribute is outside of all worlds."""
+    """Return what a module's attribute is outside of all worlds."""
     return getattr(module, name) if _patcher is None else _patcher.original(module, name)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["apply"]
 
 PARENT: Final = 1
-"""What starts a host's programs and restarts them."""
+"""Number of the process that starts a host's programs and restarts them."""
 
 
 def _running(process: Process) -> list[Process]:

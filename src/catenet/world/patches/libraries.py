@@ -74,7 +74,7 @@ def _patch_connections(patcher: Patcher, module: types.ModuleType) -> None:
 
 
 def _patch_uvicorn(patcher: Patcher, module: types.ModuleType) -> None:
-    """`auto_loop_factory` (or `auto_loop_setup`, its elder) of `uvicorn.loops.auto`."""
+    """Patch `auto_loop_factory` (in older versions `auto_loop_setup`) of `uvicorn.loops.auto`."""
 
     def choose(name: str) -> Any:
         def simulated(process: Process, *args: Any, **kwargs: Any) -> Any:

@@ -28,7 +28,7 @@ _held: dict[int, _Holder] = {}
 
 
 class _Holder:
-    """Who has a reentrant lock, and how often."""
+    """The owner of a reentrant lock, and how often it has acquired it."""
 
     __slots__ = ("count", "lock", "task")
 
@@ -39,7 +39,7 @@ class _Holder:
 
 
 def _wake_first(key: int) -> None:
-    """Let the first that waits for a lock or queue look again."""
+    """Wake the first task that waits for a lock or queue."""
     queue = _waiting.get(key)
     if queue:
         queue[0].wake()
@@ -62,14 +62,14 @@ def _wait(key: int, call: str, attempt: Callable[[], bool], timeout: float | Non
     finally:
         queue.remove(task)
         if queue:
-            # What woke this task may have been meant for whoever comes next.
+            # The event that woke this task may have been meant for the next one.
             queue[0].wake()
         else:
             _waiting.pop(key, None)
 
 
 def forget_task(task: Task) -> None:
-    """Free the reentrant locks that a task held when it ended; libraries share theirs with other processes."""
+    """Release the reentrant locks of a task that has ended; libraries share theirs with other processes."""
     for key, holder in list(_held.items()):
         if holder.task is task:
             del _held[key]
@@ -122,7 +122,7 @@ _REAL: dict[str, Any] = dict(vars(_thread.RLock))
 
 
 def _take(self: Any, task: Task, count: int) -> bool:
-    """Take a lock that nobody, or this task itself, has."""
+    """Acquire a lock that is free or held by this task."""
     holder = _held.get(id(self))
     if holder is not None and holder.task is not task:
         return False

@@ -1,4 +1,4 @@
-"""asyncio's running loop: noted when it is set, so that nobody has to ask for it at each switch between tasks.
+"""asyncio's running loop: recorded when it is set, so that it need not be looked up at each switch between tasks.
 
 And a loop that a program left open, which is found when it is collected: its descriptors went with the process.
 """
@@ -29,7 +29,7 @@ def _record_loop(original: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def _skip_killed(original: Callable[..., None]) -> Callable[..., None]:
-    """`BaseEventLoop.__del__`, which closes a loop that nobody has closed, unless its process is dead."""
+    """`BaseEventLoop.__del__`, which closes a loop that was left open, unless its process has been killed."""
 
     def finalize(self: Any, _warn: Callable[..., None] = warnings.warn) -> None:
         epoll = getattr(getattr(self, "_selector", None), "_selector", None)

@@ -10,7 +10,7 @@ from catenet.world.engine.current import current
 __all__ = ["BOOTED", "monotonic", "sleep"]
 
 BOOTED: Final = 1000.0
-"""What the monotonic clocks show when a world begins: no program expects 0."""
+"""What the monotonic clocks show when a world begins, in seconds; no program expects 0."""
 
 _current: Final = current
 _original: Final = time.monotonic

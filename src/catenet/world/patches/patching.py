@@ -1,4 +1,4 @@
-"""How standard modules are patched and restored: attributes, methods of C types, bound names, imports to come.
+"""Patching and restoring standard modules: attributes, methods of C types, bound names, later imports.
 
 All that is replaced is noted, so that `restore` leaves nothing behind. Names that loaded modules have bound by
 `from time import sleep` are found by one scan over `sys.modules` and replaced where they are the very object.
@@ -46,7 +46,7 @@ def dispatch(original: Callable[..., Any], simulated: Callable[..., Any]) -> Cal
 
 
 def copy_identity(function: Callable[..., Any], original: Any) -> Callable[..., Any]:
-    """Make a replacement look like what it replaces."""
+    """Copy the name and documentation of an original to its replacement."""
     try:
         functools.update_wrapper(function, original)
         del function.__wrapped__  # type: ignore[attr-defined]
@@ -56,7 +56,7 @@ def copy_identity(function: Callable[..., Any], original: Any) -> Callable[..., 
 
 
 class Patcher:
-    """What is patched, and how to undo it."""
+    """Patches modules and classes, and can restore them."""
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], object]] = []
@@ -82,7 +82,7 @@ class Patcher:
             self.replace(module, name, dispatch(original, simulated))
 
     def original(self, module: types.ModuleType, name: str) -> Any:
-        """What a module's attribute was before."""
+        """Return the original of a module's attribute."""
         return self._originals.get((module.__name__, name), getattr(module, name))
 
     def attribute(self, owner: Any, name: str, new: Any) -> None:
@@ -149,11 +149,11 @@ class Patcher:
         self.attribute(_imp, "create_builtin", create_builtin)
 
     def on_restore(self, action: Callable[[], object]) -> None:
-        """Call `action` when everything is undone."""
+        """Call `action` when everything is restored."""
         self._undo.append(action)
 
     def restore(self) -> None:
-        """Undo everything, last first."""
+        """Restore everything, in reverse order."""
         while self._undo:
             self._undo.pop()()
         self._originals.clear()

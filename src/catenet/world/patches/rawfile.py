@@ -70,7 +70,7 @@ class RawFile(io.RawIOBase):
         return 0.0 if self._file.nonblocking else None
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         if not self.closed:
             super().close()
             if self._file.references:

@@ -16,7 +16,7 @@ __all__ = ["apply"]
 
 
 class _DispatchingClass:
-    """Stands for a class of `select`: makes the simulated one inside of a process."""
+    """Takes the place of a class of `select`: makes the simulated one inside of a process."""
 
     def __init__(self, original: Any, simulated: Any) -> None:
         self._original = original

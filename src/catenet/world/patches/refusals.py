@@ -139,7 +139,7 @@ def _refusal(name: str, instead: str, original: Any) -> Callable[..., Any]:
 
 
 class _RefusedClass:
-    """Stands for a class that cannot be used inside of a process."""
+    """Takes the place of a class that cannot be used inside of a process."""
 
     def __init__(self, name: str, instead: str, original: Any) -> None:
         self._message = f"{name} is not modelled on a simulated host; {instead}"

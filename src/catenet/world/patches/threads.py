@@ -36,7 +36,7 @@ def _start_new_thread(process: Process, function: Callable[..., Any], args: Any,
 
 
 class _Handle:
-    """Stands for a task in `threading.Thread` of CPython 3.13 and later."""
+    """Takes the place of the handle of a `threading.Thread` in CPython 3.13 and later."""
 
     def __init__(self) -> None:
         self.ident = 0
@@ -88,7 +88,7 @@ def _enumerate(process: Process) -> list[threading.Thread]:
 
 
 def _make_hook_caller(original: Callable[[], Callable[[Any], None]]) -> Callable[[Process], Callable[[Any], None]]:
-    """What a Thread calls for an exception that nobody has caught; that its process was killed is none."""
+    """Make the function that a Thread calls for an uncaught exception; it ignores that the process was killed."""
 
     def make(process: Process) -> Callable[[Any], None]:
         call = original()
@@ -157,7 +157,7 @@ def _apply_sentinels(patcher: Patcher) -> None:
 
 
 class _Shutdown:
-    """Stands for the flag by which thread pools know that the interpreter ends: inside of a process, that it does."""
+    """Takes the place of the flag of thread pools that the interpreter ends; inside of a process, that it ends."""
 
     def __init__(self, original: object) -> None:
         self._original = original
@@ -184,7 +184,7 @@ def make_main_thread(task: Task) -> threading.Thread:
 
 
 def drop_thread(task: Task) -> None:
-    """A task is over: `threading` is to forget its thread, even when the task could not say so itself."""
+    """Remove the thread of a task that has ended from `threading`, even when the task could not do so itself."""
     threading._active.pop(task.ident, None)  # type: ignore[attr-defined]
     locks.forget_task(task)
 

@@ -35,7 +35,7 @@ _release.argtypes = [ctypes.c_void_p]
 
 WORD: Final = ctypes.sizeof(ctypes.c_void_p)
 STATE_WORDS: Final = 64
-"""How much of a thread state is searched for its key; 3.13 has it in word 36."""
+"""Number of words of a thread state that are searched for its key; 3.13 has it in word 36."""
 
 
 NO_HOOKS: Final = bytes(2 * WORD)
@@ -48,19 +48,19 @@ class Exchange:
 
     def __init__(self) -> None:
         self.current_values: dict[str, Any] = vars(current)
-        """Where `current.task` lies, to be set at every turn."""
+        """The dictionary that holds `current.task`, which is set at every turn."""
 
     def swap(self, values: Any) -> Any:
         """Put in values (None: none yet) and return those that were there."""
         raise NotImplementedError
 
     def drop(self, values: Any) -> None:
-        """Values that nobody needs any more."""
+        """Release values that are no longer needed."""
         raise NotImplementedError
 
 
 class _DictionaryExchange(Exchange):
-    """Exchanges what is in the thread state's dictionary (CPython 3.11, 3.12), but for what whoever exchanges sets.
+    """Exchanges what is in the thread state's dictionary (CPython 3.11, 3.12), except what the exchange sets itself.
 
     That is `current` and asyncio's running loop. Most tasks have nothing else, so that nothing is to be done.
     """
@@ -149,7 +149,7 @@ class AsyncgenHooks:
         return taken
 
     def drop(self, values: bytes) -> None:
-        """AsyncgenHooks that nobody needs any more."""
+        """Release hooks that are no longer needed."""
         for start in (0, WORD):
             pointer = int.from_bytes(values[start : start + WORD], sys.byteorder)
             if pointer:
@@ -169,7 +169,7 @@ def _hooks_word() -> int:
         if words[word] == id(first) and words[word + 1] == id(second):
             return word
     raise RuntimeError(
-        "this interpreter keeps hooks for asynchronous generators where nobody knows how to exchange them"
+        "this interpreter keeps hooks for asynchronous generators in a place from which they cannot be exchanged"
     )
 
 
@@ -184,7 +184,7 @@ def _key_word() -> int:
     for word in range(STATE_WORDS):
         if ctypes.c_void_p.from_address(state + WORD * word).value == id(key):
             return word
-    raise RuntimeError("this interpreter keeps thread-local values where nobody knows how to exchange them")
+    raise RuntimeError("this interpreter keeps thread-local values in a place from which they cannot be exchanged")
 
 
 def open_exchange() -> Exchange:

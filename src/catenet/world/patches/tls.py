@@ -24,7 +24,7 @@ BLOCK: Final = 65_536
 
 
 class _Engine:
-    """What an SSLSocket takes for its OpenSSL object."""
+    """Takes the place of an SSLSocket's OpenSSL object."""
 
     def __init__(
         self, owner: SimulatedSSLSocket, context: Any, server_side: bool, name: str | None, session: Any
@@ -76,7 +76,7 @@ class _Engine:
                 return result
 
     def _flush(self) -> None:
-        """Send what OpenSSL has for the peer."""
+        """Send OpenSSL's output to the peer."""
         sock = self._socket
         while self._unsent or self._outgoing.pending:
             if not self._unsent:
@@ -92,21 +92,21 @@ class _Engine:
             self._unsent = self._unsent[count:]
 
     def _flush_later(self) -> None:
-        """Send as much as goes; what the call has done stands, and the rest goes out with the next."""
+        """Send as much as possible; the rest is sent with the next call."""
         try:
             self._flush()
         except ssl.SSLWantWriteError:
             pass
 
     def _flush_alert(self) -> None:
-        """Tell the peer what was wrong, if it can be told at once."""
+        """Send an alert to the peer, if that is possible without waiting."""
         try:
             self._flush()
         except OSError:
             pass
 
     def _fill(self) -> None:
-        """Give OpenSSL what the peer has sent."""
+        """Pass what the peer has sent to OpenSSL."""
         try:
             data = Socket.recv(self._socket, BLOCK)
         except BlockingIOError:
@@ -119,7 +119,7 @@ class _Engine:
             self._incoming.write_eof()
 
     def do_handshake(self) -> None:
-        """Shake hands."""
+        """Perform the handshake."""
         self._run(self._object.do_handshake)
 
     def read(self, *args: Any) -> Any:
@@ -141,7 +141,7 @@ class _Engine:
         return count
 
     def shutdown(self) -> Socket:
-        """Say goodbye and wait for the peer's."""
+        """Send close_notify and wait for the peer's."""
         self._run(self._object.shutdown)
         return self._socket
 
@@ -204,7 +204,7 @@ class SimulatedSSLSocket(ssl.SSLSocket, Socket):  # type: ignore[misc]
         return self
 
     def _begin(self, handshake: bool) -> None:
-        """Put OpenSSL to work on a connected socket."""
+        """Begin TLS on a connected socket."""
         self._sslobj = _Engine(self, self._context, self.server_side, self.server_hostname, self._session)
         if handshake:
             if self.gettimeout() == 0.0:

@@ -127,7 +127,7 @@ class Calls:
         return 0 if isinstance(call.result, Ellipsis_) else evaluate(call.result)
 
     def check(self, call: Call, outcome: Outcome) -> str | None:
-        """What is wrong with the outcome of a call; None for nothing."""
+        """Return what is wrong with the outcome of a call; None for nothing."""
         got = f"{outcome.value}" + (f" {outcome.errno}" if outcome.errno else "")
         expected = self.expected(call)
         wanted = f"{expected}" + (f" {call.errno}" if call.errno else "")

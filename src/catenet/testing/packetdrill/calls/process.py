@@ -98,9 +98,9 @@ class Process:
         return f"::ffff:{text}" if self.config.ip_version == "ipv4-mapped-ipv6" else text
 
     def local_name(self) -> tuple[str, int]:
-        """Where a script binds."""
+        """The address that a script binds to."""
         return self._text(self.config.local_ip), self.config.bind_port
 
     def remote_name(self) -> tuple[str, int]:
-        """Where a script connects to."""
+        """The address that a script connects to."""
         return self._text(self.config.remote_ip), self.config.connect_port

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Treatment(enum.Enum):
-    """What becomes of a name while a world exists."""
+    """Treatment of a name while a world exists."""
 
     REPLACED = "replaced by a function that serves the running process"
     IN_PLACE = "patched in place: the object stays, its methods serve the running process"
