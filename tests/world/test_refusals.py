@@ -175,9 +175,11 @@ def test_the_outside_keeps_its_own(internet: Any) -> None:
 def test_uninstall_restores_everything() -> None:
     script = """
 import datetime, os, queue, random, select, selectors, signal, socket, ssl, sys, threading, time, _thread, _socket
-modules = [datetime, os, queue, random, select, selectors, signal, socket, ssl, sys, threading, time, _thread, _socket]
+import atexit, fcntl, gc, multiprocessing.connection, platform, posix, resource, termios, _posixsubprocess, _signal
+modules = [datetime, os, queue, random, select, selectors, signal, socket, ssl, sys, threading, time, _thread, _socket,
+           atexit, fcntl, gc, multiprocessing.connection, platform, posix, resource, termios, _posixsubprocess, _signal]
 classes = [datetime.datetime, socket.socket, ssl.SSLContext, selectors.EpollSelector, _thread.LockType, _thread.RLock,
-           random.Random, threading.Thread]
+           random.Random, threading.Thread, multiprocessing.connection.Connection]
 def state():
     shots = [{name: value for name, value in vars(thing).items() if not name.startswith("__") or name == "__new__"}
              for thing in modules + classes]
