@@ -268,10 +268,11 @@ def test_a_handler_reads_events_and_calls_the_core(run):
     run(main())
 
 
-def test_a_handler_that_fails_is_logged_and_ends_its_connection(run, caplog):
+@pytest.mark.parametrize("failure", [RuntimeError, ConnectionRefusedError])
+def test_a_handler_that_fails_is_logged_and_ends_its_connection(run, caplog, failure):
     async def fail(connection):
         await connection.next_event()
-        raise RuntimeError("broken handler")
+        raise failure("broken handler")
 
     async def main():
         async with await serve(client, "tcp://127.0.0.1:0", fail) as server:
@@ -285,6 +286,23 @@ def test_a_handler_that_fails_is_logged_and_ends_its_connection(run, caplog):
         run(main())
     (record,) = caplog.records
     assert str(record.exc_info[1]) == "broken handler"
+
+
+def test_a_peer_that_goes_is_no_failure_of_the_handler(run, caplog):
+    async def push(connection):
+        while True:
+            connection.core.send(b"x" * 1000)
+            await connection.drained()
+
+    async def main():
+        async with await serve(client, "tcp://127.0.0.1:0", push) as server:
+            connection = await connect(client(), server.urls[0])
+            await connection.next_event()
+            connection.abort()
+            await until(lambda: not server.connections)
+
+    run(main())
+    assert caplog.records == []
 
 
 class Broken(LineCore):

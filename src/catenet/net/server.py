@@ -69,11 +69,11 @@ class AcceptedConnection(Connection[E]):
     async def _handle(self, handler: Handler[E]) -> None:
         try:
             await handler(self)
-        except ConnectionError:
-            pass  # the peer has gone, which the handler need not know
-        except Exception:
-            logger.exception("the handler of a connection failed")
-            self.abort()
+        except Exception as error:
+            # That its peer has gone is no failure of a handler; that another server does not answer it may be one.
+            if self.transport is not None or not isinstance(error, ConnectionError):
+                logger.exception("the handler of a connection failed")
+                self.abort()
         finally:
             self._task = None
             self._finish()
