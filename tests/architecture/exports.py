@@ -4,9 +4,9 @@
 
 A module from which another module of the package takes a name lists in `__all__`, sorted, what it offers: each name
 that somebody takes from it (the package, the tests, the benchmarks, the examples and what the documents show) and its
-public classes, which are also met where nobody has to name them. Nothing else is in it. The packages that users import
-from (`PUBLIC`) list what they offer to users. Without `--write` the modules that differ are named; with it their
-`__all__` is written anew.
+public classes, which are also met where nobody has to name them. Nothing else is in it. The packages that users
+import from, whose `__init__.py` takes names from its own modules, list all that it takes. Without `--write` the
+modules that differ are named; with it their `__all__` is written anew.
 """
 
 from __future__ import annotations
@@ -21,20 +21,6 @@ from pathlib import Path
 from typing import Final
 
 from tests.architecture.source import ROOT, Module, exported, imports, is_package, modules, public
-
-__all__ = ["PUBLIC", "PYTHON_IN_MARKDOWN", "differences", "expected", "taken_names", "underscored", "with_exports"]
-
-PUBLIC: Final = (
-    "catenet.codec",
-    "catenet.control",
-    "catenet.net",
-    "catenet.plpmtud",
-    "catenet.rpc",
-    "catenet.rpc.compile",
-    "catenet.testing.packetdrill",
-    "catenet.world",
-)
-"""What users import from, by docs/."""
 
 HELPERS: Final = {"Any", "Final", "TYPE_CHECKING", "annotations"}
 """What a package may import without offering it."""
@@ -96,6 +82,14 @@ def underscored(known: dict[str, Module]) -> Iterator[str]:
                 yield f"{file}:{line}: {other}.{name}"
 
 
+def is_public_package(module: Module) -> bool:
+    """Whether users import from it: a package that collects names of its own modules, or a module for programs."""
+    if not is_package(module):
+        return module.name == "catenet.plpmtud"
+    nodes = public(module).values()
+    return any(isinstance(node, ast.ImportFrom) and (node.module or "").startswith(module.name) for node in nodes)
+
+
 def _is_public(name: str) -> bool:
     return not name.startswith("_") or name == "__version__"
 
@@ -113,8 +107,9 @@ def expected(known: dict[str, Module]) -> dict[str, list[str]]:
         listed = set(exported(module) or ())
         if not inside[name] and not listed:
             continue
-        if name in PUBLIC:
-            offered = set(public(module)) - HELPERS if is_package(module) else set()
+        if is_public_package(module):
+            bound = {key for key in public(module) if f"{name}.{key}" not in known}
+            offered = bound - HELPERS if is_package(module) else set()
             found[name] = sorted(filter(_is_public, listed | inside[name] | offered), key=by_kind)
             continue
         own = {key for key, node in public(module).items() if isinstance(node, ast.ClassDef)}

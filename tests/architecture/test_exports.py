@@ -7,14 +7,16 @@ import importlib
 
 import pytest
 from tests.architecture.exports import (
-    PUBLIC,
     by_kind,
+    is_public_package,
     underscored,
     with_exports,
 )
 from tests.architecture.source import ROOT, exported, modules, public
 
 SOURCE = modules(ROOT / "src/catenet", "catenet")
+
+PUBLIC = [name for name, module in SOURCE.items() if is_public_package(module)]
 
 UNDERSCORED: dict[str, str] = {}
 """Private names that another module of the package takes, each with its reason."""
