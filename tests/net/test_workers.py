@@ -115,15 +115,18 @@ def test_a_signal_drains(workers):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_second_interrupt_ends_at_once(workers):
-    """A client that does not close holds up the drain; whoever waits for it has had enough."""
+@pytest.mark.parametrize("group", [True, False], ids=["from a terminal", "of the supervisor"])
+def test_a_second_interrupt_ends_at_once(workers, group):
+    """A client that does not close holds up the drain; a terminal interrupts supervisor and workers alike."""
     with serving("tcp://127.0.0.1:0", workers=workers, STUCK="3600") as (process, (url,)), connect(url) as sock:
         sock.sendall(b"hello\n")
         lines = sock.makefile("rb")
         assert lines.readline() == b"hello\n"
-        os.killpg(process.pid, signal.SIGINT)
+        interrupt = os.killpg if group else os.kill
+        interrupt(process.pid, signal.SIGINT)
         assert lines.readline() == b"bye\n"
-        os.killpg(process.pid, signal.SIGINT)
+        assert process.poll() is None
+        interrupt(process.pid, signal.SIGINT)
         assert process.wait(20) == 130
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -99,9 +100,11 @@ def run_loop(main: Coroutine[Any, Any, int], loop: str = "auto") -> int:
 def stop_event() -> asyncio.Event:
     """Return what the first SIGTERM or Ctrl-C sets, for a server to drain; a second Ctrl-C ends the process at once."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    interrupts = itertools.count(1)
 
     def interrupted() -> None:
-        if stop.is_set():
+        # SIGTERM does not count: a supervisor sends one at the first Ctrl-C, which a terminal sends to workers as well.
+        if next(interrupts) > 1:
             _flush()
             os._exit(INTERRUPTED)
         stop.set()
@@ -166,6 +169,7 @@ class Supervisor:
         self._running: dict[int, int] = {}
         self._waiting: dict[int, float] = dict.fromkeys(range(workers), 0.0)
         self._stopping = False
+        self._interrupts = 0
         self._status = 0
 
     def run(self) -> int:
@@ -183,6 +187,8 @@ class Supervisor:
                     seen = files
                     self._restart()
         finally:
+            while (late := signal.sigtimedwait(_STOP, 0)) is not None:
+                self._stop(late.si_signo)  # not to be raised where it is unblocked
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALL)
         return self._status
 
@@ -220,8 +226,12 @@ class Supervisor:
             if not child:
                 return
             number = self._running.pop(child, None)
+            exit_status = os.waitstatus_to_exitcode(status)
             if number is not None and not self._stopping:
-                self._ended(number, os.waitstatus_to_exitcode(status))
+                self._ended(number, exit_status)
+            elif exit_status == INTERRUPTED:
+                # Two interrupts that a terminal sent may have been one when we looked; this worker has seen both.
+                self._status = INTERRUPTED
 
     def _ended(self, number: int, status: int) -> None:
         if status != BAD_START:
@@ -232,12 +242,13 @@ class Supervisor:
             self._stop(signal.SIGTERM)
 
     def _stop(self, signo: int) -> None:
-        if self._stopping and signo == signal.SIGINT:
-            self._status = INTERRUPTED
+        self._interrupts += signo == signal.SIGINT
         self._stopping = True
         self._waiting.clear()
+        if self._interrupts > 1:
+            self._status = INTERRUPTED
         for child in self._running:
-            os.kill(child, signo)
+            os.kill(child, signal.SIGKILL if self._interrupts > 1 else signal.SIGTERM)
 
     def _restart(self) -> None:
         say("catenet: files have changed, starting again", file=sys.stderr)
