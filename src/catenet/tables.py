@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["console", "make_table", "show"]
+__all__ = ["make_table", "show"]
 
 UNBOUNDED: Final = 1 << 24
 """Columns of what is no terminal: a line of a file is as long as it is."""

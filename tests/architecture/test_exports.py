@@ -8,6 +8,7 @@ import importlib
 import pytest
 from tests.architecture.exports import (
     by_kind,
+    differences,
     is_public_package,
     underscored,
     with_exports,
@@ -31,6 +32,11 @@ def test_public_names_are_sorted_importable_and_documented(name: str) -> None:
         value = getattr(module, each)
         if isinstance(value, type) or callable(value):
             assert value.__doc__, f"{name}.{each} has no docstring"
+
+
+def test_one_rule_for_all() -> None:
+    found = [f"{module.path.relative_to(ROOT)}: {wanted}" for module, wanted in differences(SOURCE)]
+    assert found == [], "`python -m tests.architecture.exports --write` puts them in order"
 
 
 @pytest.mark.parametrize("name", [name for name, module in SOURCE.items() if exported(module)])

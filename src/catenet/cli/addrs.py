@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from catenet.link.netlink import Interface as KernelInterface
     from catenet.stack.interface import Interface as StackInterface
 
-__all__ = ["register", "run"]
+__all__ = ["AddressRow", "InterfaceRow", "register", "run"]
 
 INTERFACE_FLAGS: Final = {
     0x1: "UP",

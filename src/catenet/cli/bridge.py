@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from catenet.link.tun import TunDevice
     from catenet.world.engine.hub import Hub, RealClock
 
-__all__ = ["register", "run"]
+__all__ = ["End", "register", "run"]
 
 HELP = {
     "latency": "time under way, as 20ms",

@@ -9,7 +9,7 @@ from typing import Final
 
 from catenet.printable import printable
 
-__all__ = ["add_arguments", "configure", "level"]
+__all__ = ["add_arguments", "configure"]
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 DEFAULT: Final = LEVELS.index("warning")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from catenet.wire.dns.message import Message, Question
     from catenet.wire.dns.record import Record
 
-__all__ = ["register", "run"]
+__all__ = ["Plan", "register", "run"]
 
 NO_ANSWER: Final = 9
 """Exit status when no server answers, as dig's."""

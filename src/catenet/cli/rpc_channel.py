@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from catenet.rpc import Channel, RpcError
     from catenet.rpc.client.catalog import Catalog
 
+__all__ = ["add_arguments", "metadata", "read_file", "show_error", "with_channel"]
+
 Work = Callable[["Channel", "Catalog"], Coroutine[Any, Any, int]]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar
 
+__all__ = ["Codec", "CodecError", "Compression", "Oversized"]
+
 M = TypeVar("M")
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from catenet.codec.base import CodecError, Compression, Oversized
 
+__all__ = ["COMPRESSIONS", "DEFLATE", "GZIP", "IDENTITY", "ZSTD", "Identity", "Zlib", "Zstd"]
+
 # RFC 9659: a zstd window that receivers of HTTP content must support, and may refuse to go beyond.
 ZSTD_WINDOW_LIMIT = 8 << 20
 # RFC 8878 section 3.1.1.2: a block costs at least three bytes of header and restores at most 128 KiB.

@@ -8,6 +8,8 @@ from google.protobuf.message import DecodeError, EncodeError
 
 from catenet.codec.base import CodecError
 
+__all__ = ["PROTO", "ProtobufCodec"]
+
 M = TypeVar("M")
 
 

@@ -10,6 +10,8 @@ from catenet.codec.base import CodecError
 from catenet.codec.protojson_decode import Decoders, parse_json
 from catenet.codec.protojson_encode import Encoders
 
+__all__ = ["JSON", "JsonCodec"]
+
 M = TypeVar("M")
 
 

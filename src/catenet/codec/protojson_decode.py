@@ -18,6 +18,8 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from catenet.codec.base import CodecError
 from catenet.codec.protojson_encode import ODD, TEXTS, WRAPPERS
 
+__all__ = ["Decoders", "MessageDecoder", "UnknownName", "parse_json"]
+
 DEEPEST = 100
 """Messages in messages beyond this depth are refused, as protobuf's parsers do."""
 

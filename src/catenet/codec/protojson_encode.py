@@ -16,6 +16,8 @@ from typing import Any, cast
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
+__all__ = ["ODD", "TEXTS", "WRAPPERS", "Encoders", "MessageEncoder"]
+
 Encode = Callable[[Any], str]
 
 WRAPPERS = frozenset(

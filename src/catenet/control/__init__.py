@@ -10,7 +10,18 @@ from catenet.control.cubic import Cubic
 from catenet.control.delivery_rate import RateSample
 from catenet.control.sender import Sender, Transmission
 
-__all__ = ["ALGORITHMS", "Congestion", "RateSample", "Sender", "Transmission", "make", "register"]
+__all__ = [
+    "ALGORITHMS",
+    "Bbr",
+    "Congestion",
+    "Cubic",
+    "RateSample",
+    "Reno",
+    "Sender",
+    "Transmission",
+    "make",
+    "register",
+]
 
 ALGORITHMS: dict[str, type[Congestion]] = {"reno": Reno, "cubic": Cubic, "bbr": Bbr}
 """Names as TCP_CONGESTION knows them."""

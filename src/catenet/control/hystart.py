@@ -18,7 +18,7 @@ from catenet.control.states import INFINITE
 if TYPE_CHECKING:
     from catenet.control.sender import Sender
 
-__all__ = ["LINUX", "OFF", "RFC9406", "HyStart"]
+__all__ = ["HyStart"]
 
 OFF: Final = 0
 LINUX: Final = 1

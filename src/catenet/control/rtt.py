@@ -12,7 +12,7 @@ from typing import Final
 
 from catenet.compiled import mypyc_attr
 
-__all__ = ["NO_SAMPLE", "RttEstimator"]
+__all__ = ["RttEstimator"]
 
 NO_SAMPLE: Final = 0xFFFFFFFF
 """The smallest round trip time before the first sample."""

@@ -11,7 +11,7 @@ from catenet.wire.address import parse_address
 from catenet.wire.dns.name import name_from_text
 from catenet.wire.dns.stub import Server, StubConfig
 
-__all__ = ["RESOLV_CONF", "parse_resolv_conf", "system_config"]
+__all__ = ["parse_resolv_conf", "system_config"]
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 MOST_SERVERS: Final = 3

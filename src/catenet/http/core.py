@@ -14,6 +14,8 @@ from catenet.http.events import Event, GoAway, StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.stream import Stream
 
+__all__ = ["ConnectionValue", "HttpCore", "StreamOwner"]
+
 ConnectionValue = bytes | GoAway | ResponseHead | None
 """What comes with an event of the connection: of PONG, GOAWAY, INTERIM, SETTINGS."""
 

@@ -17,6 +17,8 @@ from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.stream import Stream
 from catenet.net.driver import WRITE_LIMIT, StreamDriver
 
+__all__ = ["IGNORE", "TURN_BYTES", "HttpProtocol", "Ignore"]
+
 H = TypeVar("H", RequestHead, ResponseHead)
 
 # Bytes of one turn after which a producer that never waits should let others run.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+__all__ = ["ErrorCode", "HttpError", "PeerLimit", "StreamError", "TooLarge", "TooSlow"]
+
 
 class ErrorCode(enum.IntEnum):
     """Error codes of RST_STREAM and GOAWAY."""

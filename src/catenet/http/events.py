@@ -26,6 +26,22 @@ from typing import Any
 
 from catenet.http.errors import ErrorCode
 
+__all__ = [
+    "CLOSED",
+    "DATA",
+    "DRAINED",
+    "GOAWAY",
+    "HEAD",
+    "INTERIM",
+    "PONG",
+    "RESET",
+    "SETTINGS",
+    "TRAILERS",
+    "Event",
+    "GoAway",
+    "StreamReset",
+]
+
 HEAD, INTERIM, DATA, TRAILERS, RESET, DRAINED, PONG, GOAWAY, SETTINGS, CLOSED = range(10)
 
 Event = tuple[int, Any, Any, bool]

@@ -11,6 +11,8 @@ import re
 from catenet.http.errors import StreamError
 from catenet.http.message import Fields, RequestHead, ResponseHead
 
+__all__ = ["check_fields", "content_length", "read_request", "read_response"]
+
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 # Visible characters, obs-text, blanks inside (RFC 9110 section 5.5). Controls other than HTAB are refused, not only
 # the three that RFC 9113 section 8.2.1 names.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+__all__ = ["FIELD_OVERHEAD", "Fields", "RequestHead", "ResponseHead", "first", "list_size"]
+
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header or trailer fields in order; names in lower case, values without surrounding blanks."""
 

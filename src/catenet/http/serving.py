@@ -22,6 +22,8 @@ from catenet.net.accept import Slot
 from catenet.net.limits import ServerLimits
 from catenet.net.monitor import Late, PeerMonitor
 
+__all__ = ["ServingProtocol", "Shared"]
+
 
 class Shared(monitor.Shared):
     """What the connections of one server have in common. Made on its event loop."""

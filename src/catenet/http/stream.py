@@ -10,6 +10,8 @@ from catenet.http.message import Fields
 if TYPE_CHECKING:
     from catenet.http.core import StreamOwner
 
+__all__ = ["Stream"]
+
 
 class Stream:
     """State of one stream. ``owner`` belongs to the application, which finds its call there without a lookup.

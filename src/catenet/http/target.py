@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from catenet.net.target import Scheme, Target, host_and_port
 
+__all__ = ["SCHEMES", "authority"]
+
 SCHEMES: Mapping[str, Scheme] = {
     "http": Scheme(port=80, takes_path=True),
     "https": Scheme(tls=True, port=443, takes_path=True),

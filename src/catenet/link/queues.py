@@ -17,7 +17,15 @@ from catenet.link.properties import QueueProperties
 from catenet.link.simulated import Counters
 from catenet.wire.ecn import CE, ECT1, NOT_ECT, codepoint, mark
 
-__all__ = ["CoDelQueue", "DualPi2Queue", "FqCoDelQueue", "Queue", "make_queue"]
+__all__ = [
+    "CoDel",
+    "CoDelQueue",
+    "DualPi2Queue",
+    "FqCoDelQueue",
+    "Queue",
+    "flow_key",
+    "make_queue",
+]
 
 LARGEST_SEGMENT: Final = 1514
 """Bytes below which a backlog is no standing queue (RFC 8289 section 4.4: one maximum-size packet)."""

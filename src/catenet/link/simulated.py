@@ -21,7 +21,7 @@ from catenet.link.properties import LinkProperties
 from catenet.stack.datagram.send_buffer import GONE
 from catenet.wire.offload import complete, is_unsummed
 
-__all__ = ["Arrivals", "Counters", "SimulatedLink"]
+__all__ = ["Arrivals", "Counters", "SimulatedLink", "Wander", "flip_bit", "no_schedule"]
 
 Arrivals: TypeAlias = list[tuple[float, bytes]]
 """(time of arrival, packet), in the order in which they were decided."""

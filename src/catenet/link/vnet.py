@@ -11,7 +11,7 @@ from typing import Final
 
 from catenet.wire.offload import CHECKSUMS, TCP_CHECKSUM, GsoPacket, is_unsummed, transport
 
-__all__ = ["IFF_VNET_HDR", "OFFLOADS", "SIZE", "TUNSETOFFLOAD", "accept", "header_for"]
+__all__ = ["IFF_VNET_HDR", "OFFLOADS", "TUNSETOFFLOAD", "accept", "header_for"]
 
 IFF_VNET_HDR: Final = 0x4000
 TUNSETOFFLOAD: Final = 0x400454D0

@@ -22,6 +22,8 @@ from typing import Any
 from catenet.net.limits import ServerLimits
 from catenet.net.notice import Notice
 
+__all__ = ["Acceptor", "Slot"]
+
 _BATCH = 64
 """Connections that are accepted in one turn, so that those there are get their turn too."""
 _RETRY = 1.0

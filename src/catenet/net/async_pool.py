@@ -8,6 +8,8 @@ from typing import Generic
 
 from catenet.net.pool import NEVER, C, K, Pool, PoolLimits, Slot, Ticket
 
+__all__ = ["AcquireTimeout", "AsyncPool"]
+
 
 class AcquireTimeout(TimeoutError):
     """No connection became free in time."""

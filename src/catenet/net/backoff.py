@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+__all__ = ["ConnectionBackoff"]
+
 
 @dataclass(slots=True)
 class ConnectionBackoff:

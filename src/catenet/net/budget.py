@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+__all__ = ["Budget"]
+
 H = TypeVar("H", bound=Hashable)
 
 

@@ -17,6 +17,8 @@ from catenet.net.dial import ClientTls, Endpoint
 from catenet.net.target import SCHEMES, Scheme, Target, parse_target
 from catenet.net.tls import client_context, explain
 
+__all__ = ["ConnectError", "connect"]
+
 E = TypeVar("E")
 
 CONNECT_TIMEOUT = 20.0

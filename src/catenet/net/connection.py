@@ -11,6 +11,8 @@ from catenet.net.core import StreamCore
 from catenet.net.deadlines import Deadlines, Entry
 from catenet.net.driver import WRITE_LIMIT, StreamDriver
 
+__all__ = ["Alarm", "Alarmed", "Connection", "EventQueue"]
+
 E = TypeVar("E")
 
 MAX_EVENTS = 64

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Protocol, TypeVar
 
+__all__ = ["DatagramCore", "Peer", "PlainCore", "PlainDatagramCore", "StreamCore"]
+
 E_co = TypeVar("E_co", covariant=True)
 
 

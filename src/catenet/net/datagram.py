@@ -24,6 +24,8 @@ from catenet.net.listen import bind_udp
 from catenet.net.target import DATAGRAM_SCHEMES, Scheme, host_and_port, parse_target
 from catenet.net.tls import explain
 
+__all__ = ["DatagramEndpoint", "DatagramPeer", "connect_datagrams", "serve_datagrams"]
+
 E = TypeVar("E")
 
 BATCH = 64

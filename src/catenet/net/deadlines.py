@@ -12,6 +12,8 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+__all__ = ["Deadlines", "Entry"]
+
 Entry = list[Any]
 """When (seconds of the loop), a sequence number to break ties, and what to call then; None: not any more."""
 

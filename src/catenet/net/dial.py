@@ -15,6 +15,20 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from catenet.net.target import Target
 
+__all__ = [
+    "ClientTls",
+    "Closable",
+    "Endpoint",
+    "HappyEyeballs",
+    "SocketName",
+    "addresses",
+    "connect",
+    "connect_first",
+    "interleave",
+    "no_name",
+    "resolve",
+]
+
 A = TypeVar("A")
 
 CONNECTION_ATTEMPT_DELAY = 0.25

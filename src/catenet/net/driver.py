@@ -13,6 +13,8 @@ from typing import Any, cast
 
 from catenet.net.budget import Budget
 
+__all__ = ["LINGER", "WRITE_LIMIT", "StreamDriver"]
+
 LINGER = 2.0
 """Seconds for which what the peer still sends is read and dropped, so that it can read our last word."""
 WRITE_LIMIT = 4 << 20

@@ -11,6 +11,8 @@ from typing import Any
 
 from catenet.net.dial import addresses, no_name
 
+__all__ = ["bind_udp", "hold_port", "listen_tcp", "listen_unix"]
+
 _SAME_PORT_TRIES = 16
 
 

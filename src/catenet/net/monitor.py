@@ -20,6 +20,8 @@ from catenet.net.limits import ServerLimits
 from catenet.net.notice import Notice
 from catenet.net.pace import Pace
 
+__all__ = ["Holder", "Late", "Monitored", "PeerMonitor", "Shared"]
+
 PATIENCE = 1.0
 """Seconds without progress after which a connection is the first to go when the budget is exceeded."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+__all__ = ["Notice"]
+
 INTERVAL = 60.0
 """Seconds between two lines."""
 

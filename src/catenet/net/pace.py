@@ -9,6 +9,8 @@ honest transfer, and a burst does not buy an hour.
 
 from __future__ import annotations
 
+__all__ = ["AHEAD", "Pace"]
+
 AHEAD = 60.0
 """Seconds of silence that a peer may have bought at most."""
 

@@ -18,6 +18,8 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+__all__ = ["NEVER", "C", "Decisions", "K", "Member", "Pool", "PoolLimits", "Slot", "Ticket"]
+
 NEVER = float("inf")
 
 

@@ -21,6 +21,8 @@ from catenet.net.monitor import Late, PeerMonitor, Shared
 from catenet.net.stream_server import StreamServer
 from catenet.net.target import SCHEMES, Scheme
 
+__all__ = ["AcceptedConnection", "CoreServer", "serve"]
+
 E = TypeVar("E")
 
 Handler = Callable[["AcceptedConnection[E]"], Awaitable[None]]

@@ -20,6 +20,8 @@ from catenet.net.listen import listen_tcp, listen_unix
 from catenet.net.monitor import PeerMonitor, Shared
 from catenet.net.target import SCHEMES, Scheme, parse_target
 
+__all__ = ["Listener", "ServedConnection", "StreamServer"]
+
 CHECK_INTERVAL = 1.0
 _CROWD = 5000
 """A look at 50,000 connections takes some 50 ms: the more there are, the rarer it is."""

@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+__all__ = ["DATAGRAM_SCHEMES", "SCHEMES", "Scheme", "Target", "host_and_port", "parse_target"]
+
 MAX_PORT = 65535
 
 

@@ -8,6 +8,8 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
+__all__ = ["TlsError", "client_context", "explain", "server_context"]
+
 _PREFIX = re.compile(r"^\[[^\]]*\]\s*")
 _PLACE = re.compile(r"\s*\(_ssl\.c:\d+\)$")
 

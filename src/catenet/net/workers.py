@@ -25,6 +25,16 @@ from catenet.net.listen import hold_port, listen_unix
 from catenet.net.target import SCHEMES, Scheme, parse_target
 from catenet.printable import say
 
+__all__ = [
+    "BindError",
+    "NoLoop",
+    "Placement",
+    "Supervisor",
+    "run_loop",
+    "run_workers",
+    "stop_event",
+]
+
 BAD_START = 2
 """Exit status of a worker that cannot start as it was told: starting it again would change nothing."""
 INTERRUPTED = 130

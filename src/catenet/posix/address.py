@@ -13,7 +13,7 @@ from typing import Final, SupportsIndex, TypeAlias
 from catenet.stack.endpoint import ANY4, ANY6, Address, Name
 from catenet.wire.address import format_address, from_v4_mapped, is_link_local, is_multicast, to_v4_mapped
 
-__all__ = ["SocketAddress", "parse_inet", "show_name"]
+__all__ = ["BROADCAST", "SocketAddress", "parse_inet", "show_name"]
 
 InetAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 SocketAddress: TypeAlias = InetAddress | str | bytes

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from catenet.stack.datagram.datagram import Datagram, QueuedError
 
 __all__ = [
+    "IPV6_RECVERR",
+    "IP_RECVERR",
+    "SO_TIMESTAMPING",
     "Ancillary",
     "check_socket_control",
     "error_control",

@@ -8,7 +8,7 @@ from typing import Final
 
 from catenet.stack.endpoint import Fault, StackError
 
-__all__ = ["ERRNO", "NotModelled", "error_of", "os_error"]
+__all__ = ["NotModelled", "error_of", "os_error"]
 
 ERRNO: Final[dict[Fault, int]] = {
     Fault.ACCESS: errno.EACCES,

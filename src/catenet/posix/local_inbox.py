@@ -14,7 +14,7 @@ from catenet.stack.endpoint import Buffer
 if TYPE_CHECKING:
     from catenet.posix.local import LocalSocket
 
-__all__ = ["BUFFER_SIZE", "Files", "MessageInbox", "StreamInbox"]
+__all__ = ["BUFFER_SIZE", "MessageInbox", "ReceivedMessage", "StreamInbox"]
 
 BUFFER_SIZE: Final = 212_992
 """Default of net.core.wmem_default."""

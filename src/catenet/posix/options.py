@@ -20,7 +20,7 @@ from catenet.stack.endpoint import ANY4, Fault, StackError
 if TYPE_CHECKING:
     from catenet.posix.sockets import SocketFile
 
-__all__ = ["NAMES", "get_option", "set_option"]
+__all__ = ["get_option", "set_option"]
 
 SOL_SOCKET, IP, IPV6, TCP, UDP = 1, 0, 41, 6, 17
 

@@ -12,7 +12,7 @@ from catenet.posix.file import File
 from catenet.posix.stream import ByteQueue
 from catenet.stack.endpoint import Buffer, Readiness
 
-__all__ = ["PIPE_BUF", "make_pipe"]
+__all__ = ["PipeReader", "PipeWriter", "make_pipe"]
 
 PIPE_BUF = 4096
 

@@ -25,7 +25,18 @@ if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
     from catenet.stack.tcp.user.info import TcpInfo
 
-__all__ = ["InetSocket", "Message", "SocketFile"]
+__all__ = [
+    "MSG_CTRUNC",
+    "MSG_DONTWAIT",
+    "MSG_ERRQUEUE",
+    "MSG_NOSIGNAL",
+    "MSG_OOB",
+    "MSG_PEEK",
+    "MSG_TRUNC",
+    "InetSocket",
+    "Message",
+    "SocketFile",
+]
 
 EndpointType = TypeVar("EndpointType", bound=Endpoint)
 Message: TypeAlias = tuple[bytes, list[Ancillary], int, SocketAddress | None]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from catenet.stack.tcp.user.info import TcpInfo
 
-__all__ = ["FIELDS", "pack_tcp_info"]
+__all__ = ["pack_tcp_info"]
 
 BYTES: Final = ["state", "ca_state", "retransmits", "probes", "backoff", "options"]
 WORDS: Final = [

@@ -11,7 +11,6 @@ __all__ = [
     "ARP",
     "BROADCAST",
     "ETHERTYPES",
-    "HEADER_LENGTH",
     "ArpPacket",
     "Frame",
     "build_arp",

@@ -18,7 +18,6 @@ __all__ = [
     "PROTOCOLS",
     "Echo",
     "ErrorMessage",
-    "Message",
     "Other",
     "Problem",
     "build",

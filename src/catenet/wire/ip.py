@@ -15,7 +15,6 @@ from catenet.wire.errors import HeaderProblem, Malformed
 __all__ = [
     "ATOMIC",
     "DESTINATION_OPTIONS",
-    "FRAGMENT",
     "FRAGMENT_BITS",
     "HOP_BY_HOP",
     "MAX_LENGTH",

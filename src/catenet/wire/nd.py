@@ -30,7 +30,6 @@ __all__ = [
     "RouterSolicitation",
     "UnknownOption",
     "build",
-    "find",
     "parse",
 ]
 

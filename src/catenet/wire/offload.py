@@ -24,6 +24,7 @@ from catenet.wire.udp import PROTOCOL as UDP
 
 __all__ = [
     "CHECKSUMS",
+    "TCP_CHECKSUM",
     "VIEW_THRESHOLD",
     "GsoPacket",
     "as_gso",

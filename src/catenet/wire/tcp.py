@@ -25,7 +25,6 @@ __all__ = [
     "FIN",
     "HEADER_LENGTH",
     "MAX_OPTIONS",
-    "NO_OPTIONS",
     "PROTOCOL",
     "PSH",
     "RST",

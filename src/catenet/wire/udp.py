@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from catenet.wire.checksum import is_pseudo_sum, pseudo_sum, residue
 from catenet.wire.errors import Malformed
 
-__all__ = ["HEADER_LENGTH", "PROTOCOL", "UdpDatagram", "build", "parse", "quoted_ports"]
+__all__ = ["HEADER_LENGTH", "PROTOCOL", "UdpDatagram", "build", "parse"]
 
 PROTOCOL: Final = 17
 HEADER_LENGTH: Final = 8

@@ -15,7 +15,41 @@ from catenet.control.states import CA_RECOVERY
 if TYPE_CHECKING:
     from catenet.control.sender import Sender
 
-__all__ = ["Variables", "windowed_max"]
+__all__ = [
+    "ACKS_INIT",
+    "ACKS_PROBE_FEEDBACK",
+    "ACKS_PROBE_STARTING",
+    "ACKS_PROBE_STOPPING",
+    "ACKS_REFILLING",
+    "BETA",
+    "CWND_GAINS",
+    "DRAIN",
+    "DRAIN_ROUNDS",
+    "EXTRA_ACKED_ROUNDS",
+    "FULL_BW_GROWTH",
+    "FULL_BW_ROUNDS",
+    "HEADROOM",
+    "LOSS_THRESHOLD",
+    "MAX_BW_CYCLES",
+    "MAX_RENO_ROUNDS",
+    "MIN_PIPE_CWND",
+    "MIN_RTT_FILTER",
+    "NO_STATE",
+    "PACING_GAINS",
+    "PACING_MARGIN",
+    "PROBE_BW_CRUISE",
+    "PROBE_BW_DOWN",
+    "PROBE_BW_REFILL",
+    "PROBE_BW_UP",
+    "PROBE_RTT",
+    "PROBE_RTT_DURATION",
+    "PROBE_RTT_INTERVAL",
+    "STARTUP",
+    "STARTUP_FULL_LOSS_COUNT",
+    "UNLIMITED",
+    "Variables",
+    "windowed_max",
+]
 
 STARTUP: Final = 0
 DRAIN: Final = 1

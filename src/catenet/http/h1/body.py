@@ -8,6 +8,8 @@ from catenet.http.errors import HttpError
 from catenet.http.fields import check_fields
 from catenet.http.h1.head import CHUNKED, UNTIL_CLOSE
 
+__all__ = ["Body"]
+
 # No blanks, at most 2**60; an extension has no meaning here and a limit (section 7.1.1).
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\x20-\x7e\x80-\xff\t]*)?").fullmatch
 # Blanks are stripped afterwards: beside another repetition that admits them, a wrong value costs their number squared.

@@ -17,6 +17,8 @@ from catenet.http.limits import Limits
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.stream import Stream
 
+__all__ = ["H1Connection"]
+
 _BUFFER_LIMIT = 64 << 10
 _BEGINNING = 8
 """Bytes that tell whether a head can be HTTP/1."""

@@ -15,6 +15,16 @@ from catenet.http.errors import HttpError, StreamError
 from catenet.http.fields import check_fields, content_length
 from catenet.http.message import Fields, RequestHead, ResponseHead
 
+__all__ = [
+    "CHUNKED",
+    "UNTIL_CLOSE",
+    "H1Memo",
+    "ParsedHead",
+    "build_request",
+    "build_response",
+    "can_begin",
+]
+
 _FIELD_LINES = rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\x20-\x7e\x80-\xff\t]*\r\n)*\r\n"
 _REQUEST = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [\x21-\x7e\x80-\xff]+ HTTP/1\.[01]\r\n" + _FIELD_LINES).fullmatch
 _RESPONSE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\x20-\x7e\x80-\xff\t]*)?\r\n" + _FIELD_LINES).fullmatch

@@ -24,6 +24,8 @@ from catenet.http.limits import Limits
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.stream import Stream
 
+__all__ = ["Connection", "Memos"]
+
 _unpack = frames.HEADER.unpack_from
 # How much longer than the limit a header block may get before the connection is given up. Encoded, a field can be four
 # times as long as it is. A client bears with more: grpcio sends error texts of any length whatever we announce, and a

@@ -15,6 +15,8 @@ from catenet.http.h2.settings import PeerSettings, read_settings
 from catenet.http.limits import Guard, Limits
 from catenet.http.stream import Stream
 
+__all__ = ["Control"]
+
 _DRAIN_PING = b"catenet\0"
 _SMALLEST_LIST = 1024
 """Limits of the peer below this are not kept to: not even the head that says so would fit, and they are advisory."""

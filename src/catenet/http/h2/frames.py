@@ -4,6 +4,42 @@ from __future__ import annotations
 
 import struct
 
+__all__ = [
+    "ACK",
+    "CONTINUATION",
+    "DATA",
+    "DEFAULT_FRAME_SIZE",
+    "DEFAULT_WINDOW",
+    "ENABLE_PUSH",
+    "END_HEADERS",
+    "END_STREAM",
+    "FRAME_HEADER_SIZE",
+    "GOAWAY",
+    "HEADER",
+    "HEADERS",
+    "HEADER_TABLE_SIZE",
+    "INITIAL_WINDOW_SIZE",
+    "MAX_CONCURRENT_STREAMS",
+    "MAX_FRAME_SIZE",
+    "MAX_HEADER_LIST_SIZE",
+    "MAX_STREAM_ID",
+    "MAX_WINDOW",
+    "PADDED",
+    "PING",
+    "PREFACE",
+    "PRIORITY",
+    "PRIORITY_FLAG",
+    "PUSH_PROMISE",
+    "RST_STREAM",
+    "SETTINGS",
+    "WINDOW_UPDATE",
+    "frame",
+    "go_away",
+    "rst_stream",
+    "settings",
+    "window_update",
+]
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAME_HEADER_SIZE = 9
 

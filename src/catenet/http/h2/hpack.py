@@ -21,6 +21,8 @@ from catenet.http.h2 import huffman
 from catenet.http.message import FIELD_OVERHEAD as ENTRY_OVERHEAD  # section 4.1
 from catenet.http.message import Fields, list_size
 
+__all__ = ["Decoder", "Encoder", "Memo", "Table"]
+
 Field = tuple[bytes, bytes]
 T = TypeVar("T")
 

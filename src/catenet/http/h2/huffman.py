@@ -10,6 +10,8 @@ from functools import cache
 
 from catenet.http.errors import ErrorCode, HttpError
 
+__all__ = ["decode", "encode", "encoded_length"]
+
 EOS = 256
 _LENGTHS = bytes.fromhex(
     "0d171c1c1c1c1c1c1c181e1c1c1e1c1c1c1c1c1c1c1c1e1c1c1c1c1c1c1c1c1c060a0a0c0d06080b0a0a080b0806060605050506060606060606"

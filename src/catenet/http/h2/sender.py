@@ -19,6 +19,8 @@ from catenet.http.limits import Limits
 from catenet.http.message import Fields, RequestHead, ResponseHead, list_size
 from catenet.http.stream import Stream
 
+__all__ = ["Sender"]
+
 _pack = frames.HEADER.pack
 _FORGOTTEN_LIMIT = 1024
 GUESSED_MAX_STREAMS = 100

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from catenet.http.errors import ErrorCode, HttpError
 from catenet.http.h2 import frames
 
+__all__ = ["PeerSettings", "read_settings"]
+
 _MAX_SETTINGS = 64
 
 

@@ -22,6 +22,8 @@ from catenet.rpc.protocols.protocol import ClientWire, Outgoing, Reply
 if TYPE_CHECKING:
     from catenet.rpc.client.connection import ClientConnection
 
+__all__ = ["Attempt", "CallParameters"]
+
 _DEADLINE = "the deadline passed"
 _PSEUDO_FIELDS = 256
 _NO_STREAM = Stream(0, 0, 0)

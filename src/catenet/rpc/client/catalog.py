@@ -15,6 +15,16 @@ from catenet.rpc.model.status import Code, RpcError
 from catenet.rpc.model.wellknown import HEALTH, REFLECTION_V1, REFLECTION_V1ALPHA
 from catenet.rpc.protocols.protocol import AnyMethod
 
+__all__ = [
+    "Catalog",
+    "FileCatalog",
+    "ReflectionCatalog",
+    "UnknownName",
+    "find_method",
+    "find_service",
+    "find_symbol",
+]
+
 
 class UnknownName(ValueError):
     """There is no such service, method or type; the text names the nearest that there is."""

@@ -27,6 +27,8 @@ from catenet.rpc.client.picker import Picker, picker_for
 from catenet.rpc.client.service_config import RetryBudget, ServiceConfig
 from catenet.rpc.model.status import Code, RpcError
 
+__all__ = ["USER_AGENT", "ChannelOptions", "Connections"]
+
 USER_AGENT = f"catenet/{__version__}".encode()
 _KEY = ""
 """All connections of a channel are for all of its calls."""

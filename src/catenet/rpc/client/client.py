@@ -23,6 +23,8 @@ from catenet.rpc.model.target import parse_target
 from catenet.rpc.protocols.protocol import Outgoing
 from catenet.rpc.protocols.registry import client_wire
 
+__all__ = ["BidiCall", "CallInfo", "CallOptions", "Channel", "ResponseStream"]
+
 Q = TypeVar("Q")
 S = TypeVar("S")
 _PARAMETERS_LIMIT = 512

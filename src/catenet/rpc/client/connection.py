@@ -22,6 +22,8 @@ from catenet.net.deadlines import Deadlines
 from catenet.net.dial import Endpoint
 from catenet.rpc.model.status import Code, RpcError
 
+__all__ = ["ClientConnection", "Dial", "connect", "connect_first"]
+
 _PING = b"keepaliv"
 _FRESH = 0.01
 """Seconds for which a connection that was just in use is taken to be still open."""

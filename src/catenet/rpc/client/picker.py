@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+__all__ = ["PickFirst", "Picker", "RoundRobin", "picker_for"]
+
 A = TypeVar("A")
 
 

@@ -16,6 +16,20 @@ from typing import Any
 from catenet.rpc.model.method import Idempotency, Method
 from catenet.rpc.model.status import Code
 
+__all__ = [
+    "IDEMPOTENT_RETRY",
+    "Hedging",
+    "HedgingPolicy",
+    "MethodConfig",
+    "RetryBudget",
+    "RetryPolicy",
+    "Retrying",
+    "ServiceConfig",
+    "Throttling",
+    "parse_pushback",
+    "parse_service_config",
+]
+
 MOST_ATTEMPTS = 5
 """More attempts than this are not made, whatever a service config says (gRFC A6)."""
 

@@ -13,6 +13,8 @@ from catenet.rpc.model.failures import is_failure, logger
 from catenet.rpc.model.interceptor import Chain
 from catenet.rpc.model.status import Code, RpcError
 
+__all__ = ["StreamInterceptors"]
+
 
 class StreamInterceptors:
     """The interceptors of one streaming call."""

@@ -18,6 +18,8 @@ from catenet.rpc.client.client import BidiCall, CallOptions, Channel
 from catenet.rpc.model.interceptor import Interceptor
 from catenet.rpc.model.method import Method
 
+__all__ = ["SyncBidiCall", "SyncChannel"]
+
 Q = TypeVar("Q")
 S = TypeVar("S")
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto,
 
 from catenet.rpc.compile.naming import Module, Names, class_names, constant_name, full_name, is_dunder, is_importable
 
-__all__ = ["file_problems", "module_problems"]
+__all__ = ["Claim", "file_problems", "module_problems", "unknown_names"]
 
 MODULE_NEEDS: Final = frozenset(
     (

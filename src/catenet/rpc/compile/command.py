@@ -19,6 +19,8 @@ from catenet.rpc.compile.generate import generate
 from catenet.rpc.compile.naming import Module, Names, relative_package
 from catenet.rpc.compile.stubs import generate_stub
 
+__all__ = ["CompileError", "compile_protos", "describe_protos", "system_includes"]
+
 
 class CompileError(Exception):
     """The .proto files cannot be compiled; the text is what the compiler says, one problem per line."""

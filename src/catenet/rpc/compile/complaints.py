@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+__all__ = ["problems"]
+
 _LOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:|WARNING: All log messages before ")
 """Lines of the library that protoc logs with; what goes wrong, protoc says in lines of its own."""
 _MISSING = re.compile(r"(?P<name>.+): File not found\.")

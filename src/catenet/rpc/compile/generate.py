@@ -17,6 +17,8 @@ from catenet.rpc.compile.naming import FreshNames, Module, Names, class_names, c
 from catenet.rpc.compile.typenames import Imports, Types
 from catenet.rpc.model.method import Idempotency, Kind, attribute_name
 
+__all__ = ["generate"]
+
 WIDTH = 100
 """Lines are broken beyond this many characters."""
 

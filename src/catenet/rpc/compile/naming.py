@@ -13,6 +13,19 @@ from dataclasses import dataclass, field
 
 from catenet.rpc.model.method import attribute_name, snake_case
 
+__all__ = [
+    "FreshNames",
+    "Module",
+    "Names",
+    "class_names",
+    "constant_name",
+    "full_name",
+    "is_dunder",
+    "is_importable",
+    "is_name",
+    "relative_package",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Module:

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto,
 
 from catenet.rpc.compile.naming import FreshNames, Module, is_name
 
-__all__ = ["Imports", "TypeName", "Types"]
+__all__ = ["Imports", "TypeName", "Types", "identifiers", "members"]
 
 INSTALLED: Final = (
     "google/api/", "google/cloud/", "google/gapic/", "google/logging/", "google/longrunning/", "google/protobuf/",

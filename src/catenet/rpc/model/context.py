@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from catenet.rpc.protocols.protocol import AnyMethod
 
+__all__ = ["SERVED_UNTIL", "Context", "Pairs", "Peer"]
+
 Pairs = Iterable[tuple[str, str | bytes]]
 
 SERVED_UNTIL: contextvars.ContextVar[float] = contextvars.ContextVar("catenet.rpc.served_until")

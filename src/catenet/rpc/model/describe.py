@@ -12,6 +12,8 @@ from google.protobuf.descriptor import (
     ServiceDescriptor,
 )
 
+__all__ = ["describe"]
+
 _SCALARS = {
     value: name.removeprefix("TYPE_").lower()
     for name, value in vars(FieldDescriptor).items()

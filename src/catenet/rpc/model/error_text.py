@@ -6,6 +6,8 @@ from bisect import bisect_right
 from itertools import accumulate
 from urllib.parse import quote, unquote_to_bytes
 
+__all__ = ["cut", "encoded_size", "percent_decode", "percent_encode", "shown", "well_formed"]
+
 # Printable ASCII but the percent sign (gRPC PROTOCOL-HTTP2, "Percent-Encoded").
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _COSTS = bytes(1 if chr(code) in _PLAIN else 3 for code in range(256))

@@ -20,7 +20,7 @@ from typing import Final
 from catenet.printable import printable
 from catenet.rpc.model.status import RpcError
 
-__all__ = ["FailureLog", "is_failure", "logger"]
+__all__ = ["BURST", "KINDS", "FailureLog", "is_failure", "logger"]
 
 logger = logging.getLogger("catenet.rpc")
 

@@ -19,6 +19,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
+__all__ = ["Chain", "Interceptor", "Proceed"]
+
 Proceed = Callable[[], Awaitable[Any]]
 
 

@@ -15,6 +15,16 @@ from catenet.http.message import Fields
 from catenet.rpc.model.error_text import shown
 from catenet.rpc.model.status import Code, RpcError
 
+__all__ = [
+    "Metadata",
+    "check_metadata",
+    "decode_base64",
+    "decode_metadata",
+    "decode_pair",
+    "encode_metadata",
+    "encode_value",
+]
+
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 # Fields of HTTP itself, which no application sees as metadata.

@@ -14,6 +14,16 @@ from catenet.rpc.model.status import Code, RpcError
 if TYPE_CHECKING:
     from google.protobuf import descriptor
 
+__all__ = [
+    "Idempotency",
+    "Kind",
+    "Method",
+    "ServiceDescriptor",
+    "attribute_name",
+    "service_from_protobuf",
+    "snake_case",
+]
+
 Req = TypeVar("Req")
 Res = TypeVar("Res")
 

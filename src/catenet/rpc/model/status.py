@@ -16,6 +16,8 @@ from catenet.rpc.model.error_text import well_formed
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+__all__ = ["CODE_FROM_HTTP", "Code", "Detail", "RpcError", "pack_status", "unpack_details"]
+
 _M = TypeVar("_M", bound="Message")
 
 TYPE_URL_PREFIX = "type.googleapis.com/"

@@ -8,6 +8,8 @@ from catenet.http import target as http
 from catenet.net import target as net
 from catenet.net.target import Scheme, Target
 
+__all__ = ["SCHEMES", "parse_target"]
+
 SCHEMES: Mapping[str, Scheme] = {
     name: {**net.SCHEMES, **http.SCHEMES}[name] for name in ("tcp", "tls", "http", "https", "dns", "unix")
 }

@@ -23,6 +23,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 from catenet.rpc.model.method import ServiceDescriptor, service_from_protobuf
 
+__all__ = ["HEALTH", "POOL", "REFLECTION_V1", "REFLECTION_V1ALPHA"]
+
 POOL = DescriptorPool()
 
 _SCALARS = {

@@ -23,6 +23,8 @@ from catenet.rpc.protocols.connect_json import build_end_of_stream, build_error,
 from catenet.rpc.protocols.framing import COMPRESSED, EnvelopeReader, MessageReader, WholeReader, envelope
 from catenet.rpc.protocols.protocol import Answer, AnyMethod, Ending, Outcome, Outgoing, Plan, Reply
 
+__all__ = ["ConnectClientWire", "ConnectServerWire"]
+
 END_OF_STREAM = 0x02
 """Flag of the envelope that ends a stream."""
 

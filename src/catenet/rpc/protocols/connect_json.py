@@ -10,6 +10,14 @@ from catenet.rpc.model.error_text import well_formed
 from catenet.rpc.model.metadata import Metadata, decode_base64, decode_pair, encode_value
 from catenet.rpc.model.status import Code, Detail, RpcError
 
+__all__ = [
+    "build_end_of_stream",
+    "build_error",
+    "parse_end_of_stream",
+    "parse_error",
+    "readable_detail",
+]
+
 
 def build_error(error: RpcError) -> bytes:
     """Return the body of a unary response that failed (Connect, "Error-End-Of-Stream")."""

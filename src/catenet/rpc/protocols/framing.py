@@ -10,6 +10,16 @@ from typing import Protocol
 
 from catenet.rpc.model.status import Code, RpcError
 
+__all__ = [
+    "COMPRESSED",
+    "LARGE",
+    "EnvelopeReader",
+    "Frame",
+    "MessageReader",
+    "WholeReader",
+    "envelope",
+]
+
 COMPRESSED = 0x01
 """Flag of an envelope whose payload is compressed with the stream's encoding."""
 

@@ -12,6 +12,8 @@ from catenet.rpc.model.status import Code, RpcError, pack_status, unpack_details
 from catenet.rpc.protocols.framing import EnvelopeReader, MessageReader, envelope
 from catenet.rpc.protocols.protocol import Answer, AnyMethod, Ending, Outcome, Outgoing, Plan, Reply
 
+__all__ = ["OK_TRAILERS", "GrpcClientWire", "GrpcServerWire", "status_fields"]
+
 CONTENT_TYPE = b"application/grpc"
 _CONTENT_TYPE = re.compile(rb"application/grpc(?:\+([a-z0-9.\-]+))?\s*(?:;.*)?", re.IGNORECASE).fullmatch
 _TIMEOUT = re.compile(rb"(\d{1,8})([HMSmun])").fullmatch

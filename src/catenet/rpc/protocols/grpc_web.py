@@ -17,6 +17,15 @@ from catenet.rpc.protocols.framing import COMPRESSED, EnvelopeReader, Frame, Mes
 from catenet.rpc.protocols.grpc import GrpcClientWire, GrpcServerWire, status_fields
 from catenet.rpc.protocols.protocol import Answer, AnyMethod, Ending, Outcome, Outgoing, Plan, Reply
 
+__all__ = [
+    "TRAILERS",
+    "GrpcWebClientWire",
+    "GrpcWebServerWire",
+    "TextReader",
+    "build_trailers",
+    "parse_trailers",
+]
+
 TRAILERS = 0x80
 """Flag of the envelope that holds the trailers."""
 

@@ -13,6 +13,8 @@ from catenet.http.core import HttpCore
 from catenet.http.stream import Stream
 from catenet.rpc.protocols.framing import Frame
 
+__all__ = ["Inbox"]
+
 _END = object()
 
 

@@ -32,6 +32,18 @@ from catenet.rpc.model.method import Method
 from catenet.rpc.model.status import RpcError
 from catenet.rpc.protocols.framing import MessageReader
 
+__all__ = [
+    "Answer",
+    "AnyMethod",
+    "ClientWire",
+    "Ending",
+    "Outcome",
+    "Outgoing",
+    "Plan",
+    "Reply",
+    "ServerWire",
+]
+
 AnyMethod = Method[Any, Any]
 
 

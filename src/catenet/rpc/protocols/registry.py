@@ -10,6 +10,8 @@ from catenet.rpc.protocols.grpc import GrpcClientWire, GrpcServerWire
 from catenet.rpc.protocols.grpc_web import GrpcWebClientWire, GrpcWebServerWire
 from catenet.rpc.protocols.protocol import Answer, ClientWire, ServerWire
 
+__all__ = ["client_wire", "not_found", "server_wires"]
+
 
 def server_wires(codecs: Iterable[str], compressions: Iterable[str]) -> list[ServerWire]:
     """Return all wires of a server. The most frequent comes first, Connect, which takes any content type, last."""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from catenet.rpc.server.connection import ServerConnection
     from catenet.rpc.server.route import Route
 
+__all__ = ["ServerCall"]
+
 _ENDINGS = 8
 """How often an ending that does not fit is replaced by another; four times are known to be enough."""
 

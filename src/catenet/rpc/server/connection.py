@@ -24,6 +24,8 @@ from catenet.rpc.server.route import Route
 if TYPE_CHECKING:
     from catenet.rpc.server.server import Counters, Server, ServerOptions
 
+__all__ = ["ServerConnection"]
+
 _PING = b"keepaliv"
 
 

@@ -18,6 +18,8 @@ from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
 from typing import Any
 
+__all__ = ["Runner"]
+
 Finish = Callable[[Any, BaseException | None], None]
 """Called with ``(value, None)`` or ``(None, error)`` when the coroutine has ended, whatever it raised.
 

@@ -14,6 +14,8 @@ from catenet.rpc.model.metadata import Metadata
 from catenet.rpc.model.status import Code, RpcError, pack_status
 from catenet.rpc.protocols.grpc import status_fields
 
+__all__ = ["brief", "shorter", "too_much"]
+
 _REMARK = 80
 _SLACK = 16
 _SURELY_BRIEF = 300

@@ -11,6 +11,8 @@ from catenet.rpc.server.interrupts import is_interrupt
 if TYPE_CHECKING:
     from catenet.rpc.server.call import ServerCall
 
+__all__ = ["END", "Requests"]
+
 END = object()
 """After the last request."""
 

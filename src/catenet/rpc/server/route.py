@@ -19,6 +19,8 @@ from catenet.rpc.protocols.protocol import AnyMethod, Plan
 if TYPE_CHECKING:
     from catenet.rpc.server.call import ServerCall
 
+__all__ = ["Binding", "Route", "bind_service"]
+
 Invoke = Callable[[Any, "ServerCall"], Any]
 
 

@@ -25,6 +25,8 @@ from catenet.rpc.server.connection import ServerConnection
 from catenet.rpc.server.eager_task import Runner
 from catenet.rpc.server.route import Binding, Route, bind_service
 
+__all__ = ["Counters", "Server", "ServerOptions"]
+
 _CHECK_INTERVAL = 1.0
 
 

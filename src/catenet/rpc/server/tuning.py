@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 
+__all__ = ["keep_large_blocks"]
+
 # <malloc.h> of glibc.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3

@@ -12,6 +12,8 @@ from catenet.rpc.model.context import Context
 from catenet.rpc.model.status import Code, RpcError
 from catenet.rpc.model.wellknown import HEALTH
 
+__all__ = ["MOST_LISTED", "Health", "ServingStatus"]
+
 _Response: Any = HEALTH.methods[0].response
 _ListResponse: Any = HEALTH.methods[1].response
 

@@ -14,6 +14,8 @@ from catenet.rpc.model.method import ServiceDescriptor
 from catenet.rpc.model.status import Code, RpcError
 from catenet.rpc.model.wellknown import REFLECTION_V1, REFLECTION_V1ALPHA
 
+__all__ = ["Reflection", "ReflectionV1", "ReflectionV1Alpha", "reflection_services"]
+
 T = TypeVar("T")
 
 

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from catenet.stack.stack import Stack
     from catenet.wire.ip import IpPacket
 
-__all__ = ["NO_CONTROL", "OVERHEAD", "Control", "Datagram", "DatagramEndpoint", "QueuedError", "received_names"]
+__all__ = [
+    "NO_CONTROL",
+    "Control",
+    "Datagram",
+    "DatagramEndpoint",
+    "QueuedError",
+    "received_names",
+]
 
 OVERHEAD: Final = 768
 """Bytes that a queued datagram counts for beyond its data, near to what Linux counts (skb->truesize)."""

@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from catenet.stack.ip.output import Hop
     from catenet.stack.stack import Stack
 
-__all__ = ["IncomingFlow", "OutgoingFlow", "ParsedHeader", "outgoing_flow", "try_fast_receive"]
+__all__ = [
+    "FLOWS_KEPT",
+    "IncomingFlow",
+    "OutgoingFlow",
+    "ParsedHeader",
+    "outgoing_flow",
+    "try_fast_receive",
+]
 
 FLOWS_KEPT: Final = 4096
 _START4: Final = 20 + HEADER_LENGTH

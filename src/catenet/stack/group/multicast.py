@@ -21,7 +21,7 @@ from catenet.wire.multicast import GroupRecord, Leave, Membership, Query, Report
 if TYPE_CHECKING:
     from catenet.stack.stack import Stack
 
-__all__ = ["Filter", "Multicast", "merge"]
+__all__ = ["ROBUSTNESS", "Filter", "Multicast", "merge", "send_message"]
 
 ROBUSTNESS: Final = 2
 _REPEAT_WITHIN: Final = 1.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from catenet.stack.stack import Stack
     from catenet.stack.timers import Timer
 
-__all__ = ["Redirects"]
+__all__ = ["REDIRECT", "Redirects"]
 
 REDIRECT: Final = 5
 """Type of ICMP for IPv4."""

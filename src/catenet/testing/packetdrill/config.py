@@ -13,7 +13,14 @@ from typing import Final
 
 from catenet.wire.address import format_address, parse_address
 
-__all__ = ["IP_VERSIONS", "Config", "apply_options", "with_version"]
+__all__ = [
+    "IP_VERSIONS",
+    "Config",
+    "apply_options",
+    "version_of_addresses",
+    "versions_with",
+    "with_version",
+]
 
 IP_VERSIONS: Final = ("ipv4", "ipv6", "ipv4-mapped-ipv6")
 

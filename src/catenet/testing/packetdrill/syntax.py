@@ -13,7 +13,6 @@ from typing import TypeAlias
 
 __all__ = [
     "Action",
-    "Argument",
     "Assignment",
     "Call",
     "Clock",

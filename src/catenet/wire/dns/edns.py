@@ -9,7 +9,7 @@ from catenet.wire.dns.numbers import OPT
 from catenet.wire.dns.record import HEAD_LENGTH, Record, make_record
 from catenet.wire.errors import Malformed
 
-__all__ = ["DEFAULT_PAYLOAD", "DNSSEC_OK", "Edns", "edns_from_record", "edns_to_record"]
+__all__ = ["DNSSEC_OK", "Edns", "edns_from_record", "edns_to_record"]
 
 DNSSEC_OK: Final = 0x8000
 """In `flags`: the sender wants signatures (RFC 3225)."""

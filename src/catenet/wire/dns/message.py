@@ -18,7 +18,7 @@ from catenet.wire.dns.record import HEAD_LENGTH, Record
 from catenet.wire.dns.writer import Writer
 from catenet.wire.errors import Malformed
 
-__all__ = ["HEADER_LENGTH", "Message", "Question", "pack", "parse"]
+__all__ = ["Message", "Question", "pack", "parse"]
 
 HEADER_LENGTH: Final = 12
 _HEADER: Final = struct.Struct("!6H")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from catenet.posix.errors import NotModelled
-
-__all__ = ["DeadlockError", "NotModelled", "ProcessFailed", "ProcessKilled", "StillRunning"]
+__all__ = ["DeadlockError", "ProcessFailed", "ProcessKilled", "StillRunning"]
 
 
 class StillRunning(Exception):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from catenet.stack.stack import Stack
     from catenet.world.world import World
 
-__all__ = ["Host", "Restart"]
+__all__ = ["Host"]
 
 Restart: TypeAlias = Literal["never", "on-failure", "always"]
 

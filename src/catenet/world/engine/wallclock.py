@@ -11,7 +11,7 @@ from catenet.world.patches.monotonic import BOOTED
 if TYPE_CHECKING:
     from catenet.world.engine.hub import Hub
 
-__all__ = ["WallClock"]
+__all__ = ["SECOND", "WallClock"]
 
 SECOND: Final = 1_000_000_000
 LATEST: Final = (2**63 // SECOND - 30 * 365 * 24 * 3600) * SECOND

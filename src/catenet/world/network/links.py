@@ -27,7 +27,16 @@ from catenet.world.network.trace import INBOUND, OUTBOUND, Trace
 if TYPE_CHECKING:
     from catenet.wire.address import Address, Prefix
 
-__all__ = ["CountingDevice", "ForwardingPath", "InOrderQueue", "Network", "Port"]
+__all__ = [
+    "Arrival",
+    "CountingDevice",
+    "ForwardingPath",
+    "InOrderPacket",
+    "InOrderQueue",
+    "Network",
+    "OfferedPacket",
+    "Port",
+]
 
 PATHS_KEPT = 65_536
 """Limit of paths kept per port; when a scan with forged addresses reaches it, the table is emptied."""

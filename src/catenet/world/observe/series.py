@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from catenet.world.network.links import CountingDevice
     from catenet.world.world import World
 
-__all__ = ["ConnectionEnd", "Sample", "TimeSeries"]
+__all__ = ["SAMPLES_KEPT", "ConnectionEnd", "Sample", "TimeSeries"]
 
 TCP: Final = 6
 ETHERNET_HEADER: Final = 14

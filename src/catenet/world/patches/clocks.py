@@ -27,7 +27,7 @@ from catenet.world.patches.patching import Patcher, copy_identity
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
-__all__ = ["BOOTED", "apply"]
+__all__ = ["INITIAL_CPU_TIME", "apply"]
 
 
 WALL_CLOCKS: Final = frozenset([0, 5, 8, 11])

@@ -31,7 +31,7 @@ from catenet.world.patches import (
 from catenet.world.patches.imports import PrivateFinder
 from catenet.world.patches.patching import Patcher
 
-__all__ = ["install", "is_installed", "original", "uninstall"]
+__all__ = ["install", "is_installed", "original"]
 
 APPLY: Final = (
     clocks.apply,

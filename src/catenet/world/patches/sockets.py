@@ -25,7 +25,7 @@ from catenet.world.patches.patching import Patcher
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
-__all__ = ["apply", "current_kernel"]
+__all__ = ["apply"]
 
 _simulated: dict[type, type] = {socket.socket: Socket}
 """For each class that a program makes sockets of, the one that is made."""

@@ -18,7 +18,7 @@ from catenet.world.patches.patching import Patcher, dispatch
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
-__all__ = ["apply"]
+__all__ = ["SimulatedSSLSocket", "apply"]
 
 BLOCK: Final = 65_536
 

@@ -16,6 +16,8 @@ from typing import Final
 from catenet.link.properties import DISCIPLINES, LinkProperties, QueueProperties
 
 __all__ = [
+    "DURATIONS",
+    "PARSERS",
     "link_properties",
     "nearest",
     "parse_duration",

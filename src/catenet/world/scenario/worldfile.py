@@ -27,8 +27,10 @@ __all__ = [
     "NetworkPlan",
     "WorldFileError",
     "WorldPlan",
+    "override",
     "parse_world",
     "read_world",
+    "set_on_hosts",
 ]
 
 Restart: TypeAlias = Literal["never", "on-failure", "always"]

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.recovery.ackstate import AckState
     from catenet.wire.tcp import TcpOptions, TcpSegment
 
-__all__ = ["AccEcn", "ace_of", "is_requested", "reflect"]
+__all__ = [
+    "ACE_FAIL_RECEIVE",
+    "ACE_FAIL_SEND",
+    "INITIAL_OPTION",
+    "AccEcn",
+    "ace_of",
+    "is_requested",
+    "reflect",
+]
 
 
 ACE_FAIL_SEND: Final = 1

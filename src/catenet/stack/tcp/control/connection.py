@@ -42,7 +42,35 @@ if TYPE_CHECKING:
     Handshake: TypeAlias = ClientHandshake | ServerHandshake
     Options: TypeAlias = dict[str, int | bytes | str]
 
-__all__ = ["MASK", "NEVER", "Connection", "Sent", "position"]
+__all__ = [
+    "ACK_NOW",
+    "ACK_PUSHED",
+    "ACK_PUSHED2",
+    "ACK_SCHEDULED",
+    "ACK_TIMER",
+    "ANY_RETRANSMISSION",
+    "ECN_DEMAND_CWR",
+    "ECN_OK",
+    "ECN_QUEUE_CWR",
+    "ECN_SEEN",
+    "EPOCH",
+    "LOSS_PROBE_TIMER",
+    "LOST",
+    "MASK",
+    "NAGLE_CORK",
+    "NAGLE_OFF",
+    "NAGLE_PUSH",
+    "NEVER",
+    "NO_TIMER",
+    "PROBE_TIMER",
+    "REORDER_TIMER",
+    "RETRANSMITTED",
+    "RTO_TIMER",
+    "START",
+    "Connection",
+    "Sent",
+    "position",
+]
 
 MASK: Final = 0xFFFFFFFF
 START: Final = 1_000_000

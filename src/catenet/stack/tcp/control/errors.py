@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from catenet.stack.ip.icmp import ErrorReport
     from catenet.stack.tcp.layer import TcpLayer
 
-__all__ = ["find_sender", "on_error"]
+__all__ = ["find_sender", "on_error", "on_path_mtu"]
 
 
 _DROPS_HALF_OPEN = (

@@ -16,7 +16,6 @@ __all__ = [
     "done",
     "fail",
     "hand_over",
-    "leave_port",
     "on_reset",
     "wake",
 ]

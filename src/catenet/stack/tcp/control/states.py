@@ -31,7 +31,6 @@ __all__ = [
     "LISTEN",
     "MAY_SEND",
     "NAMES",
-    "PASSIVE_OPEN",
     "SYN_ACK_ARRIVES",
     "SYN_ARRIVES",
     "SYN_RECEIVED",

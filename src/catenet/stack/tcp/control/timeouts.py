@@ -38,7 +38,7 @@ from catenet.stack.tcp.sending.output import (
 from catenet.stack.tcp.sending.retransmit import retransmit, retransmit_uncounted, split
 from catenet.stack.units import Micros
 
-__all__ = ["cap_to_user_timeout", "expire", "set_keepalive"]
+__all__ = ["cap_to_user_timeout", "expire", "fin_timeout", "set_keepalive"]
 
 _ORPHAN_RETRIES: Final = 8
 _PROBE_RETRY: Final = 500_000

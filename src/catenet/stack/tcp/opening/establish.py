@@ -45,7 +45,15 @@ from catenet.wire.tcp import ACK, AE, CWR, ECE, FIN, RST, SYN, TIMESTAMPS_LENGTH
 if TYPE_CHECKING:
     from catenet.stack.ip.routes import Route
 
-__all__ = ["initialise_segment_size", "on_established", "prepare", "start_connect", "synchronise", "use_timestamps"]
+__all__ = [
+    "initialise_segment_size",
+    "on_established",
+    "prepare",
+    "start_connect",
+    "synchronise",
+    "transfer",
+    "use_timestamps",
+]
 
 
 def prepare(c: Connection, route: Route) -> None:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLIENT",
-    "SERVER",
     "CacheEntry",
     "ClientHandshake",
     "CookieCache",

@@ -15,7 +15,7 @@ from typing import Final
 
 from catenet.stack.tcp.parking.fields import Row, Section, parse
 
-__all__ = ["generate", "main"]
+__all__ = ["generate"]
 
 PACKAGE: Final = Path(__file__).parents[3]
 BEGIN: Final = (

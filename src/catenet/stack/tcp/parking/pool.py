@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.layer import TcpLayer
     from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
-__all__ = ["PARK_FROM", "IdlePool", "Parked", "may_park"]
+__all__ = ["IdlePool", "Parked", "Template", "may_park"]
 
 PARK_FROM: Final = 1024
 """Connections that are live before any is parked."""

@@ -28,8 +28,6 @@ __all__ = [
     "measure_rtt_by_window",
     "new_window",
     "select_window",
-    "space",
-    "unread",
     "window_from_buffer",
 ]
 

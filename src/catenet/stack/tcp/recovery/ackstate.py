@@ -6,7 +6,32 @@ from typing import Final
 
 from catenet.control.delivery_rate import RateSample
 
-__all__ = ["AckState"]
+__all__ = [
+    "ACKED",
+    "ALERT",
+    "DATA",
+    "DATA_ACKED",
+    "DATA_SACKED",
+    "DSACKING",
+    "DSACK_TLP",
+    "ECE",
+    "FORWARD",
+    "LOST_RETRANS",
+    "MAYBE_DELAYED",
+    "NOT_DUPLICATE",
+    "ORIG_SACK_ACKED",
+    "RENEGING",
+    "RETRANS_DATA_ACKED",
+    "REXMIT_LOST",
+    "REXMIT_NEW",
+    "REXMIT_NONE",
+    "SET_TIMER",
+    "SYN_ACKED",
+    "TIME_PROGRESS",
+    "UNA_ADVANCED",
+    "WINDOW_UPDATE",
+    "AckState",
+]
 
 DATA: Final = 0x01
 WINDOW_UPDATE: Final = 0x02

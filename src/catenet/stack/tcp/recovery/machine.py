@@ -59,7 +59,6 @@ from catenet.stack.tcp.sending.output import burst_limit, current_mss, current_s
 from catenet.stack.tcp.sending.retransmit import recut, retransmit, split
 
 __all__ = [
-    "add_reno_sacks",
     "after_ack",
     "enter_loss",
     "enter_recovery",

@@ -18,7 +18,6 @@ __all__ = [
     "any_retransmitted",
     "begin",
     "keep_open",
-    "may_undo",
     "try_by_dsack",
     "try_loss",
     "try_partial",

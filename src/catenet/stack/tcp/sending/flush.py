@@ -16,7 +16,25 @@ from catenet.stack.tcp.opening.establish import start_connect
 from catenet.stack.tcp.receiving.receive_data import ack_after_read
 from catenet.stack.tcp.sending.output import current_mss, push, restart_after_idle, send_ack, send_reset
 
-__all__ = ["flush", "hold", "reset", "schedule", "schedule_reset", "uncork"]
+__all__ = [
+    "WORK_ACK",
+    "WORK_CONNECT",
+    "WORK_FIN",
+    "WORK_KEEPALIVE",
+    "WORK_MORE",
+    "WORK_ORPHAN",
+    "WORK_PATH_MTU",
+    "WORK_READ",
+    "WORK_RESET",
+    "WORK_RETIME",
+    "WORK_SEND",
+    "flush",
+    "hold",
+    "reset",
+    "schedule",
+    "schedule_reset",
+    "uncork",
+]
 
 WORK_CONNECT: Final = 1
 WORK_SEND: Final = 2

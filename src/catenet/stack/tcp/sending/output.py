@@ -46,15 +46,26 @@ if TYPE_CHECKING:
     from catenet.stack.tcp.sending.header import Header
 
 __all__ = [
+    "RECORD_END",
+    "bound_to_half_window",
+    "burst_limit",
     "current_mss",
+    "current_ssthresh",
+    "pace",
     "push",
     "push_pending",
     "rearm_rto",
+    "restart_after_idle",
     "schedule_loss_probe",
     "send_ack",
+    "send_new_entry",
     "send_probe",
+    "send_raw",
     "send_reset",
     "send_sent",
+    "size_goal",
+    "wake_up",
+    "write",
 ]
 
 _LARGEST_BURST: Final = 65_536 - 321

@@ -28,7 +28,7 @@ from catenet.wire.tcp import TIMESTAMPS_LENGTH
 if TYPE_CHECKING:
     from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
-__all__ = ["defer_connect", "forget_maxseg", "get_option", "set_option"]
+__all__ = ["defer_connect", "forget_maxseg", "get_option", "set_option", "stamp_as_configured"]
 
 _SECONDS_LIMIT: Final = 32767
 _INT_MAX: Final = 0x7FFFFFFF

@@ -15,7 +15,7 @@ from catenet.stack.tcp.control.lifecycle import wake
 if TYPE_CHECKING:
     from catenet.stack.tcp.control.connection import Connection
 
-__all__ = ["ACKNOWLEDGED", "SCHEDULED", "SENT", "TX_FLAGS", "WITH_NUMBER", "TxTimestamp", "TxTimestamps"]
+__all__ = ["SCHEDULED", "SENT", "TX_FLAGS", "WITH_NUMBER", "TxTimestamp", "TxTimestamps"]
 
 SENT: Final = 0
 SCHEDULED: Final = 1

@@ -15,7 +15,7 @@ from typing import Final
 from catenet.world.patches.table import libraries, network, operating_system, processes
 from catenet.world.patches.table.row import Row
 
-__all__ = ["LIBRARIES", "STANDARD_LIBRARY"]
+__all__ = ["LIBRARIES", "STANDARD_LIBRARY", "Row"]
 
 STANDARD_LIBRARY: Final[tuple[Row, ...]] = operating_system.ROWS + network.ROWS + processes.ROWS
 LIBRARIES: Final[tuple[Row, ...]] = libraries.ROWS

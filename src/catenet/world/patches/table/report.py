@@ -10,7 +10,7 @@ from typing import Final
 from catenet.world.patches.table import LIBRARIES, STANDARD_LIBRARY
 from catenet.world.patches.table.row import Row, Treatment
 
-__all__ = ["inserted", "main", "markdown"]
+__all__ = ["inserted"]
 
 BEGIN: Final = "<!-- generated from catenet/world/patches/table -->"
 END: Final = "<!-- end of what is generated -->"
