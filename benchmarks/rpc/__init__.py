@@ -73,7 +73,7 @@ def served(service: Service, load: Load, seconds: float) -> Callable[[], Sample]
 
 
 def called(service: Service, kind: str, in_flight: int, seconds: float, size: int = 0) -> Callable[[], Sample]:
-    """Return a measurement of a client; with ``size`` the rate is in MB/s, both directions counted once."""
+    """Return a measurement of a client; with `size` the rate is in MB/s, both directions counted once."""
 
     def measure() -> Sample:
         with lab.serving(service) as running:
@@ -217,7 +217,7 @@ def ratios(found: list[Table]) -> str:
 
 
 def measure(found: list[Table], repetitions: int, patience: float) -> int:
-    """Run all contenders in turn, as often as asked and as ``patience`` (seconds) permits; return how often."""
+    """Run all contenders in turn, as often as asked and as `patience` (seconds) permits; return how often."""
     began = time.monotonic()
     for done in range(repetitions):
         spent = time.monotonic() - began

@@ -141,7 +141,7 @@ def _await_listening(url: str, port: int) -> None:
 
 @dataclass(frozen=True)
 class Load:
-    """What h2load sends: connections, streams on each, the body of a request; ``messages`` is what a call returns."""
+    """What h2load sends: connections, streams on each, the body of a request; `messages` is what a call returns."""
 
     path: str
     body: bytes
@@ -236,7 +236,7 @@ def workers_for(connections: int) -> int:
 
 
 def _run(command: Sequence[str], seconds: float, env: Mapping[str, str] | None = None) -> str:
-    """Run a load generator that should take ``seconds``; a machine that is busy gets it some patience."""
+    """Run a load generator that should take `seconds`; a machine that is busy gets it some patience."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 20, env=env)
     except subprocess.TimeoutExpired:

@@ -20,7 +20,7 @@ _NAMED: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Return ``text`` with control characters escaped (``\n``, ``\x1b``, ``\u202e``), but for those in ``keep``."""
+    r"""Return `text` with control characters escaped (`\n`, `\x1b`, `\u202e`), but for those in `keep`."""
     return _UNSAFE.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), text)
 
 
@@ -30,19 +30,19 @@ def printable_json(text: str) -> str:
 
 
 def shown(text: str, file: TextIO, keep: str = "") -> str:
-    """Return ``text`` as ``file`` is to get it: escaped for a terminal, else as it is."""
+    """Return `text` as `file` is to get it: escaped for a terminal, else as it is."""
     return printable(text, keep) if file.isatty() else text
 
 
 def say(text: str, *, file: TextIO | None = None, keep: str = "") -> None:
-    """Print a line of which parts are others' on standard output, or on ``file``."""
+    """Print a line of which parts are others' on standard output, or on `file`."""
     out = sys.stdout if file is None else file
     write(shown(text, out, keep) + "\n", out)
     out.flush()
 
 
 def write(text: str, file: TextIO) -> None:
-    """Write ``text``; what the encoding of the stream has not, it gets escaped."""
+    """Write `text`; what the encoding of the stream has not, it gets escaped."""
     try:
         file.write(text)
     except UnicodeEncodeError:

@@ -35,7 +35,7 @@ def make_table(
 ) -> Table:
     """Return a table; control characters in its cells are escaped, as a cell is one line.
 
-    Where the terminal is narrow a cell is folded, never cut. ``numbers``: all columns but the first are aligned to the
+    Where the terminal is narrow a cell is folded, never cut. `numbers`: all columns but the first are aligned to the
     right.
     """
     from rich.table import Table
@@ -50,7 +50,7 @@ def make_table(
 
 
 def show(table: Table, file: TextIO) -> None:
-    """Print a table; what the encoding of ``file`` has not is escaped."""
+    """Print a table; what the encoding of `file` has not is escaped."""
     out = console(file)
     with out.capture() as text:
         out.print(table)

@@ -61,7 +61,7 @@ class Raw:
 
 
 def cut(data: bytes) -> list[tuple[int, int, int, bytes]]:
-    """Return the frames in ``data`` as (kind, flags, stream, payload)."""
+    """Return the frames in `data` as (kind, flags, stream, payload)."""
     found = []
     data = data.removeprefix(frames.PREFACE)
     while data:
@@ -73,7 +73,7 @@ def cut(data: bytes) -> list[tuple[int, int, int, bytes]]:
 
 
 class Pair:
-    """A client and a server machine; ``run`` moves bytes until both are silent."""
+    """A client and a server machine; `run` moves bytes until both are silent."""
 
     def __init__(self, client: Limits | None = None, server: Limits | None = None) -> None:
         self.client = Connection(True, client)

@@ -286,7 +286,7 @@ HTTP_1_0 = b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
 
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_a_client_of_http_1_0_hears_that_its_connection_is_kept(times):
-    """RFC 9112 section 9.3; without it ``ab -k`` waits for the end of the connection. Also when heads are known."""
+    """RFC 9112 section 9.3; without it `ab -k` waits for the end of the connection. Also when heads are known."""
     machine = server()
     for _ in range(times):
         (head,) = machine.receive(HTTP_1_0, 0.0)

@@ -1,4 +1,4 @@
-"""Each limit of :class:`catenet.http.limits.Limits`, attacked."""
+"""Each limit of `catenet.http.limits.Limits`, attacked."""
 
 import pytest
 from h2wire import FIELDS, HEAD, REPLY, Pair, Raw

@@ -6,7 +6,7 @@ LIMIT = 1000
 
 
 class LineCore:
-    """Lines in both directions. A server sends each line back; ``quit``, a long line or ``idle`` seconds end it."""
+    """Lines in both directions. A server sends each line back; `quit`, a long line or `idle` seconds end it."""
 
     def __init__(self, echo: bool = True, idle: float | None = None) -> None:
         self.begun = self.closed = False

@@ -42,7 +42,7 @@ async def until(condition):
 
 
 async def answered(sock, wait=True):
-    """Whether the server answers on a connection now, or (``wait``) at some time."""
+    """Whether the server answers on a connection now, or (`wait`) at some time."""
     loop = asyncio.get_running_loop()
     if wait:
         assert await loop.sock_recv(sock, 10) == b"x"

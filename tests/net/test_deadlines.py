@@ -7,7 +7,7 @@ from catenet.net.deadlines import Deadlines
 
 
 class Clock:
-    """As much of an event loop as timers need; time passes when ``run`` is called."""
+    """As much of an event loop as timers need; time passes when `run` is called."""
 
     def __init__(self):
         self.now = 0.0

@@ -36,7 +36,7 @@ def test_a_failure_hurries_the_next():
 
 
 class Connection:
-    """What an attempt of :func:`connect_first` makes."""
+    """What an attempt of `connect_first` makes."""
 
     def __init__(self, endpoint):
         self.endpoint = endpoint

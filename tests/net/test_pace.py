@@ -4,7 +4,7 @@ from catenet.net.pace import AHEAD, Pace
 
 
 def kept(pieces, grace=10.0, rate=240.0, owes=lambda now: True):
-    """Return when a peer that sends ``pieces[now]`` bytes in each second is late, or None within ten minutes."""
+    """Return when a peer that sends `pieces[now]` bytes in each second is late, or None within ten minutes."""
     pace, received = Pace(grace, rate), 0
     for now in range(600):
         received += pieces(now)

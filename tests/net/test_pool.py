@@ -11,7 +11,7 @@ WIDE = PoolLimits(max_connections=None, max_keepalive=None, keepalive_expiry=Non
 
 
 class Connection:
-    """Takes ``capacity`` exchanges at once."""
+    """Takes `capacity` exchanges at once."""
 
     def __init__(self, capacity=1, lasting=False):
         self.capacity = capacity

@@ -1,4 +1,4 @@
-"""Error texts: there and back through ``grpc-message``, and cut to size."""
+"""Error texts: there and back through `grpc-message`, and cut to size."""
 
 import pytest
 from hypothesis import given

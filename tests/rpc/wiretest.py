@@ -54,7 +54,7 @@ def drive(
     step: int = 7,
     reply_with: str = "identity",
 ) -> Any:
-    """One call. Bodies arrive ``step`` bytes at a time; ``reply_with`` compresses the responses."""
+    """One call. Bodies arrive `step` bytes at a time; `reply_with` compresses the responses."""
     squeeze = out.compression != "identity"
     packed = [COMPRESSIONS[out.compression].compress(payload) for payload in requests]
     if len(packed) == 1:
@@ -91,7 +91,7 @@ def respond(server: Any, plan: Any, responses: Any, error: Any, leading: Any, tr
 
 
 def receive(client: Any, out: Any, answer: Any, result: Any, step: int = 7) -> None:
-    """The client's half: read an answer into ``result``."""
+    """The client's half: read an answer into `result`."""
     reply = client.reply(out, answer.head)
     result.metadata = reply.metadata
     if reply.error is not None:

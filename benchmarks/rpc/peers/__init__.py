@@ -1,6 +1,6 @@
 """What the measurements meet: the C++ server, built here, and the Python peers, in a virtual environment of their own.
 
-Both are made once, in the cache folder of :mod:`benchmarks.peers`.
+Both are made once, in the cache folder of `benchmarks.peers`.
 """
 
 from __future__ import annotations

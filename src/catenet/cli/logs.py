@@ -33,7 +33,7 @@ def level(args: argparse.Namespace) -> int:
 
 
 def configure(args: argparse.Namespace, *, several: bool) -> None:
-    """Let what is logged go to standard error, unless the program has said where; ``several``: processes share it.
+    """Let what is logged go to standard error, unless the program has said where; `several`: processes share it.
 
     A program that has configured logging keeps its handlers and levels; what the options say holds for Catenet then.
     """

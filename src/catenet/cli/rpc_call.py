@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _requests(data: str | None, message_class: Any, streams: bool) -> Iterator[Any]:
-    """Read the request messages; raises :class:`UsageError` that names what is wrong with them."""
+    """Read the request messages; raises `UsageError` that names what is wrong with them."""
     from catenet.codec import CodecError, JsonCodec
 
     if data is None:

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def with_channel(args: argparse.Namespace, work: Work) -> int:
-    """Run ``work`` with a channel and a catalog; a call that fails is one line and exit status 1."""
+    """Run `work` with a channel and a catalog; a call that fails is one line and exit status 1."""
     from catenet.rpc import RpcError
     from catenet.rpc.client.catalog import UnknownName
 
@@ -78,7 +78,7 @@ async def _run(args: argparse.Namespace, channel: Channel, files: Any, work: Wor
 
 
 def metadata(args: argparse.Namespace) -> list[tuple[str, str | bytes]]:
-    """Return the metadata that the options give; values of ``-bin`` names are base64."""
+    """Return the metadata that the options give; values of `-bin` names are base64."""
     from catenet.rpc import RpcError
     from catenet.rpc.model.metadata import check_metadata, decode_pair
 
@@ -112,7 +112,7 @@ def show_error(error: RpcError) -> None:
 
 
 def read_file(name: str) -> bytes:
-    """Return the content of a file; ``-`` is standard input."""
+    """Return the content of a file; `-` is standard input."""
     try:
         return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:

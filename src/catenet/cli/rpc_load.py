@@ -58,9 +58,9 @@ def _services(scratch: str) -> list[ServiceDescriptor]:
 
 
 def implementations(what: Sequence[str], descriptors: Sequence[ServiceDescriptor], *, explain: bool) -> list[Any]:
-    """Return what the names ``MODULE:NAME`` stand for; ``explain``: show the traceback of one that fails.
+    """Return what the names `MODULE:NAME` stand for; `explain`: show the traceback of one that fails.
 
-    Raises :class:`UsageError`, which names the line of the program that failed.
+    Raises `UsageError`, which names the line of the program that failed.
     """
     names = [name for name in what if not name.endswith(".proto")]
     if not names:
@@ -87,7 +87,7 @@ def _implementation(name: str, descriptors: Sequence[ServiceDescriptor], explain
 
 
 def _run(name: str, work: Callable[[], Any], explain: bool) -> Any:
-    """Run code of the program; what it raises is one line that names the place, ``explain``: behind its traceback."""
+    """Run code of the program; what it raises is one line that names the place, `explain`: behind its traceback."""
     try:
         return work()
     except SystemExit as stop:

@@ -1,7 +1,7 @@
 """What both versions of HTTP have in common, as types: a core for the driver and for RPC, the owner of a stream.
 
-``http/h1`` and ``http/h2`` have one such core each. They differ from the cores of :mod:`catenet.net.core` in two ways,
-because there are two or three events in a call: ``receive`` returns them in a list, and ``transmit`` needs no time.
+`http/h1` and `http/h2` have one such core each. They differ from the cores of `catenet.net.core` in two ways,
+because there are two or three events in a call: `receive` returns them in a list, and `transmit` needs no time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ConnectionValue = bytes | GoAway | ResponseHead | None
 
 
 class StreamOwner(Protocol):
-    """What the application keeps in ``stream.owner``."""
+    """What the application keeps in `stream.owner`."""
 
     def on_head(self, head: ResponseHead, end: bool) -> None:
         """A response has begun (client)."""
@@ -98,7 +98,7 @@ class HttpCore(Protocol):
 
     @property
     def pending(self) -> bool:
-        """Whether ``receive(b"", now)`` has something to return."""
+        """Whether `receive(b"", now)` has something to return."""
 
     @property
     def paused(self) -> bool:
@@ -134,24 +134,24 @@ class HttpCore(Protocol):
         """Return the same, not joined."""
 
     def hold(self) -> None:
-        """The transport is full: keep data in the queues until :meth:`release`."""
+        """The transport is full: keep data in the queues until `release`."""
 
     def release(self) -> list[Event]:
-        """The transport can take more; returns ``DRAINED`` events."""
+        """The transport can take more; returns `DRAINED` events."""
 
     # Calls down. Those that send fields raise PeerLimit, and then have sent nothing.
 
     def open(self, head: RequestHead, end: bool) -> Stream:
-        """Begin a request (client); the caller has checked ``can_open``."""
+        """Begin a request (client); the caller has checked `can_open`."""
 
     def send_request(self, head: RequestHead, body: bytes) -> Stream:
-        """Send a whole request (client): head and body; the caller has checked ``can_open``."""
+        """Send a whole request (client): head and body; the caller has checked `can_open`."""
 
     def send_head(self, stream: Stream, head: ResponseHead, end: bool = False) -> None:
         """Send a response head (server); a 1xx head may come before the final one."""
 
     def send_data(self, stream: Stream, data: bytes, end: bool = False) -> bool:
-        """Send a piece of body, or queue it; False if something is queued now (``DRAINED`` will say when not)."""
+        """Send a piece of body, or queue it; False if something is queued now (`DRAINED` will say when not)."""
 
     def send_trailers(self, stream: Stream, fields: Fields) -> None:
         """End the stream with a trailer section, after what is queued."""
@@ -160,10 +160,10 @@ class HttpCore(Protocol):
         """Send a whole response: head, body, trailers (None: the response ends with its body)."""
 
     def consume(self, stream: Stream, count: int) -> None:
-        """The application has taken ``count`` bytes of the stream's data: they may be replaced by others."""
+        """The application has taken `count` bytes of the stream's data: they may be replaced by others."""
 
     def expect(self, stream: Stream, count: int) -> None:
-        """The application will take the next ``count`` bytes whatever they are: let them come without a pause."""
+        """The application will take the next `count` bytes whatever they are: let them come without a pause."""
 
     def reset(self, stream: Stream, code: int = ErrorCode.CANCEL) -> None:
         """Break the stream off; nothing more is reported about it."""
@@ -172,7 +172,7 @@ class HttpCore(Protocol):
         """Send nothing more on a stream that the peer has ended."""
 
     def ping(self, payload: bytes) -> None:
-        """Send a PING with eight bytes of payload, if there is one; ``PONG`` answers."""
+        """Send a PING with eight bytes of payload, if there is one; `PONG` answers."""
 
     def drain(self) -> None:
         """Announce the end, then take no more streams."""

@@ -1,6 +1,6 @@
 """Between an asyncio transport and a protocol machine: bytes in, events up, what a turn made out in one write.
 
-Both sides of both protocols use it. A stream's ``owner`` is a :class:`StreamOwner`; what concerns the connection goes
+Both sides of both protocols use it. A stream's `owner` is a `StreamOwner`; what concerns the connection goes
 to methods that the sides override.
 """
 
@@ -52,8 +52,8 @@ IGNORE = Ignore()
 
 
 class HttpProtocol(StreamDriver, Generic[H]):
-    """One connection; ``H`` is the kind of head that comes. There is no ``core`` until it is
-    known which version of HTTP is spoken (``version_known``).
+    """One connection; `H` is the kind of head that comes. There is no `core` until it is
+    known which version of HTTP is spoken (`version_known`).
     """
 
     __slots__ = ("core", "version_known")

@@ -27,7 +27,7 @@ class ErrorCode(enum.IntEnum):
 
 
 class HttpError(Exception):
-    """The peer broke the protocol: the connection cannot go on. ``code`` is what GOAWAY says about it."""
+    """The peer broke the protocol: the connection cannot go on. `code` is what GOAWAY says about it."""
 
     def __init__(self, message: str, code: int = ErrorCode.PROTOCOL_ERROR) -> None:
         super().__init__(message)
@@ -41,7 +41,7 @@ class StreamError(HttpError):
 class PeerLimit(Exception):
     """Fields that we are to send are over the limit that the peer has announced; nothing was sent of them.
 
-    ``size`` and ``limit`` in bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts them (RFC 9113 section 6.5.2).
+    `size` and `limit` in bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts them (RFC 9113 section 6.5.2).
     """
 
     def __init__(self, size: int, limit: int) -> None:

@@ -1,19 +1,19 @@
 """The vocabulary in which HTTP/1.1 and HTTP/2 connections report what the peer did.
 
-An event is a plain 4-tuple ``(kind, stream, value, end)``: there are two or three per call, and a class instance costs
-five times as much as a tuple. ``end`` says that nothing more will come on this stream from the peer.
+An event is a plain 4-tuple `(kind, stream, value, end)`: there are two or three per call, and a class instance costs
+five times as much as a tuple. `end` says that nothing more will come on this stream from the peer.
 
 ==========  =========  =====================================  ========================================================
 kind        stream     value                                  meaning
 ==========  =========  =====================================  ========================================================
 HEAD        its own    RequestHead or ResponseHead            a request (at a server) or final response has begun
 INTERIM     its own    ResponseHead                           a 1xx response
-DATA        its own    bytes                                  a piece of body, not empty unless ``end``
-TRAILERS    its own    Fields                                 trailer section; ``end`` is True
+DATA        its own    bytes                                  a piece of body, not empty unless `end`
+TRAILERS    its own    Fields                                 trailer section; `end` is True
 RESET       its own    StreamReset                            the stream is over, broken off by either side
 DRAINED     its own    None                                   all that was queued for this stream has been sent
 PONG        None       bytes                                  the answer to a ping of ours
-GOAWAY      None       GoAway                                 the peer takes no streams after ``last_stream``
+GOAWAY      None       GoAway                                 the peer takes no streams after `last_stream`
 SETTINGS    None       None                                   the peer's settings have arrived (HTTP/2)
 CLOSED      None       HttpError or None                      no more events; transmit what is left and close
 ==========  =========  =====================================  ========================================================
@@ -49,9 +49,9 @@ Event = tuple[int, Any, Any, bool]
 
 @dataclass(slots=True, frozen=True)
 class StreamReset:
-    """Why a stream broke off. ``by_peer`` False: our own protocol machine reset it for what the peer did.
+    """Why a stream broke off. `by_peer` False: our own protocol machine reset it for what the peer did.
 
-    ``unprocessed`` says that the peer is known not to have acted on it, so that a repetition is safe (RFC 9113 8.7).
+    `unprocessed` says that the peer is known not to have acted on it, so that a repetition is safe (RFC 9113 8.7).
     """
 
     code: int
@@ -66,7 +66,7 @@ class StreamReset:
 
 @dataclass(slots=True, frozen=True)
 class GoAway:
-    """The peer is closing: streams above ``last_stream`` were not and will not be processed (section 6.8)."""
+    """The peer is closing: streams above `last_stream` were not and will not be processed (section 6.8)."""
 
     last_stream: int
     code: int

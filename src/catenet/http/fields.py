@@ -26,7 +26,7 @@ _CONNECTION_FIELDS = frozenset((b"connection", b"keep-alive", b"proxy-connection
 
 
 def check_fields(fields: Fields) -> None:
-    """Raise :class:`StreamError` for a name or value that HTTP does not allow (pseudo-header fields included)."""
+    """Raise `StreamError` for a name or value that HTTP does not allow (pseudo-header fields included)."""
     for name, value in fields:
         if not _NAME(name):
             raise StreamError(f"field name {name!r} is not a lower-case token")
@@ -35,7 +35,7 @@ def check_fields(fields: Fields) -> None:
 
 
 def check_h2_fields(fields: Fields) -> None:
-    """As :func:`check_fields`, and no connection-specific field."""
+    """As `check_fields`, and no connection-specific field."""
     check_fields(fields)
     for name, value in fields:
         if name in _CONNECTION_FIELDS or (name == b"te" and value.lower() != b"trailers"):
@@ -43,7 +43,7 @@ def check_h2_fields(fields: Fields) -> None:
 
 
 def content_length(fields: Fields) -> int | None:
-    """Return the Content-Length, or None; raise :class:`StreamError` for one that is said twice or is no number."""
+    """Return the Content-Length, or None; raise `StreamError` for one that is said twice or is no number."""
     values = [value for name, value in fields if name == b"content-length"]
     if not values:
         return None

@@ -11,19 +11,19 @@ __all__ = ["Guard", "Limits"]
 class Limits:
     """Limits of one connection. Sizes in bytes.
 
-    * ``max_header_list``: a decoded head or trailer section (RFC 9113 section 10.5.1). Over it: status 431 or a stream
+    * `max_header_list`: a decoded head or trailer section (RFC 9113 section 10.5.1). Over it: status 431 or a stream
       error, the connection stays; over HTTP/2 a server counts one glitch for each whole limit. Four times as much
       encoded (a peer may send before it knows the limit), or 16 times as much decoded, is taken for an attack and ends
       the connection; a client bears with 32 and 128 times as much. A peer that announces no limit of its own is taken
       to have this one.
-    * ``max_continuations``: short frames in one header block.
-    * ``max_streams``: concurrent streams that the peer may have (SETTINGS_MAX_CONCURRENT_STREAMS).
-    * ``stream_window``, ``connection_window``: receive windows.
-    * ``max_frame``: SETTINGS_MAX_FRAME_SIZE, and the largest frame we send: larger ones cost less per byte and keep
+    * `max_continuations`: short frames in one header block.
+    * `max_streams`: concurrent streams that the peer may have (SETTINGS_MAX_CONCURRENT_STREAMS).
+    * `stream_window`, `connection_window`: receive windows.
+    * `max_frame`: SETTINGS_MAX_FRAME_SIZE, and the largest frame we send: larger ones cost less per byte and keep
       other streams waiting longer.
-    * ``max_held``: received body bytes that the application has not consumed; beyond it the connection window closes.
-    * ``max_queued``: bytes that wait for the peer to open its window or read; beyond it the connection is given up.
-    * ``glitch_burst``, ``glitch_rate``: frames that do no work (resets, pings, settings, empty DATA, refused and
+    * `max_held`: received body bytes that the application has not consumed; beyond it the connection window closes.
+    * `max_queued`: bytes that wait for the peer to open its window or read; beyond it the connection is given up.
+    * `glitch_burst`, `glitch_rate`: frames that do no work (resets, pings, settings, empty DATA, refused and
       malformed streams) in a burst, and per second. Every stream that is served to its end pays for one more, so a
       busy client may cancel as often as it completes.
     """
@@ -53,7 +53,7 @@ class Guard:
         self._served = 0
 
     def spend(self, cost: float, now: float, served: int) -> bool:
-        """Take ``cost`` tokens; False if there are none left. ``served`` counts all streams served so far."""
+        """Take `cost` tokens; False if there are none left. `served` counts all streams served so far."""
         then = now if self._then is None else self._then
         tokens = self._tokens + (now - then) * self._rate + (served - self._served)
         self._then, self._served = now, served

@@ -18,9 +18,9 @@ def list_size(fields: Fields) -> int:
 
 
 class RequestHead:
-    """The head of a request. Immutable but for ``note``, and shared: equal header blocks decode to one object.
+    """The head of a request. Immutable but for `note`, and shared: equal header blocks decode to one object.
 
-    ``authority`` is ``:authority`` or ``Host``; ``path`` is the target with its query. ``note`` belongs to whoever
+    `authority` is `:authority` or `Host`; `path` is the target with its query. `note` belongs to whoever
     consumes the head and may hold what it derived from it, so that a head that comes a thousand times is read once.
     """
 
@@ -39,7 +39,7 @@ class RequestHead:
         self.length: int | None = None  # Content-Length, if it was received with one
 
     def get(self, name: bytes) -> bytes | None:
-        """Return the value of the first field called ``name`` (lower case), or None."""
+        """Return the value of the first field called `name` (lower case), or None."""
         return first(self.fields, name)
 
     def __repr__(self) -> str:
@@ -56,7 +56,7 @@ class RequestHead:
 
 
 class ResponseHead:
-    """The head of a response: a status code of three digits, and fields. ``note`` as in :class:`RequestHead`."""
+    """The head of a response: a status code of three digits, and fields. `note` as in `RequestHead`."""
 
     __slots__ = ("fields", "h1", "h2", "length", "note", "status")
 
@@ -69,7 +69,7 @@ class ResponseHead:
         self.length: int | None = None  # Content-Length, if it was received with one
 
     def get(self, name: bytes) -> bytes | None:
-        """Return the value of the first field called ``name`` (lower case), or None."""
+        """Return the value of the first field called `name` (lower case), or None."""
         return first(self.fields, name)
 
     def __repr__(self) -> str:
@@ -83,7 +83,7 @@ class ResponseHead:
 
 
 def first(fields: Fields, name: bytes) -> bytes | None:
-    """Return the value of the first field called ``name`` (lower case), or None."""
+    """Return the value of the first field called `name` (lower case), or None."""
     for key, value in fields:
         if key == name:
             return value

@@ -1,6 +1,6 @@
 """A connection that a server has accepted: which HTTP it speaks, and what its peer owes.
 
-The peer is under the clock of :mod:`catenet.net.monitor` until its first head (or preface and SETTINGS) is complete;
+The peer is under the clock of `catenet.net.monitor` until its first head (or preface and SETTINGS) is complete;
 from the first byte of a later head until its last; and, at a rate, while it has begun a frame, a chunk's framing, a
 body or a message.
 """

@@ -14,9 +14,9 @@ __all__ = ["Stream"]
 
 
 class Stream:
-    """State of one stream. ``owner`` belongs to the application, which finds its call there without a lookup.
+    """State of one stream. `owner` belongs to the application, which finds its call there without a lookup.
 
-    The states of section 5.1 are two bits: ``local_open`` and ``remote_open`` (both: open; one: half-closed). Idle
+    The states of section 5.1 are two bits: `local_open` and `remote_open` (both: open; one: half-closed). Idle
     streams do not exist yet and closed ones do not exist any more.
     """
 

@@ -15,7 +15,7 @@ SCHEMES: Mapping[str, Scheme] = {
 
 
 def authority(target: Target) -> str:
-    """Return what a client calls the server (RFC 9110 section 7.2): ``host:port``, or ``localhost`` for a Unix socket.
+    """Return what a client calls the server (RFC 9110 section 7.2): `host:port`, or `localhost` for a Unix socket.
 
     The port is left out if it is the default one.
     """

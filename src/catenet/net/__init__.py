@@ -1,6 +1,6 @@
 """Clients and servers for protocol cores: dialling, listening, TLS, limits, deadlines, draining, workers.
 
-A core with five verbs (:class:`StreamCore`, :class:`DatagramCore`) goes in, a client or a server comes out. Knows no
+A core with five verbs (`StreamCore`, `DatagramCore`) goes in, a client or a server comes out. Knows no
 protocol itself.
 """
 

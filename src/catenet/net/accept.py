@@ -1,9 +1,9 @@
 """Accepting connections, and not more of them than there may be.
 
-An event loop's own server accepts whatever comes. At the limit of descriptors ``accept`` then fails, the connection
+An event loop's own server accepts whatever comes. At the limit of descriptors `accept` then fails, the connection
 stays in the backlog, the listener stays readable, and the loop does nothing but fail and say so. Here a gate closes
-before that: at ``max_connections``, or when the process has only its reserve of descriptors left. (The kernel gives the
-lowest free number, so the number that is next is a count; it costs a ``dup``, a hundredth of what a connection does.)
+before that: at `max_connections`, or when the process has only its reserve of descriptors left. (The kernel gives the
+lowest free number, so the number that is next is a count; it costs a `dup`, a hundredth of what a connection does.)
 While it is closed the listeners are not polled; it opens when a connection closes, and once a second it looks whether
 others have freed descriptors.
 """
@@ -31,7 +31,7 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Slot:
-    """The place of one connection among those that may be open. ``accepted`` is when it was accepted (loop time)."""
+    """The place of one connection among those that may be open. `accepted` is when it was accepted (loop time)."""
 
     __slots__ = ("_acceptor", "accepted")
 
@@ -47,10 +47,10 @@ class Slot:
 
 
 class Acceptor:
-    """Accepts on all listeners of one server. ``open`` connections are those that have a slot.
+    """Accepts on all listeners of one server. `open` connections are those that have a slot.
 
-    ``factory`` makes the ``asyncio.Protocol`` of a connection; the protocol must release its slot in
-    ``connection_lost``. A connection whose handshake fails never gets there: its slot is released here.
+    `factory` makes the `asyncio.Protocol` of a connection; the protocol must release its slot in
+    `connection_lost`. A connection whose handshake fails never gets there: its slot is released here.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Acceptor:
         return self._paused
 
     def add(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
-        """Accept connections on a socket that listens, with TLS if ``tls`` is given."""
+        """Accept connections on a socket that listens, with TLS if `tls` is given."""
         listener.setblocking(False)
         self._listeners[listener] = tls
         if not self._paused:

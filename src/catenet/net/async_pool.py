@@ -1,4 +1,4 @@
-"""A pool of connections on an event loop: carries out what :mod:`catenet.net.pool` decides."""
+"""A pool of connections on an event loop: carries out what `catenet.net.pool` decides."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class AcquireTimeout(TimeoutError):
 class AsyncPool(Generic[K, C]):
     """A pool on an event loop. Made and used on that loop.
 
-    ``dial`` makes a connection; what it raises goes to ``failed``, which fails the callers who wait (:meth:`fail`) or
-    pauses (:meth:`pause`). ``close`` closes a connection that is idle. Whoever sees that a connection has room again,
-    or is gone, says so (:meth:`changed`, :meth:`lost`).
+    `dial` makes a connection; what it raises goes to `failed`, which fails the callers who wait (`fail`) or
+    pauses (`pause`). `close` closes a connection that is idle. Whoever sees that a connection has room again,
+    or is gone, says so (`changed`, `lost`).
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class AsyncPool(Generic[K, C]):
         return self._core.outstanding
 
     def waiting(self, key: K) -> bool:
-        """Whether callers wait for a connection to ``key``."""
+        """Whether callers wait for a connection to `key`."""
         return self._core.waiting(key)
 
     def members(self, key: K) -> Iterator[C]:
-        """Return the open connections to ``key``."""
+        """Return the open connections to `key`."""
         return self._core.members(key)
 
     def pick(self, key: K) -> C | None:
@@ -71,9 +71,9 @@ class AsyncPool(Generic[K, C]):
     ) -> C:
         """Return a connection as soon as there is one, in the order of the callers; begin the exchange at once.
 
-        A caller whose connection breaks before it goes on was not among those whom :meth:`fail` lets fail. ``check`` is
-        called before it waits once more, and raises if it should not. Raises :class:`AcquireTimeout`, and what
-        :meth:`fail` was given.
+        A caller whose connection breaks before it goes on was not among those whom `fail` lets fail. `check` is
+        called before it waits once more, and raises if it should not. Raises `AcquireTimeout`, and what
+        `fail` was given.
         """
         ends = [] if deadline is None else [deadline]
         if self._limits.acquire_timeout is not None:
@@ -124,7 +124,7 @@ class AsyncPool(Generic[K, C]):
             self._act()
 
     def pause(self, key: K, until: float = NEVER) -> None:
-        """Open nothing more to ``key`` for a while."""
+        """Open nothing more to `key` for a while."""
         self._core.pause(key, until)
         self._arm()
 

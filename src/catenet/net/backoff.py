@@ -1,4 +1,4 @@
-"""How long a client waits before it connects again (gRPC ``connection-backoff.md``). Pure: randomness is handed in."""
+"""How long a client waits before it connects again (gRPC `connection-backoff.md`). Pure: randomness is handed in."""
 
 from __future__ import annotations
 

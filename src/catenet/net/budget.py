@@ -1,6 +1,6 @@
 """What all connections of a server together may have queued for peers that do not read.
 
-A limit for each connection is none for a thousand of them. Half of the budget is for anyone; from there on (``tight``)
+A limit for each connection is none for a thousand of them. Half of the budget is for anyone; from there on (`tight`)
 a producer whose connection has something queued waits for room before it makes more, and one whose connection takes
 what it is given goes on. What cannot wait (a response that is complete) may use the other half, and beyond that the
 connections that hold most are given up until the rest fits, those first whose peers take nothing at all.
@@ -37,15 +37,15 @@ class Budget(Generic[H]):
 
     @property
     def exceeded(self) -> bool:
-        """Whether :meth:`victims` should go."""
+        """Whether `victims` should go."""
         return self.used > self.limit
 
     def has_room(self, holder: H) -> bool:
-        """Whether ``holder`` may produce: its peer takes what it gets, or there is room for what it does not take."""
+        """Whether `holder` may produce: its peer takes what it gets, or there is room for what it does not take."""
         return holder not in self._held or not self.tight
 
     def charge(self, holder: H, amount: int) -> None:
-        """From now on ``holder`` has ``amount`` bytes queued."""
+        """From now on `holder` has `amount` bytes queued."""
         self.used += amount - self._held.pop(holder, 0)
         if amount:
             self._held[holder] = amount
@@ -53,9 +53,9 @@ class Budget(Generic[H]):
             self._pass_on(holder)
 
     def victims(self, target: int, stalled: Callable[[H], bool], only_stalled: bool = False) -> list[H]:
-        """Return who must go so that at most ``target`` bytes stay; the caller closes them and charges them nothing.
+        """Return who must go so that at most `target` bytes stay; the caller closes them and charges them nothing.
 
-        Those for whom ``stalled`` says yes come first, and of those the largest; with ``only_stalled`` no others.
+        Those for whom `stalled` says yes come first, and of those the largest; with `only_stalled` no others.
         """
         excess = self.used - target
         if excess <= 0:
@@ -71,7 +71,7 @@ class Budget(Generic[H]):
         return found
 
     async def wait(self, holder: H) -> None:
-        """Wait until ``holder`` may produce. What it then produces must be charged before anything else is awaited."""
+        """Wait until `holder` may produce. What it then produces must be charged before anything else is awaited."""
         while not self.has_room(holder):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             waiters = self._waiting.setdefault(holder, {})

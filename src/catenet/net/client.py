@@ -1,6 +1,6 @@
 """A client for a protocol core of five verbs: happy eyeballs, TLS, Unix sockets.
 
-``connection = await connect(Core(), "tls://example.org:7000")``.
+`connection = await connect(Core(), "tls://example.org:7000")`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Candidate(asyncio.Protocol):
         self.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Keep what comes nevertheless: uvloop begins to read after ``connection_made``, whatever that has said."""
+        """Keep what comes nevertheless: uvloop begins to read after `connection_made`, whatever that has said."""
         self._early.append(data)
         self.transport.pause_reading()
 
@@ -81,10 +81,10 @@ async def connect(
     connect_timeout: float | None = CONNECT_TIMEOUT,
     schemes: Mapping[str, Scheme] = SCHEMES,
 ) -> Connection[E]:
-    """Connect ``core`` to whichever address of ``url`` answers first, and return the connection.
+    """Connect `core` to whichever address of `url` answers first, and return the connection.
 
-    ``tls``: for ``tls://``, instead of one that trusts the system's authorities; ``server_name``: what the certificate
-    must name, instead of the host. Raises ``ValueError`` for a wrong URL, :class:`ConnectError`.
+    `tls`: for `tls://`, instead of one that trusts the system's authorities; `server_name`: what the certificate
+    must name, instead of the host. Raises `ValueError` for a wrong URL, `ConnectError`.
     """
     loop = asyncio.get_running_loop()
     target = parse_target(url, schemes=schemes)

@@ -30,7 +30,7 @@ class Alarm:
         self._entry: Entry | None = None
 
     def set(self, due: float | None, fire: Alarmed) -> None:
-        """Call ``fire.on_alarm(now)`` at ``due`` or earlier; None: whenever was said before."""
+        """Call `fire.on_alarm(now)` at `due` or earlier; None: whenever was said before."""
         entry = self._entry
         if due is None or (entry is not None and entry[0] <= due):
             return
@@ -54,12 +54,12 @@ class Alarm:
 
 
 class Alarmed:
-    """Who is woken by an :class:`Alarm`."""
+    """Who is woken by an `Alarm`."""
 
     __slots__ = ()
 
     def on_alarm(self, due: float) -> None:
-        """It is ``due`` now, or later."""
+        """It is `due` now, or later."""
         raise NotImplementedError
 
 
@@ -85,7 +85,7 @@ class EventQueue(Generic[E]):
         self._wake()
 
     def end(self, error: Exception | None) -> None:
-        """Nothing more will come; after what waits the reader gets None, or ``error``."""
+        """Nothing more will come; after what waits the reader gets None, or `error`."""
         if not self._over:
             self._over, self._error = True, error
             self._wake()
@@ -110,10 +110,10 @@ class EventQueue(Generic[E]):
 
 
 class Connection(StreamDriver, Alarmed, Generic[E]):
-    """A connection. After calls on ``core`` say :meth:`touch`, :meth:`flush` or ``await`` :meth:`drained`.
+    """A connection. After calls on `core` say `touch`, `flush` or `await` `drained`.
 
-    ``for`` and ``async for`` end, and :meth:`next_event` returns None, when the core has closed or the peer has ended
-    its stream; a connection that broke raises ``ConnectionError``. One task at a time may ask for events.
+    `for` and `async for` end, and `next_event` returns None, when the core has closed or the peer has ended
+    its stream; a connection that broke raises `ConnectionError`. One task at a time may ask for events.
     """
 
     __slots__ = ("_alarm", "_closing", "_eof", "_events", "_lost", "_writable", "core")
@@ -138,7 +138,7 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
     # For its user.
 
     async def next_event(self) -> E | None:
-        """Return the next event, or None after the last. Raises ``ConnectionError``."""
+        """Return the next event, or None after the last. Raises `ConnectionError`."""
         assert self._events is not None, "nobody asked for events"
         event = await self._events.get()
         self._take_events()
@@ -151,7 +151,7 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
             yield event
 
     async def drained(self) -> None:
-        """Send what the core has, and wait until the peer can take more. Raises ``ConnectionError``."""
+        """Send what the core has, and wait until the peer can take more. Raises `ConnectionError`."""
         self.flush()
         while self.write_paused and self.transport is not None:
             if self._writable is None:
@@ -174,7 +174,7 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
 
     @property
     def peername(self) -> object:
-        """The address of the peer, as :mod:`socket` has it."""
+        """The address of the peer, as `socket` has it."""
         return None if self.transport is None else self.transport.get_extra_info("peername")
 
     # Called by asyncio.

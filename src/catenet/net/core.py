@@ -1,8 +1,8 @@
-"""The five verbs: what a protocol core must have so that :mod:`catenet.net` makes a client or a server of it.
+"""The five verbs: what a protocol core must have so that `catenet.net` makes a client or a server of it.
 
-A core does no I/O, reads no clock and draws no entropy. It is told what came (``receive``) and what time it is, and it
-is asked what to send (``transmit``), what happened (``next_event``), and when it has something to do by itself
-(``next_deadline``, ``handle_timeout``). Times are seconds of a clock that never goes back. Deadlines are absolute, free
+A core does no I/O, reads no clock and draws no entropy. It is told what came (`receive`) and what time it is, and it
+is asked what to send (`transmit`), what happened (`next_event`), and when it has something to do by itself
+(`next_deadline`, `handle_timeout`). Times are seconds of a clock that never goes back. Deadlines are absolute, free
 to ask for, and harmless when they fire early. What a peer does wrong makes no verb raise: it is an event, or the end of
 the connection.
 """
@@ -18,28 +18,28 @@ E_co = TypeVar("E_co", covariant=True)
 
 
 class StreamCore(Protocol[E_co]):
-    """One connection of a protocol on a byte stream, client or server. ``E_co``: its events."""
+    """One connection of a protocol on a byte stream, client or server. `E_co`: its events."""
 
     def receive(self, data: bytes, now: float) -> None:
-        """Take the next bytes from the peer. ``b""``: nothing more will come; a core that is through closes."""
+        """Take the next bytes from the peer. `b""`: nothing more will come; a core that is through closes."""
 
     def transmit(self, now: float) -> bytes:
-        """Return the next bytes to be sent; ``b""``: none. Asked again until then, but not while the peer is slow."""
+        """Return the next bytes to be sent; `b""`: none. Asked again until then, but not while the peer is slow."""
 
     def next_event(self) -> E_co | None:
         """Return the next thing that happened, or None."""
 
     def next_deadline(self) -> float | None:
-        """Return when :meth:`handle_timeout` has something to do, or None."""
+        """Return when `handle_timeout` has something to do, or None."""
 
     def handle_timeout(self, now: float) -> None:
-        """Do what is due at ``now``."""
+        """Do what is due at `now`."""
 
     # What a server asks besides, to keep its limits and to end in order.
 
     @property
     def begun(self) -> bool:
-        """Whether what a connection begins with is complete; the peer has ``handshake_timeout`` for it."""
+        """Whether what a connection begins with is complete; the peer has `handshake_timeout` for it."""
 
     @property
     def unfinished(self) -> bool:
@@ -47,7 +47,7 @@ class StreamCore(Protocol[E_co]):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing follows what :meth:`transmit` still returns: the connection is closed then."""
+        """Whether nothing follows what `transmit` still returns: the connection is closed then."""
 
     def drain(self, now: float) -> None:
         """Begin nothing new; finish what has begun, say goodbye if the protocol can, and be closed."""
@@ -77,11 +77,11 @@ class Peer(Protocol, Hashable):
 
     @property
     def name(self) -> str:
-        """``host:port``, for people."""
+        """`host:port`, for people."""
 
 
 class DatagramCore(Protocol[E_co]):
-    """A protocol on datagrams: all peers of one server, or one client. ``E_co``: its events."""
+    """A protocol on datagrams: all peers of one server, or one client. `E_co`: its events."""
 
     def receive(self, data: bytes, peer: Peer, now: float) -> None:
         """Take a datagram. Whoever sent it may have forged its source: UDP has no handshake (RFC 8085 section 6)."""
@@ -96,10 +96,10 @@ class DatagramCore(Protocol[E_co]):
         """Return the next thing that happened, or None."""
 
     def next_deadline(self) -> float | None:
-        """Return when :meth:`handle_timeout` has something to do, or None."""
+        """Return when `handle_timeout` has something to do, or None."""
 
     def handle_timeout(self, now: float) -> None:
-        """Do what is due at ``now``."""
+        """Do what is due at `now`."""
 
     # What the network and a server say and ask besides.
 

@@ -1,8 +1,8 @@
 """A server or a client for a datagram core of five verbs: UDP over both IP versions, limits, draining.
 
-``serve_datagrams(core, ["udp://[::]:7"])``, ``connect_datagrams(Core, "udp://example.org:7")``. asyncio's datagram
+`serve_datagrams(core, ["udp://[::]:7"])`, `connect_datagrams(Core, "udp://example.org:7")`. asyncio's datagram
 transports tell neither to which address a datagram came, so that a host with several answers from the wrong one, nor
-when their queue is full. So sockets are read and written here, with a reader on each as :mod:`catenet.net.accept` has.
+when their queue is full. So sockets are read and written here, with a reader on each as `catenet.net.accept` has.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ class DatagramPeer:
 
     @property
     def name(self) -> str:
-        """``host:port``."""
+        """`host:port`."""
         return self.address if isinstance(self.address, str) else host_and_port(self.address[0], self.address[1])
 
 
 class DatagramEndpoint(Alarmed, Generic[E]):
-    """Sockets that one core uses. After calls on ``core`` say :meth:`flush`. One task at a time may ask for events.
+    """Sockets that one core uses. After calls on `core` say `flush`. One task at a time may ask for events.
 
-    ``urls``: where it listens, or the one that it is connected to.
+    `urls`: where it listens, or the one that it is connected to.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class DatagramEndpoint(Alarmed, Generic[E]):
             self._go()
 
     async def drain(self, grace: float | None = None) -> None:
-        """Let the core finish what has begun, for ``grace`` seconds at most; then close."""
+        """Let the core finish what has begun, for `grace` seconds at most; then close."""
         self.core.drain(self._loop.time())
         self._quiet = self._loop.create_future()
         self.flush()
@@ -243,10 +243,10 @@ async def serve_datagrams(
     schemes: Mapping[str, Scheme] = DATAGRAM_SCHEMES,
     reuse_port: bool = False,
 ) -> DatagramEndpoint[E]:
-    """Let ``core`` serve all datagrams that come to ``urls`` (``udp://host:port``; port 0 is any).
+    """Let `core` serve all datagrams that come to `urls` (`udp://host:port`; port 0 is any).
 
-    Answers leave from the address that was asked. ``keep_events``: somebody asks for the core's events, or it is not
-    read any more. Raises ``ValueError`` for a wrong URL, ``OSError``; then nothing listens.
+    Answers leave from the address that was asked. `keep_events`: somebody asks for the core's events, or it is not
+    read any more. Raises `ValueError` for a wrong URL, `OSError`; then nothing listens.
     """
     loop = asyncio.get_running_loop()
     sockets: list[socket.socket] = []
@@ -269,10 +269,10 @@ async def serve_datagrams(
 async def connect_datagrams(
     factory: Callable[[Peer], DatagramCore[E]], url: str, *, schemes: Mapping[str, Scheme] = DATAGRAM_SCHEMES
 ) -> DatagramEndpoint[E]:
-    """Make a core for the peer that ``url`` names, with a socket of its own that hears nobody else.
+    """Make a core for the peer that `url` names, with a socket of its own that hears nobody else.
 
     The first address that there is a route to is taken: whether anybody is there, only the protocol can tell. Raises
-    ``ValueError`` for a wrong URL, :class:`catenet.net.client.ConnectError`.
+    `ValueError` for a wrong URL, `catenet.net.client.ConnectError`.
     """
     loop = asyncio.get_running_loop()
     target = parse_target(url, schemes=schemes, default=next(iter(schemes)))

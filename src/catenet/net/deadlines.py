@@ -37,7 +37,7 @@ class Deadlines:
         return len(self._heap)
 
     def add(self, when: float, expire: Callable[[], None]) -> Entry:
-        """Call ``expire`` at ``when`` unless :meth:`remove` is given the entry before; once it is called, forget it."""
+        """Call `expire` at `when` unless `remove` is given the entry before; once it is called, forget it."""
         self._sequence += 1
         entry: Entry = [when, self._sequence, expire]
         heappush(self._heap, entry)

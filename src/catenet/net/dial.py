@@ -1,7 +1,7 @@
 """Connecting to whichever address of a name answers first (RFC 8305, Happy Eyeballs 2).
 
-:class:`HappyEyeballs` decides and does nothing; :func:`connect_first` carries it out on an event loop. Addresses come
-from ``getaddrinfo``, which returns them in the order of RFC 6724.
+`HappyEyeballs` decides and does nothing; `connect_first` carries it out on an event loop. Addresses come
+from `getaddrinfo`, which returns them in the order of RFC 6724.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CONNECTION_ATTEMPT_DELAY = 0.25
 """Seconds between the starts of two attempts (RFC 8305 section 8)."""
 
 SocketName = tuple[str, int] | tuple[str, int, int, int] | str
-"""An address as the functions of :mod:`socket` take it; a ``str`` is that of a Unix socket."""
+"""An address as the functions of `socket` take it; a `str` is that of a Unix socket."""
 
 
 def interleave(addresses: Iterable[A], is_ipv6: Sequence[bool]) -> list[A]:
@@ -54,7 +54,7 @@ def interleave(addresses: Iterable[A], is_ipv6: Sequence[bool]) -> list[A]:
 class HappyEyeballs(Generic[A]):
     """Which address to try when: staggered starts, the next at once when one fails (RFC 8305 section 5).
 
-    The driver starts what :meth:`next_attempt` returns, tells of failures, and cancels the rest when one succeeds.
+    The driver starts what `next_attempt` returns, tells of failures, and cancels the rest when one succeeds.
     """
 
     def __init__(self, addresses: Sequence[A], now: float, delay: float = CONNECTION_ATTEMPT_DELAY) -> None:
@@ -91,7 +91,7 @@ class HappyEyeballs(Generic[A]):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One socket address: ``family`` as in :mod:`socket`, ``address`` as its functions take it."""
+    """One socket address: `family` as in `socket`, `address` as its functions take it."""
 
     family: int
     address: SocketName
@@ -99,7 +99,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """TLS on a connection that is dialled: ``server_name`` is what the certificate must name."""
+    """TLS on a connection that is dialled: `server_name` is what the certificate must name."""
 
     context: ssl.SSLContext
     server_name: str
@@ -122,7 +122,7 @@ AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 async def addresses(
     loop: asyncio.AbstractEventLoop, host: str | None, port: int, kind: int, flags: int = 0
 ) -> Sequence[AddressInfo]:
-    """Return what ``getaddrinfo`` finds. Raises ``OSError``, also for what can be no name (RFC 1035 section 2.3.4)."""
+    """Return what `getaddrinfo` finds. Raises `OSError`, also for what can be no name (RFC 1035 section 2.3.4)."""
     try:
         return await loop.getaddrinfo(host, port, type=kind, flags=flags)
     except UnicodeError:
@@ -135,7 +135,7 @@ def no_name(host: str | None) -> OSError:
 
 
 async def resolve(loop: asyncio.AbstractEventLoop, target: Target, kind: int = socket.SOCK_STREAM) -> list[Endpoint]:
-    """Return the addresses of a target, families in turn. Raises ``OSError``."""
+    """Return the addresses of a target, families in turn. Raises `OSError`."""
     unix = target.unix
     if unix:
         return [Endpoint(socket.AF_UNIX, "\0" + unix[1:] if unix.startswith("@") else unix)]
@@ -147,7 +147,7 @@ async def resolve(loop: asyncio.AbstractEventLoop, target: Target, kind: int = s
 async def connect(
     loop: asyncio.AbstractEventLoop, endpoint: Endpoint, factory: Callable[[], B], tls: ClientTls | None = None
 ) -> B:
-    """Connect to one address; return what ``factory`` made, connected. Raises ``OSError``."""
+    """Connect to one address; return what `factory` made, connected. Raises `OSError`."""
     options: dict[str, Any] = {} if tls is None else {"ssl": tls.context, "server_hostname": tls.server_name}
     address = endpoint.address
     if isinstance(address, str):
@@ -176,9 +176,9 @@ async def _connect_abstract(
 async def connect_first(
     loop: asyncio.AbstractEventLoop, endpoints: Sequence[Endpoint], dial: Callable[[Endpoint], Coroutine[Any, Any, P]]
 ) -> tuple[Endpoint, P]:
-    """Connect to whichever address answers first (RFC 8305); ``dial`` connects to one, and raises ``OSError``.
+    """Connect to whichever address answers first (RFC 8305); `dial` connects to one, and raises `OSError`.
 
-    Raises the ``OSError`` of the attempt that failed last.
+    Raises the `OSError` of the attempt that failed last.
     """
     eyeballs = HappyEyeballs(endpoints, loop.time())
     attempts: dict[asyncio.Task[P], Endpoint] = {}

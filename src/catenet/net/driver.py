@@ -1,8 +1,8 @@
 """Between an asyncio transport and a protocol core: what every driver does, whatever calls its core has.
 
-:class:`StreamDriver` looks after the transport: what a turn of the event loop made leaves in one write, what a peer
+`StreamDriver` looks after the transport: what a turn of the event loop made leaves in one write, what a peer
 does not read has a limit and counts against a budget, and the last word reaches its reader. With it
-:mod:`catenet.net.connection` drives a core of five verbs; HTTP, whose cores return events in lists, has a driver of its
+`catenet.net.connection` drives a core of five verbs; HTTP, whose cores return events in lists, has a driver of its
 own.
 """
 
@@ -21,10 +21,10 @@ WRITE_LIMIT = 4 << 20
 
 
 class StreamDriver(asyncio.Protocol):
-    """One connection. ``now``: when something came last; ``received``: bytes that have ever come.
+    """One connection. `now`: when something came last; `received`: bytes that have ever come.
 
-    ``budget`` is what all connections together may have queued for their peers; None: nothing is counted. ``ended``:
-    our direction is over; nothing may be written, and what comes is dropped. ``write_limit``: bytes that may be written
+    `budget` is what all connections together may have queued for their peers; None: nothing is counted. `ended`:
+    our direction is over; nothing may be written, and what comes is dropped. `write_limit`: bytes that may be written
     to a transport that is full.
     """
 
@@ -159,7 +159,7 @@ class StreamDriver(asyncio.Protocol):
             self.charge(self.queued + waits)
 
     def charge(self, amount: int) -> None:
-        """From now on ``amount`` bytes wait here."""
+        """From now on `amount` bytes wait here."""
         if self.budget is not None and amount != self.charged:
             self.charged = amount
             self.budget.charge(self, amount)
@@ -189,7 +189,7 @@ class StreamDriver(asyncio.Protocol):
             self.transport.abort()
 
     def linger(self, orderly: bool) -> None:
-        """Close so that the peer can read our last word (RFC 9112 section 9.6); ``orderly``: all of it, if it is long.
+        """Close so that the peer can read our last word (RFC 9112 section 9.6); `orderly`: all of it, if it is long.
 
         To close with input unread makes TCP send a reset, which overtakes what was written. So end our direction, drop
         what still comes, and close when the peer does, or soon. TLS does the same in its own closing.

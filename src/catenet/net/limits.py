@@ -11,20 +11,20 @@ __all__ = ["ServerLimits"]
 class ServerLimits:
     """Limits of one server in one process. Times in seconds, sizes in bytes.
 
-    * ``max_connections``: open at once, over all listeners, those in their handshake included. At the limit the server
+    * `max_connections`: open at once, over all listeners, those in their handshake included. At the limit the server
       stops accepting, and goes on when a connection closes: whoever comes meanwhile waits in the backlog. None: as many
       as the process may have descriptors, less a reserve for files and connections of its own.
-    * ``handshake_timeout``: from accept to the end of what a connection begins with: TLS, and the first request head or
+    * `handshake_timeout`: from accept to the end of what a connection begins with: TLS, and the first request head or
       the preface. Later heads have as long, from their first byte on.
-    * ``min_rate``: bytes per second of whatever else the peer has begun and not finished (a body, part of a message);
-      ``handshake_timeout`` seconds are granted before it counts (:class:`catenet.net.pace.Pace`).
-    * ``max_queued_total``: bytes that all connections together may have waiting for their peers to read. From half of
+    * `min_rate`: bytes per second of whatever else the peer has begun and not finished (a body, part of a message);
+      `handshake_timeout` seconds are granted before it counts (`catenet.net.pace.Pace`).
+    * `max_queued_total`: bytes that all connections together may have waiting for their peers to read. From half of
       it on, producers wait; beyond it, the connections that hold most are closed
-      (:class:`catenet.net.budget.Budget`).
-    * ``backlog``: connections that wait to be accepted, per listener (``listen(2)``).
-    * ``write_limit``: what a peer that does not read may have waiting in its transport.
-    * ``max_idle``: close connections on which nothing is going on; ``max_age``: drain those that are older, and close
-      them ``max_age_grace`` later. None: never.
+      (`catenet.net.budget.Budget`).
+    * `backlog`: connections that wait to be accepted, per listener (`listen(2)`).
+    * `write_limit`: what a peer that does not read may have waiting in its transport.
+    * `max_idle`: close connections on which nothing is going on; `max_age`: drain those that are older, and close
+      them `max_age_grace` later. None: never.
     """
 
     max_connections: int | None = None

@@ -17,9 +17,9 @@ _SAME_PORT_TRIES = 16
 
 
 async def listen_tcp(host: str | None, port: int, *, backlog: int, reuse_port: bool = False) -> list[socket.socket]:
-    """Return a listening socket for each address of ``host`` (None: all addresses), all with one port.
+    """Return a listening socket for each address of `host` (None: all addresses), all with one port.
 
-    Port 0 lets the system choose it. Raises ``OSError``.
+    Port 0 lets the system choose it. Raises `OSError`.
     """
     loop = asyncio.get_running_loop()
     found = await addresses(loop, host or None, port, socket.SOCK_STREAM, socket.AI_PASSIVE)
@@ -27,16 +27,16 @@ async def listen_tcp(host: str | None, port: int, *, backlog: int, reuse_port: b
 
 
 async def bind_udp(host: str | None, port: int, *, reuse_port: bool = False) -> list[socket.socket]:
-    """Return a UDP socket for each address of ``host`` (None: all addresses), all with one port. As above."""
+    """Return a UDP socket for each address of `host` (None: all addresses), all with one port. As above."""
     loop = asyncio.get_running_loop()
     found = await addresses(loop, host or None, port, socket.SOCK_DGRAM, socket.AI_PASSIVE)
     return _bind_all(found, port, socket.SOCK_DGRAM, None, reuse_port)
 
 
 def hold_port(host: str | None, kind: int = socket.SOCK_STREAM) -> list[socket.socket]:
-    """Return sockets that keep a port which the system chose, for others that bind to it with ``SO_REUSEPORT``.
+    """Return sockets that keep a port which the system chose, for others that bind to it with `SO_REUSEPORT`.
 
-    They do not listen. Raises ``OSError``.
+    They do not listen. Raises `OSError`.
     """
     try:
         found = socket.getaddrinfo(host or None, 0, type=kind, flags=socket.AI_PASSIVE)
@@ -92,10 +92,10 @@ def _try_to_bind(
 
 
 def listen_unix(path: str, *, backlog: int, mode: int | None = None) -> socket.socket:
-    """Return a listening Unix socket; ``path`` begins with ``@`` for one in the abstract namespace.
+    """Return a listening Unix socket; `path` begins with `@` for one in the abstract namespace.
 
-    A socket that nobody listens on any more is replaced, everything else makes binding fail. ``mode``: permissions.
-    Raises ``OSError``.
+    A socket that nobody listens on any more is replaced, everything else makes binding fail. `mode`: permissions.
+    Raises `OSError`.
     """
     abstract = path.startswith("@")
     if not abstract:

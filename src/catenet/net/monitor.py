@@ -3,7 +3,7 @@
 The peer is under the clock while it owes us something: from accept until what a connection begins with is complete;
 from the first byte of a later unit that has a deadline (a request head) until its last; and, at a rate, while it has
 begun anything else. It owes nothing between two units, and nothing that our windows or our pauses hold back.
-:meth:`PeerMonitor.watch` is called every second or so.
+`PeerMonitor.watch` is called every second or so.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Monitored(Protocol):
         """Give the connection up."""
 
     def charge(self, amount: int) -> None:
-        """Tell the budget that ``amount`` bytes wait."""
+        """Tell the budget that `amount` bytes wait."""
 
     def drain(self) -> None:
         """Take nothing new, and close when nothing is left."""
@@ -137,7 +137,7 @@ class Shared:
 
 
 class PeerMonitor:
-    """The clock of one accepted connection. ``opened``: when it was accepted; ``idle_since``: when it was last busy."""
+    """The clock of one accepted connection. `opened`: when it was accepted; `idle_since`: when it was last busy."""
 
     __slots__ = (
         "_buffered", "_closing", "_driver", "_entry", "_flowed", "_moved", "_pace", "_shared", "_slot", "idle_since",
@@ -205,7 +205,7 @@ class PeerMonitor:
                 driver.abort()
 
     def has_stalled(self, now: float, patience: float) -> bool:
-        """Whether the peer has taken nothing for ``patience`` seconds of what waits for it."""
+        """Whether the peer has taken nothing for `patience` seconds of what waits for it."""
         return now - self._moved > patience
 
     def _watch_input(self, now: float) -> None:

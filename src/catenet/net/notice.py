@@ -22,7 +22,7 @@ class Notice:
         self._suppressed = 0
 
     def warn(self, now: float, message: str, *values: object) -> None:
-        """Log ``message % values``, unless that was done within the last minute."""
+        """Log `message % values`, unless that was done within the last minute."""
         if self._next is not None and now < self._next:
             self._suppressed += 1
             return

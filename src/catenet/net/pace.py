@@ -1,9 +1,9 @@
 """Whether a peer delivers what it has begun, or makes us wait (Slowloris, RUDY).
 
 Silence between two things is the peer's right: an idle connection, a stream whose next message has no hurry. Silence in
-the midst of one is not. nginx allows 60 s between two reads, Apache (``mod_reqtimeout``) an initial time that bytes
-extend, Kestrel an average of 240 B/s. Here time is bought with bytes: ``grace`` seconds are granted, and every ``rate``
-bytes buy one more, up to ``AHEAD`` in advance, so that neither a burst nor an outage that TCP recovers from ends an
+the midst of one is not. nginx allows 60 s between two reads, Apache (`mod_reqtimeout`) an initial time that bytes
+extend, Kestrel an average of 240 B/s. Here time is bought with bytes: `grace` seconds are granted, and every `rate`
+bytes buy one more, up to `AHEAD` in advance, so that neither a burst nor an outage that TCP recovers from ends an
 honest transfer, and a burst does not buy an hour.
 """
 
@@ -16,7 +16,7 @@ AHEAD = 60.0
 
 
 class Pace:
-    """The clock of one connection. Ask :meth:`is_late` now and then."""
+    """The clock of one connection. Ask `is_late` now and then."""
 
     __slots__ = ("_grace", "_left", "_rate", "_received", "_then")
 
@@ -30,8 +30,8 @@ class Pace:
     def is_late(self, owes: bool, received: int, now: float) -> bool:
         """Whether the time that was granted is over.
 
-        ``owes``: the peer has begun something, not finished it, and is free to go on (no window or pause of ours holds
-        it back). ``received``: bytes that have ever come from it.
+        `owes`: the peer has begun something, not finished it, and is free to go on (no window or pause of ours holds
+        it back). `received`: bytes that have ever come from it.
         """
         if not owes:
             self._then = None

@@ -1,9 +1,9 @@
 """Connections that are kept and shared: who gets which, what is opened, what is closed.
 
-:class:`Pool` decides and does nothing (:mod:`catenet.net.async_pool` does). It is told what happens: a caller waits, a
+`Pool` decides and does nothing (`catenet.net.async_pool` does). It is told what happens: a caller waits, a
 connection is made, has room again, is lost. It returns what to do: connections to open and to close, callers to let go
-on. It knows neither sockets nor protocols: a connection is a :class:`Member`, which says how many exchanges it can take
-now. HTTP/1.1 has room for one, HTTP/2 for many (``shared``).
+on. It knows neither sockets nor protocols: a connection is a `Member`, which says how many exchanges it can take
+now. HTTP/1.1 has room for one, HTTP/2 for many (`shared`).
 
 * Callers are served in the order in which they came, also across keys when the number of connections is at its limit.
 * The connection used last is used next, so that those not needed grow old and are closed.
@@ -55,10 +55,10 @@ C = TypeVar("C", bound=Member)
 class PoolLimits:
     """Limits of one pool. Times in seconds; None: no limit.
 
-    * ``max_connections``: open or being opened, over all keys.
-    * ``max_keepalive``, ``keepalive_expiry``: idle ones that are kept, and for how long.
-    * ``acquire_timeout``: how long a caller waits for a connection.
-    * ``max_shared``: connections to one key that carry several exchanges each. Callers beyond what these take wait.
+    * `max_connections`: open or being opened, over all keys.
+    * `max_keepalive`, `keepalive_expiry`: idle ones that are kept, and for how long.
+    * `acquire_timeout`: how long a caller waits for a connection.
+    * `max_shared`: connections to one key that carry several exchanges each. Callers beyond what these take wait.
     """
 
     max_connections: int | None = 100
@@ -77,7 +77,7 @@ class PoolLimits:
 
 
 class Slot(Generic[K, C]):
-    """A place for one connection; ``member`` is None while it is being opened."""
+    """A place for one connection; `member` is None while it is being opened."""
 
     __slots__ = ("due", "group", "key", "listed", "member", "reserved")
 
@@ -94,9 +94,9 @@ class Slot(Generic[K, C]):
 
 
 class Ticket(Generic[K, C]):
-    """A caller who waits. ``slot``: where it may begin its exchange, once there is one.
+    """A caller who waits. `slot`: where it may begin its exchange, once there is one.
 
-    A ``patient`` caller goes on waiting when connecting fails.
+    A `patient` caller goes on waiting when connecting fails.
     """
 
     __slots__ = ("group", "key", "number", "patient", "slot", "waiter")
@@ -121,7 +121,7 @@ class Decisions(Generic[K, C]):
 
 
 class _Group(Generic[K, C]):
-    """What belongs to one key. ``idle`` has what was idle when last heard of; what became so last comes last."""
+    """What belongs to one key. `idle` has what was idle when last heard of; what became so last comes last."""
 
     __slots__ = ("dialling", "exclusive", "idle", "live", "paused_until", "queue")
 
@@ -136,7 +136,7 @@ class _Group(Generic[K, C]):
 
 
 class Pool(Generic[K, C]):
-    """The decisions; ``now`` is handed in. After any call but ``pick`` ask :meth:`decide` what is to be done."""
+    """The decisions; `now` is handed in. After any call but `pick` ask `decide` what is to be done."""
 
     def __init__(self, limits: PoolLimits) -> None:
         self._limits = limits
@@ -149,7 +149,7 @@ class Pool(Generic[K, C]):
         self.outstanding = 0
         """Callers that wait, or have been let go on and have not yet."""
         self.undecided = False
-        """Whether :meth:`pick` has found something to close."""
+        """Whether `pick` has found something to close."""
 
     # Questions.
 
@@ -159,16 +159,16 @@ class Pool(Generic[K, C]):
         return self._count
 
     def waiting(self, key: K) -> bool:
-        """Whether callers wait for a connection to ``key``."""
+        """Whether callers wait for a connection to `key`."""
         return key in self._wanting
 
     def members(self, key: K) -> Iterator[C]:
-        """Return the open connections to ``key``."""
+        """Return the open connections to `key`."""
         group = self._groups.get(key)
         return iter([slot.member for slot in group.live if slot.member is not None] if group is not None else [])
 
     def next_deadline(self) -> float | None:
-        """Return when :meth:`handle_timeout` has something to do, or None."""
+        """Return when `handle_timeout` has something to do, or None."""
         pauses = [group.paused_until for group in self._wanting.values() if group.paused_until > -NEVER]
         due = min(pauses, default=NEVER)
         expiry = self._limits.keepalive_expiry
@@ -188,7 +188,7 @@ class Pool(Generic[K, C]):
         return None if slot is None else slot.member
 
     def wait(self, key: K, first: bool = False, patient: bool = False) -> Ticket[K, C]:
-        """Queue a caller; ``first``: before all others, as it was promised a connection that broke meanwhile."""
+        """Queue a caller; `first`: before all others, as it was promised a connection that broke meanwhile."""
         self._number += 1
         group = self._group(key)
         ticket: Ticket[K, C] = Ticket(key, group, 0 if first else self._number, patient)
@@ -248,7 +248,7 @@ class Pool(Generic[K, C]):
         self.changed(slot)
 
     def failed(self, slot: Slot[K, C]) -> None:
-        """A connection that was asked for cannot be made. Without a :meth:`pause`, it will be tried again at once."""
+        """A connection that was asked for cannot be made. Without a `pause`, it will be tried again at once."""
         if slot.group.dialling.pop(slot, slot) is None:
             self._count -= 1
 
@@ -275,7 +275,7 @@ class Pool(Generic[K, C]):
         return crowded or bool(self._wanting)
 
     def pause(self, key: K, until: float = NEVER) -> None:
-        """Open nothing more to ``key`` for a while."""
+        """Open nothing more to `key` for a while."""
         self._group(key).paused_until = until
 
     def resume(self, key: K) -> None:
@@ -338,7 +338,7 @@ class Pool(Generic[K, C]):
         slot.due = _idle_since(slot) + (self._limits.keepalive_expiry or 0.0)
 
     def _available(self, group: _Group[K, C], now: float) -> Slot[K, C] | None:
-        """Return a slot with room. Entries of ``idle`` that are not idle any more are dropped on the way."""
+        """Return a slot with room. Entries of `idle` that are not idle any more are dropped on the way."""
         expiry = self._limits.keepalive_expiry
         while group.idle:
             slot = next(reversed(group.idle))
@@ -393,7 +393,7 @@ class Pool(Generic[K, C]):
         )
 
     def _trim(self) -> None:
-        """Keep no more idle connections than ``max_keepalive``."""
+        """Keep no more idle connections than `max_keepalive`."""
         if self._count <= self._keep:
             return
         groups = list(self._groups.values())

@@ -1,6 +1,6 @@
 """A server for a protocol core of five verbs: TCP, TLS and Unix sockets, limits, draining.
 
-``serve(Core, ["tcp://[::]:7000", "unix:/run/x.sock"])`` serves connections whose cores do all of it; with ``handler``,
+`serve(Core, ["tcp://[::]:7000", "unix:/run/x.sock"])` serves connections whose cores do all of it; with `handler`,
 a coroutine for each connection, the program reads the core's events and calls the core.
 """
 
@@ -31,7 +31,7 @@ logger = logging.getLogger("catenet.net")
 
 
 class AcceptedConnection(Connection[E]):
-    """A connection of a server. Its peer is under the clock of :class:`catenet.net.monitor.PeerMonitor`."""
+    """A connection of a server. Its peer is under the clock of `catenet.net.monitor.PeerMonitor`."""
 
     __slots__ = ("_heard", "_server", "_task", "draining", "monitor")
 
@@ -160,7 +160,7 @@ class AcceptedConnection(Connection[E]):
 
 
 class CoreServer(StreamServer[AcceptedConnection[E]], Generic[E]):
-    """Serves connections whose cores ``factory`` makes; ``handler`` runs for each, or the cores do all of it.
+    """Serves connections whose cores `factory` makes; `handler` runs for each, or the cores do all of it.
 
     A handler that returns ends its connection. One that raises is logged. When the server closes it is cancelled.
     """
@@ -216,10 +216,10 @@ async def serve(
     mode: int | None = None,
     shared: Mapping[str, socket.socket] | None = None,
 ) -> CoreServer[E]:
-    """Listen on ``urls`` (``tcp://``, ``tls://``, ``unix:``; port 0 is any) and serve; return the server.
+    """Listen on `urls` (`tcp://`, `tls://`, `unix:`; port 0 is any) and serve; return the server.
 
-    ``factory`` makes the core of a connection. ``shared`` are Unix sockets by URL that listen already
-    (:mod:`catenet.net.workers`). Raises ``ValueError`` for a wrong URL, ``OSError``; then nothing listens.
+    `factory` makes the core of a connection. `shared` are Unix sockets by URL that listen already
+    (`catenet.net.workers`). Raises `ValueError` for a wrong URL, `OSError`; then nothing listens.
     """
     server = CoreServer(factory, handler, limits, alpn=alpn, schemes=schemes)
     try:

@@ -1,6 +1,6 @@
 """A server on streams: listeners, the connections that they bring, looking after them, draining, closing.
 
-:class:`StreamServer` is what a protocol derives from that has a driver of its own; :mod:`catenet.net.server` makes one
+`StreamServer` is what a protocol derives from that has a driver of its own; `catenet.net.server` makes one
 of a core of five verbs.
 """
 
@@ -29,7 +29,7 @@ _CLOSING_TIME = 5.0
 
 
 class ServedConnection(Protocol):
-    """A connection, as its server sees it: an ``asyncio.Protocol`` besides."""
+    """A connection, as its server sees it: an `asyncio.Protocol` besides."""
 
     monitor: PeerMonitor
     transport: asyncio.Transport | None
@@ -53,7 +53,7 @@ C = TypeVar("C", bound=ServedConnection)
 
 @dataclass(slots=True)
 class Listener:
-    """One address that a server listens on; ``url`` names it as a client takes it, with the real port."""
+    """One address that a server listens on; `url` names it as a client takes it, with the real port."""
 
     url: str
     sockets: Sequence[socket.socket]
@@ -72,9 +72,9 @@ class Listener:
 
 
 class StreamServer(Generic[C]):
-    """Listens, accepts, and looks after connections, which :meth:`accepted` makes.
+    """Listens, accepts, and looks after connections, which `accepted` makes.
 
-    Make it anywhere, listen in a running event loop. After a ``fork`` a child may make servers of its own; one that was
+    Make it anywhere, listen in a running event loop. After a `fork` a child may make servers of its own; one that was
     listening belongs to the loop, and so to the process, that it listened in.
     """
 
@@ -100,7 +100,7 @@ class StreamServer(Generic[C]):
         return Shared(loop, self._limits)
 
     def accepted(self, slot: Slot) -> asyncio.Protocol:
-        """Return the protocol of a connection; it calls :meth:`connection_opened` and :meth:`connection_closed`."""
+        """Return the protocol of a connection; it calls `connection_opened` and `connection_closed`."""
         raise NotImplementedError
 
     def check(self, now: float) -> None:
@@ -125,10 +125,10 @@ class StreamServer(Generic[C]):
         mode: int | None = None,
         sock: socket.socket | None = None,
     ) -> Listener:
-        """Listen on ``tcp://host:port``, ``tls://host:port`` (needs ``tls``) or ``unix:path``.
+        """Listen on `tcp://host:port`, `tls://host:port` (needs `tls`) or `unix:path`.
 
-        ``mode`` are the permissions of a Unix socket. ``sock`` is a Unix socket that listens already, for processes
-        that share it; whoever made it removes it. Raises ``ValueError`` for a wrong URL, ``OSError``.
+        `mode` are the permissions of a Unix socket. `sock` is a Unix socket that listens already, for processes
+        that share it; whoever made it removes it. Raises `ValueError` for a wrong URL, `OSError`.
         """
         target = parse_target(url, listening=True, schemes=self.schemes)
         context = tls if target.tls else None
@@ -209,7 +209,7 @@ class StreamServer(Generic[C]):
     async def drain(self, grace: float | None = None) -> None:
         """Stop listening, announce the end on every connection, wait for what goes on, then close.
 
-        After ``grace`` seconds what is left is broken off.
+        After `grace` seconds what is left is broken off.
         """
         self._draining = True
         for listener in self._listeners:

@@ -1,7 +1,7 @@
 """URLs that name where a client connects to or where a server listens.
 
-A scheme is data (:class:`Scheme`), so that a protocol adds its own to the ones that are here. The syntax is that of
-RFC 3986 (section 3.2.2: IPv6 addresses stand in brackets); ``dns:`` and ``unix:`` are as gRPC's ``naming.md`` has them.
+A scheme is data (`Scheme`), so that a protocol adds its own to the ones that are here. The syntax is that of
+RFC 3986 (section 3.2.2: IPv6 addresses stand in brackets); `dns:` and `unix:` are as gRPC's `naming.md` has them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ MAX_PORT = 65535
 class Scheme:
     """What a scheme says of its targets.
 
-    * ``tls``: the connection begins with TLS.
-    * ``port``: the port of a URL that names none; None: it must name one.
-    * ``takes_path``: a path may follow the port.
-    * ``is_path``: the whole target is the path of a Unix socket.
-    * ``resolve_all``: connect to every address of the name, to balance among them, instead of the first that answers.
+    * `tls`: the connection begins with TLS.
+    * `port`: the port of a URL that names none; None: it must name one.
+    * `takes_path`: a path may follow the port.
+    * `is_path`: the whole target is the path of a Unix socket.
+    * `resolve_all`: connect to every address of the name, to balance among them, instead of the first that answers.
     """
 
     tls: bool = False
@@ -46,9 +46,9 @@ DATAGRAM_SCHEMES: Mapping[str, Scheme] = {"udp": Scheme()}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A parsed URL: ``unix`` is the path of a socket (``@name``: abstract), otherwise ``host`` and ``port`` count.
+    """A parsed URL: `unix` is the path of a socket (`@name`: abstract), otherwise `host` and `port` count.
 
-    ``base`` is the path of the URL, without a slash at its end. ``tls`` and ``resolve_all`` are those of the scheme.
+    `base` is the path of the URL, without a slash at its end. `tls` and `resolve_all` are those of the scheme.
     """
 
     scheme: str
@@ -61,7 +61,7 @@ class Target:
 
     @property
     def url(self) -> str:
-        """The target as a URL, which :func:`parse_target` reads back; the host of all addresses is ``localhost``."""
+        """The target as a URL, which `parse_target` reads back; the host of all addresses is `localhost`."""
         return self._url(self.host or "localhost")
 
     @property
@@ -77,17 +77,17 @@ class Target:
 
 
 def host_and_port(host: str, port: int) -> str:
-    """Return ``host:port``, with an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
+    """Return `host:port`, with an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_target(
     text: str, *, listening: bool = False, schemes: Mapping[str, Scheme] = SCHEMES, default: str = "tcp"
 ) -> Target:
-    """Return the target that ``text`` names; raise ``ValueError`` that says what is wrong with it.
+    """Return the target that `text` names; raise `ValueError` that says what is wrong with it.
 
-    ``scheme://host:port``, with a path where the scheme takes one; ``unix:/path``, ``unix://path`` and ``unix:@name``;
-    ``dns:///host:port``. Plain ``host:port`` has the scheme ``default``. ``listening``: the host may be missing, which
+    `scheme://host:port`, with a path where the scheme takes one; `unix:/path`, `unix://path` and `unix:@name`;
+    `dns:///host:port`. Plain `host:port` has the scheme `default`. `listening`: the host may be missing, which
     means all addresses of this machine.
     """
     name, colon, rest = text.partition(":")

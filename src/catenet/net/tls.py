@@ -21,10 +21,10 @@ class TlsError(ValueError):
 def server_context(
     cert: str | None, key: str | None = None, client_ca: str | None = None, alpn: Sequence[str] = ()
 ) -> ssl.SSLContext:
-    """Return the context of a server: ``cert`` is its chain, ``key`` its key if not in the same file (PEM).
+    """Return the context of a server: `cert` is its chain, `key` its key if not in the same file (PEM).
 
-    ``client_ca``: ask clients for certificates that these authorities have signed. ``alpn``: RFC 7301, best first.
-    Raises :class:`TlsError`.
+    `client_ca`: ask clients for certificates that these authorities have signed. `alpn`: RFC 7301, best first.
+    Raises `TlsError`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if cert is None:
@@ -46,10 +46,10 @@ def client_context(
     verify: bool = True,
     alpn: Sequence[str] = (),
 ) -> ssl.SSLContext:
-    """Return the context of a client: ``ca`` are the authorities to trust instead of the system's (PEM).
+    """Return the context of a client: `ca` are the authorities to trust instead of the system's (PEM).
 
-    ``cert`` and ``key`` are the client's own. ``verify=False`` takes any certificate of the server. Raises
-    :class:`TlsError`.
+    `cert` and `key` are the client's own. `verify=False` takes any certificate of the server. Raises
+    `TlsError`.
     """
     context = ssl.create_default_context() if ca is None else _trusting(ca)
     if cert is not None:
@@ -63,7 +63,7 @@ def client_context(
 
 
 def explain(error: Exception) -> str:
-    """Return what an ``OSError`` or ``ssl.SSLError`` says, in one line and without the place in CPython's source."""
+    """Return what an `OSError` or `ssl.SSLError` says, in one line and without the place in CPython's source."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):

@@ -1,6 +1,6 @@
 """Several processes behind the same addresses: started, replaced when they die, told to stop, restarted on a change.
 
-TCP ports are shared by ``SO_REUSEPORT`` (Linux socket(7)): the kernel chooses a worker for each connection. Unix
+TCP ports are shared by `SO_REUSEPORT` (Linux socket(7)): the kernel chooses a worker for each connection. Unix
 sockets cannot be bound twice, so they are made before the fork and inherited.
 """
 
@@ -55,9 +55,9 @@ class NoLoop(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a worker listens: ``urls`` with ports that all workers know, ``shared`` Unix sockets by URL.
+    """Where a worker listens: `urls` with ports that all workers know, `shared` Unix sockets by URL.
 
-    ``reuse_port``: others listen there too. What :func:`catenet.net.serve` and ``Server.listen`` take.
+    `reuse_port`: others listen there too. What `catenet.net.serve` and `Server.listen` take.
     """
 
     urls: tuple[str, ...]
@@ -75,11 +75,11 @@ def run_workers(
     schemes: Mapping[str, Scheme] = SCHEMES,
     refused: type[Exception] = BindError,
 ) -> int:
-    """Run ``work`` in this process, or in forked ones if there are several or files to be watched; return the status.
+    """Run `work` in this process, or in forked ones if there are several or files to be watched; return the status.
 
-    ``watch`` are folders: when a file in them with one of ``suffixes`` changes, the workers are started again. A worker
-    that raises ``refused`` says why in one line, and is not started again. Raises ``ValueError`` for a wrong URL,
-    :class:`BindError`.
+    `watch` are folders: when a file in them with one of `suffixes` changes, the workers are started again. A worker
+    that raises `refused` says why in one line, and is not started again. Raises `ValueError` for a wrong URL,
+    `BindError`.
     """
     if workers == 1 and not watch:
         return work(Placement(tuple(urls)))
@@ -89,9 +89,9 @@ def run_workers(
 
 
 def run_loop(main: Coroutine[Any, Any, int], loop: str = "auto") -> int:
-    """Run on uvloop if it is there, which is several times as fast; ``loop``: ``uvloop`` or ``asyncio`` insist.
+    """Run on uvloop if it is there, which is several times as fast; `loop`: `uvloop` or `asyncio` insist.
 
-    Raises :class:`NoLoop`.
+    Raises `NoLoop`.
     """
     factory = None
     if loop != "asyncio":
@@ -162,7 +162,7 @@ def _flush() -> None:
 
 
 class Supervisor:
-    """Runs ``work(number)`` in ``workers`` forked processes; see :func:`run_workers`."""
+    """Runs `work(number)` in `workers` forked processes; see `run_workers`."""
 
     def __init__(
         self,

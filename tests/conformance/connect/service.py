@@ -37,7 +37,7 @@ def headers(metadata: Iterable[tuple[str, str | bytes]]) -> list[pb.Header]:
 
 
 def packed(message: Any) -> AnyMessage:
-    """A message as ``google.protobuf.Any``."""
+    """A message as `google.protobuf.Any`."""
     box = AnyMessage()
     box.Pack(message)
     return box

@@ -36,7 +36,7 @@ class Bad:
 
 
 def serving(work):
-    """Run ``work(port)`` beside a server, then see that the server still serves."""
+    """Run `work(port)` beside a server, then see that the server still serves."""
 
     async def main():
         async with Server([Bad()], options=ServerOptions(max_receive=LIMIT)) as server:

@@ -461,7 +461,7 @@ def test_modules_that_could_not_be_imported(case, tmp_path):
 
 
 def test_packages_of_any_name_inside_a_package(tmp_path):
-    """Within a package nothing is shadowed, and what lies below ``google`` is the user's, if it is."""
+    """Within a package nothing is shadowed, and what lies below `google` is the user's, if it is."""
     texts = {
         "asyncio/a.proto": 'syntax = "proto3"; package asyncio; message M {} service S { rpc Do(M) returns (M); }',
         "google/mine.proto": 'syntax = "proto3"; package google; message M {} service S { rpc Do(M) returns (M); }',

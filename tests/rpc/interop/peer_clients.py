@@ -1,6 +1,6 @@
 """Clients of the interop service behind one interface, so that one set of tests tries them all.
 
-Each raises our ``RpcError`` for a call that failed, and returns responses as messages. ``unary`` returns a ``Reply``.
+Each raises our `RpcError` for a call that failed, and returns responses as messages. `unary` returns a `Reply`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Servers of the interop service: ``python peer_server.py NAME`` prints its port and serves."""
+"""Servers of the interop service: `python peer_server.py NAME` prints its port and serves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATH = "/interop.Interop/"
 
 
 def packed_status(code: Any, message: Any) -> Any:
-    """``google.rpc.Status`` with the one detail."""
+    """`google.rpc.Status` with the one detail."""
     detail = any_pb2.Any()
     detail.Pack(DETAIL)
     return Status(code=code, message=message, details=[detail])

@@ -44,7 +44,7 @@ def number(value: int) -> Int64Value:
 
 
 class Echo:
-    """``heard`` records what happened to calls that wait."""
+    """`heard` records what happened to calls that wait."""
 
     __service__ = SERVICE
 
@@ -174,7 +174,7 @@ async def failure(awaitable: Any) -> RpcError:
 
 
 class Certificates:
-    """An authority, and contexts for both sides; ``mutual`` asks clients for certificates too."""
+    """An authority, and contexts for both sides; `mutual` asks clients for certificates too."""
 
     def __init__(self) -> None:
         self.authority = trustme.CA()

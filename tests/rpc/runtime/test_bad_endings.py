@@ -23,7 +23,7 @@ wires = pytest.mark.parametrize(
 
 
 class Endings:
-    """``end``: what the next calls do at their end. ``Stream`` sends one message before."""
+    """`end`: what the next calls do at their end. `Stream` sends one message before."""
 
     __service__ = ServiceDescriptor(NAME, (UNARY, STREAM, WAIT))
 

@@ -28,7 +28,7 @@ def fail(raised):
 
 
 class Coroutines:
-    """Each fails after ``waits`` steps on the event loop; a request ``ok`` is answered."""
+    """Each fails after `waits` steps on the event loop; a request `ok` is answered."""
 
     __service__ = SERVICE
 

@@ -34,7 +34,7 @@ FLOOD = Method(NAME, "Flood", Kind.SERVER_STREAM, StringValue, BytesValue)
 
 
 class Gate:
-    """Calls stay inside until ``open``; ``order``: in which they came, ``most``: how many were inside at once."""
+    """Calls stay inside until `open`; `order`: in which they came, `most`: how many were inside at once."""
 
     __service__ = ServiceDescriptor(NAME, (PASS, FLOOD))
 

@@ -28,7 +28,7 @@ ATTACKERS = 10
 
 
 class Flood:
-    """``made`` counts the messages that handlers were asked for."""
+    """`made` counts the messages that handlers were asked for."""
 
     __service__ = ServiceDescriptor(NAME, (FLOOD, LARGE))
 

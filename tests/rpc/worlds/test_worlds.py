@@ -1,6 +1,6 @@
 """Calls in worlds with loss, partitions and crashes: each ends, in time, and none that must not be repeated is.
 
-``CATENET_SEEDS=2000 pytest tests/rpc/worlds`` tries more worlds than the few that an ordinary run has time for.
+`CATENET_SEEDS=2000 pytest tests/rpc/worlds` tries more worlds than the few that an ordinary run has time for.
 """
 
 import asyncio

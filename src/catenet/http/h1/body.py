@@ -18,7 +18,7 @@ _LINE_LIMIT = 256
 
 
 class Body:
-    """Cuts one body out of the stream. ``done`` once its last byte has been seen."""
+    """Cuts one body out of the stream. `done` once its last byte has been seen."""
 
     __slots__ = ("_chunked", "_left", "_state", "_trailer_limit", "done", "trailers", "until_close")
 
@@ -32,7 +32,7 @@ class Body:
         self.done = length == 0
 
     def feed(self, data: bytes, position: int) -> tuple[list[bytes], int]:
-        """Return pieces of body from ``position`` on, and where in ``data`` the first byte not taken is."""
+        """Return pieces of body from `position` on, and where in `data` the first byte not taken is."""
         if self.until_close:
             return ([data[position:]] if position < len(data) else []), len(data)
         if not self._chunked:

@@ -1,7 +1,7 @@
 """An HTTP/1.1 connection, client or server, without I/O, with the calls and events of the HTTP/2 one.
 
 One request at a time: what a client pipelines waits in the buffer until the response before it is complete
-(``pending`` then says that ``receive(b"", now)`` will go on); ``paused`` asks the driver to stop reading meanwhile.
+(`pending` then says that `receive(b"", now)` will go on); `paused` asks the driver to stop reading meanwhile.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KEEP_FIELD: Fields = ((b"connection", b"keep-alive"),)
 
 
 class H1Connection:
-    """One HTTP/1.1 connection. ``memo`` must be shared only among connections of the same role."""
+    """One HTTP/1.1 connection. `memo` must be shared only among connections of the same role."""
 
     __slots__ = (
         "_at", "_blank", "_body", "_buffer", "_chunked", "_discarded", "_events", "_held", "_held_back", "_keep_alive",
@@ -119,7 +119,7 @@ class H1Connection:
 
     @property
     def pending(self) -> bool:
-        """Whether ``receive(b"", now)`` has something to return: an event from a call, or the next request."""
+        """Whether `receive(b"", now)` has something to return: an event from a call, or the next request."""
         if self._events:
             return True
         if len(self._buffer) <= self._at or self._stream or self._unwanted is not None or self._held_back:
@@ -147,7 +147,7 @@ class H1Connection:
         return data
 
     def transmit_pieces(self) -> list[bytes | memoryview]:
-        """Return the same as :meth:`transmit`."""
+        """Return the same as `transmit`."""
         return [self.transmit()]
 
     # Input.
@@ -424,7 +424,7 @@ class H1Connection:
             self._end_local(stream)
 
     def send_data(self, stream: Stream, data: bytes, end: bool = False) -> bool:
-        """Send a piece of body, or queue it; False if something is queued now (``DRAINED`` will say when not)."""
+        """Send a piece of body, or queue it; False if something is queued now (`DRAINED` will say when not)."""
         if not stream.local_open:
             return True
         if self._pending_head is not None:
@@ -483,7 +483,7 @@ class H1Connection:
         self.send_data(stream, b"", True)
 
     def consume(self, stream: Stream, count: int) -> None:
-        """The application has taken ``count`` bytes of the body."""
+        """The application has taken `count` bytes of the body."""
         count = min(count, stream.held)
         stream.held -= count
         self._held -= count
@@ -492,11 +492,11 @@ class H1Connection:
         """HTTP/1.1 has no windows."""
 
     def hold(self) -> None:
-        """The transport is full: keep data in the queue until :meth:`release`."""
+        """The transport is full: keep data in the queue until `release`."""
         self._held_back = True
 
     def release(self) -> list[Event]:
-        """The transport can take more; returns ``DRAINED`` events."""
+        """The transport can take more; returns `DRAINED` events."""
         self._held_back = False
         stream = self._stream
         if stream is not None and stream.queue is not None:

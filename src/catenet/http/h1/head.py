@@ -1,7 +1,7 @@
 """Heads of HTTP/1.1 messages (RFC 9112 sections 3 to 6).
 
 The grammar is checked twice: by one regular expression that admits nothing two readers could take in two ways (bare LF,
-bare CR, obs-fold, blanks before a colon, controls), then by ``httptools``. What comes often is remembered by its bytes.
+bare CR, obs-fold, blanks before a colon, controls), then by `httptools`. What comes often is remembered by its bytes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _REASONS = {
 
 
 class ParsedHead:
-    """A head and what it says about its message: ``length`` of the body (or ``CHUNKED``, ``UNTIL_CLOSE``)."""
+    """A head and what it says about its message: `length` of the body (or `CHUNKED`, `UNTIL_CLOSE`)."""
 
     __slots__ = ("expects_continue", "head", "keep_alive", "length", "minor")
 
@@ -73,7 +73,7 @@ class H1Memo:
         self._heads: dict[bytes, ParsedHead] = {}
 
     def request(self, data: bytes) -> ParsedHead:
-        """Parse a request head with its empty line; raise :class:`HttpError`."""
+        """Parse a request head with its empty line; raise `HttpError`."""
         return self._heads.get(data) or self._keep(data, parse_request(data))
 
     def known(self, data: bytes) -> ParsedHead | None:
@@ -81,7 +81,7 @@ class H1Memo:
         return self._heads.get(data)
 
     def response(self, data: bytes) -> ParsedHead:
-        """Parse a response head with its empty line; raise :class:`HttpError`."""
+        """Parse a response head with its empty line; raise `HttpError`."""
         return self._heads.get(data) or self._keep(data, parse_response(data))
 
     def _keep(self, data: bytes, parsed: ParsedHead) -> ParsedHead:
@@ -93,7 +93,7 @@ class H1Memo:
 
 
 class _Collector:
-    """The callbacks of ``httptools``."""
+    """The callbacks of `httptools`."""
 
     def __init__(self) -> None:
         self.fields: list[tuple[bytes, bytes]] = []
@@ -114,7 +114,7 @@ def can_begin(data: bytes, is_request: bool) -> bool:
 
 
 def parse_request(data: bytes) -> ParsedHead:
-    """Parse a request head; raise :class:`HttpError`."""
+    """Parse a request head; raise `HttpError`."""
     if not _REQUEST(data):
         raise HttpError("malformed request head")
     collector = _Collector()
@@ -139,7 +139,7 @@ def parse_request(data: bytes) -> ParsedHead:
 
 
 def parse_response(data: bytes) -> ParsedHead:
-    """Parse a response head; raise :class:`HttpError`."""
+    """Parse a response head; raise `HttpError`."""
     if not _RESPONSE(data):
         raise HttpError("malformed response head")
     collector = _Collector()
@@ -182,13 +182,13 @@ def _tokens(fields: Fields, name: bytes) -> list[bytes]:
 
 
 def build_request(head: RequestHead, framing: Fields) -> bytes:
-    """Return the bytes of a request head; ``framing`` are fields about the body."""
+    """Return the bytes of a request head; `framing` are fields about the body."""
     lines = [head.method + b" " + head.path + b" HTTP/1.1\r\nhost: " + head.authority]
     return _build(lines, head.fields, framing)
 
 
 def build_response(head: ResponseHead, framing: Fields) -> bytes:
-    """Return the bytes of a response head; ``framing`` are fields about body and connection."""
+    """Return the bytes of a response head; `framing` are fields about body and connection."""
     begun = head.h1
     if begun is None:
         status = b"HTTP/1.1 %d %b" % (head.status, _REASONS.get(head.status, b""))

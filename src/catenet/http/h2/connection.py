@@ -1,11 +1,11 @@
 """An HTTP/2 connection, client or server, without I/O (RFC 9113).
 
-``receive(data, now)`` cuts frames out of the buffer and returns events (:mod:`catenet.http.events`); ``transmit()``
+`receive(data, now)` cuts frames out of the buffer and returns events (`catenet.http.events`); `transmit()`
 returns what there is to send. The peer cannot make either raise: what it does wrong ends its stream (RESET) or the
 connection (CLOSED, after a GOAWAY).
 
 Flow control of what we receive: the window of the connection is given back as data arrives, as long as less than
-``max_held`` bytes wait for the application; so one call that nobody reads cannot starve the others. The window of a
+`max_held` bytes wait for the application; so one call that nobody reads cannot starve the others. The window of a
 stream is given back when the application consumes.
 """
 
@@ -34,7 +34,7 @@ _SERVER_FACTOR, _CLIENT_FACTOR = 4, 32
 # Times that: the same for the fields once decoded. Only a block that repeats fields by index becomes so much larger.
 _DECODED_FACTOR = 4
 _FAIR_FRAGMENT = 4096
-"""Frames of a header block that are as long as this do not count against ``max_continuations``."""
+"""Frames of a header block that are as long as this do not count against `max_continuations`."""
 
 
 class Memos:
@@ -48,7 +48,7 @@ class Memos:
 
 
 class Connection(Control):
-    """One HTTP/2 connection. ``memos`` must be shared only among connections of the same role."""
+    """One HTTP/2 connection. `memos` must be shared only among connections of the same role."""
 
     __slots__ = (
         "_block", "_buffer", "_buffered", "_decoder", "_expect_settings", "_head_since", "_held", "_need", "_preface",
@@ -119,14 +119,14 @@ class Connection(Control):
         return self._take_events()
 
     def consume(self, stream: Stream, count: int) -> None:
-        """The application has taken ``count`` bytes of the stream's data: they may be replaced by others."""
+        """The application has taken `count` bytes of the stream's data: they may be replaced by others."""
         count = min(count, stream.held)  # a stream that broke off meanwhile has given all of it back
         stream.held -= count
         self._release(count)
         self._return_stream_window(stream, count)
 
     def expect(self, stream: Stream, count: int) -> None:
-        """The application will take the next ``count`` bytes whatever they are: let them come without a pause.
+        """The application will take the next `count` bytes whatever they are: let them come without a pause.
 
         A window is an advance on what is consumed later, which then is not given back a second time.
         """
@@ -162,7 +162,7 @@ class Connection(Control):
         return self._take_events()
 
     def _complete_frames(self, data: bytes) -> int:
-        """Complete what the last bytes left unfinished; return how much of ``data`` that took, -1 if it was not enough.
+        """Complete what the last bytes left unfinished; return how much of `data` that took, -1 if it was not enough.
 
         Only that one frame is joined, and only when it is complete: byte by byte it costs its length, not the square of
         it, and of a large read nothing is copied twice.
@@ -206,7 +206,7 @@ class Connection(Control):
         return self._receive_frames(data, len(preface))
 
     def _receive_frames(self, data: bytes, position: int) -> bytes:
-        """Handle all complete frames from ``position`` on; return what follows them."""
+        """Handle all complete frames from `position` on; return what follows them."""
         streams, events, max_frame = self.streams, self._events, self._limits.max_frame
         end = len(data)
         self._need = frames.FRAME_HEADER_SIZE

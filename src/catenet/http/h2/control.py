@@ -1,6 +1,6 @@
 """Frames of HTTP/2 that carry no request or response: settings, windows, resets, pings, the end (RFC 9113 section 6).
 
-Also what follows from mistakes (``_stream_error``, ``_glitch``, ``fail``) and who may still begin a stream.
+Also what follows from mistakes (`_stream_error`, `_glitch`, `fail`) and who may still begin a stream.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Control(Sender):
             self.ping(_DRAIN_PING)
 
     def fail(self, error: HttpError) -> None:
-        """Give the connection up: GOAWAY, a ``RESET`` for each stream, then ``CLOSED``."""
+        """Give the connection up: GOAWAY, a `RESET` for each stream, then `CLOSED`."""
         if self.failed is None:
             self.failed = error
             self._out.append(frames.go_away(self._last_peer_id, error.code, str(error).encode()[:200]))

@@ -2,7 +2,7 @@
 
 A decoder is a function of its dynamic table and a header block: it yields fields and the next table. Both tables and
 fields are immutable values here, so each pair (table, block) is computed once and looked up from then on, for *all*
-connections that share a :class:`Memo`: the thousandth connection of one client library finds every block it sends
+connections that share a `Memo`: the thousandth connection of one client library finds every block it sends
 already decoded, and an idle connection owns a reference instead of a table. Encoding is the same the other way.
 
 Blocks with never-indexed literals (section 7.1.3) are not remembered, nor are long ones.
@@ -116,7 +116,7 @@ _NOT_WORTH_INDEXING = frozenset(
 
 
 class Table:
-    """A dynamic table, immutable. ``entries`` is newest first for a decoder, oldest first for an encoder."""
+    """A dynamic table, immutable. `entries` is newest first for a decoder, oldest first for an encoder."""
 
     __slots__ = ("after", "entries", "limit", "size")
 
@@ -164,10 +164,10 @@ class Memo:
 
 
 class Decoder(Generic[T]):
-    """One direction of one connection. ``interpret`` turns fields into what the caller wants to have remembered.
+    """One direction of one connection. `interpret` turns fields into what the caller wants to have remembered.
 
-    A field list over ``list_limit`` is counted but not built. One of more than ``list_factor`` times as much ends the
-    connection: a byte can stand for a field of 4 KB, and every field costs time even if nobody keeps it. ``overrun`` is
+    A field list over `list_limit` is counted but not built. One of more than `list_factor` times as much ends the
+    connection: a byte can stand for a field of 4 KB, and every field costs time even if nobody keeps it. `overrun` is
     how many whole limits the last list over the limit came to.
     """
 
@@ -192,8 +192,8 @@ class Decoder(Generic[T]):
     def decode(self, block: bytes) -> T | None:
         """Decode one header block; None if the fields are over the limit.
 
-        Raises :class:`HttpError` if the block is wrong (COMPRESSION_ERROR) or its fields are far over the limit
-        (ENHANCE_YOUR_CALM), and whatever ``interpret`` raises. In the last case, as in that of None, the table is what
+        Raises `HttpError` if the block is wrong (COMPRESSION_ERROR) or its fields are far over the limit
+        (ENHANCE_YOUR_CALM), and whatever `interpret` raises. In the last case, as in that of None, the table is what
         the block made it, and the connection can go on.
         """
         known = self._table.after.get(block)
@@ -331,9 +331,9 @@ def _wrong(message: str) -> HttpError:
 
 
 class Encoder:
-    """One direction of one connection. ``list_limit`` is the largest field section, uncompressed, that it encodes.
+    """One direction of one connection. `list_limit` is the largest field section, uncompressed, that it encodes.
 
-    The memo has no block of a section over ``_MEMO_LIST_LIMIT``. An encoder with a smaller limit uses tables of its
+    The memo has no block of a section over `_MEMO_LIST_LIMIT`. An encoder with a smaller limit uses tables of its
     own, where nothing is ever found, so that a block from the memo needs no look at the limit.
     """
 
@@ -356,7 +356,7 @@ class Encoder:
         self._table = self._next_table([], 0, limit)
 
     def set_list_limit(self, limit: int) -> None:
-        """Encode no field section over ``limit``, counted as SETTINGS_MAX_HEADER_LIST_SIZE."""
+        """Encode no field section over `limit`, counted as SETTINGS_MAX_HEADER_LIST_SIZE."""
         self.list_limit = limit
         if (limit < _MEMO_LIST_LIMIT) is not self._alone:
             self._alone = not self._alone
@@ -366,7 +366,7 @@ class Encoder:
         return Table(tuple(entries), size, limit) if self._alone else self._memo.table(entries, size, limit)
 
     def encode_both(self, head: Fields, trailers: Fields) -> tuple[bytes, bytes]:
-        """Return the header blocks for both. Raises :class:`PeerLimit` for either, and then has encoded neither."""
+        """Return the header blocks for both. Raises `PeerLimit` for either, and then has encoded neither."""
         before, smallest = self._table, self._smallest
         first = self.encode(head)
         try:
@@ -376,7 +376,7 @@ class Encoder:
             raise
 
     def encode(self, fields: Fields) -> bytes:
-        """Return the header block for ``fields``. Raises :class:`PeerLimit`."""
+        """Return the header block for `fields`. Raises `PeerLimit`."""
         known = self._table.after.get(fields)
         if known is None:
             known = self._encode(fields)

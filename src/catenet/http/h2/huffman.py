@@ -100,7 +100,7 @@ def _machine() -> _Machine:
 
 
 def decode(data: bytes) -> bytes:
-    """Return the decoded string; raise :class:`HttpError` for EOS within it or wrong padding."""
+    """Return the decoded string; raise `HttpError` for EOS within it or wrong padding."""
     machine = _machine()
     rows = machine.rows
     state = 0
@@ -125,5 +125,5 @@ def encode(data: bytes) -> bytes:
 
 
 def encoded_length(data: bytes) -> int:
-    """Return the number of bytes that ``encode(data)`` has."""
+    """Return the number of bytes that `encode(data)` has."""
     return sum(data.translate(_BYTE_LENGTHS)) + 7 >> 3

@@ -1,8 +1,8 @@
 """The outgoing half of an HTTP/2 connection: heads, flow-controlled data, resets.
 
-What is sent is appended to a list, which ``transmit`` joins: all that one turn of the loop made leaves in one write.
+What is sent is appended to a list, which `transmit` joins: all that one turn of the loop made leaves in one write.
 Data that does not fit the windows waits in its stream's queue; a stream that only the connection window holds back is
-listed in ``_waiting``, one that its own window holds back is not, so a WINDOW_UPDATE costs nothing for streams it does
+listed in `_waiting`, one that its own window holds back is not, so a WINDOW_UPDATE costs nothing for streams it does
 not help.
 """
 
@@ -27,7 +27,7 @@ GUESSED_MAX_STREAMS = 100
 
 
 class Sender:
-    """State and calls of the outgoing half; :class:`catenet.http.h2.connection.Connection` adds the incoming one."""
+    """State and calls of the outgoing half; `catenet.http.h2.connection.Connection` adds the incoming one."""
 
     __slots__ = (
         "_encoder", "_events", "_forgotten", "_held_back", "_limits", "_next_id", "_out", "_waiting", "bulky",
@@ -67,7 +67,7 @@ class Sender:
         return data
 
     def transmit_pieces(self) -> list[bytes | memoryview]:
-        """Return the same as :meth:`transmit`, not joined: what is ``bulky`` should not be copied once more."""
+        """Return the same as `transmit`, not joined: what is `bulky` should not be copied once more."""
         pieces, self._out = self._out, []
         self.bulky = False
         return pieces
@@ -80,7 +80,7 @@ class Sender:
     # Calls down. Those that send fields raise PeerLimit, and then have sent nothing.
 
     def open(self, head: RequestHead, end: bool) -> Stream:
-        """Begin a request (client); the caller has checked ``can_open``."""
+        """Begin a request (client); the caller has checked `can_open`."""
         block = self._encoder.encode(_request_fields(head))
         stream = Stream(self._next_id, self.peer_initial_window, self._limits.stream_window)
         self._next_id += 2
@@ -91,7 +91,7 @@ class Sender:
         return stream
 
     def send_request(self, head: RequestHead, body: bytes) -> Stream:
-        """Send a whole request (client): head and body; the caller has checked ``can_open``."""
+        """Send a whole request (client): head and body; the caller has checked `can_open`."""
         size = len(body)
         if size > self.send_window or size > self.peer_initial_window or size > self.peer_max_frame:
             stream = self.open(head, False)
@@ -114,7 +114,7 @@ class Sender:
         self._send_fields(stream, _response_fields(head), end)
 
     def send_data(self, stream: Stream, data: bytes, end: bool = False) -> bool:
-        """Send a piece of body, or queue it; False if something is queued now (``DRAINED`` will say when not)."""
+        """Send a piece of body, or queue it; False if something is queued now (`DRAINED` will say when not)."""
         size = len(data)
         if (
             stream.queue is None
@@ -194,16 +194,16 @@ class Sender:
         self.reset(stream, ErrorCode.NO_ERROR)
 
     def ping(self, payload: bytes) -> None:
-        """Send a PING with eight bytes of payload; ``PONG`` answers."""
+        """Send a PING with eight bytes of payload; `PONG` answers."""
         self._out.append(frames.frame(frames.PING, 0, 0, payload))
 
     def hold(self) -> None:
-        """The transport is full: keep data in the queues until :meth:`release`."""
+        """The transport is full: keep data in the queues until `release`."""
         if self._held_back is None:
             self._held_back, self.send_window = self.send_window, 0
 
     def release(self) -> list[Event]:
-        """The transport can take more; returns ``DRAINED`` events."""
+        """The transport can take more; returns `DRAINED` events."""
         if self._held_back is not None:
             self.send_window, self._held_back = self._held_back, None
             self._pump()
@@ -211,7 +211,7 @@ class Sender:
 
     @property
     def pending(self) -> bool:
-        """Whether ``receive(b"", now)`` has something to return: a call has led to an event."""
+        """Whether `receive(b"", now)` has something to return: a call has led to an event."""
         return bool(self._events)
 
     # Inside.
@@ -293,7 +293,7 @@ class Sender:
                 self.fail(HttpError("the peer does not read what it asked for", ErrorCode.ENHANCE_YOUR_CALM))
 
     def fail(self, error: HttpError) -> None:
-        """Give the connection up: GOAWAY, then ``CLOSED``."""
+        """Give the connection up: GOAWAY, then `CLOSED`."""
         raise NotImplementedError
 
     def _pump(self) -> None:

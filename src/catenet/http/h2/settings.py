@@ -25,7 +25,7 @@ class PeerSettings:
 
 
 def read_settings(payload: bytes, from_server: bool) -> PeerSettings:
-    """Read and check a SETTINGS payload; raise :class:`HttpError`."""
+    """Read and check a SETTINGS payload; raise `HttpError`."""
     if len(payload) % 6:
         raise HttpError("SETTINGS is not a multiple of 6 bytes", ErrorCode.FRAME_SIZE_ERROR)
     if len(payload) > 6 * _MAX_SETTINGS:

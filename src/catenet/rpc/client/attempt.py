@@ -60,7 +60,7 @@ class CallParameters:
         self.quick = wire.name == "grpc"
 
     def encode(self, message: Any) -> bytes:
-        """Return the message as it goes on the wire, compressed, without envelope. Raises :class:`RpcError`."""
+        """Return the message as it goes on the wire, compressed, without envelope. Raises `RpcError`."""
         try:
             payload = self.codec.encode(message)
         except (CodecError, AttributeError) as error:
@@ -68,7 +68,7 @@ class CallParameters:
         return payload if self.compress is None else self.compress(payload)
 
     def decode(self, frame: Frame, reply: Reply) -> Any:
-        """Return the message in a frame. Raises :class:`RpcError`."""
+        """Return the message in a frame. Raises `RpcError`."""
         flags, payload = frame
         try:
             if flags & COMPRESSED:
@@ -83,10 +83,10 @@ class CallParameters:
 
 
 class Attempt:
-    """Owner of a stream. Calls with one response wait for ``result``, those with many read ``inbox``.
+    """Owner of a stream. Calls with one response wait for `result`, those with many read `inbox`.
 
-    ``refused``: the server is known not to have seen it. ``committed``: a response has begun, so that nothing may be
-    repeated. ``error`` and ``trailing`` are set at the end.
+    `refused`: the server is known not to have seen it. `committed`: a response has begun, so that nothing may be
+    repeated. `error` and `trailing` are set at the end.
     """
 
     stream: Stream = _NO_STREAM
@@ -114,7 +114,7 @@ class Attempt:
     # Sending.
 
     def start_whole(self, message: Any, deadline: float | None) -> None:
-        """Send a request that is one message. Raises :class:`RpcError` if it cannot be encoded."""
+        """Send a request that is one message. Raises `RpcError` if it cannot be encoded."""
         try:
             self._send_whole(message)
         except BaseException:
@@ -379,7 +379,7 @@ class Attempt:
         self.on_drained()
 
     def response(self) -> Any:
-        """Return the one response of a call that has ended; raise :class:`RpcError`."""
+        """Return the one response of a call that has ended; raise `RpcError`."""
         if self.error is not None:
             raise self.error
         if self._frame is None:

@@ -37,7 +37,7 @@ class Catalog(Protocol):
         """Return the full names of the services, sorted."""
 
     async def load(self, symbol: str) -> DescriptorPool:
-        """Return a pool that has the symbol. Raises :class:`UnknownName`."""
+        """Return a pool that has the symbol. Raises `UnknownName`."""
 
 
 class FileCatalog:
@@ -126,7 +126,7 @@ class ReflectionCatalog:
 
 
 async def find_service(catalog: Catalog, name: str) -> ServiceDescriptor:
-    """Return the service with that name, full or without its package. Raises :class:`UnknownName`."""
+    """Return the service with that name, full or without its package. Raises `UnknownName`."""
     services = await catalog.services()
     if name not in services:
         matches = [service for service in services if service.rpartition(".")[2] == name]
@@ -137,7 +137,7 @@ async def find_service(catalog: Catalog, name: str) -> ServiceDescriptor:
 
 
 async def find_method(catalog: Catalog, name: str) -> AnyMethod:
-    """Return the method ``service/method`` or ``service.method``. Raises :class:`UnknownName`."""
+    """Return the method `service/method` or `service.method`. Raises `UnknownName`."""
     service_name, slash, method_name = name.strip("/").rpartition("/")
     if not slash:
         service_name, _, method_name = name.rpartition(".")
@@ -153,7 +153,7 @@ async def find_method(catalog: Catalog, name: str) -> AnyMethod:
 
 
 async def find_symbol(catalog: Catalog, name: str) -> Any:
-    """Return the protobuf descriptor of a service, method, message or enum. Raises :class:`UnknownName`."""
+    """Return the protobuf descriptor of a service, method, message or enum. Raises `UnknownName`."""
     try:
         return (await find_service(catalog, name)).descriptor
     except UnknownName as unknown:

@@ -38,16 +38,16 @@ _KEY = ""
 class ChannelOptions:
     """How a channel treats its server. Times in seconds, sizes in bytes.
 
-    * ``protocol``: ``grpc``, ``grpc-web`` or ``connect``; ``codec``: ``proto`` or ``json``; ``http1``: speak HTTP/1.1
-      where TLS does not choose (not with gRPC); ``use_get``: Connect sends methods without side effects as GET.
-    * ``compression``: of requests; ``accepts``: for responses, best first.
-    * ``max_receive``: largest response message, uncompressed.
-    * ``timeout``: for calls that name none. ``wait_for_ready``: for calls that do not say.
-    * ``service_config``: timeouts, retries, hedging, load balancing. ``balancing`` overrides its policy.
-    * ``keepalive_time``, ``keepalive_timeout``, ``keepalive_without_calls``: gRFC A8.
-    * ``authority``, ``server_name``: instead of the target's, for HTTP and for TLS.
-    * ``pool``: how many connections there may be. Over HTTP/1.1 each call needs one for itself. Over HTTP/2 all calls
-      share one (``max_shared``), which is kept; beyond the streams that the server admits they wait.
+    * `protocol`: `grpc`, `grpc-web` or `connect`; `codec`: `proto` or `json`; `http1`: speak HTTP/1.1
+      where TLS does not choose (not with gRPC); `use_get`: Connect sends methods without side effects as GET.
+    * `compression`: of requests; `accepts`: for responses, best first.
+    * `max_receive`: largest response message, uncompressed.
+    * `timeout`: for calls that name none. `wait_for_ready`: for calls that do not say.
+    * `service_config`: timeouts, retries, hedging, load balancing. `balancing` overrides its policy.
+    * `keepalive_time`, `keepalive_timeout`, `keepalive_without_calls`: gRFC A8.
+    * `authority`, `server_name`: instead of the target's, for HTTP and for TLS.
+    * `pool`: how many connections there may be. Over HTTP/1.1 each call needs one for itself. Over HTTP/2 all calls
+      share one (`max_shared`), which is kept; beyond the streams that the server admits they wait.
     """
 
     protocol: str = "grpc"
@@ -157,8 +157,8 @@ class Connections:
     async def wait(self, wait_for_ready: bool, deadline: float | None) -> ClientConnection:
         """Return a connection that can take a call, as soon as there is one.
 
-        Calls are served in their order. Raises :class:`RpcError`: ``DEADLINE_EXCEEDED``; ``RESOURCE_EXHAUSTED`` after
-        the pool's ``acquire_timeout``; ``UNAVAILABLE`` when connecting has failed and the call does not wait for that
+        Calls are served in their order. Raises `RpcError`: `DEADLINE_EXCEEDED`; `RESOURCE_EXHAUSTED` after
+        the pool's `acquire_timeout`; `UNAVAILABLE` when connecting has failed and the call does not wait for that
         to change.
         """
         while True:
@@ -176,7 +176,7 @@ class Connections:
             return connection if self._race else self._in_turn(connection)
 
     def _check(self, wait_for_ready: bool) -> None:
-        """Raise :class:`RpcError` if a call should not wait for a connection."""
+        """Raise `RpcError` if a call should not wait for a connection."""
         if self._closed:
             raise _closed()
         if self._failure and not wait_for_ready and self._picker.pick() is None:
@@ -367,7 +367,7 @@ class Connections:
     # End.
 
     async def close(self) -> None:
-        """Close all connections; calls that run end with ``CANCELLED``."""
+        """Close all connections; calls that run end with `CANCELLED`."""
         self._closed = True
         tasks = list(self._connecting.values())
         for task in tasks:

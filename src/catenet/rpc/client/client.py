@@ -32,9 +32,9 @@ _ONLY_TIMEOUT = {"timeout"}
 
 
 class CallInfo:
-    """What there is to know about one call beside its messages: give one as ``info``, read it afterwards.
+    """What there is to know about one call beside its messages: give one as `info`, read it afterwards.
 
-    Interceptors get it as ``call`` and may change ``metadata`` and ``timeout`` before they proceed.
+    Interceptors get it as `call` and may change `metadata` and `timeout` before they proceed.
     """
 
     method: Method[Any, Any]
@@ -46,7 +46,7 @@ class CallInfo:
 
 
 class CallOptions(TypedDict, total=False):
-    """What every call takes, all of it optional: ``timeout`` in seconds, ``metadata`` as pairs, and so on."""
+    """What every call takes, all of it optional: `timeout` in seconds, `metadata` as pairs, and so on."""
 
     timeout: float | None
     metadata: Pairs
@@ -89,10 +89,10 @@ class _Call:
 
 
 class Channel:
-    """Calls services at ``target``: ``tcp://``, ``tls://``, ``http(s)://``, ``unix:``, ``dns:///`` (to all in turn).
+    """Calls services at `target`: `tcp://`, `tls://`, `http(s)://`, `unix:`, `dns:///` (to all in turn).
 
     Connections are made when the first call needs them, on the event loop of that call; the channel then belongs to
-    that loop. In a child process after ``fork``, or on a new loop after the old one was closed, it begins anew.
+    that loop. In a child process after `fork`, or on a new loop after the old one was closed, it begins anew.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Channel:
     # Calls.
 
     async def unary(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> S:
-        """Send one message, return the one that answers it. Raises :class:`RpcError`."""
+        """Send one message, return the one that answers it. Raises `RpcError`."""
         connections = self.connections()
         attempt: Attempt | None = None
         usual = self._plain and (not options or options.keys() == _ONLY_TIMEOUT) and SERVED_UNTIL.get(None) is None
@@ -154,7 +154,7 @@ class Channel:
     async def client_stream(
         self, method: Method[Q, S], requests: Iterable[Q] | AsyncIterable[Q], **options: Unpack[CallOptions]
     ) -> S:
-        """Send messages, return the one that answers them all. Raises :class:`RpcError`."""
+        """Send messages, return the one that answers them all. Raises `RpcError`."""
         call = BidiCall(self, method, options, single=True)
         try:
             await call.start()
@@ -184,7 +184,7 @@ class Channel:
         return connections
 
     async def close(self) -> None:
-        """Close all connections; calls that run end with ``CANCELLED``."""
+        """Close all connections; calls that run end with `CANCELLED`."""
         connections, self._connections = self._connections, None
         if connections is not None and connections.loop is asyncio.get_running_loop():
             await connections.close()
@@ -212,7 +212,7 @@ class Channel:
         return await self._chain.wrap(call.info, innermost)()
 
     async def _unary(self, connections: Connections, call: _Call, request: Any, attempt: Attempt | None = None) -> Any:
-        """Make attempts until one is the last; ``attempt`` is one that has failed already."""
+        """Make attempts until one is the last; `attempt` is one that has failed already."""
         if call.config.hedging is not None:
             return await self._hedged(connections, call, request)
         retrying: Retrying | None = None
@@ -292,7 +292,7 @@ class Channel:
         call.info.trailing_metadata = attempt.trailing
 
     async def attempt(self, connections: Connections, call: _Call, streaming: bool) -> Attempt:
-        """Return an attempt on a connection that can take it. Raises :class:`RpcError`."""
+        """Return an attempt on a connection that can take it. Raises `RpcError`."""
         timeout, fresh = call.info.timeout, not call.info.attempts
         while True:
             connection = connections.pick()
@@ -380,7 +380,7 @@ class _StreamingCall(Generic[Q, S]):
         return attempt
 
     async def _next(self) -> Any:
-        """Return the next response; raise ``StopAsyncIteration`` after the last, :class:`RpcError` for a failure."""
+        """Return the next response; raise `StopAsyncIteration` after the last, `RpcError` for a failure."""
         attempt = self._attempt
         assert attempt is not None and attempt.inbox is not None
         if self._cancelled:
@@ -421,7 +421,7 @@ class _StreamingCall(Generic[Q, S]):
 
 
 class ResponseStream(_StreamingCall[Q, S], AsyncIterator[S]):
-    """The responses of a server-streaming call. The call begins with the first ``anext``."""
+    """The responses of a server-streaming call. The call begins with the first `anext`."""
 
     def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, request: Q) -> None:
         super().__init__(channel, method, options, single=False)
@@ -504,7 +504,7 @@ class BidiCall(_StreamingCall[Q, S], AsyncIterator[S]):
         self._attempt.end_requests()
 
     async def send_all(self, requests: Iterable[Q] | AsyncIterable[Q]) -> None:
-        """Send messages and say that no more follow. What ``requests`` raises ends the call."""
+        """Send messages and say that no more follow. What `requests` raises ends the call."""
         try:
             if isinstance(requests, AsyncIterable):
                 async for request in requests:

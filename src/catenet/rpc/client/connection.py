@@ -31,7 +31,7 @@ _FRESH = 0.01
 
 @dataclass(slots=True)
 class Dial:
-    """How to connect: everything but the address. ``http1``: speak HTTP/1.1 where nothing else is negotiated."""
+    """How to connect: everything but the address. `http1`: speak HTTP/1.1 where nothing else is negotiated."""
 
     limits: Limits
     memos: Memos
@@ -44,7 +44,7 @@ class Dial:
 
 
 class ClientConnection(HttpProtocol[ResponseHead]):
-    """Carries calls; tells ``on_change`` that its state has changed, ``on_room``, if set, that a call may be over."""
+    """Carries calls; tells `on_change` that its state has changed, `on_room`, if set, that a call may be over."""
 
     __slots__ = (
         "_dial", "_pinged", "_poll", "_settled", "deadlines", "endpoint", "error", "kept", "on_change",
@@ -111,7 +111,7 @@ class ClientConnection(HttpProtocol[ResponseHead]):
     async def wait_for_settings(self, deadline: float | None) -> None:
         """Wait for the server's first SETTINGS, or for the end of the connection.
 
-        Raises :class:`RpcError` ``DEADLINE_EXCEEDED``.
+        Raises `RpcError` `DEADLINE_EXCEEDED`.
         """
         if self._settled is None:
             self._settled = self.loop.create_future()
@@ -174,8 +174,8 @@ class ClientConnection(HttpProtocol[ResponseHead]):
     def is_stale(self, expiry: float | None) -> bool:
         """Whether the server has closed or spoken while the connection was idle, and the event loop has not seen it.
 
-        A loop that runs sees it at once; that of a :class:`SyncChannel` stands still between calls, and so do the
-        timers that end a connection which was idle for longer than ``expiry`` seconds. A request that is sent
+        A loop that runs sees it at once; that of a `SyncChannel` stands still between calls, and so do the
+        timers that end a connection which was idle for longer than `expiry` seconds. A request that is sent
         nevertheless may or may not be lost, so that it could not be repeated safely.
         """
         quiet = self.loop.time() - self.now
@@ -228,12 +228,12 @@ class ClientConnection(HttpProtocol[ResponseHead]):
 
 
 async def connect(loop: asyncio.AbstractEventLoop, endpoint: Endpoint, dial: Dial) -> ClientConnection:
-    """Connect to one address. Raises ``OSError``."""
+    """Connect to one address. Raises `OSError`."""
     return await net.connect(loop, endpoint, lambda: ClientConnection(loop, dial), dial.tls)
 
 
 async def connect_first(
     loop: asyncio.AbstractEventLoop, endpoints: Sequence[Endpoint], dial: Dial
 ) -> tuple[Endpoint, ClientConnection]:
-    """Connect to whichever address answers first (RFC 8305). Raises ``OSError`` of the last that failed."""
+    """Connect to whichever address answers first (RFC 8305). Raises `OSError` of the last that failed."""
     return await net.connect_first(loop, endpoints, lambda endpoint: connect(loop, endpoint, dial))

@@ -1,6 +1,6 @@
 """The choice of a connection for a call: load balancing. Pure decisions.
 
-Source: gRPC ``load-balancing.md``.
+Source: gRPC `load-balancing.md`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class PickFirst(Generic[A]):
 
 @dataclass(slots=True)
 class RoundRobin(Generic[A]):
-    """Calls go to all ready addresses in turn. ``rng`` chooses where to begin, so that clients do not march in step."""
+    """Calls go to all ready addresses in turn. `rng` chooses where to begin, so that clients do not march in step."""
 
     rng: random.Random
     addresses: Sequence[A] = ()
@@ -96,7 +96,7 @@ class RoundRobin(Generic[A]):
 
 
 def picker_for(policy: str, rng: random.Random) -> Picker[A]:
-    """Return the picker of a load balancing policy: ``pick_first`` or ``round_robin``; raise ``ValueError``."""
+    """Return the picker of a load balancing policy: `pick_first` or `round_robin`; raise `ValueError`."""
     if policy == "pick_first":
         return PickFirst()
     if policy == "round_robin":

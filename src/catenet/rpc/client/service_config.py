@@ -1,6 +1,6 @@
 """What a service asks of its clients: timeouts, retries with backoff and budget, hedging. Values and pure decisions.
 
-Sources: gRPC ``service_config.md`` and its proto, gRFC A6 (client retries). The clock is the driver's: decisions are
+Sources: gRPC `service_config.md` and its proto, gRFC A6 (client retries). The clock is the driver's: decisions are
 delays in seconds; randomness is handed in.
 """
 
@@ -36,7 +36,7 @@ MOST_ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When one attempt has failed with one of ``codes``, make another, up to ``max_attempts`` in all."""
+    """When one attempt has failed with one of `codes`, make another, up to `max_attempts` in all."""
 
     max_attempts: int
     initial_backoff: float
@@ -47,9 +47,9 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class HedgingPolicy:
-    """Make the next attempt when ``delay`` seconds have passed without an answer; the first answer wins.
+    """Make the next attempt when `delay` seconds have passed without an answer; the first answer wins.
 
-    A status in ``codes`` is not fatal: the next attempt starts at once. Any other status ends the call.
+    A status in `codes` is not fatal: the next attempt starts at once. Any other status ends the call.
     """
 
     max_attempts: int
@@ -86,7 +86,7 @@ _IDEMPOTENT = MethodConfig(retry=IDEMPOTENT_RETRY)
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:
-    """A parsed service config. ``methods`` maps ``/service/method``, ``/service/`` and ``""`` (all) to their config."""
+    """A parsed service config. `methods` maps `/service/method`, `/service/` and `""` (all) to their config."""
 
     methods: Mapping[str, MethodConfig] = field(default_factory=dict)
     throttling: Throttling | None = None
@@ -127,7 +127,7 @@ class RetryBudget:
 
 
 def parse_pushback(value: str | None) -> float | None:
-    """Return ``grpc-retry-pushback-ms`` in seconds; negative if the server wants no retry, None if it says nothing."""
+    """Return `grpc-retry-pushback-ms` in seconds; negative if the server wants no retry, None if it says nothing."""
     if value is None:
         return None
     return int(value) / 1000 if re.fullmatch(r"[0-9]{1,9}", value) else -1.0
@@ -136,7 +136,7 @@ def parse_pushback(value: str | None) -> float | None:
 class Retrying:
     """The attempts of one call under a retry policy (or none: then only refused attempts are made again).
 
-    The driver makes an attempt, and asks :meth:`next_delay` when it has failed before a response began; once a response
+    The driver makes an attempt, and asks `next_delay` when it has failed before a response began; once a response
     has begun the call is committed and must not ask.
     """
 
@@ -148,14 +148,14 @@ class Retrying:
         self._backoffs = 0
         self._refused = 0
         self.attempts = 1
-        """How many have been made or decided, for ``grpc-previous-rpc-attempts`` one less."""
+        """How many have been made or decided, for `grpc-previous-rpc-attempts` one less."""
 
     def next_delay(
         self, code: Code, rng: random.Random, pushback: float | None = None, refused: bool = False
     ) -> float | None:
         """Return the seconds until the next attempt, or None if the failure is the call's result.
 
-        ``refused`` says that the server certainly did not process the attempt (REFUSED_STREAM, or a stream beyond
+        `refused` says that the server certainly did not process the attempt (REFUSED_STREAM, or a stream beyond
         GOAWAY's last): it is made again at once, one time, whatever the policy (gRFC A6, "Transparent Retries").
         """
         if refused and self._refused == 0:
@@ -236,7 +236,7 @@ class Hedging:
 
 
 def parse_service_config(source: str | Mapping[str, Any]) -> ServiceConfig:
-    """Return the config in JSON text or in the value of such a text; raise ``ValueError`` that names the place."""
+    """Return the config in JSON text or in the value of such a text; raise `ValueError` that names the place."""
     if isinstance(source, str):
         try:
             value = json.loads(source)

@@ -1,7 +1,7 @@
 """Interceptors around a streaming call of a client.
 
-A stream has no function to enclose: it is opened here, read there, left anywhere. So ``around`` runs as a task beside
-it; ``proceed()`` returns when the call has ended.
+A stream has no function to enclose: it is opened here, read there, left anywhere. So `around` runs as a task beside
+it; `proceed()` returns when the call has ended.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class StreamInterceptors:
         self._ended: asyncio.Future[None] | None = None
 
     async def enter(self) -> None:
-        """Run the interceptors up to where they proceed; raise the :class:`RpcError` with which they do not."""
+        """Run the interceptors up to where they proceed; raise the `RpcError` with which they do not."""
         loop = asyncio.get_running_loop()
         self._entered, self._ended = entered, ended = (loop.create_future(), loop.create_future())
 

@@ -1,6 +1,6 @@
 """The synchronous face of a channel: the same calls, each driven by an event loop of the calling thread's own.
 
-No thread is started, so it works wherever the program may block, after ``fork``, and in a simulated world. What a loop
+No thread is started, so it works wherever the program may block, after `fork`, and in a simulated world. What a loop
 does between calls (keepalive, reading GOAWAY) waits for the next call, which is then repeated if it was refused.
 """
 
@@ -34,9 +34,9 @@ class _Face(threading.local):
 
 
 class SyncChannel:
-    """As :class:`Channel`, for programs without an event loop. Threads may share it; each has its own connections.
+    """As `Channel`, for programs without an event loop. Threads may share it; each has its own connections.
 
-    ``loop_factory`` makes the loops, for example ``uvloop.new_event_loop``.
+    `loop_factory` makes the loops, for example `uvloop.new_event_loop`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SyncChannel:
         self._face = _Face()
 
     def unary(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> S:
-        """Send one message, return the one that answers it. Raises :class:`RpcError`."""
+        """Send one message, return the one that answers it. Raises `RpcError`."""
         channel = self._channel()
         return self._run(channel.unary(method, request, **options))
 
@@ -70,7 +70,7 @@ class SyncChannel:
             self._run(asyncio.sleep(0))
 
     def client_stream(self, method: Method[Q, S], requests: Iterable[Q], **options: Unpack[CallOptions]) -> S:
-        """Send messages, return the one that answers them all. Raises :class:`RpcError`."""
+        """Send messages, return the one that answers them all. Raises `RpcError`."""
         channel = self._channel()
         return self._run(channel.client_stream(method, requests, **options))
 
@@ -111,7 +111,7 @@ class SyncChannel:
 
 
 class SyncBidiCall(Generic[Q, S]):
-    """As :class:`BidiCall`, without ``await``."""
+    """As `BidiCall`, without `await`."""
 
     def __init__(self, channel: SyncChannel, call: BidiCall[Q, S]) -> None:
         self._channel = channel

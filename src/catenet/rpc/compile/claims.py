@@ -40,7 +40,7 @@ Path = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A name and who wants it; ``key`` is how ``--name`` calls it."""
+    """A name and who wants it; `key` is how `--name` calls it."""
 
     name: str
     who: str
@@ -77,8 +77,8 @@ def file_problems(file: FileDescriptorProto, others: Iterable[FileDescriptorProt
 def module_problems(files: Sequence[FileDescriptorProto], absolute: bool, packages: Collection[str] = ()) -> list[str]:
     """Return what keeps the modules of files that are compiled together from being imported.
 
-    ``absolute``: they import each other by absolute names; ``packages`` are the folders at the top of the output that
-    are packages of their own (have an ``__init__.py``).
+    `absolute`: they import each other by absolute names; `packages` are the folders at the top of the output that
+    are packages of their own (have an `__init__.py`).
     """
     problems = []
     taken: dict[str, str] = {}

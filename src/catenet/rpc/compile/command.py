@@ -33,11 +33,11 @@ def compile_protos(
     relative: bool | None = None,
     given: Mapping[str, str] | None = None,
 ) -> list[Path]:
-    """Compile ``protos`` and the files they import from ``includes``; return the files written, in order.
+    """Compile `protos` and the files they import from `includes`; return the files written, in order.
 
-    Without ``includes`` the folder of each file and the current folder are searched. ``relative`` imports are the
-    default where ``out`` is a package (has an ``__init__.py``). ``given``: names in Python other than the rules make,
-    by ``package.Service`` or ``package.Service/Method``. Raises :class:`CompileError`; then nothing has been written.
+    Without `includes` the folder of each file and the current folder are searched. `relative` imports are the
+    default where `out` is a package (has an `__init__.py`). `given`: names in Python other than the rules make,
+    by `package.Service` or `package.Service/Method`. Raises `CompileError`; then nothing has been written.
     """
     out = Path(out)
     if relative is None:
@@ -81,7 +81,7 @@ def _check(
 
 
 def describe_protos(protos: Sequence[str | Path], includes: Sequence[str | Path] = ()) -> list[FileDescriptorProto]:
-    """Return the descriptors of ``protos`` and of all they import, imports first. Raises :class:`CompileError`."""
+    """Return the descriptors of `protos` and of all they import, imports first. Raises `CompileError`."""
     return _describe(*_places(protos, includes))
 
 

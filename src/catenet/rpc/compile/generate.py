@@ -112,11 +112,11 @@ def generate(
     names: Names | None = None,
     compiled: Collection[str] | None = None,
 ) -> str:
-    """Return the source of the module for ``file``, which has at least one service.
+    """Return the source of the module for `file`, which has at least one service.
 
-    ``others`` are the files it imports, directly or not. ``relative`` imports work inside a package only, absolute ones
-    where the output folder is on ``sys.path``. ``compiled`` are the files whose modules lie there too; None: all but
-    those that protobuf's packages bring. Check the file with :func:`file_problems` before.
+    `others` are the files it imports, directly or not. `relative` imports work inside a package only, absolute ones
+    where the output folder is on `sys.path`. `compiled` are the files whose modules lie there too; None: all but
+    those that protobuf's packages bring. Check the file with `file_problems` before.
     """
     names = names or Names()
     types = Types([file, *others])

@@ -1,7 +1,7 @@
 """Which Python names stand for what a .proto file names; modules are those that protoc's Python generator writes.
 
 A name depends on nothing but the thing that it names: to rename one method renames no other. So where two things get
-the same name, none gives way; that is an error (``claims.py``), and the user gives one of them another name.
+the same name, none gives way; that is an error (`claims.py`), and the user gives one of them another name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Module:
 
     @classmethod
     def of_proto(cls, proto: str, suffix: str) -> Module:
-        """Return the module generated from ``a/b-c.proto``: package ``a``, name ``b_c`` and the suffix.
+        """Return the module generated from `a/b-c.proto`: package `a`, name `b_c` and the suffix.
 
         A dot in the name of a file or folder is one between packages, as protoc has it.
         """
@@ -54,7 +54,7 @@ class Module:
         return "/".join((*self.package, self.name)) + ".py"
 
     def import_from(self, importer: Module | None, alias: str) -> str:
-        """Return the statement that binds this module to ``alias``; relative to ``importer`` unless that is None."""
+        """Return the statement that binds this module to `alias`; relative to `importer` unless that is None."""
         if importer is None:
             origin = ".".join(self.package)
         else:
@@ -64,7 +64,7 @@ class Module:
 
 
 def relative_package(importer: tuple[str, ...], target: tuple[str, ...]) -> str:
-    """Return the package ``target`` as code in the package ``importer`` spells it: ``.``, ``..c``, ``.d.e``."""
+    """Return the package `target` as code in the package `importer` spells it: `.`, `..c`, `.d.e`."""
     common = 0
     while common < min(len(importer), len(target)) and importer[common] == target[common]:
         common += 1
@@ -72,14 +72,14 @@ def relative_package(importer: tuple[str, ...], target: tuple[str, ...]) -> str:
 
 
 def constant_name(name: str) -> str:
-    """Return ``HiScore`` as ``HI_SCORE``."""
+    """Return `HiScore` as `HI_SCORE`."""
     return snake_case(name).upper()
 
 
 def class_names(service: str, taken: frozenset[str]) -> tuple[str, str, str]:
     """Return the names of the base class and the two clients of a service.
 
-    A service called ``ScoreService`` keeps its name as the base class, unless ``taken`` by a service called ``Score``.
+    A service called `ScoreService` keeps its name as the base class, unless `taken` by a service called `Score`.
     """
     base = (
         service if service.endswith("Service") and service.removesuffix("Service") not in taken else service + "Service"
@@ -89,9 +89,9 @@ def class_names(service: str, taken: frozenset[str]) -> tuple[str, str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How services and methods are called in Python; ``given`` has what the user says instead of the rules.
+    """How services and methods are called in Python; `given` has what the user says instead of the rules.
 
-    Its keys are ``package.Service`` and ``package.Service/Method``.
+    Its keys are `package.Service` and `package.Service/Method`.
     """
 
     given: Mapping[str, str] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""``protoc-gen-catenet``: the generator as a plugin of protoc and buf.
+"""`protoc-gen-catenet`: the generator as a plugin of protoc and buf.
 
-Options (``--catenet_opt=imports=absolute``, more behind commas): ``imports`` is ``relative`` (default) or ``absolute``;
-``name=a.Shop/GetURL=fetch`` names a method or a service otherwise; ``stubs=yes`` writes the stubs of messages too,
-which are right where protoc's own (``--pyi_out``) are no Python.
+Options (`--catenet_opt=imports=absolute`, more behind commas): `imports` is `relative` (default) or `absolute`;
+`name=a.Shop/GetURL=fetch` names a method or a service otherwise; `stubs=yes` writes the stubs of messages too,
+which are right where protoc's own (`--pyi_out`) are no Python.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from catenet.rpc.compile.stubs import generate_stub
 
 
 def respond(request: plugin_pb2.CodeGeneratorRequest) -> plugin_pb2.CodeGeneratorResponse:
-    """Return one module for each file to generate that has a service; what is wrong goes into ``error``."""
+    """Return one module for each file to generate that has a service; what is wrong goes into `error`."""
     features = plugin_pb2.CodeGeneratorResponse
     response = plugin_pb2.CodeGeneratorResponse(
         supported_features=features.FEATURE_PROTO3_OPTIONAL | features.FEATURE_SUPPORTS_EDITIONS,
@@ -58,7 +58,7 @@ class _Options:
 
 
 def _options(parameter: str) -> _Options:
-    """Read the options; raises ``ValueError`` that says which there are."""
+    """Read the options; raises `ValueError` that says which there are."""
     relative, stubs = True, False
     given: dict[str, str] = {}
     for option in filter(None, parameter.split(",")):

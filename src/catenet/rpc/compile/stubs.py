@@ -1,8 +1,8 @@
 """The stub of a module of messages, as text; protoc's own is no Python where names are unusual.
 
 It says what protoc's says, and differs in this: builtins and types are named so that no field, message or enum value
-of the file hides them; what is no name in Python (``from``) is left out where it is a field or value, and has an
-underscore behind where it is a class (``typenames.py``).
+of the file hides them; what is no name in Python (`from`) is left out where it is a field or value, and has an
+underscore behind where it is a class (`typenames.py`).
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ def generate_stub(
     relative: bool = True,
     compiled: Collection[str] | None = None,
 ) -> str:
-    """Return the source of ``NAME_pb2.pyi`` for ``file``; the arguments are those of :func:`generate`."""
+    """Return the source of `NAME_pb2.pyi` for `file`; the arguments are those of `generate`."""
     return _Stub(file, list(others), relative, compiled).text()
 
 
 class _Stub:
-    """One stub in the making; ``_imports`` fills while types are named."""
+    """One stub in the making; `_imports` fills while types are named."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class _Stub:
             yield f"{alias}: {self._helper('_typing')}.TypeAlias = {name}"
 
     def _public(self) -> Iterator[str]:
-        """What ``import public`` brings into this module: all names that do not begin with an underscore."""
+        """What `import public` brings into this module: all names that do not begin with an underscore."""
         own = set(_top_names(self._file))
         for index in self._file.public_dependency:
             name = self._file.dependency[index]
@@ -285,7 +285,7 @@ class _Stub:
 
 
 def _is_declared(field: FieldDescriptorProto) -> bool:
-    """Whether a class can declare a field of that name; ``getattr`` reaches it in any case."""
+    """Whether a class can declare a field of that name; `getattr` reaches it in any case."""
     return is_name(field.name) and not is_dunder(field.name)
 
 

@@ -1,7 +1,7 @@
 """Where messages and enums live in Python: their module, their names at run time, their names for a type checker.
 
-A message may be called ``from``. At run time it is an attribute like others, reached by ``getattr``; no stub can
-declare it, so there it has an underscore behind (``from_``), in a class that only type checkers see.
+A message may be called `from`. At run time it is an attribute like others, reached by `getattr`; no stub can
+declare it, so there it has an underscore behind (`from_`), in a class that only type checkers see.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class TypeName:
 
     @property
     def plain(self) -> bool:
-        """Whether ``module.Outer.Inner`` is all there is to say."""
+        """Whether `module.Outer.Inner` is all there is to say."""
         return self.path == self.stub_path
 
     def at_run_time(self, module: str) -> str:
@@ -83,9 +83,9 @@ class Types:
 
 
 class Imports:
-    """How a generated module imports others: those compiled with it as ``relative`` says, the rest absolutely.
+    """How a generated module imports others: those compiled with it as `relative` says, the rest absolutely.
 
-    ``compiled`` are the .proto files whose modules lie in the same output folder; None: all but the installed ones.
+    `compiled` are the .proto files whose modules lie in the same output folder; None: all but the installed ones.
     """
 
     def __init__(self, importer: Module, relative: bool, compiled: Collection[str] | None) -> None:
@@ -97,11 +97,11 @@ class Imports:
         return proto in self._compiled if self._compiled is not None else not proto.startswith(INSTALLED)
 
     def statement(self, proto: str, module: Module, alias: str) -> str:
-        """Return the statement that binds the module of ``proto`` to ``alias``."""
+        """Return the statement that binds the module of `proto` to `alias`."""
         return module.import_from(self._importer if self.is_ours(proto) else None, alias)
 
     def origin(self, proto: str, module: Module) -> str:
-        """Return the module as ``from ... import`` spells it."""
+        """Return the module as `from ... import` spells it."""
         if self._importer is None or not self.is_ours(proto):
             return module.dotted
         statement = module.import_from(self._importer, module.name)

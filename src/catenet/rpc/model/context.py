@@ -30,9 +30,9 @@ call, which a task that the handler started would not find.
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who called: ``address`` as the transport names it, and the certificate's subject when TLS asked for one.
+    """Who called: `address` as the transport names it, and the certificate's subject when TLS asked for one.
 
-    ``certificate`` is what :meth:`ssl.SSLObject.getpeercert` returns, empty without one. ``credentials`` are the
+    `certificate` is what `ssl.SSLObject.getpeercert` returns, empty without one. `credentials` are the
     (pid, uid, gid) of a peer on a Unix socket.
     """
 
@@ -76,7 +76,7 @@ class Context:
 
     @property
     def protocol(self) -> str:
-        """The wire in use: ``grpc``, ``grpc-web`` or ``connect``."""
+        """The wire in use: `grpc`, `grpc-web` or `connect`."""
         raise NotImplementedError
 
     @property
@@ -93,7 +93,7 @@ class Context:
         return None if self.deadline is None else max(self.deadline - self.loop.time(), 0.0)
 
     def set_initial_metadata(self, metadata: Pairs) -> None:
-        """Set what goes before the first message. Raises ``RuntimeError`` if that has been sent."""
+        """Set what goes before the first message. Raises `RuntimeError` if that has been sent."""
         if self._head_sent:
             raise RuntimeError("initial metadata has been sent already")
         self._initial = check_metadata(metadata)
@@ -107,12 +107,12 @@ class Context:
         raise NotImplementedError
 
     def on_cancel(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` (on the event loop) when the caller goes away or the deadline passes before the end."""
+        """Call `callback` (on the event loop) when the caller goes away or the deadline passes before the end."""
         if self.cancelled:
             callback()
         else:
             self._on_cancel = (*self._on_cancel, callback)
 
     def abort(self, code: Code, message: str = "", details: Iterable[Message | Detail] = ()) -> NoReturn:
-        """End the call with that status: raises the :class:`RpcError` that says it."""
+        """End the call with that status: raises the `RpcError` that says it."""
         raise RpcError(code, message, details)

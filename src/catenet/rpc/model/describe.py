@@ -67,7 +67,7 @@ def _message(message: Descriptor) -> str:
 
 
 def _is_optional(field: FieldDescriptor) -> bool:
-    """A proto3 ``optional`` is a oneof of its own."""
+    """A proto3 `optional` is a oneof of its own."""
     oneof = field.containing_oneof
     return oneof is not None and len(oneof.fields) == 1 and oneof.name == f"_{field.name}"
 

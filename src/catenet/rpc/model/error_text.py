@@ -24,7 +24,7 @@ def well_formed(text: str) -> str:
 
 
 def percent_encode(text: str) -> bytes:
-    """Return the text as ``grpc-message`` spells it. Blanks at its ends are encoded: HTTP would take them off."""
+    """Return the text as `grpc-message` spells it. Blanks at its ends are encoded: HTTP would take them off."""
     if text.isascii() and text.isprintable() and "%" not in text and text[:1] != " " and text[-1:] != " ":
         return text.encode()
     inner = text.strip(" ")
@@ -36,17 +36,17 @@ def percent_encode(text: str) -> bytes:
 
 
 def percent_decode(field: bytes) -> str:
-    """Return the text that a ``grpc-message`` spells, with U+FFFD for what is no UTF-8."""
+    """Return the text that a `grpc-message` spells, with U+FFFD for what is no UTF-8."""
     return unquote_to_bytes(field).decode("utf-8", "replace")
 
 
 def encoded_size(text: str) -> int:
-    """Return the number of bytes of ``percent_encode(text)``, or some more."""
+    """Return the number of bytes of `percent_encode(text)`, or some more."""
     return sum(well_formed(text).encode().translate(_COSTS)) + 4
 
 
 def cut(text: str, room: int) -> str:
-    """Return as much of the text as ``percent_encode`` makes ``room`` bytes of, and how much was cut off.
+    """Return as much of the text as `percent_encode` makes `room` bytes of, and how much was cut off.
 
     Characters stay whole. With too little room for the remark, nothing remains but the remark.
     """

@@ -1,6 +1,6 @@
 """What handlers raise, brought to the log: each failure with its call and its traceback, a flood of one kind counted.
 
-The logger is ``catenet.rpc``. An exception is logged as an error, a status that the handler chose (:class:`RpcError`)
+The logger is `catenet.rpc`. An exception is logged as an error, a status that the handler chose (`RpcError`)
 at level INFO, with its traceback at DEBUG. A program that has not configured logging gets the errors on standard
 error: the logging module's last resort.
 """
@@ -74,7 +74,7 @@ class FailureLog:
         self._lock = threading.Lock()
 
     def report(self, what: str, peer: str, error: BaseException, now: float) -> None:
-        """Log that ``what``, called by ``peer``, has ended with ``error``; ``now`` in seconds of any clock."""
+        """Log that `what`, called by `peer`, has ended with `error`; `now` in seconds of any clock."""
         caller = peer or "a peer that has gone"
         if is_failure(error):
             self._failed(what, caller, error, now)
@@ -127,7 +127,7 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _bounded(record: logging.LogRecord) -> bool:
-    """Bound one record and escape what would forge lines or move a terminal; ``exc_info`` stays as it is."""
+    """Bound one record and escape what would forge lines or move a terminal; `exc_info` stays as it is."""
     message = record.getMessage()
     safe = printable(_cut(message, MAX_TEXT))
     if safe != message:

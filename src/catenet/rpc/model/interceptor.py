@@ -1,6 +1,6 @@
 """Wrapping calls, on both sides and for all four kinds with one shape.
 
-An interceptor overrides what it needs. ``around`` encloses the whole call::
+An interceptor overrides what it needs. `around` encloses the whole call::
 
     class Timing(Interceptor):
         async def around(self, call, proceed):
@@ -10,7 +10,7 @@ An interceptor overrides what it needs. ``around`` encloses the whole call::
             finally:
                 record(call.method.full_name, time.perf_counter() - started)
 
-``request`` and ``response`` see, and may replace, each message. The first interceptor is the outermost.
+`request` and `response` see, and may replace, each message. The first interceptor is the outermost.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Interceptor:
     """Does nothing; the base of those that do."""
 
     async def around(self, call: Any, proceed: Proceed) -> Any:
-        """Enclose the call: ``call`` is the server's context or the client's call.
+        """Enclose the call: `call` is the server's context or the client's call.
 
-        Return what ``proceed()`` returned (the response of a call with one response, else None), or another response;
-        raise :class:`RpcError` to end the call. It may be called without calling ``proceed``.
+        Return what `proceed()` returned (the response of a call with one response, else None), or another response;
+        raise `RpcError` to end the call. It may be called without calling `proceed`.
         """
         return await proceed()
 
@@ -58,7 +58,7 @@ class Chain:
         )
 
     def wrap(self, call: Any, proceed: Proceed) -> Proceed:
-        """Return ``proceed`` with all ``around`` methods around it."""
+        """Return `proceed` with all `around` methods around it."""
         for interceptor in reversed(self.around):
             proceed = partial(interceptor.around, call, proceed)
         return proceed

@@ -1,6 +1,6 @@
 """Metadata: the pairs of text or bytes that travel beside messages, and how header fields spell them.
 
-Names are ``[0-9a-z_.-]+``; a name that ends in ``-bin`` has a value of bytes, base64 in the header (gRPC
+Names are `[0-9a-z_.-]+`; a name that ends in `-bin` has a value of bytes, base64 in the header (gRPC
 PROTOCOL-HTTP2, "Custom-Metadata"; Connect, "Leading-Metadata").
 """
 
@@ -41,7 +41,7 @@ _TEXT = re.compile(r"[\x20-\x7e]*")
 
 
 def check_metadata(pairs: Iterable[tuple[str, str | bytes]] | Mapping[str, str | bytes]) -> Metadata:
-    """Return what a program gives as metadata, names in lower case; raise ``ValueError`` that names the bad pair.
+    """Return what a program gives as metadata, names in lower case; raise `ValueError` that names the bad pair.
 
     Blanks around text are taken off: HTTP does not carry them (RFC 9110 section 5.5).
     """
@@ -73,10 +73,10 @@ def encode_value(value: str | bytes) -> bytes:
 
 
 def decode_metadata(fields: Fields, prefix: bytes = b"", damaged: Code = Code.INTERNAL) -> Metadata:
-    """Return the metadata among header fields that start with ``prefix``, with the prefix removed.
+    """Return the metadata among header fields that start with `prefix`, with the prefix removed.
 
-    Fields of HTTP and of the protocols are left out. Raises :class:`RpcError` with the code ``damaged`` for base64 that
-    is none: a server gives ``INVALID_ARGUMENT``, as the fault is the caller's.
+    Fields of HTTP and of the protocols are left out. Raises `RpcError` with the code `damaged` for base64 that
+    is none: a server gives `INVALID_ARGUMENT`, as the fault is the caller's.
     """
     pairs: list[tuple[str, str | bytes]] = []
     for name, value in fields:
@@ -102,7 +102,7 @@ def decode_pair(name: str, value: bytes, damaged: Code = Code.INTERNAL) -> list[
 
 
 def decode_base64(text: bytes, name: str, damaged: Code = Code.INTERNAL) -> bytes:
-    """Return bytes from base64 with or without padding; raise :class:`RpcError` ``damaged`` that names the field."""
+    """Return bytes from base64 with or without padding; raise `RpcError` `damaged` that names the field."""
     try:
         return binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
     except binascii.Error:

@@ -29,7 +29,7 @@ Res = TypeVar("Res")
 
 
 class Kind(enum.Enum):
-    """How many messages go each way; the value is ``(client streams, server streams)``."""
+    """How many messages go each way; the value is `(client streams, server streams)`."""
 
     UNARY = (False, False)
     SERVER_STREAM = (False, True)
@@ -48,7 +48,7 @@ class Kind(enum.Enum):
 
 
 class Idempotency(enum.IntEnum):
-    """``google.protobuf.MethodOptions.IdempotencyLevel``."""
+    """`google.protobuf.MethodOptions.IdempotencyLevel`."""
 
     UNKNOWN = 0
     NO_SIDE_EFFECTS = 1  # safe: Connect may send it as GET
@@ -57,9 +57,9 @@ class Idempotency(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Method(Generic[Req, Res]):
-    """One remote procedure. ``service`` is the full name with its package, ``name`` as in the IDL.
+    """One remote procedure. `service` is the full name with its package, `name` as in the IDL.
 
-    ``attribute`` is what handlers and clients call it, by default the name in snake case.
+    `attribute` is what handlers and clients call it, by default the name in snake case.
     """
 
     service: str
@@ -78,7 +78,7 @@ class Method(Generic[Req, Res]):
 
     @property
     def full_name(self) -> str:
-        """``package.Service/Method``, as spans and messages name it."""
+        """`package.Service/Method`, as spans and messages name it."""
         return self.path[1:]
 
     def unimplemented(self) -> RpcError:
@@ -88,7 +88,7 @@ class Method(Generic[Req, Res]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServiceDescriptor:
-    """A named set of methods. ``descriptor`` is protobuf's own, for reflection; None for services of other codecs."""
+    """A named set of methods. `descriptor` is protobuf's own, for reflection; None for services of other codecs."""
 
     name: str
     methods: tuple[Method[Any, Any], ...]
@@ -98,7 +98,7 @@ class ServiceDescriptor:
         return iter(self.methods)
 
     def method(self, name: str) -> Method[Any, Any] | None:
-        """Return the method called ``name`` in the IDL, or None."""
+        """Return the method called `name` in the IDL, or None."""
         return next((method for method in self.methods if method.name == name), None)
 
 
@@ -128,9 +128,9 @@ _TAKEN = frozenset(("_channel",))
 
 
 def snake_case(name: str) -> str:
-    """Return ``GetTopScores`` as ``get_top_scores``; without underscores in front that mean something in a class.
+    """Return `GetTopScores` as `get_top_scores`; without underscores in front that mean something in a class.
 
-    Within a class Python renames ``__x`` and keeps ``__x__`` for itself, so of two or more in front none is left, or
+    Within a class Python renames `__x` and keeps `__x__` for itself, so of two or more in front none is left, or
     one where a digit follows.
     """
     snake = _WORD_STARTS.sub("_", name).lower()
@@ -141,6 +141,6 @@ def snake_case(name: str) -> str:
 
 
 def attribute_name(name: str) -> str:
-    """Return the Python name of a method: ``GetTopScores`` is ``get_top_scores``, ``Import`` is ``import_``."""
+    """Return the Python name of a method: `GetTopScores` is `get_top_scores`, `Import` is `import_`."""
     snake = snake_case(name)
     return snake + "_" if keyword.iskeyword(snake) or snake in _TAKEN else snake

@@ -24,7 +24,7 @@ TYPE_URL_PREFIX = "type.googleapis.com/"
 
 
 class Code(enum.IntEnum):
-    """The canonical status codes, by gRPC number (gRPC ``statuscodes.md``)."""
+    """The canonical status codes, by gRPC number (gRPC `statuscodes.md`)."""
 
     OK = 0
     CANCELLED = 1
@@ -46,7 +46,7 @@ class Code(enum.IntEnum):
 
     @property
     def connect_name(self) -> str:
-        """The code as Connect spells it in JSON, for example ``invalid_argument``."""
+        """The code as Connect spells it in JSON, for example `invalid_argument`."""
         # Connect took the American spelling; gRPC has the British one.
         return "canceled" if self is Code.CANCELLED else self.name.lower()
 
@@ -57,19 +57,19 @@ class Code(enum.IntEnum):
 
     @classmethod
     def from_number(cls, number: int) -> Code:
-        """Return the code with that gRPC number; numbers nobody assigned mean ``UNKNOWN``."""
+        """Return the code with that gRPC number; numbers nobody assigned mean `UNKNOWN`."""
         return cls(number) if 0 <= number <= 16 else cls.UNKNOWN
 
     @classmethod
     def from_connect(cls, name: str) -> Code | None:
-        """Return the code that Connect spells ``name``, or None if there is none."""
+        """Return the code that Connect spells `name`, or None if there is none."""
         return _CODE_FROM_CONNECT.get(name)
 
     @classmethod
     def from_http(cls, status: int) -> Code:
         """Return the code for an HTTP response that carries no status of its own.
 
-        gRPC (``http-grpc-status-mapping.md``) and Connect agree on this table.
+        gRPC (`http-grpc-status-mapping.md`) and Connect agree on this table.
         """
         return CODE_FROM_HTTP.get(status, cls.UNKNOWN)
 
@@ -140,7 +140,7 @@ class Detail:
 
     @classmethod
     def pack(cls, message: Message) -> Detail:
-        """Wrap a protobuf message, for example one of ``google.rpc.error_details_pb2``."""
+        """Wrap a protobuf message, for example one of `google.rpc.error_details_pb2`."""
         return cls(message.DESCRIPTOR.full_name, message.SerializeToString())
 
     def unpack(self, message_class: type[_M]) -> _M | None:
@@ -160,9 +160,9 @@ class Detail:
 class RpcError(Exception):
     """A call that did not end well: raised by handlers to answer with a status, and by clients that received one.
 
-    ``code`` is never ``OK``; a number that is no status code raises ``ValueError``. ``details`` are the typed messages
-    of ``google.rpc.Status.details``; give protobuf messages or :class:`Detail`, read them with :meth:`detail`.
-    ``metadata`` holds the pairs (trailing metadata) that came with the status at a client, or that a handler wants
+    `code` is never `OK`; a number that is no status code raises `ValueError`. `details` are the typed messages
+    of `google.rpc.Status.details`; give protobuf messages or `Detail`, read them with `detail`.
+    `metadata` holds the pairs (trailing metadata) that came with the status at a client, or that a handler wants
     sent with it.
     """
 
@@ -197,14 +197,14 @@ class RpcError(Exception):
 
 
 def _code_of(number: object) -> Code:
-    """Return the code that an integer stands for; raise ``ValueError``."""
+    """Return the code that an integer stands for; raise `ValueError`."""
     if isinstance(number, int) and 0 <= number <= 16:
         return Code(number)
     raise ValueError(f"code: {number!r} is no status code; take one of Code")
 
 
 def pack_status(error: RpcError) -> bytes:
-    """Encode an error as ``google.rpc.Status``, the content of ``grpc-status-details-bin``."""
+    """Encode an error as `google.rpc.Status`, the content of `grpc-status-details-bin`."""
     from google.rpc import status_pb2
 
     status = status_pb2.Status(code=int(error.code), message=well_formed(error.message))
@@ -214,7 +214,7 @@ def pack_status(error: RpcError) -> bytes:
 
 
 def unpack_details(data: bytes) -> tuple[Detail, ...]:
-    """Return the details in an encoded ``google.rpc.Status``; none if the peer sent something else."""
+    """Return the details in an encoded `google.rpc.Status`; none if the peer sent something else."""
     from google.protobuf.message import DecodeError
     from google.rpc import status_pb2
 

@@ -16,10 +16,10 @@ SCHEMES: Mapping[str, Scheme] = {
 
 
 def parse_target(text: str, listening: bool = False) -> Target:
-    """Return the target that ``text`` names; raise ``ValueError`` that says what is wrong with it.
+    """Return the target that `text` names; raise `ValueError` that says what is wrong with it.
 
-    ``tcp://host:port``, ``tls://host:port``, ``http(s)://host[:port]/base``, ``dns:///host:port``, ``unix:/path``,
-    ``unix://path`` and plain ``host:port`` (which is ``tcp``). ``base`` is the path that stands before
-    ``/service/method``. ``listening``: the host may be missing, which means all addresses of this machine.
+    `tcp://host:port`, `tls://host:port`, `http(s)://host[:port]/base`, `dns:///host:port`, `unix:/path`,
+    `unix://path` and plain `host:port` (which is `tcp`). `base` is the path that stands before
+    `/service/method`. `listening`: the host may be missing, which means all addresses of this machine.
     """
     return net.parse_target(text, listening=listening, schemes=SCHEMES)

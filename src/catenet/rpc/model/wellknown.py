@@ -1,7 +1,7 @@
 """The messages of the services that every server has: health checking and reflection.
 
 They live in a descriptor pool of their own, so that a program may also import the packages of grpcio that register the
-same names in protobuf's default pool. Field numbers are those of ``grpc.health.v1`` and ``grpc.reflection.v1``.
+same names in protobuf's default pool. Field numbers are those of `grpc.health.v1` and `grpc.reflection.v1`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SCALARS = {
 
 
 def _field(text: str, package: str) -> FieldDescriptorProto:
-    """``[repeated|enum|oneof] TYPE NAME NUMBER``, with TYPE a scalar or a message or enum of the package."""
+    """`[repeated|enum|oneof] TYPE NAME NUMBER`, with TYPE a scalar or a message or enum of the package."""
     *words, kind, name, number = text.split()
     label = FieldDescriptorProto.LABEL_REPEATED if "repeated" in words else FieldDescriptorProto.LABEL_OPTIONAL
     field = FieldDescriptorProto(name=name, number=int(number), label=label, json_name=_json_name(name))

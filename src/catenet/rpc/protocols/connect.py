@@ -1,7 +1,7 @@
 """The Connect protocol: unary calls as plain HTTP (POST, and GET where nothing changes), streams as envelopes.
 
 Source: https://connectrpc.com/docs/protocol. Unary calls have no envelope: the body is the message, an error is a JSON
-document under a fitting HTTP status, trailing metadata are header fields that start with ``trailer-``. Streams answer
+document under a fitting HTTP status, trailing metadata are header fields that start with `trailer-`. Streams answer
 200 and end with an envelope of JSON that holds the error and the trailing metadata. No HTTP trailers anywhere.
 """
 
@@ -62,7 +62,7 @@ def media_type(value: bytes | None) -> bytes:
 
 
 def parse_accept(value: bytes | None, known: Sequence[str]) -> tuple[str, ...]:
-    """Return the content codings of an Accept-Encoding field that are ``known``, in the order given."""
+    """Return the content codings of an Accept-Encoding field that are `known`, in the order given."""
     if value is None:
         return ()
     offered = [part.partition(b";")[0].strip().decode("latin-1") for part in value.split(b",")]
@@ -70,7 +70,7 @@ def parse_accept(value: bytes | None, known: Sequence[str]) -> tuple[str, ...]:
 
 
 class ConnectServerWire:
-    """Connect, seen from the server. ``require_version`` refuses requests that do not name the protocol version."""
+    """Connect, seen from the server. `require_version` refuses requests that do not name the protocol version."""
 
     name = "connect"
 
@@ -221,7 +221,7 @@ class ConnectServerWire:
 
 
 class ConnectClientWire:
-    """Connect, seen from the client. ``outgoing.use_get`` sends unary calls of methods without side effects as GET."""
+    """Connect, seen from the client. `outgoing.use_get` sends unary calls of methods without side effects as GET."""
 
     name = "connect"
     final_flags = END_OF_STREAM

@@ -38,7 +38,7 @@ def build_end_of_stream(error: RpcError | None, metadata: Metadata) -> bytes:
 
 
 def parse_error(data: bytes, fallback: Code) -> RpcError:
-    """Return the error in the body of a response; ``fallback`` is the code its HTTP status stands for.
+    """Return the error in the body of a response; `fallback` is the code its HTTP status stands for.
 
     Whatever is missing or of the wrong type is taken as absent: the call has failed in any case.
     """
@@ -46,7 +46,7 @@ def parse_error(data: bytes, fallback: Code) -> RpcError:
 
 
 def parse_end_of_stream(data: bytes) -> tuple[RpcError | None, Metadata]:
-    """Return the outcome and the trailing metadata that end a stream; damaged JSON is an ``INTERNAL`` error."""
+    """Return the outcome and the trailing metadata that end a stream; damaged JSON is an `INTERNAL` error."""
     value = _load(data)
     if not isinstance(value, dict):
         return RpcError(Code.INTERNAL, "the message that ends the stream is not a JSON object"), ()

@@ -39,14 +39,14 @@ class MessageReader(Protocol):
         """The number of bytes, as far as it is known, that a message which has begun still lacks."""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take the next bytes of the body; return the messages they complete. Raise :class:`RpcError`."""
+        """Take the next bytes of the body; return the messages they complete. Raise `RpcError`."""
 
     def finish(self) -> list[Frame]:
-        """The body has ended: return what is left; raise :class:`RpcError` if that is part of a message."""
+        """The body has ended: return what is left; raise `RpcError` if that is part of a message."""
 
 
 def envelope(payload: bytes, flags: int = 0) -> bytes:
-    """Return ``payload`` with the five bytes before it: flags, length in big-endian order."""
+    """Return `payload` with the five bytes before it: flags, length in big-endian order."""
     return flags.to_bytes(1, "big") + len(payload).to_bytes(4, "big") + payload
 
 
@@ -57,8 +57,8 @@ LARGE = 64 << 10
 class EnvelopeReader:
     """Reads messages with the five-byte prefix.
 
-    ``limit`` is the largest payload in bytes; a longer one raises ``RESOURCE_EXHAUSTED``. ``known_flags`` is the mask
-    of flags that the wire gives a meaning to; others raise ``INTERNAL``.
+    `limit` is the largest payload in bytes; a longer one raises `RESOURCE_EXHAUSTED`. `known_flags` is the mask
+    of flags that the wire gives a meaning to; others raise `INTERNAL`.
     """
 
     __slots__ = ("_chunks", "_flags", "_have", "_known_flags", "_left", "_limit", "_prefix")
@@ -115,7 +115,7 @@ class EnvelopeReader:
             self._have, self._left = 0, None
 
     def finish(self) -> list[Frame]:
-        """The body has ended: raise ``INTERNAL`` if it ended inside a message."""
+        """The body has ended: raise `INTERNAL` if it ended inside a message."""
         if self._left is not None:
             whole = self._have + self._left
             raise RpcError(Code.INTERNAL, f"the stream ended inside a message: {self._have} of {whole} bytes")

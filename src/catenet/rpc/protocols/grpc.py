@@ -23,13 +23,13 @@ OK_TRAILERS: Fields = ((b"grpc-status", b"0"),)
 
 
 def parse_timeout(value: bytes) -> float | None:
-    """Return the seconds that a ``grpc-timeout`` means, or None if it is malformed."""
+    """Return the seconds that a `grpc-timeout` means, or None if it is malformed."""
     match = _TIMEOUT(value)
     return int(match[1]) * _UNIT[match[2]] if match else None
 
 
 def build_timeout(seconds: float) -> bytes:
-    """Return ``grpc-timeout`` in the finest unit that eight digits hold."""
+    """Return `grpc-timeout` in the finest unit that eight digits hold."""
     for unit, size in ((b"n", 1e-9), (b"u", 1e-6), (b"m", 1e-3), (b"S", 1.0), (b"M", 60.0)):
         count = max(round(seconds / size), 0)
         # Whole larger units give shorter fields, which header compression can find again.
@@ -92,7 +92,7 @@ class GrpcServerWire:
         self._heads: dict[tuple[str, str], ResponseHead] = {}
 
     def recognises(self, head: RequestHead) -> bool:
-        """Whether the content type is ``application/grpc`` or ``application/grpc+codec``."""
+        """Whether the content type is `application/grpc` or `application/grpc+codec`."""
         kind = head.get(b"content-type") or b""
         return kind[:16].lower() == CONTENT_TYPE and kind[16:17] in (b"", b"+", b";", b" ")
 

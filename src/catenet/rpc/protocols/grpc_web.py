@@ -1,6 +1,6 @@
 """gRPC-Web, both sides: gRPC for HTTP without trailers (gRPC PROTOCOL-WEB).
 
-The trailers are a last envelope in the body, flagged 0x80, spelled as an HTTP/1 header block. The ``-text`` variant is
+The trailers are a last envelope in the body, flagged 0x80, spelled as an HTTP/1 header block. The `-text` variant is
 base64 throughout, for browsers that cannot read bytes as they come; each piece may end with its own padding.
 """
 
@@ -94,12 +94,12 @@ def _decode_pieces(text: bytes) -> bytes:
 
 
 class GrpcWebServerWire(GrpcServerWire):
-    """gRPC-Web, seen from the server; ``plan.extra`` is the content type of the response."""
+    """gRPC-Web, seen from the server; `plan.extra` is the content type of the response."""
 
     name = "grpc-web"
 
     def recognises(self, head: RequestHead) -> bool:
-        """Whether the content type is ``application/grpc-web`` or its ``-text``, with a codec or without."""
+        """Whether the content type is `application/grpc-web` or its `-text`, with a codec or without."""
         return (head.get(b"content-type") or b"")[:20].lower() == b"application/grpc-web"
 
     def plan(self, head: RequestHead, method: AnyMethod | None, http_version: int) -> Plan | Answer:
@@ -152,7 +152,7 @@ class GrpcWebServerWire(GrpcServerWire):
 
 
 class GrpcWebClientWire(GrpcClientWire):
-    """gRPC-Web, seen from the client; ``text`` chooses base64, as browsers may have to."""
+    """gRPC-Web, seen from the client; `text` chooses base64, as browsers may have to."""
 
     name = "grpc-web"
     final_flags = TRAILERS

@@ -19,7 +19,7 @@ _END = object()
 
 
 class Inbox:
-    """A queue with one reader. ``core`` and ``stream`` are where credit goes back to."""
+    """A queue with one reader. `core` and `stream` are where credit goes back to."""
 
     __slots__ = ("_core", "_error", "_loop", "_owed", "_queue", "_queued", "_stream", "_waiter", "ended")
 
@@ -35,7 +35,7 @@ class Inbox:
         self.ended = False
 
     def put(self, frames: list[Frame], received: int) -> None:
-        """Add messages that ``received`` more bytes of body have completed."""
+        """Add messages that `received` more bytes of body have completed."""
         self._owed += received
         for frame in frames:
             self._queue.append(frame)
@@ -45,14 +45,14 @@ class Inbox:
             self._wake()
 
     def end(self, error: BaseException | None = None) -> None:
-        """Nothing more will come; after what is queued the reader gets None, or ``error``."""
+        """Nothing more will come; after what is queued the reader gets None, or `error`."""
         if not self.ended:
             self.ended = True
             self._error = error
             self._wake()
 
     def fail(self, error: BaseException) -> None:
-        """The reader gets ``error`` next, whatever is queued."""
+        """The reader gets `error` next, whatever is queued."""
         self._queue.clear()
         self._queued = 0
         self.ended = False

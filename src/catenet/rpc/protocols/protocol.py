@@ -51,10 +51,10 @@ AnyMethod = Method[Any, Any]
 class Plan:
     """What a request head asks for: everything the runtime must know before it reads the body.
 
-    ``codec`` is a codec's name (``"proto"``, ``"json"``), ``compression`` the encoding of the messages (``"identity"``
-    if none), ``accepts`` the encodings the peer takes, best first, only those the server knows. ``timeout`` is in
-    seconds. ``message`` is set when the head carries the message itself (Connect GET); ``buffered`` says that the reply
-    cannot start before its outcome is known (unary Connect), so the runtime answers with ``whole`` only. ``extra`` is
+    `codec` is a codec's name (`"proto"`, `"json"`), `compression` the encoding of the messages (`"identity"`
+    if none), `accepts` the encodings the peer takes, best first, only those the server knows. `timeout` is in
+    seconds. `message` is set when the head carries the message itself (Connect GET); `buffered` says that the reply
+    cannot start before its outcome is known (unary Connect), so the runtime answers with `whole` only. `extra` is
     the wire's own.
     """
 
@@ -72,7 +72,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Answer:
-    """A complete HTTP response. ``trailers`` None: the response ends with its body (or its head, if that is empty)."""
+    """A complete HTTP response. `trailers` None: the response ends with its body (or its head, if that is empty)."""
 
     head: ResponseHead
     body: bytes = b""
@@ -96,7 +96,7 @@ class ServerWire(Protocol):
         """Whether the request is of this protocol: by method, content type and protocol headers. Must be cheap."""
 
     def plan(self, head: RequestHead, method: AnyMethod | None, http_version: int) -> Plan | Answer:
-        """Read the head. ``method`` is None if the server has none under that path. ``http_version`` is 1 or 2.
+        """Read the head. `method` is None if the server has none under that path. `http_version` is 1 or 2.
 
         Whatever is wrong is answered in the protocol's own way (status in trailers, JSON error, 405, 415, ...).
         """
@@ -111,9 +111,9 @@ class ServerWire(Protocol):
         """Return one message as bytes of the response body."""
 
     def end(self, plan: Plan, error: RpcError | None, metadata: Metadata) -> Ending:
-        """End a started response with OK (None) or an error; ``metadata`` is the trailing metadata.
+        """End a started response with OK (None) or an error; `metadata` is the trailing metadata.
 
-        ``error.metadata`` is already part of ``metadata``.
+        `error.metadata` is already part of `metadata`.
         """
 
     def whole(
@@ -125,15 +125,15 @@ class ServerWire(Protocol):
         error: RpcError | None,
         trailing: Metadata,
     ) -> Answer:
-        """Answer in one piece: a unary result (``payload``), or an error before anything was sent (``payload`` None).
+        """Answer in one piece: a unary result (`payload`), or an error before anything was sent (`payload` None).
 
-        ``compression`` names the encoding that ``payload`` already has.
+        `compression` names the encoding that `payload` already has.
         """
 
 
 @dataclass(slots=True, eq=False)
 class Outgoing:
-    """What a client asks for. ``timeout`` in seconds; ``accepts`` the encodings it takes, best first."""
+    """What a client asks for. `timeout` in seconds; `accepts` the encodings it takes, best first."""
 
     method: AnyMethod
     scheme: bytes
@@ -152,9 +152,9 @@ class Outgoing:
 class Reply:
     """What a response head says.
 
-    ``error``: the call has failed and nothing of the body matters. ``failed``: the body is not messages but, read to
-    its end, the account of what went wrong; the runtime hands it to ``outcome`` as ``final``. ``text``: the body is in
-    base64. ``extra`` is the wire's own (trailing metadata that came in the head, the HTTP status, ...).
+    `error`: the call has failed and nothing of the body matters. `failed`: the body is not messages but, read to
+    its end, the account of what went wrong; the runtime hands it to `outcome` as `final`. `text`: the body is in
+    base64. `extra` is the wire's own (trailing metadata that came in the head, the HTTP status, ...).
     """
 
     compression: str = "identity"
@@ -167,9 +167,9 @@ class Reply:
 
 @dataclass(slots=True)
 class Outcome:
-    """How a call ended: ``error`` None for OK, and the trailing metadata.
+    """How a call ended: `error` None for OK, and the trailing metadata.
 
-    ``alone`` says that all this came in the head: what was taken for initial metadata is the trailing one.
+    `alone` says that all this came in the head: what was taken for initial metadata is the trailing one.
     """
 
     error: RpcError | None = None
@@ -194,17 +194,17 @@ class ClientWire(Protocol):
         """Return one message as bytes of the request body."""
 
     def reply(self, outgoing: Outgoing, head: ResponseHead) -> Reply:
-        """Read the head of the response. Never raises: what is wrong becomes ``Reply.error``."""
+        """Read the head of the response. Never raises: what is wrong becomes `Reply.error`."""
 
     def reader(self, outgoing: Outgoing, reply: Reply, limit: int) -> MessageReader:
-        """Return a fresh reader for the response body; it lets ``final_flags`` through."""
+        """Return a fresh reader for the response body; it lets `final_flags` through."""
 
     def outcome(
         self, outgoing: Outgoing, reply: Reply, final: tuple[int, bytes] | None, trailers: Fields, empty: bool
     ) -> Outcome:
-        """The response has ended. ``final`` is the (decompressed) payload of the ending frame, or of a failed body.
+        """The response has ended. `final` is the (decompressed) payload of the ending frame, or of a failed body.
 
-        ``empty`` says that no byte of a body has come: only then does a status in the head count. A stream that ended
+        `empty` says that no byte of a body has come: only then does a status in the head count. A stream that ended
         without what its protocol ends streams with is an error here.
         """
 

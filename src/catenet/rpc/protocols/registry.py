@@ -24,7 +24,7 @@ def server_wires(codecs: Iterable[str], compressions: Iterable[str]) -> list[Ser
 
 
 def client_wire(name: str) -> ClientWire:
-    """Return the wire called ``grpc``, ``grpc-web`` or ``connect``; raise ``ValueError``."""
+    """Return the wire called `grpc`, `grpc-web` or `connect`; raise `ValueError`."""
     wires: dict[str, ClientWire] = {
         "grpc": GrpcClientWire(),
         "grpc-web": GrpcWebClientWire(),

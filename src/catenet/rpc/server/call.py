@@ -1,7 +1,7 @@
 """A call on the server: from the head of the request to the status.
 
-A unary call whose request is one piece and whose handler does not wait goes through ``on_data``, ``_invoke``,
-``_finished`` and ``_reply`` in one turn, without a task, a timer, a reader or a queue. Everything else is made when it
+A unary call whose request is one piece and whose handler does not wait goes through `on_data`, `_invoke`,
+`_finished` and `_reply` in one turn, without a task, a timer, a reader or a queue. Everything else is made when it
 is first needed.
 """
 
@@ -97,7 +97,7 @@ class ServerCall(Context):
     # Input, called by the driver.
 
     def begin(self, end: bool) -> None:
-        """The head has come; ``end``: and nothing else will."""
+        """The head has come; `end`: and nothing else will."""
         route = self._route
         if route.streams_in:
             connection = self._connection
@@ -286,9 +286,9 @@ class ServerCall(Context):
             connection.close_if_idle()
 
     def report(self, error: BaseException, what: str = "") -> None:
-        """Log what the handler, or ``what`` of it, has raised; nobody else may hear of it. Threads may call it.
+        """Log what the handler, or `what` of it, has raised; nobody else may hear of it. Threads may call it.
 
-        Raises ``error`` again if it is none of the handler's: Ctrl-C, and what other signals raise, is for the program.
+        Raises `error` again if it is none of the handler's: Ctrl-C, and what other signals raise, is for the program.
         """
         if is_interrupt(error):
             raise error
@@ -349,7 +349,7 @@ class ServerCall(Context):
             self._assembling = 0
 
     async def next_request(self) -> Any:
-        """Return the next message of a request stream, or ``END``."""
+        """Return the next message of a request stream, or `END`."""
         inbox = self._inbox
         assert inbox is not None
         frame = await inbox.get()
@@ -470,7 +470,7 @@ class ServerCall(Context):
         self._head_sent = True
 
     def _begin_response(self) -> None:
-        """Send the head. Raises :class:`RpcError` if there is too much initial metadata."""
+        """Send the head. Raises `RpcError` if there is too much initial metadata."""
         try:
             self._send_head()
         except PeerLimit as excess:
@@ -519,7 +519,7 @@ class ServerCall(Context):
         return shorter(error, trailing, excess)
 
     def _send_end(self, error: RpcError | None, trailing: Metadata) -> None:
-        """Send the status as it is. Raises :class:`PeerLimit` if it is too much for the caller."""
+        """Send the status as it is. Raises `PeerLimit` if it is too much for the caller."""
         route, core = self._route, self._connection.core
         if not self._head_sent and (error is not None or route.plan.buffered):
             self._send_answer(route.plan.wire.whole(route.plan, self._initial, None, "identity", error, trailing))

@@ -30,7 +30,7 @@ _PING = b"keepaliv"
 
 
 class ServerConnection(ServingProtocol):
-    """Carries calls. ``running`` counts handlers that have not ended, also of streams that have."""
+    """Carries calls. `running` counts handlers that have not ended, also of streams that have."""
 
     __slots__ = ("_peer", "_pinged", "assembling", "counters", "options", "runner", "running", "server")
 

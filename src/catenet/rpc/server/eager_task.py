@@ -3,10 +3,10 @@
 Most handlers answer without waiting for anything. A task for each would cost more than the rest of the call: an object,
 a trip through the loop's queue, a context. Here the coroutine's first step runs right where the request was parsed.
 
-What a task would have given it, it still has. ``asyncio.current_task()`` is a *spare* task, parked until it is needed:
-if the coroutine suspends, the spare wakes up and drives it to its end: the identity which ``asyncio.timeout`` or
-a ``TaskGroup`` took hold of in the first step stays right. And each coroutine runs in a copy of the context of its own.
-``_enter_task`` and ``_leave_task`` are what asyncio documents for implementations of tasks ("Extending asyncio").
+What a task would have given it, it still has. `asyncio.current_task()` is a *spare* task, parked until it is needed:
+if the coroutine suspends, the spare wakes up and drives it to its end: the identity which `asyncio.timeout` or
+a `TaskGroup` took hold of in the first step stays right. And each coroutine runs in a copy of the context of its own.
+`_enter_task` and `_leave_task` are what asyncio documents for implementations of tasks ("Extending asyncio").
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 __all__ = ["Runner"]
 
 Finish = Callable[[Any, BaseException | None], None]
-"""Called with ``(value, None)`` or ``(None, error)`` when the coroutine has ended, whatever it raised.
+"""Called with `(value, None)` or `(None, error)` when the coroutine has ended, whatever it raised.
 
 A task lets KeyboardInterrupt and SystemExit out of the event loop; here that is for the callee to do, by raising them.
 """
@@ -37,9 +37,9 @@ class Runner:
         self._spare: _Spare | None = None
 
     def run(self, work: Coroutine[Any, Any, Any], finish: Finish) -> asyncio.Task[None] | None:
-        """Run ``work`` up to where it suspends; return the task it goes on in, or None if it has ended.
+        """Run `work` up to where it suspends; return the task it goes on in, or None if it has ended.
 
-        ``finish`` is called once in either case: before this returns None, or later from the task.
+        `finish` is called once in either case: before this returns None, or later from the task.
         """
         spare = self._spare
         if spare is None:

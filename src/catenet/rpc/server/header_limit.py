@@ -1,7 +1,7 @@
 """Status and metadata that are more than the peer takes (SETTINGS_MAX_HEADER_LIST_SIZE): what is sent instead.
 
 The code of a status says most and the text of an error is for people: so first the text is cut, then the details are
-left out. Metadata means something only as a whole: with too much of it the call ends with ``RESOURCE_EXHAUSTED``, as
+left out. Metadata means something only as a whole: with too much of it the call ends with `RESOURCE_EXHAUSTED`, as
 with gRPC.
 """
 
@@ -47,13 +47,13 @@ def brief(error: RpcError, metadata: Metadata, limit: int) -> RpcError:
 
 
 def shorter(error: RpcError | None, metadata: Metadata, excess: PeerLimit) -> tuple[RpcError, Metadata]:
-    """Return an ending that is shorter by what the fields of ``error`` and ``metadata`` had too much, or nearly."""
+    """Return an ending that is shorter by what the fields of `error` and `metadata` had too much, or nearly."""
     less = None if error is None else _with_less_text(error, excess.size - excess.limit)
     return (too_much(excess, "trailing", error), ()) if less is None else (less, metadata)
 
 
 def _with_less_text(error: RpcError, much: int) -> RpcError | None:
-    """Return the error with some ``much`` bytes less of text, or without details; None if that is not enough."""
+    """Return the error with some `much` bytes less of text, or without details; None if that is not enough."""
     text = encoded_size(error.message)
     much += _SLACK
     if not error.details:
@@ -69,7 +69,7 @@ def _with_less_text(error: RpcError, much: int) -> RpcError | None:
 
 
 def too_much(excess: PeerLimit, which: str, error: RpcError | None = None) -> RpcError:
-    """Return the error that stands for metadata over the peer's limit; ``error``: how the call had ended before."""
+    """Return the error that stands for metadata over the peer's limit; `error`: how the call had ended before."""
     message = f"the {which} metadata is over the peer's limit: {excess}"
     if error is not None:
         message += f"; the call itself ended with {error.code.name}: {shown(error.message)}"

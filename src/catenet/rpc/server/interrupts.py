@@ -1,8 +1,8 @@
 """Telling an interrupt of the program from an exception of the code that it interrupted.
 
 The interpreter runs signal handlers between two instructions of whatever the main thread executes, and what they raise
-(Ctrl-C, or ``sys.exit()`` in a handler of SIGTERM) goes up through that code. A server must not take that for a failure
-of the call which happened to run, nor the ``sys.exit()`` of a call for the end of the program.
+(Ctrl-C, or `sys.exit()` in a handler of SIGTERM) goes up through that code. A server must not take that for a failure
+of the call which happened to run, nor the `sys.exit()` of a call for the end of the program.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _RAISE = dis.opmap["RAISE_VARARGS"]
 def is_interrupt(error: BaseException) -> bool:
     """Whether a signal handler raised this, so that it is for the program and not for the call; cheap if it is not.
 
-    A handler in Python is a frame of the traceback whose caller was handed to it ("signal.signal": ``handler(signum,
-    frame)``). The interpreter's own for Ctrl-C has no frame: it raises where there is no ``raise``.
+    A handler in Python is a frame of the traceback whose caller was handed to it (`signal.signal`: `handler(signum,
+    frame)`). The interpreter's own for Ctrl-C has no frame: it raises where there is no `raise`.
     """
     if isinstance(error, Exception | asyncio.CancelledError):
         return False

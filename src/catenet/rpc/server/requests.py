@@ -20,7 +20,7 @@ _Q = TypeVar("_Q")
 
 
 class Requests(Generic[_Q]):
-    """The messages of a request stream: ``async for`` in a coroutine, ``for`` in a handler that runs on a thread."""
+    """The messages of a request stream: `async for` in a coroutine, `for` in a handler that runs on a thread."""
 
     __slots__ = ("_call",)
 

@@ -1,4 +1,4 @@
-"""From a request head to what serves it: worked out once per head, then found in ``head.note``."""
+"""From a request head to what serves it: worked out once per head, then found in `head.note`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Invoke = Callable[[Any, "ServerCall"], Any]
 
 
 class Binding:
-    """A method and what implements it. ``invoke(request or requests, call)`` returns the coroutine that serves it."""
+    """A method and what implements it. `invoke(request or requests, call)` returns the coroutine that serves it."""
 
     __slots__ = ("chain", "invoke", "method")
 
@@ -40,9 +40,9 @@ class Binding:
 
 
 def bind_service(implementation: Any, chain: Chain, executor: Executor | None) -> dict[str, Binding]:
-    """Return bindings by path for all methods that ``implementation`` has.
+    """Return bindings by path for all methods that `implementation` has.
 
-    Raises ``ValueError`` if it names no service or implements nothing of it.
+    Raises `ValueError` if it names no service or implements nothing of it.
     """
     service = getattr(type(implementation), "__service__", None)
     if not isinstance(service, ServiceDescriptor):
@@ -58,7 +58,7 @@ def bind_service(implementation: Any, chain: Chain, executor: Executor | None) -
 
 
 def _only_declares(handler: Callable[..., Any]) -> bool:
-    """Whether this is the method of a generated base class, whose body is ``raise METHOD.unimplemented()``.
+    """Whether this is the method of a generated base class, whose body is `raise METHOD.unimplemented()`.
 
     Called, it would answer right, but from a thread.
     """
@@ -163,8 +163,8 @@ async def _on_executor(call: ServerCall, executor: Executor | None, work: Callab
 class Route:
     """A plan with everything looked up that its codec, compression and method stand for.
 
-    ``quick`` (in an envelope) and ``quick_bare`` (without): the request is a single message that nobody intercepts,
-    which may be decoded straight from DATA. ``constant_reply``: head and trailers of an uncompressed response without
+    `quick` (in an envelope) and `quick_bare` (without): the request is a single message that nobody intercepts,
+    which may be decoded straight from DATA. `constant_reply`: head and trailers of an uncompressed response without
     metadata that nobody intercepts, and whether its message has an envelope.
     """
 

@@ -32,14 +32,14 @@ _CHECK_INTERVAL = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions(ServerLimits):
-    """How a server treats its callers: :class:`catenet.net.limits.ServerLimits`, and more. Seconds and bytes.
+    """How a server treats its callers: `catenet.net.limits.ServerLimits`, and more. Seconds and bytes.
 
-    * ``limits``: of HTTP, for each connection.
-    * ``max_receive``, ``max_send``: largest message, uncompressed.
-    * ``max_assembly``, ``max_assembly_total``: parts of messages that one connection, and all, may have pending.
-    * ``compression``: for responses, where the caller accepts it.
-    * ``keepalive_time``, ``keepalive_timeout``: ping a quiet peer, close if it does not answer (gRFC A9).
-    * ``executor``: where handlers that are not ``async`` run; None: the loop's default.
+    * `limits`: of HTTP, for each connection.
+    * `max_receive`, `max_send`: largest message, uncompressed.
+    * `max_assembly`, `max_assembly_total`: parts of messages that one connection, and all, may have pending.
+    * `compression`: for responses, where the caller accepts it.
+    * `keepalive_time`, `keepalive_timeout`: ping a quiet peer, close if it does not answer (gRFC A9).
+    * `executor`: where handlers that are not `async` run; None: the loop's default.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -72,7 +72,7 @@ class Counters:
 class Server(StreamServer[ServerConnection]):
     """Serves implementations of services.
 
-    Make it anywhere, listen in a running event loop. After a ``fork`` a child may make servers of its own; one that was
+    Make it anywhere, listen in a running event loop. After a `fork` a child may make servers of its own; one that was
     listening belongs to the loop, and so to the process, that it listened in.
     """
 
@@ -102,7 +102,7 @@ class Server(StreamServer[ServerConnection]):
             self.add(service)
 
     def add(self, implementation: Any) -> None:
-        """Serve what ``implementation`` implements of its ``__service__``. Raises ``ValueError``."""
+        """Serve what `implementation` implements of its `__service__`. Raises `ValueError`."""
         bindings = bind_service(implementation, self._chain, self.options.executor)
         taken = self._bindings.keys() & bindings.keys()
         if taken:

@@ -12,7 +12,7 @@ _M_MMAP_THRESHOLD = -3
 
 
 def keep_large_blocks(size: int = 64 << 20) -> bool:
-    """Let malloc keep freed blocks up to ``size`` bytes instead of returning them to the kernel.
+    """Let malloc keep freed blocks up to `size` bytes instead of returning them to the kernel.
 
     A message of 4 MB passes through some five blocks of its size (pieces joined, decoded, encoded, sent); by default
     glibc maps and unmaps each, and the page faults cost more than all copying: measured, 20 ms of system time per echo

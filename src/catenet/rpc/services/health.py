@@ -1,4 +1,4 @@
-"""Health checking (gRPC ``health-checking.md``, ``grpc.health.v1``): which services are ready to take calls."""
+"""Health checking (gRPC `health-checking.md`, `grpc.health.v1`): which services are ready to take calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_LISTED = 100
 
 
 class ServingStatus(enum.IntEnum):
-    """``grpc.health.v1.HealthCheckResponse.ServingStatus``."""
+    """`grpc.health.v1.HealthCheckResponse.ServingStatus`."""
 
     UNKNOWN = 0
     SERVING = 1
@@ -31,7 +31,7 @@ class ServingStatus(enum.IntEnum):
 
 
 class Health:
-    """The health service: put it among the services of a server, and :meth:`set` what is true.
+    """The health service: put it among the services of a server, and `set` what is true.
 
     The empty name stands for the server as a whole and begins as serving. Safe to set from any thread.
     """
@@ -45,7 +45,7 @@ class Health:
         self._closed = False
 
     def set(self, service: str, status: ServingStatus) -> None:
-        """Set the status of a service by its full name; those who watch it are told. Nothing after :meth:`shutdown`."""
+        """Set the status of a service by its full name; those who watch it are told. Nothing after `shutdown`."""
         with self._lock:
             if self._closed:
                 return
@@ -68,7 +68,7 @@ class Health:
             watcher.wake()
 
     async def check(self, request: Any, context: Context) -> Any:
-        """Return the status now; ``NOT_FOUND`` for a name nobody has set."""
+        """Return the status now; `NOT_FOUND` for a name nobody has set."""
         status = self._statuses.get(request.service)
         if status is None:
             raise RpcError(Code.NOT_FOUND, f"no status of a service {request.service!r}")

@@ -1,4 +1,4 @@
-"""Server reflection (gRPC ``server-reflection.md``, v1 and v1alpha): which services there are, and their files."""
+"""Server reflection (gRPC `server-reflection.md`, v1 and v1alpha): which services there are, and their files."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class Reflection:
 
 
 class ReflectionV1(Reflection):
-    """``grpc.reflection.v1``."""
+    """`grpc.reflection.v1`."""
 
     __service__ = REFLECTION_V1
 
 
 class ReflectionV1Alpha(Reflection):
-    """``grpc.reflection.v1alpha``, which most tools still ask for."""
+    """`grpc.reflection.v1alpha`, which most tools still ask for."""
 
     __service__ = REFLECTION_V1ALPHA
 

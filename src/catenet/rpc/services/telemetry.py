@@ -1,7 +1,7 @@
 """Spans of OpenTelemetry around calls, on either side: an interceptor that nothing else depends on.
 
 Names and attributes are those of the semantic conventions for RPC. Tracer and propagator are handed in, or taken
-from ``opentelemetry`` if that is installed.
+from `opentelemetry` if that is installed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _SERVER_FAILURES = frozenset(
 class Telemetry(Interceptor):
     """One span per call: give it to a server (it continues the caller's trace) or to a channel (it passes it on).
 
-    ``tracer`` has ``start_as_current_span``, ``propagator`` has ``extract(carrier=)`` and ``inject(carrier)``. Raises
-    ``ValueError`` if one is missing and ``opentelemetry-api`` is not installed.
+    `tracer` has `start_as_current_span`, `propagator` has `extract(carrier=)` and `inject(carrier)`. Raises
+    `ValueError` if one is missing and `opentelemetry-api` is not installed.
     """
 
     def __init__(self, tracer: Any = None, propagator: Any = None) -> None:
