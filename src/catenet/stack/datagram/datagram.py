@@ -28,7 +28,7 @@ __all__ = [
     "received_names",
 ]
 
-OVERHEAD: Final = 768
+_OVERHEAD: Final = 768
 """Bytes that a queued datagram counts for beyond its data, near to what Linux counts (skb->truesize)."""
 _MAX_ERRORS: Final = 64
 
@@ -324,7 +324,7 @@ class DatagramEndpoint(GroupMember):
         """Count data that waits to leave the host; returns its size."""
         if not self._unsent:
             self.stack.flushes.append(self)
-        self._unsent += size + OVERHEAD
+        self._unsent += size + _OVERHEAD
         return size
 
     def flushed(self) -> None:
@@ -413,7 +413,7 @@ class DatagramEndpoint(GroupMember):
     def enqueue(self, datagram: Datagram) -> None:
         """Queue a datagram for the program."""
         self._queue.append(datagram)
-        self._queued += len(datagram.data) + OVERHEAD
+        self._queued += len(datagram.data) + _OVERHEAD
         if self.on_ready is not None:
             self.on_ready()
 
@@ -426,7 +426,7 @@ class DatagramEndpoint(GroupMember):
         if peek:
             return self._queue[0]
         datagram = self._queue.popleft()
-        self._queued -= len(datagram.data) + OVERHEAD
+        self._queued -= len(datagram.data) + _OVERHEAD
         return datagram
 
     def unread(self) -> int:

@@ -33,7 +33,7 @@ sends its data again and leaves the window alone.
 Three counters make `in_flight` a sum: `sacked_out`, `lost_out` and `retransmitted_out` count segments (not entries)
 with each mark. They change with the marks (`marks.py`, `scoreboard.py`), when an entry leaves the queue
 (`acknowledge.py`), and when it is cut or sent again (`retransmit.py`). Without SACK, `sacked_out` counts duplicate
-ACKs, each of which stands for a segment that arrived (`add_reno_sacks`).
+ACKs, each of which stands for a segment that arrived (`_add_reno_sacks`).
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _end_after_undo(c: Connection) -> None:
 def _in_recovery(c: Connection, prior_una: int, duplicates: int, state: AckState, ece: bool) -> bool:
     if not state.flags & ackstate.UNA_ADVANCED:
         if not c.sack_ok:
-            add_reno_sacks(c, duplicates, ece)
+            _add_reno_sacks(c, duplicates, ece)
     elif undo.try_partial(c, prior_una, state.echo):
         return False
     if undo.try_by_dsack(c):
@@ -155,7 +155,7 @@ def _in_other(c: Connection, duplicates: int, state: AckState, ece: bool) -> boo
     if not c.sack_ok:
         if state.flags & ackstate.UNA_ADVANCED:
             c.sacked_out = 0
-        add_reno_sacks(c, duplicates, ece)
+        _add_reno_sacks(c, duplicates, ece)
     if c.ca_state <= CA_DISORDER:
         undo.try_by_dsack(c)
     _identify_loss(c, state)
@@ -205,7 +205,7 @@ def _mark_newreno(c: Connection, advanced: bool) -> None:
         mark_lost(c, head)
 
 
-def add_reno_sacks(c: Connection, duplicates: int, ece: bool) -> None:
+def _add_reno_sacks(c: Connection, duplicates: int, ece: bool) -> None:
     """Without SACK each duplicate ACK stands for a segment that arrived out of order (RFC 5681 3.2)."""
     if duplicates:
         before = c.sacked_out
@@ -317,7 +317,7 @@ def _process_loss(c: Connection, duplicates: int, state: AckState) -> None:
         return
     if not c.sack_ok:
         if c.snd_nxt > recovery.high_seq and duplicates:
-            add_reno_sacks(c, duplicates, bool(flags & ackstate.ECE))
+            _add_reno_sacks(c, duplicates, bool(flags & ackstate.ECE))
         elif advanced:
             c.sacked_out = 0
     state.rexmit = ackstate.REXMIT_LOST

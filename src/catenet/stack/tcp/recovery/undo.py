@@ -47,7 +47,7 @@ def _is_echo_older(c: Connection, echo: int) -> bool:
     return ((echo - first) & 0xFFFFFFFF) > 0x7FFFFFFF
 
 
-def may_undo(c: Connection, echo: int) -> bool:
+def _may_undo(c: Connection, echo: int) -> bool:
     """Whether all retransmissions since the reduction were unnecessary."""
     recovery = c.recovery
     return recovery.undo_marker is not None and (not recovery.undo_retransmits or _is_echo_older(c, echo))
@@ -83,7 +83,7 @@ def _holds_state(c: Connection) -> bool:
 
 def try_recovery(c: Connection, echo: int) -> bool:
     """All that was in flight at the loss is acknowledged; True when the state must be held yet."""
-    if may_undo(c, echo):
+    if _may_undo(c, echo):
         _restore(c, False)
     elif c.rack.persist:
         c.rack.persist -= 1
@@ -105,7 +105,7 @@ def try_by_dsack(c: Connection) -> bool:
 
 def try_loss(c: Connection, spurious: bool, echo: int) -> bool:
     """Leave Loss when the timeout was spurious."""
-    if not (spurious or may_undo(c, echo)):
+    if not (spurious or _may_undo(c, echo)):
         return False
     _restore(c, True)
     c.retransmits = 0
