@@ -21,7 +21,7 @@ from catenet.world.engine.current import current
 
 __all__ = ["Patcher", "copy_identity", "dispatch"]
 
-OWN_LAYERS: Final = tuple(f"catenet.{floor}" for floor in ("world", "posix", "stack", "link", "wire", "cli", "testing"))
+OWN_LAYERS: Final = tuple(f"catenet.{layer}" for layer in ("world", "posix", "stack", "link", "wire", "cli", "testing"))
 """Modules whose names stay as they are: they drive worlds and mean the interpreter's own."""
 
 _modified = ctypes.pythonapi.PyType_Modified
