@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from functools import partial
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from catenet.world.engine.current import current
@@ -95,7 +96,7 @@ def apply(patcher: Patcher) -> None:
     patcher.function(os, "abort", lambda process: _exit_now(process, 134))
     patcher.function(os, "chdir", _change_directory)
     patcher.function(os, "fchdir", lambda process, descriptor: process.globals.open_directory(descriptor))
-    patcher.function(os, "umask", lambda process, mask: process.globals.change_umask(mask))
+    patcher.function(os, "umask", lambda process, mask: process.globals.change_umask(index(mask)))
     patcher.function(os, "uname", _uname)
     patcher.function(os, "sched_yield", _yield)
     patcher.function(os, "times", _times)
