@@ -11,7 +11,7 @@ import re
 import sys
 from typing import Final, TextIO
 
-__all__ = ["printable", "printable_json", "say", "shown", "write"]
+__all__ = ["complain", "printable", "printable_json", "say", "shown", "write"]
 
 _UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]",
@@ -34,9 +34,17 @@ def shown(text: str, file: TextIO, keep: str = "") -> str:
     return printable(text, keep) if file.isatty() else text
 
 
+def complain(text: str) -> None:
+    """Print such a line on standard error; nowhere when that is closed."""
+    if sys.stderr is not None:
+        say(text, file=sys.stderr)
+
+
 def say(text: str, *, file: TextIO | None = None, keep: str = "") -> None:
-    """Print a line of which parts are others' on standard output, or on `file`."""
+    """Print a line of which parts are others' on standard output, or on `file`; nowhere when that is closed."""
     out = sys.stdout if file is None else file
+    if out is None:
+        return
     write(shown(text, out, keep) + "\n", out)
     out.flush()
 

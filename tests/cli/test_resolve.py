@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -96,10 +98,59 @@ def test_no_answer_is_status_9(capsys):
         words = ["www.example", f"@[::1]:{silent.port}", "--timeout", "50ms", "--attempts", "2"]
         status, shown = output(capsys, *words)
         assert status == 9
-        assert shown.err == f"catenet resolve: no answer from udp://[::1]:{silent.port} in 2 x 0.05 s\n"
-        assert output(capsys, "--json", *words)[0] == 9
+        reason = f"no answer from udp://[::1]:{silent.port} in 2 x 0.05 s"
+        assert shown.err == f"catenet resolve: www.example. A: {reason}\n"
+        status, shown = output(capsys, "--json", *words)
+        assert status == 9
+        assert json.loads(shown.out) == {"question": {"name": "www.example.", "type": "A"}, "error": reason}
+        status, shown = output(capsys, "--json", *words, "A", "AAAA")
+        assert [one["error"] for one in json.loads(shown.out)["results"]] == [reason, reason]
     finally:
         silent.close()
+
+
+def test_a_server_that_refuses_the_connection_is_named(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    status, shown = output(capsys, "a.example", f"@127.0.0.1:{port}")
+    assert status == 9
+    assert shown.err == f"catenet resolve: a.example. A: udp://127.0.0.1:{port}: Connection refused\n"
+
+
+def test_words_and_options_stand_in_any_order(server, capsys):
+    for words in (
+        ["www.example", "--timeout", "1s", server, "+short"],
+        [server, "--attempts", "2", "+short", "--timeout", "1s", "www.example"],
+        ["+short", "www.example", "-6", server, "--timeout=1s", "A"],
+        ["--timeout", "1s", "--", "www.example", server, "+short"],
+    ):
+        assert output(capsys, *words)[1].out == "192.0.2.1\n"
+    shown = output(capsys, server, "www.example", "-x", "192.0.2.1", "+short")[1]
+    assert shown.out == "192.0.2.1\nwww.example.\n"
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_closed_stream_is_no_traceback(server, closed):
+    silent = start(0, ["silent=99"])
+    try:
+        words = ["resolve", "www.example", server if closed == "stdout" else f"@[::1]:{silent.port}", "--json"]
+        command = [*CATENET, *words, "--timeout", "0.1", "--attempts", "1"]
+        shell = ["sh", "-c", f'exec "$@" {">&-" if closed == "stdout" else "2>&-"}', "sh", *command]
+        done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
+        assert done.stderr == ""
+        assert done.returncode == (0 if closed == "stdout" else 9)
+        if closed == "stderr":
+            assert json.loads(done.stdout)["error"]
+    finally:
+        silent.close()
+
+
+def test_a_full_disk_is_one_line(server, tmp_path):
+    command = [*CATENET, "resolve", "www.example", server]
+    shell = ["sh", "-c", 'ulimit -f 0; trap "" XFSZ; exec "$@" > "$0"', str(tmp_path / "out"), *command]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "catenet: cannot write the output: file too large\n"
 
 
 def test_the_next_server_is_asked_when_one_does_not_answer(server, capsys):
@@ -123,6 +174,11 @@ def test_the_next_server_is_asked_when_one_does_not_answer(server, capsys):
         (["a.", "--timeout", "soon"], "--timeout"),
         (["a.", "--attempts", "0"], "--attempts: 0"),
         (["bücher.example"], "xn--"),
+        ([""], "empty name"),
+        (["a.", "TYPE65536"], "'TYPE65536' is not a record type"),
+        (["a.", "--timeout", "0"], "--timeout: must be more than 0"),
+        (["a.", "@udp://[::1]", "--tls"], "one says udp, the other TLS"),
+        (["a.", "@::1", "--tls", "+tcp"], "give one of them"),
     ],
 )
 def test_mistakes_are_one_line(words, problem, capsys):

@@ -62,6 +62,8 @@ class Server:
             return [pack(query.id, flags | numbers.REFUSED, query.question, edns=denied)]
         if "cut" in self.habits and limit < 65535:
             return [pack(query.id, flags | numbers.TC, query.question)]
+        if "cut within" in self.habits and limit < 65535:
+            return [pack(query.id, flags | numbers.TC, query.question, RECORDS["www.example.", numbers.A])[:-3]]
         name, kind, _ = query.question
         records = BY_NAME.get((name.lower(), kind), ())
         known = any(name.lower() == other for other, _ in BY_NAME)

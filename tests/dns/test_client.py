@@ -62,6 +62,12 @@ def test_an_answer_that_was_cut_comes_by_tcp(serve):
     assert server.queries == [(numbers.TXT, True), (numbers.TXT, False)]
 
 
+def test_an_answer_that_was_cut_within_a_record_comes_by_tcp(serve):
+    reply = asyncio.run(ask(url(serve("cut within")), WWW))
+    assert [record.data for record in reply.message.answer] == [ADDRESS]
+    assert reply.server.startswith("tcp://")
+
+
 def test_forged_answers_are_passed_over(serve):
     for scheme in ("udp", "tcp"):
         reply = asyncio.run(ask(url(serve("forge"), scheme), WWW))
@@ -99,6 +105,23 @@ def test_a_server_that_closes_without_an_answer_is_an_error():
 
     with pytest.raises(ConnectionError):
         asyncio.run(main())
+
+
+def test_a_lookup_goes_on_when_a_server_closes_without_an_answer(serve):
+    good = serve()
+
+    async def main():
+        async def close(reader, writer):
+            await reader.read(2)
+            writer.close()
+
+        async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            servers = (Server(parse_address("127.0.0.1"), port), Server(parse_address("127.0.0.1"), good.port))
+            config = StubConfig(servers, use_tcp=True, timeout=100.0)
+            return await asyncio.wait_for(lookup("www.example.", [numbers.A, numbers.AAAA], config), 20)
+
+    assert asyncio.run(main()).outcome is Outcome.ANSWER
 
 
 def test_a_lookup_goes_through_the_search_list_and_follows_servers(serve):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import importlib
 import importlib.util
 import platform
@@ -13,9 +14,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from catenet import __version__
-from catenet.printable import say
+from catenet.printable import complain
 
-__all__ = ["UsageError", "main"]
+__all__ = ["Parser", "UsageError", "main"]
 
 VERBS = {
     "run": "run a world or one program on a network",
@@ -29,14 +30,46 @@ VERBS = {
 """Each verb is a module of this package with `register(parser)` and `run(args) -> int`; imported when it is used."""
 
 
+OUTPUT_FAILURES = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+"""What a file system says that takes no more."""
+
+
 class UsageError(Exception):
     """The arguments cannot be carried out as written; the message is one line, the exit status 2."""
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the nearest valid choice."""
 
+    options_anywhere = False
+    """Whether options may stand between the words of one list."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse, which takes the words of a list in one run only."""
+        words = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(self._options_first(words) if self.options_anywhere else words, namespace)
+
+    def _options_first(self, words: Sequence[str]) -> list[str]:
+        options: list[str] = []
+        rest: list[str] = []
+        left = iter(words)
+        for word in left:
+            if word == "--":
+                rest += left
+                break
+            if not word.startswith("-") or word == "-":
+                rest.append(word)
+                continue
+            options.append(word)
+            action = self._option_string_actions.get(word)
+            if action is not None and action.nargs is None:
+                options += [value for value in [next(left, None)] if value is not None]
+        return [*options, "--", *rest] if rest else options
+
     def error(self, message: str) -> NoReturn:
+        """Raise UsageError with the message, and with the choice that is nearest if there are choices."""
         found = re.fullmatch(r"argument (.+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if found is None:
             raise UsageError(f"{message}; see '{self.prog} --help'")
@@ -57,7 +90,7 @@ def _version() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status (0 done, 1 failed, 2 bad usage, 130 interrupted)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = _Parser(
+    parser = Parser(
         prog="catenet", description="The whole network in one Python package: from packet to procedure call."
     )
     parser.add_argument("--version", action="version", version=_version() if "--version" in words else "")
@@ -72,11 +105,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         args = parser.parse_args(words)
-        return int(importlib.import_module(f"catenet.cli.{args.verb}").run(args))
+        status = int(importlib.import_module(f"catenet.cli.{args.verb}").run(args))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except UsageError as error:
-        say(f"catenet: {error}", file=sys.stderr)
+        complain(f"catenet: {error}")
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        if error.errno not in OUTPUT_FAILURES:
+            raise
+        complain(f"catenet: cannot write the output: {str(error.strerror).lower()}")
+        return 1

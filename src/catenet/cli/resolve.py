@@ -7,14 +7,15 @@ import asyncio
 import difflib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from catenet.cli import UsageError
+from catenet.cli import Parser, UsageError
 from catenet.cli.arguments import duration
-from catenet.printable import printable, printable_json, say
+from catenet.printable import complain, printable, printable_json, say
 from catenet.wire.address import format_address, parse_address
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def register(parser: argparse.ArgumentParser) -> None:
         f"switches: {', '.join('+' + one for one in SWITCHES)}. A server may be a URL: udp://, tcp://, tls://. "
         "Status: 0 answered (also that the name does not exist), 1 the server refused or failed, 9 no answer."
     )
+    if isinstance(parser, Parser):
+        parser.options_anywhere = True
     parser.add_argument("words", nargs="*", metavar="WORD", help="names, types, @server, +switches, in any order")
     parser.add_argument("-x", dest="reverse", metavar="ADDRESS", action="append", default=[], help="name of an address")
     version = parser.add_mutually_exclusive_group()
@@ -67,8 +70,10 @@ def run(args: argparse.Namespace) -> int:
     for question in plan.questions:
         try:
             reply = asyncio.run(_ask_one_of(plan, question, args))
-        except (TimeoutError, OSError) as error:
-            say(f"catenet resolve: {_reason(error)}", file=sys.stderr)
+        except OSError as error:
+            if args.json:
+                results.append({"question": _question(question), "error": _reason(error)})
+            complain(f"catenet resolve: {' '.join(_question(question).values())}: {_reason(error)}")
             status = NO_ANSWER
             continue
         status = max(status, 0 if reply.message.rcode in (0, 3) else 1)
@@ -80,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             _print(question, reply)
     if args.json:
-        whole = results[0] if len(plan.questions) == 1 and results else {"results": results}
+        whole = results[0] if len(plan.questions) == 1 else {"results": results}
         print(printable_json(json.dumps(whole, ensure_ascii=False)))
     return status
 
@@ -106,6 +111,8 @@ def _plan(args: argparse.Namespace) -> Plan:
         else:
             names.append((word, []))
     for name, kinds in names:
+        if not name:
+            raise UsageError("an empty name; the root is '.'")
         try:
             wire = name_from_text(name)
         except ValueError as error:
@@ -114,10 +121,14 @@ def _plan(args: argparse.Namespace) -> Plan:
     plan.questions += [Question(_reverse_name(text), numbers.PTR) for text in args.reverse]
     if not plan.questions:
         raise UsageError("no name to ask for; see 'catenet resolve --help'")
+    if args.timeout <= 0:
+        raise UsageError("--timeout: must be more than 0")
     if not 1 <= args.attempts <= 100:
         raise UsageError(f"--attempts: {args.attempts} is not from 1 to 100")
     if not plan.servers:
         plan.servers = _system_servers(args)
+    if "tcp" in plan.switches and args.tls:
+        raise UsageError("+tcp and --tls: TLS runs over TCP; give one of them")
     if "tcp" in plan.switches:
         plan.servers = ["tcp" + url.removeprefix("udp") if url.startswith("udp:") else url for url in plan.servers]
     return plan
@@ -130,9 +141,12 @@ def _server(text: str, tls: bool) -> str:
     if text.count(":") > 1 and not text.startswith("[") and "://" not in text:
         text = f"[{text}]"
     try:
-        return parse_target(text, schemes=SCHEMES, default="tls" if tls else "udp").url
+        target = parse_target(text, schemes=SCHEMES, default="tls" if tls else "udp")
     except ValueError as error:
         raise UsageError(f"@{text}: {error}") from None
+    if tls and target.scheme != "tls":
+        raise UsageError(f"@{text} and --tls: one says {target.scheme}, the other TLS")
+    return target.url
 
 
 def _system_servers(args: argparse.Namespace) -> list[str]:
@@ -162,7 +176,9 @@ def _type(word: str) -> int | None:
 
     try:
         return type_from_text(word)
-    except ValueError:
+    except ValueError as error:
+        if re.fullmatch(r"(?i:type)\d+", word):
+            raise UsageError(str(error)) from None
         return None
 
 
@@ -230,11 +246,12 @@ def _print(question: Question, reply: Reply) -> None:
     from catenet.wire.dns.numbers import flags_to_text, rcode_to_text, type_to_text
 
     message = reply.message
-    bold, plain = (BOLD, PLAIN) if sys.stdout.isatty() and "NO_COLOR" not in os.environ else ("", "")
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    bold, plain = (BOLD, PLAIN) if terminal and "NO_COLOR" not in os.environ else ("", "")
     head = f"{name_to_text(question.name)} {type_to_text(question.type)}: {rcode_to_text(message.rcode)}"
     print(f"{bold};; {printable(head)}{plain} ({flags_to_text(message.flags)})")
     for error in extended_errors(message.edns):
-        say(f";; {error.meaning}{': ' if error.text else ''}{error.text}")
+        say(f";; {error.meaning}{': ' if error.text else ''}{printable(error.text)}")
     for section in SECTIONS:
         records = _records(message, section)
         if records:
@@ -256,6 +273,13 @@ def _lines(records: Sequence[Record]) -> Iterable[str]:
         yield "  ".join([word.ljust(width) for word, width in zip(head, widths, strict=True)] + [_data(record)])
 
 
+def _question(question: Question) -> dict[str, str]:
+    from catenet.wire.dns.name import name_to_text
+    from catenet.wire.dns.numbers import type_to_text
+
+    return {"name": name_to_text(question.name), "type": type_to_text(question.type)}
+
+
 def _as_json(question: Question, reply: Reply) -> dict[str, Any]:
     from catenet.dns.errors import extended_errors
     from catenet.wire.dns.name import name_to_text
@@ -263,7 +287,7 @@ def _as_json(question: Question, reply: Reply) -> dict[str, Any]:
 
     message = reply.message
     whole: dict[str, Any] = {
-        "question": {"name": name_to_text(question.name), "type": type_to_text(question.type)},
+        "question": _question(question),
         "rcode": rcode_to_text(message.rcode),
         "flags": flags_to_text(message.flags).split(),
     }

@@ -22,12 +22,13 @@ from catenet.net import (
     parse_target,
 )
 from catenet.net.target import host_and_port
+from catenet.net.tls import explain
 from catenet.wire.address import format_address
 from catenet.wire.dns.edns import Edns
-from catenet.wire.dns.message import Message, Question, pack, parse
+from catenet.wire.dns.message import Message, Question, pack, parse_reply
 from catenet.wire.dns.name import fold, name_from_text
-from catenet.wire.dns.numbers import QR, RD, TC
-from catenet.wire.dns.stub import Answer, Send, Server, StubConfig, StubLookup
+from catenet.wire.dns.numbers import RD, TC
+from catenet.wire.dns.stub import Answer, Send, Server, StubConfig, StubLookup, answers
 from catenet.wire.errors import Malformed
 
 __all__ = ["SCHEMES", "Reply", "ask", "lookup"]
@@ -148,7 +149,7 @@ async def _ask_by_udp(url: str, query: bytes, question: Question, attempt_timeou
                 async with asyncio.timeout(attempt_timeout):
                     async for event in endpoint:
                         if isinstance(event, OSError):
-                            raise event
+                            raise ConnectionError(f"{url}: {explain(event)}")
                         message = _answer_to(event, query, question)
                         if message is not None:
                             return message
@@ -181,11 +182,11 @@ async def _ask_by_stream(url: str, query: bytes, question: Question, seconds: fl
 def _answer_to(data: bytes, query: bytes, question: Question) -> Message | None:
     """The message, if it answers the query; anything else may be forged, and is ignored (RFC 5452 9.1)."""
     try:
-        message = parse(data)
+        message = parse_reply(data)
         asked = message.question
     except Malformed:
         return None
-    if message.data[:2] != query[:2] or not message.flags & QR:
+    if message.data[:2] != query[:2] or not answers(message.flags):
         return None
     if asked is None:
         # Servers that cannot read a question leave it out of their error.
@@ -273,6 +274,9 @@ class _Driver:
             await connection.drained()
             async for event in connection:
                 self._take(event, send)
+                if event[:2] == send.data[:2]:
+                    return
+        raise ConnectionError("closed without an answer")
 
     def _take(self, data: bytes, send: Send) -> None:
         self._machine.receive(data, send.server, asyncio.get_running_loop().time())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from catenet.wire.dns import numbers
 from catenet.wire.dns.edns import DNSSEC_OK, Edns
-from catenet.wire.dns.message import Message, Question, pack, parse
+from catenet.wire.dns.message import Message, Question, pack, parse, parse_reply
 from catenet.wire.dns.name import fold, name_from_text
 from catenet.wire.dns.rdata import canonical, expand
 from catenet.wire.dns.record import Record, make_record
@@ -170,6 +170,17 @@ OPT_RECORD = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"
 def test_a_wrong_structure_is_malformed(data: bytes, problem: str) -> None:
     with pytest.raises(Malformed, match=problem):
         parse(data)
+
+
+@pytest.mark.parametrize("size", range(29, 120, 7))
+def test_an_answer_that_says_that_it_was_cut_may_be_cut_anywhere(size: int) -> None:
+    whole = pack(1, numbers.QR | numbers.TC, QUESTION, RECORDS)
+    reply = parse_reply(whole[:size])
+    assert (reply.question, reply.flags & numbers.TC, reply.answer) == (QUESTION, numbers.TC, [])
+    with pytest.raises(Malformed):
+        parse(whole[:size])
+    with pytest.raises(Malformed):
+        parse_reply(pack(1, numbers.QR, QUESTION, RECORDS)[:size])
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,18 @@ def test_a_name_that_grows_beyond_255_bytes_by_pointers_is_malformed() -> None:
         read_name(data, 193)
 
 
+def test_a_chain_of_pointers_is_followed_no_further_than_a_name_can_need() -> None:
+    def chain(pointers: int) -> bytes:
+        links = b"".join((0xC000 | max(2 * n - 1, 0)).to_bytes(2, "big") for n in range(pointers))
+        return b"\0" + links
+
+    data = chain(127)
+    assert read_name(data, len(data) - 2) == ROOT
+    data = chain(8000)
+    with pytest.raises(Malformed, match="too many"):
+        read_name(data, len(data) - 2)
+
+
 @given(st.binary(max_size=60), st.integers(0, 60))
 def test_reading_ends_whatever_comes(data: bytes, at: int) -> None:
     try:

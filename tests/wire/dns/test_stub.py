@@ -188,6 +188,43 @@ def test_an_answer_that_was_cut_is_asked_for_by_tcp_for_both_types() -> None:
     assert asked[-2:] == ["1t host.example. 1", "1t host.example. 28"]
 
 
+def test_an_answer_that_was_cut_within_a_record_is_asked_for_by_tcp() -> None:
+    def servers(send: Send, question: Question) -> bytes:
+        whole = reply(send, TC * (not send.tcp), address_of(question.name))
+        return whole if send.tcp else whole[:-3]
+
+    assert run(stub("host.example."), servers)[0].outcome is Outcome.ANSWER
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [make_record(name_from_text("other."), A, 60, bytes(4))],
+        [make_record(name_from_text("host.example."), CNAME, 60, name_from_text("x.")), address_of(b"\1y\0")],
+    ],
+)
+def test_records_of_another_name_are_no_answer(records: list[Record]) -> None:
+    answer, _, _ = run(stub("host.example."), lambda send, question: reply(send, 0, *records))
+    assert answer.outcome is Outcome.NO_DATA
+
+
+def test_records_at_the_end_of_a_chain_of_aliases_are() -> None:
+    links = [make_record(name_from_text("host.example."), CNAME, 60, name_from_text("X.")), address_of(b"\1x\0")]
+    assert run(stub("host.example."), lambda send, question: reply(send, 0, *links))[0].outcome is Outcome.ANSWER
+
+
+def test_a_server_whose_records_cannot_be_read_is_followed_by_the_next() -> None:
+    def servers(send: Send, question: Question) -> bytes:
+        good = reply(send, 0, address_of(question.name))
+        # The owner of the record, a pointer to the question, becomes one that leads forward.
+        return good.replace(b"\xc0\x0c", b"\xc0\xff") if send.server == ONE else good
+
+    answer, took, asked = run(stub("host.example.", servers=(ONE, TWO)), servers)
+    assert answer.outcome is Outcome.ANSWER
+    assert [entry[0] for entry in asked] == ["1", "2"]
+    assert took == 0.0
+
+
 def test_a_server_that_cannot_be_reached_costs_no_time() -> None:
     lookup = stub("host.example.", servers=(ONE, TWO))
     lookup.start(0.0)
@@ -217,6 +254,7 @@ def test_what_answers_no_open_question_is_ignored() -> None:
         (pack(query.id, QR, other, [record]), ONE),
         (pack(query.id, QR, query.question._replace(type=AAAA), [record]), ONE),
         (pack(query.id, QR, None, [record]), ONE),
+        (pack(query.id, QR | 4 << 11, query.question, [record]), ONE),
         (pack(query.id, QR, query.question, [record]), TWO),
         (b"", ONE),
         (send.data[:20], ONE),

@@ -18,7 +18,7 @@ from catenet.wire.dns.record import HEAD_LENGTH, Record
 from catenet.wire.dns.writer import Writer
 from catenet.wire.errors import Malformed
 
-__all__ = ["Message", "Question", "pack", "parse"]
+__all__ = ["Message", "Question", "pack", "parse", "parse_reply"]
 
 HEADER_LENGTH: Final = 12
 _HEADER: Final = struct.Struct("!6H")
@@ -46,7 +46,7 @@ class Message:
 
     __slots__ = ("_edns", "_question", "additional", "answer", "authority", "data", "flags", "id", "questions_end")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, with_records: bool = True) -> None:
         if len(data) < HEADER_LENGTH:
             raise Malformed("dns: message shorter than its header")
         self.data = data
@@ -61,10 +61,12 @@ class Message:
             if at > len(data):
                 raise Malformed("dns: question is cut off")
         self.questions_end = at
+        if not with_records:
+            answers = authorities = additionals = 0
         self.answer, at = _records(data, at, answers)
         self.authority, at = _records(data, at, authorities)
         self.additional, at = _records(data, at, additionals)
-        if at != len(data):
+        if at != len(data) and with_records:
             raise Malformed("dns: bytes behind the last record")
         self._question: Question | None = None
         self._edns: Edns | None = None
@@ -105,6 +107,11 @@ class Message:
 def parse(data: bytes) -> Message:
     """Read a message. Raises Malformed for a structure that is not as the header says, and for several questions."""
     return Message(data)
+
+
+def parse_reply(data: bytes) -> Message:
+    """As `parse`, but of an answer that says that it was cut (TC), which may be anywhere, no records are read."""
+    return Message(data, with_records=not (len(data) > 2 and data[2] & TC >> 8))
 
 
 def _records(data: bytes, at: int, count: int) -> tuple[list[Record], int]:

@@ -30,6 +30,8 @@ LONGEST: Final = 255
 """Bytes of a name, its last label (of the root) included."""
 LONGEST_LABEL: Final = 63
 POINTER: Final = 0xC0
+MOST_POINTERS: Final = 127
+"""Pointers that are followed for one name: as many as it can have labels. A longer chain serves to burn time."""
 _ESCAPED: Final = frozenset(b'."\\();@$')
 
 
@@ -53,14 +55,15 @@ def skip_name(data: bytes, at: int) -> int:
 def read_name(data: bytes, at: int) -> bytes:
     """The name at `at`, its pointers followed (RFC 1035 4.1.4).
 
-    A pointer must lead to before where the name, or the part that it continues, begins: so every name ends, in a time
-    bounded by its length.
+    A pointer must lead to before where the name, or the part that it continues, begins, and there are at most as many
+    as a name can have labels: so reading ends, in a time bounded by the length of a name.
 
     Raises:
-        Malformed: cut off, longer than 255 bytes, a pointer forward or to itself, an unknown type of label.
+        Malformed: cut off, longer than 255 bytes, a pointer forward or to itself or one too many, an unknown type of
+            label.
     """
     parts: list[bytes] = []
-    size, total, least = len(data), 0, at
+    size, total, least, pointers = len(data), 0, at, 0
     while True:
         if at >= size:
             raise Malformed("dns: name is cut off")
@@ -71,6 +74,9 @@ def read_name(data: bytes, at: int) -> bytes:
             target = (length & 63) << 8 | data[at + 1]
             if target >= least:
                 raise Malformed("dns: compression pointer does not lead back")
+            pointers += 1
+            if pointers > MOST_POINTERS:
+                raise Malformed("dns: too many compression pointers in a name")
             least = at = target
             continue
         if length > LONGEST_LABEL:

@@ -21,6 +21,7 @@ __all__ = [
     "OPT",
     "PTR",
     "QR",
+    "QUERY",
     "RA",
     "RD",
     "REFUSED",

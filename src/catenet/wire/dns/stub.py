@@ -14,13 +14,22 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from catenet.wire.dns.edns import Edns
-from catenet.wire.dns.message import Message, Question, pack, parse
+from catenet.wire.dns.message import Message, Question, pack, parse_reply
 from catenet.wire.dns.name import LONGEST, ROOT, fold, labels
-from catenet.wire.dns.numbers import AD, CNAME, IN, NOERROR, NXDOMAIN, QR, RD, TC
+from catenet.wire.dns.numbers import AD, CNAME, IN, NOERROR, NXDOMAIN, QR, QUERY, RD, TC
 from catenet.wire.dns.record import Record
 from catenet.wire.errors import Malformed
 
-__all__ = ["Answer", "Outcome", "Send", "Server", "StubConfig", "StubLookup", "follow_aliases"]
+__all__ = [
+    "Answer",
+    "Outcome",
+    "Send",
+    "Server",
+    "StubConfig",
+    "StubLookup",
+    "answers",
+    "follow_aliases",
+]
 
 MOST_ALIASES: Final = 16
 """Links of a chain of CNAME records that are followed within an answer."""
@@ -164,17 +173,20 @@ class StubLookup:
         if self.answer is not None or server != self._servers[self._index]:
             return
         try:
-            message = parse(data)
+            message = parse_reply(data)
             question = message.question
         except Malformed:
             return
         asked = self._pending.get(message.id)
-        if asked is None or not message.flags & QR or not _is_same(question, asked):
+        if asked is None or not answers(message.flags) or not _is_same(question, asked):
             return
-        if message.flags & TC and not self._tcp:
-            self._ask_by_tcp(now)
+        if message.flags & TC:
+            if self._tcp:
+                self._give_up_server(now)
+            else:
+                self._ask_by_tcp(now)
             return
-        if message.flags & 15 not in (NOERROR, NXDOMAIN):
+        if message.flags & 15 not in (NOERROR, NXDOMAIN) or not _is_readable(message):
             self._refused = True
             self._give_up_server(now)
             return
@@ -237,7 +249,8 @@ class StubLookup:
 
     def _conclude_name(self, now: float) -> None:
         records = tuple(record for message in self._received for record in message.answer)
-        if any(record.type in self._types for record in records):
+        owners = set(map(fold, follow_aliases(self._candidates[0], records)))
+        if any(record.type in self._types and fold(record.name) in owners for record in records):
             authenticated = all(message.flags & AD for message in self._received)
             self._end(Answer(Outcome.ANSWER, self._candidates[0], records, authenticated))
         elif all(message.flags & 15 for message in self._received):
@@ -287,6 +300,11 @@ class StubLookup:
         self._outgoing.clear()
 
 
+def answers(flags: int) -> bool:
+    """Whether the second word of a header says that it is a response to a query."""
+    return flags & QR != 0 and flags >> 11 & 15 == QUERY
+
+
 def follow_aliases(name: bytes, records: Sequence[Record]) -> list[bytes]:
     """The names that an answer leads to from `name`, by its CNAME records: itself first, the canonical one last."""
     aliases = {fold(record.name): record.data for record in records if record.type == CNAME}
@@ -305,6 +323,18 @@ def _names_to_try(name: bytes, absolute: bool, config: StubConfig) -> list[bytes
         return [name]
     searched = [name[:-1] + domain for domain in config.search if len(name) - 1 + len(domain) <= LONGEST]
     return [name, *searched] if len(labels(name)) > config.ndots else [*searched, name]
+
+
+def _is_readable(message: Message) -> bool:
+    """Whether the names and the aliases of the answer section can be read."""
+    try:
+        for record in message.answer:
+            _ = record.name
+            if record.type == CNAME:
+                _ = record.data
+    except Malformed:
+        return False
+    return True
 
 
 def _is_same(question: Question | None, asked: Question) -> bool:
