@@ -59,7 +59,7 @@ class Flow(Sender):
             self.go_at = self.clock + (SIZE * 1_000_000 // self.pacing_rate if self.pacing_rate else 0)
             sent = Transmission(self.snd_nxt, self.snd_nxt + 1, 1)
             sent.sent_at = self.clock
-            on_sent(self, sent)
+            on_sent(self, sent, self.now)
             self.out[sent.seq] = sent
             self.snd_nxt += 1
             self.packets_out += 1

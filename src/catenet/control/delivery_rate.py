@@ -73,14 +73,14 @@ class RateSample:
         self.tx_lost = 0
 
 
-def on_sent(c: Sender, sent: Transmission) -> None:
-    """Note in a segment what was delivered when it left."""
-    now = c.now
+def on_sent(c: Sender, sent: Transmission, now: int) -> None:
+    """Note in a segment what was delivered when it left, which is `now` (microseconds)."""
+    rate = c.rate
     if not c.packets_out:
         # Idle before: the sample's interval starts with this segment.
-        c.rate.first_sent_at = c.rate.delivered_at = now
-    sent.first_sent_at = c.rate.first_sent_at
-    sent.delivered_at = c.rate.delivered_at
+        rate.first_sent_at = rate.delivered_at = now
+    sent.first_sent_at = rate.first_sent_at
+    sent.delivered_at = rate.delivered_at
     sent.delivered = c.delivered
     sent.delivered_ce = c.delivered_ce
     sent.app_limited = c.app_limited > 0
@@ -132,18 +132,18 @@ def finish(c: Sender, delivered: int, lost: int, rate: RateSample, reneging: boo
         c.rate.best_app_limited = rate.app_limited
 
 
-def finish_in_order(c: Sender, last: Transmission) -> None:
+def finish_in_order(c: Sender, last: Transmission, now: int) -> None:
     """`on_delivered` and `finish` for an ACK whose segments were sent once each, `last` the last of them."""
-    now = c.now
-    c.rate.first_sent_at = last.sent_at
-    c.rate.delivered_at = now
+    rate, min_track = c.rate, c.rtt.min_track
+    rate.first_sent_at = last.sent_at
+    rate.delivered_at = now
     if c.app_limited and c.delivered > c.app_limited:
         c.app_limited = 0
     interval = max(last.sent_at - last.first_sent_at, now - last.delivered_at)
-    if c.rtt.min_track is None or interval < c.rtt.min_track[0][1]:
+    if min_track is None or interval < min_track[0][1]:
         return
     delivered = c.delivered - last.delivered
-    if not last.app_limited or delivered * c.rate.best_interval >= c.rate.best_delivered * interval:
-        c.rate.best_delivered = delivered
-        c.rate.best_interval = interval
-        c.rate.best_app_limited = last.app_limited
+    if not last.app_limited or delivered * rate.best_interval >= rate.best_delivered * interval:
+        rate.best_delivered = delivered
+        rate.best_interval = interval
+        rate.best_app_limited = last.app_limited

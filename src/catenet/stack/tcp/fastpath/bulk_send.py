@@ -65,7 +65,7 @@ def send_run(c: Connection, header: Header, size: int, mss: int) -> int:
         sent = Sent(seq, upto, packet, flags, 1)
         sent.size = length
         sent.sent_at = now
-        on_sent(c, sent)
+        on_sent(c, sent, now)
         queue.append(sent)
         c.snd_nxt = upto
         c.packets_out += 1

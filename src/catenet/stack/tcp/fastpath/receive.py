@@ -181,7 +181,8 @@ def _advance(
     if data:
         take_in_order(c, data, echo, pushed)
         wake(c)
-    respond(c)
+    if c.write_seq > c.snd_nxt or c.no_space or c.ack_pending:
+        respond(c)
 
 
 def _acknowledge(c: Connection, prior_una: int, taken: int, now: Micros) -> None:
@@ -216,7 +217,7 @@ def _acknowledge(c: Connection, prior_una: int, taken: int, now: Micros) -> None
     rack.update_window(c, last.delivered)
     if not schedule_loss_probe(c, True):
         rearm_rto(c)
-    finish_in_order(c, last)
+    finish_in_order(c, last, now)
     congestion.on_ack(c, packets)
     c.cwnd_stamp = now
     update_rate(c)

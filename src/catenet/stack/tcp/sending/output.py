@@ -449,7 +449,7 @@ def send_new_entry(c: Connection, sent: Sent, pushed: bool = False) -> None:
     """Send an entry for the first time and keep it for retransmission."""
     if not c.packets_out:
         c.congestion.on_start_after_idle(c)
-    on_sent(c, sent)
+    on_sent(c, sent, c.layer.us)
     c.sent.append(sent)
     c.snd_nxt = sent.end
     first = not c.packets_out
