@@ -56,7 +56,7 @@ class _Candidate(asyncio.Protocol):
 
     def close(self) -> None:
         """It has lost."""
-        self.transport.close()
+        self.transport.abort()
 
     def hand_over(self, protocol: asyncio.Protocol) -> None:
         """It has won."""

@@ -168,9 +168,16 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
     async def __aenter__(self) -> Connection[E]:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-        await self.wait_closed()
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+        try:
+            await self.wait_closed()
+        except asyncio.CancelledError:
+            self.abort()
+            raise
 
     @property
     def peername(self) -> object:
@@ -287,7 +294,7 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
             self._closing = True
             self.on_core_closed()
             if self._eof:
-                transport.close()  # the peer has nothing more to say either
+                self.close_transport()  # the peer has nothing more to say either
             else:
                 self.linger(orderly=True)
 

@@ -12,6 +12,7 @@ import asyncio
 from typing import Any, cast
 
 from catenet.net.budget import Budget
+from catenet.net.closing import EndWatch
 
 __all__ = ["LINGER", "WRITE_LIMIT", "StreamDriver"]
 
@@ -30,6 +31,7 @@ class StreamDriver(asyncio.Protocol):
 
     __slots__ = (
         "_deferred",
+        "_end_watch",
         "_gathers",
         "_in_turn",
         "_piled",
@@ -62,6 +64,7 @@ class StreamDriver(asyncio.Protocol):
         self._gathers = False
         self._piled = 0
         self._deferred: list[bytes] = []
+        self._end_watch: EndWatch | None = None
 
     # What depends on the core.
 
@@ -93,6 +96,9 @@ class StreamDriver(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Forget what waits; a driver then tells whoever waits for the peer."""
         self.transport = None
+        if self._end_watch is not None:
+            self._end_watch.cancel()
+            self._end_watch = None
         self._deferred.clear()
         self.charge(0)
 
@@ -179,7 +185,23 @@ class StreamDriver(asyncio.Protocol):
         """Write what is left and close."""
         if self.transport is not None:
             self.flush()
+            self.close_transport()
+
+    def close_transport(self) -> None:
+        """Close when what was written has left; a peer that reads nothing, or does not end TLS, is not waited for."""
+        # In asyncio a TLS transport that is closed twice forgets what it has yet to write.
+        if self.transport is not None and not self.transport.is_closing():
             self.transport.close()
+            self.watch_end()
+
+    def watch_end(self) -> None:
+        """Nothing more will come of this connection: give up a peer that does not let it end."""
+        transport = self.transport
+        if transport is None or self._end_watch is not None:
+            return
+        # A plain transport that has nothing to write closes by itself.
+        if not self._gathers or transport.get_write_buffer_size():
+            self._end_watch = EndWatch(self.loop, transport, self.abort)
 
     def abort(self) -> None:
         """Close at once, without another word to the peer."""
@@ -205,8 +227,8 @@ class StreamDriver(asyncio.Protocol):
             try:
                 transport.write_eof()
             except OSError:  # the peer has gone already
-                transport.close()
+                self.close_transport()
             else:
-                self.loop.call_later(LINGER, transport.close if orderly else transport.abort)
+                self.loop.call_later(LINGER, self.close_transport if orderly else transport.abort)
         else:
-            transport.close()
+            self.close_transport()

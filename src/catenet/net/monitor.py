@@ -14,6 +14,7 @@ from typing import Protocol
 
 from catenet.net.accept import Slot
 from catenet.net.budget import Budget
+from catenet.net.closing import unsent
 from catenet.net.deadlines import Deadlines, Entry
 from catenet.net.driver import LINGER
 from catenet.net.limits import ServerLimits
@@ -140,7 +141,7 @@ class PeerMonitor:
     """The clock of one accepted connection. `opened`: when it was accepted; `idle_since`: when it was last busy."""
 
     __slots__ = (
-        "_buffered", "_closing", "_driver", "_entry", "_flowed", "_moved", "_pace", "_shared", "_slot", "idle_since",
+        "_closing", "_driver", "_entry", "_flowed", "_left", "_moved", "_pace", "_shared", "_slot", "idle_since",
         "opened",
     )  # fmt: skip
 
@@ -152,7 +153,7 @@ class PeerMonitor:
         self._pace: Pace | None = None
         self._entry: Entry | None = None
         self._closing = False
-        self._flowed = self._buffered = 0
+        self._flowed = self._left = 0
 
     def start(self) -> None:
         """The connection is made: what it begins with is due."""
@@ -186,7 +187,7 @@ class PeerMonitor:
             self.idle_since = now
         self._watch_output(now, transport)
         if self._closing:
-            patience = self._shared.limits.handshake_timeout if self._buffered else LINGER
+            patience = self._shared.limits.handshake_timeout if self._left else LINGER
             if self.has_stalled(now, patience):
                 driver.abort()  # what is left will not be read, or the end of TLS not answered
         elif driver.begun and not driver.failed:
@@ -230,13 +231,15 @@ class PeerMonitor:
         buffered = transport.get_write_buffer_size()
         queued, flowed = driver.queued, driver.flowed
         if self._closing:
-            moved = buffered < self._buffered
+            left = unsent(transport)
+            moved = left != self._left or flowed != self._flowed
         else:
-            moved = not (buffered or queued) or flowed != self._flowed or buffered < self._buffered
+            left = buffered
+            moved = not (left or queued) or flowed != self._flowed or left < self._left
             if transport.is_closing() or driver.ended:
                 moved = self._closing = True
         if moved:
             self._moved = now
-        self._flowed, self._buffered = flowed, buffered
+        self._flowed, self._left = flowed, left
         if driver.charged or buffered:
             driver.charge(queued + buffered)
