@@ -58,6 +58,8 @@ class ServerCall(Context):
         self._route = route
         if route.plan.timeout is not None:
             self.deadline = connection.now + route.plan.timeout
+            if stream.remote_open and not route.streams_in:  # what came in one turn needs no timer for its request
+                self._timer = connection.shared.deadlines.add(self.deadline, self._expire)
 
     # What the handler sees.
 
@@ -127,7 +129,7 @@ class ServerCall(Context):
         try:
             request = route.decode(route.request_class, payload)
         except CodecError as error:
-            self._end(RpcError(Code.INVALID_ARGUMENT, str(error)))
+            self._fail_request(RpcError(Code.INVALID_ARGUMENT, str(error)))
         else:
             self._run(request)
 
@@ -211,7 +213,7 @@ class ServerCall(Context):
                 return
         else:
             self._request = plan.message
-        self._count_down_assembly()
+        self._release_request()
         if self._failed():
             return
         if self._inbox is not None:
@@ -242,8 +244,14 @@ class ServerCall(Context):
         self._run(request)
 
     def _run(self, request: Any) -> None:
-        """Call the handler with the request, or with what iterates over the requests."""
+        """Call the handler with the request, or with what iterates over the requests, if there is time left."""
         connection = self._connection
+        if self.deadline is not None:
+            if self._timer is not None:
+                self._stop_timer()
+            if self.deadline <= connection.loop.time():  # the loop was late for the timer, or with this request
+                self._exceed("the handler could start")
+                return
         try:
             work = self._route.binding.invoke(request, self)
         except BaseException as error:  # it takes other arguments, or is no coroutine function after all
@@ -271,9 +279,7 @@ class ServerCall(Context):
         if self._task is not None:
             self._task = None
             connection.running -= 1
-            if self._timer is not None:
-                connection.shared.deadlines.remove(self._timer)
-                self._timer = None
+            self._stop_timer()
         if error is not None:
             self.report(error)
         if not self._over:
@@ -322,7 +328,10 @@ class ServerCall(Context):
 
     def _expire(self) -> None:
         self._timer = None
-        error = RpcError(Code.DEADLINE_EXCEEDED, "the deadline passed before the handler had finished")
+        self._exceed("the request was complete" if self._task is None else "the handler had finished")
+
+    def _exceed(self, goal: str) -> None:
+        error = RpcError(Code.DEADLINE_EXCEEDED, f"the deadline passed before {goal}")
         if not self._over:
             self._end(error)
             self._connection.touch()
@@ -340,13 +349,23 @@ class ServerCall(Context):
             self._inbox.fail(error)
         if self._task is not None:
             self._task.cancel()
-        self._count_down_assembly()
+        self._release_request()
+        if self._connection.draining:
+            self._connection.close_if_idle()
 
-    def _count_down_assembly(self) -> None:
+    def _release_request(self) -> None:
+        """Give back what an incomplete request holds: the timer, unless it is a handler's, and the memory's count."""
+        if self._task is None:
+            self._stop_timer()
         if self._assembling:
             self._connection.assembling -= self._assembling
             self._connection.server.assembling -= self._assembling
             self._assembling = 0
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._connection.shared.deadlines.remove(self._timer)
+            self._timer = None
 
     async def next_request(self) -> Any:
         """Return the next message of a request stream, or `END`."""
@@ -480,7 +499,7 @@ class ServerCall(Context):
     def _end(self, error: RpcError | None) -> None:
         """Send the status; the call is over."""
         self._over = True
-        self._count_down_assembly()
+        self._release_request()
         trailing = self._trailing
         if error is None:
             self._connection.counters.succeeded += 1
