@@ -8,7 +8,7 @@ import trustme
 import uvloop
 from line_echo import LineCore
 
-from catenet.net import ServerLimits, connect, serve
+from catenet.net import Connection, ServerLimits, connect, serve, stream_server
 from catenet.world import World
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -161,3 +161,228 @@ def test_who_leaves_in_haste_does_not_wait_for_the_end_of_tls(contexts, loop, ho
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(main())
+
+
+# Output that is never read.
+
+
+class Asked(LineCore):
+    """Answers each line with a hundred; what has come in part is no debt of a peer that is not read from."""
+
+    def _receive_line(self, line):
+        super()._receive_line(line)
+        for _ in range(100):
+            self.send(line)
+
+
+class Careful(Asked):
+    """Owes nothing between two lines, as far as its server can see."""
+
+    unfinished = False
+
+
+async def ask_and_do_not_read(address=("10.0.0.1", 7)):
+    """Fill what there is between us and the server, and return the connection."""
+    _, writer = await asyncio.open_connection(*address, limit=1000)
+    for _ in range(30):
+        writer.write((b"x" * 900 + b"\n") * 50)
+        await asyncio.sleep(0.05)
+    return writer
+
+
+async def hand_out(connection):
+    """Send without end to a peer that reads."""
+    while True:
+        connection.core.send(b"x" * 1000)
+        await connection.drained()
+
+
+ENDS = {
+    "draining": ({}, True),
+    "idle": ({"max_idle": 5.0}, False),
+    "others wait": ({"max_connections": 3}, False),
+    "old": ({"max_age": 5.0}, False),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("core", [Asked, Careful, hand_out])
+def test_a_server_gives_up_peers_that_ask_and_do_not_read(end, core):
+    limits, drains = ENDS[end]
+    ended = []
+
+    async def server():
+        factory, handler = (LineCore, hand_out) if core is hand_out else (core, None)
+        server = await serve(factory, "tcp://:7", handler, limits=ServerLimits(handshake_timeout=4.0, **limits))
+        await asyncio.sleep(10.0)
+        if drains:
+            await server.drain()
+        else:
+            await server.serve_forever()
+        ended.append(end)
+
+    async def client():
+        deaf = [await ask_and_do_not_read() for _ in range(3)]
+        if end == "others wait":
+            async with await connect(LineCore(echo=False), "tcp://10.0.0.1:7") as another:
+                another.core.send(b"hello")
+                await another.drained()
+                return bool(await another.next_event())
+        await asyncio.sleep(40.0)
+        for writer in deaf:
+            try:
+                writer.write(b"x")
+                await asyncio.sleep(0.1)
+                writer.write(b"x")
+                await writer.drain()
+            except ConnectionError:
+                continue
+            return False
+        return ended == [end] * drains
+
+    assert simulate(server, client)
+
+
+def test_a_core_whose_deadline_passes_ends_though_its_peer_does_not_read():
+    async def server():
+        limits = ServerLimits(handshake_timeout=4.0)
+        server = await serve(lambda: Asked(idle=5.0), "tcp://:7", limits=limits)
+        await asyncio.sleep(40.0)
+        counted.append(server.connections)
+
+    async def client():
+        deaf = await ask_and_do_not_read()
+        await asyncio.sleep(60.0)
+        deaf.transport.abort()
+
+    counted = []
+    simulate(server, client)
+    assert counted == [0]
+
+
+def test_a_client_leaves_a_server_that_does_not_read():
+    async def server():
+        async def never(reader, writer):
+            await asyncio.Event().wait()
+
+        await (await asyncio.start_server(never, "10.0.0.1", 7, limit=1000)).serve_forever()
+
+    async def client():
+        async with await connect(LineCore(echo=False), "tcp://10.0.0.1:7") as connection:
+            connection.core.send(b"x" * (4 << 20))
+            connection.flush()
+        return True
+
+    assert simulate(server, client)
+
+
+def test_others_wait_while_one_reads_over_a_slow_line():
+    """A peer that reads without a word from it is not idle: it keeps its place, though others wait for it."""
+
+    async def server():
+        limits = ServerLimits(handshake_timeout=4.0, max_connections=1, max_idle=5.0)
+        server = await serve(Download, "tcp://:7", limits=limits)
+        await server.serve_forever()
+
+    async def client():
+        first, writer = await asyncio.open_connection("10.0.0.1", 7)
+        writer.write(b"go on\n")
+        other = await asyncio.open_connection("10.0.0.1", 7)
+        received = 0
+        while data := await first.read(100_000):
+            received += len(data)
+        other[1].close()
+        return received
+
+    assert simulate(server, client, rate="4Mbit") == Download.PIECES * 10_000
+
+
+class Download(LineCore):
+    """Answers the first line with a great deal, and closes."""
+
+    PIECES = 2000
+
+    def __init__(self):
+        super().__init__(echo=False)
+        self._left = self.PIECES
+
+    def transmit(self, now):
+        if not self.begun or not self._left:
+            return b""
+        self._left -= 1
+        self.closed = not self._left
+        return b"x" * 10_000
+
+
+def test_what_waits_in_cores_counts_too(monkeypatch):
+    monkeypatch.setattr(stream_server, "CHECK_INTERVAL", 0.05)
+
+    class Counting(LineCore):
+        @property
+        def queued(self):
+            return sum(map(len, self._output))
+
+    async def pile_up(connection):
+        async for _ in connection:
+            for _ in range(200):
+                connection.core.send(b"x" * 100_000)
+            connection.touch()
+
+    async def main():
+        limits = ServerLimits(max_queued_total=30_000_000)
+        async with asyncio.timeout(60), await serve(Counting, "tcp://127.0.0.1:0", pile_up, limits=limits) as server:
+            deaf = [await connect(LineCore(echo=False), server.urls[0]) for _ in range(8)]
+            for connection in deaf:
+                connection.transport.pause_reading()
+                connection.core.send(b"go on")
+                connection.flush()
+            while not server._shared.count_shed:
+                await asyncio.sleep(0.01)
+            for connection in deaf:
+                connection.abort()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_pieces_of_one_turn_leave_in_few_writes_and_none_to_a_peer_that_has_gone(loop, caplog):
+    writes = []
+
+    class Noting(Connection):
+        def _transmit(self, transport):
+            super()._transmit(Spy(transport))
+
+    class Spy:
+        def __init__(self, transport):
+            self._transport = transport
+
+        def write(self, data):
+            writes.append(len(data))
+            self._transport.write(data)
+
+        def is_closing(self):
+            return self._transport.is_closing()
+
+    async def main():
+        async with await serve(LineCore, "tcp://127.0.0.1:0") as server:
+            host, port = server.urls[0].removeprefix("tcp://").split(":")
+            core = LineCore(echo=False)
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: Noting(asyncio.get_running_loop(), core), host, int(port)
+            )
+            for _ in range(100):
+                core.send(b"hello")
+            connection.flush()
+            assert writes == [600]
+            for _ in range(100):
+                assert await connection.next_event() == b"hello"
+            connection.transport.abort()
+            for _ in range(100):
+                core.send(b"hello")
+            connection.flush()
+            await connection.wait_closed()
+            assert writes == [600]
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(main())
+    assert caplog.records == []

@@ -15,6 +15,8 @@ __all__ = ["Alarm", "Alarmed", "Connection", "EventQueue"]
 
 E = TypeVar("E")
 
+GATHERED = 64 << 10
+"""Bytes of a core that one write takes, if the core gives them in pieces."""
 MAX_EVENTS = 64
 """Events that wait to be asked for; beyond it nothing is read, so that the peer waits too."""
 
@@ -116,7 +118,7 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
     its stream; a connection that broke raises `ConnectionError`. One task at a time may ask for events.
     """
 
-    __slots__ = ("_alarm", "_closing", "_eof", "_events", "_lost", "_writable", "core")
+    __slots__ = ("_alarm", "_closing", "_eof", "_events", "_lost", "_writable", "core", "flowed")
 
     def __init__(
         self,
@@ -134,6 +136,8 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
         self._eof = False
         self._lost: asyncio.Future[None] = loop.create_future()
         self._writable: asyncio.Future[None] | None = None
+        self.flowed = 0
+        """Bytes that have left the core."""
 
     # For its user.
 
@@ -183,6 +187,11 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
     def peername(self) -> object:
         """The address of the peer, as `socket` has it."""
         return None if self.transport is None else self.transport.get_extra_info("peername")
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait in the core for the peer to take more, if the core counts them."""
+        return int(getattr(self.core, "queued", 0))
 
     # Called by asyncio.
 
@@ -281,22 +290,37 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
         transport, core = self.transport, self.core
         if transport is None or self.ended:
             return
-        now = self.loop.time()
-        while not self.write_paused and (data := core.transmit(now)):
-            transport.write(data)
+        self._transmit(transport)
         self._alarm.set(core.next_deadline(), self)
         pause = self.write_paused or (self._events is not None and self._events.full)
         if pause is not self._read_paused and not transport.is_closing():
             self.read_or_pause(transport, pause)
         if self.write_paused or self.charged:
             self.settle()
-        if core.closed and not self._closing and not self.write_paused:
+        if not core.closed or self._closing:
+            return
+        if self.write_paused:
+            self.watch_end()  # the core has more to say, which its peer may never read
+        else:
             self._closing = True
             self.on_core_closed()
             if self._eof:
                 self.close_transport()  # the peer has nothing more to say either
             else:
                 self.linger(orderly=True)
+
+    def _transmit(self, transport: asyncio.Transport) -> None:
+        """Write what the core has, in few writes, until the transport is full or closes."""
+        core, now = self.core, self.loop.time()
+        while not self.write_paused and not transport.is_closing():
+            pieces, size = [], 0
+            while size < GATHERED and (data := core.transmit(now)):
+                pieces.append(data)
+                size += len(data)
+            if not pieces:
+                return
+            self.flowed += size
+            transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def on_core_closed(self) -> None:
         """The core has said its last word: there will be no more events."""

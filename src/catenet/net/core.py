@@ -18,7 +18,11 @@ E_co = TypeVar("E_co", covariant=True)
 
 
 class StreamCore(Protocol[E_co]):
-    """One connection of a protocol on a byte stream, client or server. `E_co`: its events."""
+    """One connection of a protocol on a byte stream, client or server. `E_co`: its events.
+
+    A core that holds much output should say how many bytes `transmit` has yet to return, in an attribute `queued`: they
+    count against `ServerLimits.max_queued_total` as what waits in transports does.
+    """
 
     def receive(self, data: bytes, now: float) -> None:
         """Take the next bytes from the peer. `b""`: nothing more will come; a core that is through closes."""
@@ -59,6 +63,7 @@ class PlainCore:
     begun: bool = True
     unfinished: bool = False
     closed: bool = False
+    queued: int = 0
 
     def next_deadline(self) -> float | None:
         """Return None: there is nothing to do by itself."""

@@ -73,6 +73,11 @@ class StreamDriver(asyncio.Protocol):
         """Bytes that wait in the core for the peer to take more."""
         return 0
 
+    @property
+    def ending(self) -> bool:
+        """Whether nothing follows what is still to be sent."""
+        return self.ended
+
     def flush(self) -> None:
         """Write what the core has."""
         raise NotImplementedError

@@ -40,7 +40,6 @@ class Monitored(Protocol):
 
     now: float
     received: int
-    ended: bool
     charged: int
     draining: bool
     transport: asyncio.Transport | None
@@ -56,6 +55,10 @@ class Monitored(Protocol):
     @property
     def failed(self) -> bool:
         """Whether the connection has been given up already."""
+
+    @property
+    def ending(self) -> bool:
+        """Whether nothing follows what is still to be sent."""
 
     @property
     def unit_since(self) -> float | None:
@@ -230,13 +233,13 @@ class PeerMonitor:
         driver = self._driver
         buffered = transport.get_write_buffer_size()
         queued, flowed = driver.queued, driver.flowed
+        # A full send buffer takes more in large steps: on a slow line only the kernel knows that the peer reads on.
+        left = unsent(transport) if buffered or self._closing else 0
         if self._closing:
-            left = unsent(transport)
             moved = left != self._left or flowed != self._flowed
         else:
-            left = buffered
             moved = not (left or queued) or flowed != self._flowed or left < self._left
-            if transport.is_closing() or driver.ended:
+            if driver.ending or transport.is_closing():
                 moved = self._closing = True
         if moved:
             self._moved = now

@@ -33,13 +33,14 @@ logger = logging.getLogger("catenet.net")
 class AcceptedConnection(Connection[E]):
     """A connection of a server. Its peer is under the clock of `catenet.net.monitor.PeerMonitor`."""
 
-    __slots__ = ("_heard", "_server", "_task", "draining", "monitor")
+    __slots__ = ("_moved", "_patience", "_server", "_task", "draining", "monitor")
 
     def __init__(self, server: CoreServer[E], shared: Shared, slot: Slot, core: StreamCore[E], keep: bool) -> None:
         super().__init__(shared.loop, core, shared.deadlines, shared.limits.write_limit, keep)
         self._server = server
         self._task: asyncio.Task[None] | None = None
-        self._heard = 0
+        self._moved = 0
+        self._patience = shared.limits.handshake_timeout
         self.budget = shared.budget
         self.draining = False
         self.monitor = PeerMonitor(self, shared, slot)
@@ -106,8 +107,11 @@ class AcceptedConnection(Connection[E]):
         self.flush()
 
     def make_room(self) -> None:
-        """Close, idle as it is, because others wait for the place."""
-        self.drain()
+        """Close, because others wait for the place and this peer does nothing or reads nothing."""
+        if self._is_stalled():
+            self.abort()
+        else:
+            self.drain()
 
     def end(self) -> None:
         """The server ends: so does the handler."""
@@ -123,8 +127,17 @@ class AcceptedConnection(Connection[E]):
 
     @property
     def busy(self) -> bool:
-        """Whether a handler runs, or the peer is in the midst of something."""
-        return self._task is not None or self.core.unfinished
+        """Whether a handler runs, or the peer is in the midst of sending or reading something.
+
+        While the peer reads nothing, nothing goes on that could come to an end.
+        """
+        going_on = self._task is not None or self.write_paused or self.core.unfinished
+        return going_on and not self._is_stalled()
+
+    @property
+    def ending(self) -> bool:
+        """Whether the core has closed, though its peer may not have read its last word."""
+        return self.ended or self.core.closed
 
     @property
     def failed(self) -> bool:
@@ -136,15 +149,14 @@ class AcceptedConnection(Connection[E]):
         """No unit has a deadline of its own."""
         return None
 
-    @property
-    def flowed(self) -> int:
-        """Nothing is known of what has left the core."""
-        return 0
-
     def was_active(self) -> bool:
-        """Whether anything has come since this was last asked."""
-        heard, self._heard = self._heard, self.received
-        return heard != self.received
+        """Whether anything has come or gone since this was last asked."""
+        moved, self._moved = self._moved, self.received + self.flowed
+        return moved != self._moved
+
+    def _is_stalled(self) -> bool:
+        """Whether the peer has read nothing of what waits for it for as long as a handshake may take."""
+        return self.write_paused and self.monitor.has_stalled(self.loop.time(), self._patience)
 
     def owes(self) -> bool:
         """Whether the peer has begun something, not finished it, and is read from."""
