@@ -37,11 +37,15 @@ def test_several_may_share_a_port_if_all_say_so():
 def test_unix_sockets(tmp_path):
     path = str(tmp_path / "s")
     listen_unix(path, backlog=1).close()
-    with listen_unix(path, backlog=1, mode=0o600), pytest.raises(OSError, match="in use"):
+    with listen_unix(path, backlog=1, mode=0o600), pytest.raises(OSError, match=f"{path}: Address already in use"):
         listen_unix(path, backlog=1)
     assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(OSError, match="/file: Address already in use"):
         listen_unix(str(tmp_path / "file"), backlog=1)
     with listen_unix(f"@{path}", backlog=1) as abstract:
         assert abstract.getsockname() == b"\0" + path.encode()
+        with pytest.raises(OSError, match=f"@{path}: Address already in use"):
+            listen_unix(f"@{path}", backlog=1)
+    with pytest.raises(OSError, match=f"^cannot bind to {path}x+: AF_UNIX path too long"):
+        listen_unix(path + "x" * 108, backlog=1)

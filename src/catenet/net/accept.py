@@ -67,6 +67,7 @@ class Acceptor:
         self._paused = False
         self._retry: asyncio.TimerHandle | None = None
         self._notice = Notice()
+        self._failed = Notice()
 
     @property
     def full(self) -> bool:
@@ -144,13 +145,20 @@ class Acceptor:
             return
         self._starting[task] = True
         terms: dict[str, Any] = {} if tls is None else {"ssl": tls}
+        try:
+            protocol = self._factory(slot)
+        except Exception as error:
+            self._failed.warn(self._loop.time(), "a connection cannot be served, closing: %r", error, error=error)
+            sock.close()
+            slot.release()
+            return
         if tls is not None:
             terms["ssl_handshake_timeout"] = self._limits.handshake_timeout
         try:
             if sock.family != socket.AF_UNIX:
                 # asyncio does it for sockets that name their protocol, which accepted ones do not.
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.connect_accepted_socket(lambda: self._factory(slot), sock, **terms)
+            await self._loop.connect_accepted_socket(lambda: protocol, sock, **terms)
         except OSError:  # ssl.SSLError, TimeoutError, ConnectionError among them
             slot.release()
         except BaseException:

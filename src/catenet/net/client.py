@@ -12,9 +12,9 @@ from typing import TypeVar, cast
 
 from catenet.net import dial
 from catenet.net.connection import Connection
-from catenet.net.core import StreamCore
+from catenet.net.core import StreamCore, check_core
 from catenet.net.dial import ClientTls, Endpoint
-from catenet.net.target import SCHEMES, Scheme, Target, parse_target
+from catenet.net.target import DATAGRAM_SCHEMES, SCHEMES, Scheme, Target, parse_target, refuse_scheme
 from catenet.net.tls import client_context, explain
 
 __all__ = ["ConnectError", "connect"]
@@ -87,6 +87,8 @@ async def connect(
     must name, instead of the host. Raises `ValueError` for a wrong URL, `ConnectError`.
     """
     loop = asyncio.get_running_loop()
+    check_core(core, "connect")
+    refuse_scheme(url, schemes, DATAGRAM_SCHEMES, "connect_datagrams")
     target = parse_target(url, schemes=schemes)
     context = _client_tls(target, tls, server_name, alpn)
     try:

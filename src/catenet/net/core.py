@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Protocol, TypeVar
 
-__all__ = ["DatagramCore", "Peer", "PlainCore", "PlainDatagramCore", "StreamCore"]
+__all__ = ["DatagramCore", "Peer", "PlainCore", "PlainDatagramCore", "StreamCore", "check_core", "check_factory"]
 
 E_co = TypeVar("E_co", covariant=True)
 
@@ -55,6 +55,19 @@ class StreamCore(Protocol[E_co]):
 
     def drain(self, now: float) -> None:
         """Begin nothing new; finish what has begun, say goodbye if the protocol can, and be closed."""
+
+
+def check_factory(factory: object, function: str) -> None:
+    """Raise `TypeError` for a core where something is wanted that makes cores."""
+    if not callable(factory):
+        name = type(factory).__name__
+        raise TypeError(f"{function}() takes what makes a core, as the class {name} itself, not a {name}")
+
+
+def check_core(core: object, function: str) -> None:
+    """Raise `TypeError` for a class where a core is wanted."""
+    if isinstance(core, type):
+        raise TypeError(f"{function}() takes a core, {core.__name__}(), not its class")
 
 
 class PlainCore:

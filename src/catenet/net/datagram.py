@@ -18,10 +18,10 @@ from typing import Generic, TypeVar
 from catenet.net import dial
 from catenet.net.client import ConnectError
 from catenet.net.connection import Alarm, Alarmed, EventQueue
-from catenet.net.core import DatagramCore, Peer
+from catenet.net.core import DatagramCore, Peer, check_core, check_factory
 from catenet.net.dial import SocketName
 from catenet.net.listen import bind_udp
-from catenet.net.target import DATAGRAM_SCHEMES, Scheme, host_and_port, parse_target
+from catenet.net.target import DATAGRAM_SCHEMES, SCHEMES, Scheme, host_and_port, parse_target, refuse_scheme
 from catenet.net.tls import explain
 
 __all__ = ["DatagramEndpoint", "DatagramPeer", "connect_datagrams", "serve_datagrams"]
@@ -249,10 +249,12 @@ async def serve_datagrams(
     read any more. Raises `ValueError` for a wrong URL, `OSError`; then nothing listens.
     """
     loop = asyncio.get_running_loop()
+    check_core(core, "serve_datagrams")
     sockets: list[socket.socket] = []
     bound: list[str] = []
     try:
         for url in [urls] if isinstance(urls, str) else urls:
+            refuse_scheme(url, schemes, SCHEMES, "serve")
             target = parse_target(url, listening=True, schemes=schemes, default=next(iter(schemes)))
             found = await bind_udp(target.host, target.port, reuse_port=reuse_port)
             sockets += found
@@ -275,6 +277,8 @@ async def connect_datagrams(
     `ValueError` for a wrong URL, `catenet.net.client.ConnectError`.
     """
     loop = asyncio.get_running_loop()
+    check_factory(factory, "connect_datagrams")
+    refuse_scheme(url, schemes, SCHEMES, "connect")
     target = parse_target(url, schemes=schemes, default=next(iter(schemes)))
     failure: OSError = OSError("no addresses")
     try:

@@ -102,7 +102,12 @@ def listen_unix(path: str, *, backlog: int, mode: int | None = None) -> socket.s
         remove_stale_socket(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.bind("\0" + path[1:] if abstract else path)
+        try:
+            sock.bind("\0" + path[1:] if abstract else path)
+        except OSError as error:
+            if error.errno is None:  # the path is too long
+                raise OSError(f"cannot bind to {path}: {error}") from None
+            raise OSError(error.errno, f"cannot bind to {path}: {error.strerror}") from None
         if mode is not None and not abstract:
             os.chmod(path, mode)
         sock.listen(backlog)

@@ -21,12 +21,12 @@ class Notice:
         self._next: float | None = None
         self._suppressed = 0
 
-    def warn(self, now: float, message: str, *values: object) -> None:
-        """Log `message % values`, unless that was done within the last minute."""
+    def warn(self, now: float, message: str, *values: object, error: Exception | None = None) -> None:
+        """Log `message % values`, with where `error` comes from, unless that was done within the last minute."""
         if self._next is not None and now < self._next:
             self._suppressed += 1
             return
         if self._suppressed:
             message += f" (and {self._suppressed} times since the last message)"
         self._next, self._suppressed = now + INTERVAL, 0
-        logger.warning(message, *values)
+        logger.warning(message, *values, exc_info=error)

@@ -15,11 +15,11 @@ from typing import Generic, TypeVar
 
 from catenet.net.accept import Slot
 from catenet.net.connection import Connection
-from catenet.net.core import StreamCore
+from catenet.net.core import StreamCore, check_factory
 from catenet.net.limits import ServerLimits
 from catenet.net.monitor import Late, PeerMonitor, Shared
 from catenet.net.stream_server import StreamServer
-from catenet.net.target import SCHEMES, Scheme
+from catenet.net.target import DATAGRAM_SCHEMES, SCHEMES, Scheme, refuse_scheme
 
 __all__ = ["AcceptedConnection", "CoreServer", "serve"]
 
@@ -186,6 +186,7 @@ class CoreServer(StreamServer[AcceptedConnection[E]], Generic[E]):
         alpn: Sequence[str] = (),
         schemes: Mapping[str, Scheme] = SCHEMES,
     ) -> None:
+        check_factory(factory, "serve")
         super().__init__(limits or ServerLimits())
         self._factory = factory
         self.handler = handler
@@ -231,11 +232,13 @@ async def serve(
     """Listen on `urls` (`tcp://`, `tls://`, `unix:`; port 0 is any) and serve; return the server.
 
     `factory` makes the core of a connection. `shared` are Unix sockets by URL that listen already
-    (`catenet.net.workers`). Raises `ValueError` for a wrong URL, `OSError`; then nothing listens.
+    (`catenet.net.workers`). Raises `TypeError` for a core instead of a factory, `ValueError` for a wrong URL, and
+    `OSError`; then nothing listens. A connection whose `factory` fails is closed, and the log says so.
     """
     server = CoreServer(factory, handler, limits, alpn=alpn, schemes=schemes)
     try:
         for url in [urls] if isinstance(urls, str) else urls:
+            refuse_scheme(url, schemes, DATAGRAM_SCHEMES, "serve_datagrams")
             sock = (shared or {}).get(url)
             await server.listen(url, tls=tls, reuse_port=reuse_port, mode=mode, sock=sock)
     except BaseException:

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["DATAGRAM_SCHEMES", "SCHEMES", "Scheme", "Target", "host_and_port", "parse_target"]
+__all__ = ["DATAGRAM_SCHEMES", "SCHEMES", "Scheme", "Target", "host_and_port", "parse_target", "refuse_scheme"]
 
 MAX_PORT = 65535
 
@@ -79,6 +79,13 @@ class Target:
 def host_and_port(host: str, port: int) -> str:
     """Return `host:port`, with an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def refuse_scheme(text: str, schemes: Mapping[str, Scheme], others: Mapping[str, Scheme], function: str) -> None:
+    """Raise `ValueError` that names `function` if the scheme of `text` is one of `others` instead of `schemes`."""
+    name = text.partition(":")[0]
+    if name in others and name not in schemes:
+        raise ValueError(f"target {text!r}: no scheme {name!r}; do you mean {function}()?")
 
 
 def parse_target(
