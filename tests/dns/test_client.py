@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from pathlib import Path
@@ -93,14 +94,21 @@ def test_a_port_where_nobody_listens_is_said_at_once(scheme):
         asyncio.run(ask(f"{scheme}://127.0.0.1:{port}", WWW, attempt_timeout=5))
 
 
+@contextlib.asynccontextmanager
+async def closing_server():
+    """A server that closes without an answer; its port."""
+
+    async def close(reader, writer):
+        await reader.read(2)
+        writer.close()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
 def test_a_server_that_closes_without_an_answer_is_an_error():
     async def main():
-        async def close(reader, writer):
-            await reader.read(2)
-            writer.close()
-
-        async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
+        async with closing_server() as port:
             await ask(f"tcp://127.0.0.1:{port}", WWW)
 
     with pytest.raises(ConnectionError):
@@ -111,12 +119,7 @@ def test_a_lookup_goes_on_when_a_server_closes_without_an_answer(serve):
     good = serve()
 
     async def main():
-        async def close(reader, writer):
-            await reader.read(2)
-            writer.close()
-
-        async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
+        async with closing_server() as port:
             servers = (Server(parse_address("127.0.0.1"), port), Server(parse_address("127.0.0.1"), good.port))
             config = StubConfig(servers, use_tcp=True, timeout=100.0)
             return await asyncio.wait_for(lookup("www.example.", [numbers.A, numbers.AAAA], config), 20)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.interop.tun_host import ADDRESSES, start_behind_tun
 
 if TYPE_CHECKING:
     from tests.conftest import Namespace
@@ -37,14 +38,9 @@ print(*digests.values())
 pytestmark = pytest.mark.root
 
 
-@pytest.mark.parametrize("address", ["10.9.0.2", "fd09::2"])
+@pytest.mark.parametrize("address", ADDRESSES)
 def test_blocks_of_many_sizes(namespace: Namespace, address: str) -> None:
-    words = ["-m", "catenet", "run", "--net", "tun", "--address", "10.9.0.2/24", "--address", "fd09::2/64"]
-    program = namespace.start(sys.executable, *words, str(PROGRAM))
-    assert program.stdout is not None
-    for line in program.stdout:
-        if "listening" in line:
-            break
+    start_behind_tun(namespace, PROGRAM)
     sizes = ["1449", "4097", "30000", "65536", "1000000"]
     done = namespace.run(sys.executable, "-c", CLIENT, address, *sizes, timeout=60)
     expected = hashlib.sha256(random.Random(1).randbytes(20_000_000)).hexdigest()

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.interop.tun_host import ADDRESSES, start_behind_tun
 
 if TYPE_CHECKING:
     from tests.conftest import Namespace
 
 PROGRAMS = Path(__file__).parent / "programs"
-ADDRESSES = ["10.9.0.2", "fd09::2"]
 
 pytestmark = [pytest.mark.root, pytest.mark.peer("iperf3", "ping", "traceroute", "nmap")]
 
@@ -25,12 +24,7 @@ class Host:
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
-        words = ["-m", "catenet", "run", "--net", "tun", "--address", "10.9.0.2/24", "--address", "fd09::2/64"]
-        self.program = namespace.start(sys.executable, *words, str(PROGRAMS / "iperf3_server.py"))
-        assert self.program.stdout is not None
-        for line in self.program.stdout:
-            if "listening" in line:
-                break
+        self.program = start_behind_tun(namespace, PROGRAMS / "iperf3_server.py")
         for address in ADDRESSES:
             self._await_answer(address)
 

@@ -11,13 +11,11 @@ import sys
 import textwrap
 
 import pytest
-import uvloop
+from loops import LOOPS
 
 from catenet.net.accept import Acceptor
 from catenet.net.limits import ServerLimits
 from catenet.net.listen import listen_tcp, listen_unix
-
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 class Echo(asyncio.Protocol):

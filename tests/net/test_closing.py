@@ -5,13 +5,12 @@ import ssl
 
 import pytest
 import trustme
-import uvloop
 from line_echo import LineCore
+from loops import LOOPS
 
 from catenet.net import Connection, ServerLimits, connect, serve, stream_server
 from catenet.world import World
 
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 MANY = 300_000
 
 

@@ -5,34 +5,13 @@ import errno
 import socket
 
 import pytest
-import uvloop
 from datagram_echo import AskCore, EchoCore
 
 from catenet.net import ConnectError, connect_datagrams, serve_datagrams
 from catenet.net.listen import bind_udp
 from catenet.world import World
 
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 URLS = {"IPv4": "udp://127.0.0.1:0", "IPv6": "udp://[::1]:0", "all IPv4": "udp://0.0.0.0:0", "all": "udp://:0"}
-
-
-@pytest.fixture(params=LOOPS)
-def run(request):
-    """Run a coroutine on either event loop; nothing may reach its exception handler."""
-
-    def run(work):
-        problems = []
-
-        async def main():
-            asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
-            async with asyncio.timeout(60):
-                await work
-
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(main())
-        assert problems == []
-
-    return run
 
 
 async def ask(client, question):

@@ -7,12 +7,10 @@ import ssl
 
 import pytest
 import trustme
-import uvloop
 from line_echo import LIMIT, LineCore
 
 from catenet.net import ConnectError, ServerLimits, connect, serve, stream_server
 
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 URLS = {
     "IPv4": "tcp://127.0.0.1:0",
     "IPv6": "tcp://[::1]:0",
@@ -31,25 +29,6 @@ def contexts():
     authority.issue_cert("localhost", "127.0.0.1", "::1").configure_cert(server)
     authority.configure_trust(client)
     return server, client
-
-
-@pytest.fixture(params=LOOPS)
-def run(request):
-    """Run a coroutine on either event loop; nothing may reach its exception handler."""
-
-    def run(work):
-        problems = []
-
-        async def main():
-            asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
-            async with asyncio.timeout(60):
-                await work
-
-        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            runner.run(main())
-        assert problems == []
-
-    return run
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ import socket
 
 import pytest
 import trustme
-import uvloop
 from datagram_echo import AskCore, EchoCore
 from line_echo import LineCore
+from loops import LOOPS
 
 from catenet.net import connect, connect_datagrams, serve, serve_datagrams, server_context
-
-LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @pytest.mark.parametrize(
