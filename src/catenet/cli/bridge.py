@@ -12,7 +12,6 @@ import json
 import random
 import secrets
 import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from catenet.cli.arguments import address, check_writable, duration, seed
 from catenet.link.properties import LinkProperties
 from catenet.link.shaped import make_link
 from catenet.link.simulated import SimulatedLink
-from catenet.printable import say
+from catenet.printable import complain, say
 from catenet.wire.address import parse_interface
 from catenet.world.scenario.units import PARSERS, link_properties
 
@@ -215,4 +214,4 @@ def _report(names: list[str], links: list[SimulatedLink], path: Path | None) -> 
         print(json.dumps(figures, indent=2))
     for row in figures:
         shown = ", ".join(f"{key} {value}" for key, value in row.items() if key not in ("from", "to", "drops"))
-        say(f"{row['from']} to {row['to']}: {shown}", file=sys.stderr)
+        complain(f"{row['from']} to {row['to']}: {shown}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catenet.cli import Parser, UsageError
 from catenet.cli.arguments import duration
 from catenet.printable import complain, printable, printable_json, say
-from catenet.wire.address import format_address, parse_address
+from catenet.wire.address import parse_address
 
 if TYPE_CHECKING:
     from catenet.dns.client import Reply
@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
             reply = asyncio.run(_ask_one_of(plan, question, args))
         except OSError as error:
             if args.json:
-                results.append({"question": _question(question), "error": _reason(error)})
-            complain(f"catenet resolve: {' '.join(_question(question).values())}: {_reason(error)}")
+                results.append({"question": _name_and_type(question), "error": _reason(error)})
+            complain(f"catenet resolve: {' '.join(_name_and_type(question).values())}: {_reason(error)}")
             status = NO_ANSWER
             continue
         status = max(status, 0 if reply.message.rcode in (0, 3) else 1)
@@ -150,13 +150,13 @@ def _server(text: str, tls: bool) -> str:
 
 
 def _system_servers(args: argparse.Namespace) -> list[str]:
-    from catenet.dns.config import system_config
+    from catenet.dns.config import server_host, system_config
 
-    found = []
-    for server in system_config().servers:
-        if args.version in (None, 4 if len(server.address) == 4 else 6):
-            zone = f"%{server.scope}" if server.scope else ""
-            found.append(_server(f"[{format_address(server.address)}{zone}]", args.tls))
+    found = [
+        _server(f"[{server_host(server)}]", args.tls)
+        for server in system_config().servers
+        if args.version in (None, 4 if len(server.address) == 4 else 6)
+    ]
     if not found:
         raise UsageError(f"/etc/resolv.conf names no server with an IPv{args.version} address; name one with @SERVER")
     return found
@@ -242,13 +242,12 @@ def _records(message: Message, section: str) -> list[Record]:
 
 def _print(question: Question, reply: Reply) -> None:
     from catenet.dns.errors import extended_errors
-    from catenet.wire.dns.name import name_to_text
-    from catenet.wire.dns.numbers import flags_to_text, rcode_to_text, type_to_text
+    from catenet.wire.dns.numbers import flags_to_text, rcode_to_text
 
     message = reply.message
     terminal = sys.stdout is not None and sys.stdout.isatty()
     bold, plain = (BOLD, PLAIN) if terminal and "NO_COLOR" not in os.environ else ("", "")
-    head = f"{name_to_text(question.name)} {type_to_text(question.type)}: {rcode_to_text(message.rcode)}"
+    head = f"{' '.join(_name_and_type(question).values())}: {rcode_to_text(message.rcode)}"
     print(f"{bold};; {printable(head)}{plain} ({flags_to_text(message.flags)})")
     for error in extended_errors(message.edns):
         say(f";; {error.meaning}{': ' if error.text else ''}{printable(error.text)}")
@@ -273,28 +272,27 @@ def _lines(records: Sequence[Record]) -> Iterable[str]:
         yield "  ".join([word.ljust(width) for word, width in zip(head, widths, strict=True)] + [_data(record)])
 
 
-def _question(question: Question) -> dict[str, str]:
+def _name_and_type(one: Question | Record) -> dict[str, str]:
+    """Name and type in words, of what is asked or of what is answered."""
     from catenet.wire.dns.name import name_to_text
     from catenet.wire.dns.numbers import type_to_text
 
-    return {"name": name_to_text(question.name), "type": type_to_text(question.type)}
+    return {"name": name_to_text(one.name), "type": type_to_text(one.type)}
 
 
 def _as_json(question: Question, reply: Reply) -> dict[str, Any]:
     from catenet.dns.errors import extended_errors
-    from catenet.wire.dns.name import name_to_text
-    from catenet.wire.dns.numbers import flags_to_text, rcode_to_text, type_to_text
+    from catenet.wire.dns.numbers import flags_to_text, rcode_to_text
 
     message = reply.message
     whole: dict[str, Any] = {
-        "question": _question(question),
+        "question": _name_and_type(question),
         "rcode": rcode_to_text(message.rcode),
         "flags": flags_to_text(message.flags).split(),
     }
     for section in SECTIONS:
         whole[section] = [
-            {"name": name_to_text(one.name), "type": type_to_text(one.type), "ttl": one.ttl, "data": _data(one)}
-            for one in _records(message, section)
+            {**_name_and_type(one), "ttl": one.ttl, "data": _data(one)} for one in _records(message, section)
         ]
     whole["server"] = reply.server
     whole["protocol"] = reply.server.partition(":")[0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from catenet.cli import UsageError
 from catenet.cli.rpc_channel import add_arguments, metadata, read_file, with_channel
-from catenet.printable import printable_json, say
+from catenet.printable import complain, printable_json, say
 
 if TYPE_CHECKING:
     from catenet.rpc import CallInfo, Channel
@@ -168,7 +168,7 @@ class _Call:
 
     def _note(self, text: str) -> None:
         if self._verbose:
-            say(text, file=sys.stderr)
+            complain(text)
 
     def _note_metadata(self, mark: str, pairs: Any) -> None:
         from catenet.rpc.model.metadata import encode_value

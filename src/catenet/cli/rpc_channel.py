@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from catenet.cli import UsageError
 from catenet.net import TlsError, client_context
-from catenet.printable import printable_json, say
+from catenet.printable import complain, printable_json
 
 if TYPE_CHECKING:
     from catenet.rpc import Channel, RpcError
@@ -103,12 +103,12 @@ def show_error(error: RpcError) -> None:
     """Write how a call failed: the status on one line, one more for each detail."""
     from catenet.rpc.protocols.connect_json import readable_detail
 
-    say(f"catenet: {error}", file=sys.stderr)
+    complain(f"catenet: {error}")
     for detail in error.details:
         text = json.dumps(readable_detail(detail), ensure_ascii=False)
         if sys.stderr.isatty():
             text = printable_json(text)
-        say(f"catenet:   {detail.type_name} {text}", file=sys.stderr)
+        complain(f"catenet:   {detail.type_name} {text}")
 
 
 def read_file(name: str) -> bytes:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from catenet.cli import UsageError
-from catenet.printable import say
+from catenet.printable import complain, say
 
 __all__ = ["register", "run"]
 
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         written = compile_protos(args.protos, args.includes, args.out, relative, given)
     except CompileError as error:
         for line in str(error).splitlines():
-            say(f"catenet: {line}", file=sys.stderr)
+            complain(f"catenet: {line}")
         return 2
     if not args.quiet:
         for path in written:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from catenet.dns.config import system_config
+from catenet.dns.config import server_host, system_config
 from catenet.dns.stream import StreamQueries
 from catenet.net import (
     DatagramCore,
@@ -23,10 +23,9 @@ from catenet.net import (
 )
 from catenet.net.target import host_and_port
 from catenet.net.tls import explain
-from catenet.wire.address import format_address
 from catenet.wire.dns.edns import Edns
-from catenet.wire.dns.message import Message, Question, pack, parse_reply
-from catenet.wire.dns.name import fold, name_from_text
+from catenet.wire.dns.message import Message, Question, is_same_question, pack, parse_reply
+from catenet.wire.dns.name import name_from_text
 from catenet.wire.dns.numbers import RD, TC
 from catenet.wire.dns.stub import Answer, Send, Server, StubConfig, StubLookup, answers
 from catenet.wire.errors import Malformed
@@ -191,8 +190,7 @@ def _answer_to(data: bytes, query: bytes, question: Question) -> Message | None:
     if asked is None:
         # Servers that cannot read a question leave it out of their error.
         return message if message.flags & 15 else None
-    same = (fold(asked.name), asked.type, asked.rclass) == (fold(question.name), question.type, question.rclass)
-    return message if same else None
+    return message if is_same_question(asked, question) else None
 
 
 async def lookup(name: str, types: Sequence[int], config: StubConfig | None = None) -> Answer:
@@ -284,5 +282,4 @@ class _Driver:
 
 
 def _url(server: Server, tcp: bool) -> str:
-    zone = f"%{server.scope}" if server.scope else ""
-    return f"{'tcp' if tcp else 'udp'}://{host_and_port(format_address(server.address) + zone, server.port)}"
+    return f"{'tcp' if tcp else 'udp'}://{host_and_port(server_host(server), server.port)}"

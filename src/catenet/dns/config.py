@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from catenet.wire.address import parse_address
+from catenet.wire.address import format_address, parse_address
 from catenet.wire.dns.name import name_from_text
 from catenet.wire.dns.stub import Server, StubConfig
 
-__all__ = ["parse_resolv_conf", "system_config"]
+__all__ = ["parse_resolv_conf", "server_host", "system_config"]
 
 RESOLV_CONF: Final = Path("/etc/resolv.conf")
 MOST_SERVERS: Final = 3
@@ -55,6 +55,11 @@ def parse_resolv_conf(text: str) -> StubConfig:
         edns="edns0" in options,
         trust_ad="trust-ad" in options,
     )
+
+
+def server_host(server: Server) -> str:
+    """The address of a server as the host of a URL, with its zone."""
+    return format_address(server.address) + (f"%{server.scope}" if server.scope else "")
 
 
 def _server(text: str) -> list[Server]:

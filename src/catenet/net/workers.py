@@ -23,7 +23,7 @@ from typing import Any
 from catenet.net.limits import ServerLimits
 from catenet.net.listen import hold_port, listen_unix
 from catenet.net.target import SCHEMES, Scheme, parse_target
-from catenet.printable import say
+from catenet.printable import complain
 
 __all__ = [
     "BindError",
@@ -221,7 +221,7 @@ class Supervisor:
         except KeyboardInterrupt:
             status = INTERRUPTED
         except self._refused as error:
-            say(f"catenet: {error}", file=sys.stderr)
+            complain(f"catenet: {error}")
             status = BAD_START
         except Exception:
             # Nobody else would tell: the process ends here.
@@ -245,7 +245,7 @@ class Supervisor:
 
     def _ended(self, number: int, status: int) -> None:
         if status != BAD_START:
-            say(f"catenet: worker {number} ended with status {status}, starting it again", file=sys.stderr)
+            complain(f"catenet: worker {number} ended with status {status}, starting it again")
             self._waiting[number] = time.monotonic() + _RESTART_DELAY
         elif not self._watch:
             self._status = status
@@ -261,7 +261,7 @@ class Supervisor:
             os.kill(child, signal.SIGKILL if self._interrupts > 1 else signal.SIGTERM)
 
     def _restart(self) -> None:
-        say("catenet: files have changed, starting again", file=sys.stderr)
+        complain("catenet: files have changed, starting again")
         numbers = sorted({*self._running.values(), *self._waiting}) or [0]
         for child in self._running:
             os.kill(child, signal.SIGTERM)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from catenet.printable import say
+from catenet.printable import complain, say
 from catenet.testing.packetdrill.config import IP_VERSIONS, Config, apply_options
 from catenet.testing.packetdrill.runner import Result, run_file
 
@@ -126,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             apply_options(Config(), [("ip_version", version)])
         paths = list(_scripts(chosen.files))
     except (ValueError, FileNotFoundError) as error:
-        say(f"packetdrill: {error}", file=sys.stderr)
+        complain(f"packetdrill: {error}")
         return _WRONG
     jobs: list[_Job] = [(path, [("ip_version", version), *options]) for path in paths for version in versions]
     began = time.perf_counter()

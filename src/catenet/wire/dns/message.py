@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from catenet.wire.dns.edns import Edns, edns_from_record, edns_to_record
-from catenet.wire.dns.name import read_name, skip_name
+from catenet.wire.dns.name import fold, read_name, skip_name
 from catenet.wire.dns.numbers import OPT, TC
 from catenet.wire.dns.record import HEAD_LENGTH, Record
 from catenet.wire.dns.writer import Writer
 from catenet.wire.errors import Malformed
 
-__all__ = ["Message", "Question", "pack", "parse", "parse_reply"]
+__all__ = ["Message", "Question", "is_same_question", "pack", "parse", "parse_reply"]
 
 HEADER_LENGTH: Final = 12
 _HEADER: Final = struct.Struct("!6H")
@@ -31,6 +31,11 @@ class Question(NamedTuple):
     name: bytes
     type: int
     rclass: int = 1
+
+
+def is_same_question(first: Question, second: Question) -> bool:
+    """Whether both ask for the same; the case of the name does not matter (RFC 4343)."""
+    return (fold(first.name), *first[1:]) == (fold(second.name), *second[1:])
 
 
 class Message:

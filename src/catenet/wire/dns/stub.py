@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from catenet.wire.dns.edns import Edns
-from catenet.wire.dns.message import Message, Question, pack, parse_reply
+from catenet.wire.dns.message import Message, Question, is_same_question, pack, parse_reply
 from catenet.wire.dns.name import LONGEST, ROOT, fold, labels
 from catenet.wire.dns.numbers import AD, CNAME, IN, NOERROR, NXDOMAIN, QR, QUERY, RD, TC
 from catenet.wire.dns.record import Record
@@ -178,7 +178,7 @@ class StubLookup:
         except Malformed:
             return
         asked = self._pending.get(message.id)
-        if asked is None or not answers(message.flags) or not _is_same(question, asked):
+        if asked is None or not answers(message.flags) or question is None or not is_same_question(question, asked):
             return
         if message.flags & TC:
             if self._tcp:
@@ -335,7 +335,3 @@ def _is_readable(message: Message) -> bool:
     except Malformed:
         return False
     return True
-
-
-def _is_same(question: Question | None, asked: Question) -> bool:
-    return question is not None and (fold(question.name), *question[1:]) == (fold(asked.name), *asked[1:])
