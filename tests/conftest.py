@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# No test depends on a time: a busy machine is no failure. Examples are the same in every run, so that a change is judged
-# by what it changes; `HYPOTHESIS_PROFILE=search` looks for new ones.
+# No test depends on a time: a busy machine is no failure. Examples are the same in every run, so that a change is
+# judged by what it changes; `HYPOTHESIS_PROFILE=search` looks for new ones.
 settings.register_profile("catenet", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "catenet"))

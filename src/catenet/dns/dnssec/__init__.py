@@ -1,0 +1,1 @@
+"""DNSSEC: keys, signatures, proofs of denial, validation, trust anchors. Pure."""

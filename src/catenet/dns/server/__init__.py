@@ -1,0 +1,1 @@
+"""A name server: requests from UDP, TCP and TLS to answers of zones, caches and resolvers."""

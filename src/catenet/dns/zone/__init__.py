@@ -1,0 +1,1 @@
+"""Zones: master files, look-up as authorities do it, transfers, updates, signing."""
