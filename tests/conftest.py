@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.dns.peers import program
+
 # No test depends on a time: a busy machine is no failure. Examples are the same in every run, so that a change is
 # judged by what it changes; `HYPOTHESIS_PROFILE=search` looks for new ones.
 settings.register_profile("catenet", deadline=None, derandomize=True)
@@ -38,7 +40,7 @@ def _what_is_missing_for_root() -> str | None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("peer"):
         for name in mark.args:
-            if shutil.which(name) is None:
+            if program(name) is None:
                 pytest.skip(f"needs the {name} command")
     if item.get_closest_marker("root") and (missing := _what_is_missing_for_root()):
         pytest.skip(missing)

@@ -1,0 +1,26 @@
+"""Real name servers and tools that the tests talk to: installed, or unpacked where nothing starts them as services."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+__all__ = ["UNPACKED", "environment", "program"]
+
+UNPACKED = Path(os.environ.get("CATENET_PEERS") or Path.home() / ".cache" / "catenet-peers")
+"""Where `.ci/peers` unpacks packages whose servers exclude each other, or would be started."""
+
+
+def program(name: str) -> Path | None:
+    """Path of a program, None where it is neither installed nor unpacked."""
+    for folder in ("usr/sbin", "usr/bin"):
+        if (found := UNPACKED / folder / name).exists():
+            return found
+    installed = shutil.which(name)
+    return Path(installed) if installed else None
+
+
+def environment() -> dict[str, str]:
+    """Environment in which an unpacked program finds its libraries."""
+    return {**os.environ, "LD_LIBRARY_PATH": str(UNPACKED / "usr" / "lib" / f"{os.uname().machine}-linux-gnu")}
