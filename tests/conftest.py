@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-
 from tests.dns.peers import program
 
 # No test depends on a time: a busy machine is no failure. Examples are the same in every run, so that a change is
