@@ -49,6 +49,7 @@ class Response:
         reason: why it is bogus or insecure, in words.
         errors: extended errors.
         raw_flags: flags as they came, of one that was received.
+        glue: so many of the first additional sets must not be left out: without one the message is cut (RFC 9471 3).
     """
 
     rcode: int = NOERROR
@@ -62,6 +63,7 @@ class Response:
     reason: str = ""
     errors: list[ExtendedError] = field(default_factory=list)
     raw_flags: int = 0
+    glue: int = 0
 
 
 def response_from_message(message: Message) -> Response:
@@ -99,13 +101,15 @@ def pack_response(
     if edns is not None:
         told = [(EXTENDED_ERROR, one.code.to_bytes(2, "big") + one.text.encode()) for one in response.errors]
         ours = Edns(flags=edns.flags & DNSSEC_OK, options=(*options, *told), extended_rcode=response.rcode >> 4)
+    glue = records_of(response.additional[: response.glue], with_signatures)
     return pack(
         query.id,
         flags,
         query.question,
         records_of(response.answer, with_signatures),
         records_of(response.authority, with_signatures),
-        records_of(response.additional, with_signatures),
+        glue + records_of(response.additional[response.glue :], with_signatures),
         ours,
         max(limit, _LEAST_PAYLOAD),
+        len(glue),
     )

@@ -10,7 +10,7 @@ from catenet.wire.dns.name import fold
 from catenet.wire.dns.numbers import IN, OPT, RRSIG
 from catenet.wire.dns.record import Record, make_record
 
-__all__ = ["RRset", "records_of", "rrsets_from_records"]
+__all__ = ["MOST_TTL", "RRset", "records_of", "rrsets_from_records"]
 
 MOST_TTL: Final = 0x7FFF_FFFF
 """Seconds; the highest bit of the field must not be set (RFC 2181 8)."""

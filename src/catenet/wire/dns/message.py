@@ -143,11 +143,13 @@ def pack(
     additional: Sequence[Record] = (),
     edns: Edns | None = None,
     limit: int = 65_535,
+    glue: int = 0,
 ) -> bytes:
     """Write a message of at most `limit` bytes.
 
     What does not fit is left out by whole record sets, from the end. Without one of the answer or authority section the
-    message says that it was cut (TC, RFC 2181 9); additional records are a courtesy. The OPT record always fits.
+    message says that it was cut (TC, RFC 2181 9); additional records are a courtesy, but for the first `glue` of them
+    (RFC 9471 3). The OPT record always fits.
 
     Raises:
         ValueError: `limit` is too small for header, question and OPT record.
@@ -168,6 +170,8 @@ def pack(
         flags |= TC
     else:
         additionals, _ = _write(writer, additional, room)
+        if additionals < glue:
+            flags |= TC
     counts = (0 if question is None else 1, answers, authorities, additionals + (1 if tail else 0))
     return _HEADER.pack(number, flags, *counts) + writer.bytes() + tail
 

@@ -11,12 +11,18 @@ __all__ = [
     "ANY",
     "CD",
     "CH",
+    "CLASSES",
     "CNAME",
     "DNAME",
+    "DS",
+    "HTTPS",
     "IN",
     "MX",
     "NOERROR",
     "NS",
+    "NSEC",
+    "NSEC3",
+    "NSEC3PARAM",
     "NXDOMAIN",
     "OPT",
     "PTR",
@@ -29,8 +35,11 @@ __all__ = [
     "SERVFAIL",
     "SOA",
     "SRV",
+    "SVCB",
     "TC",
     "TXT",
+    "TYPES",
+    "YXDOMAIN",
     "A",
     "class_from_text",
     "class_to_text",
@@ -67,6 +76,11 @@ SERVFAIL: Final = 2
 NXDOMAIN: Final = 3
 NOTIMP: Final = 4
 REFUSED: Final = 5
+YXDOMAIN: Final = 6
+YXRRSET: Final = 7
+NXRRSET: Final = 8
+NOTAUTH: Final = 9
+NOTZONE: Final = 10
 RCODES: Final = {
     0: "NOERROR",
     1: "FORMERR",
@@ -110,6 +124,9 @@ RRSIG: Final = 46
 NSEC: Final = 47
 DNSKEY: Final = 48
 NSEC3: Final = 50
+NSEC3PARAM: Final = 51
+SVCB: Final = 64
+HTTPS: Final = 65
 ANY: Final = 255
 TYPES: Final = {
     1: "A",

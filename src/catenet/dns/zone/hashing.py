@@ -1,0 +1,61 @@
+"""Hashed names of NSEC3 (RFC 5155 5)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from catenet.dns.rrset import RRset
+
+__all__ = ["Hashing", "hash_of_owner", "hashing_of", "label_of_hash"]
+
+SHA1: Final = 1
+"""The only algorithm (RFC 5155 11)."""
+
+
+class Hashing(NamedTuple):
+    """Parameters of a chain."""
+
+    iterations: int
+    salt: bytes
+
+    def digest(self, name: bytes) -> bytes:
+        """Hash of a folded name."""
+        return _digest(name, self.salt, self.iterations)
+
+    def made(self, data: bytes) -> bool:
+        """Whether NSEC3 data are of this chain."""
+        salt = data[5 : 5 + data[4]]
+        return data[0] == SHA1 and (data[2] << 8 | data[3]) == self.iterations and salt == self.salt
+
+
+@lru_cache(maxsize=20_000)
+def _digest(name: bytes, salt: bytes, iterations: int) -> bytes:
+    value = hashlib.sha1(name + salt, usedforsecurity=False).digest()
+    for _ in range(iterations):
+        value = hashlib.sha1(value + salt, usedforsecurity=False).digest()
+    return value
+
+
+def hashing_of(parameters: RRset | None) -> Hashing | None:
+    """What an NSEC3PARAM set says; None if it names no algorithm that is known, or its chain is not whole (flags)."""
+    for data in () if parameters is None else parameters.data:
+        if len(data) >= 5 and data[0] == SHA1 and not data[1]:
+            return Hashing(data[2] << 8 | data[3], data[5 : 5 + data[4]])
+    return None
+
+
+def label_of_hash(digest: bytes) -> bytes:
+    """A hash as the first label of a name, folded, its length before it."""
+    text = base64.b32hexencode(digest).lower()
+    return bytes((len(text),)) + text
+
+
+def hash_of_owner(name: bytes) -> bytes:
+    """The hash that the first label of an NSEC3 owner says; empty for a label that is none."""
+    try:
+        return base64.b32hexdecode(name[1 : 1 + name[0]].upper())
+    except ValueError:
+        return b""
