@@ -369,6 +369,13 @@ def test_on_the_kernel_a_time_limit_ends_a_program(folder):
     assert (done.returncode, done.stdout) == (0, "up\ninterrupted\n")
 
 
+def test_on_the_kernel_a_time_limit_ends_a_program_that_a_shell_has_put_into_the_background(folder):
+    words = [sys.executable, "-m", "catenet", "run", "--net", "kernel", "--for", "1s", "busy.py"]
+    script = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *words]
+    done = subprocess.run(script, cwd=folder(busy__py=BUSY), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "up\ninterrupted\n")
+
+
 def test_on_the_kernel_asyncio_runs_on_uvloop_when_asked(folder):
     pytest.importorskip("uvloop")
     where = folder(

@@ -29,8 +29,7 @@ def run_on_kernel(args: argparse.Namespace, is_world: bool) -> int:
     if args.uvloop:
         _use_uvloop()
     if args.duration is not None:
-        # The alarm interrupts as Ctrl-C does, so that the program ends in order.
-        signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGALRM, lambda *_: _interrupt())
         signal.setitimer(signal.ITIMER_REAL, args.duration)
     deadline = None if args.duration is None else time.monotonic() + args.duration
     try:
@@ -43,6 +42,13 @@ def run_on_kernel(args: argparse.Namespace, is_world: bool) -> int:
             return 1
         return 0 if stop.code is None else int(stop.code)
     return 0
+
+
+def _interrupt() -> None:
+    """Interrupt as Ctrl-C does, so that the program ends in order; also where a shell lets jobs ignore Ctrl-C (`&`)."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
 
 
 def _run_program(command: list[str]) -> None:
