@@ -14,7 +14,7 @@ from catenet.dns.rrset import RRset
 from catenet.dns.zone.hashing import Hashing, hash_of_owner, hashing_of, label_of_hash
 from catenet.dns.zone.order import name_of_key, order_key
 from catenet.wire.dns.name import fold, is_below, name_to_text, parent
-from catenet.wire.dns.numbers import NSEC, NSEC3, NSEC3PARAM, SOA
+from catenet.wire.dns.numbers import NS, NSEC, NSEC3, NSEC3PARAM, SOA
 
 __all__ = ["Contents", "Node", "set_of"]
 
@@ -108,6 +108,18 @@ class Contents:
     def names(self) -> Iterator[bytes]:
         """Folded names, empty non-terminals among them, without the owners of NSEC3."""
         return iter(self._nodes)
+
+    def cut_above(self, name: bytes) -> bytes | None:
+        """The nearest to the apex of the names at or above a folded one that are delegated; None without one.
+
+        What is at or below it is not the zone's to tell, but for NS and DS at the cut (RFC 2181 6).
+        """
+        found = None
+        while len(name) > len(self.apex):
+            if set_of(self._nodes.get(name, _EMPTY), NS):
+                found = name
+            name = name[1 + name[0] :]
+        return found
 
     def is_empty_below(self, name: bytes) -> bool:
         """Whether no name of the zone is below this folded one."""

@@ -22,6 +22,7 @@ from catenet.wire.dns.numbers import (
     IN,
     MX,
     NS,
+    NSEC,
     NXDOMAIN,
     REFUSED,
     RRSIG,
@@ -37,6 +38,8 @@ MOST_ALIASES: Final = 16
 """CNAME records that one answer follows; who asks follows the rest."""
 _NOT_AUTHORITATIVE: Final = 20
 """Extended error (RFC 8914 4.21)."""
+_NOT_FOLLOWED: Final = frozenset((CNAME, ANY, RRSIG, NSEC))
+"""Types that stand beside CNAME or mean it, so that a question for them is about the alias itself (RFC 4035 2.5)."""
 _TARGET_AT: Final = {NS: 0, MX: 2, SRV: 6, SVCB: 2, HTTPS: 2}
 """Where in the data is a name whose addresses who asks will need."""
 
@@ -109,7 +112,7 @@ class _Lookup:
     def _at_node(self, zone: Contents, name: bytes, node: Node, encloser: bytes | None) -> bytes | None:
         """Answer from a name's sets; `encloser`: they are those of the wildcard below it."""
         alias = set_of(node, CNAME)
-        if alias is not None and self._type not in (CNAME, ANY, RRSIG) and not set_of(node, self._type):
+        if alias is not None and self._type not in _NOT_FOLLOWED and not set_of(node, self._type):
             self._put(alias, name)
             if encloser is not None:
                 self._prove(denial.no_closer_match(zone, fold(name), encloser))
@@ -146,7 +149,8 @@ class _Lookup:
 
     def _redirect(self, zone: Contents, alias: RRset, name: bytes, prefix: bytes) -> bytes | None:
         """A DNAME above the name: its set, and the CNAME that follows from it (RFC 6672 3.2)."""
-        self.response.answer.append(alias)
+        if alias not in self.response.answer:
+            self.response.answer.append(alias)
         target = prefix + alias.data[0]
         if len(target) > LONGEST:
             self.response.rcode = YXDOMAIN
@@ -161,7 +165,7 @@ class _Lookup:
         response.authority.append(replace(cut, signatures=()) if cut.signatures else cut)
         if self._dnssec_ok:
             keys = set_of(node, DS)
-            if keys is not None:
+            if keys is not None and keys.signatures:
                 response.authority.append(keys)
             else:
                 self._prove(denial.unsigned_cut(zone, fold(cut.name)))
@@ -217,7 +221,9 @@ class _Lookup:
             while data[end]:
                 end += 1 + data[end]
             target = data[at : end + 1]
-            self._add_address(zone, fold(one.name if target == ROOT and one.type in (SVCB, HTTPS) else target))
+            name = fold(one.name if target == ROOT and one.type in (SVCB, HTTPS) else target)
+            if one.type == NS or zone.cut_above(name) is None:
+                self._add_address(zone, name)
 
     def _add_address(self, zone: Contents, name: bytes) -> None:
         """The address sets of a name of the zone, glue too, unless they are there."""
