@@ -1,1 +1,34 @@
-"""DNSSEC: keys, signatures, proofs of denial, validation, trust anchors. Pure."""
+"""DNSSEC: keys, signatures, proofs of denial, validation, trust anchors, signing (RFC 4033 to 4035, RFC 5155).
+
+Needs `cryptography` (the extra `dns`).
+"""
+
+from catenet.dns.dnssec.anchor_text import AnchorError
+from catenet.dns.dnssec.anchors import TrustAnchors
+from catenet.dns.dnssec.budget import Budget
+from catenet.dns.dnssec.cache import KeyCache
+from catenet.dns.dnssec.context import ValidationContext
+from catenet.dns.dnssec.policy import Policy
+from catenet.dns.dnssec.private import KeyTimes, SigningKey, generate_key, read_private_key
+from catenet.dns.dnssec.proof import Proof
+from catenet.dns.dnssec.sign import Nsec3Settings, SigningSettings, sign_zone
+from catenet.dns.dnssec.validate import Verdict, validate
+
+__all__ = [
+    "AnchorError",
+    "Budget",
+    "KeyCache",
+    "KeyTimes",
+    "Nsec3Settings",
+    "Policy",
+    "Proof",
+    "SigningKey",
+    "SigningSettings",
+    "TrustAnchors",
+    "ValidationContext",
+    "Verdict",
+    "generate_key",
+    "read_private_key",
+    "sign_zone",
+    "validate",
+]

@@ -10,12 +10,16 @@ __all__ = [
     "AD",
     "ANY",
     "CD",
+    "CDNSKEY",
+    "CDS",
     "CH",
     "CLASSES",
     "CNAME",
     "DNAME",
     "DS",
     "HTTPS",
+    "DNSKEY",
+    "DS",
     "IN",
     "MX",
     "NOERROR",
@@ -127,6 +131,9 @@ NSEC3: Final = 50
 NSEC3PARAM: Final = 51
 SVCB: Final = 64
 HTTPS: Final = 65
+CDS: Final = 59
+CDNSKEY: Final = 60
+ZONEMD: Final = 63
 ANY: Final = 255
 TYPES: Final = {
     1: "A",
