@@ -11,7 +11,7 @@ from catenet.wire.dns.edns import DNSSEC_OK, Edns
 from catenet.wire.dns.message import Message, pack
 from catenet.wire.dns.numbers import AA, AD, CD, NOERROR, QR, RA, RD, TC
 
-__all__ = ["ExtendedError", "Response", "Security", "response_from_message"]
+__all__ = ["ExtendedError", "Response", "Security", "pack_response", "response_from_message"]
 
 EXTENDED_ERROR: Final = 15
 """Code of the EDNS option (RFC 8914 2)."""

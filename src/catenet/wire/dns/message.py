@@ -18,7 +18,15 @@ from catenet.wire.dns.record import HEAD_LENGTH, Record
 from catenet.wire.dns.writer import Writer
 from catenet.wire.errors import Malformed
 
-__all__ = ["Message", "Question", "is_same_question", "pack", "parse", "parse_reply"]
+__all__ = [
+    "HEADER_LENGTH",
+    "Message",
+    "Question",
+    "is_same_question",
+    "pack",
+    "parse",
+    "parse_reply",
+]
 
 HEADER_LENGTH: Final = 12
 _HEADER: Final = struct.Struct("!6H")

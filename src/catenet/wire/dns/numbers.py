@@ -9,6 +9,8 @@ __all__ = [
     "AAAA",
     "AD",
     "ANY",
+    "BADCOOKIE",
+    "BADVERS",
     "CD",
     "CDNSKEY",
     "CDS",
@@ -17,12 +19,14 @@ __all__ = [
     "CNAME",
     "DNAME",
     "DS",
+    "FORMERR",
     "HTTPS",
     "DNSKEY",
     "DS",
     "IN",
     "MX",
     "NOERROR",
+    "NOTIMP",
     "NS",
     "NSEC",
     "NSEC3",
@@ -85,6 +89,8 @@ YXRRSET: Final = 7
 NXRRSET: Final = 8
 NOTAUTH: Final = 9
 NOTZONE: Final = 10
+BADVERS: Final = 16
+BADCOOKIE: Final = 23
 RCODES: Final = {
     0: "NOERROR",
     1: "FORMERR",
