@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from catenet.dns.config import parse_resolv_conf, system_config
+import pytest
+
+from catenet.dns.config import system_config
 from catenet.wire.address import parse_address
 from catenet.wire.dns.name import name_from_text
+from catenet.wire.dns.resolv_conf import format_resolv_conf, parse_resolv_conf
 from catenet.wire.dns.stub import Server, StubConfig
 
 LOCAL = Server(parse_address("127.0.0.1"))
@@ -52,3 +55,15 @@ def test_a_zone_goes_with_a_link_local_server() -> None:
 
 def test_a_file_that_is_missing_is_an_empty_one(tmp_path: Path) -> None:
     assert system_config(tmp_path / "none").servers == (LOCAL,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nameserver 192.0.2.1\n",
+        "nameserver 192.0.2.1\nnameserver fe80::1%3\nsearch a.example b.example\n"
+        "options ndots:2 timeout:3 attempts:4 rotate use-vc edns0 trust-ad\n",
+    ],
+)
+def test_what_was_read_can_be_written(text: str) -> None:
+    assert format_resolv_conf(parse_resolv_conf(text)) == text

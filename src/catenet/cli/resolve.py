@@ -183,15 +183,12 @@ def _type(word: str) -> int | None:
 
 
 def _reverse_name(text: str) -> bytes:
-    from catenet.wire.dns.name import name_from_text
+    from catenet.wire.dns.name import reverse_name
 
     try:
-        address = parse_address(text)
+        return reverse_name(parse_address(text))
     except ValueError as error:
         raise UsageError(f"-x: {error}") from None
-    if len(address) == 4:
-        return name_from_text(".".join(str(byte) for byte in reversed(address)) + ".in-addr.arpa.")
-    return name_from_text(".".join(reversed(address.hex())) + ".ip6.arpa.")
 
 
 # Asking.

@@ -255,7 +255,7 @@ class _Driver:
             else:
                 await self._by_udp(url, send)
         except OSError:
-            self._machine.fail(send.server, loop.time())
+            self._machine.fail(send, loop.time())
             self._news.set()
 
     async def _by_udp(self, url: str, send: Send) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from catenet.wire.dns.message import Question, pack, parse
 from catenet.wire.dns.name import name_from_text, name_to_text
-from catenet.wire.dns.numbers import AAAA, CNAME, NXDOMAIN, QR, SERVFAIL, TC, A
+from catenet.wire.dns.numbers import AAAA, CNAME, NXDOMAIN, QR, RA, SERVFAIL, TC, A
 from catenet.wire.dns.record import Record, make_record
 from catenet.wire.dns.stub import Answer, Outcome, Send, Server, StubConfig, StubLookup, follow_aliases
 
@@ -25,7 +25,7 @@ def address_of(name: bytes) -> Record:
 
 def reply(send: Send, code: int = 0, *records: Record) -> bytes:
     query = parse(send.data)
-    return pack(query.id, QR | code, query.question, records)
+    return pack(query.id, QR | RA | code, query.question, records)
 
 
 def run(lookup: StubLookup, servers: Reply) -> tuple[Answer, float, list[str]]:
@@ -228,11 +228,25 @@ def test_a_server_whose_records_cannot_be_read_is_followed_by_the_next() -> None
 def test_a_server_that_cannot_be_reached_costs_no_time() -> None:
     lookup = stub("host.example.", servers=(ONE, TWO))
     lookup.start(0.0)
-    assert [send.server for send in lookup.transmit()] == [ONE]
-    lookup.fail(TWO, 0.0)
-    assert not lookup.transmit()
-    lookup.fail(ONE, 0.0)
+    (send,) = lookup.transmit()
+    assert send.server == ONE
+    for other in (send._replace(server=TWO), send._replace(tcp=True), send._replace(data=b"xx" + send.data[2:])):
+        lookup.fail(other, 0.0)
+        assert not lookup.transmit()
+    lookup.fail(send, 0.0)
     assert [send.server for send in lookup.transmit()] == [TWO]
+
+
+def test_a_failure_of_an_earlier_attempt_does_not_end_the_present_one() -> None:
+    lookup = stub("host.example.", A, AAAA, attempts=3)
+    lookup.start(0.0)
+    first = lookup.transmit()
+    lookup.fail(first[0], 0.0)
+    again = lookup.transmit()
+    assert [send.server for send in again] == [ONE, ONE]
+    lookup.fail(first[1], 0.0)
+    assert not lookup.transmit()
+    assert lookup.answer is None
 
 
 def test_rotation_begins_with_another_server() -> None:
@@ -290,3 +304,73 @@ def test_aliases_are_followed_and_a_loop_of_them_ends() -> None:
     assert len(follow_aliases(names[0], loop)) == 4
     long = [make_record(bytes((1, n)) + b"\0", CNAME, 60, bytes((1, n + 1)) + b"\0") for n in range(100, 150)]
     assert len(follow_aliases(bytes((1, 100)) + b"\0", long)) == 17
+
+
+def answer_one(kind: int, code: int | None = 0) -> Reply:
+    """A server that knows records of one type, and of others says this or (None) nothing."""
+
+    def answer(send: Send, question: Question) -> bytes | None:
+        if question.type == kind:
+            return reply(send, 0, make_record(question.name, kind, 60, bytes(4 if kind == A else 16)))
+        return None if code is None else reply(send, code)
+
+    return answer
+
+
+@pytest.mark.parametrize("kind", [A, AAAA])
+@pytest.mark.parametrize("code", [SERVFAIL, 4, 5])
+def test_one_answer_beside_an_error_is_enough(kind: int, code: int) -> None:
+    answer, took, asked = run(stub("host.example.", A, AAAA, servers=(ONE, TWO)), answer_one(kind, code))
+    assert answer.outcome is Outcome.ANSWER
+    assert [record.type for record in answer.records] == [kind]
+    assert took == 0.0
+    assert len(asked) == 2
+
+
+def test_a_query_that_gets_no_answer_beside_one_that_does_is_asked_again_after_it() -> None:
+    """Twice, as glibc does, which takes the one answer then; the queries follow each other."""
+    answer, took, asked = run(stub("host.example.", A, AAAA, servers=(ONE, TWO)), answer_one(A, None))
+    assert answer.outcome is Outcome.ANSWER
+    assert took == 15.0
+    assert asked == ["1 host.example. 1", "1 host.example. 28"] * 3
+
+
+def test_a_server_that_loses_the_second_of_two_queries_is_asked_one_after_the_other() -> None:
+    outstanding: list[int] = []
+
+    def servers(send: Send, question: Question) -> bytes | None:
+        outstanding.append(question.type)
+        if outstanding == [A, AAAA]:
+            return None
+        return answer_one(question.type)(send, question)
+
+    answer, took, asked = run(stub("host.example.", A, AAAA), servers)
+    assert [record.type for record in answer.records] == [A, AAAA]
+    assert took == 5.0
+    assert len(asked) == 4
+
+
+def test_a_format_error_ends_the_search() -> None:
+    answer, _, asked = run(stub("host", search=SEARCH), lambda send, question: reply(send, 1))
+    assert answer.outcome is Outcome.FAILED
+    assert [entry.split()[1] for entry in asked] == ["host.a.example.", "host."]
+
+
+def test_an_answer_that_says_nothing_is_that_of_a_server_without_the_zone() -> None:
+    def servers(send: Send, question: Question) -> bytes:
+        query = parse(send.data)
+        if send.server == ONE:
+            return pack(query.id, QR, question)
+        return reply(send, 0, address_of(question.name))
+
+    answer, _, asked = run(stub("host.example.", servers=(ONE, TWO)), servers)
+    assert answer.outcome is Outcome.ANSWER
+    assert [entry[0] for entry in asked] == ["1", "2"]
+
+
+def test_when_all_ports_are_closed_nothing_more_is_tried() -> None:
+    lookup = stub("host", servers=(ONE,), search=SEARCH)
+    lookup.start(0.0)
+    while sends := lookup.transmit():
+        lookup.fail(sends[0], 0.0)
+    assert lookup.answer == Answer(Outcome.TRY_AGAIN, name_from_text("host."))

@@ -22,6 +22,7 @@ __all__ = [
     "name_to_text",
     "parent",
     "read_name",
+    "reverse_name",
     "skip_name",
 ]
 
@@ -216,3 +217,10 @@ def _label_to_text(label: bytes) -> str:
         else:
             pieces.append(f"\\{byte:03d}")
     return "".join(pieces)
+
+
+def reverse_name(address: bytes) -> bytes:
+    """The name that has the PTR records of an IPv4 (RFC 1035 3.5) or IPv6 address (RFC 3596 2.5)."""
+    if len(address) == 4:
+        return join([*(b"%d" % byte for byte in reversed(address)), b"in-addr", b"arpa"])
+    return join([*(letter.encode() for letter in reversed(address.hex())), b"ip6", b"arpa"])
