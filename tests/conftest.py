@@ -61,6 +61,11 @@ class Namespace:
         self.name = name
         self._children: list[subprocess.Popen[str]] = []
 
+    def create(self) -> None:
+        """Make it, with its loopback up."""
+        subprocess.run(["ip", "netns", "add", self.name], check=True, capture_output=True, text=True)
+        self.run("ip", "link", "set", "lo", "up")
+
     def command(self, words: Sequence[str]) -> list[str]:
         return ["ip", "netns", "exec", self.name, *words]
 
@@ -98,9 +103,8 @@ def namespaces() -> Iterator[Callable[[], Namespace]]:
 
     def make() -> Namespace:
         namespace = Namespace(f"catenet-{os.getpid()}-{next(_numbers)}")
-        subprocess.run(["ip", "netns", "add", namespace.name], check=True, capture_output=True, text=True)
         made.append(namespace)
-        namespace.run("ip", "link", "set", "lo", "up")
+        namespace.create()
         return namespace
 
     yield make

@@ -19,10 +19,12 @@ from catenet.posix.local import LocalNames, LocalSocket, join
 from catenet.posix.names import Names, NoNames, Resolver
 from catenet.posix.runtime import Owner, Runtime
 from catenet.posix.sockets import SocketFile
+from catenet.wire.dns.stub_cache import StubCache
 
 if TYPE_CHECKING:
     from catenet.stack.interface import Interface
     from catenet.stack.stack import Stack
+    from catenet.wire.dns.stub import StubConfig
 
 __all__ = ["FIRST_DESCRIPTOR", "Kernel"]
 
@@ -53,10 +55,14 @@ class Kernel:
         epoch: float = 0.0,
         real_time: bool = False,
         first_descriptor: int | None = None,
+        name_service: StubConfig | None = None,
     ) -> None:
         self.stack = stack
         self.hostname = hostname
         self.names: Names = NoNames() if names is None else names
+        self.name_service = name_service
+        """Name servers that are asked for what the table does not have; None for a host with its table alone."""
+        self.stub_cache: StubCache | None = None
         self.runtime: Runtime = Runtime() if runtime is None else runtime
         self.epoch = epoch
         self.real_time = real_time
@@ -67,6 +73,12 @@ class Kernel:
         self._reclaimed: set[int] = set()
         """Closed by the end of their process: its objects close them once more when they are collected."""
         self._ignores_broken_pipes = False
+        self.use_name_servers(name_service)
+
+    def use_name_servers(self, config: StubConfig | None) -> None:
+        """Ask these name servers from now on; what others said is forgotten."""
+        self.name_service = config
+        self.stub_cache = StubCache() if config is not None and config.cache else None
 
     # Descriptors. They are never used twice, so that a stale number can only fail.
 

@@ -1,7 +1,7 @@
 """Name resolution as programs call it: getaddrinfo(3), getnameinfo(3) and older calls (RFC 3493, RFC 6724).
 
-Where names come from is handed in as `Names`: in a world its hosts. Answers take no time; questions on the wire are the
-business of a resolver that a program brings along.
+Where names come from is `name_service.py`'s business: a table, handed in as `Names` (in a world its hosts), which takes
+no time, and the host's name servers, which take the time that they take.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from catenet.posix.address import BROADCAST, show_name
 from catenet.posix.arguments import c_int, check_function, is_plain_text
 from catenet.posix.errors import os_error
+from catenet.posix.name_service import Entry, NameService, NotFound
 from catenet.posix.services import getservbyport, numeric_port, port_of
 from catenet.stack.datagram.membership import is_scoped
 from catenet.stack.endpoint import ANY4, ANY6, Address, Name, StackError
 from catenet.stack.ip.routes import sort_destinations
 from catenet.wire.address import (
     LOOPBACK,
+    common_prefix_length,
     format_address,
     is_link_local,
     is_multicast,
@@ -30,6 +32,7 @@ from catenet.wire.address import (
     parse_address,
     to_v4_mapped,
 )
+from catenet.wire.dns.stub import Outcome
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
@@ -87,6 +90,7 @@ class Resolver:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._service = NameService(kernel)
 
     # Forward.
 
@@ -109,8 +113,9 @@ class Resolver:
         if family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
             raise gaierror(socket.EAI_FAMILY)
         kinds = _kinds(kind, protocol, service, number)
-        addresses, scope = self._addresses(name, family, flags)
-        canonical = (name or "") if flags & socket.AI_CANONNAME else ""
+        addresses, scope, canonical = self._addresses(name, family, flags)
+        if not flags & socket.AI_CANONNAME:
+            canonical = ""
         answers: list[Answer] = []
         for address in addresses:
             shown = socket.AF_INET if len(address) == 4 else socket.AF_INET6
@@ -136,19 +141,19 @@ class Resolver:
             raise gaierror(socket.EAI_NONAME)
         return family
 
-    def _addresses(self, name: str | None, family: int, flags: int) -> tuple[list[Address], int]:
-        """(addresses, scope) of a host; of None those to listen on or to reach oneself."""
+    def _addresses(self, name: str | None, family: int, flags: int) -> tuple[list[Address], int, str]:
+        """(addresses, scope, canonical name) of a host; of None those to listen on or to reach oneself."""
         if name is None:
             passive = flags & socket.AI_PASSIVE
             four, six = (ANY4, ANY6) if passive else (LOOPBACK[4], LOOPBACK[6])
             both = [four, six] if passive else [six, four]
-            return [address for address in both if _fits(address, family)], 0
+            return [address for address in both if _fits(address, family)], 0, ""
         base, percent, zone = name.partition("%")
         numeric = _numeric(base)
         if numeric is None or (percent and len(numeric) == 4):
             if flags & socket.AI_NUMERICHOST or not name or percent:
                 raise gaierror(socket.EAI_NONAME)
-            return self._lookup(name, family, flags), 0
+            return self._found(name, family, flags)
         address = numeric
         if not _fits(address, family):
             if len(address) == 4 and flags & socket.AI_V4MAPPED:
@@ -157,7 +162,7 @@ class Resolver:
                 address = address[12:]
             else:
                 raise gaierror(socket.EAI_ADDRFAMILY)
-        return [address], self._scope(numeric, zone) if percent else 0
+        return [address], self._scope(numeric, zone) if percent else 0, name
 
     def _scope(self, address: Address, zone: str) -> int:
         """Scope of a zone (RFC 4007 section 11): any number, but names only where links tell addresses apart."""
@@ -171,25 +176,40 @@ class Resolver:
                     return interface.index
         raise gaierror(socket.EAI_NONAME)
 
-    def _lookup(self, name: str, family: int, flags: int) -> list[Address]:
-        found = self._known(name.rstrip(".").lower())
-        if not found:
-            raise gaierror(socket.EAI_NONAME)
-        fitting = [address for address in found if _fits(address, family)]
-        if not fitting and flags & socket.AI_V4MAPPED and family == socket.AF_INET6:
-            fitting = [to_v4_mapped(address) for address in found]
-        if not fitting:
-            raise gaierror(socket.EAI_ADDRFAMILY)
-        return sort_destinations((address, self._source(address)) for address in fitting)
+    def _found(self, name: str, family: int, flags: int) -> tuple[list[Address], int, str]:
+        """(addresses, scope, canonical name) of a name that is no address, the best address first (RFC 6724 6)."""
+        entry = self._lookup(name, family, flags)
+        pairs = [(address, self._source(address)) for address in entry.addresses]
+        if entry.from_servers:  # the order of the table stays
+            pairs.sort(key=lambda pair: -self._shared(*pair))
+        addresses = sort_destinations(pairs)
+        if family == socket.AF_INET6:
+            addresses = [to_v4_mapped(address) if len(address) == 4 else address for address in addresses]
+        return addresses, 0, entry.name
 
-    def _known(self, name: str) -> list[Address]:
-        if name in ("localhost", "ip6-localhost", "localhost.localdomain") or name.endswith(
-            ".localhost"
-        ):  # RFC 6761 6.3
-            return [LOOPBACK[6], LOOPBACK[4]]
-        return self._kernel.names.addresses_of(name)
+    def _shared(self, destination: Address, source: Address | None) -> int:
+        """Bits that an IPv4 address shares with the own one, if they are of one subnet (rule 9, as glibc has it)."""
+        if source is None or len(destination) != 4:
+            return 0
+        for interface in self._kernel.interfaces():
+            entry = interface.find(source)
+            if entry is not None and destination in entry.prefix:
+                return common_prefix_length(destination, source)
+        return 0
+
+    def _lookup(self, name: str, family: int, flags: int) -> Entry:
+        """What a name that is no address stands for; gaierror when it stands for nothing."""
+        mapped = bool(flags & socket.AI_V4MAPPED)
+        try:
+            return self._service.forward(name, family, "getaddrinfo", mapped, bool(flags & socket.AI_ALL))
+        except NotFound as error:
+            if error.outcome is Outcome.NO_DATA and self._kernel.name_service is None:
+                raise gaierror(socket.EAI_ADDRFAMILY) from None
+            raise gaierror(FAILURES[error.outcome]) from None
 
     def _source(self, address: Address) -> Address | None:
+        if is_link_local(address):  # without its link nobody can be reached by it
+            return None
         try:
             return self._kernel.stack.output.route(address).source
         except StackError:
@@ -210,9 +230,13 @@ class Resolver:
         """(name, aliases, IPv4 addresses)."""
         name = _old_host("gethostbyname_ex", args)
         first = self._one_address(name, socket.AF_INET)
-        if name in WILDCARDS or ":" in name:
+        if name in WILDCARDS or _numeric(name) is not None or ":" in name:
             return name, [], [format_address(first)]
-        return name, [], [format_address(address) for address in self._addresses(name, socket.AF_INET, 0)[0]]
+        try:
+            entry = self._service.forward(name, socket.AF_INET, "gethostbyname")
+        except NotFound as error:
+            raise herror(error.outcome) from None
+        return entry.name, entry.aliases, [format_address(address) for address in entry.addresses]
 
     def _one_address(self, name: str, family: int) -> Address:
         """As CPython's `setipaddr`: the empty name is the unspecified address."""
@@ -256,24 +280,32 @@ class Resolver:
 
     def _name_of(self, address: Address) -> str | None:
         plain = address[12:] if is_v4_mapped(address) else address
-        return "localhost" if plain in (LOOPBACK[4], LOOPBACK[6]) else self._kernel.names.name_of(plain)
+        try:
+            return self._service.backward(plain, "getnameinfo").name
+        except NotFound as error:
+            if error.outcome is Outcome.TRY_AGAIN:
+                raise gaierror(socket.EAI_AGAIN) from None
+            return None
 
     def gethostbyaddr(self, *args: Any) -> tuple[str, list[str], list[str]]:
         """Return (name, aliases, addresses) of the host with an address; herror when there is none."""
         address = self._one_address(_old_host("gethostbyaddr", args), socket.AF_UNSPEC)
-        name = self._name_of(address)
-        if name is None:
-            raise socket.herror(1, "Unknown host")
-        return name, [], [format_address(address)]
+        plain = address[12:] if is_v4_mapped(address) else address
+        try:
+            entry = self._service.backward(plain, "gethostbyaddr")
+        except NotFound as error:
+            raise herror(error.outcome) from None
+        return entry.name, entry.aliases, [format_address(address)]
 
     def getfqdn(self, name: str = "") -> str:
-        """Name of a host by its name or address; unknown ones as they are."""
+        """Name of a host by its name or address, the first with a dot; unknown ones as they are."""
         if not name or name in ("0.0.0.0", "::"):
-            return self._kernel.hostname
+            name = self._kernel.hostname
         try:
-            return self.gethostbyaddr(name)[0]
+            canonical, aliases, _ = self.gethostbyaddr(name)
         except (OSError, ValueError):
             return name
+        return next((each for each in (canonical, *aliases) if "." in each), canonical)
 
     # Services, protocols, interfaces.
 
@@ -429,15 +461,35 @@ def _socket_kind(number: int) -> socket.SocketKind:
         return number  # type: ignore[return-value]
 
 
+FAILURES: Final = {
+    Outcome.NO_NAME: socket.EAI_NONAME,
+    Outcome.NO_DATA: socket.EAI_NODATA,
+    Outcome.TRY_AGAIN: socket.EAI_AGAIN,
+    Outcome.FAILED: socket.EAI_NONAME,
+}
+"""What getaddrinfo(3) of glibc makes of a lookup that found nothing."""
 MESSAGES: Final = {
     socket.EAI_BADFLAGS: "Bad value for ai_flags",
     socket.EAI_ADDRFAMILY: "Address family for hostname not supported",
+    socket.EAI_AGAIN: "Temporary failure in name resolution",
     socket.EAI_FAMILY: "ai_family not supported",
+    socket.EAI_NODATA: "No address associated with hostname",
     socket.EAI_NONAME: "Name or service not known",
     socket.EAI_SERVICE: "Servname not supported for ai_socktype",
     socket.EAI_SOCKTYPE: "ai_socktype not supported",
 }
+HOST_ERRORS: Final = {
+    Outcome.NO_NAME: (1, "Unknown host"),
+    Outcome.TRY_AGAIN: (2, "Host name lookup failure"),
+    Outcome.FAILED: (3, "Unknown server error"),
+    Outcome.NO_DATA: (4, "No address associated with name"),
+}
+"""Numbers and texts of h_errno."""
 
 
 def gaierror(code: int) -> socket.gaierror:
     return socket.gaierror(code, MESSAGES[code])
+
+
+def herror(outcome: Outcome) -> socket.herror:
+    return socket.herror(*HOST_ERRORS[outcome])

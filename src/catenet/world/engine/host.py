@@ -17,12 +17,14 @@ from catenet.world.network.links import Port
 
 if TYPE_CHECKING:
     from catenet.link.device import Device
+    from catenet.posix.names import Names
     from catenet.stack.datagram.send_buffer import SendBuffer
     from catenet.stack.endpoint import Address
     from catenet.stack.ip.output import Output
     from catenet.stack.ip.routes import RouteEntry
     from catenet.stack.settings import Settings
     from catenet.stack.stack import Stack
+    from catenet.wire.dns.stub import StubConfig
     from catenet.world.world import World
 
 __all__ = ["Host"]
@@ -78,6 +80,10 @@ class Host:
         """Every process that has ever run here, in order of start."""
         self.environment: dict[str, str] = {}
         """Environment variables of the programs here, in addition to the interpreter's own."""
+        self.names: Names = world.names
+        """The table of names, which stands before name servers."""
+        self.name_service: StubConfig | None = None
+        """Name servers that are asked for what is not in the table, and how; None: nobody is."""
         self.up = True
         self.wall = WallClock(world.hub, world.epoch)
         """The clock of the day. It goes on through a crash, as one with a battery does."""
@@ -152,6 +158,13 @@ class Host:
                 process.replaced = True
         self.world.process_ended(process)
 
+    def use_name_servers(self, config: StubConfig | None, names: Names | None = None) -> None:
+        """Ask these name servers for names from now on, and keep this table (the world's, if none is given)."""
+        self.name_service = config
+        self.names = self.world.names if names is None else names
+        self.kernel.names = self.names
+        self.kernel.use_name_servers(config)
+
     # Faults.
 
     def crash(self) -> None:
@@ -205,11 +218,12 @@ class Host:
         self.kernel = Kernel(
             self.stack,
             self.name,
-            self.world.names,
+            self.names,
             HostRuntime(self),
             epoch=self.wall.epoch,
             real_time=self.hub.is_real,
             first_descriptor=first,
+            name_service=self.name_service,
         )
         self._timer_at = NEVER
         self._dirty()
