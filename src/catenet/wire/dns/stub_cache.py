@@ -16,7 +16,7 @@ from catenet.wire.dns.numbers import IN, NOERROR, NXDOMAIN, SOA
 from catenet.wire.dns.record import Record
 from catenet.wire.errors import Malformed
 
-__all__ = ["StubCache"]
+__all__ = ["LONGEST", "OVERHEAD", "StubCache"]
 
 LONGEST: Final = 86_400
 """Seconds that anything is kept at most (RFC 8767 4 has a week for caches that serve many)."""
