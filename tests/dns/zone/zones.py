@@ -102,7 +102,7 @@ def sign(path: Path, origin: str, *words: str, by: str = "dnssec-signzone") -> P
         base = path.read_text() + "".join((folder / f"{key}.key").read_text() for key in keys)
         plain = folder / "plain"
         plain.write_text(base)
-        _run([tool(by), "-P", "-K", str(folder), "-o", origin, "-f", str(out), *words, str(plain)])
+        _run([tool(by), "-P", "-K", str(folder), "-o", origin, "-f", str(out), *words, str(plain)], folder)
         return out
     keygen = [tool("ldns-keygen"), "-a", "ECDSAP256SHA256"]
     names = [_run([*keygen, *more, origin], folder).strip() for more in ((), ("-k",))]

@@ -70,7 +70,7 @@ class Gathering:
         self._ttl = 0
         self._data: list[bytes] = []
         self._late: dict[tuple[bytes, int], tuple[RRset, dict[bytes, None]]] = {}
-        self._signatures: dict[tuple[bytes, int], tuple[bytes, int, dict[bytes, None]]] = {}
+        self._signatures: dict[tuple[bytes, int], tuple[bytes, dict[bytes, None]]] = {}
 
     def add(self, name: bytes, kind: int, ttl: int, data: bytes) -> None:
         """One record; `ttl` in seconds. Raises ZoneError."""
@@ -81,7 +81,7 @@ class Gathering:
         self._flush()
         if kind == RRSIG:
             covered = fold(name), data[0] << 8 | data[1]
-            self._signatures.setdefault(covered, (name, ttl, {}))[2][data] = None
+            self._signatures.setdefault(covered, (name, {}))[1][data] = None
             return
         self._name, self._type, self._ttl = name, kind, ttl
         self._file, self._line = self._place.file, self._place.line
@@ -133,16 +133,13 @@ class Gathering:
         store = self._store
         for first, data in self._late.values():
             store.put(RRset(first.name, first.type, first.ttl, tuple(data)))
-        for (folded, covered), (name, ttl, signatures) in self._signatures.items():
+        for (folded, covered), (name, signatures) in self._signatures.items():
             signed = store.get(folded, covered)
             if signed is None:
-                self._put_orphans(name, ttl, tuple(signatures))
+                self._warn(
+                    f"signature over {name_to_text(name)} {type_to_text(covered)}, which is not there; it is left out"
+                )
             else:
                 store.put(RRset(signed.name, covered, signed.ttl, signed.data, tuple(signatures)))
         self._late.clear()
         self._signatures.clear()
-
-    def _put_orphans(self, name: bytes, ttl: int, signatures: tuple[bytes, ...]) -> None:
-        """Signatures over sets that are not there."""
-        before = self._store.get(name, RRSIG)
-        self._store.put(RRset(name, RRSIG, ttl, signatures if before is None else before.data + signatures))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, Self
 
 from catenet.dns.rrset import RRset
 from catenet.dns.zone.hashing import Hashing, hash_of_owner, hashing_of, label_of_hash
@@ -127,11 +127,15 @@ class Contents:
 
     # Writing.
 
+    def check_name(self, name: bytes) -> None:
+        """Raises ValueError for a folded name that is not in the zone."""
+        if not is_below(name, self.apex):
+            raise ValueError(f"{name_to_text(name)} is not in the zone {name_to_text(self.origin)}")
+
     def put(self, rrset: RRset) -> None:
         """Add a set, or replace that of the same name and type. Raises ValueError for a name outside of the zone."""
         name = fold(rrset.name)
-        if not is_below(name, self.apex):
-            raise ValueError(f"{name_to_text(rrset.name)} is not in the zone {name_to_text(self.origin)}")
+        self.check_name(name)
         if rrset.type == NSEC3:
             is_new = name not in self._hashed
             self._hashed[name] = rrset
@@ -177,12 +181,14 @@ class Contents:
                 del self._children[name]
             left = self._nodes[name]
 
-    def copy(self) -> Contents:
+    def copy(self) -> Self:
         """The same sets, to be changed apart."""
         other = type(self)(self.origin)
         other._nodes = self._nodes.copy()
         other._children = self._children.copy()
         other._hashed = self._hashed.copy()
+        other._denials = None if self._denials is None else self._denials.copy()
+        other._chain = None if self._chain is None else self._chain.copy()
         return other
 
     def _make_room(self, name: bytes) -> None:

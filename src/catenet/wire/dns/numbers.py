@@ -11,6 +11,7 @@ __all__ = [
     "ANY",
     "BADCOOKIE",
     "BADVERS",
+    "AXFR",
     "CD",
     "CDNSKEY",
     "CDS",
@@ -24,9 +25,12 @@ __all__ = [
     "FORMERR",
     "HTTPS",
     "IN",
+    "IXFR",
     "MX",
     "NOERROR",
     "NOTIMP",
+    "NOTAUTH",
+    "NOTIFY",
     "NS",
     "NSEC",
     "NSEC3",
@@ -47,8 +51,10 @@ __all__ = [
     "SRV",
     "SVCB",
     "TC",
+    "TSIG",
     "TXT",
     "TYPES",
+    "UPDATE",
     "YXDOMAIN",
     "A",
     "class_from_text",
@@ -78,6 +84,8 @@ CD: Final = 0x0010
 FLAGS: Final = {"qr": QR, "aa": AA, "tc": TC, "rd": RD, "ra": RA, "ad": AD, "cd": CD}
 
 QUERY: Final = 0
+NOTIFY: Final = 4
+UPDATE: Final = 5
 OPCODES: Final = {0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE", 6: "DSO"}
 
 NOERROR: Final = 0
@@ -142,6 +150,9 @@ HTTPS: Final = 65
 CDS: Final = 59
 CDNSKEY: Final = 60
 ZONEMD: Final = 63
+TSIG: Final = 250
+IXFR: Final = 251
+AXFR: Final = 252
 ANY: Final = 255
 TYPES: Final = {
     1: "A",
