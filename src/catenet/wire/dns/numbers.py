@@ -156,6 +156,9 @@ ZONEMD: Final = 63
 TSIG: Final = 250
 IXFR: Final = 251
 AXFR: Final = 252
+CDS: Final = 59
+CDNSKEY: Final = 60
+ZONEMD: Final = 63
 ANY: Final = 255
 TYPES: Final = {
     1: "A",
