@@ -14,6 +14,7 @@ from catenet.wire.dns.name import name_from_text
 from catenet.wire.dns.stub import Server
 
 __all__ = [
+    "DO_NOT_QUERY",
     "Answering",
     "AuthZone",
     "ForwardZone",
@@ -21,6 +22,7 @@ __all__ = [
     "Network",
     "ResolverConfig",
     "StubZone",
+    "network_from_text",
 ]
 
 Hints = Mapping[bytes, tuple[bytes, ...]]

@@ -13,7 +13,7 @@ from catenet.testing.rpl.reader import read_scenario
 from catenet.testing.rpl.subject import Subject
 from catenet.testing.rpl.syntax import Scenario, ScenarioError, Unsupported
 
-__all__ = ["Result", "run_text"]
+__all__ = ["Result", "run_file", "run_text"]
 
 Verdict: TypeAlias = Literal["pass", "fail", "unsupported"]
 Maker: TypeAlias = Callable[[Scenario], Subject]

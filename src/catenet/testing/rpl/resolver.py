@@ -1,0 +1,99 @@
+"""Our resolver as a scenario sees it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from catenet.dns.resolver.core import Exchange, Resolver
+from catenet.dns.response import pack_response
+from catenet.testing.rpl.deckard import setup_deckard
+from catenet.testing.rpl.setup import Setup
+from catenet.testing.rpl.subject import Client
+from catenet.testing.rpl.syntax import Dialect, Scenario
+from catenet.testing.rpl.unbound import setup_unbound
+from catenet.wire.dns.edns import DNSSEC_OK
+from catenet.wire.dns.message import Message, parse
+from catenet.wire.dns.numbers import CD, QUERY
+from catenet.wire.errors import Malformed
+
+__all__ = ["ResolverSubject", "make_subject"]
+
+_SEED: Final = 5
+"""Any number: the same scenario goes the same way each time."""
+_LEAST_PAYLOAD: Final = 512
+_STREAM: Final = 65_535
+
+
+class ResolverSubject:
+    """Implements `Subject` by the resolver's core alone; queries that are none get no answer."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._resolver = Resolver(setup.config, random.Random(_SEED), setup.wall)
+        self._open: dict[int, tuple[Client, Message]] = {}
+
+    def ask(self, client: Client, data: bytes, now: float) -> None:
+        """A client's message has come."""
+        try:
+            query = parse(data)
+            question, edns = query.question, query.edns
+        except Malformed:
+            return
+        if question is None or query.opcode != QUERY:
+            return
+        dnssec_ok = edns is not None and bool(edns.flags & DNSSEC_OK)
+        disabled = bool(query.flags & CD)
+        ticket = self._resolver.ask(question, now, dnssec_ok=dnssec_ok, checking_disabled=disabled)
+        self._open[ticket] = client, query
+
+    def replies(self, now: float) -> Iterable[tuple[Client, bytes]]:
+        """Messages to clients that are ready."""
+        found = []
+        while (event := self._resolver.next_event()) is not None:
+            client, query = self._open.pop(event.ticket)
+            edns = query.edns
+            limit = _LEAST_PAYLOAD if edns is None else edns.payload
+            found.append(
+                (client, pack_response(event.response, query, edns, _STREAM if client.transport == "tcp" else limit))
+            )
+        return found
+
+    def transmit(self, now: float) -> Sequence[Exchange]:
+        """Exchanges that begin."""
+        return self._resolver.transmit(now)
+
+    def finished(self) -> Iterable[int]:
+        """Tokens of exchanges that are of no more interest."""
+        return self._resolver.finished()
+
+    def receive(self, token: int, data: bytes, now: float) -> None:
+        """An answer to an exchange has come."""
+        self._resolver.receive(token, data, now)
+
+    def fail(self, token: int, now: float) -> None:
+        """An exchange has failed: its server cannot be reached."""
+        self._resolver.fail(token, now)
+
+    def next_deadline(self) -> float | None:
+        """When time does something by itself."""
+        return self._resolver.next_deadline()
+
+    def handle_timeout(self, now: float) -> None:
+        """That time has come."""
+        self._resolver.handle_timeout(now)
+
+    def anchor_file(self, name: str) -> str:
+        """What the file of trust anchors of this name says now."""
+        return self._setup.anchor_files.get(name, "")
+
+    def zone_file(self, name: str) -> str:
+        """What the zone file of this name says now."""
+        return self._setup.zone_files.get(name, "")
+
+
+def make_subject(scenario: Scenario) -> ResolverSubject:
+    """The resolver that a scenario asks for. Raises Unsupported when there is none such."""
+    setup = setup_deckard if scenario.dialect is Dialect.DECKARD else setup_unbound
+    return ResolverSubject(setup(scenario.head))

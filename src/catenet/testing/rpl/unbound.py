@@ -1,0 +1,283 @@
+"""Settings of unbound.conf(5) to those of our resolver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from catenet.dns.resolver.config import DO_NOT_QUERY, AuthZone, ForwardZone, StubZone
+from catenet.testing.rpl.setup import (
+    Builder,
+    Clause,
+    Setup,
+    boolean,
+    integer,
+    name_of,
+    network,
+    server_of,
+    timestamp,
+)
+from catenet.testing.rpl.syntax import Head, ScenarioError, Setting, Unsupported
+from catenet.testing.rpl.words import expected
+
+__all__ = ["setup_unbound"]
+
+_Reader = Callable[[Builder, Setting], None]
+
+_FLAGS: Final = {
+    "qname-minimisation": "minimise",
+    "qname-minimisation-strict": "minimise_strict",
+    "minimal-responses": "minimal_responses",
+    "rrset-roundrobin": "rotate",
+    "harden-glue": "harden_glue",
+    "harden-below-nxdomain": "harden_below_nxdomain",
+    "harden-referral-path": "harden_referral_path",
+    "aggressive-nsec": "aggressive_nsec",
+    "prefetch": "prefetch",
+    "serve-expired": "serve_expired",
+    "serve-original-ttl": "serve_original_ttl",
+    "do-ip4": "ipv4",
+    "do-ip6": "ipv6",
+    "use-caps-for-id": "random_case",
+    "deny-any": "any_minimal",
+    "ede": "extended_errors",
+}
+"""Fields that are yes or no."""
+_NUMBERS: Final = {
+    "cache-max-ttl": "max_ttl",
+    "cache-min-ttl": "min_ttl",
+    "cache-max-negative-ttl": "max_negative_ttl",
+    "serve-expired-ttl": "serve_expired_ttl",
+    "serve-expired-reply-ttl": "serve_expired_reply_ttl",
+    "num-queries-per-thread": "max_questions",
+    "edns-buffer-size": "udp_payload",
+}
+_NETWORKS: Final = {"private-address": "private_addresses"}
+_NAMES: Final = {"private-domain": "private_domains"}
+_MEANINGLESS: Final = frozenset(
+    [
+        "verbosity",
+        "log-time-ascii",
+        "log-servfail",
+        "log-queries",
+        "log-replies",
+        "val-log-level",
+        "rpz-log",
+        "rpz-log-name",
+        "directory",
+        "chroot",
+        "username",
+        "pidfile",
+        "use-syslog",
+        "msg-cache-slabs",
+        "rrset-cache-slabs",
+        "trust-anchor-signaling",
+        "fake-sha1",
+        "fake-dsa",
+        "statistics-interval",
+        "num-threads",
+        "root-key-sentinel",
+        "harden-algo-downgrade",
+        "ede-serve-expired",
+        "prefetch-key",
+        "harden-dnssec-stripped",
+        "identity",
+        "version",
+        "hide-identity",
+        "hide-version",
+        "hide-trustanchor",
+        "port",
+        "interface",
+        "harden-large-queries",
+        "harden-short-bufsize",
+        "unwanted-reply-threshold",
+        "control-enable",
+    ]
+)
+"""What changes nothing that a scenario sees, or what is so here in any case."""
+
+
+def setup_unbound(head: Head) -> Setup:
+    """Make sense of the settings of a head in the form of unbound.conf.
+
+    Raises:
+        ScenarioError: a value is wrong, or a key is none.
+        Unsupported: our resolver has nothing of the kind.
+    """
+    builder = Builder(head)
+    # Testbound's resolver has no names of the root server's but those in the scenario, and primes when it must.
+    clauses: dict[int, Clause] = {}
+    for setting in head.settings:
+        if setting.section == "server":
+            _server(builder, setting)
+        else:
+            clause = clauses.setdefault(setting.clause, Clause(setting.section, setting.line))
+            clause.settings.setdefault(setting.key, []).append(setting)
+    for clause in clauses.values():
+        reader = _CLAUSES.get(clause.section)
+        if reader is not None:
+            reader(builder, clause)
+        elif clause.section not in ("remote-control", "python", "dynlib"):
+            raise Unsupported(clause.line, f"{clause.section}: is not among the settings of this resolver")
+    return builder.finish()
+
+
+def _server(builder: Builder, setting: Setting) -> None:
+    key = setting.key
+    if key in _FLAGS:
+        builder.values[_FLAGS[key]] = boolean(setting)
+    elif key in _NUMBERS:
+        builder.values[_NUMBERS[key]] = integer(setting)
+    elif key in _NETWORKS:
+        builder.values[_NETWORKS[key]] = (*builder.values.get(_NETWORKS[key], ()), network(setting))
+    elif key in _NAMES:
+        builder.values[_NAMES[key]] = (*builder.values.get(_NAMES[key], ()), name_of(setting))
+    elif key in _READERS:
+        _READERS[key](builder, setting)
+    elif key not in _MEANINGLESS:
+        raise _unknown(setting)
+
+
+def _unknown(setting: Setting) -> Unsupported:
+    known = [*_FLAGS, *_NUMBERS, *_NETWORKS, *_NAMES, *_READERS, *_MEANINGLESS]
+    error = expected(setting.key, known, setting.line, "setting")
+    return Unsupported(setting.line, str(error))
+
+
+def _do_not_query_localhost(builder: Builder, setting: Setting) -> None:
+    if not boolean(setting):
+        loopback = (b"\x7f\0\0\0", bytes(15) + b"\1")
+        builder.values["do_not_query"] = tuple(one for one in DO_NOT_QUERY if one[0] not in loopback)
+
+
+def _do_not_query_address(builder: Builder, setting: Setting) -> None:
+    builder.values["do_not_query"] = (*builder.values.get("do_not_query", DO_NOT_QUERY), network(setting))
+
+
+def _trust_anchor(builder: Builder, setting: Setting) -> None:
+    builder.trust(setting.value, setting.line)
+
+
+def _managed_anchors(builder: Builder, setting: Setting) -> None:
+    name = setting.value
+    builder.anchor_files[name] = "\n".join(builder.head.anchors.get(name, ())) + "\n"
+
+
+def _domain_insecure(builder: Builder, setting: Setting) -> None:
+    builder.anchors.add_negative(name_of(setting))
+
+
+def _override_date(builder: Builder, setting: Setting) -> None:
+    builder.fixed_wall = timestamp(setting)
+
+
+def _modules(builder: Builder, setting: Setting) -> None:
+    modules = setting.value.split()
+    builder.validating = "validator" in modules
+    if "dns64" in modules:
+        builder.values.setdefault("dns64_prefix", (bytes.fromhex("0064ff9b") + bytes(12), 96))
+
+
+def _dns64_prefix(builder: Builder, setting: Setting) -> None:
+    builder.values["dns64_prefix"] = network(setting)
+
+
+def _client_timeout(builder: Builder, setting: Setting) -> None:
+    builder.values["serve_expired_client_timeout"] = integer(setting) / 1000
+
+
+def _target_policy(builder: Builder, setting: Setting) -> None:
+    builder.values["extra_targets"] = tuple(int(word) for word in setting.value.split())
+
+
+def _cache_size(builder: Builder, setting: Setting) -> None:
+    """Unbound has two caches, of messages and of sets; ours is one."""
+    size = integer(setting)
+    builder.values["cache_bytes"] = min(size, builder.values.get("cache_bytes", size))
+
+
+def _retries(builder: Builder, setting: Setting) -> None:
+    builder.values["max_sends_per_server"] = max(integer(setting), 1)
+
+
+def _iterations(builder: Builder, setting: Setting) -> None:
+    """Least sizes of keys and most iterations for them; what holds for the longest key holds for all here."""
+
+
+def _local_zone(builder: Builder, setting: Setting) -> None:
+    if len(setting.words) != 2:
+        raise ScenarioError(setting.line, "local-zone: takes a name and a type")
+    builder.local.zone(setting.words[0], setting.words[1], setting.line)
+
+
+def _local_data(builder: Builder, setting: Setting) -> None:
+    builder.local.data(setting.value, setting.line)
+
+
+_READERS: Final[dict[str, _Reader]] = {
+    "do-not-query-localhost": _do_not_query_localhost,
+    "do-not-query-address": _do_not_query_address,
+    "trust-anchor": _trust_anchor,
+    "auto-trust-anchor-file": _managed_anchors,
+    "domain-insecure": _domain_insecure,
+    "val-override-date": _override_date,
+    "module-config": _modules,
+    "dns64-prefix": _dns64_prefix,
+    "local-zone": _local_zone,
+    "local-data": _local_data,
+    "serve-expired-client-timeout": _client_timeout,
+    "target-fetch-policy": _target_policy,
+    "msg-cache-size": _cache_size,
+    "rrset-cache-size": _cache_size,
+    "outbound-msg-retry": _retries,
+    "val-nsec3-keysize-iterations": _iterations,
+}
+
+
+def _forward(builder: Builder, clause: Clause) -> None:
+    builder.forwards.append(
+        ForwardZone(
+            clause.name(),
+            tuple(map(server_of, clause.values("forward-addr"))),
+            first=clause.flag("forward-first"),
+            keep=not clause.flag("forward-no-cache"),
+        )
+    )
+
+
+def _stub(builder: Builder, clause: Clause) -> None:
+    builder.stubs.append(
+        StubZone(
+            clause.name(),
+            tuple(map(server_of, clause.values("stub-addr"))),
+            tuple(map(name_of, clause.values("stub-host"))),
+            prime=clause.flag("stub-prime"),
+            first=clause.flag("stub-first"),
+            keep=not clause.flag("stub-no-cache"),
+        )
+    )
+
+
+def _auth(builder: Builder, clause: Clause) -> None:
+    for key in ("primary", "master", "url"):
+        for setting in clause.values(key)[:1]:
+            raise Unsupported(setting.line, f"auth-zone: with {key}:, which is transferred")
+    file = clause.one("zonefile")
+    if file is None:
+        raise Unsupported(clause.line, "auth-zone: without zonefile:")
+    builder.auth_zones.append(
+        AuthZone(
+            clause.name(),
+            builder.read_zone(file, clause.name()),
+            fallback=clause.flag("fallback-enabled"),
+            for_upstream=clause.flag("for-upstream", True),
+            for_downstream=clause.flag("for-downstream", True),
+        )
+    )
+
+
+_CLAUSES: Final[dict[str, Callable[[Builder, Clause], None]]] = {
+    "forward-zone": _forward,
+    "stub-zone": _stub,
+    "auth-zone": _auth,
+}
