@@ -32,6 +32,7 @@ __all__ = [
     "NOTIFY",
     "NOTIMP",
     "NOTZONE",
+    "NOTIMP",
     "NS",
     "NSEC",
     "NSEC3",
