@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,6 +142,9 @@ class _Hosts:
 
     def name_of(self, address: bytes) -> str | None:
         return "client" if address in self.addresses_of("client") else None
+
+    def entries(self) -> Iterable[tuple[str, list[bytes]]]:
+        return [("client", self.addresses_of("client"))]
 
 
 @pytest.mark.root

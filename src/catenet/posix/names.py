@@ -12,6 +12,7 @@ import operator
 import os
 import re
 import socket
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from catenet.posix.address import BROADCAST, show_name
@@ -72,6 +73,9 @@ class Names(Protocol):
     def name_of(self, address: Address) -> str | None:
         """Return the name of the host with this address; None when there is none."""
 
+    def entries(self) -> Iterable[tuple[str, list[Address]]]:
+        """All names, with their addresses."""
+
 
 class NoNames:
     """No names but localhost."""
@@ -83,6 +87,10 @@ class NoNames:
     def name_of(self, address: Address) -> str | None:
         """None."""
         return None
+
+    def entries(self) -> Iterable[tuple[str, list[Address]]]:
+        """None."""
+        return []
 
 
 class Resolver:

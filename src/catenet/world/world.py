@@ -440,6 +440,10 @@ class _WorldNames:
                 return name
         return None
 
+    def entries(self) -> Iterable[tuple[str, list[Address]]]:
+        """Names and addresses of all hosts."""
+        return [(name, self._world.addresses(name)) for name in self._world.hosts]
+
 
 class _Interruptible:
     """Handles Ctrl-C while a world runs in the main thread: the first stops it between events, the second at once."""

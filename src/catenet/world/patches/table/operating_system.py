@@ -9,6 +9,7 @@ from catenet.world.patches.table.row import (
     EXCHANGED,
     FILES,
     HARMLESS,
+    HOST_FILES,
     IN_PLACE,
     MACHINE,
     NO_PRIORITY,
@@ -32,6 +33,7 @@ ROWS: Final = (
         sendfile set_blocking set_inheritable write writev""",
     ),
     Row("os", REPLACED, "names of local sockets beside files", "remove unlink"),
+    Row("os", REPLACED, HOST_FILES, "open"),
     Row(
         "os",
         REPLACED,
@@ -81,7 +83,7 @@ ROWS: Final = (
         FILES,
         """access chmod chown copy_file_range device_encoding fchmod fchown fdatasync fpathconf fstatvfs ftruncate
         fwalk get_terminal_size getxattr lchown link listdir listxattr lockf lstat makedirs memfd_create mkdir
-        open pathconf posix_fadvise posix_fallocate pread preadv pwrite pwritev readlink removedirs removexattr
+        pathconf posix_fadvise posix_fallocate pread preadv pwrite pwritev readlink removedirs removexattr
         rename renames replace rmdir scandir setxattr stat statvfs symlink sync truncate utime walk""",
     ),
     Row(
@@ -239,7 +241,8 @@ ROWS: Final = (
     Row("fcntl", REPLACED, "waits in virtual time", "flock"),
     Row("fcntl", SHARED, FILES, "lockf"),
     Row("mmap", SHARED, FILES, "mmap"),
-    Row("io", SHARED, FILES, "FileIO open open_code"),
+    Row("io", REPLACED, HOST_FILES, "open"),
+    Row("io", SHARED, FILES, "FileIO open_code"),
     Row(
         "io",
         HARMLESS,

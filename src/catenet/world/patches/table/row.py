@@ -14,6 +14,7 @@ __all__ = [
     "EXCHANGED",
     "FILES",
     "HARMLESS",
+    "HOST_FILES",
     "IN_PLACE",
     "MACHINE",
     "NO_PRIORITY",
@@ -50,6 +51,7 @@ SHARED: Final = Treatment.SHARED
 HARMLESS: Final = Treatment.HARMLESS
 
 FILES: Final = "files are the machine's"
+HOST_FILES: Final = "files are the machine's, but /etc/resolv.conf and /etc/hosts of a host with name servers"
 MACHINE: Final = "facts about the machine"
 USERS: Final = "users and groups are the machine's"
 

@@ -1,0 +1,112 @@
+"""`open`: what a host with name servers shows as /etc/resolv.conf and /etc/hosts; all other files are the machine's.
+
+Programs with resolvers of their own read the first; what they would find there otherwise are the servers of the machine
+that runs the world. The files can be read only: neither the machine's may change, nor does the host ask its own.
+"""
+
+from __future__ import annotations
+
+import _io
+import builtins
+import errno
+import io
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from catenet.wire.address import format_address
+from catenet.wire.dns.resolv_conf import format_resolv_conf
+from catenet.world.engine.current import current
+from catenet.world.patches.patching import Patcher, copy_identity
+
+if TYPE_CHECKING:
+    from catenet.world.engine.host import Host
+
+__all__ = ["apply"]
+
+RESOLV_CONF: Final = "/etc/resolv.conf"
+HOSTS: Final = "/etc/hosts"
+LOCAL: Final = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n"
+LONGEST: Final = max(len(RESOLV_CONF), len(HOSTS))
+
+_original_open: Final = io.open
+_original_os_open: Final = os.open
+
+
+class _Open:
+    """Takes the place of `open`; no function, which a class that has it as an attribute would make a method of."""
+
+    def __call__(
+        self,
+        file: Any,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: Any = None,
+        errors: Any = None,
+        newline: Any = None,
+        closefd: bool = True,
+        opener: Any = None,
+    ) -> Any:
+        task = current.task
+        if task is not None and opener is None and not isinstance(file, int):
+            text = _text_of(task.process.host, file)
+            if text is not None:
+                _check_mode(set("wax+").isdisjoint(mode), file)
+
+                def opener(path: Any, flags: int) -> int:
+                    return _descriptor_of(text)
+
+        return _original_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
+
+
+def _open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+    """`os.open`."""
+    task = current.task
+    if task is not None:
+        text = _text_of(task.process.host, path)
+        if text is not None:
+            _check_mode(not flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC), path)
+            return _descriptor_of(text)
+    return _original_os_open(path, flags, mode, dir_fd=dir_fd)
+
+
+def _text_of(host: Host, path: Any) -> str | None:
+    """Text of a host's own file; None for a file of the machine."""
+    if host.name_service is None:
+        return None
+    try:
+        name = os.fsdecode(path)
+    except TypeError:
+        return None
+    if len(name) > LONGEST:
+        return None
+    if name == RESOLV_CONF:
+        return format_resolv_conf(host.name_service)
+    if name == HOSTS:
+        lines = [
+            f"{format_address(address)}\t{known}\n"
+            for known, addresses in host.names.entries()
+            for address in addresses
+        ]
+        return LOCAL + "".join(lines)
+    return None
+
+
+def _check_mode(reads: bool, path: Any) -> None:
+    if not reads:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+
+def _descriptor_of(text: str) -> int:
+    """A descriptor from which a text can be read."""
+    descriptor = os.memfd_create("host file")
+    os.write(descriptor, text.encode())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def apply(patcher: Patcher) -> None:
+    """Patch `open`, by all its names, and `os.open`."""
+    opening = copy_identity(_Open(), _original_open)
+    for module in (io, _io, builtins):
+        patcher.replace(module, "open", opening)
+    patcher.replace(os, "open", copy_identity(_open_descriptor, _original_os_open))
