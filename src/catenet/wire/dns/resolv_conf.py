@@ -9,7 +9,14 @@ from catenet.wire.address import format_address, parse_address
 from catenet.wire.dns.name import name_from_text, name_to_text
 from catenet.wire.dns.stub import Server, StubConfig
 
-__all__ = ["format_resolv_conf", "parse_resolv_conf"]
+__all__ = [
+    "MOST_ATTEMPTS",
+    "MOST_NDOTS",
+    "MOST_SERVERS",
+    "MOST_TIMEOUT",
+    "format_resolv_conf",
+    "parse_resolv_conf",
+]
 
 MOST_SERVERS: Final = 3
 MOST_NDOTS: Final = 15

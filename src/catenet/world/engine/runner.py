@@ -16,6 +16,7 @@ from catenet.world.engine.errors import DeadlockError
 from catenet.world.engine.hub import VirtualClock
 from catenet.world.observe.report import Report, make_report
 from catenet.world.scenario.events import Announce, schedule_events
+from catenet.world.scenario.resolv import stub_config
 
 if TYPE_CHECKING:
     from catenet.world.scenario.worldfile import WorldPlan
@@ -45,6 +46,9 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
         )
         for line in host.run:
             made.run(line, start=host.start, restart=host.restart, daemon=host.service)
+    for host in plan.hosts:
+        if host.resolv is not None:
+            world.hosts[host.name].use_name_servers(stub_config(host.resolv, world.addresses))
     for link in plan.links:
         world.topology.link(link.a, link.b, link.properties)
     world.refresh_routes()
