@@ -292,7 +292,7 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
             return
         self._transmit(transport)
         self._alarm.set(core.next_deadline(), self)
-        pause = self.write_paused or (self._events is not None and self._events.full)
+        pause = self.write_paused or (self._events is not None and self._events.full) or self._core_is_full()
         if pause is not self._read_paused and not transport.is_closing():
             self.read_or_pause(transport, pause)
         if self.write_paused or self.charged:
@@ -308,6 +308,9 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
                 self.close_transport()  # the peer has nothing more to say either
             else:
                 self.linger(orderly=True)
+
+    def _core_is_full(self) -> bool:
+        return bool(getattr(self.core, "full", False))
 
     def _transmit(self, transport: asyncio.Transport) -> None:
         """Write what the core has, in few writes, until the transport is full or closes."""

@@ -21,7 +21,8 @@ class StreamCore(Protocol[E_co]):
     """One connection of a protocol on a byte stream, client or server. `E_co`: its events.
 
     A core that holds much output should say how many bytes `transmit` has yet to return, in an attribute `queued`: they
-    count against `ServerLimits.max_queued_total` as what waits in transports does.
+    count against `ServerLimits.max_queued_total` as what waits in transports does. One that cannot take more for now
+    says so in an attribute `full`: then its peer is not read.
     """
 
     def receive(self, data: bytes, now: float) -> None:

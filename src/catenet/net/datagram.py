@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from catenet.net.connection import Alarm, Alarmed, EventQueue
 from catenet.net.core import DatagramCore, Peer, check_core, check_factory
 from catenet.net.dial import SocketName
 from catenet.net.listen import bind_udp
+from catenet.net.pktinfo import CONTROL_SIZE, Control, answering, tell_destinations
 from catenet.net.target import DATAGRAM_SCHEMES, SCHEMES, Scheme, host_and_port, parse_target, refuse_scheme
 from catenet.net.tls import explain
 
@@ -32,15 +32,6 @@ BATCH = 64
 """Datagrams that are read in one turn of the event loop, so that others get their turn too."""
 SEND_BATCH = 256
 MAX_DATAGRAM = 65535
-
-# <netinet/in.h> of Linux; the module socket of Python 3.11 lacks the first.
-_IP_PKTINFO = 8
-_PKTINFO4 = struct.Struct("=i4s4s")
-_PKTINFO6 = struct.Struct("=16si")
-_CONTROL_SIZE = socket.CMSG_SPACE(_PKTINFO6.size)
-_MULTICAST6 = 0xFF
-
-Control = tuple[int, int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,14 +175,14 @@ class DatagramEndpoint(Alarmed, Generic[E]):
     def _receive_batch(self, index: int, now: float) -> None:
         for _ in range(BATCH):
             try:
-                data, control, flags, address = self._sockets[index].recvmsg(MAX_DATAGRAM, _CONTROL_SIZE)
+                data, control, flags, address = self._sockets[index].recvmsg(MAX_DATAGRAM, CONTROL_SIZE)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:  # ICMP about what was sent before
                 self.core.handle_error(error, now)
                 continue
             if not flags & socket.MSG_TRUNC:
-                peer = DatagramPeer(address, index, _answering(control))
+                peer = DatagramPeer(address, index, answering(control))
                 self.core.receive(data, peer, now)
             if self._events is not None and self._events.full:
                 break
@@ -260,7 +251,7 @@ async def serve_datagrams(
             sockets += found
             bound.append(replace(target, port=found[0].getsockname()[1]).url)
         for sock in sockets:
-            _tell_destinations(sock)
+            tell_destinations(sock)
     except BaseException:
         for sock in sockets:
             sock.close()
@@ -301,25 +292,3 @@ def _ours(peer: Peer) -> DatagramPeer:
     if not isinstance(peer, DatagramPeer):
         raise TypeError(f"a core returned {peer!r} for a peer, which it was not given")
     return peer
-
-
-def _tell_destinations(sock: socket.socket) -> None:
-    """Let a socket on all addresses say to which a datagram came (Linux ip(7), RFC 3542 section 6)."""
-    if sock.getsockname()[0] == "0.0.0.0":
-        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-    elif sock.getsockname()[0] == "::":
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-
-
-def _answering(received: list[tuple[int, int, bytes]]) -> Control | None:
-    """Return the ancillary data that makes an answer leave from the address to which a datagram came."""
-    for level, kind, data in received:
-        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
-            _, local, _ = _PKTINFO4.unpack_from(data)  # of a datagram to a group, this is an address of ours
-            return level, kind, _PKTINFO4.pack(0, local, bytes(4))
-        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
-            local, interface = _PKTINFO6.unpack_from(data)
-            if local[0] == _MULTICAST6:
-                return level, kind, _PKTINFO6.pack(bytes(16), interface)
-            return level, kind, _PKTINFO6.pack(local, interface if local[:2] == b"\xfe\x80" else 0)
-    return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from catenet.net.dial import addresses, no_name
 
-__all__ = ["bind_udp", "hold_port", "listen_tcp", "listen_unix"]
+__all__ = ["bind_sockets", "bind_udp", "hold_port", "listen_tcp", "listen_unix"]
 
 _SAME_PORT_TRIES = 16
 
@@ -21,41 +21,47 @@ async def listen_tcp(host: str | None, port: int, *, backlog: int, reuse_port: b
 
     Port 0 lets the system choose it. Raises `OSError`.
     """
-    loop = asyncio.get_running_loop()
-    found = await addresses(loop, host or None, port, socket.SOCK_STREAM, socket.AI_PASSIVE)
-    return _bind_all(found, port, socket.SOCK_STREAM, backlog, reuse_port)
+    return await bind_sockets(host, port, (socket.SOCK_STREAM,), backlog=backlog, reuse_port=reuse_port)
 
 
 async def bind_udp(host: str | None, port: int, *, reuse_port: bool = False) -> list[socket.socket]:
     """Return a UDP socket for each address of `host` (None: all addresses), all with one port. As above."""
+    return await bind_sockets(host, port, (socket.SOCK_DGRAM,), reuse_port=reuse_port)
+
+
+async def bind_sockets(
+    host: str | None, port: int, kinds: Sequence[int], *, backlog: int | None = None, reuse_port: bool = False
+) -> list[socket.socket]:
+    """Return a socket of each of `kinds` for each address of `host`, all with one port. Streams listen. As above."""
     loop = asyncio.get_running_loop()
-    found = await addresses(loop, host or None, port, socket.SOCK_DGRAM, socket.AI_PASSIVE)
-    return _bind_all(found, port, socket.SOCK_DGRAM, None, reuse_port)
+    found = await addresses(loop, host or None, port, kinds[0], socket.AI_PASSIVE)
+    return _bind_all(found, port, kinds, backlog, reuse_port)
 
 
-def hold_port(host: str | None, kind: int = socket.SOCK_STREAM) -> list[socket.socket]:
+def hold_port(host: str | None, kinds: Sequence[int] = (socket.SOCK_STREAM,)) -> list[socket.socket]:
     """Return sockets that keep a port which the system chose, for others that bind to it with `SO_REUSEPORT`.
 
-    They do not listen. Raises `OSError`.
+    They do not listen. A datagram that comes to one is lost, so it must be closed when the others are bound. Raises
+    `OSError`.
     """
     try:
-        found = socket.getaddrinfo(host or None, 0, type=kind, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host or None, 0, type=kinds[0], flags=socket.AI_PASSIVE)
     except UnicodeError:
         raise no_name(host) from None
-    return _bind_all(found, 0, kind, None, True)
+    return _bind_all(found, 0, kinds, None, True)
 
 
 def _bind_all(
     found: Iterable[tuple[int, int, int, str, tuple[Any, ...]]],
     port: int,
-    kind: int,
+    kinds: Sequence[int],
     backlog: int | None,
     reuse_port: bool,
 ) -> list[socket.socket]:
-    bound_to = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    bound_to = list(dict.fromkeys((family, address, kind) for family, _, _, _, address in found for kind in kinds))
     for attempt in range(_SAME_PORT_TRIES):
         try:
-            return _try_to_bind(bound_to, port, kind, backlog, reuse_port)
+            return _try_to_bind(bound_to, port, backlog, reuse_port)
         except OSError:
             # A port that the system chose for one address may be taken on another.
             if port or len(bound_to) == 1 or attempt == _SAME_PORT_TRIES - 1:
@@ -64,11 +70,11 @@ def _bind_all(
 
 
 def _try_to_bind(
-    addresses: Sequence[tuple[int, tuple[Any, ...]]], port: int, kind: int, backlog: int | None, reuse_port: bool
+    addresses: Sequence[tuple[int, tuple[Any, ...], int]], port: int, backlog: int | None, reuse_port: bool
 ) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     try:
-        for family, address in addresses:
+        for family, address, kind in addresses:
             sock = socket.socket(family, kind)
             sockets.append(sock)
             if kind == socket.SOCK_STREAM:
@@ -82,7 +88,7 @@ def _try_to_bind(
             except OSError as error:
                 raise OSError(error.errno, f"cannot bind to {address[0]} port {port}: {error.strerror}") from None
             port = port or sock.getsockname()[1]
-            if backlog is not None:
+            if backlog is not None and kind == socket.SOCK_STREAM:
                 sock.listen(backlog)
     except BaseException:
         for sock in sockets:

@@ -124,11 +124,13 @@ class StreamServer(Generic[C]):
         reuse_port: bool = False,
         mode: int | None = None,
         sock: socket.socket | None = None,
+        bound: Sequence[socket.socket] = (),
     ) -> Listener:
         """Listen on `tcp://host:port`, `tls://host:port` (needs `tls`) or `unix:path`.
 
         `mode` are the permissions of a Unix socket. `sock` is a Unix socket that listens already, for processes
-        that share it; whoever made it removes it. Raises `ValueError` for a wrong URL, `OSError`.
+        that share it; whoever made it removes it. `bound` are TCP sockets that listen already, all on one port. Raises
+        `ValueError` for a wrong URL, `OSError`.
         """
         target = parse_target(url, listening=True, schemes=self.schemes)
         context = tls if target.tls else None
@@ -143,7 +145,7 @@ class StreamServer(Generic[C]):
             sockets = [sock or listen_unix(target.unix, backlog=backlog, mode=mode)]
             unlink = "" if sock is not None or target.unix.startswith("@") else target.unix
         else:
-            sockets = await listen_tcp(target.host, target.port, backlog=backlog, reuse_port=reuse_port)
+            sockets = list(bound) or await listen_tcp(target.host, target.port, backlog=backlog, reuse_port=reuse_port)
             target = replace(target, port=sockets[0].getsockname()[1])
         for each in sockets:
             acceptor.add(each, context)

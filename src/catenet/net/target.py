@@ -7,6 +7,7 @@ RFC 3986 (section 3.2.2: IPv6 addresses stand in brackets); `dns:` and `unix:` a
 from __future__ import annotations
 
 import difflib
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ class Scheme:
     * `takes_path`: a path may follow the port.
     * `is_path`: the whole target is the path of a Unix socket.
     * `resolve_all`: connect to every address of the name, to balance among them, instead of the first that answers.
+    * `kinds`: which sockets a server of it binds, `SOCK_STREAM`, `SOCK_DGRAM` or both to one port.
     """
 
     tls: bool = False
@@ -31,6 +33,7 @@ class Scheme:
     takes_path: bool = False
     is_path: bool = False
     resolve_all: bool = False
+    kinds: tuple[int, ...] = (socket.SOCK_STREAM,)
 
 
 SCHEMES: Mapping[str, Scheme] = {
@@ -41,7 +44,7 @@ SCHEMES: Mapping[str, Scheme] = {
 }
 """The schemes of any protocol on streams: TCP, TLS over TCP, TCP to all addresses of a name, Unix sockets."""
 
-DATAGRAM_SCHEMES: Mapping[str, Scheme] = {"udp": Scheme()}
+DATAGRAM_SCHEMES: Mapping[str, Scheme] = {"udp": Scheme(kinds=(socket.SOCK_DGRAM,))}
 
 
 @dataclass(frozen=True, slots=True)

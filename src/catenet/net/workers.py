@@ -1,7 +1,7 @@
 """Several processes behind the same addresses: started, replaced when they die, told to stop, restarted on a change.
 
-TCP ports are shared by `SO_REUSEPORT` (Linux socket(7)): the kernel chooses a worker for each connection. Unix
-sockets cannot be bound twice, so they are made before the fork and inherited.
+Ports are shared by `SO_REUSEPORT` (Linux socket(7)): the kernel chooses a worker for each connection and each peer that
+sends datagrams. Unix sockets cannot be bound twice, so they are made before the fork and inherited.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,13 @@ BAD_START = 2
 """Exit status of a worker that cannot start as it was told: starting it again would change nothing."""
 INTERRUPTED = 130
 
+Announce = Callable[[Sequence[str]], None]
+"""Is told the URLs of a server that accepts connections."""
+
 _STOP = frozenset((signal.SIGTERM, signal.SIGINT))
+_RELOAD = frozenset((signal.SIGHUP,))
 _ALL = _STOP | {signal.SIGCHLD}
+_PIPE_SIZE = 65536
 _POLL = 0.5
 _RESTART_DELAY = 1.0
 
@@ -57,12 +64,15 @@ class NoLoop(ValueError):
 class Placement:
     """Where a worker listens: `urls` with ports that all workers know, `shared` Unix sockets by URL.
 
-    `reuse_port`: others listen there too. What `catenet.net.serve` and `Server.listen` take.
+    `reuse_port`: others listen there too. What `catenet.net.serve` and `Server.listen` take. `announce` is called with
+    the true URLs once the worker serves. `number`: which of the workers it is.
     """
 
     urls: tuple[str, ...]
     shared: Mapping[str, socket.socket] = field(default_factory=dict)
     reuse_port: bool = False
+    announce: Announce = lambda _: None
+    number: int = 0
 
 
 def run_workers(
@@ -74,18 +84,32 @@ def run_workers(
     suffixes: Sequence[str] = (".py",),
     schemes: Mapping[str, Scheme] = SCHEMES,
     refused: type[Exception] = BindError,
+    announce: Announce = lambda _: None,
+    reloads: bool = False,
 ) -> int:
     """Run `work` in this process, or in forked ones if there are several or files to be watched; return the status.
 
     `watch` are folders: when a file in them with one of `suffixes` changes, the workers are started again. A worker
-    that raises `refused` says why in one line, and is not started again. Raises `ValueError` for a wrong URL,
+    that raises `refused` says why in one line, and is not started again. `announce` is called once all serve.
+    `reloads`: workers know what to do at SIGHUP, which is handed on to them. Raises `ValueError` for a wrong URL,
     `BindError`.
     """
     if workers == 1 and not watch:
-        return work(Placement(tuple(urls)))
+        return work(Placement(tuple(urls), announce=announce))
     with contextlib.ExitStack() as stack:
-        placement = _share(urls, workers, schemes, stack)
-        return Supervisor(lambda _: work(placement), workers, watch, suffixes, refused).run()
+        held = stack.enter_context(contextlib.ExitStack())  # datagrams that came here would be lost
+        placement = _share(urls, workers, schemes, stack, held)
+
+        def serving(told: Sequence[str]) -> None:
+            held.close()
+            announce(told)
+
+        def run(number: int) -> int:
+            held.close()  # this process's own descriptors
+            return work(replace(placement, announce=partial(supervisor.tell, number), number=number))
+
+        supervisor = Supervisor(run, workers, watch, suffixes, refused, serving, reloads)
+        return supervisor.run()
 
 
 def run_loop(main: Coroutine[Any, Any, int], loop: str = "auto") -> int:
@@ -93,18 +117,24 @@ def run_loop(main: Coroutine[Any, Any, int], loop: str = "auto") -> int:
 
     Raises `NoLoop`.
     """
-    factory = None
-    if loop != "asyncio":
-        try:
-            import uvloop
-
-            factory = uvloop.new_event_loop
-        except ImportError:
-            if loop == "uvloop":
-                main.close()
-                raise NoLoop("uvloop: pip install uvloop") from None
+    factory = None if loop == "asyncio" else _uvloop_factory()
+    if factory is None and loop == "uvloop":
+        main.close()
+        raise NoLoop("uvloop: pip install uvloop")
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main)
+
+
+def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes event loops of uvloop; None where there is none, or none works: in a simulated host."""
+    try:
+        import uvloop
+
+        uvloop.new_event_loop().close()
+    except (ImportError, RuntimeError):
+        return None
+    found: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return found
 
 
 def stop_event() -> asyncio.Event:
@@ -124,7 +154,13 @@ def stop_event() -> asyncio.Event:
     return stop
 
 
-def _share(urls: Sequence[str], workers: int, schemes: Mapping[str, Scheme], stack: contextlib.ExitStack) -> Placement:
+def _share(
+    urls: Sequence[str],
+    workers: int,
+    schemes: Mapping[str, Scheme],
+    stack: contextlib.ExitStack,
+    until_served: contextlib.ExitStack,
+) -> Placement:
     """Fix ports that the system chooses, and make Unix sockets, before the fork."""
     fixed: list[str] = []
     shared: dict[str, socket.socket] = {}
@@ -134,7 +170,9 @@ def _share(urls: Sequence[str], workers: int, schemes: Mapping[str, Scheme], sta
             if target.unix and workers > 1:
                 shared[url] = stack.enter_context(_unix_socket(target.unix, stack))
             elif not target.unix and not target.port:
-                held = [stack.enter_context(sock) for sock in hold_port(target.host)]
+                held = hold_port(target.host, schemes[target.scheme].kinds)
+                for sock in held:
+                    (stack if sock.type == socket.SOCK_STREAM else until_served).enter_context(sock)
                 target = replace(target, port=held[0].getsockname()[1])
                 url = target.listening_url
         except OSError as error:
@@ -171,36 +209,72 @@ class Supervisor:
         watch: Sequence[Path] = (),
         suffixes: Sequence[str] = (".py",),
         refused: type[Exception] = BindError,
+        announce: Announce = lambda _: None,
+        reloads: bool = False,
     ) -> None:
         self._work = work
         self._watch = watch
         self._suffixes = suffixes
         self._refused = refused
+        self._announce = announce
+        self._signals = _ALL | _RELOAD if reloads else _ALL
+        self._ready: set[int] = set()
+        self._pipe: tuple[int, int] = (-1, -1)
         self._running: dict[int, int] = {}
         self._waiting: dict[int, float] = dict.fromkeys(range(workers), 0.0)
+        self._workers = workers
         self._stopping = False
         self._interrupts = 0
         self._status = 0
 
     def run(self) -> int:
         """Keep the workers running until a signal; return the exit status."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         seen = self._files()
+        self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             while self._running or (self._waiting and not self._stopping) or (self._watch and not self._stopping):
                 self._start_due()
-                received = signal.sigtimedwait(_ALL, _POLL)
+                received = signal.sigtimedwait(self._signals, _POLL)
                 if received is not None and received.si_signo in _STOP:
                     self._stop(received.si_signo)
+                elif received is not None and received.si_signo in _RELOAD:
+                    self._hand_on(received.si_signo)
                 self._reap()
+                self._listen_to_workers()
                 if self._watch and not self._stopping and (files := self._files()) != seen:
                     seen = files
                     self._restart()
         finally:
             while (late := signal.sigtimedwait(_STOP, 0)) is not None:
                 self._stop(late.si_signo)  # not to be raised where it is unblocked
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
+            for end in self._pipe:
+                os.close(end)
         return self._status
+
+    def tell(self, number: int, urls: Sequence[str]) -> None:
+        """In a worker: say that it serves."""
+        with contextlib.suppress(OSError):
+            os.write(self._pipe[1], json.dumps([number, list(urls)]).encode() + b"\n")
+            os.kill(os.getppid(), signal.SIGCHLD)  # wakes it
+
+    def _listen_to_workers(self) -> None:
+        try:
+            told = os.read(self._pipe[0], _PIPE_SIZE)
+        except BlockingIOError:
+            return
+        before = len(self._ready)
+        for line in told.splitlines():
+            number, urls = json.loads(line)
+            self._ready.add(number)
+            if before < self._workers == len(self._ready):
+                self._announce(urls)
+                return
+
+    def _hand_on(self, signo: int) -> None:
+        for child in self._running:
+            os.kill(child, signo)
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -216,7 +290,7 @@ class Supervisor:
             return child
         status = 1
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ALL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
             status = self._work(number)
         except KeyboardInterrupt:
             status = INTERRUPTED
@@ -268,6 +342,7 @@ class Supervisor:
         for child in list(self._running):
             os.waitpid(child, 0)
         self._running.clear()
+        self._ready.clear()
         self._waiting = dict.fromkeys(numbers, 0.0)
 
     def _files(self) -> dict[str, int]:

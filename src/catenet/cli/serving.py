@@ -1,0 +1,171 @@
+"""What all verbs that serve have in common: where they listen, processes, signals, the line that says so.
+
+A verb describes its server by a `Kind` and makes it in an asynchronous context; `run_server` does the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
+
+from catenet.cli import UsageError, logs
+from catenet.net.target import Scheme, parse_target
+from catenet.net.tls import TlsError, server_context
+from catenet.net.workers import BindError, NoLoop, Placement, run_loop, run_workers, stop_event
+from catenet.printable import complain, say
+
+__all__ = ["Kind", "Reloadable", "Running", "add_arguments", "run_server", "tls_context"]
+
+DEFAULT_GRACE: Final = 10.0
+
+
+class Running(Protocol):
+    """A server that accepts connections or datagrams."""
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """Where it listens, with the true ports."""
+
+    async def drain(self, grace: float | None = None) -> None:
+        """Take nothing new, finish what goes on within `grace` seconds, and close."""
+
+
+@runtime_checkable
+class Reloadable(Protocol):
+    """A server that reads its files again at SIGHUP."""
+
+    def reload(self) -> None:
+        """Read the files again; what is wrong with them is logged, and what was read before stays."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of server.
+
+    Attributes:
+        name: its word in `serving KIND on URL`.
+        schemes: of the URLs on which it listens.
+        default: URL without `--listen`.
+        reloads: its servers are `Reloadable`.
+        watched: suffixes of files that start the workers again when they change, with `--reload`.
+    """
+
+    name: str
+    schemes: Mapping[str, Scheme]
+    default: str
+    reloads: bool = False
+    watched: tuple[str, ...] = ()
+
+
+def add_arguments(parser: argparse.ArgumentParser, kind: Kind, reload: str = "") -> None:
+    """Add the options of all servers; `reload`: what that option does, without text there is none."""
+    forms = ", ".join(f"{name}:{'' if scheme.is_path else '//'}" for name, scheme in kind.schemes.items())
+    parser.add_argument(
+        "--listen", action="append", metavar="URL", help=f"{forms}; port 0 is any (repeat; default {kind.default})"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the ports")
+    if reload:
+        parser.add_argument("--reload", action="store_true", help=reload)
+    parser.add_argument(
+        "--grace", type=float, default=DEFAULT_GRACE, metavar="SECONDS", help="for what goes on at the end (10)"
+    )
+    if any(scheme.tls for scheme in kind.schemes.values()):
+        parser.add_argument("--cert", metavar="FILE", help="the server's certificate chain (PEM)")
+        parser.add_argument("--key", metavar="FILE", help="its key, if not in the same file")
+        parser.add_argument("--client-ca", metavar="FILE", help="ask clients for certificates that these have signed")
+    parser.add_argument("--loop", choices=("auto", "uvloop", "asyncio"), default="auto", help="event loop")
+    parser.add_argument("--json", action="store_true", help="print kind and URLs as JSON once it serves")
+    logs.add_arguments(parser)
+
+
+def run_server(
+    args: argparse.Namespace,
+    kind: Kind,
+    make: Callable[[Placement], AbstractAsyncContextManager[Running]],
+    urls: Sequence[str] | None = None,
+) -> int:
+    """Serve until a signal; return the exit status.
+
+    `make` is entered in every worker; what it raises as `UsageError` ends the program. `urls` are what a configuration
+    says, for when the command line says nothing.
+    """
+    if args.workers < 1:
+        raise UsageError(f"--workers {args.workers}: at least 1")
+    listen = args.listen or urls or [kind.default]
+    for url in listen:
+        _check_url(url, kind, args)
+    watched = kind.watched and getattr(args, "reload", False)
+    try:
+        return run_workers(
+            partial(_work, args, kind, make),
+            listen,
+            workers=args.workers,
+            watch=[Path.cwd()] if watched else [],
+            suffixes=kind.watched,
+            schemes=kind.schemes,
+            refused=UsageError,
+            announce=partial(_announce, args, kind),
+            reloads=kind.reloads,
+        )
+    except BindError as error:
+        raise UsageError(f"--listen {error}") from None
+
+
+def _work(
+    args: argparse.Namespace,
+    kind: Kind,
+    make: Callable[[Placement], AbstractAsyncContextManager[Running]],
+    placement: Placement,
+) -> int:
+    try:
+        return run_loop(_serve(args, kind, make(placement), placement), args.loop)
+    except NoLoop as error:
+        raise UsageError(f"--loop {error}") from None
+
+
+async def _serve(
+    args: argparse.Namespace, kind: Kind, making: AbstractAsyncContextManager[Running], placement: Placement
+) -> int:
+    stop = stop_event()
+    async with making as server:
+        if kind.reloads and isinstance(server, Reloadable):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.reload)
+        placement.announce(server.urls)
+        await stop.wait()
+        await server.drain(args.grace)
+    return 0
+
+
+def _announce(args: argparse.Namespace, kind: Kind, urls: Sequence[str]) -> None:
+    if args.json:
+        say(json.dumps({"kind": kind.name, "urls": list(urls)}))
+    if not args.quiet:
+        complain(f"serving {kind.name} on {', '.join(urls)}")
+
+
+def _check_url(url: str, kind: Kind, args: argparse.Namespace) -> None:
+    try:
+        target = parse_target(url, listening=True, schemes=kind.schemes, default=next(iter(kind.schemes)))
+    except ValueError as error:
+        raise UsageError(f"--listen: {error}") from None
+    if target.tls and not args.cert:
+        raise UsageError(f"--listen {url}: needs --cert (and --key)")
+
+
+def tls_context(args: argparse.Namespace, alpn: Sequence[str] = ()) -> ssl.SSLContext | None:
+    """What `--cert`, `--key` and `--client-ca` make; None without a certificate."""
+    if not args.cert:
+        return None
+    try:
+        return server_context(args.cert, args.key, args.client_ca, alpn)
+    except TlsError as error:
+        raise UsageError(f"--cert, --key, --client-ca: {error}") from None
