@@ -23,7 +23,17 @@ DOCUMENTS = [
     "README.md",
     *(
         f"docs/{name}.md"
-        for name in ("worlds", "compatibility", "commands", "congestion", "datagrams", "net", "packetdrill", "rpc")
+        for name in (
+            "worlds",
+            "compatibility",
+            "commands",
+            "congestion",
+            "datagrams",
+            "dns",
+            "net",
+            "packetdrill",
+            "rpc",
+        )
     ),
 ]
 FENCE = re.compile(r"^```(\S*)[ \t]*(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -24,6 +24,7 @@ VERBS = {
     "ss": "sockets of a running world or stack",
     "settings": "what can be set in the stack of a host",
     "resolve": "ask name servers",
+    "serve": "serve a protocol: dns",
     "bridge": "join two TUN devices through a faulty link",
     "rpc": "remote procedure calls: compile, serve, call, list, describe",
 }

@@ -26,7 +26,7 @@ from catenet.wire.dns.numbers import (
     type_from_text,
 )
 
-__all__ = ["Source", "origin_of", "read_into", "source_of_path", "source_of_text"]
+__all__ = ["Source", "origin_of", "read_into", "read_records", "source_of_path", "source_of_text"]
 
 _SIMPLE: Final = re.compile(
     r"""

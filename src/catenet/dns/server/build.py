@@ -1,0 +1,67 @@
+"""A chain from a configuration: zones and local data are read, secrets made."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from catenet.dns.master.reader import read_records
+from catenet.dns.server.chain import Backend, Chain, Source
+from catenet.dns.server.config import ConfigError, ServerConfig
+from catenet.dns.server.counters import Counters
+from catenet.dns.server.local import LocalData
+from catenet.dns.zone import Zone, ZoneSet, read_zone
+from catenet.wire.dns.name import name_from_text, name_to_text
+
+__all__ = ["make_chain", "read_local", "read_zones", "with_secrets"]
+
+logger = logging.getLogger("catenet.dns")
+
+LOCAL: Final = "local"
+
+
+def read_zones(config: ServerConfig) -> ZoneSet:
+    """Read the zones' files. Raises ConfigError, whose text names file and line."""
+    zones = ZoneSet()
+    for one in config.zones:
+        if one.primaries and not Path(one.file).is_file():
+            continue
+        try:
+            origin = name_from_text(one.name if one.name.endswith(".") else one.name + ".") if one.name else None
+            zone: Zone = read_zone(Path(one.file), origin, warn=lambda text: logger.warning("%s", text))
+        except ValueError as error:  # a ZoneError, which says where
+            raise ConfigError(str(error)) from None
+        except OSError as error:
+            raise ConfigError(f"{one.file}: {(error.strerror or str(error)).lower()}") from None
+        if zones.get(zone.origin) is not None:
+            raise ConfigError(f"{one.file}: the zone {name_to_text(zone.origin)} is there already")
+        zones.put(zone)
+    return zones
+
+
+def read_local(config: ServerConfig) -> LocalData:
+    """Read local data. Raises ConfigError."""
+    try:
+        return LocalData(list(read_records("\n".join(config.local) + "\n")))
+    except ValueError as error:
+        raise ConfigError(f"{LOCAL}: {error}") from None
+
+
+def make_chain(
+    config: ServerConfig, zones: ZoneSet, local: LocalData, backend: Backend | None, counters: Counters
+) -> Chain:
+    """A chain that answers so. `config` must have secrets for cookies."""
+    sources: list[Source] = [local] if len(local) else []
+    if len(zones):
+        sources.append(zones)
+    return Chain(config.settings, sources, backend, time.time, counters)
+
+
+def with_secrets(config: ServerConfig, secret: bytes) -> ServerConfig:
+    """The same, with a secret for cookies if it has none of its own. Processes that share ports share it."""
+    if config.settings.cookie_secrets:
+        return config
+    return replace(config, settings=replace(config.settings, cookie_secrets=(secret,)))

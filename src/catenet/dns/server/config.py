@@ -1,0 +1,316 @@
+"""The configuration file of a name server: TOML to values, with the place of each mistake and what may be meant."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+from catenet.dns.server.access import Action, network
+from catenet.dns.server.cookies import SECRET_LENGTH
+from catenet.dns.server.rates import RateLimits
+from catenet.dns.server.settings import CookiePolicy, ServerSettings
+
+__all__ = ["ConfigError", "KeyConfig", "ServerConfig", "ZoneConfig", "read_config"]
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A configuration cannot be used; the text is `FILE: KEY: what is wrong; what may be meant`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneConfig:
+    """One zone.
+
+    Attributes:
+        file: master file; of a secondary, where its copy is kept.
+        name: of the zone; empty: the file says it.
+        primaries: addresses from which it is transferred; then it is a secondary.
+        notify: addresses that are told of changes.
+        transfers: networks that may have it whole, besides those of the server.
+        updates: networks that may change it.
+        key: name of the key that signs its transfers, updates and notifications (TSIG).
+    """
+
+    file: str = ""
+    name: str = ""
+    primaries: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+    transfers: tuple[str, ...] = ()
+    updates: tuple[str, ...] = ()
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyConfig:
+    """A secret shared with peers (TSIG)."""
+
+    name: str
+    secret: bytes
+    algorithm: str = "hmac-sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """All that a server is told. Empty or None: nothing was said.
+
+    Attributes:
+        listen: URLs.
+        zones: to be served.
+        recursive: answer questions about other names by recursion or forwarding.
+        forward: addresses of recursive servers that are asked instead.
+        root_hints, trust_anchor: files in master format.
+        validate: check signatures; None: if there is a trust anchor, or nothing is forwarded.
+        local: records in master format.
+        metrics: URL of the page of figures.
+        query_log: file.
+        user: who the process becomes once it listens, when it is started as root.
+        resolver: settings of the resolver by their names.
+        keys: for transfers and updates.
+        settings: the rest.
+        file: where this was read from.
+    """
+
+    listen: tuple[str, ...] = ()
+    zones: tuple[ZoneConfig, ...] = ()
+    recursive: bool | None = None
+    forward: tuple[str, ...] = ()
+    root_hints: str = ""
+    trust_anchor: str = ""
+    validate: bool | None = None
+    local: tuple[str, ...] = ()
+    metrics: str = ""
+    query_log: str = ""
+    user: str = ""
+    resolver: Mapping[str, object] = field(default_factory=dict)
+    keys: tuple[KeyConfig, ...] = ()
+    settings: ServerSettings = field(default_factory=ServerSettings)
+    file: str = ""
+
+
+def read_config(path: Path) -> ServerConfig:
+    """Read a file. Raises ConfigError."""
+    try:
+        table = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return _Reader(str(path), path.parent).read(table)
+
+
+class _Reader:
+    """Reads the tables of one file; each mistake names its key."""
+
+    def __init__(self, file: str, folder: Path) -> None:
+        self._file = file
+        self._folder = folder
+
+    def read(self, table: Mapping[str, object]) -> ServerConfig:
+        readers: dict[str, Callable[[str, object], object]] = {
+            "listen": self._texts,
+            "recursive": self._truth,
+            "forward": self._texts,
+            "root-hints": self._path,
+            "trust-anchor": self._path,
+            "validate": self._truth,
+            "local": self._texts,
+            "metrics": self._text,
+            "query-log": self._path,
+            "user": self._text,
+            "resolver": self._resolver,
+            "zone": lambda key, value: self._tables(key, value, self._zone),
+            "key": lambda key, value: self._tables(key, value, self._key),
+        }
+        settings = {
+            "udp-payload": self._size,
+            "cache-bytes": self._size,
+            "version": self._text,
+            "hostname": self._text,
+            "nsid": lambda key, value: self._text(key, value).encode(),
+            "idle-timeout": self._seconds,
+            "most-pipelined": self._size,
+            "most-pending": self._size,
+            "transfers": self._networks,
+            "updates": self._networks,
+            "rate-limit": self._rates,
+        }
+        found = self._fields("", table, {**readers, **settings, "access": self._access, "cookies": self._cookies})
+        inner: dict[str, object] = {key: found.pop(key) for key in [*settings] if key in found}
+        inner = {"rates" if key == "rate-limit" else key.replace("-", "_"): value for key, value in inner.items()}
+        for key in ("access", "cookies"):
+            part = found.pop(key, {})
+            assert isinstance(part, dict)
+            inner.update(part)
+        names = {"zone": "zones", "key": "keys"}
+        outer = {names.get(key, key.replace("-", "_")): value for key, value in found.items()}
+        outer["settings"] = replace(ServerSettings(), **inner)  # type: ignore[arg-type]
+        config: ServerConfig = replace(ServerConfig(), **outer)  # type: ignore[arg-type]
+        return config
+
+    # Tables.
+
+    def _fields(
+        self, where: str, table: object, readers: Mapping[str, Callable[[str, object], object]]
+    ) -> dict[str, object]:
+        if not isinstance(table, dict):
+            raise self._error(where, "is to be a table")
+        found = {}
+        for key, value in table.items():
+            reader = readers.get(key)
+            full = f"{where}.{key}" if where else key
+            if reader is None:
+                near = difflib.get_close_matches(key, readers, 1)
+                hint = f"do you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(readers))}"
+                raise self._error(full, f"is no setting; {hint}")
+            found[key] = reader(full, value)
+        return found
+
+    def _tables(self, where: str, value: object, reader: Callable[[str, object], T]) -> tuple[T, ...]:
+        if not isinstance(value, list):
+            raise self._error(where, f"is to be tables, [[{where}]]")
+        return tuple(reader(f"{where}[{number}]", one) for number, one in enumerate(value))
+
+    def _zone(self, where: str, value: object) -> ZoneConfig:
+        texts: dict[str, Callable[[str, object], object]] = {
+            "file": self._path,
+            "name": self._text,
+            "primaries": self._texts,
+            "notify": self._texts,
+            "transfers": self._networks,
+            "updates": self._networks,
+            "key": self._text,
+        }
+        zone: ZoneConfig = replace(ZoneConfig(), **self._fields(where, value, texts))  # type: ignore[arg-type]
+        if not zone.file and not (zone.primaries and zone.name):
+            raise self._error(where, "needs a file, or a name and primaries")
+        return zone
+
+    def _key(self, where: str, value: object) -> KeyConfig:
+        readers = {"name": self._text, "algorithm": self._text, "secret": self._base64}
+        found = self._fields(where, value, readers)
+        if "name" not in found or "secret" not in found:
+            raise self._error(where, "needs a name and a secret")
+        key: KeyConfig = replace(KeyConfig("", b""), **found)  # type: ignore[arg-type]
+        return key
+
+    def _access(self, where: str, value: object) -> dict[str, object]:
+        names = [action.value for action in Action]
+        found = self._fields(where, value, dict.fromkeys([*names, "recursion"], self._networks))
+        actions: dict[str, Action] = {}
+        for action in Action:
+            networks = found.get(action.value, ())
+            assert isinstance(networks, tuple)
+            for one in networks:
+                if one in actions:
+                    raise self._error(where, f"{one} is in both {actions[one].value} and {action.value}")
+                actions[one] = action
+        recursion = {"recursion": found["recursion"]} if "recursion" in found else {}
+        return {"actions": actions, **recursion}
+
+    def _cookies(self, where: str, value: object) -> dict[str, object]:
+        found = self._fields(where, value, {"policy": self._policy, "secrets": self._secrets})
+        return {f"cookie_{key}" if key == "secrets" else "cookies": one for key, one in found.items()}
+
+    def _rates(self, where: str, value: object) -> RateLimits:
+        readers: dict[str, Callable[[str, object], object]] = {
+            one.name.replace("_", "-"): self._count for one in fields(RateLimits)
+        }
+        found = self._fields(where, value, {**readers, "exempt": self._networks})
+        limits: RateLimits = replace(RateLimits(), **{key.replace("-", "_"): one for key, one in found.items()})  # type: ignore[arg-type]
+        return limits
+
+    def _resolver(self, where: str, value: object) -> dict[str, object]:
+        if not isinstance(value, dict):
+            raise self._error(where, "is to be a table")
+        return {str(key).replace("-", "_"): one for key, one in value.items()}
+
+    # Values.
+
+    def _error(self, where: str, what: str) -> ConfigError:
+        return ConfigError(f"{self._file}: {where} {what}" if where else f"{self._file} {what}")
+
+    def _text(self, where: str, value: object) -> str:
+        if not isinstance(value, str):
+            raise self._error(where, f"is to be a text, not {value!r}")
+        return value
+
+    def _path(self, where: str, value: object) -> str:
+        text = self._text(where, value)
+        return str(self._folder / text) if text else ""
+
+    def _texts(self, where: str, value: object) -> tuple[str, ...]:
+        if isinstance(value, str):
+            return (value,)
+        if not isinstance(value, list):
+            raise self._error(where, f"is to be a list of texts, not {value!r}")
+        return tuple(self._text(f"{where}[{number}]", one) for number, one in enumerate(value))
+
+    def _networks(self, where: str, value: object) -> tuple[str, ...]:
+        texts = self._texts(where, value)
+        for number, text in enumerate(texts):
+            try:
+                network(text)
+            except ValueError as error:
+                raise self._error(f"{where}[{number}]", f"{error}") from None
+        return texts
+
+    def _truth(self, where: str, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise self._error(where, f"is to be true or false, not {value!r}")
+        return value
+
+    def _count(self, where: str, value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 40:
+            raise self._error(where, f"is to be a whole number from 0 on, not {value!r}")
+        return value
+
+    def _size(self, where: str, value: object) -> int:
+        least = _LEAST.get(where, 1)
+        number = self._count(where, value)
+        if number < least:
+            raise self._error(where, f"is to be at least {least}")
+        return min(number, _MOST.get(where, number))
+
+    def _seconds(self, where: str, value: object) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e6:
+            raise self._error(where, f"is to be a number of seconds above 0, not {value!r}")
+        return float(value)
+
+    def _policy(self, where: str, value: object) -> CookiePolicy:
+        text = self._text(where, value)
+        try:
+            return CookiePolicy(text)
+        except ValueError:
+            choices: Sequence[str] = [one.value for one in CookiePolicy]
+            near = difflib.get_close_matches(text, choices, 1)
+            hint = f"do you mean {near[0]!r}?" if near else f"one of {', '.join(choices)}"
+            raise self._error(where, f"is to be a policy, not {text!r}; {hint}") from None
+
+    def _secrets(self, where: str, value: object) -> tuple[bytes, ...]:
+        secrets = []
+        for number, text in enumerate(self._texts(where, value)):
+            try:
+                secret = bytes.fromhex(text)
+            except ValueError:
+                secret = b""
+            if len(secret) != SECRET_LENGTH:
+                raise self._error(f"{where}[{number}]", f"is to be {2 * SECRET_LENGTH} hexadecimal digits")
+            secrets.append(secret)
+        return tuple(secrets)
+
+    def _base64(self, where: str, value: object) -> bytes:
+        try:
+            return base64.b64decode(self._text(where, value), validate=True)
+        except ValueError:
+            raise self._error(where, "is to be base64") from None
+
+
+_LEAST: Final = {"udp-payload": 512, "cache-bytes": 1 << 20}
+_MOST: Final = {"udp-payload": 4096}

@@ -1,0 +1,83 @@
+"""A name server as a program, for tests: started, asked, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["ZONE", "Running", "ask_tcp", "ask_udp", "port_of", "serving"]
+
+ZONE = """\
+$ORIGIN example.org.
+$TTL 3600
+@ SOA ns1 host 1 7200 3600 604800 300
+@ NS ns1
+ns1 A 192.0.2.1
+www A 192.0.2.3
+www AAAA 2001:db8::3
+alias CNAME www
+* TXT "wild"
+$GENERATE 1-40 many A 192.0.2.$
+$GENERATE 1-60 large TXT "a text that takes some room, number $"
+"""
+
+
+class Running:
+    """The process, and the URLs that it says it serves on."""
+
+    def __init__(self, process: subprocess.Popen[str], urls: list[str]) -> None:
+        self.process = process
+        self.urls = urls
+
+    @property
+    def port(self) -> int:
+        """Port of the first URL."""
+        return port_of(self.urls[0])
+
+
+def port_of(url: str) -> int:
+    """The port of a URL."""
+    return int(url.partition("//")[2].partition("/")[0].rpartition(":")[2])
+
+
+@contextlib.contextmanager
+def serving(folder: Path, *arguments: str, expect: int = 0) -> Iterator[Running]:
+    """Run `catenet serve dns` in `folder`; ended by SIGTERM it must return `expect`."""
+    command = [sys.executable, "-m", "catenet", "serve", "dns", *arguments]
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line.startswith("serving dns on "), line + process.stderr.read()
+        yield Running(process, line.removeprefix("serving dns on ").strip().split(", "))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == expect, process.stderr.read()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def ask_udp(port: int, query: bytes, timeout: float = 20.0) -> bytes:
+    """Send a datagram, and return the answer."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(timeout)
+        sock.connect(("127.0.0.1", port))
+        sock.send(query)
+        return sock.recv(65535)
+
+
+def ask_tcp(port: int, *queries: bytes, timeout: float = 20.0) -> list[bytes]:
+    """Send queries together on one connection, and return the answers as they come."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as sock:
+        sock.sendall(b"".join(len(query).to_bytes(2, "big") + query for query in queries))
+        with sock.makefile("rb") as answers:
+            return [answers.read(int.from_bytes(answers.read(2), "big")) for _ in queries]
