@@ -1,7 +1,7 @@
 """A name server for tests, on plain sockets: UDP and TCP, with the habits that its arguments name.
 
 `python name_server.py [PORT] [HABIT...]`: `cut` answers by UDP that the answer was cut, `silent=N` says nothing to the
-first N queries, `refuse` refuses, `forge` sends wrong answers before the right one.
+first N queries, `refuse` refuses, `forge` sends wrong answers before the right one, `malformed` one that is cut off.
 """
 
 from __future__ import annotations
@@ -69,10 +69,12 @@ class Server:
         known = any(name.lower() == other for other, _ in BY_NAME)
         code = 0 if known else numbers.NXDOMAIN
         right = pack(query.id, flags | code, query.question, records, edns=Edns() if query.edns else None, limit=limit)
+        if "malformed" in self.habits:
+            return [right[:-1]]
         if "forge" not in self.habits:
             return [right]
         other = Question(name_from_text("forged.example."), kind)
-        return [b"", data, pack(query.id ^ 1, flags, query.question), pack(query.id, flags, other), right[:-1], right]
+        return [b"", data, pack(query.id ^ 1, flags, query.question), pack(query.id, flags, other), right]
 
 
 def start(port: int, habits: Sequence[str]) -> Server:

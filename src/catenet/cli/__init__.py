@@ -44,6 +44,8 @@ class Parser(argparse.ArgumentParser):
 
     options_anywhere = False
     """Whether options may stand between the words of one list."""
+    word_options: frozenset[str] = frozenset()
+    """Of these, which the verb reads itself, because their place counts; `-x` may have its value glued to it."""
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -62,6 +64,12 @@ class Parser(argparse.ArgumentParser):
                 break
             if not word.startswith("-") or word == "-":
                 rest.append(word)
+                continue
+            name = word.partition("=")[0] if word.startswith("--") else word[:2]
+            if name in self.word_options:
+                rest.append(word)
+                if word == name and not word.startswith("--"):
+                    rest += [value for value in [next(left, None)] if value is not None]
                 continue
             options.append(word)
             action = self._option_string_actions.get(word)

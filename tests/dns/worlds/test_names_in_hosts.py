@@ -223,6 +223,7 @@ def test_files_of_other_hosts_are_the_machines(net: Net) -> None:
 def test_resolvers_that_programs_bring_along_find_the_servers(net: Net) -> None:
     def program() -> None:
         import dns.asyncresolver
+
         import dns.resolver
 
         found: Any = dns.resolver.resolve("www", "A", search=True)

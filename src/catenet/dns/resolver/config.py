@@ -14,6 +14,7 @@ from catenet.wire.dns.name import name_from_text
 from catenet.wire.dns.stub import Server
 
 __all__ = [
+    "DEFAULT_HINTS",
     "DO_NOT_QUERY",
     "Answering",
     "AuthZone",

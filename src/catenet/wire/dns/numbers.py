@@ -32,7 +32,6 @@ __all__ = [
     "NOTIFY",
     "NOTIMP",
     "NOTZONE",
-    "NOTIMP",
     "NS",
     "NSEC",
     "NSEC3",
@@ -157,9 +156,6 @@ ZONEMD: Final = 63
 TSIG: Final = 250
 IXFR: Final = 251
 AXFR: Final = 252
-CDS: Final = 59
-CDNSKEY: Final = 60
-ZONEMD: Final = 63
 ANY: Final = 255
 TYPES: Final = {
     1: "A",

@@ -400,9 +400,9 @@ OUTCOMES: Final = {NOERROR: Outcome.NO_DATA, NXDOMAIN: Outcome.NO_NAME, SERVFAIL
 """What a code means for a name; all others: that the server will not say."""
 
 
-def answers(flags: int) -> bool:
-    """Whether the second word of a header says that it is a response to a query."""
-    return flags & QR != 0 and flags >> 11 & 15 == QUERY
+def answers(flags: int, opcode: int = QUERY) -> bool:
+    """Whether the second word of a header says that it is a response to a query, or to another `opcode`."""
+    return flags & QR != 0 and flags >> 11 & 15 == opcode
 
 
 def follow_aliases(name: bytes, records: Sequence[Record]) -> list[bytes]:

@@ -22,7 +22,7 @@ from catenet.wire.dns.name import name_from_text, name_to_text
 from catenet.wire.dns.stub import Outcome, Server, StubConfig
 from catenet.world import World
 
-PROGRAM = Path(__file__).parent / "name_server.py"
+PROGRAM = Path(__file__).parents[1] / "name_server.py"
 WWW = Question(name_from_text("www.example."), numbers.A)
 LONG = Question(name_from_text("long.example."), numbers.TXT)
 ADDRESS = bytes((192, 0, 2, 1))
@@ -69,10 +69,17 @@ def test_an_answer_that_was_cut_within_a_record_comes_by_tcp(serve):
     assert reply.server.startswith("tcp://")
 
 
-def test_forged_answers_are_passed_over(serve):
-    for scheme in ("udp", "tcp"):
-        reply = asyncio.run(ask(url(serve("forge"), scheme), WWW))
-        assert [record.data for record in reply.message.answer] == [ADDRESS]
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_forged_answers_are_passed_over(serve, scheme):
+    reply = asyncio.run(ask(url(serve("forge"), scheme), WWW))
+    assert [record.data for record in reply.message.answer] == [ADDRESS]
+
+
+def test_a_malformed_answer_is_said_at_once_where_nobody_can_have_forged_it(serve):
+    with pytest.raises(OSError, match="sent a malformed answer"):
+        asyncio.run(ask(url(serve("malformed"), "tcp"), WWW))
+    with pytest.raises(TimeoutError, match="what came was malformed"):
+        asyncio.run(ask(url(serve("malformed")), WWW, attempt_timeout=0.2, attempts=1))
 
 
 def test_silence_is_asked_again_and_then_given_up(serve):

@@ -1,0 +1,73 @@
+"""Where a trace begins: the servers of the root, from a file, from a server, or as they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from catenet.cli import UsageError
+from catenet.cli.resolve.asking import Session
+
+if TYPE_CHECKING:
+    from catenet.cli.resolve.plan import Ask
+    from catenet.wire.dns.message import Message
+
+__all__ = ["asked_hints", "read_hints"]
+
+Hints = Mapping[bytes, Sequence[bytes]]
+
+
+def read_hints(path: Path | None) -> Hints:
+    """The root's servers of a file (master format), or those of the public root. Raises UsageError."""
+    if path is None:
+        from catenet.dns.resolver.config import DEFAULT_HINTS
+
+        return DEFAULT_HINTS
+    from catenet.dns.master.reader import read_records
+    from catenet.dns.master.tokens import ZoneError
+    from catenet.wire.dns.name import fold
+    from catenet.wire.dns.numbers import AAAA, NS, A
+
+    try:
+        sets = list(read_records(path))
+    except ZoneError as error:
+        raise UsageError(f"--root-hints {error}") from None
+    found: dict[bytes, list[bytes]] = {
+        fold(name): [] for one in sets if one.type == NS and one.name == b"\0" for name in one.data
+    }
+    for one in sets:
+        if one.type in (A, AAAA) and fold(one.name) in found:
+            found[fold(one.name)] += one.data
+    if not any(found.values()):
+        raise UsageError(f"--root-hints {path}: no NS record of the root with an address in it")
+    return found
+
+
+async def asked_hints(ask: Ask, session: Session) -> Hints:
+    """The root's servers as the servers of the command line name them, as dig does. Raises OSError."""
+    from catenet.wire.dns.message import Question
+    from catenet.wire.dns.name import fold
+    from catenet.wire.dns.numbers import AAAA, NS, A
+
+    async def answer(name: bytes, kind: int) -> Message:
+        options = replace(ask.options, trace=False)
+        return (await session.ask(replace(ask, question=Question(name, kind), options=options))).reply.message
+
+    message = await answer(b"\0", NS)
+    found: dict[bytes, list[bytes]] = {fold(one.data): [] for one in message.answer if one.type == NS}
+    for one in message.additional:
+        if one.type in (A, AAAA) and fold(one.name) in found:
+            found[fold(one.name)].append(one.data)
+    for name in list(found)[:MOST_ASKED]:
+        if not any(found.values()):
+            for kind in (A, AAAA):
+                found[name] += [one.data for one in (await answer(name, kind)).answer if one.type == kind]
+    if not any(found.values()):
+        raise OSError("the server names no servers of the root")
+    return found
+
+
+MOST_ASKED = 4
+"""Servers of the root whose addresses are asked for when none came with their names."""

@@ -1,0 +1,122 @@
+"""The verb: its arguments, and what is wrong with them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from catenet.cli import Parser, UsageError
+from catenet.cli.arguments import duration
+from catenet.cli.resolve.asking import make_client
+from catenet.cli.resolve.plan import WATCH, WORD_OPTIONS, Plan, make_plan
+from catenet.cli.resolve.running import Runner
+from catenet.cli.resolve.switches import MOST_ATTEMPTS, SWITCHES, Options
+
+__all__ = ["register", "run"]
+
+EXAMPLES = """
+examples:
+  catenet resolve example.com MX AAAA             two questions to the servers of /etc/resolv.conf
+  catenet resolve www.example.com @192.0.2.53:5353 +tcp
+  catenet resolve example.com @dns.example.net --tls --explain
+  catenet resolve example.com @https://dns.example.net/dns-query --json
+  catenet resolve -x 2001:db8::1 +short
+  catenet resolve example.com AXFR @ns1.example.com
+  catenet resolve www.example.com --trace         from the root, one referral after another
+  catenet resolve www.example.com --watch         again whenever the TTL has run out
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.usage = "catenet resolve NAME [TYPE...] [NAME [TYPE...]...] [@SERVER[:PORT]] [+SWITCH...] [options]"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "What stands before the first name counts for all names, the rest for the name before it.\n"
+        "A server may be a URL: udp://, tcp://, tls://, https://, http://.\n\n"
+        f"switches (+noWORD turns off): {_wrapped(sorted(SWITCHES))}\n\n"
+        "status: 0 answered (also that the name does not exist), 1 the server refused or failed, 9 no answer,\n"
+        f"10 bogus, 2 wrong usage, 130 Ctrl-C\n{EXAMPLES}"
+    )
+    if isinstance(parser, Parser):
+        parser.options_anywhere = True
+        parser.word_options = frozenset((*WORD_OPTIONS, WATCH))
+    parser.add_argument("words", nargs="*", metavar="WORD", help="names, types, classes, @server, +switches")
+    for option, what in WORD_OPTIONS.items():
+        parser.add_argument(option, dest=f"word{option[1:]}", metavar=what, help=_WORD_HELP[option])
+    parser.add_argument(WATCH, metavar="SECONDS", nargs="?", help="ask again when TTLs have run out, or every SECONDS")
+    version = parser.add_mutually_exclusive_group()
+    version.add_argument("-4", dest="version", action="store_const", const=4, help="reach servers over IPv4 only")
+    version.add_argument("-6", dest="version", action="store_const", const=6, help="reach servers over IPv6 only")
+    parser.add_argument("--tls", action="store_true", help="ask over TLS (port 853)")
+    parser.add_argument("--https", action="store_true", help="ask over HTTPS (port 443, /dns-query)")
+    parser.add_argument("--tls-host", metavar="NAME", help="what the server's certificate must name")
+    parser.add_argument("--ca", metavar="FILE", help="authorities to trust, instead of the system's (PEM)")
+    parser.add_argument("--trace", action="store_true", help="walk from the root")
+    parser.add_argument("--root-hints", metavar="FILE", type=Path, help="root servers, as a zone file")
+    parser.add_argument("--trust-anchor", metavar="FILE", type=Path, help="DS or DNSKEY records, as a zone file")
+    parser.add_argument("--no-validate", action="store_true", help="do not check signatures")
+    parser.add_argument("--explain", action="store_true", help="draw the proof of the DNSSEC verdict")
+    parser.add_argument("--timeout", type=duration, help="how long to wait for each attempt (5s)")
+    parser.add_argument("--attempts", type=int, help="how often a datagram is sent (3)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+_WORD_HELP = {
+    "-x": "ask for the name of an address",
+    "-q": "a name, also one that looks like a type",
+    "-t": "a type",
+    "-c": "a class",
+    "-p": "the servers' port",
+    "-f": "a file with a command line in each line; - is standard input",
+}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, print, and return the exit status."""
+    plan = make_plan(args.words, _options(args), args.version)
+    _check(args, plan)
+    return asyncio.run(_run(args, plan))
+
+
+async def _run(args: argparse.Namespace, plan: Plan) -> int:
+    async with make_client(args, plan.asks) as client:
+        return await Runner(args, plan, client).run()
+
+
+def _options(args: argparse.Namespace) -> Options:
+    usual = Options()
+    if args.timeout is not None and args.timeout <= 0:
+        raise UsageError("--timeout: must be more than 0")
+    if args.attempts is not None and not 1 <= args.attempts <= MOST_ATTEMPTS:
+        raise UsageError(f"--attempts: {args.attempts} is not from 1 to {MOST_ATTEMPTS}")
+    return Options(
+        tls=args.tls,
+        https="/dns-query" if args.https else None,
+        trace=args.trace,
+        time=usual.time if args.timeout is None else args.timeout,
+        tries=args.attempts or usual.tries,
+    )
+
+
+def _check(args: argparse.Namespace, plan: Plan) -> None:
+    if args.ca is not None or args.tls_host is not None:
+        schemes = {server.target.scheme for ask in plan.asks for server in ask.servers}
+        if not schemes & {"tls", "https"}:
+            option = "--ca" if args.ca is not None else "--tls-host"
+            raise UsageError(f"{option}: no server is asked over TLS; add --tls or --https")
+    if args.root_hints is not None and not any(ask.options.trace for ask in plan.asks):
+        raise UsageError("--root-hints: only --trace begins at the root; servers have hints of their own")
+    if args.no_validate and args.explain:
+        raise UsageError("--explain and --no-validate: there is nothing to explain without validation")
+
+
+def _wrapped(words: list[str]) -> str:
+    lines, line = [], ""
+    for word in words:
+        if len(line) + len(word) > 100:
+            lines.append(line)
+            line = ""
+        line += f" {word}"
+    return "\n ".join(["", *lines, line])
