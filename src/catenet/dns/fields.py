@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from catenet.wire.address import format_address
+from catenet.wire.dns.bitmap import pack_types, unpack_types
 from catenet.wire.dns.name import name_from_text, name_to_text, skip_name
 from catenet.wire.dns.numbers import TYPES, type_from_text, type_to_text
 from catenet.wire.errors import Malformed
@@ -306,27 +307,11 @@ def _read_types(words: list[str], origin: bytes) -> bytes:
 
 @lru_cache(maxsize=10_000)
 def _type_map(words: str) -> bytes:
-    windows: dict[int, bytearray] = {}
-    for number in map(_type_number, words.split()):
-        window = windows.setdefault(number >> 8, bytearray(32))
-        window[number >> 3 & 31] |= 0x80 >> (number & 7)
-    pieces = []
-    for number in sorted(windows):
-        bits = windows[number].rstrip(b"\0")
-        pieces.append(bytes((number, len(bits))) + bits)
-    return b"".join(pieces)
+    return pack_types(map(_type_number, words.split()))
 
 
 def _write_types(data: bytes, at: int) -> tuple[str, int]:
-    words, last = [], -1
-    while at < len(data):
-        window, size = _cut(data, at, 2)
-        if not 0 < size <= 32 or window <= last:
-            raise Malformed("dns: bit map of types")
-        bits = _cut(data, at + 2, size)
-        words += [type_to_text(window << 8 | bit) for bit in range(size * 8) if bits[bit >> 3] & 0x80 >> (bit & 7)]
-        last, at = window, at + 2 + size
-    return " ".join(words), at
+    return " ".join(map(type_to_text, unpack_types(data[at:]))), len(data)
 
 
 @lru_cache(maxsize=1_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.dns.dnssec.bitmap import has_type
+from catenet.wire.dns.bitmap import has_type
 from catenet.wire.dns.name import canonical_key, fold, is_below, skip_name
 from catenet.wire.dns.numbers import CNAME, DNAME, DS, NS, SOA
 

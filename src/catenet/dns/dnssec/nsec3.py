@@ -7,8 +7,8 @@ import binascii
 import hashlib
 from typing import Final
 
-from catenet.dns.dnssec.bitmap import has_type
 from catenet.dns.dnssec.budget import Budget
+from catenet.wire.dns.bitmap import has_type
 from catenet.wire.dns.name import fold
 from catenet.wire.dns.numbers import CNAME, DNAME, DS, NS, SOA
 from catenet.wire.errors import Malformed

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from catenet.dns.dnssec.bitmap import pack_types
 from catenet.dns.dnssec.nsec3 import hash_to_label, nsec3_hash, pack_nsec3, pack_nsec3param
 from catenet.dns.dnssec.private import SigningKey
 from catenet.dns.dnssec.rrsig import Signature, label_count, rrsig_head, signed_data
 from catenet.dns.rrset import RRset
+from catenet.wire.dns.bitmap import pack_types
 from catenet.wire.dns.name import canonical_key, fold, is_below, name_to_text, parent
 from catenet.wire.dns.numbers import (
     CDNSKEY,

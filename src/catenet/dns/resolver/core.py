@@ -7,9 +7,9 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from catenet.dns.exchange import Exchange
 from catenet.dns.resolver.cache import Cache
 from catenet.dns.resolver.client import Client, ClientQuestion, answer_client
 from catenet.dns.resolver.config import ResolverConfig
@@ -22,7 +22,7 @@ from catenet.dns.resolver.validation import resolve_checked
 from catenet.dns.response import Response
 from catenet.wire.dns.message import HEADER_LENGTH, Message, Question, parse_reply
 from catenet.wire.dns.name import fold
-from catenet.wire.dns.stub import Server, answers
+from catenet.wire.dns.stub import answers
 from catenet.wire.errors import Malformed
 
 __all__ = ["Answered", "Exchange", "Resolver"]
@@ -30,23 +30,6 @@ __all__ = ["Answered", "Exchange", "Resolver"]
 MOST_FORGED: Final = 5
 """Messages that answer something else than ours, before it is sent by TCP: somebody is guessing (RFC 5452 9.3)."""
 TOO_MANY: Final = "too many questions at a time"
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A message to be sent from a socket of its own, or over a connection.
-
-    Attributes:
-        token: names it in `receive` and `fail`.
-        server: to whom.
-        transport: `udp`, `tcp` or `tls`.
-        data: the message.
-    """
-
-    token: int
-    server: Server
-    transport: str
-    data: bytes
 
 
 class Answered(NamedTuple):

@@ -10,8 +10,9 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from typing import Final, Self
 
+from catenet.dns.dnssec.nsec3 import hash_to_label
 from catenet.dns.rrset import RRset
-from catenet.dns.zone.hashing import Hashing, hash_of_owner, hashing_of, label_of_hash
+from catenet.dns.zone.hashing import Hashing, hash_of_owner, hashing_of
 from catenet.dns.zone.order import name_of_key, order_key
 from catenet.wire.dns.name import fold, is_below, name_to_text, parent
 from catenet.wire.dns.numbers import NS, NSEC, NSEC3, NSEC3PARAM, SOA
@@ -230,7 +231,7 @@ class Contents:
         return self._hashed[self._owner(self._chain[at])]
 
     def _owner(self, digest: bytes) -> bytes:
-        return label_of_hash(digest) + self.apex
+        return hash_to_label(digest) + self.apex
 
     def _note_denial(self, name: bytes) -> None:
         assert self._denials is not None

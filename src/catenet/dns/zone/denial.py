@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from catenet.dns.dnssec.nsec3 import hash_to_label
 from catenet.dns.rrset import RRset
 from catenet.dns.zone.contents import Contents, set_of
-from catenet.dns.zone.hashing import Hashing, label_of_hash
+from catenet.dns.zone.hashing import Hashing
 from catenet.wire.dns.name import parent
 from catenet.wire.dns.numbers import NSEC
 
@@ -78,7 +79,7 @@ def _covering(zone: Contents, name: bytes) -> Iterator[RRset]:
 
 
 def _match(zone: Contents, hashing: Hashing, name: bytes) -> RRset | None:
-    return zone.hashed(label_of_hash(hashing.digest(name)) + zone.apex)
+    return zone.hashed(hash_to_label(hashing.digest(name)) + zone.apex)
 
 
 def _hash_before(zone: Contents, hashing: Hashing, name: bytes) -> Iterator[RRset]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from catenet.dns.dnssec.nsec3 import nsec3_hash
 from catenet.dns.rrset import RRset
 
-__all__ = ["Hashing", "hash_of_owner", "hashing_of", "label_of_hash"]
+__all__ = ["Hashing", "hash_of_owner", "hashing_of"]
 
 SHA1: Final = 1
 """The only algorithm (RFC 5155 11)."""
@@ -33,10 +33,7 @@ class Hashing(NamedTuple):
 
 @lru_cache(maxsize=20_000)
 def _digest(name: bytes, salt: bytes, iterations: int) -> bytes:
-    value = hashlib.sha1(name + salt, usedforsecurity=False).digest()
-    for _ in range(iterations):
-        value = hashlib.sha1(value + salt, usedforsecurity=False).digest()
-    return value
+    return nsec3_hash(name, salt, iterations)
 
 
 def hashing_of(parameters: RRset | None) -> Hashing | None:
@@ -45,12 +42,6 @@ def hashing_of(parameters: RRset | None) -> Hashing | None:
         if len(data) >= 5 and data[0] == SHA1 and not data[1]:
             return Hashing(data[2] << 8 | data[3], data[5 : 5 + data[4]])
     return None
-
-
-def label_of_hash(digest: bytes) -> bytes:
-    """A hash as the first label of a name, folded, its length before it."""
-    text = base64.b32hexencode(digest).lower()
-    return bytes((len(text),)) + text
 
 
 def hash_of_owner(name: bytes) -> bytes:

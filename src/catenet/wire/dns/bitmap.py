@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from catenet.wire.errors import Malformed
 
-__all__ = ["has_type", "pack_types"]
+__all__ = ["has_type", "pack_types", "unpack_types"]
 
 
 def has_type(bitmap: bytes, kind: int) -> bool:
