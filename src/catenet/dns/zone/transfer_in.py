@@ -125,6 +125,11 @@ class TransferIn:
         return self.result is not None
 
     @property
+    def is_incremental(self) -> bool:
+        """Whether differences were asked for."""
+        return self._question.type == IXFR
+
+    @property
     def serial(self) -> int | None:
         """Of the version that is sent."""
         return None if self._first is None else serial_of(self._first.data)
