@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import dns.name
 import dns.rdata
 
 from catenet.dns.dnssec.anchors import Anchor, TrustAnchors
 from catenet.dns.dnssec.budget import Budget
 from catenet.dns.dnssec.cache import KeyCache
 from catenet.dns.dnssec.context import ValidationContext
-from catenet.dns.dnssec.keys import SHA256, ds_from_key
+from catenet.dns.dnssec.keys import Ds, Key, ds_from_key
 from catenet.dns.dnssec.nsec import Nsec
 from catenet.dns.dnssec.nsec3 import Nsec3, nsec3_hash
 from catenet.dns.dnssec.policy import Policy
@@ -53,7 +55,7 @@ def sets_from_text(text: str, origin: bytes) -> list[RRset]:
     for line in filter(None, map(str.strip, text.splitlines())):
         owner, kind, words = line.split(None, 2)
         number = type_from_text(kind)
-        data = dns.rdata.from_text("IN", f"TYPE{number}", words).to_wire()
+        data = dns.rdata.from_text("IN", f"TYPE{number}", words, dns.name.from_wire(origin, 0)[0], False).to_wire()
         assert data is not None
         found.setdefault((name_from_text(owner, origin), number), []).append(data)
     return [RRset(owner, number, 3600, tuple(data)) for (owner, number), data in found.items()]
@@ -61,7 +63,15 @@ def sets_from_text(text: str, origin: bytes) -> list[RRset]:
 
 def make_key(zone: bytes, algorithm: int = ED25519, seed: int = 1, is_entry_point: bool = True) -> SigningKey:
     rng = random.Random(f"{zone!r} {algorithm} {seed}")
+    if algorithm in (5, 7, 8, 10):
+        return _rsa_key(zone, algorithm, seed, is_entry_point)
     return generate_key(zone, algorithm, is_entry_point=is_entry_point, entropy=rng.randbytes)
+
+
+@functools.cache
+def _rsa_key(zone: bytes, algorithm: int, seed: int, is_entry_point: bool) -> SigningKey:
+    key = generate_key(zone, 8, is_entry_point=is_entry_point)
+    return replace(key, key=Key(key.key.data[:3] + bytes((algorithm,)) + key.key.public))
 
 
 @dataclass
@@ -73,7 +83,20 @@ class ServedZone:
     keys: list[SigningKey] = field(default_factory=list)
     nsec3: Nsec3Settings | None = None
     with_ds: bool = True
-    digest_type: int = SHA256
+    ds: Sequence[Ds] | None = None
+
+    def delegation(self) -> list[Ds]:
+        """The DS records that the parent has."""
+        if self.ds is not None:
+            return list(self.ds)
+        return [ds_from_key(self.origin, key.key) for key in self.keys if key.key.is_entry_point][:1]
+
+    def change(self, owner_text: str, kind: str, edit: Callable[[RRset], RRset | None]) -> None:
+        """Put another set, or none, in the place of one."""
+        key = (fold(name_from_text(owner_text, self.origin)), type_from_text(kind))
+        assert any(one.key == key for one in self.sets), (owner_text, kind)
+        edited = [edit(one) if one.key == key else one for one in self.sets]
+        self.sets = [one for one in edited if one is not None]
 
     def find(self, owner: bytes, kind: int) -> RRset | None:
         return next((one for one in self.sets if one.key == (fold(owner), kind)), None)
@@ -133,7 +156,7 @@ class ServedZone:
         if self.nsec3 is not None and not self._add_match(response, source):
             encloser = source  # below an opt-out range: the closest provable encloser
             closer = owner
-            while not self._add_match(response, encloser):
+            while not self._add_match(response, encloser) and closer != self.origin:
                 closer, encloser = encloser, parent(encloser)
             self._add_cover(response, closer)
         elif self.nsec3 is None and not self._add_match(response, source):
@@ -162,11 +185,17 @@ class ServedZone:
     def _add_cover(self, response: Response, owner: bytes) -> bool:
         if self.nsec3 is None:
             for rrset in self.sets:
-                if rrset.type == NSEC and Nsec(rrset.name, rrset.data[0], self.origin).covers(owner):
+                if rrset.type == NSEC and self._covers(rrset, owner):
                     return self._add(response, rrset)
             return False
         digest = nsec3_hash(owner, self.nsec3.salt, self.nsec3.iterations)
         return any(nsec3.covers(digest) and self._add(response, rrset) for rrset, nsec3 in self.nsec3s())
+
+    def _covers(self, rrset: RRset, owner: bytes) -> bool:
+        try:
+            return Nsec(rrset.name, rrset.data[0], self.origin).covers(owner)
+        except ValueError:
+            return False
 
     def nsec3s(self) -> Iterable[tuple[RRset, Nsec3]]:
         for rrset in self.sets:
@@ -177,7 +206,8 @@ class ServedZone:
 class Tree:
     """Zones from the root down. `changes` alter answers on their way, as an attacker or a broken server does."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall: float = WALL) -> None:
+        self.wall = wall
         self.zones: dict[bytes, ServedZone] = {}
         self.changes: list[Callable[[Question, Response], Response]] = []
         self.asked: list[Question] = []
@@ -193,8 +223,9 @@ class Tree:
         with_ds: bool = True,
         start: float = -DAY,
         life: float = 10 * DAY,
-        digest_type: int = SHA256,
         keys: Sequence[SigningKey] | None = None,
+        published: Sequence[SigningKey] = (),
+        ds: Sequence[Ds] | None = None,
     ) -> ServedZone:
         """Add a zone; children first, so that parents have their DS records."""
         origin = name_from_text(origin_text)
@@ -203,17 +234,15 @@ class Tree:
         for child in self.zones.values():
             if self.parent_of(child.origin, origin):
                 sets.append(RRset(child.origin, NS, 3600, (name_from_text("ns.invalid."),)))
-                if child.keys and child.with_ds:
-                    entry = next(key for key in child.keys if key.key.is_entry_point)
-                    ds = ds_from_key(child.origin, entry.key, child.digest_type)
-                    sets.append(RRset(child.origin, DS, 3600, (ds.data,)))
+                if child.with_ds and (records := child.delegation()):
+                    sets.append(RRset(child.origin, DS, 3600, tuple(ds.data for ds in records)))
         if not signed:
             zone = ServedZone(origin, sets)
         else:
             signing = list(keys) if keys is not None else [make_key(origin, algorithm)]
-            settings = SigningSettings(int(WALL + start), int(WALL + start + life), nsec3=nsec3)
-            zone = ServedZone(origin, sign_zone(sets, origin, signing, settings), signing, nsec3)
-        zone.with_ds, zone.digest_type = with_ds, digest_type
+            settings = SigningSettings(int(self.wall + start), int(self.wall + start + life), nsec3=nsec3)
+            zone = ServedZone(origin, sign_zone(sets, origin, signing, settings, published), signing, nsec3)
+        zone.with_ds, zone.ds = with_ds, ds
         self.zones[origin] = zone
         return zone
 
@@ -262,8 +291,8 @@ class Tree:
         key = next(key for key in self.zones[origin].keys if key.key.is_entry_point)
         return TrustAnchors([Anchor(origin, (ds_from_key(origin, key.key),))])
 
-    def context(self, wall: float = WALL, policy: Policy | None = None) -> ValidationContext:
-        return ValidationContext(self.anchors(), wall, KeyCache(), Budget(), policy or Policy())
+    def context(self, policy: Policy | None = None) -> ValidationContext:
+        return ValidationContext(self.anchors(), self.wall, KeyCache(), Budget(), policy or Policy())
 
     def validate(
         self, text: str, kind: str, context: ValidationContext | None = None, response: Response | None = None
@@ -271,11 +300,18 @@ class Tree:
         """The verdict on a question's answer."""
         question = Question(name_from_text(text), type_from_text(kind))
         answer = self.resolve(question) if response is None else response
-        steps = validate(question, answer, context or self.context())
-        try:
-            wanted = next(steps)
-            while True:
-                wanted = steps.send(self.ask(wanted))
-        except StopIteration as stop:
-            verdict: Verdict = stop.value
-            return verdict
+        return run(question, answer, context or self.context(), self.ask)
+
+
+def run(
+    question: Question, answer: Response, context: ValidationContext, ask: Callable[[Question], Response]
+) -> Verdict:
+    """The verdict on an answer; `ask` answers what validation wants to know."""
+    steps = validate(question, answer, context)
+    try:
+        wanted = next(steps)
+        while True:
+            wanted = steps.send(ask(wanted))
+    except StopIteration as stop:
+        verdict: Verdict = stop.value
+        return verdict

@@ -11,11 +11,13 @@ from catenet.dns.dnssec.context import ValidationContext
 from catenet.dns.dnssec.policy import Policy
 from catenet.dns.dnssec.private import KeyTimes, SigningKey, generate_key, read_private_key
 from catenet.dns.dnssec.proof import Proof
+from catenet.dns.dnssec.rollover import AnchorKeeper, anchor_file
 from catenet.dns.dnssec.sign import Nsec3Settings, SigningSettings, sign_zone
 from catenet.dns.dnssec.validate import Verdict, validate
 
 __all__ = [
     "AnchorError",
+    "AnchorKeeper",
     "Budget",
     "KeyCache",
     "KeyTimes",
@@ -27,6 +29,7 @@ __all__ = [
     "TrustAnchors",
     "ValidationContext",
     "Verdict",
+    "anchor_file",
     "generate_key",
     "read_private_key",
     "sign_zone",

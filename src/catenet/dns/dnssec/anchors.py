@@ -78,10 +78,12 @@ class TrustAnchors:
         self.generation += 1
 
     def replace(self, anchor: Anchor) -> None:
-        """Trust these keys of a zone alone; none at all: its records are bogus (RFC 5011 5)."""
+        """Trust these keys of a zone alone; none at all: the zone is as if it had never been trusted (RFC 5011 5)."""
         zone = fold(anchor.zone)
-        if self._anchors.get(zone) != anchor:
+        before = self._anchors.pop(zone, None)
+        if anchor.keys or anchor.digests:
             self._anchors[zone] = anchor._replace(zone=zone)
+        if _values(before) != _values(self._anchors.get(zone)):
             self.generation += 1
 
     def add_negative(self, name: bytes, until: float = float("inf")) -> None:
@@ -93,6 +95,10 @@ class TrustAnchors:
         """Validate at and below that name again."""
         if self._negative.pop(fold(name), None) is not None:
             self.generation += 1
+
+    def get(self, zone: bytes) -> Anchor | None:
+        """The anchor of this very zone (folded)."""
+        return self._anchors.get(zone)
 
     @property
     def zones(self) -> list[bytes]:
@@ -116,3 +122,9 @@ class TrustAnchors:
                 break
             name = parent(name)
         return None
+
+
+def _values(anchor: Anchor | None) -> tuple[frozenset[Ds], frozenset[bytes]]:
+    if anchor is None:
+        return frozenset(), frozenset()
+    return frozenset(anchor.digests), frozenset(key.data for key in anchor.keys)

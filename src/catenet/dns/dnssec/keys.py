@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from catenet.dns.dnssec.algorithms import Verify, make_verifier
+from catenet.dns.dnssec.algorithms import CURVES, RSA_HASHES, Verify, make_verifier, rsa_numbers
 from catenet.wire.dns.name import fold
 from catenet.wire.errors import Malformed
 
@@ -91,6 +91,16 @@ class Key:
     def is_entry_point(self) -> bool:
         """Whether it says that it is a key signing key."""
         return bool(self.flags & ENTRY_POINT)
+
+    @property
+    def bits(self) -> int:
+        """Size of the key in bits, as tools print it: of an RSA key that of its modulus."""
+        if self.algorithm in RSA_HASHES:
+            try:
+                return rsa_numbers(self.public)[1].bit_length()
+            except Malformed:
+                return 0
+        return 4 * len(self.public) if self.algorithm in CURVES else 8 * len(self.public)
 
     def verify(self, signature: bytes, data: bytes) -> bool:
         """Whether this key made that signature. A key that is none of its algorithm made nothing."""

@@ -273,6 +273,9 @@ class _Validation:
             self.conclude(Security.BOGUS, what, RRSIGS_MISSING if has_denial else NSEC_MISSING)
             self._steps.append(Proof(what, "RFC 4035 5.4", Security.BOGUS, children=[zone.proof]))
             return
+        for rrset in authority:
+            if rrset.type == SOA and rrset.signatures and _may_sign(zone.name, fold(rrset.name), SOA):
+                self._check_soa(rrset, zone)
         evidence = self._evidence_of(zone)
         denial = evidence.no_name(name) if self._response.rcode == NXDOMAIN else evidence.no_type(name, kind)
         if denial.kind is Kind.NOT_PROVEN and self._response.rcode == NXDOMAIN:
@@ -281,6 +284,14 @@ class _Validation:
                 denial, self._rcode = other, NOERROR
         self._note_denial(denial, evidence, zone)
         self._ttl = min(self._ttl, evidence.ttl)
+
+    def _check_soa(self, rrset: RRset, zone: ZoneState) -> None:
+        """The SOA of a negative answer says how long that may be kept (RFC 2308 5): it has to be secure too."""
+        finding = verify_set(rrset, zone.name, zone.keys, self._context.terms)
+        self._findings[rrset] = finding
+        self._steps.append(finding.proof)
+        if finding.security is Security.BOGUS:
+            self.conclude(Security.BOGUS, finding.reason, finding.error.code if finding.error else DNSSEC_BOGUS)
 
     def _evidence_of(self, zone: ZoneState) -> Evidence:
         evidence = self._evidence.get(zone.name)
