@@ -27,6 +27,7 @@ __all__ = [
     "Verify",
     "algorithm_to_text",
     "make_verifier",
+    "rsa_numbers",
 ]
 
 Verify = Callable[[bytes, bytes], bool]

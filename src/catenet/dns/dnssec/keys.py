@@ -19,11 +19,13 @@ __all__ = [
     "REVOKED",
     "SHA1",
     "SHA256",
+    "SHA384",
     "ZONE_KEY",
     "Ds",
     "Key",
     "ds_from_data",
     "ds_from_key",
+    "key_tag",
 ]
 
 ZONE_KEY: Final = 0x0100

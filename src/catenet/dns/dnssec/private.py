@@ -17,7 +17,7 @@ from catenet.dns.dnssec.algorithms import CURVES, RSA_HASHES, Algorithm, algorit
 from catenet.dns.dnssec.keys import ENTRY_POINT, PROTOCOL, REVOKED, ZONE_KEY, Key
 from catenet.wire.dns.name import fold, name_from_text, name_to_text
 
-__all__ = ["KeyTimes", "SigningKey", "generate_key", "read_private_key"]
+__all__ = ["KeyTimes", "SigningKey", "generate_key", "read_private_key", "revoked"]
 
 _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 

@@ -29,7 +29,7 @@ from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import fold, name_to_text
 from catenet.wire.dns.numbers import DNSKEY
 
-__all__ = ["AnchorKeeper", "KeyState", "TrackedKey", "TrustPoint"]
+__all__ = ["AnchorKeeper", "KeyState", "TrackedKey", "TrustPoint", "anchor_file"]
 
 _HOUR: Final = 3600
 _DAY: Final = 86_400

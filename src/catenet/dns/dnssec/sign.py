@@ -27,7 +27,7 @@ from catenet.wire.dns.numbers import (
     SOA,
 )
 
-__all__ = ["Nsec3Settings", "SigningSettings", "sign_zone"]
+__all__ = ["Nsec3Settings", "SigningSettings", "sign_set", "sign_zone"]
 
 _MADE: Final = frozenset((RRSIG, NSEC, NSEC3, NSEC3PARAM))
 """Types that signing makes; what a zone has of them goes first."""

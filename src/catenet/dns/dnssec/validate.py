@@ -282,6 +282,11 @@ class _Validation:
             other = evidence.no_type(name, kind)  # the answer has the code of an earlier name of the chain
             if other.kind is not Kind.NOT_PROVEN:
                 denial, self._rcode = other, NOERROR
+        if denial.kind is Kind.NOT_PROVEN:  # unless the name is in another zone, one that need not prove anything
+            deeper = yield from self._chain.zone_of(parent(name) if kind == DS else name)
+            if deeper.security is Security.INSECURE:
+                self._note_zone(deeper, f"{name_to_text(name)} is in {name_to_text(deeper.name)}")
+                return
         self._note_denial(denial, evidence, zone)
         self._ttl = min(self._ttl, evidence.ttl)
 
