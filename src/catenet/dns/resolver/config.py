@@ -11,6 +11,7 @@ from catenet.dns.rrset import RRset
 from catenet.wire.address import parse_address
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import name_from_text
+from catenet.wire.dns.numbers import SOA
 from catenet.wire.dns.stub import Server
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ForwardZone",
     "LocalZone",
     "Network",
+    "PolicyZone",
     "ResolverConfig",
     "StubZone",
     "network_from_text",
@@ -116,6 +118,31 @@ class LocalZone:
     data: tuple[RRset, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyZone:
+    """A response policy zone.
+
+    Attributes:
+        name: its origin, folded.
+        sets: its record sets.
+        override: what every rule of it does instead of what it says: `passthru`, `nxdomain`, `nodata`, `drop`,
+            `tcp-only`, `cname`, `disabled`; "" for nothing else.
+        cname: the alias of the override `cname`.
+        signal_nxdomain_ra: an NXDOMAIN of this policy goes out without RA, as its sign.
+    """
+
+    name: bytes
+    sets: tuple[RRset, ...]
+    override: str = ""
+    cname: bytes = b""
+    signal_nxdomain_ra: bool = False
+
+    @property
+    def soa(self) -> tuple[RRset, ...]:
+        """Its SOA set, which goes along with what it says."""
+        return tuple(one for one in self.sets if one.type == SOA)
+
+
 def network_from_text(text: str) -> Network:
     """An address with or without `/bits`. Raises ValueError for anything else."""
     host, slash, bits = text.partition("/")
@@ -173,6 +200,8 @@ class ResolverConfig:
     stubs: tuple[StubZone, ...] = ()
     auth_zones: tuple[AuthZone, ...] = ()
     local_zones: tuple[LocalZone, ...] = ()
+    policies: tuple[PolicyZone, ...] = ()
+    """Response policy zones; earlier ones win."""
     special_names: bool = True
     """Answer the zones of RFC 6303, RFC 6761 and RFC 8375 here."""
     unblocked: tuple[bytes, ...] = ()
@@ -253,9 +282,13 @@ class ResolverConfig:
     max_server_names: int = 20
     """Names of servers of one delegation that are considered."""
     max_aliases: int = 11
+    max_bogus_retries: int = 3
+    """How many other servers are asked when an answer does not validate."""
     question_timeout: float = 30.0
 
     # What clients see.
+    chaos: Mapping[bytes, str] = field(default_factory=dict)
+    """Texts of the class CH by folded names (`version.bind.`, `id.server.`); others are refused (RFC 4892)."""
     minimal_responses: bool = True
     any_minimal: bool = False
     """Answer ANY with one of the sets at the name (RFC 8482)."""

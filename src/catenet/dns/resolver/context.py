@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from catenet.dns.dnssec import KeyCache, Policy, TrustAnchors
+from catenet.dns.resolver.aggressive import Denials
 from catenet.dns.resolver.cache import Cache, CacheLimits
 from catenet.dns.resolver.config import Network, ResolverConfig
+from catenet.dns.resolver.local import LocalZones
+from catenet.dns.resolver.rpz import Policies
 from catenet.dns.resolver.servers import Servers
 from catenet.dns.resolver.steps import Failure
 from catenet.dns.response import ExtendedError
@@ -22,6 +26,7 @@ from catenet.wire.dns.stub import Server
 __all__ = ["Context", "Failures"]
 
 MOST_FAILURES: Final = 10_000
+MOST_SOURCES: Final = 2_000
 CACHED_ERROR: Final = 13
 """Extended error (RFC 8914 4.14)."""
 
@@ -58,7 +63,7 @@ class Failures:
     def find(self, question: Question, now: float) -> Failure | None:
         """What to say to whoever asks before it is time."""
         found = self._table.get(question)
-        if found is None or found.until <= now:
+        if found is None or found.until < now:
             return None
         return Failure(found.reason, (*found.errors, ExtendedError(CACHED_ERROR)), keep=False)
 
@@ -71,7 +76,13 @@ class Context:
     """Settings, what is known, the time, chance."""
 
     def __init__(
-        self, config: ResolverConfig, rng: random.Random, wall: Callable[[float], float], cache: Cache | None = None
+        self,
+        config: ResolverConfig,
+        rng: random.Random,
+        wall: Callable[[float], float],
+        cache: Cache | None = None,
+        anchors: TrustAnchors | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.config = config
         self.rng = rng
@@ -80,11 +91,31 @@ class Context:
         stale = float(config.serve_expired_ttl or config.max_ttl) if config.serve_expired else 0.0
         limits = CacheLimits(config.cache_bytes, config.min_ttl, config.max_ttl, config.max_negative_ttl, stale)
         self.cache = Cache(limits) if cache is None else cache
+        self.policies = Policies(config.policies)
+        self.denials = Denials(self.cache)
         self.servers = Servers(rng, config.max_servers, config.server_memory)
         self.failures = Failures(config.failure_ttl, config.max_failure_ttl)
         self.secret = rng.randbytes(16)
         """Of our cookies (RFC 9018 3)."""
         self.counts: Counter[str] = Counter()
+        self.local = LocalZones(config.local_zones, config.special_names, config.unblocked)
+        self.anchors = anchors
+        self.policy = Policy() if policy is None else policy
+        self.keys = KeyCache()
+        self.sources: OrderedDict[Question, Server] = OrderedDict()
+        """Who gave the last answers, so that another is asked when one does not validate."""
+
+    def note_source(self, question: Question, server: Server) -> None:
+        """Note who has answered a question."""
+        self.sources[question] = server
+        self.sources.move_to_end(question)
+        if len(self.sources) > MOST_SOURCES:
+            self.sources.popitem(last=False)
+
+    @property
+    def validates(self) -> bool:
+        """Whether answers are validated."""
+        return self.anchors is not None
 
     def may_ask(self, address: bytes) -> bool:
         """Whether there can be an authority at this address, and we use its IP version."""
@@ -105,9 +136,8 @@ class Context:
         name = fold(rrset.name)
         if any(is_below(name, domain) for domain in config.private_domains):
             return rrset
-        if any(is_in(data, config.private_addresses) for data in rrset.data):
-            return None
-        return rrset
+        data = tuple(one for one in rrset.data if not is_in(one, config.private_addresses))
+        return replace(rrset, data=data) if data else None
 
 
 def is_in(address: bytes, networks: tuple[Network, ...]) -> bool:

@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from catenet.dns.dnssec import Policy, TrustAnchors
 from catenet.dns.exchange import Exchange
 from catenet.dns.resolver.cache import Cache
 from catenet.dns.resolver.client import Client, ClientQuestion, answer_client
 from catenet.dns.resolver.config import ResolverConfig
 from catenet.dns.resolver.context import Context
 from catenet.dns.resolver.exchange import cookie_of
+from catenet.dns.resolver.local import DROPPED
 from catenet.dns.resolver.resolve import resolve
 from catenet.dns.resolver.steps import Ask, AskAny, AskWithin, Effect, Failure, Outcome, Send, Start
 from catenet.dns.resolver.tasks import Deadline, Pending, Task, failed, leave, waits_for
@@ -33,7 +35,7 @@ TOO_MANY: Final = "too many questions at a time"
 
 
 class Answered(NamedTuple):
-    """A question has its answer."""
+    """A question has its answer; with the response code `DROPPED` nothing is to be said to the client."""
 
     ticket: int
     response: Response
@@ -50,12 +52,20 @@ class Resolver:
         rng: draws ids, the case of names and servers; for real use one that nobody can guess (`random.SystemRandom`).
         wall: makes seconds since 1970 of `now`, for the times of signatures.
         cache: one that others use too.
+        anchors: what is trusted; without, nothing is validated.
+        policy: settings of validation.
     """
 
     def __init__(
-        self, config: ResolverConfig, rng: random.Random, wall: Callable[[float], float], cache: Cache | None = None
+        self,
+        config: ResolverConfig,
+        rng: random.Random,
+        wall: Callable[[float], float],
+        cache: Cache | None = None,
+        anchors: TrustAnchors | None = None,
+        policy: Policy | None = None,
     ) -> None:
-        self.context = Context(config, rng, wall, cache)
+        self.context = Context(config, rng, wall, cache, anchors, policy)
         self._tickets = itertools.count(1)
         self._tokens = itertools.count(1)
         self._order = itertools.count(1)
@@ -83,15 +93,25 @@ class Resolver:
         *,
         dnssec_ok: bool = False,
         checking_disabled: bool = False,
+        recursion: bool = True,
         client: Client | None = None,
     ) -> int:
-        """Ask a question; its answer is the event with the number that is returned."""
+        """Ask a question; its answer is the event with the number that is returned.
+
+        Args:
+            question: what to ask.
+            now: seconds.
+            dnssec_ok: the client wants signatures and proofs.
+            checking_disabled: it validates by itself.
+            recursion: it wants us to ask others; if not, only what is local is said.
+            client: who it is, for policies.
+        """
         self.context.now = now
         ticket = next(self._tickets)
         if not self._make_room(now):
-            self._events.append(Answered(ticket, failed(Failure(TOO_MANY))))
+            self._events.append(Answered(ticket, Response(DROPPED, reason=TOO_MANY)))
             return ticket
-        wanted = ClientQuestion(question, dnssec_ok, checking_disabled, client)
+        wanted = ClientQuestion(question, dnssec_ok, checking_disabled, recursion, client)
         task = Task(answer_client(self.context, wanted), None, ticket)
         self._clients[ticket] = task, now
         self._ready.append((task, None))

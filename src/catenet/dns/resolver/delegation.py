@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from catenet.dns.resolver.cache import Entry
 from catenet.dns.resolver.config import AuthZone, ForwardZone, StubZone
 from catenet.dns.resolver.context import Context
+from catenet.dns.resolver.names import ancestors
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.name import ROOT, fold, is_below
 from catenet.wire.dns.numbers import AAAA, NS, A
 from catenet.wire.dns.stub import Server
 
-__all__ = ["Delegation", "ancestors", "cached_delegation", "configured_zone", "from_referral", "from_settings", "hints"]
+__all__ = ["Delegation", "cached_delegation", "configured_zone", "from_referral", "from_settings", "hints"]
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Delegation:
         recursive: they are asked to recurse.
         settings: what they come from, if from settings.
         is_fresh: whether the parent has named them just now.
+        sought: of these, what is looked for before it is needed.
         resolved: (name, type) of addresses that were looked for, with or without success.
     """
 
@@ -39,6 +41,7 @@ class Delegation:
     settings: ForwardZone | StubZone | AuthZone | None = None
     is_fresh: bool = False
     resolved: set[tuple[bytes, int]] = field(default_factory=set)
+    sought: set[tuple[bytes, int]] = field(default_factory=set)
     failed_names: int = 0
 
     def add(self, context: Context, rrset_type: int, addresses: Iterable[bytes]) -> None:
@@ -58,20 +61,21 @@ class Delegation:
                     self.resolved.add((name, kind))
                     self.add(context, kind, entry.data)
 
+    def add_parent_side(self, context: Context) -> bool:
+        """Add glue that differs from what the servers' own zones say; returns whether that are new addresses."""
+        before = len(self.servers)
+        for name in self.names:
+            for kind in (A, AAAA):
+                entry = context.cache.peek_parent_side(name, kind, context.now)
+                if entry is not None:
+                    self.add(context, kind, entry.data)
+        return len(self.servers) > before
+
     def missing(self, context: Context) -> list[tuple[bytes, list[int]]]:
         """Names whose addresses are not all known, with the types that are missing."""
         kinds = [kind for kind, wanted in ((A, context.config.ipv4), (AAAA, context.config.ipv6)) if wanted]
         found = [(name, [kind for kind in kinds if (name, kind) not in self.resolved]) for name in self.names]
         return [(name, left) for name, left in found if left]
-
-
-def ancestors(name: bytes) -> Iterable[bytes]:
-    """The name, its parent, and so on to the root."""
-    at = 0
-    while name[at]:
-        yield name[at:]
-        at += 1 + name[at]
-    yield ROOT
 
 
 def configured_zone(context: Context, name: bytes, ignored: set[bytes]) -> ForwardZone | StubZone | AuthZone | None:
@@ -99,6 +103,9 @@ def from_settings(context: Context, zone: ForwardZone | StubZone | AuthZone) -> 
 
 def hints(context: Context) -> Delegation:
     """The servers of the root that we are told of."""
+    for stub in context.config.stubs:
+        if stub.name == ROOT:
+            return Delegation(ROOT, list(stub.hosts), dict.fromkeys(stub.servers))
     found = Delegation(ROOT, list(context.config.hints))
     for addresses in context.config.hints.values():
         found.add(context, A, addresses)
@@ -106,15 +113,10 @@ def hints(context: Context) -> Delegation:
     return found
 
 
-def cached_delegation(context: Context, name: bytes, above: bytes | None = None) -> Delegation | None:
-    """The servers of the closest zone that the cache knows and that can be asked; None if that is for the root's hints.
-
-    `above`: not this zone, but one above.
-    """
+def cached_delegation(context: Context, name: bytes, ahead: float = 0.0) -> Delegation | None:
+    """The servers of the closest zone that the cache will know `ahead` seconds from now, and that can be asked."""
     for zone in ancestors(name):
-        if above is not None and (zone == above or not is_below(above, zone)):
-            continue
-        entry = context.cache.peek(zone, NS, context.now)
+        entry = context.cache.peek(zone, NS, context.now + ahead)
         if entry is None:
             continue
         found = _from_entry(context, zone, entry)

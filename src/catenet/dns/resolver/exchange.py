@@ -111,7 +111,9 @@ def _client_cookie(context: Context, server: Server) -> bytes:
 def _again(context: Context, state: ServerState, effect: Send, message: Message, transport: str) -> str:
     """The transport by which to ask once more, empty if this is the answer."""
     if message.flags & TC:
-        return "tcp" if transport == "udp" else ""
+        if transport != "udp":
+            raise Malformed("dns: an answer that came over a connection says that it was cut")
+        return "tcp"
     rcode, edns = message.rcode, message.edns
     if edns is None and state.edns is not False and rcode in (FORMERR, NOTIMP):
         # Without EDNS they know nothing else to say (RFC 6891 7); silence is no sign of that since 2019.

@@ -16,14 +16,14 @@ from catenet.dns.resolver.delegation import (
     hints,
 )
 from catenet.dns.resolver.exchange import exchange
-from catenet.dns.resolver.keeping import keep_referral
+from catenet.dns.resolver.keeping import keep_answer, keep_referral
 from catenet.dns.resolver.minimise import Minimiser
 from catenet.dns.resolver.reading import Kind, Reading, read_answer
 from catenet.dns.resolver.steps import Ask, AskAny, Failure, Start, Steps, ask, ask_any
-from catenet.dns.response import ExtendedError, Response
+from catenet.dns.response import ExtendedError, Response, Security
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.name import ROOT, is_below, parent
-from catenet.wire.dns.numbers import DS, NOERROR, NS, NXDOMAIN, SERVFAIL, rcode_to_text
+from catenet.wire.dns.name import ROOT, fold, is_below, parent
+from catenet.wire.dns.numbers import CNAME, DS, NOERROR, NS, NXDOMAIN, SERVFAIL, A, rcode_to_text
 from catenet.wire.dns.stub import Server
 
 __all__ = ["Iteration"]
@@ -81,14 +81,16 @@ class Iteration:
         if above is not None:
             name = parent(above)
         settings = configured_zone(context, name, self._ignored)
-        cached = cached_delegation(context, name)
-        if settings is not None and (
-            cached is None or isinstance(settings, ForwardZone) or len(settings.name) >= len(cached.zone)
+        cached = cached_delegation(context, name, self._request.ahead)
+        if (
+            settings is not None
+            and not _is_hints(settings)
+            and (cached is None or isinstance(settings, ForwardZone) or len(settings.name) >= len(cached.zone))
         ):
             return (yield from self._configured(settings))
         if cached is None:
             yield from self._prime(ROOT)
-            cached = cached_delegation(context, name) or hints(context)
+            cached = cached_delegation(context, name, self._request.ahead) or hints(context)
         return cached
 
     def _configured(self, settings: ForwardZone | StubZone | AuthZone) -> Steps[Delegation]:
@@ -116,7 +118,7 @@ class Iteration:
 
     def _descend(self, reading: Reading) -> None:
         context, before = self._context, self.delegation
-        servers, expires = keep_referral(context, reading, before)
+        servers, expires = keep_referral(context, reading, before, self._request.ahead)
         self._enter(from_referral(context, servers, expires, reading.response.additional))
         settings = configured_zone(context, self._question.name, self._ignored)
         if settings is None or settings is before.settings or not is_below(settings.name, reading.zone):
@@ -126,6 +128,8 @@ class Iteration:
 
     def _retreat(self) -> Steps[None]:
         """No server of the zone answers: ask its parent for others, or pass the settings over that led here."""
+        if self.delegation.add_parent_side(self._context):
+            return
         zone, settings = self.delegation.zone, self.delegation.settings
         first = isinstance(settings, ForwardZone | StubZone) and settings.first
         if first or (isinstance(settings, AuthZone) and settings.fallback):
@@ -156,21 +160,40 @@ class Iteration:
                 question,
                 response,
                 self.delegation.zone,
-                recursive=self.delegation.recursive,
+                recursive=self.delegation.recursive or server in self._last_resort,
                 strip=self._context.without_private,
+                any_glue=not self._context.config.harden_glue,
             )
-            if not self._is_useful(reading, server):
+            if not self._is_useful(reading, server, question.type):
                 continue
             if question == self._question or reading.kind is Kind.REFERRAL:
+                if server is not None and reading.kind is not Kind.REFERRAL:
+                    self._context.note_source(question, server)
                 return reading
             if reading.response.rcode == NXDOMAIN and reading.kind is Kind.NEGATIVE:
-                if self._context.config.minimise_strict:
+                if (yield from self._is_final_denial(question, reading)):
                     return reading
                 self._minimiser.stop()
             else:
                 self._minimiser.advance()
 
-    def _is_useful(self, reading: Reading, server: Server | None) -> bool:
+    def _is_final_denial(self, question: Question, reading: Reading) -> Steps[bool]:
+        """Whether a name above does not exist indeed: many servers say so of names without data of their own.
+
+        Those of signed zones are taken at their word, when that is secure (RFC 9156 2.3, RFC 8020).
+        """
+        context = self._context
+        if context.config.minimise_strict:
+            return True
+        is_signed = any(one.signatures for one in reading.response.authority)
+        if not (context.validates and context.config.harden_below_nxdomain and is_signed):
+            return False
+        keep_answer(context, question, reading, self.delegation)
+        request = Ask(question, self._request.work, checked=True, depth=self._request.depth + 1)
+        response = yield from ask(request)
+        return response.rcode == NXDOMAIN and response.security is Security.SECURE
+
+    def _is_useful(self, reading: Reading, server: Server | None, kind: int) -> bool:
         """Whether it leads on; if not, the server is asked less."""
         if reading.kind not in (Kind.LAME, Kind.USELESS, Kind.RECURSION_LAME):
             return True
@@ -178,11 +201,9 @@ class Iteration:
             self._attempts[Server(b"")] += 1
             return False
         if reading.kind is Kind.LAME:
-            self._context.servers.mark_lame(server, self.delegation.zone, self._context.now)
+            self._context.servers.mark_lame(server, self._lame_key(kind), self._context.now)
             self._seen.append("a server does not serve the zone")
         elif reading.kind is Kind.RECURSION_LAME:
-            if server in self._last_resort:
-                return reading.response.rcode in (NOERROR, NXDOMAIN)
             self._last_resort[server] = None
         else:
             self._attempts[server] += REFUSALS
@@ -241,15 +262,18 @@ class Iteration:
             self._learn((yield from ask_any(AskAny(tuple(asks)))), asks)
 
     def _usable(self) -> list[tuple[Server, int]]:
-        context, zone = self._context, self.delegation.zone
+        context, lame = self._context, self._lame_key(self._minimiser.question.type)
         found = []
         for server in self.delegation.servers:
             if not self._has_attempts(server) or server in self._last_resort or server in self._request.avoid:
                 continue
-            if not self.delegation.recursive and context.servers.state(server, context.now).is_lame(zone, context.now):
+            if not self.delegation.recursive and context.servers.state(server, context.now).is_lame(lame, context.now):
                 continue
             found.append((server, self._attempts[server]))
         return found
+
+    def _lame_key(self, kind: int) -> bytes:
+        return self.delegation.zone + (b"A" if kind == A else b"*")
 
     def _has_attempts(self, server: Server) -> bool:
         is_down = self._context.servers.state(server, self._context.now).is_down
@@ -280,8 +304,16 @@ class Iteration:
             for one in response.answer:
                 if one.type == question.type:
                     delegation.add(self._context, one.type, one.data)
+                elif one.type == CNAME:
+                    self._add_name(fold(one.data[0]))
             if len(delegation.servers) == before:
                 delegation.failed_names += response.rcode != NOERROR
+
+    def _add_name(self, name: bytes) -> None:
+        """Look for the addresses of an alias of a server: forbidden (RFC 2181 10.3), but met."""
+        names = self.delegation.names
+        if name not in names and len(names) < self._context.config.max_server_names:
+            names.append(name)
 
     def _look_ahead(self) -> Steps[None]:
         """Look for more servers than are needed now, if the settings want that."""
@@ -290,5 +322,12 @@ class Iteration:
         wanted = extra[depth] if depth < len(extra) else 0
         if wanted and not self.delegation.recursive and not self.delegation.settings:
             for one in self._missing(wanted):
-                self.delegation.resolved.add((one.question.name, one.question.type))
-                yield Start(one)
+                key = (one.question.name, one.question.type)
+                if key not in self.delegation.sought:
+                    self.delegation.sought.add(key)
+                    yield Start(one)
+
+
+def _is_hints(settings: ForwardZone | StubZone | AuthZone) -> bool:
+    """A stub of the root takes the place of the hints."""
+    return isinstance(settings, StubZone) and settings.name == ROOT

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from catenet.dns.dnssec import Verdict
 from catenet.dns.resolver.cache import Entry, Message, Trust
 from catenet.dns.resolver.config import ForwardZone, StubZone
 from catenet.dns.resolver.context import Context
 from catenet.dns.resolver.delegation import Delegation
 from catenet.dns.resolver.reading import Reading
+from catenet.dns.response import Response, Security
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import fold
-from catenet.wire.dns.numbers import DS, NS
+from catenet.wire.dns.numbers import DS, NS, NSEC
 
-__all__ = ["keep_answer", "keep_referral"]
+__all__ = ["keep_answer", "keep_referral", "keep_verdict"]
 
 
-def keep_answer(context: Context, question: Question, reading: Reading, delegation: Delegation) -> Message | None:
+def keep_answer(
+    context: Context, question: Question, reading: Reading, delegation: Delegation, ahead: float = 0.0
+) -> Message | None:
     """Keep an answer and its sets; None where the settings say that nothing is kept."""
     settings = delegation.settings
     if isinstance(settings, ForwardZone | StubZone) and not settings.keep:
@@ -25,21 +29,24 @@ def keep_answer(context: Context, question: Question, reading: Reading, delegati
     response = reading.response
     ours = response.authoritative
     sections = (
-        _store(context, response.answer, Trust.ANSWER if ours else Trust.OTHER_ANSWER, delegation),
-        _store(context, response.authority, Trust.AUTHORITY if ours else Trust.ADDITIONAL, delegation),
-        _store(context, response.additional, Trust.ADDITIONAL, delegation),
+        _store(context, response.answer, Trust.ANSWER if ours else Trust.OTHER_ANSWER, delegation, ahead),
+        _store(context, response.authority, Trust.AUTHORITY if ours else Trust.REFERRAL, delegation, ahead),
+        _store(context, response.additional, Trust.ADDITIONAL if ours else Trust.GLUE, delegation, ahead),
     )
     return context.cache.store_answer(question.name, question.type, response.rcode, sections, context.now)
 
 
-def _store(context: Context, sets: Sequence[RRset], trust: Trust, delegation: Delegation) -> list[Entry]:
+def _store(context: Context, sets: Sequence[RRset], trust: Trust, delegation: Delegation, ahead: float) -> list[Entry]:
     """A zone cannot say for longer than its parent does by which servers it, or a zone below, is served."""
     return [
-        context.cache.store(one, trust, context.now, delegation.expires if one.type == NS else None) for one in sets
+        context.cache.store(one, trust, context.now, delegation.expires if one.type == NS else None, ahead=ahead)
+        for one in sets
     ]
 
 
-def keep_referral(context: Context, reading: Reading, delegation: Delegation) -> tuple[RRset, float]:
+def keep_referral(
+    context: Context, reading: Reading, delegation: Delegation, ahead: float = 0.0
+) -> tuple[RRset, float]:
     """Keep a referral: the NS set leads iteration and answers nobody; a DS set is the parent's own, and does.
 
     Returns the NS set, and until when it holds.
@@ -48,12 +55,44 @@ def keep_referral(context: Context, reading: Reading, delegation: Delegation) ->
     expires = context.now
     for one in reading.response.authority:
         if one.type == NS and fold(one.name) == reading.zone:
-            entry = context.cache.store(one, Trust.ADDITIONAL, context.now, delegation.expires)
+            entry = context.cache.store(
+                one, Trust.REFERRAL, context.now, delegation.expires, parent_side=True, ahead=ahead
+            )
             found, expires = one, entry.expires
         elif one.type == DS:
-            entry = context.cache.store(one, Trust.ANSWER, context.now)
+            entry = context.cache.store(one, Trust.ANSWER, context.now, ahead=ahead)
             context.cache.store_answer(reading.zone, DS, 0, ((entry,), (), ()), context.now)
     for one in reading.response.additional:
-        context.cache.store(one, Trust.ADDITIONAL, context.now)
+        context.cache.store(one, Trust.GLUE, context.now, parent_side=True, ahead=ahead)
     assert found is not None, "a referral has an NS set"
     return found, expires
+
+
+def keep_verdict(context: Context, question: Question, response: Response, verdict: Verdict) -> None:
+    """Note what validation found of an answer that is in the cache: the sets that are sure, and until when."""
+    cache, now = context.cache, context.now
+    found = cache.find(question.name, question.type, now)
+    if found is None:
+        return
+    if verdict.security is not Security.SECURE:
+        if verdict.security is Security.BOGUS:
+            found.expires = min(found.expires, now + context.policy.bogus_ttl)
+            for one in (*found.answer, *found.authority):
+                one.security = Security.BOGUS
+                one.expires = min(one.expires, found.expires)
+        cache.judge(found, verdict.security, response.reason, response.errors)
+        return
+    sections = []
+    for sets in (response.answer, response.authority):
+        entries = []
+        for rrset in sets:
+            entry = cache.store(rrset, Trust.VALIDATED, now)
+            entry.security = Security.SECURE
+            entries.append(entry)
+        sections.append(entries)
+    sections.append([one for one in found.additional if one.alive])
+    kept = cache.store_answer(question.name, question.type, response.rcode, sections, now)
+    kept.expires = min(kept.expires, now + verdict.ttl)
+    cache.judge(kept, verdict.security, response.reason, response.errors)
+    if context.config.aggressive_nsec:
+        context.denials.add(one for one in sections[1] if one.type == NSEC)

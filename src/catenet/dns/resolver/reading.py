@@ -15,7 +15,7 @@ from typing import Final
 from catenet.dns.response import Response
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.name import LONGEST, fold, is_below
+from catenet.wire.dns.name import LONGEST, ROOT, fold, is_below
 from catenet.wire.dns.numbers import (
     AAAA,
     ANY,
@@ -28,6 +28,8 @@ from catenet.wire.dns.numbers import (
     NSEC,
     NSEC3,
     NXDOMAIN,
+    RRSIG,
+    SERVFAIL,
     SOA,
     SRV,
     YXDOMAIN,
@@ -36,7 +38,7 @@ from catenet.wire.dns.numbers import (
 from catenet.wire.dns.rdata import split
 from catenet.wire.errors import Malformed
 
-__all__ = ["Kind", "Reading", "dname_target", "read_answer"]
+__all__ = ["Kind", "Reading", "read_answer"]
 
 MOST_LINKS: Final = 32
 """Of a chain of aliases in one message."""
@@ -80,6 +82,7 @@ def read_answer(
     *,
     recursive: bool = False,
     strip: Callable[[RRset], RRset | None] | None = None,
+    any_glue: bool = False,
 ) -> Reading:
     """Read what a server for `zone` (folded) says to `question` (its name folded).
 
@@ -89,26 +92,53 @@ def read_answer(
         zone: what the server is asked about; of a forwarder, the names that are forwarded.
         recursive: the server was asked to recurse.
         strip: takes out of a set of addresses what must not be there.
+        any_glue: addresses of the servers that a referral names are taken even if they are outside of `zone`.
     """
-    answer = _within(response.answer, zone, question.rclass)
-    authority = _within(response.authority, zone, question.rclass)
-    additional = _within(response.additional, zone, question.rclass)
-    chain, target, found, rcode = _follow(question, answer)
+    stray = _stray_signatures(response)
+    answer = _within(response.answer, zone, question.rclass, stray)
+    authority = _within(response.authority, zone, question.rclass, stray)
+    additional = _within(response.additional, ROOT if any_glue else zone, question.rclass, stray)
+    chain, target, found, rcode = _follow(question, answer, MOST_LINKS if recursive else 1)
     if strip is not None:
-        chain = [one for one in map(strip, chain) if one is not None]
+        stripped = list(map(strip, chain))
+        if None in stripped:
+            return Reading(Kind.USELESS, replace(response, answer=[], authority=[], additional=[], rcode=SERVFAIL))
+        chain = [one for one in stripped if one is not None]
         additional = [one for one in map(strip, additional) if one is not None]
     clean = replace(response, answer=chain, authority=[], additional=[], rcode=max(rcode, response.rcode))
     if rcode == NOERROR and response.rcode not in (NOERROR, NXDOMAIN, YXDOMAIN):
         return Reading(Kind.USELESS, clean)
-    reading = _meaning(question, clean, authority, zone, target if chain and not found else b"", found, recursive)
+    above = [fold(one.name) for one in response.authority if one.type == NS]
+    is_upward = any(owner != zone and is_below(zone, owner) for owner in above)
+    target = target if chain else b""
+    reading = _meaning(question, clean, authority, zone, b"" if found else target, found, recursive, is_upward)
     asked = fold(target) if chain else question.name
-    reading.response.authority = _keep_authority(reading, authority, asked, question.name)
+    reading.response.authority = _keep_authority(reading, authority, asked, question)
+    if any_glue and reading.kind is not Kind.REFERRAL:
+        additional = [one for one in additional if is_below(fold(one.name), zone)]
     reading.response.additional = _keep_additional(reading.response, additional)
     return reading
 
 
-def _within(sets: Iterable[RRset], zone: bytes, rclass: int) -> list[RRset]:
-    return [one for one in _merged(sets) if one.rclass == rclass and is_below(fold(one.name), zone) and _is_sound(one)]
+def _stray_signatures(response: Response) -> dict[tuple[bytes, int], list[bytes]]:
+    """Signatures that stand in another section than what they cover, by owner and type covered."""
+    found: dict[tuple[bytes, int], list[bytes]] = {}
+    for one in (*response.answer, *response.authority, *response.additional):
+        if one.type == RRSIG:
+            for data in one.data:
+                found.setdefault((fold(one.name), data[0] << 8 | data[1]), []).append(data)
+    return found
+
+
+def _within(
+    sets: Iterable[RRset], zone: bytes, rclass: int, stray: dict[tuple[bytes, int], list[bytes]]
+) -> list[RRset]:
+    found = []
+    for one in _merged(sets):
+        if one.rclass == rclass and is_below(fold(one.name), zone) and _is_sound(one):
+            signatures = stray.get(one.key) if not one.signatures else None
+            found.append(one if signatures is None else replace(one, signatures=tuple(dict.fromkeys(signatures))))
+    return found
 
 
 def _merged(sets: Iterable[RRset]) -> list[RRset]:
@@ -131,28 +161,34 @@ def _is_sound(one: RRset) -> bool:
     return True
 
 
-def _follow(question: Question, answer: Sequence[RRset]) -> tuple[list[RRset], bytes, bool, int]:
-    """The sets that lead from the name that was asked for; the name that they lead to; whether its data is there."""
+def _follow(question: Question, answer: Sequence[RRset], links: int) -> tuple[list[RRset], bytes, bool, int]:
+    """The sets that lead from the name that was asked for; the name that they lead to; whether its data is there.
+
+    Of an authority's answer the first link is believed; what is said of the next name is not authoritative (RFC 2181
+    5.4.1), and asked for again. Who forwards believes the whole.
+    """
     sets = {one.key: one for one in answer}
     name, kind = question.name, question.type
     chain: list[RRset] = []
     seen = {name}
-    while len(chain) < MOST_LINKS:
+    while True:
         folded = fold(name)
         if kind == ANY:
             chain += [one for one in answer if fold(one.name) == folded]
             return chain, name, bool(chain), NOERROR
+        if len(seen) > links:
+            break
         if (folded, kind) in sets:
             return [*chain, sets[folded, kind]], name, True, NOERROR
-        link = sets.get((folded, CNAME))
-        if link is None:
-            dname = _dname_above(folded, sets)
-            if dname is None:
-                break
+        link, dname = sets.get((folded, CNAME)), _dname_above(folded, sets)
+        if dname is not None:
             chain.append(dname)
-            link = synthesize_cname(name, dname)
-            if link is None:
+            made = synthesize_cname(name, dname)
+            if made is None:
                 return chain, name, True, YXDOMAIN
+            link = made if link is None or fold(link.data[0]) != fold(made.data[0]) else link
+        if link is None:
+            break
         chain.append(link)
         name = link.data[0]
         if fold(name) in seen:
@@ -191,6 +227,7 @@ def _meaning(
     target: bytes,
     found: bool,
     recursive: bool,
+    is_upward: bool,
 ) -> Reading:
     if not recursive and not clean.authoritative and clean.recursion and not _delegates(question, authority, zone):
         return Reading(Kind.RECURSION_LAME, clean)
@@ -201,9 +238,9 @@ def _meaning(
         return Reading(Kind.ALIAS, clean, target)
     if clean.rcode == NXDOMAIN:
         return Reading(Kind.NEGATIVE, clean)
-    if recursive:
+    if recursive and not is_upward:
         return Reading(Kind.NEGATIVE, clean)
-    return _meaning_of_nothing(question, clean, authority, zone)
+    return _meaning_of_nothing(question, clean, authority, zone, is_upward)
 
 
 def _delegates(question: Question, authority: Sequence[RRset], zone: bytes) -> bytes:
@@ -215,23 +252,28 @@ def _delegates(question: Question, authority: Sequence[RRset], zone: bytes) -> b
     return b""
 
 
-def _meaning_of_nothing(question: Question, clean: Response, authority: Sequence[RRset], zone: bytes) -> Reading:
+def _meaning_of_nothing(
+    question: Question, clean: Response, authority: Sequence[RRset], zone: bytes, is_upward: bool
+) -> Reading:
     """An empty answer section: the name has no data, or it is in a zone below, or the server knows nothing."""
     soa = next((one for one in authority if one.type == SOA and is_below(question.name, fold(one.name))), None)
     if soa is not None:
         return Reading(Kind.NEGATIVE, clean)
     below = _delegates(question, authority, zone)
     if below:
-        if question.type == DS and below == question.name and clean.authoritative:
-            return Reading(Kind.NEGATIVE, clean)
+        if question.type == DS and below == question.name:
+            # Some parents refer to the zone even who asks for what is theirs to say.
+            clean.answer = [one for one in authority if one.type == DS and fold(one.name) == below]
+            return Reading(Kind.ANSWER if clean.answer else Kind.NEGATIVE, clean)
         return Reading(Kind.REFERRAL, clean, zone=below)
-    if clean.authoritative:
-        return Reading(Kind.NEGATIVE, clean)
-    return Reading(Kind.LAME, clean)
+    circles = not clean.authoritative and any(one.type == NS and fold(one.name) == zone for one in authority)
+    # Nothing at all is what bad servers say of names without data; one that sends us up does not serve the zone.
+    return Reading(Kind.LAME if is_upward or circles else Kind.NEGATIVE, clean)
 
 
-def _keep_authority(reading: Reading, authority: Sequence[RRset], asked: bytes, name: bytes) -> list[RRset]:
+def _keep_authority(reading: Reading, authority: Sequence[RRset], asked: bytes, question: Question) -> list[RRset]:
     kept = []
+    has_soa = any(one.type == SOA for one in authority)
     for one in authority:
         owner = fold(one.name)
         if one.type not in _AUTHORITY_TYPES:
@@ -242,8 +284,9 @@ def _keep_authority(reading: Reading, authority: Sequence[RRset], asked: bytes, 
             if owner == reading.zone and one.type in (NS, DS):
                 kept.append(one)
         elif one.type == NS:
-            positive = reading.kind in (Kind.ANSWER, Kind.ALIAS)
-            if positive and (is_below(asked, owner) or is_below(name, owner)):
+            is_above = is_below(asked, owner) or is_below(question.name, owner)
+            is_cut = question.type == DS and owner == question.name
+            if is_above and not is_cut and not (reading.kind is Kind.NEGATIVE and has_soa):
                 kept.append(one)
         elif one.type == SOA and reading.kind is not Kind.ALIAS and is_below(asked, owner):
             kept.append(one)

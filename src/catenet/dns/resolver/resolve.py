@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from catenet.dns.resolver.cache import Message, Trust
 from catenet.dns.resolver.context import Context
-from catenet.dns.resolver.delegation import ancestors
 from catenet.dns.resolver.iterate import Iteration
 from catenet.dns.resolver.keeping import keep_answer
-from catenet.dns.resolver.reading import dname_target
+from catenet.dns.resolver.names import ancestors
 from catenet.dns.resolver.steps import Ask, Failure, Steps
 from catenet.dns.response import Response, Security
-from catenet.dns.rrset import RRset
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.name import ROOT, fold
-from catenet.wire.dns.numbers import ANY, CNAME, DNAME, DS, IN
+from catenet.wire.dns.name import ROOT
+from catenet.wire.dns.numbers import ANY, CNAME, DS, IN
 
 __all__ = ["from_cache", "resolve"]
 
@@ -36,7 +34,9 @@ def resolve(context: Context, request: Ask) -> Steps[Response]:
             context.failures.note(question, failure, context.now)
         raise
     context.failures.clear(question)
-    keep_answer(context, question, reading, iteration.delegation)
+    kept = keep_answer(context, question, reading, iteration.delegation, request.ahead)
+    if kept is not None:
+        return context.cache.response(kept, context.now)  # what was known better before, and for how long
     response = reading.response
     response.recursion = True
     return response
@@ -54,10 +54,13 @@ def from_cache(context: Context, question: Question) -> Message | None:
     for wanted in (kind, CNAME):
         entry = cache.peek(name, wanted, now, Trust.OTHER_ANSWER) if wanted != ANY else None
         if entry is not None and entry.trust is not Trust.AUTHORITY:
-            found = Message(b"", 0, ((entry,), (), ()), entry.ttl, entry.expires)
-            found.security = entry.security
-            return found
-    return _from_above(context, name) if kind != DS else None
+            made = Message(b"", 0, ((entry,), (), ()), entry.ttl, entry.expires)
+            made.security = entry.security
+            return made
+    found = _from_above(context, name) if kind != DS else None
+    if found is None and context.validates and context.config.aggressive_nsec:
+        found = context.denials.find(question, now)
+    return found
 
 
 def _from_above(context: Context, name: bytes) -> Message | None:
@@ -71,6 +74,3 @@ def _from_above(context: Context, name: bytes) -> Message | None:
         if message is not None and message.security is Security.SECURE:
             return message
     return None
-
-
-_ = (DNAME, RRset, fold, dname_target)

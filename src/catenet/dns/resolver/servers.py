@@ -116,7 +116,7 @@ class Servers:
         return state
 
     def mark_lame(self, server: Server, zone: bytes, now: float) -> None:
-        """It does not serve the zone."""
+        """It does not serve the zone; `zone` may say for what, as some servers know no type but A."""
         lame = self.state(server, now).lame
         if len(lame) >= MOST_LAME:
             del lame[next(iter(lame))]

@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from catenet.dns.dnssec import Budget
 from catenet.dns.response import ExtendedError, Response
 from catenet.wire.dns.message import Message, Question
 from catenet.wire.dns.stub import Server
@@ -42,6 +43,8 @@ class Work:
 
     sends: int = 0
     targets: int = 0
+    budget: Budget = field(default_factory=Budget)
+    """Of validation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Ask:
         fresh: whether the cache must not answer.
         zone: iteration begins at this zone or above; used to ask a parent.
         avoid: servers that gave answers which did not validate.
+        ahead: seconds for which what iteration begins with must still hold, so that it is renewed too.
         prime: the servers of the hints are asked, whatever is known.
     """
 
@@ -67,6 +71,7 @@ class Ask:
     zone: bytes | None = None
     avoid: frozenset[Server] = frozenset()
     prime: bool = False
+    ahead: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

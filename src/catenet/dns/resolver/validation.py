@@ -2,15 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 
+from catenet.dns.dnssec import ValidationContext, Verdict, validate
 from catenet.dns.resolver.context import Context
+from catenet.dns.resolver.keeping import keep_verdict
+from catenet.dns.resolver.resolve import from_cache
 from catenet.dns.resolver.steps import Ask, Steps, ask
-from catenet.dns.response import Response
+from catenet.dns.response import Response, Security
+from catenet.wire.dns.message import Question
+from catenet.wire.dns.numbers import NOERROR, NXDOMAIN, YXDOMAIN
 
 __all__ = ["resolve_checked"]
 
 
 def resolve_checked(context: Context, request: Ask) -> Steps[Response]:
     """Answer a question, and say how far the answer can be trusted."""
-    return (yield from ask(replace(request, checked=False)))
+    raw = replace(request, checked=False)
+    if not request.fresh:
+        found = from_cache(context, request.question)
+        if found is not None and found.security is not None:
+            return context.cache.response(found, context.now)
+    response = yield from ask(raw)
+    if response.rcode not in (NOERROR, NXDOMAIN, YXDOMAIN):
+        return response
+    verdict = yield from _validate(context, request, response)
+    for _ in range(context.config.max_bogus_retries):
+        if verdict.security is not Security.BOGUS:
+            break
+        source = context.sources.get(request.question)
+        if source is None or source in raw.avoid:
+            break
+        raw = replace(raw, fresh=True, avoid=raw.avoid | {source})
+        again = yield from ask(raw)
+        if again.rcode not in (NOERROR, NXDOMAIN, YXDOMAIN):
+            break
+        response = again
+        verdict = yield from _validate(context, request, response)
+    response = verdict.apply(response)
+    keep_verdict(context, request.question, response, verdict)
+    return response
+
+
+def _validate(context: Context, request: Ask, response: Response) -> Steps[Verdict]:
+    """Run the validator, which asks for keys and for proofs that zones are unsigned."""
+    assert context.anchors is not None
+    settings = ValidationContext(
+        context.anchors, context.wall(context.now), context.keys, request.work.budget, context.policy
+    )
+    steps: Generator[Question, Response, Verdict] = validate(request.question, response, settings)
+    try:
+        wanted = next(steps)
+        while True:
+            needed = yield from ask(Ask(wanted, request.work, depth=request.depth + 1))
+            wanted = steps.send(needed)
+    except StopIteration as stop:
+        verdict: Verdict = stop.value
+        return verdict
