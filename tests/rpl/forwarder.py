@@ -56,6 +56,9 @@ class Forwarder:
         answers, self.answers = self.answers, []
         return answers
 
+    def notes(self) -> Iterable[str]:
+        return ()
+
     def transmit(self, now: float) -> Sequence[Sent]:
         outgoing, self.outgoing = self.outgoing, []
         return outgoing

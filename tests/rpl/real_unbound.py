@@ -145,6 +145,9 @@ class RealUnbound:
         answered, self.answered = self.answered, []
         return answered
 
+    def notes(self) -> Iterable[str]:
+        return ()
+
     def transmit(self, now: float) -> Sequence[Arrived]:
         self._poll(0)
         arrived, self.arrived = self.arrived, []

@@ -14,7 +14,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from catenet.wire.errors import Malformed
 
@@ -185,6 +185,16 @@ def _edwards_verifier(key: ed25519.Ed25519PublicKey | ed448.Ed448PublicKey) -> V
     return verify
 
 
+def _dsa_numbers(signature: bytes) -> tuple[int, int]:
+    """R and S (RFC 2536 3); signers of the time also wrote them as ASN.1, and validators took it. Zeros for neither."""
+    if len(signature) == 41:
+        return int.from_bytes(signature[1:21], "big"), int.from_bytes(signature[21:], "big")
+    try:
+        return decode_dss_signature(signature)
+    except ValueError:
+        return 0, 0
+
+
 def _dsa_verifier(public: bytes) -> Verify:
     """RFC 2536; `cryptography` takes no keys of the sizes that were in use."""
     size = 64 + 8 * public[0] if public else 0
@@ -198,9 +208,7 @@ def _dsa_verifier(public: bytes) -> Verify:
         raise Malformed("dns: DSA key of zeros")
 
     def verify(signature: bytes, data: bytes) -> bool:
-        if len(signature) != 41:
-            return False
-        r, s = int.from_bytes(signature[1:21], "big"), int.from_bytes(signature[21:], "big")
+        r, s = _dsa_numbers(signature)
         if not 0 < r < q or not 0 < s < q:
             return False
         try:

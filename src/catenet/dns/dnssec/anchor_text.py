@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Iterator
 
+from catenet.dns.dnssec.algorithms import MNEMONICS
 from catenet.dns.dnssec.keys import Ds, Key
 from catenet.wire.dns.name import ROOT, fold, name_from_text
 from catenet.wire.errors import Malformed
@@ -60,7 +61,7 @@ def _value(words: list[str]) -> Ds | Key:
 def _ds(words: list[str]) -> Ds:
     if len(words) < 4:
         raise ValueError("a DS has four fields: key tag, algorithm, digest type, digest")
-    tag, algorithm, digest_type = (_number(word, most) for word, most in zip(words, (0xFFFF, 0xFF, 0xFF), strict=False))
+    tag, algorithm, digest_type = _number(words[0], 0xFFFF), _algorithm(words[1]), _number(words[2], 0xFF)
     digits = "".join(words[3:])
     expected = _DS_HEX_DIGITS.get(digest_type, len(digits))
     if len(digits) != expected:
@@ -71,9 +72,15 @@ def _ds(words: list[str]) -> Ds:
 def _key(words: list[str]) -> Key:
     if len(words) < 4:
         raise ValueError("a DNSKEY has four fields: flags, protocol, algorithm, public key")
-    flags, protocol, algorithm = (_number(word, most) for word, most in zip(words, (0xFFFF, 0xFF, 0xFF), strict=False))
+    flags, protocol, algorithm = _number(words[0], 0xFFFF), _number(words[1], 0xFF), _algorithm(words[2])
     public = base64.b64decode("".join(words[3:]), validate=True)
     return Key(flags.to_bytes(2, "big") + bytes((protocol, algorithm)) + public)
+
+
+def _algorithm(word: str) -> int:
+    """A number or a mnemonic (RFC 4034 2.2, 5.3)."""
+    known = {name: number for number, name in MNEMONICS.items()}.get(word.upper())
+    return _number(word, 0xFF) if known is None else known
 
 
 def _number(word: str, most: int) -> int:

@@ -264,6 +264,8 @@ class Play:
             self._note("  resolver answers its client")
             self._note_message(data)
             self._replies.append(_Reply(client, parse(data)))
+        for text in self._subject.notes():
+            self._note(f"    {text}")
 
     def _take_answer(self, step: Step) -> bool:
         """Take the answer that is the expected one off those that have come; False when none is."""

@@ -6,8 +6,10 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from catenet.dns.dnssec import Policy
+from catenet.dns.dnssec.algorithms import Algorithm
 from catenet.dns.resolver.core import Exchange, Resolver
-from catenet.dns.response import pack_response
+from catenet.dns.response import Response, pack_response
 from catenet.testing.rpl.deckard import setup_deckard
 from catenet.testing.rpl.setup import Setup
 from catenet.testing.rpl.subject import Client
@@ -22,6 +24,8 @@ __all__ = ["ResolverSubject", "make_subject"]
 
 _SEED: Final = 5
 """Any number: the same scenario goes the same way each time."""
+_POLICY: Final = Policy(algorithms=frozenset(Algorithm))
+"""Scenarios are signed by algorithms of their time, DSA among them; what they are about is the validator."""
 _LEAST_PAYLOAD: Final = 512
 _STREAM: Final = 65_535
 
@@ -31,8 +35,10 @@ class ResolverSubject:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._resolver = Resolver(setup.config, random.Random(_SEED), setup.wall)
+        anchors = setup.anchors if setup.validating else None
+        self._resolver = Resolver(setup.config, random.Random(_SEED), setup.wall, anchors=anchors, policy=_POLICY)
         self._open: dict[int, tuple[Client, Message]] = {}
+        self._notes: list[str] = []
 
     def ask(self, client: Client, data: bytes, now: float) -> None:
         """A client's message has come."""
@@ -53,12 +59,18 @@ class ResolverSubject:
         found = []
         while (event := self._resolver.next_event()) is not None:
             client, query = self._open.pop(event.ticket)
+            self._notes.append(_verdict(event.response))
             edns = query.edns
             limit = _LEAST_PAYLOAD if edns is None else edns.payload
             found.append(
                 (client, pack_response(event.response, query, edns, _STREAM if client.transport == "tcp" else limit))
             )
         return found
+
+    def notes(self) -> Iterable[str]:
+        """What it has to say of its answers."""
+        notes, self._notes = self._notes, []
+        return notes
 
     def transmit(self, now: float) -> Sequence[Exchange]:
         """Exchanges that begin."""
@@ -91,6 +103,11 @@ class ResolverSubject:
     def zone_file(self, name: str) -> str:
         """What the zone file of this name says now."""
         return self._setup.zone_files.get(name, "")
+
+
+def _verdict(response: Response) -> str:
+    errors = "".join(f"; extended error {one.code} {one.text}".rstrip() for one in response.errors)
+    return f"{response.security.value}{': ' * bool(response.reason)}{response.reason}{errors}"
 
 
 def make_subject(scenario: Scenario) -> ResolverSubject:

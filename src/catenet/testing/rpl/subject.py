@@ -49,6 +49,9 @@ class Subject(Protocol):
     def replies(self, now: float) -> Iterable[tuple[Client, bytes]]:
         """Messages to clients that are ready."""
 
+    def notes(self) -> Iterable[str]:
+        """What it has to say of its answers, for people."""
+
     def transmit(self, now: float) -> Sequence[Outgoing]:
         """Exchanges that begin."""
 
