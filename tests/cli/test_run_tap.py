@@ -1,5 +1,6 @@
 """A program as a station on a bridge of the kernel, with addresses given, or asked for by SLAAC and DHCP."""
 
+import ast
 import re
 import sys
 
@@ -144,3 +145,40 @@ def test_a_missing_bridge_is_one_line(namespace, tmp_path):
     done = namespace.run(*CATENET, *words, check=False)
     assert done.returncode == 2
     assert done.stderr == "catenet: there is no bridge 'br7'; make it with: sudo ip link add br7 type bridge\n"
+
+
+NAMES = """
+import socket
+print(open("/etc/resolv.conf").read().split())
+print(sorted({entry[4][0] for entry in socket.getaddrinfo("www", 80)}))
+"""
+
+
+@pytest.mark.root
+@pytest.mark.peer("dnsmasq")
+def test_a_station_asks_the_name_servers_that_the_network_tells_of(bridged, tmp_path):
+    (tmp_path / "program.py").write_text(NAMES)
+    words = ["dnsmasq", "-k", "--no-resolv", "--no-hosts", "--pid-file", "--conf-file=/dev/null", "--interface=br0"]
+    words += ["--dhcp-range=10.5.0.50,10.5.0.60,255.255.255.0", "--dhcp-range=::,constructor:br0,ra-stateless"]
+    words += [
+        "--local=/example/",
+        "--no-ping",
+        "--enable-ra",
+        "--ra-param=br0,4",
+        f"--dhcp-leasefile={tmp_path}/leases",
+        "--dhcp-authoritative",
+    ]
+    words += [
+        "--dhcp-option=option:domain-search,first.example,second.example",
+        "--dhcp-option=option6:domain-search,third.example",
+    ]
+    words += ["--address=/www.second.example/192.0.2.1", "--address=/www.second.example/2001:db8::1"]
+    bridged.start(*words)
+    done = bridged.run(*CATENET, "run", "--net", "tun", "--bridge", "br0", tmp_path / "program.py")
+    lines = [line.removeprefix("host  | ") for line in done.stdout.splitlines() if line.startswith("host  |")]
+    assert lines[1] == "['192.0.2.1', '2001:db8::1']"
+    words = ast.literal_eval(lines[0])
+    assert words[:2] == ["nameserver", "10.5.0.1"]
+    assert words.count("nameserver") == 2, "one by DHCP, one by a router"
+    assert words[words.index("search") + 1 :] == ["first.example", "second.example", "third.example"]
+    assert re.search(r"world \| \d+\.\d+ s: names from 10\.5\.0\.1, f", done.stdout + done.stderr)

@@ -249,3 +249,45 @@ def test_what_the_device_s_queue_lost_is_in_the_report(serve, namespace, tmp_pat
     host = json.loads((tmp_path / "figures.json").read_text())["hosts"]["host"]
     assert host["drops"]["device queue full"] > 19_000
     assert host["packets_dropped"] == sum(host["drops"].values())
+
+
+NAMES = """
+import socket
+for name in ("www.example", "www"):
+    try:
+        print(sorted({entry[4][0] for entry in socket.getaddrinfo(name, 80)}))
+    except OSError as error:
+        print(error)
+print(open("/etc/resolv.conf").read().split())
+"""
+
+
+@pytest.mark.root
+@pytest.mark.peer("dnsmasq")
+@pytest.mark.parametrize("host", ["10.9.0.1", "fd09::1"])
+def test_names_are_asked_of_the_server_that_is_given(namespace, tmp_path, host):
+    (tmp_path / "program.py").write_text(NAMES)
+    words = ["dnsmasq", "-k", "--no-resolv", "--no-hosts", "--pid-file", "--conf-file=/dev/null", "--local=/www/"]
+    namespace.start(*words, "--address=/www.example/192.0.2.1", "--address=/www.example/2001:db8::1")
+    done = namespace.run(*CATENET, "run", "--net", "tun", *ADDRESSES, "--dns", host, tmp_path / "program.py")
+    lines = [line.removeprefix("host  | ") for line in done.stdout.splitlines() if line.startswith("host  |")]
+    assert lines == [
+        "['192.0.2.1', '2001:db8::1']",
+        "[Errno -2] Name or service not known",
+        f"['nameserver', '{host}']",
+    ]
+
+
+@pytest.mark.root
+def test_a_name_server_that_is_none_is_one_line(namespace, tmp_path):
+    (tmp_path / "program.py").write_text(NAMES)
+    for options, message in (
+        (["--dns", "ns.example"], "'ns.example' is not an IPv4 or IPv6 address"),
+        (["--dns", "10.9.0.1"] * 4, "a host asks up to 3 name servers (resolv.conf(5)), not 4"),
+    ):
+        done = namespace.run(
+            *CATENET, "run", "--net", "tun", *ADDRESSES, *options, tmp_path / "program.py", check=False
+        )
+        assert (done.returncode, done.stderr) == (2, f"catenet: {message}\n")
+    done = namespace.run(*CATENET, "run", "--dns", "10.9.0.1", tmp_path / "program.py", check=False)
+    assert (done.returncode, done.stderr) == (2, "catenet: --dns goes with --net tun\n")

@@ -1,7 +1,8 @@
 """Stateless autoconfiguration: addresses, routers, and what else they say."""
 
 from catenet.stack.endpoint import Name
-from catenet.stack.ethernet.autoconf import Autoconfiguration, NameServers
+from catenet.stack.ethernet.autoconf import Autoconfiguration
+from catenet.stack.ethernet.name_servers import NameServers
 from catenet.stack.interface import AddressState
 from catenet.wire import ethernet, icmp, ip, nd
 from catenet.wire.address import Prefix, is_link_local, parse_address, solicited_node
@@ -207,3 +208,49 @@ def test_our_own_probe_looped_back_is_no_duplicate():
     net.run(3)
     assert stack.address_table.is_local(address("fd00::50"))
     assert ip.parse(frame.payload).destination == solicited_node(address("fd00::50"))
+
+
+def told(stack):
+    """The last event about name servers; None without one."""
+    found = None
+    while (event := stack.next_event()) is not None:
+        found = event if isinstance(event, NameServers) else found
+    return found
+
+
+def test_name_servers_and_domains_are_known_as_long_as_routers_say():
+    net, stack, _ = configured()
+    one, two = address("2001:db8::53"), address("2001:db8::54")
+    first, second = b"\5first\0", b"\6second\7example\0"
+    advertise(stack, net.now, nd.DnsServers(60, (one,)), nd.DnsSearch(600, (first, second)))
+    assert told(stack) == NameServers(2, (one,), (first, second))
+    advertise(stack, net.now, nd.DnsServers(60, (one,)), nd.DnsSearch(600, (first, second)))
+    assert told(stack) is None, "nothing has changed"
+    advertise(stack, net.now, nd.DnsServers(0xFFFFFFFF, (two,)), nd.DnsSearch(0, (first,)))
+    assert told(stack) == NameServers(2, (one, two), (second,))
+    net.run(61)
+    assert told(stack) == NameServers(2, (two,), (second,))
+    net.run(600)
+    assert told(stack) == NameServers(2, (two,), ())
+    net.run(100_000)
+    assert told(stack) is None
+
+
+def test_a_router_can_fill_no_memory_with_name_servers():
+    net, stack, autoconf = configured()
+    nobody = nd.DnsServers(60, (address("ff02::1"), address("::")))
+    advertise(stack, net.now, nobody)
+    assert told(stack) is None
+    for start in range(0, 300, 30):
+        addresses = tuple(address(f"2001:db8::{number}") for number in range(start, start + 30))
+        domains = tuple(b"\3%03d\0" % number for number in range(start, start + 30))
+        advertise(stack, net.now, nd.DnsServers(60, addresses), nd.DnsSearch(60, domains))
+    assert (len(autoconf.names.servers), len(autoconf.names.search)) == (8, 8)
+
+
+def test_a_driver_is_told_of_events():
+    net, stack, _ = configured()
+    calls = []
+    stack.on_event = lambda: calls.append(told(stack))
+    advertise(stack, net.now, nd.DnsServers(60, (address("2001:db8::53"),)))
+    assert calls == [NameServers(2, (address("2001:db8::53"),), ())]

@@ -28,6 +28,7 @@ class Server:
         self.silent = False
         self.refuse = False
         self.routes = b""
+        self.options = {}
         self.endpoint.on_ready = self.wake
 
     def wake(self):
@@ -51,6 +52,7 @@ class Server:
             }
             if self.routes:
                 options[Option.CLASSLESS_ROUTES] = self.routes
+            options |= self.options
             reply = DhcpMessage(
                 kind, message.transaction, message.client_link, True, yours=self.offered, options=options
             )
@@ -165,3 +167,26 @@ def test_dhcp_ignores_strangers():
     stack.receive(ethernet.build_frame(Frame(ethernet.BROADCAST, link(66), 0x0800, packet)), net.now, 2)
     net.run(1)
     assert client.state is DhcpState.SELECTING
+
+
+@pytest.mark.parametrize(
+    ("options", "search"),
+    [
+        ({}, ()),
+        ({Option.DOMAIN_NAME: b"home.example"}, (b"\4home\7example\0",)),
+        ({Option.DOMAIN_NAME: b"home.example\0"}, (b"\4home\7example\0",)),
+        ({Option.DOMAIN_NAME: b"h\xe4me"}, ()),
+        ({Option.DOMAIN_NAME: b"a..b"}, ()),
+        # The second name ends in a pointer into the first (RFC 3397 2).
+        ({Option.DOMAIN_SEARCH: b"\1a\7example\0\1b\xc0\2"}, (b"\1a\7example\0", b"\1b\7example\0")),
+        ({Option.DOMAIN_SEARCH: b"\1a\0", Option.DOMAIN_NAME: b"b"}, (b"\1a\0",)),
+        ({Option.DOMAIN_SEARCH: b"\1a\0\5cut"}, ()),
+        ({Option.DOMAIN_SEARCH: b"\1a\xc0\0"}, ()),
+        ({Option.DOMAIN_SEARCH: b"\1a\0" * 300}, (b"\1a\0",) * 32),
+    ],
+)
+def test_dhcp_gives_domains_to_complete_names_with(options, search):
+    net, _, server, client = client_and_server()
+    server.options = options
+    net.run(10)
+    assert client.lease.search == search

@@ -97,6 +97,7 @@ def test_neighbour_discovery_and_membership_are_understood(tmp_path):
         nd.Mtu(1400),
         nd.RouteInformation(Prefix.parse("2001:db8:5::/48"), 1, 600),
         nd.DnsServers(60, (source,)),
+        nd.DnsSearch(60, (b"\7example\0",)),
     )
     messages = [
         nd.build(nd.RouterSolicitation((link,))),

@@ -183,6 +183,9 @@ def test_parameter_problem_carries_the_pointer(version):
     assert icmp.parse(icmp.build(message, *pair), *pair) == message
 
 
+domains = st.lists(st.binary(min_size=1, max_size=63), min_size=1, max_size=3).map(
+    lambda labels: b"".join(bytes((len(label),)) + label for label in labels) + b"\0"
+)
 link_addresses = st.builds(nd.LinkAddress, st.sampled_from((1, 2)), st.binary(min_size=6, max_size=6))
 nd_options = st.lists(
     st.one_of(
@@ -198,6 +201,7 @@ nd_options = st.lists(
             u32,
         ),
         st.builds(nd.DnsServers, u32, st.lists(addresses(6), min_size=1, max_size=3).map(tuple)),
+        st.builds(nd.DnsSearch, u32, st.lists(domains, min_size=1, max_size=3).map(tuple)),
         st.builds(nd.UnknownOption, st.just(200), st.binary(min_size=14, max_size=14)),
     ),
     max_size=4,
@@ -289,3 +293,15 @@ def test_long_times_are_rounded_down_to_what_the_code_can_say(seconds):
     assert isinstance(query, multicast.Query)
     assert query.response_time <= seconds
     assert query.response_time >= min(seconds, 3174.4) * 15 / 16
+
+
+@pytest.mark.parametrize(
+    "names", [b"\1a", b"\1a\0\0\1b\0", b"\7example\xc0\0", b"\77" + b"a" * 63, b"\0", (b"\77" + b"a" * 63) * 4 + b"\0"]
+)
+def test_domains_that_are_none_stay_an_unknown_option(names: bytes) -> None:
+    """RFC 8106 5.2: whole names one after another, without compression, zeros behind them."""
+    body = bytes(6) + names + bytes(-len(names) % 8)
+    if names[-1]:
+        body = body[:-1] + b"\1"
+    message = nd.RouterSolicitation((nd.UnknownOption(31, body),))
+    assert nd.parse(nd.build(message)) == message

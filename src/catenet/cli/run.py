@@ -77,6 +77,13 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gateway", action="append", default=[], metavar="ADDRESS", help="the way to other networks; may be repeated"
     )
+    parser.add_argument(
+        "--dns",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="with --net tun: a name server to ask; up to three (default: those that DHCP and routers tell of)",
+    )
     parser.add_argument("--mtu", type=int, help="largest packet in bytes, for a single program (default: 1500)")
     parser.add_argument(
         "--set",
@@ -123,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         return run_on_kernel(args, is_world)
     if args.uvloop:
         raise UsageError("--uvloop goes with --net kernel; Catenet's own sockets need asyncio's own loop")
-    for option in ("tap", "bridge", "gateway"):
+    for option in ("tap", "bridge", "gateway", "dns"):
         if args.net != "tun" and getattr(args, option):
             raise UsageError(f"--{option} goes with --net tun")
     if args.net == "tun":
@@ -196,6 +203,7 @@ def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
         ethernet=args.tap or args.bridge is not None,
         bridge=args.bridge,
         gateways=args.gateway,
+        name_servers=args.dns,
     )
     settings = {name: value for part in _settings(args, [SOLE_HOST]).values() for name, value in part.items()}
     console = Console([SOLE_HOST], Path(args.command[0]).name)
@@ -206,6 +214,9 @@ def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
             if not args.address:
                 found = ", ".join(format_address(address) for address in world.addresses(SOLE_HOST))
                 console.announce(f"address {found}" if found else "nobody has given this host an address yet")
+                if host.name_service is not None and not args.dns:
+                    servers = ", ".join(format_address(server.address) for server in host.name_service.servers)
+                    console.announce(f"names from {servers}")
             host.run(args.command, daemon=False)
             return _run(args, world, console, args.duration)
     except DeviceUnavailable as error:
@@ -214,6 +225,7 @@ def _run_on_tun(args: argparse.Namespace, is_world: bool) -> int:
 
 def _check_attachment(args: argparse.Namespace) -> None:
     """Check that the options for TUN and TAP go together."""
+    from catenet.wire.dns.resolv_conf import MOST_SERVERS
     from catenet.world.engine.tun_driver import kernel_end
 
     ethernet = args.tap or args.bridge is not None
@@ -225,6 +237,10 @@ def _check_attachment(args: argparse.Namespace) -> None:
         _valid(partial(kernel_end, *parse_interface(text)))
     for text in args.gateway:
         _valid(partial(parse_address, text))
+    for text in args.dns:
+        _valid(partial(parse_address, text))
+    if len(args.dns) > MOST_SERVERS:
+        raise UsageError(f"a host asks up to {MOST_SERVERS} name servers (resolv.conf(5)), not {len(args.dns)}")
 
 
 def _run(args: argparse.Namespace, world: World, console: Console, until: float | None) -> int:

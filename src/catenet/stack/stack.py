@@ -84,6 +84,8 @@ class Stack:
         self._number = 0
         self._soon: deque[Callable[[], None]] = deque()
         self._events: deque[object] = deque(maxlen=_MAX_EVENTS)
+        self.on_event: Callable[[], None] | None = None
+        """Called when there is a new event."""
         self.path_mtus = PathMtuCache(self.settings)
         self.output = output = Output(self.settings, self.random, self.counters, self.path_mtus)
         self.address_table = output.address_table
@@ -158,7 +160,7 @@ class Stack:
     def configure(self, interface: int, host_name: str = "") -> None:
         """Have an Ethernet interface configure itself: IPv6 from routers, IPv4 by DHCP as the settings allow.
 
-        Events tell what came of it: `autoconf.NameServers`, `dhcp.LeaseChange`, `ethernet.AddressConflict`.
+        Events tell what came of it: `name_servers.NameServers`, `dhcp.LeaseChange`, `ethernet.AddressConflict`.
 
         Raises:
             ValueError: an interface without Ethernet.
@@ -373,6 +375,8 @@ class Stack:
     def add_event(self, event: object) -> None:
         """Add an event for the driver; the oldest of 1,024 gives way."""
         self._events.append(event)
+        if self.on_event is not None:
+            self.on_event()
 
     def snapshot(self) -> dict[str, int]:
         """All counters of the IP, ICMP and UDP groups by their names in `nstat`."""

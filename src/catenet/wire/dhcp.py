@@ -60,6 +60,7 @@ class Option:
     RENEWAL_TIME: Final = 58
     REBINDING_TIME: Final = 59
     CLIENT_IDENTIFIER: Final = 61
+    DOMAIN_SEARCH: Final = 119
     CLASSLESS_ROUTES: Final = 121
 
 

@@ -14,6 +14,7 @@ from catenet.wire.errors import Malformed
 
 __all__ = [
     "HOP_LIMIT",
+    "DnsSearch",
     "DnsServers",
     "LinkAddress",
     "Message",
@@ -88,6 +89,13 @@ class DnsServers(NamedTuple):
     addresses: tuple[bytes, ...]
 
 
+class DnsSearch(NamedTuple):
+    """Domains to complete names with, in uncompressed wire format (RFC 8106 5.2)."""
+
+    lifetime: int
+    domains: tuple[bytes, ...]
+
+
 class UnknownOption(NamedTuple):
     """Any other option; the body is 8n - 2 bytes long."""
 
@@ -96,7 +104,15 @@ class UnknownOption(NamedTuple):
 
 
 Option: TypeAlias = (
-    LinkAddress | PrefixInformation | RedirectedHeader | Mtu | Nonce | RouteInformation | DnsServers | UnknownOption
+    LinkAddress
+    | PrefixInformation
+    | RedirectedHeader
+    | Mtu
+    | Nonce
+    | RouteInformation
+    | DnsServers
+    | DnsSearch
+    | UnknownOption
 )
 
 
@@ -240,7 +256,24 @@ def _parse_option(kind: int, body: bytes) -> Option:
     if kind == 25 and size >= 22 and size % 16 == 6:
         addresses = tuple(body[at : at + 16] for at in range(6, size, 16))
         return DnsServers(int.from_bytes(body[2:6], "big"), addresses)
+    if kind == 31 and size > 6 and (domains := _parse_domains(body[6:])) is not None:
+        return DnsSearch(int.from_bytes(body[2:6], "big"), domains)
     return UnknownOption(kind, body)
+
+
+def _parse_domains(data: bytes) -> tuple[bytes, ...] | None:
+    """Names one after another, zeros behind them; None when one is cut off, too long, or of no label."""
+    domains = []
+    start = 0
+    while start < len(data) and data[start]:
+        at = start
+        while at < len(data) and 0 < data[at] < 64:
+            at += 1 + data[at]
+        if at >= len(data) or data[at] or at - start >= 255:
+            return None
+        domains.append(data[start : at + 1])
+        start = at + 1
+    return tuple(domains) if domains and not any(data[start:]) else None
 
 
 def build(message: Message) -> icmp.Other:
@@ -293,5 +326,8 @@ def _option_body(option: Option) -> tuple[int, bytes]:
             return 24, head + prefix.address[:size]
         case DnsServers(lifetime, addresses):
             return 25, bytes(2) + lifetime.to_bytes(4, "big") + b"".join(addresses)
+        case DnsSearch(lifetime, domains):
+            names = b"".join(domains)
+            return 31, bytes(2) + lifetime.to_bytes(4, "big") + names + bytes(-len(names) % 8)
         case UnknownOption(kind, body):
             return kind, body

@@ -8,9 +8,10 @@ rarely (RFC 7559).
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from catenet.stack.endpoint import Address
+from catenet.stack.ethernet.name_servers import AdvertisedNames, NameServers
 from catenet.stack.interface import FOREVER, AddressState, InterfaceAddress
 from catenet.stack.ip.routes import NO_METRICS, RouteEntry, RouteMetrics
 from catenet.stack.timers import Timer
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from catenet.stack.ethernet.neighbours import Neighbour
     from catenet.stack.stack import Stack
 
-__all__ = ["Autoconfiguration", "NameServers"]
+__all__ = ["Autoconfiguration"]
 
 _INFINITE: Final = 0xFFFFFFFF
 _TWO_HOURS: Final = 7200
@@ -43,14 +44,6 @@ _METRIC: Final = 1024
 _PREFERENCE_METRICS: Final = {1: _METRIC - 10, 0: _METRIC, -1: _METRIC + 10}
 _DEFAULT: Final = Prefix(ANY[6], 0)
 _RS_JITTER: Final = 0.1
-
-
-class NameServers(NamedTuple):
-    """Event: recursive name servers that the network announced."""
-
-    interface: int
-    addresses: tuple[Address, ...]
-    until: float
 
 
 class Autoconfiguration:
@@ -67,6 +60,7 @@ class Autoconfiguration:
         self._solicitation: Timer | None = None
         self._interval = 0.0
         self._sweep: Timer | None = None
+        self.names = AdvertisedNames()
         port.autoconf = self
         port.neighbours.on_unreachable = self._router_unreachable
 
@@ -156,9 +150,12 @@ class Autoconfiguration:
                 self._take_prefix(option, now)
             elif isinstance(option, nd.RouteInformation):
                 self._set_route(option.prefix, source, option.preference, option.lifetime, NO_METRICS, now)
-            elif isinstance(option, nd.DnsServers):
-                self._stack.add_event(NameServers(self._index, option.addresses, now + option.lifetime))
+            elif isinstance(option, nd.DnsServers | nd.DnsSearch) and self.names.take(option, now):
+                self._tell_names()
         self._schedule_sweep(now)
+
+    def _tell_names(self) -> None:
+        self._stack.add_event(NameServers(self._index, self.names.servers, self.names.search))
 
     def _set_route(
         self, prefix: Prefix, router: Address, preference: int, lifetime: int, metrics: RouteMetrics, now: Seconds
@@ -229,6 +226,7 @@ class Autoconfiguration:
         if self._sweep is not None:
             self._sweep.cancel()
         ends = [entry.expires for table in self._tables() for entry in table]
+        ends += self.names.ends()
         for entry in self._port.interface.addresses:
             if entry.origin == "slaac":
                 ends.append(entry.valid_until)
@@ -245,6 +243,8 @@ class Autoconfiguration:
         stack, now = self._stack, self._stack.now
         for entry in [entry for table in self._tables() for entry in table if entry.expires <= now]:
             stack.remove_route(entry)
+        if self.names.expire(now):
+            self._tell_names()
         self._routes = {key: entry for key, entry in self._routes.items() if entry.expires > now}
         self._on_link = {key: entry for key, entry in self._on_link.items() if entry.expires > now}
         for each in list(self._port.interface.addresses):

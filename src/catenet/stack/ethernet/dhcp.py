@@ -19,6 +19,7 @@ from catenet.stack.units import Seconds
 from catenet.wire import dhcp, udp
 from catenet.wire.address import BROADCAST, Prefix, is_martian_source, is_unspecified
 from catenet.wire.dhcp import DhcpMessage, Option
+from catenet.wire.dns.name import ROOT, name_from_text, read_name, skip_name
 from catenet.wire.errors import Malformed
 from catenet.wire.udp import UdpDatagram
 
@@ -38,6 +39,7 @@ _SHORTEST_WAIT: Final = 60.0
 _INFINITE: Final = 0xFFFFFFFF
 _SHORTEST_LEASE: Final = 10
 _METRIC: Final = 100
+_MOST_DOMAINS: Final = 32
 _WANTED: Final = bytes(
     (
         Option.CLASSLESS_ROUTES,
@@ -45,6 +47,7 @@ _WANTED: Final = bytes(
         Option.ROUTERS,
         Option.DNS_SERVERS,
         Option.DOMAIN_NAME,
+        Option.DOMAIN_SEARCH,
         Option.INTERFACE_MTU,
         Option.NTP_SERVERS,
     )
@@ -73,7 +76,8 @@ class Lease:
     routers: tuple[Address, ...]
     routes: tuple[tuple[Prefix, Address], ...]
     dns_servers: tuple[Address, ...]
-    domain: str
+    search: tuple[bytes, ...]
+    """Domains to complete names with, in wire format: option 119 (RFC 3397), else option 15."""
     mtu: int
     renew_at: float
     rebind_at: float
@@ -367,7 +371,24 @@ def _read_lease(message: DhcpMessage, server: Address, now: Seconds) -> Lease | 
         tuple(message.addresses(Option.ROUTERS)),
         routes[:64],
         tuple(message.addresses(Option.DNS_SERVERS)),
-        message.options.get(Option.DOMAIN_NAME, b"").decode(errors="replace"),
+        _read_search(message),
         message.number(Option.INTERFACE_MTU) or 0,
         *((float("inf"),) * 3 if forever else (now + renew, now + rebind, now + seconds)),
     )
+
+
+def _read_search(message: DhcpMessage) -> tuple[bytes, ...]:
+    """The search list that a server gave; what is wrong in it is none."""
+    data = message.options.get(Option.DOMAIN_SEARCH, b"")
+    found: list[bytes] = []
+    at = 0
+    try:
+        while at < len(data) and len(found) < _MOST_DOMAINS:
+            found.append(read_name(data, at))
+            at = skip_name(data, at)
+        if not found:
+            text = message.options.get(Option.DOMAIN_NAME, b"").rstrip(b"\0").decode("ascii")
+            found = [name_from_text(text)] if text else []
+    except (Malformed, ValueError):
+        return ()
+    return tuple(name for name in found if name != ROOT)

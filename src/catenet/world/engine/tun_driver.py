@@ -12,11 +12,15 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from catenet.link.tun import TunDevice
 from catenet.stack.ethernet.dhcp import DhcpState
-from catenet.wire.address import Address, Prefix, parse_address, parse_interface
+from catenet.stack.ethernet.name_servers import AdvertisedNames
+from catenet.wire.address import Address, Prefix, is_link_local, parse_address, parse_interface
+from catenet.wire.dns.resolv_conf import MOST_SERVERS
+from catenet.wire.dns.stub import Server, StubConfig
 from catenet.world.engine.host import Host
 from catenet.world.engine.hub import RealClock
 from catenet.world.engine.streams import print_line
@@ -50,7 +54,8 @@ class Attachment:
     """How a host is joined to the kernel's network: by a TUN device, or by a TAP (`ethernet`), perhaps in a `bridge`.
 
     `addresses` are the host's, with prefix lengths; on Ethernet it asks for them when there are none. `gateways` are
-    its ways to everywhere else (the kernel's end, when there are none and the device is in no bridge).
+    its ways to everywhere else (the kernel's end, when there are none and the device is in no bridge). `name_servers`
+    are asked for names; without any, a host that is told its addresses by the network asks those that it is told of.
     """
 
     addresses: Sequence[str] = ()
@@ -59,6 +64,7 @@ class Attachment:
     ethernet: bool = False
     bridge: str | None = None
     gateways: Sequence[str] = ()
+    name_servers: Sequence[str] = ()
 
 
 @contextlib.contextmanager
@@ -90,6 +96,9 @@ def open_host(
             port.taps = world.trace.taps
             interface = host.attach(port, tuple(own))
             host.reconfigure()
+            if attachment.name_servers:
+                servers = tuple(Server(parse_address(text)) for text in attachment.name_servers)
+                host.use_name_servers(StubConfig(servers))
             gateways = [parse_address(text) for text in attachment.gateways] or [address for address, _ in ends]
             _add_defaults(host, interface, gateways, ethernet)
             clock.add_reader(tun.fileno(), lambda now: tun.read(now, 1 if clock.waited else BATCH))
@@ -114,6 +123,8 @@ def _add_defaults(host: Host, interface: int, gateways: Sequence[Address], ether
 
 def _configure(world: World, host: Host, interface: int) -> None:
     """Ask the network for addresses, IPv6 from routers and IPv4 by DHCP, and wait a while for them."""
+    if host.name_service is None:
+        host.stack.on_event = partial(_learn_names, host, interface)
     host.stack.configure(interface, host.name)
     port = host.stack.interfaces[interface].ethernet
     assert port is not None
@@ -125,6 +136,22 @@ def _configure(world: World, host: Host, interface: int) -> None:
             settled = world.now + SETTLING_TIME
         if world.now >= settled and world.addresses(host.name):
             return
+
+
+def _learn_names(host: Host, interface: int) -> None:
+    """Ask the name servers that DHCP and routers tell of now; what DHCP says comes first (RFC 8106 5.3.1)."""
+    while host.stack.next_event() is not None:
+        pass
+    port = host.stack.interfaces[interface].ethernet
+    assert port is not None
+    lease = None if port.dhcp is None else port.dhcp.lease
+    advertised = AdvertisedNames() if port.autoconf is None else port.autoconf.names
+    addresses = [*(lease.dns_servers if lease else ()), *advertised.servers]
+    servers = [Server(each, scope=interface if is_link_local(each) else 0) for each in dict.fromkeys(addresses)]
+    search = dict.fromkeys([*(lease.search if lease else ()), *advertised.search])
+    config = StubConfig(tuple(servers[:MOST_SERVERS]), tuple(search)) if servers else None
+    if config != host.name_service:
+        host.use_name_servers(config)
 
 
 def _link_address(seed: int | str) -> bytes:
