@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Session", "make_client", "make_query", "reason", "with_dnssec"]
 
-SERVFAIL: Final = 2
 RESERVED: Final = 0x0040
 """The last bit of the header without a meaning (RFC 6895 2.1)."""
 
@@ -47,6 +46,8 @@ class Session:
         Raises:
             OSError: none has; the text has a line for each.
         """
+        from catenet.wire.dns.numbers import SERVFAIL
+
         failures: list[str] = []
         failed: Answer | None = None
         for server in ask.servers:
@@ -70,7 +71,21 @@ class Session:
         raise OSError("\n".join(dict.fromkeys(failures)) or "no server")
 
     async def ask_at(self, address: Address, query: Query, options: Options) -> Reply:
-        """Ask at one address. Raises OSError."""
+        """Ask at one address; once more with the server's version of EDNS where it does not know ours (RFC 6891 6.1.3).
+
+        Raises OSError.
+        """
+        from catenet.wire.dns.numbers import BADVERS
+
+        reply = await self._ask_at(address, query, options)
+        theirs = reply.message.edns
+        if reply.message.rcode != BADVERS or theirs is None or query.edns is None or not options.ednsnegotiation:
+            return reply
+        if theirs.version >= query.edns.version:
+            return reply
+        return await self._ask_at(address, replace(query, edns=query.edns._replace(version=theirs.version)), options)
+
+    async def _ask_at(self, address: Address, query: Query, options: Options) -> Reply:
         return await self.client.ask(
             address.url, query, attempt_timeout=options.time, attempts=options.tries, server_name=address.name
         )

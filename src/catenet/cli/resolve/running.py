@@ -92,7 +92,9 @@ class Runner:
     async def _one(self, index: int, ask: Ask) -> int:
         try:
             query = make_query(ask.options, ask)
-            answer = await self._session.ask(ask, query if isinstance(self._validator, str) else with_dnssec(query))
+            if not isinstance(self._validator, str) and self._validator.covers(ask):
+                query = with_dnssec(query)
+            answer = await self._session.ask(ask, query)
         except OSError as error:
             self._failed(index, ask, reason(error))
             return NO_ANSWER

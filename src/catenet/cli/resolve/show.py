@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["SECTIONS", "STYLES", "failure_lines", "print_answer", "question_text", "wanted"]
 
 SECTIONS: Final = ("answer", "authority", "additional")
-FORMERR: Final = 1
 STYLES: Final = {"secure": GOOD, "insecure": DOUBTFUL, "bogus": BAD, "indeterminate": QUIET}
 
 
@@ -75,12 +74,14 @@ def _print_short(paper: Paper, ask: Ask, answer: Answer) -> None:
 
 def wanted(ask: Ask, records: list[Record]) -> list[Record]:
     """Without what was asked for only to check signatures (RFC 4035 3.2.1)."""
-    from catenet.wire.dns.numbers import ANY, NSEC, NSEC3, RRSIG
+    from catenet.wire.dns.numbers import ANY, DS, NSEC, NSEC3, RRSIG
 
     if ask.options.dnssec:
         return records
-    hidden = {RRSIG, NSEC, NSEC3} - {ask.question.type}
-    return records if ask.question.type == ANY else [record for record in records if record.type not in hidden]
+    hidden = {RRSIG, NSEC, NSEC3, DS} - {ask.question.type}
+    if ask.question.type == ANY:
+        return records
+    return [record for record in records if record.type not in hidden]
 
 
 def print_verdict(paper: Paper, finding: Finding) -> None:
@@ -133,6 +134,7 @@ def _print_query(paper: Paper, reply: Reply) -> None:
 
 def _print_hint(paper: Paper, reply: Reply) -> None:
     from catenet.wire.dns.message import parse
+    from catenet.wire.dns.numbers import FORMERR
 
     message = reply.message
     if message.rcode == FORMERR and message.edns is None and parse(reply.query).edns is not None:

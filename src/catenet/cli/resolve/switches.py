@@ -44,6 +44,7 @@ class Options:
     zflag: bool = False
     dnssec: bool = False
     edns: int | None = 0
+    ednsnegotiation: bool = True
     ednsflags: int = 0
     bufsize: int = 1232
     ednsopt: tuple[tuple[int, bytes], ...] = ()
@@ -204,6 +205,7 @@ SWITCHES: Final[dict[str, Change]] = {
     "dnssec": _dnssec,
     "do": _dnssec,
     "edns": _value("edns", _whole(0, 255), 0, (None,)),
+    "ednsnegotiation": _flag("ednsnegotiation"),
     "ednsflags": _value("ednsflags", _whole(0, 0xFFFF), 0),
     "ednsopt": _edns_option,
     "expire": _flag("expire"),

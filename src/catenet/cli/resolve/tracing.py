@@ -36,7 +36,6 @@ MOST_HOSTS: Final = 13
 """Servers of a zone that are asked."""
 MOST_FAILURES: Final = 8
 """Addresses of a zone's servers that are tried in vain."""
-SERVFAIL: Final = 2
 _UNREACHABLE: Final = tuple(
     os.strerror(number) for number in (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 )
@@ -270,6 +269,7 @@ class Tracer:
         """Validate what a step has brought."""
         from catenet.dns.dnssec import KeyCache, ValidationContext, validate
         from catenet.dns.response import Response
+        from catenet.wire.dns.numbers import SERVFAIL
 
         if self._anchors is None or step.reading is None:
             return Finding("indeterminate", self._problem)

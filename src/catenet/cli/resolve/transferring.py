@@ -134,7 +134,7 @@ class Transfer:
             paper.line(f";; {question_text(self.ask.question)}: there is nothing newer", DOUBTFUL)
         if options.stats and not options.short:
             kind = ", incremental" if self.incremental else ""
-            counts = f"{self.records} records in {self.messages} messages{kind}"
+            counts = f"{_count(self.records, 'record')} in {_count(self.messages, 'message')}{kind}"
             paper.line(f";; {self.server}, {self.seconds * 1000:.1f} ms, {counts}, {self.size} bytes", QUIET)
 
     def json(self) -> dict[str, Any]:
@@ -152,3 +152,7 @@ class Transfer:
             "messages": self.messages,
             "bytes": self.size,
         }
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

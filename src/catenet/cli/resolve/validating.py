@@ -25,7 +25,6 @@ __all__ = ["OTHER_ROOT", "Validator", "knows_root_key", "read_anchors"]
 
 CHAIN_ATTEMPTS: Final = 2
 """How often a question for keys is sent at most; whoever answers one question is there."""
-SERVFAIL: Final = 2
 OTHER_ROOT: Final = "the root is another than the public one; name its key with --trust-anchor"
 MOST_KEYS: Final = 16
 """Keys of the root that are compared with ours."""
@@ -51,6 +50,15 @@ class Validator:
         self._without_keys: dict[str, str] = {}
         """Servers that have no keys of the root, each with what it answered."""
 
+    def covers(self, ask: Ask) -> bool:
+        """Whether signatures are to be asked for. Who asks for ANY gets those only with `+dnssec`, as data."""
+        from catenet.wire.dns.numbers import ANY, IN, QUERY
+
+        options = ask.options
+        if options.edns is None or options.header_only or options.opcode != QUERY or ask.question.rclass != IN:
+            return False
+        return options.dnssec or ask.question.type != ANY
+
     async def judge(self, ask: Ask, answer: Answer) -> Finding:
         """Validate an answer; never raises for what a server does, and ends in the time that the question has."""
         loop = asyncio.get_running_loop()
@@ -64,10 +72,10 @@ class Validator:
         return replace(finding, seconds=loop.time() - begun)
 
     async def _judge(self, ask: Ask, answer: Answer) -> Finding:
-        from catenet.wire.dns.numbers import IN, QUERY, RA, TC
+        from catenet.wire.dns.numbers import RA, SERVFAIL, TC
 
         message = answer.reply.message
-        if ask.options.edns is None or ask.options.header_only or ask.question.rclass != IN or message.opcode != QUERY:
+        if not self.covers(ask):
             return Finding("indeterminate", "signatures were not asked for")
         if message.flags & TC:
             return Finding("indeterminate", "the answer was cut")
@@ -112,7 +120,7 @@ class Validator:
     async def _drive(self, steps: Generator[Question, Response, Verdict], ask: Ask, answer: Answer) -> Verdict | str:
         """Ask what validation needs to know; returns its verdict, or why there is none."""
         from catenet.dns.response import Response, response_from_message
-        from catenet.wire.dns.numbers import rcode_to_text
+        from catenet.wire.dns.numbers import SERVFAIL, rcode_to_text
         from catenet.wire.errors import Malformed
 
         server = answer.reply.server

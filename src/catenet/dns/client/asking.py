@@ -21,7 +21,7 @@ from catenet.net.target import Target, host_and_port
 from catenet.net.tls import client_context, explain
 from catenet.wire.dns.edns import Edns
 from catenet.wire.dns.message import Message, Question, is_same_question, pack, parse_reply
-from catenet.wire.dns.numbers import RD, TC
+from catenet.wire.dns.numbers import BADCOOKIE, RD, TC
 from catenet.wire.dns.record import Record
 from catenet.wire.dns.stub import answers
 from catenet.wire.errors import Malformed
@@ -29,7 +29,6 @@ from catenet.wire.errors import Malformed
 __all__ = ["Client", "Query", "Reply", "ask"]
 
 NO_ANSWER: Final = "no answer"
-BADCOOKIE: Final = 23
 CLIENT_COOKIE: Final = 8
 """Bytes (RFC 7873 4)."""
 ALPN: Final = {"tls": ("dot",), "https": ("h2", "http/1.1")}
