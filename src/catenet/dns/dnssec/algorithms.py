@@ -21,6 +21,7 @@ from catenet.wire.errors import Malformed
 __all__ = [
     "CURRENT",
     "CURVES",
+    "MNEMONICS",
     "RSA_HASHES",
     "SHA1_SIGNED",
     "Algorithm",
