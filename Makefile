@@ -4,7 +4,9 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+# Many tests wait for timers of real peers: two more than there are processors keep these busy.
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
+PYTEST := python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # The newest CPython that runs here, is at least 3.11 and has venv; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -25,13 +27,13 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests
+	$(BIN)/$(PYTEST) tests
 
 # The package with its hot modules compiled, installed into a venv of its own, passes the tests of what is compiled.
 COMPILED := build/compiled
 compiled: $(COMPILED)/.done
 	$(COMPILED)/bin/catenet --version | grep -w compiled
-	$(COMPILED)/bin/python -m pytest -q -n $(JOBS) --dist loadfile tests/compiled/test_same_bytes.py \
+	$(COMPILED)/bin/$(PYTEST) tests/compiled/test_same_bytes.py \
 		tests/wire tests/control tests/stack tests/link tests/posix tests/world tests/packetdrill tests/examples \
 		tests/http tests/codec tests/rpc --ignore tests/rpc/interop
 
@@ -46,7 +48,7 @@ conformance: $(VENV)/.dev
 	tests/conformance/run.sh
 
 interop: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests/interop tests/rpc/interop
+	$(BIN)/$(PYTEST) tests/interop tests/rpc/interop
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

@@ -45,6 +45,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(missing)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that none is left alone at the end of a parallel run."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        for mark in item.iter_markers("slow"):
+            longest[item.path] = max(longest.get(item.path, 0.0), *mark.args, 5.0)
+    items.sort(key=lambda item: -longest.get(item.path, 0.0))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from catenet.plpmtud import PathSearch, Sizes, State, Timing, udp_sizes
 from catenet.world import World
 
+pytestmark = pytest.mark.slow(40)
+
 if TYPE_CHECKING:
     from tests.conftest import Namespace
 

@@ -20,6 +20,8 @@ from catenet.rpc import RpcError, SyncChannel
 from catenet.rpc.compile.command import describe_protos
 from catenet.rpc.model.method import service_from_protobuf
 
+pytestmark = pytest.mark.slow(60)
+
 PROTO = Path(__file__).parents[2] / "examples" / "hiscore_rpc" / "hiscore.proto"
 SCORES = """
 import os

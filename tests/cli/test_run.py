@@ -12,6 +12,8 @@ import pytest
 from catenet.cli import main
 from catenet.wire.pcapng import read_pcapng
 
+pytestmark = pytest.mark.slow(60)
+
 CATENET = [sys.executable, "-m", "catenet"]
 HISCORE = Path(__file__).parents[2] / "examples" / "hiscore"
 

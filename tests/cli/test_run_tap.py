@@ -8,6 +8,8 @@ import pytest
 
 from catenet.wire.pcapng import LINKTYPE_ETHERNET, read_pcapng
 
+pytestmark = pytest.mark.slow(40)
+
 CATENET = [sys.executable, "-m", "catenet"]
 
 PROGRAM = """

@@ -27,7 +27,7 @@ FAULTS = {
 SERVERS = {"4": "10.9.0.2", "6": "fd09::2"}
 ALGORITHMS = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
 
-pytestmark = [pytest.mark.root, pytest.mark.peer("iperf3", "ping", "curl")]
+pytestmark = [pytest.mark.root, pytest.mark.peer("iperf3", "ping", "curl"), pytest.mark.slow(150)]
 
 
 @pytest.fixture

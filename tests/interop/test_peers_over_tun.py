@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PROGRAMS = Path(__file__).parent / "programs"
 
-pytestmark = [pytest.mark.root, pytest.mark.peer("iperf3", "ping", "traceroute", "nmap")]
+pytestmark = [pytest.mark.root, pytest.mark.peer("iperf3", "ping", "traceroute", "nmap"), pytest.mark.slow(60)]
 
 
 class Host:

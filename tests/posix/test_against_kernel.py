@@ -21,7 +21,7 @@ from tests.posix.scenarios import SCENARIOS
 
 from catenet.world import World
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux for a reference")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="needs Linux for a reference"), pytest.mark.slow(100)]
 
 
 # They add theirs.

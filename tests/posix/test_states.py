@@ -14,7 +14,7 @@ from catenet.world import World
 sys.path.insert(0, str(Path(__file__).parent))
 import states
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux for a reference")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="needs Linux for a reference"), pytest.mark.slow(40)]
 
 
 @pytest.mark.parametrize("kind", states.STATES)

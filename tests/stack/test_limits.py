@@ -15,6 +15,8 @@ from catenet.wire.icmp import Problem
 from .lan import link, station
 from .net import Network, address, pair
 
+pytestmark = pytest.mark.slow(60)
+
 ANY = {4: ANY4, 6: ANY6}
 HERE = {4: "10.0.0.2/24", 6: "fd00::2/64"}
 EVERYWHERE = {4: Prefix.parse("20.0.0.0/8"), 6: Prefix.parse("2001:db8::/32")}

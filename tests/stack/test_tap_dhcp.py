@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-pytestmark = [pytest.mark.root, pytest.mark.peer("dnsmasq", "ping"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.root, pytest.mark.peer("dnsmasq", "ping"), pytest.mark.slow(300), pytest.mark.timeout(300)]
 
 PROGRAM = """
 import socket, time

@@ -25,6 +25,8 @@ from catenet.world import DeadlockError, StillRunning, World
 from catenet.world.engine.runner import Runner, build_world
 from catenet.world.scenario.worldfile import WorldFileError, read_world
 
+pytestmark = pytest.mark.slow(60)
+
 
 def listen(port: int = 7000, version: int = 4) -> socket.socket:
     return socket.create_server(("", port), family=socket.AF_INET if version == 4 else socket.AF_INET6)
