@@ -61,14 +61,14 @@ class Source(NamedTuple):
 class _Reader:
     """Goes through a file and the files that it includes."""
 
-    def __init__(self, origin: bytes | None, store: Store) -> None:
+    def __init__(self, origin: bytes | None, store: Store, default_ttl: int | None) -> None:
         self.file = ""
         self.line = 0
         self.gathering = Gathering(store, self, self.warn)
         self._add = self.gathering.add
         self._origin = origin
         self._owner: bytes | None = None
-        self._default_ttl: int | None = None
+        self._default_ttl = default_ttl
         """What $TTL said."""
         self._last_ttl: int | None = None
         """Of the last record that said it (RFC 1035 5.1)."""
@@ -103,7 +103,7 @@ class _Reader:
             except ZoneError:
                 raise
             except ValueError as error:
-                raise self.error(str(error)) from None
+                raise self.error(_readable(str(error))) from None
             at, line = entry.end, line + entry.lines
 
     # Records.
@@ -268,6 +268,15 @@ class _Reader:
             self._record(owner, head + data)
 
 
+def _readable(message: str) -> str:
+    """A message with words of the file as they were written: UTF-8, and without the quote that marks a quoted one."""
+    try:
+        message = message.encode("latin-1").decode()
+    except ValueError:
+        pass
+    return message.replace("'\"", "'")
+
+
 def _requoted(word: str) -> str:
     return word + '"' if word.startswith('"') else word
 
@@ -286,8 +295,10 @@ def _type_of(word: str) -> int:
     try:
         kind = type_from_text(word)
     except ValueError:
-        near = nearest(word, (*TYPES.values(), "IN", *CLASSES.values()))
-        raise ValueError(f"unknown record type {word.removeprefix(chr(34))!r}{near}") from None
+        if word.upper() in CLASSES.values():
+            raise ValueError(f"a second class, {word}, where the type belongs") from None
+        near = nearest(word, (*TYPES.values(), *CLASSES.values()))
+        raise ValueError(f"unknown record type {word!r}{near}") from None
     if kind in _UNSTORED or not kind:
         raise ValueError(f"{word.upper()} is no type of data in a zone")
     return kind
@@ -305,22 +316,23 @@ def source_of_path(path: Path, error: ZoneError | None = None) -> Source:
     return Source(text, str(path), path)
 
 
-def read_into(store: Store, source: Source, origin: bytes | None) -> list[ZoneError]:
+def read_into(store: Store, source: Source, origin: bytes | None, default_ttl: int | None = None) -> list[ZoneError]:
     """Read records into a store; returns what is odd but no error. Raises ZoneError for what is wrong."""
-    reader = _Reader(origin, store)
+    reader = _Reader(origin, store, default_ttl)
     reader.read(source)
     reader.gathering.finish()
     return reader.warnings
 
 
-def read_records(source: Path | str, origin: bytes = b"\0") -> Iterator[RRset]:
+def read_records(source: Path | str, origin: bytes = b"\0", default_ttl: int | None = None) -> Iterator[RRset]:
     """Record sets of a master file (a path), or of a text, in the order in which they begin.
 
-    For root hints and trust anchors, which need no SOA record and have no apex. Raises ZoneError.
+    For root hints and trust anchors, which need no SOA record and have no apex. `default_ttl`: seconds, for records
+    that say none. Raises ZoneError.
     """
     store = LooseSets()
     where = source_of_path(source) if isinstance(source, Path) else source_of_text(source)
-    read_into(store, where, origin)
+    read_into(store, where, origin, default_ttl)
     return iter(store)
 
 
@@ -332,7 +344,7 @@ def source_of_text(text: str, file: str = "<text>") -> Source:
 def origin_of(path: Path) -> bytes | None:
     """The zone's name as a file's name says it: `example.org.zone`, `db.example.org`; None if it says none."""
     stem = path.name.removeprefix("db.")
-    for ending in (".zone", ".db", ".txt", ".signed", ".zone.signed"):
+    for ending in (".signed", ".txt", ".zone", ".db"):
         stem = stem.removesuffix(ending)
     try:
         return name_from_text(stem)

@@ -26,6 +26,7 @@ __all__ = [
     "HTTPS",
     "IN",
     "IXFR",
+    "LOC",
     "MX",
     "NOERROR",
     "NOTAUTH",
@@ -139,6 +140,7 @@ PTR: Final = 12
 MX: Final = 15
 TXT: Final = 16
 AAAA: Final = 28
+LOC: Final = 29
 SRV: Final = 33
 DNAME: Final = 39
 OPT: Final = 41
