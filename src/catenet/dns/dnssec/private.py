@@ -14,10 +14,19 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from catenet.dns.dnssec.algorithms import CURVES, RSA_HASHES, Algorithm, algorithm_to_text
+from catenet.dns.dnssec.anchor_text import parse_anchors
 from catenet.dns.dnssec.keys import ENTRY_POINT, PROTOCOL, REVOKED, ZONE_KEY, Key
-from catenet.wire.dns.name import fold, name_from_text, name_to_text
+from catenet.wire.dns.name import fold, name_to_text
 
-__all__ = ["KeyTimes", "SigningKey", "generate_key", "read_private_key", "revoked"]
+__all__ = [
+    "KeyTimes",
+    "SigningKey",
+    "generate_key",
+    "read_private_key",
+    "revoked",
+    "time_from_text",
+    "time_to_text",
+]
 
 _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 
@@ -204,7 +213,7 @@ def read_private_key(path: Path) -> SigningKey:
     """
     path = path.with_suffix(".private")
     public = path.with_suffix(".key")
-    zone, flags = _read_public(public)
+    zone, published = _read_public(public)
     fields: dict[str, str] = {}
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line.strip() or line.lstrip().startswith(";"):
@@ -221,21 +230,17 @@ def read_private_key(path: Path) -> SigningKey:
         raise ValueError(f"{path}: no field {error.args[0]}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    key = _signing_key(zone, algorithm, flags, private, KeyTimes(**times))
-    if f"{key.key.algorithm} {base64.b64encode(key.key.public).decode()}" not in " ".join(public.read_text().split()):
+    key = _signing_key(zone, algorithm, published.flags, private, KeyTimes(**times))
+    if key.key.data != published.data:
         raise ValueError(f"{public}: not the public key of {path.name}")
     return key
 
 
-def _read_public(path: Path) -> tuple[bytes, int]:
-    """Zone and flags of a `.key` file."""
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        words = line.split(";", 1)[0].split()
-        if not words:
-            continue
-        if "DNSKEY" not in words or not words[words.index("DNSKEY") + 1 :]:
-            raise ValueError(f"{path}:{number}: expected a DNSKEY record")
-        return name_from_text(words[0]), int(words[words.index("DNSKEY") + 1])
+def _read_public(path: Path) -> tuple[bytes, Key]:
+    """Zone and key of a `.key` file."""
+    for zone, value in parse_anchors(path.read_text(), str(path)):
+        if isinstance(value, Key):
+            return zone, value
     raise ValueError(f"{path}: no DNSKEY record")
 
 
