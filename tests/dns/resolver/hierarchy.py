@@ -14,7 +14,8 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 
-from catenet.dns.resolver import Answered, Exchange, Resolver, ResolverConfig
+from catenet.dns.exchange import Exchange
+from catenet.dns.resolver import Answered, Resolver, ResolverConfig
 from catenet.dns.response import Response, pack_response
 from catenet.dns.rrset import RRset
 from catenet.wire.address import format_address, parse_address

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.dns.resolver.hierarchy import HINTS, Play, tree
 
-from catenet.dns.resolver import Exchange, ForwardZone, ResolverConfig, StubZone
+from catenet.dns.exchange import Exchange
+from catenet.dns.resolver import ForwardZone, ResolverConfig, StubZone
 from catenet.wire.address import parse_address
 from catenet.wire.dns.name import name_from_text
 from catenet.wire.dns.numbers import CNAME, DNAME, NOERROR, NXDOMAIN, SERVFAIL, TC, A

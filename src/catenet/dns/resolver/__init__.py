@@ -2,8 +2,9 @@
 
 from catenet.dns.resolver.cache import Cache, CacheLimits
 from catenet.dns.resolver.client import Client
-from catenet.dns.resolver.config import AuthZone, ForwardZone, LocalZone, ResolverConfig, StubZone
-from catenet.dns.resolver.core import Answered, Exchange, Resolver
+from catenet.dns.resolver.config import AuthZone, ForwardZone, LocalZone, PolicyZone, ResolverConfig, StubZone
+from catenet.dns.resolver.core import Answered, Resolver
+from catenet.dns.resolver.recursor import Recursor
 
 __all__ = [
     "Answered",
@@ -11,9 +12,10 @@ __all__ = [
     "Cache",
     "CacheLimits",
     "Client",
-    "Exchange",
     "ForwardZone",
     "LocalZone",
+    "PolicyZone",
+    "Recursor",
     "Resolver",
     "ResolverConfig",
     "StubZone",

@@ -16,7 +16,7 @@ from catenet.wire.dns.numbers import BADCOOKIE, BADVERS, CD, FORMERR, NOTIMP, RD
 from catenet.wire.dns.stub import Server
 from catenet.wire.errors import Malformed
 
-__all__ = ["cookie_of", "exchange"]
+__all__ = ["COOKIE", "cookie_of", "exchange"]
 
 COOKIE: Final = 10
 """EDNS option (RFC 7873 4)."""

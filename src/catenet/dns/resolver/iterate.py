@@ -128,6 +128,8 @@ class Iteration:
 
     def _retreat(self) -> Steps[None]:
         """No server of the zone answers: ask its parent for others, or pass the settings over that led here."""
+        if self._request.avoid:
+            raise Failure("no other server", keep=False)
         if self.delegation.add_parent_side(self._context):
             return
         zone, settings = self.delegation.zone, self.delegation.settings
@@ -282,6 +284,8 @@ class Iteration:
     def _missing(self, most: int) -> list[Ask]:
         """Questions for addresses of servers, of a few names at a time (NXNSAttack)."""
         config, work, depth = self._context.config, self._request.work, self._request.depth
+        if self._request.avoid:
+            return []
         if depth + 1 >= len(config.extra_targets) or self.delegation.failed_names > config.max_failed_targets:
             return []
         missing = self.delegation.missing(self._context)

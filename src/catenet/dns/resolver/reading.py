@@ -99,6 +99,8 @@ def read_answer(
     authority = _within(response.authority, zone, question.rclass, stray)
     additional = _within(response.additional, ROOT if any_glue else zone, question.rclass, stray)
     chain, target, found, rcode = _follow(question, answer, MOST_LINKS if recursive else 1)
+    if recursive and not found:
+        chain, target, found, rcode = _follow(question, answer, 1)
     if strip is not None:
         stripped = list(map(strip, chain))
         if None in stripped:

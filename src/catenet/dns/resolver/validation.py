@@ -12,7 +12,8 @@ from catenet.dns.resolver.resolve import from_cache
 from catenet.dns.resolver.steps import Ask, Steps, ask
 from catenet.dns.response import Response, Security
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.numbers import NOERROR, NXDOMAIN, YXDOMAIN
+from catenet.wire.dns.name import fold
+from catenet.wire.dns.numbers import ANY, CNAME, NOERROR, NXDOMAIN, YXDOMAIN
 
 __all__ = ["resolve_checked"]
 
@@ -51,7 +52,8 @@ def _validate(context: Context, request: Ask, response: Response) -> Steps[Verdi
     settings = ValidationContext(
         context.anchors, context.wall(context.now), context.keys, request.work.budget, context.policy
     )
-    steps: Generator[Question, Response, Verdict] = validate(request.question, response, settings)
+    question = _link(request.question, response)
+    steps: Generator[Question, Response, Verdict] = validate(question, response, settings)
     try:
         wanted = next(steps)
         while True:
@@ -60,3 +62,15 @@ def _validate(context: Context, request: Ask, response: Response) -> Steps[Verdi
     except StopIteration as stop:
         verdict: Verdict = stop.value
         return verdict
+
+
+def _link(question: Question, response: Response) -> Question:
+    """What an answer is validated as: where it is one link of a chain of aliases, as that link.
+
+    The next name is asked for by itself, and its answer validated by itself.
+    """
+    answer = response.answer
+    if not answer or answer[-1].type != CNAME or question.type in (CNAME, ANY):
+        return question
+    first = answer[0]
+    return question._replace(name=fold(first.name), type=first.type)
