@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import time
 from dataclasses import replace
@@ -16,7 +17,7 @@ from catenet.dns.server.local import LocalData
 from catenet.dns.zone import Zone, ZoneSet, read_zone
 from catenet.wire.dns.name import name_from_text, name_to_text
 
-__all__ = ["make_chain", "read_local", "read_zones", "with_secrets"]
+__all__ = ["make_chain", "read_local", "read_zones", "servers_of", "with_secrets"]
 
 logger = logging.getLogger("catenet.dns")
 
@@ -48,6 +49,26 @@ def read_local(config: ServerConfig) -> LocalData:
         return LocalData(list(read_records("\n".join(config.local) + "\n")))
     except ValueError as error:
         raise ConfigError(f"{LOCAL}: {error}") from None
+
+
+def servers_of(config: ServerConfig) -> list[tuple[str, int]]:
+    """The addresses to forward to, as sockets have them. Raises ConfigError."""
+    return [address_of(text, "forward") for text in config.forward]
+
+
+def address_of(text: str, what: str) -> tuple[str, int]:
+    """An address with or without a port (53): `192.0.2.1:5353`, `[2001:db8::1]:53`. Raises ConfigError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or (":" in host and not host.startswith("[")):
+        host, port = text, "53"
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+        number = int(port)
+    except ValueError:
+        raise ConfigError(f"{what}: {text!r} is no address; write 192.0.2.1, or with a port 192.0.2.1:53") from None
+    if not 0 < number < 1 << 16:
+        raise ConfigError(f"{what}: {text!r} has no port of a server")
+    return str(address), number
 
 
 def make_chain(

@@ -16,6 +16,7 @@ from catenet.dns.server.cookies import COOKIE, Cookies, CookieState
 from catenet.dns.server.counters import Counters
 from catenet.dns.server.fast.answers import Answers, Entry
 from catenet.dns.server.fast.form import Forms
+from catenet.dns.server.fast.forward import ForwardTable
 from catenet.dns.server.reply import EXTENDED_ERROR, assemble, entry_of
 from catenet.dns.server.request import UDP, Request, Transport, read_request
 from catenet.dns.server.settings import CookiePolicy, ServerSettings
@@ -52,8 +53,11 @@ class Source(Protocol):
 class Backend(Protocol):
     """What finds out what is not known here."""
 
-    def ask(self, request: Request, question: Question, done: Callable[[Response], None]) -> None:
-        """Find an answer, and call `done` once."""
+    def ask(self, request: Request, question: Question, done: Callable[[Response | Entry], None]) -> None:
+        """Find an answer, and call `done` once with it, or with an entry that is kept already."""
+
+    def arm(self) -> None:
+        """Something was asked in the exact path: see to its deadline."""
 
 
 class Handler(Protocol):
@@ -70,6 +74,9 @@ class Chain:
         sources: local data, zones, in their order.
         backend: for the rest, None: there is no recursion.
         handlers: by opcode, and transfers by `TRANSFER`.
+        exact: forwards plain queries of datagrams, where nothing is known here; None: it has to be looked for.
+        recursive: the answers kept for clients that may ask for recursion.
+        forms: of datagrams' queries.
         counters: what has been counted.
         now: whole seconds, set by `tick`.
     """
@@ -90,24 +97,31 @@ class Chain:
         self.handlers: Mapping[int, Handler] = {}
         self.counters = counters or Counters()
         self.access = Access(settings.actions, settings.recursion if backend is not None else ())
+        self.exact: ForwardTable | None = None
         self._wall = wall
         self._cookies = Cookies(settings.cookie_secrets) if settings.cookies is not CookiePolicy.OFF else None
         self._pending: dict[bytes, list[Request]] = {}
-        forms = Forms(settings.udp_payload, settings.udp_payload)
+        self.forms = forms = Forms(settings.udp_payload, settings.udp_payload)
         self.stream_forms = Forms(LARGEST, settings.udp_payload, stream=True)
-        room = settings.cache_bytes // 2
-        self._recursive = Answers(forms, room, room)
-        self._plain = Answers(forms, room, room)
+        memo_room = settings.cache_bytes // 4
+        self.recursive = Answers(forms, settings.cache_bytes - memo_room, memo_room)
+        self._plain = Answers(forms, settings.cache_bytes - memo_room, memo_room)
         self._quiet: Callable[[], object] | None = None
         self.now = 0
         self.generation = 0
+
+    def use_backend(self, backend: Backend, exact: ForwardTable | None = None) -> None:
+        """Let a backend that fills our answers find out what is not known here."""
+        self.backend = backend
+        self.exact = None if self.sources else exact
+        self.access = Access(self.settings.actions, self.settings.recursion)
 
     # For the transports.
 
     def tick(self, now: float) -> None:
         """It is `now`, in seconds of a clock that never goes back."""
         self.now = int(now)
-        self._recursive.tick(self.now)
+        self.recursive.tick(self.now)
         self._plain.tick(self.now)
 
     def lane(self, address: str) -> Answers | None:
@@ -125,11 +139,11 @@ class Chain:
     def _lane(self, verdict: Verdict) -> Answers | None:
         if verdict.action is not Action.ALLOW:
             return None
-        return self._recursive if verdict.recursion and self.backend is not None else self._plain
+        return self.recursive if verdict.recursion and self.backend is not None else self._plain
 
     def forget(self) -> None:
         """Zones, local data or settings are others now: what was kept may be wrong."""
-        self._recursive.clear()
+        self.recursive.clear()
         self._plain.clear()
         self.generation += 1
 
@@ -228,7 +242,7 @@ class Chain:
 
     def _answer(self, request: Request, question: Question, verdict: Verdict) -> bytes | None:
         recursion = verdict.recursion and self.backend is not None
-        answers = self._recursive if recursion else self._plain
+        answers = self.recursive if recursion else self._plain
         every_type = question.type == ANY and request.transport.verified
         key = request.key(question)
         entry = None if every_type else answers.find(key)
@@ -262,11 +276,13 @@ class Chain:
         self.backend.ask(request, question, partial(self._answered, key, question, self.generation))
         return PENDING
 
-    def _answered(self, key: bytes, question: Question, generation: int, response: Response) -> None:
+    def _answered(self, key: bytes, question: Question, generation: int, found: Response | Entry) -> None:
         waiting = self._pending.pop(key, [])
-        answers = self._recursive
-        for number, request in enumerate(waiting):
-            if not number:
+        answers = self.recursive
+        response = Response() if isinstance(found, Entry) else found
+        entry = found if isinstance(found, Entry) else None
+        for request in waiting:
+            if entry is None:
                 entry = self._entry(request, question, response, True, lasting=False)
                 usable = response.rcode in CACHED and not response.errors and response.security is not Security.BOGUS
                 if usable and generation == self.generation:

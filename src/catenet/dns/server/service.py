@@ -11,10 +11,11 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from catenet.dns.server.build import make_chain, read_local, read_zones
+from catenet.dns.server.build import make_chain, read_local, read_zones, servers_of
 from catenet.dns.server.chain import Chain
 from catenet.dns.server.config import ConfigError, ServerConfig
 from catenet.dns.server.counters import Board, Counters
+from catenet.dns.server.forwarding import Forwarder
 from catenet.dns.server.https import HttpStreams
 from catenet.dns.server.local import LocalData
 from catenet.dns.server.metrics import CONTENT_TYPE, figures
@@ -30,6 +31,8 @@ __all__ = ["Service"]
 logger = logging.getLogger("catenet.dns")
 
 BEAT: Final = 1.0
+LINGER: Final = 10.0
+"""Seconds for which a backend that has been replaced brings answers to what was asked before."""
 METRICS_PATH: Final = "/metrics"
 METRICS_SCHEMES: Final = {"http": Scheme(port=9153, takes_path=True)}
 
@@ -50,6 +53,7 @@ class Service:
         self._server: Server | None = None
         self._metrics: HttpStreams | None = None
         self._log: QueryLog | None = None
+        self._forwarder: Forwarder | None = None
         self._tls: tuple[ssl.SSLContext, str, str | None] | None = None
         self._watching: dict[str, int] | None = None
         self._beat: asyncio.TimerHandle | None = None
@@ -98,7 +102,18 @@ class Service:
         self._on_beat()
 
     def _chain(self, config: ServerConfig, local: LocalData) -> Chain:
-        return make_chain(config, self._zones, local, None, self.counters)
+        """A chain of what the configuration says, with its backend; that of the one before ends in a while."""
+        loop = asyncio.get_running_loop()
+        chain = make_chain(config, self._zones, local, None, self.counters)
+        old, self._forwarder = self._forwarder, None
+        if config.forward:
+            settings = config.settings
+            forwarder = Forwarder(loop, servers_of(config), chain.recursive, chain.tick, settings.most_pending)
+            chain.use_backend(forwarder, forwarder.table)
+            self._forwarder = forwarder
+        if old is not None:
+            loop.call_later(LINGER, old.close)
+        return chain
 
     async def _serve_metrics(self, url: str, chain: Chain, watch: Watch) -> None:
         try:
@@ -215,6 +230,9 @@ class Service:
 
     async def _close_rest(self) -> None:
         self._server = None
+        if self._forwarder is not None:
+            self._forwarder.close()
+            self._forwarder = None
         if self._metrics is not None:
             await self._metrics.close()
             self._metrics = None

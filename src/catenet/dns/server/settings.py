@@ -46,7 +46,7 @@ class ServerSettings:
     actions: Mapping[str, Action] = field(default_factory=dict)
     recursion: tuple[str, ...] = LOOPBACK
     udp_payload: int = 1232
-    cache_bytes: int = 64 << 20
+    cache_bytes: int = 128 << 20
     cookies: CookiePolicy = CookiePolicy.ON
     cookie_secrets: tuple[bytes, ...] = ()
     rates: RateLimits | None = None

@@ -76,11 +76,20 @@ class Datagrams:
         counters = chain.counters
         count = drain(sock, chain.only_lane, self._lanes, self._watch.look, slow, counters.codes, BATCH)
         counters.values["queries_udp"] += count
+        if chain.exact is not None and chain.backend is not None:
+            chain.backend.arm()
 
     def _slow(self, sock: socket.socket, data: bytes, client: Address) -> None:
         """What has no answer yet: the whole chain. The client's next query may find it in its lane."""
         address = client[0]
-        self._receive(data, client, partial(self._send, sock, data, client, None))
+        send = partial(self._send, sock, data, client, None)
+        chain = self._chain
+        exact, lane = chain.exact, self._lanes.get(address)
+        if exact is not None and lane is chain.recursive and client[1] not in SENSELESS_PORTS:
+            form = lane.form_of(data, chain.forms)
+            if form is not None and exact.take(data, form, send, self._loop.time()):
+                return
+        self._receive(data, client, send)
         if address not in self._lanes and (lane := self._chain.lane(address)) is not None:
             self._lanes[address] = lane
 

@@ -26,6 +26,7 @@ _ENTRY_OVERHEAD: Final = 330
 _MOST_AGE: Final = 1 << 31
 
 _AD: Final = 0x20
+_RA: Final = 0x80
 
 _heads: dict[bytes, list[bytes]] = {}
 
@@ -81,11 +82,11 @@ def _make_heads(high: int, low: int, answers: int, authorities: int, additionals
     return made
 
 
-def make_entry(reply: bytes, now: int, lasting: bool, least: int = 0, most: int = _MOST_AGE) -> Entry | None:
+def make_entry(reply: bytes, now: int, lasting: bool, forwarded: bool = False, most: int = _MOST_AGE) -> Entry | None:
     """The entry of a whole reply (question first); None for one that does not fit the form of one.
 
-    `lasting`: an authority's, whose TTLs do not age. Otherwise it lasts as long as its shortest TTL, at least `least`
-    and at most `most` seconds. The reply must be well-formed, as what we pack ourselves is.
+    `lasting`: an authority's, whose TTLs do not age. Otherwise it lasts as long as its shortest TTL, at most `most`
+    seconds. `forwarded`: a recursive server has said it, so that we are no authority (AA) and have not validated (AD).
     """
     size = len(reply)
     at = 12
@@ -118,10 +119,13 @@ def make_entry(reply: bytes, now: int, lasting: bool, least: int = 0, most: int 
             return None
     if stop == size and at != size:
         return None
-    heads = _make_heads(reply[2] & 0x86, reply[3], answers, authorities, additionals)
+    high, low = reply[2] & 0x86, reply[3]
+    if forwarded:
+        high, low = high & 0x82, low & ~_AD | _RA
+    heads = _make_heads(high, low, answers, authorities, additionals)
     if lasting:
         return Entry(heads, reply[end:stop], [], now, _FOREVER)
-    return Entry(heads, reply[end:stop], ttls, now, now + max(lifetime, least))
+    return Entry(heads, reply[end:stop], ttls, now, now + lifetime)
 
 
 class Answers:
