@@ -305,3 +305,31 @@ def test_certificates_are_checked(tree: Tree) -> None:
     assert "not valid for 'other.example'" in other[2]
     assert "certificate is not accepted" in unknown[2]
     assert other[2].count("\n") == unknown[2].count("\n") == 1
+
+
+KEY = "hmac-sha512:transfer.key:c2VjcmV0LXNlY3JldA=="
+
+
+def test_transfers_and_questions_are_signed(tree: Tree) -> None:
+    file = tree.folder / "key"
+    statement = 'key "transfer.key" {\n  algorithm hmac-sha512;\n  secret "c2VjcmV0LXNlY3JldA==";\n};\n'
+    file.write_text(f"# made by hand\n{statement}")
+    wrong = KEY.replace("c2Vj", "c2Vk")
+    lines = [
+        ["keyed.test", "AXFR", ROOT, "-y", KEY],
+        ["keyed.test", "AXFR", ROOT, "-k", str(file), "+short"],
+        ["keyed.test", "AXFR", ROOT],
+        ["keyed.test", "AXFR", ROOT, "-y", wrong],
+        ["keyed.test", "SOA", ROOT, "-y", KEY, "+short"],
+        ["keyed.test", "SOA", ROOT, "-y", wrong, "+time=300ms", "+tries=1"],
+        ["keyed.test", "SOA", ROOT, "-y", KEY.replace("transfer", "other"), "+tcp"],
+    ]
+    axfr, short, refused, bad, asked, forged, unknown = ours(tree, lines)
+    theirs = tree.run("dig", "keyed.test", "AXFR", ROOT, "-y", KEY).stdout
+    assert words_of(axfr[1]) == words_of(re.sub(r".*\tTSIG\t.*\n", "", theirs))
+    assert [(found[0], found[2]) for found in (axfr, short, asked)] == [(0, "")] * 3
+    assert (refused[0], refused[1].split(": ")[1].split()[0]) == (1, "REFUSED")
+    assert [found[0] for found in (bad, forged, unknown)] == [9, 9, 9]
+    assert "BADSIG" in bad[2]
+    assert "BADSIG" in forged[2]
+    assert "BADKEY" in unknown[2]

@@ -168,6 +168,8 @@ class Tree:
         for name in ("good", "expired", "plain", "half"):
             (self.folder / f"{name}.zone").write_text(f"$ORIGIN {name}.example.\n{LEAF}")
         (self.folder / "reverse.zone").write_text(REVERSE)
+        many = "$GENERATE 1-3000 h$ A 192.0.2.8\n"
+        (self.folder / "keyed.zone").write_text(f"$ORIGIN keyed.test.\n{LEAF}{many}")
         digests = self._sign("good.example.", self.folder / "good.zone", "ECDSAP256SHA256")
         past = ("-P", "-s", "20250101000000", "-e", "20250201000000")
         digests += self._sign("expired.example.", self.folder / "expired.zone", "ECDSAP256SHA256", *past)
@@ -236,7 +238,9 @@ options {
   managed-keys-directory "%FOLDER%";
 };
 controls {};
+key "transfer.key" { algorithm hmac-sha512; secret "c2VjcmV0LXNlY3JldA=="; };
 zone "." { type primary; file "root.zone"; };
+zone "keyed.test" { type primary; file "keyed.zone"; check-names ignore; allow-transfer { key transfer.key; }; };
 """
 KNOT_CONF = """\
 server:

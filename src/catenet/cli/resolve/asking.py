@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from catenet.cli.resolve.plan import Ask
     from catenet.cli.resolve.switches import Options
     from catenet.dns.client import Client, Query, Reply
+    from catenet.dns.client.query import Signature
     from catenet.wire.dns.edns import Edns
     from catenet.wire.dns.record import Record
 
@@ -38,6 +39,7 @@ class Session:
 
     client: Client
     version: int | None = None
+    signature: Callable[[], Signature] | None = None
     _addresses: dict[str, Sequence[Address]] = field(default_factory=dict)
 
     async def ask(self, ask: Ask, query: Query | None = None) -> Answer:
@@ -87,8 +89,16 @@ class Session:
 
     async def _ask_at(self, address: Address, query: Query, options: Options) -> Reply:
         return await self.client.ask(
-            address.url, query, attempt_timeout=options.time, attempts=options.tries, server_name=address.name
+            address.url,
+            self.signed(query),
+            attempt_timeout=options.time,
+            attempts=options.tries,
+            server_name=address.name,
         )
+
+    def signed(self, query: Query) -> Query:
+        """The query, which is to be signed if the call has a key."""
+        return query if self.signature is None else replace(query, signature=self.signature)
 
     async def places(self, server: NameServer) -> Sequence[Address]:
         """The addresses of a server, looked up once. Raises OSError."""

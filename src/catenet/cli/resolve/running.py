@@ -13,6 +13,7 @@ from catenet.cli.resolve.following import Following, failures_text
 from catenet.cli.resolve.paper import Paper
 from catenet.cli.resolve.plan import Ask, Plan
 from catenet.cli.resolve.show import failure_lines, print_answer
+from catenet.cli.resolve.signing import read_signature
 from catenet.cli.resolve.transferring import Transfer, is_transfer, over_streams
 from catenet.cli.resolve.validating import Validator, read_anchors
 from catenet.cli.resolve.verdict import Finding
@@ -38,7 +39,7 @@ class Runner:
         self._asks = [over_streams(ask) if is_transfer(ask) else ask for ask in plan.asks]
         self._interval = plan.watch
         self._json: bool = args.json
-        self._session = Session(client, args.version)
+        self._session = Session(client, args.version, read_signature(args))
         self._is_unchecked: bool = args.no_validate
         anchors = read_anchors(args)
         self._validator: Validator | str

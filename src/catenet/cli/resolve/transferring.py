@@ -86,17 +86,20 @@ class Transfer:
         begun = loop.time()
         self.server = address.url
         options = replace(self.ask.options, edns=None, adflag=False, recurse=False)
-        query = replace(make_query(options, self.ask), cookies=False)
+        query = self.session.signed(replace(make_query(options, self.ask), cookies=False))
         reader = TransferReader(self.ask.serial is not None)
         messages = self.session.client.transfer(
             address.url, query, idle_timeout=options.time * options.tries, server_name=address.name
         )
         try:
             async with contextlib.aclosing(messages):
-                async for message in messages:
+                async for message, may_be_last in messages:
                     self._take(message, reader)
-                    if self.rcode or reader.done:
-                        break
+                    if not self.rcode and not reader.done:
+                        continue
+                    if not may_be_last:
+                        raise ConnectionError(f"{address.url}: the last message has no signature")
+                    break
         except Malformed as error:
             raise ConnectionError(f"{address.url} sent no transfer ({error})") from None
         self.incremental = reader.is_incremental

@@ -58,6 +58,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trust-anchor", metavar="FILE", type=Path, help="DS or DNSKEY records, as a zone file")
     parser.add_argument("--no-validate", action="store_true", help="do not check signatures")
     parser.add_argument("--explain", action="store_true", help="draw the proof of the DNSSEC verdict")
+    parser.add_argument("-y", dest="tsig", metavar="[HMAC:]NAME:KEY", help="sign with this key (TSIG)")
+    parser.add_argument("-k", dest="keyfile", metavar="FILE", type=Path, help="sign with the key of a file (TSIG)")
     parser.add_argument("--timeout", type=duration, help="how long to wait for each attempt (5s)")
     parser.add_argument("--attempts", type=int, help="how often a datagram is sent (3)")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -108,6 +110,8 @@ def _check(args: argparse.Namespace, plan: Plan) -> None:
             raise UsageError(f"{option}: no server is asked over TLS; add --tls or --https")
     if args.root_hints is not None and not any(ask.options.trace for ask in plan.asks):
         raise UsageError("--root-hints: only --trace begins at the root; servers have hints of their own")
+    if (args.tsig is not None or args.keyfile is not None) and any(ask.options.trace for ask in plan.asks):
+        raise UsageError("-y, -k and --trace: the servers on the way do not know the key")
     if args.no_validate and args.explain:
         raise UsageError("--explain and --no-validate: there is nothing to explain without validation")
 

@@ -7,74 +7,27 @@ import contextlib
 import secrets
 import ssl
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from catenet.dns.client.channel import Channel, StreamChannel
 from catenet.dns.client.datagrams import DatagramQuery, connect_query
 from catenet.dns.client.https import HttpsChannel, HttpsQueries
+from catenet.dns.client.query import Cookies, Query, Reply, Sent
 from catenet.dns.client.schemes import SCHEMES
-from catenet.dns.options import COOKIE, padded, with_option
 from catenet.dns.stream import StreamQueries
 from catenet.net import connect, parse_target
 from catenet.net.target import Target, host_and_port
 from catenet.net.tls import client_context, explain
 from catenet.wire.dns.edns import Edns
-from catenet.wire.dns.message import Message, Question, is_same_question, pack, parse_reply
+from catenet.wire.dns.message import Message, Question
 from catenet.wire.dns.numbers import BADCOOKIE, RD, TC
-from catenet.wire.dns.record import Record
-from catenet.wire.dns.stub import answers
 from catenet.wire.errors import Malformed
 
-__all__ = ["Client", "Query", "Reply", "ask"]
+__all__ = ["Client", "ask"]
 
 NO_ANSWER: Final = "no answer"
-CLIENT_COOKIE: Final = 8
-"""Bytes (RFC 7873 4)."""
 ALPN: Final = {"tls": ("dot",), "https": ("h2", "http/1.1")}
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to ask, and how.
-
-    Attributes:
-        question: what to ask; None sends a header alone.
-        flags: bits of the header, opcode included (`catenet.wire.dns.numbers`).
-        edns: what the OPT record says; None without it.
-        authority: records of the authority section (the SOA of IXFR, RFC 1995 3).
-        cookies: send the server's cookie, and one of ours (RFC 7873); needs `edns`.
-        padding: pad to a multiple of so many bytes (RFC 7830, RFC 8467); 0 does not.
-        take_cut: take an answer that was cut, instead of asking again by TCP.
-        number: id of the message; None draws one.
-    """
-
-    question: Question | None
-    flags: int = RD
-    edns: Edns | None = None
-    authority: tuple[Record, ...] = ()
-    cookies: bool = False
-    padding: int = 0
-    take_cut: bool = False
-    number: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer: the message, the URL that it came from, after how many seconds, and the query that it answers."""
-
-    message: Message
-    server: str
-    seconds: float
-    query: bytes = b""
-
-
-@dataclass(slots=True)
-class _Cookies:
-    """What we know of one server: our cookie for it, and the one that it has given."""
-
-    ours: bytes = field(default_factory=lambda: secrets.token_bytes(CLIENT_COOKIE))
-    theirs: bytes = b""
 
 
 class Client:
@@ -100,7 +53,7 @@ class Client:
         self._http_get = http_get
         self._keep = keep
         self._channels: dict[tuple[str, str | None], Channel] = {}
-        self._cookies: dict[str, _Cookies] = {}
+        self._cookies: dict[str, Cookies] = {}
 
     async def __aenter__(self) -> Client:
         return self
@@ -149,8 +102,10 @@ class Client:
 
     async def transfer(
         self, url: str, query: Query, *, idle_timeout: float = 15.0, server_name: str | None = None
-    ) -> AsyncGenerator[Message]:
+    ) -> AsyncGenerator[tuple[Message, bool]]:
         """Ask over a connection and yield each message of the answer (RFC 5936 2.2); the caller knows the last one.
+
+        With each comes whether it may be the last: with a signature (RFC 8945 5.3.1).
 
         Raises:
             TimeoutError: nothing came for `idle_timeout` seconds.
@@ -159,72 +114,50 @@ class Client:
         """
         target = parse_target(url, schemes=SCHEMES, default="tcp")
         asking = _Asking(target, query, idle_timeout, 1, server_name or self._server_name)
-        data = self._pack(asking)
+        sent = self._send(asking)
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(idle_timeout) as limit:
                 channel = await self._channel(asking)
-                async with contextlib.aclosing(channel.exchange(data)) as messages:
-                    later = False
+                async with contextlib.aclosing(channel.exchange(sent.data)) as messages:
                     async for one in messages:
-                        message = _of_stream(one, data, query.question, target.url, later)
+                        message = _of_stream(one, sent, target.url)
                         if message is not None:
-                            later = True
                             limit.reschedule(None)
-                            yield message
-                            limit.reschedule(asyncio.get_running_loop().time() + idle_timeout)
+                            yield message, sent.is_complete
+                            limit.reschedule(loop.time() + idle_timeout)
         except TimeoutError:
             raise TimeoutError(f"{NO_ANSWER} from {target.url} in {idle_timeout:g} s") from None
         except ConnectionError as error:
             raise _of_server(error, target) from None
 
     async def _ask(self, asking: _Asking) -> Reply:
-        data = self._pack(asking)
         target = asking.target
         if target.scheme == "udp":
-            message = await _ask_by_udp(asking, data)
-            if not message.flags & TC or asking.query.take_cut:
-                return self._reply(message, target, data)
+            reply = await _ask_by_udp(asking, self._send(asking))
+            if not reply.message.flags & TC or asking.query.take_cut:
+                return reply
             asking = replace(asking, target=replace(target, scheme="tcp"))
-            data = self._pack(asking)
-        message = await self._ask_by_channel(asking, data)
-        return self._reply(message, asking.target, data)
+        return await self._ask_by_channel(asking)
 
-    def _pack(self, asking: _Asking) -> bytes:
+    def _send(self, asking: _Asking) -> Sent:
         query = asking.query
-        edns = query.edns
-        if edns is not None and query.cookies:
-            known = self._cookies.setdefault(_cookie_key(asking.target), _Cookies())
-            edns = with_option(edns, COOKIE, known.ours + known.theirs)
-        number = secrets.randbelow(65536) if query.number is None else query.number
+        cookies = self._cookies.setdefault(_cookie_key(asking.target), Cookies()) if query.cookies else None
+        return Sent(query, secrets.randbelow(65536) if query.number is None else query.number, cookies)
 
-        def packed(edns: Edns | None) -> bytes:
-            return pack(number, query.flags, query.question, authority=query.authority, edns=edns)
-
-        data = packed(edns)
-        return packed(padded(edns, len(data), query.padding)) if edns is not None and query.padding else data
-
-    def _reply(self, message: Message, target: Target, data: bytes) -> Reply:
-        reply = Reply(_checked(message, target.url), target.url, 0.0, data)
-        known = self._cookies.get(_cookie_key(target))
-        if known is not None and message.edns is not None:
-            for code, value in message.edns.options:
-                if code == COOKIE and CLIENT_COOKIE * 2 <= len(value) <= CLIENT_COOKIE * 5:
-                    known.theirs = value[CLIENT_COOKIE:]
-        return reply
-
-    async def _ask_by_channel(self, asking: _Asking, data: bytes) -> Message:
+    async def _ask_by_channel(self, asking: _Asking) -> Reply:
         seconds = asking.attempt_timeout * asking.attempts
         url = asking.target.url
         try:
             async with asyncio.timeout(seconds):
                 if (kept := self._kept(asking)) is not None:
                     try:
-                        return await self._exchange(kept, asking, data)
+                        return await self._exchange(kept, asking)
                     except _BadAnswerError:
                         raise
                     except ConnectionError:  # it was closed meanwhile: once more on a new one
                         pass
-                return await self._exchange(await self._channel(asking), asking, data)
+                return await self._exchange(await self._channel(asking), asking)
         except TimeoutError:
             raise TimeoutError(f"{NO_ANSWER} from {url} in {seconds:g} s") from None
         except ConnectionError as error:
@@ -233,12 +166,13 @@ class Client:
             if not self._keep:
                 await self.close()
 
-    async def _exchange(self, channel: Channel, asking: _Asking, data: bytes) -> Message:
-        async with contextlib.aclosing(channel.exchange(data)) as messages:
+    async def _exchange(self, channel: Channel, asking: _Asking) -> Reply:
+        sent, url = self._send(asking), asking.target.url
+        async with contextlib.aclosing(channel.exchange(sent.data)) as messages:
             async for one in messages:
-                message = _of_stream(one, data, asking.query.question, asking.target.url)
+                message = _of_stream(one, sent, url)
                 if message is not None:
-                    return message
+                    return Reply(message, url, 0.0, sent.data)
         raise ConnectionError("no answer to the question")
 
     def _kept(self, asking: _Asking) -> Channel | None:
@@ -319,38 +253,26 @@ def _of_server(error: ConnectionError, target: Target) -> ConnectionError:
     return error if target.url in text else ConnectionError(f"{target.url}: {text}")
 
 
-def _checked(message: Message, url: str) -> Message:
-    """The message, if the names in it and its OPT record can be read; ConnectionError if not."""
+def _of_stream(data: bytes, sent: Sent, url: str) -> Message | None:
+    """The message if it answers; on a connection nobody else can have sent what is malformed: a ConnectionError."""
     try:
-        _ = message.edns
-        for record in (*message.answer, *message.authority, *message.additional):
-            _ = record.name
+        return sent.answer(data)
     except Malformed as error:
         raise _BadAnswerError(f"{url} sent a malformed answer ({error})") from None
-    return message
-
-
-def _of_stream(data: bytes, query: bytes, question: Question | None, url: str, later: bool = False) -> Message | None:
-    """As `_answer_to`; on a connection nobody else can have sent what is malformed: a ConnectionError."""
-    try:
-        message = _answer_to(data, query, question, later)
-    except Malformed as error:
-        raise _BadAnswerError(f"{url} sent a malformed answer ({error})") from None
-    return None if message is None else _checked(message, url)
 
 
 class _BadAnswerError(ConnectionError):
     """The server has answered, and asking again on a new connection would bring the same."""
 
 
-async def _ask_by_udp(asking: _Asking, data: bytes) -> Message:
+async def _ask_by_udp(asking: _Asking, sent: Sent) -> Reply:
     url, passed_over = asking.target.url, ""
-    async with await connect_query(url, data) as endpoint:
+    async with await connect_query(url, sent.data) as endpoint:
         for attempt in range(asking.attempts):
             if attempt:
                 core = endpoint.core
                 assert isinstance(core, DatagramQuery)
-                core.send(data)
+                core.send(sent.data)
                 endpoint.flush()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(asking.attempt_timeout):
@@ -358,38 +280,10 @@ async def _ask_by_udp(asking: _Asking, data: bytes) -> Message:
                         if isinstance(event, OSError):
                             raise ConnectionError(f"{url}: {explain(event)}")
                         try:
-                            message = _answer_to(event, data, asking.query.question)
+                            message = sent.answer(event)
                         except Malformed as error:  # which may be forged, too
                             passed_over = f"; what came was malformed ({error})"
                             continue
                         if message is not None:
-                            return message
+                            return Reply(message, url, 0.0, sent.data)
     raise TimeoutError(f"{NO_ANSWER} from {url} in {asking.attempts} x {asking.attempt_timeout:g} s{passed_over}")
-
-
-def _answer_to(data: bytes, query: bytes, question: Question | None, later: bool = False) -> Message | None:
-    """The message, if it answers the query; anything else may be forged, and is ignored (RFC 5452 9.1).
-
-    `later`: messages of a transfer after the first may leave the question out (RFC 5936 2.2.1). Raises Malformed.
-    """
-    if data[:2] != query[:2]:
-        return None
-    message = parse_reply(data)
-    asked = message.question
-    if not answers(message.flags, query[2] >> 3 & 15) or not _is_for_our_cookie(message, query):
-        return None
-    if asked is None:
-        # Servers that cannot read a question leave it out of their error.
-        return message if later or question is None or message.flags & 15 else None
-    return message if question is None or is_same_question(asked, question) else None
-
-
-def _is_for_our_cookie(message: Message, query: bytes) -> bool:
-    """Whether a cookie in it, if there is one, begins with what the query's does (RFC 7873 5.3)."""
-    edns = message.edns
-    for code, value in () if edns is None else edns.options:
-        if code == COOKIE:
-            sent = parse_reply(query).edns
-            ours = [data[:CLIENT_COOKIE] for kind, data in sent.options if kind == COOKIE] if sent else []
-            return not ours or value[:CLIENT_COOKIE] in ours
-    return True
