@@ -170,7 +170,31 @@ log:
     return [tool("knotd"), "-c", str(folder / "conf")]
 
 
+def _unbound(folder: Path, port: int, zones: Mapping[str, Path], more: str) -> list[str]:
+    (folder / "conf").write_text(
+        f"""server:
+  interface: 127.0.0.1
+  port: {port}
+  username: ""
+  chroot: ""
+  directory: "{folder}"
+  pidfile: ""
+  use-syslog: no
+  num-threads: 1
+  do-not-query-localhost: no
+  local-zone: "test." transparent
+  module-config: "validator iterator"
+{more}
+remote-control:
+  control-enable: no
+"""
+    )
+    return [tool("unbound"), "-d", "-c", str(folder / "conf")]
+
+
 SERVERS = {"named": _named, "nsd": _nsd, "knotd": _knotd}
+"""Authorities: how each is configured and started, with zones in files."""
+_STARTS = {**SERVERS, "unbound": _unbound}
 
 
 @contextlib.contextmanager
@@ -181,7 +205,7 @@ def serving(
     tool(kind)
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
-    command = SERVERS[kind](folder, port, zones, more)
+    command = _STARTS[kind](folder, port, zones, more)
     with (folder / "log").open("wb") as log:
         child = subprocess.Popen(command, stdout=log, stderr=log, env={**environment(), "TZ": "UTC"}, cwd=folder)
     server = Authority(port, child, folder)

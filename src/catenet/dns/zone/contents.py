@@ -136,8 +136,8 @@ class Contents:
     def put(self, rrset: RRset) -> None:
         """Add a set, or replace that of the same name and type. Raises ValueError for a name outside of the zone."""
         name = fold(rrset.name)
-        self.check_name(name)
         if rrset.type == NSEC3:
+            self.check_name(name)
             is_new = name not in self._hashed
             self._hashed[name] = rrset
             hashing = self.hashing if is_new and self._chain is not None else None
@@ -147,6 +147,7 @@ class Contents:
         node = self._nodes.get(name)
         if not node:
             if node is None:
+                self.check_name(name)
                 self._make_room(name)
             self._nodes[name] = (rrset,)
         else:

@@ -9,7 +9,7 @@ from typing import Final
 from catenet.dns.master.reader import origin_of, read_into, source_of_path, source_of_text
 from catenet.dns.master.tokens import ZoneError
 from catenet.dns.rrset import RRset
-from catenet.dns.zone.contents import set_of
+from catenet.dns.zone.contents import Node, set_of
 from catenet.dns.zone.zone import Zone
 from catenet.wire.dns.name import fold, is_below, name_to_text
 from catenet.wire.dns.numbers import CNAME, NSEC, NSEC3, RRSIG, SOA, type_to_text
@@ -50,19 +50,24 @@ class _Loading:
 
     def _put(self, zone: Zone, rrset: RRset) -> None:
         name, kind = fold(rrset.name), rrset.type
-        if not is_below(name, zone.apex):
+        node = zone.node(name)
+        if node is None and not is_below(name, zone.apex):
             self._outside(rrset)
             return
         if kind == SOA and name != zone.apex:
             raise ValueError(f"SOA record of {name_to_text(name)} in the zone {name_to_text(zone.origin)}")
-        node = zone.node(name)
-        if node and (kind == CNAME or set_of(node, CNAME)) and kind not in (RRSIG, NSEC, NSEC3, 25):
+        if (node and kind not in _WITH_ALIAS) or kind == CNAME:
+            self._check_alias(node or (), rrset)
+        zone.put(rrset)
+
+    @staticmethod
+    def _check_alias(node: Node, rrset: RRset) -> None:
+        """Beside CNAME there is nothing else (RFC 2181 10.1)."""
+        if rrset.type == CNAME or set_of(node, CNAME):
             other = next((one.type for one in (*node, rrset) if one.type not in _WITH_ALIAS), None)
             if other is not None:
-                raise ValueError(
-                    f"{name_to_text(name)} has CNAME and {type_to_text(other)}; beside CNAME there is no other data"
-                )
-        zone.put(rrset)
+                kinds = f"CNAME and {type_to_text(other)}"
+                raise ValueError(f"{name_to_text(rrset.name)} has {kinds}; beside CNAME there is no other data")
 
 
 def read_zone(
