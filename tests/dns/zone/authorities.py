@@ -113,10 +113,13 @@ class Authority:
 
 def _named(folder: Path, port: int, zones: Mapping[str, Path], more: str) -> list[str]:
     blocks = "".join(f'zone "{name}" {{ type primary; file "{path}"; }};\n' for name, path in zones.items())
+    head, _, rest = more.partition("options {")
+    options, _, after = rest.rpartition("};") if rest else ("", "", "")
+    more = head + after
     (folder / "conf").write_text(
         f"""options {{ directory "{folder}"; pid-file none; session-keyfile none; listen-on-v6 {{ none; }};
         listen-on port {port} {{ 127.0.0.1; }}; recursion no; dnssec-validation no; minimal-responses no-auth;
-        notify no; allow-transfer {{ any; }}; rrset-order {{ order none; }}; check-integrity no;
+        notify no; allow-transfer {{ any; }};{options} rrset-order {{ order none; }}; check-integrity no;
         check-names primary ignore; check-names secondary ignore; zero-no-soa-ttl no;
         empty-zones-enable no; }};
         controls {{ }};\n{more if "zone " in more else blocks + more}"""

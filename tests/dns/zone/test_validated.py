@@ -47,7 +47,7 @@ SECURE = [
 ]
 """Name and type; all of these are signed, or denied."""
 EXISTING = {"@ SOA", "@ NS", "@ MX", "mail A", "www2 A", "host.old A", "signed DS", "many TXT", "upper A"}
-"""Of these: what needs no denial. In a zone that opts out a denial leaves room for what is not signed (RFC 5155 9.2)."""
+"""Of these: what needs no denial. In a zone that opts out one leaves room for what is not signed (RFC 5155 9.2)."""
 UNSIGNED = ["cut DS", "one.two.three DS", "ent.unsigned DS"]
 """Delegations without DS."""
 

@@ -60,6 +60,7 @@ __all__ = [
     "UPDATE",
     "YXDOMAIN",
     "YXRRSET",
+    "ZONEMD",
     "A",
     "class_from_text",
     "class_to_text",
@@ -150,11 +151,11 @@ NSEC: Final = 47
 DNSKEY: Final = 48
 NSEC3: Final = 50
 NSEC3PARAM: Final = 51
+ZONEMD: Final = 63
 SVCB: Final = 64
 HTTPS: Final = 65
 CDS: Final = 59
 CDNSKEY: Final = 60
-ZONEMD: Final = 63
 TSIG: Final = 250
 IXFR: Final = 251
 AXFR: Final = 252
