@@ -21,6 +21,7 @@ from catenet.wire.errors import Malformed
 __all__ = [
     "CURRENT",
     "CURVES",
+    "DELETE",
     "MNEMONICS",
     "RSA_HASHES",
     "SHA1_SIGNED",
@@ -49,6 +50,9 @@ class Algorithm(enum.IntEnum):
     ED25519 = 15
     ED448 = 16
 
+
+DELETE: Final = 0
+"""In a CDS or CDNSKEY record: remove the DS records (RFC 8078 4)."""
 
 MNEMONICS: Final = {
     0: "DELETE",

@@ -10,6 +10,7 @@ from typing import Final
 from catenet.dns.dnssec.nsec3 import hash_to_label, nsec3_hash, pack_nsec3, pack_nsec3param
 from catenet.dns.dnssec.private import SigningKey
 from catenet.dns.dnssec.rrsig import Signature, label_count, rrsig_head, signed_data
+from catenet.dns.dnssec.zonemd import make_zonemd
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.bitmap import pack_types
 from catenet.wire.dns.name import canonical_key, fold, is_below, name_to_text, parent
@@ -25,11 +26,12 @@ from catenet.wire.dns.numbers import (
     NSEC3PARAM,
     RRSIG,
     SOA,
+    ZONEMD,
 )
 
 __all__ = ["Nsec3Settings", "SigningSettings", "sign_set", "sign_zone"]
 
-_MADE: Final = frozenset((RRSIG, NSEC, NSEC3, NSEC3PARAM))
+_MADE: Final = frozenset((RRSIG, NSEC, NSEC3, NSEC3PARAM, ZONEMD))
 """Types that signing makes; what a zone has of them goes first."""
 _BY_ENTRY_POINT: Final = frozenset((DNSKEY, CDS, CDNSKEY))
 """Types that key signing keys sign (RFC 7344 4.1)."""
@@ -54,6 +56,7 @@ class SigningSettings:
         rng: draws the jitter.
         nsec3: NSEC3 rather than NSEC.
         key_ttl: TTL of the DNSKEY set, in seconds; None: that of the SOA.
+        zonemd: hash algorithm of a digest over the zone (RFC 8976), None for none.
     """
 
     inception: int
@@ -62,6 +65,7 @@ class SigningSettings:
     rng: random.Random | None = None
     nsec3: Nsec3Settings | None = None
     key_ttl: int | None = None
+    zonemd: int | None = None
 
 
 def sign_set(rrset: RRset, keys: Iterable[SigningKey], inception: int, expiration: int) -> RRset:
@@ -109,6 +113,8 @@ def sign_zone(
     known = tuple(dict.fromkeys((*(present.data if present else ()), *(one.key.data for one in (*keys, *published)))))
     ttl = soa.ttl if settings.key_ttl is None else settings.key_ttl
     zone.add(RRset(origin, DNSKEY, ttl, known))
+    if settings.zonemd is not None:
+        zone.add(RRset(origin, ZONEMD, soa.ttl, (b"",)))  # in the bit map, to be filled in
     minimum = min(soa.ttl, int.from_bytes(soa.data[0][-4:], "big"))  # RFC 9077 3
     if settings.nsec3 is None:
         zone.add_nsecs(minimum)
@@ -123,7 +129,11 @@ def sign_zone(
                 expiration -= settings.rng.randrange(settings.jitter)
             rrset = sign_set(rrset, signers.of(rrset.type), settings.inception, expiration)
         signed.append(rrset)
-    return signed
+    if settings.zonemd is None:
+        return signed
+    made = make_zonemd(signed, origin, settings.zonemd)
+    last = sign_set(made, signers.of(ZONEMD), settings.inception, settings.expiration)
+    return [last if one.key == last.key else one for one in signed]
 
 
 def _check_keys(origin: bytes, keys: Sequence[SigningKey]) -> None:
