@@ -26,18 +26,20 @@ from catenet.dns.dnssec.verify import (
 from catenet.dns.response import ExtendedError, Response, Security
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.name import LONGEST, ROOT, fold, is_below, name_to_text, parent
+from catenet.wire.dns.name import LONGEST, ROOT, fold, is_below, name_to_text, parent, read_name
 from catenet.wire.dns.numbers import (
     ANY,
     CNAME,
     DNAME,
     DS,
+    IN,
     NOERROR,
     NSEC,
     NSEC3,
     NXDOMAIN,
     RRSIG,
     SOA,
+    class_to_text,
     rcode_to_text,
     type_to_text,
 )
@@ -172,6 +174,9 @@ class _Validation:
         if response.rcode not in (NOERROR, NXDOMAIN, YXDOMAIN):
             self.conclude(Security.INDETERMINATE, f"no answer to validate ({rcode_to_text(response.rcode)})")
             return
+        if self._question.rclass != IN:
+            self.conclude(Security.INDETERMINATE, f"no trust anchor for class {class_to_text(self._question.rclass)}")
+            return
         if kind == RRSIG:
             self.conclude(Security.INSECURE, "nothing signs signatures")
             return
@@ -204,12 +209,12 @@ class _Validation:
         yield from self._check_set(cname)
         if len(cname.data) != 1:
             self.conclude(Security.BOGUS, f"{set_to_text(cname)} has several records", DNSSEC_BOGUS)
-        return fold(cname.data[0])
+        return _target(cname)
 
     def _follow_dname(self, name: bytes, dname: RRset, cname: RRset | None) -> bytes | None:
         """Where a DNAME leads; the CNAME beside it is unsigned, and has to be what it makes (RFC 6672 5.3.1)."""
         prefix = name[: len(name) - len(dname.name)]
-        target = prefix + fold(dname.data[0])
+        target = prefix + _target(dname)
         if len(target) > LONGEST:
             if self._response.rcode != YXDOMAIN:
                 self.conclude(Security.BOGUS, f"{set_to_text(dname)} makes a name that is too long", DNSSEC_BOGUS)
@@ -217,7 +222,7 @@ class _Validation:
         if cname is not None:
             finding = self._findings[dname]
             proof = Proof(f"{set_to_text(cname)} is made from {set_to_text(dname)}", "RFC 6672 5.3.1", finding.security)
-            if fold(cname.data[0]) != target:
+            if _target(cname) != target:
                 text = f"{set_to_text(cname)} is not what {set_to_text(dname)} makes"
                 self.conclude(Security.BOGUS, text, DNSSEC_BOGUS)
                 proof.result = Security.BOGUS
@@ -340,6 +345,14 @@ class _Validation:
         if cut is None or cut.zone.name != signer or cut.zone.security is not Security.SECURE:
             return None
         return cut.zone
+
+
+def _target(alias: RRset) -> bytes:
+    """Where a CNAME or DNAME leads, folded. Raises Malformed for data that is no name."""
+    target = read_name(alias.data[0], 0)
+    if len(target) != len(alias.data[0]):
+        raise Malformed(f"dns: {set_to_text(alias)} is no name")
+    return fold(target)
 
 
 def _is_under(name: bytes, ancestor: bytes) -> bool:
