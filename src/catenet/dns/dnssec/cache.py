@@ -82,6 +82,11 @@ class KeyCache:
         while len(self._cuts) > self.size:
             self._cuts.popitem(last=False)
 
+    def update(self, other: KeyCache) -> None:
+        """Take over what another one has found."""
+        for name, cut in other._cuts.items():
+            self.put(name, cut)
+
     def follow(self, generation: int) -> None:
         """Forget everything when trust anchors have changed since: all rests on them."""
         if generation != self._generation:

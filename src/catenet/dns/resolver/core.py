@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from catenet.dns.dnssec import Policy, TrustAnchors
+from catenet.dns.dnssec import AnchorKeeper, Policy, TrustAnchors
 from catenet.dns.exchange import Exchange
+from catenet.dns.resolver.anchors import keep_anchors
 from catenet.dns.resolver.cache import Cache
 from catenet.dns.resolver.client import Client, ClientQuestion, answer_client
 from catenet.dns.resolver.config import ResolverConfig
@@ -18,7 +19,7 @@ from catenet.dns.resolver.context import Context
 from catenet.dns.resolver.exchange import cookie_of
 from catenet.dns.resolver.local import DROPPED
 from catenet.dns.resolver.resolve import resolve
-from catenet.dns.resolver.steps import Ask, AskAny, AskWithin, Effect, Failure, Outcome, Send, Start
+from catenet.dns.resolver.steps import Ask, AskAny, AskWithin, Effect, Failure, Outcome, Pause, Send, Start
 from catenet.dns.resolver.tasks import Deadline, Pending, Task, failed, leave, waits_for
 from catenet.dns.resolver.validation import resolve_checked
 from catenet.dns.response import Response
@@ -54,6 +55,7 @@ class Resolver:
         cache: one that others use too.
         anchors: what is trusted; without, nothing is validated.
         policy: settings of validation.
+        keeper: follows the roll-over of trust anchors (RFC 5011).
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Resolver:
         cache: Cache | None = None,
         anchors: TrustAnchors | None = None,
         policy: Policy | None = None,
+        keeper: AnchorKeeper | None = None,
     ) -> None:
         self.context = Context(config, rng, wall, cache, anchors, policy)
         self._tickets = itertools.count(1)
@@ -78,6 +81,9 @@ class Resolver:
         self._outgoing: list[Exchange] = []
         self._finished: list[int] = []
         self._events: deque[Answered] = deque()
+        if keeper is not None:
+            task = Task(keep_anchors(self.context, keeper), None)
+            task.alarm = self._set_deadline(0.0, task=task)
 
     @property
     def cache(self) -> Cache:
@@ -270,6 +276,9 @@ class Resolver:
         if isinstance(effect, Start):
             self._join(effect.ask, None)
             return False
+        if isinstance(effect, Pause):
+            task.alarm = self._set_deadline(effect.deadline, task=task)
+            return True
         if isinstance(effect, AskAny):
             asks = effect.asks
         else:

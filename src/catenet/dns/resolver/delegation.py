@@ -29,6 +29,7 @@ class Delegation:
         recursive: they are asked to recurse.
         settings: what they come from, if from settings.
         is_fresh: whether the parent has named them just now.
+        located: names with known addresses.
         sought: of these, what is looked for before it is needed.
         resolved: (name, type) of addresses that were looked for, with or without success.
     """
@@ -42,13 +43,15 @@ class Delegation:
     is_fresh: bool = False
     resolved: set[tuple[bytes, int]] = field(default_factory=set)
     sought: set[tuple[bytes, int]] = field(default_factory=set)
+    located: set[bytes] = field(default_factory=set)
     failed_names: int = 0
 
-    def add(self, context: Context, rrset_type: int, addresses: Iterable[bytes]) -> None:
+    def add(self, context: Context, name: bytes, addresses: Iterable[bytes]) -> None:
         """Add addresses of a server."""
         for address in addresses:
             if context.may_ask(address):
                 self.servers.setdefault(context.server(address))
+                self.located.add(name)
 
     def look(self, context: Context) -> None:
         """Take addresses from the cache that have come to be known."""
@@ -59,7 +62,7 @@ class Delegation:
                 entry = context.cache.peek(name, kind, context.now)
                 if entry is not None:
                     self.resolved.add((name, kind))
-                    self.add(context, kind, entry.data)
+                    self.add(context, name, entry.data)
 
     def add_parent_side(self, context: Context) -> bool:
         """Add glue that differs from what the servers' own zones say; returns whether that are new addresses."""
@@ -68,7 +71,7 @@ class Delegation:
             for kind in (A, AAAA):
                 entry = context.cache.peek_parent_side(name, kind, context.now)
                 if entry is not None:
-                    self.add(context, kind, entry.data)
+                    self.add(context, name, entry.data)
         return len(self.servers) > before
 
     def missing(self, context: Context) -> list[tuple[bytes, list[int]]]:
@@ -107,8 +110,8 @@ def hints(context: Context) -> Delegation:
         if stub.name == ROOT:
             return Delegation(ROOT, list(stub.hosts), dict.fromkeys(stub.servers))
     found = Delegation(ROOT, list(context.config.hints))
-    for addresses in context.config.hints.values():
-        found.add(context, A, addresses)
+    for name, addresses in context.config.hints.items():
+        found.add(context, name, addresses)
     found.resolved = {(name, kind) for name in found.names for kind in (A, AAAA)}
     return found
 
@@ -138,7 +141,7 @@ def _add_hints(context: Context, found: Delegation) -> None:
     known = {name for name, _ in found.resolved}
     for name, addresses in context.config.hints.items():
         if name in found.names and name not in known:
-            found.add(context, A, addresses)
+            found.add(context, name, addresses)
 
 
 def _names(context: Context, data: tuple[bytes, ...]) -> list[bytes]:
@@ -154,6 +157,6 @@ def from_referral(context: Context, servers: RRset, expires: float, glue: Iterab
         name = fold(one.name)
         if name in found.names:
             found.resolved.add((name, one.type))
-            found.add(context, one.type, one.data)
+            found.add(context, name, one.data)
     found.look(context)
     return found

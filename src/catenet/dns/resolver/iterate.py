@@ -284,11 +284,11 @@ class Iteration:
     def _missing(self, most: int) -> list[Ask]:
         """Questions for addresses of servers, of a few names at a time (NXNSAttack)."""
         config, work, depth = self._context.config, self._request.work, self._request.depth
-        if self._request.avoid:
-            return []
         if depth + 1 >= len(config.extra_targets) or self.delegation.failed_names > config.max_failed_targets:
             return []
         missing = self.delegation.missing(self._context)
+        if self._request.avoid:  # another server is wanted, not another address of the same
+            missing = [one for one in missing if one[0] not in self.delegation.located]
         asks: list[Ask] = []
         for name, kinds in missing[:most]:
             if work.targets >= config.max_targets:
@@ -307,7 +307,7 @@ class Iteration:
             before = len(delegation.servers)
             for one in response.answer:
                 if one.type == question.type:
-                    delegation.add(self._context, one.type, one.data)
+                    delegation.add(self._context, question.name, one.data)
                 elif one.type == CNAME:
                     self._add_name(fold(one.data[0]))
             if len(delegation.servers) == before:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from catenet.dns.dnssec import Verdict
 from catenet.dns.resolver.cache import Entry, Message, Trust
@@ -18,18 +19,35 @@ from catenet.wire.dns.numbers import DS, NS, NSEC
 
 __all__ = ["keep_answer", "keep_referral", "keep_verdict"]
 
+NEVER: Final = float("inf")
+
 
 def keep_answer(
-    context: Context, question: Question, reading: Reading, delegation: Delegation, ahead: float = 0.0
+    context: Context,
+    question: Question,
+    reading: Reading,
+    delegation: Delegation,
+    ahead: float = 0.0,
+    *,
+    renew: bool = False,
 ) -> Message | None:
-    """Keep an answer and its sets; None where the settings say that nothing is kept."""
+    """Keep an answer and its sets; None where the settings say that nothing is kept.
+
+    `ahead`: as `Cache.store` has it; `renew`: for the answer itself there is no such limit.
+    """
     settings = delegation.settings
     if isinstance(settings, ForwardZone | StubZone) and not settings.keep:
         return None
     response = reading.response
     ours = response.authoritative
     sections = (
-        _store(context, response.answer, Trust.ANSWER if ours else Trust.OTHER_ANSWER, delegation, ahead),
+        _store(
+            context,
+            response.answer,
+            Trust.ANSWER if ours else Trust.OTHER_ANSWER,
+            delegation,
+            NEVER if renew else ahead,
+        ),
         _store(context, response.authority, Trust.AUTHORITY if ours else Trust.REFERRAL, delegation, ahead),
         _store(context, response.additional, Trust.ADDITIONAL if ours else Trust.GLUE, delegation, ahead),
     )

@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from catenet.dns.dnssec import Policy, TrustAnchors
+from catenet.dns.dnssec import AnchorKeeper, Policy, TrustAnchors
 from catenet.dns.resolver.cache import Cache
 from catenet.dns.resolver.client import Client
 from catenet.dns.resolver.config import ResolverConfig
@@ -30,6 +30,7 @@ class Recursor:
         config: all knobs; the defaults iterate from the public root.
         anchors: what is trusted; without, nothing is validated.
         policy: settings of validation.
+        keeper: follows the roll-over of trust anchors.
         cache: one that others use too.
         rng: draws ids, the case of letters, servers; the system's by default.
         tls: trusted authorities for forwarders over TLS.
@@ -41,6 +42,7 @@ class Recursor:
         *,
         anchors: TrustAnchors | None = None,
         policy: Policy | None = None,
+        keeper: AnchorKeeper | None = None,
         cache: Cache | None = None,
         rng: random.Random | None = None,
         tls: ssl.SSLContext | None = None,
@@ -55,12 +57,14 @@ class Recursor:
             cache,
             anchors,
             policy,
+            keeper,
         )
         names = {server: zone.tls for zone in settings.forwards if zone.tls for server in zone.servers}
         self._upstream = Upstream(self._received, self._failed, names, tls)
         self._waiting: dict[int, asyncio.Future[Response]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        self._set_timer()
 
     @property
     def cache(self) -> Cache:

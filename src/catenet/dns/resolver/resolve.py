@@ -34,7 +34,7 @@ def resolve(context: Context, request: Ask) -> Steps[Response]:
             context.failures.note(question, failure, context.now)
         raise
     context.failures.clear(question)
-    kept = keep_answer(context, question, reading, iteration.delegation, request.ahead)
+    kept = keep_answer(context, question, reading, iteration.delegation, request.ahead, renew=request.fresh)
     if kept is not None:
         return context.cache.response(kept, context.now)  # what was known better before, and for how long
     response = reading.response

@@ -23,6 +23,7 @@ __all__ = [
     "Effect",
     "Failure",
     "Outcome",
+    "Pause",
     "Send",
     "Start",
     "Steps",
@@ -30,6 +31,7 @@ __all__ = [
     "ask",
     "ask_any",
     "ask_within",
+    "pause",
     "send",
     "start",
 ]
@@ -97,6 +99,13 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing, until `deadline`."""
+
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """A message to a server.
 
@@ -132,7 +141,7 @@ class Outcome:
     fault: str = ""
 
 
-Effect = Ask | AskAny | AskWithin | Start | Send
+Effect = Ask | AskAny | AskWithin | Start | Pause | Send
 Steps = Generator[Effect, object, T]
 
 
@@ -174,6 +183,11 @@ def ask_within(effect: AskWithin) -> Steps[Response | None]:
 
 def start(effect: Start) -> Steps[None]:
     """Let a question be answered in the background."""
+    yield effect
+
+
+def pause(effect: Pause) -> Steps[None]:
+    """Let time pass."""
     yield effect
 
 
