@@ -59,7 +59,7 @@ def test_aliases_are_followed(name: str, kind: str, types: list[int], data: tupl
 
 def test_a_loop_of_aliases_ends() -> None:
     response = Play(tree()).resolve("loop.example.com.")
-    assert [one.type for one in response.answer] == [CNAME, CNAME]
+    assert response.rcode == SERVFAIL
 
 
 def test_denials_are_kept_as_long_as_the_soa_says() -> None:

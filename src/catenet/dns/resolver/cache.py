@@ -180,6 +180,10 @@ class Cache:
         entry.used = True
         return entry
 
+    def current(self, entry: Entry) -> Entry | None:
+        """The set that is kept now under the name and type of this one."""
+        return entry if entry.alive else self._sets.get(entry.key)
+
     def peek_expired(self, name: bytes, kind: int) -> Entry | None:
         """The set, expired or not."""
         return self._sets.get(cache_key(name, kind))
@@ -307,7 +311,7 @@ class Cache:
         """The answer as record sets, with the seconds that are left, or with `ttl`."""
 
         def sets(entries: tuple[Entry, ...], limit: float) -> list[RRset]:
-            found = [one if one.alive else self._sets.get(one.key) for one in entries]
+            found = list(map(self.current, entries))
             return [
                 one.rrset(left(one, limit))
                 for one in found

@@ -97,10 +97,25 @@ def _at_once(context: Context, question: Question, wanted: ClientQuestion) -> Re
     for zone in sorted(context.config.auth_zones, key=lambda one: -len(one.name)):
         if zone.for_downstream and zone.zone is not None and is_below(question.name, zone.name):
             return replace(zone.zone.answer(question, wanted.dnssec_ok), recursion=True)
-    stale = context.config.serve_expired
-    if not (wanted.recursion or context.cache.find(question.name, question.type, context.now, stale=stale)):
-        return Response(REFUSED, recursion=True, errors=[ExtendedError(NOT_AUTHORITATIVE)])
-    return None
+    return None if wanted.recursion else _without_recursion(context, question)
+
+
+def _without_recursion(context: Context, question: Question) -> Response | None:
+    """What the cache says to who does not want us to ask: an answer (None here), a referral, or nothing."""
+    cache, now = context.cache, context.now
+    if cache.find(question.name, question.type, now, stale=context.config.serve_expired) is not None:
+        return None
+    for zone in ancestors(question.name):
+        entry = cache.peek(zone, NS, now)
+        if entry is not None and zone != ROOT:
+            found = [cache.peek(fold(host), kind, now) for host in entry.data for kind in (A, AAAA)]
+            return Response(
+                authority=[entry.rrset(int(entry.expires - now))],
+                additional=[one.rrset(int(one.expires - now)) for one in found if one is not None],
+                recursion=True,
+                security=entry.security or Security.INDETERMINATE,
+            )
+    return Response(REFUSED, recursion=True, errors=[ExtendedError(NOT_AUTHORITATIVE)])
 
 
 def _about_us(context: Context, question: Question) -> Response:
@@ -179,8 +194,10 @@ def chase(
         whole.reason = hop.reason or whole.reason
         whole.errors += [one for one in hop.errors if one not in whole.errors]
         target = _alias(hop, question)
-        if target is None or fold(target) in seen:
+        if target is None:
             break
+        if fold(target) in seen:
+            return Response(SERVFAIL, recursion=True, reason="the chain of aliases comes back to itself")
         if links > context.config.max_aliases:
             return Response(SERVFAIL, recursion=True, reason="the chain of aliases is too long")
         proofs += [one for one in hop.authority if one.type in (NSEC, NSEC3)]
@@ -261,9 +278,11 @@ def _stale(context: Context, message: Message) -> Response:
 
 def _trim(context: Context, response: Response, wanted: ClientQuestion) -> Response:
     """Without what the client has not asked for."""
-    if context.config.minimal_responses and response.answer and response.rcode == NOERROR:
+    is_positive = any(one.type == wanted.question.type for one in response.answer)
+    if context.config.minimal_responses and is_positive and response.rcode == NOERROR:
         response.additional = []
-        response.authority = [one for one in response.authority if one.type != NS]
+        if not (wanted.dnssec_ok and any(one.type in (NSEC, NSEC3) for one in response.authority)):
+            response.authority = [one for one in response.authority if one.type != NS]
     if not wanted.dnssec_ok:
         response.authority = [one for one in response.authority if one.type not in (NSEC, NSEC3)]
     present = {one.key for one in response.answer} | {one.key for one in response.authority}

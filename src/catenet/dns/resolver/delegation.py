@@ -133,6 +133,8 @@ def _from_entry(context: Context, zone: bytes, entry: Entry) -> Delegation:
     found.look(context)
     if zone == ROOT:
         _add_hints(context, found)
+        if not found.servers:
+            found.servers = hints(context).servers
     return found
 
 

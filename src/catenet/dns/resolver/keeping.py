@@ -108,7 +108,7 @@ def keep_verdict(context: Context, question: Question, response: Response, verdi
             entry.security = Security.SECURE
             entries.append(entry)
         sections.append(entries)
-    sections.append([one for one in found.additional if one.alive])
+    sections.append([one for one in map(cache.current, found.additional) if one is not None])
     kept = cache.store_answer(question.name, question.type, response.rcode, sections, now)
     kept.expires = min(kept.expires, now + verdict.ttl)
     cache.judge(kept, verdict.security, response.reason, response.errors)
