@@ -278,16 +278,22 @@ class Cache:
         return message
 
     def store_answer(
-        self, name: bytes, kind: int, rcode: int, sections: Sequence[Sequence[Entry]], now: float
+        self,
+        name: bytes,
+        kind: int,
+        rcode: int,
+        sections: Sequence[Sequence[Entry]],
+        now: float,
+        ttl: int | None = None,
     ) -> Message:
-        """Keep an answer made of sets that the cache holds; `name` is folded."""
+        """Keep an answer made of sets that the cache holds; `name` is folded, `ttl` that of a denial without SOA."""
         answer, authority, additional = map(tuple, sections)
         key = cache_key(name, ANY_TYPE if rcode == NXDOMAIN and not answer else kind)
         if answer:
             ttl = min(one.ttl for one in answer)
             expires = min(one.expires for one in answer)
         else:
-            ttl = self._negative_ttl(authority)
+            ttl = self._negative_ttl(authority) if ttl is None else ttl
             expires = now + ttl
         message = Message(key, rcode, (answer, authority, additional), ttl, expires)
         if expires <= now:

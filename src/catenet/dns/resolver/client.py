@@ -243,6 +243,8 @@ def _hop(context: Context, question: Question, work: Work, checked: bool) -> Ste
     config, cache = context.config, context.cache
     request = Ask(question, work, checked=checked)
     found = from_cache(context, question)
+    if found is not None and not _says_all(found):
+        found, request = None, replace(request, fresh=True)
     if found is not None and (not checked or found.security is not None):
         left = found.expires - context.now
         if config.prefetch and found.alive and left <= found.ttl / 10:
@@ -262,6 +264,11 @@ def _hop(context: Context, question: Question, work: Work, checked: bool) -> Ste
     if response is None or response.rcode not in (NOERROR, NXDOMAIN):
         return _stale(context, stale)
     return response
+
+
+def _says_all(message: Message) -> bool:
+    """Whether it is more than the proof that came with a referral, which has no SOA record for clients."""
+    return bool(message.answer) or any(one.type == SOA for one in message.authority)
 
 
 def _is_kept(context: Context, stale: Message) -> bool:

@@ -15,7 +15,7 @@ from catenet.dns.response import Response, Security
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import fold
-from catenet.wire.dns.numbers import DS, NS, NSEC
+from catenet.wire.dns.numbers import DS, NS, NSEC, NSEC3
 
 __all__ = ["keep_answer", "keep_referral", "keep_verdict"]
 
@@ -67,10 +67,13 @@ def keep_referral(
 ) -> tuple[RRset, float]:
     """Keep a referral: the NS set leads iteration and answers nobody; a DS set is the parent's own, and does.
 
-    Returns the NS set, and until when it holds.
+    So are signed proofs that there is none (RFC 4035 3.1.4, RFC 5155 7.2.7): who asks for DS is answered by them, and
+    validates them. Returns the NS set, and until when it holds.
     """
     found: RRset | None = None
     expires = context.now
+    proofs: list[Entry] = []
+    has_keys = False
     for one in reading.response.authority:
         if one.type == NS and fold(one.name) == reading.zone:
             entry = context.cache.store(
@@ -80,6 +83,12 @@ def keep_referral(
         elif one.type == DS:
             entry = context.cache.store(one, Trust.ANSWER, context.now, ahead=ahead)
             context.cache.store_answer(reading.zone, DS, 0, ((entry,), (), ()), context.now)
+            has_keys = True
+        elif one.type in (NSEC, NSEC3) and one.signatures:
+            proofs.append(context.cache.store(one, Trust.REFERRAL, context.now, ahead=ahead))
+    if proofs and not has_keys:
+        ttl = min(min(one.ttl for one in proofs), context.config.max_negative_ttl)
+        context.cache.store_answer(reading.zone, DS, 0, ((), proofs, ()), context.now, ttl)
     for one in reading.response.additional:
         context.cache.store(one, Trust.GLUE, context.now, parent_side=True, ahead=ahead)
     assert found is not None, "a referral has an NS set"
