@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from catenet.dns.dnssec import Policy
-from catenet.dns.dnssec.algorithms import Algorithm
+from catenet.dns.resolver.client import Client as Asker
 from catenet.dns.resolver.core import Exchange, Resolver
-from catenet.dns.response import Response, pack_response
+from catenet.dns.resolver.local import DROPPED
+from catenet.dns.response import ExtendedError, Response, pack_response
+from catenet.dns.server.access import Action
 from catenet.testing.rpl.deckard import setup_deckard
 from catenet.testing.rpl.setup import Setup
 from catenet.testing.rpl.subject import Client
@@ -17,15 +19,15 @@ from catenet.testing.rpl.syntax import Dialect, Scenario
 from catenet.testing.rpl.unbound import setup_unbound
 from catenet.wire.dns.edns import DNSSEC_OK
 from catenet.wire.dns.message import Message, parse
-from catenet.wire.dns.numbers import CD, QUERY
+from catenet.wire.dns.numbers import CD, QUERY, RD, REFUSED
 from catenet.wire.errors import Malformed
 
 __all__ = ["ResolverSubject", "make_subject"]
 
 _SEED: Final = 5
 """Any number: the same scenario goes the same way each time."""
-_POLICY: Final = Policy(algorithms=frozenset(Algorithm))
-"""Scenarios are signed by algorithms of their time, DSA among them; what they are about is the validator."""
+PROHIBITED: Final = 18
+"""Extended error (RFC 8914 4.19)."""
 _LEAST_PAYLOAD: Final = 512
 _STREAM: Final = 65_535
 
@@ -36,8 +38,9 @@ class ResolverSubject:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         anchors = setup.anchors if setup.validating else None
-        self._resolver = Resolver(setup.config, random.Random(_SEED), setup.wall, anchors=anchors, policy=_POLICY)
+        self._resolver = Resolver(setup.config, random.Random(_SEED), setup.wall, anchors=anchors, policy=setup.policy)
         self._open: dict[int, tuple[Client, Message]] = {}
+        self._ready: list[tuple[Client, bytes]] = []
         self._notes: list[str] = []
 
     def ask(self, client: Client, data: bytes, now: float) -> None:
@@ -49,23 +52,35 @@ class ResolverSubject:
             return
         if question is None or query.opcode != QUERY:
             return
-        dnssec_ok = edns is not None and bool(edns.flags & DNSSEC_OK)
-        disabled = bool(query.flags & CD)
-        ticket = self._resolver.ask(question, now, dnssec_ok=dnssec_ok, checking_disabled=disabled)
+        where = str(ipaddress.ip_address(client.address))
+        verdict = self._setup.access.verdict(where)
+        if verdict.action is not Action.ALLOW:
+            if verdict.action is Action.REFUSE:
+                refused = Response(REFUSED, errors=self._errors(PROHIBITED))
+                self._ready.append((client, _packed(refused, client, query)))
+            return
+        ticket = self._resolver.ask(
+            question,
+            now,
+            dnssec_ok=edns is not None and bool(edns.flags & DNSSEC_OK),
+            checking_disabled=bool(query.flags & CD),
+            recursion=bool(query.flags & RD),
+            client=Asker(client.address, client.transport),
+        )
         self._open[ticket] = client, query
 
     def replies(self, now: float) -> Iterable[tuple[Client, bytes]]:
         """Messages to clients that are ready."""
-        found = []
+        found, self._ready = self._ready, []
         while (event := self._resolver.next_event()) is not None:
             client, query = self._open.pop(event.ticket)
             self._notes.append(_verdict(event.response))
-            edns = query.edns
-            limit = _LEAST_PAYLOAD if edns is None else edns.payload
-            found.append(
-                (client, pack_response(event.response, query, edns, _STREAM if client.transport == "tcp" else limit))
-            )
+            if event.response.rcode != DROPPED:
+                found.append((client, _packed(event.response, client, query)))
         return found
+
+    def _errors(self, code: int) -> list[ExtendedError]:
+        return [ExtendedError(code)] if self._setup.config.extended_errors else []
 
     def notes(self) -> Iterable[str]:
         """What it has to say of its answers."""
@@ -103,6 +118,12 @@ class ResolverSubject:
     def zone_file(self, name: str) -> str:
         """What the zone file of this name says now."""
         return self._setup.zone_files.get(name, "")
+
+
+def _packed(response: Response, client: Client, query: Message) -> bytes:
+    edns = query.edns
+    limit = _LEAST_PAYLOAD if edns is None else edns.payload
+    return pack_response(response, query, edns, _STREAM if client.transport == "tcp" else limit)
 
 
 def _verdict(response: Response) -> str:

@@ -8,11 +8,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from catenet.dns.dnssec import AnchorError, TrustAnchors
+from catenet.dns.dnssec import AnchorError, Policy, TrustAnchors
+from catenet.dns.dnssec.algorithms import Algorithm
+from catenet.dns.master.reader import read_records
 from catenet.dns.master.tokens import ZoneError
-from catenet.dns.resolver.config import AuthZone, ForwardZone, Network, ResolverConfig, StubZone, network_from_text
+from catenet.dns.resolver.config import (
+    AuthZone,
+    ForwardZone,
+    Network,
+    PolicyZone,
+    ResolverConfig,
+    StubZone,
+    network_from_text,
+)
+from catenet.dns.rrset import RRset
+from catenet.dns.server.access import Access, Action
 from catenet.dns.zone import Zone, read_zone
 from catenet.testing.rpl.local import LocalData
+from catenet.testing.rpl.records import DEFAULT_TTL
 from catenet.testing.rpl.syntax import Head, ScenarioError, Setting, Unsupported
 from catenet.testing.rpl.words import address, expected
 from catenet.wire.dns.name import fold, name_from_text
@@ -35,6 +48,9 @@ class Setup:
         anchor_files: names of the files of managed anchors (RFC 5011), and their contents.
         zone_files: names of zone files, and their contents.
         validating: whether answers are validated.
+        policy: settings of validation.
+        access: what becomes of the queries of clients.
+        snoopers: clients that may look into the cache by queries without RD.
     """
 
     config: ResolverConfig
@@ -43,6 +59,9 @@ class Setup:
     anchor_files: dict[str, str]
     zone_files: dict[str, str]
     validating: bool
+    policy: Policy
+    access: Access
+    snoopers: Access
 
 
 @dataclass(slots=True)
@@ -85,11 +104,19 @@ class Builder:
         """Fields of `ResolverConfig`."""
         self.forwards: list[ForwardZone] = []
         self.stubs: list[StubZone] = []
+        self.policies: list[PolicyZone] = []
+        self.actions: dict[str, Action] = {}
+        """What becomes of the queries of networks."""
+        self.snoopers: list[str] = []
+        self.hidden: set[bytes] = set()
+        """Names of the class CH that are not answered."""
         self.auth_zones: list[AuthZone] = []
         self.local = LocalData()
         self.anchors = TrustAnchors()
         self.anchor_files: dict[str, str] = {}
         self.validating = True
+        # Scenarios are signed by algorithms of their time, DSA among them; what they are about is the validator.
+        self.policy = Policy(algorithms=frozenset(Algorithm))
         self.fixed_wall: float | None = None
         """Seconds since 1970 that do not pass, for the times of signatures."""
         self.first_wall = 0.0
@@ -102,13 +129,24 @@ class Builder:
         except AnchorError as error:
             raise ScenarioError(line, str(error)) from None
 
+    def read_sets(self, setting: Setting, name: bytes) -> tuple[RRset, ...]:
+        """The record sets in a file of the head. Raises ScenarioError."""
+        try:
+            return tuple(read_records(self._text_of(setting), name))
+        except ZoneError as error:
+            raise ScenarioError(setting.line, str(error)) from None
+
     def read_zone(self, setting: Setting, name: bytes) -> Zone | None:
         """The zone in a file of the head; None when it cannot be read."""
-        text = "\n".join(self._lines_of(setting.value)) + "\n"
+        text = self._text_of(setting)
         try:
             return read_zone(text, name)
         except ZoneError:
             return None
+
+    def _text_of(self, setting: Setting) -> str:
+        lines = self._lines_of(setting.value)
+        return "\n".join([f"$TTL {DEFAULT_TTL}", *lines, ""])
 
     def _lines_of(self, name: str) -> Iterator[str]:
         for line in self.head.files.get(name, ()):
@@ -121,10 +159,13 @@ class Builder:
     def finish(self) -> Setup:
         """What all settings come to."""
         fixed, first = self.fixed_wall, self.first_wall
+        chaos = self.values.pop("chaos", {})
         config = ResolverConfig(
+            chaos={name: text for name, text in chaos.items() if name not in self.hidden},
             forwards=tuple(self.forwards),
             stubs=tuple(self.stubs),
             auth_zones=tuple(self.auth_zones),
+            policies=tuple(self.policies),
             local_zones=self.local.zones(),
             unblocked=self.local.unblocked(),
             **self.values,
@@ -136,6 +177,9 @@ class Builder:
             self.anchor_files,
             {name: "\n".join(lines) + "\n" for name, lines in self.head.files.items()},
             self.validating,
+            self.policy,
+            Access(self.actions),
+            Access({}, self.snoopers),
         )
 
 

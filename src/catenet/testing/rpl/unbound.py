@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
-from catenet.dns.resolver.config import DO_NOT_QUERY, AuthZone, ForwardZone, StubZone
+from catenet.dns.resolver.config import DO_NOT_QUERY, AuthZone, ForwardZone, PolicyZone, StubZone
+from catenet.dns.server.access import Action
+from catenet.dns.server.access import network as access_network
 from catenet.testing.rpl.setup import (
     Builder,
     Clause,
@@ -19,6 +22,7 @@ from catenet.testing.rpl.setup import (
 )
 from catenet.testing.rpl.syntax import Head, ScenarioError, Setting, Unsupported
 from catenet.testing.rpl.words import expected
+from catenet.wire.dns.name import name_from_text
 
 __all__ = ["setup_unbound"]
 
@@ -81,10 +85,6 @@ _MEANINGLESS: Final = frozenset(
         "ede-serve-expired",
         "prefetch-key",
         "harden-dnssec-stripped",
-        "identity",
-        "version",
-        "hide-identity",
-        "hide-version",
         "hide-trustanchor",
         "port",
         "interface",
@@ -119,6 +119,9 @@ def setup_unbound(head: Head) -> Setup:
             reader(builder, clause)
         elif clause.section not in ("remote-control", "python", "dynlib"):
             raise Unsupported(clause.line, f"{clause.section}: is not among the settings of this resolver")
+    builder.actions.setdefault("0.0.0.0/0", Action.REFUSE)
+    builder.actions.setdefault("::/0", Action.REFUSE)
+    builder.actions.setdefault("127.0.0.0/8", Action.ALLOW)
     return builder.finish()
 
 
@@ -168,7 +171,10 @@ def _domain_insecure(builder: Builder, setting: Setting) -> None:
 
 
 def _override_date(builder: Builder, setting: Setting) -> None:
-    builder.fixed_wall = timestamp(setting)
+    if setting.value == "-1":  # signatures hold at any time
+        builder.policy = replace(builder.policy, least_skew=_FOREVER, most_skew=_FOREVER)
+    else:
+        builder.fixed_wall = timestamp(setting)
 
 
 def _modules(builder: Builder, setting: Setting) -> None:
@@ -201,7 +207,49 @@ def _retries(builder: Builder, setting: Setting) -> None:
 
 
 def _iterations(builder: Builder, setting: Setting) -> None:
-    """Least sizes of keys and most iterations for them; what holds for the longest key holds for all here."""
+    """Sizes of keys, and most iterations for each; here the least holds for all, as RFC 9276 has it."""
+    most = [int(word) for word in setting.value.split()[1::2] if word.isdecimal()]
+    if not most:
+        raise ScenarioError(setting.line, f"{setting.key}: takes pairs of a size of keys and a number of iterations")
+    builder.policy = replace(builder.policy, most_iterations=min(most))
+
+
+_FOREVER: Final = 1 << 40
+"""Seconds, more than any signature is valid."""
+_ACTIONS: Final = {
+    "allow": Action.ALLOW,
+    "allow_setrd": Action.ALLOW,
+    "allow_snoop": Action.ALLOW,
+    "refuse": Action.REFUSE,
+    "refuse_non_local": Action.REFUSE,
+    "deny": Action.DROP,
+    "deny_non_local": Action.DROP,
+}
+
+
+def _access(builder: Builder, setting: Setting) -> None:
+    if len(setting.words) != 2:
+        raise ScenarioError(setting.line, "access-control: takes a network and an action")
+    where, action = setting.words
+    if action not in _ACTIONS:
+        raise expected(action, _ACTIONS, setting.line, "action")
+    try:
+        text = str(access_network(where))
+    except ValueError as error:
+        raise ScenarioError(setting.line, f"access-control: {error}") from None
+    builder.actions[text] = _ACTIONS[action]
+    if action == "allow_snoop":
+        builder.snoopers.append(text)
+
+
+def _identity(builder: Builder, setting: Setting) -> None:
+    for name in _ABOUT_US[setting.key]:
+        builder.values.setdefault("chaos", {})[name_from_text(name)] = setting.value
+
+
+def _hide(builder: Builder, setting: Setting) -> None:
+    if boolean(setting):
+        builder.hidden |= set(map(name_from_text, _ABOUT_US[setting.key.removeprefix("hide-")]))
 
 
 def _local_zone(builder: Builder, setting: Setting) -> None:
@@ -214,6 +262,9 @@ def _local_data(builder: Builder, setting: Setting) -> None:
     builder.local.data(setting.value, setting.line)
 
 
+_ABOUT_US: Final = {"version": ("version.bind.", "version.server."), "identity": ("hostname.bind.", "id.server.")}
+
+
 _READERS: Final[dict[str, _Reader]] = {
     "do-not-query-localhost": _do_not_query_localhost,
     "do-not-query-address": _do_not_query_address,
@@ -223,6 +274,11 @@ _READERS: Final[dict[str, _Reader]] = {
     "val-override-date": _override_date,
     "module-config": _modules,
     "dns64-prefix": _dns64_prefix,
+    "access-control": _access,
+    "identity": _identity,
+    "version": _identity,
+    "hide-identity": _hide,
+    "hide-version": _hide,
     "local-zone": _local_zone,
     "local-data": _local_data,
     "serve-expired-client-timeout": _client_timeout,
@@ -276,8 +332,28 @@ def _auth(builder: Builder, clause: Clause) -> None:
     )
 
 
+def _policy(builder: Builder, clause: Clause) -> None:
+    for key in ("primary", "master", "url", "tags"):
+        for setting in clause.values(key)[:1]:
+            raise Unsupported(setting.line, f"rpz: with {key}:")
+    file = clause.one("zonefile")
+    if file is None:
+        raise Unsupported(clause.line, "rpz: without zonefile:")
+    action, alias = clause.one("rpz-action-override"), clause.one("rpz-cname-override")
+    builder.policies.append(
+        PolicyZone(
+            clause.name(),
+            builder.read_sets(file, clause.name()),
+            "" if action is None else action.value,
+            b"" if alias is None else name_of(alias),
+            clause.flag("rpz-signal-nxdomain-ra"),
+        )
+    )
+
+
 _CLAUSES: Final[dict[str, Callable[[Builder, Clause], None]]] = {
     "forward-zone": _forward,
     "stub-zone": _stub,
     "auth-zone": _auth,
+    "rpz": _policy,
 }
