@@ -194,3 +194,23 @@ def test_the_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         keep(ZONE, "third")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_kept_before_a_key_is_known() -> None:
+    """The file holds the anchors that all begins with: a text without keys must not take their place."""
+    saved: dict[bytes, str] = {}
+    anchors = TrustAnchors([Anchor(ZONE, (ds_from_key(ZONE, OLD.key),))])
+    keeper = AnchorKeeper(anchors, [ZONE], random.Random(1), saved.__setitem__)
+    keeper.failed(ZONE, START)
+    assert not keeper.observe(ZONE, Response(SERVFAIL), START)
+    assert saved == {}
+
+
+def test_signatures_beside_anchors_are_passed_over() -> None:
+    """`dig +dnssec example. DNSKEY` prints them along with the keys."""
+    key = OLD.key.to_text()
+    signature = "example. 60 IN RRSIG DNSKEY 13 1 60 20300101000000 20200101000000 1 example. AAAA"
+    found = TrustAnchors.from_text(f"example. 60 IN DNSKEY {key}\n{signature}\n").get(ZONE)
+    assert found is not None and [one.data for one in found.keys] == [OLD.key.data]
+    named = TrustAnchors.from_text("example. DNSKEY " + key.replace(" 13 ", " ECDSAP256SHA256 ")).get(ZONE)
+    assert named is not None and [one.data for one in named.keys] == [OLD.key.data]

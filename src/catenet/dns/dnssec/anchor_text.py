@@ -39,13 +39,16 @@ def parse_anchors(text: str, source: str) -> Iterator[tuple[bytes, Ds | Key]]:
                 owner = name_from_text(words.pop(0), origin)
             if owner is None:
                 raise ValueError("the first record has no owner")
-            yield fold(owner), _value(words)
+            value = _value(words)
+            if value is not None:
+                yield fold(owner), value
         except (ValueError, IndexError, Malformed, binascii.Error) as error:
             reason = str(error) if isinstance(error, (ValueError, Malformed)) else "a field is missing"
             raise AnchorError(f"{where}: {reason}") from None
 
 
-def _value(words: list[str]) -> Ds | Key:
+def _value(words: list[str]) -> Ds | Key | None:
+    """What is trusted; None for signatures, which tools print along with keys."""
     while words and (words[0].isdecimal() or words[0].upper() in ("IN", "CH")):
         words.pop(0)
     if not words:
@@ -55,6 +58,8 @@ def _value(words: list[str]) -> Ds | Key:
         return _ds(words)
     if kind in ("DNSKEY", "CDNSKEY"):
         return _key(words)
+    if kind == "RRSIG":
+        return None
     raise ValueError(f"record type {kind}; a trust anchor is a DS or DNSKEY record")
 
 

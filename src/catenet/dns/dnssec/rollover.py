@@ -351,14 +351,19 @@ class AnchorKeeper:
         else:
             secure = point.observe(rrset, wall, self._policy, self._first.get(point.zone), self._rng)
             self._apply(point)
-        self._save(point.zone, point.to_text())
+        self._keep(point)
         return secure
 
     def failed(self, zone: bytes, wall: float) -> None:
         """No answer came."""
         point = self.points[fold(zone)]
         point.failed(wall, self._rng)
-        self._save(point.zone, point.to_text())
+        self._keep(point)
+
+    def _keep(self, point: TrustPoint) -> None:
+        """Save what is known; before keys are, the anchors that the file began with must stay in it."""
+        if point.keys:
+            self._save(point.zone, point.to_text())
 
     def _apply(self, point: TrustPoint) -> None:
         if point.keys:
