@@ -36,6 +36,15 @@ def test_additional_data_answers_nobody() -> None:
     assert cache.find(NAME, A, 1) is None
 
 
+def test_seconds_are_not_lost_by_rounding() -> None:
+    """111.64 + 100 - 111.64 is a little less than 100."""
+    cache, now = Cache(), 111.64
+    entry = cache.store(address(1, 100), Trust.ANSWER, now)
+    cache.store_answer(NAME, A, NOERROR, ((entry,), (), ()), now)
+    found = cache.find(NAME, A, now)
+    assert found is not None and cache.response(found, now).answer[0].ttl == 100
+
+
 def test_an_answer_ends_with_its_sets() -> None:
     cache = Cache()
     entry = cache.store(address(1), Trust.ANSWER, 0)

@@ -29,6 +29,8 @@ ENTRY_BYTES: Final = 330
 """Of a set of one record, measured (`tests/dns/resolver/test_cache.py`): objects, and its places in table and ring."""
 MESSAGE_BYTES: Final = 280
 RECORD_BYTES: Final = 45
+_ROUNDING: Final = 1e-6
+"""Seconds by which a difference of two times, as floats, may fall short of a whole number."""
 """Of each record, besides its data."""
 PARENT_SIDE: Final = b"^"
 """Behind the key of glue that differs from what the zone itself says."""
@@ -216,7 +218,7 @@ class Cache:
         expires = now + ttl
         if until is not None and until < expires:
             expires = max(now, until)
-            ttl = int(expires - now)
+            ttl = int(expires - now + _ROUNDING)
         key = cache_key(fold(rrset.name), rrset.type)
         before = self._sets.get(key)
         if before is not None:
@@ -327,7 +329,7 @@ class Cache:
         def left(one: Entry, limit: float) -> int:
             if ttl is not None:
                 return ttl
-            return one.ttl if original else max(0, int(min(one.expires, limit) - now))
+            return one.ttl if original else max(0, int(min(one.expires, limit) - now + _ROUNDING))
 
         never = float("inf")
         return Response(
