@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.world.engine.errors import DeadlockError
 from catenet.world.engine.hub import VirtualClock
+from catenet.world.engine.name_servers import run_name_servers, tell_hosts
 from catenet.world.observe.report import Report, make_report
 from catenet.world.scenario.events import Announce, schedule_events
 from catenet.world.scenario.resolv import stub_config
@@ -27,6 +28,9 @@ __all__ = ["Runner", "build_world", "give_folders"]
 GRACE: Final = 5.0
 """Seconds of the world's time that programs have to end when they are asked to."""
 
+NAMES_READY: Final = 0.01
+"""Seconds after which a world's name servers listen, however short its links: no other program starts before."""
+
 SLICE: Final = 0.25
 """Seconds of the world's time between two looks at the progress: long beside the cost of a look."""
 
@@ -36,7 +40,7 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
     for network in plan.networks:
         world.network(network.name, *network.prefixes)
     for host in plan.hosts:
-        made = world.host(
+        world.host(
             host.name,
             host.addresses,
             network=host.networks or None,
@@ -44,11 +48,16 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
             settings=host.settings,
             forwarding=host.router,
         )
-        for line in host.run:
-            made.run(line, start=host.start, restart=host.restart, daemon=host.service)
+    if plan.dns is not None:
+        tell_hosts(world, plan)
+        run_name_servers(world, plan)
+    earliest = 0.0 if plan.dns is None else NAMES_READY
     for host in plan.hosts:
-        if host.resolv is not None:
-            world.hosts[host.name].use_name_servers(stub_config(host.resolv, world.addresses))
+        made = world.hosts[host.name]
+        if host.resolv is not None and plan.dns is None:
+            made.use_name_servers(stub_config(host.resolv, world.addresses))
+        for line in host.run:
+            made.run(line, start=max(host.start, earliest), restart=host.restart, daemon=host.service)
     for link in plan.links:
         world.topology.link(link.a, link.b, link.properties)
     world.refresh_routes()

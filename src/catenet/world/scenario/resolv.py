@@ -20,17 +20,20 @@ RESOLV_KEYS: Final = ("servers", "search", "ndots", "timeout", "attempts", "rota
 
 @dataclass(frozen=True, slots=True)
 class ResolvPlan:
-    """Name servers, as hosts or addresses, and how they are asked; domains in wire format, `timeout` in seconds."""
+    """Name servers, as hosts or addresses, and how they are asked; domains in wire format, `timeout` in seconds.
 
-    servers: tuple[str, ...]
-    search: tuple[bytes, ...] = ()
+    What is None is as everywhere: in a world with `[dns]` its resolvers and domain.
+    """
+
+    servers: tuple[str, ...] | None = None
+    search: tuple[bytes, ...] | None = None
     ndots: int = 1
     timeout: float = 5.0
     attempts: int = 2
     rotate: bool = False
     tcp: bool = False
     edns: bool = False
-    cache: bool = False
+    cache: bool | None = None
 
 
 def read_resolv(
@@ -50,24 +53,31 @@ def read_resolv(
     }
     chosen = {key: tables.value(table, path, key, parsers.get(key, truth), None) for key in table}
     merged = {**base, **chosen}
-    if "servers" not in merged:
+    if "servers" not in merged and "dns" not in tables.document:
         raise tables.error(path, "resolv needs servers: servers = ['NAME or ADDRESS', ...]")
     return merged
 
 
-def stub_config(plan: ResolvPlan, addresses: Callable[[str], list[Address]]) -> StubConfig:
-    """What the stub of a host is told; `addresses` knows those of hosts, of which the first is asked."""
-    servers = [Server((addresses(name) or [parse_address(name)])[0]) for name in plan.servers]
+def stub_config(
+    plan: ResolvPlan, addresses: Callable[[str], list[Address]], base: StubConfig = StubConfig()
+) -> StubConfig:
+    """What the stub of a host is told; `addresses` knows those of hosts, of which the first is asked.
+
+    What the plan leaves open is as in `base`.
+    """
+    servers = base.servers
+    if plan.servers is not None:
+        servers = tuple(Server((addresses(name) or [parse_address(name)])[0]) for name in plan.servers)
     return StubConfig(
-        tuple(servers),
-        plan.search,
+        servers,
+        base.search if plan.search is None else plan.search,
         plan.ndots,
         plan.timeout,
         plan.attempts,
         plan.rotate,
         plan.tcp,
         plan.edns,
-        cache=plan.cache,
+        cache=base.cache if plan.cache is None else plan.cache,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import Prefix, parse_interface
+from catenet.world.scenario.dns import DnsPlan, read_dns
 from catenet.world.scenario.resolv import ResolvPlan, read_resolv
 from catenet.world.scenario.settings import flatten, parse_setting
 from catenet.world.scenario.tables import KeyPath, Tables, WorldFileError, parse_tables, text, texts, truth
@@ -41,7 +42,7 @@ ACTIONS: Final = ("partition", "heal", "crash", "restart", "link")
 LASTING: Final = ("partition", "crash", "link")
 """Events that `for` can limit: afterwards the partition heals, the host starts again, the link is as it was."""
 
-TOP_KEYS: Final = ("world", "link", "settings", "resolv", "hosts", "routers", "networks", "links", "events")
+TOP_KEYS: Final = ("world", "link", "settings", "resolv", "dns", "hosts", "routers", "networks", "links", "events")
 WORLD_KEYS: Final = ("seed", "duration", "quiet")
 HOST_KEYS: Final = ("run", "address", "network", "start", "restart", "service", "settings", "resolv")
 ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service", "settings", "resolv")
@@ -119,6 +120,7 @@ class WorldPlan:
     networks: tuple[NetworkPlan, ...] = ()
     links: tuple[LinkPlan, ...] = ()
     events: tuple[EventPlan, ...] = ()
+    dns: DnsPlan | None = None
 
 
 def read_world(path: Path) -> WorldPlan:
@@ -164,8 +166,11 @@ class _Reader:
         hosts = tuple(
             self._host(kind, name) for kind in ("hosts", "routers") for name in self._tables.table(document, (), kind)
         )
+        dns = read_dns(self._tables, self._hosts, self._networks)
         if not hosts:
             raise self._tables.error((), "a world needs at least one host: add a table [hosts.NAME]")
+        if dns is not None:
+            hosts += tuple(HostPlan(name, link=self._defaults, settings=self._settings) for name in dns.made)
         return WorldPlan(
             folder=self._folder,
             seed=seed,
@@ -173,6 +178,7 @@ class _Reader:
             quiet=self._tables.value(world, ("world",), "quiet", parse_duration, None),
             hosts=hosts,
             networks=networks,
+            dns=dns,
             links=tuple(self._dedicated(*entry) for entry in self._tables.array("links")),
             events=tuple(
                 sorted((self._event(*entry) for entry in self._tables.array("events")), key=lambda event: event.at)

@@ -1,0 +1,190 @@
+"""The name servers of a world with `[dns]`: what each serves, as the program on its host is told, and who asks whom.
+
+The programs are `catenet.testing.names`; nothing here knows how they work. They read a JSON object from standard input.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from catenet.wire.address import format_address, parse_address
+from catenet.wire.dns.name import ROOT, is_below, join, labels, name_from_text, name_to_text, reverse_name
+from catenet.wire.dns.resolv_conf import MOST_SERVERS
+from catenet.wire.dns.stub import Server, StubConfig
+from catenet.world.scenario.resolv import stub_config
+
+if TYPE_CHECKING:
+    from catenet.stack.endpoint import Address
+    from catenet.world.engine.host import Host
+    from catenet.world.scenario.dns import DnsPlan, Target, ZonePlan
+    from catenet.world.scenario.worldfile import WorldPlan
+    from catenet.world.world import World
+
+__all__ = ["OwnNames", "run_name_servers", "tell_hosts"]
+
+PROGRAM: Final = ("-m", "catenet.testing.names")
+REVERSE: Final = b"\4arpa\0"
+UNBLOCKED: Final = (
+    "10.in-addr.arpa.",
+    "168.192.in-addr.arpa.",
+    "d.f.ip6.arpa.",
+    *(f"{number}.172.in-addr.arpa." for number in range(16, 32)),
+)
+"""Of the zones of RFC 6303, which resolvers do not ask for, those of addresses that worlds have."""
+
+
+def run_name_servers(world: World, plan: WorldPlan) -> None:
+    """Run a name server on each host that serves a zone or resolves names."""
+    dns = plan.dns
+    assert dns is not None
+    texts = _Texts(world, dns)
+    serving = dict.fromkeys([*(host for zone in dns.zones for host in zone.hosts), *dns.resolvers])
+    for name in serving:
+        told = {
+            "seed": str(world.seed),
+            "sign": dns.sign,
+            "networks": {network.name: list(_prefixes(world, network.name)) for network in plan.networks},
+            "zones": [texts.zone(zone) for zone in dns.zones if name in zone.hosts],
+            "resolver": texts.resolver(name) if name in dns.resolvers else None,
+        }
+        world.hosts[name].run(list(PROGRAM), daemon=True, stdin=json.dumps(told))
+
+
+def tell_hosts(world: World, plan: WorldPlan) -> None:
+    """Have every host ask the resolvers, those of its own networks first, unless its `resolv` names others."""
+    dns = plan.dns
+    assert dns is not None
+    on = {host.name: set(host.networks or (None,)) for host in plan.hosts}
+    for host in plan.hosts:
+        made = world.hosts[host.name]
+        near = sorted(dns.resolvers, key=lambda name: (name != host.name, not on[name] & on[host.name]))
+        servers = tuple(Server(world.addresses(name)[0]) for name in near[:MOST_SERVERS])
+        config = StubConfig(servers, (dns.domain,), cache=dns.cache)
+        if host.resolv is not None:
+            config = stub_config(host.resolv, world.addresses, config)
+        made.use_name_servers(config, OwnNames(made))
+
+
+class OwnNames:
+    """The table of a host that asks for all other names: its own."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def addresses_of(self, name: str) -> list[Address]:
+        """Addresses of the host itself."""
+        return self._host.world.addresses(self._host.name) if name == self._host.name.lower() else []
+
+    def name_of(self, address: Address) -> str | None:
+        """Name of the host itself."""
+        return self._host.name if address in self._host.world.addresses(self._host.name) else None
+
+    def entries(self) -> Iterable[tuple[str, list[Address]]]:
+        """The host itself."""
+        return [(self._host.name, self._host.world.addresses(self._host.name))]
+
+
+def _prefixes(world: World, network: str) -> Iterable[str]:
+    return map(str, world.topology.networks[network].prefixes)
+
+
+class _Texts:
+    """What programs are told of zones."""
+
+    def __init__(self, world: World, dns: DnsPlan) -> None:
+        self._world = world
+        self._dns = dns
+
+    def resolver(self, host: str) -> dict[str, Any]:
+        """What a resolver is told: the servers of the root, and what it is to ask for against its habit."""
+        root = next(zone for zone in self._dns.zones if zone.name == ROOT)
+        hints = {_server_name(name, ROOT): [*map(format_address, self._world.addresses(name))] for name in root.hosts}
+        zones = [name_to_text(zone.name) for zone in self._dns.zones]
+        return {"hints": hints, "unblocked": [*UNBLOCKED, *zones], "host": host}
+
+    def zone(self, zone: ZonePlan) -> dict[str, Any]:
+        """What a server is told of a zone."""
+        children = [other for other in self._dns.zones if self._parent_of(other) is zone]
+        networks = dict.fromkeys(
+            network for target in zone.names.values() if isinstance(target, Mapping) for network in target
+        )
+        return {
+            "name": name_to_text(zone.name),
+            "file": None if zone.file is None else str(zone.file),
+            "views": {} if zone.file else {network: self._text(zone, network) for network in ("", *networks)},
+            "fault": zone.fault,
+            "sign": self._is_signed(zone),
+            "signed_children": [name_to_text(child.name) for child in children if self._is_signed(child)],
+            "delegations": {name_to_text(child.name): self._servers(child) for child in children},
+        }
+
+    def _is_signed(self, zone: ZonePlan) -> bool:
+        return self._dns.sign if zone.sign is None else zone.sign
+
+    def _parent_of(self, zone: ZonePlan) -> ZonePlan | None:
+        above = [other for other in self._dns.zones if other is not zone and is_below(zone.name, other.name)]
+        return max(above, key=lambda other: len(other.name), default=None)
+
+    def _servers(self, zone: ZonePlan) -> str:
+        """NS records of a zone, and the addresses of its servers: glue in its parent."""
+        ttl = self._ttl(zone)
+        lines = []
+        for host in zone.hosts:
+            name = _server_name(host, zone.name)
+            lines.append(f"{name_to_text(zone.name)} {ttl} IN NS {name}")
+            lines += [_address_line(name, ttl, address) for address in self._world.addresses(host)]
+        return "\n".join(lines) + "\n"
+
+    def _text(self, zone: ZonePlan, network: str) -> str:
+        """A master file, as askers of a network see the zone."""
+        ttl, origin = self._ttl(zone), name_to_text(zone.name)
+        first = _server_name(zone.hosts[0], zone.name)
+        lines = [f"$ORIGIN {origin}", f"$TTL {ttl}", f"@ SOA {first} hostmaster 1 3600 600 86400 {ttl}"]
+        lines.append(self._servers(zone))
+        taken = {_server_name(host, zone.name) for host in zone.hosts}
+        for name, target in zone.names.items():
+            lines += self._records(name, _target_for(target, network))
+            taken.add(name_to_text(name_from_text(name, zone.name)))
+        for host in self._world.hosts:
+            name = f"{host}.{origin}"
+            if zone.name == self._dns.domain and name not in taken:
+                lines += [_address_line(name, ttl, address) for address in self._world.addresses(host)]
+            if zone.name == REVERSE:
+                lines += self._reverse_lines(host)
+        return "\n".join(lines) + "\n"
+
+    def _reverse_lines(self, host: str) -> list[str]:
+        name = name_to_text(join([*labels(name_from_text(host)), *labels(self._dns.domain)]))
+        return [f"{name_to_text(reverse_name(address))} PTR {name}" for address in self._world.addresses(host)]
+
+    def _records(self, name: str, targets: tuple[str, ...]) -> list[str]:
+        lines = []
+        for target in targets:
+            if target.endswith("."):
+                lines.append(f"{name} CNAME {target}")
+            else:
+                addresses = self._world.addresses(target) or [parse_address(target)]
+                lines += [_address_line(name, None, address) for address in addresses]
+        return lines
+
+    def _ttl(self, zone: ZonePlan) -> int:
+        return self._dns.ttl if zone.ttl is None else zone.ttl
+
+
+def _target_for(target: Target, network: str) -> tuple[str, ...]:
+    """What askers of a network are told; those of one that is not mentioned, what the first is."""
+    if isinstance(target, Mapping):
+        return target.get(network) or next(iter(target.values()))
+    return target
+
+
+def _server_name(host: str, zone: bytes) -> str:
+    """The name by which a host serves a zone: in the zone, so that its address is glue."""
+    return f"{host}." if zone == ROOT else f"{host}.{name_to_text(zone)}"
+
+
+def _address_line(name: str, ttl: int | None, address: Address) -> str:
+    kind = "A" if len(address) == 4 else "AAAA"
+    return f"{name}{'' if ttl is None else f' {ttl}'} IN {kind} {format_address(address)}"
