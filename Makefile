@@ -1,5 +1,5 @@
 # The two commands: `make demo` runs the main job, `make test` proves everything that needs no root and no peer.
-# The rest: `make lint`, `make compiled`, `make conformance`, `make interop`, `make bench`, `make figures`,
+# The rest: `make lint`, `make compiled`, `make conformance`, `make interop`, `make bench`, `make long`, `make figures`,
 # `make clean`.
 
 VENV := .venv
@@ -12,7 +12,7 @@ PYTEST := python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 
-.PHONY: demo test lint unit compiled conformance interop bench figures clean
+.PHONY: demo test lint unit compiled conformance interop bench long figures clean
 
 demo: $(VENV)/.demo
 	$(BIN)/catenet run examples/hiscore/world.toml --pcap hiscore.pcapng
@@ -52,6 +52,11 @@ interop: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# What takes too long for every change: a thousand random worlds of names. The results are in docs/long.md.
+LONG_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+long: $(VENV)/.dev
+	$(BIN)/python -m tests.dns.worlds.random_names 1 1000 --jobs $(LONG_JOBS) --table docs/long.md
 
 # Files, imports and circles, long functions, variables of TCP's control block.
 figures: $(VENV)/.dev

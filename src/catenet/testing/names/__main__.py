@@ -6,7 +6,12 @@ import asyncio
 import json
 import sys
 
-from catenet.testing.names.serving import serve
+try:
+    from catenet.testing.names.serving import serve
+except ModuleNotFoundError as error:
+    if error.name not in ("cryptography", "dns"):
+        raise
+    sys.exit(f"worlds with [dns] need {error.name}: pip install 'catenet[dns]'")
 
 if __name__ == "__main__":
     asyncio.run(serve(json.load(sys.stdin)))

@@ -1,0 +1,210 @@
+"""Random worlds of names: root, two top levels, ten zones, lossy links, partitions, a crash; what programs got.
+
+`python -m tests.dns.worlds.random_names FIRST COUNT [--jobs N] [--table FILE]` runs seeds, shows how far it is, and
+puts a table of what came of them between the marks of a file. It exits with 1 if an answer was wrong or an error late.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from catenet.world import World
+from catenet.world.engine.runner import build_world
+from catenet.world.scenario.worldfile import parse_world
+
+TOPS = ("com", "net")
+ZONES = 10
+SERVERS = 7
+CLIENTS = 3
+QUESTIONS = 12
+LASTS = 150.0
+"""Seconds in which programs ask."""
+LONGEST = 25.0
+"""Seconds that a call may take: two attempts of five seconds, and three for a half that is missing (resolv.conf(5))."""
+MARKS = ("<!-- random names -->", "<!-- end -->")
+
+
+@dataclass
+class Outcome:
+    """What came of one world."""
+
+    seed: int
+    counts: Counter[str] = field(default_factory=Counter)
+    longest: float = 0.0
+    packets: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Made:
+    """A world as a file, and what its names stand for."""
+
+    text: str
+    known: dict[str, list[str]]
+
+
+def make(seed: int) -> Made:
+    """The world of a seed."""
+    chance = random.Random(f"names/{seed}")
+    servers = [f"ns{number}" for number in range(SERVERS)]
+    lines = ["[link]", f'latency = "{chance.choice((1, 5, 20))}ms"', f'loss = "{chance.choice((0, 1, 3, 8))}%"', ""]
+    lines += ["[dns]", f"sign = {str(chance.random() < 0.7).lower()}", f'ttl = "{chance.choice((5, 30, 300))}s"']
+    lines += [f"cache = {str(chance.random() < 0.5).lower()}", 'resolver = "resolver"', ""]
+    lines += _zone(".", chance.sample(servers, 2))
+    for top in TOPS:
+        lines += _zone(f"{top}.", chance.sample(servers, 2))
+    known: dict[str, list[str]] = {}
+    for number in range(ZONES):
+        zone = f"zone{number}.{TOPS[number % 2]}."
+        lines += _zone(zone, chance.sample(servers, chance.choice((1, 2, 2))))
+        addresses = [f"192.0.2.{10 * number + last}" for last in range(1, 1 + chance.choice((1, 1, 3)))]
+        known[f"www.{zone}"] = addresses
+        names = {"www": addresses}
+        if chance.random() < 0.5:
+            other = f"www.zone{chance.randrange(ZONES)}"
+            target = f"{other}.{TOPS[int(other.removeprefix('www.zone')) % 2]}."
+            names["alias"] = [target]
+            known[f"alias.{zone}"] = [target]
+        lines += [f'[dns.zones."{zone}".names]'] + [f"{name} = {json.dumps(each)}" for name, each in names.items()]
+    lines += [f"[hosts.{name}]" for name in (*servers, "resolver", *(f"client{n}" for n in range(CLIENTS)))]
+    lines += _accidents(chance, servers)
+    for name, targets in known.items():
+        if targets[0].endswith("."):
+            known[name] = known[targets[0]]
+    return Made("\n".join(lines) + "\n", known)
+
+
+def _zone(name: str, hosts: Sequence[str]) -> list[str]:
+    return [f'[dns.zones."{name}"]', f"hosts = {json.dumps(list(hosts))}"]
+
+
+def _accidents(chance: random.Random, servers: Sequence[str]) -> Iterator[str]:
+    """A crash, and partitions of which some cut clients off."""
+    yield from ("[[events]]", f"at = {chance.uniform(5, 60):.3f}", f'crash = "{chance.choice(servers)}"')
+    yield f"for = {chance.uniform(5, 60):.3f}"
+    at = 0.0
+    for _ in range(chance.choice((1, 2, 3))):
+        at += chance.uniform(5, 30)
+        lasts = chance.uniform(1, 20)
+        cut = chance.sample([*servers, "resolver", "client0"], chance.choice((1, 2, 4)))
+        yield from ("[[events]]", f"at = {at:.3f}", f"partition = [{json.dumps(cut)}]", f"for = {lasts:.3f}")
+        at += lasts
+
+
+def run(seed: int) -> Outcome:
+    """Run the world of a seed."""
+    made = make(seed)
+    outcome = Outcome(seed)
+    with World(seed, output=lambda host, stream, line: None) as world:
+        build_world(parse_world(made.text.encode(), Path("world.toml")), world, lambda line: None)
+        for number in range(CLIENTS):
+            chance = random.Random(f"names/{seed}/{number}")
+            world.hosts[f"client{number}"].run(_asking(chance, made.known, outcome), start=0.01)
+        world.run(LASTS + QUESTIONS * LONGEST)
+        outcome.packets = world.trace.records
+    return outcome
+
+
+def _asking(chance: random.Random, known: dict[str, list[str]], outcome: Outcome) -> Callable[[], None]:
+    """A program that asks for names that exist and for some that do not."""
+
+    def program() -> None:
+        for _ in range(QUESTIONS):
+            time.sleep(chance.uniform(0, 2 * LASTS / QUESTIONS))
+            exists = chance.random() < 0.8
+            name = chance.choice(list(known)) if exists else f"none.{chance.choice(list(known)).partition('.')[2]}"
+            family = chance.choice((socket.AF_UNSPEC, socket.AF_INET))
+            begun = time.monotonic()
+            try:
+                found = socket.getaddrinfo(name, 80, family, socket.SOCK_STREAM)
+            except socket.gaierror as error:
+                said = {socket.EAI_AGAIN: "errors", socket.EAI_NONAME: "denied"}.get(error.errno or 0, "wrong")
+                if said == "denied" and exists:
+                    said = "wrong"
+                told: object = error
+            else:
+                told = sorted(entry[4][0] for entry in found)
+                said = "right" if exists and told == sorted(known[name]) else "wrong"
+            took = time.monotonic() - begun
+            outcome.longest = max(outcome.longest, took)
+            outcome.counts[said] += 1
+            if took > LONGEST:
+                outcome.counts["late"] += 1
+            if said == "wrong" or took > LONGEST:
+                outcome.faults.append(f"seed {outcome.seed}, {begun:.3f} s: {name}: {told} after {took:.3f} s")
+
+    return program
+
+
+# A thousand of them.
+
+
+def main() -> int:
+    """Run many, and tell."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("first", type=int)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--table", type=Path)
+    args = parser.parse_args()
+    begun = time.monotonic()
+    outcomes: list[Outcome] = []
+    with ProcessPoolExecutor(args.jobs) as pool:
+        for outcome in pool.map(run, range(args.first, args.first + args.count), chunksize=5):
+            outcomes.append(outcome)
+            _show_progress(outcomes, args.count, time.monotonic() - begun)
+    text = table(outcomes, time.monotonic() - begun)
+    print(f"\n{text}")
+    for fault in (fault for outcome in outcomes for fault in outcome.faults):
+        print(fault)
+    if args.table is not None:
+        before, _, rest = args.table.read_text().partition(MARKS[0])
+        args.table.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
+    return 1 if any(outcome.faults for outcome in outcomes) else 0
+
+
+def _show_progress(outcomes: Sequence[Outcome], count: int, seconds: float) -> None:
+    if not sys.stderr.isatty() and len(outcomes) % 50:
+        return
+    done = len(outcomes) / count
+    faults = sum(len(outcome.faults) for outcome in outcomes)
+    left = seconds / done - seconds
+    bar = "#" * int(40 * done)
+    end = "" if sys.stderr.isatty() else "\n"
+    sys.stderr.write(f"\r[{bar:<40}] {len(outcomes)}/{count} worlds, {faults} faults, {left:.0f} s left {end}")
+    sys.stderr.flush()
+
+
+def table(outcomes: Sequence[Outcome], seconds: float) -> str:
+    """What came of the worlds, as a table of Markdown."""
+    counts: Counter[str] = Counter()
+    for outcome in outcomes:
+        counts += outcome.counts
+    asked = sum(counts[kind] for kind in ("right", "denied", "errors", "wrong"))
+    rows = [
+        ("worlds (seeds)", f"{len(outcomes):,} ({outcomes[0].seed} to {outcomes[-1].seed})"),
+        ("packets", f"{sum(outcome.packets for outcome in outcomes):,}"),
+        ("calls of `getaddrinfo`", f"{asked:,}"),
+        ("right addresses", f"{counts['right']:,}"),
+        ("names that do not exist, denied", f"{counts['denied']:,}"),
+        ("EAI_AGAIN: nobody could be asked", f"{counts['errors']:,}"),
+        ("wrong addresses, wrong denials, other errors", f"{counts['wrong']:,}"),
+        (f"calls of more than {LONGEST:g} s", f"{counts['late']:,}"),
+        ("longest call", f"{max(outcome.longest for outcome in outcomes):.1f} s"),
+        ("wall time", f"{seconds:,.0f} s"),
+    ]
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
