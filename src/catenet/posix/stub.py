@@ -159,10 +159,12 @@ class _Connection(_Exchange):
 
     def _take(self, data: bytes, now: float) -> None:
         """Hand the messages that are complete to the machine."""
-        self._input += data
-        while len(self._input) >= 2:
-            end = 2 + int.from_bytes(self._input[:2], "big")
-            if len(self._input) < end:
+        held = self._input + data
+        at = 0
+        while len(held) >= at + 2:
+            end = at + 2 + int.from_bytes(held[at : at + 2], "big")
+            if len(held) < end:
                 break
-            message, self._input = self._input[2:end], self._input[end:]
-            self.machine.receive(message, self.server, now)
+            self.machine.receive(held[at + 2 : end], self.server, now)
+            at = end
+        self._input = held[at:]
