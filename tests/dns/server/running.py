@@ -55,8 +55,10 @@ def serving(folder: Path, *arguments: str, expect: int = 0) -> Iterator[Running]
     )
     try:
         assert process.stderr is not None
-        line = process.stderr.readline()
-        assert line.startswith("serving dns on "), line + process.stderr.read()
+        told = []
+        while not (line := process.stderr.readline()).startswith("serving dns on "):
+            told.append(line)
+            assert line, "".join(told)
         yield Running(process, line.removeprefix("serving dns on ").strip().split(", "))
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == expect, process.stderr.read()

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from catenet.dns.response import Response, Security
@@ -192,6 +192,10 @@ def test_an_entry_says_what_the_message_says(answer, authority, additional, name
     assert len(reply.additional) == sum(len(one.data) for one in additional) + 1
 
 
+OPT_AS_ANSWER = query()[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + query()[12:] + b"\0\0\x29" + bytes(8)
+
+
+@example(OPT_AS_ANSWER)
 @given(st.binary(max_size=80))
 def test_no_message_makes_an_entry_raise(data):
     make_entry(data, 0, False)

@@ -25,24 +25,13 @@ def read_hints(path: Path | None) -> Hints:
         from catenet.dns.resolver.config import DEFAULT_HINTS
 
         return DEFAULT_HINTS
-    from catenet.dns.master.reader import read_records
     from catenet.dns.master.tokens import ZoneError
-    from catenet.wire.dns.name import fold
-    from catenet.wire.dns.numbers import AAAA, NS, A
+    from catenet.dns.resolver.hints import read_hints as hints_of
 
     try:
-        sets = list(read_records(path))
+        return hints_of(path)
     except ZoneError as error:
         raise UsageError(f"--root-hints {error}") from None
-    found: dict[bytes, list[bytes]] = {
-        fold(name): [] for one in sets if one.type == NS and one.name == b"\0" for name in one.data
-    }
-    for one in sets:
-        if one.type in (A, AAAA) and fold(one.name) in found:
-            found[fold(one.name)] += one.data
-    if not any(found.values()):
-        raise UsageError(f"--root-hints {path}: no NS record of the root with an address in it")
-    return found
 
 
 async def asked_hints(ask: Ask, session: Session) -> Hints:

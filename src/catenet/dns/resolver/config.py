@@ -20,6 +20,7 @@ __all__ = [
     "Answering",
     "AuthZone",
     "ForwardZone",
+    "Hints",
     "LocalZone",
     "Network",
     "PolicyZone",

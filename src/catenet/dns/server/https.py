@@ -32,6 +32,7 @@ DNS_MESSAGE: Final = b"application/dns-message"
 DEFAULT_PATH: Final = "/dns-query"
 LONGEST: Final = 65_535
 MOST_STREAMS: Final = 100
+MOST_HEADS: Final = 4096
 _LIMITS: Final = Limits(max_header_list=16 << 10, max_streams=MOST_STREAMS, stream_window=128 << 10, max_held=4 << 20)
 
 Page = Callable[[], tuple[bytes, bytes]]
@@ -124,7 +125,7 @@ class HttpConnection(ServingProtocol):
         server = self._server
         server.chain.counters.codes[reply[3]] += 1
         server.watch.saw(HTTPS, *self._place(), message, reply[2:])
-        self._reply(stream, server.head(_lifetime(reply)), reply)
+        self._reply(stream, server.head(_lifetime(reply), len(reply)), reply)
 
     def _reply(self, stream: Stream, head: ResponseHead, body: bytes) -> None:
         stream.owner = IGNORE
@@ -232,7 +233,7 @@ class HttpStreams(StreamServer[HttpConnection]):
         self.watch = watch
         self.pages = pages or {}
         self.paths: set[bytes] = set()
-        self._heads: dict[int, ResponseHead] = {}
+        self._heads: dict[tuple[int, int], ResponseHead] = {}
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> Shared:
         """Make what belongs to the event loop that the server listens in."""
@@ -247,14 +248,18 @@ class HttpStreams(StreamServer[HttpConnection]):
         """Answer by another chain from now on."""
         self.chain, self.watch = chain, watch
 
-    def head(self, lifetime: int) -> ResponseHead:
-        """The head of an answer that may be kept for so many seconds (RFC 8484 5.1)."""
-        found = self._heads.get(lifetime)
+    def head(self, lifetime: int, size: int) -> ResponseHead:
+        """The head of an answer of `size` bytes that may be kept for so many seconds (RFC 8484 5.1).
+
+        BIND's client does not take an answer over HTTP/2 without Content-Length.
+        """
+        found = self._heads.get((lifetime, size))
         if found is None:
-            age = b"max-age=%d" % lifetime
-            found = ResponseHead(200, ((b"content-type", DNS_MESSAGE), (b"cache-control", age)))
-            if len(self._heads) < LONGEST:
-                self._heads[lifetime] = found
+            length, age = b"%d" % size, b"max-age=%d" % lifetime
+            fields = ((b"content-type", DNS_MESSAGE), (b"content-length", length), (b"cache-control", age))
+            found = ResponseHead(200, fields)
+            if len(self._heads) < MOST_HEADS:
+                self._heads[lifetime, size] = found
         return found
 
 

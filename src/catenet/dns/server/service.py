@@ -9,8 +9,10 @@ import pwd
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
+from catenet.dns.resolver.recursor import Recursor
 from catenet.dns.server.build import make_chain, read_local, read_zones, servers_of
 from catenet.dns.server.chain import Chain
 from catenet.dns.server.config import ConfigError, ServerConfig
@@ -20,7 +22,9 @@ from catenet.dns.server.https import HttpStreams
 from catenet.dns.server.local import LocalData
 from catenet.dns.server.metrics import CONTENT_TYPE, figures
 from catenet.dns.server.querylog import QueryLog
+from catenet.dns.server.recursion import Recursion, anchors_of, resolver_config, validates
 from catenet.dns.server.server import Server
+from catenet.dns.server.settings import ServerSettings
 from catenet.dns.server.watch import Watch
 from catenet.dns.zone import ZoneSet
 from catenet.net import ServerLimits, parse_target
@@ -53,7 +57,8 @@ class Service:
         self._server: Server | None = None
         self._metrics: HttpStreams | None = None
         self._log: QueryLog | None = None
-        self._forwarder: Forwarder | None = None
+        self._backend: Forwarder | Recursion | None = None
+        self._told: ServerConfig | None = None
         self._tls: tuple[ssl.SSLContext, str, str | None] | None = None
         self._watching: dict[str, int] | None = None
         self._beat: asyncio.TimerHandle | None = None
@@ -105,15 +110,28 @@ class Service:
         """A chain of what the configuration says, with its backend; that of the one before ends in a while."""
         loop = asyncio.get_running_loop()
         chain = make_chain(config, self._zones, local, None, self.counters)
-        old, self._forwarder = self._forwarder, None
-        if config.forward:
-            settings = config.settings
-            forwarder = Forwarder(loop, servers_of(config), chain.recursive, chain.tick, settings.most_pending)
-            chain.use_backend(forwarder, forwarder.table)
-            self._forwarder = forwarder
+        old, told = self._backend, self._told
+        self._told = replace(config, zones=(), local=(), settings=ServerSettings(), listen=())
+        if old is not None and not isinstance(old, Forwarder) and told == self._told:
+            chain.use_backend(old)  # the same resolver, with what it knows
+            return chain
+        self._backend = None
+        if config.recursive is not False:
+            self._backend = self._new_backend(config, chain)
         if old is not None:
             loop.call_later(LINGER, old.close)
         return chain
+
+    def _new_backend(self, config: ServerConfig, chain: Chain) -> Forwarder | Recursion:
+        if config.forward and not validates(config):
+            loop = asyncio.get_running_loop()
+            most = config.settings.most_pending
+            forwarder = Forwarder(loop, servers_of(config), chain.recursive, chain.tick, most)
+            chain.use_backend(forwarder, forwarder.table)
+            return forwarder
+        recursion = Recursion(Recursor(resolver_config(config), anchors=anchors_of(config)))
+        chain.use_backend(recursion)
+        return recursion
 
     async def _serve_metrics(self, url: str, chain: Chain, watch: Watch) -> None:
         try:
@@ -203,6 +221,7 @@ class Service:
 
     def _read_all(self) -> tuple[ServerConfig, ZoneSet, LocalData]:
         config = self._read()
+        servers_of(config), resolver_config(config), anchors_of(config)
         return config, read_zones(config), read_local(config)
 
     # Ending.
@@ -230,9 +249,9 @@ class Service:
 
     async def _close_rest(self) -> None:
         self._server = None
-        if self._forwarder is not None:
-            self._forwarder.close()
-            self._forwarder = None
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
         if self._metrics is not None:
             await self._metrics.close()
             self._metrics = None

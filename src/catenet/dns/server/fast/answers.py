@@ -107,7 +107,7 @@ def make_entry(reply: bytes, now: int, lasting: bool, forwarded: bool = False, m
         if at + 10 > size:
             return None
         if reply[at] == 0 and reply[at + 1] == 41:
-            if number != answers + authorities + additionals - 1:
+            if not additionals or number != answers + authorities + additionals - 1:
                 return None
             stop, additionals = start, additionals - 1
             break

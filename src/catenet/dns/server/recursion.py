@@ -1,0 +1,153 @@
+"""Recursion as a backend of the chain: the resolver, and its settings from a configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import difflib
+import ipaddress
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from catenet.dns.dnssec import AnchorError, TrustAnchors
+from catenet.dns.master.tokens import ZoneError
+from catenet.dns.resolver import ForwardZone, ResolverConfig
+from catenet.dns.resolver.client import Client
+from catenet.dns.resolver.config import network_from_text
+from catenet.dns.resolver.hints import read_hints
+from catenet.dns.resolver.recursor import Recursor
+from catenet.dns.response import Response
+from catenet.dns.server.build import servers_of
+from catenet.dns.server.config import ConfigError, ServerConfig
+from catenet.dns.server.fast.answers import Entry
+from catenet.dns.server.request import Request
+from catenet.wire.dns.message import Question
+from catenet.wire.dns.name import ROOT, name_from_text
+from catenet.wire.dns.numbers import SERVFAIL
+from catenet.wire.dns.stub import Server
+
+__all__ = ["Recursion", "anchors_of", "resolver_config", "validates"]
+
+NETWORKS: Final = frozenset(("do_not_query", "private_addresses"))
+NAMES: Final = frozenset(("private_domains", "unblocked"))
+HERE: Final = frozenset(("hints", "forwards", "stubs", "auth_zones", "local_zones"))
+"""What other keys of the configuration say."""
+
+
+class Recursion:
+    """A backend that resolves, and validates where there are trust anchors."""
+
+    def __init__(self, recursor: Recursor) -> None:
+        self.recursor = recursor
+        self._tasks: set[asyncio.Task[Response]] = set()
+
+    def ask(self, request: Request, question: Question, done: Callable[[Response | Entry], None]) -> None:
+        """Resolve a question; `done` is called once, whatever comes of it."""
+        address = request.address.partition("%")[0]
+        client = Client(ipaddress.ip_address(address).packed if address else b"", request.transport.name)
+        resolving = self.recursor.resolve(
+            question, dnssec_ok=request.dnssec_ok, checking_disabled=request.checking_disabled, client=client
+        )
+        task = asyncio.get_running_loop().create_task(resolving)
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, done))
+
+    def _ended(self, done: Callable[[Response | Entry], None], task: asyncio.Task[Response]) -> None:
+        self._tasks.discard(task)
+        failed = task.cancelled() or task.exception() is not None
+        done(Response(SERVFAIL) if failed else task.result())
+
+    def arm(self) -> None:
+        """The resolver looks after its deadlines itself."""
+
+    def close(self) -> None:
+        """Stop; what was asked fails."""
+        self._closing = asyncio.get_running_loop().create_task(self.recursor.close())
+
+
+def validates(config: ServerConfig) -> bool:
+    """Whether answers are validated: where nothing is said, if there is a trust anchor or nothing is forwarded."""
+    if config.validate is not None:
+        return config.validate
+    return bool(config.trust_anchor) or not config.forward
+
+
+def anchors_of(config: ServerConfig) -> TrustAnchors | None:
+    """What is trusted: the file's anchors, or those of the public root. Raises ConfigError."""
+    if not validates(config):
+        return None
+    if not config.trust_anchor:
+        return TrustAnchors.root()
+    try:
+        return TrustAnchors.from_files([config.trust_anchor])
+    except AnchorError as error:
+        raise ConfigError(f"trust-anchor: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        text = error.strerror if isinstance(error, OSError) else "is no text"
+        raise ConfigError(f"trust-anchor: {config.trust_anchor}: {text}") from None
+
+
+def resolver_config(config: ServerConfig) -> ResolverConfig:
+    """The resolver's settings. Raises ConfigError."""
+    changes: dict[str, object] = {name: _value(name, value) for name, value in config.resolver.items()}
+    if config.root_hints:
+        try:
+            changes["hints"] = read_hints(Path(config.root_hints))
+        except ZoneError as error:
+            raise ConfigError(f"root-hints: {error}") from None
+        except OSError as error:
+            raise ConfigError(f"root-hints: {config.root_hints}: {error.strerror}") from None
+    if config.forward:
+        servers = tuple(Server(ipaddress.ip_address(host).packed, port) for host, port in servers_of(config))
+        changes["forwards"] = (ForwardZone(ROOT, servers),)
+    changed: ResolverConfig = dataclasses.replace(ResolverConfig(), **changes)  # type: ignore[arg-type]
+    return changed
+
+
+def _value(name: str, value: object) -> object:
+    """One setting, as its default's kind has it."""
+    defaults: Mapping[str, object] = {
+        one.name: getattr(_DEFAULTS, one.name) for one in dataclasses.fields(ResolverConfig) if one.name not in HERE
+    }
+    shown = f"resolver.{name.replace('_', '-')}"
+    if name not in defaults:
+        near = difflib.get_close_matches(name, defaults, 1)
+        hint = f"do you mean {near[0].replace('_', '-')!r}?" if near else "docs/dns.md has what there is"
+        raise ConfigError(f"{shown} is no setting; {hint}")
+    if name in NETWORKS or name in NAMES:
+        return _list(shown, value, network_from_text if name in NETWORKS else name_from_text)
+    if name == "dns64_prefix" and isinstance(value, str):
+        return _list(shown, [value], network_from_text)[0]
+    default = defaults[name]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        right = isinstance(value, bool)
+    elif isinstance(default, float):
+        right, value = is_number, float(value) if isinstance(value, int | float) else value
+    elif isinstance(default, int):
+        right = is_number and isinstance(value, int)
+    else:
+        raise ConfigError(f"{shown} cannot be set here")
+    if not right or (is_number and isinstance(value, int | float) and value < 0):
+        raise ConfigError(f"{shown} is to be {_kind(default)}, not {value!r}")
+    return value
+
+
+def _list(shown: str, value: object, read: Callable[[str], object]) -> tuple[object, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ConfigError(f"{shown} is to be a list of texts, not {value!r}")
+    try:
+        return tuple(read(one) for one in value)
+    except ValueError as error:
+        raise ConfigError(f"{shown}: {error}") from None
+
+
+def _kind(default: object) -> str:
+    if isinstance(default, bool):
+        return "true or false"
+    return "a number from 0 on" if isinstance(default, float) else "a whole number from 0 on"
+
+
+_DEFAULTS: Final = ResolverConfig()
