@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,9 +131,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
     if absent := missing():
         pytest.skip(f"needs {', '.join(absent)}")
     namespace = Namespace(f"catenet-{os.getpid()}-dig")
-    subprocess.run(["ip", "netns", "add", namespace.name], check=True, capture_output=True)
     try:
-        namespace.run("ip", "link", "set", "lo", "up")
+        namespace.create()
         started = Tree(namespace, tmp_path_factory.mktemp("tree"))
         started.begin()
         yield started

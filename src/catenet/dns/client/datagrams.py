@@ -9,7 +9,7 @@ from typing import Final
 from catenet.dns.client.schemes import SCHEMES
 from catenet.net import DatagramCore, DatagramEndpoint, Peer, PlainDatagramCore, connect_datagrams
 
-__all__ = ["DatagramQuery", "connect_query"]
+__all__ = ["MOST_WAITING", "DatagramQuery", "connect_query"]
 
 MOST_WAITING: Final = 64
 """Datagrams that wait to be looked at; more are dropped, as a kernel does."""

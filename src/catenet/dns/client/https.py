@@ -23,7 +23,7 @@ from catenet.wire.dns.message import parse_reply
 from catenet.wire.dns.numbers import OPT
 from catenet.wire.errors import Malformed
 
-__all__ = ["HttpAnswer", "HttpsChannel", "HttpsQueries"]
+__all__ = ["LARGEST", "HttpAnswer", "HttpsChannel", "HttpsQueries", "aged"]
 
 MEDIA_TYPE: Final = b"application/dns-message"
 DEFAULT_PATH: Final = "/dns-query"
