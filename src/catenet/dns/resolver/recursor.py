@@ -16,12 +16,13 @@ from catenet.dns.resolver.config import ResolverConfig
 from catenet.dns.resolver.core import Resolver
 from catenet.dns.resolver.upstream import Upstream
 from catenet.dns.response import Response
+from catenet.net.connection import Alarm, Alarmed
 from catenet.wire.dns.message import Question
 
 __all__ = ["Recursor"]
 
 
-class Recursor:
+class Recursor(Alarmed):
     """A recursive resolver or forwarder on the running event loop.
 
     `async with Recursor(ResolverConfig()) as recursor: response = await recursor.resolve(question)`.
@@ -62,9 +63,8 @@ class Recursor:
         names = {server: zone.tls for zone in settings.forwards if zone.tls for server in zone.servers}
         self._upstream = Upstream(self._received, self._failed, names, tls)
         self._waiting: dict[int, asyncio.Future[Response]] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
-        self._set_timer()
+        self._alarm = Alarm(self._loop)
+        self._alarm.set(self.core.next_deadline(), self)
 
     @property
     def cache(self) -> Cache:
@@ -100,9 +100,7 @@ class Recursor:
 
     async def close(self) -> None:
         """Close all sockets; questions that are open are cancelled."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.close()
         waiting, self._waiting = list(self._waiting.values()), {}
         for future in waiting:
             future.cancel()
@@ -137,19 +135,9 @@ class Recursor:
             future = self._waiting.pop(event.ticket, None)
             if future is not None and not future.done():
                 future.set_result(event.response)
-        self._set_timer()
+        self._alarm.set(self.core.next_deadline(), self)
 
-    def _set_timer(self) -> None:
-        """Wake up at the next deadline; a timer that is early is kept, one that is late is not."""
-        due = self.core.next_deadline()
-        if due is None or (self._timer is not None and self._due <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = due
-        self._timer = self._loop.call_at(due, self._fire)
-
-    def _fire(self) -> None:
-        self._timer = None
-        self.core.handle_timeout(max(self._loop.time(), self._due))
+    def on_alarm(self, due: float) -> None:
+        """The core has something to do."""
+        self.core.handle_timeout(max(self._loop.time(), due))
         self._go()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from catenet.printable import complain, say
+from catenet.testing.files import named_files
 from catenet.testing.packetdrill.config import IP_VERSIONS, Config, apply_options
 from catenet.testing.packetdrill.runner import Result, run_file
 
@@ -47,21 +48,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-v", "--verbose", action="store_true", help="show skipped commands and virtual time")
     parser.add_argument("-q", "--quiet", action="store_true", help="show failures and the summary only")
     return parser
-
-
-def _scripts(names: Sequence[str]) -> Iterator[Path]:
-    """Files, and those under directories in order; FileNotFoundError when there is nothing."""
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            found = sorted(path.rglob("*.pkt"))
-            if not found:
-                raise FileNotFoundError(f"{name}: no *.pkt file in this directory")
-            yield from found
-        elif path.is_file():
-            yield path
-        else:
-            raise FileNotFoundError(f"{name}: no such file or directory")
 
 
 def _options(rest: Sequence[str], defines: Sequence[str]) -> _Options:
@@ -123,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         versions = _versions(chosen.ip_version)
         for version in versions:
             apply_options(Config(), [("ip_version", version)])
-        paths = list(_scripts(chosen.files))
+        paths = list(named_files(chosen.files, ".pkt"))
     except (ValueError, FileNotFoundError) as error:
         complain(f"packetdrill: {error}")
         return _WRONG

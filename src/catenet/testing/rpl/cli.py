@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from catenet.printable import complain, say
+from catenet.testing.files import named_files
 from catenet.testing.rpl.resolver import make_subject
 from catenet.testing.rpl.runner import Result, run_file
 
@@ -39,21 +40,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-q", "--quiet", action="store_true", help="do not show what passed")
     parser.add_argument("-v", "--verbose", action="store_true", help="show the exchange: what is asked and answered")
     return parser
-
-
-def _scenarios(names: Sequence[str]) -> Iterator[Path]:
-    """Files, and those under directories in order; FileNotFoundError when there is nothing."""
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            found = sorted(path.rglob("*.rpl"))
-            if not found:
-                raise FileNotFoundError(f"{name}: no *.rpl file in this directory")
-            yield from found
-        elif path.is_file():
-            yield path
-        else:
-            raise FileNotFoundError(f"{name}: no such file or directory")
 
 
 def _run(job: _Job) -> Result:
@@ -89,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     chosen = _parser().parse_args(arguments)
     try:
-        paths = list(_scenarios(chosen.files))
+        paths = list(named_files(chosen.files, ".rpl"))
     except FileNotFoundError as error:
         complain(f"rpl: {error}")
         return _WRONG
