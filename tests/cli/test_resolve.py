@@ -207,8 +207,7 @@ def test_what_a_server_says_does_not_reach_a_terminal_raw(server, capsys, monkey
 @pytest.mark.peer("dnsmasq")
 def test_dnsmasq_is_asked_by_udp_and_tcp(namespace: Namespace) -> None:
     namespace.start(
-        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
-        "--port=53", "--user=root",
+        "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--port=53", "--user=root",
         "--listen-address=127.0.0.1", "--bind-interfaces", "--local-ttl=77",
         "--address=/www.example/192.0.2.1", "--address=/www.example/2001:db8::1",
         "--txt-record=text.example,first,second", "--mx-host=example,mail.example,5",

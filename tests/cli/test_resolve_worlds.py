@@ -148,8 +148,7 @@ def test_behind_a_tun_device_dnsmasq_is_asked(namespace, tmp_path: Path) -> None
     for address in ("10.99.0.1/24", "fd99::1/64"):
         namespace.run("ip", "address", "add", address, "dev", "lo", *(["nodad"] if ":" in address else []))
     namespace.start(
-        "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
-        "--port=53", "--user=root",
+        "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--port=53", "--user=root",
         "--listen-address=10.99.0.1", "--listen-address=fd99::1", "--bind-interfaces", "--local-ttl=77",
         "--address=/www.example/192.0.2.1",
         *[f"--txt-record=long.example,{'x' * 200}{number}" for number in range(20)],

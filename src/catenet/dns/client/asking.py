@@ -137,7 +137,8 @@ class Client:
             reply = await _ask_by_udp(asking, self._send(asking))
             if not reply.message.flags & TC or asking.query.take_cut:
                 return reply
-            asking = replace(asking, target=replace(target, scheme="tcp"))
+            # There are servers that answer nobody else while a connection is open; UDP is what we mean to use.
+            asking = replace(asking, target=replace(target, scheme="tcp"), keep=False)
         return await self._ask_by_channel(asking)
 
     def _send(self, asking: _Asking) -> Sent:
@@ -163,8 +164,8 @@ class Client:
         except ConnectionError as error:
             raise _of_server(error, asking.target) from None
         finally:
-            if not self._keep:
-                await self.close()
+            if not (self._keep and asking.keep):
+                await self._drop(asking)
 
     async def _exchange(self, channel: Channel, asking: _Asking) -> Reply:
         sent, url = self._send(asking), asking.target.url
@@ -191,6 +192,11 @@ class Client:
         channel = await self._dial(asking)
         self._channels[key] = channel
         return channel
+
+    async def _drop(self, asking: _Asking) -> None:
+        channel = self._channels.pop((asking.target.url, asking.server_name), None)
+        if channel is not None:
+            await channel.close()
 
     async def _dial(self, asking: _Asking) -> Channel:
         target = asking.target
@@ -227,6 +233,7 @@ class _Asking:
     attempt_timeout: float
     attempts: int
     server_name: str | None
+    keep: bool = True
 
 
 async def ask(
