@@ -6,6 +6,7 @@ decides.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from catenet.dns.response import Response, response_from_message
 from catenet.dns.rrset import RRset, records_of
 from catenet.dns.zone import Zone, read_zone
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.name import fold, name_from_text, name_to_text, parent
+from catenet.wire.dns.name import ROOT, fold, name_from_text, name_to_text, parent
 from catenet.wire.dns.numbers import type_from_text, type_to_text
 from catenet.wire.dns.rdata import canonical
 
@@ -92,7 +93,20 @@ def is_endless(name: bytes) -> bool:
 
 @pytest.mark.parametrize("origin", ORIGINS)
 def test_we_say_what_most_say(origin: str, files: dict[str, Path], peers: Mapping[str, Authority]) -> None:
-    zone = read_zone(files[origin], name_from_text(origin))
+    compare(read_zone(files[origin], name_from_text(origin)), peers)
+
+
+def test_we_say_what_most_say_as_the_root(tmp_path: Path) -> None:
+    file = zones.sign(zones.write(tmp_path, "."), ".", "-3", "-", "-A", "-H", "0")
+    with contextlib.ExitStack() as stack:
+        peers = {kind: stack.enter_context(serving(kind, tmp_path / kind, {".": file})) for kind in SERVERS}
+        for peer in peers.values():
+            peer.wait_for(Question(ROOT, type_from_text("SOA")))
+        compare(read_zone(file, ROOT), peers)
+
+
+def compare(zone: Zone, peers: Mapping[str, Authority]) -> None:
+    """Ask all the same."""
     for question, dnssec_ok in questions(zone, seed=1):
         ours = zone.answer(question, dnssec_ok)
         theirs = {name: response_from_message(peer.ask(question, dnssec_ok)) for name, peer in peers.items()}

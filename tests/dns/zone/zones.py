@@ -83,11 +83,14 @@ many AAAA 2001:db8::20
 many TXT "several types"
 """
 
+IN_ROOT = "ns.elsewhere.test. A 192.0.2.30\n"
+"""In the root zone every name is inside."""
+
 
 def write(folder: Path, origin: str) -> Path:
     """The zone under this name, unsigned."""
     path = folder / f"{origin}zone"
-    path.write_text(f"$ORIGIN {origin}\n{BODY}")
+    path.write_text(f"$ORIGIN {origin}\n{BODY}" + (IN_ROOT if origin == "." else ""))
     return path
 
 

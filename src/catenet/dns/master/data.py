@@ -11,7 +11,7 @@ from catenet.wire.dns.numbers import TYPES, type_to_text
 from catenet.wire.dns.rdata import split
 from catenet.wire.errors import Malformed
 
-__all__ = ["data_from_words"]
+__all__ = ["check_data", "data_from_words"]
 
 _GENERIC: Final = "\\#"
 

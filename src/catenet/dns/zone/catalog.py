@@ -88,9 +88,13 @@ def read_catalog(zone: Contents) -> Catalog:
 def _member(zone: Contents, name: bytes, of: bytes) -> Member:
     groups = zone.get(_GROUP + name, TXT)
     owner = zone.get(_OWNER + name, PTR)
-    texts = () if groups is None else tuple(sorted(data[1 : 1 + data[0]].decode("latin-1") for data in groups.data))
+    texts = () if groups is None else tuple(sorted(_first_string(data) for data in groups.data))
     moves = fold(owner.data[0]) if owner is not None and len(owner.data) == 1 else b""
     return Member(of, name[1 : 1 + name[0]], texts, moves)
+
+
+def _first_string(data: bytes) -> str:
+    return data[1 : 1 + data[0]].decode("latin-1") if data else ""
 
 
 def compare_catalogs(before: Catalog, after: Catalog) -> CatalogChange:

@@ -140,9 +140,9 @@ class Contents:
             self.check_name(name)
             is_new = name not in self._hashed
             self._hashed[name] = rrset
-            hashing = self.hashing if is_new and self._chain is not None else None
-            if hashing is not None and self._chain is not None and hashing.made(rrset.data[0]):
-                insort(self._chain, hash_of_owner(name))
+            digest = self._chained(name, self.hashing) if is_new and self._chain is not None else None
+            if digest is not None and self._chain is not None:
+                insort(self._chain, digest)
             return
         node = self._nodes.get(name)
         if not node:
@@ -223,13 +223,17 @@ class Contents:
         """The NSEC3 set with this hash, or the last one before it, around the ring (RFC 5155 1.3)."""
         if self._chain is None:
             hashing = self.hashing
-            self._chain = sorted(
-                hash_of_owner(name) for name, one in self._hashed.items() if hashing and hashing.made(one.data[0])
-            )
+            self._chain = sorted(filter(None, (self._chained(name, hashing) for name in self._hashed)))
         if not self._chain:
             return None
         at = bisect_right(self._chain, digest) - 1
         return self._hashed[self._owner(self._chain[at])]
+
+    def _chained(self, name: bytes, hashing: Hashing | None) -> bytes | None:
+        """The hash that an NSEC3 set is found by; None if it is of another chain, or of none."""
+        if hashing is None or not hashing.made(self._hashed[name].data[0]):
+            return None
+        return hash_of_owner(name, self.apex)
 
     def _owner(self, digest: bytes) -> bytes:
         return hash_to_label(digest) + self.apex

@@ -6,7 +6,7 @@ import base64
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from catenet.dns.dnssec.nsec3 import nsec3_hash
+from catenet.dns.dnssec.nsec3 import hash_to_label, nsec3_hash
 from catenet.dns.rrset import RRset
 
 __all__ = ["Hashing", "hash_of_owner", "hashing_of"]
@@ -27,6 +27,8 @@ class Hashing(NamedTuple):
 
     def made(self, data: bytes) -> bool:
         """Whether NSEC3 data are of this chain."""
+        if len(data) < 5:
+            return False
         salt = data[5 : 5 + data[4]]
         return data[0] == SHA1 and (data[2] << 8 | data[3]) == self.iterations and salt == self.salt
 
@@ -44,9 +46,10 @@ def hashing_of(parameters: RRset | None) -> Hashing | None:
     return None
 
 
-def hash_of_owner(name: bytes) -> bytes:
-    """The hash that the first label of an NSEC3 owner says; empty for a label that is none."""
+def hash_of_owner(name: bytes, apex: bytes) -> bytes | None:
+    """The hash that a folded owner of NSEC3 says; None for one that is no hash right below the apex."""
     try:
-        return base64.b32hexdecode(name[1 : 1 + name[0]].upper())
+        digest = base64.b32hexdecode(name[1 : 1 + name[0]].upper())
     except ValueError:
-        return b""
+        return None
+    return digest if hash_to_label(digest) + apex == name else None

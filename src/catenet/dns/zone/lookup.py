@@ -11,7 +11,7 @@ from catenet.dns.rrset import RRset
 from catenet.dns.zone import denial
 from catenet.dns.zone.contents import Contents, Node, set_of
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.name import LONGEST, ROOT, fold, is_below
+from catenet.wire.dns.name import LONGEST, ROOT, fold, is_below, skip_name
 from catenet.wire.dns.numbers import (
     AAAA,
     ANY,
@@ -31,6 +31,7 @@ from catenet.wire.dns.numbers import (
     YXDOMAIN,
     A,
 )
+from catenet.wire.errors import Malformed
 
 __all__ = ["answer"]
 
@@ -217,10 +218,10 @@ class _Lookup:
         if at is None:
             return
         for data in one.data:
-            end = at
-            while data[end]:
-                end += 1 + data[end]
-            target = data[at : end + 1]
+            try:
+                target = data[at : skip_name(data, at)]
+            except Malformed:  # of a type whose layout nobody checks where it comes in
+                continue
             name = fold(one.name if target == ROOT and one.type in (SVCB, HTTPS) else target)
             if one.type == NS or zone.cut_above(name) is None:
                 self._add_address(zone, name)

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from catenet.dns.master.data import check_data
 from catenet.dns.rrset import RRset
 from catenet.dns.zone.difference import Difference, Entry, apply, entries_of, is_newer, serial_of
 from catenet.dns.zone.zone import Zone
@@ -134,7 +135,7 @@ def update_zone(zone: Zone, message: Message, key: bytes | None, grants: Sequenc
         for record in message.authority:
             draft.change(record)
         change = draft.difference()
-    except Malformed:
+    except (Malformed, ValueError):  # data that are not of their type
         return Updated(FORMERR)
     except _Refusal as refusal:
         return Updated(refusal.rcode)
@@ -189,8 +190,8 @@ def _check_changes(zone: Zone, records: Iterable[Record], key: bytes | None, gra
             raise _Refusal(FORMERR)
         if rclass == ANY and _data(record):
             raise _Refusal(FORMERR)
-        if rclass != ANY:
-            _ = record.data
+        if rclass != ANY and kind != ANY:
+            check_data(kind, record.data)
         kinds = [kind] if kind != ANY else [one.type for one in zone.node(name) or () if one.type not in _OF_SIGNER]
         if name == zone.apex and kind == ANY:
             kinds = [each for each in kinds if each not in (SOA, NS)]
