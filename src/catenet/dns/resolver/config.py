@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from catenet.dns.response import Response
@@ -300,3 +300,7 @@ class ResolverConfig:
     dns64_synthesize_all: bool = False
     """Even if the name has IPv6 addresses."""
     extended_errors: bool = True
+
+    def replace(self, **changes: object) -> ResolverConfig:
+        """The same settings but for these."""
+        return replace(self, **changes)  # type: ignore[arg-type]
