@@ -8,8 +8,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+from tests.dns.peers import environment, program
+
+from catenet.wire.dns.edns import Edns
+from catenet.wire.dns.message import Question, pack
+from catenet.wire.dns.name import name_from_text
+from catenet.wire.dns.numbers import RD, A
 
 __all__ = ["ZONE", "Running", "ask_tcp", "ask_udp", "port_of", "serving"]
 
@@ -68,13 +77,18 @@ def serving(folder: Path, *arguments: str, expect: int = 0) -> Iterator[Running]
         process.communicate()
 
 
-def ask_udp(port: int, query: bytes, timeout: float = 20.0) -> bytes:
-    """Send a datagram, and return the answer."""
+def ask_udp(port: int, query: bytes, tries: int = 40) -> bytes:
+    """Send a datagram, again each half second as long as there is no answer, and return the answer."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(timeout)
+        sock.settimeout(0.5)
         sock.connect(("127.0.0.1", port))
-        sock.send(query)
-        return sock.recv(65535)
+        for _ in range(tries):
+            sock.send(query)
+            try:
+                return sock.recv(65535)
+            except TimeoutError:
+                continue
+    raise AssertionError("no answer")
 
 
 def ask_tcp(port: int, *queries: bytes, timeout: float = 20.0) -> list[bytes]:
@@ -83,3 +97,35 @@ def ask_tcp(port: int, *queries: bytes, timeout: float = 20.0) -> list[bytes]:
         sock.sendall(b"".join(len(query).to_bytes(2, "big") + query for query in queries))
         with sock.makefile("rb") as answers:
             return [answers.read(int.from_bytes(answers.read(2), "big")) for _ in queries]
+
+
+def query(name: str = "www.example.org.", kind: int = A, number: int = 4660, edns: Edns | None = None) -> bytes:
+    """A query."""
+    return pack(number, RD, Question(name_from_text(name), kind), edns=edns)
+
+
+def have(name: str) -> str:
+    """Path of a real peer; the test is skipped without it."""
+    found = program(name)
+    if found is None:
+        pytest.skip(f"needs the {name} command")
+    return str(found)
+
+
+def run(*words: str, timeout: float = 30) -> str:
+    """Run a program that must end well, and return what it prints."""
+    done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, env=environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def wait_for(port: int) -> None:
+    """Wait until somebody accepts connections."""
+    until = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.05)

@@ -12,13 +12,12 @@ import urllib.request
 
 import pytest
 import trustme
-from tests.dns.peers import environment, program
-from tests.dns.server.running import ZONE, ask_tcp, ask_udp, port_of, serving
+from tests.dns.peers import environment
+from tests.dns.server.running import ZONE, ask_tcp, ask_udp, have, port_of, query, run, serving, wait_for
 
 from catenet.wire.dns.edns import Edns
-from catenet.wire.dns.message import Question, pack, parse
-from catenet.wire.dns.name import name_from_text
-from catenet.wire.dns.numbers import RD, TC, TXT, A
+from catenet.wire.dns.message import parse
+from catenet.wire.dns.numbers import TC, TXT
 
 WWW = "192.0.2.3"
 ROOT = """\
@@ -36,23 +35,6 @@ example.lab. NS ns1.example.lab.
 ns1.example.lab. A 127.0.0.1
 """
 HINTS = ". 3600 NS ns.root.\nns.root. 3600 A 127.0.0.1\n"
-
-
-def query(name="www.example.org.", kind=A, number=4660, **more):
-    return pack(number, RD, Question(name_from_text(name), kind), **more)
-
-
-def have(name):
-    found = program(name)
-    if found is None:
-        pytest.skip(f"needs the {name} command")
-    return str(found)
-
-
-def run(*words, timeout=30):
-    done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, env=environment())
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture
@@ -137,18 +119,6 @@ def test_unbound_asks_us(tmp_path, zone, kind):
         finally:
             child.terminate()
             child.wait(20)
-
-
-def wait_for(port):
-    """Wait until somebody accepts connections."""
-    until = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            assert time.monotonic() < until
-            time.sleep(0.05)
 
 
 # Recursion.

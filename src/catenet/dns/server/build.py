@@ -15,9 +15,10 @@ from catenet.dns.server.config import ConfigError, ServerConfig
 from catenet.dns.server.counters import Counters
 from catenet.dns.server.local import LocalData
 from catenet.dns.zone import Zone, ZoneSet, read_zone
+from catenet.dns.zone.storage import JournalFile, load_zone
 from catenet.wire.dns.name import name_from_text, name_to_text
 
-__all__ = ["make_chain", "read_local", "read_zones", "servers_of", "with_secrets"]
+__all__ = ["address_of", "make_chain", "read_local", "read_zones", "servers_of", "with_secrets"]
 
 logger = logging.getLogger("catenet.dns")
 
@@ -32,7 +33,7 @@ def read_zones(config: ServerConfig) -> ZoneSet:
             continue
         try:
             origin = name_from_text(one.name if one.name.endswith(".") else one.name + ".") if one.name else None
-            zone: Zone = read_zone(Path(one.file), origin, warn=lambda text: logger.warning("%s", text))
+            zone = _read(Path(one.file), origin)
         except ValueError as error:  # a ZoneError, which says where
             raise ConfigError(str(error)) from None
         except OSError as error:
@@ -41,6 +42,15 @@ def read_zones(config: ServerConfig) -> ZoneSet:
             raise ConfigError(f"{one.file}: the zone {name_to_text(zone.origin)} is there already")
         zones.put(zone)
     return zones
+
+
+def _read(path: Path, origin: bytes | None) -> Zone:
+    """A zone, with the updates since its file was written."""
+    journal = JournalFile(Path(f"{path}.jnl"))
+    if not journal.path.exists():
+        return read_zone(path, origin, warn=lambda text: logger.warning("%s", text))
+    journal.load()
+    return load_zone(path, journal, origin)
 
 
 def read_local(config: ServerConfig) -> LocalData:
@@ -72,11 +82,11 @@ def address_of(text: str, what: str) -> tuple[str, int]:
 
 
 def make_chain(
-    config: ServerConfig, zones: ZoneSet, local: LocalData, backend: Backend | None, counters: Counters
+    config: ServerConfig, zones: Source | None, local: LocalData, backend: Backend | None, counters: Counters
 ) -> Chain:
     """A chain that answers so. `config` must have secrets for cookies."""
     sources: list[Source] = [local] if len(local) else []
-    if len(zones):
+    if zones is not None:
         sources.append(zones)
     return Chain(config.settings, sources, backend, time.time, counters)
 

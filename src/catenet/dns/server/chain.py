@@ -18,10 +18,12 @@ from catenet.dns.server.fast.answers import Answers, Entry
 from catenet.dns.server.fast.form import Forms
 from catenet.dns.server.fast.forward import ForwardTable
 from catenet.dns.server.reply import EXTENDED_ERROR, assemble, entry_of
-from catenet.dns.server.request import UDP, Request, Transport, read_request
+from catenet.dns.server.request import UDP, Request, Stream, Transport, read_request
 from catenet.dns.server.settings import CookiePolicy, ServerSettings
+from catenet.dns.zone.tsig import TsigKey, signed_request
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.numbers import ANY, CH, IN, NOERROR, NXDOMAIN, QUERY, REFUSED, SERVFAIL
+from catenet.wire.dns.numbers import ANY, CH, IN, NOERROR, NXDOMAIN, QUERY, REFUSED, SERVFAIL, TSIG
+from catenet.wire.errors import Malformed
 
 __all__ = ["PENDING", "Backend", "Chain", "Handler", "Source"]
 
@@ -33,6 +35,8 @@ BADCOOKIE: Final = 23
 NSID: Final = 3
 KEEPALIVE: Final = 11
 LARGEST: Final = 65_535
+TSIG_ROOM: Final = 200
+"""Bytes of an answer's signature; a name of a key that is longer makes the datagram longer."""
 PROHIBITED: Final = 18
 NOT_AUTHORITATIVE: Final = 20
 CACHED: Final = (NOERROR, NXDOMAIN)
@@ -73,6 +77,7 @@ class Chain:
     Attributes:
         sources: local data, zones, in their order.
         backend: for the rest, None: there is no recursion.
+        keys: what requests may be signed with.
         handlers: by opcode, and transfers by `TRANSFER`.
         exact: forwards plain queries of datagrams, where nothing is known here; None: it has to be looked for.
         recursive: the answers kept for clients that may ask for recursion.
@@ -95,6 +100,7 @@ class Chain:
         self.sources = sources
         self.backend = backend
         self.handlers: Mapping[int, Handler] = {}
+        self.keys: Mapping[bytes, TsigKey] = {}
         self.counters = counters or Counters()
         self.access = Access(settings.actions, settings.recursion if backend is not None else ())
         self.exact: ForwardTable | None = None
@@ -159,9 +165,18 @@ class Chain:
             call()
 
     def receive(
-        self, data: bytes, transport: Transport, address: str, port: int, respond: Callable[[bytes], None]
+        self,
+        data: bytes,
+        transport: Transport,
+        address: str,
+        port: int,
+        respond: Callable[[bytes], None],
+        stream: Stream | None = None,
     ) -> bytes | None:
-        """Answer a message; None: there is no answer; PENDING: it comes by `respond`. Nothing that comes raises."""
+        """Answer a message; None: there is no answer; PENDING: it comes by `respond` or `stream`.
+
+        Nothing that comes raises.
+        """
         verdict = self.access.verdict(address)
         if verdict.action is Action.DROP:
             self.counters.add("dropped_by_access")
@@ -170,13 +185,28 @@ class Chain:
         if request is None or isinstance(request, bytes):
             self.counters.add("malformed")
             return request if verdict.action is Action.ALLOW else None
+        request.stream = stream
         request.set_limit(self.settings.udp_payload if transport is UDP else LARGEST)
         if verdict.action is Action.REFUSE:
             self.counters.add("refused_by_access")
             return self.error(request, REFUSED, PROHIBITED)
-        return self._checked(request, verdict)
+        refused = self._read_signature(request)
+        return self._checked(request, verdict) if refused is None else refused
 
     # Steps.
+
+    def _read_signature(self, request: Request) -> bytes | None:
+        """Check a signature; what is returned is the answer to a wrong one (RFC 8945 5.2)."""
+        additional = request.message.additional
+        if not additional or additional[-1].type != TSIG:
+            return None
+        try:
+            signed = signed_request(request.message, self.keys, self._wall())
+        except Malformed:
+            return self.error(request, FORMERR)
+        request.signed = signed
+        request.limit -= TSIG_ROOM
+        return None if signed is None or not signed.error else self.error(request, signed.rcode)
 
     def _checked(self, request: Request, verdict: Verdict) -> bytes | None:
         """Opcode, EDNS, cookies; then the question."""
@@ -247,7 +277,7 @@ class Chain:
         key = request.key(question)
         entry = None if every_type else answers.find(key)
         if entry is not None:
-            return assemble(request, answers, entry, self.settings.udp_payload)
+            return self._assembled(request, answers, entry)
         for source in self.sources:
             response = source.answer(question, request.dnssec_ok, every_type=every_type)
             if response.rcode != REFUSED:
@@ -308,7 +338,11 @@ class Chain:
     def _finish(self, request: Request, answers: Answers, entry: Entry, response: Response) -> bytes:
         for error in response.errors:
             request.options.append((EXTENDED_ERROR, error.code.to_bytes(2, "big") + error.text.encode()))
-        return assemble(request, answers, entry, self.settings.udp_payload, response.rcode)
+        return self._assembled(request, answers, entry, response.rcode)
+
+    def _assembled(self, request: Request, answers: Answers, entry: Entry, rcode: int = 0) -> bytes:
+        reply = assemble(request, answers, entry, self.settings.udp_payload, rcode)
+        return reply if request.signed is None else request.signed.sign(reply, self._wall())
 
     def send(self, request: Request, response: Response) -> bytes:
         """The answer that is a response which is not kept."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import difflib
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +51,7 @@ class KeyConfig:
     """A secret shared with peers (TSIG)."""
 
     name: str
-    secret: bytes
+    secret: str
     algorithm: str = "hmac-sha256"
 
 
@@ -193,11 +192,11 @@ class _Reader:
         return zone
 
     def _key(self, where: str, value: object) -> KeyConfig:
-        readers = {"name": self._text, "algorithm": self._text, "secret": self._base64}
+        readers = {"name": self._text, "algorithm": self._text, "secret": self._text}
         found = self._fields(where, value, readers)
         if "name" not in found or "secret" not in found:
             raise self._error(where, "needs a name and a secret")
-        key: KeyConfig = replace(KeyConfig("", b""), **found)  # type: ignore[arg-type]
+        key: KeyConfig = replace(KeyConfig("", ""), **found)  # type: ignore[arg-type]
         return key
 
     def _access(self, where: str, value: object) -> dict[str, object]:
@@ -304,12 +303,6 @@ class _Reader:
                 raise self._error(f"{where}[{number}]", f"is to be {2 * SECRET_LENGTH} hexadecimal digits")
             secrets.append(secret)
         return tuple(secrets)
-
-    def _base64(self, where: str, value: object) -> bytes:
-        try:
-            return base64.b64decode(self._text(where, value), validate=True)
-        except ValueError:
-            raise self._error(where, "is to be base64") from None
 
 
 _LEAST: Final = {"udp-payload": 512, "cache-bytes": 1 << 20}

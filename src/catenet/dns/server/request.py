@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from catenet.dns.server.fast.form import LEAST_LIMIT, Form
+from catenet.dns.zone.tsig import SignedRequest
 from catenet.wire.dns.edns import DNSSEC_OK, Edns
 from catenet.wire.dns.message import Message, Question
 from catenet.wire.dns.name import fold
 from catenet.wire.dns.numbers import AD, CD, QR, RD
 from catenet.wire.errors import Malformed
 
-__all__ = ["HTTPS", "TCP", "TLS", "UDP", "UNIX", "Request", "Transport", "read_request"]
+__all__ = ["HTTPS", "TCP", "TLS", "UDP", "UNIX", "Request", "Stream", "Transport", "read_request"]
 
 HEADER: Final = 12
 FORMERR: Final = 1
+
+Stream = Callable[[Iterator[bytes]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,23 @@ class Request:
         respond: takes an answer that is not there at once; called once or never.
         limit: bytes of an answer.
         options: EDNS options that go into the answer.
+        stream: takes an answer of many messages, where the transport has room for one.
+        signed: its signature (TSIG), if it has one.
     """
 
-    __slots__ = ("address", "edns", "limit", "message", "options", "port", "question", "respond", "transport")
+    __slots__ = (
+        "address",
+        "edns",
+        "limit",
+        "message",
+        "options",
+        "port",
+        "question",
+        "respond",
+        "signed",
+        "stream",
+        "transport",
+    )
 
     def __init__(
         self, message: Message, transport: Transport, address: str, port: int, respond: Callable[[bytes], None]
@@ -63,6 +80,8 @@ class Request:
         self.respond = respond
         self.limit = 0
         self.options: list[tuple[int, bytes]] = []
+        self.stream: Stream | None = None
+        self.signed: SignedRequest | None = None
 
     @property
     def dnssec_ok(self) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from catenet.dns.resolver.recursor import Recursor
+from catenet.dns.server.authority import Authority
 from catenet.dns.server.build import make_chain, read_local, read_zones, servers_of
 from catenet.dns.server.chain import Chain
 from catenet.dns.server.config import ConfigError, ServerConfig
@@ -26,7 +27,6 @@ from catenet.dns.server.recursion import Recursion, anchors_of, resolver_config,
 from catenet.dns.server.server import Server
 from catenet.dns.server.settings import ServerSettings
 from catenet.dns.server.watch import Watch
-from catenet.dns.zone import ZoneSet
 from catenet.net import ServerLimits, parse_target
 from catenet.net.target import Scheme
 
@@ -53,7 +53,7 @@ class Service:
         self._number = number
         self.config = read()
         self.counters = Counters()
-        self._zones = ZoneSet()
+        self._authority: Authority | None = None
         self._server: Server | None = None
         self._metrics: HttpStreams | None = None
         self._log: QueryLog | None = None
@@ -86,14 +86,14 @@ class Service:
         config = self.config
         if tls is not None and certificate is not None:
             self._tls = (tls, *certificate)
-        self._zones, local = read_zones(config), read_local(config)
+        authority, local = Authority(config, read_zones(config)), read_local(config)
         if config.query_log:
             try:
                 self._log = QueryLog(loop, config.query_log)
             except OSError as error:
                 raise ConfigError(f"query-log {config.query_log}: {(error.strerror or str(error)).lower()}") from None
         watch = Watch(loop, self.counters, config.settings.rates, self._log)
-        chain = self._chain(config, local)
+        chain = self._chain(config, authority, local)
         settings = config.settings
         server = self._server = Server(chain, watch, limits or ServerLimits(max_idle=settings.idle_timeout))
         for url in urls:
@@ -106,12 +106,17 @@ class Service:
             self._watching = self._stamps()
         self._on_beat()
 
-    def _chain(self, config: ServerConfig, local: LocalData) -> Chain:
+    def _chain(self, config: ServerConfig, authority: Authority, local: LocalData) -> Chain:
         """A chain of what the configuration says, with its backend; that of the one before ends in a while."""
         loop = asyncio.get_running_loop()
-        chain = make_chain(config, self._zones, local, None, self.counters)
+        chain = make_chain(config, authority if config.zones else None, local, None, self.counters)
+        before = {zone.apex: zone for zone in self._authority.zones} if self._authority is not None else {}
+        if self._authority is not None:
+            self._authority.close()
+        self._authority = authority
+        authority.start(chain, before)
         old, told = self._backend, self._told
-        self._told = replace(config, zones=(), local=(), settings=ServerSettings(), listen=())
+        self._told = replace(config, zones=(), keys=(), local=(), settings=ServerSettings(), listen=())
         if old is not None and not isinstance(old, Forwarder) and told == self._told:
             chain.use_backend(old)  # the same resolver, with what it knows
             return chain
@@ -207,22 +212,22 @@ class Service:
             self._log.reopen()
         try:
             # On a thread: queries are answered meanwhile by what is there.
-            config, zones, local = await loop.run_in_executor(None, self._read_all)
+            config, authority, local = await loop.run_in_executor(None, self._read_all)
             if self._tls is not None:
                 self._tls[0].load_cert_chain(self._tls[1], self._tls[2])
         except (ConfigError, OSError) as error:
             logger.error("not reloaded: %s", error)
             return
-        self.config, self._zones = config, zones
+        self.config = config
         watch = Watch(loop, self.counters, config.settings.rates, self._log)
-        server.use(self._chain(config, local), watch)
+        server.use(self._chain(config, authority, local), watch)
         self.counters.add("reloads")
-        logger.info("reloaded: %d zones", len(zones))
+        logger.info("reloaded: %d zones", len(authority.zones))
 
-    def _read_all(self) -> tuple[ServerConfig, ZoneSet, LocalData]:
+    def _read_all(self) -> tuple[ServerConfig, Authority, LocalData]:
         config = self._read()
         servers_of(config), resolver_config(config), anchors_of(config)
-        return config, read_zones(config), read_local(config)
+        return config, Authority(config, read_zones(config)), read_local(config)
 
     # Ending.
 
@@ -252,6 +257,9 @@ class Service:
         if self._backend is not None:
             self._backend.close()
             self._backend = None
+        if self._authority is not None:
+            self._authority.close()
+            self._authority = None
         if self._metrics is not None:
             await self._metrics.close()
             self._metrics = None

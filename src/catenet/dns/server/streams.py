@@ -6,6 +6,7 @@ Queries are pipelined, and answers go out as they are ready (RFC 7766 6.2.1.1).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
@@ -34,6 +35,7 @@ class ServedStream:
         self._input = bytearray()
         self._output: deque[bytes] = deque()
         self._waiting = 0
+        self._transfers: deque[tuple[bytes, Iterator[bytes]]] = deque()
         self._ended = False
         self.connection: AcceptedConnection[None] | None = None
         self.queued = 0
@@ -51,7 +53,7 @@ class ServedStream:
 
     def transmit(self, now: float) -> bytes:
         """Return the next answer."""
-        if not self._output:
+        if not self._output and not self._next_message():
             return b""
         data = self._output.popleft()
         self.queued -= len(data)
@@ -120,13 +122,30 @@ class ServedStream:
         if kept is not None:
             self._put(query, query[:2] + kept)
             return
-        reply = chain.receive(query, transport, address, port, partial(self._late, query))
+        late = partial(self._late, query)
+        reply = chain.receive(query, transport, address, port, late, partial(self._send_all, query))
         if reply is None:
             self.drain(0.0)  # it speaks something else, or is not wanted here
         elif reply:
             self._put(query, reply)
         else:
             self._waiting += 1
+
+    def _send_all(self, query: bytes, messages: Iterator[bytes]) -> None:
+        """Send many messages, each when the client has read those before; other queries wait."""
+        self._transfers.append((query, messages))
+
+    def _next_message(self) -> bool:
+        """Make the next message of a transfer; False: there is none."""
+        while self._transfers:
+            query, messages = self._transfers[0]
+            reply = next(messages, None)
+            if reply is not None:
+                self._put(query, reply)
+                return True
+            self._transfers.popleft()
+            self._waiting -= 1
+        return False
 
     def _place(self) -> tuple[str, int]:
         """The client's address and port; "" over a Unix socket."""

@@ -1,0 +1,298 @@
+"""What concerns whole zones: transfers out, NOTIFY, updates, and keeping secondaries like their primaries.
+
+The zones' own functions do the work (`catenet.dns.zone`); here are who may ask, files, and the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from catenet.dns.exchange import Exchange
+from catenet.dns.resolver.upstream import Upstream
+from catenet.dns.response import ExtendedError, Response
+from catenet.dns.server.access import Access, Action
+from catenet.dns.server.build import address_of
+from catenet.dns.server.chain import PENDING, Chain
+from catenet.dns.server.config import ConfigError, ServerConfig, ZoneConfig
+from catenet.dns.server.follower import Follower
+from catenet.dns.server.request import HTTPS, UDP, Request
+from catenet.dns.zone import Zone, ZoneSet
+from catenet.dns.zone.journal import Journal
+from catenet.dns.zone.notify import Notifier, Target, answer_notify
+from catenet.dns.zone.secondary import Primary, Secondary
+from catenet.dns.zone.storage import JournalFile, save_zone
+from catenet.dns.zone.transfer_out import transfer_out
+from catenet.dns.zone.tsig import TsigKey
+from catenet.dns.zone.update import Grant, answer_update, update_zone
+from catenet.wire.dns.message import Question
+from catenet.wire.dns.name import fold, is_below, name_from_text
+from catenet.wire.dns.numbers import NOTIFY, REFUSED, SERVFAIL, UPDATE
+from catenet.wire.dns.stub import Server
+
+__all__ = ["Authority"]
+
+logger = logging.getLogger("catenet.dns")
+
+NOTAUTH: Final = 9
+NOT_READY: Final = 14
+
+
+@dataclass
+class _Kept:
+    """One zone's settings, and what is kept beside its contents."""
+
+    told: ZoneConfig
+    origin: bytes
+    key: TsigKey | None
+    transfers: Access
+    updates: Access
+    journal: Journal = field(default_factory=Journal)
+    file: JournalFile | None = None
+    targets: tuple[Target, ...] = ()
+    follower: Follower | None = None
+
+
+def keys_of(config: ServerConfig) -> dict[bytes, TsigKey]:
+    """Keys for signatures, by folded name. Raises ConfigError."""
+    keys = {}
+    for one in config.keys:
+        try:
+            key = TsigKey.from_text(f"{one.algorithm}:{one.name}:{one.secret}")
+        except ValueError as error:
+            raise ConfigError(f"key {one.name!r}: {error}") from None
+        keys[key.name] = key
+    return keys
+
+
+class Authority:
+    """The zones of a server. Raises ConfigError.
+
+    Attributes:
+        zones: contents by name.
+        keys: what requests may be signed with.
+    """
+
+    def __init__(self, config: ServerConfig, zones: ZoneSet) -> None:
+        self.zones = zones
+        self.keys = keys_of(config)
+        self._missing: set[bytes] = set()
+        self._kept: dict[bytes, _Kept] = {}
+        self._chain: Chain | None = None
+        self._upstream: Upstream | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._notifier = Notifier(lambda: secrets.randbelow(65536), lambda _: time.time())
+        self._open: set[int] = set()
+        files = {Path(one.file).resolve(): one for one in config.zones if one.file}
+        if len(files) < sum(bool(one.file) for one in config.zones):
+            raise ConfigError("zone: two zones have the same file")
+        for one in config.zones:
+            self._keep(config, one)
+
+    def _keep(self, config: ServerConfig, told: ZoneConfig) -> None:
+        origin = self._origin_of(told)
+        key = None
+        if told.key:
+            key = self.keys.get(fold(name_from_text(told.key.rstrip(".") + ".")))
+            if key is None:
+                raise ConfigError(f"zone {told.file or told.name}: no [[key]] is called {told.key!r}")
+        networks = (*config.settings.transfers, *told.transfers)
+        kept = _Kept(told, origin, key, _only(networks), _only((*config.settings.updates, *told.updates)))
+        kept.targets = tuple(Target(address_of(text, "zone.notify"), key) for text in told.notify)
+        if told.file and (told.updates or told.key or config.settings.updates):
+            kept.file = JournalFile(Path(f"{told.file}.jnl"))
+            kept.file.load()
+            kept.journal = kept.file.journal
+        self._kept[origin] = kept
+        if self.zones.get(origin) is None:
+            self._missing.add(origin)
+
+    def _origin_of(self, told: ZoneConfig) -> bytes:
+        if told.name:
+            return fold(name_from_text(told.name.rstrip(".") + "."))
+        return next(zone.apex for zone in self.zones if zone.apex not in self._kept)
+
+    # On the event loop.
+
+    def start(self, chain: Chain, before: Mapping[bytes, Zone] | None = None) -> None:
+        """Answer for the zones by `chain`, and follow primaries; `before`: what secondaries had before a reload."""
+        loop = asyncio.get_running_loop()
+        self._chain = chain
+        self._upstream = Upstream(self._told, self._open.discard)
+        chain.handlers = {Chain.TRANSFER: self._transfer, NOTIFY: self._notify, UPDATE: self._update}
+        chain.keys = self.keys
+        for kept in self._kept.values():
+            if kept.told.primaries:
+                zone = self.zones.get(kept.origin) or (before or {}).get(kept.origin)
+                kept.follower = self._follow(kept, zone)
+            elif kept.targets and (zone := self.zones.get(kept.origin)) is not None:
+                self._notifier.tell(zone, kept.targets, loop.time())
+        self._go()
+
+    def _follow(self, kept: _Kept, zone: Zone | None) -> Follower:
+        servers = [address_of(text, "zone.primaries") for text in kept.told.primaries]
+        primaries = tuple(Primary(Server(ipaddress.ip_address(host).packed, port), kept.key) for host, port in servers)
+        offset = time.time() - asyncio.get_running_loop().time()
+        core = Secondary(kept.origin, primaries, secrets.SystemRandom(), lambda now: now + offset, zone=zone)
+        follower = Follower(core, lambda found: self._replaced(kept, found))
+        follower.start()
+        return follower
+
+    def _replaced(self, kept: _Kept, zone: Zone | None) -> None:
+        """A secondary has another version, or none any more."""
+        if zone is None:
+            logger.warning("zone %s has expired", kept.told.name)
+            self.zones.discard(kept.origin)
+            self._missing.add(kept.origin)
+        else:
+            logger.info("zone %s: serial %d", kept.told.name, zone.serial)
+            self.zones.put(zone)
+            self._missing.discard(kept.origin)
+            if kept.told.file:
+                try:
+                    save_zone(zone, Path(kept.told.file))
+                except OSError as error:
+                    logger.error("%s: %s", kept.told.file, error.strerror)
+        self._changed(kept, zone)
+
+    def _changed(self, kept: _Kept, zone: Zone | None) -> None:
+        assert self._chain is not None
+        self._chain.forget()
+        if zone is not None and kept.targets:
+            self._notifier.tell(zone, kept.targets, asyncio.get_running_loop().time())
+            self._go()
+
+    def close(self) -> None:
+        """Follow nobody, tell nobody."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        closing = [kept.follower for kept in self._kept.values() if kept.follower is not None]
+        for one in closing:
+            one.close()
+        for token in list(self._open):
+            assert self._upstream is not None
+            self._upstream.end(token)
+        self._open.clear()
+
+    # NOTIFY out.
+
+    def _go(self) -> None:
+        loop, upstream = asyncio.get_running_loop(), self._upstream
+        if upstream is None:
+            return
+        for token, (host, port), data in self._notifier.transmit(loop.time()):
+            upstream.end(token)
+            upstream.begin(Exchange(token, Server(ipaddress.ip_address(host).packed, port), "udp", data))
+            self._open.add(token)
+        for token in self._open - self._notifier.open_tokens():
+            upstream.end(token)
+        self._open &= self._notifier.open_tokens()
+        due = self._notifier.next_deadline()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if due is None else loop.call_at(due, self._go)
+
+    def _told(self, token: int, data: bytes) -> None:
+        self._notifier.receive(token, data, asyncio.get_running_loop().time())
+        self._go()
+
+    # Requests. Their signatures have been checked by the chain.
+
+    def _find(self, request: Request) -> _Kept | None:
+        question = request.question
+        return None if question is None else self._kept.get(fold(question.name))
+
+    def _is_signed(self, kept: _Kept, request: Request) -> bool:
+        signed = request.signed
+        return kept.key is not None and signed is not None and not signed.error and signed.key == kept.key
+
+    def _may(self, kept: _Kept, request: Request, access: Access) -> bool:
+        """Signed with the zone's key; a zone without one is for its networks."""
+        if kept.key is not None:
+            return self._is_signed(kept, request)
+        return access.verdict(request.address).action is Action.ALLOW
+
+    def _transfer(self, request: Request) -> bytes | None:
+        assert self._chain is not None
+        kept = self._find(request)
+        if kept is None:
+            return self._chain.error(request, NOTAUTH)
+        if request.transport is HTTPS or not self._may(kept, request, kept.transfers):
+            return self._chain.error(request, REFUSED)
+        zone = self.zones.get(kept.origin)
+        if zone is None:
+            return self._chain.error(request, SERVFAIL, NOT_READY)
+        limit = request.limit if request.transport is UDP else None
+        messages = transfer_out(
+            zone, request.message, journal=kept.journal, signed=request.signed, wall=time.time(), udp_limit=limit
+        )
+        if limit is not None or request.stream is None:
+            return next(iter(messages), None)
+        self._chain.counters.add("transfers")
+        request.stream(messages)
+        return PENDING
+
+    def _notify(self, request: Request) -> bytes | None:
+        kept = self._find(request)
+        ours = kept is not None and kept.follower is not None and self._is_primary(kept, request)
+        told = answer_notify(request.message, ours, request.signed, time.time())
+        if told.origin is not None and kept is not None and kept.follower is not None:
+            kept.follower.notify(told.serial)
+        return told.reply
+
+    def _is_primary(self, kept: _Kept, request: Request) -> bool:
+        if kept.key is not None:
+            return self._is_signed(kept, request)
+        return request.address in {address_of(text, "zone.primaries")[0] for text in kept.told.primaries}
+
+    def _update(self, request: Request) -> bytes | None:
+        assert self._chain is not None
+        kept = self._find(request)
+        zone = None if kept is None else self.zones.get(kept.origin)
+        if kept is None or zone is None or kept.told.primaries:
+            return self._sealed(request, answer_update(request.message, NOTAUTH))
+        if not self._may(kept, request, kept.updates):
+            return self._sealed(request, answer_update(request.message, REFUSED))
+        name = None if kept.key is None else kept.key.name
+        done = update_zone(zone, request.message, name, [Grant(name)])
+        rcode = done.rcode
+        if done.change is not None:
+            self._chain.counters.add("updates")
+            try:
+                if kept.file is not None:
+                    kept.file.append(done.change)
+                else:
+                    kept.journal.add(done.change)
+            except OSError as error:
+                logger.error("%s.jnl: %s", kept.told.file, error.strerror)
+                rcode = SERVFAIL
+            self._changed(kept, zone)
+        return self._sealed(request, answer_update(request.message, rcode))
+
+    def _sealed(self, request: Request, reply: bytes) -> bytes:
+        return reply if request.signed is None else request.signed.sign(reply, time.time())
+
+    # What is not there yet.
+
+    def answer(self, question: Question, dnssec_ok: bool = False, *, every_type: bool = False) -> Response:
+        """SERVFAIL for names of zones that have expired, or have never come; of zones that are there their answer."""
+        if self._missing:
+            name = fold(question.name)
+            zone = self.zones.find(name, question.type)
+            for origin in self._missing:
+                if is_below(name, origin) and (zone is None or len(zone.apex) < len(origin)):
+                    return Response(SERVFAIL, errors=[ExtendedError(NOT_READY)])
+        return self.zones.answer(question, dnssec_ok, every_type=every_type)
+
+
+def _only(networks: tuple[str, ...]) -> Access:
+    """Access for these networks alone."""
+    return Access({"0.0.0.0/0": Action.REFUSE, "::/0": Action.REFUSE, **dict.fromkeys(networks, Action.ALLOW)})
