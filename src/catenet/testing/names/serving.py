@@ -19,7 +19,7 @@ from catenet.dns.response import Response
 from catenet.dns.server.chain import PENDING, Chain
 from catenet.dns.server.counters import Counters
 from catenet.dns.server.fast.answers import Answers, Entry
-from catenet.dns.server.request import UDP, Request, Transport, read_request
+from catenet.dns.server.request import UDP, Request, Stream, Transport, read_request
 from catenet.dns.server.server import Server
 from catenet.dns.server.settings import CookiePolicy, ServerSettings
 from catenet.dns.server.watch import Watch
@@ -78,7 +78,13 @@ class WorldChain(Chain):
         return None
 
     def receive(
-        self, data: bytes, transport: Transport, address: str, port: int, respond: Callable[[bytes], None]
+        self,
+        data: bytes,
+        transport: Transport,
+        address: str,
+        port: int,
+        respond: Callable[[bytes], None],
+        stream: Stream | None = None,
     ) -> bytes | None:
         """See `Chain`."""
 
