@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Final
 
+from catenet.dns.errors import ExtendedError
 from catenet.dns.rrset import RRset, records_of, rrsets_from_records
 from catenet.wire.dns.edns import DNSSEC_OK, Edns
 from catenet.wire.dns.message import Message, pack
@@ -25,14 +26,6 @@ class Security(enum.Enum):
     INSECURE = "insecure"
     BOGUS = "bogus"
     INDETERMINATE = "indeterminate"
-
-
-@dataclass(frozen=True, slots=True)
-class ExtendedError:
-    """Why an answer is what it is (RFC 8914): a code, and words for people."""
-
-    code: int
-    text: str = ""
 
 
 @dataclass(slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.dns.dnssec.tree import DAY, WALL, ServedZone, Tree, name
@@ -466,3 +468,10 @@ def test_keys_of_a_stranger() -> None:
     child.change("www", "A", lambda one: sign_set(one, [mine], 1, int(WALL) + DAY))
     assert tree.validate("www.child.example.", "A").security is BOGUS
     assert ds_from_key(child.origin, mine.key) != ds_from_key(name_from_text("sister.example."), mine.key)
+
+
+def test_the_table_in_the_documents_names_these_tests() -> None:
+    text = (Path(__file__).parents[3] / "docs/dns.md").read_text()
+    table = text[text.index("### Faults that validators had") : text.index("### Where validators differ")]
+    named = set(re.findall(r"`(test_\w+)`", table))
+    assert len(named) > 15 and not [one for one in named if one not in globals()]

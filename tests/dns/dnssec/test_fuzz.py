@@ -141,6 +141,20 @@ def test_nothing_altered_is_secure(scheme: str, chance: float) -> None:
     assert secure > (10 if chance > 0.3 else 200)
 
 
+def test_a_signer_that_is_no_name() -> None:
+    """Compression pointers are for messages; in data that came out of one they are nothing."""
+    tree = TREES["nsec"]
+    rrset = tree.zones[name("child.example.")].find(name("www.child.example."), A)
+    assert rrset is not None
+    head = rrset.signatures[0][:18]
+    pointers = b"\xc0\x00", b"\xc0", b"\x05child\xc0\x01"
+    for signer in (*pointers, b"\x3fx", b"\x01a" * 130 + b"\0", b"\x41" + b"a" * 65 + b"\0"):
+        response = Response(answer=[replace(rrset, signatures=(head + signer + bytes(64),))])
+        assert tree.validate("www.child.example.", "A", response=response).security is Security.BOGUS
+        alias = RRset(rrset.name, 5, 300, (signer,))
+        assert tree.validate("www.child.example.", "A", response=Response(answer=[alias])).security is Security.BOGUS
+
+
 def check_denial(tree: Tree, question: Question, response: Response, rcode: int) -> None:
     """What was securely denied does not exist."""
     if any(one.type in (question.type, 5, 39) for one in response.answer):

@@ -179,7 +179,7 @@ def test_what_is_kept_is_read_again() -> None:
 def test_texts_without_states_and_with_mistakes() -> None:
     assert TrustPoint.from_text(f"example. DNSKEY {OLD.key.to_text()}\n", "file") is None
     text = Rolling().saved[ZONE].replace("DNSKEY\t257", "DNSKEY\tx")
-    with pytest.raises(AnchorError, match=r"^file:9: 'x' is not a number up to 65535$"):
+    with pytest.raises(AnchorError, match=r"^file:9: flags 'x' is no number from 0 to 65535$"):
         TrustPoint.from_text(text, "file")
 
 

@@ -22,7 +22,6 @@ __all__ = [
     "CURRENT",
     "CURVES",
     "DELETE",
-    "MNEMONICS",
     "RSA_HASHES",
     "SHA1_SIGNED",
     "Algorithm",

@@ -1,115 +1,62 @@
-"""DS and DNSKEY records in master format (RFC 1035 5.1), as files of trust anchors and of keys have them."""
+"""DS and DNSKEY records of master files, as files of trust anchors and of keys have them."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator
+from typing import Final
 
-from catenet.dns.dnssec.algorithms import MNEMONICS
-from catenet.dns.dnssec.keys import Ds, Key
-from catenet.wire.dns.name import ROOT, fold, name_from_text
+from catenet.dns.dnssec.keys import Ds, Key, ds_from_data
+from catenet.dns.master.gather import LooseSets
+from catenet.dns.master.reader import read_into, source_of_text
+from catenet.dns.master.tokens import ZoneError
+from catenet.dns.rrset import RRset
+from catenet.wire.dns.name import ROOT, fold
+from catenet.wire.dns.numbers import DNSKEY, DS, RRSIG, type_to_text
 from catenet.wire.errors import Malformed
 
 __all__ = ["AnchorError", "parse_anchors"]
 
-_DS_HEX_DIGITS = {1: 40, 2: 64, 4: 96}
+AnchorError = ZoneError
+"""A file of trust anchors has a mistake; the message names the file, the line and the nearest valid choice."""
+
+_SIZES: Final = {1: 20, 2: 32, 4: 48}
+"""Bytes of the digests that we know."""
+_NO_TTL: Final = 0
 
 
-class AnchorError(ValueError):
-    """A file of trust anchors has a mistake; the message names the file and the line."""
+class _Anchors(LooseSets):
+    """Takes what a trust anchor can be; ValueError for the rest. Signatures, which tools print too, are passed over."""
+
+    def put(self, rrset: RRset) -> None:
+        if rrset.type == RRSIG:
+            return
+        if rrset.type not in (DS, DNSKEY):
+            raise ValueError(f"record type {type_to_text(rrset.type)}; a trust anchor is a DS or DNSKEY record")
+        for data in rrset.data:
+            _value(rrset.type, data)
+        super().put(rrset)
 
 
 def parse_anchors(text: str, source: str) -> Iterator[tuple[bytes, Ds | Key]]:
-    """The records of a text in turn: folded owner, and what is trusted.
+    """The records of a text: folded owner, and what is trusted. `source` is what messages call it.
 
-    TTL and class may be left out; `$ORIGIN` and `$TTL` are known. Raises AnchorError.
+    TTL and class may be left out. Raises AnchorError.
     """
-    origin = ROOT
-    owner: bytes | None = None
-    for line, is_continued, words in _entries(text, source):
-        where = f"{source}:{line}"
-        if words[0].upper() == "$TTL":
-            continue
-        try:
-            if words[0].upper() == "$ORIGIN":
-                origin = name_from_text(words[1], origin)
-                continue
-            if not is_continued:
-                owner = name_from_text(words.pop(0), origin)
-            if owner is None:
-                raise ValueError("the first record has no owner")
-            value = _value(words)
-            if value is not None:
-                yield fold(owner), value
-        except (ValueError, IndexError, Malformed, binascii.Error) as error:
-            reason = str(error) if isinstance(error, (ValueError, Malformed)) else "a field is missing"
-            raise AnchorError(f"{where}: {reason}") from None
+    store = _Anchors()
+    read_into(store, source_of_text(text, source), ROOT, _NO_TTL)
+    for rrset in store:
+        for data in rrset.data:
+            yield fold(rrset.name), _value(rrset.type, data)
 
 
-def _value(words: list[str]) -> Ds | Key | None:
-    """What is trusted; None for signatures, which tools print along with keys."""
-    while words and (words[0].isdecimal() or words[0].upper() in ("IN", "CH")):
-        words.pop(0)
-    if not words:
-        raise ValueError("no record type; expected DS or DNSKEY")
-    kind = words.pop(0).upper()
-    if kind in ("DS", "CDS"):
-        return _ds(words)
-    if kind in ("DNSKEY", "CDNSKEY"):
-        return _key(words)
-    if kind == "RRSIG":
-        return None
-    raise ValueError(f"record type {kind}; a trust anchor is a DS or DNSKEY record")
-
-
-def _ds(words: list[str]) -> Ds:
-    if len(words) < 4:
-        raise ValueError("a DS has four fields: key tag, algorithm, digest type, digest")
-    tag, algorithm, digest_type = _number(words[0], 0xFFFF), _algorithm(words[1]), _number(words[2], 0xFF)
-    digits = "".join(words[3:])
-    expected = _DS_HEX_DIGITS.get(digest_type, len(digits))
-    if len(digits) != expected:
-        raise ValueError(f"a digest of type {digest_type} has {expected} hexadecimal digits, not {len(digits)}")
-    return Ds(tag, algorithm, digest_type, bytes.fromhex(digits))
-
-
-def _key(words: list[str]) -> Key:
-    if len(words) < 4:
-        raise ValueError("a DNSKEY has four fields: flags, protocol, algorithm, public key")
-    flags, protocol, algorithm = _number(words[0], 0xFFFF), _number(words[1], 0xFF), _algorithm(words[2])
-    public = base64.b64decode("".join(words[3:]), validate=True)
-    return Key(flags.to_bytes(2, "big") + bytes((protocol, algorithm)) + public)
-
-
-def _algorithm(word: str) -> int:
-    """A number or a mnemonic (RFC 4034 2.2, 5.3)."""
-    known = {name: number for number, name in MNEMONICS.items()}.get(word.upper())
-    return _number(word, 0xFF) if known is None else known
-
-
-def _number(word: str, most: int) -> int:
-    if not word.isdecimal() or int(word) > most:
-        raise ValueError(f"{word!r} is not a number up to {most}")
-    return int(word)
-
-
-def _entries(text: str, source: str) -> Iterator[tuple[int, bool, list[str]]]:
-    """Entries that are not empty: number of the first line, whether it begins with a blank, words."""
-    words: list[str] = []
-    start, depth, is_continued = 0, 0, False
-    for number, line in enumerate(text.splitlines(), 1):
-        content = line.split(";", 1)[0]
-        if not depth:
-            start, is_continued, words = number, content[:1].isspace(), []
-        for word in content.replace("(", " ( ").replace(")", " ) ").split():
-            if word in "()":
-                depth += 1 if word == "(" else -1
-            else:
-                words.append(word)
-        if depth < 0:
-            raise AnchorError(f"{source}:{number}: a closing parenthesis without an opening one")
-        if not depth and words:
-            yield start, is_continued, words
-    if depth:
-        raise AnchorError(f"{source}:{start}: an opening parenthesis without a closing one")
+def _value(kind: int, data: bytes) -> Ds | Key:
+    try:
+        value = ds_from_data(data) if kind == DS else Key(data)
+    except Malformed as error:
+        raise ValueError(str(error)) from None
+    if isinstance(value, Ds):
+        size = _SIZES.get(value.digest_type, len(value.digest))
+        if len(value.digest) != size:
+            digits = 2 * len(value.digest)
+            raise ValueError(f"a digest of type {value.digest_type} has {2 * size} hexadecimal digits, not {digits}")
+    return value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from catenet.dns.dnssec.rrsig import plain_name
 from catenet.wire.dns.bitmap import has_type
-from catenet.wire.dns.name import canonical_key, fold, is_below, skip_name
+from catenet.wire.dns.name import canonical_key, fold, is_below
 from catenet.wire.dns.numbers import CNAME, DNAME, DS, NS, SOA
 
 __all__ = ["NXNAME", "Nsec"]
@@ -26,8 +27,8 @@ class Nsec:
 
     def __init__(self, owner: bytes, data: bytes, zone: bytes) -> None:
         """Read one. Raises Malformed for data that is cut off, ValueError for names that are not of the zone."""
-        end = skip_name(data, 0)
-        self.owner, self.next, self.bitmap = fold(owner), fold(data[:end]), data[end:]
+        following, end = plain_name(data, 0)
+        self.owner, self.next, self.bitmap = fold(owner), fold(following), data[end:]
         if not is_below(self.owner, zone) or not is_below(self.next, zone):
             raise ValueError("NSEC with a name outside of its zone")
         self._owner_key, self._next_key = canonical_key(self.owner), canonical_key(self.next)

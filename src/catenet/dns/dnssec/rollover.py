@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -230,9 +230,12 @@ class TrustPoint:
             found = re.search(r";;state=(\d) .*;;count=(\d+) ;;lastchange=(\d+)", line)
             if found is None:
                 continue
-            zone, value = next(_anchors_of(line, f"{source}:{number}"))
+            try:
+                zone, value = next(parse_anchors(line, source), (b"", None))
+            except AnchorError as error:
+                raise AnchorError(source, number, error.message) from None
             if not isinstance(value, Key) or int(found[1]) > KeyState.REMOVED:
-                raise AnchorError(f"{source}:{number}: expected a DNSKEY record with a state from 0 to 5")
+                raise AnchorError(source, number, "expected a DNSKEY record with a state from 0 to 5")
             ttl = re.match(r"\S+\s+(\d+)\s", line)
             state = KeyState(int(found[1]))
             keys.insert(0, TrackedKey(value, int(ttl[1]) if ttl else 0, state, int(found[3]), int(found[2])))
@@ -251,13 +254,6 @@ _FIELDS: Final = {
     "query_interval": "query_interval",
     "retry_time": "retry_interval",
 }
-
-
-def _anchors_of(line: str, where: str) -> Iterator[tuple[bytes, object]]:
-    try:
-        yield from parse_anchors(line, where)
-    except AnchorError as error:
-        raise AnchorError(str(error).replace(f"{where}:1", where)) from None
 
 
 def _key_line(zone: bytes, one: TrackedKey) -> str:

@@ -6,7 +6,7 @@ import struct
 from typing import Final
 
 from catenet.dns.rrset import RRset
-from catenet.wire.dns.name import ROOT, fold, skip_name
+from catenet.wire.dns.name import LONGEST, LONGEST_LABEL, ROOT, fold
 from catenet.wire.dns.rdata import canonical
 from catenet.wire.errors import Malformed
 
@@ -14,6 +14,7 @@ __all__ = [
     "Signature",
     "label_count",
     "last_labels",
+    "plain_name",
     "rrsig_head",
     "serial_difference",
     "signed_data",
@@ -64,8 +65,8 @@ class Signature:
             self.inception,
             self.tag,
         ) = _HEAD.unpack_from(data)
-        end = skip_name(data, _HEAD.size)
-        self.signer = fold(data[_HEAD.size : end])
+        signer, end = plain_name(data, _HEAD.size)
+        self.signer = fold(signer)
         self.head = data[: _HEAD.size] + self.signer
         self.signature = data[end:]
 
@@ -76,6 +77,21 @@ def rrsig_head(
     """All fields of an RRSIG before its signature (RFC 4034 3.1); times in seconds since 1970."""
     times = expiration & 0xFFFF_FFFF, inception & 0xFFFF_FFFF
     return _HEAD.pack(covered, algorithm, labels, ttl, *times, tag) + fold(signer)
+
+
+def plain_name(data: bytes, at: int) -> tuple[bytes, int]:
+    """The name at `at` in record data, where nothing is compressed, and the offset behind it. Raises Malformed."""
+    start, size = at, len(data)
+    while at < size:
+        length = data[at]
+        at += 1 + length
+        if length > LONGEST_LABEL or at > size:
+            break
+        if not length:
+            if at - start > LONGEST:
+                break
+            return data[start:at], at
+    raise Malformed("dns: name in record data")
 
 
 def label_count(name: bytes) -> int:

@@ -12,7 +12,7 @@ from catenet.dns.dnssec.chain import Chain, find_set
 from catenet.dns.dnssec.context import ValidationContext
 from catenet.dns.dnssec.denial import Denial, Evidence, Kind
 from catenet.dns.dnssec.proof import Proof
-from catenet.dns.dnssec.rrsig import label_count
+from catenet.dns.dnssec.rrsig import label_count, plain_name
 from catenet.dns.dnssec.verify import (
     DNSSEC_BOGUS,
     NSEC_MISSING,
@@ -26,7 +26,7 @@ from catenet.dns.dnssec.verify import (
 from catenet.dns.response import ExtendedError, Response, Security
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.name import LONGEST, ROOT, fold, is_below, name_to_text, parent, read_name
+from catenet.wire.dns.name import LONGEST, ROOT, fold, is_below, name_to_text, parent
 from catenet.wire.dns.numbers import (
     ANY,
     CNAME,
@@ -160,13 +160,15 @@ class _Validation:
     def verdict(self) -> Verdict:
         """All that was found."""
         security, reason, ttl = self._security, self._reason, self._ttl
-        text = f"{name_to_text(self._question.name)} {type_to_text(self._question.type)}"
-        proof = Proof(f"answer to {text}", "RFC 4035 5", security, reason, self._steps)
+        proof = Proof(self._title, "RFC 4035 5", security, reason, self._steps)
         if security is Security.BOGUS:
             ttl = self._context.policy.bogus_ttl
             if self._context.policy.permissive:
                 security, reason = Security.INDETERMINATE, f"permissive: bogus: {reason}"
         return Verdict(security, reason, tuple(self._errors), proof, self._findings, ttl, self._rcode)
+
+    def _title(self) -> str:
+        return f"answer to {name_to_text(self._question.name)} {type_to_text(self._question.type)}"
 
     def run(self) -> Generator[Question, Response, None]:
         """Follow the answer from the name that was asked for (RFC 1034 4.3.2, RFC 6672 3.2)."""
@@ -349,8 +351,8 @@ class _Validation:
 
 def _target(alias: RRset) -> bytes:
     """Where a CNAME or DNAME leads, folded. Raises Malformed for data that is no name."""
-    target = read_name(alias.data[0], 0)
-    if len(target) != len(alias.data[0]):
+    target, end = plain_name(alias.data[0], 0)
+    if end != len(alias.data[0]):
         raise Malformed(f"dns: {set_to_text(alias)} is no name")
     return fold(target)
 

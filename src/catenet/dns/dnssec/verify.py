@@ -135,6 +135,13 @@ def _most_informative(problems: Iterable[tuple[int, str]]) -> tuple[int, str] | 
 
 def _check_fields(rrset: RRset, zone: bytes, signature: Signature) -> tuple[int, str] | None:
     """RFC 4035 5.3.1, all but times and key: an extended error's code and a reason, None when there is none."""
+    labels = signature.labels
+    if (
+        signature.covered == rrset.type
+        and signature.signer == zone
+        and label_count(zone) <= labels <= label_count(rrset.name)
+    ):
+        return None
     text = set_to_text(rrset)
     if signature.covered != rrset.type:
         return RRSIGS_MISSING, f"{text} has a signature over another type"
@@ -143,48 +150,56 @@ def _check_fields(rrset: RRset, zone: bytes, signature: Signature) -> tuple[int,
         return RRSIGS_MISSING, f"{text} is signed by {signer}, not by its zone {name_to_text(zone)}"
     if signature.labels > label_count(rrset.name):
         return DNSSEC_BOGUS, f"signature of {text} counts more labels than its owner has"
-    if signature.labels < label_count(zone):
-        return DNSSEC_BOGUS, f"signature of {text} is for a wildcard above its zone"
-    return None
+    return DNSSEC_BOGUS, f"signature of {text} is for a wildcard above its zone"
 
 
 def _check_times(rrset: RRset, signature: Signature, terms: Terms) -> tuple[int, str] | None:
     now = int(terms.wall) & 0xFFFF_FFFF
     lifetime = serial_difference(signature.expiration, signature.inception)
+    skew = terms.policy.skew(lifetime) if lifetime >= 0 else 0
+    late = serial_difference(now, signature.expiration)
+    early = serial_difference(signature.inception, now)
+    if lifetime >= 0 and late <= skew and early <= skew:
+        return None
     name, kind = name_to_text(fold(rrset.name)), type_to_text(rrset.type)
     if lifetime < 0:
         return EXPIRED_BEFORE_VALID, f"signature of {name} expires before it becomes valid ({kind})"
-    skew = terms.policy.skew(lifetime)
-    late = serial_difference(now, signature.expiration)
     if late > skew:
         return SIGNATURE_EXPIRED, f"signature of {name} expired {duration_to_text(late)} ago ({kind})"
-    early = serial_difference(signature.inception, now)
-    if early > skew:
-        return NOT_YET_VALID, f"signature of {name} becomes valid in {duration_to_text(early)} ({kind})"
-    return None
+    return NOT_YET_VALID, f"signature of {name} becomes valid in {duration_to_text(early)} ({kind})"
 
 
 def _check_signature(rrset: RRset, signature: Signature, keys: Sequence[Key], terms: Terms) -> tuple[int, str] | None:
-    name, kind = name_to_text(fold(rrset.name)), type_to_text(rrset.type)
     if not terms.policy.supports(signature.algorithm):
-        return UNSUPPORTED_ALGORITHM, f"signature of {name} is of {algorithm_to_text(signature.algorithm)} ({kind})"
+        return UNSUPPORTED_ALGORITHM, _of_algorithm(rrset, signature)
     named = [key for key in keys if key.tag == signature.tag and key.algorithm == signature.algorithm]
     usable = [key for key in named if key.is_zone_key][:MOST_SAME_TAG]
     if not usable:
-        zone, tag = name_to_text(signature.signer), signature.tag
-        if named:
-            return NO_ZONE_KEY_BIT, f"key {tag} of {zone} is no zone key"
-        return DNSKEY_MISSING, f"{zone} has no key {tag} that signed {name} ({kind})"
+        return _without_key(rrset, signature, bool(named))
     try:
         data = signed_data(rrset, signature)
     except Malformed as error:
-        return DNSSEC_BOGUS, f"data of {name} {kind} cannot be read: {error}"
+        return DNSSEC_BOGUS, f"data of {set_to_text(rrset)} cannot be read: {error}"
     for key in usable:
         terms.budget.spend()
         if key.verify(signature.signature, data):
             return None
         terms.budget.fail()
+    name, kind = name_to_text(fold(rrset.name)), type_to_text(rrset.type)
     return DNSSEC_BOGUS, f"signature of {name} by key {signature.tag} does not match ({kind})"
+
+
+def _of_algorithm(rrset: RRset, signature: Signature) -> str:
+    name, kind = name_to_text(fold(rrset.name)), type_to_text(rrset.type)
+    return f"signature of {name} is of {algorithm_to_text(signature.algorithm)} ({kind})"
+
+
+def _without_key(rrset: RRset, signature: Signature, is_named: bool) -> tuple[int, str]:
+    zone, tag = name_to_text(signature.signer), signature.tag
+    if is_named:
+        return NO_ZONE_KEY_BIT, f"key {tag} of {zone} is no zone key"
+    name, kind = name_to_text(fold(rrset.name)), type_to_text(rrset.type)
+    return DNSKEY_MISSING, f"{zone} has no key {tag} that signed {name} ({kind})"
 
 
 def _secure(rrset: RRset, zone: bytes, signature: Signature, terms: Terms) -> Finding:
@@ -192,11 +207,13 @@ def _secure(rrset: RRset, zone: bytes, signature: Signature, terms: Terms) -> Fi
     remaining = max(serial_difference(signature.expiration, now), 0)
     ttl = min(rrset.ttl, signature.original_ttl, remaining)  # RFC 4035 5.3.3
     expanded = signature.labels if signature.labels < label_count(rrset.name) else None
-    algorithm = algorithm_to_text(signature.algorithm)
-    note = f"key {signature.tag} of {name_to_text(zone)}, {algorithm}, valid for {duration_to_text(remaining)} more"
-    if expanded is not None:
-        note += ", from a wildcard"
-    proof = Proof(f"signature over {set_to_text(rrset)}", "RFC 4035 5.3", Security.SECURE, note)
+
+    def note() -> str:
+        algorithm, key = algorithm_to_text(signature.algorithm), f"key {signature.tag} of {name_to_text(zone)}"
+        words = f"{key}, {algorithm}, valid for {duration_to_text(remaining)} more"
+        return words if expanded is None else f"{words}, from a wildcard"
+
+    proof = Proof(lambda: f"signature over {set_to_text(rrset)}", "RFC 4035 5.3", Security.SECURE, note)
     return Finding(Security.SECURE, ttl, proof, zone=zone, source_labels=expanded)
 
 

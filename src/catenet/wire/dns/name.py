@@ -12,6 +12,7 @@ from catenet.wire.errors import Malformed
 
 __all__ = [
     "LONGEST",
+    "LONGEST_LABEL",
     "ROOT",
     "canonical_key",
     "fold",
