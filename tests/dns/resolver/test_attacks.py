@@ -224,6 +224,21 @@ def test_what_stands_beside_an_answer_answers_nobody() -> None:
     assert play.resolve("www.example.com.").answer[0].data == WWW
 
 
+def test_an_answer_does_not_take_a_zone_over() -> None:
+    """An NS set beside an answer, as one forged message or fragment could bring it, leads nobody to other servers."""
+    bait, evil = name_from_text("bait.example.com."), name_from_text("ns.example.com.")
+    response = Response(
+        answer=[RRset(bait, A, 60, WWW)],
+        authority=[RRset(name_from_text("example.com."), NS, 86_400, (evil,))],
+        additional=[RRset(evil, A, 86_400, EVIL)],
+        authoritative=True,
+    )
+    play = poisoned(response)
+    for number in range(20):
+        play.resolve(f"n{number}.example.com.")
+    assert not any(query[0] == "6.6.6.6" for query in play.hierarchy.queries)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "::", "224.0.0.1", "255.255.255.255"])
 def test_glue_that_leads_to_ourselves_is_not_followed(address: str) -> None:
     data = parse_address(address)

@@ -100,9 +100,13 @@ class Denials:
     def _find_in(self, zone: _Zone, apex: bytes, name: bytes, kind: int, now: float) -> Message | None:
         soa = self._cache.peek(apex, SOA, now)
         found = zone.at_or_before(canonical_key(name), now)
-        if soa is None or soa.security is not Security.SECURE or found is None:
+        if found is None:
             return None
         entry, nsec = found
+        if soa is None or soa.security is not Security.SECURE:
+            # That a zone is unsigned is told without a SOA record (RFC 4035 3.1.4); other denials need one.
+            is_proof = kind == DS and nsec.owner == name and nsec.denies_type(DS)
+            return _message(NOERROR, [entry]) if is_proof else None
         if nsec.owner == name:
             return _message(NOERROR, [soa, entry]) if nsec.denies_type(kind) else None
         if not nsec.covers(name):

@@ -194,8 +194,8 @@ def chase(
         whole.reason = hop.reason or whole.reason
         whole.errors += [one for one in hop.errors if one not in whole.errors]
         target = _alias(hop, question)
-        if target is None:
-            break
+        if target is None or fold(target) == name:
+            break  # an alias of itself leads nowhere, and the client sees it
         if fold(target) in seen:
             return Response(SERVFAIL, recursion=True, reason="the chain of aliases comes back to itself")
         if links > context.config.max_aliases:
@@ -288,8 +288,7 @@ def _trim(context: Context, response: Response, wanted: ClientQuestion) -> Respo
     is_positive = any(one.type == wanted.question.type for one in response.answer)
     if context.config.minimal_responses and is_positive and response.rcode == NOERROR:
         response.additional = []
-        if not (wanted.dnssec_ok and any(one.type in (NSEC, NSEC3) for one in response.authority)):
-            response.authority = [one for one in response.authority if one.type != NS]
+        response.authority = [one for one in response.authority if one.type != NS]
     if not wanted.dnssec_ok:
         response.authority = [one for one in response.authority if one.type not in (NSEC, NSEC3)]
     present = {one.key for one in response.answer} | {one.key for one in response.authority}

@@ -236,7 +236,8 @@ class ResolverConfig:
     harden_glue: bool = True
     harden_below_nxdomain: bool = True
     """A secure NXDOMAIN holds for all names below (RFC 8020)."""
-    harden_referral_path: bool = False
+    harden_referral_path: bool = True
+    """An NS set beside an answer does not replace another one that is known; who wants to know a zone's own asks."""
     aggressive_nsec: bool = True
     """Answer from proofs of denial in the cache (RFC 8198)."""
 

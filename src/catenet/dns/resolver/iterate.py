@@ -153,6 +153,7 @@ class Iteration:
     def _ask_zone(self) -> Steps[Reading | None]:
         """What a server of the zone says that leads on; None if none does."""
         while True:
+            self._skip_known()
             question = self._minimiser.question
             got = yield from self._ask_one(question)
             if got is None:
@@ -177,7 +178,20 @@ class Iteration:
                     return reading
                 self._minimiser.stop()
             else:
+                keep_answer(self._context, question, reading, self.delegation)
                 self._minimiser.advance()
+
+    def _skip_known(self) -> None:
+        """Do not ask for names above when it is known that they are no zones of their own."""
+        context = self._context
+        while (question := self._minimiser.question) != self._question:
+            known = context.cache.find(question.name, question.type, context.now)
+            if known is None:
+                return
+            if known.rcode == NOERROR:
+                self._minimiser.advance()
+            else:
+                self._minimiser.stop()
 
     def _is_final_denial(self, question: Question, reading: Reading) -> Steps[bool]:
         """Whether a name above does not exist indeed: many servers say so of names without data of their own.

@@ -55,11 +55,21 @@ def keep_answer(
 
 
 def _store(context: Context, sets: Sequence[RRset], trust: Trust, delegation: Delegation, ahead: float) -> list[Entry]:
-    """A zone cannot say for longer than its parent does by which servers it, or a zone below, is served."""
-    return [
-        context.cache.store(one, trust, context.now, delegation.expires if one.type == NS else None, ahead=ahead)
-        for one in sets
-    ]
+    """Keep the sets of a section.
+
+    A zone cannot say for longer than its parent does by which servers it, or a zone below, is served. And what stands
+    beside an answer does not say by which others: one forged answer would be enough to take a zone over.
+    """
+    kept = []
+    for one in sets:
+        if one.type == NS and trust in (Trust.AUTHORITY, Trust.REFERRAL) and context.config.harden_referral_path:
+            known = context.cache.peek(fold(one.name), NS, context.now + ahead)
+            if known is not None and set(map(fold, known.data)) != set(map(fold, one.data)):
+                kept.append(known)
+                continue
+        until = delegation.expires if one.type == NS else None
+        kept.append(context.cache.store(one, trust, context.now, until, ahead=ahead))
+    return kept
 
 
 def keep_referral(

@@ -51,7 +51,7 @@ def from_cache(context: Context, question: Question) -> Message | None:
     message = cache.find(name, kind, now)
     if message is not None:
         return message
-    for wanted in (kind, CNAME):
+    for wanted in (kind,) if kind == DS else (kind, CNAME):
         entry = cache.peek(name, wanted, now, Trust.OTHER_ANSWER) if wanted != ANY else None
         if entry is not None and entry.trust is not Trust.AUTHORITY:
             made = Message(b"", 0, ((entry,), (), ()), entry.ttl, entry.expires)

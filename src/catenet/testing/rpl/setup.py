@@ -100,7 +100,14 @@ class Builder:
     def __init__(self, head: Head) -> None:
         self.head = head
         # Scenarios compare options and names of queries, and say themselves when there is to be more than they say.
-        self.values: dict[str, Any] = {"random_case": False, "cookies": False, "extended_errors": False}
+        # The last two are Unbound's defaults when its scenarios were written.
+        self.values: dict[str, Any] = {
+            "random_case": False,
+            "cookies": False,
+            "extended_errors": False,
+            "harden_referral_path": False,
+            "serve_expired_client_timeout": 0.0,
+        }
         """Fields of `ResolverConfig`."""
         self.forwards: list[ForwardZone] = []
         self.stubs: list[StubZone] = []
