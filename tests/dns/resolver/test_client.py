@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from tests.dns.resolver.hierarchy import HINTS, Play, rrset, tree
 
+from catenet.dns.dnssec import TrustAnchors
 from catenet.dns.resolver import LocalZone, PolicyZone, ResolverConfig
 from catenet.dns.resolver.client import Client
 from catenet.dns.resolver.config import Network, network_from_text
 from catenet.dns.resolver.local import DROPPED
-from catenet.dns.response import Response
+from catenet.dns.resolver.sentinel import says_no
+from catenet.dns.response import Response, Security
 from catenet.wire.address import format_address, parse_address
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import name_from_text
@@ -288,3 +290,27 @@ def test_answers_are_small_unless_somebody_wants_more() -> None:
     large = Play(tree(), config(minimal_responses=False)).resolve("www.example.com.")
     assert [one.type for one in large.authority] == [NS]
     assert [one.type for one in large.additional] == [A]
+
+
+# Trust anchors
+
+
+@pytest.mark.parametrize(
+    ("name", "security", "no"),
+    [
+        ("root-key-sentinel-is-ta-20326.", Security.SECURE, False),
+        ("root-key-sentinel-is-ta-11111.", Security.SECURE, True),
+        ("root-key-sentinel-not-ta-20326.", Security.SECURE, True),
+        ("root-key-sentinel-not-ta-11111.example.", Security.SECURE, False),
+        ("root-key-sentinel-is-ta-11111.", Security.INSECURE, False),
+        ("root-key-sentinel-is-ta-1111.", Security.SECURE, False),
+        ("root-key-sentinel-is-ta-1111x.", Security.SECURE, False),
+        ("www.root-key-sentinel-is-ta-11111.", Security.SECURE, False),
+        (".", Security.SECURE, False),
+    ],
+)
+def test_names_that_ask_for_trust_anchors(name: str, security: Security, no: bool) -> None:
+    """RFC 8509 3.1."""
+    response = Response(answer=[rrset("example. 60 A 192.0.2.1")], security=security)
+    assert says_no(TrustAnchors.root(), Question(name_from_text(name), A), response) is no
+    assert not says_no(TrustAnchors.root(), Question(name_from_text(name), TXT), response)

@@ -12,6 +12,7 @@ from catenet.dns.resolver.dns64 import has_addresses, ipv4_reverse_name, synthes
 from catenet.dns.resolver.local import DROPPED
 from catenet.dns.resolver.names import ancestors
 from catenet.dns.resolver.resolve import from_cache
+from catenet.dns.resolver.sentinel import says_no
 from catenet.dns.resolver.steps import Ask, AskWithin, Start, Steps, Work, ask, ask_within, start
 from catenet.dns.response import ExtendedError, Response, Security
 from catenet.dns.rrset import RRset
@@ -40,6 +41,7 @@ from catenet.wire.dns.numbers import (
 __all__ = ["Client", "ClientQuestion", "answer_client"]
 
 STALE_ANSWER: Final = 3
+DNSSEC_BOGUS: Final = 6
 STALE_NXDOMAIN: Final = 19
 NOT_AUTHORITATIVE: Final = 20
 """Extended errors (RFC 8914)."""
@@ -137,6 +139,10 @@ def _resolve(context: Context, question: Question, wanted: ClientQuestion) -> St
         response = yield from _with_dns64(context, question, work, prefix, checked)
     else:
         response = yield from chase(context, question, work, checked=checked, client=client)
+    anchors = context.anchors
+    if anchors is not None and not wanted.checking_disabled and says_no(anchors, question, response):
+        reason = "what the name says of a trust anchor is not so (RFC 8509)"
+        return Response(SERVFAIL, recursion=True, reason=reason, errors=[ExtendedError(DNSSEC_BOGUS)])
     if response.security is Security.BOGUS and not wanted.checking_disabled:
         response = replace(response, rcode=SERVFAIL, answer=[], authority=[], additional=[], recursion=True)
     return response
@@ -289,6 +295,8 @@ def _trim(context: Context, response: Response, wanted: ClientQuestion) -> Respo
     if context.config.minimal_responses and is_positive and response.rcode == NOERROR:
         response.additional = []
         response.authority = [one for one in response.authority if one.type != NS]
+    if wanted.checking_disabled:
+        response.security = Security.INDETERMINATE  # who checks by itself is told nothing (RFC 4035 3.2.2)
     if not wanted.dnssec_ok:
         response.authority = [one for one in response.authority if one.type not in (NSEC, NSEC3)]
     present = {one.key for one in response.answer} | {one.key for one in response.authority}
