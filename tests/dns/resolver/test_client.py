@@ -6,19 +6,23 @@ import pytest
 from tests.dns.resolver.hierarchy import HINTS, Play, rrset, tree
 
 from catenet.dns.dnssec import TrustAnchors
+from catenet.dns.exchange import Exchange
 from catenet.dns.resolver import LocalZone, PolicyZone, ResolverConfig
 from catenet.dns.resolver.client import Client
 from catenet.dns.resolver.config import Network, network_from_text
 from catenet.dns.resolver.local import DROPPED
 from catenet.dns.resolver.sentinel import says_no
-from catenet.dns.response import Response, Security
+from catenet.dns.response import Response, Security, pack_response
+from catenet.dns.rrset import RRset
 from catenet.wire.address import format_address, parse_address
-from catenet.wire.dns.message import Question
-from catenet.wire.dns.name import name_from_text
+from catenet.wire.dns.message import Question, parse
+from catenet.wire.dns.name import fold, name_from_text
 from catenet.wire.dns.numbers import (
     AAAA,
+    ANY,
     CH,
     CNAME,
+    MX,
     NOERROR,
     NS,
     NXDOMAIN,
@@ -290,6 +294,47 @@ def test_answers_are_small_unless_somebody_wants_more() -> None:
     large = Play(tree(), config(minimal_responses=False)).resolve("www.example.com.")
     assert [one.type for one in large.authority] == [NS]
     assert [one.type for one in large.additional] == [A]
+
+
+def test_records_take_turns() -> None:
+    def three(exchange: Exchange, usual: bytes) -> list[bytes] | None:
+        query = parse(exchange.data)
+        if query.question is None or query.question.type != MX:
+            return None
+        response = Response(answer=[rrset("example.com. 60 MX 1 a. | 2 b. | 3 c.")], authoritative=True)
+        return [pack_response(response, query, query.edns, 1232)]
+
+    play = Play(tree(), config(rotate=True))
+    for address in ("192.0.2.1", "192.0.2.2"):
+        play.hierarchy.habit(address, three)
+    first = {play.resolve("example.com.", "MX").answer[0].data[0][:2] for _ in range(6)}
+    assert first == {b"\0\1", b"\0\2", b"\0\3"}
+
+
+def test_any_is_one_of_the_sets_if_that_is_wanted() -> None:
+    """RFC 8482 4.1."""
+
+    def all_sets(exchange: Exchange, usual: bytes) -> list[bytes] | None:
+        query = parse(exchange.data)
+        assert query.question is not None
+        if query.question.type != ANY:
+            return None
+        name = fold(query.question.name)
+        response = Response(answer=[RRset(name, A, 60, WWW), RRset(name, TXT, 60, (b"\1x",))], authoritative=True)
+        return [pack_response(response, query, query.edns, 1232)]
+
+    for small, count in ((True, 1), (False, 2)):
+        play = Play(tree(), config(any_minimal=small))
+        for address in ("192.0.2.1", "192.0.2.2"):
+            play.hierarchy.habit(address, all_sets)
+        assert len(play.resolve("www.example.com.", "ANY").answer) == count
+
+
+def test_reasons_can_be_kept_to_ourselves() -> None:
+    play = Play(tree(), config(extended_errors=False, question_timeout=300))
+    silence(play)
+    response = play.resolve("www.example.com.")
+    assert (response.rcode, response.errors) == (SERVFAIL, [])
 
 
 # Trust anchors

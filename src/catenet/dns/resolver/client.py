@@ -301,4 +301,17 @@ def _trim(context: Context, response: Response, wanted: ClientQuestion) -> Respo
         response.authority = [one for one in response.authority if one.type not in (NSEC, NSEC3)]
     present = {one.key for one in response.answer} | {one.key for one in response.authority}
     response.additional = [one for one in response.additional if one.key not in present]
+    if wanted.question.type == ANY and context.config.any_minimal:
+        response.answer = response.answer[:1]
+    if context.config.rotate:
+        context.turns += 1
+        response.answer = [_turned(one, context.turns) for one in response.answer]
+    if not context.config.extended_errors:
+        response.errors = []
     return response
+
+
+def _turned(rrset: RRset, turns: int) -> RRset:
+    """The set with another record first."""
+    at = turns % len(rrset.data)
+    return replace(rrset, data=rrset.data[at:] + rrset.data[:at]) if at else rrset

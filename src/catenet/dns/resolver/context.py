@@ -98,6 +98,8 @@ class Context:
         self.secret = rng.randbytes(16)
         """Of our cookies (RFC 9018 3)."""
         self.counts: Counter[str] = Counter()
+        self.turns = 0
+        """Answers whose records were turned around."""
         self.local = LocalZones(config.local_zones, config.special_names, config.unblocked)
         self.anchors = anchors
         self.policy = Policy() if policy is None else policy
