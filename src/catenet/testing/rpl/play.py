@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from catenet.testing.rpl.compare import difference, record_to_text
+from catenet.testing.rpl.files import anchor_difference, file_difference
 from catenet.testing.rpl.macros import MacroError, expand
 from catenet.testing.rpl.network import Network, Pending, question_to_text
 from catenet.testing.rpl.replies import make_query, make_replies
@@ -290,10 +291,10 @@ class Play:
     def _check_file(self, step: Step, text: str) -> None:
         expected = [self._expand(step, line.rstrip()) for line in step.content]
         got = [line.rstrip() for line in text.splitlines()]
-        for number in range(max(len(expected), len(got))):
-            ours, theirs = (lines[number] if number < len(lines) else None for lines in (expected, got))
-            if ours != theirs:
-                raise Failed(step, f"line {number + 1} of the file is {theirs!r}, expected {ours!r}")
+        compare = anchor_difference if step.kind == "CHECK_AUTOTRUST" else file_difference
+        found = compare(expected, got)
+        if found is not None:
+            raise Failed(step, found)
 
     def _expand(self, step: Step, text: str) -> str:
         deadline = self._subject.next_deadline()

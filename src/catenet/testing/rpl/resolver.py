@@ -13,6 +13,7 @@ from catenet.dns.resolver.local import DROPPED
 from catenet.dns.response import ExtendedError, Response, pack_response
 from catenet.dns.server.access import Action
 from catenet.testing.rpl.deckard import setup_deckard
+from catenet.testing.rpl.managed import ManagedAnchors
 from catenet.testing.rpl.setup import Setup
 from catenet.testing.rpl.subject import Client
 from catenet.testing.rpl.syntax import Dialect, Scenario
@@ -37,8 +38,12 @@ class ResolverSubject:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
+        rng = random.Random(_SEED)
+        self._managed = ManagedAnchors(setup.anchor_files, setup.anchors, setup.policy, rng)
         anchors = setup.anchors if setup.validating else None
-        self._resolver = Resolver(setup.config, random.Random(_SEED), setup.wall, anchors=anchors, policy=setup.policy)
+        self._resolver = Resolver(
+            setup.config, rng, setup.wall, anchors=anchors, policy=setup.policy, keeper=self._managed.keeper
+        )
         self._open: dict[int, tuple[Client, Message]] = {}
         self._ready: list[tuple[Client, bytes]] = []
         self._notes: list[str] = []
@@ -113,7 +118,7 @@ class ResolverSubject:
 
     def anchor_file(self, name: str) -> str:
         """What the file of trust anchors of this name says now."""
-        return self._setup.anchor_files.get(name, "")
+        return self._managed.text(name)
 
     def zone_file(self, name: str) -> str:
         """What the zone file of this name says now."""

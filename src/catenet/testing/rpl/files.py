@@ -1,0 +1,39 @@
+"""Files that a scenario expects: zone files line by line, trust anchors by what they say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Final
+
+__all__ = ["anchor_difference", "file_difference"]
+
+_FAILURES: Final = re.compile(r";;query_failed: [1-9]\d*$")
+
+
+def file_difference(expected: Sequence[str], got: Sequence[str]) -> str | None:
+    """The first line that differs, in words; None when none does."""
+    for number, (ours, theirs) in enumerate(zip_longest(expected, got), 1):
+        if ours != theirs:
+            return f"line {number} of the file is {theirs!r}, expected {ours!r}"
+    return None
+
+
+def anchor_difference(expected: Sequence[str], got: Sequence[str]) -> str | None:
+    """As `file_difference`, of a file of managed trust anchors.
+
+    The order of keys says nothing; nor does how often a probe was tried in vain, as that is up to a resolver.
+    """
+    ours, theirs = (sorted(map(_plain, lines), key=_rank) for lines in (expected, got))
+    return file_difference(ours, theirs)
+
+
+def _plain(line: str) -> str:
+    return _FAILURES.sub(";;query_failed: some", line)
+
+
+def _rank(line: str) -> tuple[bool, str]:
+    """Comments stay in their order, before the keys."""
+    is_key = not line.startswith(";")
+    return is_key, line if is_key else ""
