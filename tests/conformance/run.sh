@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All conformance suites: our packetdrill scripts in both IP versions, h2spec, protobuf's
-# conformance runner (binary and JSON), the Connect conformance suite.
+# conformance runner (binary and JSON), the Connect conformance suite, public resolver scenarios.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=.venv/bin/python
@@ -19,3 +19,6 @@ echo "protobuf conformance"
 tests/conformance/protojson/run.sh
 
 tests/conformance/connect/run.sh
+
+echo "resolver scenarios"
+tests/conformance/rpl.sh
