@@ -272,6 +272,35 @@ def test_a_server_that_comes_back_after_a_crash_is_asked_again() -> None:
     ]
 
 
+def test_hosts_that_are_made_are_hosts_like_others() -> None:
+    text = """
+[dns]
+[hosts.a]
+[hosts.client]
+resolv = { servers = ["dns-resolver"] }
+[[links]]
+between = ["client", "dns-resolver"]
+latency = "100ms"
+[[events]]
+at = "10s"
+crash = "dns-resolver"
+for = "20s"
+[[events]]
+at = "40s"
+partition = ["dns-root", "dns-top"]
+"""
+
+    def program() -> None:
+        for at in (1, 15, 35):
+            time.sleep(at - time.monotonic() % 1000)
+            begun = time.monotonic()
+            look_up("a.world.")()
+            print(round(time.monotonic() - begun, 1))
+
+    lines, _ = run(text.replace("[dns]\n", "[dns]\ncache = false\n"), "client", program)
+    assert lines == ["a.world. 10.0.0.1", "0.2", "a.world. again", "10.0", "a.world. 10.0.0.1", "0.2"]
+
+
 def test_addresses_change_places_and_nothing_else() -> None:
     name = b"\3www\0"
     addresses = [make_record(name, A, 60, bytes((192, 0, 2, last))) for last in (1, 2, 3)]

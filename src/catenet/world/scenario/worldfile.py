@@ -161,12 +161,13 @@ class _Reader:
         self._defaults = self._link(self._tables.table(document, (), "link"), ("link",), LinkProperties())
         self._settings = self._own_settings(document, ())
         self._hosts = [*self._tables.table(document, (), "hosts"), *self._tables.table(document, (), "routers")]
-        self._resolv = read_resolv(self._tables, document, (), self._hosts, {})
         networks = tuple(self._network(*entry) for entry in self._tables.array("networks"))
+        dns = read_dns(self._tables, self._hosts, self._networks)
+        self._hosts += () if dns is None else dns.made
+        self._resolv = read_resolv(self._tables, document, (), self._hosts, {})
         hosts = tuple(
             self._host(kind, name) for kind in ("hosts", "routers") for name in self._tables.table(document, (), kind)
         )
-        dns = read_dns(self._tables, self._hosts, self._networks)
         if not hosts:
             raise self._tables.error((), "a world needs at least one host: add a table [hosts.NAME]")
         if dns is not None:
