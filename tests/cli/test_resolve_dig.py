@@ -252,10 +252,15 @@ def test_a_trace_shows_each_referral_and_what_signatures_say(tree: Tree) -> None
     names = "chain.good", "www.plain", "www.expired", "www.half", "dangling.good"
     lines = [[f"{name}.example", "--trace", "--json", "+time=1", "+tries=1", *files] for name in names]
     good, plain, expired, half, dangling = [json.loads(output) for _, output, _ in ours(tree, lines)]
-    assert [(step.get("referral"), step.get("dnssec")) for step in good["trace"]] == [
-        ("example.", SECURE), ("good.example.", SECURE), (None, None),
-    ]  # fmt: skip
-    assert [step["server"] for step in good["trace"]] == [f"udp://10.53.0.{n}:53" for n in (1, 2, 3)]
+    assert [(step.get("referral"), step.get("alias"), step.get("dnssec")) for step in good["trace"]] == [
+        ("example.", None, SECURE),
+        ("good.example.", None, SECURE),
+        (None, "alias.good.example.", None),
+        (None, "www.good.example.", None),
+        (None, None, None),
+    ]
+    assert [step["server"] for step in good["trace"]] == [f"udp://10.53.0.{n}:53" for n in (1, 2, 3, 3, 3)]
+    assert [one["type"] for one in good["answer"]] == ["CNAME", "CNAME", "A", "A"]
     assert {"name": "ns.good.example.", "type": "AAAA", "ttl": 3600, "data": "fd53::3"} in good["trace"][1]["records"]
     assert [answer["dnssec"] for answer in (good, plain, expired, half)] == [SECURE, INSECURE, BOGUS, INSECURE]
     assert half["rcode"] == "NOERROR"
@@ -331,3 +336,13 @@ def test_transfers_and_questions_are_signed(tree: Tree) -> None:
     assert "BADSIG" in bad[2]
     assert "BADSIG" in forged[2]
     assert "BADKEY" in unknown[2]
+
+
+def test_the_versions_of_a_zone(tree: Tree) -> None:
+    lines = [["+nssearch", "good.example", UNBOUND], ["+nssearch", "example", BIND, "--json"]]
+    (status, output, _), top = ours(tree, lines)
+    assert status == 0
+    soa = "SOA ns.good.example. hostmaster.example. 2026010100 3600 900 604800 300 from server udp://10.53.0.3:53"
+    assert output.startswith(soa)
+    found = {server["server"]: server["serial"] for server in json.loads(top[1])["servers"]}
+    assert found == {"udp://10.53.0.2:53": 2026010100}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from catenet.cli.resolve.records import data_text, section
-from catenet.cli.resolve.show import SECTIONS, wanted
+from catenet.cli.resolve.records import data_text
+from catenet.cli.resolve.show import SECTIONS, records_of
 from catenet.cli.resolve.verdict import UNKNOWN, Finding
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def answer_json(ask: Ask, answer: Answer, finding: Finding | None) -> dict[str, 
     """The members are named in docs/commands.md."""
     reply = answer.reply
     finding = finding or UNKNOWN
-    whole: dict[str, Any] = {"question": question_json(ask.question), **message_json(ask, reply.message)}
+    whole: dict[str, Any] = {"question": question_json(ask.question), **message_json(ask, answer)}
     whole["server"] = reply.server
     whole["protocol"] = reply.server.partition(":")[0]
     whole["ms"] = round(reply.seconds * 1000, 3)
@@ -58,16 +58,17 @@ def record_json(record: Record) -> dict[str, Any]:
     return {**question_json(record), "ttl": record.ttl, "data": data_text(record)}
 
 
-def message_json(ask: Ask, message: Message) -> dict[str, Any]:
+def message_json(ask: Ask, answer: Answer) -> dict[str, Any]:
     """Response code, flags and sections."""
     from catenet.wire.dns.numbers import flags_to_text, rcode_to_text
 
+    message = answer.reply.message
     whole: dict[str, Any] = {
         "rcode": rcode_to_text(message.rcode),
         "flags": flags_to_text(message.flags).split(),
     }
     for name in SECTIONS:
-        whole[name] = [record_json(one) for one in wanted(ask, section(message, name))]
+        whole[name] = [record_json(one) for one in records_of(ask, answer, name)]
     return whole
 
 

@@ -26,11 +26,19 @@ RESERVED: Final = 0x0040
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a question: the reply, of which address, and which servers had been asked in vain before."""
+    """What came of a question.
+
+    Attributes:
+        reply: the answer.
+        address: who gave it.
+        failures: of servers that had been asked in vain before.
+        links: aliases from other answers that led to this one.
+    """
 
     reply: Reply
     address: Address
     failures: Sequence[str] = ()
+    links: Sequence[Record] = ()
 
 
 @dataclass(slots=True)

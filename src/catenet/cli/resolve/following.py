@@ -17,6 +17,7 @@ from catenet.cli.resolve.verdict import Finding
 if TYPE_CHECKING:
     from catenet.cli.resolve.plan import Ask
     from catenet.dns.dnssec import TrustAnchors
+    from catenet.wire.dns.record import Record
 
 __all__ = ["Following", "failures_text"]
 
@@ -54,22 +55,27 @@ class Following:
 
     async def run(self, ask: Ask) -> tuple[Step, Finding]:
         """Walk to an answer, and say what it is worth. Raises OSError when the servers of the line name no root."""
+        from catenet.dns.rrset import records_of
+
         tracer = await self._tracer(ask)
         shown: list[dict[str, Any]] = []
         worst = Finding("secure")
         last: Step | None = None
+        links: list[Record] = []
         async with contextlib.aclosing(tracer.walk(ask)) as steps:
             async for step in steps:
                 if last is not None:
                     self._show(ask, last, shown)
                 if step.reading is not None and not step.reading.zone:
                     worst = _worse(worst, await tracer.judge(ask, step))
+                if step.reading is not None and step.reading.target:
+                    links += records_of(step.reading.response.answer)
                 last = step
         assert last is not None
         shown.append(step_json(last))
-        self.json = trace_json(ask, shown, last, worst)
+        self.json = trace_json(ask, shown, last, links, worst)
         if self._paper is not None and last.reply is not None:
-            print_last(self._paper, ask, last, None if self._args.no_validate else worst)
+            print_last(self._paper, ask, last, links, None if self._args.no_validate else worst)
         return last, worst
 
     def _show(self, ask: Ask, step: Step, shown: list[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from catenet.cli.resolve.asking import Answer, Session, make_query, reason, with
 from catenet.cli.resolve.following import Following, failures_text
 from catenet.cli.resolve.paper import Paper
 from catenet.cli.resolve.plan import Ask, Plan
+from catenet.cli.resolve.searching import print_versions, search_servers, versions_json
 from catenet.cli.resolve.show import failure_lines, print_answer
 from catenet.cli.resolve.signing import read_signature
 from catenet.cli.resolve.transferring import Transfer, is_transfer, over_streams
@@ -38,6 +39,7 @@ class Runner:
     def __init__(self, args: argparse.Namespace, plan: Plan, client: Client) -> None:
         self._asks = [over_streams(ask) if is_transfer(ask) else ask for ask in plan.asks]
         self._interval = plan.watch
+        self._port = plan.port
         self._json: bool = args.json
         self._session = Session(client, args.version, read_signature(args))
         self._is_unchecked: bool = args.no_validate
@@ -84,6 +86,8 @@ class Runner:
         for index, ask in enumerate(self._asks):
             if self._following is not None and ask.options.trace:
                 status = max(status, await self._trace(index, ask, self._following))
+            elif ask.options.nssearch:
+                status = max(status, await self._search(index, ask))
             elif is_transfer(ask):
                 status = max(status, await self._transfer(ask))
             else:
@@ -147,6 +151,18 @@ class Runner:
             return NO_ANSWER
         self._messages.append(step.reply.message)
         return BOGUS if finding.security == "bogus" else 0 if step.reply.message.rcode in (0, 3) else FAILED
+
+    async def _search(self, index: int, ask: Ask) -> int:
+        try:
+            versions = await search_servers(ask, self._session, self._port)
+        except OSError as error:
+            self._failed(index, ask, reason(error))
+            return NO_ANSWER
+        if self._json:
+            self._put(versions_json(ask, versions))
+        else:
+            print_versions(self._paper, versions)
+        return 0 if any(one.soa for one in versions) else NO_ANSWER
 
     async def _transfer(self, ask: Ask) -> int:
         transfer = Transfer(ask, self._session, None if self._json else self._paper)

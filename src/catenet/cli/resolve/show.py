@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from catenet.wire.dns.message import Message, Question
     from catenet.wire.dns.record import Record
 
-__all__ = ["SECTIONS", "STYLES", "failure_lines", "print_answer", "question_text", "wanted"]
+__all__ = ["SECTIONS", "STYLES", "failure_lines", "print_answer", "question_text", "records_of"]
 
 SECTIONS: Final = ("answer", "authority", "additional")
 STYLES: Final = {"secure": GOOD, "insecure": DOUBTFUL, "bogus": BAD, "indeterminate": QUIET}
@@ -44,7 +44,7 @@ def print_answer(paper: Paper, ask: Ask, answer: Answer, finding: Finding | None
         _print_hint(paper, reply)
     for name in SECTIONS:
         if getattr(options, name):
-            _print_section(paper, ask, message, name)
+            _print_section(paper, ask, answer, name)
     if finding is not None and options.comments:
         print_verdict(paper, finding)
     if options.stats:
@@ -55,8 +55,8 @@ def print_answer(paper: Paper, ask: Ask, answer: Answer, finding: Finding | None
         paper.line(text, QUIET)
 
 
-def _print_section(paper: Paper, ask: Ask, message: Message, name: str) -> None:
-    records = wanted(ask, section(message, name))
+def _print_section(paper: Paper, ask: Ask, answer: Answer, name: str) -> None:
+    records = records_of(ask, answer, name)
     if not records:
         return
     if ask.options.comments:
@@ -68,8 +68,14 @@ def _print_section(paper: Paper, ask: Ask, message: Message, name: str) -> None:
 def _print_short(paper: Paper, ask: Ask, answer: Answer) -> None:
     reply = answer.reply
     source = f" from server {reply.server} in {reply.seconds * 1000:.0f} ms." if ask.options.identify else ""
-    for record in wanted(ask, section(reply.message, "answer")):
+    for record in records_of(ask, answer, "answer"):
         paper.line(data_text(record, ask.options) + source)
+
+
+def records_of(ask: Ask, answer: Answer, name: str) -> list[Record]:
+    """The records of a section that are to be seen."""
+    records = wanted(ask, section(answer.reply.message, name))
+    return [*answer.links, *records] if name == "answer" else records
 
 
 def wanted(ask: Ask, records: list[Record]) -> list[Record]:

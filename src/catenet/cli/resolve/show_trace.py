@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.cli.resolve.as_json import answer_json, failure_json, record_json
@@ -52,16 +53,16 @@ def print_step(paper: Paper, ask: Ask, step: Step) -> None:
             paper.line(f";;   {printable(line)}")
 
 
-def print_last(paper: Paper, ask: Ask, step: Step, finding: Finding | None) -> None:
-    """Print the answer at the end of a trace."""
-    print_answer(paper, ask, _answer(step), finding)
+def print_last(paper: Paper, ask: Ask, step: Step, links: Sequence[Record], finding: Finding | None) -> None:
+    """Print the answer at the end of a trace, with the aliases that led to it."""
+    print_answer(paper, ask, _answer(step, links), finding)
 
 
-def _answer(step: Step) -> Answer:
+def _answer(step: Step, links: Sequence[Record]) -> Answer:
     from catenet.wire.dns.name import name_to_text
 
     assert step.reply is not None
-    return Answer(step.reply, Address(step.reply.server, name_to_text(step.host)), step.failures)
+    return Answer(step.reply, Address(step.reply.server, name_to_text(step.host)), step.failures, links)
 
 
 def _why(finding: Finding) -> str:
@@ -116,8 +117,10 @@ def step_json(step: Step) -> dict[str, Any]:
     return whole
 
 
-def trace_json(ask: Ask, steps: list[dict[str, Any]], last: Step, finding: Finding) -> dict[str, Any]:
+def trace_json(
+    ask: Ask, steps: list[dict[str, Any]], last: Step, links: Sequence[Record], finding: Finding
+) -> dict[str, Any]:
     """The answer, with the steps to it as `trace`."""
     if last.reply is None:
         return {**failure_json(ask, "\n".join(last.failures)), "trace": steps}
-    return {**answer_json(ask, _answer(last), finding), "trace": steps}
+    return {**answer_json(ask, _answer(last, links), finding), "trace": steps}

@@ -70,6 +70,7 @@ class Options:
     time: float = 5.0
     tries: int = 3
     trace: bool = False
+    nssearch: bool = False
 
 
 Change = Callable[[Options, bool, str | None], Options]
@@ -223,6 +224,7 @@ SWITCHES: Final[dict[str, Change]] = {
     "keepopen": _flag("keepopen"),
     "multiline": _flag("multiline"),
     "nsid": _flag("nsid"),
+    "nssearch": _flag("nssearch"),
     "onesoa": _flag("onesoa"),
     "opcode": _value("opcode", _opcode),
     "padding": _value("padding", _whole(0, 512), 128),

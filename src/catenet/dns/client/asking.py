@@ -12,7 +12,6 @@ from typing import Final
 
 from catenet.dns.client.channel import Channel, StreamChannel
 from catenet.dns.client.datagrams import DatagramQuery, connect_query
-from catenet.dns.client.https import HttpsChannel, HttpsQueries
 from catenet.dns.client.query import Cookies, Query, Reply, Sent
 from catenet.dns.client.schemes import SCHEMES
 from catenet.dns.stream import StreamQueries
@@ -200,30 +199,40 @@ class Client:
 
     async def _dial(self, asking: _Asking) -> Channel:
         target = asking.target
-        alpn = ALPN.get(target.scheme, ())
         context = self._tls or client_context() if target.tls else None
         if target.scheme in ("http", "https"):
-            name = asking.server_name or target.host
-            port = SCHEMES[target.scheme].port
-            authority = host_and_port(name, target.port).removesuffix(f":{port}")
-            core = HttpsQueries(target.scheme, authority, target.base, self._http_get)
-            connection = await connect(
-                core, target.url, tls=context, server_name=asking.server_name, alpn=alpn, schemes=SCHEMES
-            )
-            tls = None if connection.transport is None else connection.transport.get_extra_info("ssl_object")
-            core.begin(2 if tls is not None and tls.selected_alpn_protocol() == "h2" else 1)
-            return HttpsChannel(connection, core)
-        queries = StreamQueries()
-        stream = await connect(
-            queries,
+            return await self._dial_http(asking, context)
+        core = StreamQueries()
+        connection = await connect(
+            core,
             target.url,
             tls=context,
             server_name=asking.server_name,
-            alpn=alpn,
+            alpn=ALPN.get(target.scheme, ()),
             connect_timeout=None,
             schemes=SCHEMES,
         )
-        return StreamChannel(stream, queries)
+        return StreamChannel(connection, core)
+
+    async def _dial_http(self, asking: _Asking, context: ssl.SSLContext | None) -> Channel:
+        from catenet.dns.client.https import HttpsChannel, HttpsQueries  # two HTTP machines, which few calls need
+
+        target = asking.target
+        port = SCHEMES[target.scheme].port
+        authority = host_and_port(asking.server_name or target.host, target.port).removesuffix(f":{port}")
+        core = HttpsQueries(target.scheme, authority, target.base, self._http_get)
+        connection = await connect(
+            core,
+            target.url,
+            tls=context,
+            server_name=asking.server_name,
+            alpn=ALPN.get(target.scheme, ()),
+            connect_timeout=None,
+            schemes=SCHEMES,
+        )
+        tls = None if connection.transport is None else connection.transport.get_extra_info("ssl_object")
+        core.begin(2 if tls is not None and tls.selected_alpn_protocol() == "h2" else 1)
+        return HttpsChannel(connection, core)
 
 
 @dataclass(frozen=True, slots=True)
