@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from catenet.cli import UsageError
 from catenet.cli.resolve.asking import Session
-from catenet.cli.resolve.hints import asked_hints, read_hints
+from catenet.cli.resolve.hints import Hints, asked_hints, known_hints, read_hints
 from catenet.cli.resolve.paper import Paper
+from catenet.cli.resolve.servers import Habits, system_servers
 from catenet.cli.resolve.show_trace import print_last, print_step, step_json, trace_json
 from catenet.cli.resolve.tracing import Step, Tracer
 from catenet.cli.resolve.verdict import Finding
@@ -48,7 +51,7 @@ class Following:
         self._paper = paper
         self._anchors = anchors
         self._port = port
-        self._hints = read_hints(args.root_hints)
+        self._file = None if args.root_hints is None else read_hints(args.root_hints)
         self._tracers: dict[str, Tracer] = {}
         self.json: dict[str, Any] = {}
         """The last trace."""
@@ -87,12 +90,29 @@ class Following:
         scheme = "tcp" if ask.options.tcp else "udp"
         key = f"{scheme} {[server.text for server in ask.servers]}"
         if key not in self._tracers:
-            hints = await asked_hints(ask, self._session) if ask.servers else self._hints
+            hints = await self._hints(ask)
             anchors = None if isinstance(self._anchors, str) else self._anchors
             is_private = self._args.trust_anchor is not None
             tracer = Tracer(self._session, hints, scheme, self._port, anchors, is_private, self._args.explain)
             self._tracers[key] = tracer
         return self._tracers[key]
+
+    async def _hints(self, ask: Ask) -> Hints:
+        """The root's servers: of the file, of the servers of the line, of the machine's servers, or the public ones.
+
+        As with dig the machine's servers are asked first, since they know where names come from in a private network or
+        in a world; who asks nothing of them names a file.
+        """
+        if ask.servers:
+            return await asked_hints(ask, self._session)
+        if self._file is not None:
+            return self._file
+        try:
+            options = replace(ask.options, tries=1)
+            servers = system_servers(ask.options, Habits(self._args.version))
+            return await asked_hints(replace(ask, servers=tuple(servers), options=options), self._session)
+        except (OSError, UsageError):
+            return known_hints()
 
 
 def _worse(first: Finding, second: Finding) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError
 from catenet.cli.resolve.asking import Session
@@ -14,17 +14,23 @@ if TYPE_CHECKING:
     from catenet.cli.resolve.plan import Ask
     from catenet.wire.dns.message import Message
 
-__all__ = ["asked_hints", "read_hints"]
+__all__ = ["Hints", "asked_hints", "known_hints", "read_hints"]
+
+MOST_ASKED: Final = 4
+"""Servers of the root whose addresses are asked for when none came with their names."""
 
 Hints = Mapping[bytes, Sequence[bytes]]
 
 
-def read_hints(path: Path | None) -> Hints:
-    """The root's servers of a file (master format), or those of the public root. Raises UsageError."""
-    if path is None:
-        from catenet.dns.resolver.config import DEFAULT_HINTS
+def known_hints() -> Hints:
+    """Those of the public root."""
+    from catenet.dns.resolver.config import DEFAULT_HINTS
 
-        return DEFAULT_HINTS
+    return DEFAULT_HINTS
+
+
+def read_hints(path: Path) -> Hints:
+    """The root's servers of a file (master format). Raises UsageError."""
     from catenet.dns.master.tokens import ZoneError
     from catenet.dns.resolver.hints import read_hints as hints_of
 
@@ -49,6 +55,9 @@ async def asked_hints(ask: Ask, session: Session) -> Hints:
     for one in message.additional:
         if one.type in (A, AAAA) and fold(one.name) in found:
             found[fold(one.name)].append(one.data)
+    known = known_hints()
+    if found and found.keys() <= known.keys():
+        return {name: known[name] for name in found}  # the public root: we know where its servers are
     for name in list(found)[:MOST_ASKED]:
         if not any(found.values()):
             for kind in (A, AAAA):
@@ -56,7 +65,3 @@ async def asked_hints(ask: Ask, session: Session) -> Hints:
     if not any(found.values()):
         raise OSError("the server names no servers of the root")
     return found
-
-
-MOST_ASKED = 4
-"""Servers of the root whose addresses are asked for when none came with their names."""

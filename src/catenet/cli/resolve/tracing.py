@@ -235,7 +235,7 @@ class Tracer:
         text = reason(error)
         if text.endswith(_UNREACHABLE):
             self._dead.add("6" if "[" in address.url else "4")
-        for known in (f"{address.url}: ", f"cannot connect to {address.url}: ", f" from {address.url}"):
+        for known in (f"cannot connect to {address.url}: ", f"{address.url}: ", f" from {address.url}"):
             text = text.replace(known, "")
         step.failures.append(f"{place}: {text}")
 
