@@ -14,12 +14,13 @@ from tests.dns.zone import zones as bodies
 from tests.dns.zone.authorities import tool
 from tests.dns.zone.test_reader import EXAMPLE, OF_BIND, TRICKY, records
 
+from catenet.dns.dnssec.files import write_atomically
 from catenet.dns.master.reader import read_records
 from catenet.dns.master.writer import lines_of
 from catenet.dns.rrset import RRset
 from catenet.dns.zone import Zone, read_zone
 from catenet.dns.zone.difference import Difference, apply, difference
-from catenet.dns.zone.storage import JournalFile, load_zone, save_zone, write_atomically
+from catenet.dns.zone.storage import JournalFile, load_zone, save_zone
 from catenet.wire.dns.name import join, name_from_text
 from catenet.wire.dns.numbers import LOC, TXT
 

@@ -368,4 +368,4 @@ class AnchorKeeper:
 
 def anchor_file(path: Path) -> Callable[[bytes, str], None]:
     """What keeps the text of one zone's anchor in a file, for `AnchorKeeper`'s `save`; it raises OSError."""
-    return lambda zone, text: write_atomically(path, text)
+    return lambda zone, text: write_atomically(path, [text.encode()])

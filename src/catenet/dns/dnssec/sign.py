@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -57,6 +57,7 @@ class SigningSettings:
         nsec3: NSEC3 rather than NSEC.
         key_ttl: TTL of the DNSKEY set, in seconds; None: that of the SOA.
         zonemd: hash algorithm of a digest over the zone (RFC 8976), None for none.
+        kept: signatures that a set has and may keep, given the keys that would sign it; None: it is signed anew.
     """
 
     inception: int
@@ -66,6 +67,7 @@ class SigningSettings:
     nsec3: Nsec3Settings | None = None
     key_ttl: int | None = None
     zonemd: int | None = None
+    kept: Callable[[RRset, Sequence[SigningKey]], tuple[bytes, ...] | None] | None = None
 
 
 def sign_set(rrset: RRset, keys: Iterable[SigningKey], inception: int, expiration: int) -> RRset:
@@ -124,16 +126,23 @@ def sign_zone(
     signed = []
     for rrset in zone.ordered():
         if zone.is_signed(rrset):
-            expiration = settings.expiration
-            if settings.rng is not None and settings.jitter:
-                expiration -= settings.rng.randrange(settings.jitter)
-            rrset = sign_set(rrset, signers.of(rrset.type), settings.inception, expiration)
+            rrset = _sign_or_keep(rrset, signers.of(rrset.type), settings)
         signed.append(rrset)
     if settings.zonemd is None:
         return signed
     made = make_zonemd(signed, origin, settings.zonemd)
-    last = sign_set(made, signers.of(ZONEMD), settings.inception, settings.expiration)
+    last = _sign_or_keep(made, signers.of(ZONEMD), settings)
     return [last if one.key == last.key else one for one in signed]
+
+
+def _sign_or_keep(rrset: RRset, keys: Sequence[SigningKey], settings: SigningSettings) -> RRset:
+    kept = None if settings.kept is None else settings.kept(rrset, keys)
+    if kept is not None:
+        return replace(rrset, signatures=kept)
+    expiration = settings.expiration
+    if settings.rng is not None and settings.jitter:
+        expiration -= settings.rng.randrange(settings.jitter)
+    return sign_set(rrset, keys, settings.inception, expiration)
 
 
 def _check_keys(origin: bytes, keys: Sequence[SigningKey]) -> None:

@@ -11,7 +11,16 @@ from catenet.wire.dns.name import fold, name_to_text
 from catenet.wire.dns.numbers import RRSIG, SOA, type_to_text
 from catenet.wire.dns.rdata import canonical
 
-__all__ = ["Difference", "Entry", "apply", "difference", "entries_of", "is_newer", "serial_of"]
+__all__ = [
+    "Difference",
+    "Entry",
+    "apply",
+    "combined",
+    "difference",
+    "entries_of",
+    "is_newer",
+    "serial_of",
+]
 
 
 class Entry(NamedTuple):
@@ -80,6 +89,19 @@ def difference(before: Contents, after: Contents) -> Difference:
             theirs = set() if other is None else {(each.type, each.ttl, each.data) for each in entries_of(other)}
             added += [each for each in entries_of(one) if (each.type, each.ttl, each.data) not in theirs]
     return Difference(tuple(removed), tuple(added))
+
+
+def combined(first: Difference, second: Difference) -> Difference:
+    """Both in one, the second beginning where the first ends: what it takes back of the first is in neither list."""
+    made, taken = set(first.added), set(second.removed)
+    removed = [*first.removed, *(one for one in second.removed if one not in made)]
+    added = [*(one for one in first.added if one not in taken), *second.added]
+    both = set(removed).intersection(added)
+    head_before, head_after = first.removed[0], second.added[0]
+    return Difference(
+        (head_before, *(one for one in removed if one not in both and one != head_before)),
+        (head_after, *(one for one in added if one not in both and one != head_after)),
+    )
 
 
 def apply(zone: Contents, change: Difference) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
-import tempfile
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from catenet.dns.dnssec.files import write_atomically
 from catenet.dns.master.tokens import ZoneError
 from catenet.dns.master.writer import lines_of
 from catenet.dns.zone.difference import Difference, Entry, apply
@@ -20,40 +19,13 @@ from catenet.wire.dns.name import skip_name
 from catenet.wire.dns.record import make_record
 from catenet.wire.errors import Malformed
 
-__all__ = ["JournalFile", "load_zone", "save_zone", "write_atomically"]
+__all__ = ["JournalFile", "load_zone", "save_zone"]
 
 _MAGIC: Final = b"catenet journal 1\n"
 _HEAD: Final = struct.Struct("!II")
 """Of each change: bytes that follow, and their CRC-32."""
 _COUNTS: Final = struct.Struct("!II")
 _RECORD: Final = struct.Struct("!HHIH")
-
-
-def write_atomically(path: Path, pieces: Iterable[bytes]) -> None:
-    """Replace a file by new contents, which are on disk before they take its name. Raises OSError."""
-    folder = path.parent
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-            mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-            os.fchmod(file.fileno(), mode)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name last (fsync(2), NOTES)."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def save_zone(zone: Zone, path: Path) -> None:
