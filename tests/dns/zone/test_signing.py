@@ -16,10 +16,10 @@ from tests.dns.zone.authorities import tool
 
 from catenet.dns.dnssec import Delays, Nsec3Settings, SigningKey, check_zonemd, generate_key, roll_zone_key
 from catenet.dns.zone import Zone, read_zone
-from catenet.dns.zone.difference import Difference, apply, difference
+from catenet.dns.zone.difference import apply, difference
 from catenet.dns.zone.signing import SigningPlan, ZoneSigner
 from catenet.dns.zone.storage import save_zone
-from catenet.dns.zone.update import Grant, update_zone
+from catenet.dns.zone.update import Grant, Updated, update_zone
 from catenet.wire.dns.message import parse
 from catenet.wire.dns.name import name_from_text
 
@@ -64,14 +64,14 @@ def verify(zone: Zone, folder: Path, wall: int = WALL) -> None:
             assert not done.returncode, done.stderr + done.stdout
 
 
-def update(zone: Zone, *records: tuple[str, int, int, bytes]) -> Difference:
+def update(zone: Zone, ours: ZoneSigner | None, *records: tuple[str, int, int, bytes]) -> Updated:
     made = b""
     for name, kind, rclass, data in records:
         made += name_from_text(name, ORIGIN) + struct.pack("!HHIH", kind, rclass, 60 * (rclass == 1), len(data)) + data
     head = struct.pack("!6H", 1, 5 << 11, 1, 0, len(records), 0) + ORIGIN + b"\0\6\0\1"
-    done = update_zone(zone, parse(head + made), None, [Grant(None), Grant(None, types=frozenset((2,)))])
-    assert not done.rcode and done.change is not None
-    return done.change
+    grants = [Grant(None), Grant(None, types=frozenset((2,)))]
+    sign = None if ours is None else lambda zone, change: ours.sign(zone, WALL + 60, change)
+    return update_zone(zone, parse(head + made), None, grants, sign)
 
 
 UPDATES = {
@@ -98,7 +98,7 @@ def test_a_zone_stays_valid_through_an_update(kind: str, what: str, tmp_path: Pa
     assert ours.sign(zone, WALL) is None
     before = zone.copy()
     signatures = {data for one in zone.sets() for data in one.signatures}
-    both = ours.sign(zone, WALL + 60, update(zone, *UPDATES[what]))
+    both = update(zone, ours, *UPDATES[what]).change
     assert both is not None and (both.before, both.after, zone.serial) == (2026112902, 2026112903, 2026112903)
     verify(zone, tmp_path)
     apply(before, both)
@@ -147,6 +147,17 @@ def test_a_digest_follows(tmp_path: Path) -> None:
     zone, ours = plain(), signer(SigningPlan(zonemd=1))
     ours.sign(zone, WALL)
     assert check_zonemd(zone, ORIGIN) and ours.sign(zone, WALL) is None
-    ours.sign(zone, WALL, update(zone, *UPDATES["an address"]))
+    assert update(zone, ours, *UPDATES["an address"]).change is not None
     assert check_zonemd(zone, ORIGIN)
+    verify(zone, tmp_path)
+
+
+def test_without_keys_a_signed_zone_stays_as_it_was(tmp_path: Path) -> None:
+    zone = plain()
+    signer(PLANS["nsec"]).sign(zone, WALL)
+    before = zone.copy()
+    assert update(zone, None, *UPDATES["an address"]) == Updated(5)
+    assert update(zone, signer(PLANS["nsec"], []), *UPDATES["no name"]) == Updated(2)
+    change = difference(before, zone)
+    assert set(change.removed) == set(change.added)
     verify(zone, tmp_path)

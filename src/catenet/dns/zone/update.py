@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from catenet.dns.master.data import check_data
@@ -29,6 +29,7 @@ from catenet.wire.dns.numbers import (
     QR,
     REFUSED,
     RRSIG,
+    SERVFAIL,
     SOA,
     UPDATE,
     YXDOMAIN,
@@ -111,17 +112,26 @@ class _Refusal(Exception):
         self.rcode = rcode
 
 
-def update_zone(zone: Zone, message: Message, key: bytes | None, grants: Sequence[Grant]) -> Updated:
+def update_zone(
+    zone: Zone,
+    message: Message,
+    key: bytes | None,
+    grants: Sequence[Grant],
+    sign: Callable[[Zone, Difference], Difference | None] | None = None,
+) -> Updated:
     """Carry out an update (RFC 2136 3): all of it, or nothing.
 
-    Sets that change lose their signatures; the serial goes up by one unless the update brings a later one. Whoever
-    signs the zone has to sign what `change` names.
+    The serial goes up by one unless the update brings a later one. Sets that change lose their signatures, so that a
+    signed zone is only updated where somebody signs it again (RFC 3007 4).
 
     Args:
         zone: the primary's zone.
         message: a request with opcode UPDATE.
         key: folded name of the key under which it is signed, None without one.
         grants: what is allowed, and to whom.
+        sign: signs a zone to which a change was made, and says what has become different by both, as
+            `ZoneSigner.sign`; ValueError makes the answer SERVFAIL, and the zone what it was. Without it updates of
+            signed zones are refused.
     """
     try:
         question = message.question
@@ -129,6 +139,8 @@ def update_zone(zone: Zone, message: Message, key: bytes | None, grants: Sequenc
             raise _Refusal(FORMERR)
         if fold(question.name) != zone.apex or question.rclass != IN or zone.soa is None:
             raise _Refusal(NOTAUTH)
+        if zone.soa.signatures and sign is None:
+            raise _Refusal(REFUSED)
         _check_prerequisites(zone, message.answer)
         _check_changes(zone, message.authority, key, grants)
         draft = _Draft(zone)
@@ -139,9 +151,14 @@ def update_zone(zone: Zone, message: Message, key: bytes | None, grants: Sequenc
         return Updated(FORMERR)
     except _Refusal as refusal:
         return Updated(refusal.rcode)
-    if change is not None:
-        apply(zone, change)
-    return Updated(NOERROR, change)
+    if change is None:
+        return Updated(NOERROR)
+    apply(zone, change)
+    try:
+        return Updated(NOERROR, change if sign is None else sign(zone, change))
+    except ValueError:
+        apply(zone, Difference(change.added, change.removed))
+        return Updated(SERVFAIL)
 
 
 def answer_update(message: Message, rcode: int) -> bytes:
