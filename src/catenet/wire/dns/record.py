@@ -24,7 +24,7 @@ class Record:
         self.source = source
         """The message, in which names are looked up."""
         self.at = at
-        """Offset of its name."""
+        """Offset of its name; 0 for one that is in no message, and so has no pointers."""
         self.head = head
         """Offset of its type."""
         self.end = end
@@ -33,7 +33,7 @@ class Record:
     @property
     def name(self) -> bytes:
         """Owner, in uncompressed wire format."""
-        return read_name(self.source, self.at)
+        return read_name(self.source, self.at) if self.at else self.source[: self.head]
 
     @property
     def type(self) -> int:
@@ -59,6 +59,8 @@ class Record:
     def data(self) -> bytes:
         """Its data, with the names in it uncompressed."""
         start = self.head + HEAD_LENGTH
+        if not self.at:
+            return self.source[start:]
         return expand(self.source, self.type, start, self.end - start)
 
     def __eq__(self, other: object) -> bool:
