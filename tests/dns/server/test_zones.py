@@ -145,6 +145,8 @@ def test_we_are_the_secondary_of_bind(tmp_path):
             assert "NOERROR" in shown
             assert parse(ask_udp(server.port, told)).rcode == 9, "unsigned"
             until(lambda: address_of(server.port, "new.example.org."), 77)
+            shown = run(have("dig"), "@127.0.0.1", "-p", str(server.port), "example.org", "IXFR=1", "-y", key)
+            assert shown.count("\tSOA\t") == 4 and "large" not in shown, "differences are passed on"
         assert "new.example.org." in (tmp_path / "copy.zone").read_text()
         with serving(tmp_path, *secondary_config(tmp_path, free_port())) as server:
             assert address_of(server.port, "new.example.org.") == 77, "from its copy, without a primary"

@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from catenet.dns.server.config import ConfigError, ServerConfig, ZoneConfig
 from catenet.dns.server.follower import Follower
 from catenet.dns.server.request import HTTPS, UDP, Request
 from catenet.dns.zone import Zone, ZoneSet
+from catenet.dns.zone.difference import Difference
 from catenet.dns.zone.journal import Journal
 from catenet.dns.zone.notify import Notifier, Target, answer_notify
 from catenet.dns.zone.secondary import Primary, Secondary
@@ -141,12 +142,14 @@ class Authority:
         primaries = tuple(Primary(Server(ipaddress.ip_address(host).packed, port), kept.key) for host, port in servers)
         offset = time.time() - asyncio.get_running_loop().time()
         core = Secondary(kept.origin, primaries, secrets.SystemRandom(), lambda now: now + offset, zone=zone)
-        follower = Follower(core, lambda found: self._replaced(kept, found))
+        follower = Follower(core, lambda found, changes: self._replaced(kept, found, changes))
         follower.start()
         return follower
 
-    def _replaced(self, kept: _Kept, zone: Zone | None) -> None:
-        """A secondary has another version, or none any more."""
+    def _replaced(self, kept: _Kept, zone: Zone | None, changes: Sequence[Difference]) -> None:
+        """A secondary has another version, or none any more; the differences are passed on to its own secondaries."""
+        for change in changes:
+            kept.journal.add(change)
         if zone is None:
             logger.warning("zone %s has expired", kept.told.name)
             self.zones.discard(kept.origin)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from catenet.dns.resolver.upstream import Upstream
 from catenet.dns.zone import Zone
+from catenet.dns.zone.difference import Difference
 from catenet.dns.zone.secondary import Loaded, Secondary
 
 __all__ = ["Follower"]
 
 
 class Follower:
-    """Drives a `Secondary`; `replaced` is called with each version, and with None when the zone has expired."""
+    """Drives a `Secondary`.
 
-    def __init__(self, core: Secondary, replaced: Callable[[Zone | None], None]) -> None:
+    `replaced` is called with each version and the differences that led to it, if they came; with None when the zone has
+    expired.
+    """
+
+    def __init__(self, core: Secondary, replaced: Callable[[Zone | None, Sequence[Difference]], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._core = core
         self._replaced = replaced
@@ -61,7 +66,10 @@ class Follower:
         for token in core.finished():
             self._upstream.end(token)
         while (event := core.next_event()) is not None:
-            self._replaced(event.zone if isinstance(event, Loaded) else None)
+            if isinstance(event, Loaded):
+                self._replaced(event.zone, event.changes)
+            else:
+                self._replaced(None, ())
         if self._timer is not None:
             self._timer.cancel()
         due = core.next_deadline()
