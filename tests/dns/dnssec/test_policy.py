@@ -16,7 +16,7 @@ from catenet.dns.response import Response, Security
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import ROOT, name_from_text
-from catenet.wire.dns.numbers import CH, NS, NSEC, SERVFAIL, TXT, A
+from catenet.wire.dns.numbers import CH, NS, NSEC, SERVFAIL, TXT, A, type_from_text
 
 SECURE, INSECURE, BOGUS, INDETERMINATE = Security.SECURE, Security.INSECURE, Security.BOGUS, Security.INDETERMINATE
 BODY = "www A 192.0.2.1\n*.wild A 192.0.2.3\n"
@@ -125,6 +125,23 @@ def test_every_set_of_any() -> None:
     assert tree.validate("child.example.", "ANY", response=response).security is SECURE
     spoilt = [replace(one, signatures=()) if one.type == NS else one for one in everything]
     assert tree.validate("child.example.", "ANY", response=Response(answer=spoilt)).security is BOGUS
+
+
+@pytest.mark.parametrize("kind", ["CNAME", "ANY", "A", "TXT"])
+def test_what_a_dname_makes(kind: str) -> None:
+    tree = Tree()
+    tree.add("child.example.", "old DNAME new\na.new A 192.0.2.1\n")
+    tree.add("example.")
+    tree.add(".")
+    owner = "a.old.child.example."
+    response = tree.resolve(Question(name(owner), type_from_text(kind)))
+    assert tree.validate(owner, kind, response=response).security is SECURE
+    made = next(one for one in response.answer if one.type == 5)
+    other = replace(made, data=(name("b.new.child.example."),))
+    forged = replace(response, answer=[other if one is made else one for one in response.answer])
+    assert tree.validate(owner, kind, response=forged).security is BOGUS
+    alone = replace(response, answer=[one for one in response.answer if one.type != 39])
+    assert tree.validate(owner, kind, response=alone).security is BOGUS
 
 
 def test_extended_errors() -> None:

@@ -186,7 +186,10 @@ class _Validation:
             found = [one for one in response.answer if fold(one.name) == name and kind in (one.type, ANY)]
             if found:
                 for rrset in found:
-                    yield from self._check_set(rrset)
+                    if self._is_made(rrset):
+                        yield from self._check_alias(name)
+                    else:
+                        yield from self._check_set(rrset)
                 break
             target = yield from self._check_alias(name)
             if target is None:
@@ -202,7 +205,7 @@ class _Validation:
         """Check the CNAME or DNAME that the answer has for a name; returns where it leads, None without one."""
         answer = self._response.answer
         cname = find_set(answer, name, CNAME)
-        dname = next((one for one in answer if one.type == DNAME and _is_under(name, fold(one.name))), None)
+        dname = self._dname_above(name)
         if dname is not None and (cname is None or not cname.signatures):
             yield from self._check_set(dname)
             return self._follow_dname(name, dname, cname)
@@ -212,6 +215,14 @@ class _Validation:
         if len(cname.data) != 1:
             self.conclude(Security.BOGUS, f"{set_to_text(cname)} has several records", DNSSEC_BOGUS)
         return _target(cname)
+
+    def _dname_above(self, name: bytes) -> RRset | None:
+        answer = self._response.answer
+        return next((one for one in answer if one.type == DNAME and _is_under(name, fold(one.name))), None)
+
+    def _is_made(self, rrset: RRset) -> bool:
+        """Whether it is the CNAME that a DNAME of the answer makes, which nobody signs (RFC 6672 5.3.1)."""
+        return rrset.type == CNAME and not rrset.signatures and self._dname_above(fold(rrset.name)) is not None
 
     def _follow_dname(self, name: bytes, dname: RRset, cname: RRset | None) -> bytes | None:
         """Where a DNAME leads; the CNAME beside it is unsigned, and has to be what it makes (RFC 6672 5.3.1)."""
