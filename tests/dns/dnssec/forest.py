@@ -8,6 +8,7 @@ from dataclasses import replace
 from tests.dns.dnssec.tree import DAY, ServedZone, Tree, make_key
 
 from catenet.dns.dnssec.keys import SHA1, SHA256, SHA384, Ds, Key, ds_from_key
+from catenet.dns.dnssec.nsec3 import nsec3_hash
 from catenet.dns.dnssec.private import SigningKey, revoked
 from catenet.dns.dnssec.rrsig import Signature, rrsig_head, signed_data
 from catenet.dns.dnssec.sign import Nsec3Settings, sign_set
@@ -565,6 +566,112 @@ def _labels_below(owner: bytes, origin: bytes) -> list[bytes]:
         found.append(owner[at + 1 : at + 1 + owner[at]])
         at += 1 + owner[at]
     return found
+
+
+# Cuts, aliases and wildcards in odd places
+
+SCHEMES: dict[str, Nsec3Settings | None] = {
+    "": None,
+    "_nsec3": Nsec3Settings(b"\x01", 1),
+    "_optout": Nsec3Settings(opt_out=True),
+}
+for label, either in SCHEMES.items():
+
+    def cut_below_empty(tree: Tree, name: str, nsec3: Nsec3Settings | None = either) -> None:
+        """The child is two labels below, and the name between is empty."""
+        tree.add(f"www.sub.{name}", "@ A 192.0.2.7", nsec3=nsec3)
+        tree.add(name, BODY, nsec3=nsec3)
+
+    def unsigned_cut_below_empty(tree: Tree, name: str, nsec3: Nsec3Settings | None = either) -> None:
+        tree.add(f"www.sub.{name}", "@ A 192.0.2.7", signed=False)
+        tree.add(name, BODY, nsec3=nsec3)
+
+    def wildcard_at_apex(tree: Tree, name: str, nsec3: Nsec3Settings | None = either) -> None:
+        tree.add(name, BODY + "* A 192.0.2.66\n", nsec3=nsec3)
+
+    def wildcard_alias(tree: Tree, name: str, nsec3: Nsec3Settings | None = either) -> None:
+        tree.add(name, BODY + "* CNAME www\n", nsec3=nsec3)
+
+    def wildcard_away(tree: Tree, name: str, nsec3: Nsec3Settings | None = either) -> None:
+        tree.add(name, BODY + "* CNAME www.insecure.cases.\n", nsec3=nsec3)
+
+    def dname_at_apex(tree: Tree, name: str, nsec3: Nsec3Settings | None = either) -> None:
+        tree.add(name, "@ DNAME good.cases.\n", nsec3=nsec3)
+
+    def signed_below_unsigned(tree: Tree, name: str, nsec3: Nsec3Settings | None = either) -> None:
+        """An island: its parent has its DS, but is itself without."""
+        tree.add(f"sub.{name}", "www A 192.0.2.7", nsec3=nsec3)
+        tree.add(name, BODY, nsec3=nsec3, with_ds=False)
+
+    def bogus_child(tree: Tree, name: str, nsec3: Nsec3Settings | None = either) -> None:
+        tree.add(f"sub.{name}", "www A 192.0.2.7", nsec3=nsec3, start=-40 * DAY)
+        tree.add(name, BODY + "alias2 CNAME www.sub\n", nsec3=nsec3)
+
+    for make in (
+        *(cut_below_empty, unsigned_cut_below_empty, wildcard_at_apex, wildcard_alias, wildcard_away),
+        *(dname_at_apex, signed_below_unsigned, bogus_child),
+    ):
+        make.__name__ += label
+        case(make)
+
+
+@case
+def alias_to_bogus(tree: Tree, name: str) -> None:
+    tree.add(
+        name, "www CNAME www.wrong-signature.cases.\nno CNAME no.no-nsec3s.cases.\n*.wild CNAME www.expired.cases.\n"
+    )
+
+
+@case
+def alias_to_insecure(tree: Tree, name: str) -> None:
+    tree.add(
+        name, "www CNAME www.insecure.cases.\nno CNAME no.insecure-island.cases.\n*.wild CNAME no.insecure.cases.\n"
+    )
+
+
+def without_nsec3_of(zone: ServedZone, *owners: str) -> None:
+    """Without the records that match, or cover, these names."""
+    for owner in owners:
+        digest = nsec3_hash(name_from_text(owner, zone.origin), b"", 0)
+        gone = [rrset for rrset, nsec3 in zone.nsec3s() if nsec3.owner == digest or nsec3.covers(digest)]
+        zone.sets = [one for one in zone.sets if one not in gone]
+
+
+@case
+def nsec3_closest_encloser_lost(tree: Tree, name: str) -> None:
+    without_nsec3_of(tree.add(name, BODY, nsec3=Nsec3Settings()), "@")
+
+
+@case
+def nsec3_next_closer_lost(tree: Tree, name: str) -> None:
+    without_nsec3_of(tree.add(name, BODY, nsec3=Nsec3Settings()), "no", "x.wild", "y.wild")
+
+
+@case
+def nsec3_wildcard_lost(tree: Tree, name: str) -> None:
+    without_nsec3_of(tree.add(name, BODY, nsec3=Nsec3Settings()), "*")
+
+
+def edit_nsec3s(zone: ServedZone, edit: Callable[[bytes], bytes]) -> None:
+    """Change the data of all NSEC3 records, and sign them again."""
+    start = int(zone.wall) - DAY
+    zone.sets = [
+        sign_set(replace(one, data=(edit(one.data[0]),)), zone.keys[:1], start, start + 10 * DAY)
+        if one.type == NSEC3
+        else one
+        for one in zone.sets
+    ]
+
+
+@case
+def nsec3_unknown_flags(tree: Tree, name: str) -> None:
+    edit_nsec3s(tree.add(name, BODY, nsec3=Nsec3Settings()), lambda data: data[:1] + b"\x80" + data[2:])
+
+
+@case
+def nsec3_denies_what_exists(tree: Tree, name: str) -> None:
+    """Every record says that its name has no types."""
+    edit_nsec3s(tree.add(name, BODY, nsec3=Nsec3Settings()), lambda data: data[:26])
 
 
 def make_forest(wall: float) -> Tree:

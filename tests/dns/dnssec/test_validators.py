@@ -35,13 +35,18 @@ from catenet.wire.dns.numbers import type_from_text
 FEW = (("www", "A"), ("www", "TXT"), ("no", "A"))
 """Asked of delv, which takes a second for what others do in milliseconds."""
 
-EVERY = "every"
+OPT_OUT = SECURE, INSECURE, "RFC 5155 9.2: no AD where an opt-out range denies"
 DECIDED = {
     # zone: what they say, what we say, and why
-    ("delv", "good-nsec3-optout"): (SECURE, INSECURE, "RFC 5155 9.2: no AD where an opt-out range denies"),
+    ("delv", "good-nsec3-optout"): OPT_OUT,
+    ("delv", "cut-below-empty-optout"): OPT_OUT,
+    ("delv", "unsigned-cut-below-empty-optout"): OPT_OUT,
+    ("delv", "bogus-child-optout"): OPT_OUT,
+    ("delv", "nsec3-unknown-flags"): (SECURE, BOGUS, "RFC 5155 8.2: such records are passed over"),
+    ("delv", "broken-signature-beside"): (BOGUS, SECURE, "RFC 4035 5.3.3: one signature that verifies suffices"),
     ("unbound", "ds-sha256-wrong-sha1-right"): (SECURE, BOGUS, "RFC 4509 3: SHA-1 is passed over beside SHA-256"),
     ("unbound", "nsec-next-outside"): (SECURE, BOGUS, "RFC 4034 4.1.1: the next name is one of the zone"),
-    ("delv", "broken-signature-beside"): (BOGUS, SECURE, "RFC 4035 5.3.3: one signature that verifies suffices"),
+    ("unbound", "alias-to-insecure"): (INSECURE, SECURE, "RFC 4035 2.5: NSEC stands beside CNAME, which it follows"),
 }
 """Where one of them differs from us, and from the other one."""
 

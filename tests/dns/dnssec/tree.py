@@ -84,6 +84,7 @@ class ServedZone:
     nsec3: Nsec3Settings | None = None
     with_ds: bool = True
     ds: Sequence[Ds] | None = None
+    wall: float = WALL
 
     def delegation(self) -> list[Ds]:
         """The DS records that the parent has."""
@@ -242,7 +243,7 @@ class Tree:
             signing = list(keys) if keys is not None else [make_key(origin, algorithm)]
             settings = SigningSettings(int(self.wall + start), int(self.wall + start + life), nsec3=nsec3)
             zone = ServedZone(origin, sign_zone(sets, origin, signing, settings, published), signing, nsec3)
-        zone.with_ds, zone.ds = with_ds, ds
+        zone.with_ds, zone.ds, zone.wall = with_ds, ds, self.wall
         self.zones[origin] = zone
         return zone
 
