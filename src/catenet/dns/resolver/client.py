@@ -97,8 +97,12 @@ def _at_once(context: Context, question: Question, wanted: ClientQuestion) -> Re
     if response is not None:
         return response
     for zone in sorted(context.config.auth_zones, key=lambda one: -len(one.name)):
-        if zone.for_downstream and zone.zone is not None and is_below(question.name, zone.name):
-            return replace(zone.zone.answer(question, wanted.dnssec_ok), recursion=True)
+        if zone.for_downstream and is_below(question.name, zone.name):
+            copy = context.copies.get(zone.name)
+            if copy is not None:
+                return replace(copy.answer(question, wanted.dnssec_ok), recursion=True)
+            if not zone.fallback:
+                return Response(SERVFAIL, authoritative=True, recursion=True, reason="there is no copy of the zone")
     return None if wanted.recursion else _without_recursion(context, question)
 
 

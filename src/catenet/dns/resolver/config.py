@@ -93,6 +93,8 @@ class AuthZone:
         fallback: ask the authorities while the copy cannot answer.
         for_upstream: iteration uses it.
         for_downstream: clients are answered from it, as an authority does.
+        digest: `check` refuses a copy whose digest (ZONEMD, RFC 8976) differs from what it says, `require` one without
+            a digest too; "" believes it.
     """
 
     name: bytes
@@ -100,6 +102,7 @@ class AuthZone:
     fallback: bool = True
     for_upstream: bool = True
     for_downstream: bool = True
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,21 @@ from typing import Final
 from catenet.dns.dnssec import KeyCache, Policy, TrustAnchors
 from catenet.dns.resolver.aggressive import Denials
 from catenet.dns.resolver.cache import Cache, CacheLimits
-from catenet.dns.resolver.config import Network, ResolverConfig
+from catenet.dns.resolver.config import Answering, AuthZone, Network, ResolverConfig
 from catenet.dns.resolver.local import LocalZones
 from catenet.dns.resolver.rpz import Policies
 from catenet.dns.resolver.servers import Servers
 from catenet.dns.resolver.steps import Failure
 from catenet.dns.response import ExtendedError
 from catenet.dns.rrset import RRset
+from catenet.dns.zone import Zone
+from catenet.dns.zone.zonemd import ZoneDigest, check_digest
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import fold, is_below
 from catenet.wire.dns.numbers import AAAA, A
 from catenet.wire.dns.stub import Server
 
-__all__ = ["Context", "Failures"]
+__all__ = ["Context", "Failures", "acceptable"]
 
 MOST_FAILURES: Final = 10_000
 MOST_SOURCES: Final = 2_000
@@ -98,6 +100,8 @@ class Context:
         self.secret = rng.randbytes(16)
         """Of our cookies (RFC 9018 3)."""
         self.counts: Counter[str] = Counter()
+        self.copies: dict[bytes, Answering | None] = {one.name: acceptable(one, one.zone) for one in config.auth_zones}
+        """Zones that are asked instead of their authorities; None while there is no copy."""
         self.turns = 0
         """Answers whose records were turned around."""
         self.local = LocalZones(config.local_zones, config.special_names, config.unblocked)
@@ -140,6 +144,15 @@ class Context:
             return rrset
         data = tuple(one for one in rrset.data if not is_in(one, config.private_addresses))
         return replace(rrset, data=data) if data else None
+
+
+def acceptable(settings: AuthZone, zone: Answering | None) -> Answering | None:
+    """The copy, unless the settings want a digest that it does not have (RFC 8976 4)."""
+    if not settings.digest or not isinstance(zone, Zone):
+        return zone
+    found = check_digest(zone)
+    is_wrong = found is ZoneDigest.DIFFERS or (found is ZoneDigest.ABSENT and settings.digest == "require")
+    return None if is_wrong else zone
 
 
 def is_in(address: bytes, networks: tuple[Network, ...]) -> bool:

@@ -6,7 +6,7 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from catenet.dns.dnssec import AnchorKeeper, Policy, TrustAnchors
@@ -16,6 +16,7 @@ from catenet.dns.resolver.cache import Cache
 from catenet.dns.resolver.client import Client, ClientQuestion, answer_client
 from catenet.dns.resolver.config import ResolverConfig
 from catenet.dns.resolver.context import Context
+from catenet.dns.resolver.copies import Copies
 from catenet.dns.resolver.exchange import cookie_of
 from catenet.dns.resolver.local import DROPPED
 from catenet.dns.resolver.resolve import resolve
@@ -23,6 +24,7 @@ from catenet.dns.resolver.steps import Ask, AskAny, AskWithin, Effect, Failure, 
 from catenet.dns.resolver.tasks import Deadline, Pending, Task, failed, leave, waits_for
 from catenet.dns.resolver.validation import resolve_checked
 from catenet.dns.response import Response
+from catenet.dns.zone.secondary import Secondary
 from catenet.wire.dns.message import HEADER_LENGTH, Message, Question, parse_reply
 from catenet.wire.dns.name import fold
 from catenet.wire.dns.stub import answers
@@ -56,6 +58,7 @@ class Resolver:
         anchors: what is trusted; without, nothing is validated.
         policy: settings of validation.
         keeper: follows the roll-over of trust anchors (RFC 5011).
+        secondaries: keep the zones of `AuthZone` and `PolicyZone` that are fetched from their primaries.
     """
 
     def __init__(
@@ -67,11 +70,13 @@ class Resolver:
         anchors: TrustAnchors | None = None,
         policy: Policy | None = None,
         keeper: AnchorKeeper | None = None,
+        secondaries: Sequence[Secondary] = (),
     ) -> None:
         self.context = Context(config, rng, wall, cache, anchors, policy)
         self._tickets = itertools.count(1)
         self._tokens = itertools.count(1)
         self._order = itertools.count(1)
+        self._copies = Copies(self.context, secondaries, self._tokens)
         self._running: dict[Ask, Task] = {}
         self._clients: dict[int, tuple[Task, float]] = {}
         """Tasks of clients' questions, and when they began."""
@@ -135,17 +140,18 @@ class Resolver:
     def transmit(self, now: float) -> list[Exchange]:
         """What is to be sent now."""
         outgoing, self._outgoing = self._outgoing, []
-        return outgoing
+        return outgoing + self._copies.transmit()
 
     def finished(self) -> list[int]:
         """Tokens of messages whose sockets may be closed."""
         finished, self._finished = self._finished, []
-        return finished
+        return finished + self._copies.finished()
 
     def receive(self, token: int, data: bytes, now: float) -> None:
         """A message came to the socket, or over the connection, of this token."""
         pending = self._pending.get(token)
         if pending is None:
+            self._copies.receive(token, data, now)
             return
         self.context.now = now
         outcome = self._judge(pending, data, now)
@@ -156,10 +162,16 @@ class Resolver:
     def fail(self, token: int, now: float) -> None:
         """The server cannot be reached, or the connection was lost."""
         pending = self._pending.get(token)
-        if pending is not None:
-            self.context.now = now
-            self._conclude(token, Outcome(None, now - pending.begun, "unreachable"))
-            self._run()
+        if pending is None:
+            self._copies.fail(token, now)
+            return
+        self.context.now = now
+        self._conclude(token, Outcome(None, now - pending.begun, "unreachable"))
+        self._run()
+
+    def notify(self, origin: bytes, serial: int | None, now: float) -> None:
+        """A primary says that a zone of which there is a copy has changed (RFC 1996); `origin` is folded."""
+        self._copies.notify(origin, serial, now)
 
     def next_event(self) -> Answered | None:
         """The next answer."""
@@ -169,11 +181,14 @@ class Resolver:
         """When `handle_timeout` is to be called."""
         while self._deadlines and not self._is_due(self._deadlines[0]):
             heapq.heappop(self._deadlines)
-        return self._deadlines[0].at if self._deadlines else None
+        due = self._deadlines[0].at if self._deadlines else None
+        other = self._copies.next_deadline()
+        return due if other is None else other if due is None else min(due, other)
 
     def handle_timeout(self, now: float) -> None:
         """Go on with what has waited long enough."""
         self.context.now = now
+        self._copies.handle_timeout(now)
         while self._deadlines and self._deadlines[0].at <= now:
             deadline = heapq.heappop(self._deadlines)
             if self._is_due(deadline):

@@ -256,9 +256,10 @@ class Iteration:
 
     def _ask_copy(self, settings: AuthZone, question: Question) -> tuple[Server | None, Response] | None:
         """The answer of our copy of the zone."""
-        if settings.zone is None or self._attempts[Server(b"")]:
+        zone = self._context.copies.get(settings.name)
+        if zone is None or self._attempts[Server(b"")]:
             return None
-        response = settings.zone.answer(question, True)
+        response = zone.answer(question, True)
         return None if response.rcode == SERVFAIL else (None, response)
 
     def _pick(self) -> Steps[Server | None]:

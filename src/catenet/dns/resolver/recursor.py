@@ -6,6 +6,7 @@ import asyncio
 import random
 import ssl
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,7 @@ from catenet.dns.resolver.config import ResolverConfig
 from catenet.dns.resolver.core import Resolver
 from catenet.dns.resolver.upstream import Upstream
 from catenet.dns.response import Response
+from catenet.dns.zone.secondary import Secondary
 from catenet.net.connection import Alarm, Alarmed
 from catenet.wire.dns.message import Question
 
@@ -32,6 +34,7 @@ class Recursor(Alarmed):
         anchors: what is trusted; without, nothing is validated.
         policy: settings of validation.
         keeper: follows the roll-over of trust anchors.
+        secondaries: keep zones that are fetched from their primaries.
         cache: one that others use too.
         rng: draws ids, the case of letters, servers; the system's by default.
         tls: trusted authorities for forwarders over TLS.
@@ -44,6 +47,7 @@ class Recursor(Alarmed):
         anchors: TrustAnchors | None = None,
         policy: Policy | None = None,
         keeper: AnchorKeeper | None = None,
+        secondaries: Sequence[Secondary] = (),
         cache: Cache | None = None,
         rng: random.Random | None = None,
         tls: ssl.SSLContext | None = None,
@@ -59,6 +63,7 @@ class Recursor(Alarmed):
             anchors,
             policy,
             keeper,
+            secondaries,
         )
         names = {server: zone.tls for zone in settings.forwards if zone.tls for server in zone.servers}
         self._upstream = Upstream(self._received, self._failed, names, tls)

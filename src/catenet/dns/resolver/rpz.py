@@ -130,6 +130,12 @@ class Policies:
     def __init__(self, zones: Iterable[PolicyZone]) -> None:
         self._zones = [_read(zone) for zone in zones]
 
+    def replace(self, name: bytes, sets: Iterable[RRset]) -> None:
+        """The policy zone of this name (folded), if it is one, has changed."""
+        self._zones = [
+            _read(replace(one.zone, sets=tuple(sets))) if one.zone.name == name else one for one in self._zones
+        ]
+
     def __bool__(self) -> bool:
         return bool(self._zones)
 

@@ -7,11 +7,14 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from catenet.dns.master.writer import lines_of
 from catenet.dns.resolver.client import Client as Asker
 from catenet.dns.resolver.core import Exchange, Resolver
 from catenet.dns.resolver.local import DROPPED
 from catenet.dns.response import ExtendedError, Response, pack_response
 from catenet.dns.server.access import Action
+from catenet.dns.zone import Zone
+from catenet.dns.zone.secondary import Secondary
 from catenet.testing.rpl.deckard import setup_deckard
 from catenet.testing.rpl.managed import ManagedAnchors
 from catenet.testing.rpl.setup import Setup
@@ -41,8 +44,19 @@ class ResolverSubject:
         rng = random.Random(_SEED)
         self._managed = ManagedAnchors(setup.anchor_files, setup.anchors, setup.policy, rng)
         anchors = setup.anchors if setup.validating else None
+        kept = {one.name: one.zone for one in setup.config.auth_zones if isinstance(one.zone, Zone)}
+        secondaries = [
+            Secondary(zone, primaries, rng, setup.wall, zone=kept.get(zone))
+            for zone, primaries in setup.primaries.items()
+        ]
         self._resolver = Resolver(
-            setup.config, rng, setup.wall, anchors=anchors, policy=setup.policy, keeper=self._managed.keeper
+            setup.config,
+            rng,
+            setup.wall,
+            anchors=anchors,
+            policy=setup.policy,
+            keeper=self._managed.keeper,
+            secondaries=secondaries,
         )
         self._open: dict[int, tuple[Client, Message]] = {}
         self._ready: list[tuple[Client, bytes]] = []
@@ -122,6 +136,9 @@ class ResolverSubject:
 
     def zone_file(self, name: str) -> str:
         """What the zone file of this name says now."""
+        zone = self._resolver.context.copies.get(self._setup.copy_files.get(name, b""))
+        if isinstance(zone, Zone):
+            return "".join("\t".join(line.split(" ", 4)) for line in lines_of(zone))
         return self._setup.zone_files.get(name, "")
 
 

@@ -24,6 +24,7 @@ from catenet.dns.resolver.config import (
 from catenet.dns.rrset import RRset
 from catenet.dns.server.access import Access, Action
 from catenet.dns.zone import Zone, read_zone
+from catenet.dns.zone.secondary import Primary
 from catenet.testing.rpl.local import LocalData
 from catenet.testing.rpl.records import DEFAULT_TTL
 from catenet.testing.rpl.syntax import Head, ScenarioError, Setting, Unsupported
@@ -49,6 +50,8 @@ class Setup:
         zone_files: names of zone files, and their contents.
         validating: whether answers are validated.
         policy: settings of validation.
+        primaries: of the zones that are fetched.
+        copy_files: names of files in which such zones are kept, and the zones.
         access: what becomes of the queries of clients.
         snoopers: clients that may look into the cache by queries without RD.
     """
@@ -60,6 +63,8 @@ class Setup:
     zone_files: dict[str, str]
     validating: bool
     policy: Policy
+    primaries: dict[bytes, tuple[Primary, ...]]
+    copy_files: dict[str, bytes]
     access: Access
     snoopers: Access
 
@@ -112,6 +117,8 @@ class Builder:
         self.forwards: list[ForwardZone] = []
         self.stubs: list[StubZone] = []
         self.policies: list[PolicyZone] = []
+        self.primaries: dict[bytes, tuple[Primary, ...]] = {}
+        self.copy_files: dict[str, bytes] = {}
         self.actions: dict[str, Action] = {}
         """What becomes of the queries of networks."""
         self.snoopers: list[str] = []
@@ -135,6 +142,17 @@ class Builder:
             self.anchors.add_text(text)
         except AnchorError as error:
             raise ScenarioError(line, str(error)) from None
+
+    def fetch(self, clause: Clause) -> None:
+        """Fetch the zone of a clause from its primaries, if it has any. Raises Unsupported for names and URLs."""
+        settings = [*clause.values("primary"), *clause.values("master")]
+        for setting in clause.values("url"):
+            raise Unsupported(setting.line, f"{clause.section}: with url:")
+        if settings:
+            self.primaries[clause.name()] = tuple(Primary(server_of(setting)) for setting in settings)
+            file = clause.one("zonefile")
+            if file is not None:
+                self.copy_files[file.value] = clause.name()
 
     def read_sets(self, setting: Setting, name: bytes) -> tuple[RRset, ...]:
         """The record sets in a file of the head. Raises ScenarioError."""
@@ -185,6 +203,8 @@ class Builder:
             {name: "\n".join(lines) + "\n" for name, lines in self.head.files.items()},
             self.validating,
             self.policy,
+            self.primaries,
+            self.copy_files,
             Access(self.actions),
             Access({}, self.snoopers),
         )

@@ -315,35 +315,40 @@ def _stub(builder: Builder, clause: Clause) -> None:
 
 
 def _auth(builder: Builder, clause: Clause) -> None:
-    for key in ("primary", "master", "url"):
-        for setting in clause.values(key)[:1]:
-            raise Unsupported(setting.line, f"auth-zone: with {key}:, which is transferred")
+    builder.fetch(clause)
     file = clause.one("zonefile")
-    if file is None:
+    if file is None and clause.name() not in builder.primaries:
         raise Unsupported(clause.line, "auth-zone: without zonefile:")
     builder.auth_zones.append(
         AuthZone(
             clause.name(),
-            builder.read_zone(file, clause.name()),
+            None if file is None else builder.read_zone(file, clause.name()),
             fallback=clause.flag("fallback-enabled"),
             for_upstream=clause.flag("for-upstream", True),
             for_downstream=clause.flag("for-downstream", True),
+            digest=_digest(clause),
         )
     )
 
 
+def _digest(clause: Clause) -> str:
+    if clause.flag("zonemd-reject-absence"):
+        return "require"
+    return "check" if clause.flag("zonemd-check") else ""
+
+
 def _policy(builder: Builder, clause: Clause) -> None:
-    for key in ("primary", "master", "url", "tags"):
-        for setting in clause.values(key)[:1]:
-            raise Unsupported(setting.line, f"rpz: with {key}:")
+    for setting in clause.values("tags")[:1]:
+        raise Unsupported(setting.line, "rpz: with tags:")
+    builder.fetch(clause)
     file = clause.one("zonefile")
-    if file is None:
+    if file is None and clause.name() not in builder.primaries:
         raise Unsupported(clause.line, "rpz: without zonefile:")
     action, alias = clause.one("rpz-action-override"), clause.one("rpz-cname-override")
     builder.policies.append(
         PolicyZone(
             clause.name(),
-            builder.read_sets(file, clause.name()),
+            () if file is None else builder.read_sets(file, clause.name()),
             "" if action is None else action.value,
             b"" if alias is None else name_of(alias),
             clause.flag("rpz-signal-nxdomain-ra"),
