@@ -5,12 +5,24 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.dns.resolver.hierarchy import COM, HINTS, NET, ROOT_ADDRESS, ROOT_ZONE, Hierarchy, Play, TinyZone, tree
+from tests.dns.resolver.hierarchy import (
+    COM,
+    HINTS,
+    NET,
+    ROOT_ADDRESS,
+    ROOT_ZONE,
+    Hierarchy,
+    Play,
+    TinyZone,
+    rrset,
+    tree,
+)
 
+from catenet.dns.dnssec import TrustAnchors
 from catenet.dns.exchange import Exchange
-from catenet.dns.resolver import ForwardZone, ResolverConfig
+from catenet.dns.resolver import ForwardZone, PolicyZone, Resolver, ResolverConfig
 from catenet.dns.resolver.exchange import COOKIE, cookie_of
-from catenet.dns.response import Response, pack_response
+from catenet.dns.response import Response, Security, pack_response
 from catenet.dns.rrset import RRset
 from catenet.wire.address import parse_address
 from catenet.wire.dns.edns import Edns
@@ -264,6 +276,46 @@ def test_private_addresses_are_taken_out_of_answers() -> None:
     domains = (name_from_text("example.com."),)
     play = Play(tree(), ResolverConfig(hints=HINTS, private_addresses=networks, private_domains=domains))
     assert play.resolve("www.example.com.").answer[0].data == WWW
+
+
+# Answers that do not validate
+
+
+def bogus(**settings: object) -> Play:
+    """A resolver that trusts keys which nothing in the tree is signed with."""
+    play = Play(tree())
+    config = ResolverConfig(hints=HINTS, max_bogus_retries=0, **settings)  # type: ignore[arg-type]
+    play.resolver = Resolver(config, random.Random(1), lambda now: 1_700_000_000 + now, anchors=TrustAnchors.root())
+    return play
+
+
+def test_a_bogus_answer_is_kept_for_as_long_as_we_say() -> None:
+    """Not for as long as it says itself."""
+    play = bogus()
+    response = play.resolve("ns.outside.net.")
+    assert (response.rcode, response.security) == (SERVFAIL, Security.BOGUS)
+    asked = len(play.hierarchy.queries)
+    play.pass_time(30)
+    assert play.resolve("ns.outside.net.").rcode == SERVFAIL
+    assert len(play.hierarchy.queries) == asked
+    play.pass_time(31)
+    assert play.resolve("ns.outside.net.").rcode == SERVFAIL
+    assert len(play.hierarchy.queries) > asked
+
+
+def test_no_policy_makes_a_bogus_answer_one_that_is_given() -> None:
+    rule = rrset("24.0.113.0.203.rpz-ip.rpz. 60 A 192.0.2.99")
+    play = bogus(policies=(PolicyZone(name_from_text("rpz."), (rule,)),))
+    assert play.resolve("www.example.com.").rcode == SERVFAIL
+
+
+def test_a_bogus_answer_is_not_given_when_it_has_expired() -> None:
+    play = bogus(serve_expired=True)
+    play.resolve("www.example.com.")
+    play.pass_time(70)
+    for address in (*SERVERS, ROOT_ADDRESS, "198.51.100.2", "198.51.100.3"):
+        play.hierarchy.habit(address, lambda exchange, usual: [])
+    assert play.resolve("www.example.com.").rcode == SERVFAIL
 
 
 # Work

@@ -191,7 +191,9 @@ def chase(
             may_rule = False  # a rule that lets it pass ends the search
         if hop is None:
             hop = yield from _hop(context, asked, work, checked)
-            ruled = _ruled_answer(context, asked, hop, client) if may_rule else None
+            # A forged answer stays what it is: no policy makes it one that is given.
+            may_replace = may_rule and hop.security is not Security.BOGUS
+            ruled = _ruled_answer(context, asked, hop, client) if may_replace else None
             hop = hop if ruled is None else ruled
         links += sum(one.type == CNAME for one in hop.answer)
         if hop.rcode in (SERVFAIL, DROPPED):
@@ -287,8 +289,12 @@ def _is_kept(context: Context, stale: Message) -> bool:
 
 
 def _stale(context: Context, message: Message) -> Response:
-    """What has expired, with a short TTL and an extended error (RFC 8767 5.2, RFC 8914 4.4)."""
+    """What has expired, with a short TTL and an extended error (RFC 8767 5.2, RFC 8914 4.4).
+
+    It may be as old as its signatures are not valid any more, so that nothing is said about its security.
+    """
     response = context.cache.response(message, context.now, ttl=context.config.serve_expired_reply_ttl)
+    response.security = Security.INDETERMINATE
     response.errors.append(ExtendedError(STALE_NXDOMAIN if message.rcode == NXDOMAIN else STALE_ANSWER))
     return response
 

@@ -358,7 +358,11 @@ def _without_waiting(effect: Effect) -> object:
     """What a task is told that cannot wait: it would wait for itself, or too many do."""
     if isinstance(effect, Start):
         return None
-    return [] if isinstance(effect, AskAny) else failed(Failure("the question leads back to itself"))
+    return (
+        []
+        if isinstance(effect, AskAny)
+        else failed(Failure("the question leads back to itself, or too many wait for its answer"))
+    )
 
 
 def _read(data: bytes) -> Message | None:
