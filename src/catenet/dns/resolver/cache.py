@@ -78,14 +78,15 @@ class Entry:
         "used",
     )
 
-    def __init__(self, key: bytes, rrset: RRset, trust: Trust, expires: float, ttl: int) -> None:
+    def __init__(self, key: bytes, rrset: RRset, trust: Trust, expires: float) -> None:
         self.key = key
         self.name = rrset.name
         self.type = rrset.type
         self.data = rrset.data
         self.signatures = rrset.signatures
         self.trust = trust
-        self.ttl = ttl
+        self.ttl = rrset.ttl
+        """As it came, whatever the limits make of it."""
         self.expires = expires
         self.security: Security | None = None
         """None until it was validated."""
@@ -214,11 +215,9 @@ class Cache:
                 (`peek_parent_side`).
             ahead: what ends within so many seconds counts as expired, as it is being renewed.
         """
-        ttl = min(max(rrset.ttl, self.limits.min_ttl), self.limits.max_ttl)
-        expires = now + ttl
+        expires = now + min(max(rrset.ttl, self.limits.min_ttl), self.limits.max_ttl)
         if until is not None and until < expires:
             expires = max(now, until)
-            ttl = int(expires - now + _ROUNDING)
         key = cache_key(fold(rrset.name), rrset.type)
         before = self._sets.get(key)
         if before is not None:
@@ -227,17 +226,17 @@ class Cache:
             if before.expires >= now + margin and before.security is not Security.BOGUS:
                 if before.trust > trust or (before.trust == trust and is_same):
                     if parent_side and before.data != rrset.data:
-                        self._keep_parent_side(Entry(key, rrset, trust, expires, ttl))
+                        self._keep_parent_side(Entry(key, rrset, trust, expires))
                     return before
                 if rrset.type == NS and before.trust == trust and before.expires < expires:
-                    expires, ttl = before.expires, int(before.expires - now)
+                    expires = before.expires
             if is_same and before.name == rrset.name:
-                before.trust, before.expires, before.ttl, before.security = trust, expires, ttl, None
+                before.trust, before.expires, before.ttl, before.security = trust, expires, rrset.ttl, None
                 return before
             self._forget_set(before)
             if before.parent_side and not parent_side and before.expires >= now and before.data != rrset.data:
-                self._keep_parent_side(Entry(key, before.rrset(before.ttl), before.trust, before.expires, before.ttl))
-        entry = Entry(key, rrset, trust, expires, ttl)
+                self._keep_parent_side(Entry(key, before.rrset(before.ttl), before.trust, before.expires))
+        entry = Entry(key, rrset, trust, expires)
         entry.parent_side = parent_side
         self._sets[key] = entry
         self._add(entry)
@@ -292,8 +291,8 @@ class Cache:
         answer, authority, additional = map(tuple, sections)
         key = cache_key(name, ANY_TYPE if rcode == NXDOMAIN and not answer else kind)
         if answer:
-            ttl = min(one.ttl for one in answer)
             expires = min(one.expires for one in answer)
+            ttl = int(expires - now + _ROUNDING)
         else:
             ttl = self._negative_ttl(authority) if ttl is None else ttl
             expires = now + ttl

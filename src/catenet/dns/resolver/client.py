@@ -23,6 +23,7 @@ from catenet.wire.dns.numbers import (
     ANY,
     CH,
     CNAME,
+    DNAME,
     IN,
     NOERROR,
     NS,
@@ -35,6 +36,7 @@ from catenet.wire.dns.numbers import (
     SERVFAIL,
     SOA,
     TXT,
+    YXDOMAIN,
     A,
 )
 
@@ -198,7 +200,8 @@ def chase(
         links += sum(one.type == CNAME for one in hop.answer)
         if hop.rcode in (SERVFAIL, DROPPED):
             return hop
-        whole.answer += hop.answer
+        present = {one.key for one in whole.answer}
+        whole.answer += [one for one in hop.answer if one.key not in present]
         whole.authoritative = whole.authoritative or hop.authoritative
         whole.rcode, whole.authority, whole.additional = hop.rcode, hop.authority, hop.additional
         whole.truncated, whole.recursion = hop.truncated, hop.recursion
@@ -206,8 +209,9 @@ def chase(
         whole.reason = hop.reason or whole.reason
         whole.errors += [one for one in hop.errors if one not in whole.errors]
         target = _alias(hop, question)
-        if target is None or fold(target) == name:
-            break  # an alias of itself leads nowhere, and the client sees it
+        is_renamed = any(one.type == DNAME for one in hop.answer)
+        if target is None or (is_renamed and fold(target) == name):
+            break  # a tree that is renamed to itself leads nowhere, and the client sees it
         if fold(target) in seen:
             return Response(SERVFAIL, recursion=True, reason="the chain of aliases comes back to itself")
         if links > context.config.max_aliases:
@@ -215,6 +219,8 @@ def chase(
         proofs += [one for one in hop.authority if one.type in (NSEC, NSEC3)]
         name = fold(target)
         seen.add(name)
+    if whole.rcode == YXDOMAIN and whole.security is Security.SECURE:
+        whole.security = Security.INSECURE  # the alias is proved, not that its end is too long
     present = {one.key for one in whole.authority}
     whole.authority = whole.authority + [one for one in proofs if one.key not in present]
     return whole

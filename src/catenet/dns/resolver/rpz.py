@@ -92,10 +92,11 @@ class _Rules:
         found = table.get(name)
         if found is None:
             for above in ancestors(name):
-                if above != name:
-                    found = table.get(b"\1*" + above)
-                    if found is not None:
-                        break
+                if above == name:
+                    continue
+                found = table.get(b"\1*" + above)
+                if found is not None or above in table:
+                    break  # what exists is not covered by wildcards further up (RFC 4592 3.3.1)
         return None if found is None else self.ruling(found)
 
     def by_address(self, address: bytes, kind: str) -> Ruling | None:
