@@ -298,8 +298,14 @@ class _Validation:
         denial = evidence.no_name(name) if self._response.rcode == NXDOMAIN else evidence.no_type(name, kind)
         if denial.kind is Kind.NOT_PROVEN and self._response.rcode == NXDOMAIN:
             other = evidence.no_type(name, kind)  # the answer has the code of an earlier name of the chain
-            if other.kind is not Kind.NOT_PROVEN:
+            if other.kind.security is Security.SECURE:  # an opt-out range would let every denial pass
                 denial, self._rcode = other, NOERROR
+        if denial.kind is Kind.NOT_PROVEN and kind != DS and self._response.rcode == NOERROR:
+            cut = evidence.no_type(name, DS)  # what came along may show that the name is an unsigned zone's
+            if cut.kind in (Kind.UNSIGNED, Kind.OPT_OUT):
+                self._steps.append(Proof(cut.text, cut.source, Security.INSECURE, children=[zone.proof]))
+                self.conclude(Security.INSECURE, cut.text)
+                return
         if denial.kind is Kind.NOT_PROVEN:  # unless the name is in another zone, one that need not prove anything
             deeper = yield from self._chain.zone_of(parent(name) if kind == DS else name)
             if deeper.security is Security.INSECURE:
