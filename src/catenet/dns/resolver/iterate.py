@@ -23,7 +23,7 @@ from catenet.dns.resolver.steps import Ask, AskAny, Failure, Start, Steps, ask, 
 from catenet.dns.response import ExtendedError, Response, Security
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import ROOT, fold, is_below, parent
-from catenet.wire.dns.numbers import CNAME, DS, NOERROR, NS, NXDOMAIN, SERVFAIL, A, rcode_to_text
+from catenet.wire.dns.numbers import CNAME, DS, NOERROR, NS, NSEC, NSEC3, NXDOMAIN, SERVFAIL, SOA, A, rcode_to_text
 from catenet.wire.dns.stub import Server
 
 __all__ = ["Iteration"]
@@ -54,6 +54,8 @@ class Iteration:
         """Servers that answer from a cache only."""
         self.delegation = Delegation(ROOT)
         self._minimiser = Minimiser(self._question, wanted=False)
+        self._vague: Reading | None = None
+        """A denial of a DS set that may be the child's own."""
 
     def run(self) -> Steps[Reading]:
         """Iterate. Raises Failure."""
@@ -61,6 +63,8 @@ class Iteration:
         self._enter((yield from self._locate(self._request.zone)))
         for _ in range(context.config.max_referrals):
             reading = yield from self._ask_zone()
+            if reading is None and self._vague is not None:
+                return self._vague
             if reading is None:
                 yield from self._retreat()
             elif reading.kind is Kind.REFERRAL:
@@ -169,6 +173,9 @@ class Iteration:
             )
             if not self._is_useful(reading, server, question.type):
                 continue
+            if question == self._question and self._is_from_the_child(reading):
+                self._minimiser = Minimiser(self._question, True, below=self.delegation.zone)
+                continue
             if question == self._question or reading.kind is Kind.REFERRAL:
                 if server is not None and reading.kind is not Kind.REFERRAL:
                     self._context.note_source(question, server)
@@ -192,6 +199,21 @@ class Iteration:
                 self._minimiser.advance()
             else:
                 self._minimiser.stop()
+
+    def _is_from_the_child(self, reading: Reading) -> bool:
+        """Whether a server of the parent and of the child denies a DS set as the child (RFC 4035 3.1.4.1).
+
+        Then the parent is looked for label by label, once: a zone between may be served elsewhere. If that leads
+        nowhere, the denial stands.
+        """
+        name, response = self._question.name, reading.response
+        if self._question.type != DS or self._vague is not None or reading.kind not in (Kind.NEGATIVE, Kind.ALIAS):
+            return False
+        owners = {fold(one.name) for one in response.authority if one.type == SOA}
+        is_vague = not response.answer and not any(one.type in (SOA, NSEC, NSEC3) for one in response.authority)
+        if name in owners or reading.kind is Kind.ALIAS or is_vague:
+            self._vague = reading
+        return self._vague is not None
 
     def _is_final_denial(self, question: Question, reading: Reading) -> Steps[bool]:
         """Whether a name above does not exist indeed: many servers say so of names without data of their own.

@@ -58,7 +58,7 @@ def from_cache(context: Context, question: Question) -> Message | None:
             made.security = entry.security
             return made
     found = _from_above(context, name) if kind != DS else None
-    if found is None and context.validates and context.config.aggressive_nsec:
+    if found is None and context.validates and (context.config.aggressive_nsec or kind == DS):
         found = context.denials.find(question, now)
     return found
 
