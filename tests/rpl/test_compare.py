@@ -98,6 +98,9 @@ def test_edns() -> None:
     expecting = BASE.replace("NOERROR", "NOERROR DO")
     assert compare("all do ede=3", expecting, with_edns) is None
     assert compare("all ede=any", expecting, with_edns) is None
+    expired = message(edns=Edns(flags=DNSSEC_OK, options=((15, b"\0\7"),)))
+    assert compare("ede=6", expecting, expired) is None
+    assert compare("ede=9", expecting, expired) == "extended errors 7, expected 9"
     assert compare("ede=4", expecting, with_edns) == "extended errors 3, expected 4"
     assert compare("all", expecting, message()) == "no OPT record"
     assert compare("all", expecting, message(edns=Edns())) == "DO is not set"

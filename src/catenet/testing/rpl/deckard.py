@@ -16,6 +16,7 @@ __all__ = ["setup_deckard"]
 _START: Final = 1_500_000_000.0
 """Seconds since 1970 at the start of a scenario that does not say: there, the real time."""
 _MEANINGLESS: Final = frozenset(("force-ipv6", "target-fetch-policy", "name", "stub-prime", "harden-referral-path"))
+_LOOPBACK: Final = (b"\x7f\0\0\0", bytes(15) + b"\1")
 _FLAGS: Final = {
     "query-minimization": "minimise",
     "harden-glue": "harden_glue",
@@ -33,8 +34,7 @@ def setup_deckard(head: Head) -> Setup:
     """
     builder = Builder(head)
     builder.first_wall = _START
-    builder.values["minimal_responses"] = True
-    builder.values["special_names"] = False  # its zones are under test.
+    builder.values["special_names"] = False  # scenarios have zones in `test.`
     root, name = list[bytes](), name_from_text("k.root-servers.net.")
     for setting in head.settings:
         if setting.key in _FLAGS:
@@ -50,13 +50,14 @@ def setup_deckard(head: Head) -> Setup:
             raise Unsupported(setting.line, str(expected(setting.key, known, setting.line, "setting")))
     if root:
         builder.values["hints"] = {name: tuple(root)}
+    if any(one.startswith(b"\x7f") for one in root):  # who names a server on loopback means it
+        builder.values["do_not_query"] = tuple(one for one in DO_NOT_QUERY if one[0] not in _LOOPBACK)
     return builder.finish()
 
 
 def _localhost(builder: Builder, setting: Setting) -> None:
     if not boolean(setting):
-        loopback = (b"\x7f\0\0\0", bytes(15) + b"\1")
-        builder.values["do_not_query"] = tuple(one for one in DO_NOT_QUERY if one[0] not in loopback)
+        builder.values["do_not_query"] = tuple(one for one in DO_NOT_QUERY if one[0] not in _LOOPBACK)
 
 
 def _insecure(builder: Builder, setting: Setting) -> None:

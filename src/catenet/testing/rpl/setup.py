@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from catenet.wire.dns.stub import Server
 __all__ = ["Builder", "Clause", "Setup", "boolean", "integer", "name_of", "network", "server_of", "timestamp"]
 
 _TRUE: Final = frozenset(("yes", "true", "on", "1"))
+_ALIAS: Final = re.compile(r"(\S+)\s.*\bCNAME\s")
 _FALSE: Final = frozenset(("no", "false", "off", "0"))
 
 
@@ -155,9 +157,15 @@ class Builder:
                 self.copy_files[file.value] = clause.name()
 
     def read_sets(self, setting: Setting, name: bytes) -> tuple[RRset, ...]:
-        """The record sets in a file of the head. Raises ScenarioError."""
+        """The record sets in a file of the head, of several CNAME records of a name the first. Raises ScenarioError."""
+        seen, lines = set[str](), []
+        for line in self._text_of(setting).split("\n"):
+            found = _ALIAS.match(line)
+            if found is None or found[1] not in seen:
+                lines.append(line)
+            seen |= {found[1]} if found is not None else set()
         try:
-            return tuple(read_records(self._text_of(setting), name))
+            return tuple(read_records("\n".join(lines), name))
         except ZoneError as error:
             raise ScenarioError(setting.line, str(error)) from None
 
