@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from catenet.dns.resolver.config import DO_NOT_QUERY, ForwardZone, network_from_text
+from catenet.testing.rpl.policies import read_policy
 from catenet.testing.rpl.setup import Builder, Setup, boolean, name_of, network, server_of, timestamp
 from catenet.testing.rpl.syntax import Head, Setting, Unsupported
 from catenet.testing.rpl.words import expected
@@ -91,10 +92,6 @@ def _features(builder: Builder, setting: Setting) -> None:
             raise Unsupported(setting.line, f"features: {key}")
 
 
-def _feature_list(builder: Builder, setting: Setting) -> None:
-    raise Unsupported(setting.line, "feature-list: a program for another resolver")
-
-
 _READERS: Final[dict[str, Callable[[Builder, Setting], None]]] = {
     "do-not-query-localhost": _localhost,
     "domain-insecure": _insecure,
@@ -104,5 +101,5 @@ _READERS: Final[dict[str, Callable[[Builder, Setting], None]]] = {
     "forward-addr": _forward,
     "private-address": _private,
     "features": _features,
-    "feature-list": _feature_list,
+    "feature-list": read_policy,
 }
