@@ -15,7 +15,15 @@ from setuptools import setup
 from setuptools.command.build_ext import build_ext
 
 SOURCE = Path("src")
-HOT = ("catenet/wire", "catenet/control", "catenet/stack", "catenet/posix", "catenet/http", "catenet/codec")
+HOT = (
+    "catenet/wire",
+    "catenet/control",
+    "catenet/stack",
+    "catenet/posix",
+    "catenet/http",
+    "catenet/codec",
+    "catenet/dns/server/fast",
+)
 SINGLE = (
     "catenet/link/crossing.py",
     "catenet/link/device.py",

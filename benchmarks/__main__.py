@@ -23,6 +23,7 @@ BENCHMARKS = {
     "sim": "simulated worlds: packets and virtual seconds per second, beside ns-3 and simloop",
     "connections": "memory and message cost at 10 to 1,000,000 established connections",
     "rpc": "RPC servers and clients beside gRPC in C++, Python and JavaScript, grpclib, connectrpc",
+    "dns": "a name server beside BIND, Unbound, NSD and Knot",
     "fairness": "CUBIC and Reno against their formulas, fairness, queue disciplines, BBR",
 }
 

@@ -140,7 +140,16 @@ class Answers:
     """
 
     __slots__ = (
-        "_forms", "_memo_left", "_memo_room", "_old", "_room", "_volatile", "_young", "_young_left", "memo", "now",
+        "_ageing",
+        "_forms",
+        "_memo_left",
+        "_memo_room",
+        "_old",
+        "_room",
+        "_young",
+        "_young_left",
+        "memo",
+        "now",
     )  # fmt: skip
 
     def __init__(self, forms: Forms, room: int, memo_room: int) -> None:
@@ -151,7 +160,7 @@ class Answers:
         self._young_left = room // 2
         self._memo_room = memo_room
         self._memo_left = memo_room
-        self._volatile: list[bytes] = []
+        self._ageing: list[bytes] = []
         self.memo: dict[bytes, bytes] = {}
         self.now = 0
 
@@ -164,19 +173,19 @@ class Answers:
             return
         self.now = now
         memo = self.memo
-        if len(self._volatile) * 2 > len(memo):
+        if len(self._ageing) * 2 > len(memo):
             self.forget_memo()
             return
-        for rest in self._volatile:
+        for rest in self._ageing:
             found = memo.pop(rest, None)
             if found is not None:
                 self._memo_left += len(rest) + len(found) + _MEMO_OVERHEAD
-        self._volatile.clear()
+        self._ageing.clear()
 
     def forget_memo(self) -> None:
         """Empty the memo."""
         self.memo.clear()
-        self._volatile.clear()
+        self._ageing.clear()
         self._memo_left = self._memo_room
 
     def clear(self) -> None:
@@ -232,7 +241,7 @@ class Answers:
             self._memo_left -= size
         self.memo[rest] = reply
         if ages:
-            self._volatile.append(rest)
+            self._ageing.append(rest)
 
     def find(self, key: bytes) -> Entry | None:
         """The entry of a key: prefix of a form, folded name, type and class."""

@@ -1,0 +1,204 @@
+"""Name servers to be measured, ours and their peers: started on one processor, with what they are told in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.dns.peers import environment, program
+
+from benchmarks.harness import Failed, Unavailable
+from benchmarks.peers import built
+
+__all__ = ["LOAD_CPU", "SERVER_CPU", "Running", "Site", "find", "free_port", "start"]
+
+SERVER_CPU, LOAD_CPU = 0, 1
+ZONE = "bench.lab"
+READY = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\2ns\5bench\3lab\0\0\1\0\1"
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all servers of a table are told: `forward` is the port of the server that they ask, 0 for authorities."""
+
+    folder: Path
+    forward: int = 0
+
+    @property
+    def zone(self) -> Path:
+        return self.folder / "bench.zone"
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "server.pem"
+
+
+class Running:
+    """A process, or several, and the ports on which they answer."""
+
+    def __init__(self, child: subprocess.Popen[bytes], ports: dict[str, int]) -> None:
+        self._group = child.pid
+        self.ports = ports
+
+    def processor(self) -> float:
+        """Seconds of processor time that all threads of all its processes have used."""
+        total = 0
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                with contextlib.suppress(OSError):
+                    if os.getpgid(int(folder.name)) == self._group:
+                        for task in (folder / "task").iterdir():
+                            total += int((task / "schedstat").read_text().split()[0])
+        return total / 1e9
+
+
+def find(name: str) -> str:
+    """Path of a program."""
+    found = program(name)
+    if found is None:
+        raise Unavailable(f"{name}: .ci/peers")
+    return str(found)
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@contextlib.contextmanager
+def start(kind: str, site: Site, cpu: int = SERVER_CPU) -> Iterator[Running]:
+    """Run a server until it answers; `kind` is one of the functions below."""
+    ports = {"udp": free_port(), "dot": free_port(), "doh": free_port()}
+    words = _KINDS[kind](site, ports)
+    log = (site.folder / f"{kind}.log").open("wb")
+    child = subprocess.Popen(
+        ["taskset", "-c", str(cpu), *words],
+        env=environment(),
+        cwd=site.folder,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    try:
+        _wait(child, ports["udp"], site.folder / f"{kind}.log")
+        yield Running(child, ports)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        log.close()
+
+
+def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("127.0.0.1", port))
+        sock.settimeout(0.2)
+        while True:
+            with contextlib.suppress(OSError):
+                sock.send(READY)
+                if sock.recv(4096)[3] & 15 == 0:
+                    return
+            if child.poll() is not None or time.monotonic() > until:
+                raise Failed(" ".join(log.read_text(errors="replace").split()[-20:]))
+            time.sleep(0.1)
+
+
+def _ours(site: Site, ports: dict[str, int], command: Sequence[str]) -> list[str]:
+    listen = [f"udp+tcp://127.0.0.1:{ports['udp']}", f"tls://127.0.0.1:{ports['dot']}"]
+    listen.append(f"https://127.0.0.1:{ports['doh']}")
+    what = ["--forward", f"127.0.0.1:{site.forward}"] if site.forward else ["--no-recursive", "--zone", str(site.zone)]
+    urls = [word for url in listen for word in ("--listen", url)]
+    return [*command, "serve", "dns", *what, *urls, "--cert", str(site.certificate)]
+
+
+def _catenet(site: Site, ports: dict[str, int]) -> list[str]:
+    return _ours(site, ports, [sys.executable, "-m", "catenet"])
+
+
+def _compiled(site: Site, ports: dict[str, int]) -> list[str]:
+    command = os.environ.get("CATENET_COMPILED") or str(built("compiled") / "bin" / "catenet")
+    # Without the path on which the source of this checkout would be found first.
+    return _ours(site, ports, ["env", "-u", "PYTHONPATH", command])
+
+
+def _bind(site: Site, ports: dict[str, int]) -> list[str]:
+    udp, dot, doh = ports["udp"], ports["dot"], ports["doh"]
+    what = (
+        f"recursion yes; forward only; forwarders {{ 127.0.0.1 port {site.forward}; }}; max-cache-size 256M;"
+        if site.forward
+        else "recursion no; minimal-responses yes;"
+    )
+    zone = "" if site.forward else f'zone "{ZONE}" {{ type primary; file "{site.zone}"; }};'
+    pem = site.certificate
+    (site.folder / "named.conf").write_text(
+        f'tls local {{ cert-file "{pem}"; key-file "{pem}"; }};\nhttp local {{ endpoints {{ "/dns-query"; }}; }};\n'
+        f'options {{ directory "{site.folder}"; pid-file none; session-keyfile none; dnssec-validation no; {what}\n'
+        f"listen-on port {udp} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n"
+        f"listen-on port {dot} tls local {{ 127.0.0.1; }};\n"
+        f"listen-on port {doh} tls local http local {{ 127.0.0.1; }}; }};\ncontrols {{}};\n{zone}\n"
+    )
+    return [find("named"), "-g", "-n", "1", "-c", str(site.folder / "named.conf")]
+
+
+def _unbound(site: Site, ports: dict[str, int]) -> list[str]:
+    if not site.forward:
+        raise Unavailable("it is no authority")
+    interfaces = "".join(f" interface: 127.0.0.1@{port}\n" for port in ports.values())
+    (site.folder / "unbound.conf").write_text(
+        f"server:\n{interfaces} tls-port: {ports['dot']}\n https-port: {ports['doh']}\n num-threads: 1\n"
+        f' tls-service-key: "{site.certificate}"\n tls-service-pem: "{site.certificate}"\n chroot: ""\n'
+        f' username: ""\n pidfile: ""\n directory: "{site.folder}"\n use-syslog: no\n do-not-query-localhost: no\n'
+        ' module-config: "iterator"\n msg-cache-size: 128m\n rrset-cache-size: 128m\n do-daemonize: no\n'
+        f'forward-zone:\n name: "."\n forward-addr: 127.0.0.1@{site.forward}\n'
+    )
+    return [find("unbound"), "-d", "-c", str(site.folder / "unbound.conf")]
+
+
+def _nsd(site: Site, ports: dict[str, int]) -> list[str]:
+    name = site.folder / f"nsd{ports['udp']}"
+    name.mkdir()
+    (name / "nsd.conf").write_text(
+        f"server:\n ip-address: 127.0.0.1@{ports['udp']}\n ip-address: 127.0.0.1@{ports['dot']}\n"
+        f' tls-port: {ports["dot"]}\n tls-service-key: "{site.certificate}"\n tls-service-pem: "{site.certificate}"\n'
+        f' zonesdir: "{site.folder}"\n database: ""\n pidfile: ""\n username: ""\n xfrdfile: "{name}/xfrd"\n'
+        f' zonelistfile: "{name}/list"\n xfrdir: "{name}"\n server-count: 1\n rrl-ratelimit: 0\n'
+        f'remote-control:\n control-enable: no\nzone:\n name: "{ZONE}"\n zonefile: "{site.zone}"\n'
+    )
+    return [find("nsd"), "-d", "-c", str(name / "nsd.conf")]
+
+
+def _knot(site: Site, ports: dict[str, int]) -> list[str]:
+    folder = site.folder / "knot"
+    folder.mkdir()
+    (folder / "knot.conf").write_text(
+        f"server:\n  listen: 127.0.0.1@{ports['udp']}\n  rundir: {folder}\n  udp-workers: 1\n  tcp-workers: 1\n"
+        f"  background-workers: 1\ndatabase:\n  storage: {folder}\nzone:\n  - domain: {ZONE}\n"
+        f"    storage: {site.folder}\n    file: {site.zone}\n    zonefile-sync: -1\n    journal-content: none\n"
+    )
+    return [find("knotd"), "-c", str(folder / "knot.conf")]
+
+
+_KINDS = {
+    "catenet": _catenet,
+    "compiled": _compiled,
+    "BIND": _bind,
+    "Unbound": _unbound,
+    "NSD": _nsd,
+    "Knot": _knot,
+}
