@@ -26,7 +26,6 @@ RECURSIVE = ("catenet", "compiled", "BIND", "Unbound")
 COST = Column("processor", "server's CPU, us a query", 2)
 RATE = Column("rate", "queries/s")
 LOST = Column("lost", "lost, %", 2)
-BODY = b"\0\0\1\0\0\1\0\0\0\0\0\0\2n1\5bench\3lab\0\0\1\0\1"
 SHOWN = {"catenet": "catenet, pure Python", "compiled": "catenet, compiled"}
 
 
@@ -40,8 +39,8 @@ def run(*, quick: bool = False, repetitions: int | None = None, only: str | None
         tables = _measure(folder, rounds, seconds, only)
     return Report(
         "dns",
-        "A name server on one processor, dnsperf on the other (4 sockets, 200 queries in flight; over HTTPS h2load, 4 "
-        "connections x 50 requests). catenet runs on uvloop. " + _ratios(tables),
+        "A name server on one processor, dnsperf on the other (4 sockets or connections, 200 queries in "
+        "flight). catenet runs on uvloop. " + _ratios(tables),
         tables,
         {name: _version(program) for name, program in (("BIND", "named"), ("Unbound", "unbound"), ("NSD", "nsd"),
                                                        ("Knot DNS", "knotd"), ("dnsperf", "dnsperf"))},
@@ -58,7 +57,6 @@ def _prepare(folder: Path) -> None:
     lines = ["$ORIGIN bench.lab.", "$TTL 3600", "@ SOA ns h 1 7200 3600 604800 300", "@ NS ns", "ns A 127.0.0.1"]
     lines += ["*.miss A 10.9.9.9", *(f"n{number} A 10.{number >> 8 & 255}.{number & 255}.1" for number in range(ALL))]
     (folder / "bench.zone").write_text("\n".join(lines) + "\n")
-    (folder / "body").write_bytes(BODY)
     for name, count in (("hot", HOT), ("all", ALL)):
         numbers = list(range(count))
         draw.shuffle(numbers)
@@ -133,8 +131,6 @@ def _asked(
         if isinstance(running, str):
             raise Unavailable(running)
         turn = next(turns)
-        if mode == "doh":
-            return _by_h2load(running, folder / "body", seconds)
         if words:
             data, much = folder / words, ["-l", str(seconds)]
             if not turn:
@@ -168,18 +164,6 @@ def _by_dnsperf(running: Running, mode: str, data: Path, much: list[str]) -> Sam
         raise Failed(" ".join(shown.split()[-12:]))
     sent, completed = int(found[1]), int(found[2])
     return {"processor": used / completed * 1e6, "rate": float(rate[1]), "lost": 100 * (sent - completed) / sent}
-
-
-def _by_h2load(running: Running, body: Path, seconds: float) -> Sample:
-    """One name; dnsperf forgets the second answer of a TLS record."""
-    words = [find("h2load"), "-c", "4", "-m", "50", "-t", "1", "-D", str(seconds), "-d", str(body)]
-    kind = ["-H", "content-type: application/dns-message"]
-    shown, used = _load(running, [*words, *kind, f"https://127.0.0.1:{running.ports['doh']}/dns-query"])
-    found = re.search(r"(\d+) succeeded", shown)
-    rate = re.search(r"([\d.]+) req/s", shown)
-    if found is None or rate is None or not int(found[1]):
-        raise Failed(" ".join(shown.split()[-12:]))
-    return {"processor": used / int(found[1]) * 1e6, "rate": float(rate[1]), "lost": 0.0}
 
 
 def _ratios(tables: list[Table]) -> str:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.dns.server.running import ZONE, ask_udp, query, serving
+from tests.dns.server.running import ZONE, ask_udp, have, query, serving
 
 from catenet.dns.server.access import Access, Action, network
 from catenet.dns.server.cookies import Cookies, CookieState
@@ -185,3 +185,20 @@ def test_in_a_world(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "user  | 192.0.2.3\n" in done.stdout
     assert done.stdout.count("user  | ") == 61
+
+
+@pytest.mark.root
+def test_behind_a_tun_device(namespace, tmp_path):
+    """The server on our own stack, asked by dig on the kernel's: both IP versions, UDP and TCP."""
+    dig = have("dig")
+    (tmp_path / "a.zone").write_text(ZONE)
+    words = ["-m", "catenet", "run", "--net", "tun", "--address", "10.9.0.2/24", "--address", "fd09::2/64"]
+    serve = ["-m", "catenet", "serve", "dns", "--zone", "a.zone", "--no-recursive", "--listen", "udp+tcp://:53"]
+    child = namespace.start(sys.executable, *words, *serve, cwd=tmp_path)
+    assert child.stdout.readline() == "host  | serving dns on udp+tcp://localhost:53\n"
+    for address in ("10.9.0.2", "fd09::2"):
+        for option in ("+notcp", "+tcp"):
+            done = namespace.run(dig, f"@{address}", "www.example.org", "+short", option)
+            assert done.stdout == "192.0.2.3\n"
+        done = namespace.run(dig, f"@{address}", "large.example.org", "TXT", "+short")
+        assert len(done.stdout.splitlines()) == 60

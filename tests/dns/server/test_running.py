@@ -85,13 +85,15 @@ def test_kdig_over_tls_and_https(tmp_path, zone, certificate):
             assert WWW in shown and "HTTP" in shown
 
 
-def test_dnsperf_loses_nothing(tmp_path, zone):
+def test_dnsperf_loses_nothing(tmp_path, zone, certificate):
     dnsperf = have("dnsperf")
     (tmp_path / "q").write_text("".join(f"many.example.org A\nx{n}.example.org TXT\n" for n in range(200)))
-    with serving(tmp_path, *zone, "--listen", "udp+tcp://127.0.0.1:0") as server:
-        at = ("-s", "127.0.0.1", "-p", str(server.port), "-d", str(tmp_path / "q"), "-n", "5", "-q", "50")
-        for mode in ("udp", "tcp"):
-            shown = run(dnsperf, *at, "-m", mode)
+    urls = [f"{scheme}://127.0.0.1:0" for scheme in ("udp", "tcp", "tls", "https")]
+    words = [word for url in urls for word in ("--listen", url)]
+    with serving(tmp_path, *zone, *words, *certificate) as server:
+        at = ("-s", "127.0.0.1", "-d", str(tmp_path / "q"), "-n", "5", "-q", "50")
+        for mode, url in zip(("udp", "tcp", "dot", "doh"), server.urls, strict=True):
+            shown = run(dnsperf, *at, "-m", mode, "-p", str(port_of(url)))
             assert "Queries completed:    2000 (100.00%)" in shown and "NOERROR 2000" in shown
 
 

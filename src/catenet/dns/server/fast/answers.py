@@ -55,12 +55,17 @@ class Entry:
 
     def age(self, now: int) -> None:
         """Let the TTLs be those of `now`."""
-        gone = now - self.aged
-        tail = bytearray(self.tail)
-        for at in self.ttls:
-            ttl = tail[at] << 24 | tail[at + 1] << 16 | tail[at + 2] << 8 | tail[at + 3]
-            tail[at : at + 4] = max(ttl - gone, 0).to_bytes(4, "big")
-        self.tail = bytes(tail)
+        gone, tail, ttls = now - self.aged, self.tail, self.ttls
+        if len(ttls) == 1:
+            at = ttls[0]
+            ttl = int.from_bytes(tail[at : at + 4], "big") - gone
+            self.tail = tail[:at] + (ttl if ttl > 0 else 0).to_bytes(4, "big") + tail[at + 4 :]
+        else:
+            whole = bytearray(tail)
+            for at in ttls:
+                ttl = int.from_bytes(tail[at : at + 4], "big") - gone
+                whole[at : at + 4] = (ttl if ttl > 0 else 0).to_bytes(4, "big")
+            self.tail = bytes(whole)
         self.aged = now
 
 
@@ -208,9 +213,11 @@ class Answers:
         entry = self.find(form.prefix + folded + question[-4:])
         if entry is None:
             return None
+        ages = len(entry.ttls) > 0
+        again = not ages or entry.aged == self.now
         reply = self.assemble(entry, form, question)
-        if folded == name:  # a name in mixed case hardly comes twice
-            self._remember(query[2:], reply, bool(entry.ttls))
+        if again and folded == name:  # what is asked for once a second, or in mixed case, hardly comes twice
+            self._remember(query[2:], reply, ages)
         return reply
 
     def reply(self, query: bytes, forms: Forms) -> bytes | None:
