@@ -291,6 +291,10 @@ def test_all_transports_bring_the_same(tree: Tree, words: list[str]) -> None:
     assert len(long["answer"]) == 20
     assert {one["dnssec"] for one in (short, long)} == {SECURE}
     assert short["protocol"] == words[0].strip("-+").removesuffix("-get")
+    flag = {"--tls": "+tls", "--https": "+https"}.get(words[0], words[0])
+    theirs = tree.run("kdig", "+short", flag, "@10.53.0.54", "www.good.example", "long.good.example", "TXT")
+    mine = [one["data"] for answer in (short, long) for one in answer["answer"]]
+    assert words_of(theirs.stdout) == words_of("\n".join(mine))
 
 
 def test_certificates_are_checked(tree: Tree) -> None:

@@ -113,10 +113,16 @@ class Fuzzer:
     def __init__(self) -> None:
         self.say: Callable[[bytes], bytes] = lambda query: query
         self.say_on_stream: Callable[[bytes], bytes] = lambda query: query
-        self.tcp = socket.create_server(("127.0.0.1", 0))
-        self.port = self.tcp.getsockname()[1]
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", self.port))
+        while True:
+            self.tcp = socket.create_server(("127.0.0.1", 0))
+            self.port = self.tcp.getsockname()[1]
+            self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                self.udp.bind(("127.0.0.1", self.port))
+                break
+            except OSError:  # somebody else has this port for UDP
+                self.tcp.close()
+                self.udp.close()
         for serve in (self.serve_udp, self.serve_tcp):
             threading.Thread(target=serve, daemon=True).start()
 

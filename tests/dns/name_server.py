@@ -102,9 +102,16 @@ def start(port: int, habits: Sequence[str]) -> Server:
         address_family = socket.AF_INET6
         allow_reuse_address = daemon_threads = True
 
-    tcp = TcpServer(("::", port), Tcp)
-    server.port = tcp.server_address[1]
-    server.servers = [UdpServer(("::", server.port), Udp), tcp]
+    while True:
+        tcp = TcpServer(("::", port), Tcp)
+        server.port = tcp.server_address[1]
+        try:
+            server.servers = [UdpServer(("::", server.port), Udp), tcp]
+            break
+        except OSError:  # somebody else has this port for UDP
+            tcp.server_close()
+            if port:
+                raise
     for one in server.servers:
         threading.Thread(target=one.serve_forever, daemon=True).start()
     return server

@@ -13,11 +13,12 @@ import trustme
 from tests.dns.name_server import start
 
 from catenet.dns import ask, lookup
+from catenet.dns.client import Client, Query
 from catenet.dns.stream import StreamQueries
 from catenet.wire.address import parse_address
 from catenet.wire.dns import numbers
 from catenet.wire.dns.edns import Edns
-from catenet.wire.dns.message import Question
+from catenet.wire.dns.message import Question, pack, parse
 from catenet.wire.dns.name import name_from_text, name_to_text
 from catenet.wire.dns.stub import Outcome, Server, StubConfig
 from catenet.world import World
@@ -223,3 +224,44 @@ def test_in_a_world_with_loss(seed, server):
         (client,) = [process for process in world.processes if not process.daemon]
         assert client.status == 0, lines
     assert [line for host, line in lines if host == "client"] == ["192.0.2.1"] + ['"' + "A" * 255 + '"'] * 20
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_many_questions_at_once_share_a_connection_and_find_their_answers(serve, monkeypatch, scheme):
+    server = serve()
+    accepted = []
+    kind = type(server.servers[1])
+    get = kind.get_request
+    monkeypatch.setattr(kind, "get_request", lambda self: (accepted.append(1), get(self))[1])
+    questions = [WWW, LONG, Question(name_from_text("alias.example."), numbers.A)] * 20
+
+    async def main():
+        async with Client() as client:
+            queries = [client.ask(url(server, scheme), Query(one, edns=Edns(payload=4096))) for one in questions]
+            return await asyncio.gather(*queries)
+
+    replies = asyncio.run(main())
+    assert [reply.message.question for reply in replies] == questions
+    assert len(accepted) == (1 if scheme == "tcp" else 20)
+
+
+def test_a_kept_connection_that_the_server_has_closed_is_dialled_again():
+    async def main():
+        connections = []
+
+        async def answer_once(reader, writer):
+            connections.append(1)
+            size = int.from_bytes(await reader.readexactly(2), "big")
+            query = parse(await reader.readexactly(size))
+            message = pack(query.id, numbers.QR, query.question)
+            writer.write(len(message).to_bytes(2, "big") + message)
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(answer_once, "127.0.0.1", 0) as server, Client() as client:
+            place = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            for _ in range(3):
+                await client.ask(place, Query(WWW))
+        return connections
+
+    assert asyncio.run(main()) == [1, 1, 1]

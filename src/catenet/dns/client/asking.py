@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -52,6 +52,9 @@ class Client:
         self._http_get = http_get
         self._keep = keep
         self._channels: dict[tuple[str, str | None], Channel] = {}
+        self._dialling: dict[tuple[str, str | None], asyncio.Lock] = {}
+        self._numbers: set[int] = set()
+        """Ids of queries that are under way on connections."""
         self._cookies: dict[str, Cookies] = {}
 
     async def __aenter__(self) -> Client:
@@ -113,11 +116,11 @@ class Client:
         """
         target = parse_target(url, schemes=SCHEMES, default="tcp")
         asking = _Asking(target, query, idle_timeout, 1, server_name or self._server_name)
-        sent = self._send(asking)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(idle_timeout) as limit:
                 channel = await self._channel(asking)
+                sent = self._send(asking)
                 async with contextlib.aclosing(channel.exchange(sent.data)) as messages:
                     async for one in messages:
                         message = _of_stream(one, sent, target.url)
@@ -150,6 +153,8 @@ class Client:
         url = asking.target.url
         try:
             async with asyncio.timeout(seconds):
+                if not (self._keep and asking.keep):
+                    return await self._exchange_alone(asking)
                 if (kept := self._kept(asking)) is not None:
                     try:
                         return await self._exchange(kept, asking)
@@ -162,40 +167,55 @@ class Client:
             raise TimeoutError(f"{NO_ANSWER} from {url} in {seconds:g} s") from None
         except ConnectionError as error:
             raise _of_server(error, asking.target) from None
+
+    async def _exchange_alone(self, asking: _Asking) -> Reply:
+        """Ask over a connection of its own."""
+        channel = await self._dial(asking)
+        try:
+            return await self._exchange(channel, asking)
         finally:
-            if not (self._keep and asking.keep):
-                await self._drop(asking)
+            await channel.close()
 
     async def _exchange(self, channel: Channel, asking: _Asking) -> Reply:
-        sent, url = self._send(asking), asking.target.url
-        async with contextlib.aclosing(channel.exchange(sent.data)) as messages:
-            async for one in messages:
-                message = _of_stream(one, sent, url)
-                if message is not None:
-                    return Reply(message, url, 0.0, sent.data)
+        with self._numbered(asking) as sent:
+            url = asking.target.url
+            async with contextlib.aclosing(channel.exchange(sent.data)) as messages:
+                async for one in messages:
+                    message = _of_stream(one, sent, url)
+                    if message is not None:
+                        return Reply(message, url, 0.0, sent.data)
         raise ConnectionError("no answer to the question")
+
+    @contextlib.contextmanager
+    def _numbered(self, asking: _Asking) -> Iterator[Sent]:
+        """The query with an id that no other query under way has."""
+        number = asking.query.number
+        while number is None:
+            drawn = secrets.randbelow(65536)
+            number = None if drawn in self._numbers else drawn
+        self._numbers.add(number)
+        try:
+            yield self._send(replace(asking, query=replace(asking.query, number=number)))
+        finally:
+            self._numbers.discard(number)
 
     def _kept(self, asking: _Asking) -> Channel | None:
         channel = self._channels.get((asking.target.url, asking.server_name))
         return channel if channel is not None and channel.usable else None
 
     async def _channel(self, asking: _Asking) -> Channel:
-        """The kept connection to the server, or a new one."""
+        """The kept connection to the server, or a new one; who asks meanwhile waits for the same."""
         key = asking.target.url, asking.server_name
-        channel = self._channels.get(key)
-        if channel is not None:
-            if channel.usable:
-                return channel
-            del self._channels[key]
-            await channel.close()
-        channel = await self._dial(asking)
-        self._channels[key] = channel
-        return channel
-
-    async def _drop(self, asking: _Asking) -> None:
-        channel = self._channels.pop((asking.target.url, asking.server_name), None)
-        if channel is not None:
-            await channel.close()
+        async with self._dialling.setdefault(key, asyncio.Lock()):
+            channel = self._channels.get(key)
+            if channel is not None:
+                if channel.usable:
+                    return channel
+                del self._channels[key]
+                await channel.close()
+            channel = await self._dial(asking)
+            self._channels[key] = channel
+            return channel
 
     async def _dial(self, asking: _Asking) -> Channel:
         target = asking.target
