@@ -304,10 +304,12 @@ def test_certificates_are_checked(tree: Tree) -> None:
         [*question, "--tls", *ca, "--tls-host", "resolver.example"],
         [*question, "--tls", *ca, "--tls-host", "other.example"],
         [*question, "--https"],
-        [*question, *ca, "@https://10.53.0.54/elsewhere"],
+        ["www.good.example", "+short", *ca, "@https://10.53.0.54/elsewhere"],
     ]
-    right, other, unknown, _ = ours(tree, lines)
-    assert right[0] == 0
+    lines.append([*question, "+tls", f"+tls-ca={tree.folder / 'ca.pem'}", "+tls-hostname=resolver.example"])
+    right, other, unknown, elsewhere, switches = ours(tree, lines)
+    assert right[0] == switches[0] == 0
+    assert "HTTP status 404" in elsewhere[2]
     assert other[0] == unknown[0] == 9
     assert "not valid for 'other.example'" in other[2]
     assert "certificate is not accepted" in unknown[2]

@@ -232,6 +232,9 @@ def test_files_that_are_wrong_are_one_line(capsys, tmp_path, option, text, probl
         (["-y", "a:AAAA", "-k", "x"], "give one key"),
         (["-y", "a:AAAA", "--trace"], "do not know the key"),
         (["AXFR", "--https"], "no transfers over HTTP"),
+        (["AXFR", "--watch"], "--watch: only of plain questions"),
+        (["--trace", "--watch"], "--watch: only of plain questions"),
+        (["+tls", "+tls-ca=nothing"], "+tls-ca nothing: "),
     ],
 )
 def test_options_that_do_not_go_together(capsys, words, problem):

@@ -123,14 +123,16 @@ def make_client(args: argparse.Namespace, asks: Sequence[Ask]) -> Client:
     from catenet.net import TlsError, client_context
 
     context = None
-    if args.ca is not None:
+    named = asks[0].options
+    ca = args.ca or named.tls_ca
+    if ca:
         try:
-            context = client_context(args.ca)
+            context = client_context(ca)
         except TlsError as error:
-            raise UsageError(f"--ca {error}") from None
+            raise UsageError(f"{'--ca' if args.ca else '+tls-ca'} {error}") from None
     return Client(
         tls=context,
-        server_name=args.tls_host,
+        server_name=args.tls_host or named.tls_hostname,
         http_get=any(ask.options.get for ask in asks),
         keep=all(ask.options.keepopen for ask in asks),
     )

@@ -61,6 +61,8 @@ class Options:
     # How.
     tcp: bool = False
     tls: bool = False
+    tls_ca: str | None = None
+    tls_hostname: str | None = None
     https: str | None = None
     http: str | None = None
     get: bool = False
@@ -241,6 +243,8 @@ SWITCHES: Final[dict[str, Change]] = {
     "time": _value("time", _seconds),
     "timeout": _value("time", _seconds),
     "tls": _flag("tls"),
+    "tls-ca": _value("tls_ca", str, "", (None,)),
+    "tls-hostname": _value("tls_hostname", str),
     "trace": _flag("trace"),
     "tries": _value("tries", _tries(0)),
     "ttlid": _flag("ttl"),
@@ -250,7 +254,7 @@ SWITCHES: Final[dict[str, Change]] = {
     "zflag": _flag("zflag"),
 }
 
-GLOBAL: Final = frozenset(("short", "keepopen"))
+GLOBAL: Final = frozenset(("short", "keepopen", "tls-ca", "tls-hostname"))
 """Switches that count for all questions wherever they stand."""
 
 

@@ -12,6 +12,7 @@ from catenet.cli.resolve.asking import make_client
 from catenet.cli.resolve.plan import WATCH, WORD_OPTIONS, Plan, make_plan
 from catenet.cli.resolve.running import Runner
 from catenet.cli.resolve.switches import MOST_ATTEMPTS, SWITCHES, Options
+from catenet.cli.resolve.transferring import is_transfer
 
 __all__ = ["register", "run"]
 
@@ -35,7 +36,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "What stands before the first name counts for all names, the rest for the name before it.\n"
         "A server may be a URL: udp://, tcp://, tls://, https://, http://.\n\n"
-        f"switches (+noWORD turns off): {_wrapped(sorted(SWITCHES))}\n\n"
+        f"switches (+noWORD turns off):{_wrapped(sorted(SWITCHES))}\n\n"
         "status: 0 answered (also that the name does not exist), 1 the server refused or failed, 9 no answer,\n"
         f"10 bogus, 2 wrong usage, 130 Ctrl-C\n{EXAMPLES}"
     )
@@ -60,8 +61,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--explain", action="store_true", help="draw the proof of the DNSSEC verdict")
     parser.add_argument("-y", dest="tsig", metavar="[HMAC:]NAME:KEY", help="sign with this key (TSIG)")
     parser.add_argument("-k", dest="keyfile", metavar="FILE", type=Path, help="sign with the key of a file (TSIG)")
-    parser.add_argument("--timeout", type=duration, help="how long to wait for each attempt (5s)")
-    parser.add_argument("--attempts", type=int, help="how often a datagram is sent (3)")
+    parser.add_argument("--timeout", type=duration, metavar="TIME", help="how long to wait for each attempt (5s)")
+    parser.add_argument("--attempts", type=int, metavar="COUNT", help="how often a datagram is sent (3)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -112,6 +113,10 @@ def _check(args: argparse.Namespace, plan: Plan) -> None:
         raise UsageError("--root-hints: only --trace begins at the root; servers have hints of their own")
     if (args.tsig is not None or args.keyfile is not None) and any(ask.options.trace for ask in plan.asks):
         raise UsageError("-y, -k and --trace: the servers on the way do not know the key")
+    if plan.watch is not None and any(
+        ask.options.trace or ask.options.nssearch or is_transfer(ask) for ask in plan.asks
+    ):
+        raise UsageError("--watch: only of plain questions; not with --trace, +nssearch or a transfer")
     if args.no_validate and args.explain:
         raise UsageError("--explain and --no-validate: there is nothing to explain without validation")
 
