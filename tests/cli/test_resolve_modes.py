@@ -220,6 +220,24 @@ def test_files_that_are_wrong_are_one_line(capsys, tmp_path, option, text, probl
     assert shown.err.count("\n") == 1
 
 
+def test_without_cryptography_names_are_asked_for_and_the_rest_says_what_it_needs(server, tmp_path):
+    anchor = tmp_path / "anchor"
+    anchor.write_text(f". IN DS 20326 8 2 {'ab' * 32}\n")
+    calls = [
+        ["www.example", f"@[::1]:{server.port}"],
+        ["www.example", f"@[::1]:{server.port}", "-y", "key:AAAA", "--timeout=100ms", "--attempts=1"],
+        ["www.example", f"@[::1]:{server.port}", "--trust-anchor", str(anchor)],
+        ["www.example", "--trace"],
+    ]
+    text = "import sys, json; sys.modules['cryptography'] = None; from catenet.cli import main\n"
+    text += f"print([main(['resolve', *words]) for words in {calls!r}])"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=True)
+    assert "not validated: signatures need the package cryptography (catenet[dns])" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[0, 2, 2, 2]"
+    text = "needs the package cryptography: pip install 'catenet[dns]'"
+    assert done.stderr.splitlines() == [f"catenet: {option} {text}" for option in ("-y", "--trust-anchor", "--trace")]
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [

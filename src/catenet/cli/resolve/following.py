@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catenet.cli import UsageError
 from catenet.cli.resolve.asking import Session
 from catenet.cli.resolve.hints import Hints, asked_hints, known_hints, read_hints
+from catenet.cli.resolve.needs import need
 from catenet.cli.resolve.paper import Paper
 from catenet.cli.resolve.servers import Habits, system_servers
 from catenet.cli.resolve.show_trace import print_last, print_step, step_json, trace_json
@@ -46,6 +47,7 @@ class Following:
         anchors: TrustAnchors | str,
         port: int,
     ) -> None:
+        need("catenet.dns.resolver", "--trace")
         self._args = args
         self._session = session
         self._paper = paper

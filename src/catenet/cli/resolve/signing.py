@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError
+from catenet.cli.resolve.needs import need
 
 if TYPE_CHECKING:
     from catenet.dns.client.query import Signature
@@ -52,6 +53,8 @@ def read_signature(args: argparse.Namespace) -> Callable[[], Signature] | None:
     """What signs the questions of a command line; None without a key. Raises UsageError."""
     if args.tsig is not None and args.keyfile is not None:
         raise UsageError("-y and -k: give one key")
+    if args.tsig is not None or args.keyfile is not None:
+        need("catenet.dns.zone.tsig", "-k" if args.tsig is None else "-y")
     if args.tsig is not None:
         key = _key("-y", args.tsig)
     elif args.keyfile is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError
 from catenet.cli.resolve.asking import Answer, Session, reason
+from catenet.cli.resolve.needs import need
 from catenet.cli.resolve.verdict import Finding
 from catenet.printable import printable
 
@@ -197,11 +198,11 @@ def read_anchors(args: argparse.Namespace) -> TrustAnchors | str:
     path = args.trust_anchor
     if args.no_validate:
         return "signatures are not checked; the AD flag is what the server says"
+    if path is not None:
+        need("catenet.dns.dnssec", "--trust-anchor")
     try:
         from catenet.dns.dnssec import AnchorError, TrustAnchors
     except ImportError:
-        if path is not None:
-            raise UsageError("--trust-anchor: signatures need the package cryptography: catenet[dns]") from None
         return "signatures need the package cryptography (catenet[dns])"
     if path is None:
         return TrustAnchors.root()

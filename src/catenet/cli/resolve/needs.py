@@ -1,0 +1,18 @@
+"""Parts that stand on packages of the extra `dns`."""
+
+from __future__ import annotations
+
+import importlib
+
+from catenet.cli import UsageError
+
+__all__ = ["need"]
+
+
+def need(module: str, option: str) -> None:
+    """Import a module, before anything is asked. Raises UsageError that names the package that it misses."""
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        package = (error.name or str(error)).partition(".")[0]
+        raise UsageError(f"{option} needs the package {package}: pip install 'catenet[dns]'") from None
