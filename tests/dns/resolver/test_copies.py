@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from tests.dns.resolver.hierarchy import HINTS, Play, rrset, tree
 
+from catenet.dns.dnssec import make_zonemd
 from catenet.dns.exchange import Exchange
 from catenet.dns.resolver import AuthZone, PolicyZone, Resolver, ResolverConfig
 from catenet.dns.zone import Zone, read_zone
 from catenet.dns.zone.secondary import Primary, Secondary
 from catenet.dns.zone.transfer_out import transfer_out
-from catenet.dns.zone.zonemd import digest_set
 from catenet.wire.address import parse_address
 from catenet.wire.dns.message import parse
 from catenet.wire.dns.name import ROOT, name_from_text
@@ -94,7 +94,7 @@ def test_copies_have_a_digest(digest: str, change: str, is_used: bool) -> None:
     """RFC 8976 4."""
     zone = read_zone(ROOT_TEXT, ROOT)
     if change != "none":
-        found = digest_set(zone)
+        found = make_zonemd(zone, zone.apex)
         if change == "wrong":
             found = replace(found, data=tuple(one[:-1] + bytes((one[-1] ^ 1,)) for one in found.data))
         zone = Zone(ROOT, [*zone, found])

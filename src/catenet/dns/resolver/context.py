@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from catenet.dns.dnssec import KeyCache, Policy, TrustAnchors
+from catenet.dns.dnssec import KeyCache, Policy, TrustAnchors, check_zonemd
 from catenet.dns.resolver.aggressive import Denials
 from catenet.dns.resolver.cache import Cache, CacheLimits
 from catenet.dns.resolver.config import Answering, AuthZone, Network, ResolverConfig
@@ -19,7 +19,6 @@ from catenet.dns.resolver.steps import Failure
 from catenet.dns.response import ExtendedError
 from catenet.dns.rrset import RRset
 from catenet.dns.zone import Zone
-from catenet.dns.zone.zonemd import ZoneDigest, check_digest
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import fold, is_below
 from catenet.wire.dns.numbers import AAAA, A
@@ -150,8 +149,8 @@ def acceptable(settings: AuthZone, zone: Answering | None) -> Answering | None:
     """The copy, unless the settings want a digest that it does not have (RFC 8976 4)."""
     if not settings.digest or not isinstance(zone, Zone):
         return zone
-    found = check_digest(zone)
-    is_wrong = found is ZoneDigest.DIFFERS or (found is ZoneDigest.ABSENT and settings.digest == "require")
+    matches = check_zonemd(zone, zone.apex)
+    is_wrong = matches is False or (matches is None and settings.digest == "require")
     return None if is_wrong else zone
 
 

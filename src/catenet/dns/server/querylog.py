@@ -13,7 +13,7 @@ from catenet.wire.dns.name import name_to_text, read_name
 from catenet.wire.dns.numbers import class_to_text, flags_to_text, rcode_to_text, type_to_text
 from catenet.wire.errors import Malformed
 
-__all__ = ["QueryLog"]
+__all__ = ["MOST_WAITING", "QueryLog"]
 
 logger = logging.getLogger("catenet.dns")
 
