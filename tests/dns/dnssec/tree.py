@@ -19,7 +19,7 @@ from catenet.dns.dnssec.nsec import Nsec
 from catenet.dns.dnssec.nsec3 import Nsec3, nsec3_hash
 from catenet.dns.dnssec.policy import Policy
 from catenet.dns.dnssec.private import SigningKey, generate_key
-from catenet.dns.dnssec.rrsig import last_labels
+from catenet.dns.dnssec.rrsig import last_labels, plain_name
 from catenet.dns.dnssec.sign import Nsec3Settings, SigningSettings, sign_zone
 from catenet.dns.dnssec.validate import Verdict, validate
 from catenet.dns.response import Response
@@ -38,6 +38,7 @@ from catenet.wire.dns.numbers import (
     SOA,
     type_from_text,
 )
+from catenet.wire.errors import Malformed
 
 WALL = 1_750_000_000.0
 """Now, in seconds since 1970."""
@@ -285,7 +286,10 @@ class Tree:
             last = response.answer[-1] if response.answer else None
             if last is None or last.type != CNAME or question.type == CNAME:
                 break
-            owner = last.data[0]
+            try:
+                owner, _ = plain_name(last.data[0], 0)
+            except Malformed:
+                break
         return whole
 
     def anchors(self, origin: bytes = ROOT) -> TrustAnchors:
