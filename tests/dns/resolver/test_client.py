@@ -359,3 +359,15 @@ def test_names_that_ask_for_trust_anchors(name: str, security: Security, no: boo
     response = Response(answer=[rrset("example. 60 A 192.0.2.1")], security=security)
     assert says_no(TrustAnchors.root(), Question(name_from_text(name), A), response) is no
     assert not says_no(TrustAnchors.root(), Question(name_from_text(name), TXT), response)
+
+
+def test_original_ttls() -> None:
+    play = Play(tree(), config(serve_original_ttl=True, max_ttl=30))
+    assert play.resolve("www.example.com.").answer[0].ttl == 60
+    play.pass_time(20)
+    asked = len(play.hierarchy.queries)
+    assert play.resolve("www.example.com.").answer[0].ttl == 60
+    assert len(play.hierarchy.queries) == asked
+    play.pass_time(11)
+    play.resolve("www.example.com.")
+    assert len(play.hierarchy.queries) > asked

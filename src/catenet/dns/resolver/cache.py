@@ -322,7 +322,7 @@ class Cache:
             return [
                 one.rrset(left(one, limit))
                 for one in found
-                if one is not None and (one.expires >= now or ttl is not None)
+                if one is not None and (one.expires >= now or ttl is not None or original)
             ]
 
         def left(one: Entry, limit: float) -> int:

@@ -299,7 +299,9 @@ def _stale(context: Context, message: Message) -> Response:
 
     It may be as old as its signatures are not valid any more, so that nothing is said about its security.
     """
-    response = context.cache.response(message, context.now, ttl=context.config.serve_expired_reply_ttl)
+    config = context.config
+    ttl = None if config.serve_original_ttl else config.serve_expired_reply_ttl
+    response = context.cache.response(message, context.now, ttl=ttl, original=config.serve_original_ttl)
     response.security = Security.INDETERMINATE
     response.errors.append(ExtendedError(STALE_NXDOMAIN if message.rcode == NXDOMAIN else STALE_ANSWER))
     return response

@@ -18,11 +18,11 @@ __all__ = ["from_cache", "resolve"]
 
 def resolve(context: Context, request: Ask) -> Steps[Response]:
     """Answer a question. Raises Failure."""
-    question = request.question
+    question, original = request.question, context.config.serve_original_ttl
     if not request.fresh and not request.prime:
         found = from_cache(context, question)
         if found is not None:
-            return context.cache.response(found, context.now)
+            return context.cache.response(found, context.now, original=original)
         failure = context.failures.find(question, context.now)
         if failure is not None:
             raise failure
@@ -36,7 +36,8 @@ def resolve(context: Context, request: Ask) -> Steps[Response]:
     context.failures.clear(question)
     kept = keep_answer(context, question, reading, iteration.delegation, request.ahead, renew=request.fresh)
     if kept is not None:
-        return context.cache.response(kept, context.now)  # what was known better before, and for how long
+        # What was known better before, and for how long.
+        return context.cache.response(kept, context.now, original=original)
     response = reading.response
     response.recursion = True
     return response
