@@ -113,7 +113,8 @@ class TrustPoint:
         if not secure:
             self.failed(wall, rng)
             return False
-        self._follow(published, trusted, rrset.ttl, now)
+        # A key of an algorithm that is not known could never prove anything (RFC 5011 2.1 follows what validates).
+        self._follow([key for key in published if policy.supports(key.algorithm)], trusted, rrset.ttl, now)
         self.failures, self.last_success = 0, now
         self._set_timers(rrset, now)
         self.next_probe = now + _shortened(self.query_interval, rng)
