@@ -138,8 +138,10 @@ def _within(
     found = []
     for one in _merged(sets):
         if one.rclass == rclass and is_below(fold(one.name), zone) and _is_sound(one):
-            signatures = stray.get(one.key) if not one.signatures else None
-            found.append(one if signatures is None else replace(one, signatures=tuple(dict.fromkeys(signatures))))
+            more = stray.get(one.key)
+            if more is not None:
+                one = replace(one, signatures=tuple(dict.fromkeys((*one.signatures, *more))))
+            found.append(one)
     return found
 
 
