@@ -168,7 +168,7 @@ def test_time_passes() -> None:
         ("STEP 1 ASSIGN a = ${$b}\n", "$b is not set"),
         ("STEP 1 TIME_PASSES EVAL soon\n", "soon is 'soon', no number of seconds"),
         ("STEP 1 CHECK_AUTOTRUST a\nFILE_BEGIN\none\nFILE_END\n", "line 2 of the file is 'two', expected None"),
-        ("STEP 1 CHECK_TEMPFILE a\nFILE_BEGIN\none\n2\nFILE_END\n", "line 2 of the file is 'two', expected '2'"),
+        ("STEP 1 CHECK_TEMPFILE a\nFILE_BEGIN\none\n2\nFILE_END\n", "line 1 of the file is 'one', expected '2'"),
     ],
 )
 def test_steps_that_fail(step: str, message: str) -> None:

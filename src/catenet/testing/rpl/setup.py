@@ -130,6 +130,7 @@ class Builder:
         self.local = LocalData()
         self.anchors = TrustAnchors()
         self.anchor_files: dict[str, str] = {}
+        self.permits_digests = False
         self.validating = True
         # Scenarios are signed by algorithms of their time, DSA among them; what they are about is the validator.
         self.policy = Policy(algorithms=frozenset(Algorithm))

@@ -262,6 +262,11 @@ def _local_data(builder: Builder, setting: Setting) -> None:
     builder.local.data(setting.value, setting.line)
 
 
+def _permit_digests(builder: Builder, setting: Setting) -> None:
+    """Zones whose digest is wrong are used all the same: what is found is for a log."""
+    builder.permits_digests = boolean(setting)
+
+
 _ABOUT_US: Final = {"version": ("version.bind.", "version.server."), "identity": ("hostname.bind.", "id.server.")}
 
 
@@ -275,6 +280,7 @@ _READERS: Final[dict[str, _Reader]] = {
     "module-config": _modules,
     "dns64-prefix": _dns64_prefix,
     "access-control": _access,
+    "zonemd-permissive-mode": _permit_digests,
     "identity": _identity,
     "version": _identity,
     "hide-identity": _hide,
@@ -326,7 +332,7 @@ def _auth(builder: Builder, clause: Clause) -> None:
             fallback=clause.flag("fallback-enabled"),
             for_upstream=clause.flag("for-upstream", True),
             for_downstream=clause.flag("for-downstream", True),
-            digest=_digest(clause),
+            digest="" if builder.permits_digests else _digest(clause),
         )
     )
 
