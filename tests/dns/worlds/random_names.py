@@ -172,17 +172,21 @@ def main() -> int:
     begun = time.monotonic()
     outcomes: list[Outcome] = []
     with ProcessPoolExecutor(args.jobs) as pool:
-        for outcome in pool.map(run, range(args.first, args.first + args.count), chunksize=5):
+        for outcome in pool.map(run, range(args.first, args.first + args.count)):
             outcomes.append(outcome)
+            for fault in outcome.faults:
+                print(fault, flush=True)
             _show_progress(outcomes, args.count, time.monotonic() - begun)
-    text = table(outcomes, time.monotonic() - begun)
-    print(f"\n{text}")
-    for fault in (fault for outcome in outcomes for fault in outcome.faults):
-        print(fault)
-    if args.table is not None:
-        before, _, rest = args.table.read_text().partition(MARKS[0])
-        args.table.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
+            if args.table is not None and (len(outcomes) % 10 == 0 or len(outcomes) == args.count):
+                _write(args.table, table(outcomes, time.monotonic() - begun))
+    print(f"\n{table(outcomes, time.monotonic() - begun)}")
     return 1 if any(outcome.faults for outcome in outcomes) else 0
+
+
+def _write(path: Path, text: str) -> None:
+    """Put the table between the marks: now and then, so that a run that is broken off leaves what it has."""
+    before, _, rest = path.read_text().partition(MARKS[0])
+    path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
 
 
 def _show_progress(outcomes: Sequence[Outcome], count: int, seconds: float) -> None:
