@@ -15,4 +15,6 @@ def need(module: str, option: str) -> None:
         importlib.import_module(module)
     except ImportError as error:
         package = (error.name or str(error)).partition(".")[0]
+        if package == "catenet":
+            raise  # a fault of ours
         raise UsageError(f"{option} needs the package {package}: pip install 'catenet[dns]'") from None
