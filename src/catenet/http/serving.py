@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
+from catenet.http.core import ConnectionValue
 from catenet.http.driver import HttpProtocol
 from catenet.http.errors import HttpError, TooSlow
 from catenet.http.h1.connection import H1Connection
@@ -36,9 +37,12 @@ class Shared(monitor.Shared):
 
 
 class ServingProtocol(HttpProtocol[RequestHead]):
-    """One accepted connection. What concerns requests is left to whoever derives from it."""
+    """One accepted connection. What concerns requests is left to whoever derives from it.
 
-    __slots__ = ("_served", "_sniffed", "draining", "monitor", "shared")
+    `running` counts what works on requests and has not ended, also of streams that have.
+    """
+
+    __slots__ = ("_served", "_sniffed", "draining", "monitor", "running", "shared")
 
     def __init__(self, shared: Shared, slot: Slot) -> None:
         super().__init__(shared.loop, write_limit=shared.limits.write_limit)
@@ -46,6 +50,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         self.budget = shared.budget
         self.now = slot.accepted
         self.draining = False
+        self.running = 0
         self.monitor = PeerMonitor(self, shared, slot)
         self._sniffed = b""
         self._served = 0
@@ -89,6 +94,27 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         else:
             super().on_failed(error)
 
+    def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
+        """After a drain's pong the last stream is known."""
+        self.close_if_idle()
+
+    # The end.
+
+    def drain(self) -> None:
+        """Take no new requests; close when those that run have ended."""
+        self.draining = True
+        if not self.version_known:
+            self.close()
+            return
+        self.core.drain()
+        self.flush()
+        self.close_if_idle()
+
+    def close_if_idle(self) -> None:
+        """While draining: close once nothing is left to do."""
+        if self.draining and self.transport is not None and not self.running and self.core.may_close:
+            self.loop.call_soon(self.close)
+
     # The clock, and what waits to be read.
 
     def watch(self, now: float) -> None:
@@ -104,8 +130,8 @@ class ServingProtocol(HttpProtocol[RequestHead]):
 
     @property
     def busy(self) -> bool:
-        """Whether there is any request."""
-        return bool(self.core.streams)
+        """Whether there is any request, or work on one."""
+        return self.running > 0 or bool(self.core.streams)
 
     @property
     def failed(self) -> bool:
@@ -152,7 +178,3 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     def on_exceeded(self) -> None:
         """Close those that hold most until the rest is within the budget."""
         self.shared.shed()
-
-    def drain(self) -> None:
-        """Take no new requests; close when those that run have ended."""
-        raise NotImplementedError

@@ -42,14 +42,13 @@ Page = Callable[[], tuple[bytes, bytes]]
 class HttpConnection(ServingProtocol):
     """One connection."""
 
-    __slots__ = ("_client", "_pieces", "_server", "running")
+    __slots__ = ("_client", "_pieces", "_server")
 
     def __init__(self, server: HttpStreams, shared: Shared, slot: Slot) -> None:
         super().__init__(shared, slot)
         self._server = server
         self._client: tuple[str, int] | None = None
         self._pieces: list[bytes] = []
-        self.running = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The server holds the list."""
@@ -120,7 +119,7 @@ class HttpConnection(ServingProtocol):
         if self.transport is not None and stream.id in self.core.streams:
             self._send(stream, message, reply)
         self.touch()
-        self._close_if_idle()
+        self.close_if_idle()
 
     def _send(self, stream: Stream, message: bytes, reply: bytes) -> None:
         server = self._server
@@ -160,40 +159,17 @@ class HttpConnection(ServingProtocol):
         """Look after the connection."""
         self.watch(now)
 
-    @property
-    def busy(self) -> bool:
-        """Whether anything is asked."""
-        return self.running > 0 or super().busy
-
     def make_room(self) -> None:
         """Close an idle connection because others wait for its place."""
         if self.version_known:
             self.core.go_away()
         self.close()
 
-    def drain(self) -> None:
-        """Take no new requests; close when those that came have their answers."""
-        self.draining = True
-        if not self.version_known:
-            self.close()
-            return
-        self.core.drain()
-        self.flush()
-        self._close_if_idle()
-
-    def on_connection_event(self, kind: int, value: object) -> None:
-        """After a drain's pong the last stream is known."""
-        self._close_if_idle()
-
     def on_failed(self, error: HttpError | None) -> None:
         """The peer broke the protocol."""
         if error is not None:
             self._server.chain.counters.add("malformed")
         super().on_failed(error)
-
-    def _close_if_idle(self) -> None:
-        if self.draining and self.transport is not None and not self.running and self.core.may_close:
-            self.loop.call_soon(self.close)
 
 
 class _Body:

@@ -8,7 +8,6 @@ import ssl
 import struct
 from typing import TYPE_CHECKING
 
-from catenet.http.core import ConnectionValue
 from catenet.http.driver import IGNORE
 from catenet.http.errors import ErrorCode, HttpError
 from catenet.http.message import RequestHead
@@ -32,7 +31,7 @@ _PING = b"keepaliv"
 class ServerConnection(ServingProtocol):
     """Carries calls. `running` counts handlers that have not ended, also of streams that have."""
 
-    __slots__ = ("_peer", "_pinged", "assembling", "counters", "options", "runner", "running", "server")
+    __slots__ = ("_peer", "_pinged", "assembling", "counters", "options", "runner", "server")
 
     def __init__(self, server: Server, shared: Shared, runner: Runner, slot: Slot) -> None:
         super().__init__(shared, slot)
@@ -40,7 +39,6 @@ class ServerConnection(ServingProtocol):
         self.options: ServerOptions = server.options
         self.counters: Counters = server.counters
         self.runner = runner
-        self.running = 0
         self.assembling = 0
         self._peer: Peer | None = None
         self._pinged: float | None = None
@@ -92,37 +90,13 @@ class ServerConnection(ServingProtocol):
         self.core.send_reply(stream, answer.head, body, answer.trailers)
         self.counters.refused += 1
 
-    def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
-        """After a drain's pong the last stream is known."""
-        self.close_if_idle()
-
     # Ends.
-
-    def drain(self) -> None:
-        """Take no new calls; close when those that run have ended."""
-        self.draining = True
-        if not self.version_known:
-            self.close()
-            return
-        self.core.drain()
-        self.flush()
-        self.close_if_idle()
-
-    def close_if_idle(self) -> None:
-        """While draining: close once nothing is left to do."""
-        if self.draining and self.transport is not None and not self.running and self.core.may_close:
-            self.loop.call_soon(self.close)
 
     def check(self, now: float) -> None:
         """Look after the connection now and then: it may be too slow, too quiet, too old, or gone without a word."""
         self.watch(now)
         if self.version_known and self.core.version >= 2:
             self._keep_alive(now)
-
-    @property
-    def busy(self) -> bool:
-        """Whether there are calls, or handlers that have not ended."""
-        return self.running > 0 or bool(self.core.streams)
 
     def _keep_alive(self, now: float) -> None:
         """Ping a peer that is quiet, close if it stays so (gRFC A9). Any sign of life answers a ping."""
