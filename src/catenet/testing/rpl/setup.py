@@ -107,12 +107,11 @@ class Builder:
     def __init__(self, head: Head) -> None:
         self.head = head
         # Scenarios compare options and names of queries, and say themselves when there is to be more than they say.
-        # The last two are Unbound's defaults when its scenarios were written.
+        # The last is Unbound's default when its scenarios were written.
         self.values: dict[str, Any] = {
             "random_case": False,
             "cookies": False,
             "extended_errors": False,
-            "harden_referral_path": False,
             "serve_expired_client_timeout": 0.0,
         }
         """Fields of `ResolverConfig`."""

@@ -105,6 +105,7 @@ def setup_unbound(head: Head) -> Setup:
         Unsupported: our resolver has nothing of the kind.
     """
     builder = Builder(head)
+    builder.values["harden_referral_path"] = False  # as Unbound's default was when its scenarios were written
     builder.values["minimise"] = False  # the default when most were written, which do not say
     clauses: dict[int, Clause] = {}
     for setting in head.settings:
