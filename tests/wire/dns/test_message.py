@@ -267,3 +267,26 @@ def test_mnemonics() -> None:
     for wrong in ("", "AAAAA", "TYPE", "TYPE65536", "TYPE-1", "TYPE²"):
         with pytest.raises(ValueError, match="not a record type"):
             numbers.type_from_text(wrong)
+
+
+def test_many_names_that_share_a_long_chain_of_pointers_cost_little() -> None:
+    looks = 0
+
+    class Counted(bytes):
+        def __getitem__(self, key):  # type: ignore[no-untyped-def,override]
+            nonlocal looks
+            looks += 1
+            return super().__getitem__(key)
+
+    count, records, at, last = 4000, [], 17, 12
+    for number in range(count):
+        label = b"\1a" if number < 100 else b""
+        record = label + (0xC000 | last).to_bytes(2, "big") + bytes((0, 1, 0, 1, 0, 0, 0, 60, 0, 4))
+        records.append(record + number.to_bytes(4, "big"))
+        last = at if number < 100 else last
+        at += len(records[-1])
+    header = bytes((0, 1, 0x84, 0, 0, 1)) + count.to_bytes(2, "big") + bytes(4)
+    message = parse(Counted(header + b"\0\0\1\0\1" + b"".join(records)))
+    names = [record.name for record in message.answer]
+    assert names[-1] == b"\1a" * 100 + b"\0" and names[1] == b"\1a\1a\0"
+    assert looks < 40 * count  # and 200 of the last name alone

@@ -145,6 +145,24 @@ def test_a_chain_of_pointers_is_followed_no_further_than_a_name_can_need() -> No
         read_name(data, len(data) - 2)
 
 
+@given(
+    st.lists(
+        st.sampled_from((b"\0", b"\x01a", b"\xc0\x00", b"\xc0\x01", b"\xc0\x05", b"\x3f" + b"b" * 63)), max_size=30
+    )
+)
+def test_what_is_known_of_pointers_changes_no_name(pieces: list[bytes]) -> None:
+    data, known = b"".join(pieces), {}
+
+    def read(at: int, known: dict[int, tuple[bytes, int]] | None) -> bytes | str:
+        try:
+            return read_name(data, at, known)
+        except Malformed as error:
+            return str(error)
+
+    for at in range(len(data)):
+        assert read(at, known) == read(at, None)
+
+
 @given(st.binary(max_size=60), st.integers(0, 60))
 def test_reading_ends_whatever_comes(data: bytes, at: int) -> None:
     try:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from catenet.wire.dns.edns import Edns, edns_from_record, edns_to_record
-from catenet.wire.dns.name import fold, read_name, skip_name
+from catenet.wire.dns.name import Known, fold, read_name, skip_name
 from catenet.wire.dns.numbers import OPT, TC
 from catenet.wire.dns.record import HEAD_LENGTH, Record
 from catenet.wire.dns.writer import Writer
@@ -76,9 +76,10 @@ class Message:
         self.questions_end = at
         if not with_records:
             answers = authorities = additionals = 0
-        self.answer, at = _records(data, at, answers)
-        self.authority, at = _records(data, at, authorities)
-        self.additional, at = _records(data, at, additionals)
+        known: Known = {}
+        self.answer, at = _records(data, at, answers, known)
+        self.authority, at = _records(data, at, authorities, known)
+        self.additional, at = _records(data, at, additionals, known)
         if at != len(data) and with_records:
             raise Malformed("dns: bytes behind the last record")
         self._question: Question | None = None
@@ -127,7 +128,7 @@ def parse_reply(data: bytes) -> Message:
     return Message(data, with_records=not (len(data) > 2 and data[2] & TC >> 8))
 
 
-def _records(data: bytes, at: int, count: int) -> tuple[list[Record], int]:
+def _records(data: bytes, at: int, count: int, known: Known) -> tuple[list[Record], int]:
     records, size = [], len(data)
     for _ in range(count):
         head = skip_name(data, at)
@@ -137,7 +138,7 @@ def _records(data: bytes, at: int, count: int) -> tuple[list[Record], int]:
         end += data[end - 2] << 8 | data[end - 1]
         if end > size:
             raise Malformed("dns: record data is cut off")
-        records.append(Record(data, at, head, end))
+        records.append(Record(data, at, head, end, known))
         at = end
     return records, at
 

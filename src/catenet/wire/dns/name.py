@@ -14,6 +14,7 @@ __all__ = [
     "LONGEST",
     "LONGEST_LABEL",
     "ROOT",
+    "Known",
     "canonical_key",
     "fold",
     "is_below",
@@ -34,6 +35,10 @@ LONGEST_LABEL: Final = 63
 POINTER: Final = 0xC0
 MOST_POINTERS: Final = 127
 """Pointers that are followed for one name: as many as it can have labels. A longer chain serves to burn time."""
+
+Known = dict[int, tuple[bytes, int]]
+"""What was read at the targets of a message's pointers: the rest of a name, and how many pointers that has."""
+
 _ESCAPED: Final = frozenset(b'."\\();@$')
 
 
@@ -54,17 +59,24 @@ def skip_name(data: bytes, at: int) -> int:
     raise Malformed("dns: name is cut off")
 
 
-def read_name(data: bytes, at: int) -> bytes:
+def read_name(data: bytes, at: int, known: Known | None = None) -> bytes:
     """The name at `at`, its pointers followed (RFC 1035 4.1.4).
 
     A pointer must lead to before where the name, or the part that it continues, begins, and there are at most as many
     as a name can have labels: so reading ends, in a time bounded by the length of a name.
+
+    Args:
+        data: the message.
+        at: offset of the name.
+        known: of this message, for all of its names. With it no pointer is followed twice, so that a message of
+            thousands of names that share a long chain of pointers does not cost the length of the chain for each.
 
     Raises:
         Malformed: cut off, longer than 255 bytes, a pointer forward or to itself or one too many, an unknown type of
             label.
     """
     parts: list[bytes] = []
+    followed: list[tuple[int, int]] = []
     size, total, least, pointers = len(data), 0, at, 0
     while True:
         if at >= size:
@@ -77,8 +89,17 @@ def read_name(data: bytes, at: int) -> bytes:
             if target >= least:
                 raise Malformed("dns: compression pointer does not lead back")
             pointers += 1
+            rest = None if known is None else known.get(target)
+            if rest is not None:
+                pointers += rest[1]
             if pointers > MOST_POINTERS:
                 raise Malformed("dns: too many compression pointers in a name")
+            if rest is not None:
+                if total + len(rest[0]) > LONGEST:
+                    raise Malformed("dns: name is longer than 255 bytes")
+                parts.append(rest[0])
+                break
+            followed.append((target, len(parts)))
             least = at = target
             continue
         if length > LONGEST_LABEL:
@@ -91,9 +112,13 @@ def read_name(data: bytes, at: int) -> bytes:
             raise Malformed("dns: name is cut off")
         if not length:
             parts.append(ROOT)
-            return b"".join(parts)
+            break
         parts.append(data[at:end])
         at = end
+    if known is not None:
+        for before, (target, count) in enumerate(followed, 1):
+            known[target] = b"".join(parts[count:]), pointers - before
+    return b"".join(parts)
 
 
 def fold(name: bytes) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.wire.dns.name import fold, read_name, skip_name
+from catenet.wire.dns.name import Known, fold, read_name, skip_name
 from catenet.wire.errors import Malformed
 
 __all__ = ["COMPRESSED", "canonical", "expand", "split"]
@@ -53,12 +53,12 @@ _CASE_MATTERS: Final = frozenset((47,))
 """Types whose names keep their case in canonical form: NSEC (RFC 6840 5.1)."""
 
 
-def expand(data: bytes, kind: int, at: int, size: int) -> bytes:
+def expand(data: bytes, kind: int, at: int, size: int, known: Known | None = None) -> bytes:
     """Data of type `kind` at `data[at:at + size]`, its pointers followed; Malformed when it is not that type's."""
     layout = _LAYOUTS.get(kind)
     if layout is None:
         return data[at : at + size]
-    return b"".join(_pieces(data, layout, at, at + size, True))
+    return b"".join(_pieces(data, layout, at, at + size, True, known))
 
 
 def split(data: bytes, kind: int) -> list[tuple[bool, bytes]]:
@@ -79,12 +79,14 @@ def canonical(data: bytes, kind: int) -> bytes:
     return b"".join([fold(piece) if part == NAME else piece for part, piece in zip(layout, pieces, strict=True)])
 
 
-def _pieces(data: bytes, layout: tuple[int, ...], at: int, end: int, pointers: bool) -> list[bytes]:
+def _pieces(
+    data: bytes, layout: tuple[int, ...], at: int, end: int, pointers: bool, known: Known | None = None
+) -> list[bytes]:
     pieces = []
     for part in layout:
         if part == NAME:
             following = skip_name(data, at)
-            pieces.append(read_name(data, at) if pointers else data[at:following])
+            pieces.append(read_name(data, at, known) if pointers else data[at:following])
         elif part == REST:
             following = end
             pieces.append(data[at:end])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from catenet.wire.dns.name import read_name
+from catenet.wire.dns.name import Known, read_name
 from catenet.wire.dns.rdata import expand
 
 __all__ = ["HEAD_LENGTH", "Record", "make_record"]
@@ -18,9 +18,9 @@ _HEAD: Final = struct.Struct("!HHIH")
 class Record:
     """One record: bytes of a message, and where in them it is."""
 
-    __slots__ = ("at", "end", "head", "source")
+    __slots__ = ("at", "end", "head", "known", "source")
 
-    def __init__(self, source: bytes, at: int, head: int, end: int) -> None:
+    def __init__(self, source: bytes, at: int, head: int, end: int, known: Known | None = None) -> None:
         self.source = source
         """The message, in which names are looked up."""
         self.at = at
@@ -29,11 +29,13 @@ class Record:
         """Offset of its type."""
         self.end = end
         """Offset behind its data."""
+        self.known = known
+        """What all records of the message know of its pointers."""
 
     @property
     def name(self) -> bytes:
         """Owner, in uncompressed wire format."""
-        return read_name(self.source, self.at) if self.at else self.source[: self.head]
+        return read_name(self.source, self.at, self.known) if self.at else self.source[: self.head]
 
     @property
     def type(self) -> int:
@@ -61,7 +63,7 @@ class Record:
         start = self.head + HEAD_LENGTH
         if not self.at:
             return self.source[start:]
-        return expand(self.source, self.type, start, self.end - start)
+        return expand(self.source, self.type, start, self.end - start, self.known)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record):
