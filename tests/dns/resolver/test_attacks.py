@@ -404,6 +404,16 @@ def test_messages_for_one_question_are_counted() -> None:
     assert len(play.hierarchy.queries) <= 6
 
 
+def test_large_answers_to_one_question_are_counted() -> None:
+    """Servers whose answers lead nowhere, but are long: two of 60 KB are enough."""
+    padding = RRset(name_from_text("www.example.com."), 16, 60, tuple(bytes((200, n)) + bytes(199) for n in range(250)))
+    play = Play(tree(), ResolverConfig(hints=HINTS, max_received=64_000))
+    for address in SERVERS:
+        play.hierarchy.habit(address, lambda exchange, usual: [answer(exchange, Response(REFUSED, answer=[padding]))])
+    assert play.resolve("www.example.com.").rcode == SERVFAIL
+    assert sum(query[0] in SERVERS for query in play.hierarchy.queries) == 2
+
+
 def test_equal_questions_are_asked_once() -> None:
     play = Play(tree())
     tickets = [play.ask("www.example.com.") for _ in range(50)]

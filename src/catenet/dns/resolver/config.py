@@ -276,8 +276,10 @@ class ResolverConfig:
     """Clients and questions that wait for the same answer."""
     max_sends: int = 200
     """Messages that a question of a client may cause."""
+    max_received: int = 512 << 10
+    """Bytes of answers to these: reading large ones costs more than asking."""
     max_sends_per_name: int = 32
-    """Of these, for one name and type."""
+    """Of the messages, for one name and type."""
     max_sends_per_server: int = 5
     max_referrals: int = 40
     max_targets: int = 64

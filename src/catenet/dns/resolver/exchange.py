@@ -48,7 +48,7 @@ def exchange(
 ) -> Steps[Response | str]:
     """Ask one server. Returns what it says, or the fault: see `Outcome`, and `error` for what cannot be read.
 
-    Raises Failure when the client's question has caused too many messages.
+    Raises Failure when the client's question has caused too many messages, or too large ones.
     """
     state = context.servers.state(server, context.now)
     transport = "tls" if tls else "tcp" if context.config.tcp_only else "udp"
@@ -65,6 +65,9 @@ def exchange(
                 continue
             return _fault(state, effect, outcome)
         state.answered(outcome.seconds)
+        work.received += len(outcome.message.data)
+        if work.received > context.config.max_received:
+            raise Failure("too much data for one question", keep=False)
         try:
             again = _again(context, state, effect, outcome.message, transport)
             if again == "":

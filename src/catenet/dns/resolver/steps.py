@@ -44,6 +44,8 @@ class Work:
     """What one question of a client has caused so far; nothing sets it back."""
 
     sends: int = 0
+    received: int = 0
+    """Bytes of answers."""
     targets: int = 0
     budget: Budget = field(default_factory=Budget)
     """Of validation."""
