@@ -46,6 +46,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trust-anchor", metavar="FILE", help="DS or DNSKEY records to trust (master format)")
     parser.add_argument("--query-log", metavar="FILE", help="write a line of JSON for each query")
     parser.add_argument("--metrics", metavar="URL", help="serve figures for Prometheus, http://127.0.0.1:9153")
+    parser.add_argument(
+        "--print-ds", action="store_true", help="print DS records of the zones that are signed here, and end"
+    )
     add_arguments(parser, _kind(), reload="read zones and settings again when their files change")
 
 
@@ -73,8 +76,28 @@ def run(args: argparse.Namespace) -> int:
         config = read()
     except ConfigError as error:
         raise UsageError(str(error)) from None
+    if args.print_ds:
+        return _print_ds(config)
+    if args.workers > 1 and any(one.sign is not None for one in config.zones):
+        raise UsageError("--workers: zones that are signed here are served by one process")
     board = Board(args.workers)
     return run_server(args, _kind(), partial(_serving, args, read, board), config.listen)
+
+
+def _print_ds(config: ServerConfig) -> int:
+    """Keys that are not there yet are made."""
+    from catenet.dns.server.authority import Authority
+    from catenet.dns.server.build import read_zones
+    from catenet.dns.server.config import ConfigError
+
+    try:
+        lines = Authority(config, read_zones(config)).ds_lines()
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+    if not lines:
+        raise UsageError("--print-ds: no [[zone]] of --config has sign")
+    print(*lines, sep="\n")
+    return 0
 
 
 def _config(args: argparse.Namespace) -> ServerConfig:

@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from catenet.dns.server.chain import PENDING, Chain
 from catenet.dns.server.config import ConfigError, ServerConfig, ZoneConfig
 from catenet.dns.server.follower import Follower
 from catenet.dns.server.request import HTTPS, UDP, Request
+from catenet.dns.server.signing import SignedZone
 from catenet.dns.zone import Zone, ZoneSet
 from catenet.dns.zone.difference import Difference
 from catenet.dns.zone.journal import Journal
@@ -34,7 +35,7 @@ from catenet.dns.zone.transfer_out import transfer_out
 from catenet.dns.zone.tsig import TsigKey
 from catenet.dns.zone.update import Grant, answer_update, update_zone
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.name import fold, is_below, name_from_text
+from catenet.wire.dns.name import fold, is_below, name_from_text, name_to_text
 from catenet.wire.dns.numbers import NOTIFY, REFUSED, SERVFAIL, UPDATE
 from catenet.wire.dns.stub import Server
 
@@ -44,6 +45,8 @@ logger = logging.getLogger("catenet.dns")
 
 NOTAUTH: Final = 9
 NOT_READY: Final = 14
+LONGEST_WAIT: Final = 3600.0
+"""Seconds until the time is looked at again."""
 
 
 @dataclass
@@ -59,6 +62,10 @@ class _Kept:
     file: JournalFile | None = None
     targets: tuple[Target, ...] = ()
     follower: Follower | None = None
+    source: Zone | None = None
+    """What is signed here, before it is."""
+    signed: SignedZone | None = None
+    timer: asyncio.TimerHandle | None = None
 
 
 def keys_of(config: ServerConfig) -> dict[bytes, TsigKey]:
@@ -107,7 +114,10 @@ class Authority:
         networks = (*config.settings.transfers, *told.transfers)
         kept = _Kept(told, origin, key, _only(networks), _only((*config.settings.updates, *told.updates)))
         kept.targets = tuple(Target(address_of(text, "zone.notify"), key) for text in told.notify)
-        if told.file and (told.updates or told.key or config.settings.updates):
+        if told.sign is not None:
+            kept.signed, kept.source = SignedZone(origin, told, told.sign), self.zones.get(origin)
+            kept.journal = kept.signed.journal
+        elif told.file and (told.updates or told.key or config.settings.updates):
             kept.file = JournalFile(Path(f"{told.file}.jnl"))
             kept.file.load()
             kept.journal = kept.file.journal
@@ -122,20 +132,64 @@ class Authority:
 
     # On the event loop.
 
-    def start(self, chain: Chain, before: Mapping[bytes, Zone] | None = None) -> None:
-        """Answer for the zones by `chain`, and follow primaries; `before`: what secondaries had before a reload."""
+    def start(self, chain: Chain, before: Authority | None = None) -> None:
+        """Answer for the zones by `chain`, sign them, follow primaries; `before`: what did so before a reload."""
         loop = asyncio.get_running_loop()
         self._chain = chain
         self._upstream = Upstream(self._told, self._open.discard)
         chain.handlers = {Chain.TRANSFER: self._transfer, NOTIFY: self._notify, UPDATE: self._update}
         chain.keys = self.keys
         for kept in self._kept.values():
+            old = None if before is None else before._kept.get(kept.origin)
+            zone = self.zones.get(kept.origin)
+            if zone is None and old is not None and before is not None:
+                zone = old.source or before.zones.get(kept.origin)
+            if kept.signed is not None:
+                self._begin_signing(kept, kept.signed, zone, old)
             if kept.told.primaries:
-                zone = self.zones.get(kept.origin) or (before or {}).get(kept.origin)
                 kept.follower = self._follow(kept, zone)
             elif kept.targets and (zone := self.zones.get(kept.origin)) is not None:
                 self._notifier.tell(zone, kept.targets, loop.time())
         self._go()
+
+    def _begin_signing(self, kept: _Kept, signed: SignedZone, source: Zone | None, old: _Kept | None) -> None:
+        if old is not None and old.signed is not None and old.told.file == kept.told.file:
+            signed.take_over(old.signed)
+            kept.journal = signed.journal
+        kept.source = source
+        if source is not None:
+            self._sign(kept, signed, lambda: signed.begin(source))
+
+    def _sign(self, kept: _Kept, signed: SignedZone, sign: Callable[[], object]) -> None:
+        """Sign, and serve what that makes; what cannot be signed is served as it was signed last, or not at all."""
+        try:
+            sign()
+        except ValueError as error:
+            logger.error("zone %s is not signed: %s", name_to_text(kept.origin), error)
+        if signed.zone is None:
+            self.zones.discard(kept.origin)
+            self._missing.add(kept.origin)
+            return
+        self.zones.put(signed.zone)
+        self._missing.discard(kept.origin)
+        self._set_timer(kept, signed)
+
+    def _set_timer(self, kept: _Kept, signed: SignedZone) -> None:
+        if kept.timer is not None:
+            kept.timer.cancel()
+        wait = signed.next_deadline() - time.time()  # of a clock that may be set
+        loop = asyncio.get_running_loop()
+        kept.timer = loop.call_later(max(0.0, min(wait, LONGEST_WAIT)), self._on_signing_time, kept, signed)
+
+    def _on_signing_time(self, kept: _Kept, signed: SignedZone) -> None:
+        signed.keys.refresh()
+        before = signed.zone
+        if before is None:
+            return
+        serial = before.serial
+        self._sign(kept, signed, signed.resign)
+        if (zone := self.zones.get(kept.origin)) is not None and zone.serial != serial:
+            self._changed(kept, zone)
 
     def _follow(self, kept: _Kept, zone: Zone | None) -> Follower:
         servers = [address_of(text, "zone.primaries") for text in kept.told.primaries]
@@ -148,22 +202,33 @@ class Authority:
 
     def _replaced(self, kept: _Kept, zone: Zone | None, changes: Sequence[Difference]) -> None:
         """A secondary has another version, or none any more; the differences are passed on to its own secondaries."""
-        for change in changes:
+        for change in changes if kept.signed is None else ():
             kept.journal.add(change)
         if zone is None:
             logger.warning("zone %s has expired", kept.told.name)
             self.zones.discard(kept.origin)
             self._missing.add(kept.origin)
+            kept.source = None
+            if kept.timer is not None:
+                kept.timer.cancel()
         else:
-            logger.info("zone %s: serial %d", kept.told.name, zone.serial)
-            self.zones.put(zone)
-            self._missing.discard(kept.origin)
-            if kept.told.file:
-                try:
-                    save_zone(zone, Path(kept.told.file))
-                except OSError as error:
-                    logger.error("%s: %s", kept.told.file, error.strerror)
-        self._changed(kept, zone)
+            self._have(kept, zone)
+        self._changed(kept, self.zones.get(kept.origin))
+
+    def _have(self, kept: _Kept, zone: Zone) -> None:
+        logger.info("zone %s: serial %d", kept.told.name, zone.serial)
+        if kept.told.file:
+            try:
+                save_zone(zone, Path(kept.told.file))
+            except OSError as error:
+                logger.error("%s: %s", kept.told.file, error.strerror)
+        signed = kept.signed
+        if signed is not None:
+            kept.source = zone
+            self._sign(kept, signed, lambda: signed.replace(zone))
+            return
+        self.zones.put(zone)
+        self._missing.discard(kept.origin)
 
     def _changed(self, kept: _Kept, zone: Zone | None) -> None:
         assert self._chain is not None
@@ -172,11 +237,18 @@ class Authority:
             self._notifier.tell(zone, kept.targets, asyncio.get_running_loop().time())
             self._go()
 
+    def ds_lines(self) -> list[str]:
+        """DS records of the zones that are signed here, for their parents."""
+        return [line for kept in self._kept.values() if kept.signed is not None for line in kept.signed.keys.ds_lines()]
+
     def close(self) -> None:
         """Follow nobody, tell nobody."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        for kept in self._kept.values():
+            if kept.timer is not None:
+                kept.timer.cancel()
         closing = [kept.follower for kept in self._kept.values() if kept.follower is not None]
         for one in closing:
             one.close()
@@ -265,12 +337,17 @@ class Authority:
         if not self._may(kept, request, kept.updates):
             return self._sealed(request, answer_update(request.message, REFUSED))
         name = None if kept.key is None else kept.key.name
-        done = update_zone(zone, request.message, name, [Grant(name)])
+        done = update_zone(
+            zone, request.message, name, [Grant(name)], None if kept.signed is None else kept.signed.sign
+        )
         rcode = done.rcode
         if done.change is not None:
             self._chain.counters.add("updates")
             try:
-                if kept.file is not None:
+                if kept.signed is not None:
+                    kept.signed.append(done.change)
+                    self._set_timer(kept, kept.signed)
+                elif kept.file is not None:
                     kept.file.append(done.change)
                 else:
                     kept.journal.add(done.change)

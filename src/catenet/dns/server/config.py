@@ -9,18 +9,45 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
+from catenet.dns.dnssec.algorithms import CURRENT, Algorithm, algorithm_to_text
 from catenet.dns.server.access import Action, network
 from catenet.dns.server.cookies import SECRET_LENGTH
 from catenet.dns.server.rates import RateLimits
 from catenet.dns.server.settings import CookiePolicy, ServerSettings
 
-__all__ = ["ConfigError", "KeyConfig", "ServerConfig", "ZoneConfig", "read_config"]
+__all__ = ["ConfigError", "KeyConfig", "ServerConfig", "SignConfig", "ZoneConfig", "read_config"]
 
 T = TypeVar("T")
 
 
 class ConfigError(ValueError):
     """A configuration cannot be used; the text is `FILE: KEY: what is wrong; what may be meant`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignConfig:
+    """How a zone is signed. Times in seconds.
+
+    Attributes:
+        algorithm: number, of keys that are made.
+        separate_keys: a key for the keys and one for the rest are made, rather than one for all.
+        keys: key files, and folders of them; none: the folder `keys` beside the zone's file.
+        nsec3, opt_out: NSEC3 rather than NSEC, and no records for insecure delegations (RFC 5155 6).
+        zonemd: with a digest over the zone (RFC 8976).
+        lifetime: of signatures.
+        refresh: before they expire they are made anew.
+        where: the setting, for mistakes.
+    """
+
+    algorithm: int = Algorithm.ECDSAP256
+    separate_keys: bool = False
+    keys: tuple[str, ...] = ()
+    nsec3: bool = False
+    opt_out: bool = False
+    zonemd: bool = False
+    lifetime: int = 14 * 86_400
+    refresh: int = 5 * 86_400
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +62,7 @@ class ZoneConfig:
         transfers: networks that may have it whole, besides those of the server.
         updates: networks that may change it.
         key: name of the key that signs its transfers, updates and notifications (TSIG).
+        sign: how it is signed here, None: it is served as it is.
     """
 
     file: str = ""
@@ -44,6 +72,7 @@ class ZoneConfig:
     transfers: tuple[str, ...] = ()
     updates: tuple[str, ...] = ()
     key: str = ""
+    sign: SignConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +214,46 @@ class _Reader:
             "transfers": self._networks,
             "updates": self._networks,
             "key": self._text,
+            "sign": self._sign,
         }
         zone: ZoneConfig = replace(ZoneConfig(), **self._fields(where, value, texts))  # type: ignore[arg-type]
         if not zone.file and not (zone.primaries and zone.name):
             raise self._error(where, "needs a file, or a name and primaries")
+        if zone.sign is not None and not zone.file and not zone.sign.keys:
+            raise self._error(f"{where}.sign", "needs keys, a folder, where the zone has no file")
         return zone
+
+    def _sign(self, where: str, value: object) -> SignConfig | None:
+        """`true`, for all defaults, or a table."""
+        if value is False:
+            return None
+        readers: dict[str, Callable[[str, object], object]] = {
+            "algorithm": self._algorithm,
+            "keys": lambda key, value: tuple(self._path(key, one) for one in self._texts(key, value)),
+            "lifetime": self._size,
+            "refresh": self._size,
+            **dict.fromkeys(("separate-keys", "nsec3", "opt-out", "zonemd"), self._truth),
+        }
+        found = {
+            key.replace("-", "_"): one
+            for key, one in self._fields(where, {} if value is True else value, readers).items()
+        }
+        sign: SignConfig = replace(SignConfig(where=f"{self._file}: {where}"), **found)  # type: ignore[arg-type]
+        refresh = sign.refresh if "refresh" in found else min(sign.refresh, sign.lifetime * 5 // 14)
+        if refresh >= sign.lifetime:
+            raise self._error(f"{where}.refresh", f"is to be less than the lifetime, {sign.lifetime}")
+        return replace(sign, refresh=refresh)
+
+    def _algorithm(self, where: str, value: object) -> int:
+        """An algorithm that we sign with, by number or mnemonic."""
+        names = {algorithm_to_text(number): int(number) for number in sorted(CURRENT)}
+        number = names.get(value.upper()) if isinstance(value, str) else value
+        if isinstance(number, int) and number in names.values():
+            return number
+        near = difflib.get_close_matches(str(value).upper(), names, 1)
+        known = ", ".join(f"{number} ({name})" for name, number in names.items())
+        hint = f"do you mean {near[0]!r}?" if near else f"one of {known}"
+        raise self._error(where, f"is to be an algorithm to sign with, not {value!r}; {hint}")
 
     def _key(self, where: str, value: object) -> KeyConfig:
         readers = {"name": self._text, "algorithm": self._text, "secret": self._text}

@@ -110,9 +110,9 @@ class Service:
         """A chain of what the configuration says, with its backend; that of the one before ends in a while."""
         loop = asyncio.get_running_loop()
         chain = make_chain(config, authority if config.zones else None, local, None, self.counters)
-        before = {zone.apex: zone for zone in self._authority.zones} if self._authority is not None else {}
-        if self._authority is not None:
-            self._authority.close()
+        before = self._authority
+        if before is not None:
+            before.close()
         self._authority = authority
         authority.start(chain, before)
         old, told = self._backend, self._told
@@ -176,6 +176,7 @@ class Service:
     def _stamps(self) -> dict[str, int]:
         config = self.config
         files = [one.file for one in config.zones] + [config.root_hints, config.trust_anchor, config.file]
+        files += [name for one in config.zones if one.sign is not None for name in one.sign.keys]
         files += [name for name in self._tls[1:] if isinstance(name, str)] if self._tls is not None else []
         stamps = {}
         for name in filter(None, files):

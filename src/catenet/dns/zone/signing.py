@@ -10,7 +10,7 @@ from typing import Final
 from catenet.dns.dnssec import Nsec3Settings, SigningKey, SigningSettings, sign_at
 from catenet.dns.dnssec.schedule import next_change
 from catenet.dns.rrset import RRset
-from catenet.dns.zone.difference import Difference, apply, combined, difference, serial_of
+from catenet.dns.zone.difference import Difference, apply, combined, difference, is_newer
 from catenet.dns.zone.zone import Zone
 from catenet.wire.dns.numbers import SOA
 
@@ -71,7 +71,7 @@ class ZoneSigner:
         if change is None:
             if set(made.removed) == set(made.added):
                 return None
-            signed = self._signed(_with_next_serial(signed), zone, now)
+            signed = self._signed(_with_serial(signed, _next_serial(signed.serial)), zone, now)
             made = difference(zone, signed)
         apply(zone, made)
         return made if change is None else combined(change, made)
@@ -90,6 +90,34 @@ class ZoneSigner:
         )
         return Zone(zone.origin, sign_at(zone.sets(), zone.apex, list(self._keys()), settings, now))
 
+    def replace(self, source: Zone, before: Zone | None, wall: float) -> tuple[Zone, Difference | None]:
+        """Sign another version of a zone, with the signatures that its signed version before has where they are good.
+
+        The serial is that of the source if it is newer, otherwise the next one; serials of signed versions only go
+        up, whatever those of their sources do.
+
+        Args:
+            source: what it is to be, signed or not; it stays as it is.
+            before: what was served, None for the first time.
+            wall: seconds since 1970.
+
+        Returns:
+            The signed zone, and the difference from the one before; None if there is none, or nothing differs.
+
+        Raises:
+            ValueError: as `sign` does.
+        """
+        now = int(wall)
+        if before is None:
+            return self._signed(_with_serial(source.copy(), _next_serial(source.serial)), source, now), None
+        signed = self._signed(_with_serial(source.copy(), before.serial), before, now)
+        made = difference(before, signed)
+        if set(made.removed) == set(made.added):
+            return before, None
+        serial = source.serial if is_newer(source.serial, before.serial) else _next_serial(before.serial)
+        signed = self._signed(_with_serial(signed, serial), before, now)
+        return signed, difference(before, signed)
+
     def next_deadline(self, zone: Zone, wall: float) -> float:
         """When `sign` is due, in seconds since 1970: a signature expires soon, or a key does something else."""
         now = int(wall)
@@ -99,11 +127,14 @@ class ZoneSigner:
         return float(due if change is None else min(due, change))
 
 
-def _with_next_serial(zone: Zone) -> Zone:
+def _next_serial(serial: int) -> int:
+    return (serial + 1) & 0xFFFF_FFFF or 1
+
+
+def _with_serial(zone: Zone, serial: int) -> Zone:
     soa = zone.soa
     assert soa is not None
     data = soa.data[0]
-    serial = (serial_of(data) + 1) & 0xFFFF_FFFF or 1
     zone.put(RRset(soa.name, SOA, soa.ttl, (data[:-20] + serial.to_bytes(4, "big") + data[-16:],)))
     return zone
 
@@ -111,7 +142,7 @@ def _with_next_serial(zone: Zone) -> Zone:
 def _kept(rrset: RRset, keys: Sequence[SigningKey], before: Zone, until: int) -> tuple[bytes, ...] | None:
     """The signatures that a set has, if it is as it was, the same keys signed it, and they last."""
     old = before.get(rrset.name, rrset.type)
-    if old is None or (old.data, old.ttl) != (rrset.data, rrset.ttl):
+    if old is None or old.ttl != rrset.ttl or (old.data != rrset.data and set(old.data) != set(rrset.data)):
         return None
     wanted = {(key.key.algorithm, key.key.tag) for key in keys}
     found = {(data[2], data[16] << 8 | data[17]) for data in old.signatures}

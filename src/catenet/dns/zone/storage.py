@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -28,9 +29,10 @@ _COUNTS: Final = struct.Struct("!II")
 _RECORD: Final = struct.Struct("!HHIH")
 
 
-def save_zone(zone: Zone, path: Path) -> None:
-    """Write a zone as a master file, in canonical order. Raises OSError."""
-    write_atomically(path, (line.encode("ascii") for line in lines_of(zone)))
+def save_zone(zone: Zone, path: Path, comment: str = "") -> None:
+    """Write a zone as a master file, in canonical order, below a comment if there is one. Raises OSError."""
+    head = f"; {comment}\n" if comment else ""
+    write_atomically(path, (line.encode("ascii") for line in chain([head], lines_of(zone))))
 
 
 class JournalFile:
