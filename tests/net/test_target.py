@@ -36,6 +36,7 @@ def test_plain_addresses_have_the_default_scheme():
         ("tsl://a", "do you mean tls"),
         ("tcp://a:1/path", "tcp:// takes no path"),
         ("tcp://a", "names no port"),
+        ("tcp://[::1", r"stands in brackets, \[::1\]:PORT"),
         ("unix://", "write unix:/run/service.sock"),
         ("dns://8.8.8.8/a:1", "write dns:///a:1"),
     ],

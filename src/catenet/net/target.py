@@ -149,7 +149,7 @@ def _split_endpoint(text: str, endpoint: str, default: int | None) -> tuple[str,
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError(f"target {text!r}: an IPv6 address stands in brackets, [{endpoint}]:PORT")
+        raise ValueError(f"target {text!r}: an IPv6 address stands in brackets, [{endpoint.strip('[]')}]:PORT")
     if not port and default is not None and not colon:
         return host, default
     if not (port.isascii() and port.isdigit() and int(port) <= MAX_PORT):
