@@ -55,6 +55,7 @@ MISTAKES = [
     ("y SOA ns h 2 2 3 4 5", "5: SOA record of y.example. in the zone example."),
     ("x 4294967296 A 1.1.1.1", "5: '4294967296' is more than 4294967295 seconds"),
     ("$GENERATE 1-3 a$ A", "5: $GENERATE takes 'RANGE NAME [TTL] [CLASS] TYPE DATA'"),
+    ("$GENERATE 1-4000000000 a$ A 1.1.1.1", "5: '1-4000000000' goes beyond 2147483647"),
     ("$GENERATE 3-1 a$ A 1.1.1.$", "5: '3-1' is no range: it goes from a number up to a larger one"),
     ("$GENERATE 1-3 a${1,2,q} A 1.1.1.$", "5: '${1,2,q}' is no modifier; write ${OFFSET,WIDTH,BASE}"),
     ("$GENERATE 1-300 a$ A 1.1.1.$", "5: '1.1.1.256' is no IPv4 address"),
@@ -104,6 +105,12 @@ def test_a_file_that_is_no_zone(text: str, said: str) -> None:
     with pytest.raises(ZoneError) as found:
         read_zone(text, EXAMPLE)
     assert said in str(found.value)
+
+
+def test_one_line_does_not_make_records_without_end() -> None:
+    """BIND does as it is told."""
+    with pytest.raises(ZoneError, match="'1-2000000000' makes 2000000000 records; at most 1048576 are made"):
+        read_zone(f"{HEAD}$GENERATE 1-2000000000 a$ A 1.1.1.1\n", EXAMPLE)
 
 
 def test_without_a_name_the_soa_record_and_the_files_name_say_it(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ _RANGE: Final = re.compile(r"(\d{1,10})-(\d{1,10})(?:/(\d{1,10}))?", re.ASCII)
 _PLACE: Final = re.compile(r"\\\$|\$\$|\$(?:\{([^}]*)\})?")
 _MODIFIER: Final = re.compile(r"(-?\d{1,10})(?:,(\d{1,3})(?:,([doxXnN]))?)?", re.ASCII)
 MOST: Final = 0x7FFF_FFFF
+MOST_RECORDS: Final = 1 << 20
+"""Of one directive: more is a slip, which would fill the memory."""
 
 
 def numbers_of_range(word: str) -> range:
@@ -20,9 +22,14 @@ def numbers_of_range(word: str) -> range:
     if match is None:
         raise ValueError(f"{word!r} is no range; write FIRST-LAST or FIRST-LAST/STEP")
     first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
-    if first > last or step < 1 or last > MOST:
+    if last > MOST:
+        raise ValueError(f"{word!r} goes beyond {MOST}")
+    if first > last or step < 1:
         raise ValueError(f"{word!r} is no range: it goes from a number up to a larger one, in steps of at least 1")
-    return range(first, last + 1, step)
+    numbers = range(first, last + 1, step)
+    if len(numbers) > MOST_RECORDS:
+        raise ValueError(f"{word!r} makes {len(numbers)} records; at most {MOST_RECORDS} are made")
+    return numbers
 
 
 def substitute(template: str, number: int) -> str:
