@@ -336,6 +336,12 @@ def test_settings_with_mistakes(tmp_path):
         ("[rate-limit]\nslip = -1\n", "rate-limit.slip is to be a whole number from 0 on, not -1"),
         ("[resolver]\nmax-sendz = 1\n", "resolver.max-sendz is no setting; do you mean 'max-sends'?"),
         ("[resolver]\nprime = 1\n", "resolver.prime is to be true or false, not 1"),
+        (
+            "[resolver]\ndns64-prefix = '::1'\n",
+            "resolver.dns64-prefix: '::1': an IPv6 prefix of 32, 40, 48, 56, 64, 96 bits",
+        ),
+        ("[resolver]\ndns64-prefix = '10.0.0.0/8'\n", "resolver.dns64-prefix: '10.0.0.0/8': an IPv6 prefix"),
+        ("[resolver]\nfailure-ttl = nan\n", "resolver.failure-ttl is to be a number from 0 on, not nan"),
         ("forward = ['localhost']\n", "forward: 'localhost' is no address"),
         ("local = ['a. AA 1.2.3.4']\n", "local: "),
         ("listen = 1\n", "listen is to be a list of texts, not 1"),

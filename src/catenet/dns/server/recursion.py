@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import difflib
 import ipaddress
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from catenet.dns.dnssec import AnchorError, TrustAnchors
 from catenet.dns.master.tokens import ZoneError
 from catenet.dns.resolver import ForwardZone, ResolverConfig
 from catenet.dns.resolver.client import Client
-from catenet.dns.resolver.config import network_from_text
+from catenet.dns.resolver.config import Network, network_from_text
 from catenet.dns.resolver.hints import read_hints
 from catenet.dns.resolver.recursor import Recursor
 from catenet.dns.response import Response
@@ -34,6 +35,7 @@ NETWORKS: Final = frozenset(("do_not_query", "private_addresses"))
 NAMES: Final = frozenset(("private_domains", "unblocked"))
 HERE: Final = frozenset(("hints", "forwards", "stubs", "auth_zones", "local_zones"))
 """What other keys of the configuration say."""
+DNS64_LENGTHS: Final = (32, 40, 48, 56, 64, 96)
 
 
 class Recursion:
@@ -119,7 +121,7 @@ def _value(name: str, value: object) -> object:
     if name in NETWORKS or name in NAMES:
         return _list(shown, value, network_from_text if name in NETWORKS else name_from_text)
     if name == "dns64_prefix" and isinstance(value, str):
-        return _list(shown, [value], network_from_text)[0]
+        return _list(shown, [value], _dns64_prefix)[0]
     default = defaults[name]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(default, bool):
@@ -130,7 +132,7 @@ def _value(name: str, value: object) -> object:
         right = is_number and isinstance(value, int)
     else:
         raise ConfigError(f"{shown} cannot be set here")
-    if not right or (is_number and isinstance(value, int | float) and value < 0):
+    if not right or (is_number and isinstance(value, int | float) and not 0 <= value < math.inf):
         raise ConfigError(f"{shown} is to be {_kind(default)}, not {value!r}")
     return value
 
@@ -142,6 +144,14 @@ def _list(shown: str, value: object, read: Callable[[str], object]) -> tuple[obj
         return tuple(read(one) for one in value)
     except ValueError as error:
         raise ConfigError(f"{shown}: {error}") from None
+
+
+def _dns64_prefix(text: str) -> Network:
+    network = network_from_text(text)
+    if len(network[0]) != 16 or network[1] not in DNS64_LENGTHS:
+        lengths = ", ".join(map(str, DNS64_LENGTHS))
+        raise ValueError(f"{text!r}: an IPv6 prefix of {lengths} bits has room for an IPv4 address (RFC 6052 2.2)")
+    return network
 
 
 def _kind(default: object) -> str:
