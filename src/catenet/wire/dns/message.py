@@ -26,6 +26,7 @@ __all__ = [
     "pack",
     "parse",
     "parse_reply",
+    "read_records",
 ]
 
 HEADER_LENGTH: Final = 12
@@ -77,9 +78,9 @@ class Message:
         if not with_records:
             answers = authorities = additionals = 0
         known: Known = {}
-        self.answer, at = _records(data, at, answers, known)
-        self.authority, at = _records(data, at, authorities, known)
-        self.additional, at = _records(data, at, additionals, known)
+        self.answer, at = read_records(data, at, answers, known)
+        self.authority, at = read_records(data, at, authorities, known)
+        self.additional, at = read_records(data, at, additionals, known)
         if at != len(data) and with_records:
             raise Malformed("dns: bytes behind the last record")
         self._question: Question | None = None
@@ -128,7 +129,11 @@ def parse_reply(data: bytes) -> Message:
     return Message(data, with_records=not (len(data) > 2 and data[2] & TC >> 8))
 
 
-def _records(data: bytes, at: int, count: int, known: Known) -> tuple[list[Record], int]:
+def read_records(data: bytes, at: int, count: int, known: Known) -> tuple[list[Record], int]:
+    """The next `count` records at `at`, and the offset behind them; `known`: names of the message that were read.
+
+    Raises Malformed when one is cut off.
+    """
     records, size = [], len(data)
     for _ in range(count):
         head = skip_name(data, at)
