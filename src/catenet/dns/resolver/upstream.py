@@ -59,6 +59,9 @@ class Upstream:
         self._any_certificate: ssl.SSLContext | None = None
         self._sockets: dict[int, socket.socket] = {}
         self._connections: dict[tuple[Server, str], _Shared] = {}
+        """The newest to each server."""
+        self._open: set[_Shared] = set()
+        """All of them: of two messages with one id the second has a connection of its own."""
         self._carriers: dict[int, _Shared] = {}
 
     def begin(self, exchange: Exchange) -> None:
@@ -82,8 +85,9 @@ class Upstream:
         """Close all sockets and connections."""
         for token in list(self._sockets):
             self.end(token)
-        connections = list(self._connections.values())
+        connections = list(self._open)
         self._connections.clear()
+        self._open.clear()
         self._carriers.clear()
         for one in connections:
             one.task.cancel()
@@ -136,10 +140,11 @@ class Upstream:
         key = exchange.server, exchange.transport
         shared = self._connections.get(key)
         if shared is None or not shared.takes(exchange.data):
-            if len(self._connections) >= MOST_CONNECTIONS:
+            if len(self._open) >= MOST_CONNECTIONS:
                 self._fail_soon(exchange.token)
                 return
             shared = self._connections[key] = _Shared(self, *key)
+            self._open.add(shared)
         self._carriers[exchange.token] = shared
         shared.send(exchange.token, exchange.data)
 
@@ -161,6 +166,7 @@ class Upstream:
 
     def lose(self, shared: _Shared, tokens: list[int]) -> None:
         """A connection has ended, with these exchanges on it."""
+        self._open.discard(shared)
         for key, one in list(self._connections.items()):
             if one is shared:
                 del self._connections[key]

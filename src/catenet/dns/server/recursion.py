@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import difflib
 import ipaddress
+import logging
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -30,6 +31,8 @@ from catenet.wire.dns.numbers import SERVFAIL
 from catenet.wire.dns.stub import Server
 
 __all__ = ["Recursion", "anchors_of", "resolver_config", "validates"]
+
+logger = logging.getLogger("catenet.dns")
 
 NETWORKS: Final = frozenset(("do_not_query", "private_addresses"))
 NAMES: Final = frozenset(("private_domains", "unblocked"))
@@ -58,8 +61,12 @@ class Recursion:
 
     def _ended(self, done: Callable[[Response | Entry], None], task: asyncio.Task[Response]) -> None:
         self._tasks.discard(task)
-        failed = task.cancelled() or task.exception() is not None
-        done(Response(SERVFAIL) if failed else task.result())
+        if task.cancelled() or (error := task.exception()) is not None:
+            if not task.cancelled():
+                logger.error("a question failed by a mistake of ours", exc_info=error)
+            done(Response(SERVFAIL))
+        else:
+            done(task.result())
 
     def arm(self) -> None:
         """The resolver looks after its deadlines itself."""
