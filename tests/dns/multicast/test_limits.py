@@ -1,12 +1,16 @@
 """What strangers may cost, and what they send that is wrong."""
 
+import asyncio
+import ipaddress
 from random import Random
 
 import pytest
-from tests.dns.multicast.lan import Address, Lan
+from tests.dns.multicast.lan import GROUP, Address, Lan
 
+from catenet.dns.multicast import host_addresses, links
+from catenet.dns.multicast.answers import MOST_SENT
 from catenet.dns.multicast.browser import MOST_INSTANCES, Browser
-from catenet.dns.multicast.core import MOST_REPLIES, Limits
+from catenet.dns.multicast.core import MOST_REPLIES, Limits, MulticastDns
 from catenet.dns.multicast.packets import MOST_QUESTIONS, Ask, Item, write_packets
 from catenet.dns.multicast.querier import MOST_WATCHES
 from catenet.dns.multicast.services import type_name
@@ -132,11 +136,6 @@ def test_nothing_that_comes_raises(seed):
 
 
 def test_other_networks_are_not_heard():
-    import ipaddress
-
-    from tests.dns.multicast.lan import GROUP
-
-    from catenet.dns.multicast.core import MulticastDns
 
     networks = [ipaddress.ip_network("10.0.0.0/24"), ipaddress.ip_network("fd00::/64")]
     core = MulticastDns([GROUP], Random(0), networks=networks)
@@ -146,3 +145,19 @@ def test_other_networks_are_not_heard():
     for host in ("10.0.1.7", "fd01::7", "nonsense"):
         core.receive(said(pointers(0)), Address(host), 0.0)
     assert core.foreign == 3
+
+
+def test_records_of_names_that_we_had():
+    answers = Lan().add().core.responder._answers
+    for at in range(5000):
+        answers.note_sent(pointers(at, 1), at / 10)
+    assert len(answers._sent) <= MOST_SENT
+
+
+def test_interfaces_without_multicast(monkeypatch):
+    def refuse(interface, family):
+        raise OSError(19, "No such device")
+
+    monkeypatch.setattr(links, "open_socket", refuse)
+    with pytest.raises(OSError, match="no multicast DNS on lo: No such device"):
+        asyncio.run(host_addresses("host.local", interfaces=["lo"]))

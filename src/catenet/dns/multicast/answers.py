@@ -13,7 +13,7 @@ from catenet.dns.multicast.timers import Timers
 from catenet.wire.dns.name import fold
 from catenet.wire.dns.numbers import AAAA, PTR, SRV, A
 
-__all__ = ["Answers", "Asker"]
+__all__ = ["MOST_SENT", "Answers", "Asker"]
 
 SHARED_DELAY: Final = (0.020, 0.120)
 """Seconds before records that others may have too are sent, so that not all speak at once."""
@@ -23,6 +23,8 @@ PER_RECORD: Final = 1.0
 PER_RECORD_DEFENDED: Final = 0.250
 """Seconds between two times that a record is sent to the group; against a probe it may be earlier."""
 LEGACY_TTL: Final = 10
+MOST_SENT: Final = 1024
+"""Records of which it is known when they were sent, before those are forgotten that may be sent again."""
 MOST_WAITING: Final = 64
 """Queries that wait for more known answers; another one is answered at once."""
 
@@ -57,6 +59,8 @@ class Answers:
         """These have been sent to the group."""
         for item in items:
             self._sent[item.identity] = now
+        if len(self._sent) > MOST_SENT:  # those of names that we had
+            self._sent = {identity: when for identity, when in self._sent.items() if when > now - PER_RECORD}
 
     def forget(self, items: Iterable[Item]) -> None:
         """These are no longer ours."""

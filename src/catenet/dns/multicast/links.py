@@ -66,8 +66,7 @@ class Links(Generic[T]):
     async def __aenter__(self) -> Links[T]:
         loop = asyncio.get_running_loop()
         try:
-            for interface in find_interfaces(self._names):
-                self.links.append(Link(interface, loop))
+            self._open(loop)
             for link in self.links:
                 self._begin(link)
                 link.endpoint.flush()
@@ -85,6 +84,19 @@ class Links(Generic[T]):
             link.endpoint.flush()
         self._close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Of the interfaces that nobody named, those without multicast are passed over, unless that is all."""
+        failure: OSError | None = None
+        for interface in find_interfaces(self._names):
+            try:
+                self.links.append(Link(interface, loop))
+            except OSError as error:
+                failure = OSError(error.errno, f"no multicast DNS on {interface.name}: {error.strerror}")
+                if self._names:
+                    raise failure from None
+        if failure is not None and not self.links:
+            raise failure
 
     def _close(self) -> None:
         for task in self._tasks:
