@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,8 @@ from catenet.dns.exchange import Exchange
 from catenet.dns.resolver.upstream import Upstream
 from catenet.dns.response import ExtendedError, Response
 from catenet.dns.server.access import Access, Action
-from catenet.dns.server.build import address_of
+from catenet.dns.server.build import address_of, read_copy
+from catenet.dns.server.catalogs import Catalogs
 from catenet.dns.server.chain import PENDING, Chain
 from catenet.dns.server.config import ConfigError, ServerConfig, ZoneConfig
 from catenet.dns.server.follower import Follower
@@ -45,6 +47,7 @@ logger = logging.getLogger("catenet.dns")
 
 NOTAUTH: Final = 9
 NOT_READY: Final = 14
+JOIN_SPACING: Final = 0.01
 LONGEST_WAIT: Final = 3600.0
 """Seconds until the time is looked at again."""
 
@@ -98,13 +101,17 @@ class Authority:
         self._timer: asyncio.TimerHandle | None = None
         self._notifier = Notifier(lambda: secrets.randbelow(65536), lambda _: time.time())
         self._open: set[int] = set()
+        self._config = config
+        self._catalogs = Catalogs()
+        self._waiting: deque[tuple[_Kept, Zone | None]] = deque()
+        self._joining: asyncio.TimerHandle | None = None
         files = {Path(one.file).resolve(): one for one in config.zones if one.file}
         if len(files) < sum(bool(one.file) for one in config.zones):
             raise ConfigError("zone: two zones have the same file")
         for one in config.zones:
             self._keep(config, one)
 
-    def _keep(self, config: ServerConfig, told: ZoneConfig) -> None:
+    def _keep(self, config: ServerConfig, told: ZoneConfig) -> _Kept:
         origin = self._origin_of(told)
         key = None
         if told.key:
@@ -113,6 +120,11 @@ class Authority:
                 raise ConfigError(f"zone {told.file or told.name}: no [[key]] is called {told.key!r}")
         networks = (*config.settings.transfers, *told.transfers)
         kept = _Kept(told, origin, key, _only(networks), _only((*config.settings.updates, *told.updates)))
+        if told.catalog:
+            try:
+                Path(told.catalog).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(f"{told.catalog}: {(error.strerror or str(error)).lower()}") from None
         kept.targets = tuple(Target(address_of(text, "zone.notify"), key) for text in told.notify)
         if told.sign is not None:
             kept.signed, kept.source = SignedZone(origin, told, told.sign), self.zones.get(origin)
@@ -124,6 +136,7 @@ class Authority:
         self._kept[origin] = kept
         if self.zones.get(origin) is None:
             self._missing.add(origin)
+        return kept
 
     def _origin_of(self, told: ZoneConfig) -> bytes:
         if told.name:
@@ -139,7 +152,7 @@ class Authority:
         self._upstream = Upstream(self._told, self._open.discard)
         chain.handlers = {Chain.TRANSFER: self._transfer, NOTIFY: self._notify, UPDATE: self._update}
         chain.keys = self.keys
-        for kept in self._kept.values():
+        for kept in list(self._kept.values()):
             old = None if before is None else before._kept.get(kept.origin)
             zone = self.zones.get(kept.origin)
             if zone is None and old is not None and before is not None:
@@ -148,6 +161,8 @@ class Authority:
                 self._begin_signing(kept, kept.signed, zone, old)
             if kept.told.primaries:
                 kept.follower = self._follow(kept, zone)
+                if kept.told.catalog and zone is not None:
+                    self._follow_catalog(kept, zone, before)
             elif kept.targets and (zone := self.zones.get(kept.origin)) is not None:
                 self._notifier.tell(zone, kept.targets, loop.time())
         self._go()
@@ -229,6 +244,54 @@ class Authority:
             return
         self.zones.put(zone)
         self._missing.discard(kept.origin)
+        if kept.told.catalog:
+            self._follow_catalog(kept, zone)
+
+    # Catalogs.
+
+    def _follow_catalog(self, kept: _Kept, zone: Zone, before: Authority | None = None) -> None:
+        """Serve what a catalog has, and what it has no more not any longer."""
+        configured = {name for name, one in self._kept.items() if one.told in self._config.zones}
+        for step in self._catalogs.changed(zone, kept.told, configured):
+            if step.told is None:
+                self._leave(step.name)
+            else:
+                self._join(step.told, None if before is None else before.zones.get(step.name))
+
+    def _join(self, told: ZoneConfig, zone: Zone | None) -> None:
+        """Serve a member: what was there before, or its copy on disk, until its primary answers."""
+        origin = self._origin_of(told)
+        known = self._kept.get(origin)
+        if known is not None and known.follower is not None:
+            known.follower.close()
+        zone = zone or self.zones.get(origin) or read_copy(Path(told.file), origin)
+        if zone is not None:
+            self.zones.put(zone)
+        self._waiting.append((self._keep(self._config, told), zone))
+        if self._joining is None:
+            self._join_next()
+
+    def _join_next(self) -> None:
+        """Follow the primary of one more member: not of all at once."""
+        self._joining = None
+        if self._waiting:
+            kept, zone = self._waiting.popleft()
+            if self._kept.get(kept.origin) is kept:
+                kept.follower = self._follow(kept, zone)
+            self._joining = asyncio.get_running_loop().call_later(JOIN_SPACING, self._join_next)
+
+    def _leave(self, name: bytes) -> None:
+        """Serve a member no more, and forget it (RFC 9432 5.3)."""
+        kept = self._kept.pop(name)
+        if kept.follower is not None:
+            kept.follower.close()
+        self.zones.discard(name)
+        self._missing.discard(name)
+        try:
+            Path(kept.told.file).unlink(missing_ok=True)
+        except OSError as error:
+            logger.error("%s: %s", kept.told.file, error.strerror)
+        logger.info("zone %s: no member any more", kept.told.name)
 
     def _changed(self, kept: _Kept, zone: Zone | None) -> None:
         assert self._chain is not None
@@ -249,6 +312,10 @@ class Authority:
         for kept in self._kept.values():
             if kept.timer is not None:
                 kept.timer.cancel()
+        if self._joining is not None:
+            self._joining.cancel()
+            self._joining = None
+        self._waiting.clear()
         closing = [kept.follower for kept in self._kept.values() if kept.follower is not None]
         for one in closing:
             one.close()

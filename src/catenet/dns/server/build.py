@@ -18,7 +18,7 @@ from catenet.dns.zone import Zone, ZoneSet, read_zone
 from catenet.dns.zone.storage import JournalFile, load_zone
 from catenet.wire.dns.name import name_from_text, name_to_text
 
-__all__ = ["address_of", "make_chain", "read_local", "read_zones", "servers_of", "with_secrets"]
+__all__ = ["address_of", "make_chain", "read_copy", "read_local", "read_zones", "servers_of", "with_secrets"]
 
 logger = logging.getLogger("catenet.dns")
 
@@ -42,6 +42,15 @@ def read_zones(config: ServerConfig) -> ZoneSet:
             raise ConfigError(f"{one.file}: the zone {name_to_text(zone.origin)} is there already")
         zones.put(zone)
     return zones
+
+
+def read_copy(path: Path, origin: bytes) -> Zone | None:
+    """The copy of a secondary, None if there is none; a broken one is logged, and counts as none."""
+    try:
+        return read_zone(path, origin) if path.is_file() else None
+    except (OSError, ValueError) as error:
+        logger.error("%s", error)
+        return None
 
 
 def _read(path: Path, origin: bytes | None) -> Zone:

@@ -63,6 +63,7 @@ class ZoneConfig:
         updates: networks that may change it.
         key: name of the key that signs its transfers, updates and notifications (TSIG).
         sign: how it is signed here, None: it is served as it is.
+        catalog: the zone is a catalog, of which all zones are served too (RFC 9432): the folder of their copies.
     """
 
     file: str = ""
@@ -73,6 +74,7 @@ class ZoneConfig:
     updates: tuple[str, ...] = ()
     key: str = ""
     sign: SignConfig | None = None
+    catalog: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +217,15 @@ class _Reader:
             "updates": self._networks,
             "key": self._text,
             "sign": self._sign,
+            "catalog": self._path,
         }
         zone: ZoneConfig = replace(ZoneConfig(), **self._fields(where, value, texts))  # type: ignore[arg-type]
         if not zone.file and not (zone.primaries and zone.name):
             raise self._error(where, "needs a file, or a name and primaries")
+        if zone.catalog and not (zone.primaries and zone.name):
+            raise self._error(f"{where}.catalog", "is for a zone with a name and primaries")
+        if zone.catalog and zone.sign is not None:
+            raise self._error(f"{where}.sign", "is not for catalogs")
         if zone.sign is not None and not zone.file and not zone.sign.keys:
             raise self._error(f"{where}.sign", "needs keys, a folder, where the zone has no file")
         return zone

@@ -15,7 +15,7 @@ from catenet.dns.zone.tsig import TsigContext, TsigFailure, TsigKey
 from catenet.dns.zone.zone import Zone
 from catenet.wire.dns.message import Question, is_same_question, pack, parse
 from catenet.wire.dns.name import fold
-from catenet.wire.dns.numbers import AA, NOERROR, QR, SOA, TC
+from catenet.wire.dns.numbers import AA, NOERROR, QR, REFUSED, SOA, TC
 from catenet.wire.dns.stub import Server
 from catenet.wire.errors import Malformed
 
@@ -291,10 +291,13 @@ class Secondary:
                 serial = serial_of(own[0].data) if own else None
         except (Malformed, TsigFailure):
             return
+        kept = self._kept
+        if serial is None and message.rcode == REFUSED:
+            self._begin_transfer(kept, now)  # Knot DNS tells of catalogs only to those who come by TCP
+            return
         if serial is None:
             self._next_primary(now)
             return
-        kept = self._kept
         if kept is None or is_newer(serial, kept.serial):
             self._begin_transfer(kept, now)
             return
