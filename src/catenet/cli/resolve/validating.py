@@ -26,6 +26,7 @@ __all__ = ["OTHER_ROOT", "Validator", "knows_root_key", "read_anchors"]
 
 CHAIN_ATTEMPTS: Final = 2
 """How often a question for keys is sent at most; whoever answers one question is there."""
+ROOT_KEY: Final = "/usr/share/dns/root.key"
 OTHER_ROOT: Final = "the root is another than the public one; name its key with --trust-anchor"
 MOST_KEYS: Final = 16
 """Keys of the root that are compared with ours."""
@@ -193,6 +194,17 @@ def knows_root_key(anchors: TrustAnchors, reply: Response) -> bool:
     return False
 
 
+def installed_anchors() -> TrustAnchors:
+    """The root's keys as the system has them (Debian's dns-root-data, a world with `[dns]`), else those we know."""
+    from catenet.dns.dnssec import AnchorError, TrustAnchors
+
+    with contextlib.suppress(AnchorError, OSError, UnicodeDecodeError):
+        anchors = TrustAnchors.from_files([ROOT_KEY])
+        if anchors.zones == TrustAnchors.root().zones:
+            return anchors
+    return TrustAnchors.root()
+
+
 def read_anchors(args: argparse.Namespace) -> TrustAnchors | str:
     """The anchors of a command line; a text says why there are none. Raises UsageError for a wrong file."""
     path = args.trust_anchor
@@ -205,7 +217,7 @@ def read_anchors(args: argparse.Namespace) -> TrustAnchors | str:
     except ImportError:
         return "signatures need the package cryptography (catenet[dns])"
     if path is None:
-        return TrustAnchors.root()
+        return installed_anchors()
     try:
         anchors = TrustAnchors.from_files([path])
     except AnchorError as error:

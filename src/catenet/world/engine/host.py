@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -84,6 +85,8 @@ class Host:
         """The table of names, which stands before name servers."""
         self.name_service: StubConfig | None = None
         """Name servers that are asked for what is not in the table, and how; None: nobody is."""
+        self.files: dict[str, Callable[[], str]] = {}
+        """Text of files that programs here see in place of the machine's, by absolute path."""
         self.up = True
         self.wall = WallClock(world.hub, world.epoch)
         """The clock of the day. It goes on through a crash, as one with a battery does."""

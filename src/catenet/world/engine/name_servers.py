@@ -5,8 +5,10 @@ The programs are `catenet.testing.names`; nothing here knows how they work. They
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.wire.address import format_address, parse_address
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["OwnNames", "run_name_servers", "tell_hosts"]
 
 PROGRAM: Final = ("-m", "catenet.testing.names")
+KEYS: Final = "catenet.testing.names.zones"
+ROOT_KEY: Final = "/usr/share/dns/root.key"
+ROOT_HINTS: Final = "/usr/share/dns/root.hints"
+"""Where Debian's package dns-root-data has them."""
 REVERSE: Final = b"\4arpa\0"
 UNBLOCKED: Final = (
     "10.in-addr.arpa.",
@@ -56,6 +62,7 @@ def tell_hosts(world: World, plan: WorldPlan) -> None:
     """Have every host ask the resolvers, those of its own networks first, unless its `resolv` names others."""
     dns = plan.dns
     assert dns is not None
+    hints = _root_hints(world, dns)
     on = {host.name: set(host.networks or (None,)) for host in plan.hosts}
     for host in plan.hosts:
         made = world.hosts[host.name]
@@ -65,6 +72,26 @@ def tell_hosts(world: World, plan: WorldPlan) -> None:
         if host.resolv is not None:
             config = stub_config(host.resolv, world.addresses, config)
         made.use_name_servers(config, OwnNames(made))
+        made.files[ROOT_HINTS] = lambda: hints
+        if dns.sign:
+            made.files[ROOT_KEY] = partial(_root_key, str(world.seed))
+
+
+def _root_hints(world: World, dns: DnsPlan) -> str:
+    """The servers of the root, as a master file."""
+    root = next(zone for zone in dns.zones if zone.name == ROOT)
+    lines = []
+    for host in root.hosts:
+        name = _server_name(host, ROOT)
+        lines.append(f". 3600000 IN NS {name}")
+        lines += [_address_line(name, 3_600_000, address) for address in world.addresses(host)]
+    return "\n".join(lines) + "\n"
+
+
+def _root_key(seed: str) -> str:
+    """The root's key as a trust anchor. The program knows it, and is named as in `PROGRAM`: it is above this layer."""
+    anchor: str = importlib.import_module(KEYS).trust_anchor(seed)
+    return anchor
 
 
 class OwnNames:

@@ -1,4 +1,5 @@
-"""`open`: what a host with name servers shows as /etc/resolv.conf and /etc/hosts; all other files are the machine's.
+"""`open`: what a host with name servers shows as /etc/resolv.conf and /etc/hosts, and the files of a signed root; all
+other files are the machine's.
 
 Programs with resolvers of their own read the first; what they would find there otherwise are the servers of the machine
 that runs the world. The files can be read only: neither the machine's may change, nor does the host ask its own.
@@ -26,7 +27,8 @@ __all__ = ["apply"]
 RESOLV_CONF: Final = "/etc/resolv.conf"
 HOSTS: Final = "/etc/hosts"
 LOCAL: Final = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n"
-LONGEST: Final = max(len(RESOLV_CONF), len(HOSTS))
+LONGEST: Final = 64
+"""Characters of the path of a host's own file."""
 
 _original_open: Final = io.open
 _original_os_open: Final = os.open
@@ -81,6 +83,8 @@ def _text_of(host: Host, path: Any) -> str | None:
         return None
     if name == RESOLV_CONF:
         return format_resolv_conf(host.name_service)
+    if name in host.files:
+        return host.files[name]()
     if name == HOSTS:
         lines = [
             f"{format_address(address)}\t{known}\n"
