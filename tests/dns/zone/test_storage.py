@@ -101,7 +101,7 @@ def changes(last: int) -> list[Difference]:
 def written(path: Path, *, most_bytes: int = 8 << 20, last: int = 5) -> JournalFile:
     file = JournalFile(path, most_bytes)
     for change in changes(last):
-        file.append(change)
+        file.append(change, lambda: None)
     return file
 
 
@@ -139,6 +139,23 @@ def test_a_journal_on_disk_has_a_bound(tmp_path: Path) -> None:
     written(tmp_path / "journal", most_bytes=3 * size, last=40)
     assert (tmp_path / "journal").stat().st_size < 6 * size
     assert [change.after for change in read(tmp_path / "journal").journal] == [38, 39, 40]
+
+
+def test_no_change_is_lost_when_the_oldest_go(tmp_path: Path) -> None:
+    path, now = tmp_path / "zone", version(1)
+    save_zone(now, path)
+    file = JournalFile(tmp_path / "zone.jnl", 300)
+    saved = []
+
+    def save() -> None:
+        saved.append(now.serial)
+        save_zone(now, path)
+
+    for change in changes(40):
+        apply(now, change)
+        file.append(change, save)
+        assert is_same(load_zone(path, read(tmp_path / "zone.jnl")), now)
+    assert 1 < len(saved) < 40
 
 
 def test_a_journal_of_another_file_is_cleared(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -415,7 +416,7 @@ class Authority:
                     kept.signed.append(done.change)
                     self._set_timer(kept, kept.signed)
                 elif kept.file is not None:
-                    kept.file.append(done.change)
+                    kept.file.append(done.change, partial(save_zone, zone, Path(kept.told.file)))
                 else:
                     kept.journal.add(done.change)
             except OSError as error:

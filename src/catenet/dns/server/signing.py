@@ -118,7 +118,7 @@ class SignedZone:
         if self._file is None:
             self.journal.add(change)
             return
-        self._file.append(change)
+        self._file.append(change, self._save)
         base = self._base()
         if change.after != base and self.journal.since(base) is None:
             self._save()  # the oldest changes were dropped

@@ -38,6 +38,10 @@ class Journal:
         while self.size > self.most_bytes and self._changes:
             self.size -= self._changes.popleft().size
 
+    def has_room(self, change: Difference) -> bool:
+        """Whether a change can be noted without that the oldest go."""
+        return self.size + change.size <= self.most_bytes
+
     def clear(self) -> None:
         """Forget all: the zone was replaced."""
         self._changes.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -65,8 +66,18 @@ class JournalFile:
                 return
             at += _HEAD.size + size
 
-    def append(self, change: Difference) -> None:
-        """Note a change on disk before it is answered for. Raises OSError."""
+    def append(self, change: Difference, save: Callable[[], None]) -> None:
+        """Note a change on disk before it is answered for.
+
+        Args:
+            change: what has been applied to the zone.
+            save: writes the zone as it is now. It is called before the oldest changes go, which the file on disk needs.
+
+        Raises:
+            OSError: the disk takes no more.
+        """
+        if not self.journal.has_room(change):
+            save()
         before = len(self.journal)
         self.journal.add(change)
         if not before or len(self.journal) <= before or not self.path.exists():
