@@ -6,7 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["UNPACKED", "environment", "program"]
+import pytest
+
+__all__ = ["UNPACKED", "environment", "program", "tool"]
 
 UNPACKED = Path(os.environ.get("CATENET_PEERS") or Path.home() / ".cache" / "catenet-peers")
 """Where `.ci/peers` unpacks packages whose servers exclude each other, or would be started."""
@@ -19,6 +21,14 @@ def program(name: str) -> Path | None:
             return found
     installed = shutil.which(name)
     return Path(installed) if installed else None
+
+
+def tool(name: str) -> str:
+    """Path of a program as a word of a command line; the test is skipped without it."""
+    found = program(name)
+    if found is None:
+        pytest.skip(f"needs the {name} command")
+    return str(found)
 
 
 def environment() -> dict[str, str]:

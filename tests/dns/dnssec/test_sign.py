@@ -63,13 +63,6 @@ SCHEMES = [None, Nsec3Settings(), Nsec3Settings(b"\x01\x02\x03", 7), Nsec3Settin
 ALGORITHMS = [8, 10, 13, 14, 15, 16]
 
 
-def needs(program: str) -> str:
-    found = peers.program(program)
-    if found is None:
-        pytest.skip(f"needs the {program} command")
-    return str(found)
-
-
 def run(*words: str, cwd: Path | None = None) -> str:
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd=cwd, env=peers.environment())
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
@@ -91,7 +84,7 @@ def keys_of(algorithm: int, split: bool) -> list[SigningKey]:
 @pytest.mark.parametrize("nsec3", SCHEMES)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_others_verify_what_we_sign(tmp_path: Path, algorithm: int, nsec3: Nsec3Settings | None, split: bool) -> None:
-    verify, ldns = needs("dnssec-verify"), needs("ldns-verify-zone")
+    verify, ldns = peers.tool("dnssec-verify"), peers.tool("ldns-verify-zone")
     sets = signed(keys_of(algorithm, split), nsec3, time.time())
     path = tmp_path / "zone"
     path.write_text(zone_to_text(ServedZone(ORIGIN, sets)))
@@ -167,7 +160,7 @@ def test_the_same_is_signed_the_same() -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_keys_of_bind_are_read_and_written_back(tmp_path: Path, algorithm: int) -> None:
-    program = needs("dnssec-keygen")
+    program = peers.tool("dnssec-keygen")
     bits = ["-b", "1024"] if algorithm in (8, 10) else []
     words = [program, "-K", str(tmp_path), "-a", str(algorithm), *bits, "-f", "KSK", "-P", "20250101000000"]
     stem = run(*words, "-A", "20250201000000", "example.").strip()
@@ -186,7 +179,7 @@ def test_keys_of_bind_are_read_and_written_back(tmp_path: Path, algorithm: int) 
 
 @pytest.mark.parametrize("algorithm", [8, 13, 15])
 def test_bind_signs_with_our_keys_and_we_validate_it(tmp_path: Path, algorithm: int) -> None:
-    program = needs("dnssec-signzone")
+    program = peers.tool("dnssec-signzone")
     for key in (make_key(ORIGIN, algorithm, 1), make_key(ORIGIN, algorithm, 2, False)):
         replace(key, times=KeyTimes(created=0, publish=0, activate=0)).write(tmp_path)
     zone = ServedZone(ORIGIN, sets_from_text(TEXT, ORIGIN))
@@ -200,7 +193,7 @@ def test_bind_signs_with_our_keys_and_we_validate_it(tmp_path: Path, algorithm: 
 
 @pytest.mark.parametrize("more", [[], ["-n"], ["-n", "-s", "abcd", "-t", "5"], ["-n", "-p"]])
 def test_ldns_signs_with_our_keys_and_we_validate_it(tmp_path: Path, more: list[str]) -> None:
-    program = needs("ldns-signzone")
+    program = peers.tool("ldns-signzone")
     key = make_key(ORIGIN, 13, 1)
     path = key.write(tmp_path)
     (tmp_path / "zone").write_text(zone_to_text(ServedZone(ORIGIN, sets_from_text(TEXT, ORIGIN))))

@@ -20,8 +20,9 @@ from tests.dns.resolver.hierarchy import (
 
 from catenet.dns.dnssec import TrustAnchors
 from catenet.dns.exchange import Exchange
+from catenet.dns.options import COOKIE
 from catenet.dns.resolver import ForwardZone, PolicyZone, Resolver, ResolverConfig
-from catenet.dns.resolver.exchange import COOKIE, cookie_of
+from catenet.dns.resolver.exchange import cookie_of
 from catenet.dns.response import Response, Security, pack_response
 from catenet.dns.rrset import RRset
 from catenet.wire.address import parse_address

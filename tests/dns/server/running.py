@@ -12,8 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from tests.dns.peers import environment, program
+from tests.dns.peers import environment
 
 from catenet.wire.dns.edns import Edns
 from catenet.wire.dns.message import Question, pack
@@ -102,14 +101,6 @@ def ask_tcp(port: int, *queries: bytes, timeout: float = 20.0) -> list[bytes]:
 def query(name: str = "www.example.org.", kind: int = A, number: int = 4660, edns: Edns | None = None) -> bytes:
     """A query."""
     return pack(number, RD, Question(name_from_text(name), kind), edns=edns)
-
-
-def have(name: str) -> str:
-    """Path of a real peer; the test is skipped without it."""
-    found = program(name)
-    if found is None:
-        pytest.skip(f"needs the {name} command")
-    return str(found)
 
 
 def run(*words: str, timeout: float = 30) -> str:

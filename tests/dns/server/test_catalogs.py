@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.dns.server.running import ask_udp, have, query, serving
+from tests.dns.peers import tool
+from tests.dns.server.running import ask_udp, query, serving
 from tests.dns.server.test_zones import free_port, peer, until
 
 from catenet.dns.server.catalogs import Catalogs, Step
@@ -61,7 +62,7 @@ def test_zones_come_and_go_with_the_catalog_of_knot(tmp_path: Path) -> None:
     port, folder = free_port(), tmp_path / "knot"
     folder.mkdir()
     knot(folder, port, "one two")
-    with peer(have("knotd"), "-c", str(folder / "knot.conf"), port=port, folder=folder) as child:
+    with peer(tool("knotd"), "-c", str(folder / "knot.conf"), port=port, folder=folder) as child:
         with serving(tmp_path, *secondary(tmp_path, port)) as server:
             until(lambda: rcodes(server.port), (0, 0, 5))
             assert (tmp_path / "members/one.test.zone").exists()
@@ -71,7 +72,7 @@ def test_zones_come_and_go_with_the_catalog_of_knot(tmp_path: Path) -> None:
 
             def after() -> tuple[int, ...]:
                 told = ["@127.0.0.1", "-p", str(server.port), "catalog.test", "SOA", "+opcode=notify", "+time=1"]
-                subprocess.run([have("dig"), *told], capture_output=True, timeout=30)
+                subprocess.run([tool("dig"), *told], capture_output=True, timeout=30)
                 return rcodes(server.port)
 
             until(after, (5, 0, 0))

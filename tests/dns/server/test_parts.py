@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.dns.server.running import ZONE, ask_udp, have, query, serving
+from tests.dns.peers import tool
+from tests.dns.server.running import ZONE, ask_udp, query, serving
 
 from catenet.dns.server.access import Access, Action, network
 from catenet.dns.server.cookies import Cookies, CookieState
@@ -190,7 +191,7 @@ def test_in_a_world(tmp_path):
 @pytest.mark.root
 def test_behind_a_tun_device(namespace, tmp_path):
     """The server on our own stack, asked by dig on the kernel's: both IP versions, UDP and TCP."""
-    dig = have("dig")
+    dig = tool("dig")
     (tmp_path / "a.zone").write_text(ZONE)
     words = ["-m", "catenet", "run", "--net", "tun", "--address", "10.9.0.2/24", "--address", "fd09::2/64"]
     serve = ["-m", "catenet", "serve", "dns", "--zone", "a.zone", "--no-recursive", "--listen", "udp+tcp://:53"]

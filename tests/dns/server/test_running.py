@@ -13,8 +13,8 @@ import urllib.request
 
 import pytest
 import trustme
-from tests.dns.peers import environment
-from tests.dns.server.running import ZONE, ask_tcp, ask_udp, have, port_of, query, run, serving, wait_for
+from tests.dns.peers import environment, tool
+from tests.dns.server.running import ZONE, ask_tcp, ask_udp, port_of, query, run, serving, wait_for
 
 from catenet.wire.dns.edns import Edns
 from catenet.wire.dns.message import parse
@@ -56,7 +56,7 @@ def certificate(tmp_path):
 
 
 def test_dig_over_udp_tcp_and_http(tmp_path, zone):
-    dig = have("dig")
+    dig = tool("dig")
     urls = ("--listen", "udp+tcp://127.0.0.1:0", "--listen", "http://127.0.0.1:0")
     with serving(tmp_path, *zone, *urls) as server:
         at = ("@127.0.0.1", "-p", str(server.port))
@@ -73,7 +73,7 @@ def test_dig_over_udp_tcp_and_http(tmp_path, zone):
 
 
 def test_kdig_over_tls_and_https(tmp_path, zone, certificate):
-    kdig = have("kdig")
+    kdig = tool("kdig")
     urls = ("--listen", "tls://127.0.0.1:0", "--listen", "https://127.0.0.1:0")
     with serving(tmp_path, *zone, *urls, *certificate) as server:
         ca, name = f"+tls-ca={tmp_path}/ca.pem", "+tls-hostname=localhost"
@@ -86,7 +86,7 @@ def test_kdig_over_tls_and_https(tmp_path, zone, certificate):
 
 
 def test_dnsperf_loses_nothing(tmp_path, zone, certificate):
-    dnsperf = have("dnsperf")
+    dnsperf = tool("dnsperf")
     (tmp_path / "q").write_text("".join(f"many.example.org A\nx{n}.example.org TXT\n" for n in range(200)))
     urls = [f"{scheme}://127.0.0.1:0" for scheme in ("udp", "tcp", "tls", "https")]
     words = [word for url in urls for word in ("--listen", url)]
@@ -99,7 +99,7 @@ def test_dnsperf_loses_nothing(tmp_path, zone, certificate):
 
 @pytest.mark.parametrize("kind", ["forward-zone", "stub-zone"])
 def test_unbound_asks_us(tmp_path, zone, kind):
-    unbound, dig = have("unbound"), have("dig")
+    unbound, dig = tool("unbound"), tool("dig")
     with serving(tmp_path, *zone, "--listen", "udp+tcp://127.0.0.1:0") as server, socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.dns.peers import environment
-from tests.dns.server.running import ZONE, ask_tcp, ask_udp, have, query, run, serving
+from tests.dns.peers import environment, tool
+from tests.dns.server.running import ZONE, ask_tcp, ask_udp, query, run, serving
 from tests.dns.server.test_zones import address_of, free_port, until
 
 from catenet.dns.dnssec import KeyTimes, generate_key
@@ -33,7 +33,7 @@ def config(folder: Path, sign: str, extra: str = OPEN, file: str = "a.zone") -> 
 
 def transferred(port: int, folder: Path) -> str:
     """The zone as a transfer has it."""
-    shown = run(have("dig"), "@127.0.0.1", "-p", str(port), "example.org", "AXFR", "+onesoa", "+nocomments", "+nocmd")
+    shown = run(tool("dig"), "@127.0.0.1", "-p", str(port), "example.org", "AXFR", "+onesoa", "+nocomments", "+nocmd")
     (folder / "got").write_text(shown)
     return shown
 
@@ -42,8 +42,8 @@ def verify(port: int, folder: Path) -> str:
     """Two verifiers accept the zone as a transfer has it."""
     shown = transferred(port, folder)
     one_for_all = ("-z",) if len(answers(port, DNSKEY)) == 1 else ()
-    run(have("dnssec-verify"), *one_for_all, "-o", "example.org", str(folder / "got"))
-    run(have("ldns-verify-zone"), str(folder / "got"))
+    run(tool("dnssec-verify"), *one_for_all, "-o", "example.org", str(folder / "got"))
+    run(tool("ldns-verify-zone"), str(folder / "got"))
     return shown
 
 
@@ -54,7 +54,7 @@ def serial_at(port: int) -> int:
 
 def update(port: int, *lines: str) -> None:
     text = "".join(f"{line}\n" for line in (f"server 127.0.0.1 {port}", "zone example.org.", *lines, "send"))
-    run_with(text, have("nsupdate"))
+    run_with(text, tool("nsupdate"))
 
 
 def run_with(text: str, *words: str) -> None:
@@ -88,7 +88,7 @@ def test_what_is_served_is_valid_before_and_after_updates(tmp_path: Path, plan: 
         signed = parse(ask_udp(server.port, query("new.example.org.", edns=Edns(flags=DNSSEC_OK))))
         assert [one.type for one in signed.answer] == [1, RRSIG]
         server.process.send_signal(signal.SIGHUP)
-        shown = run(have("dig"), "@127.0.0.1", "-p", str(server.port), "example.org", "IXFR=2")
+        shown = run(tool("dig"), "@127.0.0.1", "-p", str(server.port), "example.org", "IXFR=2")
         assert shown.count("\tSOA\t") >= 4 and "large" not in shown
     with serving(tmp_path, *words) as server:
         shown = verify(server.port, tmp_path)
@@ -113,7 +113,7 @@ def test_the_parents_record_leads_delv_to_secure_answers(tmp_path: Path) -> None
         (tmp_path / "anchor").write_text(anchor)
         at = ("@127.0.0.1", "-p", str(server.port), "-a", str(tmp_path / "anchor"), "+root=example.org")
         for name, kind in (("www", "A"), ("deep.wild", "TXT"), ("www", "MX"), ("sub", "DS")):
-            shown = run(have("delv"), *at, f"{name}.example.org", kind)
+            shown = run(tool("delv"), *at, f"{name}.example.org", kind)
             assert "fully validated" in shown.splitlines()[0], shown
         assert len(answers(server.port, CDS)) == len(answers(server.port, CDNSKEY)) == 1
         assert answers(server.port, CDS)[0][4:].hex().upper() == found[2]
@@ -131,7 +131,7 @@ def test_a_reload_keeps_signatures_and_a_changed_file_counts(tmp_path: Path) -> 
         assert serial_at(server.port) == 4 and "new.example.org." not in shown, "the file's serial is 1 as before"
         kept = set(re.findall(r"RRSIG\t.*", shown)) & set(re.findall(r"RRSIG\t.*", first))
         assert len(kept) > 12
-        shown = run(have("dig"), "@127.0.0.1", "-p", str(server.port), "example.org", "IXFR=2")
+        shown = run(tool("dig"), "@127.0.0.1", "-p", str(server.port), "example.org", "IXFR=2")
         assert shown.count("\tSOA\t") == 6, "two versions since"
         config(tmp_path, "{ nsec3 = true }")
         server.process.send_signal(signal.SIGHUP)
@@ -193,7 +193,7 @@ def test_a_secondary_signs_what_it_gets(tmp_path: Path) -> None:
             until(lambda: address_of(server.port), 3)
             verify(server.port, tmp_path)
             update(primary.port, "update add new.example.org. 60 A 192.0.2.77")
-            run(have("dig"), "@127.0.0.1", "-p", str(server.port), "example.org", "SOA", "+opcode=notify")
+            run(tool("dig"), "@127.0.0.1", "-p", str(server.port), "example.org", "SOA", "+opcode=notify")
             until(lambda: address_of(server.port, "new.example.org."), 77)
             shown = verify(server.port, tmp_path)
             assert serial_at(server.port) == 3

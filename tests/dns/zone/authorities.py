@@ -10,8 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import pytest
-from tests.dns.peers import environment, program
+from tests.dns.peers import environment, tool
 
 from catenet.wire.dns.edns import DNSSEC_OK, Edns
 from catenet.wire.dns.message import Message, Question, pack, parse
@@ -28,14 +27,6 @@ def free_port() -> int:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram, contextlib.suppress(OSError):
                 datagram.bind(("127.0.0.1", port))
                 return port
-
-
-def tool(name: str) -> str:
-    """Path of a program of a peer; the test is skipped without it."""
-    found = program(name)
-    if found is None:
-        pytest.skip(f"needs {name}")
-    return str(found)
 
 
 class Authority:

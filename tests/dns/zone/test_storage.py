@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.dns.peers import tool
 from tests.dns.zone import zones as bodies
-from tests.dns.zone.authorities import tool
 from tests.dns.zone.test_reader import EXAMPLE, OF_BIND, TRICKY, records
 
 from catenet.dns.dnssec.files import write_atomically

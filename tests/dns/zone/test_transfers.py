@@ -9,8 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tests.dns.peers import tool
 from tests.dns.zone import zones as bodies
-from tests.dns.zone.authorities import SERVERS, Authority, serving, tool
+from tests.dns.zone.authorities import SERVERS, Authority, serving
 from tests.dns.zone.edge import Edge, fetch
 
 from catenet.dns.zone import Zone, ZoneSet, read_zone
