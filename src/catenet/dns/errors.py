@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from catenet.dns.options import EXTENDED_ERROR
 from catenet.wire.dns.edns import Edns
 
 __all__ = ["ExtendedError", "extended_errors"]
 
-OPTION: Final = 15
 CODES: Final = {
     0: "other error",
     1: "unsupported DNSKEY algorithm",
@@ -56,6 +56,11 @@ class ExtendedError(NamedTuple):
         """What the code says, in words."""
         return CODES.get(self.code, f"extended error {self.code}")
 
+    @property
+    def option(self) -> tuple[int, bytes]:
+        """The EDNS option that tells it (RFC 8914 2)."""
+        return EXTENDED_ERROR, self.code.to_bytes(2, "big") + self.text.encode()
+
 
 def extended_errors(edns: Edns | None) -> list[ExtendedError]:
     """The extended errors of a message; options that are too short are passed over."""
@@ -64,5 +69,5 @@ def extended_errors(edns: Edns | None) -> list[ExtendedError]:
     return [
         ExtendedError(int.from_bytes(data[:2], "big"), data[2:].decode("utf-8", "replace").rstrip("\0"))
         for code, data in edns.options
-        if code == OPTION and len(data) >= 2
+        if code == EXTENDED_ERROR and len(data) >= 2
     ]

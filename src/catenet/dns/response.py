@@ -14,8 +14,6 @@ from catenet.wire.dns.numbers import AA, AD, CD, NOERROR, QR, RA, RD, TC
 
 __all__ = ["ExtendedError", "Response", "Security", "pack_response", "response_from_message"]
 
-EXTENDED_ERROR: Final = 15
-"""Code of the EDNS option (RFC 8914 2)."""
 _LEAST_PAYLOAD: Final = 512
 
 
@@ -92,7 +90,7 @@ def pack_response(
         flags |= AD
     ours: Edns | None = None
     if edns is not None:
-        told = [(EXTENDED_ERROR, one.code.to_bytes(2, "big") + one.text.encode()) for one in response.errors]
+        told = [one.option for one in response.errors]
         ours = Edns(flags=edns.flags & DNSSEC_OK, options=(*options, *told), extended_rcode=response.rcode >> 4)
     glue = records_of(response.additional[: response.glue], with_signatures)
     return pack(

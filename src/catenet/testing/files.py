@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["named_files"]
+__all__ = ["in_processes", "named_files"]
+
+J = TypeVar("J")
+R = TypeVar("R")
 
 
 def named_files(names: Sequence[str], suffix: str) -> Iterator[Path]:
@@ -25,3 +30,12 @@ def named_files(names: Sequence[str], suffix: str) -> Iterator[Path]:
             yield path
         else:
             raise FileNotFoundError(f"{name}: no such file or directory")
+
+
+def in_processes(run: Callable[[J], R], jobs: Sequence[J], workers: int) -> Iterator[R]:
+    """Results of jobs in their order, `workers` at a time."""
+    if workers <= 1 or len(jobs) < 2:
+        yield from map(run, jobs)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(run, jobs, chunksize=max(1, min(16, len(jobs) // workers)))

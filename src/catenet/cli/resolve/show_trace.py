@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from catenet.cli.resolve.as_json import answer_json, failure_json, record_json
 from catenet.cli.resolve.asking import Answer
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from catenet.wire.dns.record import Record
 
 __all__ = ["print_last", "print_step", "step_json", "trace_json"]
-
-NO_SIGNATURE: Final = ("RRSIG", "NSEC", "NSEC3")
 
 
 def print_step(paper: Paper, ask: Ask, step: Step) -> None:

@@ -8,14 +8,14 @@ import secrets
 import ssl
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from catenet.dns.client.channel import Channel, StreamChannel
 from catenet.dns.client.datagrams import DatagramQuery, connect_query
 from catenet.dns.client.query import Cookies, Query, Reply, Sent
 from catenet.dns.client.schemes import SCHEMES
 from catenet.dns.stream import StreamQueries
-from catenet.net import connect, parse_target
+from catenet.net import Connection, StreamCore, connect, parse_target
 from catenet.net.target import Target, host_and_port
 from catenet.net.tls import client_context, explain
 from catenet.wire.dns.edns import Edns
@@ -24,6 +24,8 @@ from catenet.wire.dns.numbers import BADCOOKIE, RD, TC
 from catenet.wire.errors import Malformed
 
 __all__ = ["Client", "ask"]
+
+E = TypeVar("E")
 
 NO_ANSWER: Final = "no answer"
 ALPN: Final = {"tls": ("dot",), "https": ("h2", "http/1.1")}
@@ -223,16 +225,7 @@ class Client:
         if target.scheme in ("http", "https"):
             return await self._dial_http(asking, context)
         core = StreamQueries()
-        connection = await connect(
-            core,
-            target.url,
-            tls=context,
-            server_name=asking.server_name,
-            alpn=ALPN.get(target.scheme, ()),
-            connect_timeout=None,
-            schemes=SCHEMES,
-        )
-        return StreamChannel(connection, core)
+        return StreamChannel(await _connect(core, asking, context), core)
 
     async def _dial_http(self, asking: _Asking, context: ssl.SSLContext | None) -> Channel:
         from catenet.dns.client.https import HttpsChannel, HttpsQueries  # two HTTP machines, which few calls need
@@ -241,15 +234,7 @@ class Client:
         port = SCHEMES[target.scheme].port
         authority = host_and_port(asking.server_name or target.host, target.port).removesuffix(f":{port}")
         core = HttpsQueries(target.scheme, authority, target.base, self._http_get)
-        connection = await connect(
-            core,
-            target.url,
-            tls=context,
-            server_name=asking.server_name,
-            alpn=ALPN.get(target.scheme, ()),
-            connect_timeout=None,
-            schemes=SCHEMES,
-        )
+        connection = await _connect(core, asking, context)
         tls = None if connection.transport is None else connection.transport.get_extra_info("ssl_object")
         core.begin(2 if tls is not None and tls.selected_alpn_protocol() == "h2" else 1)
         return HttpsChannel(connection, core)
@@ -263,6 +248,19 @@ class _Asking:
     attempts: int
     server_name: str | None
     keep: bool = True
+
+
+async def _connect(core: StreamCore[E], asking: _Asking, context: ssl.SSLContext | None) -> Connection[E]:
+    target = asking.target
+    return await connect(
+        core,
+        target.url,
+        tls=context,
+        server_name=asking.server_name,
+        alpn=ALPN.get(target.scheme, ()),
+        connect_timeout=None,
+        schemes=SCHEMES,
+    )
 
 
 async def ask(

@@ -118,11 +118,6 @@ class Key:
         return f"{self.flags} {self.protocol} {self.algorithm} {base64.b64encode(self.public).decode()}"
 
 
-def key_from_data(data: bytes) -> Key:
-    """A key from a DNSKEY's (or CDNSKEY's) record data. Raises Malformed when it is cut off."""
-    return Key(data)
-
-
 class Ds(NamedTuple):
     """What a parent says of a key of its child (RFC 4034 5.1)."""
 

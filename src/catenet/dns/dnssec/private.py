@@ -41,8 +41,6 @@ _RSA_FIELDS: Final = (
     "Exponent2",
     "Coefficient",
 )
-SIGNING: Final = frozenset((*RSA_HASHES, *CURVES, *_EDWARDS_SIZES))
-"""Algorithms that we can sign with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,10 +187,6 @@ class Cache:
         """The set that is kept now under the name and type of this one."""
         return entry if entry.alive else self._sets.get(entry.key)
 
-    def peek_expired(self, name: bytes, kind: int) -> Entry | None:
-        """The set, expired or not."""
-        return self._sets.get(cache_key(name, kind))
-
     def store(
         self,
         rrset: RRset,

@@ -6,6 +6,7 @@ import hashlib
 import random
 from typing import Final
 
+from catenet.dns.options import COOKIE
 from catenet.dns.resolver.context import Context
 from catenet.dns.resolver.servers import LONGEST_WAIT, ServerState
 from catenet.dns.resolver.steps import Failure, Outcome, Send, Steps, Work, send
@@ -16,10 +17,8 @@ from catenet.wire.dns.numbers import BADCOOKIE, BADVERS, CD, FORMERR, NOTIMP, RD
 from catenet.wire.dns.stub import Server
 from catenet.wire.errors import Malformed
 
-__all__ = ["COOKIE", "cookie_of", "exchange"]
+__all__ = ["cookie_of", "exchange"]
 
-COOKIE: Final = 10
-"""EDNS option (RFC 7873 4)."""
 CLIENT_COOKIE_LENGTH: Final = 8
 MOST_TRIES: Final = 5
 """With one server for one question: with another cookie, without EDNS, over TCP."""

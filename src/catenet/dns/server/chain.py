@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Protocol
 
+from catenet.dns.options import COOKIE, KEEPALIVE, NSID
 from catenet.dns.response import ExtendedError, Response, Security
 from catenet.dns.server.access import Access, Action, Verdict
 from catenet.dns.server.chaos import chaos
-from catenet.dns.server.cookies import COOKIE, Cookies, CookieState
+from catenet.dns.server.cookies import Cookies, CookieState
 from catenet.dns.server.counters import Counters
 from catenet.dns.server.fast.answers import Answers, Entry
 from catenet.dns.server.fast.form import Forms
 from catenet.dns.server.fast.forward import ForwardTable
-from catenet.dns.server.reply import EXTENDED_ERROR, assemble, entry_of
+from catenet.dns.server.reply import assemble, entry_of
 from catenet.dns.server.request import UDP, Request, Stream, Transport, read_request
 from catenet.dns.server.settings import CookiePolicy, ServerSettings
 from catenet.dns.zone.tsig import TsigKey, signed_request
@@ -32,8 +33,6 @@ FORMERR: Final = 1
 NOTIMP: Final = 4
 BADVERS: Final = 16
 BADCOOKIE: Final = 23
-NSID: Final = 3
-KEEPALIVE: Final = 11
 LARGEST: Final = 65_535
 TSIG_ROOM: Final = 200
 """Bytes of an answer's signature; a name of a key that is longer makes the datagram longer."""
@@ -337,7 +336,7 @@ class Chain:
 
     def _finish(self, request: Request, answers: Answers, entry: Entry, response: Response) -> bytes:
         for error in response.errors:
-            request.options.append((EXTENDED_ERROR, error.code.to_bytes(2, "big") + error.text.encode()))
+            request.options.append(error.option)
         return self._assembled(request, answers, entry, response.rcode)
 
     def _assembled(self, request: Request, answers: Answers, entry: Entry, rcode: int = 0) -> bytes:

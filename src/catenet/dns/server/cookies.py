@@ -9,10 +9,8 @@ from typing import Final
 
 from catenet.dns.server.fast.siphash import siphash
 
-__all__ = ["COOKIE", "SECRET_LENGTH", "CookieState", "Cookies"]
+__all__ = ["SECRET_LENGTH", "CookieState", "Cookies"]
 
-COOKIE: Final = 10
-"""Code of the EDNS option."""
 SECRET_LENGTH: Final = 16
 CLIENT_LENGTH: Final = 8
 SERVER_LENGTHS: Final = range(8, 33)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from catenet.dns.options import PADDING
 from catenet.dns.response import Response, Security
 from catenet.dns.rrset import RRset, records_of
 from catenet.dns.server.fast.answers import Answers, Entry, make_entry
@@ -14,10 +15,8 @@ from catenet.wire.dns.message import Question, pack
 from catenet.wire.dns.name import fold
 from catenet.wire.dns.numbers import AA, AD, QR, RA, TC
 
-__all__ = ["EXTENDED_ERROR", "assemble", "entry_of"]
+__all__ = ["assemble", "entry_of"]
 
-EXTENDED_ERROR: Final = 15
-PADDING: Final = 12
 PADDED_TO: Final = 468
 """Bytes of which a padded answer is a multiple (RFC 8467 4.1)."""
 _LONGEST: Final = 65_535

@@ -122,10 +122,6 @@ class Contents:
             name = name[1 + name[0] :]
         return found
 
-    def is_empty_below(self, name: bytes) -> bool:
-        """Whether no name of the zone is below this folded one."""
-        return name not in self._children
-
     # Writing.
 
     def check_name(self, name: bytes) -> None:

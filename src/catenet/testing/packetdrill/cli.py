@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from catenet.printable import complain, say
-from catenet.testing.files import named_files
+from catenet.testing.files import in_processes, named_files
 from catenet.testing.packetdrill.config import IP_VERSIONS, Config, apply_options
 from catenet.testing.packetdrill.runner import Result, run_file
 
@@ -77,14 +76,6 @@ def _run(job: _Job) -> Result:
         return Result(str(path), "", passed=False, wrong=True, message=f"cannot be read: {error.strerror}")
 
 
-def _results(jobs: list[_Job], workers: int) -> Iterator[Result]:
-    if workers <= 1 or len(jobs) < 2:
-        yield from map(_run, jobs)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(_run, jobs, chunksize=max(1, min(16, len(jobs) // workers)))
-
-
 def _show(result: Result, verbose: bool, quiet: bool) -> None:
     if result.passed:
         if not quiet:
@@ -116,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jobs: list[_Job] = [(path, [("ip_version", version), *options]) for path in paths for version in versions]
     began = time.perf_counter()
     results: list[Result] = []
-    for result in _results(jobs, chosen.jobs):
+    for result in in_processes(_run, jobs, chosen.jobs):
         results.append(result)
         if not chosen.json:
             _show(result, chosen.verbose, chosen.quiet)

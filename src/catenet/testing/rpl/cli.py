@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import traceback
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from catenet.printable import complain, say
-from catenet.testing.files import named_files
+from catenet.testing.files import in_processes, named_files
 from catenet.testing.rpl.resolver import make_subject
 from catenet.testing.rpl.runner import Result, run_file
 
@@ -52,14 +51,6 @@ def _run(job: _Job) -> Result:
         return Result(str(path), "fail", message=message)
 
 
-def _results(jobs: list[_Job], workers: int) -> Iterator[Result]:
-    if workers <= 1 or len(jobs) < 2:
-        yield from map(_run, jobs)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(_run, jobs, chunksize=max(1, min(16, len(jobs) // workers)))
-
-
 def _show(result: Result, quiet: bool) -> None:
     for line in result.log:
         say(line, keep="\n")
@@ -80,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"rpl: {error}")
         return _WRONG
     results: list[Result] = []
-    for result in _results([(path, chosen.verbose) for path in paths], chosen.jobs):
+    for result in in_processes(_run, [(path, chosen.verbose) for path in paths], chosen.jobs):
         results.append(result)
         if not chosen.json:
             _show(result, chosen.quiet)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from catenet.dns.options import EXTENDED_ERROR, NSID
 from catenet.dns.text import data_to_text
 from catenet.testing.rpl.syntax import Dialect, Entry
 from catenet.wire.dns.edns import DNSSEC_OK, Edns
@@ -28,11 +29,9 @@ __all__ = ["difference", "record_to_text"]
 
 _BITS: Final = 0x87B0
 """Bits of the second word of the header that are flags."""
-_EXTENDED_ERROR: Final = 15
 _BOGUS: Final = 6
 _WHY_BOGUS: Final = frozenset(range(7, 13))
 """Extended errors: signature expired or not yet valid, DNSKEY, RRSIG, zone key bit or NSEC missing."""
-_NSID: Final = 3
 
 _Key = tuple[bytes, int, int, bytes, int]
 
@@ -174,7 +173,7 @@ def _edns_data(entry: Entry, message: Message) -> str | None:
 
 
 def _nsid(entry: Entry, message: Message) -> str | None:
-    got = [value for code, value in (message.edns.options if message.edns else ()) if code == _NSID]
+    got = [value for code, value in (message.edns.options if message.edns else ()) if code == NSID]
     return "a server identifier" if got else None
 
 
@@ -274,7 +273,7 @@ def _serial(message: Message) -> int:
 
 def _extended_errors(message: Message) -> list[int]:
     options = message.edns.options if message.edns else ()
-    return [int.from_bytes(data[:2], "big") for code, data in options if code == _EXTENDED_ERROR]
+    return [int.from_bytes(data[:2], "big") for code, data in options if code == EXTENDED_ERROR]
 
 
 def _options(edns: Edns | None) -> bytes:
