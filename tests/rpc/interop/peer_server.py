@@ -55,7 +55,7 @@ def catenet() -> None:
                     yield Response(count=number)
                     number += 1
                     await asyncio.sleep(0.002 if request.count < 0 else 0)
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, GeneratorExit):  # cancelled here, or while the response was being sent
                 note_cancelled()
                 raise
 
@@ -113,7 +113,7 @@ def grpcio_aio() -> None:
                 yield Response(count=number)
                 number += 1
                 await asyncio.sleep(0.002 if request.count < 0 else 0)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # cancelled here, or while the response was being sent
             note_cancelled()
             raise
 
