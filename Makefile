@@ -68,7 +68,7 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements-dev.txt --editable '.[demo,rpc,dns]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements-dev.txt --editable '.[demo,rpc,dns,http]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo

@@ -20,11 +20,19 @@ HOT = (
     "catenet/control",
     "catenet/stack",
     "catenet/posix",
-    "catenet/http",
+    "catenet/http/h1",
+    "catenet/http/h2",
     "catenet/codec",
     "catenet/dns/server/fast",
 )
 SINGLE = (
+    "catenet/http/errors.py",
+    "catenet/http/events.py",
+    "catenet/http/fields.py",
+    "catenet/http/limits.py",
+    "catenet/http/message.py",
+    "catenet/http/stream.py",
+    "catenet/http/target.py",
     "catenet/link/crossing.py",
     "catenet/link/device.py",
     "catenet/link/pipe.py",
@@ -72,9 +80,6 @@ LEFT_OUT = (
     "catenet/posix/ifreq.py",
     "catenet/posix/pysocket.py",
     "catenet/posix/tcp_info.py",
-    "catenet/http/core.py",
-    "catenet/http/driver.py",
-    "catenet/http/serving.py",
 )
 
 

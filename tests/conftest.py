@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from tests.dns.peers import program
+from tests.peers import program
 
 # No test depends on a time: a busy machine is no failure. Examples are the same in every run, so that a change is
 # judged by what it changes; `HYPOTHESIS_PROFILE=search` looks for new ones.

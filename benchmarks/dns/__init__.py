@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.dns.peers import environment
+from tests.peers import environment
 
 from benchmarks.dns.servers import LOAD_CPU, Running, Site, find, start
 from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, Unavailable, interleave, progress

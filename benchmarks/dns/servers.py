@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.dns.peers import environment, program
+from tests.peers import environment, program
 
 from benchmarks.harness import Failed, Unavailable
 from benchmarks.peers import built

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.conftest import Namespace
 from tests.dns.client.tree import Tree, missing
-from tests.dns.peers import environment
+from tests.peers import environment
 
 pytestmark = [pytest.mark.root, pytest.mark.peer("dig")]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.dns.peers import program
+from tests.peers import program
 
 from catenet.cli import main
 from catenet.world import World

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.dns.peers import environment, program
 from tests.dns.scenarios.signed import FOLDER, cases, text_of
+from tests.peers import environment, program
 
 from catenet.testing.rpl.resolver import make_subject
 from catenet.testing.rpl.runner import run_file

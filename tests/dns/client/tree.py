@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trustme
-from tests.dns.peers import environment, program
+from tests.peers import environment, program
 
 if TYPE_CHECKING:
     from tests.conftest import Namespace

@@ -12,7 +12,7 @@ import dns.name
 import dns.rdataset
 import dns.rrset
 import pytest
-from tests.dns import peers
+from tests import peers
 from tests.dns.dnssec.tree import DAY, WALL, ServedZone, Tree, make_key, sets_from_text
 from tests.dns.dnssec.validators import zone_to_text
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.dns import peers
+from tests import peers
 from tests.dns.dnssec.forest import CASES, MORE, QUESTIONS, labels_above_zone, make_forest
 from tests.dns.dnssec.tree import Tree
 from tests.dns.dnssec.validators import (

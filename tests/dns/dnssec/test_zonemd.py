@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.dns import peers
+from tests import peers
 from tests.dns.dnssec.test_sign import ORIGIN, TEXT, read_sets, run
 from tests.dns.dnssec.tree import DAY, ServedZone, make_key, sets_from_text
 from tests.dns.dnssec.validators import zone_to_text

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.dns import peers
+from tests import peers
 from tests.dns.dnssec.tree import ServedZone, Tree, run
 
 from catenet.dns.dnssec.context import ValidationContext

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Namespace
-from tests.dns.peers import environment, tool
+from tests.peers import environment, tool
 
 ASK = Path(__file__).with_name("ask_recursor.py")
 ROOT, TOP, LEAF, UNBOUND = "127.53.0.1", "127.53.0.2", "127.53.0.3", "127.53.0.4"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.dns.peers import environment
+from tests.peers import environment
 
 from catenet.wire.dns.edns import Edns
 from catenet.wire.dns.message import Question, pack

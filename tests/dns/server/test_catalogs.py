@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.dns.peers import tool
 from tests.dns.server.running import ask_udp, query, serving
 from tests.dns.server.test_zones import free_port, peer, until
+from tests.peers import tool
 
 from catenet.dns.server.catalogs import Catalogs, Step
 from catenet.dns.server.config import ZoneConfig

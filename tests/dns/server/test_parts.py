@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.dns.peers import tool
 from tests.dns.server.running import ZONE, ask_udp, query, serving
+from tests.peers import tool
 
 from catenet.dns.server.access import Access, Action, network
 from catenet.dns.server.cookies import Cookies, CookieState

@@ -13,8 +13,8 @@ import urllib.request
 
 import pytest
 import trustme
-from tests.dns.peers import environment, tool
 from tests.dns.server.running import ZONE, ask_tcp, ask_udp, port_of, query, run, serving, wait_for
+from tests.peers import environment, tool
 
 from catenet.wire.dns.edns import Edns
 from catenet.wire.dns.message import parse

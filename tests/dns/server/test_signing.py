@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.dns.peers import environment, tool
 from tests.dns.server.running import ZONE, ask_tcp, ask_udp, query, run, serving
 from tests.dns.server.test_zones import address_of, free_port, until
+from tests.peers import environment, tool
 
 from catenet.dns.dnssec import KeyTimes, generate_key
 from catenet.wire.dns.edns import DNSSEC_OK, Edns

@@ -7,8 +7,8 @@ import subprocess
 import time
 
 import pytest
-from tests.dns.peers import environment, tool
 from tests.dns.server.running import ZONE, ask_tcp, ask_udp, query, run, serving, wait_for
+from tests.peers import environment, tool
 
 from catenet.dns.rrset import rrsets_from_records
 from catenet.wire.dns.message import Question, pack, parse

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tests.dns.peers import environment, tool
+from tests.peers import environment, tool
 
 from catenet.wire.dns.edns import DNSSEC_OK, Edns
 from catenet.wire.dns.message import Message, Question, pack, parse

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.dns.peers import tool
 from tests.dns.zone import zones
 from tests.dns.zone.authorities import SERVERS, Authority, serving
+from tests.peers import tool
 
 from catenet.dns.response import Response, response_from_message
 from catenet.dns.rrset import RRset, records_of

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.dns.peers import tool
+from tests.peers import tool
 
 from catenet.dns.zone import read_zone
 from catenet.dns.zone.check import check_zone

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.dns.peers import tool
+from tests.peers import tool
 
 from catenet.dns.master.tokens import ZoneError
 from catenet.dns.zone import read_zone

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.dns.peers import tool
 from tests.dns.zone import zones as bodies
 from tests.dns.zone.authorities import serving
 from tests.dns.zone.edge import Edge, exchange
+from tests.peers import tool
 
 from catenet.dns.exchange import Exchange
 from catenet.dns.zone import Zone, ZoneSet, read_zone

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.dns.peers import tool
 from tests.dns.zone import zones as bodies
+from tests.peers import tool
 
 from catenet.dns.dnssec import Delays, Nsec3Settings, SigningKey, check_zonemd, generate_key, roll_zone_key
 from catenet.dns.zone import Zone, read_zone

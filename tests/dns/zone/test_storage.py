@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.dns.peers import tool
 from tests.dns.zone import zones as bodies
 from tests.dns.zone.test_reader import EXAMPLE, OF_BIND, TRICKY, records
+from tests.peers import tool
 
 from catenet.dns.dnssec.files import write_atomically
 from catenet.dns.master.reader import read_records

@@ -9,10 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tests.dns.peers import tool
 from tests.dns.zone import zones as bodies
 from tests.dns.zone.authorities import SERVERS, Authority, serving
 from tests.dns.zone.edge import Edge, fetch
+from tests.peers import tool
 
 from catenet.dns.zone import Zone, ZoneSet, read_zone
 from catenet.dns.zone.difference import Difference, apply, difference

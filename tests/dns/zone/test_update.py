@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.dns.peers import tool
 from tests.dns.zone import zones as bodies
 from tests.dns.zone.authorities import serving
 from tests.dns.zone.edge import Edge, fetch
+from tests.peers import tool
 
 from catenet.dns.zone import Zone, ZoneSet, read_zone
 from catenet.dns.zone.difference import apply, difference

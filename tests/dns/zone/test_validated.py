@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.dns.peers import tool
 from tests.dns.zone import zones as bodies
 from tests.dns.zone.authorities import Authority, serving
 from tests.dns.zone.edge import Edge
 from tests.dns.zone.test_against_authorities import SIGNED
+from tests.peers import tool
 
 from catenet.dns.zone import ZoneSet, read_zone
 from catenet.wire.dns.message import Question

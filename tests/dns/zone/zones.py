@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.dns.peers import tool
+from tests.peers import tool
 
 __all__ = ["BODY", "sign", "write"]
 

@@ -1,4 +1,4 @@
-"""Real name servers and tools that the tests talk to: installed, or unpacked where nothing starts them as services."""
+"""Real servers and tools that the tests talk to: installed, or unpacked where nothing starts them as services."""
 
 from __future__ import annotations
 
