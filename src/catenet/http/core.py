@@ -16,8 +16,8 @@ from catenet.http.stream import Stream
 
 __all__ = ["ConnectionValue", "HttpCore", "StreamOwner"]
 
-ConnectionValue = bytes | GoAway | ResponseHead | None
-"""What comes with an event of the connection: of PONG, GOAWAY, INTERIM, SETTINGS."""
+ConnectionValue = bytes | GoAway | None
+"""What comes with an event of the connection: of PONG, GOAWAY, SETTINGS."""
 
 
 class StreamOwner(Protocol):

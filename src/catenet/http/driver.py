@@ -208,6 +208,8 @@ class HttpProtocol(StreamDriver, Generic[H]):
                     stream.owner.on_drained()
             elif kind == ev.CLOSED:
                 self.on_failed(value)
+            elif kind == ev.INTERIM:
+                self.on_interim(stream, value)
             else:
                 self.on_connection_event(kind, value)
 
@@ -219,6 +221,9 @@ class HttpProtocol(StreamDriver, Generic[H]):
         """A request or a response has begun; a server overrides this, and gives the stream its owner."""
         stream.owner.on_head(head, end)  # type: ignore[union-attr, arg-type]
 
+    def on_interim(self, stream: Stream, head: ResponseHead) -> None:
+        """A 1xx response has come."""
+
     def on_failed(self, error: HttpError | None) -> None:
         """The machine has given up, or is done: say the last word and close."""
         if error is None:
@@ -227,7 +232,7 @@ class HttpProtocol(StreamDriver, Generic[H]):
             self.linger(orderly=False)
 
     def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
-        """PONG, GOAWAY, SETTINGS, INTERIM."""
+        """PONG, GOAWAY, SETTINGS."""
 
     def on_closed(self, error: Exception | None) -> None:
         """The transport is gone; owners know already."""

@@ -20,7 +20,7 @@ from catenet.rpc.protocols.inbox import Inbox
 from catenet.rpc.protocols.protocol import ClientWire, Outgoing, Reply
 
 if TYPE_CHECKING:
-    from catenet.rpc.client.connection import ClientConnection
+    from catenet.http.client.connection import ClientConnection
 
 __all__ = ["Attempt", "CallParameters"]
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from catenet import __version__
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
+from catenet.http.client.connection import ClientConnection, Dial
 from catenet.http.h1.head import H1Memo
 from catenet.http.h2.connection import Memos
 from catenet.http.limits import Limits
@@ -22,7 +23,7 @@ from catenet.net.dial import ClientTls, Endpoint, resolve
 from catenet.net.pool import PoolLimits
 from catenet.net.target import Target
 from catenet.net.tls import client_context
-from catenet.rpc.client.connection import ClientConnection, Dial, connect, connect_first
+from catenet.rpc.client.connection import connect, connect_first
 from catenet.rpc.client.picker import Picker, picker_for
 from catenet.rpc.client.service_config import RetryBudget, ServiceConfig
 from catenet.rpc.model.status import Code, RpcError

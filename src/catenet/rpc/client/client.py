@@ -8,10 +8,10 @@ import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast
 
+from catenet.http.client.connection import ClientConnection
 from catenet.http.target import authority
 from catenet.rpc.client.attempt import Attempt, CallParameters
 from catenet.rpc.client.channel import USER_AGENT, ChannelOptions, Connections
-from catenet.rpc.client.connection import ClientConnection
 from catenet.rpc.client.service_config import Hedging, MethodConfig, Retrying, parse_pushback
 from catenet.rpc.client.stream_interceptors import StreamInterceptors
 from catenet.rpc.model.context import SERVED_UNTIL, Pairs
@@ -309,7 +309,11 @@ class Channel:
                 return Attempt(connection, parameters, streaming)
             # Too much for a server that has not said yet what it takes: hear that first.
             connection.has_room()
-            await connection.wait_for_settings(call.deadline)
+            try:
+                await connection.wait_for_settings(call.deadline)
+            except TimeoutError:
+                why = "the deadline passed before the server's SETTINGS came"
+                raise RpcError(Code.DEADLINE_EXCEEDED, why) from None
             fresh = False
 
     def _parameters_of(self, connection: ClientConnection, call: _Call, timeout: float | None) -> CallParameters:

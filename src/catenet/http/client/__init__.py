@@ -1,0 +1,1 @@
+"""A client of HTTP/1.1 and HTTP/2."""

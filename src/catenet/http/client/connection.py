@@ -1,0 +1,219 @@
+"""One connection of a client: which HTTP it speaks, which requests it carries, as a member of a pool."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from catenet.http import events as ev
+from catenet.http.core import ConnectionValue
+from catenet.http.driver import HttpProtocol
+from catenet.http.errors import ErrorCode
+from catenet.http.events import GoAway
+from catenet.http.h1.connection import H1Connection
+from catenet.http.h1.head import H1Memo
+from catenet.http.h2.connection import Connection, Memos
+from catenet.http.limits import Limits
+from catenet.http.message import ResponseHead
+from catenet.net.deadlines import Deadlines
+from catenet.net.dial import ClientTls, Endpoint
+
+__all__ = ["ClientConnection", "Dial"]
+
+_PING = b"keepaliv"
+_FRESH = 0.01
+"""Seconds for which a connection that was just in use is taken to be still open."""
+
+
+@dataclass(slots=True)
+class Dial:
+    """How to connect: everything but the address. `http1`: speak HTTP/1.1 where nothing else is negotiated."""
+
+    limits: Limits
+    memos: Memos
+    h1_memo: H1Memo
+    tls: ClientTls | None = None
+    http1: bool = False
+    keepalive_time: float | None = None
+    keepalive_timeout: float = 20.0
+    keepalive_without_calls: bool = False
+
+
+class ClientConnection(HttpProtocol[ResponseHead]):
+    """Carries requests; tells `on_change` that its state has changed, `on_room`, if set, that one may be over."""
+
+    __slots__ = (
+        "_dial", "_pinged", "_poll", "_settled", "deadlines", "endpoint", "error", "kept", "on_change",
+        "on_room",
+    )  # fmt: skip
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, dial: Dial) -> None:
+        super().__init__(loop)
+        self._dial = dial
+        self.error = ""
+        self.deadlines = Deadlines(loop)
+        self.endpoint: Endpoint | None = None
+        self.kept = False
+        self.on_change: Callable[[ClientConnection], None] | None = None
+        self.on_room: Callable[[ClientConnection], None] | None = None
+        self._pinged = False
+        self._poll: select.poll | None = None
+        self._settled: asyncio.Future[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TLS has chosen a protocol; without it whoever dialled has."""
+        dial = self._dial
+        tls = transport.get_extra_info("ssl_object")
+        http1 = dial.http1 if tls is None else tls.selected_alpn_protocol() != "h2"
+        if http1:
+            self.choose(H1Connection(True, dial.limits, dial.h1_memo))
+        else:
+            self.choose(Connection(True, dial.limits, dial.memos))
+        super().connection_made(transport)
+        if dial.keepalive_time is not None:
+            self._wait_to_ping(dial.keepalive_time)
+
+    def data_received(self, data: bytes) -> None:
+        """Handle bytes; then tell those that wait if there is room for requests again."""
+        self._pinged = False
+        super().data_received(data)
+        if self.on_room is not None:
+            self.on_room(self)
+        if self.core.closing:
+            self._changed()
+
+    def resume_writing(self) -> None:
+        """What was queued may have been the rest of a request whose response is complete."""
+        super().resume_writing()
+        self.has_room()
+
+    def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
+        """After GOAWAY the requests that run go on, and no others come."""
+        if isinstance(value, GoAway):
+            self.error = f"the server is going away: {value.debug.decode('latin-1')}" if value.debug else ""
+            self._changed()
+        elif kind == ev.SETTINGS:
+            self._end_settling()
+            self._changed()
+
+    def on_closed(self, error: Exception | None) -> None:
+        """Nothing goes through here any more."""
+        if error is not None and not self.error:
+            self.error = str(error)
+        self.deadlines.close()
+        self._end_settling()
+        self._changed()
+
+    async def wait_for_settings(self, deadline: float | None) -> None:
+        """Wait for the server's first SETTINGS, or for the end of the connection. Raises `TimeoutError`."""
+        if self._settled is None:
+            self._settled = self.loop.create_future()
+        async with asyncio.timeout_at(deadline):
+            await asyncio.shield(self._settled)
+
+    def _end_settling(self) -> None:
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
+
+    # As a member of a pool.
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests can be begun now or later."""
+        return self.transport is not None and not self.core.closing
+
+    @property
+    def room(self) -> int:
+        """How many more requests it can take now."""
+        core, transport = self.core, self.transport
+        if transport is None or transport.is_closing() or not core.can_open:
+            return 0
+        return core.peer_max_streams - len(core.streams)
+
+    @property
+    def broke_protocol(self) -> bool:
+        """Whether it ended because the server broke HTTP, rather than broke off."""
+        failed = self.core.failed
+        return failed is not None and failed.code != ErrorCode.CONNECT_ERROR
+
+    @property
+    def busy(self) -> bool:
+        """Whether it carries requests."""
+        return bool(self.core.streams)
+
+    @property
+    def idle_since(self) -> float:
+        """When something came last."""
+        return self.now
+
+    @property
+    def shared(self) -> bool:
+        """Whether it carries several requests at once."""
+        return self.core.version >= 2
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it is kept however long it is idle."""
+        return self.kept or self.core.version >= 2
+
+    def has_room(self) -> None:
+        """Tell the pool: a request has ended, or one that was to use this connection does not."""
+        if self.on_room is not None:
+            self.on_room(self)
+
+    def is_stale(self, expiry: float | None) -> bool:
+        """Whether the server has closed or spoken while the connection was idle, and the event loop has not seen it.
+
+        A loop that runs sees it at once; that of a synchronous client stands still between calls, and so do the
+        timers that end a connection which was idle for longer than `expiry` seconds. A request that is sent
+        nevertheless may or may not be lost, so that it could not be repeated safely.
+        """
+        quiet = self.loop.time() - self.now
+        if quiet < _FRESH or self.core.version >= 2 or self.transport is None:
+            return False
+        if expiry is not None and quiet > expiry and not self.kept:
+            return True
+        if self._poll is None:
+            sock = self.transport.get_extra_info("socket")
+            if sock is None:
+                return False
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), select.POLLIN)
+        return bool(self._poll.poll(0))
+
+    def _changed(self) -> None:
+        if not self.version_known:
+            return
+        core = self.core
+        failed = core.failed is not None
+        if failed and not self.error:
+            self.error = f"protocol error: {core.failed}" if self.broke_protocol else str(core.failed)
+        if self.on_change is not None:
+            self.on_change(self)
+        if self.transport is not None and core.closing and not core.streams and not failed:
+            self.loop.call_soon(self.close)
+
+    def _keep_alive(self) -> None:
+        """Ping a quiet server, give it up if it stays quiet (gRFC A8)."""
+        dial, transport = self._dial, self.transport
+        if transport is None or dial.keepalive_time is None:
+            return
+        quiet = self.loop.time() - self.now
+        wait = dial.keepalive_time - quiet
+        if self._pinged:
+            self.error = "the server does not answer keepalive pings"
+            transport.abort()
+            return
+        if wait <= 0 and (self.core.streams or dial.keepalive_without_calls):
+            self._pinged = True
+            self.core.ping(_PING)
+            self.flush()
+            wait = dial.keepalive_timeout
+        elif wait <= 0:
+            wait = dial.keepalive_time
+        self._wait_to_ping(wait)
+
+    def _wait_to_ping(self, seconds: float) -> None:
+        self.deadlines.add(self.loop.time() + seconds, self._keep_alive)
