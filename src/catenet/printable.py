@@ -34,10 +34,10 @@ def shown(text: str, file: TextIO, keep: str = "") -> str:
     return printable(text, keep) if file.isatty() else text
 
 
-def complain(text: str) -> None:
+def complain(text: str, *, keep: str = "") -> None:
     """Print such a line on standard error; nowhere when that is closed."""
     if sys.stderr is not None:
-        say(text, file=sys.stderr)
+        say(text, file=sys.stderr, keep=keep)
 
 
 def say(text: str, *, file: TextIO | None = None, keep: str = "") -> None:

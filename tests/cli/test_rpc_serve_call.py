@@ -173,7 +173,7 @@ def test_a_failed_call_is_told_with_its_details(server, capsys):
         (["serve", "json:dumbs"], "module json has no 'dumbs'; do you mean dumps?"),
         (["serve", "json:JSONDecoder"], "derive it from a generated class"),
         (["serve", "x:Y", "--listen", "http://a:1"], "no scheme 'http'; known: tcp, tls, unix"),
-        (["serve", "x:Y", "--listen", "tls://a:1"], "needs --cert"),
+        (["serve", "x:Y", "--listen", "tls://a:1"], "needs --tls, or --cert"),
         (["serve", "x:Y", "--workers", "0"], "--workers 0: at least 1"),
         (["serve", str(PROTO)], "nothing implements the services"),
     ],

@@ -25,7 +25,7 @@ def zone(tmp_path):
         (["serve"], "the following arguments are required: KIND"),
         (["serve", "dsn"], "no 'dsn' here; did you mean 'dns'?"),
         (["serve", "dns", "--listen", "udp+tpc://127.0.0.1:0"], "no scheme 'udp+tpc'; do you mean udp+tcp?"),
-        (["serve", "dns", "--listen", "tls://127.0.0.1:0"], "needs --cert (and --key)"),
+        (["serve", "dns", "--listen", "tls://127.0.0.1:0"], "needs --tls, or --cert (and --key)"),
         (["serve", "dns", "--listen", "udp+tcp://127.0.0.1:99999"], "'99999' is no port"),
         (["serve", "dns", "--listen", "udp+tcp://192.0.2.77:0"], "cannot bind to 192.0.2.77"),
         (["serve", "dns", "--workers", "0"], "--workers 0: at least 1"),

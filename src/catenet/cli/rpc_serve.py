@@ -38,6 +38,7 @@ KIND = Kind(
     {name: SCHEMES[name] for name in ("tcp", "tls", "unix")},
     "tcp://127.0.0.1:50051",
     watched=(".py", ".proto"),
+    tls_default="tls://127.0.0.1:50051",
 )
 
 

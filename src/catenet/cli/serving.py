@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 from catenet.cli import UsageError, logs
-from catenet.net.target import Scheme, parse_target
+from catenet.cli.local_tls import certify, explain, keep_renewed
+from catenet.net.target import Scheme, Target, parse_target
 from catenet.net.tls import TlsError, server_context
 from catenet.net.workers import BindError, NoLoop, Placement, run_loop, run_workers, stop_event
 from catenet.printable import complain, say
@@ -57,6 +58,7 @@ class Kind:
         default: URL without `--listen`.
         reloads: its servers are `Reloadable`.
         watched: suffixes of files that start the workers again when they change, with `--reload`.
+        tls_default: URL without `--listen` but with `--tls`; None: `--tls` needs a URL.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Kind:
     default: str
     reloads: bool = False
     watched: tuple[str, ...] = ()
+    tls_default: str | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser, kind: Kind, reload: str = "") -> None:
@@ -79,6 +82,9 @@ def add_arguments(parser: argparse.ArgumentParser, kind: Kind, reload: str = "")
         "--grace", type=float, default=DEFAULT_GRACE, metavar="SECONDS", help="for what goes on at the end (10)"
     )
     if any(scheme.tls for scheme in kind.schemes.values()):
+        parser.add_argument(
+            "--tls", action="store_true", help="a certificate of this machine's own authority, which is made if need be"
+        )
         parser.add_argument("--cert", metavar="FILE", help="the server's certificate chain (PEM)")
         parser.add_argument("--key", metavar="FILE", help="its key, if not in the same file")
         parser.add_argument("--client-ca", metavar="FILE", help="ask clients for certificates that these have signed")
@@ -100,7 +106,9 @@ def run_server(
     """
     if args.workers < 1:
         raise UsageError(f"--workers {args.workers}: at least 1")
-    listen = args.listen or urls or [kind.default]
+    listen = args.listen or urls or [_default_url(args, kind)]
+    if getattr(args, "tls", False):
+        certify(args, [_parse_listen(url, kind) for url in listen], kind.schemes)
     for url in listen:
         _check_url(url, kind, args)
     watched = kind.watched and getattr(args, "reload", False)
@@ -145,27 +153,41 @@ async def _serve(
     return 0
 
 
+def _default_url(args: argparse.Namespace, kind: Kind) -> str:
+    return (kind.tls_default if getattr(args, "tls", False) else None) or kind.default
+
+
 def _announce(args: argparse.Namespace, kind: Kind, urls: Sequence[str]) -> None:
+    authority = getattr(args, "authority", None)
     if args.json:
-        say(json.dumps({"kind": kind.name, "urls": list(urls)}))
+        told = {"kind": kind.name, "urls": list(urls)}
+        say(json.dumps(told if authority is None else {**told, "authority": str(authority.path)}))
     if not args.quiet:
         complain(f"serving {kind.name} on {', '.join(urls)}")
+        if authority is not None:
+            explain(authority)
+
+
+def _parse_listen(url: str, kind: Kind) -> Target:
+    try:
+        return parse_target(url, listening=True, schemes=kind.schemes, default=next(iter(kind.schemes)))
+    except ValueError as error:
+        raise UsageError(f"--listen: {error}") from None
 
 
 def _check_url(url: str, kind: Kind, args: argparse.Namespace) -> None:
-    try:
-        target = parse_target(url, listening=True, schemes=kind.schemes, default=next(iter(kind.schemes)))
-    except ValueError as error:
-        raise UsageError(f"--listen: {error}") from None
-    if target.tls and not args.cert:
-        raise UsageError(f"--listen {url}: needs --cert (and --key)")
+    if _parse_listen(url, kind).tls and not args.cert:
+        raise UsageError(f"--listen {url}: needs --tls, or --cert (and --key)")
 
 
 def tls_context(args: argparse.Namespace, alpn: Sequence[str] = ()) -> ssl.SSLContext | None:
-    """What `--cert`, `--key` and `--client-ca` make; None without a certificate."""
+    """What `--cert`, `--key`, `--client-ca` and `--tls` make; None without a certificate. In a running event loop."""
     if not args.cert:
         return None
     try:
-        return server_context(args.cert, args.key, args.client_ca, alpn)
+        context = server_context(args.cert, args.key, args.client_ca, alpn)
     except TlsError as error:
         raise UsageError(f"--cert, --key, --client-ca: {error}") from None
+    if args.tls:
+        keep_renewed(args, context)
+    return context
