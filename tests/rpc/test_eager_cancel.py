@@ -1,7 +1,7 @@
 import asyncio
 import gc
 
-from catenet.rpc.server.eager_task import Runner
+from catenet.net.eager_task import Runner
 
 
 def test_cancelled_in_the_turn_in_which_it_suspended():

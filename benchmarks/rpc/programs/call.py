@@ -76,7 +76,7 @@ def catenet(address: Any, in_flight: Any, meter: Any, blob: Any, loop: str = "uv
 
     import hiscore_rpc
     from catenet.rpc import Channel, ChannelOptions
-    from catenet.rpc.server.tuning import keep_large_blocks
+    from catenet.net.tuning import keep_large_blocks
 
     keep_large_blocks()
 

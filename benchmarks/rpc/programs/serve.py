@@ -29,7 +29,7 @@ def catenet(url: str) -> None:
     import uvloop
 
     from catenet.rpc import Interceptor, Server, service_from_protobuf
-    from catenet.rpc.server.tuning import keep_large_blocks
+    from catenet.net.tuning import keep_large_blocks
 
     keep_large_blocks()
 

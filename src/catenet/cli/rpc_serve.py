@@ -78,7 +78,7 @@ class _Running:
 @contextlib.asynccontextmanager
 async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncIterator[_Running]:
     from catenet.rpc import Server
-    from catenet.rpc.server.tuning import keep_large_blocks
+    from catenet.net.tuning import keep_large_blocks
     from catenet.rpc.services.health import Health
 
     keep_large_blocks()

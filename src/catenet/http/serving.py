@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 
 from catenet.http.core import ConnectionValue
-from catenet.http.driver import HttpProtocol
-from catenet.http.errors import HttpError, TooSlow
+from catenet.http.driver import IGNORE, HttpProtocol
+from catenet.http.errors import ErrorCode, HttpError, TooSlow
 from catenet.http.h1.connection import H1Connection
 from catenet.http.h1.head import H1Memo
 from catenet.http.h2 import frames
@@ -19,19 +19,36 @@ from catenet.http.h2.connection import Connection, Memos
 from catenet.http.limits import Limits
 from catenet.http.message import RequestHead
 from catenet.net import monitor
+from catenet.http.stream import Stream
 from catenet.net.accept import Slot
+from catenet.net.eager_task import Runner
 from catenet.net.limits import ServerLimits
 from catenet.net.monitor import Late, PeerMonitor
 
 __all__ = ["ServingProtocol", "Shared"]
 
 
-class Shared(monitor.Shared):
-    """What the connections of one server have in common. Made on its event loop."""
+_PING = b"keepaliv"
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: ServerLimits, http: Limits) -> None:
+
+class Shared(monitor.Shared):
+    """What the connections of one server have in common. Made on its event loop.
+
+    `keepalive`: seconds of quiet after which a client of HTTP/2 gets a PING, and seconds that it has to answer; None:
+    it gets none.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: ServerLimits,
+        http: Limits,
+        keepalive: tuple[float, float] | None = None,
+    ) -> None:
         super().__init__(loop, limits)
         self.http = http
+        self.keepalive = keepalive
+        self.runner = Runner(loop)
         self.memos = Memos()
         self.h1_memo = H1Memo()
 
@@ -42,11 +59,12 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     `running` counts what works on requests and has not ended, also of streams that have.
     """
 
-    __slots__ = ("_served", "_sniffed", "draining", "monitor", "running", "shared")
+    __slots__ = ("_pinged", "_served", "_sniffed", "draining", "monitor", "runner", "running", "shared")
 
     def __init__(self, shared: Shared, slot: Slot) -> None:
         super().__init__(shared.loop, write_limit=shared.limits.write_limit)
         self.shared = shared
+        self.runner = shared.runner
         self.budget = shared.budget
         self.now = slot.accepted
         self.draining = False
@@ -54,6 +72,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         self.monitor = PeerMonitor(self, shared, slot)
         self._sniffed = b""
         self._served = 0
+        self._pinged: float | None = None
 
     # Called by asyncio.
 
@@ -98,7 +117,21 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         """After a drain's pong the last stream is known."""
         self.close_if_idle()
 
+    def is_crowded(self, stream: Stream) -> bool:
+        """Refuse a request while as many run as a client may have: streams that were reset leave work behind."""
+        if self.running < self.shared.http.max_streams:
+            return False
+        stream.owner = IGNORE
+        self.core.reset(stream, ErrorCode.REFUSED_STREAM)
+        return True
+
     # The end.
+
+    def make_room(self) -> None:
+        """Close an idle connection because others wait for its place; the client can begin again."""
+        if self.version_known:
+            self.core.go_away()
+        self.close()
 
     def drain(self) -> None:
         """Take no new requests; close when those that run have ended."""
@@ -116,6 +149,22 @@ class ServingProtocol(HttpProtocol[RequestHead]):
             self.loop.call_soon(self.close)
 
     # The clock, and what waits to be read.
+
+    def check(self, now: float) -> None:
+        """Look after the connection now and then: it may be too slow, too quiet, too old, or gone without a word."""
+        self.watch(now)
+        if self.shared.keepalive is not None and self.version_known and self.core.version >= 2:
+            self._keep_alive(now, *self.shared.keepalive)
+
+    def _keep_alive(self, now: float, quiet: float, timeout: float) -> None:
+        """Ping a peer that is quiet, close if it stays so (gRFC A9). Any sign of life answers a ping."""
+        if self._pinged is not None and self._pinged > self.now:
+            if now - self._pinged > timeout:
+                self.abort()
+        elif now - self.now > quiet:
+            self._pinged = now
+            self.core.ping(_PING)
+            self.flush()
 
     def watch(self, now: float) -> None:
         """Look whether the peer keeps up, and whether the connection is too idle or too old."""

@@ -7,8 +7,9 @@ import threading
 import pytest
 from echoservice import CHAT, COUNT, SAY, SERVICE, SLEEP, SUM, calling, failure, number, serving, text, until
 
+from catenet.net.failures import BURST, KINDS
 from catenet.rpc import Channel, ChannelOptions, Code, Interceptor, RpcError
-from catenet.rpc.model.failures import BURST, KINDS, FailureLog
+from catenet.rpc.model.failures import FailureLog
 
 WIRES = [
     ChannelOptions(),

@@ -155,16 +155,6 @@ class HttpConnection(ServingProtocol):
 
     # As the server sees it.
 
-    def check(self, now: float) -> None:
-        """Look after the connection."""
-        self.watch(now)
-
-    def make_room(self) -> None:
-        """Close an idle connection because others wait for its place."""
-        if self.version_known:
-            self.core.go_away()
-        self.close()
-
     def on_failed(self, error: HttpError | None) -> None:
         """The peer broke the protocol."""
         if error is not None:

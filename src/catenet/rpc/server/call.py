@@ -26,7 +26,7 @@ from catenet.rpc.protocols.framing import COMPRESSED, LARGE, Frame, MessageReade
 from catenet.rpc.protocols.inbox import Inbox
 from catenet.rpc.protocols.protocol import Answer, AnyMethod
 from catenet.rpc.server.header_limit import brief, shorter, too_much
-from catenet.rpc.server.interrupts import is_interrupt
+from catenet.net.interrupts import is_interrupt
 from catenet.rpc.server.requests import END, Requests
 
 if TYPE_CHECKING:

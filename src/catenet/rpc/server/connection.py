@@ -9,7 +9,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from catenet.http.driver import IGNORE
-from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.errors import HttpError
 from catenet.http.message import RequestHead
 from catenet.http.serving import ServingProtocol, Shared
 from catenet.http.stream import Stream
@@ -17,7 +17,6 @@ from catenet.net.accept import Slot
 from catenet.rpc.model.context import Peer
 from catenet.rpc.protocols.protocol import Answer
 from catenet.rpc.server.call import ServerCall
-from catenet.rpc.server.eager_task import Runner
 from catenet.rpc.server.route import Route
 
 if TYPE_CHECKING:
@@ -25,23 +24,19 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerConnection"]
 
-_PING = b"keepaliv"
-
 
 class ServerConnection(ServingProtocol):
     """Carries calls. `running` counts handlers that have not ended, also of streams that have."""
 
-    __slots__ = ("_peer", "_pinged", "assembling", "counters", "options", "runner", "server")
+    __slots__ = ("_peer", "assembling", "counters", "options", "server")
 
-    def __init__(self, server: Server, shared: Shared, runner: Runner, slot: Slot) -> None:
+    def __init__(self, server: Server, shared: Shared, slot: Slot) -> None:
         super().__init__(shared, slot)
         self.server = server
         self.options: ServerOptions = server.options
         self.counters: Counters = server.counters
-        self.runner = runner
         self.assembling = 0
         self._peer: Peer | None = None
-        self._pinged: float | None = None
 
     # The connection.
 
@@ -76,9 +71,7 @@ class ServerConnection(ServingProtocol):
             route = found
         counters = self.counters
         counters.started += 1
-        if self.running >= self.options.limits.max_streams:
-            stream.owner = IGNORE
-            self.core.reset(stream, ErrorCode.REFUSED_STREAM)
+        if self.is_crowded(stream):
             return
         stream.owner = call = ServerCall(self, stream, route)
         if end or route.streams_in:
@@ -89,31 +82,6 @@ class ServerConnection(ServingProtocol):
         body = b"" if head.method == b"HEAD" else answer.body
         self.core.send_reply(stream, answer.head, body, answer.trailers)
         self.counters.refused += 1
-
-    # Ends.
-
-    def check(self, now: float) -> None:
-        """Look after the connection now and then: it may be too slow, too quiet, too old, or gone without a word."""
-        self.watch(now)
-        if self.version_known and self.core.version >= 2:
-            self._keep_alive(now)
-
-    def _keep_alive(self, now: float) -> None:
-        """Ping a peer that is quiet, close if it stays so (gRFC A9). Any sign of life answers a ping."""
-        options = self.options
-        if self._pinged is not None and self._pinged > self.now:
-            if now - self._pinged > options.keepalive_timeout:
-                self.abort()
-        elif now - self.now > options.keepalive_time:
-            self._pinged = now
-            self.core.ping(_PING)
-            self.flush()
-
-    def make_room(self) -> None:
-        """Close an idle connection because others wait for its place; the client can begin again."""
-        if self.version_known:
-            self.core.go_away()
-        self.close()
 
     @property
     def peer(self) -> Peer:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from catenet.rpc.server.interrupts import is_interrupt
+from catenet.net.interrupts import is_interrupt
 
 if TYPE_CHECKING:
     from catenet.rpc.server.call import ServerCall

@@ -22,7 +22,6 @@ from catenet.rpc.model.target import SCHEMES
 from catenet.rpc.protocols.protocol import Answer, ServerWire
 from catenet.rpc.protocols.registry import not_found, server_wires
 from catenet.rpc.server.connection import ServerConnection
-from catenet.rpc.server.eager_task import Runner
 from catenet.rpc.server.route import Binding, Route, bind_service
 
 __all__ = ["Counters", "Server", "ServerOptions"]
@@ -97,7 +96,7 @@ class Server(StreamServer[ServerConnection]):
         self._bindings: dict[str, Binding] = {}
         codecs, compressions = list(self.options.codecs), list(self.options.compressions)
         self._wires = list(wires) if wires is not None else server_wires(codecs, compressions)
-        self._runner: Runner | None = None
+        self._http: Shared | None = None
         for service in services:
             self.add(service)
 
@@ -132,14 +131,14 @@ class Server(StreamServer[ServerConnection]):
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> Shared:
         """Make what belongs to the event loop that the server listens in."""
-        self._runner = Runner(loop)
-        self._http = Shared(loop, self.options, self.options.limits)
+        options = self.options
+        self._http = Shared(loop, options, options.limits, (options.keepalive_time, options.keepalive_timeout))
         return self._http
 
     def accepted(self, slot: Slot) -> ServerConnection:
         """Return the protocol of a connection."""
-        assert self._runner is not None
-        return ServerConnection(self, self._http, self._runner, slot)
+        assert self._http is not None
+        return ServerConnection(self, self._http, slot)
 
     def connection_opened(self, connection: ServerConnection) -> None:
         """Count and keep a connection."""
@@ -157,9 +156,9 @@ class Server(StreamServer[ServerConnection]):
 
     def end(self) -> None:
         """No handler runs any more."""
-        if self._runner is not None:
-            self._runner.close()
-            self._runner = None
+        if self._http is not None:
+            self._http.runner.close()
+            self._http = None
         self.failures.close()
 
     async def __aenter__(self) -> Server:
