@@ -12,9 +12,11 @@ from catenet.wire.dns.edns import DNSSEC_OK, Edns
 from catenet.wire.dns.message import Message, pack
 from catenet.wire.dns.numbers import AA, AD, CD, NOERROR, QR, RA, RD, TC
 
-__all__ = ["ExtendedError", "Response", "Security", "pack_response", "response_from_message"]
+__all__ = ["DROPPED", "ExtendedError", "Response", "Security", "pack_response", "response_from_message"]
 
 _LEAST_PAYLOAD: Final = 512
+DROPPED: Final = -1
+"""As response code: nothing is said at all."""
 
 
 class Security(enum.Enum):

@@ -10,9 +10,8 @@ from catenet.dns.exchange import Exchange
 from catenet.dns.resolver import LocalZone, PolicyZone, ResolverConfig
 from catenet.dns.resolver.client import Client
 from catenet.dns.resolver.config import Network, network_from_text
-from catenet.dns.resolver.local import DROPPED
 from catenet.dns.resolver.sentinel import says_no
-from catenet.dns.response import Response, Security, pack_response
+from catenet.dns.response import DROPPED, Response, Security, pack_response
 from catenet.dns.rrset import RRset
 from catenet.wire.address import format_address, parse_address
 from catenet.wire.dns.message import Question, parse

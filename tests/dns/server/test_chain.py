@@ -31,6 +31,8 @@ class Backend:
     def __init__(self):
         self.asked = []
 
+    is_personal = False
+
     def arm(self):
         pass
 

@@ -104,6 +104,7 @@ def _config(args: argparse.Namespace) -> ServerConfig:
     """What the file says, with what the command line says instead. Raises ConfigError."""
     from dataclasses import replace
 
+    from catenet.dns.server.build import address_of
     from catenet.dns.server.config import ServerConfig, ZoneConfig, read_config
 
     config = read_config(Path(args.config)) if args.config else ServerConfig()
@@ -114,6 +115,8 @@ def _config(args: argparse.Namespace) -> ServerConfig:
         changes["recursive"] = args.recursive
     if args.forward:
         changes["forward"] = tuple(args.forward)
+        for text in args.forward:
+            address_of(text, "--forward")
     for name in ("root_hints", "trust_anchor", "query_log", "metrics"):
         if getattr(args, name):
             changes[name] = getattr(args, name)

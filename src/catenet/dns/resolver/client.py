@@ -9,12 +9,11 @@ from catenet.dns.resolver.cache import Message
 from catenet.dns.resolver.config import Network
 from catenet.dns.resolver.context import Context
 from catenet.dns.resolver.dns64 import has_addresses, ipv4_reverse_name, synthesize
-from catenet.dns.resolver.local import DROPPED
 from catenet.dns.resolver.names import ancestors
 from catenet.dns.resolver.resolve import from_cache
 from catenet.dns.resolver.sentinel import says_no
 from catenet.dns.resolver.steps import Ask, AskWithin, Start, Steps, Work, ask, ask_within, start
-from catenet.dns.response import ExtendedError, Response, Security
+from catenet.dns.response import DROPPED, ExtendedError, Response, Security
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import ROOT, fold, is_below
@@ -238,7 +237,8 @@ def _ruled_answer(context: Context, asked: Question, hop: Response, client: Clie
         for kind in (A, AAAA):
             found = context.cache.peek(host, kind, context.now)
             addresses += found.data if found is not None else ()
-    ruling = context.policies.for_answer(hop.answer, hosts, addresses)
+    address = client.address if client else b""
+    ruling = context.policies.for_answer(asked.name, address, hop.answer, hosts, addresses)
     return None if ruling is None else ruling.response(asked, client.transport if client else "udp")
 
 

@@ -133,6 +133,7 @@ class PolicyZone:
             `tcp-only`, `cname`, `disabled`; "" for nothing else.
         cname: the alias of the override `cname`.
         signal_nxdomain_ra: an NXDOMAIN of this policy goes out without RA, as its sign.
+        log: what it decides is told (`Policies.told`).
     """
 
     name: bytes
@@ -140,6 +141,7 @@ class PolicyZone:
     override: str = ""
     cname: bytes = b""
     signal_nxdomain_ra: bool = False
+    log: bool = False
 
     @property
     def soa(self) -> tuple[RRset, ...]:

@@ -18,12 +18,11 @@ from catenet.dns.resolver.config import ResolverConfig
 from catenet.dns.resolver.context import Context
 from catenet.dns.resolver.copies import Copies
 from catenet.dns.resolver.exchange import cookie_of
-from catenet.dns.resolver.local import DROPPED
 from catenet.dns.resolver.resolve import resolve
 from catenet.dns.resolver.steps import Ask, AskAny, AskWithin, Effect, Failure, Outcome, Pause, Send, Start
 from catenet.dns.resolver.tasks import Deadline, Pending, Task, failed, leave, waits_for
 from catenet.dns.resolver.validation import resolve_checked
-from catenet.dns.response import Response
+from catenet.dns.response import DROPPED, Response
 from catenet.dns.zone.secondary import Secondary
 from catenet.wire.dns.message import HEADER_LENGTH, Message, Question, parse_reply
 from catenet.wire.dns.name import fold

@@ -9,18 +9,16 @@ from typing import Final
 
 from catenet.dns.resolver.config import LocalZone
 from catenet.dns.resolver.names import ancestors
-from catenet.dns.response import ExtendedError, Response
+from catenet.dns.response import DROPPED, ExtendedError, Response
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import fold, is_below, name_from_text
 from catenet.wire.dns.numbers import AAAA, ANY, CNAME, DS, NOERROR, NS, NXDOMAIN, PTR, REFUSED, SOA, A
 
-__all__ = ["DROPPED", "LocalZones"]
+__all__ = ["LocalZones"]
 
 _BLOCKED: Final = 15
 """Extended error (RFC 8914 4.16)."""
-DROPPED: Final = -1
-"""As response code: nothing is said at all."""
 
 _LOCALHOST: Final = name_from_text("localhost.")
 _SOA: Final = _LOCALHOST + name_from_text("nobody.invalid.") + struct.pack("!5I", 1, 3600, 1200, 604_800, 10_800)

@@ -6,14 +6,13 @@ server the name is served), its data what is said instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from catenet.dns.resolver.config import Network, PolicyZone
-from catenet.dns.resolver.local import DROPPED
 from catenet.dns.resolver.names import ancestors
-from catenet.dns.response import ExtendedError, Response
+from catenet.dns.response import DROPPED, ExtendedError, Response
 from catenet.dns.rrset import RRset
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import LONGEST, ROOT, fold, is_below, labels, name_from_text
@@ -39,12 +38,14 @@ class Ruling:
         action: `passthru`, `nxdomain`, `nodata`, `drop`, `tcp-only`, `data`.
         data: sets to be answered with, of `data`.
         zone: the policy.
+        owner: of the rule, with the policy's name.
         of_address: it is about an address in an answer, so that others were asked for that.
     """
 
     action: str
     data: tuple[RRset, ...]
     zone: PolicyZone
+    owner: bytes = ROOT
     of_address: bool = False
 
     def response(self, question: Question, transport: str) -> Response | None:
@@ -86,6 +87,8 @@ class _Rules:
     names: dict[bytes, list[RRset]] = field(default_factory=dict)
     hosts: dict[bytes, list[RRset]] = field(default_factory=dict)
     networks: dict[str, dict[Network, list[RRset]]] = field(default_factory=dict)
+    is_personal: bool = False
+    """Whether there are rules about clients, or some that send them to TCP."""
 
     def by_name(self, name: bytes, table: dict[bytes, list[RRset]]) -> Ruling | None:
         """The rule of a name: of itself, or of the closest wildcard above."""
@@ -116,20 +119,27 @@ class _Rules:
     def ruling(self, sets: list[RRset]) -> Ruling:
         """What the sets of an owner say, or the settings say instead."""
         zone = self.zone
+        owner = sets[0].name
         if zone.override == "cname":
-            return Ruling("data", (RRset(ROOT, CNAME, 3600, (zone.cname,)),), zone)
+            return Ruling("data", (RRset(ROOT, CNAME, 3600, (zone.cname,)),), zone, owner)
         if zone.override:
-            return Ruling(zone.override, (), zone)
+            return Ruling(zone.override, (), zone, owner)
         alias = next((one.data[0] for one in sets if one.type == CNAME), None)
         action = "data" if alias is None else _ACTIONS.get(fold(alias), "data")
-        return Ruling(action, tuple(sets), zone)
+        return Ruling(action, tuple(sets), zone, owner)
 
 
 class Policies:
-    """All policy zones; earlier ones win."""
+    """All policy zones; earlier ones win.
+
+    Attributes:
+        told: called with a ruling, a name and the address of the client, of policies that want that; also of those
+            that are disabled.
+    """
 
     def __init__(self, zones: Iterable[PolicyZone]) -> None:
         self._zones = [_read(zone) for zone in zones]
+        self.told: Callable[[Ruling, bytes, bytes], None] | None = None
 
     def replace(self, name: bytes, sets: Iterable[RRset]) -> None:
         """The policy zone of this name (folded), if it is one, has changed."""
@@ -140,15 +150,33 @@ class Policies:
     def __bool__(self) -> bool:
         return bool(self._zones)
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether what they say depends on who asks, or over what."""
+        return any(one.is_personal for one in self._zones)
+
     def for_question(self, name: bytes, client: bytes) -> Ruling | None:
         """The ruling on a name (folded) that a client asks for."""
         for rules in self._zones:
             ruling = (rules.by_address(client, "client") if client else None) or rules.by_name(name, rules.names)
-            if ruling is not None and ruling.action != "disabled":
+            if ruling is not None and self._counts(ruling, name, client):
                 return ruling
         return None
 
-    def for_answer(self, answer: Iterable[RRset], hosts: Iterable[bytes], servers: Iterable[bytes]) -> Ruling | None:
+    def _counts(self, ruling: Ruling, name: bytes, client: bytes) -> bool:
+        """Tell of a ruling; False: its policy only wants that."""
+        if ruling.zone.log and self.told is not None:
+            self.told(ruling, name, client)
+        return ruling.action != "disabled"
+
+    def for_answer(
+        self,
+        name: bytes,
+        client: bytes,
+        answer: Iterable[RRset],
+        hosts: Iterable[bytes],
+        servers: Iterable[bytes],
+    ) -> Ruling | None:
         """The ruling on an answer, by its addresses, the names (folded) of its servers and their addresses."""
         addresses = [data for one in answer if one.type in (A, AAAA) for data in one.data]
         hosts, servers = list(hosts), list(servers)
@@ -157,7 +185,7 @@ class Policies:
             found += [rules.by_name(one, rules.hosts) for one in hosts]
             found += [rules.by_address(one, "server") for one in servers]
             for ruling in found:
-                if ruling is not None and ruling.action != "disabled":
+                if ruling is not None and self._counts(ruling, name, client):
                     return replace(ruling, of_address=ruling in found[: len(addresses)])
         return None
 
@@ -178,6 +206,9 @@ def _read(zone: PolicyZone) -> _Rules:
             network = _network(parts[:-1])
             if network is not None:
                 rules.networks.setdefault(kind, {}).setdefault(network, []).append(one)
+        sends_to_tcp = one.type == CNAME and fold(one.data[0]) == _TCP
+        rules.is_personal = rules.is_personal or kind == "client" or sends_to_tcp
+    rules.is_personal = rules.is_personal or zone.override == "tcp-only"
     return rules
 
 

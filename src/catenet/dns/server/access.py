@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-__all__ = ["LOOPBACK", "Access", "Action", "Verdict", "network"]
+__all__ = ["LOOPBACK", "Access", "Action", "NetworkTable", "Verdict", "network"]
 
 LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
 _MAPPED: Final = "::ffff:"
@@ -54,8 +54,8 @@ class Access:
     """
 
     def __init__(self, actions: Mapping[str, Action], recursion: Iterable[str] = LOOPBACK) -> None:
-        self._actions = _Table({network(text): action for text, action in actions.items()})
-        self._recursion = _Table({network(text): True for text in recursion})
+        self._actions = NetworkTable({network(text): action for text, action in actions.items()})
+        self._recursion = NetworkTable({network(text): True for text in recursion})
         self._known: dict[str, Verdict] = {}
 
     @property
@@ -77,15 +77,20 @@ class Access:
     def _judge(self, address: str) -> Verdict:
         if not address:
             return Verdict(Action.ALLOW, True)
-        plain = address.partition("%")[0]
-        if plain.startswith(_MAPPED) and "." in plain:
-            plain = plain.removeprefix(_MAPPED)
-        value = ipaddress.ip_address(plain)
+        value = _address(address)
         return Verdict(self._actions.find(value) or Action.ALLOW, bool(self._recursion.find(value)))
 
 
-class _Table(Generic[V]):
-    """Values by network."""
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address as sockets have it, perhaps with a zone, perhaps IPv4 on an IPv6 socket."""
+    plain = text.partition("%")[0]
+    if plain.startswith(_MAPPED) and "." in plain:
+        plain = plain.removeprefix(_MAPPED)
+    return ipaddress.ip_address(plain)
+
+
+class NetworkTable(Generic[V]):
+    """Values by network; the longest prefix counts."""
 
     def __init__(self, values: Mapping[Network, V]) -> None:
         self._values = {(one.version, one.prefixlen, int(one.network_address)): value for one, value in values.items()}
@@ -97,10 +102,19 @@ class _Table(Generic[V]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def find_text(self, address: str) -> V | None:
+        """The value of an address as sockets have it; "" is in no network."""
+        return self.find(_address(address)) if address else None
+
     def find(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> V | None:
+        """The value of the network of an address, None without one."""
         number, size = int(address), address.max_prefixlen
         for length in self._lengths[address.version]:
             found = self._values.get((address.version, length, number >> (size - length) << (size - length)))
             if found is not None:
                 return found
         return None
+
+    def values(self) -> Iterable[V]:
+        """All values, some several times."""
+        return self._values.values()

@@ -23,8 +23,8 @@ from catenet.dns.response import ExtendedError, Response
 from catenet.dns.server.access import Access, Action
 from catenet.dns.server.build import address_of, read_copy
 from catenet.dns.server.catalogs import Catalogs
-from catenet.dns.server.chain import PENDING, Chain
-from catenet.dns.server.config import ConfigError, ServerConfig, ZoneConfig
+from catenet.dns.server.chain import PENDING, Chain, Handler
+from catenet.dns.server.config import ConfigError, ServerConfig, SettingError, ZoneConfig
 from catenet.dns.server.follower import Follower
 from catenet.dns.server.request import HTTPS, UDP, Request
 from catenet.dns.server.signing import SignedZone
@@ -79,21 +79,26 @@ def keys_of(config: ServerConfig) -> dict[bytes, TsigKey]:
         try:
             key = TsigKey.from_text(f"{one.algorithm}:{one.name}:{one.secret}")
         except ValueError as error:
-            raise ConfigError(f"key {one.name!r}: {error}") from None
+            raise SettingError(f"key {one.name!r}: {error}") from None
         keys[key.name] = key
     return keys
 
 
 class Authority:
-    """The zones of a server. Raises ConfigError.
+    """The zones of a server, or of a view of it; `outer` has those that all views have. Raises ConfigError.
 
     Attributes:
         zones: contents by name.
+        listeners: called with the name of a zone that has changed, and what it is now, None: it has expired.
         keys: what requests may be signed with.
     """
 
-    def __init__(self, config: ServerConfig, zones: ZoneSet) -> None:
+    def __init__(self, config: ServerConfig, zones: ZoneSet, outer: Authority | None = None) -> None:
         self.zones = zones
+        self.listeners: list[Callable[[bytes, Zone | None], None]] = []
+        self._outer = outer
+        self._hidden: set[bytes] = set()
+        self._handlers: dict[int, Handler] = {}
         self.keys = keys_of(config)
         self._missing: set[bytes] = set()
         self._kept: dict[bytes, _Kept] = {}
@@ -108,7 +113,7 @@ class Authority:
         self._joining: asyncio.TimerHandle | None = None
         files = {Path(one.file).resolve(): one for one in config.zones if one.file}
         if len(files) < sum(bool(one.file) for one in config.zones):
-            raise ConfigError("zone: two zones have the same file")
+            raise SettingError("zone: two zones have the same file")
         for one in config.zones:
             self._keep(config, one)
 
@@ -118,7 +123,7 @@ class Authority:
         if told.key:
             key = self.keys.get(fold(name_from_text(told.key.rstrip(".") + ".")))
             if key is None:
-                raise ConfigError(f"zone {told.file or told.name}: no [[key]] is called {told.key!r}")
+                raise SettingError(f"zone {told.file or told.name}: no [[key]] is called {told.key!r}")
         networks = (*config.settings.transfers, *told.transfers)
         kept = _Kept(told, origin, key, _only(networks), _only((*config.settings.updates, *told.updates)))
         if told.catalog:
@@ -126,6 +131,8 @@ class Authority:
                 Path(told.catalog).mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise ConfigError(f"{told.catalog}: {(error.strerror or str(error)).lower()}") from None
+        for text in told.primaries:
+            address_of(text, "zone.primaries")
         kept.targets = tuple(Target(address_of(text, "zone.notify"), key) for text in told.notify)
         if told.sign is not None:
             kept.signed, kept.source = SignedZone(origin, told, told.sign), self.zones.get(origin)
@@ -151,7 +158,8 @@ class Authority:
         loop = asyncio.get_running_loop()
         self._chain = chain
         self._upstream = Upstream(self._told, self._open.discard)
-        chain.handlers = {Chain.TRANSFER: self._transfer, NOTIFY: self._notify, UPDATE: self._update}
+        self._handlers = {Chain.TRANSFER: self._transfer, NOTIFY: self._notify, UPDATE: self._update}
+        chain.handlers = {kind: partial(self._handle, kind) for kind in self._handlers}
         chain.keys = self.keys
         for kept in list(self._kept.values()):
             old = None if before is None else before._kept.get(kept.origin)
@@ -167,6 +175,24 @@ class Authority:
             elif kept.targets and (zone := self.zones.get(kept.origin)) is not None:
                 self._notifier.tell(zone, kept.targets, loop.time())
         self._go()
+
+    def names(self) -> list[bytes]:
+        """Names of all zones, also of those that have not come yet."""
+        return list(self._kept)
+
+    def hide(self, name: bytes) -> None:
+        """Let nobody ask for names of this zone, wherever it is; who may have it whole still gets it."""
+        if name in self._kept:
+            self._hidden.add(name)
+        elif self._outer is not None:
+            self._outer.hide(name)
+
+    def _handle(self, kind: int, request: Request) -> bytes | None:
+        """Take a request about a zone, here or of all views."""
+        outer = self._outer
+        if outer is not None and self._find(request) is None:
+            return outer._handle(kind, request)
+        return self._handlers[kind](request)
 
     def _begin_signing(self, kept: _Kept, signed: SignedZone, source: Zone | None, old: _Kept | None) -> None:
         if old is not None and old.signed is not None and old.told.file == kept.told.file:
@@ -297,6 +323,8 @@ class Authority:
     def _changed(self, kept: _Kept, zone: Zone | None) -> None:
         assert self._chain is not None
         self._chain.forget()
+        for listener in self.listeners:
+            listener(kept.origin, zone)
         if zone is not None and kept.targets:
             self._notifier.tell(zone, kept.targets, asyncio.get_running_loop().time())
             self._go()
@@ -438,6 +466,10 @@ class Authority:
             for origin in self._missing:
                 if is_below(name, origin) and (zone is None or len(zone.apex) < len(origin)):
                     return Response(SERVFAIL, errors=[ExtendedError(NOT_READY)])
+        if self._hidden:
+            zone = self.zones.find(fold(question.name), question.type)
+            if zone is not None and zone.apex in self._hidden:
+                return Response(REFUSED)
         return self.zones.answer(question, dnssec_ok, every_type=every_type)
 
 

@@ -5,24 +5,39 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from catenet.dns.master.reader import read_records
-from catenet.dns.server.chain import Backend, Chain, Source
-from catenet.dns.server.config import ConfigError, ServerConfig
+from catenet.dns.server.chain import Chain, Source
+from catenet.dns.server.config import ConfigError, ServerConfig, SettingError
 from catenet.dns.server.counters import Counters
 from catenet.dns.server.local import LocalData
 from catenet.dns.zone import Zone, ZoneSet, read_zone
 from catenet.dns.zone.storage import JournalFile, load_zone
-from catenet.wire.dns.name import name_from_text, name_to_text
+from catenet.wire.dns.name import fold, name_from_text, name_to_text
 
-__all__ = ["address_of", "make_chain", "read_copy", "read_local", "read_zones", "servers_of", "with_secrets"]
+__all__ = [
+    "address_of",
+    "make_chain",
+    "read_copy",
+    "read_local",
+    "read_zones",
+    "servers_of",
+    "with_secrets",
+    "zone_name",
+]
 
 logger = logging.getLogger("catenet.dns")
 
 LOCAL: Final = "local"
+
+
+def zone_name(text: str) -> bytes:
+    """The name of a zone, with or without a dot at its end, folded."""
+    return fold(name_from_text(text.rstrip(".") + "."))
 
 
 def read_zones(config: ServerConfig) -> ZoneSet:
@@ -32,7 +47,7 @@ def read_zones(config: ServerConfig) -> ZoneSet:
         if one.primaries and not Path(one.file).is_file():
             continue
         try:
-            origin = name_from_text(one.name if one.name.endswith(".") else one.name + ".") if one.name else None
+            origin = zone_name(one.name) if one.name else None
             zone = _read(Path(one.file), origin)
         except ValueError as error:  # a ZoneError, which says where
             raise ConfigError(str(error)) from None
@@ -67,7 +82,7 @@ def read_local(config: ServerConfig) -> LocalData:
     try:
         return LocalData(list(read_records("\n".join(config.local) + "\n")))
     except ValueError as error:
-        raise ConfigError(f"{LOCAL}: {error}") from None
+        raise SettingError(f"{LOCAL}: {error}") from None
 
 
 def servers_of(config: ServerConfig) -> list[tuple[str, int]]:
@@ -84,20 +99,16 @@ def address_of(text: str, what: str) -> tuple[str, int]:
         address = ipaddress.ip_address(host.strip("[]"))
         number = int(port)
     except ValueError:
-        raise ConfigError(f"{what}: {text!r} is no address; write 192.0.2.1, or with a port 192.0.2.1:53") from None
+        raise SettingError(f"{what}: {text!r} is no address; write 192.0.2.1, or with a port 192.0.2.1:53") from None
     if not 0 < number < 1 << 16:
-        raise ConfigError(f"{what}: {text!r} has no port of a server")
+        raise SettingError(f"{what}: {text!r} has no port of a server")
     return str(address), number
 
 
-def make_chain(
-    config: ServerConfig, zones: Source | None, local: LocalData, backend: Backend | None, counters: Counters
-) -> Chain:
+def make_chain(config: ServerConfig, zones: Sequence[Source], local: LocalData, counters: Counters) -> Chain:
     """A chain that answers so. `config` must have secrets for cookies."""
     sources: list[Source] = [local] if len(local) else []
-    if zones is not None:
-        sources.append(zones)
-    return Chain(config.settings, sources, backend, time.time, counters)
+    return Chain(config.settings, [*sources, *zones], None, time.time, counters)
 
 
 def with_secrets(config: ServerConfig, secret: bytes) -> ServerConfig:

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Final, Protocol
 
 from catenet.dns.options import COOKIE, KEEPALIVE, NSID
-from catenet.dns.response import ExtendedError, Response, Security
-from catenet.dns.server.access import Access, Action, Verdict
+from catenet.dns.response import DROPPED, ExtendedError, Response, Security
+from catenet.dns.server.access import Access, Action, NetworkTable, Verdict, network
 from catenet.dns.server.chaos import chaos
 from catenet.dns.server.cookies import Cookies, CookieState
 from catenet.dns.server.counters import Counters
@@ -29,6 +29,8 @@ from catenet.wire.errors import Malformed
 __all__ = ["PENDING", "Backend", "Chain", "Handler", "Source"]
 
 PENDING: Final = b""
+NOTHING: Final = b""
+"""As an answer that was waited for: the client gets none."""
 FORMERR: Final = 1
 NOTIMP: Final = 4
 BADVERS: Final = 16
@@ -61,6 +63,10 @@ class Backend(Protocol):
 
     def arm(self) -> None:
         """Something was asked in the exact path: see to its deadline."""
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether answers depend on who asks, and over what, so that they are for one client only."""
 
 
 class Handler(Protocol):
@@ -112,6 +118,8 @@ class Chain:
         self.recursive = Answers(forms, settings.cache_bytes - memo_room, memo_room)
         self._plain = Answers(forms, settings.cache_bytes - memo_room, memo_room)
         self._quiet: Callable[[], object] | None = None
+        self._views: NetworkTable[Chain] | None = None
+        self._all_views: tuple[Chain, ...] = ()
         self.now = 0
         self.generation = 0
 
@@ -121,6 +129,11 @@ class Chain:
         self.exact = None if self.sources else exact
         self.access = Access(self.settings.actions, self.settings.recursion)
 
+    def use_views(self, views: Mapping[str, Chain]) -> None:
+        """Let the clients of these networks be answered by chains of their own; the longest prefix counts."""
+        self._all_views = tuple({id(one): one for one in views.values()}.values())
+        self._views = NetworkTable({network(text): one for text, one in views.items()}) if views else None
+
     # For the transports.
 
     def tick(self, now: float) -> None:
@@ -128,9 +141,14 @@ class Chain:
         self.now = int(now)
         self.recursive.tick(self.now)
         self._plain.tick(self.now)
+        for view in self._all_views:
+            view.tick(now)
 
     def lane(self, address: str) -> Answers | None:
         """The answers kept for a client, None for one that does not get any so."""
+        view = None if self._views is None else self._views.find_text(address)
+        if view is not None:
+            return view.lane(address)
         if self.settings.cookies is CookiePolicy.REQUIRED:
             return None
         return self._lane(self.access.verdict(address))
@@ -138,7 +156,7 @@ class Chain:
     @property
     def only_lane(self) -> Answers | None:
         """The answers kept for all clients, None: it depends on the client."""
-        verdict = self.access.uniform
+        verdict = self.access.uniform if self._views is None else None
         return None if verdict is None or self.settings.cookies is CookiePolicy.REQUIRED else self._lane(verdict)
 
     def _lane(self, verdict: Verdict) -> Answers | None:
@@ -151,17 +169,24 @@ class Chain:
         self.recursive.clear()
         self._plain.clear()
         self.generation += 1
+        for view in self._all_views:
+            view.forget()
 
     @property
     def pending(self) -> int:
         """Questions that wait for other servers."""
-        return len(self._pending)
+        return len(self._pending) + sum(view.pending for view in self._all_views)
 
     def when_quiet(self, call: Callable[[], object]) -> None:
         """Call when no question waits any more, which may be now."""
         self._quiet = call
-        if not self._pending:
-            call()
+        for view in self._all_views:
+            view.when_quiet(self._look_quiet)
+        self._look_quiet()
+
+    def _look_quiet(self) -> None:
+        if self._quiet is not None and not self.pending:
+            self._quiet()
 
     def receive(
         self,
@@ -172,10 +197,13 @@ class Chain:
         respond: Callable[[bytes], None],
         stream: Stream | None = None,
     ) -> bytes | None:
-        """Answer a message; None: there is no answer; PENDING: it comes by `respond` or `stream`.
+        """Answer a message; None: there is no answer; PENDING: it comes by `respond` or `stream`, NOTHING for none.
 
         Nothing that comes raises.
         """
+        view = None if self._views is None else self._views.find_text(address)
+        if view is not None:
+            return view.receive(data, transport, address, port, respond, stream)
         verdict = self.access.verdict(address)
         if verdict.action is Action.DROP:
             self.counters.add("dropped_by_access")
@@ -291,6 +319,8 @@ class Chain:
     def _recurse(self, request: Request, question: Question, key: bytes) -> bytes:
         """Ask the backend; questions that are equal wait together."""
         assert self.backend is not None
+        if self.backend.is_personal:
+            key += f"{request.transport.name} {request.address}".encode()
         waiting = self._pending.get(key)
         if waiting is not None:
             self.counters.add("recursive_joined")
@@ -309,16 +339,27 @@ class Chain:
         waiting = self._pending.pop(key, [])
         answers = self.recursive
         response = Response() if isinstance(found, Entry) else found
+        if response.rcode == DROPPED:
+            self.counters.add("dropped_by_policy")
         entry = found if isinstance(found, Entry) else None
         for request in waiting:
+            if response.rcode == DROPPED:
+                request.respond(NOTHING)
+                continue
             if entry is None:
-                entry = self._entry(request, question, response, True, lasting=False)
-                usable = response.rcode in CACHED and not response.errors and response.security is not Security.BOGUS
-                if usable and generation == self.generation:
+                # A policy may want NXDOMAIN without RA, as its sign.
+                recursion = response.recursion or response.rcode != NXDOMAIN
+                entry = self._entry(request, question, response, recursion, lasting=False)
+                if generation == self.generation and self._is_for_all(response):
                     answers.insert(key, entry)
             request.respond(self._finish(request, answers, entry, response))
-        if self._quiet is not None and not self._pending:
-            self._quiet()
+        self._look_quiet()
+
+    def _is_for_all(self, response: Response) -> bool:
+        """Whether an answer may be kept, and given to others."""
+        if response.rcode not in CACHED or response.errors or response.security is Security.BOGUS:
+            return False
+        return self.backend is not None and not self.backend.is_personal
 
     # Answers.
 

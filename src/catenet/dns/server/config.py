@@ -14,14 +14,29 @@ from catenet.dns.server.access import Action, network
 from catenet.dns.server.cookies import SECRET_LENGTH
 from catenet.dns.server.rates import RateLimits
 from catenet.dns.server.settings import CookiePolicy, ServerSettings
+from catenet.wire.dns.name import name_from_text
 
-__all__ = ["ConfigError", "KeyConfig", "ServerConfig", "SignConfig", "ZoneConfig", "read_config"]
+__all__ = [
+    "ConfigError",
+    "KeyConfig",
+    "PolicyConfig",
+    "ServerConfig",
+    "SettingError",
+    "SignConfig",
+    "ViewConfig",
+    "ZoneConfig",
+    "read_config",
+]
 
 T = TypeVar("T")
 
 
 class ConfigError(ValueError):
     """A configuration cannot be used; the text is `FILE: KEY: what is wrong; what may be meant`."""
+
+
+class SettingError(ConfigError):
+    """A setting cannot be used; the text does not name the file that has it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,53 @@ class KeyConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyConfig:
+    """A zone that says what may be resolved (RPZ).
+
+    Attributes:
+        zone: its name; how it comes here, its `ZoneConfig` says.
+        action: what all its rules do instead, one of `POLICY_ACTIONS`; "" for what they say.
+        cname: the alias of the action `cname`.
+        log: what it decides is logged.
+        signal_nxdomain_ra: its NXDOMAIN goes out without RA.
+        where: the setting, for mistakes.
+    """
+
+    zone: str
+    action: str = ""
+    cname: str = ""
+    log: bool = False
+    signal_nxdomain_ra: bool = False
+    where: str = ""
+
+
+POLICY_ACTIONS: Final = ("passthru", "nxdomain", "nodata", "drop", "tcp-only", "cname", "disabled")
+
+
+@dataclass(frozen=True, slots=True)
+class ViewConfig:
+    """What the clients of some networks get: what is said here, and otherwise what all get.
+
+    Attributes:
+        name: for logs and mistakes.
+        clients: networks; of several views that of the longest prefix counts.
+        changes: settings by names of `ServerConfig`.
+    """
+
+    name: str
+    clients: tuple[str, ...]
+    changes: Mapping[str, object]
+
+    def of(self, outer: ServerConfig) -> ServerConfig:
+        """The configuration of these clients: zones are its own, the resolver's settings are joined with the others."""
+        changes = {"zones": (), **self.changes}
+        resolver = changes.get("resolver", {})
+        assert isinstance(resolver, dict)
+        config: ServerConfig = replace(outer, **{**changes, "views": (), "resolver": {**outer.resolver, **resolver}})  # type: ignore[arg-type]
+        return config
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """All that a server is told. Empty or None: nothing was said.
 
@@ -103,6 +165,8 @@ class ServerConfig:
         user: who the process becomes once it listens, when it is started as root.
         resolver: settings of the resolver by their names.
         keys: for transfers and updates.
+        policies: what may be resolved; earlier ones win.
+        views: for the clients of some networks.
         settings: the rest.
         file: where this was read from.
     """
@@ -120,6 +184,8 @@ class ServerConfig:
     user: str = ""
     resolver: Mapping[str, object] = field(default_factory=dict)
     keys: tuple[KeyConfig, ...] = ()
+    policies: tuple[PolicyConfig, ...] = ()
+    views: tuple[ViewConfig, ...] = ()
     settings: ServerSettings = field(default_factory=ServerSettings)
     file: str = ""
 
@@ -144,19 +210,13 @@ class _Reader:
 
     def read(self, table: Mapping[str, object]) -> ServerConfig:
         readers: dict[str, Callable[[str, object], object]] = {
+            **self._of_views(),
             "listen": self._texts,
-            "recursive": self._truth,
-            "forward": self._texts,
-            "root-hints": self._path,
-            "trust-anchor": self._path,
-            "validate": self._truth,
-            "local": self._texts,
             "metrics": self._text,
             "query-log": self._path,
             "user": self._text,
-            "resolver": self._resolver,
-            "zone": lambda key, value: self._tables(key, value, self._zone),
             "key": lambda key, value: self._tables(key, value, self._key),
+            "views": self._views,
         }
         settings = {
             "udp-payload": self._size,
@@ -178,13 +238,60 @@ class _Reader:
             part = found.pop(key, {})
             assert isinstance(part, dict)
             inner.update(part)
-        names = {"zone": "zones", "key": "keys"}
-        outer = {names.get(key, key.replace("-", "_")): value for key, value in found.items()}
+        outer = _named(found)
         outer["settings"] = replace(ServerSettings(), **inner)  # type: ignore[arg-type]
         config: ServerConfig = replace(ServerConfig(), **outer)  # type: ignore[arg-type]
         return config
 
+    def _of_views(self) -> dict[str, Callable[[str, object], object]]:
+        """Settings that may differ from view to view."""
+        return {
+            "recursive": self._truth,
+            "forward": self._texts,
+            "root-hints": self._path,
+            "trust-anchor": self._path,
+            "validate": self._truth,
+            "local": self._texts,
+            "resolver": self._resolver,
+            "zone": lambda key, value: self._tables(key, value, self._zone),
+            "policy": lambda key, value: self._tables(key, value, self._policy_zone),
+        }
+
     # Tables.
+
+    def _views(self, where: str, value: object) -> tuple[ViewConfig, ...]:
+        if not isinstance(value, dict):
+            raise self._error(where, f"is to be tables, [{where}.NAME]")
+        views: list[ViewConfig] = []
+        taken: dict[str, str] = {}
+        for name, table in value.items():
+            full = f"{where}.{name}"
+            found = self._fields(full, table, {**self._of_views(), "clients": self._networks})
+            clients = found.pop("clients", ())
+            if not isinstance(clients, tuple) or not clients:
+                raise self._error(full, "needs clients, a list of networks")
+            for one in clients:
+                if one in taken:
+                    raise self._error(f"{full}.clients", f"has {one}, as {where}.{taken[one]} has")
+                taken[one] = name
+            views.append(ViewConfig(name, clients, _named(found)))
+        return tuple(views)
+
+    def _policy_zone(self, where: str, value: object) -> PolicyConfig:
+        readers: dict[str, Callable[[str, object], object]] = {
+            "zone": self._name,
+            "action": lambda key, value: self._choice(key, value, POLICY_ACTIONS),
+            "cname": self._name,
+            "log": self._truth,
+            "signal-nxdomain-ra": self._truth,
+        }
+        found = {key.replace("-", "_"): one for key, one in self._fields(where, value, readers).items()}
+        if "zone" not in found:
+            raise self._error(where, "needs a zone, the name of a [[zone]]")
+        policy: PolicyConfig = replace(PolicyConfig(""), **found, where=f"{self._file}: {where}")  # type: ignore[arg-type]
+        if (policy.action == "cname") != bool(policy.cname):
+            raise self._error(where, 'needs both action = "cname" and cname, a name, or none of them')
+        return policy
 
     def _fields(
         self, where: str, table: object, readers: Mapping[str, Callable[[str, object], object]]
@@ -311,6 +418,22 @@ class _Reader:
             raise self._error(where, f"is to be a text, not {value!r}")
         return value
 
+    def _name(self, where: str, value: object) -> str:
+        text = self._text(where, value)
+        try:
+            name_from_text(text.rstrip(".") + ".")
+        except ValueError as error:
+            raise self._error(where, f"is to be a name: {error}") from None
+        return text
+
+    def _choice(self, where: str, value: object, choices: Sequence[str]) -> str:
+        text = self._text(where, value)
+        if text not in choices:
+            near = difflib.get_close_matches(text, choices, 1)
+            hint = f"do you mean {near[0]!r}?" if near else f"one of {', '.join(choices)}"
+            raise self._error(where, f"cannot be {text!r}; {hint}")
+        return text
+
     def _path(self, where: str, value: object) -> str:
         text = self._text(where, value)
         return str(self._folder / text) if text else ""
@@ -346,7 +469,9 @@ class _Reader:
         number = self._count(where, value)
         if number < least:
             raise self._error(where, f"is to be at least {least}")
-        return min(number, _MOST.get(where, number))
+        if number > _MOST.get(where, number):
+            raise self._error(where, f"is to be at most {_MOST[where]}")
+        return number
 
     def _seconds(self, where: str, value: object) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e6:
@@ -354,14 +479,7 @@ class _Reader:
         return float(value)
 
     def _policy(self, where: str, value: object) -> CookiePolicy:
-        text = self._text(where, value)
-        try:
-            return CookiePolicy(text)
-        except ValueError:
-            choices: Sequence[str] = [one.value for one in CookiePolicy]
-            near = difflib.get_close_matches(text, choices, 1)
-            hint = f"do you mean {near[0]!r}?" if near else f"one of {', '.join(choices)}"
-            raise self._error(where, f"is to be a policy, not {text!r}; {hint}") from None
+        return CookiePolicy(self._choice(where, value, [one.value for one in CookiePolicy]))
 
     def _secrets(self, where: str, value: object) -> tuple[bytes, ...]:
         secrets = []
@@ -376,5 +494,11 @@ class _Reader:
         return tuple(secrets)
 
 
+_NAMES: Final = {"zone": "zones", "key": "keys", "policy": "policies"}
 _LEAST: Final = {"udp-payload": 512, "cache-bytes": 1 << 20}
 _MOST: Final = {"udp-payload": 4096}
+
+
+def _named(found: Mapping[str, object]) -> dict[str, object]:
+    """Settings by their names in `ServerConfig`."""
+    return {_NAMES.get(key, key.replace("-", "_")): value for key, value in found.items()}

@@ -60,6 +60,11 @@ class Forwarder:
         if self._timer is None and (due := self.table.next_deadline()) is not None:
             self._timer = self._loop.call_at(due, self._on_time)
 
+    @property
+    def is_personal(self) -> bool:
+        """False: servers are not told who asks."""
+        return False
+
     def close(self) -> None:
         """Stop at once."""
         if self._timer is not None:

@@ -117,7 +117,10 @@ class HttpConnection(ServingProtocol):
     def _late(self, stream: Stream, message: bytes, reply: bytes) -> None:
         self.running -= 1
         if self.transport is not None and stream.id in self.core.streams:
-            self._send(stream, message, reply)
+            if reply:
+                self._send(stream, message, reply)
+            else:
+                self._refuse(stream, 403, "there is no answer for you")
         self.touch()
         self.close_if_idle()
 

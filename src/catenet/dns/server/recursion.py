@@ -17,16 +17,19 @@ from catenet.dns.dnssec import AnchorError, TrustAnchors
 from catenet.dns.master.tokens import ZoneError
 from catenet.dns.resolver import ForwardZone, ResolverConfig
 from catenet.dns.resolver.client import Client
-from catenet.dns.resolver.config import Network, network_from_text
+from catenet.dns.resolver.config import Network, PolicyZone, network_from_text
 from catenet.dns.resolver.hints import read_hints
 from catenet.dns.resolver.recursor import Recursor
+from catenet.dns.resolver.rpz import Ruling
 from catenet.dns.response import Response
-from catenet.dns.server.build import servers_of
-from catenet.dns.server.config import ConfigError, ServerConfig
+from catenet.dns.server.build import servers_of, zone_name
+from catenet.dns.server.config import ServerConfig, SettingError
 from catenet.dns.server.fast.answers import Entry
 from catenet.dns.server.request import Request
+from catenet.dns.zone import Zone
+from catenet.wire.address import format_address
 from catenet.wire.dns.message import Question
-from catenet.wire.dns.name import ROOT, name_from_text
+from catenet.wire.dns.name import ROOT, name_from_text, name_to_text
 from catenet.wire.dns.numbers import SERVFAIL
 from catenet.wire.dns.stub import Server
 
@@ -36,7 +39,7 @@ logger = logging.getLogger("catenet.dns")
 
 NETWORKS: Final = frozenset(("do_not_query", "private_addresses"))
 NAMES: Final = frozenset(("private_domains", "unblocked"))
-HERE: Final = frozenset(("hints", "forwards", "stubs", "auth_zones", "local_zones"))
+HERE: Final = frozenset(("hints", "forwards", "stubs", "auth_zones", "local_zones", "policies"))
 """What other keys of the configuration say."""
 DNS64_LENGTHS: Final = (32, 40, 48, 56, 64, 96)
 
@@ -46,6 +49,8 @@ class Recursion:
 
     def __init__(self, recursor: Recursor) -> None:
         self.recursor = recursor
+        self._policies = recursor.core.context.policies
+        self._policies.told = _log_ruling
         self._tasks: set[asyncio.Task[Response]] = set()
 
     def ask(self, request: Request, question: Question, done: Callable[[Response | Entry], None]) -> None:
@@ -71,9 +76,44 @@ class Recursion:
     def arm(self) -> None:
         """The resolver looks after its deadlines itself."""
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether a policy has rules about clients."""
+        return self._policies.is_personal
+
+    def use_policy(self, name: bytes, zone: Zone | None) -> None:
+        """A policy zone has changed, or is gone: then it says nothing."""
+        self._policies.replace(name, () if zone is None else zone.sets())
+
     def close(self) -> None:
         """Stop; what was asked fails."""
         self._closing = asyncio.get_running_loop().create_task(self.recursor.close())
+
+
+def _log_ruling(ruling: Ruling, name: bytes, client: bytes) -> None:
+    logger.info(
+        "policy %s: %s asks for %s: %s says %s",
+        name_to_text(ruling.zone.name),
+        format_address(client) if client else "a client",
+        name_to_text(name),
+        name_to_text(ruling.owner),
+        ruling.action,
+    )
+
+
+def policy_zones(config: ServerConfig) -> tuple[PolicyZone, ...]:
+    """The policies of a configuration, without rules yet."""
+    return tuple(
+        PolicyZone(
+            zone_name(one.zone),
+            (),
+            one.action,
+            name_from_text(one.cname.rstrip(".") + ".") if one.cname else b"",
+            one.signal_nxdomain_ra,
+            one.log,
+        )
+        for one in config.policies
+    )
 
 
 def validates(config: ServerConfig) -> bool:
@@ -92,10 +132,10 @@ def anchors_of(config: ServerConfig) -> TrustAnchors | None:
     try:
         return TrustAnchors.from_files([config.trust_anchor])
     except AnchorError as error:
-        raise ConfigError(f"trust-anchor: {error}") from None
+        raise SettingError(f"trust-anchor: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         text = error.strerror if isinstance(error, OSError) else "is no text"
-        raise ConfigError(f"trust-anchor: {config.trust_anchor}: {text}") from None
+        raise SettingError(f"trust-anchor: {config.trust_anchor}: {text}") from None
 
 
 def resolver_config(config: ServerConfig) -> ResolverConfig:
@@ -105,12 +145,13 @@ def resolver_config(config: ServerConfig) -> ResolverConfig:
         try:
             changes["hints"] = read_hints(Path(config.root_hints))
         except ZoneError as error:
-            raise ConfigError(f"root-hints: {error}") from None
+            raise SettingError(f"root-hints: {error}") from None
         except OSError as error:
-            raise ConfigError(f"root-hints: {config.root_hints}: {error.strerror}") from None
+            raise SettingError(f"root-hints: {config.root_hints}: {error.strerror}") from None
     if config.forward:
         servers = tuple(Server(ipaddress.ip_address(host).packed, port) for host, port in servers_of(config))
         changes["forwards"] = (ForwardZone(ROOT, servers),)
+    changes["policies"] = policy_zones(config)
     changed: ResolverConfig = dataclasses.replace(ResolverConfig(), **changes)  # type: ignore[arg-type]
     return changed
 
@@ -124,7 +165,7 @@ def _value(name: str, value: object) -> object:
     if name not in defaults:
         near = difflib.get_close_matches(name, defaults, 1)
         hint = f"do you mean {near[0].replace('_', '-')!r}?" if near else "docs/dns.md has what there is"
-        raise ConfigError(f"{shown} is no setting; {hint}")
+        raise SettingError(f"{shown} is no setting; {hint}")
     if name in NETWORKS or name in NAMES:
         return _list(shown, value, network_from_text if name in NETWORKS else name_from_text)
     if name == "dns64_prefix" and isinstance(value, str):
@@ -138,19 +179,19 @@ def _value(name: str, value: object) -> object:
     elif isinstance(default, int):
         right = is_number and isinstance(value, int)
     else:
-        raise ConfigError(f"{shown} cannot be set here")
+        raise SettingError(f"{shown} cannot be set here")
     if not right or (is_number and isinstance(value, int | float) and not 0 <= value < math.inf):
-        raise ConfigError(f"{shown} is to be {_kind(default)}, not {value!r}")
+        raise SettingError(f"{shown} is to be {_kind(default)}, not {value!r}")
     return value
 
 
 def _list(shown: str, value: object, read: Callable[[str], object]) -> tuple[object, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ConfigError(f"{shown} is to be a list of texts, not {value!r}")
+        raise SettingError(f"{shown} is to be a list of texts, not {value!r}")
     try:
         return tuple(read(one) for one in value)
     except ValueError as error:
-        raise ConfigError(f"{shown}: {error}") from None
+        raise SettingError(f"{shown}: {error}") from None
 
 
 def _dns64_prefix(text: str) -> Network:

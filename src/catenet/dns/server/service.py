@@ -9,23 +9,16 @@ import pwd
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
-from catenet.dns.resolver.recursor import Recursor
-from catenet.dns.server.authority import Authority
-from catenet.dns.server.build import make_chain, read_local, read_zones, servers_of
 from catenet.dns.server.chain import Chain
 from catenet.dns.server.config import ConfigError, ServerConfig
 from catenet.dns.server.counters import Board, Counters
-from catenet.dns.server.forwarding import Forwarder
 from catenet.dns.server.https import HttpStreams
-from catenet.dns.server.local import LocalData
 from catenet.dns.server.metrics import CONTENT_TYPE, figures
+from catenet.dns.server.parts import Part, Told, read_files
 from catenet.dns.server.querylog import QueryLog
-from catenet.dns.server.recursion import Recursion, anchors_of, resolver_config, validates
 from catenet.dns.server.server import Server
-from catenet.dns.server.settings import ServerSettings
 from catenet.dns.server.watch import Watch
 from catenet.net import ServerLimits, parse_target
 from catenet.net.target import Scheme
@@ -35,8 +28,6 @@ __all__ = ["Service"]
 logger = logging.getLogger("catenet.dns")
 
 BEAT: Final = 1.0
-LINGER: Final = 10.0
-"""Seconds for which a backend that has been replaced brings answers to what was asked before."""
 METRICS_PATH: Final = "/metrics"
 METRICS_SCHEMES: Final = {"http": Scheme(port=9153, takes_path=True)}
 
@@ -53,12 +44,10 @@ class Service:
         self._number = number
         self.config = read()
         self.counters = Counters()
-        self._authority: Authority | None = None
+        self._part = Part(self.counters)
         self._server: Server | None = None
         self._metrics: HttpStreams | None = None
         self._log: QueryLog | None = None
-        self._backend: Forwarder | Recursion | None = None
-        self._told: ServerConfig | None = None
         self._tls: tuple[ssl.SSLContext, str, str | None] | None = None
         self._watching: dict[str, int] | None = None
         self._beat: asyncio.TimerHandle | None = None
@@ -86,14 +75,14 @@ class Service:
         config = self.config
         if tls is not None and certificate is not None:
             self._tls = (tls, *certificate)
-        authority, local = Authority(config, read_zones(config)), read_local(config)
+        told = read_files(config)
         if config.query_log:
             try:
                 self._log = QueryLog(loop, config.query_log)
             except OSError as error:
                 raise ConfigError(f"query-log {config.query_log}: {(error.strerror or str(error)).lower()}") from None
         watch = Watch(loop, self.counters, config.settings.rates, self._log)
-        chain = self._chain(config, authority, local)
+        chain = self._part.use(told)
         settings = config.settings
         server = self._server = Server(chain, watch, limits or ServerLimits(max_idle=settings.idle_timeout))
         for url in urls:
@@ -105,38 +94,6 @@ class Service:
         if watch_files:
             self._watching = self._stamps()
         self._on_beat()
-
-    def _chain(self, config: ServerConfig, authority: Authority, local: LocalData) -> Chain:
-        """A chain of what the configuration says, with its backend; that of the one before ends in a while."""
-        loop = asyncio.get_running_loop()
-        chain = make_chain(config, authority if config.zones else None, local, None, self.counters)
-        before = self._authority
-        if before is not None:
-            before.close()
-        self._authority = authority
-        authority.start(chain, before)
-        old, told = self._backend, self._told
-        self._told = replace(config, zones=(), keys=(), local=(), settings=ServerSettings(), listen=())
-        if old is not None and not isinstance(old, Forwarder) and told == self._told:
-            chain.use_backend(old)  # the same resolver, with what it knows
-            return chain
-        self._backend = None
-        if config.recursive is not False:
-            self._backend = self._new_backend(config, chain)
-        if old is not None:
-            loop.call_later(LINGER, old.close)
-        return chain
-
-    def _new_backend(self, config: ServerConfig, chain: Chain) -> Forwarder | Recursion:
-        if config.forward and not validates(config):
-            loop = asyncio.get_running_loop()
-            most = config.settings.most_pending
-            forwarder = Forwarder(loop, servers_of(config), chain.recursive, chain.tick, most)
-            chain.use_backend(forwarder, forwarder.table)
-            return forwarder
-        recursion = Recursion(Recursor(resolver_config(config), anchors=anchors_of(config)))
-        chain.use_backend(recursion)
-        return recursion
 
     async def _serve_metrics(self, url: str, chain: Chain, watch: Watch) -> None:
         try:
@@ -175,8 +132,10 @@ class Service:
 
     def _stamps(self) -> dict[str, int]:
         config = self.config
-        files = [one.file for one in config.zones] + [config.root_hints, config.trust_anchor, config.file]
-        files += [name for one in config.zones if one.sign is not None for name in one.sign.keys]
+        files = [config.file]
+        for part in (config, *(view.of(config) for view in config.views)):
+            files += [one.file for one in part.zones] + [part.root_hints, part.trust_anchor]
+            files += [name for one in part.zones if one.sign is not None for name in one.sign.keys]
         files += [name for name in self._tls[1:] if isinstance(name, str)] if self._tls is not None else []
         stamps = {}
         for name in filter(None, files):
@@ -213,22 +172,20 @@ class Service:
             self._log.reopen()
         try:
             # On a thread: queries are answered meanwhile by what is there.
-            config, authority, local = await loop.run_in_executor(None, self._read_all)
+            told = await loop.run_in_executor(None, self._read_all)
             if self._tls is not None:
                 self._tls[0].load_cert_chain(self._tls[1], self._tls[2])
         except (ConfigError, OSError) as error:
             logger.error("not reloaded: %s", error)
             return
-        self.config = config
+        config = self.config = told.config
         watch = Watch(loop, self.counters, config.settings.rates, self._log)
-        server.use(self._chain(config, authority, local), watch)
+        server.use(self._part.use(told), watch)
         self.counters.add("reloads")
-        logger.info("reloaded: %d zones", len(authority.zones))
+        logger.info("reloaded: %d zones", len(told.authority.zones))
 
-    def _read_all(self) -> tuple[ServerConfig, Authority, LocalData]:
-        config = self._read()
-        servers_of(config), resolver_config(config), anchors_of(config)
-        return config, Authority(config, read_zones(config)), read_local(config)
+    def _read_all(self) -> Told:
+        return read_files(self._read())
 
     # Ending.
 
@@ -255,12 +212,7 @@ class Service:
 
     async def _close_rest(self) -> None:
         self._server = None
-        if self._backend is not None:
-            self._backend.close()
-            self._backend = None
-        if self._authority is not None:
-            self._authority.close()
-            self._authority = None
+        self._part.close()
         if self._metrics is not None:
             await self._metrics.close()
             self._metrics = None

@@ -160,7 +160,8 @@ class ServedStream:
         if connection is None or connection.transport is None:
             return  # the client has gone
         self._waiting -= 1
-        self._put(query, reply)
+        if reply:
+            self._put(query, reply)
         self._go_on(connection.loop.time())
         connection.touch()
 

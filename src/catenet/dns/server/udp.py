@@ -102,6 +102,8 @@ class Datagrams:
             send(reply)
 
     def _send(self, sock: socket.socket, data: bytes, client: Address, control: Control | None, reply: bytes) -> None:
+        if not reply:
+            return  # nothing is to be said
         look = self._watch.look
         if look is not None:
             shown = look(data, client, reply[2:])

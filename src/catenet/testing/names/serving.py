@@ -151,6 +151,11 @@ class Backend:
     def arm(self) -> None:
         """Nothing is asked in the exact path."""
 
+    @property
+    def is_personal(self) -> bool:
+        """False: no policy asks who it is."""
+        return False
+
 
 async def serve(plan: Mapping[str, Any]) -> None:
     """Be a name server until SIGTERM."""

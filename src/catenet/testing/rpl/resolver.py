@@ -10,8 +10,7 @@ from typing import Final
 from catenet.dns.master.writer import lines_of
 from catenet.dns.resolver.client import Client as Asker
 from catenet.dns.resolver.core import Exchange, Resolver
-from catenet.dns.resolver.local import DROPPED
-from catenet.dns.response import ExtendedError, Response, pack_response
+from catenet.dns.response import DROPPED, ExtendedError, Response, pack_response
 from catenet.dns.server.access import Action
 from catenet.dns.zone import Zone
 from catenet.dns.zone.secondary import Secondary
