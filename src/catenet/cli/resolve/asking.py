@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from catenet.cli.resolve.plan import Ask
     from catenet.cli.resolve.switches import Options
     from catenet.dns.client import Client, Query, Reply
+    from catenet.dns.client.discovery import Designated
     from catenet.dns.client.query import Signature
     from catenet.wire.dns.edns import Edns
     from catenet.wire.dns.record import Record
 
-__all__ = ["Answer", "Session", "make_client", "make_query", "reason", "with_dnssec"]
+__all__ = ["Answer", "Session", "make_client", "make_query", "reason", "unverified_client", "with_dnssec"]
 
 RESERVED: Final = 0x0040
 """The last bit of the header without a meaning (RFC 6895 2.1)."""
@@ -48,6 +49,10 @@ class Session:
     client: Client
     version: int | None = None
     signature: Callable[[], Signature] | None = None
+    unverified: Client | None = None
+    """What takes any certificate; it is there if designated resolvers are to be asked (RFC 9462)."""
+    designated: Callable[[str, Designated], None] | None = None
+    """Called with each that is found, and the server that designates it."""
     _addresses: dict[str, Sequence[Address]] = field(default_factory=dict)
 
     async def ask(self, ask: Ask, query: Query | None = None) -> Answer:
@@ -96,7 +101,8 @@ class Session:
         return await self._ask_at(address, replace(query, edns=query.edns._replace(version=theirs.version)), options)
 
     async def _ask_at(self, address: Address, query: Query, options: Options) -> Reply:
-        return await self.client.ask(
+        client = self.unverified if address.unverified and self.unverified is not None else self.client
+        return await client.ask(
             address.url,
             self.signed(query),
             attempt_timeout=options.time,
@@ -113,8 +119,20 @@ class Session:
         url = server.target.url
         found = self._addresses.get(url)
         if found is None:
-            found = self._addresses[url] = await addresses(server, self.version)
+            found = await addresses(server, self.version)
+            if self.unverified is not None:
+                found = [await self._designated(one, self.unverified) for one in found]
+            self._addresses[url] = found
         return found
+
+    async def _designated(self, address: Address, unverified: Client) -> Address:
+        """The encrypted resolver that a server designates."""
+        from catenet.dns.client.discovery import discover
+
+        found = await discover(self.client, address.url, unverified=unverified)
+        if self.designated is not None:
+            self.designated(address.url, found)
+        return Address(found.url, found.server_name if found.verified else None, not found.verified)
 
 
 def make_client(args: argparse.Namespace, asks: Sequence[Ask]) -> Client:
@@ -136,6 +154,14 @@ def make_client(args: argparse.Namespace, asks: Sequence[Ask]) -> Client:
         http_get=any(ask.options.get for ask in asks),
         keep=all(ask.options.keepopen for ask in asks),
     )
+
+
+def unverified_client() -> Client:
+    """A client that takes any certificate."""
+    from catenet.dns.client import Client
+    from catenet.net import client_context
+
+    return Client(tls=client_context(verify=False))
 
 
 def make_query(options: Options, ask: Ask) -> Query:

@@ -23,6 +23,7 @@ from catenet.printable import complain, printable_json
 
 if TYPE_CHECKING:
     from catenet.dns.client import Client
+    from catenet.dns.client.discovery import Designated
     from catenet.wire.dns.message import Message
 
 __all__ = ["Runner"]
@@ -36,12 +37,12 @@ BOGUS: Final = 10
 class Runner:
     """Carries a command line out."""
 
-    def __init__(self, args: argparse.Namespace, plan: Plan, client: Client) -> None:
+    def __init__(self, args: argparse.Namespace, plan: Plan, client: Client, unverified: Client | None = None) -> None:
         self._asks = [over_streams(ask) if is_transfer(ask) else ask for ask in plan.asks]
         self._interval = plan.watch
         self._port = plan.port
         self._json: bool = args.json
-        self._session = Session(client, args.version, read_signature(args))
+        self._session = Session(client, args.version, read_signature(args), unverified, self._designated)
         self._is_unchecked: bool = args.no_validate
         anchors = read_anchors(args)
         self._validator: Validator | str
@@ -68,6 +69,11 @@ class Runner:
             whole = self._results[0] if len(self._asks) == 1 else {"results": self._results}
             print(printable_json(json.dumps(whole, ensure_ascii=False)))
         return status
+
+    def _designated(self, server: str, found: Designated) -> None:
+        how = "verified" if found.verified else "opportunistic: its certificate is not"
+        if not self._json:
+            self._paper.line(f";; {server} designates {found.name} {found.url} ({how})")
 
     async def _rounds(self, interval: float) -> None:
         """Ask again and again, until Ctrl-C."""

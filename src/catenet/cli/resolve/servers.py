@@ -36,10 +36,14 @@ class NameServer:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One address of a server: the URL to ask, and the name that the server was given by, if it was."""
+    """One address of a server: the URL to ask, and the name that the server was given by, if it was.
+
+    `unverified`: whatever its certificate is (RFC 9462 4.3).
+    """
 
     url: str
     name: str | None = None
+    unverified: bool = False
 
 
 def name_server(text: str, options: Options, habits: Habits) -> NameServer:

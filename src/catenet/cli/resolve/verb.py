@@ -8,7 +8,7 @@ from pathlib import Path
 
 from catenet.cli import Parser, UsageError
 from catenet.cli.arguments import duration
-from catenet.cli.resolve.asking import make_client
+from catenet.cli.resolve.asking import make_client, unverified_client
 from catenet.cli.resolve.plan import WATCH, WORD_OPTIONS, Plan, make_plan
 from catenet.cli.resolve.running import Runner
 from catenet.cli.resolve.switches import MOST_ATTEMPTS, SWITCHES, Options
@@ -52,6 +52,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     version.add_argument("-6", dest="version", action="store_const", const=6, help="reach servers over IPv6 only")
     parser.add_argument("--tls", action="store_true", help="ask over TLS (port 853)")
     parser.add_argument("--https", action="store_true", help="ask over HTTPS (port 443, /dns-query)")
+    parser.add_argument("--ddr", action="store_true", help="ask the encrypted resolvers that the servers designate")
     parser.add_argument("--tls-host", metavar="NAME", help="what the server's certificate must name")
     parser.add_argument("--ca", metavar="FILE", help="authorities to trust, instead of the system's (PEM)")
     parser.add_argument("--trace", action="store_true", help="walk from the root")
@@ -85,7 +86,10 @@ def run(args: argparse.Namespace) -> int:
 
 async def _run(args: argparse.Namespace, plan: Plan) -> int:
     async with make_client(args, plan.asks) as client:
-        return await Runner(args, plan, client).run()
+        if not args.ddr:
+            return await Runner(args, plan, client).run()
+        async with unverified_client() as other:
+            return await Runner(args, plan, client, other).run()
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -106,9 +110,15 @@ def _options(args: argparse.Namespace) -> Options:
 def _check(args: argparse.Namespace, plan: Plan) -> None:
     if args.ca is not None or args.tls_host is not None:
         schemes = {server.target.scheme for ask in plan.asks for server in ask.servers}
-        if not schemes & {"tls", "https"}:
+        if not schemes & {"tls", "https"} and not args.ddr:
             option = "--ca" if args.ca is not None else "--tls-host"
             raise UsageError(f"{option}: no server is asked over TLS; add --tls or --https")
+    if args.ddr:
+        for ask in plan.asks:
+            if any(server.target.scheme not in ("udp", "tcp") for server in ask.servers):
+                raise UsageError("--ddr: the server is asked with encryption anyway")
+            if ask.options.trace:
+                raise UsageError("--ddr and --trace: authorities designate nobody")
     if args.root_hints is not None and not any(ask.options.trace for ask in plan.asks):
         raise UsageError("--root-hints: only --trace begins at the root; servers have hints of their own")
     if (args.tsig is not None or args.keyfile is not None) and any(ask.options.trace for ask in plan.asks):

@@ -26,8 +26,10 @@ from catenet.wire.dns.message import Question
 from catenet.wire.dns.numbers import ANY, CH, IN, NOERROR, NXDOMAIN, QUERY, REFUSED, SERVFAIL, TSIG
 from catenet.wire.errors import Malformed
 
-__all__ = ["PENDING", "Backend", "Chain", "Handler", "Source"]
+__all__ = ["DESIGNATED", "PENDING", "Backend", "Chain", "Handler", "Source"]
 
+DESIGNATED: Final = b"\4_dns\x08resolver\4arpa"
+"""What queries for designations have in them, folded: the exact path does not forward them."""
 PENDING: Final = b""
 NOTHING: Final = b""
 """As an answer that was waited for: the client gets none."""
@@ -128,6 +130,12 @@ class Chain:
         self.backend = backend
         self.exact = None if self.sources else exact
         self.access = Access(self.settings.actions, self.settings.recursion)
+
+    def designate(self, source: Source) -> None:
+        """Let what says where this server is to be asked with encryption be known before all else, in all views."""
+        for chain in (self, *self._all_views):
+            chain.sources.insert(0, source)  # the exact path passes over such questions (`DESIGNATED`)
+            chain.forget()
 
     def use_views(self, views: Mapping[str, Chain]) -> None:
         """Let the clients of these networks be answered by chains of their own; the longest prefix counts."""

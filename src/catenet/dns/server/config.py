@@ -230,6 +230,7 @@ class _Reader:
             "transfers": self._networks,
             "updates": self._networks,
             "rate-limit": self._rates,
+            "designate": lambda key, value: self._name(key, value) if value else self._text(key, value),
         }
         found = self._fields("", table, {**readers, **settings, "access": self._access, "cookies": self._cookies})
         inner: dict[str, object] = {key: found.pop(key) for key in [*settings] if key in found}

@@ -9,12 +9,16 @@ import pwd
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
+from catenet.dns.designation import designation_set
+from catenet.dns.server.build import zone_name
 from catenet.dns.server.chain import Chain
 from catenet.dns.server.config import ConfigError, ServerConfig
 from catenet.dns.server.counters import Board, Counters
 from catenet.dns.server.https import HttpStreams
+from catenet.dns.server.local import LocalData
 from catenet.dns.server.metrics import CONTENT_TYPE, figures
 from catenet.dns.server.parts import Part, Told, read_files
 from catenet.dns.server.querylog import QueryLog
@@ -87,6 +91,7 @@ class Service:
         server = self._server = Server(chain, watch, limits or ServerLimits(max_idle=settings.idle_timeout))
         for url in urls:
             await server.listen(url, tls=tls, reuse_port=reuse_port, sock=(shared or {}).get(url))
+        self._designate(server.chain)
         if config.metrics and not self._number:
             await self._serve_metrics(config.metrics, chain, watch)
         if config.user:
@@ -94,6 +99,15 @@ class Service:
         if watch_files:
             self._watching = self._stamps()
         self._on_beat()
+
+    def _designate(self, chain: Chain) -> None:
+        """Tell clients where this server can be asked with encryption."""
+        name = self.config.settings.designate
+        if name is None and self._tls is not None:
+            name = certificate_name(Path(self._tls[1]))
+        found = designation_set(zone_name(name), self.urls) if name else None
+        if found is not None:
+            chain.designate(LocalData([found]))
 
     async def _serve_metrics(self, url: str, chain: Chain, watch: Watch) -> None:
         try:
@@ -180,7 +194,9 @@ class Service:
             return
         config = self.config = told.config
         watch = Watch(loop, self.counters, config.settings.rates, self._log)
-        server.use(self._part.use(told), watch)
+        chain = self._part.use(told)
+        self._designate(chain)
+        server.use(chain, watch)
         self.counters.add("reloads")
         logger.info("reloaded: %d zones", len(told.authority.zones))
 
@@ -216,6 +232,19 @@ class Service:
         if self._metrics is not None:
             await self._metrics.close()
             self._metrics = None
+
+
+def certificate_name(path: Path) -> str | None:
+    """The first name of a server's certificate that is no pattern, None without one."""
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return None
+    found = (name for name in names.get_values_for_type(x509.DNSName) if not name.startswith("*"))
+    return next(found, None)
 
 
 def become(name: str) -> None:

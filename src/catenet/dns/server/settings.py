@@ -41,6 +41,8 @@ class ServerSettings:
         most_pending: queries that wait for recursion; more are not begun.
         transfers: networks that may have whole zones (AXFR, IXFR).
         updates: networks that may send dynamic updates without a signature.
+        designate: name by which clients are told of the encrypted listeners (RFC 9462); None: that of the certificate,
+            "": they are not told.
     """
 
     actions: Mapping[str, Action] = field(default_factory=dict)
@@ -59,3 +61,4 @@ class ServerSettings:
     most_pending: int = 10_000
     transfers: tuple[str, ...] = ()
     updates: tuple[str, ...] = ()
+    designate: str | None = None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from catenet.dns.server.chain import Chain
+from catenet.dns.server.chain import DESIGNATED, Chain
 from catenet.dns.server.fast.answers import Answers
 from catenet.dns.server.fast.drain import LONGEST_QUERY, Address, drain
 from catenet.dns.server.request import UDP
@@ -85,7 +85,12 @@ class Datagrams:
         send = partial(self._send, sock, data, client, None)
         chain = self._chain
         exact, lane = chain.exact, self._lanes.get(address)
-        if exact is not None and lane is chain.recursive and client[1] not in SENSELESS_PORTS:
+        if (
+            exact is not None
+            and lane is chain.recursive
+            and client[1] not in SENSELESS_PORTS
+            and DESIGNATED not in data.lower()
+        ):
             form = lane.form_of(data, chain.forms)
             if form is not None and exact.take(data, form, send, self._loop.time()):
                 return
