@@ -75,8 +75,8 @@ def catenet(address: Any, in_flight: Any, meter: Any, blob: Any, loop: str = "uv
     import uvloop
 
     import hiscore_rpc
-    from catenet.rpc import Channel, ChannelOptions
     from catenet.net.tuning import keep_large_blocks
+    from catenet.rpc import Channel, ChannelOptions
 
     keep_large_blocks()
 

@@ -28,8 +28,8 @@ def score(points: int = 12345678) -> Any:
 def catenet(url: str) -> None:
     import uvloop
 
-    from catenet.rpc import Interceptor, Server, service_from_protobuf
     from catenet.net.tuning import keep_large_blocks
+    from catenet.rpc import Interceptor, Server, service_from_protobuf
 
     keep_large_blocks()
 

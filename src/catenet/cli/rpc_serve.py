@@ -77,8 +77,8 @@ class _Running:
 
 @contextlib.asynccontextmanager
 async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncIterator[_Running]:
-    from catenet.rpc import Server
     from catenet.net.tuning import keep_large_blocks
+    from catenet.rpc import Server
     from catenet.rpc.services.health import Health
 
     keep_large_blocks()

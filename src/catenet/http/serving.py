@@ -18,8 +18,8 @@ from catenet.http.h2 import frames
 from catenet.http.h2.connection import Connection, Memos
 from catenet.http.limits import Limits
 from catenet.http.message import RequestHead
-from catenet.net import monitor
 from catenet.http.stream import Stream
+from catenet.net import monitor
 from catenet.net.accept import Slot
 from catenet.net.eager_task import Runner
 from catenet.net.limits import ServerLimits

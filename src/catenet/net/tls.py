@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["TlsError", "client_context", "explain", "server_context"]
+__all__ = ["Certificates", "TlsError", "client_context", "explain", "server_context"]
+
+logger = logging.getLogger("catenet.net")
 
 _PREFIX = re.compile(r"^\[[^\]]*\]\s*")
 _PLACE = re.compile(r"\s*\(_ssl\.c:\d+\)$")
@@ -36,6 +39,67 @@ def server_context(
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
+
+
+class Certificates:
+    """Several certificates behind one context, of which a client gets that of the name it asks for.
+
+    `pairs` are files, chain and key (None: in the same file), the first one for clients that ask for no name or for
+    another (SNI, RFC 6066 section 3). `context` is what a server listens with. Raises `TlsError`. More than one need
+    the package `cryptography`, which reads their names.
+    """
+
+    def __init__(
+        self, pairs: Sequence[tuple[str, str | None]], client_ca: str | None = None, alpn: Sequence[str] = ()
+    ) -> None:
+        if not pairs:
+            raise TlsError("a TLS server needs a certificate")
+        self._pairs = list(pairs)
+        self._client_ca = client_ca
+        self._alpn = list(alpn)
+        self.context = server_context(*self._pairs[0], client_ca, alpn)
+        self._first, self._named = self._read()
+        self.context.sni_callback = self._choose
+
+    def set_alpn(self, alpn: Sequence[str]) -> None:
+        """What TLS may choose among (RFC 7301), best first."""
+        self._alpn = list(alpn)
+        for context in (self.context, self._first, *self._named.values()):
+            context.set_alpn_protocols(self._alpn)
+
+    def reload(self) -> bool:
+        """Read the files again, for connections from now on; what is wrong is logged, and what was read stays."""
+        try:
+            self._first, self._named = self._read()
+        except TlsError as error:
+            logger.error("certificates are not read again: %s", error)
+            return False
+        return True
+
+    def _read(self) -> tuple[ssl.SSLContext, dict[str, ssl.SSLContext]]:
+        contexts = [server_context(cert, key, self._client_ca, self._alpn) for cert, key in self._pairs]
+        named: dict[str, ssl.SSLContext] = {}
+        if len(contexts) > 1:
+            for (cert, _), context in zip(self._pairs, contexts, strict=True):
+                for name in _names_of(cert):
+                    named.setdefault(name, context)
+        return contexts[0], named
+
+    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+        asked = (name or "").lower().rstrip(".")
+        wildcard = "*." + asked.partition(".")[2]
+        connection.context = self._named.get(asked) or self._named.get(wildcard) or self._first
+
+
+def _names_of(cert: str) -> list[str]:
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_pem_x509_certificate(Path(cert).read_bytes())
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (ValueError, x509.ExtensionNotFound):
+        return []
+    return [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)]
 
 
 def client_context(

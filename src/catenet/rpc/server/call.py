@@ -18,6 +18,7 @@ from catenet.http.events import StreamReset
 from catenet.http.message import Fields, ResponseHead, list_size
 from catenet.http.stream import Stream
 from catenet.net.deadlines import Entry
+from catenet.net.interrupts import is_interrupt
 from catenet.rpc.model.context import SERVED_UNTIL, Context, Pairs, Peer
 from catenet.rpc.model.failures import logger
 from catenet.rpc.model.metadata import Metadata, check_metadata, encode_metadata
@@ -26,7 +27,6 @@ from catenet.rpc.protocols.framing import COMPRESSED, LARGE, Frame, MessageReade
 from catenet.rpc.protocols.inbox import Inbox
 from catenet.rpc.protocols.protocol import Answer, AnyMethod
 from catenet.rpc.server.header_limit import brief, shorter, too_much
-from catenet.net.interrupts import is_interrupt
 from catenet.rpc.server.requests import END, Requests
 
 if TYPE_CHECKING:

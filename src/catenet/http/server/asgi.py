@@ -1,0 +1,216 @@
+"""ASGI 3 applications (HTTP 2.4): scopes, `receive` and `send` on an exchange."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_to_bytes
+
+from catenet.http.message import RequestHead, ResponseHead
+from catenet.http.server.exchange import Disconnected, Exchange
+from catenet.http.server.heads import made_fields
+from catenet.http.server.lifespan import Lifespan
+from catenet.http.server.service import Service
+from catenet.http.serving import ServingProtocol
+from catenet.http.stream import Stream
+
+if TYPE_CHECKING:
+    from catenet.http.server.access_log import AccessLog
+
+__all__ = ["AsgiService"]
+
+App = Callable[..., Awaitable[None]]
+Message = dict[str, Any]
+
+_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
+_EXTENSIONS: Final[dict[str, dict[str, object]]] = {
+    "http.response.trailers": {},
+    "http.response.early_hint": {},
+    "http.response.pathsend": {},
+    "http.response.zerocopysend": {},
+}
+_LAST: Final = {"type": "http.request", "body": b"", "more_body": False}
+
+
+class AsgiService(Service):
+    """Serves an application of ASGI 3."""
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        root_path: str = "",
+        lifespan: str = "auto",
+        name: bytes = b"catenet",
+        log: AccessLog | None = None,
+    ) -> None:
+        super().__init__(name=name, log=log)
+        self.app = app
+        self.root_path = root_path
+        self.lifespan = Lifespan(app, lifespan)
+
+    async def start(self) -> None:
+        """Let the application start. Raises `LifespanError`."""
+        await self.lifespan.start()
+
+    async def stop(self) -> None:
+        """End what still runs, then the application."""
+        await super().stop()
+        await self.lifespan.stop()
+
+    def exchange(self, connection: ServingProtocol, stream: Stream, head: RequestHead) -> Exchange:
+        """Return the exchange that a request begins."""
+        return _AsgiExchange(self, connection, stream, head)
+
+
+class _AsgiExchange(Exchange):
+    """One request, as an application sees it."""
+
+    service: AsgiService
+    _head: ResponseHead | None = None
+    _body_given: bool = False
+    _left_early: bool = False
+    _sends_trailers: bool = False
+    _trailer_fields: tuple[tuple[bytes, bytes], ...] = ()
+
+    def work(self) -> Coroutine[Any, Any, None]:
+        return self.service.app(self._scope(), self.receive, self.send)  # type: ignore[return-value]
+
+    def _scope(self) -> Message:
+        head, service, peer = self.head, self.service, self._peer
+        target, _, query = head.path.partition(b"?")
+        path = target.decode("latin-1")
+        if b"%" in target or not target.isascii():
+            path = unquote_to_bytes(target).decode("utf-8", "replace")
+        scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": self.http_version,
+            "method": head.method.decode("latin-1"),
+            "scheme": "https" if peer.tls else "http",
+            "path": service.root_path + path if service.root_path else path,
+            "raw_path": target,
+            "query_string": query,
+            "root_path": service.root_path,
+            "headers": _headers(head) if self._connection.core.version == 2 else list(head.fields),
+            "client": peer.client,
+            "server": peer.server,
+            "extensions": _EXTENSIONS.copy(),
+        }
+        state = service.lifespan.state
+        if state is not None:
+            scope["state"] = state.copy()
+        return scope
+
+    async def receive(self) -> Message:
+        """Return the next event: a piece of the body, or that the client has gone, or that all is said."""
+        if not self._body_given:
+            if not self._pieces and not self._complete:
+                try:
+                    await self._more()
+                except Disconnected:
+                    return {"type": "http.disconnect"}
+            self._body_given = self._complete
+            return {"type": "http.request", "body": self.take(), "more_body": not self._complete}
+        while self._lost is None and not self.finished and not self._left_early:
+            await self.changed()
+        return {"type": "http.disconnect"}
+
+    def on_left(self) -> None:
+        """A client that ends its direction as a rule has gone; what is sent still may reach it."""
+        self._left_early = True
+        super().on_left()
+
+    async def send(self, message: Message) -> None:
+        """Take an event of the response. Raises `OSError` once the client has gone, `RuntimeError` for a wrong one."""
+        kind = message["type"]
+        if kind == "http.response.body":
+            head, body = self._head, message.get("body", b"")
+            if (
+                head is not None
+                and not self.started
+                and not message.get("more_body", False)
+                and not self._sends_trailers
+            ):
+                self.reply_now(head, body)
+                return
+            await self._send_body(body, bool(message.get("more_body", False)))
+        elif kind == "http.response.start":
+            if self._head is not None:
+                raise RuntimeError("http.response.start has been sent already")
+            self._head = self.service.heads.of(message["status"], message.get("headers", ()))
+            self._sends_trailers = bool(message.get("trailers", False))
+        else:
+            await self._send_other(kind, message)
+
+    async def _send_body(self, body: bytes | bytearray | memoryview, more: bool) -> None:
+        self._begin_body()
+        if not isinstance(body, bytes):
+            body = bytes(body)  # a memoryview or bytearray may change before it has left
+        if body:
+            await self.write(body)
+        if not more and not self._sends_trailers:
+            self.finish_now()
+
+    def _begin_body(self) -> None:
+        if self.finished:
+            raise RuntimeError("the response is complete")
+        if not self.started:
+            if self._head is None:
+                raise RuntimeError("http.response.start comes first")
+            self.start_now(self._head)
+
+    async def _send_other(self, kind: str, message: Message) -> None:
+        if kind == "http.response.trailers":
+            self._begin_body()
+            if not self._sends_trailers:
+                raise RuntimeError("http.response.start has announced no trailers")
+            self._trailer_fields += made_fields(message.get("headers", ()))
+            if not message.get("more_trailers", False):
+                self.finish_now(self._trailer_fields)
+        elif kind == "http.response.early_hint":
+            links = tuple([(b"link", bytes(link)) for link in message.get("links", ())])
+            if links:
+                self.inform(ResponseHead(103, made_fields(links)))
+        elif kind == "http.response.pathsend":
+            await self._send_path(message["path"])
+        elif kind == "http.response.zerocopysend":
+            await self._send_zero_copy(message)
+        elif kind != "http.response.debug":
+            raise RuntimeError(f"unexpected message {kind!r}")
+
+    async def _send_path(self, path: str) -> None:
+        with open(path, "rb") as file:  # noqa: ASYNC230
+            size = os.fstat(file.fileno()).st_size
+            self._begin_body()
+            await self.send_file(file, 0, size)
+        if not self._sends_trailers:
+            self.finish_now()
+
+    async def _send_zero_copy(self, message: Message) -> None:
+        """`file` is a file object or a descriptor, from `offset` or where it stands, to `count` bytes or its end."""
+        descriptor = message["file"] if isinstance(message["file"], int) else message["file"].fileno()
+        offset = message.get("offset")
+        if offset is None:
+            offset = os.lseek(descriptor, 0, os.SEEK_CUR)
+        count = message.get("count")
+        if count is None:
+            count = max(os.fstat(descriptor).st_size - offset, 0)
+        self._begin_body()
+        with open(descriptor, "rb", closefd=False) as file:  # noqa: ASYNC230
+            await self.send_file(file, offset, count)
+        if not message.get("more_body", False) and not self._sends_trailers:
+            self.finish_now()
+
+
+def _headers(head: RequestHead) -> list[tuple[bytes, bytes]]:
+    """Fields of HTTP/2 as ASGI has them: `host` is there, and there is one `cookie` (RFC 9113 section 8.2.3)."""
+    fields = list(head.fields)
+    cookies = [value for name, value in fields if name == b"cookie"]
+    if len(cookies) > 1:
+        fields = [field for field in fields if field[0] != b"cookie"]
+        fields.append((b"cookie", b"; ".join(cookies)))
+    if head.authority and not any(name == b"host" for name, _ in fields):
+        fields.insert(0, (b"host", head.authority))
+    return fields

@@ -1,0 +1,69 @@
+"""One connection of a server: its requests become exchanges."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from catenet.http.message import RequestHead
+from catenet.http.serving import ServingProtocol, Shared
+from catenet.http.stream import Stream
+from catenet.net.accept import Slot
+
+if TYPE_CHECKING:
+    from catenet.http.server.server import HttpServer
+
+__all__ = ["HttpConnection", "Peer", "peer_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Both ends of a connection, as ASGI has them; `certificate` is that of the client, as `ssl` decodes it."""
+
+    client: tuple[str, int] | None
+    server: tuple[str, int | None] | None
+    tls: bool
+
+
+def peer_of(transport: asyncio.BaseTransport | None) -> Peer:
+    """Return who is at the ends of a transport."""
+    if transport is None:
+        return Peer(None, None, False)
+    client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    return Peer(
+        (client[0], client[1]) if isinstance(client, tuple) else None,
+        (server[0], server[1]) if isinstance(server, tuple) else (_text(server), None) if server else None,
+        transport.get_extra_info("ssl_object") is not None,
+    )
+
+
+def _text(path: str | bytes) -> str:
+    return path if isinstance(path, str) else path.decode("utf-8", "surrogateescape")
+
+
+class HttpConnection(ServingProtocol):
+    """One connection. `running` counts handlers that have not ended, also of streams that have."""
+
+    __slots__ = ("_server", "_service")
+
+    def __init__(self, server: HttpServer, shared: Shared, slot: Slot) -> None:
+        super().__init__(shared, slot)
+        self._server = server
+        self._service = server.service
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The server holds the list."""
+        super().connection_made(transport)
+        self._server.connection_opened(self)
+
+    def on_closed(self, error: Exception | None) -> None:
+        """Tell the server, which holds the list."""
+        self._service.forget(self)
+        self._server.connection_closed(self)
+
+    def on_head(self, stream: Stream, head: RequestHead, end: bool) -> None:
+        """Begin an exchange."""
+        if not self.is_crowded(stream):
+            stream.owner = exchange = self._service.exchange(self, stream, head)
+            exchange.on_request(end)

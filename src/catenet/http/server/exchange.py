@@ -1,0 +1,499 @@
+"""One request and its response, as a server's handler sees them: the native interface, below ASGI and WSGI.
+
+What is usual takes no task, no queue and no timer: the whole request is there when the handler begins, which does not
+wait, and the response leaves in one write with the others of this turn of the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from catenet.http.driver import TURN_BYTES
+from catenet.http.errors import ErrorCode, PeerLimit
+from catenet.http.events import StreamReset
+from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.server.send_file import pieces_of
+from catenet.http.stream import Stream
+from catenet.net.interrupts import is_interrupt
+
+if TYPE_CHECKING:
+    from catenet.http.server.connection import Peer
+    from catenet.http.server.service import Service
+    from catenet.http.serving import ServingProtocol
+
+__all__ = ["Disconnected", "Exchange", "Handler", "Tunnel"]
+
+_WAITING, _BEGUN, _DONE = range(3)
+_PLAIN: Fields = ((b"content-type", b"text/plain; charset=utf-8"),)
+_FAILED = ResponseHead(500, _PLAIN)
+
+
+class Disconnected(ConnectionResetError):
+    """The client has gone, or has broken the request off."""
+
+
+class Exchange:
+    """One request and its response.
+
+    `head` is the request's; `trailers` are there after the last `read`. A response is one `reply`, or `start`, `write`
+    or `send_file` as often as there is something, and `finish`. What a handler leaves unsaid when it returns is said
+    for it: 500 if there is no head, a broken stream if the body is incomplete.
+    """
+
+    head: RequestHead
+
+    trailers: Fields = ()
+    status: int = 0
+    """Of the response, once it has begun."""
+    sent: int = 0
+    """Bytes of its body so far."""
+
+    # Defaults in the class: a short exchange sets few of these.
+    _state: int = _WAITING
+    _complete: bool = False
+    _running: bool = False
+    _bodiless: bool = False
+    _upgraded: bool = False
+    _left: int | None = None
+    _lost: str | None = None
+    _task: asyncio.Task[None] | None = None
+    _waiters: list[asyncio.Future[None]] | None = None
+    _drained: asyncio.Future[None] | None = None
+    _unwritten: int = 0
+    _cause: str = ""
+
+    def __init__(self, service: Service, connection: ServingProtocol, stream: Stream, head: RequestHead) -> None:
+        self.service = service
+        self.head = head
+        self._connection = connection
+        self._stream = stream
+        self._pieces: list[bytes] = []
+        self.began = connection.now
+
+    # What the handler asks.
+
+    @property
+    def version(self) -> int:
+        """1 or 2."""
+        return self._connection.core.version
+
+    @property
+    def http_version(self) -> str:
+        """`1.0`, `1.1` or `2`."""
+        return "2" if self._connection.core.version == 2 else "1.1"
+
+    @property
+    def now(self) -> float:
+        """The event loop's time."""
+        return self._connection.loop.time()
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self._peer.tls
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`, as the connection is; what a client of HTTP/2 says of it does not count."""
+        return "https" if self._peer.tls else "http"
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """Address and port of the client; None at a Unix socket."""
+        return self._peer.client
+
+    @property
+    def server(self) -> tuple[str, int | None] | None:
+        """Address and port to which the client has connected, or path and None."""
+        return self._peer.server
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has gone, or has broken the request off."""
+        return self._lost is not None
+
+    @property
+    def started(self) -> bool:
+        """Whether the response has begun."""
+        return self._state != _WAITING
+
+    @property
+    def finished(self) -> bool:
+        """Whether the response is complete."""
+        return self._state == _DONE
+
+    @property
+    def _peer(self) -> Peer:
+        return self.service.peer(self._connection)
+
+    # The request.
+
+    async def read(self) -> bytes:
+        """Return the next piece of the body, `b""` after the last. Raises `Disconnected`."""
+        if not self._pieces and not self._complete:
+            await self._more()
+        return self.take()
+
+    async def _more(self) -> None:
+        while not self._pieces and not self._complete:
+            if self._lost is not None:
+                raise Disconnected(self._lost)
+            await self.changed()
+
+    def take(self) -> bytes:
+        """Return what has come of the body and has not been read."""
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        if not self._complete:
+            self._connection.core.consume(self._stream, len(data))
+            self._connection.touch()
+        return data
+
+    async def changed(self) -> None:
+        """Wait for something to happen to the request."""
+        waiter = self._connection.loop.create_future()
+        if self._waiters is None:
+            self._waiters = []
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            with suppress(ValueError):
+                self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        for waiter in self._waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # The response.
+
+    def inform(self, head: ResponseHead) -> None:
+        """Send a 1xx head. Raises `ValueError` if it is none, `RuntimeError` after the response has begun."""
+        if not 100 <= head.status < 200 or head.status == 101:
+            raise ValueError(f"{head.status} is no interim status")
+        if self._state != _WAITING:
+            raise RuntimeError("the response has begun")
+        if self._lost is None:
+            with suppress(PeerLimit):  # nothing depends on it
+                self._connection.core.send_head(self._stream, head)
+                self._connection.touch()
+
+    async def reply(self, head: ResponseHead, body: bytes = b"", trailers: Fields | None = None) -> None:
+        """Send the whole response. Raises `Disconnected`, `ValueError` for fields that cannot be sent."""
+        self.reply_now(self.service.heads.stamped(head), body, trailers)
+
+    def reply_now(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
+        """Send the whole response, with a head that is complete."""
+        self._begin(head)
+        if self.head.method == b"HEAD":
+            self._send_head(head, not body and head.length == 0)
+        else:
+            self.sent = len(body)
+            try:
+                self._connection.core.send_reply(self._stream, head, body, trailers)
+            except PeerLimit:
+                self._refuse_head()
+        self._end()
+
+    async def start(self, head: ResponseHead) -> None:
+        """Begin the response. Raises `Disconnected`, `ValueError` for fields that cannot be sent."""
+        self.start_now(self.service.heads.stamped(head))
+
+    def start_now(self, head: ResponseHead) -> None:
+        """Begin the response, with a head that is complete."""
+        self._begin(head)
+        status = head.status
+        self._bodiless = self.head.method == b"HEAD" or status == 204 or status == 304
+        if not self._bodiless:
+            length = head.get(b"content-length")
+            self._left = None if length is None else int(length)
+        self._send_head(head, self._bodiless)
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Send a piece of the body, as soon as the client takes it. Raises `Disconnected`."""
+        if not self.write_now(data):
+            await self._room()
+
+    def write_now(self, data: bytes | memoryview) -> bool:
+        """Send a piece of the body; False if more should wait for `room`. Raises `Disconnected`."""
+        self._check_open()
+        size = len(data)
+        if self._bodiless or not size:
+            return True
+        self._count(size)
+        connection = self._connection
+        room = connection.core.send_data(self._stream, bytes(data))
+        connection.touch()
+        self._unwritten += size
+        return room and self._unwritten < TURN_BYTES
+
+    async def room(self) -> None:
+        """Wait until the client has taken what was written."""
+        await self._room()
+
+    async def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
+        """Send `count` bytes of a file from `offset` as the next piece of the body.
+
+        A file that is shorter breaks the response off, with an `EOFError`. Raises `Disconnected`, `OSError`.
+        """
+        self._check_open()
+        if self._bodiless or not count:
+            return
+        for piece in pieces_of(file, offset, count):
+            if not self.write_now(piece):
+                await self._room()
+
+    async def finish(self, trailers: Fields | None = None) -> None:
+        """End the response. Raises `Disconnected`."""
+        self.finish_now(trailers)
+
+    def finish_now(self, trailers: Fields | None = None) -> None:
+        """End the response; what waits to be sent is sent after this returns."""
+        self._check_open()
+        core = self._connection.core
+        if self._left:
+            self._break_off("the body is shorter than its Content-Length")
+        elif self._bodiless:
+            pass
+        elif trailers:
+            try:
+                core.send_trailers(self._stream, trailers)
+            except PeerLimit:
+                core.send_data(self._stream, b"", True)
+        else:
+            core.send_data(self._stream, b"", True)
+        self._end()
+
+    def upgrade(self, head: ResponseHead) -> Tunnel:
+        """Answer with 101, or 2xx to CONNECT; what follows both ways are bytes of another protocol."""
+        self._begin(head)
+        self._send_head(head, False)
+        self._upgraded = True
+        self._complete = not self._stream.remote_open
+        self._connection.touch()
+        return Tunnel(self)
+
+    def _begin(self, head: ResponseHead) -> None:
+        if self._state != _WAITING:
+            raise RuntimeError("the response has begun")
+        if self._lost is not None:
+            raise Disconnected(self._lost)
+        self._state = _BEGUN
+        self.status = head.status
+
+    def _send_head(self, head: ResponseHead, end: bool) -> None:
+        try:
+            self._connection.core.send_head(self._stream, head, end)
+        except PeerLimit:
+            self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        """The client has said that it takes no head of this size."""
+        self.service.warn(self._connection.loop.time(), "a response head is over the client's limit")
+        self._connection.core.reset(self._stream, ErrorCode.INTERNAL_ERROR)
+        self._lost = "the head is over the client's limit"
+
+    def _count(self, size: int) -> None:
+        if self._left is not None:
+            if size > self._left:
+                self._break_off("the body is longer than its Content-Length")
+                raise RuntimeError("the body is longer than its Content-Length")
+            self._left -= size
+        self.sent += size
+
+    def _check_open(self) -> None:
+        if self._lost is not None:
+            raise Disconnected(self._lost)
+        if self._state != _BEGUN:
+            raise RuntimeError("the response is complete" if self._state == _DONE else "the response has not begun")
+
+    def _break_off(self, cause: str) -> None:
+        self._cause = cause
+        self._connection.core.reset(self._stream, ErrorCode.INTERNAL_ERROR)
+
+    def _end(self) -> None:
+        self._state = _DONE
+        connection = self._connection
+        connection.touch()
+        if self._waiters:
+            self._wake()
+        if self.service.log is not None:
+            self.service.log.write(self)
+        if connection.draining:
+            connection.close_if_idle()
+
+    async def _room(self) -> None:
+        """Wait until the stream's queue is empty, and the server's budget has room; let others have their turn."""
+        connection = self._connection
+        connection.flush()
+        self._unwritten = 0
+        if self._stream.queue is None:
+            await asyncio.sleep(0)
+        else:
+            self._drained = connection.loop.create_future()
+            try:
+                await self._drained
+            finally:
+                self._drained = None
+        if self._lost is None:
+            await connection.wait_for_room()
+
+    # Called by the driver.
+
+    def on_request(self, end: bool) -> None:
+        """The head has come; a small body is likely to come with it, and the handler then begins with both."""
+        if end:
+            self._complete = True
+            self._run()
+        else:
+            self._connection.loop.call_soon(self._run)
+
+    def on_data(self, data: bytes, end: bool) -> None:
+        """A piece of the body has come."""
+        if data:
+            self._pieces.append(data)
+        if end:
+            self._complete = True
+        if not self._running:
+            self._run()
+        elif self._waiters:
+            self._wake()
+
+    def on_trailers(self, fields: Fields) -> None:
+        """The request has ended with trailers."""
+        self.trailers = fields
+        self.on_data(b"", True)
+
+    def on_reset(self, reset: StreamReset) -> None:
+        """The client has gone, or has broken the protocol."""
+        self._lost = reset.message or "the client has gone"
+        self._wake()
+        self.on_drained()
+        if self._state != _DONE and self.service.log is not None and self._running:
+            self.service.log.write(self)
+        if self._connection.draining:
+            self._connection.close_if_idle()
+
+    def on_left(self) -> None:
+        """The client has ended its direction; it may still read."""
+        self._wake()
+
+    def on_drained(self) -> None:
+        """What was sent has left; a handler that waits may send more."""
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def on_head(self, head: ResponseHead, end: bool) -> None:
+        """Servers get no responses."""
+
+    def owes(self) -> bool:
+        """Whether the client has begun a request, and not finished it."""
+        return not self._complete and not self._upgraded
+
+    # The handler.
+
+    def work(self) -> Coroutine[Any, Any, None]:
+        """Return the coroutine that answers."""
+        raise NotImplementedError
+
+    def _run(self) -> None:
+        if self._running or self._lost is not None:
+            return
+        self._running = True
+        connection = self._connection
+        try:
+            work = self.work()
+        except Exception as error:  # it takes other arguments, or is no coroutine function after all
+            self._ended(None, error)
+            return
+        task = connection.runner.run(work, self._ended)
+        if task is not None:
+            self._task = task
+            connection.running += 1
+            self.service.tasks.add(task)
+
+    def _ended(self, value: object, error: BaseException | None) -> None:
+        connection = self._connection
+        if self._task is not None:
+            self.service.tasks.discard(self._task)
+            self._task = None
+            connection.running -= 1
+        if error is not None:
+            self._report(error)
+        elif self._cause:
+            self.service.report(self, RuntimeError(self._cause))
+        if self._state != _DONE and self._lost is None:
+            self._complete_for_handler(error)
+        connection.touch()
+        if connection.draining:
+            connection.close_if_idle()
+
+    def _report(self, error: BaseException) -> None:
+        if is_interrupt(error):
+            raise error
+        if isinstance(error, asyncio.CancelledError) or (self._lost is not None and _is_disconnect(error)):
+            return
+        self.service.report(self, error)
+
+    def _complete_for_handler(self, error: BaseException | None) -> None:
+        if error is None:
+            self.service.report(self, RuntimeError("the application returned without a complete response"))
+        if self._state == _WAITING:
+            self.reply_now(self.service.heads.stamped(_FAILED), b"Internal Server Error\n")
+        else:
+            self._connection.core.reset(self._stream, ErrorCode.INTERNAL_ERROR)
+            self._end()
+
+
+def _is_disconnect(error: BaseException | None) -> bool:
+    """Whether an exception is, or was raised for, a `Disconnected`."""
+    for _ in range(16):
+        if error is None or isinstance(error, Disconnected):
+            break
+        error = error.__cause__ or error.__context__
+    return isinstance(error, Disconnected)
+
+
+Handler = Callable[[Exchange], Awaitable[None]]
+"""Answers one request."""
+
+
+class Tunnel:
+    """Bytes of another protocol, both ways, over what was a request and its response."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    async def read(self) -> bytes:
+        """Return what has come, `b""` after the last. Raises `Disconnected`."""
+        return await self._exchange.read()
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Send bytes, as soon as the other side takes them. Raises `Disconnected`."""
+        await self._exchange.write(data)
+
+    def write_now(self, data: bytes | memoryview) -> bool:
+        """Send bytes; False if more should wait for `room`. Raises `Disconnected`."""
+        return self._exchange.write_now(data)
+
+    async def room(self) -> None:
+        """Wait until the other side has taken what was written."""
+        await self._exchange.room()
+
+    def write_eof(self) -> None:
+        """End our direction."""
+        if not (self._exchange.finished or self._exchange.gone):
+            self._exchange.finish_now()
+
+    def close(self) -> None:
+        """End both directions, after what was written."""
+        self.write_eof()

@@ -1,0 +1,108 @@
+"""Heads of responses: checked, with Date and Server, and kept for as long as the Date is right.
+
+A head that comes often (the same status and fields) is made once a second, not once a response.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from email.utils import formatdate
+from typing import Final
+
+from catenet.http.errors import StreamError
+from catenet.http.fields import check_fields
+from catenet.http.message import Fields, ResponseHead
+
+__all__ = ["BadHead", "Heads", "made_fields"]
+
+_MOST: Final = 4096
+# What speaks of one connection is the machine's to say (RFC 9110 section 7.6.1); Upgrade goes with a 101.
+_HOP_BY_HOP: Final = frozenset((b"transfer-encoding", b"keep-alive", b"proxy-connection", b"te"))
+
+Pairs = Iterable[Sequence[bytes]]
+
+
+class BadHead(ValueError):
+    """An application has made a head that cannot be sent: a wrong name, value, status or Content-Length."""
+
+
+def made_fields(pairs: Pairs) -> Fields:
+    """Return the fields that an application has made: names in lower case, checked. Raises `BadHead`."""
+    try:
+        fields = tuple([(bytes(name).lower(), bytes(value).strip(b" \t")) for name, value in pairs])
+        check_fields(fields)
+    except StreamError as error:
+        raise BadHead(str(error)) from None
+    except (TypeError, ValueError):
+        raise BadHead("header fields are pairs of bytes") from None
+    return tuple([field for field in fields if field[0] not in _HOP_BY_HOP])
+
+
+class Heads:
+    """Makes heads for one server. `name` is its Server field; empty: there is none."""
+
+    __slots__ = ("_known", "_second", "_stamp", "name")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self._second = 0
+        self._stamp: Fields = ()
+        self._known: dict[object, ResponseHead] = {}
+
+    def of(self, status: int, pairs: Sequence[Sequence[bytes]]) -> ResponseHead:
+        """Return the head that an application describes. Raises `BadHead`."""
+        if int(time.time()) != self._second:
+            self._tick()
+        try:
+            key = (status, *pairs)
+            found = self._known.get(key)
+        except TypeError:  # pairs may be lists
+            key = (status, *[tuple(pair) for pair in pairs])
+            found = self._known.get(key)
+        return found if found is not None else self._make(key, status, pairs)
+
+    def stamped(self, head: ResponseHead) -> ResponseHead:
+        """Return a head of ours with Date and Server, the same object while the Date is right."""
+        if int(time.time()) != self._second:
+            self._tick()
+        note = head.note
+        if type(note) is _Stamped and note.stamp is self._stamp:
+            return note.head
+        made = ResponseHead(head.status, head.fields + self._missing(head.fields))
+        head.note = _Stamped(self._stamp, made)
+        return made
+
+    def _make(self, key: object, status: int, pairs: Pairs) -> ResponseHead:
+        if type(status) is not int or not 200 <= status <= 999:
+            raise BadHead(f"{status!r} is no status of a final response")
+        fields = made_fields(pairs)
+        lengths = [value for name, value in fields if name == b"content-length"]
+        if len(lengths) > 1 or (lengths and (not lengths[0].isdigit() or len(lengths[0]) > 15)):
+            raise BadHead("Content-Length is repeated or not a number")
+        head = ResponseHead(status, fields + self._missing(fields))
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[key] = head
+        return head
+
+    def _missing(self, fields: Fields) -> Fields:
+        names = [name for name, _ in fields if name in (b"date", b"server")]
+        return tuple([field for field in self._stamp if field[0] not in names]) if names else self._stamp
+
+    def _tick(self) -> None:
+        now = time.time()
+        self._second = int(now)
+        self._known.clear()
+        date = (b"date", formatdate(now, usegmt=True).encode())
+        self._stamp = (date, (b"server", self.name)) if self.name else (date,)
+
+
+class _Stamped:
+    """What a head keeps in its `note`."""
+
+    __slots__ = ("head", "stamp")
+
+    def __init__(self, stamp: Fields, head: ResponseHead) -> None:
+        self.stamp = stamp
+        self.head = head

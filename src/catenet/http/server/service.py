@@ -1,0 +1,142 @@
+"""What a server serves: it makes an exchange of each request, and outlives connections.
+
+A server of another kind that speaks HTTP may hand requests to one (`catenet.rpc.Server` does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from catenet.http.message import RequestHead
+from catenet.http.server.connection import Peer, peer_of
+from catenet.http.server.exchange import Exchange, Handler
+from catenet.http.server.heads import Heads
+from catenet.http.serving import ServingProtocol
+from catenet.http.stream import Stream
+from catenet.net.failures import FailureLog, bounded
+from catenet.net.notice import Notice
+from catenet.printable import printable
+
+if TYPE_CHECKING:
+    from catenet.http.server.access_log import AccessLog
+
+__all__ = ["INTERFACES", "HandlerService", "Service", "interface_of"]
+
+logger = logging.getLogger("catenet.http")
+logger.addFilter(bounded)
+
+INTERFACES: Final = ("asgi", "wsgi", "exchange")
+_ENDING: Final = 5.0
+"""Seconds that handlers have to end once they are cancelled."""
+
+
+class Service:
+    """Makes exchanges. `log` gets a line for each that has ended; `tasks` are handlers that are waiting."""
+
+    def __init__(self, *, name: bytes = b"catenet", log: AccessLog | None = None) -> None:
+        self.heads = Heads(name)
+        self.log = log
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._failures = FailureLog(logger)
+        self._notice = Notice()
+        self._peers: dict[ServingProtocol, Peer] = {}
+
+    def exchange(self, connection: ServingProtocol, stream: Stream, head: RequestHead) -> Exchange:
+        """Return the exchange that a request begins."""
+        raise NotImplementedError
+
+    async def start(self) -> None:
+        """Get ready, on the event loop that serves. Raises `LifespanError`."""
+
+    async def stop(self) -> None:
+        """No request comes any more: end what still runs."""
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_ENDING)
+        self._failures.close()
+        if self.log is not None:
+            self.log.close()
+
+    def check(self, now: float) -> None:
+        """Look after logs, about once a second."""
+        self._failures.digest(now)
+        if self.log is not None:
+            self.log.flush()
+
+    # Connections.
+
+    def peer(self, connection: ServingProtocol) -> Peer:
+        """Who is at the ends of a connection."""
+        found = self._peers.get(connection)
+        if found is None:
+            found = self._peers[connection] = peer_of(connection.transport)
+        return found
+
+    def forget(self, connection: ServingProtocol) -> None:
+        """A connection is closed."""
+        self._peers.pop(connection, None)
+
+    # What goes wrong.
+
+    def report(self, exchange: Exchange, error: BaseException) -> None:
+        """Log what an application has raised; the client hears nothing of it."""
+        head = exchange.head
+        what = printable(f"{head.method.decode('latin-1')} {head.path.decode('latin-1')[:200]}")
+        client = exchange.client
+        caller = "a client" if client is None else f"{client[0]}:{client[1]}"
+        self._failures.failed(what, caller, error, asyncio.get_running_loop().time(), "request")
+
+    def warn(self, now: float, text: str) -> None:
+        """Log what a client is told, at most once a minute."""
+        self._notice.warn(now, "%s", text)
+
+
+class HandlerService(Service):
+    """Serves by a handler of exchanges."""
+
+    def __init__(self, handler: Handler, *, name: bytes = b"catenet", log: AccessLog | None = None) -> None:
+        super().__init__(name=name, log=log)
+        self.handler = handler
+
+    def exchange(self, connection: ServingProtocol, stream: Stream, head: RequestHead) -> Exchange:
+        """Return the exchange that a request begins."""
+        return _HandledExchange(self, connection, stream, head)
+
+
+class _HandledExchange(Exchange):
+    service: HandlerService
+
+    def work(self) -> Coroutine[Any, Any, None]:
+        return self.service.handler(self)  # type: ignore[return-value]
+
+
+def interface_of(app: Callable[..., Any]) -> str:
+    """Return which interface an application has: by whether it is asynchronous and how many arguments it takes.
+
+    Raises `TypeError`.
+    """
+    target = app
+    if not (inspect.isfunction(app) or inspect.ismethod(app) or inspect.isclass(app)):
+        target = getattr(app, "__call__", app)  # noqa: B004
+    count = -1
+    with contextlib.suppress(TypeError, ValueError):
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = inspect.signature(target).parameters.values()
+        count = sum(one.kind in kinds and one.default is one.empty for one in parameters)
+    found = {1: "exchange", 2: "wsgi", 3: "asgi"}.get(count)
+    if found == "wsgi" and inspect.iscoroutinefunction(target):
+        found = None
+    if found is None:
+        name = getattr(app, "__qualname__", type(app).__qualname__)
+        raise TypeError(
+            f"{name} is neither an ASGI application (scope, receive, send), nor one of WSGI (environ, start_response), "
+            f"nor a handler of an exchange; name its interface: {', '.join(INTERFACES)}"
+        )
+    return found
