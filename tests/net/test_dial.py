@@ -2,10 +2,23 @@
 
 import asyncio
 import socket
+import ssl
 
 import pytest
+import trustme
+import uvloop
 
-from catenet.net.dial import Endpoint, HappyEyeballs, connect_first, interleave, resolve
+from catenet.net.dial import (
+    Candidate,
+    ClientTls,
+    Endpoint,
+    HappyEyeballs,
+    connect,
+    connect_first,
+    interleave,
+    resolve,
+    secure,
+)
 from catenet.net.target import parse_target
 from catenet.world import World
 
@@ -120,5 +133,86 @@ def test_addresses_of_a_target():
         assert await resolve(loop, parse_target("unix:@x")) == [Endpoint(socket.AF_UNIX, "\0x")]
         assert await resolve(loop, parse_target("tcp://127.0.0.1:5")) == [Endpoint(socket.AF_INET, ("127.0.0.1", 5))]
         assert await resolve(loop, parse_target("tcp://[::1]:5")) == [Endpoint(socket.AF_INET6, ("::1", 5, 0, 0))]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("url", "family"), [("tcp://192.0.2.7:80", socket.AF_INET), ("tcp://[2001:db8::7]:80", socket.AF_INET6)]
+)
+def test_an_address_needs_no_resolver(url, family):
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.getaddrinfo = None
+        return await resolve(loop, parse_target(url))
+
+    assert [(endpoint.family, endpoint.address[:2]) for endpoint in asyncio.run(main())] == [
+        (family, (parse_target(url).host, 80))
+    ]
+
+
+class Echo(asyncio.Protocol):
+    """Speaks first, then repeats what it hears."""
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.write(b"hello ")
+
+    def data_received(self, data):
+        self.transport.write(data)
+
+
+class Reader(asyncio.Protocol):
+    """Takes over a candidate."""
+
+    def __init__(self, wanted):
+        self.heard = b""
+        self.wanted = wanted
+        self.done = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport):
+        transport.write(b"world")
+
+    def data_received(self, data):
+        self.heard += data
+        if self.heard == self.wanted and not self.done.done():
+            self.done.set_result(None)
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_candidate_loses_nothing_of_a_server_that_speaks_first(factory, encrypted):
+    authority = trustme.CA()
+    server_tls, client_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert("localhost").configure_cert(server_tls)
+    authority.configure_trust(client_tls)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Echo, "127.0.0.1", 0, ssl=server_tls if encrypted else None)
+        endpoint = Endpoint(socket.AF_INET, server.sockets[0].getsockname())
+        candidate = await connect(loop, endpoint, Candidate)
+        if encrypted:
+            candidate = await secure(loop, candidate, ClientTls(client_tls, "localhost"))
+        await asyncio.sleep(0.02)  # what comes before it is handed over is kept
+        reader = Reader(b"hello world")
+        candidate.hand_over(reader)
+        await reader.done
+        candidate.close()
+        server.close()
+        return reader.heard
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(main()) == b"hello world"
+
+
+def test_tls_that_fails_says_why():
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Echo, "127.0.0.1", 0)
+        candidate = await connect(loop, Endpoint(socket.AF_INET, server.sockets[0].getsockname()), Candidate)
+        with pytest.raises(OSError, match=r"speaks before TLS|WRONG_VERSION|wrong version"):
+            await secure(loop, candidate, ClientTls(ssl.create_default_context(), "localhost"))
+        server.close()
 
     asyncio.run(main())

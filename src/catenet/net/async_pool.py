@@ -47,6 +47,12 @@ class AsyncPool(Generic[K, C]):
         """Callers that wait, or have been let go on and have not yet."""
         return self._core.outstanding
 
+    @property
+    def full(self) -> bool:
+        """Whether there are as many connections as there may be."""
+        limit = self._limits.max_connections
+        return limit is not None and self._core.count >= limit
+
     def waiting(self, key: K) -> bool:
         """Whether callers wait for a connection to `key`."""
         return self._core.waiting(key)

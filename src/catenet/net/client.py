@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from catenet.net import dial
 from catenet.net.connection import Connection
 from catenet.net.core import StreamCore, check_core
-from catenet.net.dial import ClientTls, Endpoint
+from catenet.net.dial import Candidate, ClientTls, Endpoint
 from catenet.net.target import DATAGRAM_SCHEMES, SCHEMES, Scheme, Target, parse_target, refuse_scheme
 from catenet.net.tls import client_context, explain
 
@@ -26,49 +26,6 @@ CONNECT_TIMEOUT = 20.0
 
 class ConnectError(ConnectionError):
     """No address could be connected to; the text is one line and names the target."""
-
-
-class _Candidate(asyncio.Protocol):
-    """A connection that may win the race. Next to nothing is read until it has, and nothing is lost."""
-
-    transport: asyncio.Transport
-
-    def __init__(self) -> None:
-        self.error: str | None = None
-        self._early: list[bytes] = []
-        self._eof = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        self.transport.pause_reading()
-
-    def data_received(self, data: bytes) -> None:
-        """Keep what comes nevertheless: uvloop begins to read after `connection_made`, whatever that has said."""
-        self._early.append(data)
-        self.transport.pause_reading()
-
-    def eof_received(self) -> bool:
-        self._eof = True
-        return self.transport.can_write_eof()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.error = "the server closed the connection at once" if error is None else explain(error)
-
-    def close(self) -> None:
-        """It has lost."""
-        self.transport.abort()
-
-    def hand_over(self, protocol: asyncio.Protocol) -> None:
-        """It has won."""
-        transport = self.transport
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        if self._early:
-            protocol.data_received(b"".join(self._early))
-        if self._eof and not protocol.eof_received():
-            transport.close()
-        elif not self._eof and not transport.is_closing():
-            transport.resume_reading()
 
 
 async def connect(
@@ -105,9 +62,9 @@ async def connect(
     return connection
 
 
-async def _dial(loop: asyncio.AbstractEventLoop, target: Target, tls: ClientTls | None) -> _Candidate:
-    async def dial_one(endpoint: Endpoint) -> _Candidate:
-        return await dial.connect(loop, endpoint, _Candidate, tls)
+async def _dial(loop: asyncio.AbstractEventLoop, target: Target, tls: ClientTls | None) -> Candidate:
+    async def dial_one(endpoint: Endpoint) -> Candidate:
+        return await dial.connect(loop, endpoint, Candidate, tls)
 
     _, candidate = await dial.connect_first(loop, await dial.resolve(loop, target), dial_one)
     return candidate

@@ -11,11 +11,13 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from catenet.net.target import Target
+from catenet.net.tls import explain
 
 __all__ = [
+    "Candidate",
     "ClientTls",
     "Closable",
     "Endpoint",
@@ -27,6 +29,7 @@ __all__ = [
     "interleave",
     "no_name",
     "resolve",
+    "secure",
 ]
 
 A = TypeVar("A")
@@ -116,6 +119,56 @@ B = TypeVar("B", bound=asyncio.BaseProtocol)
 P = TypeVar("P", bound=Closable)
 
 
+class Candidate(asyncio.Protocol):
+    """A connection that may win the race. Next to nothing is read until it has, and nothing is lost."""
+
+    transport: asyncio.Transport | None = None
+
+    def __init__(self) -> None:
+        self.error: str | None = None
+        self._early: list[bytes] = []
+        self._eof = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read nothing yet."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what comes nevertheless: uvloop begins to read after `connection_made`, whatever that has said."""
+        self._early.append(data)
+        if self.transport is not None:  # otherwise TLS has been agreed upon in this turn
+            self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Keep our direction, where that is possible."""
+        self._eof = True
+        return self.transport is not None and self.transport.can_write_eof()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Remember why."""
+        self.error = "the server closed the connection at once" if error is None else explain(error)
+
+    def close(self) -> None:
+        """It has lost."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """It has won."""
+        transport = self.transport
+        assert transport is not None
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        early, self._early = b"".join(self._early), []
+        if early:
+            protocol.data_received(early)
+        if self._eof and not protocol.eof_received():
+            transport.close()
+        elif not self._eof and not transport.is_closing():
+            transport.resume_reading()
+
+
 AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
@@ -139,9 +192,20 @@ async def resolve(loop: asyncio.AbstractEventLoop, target: Target, kind: int = s
     unix = target.unix
     if unix:
         return [Endpoint(socket.AF_UNIX, "\0" + unix[1:] if unix.startswith("@") else unix)]
-    found = await addresses(loop, target.host, target.port, kind)
+    found = _numeric(target, kind) or await addresses(loop, target.host, target.port, kind)
     endpoints = list(dict.fromkeys(Endpoint(family, address) for family, *_, address in found))
     return interleave(endpoints, [endpoint.family == socket.AF_INET6 for endpoint in endpoints])
+
+
+def _numeric(target: Target, kind: int) -> Sequence[AddressInfo]:
+    """What an address stands for, which needs no thread; nothing for a name."""
+    host = target.host
+    if ":" not in host and not host.replace(".", "").isdigit():
+        return ()
+    try:
+        return socket.getaddrinfo(host, target.port, type=kind, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return ()
 
 
 async def connect(
@@ -157,6 +221,19 @@ async def connect(
     else:
         _, protocol = await loop.create_connection(factory, address[0], address[1], family=endpoint.family, **options)
     return protocol
+
+
+async def secure(loop: asyncio.AbstractEventLoop, candidate: Candidate, tls: ClientTls) -> Candidate:
+    """Begin TLS on a connection; return what takes its place. Raises `OSError`, `ssl.SSLError`."""
+    assert candidate.transport is not None
+    if candidate._early:
+        raise ConnectionError("the server speaks before TLS has begun")
+    inner = Candidate()
+    transport = await loop.start_tls(candidate.transport, inner, tls.context, server_hostname=tls.server_name)
+    if transport is None or inner.error is not None:
+        raise ConnectionResetError(inner.error or "the server closed the connection at once")
+    inner.connection_made(transport)
+    return inner
 
 
 async def _connect_abstract(
