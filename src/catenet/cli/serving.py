@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
 import ssl
@@ -111,6 +112,8 @@ def run_server(
         certify(args, [_parse_listen(url, kind) for url in listen], kind.schemes)
     for url in listen:
         _check_url(url, kind, args)
+    if args.workers > 1 and getattr(args, "cert", None):
+        args.context = _context(args)  # before the fork: the keys of session tickets are then those of all workers
     watched = kind.watched and getattr(args, "reload", False)
     try:
         return run_workers(
@@ -184,10 +187,21 @@ def tls_context(args: argparse.Namespace, alpn: Sequence[str] = ()) -> ssl.SSLCo
     """What `--cert`, `--key`, `--client-ca` and `--tls` make; None without a certificate. In a running event loop."""
     if not args.cert:
         return None
-    try:
-        context = server_context(args.cert, args.key, args.client_ca, alpn)
-    except TlsError as error:
-        raise UsageError(f"--cert, --key, --client-ca: {error}") from None
+    context: ssl.SSLContext | None = getattr(args, "context", None)
+    if context is None:
+        context = _context(args)
+    else:
+        with contextlib.suppress(OSError):
+            context.load_cert_chain(args.cert, args.key)  # a worker that starts later has the newer files
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
     if args.tls:
         keep_renewed(args, context)
     return context
+
+
+def _context(args: argparse.Namespace) -> ssl.SSLContext:
+    try:
+        return server_context(args.cert, args.key, args.client_ca)
+    except TlsError as error:
+        raise UsageError(f"--cert, --key, --client-ca: {error}") from None

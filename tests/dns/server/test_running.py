@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -241,6 +242,22 @@ def test_figures_of_all_workers(tmp_path, zone):
                 break
             assert time.monotonic() < until, page
         assert all(line.startswith(("#", "catenet_dns_")) for line in page.splitlines())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_goes_on_at_any_worker(tmp_path, zone, certificate, version):
+    context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+    context.minimum_version = context.maximum_version = version
+    session = None
+    with serving(tmp_path, *zone, *certificate, "--workers", "2", "--listen", "tls://127.0.0.1:0") as server:
+        for number in range(16):
+            plain = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+            with context.wrap_socket(plain, server_hostname="localhost", session=session) as sock:
+                data = query(number=number)
+                sock.sendall(len(data).to_bytes(2, "big") + data)
+                assert sock.recv(4)[2:] == data[:2]
+                assert sock.session_reused == (number > 0), "the kernel draws a worker for each connection"
+                session = session or sock.session
 
 
 # What strangers do.

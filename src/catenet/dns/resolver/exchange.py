@@ -6,7 +6,7 @@ import hashlib
 import random
 from typing import Final
 
-from catenet.dns.options import COOKIE
+from catenet.dns.options import COOKIE, KEEPALIVE
 from catenet.dns.resolver.context import Context
 from catenet.dns.resolver.servers import LONGEST_WAIT, ServerState
 from catenet.dns.resolver.steps import Failure, Outcome, Send, Steps, Work, send
@@ -96,6 +96,8 @@ def _query(
         if config.cookies and transport != "tls":
             cookie = _client_cookie(context, server)
             options = ((COOKIE, cookie + state.cookie),)
+        if transport != "udp":
+            options += ((KEEPALIVE, b""),)  # how long may the connection stay? (RFC 7828 3.2.1)
         edns = Edns(config.udp_payload, DNSSEC_OK * config.request_dnssec, options)
     flags = (RD | CD) if recursive else 0
     data = pack(context.rng.getrandbits(16), flags, asked, edns=edns)

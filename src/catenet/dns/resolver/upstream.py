@@ -15,10 +15,13 @@ from typing import Final
 from catenet.dns.client import SCHEMES
 from catenet.dns.config import server_host
 from catenet.dns.exchange import Exchange
+from catenet.dns.options import KEEPALIVE
 from catenet.dns.stream import StreamQueries
 from catenet.net import Connection, client_context, connect
 from catenet.net.target import host_and_port
+from catenet.wire.dns.message import Message
 from catenet.wire.dns.stub import Server
+from catenet.wire.errors import Malformed
 
 __all__ = ["Upstream"]
 
@@ -26,9 +29,14 @@ LARGEST: Final = 65_535
 BATCH: Final = 8
 """Datagrams that are taken from a socket in one turn: there should be one."""
 IDLE: Final = 10.0
-"""Seconds after which a connection without questions is closed."""
+"""Seconds after which a connection without questions is closed, unless its server says otherwise (RFC 7828)."""
+LONGEST_IDLE: Final = 120.0
+MARGIN: Final = 1.0
+"""Seconds by which we close before the server does, so that no question meets a connection that is closing."""
 MOST_SOCKETS: Final = 2_000
 MOST_CONNECTIONS: Final = 200
+
+_KEEPALIVE_HEAD: Final = KEEPALIVE.to_bytes(2, "big") + b"\0\2"
 
 Received = Callable[[int, bytes], None]
 Failed = Callable[[int], None]
@@ -184,12 +192,14 @@ class _Shared:
         self._connection: Connection[bytes] | None = None
         self._tokens: dict[bytes, int] = {}
         self._ended = False
+        self._is_full = False
         self._idle: asyncio.TimerHandle | None = None
+        self._patience = IDLE
         self.task = asyncio.get_running_loop().create_task(self._run(server, transport))
 
     def takes(self, data: bytes) -> bool:
         """Whether another message can go over it: its id must differ from those of the others."""
-        return not self._ended and data[:2] not in self._tokens
+        return not self._ended and not self._is_full and data[:2] not in self._tokens
 
     def send(self, token: int, data: bytes) -> None:
         """Send a message, when there is a connection."""
@@ -205,7 +215,15 @@ class _Shared:
         """Nobody waits for this answer any more."""
         self._tokens = {number: one for number, one in self._tokens.items() if one != token}
         if not self._tokens and self._idle is None and not self._ended:
-            self._idle = asyncio.get_running_loop().call_later(IDLE, self.task.cancel)
+            self._idle = asyncio.get_running_loop().call_later(self._patience, self.task.cancel)
+
+    def _note_patience(self, data: bytes) -> None:
+        """Keep the connection as long as the server says; with 0 it takes no more questions (RFC 7828 3.3.2)."""
+        seconds = _keepalive(data)
+        if seconds is None:
+            return
+        self._patience = min(max(seconds - MARGIN, seconds / 2), LONGEST_IDLE)
+        self._is_full = not seconds
 
     async def _run(self, server: Server, transport: str) -> None:
         try:
@@ -213,6 +231,7 @@ class _Shared:
                 self._connection = connection
                 connection.flush()
                 async for data in connection:
+                    self._note_patience(data)
                     token = self._tokens.get(data[:2])
                     if token is not None:
                         self._upstream.deliver(token, data)
@@ -223,3 +242,15 @@ class _Shared:
             if self._idle is not None:
                 self._idle.cancel()
             self._upstream.lose(self, list(self._tokens.values()))
+
+
+def _keepalive(data: bytes) -> float | None:
+    """How long a server keeps a connection that is idle, in seconds; None if it does not say (RFC 7828 3.1)."""
+    if _KEEPALIVE_HEAD not in data:
+        return None
+    try:
+        edns = Message(data).edns
+    except Malformed:
+        return None
+    told = None if edns is None else next((one for code, one in edns.options if code == KEEPALIVE), None)
+    return None if told is None or len(told) != 2 else int.from_bytes(told, "big") / 10
