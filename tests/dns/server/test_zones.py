@@ -1,5 +1,6 @@
 """Whole zones: transfers to and from BIND, NSD and Knot, NOTIFY, signed updates; what nobody may have is refused."""
 
+import asyncio
 import contextlib
 import signal
 import socket
@@ -11,9 +12,14 @@ from tests.dns.server.running import ZONE, ask_tcp, ask_udp, query, run, serving
 from tests.peers import environment, tool
 
 from catenet.dns.rrset import rrsets_from_records
+from catenet.dns.server.config import ServerConfig, ZoneConfig
+from catenet.dns.server.counters import Counters
+from catenet.dns.server.parts import Part, read_files
+from catenet.dns.server.request import UDP
 from catenet.wire.dns.message import Question, pack, parse
 from catenet.wire.dns.name import name_from_text
-from catenet.wire.dns.numbers import AXFR, NOTIFY, SOA, A
+from catenet.wire.dns.numbers import AXFR, IXFR, NOTIFY, SOA, A
+from catenet.wire.dns.record import make_record
 
 SECRET = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3I="
 KEY = f'[[key]]\nname = "shared"\nsecret = "{SECRET}"\n'
@@ -147,7 +153,7 @@ def test_we_are_the_secondary_of_bind(tmp_path):
             until(lambda: address_of(server.port, "new.example.org."), 77)
             shown = run(tool("dig"), "@127.0.0.1", "-p", str(server.port), "example.org", "IXFR=1", "-y", key)
             assert shown.count("\tSOA\t") == 4 and "large" not in shown, "differences are passed on"
-        assert "new.example.org." in (tmp_path / "copy.zone").read_text()
+        assert (tmp_path / "copy.zone.jnl").exists()
         with serving(tmp_path, *secondary_config(tmp_path, free_port())) as server:
             assert address_of(server.port, "new.example.org.") == 77, "from its copy, without a primary"
 
@@ -220,3 +226,59 @@ def test_changes_are_answered_at_once(tmp_path):
             subprocess.run([tool("nsupdate")], input=text, text=True, check=True, timeout=30, env=environment())
             assert address_of(server.port) == number
             assert parse(ask_tcp(server.port, query(kind=A))[0]).answer[0].data[-1] == number
+
+
+def update(name, serial_of_message=7):
+    """An update that adds an address."""
+    record = make_record(name_from_text(name), A, 60, b"\xc0\0\2\x4d")
+    question = Question(name_from_text("example.org."), SOA)
+    return pack(serial_of_message, 5 << 11, question, (), (record,))
+
+
+def increments(port, serial=1):
+    """How many records an IXFR from a serial has."""
+    data = b"\0\0" + serial.to_bytes(4, "big") + bytes(16)
+    known = make_record(name_from_text("example.org."), SOA, 0, data)
+    asked = pack(7, 0, Question(name_from_text("example.org."), IXFR), (), (known,))
+    return len(parse(ask_tcp(port, asked)[0]).answer)
+
+
+def test_a_secondary_keeps_differences_over_a_restart(tmp_path):
+    port = free_port()
+    more = f'notify = ["127.0.0.1:{port}"]\ntransfers = ["127.0.0.1"]\nupdates = ["127.0.0.1"]\n'
+    listen = ("--listen", f"udp+tcp://127.0.0.1:{port}")
+    with serving(tmp_path, *primary_config(tmp_path, extra=more)) as server:
+        words = secondary_config(tmp_path, server.port, extra='transfers = ["127.0.0.1"]\n')[:2] + listen
+        with serving(tmp_path, *words):
+            until(lambda: address_of(port), 3)
+            for number in range(3):
+                assert parse(ask_udp(server.port, update(f"new{number}.example.org."))).rcode == 0
+            until(lambda: address_of(port, "new2.example.org."), 77)
+            assert increments(port) > 4
+    assert (tmp_path / "copy.zone.jnl").exists() and "new2" not in (tmp_path / "copy.zone").read_text()
+    with serving(tmp_path, *words):
+        assert address_of(port, "new2.example.org.") == 77, "the primary is gone"
+        assert 4 < increments(port) < 20, "and what led here is known still"
+
+
+def test_an_update_during_a_reload_is_not_lost(tmp_path):
+    (tmp_path / "a.zone").write_text(ZONE)
+    zone = ZoneConfig(file=str(tmp_path / "a.zone"), updates=("127.0.0.1",))
+    config = ServerConfig(zones=(zone,), recursive=False)
+
+    async def run():
+        part = Part(Counters())
+        chain = part.use(read_files(config))
+        files = read_files(config)  # as the thread of a reload does
+        for number in range(2):
+            reply = chain.receive(update(f"late{number}.example.org."), UDP, "127.0.0.1", 5, lambda _: None)
+            assert parse(reply).rcode == 0
+        chain = part.use(files)
+        for name in ("late0.example.org.", "late1.example.org."):
+            assert parse(chain.receive(query(name), UDP, "127.0.0.1", 5, lambda _: None)).answer[0].data[-1] == 77
+        assert parse(chain.receive(update("more.example.org."), UDP, "127.0.0.1", 5, lambda _: None)).rcode == 0
+        part.close()
+
+    asyncio.run(run())
+    with serving(tmp_path, *primary_config(tmp_path, extra='updates = ["127.0.0.1"]\n')) as server:
+        assert address_of(server.port, "late1.example.org.") == address_of(server.port, "more.example.org.") == 77

@@ -6,7 +6,7 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -67,7 +67,7 @@ class Recursor(Alarmed):
         )
         names = {server: zone.tls for zone in settings.forwards if zone.tls for server in zone.servers}
         self._upstream = Upstream(self._received, self._failed, names, tls)
-        self._waiting: dict[int, asyncio.Future[Response]] = {}
+        self._waiting: dict[int, Callable[[Response | None], None]] = {}
         self._alarm = Alarm(self._loop)
         self._alarm.set(self.core.next_deadline(), self)
 
@@ -86,6 +86,39 @@ class Recursor(Alarmed):
         client: Client | None = None,
     ) -> Response:
         """Answer a question. What cannot be answered is SERVFAIL, with its reason; nothing is raised."""
+        future: asyncio.Future[Response] = self._loop.create_future()
+
+        def done(response: Response | None) -> None:
+            if response is None:
+                future.cancel()
+            elif not future.done():
+                future.set_result(response)
+
+        ticket = self.begin(
+            question,
+            done,
+            dnssec_ok=dnssec_ok,
+            checking_disabled=checking_disabled,
+            recursion=recursion,
+            client=client,
+        )
+        try:
+            return await future
+        finally:
+            if self._waiting.pop(ticket, None) is not None:
+                self.core.cancel(ticket)
+
+    def begin(
+        self,
+        question: Question,
+        done: Callable[[Response | None], None],
+        *,
+        dnssec_ok: bool = False,
+        checking_disabled: bool = False,
+        recursion: bool = True,
+        client: Client | None = None,
+    ) -> int:
+        """Answer a question; `done` is called once, perhaps before this returns; with None if we are closed."""
         ticket = self.core.ask(
             question,
             self._loop.time(),
@@ -94,21 +127,16 @@ class Recursor(Alarmed):
             recursion=recursion,
             client=client,
         )
-        future: asyncio.Future[Response] = self._loop.create_future()
-        self._waiting[ticket] = future
+        self._waiting[ticket] = done
         self._go()
-        try:
-            return await future
-        finally:
-            if self._waiting.pop(ticket, None) is not None:
-                self.core.cancel(ticket)
+        return ticket
 
     async def close(self) -> None:
         """Close all sockets; questions that are open are cancelled."""
         self._alarm.close()
         waiting, self._waiting = list(self._waiting.values()), {}
-        for future in waiting:
-            future.cancel()
+        for done in waiting:
+            done(None)
         await self._upstream.close()
 
     async def __aenter__(self) -> Self:
@@ -137,9 +165,9 @@ class Recursor(Alarmed):
         for token in core.finished():
             self._upstream.end(token)
         while (event := core.next_event()) is not None:
-            future = self._waiting.pop(event.ticket, None)
-            if future is not None and not future.done():
-                future.set_result(event.response)
+            done = self._waiting.pop(event.ticket, None)
+            if done is not None:
+                done(event.response)
         self._alarm.set(self.core.next_deadline(), self)
 
     def on_alarm(self, due: float) -> None:

@@ -29,7 +29,7 @@ from catenet.dns.server.follower import Follower
 from catenet.dns.server.request import HTTPS, UDP, Request
 from catenet.dns.server.signing import SignedZone
 from catenet.dns.zone import Zone, ZoneSet
-from catenet.dns.zone.difference import Difference
+from catenet.dns.zone.difference import Difference, apply
 from catenet.dns.zone.journal import Journal
 from catenet.dns.zone.notify import Notifier, Target, answer_notify
 from catenet.dns.zone.secondary import Primary, Secondary
@@ -137,7 +137,7 @@ class Authority:
         if told.sign is not None:
             kept.signed, kept.source = SignedZone(origin, told, told.sign), self.zones.get(origin)
             kept.journal = kept.signed.journal
-        elif told.file and (told.updates or told.key or config.settings.updates):
+        elif told.file and (told.primaries or told.updates or told.key or config.settings.updates):
             kept.file = JournalFile(Path(f"{told.file}.jnl"))
             kept.file.load()
             kept.journal = kept.file.journal
@@ -166,6 +166,8 @@ class Authority:
             zone = self.zones.get(kept.origin)
             if zone is None and old is not None and before is not None:
                 zone = old.source or before.zones.get(kept.origin)
+            if old is not None and zone is not None and kept.signed is None and old.told.file == kept.told.file:
+                _catch_up(kept, zone, old.journal)
             if kept.signed is not None:
                 self._begin_signing(kept, kept.signed, zone, old)
             if kept.told.primaries:
@@ -244,8 +246,6 @@ class Authority:
 
     def _replaced(self, kept: _Kept, zone: Zone | None, changes: Sequence[Difference]) -> None:
         """A secondary has another version, or none any more; the differences are passed on to its own secondaries."""
-        for change in changes if kept.signed is None else ():
-            kept.journal.add(change)
         if zone is None:
             logger.warning("zone %s has expired", kept.told.name)
             self.zones.discard(kept.origin)
@@ -254,16 +254,30 @@ class Authority:
             if kept.timer is not None:
                 kept.timer.cancel()
         else:
-            self._have(kept, zone)
+            self._have(kept, zone, changes)
         self._changed(kept, self.zones.get(kept.origin))
 
-    def _have(self, kept: _Kept, zone: Zone) -> None:
+    def _store(self, kept: _Kept, zone: Zone, changes: Sequence[Difference]) -> None:
+        """Keep a version on disk: its differences in the journal, if they go on from what is there, or else whole."""
+        path = Path(kept.told.file) if kept.told.file else None
+        try:
+            if path is not None and kept.file is not None and changes and path.is_file():
+                for change in changes:
+                    kept.file.append(change, partial(save_zone, zone, path))
+                return
+            if path is not None:
+                save_zone(zone, path)
+            if kept.file is not None:
+                kept.file.clear()
+        except OSError as error:
+            logger.error("%s: %s", kept.told.file, error.strerror)
+        if kept.signed is None and kept.file is None:
+            for change in changes:
+                kept.journal.add(change)
+
+    def _have(self, kept: _Kept, zone: Zone, changes: Sequence[Difference]) -> None:
         logger.info("zone %s: serial %d", kept.told.name, zone.serial)
-        if kept.told.file:
-            try:
-                save_zone(zone, Path(kept.told.file))
-            except OSError as error:
-                logger.error("%s: %s", kept.told.file, error.strerror)
+        self._store(kept, zone, changes)
         signed = kept.signed
         if signed is not None:
             kept.source = zone
@@ -471,6 +485,15 @@ class Authority:
             if zone is not None and zone.apex in self._hidden:
                 return Response(REFUSED)
         return self.zones.answer(question, dnssec_ok, every_type=every_type)
+
+
+def _catch_up(kept: _Kept, zone: Zone, journal: Journal) -> None:
+    """Bring a zone that was read from its file forward by what has changed since it was read."""
+    known = {change.after for change in kept.journal}
+    for change in journal.since(zone.serial) or ():
+        apply(zone, change)
+        if change.after not in known:
+            kept.journal.add(change)
 
 
 def _only(networks: tuple[str, ...]) -> Access:

@@ -62,7 +62,7 @@ def read_zones(config: ServerConfig) -> ZoneSet:
 def read_copy(path: Path, origin: bytes) -> Zone | None:
     """The copy of a secondary, None if there is none; a broken one is logged, and counts as none."""
     try:
-        return read_zone(path, origin) if path.is_file() else None
+        return _read(path, origin) if path.is_file() else None
     except (OSError, ValueError) as error:
         logger.error("%s", error)
         return None

@@ -88,6 +88,11 @@ class JournalFile:
             file.flush()
             os.fsync(file.fileno())
 
+    def clear(self) -> None:
+        """Forget all changes: the zone has been written anew. Raises OSError."""
+        self.journal.clear()
+        self.path.unlink(missing_ok=True)
+
     def rewrite(self) -> None:
         """Write the file anew from the journal. Raises OSError."""
         write_atomically(self.path, [_MAGIC, *map(_packed, self.journal)])
