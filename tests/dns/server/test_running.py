@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import time
 import urllib.request
 
@@ -17,6 +16,7 @@ import trustme
 from tests.dns.server.running import ZONE, ask_tcp, ask_udp, port_of, query, run, serving, wait_for
 from tests.peers import environment, tool
 
+from catenet.cli import main
 from catenet.wire.dns.edns import Edns
 from catenet.wire.dns.message import parse
 from catenet.wire.dns.numbers import TC, TXT
@@ -343,7 +343,8 @@ def test_answers_of_one_connection_come_as_they_are_ready(tmp_path):
         assert numbers == [2, 1]
 
 
-def test_settings_with_mistakes(tmp_path):
+def test_settings_with_mistakes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     for text, complaint in (
         ("versoin = 'x'\n", "c.toml: versoin is no setting; do you mean 'version'?"),
         ("[access]\ndrop = ['10.0.0.1/8']\n", "'10.0.0.1/8' has bits behind its prefix; do you mean 10.0.0.0/8?"),
@@ -366,7 +367,6 @@ def test_settings_with_mistakes(tmp_path):
         ("user = 'no-such-user'\n", "user: there is no user 'no-such-user'"),
     ):
         (tmp_path / "c.toml").write_text(text)
-        words = ["catenet", "serve", "dns", "--config", "c.toml", "--listen", "udp+tcp://127.0.0.1:0"]
-        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 2, (text, done.stderr)
-        assert complaint in done.stderr and done.stderr.count("\n") == 1, (text, done.stderr)
+        status = main(["serve", "dns", "--config", "c.toml", "--listen", "udp+tcp://127.0.0.1:0"])
+        said = capsys.readouterr().err
+        assert status == 2 and complaint in said and said.count("\n") == 1, (text, said)

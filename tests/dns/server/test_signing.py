@@ -13,6 +13,7 @@ from tests.dns.server.running import ZONE, ask_tcp, ask_udp, query, run, serving
 from tests.dns.server.test_zones import address_of, free_port, until
 from tests.peers import environment, tool
 
+from catenet.cli import main
 from catenet.dns.dnssec import KeyTimes, generate_key
 from catenet.wire.dns.edns import DNSSEC_OK, Edns
 from catenet.wire.dns.message import parse
@@ -221,7 +222,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("sign", MISTAKES)
-def test_mistakes_are_named(tmp_path: Path, sign: str) -> None:
+def test_mistakes_are_named(
+    tmp_path: Path, sign: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = config(tmp_path, sign)
     for folder in ("bad", "other", "past"):
         (tmp_path / folder).mkdir()
@@ -235,17 +238,18 @@ def test_mistakes_are_named(tmp_path: Path, sign: str) -> None:
     generate_key(name_from_text("example.org."), 13, is_entry_point=True, times=KeyTimes(publish=1, delete=2)).write(
         tmp_path / "past"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "catenet", "serve", "dns", *words], cwd=tmp_path, capture_output=True, text=True,
-        timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 2 and done.stderr.count("\n") <= 2, done.stderr
+    monkeypatch.chdir(tmp_path)
+    status = main(["serve", "dns", *words])
+    said = capsys.readouterr().err
+    assert status == 2 and said.count("\n") <= 2, said
     wanted = MISTAKES[sign]
-    assert re.search(wanted if "\\" in wanted else re.escape(wanted), done.stderr), done.stderr
+    assert re.search(wanted if "\\" in wanted else re.escape(wanted), said), said
 
 
-def test_a_signed_zone_is_for_one_process(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "catenet", "serve", "dns", *config(tmp_path, "true"), "--workers", "2"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and "served by one process" in done.stderr
+def test_a_signed_zone_is_for_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["serve", "dns", *config(tmp_path, "true"), "--workers", "2"]) == 2
+    assert "served by one process" in capsys.readouterr().err
     assert os.listdir(tmp_path) and not (tmp_path / "keys").exists()
