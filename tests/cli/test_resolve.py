@@ -6,7 +6,9 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -240,3 +242,64 @@ def test_dnsmasq_is_asked_by_udp_and_tcp(namespace: Namespace) -> None:
     long = resolve("long.example", "TXT")
     assert isinstance(long["answer"], list)
     assert (len(long["answer"]), long["protocol"]) == (20, "tcp")
+
+
+@pytest.mark.parametrize("words", [("+tcp",), ()])
+def test_the_source_address_is_that_of_the_call(capsys, words):
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        port = tcp.getsockname()[1]
+        udp.bind(("127.0.0.1", port))
+        found = []
+
+        def hear():
+            found.append(tcp.accept()[1][0] if words else udp.recvfrom(100)[1][0])
+
+        hearing = threading.Thread(target=hear)
+        hearing.start()
+        asked = ("www.example", f"@127.0.0.1:{port}", "-b", "127.0.0.77", "--timeout", "100ms", "--attempts", "1")
+        assert output(capsys, *asked, *words)[0] == 9
+        hearing.join(20)
+        assert found == ["127.0.0.77"]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("-b", "127.0.0.1", "@::1"), "@::1 and -b 127.0.0.1: the address is of IPv6"),
+        (("-b", "::1", "-4"), "-b ::1 and -4: the address is of IPv6"),
+        (("-b", "here"), "argument -b: 'here' is not an IPv4 or IPv6 address"),
+        (("-b", "::1#70000"), "argument -b: '70000' is no port"),
+        (("--quic", "--tls", "@::1"), "--quic and --tls: give one of them"),
+        (("--quic", "+keepalive", "@::1"), "@::1 and +keepalive: QUIC has a timeout of its own"),
+        (("--mdns", "@::1"), "--mdns: there are no servers to be named, nor a root to begin at"),
+        (("--mdns", "AXFR"), "www.example. AXFR: no transfers by multicast DNS"),
+    ],
+)
+def test_mistakes_of_sources_and_transports(capsys, words, complaint):
+    status, shown = output(capsys, "www.example", *words)
+    assert status == 2 and complaint in shown.err
+
+
+LAN = """
+[hosts.printer]
+run = "{offer} Printer printer 8"
+
+[hosts.user]
+run = "-m catenet resolve PRINTER.local AAAA PRINTER.local A _http._tcp.local PTR +short"
+start = "3s"
+
+[hosts.other]
+run = "-m catenet resolve nobody.local printer.local TXT --timeout 2s"
+start = "3s"
+"""
+
+
+def test_names_of_the_local_network_are_asked_for_by_multicast_dns(tmp_path):
+    offer = Path(__file__).parents[1] / "dns" / "multicast" / "offer.py"
+    (tmp_path / "lan.toml").write_text(LAN.format(offer=offer))
+    words = [*CATENET, "run", "lan.toml"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    lines = [line.split("| ", 1)[1] for line in done.stdout.splitlines() if line.startswith("user")]
+    assert lines[-2:] == ["10.0.0.1", "Printer._http._tcp.local."]
+    assert "nobody.local. A: no answer by multicast DNS in 2 s" in done.stderr
+    assert "printer.local. TXT: NOERROR (qr aa)" in done.stdout

@@ -37,11 +37,13 @@ async def connect(
     alpn: Sequence[str] = (),
     connect_timeout: float | None = CONNECT_TIMEOUT,
     schemes: Mapping[str, Scheme] = SCHEMES,
+    source: tuple[str, int] | None = None,
 ) -> Connection[E]:
     """Connect `core` to whichever address of `url` answers first, and return the connection.
 
     `tls`: for `tls://`, instead of one that trusts the system's authorities; `server_name`: what the certificate
-    must name, instead of the host. Raises `ValueError` for a wrong URL, `ConnectError`.
+    must name, instead of the host; `source`: address and port (0: any) to connect from. Raises `ValueError` for a wrong
+    URL, `ConnectError`.
     """
     loop = asyncio.get_running_loop()
     check_core(core, "connect")
@@ -50,7 +52,7 @@ async def connect(
     context = _client_tls(target, tls, server_name, alpn)
     try:
         async with asyncio.timeout(connect_timeout):
-            candidate = await _dial(loop, target, context)
+            candidate = await _dial(loop, target, context, source)
     except TimeoutError:
         raise ConnectError(f"cannot connect to {target.url}: no answer in {connect_timeout:g} s") from None
     except OSError as error:
@@ -62,11 +64,13 @@ async def connect(
     return connection
 
 
-async def _dial(loop: asyncio.AbstractEventLoop, target: Target, tls: ClientTls | None) -> Candidate:
+async def _dial(
+    loop: asyncio.AbstractEventLoop, target: Target, tls: ClientTls | None, source: tuple[str, int] | None
+) -> Candidate:
     async def dial_one(endpoint: Endpoint) -> Candidate:
         return await dial.connect(loop, endpoint, Candidate, tls)
 
-    _, candidate = await dial.connect_first(loop, await dial.resolve(loop, target), dial_one)
+    _, candidate = await dial.connect_first(loop, await dial.resolve(loop, target, source=source), dial_one)
     return candidate
 
 

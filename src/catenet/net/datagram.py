@@ -260,12 +260,16 @@ async def serve_datagrams(
 
 
 async def connect_datagrams(
-    factory: Callable[[Peer], DatagramCore[E]], url: str, *, schemes: Mapping[str, Scheme] = DATAGRAM_SCHEMES
+    factory: Callable[[Peer], DatagramCore[E]],
+    url: str,
+    *,
+    schemes: Mapping[str, Scheme] = DATAGRAM_SCHEMES,
+    source: tuple[str, int] | None = None,
 ) -> DatagramEndpoint[E]:
     """Make a core for the peer that `url` names, with a socket of its own that hears nobody else.
 
-    The first address that there is a route to is taken: whether anybody is there, only the protocol can tell. Raises
-    `ValueError` for a wrong URL, `catenet.net.client.ConnectError`.
+    The first address that there is a route to is taken: whether anybody is there, only the protocol can tell. `source`:
+    address and port (0: any) of the socket. Raises `ValueError` for a wrong URL, `catenet.net.client.ConnectError`.
     """
     loop = asyncio.get_running_loop()
     check_factory(factory, "connect_datagrams")
@@ -273,12 +277,14 @@ async def connect_datagrams(
     target = parse_target(url, schemes=schemes, default=next(iter(schemes)))
     failure: OSError = OSError("no addresses")
     try:
-        endpoints = await dial.resolve(loop, target, socket.SOCK_DGRAM)
+        endpoints = await dial.resolve(loop, target, socket.SOCK_DGRAM, source)
     except OSError as error:
         raise ConnectError(f"cannot connect to {target.url}: {explain(error)}") from None
     for endpoint in endpoints:
         sock = socket.socket(endpoint.family, socket.SOCK_DGRAM)
         try:
+            if endpoint.source is not None:
+                sock.bind(endpoint.source)
             sock.connect(endpoint.address)
         except OSError as error:
             sock.close()

@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from catenet.net.target import Target
@@ -94,10 +94,11 @@ class HappyEyeballs(Generic[A]):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One socket address: `family` as in `socket`, `address` as its functions take it."""
+    """One socket address: `family` as in `socket`, `address` as its functions take it, `source` to leave from."""
 
     family: int
     address: SocketName
+    source: SocketName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +188,23 @@ def no_name(host: str | None) -> OSError:
     return OSError(f"{host!r} is no name of a host")
 
 
-async def resolve(loop: asyncio.AbstractEventLoop, target: Target, kind: int = socket.SOCK_STREAM) -> list[Endpoint]:
-    """Return the addresses of a target, families in turn. Raises `OSError`."""
+async def resolve(
+    loop: asyncio.AbstractEventLoop,
+    target: Target,
+    kind: int = socket.SOCK_STREAM,
+    source: tuple[str, int] | None = None,
+) -> list[Endpoint]:
+    """Return the addresses of a target, families in turn; of one family if there is a source. Raises `OSError`."""
     unix = target.unix
     if unix:
         return [Endpoint(socket.AF_UNIX, "\0" + unix[1:] if unix.startswith("@") else unix)]
     found = _numeric(target, kind) or await addresses(loop, target.host, target.port, kind)
     endpoints = list(dict.fromkeys(Endpoint(family, address) for family, *_, address in found))
+    if source is not None:
+        family, *_, place = (await addresses(loop, *source, kind, socket.AI_NUMERICHOST))[0]
+        endpoints = [replace(endpoint, source=place) for endpoint in endpoints if endpoint.family == family]
+        if not endpoints:
+            raise OSError(f"{target.host} has no address that {source[0]} can reach")
     return interleave(endpoints, [endpoint.family == socket.AF_INET6 for endpoint in endpoints])
 
 
@@ -214,6 +225,8 @@ async def connect(
     """Connect to one address; return what `factory` made, connected. Raises `OSError`."""
     options: dict[str, Any] = {} if tls is None else {"ssl": tls.context, "server_hostname": tls.server_name}
     address = endpoint.address
+    if endpoint.source is not None:
+        return await _connect_bound(loop, endpoint, factory, options)
     if isinstance(address, str):
         if address.startswith("\0"):  # abstract (Linux unix(7)): libuv, and so uvloop, takes its first byte for its end
             return await _connect_abstract(loop, address, factory, options)
@@ -234,6 +247,24 @@ async def secure(loop: asyncio.AbstractEventLoop, candidate: Candidate, tls: Cli
         raise ConnectionResetError(inner.error or "the server closed the connection at once")
     inner.connection_made(transport)
     return inner
+
+
+async def _connect_bound(
+    loop: asyncio.AbstractEventLoop, endpoint: Endpoint, factory: Callable[[], B], options: dict[str, Any]
+) -> B:
+    """Connect from an address, and a port that may have been used a moment ago."""
+    assert endpoint.source is not None
+    sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(endpoint.source)
+        await loop.sock_connect(sock, endpoint.address)
+        _, protocol = await loop.create_connection(factory, sock=sock, **options)
+    except BaseException:
+        sock.close()
+        raise
+    return protocol
 
 
 async def _connect_abstract(

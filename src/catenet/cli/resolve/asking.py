@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError
+from catenet.cli.resolve.multicast import MDNS, ask_multicast
 from catenet.cli.resolve.servers import Address, NameServer, addresses
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Session:
         failures: list[str] = []
         failed: Answer | None = None
         for server in ask.servers:
+            if server.target.scheme == MDNS:
+                return Answer(await ask_multicast(ask), Address(MDNS))
             try:
                 places = await self.places(server)
             except OSError as error:
@@ -153,6 +156,7 @@ def make_client(args: argparse.Namespace, asks: Sequence[Ask]) -> Client:
         server_name=args.tls_host or named.tls_hostname,
         http_get=any(ask.options.get for ask in asks),
         keep=all(ask.options.keepopen for ask in asks),
+        source=args.source,
     )
 
 

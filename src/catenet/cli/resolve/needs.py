@@ -1,4 +1,4 @@
-"""Parts that stand on packages of the extra `dns`."""
+"""Parts that stand on packages of the extras `dns` and `quic`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from catenet.cli import UsageError
 __all__ = ["need"]
 
 
-def need(module: str, option: str) -> None:
+def need(module: str, option: str, extra: str = "dns") -> None:
     """Import a module, before anything is asked. Raises UsageError that names the package that it misses."""
     try:
         importlib.import_module(module)
@@ -17,4 +17,4 @@ def need(module: str, option: str) -> None:
         package = (error.name or str(error)).partition(".")[0]
         if package == "catenet":
             raise  # a fault of ours
-        raise UsageError(f"{option} needs the package {package}: pip install 'catenet[dns]'") from None
+        raise UsageError(f"{option} needs the package {package}: pip install 'catenet[{extra}]'") from None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError
 from catenet.cli.arguments import duration
+from catenet.cli.resolve.multicast import everybody, is_local
 from catenet.cli.resolve.servers import Habits, NameServer, name_server, system_servers
 from catenet.cli.resolve.switches import GLOBAL, Options, apply
 from catenet.wire.address import parse_address
@@ -73,18 +74,19 @@ class _Group:
     servers: list[str] = field(default_factory=list)
 
 
-def make_plan(words: Sequence[str], options: Options, version: int | None) -> Plan:
+def make_plan(words: Sequence[str], options: Options, version: int | None, version_option: str = "") -> Plan:
     """What the words of a command line mean.
 
     Args:
         words: names, types, classes, `@server`, `+switch`, and the options of `WORD_OPTIONS`.
         options: as the long options have set them.
         version: IP version of the servers, None for both.
+        version_option: what says so.
 
     Raises:
         UsageError: a mistake.
     """
-    reader = _Reader(options, version)
+    reader = _Reader(options, version, version_option)
     reader.read(words)
     return Plan(tuple(reader.finish()), reader.watch, reader.port or 53)
 
@@ -93,10 +95,10 @@ _SPAN: Final = re.compile(r"\d+(\.\d+)?(ms|s|m|min|h)?")
 
 
 class _Reader:
-    def __init__(self, options: Options, version: int | None) -> None:
+    def __init__(self, options: Options, version: int | None, version_option: str) -> None:
         self._all = _Group(options)
         self._groups: list[_Group] = []
-        self._version = version
+        self._version, self._version_option = version, version_option
         self.port: int | None = None
         self._global: list[str] = []
         self.watch: float | None = None
@@ -221,12 +223,16 @@ class _Reader:
         from catenet.wire.dns import numbers
         from catenet.wire.dns.message import Question
 
-        habits = Habits(self._version, self.port)
+        habits = Habits(self._version, self.port, self._version_option)
         servers = [name_server(text, group.options, habits) for text in texts]
-        if not servers and not group.options.trace:
-            servers = system_servers(group.options, habits)
         rclass = group.rclass or self._all.rclass or numbers.IN
         assert group.name is not None
+        if group.options.mdns and (servers or group.options.trace):
+            raise UsageError("--mdns: there are no servers to be named, nor a root to begin at")
+        if group.options.mdns or (not servers and not group.options.trace and is_local(group.name)):
+            servers = [everybody()]
+        elif not servers and not group.options.trace:
+            servers = system_servers(group.options, habits)
         usual = [(numbers.A, None)] if group.usual is None else [(group.usual, None)]
         for kind, serial in group.types or (self._all.types if group.usual is None else ()) or usual:
             yield Ask(Question(group.name, kind, rclass), tuple(servers), group.options, serial)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.cli.resolve.as_json import answer_json, failure_json
+from catenet.cli.resolve.as_yaml import answer_yaml, failure_yaml
 from catenet.cli.resolve.asking import Answer, Session, make_query, reason, with_dnssec
 from catenet.cli.resolve.following import Following, failures_text
 from catenet.cli.resolve.paper import Paper
@@ -41,6 +43,7 @@ class Runner:
         self._asks = [over_streams(ask) if is_transfer(ask) else ask for ask in plan.asks]
         self._interval = plan.watch
         self._port = plan.port
+        self._source: tuple[str, int] | None = args.source
         self._json: bool = args.json
         self._session = Session(client, args.version, read_signature(args), unverified, self._designated)
         self._is_unchecked: bool = args.no_validate
@@ -125,6 +128,9 @@ class Runner:
             return
         if self._json:
             self._put(answer_json(ask, answer, finding))
+        elif ask.options.yaml and not ask.options.short:
+            for line in answer_yaml(ask, answer, self._source, time.time()):
+                self._paper.line(line)
         elif self._interval is None or is_first:
             print_answer(self._paper, ask, answer, None if self._is_unchecked else finding)
 
@@ -192,6 +198,9 @@ class Runner:
                 return
         if self._json:
             self._put(failure_json(ask, text))
+        elif ask.options.yaml:
+            for line in failure_yaml(text):
+                self._paper.line(line)
         self._complain(ask, text)
 
     def _complain(self, ask: Ask, text: str) -> None:

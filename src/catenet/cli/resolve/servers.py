@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from catenet.cli import UsageError
+from catenet.cli.resolve.needs import need
 from catenet.wire.address import parse_address
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ __all__ = ["Address", "Habits", "NameServer", "addresses", "name_server", "syste
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What holds for all servers: IP version (4, 6, None), port."""
+    """What holds for all servers: IP version (4, 6, None), the option that says so, port."""
 
     version: int | None = None
     port: int | None = None
+    option: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,16 @@ def name_server(text: str, options: Options, habits: Habits) -> NameServer:
         raise UsageError(f"@{text}: {error}") from None
     if target.scheme != wanted and wanted != "udp":
         if (target.scheme, wanted) != ("udp", "tcp"):
-            said = {"tcp": "+tcp", "tls": "TLS", "https": "HTTPS", "http": "HTTP"}[wanted]
+            said = {"tcp": "+tcp", "tls": "TLS", "quic": "QUIC", "https": "HTTPS", "http": "HTTP"}[wanted]
             raise UsageError(f"@{text} and --{wanted}: one says {target.scheme}, the other {said}")
         target = replace(target, scheme="tcp")
     if target.scheme in ("http", "https"):
         target = replace(target, base=target.base.partition("{")[0] or path)
     _check(text, target, habits)
+    if target.scheme == "quic":
+        need("catenet.dns.client.quic", f"@{text}", "quic")
+        if options.keepalive:
+            raise UsageError(f"@{text} and +keepalive: QUIC has a timeout of its own (RFC 9250 5.5.2)")
     return NameServer(text, target)
 
 
@@ -77,6 +83,7 @@ def _scheme(options: Options) -> tuple[str, str]:
         (scheme, path)
         for scheme, path in (
             ("tls", "" if options.tls else None),
+            ("quic", "" if options.quic else None),
             ("https", options.https),
             ("http", options.http),
             ("tcp", "" if options.tcp else None),
@@ -87,7 +94,7 @@ def _scheme(options: Options) -> tuple[str, str]:
         first, second = (
             {"tcp": "+tcp", "http": "+http-plain"}.get(scheme, f"--{scheme}") for scheme, _ in reversed(wanted[:2])
         )
-        raise UsageError(f"{first} and {second}: both run over TCP; give one of them")
+        raise UsageError(f"{first} and {second}: give one of them")
     return wanted[0] if wanted else ("udp", "/dns-query")
 
 
@@ -118,7 +125,7 @@ def _check(text: str, target: Target, habits: Habits) -> None:
         return
     version = 4 if len(address) == 4 else 6
     if habits.version not in (None, version):
-        raise UsageError(f"@{text} and -{habits.version}: the address is of IPv{version}")
+        raise UsageError(f"@{text} and {habits.option or f'-{habits.version}'}: the address is of IPv{version}")
     if percent and not (version == 6 and zone):
         raise UsageError(f"@{text}: {'an empty zone' if version == 6 else 'only an IPv6 address has a zone'}")
     if zone and not zone.isdecimal():

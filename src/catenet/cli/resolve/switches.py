@@ -36,6 +36,7 @@ class Options:
     qr: bool = False
     onesoa: bool = False
     unknownformat: bool = False
+    yaml: bool = False
     # What is sent.
     recurse: bool = True
     aaflag: bool = False
@@ -61,6 +62,8 @@ class Options:
     # How.
     tcp: bool = False
     tls: bool = False
+    quic: bool = False
+    mdns: bool = False
     tls_ca: str | None = None
     tls_hostname: str | None = None
     https: str | None = None
@@ -251,6 +254,7 @@ SWITCHES: Final[dict[str, Change]] = {
     "ttlunits": _flag("ttlunits"),
     "unknownformat": _flag("unknownformat"),
     "vc": _flag("tcp"),
+    "yaml": _flag("yaml"),
     "zflag": _flag("zflag"),
 }
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from catenet.cli import UsageError
 from catenet.cli.resolve.as_json import question_json, record_json
 from catenet.cli.resolve.asking import Session, make_query, reason
+from catenet.cli.resolve.multicast import MDNS
 from catenet.cli.resolve.paper import DOUBTFUL, HEAD, QUIET, Paper
 from catenet.cli.resolve.records import data_text, lines
 from catenet.cli.resolve.show import question_text
@@ -35,6 +36,8 @@ def over_streams(ask: Ask) -> Ask:
     """The question of servers over TCP, which transfers need. Raises UsageError for servers over HTTP."""
     servers: list[NameServer] = []
     for server in ask.servers:
+        if server.target.scheme == MDNS:
+            raise UsageError(f"{question_text(ask.question)}: no transfers by multicast DNS")
         if server.target.scheme in ("http", "https"):
             raise UsageError(f"{question_text(ask.question)} @{server.text}: no transfers over HTTP; use TCP or TLS")
         scheme = "tcp" if server.target.scheme == "udp" else server.target.scheme

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError
 from catenet.cli.resolve.asking import Answer, Session, reason
+from catenet.cli.resolve.multicast import MDNS
 from catenet.cli.resolve.needs import need
 from catenet.cli.resolve.verdict import Finding
 from catenet.printable import printable
@@ -57,6 +58,8 @@ class Validator:
         from catenet.wire.dns.numbers import ANY, IN, QUERY
 
         options = ask.options
+        if any(server.target.scheme == MDNS for server in ask.servers):
+            return False
         if options.edns is None or options.header_only or options.opcode != QUERY or ask.question.rclass != IN:
             return False
         return options.dnssec or ask.question.type != ANY

@@ -35,7 +35,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
         "What stands before the first name counts for all names, the rest for the name before it.\n"
-        "A server may be a URL: udp://, tcp://, tls://, https://, http://.\n\n"
+        "A server may be a URL: udp://, tcp://, tls://, quic://, https://, http://.\n\n"
         f"switches (+noWORD turns off):{_wrapped(sorted(SWITCHES))}\n\n"
         "status: 0 answered (also that the name does not exist), 1 the server refused or failed, 9 no answer,\n"
         f"10 bogus, 2 wrong usage, 130 Ctrl-C\n{EXAMPLES}"
@@ -51,6 +51,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     version.add_argument("-4", dest="version", action="store_const", const=4, help="reach servers over IPv4 only")
     version.add_argument("-6", dest="version", action="store_const", const=6, help="reach servers over IPv6 only")
     parser.add_argument("--tls", action="store_true", help="ask over TLS (port 853)")
+    parser.add_argument("--quic", action="store_true", help="ask over QUIC (port 853)")
+    parser.add_argument("--mdns", action="store_true", help="ask by multicast DNS, as names below local. always are")
+    parser.add_argument("-b", dest="source", metavar="ADDRESS[#PORT]", type=_source, help="ask from this address")
     parser.add_argument("--https", action="store_true", help="ask over HTTPS (port 443, /dns-query)")
     parser.add_argument("--ddr", action="store_true", help="ask the encrypted resolvers that the servers designate")
     parser.add_argument("--tls-host", metavar="NAME", help="what the server's certificate must name")
@@ -79,9 +82,34 @@ _WORD_HELP = {
 
 def run(args: argparse.Namespace) -> int:
     """Ask, print, and return the exit status."""
-    plan = make_plan(args.words, _options(args), args.version)
+    version, option = _version(args)
+    plan = make_plan(args.words, _options(args), version, option)
     _check(args, plan)
     return asyncio.run(_run(args, plan))
+
+
+def _source(text: str) -> tuple[str, int]:
+    from catenet.wire.address import parse_address
+
+    host, hash_sign, port = text.partition("#")
+    try:
+        parse_address(host.partition("%")[0])
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if hash_sign and not (port.isascii() and port.isdecimal() and int(port) <= 65535):
+        raise argparse.ArgumentTypeError(f"{port!r} is no port")
+    return host, int(port or 0)
+
+
+def _version(args: argparse.Namespace) -> tuple[int | None, str]:
+    """The IP version of the servers, and the option that says so."""
+    if args.source is None:
+        return args.version, f"-{args.version}"
+    version = 6 if ":" in args.source[0] else 4
+    if args.version not in (None, version):
+        raise UsageError(f"-b {args.source[0]} and -{args.version}: the address is of IPv{version}")
+    args.version = version
+    return version, f"-b {args.source[0]}"
 
 
 async def _run(args: argparse.Namespace, plan: Plan) -> int:
@@ -100,6 +128,8 @@ def _options(args: argparse.Namespace) -> Options:
         raise UsageError(f"--attempts: {args.attempts} is not from 1 to {MOST_ATTEMPTS}")
     return Options(
         tls=args.tls,
+        quic=args.quic,
+        mdns=args.mdns,
         https="/dns-query" if args.https else None,
         trace=args.trace,
         time=usual.time if args.timeout is None else args.timeout,
@@ -110,9 +140,9 @@ def _options(args: argparse.Namespace) -> Options:
 def _check(args: argparse.Namespace, plan: Plan) -> None:
     if args.ca is not None or args.tls_host is not None:
         schemes = {server.target.scheme for ask in plan.asks for server in ask.servers}
-        if not schemes & {"tls", "https"} and not args.ddr:
+        if not schemes & {"tls", "quic", "https"} and not args.ddr:
             option = "--ca" if args.ca is not None else "--tls-host"
-            raise UsageError(f"{option}: no server is asked over TLS; add --tls or --https")
+            raise UsageError(f"{option}: no server is asked over TLS; add --tls, --quic or --https")
     if args.ddr:
         for ask in plan.asks:
             if any(server.target.scheme not in ("udp", "tcp") for server in ask.servers):

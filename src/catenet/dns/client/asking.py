@@ -35,10 +35,11 @@ class Client:
     """Asks servers; keeps one connection to each over TCP, TLS and HTTP until it is closed.
 
     Args:
-        tls: for `tls://` and `https://`, instead of a context that trusts the system's authorities.
+        tls: for `tls://`, `quic://` and `https://`, instead of a context that trusts the system's authorities.
         server_name: what the certificate must name, instead of the host of the URL.
         http_get: over HTTP send queries in the URL (RFC 8484 4.1).
         keep: keep connections for the next question.
+        source: address and port (0: any) to ask from.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Client:
         server_name: str | None = None,
         http_get: bool = False,
         keep: bool = True,
+        source: tuple[str, int] | None = None,
     ) -> None:
         self._tls = tls
+        self._source = source
         self._server_name = server_name
         self._http_get = http_get
         self._keep = keep
@@ -84,8 +87,8 @@ class Client:
         """Ask one server one question.
 
         Args:
-            url: `udp://server:port` (an answer that was cut is asked for again by TCP), `tcp://…`, `tls://…` or
-                `https://server/path`; without scheme `udp://`, without port that of the scheme.
+            url: `udp://server:port` (an answer that was cut is asked for again by TCP), `tcp://…`, `tls://…`,
+                `quic://…` or `https://server/path`; without scheme `udp://`, without port that of the scheme.
             query: what to ask.
             attempt_timeout: seconds to wait after each datagram; a connection has as long as all attempts together.
             attempts: how often a datagram is sent.
@@ -138,7 +141,7 @@ class Client:
     async def _ask(self, asking: _Asking) -> Reply:
         target = asking.target
         if target.scheme == "udp":
-            reply = await _ask_by_udp(asking, self._send(asking))
+            reply = await _ask_by_udp(asking, self._send(asking), self._source)
             if not reply.message.flags & TC or asking.query.take_cut:
                 return reply
             # There are servers that answer nobody else while a connection is open; UDP is what we mean to use.
@@ -221,11 +224,15 @@ class Client:
 
     async def _dial(self, asking: _Asking) -> Channel:
         target = asking.target
+        if target.scheme == "quic":
+            from catenet.dns.client.quic import connect_quic  # which stands on an extra
+
+            return await connect_quic(target.url, self._tls, asking.server_name or target.host, self._source)
         context = self._tls or client_context() if target.tls else None
         if target.scheme in ("http", "https"):
             return await self._dial_http(asking, context)
         core = StreamQueries()
-        return StreamChannel(await _connect(core, asking, context), core)
+        return StreamChannel(await _connect(core, asking, context, self._source), core)
 
     async def _dial_http(self, asking: _Asking, context: ssl.SSLContext | None) -> Channel:
         from catenet.dns.client.https import HttpsChannel, HttpsQueries  # two HTTP machines, which few calls need
@@ -234,7 +241,7 @@ class Client:
         port = SCHEMES[target.scheme].port
         authority = host_and_port(asking.server_name or target.host, target.port).removesuffix(f":{port}")
         core = HttpsQueries(target.scheme, authority, target.base, self._http_get)
-        connection = await _connect(core, asking, context)
+        connection = await _connect(core, asking, context, self._source)
         tls = None if connection.transport is None else connection.transport.get_extra_info("ssl_object")
         core.begin(2 if tls is not None and tls.selected_alpn_protocol() == "h2" else 1)
         return HttpsChannel(connection, core)
@@ -250,7 +257,9 @@ class _Asking:
     keep: bool = True
 
 
-async def _connect(core: StreamCore[E], asking: _Asking, context: ssl.SSLContext | None) -> Connection[E]:
+async def _connect(
+    core: StreamCore[E], asking: _Asking, context: ssl.SSLContext | None, source: tuple[str, int] | None
+) -> Connection[E]:
     target = asking.target
     return await connect(
         core,
@@ -260,6 +269,7 @@ async def _connect(core: StreamCore[E], asking: _Asking, context: ssl.SSLContext
         alpn=ALPN.get(target.scheme, ()),
         connect_timeout=None,
         schemes=SCHEMES,
+        source=source,
     )
 
 
@@ -299,9 +309,9 @@ class _BadAnswerError(ConnectionError):
     """The server has answered, and asking again on a new connection would bring the same."""
 
 
-async def _ask_by_udp(asking: _Asking, sent: Sent) -> Reply:
+async def _ask_by_udp(asking: _Asking, sent: Sent, source: tuple[str, int] | None) -> Reply:
     url, passed_over = asking.target.url, ""
-    async with await connect_query(url, sent.data) as endpoint:
+    async with await connect_query(url, sent.data, source) as endpoint:
         for attempt in range(asking.attempts):
             if attempt:
                 core = endpoint.core

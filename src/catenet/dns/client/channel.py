@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 from catenet.dns.stream import StreamQueries
 from catenet.net import Connection
 
-__all__ = ["Channel", "StreamChannel", "close_connection"]
+__all__ = ["MOST_WAITING", "Channel", "StreamChannel", "close_connection"]
 
 MOST_WAITING: Final = 16
 """Messages that wait to be looked at, per query; beyond it the connection is not read, and the server waits."""

@@ -50,10 +50,12 @@ class DatagramQuery(PlainDatagramCore):
         self.error = error
 
 
-async def connect_query(url: str, query: bytes) -> DatagramEndpoint[bytes | OSError]:
+async def connect_query(
+    url: str, query: bytes, source: tuple[str, int] | None = None
+) -> DatagramEndpoint[bytes | OSError]:
     """Send a query from a new socket. Raises `catenet.net.ConnectError`."""
 
     def core(peer: Peer) -> DatagramCore[bytes | OSError]:
         return DatagramQuery(peer, query)
 
-    return await connect_datagrams(core, url, schemes=SCHEMES)
+    return await connect_datagrams(core, url, schemes=SCHEMES, source=source)

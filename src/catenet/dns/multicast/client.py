@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from catenet.dns.multicast.browser import Browser, Change
 from catenet.dns.multicast.core import MulticastEvent
 from catenet.dns.multicast.links import Link, Links
+from catenet.dns.multicast.packets import Item
 from catenet.dns.multicast.publication import Publication
 from catenet.dns.multicast.querier import Absent, Found
 from catenet.dns.multicast.services import (
@@ -25,10 +26,22 @@ from catenet.dns.multicast.services import (
 from catenet.wire.dns.name import fold, is_below, labels, name_from_text
 from catenet.wire.dns.numbers import AAAA, PTR, A
 
-__all__ = ["Changes", "Published", "browse", "host_addresses", "publish", "resolve_service", "service_types"]
+__all__ = [
+    "Changes",
+    "Published",
+    "ask_links",
+    "browse",
+    "host_addresses",
+    "publish",
+    "resolve_service",
+    "service_types",
+]
 
 REST = 0.2
 """Seconds for addresses of the other IP version after those of one have come."""
+
+OTHERS = 1.0
+"""Seconds for the answers of others where several may answer."""
 
 
 class Changes:
@@ -208,6 +221,38 @@ async def host_addresses(name: str, *, patience: float = 2.0, interfaces: Sequen
         except TimeoutError:
             pass
     return sorted(found, key=lambda text: found[text])
+
+
+async def ask_links(
+    name: bytes, kind: int, *, patience: float = 2.0, interfaces: Sequence[str] | None = None
+) -> dict[str, list[Item]]:
+    """The records of one set, by interface; `patience` in seconds for the first of them.
+
+    An owner's answer is complete, and ends the wait; where several may answer it goes on for a second. An empty dict:
+    nobody has answered; an interface with an empty list: the owner has no such records. Raises as `browse` does.
+    """
+
+    def begin(link: Link) -> None:
+        link.core.querier.watch(name, kind, link.now)
+
+    def take(link: Link, events: list[MulticastEvent]) -> Sequence[tuple[str, Item | None]]:
+        place = link.interface.name
+        found: list[tuple[str, Item | None]] = [(place, event.item) for event in events if isinstance(event, Found)]
+        return found + [(place, None) for event in events if isinstance(event, Absent)]
+
+    answers: dict[str, list[Item]] = {}
+    async with Links(interfaces, begin, take) as links:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(patience) as limit:
+                while True:
+                    place, item = await links.next()
+                    if not answers:
+                        is_complete = item is None or item.flush
+                        limit.reschedule(loop.time() + (REST if is_complete else OTHERS))
+                    answers.setdefault(place, []).extend([] if item is None else [item])
+        except TimeoutError:
+            return answers
 
 
 async def service_types(*, patience: float = 2.0, interfaces: Sequence[str] | None = None) -> list[str]:

@@ -12,6 +12,7 @@ NAMES: Final = (
     "queries_udp",
     "queries_tcp",
     "queries_tls",
+    "queries_quic",
     "queries_https",
     "queries_unix",
     "malformed",

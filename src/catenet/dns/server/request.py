@@ -14,7 +14,7 @@ from catenet.wire.dns.name import fold
 from catenet.wire.dns.numbers import AD, CD, QR, RD
 from catenet.wire.errors import Malformed
 
-__all__ = ["HTTPS", "TCP", "TLS", "UDP", "UNIX", "Request", "Stream", "Transport", "read_request"]
+__all__ = ["HTTPS", "QUIC", "TCP", "TLS", "UDP", "UNIX", "Request", "Stream", "Transport", "read_request"]
 
 HEADER: Final = 12
 FORMERR: Final = 1
@@ -34,6 +34,7 @@ class Transport:
 UDP: Final = Transport("udp", verified=False)
 TCP: Final = Transport("tcp")
 TLS: Final = Transport("tls", private=True)
+QUIC: Final = Transport("quic", private=True)
 HTTPS: Final = Transport("https", private=True)
 UNIX: Final = Transport("unix", private=True)
 

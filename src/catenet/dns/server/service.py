@@ -90,7 +90,9 @@ class Service:
         settings = config.settings
         server = self._server = Server(chain, watch, limits or ServerLimits(max_idle=settings.idle_timeout))
         for url in urls:
-            await server.listen(url, tls=tls, reuse_port=reuse_port, sock=(shared or {}).get(url))
+            await server.listen(
+                url, tls=tls, certificate=certificate, reuse_port=reuse_port, sock=(shared or {}).get(url)
+            )
         self._designate(server.chain)
         if config.metrics and not self._number:
             await self._serve_metrics(config.metrics, chain, watch)
@@ -189,7 +191,8 @@ class Service:
             told = await loop.run_in_executor(None, self._read_all)
             if self._tls is not None:
                 self._tls[0].load_cert_chain(self._tls[1], self._tls[2])
-        except (ConfigError, OSError) as error:
+                server.use_certificate(self._tls[1:])
+        except (ConfigError, OSError, ValueError) as error:
             logger.error("not reloaded: %s", error)
             return
         config = self.config = told.config
