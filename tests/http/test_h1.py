@@ -333,7 +333,10 @@ def test_expect_means_something_in_http_1_1_alone():
     fields = b"Host: h\r\nContent-Length: 1\r\nExpect: 100-Continue\r\n\r\n"
     for version, answer in ((b"1.1", INTERIM), (b"1.0", b"")):
         machine = server()
-        machine.receive(b"POST / HTTP/" + version + b"\r\n" + fields, 0.0)
+        (head,) = machine.receive(b"POST / HTTP/" + version + b"\r\n" + fields, 0.0)
+        assert machine.transmit() == b""
+        machine.invite(head[1])
+        machine.invite(head[1])
         assert machine.transmit() == answer
 
 
@@ -432,3 +435,165 @@ def test_bytes_after_a_response_end_the_connection(surplus, together):
             events += machine.receive(b"", 0.0)
     assert [event[0] for event in events if event[1] is stream][:2] == [ev.HEAD, ev.DATA]
     assert machine.closing and not machine.pending
+
+
+# Bodies whose length the head declares, and responses that have none.
+
+SIZED = ResponseHead(200, ((b"content-type", b"text/plain"), (b"content-length", b"5")))
+HEAD_REQUEST = b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+def test_a_body_of_declared_length_is_not_chunked():
+    machine = server()
+    for request in (GET, HTTP_1_0):
+        ((_, stream, _, _),) = machine.receive(request, 0.0)
+        machine.send_head(stream, SIZED)
+        machine.send_data(stream, b"he")
+        machine.send_data(stream, memoryview(b"llo"), True)
+        sent = machine.transmit()
+        assert sent.endswith(b"\r\n\r\nhello") and sent.count(b"content-length: 5\r\n") == 1
+        assert b"transfer-encoding" not in sent and not machine.closing
+
+
+def test_a_body_that_is_not_as_long_as_declared():
+    """RFC 9112 section 6.3: whoever reads on would take the difference for another message."""
+    machine = server()
+    ((_, stream, _, _),) = machine.receive(GET, 0.0)
+    with pytest.raises(ValueError, match="shorter"):
+        machine.send_head(stream, SIZED, end=True)
+    assert machine.transmit() == b""
+    machine.send_head(stream, SIZED)
+    with pytest.raises(ValueError, match="longer"):
+        machine.send_data(stream, b"hello!")
+    machine.send_data(stream, b"hell", True)
+    assert [kind for kind, *_ in machine.receive(b"", 0.0)] == [ev.RESET, ev.CLOSED]
+    assert machine.transmit().endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "length"),
+    [
+        (lambda machine, stream: machine.send_reply(stream, OK, b"hello", None), b"5"),
+        (lambda machine, stream: machine.send_reply(stream, SIZED, b"", None), b"5"),
+        (lambda machine, stream: machine.send_reply(stream, OK, b"", None), None),
+        (lambda machine, stream: machine.send_head(stream, SIZED), b"5"),
+        (lambda machine, stream: machine.send_head(stream, SIZED, end=True), b"5"),
+        (lambda machine, stream: (machine.send_head(stream, OK), machine.send_data(stream, b"hello", True)), None),
+    ],
+)
+def test_the_answer_to_head_has_no_body(answer, length):
+    machine = server()
+    ((_, stream, _, _),) = machine.receive(HEAD_REQUEST, 0.0)
+    answer(machine, stream)
+    sent = machine.transmit()
+    assert sent.endswith(b"\r\n\r\n") and sent.count(b"\r\n\r\n") == 1
+    client = H1Connection(True)
+    client.send_request(RequestHead(b"HEAD", b"/", (), b"h"), b"")
+    ((kind, _, head, end),) = client.receive(sent, 0.0)
+    assert (kind, end, head.get(b"content-length")) == (ev.HEAD, True, length)
+    assert client.can_open and not machine.closing
+    assert machine.receive(GET, 0.0)[0][0] == ev.HEAD
+
+
+def test_an_answer_of_304_may_say_how_long_the_body_would_be():
+    machine = server()
+    ((_, stream, _, _),) = machine.receive(GET, 0.0)
+    machine.send_reply(stream, ResponseHead(304, SIZED.fields), b"", None)
+    assert machine.transmit().endswith(b"content-length: 5\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "head", [ResponseHead(200, ((b"x", b"a\r\nset-cookie: b"),)), ResponseHead(200, ((b"x\n", b"a"),))]
+)
+def test_a_field_of_the_application_cannot_become_two(head):
+    machine = server()
+    ((_, stream, _, _),) = machine.receive(GET, 0.0)
+    for send in (
+        lambda: machine.send_reply(stream, head, b"", None),
+        lambda: machine.send_head(stream, head),
+    ):
+        with pytest.raises(ValueError, match="line break"):
+            send()
+    assert machine.transmit() == b""
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        RequestHead(b"GET", b"/ HTTP/1.1\r\nx: y", (), b"h"),
+        RequestHead(b"GET", b"/a b", (), b"h"),
+        RequestHead(b"GET / HTTP/1.1\r\n", b"/", (), b"h"),
+        RequestHead(b"GET", b"/", (), b"h\r\nx: y"),
+        RequestHead(b"GET", b"", (), b"h"),
+        RequestHead(b"GET", b"/", ((b"x", b"\0"),), b"h"),
+        RequestHead(b"CONNECT", b"/", (), b"h", b"https", b"websocket"),
+    ],
+)
+def test_a_request_of_the_application_cannot_become_two(head):
+    machine = H1Connection(True)
+    with pytest.raises(ValueError):
+        machine.open(head, True)
+    assert machine.transmit() == b"" and machine.can_open
+
+
+def test_an_application_can_ask_for_the_end_of_the_connection():
+    machine = server()
+    ((_, stream, _, _),) = machine.receive(GET, 0.0)
+    machine.send_reply(stream, ResponseHead(200, ((b"connection", b"Close"),)), b"hi", None)
+    assert machine.transmit().count(b"connection: close\r\n") == 1
+    assert machine.receive(b"", 0.0)[-1][0] == ev.CLOSED
+    client = H1Connection(True)
+    client.send_request(RequestHead(b"GET", b"/", ((b"connection", b"close"),), b"h"), b"")
+    assert client.transmit().count(b"connection: close\r\n") == 1
+    assert client.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0.0)[-1][0] == ev.CLOSED
+
+
+def test_a_final_answer_without_100_ends_the_connection():
+    """RFC 9110 section 10.1.1: nobody can tell whether the body will come."""
+    machine = server()
+    expecting = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
+    ((_, stream, _, _),) = machine.receive(expecting, 0.0)
+    machine.send_head(stream, OK)
+    assert b"connection: close\r\n" in machine.transmit()
+    machine = server()
+    ((_, stream, _, _), _) = machine.receive(expecting + b"x", 0.0)
+    machine.invite(stream)
+    assert machine.transmit() == b""  # it did not wait
+
+
+def test_informational_responses_of_a_server():
+    machine = server()
+    ((_, stream, _, _),) = machine.receive(GET, 0.0)
+    machine.send_head(stream, ResponseHead(103, ((b"link", b"</a.css>"),)))
+    machine.send_reply(stream, OK, b"hi", None)
+    assert machine.transmit().startswith(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\n")
+    ((_, stream, _, _),) = machine.receive(HTTP_1_0, 0.0)
+    machine.send_head(stream, ResponseHead(103))
+    assert machine.transmit() == b""
+
+
+def test_a_client_that_waits_for_100_sends_its_head_first():
+    machine = H1Connection(True)
+    fields = ((b"expect", b"100-continue"), (b"content-length", b"5"))
+    stream = machine.open(RequestHead(b"PUT", b"/", fields, b"h"), False)
+    assert machine.transmit().endswith(b"expect: 100-continue\r\ncontent-length: 5\r\n\r\n")
+    ((kind, _, head, _),) = machine.receive(INTERIM, 0.0)
+    assert (kind, head.status) == (ev.INTERIM, 100)
+    machine.send_data(stream, b"hello", True)
+    assert machine.transmit() == b"hello"
+
+
+def test_interim_responses_without_end_are_an_error():
+    machine = H1Connection(True)
+    machine.send_request(RequestHead(b"GET", b"/", (), b"h"), b"")
+    assert machine.receive(INTERIM * 1000, 0.0)[-1][0] == ev.CLOSED
+
+
+def test_large_bodies_are_not_joined():
+    machine = server()
+    ((_, stream, _, _),) = machine.receive(GET, 0.0)
+    whole = bytes(1 << 20)
+    machine.send_reply(stream, OK, whole, None)
+    assert machine.bulky
+    pieces = machine.transmit_pieces()
+    assert pieces[-1] is whole and machine.transmit() == b"" and not machine.bulky

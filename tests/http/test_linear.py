@@ -104,7 +104,7 @@ def test_many_chunks_at_once():
 def test_many_interim_responses_at_once():
     """A client that handled each inside the one before would run out of stack."""
     count = 50_000
-    client = H1Connection(True, WIDE)
+    client = H1Connection(True, Limits(max_interim=count))
     client.open(RequestHead(b"GET", b"/", (), b"h"), True)
     data = b"HTTP/1.1 103 Early Hints\r\n\r\n" * count + b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
     events = client.receive(data, 0.0)

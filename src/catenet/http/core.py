@@ -119,6 +119,18 @@ class HttpCore(Protocol):
     def may_receive(self, stream: Stream) -> bool:
         """Whether the peer is free to send the rest of the stream."""
 
+    @property
+    def connect_protocol(self) -> bool:
+        """Whether the peer takes requests with `:protocol` (RFC 8441; client, known once `settled`)."""
+
+    @property
+    def ends_output(self) -> bool:
+        """Whether our direction of the transport is to end after what `transmit` returns: a tunnel's half-close."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is still something to send to a peer that has ended its direction."""
+
     # Bytes.
 
     def receive(self, data: bytes, now: float) -> list[Event]:
@@ -139,25 +151,44 @@ class HttpCore(Protocol):
     def release(self) -> list[Event]:
         """The transport can take more; returns `DRAINED` events."""
 
-    # Calls down. Those that send fields raise PeerLimit, and then have sent nothing.
+    # Calls down. Those that send fields raise PeerLimit, and then have sent nothing; or ValueError, for a line break in
+    # them, and for a body that is not as long as its Content-Length.
+    #
+    # Tunnels: after a 2xx head that answers CONNECT (with or without `:protocol`), and in HTTP/1.1 after a 101, events
+    # DATA and `send_data` carry the bytes of another protocol; `end` is a half-close. A client opens CONNECT with `end`
+    # False, and a request with Upgrade as any other: its direction opens again with the 101.
 
     def open(self, head: RequestHead, end: bool) -> Stream:
-        """Begin a request (client); the caller has checked `can_open`."""
+        """Begin a request (client); the caller has checked `can_open`.
+
+        A body whose Content-Length the head declares is sent with it; otherwise HTTP/1.1 sends one piece with its
+        length, and several as chunks.
+        """
 
     def send_request(self, head: RequestHead, body: bytes) -> Stream:
         """Send a whole request (client): head and body; the caller has checked `can_open`."""
 
     def send_head(self, stream: Stream, head: ResponseHead, end: bool = False) -> None:
-        """Send a response head (server); a 1xx head may come before the final one."""
+        """Send a response head (server); 1xx heads may come before the final one.
 
-    def send_data(self, stream: Stream, data: bytes, end: bool = False) -> bool:
+        A body whose Content-Length the head declares is sent with it, any other in chunks, or until the connection
+        ends. After a head that has no body (HEAD, 204, 304) the response is complete, and data is dropped.
+        """
+
+    def invite(self, stream: Stream) -> None:
+        """Let a client that waits for 100 Continue send its body; nothing if none does (server)."""
+
+    def send_data(self, stream: Stream, data: bytes | memoryview, end: bool = False) -> bool:
         """Send a piece of body, or queue it; False if something is queued now (`DRAINED` will say when not)."""
 
     def send_trailers(self, stream: Stream, fields: Fields) -> None:
         """End the stream with a trailer section, after what is queued."""
 
     def send_reply(self, stream: Stream, head: ResponseHead, body: bytes, trailers: Fields | None) -> None:
-        """Send a whole response: head, body, trailers (None: the response ends with its body)."""
+        """Send a whole response: head, body, trailers (None: the response ends with its body).
+
+        HTTP/1.1 adds the Content-Length. The body of an answer to HEAD is not sent.
+        """
 
     def consume(self, stream: Stream, count: int) -> None:
         """The application has taken `count` bytes of the stream's data: they may be replaced by others."""

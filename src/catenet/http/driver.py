@@ -56,7 +56,7 @@ class HttpProtocol(StreamDriver, Generic[H]):
     known which version of HTTP is spoken (`version_known`).
     """
 
-    __slots__ = ("core", "version_known")
+    __slots__ = ("core", "peer_ended", "version_known")
 
     core: HttpCore
 
@@ -65,6 +65,7 @@ class HttpProtocol(StreamDriver, Generic[H]):
     ) -> None:
         super().__init__(loop, write_limit)
         self.version_known = False
+        self.peer_ended = False
         if core is not None:
             self.choose(core)
 
@@ -114,11 +115,28 @@ class HttpProtocol(StreamDriver, Generic[H]):
     def _is_known(self) -> bool:
         return self.version_known
 
-    def eof_received(self) -> None:
-        """The peer sends nothing more: in HTTP/1.1 that may be the end of a body. The transport closes."""
+    def eof_received(self) -> bool:
+        """The peer sends nothing more: in HTTP/1.1 that may be the end of a body, or of one direction of a tunnel.
+
+        The transport closes, unless the peer can still be answered; over TLS it always does.
+        """
         self.end_deferring()
-        if self.version_known and not self.ended:
-            self.dispatch(self.core.receive_eof())
+        if not self.version_known or self.ended or self.transport is None:
+            return False
+        core = self.core
+        if not self.peer_ended:
+            self.peer_ended = True
+            self._in_turn = True
+            try:
+                self.dispatch(core.receive_eof())
+                while core.pending:
+                    self.dispatch(core.receive(b"", self.loop.time()))
+                if core.answers:
+                    self.on_half_closed()
+            finally:
+                self._in_turn = False
+                self.flush()
+        return core.answers and not self.ended and self._gathers
 
     def pause_writing(self) -> None:
         """The transport is full: data waits in the streams' queues, where producers notice."""
@@ -174,6 +192,16 @@ class HttpProtocol(StreamDriver, Generic[H]):
             self.read_or_pause(transport, core.paused)
         if core.queued or self.charged:
             self.settle()
+        if core.ends_output:
+            self._end_output(transport)
+
+    def _end_output(self, transport: asyncio.Transport) -> None:
+        """Our direction of a tunnel is over; TLS in asyncio can only close both."""
+        if transport.can_write_eof():
+            if not transport.is_closing():
+                transport.write_eof()
+        else:
+            self.close_transport()
 
     def go_on(self) -> None:
         """Handle what waited for a call or for the transport; write what that makes."""
@@ -233,6 +261,9 @@ class HttpProtocol(StreamDriver, Generic[H]):
 
     def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
         """PONG, GOAWAY, SETTINGS."""
+
+    def on_half_closed(self) -> None:
+        """The peer has ended its direction while we still owe it something; as a rule it has gone altogether."""
 
     def on_closed(self, error: Exception | None) -> None:
         """The transport is gone; owners know already."""

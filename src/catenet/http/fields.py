@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from catenet.http.errors import StreamError
-from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.message import Fields, RequestHead, ResponseHead, first
 
 __all__ = ["check_fields", "content_length", "read_request", "read_response"]
 
@@ -58,21 +58,28 @@ def read_request(fields: Fields) -> RequestHead | Fields:
     if not fields or not fields[0][0].startswith(b":"):
         check_h2_fields(fields)
         return fields
-    pseudo, rest = _split(fields, (b":method", b":scheme", b":authority", b":path"))
+    pseudo, rest = _split(fields, (b":method", b":scheme", b":authority", b":path", b":protocol"))
     method = pseudo.get(b":method", b"")
     authority = _authority(pseudo, rest)
+    protocol = pseudo.get(b":protocol")
     if not _METHOD(method):
         raise StreamError("missing or wrong :method")
-    if method == b"CONNECT":
-        # Section 8.5: authority only. There is no tunnel here, the application answers 405.
+    if protocol is not None and (method != b"CONNECT" or not authority or not _METHOD(protocol)):
+        raise StreamError(":protocol without CONNECT or :authority, or not a token")  # RFC 8441 section 4
+    if method == b"CONNECT" and protocol is None:
+        # Section 8.5: authority only.
         if b":scheme" in pseudo or b":path" in pseudo or not authority:
             raise StreamError("CONNECT with :scheme or :path, or without :authority")
-        return RequestHead(method, b"", rest, authority, b"")
+        head = RequestHead(method, b"", rest, authority, b"")
+        head.special = True
+        return head
     path, scheme = pseudo.get(b":path", b""), pseudo.get(b":scheme", b"")
     if not scheme or not _TARGET(path) or not (path[:1] == b"/" or (path == b"*" and method == b"OPTIONS")):
         raise StreamError("missing :scheme, or missing or wrong :path")
-    head = RequestHead(method, path, rest, authority, scheme)
-    head.length = content_length(rest)
+    head = RequestHead(method, path, rest, authority, scheme, protocol)
+    head.length = content_length(rest) if protocol is None else None
+    head.expects = (first(rest, b"expect") or b"").lower() == b"100-continue"
+    head.special = head.expects or method in (b"HEAD", b"CONNECT")
     return head
 
 

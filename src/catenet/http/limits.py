@@ -26,6 +26,9 @@ class Limits:
     * `glitch_burst`, `glitch_rate`: frames that do no work (resets, pings, settings, empty DATA, refused and
       malformed streams) in a burst, and per second. Every stream that is served to its end pays for one more, so a
       busy client may cancel as often as it completes.
+    * `max_interim`: 1xx responses to one request over HTTP/1.1.
+
+    `connect_protocol`: a server announces SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441) and takes such requests.
     """
 
     max_header_list: int = 64 << 10
@@ -38,6 +41,8 @@ class Limits:
     max_queued: int = 64 << 20
     glitch_burst: int = 1000
     glitch_rate: float = 100.0
+    max_interim: int = 100
+    connect_protocol: bool = False
 
 
 class Guard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["FIELD_OVERHEAD", "Fields", "RequestHead", "ResponseHead", "first", "list_size"]
+__all__ = ["FIELD_OVERHEAD", "Fields", "Prepared", "RequestHead", "ResponseHead", "first", "list_size"]
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header or trailer fields in order; names in lower case, values without surrounding blanks."""
@@ -17,26 +17,65 @@ def list_size(fields: Fields) -> int:
     return sum([len(name) + len(value) for name, value in fields]) + FIELD_OVERHEAD * len(fields)
 
 
+class Prepared:
+    """A head as HTTP/1.1 sends it: `data` lacks what the machine says about framing and connection, and the empty line.
+
+    `length`: the Content-Length that the head declares; `closes`: it asks for the end of the connection; `upgrade`: the
+    protocols it offers, in lower case; `expects`: it waits for 100 Continue. `plain`: none of these but `length`, and
+    no method or status with rules of its own.
+    """
+
+    __slots__ = ("closes", "data", "expects", "length", "plain", "upgrade")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.length: int | None = None
+        self.closes = False
+        self.upgrade: tuple[bytes, ...] = ()
+        self.expects = False
+        self.plain = True
+
+
 class RequestHead:
     """The head of a request. Immutable but for `note`, and shared: equal header blocks decode to one object.
 
-    `authority` is `:authority` or `Host`; `path` is the target with its query. `note` belongs to whoever
-    consumes the head and may hold what it derived from it, so that a head that comes a thousand times is read once.
+    `authority` is `:authority` or `Host`, of CONNECT its target; `path` is the target with its query, of CONNECT empty.
+    `protocol` is `:protocol` (RFC 8441). `note` belongs to whoever consumes the head and may hold what it derived from
+    it, so that a head that comes a thousand times is read once.
     """
 
-    __slots__ = ("authority", "fields", "h2", "length", "method", "note", "path", "scheme")
+    # Defaults in the class: most requests set five of these.
+    note: Any = None
+    h1: Prepared | None = None
+    """The same as HTTP/1.1 sends it, once it has been sent,"""
+    h2: Fields | None = None
+    """and with pseudo-header fields, as HTTP/2 does."""
+    length: int | None = None
+    """Content-Length, if it was received with one."""
+    protocol: bytes | None = None
+    special: bool = False
+    """Whether its method, `expects` or `upgrade` have rules of their own."""
+    expects: bool = False
+    """Whether it was received with `Expect: 100-continue`."""
+    upgrade: tuple[bytes, ...] = ()
+    """The protocols to which its client would change this connection, in lower case, if it was received with any."""
 
     def __init__(
-        self, method: bytes, path: bytes, fields: Fields = (), authority: bytes = b"", scheme: bytes = b"http"
+        self,
+        method: bytes,
+        path: bytes,
+        fields: Fields = (),
+        authority: bytes = b"",
+        scheme: bytes = b"http",
+        protocol: bytes | None = None,
     ) -> None:
         self.method = method
         self.path = path
         self.fields = fields
         self.authority = authority
         self.scheme = scheme
-        self.note: Any = None
-        self.h2: Fields | None = None  # the same with pseudo-header fields, once it has been sent over HTTP/2
-        self.length: int | None = None  # Content-Length, if it was received with one
+        if protocol is not None:
+            self.protocol = protocol
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field called `name` (lower case), or None."""
@@ -52,21 +91,23 @@ class RequestHead:
         return hash(self._key())
 
     def _key(self) -> tuple[object, ...]:
-        return self.method, self.path, self.fields, self.authority, self.scheme
+        return self.method, self.path, self.fields, self.authority, self.scheme, self.protocol
 
 
 class ResponseHead:
     """The head of a response: a status code of three digits, and fields. `note` as in `RequestHead`."""
 
-    __slots__ = ("fields", "h1", "h2", "length", "note", "status")
+    note: Any = None
+    h1: Prepared | None = None
+    """The same as HTTP/1.1 sends it, once it has been sent,"""
+    h2: Fields | None = None
+    """and with pseudo-header fields, as HTTP/2 does."""
+    length: int | None = None
+    """Content-Length, if it was received with one."""
 
     def __init__(self, status: int, fields: Fields = ()) -> None:
         self.status = status
         self.fields = fields
-        self.note: Any = None
-        self.h2: Fields | None = None  # the same with pseudo-header fields, once it has been sent over HTTP/2
-        self.h1: bytes | None = None  # the same as bytes without framing, once it has been sent over HTTP/1.1
-        self.length: int | None = None  # Content-Length, if it was received with one
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field called `name` (lower case), or None."""

@@ -37,6 +37,14 @@ class Stream:
     """END_STREAM follows the queue,"""
     trailers: Fields | None = None
     """or these do."""
+    bodiless: bool = False
+    """The request is a HEAD: its response has no body, whatever its fields say."""
+    connects: bool = False
+    """The request is a CONNECT: a 2xx response to it begins a tunnel."""
+    tunnel: bool = False
+    """What comes and goes are the bytes of another protocol, until either direction ends."""
+    expects: bool = False
+    """The client waits for 100 Continue before it sends the body (server; `HttpCore.invite`)."""
 
     def __init__(self, stream_id: int, send_window: int, recv_window: int) -> None:
         self.id = stream_id

@@ -6,51 +6,42 @@ One request at a time: what a client pipelines waits in the buffer until the res
 
 from __future__ import annotations
 
-from collections import deque
-
 from catenet.http import events as ev
 from catenet.http.errors import ErrorCode, HttpError, TooSlow
 from catenet.http.events import Event, StreamReset
 from catenet.http.h1.body import Body
-from catenet.http.h1.head import UNTIL_CLOSE, H1Memo, ParsedHead, build_request, build_response, can_begin
+from catenet.http.h1.head import UNTIL_CLOSE, H1Memo, ParsedHead, build, can_begin, prepare_response
+from catenet.http.h1.sender import CLOSE_FIELD, Sender
 from catenet.http.limits import Limits
-from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.message import ResponseHead
 from catenet.http.stream import Stream
 
 __all__ = ["H1Connection"]
 
 _BUFFER_LIMIT = 64 << 10
+_NOTHING = Body(0, 0)
 _BEGINNING = 8
 """Bytes that tell whether a head can be HTTP/1."""
-_CHUNKED_FIELD: Fields = ((b"transfer-encoding", b"chunked"),)
-_CLOSE_FIELD: Fields = ((b"connection", b"close"),)
-_KEEP_FIELD: Fields = ((b"connection", b"keep-alive"),)
 
 
-class H1Connection:
+class H1Connection(Sender):
     """One HTTP/1.1 connection. `memo` must be shared only among connections of the same role."""
 
     __slots__ = (
-        "_at", "_blank", "_body", "_buffer", "_chunked", "_discarded", "_events", "_held", "_held_back", "_keep_alive",
-        "_limits", "_memo", "_next_id", "_now", "_out", "_parsed", "_pending_head", "_searched", "_since", "_stream",
-        "_unsent", "_unwanted", "_waiting", "failed", "flowed", "goaway", "is_client", "queued", "served", "streams",
+        "_at", "_blank", "_body", "_buffer", "_discarded", "_held", "_interim", "_memo", "_now", "_searched", "_since",
+        "_unwanted", "_waiting", "goaway",
     )  # fmt: skip
 
     version = 1
     settled = True
+    connect_protocol = False
     peer_max_streams = 1
     peer_max_header_list = 1 << 32
     """Nothing announces a limit in HTTP/1.1; a head over it costs one exchange and no other."""
-    bulky = False
-    """Bodies leave as they are given, without being cut."""
 
     def __init__(self, is_client: bool, limits: Limits | None = None, memo: H1Memo | None = None) -> None:
-        self.is_client = is_client
-        self.streams: dict[int, Stream] = {}
-        self.served = 0
-        self.failed: HttpError | None = None
+        super().__init__(is_client, limits or Limits())
         self.goaway: object = None
-        self._limits = limits or Limits()
         self._memo = memo or H1Memo()
         # What has been used of the buffer stays in it until more comes: cut off at once, the rest would be copied for
         # each of the requests that came together.
@@ -58,26 +49,14 @@ class H1Connection:
         self._at = 0
         self._searched = 0
         self._waiting = bytearray()
-        self._events: list[Event] = []
-        self._out: list[bytes] = []
-        self._unsent = 0
-        """Bytes of bodies in it."""
-        self._stream: Stream | None = None
-        self._parsed: ParsedHead | None = None
-        self._pending_head: RequestHead | None = None
         self._body: Body | None = None
         self._unwanted: Body | None = None
-        self._chunked = False
         self._discarded = 0
-        self._keep_alive = True
-        self._next_id = 1
         self._held = 0
-        self._held_back = False
+        self._interim = 0
         self._blank = 0  # the request before which an empty line has come
         self._now = 0.0
         self._since: float | None = None
-        self.queued = 0
-        self.flowed = 0
 
     # What the driver asks.
 
@@ -122,6 +101,9 @@ class H1Connection:
         """Whether `receive(b"", now)` has something to return: an event from a call, or the next request."""
         if self._events:
             return True
+        stream = self._stream
+        if stream is not None and stream.tunnel and stream.remote_open:
+            return self._eof or len(self._buffer) > self._at
         if len(self._buffer) <= self._at or self._stream or self._unwanted is not None or self._held_back:
             return False
         return not self._searched and not self.closing and self._unsent <= _BUFFER_LIMIT
@@ -133,22 +115,6 @@ class H1Connection:
         return (self._held > self._limits.stream_window and self._unwanted is None) or (
             waiting and len(self._buffer) - self._at > _BUFFER_LIMIT
         )
-
-    def transmit(self) -> bytes:
-        """Return all bytes to be sent now."""
-        if self._pending_head is not None:
-            self._begin_request(chunked=True)
-        out = self._out
-        if not out:
-            return b""
-        data = b"".join(out)
-        out.clear()
-        self._unsent = 0
-        return data
-
-    def transmit_pieces(self) -> list[bytes | memoryview]:
-        """Return the same as `transmit`."""
-        return [self.transmit()]
 
     # Input.
 
@@ -189,20 +155,40 @@ class H1Connection:
         """Read what comes in practice: one request, all of it, its head seen before. None if it is anything else."""
         stop = data.find(b"\r\n\r\n") + 4
         parsed = self._memo.known(data[:stop])
-        if parsed is None or parsed.length != len(data) - stop or not parsed.keep_alive or self._events:
+        if (
+            parsed is None
+            or not parsed.plain
+            or parsed.length != len(data) - stop
+            or not parsed.keep_alive
+            or self._events
+        ):
             return None
         self._parsed = parsed
-        stream = self._stream = Stream(self._next_id, 0, 0)
-        self._next_id += 2
-        self.streams[stream.id] = stream
+        stream = self._begin_exchange()
         stream.remote_open = False
         if stop == len(data):
             return [(ev.HEAD, stream, parsed.head, True)]
         return [(ev.HEAD, stream, parsed.head, False), (ev.DATA, stream, data[stop:], True)]
 
+    @property
+    def answers(self) -> bool:
+        """Whether there is still something to send to a peer that has ended its direction."""
+        stream = self._stream
+        if stream is None:
+            return self.failed is None and not self.is_client and len(self._buffer) > self._at
+        return stream.local_open and (stream.tunnel or not self.is_client)
+
     def receive_eof(self) -> list[Event]:
-        """The peer will send nothing more."""
+        """The peer will send nothing more. What it has asked for before can still be answered."""
         stream, body = self._stream, self._body
+        self._eof = True
+        if stream is not None and stream.tunnel:
+            self._receive_tunnel(stream)
+            return self._take_events()
+        if not self.is_client and len(self._buffer) > self._at and not (stream is not None and stream.remote_open):
+            if self._searched or (stream is None and not self._held_back):
+                self.fail(HttpError("the connection closed inside a head", ErrorCode.CONNECT_ERROR))
+            return self._take_events()  # requests that wait for the one before
         self._keep_alive = False
         if stream is not None and body is not None and body.until_close:
             body.done = True
@@ -221,13 +207,20 @@ class H1Connection:
         if self.closing and self._stream is None:
             self._drop_input()
             return
-        while self._body is None:
+        while True:
+            if self._stream is not None and self._stream.tunnel:
+                self._receive_tunnel(self._stream)
+                return
+            if self._body is not None:
+                break
             if not self._receive_head():
                 return
         stream, body = self._stream, self._body
         if stream is None or body is None or not stream.remote_open:
             return
         pieces = self._feed(body)
+        if pieces:
+            stream.expects = False
         for index, piece in enumerate(pieces):
             stream.held += len(piece)
             self._held += len(piece)
@@ -235,6 +228,23 @@ class H1Connection:
             self._events.append((ev.DATA, stream, piece, last))
         if body.done:
             self._end_remote(stream, body, reported=bool(pieces) and not body.trailers)
+        elif self._eof:
+            raise HttpError("the connection closed inside a message", ErrorCode.CONNECT_ERROR)
+
+    def _receive_tunnel(self, stream: Stream) -> None:
+        """The peer's bytes are those of another protocol."""
+        data = self._buffer[self._at :]
+        self._drop_input()
+        if not stream.remote_open:
+            return
+        if data:
+            stream.held += len(data)
+            self._held += len(data)
+            self._events.append((ev.DATA, stream, data, False))
+        if self._eof:
+            stream.remote_open = False
+            self._events.append((ev.DATA, stream, b"", True))
+            self._finish_exchange(stream)
 
     def _feed(self, body: Body) -> list[bytes]:
         pieces, self._at = body.feed(self._buffer, self._at)
@@ -261,6 +271,8 @@ class H1Connection:
             self._check_beginning(buffer, start, search)
             self._searched = len(buffer) - start
             self._since = (self._now if self._since is None else self._since) if self._searched else None
+            if self._eof:
+                raise HttpError("the connection closed inside a head", ErrorCode.CONNECT_ERROR)
             return False
         self._searched = 0
         self._since = None
@@ -281,35 +293,70 @@ class H1Connection:
 
     def _on_request(self, block: bytes) -> bool:
         parsed = self._parsed = self._memo.request(block)
+        stream = self._begin_exchange()
+        if parsed.head.special:
+            self._note_special(stream, parsed)
+        self._keep_alive = self._keep_alive and parsed.keep_alive
+        end = parsed.length == 0
+        self._events.append((ev.HEAD, stream, parsed.head, end and not stream.connects))
+        if end:
+            stream.remote_open = False  # what comes behind waits, for its answer or for its tunnel
+            self._body = _NOTHING
+        else:
+            self._body = Body(parsed.length, self._limits.max_header_list)
+        return not end
+
+    def _begin_exchange(self) -> Stream:
         stream = self._stream = Stream(self._next_id, 0, 0)
         self._next_id += 2
         self.streams[stream.id] = stream
-        self._keep_alive = self._keep_alive and parsed.keep_alive
-        self._body = Body(parsed.length, self._limits.max_header_list)
-        if parsed.expects_continue and parsed.length and self._at == len(self._buffer):
-            self._out.append(b"HTTP/1.1 100 Continue\r\n\r\n")
-        end = parsed.length == 0
-        self._events.append((ev.HEAD, stream, parsed.head, end))
-        if end:
-            stream.remote_open = False
-        return not end
+        self._answering = False
+        return stream
+
+    def _note_special(self, stream: Stream, parsed: ParsedHead) -> None:
+        head = parsed.head
+        stream.bodiless = head.method == b"HEAD"
+        stream.connects = head.method == b"CONNECT"
+        stream.expects = head.expects and parsed.length != 0
 
     def _on_response(self, block: bytes) -> bool:
         stream, parsed = self._stream, self._memo.response(block)
         assert stream is not None
         head: ResponseHead = parsed.head
-        if head.status < 200:
-            if head.status == 101:
-                raise HttpError("switching protocols was not asked for")
+        if head.status < 200 and head.status != 101:
+            self._interim += 1
+            if self._interim > self._limits.max_interim:
+                raise HttpError("1xx responses without end", ErrorCode.ENHANCE_YOUR_CALM)
             self._events.append((ev.INTERIM, stream, head, False))
             return True
-        self._keep_alive = self._keep_alive and parsed.keep_alive and parsed.length != UNTIL_CLOSE
-        length = 0 if head.status in (204, 304) else parsed.length
+        self._interim = 0
+        if head.status == 101 or (stream.connects and head.status < 300):
+            if head.status == 101:
+                self._check_switch(stream, parsed)
+            self._events.append((ev.HEAD, stream, head, False))
+            self._begin_tunnel(stream)
+            return True
+        self._keep_alive = self._keep_alive and parsed.keep_alive
+        if stream.connects:  # there is no tunnel
+            self._drop_queue(stream)
+            stream.local_open = False
+        length = 0 if stream.bodiless or head.status in (204, 304) else parsed.length
+        if length == UNTIL_CLOSE:
+            self._keep_alive = False
         self._body = Body(length, self._limits.max_header_list)
         self._events.append((ev.HEAD, stream, head, length == 0))
         if length == 0:
             self._end_remote(stream, self._body, reported=True)
         return length != 0
+
+    def _check_switch(self, stream: Stream, parsed: ParsedHead) -> None:
+        """RFC 9110 section 7.8: to something that was offered, after the whole request."""
+        if not self._upgrade:
+            raise HttpError("switching protocols was not asked for")
+        if not parsed.upgrade or any(name not in self._upgrade for name in parsed.upgrade):
+            raise HttpError("the server switches to a protocol that was not offered")
+        if stream.local_open:
+            raise HttpError("the server switches protocols inside a request")
 
     def _end_remote(self, stream: Stream, body: Body, reported: bool = False) -> None:
         stream.remote_open = False
@@ -321,13 +368,16 @@ class H1Connection:
 
     def _finish_exchange(self, stream: Stream) -> None:
         """Both directions are complete: make room for the next exchange, or close."""
-        if stream.local_open or (stream.remote_open and self.is_client):
+        if stream.local_open or (stream.remote_open and (self.is_client or stream.tunnel)):
             return
         body = self._body
         self.streams.pop(stream.id, None)
         self._release(stream)
         self.served += 1
         self._stream = self._body = self._parsed = None
+        self._left = None
+        if self._eof and len(self._buffer) <= self._at:
+            self._keep_alive = False
         if stream.remote_open and not self.is_client and body is not None:
             # The response is complete before the request: read on, but keep nothing. Closing now would reset the
             # connection under a client that is still sending, which would never see the response (RFC 9112 section
@@ -363,11 +413,12 @@ class H1Connection:
         self.failed = error
         self._keep_alive = False
         stream = self._stream
-        answered = self._unwanted is not None or (stream is not None and not stream.local_open)
-        if not self.is_client and not answered and (stream is None or not (self._chunked or self._out)):
+        answered = self._unwanted is not None or (stream is not None and (self._answering or not stream.local_open))
+        if not self.is_client and not answered and not (self._eof and stream is None):
             calm = error.code == ErrorCode.ENHANCE_YOUR_CALM
             status = 408 if isinstance(error, TooSlow) else 431 if calm else 400
-            self._out.append(build_response(ResponseHead(status), ((b"content-length", b"0"), *_CLOSE_FIELD)))
+            prepared = prepare_response(ResponseHead(status))
+            self._out.append(build(prepared, ((b"content-length", b"0"), *CLOSE_FIELD)))
         if stream is not None:
             self.streams.pop(stream.id, None)
             stream.local_open = stream.remote_open = False
@@ -375,99 +426,6 @@ class H1Connection:
             self._stream = None
             self._events.append((ev.RESET, stream, StreamReset(error.code, str(error), by_peer=False), True))
         self._events.append((ev.CLOSED, None, error, True))
-
-    # Output.
-
-    def open(self, head: RequestHead, end: bool) -> Stream:
-        """Begin a request; its head leaves with the first piece of body, so that one piece gets a Content-Length."""
-        stream = self._stream = Stream(self._next_id, 0, 0)
-        self._next_id += 2
-        self.streams[stream.id] = stream
-        self._pending_head = head
-        if end:
-            self._begin_request(chunked=False)
-            stream.local_open = False
-        return stream
-
-    def send_request(self, head: RequestHead, body: bytes) -> Stream:
-        """Send a whole request (client): head and body."""
-        stream = self.open(head, not body and head.method != b"POST")
-        if stream.local_open:
-            self.send_data(stream, body, True)
-        return stream
-
-    def _begin_request(self, chunked: bool, length: int | None = None) -> None:
-        head, self._pending_head = self._pending_head, None
-        assert head is not None
-        framing: Fields = _CHUNKED_FIELD if chunked else ()
-        if not chunked and (length is not None or head.method == b"POST"):
-            framing = ((b"content-length", b"%d" % (length or 0)),)
-        self._chunked = chunked
-        self._out.append(build_request(head, framing))
-
-    def send_head(self, stream: Stream, head: ResponseHead, end: bool = False) -> None:
-        """Send a response head whose body follows in chunks."""
-        if not stream.local_open:
-            return
-        if head.status < 200:
-            self._out.append(build_response(head, ()))
-            return
-        self._chunked = not self._speaks_http_1_0()
-        framing: Fields = _CHUNKED_FIELD if self._chunked and not end else ()
-        if end:
-            framing = () if head.status in (204, 304) else ((b"content-length", b"0"),)
-            self._chunked = False
-        elif not self._chunked:
-            self._keep_alive = False  # HTTP/1.0 knows no chunks
-        self._out.append(build_response(head, framing + self._connection_field()))
-        if end:
-            self._end_local(stream)
-
-    def send_data(self, stream: Stream, data: bytes, end: bool = False) -> bool:
-        """Send a piece of body, or queue it; False if something is queued now (`DRAINED` will say when not)."""
-        if not stream.local_open:
-            return True
-        if self._pending_head is not None:
-            self._begin_request(chunked=not end, length=len(data))
-        if self._held_back or stream.queue is not None:
-            self._enqueue(stream, data)
-            stream.ending = end
-            return False
-        self._append(data)
-        if end:
-            self._append_end(())
-            self._end_local(stream)
-        return True
-
-    def send_trailers(self, stream: Stream, fields: Fields) -> None:
-        """End the message with a trailer section; without chunks there is none to be sent."""
-        if stream.queue is not None:
-            stream.ending, stream.trailers = True, fields
-        elif stream.local_open:
-            self._append_end(fields)
-            self._end_local(stream)
-
-    def send_reply(self, stream: Stream, head: ResponseHead, body: bytes, trailers: Fields | None) -> None:
-        """Send a whole response: head, body, trailers (None: the response ends with its body)."""
-        if trailers:
-            self.send_head(stream, head)
-            self.send_data(stream, body)
-            self.send_trailers(stream, trailers)
-        elif stream.local_open:
-            bodiless = head.status in (204, 304)
-            if stream.remote_open and self._body is not None and not self._body.done:
-                self._keep_alive = False  # the rest of the request is not worth reading
-            parsed = self._parsed
-            old = parsed is not None and parsed.minor == 0
-            if head.h1 is not None and self._keep_alive and not bodiless and not old:
-                self._out.append(b"%bcontent-length: %d\r\n\r\n" % (head.h1, len(body)))
-            else:
-                length: Fields = () if bodiless else ((b"content-length", b"%d" % len(body)),)
-                self._out.append(build_response(head, length + self._connection_field()))
-            if body and not bodiless:
-                self._out.append(body)
-                self._unsent += len(body)
-            self._end_local(stream)
 
     def reset(self, stream: Stream, code: int = ErrorCode.CANCEL) -> None:
         """Break the exchange off, which in HTTP/1.1 costs the connection."""
@@ -478,10 +436,6 @@ class H1Connection:
             self._stream = None
             self._events.append((ev.CLOSED, None, None, True))
 
-    def abandon(self, stream: Stream) -> None:
-        """End the request whose response is complete, so that another can follow."""
-        self.send_data(stream, b"", True)
-
     def consume(self, stream: Stream, count: int) -> None:
         """The application has taken `count` bytes of the body."""
         count = min(count, stream.held)
@@ -490,27 +444,6 @@ class H1Connection:
 
     def expect(self, stream: Stream, count: int) -> None:
         """HTTP/1.1 has no windows."""
-
-    def hold(self) -> None:
-        """The transport is full: keep data in the queue until `release`."""
-        self._held_back = True
-
-    def release(self) -> list[Event]:
-        """The transport can take more; returns `DRAINED` events."""
-        self._held_back = False
-        stream = self._stream
-        if stream is not None and stream.queue is not None:
-            for piece in stream.queue:
-                self._append(bytes(piece))
-            self.flowed += stream.queued
-            self.queued -= stream.queued
-            stream.queue, stream.queued = None, 0
-            if stream.ending:
-                self._append_end(stream.trailers or ())
-                self._end_local(stream)
-            else:
-                self._events.append((ev.DRAINED, stream, None, False))
-        return self._take_events()
 
     def ping(self, payload: bytes) -> None:
         """HTTP/1.1 has no ping."""
@@ -522,47 +455,3 @@ class H1Connection:
     def go_away(self) -> None:
         """The same: nothing announces it but the next response."""
         self._keep_alive = False
-
-    def _enqueue(self, stream: Stream, data: bytes) -> None:
-        if stream.queue is None:
-            stream.queue = deque()
-        stream.queue.append(data)
-        stream.queued += len(data)
-        self.queued += len(data)
-        if self.queued > self._limits.max_queued:
-            self.fail(HttpError("the peer does not read what it asked for", ErrorCode.ENHANCE_YOUR_CALM))
-
-    def _append(self, data: bytes) -> None:
-        if not data:
-            return  # an empty chunk would end the body
-        self._unsent += len(data)
-        if self._chunked:
-            self._out.append(b"%x\r\n" % len(data))
-            self._out.append(data)
-            self._out.append(b"\r\n")
-        else:
-            self._out.append(data)
-
-    def _append_end(self, trailers: Fields) -> None:
-        if self._chunked:
-            lines = b"".join(name + b": " + value + b"\r\n" for name, value in trailers)
-            self._out.append(b"0\r\n" + lines + b"\r\n")
-            self._chunked = False
-
-    def _end_local(self, stream: Stream) -> None:
-        stream.local_open = False
-        self._finish_exchange(stream)
-
-    def _speaks_http_1_0(self) -> bool:
-        parsed = self._parsed
-        return parsed is not None and parsed.minor == 0
-
-    def _connection_field(self) -> Fields:
-        if not self._keep_alive:
-            return _CLOSE_FIELD
-        # RFC 9112 section 9.3: a client of HTTP/1.0 that asked to keep the connection has to hear that it is kept.
-        return _KEEP_FIELD if self._speaks_http_1_0() else ()
-
-    def _take_events(self) -> list[Event]:
-        events, self._events = self._events, []
-        return events

@@ -7,22 +7,24 @@ bare CR, obs-fold, blanks before a colon, controls), then by `httptools`. What c
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import Any
 
 import httptools
 
 from catenet.http.errors import HttpError, StreamError
 from catenet.http.fields import check_fields, content_length
-from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.message import Fields, Prepared, RequestHead, ResponseHead, first
 
 __all__ = [
     "CHUNKED",
     "UNTIL_CLOSE",
     "H1Memo",
     "ParsedHead",
-    "build_request",
-    "build_response",
+    "build",
     "can_begin",
+    "prepare_request",
+    "prepare_response",
 ]
 
 _FIELD_LINES = rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\x20-\x7e\x80-\xff\t]*\r\n)*\r\n"
@@ -32,6 +34,12 @@ _REQUEST_BEGINNING = re.compile(rb"\r?\Z|[!#$%&'*+\-.^_`|~0-9A-Za-z]").match
 _RESPONSE_BEGINNING = b"HTTP/1."
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]*)([^#]*)", re.IGNORECASE).fullmatch
 
+# The machine alone says how a body is framed and what becomes of the connection; TE: trailers means something in HTTP/2
+# only.
+_MACHINE_FIELDS = frozenset((b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"te"))
+
+_AUTHORITY_FORM = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+):[0-9]{1,5}").fullmatch
+
 _MEMO_HEADS = 1024
 _MEMO_HEAD_LIMIT = 2048
 
@@ -40,27 +48,27 @@ UNTIL_CLOSE = -1
 CHUNKED = -2
 """A body in chunks."""
 
-_REASONS = {
-    100: b"Continue", 200: b"OK", 304: b"Not Modified", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden",
-    404: b"Not Found", 405: b"Method Not Allowed", 408: b"Request Timeout", 409: b"Conflict",
-    413: b"Content Too Large", 415: b"Unsupported Media Type", 429: b"Too Many Requests",
-    431: b"Request Header Fields Too Large", 499: b"Client Closed Request", 500: b"Internal Server Error",
-    501: b"Not Implemented", 503: b"Service Unavailable", 504: b"Gateway Timeout", 505: b"HTTP Version Not Supported",
+# Python's table has names of RFC 7231 for these.
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | {
+    413: b"Content Too Large", 416: b"Range Not Satisfiable", 422: b"Unprocessable Content",
+    499: b"Client Closed Request",
 }  # fmt: skip
 
 
 class ParsedHead:
     """A head and what it says about its message: `length` of the body (or `CHUNKED`, `UNTIL_CLOSE`)."""
 
-    __slots__ = ("expects_continue", "head", "keep_alive", "length", "minor")
+    __slots__ = ("head", "keep_alive", "length", "minor", "plain", "upgrade")
 
     def __init__(self, head: Any, minor: int) -> None:
         self.head = head
         self.minor = minor
         options = _tokens(head.fields, b"connection")
         self.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
-        # RFC 9110 section 10.1.1: in a request of HTTP/1.0 it means nothing.
-        self.expects_continue = minor == 1 and (head.get(b"expect") or b"").lower() == b"100-continue"
+        # RFC 9110 section 7.8: not without the option, and not in HTTP/1.0.
+        upgrades = minor == 1 and b"upgrade" in options
+        self.upgrade = tuple(_tokens(head.fields, b"upgrade")) if upgrades else ()
+        self.plain = False
         self.length = 0
 
 
@@ -129,13 +137,30 @@ def parse_request(data: bytes) -> ParsedHead:
         raise HttpError("a request needs exactly one Host")  # RFC 9112 section 3.2
     authority, path = hosts[0] if hosts else b"", collector.target
     absolute = _ABSOLUTE(path)
-    if absolute is not None:
+    if method == b"CONNECT":
+        authority, path = _connect_target(path), b""
+    elif absolute is not None:
         authority, path = absolute[1], absolute[2] if absolute[2][:1] == b"/" else b"/" + absolute[2]
-    elif path[:1] != b"/" and not (path == b"*" and method == b"OPTIONS") and method != b"CONNECT":
+    elif path[:1] != b"/" and not (path == b"*" and method == b"OPTIONS"):
         raise HttpError("malformed request target")
-    parsed = ParsedHead(RequestHead(method, path, fields, authority), minor)
+    head = RequestHead(method, path, fields, authority)
+    parsed = ParsedHead(head, minor)
     parsed.length = _body_length(fields, minor, 0)
+    if method == b"CONNECT" and parsed.length:
+        raise HttpError("CONNECT with a body")  # whoever forwards it would take the body for bytes of the tunnel
+    head.upgrade = parsed.upgrade
+    # RFC 9110 section 10.1.1: in a request of HTTP/1.0 it means nothing.
+    head.expects = minor == 1 and (head.get(b"expect") or b"").lower() == b"100-continue"
+    head.special = head.expects or bool(head.upgrade) or method in (b"HEAD", b"CONNECT")
+    parsed.plain = minor == 1 and not head.special
     return parsed
+
+
+def _connect_target(target: bytes) -> bytes:
+    """RFC 9112 section 3.2.3: host and port, and nothing else."""
+    if not _AUTHORITY_FORM(target):
+        raise HttpError("the target of CONNECT is not host:port")
+    return target
 
 
 def parse_response(data: bytes) -> ParsedHead:
@@ -181,24 +206,61 @@ def _tokens(fields: Fields, name: bytes) -> list[bytes]:
     return [token.strip(b" \t").lower() for value in values for token in value.split(b",")] if values else []
 
 
-def build_request(head: RequestHead, framing: Fields) -> bytes:
-    """Return the bytes of a request head; `framing` are fields about the body."""
-    lines = [head.method + b" " + head.path + b" HTTP/1.1\r\nhost: " + head.authority]
-    return _build(lines, head.fields, framing)
+def prepare_request(head: RequestHead) -> Prepared:
+    """Write a request head but for its framing, once for all requests with it. Raises `ValueError`."""
+    if head.protocol is not None:
+        raise ValueError("HTTP/1.1 has no CONNECT with :protocol")
+    target = head.authority if head.method == b"CONNECT" else head.path
+    line = head.method + b" " + target + b" HTTP/1.1"
+    if line.count(b" ") != 2 or not head.method or not target:
+        raise ValueError(f"malformed request target {target!r} or method {head.method!r}")
+    prepared = head.h1 = _prepare([line, b"host: " + head.authority], head.fields)
+    expects = first(head.fields, b"expect")
+    prepared.expects = expects is not None and expects.lower() == b"100-continue"
+    if prepared.closes or prepared.upgrade or prepared.expects or head.method in (b"HEAD", b"CONNECT"):
+        prepared.plain = False
+    return prepared
 
 
-def build_response(head: ResponseHead, framing: Fields) -> bytes:
-    """Return the bytes of a response head; `framing` are fields about body and connection."""
-    begun = head.h1
-    if begun is None:
-        status = b"HTTP/1.1 %d %b" % (head.status, _REASONS.get(head.status, b""))
-        begun = head.h1 = _build([status], head.fields, ())[:-2]
-    return begun + b"".join([name + b": " + value + b"\r\n" for name, value in framing]) + b"\r\n"
+def prepare_response(head: ResponseHead) -> Prepared:
+    """Write a response head but for its framing, once for all responses with it. Raises `ValueError`."""
+    status = head.status
+    prepared = head.h1 = _prepare([b"HTTP/1.1 %d %b" % (status, _REASONS.get(status, b""))], head.fields)
+    if prepared.closes or status < 200 or status == 204 or status == 304:
+        prepared.plain = False
+    return prepared
 
 
-def _build(lines: list[bytes], fields: Fields, framing: Fields) -> bytes:
-    # The machine alone says how a body is framed; TE: trailers means something in HTTP/2 only.
-    lines += [name + b": " + value for name, value in fields if name not in (b"content-length", b"te")]
-    lines += [name + b": " + value for name, value in framing]
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+def build(prepared: Prepared, framing: Fields) -> bytes:
+    """Return the bytes of a head; `framing` are fields about body and connection."""
+    return prepared.data + b"".join([name + b": " + value + b"\r\n" for name, value in framing]) + b"\r\n"
+
+
+def _prepare(lines: list[bytes], fields: Fields) -> Prepared:
+    closes, upgrade = False, b""
+    for name, value in fields:
+        if name not in _MACHINE_FIELDS:
+            lines.append(name + b": " + value)
+            upgrade = value if name == b"upgrade" else upgrade
+        elif name == b"connection" and b"close" in value.lower():
+            closes = True
+    if upgrade:
+        lines.append(b"connection: upgrade")
+    lines.append(b"")
+    data = b"\r\n".join(lines)
+    breaks = len(lines) - 1
+    if data.count(b"\n") != breaks or data.count(b"\r") != breaks or b"\0" in data:
+        raise ValueError("a head has a line break in it")  # one more line would be another field, or another message
+    prepared = Prepared(data)
+    prepared.closes = closes
+    prepared.upgrade = tuple(_tokens(((b"upgrade", upgrade),), b"upgrade")) if upgrade else ()
+    declared = first(fields, b"content-length")
+    if declared is not None:
+        prepared.length = _declared(declared)
+    return prepared
+
+
+def _declared(value: bytes) -> int:
+    if not value.isdigit() or len(value) > 15:
+        raise ValueError(f"Content-Length {value!r} is not a number")
+    return int(value)

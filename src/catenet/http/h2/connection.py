@@ -58,6 +58,10 @@ class Connection(Control):
     version = 2
     paused = False
     """HTTP/1.1 stops reading from the transport; here windows do that."""
+    ends_output = False
+    """END_STREAM ends one direction of a tunnel."""
+    answers = False
+    """Without the peer's frames nothing can be completed."""
 
     def __init__(self, is_client: bool, limits: Limits | None = None, memos: Memos | None = None) -> None:
         limits = limits or Limits()
@@ -89,6 +93,8 @@ class Connection(Control):
             frames.MAX_FRAME_SIZE: limits.max_frame,
         }
         values |= {frames.ENABLE_PUSH: 0} if self.is_client else {frames.MAX_CONCURRENT_STREAMS: limits.max_streams}
+        if limits.connect_protocol and not self.is_client:
+            values[frames.ENABLE_CONNECT_PROTOCOL] = 1
         self._out.append((frames.PREFACE if self.is_client else b"") + frames.settings(values))
         if self._recv_window > frames.DEFAULT_WINDOW:
             self._out.append(frames.window_update(0, self._recv_window - frames.DEFAULT_WINDOW))
@@ -407,23 +413,45 @@ class Connection(Control):
             self._stream_error(stream, StreamError("a second head"))
             return
         if type(head) is ResponseHead and head.status < 200:
-            if end:
+            if head.status == 101:
+                self._stream_error(stream, StreamError("HTTP/2 has no 101"))
+            elif end:
                 self._stream_error(stream, StreamError("END_STREAM with a 1xx response"))
             else:
                 self._glitch(1, "1xx responses")
                 self._events.append((ev.INTERIM, stream, head, False))
             return
         stream.head_seen = True
-        if head.length is not None:
+        if type(head) is RequestHead:
+            if head.special:
+                stream.bodiless = head.method == b"HEAD"
+                stream.connects = head.method == b"CONNECT"
+                stream.expects = head.expects and not end
+                if head.protocol is not None and not self._limits.connect_protocol:
+                    self._stream_error(stream, StreamError(":protocol, which was not announced"))
+                    return
+        elif stream.bodiless or stream.connects:
+            self._on_special_response(stream, head)
+        if head.length is not None and not (stream.bodiless or stream.tunnel):
             stream.expected = head.length
-            if end and stream.expected and not self.is_client:
+            if end and stream.expected and not (type(head) is ResponseHead and head.status in (204, 304)):
                 self._stream_error(stream, StreamError("Content-Length without a body"))
                 return
         self._events.append((ev.HEAD, stream, head, bool(end)))
         if end:
             self._end_remote(stream)
 
+    def _on_special_response(self, stream: Stream, head: RequestHead | ResponseHead) -> None:
+        """The response to a HEAD has no body whatever it declares; a tunnel ignores what it declares."""
+        if stream.bodiless:
+            stream.expected = 0
+        elif type(head) is ResponseHead and head.status < 300:
+            stream.tunnel = True
+
     def _on_trailers(self, stream: Stream, fields: Fields, end: int) -> None:
+        if stream.tunnel:
+            self._stream_error(stream, StreamError("HEADERS in a tunnel"))  # RFC 9113 section 8.5
+            return
         if not stream.head_seen or not end:
             self._stream_error(stream, StreamError("trailers before the head, or without END_STREAM"))
             return

@@ -172,6 +172,10 @@ class Control(Sender):
         elif self._guessing:
             self.peer_max_streams = frames.MAX_STREAM_ID  # the peer's first SETTINGS are here and set no limit
         self._guessing = False
+        if new.connect_protocol is not None:
+            if self.connect_protocol and not new.connect_protocol:
+                raise HttpError("ENABLE_CONNECT_PROTOCOL is taken back")  # RFC 8441 section 3
+            self.connect_protocol = new.connect_protocol
         if new.initial_window is not None:
             difference = new.initial_window - self.peer_initial_window
             self.peer_initial_window = new.initial_window

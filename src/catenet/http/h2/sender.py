@@ -23,6 +23,7 @@ __all__ = ["Sender"]
 
 _pack = frames.HEADER.pack
 _FORGOTTEN_LIMIT = 1024
+_CONTINUE = ResponseHead(100)
 GUESSED_MAX_STREAMS = 100
 
 
@@ -31,8 +32,8 @@ class Sender:
 
     __slots__ = (
         "_encoder", "_events", "_forgotten", "_held_back", "_limits", "_next_id", "_out", "_waiting", "bulky",
-        "failed", "flowed", "is_client", "peer_initial_window", "peer_max_frame", "peer_max_streams", "queued",
-        "send_window", "served", "streams",
+        "connect_protocol", "failed", "flowed", "is_client", "peer_initial_window", "peer_max_frame",
+        "peer_max_streams", "queued", "send_window", "served", "streams",
     )  # fmt: skip
 
     def __init__(self, is_client: bool, limits: Limits, encoders: Memo) -> None:
@@ -44,6 +45,7 @@ class Sender:
         self.peer_initial_window = frames.DEFAULT_WINDOW
         self.peer_max_frame = frames.DEFAULT_FRAME_SIZE
         self.peer_max_streams = GUESSED_MAX_STREAMS
+        self.connect_protocol = False
         self._limits = limits
         self._encoder = Encoder(encoders, limits.max_header_list)
         self._out: list[bytes | memoryview] = []
@@ -85,6 +87,8 @@ class Sender:
         stream = Stream(self._next_id, self.peer_initial_window, self._limits.stream_window)
         self._next_id += 2
         self.streams[stream.id] = stream
+        stream.bodiless = head.method == b"HEAD"
+        stream.connects = head.method == b"CONNECT"
         self._append_block(stream.id, block, end)
         if end:
             self._end_local(stream)
@@ -111,9 +115,25 @@ class Sender:
 
     def send_head(self, stream: Stream, head: ResponseHead, end: bool = False) -> None:
         """Send a response head (server); a 1xx head may come before the final one."""
+        status = head.status
+        if status == 101:
+            raise ValueError("HTTP/2 has no 101")  # RFC 9113 section 8.6
+        if status >= 200:
+            if stream.connects and status < 300:
+                stream.tunnel = True
+            elif stream.bodiless or status == 204 or status == 304:
+                end = True
+            if stream.expects:
+                stream.expects = False
         self._send_fields(stream, _response_fields(head), end)
 
-    def send_data(self, stream: Stream, data: bytes, end: bool = False) -> bool:
+    def invite(self, stream: Stream) -> None:
+        """Let a client that waits for 100 Continue send its body."""
+        if stream.expects:
+            stream.expects = False
+            self._send_fields(stream, _response_fields(_CONTINUE), False)
+
+    def send_data(self, stream: Stream, data: bytes | memoryview, end: bool = False) -> bool:
         """Send a piece of body, or queue it; False if something is queued now (`DRAINED` will say when not)."""
         size = len(data)
         if (
@@ -156,6 +176,7 @@ class Sender:
             and size <= self.peer_max_frame
             and trailers is not None
             and stream.local_open
+            and not stream.bodiless
         ):
             first, last = self._encoder.encode_both(head.h2 or _response_fields(head), trailers)
             if len(first) <= self.peer_max_frame and len(last) <= self.peer_max_frame:
@@ -244,7 +265,7 @@ class Sender:
         stream.local_open = False
         if not stream.remote_open:
             self._close(stream)
-        elif not self.is_client:
+        elif not (self.is_client or stream.tunnel):
             # RFC 9113 section 8.1: the response is complete, the rest of the request is not wanted.
             self._out.append(frames.rst_stream(stream.id, ErrorCode.NO_ERROR))
             self._forget(stream)
@@ -282,7 +303,7 @@ class Sender:
             stream.queue, stream.queued = None, 0
             self._waiting.pop(stream.id, None)
 
-    def _enqueue(self, stream: Stream, data: bytes) -> None:
+    def _enqueue(self, stream: Stream, data: bytes | memoryview) -> None:
         if stream.queue is None:
             stream.queue = deque()
         if data:
@@ -361,8 +382,14 @@ class Sender:
 
 def _request_fields(head: RequestHead) -> Fields:
     if head.h2 is None:
-        pseudo = ((b":method", head.method), (b":scheme", head.scheme), (b":path", head.path))
-        head.h2 = (*pseudo, (b":authority", head.authority), *head.fields)
+        method, authority = (b":method", head.method), (b":authority", head.authority)
+        place = ((b":scheme", head.scheme), (b":path", head.path))
+        if head.protocol is not None:
+            head.h2 = (method, (b":protocol", head.protocol), *place, authority, *head.fields)
+        elif head.method == b"CONNECT":
+            head.h2 = (method, authority, *head.fields)  # RFC 9113 section 8.5
+        else:
+            head.h2 = (method, *place, authority, *head.fields)
     return head.h2
 
 

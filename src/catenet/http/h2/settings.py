@@ -22,6 +22,7 @@ class PeerSettings:
     initial_window: int | None = None
     max_frame: int | None = None
     max_header_list: int | None = None
+    connect_protocol: bool | None = None
 
 
 def read_settings(payload: bytes, from_server: bool) -> PeerSettings:
@@ -49,4 +50,8 @@ def read_settings(payload: bytes, from_server: bool) -> PeerSettings:
             new.max_frame = value
         elif key == frames.MAX_HEADER_LIST_SIZE:
             new.max_header_list = value
+        elif key == frames.ENABLE_CONNECT_PROTOCOL:
+            if value > 1:
+                raise HttpError(f"ENABLE_CONNECT_PROTOCOL is {value}")
+            new.connect_protocol = value == 1
     return new

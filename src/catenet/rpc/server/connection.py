@@ -45,8 +45,9 @@ class ServerConnection(ServingProtocol):
         super().connection_made(transport)
         self.server.connection_opened(self)
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
         """The client sends nothing more; calls that are running cannot be answered in RPC, so close."""
+        return False
 
     def on_closed(self, error: Exception | None) -> None:
         """Tell the server, which holds the list."""
@@ -74,6 +75,8 @@ class ServerConnection(ServingProtocol):
         if self.is_crowded(stream):
             return
         stream.owner = call = ServerCall(self, stream, route)
+        if stream.expects:
+            self.core.invite(stream)
         if end or route.streams_in:
             call.begin(end)
 
