@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from catenet.net.target import SCHEMES as STREAM_SCHEMES
 from catenet.net.target import Scheme, Target, host_and_port
 
-__all__ = ["SCHEMES", "authority"]
+__all__ = ["SCHEMES", "SERVER_SCHEMES", "authority"]
 
 SCHEMES: Mapping[str, Scheme] = {
     "http": Scheme(port=80, takes_path=True),
     "https": Scheme(tls=True, port=443, takes_path=True),
 }
+
+SERVER_SCHEMES: Mapping[str, Scheme] = {**SCHEMES, "unix": STREAM_SCHEMES["unix"]}
+"""What a server listens on: `http://host:port`, `https://host:port`, `unix:path`."""
 
 
 def authority(target: Target) -> str:

@@ -55,19 +55,19 @@ def port_of(url: str) -> int:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *arguments: str, expect: int = 0) -> Iterator[Running]:
-    """Run `catenet serve dns` in `folder`; ended by SIGTERM it must return `expect`."""
-    command = [sys.executable, "-m", "catenet", "serve", "dns", *arguments]
+def serving(folder: Path, *arguments: str, expect: int = 0, kind: str = "dns") -> Iterator[Running]:
+    """Run `catenet serve KIND` in `folder`; ended by SIGTERM it must return `expect`."""
+    command = [sys.executable, "-m", "catenet", "serve", kind, *arguments]
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
         assert process.stderr is not None
         told = []
-        while not (line := process.stderr.readline()).startswith("serving dns on "):
+        while not (line := process.stderr.readline()).startswith(f"serving {kind} on "):
             told.append(line)
             assert line, "".join(told)
-        yield Running(process, line.removeprefix("serving dns on ").strip().split(", "))
+        yield Running(process, line.removeprefix(f"serving {kind} on ").strip().split(", "))
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == expect, process.stderr.read()
     finally:

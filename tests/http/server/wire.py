@@ -55,6 +55,14 @@ async def raw(url: str) -> Raw:
     return Raw(*await asyncio.open_connection(host.strip("[]"), int(port)))
 
 
+def _send_some(connection: h2.connection.H2Connection, body: bytes) -> bytes:
+    """Send what the windows let through; return the rest."""
+    while body and (room := min(connection.local_flow_control_window(1), connection.max_outbound_frame_size)):
+        connection.send_data(1, body[:room], end_stream=len(body) <= room)
+        body = body[room:]
+    return body
+
+
 async def h2_request(
     url: str,
     path: str = "/",
@@ -68,8 +76,7 @@ async def h2_request(
     connection.initiate_connection()
     head = [(b":method", method.encode()), (b":scheme", b"http"), (b":path", path.encode()), (b":authority", b"x")]
     connection.send_headers(1, head + list(fields), end_stream=not body)
-    if body:
-        connection.send_data(1, body, end_stream=True)
+    left = _send_some(connection, body)
     client.send(connection.data_to_send())
     status, data = 0, b""
     got: dict[bytes, bytes] = {}
@@ -92,4 +99,5 @@ async def h2_request(
             elif isinstance(event, h2.events.StreamReset):
                 client.close()
                 return -event.error_code, got, data, ends
+        left = _send_some(connection, left)
         client.send(connection.data_to_send())

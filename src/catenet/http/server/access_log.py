@@ -16,7 +16,7 @@ from catenet.printable import printable, printable_json
 if TYPE_CHECKING:
     from catenet.http.server.exchange import Exchange
 
-__all__ = ["AccessLog"]
+__all__ = ["DEFAULT", "FIELDS", "AccessLog"]
 
 _GATHERED: Final = 256
 _LONGEST: Final = 2048
@@ -102,6 +102,11 @@ class AccessLog:
         self._lines.append(line)
         if len(self._lines) >= _GATHERED:
             self.flush()
+
+    @property
+    def pending(self) -> int:
+        """Lines that wait to be written."""
+        return len(self._lines)
 
     def flush(self) -> None:
         """Write what has been gathered. A file that takes nothing more loses lines, and no response."""

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from catenet.http.limits import Limits
 from catenet.http.server.access_log import AccessLog
 from catenet.http.server.connection import HttpConnection
 from catenet.http.server.service import INTERFACES, HandlerService, Service, interface_of
 from catenet.http.serving import Shared
-from catenet.http.target import SCHEMES as HTTP_SCHEMES
+from catenet.http.target import SERVER_SCHEMES
 from catenet.net.accept import Slot
 from catenet.net.limits import ServerLimits
 from catenet.net.stream_server import StreamServer
-from catenet.net.target import SCHEMES as STREAM_SCHEMES
-from catenet.net.target import Scheme
 from catenet.net.tls import Certificates
 
-__all__ = ["HttpLimits", "HttpServer", "serve"]
-
-SCHEMES: Final[Mapping[str, Scheme]] = {**HTTP_SCHEMES, "unix": STREAM_SCHEMES["unix"]}
-"""What a server listens on: `http://host:port`, `https://host:port`, `unix:path`."""
+__all__ = ["HttpLimits", "HttpServer", "make_service", "serve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,7 @@ class HttpLimits(ServerLimits):
 class HttpServer(StreamServer[HttpConnection]):
     """Serves one `Service`. Made by `serve`, or anywhere, to listen in a running event loop."""
 
-    schemes = SCHEMES
+    schemes = SERVER_SCHEMES
     alpn = ("h2", "http/1.1")
 
     def __init__(self, service: Service, limits: HttpLimits | None = None) -> None:
@@ -105,25 +101,27 @@ def make_service(
     access_log: AccessLog | None = None,
     root_path: str = "",
     name: str = "catenet",
+    **options: Any,
 ) -> Service:
     """Return what serves `app`: an application of ASGI 3 or WSGI, or a handler of exchanges.
 
     `interface` is `asgi`, `wsgi`, `exchange`, or `auto`: told by the application's signature. `root_path`: where the
-    application is mounted. `name`: the Server field, which empty is left out. Raises `TypeError`, `ValueError`.
+    application is mounted. `name`: the Server field, which empty is left out. `options` are of the service: `lifespan`
+    of ASGI, `threads` and `multiprocess` of WSGI. Raises `TypeError`, `ValueError`.
     """
     if interface == "auto":
         interface = interface_of(app)
     if interface == "asgi":
         from catenet.http.server.asgi import AsgiService
 
-        return AsgiService(app, root_path=root_path, name=name.encode(), log=access_log)
+        return AsgiService(app, root_path=root_path, name=name.encode(), log=access_log, **options)
     if interface == "wsgi":
         from catenet.http.server.wsgi import WsgiService
 
-        return WsgiService(app, root_path=root_path, name=name.encode(), log=access_log)
+        return WsgiService(app, root_path=root_path, name=name.encode(), log=access_log, **options)
     if interface != "exchange":
         raise ValueError(f"no interface {interface!r}; known: {', '.join(INTERFACES)}")
-    return HandlerService(app, name=name.encode(), log=access_log)
+    return HandlerService(app, name=name.encode(), log=access_log, **options)
 
 
 async def serve(
@@ -137,11 +135,13 @@ async def serve(
     root_path: str = "",
     name: str = "catenet",
     reuse_port: bool = False,
+    shared: Mapping[str, socket.socket] | None = None,
 ) -> HttpServer:
     """Serve an application at `http://host:port`, `https://host:port` (needs `tls`) or `unix:path`.
 
     Returns when it accepts connections; port 0 is any, and `urls` of the server tell which. `access_log` closes with
-    the server. Raises `ValueError` for a wrong URL, `LifespanError` for an application that does not start, `OSError`.
+    the server. `reuse_port`: other processes listen there too; `shared`: Unix sockets that listen already, by URL.
+    Raises `ValueError` for a wrong URL, `LifespanError` for an application that does not start, `OSError`.
     """
     service = app if isinstance(app, Service) else make_service(
         app, interface, access_log=access_log, root_path=root_path, name=name
@@ -153,7 +153,7 @@ async def serve(
     await service.start()
     try:
         for url in [urls] if isinstance(urls, str) else urls:
-            await server.listen(url, tls=tls, reuse_port=reuse_port)
+            await server.listen(url, tls=tls, reuse_port=reuse_port, sock=(shared or {}).get(url))
     except BaseException:
         await server.close()
         raise

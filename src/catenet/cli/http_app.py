@@ -1,0 +1,185 @@
+"""What `catenet serve asgi` and `catenet serve wsgi` have in common: the application, the log, certificates."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from catenet.cli import UsageError, logs
+from catenet.cli.load import load, run_program
+from catenet.cli.serving import Kind, add_arguments, run_server, tls_context
+
+if TYPE_CHECKING:
+    import ssl
+
+    from catenet.http.server.access_log import AccessLog
+    from catenet.http.server.server import HttpServer
+    from catenet.net.tls import Certificates
+    from catenet.net.workers import Placement
+
+__all__ = ["add_app_arguments", "http_kind", "serve_app"]
+
+USUAL: Final = ("app", "application")
+
+
+def http_kind(name: str) -> Kind:
+    """A kind of server of HTTP."""
+    from catenet.http.target import SERVER_SCHEMES
+
+    default = "http://localhost:8000"
+    return Kind(
+        name, SERVER_SCHEMES, default, reloads=True, watched=(".py",), tls_default=default.replace("http", "https")
+    )
+
+
+def add_app_arguments(parser: argparse.ArgumentParser, kind: Kind) -> None:
+    """Add the arguments of a server of applications."""
+    parser.add_argument("app", metavar="MODULE:NAME", help="the application (MODULE alone: its app or application)")
+    parser.add_argument("--factory", action="store_true", help="call what is named; the application is what it returns")
+    parser.add_argument("--app-dir", metavar="DIR", default="", help="look for modules here (default: this folder)")
+    parser.add_argument("--root-path", metavar="PATH", default="", help="where a proxy has mounted the application")
+    parser.add_argument(
+        "--env", action="append", default=[], metavar="NAME=VALUE", help="set in the environment first (repeat)"
+    )
+    parser.add_argument("--env-file", metavar="FILE", help="set what this file says, NAME=VALUE a line")
+    add_arguments(parser, kind, reload="start again when .py files here change")
+    parser.add_argument(
+        "--sni", action="append", default=[], metavar="FILE", help="another certificate with its key, for its names"
+    )
+    add_log_arguments(parser)
+
+
+def add_log_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what an access log is told by."""
+    group = parser.add_argument_group("access log")
+    group.add_argument("--access-log", metavar="FILE", nargs="?", const="-", help="a line a response (-: on stdout)")
+    group.add_argument("--log-fields", metavar="NAMES", help="what it has, separated by commas: time,client,status,…")
+    group.add_argument("--log-json", action="store_true", help="as JSON")
+
+
+def serve_app(args: argparse.Namespace, kind: Kind, **options: Any) -> int:
+    """Serve the application until a signal; `options` are of its service."""
+    root = args.root_path.rstrip("/")
+    if root and not root.startswith("/"):
+        raise UsageError(f"--root-path {args.root_path}: begins with a slash")
+    args.root_path = root
+    _set_environment(args)
+    _check_log(args)
+    return run_server(args, kind, partial(_serving, args, kind.name, options))
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    args: argparse.Namespace, interface: str, options: dict[str, Any], placement: Placement
+) -> AsyncIterator[HttpServer]:
+    from catenet.http.server.lifespan import LifespanError
+    from catenet.http.server.server import make_service, serve
+    from catenet.net.tuning import keep_large_blocks
+
+    keep_large_blocks()
+    app = _application(args)
+    logs.configure(args, several=args.workers > 1)
+    log = open_access_log(args)
+    service = make_service(app, interface, access_log=log, root_path=args.root_path, **options)
+    try:
+        server = await serve(
+            service, placement.urls, tls=tls_of(args), reuse_port=placement.reuse_port, shared=placement.shared
+        )
+    except LifespanError as error:
+        raise UsageError(f"{args.app}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--listen {error}") from None
+    async with server:
+        yield server
+
+
+def _application(args: argparse.Namespace) -> Any:
+    sys.path.insert(0, os.path.abspath(args.app_dir or os.curdir))
+    name, explain = args.app, bool(args.verbose)
+    if ":" not in name:
+        app = _usual(name, explain)
+    else:
+        app = load(name, explain)
+    if args.factory:
+        app = run_program(name, app, explain)
+    if not callable(app):
+        raise UsageError(f"{name}: {type(app).__name__} is no application: it cannot be called")
+    return app
+
+
+def _usual(name: str, explain: bool) -> Any:
+    import importlib
+
+    module = run_program(name, partial(importlib.import_module, name), explain)
+    for attribute in USUAL:
+        if hasattr(module, attribute):
+            return getattr(module, attribute)
+    raise UsageError(f"{name}: it has no {' and no '.join(USUAL)}; write {name}:NAME")
+
+
+def tls_of(args: argparse.Namespace) -> ssl.SSLContext | Certificates | None:
+    """What `--cert`, `--key`, `--sni`, `--client-ca` and `--tls` make; None without a certificate."""
+    if not args.cert:
+        if args.sni:
+            raise UsageError("--sni: --cert names the certificate for all other names")
+        return None
+    if args.tls:
+        if args.sni:
+            raise UsageError("--sni goes with --cert, not with --tls")
+        return tls_context(args)
+    from catenet.net.tls import Certificates, TlsError
+
+    try:
+        return Certificates([(args.cert, args.key), *((cert, None) for cert in args.sni)], args.client_ca)
+    except TlsError as error:
+        raise UsageError(f"--cert, --key, --sni, --client-ca: {error}") from None
+
+
+def _check_log(args: argparse.Namespace) -> None:
+    if (args.log_fields or args.log_json) and not args.access_log:
+        args.access_log = "-"
+    if args.access_log:
+        open_access_log(argparse.Namespace(**{**vars(args), "access_log": os.devnull}))
+
+
+def open_access_log(args: argparse.Namespace) -> AccessLog | None:
+    """The access log that was asked for, if one was."""
+    if not args.access_log:
+        return None
+    from catenet.http.server.access_log import DEFAULT, AccessLog
+
+    fields = tuple(args.log_fields.split(",")) if args.log_fields else DEFAULT
+    file: IO[str] = sys.stdout
+    if args.access_log != "-":
+        try:
+            file = open(args.access_log, "a", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise UsageError(f"--access-log {args.access_log}: {error.strerror}") from None
+    try:
+        return AccessLog(file, fields, as_json=args.log_json, owned=args.access_log != "-")
+    except ValueError as error:
+        raise UsageError(f"--log-fields: {error}") from None
+
+
+def _set_environment(args: argparse.Namespace) -> None:
+    lines = [(f"--env {line}", line) for line in args.env]
+    if args.env_file:
+        try:
+            with open(args.env_file, encoding="utf-8") as file:
+                read = [(number, line.strip()) for number, line in enumerate(file, 1)]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--env-file {args.env_file}: {getattr(error, 'strerror', None) or error}") from None
+        lines = [(f"{args.env_file}:{number}", line) for number, line in read if line and line[0] != "#"] + lines
+    for place, line in lines:
+        name, equals, value = line.removeprefix("export ").partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"{place}: write NAME=VALUE")
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            value = value[1:-1]
+        os.environ[name.strip()] = value

@@ -1,0 +1,101 @@
+"""The access log: chosen fields, text and JSON, and nothing in it that a client could forge."""
+
+import asyncio
+import io
+import json
+
+import pytest
+
+from catenet.http import serve
+from catenet.http.message import ResponseHead
+from catenet.http.server.access_log import FIELDS, AccessLog
+from wire import raw
+
+
+async def answer(exchange):
+    if exchange.head.path == b"/waits":
+        await asyncio.sleep(3600)
+    await exchange.reply(ResponseHead(200, ((b"content-type", b"text/plain"),)), b"hello")
+
+
+def lines(run, fields, requests, **options):
+    file = io.StringIO()
+
+    async def main():
+        async with await serve(answer, "http://127.0.0.1:0", access_log=AccessLog(file, fields, **options)) as server:
+            for path, extra in requests:
+                client = await raw(server.urls[0])
+                await client.get(path, fields=extra)
+                client.close()
+
+    run(main())
+    return file.getvalue().splitlines()
+
+
+def test_text(run):
+    requests = [("/a", "User-Agent: my agent\r\n"), ("/b?c=d", "")]
+    fields = ["client", "method", "target", "protocol", "status", "bytes", "agent", "request:X-Own"]
+    assert lines(run, fields, requests) == [
+        '127.0.0.1 GET /a HTTP/1.1 200 5 "my agent" -',
+        "127.0.0.1 GET /b?c=d HTTP/1.1 200 5 - -",
+    ]
+
+
+def test_json(run):
+    (line,) = lines(run, list(FIELDS), [("/a", "Referer: there\r\n")], as_json=True)
+    told = json.loads(line)
+    assert list(told) == list(FIELDS)
+    assert told["host"] == "x" and told["referer"] == "there" and told["bytes"] == 5 and told["gone"] is None
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_clients_send_is_escaped(run, as_json):
+    hostile = 'a" 200 5\\" \x9b31m \xc2\x85 b'
+    (line,) = lines(run, ["agent", "status"], [("/", f"User-Agent: {hostile}\r\n")], as_json=as_json)
+    assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in line)
+    if as_json:
+        assert json.loads(line)["agent"] == hostile.encode().decode("latin-1")
+    else:
+        assert line.startswith('"a\\" 200 5\\\\\\" ') and line.endswith(' b" 200')
+
+
+def test_long_values_are_cut(run):
+    (line,) = lines(run, ["target"], [("/" + "x" * 10_000, "")])
+    assert len(line) == 2048
+
+
+def test_a_client_that_has_gone_is_noted(run):
+    file = io.StringIO()
+
+    async def main():
+        log = AccessLog(file, ["target", "status", "gone"])
+        async with await serve(answer, "http://127.0.0.1:0", access_log=log) as server:
+            client = await raw(server.urls[0])
+            client.send(b"GET /waits HTTP/1.1\r\nHost: x\r\n\r\n")
+            while not server.service.tasks:
+                await asyncio.sleep(0.001)
+            client.close()
+            while not log.pending:
+                await asyncio.sleep(0.001)
+
+    run(main())
+    assert file.getvalue() == "/waits - gone\n"
+
+
+def test_a_name_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="no field 'stauts' of the access log; known: time, client"):
+        AccessLog(io.StringIO(), ["stauts"])
+
+
+def test_a_file_that_takes_nothing_costs_no_response(run):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+    async def main():
+        async with await serve(answer, "http://127.0.0.1:0", access_log=AccessLog(Full(), ["status"])) as server:
+            client = await raw(server.urls[0])
+            assert [(await client.get())[0] for _ in range(300)] == [200] * 300
+            client.close()
+
+    run(main())
