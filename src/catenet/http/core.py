@@ -57,6 +57,10 @@ class HttpCore(Protocol):
         """1 or 2."""
 
     @property
+    def minor(self) -> int:
+        """Of HTTP/1: 0 if the request that goes on is one of HTTP/1.0, else 1 (server)."""
+
+    @property
     def served(self) -> int:
         """How many have come to their end."""
 
@@ -180,6 +184,9 @@ class HttpCore(Protocol):
 
     def send_data(self, stream: Stream, data: bytes | memoryview, end: bool = False) -> bool:
         """Send a piece of body, or queue it; False if something is queued now (`DRAINED` will say when not)."""
+
+    def skip(self, stream: Stream, count: int) -> None:
+        """The driver has sent `count` bytes of the body itself: only of one with a declared length, in HTTP/1.1."""
 
     def send_trailers(self, stream: Stream, fields: Fields) -> None:
         """End the stream with a trailer section, after what is queued."""

@@ -74,7 +74,7 @@ def test_a_client_that_has_gone_is_noted(run):
             client.send(b"GET /waits HTTP/1.1\r\nHost: x\r\n\r\n")
             while not server.service.tasks:
                 await asyncio.sleep(0.001)
-            client.close()
+            client.reset()
             while not log.pending:
                 await asyncio.sleep(0.001)
 

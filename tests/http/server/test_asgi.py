@@ -263,13 +263,98 @@ def test_a_client_that_goes_is_told_and_sending_fails(run, more, caplog):
             client = await raw(server.urls[0])
             client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             await client.reader.readuntil(b"\r\n\r\n")
-            client.writer.transport.abort()
+            client.reset()
             while len(ends) < 2:
                 await asyncio.sleep(0.001)
 
     run(main())
     assert ends == ["http.disconnect", "Disconnected"]
     assert caplog.records == [], "that a client has gone is no failure of the application"
+
+
+def test_a_client_that_ends_its_direction_is_told_of_and_still_answered(run):
+    events = []
+
+    async def answer(scope, receive, send):
+        events.extend([await receive(), await receive()])
+        await hello(scope, receive, send)
+
+    async def main():
+        async with await serve(App(answer), URL) as server:
+            client = await raw(server.urls[0])
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.writer.write_eof()
+            assert (await client.response())[2] == b"hello"
+            assert await client.reader.read() == b"", "there will be no other request"
+            client.close()
+
+    run(main())
+    assert [event["type"] for event in events] == ["http.request", "http.disconnect"]
+
+
+@pytest.mark.parametrize(("kept", "declared"), [(True, True), (True, False), (False, True)])
+def test_http_1_0(run, kept, declared):
+    versions = []
+
+    async def answer(scope, receive, send):
+        versions.append(scope["http_version"])
+        await send(start(headers=[(b"content-length", b"6")] if declared else []))
+        await send(body(b"hel", True))
+        await send(body(b"lo!"))
+
+    async def main():
+        async with await serve(App(answer), URL) as server:
+            client = await raw(server.urls[0])
+            for _ in range(2 if kept and declared else 1):
+                client.send(b"GET / HTTP/1.0\r\n" + b"Connection: keep-alive\r\n" * kept + b"\r\n")
+                status, fields, data = await client.response()
+                assert (status, data) == (200, b"hello!") and "transfer-encoding" not in fields
+                assert fields["connection"] == ("keep-alive" if kept and declared else "close")
+            client.close()
+
+    run(main())
+    assert set(versions) == {"1.0"}
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_head_has_the_length_of_the_body_that_is_not_sent(run, declared):
+    async def answer(scope, receive, send):
+        await send(start(headers=[(b"content-length", b"5")] if declared else []))
+        await send(body(b"hello"))
+
+    async def main():
+        async with await serve(App(answer), URL) as server:
+            client = await raw(server.urls[0])
+            for _ in range(2):
+                status, fields, _ = await client.get("/", "HEAD")
+                assert status == 200 and fields["content-length"] == "5"
+            client.close()
+            assert (await h2_request(server.urls[0], method="HEAD"))[::2] == (200, b"")
+
+    run(main())
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_client_is_invited_when_the_body_is_read(run, reads):
+    async def answer(scope, receive, send):
+        if reads:
+            await receive()
+        await hello(scope, receive, send)
+
+    async def main():
+        async with await serve(App(answer), URL) as server:
+            client = await raw(server.urls[0])
+            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+            status, fields, data = await client.response()
+            if reads:
+                assert status == 100
+                client.send(b"abc")
+                status, fields, data = await client.response()
+            assert (status, data) == (200, b"hello")
+            assert ("connection" in fields) is not reads
+            client.close()
+
+    run(main())
 
 
 def test_content_length_is_kept_to(run, caplog):

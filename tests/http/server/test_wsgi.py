@@ -216,7 +216,7 @@ def test_a_client_that_goes_ends_the_iteration(run, caplog):
             client = await raw(server.urls[0])
             client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             await client.reader.readuntil(b"\r\n\r\n")
-            client.writer.transport.abort()
+            client.reset()
             while not ended.is_set():
                 await asyncio.sleep(0.001)
 

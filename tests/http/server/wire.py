@@ -1,6 +1,8 @@
 """A client that sends bytes and reads HTTP/1.1 responses, and one of HTTP/2 with prior knowledge by h2."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Iterable
 
 import h2.config
@@ -45,6 +47,12 @@ class Raw:
         length = f"Content-Length: {len(body)}\r\n" if body else ""
         self.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{length}{fields}\r\n".encode() + body)
         return await self.response(method)
+
+    def reset(self) -> None:
+        """Be gone at once, as a process is that is killed: the server gets a reset, not the end of a direction."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
     def close(self) -> None:
         self.writer.close()

@@ -286,6 +286,17 @@ class Sender:
             self.fail(HttpError("the body is shorter than its Content-Length", ErrorCode.INTERNAL_ERROR))
         return not (end and left)
 
+    @property
+    def minor(self) -> int:
+        """0 if the request that goes on is one of HTTP/1.0, else 1."""
+        parsed = self._parsed
+        return 1 if parsed is None else parsed.minor
+
+    def skip(self, stream: Stream, count: int) -> None:
+        """The driver has sent `count` bytes of the body itself."""
+        if self._left is not None:
+            self._count(count, False)
+
     def send_trailers(self, stream: Stream, fields: Fields) -> None:
         """End the message with a trailer section; without chunks there is none to be sent."""
         if stream.queue is not None:

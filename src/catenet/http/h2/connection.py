@@ -56,6 +56,7 @@ class Connection(Control):
     )  # fmt: skip
 
     version = 2
+    minor = 0
     paused = False
     """HTTP/1.1 stops reading from the transport; here windows do that."""
     ends_output = False

@@ -156,6 +156,10 @@ class Sender:
         stream.ending = end
         return self._send_queued(stream)
 
+    def skip(self, stream: Stream, count: int) -> None:
+        """Bodies are frames here: nothing goes past the machine."""
+        raise NotImplementedError
+
     def send_trailers(self, stream: Stream, fields: Fields) -> None:
         """End the stream with a trailer section, after what is queued."""
         if stream.queue is None:

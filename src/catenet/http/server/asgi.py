@@ -70,7 +70,6 @@ class _AsgiExchange(Exchange):
     service: AsgiService
     _head: ResponseHead | None = None
     _body_given: bool = False
-    _left_early: bool = False
     _sends_trailers: bool = False
     _trailer_fields: tuple[tuple[bytes, bytes], ...] = ()
 
@@ -113,14 +112,9 @@ class _AsgiExchange(Exchange):
                     return {"type": "http.disconnect"}
             self._body_given = self._complete
             return {"type": "http.request", "body": self.take(), "more_body": not self._complete}
-        while self._lost is None and not self.finished and not self._left_early:
+        while self._lost is None and not self.finished and not self.left:
             await self.changed()
         return {"type": "http.disconnect"}
-
-    def on_left(self) -> None:
-        """A client that ends its direction as a rule has gone; what is sent still may reach it."""
-        self._left_early = True
-        super().on_left()
 
     async def send(self, message: Message) -> None:
         """Take an event of the response. Raises `OSError` once the client has gone, `RuntimeError` for a wrong one."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from catenet.http.message import RequestHead
+from catenet.http.server.exchange import Exchange
 from catenet.http.serving import ServingProtocol, Shared
 from catenet.http.stream import Stream
 from catenet.net.accept import Slot
@@ -67,3 +68,9 @@ class HttpConnection(ServingProtocol):
         if not self.is_crowded(stream):
             stream.owner = exchange = self._service.exchange(self, stream, head)
             exchange.on_request(end)
+
+    def on_half_closed(self) -> None:
+        """Tell handlers that nobody may be there any more."""
+        for stream in self.core.streams.values():
+            if isinstance(stream.owner, Exchange):
+                stream.owner.on_left()

@@ -15,7 +15,7 @@ from catenet.http.driver import TURN_BYTES
 from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
-from catenet.http.server.send_file import pieces_of
+from catenet.http.server.send_file import pieces_of, splice
 from catenet.http.stream import Stream
 from catenet.net.interrupts import is_interrupt
 
@@ -29,6 +29,7 @@ __all__ = ["Disconnected", "Exchange", "Handler", "Tunnel"]
 _WAITING, _BEGUN, _DONE = range(3)
 _PLAIN: Fields = ((b"content-type", b"text/plain; charset=utf-8"),)
 _FAILED = ResponseHead(500, _PLAIN)
+_SMALL_FILE = 64 << 10
 
 
 class Disconnected(ConnectionResetError):
@@ -50,13 +51,14 @@ class Exchange:
     """Of the response, once it has begun."""
     sent: int = 0
     """Bytes of its body so far."""
+    left: bool = False
+    """Whether the client has ended its direction of the connection; as a rule it has gone, but it may still read."""
 
     # Defaults in the class: a short exchange sets few of these.
     _state: int = _WAITING
     _complete: bool = False
     _running: bool = False
     _bodiless: bool = False
-    _upgraded: bool = False
     _left: int | None = None
     _lost: str | None = None
     _task: asyncio.Task[None] | None = None
@@ -83,7 +85,8 @@ class Exchange:
     @property
     def http_version(self) -> str:
         """`1.0`, `1.1` or `2`."""
-        return "2" if self._connection.core.version == 2 else "1.1"
+        core = self._connection.core
+        return "2" if core.version == 2 else "1.1" if core.minor else "1.0"
 
     @property
     def now(self) -> float:
@@ -138,6 +141,8 @@ class Exchange:
         return self.take()
 
     async def _more(self) -> None:
+        self._connection.core.invite(self._stream)
+        self._connection.touch()
         while not self._pieces and not self._complete:
             if self._lost is not None:
                 raise Disconnected(self._lost)
@@ -192,14 +197,12 @@ class Exchange:
     def reply_now(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
         """Send the whole response, with a head that is complete."""
         self._begin(head)
-        if self.head.method == b"HEAD":
-            self._send_head(head, not body and head.length == 0)
-        else:
+        if self.head.method != b"HEAD":
             self.sent = len(body)
-            try:
-                self._connection.core.send_reply(self._stream, head, body, trailers)
-            except PeerLimit:
-                self._refuse_head()
+        try:
+            self._connection.core.send_reply(self._stream, head, body, trailers)
+        except PeerLimit:
+            self._refuse_head()
         self._end()
 
     async def start(self, head: ResponseHead) -> None:
@@ -229,7 +232,7 @@ class Exchange:
             return True
         self._count(size)
         connection = self._connection
-        room = connection.core.send_data(self._stream, bytes(data))
+        room = connection.core.send_data(self._stream, data)
         connection.touch()
         self._unwritten += size
         return room and self._unwritten < TURN_BYTES
@@ -246,9 +249,42 @@ class Exchange:
         self._check_open()
         if self._bodiless or not count:
             return
+        if count > _SMALL_FILE and self._may_splice(count) and await self._splice(file, offset, count):
+            return
         for piece in pieces_of(file, offset, count):
             if not self.write_now(piece):
                 await self._room()
+
+    def _may_splice(self, count: int) -> bool:
+        """Whether what is written to the socket beside the transport comes in the right place."""
+        connection = self._connection
+        return (
+            self._left is not None
+            and count <= self._left
+            and connection.core.version == 1
+            and not connection.write_paused
+            and not self._peer.tls
+        )
+
+    async def _splice(self, file: BinaryIO, offset: int, count: int) -> bool:
+        connection = self._connection
+        try:
+            sent = await splice(connection, file, offset, count, self._until_drained)
+        except BaseException:
+            connection.abort()  # nobody knows how much has been sent
+            raise
+        finally:
+            self._drained = None
+        if sent:
+            self._count(sent)
+            connection.core.skip(self._stream, sent)
+        return sent > 0
+
+    def _until_drained(self) -> asyncio.Future[None]:
+        if self._lost is not None:
+            raise Disconnected(self._lost)
+        self._drained = self._connection.loop.create_future()
+        return self._drained
 
     async def finish(self, trailers: Fields | None = None) -> None:
         """End the response. Raises `Disconnected`."""
@@ -275,7 +311,6 @@ class Exchange:
         """Answer with 101, or 2xx to CONNECT; what follows both ways are bytes of another protocol."""
         self._begin(head)
         self._send_head(head, False)
-        self._upgraded = True
         self._complete = not self._stream.remote_open
         self._connection.touch()
         return Tunnel(self)
@@ -382,7 +417,8 @@ class Exchange:
             self._connection.close_if_idle()
 
     def on_left(self) -> None:
-        """The client has ended its direction; it may still read."""
+        """The client has ended its direction."""
+        self.left = True
         self._wake()
 
     def on_drained(self) -> None:
@@ -395,7 +431,7 @@ class Exchange:
 
     def owes(self) -> bool:
         """Whether the client has begun a request, and not finished it."""
-        return not self._complete and not self._upgraded
+        return not self._complete and not self._stream.tunnel
 
     # The handler.
 
