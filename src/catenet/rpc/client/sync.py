@@ -7,12 +7,11 @@ does between calls (keepalive, reading GOAWAY) waits for the next call, which is
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Generic, TypeVar, Unpack
 
+from catenet.net.blocking import LoopOfThread
 from catenet.rpc.client.channel import ChannelOptions
 from catenet.rpc.client.client import BidiCall, CallOptions, Channel
 from catenet.rpc.model.interceptor import Interceptor
@@ -23,14 +22,6 @@ __all__ = ["SyncBidiCall", "SyncChannel"]
 Q = TypeVar("Q")
 S = TypeVar("S")
 T = TypeVar("T")
-
-
-class _Face(threading.local):
-    """The loop and the channel of one thread."""
-
-    loop: asyncio.AbstractEventLoop | None = None
-    channel: Channel | None = None
-    process = 0
 
 
 class SyncChannel:
@@ -49,10 +40,13 @@ class SyncChannel:
         loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:
         chain = tuple(interceptors)
-        self._make: Callable[[], Channel] = lambda: Channel(target, options=options, tls=tls, interceptors=chain)
-        self._make()  # a wrong argument should show here, not in the first call
-        self._loop_factory = loop_factory
-        self._face = _Face()
+
+        def make() -> Channel:
+            return Channel(target, options=options, tls=tls, interceptors=chain)
+
+        make()  # a wrong argument should show here, not in the first call
+        instead = "a SyncChannel would block the event loop that runs here: use Channel"
+        self._loop = LoopOfThread(make, Channel.close, instead, loop_factory)
 
     def unary(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> S:
         """Send one message, return the one that answers it. Raises `RpcError`."""
@@ -80,14 +74,7 @@ class SyncChannel:
 
     def close(self) -> None:
         """Close this thread's connections and loop; other threads' go with the threads."""
-        face = self._face
-        loop, channel = face.loop, face.channel
-        face.loop = face.channel = None
-        if loop is not None and channel is not None and face.process == os.getpid():
-            if not _in_loop():
-                loop.run_until_complete(channel.close())
-                loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+        self._loop.close()
 
     def __enter__(self) -> SyncChannel:
         return self
@@ -96,18 +83,10 @@ class SyncChannel:
         self.close()
 
     def _channel(self) -> Channel:
-        if _in_loop():
-            raise RuntimeError("a SyncChannel would block the event loop that runs here: use Channel")
-        face = self._face
-        if face.loop is None or face.channel is None or face.process != os.getpid():
-            # A loop that was inherited through fork is left alone: its sockets are the parent's.
-            face.loop, face.channel, face.process = self._loop_factory(), self._make(), os.getpid()
-        return face.channel
+        return self._loop.client()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        loop = self._face.loop
-        assert loop is not None
-        return loop.run_until_complete(work)
+        return self._loop.run(work)
 
 
 class SyncBidiCall(Generic[Q, S]):
@@ -149,11 +128,3 @@ class SyncBidiCall(Generic[Q, S]):
 
 async def _next(stream: Any) -> Any:
     return await anext(stream, None)
-
-
-def _in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
