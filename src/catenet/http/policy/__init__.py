@@ -1,0 +1,1 @@
+"""What clients and servers of HTTP decide, without I/O, clock or entropy of its own."""
