@@ -1,6 +1,5 @@
 """Zones that the server signs: what BIND's and ldns's verifiers and delv make of what is served, all the time."""
 
-import os
 import re
 import signal
 import subprocess
@@ -244,12 +243,3 @@ def test_mistakes_are_named(
     assert status == 2 and said.count("\n") <= 2, said
     wanted = MISTAKES[sign]
     assert re.search(wanted if "\\" in wanted else re.escape(wanted), said), said
-
-
-def test_a_signed_zone_is_for_one_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["serve", "dns", *config(tmp_path, "true"), "--workers", "2"]) == 2
-    assert "served by one process" in capsys.readouterr().err
-    assert os.listdir(tmp_path) and not (tmp_path / "keys").exists()

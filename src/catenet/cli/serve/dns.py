@@ -15,6 +15,7 @@ from catenet.cli.serving import Kind, add_arguments, run_server, tls_context
 if TYPE_CHECKING:
     from catenet.dns.server.config import ServerConfig
     from catenet.dns.server.counters import Board
+    from catenet.dns.server.courier import Courier
     from catenet.dns.server.service import Service
     from catenet.net.workers import Placement
 
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from catenet.dns.server.config import ConfigError
     from catenet.dns.server.cookies import SECRET_LENGTH
     from catenet.dns.server.counters import Board
+    from catenet.dns.server.courier import Courier
 
     secret = secrets.token_bytes(SECRET_LENGTH)
 
@@ -78,10 +80,17 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     if args.print_ds:
         return _print_ds(config)
-    if args.workers > 1 and any(one.sign is not None for one in config.zones):
-        raise UsageError("--workers: zones that are signed here are served by one process")
-    board = Board(args.workers)
-    return run_server(args, _kind(), partial(_serving, args, read, board), config.listen)
+    if args.workers > 1:
+        _check_shared(config)
+    board, courier = Board(args.workers), Courier(args.workers)
+    return run_server(args, _kind(), partial(_serving, args, read, board, courier), config.listen)
+
+
+def _check_shared(config: ServerConfig) -> None:
+    """Several processes share what changes by files."""
+    for zone in (*config.zones, *(zone for view in config.views for zone in view.of(config).zones)):
+        if not zone.file and (zone.primaries or zone.sign is not None):
+            raise UsageError(f"--workers: the zone {zone.name} needs a file, by which the processes share it")
 
 
 def _print_ds(config: ServerConfig) -> int:
@@ -126,13 +135,13 @@ def _config(args: argparse.Namespace) -> ServerConfig:
 
 @contextlib.asynccontextmanager
 async def _serving(
-    args: argparse.Namespace, read: Callable[[], ServerConfig], board: Board, placement: Placement
+    args: argparse.Namespace, read: Callable[[], ServerConfig], board: Board, courier: Courier, placement: Placement
 ) -> AsyncIterator[Service]:
     from catenet.dns.server.config import ConfigError
     from catenet.dns.server.service import Service
 
     logs.configure(args, several=args.workers > 1)
-    service = Service(read, board, placement.number)
+    service = Service(read, board, placement.number, courier)
     try:
         await service.start(
             placement.urls,

@@ -1,7 +1,7 @@
 """Answers made of proofs of denial that are in the cache (RFC 8198): who asks for random names asks us alone.
 
-Secure NSEC records are kept in canonical order by zone. NSEC3 records are not used: zones that want their names hidden
-mostly opt out as well, which proves nothing about a name (RFC 8198 5.2), and each look-up would cost hashes.
+Secure NSEC records are kept in canonical order by zone, NSEC3 records in the order of hashes
+(`catenet.dns.resolver.hashed`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from catenet.dns.dnssec.nsec import Nsec
+from catenet.dns.dnssec.nsec3 import Nsec3
 from catenet.dns.resolver.cache import Cache, Entry, Message
+from catenet.dns.resolver.hashed import MOST_ITERATIONS, Ring
 from catenet.dns.resolver.names import ancestors
 from catenet.dns.response import ExtendedError, Security
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import ROOT, canonical_key, fold, is_below, skip_name
-from catenet.wire.dns.numbers import DS, NOERROR, NXDOMAIN, RRSIG, SOA
+from catenet.wire.dns.numbers import DS, NOERROR, NSEC3, NXDOMAIN, RRSIG, SOA
 from catenet.wire.errors import Malformed
 
 __all__ = ["Denials"]
@@ -58,19 +60,23 @@ class Denials:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._zones: dict[bytes, _Zone] = {}
+        self._rings: dict[bytes, Ring] = {}
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """Keep secure NSEC sets that are in the cache."""
+        """Keep secure NSEC and NSEC3 sets that are in the cache."""
         for entry in entries:
             if not entry.signatures or len(entry.data) != 1:
                 continue
             signature = entry.signatures[0]
             try:
                 signer = fold(signature[_SIGNER : skip_name(signature, _SIGNER)])
+                if entry.type == NSEC3:
+                    self._add_hashed(entry, signer)
+                    continue
                 nsec = Nsec(entry.name, entry.data[0], signer)
             except (Malformed, ValueError):
                 continue
@@ -84,7 +90,21 @@ class Denials:
                 self._count += 1
             zone.entries[key] = entry, nsec
         while self._count > MOST:
-            self._count -= len(self._zones.pop(next(iter(self._zones))).keys)
+            if len(self._rings) > len(self._zones):
+                self._count -= len(self._rings.pop(next(iter(self._rings))))
+            else:
+                self._count -= len(self._zones.pop(next(iter(self._zones))).keys)
+
+    def _add_hashed(self, entry: Entry, signer: bytes) -> None:
+        """Keep one; a zone that hashes otherwise now begins anew. Raises Malformed, ValueError."""
+        nsec3 = Nsec3(entry.name, entry.data[0], signer)
+        if nsec3.iterations > MOST_ITERATIONS or entry.signatures[0][3] != _labels(fold(entry.name)):
+            return
+        ring = self._rings.get(signer)
+        if ring is None or ring.parameters != (nsec3.salt, nsec3.iterations):
+            self._count -= 0 if ring is None else len(ring)
+            ring = self._rings[signer] = Ring(nsec3.salt, nsec3.iterations)
+        self._count += ring.add(entry, nsec3)
 
     def find(self, question: Question, now: float) -> Message | None:
         """The denial of a name or type that records in the cache prove; the name is folded."""
@@ -92,10 +112,22 @@ class Denials:
         if kind == RRSIG:
             return None
         for apex in ancestors(name):
+            if kind == DS and apex == name and name != ROOT:
+                continue
             zone = self._zones.get(apex)
-            if zone is not None and not (kind == DS and apex == name and name != ROOT):
+            if zone is not None:
                 return self._find_in(zone, apex, name, kind, now)
+            ring = self._rings.get(apex)
+            if ring is not None:
+                return self._find_hashed(ring, apex, name, kind, now)
         return None
+
+    def _find_hashed(self, ring: Ring, apex: bytes, name: bytes, kind: int, now: float) -> Message | None:
+        soa = self._cache.peek(apex, SOA, now)
+        if soa is None or soa.security is not Security.SECURE:
+            return None
+        found = ring.deny(apex, name, kind, now)
+        return None if found is None else _message(found[0], [soa, *found[1]])
 
     def _find_in(self, zone: _Zone, apex: bytes, name: bytes, kind: int, now: float) -> Message | None:
         soa = self._cache.peek(apex, SOA, now)

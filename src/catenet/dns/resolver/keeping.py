@@ -131,4 +131,4 @@ def keep_verdict(context: Context, question: Question, response: Response, verdi
     kept = cache.store_answer(question.name, question.type, response.rcode, sections, now)
     kept.expires = min(kept.expires, now + verdict.ttl)
     cache.judge(kept, verdict.security, response.reason, response.errors)
-    context.denials.add(one for one in sections[1] if one.type == NSEC)
+    context.denials.add(one for one in sections[1] if one.type in (NSEC, NSEC3))

@@ -12,7 +12,6 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -25,17 +24,17 @@ from catenet.dns.server.build import address_of, read_copy
 from catenet.dns.server.catalogs import Catalogs
 from catenet.dns.server.chain import PENDING, Chain, Handler
 from catenet.dns.server.config import ConfigError, ServerConfig, SettingError, ZoneConfig
+from catenet.dns.server.courier import Owner
 from catenet.dns.server.follower import Follower
+from catenet.dns.server.kept import Kept, keys_of, only
 from catenet.dns.server.request import HTTPS, UDP, Request
 from catenet.dns.server.signing import SignedZone
 from catenet.dns.zone import Zone, ZoneSet
-from catenet.dns.zone.difference import Difference, apply
-from catenet.dns.zone.journal import Journal
+from catenet.dns.zone.difference import Difference
 from catenet.dns.zone.notify import Notifier, Target, answer_notify
 from catenet.dns.zone.secondary import Primary, Secondary
 from catenet.dns.zone.storage import JournalFile, save_zone
 from catenet.dns.zone.transfer_out import transfer_out
-from catenet.dns.zone.tsig import TsigKey
 from catenet.dns.zone.update import Grant, answer_update, update_zone
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import fold, is_below, name_from_text, name_to_text
@@ -53,39 +52,10 @@ LONGEST_WAIT: Final = 3600.0
 """Seconds until the time is looked at again."""
 
 
-@dataclass
-class _Kept:
-    """One zone's settings, and what is kept beside its contents."""
-
-    told: ZoneConfig
-    origin: bytes
-    key: TsigKey | None
-    transfers: Access
-    updates: Access
-    journal: Journal = field(default_factory=Journal)
-    file: JournalFile | None = None
-    targets: tuple[Target, ...] = ()
-    follower: Follower | None = None
-    source: Zone | None = None
-    """What is signed here, before it is."""
-    signed: SignedZone | None = None
-    timer: asyncio.TimerHandle | None = None
-
-
-def keys_of(config: ServerConfig) -> dict[bytes, TsigKey]:
-    """Keys for signatures, by folded name. Raises ConfigError."""
-    keys = {}
-    for one in config.keys:
-        try:
-            key = TsigKey.from_text(f"{one.algorithm}:{one.name}:{one.secret}")
-        except ValueError as error:
-            raise SettingError(f"key {one.name!r}: {error}") from None
-        keys[key.name] = key
-    return keys
-
-
 class Authority:
     """The zones of a server, or of a view of it; `outer` has those that all views have. Raises ConfigError.
+
+    `owner` is there if other processes serve the zones too (`catenet.dns.server.helping`), and tells them of changes.
 
     Attributes:
         zones: contents by name.
@@ -93,15 +63,24 @@ class Authority:
         keys: what requests may be signed with.
     """
 
-    def __init__(self, config: ServerConfig, zones: ZoneSet, outer: Authority | None = None) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        zones: ZoneSet,
+        outer: Authority | None = None,
+        owner: Owner | None = None,
+        view: str = "",
+    ) -> None:
         self.zones = zones
+        self._owner = owner
+        self._view = view
         self.listeners: list[Callable[[bytes, Zone | None], None]] = []
         self._outer = outer
         self._hidden: set[bytes] = set()
         self._handlers: dict[int, Handler] = {}
         self.keys = keys_of(config)
         self._missing: set[bytes] = set()
-        self._kept: dict[bytes, _Kept] = {}
+        self._kept: dict[bytes, Kept] = {}
         self._chain: Chain | None = None
         self._upstream: Upstream | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -109,7 +88,7 @@ class Authority:
         self._open: set[int] = set()
         self._config = config
         self._catalogs = Catalogs()
-        self._waiting: deque[tuple[_Kept, Zone | None]] = deque()
+        self._waiting: deque[tuple[Kept, Zone | None]] = deque()
         self._joining: asyncio.TimerHandle | None = None
         files = {Path(one.file).resolve(): one for one in config.zones if one.file}
         if len(files) < sum(bool(one.file) for one in config.zones):
@@ -117,7 +96,7 @@ class Authority:
         for one in config.zones:
             self._keep(config, one)
 
-    def _keep(self, config: ServerConfig, told: ZoneConfig) -> _Kept:
+    def _keep(self, config: ServerConfig, told: ZoneConfig) -> Kept:
         origin = self._origin_of(told)
         key = None
         if told.key:
@@ -125,7 +104,7 @@ class Authority:
             if key is None:
                 raise SettingError(f"zone {told.file or told.name}: no [[key]] is called {told.key!r}")
         networks = (*config.settings.transfers, *told.transfers)
-        kept = _Kept(told, origin, key, _only(networks), _only((*config.settings.updates, *told.updates)))
+        kept = Kept(told, origin, key, only(networks), only((*config.settings.updates, *told.updates)))
         if told.catalog:
             try:
                 Path(told.catalog).mkdir(parents=True, exist_ok=True)
@@ -134,17 +113,22 @@ class Authority:
         for text in told.primaries:
             address_of(text, "zone.primaries")
         kept.targets = tuple(Target(address_of(text, "zone.notify"), key) for text in told.notify)
+        self._prepare(kept, config)
+        self._kept[origin] = kept
+        if self.zones.get(origin) is None:
+            self._missing.add(origin)
+        return kept
+
+    def _prepare(self, kept: Kept, config: ServerConfig) -> None:
+        """Find what is kept of a zone beside its file."""
+        told = kept.told
         if told.sign is not None:
-            kept.signed, kept.source = SignedZone(origin, told, told.sign), self.zones.get(origin)
+            kept.signed, kept.source = SignedZone(kept.origin, told, told.sign), self.zones.get(kept.origin)
             kept.journal = kept.signed.journal
         elif told.file and (told.primaries or told.updates or told.key or config.settings.updates):
             kept.file = JournalFile(Path(f"{told.file}.jnl"))
             kept.file.load()
             kept.journal = kept.file.journal
-        self._kept[origin] = kept
-        if self.zones.get(origin) is None:
-            self._missing.add(origin)
-        return kept
 
     def _origin_of(self, told: ZoneConfig) -> bytes:
         if told.name:
@@ -167,7 +151,7 @@ class Authority:
             if zone is None and old is not None and before is not None:
                 zone = old.source or before.zones.get(kept.origin)
             if old is not None and zone is not None and kept.signed is None and old.told.file == kept.told.file:
-                _catch_up(kept, zone, old.journal)
+                kept.catch_up(zone, old.journal)
             if kept.signed is not None:
                 self._begin_signing(kept, kept.signed, zone, old)
             if kept.told.primaries:
@@ -196,7 +180,7 @@ class Authority:
             return outer._handle(kind, request)
         return self._handlers[kind](request)
 
-    def _begin_signing(self, kept: _Kept, signed: SignedZone, source: Zone | None, old: _Kept | None) -> None:
+    def _begin_signing(self, kept: Kept, signed: SignedZone, source: Zone | None, old: Kept | None) -> None:
         if old is not None and old.signed is not None and old.told.file == kept.told.file:
             signed.take_over(old.signed)
             kept.journal = signed.journal
@@ -204,7 +188,7 @@ class Authority:
         if source is not None:
             self._sign(kept, signed, lambda: signed.begin(source))
 
-    def _sign(self, kept: _Kept, signed: SignedZone, sign: Callable[[], object]) -> None:
+    def _sign(self, kept: Kept, signed: SignedZone, sign: Callable[[], object]) -> None:
         """Sign, and serve what that makes; what cannot be signed is served as it was signed last, or not at all."""
         try:
             sign()
@@ -217,15 +201,17 @@ class Authority:
         self.zones.put(signed.zone)
         self._missing.discard(kept.origin)
         self._set_timer(kept, signed)
+        if self._owner is not None:
+            self._owner.tell(self._view, kept.origin)
 
-    def _set_timer(self, kept: _Kept, signed: SignedZone) -> None:
+    def _set_timer(self, kept: Kept, signed: SignedZone) -> None:
         if kept.timer is not None:
             kept.timer.cancel()
         wait = signed.next_deadline() - time.time()  # of a clock that may be set
         loop = asyncio.get_running_loop()
         kept.timer = loop.call_later(max(0.0, min(wait, LONGEST_WAIT)), self._on_signing_time, kept, signed)
 
-    def _on_signing_time(self, kept: _Kept, signed: SignedZone) -> None:
+    def _on_signing_time(self, kept: Kept, signed: SignedZone) -> None:
         signed.keys.refresh()
         before = signed.zone
         if before is None:
@@ -235,7 +221,7 @@ class Authority:
         if (zone := self.zones.get(kept.origin)) is not None and zone.serial != serial:
             self._changed(kept, zone)
 
-    def _follow(self, kept: _Kept, zone: Zone | None) -> Follower:
+    def _follow(self, kept: Kept, zone: Zone | None) -> Follower:
         servers = [address_of(text, "zone.primaries") for text in kept.told.primaries]
         primaries = tuple(Primary(Server(ipaddress.ip_address(host).packed, port), kept.key) for host, port in servers)
         offset = time.time() - asyncio.get_running_loop().time()
@@ -244,7 +230,7 @@ class Authority:
         follower.start()
         return follower
 
-    def _replaced(self, kept: _Kept, zone: Zone | None, changes: Sequence[Difference]) -> None:
+    def _replaced(self, kept: Kept, zone: Zone | None, changes: Sequence[Difference]) -> None:
         """A secondary has another version, or none any more; the differences are passed on to its own secondaries."""
         if zone is None:
             logger.warning("zone %s has expired", kept.told.name)
@@ -257,27 +243,9 @@ class Authority:
             self._have(kept, zone, changes)
         self._changed(kept, self.zones.get(kept.origin))
 
-    def _store(self, kept: _Kept, zone: Zone, changes: Sequence[Difference]) -> None:
-        """Keep a version on disk: its differences in the journal, if they go on from what is there, or else whole."""
-        path = Path(kept.told.file) if kept.told.file else None
-        try:
-            if path is not None and kept.file is not None and changes and path.is_file():
-                for change in changes:
-                    kept.file.append(change, partial(save_zone, zone, path))
-                return
-            if path is not None:
-                save_zone(zone, path)
-            if kept.file is not None:
-                kept.file.clear()
-        except OSError as error:
-            logger.error("%s: %s", kept.told.file, error.strerror)
-        if kept.signed is None and kept.file is None:
-            for change in changes:
-                kept.journal.add(change)
-
-    def _have(self, kept: _Kept, zone: Zone, changes: Sequence[Difference]) -> None:
+    def _have(self, kept: Kept, zone: Zone, changes: Sequence[Difference]) -> None:
         logger.info("zone %s: serial %d", kept.told.name, zone.serial)
-        self._store(kept, zone, changes)
+        kept.store(zone, changes)
         signed = kept.signed
         if signed is not None:
             kept.source = zone
@@ -290,7 +258,7 @@ class Authority:
 
     # Catalogs.
 
-    def _follow_catalog(self, kept: _Kept, zone: Zone, before: Authority | None = None) -> None:
+    def _follow_catalog(self, kept: Kept, zone: Zone, before: Authority | None = None) -> None:
         """Serve what a catalog has, and what it has no more not any longer."""
         configured = {name for name, one in self._kept.items() if one.told in self._config.zones}
         for step in self._catalogs.changed(zone, kept.told, configured):
@@ -308,7 +276,11 @@ class Authority:
         zone = zone or self.zones.get(origin) or read_copy(Path(told.file), origin)
         if zone is not None:
             self.zones.put(zone)
-        self._waiting.append((self._keep(self._config, told), zone))
+        kept = self._keep(self._config, told)
+        self._follow_soon(kept, zone)
+
+    def _follow_soon(self, kept: Kept, zone: Zone | None) -> None:
+        self._waiting.append((kept, zone))
         if self._joining is None:
             self._join_next()
 
@@ -334,11 +306,17 @@ class Authority:
             logger.error("%s: %s", kept.told.file, error.strerror)
         logger.info("zone %s: no member any more", kept.told.name)
 
-    def _changed(self, kept: _Kept, zone: Zone | None) -> None:
+    def _changed(self, kept: Kept, zone: Zone | None) -> None:
         assert self._chain is not None
         self._chain.forget()
         for listener in self.listeners:
             listener(kept.origin, zone)
+        self._tell(kept, zone)
+
+    def _tell(self, kept: Kept, zone: Zone | None) -> None:
+        """Let other processes and secondaries know that a zone has changed."""
+        if self._owner is not None:
+            self._owner.tell(self._view, kept.origin)
         if zone is not None and kept.targets:
             self._notifier.tell(zone, kept.targets, asyncio.get_running_loop().time())
             self._go()
@@ -391,15 +369,15 @@ class Authority:
 
     # Requests. Their signatures have been checked by the chain.
 
-    def _find(self, request: Request) -> _Kept | None:
+    def _find(self, request: Request) -> Kept | None:
         question = request.question
         return None if question is None else self._kept.get(fold(question.name))
 
-    def _is_signed(self, kept: _Kept, request: Request) -> bool:
+    def _is_signed(self, kept: Kept, request: Request) -> bool:
         signed = request.signed
         return kept.key is not None and signed is not None and not signed.error and signed.key == kept.key
 
-    def _may(self, kept: _Kept, request: Request, access: Access) -> bool:
+    def _may(self, kept: Kept, request: Request, access: Access) -> bool:
         """Signed with the zone's key; a zone without one is for its networks."""
         if kept.key is not None:
             return self._is_signed(kept, request)
@@ -433,7 +411,7 @@ class Authority:
             kept.follower.notify(told.serial)
         return told.reply
 
-    def _is_primary(self, kept: _Kept, request: Request) -> bool:
+    def _is_primary(self, kept: Kept, request: Request) -> bool:
         if kept.key is not None:
             return self._is_signed(kept, request)
         return request.address in {address_of(text, "zone.primaries")[0] for text in kept.told.primaries}
@@ -485,17 +463,3 @@ class Authority:
             if zone is not None and zone.apex in self._hidden:
                 return Response(REFUSED)
         return self.zones.answer(question, dnssec_ok, every_type=every_type)
-
-
-def _catch_up(kept: _Kept, zone: Zone, journal: Journal) -> None:
-    """Bring a zone that was read from its file forward by what has changed since it was read."""
-    known = {change.after for change in kept.journal}
-    for change in journal.since(zone.serial) or ():
-        apply(zone, change)
-        if change.after not in known:
-            kept.journal.add(change)
-
-
-def _only(networks: tuple[str, ...]) -> Access:
-    """Access for these networks alone."""
-    return Access({"0.0.0.0/0": Action.REFUSE, "::/0": Action.REFUSE, **dict.fromkeys(networks, Action.ALLOW)})

@@ -280,11 +280,9 @@ class _Reader:
 
     def _policy_zone(self, where: str, value: object) -> PolicyConfig:
         readers: dict[str, Callable[[str, object], object]] = {
-            "zone": self._name,
+            **dict.fromkeys(("zone", "cname"), self._name),
+            **dict.fromkeys(("log", "signal-nxdomain-ra"), self._truth),
             "action": lambda key, value: self._choice(key, value, POLICY_ACTIONS),
-            "cname": self._name,
-            "log": self._truth,
-            "signal-nxdomain-ra": self._truth,
         }
         found = {key.replace("-", "_"): one for key, one in self._fields(where, value, readers).items()}
         if "zone" not in found:

@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from catenet.dns.master.tokens import ZoneError
 from catenet.dns.resolver.recursor import Recursor
 from catenet.dns.server.authority import Authority
 from catenet.dns.server.build import make_chain, read_local, read_zones, servers_of, zone_name
 from catenet.dns.server.chain import Chain, Source
 from catenet.dns.server.config import ConfigError, ServerConfig, SettingError, ViewConfig
 from catenet.dns.server.counters import Counters
+from catenet.dns.server.courier import Helper, Owner
 from catenet.dns.server.forwarding import Forwarder
+from catenet.dns.server.helping import HelpingAuthority
 from catenet.dns.server.local import LocalData
 from catenet.dns.server.recursion import Recursion, anchors_of, resolver_config, validates
 from catenet.dns.server.settings import ServerSettings
@@ -39,16 +42,16 @@ class Told:
     views: tuple[tuple[ViewConfig, Told], ...] = ()
 
 
-def read_files(config: ServerConfig) -> Told:
-    """Read all files that a configuration names. Raises ConfigError."""
+def read_files(config: ServerConfig, side: Owner | Helper | None = None) -> Told:
+    """Read all files that a configuration names; `side`: of several processes. Raises ConfigError."""
     with _placed(config):
         if config.policies and config.recursive is False:
             raise SettingError("policy: answers are only replaced where recursive = true")
-        told = _read(config, None)
+        told = _read(config, None, side)
     views = []
     for view in config.views:
         with _placed(config, f"views.{view.name}."):
-            views.append((view, _read(view.of(config), told.authority)))
+            views.append((view, _read(view.of(config), told.authority, side, view.name)))
     _check_files(config, [inner.config for _, inner in views])
     return replace(told, views=tuple(views))
 
@@ -65,9 +68,17 @@ def _check_files(config: ServerConfig, views: Sequence[ServerConfig]) -> None:
             raise ConfigError(f"{config.file}: views: {file} is written for one view, and cannot be another's file too")
 
 
-def _read(config: ServerConfig, outer: Authority | None) -> Told:
+def _read(config: ServerConfig, outer: Authority | None, side: Owner | Helper | None, view: str = "") -> Told:
     servers_of(config), resolver_config(config), anchors_of(config)
-    told = Told(config, Authority(config, read_zones(config), outer), read_local(config))
+    try:
+        authority = (
+            HelpingAuthority(config, read_zones(config), outer, side, view)
+            if isinstance(side, Helper)
+            else Authority(config, read_zones(config), outer, side, view)
+        )
+    except ZoneError as error:
+        raise ConfigError(str(error)) from None
+    told = Told(config, authority, read_local(config))
     names = [*told.authority.names(), *(outer.names() if outer is not None else ())]
     for one in config.policies:
         name = zone_name(one.zone)
@@ -149,6 +160,12 @@ class Part:
         for part in before.values():
             part.close(LINGER)
         chain.use_views(chains)
+
+    def reread(self, view: str, name: bytes) -> None:
+        """Another process has changed a zone."""
+        part = self._views.get(view) if view else self
+        if part is not None and isinstance(part._authority, HelpingAuthority):
+            part._authority.reread(name)
 
     def close(self, linger: float = 0.0) -> None:
         """Follow nobody, ask nobody; what is under way may go on for `linger` seconds."""

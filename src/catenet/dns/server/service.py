@@ -17,11 +17,13 @@ from catenet.dns.server.build import zone_name
 from catenet.dns.server.chain import Chain
 from catenet.dns.server.config import ConfigError, ServerConfig
 from catenet.dns.server.counters import Board, Counters
+from catenet.dns.server.courier import Courier, Helper, Owner
 from catenet.dns.server.https import HttpStreams
 from catenet.dns.server.local import LocalData
 from catenet.dns.server.metrics import CONTENT_TYPE, figures
 from catenet.dns.server.parts import Part, Told, read_files
 from catenet.dns.server.querylog import QueryLog
+from catenet.dns.server.request import Transport
 from catenet.dns.server.server import Server
 from catenet.dns.server.watch import Watch
 from catenet.net import ServerLimits, parse_target
@@ -39,13 +41,18 @@ METRICS_SCHEMES: Final = {"http": Scheme(port=9153, takes_path=True)}
 class Service:
     """A server and what it is made of.
 
-    `read` says what it is told, now and at each reload; `board` is where process `number` of several publishes figures.
+    `read` says what it is told, now and at each reload; `board` is where process `number` of several publishes figures,
+    `courier` what they share zones by.
     """
 
-    def __init__(self, read: Callable[[], ServerConfig], board: Board, number: int = 0) -> None:
+    def __init__(
+        self, read: Callable[[], ServerConfig], board: Board, number: int = 0, courier: Courier | None = None
+    ) -> None:
         self._read = read
         self._board = board
         self._number = number
+        self._courier = courier
+        self._side: Owner | Helper | None = None
         self.config = read()
         self.counters = Counters()
         self._part = Part(self.counters)
@@ -79,7 +86,8 @@ class Service:
         config = self.config
         if tls is not None and certificate is not None:
             self._tls = (tls, *certificate)
-        told = read_files(config)
+        self._side = None if self._courier is None else self._courier.side(self._number)
+        told = read_files(config, self._side)
         if config.query_log:
             try:
                 self._log = QueryLog(loop, config.query_log)
@@ -93,6 +101,10 @@ class Service:
             await server.listen(
                 url, tls=tls, certificate=certificate, reuse_port=reuse_port, sock=(shared or {}).get(url)
             )
+        if isinstance(self._side, Owner):
+            self._side.receive = self._receive
+        elif self._side is not None:
+            self._side.changed = self._part.reread
         self._designate(server.chain)
         if config.metrics and not self._number:
             await self._serve_metrics(config.metrics, chain, watch)
@@ -101,6 +113,12 @@ class Service:
         if watch_files:
             self._watching = self._stamps()
         self._on_beat()
+
+    def _receive(
+        self, data: bytes, transport: Transport, address: str, port: int, respond: Callable[[bytes], None]
+    ) -> bytes | None:
+        """Answer what another process has got."""
+        return None if self._server is None else self._server.chain.receive(data, transport, address, port, respond)
 
     def _designate(self, chain: Chain) -> None:
         """Tell clients where this server can be asked with encryption."""
@@ -204,7 +222,7 @@ class Service:
         logger.info("reloaded: %d zones", len(told.authority.zones))
 
     def _read_all(self) -> Told:
-        return read_files(self._read())
+        return read_files(self._read(), self._side)
 
     # Ending.
 
@@ -232,6 +250,9 @@ class Service:
     async def _close_rest(self) -> None:
         self._server = None
         self._part.close()
+        if self._side is not None:
+            self._side.close()
+            self._side = None
         if self._metrics is not None:
             await self._metrics.close()
             self._metrics = None
