@@ -159,7 +159,8 @@ def _write(writer: Writer, items: Sequence[Item], begun: bool) -> int:
     for count, item in enumerate(items):
         mark = writer.size
         rclass = IN | (_TOP if item.flush else 0)
-        writer.record(make_record(item.name, item.type, item.ttl, item.data, rclass))
+        record = make_record(item.name, item.type, item.ttl, item.data, rclass)
+        writer.record(record, item.name, item.type)
         if writer.size > PAYLOAD and (begun or count):
             writer.cut(mark)
             return count

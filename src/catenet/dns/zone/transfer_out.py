@@ -138,12 +138,12 @@ def _messages(query: Message, records: Iterable[Entry], size: int = MESSAGE_SIZE
     for entry in records:
         record = make_record(entry.name, entry.type, entry.ttl, entry.data)
         mark = writer.size
-        writer.record(record)
+        writer.record(record, record.name, record.type)
         if writer.size > size and count:
             writer.cut(mark)
             yield _HEADER.pack(query.id, _flags(query), questions, count, 0, 0) + writer.bytes()
             writer, questions, count = Writer(HEADER_LENGTH), 0, 0
-            writer.record(record)
+            writer.record(record, record.name, record.type)
         count += 1
     yield _HEADER.pack(query.id, _flags(query), questions, count, 0, 0) + writer.bytes()
 

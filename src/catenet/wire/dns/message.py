@@ -196,10 +196,11 @@ def _write(writer: Writer, records: Iterable[Record], room: int) -> tuple[int, b
     mark = writer.size
     key: tuple[bytes, int, int] | None = None
     for count, record in enumerate(records):
-        current = (record.name, record.type, record.rclass)
+        name, kind = record.name, record.type
+        current = (name, kind, record.rclass)
         if current != key:
             key, set_start, mark = current, count, writer.size
-        writer.record(record)
+        writer.record(record, name, kind)
         if writer.size > room:
             writer.cut(mark)
             return set_start, False

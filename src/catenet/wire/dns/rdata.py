@@ -10,7 +10,7 @@ from typing import Final
 from catenet.wire.dns.name import Known, fold, read_name, skip_name
 from catenet.wire.errors import Malformed
 
-__all__ = ["COMPRESSED", "canonical", "expand", "split"]
+__all__ = ["COMPRESSED", "IS_NAME", "canonical", "expand", "split"]
 
 NAME: Final = -1
 """In a layout: a name. A positive number is so many bytes."""
@@ -49,6 +49,9 @@ _LAYOUTS: Final[dict[int, tuple[int, ...]]] = {
 COMPRESSED: Final = frozenset((2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15))
 """Types whose names a sender may compress: those of RFC 1035."""
 
+IS_NAME: Final = frozenset((2, 3, 4, 5, 7, 8, 9, 12))
+"""Those of them whose data is one name."""
+
 _CASE_MATTERS: Final = frozenset((47,))
 """Types whose names keep their case in canonical form: NSEC (RFC 6840 5.1)."""
 
@@ -58,6 +61,8 @@ def expand(data: bytes, kind: int, at: int, size: int, known: Known | None = Non
     layout = _LAYOUTS.get(kind)
     if layout is None:
         return data[at : at + size]
+    if kind in IS_NAME and skip_name(data, at) == at + size:
+        return read_name(data, at, known)
     return b"".join(_pieces(data, layout, at, at + size, True, known))
 
 

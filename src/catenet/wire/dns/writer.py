@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.wire.dns.rdata import COMPRESSED, split
+from catenet.wire.dns.name import skip_name
+from catenet.wire.dns.rdata import COMPRESSED, IS_NAME, split
 from catenet.wire.dns.record import HEAD_LENGTH, Record
+from catenet.wire.errors import Malformed
 
 __all__ = ["Writer"]
 
@@ -32,36 +34,45 @@ class Writer:
 
     def name(self, name: bytes) -> None:
         """Write a name, or the first labels of it and a pointer."""
-        places, start, at = self._places, self.size, 0
-        while name[at]:
+        self.raw(self._compressed(name, self.size))
+
+    def _compressed(self, name: bytes, start: int) -> bytes:
+        """A name as it is written at `start`."""
+        places = self._places
+        place = places.get(name)
+        if place is not None:  # as of all records of a set but its first
+            return (0xC000 | place).to_bytes(2, "big")
+        at, length = 0, name[0]
+        while length:
             rest = name[at:]
             place = places.get(rest)
             if place is not None:
-                self.raw(name[:at] + (0xC000 | place).to_bytes(2, "big"))
-                return
+                return name[:at] + (0xC000 | place).to_bytes(2, "big")
             if start + at <= _FARTHEST:
                 places[rest] = start + at
-            at += 1 + name[at]
-        self.raw(name)
+            at += 1 + length
+            length = name[at]
+        return name
 
-    def record(self, record: Record) -> None:
-        """Write a record."""
-        kind, data = record.type, record.data
-        self.name(record.name)
-        fixed = record.source[record.head : record.head + HEAD_LENGTH - 2]
-        if kind not in COMPRESSED:
-            self.raw(fixed + len(data).to_bytes(2, "big") + data)
-            return
-        self.raw(fixed)
-        place = len(self._pieces)
-        self.raw(b"\0\0")
-        start = self.size
+    def record(self, record: Record, name: bytes, kind: int) -> None:
+        """Write a record of this owner and type, as one piece."""
+        data = record.data
+        head = record.head
+        fixed = self._compressed(name, self.size) + record.source[head : head + HEAD_LENGTH - 2]
+        if kind in COMPRESSED:
+            data = self._compressed_data(data, kind, self.size + len(fixed) + 2)
+        self.raw(fixed + len(data).to_bytes(2, "big") + data)
+
+    def _compressed_data(self, data: bytes, kind: int, start: int) -> bytes:
+        """The data of a record, written at `start`."""
+        if kind in IS_NAME:
+            if skip_name(data, 0) != len(data):
+                raise Malformed("dns: record data is too long")
+            return self._compressed(data, start)
+        out = b""
         for is_name, piece in split(data, kind):
-            if is_name:
-                self.name(piece)
-            else:
-                self.raw(piece)
-        self._pieces[place] = (self.size - start).to_bytes(2, "big")
+            out += self._compressed(piece, start + len(out)) if is_name else piece
+        return out
 
     def cut(self, size: int) -> None:
         """Take back whole pieces, down to `size` bytes."""
