@@ -123,6 +123,28 @@ def test_a_zone_whose_keys_are_all_revoked_is_trusted_no_more() -> None:
     gone = revoked(OLD)
     rolling.see([gone], [gone], 1)
     assert rolling.trusted() == set() and rolling.anchors.closest(ZONE) is None
+    for keeper in (rolling.keeper, rolling.make()):
+        if keeper is not rolling.keeper:
+            keeper.load(rolling.saved[ZONE], "kept")
+        assert keeper.next_probe() is None and keeper.due(rolling.wall + 1e9) == []
+
+
+@pytest.mark.parametrize("as_digest", [True, False])
+def test_anchors_that_are_revoked_before_they_were_followed(as_digest: bool) -> None:
+    first = Anchor(ZONE, (ds_from_key(ZONE, OLD.key),)) if as_digest else Anchor(ZONE, (), (OLD.key,))
+    anchors, saved = TrustAnchors([first]), dict[bytes, str]()
+    keeper = AnchorKeeper(anchors, [ZONE], random.Random(1), saved.__setitem__)
+
+    def see(published: list[SigningKey], signing: list[SigningKey]) -> bool:
+        rrset = RRset(ZONE, DNSKEY, 7200, tuple(key.key.data for key in published))
+        signed = sign_set(rrset, signing, START - DAY, START + 10 * DAY)
+        return keeper.observe(ZONE, Response(answer=[signed]), START)
+
+    gone = revoked(OLD)
+    assert not see([gone, NEW], [NEW]), "it has to sign its end itself"
+    assert anchors.get(ZONE) == first
+    see([gone, NEW], [gone, NEW])
+    assert anchors.get(ZONE) is None and keeper.next_probe() is None and ";;REVOKED" in saved[ZONE]
 
 
 def test_a_missing_key_comes_back() -> None:

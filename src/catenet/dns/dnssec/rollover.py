@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,6 +82,8 @@ class TrustPoint:
     failures: int = 0
     query_interval: int = _HOUR
     retry_interval: int = _HOUR
+    is_deleted: bool = False
+    """Whether all of its keys were revoked: it is as if it had never been configured (RFC 5011 5)."""
 
     @property
     def trusted(self) -> list[Key]:
@@ -102,10 +104,14 @@ class TrustPoint:
         self.last_queried = now
         published = _keys_of(rrset)
         terms = Terms(wall, policy, Budget())
+        begins = first if not self.keys else None
         try:
-            self._take_revocations(rrset, published, terms)
+            self._take_revocations(rrset, published, terms, begins)
+            if self._all_are_revoked(begins):
+                self._delete(rrset, now)
+                return False
             self._accept_pending(published, rrset.ttl, now)
-            trusted = self.trusted if self.keys else _matching(published, self.zone, first)
+            trusted = self.trusted if begins is None else _matching(published, self.zone, begins)
             trusted = [key for key in trusted if any(key.data == one.data for one in published)]
             secure = verify_set(rrset, self.zone, trusted, terms).security is Security.SECURE
         except Exhausted:
@@ -114,7 +120,8 @@ class TrustPoint:
             self.failed(wall, rng)
             return False
         # A key of an algorithm that is not known could never prove anything (RFC 5011 2.1 follows what validates).
-        self._follow([key for key in published if policy.supports(key.algorithm)], trusted, rrset.ttl, now)
+        supported = [key for key in published if policy.supports(key.algorithm)]
+        self._follow(supported, trusted if begins is not None else (), rrset.ttl, now)
         self.failures, self.last_success = 0, now
         self._set_timers(rrset, now)
         self.next_probe = now + _shortened(self.query_interval, rng)
@@ -126,13 +133,36 @@ class TrustPoint:
         self.failures += 1
         self.next_probe = int(wall) + _shortened(self.retry_interval, rng)
 
-    def _take_revocations(self, rrset: RRset, published: list[Key], terms: Terms) -> None:
-        """A key that signs the set with its REVOKE bit is no longer trusted, whoever else signs (RFC 5011 2.1)."""
+    def _all_are_revoked(self, begins: Anchor | None) -> bool:
+        """Whether no key is left that was trusted; `begins`: what was trusted before keys were followed."""
+        gone = [_without_revocation(one.key) for one in self.keys if one.state == KeyState.REVOKED]
+        if not gone or self.trusted:
+            return False
+        data = {key.data for key in gone}
+        return begins is None or (
+            all(key.data in data for key in begins.keys)
+            and all(any(ds.matches(self.zone, key) for key in gone) for ds in begins.digests)
+        )
+
+    def _delete(self, rrset: RRset, now: int) -> None:
+        self.is_deleted = True
+        self.failures, self.last_success, self.next_probe = 0, now, 0
+        self._set_timers(rrset, now)
+
+    def _take_revocations(self, rrset: RRset, published: list[Key], terms: Terms, begins: Anchor | None) -> None:
+        """A key that signs the set with its REVOKE bit is no longer trusted, whoever else signs (RFC 5011 2.1).
+
+        `begins`: what is trusted if no keys are followed yet.
+        """
         for key in published:
             if not key.is_revoked:
                 continue
             plain = _without_revocation(key)
             tracked = next((one for one in self.keys if one.key.data == plain.data), None)
+            if tracked is None and _matching([plain], self.zone, begins):
+                tracked = TrackedKey(plain, rrset.ttl, KeyState.VALID, int(terms.wall))
+                if verify_set(rrset, self.zone, [key], terms).security is Security.SECURE:
+                    self.keys.append(tracked)
             if tracked is None:
                 continue
             if verify_set(rrset, self.zone, [key], terms).security is Security.SECURE:
@@ -151,8 +181,8 @@ class TrustPoint:
                 if is_old and tracked.sightings >= LEAST_SIGHTINGS:
                     self._move(tracked, KeyState.VALID, now)
 
-    def _follow(self, published: list[Key], trusted: list[Key], ttl: int, now: int) -> None:
-        """The table of RFC 5011 4.1, for a set that is secure."""
+    def _follow(self, published: list[Key], first: Sequence[Key], ttl: int, now: int) -> None:
+        """The table of RFC 5011 4.1, for a set that is secure; `first`: keys that are trusted from the beginning."""
         present = {key.data for key in published}
         for tracked in list(self.keys):
             if tracked.key.data in present:
@@ -160,7 +190,7 @@ class TrustPoint:
             else:
                 self._is_absent(tracked, now)
         known = {one.key.data for one in self.keys}
-        by_anchor = set() if known else {key.data for key in trusted}
+        by_anchor = {key.data for key in first}
         for key in published:
             if key.data in known or not key.is_entry_point or key.is_revoked or not key.is_zone_key:
                 continue
@@ -208,6 +238,7 @@ class TrustPoint:
         """All that is known, as text (`from_text`)."""
         lines = [
             "; autotrust trust anchor file",
+            *(_DELETED if self.is_deleted else ()),
             f";;id: {name_to_text(self.zone)} 1",
             f";;last_queried: {_moment(self.last_queried)}",
             f";;last_success: {_moment(self.last_success)}",
@@ -244,9 +275,15 @@ class TrustPoint:
         for label, attribute in _FIELDS.items():
             if (value_found := re.search(rf"^;;{label}: (\d+)", text, re.MULTILINE)) is not None:
                 setattr(point, attribute, int(value_found[1]))
+        point.is_deleted = re.search(r"^;;REVOKED$", text, re.MULTILINE) is not None
         return point if keys else None
 
 
+_DELETED: Final = (
+    ";;REVOKED",
+    "; All keys of the zone are revoked: it is as if nothing of it had ever been trusted.",
+    "; Put keys that are valid, or DS records, into this file to trust it again.",
+)
 _FIELDS: Final = {
     "last_queried": "last_queried",
     "last_success": "last_success",
@@ -332,11 +369,12 @@ class AnchorKeeper:
 
     def next_probe(self) -> float | None:
         """When to ask next, in seconds since 1970."""
-        return min((point.next_probe for point in self.points.values()), default=None)
+        return min((point.next_probe for point in self.points.values() if not point.is_deleted), default=None)
 
     def due(self, wall: float) -> list[Question]:
         """The questions that are to be asked now; each is answered by `observe` or `failed`."""
-        return [Question(zone, DNSKEY) for zone, point in self.points.items() if point.next_probe <= wall]
+        points = self.points.items()
+        return [Question(zone, DNSKEY) for zone, point in points if point.next_probe <= wall and not point.is_deleted]
 
     def observe(self, zone: bytes, response: Response, wall: float) -> bool:
         """Take in an answer, unvalidated. Returns whether the zone's keys are secure."""

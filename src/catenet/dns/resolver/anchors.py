@@ -14,11 +14,10 @@ __all__ = ["keep_anchors"]
 
 LEAST_PAUSE: Final = 1.0
 """Seconds between two looks at what is due."""
-NEVER: Final = 86_400.0
 
 
 def keep_anchors(context: Context, keeper: AnchorKeeper) -> Steps[Response]:
-    """Ask when the keeper wants it, for ever."""
+    """Ask when the keeper wants it, for as long as it follows a zone."""
     while True:
         for question in keeper.due(context.wall(context.now)):
             response = yield from ask(Ask(question, Work(), fresh=True))
@@ -28,5 +27,7 @@ def keep_anchors(context: Context, keeper: AnchorKeeper) -> Steps[Response]:
             else:
                 keeper.failed(question.name, wall)
         due = keeper.next_probe()
-        wait = NEVER if due is None else due - context.wall(context.now)
+        if due is None:
+            return Response()
+        wait = due - context.wall(context.now)
         yield from pause(Pause(context.now + max(wait, LEAST_PAUSE)))

@@ -25,10 +25,10 @@ def file_difference(expected: Sequence[str], got: Sequence[str]) -> str | None:
 def anchor_difference(expected: Sequence[str], got: Sequence[str]) -> str | None:
     """As `file_difference`, of a file of managed trust anchors.
 
-    The order of keys says nothing, nor the size of a key, which is there for people; nor does how often a probe was
-    tried in vain, as that is up to a resolver.
+    The order of keys says nothing, nor the size of a key and remarks, which are there for people; nor does how often a
+    probe was tried in vain, as that is up to a resolver.
     """
-    ours, theirs = (sorted(map(_plain, lines), key=_rank) for lines in (expected, got))
+    ours, theirs = (sorted(map(_plain, filter(_counts, lines)), key=_rank) for lines in (expected, got))
     return _difference(ours, theirs)
 
 
@@ -47,6 +47,11 @@ def _record(line: str) -> str:
 
 def _plain(line: str) -> str:
     return _SIZE.sub("", _FAILURES.sub(";;query_failed: some", line))
+
+
+def _counts(line: str) -> bool:
+    """Whether a line says something: remarks begin with one semicolon, what is kept of a zone with two."""
+    return not line.startswith("; ")
 
 
 def _rank(line: str) -> tuple[bool, str]:
