@@ -11,7 +11,7 @@ import re
 from catenet.http.errors import StreamError
 from catenet.http.message import Fields, RequestHead, ResponseHead, first
 
-__all__ = ["check_fields", "content_length", "read_request", "read_response"]
+__all__ = ["AUTHORITY", "check_fields", "read_request", "read_response"]
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 # Visible characters, obs-text, blanks inside (RFC 9110 section 5.5). Controls other than HTAB are refused, not only
@@ -19,7 +19,7 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)?").fullmatch
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _TARGET = re.compile(rb"[\x21-\x7e\x80-\xff]+").fullmatch
-_AUTHORITY = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=:\[\]%]*").fullmatch
+AUTHORITY = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=:\[\]%]*").fullmatch
 
 # Fields that speak about one connection have no meaning in HTTP/2 (RFC 9113 section 8.2.2).
 _CONNECTION_FIELDS = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
@@ -87,7 +87,7 @@ def _authority(pseudo: dict[bytes, bytes], fields: Fields) -> bytes:
     hosts = [value for name, value in fields if name == b"host"]
     authority = pseudo.get(b":authority", hosts[0] if hosts else b"")
     # Section 8.3.1: a Host that differs is how requests are smuggled past virtual hosts.
-    if len(hosts) > 1 or (hosts and hosts[0].lower() != authority.lower()) or not _AUTHORITY(authority):
+    if len(hosts) > 1 or (hosts and hosts[0].lower() != authority.lower()) or not AUTHORITY(authority):
         raise StreamError(":authority and Host disagree or are malformed")
     return authority
 

@@ -1,1 +1,1 @@
-"""HTTP/1.1 (RFC 9112), heads by `httptools`, framing by the strict reading of the RFC."""
+"""HTTP/1.1 (RFC 9112) by the strict reading of the RFC."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 
 from catenet.http.errors import HttpError
-from catenet.http.fields import check_fields
 from catenet.http.h1.head import CHUNKED, UNTIL_CLOSE
+from catenet.http.h1.lines import read_line
 
 __all__ = ["Body"]
 
 # No blanks, at most 2**60; an extension has no meaning here and a limit (section 7.1.1).
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\x20-\x7e\x80-\xff\t]*)?").fullmatch
-# Blanks are stripped afterwards: beside another repetition that admits them, a wrong value costs their number squared.
-_TRAILER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\x20-\x7e\x80-\xff\t]*)").fullmatch
 _LINE_LIMIT = 256
 
 
@@ -79,13 +77,8 @@ class Body:
                 raise HttpError("a chunk is longer than its size")
             self._state = _SIZE
         elif line:
-            match = _TRAILER(line)
-            if match is None:
-                raise HttpError("malformed trailer")
             self._trailer_limit -= len(line)
-            field = (match[1].lower(), match[2].strip(b" \t"))
-            check_fields((field,))
-            self.trailers.append(field)
+            self.trailers.append(read_line(line))
         else:
             self.done = True
 

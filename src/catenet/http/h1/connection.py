@@ -10,10 +10,11 @@ from catenet.http import events as ev
 from catenet.http.errors import ErrorCode, HttpError, TooSlow
 from catenet.http.events import Event, StreamReset
 from catenet.http.h1.body import Body
-from catenet.http.h1.head import UNTIL_CLOSE, H1Memo, ParsedHead, build, can_begin, prepare_response
+from catenet.http.h1.head import UNTIL_CLOSE, Block, H1Memo, ParsedResponse, begins, can_begin
+from catenet.http.h1.prepare import build, prepare_response
 from catenet.http.h1.sender import CLOSE_FIELD, Sender
 from catenet.http.limits import Limits
-from catenet.http.message import ResponseHead
+from catenet.http.message import RequestHead, ResponseHead
 from catenet.http.stream import Stream
 
 __all__ = ["H1Connection"]
@@ -28,8 +29,8 @@ class H1Connection(Sender):
     """One HTTP/1.1 connection. `memo` must be shared only among connections of the same role."""
 
     __slots__ = (
-        "_at", "_blank", "_body", "_buffer", "_discarded", "_held", "_interim", "_memo", "_now", "_searched", "_since",
-        "_unwanted", "_waiting", "goaway",
+        "_at", "_blank", "_body", "_buffer", "_discarded", "_held", "_interim", "_last_block", "_last_data",
+        "_last_head", "_last_rest", "_memo", "_now", "_searched", "_since", "_unwanted", "_waiting", "goaway",
     )  # fmt: skip
 
     version = 1
@@ -43,6 +44,12 @@ class H1Connection(Sender):
         super().__init__(is_client, limits or Limits())
         self.goaway: object = None
         self._memo = memo or H1Memo()
+        # The last head, whole and what follows its target, and what they mean. Most clients send the same again, and
+        # what is secret in it is remembered nowhere else.
+        self._last_data = b""
+        self._last_rest = b""
+        self._last_block: Block | None = None
+        self._last_head: RequestHead | None = None
         # What has been used of the buffer stays in it until more comes: cut off at once, the rest would be copied for
         # each of the requests that came together.
         self._buffer = b""
@@ -120,8 +127,14 @@ class H1Connection(Sender):
 
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Take the next bytes from the peer; return what they meant. Never raises for what the peer did."""
-        if not self._buffer and self._stream is None and not (self.is_client or self._held_back) and self._keep_alive:
-            whole = self._receive_whole(data) if self._unwanted is None else None
+        if not self._buffer and self._keep_alive:
+            stream = self._stream
+            if stream is None:
+                usual = not (self.is_client or self._held_back) and self._unwanted is None
+                whole = self._receive_whole(data) if usual else None
+            else:
+                usual = self.is_client and self._body is None and not stream.local_open
+                whole = self._receive_whole_response(stream, data) if usual else None
             if whole is not None:
                 return whole
         self._now = now
@@ -152,23 +165,59 @@ class H1Connection(Sender):
         self._searched = 0
 
     def _receive_whole(self, data: bytes) -> list[Event] | None:
-        """Read what comes in practice: one request, all of it, its head seen before. None if it is anything else."""
-        stop = data.find(b"\r\n\r\n") + 4
-        parsed = self._memo.known(data[:stop])
-        if (
-            parsed is None
-            or not parsed.plain
-            or parsed.length != len(data) - stop
-            or not parsed.keep_alive
-            or self._events
-        ):
+        """Read what comes in practice: one request, all of it. None if it is anything else."""
+        head, block = self._last_head, self._last_block
+        if head is not None and block is not None and data.startswith(self._last_data):
+            stop = len(self._last_data)
+        else:
+            stop = data.find(b"\r\n\r\n") + 4
+            if not 4 <= stop <= self._limits.max_header_list:
+                return None
+            try:
+                head, block = self._read_request(data, 0, stop)
+            except HttpError:
+                return None  # the other way says what it is
+        if block.length != len(data) - stop or not block.usual or head.special or self._events:
             return None
-        self._parsed = parsed
+        self._plain, self._minor, self._upgrade = True, 1, ()
         stream = self._begin_exchange()
         stream.remote_open = False
         if stop == len(data):
-            return [(ev.HEAD, stream, parsed.head, True)]
+            return [(ev.HEAD, stream, head, True)]
+        return [(ev.HEAD, stream, head, False), (ev.DATA, stream, data[stop:], True)]
+
+    def _receive_whole_response(self, stream: Stream, data: bytes) -> list[Event] | None:
+        """The same for a client: one response, all of it, with a body whose length its head says."""
+        stop = data.find(b"\r\n\r\n") + 4
+        if not 4 <= stop <= self._limits.max_header_list or self._events or self._eof:
+            return None
+        try:
+            parsed = self._memo.response(data[:stop])
+        except HttpError:
+            return None
+        size = len(data) - stop
+        if not size or parsed.length != size or not parsed.usual or stream.bodiless or stream.connects:
+            return None
+        stream.remote_open = False
+        self.streams.pop(stream.id, None)
+        self.served += 1
+        self._stream, self._left, self._interim = None, None, 0
         return [(ev.HEAD, stream, parsed.head, False), (ev.DATA, stream, data[stop:], True)]
+
+    def _read_request(self, data: bytes, start: int, stop: int) -> tuple[RequestHead, Block]:
+        """Read the request head in `data[start:stop]`. Raises `HttpError`."""
+        found = begins(data, start)
+        if found is None:
+            raise HttpError("malformed request line")
+        end = found.end()
+        rest = data[end:stop]
+        block = self._last_block
+        if block is None or rest != self._last_rest:
+            block = self._last_block = self._memo.block(rest)
+            self._last_rest = rest
+        head = self._last_head = block.head(data[start:end], found[1], found[2])
+        self._last_data = data[start:stop]
+        return head, block
 
     @property
     def answers(self) -> bool:
@@ -277,8 +326,7 @@ class H1Connection(Sender):
         self._searched = 0
         self._since = None
         self._at = stop + 4
-        block = buffer[start : self._at]
-        return self._on_response(block) if self.is_client else self._on_request(block)
+        return self._on_response(buffer[start : self._at]) if self.is_client else self._on_request(start, self._at)
 
     def _check_beginning(self, buffer: bytes, start: int, search: int) -> None:
         """Refuse what can never become a head, rather than wait for the rest of it; it was seen up to `search`."""
@@ -291,33 +339,30 @@ class H1Connection(Sender):
         if buffer.find(b"\n\n", search) >= 0 or buffer.find(b"\n\r\n", search) >= 0:
             raise HttpError("bare LF in a head")
 
-    def _on_request(self, block: bytes) -> bool:
-        parsed = self._parsed = self._memo.request(block)
+    def _on_request(self, start: int, stop: int) -> bool:
+        head, block = self._read_request(self._buffer, start, stop)
         stream = self._begin_exchange()
-        if parsed.head.special:
-            self._note_special(stream, parsed)
-        self._keep_alive = self._keep_alive and parsed.keep_alive
-        end = parsed.length == 0
-        self._events.append((ev.HEAD, stream, parsed.head, end and not stream.connects))
+        self._plain, self._minor, self._upgrade = block.plain and not head.special, block.minor, block.upgrade
+        if head.special:
+            stream.bodiless = head.method == b"HEAD"
+            stream.connects = head.method == b"CONNECT"
+            stream.expects = head.expects and block.length != 0
+        self._keep_alive = self._keep_alive and block.keep_alive
+        end = block.length == 0
+        self._events.append((ev.HEAD, stream, head, end and not stream.connects))
         if end:
             stream.remote_open = False  # what comes behind waits, for its answer or for its tunnel
             self._body = _NOTHING
         else:
-            self._body = Body(parsed.length, self._limits.max_header_list)
+            self._body = Body(block.length, self._limits.max_header_list)
         return not end
 
     def _begin_exchange(self) -> Stream:
-        stream = self._stream = Stream(self._next_id, 0, 0)
-        self._next_id += 2
-        self.streams[stream.id] = stream
+        number = self._next_id
+        stream = self._stream = self.streams[number] = Stream(number, 0, 0)
+        self._next_id = number + 2
         self._answering = False
         return stream
-
-    def _note_special(self, stream: Stream, parsed: ParsedHead) -> None:
-        head = parsed.head
-        stream.bodiless = head.method == b"HEAD"
-        stream.connects = head.method == b"CONNECT"
-        stream.expects = head.expects and parsed.length != 0
 
     def _on_response(self, block: bytes) -> bool:
         stream, parsed = self._stream, self._memo.response(block)
@@ -349,7 +394,7 @@ class H1Connection(Sender):
             self._end_remote(stream, self._body, reported=True)
         return length != 0
 
-    def _check_switch(self, stream: Stream, parsed: ParsedHead) -> None:
+    def _check_switch(self, stream: Stream, parsed: ParsedResponse) -> None:
         """RFC 9110 section 7.8: to something that was offered, after the whole request."""
         if not self._upgrade:
             raise HttpError("switching protocols was not asked for")
@@ -374,7 +419,7 @@ class H1Connection(Sender):
         self.streams.pop(stream.id, None)
         self._release(stream)
         self.served += 1
-        self._stream = self._body = self._parsed = None
+        self._stream = self._body = None
         self._left = None
         if self._eof and len(self._buffer) <= self._at:
             self._keep_alive = False

@@ -7,7 +7,7 @@ from collections import deque
 from catenet.http import events as ev
 from catenet.http.errors import ErrorCode, HttpError
 from catenet.http.events import Event
-from catenet.http.h1.head import ParsedHead, build, prepare_request, prepare_response
+from catenet.http.h1.prepare import build, prepare_request, prepare_response
 from catenet.http.limits import Limits
 from catenet.http.message import Fields, Prepared, RequestHead, ResponseHead
 from catenet.http.stream import Stream
@@ -26,9 +26,9 @@ class Sender:
     """State and calls of the outgoing half; `catenet.http.h1.connection.H1Connection` adds the incoming one."""
 
     __slots__ = (
-        "_answering", "_chunked", "_eof", "_events", "_held_back", "_keep_alive", "_left", "_limits", "_next_id",
-        "_out", "_parsed", "_pending_head", "_stream", "_unsent", "_upgrade", "bulky", "ends_output", "failed",
-        "flowed", "is_client", "queued", "served", "streams",
+        "_answering", "_chunked", "_eof", "_events", "_held_back", "_keep_alive", "_left", "_limits", "_minor",
+        "_next_id", "_out", "_pending_head", "_plain", "_stream", "_unsent", "_upgrade", "bulky", "ends_output",
+        "failed", "flowed", "is_client", "queued", "served", "streams",
     )  # fmt: skip
 
     def __init__(self, is_client: bool, limits: Limits) -> None:
@@ -46,12 +46,14 @@ class Sender:
         self._unsent = 0
         """Bytes of bodies in it."""
         self._stream: Stream | None = None
-        self._parsed: ParsedHead | None = None
-        """The request that is being answered."""
+        self._minor = 1
+        """Of the version of the request that is being answered."""
+        self._plain = True
+        """The answer to it needs no look at its method or version."""
         self._pending_head: Prepared | None = None
         """The request whose head waits for the first piece of its body."""
         self._upgrade: tuple[bytes, ...] = ()
-        """What the request that is under way offers to change to (client)."""
+        """What the request that is under way offers to change to."""
         self._chunked = False
         self._left: int | None = None
         """What is left of the Content-Length that was sent."""
@@ -94,6 +96,7 @@ class Sender:
         stream = self._stream = Stream(self._next_id, 0, 0)
         self._next_id += 2
         self.streams[stream.id] = stream
+        self._upgrade = prepared.upgrade
         if not prepared.plain:
             self._note_request(stream, head, prepared)
         if stream.connects:
@@ -109,7 +112,6 @@ class Sender:
     def _note_request(self, stream: Stream, head: RequestHead, prepared: Prepared) -> None:
         stream.bodiless = head.method == b"HEAD"
         stream.connects = head.method == b"CONNECT"
-        self._upgrade = prepared.upgrade
         if prepared.closes:
             self._keep_alive = False
 
@@ -155,15 +157,13 @@ class Sender:
     def _send_interim(self, stream: Stream, head: ResponseHead, prepared: Prepared) -> None:
         if head.status == 101:
             self._switch(stream, prepared)
-        elif not self._speaks_http_1_0():  # RFC 9110 section 15.2: it knows no 1xx
+        elif self._minor:  # RFC 9110 section 15.2: it knows no 1xx
             stream.expects = stream.expects and head.status != 100
             self._out.append(build(prepared, ()))
 
     def _switch(self, stream: Stream, prepared: Prepared) -> None:
         """Change to what the client has offered; RFC 9110 section 7.8: after the whole request."""
-        parsed = self._parsed
-        offered = parsed.head.upgrade if parsed is not None else ()
-        if stream.remote_open or not prepared.upgrade or prepared.upgrade[0] not in offered:
+        if stream.remote_open or not prepared.upgrade or prepared.upgrade[0] not in self._upgrade:
             raise ValueError("a 101 needs a complete request that offers what its Upgrade names")
         self._out.append(build(prepared, ()))
         self._begin_tunnel(stream)
@@ -183,7 +183,7 @@ class Sender:
         elif end or length is not None:
             self._left = length or 0
             framing = ((b"content-length", b"%d" % self._left),)
-        elif self._speaks_http_1_0():
+        elif not self._minor:
             self._keep_alive = False  # it knows no chunks
         else:
             self._chunked = True
@@ -221,8 +221,7 @@ class Sender:
             prepared = prepare_response(head)
         if stream.remote_open and not stream.connects:
             self._keep_alive = False  # the rest of the request is not worth reading
-        parsed = self._parsed
-        if prepared.plain and self._keep_alive and parsed is not None and parsed.plain:
+        if prepared.plain and self._keep_alive and self._plain:
             self._out.append(b"%bcontent-length: %d\r\n\r\n" % (prepared.data, len(body)))
         elif stream.connects and head.status < 300:
             self.send_head(stream, head)
@@ -246,15 +245,11 @@ class Sender:
         self._out.append(build(prepared, framing + self._connection_field()))
         return b"" if bodiless else body
 
-    def _speaks_http_1_0(self) -> bool:
-        parsed = self._parsed
-        return parsed is not None and parsed.minor == 0
-
     def _connection_field(self) -> Fields:
         if not self._keep_alive:
             return CLOSE_FIELD
         # RFC 9112 section 9.3: a client of HTTP/1.0 that asked to keep the connection has to hear that it is kept.
-        return _KEEP_FIELD if self._speaks_http_1_0() else ()
+        return () if self._minor else _KEEP_FIELD
 
     # Bodies and tunnels.
 
