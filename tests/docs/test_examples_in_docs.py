@@ -30,6 +30,7 @@ DOCUMENTS = [
             "congestion",
             "datagrams",
             "dns",
+            "http",
             "net",
             "packetdrill",
             "rpc",

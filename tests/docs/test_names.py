@@ -19,7 +19,7 @@ FOR_USERS = [
     "README.md",
     *(f"docs/{name}.md" for name in ("commands", "congestion", "datagrams", "net", "packetdrill")),
 ]
-FOR_USERS += ["docs/rpc.md", "docs/worlds.md"]
+FOR_USERS += ["docs/http.md", "docs/rpc.md", "docs/worlds.md"]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs/design").glob("*.md"))
 
 ELSEWHERE = {
