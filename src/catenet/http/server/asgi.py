@@ -12,8 +12,12 @@ from catenet.http.server.exchange import Disconnected, Exchange
 from catenet.http.server.heads import made_fields
 from catenet.http.server.lifespan import Lifespan
 from catenet.http.server.service import Service
+from catenet.http.server.websocket import SocketExchange
 from catenet.http.serving import ServingProtocol
 from catenet.http.stream import Stream
+from catenet.http.websocket.deflate import DeflateOptions
+from catenet.http.websocket.handshake import is_opening
+from catenet.http.websocket.limits import WebSocketLimits
 
 if TYPE_CHECKING:
     from catenet.http.server.access_log import AccessLog
@@ -30,11 +34,15 @@ _EXTENSIONS: Final[dict[str, dict[str, object]]] = {
     "http.response.pathsend": {},
     "http.response.zerocopysend": {},
 }
-_LAST: Final = {"type": "http.request", "body": b"", "more_body": False}
+_DEFLATE: Final = DeflateOptions()
+_SOCKET_LIMITS: Final = WebSocketLimits()
 
 
 class AsgiService(Service):
-    """Serves an application of ASGI 3."""
+    """Serves an application of ASGI 3.
+
+    `lifespan`: `auto`, `on`, `off`. `deflate`: how WebSockets are compressed whose clients want it; None: not at all.
+    """
 
     def __init__(
         self,
@@ -42,12 +50,16 @@ class AsgiService(Service):
         *,
         root_path: str = "",
         lifespan: str = "auto",
+        deflate: DeflateOptions | None = _DEFLATE,
+        socket_limits: WebSocketLimits = _SOCKET_LIMITS,
         name: bytes = b"catenet",
         log: AccessLog | None = None,
     ) -> None:
         super().__init__(name=name, log=log)
         self.app = app
         self.root_path = root_path
+        self.deflate = deflate
+        self.socket_limits = socket_limits
         self.lifespan = Lifespan(app, lifespan)
 
     async def start(self) -> None:
@@ -61,7 +73,36 @@ class AsgiService(Service):
 
     def exchange(self, connection: ServingProtocol, stream: Stream, head: RequestHead) -> Exchange:
         """Return the exchange that a request begins."""
+        if (head.special or head.protocol is not None) and is_opening(head):
+            return SocketExchange(self, connection, stream, head)
         return _AsgiExchange(self, connection, stream, head)
+
+    def scope(self, exchange: Exchange) -> Message:
+        """Return what the application is told of a request."""
+        head, peer, http_version = exchange.head, exchange.peer, exchange.http_version
+        target, _, query = head.path.partition(b"?")
+        path = target.decode("latin-1")
+        if b"%" in target or not target.isascii():
+            path = unquote_to_bytes(target).decode("utf-8", "replace")
+        scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": http_version,
+            "method": head.method.decode("latin-1"),
+            "scheme": "https" if peer.tls else "http",
+            "path": self.root_path + path if self.root_path else path,
+            "raw_path": target,
+            "query_string": query,
+            "root_path": self.root_path,
+            "headers": _headers(head) if http_version == "2" else list(head.fields),
+            "client": peer.client,
+            "server": peer.server,
+            "extensions": _EXTENSIONS.copy(),
+        }
+        state = self.lifespan.state
+        if state is not None:
+            scope["state"] = state.copy()
+        return scope
 
 
 class _AsgiExchange(Exchange):
@@ -74,33 +115,7 @@ class _AsgiExchange(Exchange):
     _trailer_fields: tuple[tuple[bytes, bytes], ...] = ()
 
     def work(self) -> Coroutine[Any, Any, None]:
-        return self.service.app(self._scope(), self.receive, self.send)  # type: ignore[return-value]
-
-    def _scope(self) -> Message:
-        head, service, peer = self.head, self.service, self._peer
-        target, _, query = head.path.partition(b"?")
-        path = target.decode("latin-1")
-        if b"%" in target or not target.isascii():
-            path = unquote_to_bytes(target).decode("utf-8", "replace")
-        scope = {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": self.http_version,
-            "method": head.method.decode("latin-1"),
-            "scheme": "https" if peer.tls else "http",
-            "path": service.root_path + path if service.root_path else path,
-            "raw_path": target,
-            "query_string": query,
-            "root_path": service.root_path,
-            "headers": _headers(head) if self._connection.core.version == 2 else list(head.fields),
-            "client": peer.client,
-            "server": peer.server,
-            "extensions": _EXTENSIONS.copy(),
-        }
-        state = service.lifespan.state
-        if state is not None:
-            scope["state"] = state.copy()
-        return scope
+        return self.service.app(self.service.scope(self), self.receive, self.send)  # type: ignore[return-value]
 
     async def receive(self) -> Message:
         """Return the next event: a piece of the body, or that the client has gone, or that all is said."""

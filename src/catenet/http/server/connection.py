@@ -74,3 +74,11 @@ class HttpConnection(ServingProtocol):
         for stream in self.core.streams.values():
             if isinstance(stream.owner, Exchange):
                 stream.owner.on_left()
+
+    def drain(self) -> None:
+        """Take no new requests; what would never end by itself is told to."""
+        if self.version_known:
+            for stream in list(self.core.streams.values()):
+                if isinstance(stream.owner, Exchange):
+                    stream.owner.on_drain()
+        super().drain()

@@ -96,22 +96,22 @@ class Exchange:
     @property
     def tls(self) -> bool:
         """Whether the connection is encrypted."""
-        return self._peer.tls
+        return self.peer.tls
 
     @property
     def scheme(self) -> str:
         """`http` or `https`, as the connection is; what a client of HTTP/2 says of it does not count."""
-        return "https" if self._peer.tls else "http"
+        return "https" if self.peer.tls else "http"
 
     @property
     def client(self) -> tuple[str, int] | None:
         """Address and port of the client; None at a Unix socket."""
-        return self._peer.client
+        return self.peer.client
 
     @property
     def server(self) -> tuple[str, int | None] | None:
         """Address and port to which the client has connected, or path and None."""
-        return self._peer.server
+        return self.peer.server
 
     @property
     def gone(self) -> bool:
@@ -129,7 +129,8 @@ class Exchange:
         return self._state == _DONE
 
     @property
-    def _peer(self) -> Peer:
+    def peer(self) -> Peer:
+        """Who is at the ends of the connection."""
         return self.service.peer(self._connection)
 
     # The request.
@@ -263,7 +264,7 @@ class Exchange:
             and count <= self._left
             and connection.core.version == 1
             and not connection.write_paused
-            and not self._peer.tls
+            and not self.peer.tls
         )
 
     async def _splice(self, file: BinaryIO, offset: int, count: int) -> bool:
@@ -420,6 +421,9 @@ class Exchange:
         """The client has ended its direction."""
         self.left = True
         self._wake()
+
+    def on_drain(self) -> None:
+        """The server takes no more requests, and is to end soon."""
 
     def on_drained(self) -> None:
         """What was sent has left; a handler that waits may send more."""

@@ -32,7 +32,7 @@ class HttpLimits(ServerLimits):
     * `max_idle`: 75 s, as connections that are kept for another request are closed by most servers.
     """
 
-    http: Limits = field(default_factory=Limits)
+    http: Limits = field(default_factory=lambda: Limits(connect_protocol=True))
     keepalive_time: float = 60.0
     keepalive_timeout: float = 20.0
     max_idle: float | None = 75.0
