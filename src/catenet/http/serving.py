@@ -8,6 +8,7 @@ body or a message.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from catenet.http.core import ConnectionValue
 from catenet.http.driver import IGNORE, HttpProtocol
@@ -25,7 +26,7 @@ from catenet.net.eager_task import Runner
 from catenet.net.limits import ServerLimits
 from catenet.net.monitor import Late, PeerMonitor
 
-__all__ = ["ServingProtocol", "Shared"]
+__all__ = ["Ends", "ServingProtocol", "Shared"]
 
 
 _PING = b"keepaliv"
@@ -53,13 +54,34 @@ class Shared(monitor.Shared):
         self.h1_memo = H1Memo()
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Both ends of a connection, as ASGI has them: address and port; of a Unix socket None, and its path and None."""
+
+    client: tuple[str, int] | None
+    server: tuple[str, int | None] | None
+    tls: bool
+
+
+def _ends_of(transport: asyncio.BaseTransport | None) -> Ends:
+    if transport is None:
+        return Ends(None, None, False)
+    client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    path = server.decode("utf-8", "surrogateescape") if isinstance(server, bytes) else server
+    return Ends(
+        (client[0], client[1]) if isinstance(client, tuple) else None,
+        (server[0], server[1]) if isinstance(server, tuple) else (path, None) if path else None,
+        transport.get_extra_info("ssl_object") is not None,
+    )
+
+
 class ServingProtocol(HttpProtocol[RequestHead]):
     """One accepted connection. What concerns requests is left to whoever derives from it.
 
     `running` counts what works on requests and has not ended, also of streams that have.
     """
 
-    __slots__ = ("_pinged", "_served", "_sniffed", "draining", "monitor", "runner", "running", "shared")
+    __slots__ = ("_ends", "_pinged", "_served", "_sniffed", "draining", "monitor", "runner", "running", "shared")
 
     def __init__(self, shared: Shared, slot: Slot) -> None:
         super().__init__(shared.loop, write_limit=shared.limits.write_limit)
@@ -73,6 +95,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         self._sniffed = b""
         self._served = 0
         self._pinged: float | None = None
+        self._ends: Ends | None = None
 
     # Called by asyncio.
 
@@ -116,6 +139,14 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
         """After a drain's pong the last stream is known."""
         self.close_if_idle()
+
+    @property
+    def ends(self) -> Ends:
+        """Who is at the ends of the connection."""
+        ends = self._ends
+        if ends is None:
+            ends = self._ends = _ends_of(self.transport)
+        return ends
 
     def is_crowded(self, stream: Stream) -> bool:
         """Refuse a request while as many run as a client may have: streams that were reset leave work behind."""

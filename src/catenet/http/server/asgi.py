@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from catenet.http.message import RequestHead, ResponseHead
+from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.server.exchange import Disconnected, Exchange
 from catenet.http.server.heads import made_fields
 from catenet.http.server.lifespan import Lifespan
@@ -79,7 +79,22 @@ class AsgiService(Service):
 
     def scope(self, exchange: Exchange) -> Message:
         """Return what the application is told of a request."""
-        head, peer, http_version = exchange.head, exchange.peer, exchange.http_version
+        head, ends = exchange.head, exchange.ends
+        note = head.note
+        if type(note) is not _Known or note.service is not self:
+            note = head.note = self._known(exchange.http_version, head)
+        scope = note.scope.copy()
+        scope["scheme"] = "https" if ends.tls else "http"
+        scope["headers"] = list(note.headers)
+        scope["client"] = ends.client
+        scope["server"] = ends.server
+        scope["extensions"] = _EXTENSIONS.copy()
+        state = self.lifespan.state
+        if state is not None:
+            scope["state"] = state.copy()
+        return scope
+
+    def _known(self, http_version: str, head: RequestHead) -> _Known:
         target, _, query = head.path.partition(b"?")
         path = target.decode("latin-1")
         if b"%" in target or not target.isascii():
@@ -89,20 +104,23 @@ class AsgiService(Service):
             "asgi": _ASGI,
             "http_version": http_version,
             "method": head.method.decode("latin-1"),
-            "scheme": "https" if peer.tls else "http",
             "path": self.root_path + path if self.root_path else path,
             "raw_path": target,
             "query_string": query,
             "root_path": self.root_path,
-            "headers": _headers(head) if http_version == "2" else list(head.fields),
-            "client": peer.client,
-            "server": peer.server,
-            "extensions": _EXTENSIONS.copy(),
         }
-        state = self.lifespan.state
-        if state is not None:
-            scope["state"] = state.copy()
-        return scope
+        return _Known(self, scope, _headers(head) if http_version == "2" else head.fields)
+
+
+class _Known:
+    """What a head keeps in its `note`: what does not depend on the connection that it came on."""
+
+    __slots__ = ("headers", "scope", "service")
+
+    def __init__(self, service: AsgiService, scope: Message, headers: Fields) -> None:
+        self.service = service
+        self.scope = scope
+        self.headers = headers
 
 
 class _AsgiExchange(Exchange):
@@ -135,31 +153,28 @@ class _AsgiExchange(Exchange):
         """Take an event of the response. Raises `OSError` once the client has gone, `RuntimeError` for a wrong one."""
         kind = message["type"]
         if kind == "http.response.body":
-            head, body = self._head, message.get("body", b"")
-            if (
-                head is not None
-                and not self.started
-                and not message.get("more_body", False)
-                and not self._sends_trailers
-            ):
-                self.reply_now(head, body)
-                return
-            await self._send_body(body, bool(message.get("more_body", False)))
+            head = self._head
+            if head is None or self.status or self._sends_trailers or message.get("more_body"):
+                await self._send_body(message)
+            else:
+                self.reply_now(head, message.get("body", b""))
         elif kind == "http.response.start":
             if self._head is not None:
                 raise RuntimeError("http.response.start has been sent already")
             self._head = self.service.heads.of(message["status"], message.get("headers", ()))
-            self._sends_trailers = bool(message.get("trailers", False))
+            if message.get("trailers"):
+                self._sends_trailers = True
         else:
             await self._send_other(kind, message)
 
-    async def _send_body(self, body: bytes | bytearray | memoryview, more: bool) -> None:
+    async def _send_body(self, message: Message) -> None:
         self._begin_body()
+        body = message.get("body", b"")
         if not isinstance(body, bytes):
             body = bytes(body)  # a memoryview or bytearray may change before it has left
         if body:
             await self.write(body)
-        if not more and not self._sends_trailers:
+        if not message.get("more_body") and not self._sends_trailers:
             self.finish_now()
 
     def _begin_body(self) -> None:
@@ -213,7 +228,7 @@ class _AsgiExchange(Exchange):
             self.finish_now()
 
 
-def _headers(head: RequestHead) -> list[tuple[bytes, bytes]]:
+def _headers(head: RequestHead) -> Fields:
     """Fields of HTTP/2 as ASGI has them: `host` is there, and there is one `cookie` (RFC 9113 section 8.2.3)."""
     fields = list(head.fields)
     cookies = [value for name, value in fields if name == b"cookie"]
@@ -222,4 +237,4 @@ def _headers(head: RequestHead) -> list[tuple[bytes, bytes]]:
         fields.append((b"cookie", b"; ".join(cookies)))
     if head.authority and not any(name == b"host" for name, _ in fields):
         fields.insert(0, (b"host", head.authority))
-    return fields
+    return tuple(fields)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from catenet.http.message import RequestHead
@@ -15,32 +14,7 @@ from catenet.net.accept import Slot
 if TYPE_CHECKING:
     from catenet.http.server.server import HttpServer
 
-__all__ = ["HttpConnection", "Peer", "peer_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Both ends of a connection, as ASGI has them; `certificate` is that of the client, as `ssl` decodes it."""
-
-    client: tuple[str, int] | None
-    server: tuple[str, int | None] | None
-    tls: bool
-
-
-def peer_of(transport: asyncio.BaseTransport | None) -> Peer:
-    """Return who is at the ends of a transport."""
-    if transport is None:
-        return Peer(None, None, False)
-    client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    return Peer(
-        (client[0], client[1]) if isinstance(client, tuple) else None,
-        (server[0], server[1]) if isinstance(server, tuple) else (_text(server), None) if server else None,
-        transport.get_extra_info("ssl_object") is not None,
-    )
-
-
-def _text(path: str | bytes) -> str:
-    return path if isinstance(path, str) else path.decode("utf-8", "surrogateescape")
+__all__ = ["HttpConnection"]
 
 
 class HttpConnection(ServingProtocol):
@@ -60,7 +34,6 @@ class HttpConnection(ServingProtocol):
 
     def on_closed(self, error: Exception | None) -> None:
         """Tell the server, which holds the list."""
-        self._service.forget(self)
         self._server.connection_closed(self)
 
     def on_head(self, stream: Stream, head: RequestHead, end: bool) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from catenet.http.driver import TURN_BYTES
+from catenet.http.driver import IGNORE, TURN_BYTES
 from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
@@ -20,9 +20,8 @@ from catenet.http.stream import Stream
 from catenet.net.interrupts import is_interrupt
 
 if TYPE_CHECKING:
-    from catenet.http.server.connection import Peer
     from catenet.http.server.service import Service
-    from catenet.http.serving import ServingProtocol
+    from catenet.http.serving import Ends, ServingProtocol
 
 __all__ = ["Disconnected", "Exchange", "Handler", "Tunnel"]
 
@@ -94,24 +93,29 @@ class Exchange:
         return self._connection.loop.time()
 
     @property
+    def ends(self) -> Ends:
+        """Who is at the ends of the connection."""
+        return self._connection.ends
+
+    @property
     def tls(self) -> bool:
         """Whether the connection is encrypted."""
-        return self.peer.tls
+        return self._connection.ends.tls
 
     @property
     def scheme(self) -> str:
         """`http` or `https`, as the connection is; what a client of HTTP/2 says of it does not count."""
-        return "https" if self.peer.tls else "http"
+        return "https" if self._connection.ends.tls else "http"
 
     @property
     def client(self) -> tuple[str, int] | None:
         """Address and port of the client; None at a Unix socket."""
-        return self.peer.client
+        return self._connection.ends.client
 
     @property
     def server(self) -> tuple[str, int | None] | None:
         """Address and port to which the client has connected, or path and None."""
-        return self.peer.server
+        return self._connection.ends.server
 
     @property
     def gone(self) -> bool:
@@ -127,11 +131,6 @@ class Exchange:
     def finished(self) -> bool:
         """Whether the response is complete."""
         return self._state == _DONE
-
-    @property
-    def peer(self) -> Peer:
-        """Who is at the ends of the connection."""
-        return self.service.peer(self._connection)
 
     # The request.
 
@@ -197,7 +196,9 @@ class Exchange:
 
     def reply_now(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
         """Send the whole response, with a head that is complete."""
-        self._begin(head)
+        if self._state != _WAITING or self._lost is not None:
+            self._check_begin()
+        self.status = head.status
         if self.head.method != b"HEAD":
             self.sent = len(body)
         try:
@@ -264,7 +265,7 @@ class Exchange:
             and count <= self._left
             and connection.core.version == 1
             and not connection.write_paused
-            and not self.peer.tls
+            and not self._connection.ends.tls
         )
 
     async def _splice(self, file: BinaryIO, offset: int, count: int) -> bool:
@@ -316,11 +317,14 @@ class Exchange:
         self._connection.touch()
         return Tunnel(self)
 
-    def _begin(self, head: ResponseHead) -> None:
+    def _check_begin(self) -> None:
         if self._state != _WAITING:
             raise RuntimeError("the response has begun")
         if self._lost is not None:
             raise Disconnected(self._lost)
+
+    def _begin(self, head: ResponseHead) -> None:
+        self._check_begin()
         self._state = _BEGUN
         self.status = head.status
 
@@ -356,7 +360,9 @@ class Exchange:
 
     def _end(self) -> None:
         self._state = _DONE
-        connection = self._connection
+        connection, stream = self._connection, self._stream
+        if not stream.tunnel:
+            stream.owner = IGNORE  # what knows each other would wait for the collector
         connection.touch()
         if self._waiters:
             self._wake()

@@ -42,17 +42,17 @@ def made_fields(pairs: Pairs) -> Fields:
 class Heads:
     """Makes heads for one server. `name` is its Server field; empty: there is none."""
 
-    __slots__ = ("_known", "_second", "_stamp", "name")
+    __slots__ = ("_known", "_stamp", "_until", "name")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
-        self._second = 0
+        self._until = 0.0
         self._stamp: Fields = ()
         self._known: dict[object, ResponseHead] = {}
 
     def of(self, status: int, pairs: Sequence[Sequence[bytes]]) -> ResponseHead:
         """Return the head that an application describes. Raises `BadHead`."""
-        if int(time.time()) != self._second:
+        if time.time() >= self._until:
             self._tick()
         try:
             key = (status, *pairs)
@@ -64,7 +64,7 @@ class Heads:
 
     def stamped(self, head: ResponseHead) -> ResponseHead:
         """Return a head of ours with Date and Server, the same object while the Date is right."""
-        if int(time.time()) != self._second:
+        if time.time() >= self._until:
             self._tick()
         note = head.note
         if type(note) is _Stamped and note.stamp is self._stamp:
@@ -92,7 +92,7 @@ class Heads:
 
     def _tick(self) -> None:
         now = time.time()
-        self._second = int(now)
+        self._until = now // 1 + 1
         self._known.clear()
         date = (b"date", formatdate(now, usegmt=True).encode())
         self._stamp = (date, (b"server", self.name)) if self.name else (date,)

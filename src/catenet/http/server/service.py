@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.http.message import RequestHead
-from catenet.http.server.connection import Peer, peer_of
 from catenet.http.server.exchange import Exchange, Handler
 from catenet.http.server.heads import Heads
 from catenet.http.serving import ServingProtocol
@@ -44,7 +43,6 @@ class Service:
         self.tasks: set[asyncio.Task[None]] = set()
         self._failures = FailureLog(logger)
         self._notice = Notice()
-        self._peers: dict[ServingProtocol, Peer] = {}
 
     def exchange(self, connection: ServingProtocol, stream: Stream, head: RequestHead) -> Exchange:
         """Return the exchange that a request begins."""
@@ -69,19 +67,6 @@ class Service:
         self._failures.digest(now)
         if self.log is not None:
             self.log.flush()
-
-    # Connections.
-
-    def peer(self, connection: ServingProtocol) -> Peer:
-        """Who is at the ends of a connection."""
-        found = self._peers.get(connection)
-        if found is None:
-            found = self._peers[connection] = peer_of(connection.transport)
-        return found
-
-    def forget(self, connection: ServingProtocol) -> None:
-        """A connection is closed."""
-        self._peers.pop(connection, None)
 
     # What goes wrong.
 
