@@ -284,8 +284,7 @@ class Sender:
     @property
     def minor(self) -> int:
         """0 if the request that goes on is one of HTTP/1.0, else 1."""
-        parsed = self._parsed
-        return 1 if parsed is None else parsed.minor
+        return self._minor
 
     def skip(self, stream: Stream, count: int) -> None:
         """The driver has sent `count` bytes of the body itself."""
