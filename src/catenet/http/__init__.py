@@ -5,12 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from catenet.http.client.client import Client
+    from catenet.http.client.errors import RequestError, RequestTimeout, StatusError
+    from catenet.http.client.request import Request
+    from catenet.http.client.response import Response
+    from catenet.http.client.timeouts import Timeouts
     from catenet.http.server.exchange import Exchange
     from catenet.http.server.server import HttpLimits, HttpServer, serve
 
-__all__ = ["Exchange", "HttpLimits", "HttpServer", "serve"]
+__all__ = [
+    "Client",
+    "Exchange",
+    "HttpLimits",
+    "HttpServer",
+    "Request",
+    "RequestError",
+    "RequestTimeout",
+    "Response",
+    "StatusError",
+    "Timeouts",
+    "serve",
+]
 
 _HOMES = {
+    "Client": "client.client",
+    "Request": "client.request",
+    "RequestError": "client.errors",
+    "RequestTimeout": "client.errors",
+    "Response": "client.response",
+    "StatusError": "client.errors",
+    "Timeouts": "client.timeouts",
     "Exchange": "server.exchange",
     "HttpLimits": "server.server",
     "HttpServer": "server.server",

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from catenet.http.message import Fields
 
-__all__ = ["Headers"]
+__all__ = ["Headers", "HeadersLike"]
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from catenet.http.headers import Headers
 from catenet.http.url import Url, UrlError
 
-__all__ = ["Redirect", "RedirectError", "Redirects", "TooManyRedirects"]
+__all__ = ["MAX_REDIRECTS", "Redirect", "RedirectError", "Redirects", "TooManyRedirects"]
 
 STATUSES = (301, 302, 303, 307, 308)
 MAX_REDIRECTS = 20

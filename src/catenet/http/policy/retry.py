@@ -8,7 +8,7 @@ from random import Random
 from catenet.http.headers import Headers
 from catenet.http.policy.dates import parse_date
 
-__all__ = ["RetryBudget", "RetryPolicy", "retry_after"]
+__all__ = ["IDEMPOTENT", "RetryBudget", "RetryPolicy", "retry_after"]
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"))
 """Methods whose repetition has the effect of one (RFC 9110 section 9.2.2)."""

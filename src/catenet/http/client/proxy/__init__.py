@@ -1,0 +1,1 @@
+"""The handshakes with proxies as pure cores: HTTP CONNECT, SOCKS5, SOCKS4."""
