@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from tests.dns.resolver.hierarchy import HINTS, Play, rrset, tree
 
-from catenet.dns.dnssec import make_zonemd
+from catenet.dns.dnssec import SigningKey, SigningSettings, TrustAnchors, generate_key, make_zonemd, sign_zone
 from catenet.dns.exchange import Exchange
 from catenet.dns.resolver import AuthZone, PolicyZone, Resolver, ResolverConfig
 from catenet.dns.zone import Zone, read_zone
@@ -17,7 +17,7 @@ from catenet.dns.zone.transfer_out import transfer_out
 from catenet.wire.address import parse_address
 from catenet.wire.dns.message import parse
 from catenet.wire.dns.name import ROOT, name_from_text
-from catenet.wire.dns.numbers import NOERROR, NXDOMAIN, SERVFAIL
+from catenet.wire.dns.numbers import NOERROR, NXDOMAIN, SERVFAIL, ZONEMD, A
 from catenet.wire.dns.stub import Server
 
 PRIMARY = "192.0.2.50"
@@ -113,3 +113,66 @@ def test_a_policy_is_fetched() -> None:
     play.pass_time(1)
     assert play.resolve("www.far.com.").rcode == NXDOMAIN
     assert play.resolve("www.example.com.").rcode == NOERROR
+
+
+FAR_TEXT = """
+far.com. 60 SOA ns.far.com. h.far.com. 1 7200 3600 604800 86400
+far.com. 60 NS ns.far.com.
+www.far.com. 60 A 192.0.2.77
+"""
+FAR_COM = name_from_text("far.com.")
+
+
+def signed_copy(change: str, key: SigningKey) -> Zone:
+    """A copy of far.com with a digest, of which something may be wrong that the digest does not tell."""
+    zonemd = None if change == "without a digest" else 1
+    settings = SigningSettings(inception=1_600_000_000, expiration=1_800_000_000, zonemd=zonemd)
+    zone = Zone(FAR_COM, sign_zone(list(read_zone(FAR_TEXT, FAR_COM)), FAR_COM, [key], settings))
+    if change == "none":
+        return zone
+    kept = [one for one in zone if one.type != ZONEMD]
+    if change == "forged data":
+        kept = [replace(one, data=(b"\6\6\6\6",)) if one.type == A else one for one in kept]
+        before = zone.get(FAR_COM, ZONEMD)
+        assert before is not None
+        return Zone(FAR_COM, [*kept, replace(make_zonemd(kept, FAR_COM), signatures=before.signatures)])
+    return Zone(FAR_COM, kept)  # the digest was taken away, or there never was one
+
+
+@pytest.mark.parametrize("fetched", [False, True])
+@pytest.mark.parametrize(
+    ("change", "is_used"),
+    [("none", True), ("without a digest", True), ("forged data", False), ("digest taken away", False)],
+)
+def test_the_digest_of_a_signed_copy_is_signed_too(change: str, is_used: bool, fetched: bool) -> None:
+    """RFC 8976 4: also that there is none has to be proved."""
+    key = generate_key(FAR_COM, 13, is_entry_point=True)
+    zone = signed_copy(change, key)
+    settings = AuthZone(FAR_COM, None if fetched else zone, for_downstream=True, digest="check")
+    play = play_with(zone, auth_zones=(settings,)) if fetched else Play(tree())
+    anchors = TrustAnchors.from_text(f"far.com. IN DNSKEY {key.key.to_text()}")
+    config = ResolverConfig(hints=HINTS, auth_zones=(settings,))
+    secondaries = [play.resolver._copies._secondaries[0]] if fetched else []
+    play.resolver = Resolver(
+        config, random.Random(2), lambda now: 1_700_000_000 + now, anchors=anchors, secondaries=secondaries
+    )
+    play.pass_time(1)
+    play.resolve("www.com.")
+    copy = play.resolver.context.copies[FAR_COM]
+    assert (copy is not None) is is_used
+    if is_used:
+        assert play.resolve("www.far.com.").answer[0].data == (parse_address("192.0.2.77"),)
+    else:
+        assert play.resolver.context.counts["copies_refused"] == 1
+        play.pass_time(3_000)
+        assert 3 < play.resolver.context.counts["copies_refused"] < 10, "it is looked at again, ever less often"
+
+
+def test_a_copy_of_an_unsigned_zone_needs_no_signature() -> None:
+    zone = read_zone(FAR_TEXT, FAR_COM)
+    zone = Zone(FAR_COM, [*zone, make_zonemd(zone, FAR_COM)])
+    anchors = TrustAnchors.from_text("other. IN DS 1 13 2 " + "00" * 32)
+    config = ResolverConfig(hints=HINTS, auth_zones=(AuthZone(FAR_COM, zone, digest="require"),))
+    play = Play(tree())
+    play.resolver = Resolver(config, random.Random(2), lambda now: 1_700_000_000 + now, anchors=anchors)
+    assert play.resolve("www.far.com.").answer[0].data == (parse_address("192.0.2.77"),)

@@ -94,7 +94,7 @@ class AuthZone:
         for_upstream: iteration uses it.
         for_downstream: clients are answered from it, as an authority does.
         digest: `check` refuses a copy whose digest (ZONEMD, RFC 8976) differs from what it says, `require` one without
-            a digest too; "" believes it.
+            a digest too; "" believes it. Where answers are validated the digest of a signed zone is, too.
     """
 
     name: bytes

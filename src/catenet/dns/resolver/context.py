@@ -24,7 +24,7 @@ from catenet.wire.dns.name import fold, is_below
 from catenet.wire.dns.numbers import AAAA, A
 from catenet.wire.dns.stub import Server
 
-__all__ = ["Context", "Failures", "acceptable"]
+__all__ = ["Context", "Failures"]
 
 MOST_FAILURES: Final = 10_000
 MOST_SOURCES: Final = 2_000
@@ -99,8 +99,10 @@ class Context:
         self.secret = rng.randbytes(16)
         """Of our cookies (RFC 9018 3)."""
         self.counts: Counter[str] = Counter()
-        self.copies: dict[bytes, Answering | None] = {one.name: acceptable(one, one.zone) for one in config.auth_zones}
+        self.copies: dict[bytes, Answering | None] = {}
         """Zones that are asked instead of their authorities; None while there is no copy."""
+        self.vetted: dict[bytes, Zone] = {}
+        """The newest copies of zones whose digests are to be validated, whether or not they are used."""
         self.turns = 0
         """Answers whose records were turned around."""
         self.local = LocalZones(config.local_zones, config.special_names, config.unblocked)
@@ -143,6 +145,18 @@ class Context:
             return rrset
         data = tuple(one for one in rrset.data if not is_in(one, config.private_addresses))
         return replace(rrset, data=data) if data else None
+
+    def take_copy(self, settings: AuthZone, zone: Answering | None) -> Zone | None:
+        """Use a copy of a zone; returned is one that is to be vetted first, and until then the one before is used."""
+        self.vetted.pop(settings.name, None)
+        if settings.digest and self.validates and isinstance(zone, Zone):
+            self.vetted[settings.name] = zone
+            if self.copies.get(settings.name) is None:
+                # Where nobody else is to be asked, one with a right digest is better than no answer for a moment.
+                self.copies[settings.name] = None if settings.fallback else acceptable(settings, zone)
+            return zone
+        self.copies[settings.name] = acceptable(settings, zone)
+        return None
 
 
 def acceptable(settings: AuthZone, zone: Answering | None) -> Answering | None:

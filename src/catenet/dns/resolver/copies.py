@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from catenet.dns.exchange import Exchange
-from catenet.dns.resolver.context import Context, acceptable
+from catenet.dns.resolver.config import AuthZone
+from catenet.dns.resolver.context import Context
+from catenet.dns.zone import Zone
 from catenet.dns.zone.secondary import Loaded, Secondary
 
 __all__ = ["Copies"]
@@ -19,9 +21,17 @@ class Copies:
         context: where zones are put that have come, and taken away that have expired.
         secondaries: one for each zone that is fetched.
         tokens: where tokens of exchanges come from.
+        vet: called with a copy that is to be validated before it is used.
     """
 
-    def __init__(self, context: Context, secondaries: Sequence[Secondary], tokens: Iterator[int]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        secondaries: Sequence[Secondary],
+        tokens: Iterator[int],
+        vet: Callable[[AuthZone, Zone], None],
+    ) -> None:
+        self._vet = vet
         self._context = context
         self._secondaries = list(secondaries)
         self._numbers = tokens
@@ -94,5 +104,8 @@ class Copies:
         while (event := secondary.next_event()) is not None:
             zone = event.zone if isinstance(event, Loaded) else None
             settings = self._settings.get(secondary.origin)
-            self._context.copies[secondary.origin] = zone if settings is None else acceptable(settings, zone)
+            if settings is None:
+                self._context.copies[secondary.origin] = zone
+            elif (new := self._context.take_copy(settings, zone)) is not None:
+                self._vet(settings, new)
             self._context.policies.replace(secondary.origin, () if zone is None else zone)

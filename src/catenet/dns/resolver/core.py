@@ -14,7 +14,7 @@ from catenet.dns.exchange import Exchange
 from catenet.dns.resolver.anchors import keep_anchors
 from catenet.dns.resolver.cache import Cache
 from catenet.dns.resolver.client import Client, ClientQuestion, answer_client
-from catenet.dns.resolver.config import ResolverConfig
+from catenet.dns.resolver.config import AuthZone, ResolverConfig
 from catenet.dns.resolver.context import Context
 from catenet.dns.resolver.copies import Copies
 from catenet.dns.resolver.exchange import cookie_of
@@ -22,7 +22,9 @@ from catenet.dns.resolver.resolve import resolve
 from catenet.dns.resolver.steps import Ask, AskAny, AskWithin, Effect, Failure, Outcome, Pause, Send, Start
 from catenet.dns.resolver.tasks import Deadline, Pending, Task, failed, leave, waits_for
 from catenet.dns.resolver.validation import resolve_checked
+from catenet.dns.resolver.vetting import vet_copy
 from catenet.dns.response import DROPPED, Response
+from catenet.dns.zone import Zone
 from catenet.dns.zone.secondary import Secondary
 from catenet.wire.dns.message import HEADER_LENGTH, Message, Question, parse_reply
 from catenet.wire.dns.name import fold
@@ -75,7 +77,7 @@ class Resolver:
         self._tickets = itertools.count(1)
         self._tokens = itertools.count(1)
         self._order = itertools.count(1)
-        self._copies = Copies(self.context, secondaries, self._tokens)
+        self._copies = Copies(self.context, secondaries, self._tokens, self._vet)
         self._running: dict[Ask, Task] = {}
         self._clients: dict[int, tuple[Task, float]] = {}
         """Tasks of clients' questions, and when they began."""
@@ -85,9 +87,17 @@ class Resolver:
         self._outgoing: list[Exchange] = []
         self._finished: list[int] = []
         self._events: deque[Answered] = deque()
+        for one in config.auth_zones:
+            if (zone := self.context.take_copy(one, one.zone)) is not None:
+                self._vet(one, zone)
         if keeper is not None:
             task = Task(keep_anchors(self.context, keeper), None)
             task.alarm = self._set_deadline(0.0, task=task)
+
+    def _vet(self, settings: AuthZone, zone: Zone) -> None:
+        """Begin to validate a copy of a zone."""
+        task = Task(vet_copy(self.context, settings, zone), None)
+        self._ready.append((task, None))
 
     @property
     def cache(self) -> Cache:
@@ -150,7 +160,9 @@ class Resolver:
         """A message came to the socket, or over the connection, of this token."""
         pending = self._pending.get(token)
         if pending is None:
+            self.context.now = now
             self._copies.receive(token, data, now)
+            self._run()
             return
         self.context.now = now
         outcome = self._judge(pending, data, now)
@@ -188,6 +200,7 @@ class Resolver:
         """Go on with what has waited long enough."""
         self.context.now = now
         self._copies.handle_timeout(now)
+        self._run()
         while self._deadlines and self._deadlines[0].at <= now:
             deadline = heapq.heappop(self._deadlines)
             if self._is_due(deadline):
