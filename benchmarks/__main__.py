@@ -24,6 +24,7 @@ BENCHMARKS = {
     "connections": "memory and message cost at 10 to 1,000,000 established connections",
     "rpc": "RPC servers and clients beside gRPC in C++, Python and JavaScript, grpclib, connectrpc",
     "dns": "a name server beside BIND, Unbound, NSD and Knot",
+    "dns.cold": "a recursive server on cold names and signed chains beside Unbound; a full cache",
     "fairness": "CUBIC and Reno against their formulas, fairness, queue disciplines, BBR",
 }
 

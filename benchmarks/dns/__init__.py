@@ -134,11 +134,11 @@ def _asked(
         if words:
             data, much = folder / words, ["-l", str(seconds)]
             if not turn:
-                _by_dnsperf(running, mode, data, ["-n", "1"])
+                by_dnsperf(running, mode, data, ["-n", "1"])
         else:
             data, much = folder / f"miss-{name}", ["-n", "1"]
             data.write_text("".join(f"{name}{turn}x{number}.miss.bench.lab A\n" for number in range(MISSES)))
-        return _by_dnsperf(running, mode, data, much)
+        return by_dnsperf(running, mode, data, much)
 
     return measure
 
@@ -155,13 +155,15 @@ def _load(running: Running, words: list[str]) -> tuple[str, float]:
     return done.stdout, used
 
 
-def _by_dnsperf(running: Running, mode: str, data: Path, much: list[str]) -> Sample:
+def by_dnsperf(running: Running, mode: str, data: Path, much: list[str]) -> Sample:
     words = [find("dnsperf"), "-s", "127.0.0.1", "-p", str(running.ports[mode]), "-m", mode, "-d", str(data)]
     shown, used = _load(running, [*words, "-c", "4", "-q", "200", "-T", "1", *much])
     found = re.search(r"Queries sent:\s+(\d+)\n\s*Queries completed:\s+(\d+)", shown)
     rate = re.search(r"Queries per second:\s+([\d.]+)", shown)
     if found is None or rate is None or not int(found[2]):
         raise Failed(" ".join(shown.split()[-12:]))
+    if failed := re.search(r"(SERVFAIL|REFUSED|NXDOMAIN) \d+ \([\d.]+%\)", shown):
+        raise Failed(failed[0])
     sent, completed = int(found[1]), int(found[2])
     return {"processor": used / completed * 1e6, "rate": float(rate[1]), "lost": 100 * (sent - completed) / sent}
 

@@ -18,7 +18,7 @@ from tests.peers import environment, program
 from benchmarks.harness import Failed, Unavailable
 from benchmarks.peers import built
 
-__all__ = ["LOAD_CPU", "SERVER_CPU", "Running", "Site", "find", "free_port", "start"]
+__all__ = ["LOAD_CPU", "SERVER_CPU", "Running", "Site", "find", "free_port", "start", "wait_until_ready"]
 
 SERVER_CPU, LOAD_CPU = 0, 1
 ZONE = "bench.lab"
@@ -91,7 +91,7 @@ def start(kind: str, site: Site, cpu: int = SERVER_CPU) -> Iterator[Running]:
         start_new_session=True,
     )
     try:
-        _wait(child, ports["udp"], site.folder / f"{kind}.log")
+        wait_until_ready(child, ("127.0.0.1", ports["udp"]), site.folder / f"{kind}.log")
         yield Running(child, ports)
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -104,14 +104,15 @@ def start(kind: str, site: Site, cpu: int = SERVER_CPU) -> Iterator[Running]:
         log.close()
 
 
-def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_ready(child: subprocess.Popen[bytes], address: tuple[str, int], log: Path, query: bytes = READY) -> None:
+    """Wait for an answer without an error; Failed if the process ends first, or none comes."""
     until = time.monotonic() + PATIENCE
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect(("127.0.0.1", port))
+        sock.connect(address)
         sock.settimeout(0.2)
         while True:
             with contextlib.suppress(OSError):
-                sock.send(READY)
+                sock.send(query)
                 if sock.recv(4096)[3] & 15 == 0:
                     return
             if child.poll() is not None or time.monotonic() > until:
