@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catenet.dns.dnssec import Nsec3Settings, SigningSettings, generate_key, sign_zone
+from catenet.dns.dnssec.nsec3 import hash_to_label, nsec3_hash, pack_nsec3
+from catenet.dns.dnssec.sign import sign_set
 from catenet.dns.resolver.aggressive import Denials
 from catenet.dns.resolver.cache import Cache, CacheLimits, Trust
 from catenet.dns.response import Security
@@ -100,6 +102,21 @@ def test_opt_out_denies_no_name():
 @pytest.mark.parametrize("iterations, wanted", [(10, NXDOMAIN), (11, None)])
 def test_zones_that_hash_too_often_are_left_alone(iterations, wanted):
     assert said(denials(iterations=iterations)[0], "no.example.") == wanted
+
+
+def test_ranges_that_are_made_for_one_question_say_nothing_of_others():
+    owner = nsec3_hash(name_from_text("www.example."), b"", 0)
+    cache = Cache(CacheLimits(1 << 24, 0, 86_400, 3_600, 0.0))
+    known = Denials(cache)
+    name = hash_to_label(owner) + EXAMPLE
+    for distance in (1, 2):
+        following = (int.from_bytes(owner, "big") + distance).to_bytes(20, "big")
+        key = generate_key(EXAMPLE, 13, is_entry_point=True)
+        one = RRset(name, NSEC3, 60, (pack_nsec3(0, b"", False, following, b"\0\1\x40"),))
+        entry = cache.store(sign_set(one, [key], 0, 1 << 31), Trust.VALIDATED, 0.0)
+        entry.security = Security.SECURE
+        known.add([entry])
+        assert len(known) == distance - 1
 
 
 NAMES = [
