@@ -51,7 +51,5 @@ class HttpConnection(ServingProtocol):
     def drain(self) -> None:
         """Take no new requests; what would never end by itself is told to."""
         if self.version_known:
-            for stream in list(self.core.streams.values()):
-                if isinstance(stream.owner, Exchange):
-                    stream.owner.on_drain()
+            self._service.drain(self)
         super().drain()

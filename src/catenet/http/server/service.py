@@ -48,6 +48,12 @@ class Service:
         """Return the exchange that a request begins."""
         raise NotImplementedError
 
+    def drain(self, connection: ServingProtocol) -> None:
+        """Tell exchanges that would never end by themselves that a connection is to close."""
+        for stream in list(connection.core.streams.values()):
+            if isinstance(stream.owner, Exchange):
+                stream.owner.on_drain()
+
     async def start(self) -> None:
         """Get ready, on the event loop that serves. Raises `LifespanError`."""
 

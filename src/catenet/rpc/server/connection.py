@@ -59,12 +59,24 @@ class ServerConnection(ServingProtocol):
             self.counters.protocol_errors += 1
         super().on_failed(error)
 
+    def drain(self) -> None:
+        """Take no new requests; what would never end by itself is told to."""
+        if self.version_known and self.server.app is not None:
+            self.server.app.drain(self)
+        super().drain()
+
     # Requests.
 
     def on_head(self, stream: Stream, head: RequestHead, end: bool) -> None:
         """Find what serves the request, and begin."""
         route = head.note
         if type(route) is not Route:
+            app = self.server.app
+            if app is not None and not self.server.is_call(head):
+                if not self.is_crowded(stream):
+                    stream.owner = exchange = app.exchange(self, stream, head)
+                    exchange.on_request(end)
+                return
             found = self.server.route(head, self.core.version)
             if isinstance(found, Answer):
                 self._answer(stream, head, found)

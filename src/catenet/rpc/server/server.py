@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
 from catenet.http.limits import Limits
@@ -14,7 +16,7 @@ from catenet.http.message import RequestHead
 from catenet.http.serving import Shared
 from catenet.net.accept import Slot
 from catenet.net.limits import ServerLimits
-from catenet.net.stream_server import StreamServer
+from catenet.net.stream_server import Listener, StreamServer
 from catenet.rpc.model.failures import FailureLog
 from catenet.rpc.model.interceptor import Chain, Interceptor
 from catenet.rpc.model.method import ServiceDescriptor
@@ -23,6 +25,9 @@ from catenet.rpc.protocols.protocol import Answer, ServerWire
 from catenet.rpc.protocols.registry import not_found, server_wires
 from catenet.rpc.server.connection import ServerConnection
 from catenet.rpc.server.route import Binding, Route, bind_service
+
+if TYPE_CHECKING:
+    from catenet.http.server.service import Service
 
 __all__ = ["Counters", "Server", "ServerOptions"]
 
@@ -69,7 +74,10 @@ class Counters:
 
 
 class Server(StreamServer[ServerConnection]):
-    """Serves implementations of services.
+    """Serves implementations of services, and an application of HTTP beside them.
+
+    `app` (ASGI, WSGI, or what `catenet.http.serve` takes) gets all requests that are no calls: neither to the path of a
+    method nor of gRPC's content types. A `Service` of `catenet.http.server.service` has an access log and more options.
 
     Make it anywhere, listen in a running event loop. After a `fork` a child may make servers of its own; one that was
     listening belongs to the loop, and so to the process, that it listened in.
@@ -85,6 +93,7 @@ class Server(StreamServer[ServerConnection]):
         interceptors: Sequence[Interceptor] = (),
         options: ServerOptions | None = None,
         wires: Sequence[ServerWire] | None = None,
+        app: Callable[..., Any] | Service | None = None,
     ) -> None:
         self.options = options or ServerOptions()
         super().__init__(self.options)
@@ -97,6 +106,8 @@ class Server(StreamServer[ServerConnection]):
         codecs, compressions = list(self.options.codecs), list(self.options.compressions)
         self._wires = list(wires) if wires is not None else server_wires(codecs, compressions)
         self._http: Shared | None = None
+        self.app: Service | None = None if app is None else _service_of(app)
+        self._app_started = False
         for service in services:
             self.add(service)
 
@@ -110,6 +121,12 @@ class Server(StreamServer[ServerConnection]):
         self.services.append(implementation.__service__)
 
     # Requests.
+
+    def is_call(self, head: RequestHead) -> bool:
+        """Whether a request is for the services, rather than for the application beside them."""
+        if head.path.partition(b"?")[0].decode("latin-1") in self._bindings:
+            return True
+        return (head.get(b"content-type") or b"").startswith(b"application/grpc")
 
     def route(self, head: RequestHead, http_version: int) -> Route | Answer:
         """Work out what serves a head, and note it there if the head is one that may come again."""
@@ -127,12 +144,38 @@ class Server(StreamServer[ServerConnection]):
         head.note = route
         return route
 
+    # The application beside the services.
+
+    async def listen(
+        self,
+        url: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
+        mode: int | None = None,
+        sock: socket.socket | None = None,
+        bound: Sequence[socket.socket] = (),
+    ) -> Listener:
+        """Listen, as `StreamServer.listen` says, once the application has started. Raises `LifespanError` if not."""
+        if self.app is not None and not self._app_started:
+            await self.app.start()
+            self._app_started = True
+        return await super().listen(url, tls=tls, reuse_port=reuse_port, mode=mode, sock=sock, bound=bound)
+
+    async def close(self) -> None:
+        """Stop at once: what is going on is broken off."""
+        await super().close()
+        if self.app is not None and self._app_started:
+            self._app_started = False
+            await self.app.stop()
+
     # Connections.
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> Shared:
         """Make what belongs to the event loop that the server listens in."""
         options = self.options
-        self._http = Shared(loop, options, options.limits, (options.keepalive_time, options.keepalive_timeout))
+        limits = options.limits if self.app is None else replace(options.limits, connect_protocol=True)
+        self._http = Shared(loop, options, limits, (options.keepalive_time, options.keepalive_timeout))
         return self._http
 
     def accepted(self, slot: Slot) -> ServerConnection:
@@ -153,6 +196,8 @@ class Server(StreamServer[ServerConnection]):
     def check(self, now: float) -> None:
         """Log what has been kept back of failures."""
         self.failures.digest(now)
+        if self.app is not None:
+            self.app.check(now)
 
     def end(self) -> None:
         """No handler runs any more."""
@@ -166,3 +211,10 @@ class Server(StreamServer[ServerConnection]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _service_of(app: Callable[..., Any] | Service) -> Service:
+    from catenet.http.server.server import make_service
+    from catenet.http.server.service import Service
+
+    return app if isinstance(app, Service) else make_service(app)
