@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.peers import environment
@@ -55,9 +55,11 @@ def port_of(url: str) -> int:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *arguments: str, expect: int = 0, kind: str = "dns") -> Iterator[Running]:
+def serving(
+    folder: Path, *arguments: str, expect: int = 0, kind: str = "dns", prefix: Sequence[str] = ()
+) -> Iterator[Running]:
     """Run `catenet serve KIND` in `folder`; ended by SIGTERM it must return `expect`."""
-    command = [sys.executable, "-m", "catenet", "serve", kind, *arguments]
+    command = [*prefix, sys.executable, "-m", "catenet", "serve", kind, *arguments]
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -18,7 +18,7 @@ LARGE = bytes(range(256)) * 8000
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore:StreamingHttpResponse")
-@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
+@pytest.mark.parametrize(("run", "http2"), [("asyncio", False), ("uvloop", True)], indirect=["run"])
 @pytest.mark.parametrize("name", APPS)
 def test_a_site(run, name, http2, caplog):
     app = APPS[name]()
