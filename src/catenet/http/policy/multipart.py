@@ -33,7 +33,7 @@ class MultipartError(ValueError):
 class FormFile:
     """A file in a form: `content` in whole, as pieces, or as a file that is read from where it stands now.
 
-    `length` in bytes, None if it is not known (a file's is found out).
+    `length` in bytes, None if it is not known (a file's is found out). An empty `content_type` is left out.
     """
 
     content: bytes | BinaryIO | Iterable[bytes]
@@ -119,7 +119,8 @@ class Multipart:
                 lines[0] += f'; filename="{_escape(value.filename)}"'
             if re.search(r"[\x00-\x1f\x7f]", value.content_type):
                 raise ValueError(f"{value.content_type!r} is no media type")
-            lines.append(f"Content-Type: {value.content_type}")
+            if value.content_type:
+                lines.append(f"Content-Type: {value.content_type}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
     @staticmethod
