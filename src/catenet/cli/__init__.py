@@ -24,6 +24,8 @@ VERBS = {
     "ss": "sockets of a running world or stack",
     "settings": "what can be set in the stack of a host",
     "resolve": "ask name servers",
+    "get": "fetch what a URL names",
+    "put": "send a file to a URL",
     "serve": "serve a protocol: dns",
     "bridge": "join two TUN devices through a faulty link",
     "rpc": "remote procedure calls: compile, serve, call, list, describe",

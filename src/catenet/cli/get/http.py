@@ -1,0 +1,36 @@
+"""http and https."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from catenet.cli.transfer.codes import Code, TransferError
+
+if TYPE_CHECKING:
+    from catenet.cli.transfer.job import Job
+
+
+SCHEMES = ("http", "https")
+
+
+async def get(job: Job) -> None:
+    """Fetch the URL. Raises `TransferError`."""
+    from catenet.cli.transfer.fetch import Fetch
+    from catenet.cli.transfer.http_request import make_client
+    from catenet.cli.transfer.parallel import fetch_in_parts
+    from catenet.http.url import Url, UrlError
+
+    text = job.url if re.match(r"https?:", job.url, re.IGNORECASE) else f"http://{job.url}"
+    try:
+        url = Url.absolute(text).without_fragment()
+    except UrlError as error:
+        raise TransferError(Code.MALFORMED_URL, str(error)) from None
+    async with make_client(job.options) as client:
+        fetch = Fetch(client, job, url)
+        await (fetch_in_parts(fetch) if job.options.parallel > 1 else fetch.run())
+
+
+async def put(job: Job) -> None:
+    """Send the file that `job.options.upload` names to the URL. Raises `TransferError`."""
+    await get(job)

@@ -1,0 +1,38 @@
+"""Exit statuses of a transfer: the numbers of curl's manual page, section EXIT CODES, so that scripts keep working."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["Code", "TransferError"]
+
+
+class Code(enum.IntEnum):
+    """What went wrong."""
+
+    FAILED = 1  # curl: unsupported protocol
+    MALFORMED_URL = 3
+    PROXY_NAME = 5
+    NAME = 6
+    CONNECT = 7
+    PARTIAL = 18
+    STATUS = 22
+    WRITE = 23
+    READ = 26
+    TIMEOUT = 28
+    RANGE = 33
+    TLS = 35
+    REDIRECTS = 47
+    NOTHING = 52
+    RECEIVE = 56
+    CERTIFICATE = 60
+    CODING = 61
+    HTTP2 = 92
+
+
+class TransferError(Exception):
+    """A transfer that failed; one line for the user, and the exit status."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code

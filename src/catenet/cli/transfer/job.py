@@ -1,0 +1,195 @@
+"""One URL of the command line: where its bytes go, and what is said about it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from catenet.cli.transfer.codes import Code, TransferError
+from catenet.cli.transfer.options import Options
+from catenet.cli.transfer.partial import Partial
+from catenet.cli.transfer.progress import Bar
+from catenet.cli.transfer.rate import RateLimit
+from catenet.http.policy.disposition import safe_name
+from catenet.printable import printable, say
+
+__all__ = ["Job", "write_out"]
+
+MOST_IN_JSON = 64 << 20
+"""Bytes of a body that `--json` prints; more goes to a file."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A transfer. `output`: the file that -o names, None without; `facts`: what `--json` prints.
+
+    Made by the verb, given to a scheme's `get` or `put`.
+    """
+
+    url: str
+    options: Options
+    output: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    bar: Bar = field(default_factory=lambda: Bar("", False))
+    _partial: Partial | None = None
+    _body: bytearray = field(default_factory=bytearray)
+    _hash: Any = None
+    _rate: RateLimit | None = None
+    size: int = 0
+
+    # Where to.
+
+    def target(self, url_path: str, proposed: str | None) -> Path | None:
+        """Return the file to write, None for standard output.
+
+        The last component of the URL's path, or of what the server proposes, is all that may come from outside.
+        """
+        if self.output is not None:
+            if self.output == "-":
+                return None
+            # What the user names may be a link to where it is to go.
+            return Path((self.options.folder / self.output).resolve())
+        if not self.options.remote_name:
+            return None
+        name = safe_name(proposed) if proposed and self.options.header_name else None
+        if name is None:
+            name = safe_name(unquote(url_path.rpartition("/")[2], errors="replace"))
+        if name is None:
+            raise TransferError(Code.WRITE, f"{self.url} names no file; say which with -o")
+        path = self.options.folder / name
+        if proposed and self.options.header_name and path.exists():
+            raise TransferError(Code.WRITE, f"{path} is there already, and its name is the server's: not overwritten")
+        return path
+
+    def partial(self, path: Path) -> Partial:
+        """Return the file that `path` will be."""
+        if self._partial is None or self._partial.path != path:
+            self._partial = Partial(path)
+        return self._partial
+
+    # Bytes.
+
+    def begin(self, path: Path | None, offset: int, total: int | None) -> None:
+        """The body begins, at `offset` of `total` bytes."""
+        if path is None:
+            if self.options.as_json:
+                self._body.clear()
+        else:
+            held = self.partial(path).open(keep=offset > 0)
+            if held != offset:
+                raise TransferError(Code.RANGE, f"{path} has {held} bytes, not {offset}")
+            self.facts["file"] = str(path)
+        self.size = offset
+        if self.options.checksum and offset == 0:
+            self._hash = hashlib.new(self.options.checksum[0], usedforsecurity=False)
+        terminal = path is None and sys.stdout is not None and sys.stdout.isatty()
+        quiet = self.options.silent or terminal or self.options.as_json
+        name = path.name if path is not None else self.url.rpartition("/")[2] or self.url
+        self.bar.end()
+        self.bar = Bar(name, not quiet)
+        self.bar.begin(total, offset)
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes; wait as `--limit-rate` says. Raises `TransferError`."""
+        self.size += len(data)
+        if self._hash is not None:
+            self._hash.update(data)
+        if self._partial is not None:
+            self._partial.write(data)
+        elif self.options.as_json:
+            self._body += data
+            if len(self._body) > MOST_IN_JSON:
+                raise TransferError(
+                    Code.WRITE, f"over {MOST_IN_JSON >> 20} MiB for --json: write the body to a file, -o"
+                )
+        else:
+            write_out(data)
+        self.bar.advance(len(data))
+        await self.pace(len(data))
+
+    async def pace(self, count: int) -> None:
+        """Wait until so many bytes more are within `--limit-rate`."""
+        if self.options.limit_rate is not None:
+            now = asyncio.get_running_loop().time()
+            if self._rate is None:
+                self._rate = RateLimit(self.options.limit_rate, now)
+            delay = self._rate.delay(count, now)
+            if delay > 0:
+                await asyncio.sleep(delay)
+
+    def begin_upload(self, length: int | None) -> None:
+        """A file of `length` bytes (None: nobody knows) is sent."""
+        quiet = self.options.silent or self.options.as_json
+        self.bar.end()
+        self.bar = Bar(Path(self.options.upload or "").name, not quiet)
+        self.bar.begin(length)
+
+    def finish(self) -> None:
+        """All bytes are there. Raises `TransferError` if they are not what `--checksum` says."""
+        self.bar.end()
+        self.facts["size"] = self.size
+        if self.options.checksum is not None:
+            self._verify(*self.options.checksum)
+        if self._partial is not None:
+            self._partial.finish()
+        elif self.options.as_json:
+            self._put_body()
+
+    def _verify(self, algorithm: str, wanted: str) -> None:
+        found = self._hash.hexdigest() if self._hash is not None else None
+        if found is None and self._partial is not None:
+            found = self._partial.hashed(algorithm)
+        self.facts["checksum"] = f"{algorithm}:{found}"
+        if found != wanted:
+            if self._partial is not None:
+                self._partial.discard()
+            raise TransferError(
+                Code.FAILED, f"{self.url} is not what was expected: {algorithm} is {found}, not {wanted}"
+            )
+
+    def forget_hash(self) -> None:
+        """The bytes come in no order: the checksum is worked out at the end."""
+        self._hash = None
+
+    def _put_body(self) -> None:
+        import base64
+
+        body = bytes(self._body)
+        try:
+            self.facts["body"] = body.decode()
+        except UnicodeDecodeError:
+            self.facts["body_base64"] = base64.b64encode(body).decode()
+
+    def abandon(self) -> None:
+        """It failed: what has come stays for `--continue`."""
+        self.bar.end()
+        if self._partial is not None:
+            self._partial.close()
+
+    def complain(self, text: str) -> None:
+        """Say something about it on standard error."""
+        if not self.options.silent:
+            say(f"catenet: {printable(text)}", file=sys.stderr)
+
+    def remark(self, text: str) -> None:
+        """Say something that only `-v` wants to know."""
+        if self.options.verbose:
+            say(f"* {printable(text)}", file=sys.stderr)
+
+
+def write_out(data: bytes) -> None:
+    """Write to standard output. Raises `TransferError`."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # Whoever read it has gone; Python would complain about it once more at its end.
+        sys.stdout = None
+        raise TransferError(Code.WRITE, "cannot write the output: nobody reads it") from None
+    except OSError as error:
+        raise TransferError(Code.WRITE, f"cannot write the output: {(error.strerror or str(error)).lower()}") from None
