@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from catenet.http.errors import HttpError
-from catenet.http.h1.head import H1Memo, build, prepare_response
-from catenet.http.message import ResponseHead
+from catenet.http import events as ev
+from catenet.http.core import HttpCore
+from catenet.http.h1.connection import H1Connection
+from catenet.http.message import RequestHead, ResponseHead
+from catenet.http.stream import Stream
 from catenet.http.websocket.connection import WebSocket
 from catenet.http.websocket.deflate import DeflateOptions
 from catenet.http.websocket.errors import HandshakeError, WebSocketClosed
@@ -35,8 +37,7 @@ class ServerCore:
         self.limits = limits
         self.socket: WebSocket | None = None
         self.path = b""
-        self._data = b""
-        self._answer = b""
+        self._http: HttpCore = H1Connection(False)
         self._closed = False
 
     @property
@@ -63,33 +64,37 @@ class ServerCore:
         if self.socket is not None:
             self.socket.receive(data, now)
             return
-        self._data += data
-        head, blank, rest = self._data.partition(b"\r\n\r\n")
-        if not data or len(head) > 65536:
-            self._closed = True
-        if not blank or self._closed:
-            return
+        http = self._http
+        events = http.receive(data, now) if data else http.receive_eof()
+        while events:
+            for kind, stream, value, _ in events:
+                if kind == ev.HEAD:
+                    self._answer(stream, value)
+                elif kind == ev.DATA:
+                    self._pass_on(value, now)
+                elif kind in (ev.RESET, ev.CLOSED):
+                    self._closed = True
+            events = http.receive(b"", now) if http.pending else []
+        self._closed = self._closed or not data
+
+    def _pass_on(self, data: bytes, now: float) -> None:
+        if self.socket is not None:
+            self.socket.receive(data, now)
+
+    def _answer(self, stream: Stream, request: RequestHead) -> None:
         try:
-            request = H1Memo().request(head + blank).head
             opening = read_opening(request, 1)
             answer, deflate = opening.accept(opening.choose(self.subprotocols), self.options)
-        except (HttpError, HandshakeError) as error:
-            status = error.status if isinstance(error, HandshakeError) else 400
-            fields = error.fields if isinstance(error, HandshakeError) else ()
-            self._answer = build(prepare_response(ResponseHead(status, fields)), ((b"connection", b"close"),))
+        except HandshakeError as error:
+            self._http.send_head(stream, ResponseHead(error.status, error.fields), True)
             self._closed = True
             return
         self.path = request.path
-        self._answer = build(prepare_response(answer), ())
+        self._http.send_head(stream, answer)
         self.socket = WebSocket(False, deflate=deflate, limits=self.limits)
-        if rest:
-            self.socket.receive(rest, now)
 
     def transmit(self, now: float) -> bytes:
-        if self._answer:
-            answer, self._answer = self._answer, b""
-            return answer
-        return b"" if self.socket is None else self.socket.transmit(now)
+        return self._http.transmit() or (b"" if self.socket is None else self.socket.transmit(now))
 
     def next_event(self) -> Event | None:
         return None if self.socket is None else self.socket.next_event()

@@ -120,7 +120,7 @@ def _check_upgrade(head: RequestHead) -> bytes:
         decoded = b""
     if len(decoded) != 16:
         raise HandshakeError("Sec-WebSocket-Key is not 16 bytes in Base64", 400)
-    if head.length or head.get(b"transfer-encoding") is not None:
+    if head.get(b"content-length") not in (None, b"0") or head.get(b"transfer-encoding") is not None:
         raise HandshakeError("a request that opens a WebSocket has no body", 400)
     return key
 
