@@ -53,6 +53,9 @@ class Acceptor:
     `connection_lost`. A connection whose handshake fails never gets there: its slot is released here.
     """
 
+    tells_limit = True
+    """Whether it is worth a line in the log that `max_connections` are open."""
+
     def __init__(
         self, loop: asyncio.AbstractEventLoop, limits: ServerLimits, factory: Callable[[Slot], asyncio.Protocol]
     ) -> None:
@@ -112,7 +115,8 @@ class Acceptor:
         for _ in range(min(_BATCH, self._limits.backlog)):
             most = self._limits.max_connections
             if most is not None and self.open >= most:
-                self._pause("%d connections are open, which is the limit: others wait", self.open)
+                told = "%d connections are open, which is the limit: others wait" if self.tells_limit else ""
+                self._pause(told, self.open)
                 return
             if not self._has_descriptors(listener):
                 self._pause("descriptors are running out with %d connections open: others wait", self.open)
@@ -132,18 +136,24 @@ class Acceptor:
         slot = Slot(self, self._loop.time())
         self.open += 1
         sock.setblocking(False)
-        task = self._loop.create_task(self._start(sock, slot, tls))
+        task = self._loop.create_task(self._begin(sock, slot, tls))
         self._starting[task] = False
         task.add_done_callback(self._starting.pop)
 
-    async def _start(self, sock: socket.socket, slot: Slot, tls: ssl.SSLContext | None) -> None:
-        """Hand a socket to its protocol, after TLS; a handshake that fails or takes too long is the end of it."""
+    async def _begin(self, sock: socket.socket, slot: Slot, tls: ssl.SSLContext | None) -> None:
         task = asyncio.current_task()
         if task is None or self._closed:
             sock.close()
             slot.release()
             return
         self._starting[task] = True
+        await self.start(sock, slot, tls)
+
+    async def start(self, sock: socket.socket, slot: Slot, tls: ssl.SSLContext | None) -> None:
+        """Hand a socket to its protocol, after TLS; a handshake that fails or takes too long is the end of it.
+
+        Who needs no transport overrides it, and releases the slot when the connection is over.
+        """
         terms: dict[str, Any] = {} if tls is None else {"ssl": tls}
         try:
             protocol = self._factory(slot)
@@ -168,7 +178,8 @@ class Acceptor:
     # The gate.
 
     def _pause(self, message: str, *values: object) -> None:
-        self._notice.warn(self._loop.time(), message, *values)
+        if message:
+            self._notice.warn(self._loop.time(), message, *values)
         if not self._paused:
             self._paused = True
             for listener in self._listeners:

@@ -97,16 +97,16 @@ def _try_to_bind(
     return sockets
 
 
-def listen_unix(path: str, *, backlog: int, mode: int | None = None) -> socket.socket:
-    """Return a listening Unix socket; `path` begins with `@` for one in the abstract namespace.
+def listen_unix(path: str, *, backlog: int, mode: int | None = None, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    """Return a listening Unix socket, or one bound for datagrams; `path` begins with `@` for an abstract name.
 
     A socket that nobody listens on any more is replaced, everything else makes binding fail. `mode`: permissions.
     Raises `OSError`.
     """
     abstract = path.startswith("@")
     if not abstract:
-        remove_stale_socket(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        remove_stale_socket(path, kind)
+    sock = socket.socket(socket.AF_UNIX, kind)
     try:
         try:
             sock.bind("\0" + path[1:] if abstract else path)
@@ -116,19 +116,20 @@ def listen_unix(path: str, *, backlog: int, mode: int | None = None) -> socket.s
             raise OSError(error.errno, f"cannot bind to {path}: {error.strerror}") from None
         if mode is not None and not abstract:
             os.chmod(path, mode)
-        sock.listen(backlog)
+        if kind == socket.SOCK_STREAM:
+            sock.listen(backlog)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def remove_stale_socket(path: str) -> None:
+def remove_stale_socket(path: str, kind: int = socket.SOCK_STREAM) -> None:
     """Remove a socket that nobody listens on any more; leave everything else alone, so that binding fails."""
     try:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        with socket.socket(socket.AF_UNIX, kind) as probe:
             probe.settimeout(1.0)
             probe.connect(path)
     except FileNotFoundError:
