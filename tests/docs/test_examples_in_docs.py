@@ -33,6 +33,7 @@ DOCUMENTS = [
             "http",
             "net",
             "packetdrill",
+            "relay",
             "rpc",
         )
     ),

@@ -27,6 +27,8 @@ VERBS = {
     "get": "fetch what a URL names",
     "put": "send a file to a URL",
     "serve": "serve a protocol: dns",
+    "connect": "connect to a server: TCP, UDP, TLS, Unix sockets, multicast",
+    "listen": "wait for clients, and relay to standard input, a program or another server",
     "bridge": "join two TUN devices through a faulty link",
     "rpc": "remote procedure calls: compile, serve, call, list, describe",
 }

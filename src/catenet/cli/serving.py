@@ -25,7 +25,15 @@ from catenet.net.tls import TlsError, server_context
 from catenet.net.workers import BindError, NoLoop, Placement, run_loop, run_workers, stop_event
 from catenet.printable import complain, say
 
-__all__ = ["Kind", "Reloadable", "Running", "add_arguments", "run_server", "tls_context"]
+__all__ = [
+    "Kind",
+    "Reloadable",
+    "Running",
+    "add_arguments",
+    "add_tls_arguments",
+    "run_server",
+    "tls_context",
+]
 
 DEFAULT_GRACE: Final = 10.0
 
@@ -83,15 +91,20 @@ def add_arguments(parser: argparse.ArgumentParser, kind: Kind, reload: str = "")
         "--grace", type=float, default=DEFAULT_GRACE, metavar="SECONDS", help="for what goes on at the end (10)"
     )
     if any(scheme.tls for scheme in kind.schemes.values()):
-        parser.add_argument(
-            "--tls", action="store_true", help="a certificate of this machine's own authority, which is made if need be"
-        )
-        parser.add_argument("--cert", metavar="FILE", help="the server's certificate chain (PEM)")
-        parser.add_argument("--key", metavar="FILE", help="its key, if not in the same file")
-        parser.add_argument("--client-ca", metavar="FILE", help="ask clients for certificates that these have signed")
+        add_tls_arguments(parser)
     parser.add_argument("--loop", choices=("auto", "uvloop", "asyncio"), default="auto", help="event loop")
     parser.add_argument("--json", action="store_true", help="print kind and URLs as JSON once it serves")
     logs.add_arguments(parser)
+
+
+def add_tls_arguments(parser: argparse._ActionsContainer) -> None:
+    """Add the options that `tls_context` reads."""
+    parser.add_argument(
+        "--tls", action="store_true", help="a certificate of this machine's own authority, which is made if need be"
+    )
+    parser.add_argument("--cert", metavar="FILE", help="the server's certificate chain (PEM)")
+    parser.add_argument("--key", metavar="FILE", help="its key, if not in the same file")
+    parser.add_argument("--client-ca", metavar="FILE", help="ask clients for certificates that these have signed")
 
 
 def run_server(

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from catenet.http.client.timings import Phase
 
 from catenet.cli import main
 from catenet.cli.transfer.rate import RateLimit
 from catenet.cli.transfer.waterfall import waterfall
+from catenet.http.client.timings import Phase
 
 SIZE = 8 << 20
 CONTENT = hashlib.shake_256(b"content").digest(SIZE)

@@ -1,0 +1,55 @@
+"""URLs of ends: what the verbs connect to, listen on, and relay between."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from typing import Final
+
+from catenet.cli import UsageError
+from catenet.net.target import SCHEMES, Scheme, Target, parse_target
+
+__all__ = ["RELAYED", "STDIO", "is_datagram", "is_group", "parse"]
+
+STDIO: Final = Target("stdio")
+"""Standard input and output, written `-`."""
+
+_DATAGRAM: Final = (socket.SOCK_DGRAM,)
+RELAYED: Final[Mapping[str, Scheme]] = {
+    **{name: SCHEMES[name] for name in ("tcp", "tls", "unix")},
+    "udp": Scheme(kinds=_DATAGRAM),
+    "unix-datagram": Scheme(is_path=True, kinds=_DATAGRAM),
+    "mcast": Scheme(kinds=_DATAGRAM),
+}
+
+
+def parse(text: str, *, listening: bool = False) -> Target:
+    """Return the end that `text` names. Raises `UsageError`."""
+    if text in ("-", "stdio:"):
+        if listening:
+            raise UsageError("standard input cannot be listened on")
+        return STDIO
+    try:
+        target = parse_target(text, listening=listening, schemes=RELAYED)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if is_group(target):
+        try:
+            is_multicast = ipaddress.ip_address(target.host.partition("%")[0]).is_multicast
+        except ValueError:
+            is_multicast = False
+        if not is_multicast:
+            raise UsageError(f"{text}: {target.host!r} is no multicast group; write mcast://239.1.2.3:5000")
+    return target
+
+
+def is_datagram(target: Target) -> bool:
+    """Whether an end is of datagrams."""
+    scheme = RELAYED.get(target.scheme)
+    return scheme is not None and scheme.kinds == _DATAGRAM
+
+
+def is_group(target: Target) -> bool:
+    """Whether an end is a multicast group."""
+    return target.scheme == "mcast"
