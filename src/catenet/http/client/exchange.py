@@ -147,7 +147,7 @@ class Exchange:
 
     async def _send(self, piece: bytes | memoryview) -> None:
         connection = self.connection
-        room = connection.core.send_data(self.stream, piece)  # type: ignore[arg-type]
+        room = connection.core.send_data(self.stream, piece)
         connection.send_now()
         if room:
             return
