@@ -11,18 +11,36 @@ import re
 from catenet.http.errors import StreamError
 from catenet.http.message import Fields, RequestHead, ResponseHead, first
 
-__all__ = ["AUTHORITY", "check_fields", "read_request", "read_response"]
+__all__ = ["AUTHORITY", "FRAMING_TRAILERS", "check_fields", "read_request", "read_response"]
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 # Visible characters, obs-text, blanks inside (RFC 9110 section 5.5). Controls other than HTAB are refused, not only
 # the three that RFC 9113 section 8.2.1 names.
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff\t]*[\x21-\x7e\x80-\xff])?)?").fullmatch
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_TARGET = re.compile(rb"[\x21-\x7e\x80-\xff]+").fullmatch
-AUTHORITY = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=:\[\]%]*").fullmatch
+# No fragment: one reader cuts it off and another does not.
+_TARGET = re.compile(rb"[\x21\x22\x24-\x7e\x80-\xff]+").fullmatch
+_SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*").fullmatch
+_ADDRESS = rb"\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~%]+)?\]"
+AUTHORITY = re.compile(
+    rb"(?:(?:%b|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?)?" % _ADDRESS
+).fullmatch
+"""Host and port after RFC 3986 section 3.2, without userinfo; or nothing."""
 
 # Fields that speak about one connection have no meaning in HTTP/2 (RFC 9113 section 8.2.2).
 _CONNECTION_FIELDS = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+
+
+FRAMING_TRAILERS = frozenset((b"content-length", b"transfer-encoding", b"host"))
+"""What has been decided when trailers come; whoever merges them into the head would decide again (RFC 9110 6.5.1)."""
+
+
+def _check_trailers(fields: Fields) -> Fields:
+    check_h2_fields(fields)
+    for name, _ in fields:
+        if name in FRAMING_TRAILERS:
+            raise StreamError("a trailer about framing or routing")
+    return fields
 
 
 def check_fields(fields: Fields) -> None:
@@ -56,8 +74,7 @@ def content_length(fields: Fields) -> int | None:
 def read_request(fields: Fields) -> RequestHead | Fields:
     """Turn the fields of a block that a client sent into a request head, or into trailers."""
     if not fields or not fields[0][0].startswith(b":"):
-        check_h2_fields(fields)
-        return fields
+        return _check_trailers(fields)
     pseudo, rest = _split(fields, (b":method", b":scheme", b":authority", b":path", b":protocol"))
     method = pseudo.get(b":method", b"")
     authority = _authority(pseudo, rest)
@@ -74,8 +91,10 @@ def read_request(fields: Fields) -> RequestHead | Fields:
         head.special = True
         return head
     path, scheme = pseudo.get(b":path", b""), pseudo.get(b":scheme", b"")
-    if not scheme or not _TARGET(path) or not (path[:1] == b"/" or (path == b"*" and method == b"OPTIONS")):
-        raise StreamError("missing :scheme, or missing or wrong :path")
+    if not authority and scheme in (b"http", b"https"):
+        raise StreamError("neither :authority nor Host")  # RFC 9110 section 4.2.1: an empty host is to be refused
+    if not _SCHEME(scheme) or not _TARGET(path) or not (path[:1] == b"/" or (path == b"*" and method == b"OPTIONS")):
+        raise StreamError("missing or wrong :scheme or :path")
     head = RequestHead(method, path, rest, authority, scheme, protocol)
     head.length = content_length(rest) if protocol is None else None
     head.expects = (first(rest, b"expect") or b"").lower() == b"100-continue"
@@ -95,8 +114,7 @@ def _authority(pseudo: dict[bytes, bytes], fields: Fields) -> bytes:
 def read_response(fields: Fields) -> ResponseHead | Fields:
     """Turn the fields of a block that a server sent into a response head, or into trailers."""
     if not fields or not fields[0][0].startswith(b":"):
-        check_h2_fields(fields)
-        return fields
+        return _check_trailers(fields)
     pseudo, rest = _split(fields, (b":status",))
     status = pseudo.get(b":status", b"")
     if len(status) != 3 or not status.isdigit() or status < b"100":

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 
 from catenet.http.errors import HttpError
+from catenet.http.fields import FRAMING_TRAILERS
 from catenet.http.h1.head import CHUNKED, UNTIL_CLOSE
 from catenet.http.h1.lines import read_line
 
 __all__ = ["Body"]
 
 # No blanks, at most 2**60; an extension has no meaning here and a limit (section 7.1.1).
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\x20-\x7e\x80-\xff\t]*)?").fullmatch
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+_CHUNK_SIZE = re.compile(
+    rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?)*" % (_TOKEN, _TOKEN, _QUOTED)
+).fullmatch
 _LINE_LIMIT = 256
 
 
@@ -78,7 +83,10 @@ class Body:
             self._state = _SIZE
         elif line:
             self._trailer_limit -= len(line)
-            self.trailers.append(read_line(line))
+            field = read_line(line)
+            if field[0] in FRAMING_TRAILERS:
+                raise HttpError("a trailer about framing or routing")
+            self.trailers.append(field)
         else:
             self.done = True
 
