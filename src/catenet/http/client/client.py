@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from catenet.http.client.body import Content
 from catenet.http.client.calling import Call, CallOptions
@@ -24,6 +24,9 @@ from catenet.http.message import RequestHead
 from catenet.http.policy.auth import Auth
 from catenet.http.policy.sse import ServerEvent
 from catenet.http.url import Url
+
+if TYPE_CHECKING:
+    from catenet.http.websocket.client import WebSocketClient
 
 __all__ = ["Client", "RequestOptions"]
 
@@ -258,6 +261,31 @@ class Client:
         options.setdefault("timeout", replace(self.settings.timeouts, read=None))
         method = "POST" if any(name in options for name in ("content", "data", "json")) else "GET"
         return follow_events(self, self.build(method, url, **options), options)
+
+    async def websocket(self, url: str | Url, *, headers: HeadersLike | None = None, **options: Any) -> WebSocketClient:
+        """Open a WebSocket at a `ws:` or `wss:` URL, with this client's fields, cookies, credentials and certificates.
+
+        `options` as in `catenet.http.websocket.client.connect`. Raises `ValueError`, `HandshakeError`, `ConnectError`.
+        """
+        from catenet.http.websocket.client import connect
+
+        settings = self.settings
+        where = Url.absolute(url, ("ws", "wss"))
+        proxy = None if settings.unix else settings.proxies.for_url(where)
+        if proxy is not None:
+            shown = proxy.without_password()
+            raise ValueError(f"a WebSocket cannot go through the proxy {shown}; name its host in no_proxy")
+        request = Request("GET", replace(where, scheme="https" if where.tls else "http"), headers=self.headers)
+        request.headers.discard("Accept", "Accept-Encoding")
+        _merge(request.headers, headers or {})
+        if where.user is None and settings.auth is not None:
+            next(settings.auth.flow(request))
+        if cookies := settings.cookies.header(where, settings.clock()):
+            request.headers["Cookie"] = "; ".join(filter(None, (request.headers.get("cookie"), cookies)))
+        if where.tls:
+            options.setdefault("tls", self.transport().websocket_context())
+        options.setdefault("server_name", settings.transport.server_name)
+        return await connect(str(where), headers=request.headers.multi_items(), unix=settings.unix or None, **options)
 
     # Life.
 

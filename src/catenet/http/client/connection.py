@@ -23,6 +23,7 @@ from catenet.net.dial import ClientTls, Endpoint
 __all__ = ["ClientConnection", "Dial"]
 
 _PING = b"keepaliv"
+_HANGUP = getattr(select, "POLLRDHUP", select.POLLHUP)
 _FRESH = 0.01
 """Seconds for which a connection that was just in use is taken to be still open."""
 
@@ -180,7 +181,8 @@ class ClientConnection(HttpProtocol[ResponseHead]):
             if sock is None:
                 return False
             self._poll = select.poll()
-            self._poll.register(sock.fileno(), select.POLLIN)
+            # TLS speaks by itself: a ticket for the next session that nobody has read yet ends nothing.
+            self._poll.register(sock.fileno(), select.POLLIN if self._gathers else _HANGUP)
         return bool(self._poll.poll(0))
 
     def _changed(self) -> None:

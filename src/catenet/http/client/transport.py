@@ -66,6 +66,7 @@ class Transport:
         self._options = options
         self._tls: ssl.SSLContext | None = None
         self._proxy_tls: ssl.SSLContext | None = None
+        self._upgrading_tls: ssl.SSLContext | None = None
         parts = Dial(options.limits, Memos(), H1Memo(), None, http1=options.versions != "2")
         self._dialler = Dialler(
             loop,
@@ -215,14 +216,21 @@ class Transport:
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
-            options = self._options
-            alpn = ALPN[options.versions]
-            if options.tls is not None:
-                self._tls = options.tls
-                self._tls.set_alpn_protocols(list(alpn))
-            else:
-                self._tls = client_context(options.ca, options.cert, options.key, verify=options.verify, alpn=alpn)
+            self._tls = self._new_context()
+            self._tls.set_alpn_protocols(list(ALPN[self._options.versions]))
         return self._tls
+
+    def _new_context(self) -> ssl.SSLContext:
+        options = self._options
+        return options.tls or client_context(options.ca, options.cert, options.key, verify=options.verify)
+
+    def websocket_context(self) -> ssl.SSLContext:
+        """The same certificates for a protocol that begins with HTTP/1.1."""
+        if self._upgrading_tls is None:
+            self._upgrading_tls = self._new_context()
+            if self._options.tls is None:
+                self._upgrading_tls.set_alpn_protocols(["http/1.1"])
+        return self._upgrading_tls
 
     def _proxy_context(self) -> ssl.SSLContext:
         """For a proxy that is itself reached over TLS; it gets no certificate of ours."""
