@@ -89,8 +89,7 @@ class Url:
         parts = [f"{self.scheme}:"] if self.scheme else []
         if self.host is not None:
             parts.append(f"//{self.userinfo}@{self.authority}" if self.userinfo is not None else f"//{self.authority}")
-        # A path that begins with // would read as an authority (RFC 3986 section 3.3).
-        parts.append(f"/.{self.path}" if self.host is None and self.path.startswith("//") else self.path)
+        parts.append(_apart(self.host, self.path))
         if self.query is not None:
             parts.append(f"?{self.query}")
         if self.fragment is not None:
@@ -176,7 +175,7 @@ class Url:
         """Return what `reference` means at this URL (RFC 3986 section 5.2, strict); raise `UrlError` if it is none."""
         other = Url.parse(reference)
         if other.scheme:
-            return replace(other, path=_without_dots(other.path))
+            return replace(other, path=_apart(other.host, _without_dots(other.path)))
         if other.host is not None:
             return _without_default(replace(other, scheme=self.scheme, path=_without_dots(other.path)))
         path, query = self.path, other.query
@@ -186,7 +185,7 @@ class Url:
             path = _without_dots(other.path)
         else:
             path = _without_dots(self._merged(other.path))
-        return replace(self, path=path, query=query, fragment=other.fragment)
+        return replace(self, path=_apart(self.host, path), query=query, fragment=other.fragment)
 
     def normalise(self) -> Url:
         """Return the URL by which to compare: escapes in upper case or gone, no dots (RFC 3986 section 6.2.2).
@@ -198,7 +197,7 @@ class Url:
             path = "/"
         query = None if self.query is None else _plain_escapes(self.query)
         fragment = None if self.fragment is None else _plain_escapes(self.fragment)
-        return replace(self, path=path, query=query, fragment=fragment)
+        return replace(self, path=_apart(self.host, path), query=query, fragment=fragment)
 
     def _merged(self, path: str) -> str:
         if self.host is not None and not self.path:
@@ -293,7 +292,10 @@ def _ip_literal(text: str, host: str) -> str:
 def _name(text: str, host: str) -> str:
     if not host:
         return ""
-    name = unquote(host, errors="strict") if "%" in host and _ESCAPE.search(host) else host
+    try:
+        name = unquote(host, errors="strict") if "%" in host and _ESCAPE.search(host) else host
+    except UnicodeDecodeError:
+        raise UrlError(f"URL {text!r}: {host!r} is no host name: its escapes are no UTF-8") from None
     name = name.lower() if name.isascii() else _to_ascii(text, name)
     if not _REG_NAME(name):
         wrong = next((character for character in name if not _REG_NAME(character)), "")
@@ -348,6 +350,11 @@ def _without_dots(path: str) -> str:
             kept.append(segment)
     joined = "/".join(kept)
     return f"/{joined}" if path.startswith("/") and not joined.startswith("/") else joined
+
+
+def _apart(host: str | None, path: str) -> str:
+    """A path that begins with // would read as an authority where there is none (RFC 3986 section 3.3)."""
+    return f"/.{path}" if host is None and path.startswith("//") else path
 
 
 def _plain_escapes(text: str) -> str:

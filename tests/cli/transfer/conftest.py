@@ -40,6 +40,10 @@ http {{
   ssl_certificate {root}/server.pem;
   ssl_certificate_key {root}/server.key;
   server {{
+    listen 127.0.0.1:{forward};
+    location / {{ proxy_pass http://$http_host$request_uri; }}
+  }}
+  server {{
     listen 127.0.0.1:{port};
     listen 127.0.0.1:{tls} ssl http2;
     listen 127.0.0.1:{h2c} http2;
@@ -77,6 +81,7 @@ class Server:
     tls: int = 0
     h2c: int = 0
     ca: str = ""
+    forward: int = 0
 
     @property
     def url(self) -> str:
@@ -133,13 +138,14 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (root / "server.pem").write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))
     made.private_key_pem.write_to_path(root / "server.key")
     authority.cert_pem.write_to_path(root / "ca.pem")
-    port, tls, h2c = free_ports(3)
-    (root / "nginx.conf").write_text(CONFIGURATION.format(root=root, port=port, tls=tls, h2c=h2c))
+    port, tls, h2c, forward = free_ports(4)
+    text = CONFIGURATION.format(root=root, port=port, tls=tls, h2c=h2c, forward=forward)
+    (root / "nginx.conf").write_text(text)
     words = [command, "-c", str(root / "nginx.conf"), "-p", str(root), "-e", str(root / "error.log")]
     process = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(port, process)
-        yield Server(port, root, tls, h2c, str(root / "ca.pem"))
+        yield Server(port, root, tls, h2c, str(root / "ca.pem"), forward)
     finally:
         process.terminate()
         process.wait(20)
@@ -286,3 +292,17 @@ def notls() -> Iterator[Server]:
     threading.Thread(target=accept, daemon=True).start()
     yield Server(listener.getsockname()[1], Path())
     listener.close()
+
+
+@pytest.fixture(scope="session")
+def tunnels() -> Iterator[int]:
+    """Port of a proxy that connects (ncat), for whoever says user:pass."""
+    (port,) = free_ports(1)
+    words = [tool("ncat"), "-l", "127.0.0.1", str(port), "-k", "--proxy-type", "http", "--proxy-auth", "user:pass"]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)

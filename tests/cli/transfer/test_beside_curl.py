@@ -110,6 +110,15 @@ https://{n7}/
 {n}/hello.txt -x http://127.0.0.1:{c}
 {n}/hello.txt -x http://nobody.invalid:1
 {t}/hello.txt -x {b}
+{n}/hello.txt -x 127.0.0.1:{f}
+{e}/echo -d a=b -x 127.0.0.1:{f}
+{n}/missing -f -x http://127.0.0.1:{f}
+{n}/hello.txt -x http://127.0.0.1:{c} --noproxy 127.0.0.1
+{t}/hello.txt -k -x http://127.0.0.1:{f}
+{t}/hello.txt -k -x http://user:pass@127.0.0.1:{p}
+{t}/hello.txt -k -x http://user:wrong@127.0.0.1:{p}
+{t}/hello.txt --cacert {ca} -x http://user:pass@127.0.0.1:{p}
+http://127.0.0.1:{h}/hello.txt --http2-prior-knowledge
 {n}/hello.txt --unix-socket {u}
 {n}/hello.txt -o no/such/folder/out
 {n}/hello.txt --output-dir sub -o out
@@ -120,10 +129,11 @@ https://{n7}/
 
 
 @pytest.fixture
-def words(nginx, echo, breaking, notls, closed_port):
+def words(nginx, echo, breaking, notls, closed_port, tunnels):
     names = {
         "n": nginx.url, "e": echo.url, "b": breaking.url, "t": nginx.secure, "c": closed_port, "ca": nginx.ca,
         "e7": echo.url[7:], "n7": nginx.url[7:], "u": nginx.root / "socket", "x": notls.url[7:],
+        "f": nginx.forward, "p": tunnels, "h": nginx.h2c,
     }  # fmt: skip
     return lambda line: [word.format(**names) for word in line.split(" ")]
 
@@ -137,13 +147,6 @@ def prepared(folder: Path) -> Path:
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-# Where ours differs, and why.
-DIFFERENT = {
-    "{b}/short -o /dev/null": None,
-    # curl leaves what has come of a file under its name; here it is out.part, or nothing.
-}
 
 
 @pytest.mark.parametrize("line", LINES)

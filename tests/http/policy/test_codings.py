@@ -89,6 +89,7 @@ def test_empty_bodies():
 
 @pytest.mark.parametrize("name", CODINGS)
 def test_a_bomb_is_stopped_and_comes_in_pieces(name):
+    """CVE-2025-66471."""
     size = 80 << 20
     made = Encoder(name, 9 if name != "br" else 3)
     body = b"".join(made.encode(bytes(1 << 20)) for _ in range(size >> 20)) + made.finish()
@@ -109,6 +110,7 @@ def test_a_bomb_in_a_bomb():
 
 
 def test_chains():
+    """CVE-2025-66418: a chain without limit."""
     body = TEXT
     for name in ("gzip", "br", "zstd", "deflate", "gzip"):
         body = ENCODED[name](body)

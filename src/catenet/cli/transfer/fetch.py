@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from catenet.cli import UsageError
 from catenet.cli.transfer.codes import Code, TransferError
 from catenet.cli.transfer.http_request import auth_of, explain, make_request
-from catenet.cli.transfer.job import Job, write_out
+from catenet.cli.transfer.job import Job
 from catenet.cli.transfer.waterfall import show_head, waterfall
 from catenet.http.client.errors import RequestError
 from catenet.http.client.timings import Timings
@@ -67,6 +67,9 @@ class Fetch:
             return int(options.resume) if options.resume not in (None, "-") else 0
         partial = self.job.partial(path)
         held = partial.held()
+        if partial.state.url not in ("", str(self.url.without_password())):
+            self.job.remark(f"{partial.part} is of {partial.state.url}: beginning anew")
+            return 0
         if partial.state.done is not None:
             held = partial.state.done[0][1] if partial.state.done and partial.state.done[0][0] == 0 else 0
         return held
@@ -152,7 +155,7 @@ class Fetch:
 
     async def _take(self, response: Response, offset: int) -> None:
         job, headers = self.job, response.headers
-        path = job.target(response.url.path if job.options.follow else self.url.path, _proposed(headers))
+        path = job.target(self.url.path, _proposed(headers))
         length = _length(headers)
         job.begin(path, offset, None if length is None or job.options.compressed else offset + length)
         if offset:
@@ -175,8 +178,9 @@ class Fetch:
         state = partial.state
         state.url, state.size, state.done = str(self.url.without_password()), size, None
         state.validator = strong_validator(response.headers)
-        encoded = "content-encoding" in response.headers and self.job.options.compressed
-        self._resumable = response.status in (200, 206) and not encoded
+        options = self.job.options
+        plain = options.ranges is None and not (options.compressed or options.include)
+        self._resumable = plain and response.request.method == "GET" and response.status in (200, 206)
         if self._resumable and (size is None or size >= NOTED):
             partial.remember()
 
@@ -187,10 +191,7 @@ class Fetch:
             lines = [f"{version} {earlier.status}{reason}"]
             lines += [f"{name}: {value}" for name, value in earlier.headers.multi_items()]
             data = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
-            if self.job._partial is None and not self.job.options.as_json and sys.stdout.isatty():
-                write_out(printable(data.decode("latin-1"), "\r\n").encode())
-            else:
-                await self.job.write(data)
+            await self.job.write(data)
 
 
 def report(job: Job, response: Response) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import hashlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from catenet.cli.transfer.rate import RateLimit
 from catenet.http.policy.disposition import safe_name
 from catenet.printable import printable, say
 
-__all__ = ["Job", "write_out"]
+__all__ = ["Job"]
 
 MOST_IN_JSON = 64 << 20
 """Bytes of a body that `--json` prints; more goes to a file."""
@@ -40,6 +42,9 @@ class Job:
     _body: bytearray = field(default_factory=bytearray)
     _hash: Any = None
     _rate: RateLimit | None = None
+    _decode: Callable[[bytes], str] = field(
+        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+    )
     size: int = 0
 
     # Where to.
@@ -108,9 +113,21 @@ class Job:
                     Code.WRITE, f"over {MOST_IN_JSON >> 20} MiB for --json: write the body to a file, -o"
                 )
         else:
-            write_out(data)
+            self._show(data)
         self.bar.advance(len(data))
         await self.pace(len(data))
+
+    def _show(self, data: bytes) -> None:
+        """A terminal would obey what a server says: control characters are escaped there, unless -o - asks for all."""
+        if self.output == "-" or sys.stdout is None or not sys.stdout.isatty():
+            write_out(data)
+            return
+        if b"\0" in data:
+            raise TransferError(
+                Code.WRITE, "the body is no text: write it to a file with -o, or to the terminal with -o -"
+            )
+        text = self._decode(data).replace("\r\n", "\n")
+        write_out(printable(text, "\n\t").encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
 
     async def pace(self, count: int) -> None:
         """Wait until so many bytes more are within `--limit-rate`."""

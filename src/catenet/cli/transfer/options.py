@@ -94,7 +94,12 @@ def declare(parser: argparse.ArgumentParser, putting: bool) -> None:
     version = parser.add_mutually_exclusive_group()
     version.add_argument("--http1.1", dest="versions", action="store_const", const="1.1", help="HTTP/1.1 only")
     version.add_argument(
-        "--http2", dest="versions", action="store_const", const="2", help="HTTP/2 only, also without TLS"
+        "--http2",
+        "--http2-prior-knowledge",
+        dest="versions",
+        action="store_const",
+        const="2",
+        help="HTTP/2 only, also without TLS",
     )
     add("-x", "--proxy", metavar="URL", help="go through a proxy (http, https, socks4, socks4a, socks5, socks5h)")
     add("--noproxy", dest="no_proxy", metavar="HOSTS", help="hosts to reach directly, or *")
@@ -189,6 +194,8 @@ def _check(options: Options) -> None:
         raise UsageError(f"-C {options.resume}: a number of bytes, or - for what is there")
     if options.resume is not None and options.ranges is not None:
         raise UsageError("-C and -r: which part?")
+    if options.resume is not None and (options.compressed or options.include or options.head or bodies):
+        raise UsageError("-C: only for a plain file")
     if options.ranges is not None and not re.fullmatch(r"[0-9,\- ]+", options.ranges):
         raise UsageError(f"-r {options.ranges}: write it as 0-99 or -500")
     if options.parallel > 1 and (bodies or options.head or options.ranges or options.compressed or options.include):
