@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from catenet.net.tls import Certificates
     from catenet.net.workers import Placement
 
-__all__ = ["add_app_arguments", "http_kind", "serve_app"]
+__all__ = [
+    "add_app_arguments",
+    "add_log_arguments",
+    "check_log",
+    "http_kind",
+    "open_access_log",
+    "serve_app",
+    "tls_of",
+]
 
 USUAL: Final = ("app", "application")
 
@@ -69,7 +77,7 @@ def serve_app(args: argparse.Namespace, kind: Kind, **options: Any) -> int:
         raise UsageError(f"--root-path {args.root_path}: begins with a slash")
     args.root_path = root
     _set_environment(args)
-    _check_log(args)
+    check_log(args)
     return run_server(args, kind, partial(_serving, args, kind.name, options))
 
 
@@ -140,7 +148,8 @@ def tls_of(args: argparse.Namespace) -> ssl.SSLContext | Certificates | None:
         raise UsageError(f"--cert, --key, --sni, --client-ca: {error}") from None
 
 
-def _check_log(args: argparse.Namespace) -> None:
+def check_log(args: argparse.Namespace) -> None:
+    """Raise `UsageError` for a log that cannot be written."""
     if (args.log_fields or args.log_json) and not args.access_log:
         args.access_log = "-"
     if args.access_log:

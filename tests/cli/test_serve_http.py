@@ -1,0 +1,81 @@
+"""catenet serve http: its words, TLS by one word, its log, several processes, its end."""
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from catenet.cli import main
+
+
+@contextlib.contextmanager
+def serving(folder, *words, listen="http://127.0.0.1:0"):
+    command = [sys.executable, "-m", "catenet", "serve", "http", str(folder), "--listen", listen, "--json", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        yield process, json.loads(line)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+
+
+def curl(*words):
+    if shutil.which("curl") is None:
+        pytest.skip("needs the curl command")
+    return subprocess.run(["curl", "-sS", *words], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def test_tls_by_one_word_http_2_and_two_workers(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/a.txt").write_text("hello")
+    words = ["--tls", "--upload", "--auth-upload", "ada:x", "--workers", "2"]
+    with serving(tmp_path / "site", *words, listen="https://localhost:0") as (_, told):
+        (url,) = told["urls"]
+        trusted = ["--cacert", told["authority"]]
+        for version in ("--http1.1", "--http2"):
+            out = curl(*trusted, version, "-w", " %{http_version}", f"{url}/a.txt")
+            assert out == f"hello {version[6:]}"
+            name = f"{url}/new{version[6]}.txt"
+            assert curl(*trusted, version, "-T", "-", name, "-o", "/dev/null", "-w", "%{http_code}") == "401"
+            assert "/new" in curl(*trusted, version, "-u", "ada:x", "-T", str(tmp_path / "site/a.txt"), name)
+            assert curl(*trusted, version, "-r", "1-2", f"{url}/a.txt") == "el"
+    assert (tmp_path / "site/new1.txt").read_text() == "hello"
+
+
+def test_the_log_has_bytes_and_the_fields_that_were_chosen(tmp_path):
+    (tmp_path / "a.txt").write_text("hello")
+    log = tmp_path / "log"
+    with serving(tmp_path, "--access-log", str(log), "--log-fields", "method,target,status,bytes") as (_, told):
+        curl("-r", "1-2", f"{told['urls'][0]}/a.txt")
+        curl("-g", f"{told['urls'][0]}/%1b[31m")
+    assert log.read_text().splitlines() == ["GET /a.txt 206 2", "GET /%1b[31m 404 23"]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["missing"], "missing: no such file or directory"),
+        (["pyproject.toml"], "pyproject.toml: not a directory"),
+        (["--overwrite"], "--overwrite goes with --upload"),
+        (["--auth-upload", "a:b"], "--auth-upload goes with --upload"),
+        (["--auth", "ada"], "--auth: write USER:PASS"),
+        (["--max-upload", "1 parsec"], "--max-upload: unknown unit of size 'parsec'"),
+        (["--index", "a/b.html"], "a/b.html: the name of a file, not a path"),
+        (["--cors", "https://é"], "--cors 'https://é': no value of a header field"),
+        (["--listen", "htp://x"], "no scheme 'htp'; do you mean http?"),
+        (["--listen", "https://localhost:0"], "needs --tls, or --cert (and --key)"),
+        (["--log-fields", "colour"], "--log-fields"),
+    ],
+)
+def test_wrong_words(words, complaint, capsys):
+    assert main(["serve", "http", *words]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert len(error.strip().splitlines()) == 1
