@@ -13,11 +13,11 @@ from typing import Any, cast
 
 from behaviour import LIMIT
 from interop_pb2 import DESCRIPTOR, Request, Response
-from peers import CPP, HERE, node
 
 from catenet.rpc import CallInfo, Channel, ChannelOptions, Code, Detail, RpcError, service_from_protobuf
 from catenet.rpc.model.metadata import decode_pair
 from catenet.rpc.model.status import unpack_details
+from peers import CPP, HERE, node
 
 PATH = "/interop.Interop/"
 

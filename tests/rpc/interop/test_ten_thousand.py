@@ -37,9 +37,9 @@ def test_ten_thousand_streams(generated, name):
     """All streams are open before the first one is answered."""
     import peer_clients
     from interop_pb2 import DESCRIPTOR, Request, Response
-    from peers import need
 
     from catenet.rpc import service_from_protobuf
+    from peers import need
 
     need(name)
     count = FEWER.get(name, COUNT)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from peers import HERE, NODE_MODULES
 
 URL = "http://127.0.0.1:{port}/interop.Interop/"
