@@ -25,6 +25,7 @@ BENCHMARKS = {
     "rpc": "RPC servers and clients beside gRPC in C++, Python and JavaScript, grpclib, connectrpc",
     "dns": "a name server beside BIND, Unbound, NSD and Knot",
     "dns.cold": "a recursive server on cold names and signed chains beside Unbound; a full cache",
+    "http": "servers of HTTP beside uvicorn, granian, hypercorn, aiohttp and nginx",
     "fairness": "CUBIC and Reno against their formulas, fairness, queue disciplines, BBR",
 }
 

@@ -1,0 +1,200 @@
+"""`python -m benchmarks http`: a server of HTTP on one processor beside its peers, the load on the other.
+
+What counts is the processor time of a request, because wall rates depend on what else the machine does. Every row is
+measured with heads and paths that are always the same, and with a browser's, of which path, Cookie and Referer change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.peers import environment
+
+from benchmarks.dns.servers import LOAD_CPU, Running, find
+from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, Unavailable, interleave, progress
+from benchmarks.http.servers import PROGRAMS, Site, start
+
+SAME = Column("same", "same heads: server's CPU, us", 1)
+VARIED = Column("varied", "varied heads: server's CPU, us", 1)
+RATE = Column("rate", "same heads: requests/s")
+SHOWN = {"catenet": "catenet, pure Python", "asyncio": "catenet, pure, without uvloop", "compiled": "catenet, compiled"}
+ALL = ("catenet", "asyncio", "compiled", "uvicorn", "uvicorn, h11", "granian", "hypercorn", "aiohttp", "nginx")
+ASGI = ("catenet", "asyncio", "compiled", "uvicorn", "granian", "hypercorn")
+HTTP2 = ("catenet", "compiled", "granian", "hypercorn", "nginx")
+SOCKETS = ("catenet", "compiled", "uvicorn", "granian", "hypercorn", "aiohttp")
+
+HEADS = """\
+wrk.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0"
+wrk.headers["Accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+wrk.headers["Accept-Encoding"] = "gzip, deflate, br, zstd"
+wrk.headers["Accept-Language"] = "en-GB,en;q=0.9"
+"""
+CHANGES = """\
+local n, path = 0, nil
+request = function()
+  path = path or wrk.path:match("^/%a+/")
+  n = n + 1
+  wrk.headers["Cookie"] = "session=" .. (n * 7919) .. "; theme=dark"
+  wrk.headers["Referer"] = "http://localhost/from/" .. (n - 1)
+  return wrk.format("GET", path .. n .. "?page=" .. (n % 97))
+end
+"""
+
+
+def run(*, quick: bool = False, repetitions: int | None = None, only: str | None = None) -> Report:
+    """Measure all tables."""
+    rounds = repetitions or (1 if quick else 7)
+    seconds = 1 if quick else 2
+    with tempfile.TemporaryDirectory(prefix="catenet-bench-http-") as name:
+        folder = Path(name)
+        _prepare(folder)
+        tables = _measure(folder, rounds, seconds, only)
+    packages = ("uvicorn", "granian", "hypercorn", "aiohttp", "starlette", "uvloop", "httptools")
+    return Report(
+        "http",
+        "A server of HTTP with one worker on one processor, wrk or h2load on the other. 32 connections over "
+        "HTTP/1.1, 4 with 32 streams each over HTTP/2. uvicorn has uvloop and httptools where nothing else is said.",
+        tables,
+        {package: importlib.metadata.version(package) for package in packages},
+        rounds,
+    )
+
+
+def _prepare(folder: Path) -> None:
+    import trustme
+
+    certificate = trustme.CA().issue_cert("localhost", "127.0.0.1")
+    (folder / "server.pem").write_bytes(certificate.private_key_and_cert_chain_pem.bytes())
+    (folder / "key.pem").write_bytes(certificate.private_key_pem.bytes())
+    for name, size in (("body", 10_240), ("file", 1 << 20)):
+        (folder / "www" / name).mkdir(parents=True)
+        (folder / "www" / name / "0").write_bytes(bytes(range(256)) * (size // 256))
+    (folder / "same.lua").write_text(HEADS)
+    (folder / "varied.lua").write_text(HEADS + CHANGES)
+
+
+def _measure(folder: Path, rounds: int, seconds: int, only: str | None) -> list[Table]:
+    kinds: list[tuple[str, str, str, str, tuple[str, ...]]] = [
+        ("Small JSON, HTTP/1.1", "app", "wrk", "/json/0", ALL),
+        ("10 KiB, HTTP/1.1", "app", "wrk", "/body/0", ALL),
+        ("1 MiB of a file, HTTP/1.1", "app", "wrk", "/file/0", ALL),
+        ("Small JSON, HTTP/1.1 over TLS", "app", "wrk tls", "/json/0", ALL),
+        ("Small JSON, HTTP/2", "app", "h2load", "/json/0", HTTP2),
+        ("1 MiB of a file, HTTP/2", "app", "h2load", "/file/0", HTTP2),
+        ("WebSocket, 100 bytes and their echo", "app", "sockets", "/ws", SOCKETS),
+        ("Small JSON by Starlette, HTTP/1.1", "starlette", "wrk", "/json/0", ASGI),
+    ]
+    tables = []
+    for app in ("app", "starlette"):
+        with contextlib.ExitStack() as stack:
+            running = _start_all(Site(folder, app), ALL if app == "app" else ASGI, only, stack)
+            for title, of, load, path, names in kinds:
+                if of != app:
+                    continue
+                progress(title)
+                rows = [
+                    Contender(SHOWN.get(name, name), _asked(running[name], folder, load, path, seconds))
+                    for name in names
+                    if name in running
+                ]
+                interleave(rows, rounds)
+                columns = [SAME, RATE] if load == "sockets" else [SAME, VARIED, RATE]
+                tables.append(Table(title, columns, rows, first="server"))
+    return tables
+
+
+def _start_all(
+    site: Site, names: tuple[str, ...], only: str | None, stack: contextlib.ExitStack
+) -> dict[str, Running | str]:
+    running: dict[str, Running | str] = {}
+    for name in names:
+        if only and only not in SHOWN.get(name, name):
+            continue
+        try:
+            running[name] = stack.enter_context(start(name, site))
+        except (Unavailable, Failed) as error:
+            running[name] = str(error)
+        progress(f"{name} runs" if not isinstance(running[name], str) else f"{name}: {running[name]}")
+    return running
+
+
+def _asked(running: Running | str, folder: Path, load: str, path: str, seconds: int) -> Callable[[], Sample]:
+    def measure() -> Sample:
+        if isinstance(running, str):
+            raise Unavailable(running)
+        sample: Sample = {}
+        for key in ("same", "varied"):
+            if load == "sockets" and key == "varied":
+                break
+            before = running.processor()
+            count = _LOADS[load](running, folder, path, key, seconds)
+            spent = running.processor() - before
+            if not count:
+                raise Failed("no request was answered")
+            sample[key] = 1e6 * spent / count
+            if key == "same":
+                sample["rate"] = count / seconds
+        return sample
+
+    return measure
+
+
+def _output(*words: str) -> str:
+    done = subprocess.run(
+        ["timeout", "30", "taskset", "-c", str(LOAD_CPU), *words],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+    if done.returncode:
+        raise Failed(" ".join((done.stdout + done.stderr).split()[-20:]))
+    return done.stdout
+
+
+def _by_wrk(running: Running, folder: Path, path: str, heads: str, seconds: int, scheme: str = "http") -> int:
+    url = f"{scheme}://127.0.0.1:{running.ports[scheme]}{path}"
+    said = _output(find("wrk"), "-t1", "-c32", f"-d{seconds}", "-s", str(folder / f"{heads}.lua"), url)
+    if "Non-2xx" in said:
+        raise Failed("answers other than 200")
+    found = re.search(r"(\d+) requests in", said)
+    return int(found[1]) if found else 0
+
+
+def _by_wrk_tls(running: Running, folder: Path, path: str, heads: str, seconds: int) -> int:
+    return _by_wrk(running, folder, path, heads, seconds, "https")
+
+
+def _by_h2load(running: Running, folder: Path, path: str, heads: str, seconds: int) -> int:
+    words = [find("h2load"), "-c4", "-m32", "-D", str(seconds), "-H", "user-agent: Mozilla/5.0 (X11; Linux x86_64)"]
+    base = f"http://127.0.0.1:{running.ports['h2c']}"
+    if heads == "varied":
+        uris = folder / f"uris-{path.split('/')[1]}-{running.ports['http']}"
+        uris.write_text(
+            "".join(f"{base}/{path.split('/')[1]}/{number}?page={number % 97}\n" for number in range(20_000))
+        )
+        words += ["-i", str(uris)]
+    else:
+        words.append(base + path)
+    found = re.search(r"(\d+) succeeded", _output(*words))
+    return int(found[1]) if found else 0
+
+
+def _by_sockets(running: Running, folder: Path, path: str, heads: str, seconds: int) -> int:
+    program = str(PROGRAMS / "sockets.py")
+    return int(_output(sys.executable, program, str(running.ports["http"]), "32", str(seconds)))
+
+
+_LOADS: dict[str, Callable[[Running, Path, str, str, int], int]] = {
+    "wrk": _by_wrk,
+    "wrk tls": _by_wrk_tls,
+    "h2load": _by_h2load,
+    "sockets": _by_sockets,
+}
