@@ -272,6 +272,10 @@ class Exchange:
         connection = self._connection
         try:
             sent = await splice(connection, file, offset, count, self._until_drained)
+        except (ConnectionError, TimeoutError) as error:
+            self._lost = self._lost or str(error)
+            connection.abort()
+            raise Disconnected(self._lost) from error
         except BaseException:
             connection.abort()  # nobody knows how much has been sent
             raise

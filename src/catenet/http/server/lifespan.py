@@ -99,6 +99,8 @@ class Lifespan:
         kind = str(message.get("type"))
         answer = self._answer
         if answer is None or answer.done():
+            if kind.endswith(".failed"):  # it was cancelled; nobody waits to hear of that
+                return
             raise RuntimeError(f"unexpected message {kind!r}")
         if kind in ("lifespan.startup.complete", "lifespan.shutdown.complete"):
             answer.set_result(None)

@@ -67,50 +67,72 @@ async def splice(
         return 0
     duplicate = os.dup(sock.fileno())
     try:
-        await _send(connection.loop, duplicate, descriptor, offset, count, wait)
+        await _Splice(connection.loop, duplicate, descriptor, offset, count, wait()).run()
     finally:
         os.close(duplicate)
     return count
 
 
-async def _send(
-    loop: asyncio.AbstractEventLoop,
-    to: int,
-    descriptor: int,
-    offset: int,
-    count: int,
-    wait: Callable[[], asyncio.Future[None]],
-) -> None:
-    end = offset + count
-    turn = offset + _TURN
-    while offset < end:
+class _Splice:
+    """One file on its way: sent as the socket takes it, by the event loop's callbacks; `ended` is their outcome."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        to: int,
+        descriptor: int,
+        offset: int,
+        count: int,
+        ended: asyncio.Future[None],
+    ) -> None:
+        self._loop = loop
+        self._to = to
+        self._descriptor = descriptor
+        self._offset = offset
+        self._end = offset + count
+        self._ended = ended
+        self._looked_at = -1
+
+    async def run(self) -> None:
+        """Send all of it. Raises what went wrong."""
+        if self._send():
+            return
+        self._loop.add_writer(self._to, self._on_writable)
+        self._timer = self._loop.call_later(_STALLED_AFTER / 2, self._look)
         try:
-            sent = os.sendfile(to, descriptor, offset, min(end - offset, _TURN))
+            await self._ended
+        finally:
+            self._timer.cancel()
+            self._loop.remove_writer(self._to)
+        if self._offset < self._end:
+            raise ConnectionResetError("the client has gone")
+
+    def _send(self) -> bool:
+        """Send what the socket takes now, and not so much that others wait; True if that is all."""
+        turn = min(self._offset + _TURN, self._end)
+        try:
+            while self._offset < turn:
+                sent = os.sendfile(self._to, self._descriptor, self._offset, turn - self._offset)
+                if not sent:
+                    raise EOFError("the file is shorter than it was")
+                self._offset += sent
         except BlockingIOError:
-            await _writable(loop, to, wait())
-            turn = offset + _TURN
-            continue
-        if not sent:
-            raise EOFError("the file is shorter than it was")
-        offset += sent
-        if offset >= turn and offset < end:
-            await asyncio.sleep(0)
-            turn = offset + _TURN
+            pass
+        return self._offset >= self._end
 
+    def _on_writable(self) -> None:
+        if self._ended.done():
+            return
+        try:
+            if self._send():
+                self._ended.set_result(None)
+        except (OSError, EOFError) as error:
+            self._ended.set_exception(error)
 
-async def _writable(loop: asyncio.AbstractEventLoop, descriptor: int, ready: asyncio.Future[None]) -> None:
-    def stop() -> None:
-        if not ready.done():
-            ready.set_exception(TimeoutError("the client reads nothing"))
-
-    def go_on() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    timer = loop.call_later(_STALLED_AFTER, stop)
-    loop.add_writer(descriptor, go_on)
-    try:
-        await ready
-    finally:
-        timer.cancel()
-        loop.remove_writer(descriptor)
+    def _look(self) -> None:
+        """Give up a client that has taken nothing since the last look."""
+        if self._offset == self._looked_at and not self._ended.done():
+            self._ended.set_exception(TimeoutError("the client reads nothing"))
+            return
+        self._looked_at = self._offset
+        self._timer = self._loop.call_later(_STALLED_AFTER / 2, self._look)

@@ -138,6 +138,7 @@ class SocketExchange(Exchange):
         socket.send(data)
         self._unwritten += socket.queued - before
         self._flush_socket()
+        self._connection.send_now()  # a message is waited for; what a loop of them makes joins in the transport
         if self._stream.queue is not None or self._unwritten >= TURN_BYTES:
             await self._room()
 
@@ -147,6 +148,7 @@ class SocketExchange(Exchange):
             self._socket.close(code, reason)
             self._arm()
             self._flush_socket()
+            self._connection.touch()
 
     async def _deny(self, head: ResponseHead, message: Message) -> None:
         body, more = message.get("body", b""), message.get("more_body", False)
@@ -190,6 +192,7 @@ class SocketExchange(Exchange):
         super().on_drained()
         if self._socket is not None and self._lost is None:
             self._flush_socket()
+            self._connection.touch()
 
     def on_drain(self) -> None:
         """The server is to end: say so."""
@@ -224,6 +227,7 @@ class SocketExchange(Exchange):
             held, self._held = self._held, 0
             self._connection.core.consume(self._stream, held)
         self._flush_socket()
+        self._connection.touch()
         if self._waiters and messages:
             self._wake()
 
@@ -241,7 +245,7 @@ class SocketExchange(Exchange):
             self._disarm()
             core.send_data(stream, b"", True)
             self._end()
-        connection.touch()
+            connection.touch()
 
     # Time.
 
