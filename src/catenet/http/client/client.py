@@ -12,15 +12,14 @@ from catenet.http.client.body import Content
 from catenet.http.client.calling import Call, CallOptions
 from catenet.http.client.errors import RequestError
 from catenet.http.client.events import follow_events
-from catenet.http.client.origin import Origin, Origins
-from catenet.http.client.proxying import proxy_fields
+from catenet.http.client.origin import Origins
+from catenet.http.client.plans import Plans
 from catenet.http.client.request import FileValue, FormData, Params, Request, with_params
 from catenet.http.client.response import Response, facts_of
 from catenet.http.client.settings import ClientOptions, Settings, as_auth, as_timeouts
 from catenet.http.client.timeouts import Timeouts
 from catenet.http.client.transport import Transport
 from catenet.http.headers import Headers, HeadersLike
-from catenet.http.message import RequestHead
 from catenet.http.policy.auth import Auth
 from catenet.http.policy.sse import ServerEvent
 from catenet.http.url import Url
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from catenet.http.websocket.client import WebSocketClient
 
 __all__ = ["Client", "RequestOptions"]
-
-_PLANS = 4096
 
 
 class RequestOptions(TypedDict, total=False):
@@ -53,17 +50,6 @@ class RequestOptions(TypedDict, total=False):
     follow_redirects: bool
     trailers: HeadersLike | None
     expect_continue: bool
-
-
-class _Plan:
-    """What equal requests without options have in common, worked out once."""
-
-    __slots__ = ("head", "origin", "request")
-
-    def __init__(self, request: Request, origin: Origin, head: RequestHead) -> None:
-        self.request = request
-        self.origin = origin
-        self.head = head
 
 
 class _Watched(Headers):
@@ -108,7 +94,7 @@ class Client:
     def _begin(self, settings: Settings) -> None:
         self.settings = settings
         self.origins = Origins()
-        self._plans: dict[tuple[str, str | Url], _Plan] = {}
+        self._plans = Plans(self._bare, self.origins, settings.proxies)
         self.headers: Headers = _Watched(settings.headers, self._plans.clear)
         self.cookies = settings.cookies
         self._transport: Transport | None = None
@@ -153,7 +139,7 @@ class Client:
         """Send a request; return its response with the whole body. Raises `RequestError`, `ValueError`."""
         settings = self.settings
         if not options and settings.plain and not len(self.cookies) and not len(settings.hsts):
-            plan = self._plans.get((method, url)) or self._make_plan(method, url)
+            plan = self._plans.find((method, url)) or self._plans.make(method, url)
             transport = self._transport
             if transport is None or transport.loop.is_closed():
                 transport = self.transport()
@@ -167,25 +153,12 @@ class Client:
                 return await self._call(plan.request.copy(), {}, True, called).after(error)
             head = exchange.head
             assert head is not None
-            response = Response(plan.request, head, exchange, called, settings.decompress)
+            response = Response(plan, head, exchange, called, settings.decompress)
             response.collect(settings.max_content)
             if facts_of(head).plain:
                 return response
-            response.request = plan.request.copy()
-            return await self._call(response.request, {}, True, called).after(response)
+            return await self._call(plan.request.copy(), {}, True, called).after(response)
         return await self._call(self.build(method, url, **options), options, True).run()
-
-    def _make_plan(self, method: str, url: str | Url) -> _Plan:
-        request = self.build(method, url)
-        proxy = None if request.unix else self.settings.proxies.for_url(request.url)
-        origin = self.origins.of(request.url, request.unix, proxy)
-        extra = proxy_fields(proxy) if proxy is not None and origin.forwards else ()
-        plan = _Plan(request, origin, request.head(origin.forwards, extra))
-        if request.url.userinfo is None:
-            if len(self._plans) >= _PLANS:
-                self._plans.clear()
-            self._plans[method, url] = plan
-        return plan
 
     def _call(self, request: Request, options: RequestOptions, collects: bool, called: float | None = None) -> Call:
         settings = self.settings
@@ -241,6 +214,9 @@ class Client:
         if cookies := options.get("cookies"):
             request.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
         return request
+
+    def _bare(self, method: str, url: str | Url) -> Request:
+        return self.build(method, url)
 
     def _absolute(self, url: str | Url) -> str | Url:
         """A path is below that of `base_url`, with or without a slash in front."""

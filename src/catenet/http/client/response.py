@@ -11,6 +11,7 @@ from typing import Any
 
 from catenet.http.client.errors import ContentError, RequestError, StatusError
 from catenet.http.client.exchange import Exchange
+from catenet.http.client.plans import Plan
 from catenet.http.client.request import Request
 from catenet.http.client.timings import Timings
 from catenet.http.headers import Headers
@@ -25,6 +26,8 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._:\-]+)", re.IGNORECASE).se
 _META = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?([A-Za-z0-9._\-]+)", re.IGNORECASE).search
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
          (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+_NOTED = frozenset((b"content-encoding", b"set-cookie", b"strict-transport-security"))
+_NONE: list[str] = []
 DISCARD = 64 << 10
 """Bytes of a body that nobody wants which are read so that the connection can be kept."""
 
@@ -35,12 +38,19 @@ class Facts:
     __slots__ = ("codings", "cookies", "plain")
 
     def __init__(self, head: ResponseHead) -> None:
-        fields = head.fields
-        encoding = b",".join(value for name, value in fields if name == b"content-encoding").decode("latin-1")
-        self.codings = content_codings(encoding) if encoding else []
-        self.cookies = any(name == b"set-cookie" for name, _ in fields)
-        hsts = any(name == b"strict-transport-security" for name, _ in fields)
-        self.plain = not (self.cookies or hsts) and not 300 <= head.status < 400 and head.status != 401
+        encodings: list[bytes] = []
+        self.cookies = hsts = False
+        for name, value in head.fields:
+            if name in _NOTED:
+                if name == b"content-encoding":
+                    encodings.append(value)
+                elif name == b"set-cookie":
+                    self.cookies = True
+                else:
+                    hsts = True
+        self.codings = content_codings(b",".join(encodings).decode("latin-1")) if encodings else _NONE
+        status = head.status
+        self.plain = not (self.cookies or hsts or 300 <= status < 400 or status == 401)
         """Whether no policy has anything to do with it."""
 
 
@@ -64,22 +74,20 @@ class Response:
         "_decodes",
         "_exchange",
         "_headers",
+        "_of",
         "_on_end",
         "called",
         "head",
         "history",
-        "request",
         "status",
-        "url",
     )
 
     def __init__(
-        self, request: Request, head: ResponseHead, exchange: Exchange | None, called: float, decodes: bool
+        self, of: Request | Plan, head: ResponseHead, exchange: Exchange | None, called: float, decodes: bool
     ) -> None:
-        self.request = request
+        self._of = of
         self.head = head
         self.status = head.status
-        self.url: Url = request.url
         self.history: list[Response] = []
         self.called = called
         self._exchange = exchange
@@ -87,6 +95,16 @@ class Response:
         self._headers: Headers | None = None
         self._content: bytes | None = None
         self._on_end: Callable[[Response], None] | None = None
+
+    @property
+    def request(self) -> Request:
+        """The request that was answered: after redirects, the last one."""
+        return self._of if isinstance(self._of, Request) else self._of.request
+
+    @property
+    def url(self) -> Url:
+        """The URL that was answered: after redirects, the last one."""
+        return self.request.url
 
     # The head.
 
