@@ -16,6 +16,7 @@ examples:
   catenet put disk.img https://example.com/upload/           to /upload/disk.img
   tar c src | catenet put - https://example.com/src.tar
   catenet put report.pdf https://example.com/r -u me --limit-rate 2M
+  catenet put disk.img https://example.com/ --continue       after a failure: from where it was
 """
 
 

@@ -19,6 +19,7 @@ async def get(job: Job) -> None:
     from catenet.cli.transfer.fetch import Fetch
     from catenet.cli.transfer.http_request import make_client
     from catenet.cli.transfer.parallel import fetch_in_parts
+    from catenet.cli.transfer.resuming import put_resumable
     from catenet.http.url import Url, UrlError
 
     text = job.url if re.match(r"https?:", job.url, re.IGNORECASE) else f"http://{job.url}"
@@ -28,7 +29,12 @@ async def get(job: Job) -> None:
         raise TransferError(Code.MALFORMED_URL, str(error)) from None
     async with make_client(job.options) as client:
         fetch = Fetch(client, job, url)
-        await (fetch_in_parts(fetch) if job.options.parallel > 1 else fetch.run())
+        if job.options.upload is not None and job.options.resume is not None:
+            await put_resumable(fetch)
+        elif job.options.parallel > 1:
+            await fetch_in_parts(fetch)
+        else:
+            await fetch.run()
 
 
 async def put(job: Job) -> None:

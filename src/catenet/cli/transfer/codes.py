@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["Code", "TransferError"]
+__all__ = ["TRANSIENT", "Code", "TransferError"]
 
 
 class Code(enum.IntEnum):
@@ -28,6 +28,10 @@ class Code(enum.IntEnum):
     CERTIFICATE = 60
     CODING = 61
     HTTP2 = 92
+
+
+TRANSIENT = (Code.PARTIAL, Code.NOTHING, Code.RECEIVE, Code.HTTP2)
+"""A connection broke off: what there is may be gone on with."""
 
 
 class TransferError(Exception):

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from catenet.cli import UsageError
-from catenet.cli.transfer.codes import Code, TransferError
+from catenet.cli.transfer.codes import TRANSIENT, Code, TransferError
 from catenet.cli.transfer.http_request import auth_of, explain, make_request
 from catenet.cli.transfer.job import Job
 from catenet.cli.transfer.waterfall import show_head, waterfall
@@ -29,7 +29,6 @@ __all__ = ["Fetch", "report", "strong_validator"]
 
 NOTED = 1 << 20
 """Bytes from which on it is written down which version of a file a partial download is of."""
-TRANSIENT = (Code.PARTIAL, Code.NOTHING, Code.RECEIVE, Code.HTTP2)
 
 
 class Fetch:
@@ -120,6 +119,22 @@ class Fetch:
                 for line in waterfall(response.timings.phases()):
                     job.remark(line)
             job.facts["phases"] = _phases(response.timings)
+
+    async def deliver(self, response: Response) -> None:
+        """Write the whole answer to a request that sends something. Raises `TransferError`."""
+        report(self.job, response)
+        try:
+            if self.job.options.fail and response.status >= 400:
+                await self.refuse(response)
+            await self._take(response, 0)
+        finally:
+            await response.close()
+            self.job.facts["phases"] = _phases(response.timings)
+
+    async def refuse(self, response: Response) -> None:
+        """Give up because of a response's status."""
+        await response.close()
+        raise TransferError(Code.STATUS, f"{self.job.url}: the server says {_status(response)}")
 
     def _ask_for(self, request: Request, offset: int) -> bool:
         """Ask for the rest only, if it is still the same file; return whether that can be told."""

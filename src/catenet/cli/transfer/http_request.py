@@ -34,9 +34,9 @@ from catenet.http.client.timeouts import Timeouts
 from catenet.http.policy.auth import Auth, Basic, Bearer, Digest, NetrcAuth
 from catenet.http.policy.multipart import FormFile
 from catenet.http.policy.proxies import Proxies, parse_proxy
-from catenet.http.url import Url
+from catenet.http.url import Url, percent_encode
 
-__all__ = ["Upload", "auth_of", "explain", "make_client", "make_request"]
+__all__ = ["Upload", "auth_of", "explain", "make_client", "make_request", "target_of_upload"]
 
 PIECE = 64 << 10
 
@@ -106,11 +106,7 @@ def make_request(client: Client, job: Job, url: Url) -> Request:
     try:
         if options.upload is not None:
             source = Upload(job, *_opened(options.upload))
-            if url.path.endswith("/") or not url.path:
-                if options.upload == "-":
-                    raise UsageError(f"{job.url} names no file to write standard input to")
-                url = url.join(Url(path=quote_name(Path(options.upload).name)))
-            request = client.build(method or "PUT", url)
+            request = client.build(method or "PUT", target_of_upload(job, url))
             request.source = source
             return request
         if options.forms:
@@ -128,11 +124,14 @@ def make_request(client: Client, job: Job, url: Url) -> Request:
         raise UsageError(str(error)) from None
 
 
-def quote_name(name: str) -> str:
-    """Return a file's name as a segment of a path."""
-    from catenet.http.url import percent_encode
-
-    return percent_encode(name)
+def target_of_upload(job: Job, url: Url) -> Url:
+    """Return where a file goes: the URL, with the file's name if it ends in a folder. Raises `UsageError`."""
+    name = job.options.upload or ""
+    if url.path and not url.path.endswith("/"):
+        return url
+    if name == "-":
+        raise UsageError(f"{job.url} names no file to write standard input to")
+    return url.join(Url(path=percent_encode(Path(name).name)))
 
 
 def _opened(name: str) -> tuple[BinaryIO, int | None]:
@@ -183,11 +182,12 @@ def _form(text: str) -> tuple[str, FormFile]:
 
 
 class Upload(Source):
-    """A file that is sent, with its progress and within `--limit-rate`."""
+    """A file that is sent from `start` on, with its progress and within `--limit-rate`."""
 
-    def __init__(self, job: Job, file: BinaryIO, length: int | None) -> None:
+    def __init__(self, job: Job, file: BinaryIO, length: int | None, start: int = 0) -> None:
         self._job = job
         self._file = file
+        self._start = start
         self.length = length
         self.replayable = length is not None
 
@@ -197,8 +197,8 @@ class Upload(Source):
 
         job = self._job
         if self.length is not None:
-            self._file.seek(0)
-        job.begin_upload(self.length)
+            self._file.seek(self._start)
+        job.begin_upload(self.length, self._start)
         size = PIECE if job.options.limit_rate is None else min(PIECE, max(1, job.options.limit_rate // 8))
         while True:
             regular = self.length is not None

@@ -139,12 +139,12 @@ class Job:
             if delay > 0:
                 await asyncio.sleep(delay)
 
-    def begin_upload(self, length: int | None) -> None:
-        """A file of `length` bytes (None: nobody knows) is sent."""
+    def begin_upload(self, length: int | None, start: int = 0) -> None:
+        """A file is sent: `length` bytes (None: nobody knows) from `start` on."""
         quiet = self.options.silent or self.options.as_json
         self.bar.end()
         self.bar = Bar(Path(self.options.upload or "").name, not quiet)
-        self.bar.begin(length)
+        self.bar.begin(None if length is None else start + length, start)
 
     def finish(self) -> None:
         """All bytes are there. Raises `TransferError` if they are not what `--checksum` says."""

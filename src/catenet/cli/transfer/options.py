@@ -112,7 +112,11 @@ def declare(parser: argparse.ArgumentParser, putting: bool) -> None:
     add("-s", "--silent", action="store_true", help="no progress and no message")
     add("-S", "--show-error", action="store_true", help="with -s: the message nevertheless")
     add("--json", dest="as_json", action="store_true", help="print one JSON object for each URL")
-    if not putting:
+    if putting:
+        add(
+            "--continue", dest="resume", action="store_const", const="-", help="go on where an earlier upload broke off"
+        )
+    else:
         _declare_get(parser)
 
 
@@ -235,8 +239,10 @@ def _user(given: str | None) -> tuple[str, str] | None:
     name, colon, password = given.partition(":")
     if not colon:
         import getpass
+        import os
 
         try:
+            os.close(os.open("/dev/tty", os.O_RDWR))  # without a terminal getpass would show what is typed
             password = getpass.getpass(f"password for {name}: ")
         except (EOFError, OSError):
             raise UsageError(f"-u {name}: no password, and nobody to ask; write USER:PASSWORD") from None

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from catenet.cli.transfer.codes import Code, TransferError
+from catenet.cli.transfer.codes import TRANSIENT, Code, TransferError
 from catenet.cli.transfer.fetch import Fetch, report, strong_validator
 from catenet.cli.transfer.http_request import explain, make_request
 from catenet.http.client.errors import RequestError
@@ -130,7 +130,7 @@ class _Parts:
                     await response.close()
             except TransferError as error:
                 at, failures = start, failures + 1
-                if error.code not in (Code.PARTIAL, Code.NOTHING, Code.RECEIVE, Code.HTTP2) or failures > AGAIN:
+                if error.code not in TRANSIENT or failures > AGAIN:
                     raise
             else:
                 failures = 0 if at > start else failures + 1
