@@ -329,6 +329,32 @@ def test_an_archive_over_http_1_0_ends_with_the_connection(site):
     assert len(tarfile.open(fileobj=io.BytesIO(body)).getnames()) == 3
 
 
+# What has just been sent.
+
+
+def test_changes_are_seen_at_once(tmp_path, tmp_path_factory):
+    secret = tmp_path_factory.mktemp("outside") / "secret"
+    secret.write_text("secret")
+    file = tmp_path / "a.txt"
+    file.write_text("one")
+    os.utime(file, (1, 1))
+    while time.time() - file.stat().st_ctime < 1.01:
+        time.sleep(0.05)  # until then it might change within one tick of its clock, and is not kept
+    with serving(tmp_path) as server:
+        tag = server.ask("GET", "/a.txt").headers["etag"]
+        assert server.ask("GET", "/a.txt").body == b"one"
+        assert server.ask("GET", "/a.txt", If_None_Match=tag).status == 304
+        assert server.ask("GET", "/a.txt", Range="bytes=1-").body == b"ne"
+        assert server.ask("HEAD", "/a.txt").headers["content-length"] == "3"
+        file.write_text("two")
+        os.utime(file, (1, 1))
+        assert server.ask("GET", "/a.txt").body == b"two"
+        file.unlink()
+        assert server.ask("GET", "/a.txt").status == 404
+        file.symlink_to(secret)
+        assert server.ask("GET", "/a.txt").status == 404
+
+
 # Forms.
 
 

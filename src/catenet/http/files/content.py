@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 
 from catenet.http.files.answer import Refused, with_fields
 from catenet.http.files.options import FileOptions
+from catenet.http.files.recent import LARGEST, Recent
 from catenet.http.files.root import Root
 from catenet.http.headers import Headers
 from catenet.http.message import Fields, ResponseHead
@@ -30,6 +31,9 @@ _TYPES: Final = {
     ".mjs": "text/javascript", ".toml": "application/toml", ".wasm": "application/wasm", ".webp": "image/webp",
     ".woff2": "font/woff2", ".yaml": "application/yaml", ".yml": "application/yaml", ".zst": "application/zstd",
 }  # fmt: skip
+_CONDITIONS: Final = (
+    "range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range",
+)  # fmt: skip
 _CODED: Final = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 
 
@@ -67,9 +71,12 @@ async def send_file(
     opened: tuple[BinaryIO, os.stat_result],
     options: FileOptions,
     fields: Fields,
-    status: int = 200,
+    recent: Recent | None = None,
 ) -> None:
-    """Answer with a file, or with what the conditions and ranges of the request make of it. Closes the file."""
+    """Answer with a file, or with what the conditions and ranges of the request make of it. Closes the file.
+
+    `recent` remembers the answer if it depends on nothing else.
+    """
     file, found = opened
     try:
         form = _Form(file, found.st_size, found.st_mtime, etag_of(found), "", content_type(names[-1]))
@@ -78,7 +85,9 @@ async def send_file(
         if options.precompressed:
             form, varies = _compressed(root, names, form, headers)
         file = form.file
-        await _send(exchange, form, headers, (*fields, *_fields_of(form, options, varies)), status)
+        said = (*fields, *_fields_of(form, options, varies))
+        if form.size > LARGEST or varies or not await _send_small(exchange, names, form, headers, said, found, recent):
+            await _send(exchange, form, headers, said)
     finally:
         file.close()
         opened[0].close()
@@ -130,7 +139,30 @@ def _date(seconds: float) -> bytes:
         return format_date(0).encode()
 
 
-async def _send(exchange: Exchange, form: _Form, headers: Headers, fields: Fields, status: int) -> None:
+async def _send_small(
+    exchange: Exchange,
+    names: tuple[str, ...],
+    form: _Form,
+    headers: Headers,
+    fields: Fields,
+    found: os.stat_result,
+    recent: Recent | None,
+) -> bool:
+    """Send a small file in one piece; False if it is asked for otherwise, or changes while it is read."""
+    if exchange.head.method != b"GET" or any(name in headers for name in _CONDITIONS):
+        return False
+    body = os.pread(form.file.fileno(), form.size + 1, 0)
+    if len(body) != form.size:
+        return False
+    length = (b"content-length", b"%d" % form.size)
+    head = with_fields(200, ((b"content-type", form.type.encode()), length), fields)
+    if recent is not None:
+        recent.keep(exchange.head.path, "/".join(names), found, head, body, exchange.now)
+    await exchange.reply(head, body)
+    return True
+
+
+async def _send(exchange: Exchange, form: _Form, headers: Headers, fields: Fields) -> None:
     now = time.time()
     method = exchange.head.method.decode("latin-1")
     decided = evaluate(method, headers, form.etag, form.modified, now)
@@ -140,7 +172,7 @@ async def _send(exchange: Exchange, form: _Form, headers: Headers, fields: Field
     if decided is not None:
         raise Refused(decided)
     ranges = None
-    if method == "GET" and status == 200 and range_applies(headers, form.etag, form.modified, now):
+    if method == "GET" and range_applies(headers, form.etag, form.modified, now):
         try:
             ranges = parse_range(headers.get("range"), form.size)
         except Unsatisfiable:
@@ -148,7 +180,7 @@ async def _send(exchange: Exchange, form: _Form, headers: Headers, fields: Field
             raise Refused(416, fields=(said,)) from None
     kind = (b"content-type", form.type.encode())
     if ranges is None:
-        head = with_fields(status, (kind, (b"content-length", b"%d" % form.size)), fields)
+        head = with_fields(200, (kind, (b"content-length", b"%d" % form.size)), fields)
         await _send_parts(exchange, form, head, [(b"", 0, form.size)])
     elif len(ranges) == 1:
         ((start, stop),) = ranges

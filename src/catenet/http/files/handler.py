@@ -15,6 +15,7 @@ from catenet.http.files.content import send_file
 from catenet.http.files.listing import HTML_FIELDS, JSON_FIELDS, as_html, as_json, entries
 from catenet.http.files.options import FileOptions
 from catenet.http.files.paths import BadPath, FilePath, parse_path
+from catenet.http.files.recent import Recent
 from catenet.http.files.resumable import ResumableUploads, upload_fields
 from catenet.http.files.root import Root
 from catenet.http.files.thread import in_thread
@@ -38,6 +39,7 @@ class Files:
         """Open the folder. Raises `OSError`."""
         self.root = Root(path, options.hidden)
         self.options = options
+        self._recent = None if options.users else Recent(self.root.descriptor)
         self._uploads = Uploads(self.root, options)
         self._resumable = ResumableUploads(self._uploads)
         self._fields: Fields = (*_COMMON, *cors_fields(options))
@@ -50,6 +52,11 @@ class Files:
 
     async def __call__(self, exchange: Exchange) -> None:
         """Answer a request."""
+        if self._recent is not None:
+            known = self._recent.find(exchange.head, exchange.now)
+            if known is not None:
+                await exchange.reply(*known)
+                return
         try:
             await self._answer(exchange)
         except Refused as refused:
@@ -115,7 +122,8 @@ class Files:
             if path.folder:
                 file.close()
                 raise Refused(404)
-            await send_file(exchange, self.root, path.names, (file, found), self.options, self._fields)
+            recent = self._recent if b"?" not in exchange.head.path else None
+            await send_file(exchange, self.root, path.names, (file, found), self.options, self._fields, recent)
             return
         try:
             await self._read_folder(exchange, path, descriptor)
