@@ -7,6 +7,7 @@ import socket
 import subprocess
 
 import pytest
+import websockets.asyncio.server
 from scripted import Scripted, read_head, reply, replying
 from tests.peers import tool
 
@@ -308,3 +309,35 @@ def test_the_environment(monkeypatch):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     assert asyncio.run(main()) == [b"direct", b"proxy"] and seen[0][0] == "GET http://example.test/ HTTP/1.1"
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
+def test_websockets_go_through_tunnels(scheme, secure, authority, http_proxy):
+    async def echo(ws):
+        async for message in ws:
+            await ws.send(message)
+
+    async def main():
+        tls = authority.server if secure else None
+        async with (
+            websockets.asyncio.server.serve(echo, "127.0.0.1", 0, ssl=tls) as server,
+            Scripted(socks5([])) as socks,
+        ):
+            to = server.sockets[0].getsockname()[1]
+            proxy = http_proxy if scheme == "http" else socks.url.replace("http", scheme)
+            async with Client(proxy=proxy, ca=authority.ca) as client:
+                async with await client.websocket(f"{'wss' if secure else 'ws'}://localhost:{to}/") as ws:
+                    await ws.send("through")
+                    return await ws.receive()
+
+    assert asyncio.run(main()) == "through"
+
+
+def test_websockets_through_a_proxy_that_is_not_there():
+    async def main():
+        async with Client(proxy="http://u:secret@127.0.0.1:1") as client:
+            await client.websocket("ws://localhost/")
+
+    with pytest.raises(ProxyError, match=r"to the proxy http://u:\*\*\*@127\.0\.0\.1:1: Connection refused"):
+        asyncio.run(main())

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import pytest
 import websockets.asyncio.server
 
 from catenet.http.client.client import Client
@@ -40,8 +39,3 @@ def test_a_websocket_with_what_the_client_has():
 
 def test_over_tls(authority):
     assert opened(tls=authority.server, ca=authority.ca)[0] == "hello"
-
-
-def test_not_through_a_proxy():
-    with pytest.raises(ValueError, match=r"cannot go through the proxy http://proxy\.example"):
-        opened(proxy="http://proxy.example:1")

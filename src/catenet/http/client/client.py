@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from catenet.http.client.body import Content
@@ -19,6 +20,7 @@ from catenet.http.client.response import Response, facts_of
 from catenet.http.client.settings import ClientOptions, Settings, as_auth, as_timeouts
 from catenet.http.client.timeouts import Timeouts
 from catenet.http.client.transport import Transport
+from catenet.http.client.tunnelling import tunnel
 from catenet.http.headers import Headers, HeadersLike
 from catenet.http.policy.auth import Auth
 from catenet.http.policy.sse import ServerEvent
@@ -248,9 +250,6 @@ class Client:
         settings = self.settings
         where = Url.absolute(url, ("ws", "wss"))
         proxy = None if settings.unix else settings.proxies.for_url(where)
-        if proxy is not None:
-            shown = proxy.without_password()
-            raise ValueError(f"a WebSocket cannot go through the proxy {shown}; name its host in no_proxy")
         request = Request("GET", replace(where, scheme="https" if where.tls else "http"), headers=self.headers)
         request.headers.discard("Accept", "Accept-Encoding")
         _merge(request.headers, headers or {})
@@ -261,6 +260,9 @@ class Client:
         if where.tls:
             options.setdefault("tls", self.transport().websocket_context())
         options.setdefault("server_name", settings.transport.server_name)
+        if proxy is not None:
+            contexts = self.transport().proxy_context, options.get("tls")
+            options["dial"] = partial(tunnel, where, proxy, *contexts, options["server_name"])
         return await connect(str(where), headers=request.headers.multi_items(), unix=settings.unix or None, **options)
 
     # Life.

@@ -72,7 +72,7 @@ class Transport:
             loop,
             parts,
             self._context,
-            self._proxy_context,
+            self.proxy_context,
             http2_only=options.versions == "2",
             timeout=options.connect_timeout,
             server_name=options.server_name,
@@ -232,7 +232,7 @@ class Transport:
                 self._upgrading_tls.set_alpn_protocols(["http/1.1"])
         return self._upgrading_tls
 
-    def _proxy_context(self) -> ssl.SSLContext:
+    def proxy_context(self) -> ssl.SSLContext:
         """For a proxy that is itself reached over TLS; it gets no certificate of ours."""
         if self._proxy_tls is None:
             self._proxy_tls = client_context(self._options.ca, verify=self._options.verify, alpn=("http/1.1",))

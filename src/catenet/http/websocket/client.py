@@ -9,7 +9,7 @@ import base64
 import os
 import ssl
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 from catenet.http import events as ev
@@ -27,6 +27,7 @@ from catenet.http.websocket.handshake import Agreement, ClientHandshake
 from catenet.http.websocket.limits import WebSocketLimits
 from catenet.net.client import connect as connect_core
 from catenet.net.connection import Connection
+from catenet.net.dial import Candidate
 from catenet.net.target import host_and_port
 
 __all__ = ["WebSocketClient", "connect"]
@@ -331,6 +332,7 @@ async def connect(
     server_name: str | None = None,
     unix: str | None = None,
     open_timeout: float | None = OPEN_TIMEOUT,
+    dial: Callable[[], Awaitable[Candidate]] | None = None,
 ) -> WebSocketClient:
     """Open a WebSocket at a `ws:` or `wss:` URL and return it.
 
@@ -345,6 +347,7 @@ async def connect(
         server_name: what the certificate must name, instead of the host.
         unix: path of a Unix socket to connect to, whatever the URL says.
         open_timeout: seconds for connecting and the handshake together.
+        dial: connects instead, as through a proxy; TLS included.
 
     Raises `ValueError` for a wrong URL, `HandshakeError` when the server refuses, `catenet.net.ConnectError`.
     """
@@ -362,9 +365,13 @@ async def connect(
         target = ("tls://" if where.tls else "tcp://") + target
     try:
         async with asyncio.timeout(open_timeout):
-            connection: Connection[Event] = await connect_core(
-                core, target, tls=tls, server_name=server_name, connect_timeout=None
-            )
+            connection: Connection[Event]
+            if dial is None:
+                connection = await connect_core(core, target, tls=tls, server_name=server_name, connect_timeout=None)
+            else:
+                candidate = await dial()
+                connection = Connection(asyncio.get_running_loop(), core)
+                candidate.hand_over(connection)
             try:
                 agreement = await core.opened
             except BaseException:
