@@ -1,6 +1,8 @@
 """The core, in the groups of the Autobahn suite: frames, pings, reserved bits, opcodes, UTF-8, closing, limits."""
 
 import dataclasses
+import subprocess
+import sys
 import zlib
 
 import pytest
@@ -12,7 +14,7 @@ from catenet.http.websocket.deflate import Deflate
 from catenet.http.websocket.errors import WebSocketClosed
 from catenet.http.websocket.events import Closed, Ping, Pong
 from catenet.http.websocket.limits import WebSocketLimits
-from catenet.http.websocket.mask import mask
+from catenet.http.websocket.mask import mask, mask_in_python
 from wire import KEY, QUIET, client, events, feed, frame, sent, server
 
 STEPS = [0, 1, 3]
@@ -57,9 +59,17 @@ def test_messages_of_all_sizes_in_pieces_of_all_sizes(size, step):
 
 @given(st.binary(max_size=3000), st.binary(min_size=4, max_size=4))
 def test_masks(data, key):
-    masked = mask(data, key)
-    assert masked == bytes(byte ^ key[place % 4] for place, byte in enumerate(data))
-    assert mask(masked, key) == data
+    for function in (mask, mask_in_python):
+        masked = function(data, key)
+        assert masked == bytes(byte ^ key[place % 4] for place, byte in enumerate(data))
+        assert function(masked, key) == data
+
+
+def test_without_the_function_in_c():
+    code = "import sys; sys.modules['websockets'] = None; from catenet.http.websocket import mask as m; "
+    code += "assert m.mask is m.mask_in_python; print(m.mask(b'hello', b'abcd'))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == repr(mask(b"hello", b"abcd")) + "\n"
 
 
 @given(
