@@ -6,25 +6,26 @@ import asyncio
 import copy
 import ssl
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from catenet.http.client.body import Source
 from catenet.http.client.connection import ClientConnection, Dial
 from catenet.http.client.dialling import Dialler, HttpConnection, Resolve
 from catenet.http.client.errors import ConnectFailed, ConnectionLost, PeerError, RequestError, RequestTimeout
 from catenet.http.client.exchange import Exchange
 from catenet.http.client.origin import Origin
-from catenet.http.client.request import Request
 from catenet.http.client.timeouts import Timeouts
 from catenet.http.errors import PeerLimit
 from catenet.http.h1.head import H1Memo
 from catenet.http.h2.connection import Memos
 from catenet.http.limits import Limits
-from catenet.http.message import RequestHead
+from catenet.http.message import Fields, RequestHead
 from catenet.net.async_pool import AcquireTimeout, AsyncPool
 from catenet.net.deadlines import Deadlines
 from catenet.net.pool import PoolLimits
 from catenet.net.tls import client_context
 
-__all__ = ["Transport", "TransportOptions"]
+__all__ = ["Outgoing", "Transport", "TransportOptions"]
 
 ALPN = {"auto": ("h2", "http/1.1"), "1.1": ("http/1.1",), "2": ("h2",)}
 
@@ -55,6 +56,22 @@ class TransportOptions:
     def __post_init__(self) -> None:
         if self.versions not in ALPN:
             raise ValueError(f"versions {self.versions!r}: {', '.join(ALPN)} are known")
+
+
+class Outgoing(Protocol):
+    """What a transport asks of a request besides its head."""
+
+    @property
+    def source(self) -> Source:
+        """The body."""
+
+    @property
+    def trailers(self) -> Fields:
+        """Fields after the body."""
+
+    @property
+    def expects(self) -> bool:
+        """Whether the body waits for 100 Continue."""
 
 
 class Transport:
@@ -104,7 +121,7 @@ class Transport:
         self,
         origin: Origin,
         head: RequestHead,
-        request: Request,
+        request: Outgoing,
         timeouts: Timeouts,
         end: float | None,
         collects: bool,

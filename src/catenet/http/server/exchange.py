@@ -123,6 +123,11 @@ class Exchange:
         return self._lost is not None
 
     @property
+    def complete(self) -> bool:
+        """Whether the whole request has come; what of its body was not read is there for `take`."""
+        return self._complete
+
+    @property
     def started(self) -> bool:
         """Whether the response has begun."""
         return self._state != _WAITING
@@ -312,6 +317,12 @@ class Exchange:
         else:
             core.send_data(self._stream, b"", True)
         self._end()
+
+    def break_off(self) -> None:
+        """Break a response off that has begun, as what it comes from has broken."""
+        if self._state == _BEGUN and self._lost is None:
+            self._connection.core.reset(self._stream, ErrorCode.INTERNAL_ERROR)
+            self._end()
 
     def upgrade(self, head: ResponseHead) -> Tunnel:
         """Answer with 101, or 2xx to CONNECT; what follows both ways are bytes of another protocol."""
