@@ -597,3 +597,13 @@ def test_large_bodies_are_not_joined():
     assert machine.bulky
     pieces = machine.transmit_pieces()
     assert pieces[-1] is whole and machine.transmit() == b"" and not machine.bulky
+
+
+def test_a_trailer_of_the_application_cannot_become_two():
+    machine = server()
+    ((_, stream, _, _),) = machine.receive(GET, 0.0)
+    machine.send_head(stream, OK)
+    with pytest.raises(ValueError, match="line break"):
+        machine.send_trailers(stream, ((b"x", b"a\r\nb: c"),))
+    machine.send_trailers(stream, ((b"x", b"a"),))
+    assert machine.transmit().endswith(b"0\r\nx: a\r\n\r\n")

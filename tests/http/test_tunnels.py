@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 import pytest
+import uvloop
 from h2wire import Pair, Raw
 
 from catenet.http import events as ev
@@ -317,6 +318,14 @@ def test_http_2_has_no_101():
 # On a transport.
 
 
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+def run(scenario, loop):
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(scenario, 10))
+
+
 class Echo(HttpProtocol):
     """Answers every request with a tunnel, and sends back what comes."""
 
@@ -350,8 +359,9 @@ async def echo_server():
         server.close()
 
 
+@pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("request_bytes", [UPGRADE, CONNECT])
-def test_half_close_on_a_socket(request_bytes):
+def test_half_close_on_a_socket(request_bytes, loop):
     """The end of one direction passes through, the other still carries bytes, and then the connection closes."""
 
     async def scenario():
@@ -365,7 +375,7 @@ def test_half_close_on_a_socket(request_bytes):
             writer.close()
             await writer.wait_closed()
 
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    run(scenario(), loop)
 
 
 class Slow(HttpProtocol):
@@ -379,8 +389,9 @@ class Slow(HttpProtocol):
         self.touch()
 
 
+@pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_client_that_has_ended_its_direction_is_answered(count):
+def test_a_client_that_has_ended_its_direction_is_answered(count, loop):
     """What `nc -N` and old clients do; also all requests that it has sent together."""
 
     async def scenario():
@@ -393,7 +404,7 @@ def test_a_client_that_has_ended_its_direction_is_answered(count):
         writer.close()
         server.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 10))
+    run(scenario(), loop)
 
 
 @pytest.mark.parametrize("rest", [b"GET / HT", b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel"])

@@ -363,7 +363,9 @@ class Sender:
 
     def _append_end(self, trailers: Fields) -> None:
         if self._chunked:
-            lines = b"".join(name + b": " + value + b"\r\n" for name, value in trailers)
+            lines = b"".join([name + b": " + value + b"\r\n" for name, value in trailers])
+            if lines.count(b"\n") != len(trailers) or lines.count(b"\r") != len(trailers):
+                raise ValueError("a trailer has a line break in it")
             self._out.append(b"0\r\n" + lines + b"\r\n")
             self._chunked = False
 

@@ -13,6 +13,7 @@ only when something is inserted, and soon nothing is; what does not fit goes as 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -113,6 +114,9 @@ _NOT_WORTH_INDEXING = frozenset(
     (b"grpc-timeout", b"connect-timeout-ms", b"grpc-message", b"grpc-status-details-bin", b"content-length", b"date",
      b"traceparent", b"tracestate", b"grpc-previous-rpc-attempts")
 )  # fmt: skip
+
+
+_BREAK = re.compile(rb"[\r\n\0]").search
 
 
 class Table:
@@ -334,13 +338,15 @@ class Encoder:
     """One direction of one connection. `list_limit` is the largest field section, uncompressed, that it encodes.
 
     The memo has no block of a section over `_MEMO_LIST_LIMIT`. An encoder with a smaller limit uses tables of its
-    own, where nothing is ever found, so that a block from the memo needs no look at the limit.
+    own, where nothing is ever found, so that a block from the memo needs no look at the limit. `strict`: line breaks
+    are a `ValueError`; all encoders of a memo are strict, or none.
     """
 
-    __slots__ = ("_alone", "_memo", "_smallest", "_table", "list_limit")
+    __slots__ = ("_alone", "_memo", "_smallest", "_strict", "_table", "list_limit")
 
-    def __init__(self, memo: Memo, list_limit: int = 1 << 32) -> None:
+    def __init__(self, memo: Memo, list_limit: int = 1 << 32, strict: bool = False) -> None:
         self._memo = memo
+        self._strict = strict
         self._table = memo.start
         self._smallest: int | None = None
         self._alone = False
@@ -366,17 +372,17 @@ class Encoder:
         return Table(tuple(entries), size, limit) if self._alone else self._memo.table(entries, size, limit)
 
     def encode_both(self, head: Fields, trailers: Fields) -> tuple[bytes, bytes]:
-        """Return the header blocks for both. Raises `PeerLimit` for either, and then has encoded neither."""
+        """Return the header blocks for both. Raises as `encode` does for either, and then has encoded neither."""
         before, smallest = self._table, self._smallest
         first = self.encode(head)
         try:
             return first, self.encode(trailers)
-        except PeerLimit:
+        except (PeerLimit, ValueError):
             self._table, self._smallest = before, smallest
             raise
 
     def encode(self, fields: Fields) -> bytes:
-        """Return the header block for `fields`. Raises `PeerLimit`."""
+        """Return the header block for `fields`. Raises `PeerLimit`, `ValueError`."""
         known = self._table.after.get(fields)
         if known is None:
             known = self._encode(fields)
@@ -397,6 +403,8 @@ class Encoder:
         whole = list_size(fields)
         if whole > self.list_limit:
             raise PeerLimit(whole, self.list_limit)
+        if self._strict and _BREAK(b"".join([name + value for name, value in fields])):
+            raise ValueError("a field has a line break in it")  # behind a downgrade it would be another field
         entries, size = list(table.entries), table.size
         parts = []
         for field in fields:

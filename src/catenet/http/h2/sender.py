@@ -47,7 +47,7 @@ class Sender:
         self.peer_max_streams = GUESSED_MAX_STREAMS
         self.connect_protocol = False
         self._limits = limits
-        self._encoder = Encoder(encoders, limits.max_header_list)
+        self._encoder = Encoder(encoders, limits.max_header_list, strict=True)
         self._out: list[bytes | memoryview] = []
         self._events: list[Event] = []
         self._waiting: dict[int, Stream] = {}
