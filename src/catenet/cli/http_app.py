@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -102,6 +103,8 @@ async def _serving(
         raise UsageError(f"{args.app}: {error}") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"--listen {error}") from None
+    gc.collect()
+    gc.freeze()  # what the program has made so far stays; to look through it again and again finds nothing
     async with server:
         yield server
 

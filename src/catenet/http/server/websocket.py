@@ -217,7 +217,7 @@ class SocketExchange(Exchange):
         """Read frames while the application keeps up; give the client credit for what has been read."""
         socket, messages = self._socket, self._messages
         assert socket is not None
-        while len(messages) < _MESSAGES:
+        while len(messages) < _MESSAGES and socket.unread:
             event = socket.next_event()
             if event is None or (messages and isinstance(messages[-1], Closed)):
                 break

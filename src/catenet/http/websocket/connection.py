@@ -106,6 +106,11 @@ class WebSocket:
         return len(self._data) - self._at > FULL
 
     @property
+    def unread(self) -> bool:
+        """Whether `next_event` has anything to look at."""
+        return self._at < len(self._data) or self._eof or self._late is not None
+
+    @property
     def unfinished(self) -> bool:
         """Whether the peer has begun a message or a frame and not finished it."""
         return self._last is None and (self._left != _IDLE or self._assembly.begun or self._at < len(self._data))
