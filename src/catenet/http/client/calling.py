@@ -257,6 +257,7 @@ class Call:
 _random = random.Random()
 
 
-async def _finished(result: Awaitable[None] | None) -> None:
-    if result is not None:
+async def _finished(result: object) -> None:
+    """Wait for a hook that is a coroutine."""
+    if isinstance(result, Awaitable):
         await result
