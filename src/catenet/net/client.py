@@ -51,9 +51,11 @@ async def connect(
     target = parse_target(url, schemes=schemes)
     context = _client_tls(target, tls, server_name, alpn)
     try:
-        async with asyncio.timeout(connect_timeout):
+        async with asyncio.timeout(connect_timeout) as limit:
             candidate = await _dial(loop, target, context, source)
-    except TimeoutError:
+    except TimeoutError as error:
+        if not limit.expired():  # the kernel's own, ETIMEDOUT
+            raise ConnectError(f"cannot connect to {target.url}: {explain(error)}") from None
         raise ConnectError(f"cannot connect to {target.url}: no answer in {connect_timeout:g} s") from None
     except OSError as error:
         raise ConnectError(f"cannot connect to {target.url}: {explain(error)}") from None

@@ -72,6 +72,40 @@ def test_headers_of_the_client_and_of_the_request():
     assert "user-agent" not in fields
 
 
+def test_ranges_are_of_what_is_not_encoded():
+    async def call(client, url):
+        await client.get(url, headers={"Range": "bytes=0-9"})
+        await client.get(url, headers=[("Range", "bytes=0-9"), ("Accept-Encoding", "gzip")])
+
+    seen, _ = seen_by(call)
+    assert [fields["accept-encoding"] for _, fields, _ in seen] == ["identity", "gzip"]
+
+
+def test_a_generator_is_closed_when_nobody_wants_the_rest():
+    closed = []
+
+    async def endless():
+        try:
+            while True:
+                yield b"x" * 65536
+        finally:
+            closed.append(True)
+
+    async def handle(reader, writer):
+        await read_head(reader)
+        writer.write(reply(b"enough", "413 Content Too Large"))
+        await writer.drain()
+        await reader.read(10)
+
+    async def main():
+        async with Scripted(handle) as server, Client() as client:
+            await client.post(server.url, content=endless())
+            while not closed:
+                await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
 def test_a_header_that_changes_counts_for_the_next_request():
     async def call(client, url):
         for value in "ab":

@@ -77,6 +77,7 @@ async def slow(reader, writer):
         (slow, Timeouts(read=0.5), "read", 0.6),
         (slow, 7.0, "total", 7.0),
         (slow, NEVER, b"x" * 20, 20.1),
+        (slow, None, b"x" * 20, 20.1),
     ],
 )
 @pytest.mark.parametrize("of_client", [True, False])
@@ -173,3 +174,20 @@ def test_the_answer_that_comes_in_time_leaves_no_timer():
 
     left, _ = simulate(quick, timed(call)(timeout=5.0))
     assert left < 200
+
+
+def test_a_timeout_of_the_kernels_is_told_as_such(monkeypatch):
+    from catenet.http.client import dialling
+    from catenet.http.client.errors import ConnectFailed
+
+    async def late(*_):
+        raise TimeoutError(110, "Connection timed out")
+
+    async def main(timeout):
+        async with Client(timeout=timeout) as client:
+            await client.get("http://192.0.2.1/")
+
+    monkeypatch.setattr(dialling.dial, "connect", late)
+    for timeout in (Timeouts(), Timeouts(connect=None)):
+        with pytest.raises(ConnectFailed, match="Connection timed out"):
+            asyncio.run(main(timeout))

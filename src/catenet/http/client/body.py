@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import BinaryIO, Protocol, TypeAlias, cast, runtime_checkable
 
 __all__ = ["AsyncPieces", "Bytes", "Content", "File", "Pieces", "Readable", "Source", "source_of"]
@@ -125,8 +125,12 @@ class AsyncPieces(Source):
 
     async def pieces(self) -> AsyncIterator[bytes | memoryview]:
         """Iterate over the body from its beginning."""
-        async for piece in self._given:
-            yield _as_bytes(piece)
+        try:
+            async for piece in self._given:
+                yield _as_bytes(piece)
+        finally:
+            if isinstance(self._given, AsyncGenerator):  # what it holds open is not needed any more
+                await self._given.aclose()
 
 
 EMPTY = Bytes(b"")

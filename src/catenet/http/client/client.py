@@ -36,8 +36,8 @@ class RequestOptions(TypedDict, total=False):
     """What a single request may be told, over what the client has.
 
     One of `content` (bytes, text, file, iterable, async iterable), `data` (a form, or as `content`), `json`, `files`.
-    `headers` with None leave a default out. `timeout`: seconds for all of it, or `Timeouts`. `auth`: user and password,
-    or an `Auth`. `expect_continue` asks before it sends the body.
+    `headers` with None leave a default out. `timeout`: seconds for all of it, `Timeouts`, or None. `auth`: user and
+    password, or an `Auth`. `expect_continue` asks before it sends the body.
     """
 
     params: Params | None
@@ -197,6 +197,8 @@ class Client:
         headers = self.headers.copy()
         if given is not None:
             _merge(headers, given)
+            if "range" in headers and "accept-encoding" not in Headers(_named(given)):
+                headers["Accept-Encoding"] = "identity"  # a range of what is encoded is of no use
         request = Request(
             method,
             self._absolute(url),
@@ -208,7 +210,7 @@ class Client:
             params=settings.params,
             trailers=options.get("trailers"),
             expect_continue=options.get("expect_continue", False),
-            timeouts=as_timeouts(options.get("timeout"), settings.timeouts),
+            timeouts=as_timeouts(options["timeout"], settings.timeouts) if "timeout" in options else None,
         )
         request.url = with_params(request.url, options.get("params"))
         if settings.unix:
@@ -312,6 +314,12 @@ def _merge(headers: Headers, given: HeadersLike | Mapping[str, str | None]) -> N
         headers.update({name: value for name, value in given.items() if value is not None})
     else:
         headers.update(given)
+
+
+def _named(given: HeadersLike | Mapping[str, str | None]) -> HeadersLike:
+    if isinstance(given, Mapping) and not isinstance(given, Headers):
+        return {name: value or "" for name, value in given.items()}
+    return given
 
 
 async def _quietly(work: Coroutine[Any, Any, object]) -> None:

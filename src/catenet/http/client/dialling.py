@@ -83,9 +83,11 @@ class Dialler:
         """Connect. Raises `ConnectFailed` or `RequestTimeout`, each with its record as `record`."""
         record = ConnectRecord()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout) as limit:
                 candidate = await self._candidate(origin, record)
         except TimeoutError as error:
+            if not limit.expired():  # the kernel's own, ETIMEDOUT
+                raise _recorded(_failure(origin, error), record) from error
             late = RequestTimeout(f"cannot connect to {origin}: no answer in {self._timeout:g} s", "connect")
             raise _recorded(late, record) from error
         except ConnectFailed as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from catenet.http.client.body import Source
@@ -108,11 +109,12 @@ class Exchange:
 
     async def _send_body(self, source: Source, trailers: Fields, expects: bool) -> None:
         core, stream, left = self.connection.core, self.stream, source.length
+        pieces = source.pieces()
         try:
             if expects:
                 await self._wait_for_invitation()
             if not self.over:
-                async for piece in source.pieces():
+                async for piece in pieces:
                     if left is not None:
                         left -= len(piece)
                         if left < 0:
@@ -134,6 +136,8 @@ class Exchange:
             self.cancel(error)
         finally:
             self._upload = None
+            if isinstance(pieces, AsyncGenerator):  # what it holds open is not needed any more
+                await pieces.aclose()
 
     async def _wait_for_invitation(self) -> None:
         self._invited = self.connection.loop.create_future()

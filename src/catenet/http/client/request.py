@@ -97,8 +97,6 @@ class Request:
             names = b", ".join(dict.fromkeys(name for name, _ in self.trailers))
             fields += ((b"trailer", names),)
         target = str(url.without_fragment().without_userinfo()) if forwarded else url.target
-        if self.method == "OPTIONS" and url.path == "*":
-            target = "*"
         scheme = b"https" if url.tls else b"http"
         return RequestHead(self.method.encode(), target.encode("ascii"), fields, authority.encode("ascii"), scheme)
 

@@ -44,7 +44,7 @@ class ClientOptions(TypedDict, total=False):
     """Options of a client. Times in seconds, sizes in bytes.
 
     * `base_url`, `headers`, `params`, `auth`, `cookies`: for every request; a request's own go before them.
-    * `timeout`: for all of a request (a number), or `Timeouts`.
+    * `timeout`: for all of a request (a number), or `Timeouts`; None: no limit.
     * `follow_redirects`, `max_redirects`.
     * `retry`: a `RetryPolicy`, or how many attempts; without, only what a server is known not to have seen, or what an
       idle connection swallowed, is repeated.
@@ -119,7 +119,7 @@ class Settings:
         unknown = set(options) - set(ClientOptions.__annotations__)
         if unknown:
             raise TypeError(f"Client has no option {sorted(unknown)[0]!r}")
-        timeouts = as_timeouts(options.get("timeout"), Timeouts())
+        timeouts = as_timeouts(options["timeout"], Timeouts()) if "timeout" in options else Timeouts()
         trust = options.get("trust_env", True)
         retry = options.get("retry")
         base = options.get("base_url")
@@ -149,11 +149,11 @@ class Settings:
 
 
 def as_timeouts(given: float | Timeouts | None, default: Timeouts) -> Timeouts:
-    """Return the timeouts; a number is the time for all of a request."""
+    """Return the timeouts: a number is the time for all of a request, None no limit at all."""
     if isinstance(given, Timeouts):
         return given
     if given is None:
-        return default
+        return Timeouts(None, None, None, None, None)
     return Timeouts(default.connect, default.write, default.read, default.pool, float(given))
 
 

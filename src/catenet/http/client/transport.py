@@ -142,20 +142,21 @@ class Transport:
         else:
             try:
                 exchange.start_upload(head, request.source, request.trailers, request.expects)
-            except PeerLimit as excess:
-                raise self._too_large(connection, excess) from None
+            except BaseException as error:
+                raise self._not_sent(connection, error) from None
         await (exchange.wait_for_end() if collects else exchange.wait_for_head())
         return exchange
 
     def _start(self, exchange: Exchange, head: RequestHead, body: bytes) -> None:
         try:
             exchange.start(head, body)
-        except PeerLimit as excess:
-            raise self._too_large(exchange.connection, excess) from None
+        except BaseException as error:
+            raise self._not_sent(exchange.connection, error) from None
 
-    def _too_large(self, connection: HttpConnection, excess: PeerLimit) -> RequestError:
+    def _not_sent(self, connection: HttpConnection, error: BaseException) -> BaseException:
+        """The connection was not used after all: another request may."""
         connection.has_room()
-        return RequestError(f"the request's {excess}")
+        return RequestError(f"the request's {error}") if isinstance(error, PeerLimit) else error
 
     # Connections.
 
