@@ -175,6 +175,15 @@ class Echo(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if self.path.startswith("/cookies/"):
+            self.send_response(302)
+            self.send_header("Set-Cookie", "kept=1; Max-Age=1000; Path=/")
+            self.send_header("Set-Cookie", "hidden=2; HttpOnly; Path=/")
+            self.send_header("Set-Cookie", "other=3; Domain=other.example")
+            self.send_header("Location", "/echo")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if self.path == "/again":
             self.server.asked += 1  # type: ignore[attr-defined]
             if self.server.asked < 3:  # type: ignore[attr-defined]
@@ -189,6 +198,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
             for value in self.headers.get_all(name, []):
                 if name == "user-agent" and ("curl" in value or "catenet" in value):
                     continue
+                if name == "cookie":
+                    value = "; ".join(sorted(value.split("; ")))  # curl has an order of its own
                 if name == "content-type" and "boundary" in value:
                     body = body.replace(value.partition("boundary=")[2].encode(), b"B").replace(b"-" * 24, b"")
                     value = "a form"

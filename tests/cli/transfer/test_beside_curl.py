@@ -56,6 +56,9 @@ LINES = """
 {e}/echo -A mine
 {e}/echo -e http://from/
 {e}/echo -b a=b;c=d
+{e}/echo -b jar
+{e}/echo -b none
+-L {e}/cookies/ -b jar
 {e}/echo -d a=b
 {e}/echo -d a=b -d c=d
 {e}/echo -d @lines
@@ -142,6 +145,9 @@ def prepared(folder: Path) -> Path:
     folder.mkdir()
     (folder / "lines").write_bytes(b"one\r\ntwo\nthree")
     (folder / "sub").mkdir()
+    (folder / "jar").write_text(
+        "# comment\n\n127.0.0.1\tFALSE\t/\tFALSE\t0\tin\tfile\nx.example\tFALSE\t/\tFALSE\t0\ta\tb\n"
+    )
     return folder
 
 

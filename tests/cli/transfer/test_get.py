@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from tests.peers import tool
 
 from catenet.cli import main
 from catenet.cli.transfer.rate import RateLimit
@@ -159,6 +160,13 @@ def test_in_parts(url, here):
     assert main(["get", "-o", "f", url, "--parallel", "4", "-s", "--checksum", checksum(CONTENT)]) == 0
     assert Path("f").read_bytes() == CONTENT and names(here) == ["f"]
     assert len(Cutting.asked) >= 5 and Cutting.asked[0] == f"bytes=0-{(1 << 20) - 1}"
+
+
+def test_what_is_shown_of_parts(url, here, capfd):
+    assert main(["get", "-o", "f", url, "--parallel", "2", "-v"]) == 0
+    err = capfd.readouterr().err
+    assert err.count("* part ") >= 5 and "* part 0-1048575: " in err and "* first byte |" in err
+    assert "a new connection" in err and "the same connection" in err
 
 
 def test_parts_that_break_off_are_asked_for_again(url, here):
@@ -354,6 +362,9 @@ def test_nobody_reads(nginx, here):
         (["http://a/", "-T", "/no/such"], 26, "cannot read /no/such: no such file or directory"),
         (["http://a/", "--digest"], 2, "needs -u"),
         (["http://a/", "--oauth2-bearer", "a b"], 2, "bearer token"),
+        (["http://a/", "-b", "/"], 2, "-b /: is a directory"),
+        (["http://a/", "-b", "/etc/passwd"], 2, "line 1 is no cookie"),
+        (["http://127.0.0.1:1/", "-c", "/no/such"], 23, "cannot write /no/such"),
         (["http://a/", "--unknown"], 2, "unrecognized arguments"),
         (["data:x"], 3, "no comma"),
         (["data:;base64,%%"], 3, "no base64"),
@@ -524,6 +535,23 @@ def test_every_attempt_to_connect_has_a_line(closed_port, here, capfd, monkeypat
     assert main(["get", "-v", f"http://two.example:{closed_port}/"]) == 7
     err = capfd.readouterr().err
     assert "127.0.0.2: Connection refused" in err and "127.0.0.3: Connection refused" in err
+
+
+def test_cookies_are_kept_as_curl_keeps_them(echo, here):
+    """Each reads what the other has written."""
+    assert main(["get", "-s", f"{echo.url}/cookies/", "-c", "ours"]) == 0
+    subprocess.run([tool("curl"), "-s", f"{echo.url}/cookies/", "-c", "theirs"], check=True)
+    ours, theirs = ([line.split("\t") for line in Path(name).read_text().splitlines() if line.count("\t") == 6]
+                    for name in ("ours", "theirs"))  # fmt: skip
+    assert sorted(line[:4] + line[5:] for line in ours) == sorted(line[:4] + line[5:] for line in theirs)
+    assert len(ours) == 2 and Path("ours").stat().st_mode & 0o77 == 0
+    for name in ("ours", "theirs"):
+        said = subprocess.run([tool("curl"), "-s", f"{echo.url}/echo", "-b", name], check=True, capture_output=True)
+        out = subprocess.run(
+            [sys.executable, "-m", "catenet", "get", f"{echo.url}/echo", "-b", name], capture_output=True
+        )
+        assert b"kept=1" in said.stdout and b"hidden=2" in said.stdout
+        assert out.stdout == said.stdout
 
 
 # Sending.

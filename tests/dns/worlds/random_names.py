@@ -6,7 +6,6 @@ puts a table of what came of them between the marks of a file. It exits with 1 i
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import socket
@@ -14,9 +13,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.long_runs import run_many
 
 from catenet.world import World
 from catenet.world.engine.runner import build_world
@@ -31,7 +31,6 @@ LASTS = 150.0
 """Seconds in which programs ask."""
 LONGEST = 25.0
 """Seconds that a call may take: two attempts of five seconds, and three for a half that is missing (resolv.conf(5))."""
-MARKS = ("<!-- random names -->", "<!-- end -->")
 
 
 @dataclass
@@ -161,46 +160,6 @@ def _judge(addresses: list[str] | None, name: str, family: int) -> tuple[str, ob
 # A thousand of them.
 
 
-def main() -> int:
-    """Run many, and tell."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("first", type=int)
-    parser.add_argument("count", type=int)
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--table", type=Path)
-    args = parser.parse_args()
-    begun = time.monotonic()
-    outcomes: list[Outcome] = []
-    with ProcessPoolExecutor(args.jobs) as pool:
-        for outcome in pool.map(run, range(args.first, args.first + args.count)):
-            outcomes.append(outcome)
-            for fault in outcome.faults:
-                print(fault, flush=True)
-            _show_progress(outcomes, args.count, time.monotonic() - begun)
-            if args.table is not None and (len(outcomes) % 10 == 0 or len(outcomes) == args.count):
-                _write(args.table, table(outcomes, time.monotonic() - begun))
-    print(f"\n{table(outcomes, time.monotonic() - begun)}")
-    return 1 if any(outcome.faults for outcome in outcomes) else 0
-
-
-def _write(path: Path, text: str) -> None:
-    """Put the table between the marks: now and then, so that a run that is broken off leaves what it has."""
-    before, _, rest = path.read_text().partition(MARKS[0])
-    path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
-
-
-def _show_progress(outcomes: Sequence[Outcome], count: int, seconds: float) -> None:
-    if not sys.stderr.isatty() and len(outcomes) % 50:
-        return
-    done = len(outcomes) / count
-    faults = sum(len(outcome.faults) for outcome in outcomes)
-    left = seconds / done - seconds
-    bar = "#" * int(40 * done)
-    end = "" if sys.stderr.isatty() else "\n"
-    sys.stderr.write(f"\r[{bar:<40}] {len(outcomes)}/{count} worlds, {faults} faults, {left:.0f} s left {end}")
-    sys.stderr.flush()
-
-
 def table(outcomes: Sequence[Outcome], seconds: float) -> str:
     """What came of the worlds, as a table of Markdown."""
     counts: Counter[str] = Counter()
@@ -224,4 +183,4 @@ def table(outcomes: Sequence[Outcome], seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_many(__doc__, "random names", run, table))

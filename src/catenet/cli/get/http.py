@@ -17,7 +17,7 @@ SCHEMES = ("http", "https")
 async def get(job: Job) -> None:
     """Fetch the URL. Raises `TransferError`."""
     from catenet.cli.transfer.fetch import Fetch
-    from catenet.cli.transfer.http_request import make_client
+    from catenet.cli.transfer.http_request import make_client, save_cookies
     from catenet.cli.transfer.parallel import fetch_in_parts
     from catenet.cli.transfer.resuming import put_resumable
     from catenet.http.url import Url, UrlError
@@ -29,12 +29,15 @@ async def get(job: Job) -> None:
         raise TransferError(Code.MALFORMED_URL, str(error)) from None
     async with make_client(job.options) as client:
         fetch = Fetch(client, job, url)
-        if job.options.upload is not None and job.options.resume is not None:
-            await put_resumable(fetch)
-        elif job.options.parallel > 1:
-            await fetch_in_parts(fetch)
-        else:
-            await fetch.run()
+        try:
+            if job.options.upload is not None and job.options.resume is not None:
+                await put_resumable(fetch)
+            elif job.options.parallel > 1:
+                await fetch_in_parts(fetch)
+            else:
+                await fetch.run()
+        finally:
+            save_cookies(client, job.options)
 
 
 async def put(job: Job) -> None:

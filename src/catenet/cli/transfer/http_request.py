@@ -32,11 +32,20 @@ from catenet.http.client.errors import (
 from catenet.http.client.request import FileValue, Request
 from catenet.http.client.timeouts import Timeouts
 from catenet.http.policy.auth import Auth, Basic, Bearer, Digest, NetrcAuth
+from catenet.http.policy.cookie_file import dump_cookies, load_cookies
 from catenet.http.policy.multipart import FormFile
 from catenet.http.policy.proxies import Proxies, parse_proxy
 from catenet.http.url import Url, percent_encode
 
-__all__ = ["Upload", "auth_of", "explain", "make_client", "make_request", "target_of_upload"]
+__all__ = [
+    "Upload",
+    "auth_of",
+    "explain",
+    "make_client",
+    "make_request",
+    "save_cookies",
+    "target_of_upload",
+]
 
 PIECE = 64 << 10
 
@@ -61,12 +70,46 @@ def make_client(options: Options) -> Client:
         client.settings.proxies = _proxies(options)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    _load_cookies(client, options)
     for name, _ in options.headers:
         client.headers.discard(name)
     for name, value in options.headers:
         if value is not None:
             client.headers.add(name, value)
     return client
+
+
+def _load_cookies(client: Client, options: Options) -> None:
+    """Read the file that -b names, as curl: none is no mistake. Raises `UsageError`."""
+    if options.cookies is None or "=" in options.cookies or not options.cookies:
+        return
+    try:
+        text = Path(options.cookies).read_text(errors="surrogateescape")
+        load_cookies(text, client.cookies, client.settings.clock())
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        reason = str(error.strerror).lower() if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"-b {options.cookies}: {reason}") from None
+
+
+def save_cookies(client: Client, options: Options) -> None:
+    """Write the cookies to the file that -c names. Raises `TransferError`."""
+    if options.cookie_jar is None:
+        return
+    text = dump_cookies(client.cookies)
+    if options.cookie_jar == "-":
+        sys.stdout.write(text)
+        return
+    path = Path(options.cookie_jar)
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", errors="surrogateescape") as file:
+            file.write(text)
+        fresh.replace(path)
+    except OSError as error:
+        raise TransferError(Code.WRITE, f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
 
 
 def _proxies(options: Options) -> Proxies:

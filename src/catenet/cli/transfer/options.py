@@ -58,6 +58,8 @@ class Options:
     proxy: str | None = None
     no_proxy: str | None = None
     unix: str | None = None
+    cookies: str | None = None
+    cookie_jar: str | None = None
     verbose: bool = False
     silent: bool = False
     as_json: bool = False
@@ -81,7 +83,8 @@ def declare(parser: argparse.ArgumentParser, putting: bool) -> None:
     add("-n", "--netrc", action="store_true", help="user and password from ~/.netrc")
     add("-A", "--user-agent", metavar="NAME", help="what the client calls itself")
     add("-e", "--referer", metavar="URL", help="where the link was")
-    add("-b", "--cookie", metavar="NAME=VALUE", help="send cookies")
+    add("-b", "--cookie", dest="cookies", metavar="NAME=VALUE", help="send cookies; without = the file that has them")
+    add("-c", "--cookie-jar", metavar="FILE", help="write the cookies there at the end")
     add("-L", "--location", dest="follow", action="store_true", help="follow redirects")
     add("--max-redirs", dest="max_redirects", type=int, default=50, metavar="COUNT", help="how many redirects (50)")
     add("-f", "--fail", action="store_true", help="no output and status 22 for HTTP statuses from 400 on")
@@ -213,10 +216,12 @@ def _check(options: Options) -> None:
 
 def _headers(args: argparse.Namespace) -> list[tuple[str, str | None]]:
     found: list[tuple[str, str | None]] = []
-    for option, name in (("user_agent", "User-Agent"), ("referer", "Referer"), ("cookie", "Cookie")):
+    for option, name in (("user_agent", "User-Agent"), ("referer", "Referer")):
         value = getattr(args, option)
         if value is not None:
             found.append((name, value or None))
+    if args.cookies is not None and "=" in args.cookies:
+        found.append(("Cookie", args.cookies))
     for line in args.header:
         name, colon, value = line.partition(":")
         if colon:

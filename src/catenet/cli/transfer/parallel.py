@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from catenet.cli.transfer.codes import TRANSIENT, Code, TransferError
 from catenet.cli.transfer.fetch import Fetch, report, strong_validator
 from catenet.cli.transfer.http_request import explain, make_request
+from catenet.cli.transfer.waterfall import waterfall
 from catenet.http.client.errors import RequestError
 from catenet.http.policy.ranges import parse_content_range, range_value
 
@@ -55,6 +56,8 @@ async def fetch_in_parts(fetch: Fetch) -> None:
         await _Parts(fetch, partial, said.size, strong).run(path, first, earlier.done if earlier is not None else None)
     finally:
         await first.close()
+        for line in waterfall(first.timings.phases()):
+            job.remark(line)
 
 
 async def _first(fetch: Fetch, validator: str) -> Response:
@@ -172,7 +175,16 @@ class _Parts:
                 state = self._partial.state
                 state.done = _joined([*(state.done or []), [start, at]])
                 self._partial.remember()
+            job.remark(_said(response, start, at))
         return at
+
+
+def _said(response: Response, start: int, at: int) -> str:
+    timings = response.timings
+    waited = timings.first_byte - timings.begun if timings.first_byte else 0.0
+    took = (timings.ended or timings.first_byte) - timings.begun
+    again = "the same connection" if timings.reused else "a new connection"
+    return f"part {start}-{at - 1}: {waited * 1000:.1f} ms to the first byte, {took * 1000:.1f} ms in all, {again}"
 
 
 def _joined(parts: list[list[int]]) -> list[list[int]]:
