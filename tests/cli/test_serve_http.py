@@ -49,6 +49,38 @@ def test_tls_by_one_word_http_2_and_two_workers(tmp_path, monkeypatch):
     assert (tmp_path / "site/new1.txt").read_text() == "hello"
 
 
+def test_some_paths_are_answered_by_other_servers(tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/a.txt").write_text("front")
+    (tmp_path / "behind/api").mkdir(parents=True)
+    (tmp_path / "behind/api/a.txt").write_text("behind")
+    with serving(tmp_path / "behind") as (_, behind):
+        words = ["--auth", "ada:x", "--proxy", f"/api={behind['urls'][0]}"]
+        with serving(tmp_path / "site", *words) as (_, front):
+            (url,) = front["urls"]
+            assert curl("-u", "ada:x", f"{url}/a.txt") == "front"
+            assert curl("-u", "ada:x", "-r", "1-2", f"{url}/api/a.txt") == "eh"
+            assert curl(f"{url}/api/a.txt", "-o", "/dev/null", "-w", "%{http_code}") == "401"
+            told = "-u", "ada:x", "-o", "/dev/null", "-w", "%{http_code}", "--path-as-is"
+            assert curl(*told, f"{url}/api/../a.txt") == "400"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--proxy", "api"], "--proxy 'api' is no route; write for example /api=http://127.0.0.1:8000"),
+        (["--proxy", "/api=htp://x:1"], "no scheme 'htp'; do you mean http?"),
+        (["--proxy", "/a=http://x:1", "--proxy", "/a/=http://y:1"], "two routes for /a: give one several URLs"),
+        (["--proxy", "/a=http://x:1", "--proxy-ca", "missing.pem"], "--proxy-ca: missing.pem: No such file"),
+        (["--proxy-insecure"], "--proxy-insecure goes with --proxy"),
+    ],
+)
+def test_mistakes_about_other_servers(capsys, tmp_path, words, complaint):
+    assert main(["serve", "http", str(tmp_path), *words]) == 2
+    err = capsys.readouterr().err
+    assert complaint in err and err.count("\n") == 1
+
+
 def test_the_log_has_bytes_and_the_fields_that_were_chosen(tmp_path):
     (tmp_path / "a.txt").write_text("hello")
     log = tmp_path / "log"

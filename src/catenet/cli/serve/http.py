@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError, logs
 from catenet.cli.http_app import add_log_arguments, check_log, http_kind, open_access_log, tls_of
+from catenet.cli.http_proxy import add_proxy_arguments, check_proxy, make_gateway
 from catenet.cli.serving import add_arguments, run_server
 
 if TYPE_CHECKING:
     from catenet.http.files import FileOptions
+    from catenet.http.server.exchange import Handler
     from catenet.http.server.server import HttpServer
     from catenet.net.workers import Placement
 
@@ -25,6 +27,7 @@ EPILOG: Final = """\
   catenet serve http public --listen http://[::]:8080 --access-log
   catenet serve http ~/inbox --tls --upload --auth-upload ada:secret --listen https://[::]:8443
   catenet serve http dist --spa --cache-control max-age=3600
+  catenet serve http dist --spa --proxy /api=http://127.0.0.1:9000 --proxy /ws=http://127.0.0.1:9001,http://127.0.0.1:9002
 """
 
 
@@ -62,6 +65,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--cors", nargs="?", const="*", default="", metavar="ORIGIN", help="let pages of it read (default: of all)"
     )
     access.add_argument("--cache-control", metavar="VALUE", default="", help="what is said with every file")
+    add_proxy_arguments(parser)
     add_arguments(parser, http_kind("http"))
     parser.add_argument(
         "--sni", action="append", default=[], metavar="FILE", help="another certificate with its key, for its names"
@@ -74,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     options = _options(args)
     _check_folder(args.folder)
     check_log(args)
+    check_proxy(args)
     return run_server(args, http_kind("http"), partial(_serving, args, options))
 
 
@@ -135,8 +140,13 @@ async def _serving(args: argparse.Namespace, options: FileOptions, placement: Pl
 
     keep_large_blocks()
     logs.configure(args, several=args.workers > 1)
-    with contextlib.closing(Files(args.folder, options)) as files:
-        service = make_service(files, "exchange", access_log=open_access_log(args))
+    async with contextlib.AsyncExitStack() as stack:
+        files = stack.enter_context(contextlib.closing(Files(args.folder, options)))
+        handler: Handler = files
+        if args.proxy:
+            handler = gateway = make_gateway(args, files)
+            stack.push_async_callback(gateway.close)
+        service = make_service(handler, "exchange", access_log=open_access_log(args))
         try:
             server = await serve(
                 service, placement.urls, tls=tls_of(args), reuse_port=placement.reuse_port, shared=placement.shared

@@ -68,6 +68,15 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             await self._refuse(exchange, Refused(404))
 
+    async def admits(self, exchange: Exchange) -> bool:
+        """Whether who asks may read here; if not, says so: for what is answered by others at the same server."""
+        try:
+            check_user(exchange.head, self.options, writes=False)
+        except Refused as refused:
+            await self._refuse(exchange, refused)
+            return False
+        return True
+
     async def _refuse(self, exchange: Exchange, refused: Refused) -> None:
         if exchange.started:
             raise refused

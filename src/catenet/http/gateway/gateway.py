@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,8 +76,11 @@ class _Upload(Source):
 class Gateway:
     """Answers requests of `routes` by other servers; all others by `otherwise`, or 404.
 
-    A handler for `catenet.http.serve`. `routes` are `PREFIX=URL[,URL…]`, or parsed; raises `RouteError`.
+    A handler for `catenet.http.serve`. `routes` are `PREFIX=URL[,URL…]`, or parsed; raises `RouteError`. `allows`, if
+    it is set, is asked before a route is taken, and has answered the request if it says no.
     """
+
+    allows: Callable[[Exchange], Awaitable[bool]] | None = None
 
     def __init__(
         self,
@@ -102,6 +105,8 @@ class Gateway:
                 await self._otherwise(exchange)
             else:
                 await self._refuse(exchange, 404, "Not Found")
+            return
+        if self.allows is not None and not await self.allows(exchange):
             return
         refusal = self._refusal(exchange.head, path)
         if refusal is not None:
