@@ -2,15 +2,22 @@
 
 A codec turns one message into bytes and back (`Codec`), a compression shrinks bytes (`Compression`). Both
 are small values without state; a registry is a plain dict from name to value, so that a program adds its own by handing
-a larger dict to the server or the channel.
+a larger dict to the server or the channel. What stands on the package protobuf is imported when it is asked for: text
+and compression do without it.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from catenet.codec.base import Codec, CodecError, Compression, Oversized
 from catenet.codec.compression import COMPRESSIONS, DEFLATE, GZIP, IDENTITY, ZSTD
-from catenet.codec.protobuf import PROTO, ProtobufCodec
-from catenet.codec.protojson import JSON, JsonCodec
 
-CODECS: dict[str, Codec] = {codec.name: codec for codec in (PROTO, JSON)}
+if TYPE_CHECKING:
+    from catenet.codec.protobuf import PROTO, ProtobufCodec
+    from catenet.codec.protojson import JSON, JsonCodec
+
+    CODECS: dict[str, Codec]
 
 __all__ = [
     "CODECS",
@@ -28,3 +35,16 @@ __all__ = [
     "Oversized",
     "ProtobufCodec",
 ]
+
+_LATER = ("CODECS", "JSON", "JsonCodec", "PROTO", "ProtobufCodec")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from catenet.codec.protobuf import PROTO, ProtobufCodec
+    from catenet.codec.protojson import JSON, JsonCodec
+
+    codecs = {codec.name: codec for codec in (PROTO, JSON)}
+    globals().update(CODECS=codecs, JSON=JSON, JsonCodec=JsonCodec, PROTO=PROTO, ProtobufCodec=ProtobufCodec)
+    return globals()[name]

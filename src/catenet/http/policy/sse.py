@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from dataclasses import dataclass
+
+from catenet.codec.text import ANY, Lines, LineTooLong
 
 __all__ = ["EventParser", "EventStreamError", "ServerEvent", "format_event"]
 
@@ -34,11 +35,8 @@ class EventParser:
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._limit = limit
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._line: list[str] = []
-        self._partial = 0  # characters of the line that has not ended
+        self._lines = Lines(limit, ANY)
         self._held = 0  # characters of the event that has not ended
-        self._after_cr = False
         self._started = False
         self._data: list[str] = []
         self._kind = ""
@@ -48,29 +46,18 @@ class EventParser:
 
     def feed(self, data: bytes) -> list[ServerEvent]:
         """Return the events that the next bytes complete; raise `EventStreamError` for one over the limit."""
-        text = self._decoder.decode(data)
-        if text and not self._started:
-            self._started = True
-            text = text.removeprefix("\ufeff")
-        if self._after_cr and text:
-            self._after_cr = False
-            text = text.removeprefix("\n")
-        if not text:
-            return []
-        self._after_cr = text.endswith("\r")
         events: list[ServerEvent] = []
-        *lines, rest = _LINE_ENDS.split(text)
+        try:
+            lines = self._lines.feed(data)
+        except LineTooLong:
+            raise self._excess() from None
         for line in lines:
-            if self._line:
-                self._line.append(line)
-                line = "".join(self._line)
-                self._line.clear()
-                self._partial = 0
-            self._take(line, events)
-        if rest:
-            self._line.append(rest)
-            self._partial += len(rest)
-            self._charge(0)
+            text = line.decode("utf-8", "replace")
+            if not self._started:
+                self._started = True
+                text = text.removeprefix("\ufeff")
+            self._take(text, events)
+        self._charge(0, self._lines.held)
         return events
 
     def _take(self, line: str, events: list[ServerEvent]) -> None:
@@ -99,10 +86,13 @@ class EventParser:
             events.append(ServerEvent("\n".join(self._data), self._kind or "message", self.last_id))
         self._data, self._kind, self._held = [], "", 0
 
-    def _charge(self, count: int) -> None:
+    def _charge(self, count: int, partial: int = 0) -> None:
         self._held += count
-        if self._held + self._partial > self._limit:
-            raise EventStreamError(f"an event is over its limit of {self._limit} characters")
+        if self._held + partial > self._limit:
+            raise self._excess()
+
+    def _excess(self) -> EventStreamError:
+        return EventStreamError(f"an event is over its limit of {self._limit} characters")
 
 
 def format_event(data: str, event: str | None = None, id: str | None = None, retry: int | None = None) -> bytes:
