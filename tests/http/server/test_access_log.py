@@ -5,11 +5,11 @@ import io
 import json
 
 import pytest
+from tests.http.server.wire import raw
 
 from catenet.http import serve
 from catenet.http.message import ResponseHead
 from catenet.http.server.access_log import FIELDS, AccessLog
-from wire import raw
 
 
 async def answer(exchange):

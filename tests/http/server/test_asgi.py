@@ -4,10 +4,10 @@ import asyncio
 import logging
 
 import pytest
+from tests.http.server.wire import h2_request, raw
 
 from catenet.http import serve
 from catenet.http.server.lifespan import LifespanError
-from wire import h2_request, raw
 
 URL = "http://127.0.0.1:0"
 

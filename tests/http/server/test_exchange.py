@@ -4,10 +4,10 @@ import asyncio
 import logging
 
 import pytest
+from tests.http.server.wire import h2_request, raw
 
 from catenet.http import Exchange, serve
 from catenet.http.message import ResponseHead
-from wire import h2_request, raw
 
 OK = ResponseHead(200, ((b"content-type", b"text/plain"),))
 URL = "http://127.0.0.1:0"

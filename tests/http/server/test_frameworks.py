@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 from apps import APPS, FILE
+from tests.http.server.wire import raw
 
 from catenet.http import serve
 from catenet.world import World
-from wire import raw
 
 LARGE = bytes(range(256)) * 8000
 

@@ -7,12 +7,12 @@ import asyncio
 
 import h2.config
 import h2.connection
+from tests.http.server.wire import raw
 
 from catenet.http import HttpLimits, serve
 from catenet.http.limits import Limits
 from catenet.http.message import ResponseHead
 from catenet.world import World
-from wire import raw
 
 OK = ResponseHead(200, ((b"content-type", b"text/plain"),))
 

@@ -7,6 +7,7 @@ import h2.connection
 import h2.events
 import pytest
 import websockets
+from tests.http.server.wire import raw
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -14,7 +15,6 @@ from catenet.http import serve
 from catenet.http.server.asgi import AsgiService
 from catenet.http.websocket import WebSocket, WebSocketLimits
 from catenet.http.websocket.handshake import ClientHandshake
-from wire import raw
 
 URL = "http://127.0.0.1:0"
 

@@ -8,9 +8,9 @@ import time
 from wsgiref.validate import validator
 
 import pytest
+from tests.http.server.wire import h2_request, raw
 
 from catenet.http import serve
-from wire import h2_request, raw
 
 URL = "http://127.0.0.1:0"
 

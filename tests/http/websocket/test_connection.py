@@ -8,6 +8,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.http.websocket.wire import KEY, QUIET, client, events, feed, frame, sent, server
 
 from catenet.http.websocket.connection import WebSocket
 from catenet.http.websocket.deflate import Deflate
@@ -15,7 +16,6 @@ from catenet.http.websocket.errors import WebSocketClosed
 from catenet.http.websocket.events import Closed, Ping, Pong
 from catenet.http.websocket.limits import WebSocketLimits
 from catenet.http.websocket.mask import mask, mask_in_python
-from wire import KEY, QUIET, client, events, feed, frame, sent, server
 
 STEPS = [0, 1, 3]
 SIZES = [0, 1, 125, 126, 127, 128, 1023, 1024, 65535, 65536, 65537]
