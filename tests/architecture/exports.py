@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.architecture.source import ROOT, Module, exported, imports, is_package, modules, public
+from tests.architecture.source import ROOT, Module, exported, imports, is_package, modules, parse, public
 
 HELPERS: Final = {"Any", "Final", "TYPE_CHECKING", "annotations"}
 """What a package may import without offering it."""
@@ -35,11 +35,11 @@ def python_files(root: Path = ROOT) -> Iterator[tuple[str, ast.Module]]:
     """Whatever may take names of the package: its path (for a document with a number), and its syntax."""
     for folder in ("src", "tests", "benchmarks", "examples"):
         for path in sorted((root / folder).rglob("*.py")):
-            yield str(path.relative_to(root)), ast.parse(path.read_text())
+            yield str(path.relative_to(root)), parse(path.read_text())
     for path in [root / "README.md", *sorted((root / "docs").rglob("*.md"))]:
         for number, text in enumerate(PYTHON_IN_MARKDOWN.findall(path.read_text())):
             with contextlib.suppress(SyntaxError):  # a sketch
-                yield f"{path.relative_to(root)}#{number}", ast.parse(text)
+                yield f"{path.relative_to(root)}#{number}", parse(text)
 
 
 def taken_names(file: str, tree: ast.Module, known: dict[str, Module]) -> Iterator[tuple[str, str, int]]:
@@ -55,18 +55,27 @@ def taken_names(file: str, tree: ast.Module, known: dict[str, Module]) -> Iterat
                 if f"{source}{alias.name}" in known:
                     bound[alias.asname or alias.name] = f"{source}{alias.name}"
     for node in ast.walk(tree):
-        module = bound.get(ast.unparse(node.value)) if isinstance(node, ast.Attribute) else None
+        module = bound.get(_dotted(node.value)) if isinstance(node, ast.Attribute) else None
         if isinstance(node, ast.Attribute) and module and f"{module}.{node.attr}" not in known:
             yield module, node.attr, node.lineno
+
+
+def _dotted(node: ast.expr) -> str:
+    """`a.b` for these names, nothing for what is no name."""
+    if isinstance(node, ast.Name):
+        return node.id
+    outer = _dotted(node.value) if isinstance(node, ast.Attribute) else ""
+    return f"{outer}.{node.attr}" if outer else ""  # type: ignore[attr-defined]
 
 
 def users(known: dict[str, Module]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     """The names that are taken from each module: by the package, and by anybody."""
     inside: dict[str, set[str]] = defaultdict(set)
     anywhere: dict[str, set[str]] = defaultdict(set)
+    has = {name: public(module).keys() for name, module in known.items()}
     for file, tree in python_files():
         for module, name, _ in taken_names(file, tree, known):
-            if name in public(known[module]):
+            if name in has[module]:
                 anywhere[module].add(name)
                 if file.startswith("src/") and known[module].path != ROOT / file:
                     inside[module].add(name)

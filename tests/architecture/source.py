@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,7 +20,9 @@ __all__ = [
     "functions",
     "imports",
     "is_package",
+    "module_paths",
     "modules",
+    "parse",
     "public",
 ]
 
@@ -65,15 +68,26 @@ class Import(NamedTuple):
     line: int
 
 
-def modules(folder: Path, package: str = "") -> dict[str, Module]:
-    """All modules below a folder by their names; `package` is what the folder itself is called."""
+@functools.cache
+def parse(text: str) -> ast.Module:
+    """The syntax of a text, which many tests of one run read and none changes."""
+    return ast.parse(text)
+
+
+def module_paths(folder: Path, package: str = "") -> dict[str, Path]:
+    """Where all modules below a folder are, by their names; `package` is what the folder itself is called."""
     found = {}
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(folder).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
-        name = ".".join((package, *parts) if package else parts)
-        found[name] = Module(name, path, ast.parse(path.read_text(), str(path)))
+        found[".".join((package, *parts) if package else parts)] = path
     return found
+
+
+def modules(folder: Path, package: str = "") -> dict[str, Module]:
+    """All modules below a folder by their names; `package` is what the folder itself is called."""
+    paths = module_paths(folder, package)
+    return {name: Module(name, path, parse(path.read_text())) for name, path in paths.items()}
 
 
 def is_package(module: Module) -> bool:
@@ -103,11 +117,13 @@ def imports(module: Module, known: Iterable[str]) -> Iterator[Import]:
 
 def _import_statements(node: ast.AST, kind: str) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            continue  # most of a file, and no statement stands in one
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield child, kind
         elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _import_statements(child, LOCAL)
-        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+        elif isinstance(child, ast.If) and _names(child.test, "TYPE_CHECKING"):
             for each in child.body:
                 if isinstance(each, ast.Import | ast.ImportFrom):
                     yield each, ANNOTATION
@@ -115,6 +131,10 @@ def _import_statements(node: ast.AST, kind: str) -> Iterator[tuple[ast.Import | 
                 yield from _import_statements(ast.Module([each], []), kind)
         else:
             yield from _import_statements(child, kind)
+
+
+def _names(test: ast.expr, name: str) -> bool:
+    return any(name in (getattr(node, "id", ""), getattr(node, "attr", "")) for node in ast.walk(test))
 
 
 def _absolute(module: Module, node: ast.ImportFrom) -> str:

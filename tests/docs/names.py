@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.architecture.source import ROOT, Module, modules
+from tests.architecture.source import ROOT, Module, modules, parse
 
 __all__ = ["Names", "Span", "called", "kind_of", "spans"]
 
@@ -73,11 +73,11 @@ class Names:
         """Every identifier of the source, and every word of its texts."""
         for module in self.modules.values():
             self._read(module)
-        for name in _bound_in(ast.parse((ROOT / "setup.py").read_text())):
+        for name in _bound_in(parse((ROOT / "setup.py").read_text())):
             self.words.add(name)
         for folder in ("tests", "benchmarks", "examples"):
             for path in (ROOT / folder).rglob("*.py"):
-                for node in ast.walk(ast.parse(path.read_text())):
+                for node in ast.walk(parse(path.read_text())):
                     if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
                         self.words.add(node.name)
 
@@ -102,7 +102,8 @@ class Names:
             if (
                 isinstance(each, ast.Attribute)
                 and isinstance(each.ctx, ast.Store)
-                and ast.unparse(each.value) == "self"
+                and isinstance(each.value, ast.Name)
+                and each.value.id == "self"
             ):
                 self._member(node.name, each.attr, file)
         for statement in node.body:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pytest
 from tests.architecture.source import ROOT
 from tests.docs.names import Names, called, kind_of, spans
-
-NAMES = Names()
 
 GUIDE = [
     name
@@ -36,6 +35,12 @@ ELSEWHERE = {
 """Spans that look like names of ours and are none."""
 
 
+@functools.cache
+def names() -> Names:
+    """All names: only those who run these tests read the whole repository."""
+    return Names()
+
+
 @pytest.mark.parametrize("document", [*GUIDE, *PAGES, *FOR_USERS])
 def test_files_functions_and_members_exist(document: str) -> None:
     missing = []
@@ -44,9 +49,9 @@ def test_files_functions_and_members_exist(document: str) -> None:
             continue
         kind = kind_of(span.text)
         found = {
-            "path": lambda text: NAMES.has_path(text),
-            "call": lambda text: NAMES.has_function(called(text)),
-            "dotted": lambda text: NAMES.has_dotted(text),
+            "path": lambda text: names().has_path(text),
+            "call": lambda text: names().has_function(called(text)),
+            "dotted": lambda text: names().has_dotted(text),
         }.get(kind)
         if found is not None and not found(span.text):
             missing.append(str(span))
@@ -58,11 +63,11 @@ def test_the_guide_uses_words_of_the_source_and_names_the_file_that_has_them(doc
     missing = []
     for span in spans(document):
         kind = kind_of(span.text)
-        if kind == "word" and not NAMES.has_word(span.text):
+        if kind == "word" and not names().has_word(span.text):
             missing.append(str(span))
         elif span.home and kind in ("word", "dotted", "call") and span.text not in ELSEWHERE:
             name = called(span.text) if kind == "call" else span.text
-            if not NAMES.is_in(name, span.home):
+            if not names().is_in(name, span.home):
                 missing.append(str(span))
     assert missing == []
 
@@ -98,20 +103,20 @@ def test_the_glossary_is_linked_from_where_one_begins() -> None:
 
 
 def test_a_name_that_is_gone_is_missed() -> None:
-    assert not NAMES.has_path("stack/tcp/no_such_file.py")
-    assert not NAMES.has_dotted("Stack.no_such_method")
-    assert not NAMES.has_dotted("catenet.stack.stack.Stack.no_such_method")
-    assert not NAMES.has_function("no_such_function")
-    assert not NAMES.is_in("Stack", "stack/tcp/layer.py")
-    assert NAMES.has_dotted("Stack.transmit") and NAMES.is_in("Stack.transmit", "stack/stack.py")
+    assert not names().has_path("stack/tcp/no_such_file.py")
+    assert not names().has_dotted("Stack.no_such_method")
+    assert not names().has_dotted("catenet.stack.stack.Stack.no_such_method")
+    assert not names().has_function("no_such_function")
+    assert not names().is_in("Stack", "stack/tcp/layer.py")
+    assert names().has_dotted("Stack.transmit") and names().is_in("Stack.transmit", "stack/stack.py")
 
 
 def test_files_that_the_source_names_exist() -> None:
     missing = []
-    for module in NAMES.modules.values():
+    for module in names().modules.values():
         text = module.path.read_text()
         for found in re.finditer(r"`([\w/]+\.py)`|(?<![\w/])(docs/[\w/-]+\.md|tests/[\w/]+\.py)", text):
             name = found[1] or found[2]
-            if not NAMES.has_path(name) and name not in ELSEWHERE:
+            if not names().has_path(name) and name not in ELSEWHERE:
                 missing.append(f"{module.path.relative_to(ROOT)}:{text.count(chr(10), 0, found.start()) + 1}: {name}")
     assert missing == []
