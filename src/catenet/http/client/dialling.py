@@ -27,7 +27,7 @@ from catenet.net.dial import Candidate, ClientTls, Endpoint
 from catenet.net.target import Target
 from catenet.net.tls import explain
 
-__all__ = ["Dialler", "HttpConnection", "Resolve"]
+__all__ = ["Dialler", "HttpConnection", "Resolve", "dial"]
 
 Resolve = Callable[[str, int], Awaitable[Sequence[Endpoint]]]
 """Finds the addresses of a host and a port, best first; raises `OSError`."""
