@@ -4,7 +4,8 @@ import pytest
 from h2wire import Pair, Raw, body_of
 
 from catenet.http import events as ev
-from catenet.http.errors import ErrorCode
+from catenet.http.errors import ErrorCode, StreamError
+from catenet.http.h2.heads import HeadReader
 from catenet.http.message import RequestHead, ResponseHead
 
 OK = ResponseHead(200)
@@ -112,3 +113,44 @@ def test_trailers_about_framing_are_refused(name):
     raw.headers(1, end=False)
     raw.headers(1, ((name, b"5"),))
     assert raw.resets() == {1: ErrorCode.PROTOCOL_ERROR}
+
+
+BASE = ((b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"h"))
+
+
+def test_fields_that_were_seen_are_still_checked_for_their_place():
+    """What is remembered of a field is that it is in order by itself."""
+    reader = HeadReader()
+    head = reader.request((*BASE, (b":path", b"/a"), (b"host", b"h"), (b"content-length", b"5"), (b"x", b"y")))
+    assert isinstance(head, RequestHead) and (head.path, head.length, head.authority) == (b"/a", 5, b"h")
+    path = (b":path", b"/a")
+    for fields in (
+        (*BASE, path, (b"host", b"h"), (b"host", b"h")),
+        (*BASE, path, (b"content-length", b"5"), (b"content-length", b"5")),
+        (*BASE, (b"x", b"y"), path),
+        (*BASE, BASE[0], path),
+        (*BASE, (b":path", b"/#")),
+        (*BASE[1:], path),
+        ((b"x", b"y"), (b"content-length", b"5")),
+        ((b"x", b"y"), path),
+        (*BASE, path, (b":status", b"200")),
+    ):
+        for _ in range(2):
+            with pytest.raises(StreamError):
+                reader.request(fields)
+    assert reader.request(((b"x", b"y"),)) == ((b"x", b"y"),)
+    with pytest.raises(StreamError):
+        reader.response((*BASE, path))
+    response = reader.response(((b":status", b"200"), (b"content-length", b"5")))
+    assert isinstance(response, ResponseHead) and (response.status, response.length) == (200, 5)
+
+
+def test_what_is_remembered_of_fields_is_bounded_and_has_no_secrets():
+    reader = HeadReader()
+    for number in range(5000):
+        reader.request((*BASE, (b":path", b"/%d" % number), (b"x-%d" % number, b"y"), (b"cookie", b"sesame")))
+        assert len(reader._known) <= 4096
+    reader.request((*BASE, (b":path", b"/"), (b"x", b"y" * 10_000), (b"authorization", b"sesame")))
+    assert not [
+        field for field in reader._known if b"sesame" in field[1] or field[0] == b":path" or len(field[1]) > 512
+    ]

@@ -16,9 +16,9 @@ from typing import Any
 from catenet.http import events as ev
 from catenet.http.errors import ErrorCode, HttpError, StreamError, TooLarge
 from catenet.http.events import Event
-from catenet.http.fields import read_request, read_response
 from catenet.http.h2 import frames
 from catenet.http.h2.control import Control
+from catenet.http.h2.heads import HeadReader
 from catenet.http.h2.hpack import Decoder, Memo
 from catenet.http.limits import Limits
 from catenet.http.message import Fields, RequestHead, ResponseHead
@@ -38,11 +38,12 @@ _FAIR_FRAGMENT = 4096
 
 
 class Memos:
-    """What the connections of one server or one client share: HPACK, both ways."""
+    """What the connections of one server or one client share: HPACK, both ways, and the fields of heads."""
 
-    __slots__ = ("decoders", "encoders")
+    __slots__ = ("decoders", "encoders", "heads")
 
     def __init__(self) -> None:
+        self.heads = HeadReader()
         self.decoders = Memo()
         self.encoders = Memo()
 
@@ -68,7 +69,7 @@ class Connection(Control):
         limits = limits or Limits()
         memos = memos or Memos()
         super().__init__(is_client, limits, memos.encoders)
-        interpret: Any = read_response if is_client else read_request
+        interpret: Any = memos.heads.response if is_client else memos.heads.request
         self._decoder: Decoder[RequestHead | ResponseHead | Fields] = Decoder(
             interpret,
             memos.decoders,

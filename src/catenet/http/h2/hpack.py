@@ -241,20 +241,41 @@ class _Decoding:
 
     def run(self) -> None:
         """Read all representations (section 6)."""
-        block = self._block
-        while self._offset < len(block):
-            first = block[self._offset]
-            if first & 0x80:
-                self._emit(self._entry(self._integer(7)))
-            elif first & 0x40:
-                field = self._literal(6)
-                self._insert(field)
-                self._emit(field)
-            elif first & 0x20:
-                self._resize(self._integer(5))
+        block, fields, entries, limit = self._block, self.fields, self.entries, self._max_list
+        end, offset, size = len(block), 0, 0
+        while offset < end:
+            first = block[offset]
+            # What nearly all are: indexed, in one byte.
+            if 0x80 < first <= 0x80 + STATIC_COUNT:
+                field = STATIC[first - 0x81]
+            elif 0x80 + STATIC_COUNT < first < 0xFF and first - 0x81 - STATIC_COUNT < len(entries):
+                field = entries[first - 0x81 - STATIC_COUNT]
             else:
-                self.secret |= first & 0x10 != 0
-                self._emit(self._literal(4))
+                self._offset, self.list_size = offset, size
+                self._read(first)
+                offset, size = self._offset, self.list_size
+                continue
+            offset += 1
+            size += len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
+            if size <= limit:
+                fields.append(field)
+            elif size > self._list_factor * limit:
+                raise HttpError("fields are far over the limit", ErrorCode.ENHANCE_YOUR_CALM)
+        self.list_size = size
+
+    def _read(self, first: int) -> None:
+        """Read one representation that begins with `first`."""
+        if first & 0x80:
+            self._emit(self._entry(self._integer(7)))
+        elif first & 0x40:
+            field = self._literal(6)
+            self._insert(field)
+            self._emit(field)
+        elif first & 0x20:
+            self._resize(self._integer(5))
+        else:
+            self.secret |= first & 0x10 != 0
+            self._emit(self._literal(4))
 
     def _emit(self, field: Field) -> None:
         # Counted on after the limit too, but no longer kept: the table must still follow to the end of the block.
