@@ -76,6 +76,7 @@ def get(url):
             "no field 'stauts' of the access log; known: time",
         ),
         (["asgi", "shop", "--access-log", "no/such/file"], "--access-log no/such/file: No such file or directory"),
+        (["asgi", "shop", "--trust-proxy", "proxy"], "--trust-proxy 'proxy' is no address, no network and not 'unix'"),
         (["asgi", "shop", "--env", "SHOP"], "--env SHOP: write NAME=VALUE"),
         (["asgi", "shop", "--env-file", "none"], "--env-file none: No such file or directory"),
         (["asgi", "shop", "--sni", "b.pem"], "--sni: --cert names the certificate for all other names"),

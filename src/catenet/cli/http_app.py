@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import ssl
 
     from catenet.http.server.access_log import AccessLog
+    from catenet.http.server.forwarded import TrustedProxies
     from catenet.http.server.server import HttpServer
     from catenet.net.tls import Certificates
     from catenet.net.workers import Placement
@@ -60,6 +61,16 @@ def add_app_arguments(parser: argparse.ArgumentParser, kind: Kind) -> None:
     parser.add_argument(
         "--sni", action="append", default=[], metavar="FILE", help="another certificate with its key, for its names"
     )
+    parser.add_argument(
+        "--trust-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="of a proxy, or a network, or unix: it says who the client is and whether by TLS (repeat)",
+    )
+    parser.add_argument(
+        "--proxy-field", choices=("x-forwarded", "forwarded"), default="x-forwarded", help="where it says so"
+    )
     add_log_arguments(parser)
 
 
@@ -94,7 +105,7 @@ async def _serving(
     app = _application(args)
     logs.configure(args, several=args.workers > 1)
     log = open_access_log(args)
-    service = make_service(app, interface, access_log=log, root_path=args.root_path, **options)
+    service = make_service(app, interface, access_log=log, root_path=args.root_path, proxies=_proxies(args), **options)
     try:
         server = await serve(
             service, placement.urls, tls=tls_of(args), reuse_port=placement.reuse_port, shared=placement.shared
@@ -107,6 +118,17 @@ async def _serving(
     gc.freeze()  # what the program has made so far stays; to look through it again and again finds nothing
     async with server:
         yield server
+
+
+def _proxies(args: argparse.Namespace) -> TrustedProxies | None:
+    if not args.trust_proxy:
+        return None
+    from catenet.http.server.forwarded import TrustedProxies
+
+    try:
+        return TrustedProxies(args.trust_proxy, args.proxy_field)
+    except ValueError as error:
+        raise UsageError(f"--trust-proxy {error}") from None
 
 
 def _application(args: argparse.Namespace) -> Any:

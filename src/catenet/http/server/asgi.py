@@ -21,6 +21,7 @@ from catenet.http.websocket.limits import WebSocketLimits
 
 if TYPE_CHECKING:
     from catenet.http.server.access_log import AccessLog
+    from catenet.http.server.forwarded import TrustedProxies
 
 __all__ = ["AsgiService"]
 
@@ -54,8 +55,9 @@ class AsgiService(Service):
         socket_limits: WebSocketLimits = _SOCKET_LIMITS,
         name: bytes = b"catenet",
         log: AccessLog | None = None,
+        proxies: TrustedProxies | None = None,
     ) -> None:
-        super().__init__(name=name, log=log)
+        super().__init__(name=name, log=log, proxies=proxies)
         self.app = app
         self.root_path = root_path
         self.deflate = deflate

@@ -94,28 +94,30 @@ class Exchange:
 
     @property
     def ends(self) -> Ends:
-        """Who is at the ends of the connection."""
-        return self._connection.ends
+        """Who is at the ends of the connection, or of the way through proxies whose word counts."""
+        proxies = self.service.proxies
+        ends = self._connection.ends
+        return ends if proxies is None else proxies.ends(ends, self.head)
 
     @property
     def tls(self) -> bool:
-        """Whether the connection is encrypted."""
-        return self._connection.ends.tls
+        """Whether the client's connection is encrypted."""
+        return self.ends.tls
 
     @property
     def scheme(self) -> str:
         """`http` or `https`, as the connection is; what a client of HTTP/2 says of it does not count."""
-        return "https" if self._connection.ends.tls else "http"
+        return "https" if self.ends.tls else "http"
 
     @property
     def client(self) -> tuple[str, int] | None:
         """Address and port of the client; None at a Unix socket."""
-        return self._connection.ends.client
+        return self.ends.client
 
     @property
     def server(self) -> tuple[str, int | None] | None:
         """Address and port to which the client has connected, or path and None."""
-        return self._connection.ends.server
+        return self.ends.server
 
     @property
     def gone(self) -> bool:

@@ -106,8 +106,8 @@ def make_service(
     """Return what serves `app`: an application of ASGI 3 or WSGI, or a handler of exchanges.
 
     `interface` is `asgi`, `wsgi`, `exchange`, or `auto`: told by the application's signature. `root_path`: where the
-    application is mounted. `name`: the Server field, which empty is left out. `options` are of the service: `lifespan`
-    of ASGI, `threads` and `multiprocess` of WSGI. Raises `TypeError`, `ValueError`.
+    application is mounted. `name`: the Server field, which empty is left out. `options` are of the service: `proxies`
+    (`TrustedProxies`), `lifespan` of ASGI, `threads` and `multiprocess` of WSGI. Raises `TypeError`, `ValueError`.
     """
     if interface == "auto":
         interface = interface_of(app)

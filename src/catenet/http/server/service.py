@@ -23,6 +23,7 @@ from catenet.printable import printable
 
 if TYPE_CHECKING:
     from catenet.http.server.access_log import AccessLog
+    from catenet.http.server.forwarded import TrustedProxies
 
 __all__ = ["INTERFACES", "HandlerService", "Service", "interface_of"]
 
@@ -35,11 +36,17 @@ _ENDING: Final = 5.0
 
 
 class Service:
-    """Makes exchanges. `log` gets a line for each that has ended; `tasks` are handlers that are waiting."""
+    """Makes exchanges. `log` gets a line for each that has ended; `tasks` are handlers that are waiting.
 
-    def __init__(self, *, name: bytes = b"catenet", log: AccessLog | None = None) -> None:
+    `proxies` are those whose word about clients counts; None: nobody's does.
+    """
+
+    def __init__(
+        self, *, name: bytes = b"catenet", log: AccessLog | None = None, proxies: TrustedProxies | None = None
+    ) -> None:
         self.heads = Heads(name)
         self.log = log
+        self.proxies = proxies
         self.tasks: set[asyncio.Task[None]] = set()
         self._failures = FailureLog(logger)
         self._notice = Notice()
@@ -92,8 +99,15 @@ class Service:
 class HandlerService(Service):
     """Serves by a handler of exchanges."""
 
-    def __init__(self, handler: Handler, *, name: bytes = b"catenet", log: AccessLog | None = None) -> None:
-        super().__init__(name=name, log=log)
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        name: bytes = b"catenet",
+        log: AccessLog | None = None,
+        proxies: TrustedProxies | None = None,
+    ) -> None:
+        super().__init__(name=name, log=log, proxies=proxies)
         self.handler = handler
 
     def exchange(self, connection: ServingProtocol, stream: Stream, head: RequestHead) -> Exchange:

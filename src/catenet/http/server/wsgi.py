@@ -23,6 +23,7 @@ from catenet.http.stream import Stream
 
 if TYPE_CHECKING:
     from catenet.http.server.access_log import AccessLog
+    from catenet.http.server.forwarded import TrustedProxies
 
 __all__ = ["FileWrapper", "WsgiService"]
 
@@ -51,8 +52,9 @@ class WsgiService(Service):
         multiprocess: bool = False,
         name: bytes = b"catenet",
         log: AccessLog | None = None,
+        proxies: TrustedProxies | None = None,
     ) -> None:
-        super().__init__(name=name, log=log)
+        super().__init__(name=name, log=log, proxies=proxies)
         self.app = app
         self.root_path = root_path
         self.multiprocess = multiprocess
