@@ -12,6 +12,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from catenet.cli import UsageError, logs
+from catenet.cli.limits import add_http_limits, http_limits
 from catenet.cli.load import load, run_program
 from catenet.cli.serving import Kind, add_arguments, run_server, tls_context
 
@@ -72,6 +73,7 @@ def add_app_arguments(parser: argparse.ArgumentParser, kind: Kind) -> None:
         "--proxy-field", choices=("x-forwarded", "forwarded"), default="x-forwarded", help="where it says so"
     )
     add_log_arguments(parser)
+    add_http_limits(parser)
 
 
 def add_log_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +110,12 @@ async def _serving(
     service = make_service(app, interface, access_log=log, root_path=args.root_path, proxies=_proxies(args), **options)
     try:
         server = await serve(
-            service, placement.urls, tls=tls_of(args), reuse_port=placement.reuse_port, shared=placement.shared
+            service,
+            placement.urls,
+            tls=tls_of(args),
+            limits=http_limits(args),
+            reuse_port=placement.reuse_port,
+            shared=placement.shared,
         )
     except LifespanError as error:
         raise UsageError(f"{args.app}: {error}") from None

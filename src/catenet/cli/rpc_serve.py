@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from catenet.cli import UsageError, logs
-from catenet.cli.rpc_limits import add_limits, server_options
+from catenet.cli.limits import add_rpc_limits, rpc_options
 from catenet.cli.rpc_load import implementations, importable
 from catenet.cli.serving import Kind, add_arguments, run_server, tls_context
 from catenet.net.target import SCHEMES
@@ -49,7 +49,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-I", dest="includes", action="append", default=[], metavar="DIR", help="search for imports")
     parser.add_argument("--no-reflection", action="store_true", help="do not tell which services there are")
     add_arguments(parser, KIND, reload="start again when .py or .proto files here change")
-    add_limits(parser)
+    add_rpc_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,7 +88,7 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
         # The program's modules are there now, and have configured logging if they want it otherwise.
         logs.configure(args, several=args.workers > 1)
         try:
-            server = Server(services, options=server_options(args))
+            server = Server(services, options=rpc_options(args))
         except ValueError as error:
             raise UsageError(str(error)) from None
         logger.info("services: %s", ", ".join(service.name for service in server.services[:-1]))

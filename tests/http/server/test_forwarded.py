@@ -1,13 +1,13 @@
 """Who the client is behind proxies: what trusted ones say counts, what clients say does not."""
 
 import pytest
+from tests.http.server.wire import raw
 
 from catenet.http import serve
 from catenet.http.message import RequestHead, ResponseHead
 from catenet.http.server.forwarded import TrustedProxies
 from catenet.http.server.service import HandlerService
 from catenet.http.serving import Ends
-from wire import raw
 
 PROXY = Ends(("10.0.0.1", 5), ("10.0.0.9", 80), False)
 

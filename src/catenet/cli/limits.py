@@ -1,4 +1,4 @@
-"""catenet rpc serve: the options that say what callers may cost."""
+"""The options of servers that say what strangers may cost."""
 
 from __future__ import annotations
 
@@ -6,16 +6,40 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from catenet.http.server.server import HttpLimits
     from catenet.rpc import ServerOptions
 
-__all__ = ["add_limits", "server_options"]
+__all__ = ["add_http_limits", "add_rpc_limits", "http_limits", "rpc_options"]
 
 
-def add_limits(parser: argparse.ArgumentParser) -> None:
-    """Add the options, in a group of their own."""
+def add_rpc_limits(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a server of calls, in a group of their own."""
     group = parser.add_argument_group("limits", "What callers may cost, in each worker.")
+    group.add_argument(
+        "--max-receive",
+        type=_whole,
+        metavar="BYTES",
+        default=4 << 20,
+        help="largest request message (default 4 MiB)",
+    )
+    _add_common(group)
+
+
+def add_http_limits(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a server of HTTP, in a group of their own."""
+    group = parser.add_argument_group("limits", "What clients may cost, in each worker.")
+    _add_common(group)
+    group.add_argument(
+        "--max-idle",
+        type=_rate,
+        metavar="SECONDS",
+        default=75.0,
+        help="for a connection on which nothing is going on (default 75; 0: any)",
+    )
+
+
+def _add_common(group: argparse._ArgumentGroup) -> None:
     size: dict[str, Any] = {"type": _whole, "metavar": "BYTES"}
-    group.add_argument("--max-receive", **size, default=4 << 20, help="largest request message (default 4 MiB)")
     group.add_argument(
         "--max-connections",
         type=_whole,
@@ -40,19 +64,27 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def server_options(args: argparse.Namespace) -> ServerOptions:
-    """Return what the options amount to."""
+def rpc_options(args: argparse.Namespace) -> ServerOptions:
+    """Return what the options of `add_rpc_limits` amount to."""
     from catenet.http.limits import Limits
     from catenet.rpc import ServerOptions
 
-    return ServerOptions(
-        max_connections=args.max_connections,
-        handshake_timeout=args.handshake_timeout,
-        min_rate=args.min_rate,
-        max_queued_total=args.max_queued_total,
-        limits=Limits(max_queued=args.max_queued),
-        max_receive=args.max_receive,
-    )
+    limits = Limits(max_queued=args.max_queued)
+    return ServerOptions(**_common(args), limits=limits, max_receive=args.max_receive)
+
+
+def http_limits(args: argparse.Namespace) -> HttpLimits:
+    """Return what the options of `add_http_limits` amount to."""
+    from catenet.http.limits import Limits
+    from catenet.http.server.server import HttpLimits
+
+    limits = Limits(max_queued=args.max_queued, connect_protocol=True)
+    return HttpLimits(**_common(args), http=limits, max_idle=args.max_idle or None)
+
+
+def _common(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("max_connections", "handshake_timeout", "min_rate", "max_queued_total")
+    return {name: getattr(args, name) for name in names}
 
 
 def _whole(text: str) -> int:
