@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json as json_module
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
 
@@ -75,7 +75,6 @@ class Response:
         "_exchange",
         "_headers",
         "_of",
-        "_on_end",
         "called",
         "head",
         "history",
@@ -94,7 +93,6 @@ class Response:
         self._decodes = decodes
         self._headers: Headers | None = None
         self._content: bytes | None = None
-        self._on_end: Callable[[Response], None] | None = None
 
     @property
     def request(self) -> Request:
@@ -239,8 +237,6 @@ class Response:
         except RequestError as error:
             error.request, error.timings = self.request, self.timings
             raise
-        finally:
-            self._ended()
 
     async def lines(self) -> AsyncIterator[str]:
         """Yield the lines of the body, without their ends. Raises `RequestError`."""
@@ -261,7 +257,6 @@ class Response:
         exchange = self._exchange
         if exchange is not None and not exchange.over:
             exchange.cancel(RequestError("the response was closed"))
-        self._ended()
 
     async def discard(self) -> None:
         """Read what is left of the body if that is little, else break it off."""
@@ -319,15 +314,6 @@ class Response:
     def was_decoded(self) -> bool:
         """Whether `content` is what a Content-Encoding stood for."""
         return bool(self._codings())
-
-    def on_end(self, call: Callable[[Response], None]) -> None:
-        """Call this when the body has ended, or has been closed."""
-        self._on_end = call
-
-    def _ended(self) -> None:
-        if self._on_end is not None:
-            call, self._on_end = self._on_end, None
-            call(self)
 
     def _codings(self) -> list[str]:
         codings = facts_of(self.head).codings if self._decodes else []
