@@ -347,3 +347,30 @@ def test_a_hook_that_fails_fails_its_call():
 
     with pytest.raises(RequestError, match="not today"):
         played(lambda client, url: client.get(url), reply(), on_request=[refuse])
+
+
+def test_interim_responses_are_told_of_as_they_come():
+    async def main(hook):
+        async def handle(reader, writer):
+            await read_head(reader)
+            writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+            await heard.wait()
+            writer.write(reply(b"ok"))
+
+        heard = asyncio.Event()
+        async with Scripted(handle) as server, Client(on_interim=lambda *said: hook(heard, *said)) as client:
+            return (await client.get(server.url)).content
+
+    log = []
+
+    def listen(heard, status, fields):
+        log.append((status, fields["link"]))
+        heard.set()
+
+    assert asyncio.run(main(listen)) == b"ok" and log == [(103, "</a>")]
+
+    def fail(*_):
+        raise RuntimeError("the program's own")
+
+    with pytest.raises(RuntimeError, match="own"):
+        asyncio.run(main(fail))

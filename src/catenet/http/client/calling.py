@@ -14,6 +14,7 @@ from catenet.http.client.proxying import proxy_fields
 from catenet.http.client.request import Request
 from catenet.http.client.response import Response, facts_of
 from catenet.http.client.timeouts import Timeouts
+from catenet.http.headers import Headers
 from catenet.http.message import Fields, ResponseHead
 from catenet.http.policy.auth import Auth, Basic
 from catenet.http.policy.redirects import RedirectError, Redirects
@@ -224,7 +225,8 @@ class Call:
         head = request.head(origin.forwards, extra + self._cookies(request))
         collects, timeouts = self._collects, self._options.timeouts
         try:
-            exchange = await transport.begin(origin, head, request, timeouts, self._end, collects, settings.max_content)
+            limit, told = settings.max_content, self._told if settings.on_interim is not None else None
+            exchange = await transport.begin(origin, head, request, timeouts, self._end, collects, limit, told)
             assert exchange.head is not None
             response = Response(request, exchange.head, exchange, self._called, settings.decompress)
             if collects:
@@ -236,6 +238,10 @@ class Call:
         for after in settings.on_response:
             await _finished(after(response))
         return response
+
+    def _told(self, head: ResponseHead) -> None:
+        if self._settings.on_interim is not None:
+            self._settings.on_interim(head.status, Headers.from_fields(head.fields))
 
     def _cookies(self, request: Request) -> Fields:
         jar = self._settings.cookies

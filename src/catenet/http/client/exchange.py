@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING
 
 from catenet.http.client.body import Source
@@ -53,6 +53,8 @@ class Exchange:
     first_byte: float = 0.0
     ended: float = 0.0
     limit: int | None = None
+    told: Callable[[ResponseHead], None] | None = None
+    """Called for each 1xx response as it comes."""
     _entry: Entry | None = None
     _waiter: asyncio.Future[None] | None = None
     _drained: asyncio.Future[None] | None = None
@@ -308,6 +310,12 @@ class Exchange:
             self.cancel(PeerError("the server sends 1xx responses without end"))
             return
         self.interim += (head,)
+        if self.told is not None:
+            try:
+                self.told(head)
+            except Exception as error:  # of the program that wants to hear of it: its call ends with it
+                self.cancel(error)
+                return
         if head.status == 100 and self._invited is not None and not self._invited.done():
             self._invited.set_result(None)
 

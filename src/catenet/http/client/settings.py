@@ -37,6 +37,7 @@ USER_AGENT = f"catenet/{__version__}"
 MAX_CONTENT = 256 << 20
 
 RequestHook: TypeAlias = "Callable[[Request], Awaitable[None] | None]"
+InterimHook: TypeAlias = Callable[[int, Headers], None]
 ResponseHook: TypeAlias = "Callable[[Response], Awaitable[None] | None]"
 
 
@@ -54,7 +55,8 @@ class ClientOptions(TypedDict, total=False):
     * `uds`: the path of a Unix socket to which all requests go.
     * `versions`, `verify`, `ca`, `cert`, `key`, `tls`, `server_name`, `resolve`, `pool`, `limits`: `TransportOptions`.
     * `decompress`: decode Content-Encoding. `max_content`: of a body that is read whole, decoded; None: no limit.
-    * `on_request`, `on_response`: called for each request that is sent and each response to one, redirects too.
+    * `on_request`, `on_response`: called for each request that is sent and each response to one, redirects too;
+      `on_interim` for each 1xx response as it comes, with status and fields.
     """
 
     base_url: str | Url
@@ -84,6 +86,7 @@ class ClientOptions(TypedDict, total=False):
     max_content: int | None
     on_request: Sequence[RequestHook]
     on_response: Sequence[ResponseHook]
+    on_interim: InterimHook | None
 
 
 @dataclass(slots=True)
@@ -110,6 +113,7 @@ class Settings:
     max_content: int | None = MAX_CONTENT
     on_request: Sequence[RequestHook] = ()
     on_response: Sequence[ResponseHook] = ()
+    on_interim: InterimHook | None = None
     plain: bool = True
     clock: Callable[[], float] = time.time
 
@@ -142,8 +146,9 @@ class Settings:
             max_content=options.get("max_content", MAX_CONTENT),
             on_request=options.get("on_request", ()),
             on_response=options.get("on_response", ()),
+            on_interim=options.get("on_interim"),
         )
-        policies = (made.auth, made.netrc, made.retry, made.cache)
+        policies = (made.auth, made.netrc, made.retry, made.cache, made.on_interim)
         made.plain = not (made.on_request or made.on_response) and all(policy is None for policy in policies)
         return made
 

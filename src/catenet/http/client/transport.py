@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from catenet.http.errors import PeerLimit
 from catenet.http.h1.head import H1Memo
 from catenet.http.h2.connection import Memos
 from catenet.http.limits import Limits
-from catenet.http.message import Fields, RequestHead
+from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.net.async_pool import AcquireTimeout, AsyncPool
 from catenet.net.deadlines import Deadlines
 from catenet.net.pool import PoolLimits
@@ -126,16 +127,18 @@ class Transport:
         end: float | None,
         collects: bool,
         limit: int | None,
+        told: Callable[[ResponseHead], None] | None = None,
     ) -> Exchange:
         """Send a request; return when the head of its response has come, or its body too if it `collects`.
 
-        `limit`: bytes of a body that is collected. Raises `RequestError`.
+        `limit`: bytes of a body that is collected; `told` hears of 1xx responses as they come. Raises `RequestError`.
         """
         connection = self._pool.pick(origin)
         if connection is None or connection.is_stale(self._expiry):
             connection = await self._acquire(origin, connection, timeouts, end)
         exchange = Exchange(connection, self.deadlines, timeouts, end, collects)
         exchange.limit = limit
+        exchange.told = told
         whole = request.source.whole
         if whole is not None and not request.trailers and not (request.expects and whole):
             self._start(exchange, head, whole)
