@@ -5,6 +5,8 @@ import asyncio
 import httpx
 import pytest
 from scripted import Scripted, in_background, read_head, reply, replying
+from tests.http.client.test_http2 import echo as h2_echo
+from tests.http.client.test_http2 import http2
 
 from catenet.http.client.httpx_transport import AsyncCatenetTransport, CatenetTransport
 
@@ -43,8 +45,12 @@ def test_httpx_without_await():
         assert server.connections == 1
 
 
-def test_over_http2_and_unix_sockets(authority, tmp_path):
+def test_over_http2_and_unix_sockets(tmp_path):
     async def main():
+        async with Scripted(http2(h2_echo)) as server:
+            async with httpx.AsyncClient(transport=AsyncCatenetTransport(versions="2")) as client:
+                response = await client.post(server.url, content=b"two")
+                assert response.content == b"two" and response.http_version == "HTTP/2"
         path = str(tmp_path / "s")
         async with Scripted(replying(echo), path=path):
             async with httpx.AsyncClient(transport=AsyncCatenetTransport(uds=path)) as client:
