@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["put_resumable"]
 
 INTEROP = "8"
+PASSING = (408, 409, 429, 502, 503, 504)
+"""Statuses after which an upload is where the server says: too slow for a while, another offset, overload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,10 @@ class _ResumableUpload:
         with file:
             request.source = Upload(self._fetch.job, file, self._note.size - offset, offset)
             response = await self._fetch.send(request)
+            if response.status in PASSING:
+                await response.close()
+                said = f"{response.status} {response.reason}".strip()
+                raise TransferError(Code.PARTIAL, f"{self._fetch.job.url}: the server says {said}")
             await self._fetch.deliver(response)
         if response.status < 300:
             self._forget()
