@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from tests.cli.transfer.cutting import CONTENT, Cutting
 from tests.peers import environment, tool
 
 BIG = 3 << 20
@@ -317,3 +318,29 @@ def tunnels() -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cutting)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/file.bin"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def url(running: str) -> str:
+    """URL of a file whose server does not break off yet."""
+    Cutting.tag, Cutting.cuts, Cutting.asked, Cutting.pause, Cutting.content = '"one"', [], [], 0.0, CONTENT
+    return running
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where the command runs."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
