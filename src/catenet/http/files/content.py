@@ -96,7 +96,7 @@ async def send_file(
 def _compressed(root: Root, names: tuple[str, ...], form: _Form, headers: Headers) -> tuple[_Form, bool]:
     """Return the form that the client likes best, and whether there is a choice."""
     accept = headers.get("accept-encoding")
-    if accept is None or not names or names[-1].endswith(tuple(_SUFFIXES.values())):
+    if not names or names[-1].endswith(tuple(_SUFFIXES.values())):
         return form, False
     there: dict[str, tuple[BinaryIO, os.stat_result]] = {}
     for coding, suffix in _SUFFIXES.items():
