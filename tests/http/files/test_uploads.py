@@ -324,8 +324,8 @@ def test_old_uploads_are_swept(tmp_path):
 
 
 @contextlib.contextmanager
-def process(folder, *words, limit=None):
-    """`catenet serve http` in a process of its own."""
+def process(folder, *words, limit=None, within=()):
+    """`catenet serve http` in a process of its own; `within`: words that run a command."""
 
     def prepare():
         if limit is not None:
@@ -343,7 +343,7 @@ def process(folder, *words, limit=None):
         "--json",
     ]
     child = subprocess.Popen(
-        [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=prepare
+        [*within, *command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=prepare
     )
     try:
         line = child.stdout.readline()
@@ -367,6 +367,25 @@ def test_a_disk_that_is_full(tmp_path):
         assert httpx.patch(location, content=body, headers=headers).status_code == 507
         assert httpx.head(location).headers["upload-offset"] == "300000"
         assert httpx.put(f"{url}/small", content=b"x").status_code == 201
+
+
+@pytest.mark.root
+def test_a_small_file_system(tmp_path):
+    """A tmpfs of 400 KB in a mount namespace: bodies in chunks, whose length nobody knows before."""
+    mount = 'mount -t tmpfs -o size=400k tmpfs "$0" && exec "$@"'
+
+    def pieces():
+        for _ in range(20):
+            yield b"x" * 50_000
+
+    with process(tmp_path, "--upload", within=["unshare", "-m", "sh", "-c", mount, str(tmp_path)]) as (_, url):
+        assert httpx.put(f"{url}/known", content=b"x" * 500_000).status_code == 507
+        assert httpx.put(f"{url}/plain", content=pieces()).status_code == 507
+        headers = {"upload-complete": "?1", "upload-draft-interop-version": "8"}
+        assert httpx.put(f"{url}/resumed", content=pieces(), headers=headers).status_code == 507
+        assert httpx.get(f"{url}/", headers={"accept": "application/json"}).json() == []
+        assert httpx.put(f"{url}/none", content=b"x").status_code == 507  # the one that can be resumed has all
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_does_not_fit_is_refused_before_it_comes(tmp_path):
