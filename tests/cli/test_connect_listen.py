@@ -616,3 +616,57 @@ def test_a_server_whose_second_url_does_not_answer():
             sock.recv(1)
         out, err, status = it.finish()
         assert (out, status) == (b"", 1) and b"Connection refused" in err
+
+
+# Much data.
+
+
+def memory_of(pid):
+    """The largest resident size that a process has had, in bytes."""
+    status = open(f"/proc/{pid}/status").read()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) << 10
+
+
+@pytest.mark.parametrize("options", [[], ["--latency", "5ms"]])
+def test_much_data_in_flat_memory(options):
+    """128 MB, or a gigabyte with CATENET_LONG, come whole; the relay is not larger for it."""
+    size = (1024 if "CATENET_LONG" in os.environ else 128) << (20 - 2 * bool(options))
+    piece = os.urandom(1 << 20)
+    expected = memoryview(piece * 2)
+    counts = []
+
+    def sink(sock):
+        count, same, buffer = 0, True, bytearray(1 << 20)
+        while got := sock.recv_into(buffer):
+            at = count % len(piece)
+            same = same and memoryview(buffer)[:got] == expected[at : at + got]
+            count += got
+        counts.append((count, same))
+
+    with serving_once(sink) as address, listening("tcp://127.0.0.1:0", f"tcp://127.0.0.1:{address[1]}", *options) as it:
+        with socket.create_connection(("127.0.0.1", it.port)) as sock:
+            for _ in range(size >> 20):
+                sock.sendall(piece)
+            memory = memory_of(it.process.pid)
+            sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(1) == b""
+        assert it.finish()[2] == 0
+    assert counts == [(size, True)]
+    assert memory < 80 << 20
+
+
+@pytest.mark.parametrize("options", [[], ["--latency", "5ms"]])
+def test_who_does_not_read_stops_who_sends(options):
+    release = threading.Event()
+    with (
+        serving_once(lambda sock: release.wait(TIME)) as address,
+        listening("tcp://127.0.0.1:0", f"tcp://127.0.0.1:{address[1]}", *options) as it,
+    ):
+        with socket.create_connection(("127.0.0.1", it.port)) as sock:
+            sock.settimeout(0.5)
+            sent = 0
+            with pytest.raises(TimeoutError):
+                while sent < 256 << 20:
+                    sent += sock.send(bytes(1 << 20))
+            assert sent < 64 << 20 and memory_of(it.process.pid) < 80 << 20
+        release.set()
