@@ -38,7 +38,8 @@ def test_the_longest_prefix_answers_at_the_end_of_a_segment():
     assert found == {
         b"/": b"", b"/apis": b"", b"/api": b"/api", b"/api/": b"/api", b"/api/v2": b"/api/v2", b"/api/v2x": b"/api"
     }  # fmt: skip
-    assert route_of(routes[:1], b"/other") is None
+    assert route_of(routes[:1], b"/other") is None and route_of(routes, b"*").prefix == b""
+    assert routes[2].target(b"*", routes[2].upstreams[0]) == b"*"
 
 
 @pytest.mark.parametrize(

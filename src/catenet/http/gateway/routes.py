@@ -76,6 +76,8 @@ class Route:
     def matches(self, path: bytes) -> bool:
         """Whether a path, without its query, is one of the route."""
         prefix = self.prefix
+        if path == b"*":
+            return not prefix
         return path.startswith(prefix) and (len(path) == len(prefix) or path[len(prefix) : len(prefix) + 1] == b"/")
 
     def pick(self, now: float, tried: Iterable[Upstream] = ()) -> Upstream | None:
