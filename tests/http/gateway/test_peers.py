@@ -35,7 +35,8 @@ def nginx(tmp_path_factory):
         f"""daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
         events {{ }}
         http {{
-          access_log off; client_body_temp_path {folder}/body; {temporary} gzip on; gzip_types text/plain; gzip_proxied any;
+          access_log off; client_body_temp_path {folder}/body; {temporary}
+          gzip on; gzip_types text/plain; gzip_proxied any;
           types {{ text/plain txt; }} default_type application/octet-stream; root {folder};
           server {{
             listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl http2;
