@@ -30,7 +30,8 @@ class H1Connection(Sender):
 
     __slots__ = (
         "_at", "_blank", "_body", "_buffer", "_discarded", "_held", "_interim", "_last_block", "_last_data",
-        "_last_head", "_last_rest", "_memo", "_now", "_searched", "_since", "_unwanted", "_waiting", "goaway",
+        "_last_head", "_last_rest", "_memo", "_now", "_reported_end", "_searched", "_since", "_unwanted", "_waiting",
+        "goaway",
     )  # fmt: skip
 
     version = 1
@@ -61,6 +62,7 @@ class H1Connection(Sender):
         self._discarded = 0
         self._held = 0
         self._interim = 0
+        self._reported_end = False
         self._blank = 0  # the request before which an empty line has come
         self._now = 0.0
         self._since: float | None = None
@@ -246,7 +248,7 @@ class H1Connection(Sender):
             self.fail(HttpError("the connection closed inside a message", ErrorCode.CONNECT_ERROR))
         elif stream is None and self.failed is None:
             self._unwanted = None
-            self._events.append((ev.CLOSED, None, None, True))
+            self._report_end(None)
         return self._take_events()
 
     def _receive(self) -> None:
@@ -430,7 +432,13 @@ class H1Connection(Sender):
             self._unwanted = body
             self._discarded = 0
         elif not self._keep_alive:
-            self._events.append((ev.CLOSED, None, None, True))
+            self._report_end(None)
+
+    def _report_end(self, error: HttpError | None) -> None:
+        """`CLOSED`, once."""
+        if not self._reported_end:
+            self._reported_end = True
+            self._events.append((ev.CLOSED, None, error, True))
 
     def _discard(self, body: Body) -> None:
         before = self._at
@@ -442,7 +450,7 @@ class H1Connection(Sender):
         if not (body.done and self._keep_alive):
             self._keep_alive = False
             self._drop_input()
-            self._events.append((ev.CLOSED, None, None, True))
+            self._report_end(None)
 
     def _release(self, stream: Stream) -> None:
         self._held -= stream.held
@@ -470,7 +478,7 @@ class H1Connection(Sender):
             self._release(stream)
             self._stream = None
             self._events.append((ev.RESET, stream, StreamReset(error.code, str(error), by_peer=False), True))
-        self._events.append((ev.CLOSED, None, error, True))
+        self._report_end(error)
 
     def reset(self, stream: Stream, code: int = ErrorCode.CANCEL) -> None:
         """Break the exchange off, which in HTTP/1.1 costs the connection."""
@@ -479,7 +487,7 @@ class H1Connection(Sender):
             self._keep_alive = False
             self._release(stream)
             self._stream = None
-            self._events.append((ev.CLOSED, None, None, True))
+            self._report_end(None)
 
     def consume(self, stream: Stream, count: int) -> None:
         """The application has taken `count` bytes of the body."""
