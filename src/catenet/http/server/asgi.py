@@ -35,6 +35,8 @@ _EXTENSIONS: Final[dict[str, dict[str, object]]] = {
     "http.response.pathsend": {},
     "http.response.zerocopysend": {},
 }
+_SEEN: Final = object()
+"""In the note of a head that has come once."""
 _DEFLATE: Final = DeflateOptions()
 _SOCKET_LIMITS: Final = WebSocketLimits()
 
@@ -83,11 +85,15 @@ class AsgiService(Service):
         """Return what the application is told of a request."""
         head, ends = exchange.head, exchange.ends
         note = head.note
-        if type(note) is not _Known or note.service is not self:
-            note = head.note = self._known(exchange.http_version, head)
-        scope = note.scope.copy()
+        if type(note) is _Known and note.service is self:
+            scope, headers = note.scope.copy(), note.headers
+        else:
+            http_version = exchange.http_version
+            scope, headers = self._scope(http_version, head), _headers(head) if http_version == "2" else head.fields
+            # Heads that vary come once: only what comes again is worth keeping.
+            head.note = _Known(self, scope.copy(), headers) if note is _SEEN else _SEEN
         scope["scheme"] = "https" if ends.tls else "http"
-        scope["headers"] = list(note.headers)
+        scope["headers"] = list(headers)
         scope["client"] = ends.client
         scope["server"] = ends.server
         scope["extensions"] = _EXTENSIONS.copy()
@@ -96,12 +102,13 @@ class AsgiService(Service):
             scope["state"] = state.copy()
         return scope
 
-    def _known(self, http_version: str, head: RequestHead) -> _Known:
+    def _scope(self, http_version: str, head: RequestHead) -> Message:
+        """What does not depend on the connection."""
         target, _, query = head.path.partition(b"?")
         path = target.decode("latin-1")
         if b"%" in target or not target.isascii():
             path = unquote_to_bytes(target).decode("utf-8", "replace")
-        scope = {
+        return {
             "type": "http",
             "asgi": _ASGI,
             "http_version": http_version,
@@ -111,7 +118,6 @@ class AsgiService(Service):
             "query_string": query,
             "root_path": self.root_path,
         }
-        return _Known(self, scope, _headers(head) if http_version == "2" else head.fields)
 
 
 class _Known:
