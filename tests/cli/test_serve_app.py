@@ -3,12 +3,15 @@
 import contextlib
 import json
 import signal
+import socket
+import ssl
 import sys
 import time
 import urllib.request
 
 import pytest
-from tests.dns.server.running import serving
+import trustme
+from tests.dns.server.running import port_of, serving
 
 from catenet.cli import main
 
@@ -124,3 +127,32 @@ def test_reload(shop):
             time.sleep(0.05)
             with contextlib.suppress(OSError):  # between two workers nobody is there
                 changed = get(server.urls[0]).endswith("changed")
+
+
+def test_workers_share_a_unix_socket_and_read_certificates_again(shop):
+    authority = trustme.CA()
+
+    def certify(name):
+        (shop / "server.pem").write_bytes(authority.issue_cert(name).private_key_and_cert_chain_pem.bytes())
+
+    def served(port):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        authority.configure_trust(context)
+        context.check_hostname = False
+        with socket.create_connection(("127.0.0.1", port)) as plain, context.wrap_socket(plain) as tls:
+            return tls.getpeercert()["subjectAltName"][0][1]
+
+    certify("old.test")
+    words = ["--listen", "unix:s.sock", "--listen", "https://127.0.0.1:0", "--cert", "server.pem", "--workers", "2"]
+    with serving(shop, "shop", *words, kind="asgi") as server:
+        port = port_of(server.urls[1])
+        assert served(port) == "old.test"
+        certify("new.test")
+        server.process.send_signal(signal.SIGHUP)
+        while {served(port) for _ in range(8)} != {"new.test"}:
+            time.sleep(0.05)
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect("s.sock")
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert sock.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert not (shop / "s.sock").exists()
