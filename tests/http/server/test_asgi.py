@@ -374,6 +374,26 @@ def test_content_length_is_kept_to(run, caplog):
     assert "longer than its Content-Length" in caplog.text
 
 
+@pytest.mark.parametrize("interface", ["asgi", "wsgi"])
+def test_connect_is_refused(run, interface):
+    """An application that says 200 to everything must not open a tunnel by it."""
+    app = App(hello)
+
+    def wsgi(environ, start_response):
+        raise AssertionError("not called")
+
+    async def main():
+        async with await serve(app if interface == "asgi" else wsgi, URL, interface=interface) as server:
+            client = await raw(server.urls[0])
+            client.send(b"CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n")
+            assert (await client.response())[0] == 501
+            assert await client.reader.read() == b"", "what follows could be meant for the tunnel"
+            client.close()
+
+    run(main())
+    assert app.scopes == []
+
+
 class Life:
     """An application with a lifespan; `fail` is where it fails."""
 

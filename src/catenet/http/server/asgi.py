@@ -11,7 +11,7 @@ from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.server.exchange import Disconnected, Exchange
 from catenet.http.server.heads import made_fields
 from catenet.http.server.lifespan import Lifespan
-from catenet.http.server.service import Service
+from catenet.http.server.service import RefusedExchange, Service
 from catenet.http.server.websocket import SocketExchange
 from catenet.http.serving import ServingProtocol
 from catenet.http.stream import Stream
@@ -79,6 +79,8 @@ class AsgiService(Service):
         """Return the exchange that a request begins."""
         if (head.special or head.protocol is not None) and is_opening(head):
             return SocketExchange(self, connection, stream, head)
+        if not head.path:
+            return RefusedExchange(self, connection, stream, head)
         return _AsgiExchange(self, connection, stream, head)
 
     def scope(self, exchange: Exchange) -> Message:

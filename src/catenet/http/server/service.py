@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
-from catenet.http.message import RequestHead
+from catenet.http.message import RequestHead, ResponseHead
 from catenet.http.server.exchange import Exchange, Handler
 from catenet.http.server.heads import Heads
 from catenet.http.serving import ServingProtocol
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from catenet.http.server.access_log import AccessLog
     from catenet.http.server.forwarded import TrustedProxies
 
-__all__ = ["INTERFACES", "HandlerService", "Service", "interface_of"]
+__all__ = ["INTERFACES", "HandlerService", "RefusedExchange", "Service", "interface_of"]
 
 logger = logging.getLogger("catenet.http")
 logger.addFilter(bounded)
 
 INTERFACES: Final = ("asgi", "wsgi", "exchange")
+_NO_TUNNELS: Final = ResponseHead(501, ((b"content-type", b"text/plain"),))
 _ENDING: Final = 5.0
 """Seconds that handlers have to end once they are cancelled."""
 
@@ -94,6 +95,14 @@ class Service:
     def warn(self, now: float, text: str) -> None:
         """Log what a client is told, at most once a minute."""
         self._notice.warn(now, "%s", text)
+
+
+class RefusedExchange(Exchange):
+    """CONNECT to an application that knows no tunnels: a 2xx that it says of any path would be taken for one."""
+
+    def work(self) -> Coroutine[Any, Any, None]:
+        """Answer."""
+        return self.reply(_NO_TUNNELS, b"there are no tunnels here\n")
 
 
 class HandlerService(Service):

@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 
 from catenet.http.message import RequestHead, ResponseHead
 from catenet.http.server.exchange import Disconnected, Exchange
-from catenet.http.server.service import Service
+from catenet.http.server.service import RefusedExchange, Service
 from catenet.http.serving import ServingProtocol
 from catenet.http.stream import Stream
 
@@ -62,6 +62,8 @@ class WsgiService(Service):
 
     def exchange(self, connection: ServingProtocol, stream: Stream, head: RequestHead) -> Exchange:
         """Return the exchange that a request begins."""
+        if not head.path:
+            return RefusedExchange(self, connection, stream, head)
         return _WsgiExchange(self, connection, stream, head)
 
     async def stop(self) -> None:
