@@ -78,7 +78,7 @@ def test_its_own_exceptions(response, error):
     async def main():
         async with Scripted(handle) as server:
             async with httpx.AsyncClient(
-                transport=AsyncCatenetTransport(), timeout=httpx.Timeout(5, read=0.1)
+                transport=AsyncCatenetTransport(), timeout=httpx.Timeout(20, read=0.1 if response is None else 20)
             ) as client:
                 await client.get(server.url)
 
