@@ -49,7 +49,9 @@ class Phase:
 
 @dataclass(slots=True)
 class Timings:
-    """The phases of one request. Times in seconds of the event loop's clock, 0 for what has not happened.
+    """The phases of one request. Times in seconds, 0 for what has not happened.
+
+    They are the event loop's, whose clock has a resolution of its own: uvloop's is a millisecond.
 
     `reused`: the connection was there already, and `connect` tells of the past.
     """
