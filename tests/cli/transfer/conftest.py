@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import trustme
 from tests.cli.transfer.cutting import CONTENT, Cutting
+from tests.http.policy.conftest import apache_digest  # noqa: F401 - a fixture
 from tests.peers import environment, tool
 
 BIG = 3 << 20
@@ -132,8 +133,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     old = time.time() - 10000
     for path in www.iterdir():
         os.utime(path, (old, old))
-    digest = subprocess.run(["openssl", "passwd", "-apr1", "pass"], capture_output=True, text=True, check=True).stdout
-    (root / "users").write_text(f"user:{digest}")
+    (root / "users").write_text("user:{PLAIN}pass\n")
     authority = trustme.CA()
     made = authority.issue_cert("localhost", "127.0.0.1")
     (root / "server.pem").write_bytes(b"".join(blob.bytes() for blob in made.cert_chain_pems))

@@ -86,6 +86,11 @@ http://me:secret@{e7}/echo
 {n}/secret/hello.txt -f
 {n}/secret/hello.txt -u user:pass
 {n}/secret/hello.txt -u user:wrong -f
+{a}/secret.txt --digest -u user:päss
+{a}/secret.txt?x=y --digest -u user:päss
+{a}/secret.txt --digest -u user:wrong -f
+{a}/secret.txt --digest -u user:päss -d a=b -f
+{n}/secret/hello.txt --digest -u user:pass -f
 {n}/gz/big.bin --compressed -o out
 {n}/gz/hello.txt --compressed
 {b}/short
@@ -132,11 +137,11 @@ http://127.0.0.1:{h}/hello.txt --http2-prior-knowledge
 
 
 @pytest.fixture
-def words(nginx, echo, breaking, notls, closed_port, tunnels):
+def words(nginx, echo, breaking, notls, closed_port, tunnels, apache_digest):
     names = {
         "n": nginx.url, "e": echo.url, "b": breaking.url, "t": nginx.secure, "c": closed_port, "ca": nginx.ca,
         "e7": echo.url[7:], "n7": nginx.url[7:], "u": nginx.root / "socket", "x": notls.url[7:],
-        "f": nginx.forward, "p": tunnels, "h": nginx.h2c,
+        "a": apache_digest, "f": nginx.forward, "p": tunnels, "h": nginx.h2c,
     }  # fmt: skip
     return lambda line: [word.format(**names) for word in line.split(" ")]
 

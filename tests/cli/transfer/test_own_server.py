@@ -74,13 +74,13 @@ def test_an_upload_goes_on_after_a_kill(served, here, at, capfd):
     urls, folder, ca = served
     target = f"{urls[at]}/killed-{at}"
     words = ["put", "up.bin", target, "--cacert", ca, "--continue", "-s"]
+    before = set(folder.iterdir())
     process = subprocess.Popen([sys.executable, "-m", "catenet", *words, "--limit-rate", "2M"])
     note = Path("up.bin.upload.json")
-    end = time.monotonic() + 30
-    while not note.exists() or sum(path.stat().st_size for path in folder.iterdir() if "killed" not in path.name) < 1:
-        assert time.monotonic() < end
+    end = time.monotonic() + 60
+    while not note.exists() or sum(path.stat().st_size for path in {*folder.iterdir()} - before) < 200_000:
+        assert time.monotonic() < end and process.poll() is None
         time.sleep(0.01)
-    time.sleep(0.7)  # some of it is to be there; how much does not matter
     process.send_signal(signal.SIGKILL)
     process.wait(30)
     assert not (folder / f"killed-{at}").exists() and note.stat().st_mode & 0o77 == 0
