@@ -228,6 +228,13 @@ def test_cookies_are_kept_as_curl_keeps_them(echo, here):
         assert out.stdout == said.stdout
 
 
+def test_urls_of_one_server_share_a_connection(nginx, here, capfd):
+    urls = [f"{nginx.secure}/hello.txt"] * 3
+    assert main(["get", "--json", "--cacert", nginx.ca, *urls]) == 0
+    found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert ["TLS" in [phase["name"] for phase in one["phases"]] for one in found] == [True, False, False]
+
+
 # Sending.
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from catenet.cli import Parser, UsageError
 from catenet.cli.transfer.codes import Code, TransferError
-from catenet.cli.transfer.job import Job
+from catenet.cli.transfer.job import Job, Shared
 from catenet.cli.transfer.options import Options, declare, options_of
 from catenet.printable import printable_json
 
@@ -68,20 +68,26 @@ def run(args: argparse.Namespace) -> int:
 def run_jobs(jobs: Sequence[Job], what: str) -> int:
     """Carry out `get` or `put` for each job; return the exit status."""
     modules = [_module_for(job.url, what) for job in jobs]
+    return asyncio.run(_run_all(jobs, modules, what))
+
+
+async def _run_all(jobs: Sequence[Job], modules: Sequence[Any], what: str) -> int:
+    """One after another on one event loop: connections are kept for the next URL."""
     status = 0
-    for job, module in zip(jobs, modules, strict=True):
-        failed = _run_one(job, module, what)
-        status = failed or status
+    async with Shared() as shared:
+        for job, module in zip(jobs, modules, strict=True):
+            job.shared = shared
+            status = await _run_one(job, module, what) or status
     return status
 
 
-def _run_one(job: Job, module: Any, what: str) -> int:
+async def _run_one(job: Job, module: Any, what: str) -> int:
     job.facts["url"] = job.url
     try:
         if isinstance(module, TransferError):
             raise module
         try:
-            asyncio.run(_until_told(getattr(module, what)(job), job.options))
+            await _until_told(getattr(module, what)(job), job.options)
         finally:
             job.abandon()
         status = 0

@@ -27,17 +27,17 @@ async def get(job: Job) -> None:
         url = Url.absolute(text).without_fragment()
     except UrlError as error:
         raise TransferError(Code.MALFORMED_URL, str(error)) from None
-    async with make_client(job.options) as client:
-        fetch = Fetch(client, job, url)
-        try:
-            if job.options.upload is not None and job.options.resume is not None:
-                await put_resumable(fetch)
-            elif job.options.parallel > 1:
-                await fetch_in_parts(fetch)
-            else:
-                await fetch.run()
-        finally:
-            save_cookies(client, job.options)
+    client = await job.shared.client("http", lambda: make_client(job.options))
+    fetch = Fetch(client, job, url)
+    try:
+        if job.options.upload is not None and job.options.resume is not None:
+            await put_resumable(fetch)
+        elif job.options.parallel > 1:
+            await fetch_in_parts(fetch)
+        else:
+            await fetch.run()
+    finally:
+        save_cookies(client, job.options)
 
 
 async def put(job: Job) -> None:

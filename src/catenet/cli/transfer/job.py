@@ -7,9 +7,10 @@ import codecs
 import hashlib
 import sys
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from catenet.cli.transfer.codes import Code, TransferError
@@ -20,10 +21,27 @@ from catenet.cli.transfer.rate import RateLimit
 from catenet.http.policy.disposition import safe_name
 from catenet.printable import printable, say
 
-__all__ = ["Job"]
+__all__ = ["Job", "Shared"]
+
+C = TypeVar("C")
 
 MOST_IN_JSON = 64 << 20
 """Bytes of a body that `--json` prints; more goes to a file."""
+
+
+class Shared(AsyncExitStack):
+    """What the URLs of a command line have in common: clients, which keep connections; closed with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clients: dict[str, Any] = {}
+
+    async def client(self, kind: str, make: Callable[[], AbstractAsyncContextManager[C]]) -> C:
+        """Return the client of a kind, made when it is first asked for."""
+        if kind not in self._clients:
+            self._clients[kind] = await self.enter_async_context(make())
+        found: C = self._clients[kind]
+        return found
 
 
 @dataclass(slots=True)
@@ -37,6 +55,7 @@ class Job:
     options: Options
     output: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    shared: Shared = field(default_factory=Shared)
     bar: Bar = field(default_factory=lambda: Bar("", False))
     _partial: Partial | None = None
     _body: bytearray = field(default_factory=bytearray)
