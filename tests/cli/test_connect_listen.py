@@ -504,6 +504,15 @@ def test_udp_through_a_relay():
         for number, sock in enumerate(socks):
             assert sock.recvfrom(100) == (b"%d" % number, ("127.0.0.1", it.port))
             sock.close()
+    # Between datagrams a large one stays one, and an empty one comes.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as behind:
+        behind.bind(("127.0.0.1", 0))
+        behind.settimeout(TIME)
+        with listening("-k", "udp://127.0.0.1:0", f"udp://127.0.0.1:{behind.getsockname()[1]}") as it:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as front:
+                for data in (b"x" * 20_000, b"", b"y"):
+                    front.sendto(data, ("127.0.0.1", it.port))
+                    assert behind.recv(65535) == data
 
 
 def test_max_connections_lets_others_wait():

@@ -26,7 +26,10 @@ MOST_FLOWS: Final = 10_000
 
 
 class Flow:
-    """What one peer sends, or all of a group. `dropped`: datagrams that nobody took in time."""
+    """What one peer sends, or all of a group. `dropped`: datagrams that nobody took in time.
+
+    `whole`: what is written are datagrams, which stay as they are; a stream is cut into such of `size`.
+    """
 
     datagrams = True
     last_words: float | None = 1.0
@@ -36,6 +39,7 @@ class Flow:
         self.name = name
         self.peer = peer
         self.dropped = 0
+        self.whole = False
         self._flows = flows
         self._size = size
         self._queue: deque[bytes] = deque()
@@ -84,7 +88,10 @@ class Flow:
         return data
 
     async def write(self, data: Piece) -> None:
-        """Send a datagram; what is longer than one may be goes as several. Raises `OSError`."""
+        """Send a datagram, or several if what is written is part of a stream. Raises `OSError`."""
+        if self.whole:
+            await self._flows.send(bytes(data), self.peer)
+            return
         for start in range(0, len(data), self._size) or [0]:
             await self._flows.send(bytes(data[start : start + self._size]), self.peer)
 

@@ -90,7 +90,7 @@ class Other:
 
     def _stdio(self) -> PipeEnd:
         is_real = _is_real(sys.stdin) and _is_real(sys.stdout)
-        writes = 1
+        writes = 1 if sys.stdout is not None else -1
         if self._output >= 0:
             writes = self._output
         elif self._args.json:

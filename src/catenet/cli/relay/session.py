@@ -69,6 +69,10 @@ class Sessions:
             first.abort()
             raise
         left, right = (first, opened.end) if is_left else (opened.end, first)
+        if left.datagrams and right.datagrams:
+            for end in (left, right):
+                if isinstance(end, Flow):
+                    end.whole = True
         try:
             outcome = await relay(left, right, self._options, self._observer(number))
         except BaseException:
