@@ -247,6 +247,27 @@ def test_a_file_is_appended_to_as_by_a_shell(tmp_path):
     assert (tmp_path / "out").read_bytes() == b"one\ntwo\nthree\n"
 
 
+@pytest.mark.parametrize("closed", [">&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(closed):
+    got = []
+    with serving_once(lambda sock: (sock.sendall(b"x"), got.append(read_all(sock)))) as address:
+        words = " ".join([*CATENET, "connect", f"tcp://127.0.0.1:{address[1]}", closed])
+        done = run(["bash", "-c", words], b"said")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (got, done.stdout) == ([b"" if "<&-" in closed else b"said"], b"" if ">&-" in closed else b"x")
+
+
+def test_a_terminal_is_not_waited_for():
+    with serving_once(lambda sock: sock.sendall(b"bye")) as address:
+        ours, theirs = os.openpty()
+        process = subprocess.Popen(
+            client("catenet", f"tcp://127.0.0.1:{address[1]}"), stdin=theirs, stdout=subprocess.PIPE
+        )
+        assert process.stdout.read() == b"bye" and process.wait(TIME) == 0
+        os.close(ours)
+        os.close(theirs)
+
+
 # TLS.
 
 

@@ -100,9 +100,8 @@ def _version() -> str:
     return f"catenet {__version__}, {'compiled' if compiled else 'pure Python'}, {python}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status (0 done, 1 failed, 2 bad usage, 130 interrupted)."""
-    words = list(sys.argv[1:] if argv is None else argv)
+def _parser(words: Sequence[str]) -> Parser:
+    """The parser, with all verbs, and what the chosen one takes."""
     parser = Parser(
         prog="catenet", description="The whole network in one Python package: from packet to procedure call."
     )
@@ -113,6 +112,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         sub = verbs.add_parser(verb, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if verb == chosen:
             importlib.import_module(f"catenet.cli.{verb}").register(sub)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status (0 done, 1 failed, 2 bad usage, 130 interrupted)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        parser = _parser(words)
+    except KeyboardInterrupt:  # while the verb's modules are loaded
+        return 130
     if not words:
         parser.print_help()
         return 0

@@ -39,7 +39,9 @@ def configure(args: argparse.Namespace, *, several: bool) -> None:
     """
     root = logging.getLogger()
     asked = bool(args.log_level or args.verbose or args.quiet)
-    if not root.handlers:
+    if not root.handlers and sys.stderr is None:
+        root.addHandler(logging.NullHandler())  # whoever closed it wants to hear nothing
+    elif not root.handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_Formatter(FORMAT_OF_MANY if several else FORMAT, on_terminal=sys.stderr.isatty()))
         root.addHandler(handler)

@@ -305,8 +305,8 @@ class _Relay:
         return min((limit for limit in limits if limit is not None), default=None)
 
     def _fall_silent(self, patience: float, running: int, outcome: Outcome) -> None:
-        outcome.reason = f"nothing came for {patience:g} s"
-        if running == 1 and patience != self.options.idle:
+        outcome.reason = f"nothing came for {patience:g} s" if patience else "the other side has ended"
+        if running == 1 and patience and patience != self.options.idle:
             outcome.reason = f"one direction has ended, and nothing came for {patience:g} s"
         for end in (self.left, self.right):
             end.close()

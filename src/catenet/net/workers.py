@@ -117,12 +117,24 @@ def run_loop(main: Coroutine[Any, Any, int], loop: str = "auto") -> int:
 
     Raises `NoLoop`.
     """
+    _occupy_standard_descriptors()
     factory = None if loop == "asyncio" else _uvloop_factory()
     if factory is None and loop == "uvloop":
         main.close()
         raise NoLoop("uvloop: pip install uvloop")
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main)
+
+
+def _occupy_standard_descriptors() -> None:
+    """Let nothing else become descriptor 0, 1 or 2 where one is closed: it would get what is written there.
+
+    libuv ends the process when it closes such a one.
+    """
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(descriptor)
 
 
 def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
