@@ -4,9 +4,11 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Many tests wait for timers of real peers: two more than there are processors keep these busy.
-JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 2)
-PYTEST := python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PYTEST := python -m pytest -q --dist loadfile --no-loadscope-reorder
+# Each test is in exactly one of the two (tests/architecture/test_selection.py).
+UNIT := not root and not peer
+INTEROP := root or peer
 
 # The newest CPython that runs here, is at least 3.11 and has venv; PYTHON=... overrides.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -27,13 +29,13 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/.dev
-	$(BIN)/$(PYTEST) tests
+	$(BIN)/$(PYTEST) -n $(JOBS) -m '$(UNIT)' tests
 
 # The package with its hot modules compiled, installed into a venv of its own, passes the tests of what is compiled.
 COMPILED := build/compiled
 compiled: $(COMPILED)/.done
 	$(COMPILED)/bin/catenet --version | grep -w compiled
-	$(COMPILED)/bin/$(PYTEST) tests/compiled/test_same_bytes.py \
+	$(COMPILED)/bin/$(PYTEST) -n $$(($(JOBS) + 2)) tests/compiled/test_same_bytes.py \
 		tests/wire tests/control tests/stack tests/link tests/posix tests/world tests/packetdrill tests/examples \
 		tests/http tests/codec tests/dns/server tests/rpc --ignore tests/rpc/interop
 
@@ -47,8 +49,9 @@ $(COMPILED)/.done: setup.py pyproject.toml requirements-dev.txt $(shell find src
 conformance: $(VENV)/.dev
 	tests/conformance/run.sh
 
+# Many of these wait for timers of real peers: twice as many as there are processors keep these busy.
 interop: $(VENV)/.dev
-	$(BIN)/$(PYTEST) tests/interop tests/rpc/interop
+	$(BIN)/$(PYTEST) -n $$((2 * $(JOBS))) -m '$(INTEROP)' tests
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

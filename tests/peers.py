@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-__all__ = ["UNPACKED", "environment", "program", "tool"]
+__all__ = ["UNPACKED", "environment", "of_test", "program", "tool"]
 
 UNPACKED = Path(os.environ.get("CATENET_PEERS") or Path.home() / ".cache" / "catenet-peers")
 """Where `.ci/peers` unpacks packages whose servers exclude each other, or would be started."""
 
+_unmarked: str | None = None
+"""The test that runs and has no mark for peers."""
+
+
+@contextlib.contextmanager
+def of_test(name: str, marked: bool) -> Iterator[None]:
+    """While a test runs: without the mark `peer` or `root` it may ask for no program."""
+    global _unmarked
+    _unmarked = None if marked else name
+    try:
+        yield
+    finally:
+        _unmarked = None
+
 
 def program(name: str) -> Path | None:
-    """Path of a program, None where it is neither installed nor unpacked."""
+    """Path of a program, None where it is neither installed nor unpacked; not for unmarked tests."""
+    assert _unmarked is None, f"{_unmarked} asks for {name} and has no mark `peer`: `make unit` is without real peers"
     for folder in ("usr/sbin", "usr/bin"):
         if (found := UNPACKED / folder / name).exists():
             return found

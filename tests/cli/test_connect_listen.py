@@ -46,7 +46,8 @@ def read_all(sock):
     return data
 
 
-CLIENTS = ["catenet", "ncat", "socat"]
+THEIRS = [pytest.param(name, marks=pytest.mark.peer(name)) for name in ("ncat", "socat")]
+CLIENTS = ["catenet", *THEIRS]
 
 
 @pytest.mark.parametrize("who", CLIENTS)
@@ -148,7 +149,7 @@ def test_clients_of_a_server_that_runs_a_program(who, scheme, tmp_path):
             assert run(client(who, server.url), b"two").stdout == b"two"
 
 
-@pytest.mark.parametrize("who", ["ncat", "socat"])
+@pytest.mark.parametrize("who", THEIRS)
 def test_their_servers(who, tmp_path):
     port = free_port()
     words = {
@@ -295,6 +296,7 @@ def test_tls_with_client_certificates_alpn_and_a_half_close(authority):
         assert refused.returncode == 1 and refused.stderr.count(b"\n") == 1
 
 
+@pytest.mark.peer("openssl")
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_openssl_as_client_and_as_server(authority, version):
     with listening("-k", "tls://127.0.0.1:0", "--cert", authority / "server.pem", "--exec", "cat") as it:
@@ -555,6 +557,7 @@ def test_max_connections_lets_others_wait():
 # What is set on sockets.
 
 
+@pytest.mark.peer("ss")
 def test_options_of_sockets_are_set():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"

@@ -31,6 +31,7 @@ def curl(*words):
     return subprocess.run(["curl", "-sS", *words], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+@pytest.mark.peer
 def test_tls_by_one_word_http_2_and_two_workers(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     (tmp_path / "site").mkdir()
@@ -49,6 +50,7 @@ def test_tls_by_one_word_http_2_and_two_workers(tmp_path, monkeypatch):
     assert (tmp_path / "site/new1.txt").read_text() == "hello"
 
 
+@pytest.mark.peer
 def test_some_paths_are_answered_by_other_servers(tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site/a.txt").write_text("front")
@@ -81,6 +83,7 @@ def test_mistakes_about_other_servers(capsys, tmp_path, words, complaint):
     assert complaint in err and err.count("\n") == 1
 
 
+@pytest.mark.peer
 def test_the_log_has_bytes_and_the_fields_that_were_chosen(tmp_path):
     (tmp_path / "a.txt").write_text("hello")
     log = tmp_path / "log"

@@ -1,19 +1,10 @@
 #!/usr/bin/env bash
-# All conformance suites: our packetdrill scripts in both IP versions, h2spec, protobuf's
-# conformance runner (binary and JSON), the Connect conformance suite, public resolver scenarios.
+# The conformance suites that are no tests of pytest: protobuf's conformance runner (binary and JSON), the Connect
+# conformance suite, public resolver scenarios. Our own scripts are part of `make test`, h2spec is part of `make interop`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-python=.venv/bin/python
 PATH="$(go env GOPATH 2>/dev/null || echo "$HOME/go")/bin:$PATH"
 export PATH
-
-echo "packetdrill scripts"
-for version in ipv4 ipv6; do
-  "$python" -m catenet.testing.packetdrill --ip_version "$version" -q tests/packetdrill/scripts
-done
-
-echo "h2spec"
-CATENET_NO_SKIP=1 "$python" -m pytest -q tests/http/test_h2spec.py
 
 echo "protobuf conformance"
 tests/conformance/protojson/run.sh

@@ -35,6 +35,7 @@ def authority(tmp_path):
     return LocalAuthority(tmp_path / "tls")
 
 
+@pytest.mark.peer
 def test_openssl_accepts_it_for_this_machine_and_nothing_else(authority):
     chain = authority.certificate()
     assert authority.is_new
@@ -78,6 +79,7 @@ def test_the_authority_is_made_again_before_what_it_signs_outlives_it(authority)
     assert last.path.read_bytes() != trusted and last.is_new
 
 
+@pytest.mark.peer
 def test_names_that_servers_ask_for_come_together(authority):
     authority.certificate(["printer.local", "10.1.2.3"])
     chain = authority.certificate(["FD00::7", "fe80::1%eth0"])
@@ -99,6 +101,7 @@ def test_what_is_no_name(authority, name):
         authority.certificate([name])
 
 
+@pytest.mark.peer
 def test_a_machine_with_a_new_name_gets_a_new_authority(authority, monkeypatch):
     monkeypatch.setattr(socket, "gethostname", lambda: "web1.example.com")
     assert verify(authority, authority.certificate(), "web1.example.com")
@@ -110,6 +113,7 @@ def test_a_machine_with_a_new_name_gets_a_new_authority(authority, monkeypatch):
     assert not verify(other, chain, "web1.example.com")
 
 
+@pytest.mark.peer
 def test_a_damaged_certificate_is_made_again_but_no_authority(authority):
     chain = authority.certificate()
     chain.write_text("nonsense")
@@ -190,6 +194,7 @@ def https(authority):
     listener.close()
 
 
+@pytest.mark.peer
 def test_python_and_curl_accept_it(authority, https):
     for name in ("localhost", "127.0.0.1", socket.gethostname().lower()):
         with socket.create_connection(("127.0.0.1", https)) as plain:

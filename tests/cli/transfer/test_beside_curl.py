@@ -160,6 +160,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("line", LINES)
 def test_same_as_curl(words, line, tmp_path, monkeypatch, capfdbinary):
     for name in (

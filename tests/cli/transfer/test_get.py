@@ -56,6 +56,7 @@ def test_a_file_of_curl_is_gone_on_with(url, here):
     assert Path("file.bin").read_bytes() == CONTENT and names(here) == ["file.bin"]
 
 
+@pytest.mark.peer
 def test_a_server_without_ranges(nginx, here, capfd):
     Path("hello.txt").write_text("hel")
     assert main(["get", "-O", f"{nginx.url}/plain/hello.txt", "--continue"]) == 33
@@ -118,6 +119,7 @@ def test_parts_of_a_file_that_changes(url, here):
     assert (status, names(here)) == (33, []) or Path("f").read_bytes() in (CONTENT, CONTENT[::-1])
 
 
+@pytest.mark.peer
 def test_parts_of_a_server_without_ranges(nginx, here):
     assert main(["get", "-o", "f", f"{nginx.url}/plain/big.bin", "--parallel", "4", "-s"]) == 0
     assert Path("f").stat().st_size == 3 << 20
@@ -127,6 +129,7 @@ def checksum(data: bytes, name: str = "sha256") -> str:
     return f"{name}:{hashlib.new(name, data).hexdigest()}"
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha256", "sha512"])
 def test_checksums(nginx, here, name):
     words = ["get", "-s", "-o", "f", f"{nginx.url}/hello.txt", "--checksum"]
@@ -144,6 +147,7 @@ def test_checksum_of_what_was_gone_on_with(url, here):
 # Names.
 
 
+@pytest.mark.peer
 def test_a_server_names_no_file_outside(nginx, here):
     """CVE-2020-8177: nothing is overwritten, either."""
     (here / "in").mkdir()
@@ -165,11 +169,13 @@ def test_a_url_names_no_file_outside(echo, here, path):
     assert all(not name.startswith(".") for name in names(here / "in"))
 
 
+@pytest.mark.peer
 def test_a_url_without_a_name(nginx, here, capfd):
     assert main(["get", "-O", f"{nginx.url}/"]) == 23
     assert "names no file; say which with -o" in capfd.readouterr().err and names(here) == []
 
 
+@pytest.mark.peer
 def test_a_link_is_not_written_through(nginx, here):
     victim = here / "victim"
     victim.write_text("safe")
@@ -235,11 +241,13 @@ def test_disk_full(url, here):
     assert main(["get", "-s", "-O", url, "--continue"]) == 0 and Path("file.bin").read_bytes() == CONTENT
 
 
+@pytest.mark.peer
 def test_a_full_device(nginx, here, capfd):
     assert main(["get", "-o", "/dev/full", f"{nginx.url}/hello.txt"]) == 23
     assert "no space left on device" in capfd.readouterr().err
 
 
+@pytest.mark.peer
 def test_nobody_reads(nginx, here):
     words = f"{sys.executable} -m catenet get {nginx.url}/big.bin | head -c 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", words], capture_output=True, text=True)
@@ -253,6 +261,7 @@ def test_a_part_of_another_url_is_not_gone_on_with(url, nginx, here):
     assert names(here) == ["f"] and Path("f").read_text() == "hello\n"
 
 
+@pytest.mark.peer
 def test_a_name_is_that_of_the_url_that_was_asked_for(nginx, here):
     assert main(["get", "-s", "-L", "-O", f"{nginx.url}/moved"]) == 0
     assert names(here) == ["moved"]

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.peer
+
 
 def peak_of(words: list[str]) -> tuple[int, int]:
     """Run a command; return its status and the most memory that it had, in bytes."""

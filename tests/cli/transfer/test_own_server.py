@@ -151,6 +151,7 @@ def test_a_file_that_has_changed_is_sent_anew(served, here, capfd):
     assert (folder / "changed").read_bytes() == CONTENT
 
 
+@pytest.mark.peer
 def test_a_server_without_such_uploads(nginx, here, capfd):
     assert main(["put", "up.bin", f"{nginx.url}/dav/whole.bin", "--continue", "-v"]) == 0
     assert "in one piece only" in capfd.readouterr().err

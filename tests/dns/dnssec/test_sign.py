@@ -80,6 +80,7 @@ def keys_of(algorithm: int, split: bool) -> list[SigningKey]:
     return [make_key(ORIGIN, algorithm, 1)]
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize("nsec3", SCHEMES)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -158,6 +159,7 @@ def test_the_same_is_signed_the_same() -> None:
 # Key files
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_keys_of_bind_are_read_and_written_back(tmp_path: Path, algorithm: int) -> None:
     program = peers.tool("dnssec-keygen")
@@ -177,6 +179,7 @@ def test_keys_of_bind_are_read_and_written_back(tmp_path: Path, algorithm: int) 
     assert key.key.verify(key.sign(b"data"), b"data") and not key.key.verify(key.sign(b"data"), b"date")
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("algorithm", [8, 13, 15])
 def test_bind_signs_with_our_keys_and_we_validate_it(tmp_path: Path, algorithm: int) -> None:
     program = peers.tool("dnssec-signzone")
@@ -191,6 +194,7 @@ def test_bind_signs_with_our_keys_and_we_validate_it(tmp_path: Path, algorithm: 
         check_signed(tmp_path / f"{name}.signed", make_key(ORIGIN, algorithm, 1), bool(more))
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("more", [[], ["-n"], ["-n", "-s", "abcd", "-t", "5"], ["-n", "-p"]])
 def test_ldns_signs_with_our_keys_and_we_validate_it(tmp_path: Path, more: list[str]) -> None:
     program = peers.tool("ldns-signzone")

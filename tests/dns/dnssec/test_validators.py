@@ -106,11 +106,13 @@ def differences(servers: Peers, who: str, label: str, questions: tuple[tuple[str
     return found
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("label", CASES)
 def test_beside_unbound(servers: Peers, label: str) -> None:
     assert differences(servers, "unbound", label, QUESTIONS + MORE) == []
 
 
+@pytest.mark.peer
 @pytest.mark.slow
 @pytest.mark.parametrize("label", CASES)
 def test_beside_delv(servers: Peers, label: str) -> None:

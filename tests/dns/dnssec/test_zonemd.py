@@ -24,6 +24,7 @@ def digest_of(sets: list[RRset]) -> bytes:
     return next(one.data[0] for one in sets if one.type == ZONEMD)
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("algorithm", [1, 2])
 @pytest.mark.parametrize("nsec3", [None, Nsec3Settings(b"\1", 2)])
 def test_ldns_verifies_ours(tmp_path: Path, algorithm: int, nsec3: Nsec3Settings | None) -> None:
@@ -41,6 +42,7 @@ def test_ldns_verifies_ours(tmp_path: Path, algorithm: int, nsec3: Nsec3Settings
     assert check_zonemd(spoilt, ORIGIN) is False
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
 def test_we_verify_theirs(tmp_path: Path, algorithm: str) -> None:
     program = peers.tool("ldns-signzone")

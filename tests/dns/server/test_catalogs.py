@@ -58,6 +58,7 @@ def knot(folder: Path, port: int, names: str) -> None:
     )
 
 
+@pytest.mark.peer
 def test_zones_come_and_go_with_the_catalog_of_knot(tmp_path: Path) -> None:
     port, folder = free_port(), tmp_path / "knot"
     folder.mkdir()

@@ -104,6 +104,7 @@ def server(authority, tmp_path_factory):
         yield running
 
 
+@pytest.mark.peer
 def test_dig_and_dnspython_find_our_listeners(server, authority):
     told = run(tool("dig"), "@127.0.0.1", "-p", str(server.port), "_dns.resolver.arpa", "TYPE64", "+short")
     assert len(told.splitlines()) == 2
@@ -145,6 +146,7 @@ def test_who_designates_nobody_is_not_asked_in_the_clear(tmp_path, authority, ca
         assert status == 9 and "192.0.2.3" not in out and "designates no encrypted resolver" in told
 
 
+@pytest.mark.peer
 def test_a_forwarder_answers_for_itself(server, authority, tmp_path):
     more = ("--forward", f"127.0.0.1:{server.port}")
     with listening(tmp_path, authority / "good.pem", *more) as running:
@@ -153,6 +155,7 @@ def test_a_forwarder_answers_for_itself(server, authority, tmp_path):
             assert str(port_of(running.urls[1])) in told
 
 
+@pytest.mark.peer
 def test_unbound_designates_itself_to_us(authority, tmp_path, capsys):
     plain, tls = free_port(), free_port()
     (tmp_path / "unbound.conf").write_text(

@@ -157,6 +157,7 @@ DIFFERENT = {}
 """What a peer says otherwise."""
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("name", ["bind", "unbound"])
 def test_rules_say_what_they_say_elsewhere(ours, name, request):
     other = request.getfixturevalue(name)

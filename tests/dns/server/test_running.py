@@ -56,6 +56,7 @@ def certificate(tmp_path):
 # Peers.
 
 
+@pytest.mark.peer
 def test_dig_over_udp_tcp_and_http(tmp_path, zone):
     dig = tool("dig")
     urls = ("--listen", "udp+tcp://127.0.0.1:0", "--listen", "http://127.0.0.1:0")
@@ -73,6 +74,7 @@ def test_dig_over_udp_tcp_and_http(tmp_path, zone):
             assert run(dig, *http, option) == f"{WWW}\n"
 
 
+@pytest.mark.peer
 def test_kdig_over_tls_and_https(tmp_path, zone, certificate):
     kdig = tool("kdig")
     urls = ("--listen", "tls://127.0.0.1:0", "--listen", "https://127.0.0.1:0")
@@ -86,6 +88,7 @@ def test_kdig_over_tls_and_https(tmp_path, zone, certificate):
             assert WWW in shown and "HTTP" in shown
 
 
+@pytest.mark.peer
 def test_dnsperf_loses_nothing(tmp_path, zone, certificate):
     dnsperf = tool("dnsperf")
     (tmp_path / "q").write_text("".join(f"many.example.org A\nx{n}.example.org TXT\n" for n in range(200)))
@@ -98,6 +101,7 @@ def test_dnsperf_loses_nothing(tmp_path, zone, certificate):
             assert "Queries completed:    2000 (100.00%)" in shown and "NOERROR 2000" in shown
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("kind", ["forward-zone", "stub-zone"])
 def test_unbound_asks_us(tmp_path, zone, kind):
     unbound, dig = tool("unbound"), tool("dig")

@@ -74,6 +74,7 @@ PLANS = {
 }
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("plan", PLANS)
 def test_what_is_served_is_valid_before_and_after_updates(tmp_path: Path, plan: str) -> None:
     words = config(tmp_path, PLANS[plan])
@@ -99,6 +100,7 @@ def test_what_is_served_is_valid_before_and_after_updates(tmp_path: Path, plan: 
         assert private.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.peer
 def test_the_parents_record_leads_delv_to_secure_answers(tmp_path: Path) -> None:
     words = config(tmp_path, '{ nsec3 = true, separate-keys = true, keys = "here" }')
     done = subprocess.run(
@@ -120,6 +122,7 @@ def test_the_parents_record_leads_delv_to_secure_answers(tmp_path: Path) -> None
         assert len(answers(server.port, DNSKEY)) == 2
 
 
+@pytest.mark.peer
 def test_a_reload_keeps_signatures_and_a_changed_file_counts(tmp_path: Path) -> None:
     with serving(tmp_path, *config(tmp_path, "true")) as server:
         first = verify(server.port, tmp_path)
@@ -140,6 +143,7 @@ def test_a_reload_keeps_signatures_and_a_changed_file_counts(tmp_path: Path) -> 
         assert serial_at(server.port) == 5
 
 
+@pytest.mark.peer
 def test_signatures_are_made_anew_in_time(tmp_path: Path) -> None:
     with serving(tmp_path, *config(tmp_path, "{ lifetime = 8, refresh = 4 }")) as server:
         first = transferred(server.port, tmp_path)
@@ -151,6 +155,7 @@ def test_signatures_are_made_anew_in_time(tmp_path: Path) -> None:
         assert serial_at(server.port) > 2
 
 
+@pytest.mark.peer
 def test_keys_do_what_their_times_say(tmp_path: Path) -> None:
     """A successor is there before it signs; the one before goes in its time."""
     now, zone = int(time.time()), name_from_text("example.org.")
@@ -178,6 +183,7 @@ def test_keys_do_what_their_times_say(tmp_path: Path) -> None:
         verify(server.port, tmp_path)
 
 
+@pytest.mark.peer
 def test_a_secondary_signs_what_it_gets(tmp_path: Path) -> None:
     """A primary that cannot sign, and a server in front that does."""
     (tmp_path / "a.zone").write_text(BODY)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
 import trustme
 from tests.dns.server.running import ZONE, ask_tcp, ask_udp, port_of, query, serving, wait_for
 from tests.peers import environment, tool
@@ -13,6 +14,8 @@ from tests.peers import environment, tool
 from catenet.wire.dns.edns import Edns
 from catenet.wire.dns.message import parse
 from catenet.wire.dns.numbers import TXT
+
+pytestmark = pytest.mark.peer
 
 CONFIG = """\
 resolution_type: GETDNS_RESOLUTION_STUB

@@ -92,6 +92,7 @@ def test_nobody_gets_a_zone_who_may_not(tmp_path):
         assert parse(ask_udp(server.port, update)).rcode == 5
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("key", ["", f"hmac-sha256:shared:{SECRET}"])
 def test_dig_and_kdig_transfer_from_us(tmp_path, key):
     extra = 'key = "shared"\n' if key else 'transfers = ["127.0.0.1"]\n'
@@ -110,6 +111,7 @@ def test_dig_and_kdig_transfer_from_us(tmp_path, key):
             assert "NOTAUTH" in run(tool("dig"), "@127.0.0.1", "-p", str(server.port), "www.example.org", "-y", bad)
 
 
+@pytest.mark.peer
 def test_bind_is_our_secondary_and_is_told_of_changes(tmp_path):
     port, folder = free_port(), tmp_path / "bind"
     folder.mkdir()
@@ -128,6 +130,7 @@ def test_bind_is_our_secondary_and_is_told_of_changes(tmp_path):
             until(lambda: address_of(port), 99)
 
 
+@pytest.mark.peer
 def test_we_are_the_secondary_of_bind(tmp_path):
     port, folder = free_port(), tmp_path / "bind"
     folder.mkdir()
@@ -164,6 +167,7 @@ def test_a_zone_that_never_came_is_a_failure(tmp_path):
         assert parse(ask_udp(server.port, query("elsewhere.net."))).rcode == 5
 
 
+@pytest.mark.peer
 def test_nsd_and_knot_are_our_secondaries(tmp_path):
     nsd, knotd = tool("nsd"), tool("knotd")
     with serving(tmp_path, *primary_config(tmp_path, extra='transfers = ["127.0.0.1"]\n')) as server:
@@ -190,6 +194,7 @@ def test_nsd_and_knot_are_our_secondaries(tmp_path):
                 until(lambda port=port: address_of(port), 3)
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("name", ["nsupdate", "knsupdate"])
 def test_signed_updates_last(tmp_path, name):
     words = primary_config(tmp_path, extra='key = "shared"\n')
@@ -215,6 +220,7 @@ def test_signed_updates_last(tmp_path, name):
         assert address_of(server.port, "new.example.org.") == 77, "from the journal"
 
 
+@pytest.mark.peer
 def test_changes_are_answered_at_once(tmp_path):
     words = primary_config(tmp_path, extra='updates = ["127.0.0.1"]\n')
     with serving(tmp_path, *words) as server:

@@ -25,6 +25,8 @@ from catenet.wire.dns.name import ROOT, fold, name_from_text, name_to_text, pare
 from catenet.wire.dns.numbers import type_from_text, type_to_text
 from catenet.wire.dns.rdata import canonical
 
+pytestmark = pytest.mark.peer
+
 SIGNED = {
     "nsec.test.": ("dnssec-signzone",),
     "nsec3.test.": ("dnssec-signzone", "-3", "aabb", "-H", "3"),

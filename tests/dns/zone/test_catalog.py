@@ -72,6 +72,7 @@ def member_zone(name: str) -> Zone:
     return read_zone(f"$ORIGIN {name}\n$TTL 60\n@ SOA ns h 5 60 60 60 60\n@ NS ns\nns A 192.0.2.1\n")
 
 
+@pytest.mark.peer
 def test_bind_serves_the_members_of_our_catalog(tmp_path: Path) -> None:
     zones = ZoneSet([catalog_zone(ORIGIN, [Member(ONE, b""), Member(TWO, b"")], 1)])
     for name in ("one.test.", "two.test."):
@@ -88,6 +89,7 @@ def test_bind_serves_the_members_of_our_catalog(tmp_path: Path) -> None:
             assert server.ask(Question(THREE, SOA)).rcode
 
 
+@pytest.mark.peer
 def test_we_read_the_catalog_that_knot_makes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         text = f"$ORIGIN {name}.test.\n$TTL 60\n@ SOA ns h 5 60 60 60 60\n@ NS ns\nns A 192.0.2.1\n"

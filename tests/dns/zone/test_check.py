@@ -60,6 +60,7 @@ def test_what_is_right_is_not(what: str) -> None:
     assert check_zone(read_zone(FINE[what], name_from_text("example."))) == []
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("what", [*ERRORS, *WARNINGS, *FINE])
 def test_bind_refuses_what_we_call_an_error(what: str, tmp_path: Path) -> None:
     text = {**ERRORS, **WARNINGS}[what][0] if what not in FINE else FINE[what]

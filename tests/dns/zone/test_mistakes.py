@@ -84,6 +84,7 @@ def test_a_mistake_is_one_line_with_its_place(text: str, said: str, tmp_path: Pa
     assert "\n" not in str(found.value)
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("text", [text for text, _ in MISTAKES])
 def test_bind_refuses_it_too(text: str, tmp_path: Path) -> None:
     file = tmp_path / "zone"

@@ -262,6 +262,7 @@ def drive(secondary: Secondary, until: Callable[[], bool]) -> None:
     raise AssertionError("nothing happened")
 
 
+@pytest.mark.peer
 def test_a_zone_of_bind_is_followed(tmp_path: Path) -> None:
     file = bodies.write(tmp_path, "plain.test.")
     conf = f'zone "plain.test" {{ type primary; file "{file}"; allow-update {{ any; }}; }};'

@@ -23,6 +23,8 @@ from catenet.dns.zone.update import Grant, Updated, update_zone
 from catenet.wire.dns.message import parse
 from catenet.wire.dns.name import name_from_text
 
+pytestmark = pytest.mark.peer
+
 ORIGIN = name_from_text("plain.test.")
 WALL = int(time.time())
 DAY = 86_400

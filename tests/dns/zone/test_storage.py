@@ -41,6 +41,7 @@ def test_a_zone_that_is_saved_is_read_again_as_it_was(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["zone"]
 
 
+@pytest.mark.peer
 def test_others_read_what_we_write(tmp_path: Path) -> None:
     zone = read_zone(TRICKY + OF_BIND, EXAMPLE)
     file, out = tmp_path / "zone", tmp_path / "out"
@@ -52,6 +53,7 @@ def test_others_read_what_we_write(tmp_path: Path) -> None:
     assert records(read_zone(listed.stdout, EXAMPLE)) == records(zone)
 
 
+@pytest.mark.peer
 def test_a_signed_zone_survives(tmp_path: Path) -> None:
     signed = bodies.sign(bodies.write(tmp_path, "nsec3.test."), "nsec3.test.", "-3", "aabb", "-H", "3")
     zone = read_zone(signed, name_from_text("nsec3.test."))

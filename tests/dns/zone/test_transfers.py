@@ -105,6 +105,7 @@ def zone() -> Zone:
     return read_zone(f"$ORIGIN plain.test.\n{bodies.BODY}")
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("signed", [False, True], ids=["open", "key"])
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_zone_comes_in_whole(kind: str, signed: bool, zone: Zone, tmp_path: Path) -> None:
@@ -125,6 +126,7 @@ def test_a_zone_comes_in_whole(kind: str, signed: bool, zone: Zone, tmp_path: Pa
                 fetch(server.port, TransferIn(ORIGIN, 20))
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("signed", [False, True], ids=["open", "key"])
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_zone_goes_out_whole_and_then_by_differences(kind: str, signed: bool, zone: Zone, tmp_path: Path) -> None:
@@ -163,6 +165,7 @@ def notify(server: Authority, zone: Zone, key: TsigKey | None) -> None:
     assert not notifier.open_tokens() and notifier.next_deadline() is None
 
 
+@pytest.mark.peer
 def test_bind_tells_us_that_its_zone_has_changed(zone: Zone, tmp_path: Path) -> None:
     file = bodies.write(tmp_path, "plain.test.")
     with Edge(ZoneSet([zone]), (KEY,)) as edge:
@@ -173,6 +176,7 @@ def test_bind_tells_us_that_its_zone_has_changed(zone: Zone, tmp_path: Path) -> 
             assert edge.notified[0] == (fold(ORIGIN), 2026112901)
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("kind", ["named", "knotd"])
 def test_differences_come_in(kind: str, zone: Zone, tmp_path: Path) -> None:
     """The server makes them of an update by nsupdate."""

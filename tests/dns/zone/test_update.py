@@ -106,6 +106,7 @@ class Recorder:
         return answer_update(message, done.rcode)
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("what", SCRIPTS)
 def test_an_update_does_what_bind_does(what: str, tmp_path: Path) -> None:
     file = bodies.write(tmp_path, "plain.test.")
@@ -127,6 +128,7 @@ def test_an_update_does_what_bind_does(what: str, tmp_path: Path) -> None:
         assert set(ours.names()) == set(Zone(ours.origin, ours).names())
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("program", ["nsupdate", "knsupdate"])
 def test_a_key_may_do_what_it_was_granted(program: str, tmp_path: Path) -> None:
     grants = (Grant(KEY.name, Match.SELFSUB), Grant(KEY.name, Match.NAME, fold(name_from_text("www.plain.test."))))

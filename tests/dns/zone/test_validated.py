@@ -18,6 +18,8 @@ from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import name_from_text
 from catenet.wire.dns.numbers import AD, RD, type_from_text
 
+pytestmark = pytest.mark.peer
+
 SECURE = [
     "@ SOA",
     "@ NS",

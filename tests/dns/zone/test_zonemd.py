@@ -17,6 +17,7 @@ from catenet.wire.dns.numbers import A
 ORIGIN = name_from_text("plain.test.")
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("words", [("-z", "sha384"), ("-z", "sha512", "-n", "-s", "ccdd", "-t", "2")])
 def test_the_digest_that_ldns_makes_matches(words: tuple[str, ...], tmp_path: Path) -> None:
     path = bodies.sign(bodies.write(tmp_path, "plain.test."), "plain.test.", *words, by="ldns-signzone")

@@ -191,6 +191,7 @@ def nginx(tmp_path_factory, authority):
     process.communicate()
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("tls", [False, True])
 def test_nginx(nginx, authority, tls):
     url = nginx[tls]

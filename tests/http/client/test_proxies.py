@@ -56,6 +56,7 @@ def proxied(proxy, *, tls=None, path="/a", responses=(reply(b"through"),), **opt
     return seen, responses, connections
 
 
+@pytest.mark.peer
 def test_a_tunnel_of_ncat(http_proxy, authority):
     seen, responses, connections = proxied(http_proxy, tls=authority.server, ca=authority.ca)
     assert [response.content for response in responses] == [b"through"] * 2 and connections == 1
@@ -64,11 +65,13 @@ def test_a_tunnel_of_ncat(http_proxy, authority):
     assert names == ["resolve", "connect", "proxy", "TLS", "request", "first byte", "body"]
 
 
+@pytest.mark.peer
 def test_forwarding_by_ncat(http_proxy):
     _, responses, _ = proxied(http_proxy)
     assert [response.content for response in responses] == [b"through"] * 2
 
 
+@pytest.mark.peer
 def test_a_proxy_that_wants_a_password(authority):
     with ncat("--proxy-type", "http", "--proxy-auth", "user:p@ss") as port:
         good = f"http://user:p%40ss@127.0.0.1:{port}"
@@ -169,6 +172,7 @@ def test_socks5_with_a_password(authority):
         through_socks("socks5h", authority, "", (b"u", b"p"))
 
 
+@pytest.mark.peer
 def test_our_socks_server_is_one_for_curl():
     """The oracle of the tests above: curl's SOCKS client, with names there, here, and a password."""
     log = []
@@ -188,6 +192,7 @@ def test_our_socks_server_is_one_for_curl():
     assert asyncio.run(main()) == [b"through", b"through"] and log[0] == (3, "localhost") and log[1][0] in (1, 4)
 
 
+@pytest.mark.peer
 def test_socks4_of_socat_and_ours(authority):
     """socat speaks SOCKS4 as a client only: the server here is checked by it."""
     log = []
@@ -311,6 +316,7 @@ def test_the_environment(monkeypatch):
     assert asyncio.run(main()) == [b"direct", b"proxy"] and seen[0][0] == "GET http://example.test/ HTTP/1.1"
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("secure", [False, True])
 @pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
 def test_websockets_go_through_tunnels(scheme, secure, authority, http_proxy):

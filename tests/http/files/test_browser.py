@@ -9,6 +9,8 @@ from tests.http.browser import opening
 
 from catenet.http.files import FileOptions
 
+pytestmark = pytest.mark.peer
+
 PAGE = """<!DOCTYPE html><title>x</title><script src=app.js></script>"""
 SCRIPT = """(async () => {
     const told = {};

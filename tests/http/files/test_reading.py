@@ -511,6 +511,7 @@ DIFFERENT = dict.fromkeys(
 DIFFERENT |= {"bytes=1 - 2": (200, 206), "bytes=18446744073709551616-": (200, 416)}
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("value", RANGES)
 def test_ranges_are_answered_as_by_nginx(site, nginx, value):
     ours = site.ask("GET", "/a.txt", Range=value)
@@ -546,6 +547,7 @@ def parts(answer):
     return found
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize(
     ("field", "kind"),
@@ -587,6 +589,7 @@ def test_conditions_are_answered_as_by_nginx(site, nginx, method, field, kind):
         assert "etag" in ours.headers
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("kind", ["same", "other", "weak", "date", "past"])
 def test_if_range_is_answered_as_by_nginx(site, nginx, kind):
     os.utime(site.folder / "a.txt", (1_700_000_000, 1_700_000_000))
@@ -622,6 +625,7 @@ def test_random_ranges_have_the_right_bytes(site):
 # Habits of programs.
 
 
+@pytest.mark.peer
 def test_curl_resumes(site, tmp_path):
     if shutil.which("curl") is None:
         pytest.skip("needs the curl command")
@@ -631,6 +635,7 @@ def test_curl_resumes(site, tmp_path):
     assert (tmp_path / "a.txt").read_bytes() == whole
 
 
+@pytest.mark.peer
 def test_wget_mirrors(site, tmp_path):
     if shutil.which("wget") is None:
         pytest.skip("needs the wget command")

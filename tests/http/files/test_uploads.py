@@ -426,6 +426,7 @@ def resident(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) << 10
 
 
+@pytest.mark.peer
 def test_memory_does_not_grow_with_files(tmp_path):
     """5 GiB, sparse, to the middle of it by a range; 32 MiB up; a folder of 128 MiB as tar."""
     if shutil.which("curl") is None:

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 import trustme
 import websockets
+from tests.http.server.wire import h2_request, raw
 from tests.peers import tool
 from tests.rpc.runtime.echoservice import CHAT, SAY, Echo, text
 
@@ -17,7 +18,6 @@ from catenet.http.h2.hpack import Encoder, Memo
 from catenet.http.message import ResponseHead
 from catenet.net import server_context
 from catenet.rpc import Channel, Code, RpcError, Server
-from wire import h2_request, raw
 
 URL = "http://127.0.0.1:0"
 OK = ResponseHead(200, ((b"content-type", b"text/plain"),))
@@ -478,6 +478,7 @@ def test_h2c_upgrades_and_connect_do_not_pass(run):
     run(main())
 
 
+@pytest.mark.peer
 def test_curl_through_it(run):
     async def main():
         async with Lab("h2c") as lab:

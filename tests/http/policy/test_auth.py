@@ -234,6 +234,7 @@ def test_beside_httpx(algorithm, qop, monkeypatch):
     assert ours["response"] == parameters(answered.headers["authorization"])["response"]
 
 
+@pytest.mark.peer
 def test_digest_against_apache(apache_digest):
     """mod_auth_digest: refused without, served with, and the nonce counts on over several requests."""
     auth = Digest("user", "päss", lambda count: b"q" * count)

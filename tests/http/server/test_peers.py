@@ -70,6 +70,7 @@ def output(*command, **options):
     return done.stdout
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("version", ["--http1.0", "--http1.1", "--http2-prior-knowledge", "--http2"])
 def test_curl(server, tmp_path, version):
     curl = tool("curl")
@@ -106,6 +107,7 @@ def test_clients_of_python(server):
     asyncio.run(main())
 
 
+@pytest.mark.peer
 def test_load_generators(server):
     wrk = output(tool("wrk"), "-t1", "-c20", "-d1", server)
     assert "Non-2xx" not in wrk and "Socket errors" not in wrk and int(re.search(r"(\d+) requests in", wrk)[1]) > 50
@@ -180,6 +182,7 @@ backend h2
         process.communicate(timeout=30)
 
 
+@pytest.mark.peer
 def test_behind_a_proxy(proxy):
     with requests.Session() as session:
         assert {session.get(proxy, timeout=30).text for _ in range(10)} == {"hello"}

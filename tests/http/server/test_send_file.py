@@ -6,13 +6,13 @@ import ssl
 
 import pytest
 import trustme
+from tests.http.server.wire import raw
 
 from catenet.http import serve
 from catenet.http.message import ResponseHead
 from catenet.http.server import send_file
 from catenet.http.server.exchange import Disconnected
 from catenet.world import World
-from wire import raw
 
 SIZE = 3_000_000
 CONTENT = bytes(range(251)) * (SIZE // 251 + 1)

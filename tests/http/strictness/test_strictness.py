@@ -55,6 +55,7 @@ def test_libraries_still_take_them_so(kind, peer):
     assert found == {table.key(case): kept for case, _, kept in sample(kind, peer)}
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("peer", ["aiohttp", "uvicorn", "nginx", "haproxy", "Apache"])
 def test_servers_still_take_them_so(peer):
     """Without what is told by a wait, or by which comes first (haproxy answers while chunks are still coming)."""

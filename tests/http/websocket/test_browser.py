@@ -10,6 +10,8 @@ from tests.http.browser import opening
 
 from catenet.http.server.server import serve
 
+pytestmark = pytest.mark.peer
+
 PAGE = b"""<!DOCTYPE html><title>x</title><script>
 const ws = new WebSocket(location.href.replace('http', 'ws'), ['other', 'chat']);
 const long = 'x'.repeat(100000), got = [];

@@ -7,7 +7,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from catenet.rpc import Code, RpcError
 
-pytestmark = pytest.mark.slow(30)
+pytestmark = [pytest.mark.peer, pytest.mark.slow(30)]
 
 OURS = ("Catenet", {})
 PAIRS = {

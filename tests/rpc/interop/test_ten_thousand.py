@@ -7,6 +7,8 @@ import pytest
 from catenet.http.limits import Limits
 from catenet.rpc import Server, ServerOptions
 
+pytestmark = pytest.mark.peer
+
 COUNT = 10_000
 CLIENTS = {
     "catenet": ("Catenet", {}),

@@ -11,6 +11,8 @@ import pytest
 
 from peers import HERE, NODE_MODULES
 
+pytestmark = pytest.mark.peer
+
 URL = "http://127.0.0.1:{port}/interop.Interop/"
 
 

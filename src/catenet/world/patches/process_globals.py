@@ -6,6 +6,7 @@ and the modules that a program imports from its own directory.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import types
@@ -118,9 +119,10 @@ class ProcessGlobals:
 
     def hide(self, directory: str) -> None:
         """Keep what the outside has imported from a program's directory out of the program's sight."""
+        directory = str(Path(directory))
         for name, module in list(sys.modules.items()):
             root = name.partition(".")[0]
-            if root not in ("__main__", "catenet") and _comes_from(sys.modules.get(root), root, directory):
+            if root not in ("__main__", "catenet") and _comes_from(sys.modules.get(root), directory):
                 self.private[name] = None
                 self.modules[name] = module
                 del sys.modules[name]
@@ -145,13 +147,16 @@ def swap_globals(last: ProcessGlobals, context: ProcessGlobals) -> None:
         _modules.update(context.modules)
 
 
-def _comes_from(module: types.ModuleType | None, root: str, directory: str) -> bool:
-    """Whether a top-level module is `directory/root.py` or the package `directory/root/`."""
+def _comes_from(module: types.ModuleType | None, directory: str) -> bool:
+    """Whether a top-level module is a file in the directory, or a package in it."""
     origin = getattr(module, "__file__", None)
-    if not isinstance(origin, str):
-        return False
+    return isinstance(origin, str) and directory in _homes(origin)
+
+
+@functools.lru_cache(10_000)  # it is asked for all modules of the interpreter whenever a process begins
+def _homes(origin: str) -> tuple[str, ...]:
     path = Path(origin)
-    return Path(directory) in ((path.parent, path.parent.parent) if path.stem == "__init__" else (path.parent,))
+    return (str(path.parent), str(path.parent.parent)) if path.stem == "__init__" else (str(path.parent),)
 
 
 def environment() -> dict[Any, Any]:
