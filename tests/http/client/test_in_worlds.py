@@ -13,7 +13,7 @@ from catenet.http.client.timeouts import Timeouts
 from catenet.http.sync import Client as SyncClient
 from catenet.world import World
 
-SIZE = 300_000
+SIZE = 120_000
 BODY = random.Random(1).randbytes(SIZE)
 
 
