@@ -78,7 +78,7 @@ def test_codings_of_codings_and_unknown_ones():
 
 @pytest.mark.parametrize(
     ("body", "message"),
-    [(b"no gzip", "not gzip"), (gzip.compress(b"x" * 1000)[:-9], "ends too early")],
+    [(b"no gzip", "not gzip"), (gzip.compress(b"x" * 1000, mtime=0)[:-9], "ends too early")],
 )
 def test_a_body_that_is_not_what_it_says(body, message):
     with pytest.raises(ContentError, match=message) as raised:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import logging
+import queue
 import threading
 import time
 from wsgiref.validate import validator
@@ -94,7 +95,7 @@ def test_a_chunked_body_has_its_length_once_it_is_there(run):
 
 
 def test_write_and_iterables_that_are_closed(run):
-    closed = []
+    closed: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     class Pieces:
         def __iter__(self):
@@ -103,14 +104,14 @@ def test_write_and_iterables_that_are_closed(run):
             yield b"c"
 
         def close(self):
-            closed.append(threading.current_thread().name)
+            closed.put(threading.current_thread().name)
 
     def app(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])(b"a")
         return Pieces()
 
     assert run(ask(app))[2] == b"abc"
-    assert closed[0].startswith("wsgi")
+    assert closed.get(timeout=10).startswith("wsgi")  # after the answer has left
 
 
 def test_an_error_before_the_head_replaces_it_and_one_after_it_breaks_off(run, caplog):
