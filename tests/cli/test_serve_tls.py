@@ -51,7 +51,7 @@ def test_addresses_of_the_machine_when_a_server_listens_on_all(tmp_path, data):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["serve", "dns", "--tls"], "--tls: no URL of --listen has TLS; choose from tls://, https://"),
+        (["serve", "dns", "--tls"], "--tls: no URL of --listen has TLS; choose from tls://"),
         (
             ["serve", "dns", "--tls", "--cert", "x.pem", "--listen", "tls://:0"],
             "--tls makes a certificate; --cert and --key name one: give one or the other",
