@@ -254,6 +254,7 @@ def test_nobody_reads(nginx, here):
     assert done.returncode == 23 and "nobody reads it" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.peer
 def test_a_part_of_another_url_is_not_gone_on_with(url, nginx, here):
     Cutting.cuts = [3 << 20]
     assert main(["get", "-o", "f", url, "-s"]) == 18

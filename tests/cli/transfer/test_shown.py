@@ -88,6 +88,7 @@ def test_dns(capfd, here, tmp_path):
         assert "REFUSED" in capfd.readouterr().err
 
 
+@pytest.mark.peer
 def test_json(nginx, here, capfd):
     assert main(["get", "--json", f"{nginx.url}/hello.txt", "-o", "f", "--checksum", checksum(b"hello\n")]) == 0
     found = json.loads(capfd.readouterr().out)
@@ -109,6 +110,7 @@ def test_json_of_a_failure(closed_port, here, capfd):
     assert [phase["name"] for phase in found["phases"]] == ["resolve", "connect"]
 
 
+@pytest.mark.peer
 def test_the_waterfall(nginx, here, capfd):
     assert main(["get", "-v", f"{nginx.secure}/moved", "-L", "--cacert", nginx.ca, "-u", "me:secret"]) == 0
     out, err = capfd.readouterr()
@@ -184,12 +186,14 @@ def test_rates():
     assert limit.piece == 125
 
 
+@pytest.mark.peer
 def test_a_rate_is_kept_to(nginx, here):
     start = time.monotonic()
     assert main(["get", "-s", "-o", "f", f"{nginx.url}/big.bin", "--limit-rate", "10M"]) == 0
     assert time.monotonic() - start >= 0.2
 
 
+@pytest.mark.peer
 def test_a_body_on_a_terminal(nginx, breaking, here):
     (nginx.root / "www" / "coloured").write_bytes(b"\x1b[31mred\r\n\tx\x9b \xc3\xbc\n")
     assert on_terminal(["get", f"{nginx.url}/coloured"], both=True) == (0, "\\x1b[31mred\r\n\tx\\x9b ü\r\n")
@@ -211,6 +215,7 @@ def test_every_attempt_to_connect_has_a_line(closed_port, here, capfd, monkeypat
     assert "127.0.0.2: Connection refused" in err and "127.0.0.3: Connection refused" in err
 
 
+@pytest.mark.peer
 def test_cookies_are_kept_as_curl_keeps_them(echo, here):
     """Each reads what the other has written."""
     assert main(["get", "-s", f"{echo.url}/cookies/", "-c", "ours"]) == 0
@@ -228,6 +233,7 @@ def test_cookies_are_kept_as_curl_keeps_them(echo, here):
         assert out.stdout == said.stdout
 
 
+@pytest.mark.peer
 def test_urls_of_one_server_share_a_connection(nginx, here, capfd):
     urls = [f"{nginx.secure}/hello.txt"] * 3
     assert main(["get", "--json", "--cacert", nginx.ca, *urls]) == 0
@@ -238,6 +244,7 @@ def test_urls_of_one_server_share_a_connection(nginx, here, capfd):
 # Sending.
 
 
+@pytest.mark.peer
 def test_put(url, nginx, here, capfd):
     Path("up.bin").write_bytes(CONTENT)
     assert main(["put", "up.bin", url]) == 0

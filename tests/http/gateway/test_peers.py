@@ -13,6 +13,8 @@ from tests.peers import environment, tool
 from catenet.http import serve
 from catenet.http.gateway.gateway import Gateway, GatewayOptions
 
+pytestmark = pytest.mark.peer
+
 LARGE = os.urandom(1 << 20) * 8
 
 
