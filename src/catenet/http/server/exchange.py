@@ -15,7 +15,9 @@ from catenet.http.driver import IGNORE, TURN_BYTES
 from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.server.gone import Disconnected, is_disconnect
 from catenet.http.server.send_file import pieces_of, splice
+from catenet.http.server.tunnel import Tunnel
 from catenet.http.stream import Stream
 from catenet.net.interrupts import is_interrupt
 
@@ -29,10 +31,6 @@ _WAITING, _BEGUN, _DONE = range(3)
 _PLAIN: Fields = ((b"content-type", b"text/plain; charset=utf-8"),)
 _FAILED = ResponseHead(500, _PLAIN)
 _SMALL_FILE = 64 << 10
-
-
-class Disconnected(ConnectionResetError):
-    """The client has gone, or has broken the request off."""
 
 
 class Exchange:
@@ -231,7 +229,7 @@ class Exchange:
     async def write(self, data: bytes | memoryview) -> None:
         """Send a piece of the body, as soon as the client takes it. Raises `Disconnected`."""
         if not self.write_now(data):
-            await self._room()
+            await self.room()
 
     def write_now(self, data: bytes | memoryview) -> bool:
         """Send a piece of the body; False if more should wait for `room`. Raises `Disconnected`."""
@@ -246,10 +244,6 @@ class Exchange:
         self._unwritten += size
         return room and self._unwritten < TURN_BYTES
 
-    async def room(self) -> None:
-        """Wait until the client has taken what was written."""
-        await self._room()
-
     async def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
         """Send `count` bytes of a file from `offset` as the next piece of the body.
 
@@ -262,7 +256,7 @@ class Exchange:
             return
         for piece in pieces_of(file, offset, count):
             if not self.write_now(piece):
-                await self._room()
+                await self.room()
 
     def _may_splice(self, count: int) -> bool:
         """Whether what is written to the socket beside the transport comes in the right place."""
@@ -388,7 +382,7 @@ class Exchange:
         if connection.draining:
             connection.close_if_idle()
 
-    async def _room(self) -> None:
+    async def room(self) -> None:
         """Wait until the stream's queue is empty, and the server's budget has room; let others have their turn."""
         connection = self._connection
         connection.flush()
@@ -501,7 +495,7 @@ class Exchange:
     def _report(self, error: BaseException) -> None:
         if is_interrupt(error):
             raise error
-        if isinstance(error, asyncio.CancelledError) or (self._lost is not None and _is_disconnect(error)):
+        if isinstance(error, asyncio.CancelledError) or (self._lost is not None and is_disconnect(error)):
             return
         self.service.report(self, error)
 
@@ -515,48 +509,5 @@ class Exchange:
             self._end()
 
 
-def _is_disconnect(error: BaseException | None) -> bool:
-    """Whether an exception is, or was raised for, a `Disconnected`."""
-    for _ in range(16):
-        if error is None or isinstance(error, Disconnected):
-            break
-        error = error.__cause__ or error.__context__
-    return isinstance(error, Disconnected)
-
-
 Handler = Callable[[Exchange], Awaitable[None]]
 """Answers one request."""
-
-
-class Tunnel:
-    """Bytes of another protocol, both ways, over what was a request and its response."""
-
-    __slots__ = ("_exchange",)
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
-    async def read(self) -> bytes:
-        """Return what has come, `b""` after the last. Raises `Disconnected`."""
-        return await self._exchange.read()
-
-    async def write(self, data: bytes | memoryview) -> None:
-        """Send bytes, as soon as the other side takes them. Raises `Disconnected`."""
-        await self._exchange.write(data)
-
-    def write_now(self, data: bytes | memoryview) -> bool:
-        """Send bytes; False if more should wait for `room`. Raises `Disconnected`."""
-        return self._exchange.write_now(data)
-
-    async def room(self) -> None:
-        """Wait until the other side has taken what was written."""
-        await self._exchange.room()
-
-    def write_eof(self) -> None:
-        """End our direction."""
-        if not (self._exchange.finished or self._exchange.gone):
-            self._exchange.finish_now()
-
-    def close(self) -> None:
-        """End both directions, after what was written."""
-        self.write_eof()

@@ -140,7 +140,7 @@ class SocketExchange(Exchange):
         self._flush_socket()
         self._connection.send_now()  # a message is waited for; what a loop of them makes joins in the transport
         if self._stream.queue is not None or self._unwritten >= TURN_BYTES:
-            await self._room()
+            await self.room()
 
     def _close(self, code: int, reason: str) -> None:
         if self._socket is not None and self._lost is None:
