@@ -114,7 +114,8 @@ def _config(args: argparse.Namespace) -> ServerConfig:
     from dataclasses import replace
 
     from catenet.dns.server.build import address_of
-    from catenet.dns.server.config import ServerConfig, ZoneConfig, read_config
+    from catenet.dns.server.config import ServerConfig, ZoneConfig
+    from catenet.dns.server.config_file import read_config
 
     config = read_config(Path(args.config)) if args.config else ServerConfig()
     changes: dict[str, object] = {"file": args.config or ""}
