@@ -8,15 +8,14 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from catenet.dns.dnssec import TrustAnchors
 from catenet.dns.resolver import ResolverConfig
 from catenet.dns.resolver.recursor import Recursor
 from catenet.dns.response import Response
-from catenet.dns.server.chain import PENDING, Chain
+from catenet.dns.server.chain import PENDING, Chain, Source
 from catenet.dns.server.counters import Counters
 from catenet.dns.server.fast.answers import Answers, Entry
 from catenet.dns.server.request import UDP, Request, Stream, Transport, read_request
@@ -27,12 +26,12 @@ from catenet.dns.zone import ZoneSet
 from catenet.net import ServerLimits
 from catenet.testing.names.turns import Turns
 from catenet.testing.names.zones import make_zone, trust_anchor
-from catenet.wire.address import Prefix, parse_address
+from catenet.wire.address import parse_address
 from catenet.wire.dns.message import Question
 from catenet.wire.dns.name import fold, is_below, name_from_text
 from catenet.wire.dns.numbers import CD
 
-__all__ = ["Backend", "View", "WorldChain", "serve"]
+__all__ = ["Backend", "WorldChain", "serve"]
 
 DELAY: Final = 0.6
 """Seconds after which a slow server answers."""
@@ -40,33 +39,23 @@ LISTEN: Final = "udp+tcp://:53"
 EVERYBODY: Final = ("0.0.0.0/0", "::/0")
 
 
-@dataclass(frozen=True)
-class View:
-    """What the askers of some networks are told; no networks: all others."""
-
-    prefixes: Sequence[Prefix]
-    zones: ZoneSet
-
-
 class WorldChain(Chain):
     """Answers as its zones' faults want it: to each asker by the chain of its network, late, or cut."""
 
-    def __init__(self, settings: ServerSettings, views: Sequence[View], backend: Backend | None, plan: Any) -> None:
+    def __init__(
+        self, settings: ServerSettings, views: Mapping[str, ZoneSet], backend: Backend | None, plan: Mapping[str, Any]
+    ) -> None:
         counters = Counters()
-        super().__init__(settings, [], backend, time.time, counters)
-        self._chains = [
-            (view.prefixes, Chain(settings, [view.zones] if len(view.zones) else [], backend, time.time, counters))
-            for view in views
-        ]
+        super().__init__(settings, _sources(views[""]), backend, time.time, counters)
+        chains = {
+            name: Chain(settings, _sources(zones), backend, time.time, counters)
+            for name, zones in views.items()
+            if name
+        }
+        self.use_views({text: chain for name, chain in chains.items() for text in plan["networks"].get(name, ())})
         self._faults = {name_from_text(zone["name"]): zone["fault"] for zone in plan["zones"]}
         self._turns = Turns()
         self._loop = asyncio.get_running_loop()
-
-    def tick(self, now: float) -> None:
-        """See `Chain`."""
-        super().tick(now)
-        for _, chain in self._chains:
-            chain.tick(now)
 
     def lane(self, address: str) -> Answers | None:
         """None: every query is looked at."""
@@ -97,27 +86,19 @@ class WorldChain(Chain):
     def _receive(
         self, data: bytes, transport: Transport, address: str, port: int, respond: Callable[[bytes], None]
     ) -> bytes | None:
-        chain = self._chain_of(address)
         fault = self._fault_of(data, transport, address, port)
         if fault == "truncate" and transport is UDP:
             request = read_request(data, transport, address, port, respond)
             if isinstance(request, Request):
                 request.set_limit(self.settings.udp_payload)
-                return chain.send(request, Response(truncated=True))
+                return self.send(request, Response(truncated=True))
         if fault == "slow":
-            answer = chain.receive(data, transport, address, port, respond)
+            answer = super().receive(data, transport, address, port, respond)
             if answer and answer != PENDING:
                 self._loop.call_later(DELAY, respond, answer)
                 return PENDING
             return answer
-        return chain.receive(data, transport, address, port, respond)
-
-    def _chain_of(self, address: str) -> Chain:
-        asker = parse_address(address.partition("%")[0].removeprefix("::ffff:"))
-        for prefixes, chain in self._chains:
-            if not prefixes or any(asker in each for each in prefixes):
-                return chain
-        raise AssertionError("the last view is for all")
+        return super().receive(data, transport, address, port, respond)
 
     def _fault_of(self, data: bytes, transport: Transport, address: str, port: int) -> str:
         """The fault of the nearest zone above the name that is asked for."""
@@ -186,20 +167,22 @@ def _told(error: ValueError) -> int:
     return 2
 
 
-def _views(plan: Mapping[str, Any]) -> list[View]:
-    """A view for each network that is told something of its own, then that of all others."""
+def _views(plan: Mapping[str, Any]) -> dict[str, ZoneSet]:
+    """What each network is told that is told something of its own; what all others are, by the name ""."""
     wall = time.time()
     names = dict.fromkeys(name for zone in plan["zones"] for name in zone["views"] if name)
-    views = []
-    for name in (*names, ""):
-        zones = [
+    return {
+        name: ZoneSet(
             make_zone(zone, plan["seed"], wall, name if name in zone["views"] else "")
             for zone in plan["zones"]
             if zone["fault"] != "lame"
-        ]
-        prefixes = [Prefix.parse(text) for text in plan["networks"].get(name, ())]
-        views.append(View(prefixes, ZoneSet(zones)))
-    return views
+        )
+        for name in (*names, "")
+    }
+
+
+def _sources(zones: ZoneSet) -> list[Source]:
+    return [zones] if len(zones) else []
 
 
 def _recursor(plan: Mapping[str, Any]) -> Recursor | None:
