@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import subprocess
 import time
@@ -159,6 +160,13 @@ def test_the_same_is_signed_the_same() -> None:
 # Key files
 
 
+def unpadded(text: str) -> list[str | bytes]:
+    """Lines of a key file; BIND leaves zeros at the beginning of a private number out, as one key in 256 has them."""
+    lines: list[str | bytes] = [line for line in text.splitlines() if line and not line.startswith("PrivateKey: ")]
+    numbers = [line.split()[1] for line in text.splitlines() if line.startswith("PrivateKey: ")]
+    return lines + [base64.b64decode(one).lstrip(b"\0") for one in numbers]
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_keys_of_bind_are_read_and_written_back(tmp_path: Path, algorithm: int) -> None:
@@ -171,8 +179,7 @@ def test_keys_of_bind_are_read_and_written_back(tmp_path: Path, algorithm: int) 
     assert key.file_stem == stem and key.zone == ORIGIN and key.key.is_entry_point
     assert (key.times.publish, key.times.activate) == (1_735_689_600, 1_738_368_000)
     assert key.times.created is not None and key.times.delete is None
-    before = [line for line in path.read_text().splitlines() if line]
-    assert key.to_private_text().splitlines() == before
+    assert unpadded(key.to_private_text()) == unpadded(path.read_text())
     assert key.write(tmp_path) == path and path.stat().st_mode & 0o77 == 0
     assert read_private_key(path.with_suffix(".key")).key.data == key.key.data
     # its signatures are those of its public key
