@@ -17,6 +17,8 @@ from tests.architecture.exports import (
 )
 from tests.architecture.source import ROOT, Module, exported, module_paths, modules, parse, public
 
+pytestmark = pytest.mark.slow(15)
+
 PATHS = module_paths(ROOT / "src/catenet", "catenet")
 
 PUBLIC = [

@@ -18,6 +18,8 @@ from tests.peers import tool
 
 from catenet.cli import main
 
+pytestmark = pytest.mark.slow(20)
+
 
 def run(words, data=b"", **options):
     return subprocess.run(words, input=data, capture_output=True, timeout=TIME, **options)

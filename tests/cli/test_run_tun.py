@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow(40)
+
 CATENET = [sys.executable, "-m", "catenet"]
 ADDRESSES = ["--address", "10.9.0.2/24", "--address", "fd09::2/64"]
 HOSTS = pytest.mark.parametrize("host", ["10.9.0.2", "[fd09::2]"])

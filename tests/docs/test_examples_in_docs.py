@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import pytest
 
+pytestmark = pytest.mark.slow(30)
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
     "README.md",

@@ -17,6 +17,8 @@ from catenet.link.properties import LinkProperties
 from catenet.wire.address import format_address
 from catenet.world import World
 
+pytestmark = pytest.mark.slow(10)
+
 TEXTBOOK = Path(__file__).parents[2] / "examples" / "textbook"
 
 

@@ -14,6 +14,8 @@ from catenet.http.h2.hpack import Decoder, Encoder, Memo
 from catenet.http.limits import Limits
 from catenet.http.message import RequestHead, ResponseHead
 
+pytestmark = pytest.mark.slow(10)
+
 MIB = 1 << 20
 WIDE = Limits(
     max_header_list=8 * MIB, max_held=1 << 30, stream_window=1 << 30, max_continuations=MIB, max_frame=8 * MIB

@@ -11,6 +11,8 @@ from loops import LOOPS
 from catenet.net import Connection, ServerLimits, connect, serve, stream_server
 from catenet.world import World
 
+pytestmark = pytest.mark.slow(10)
+
 MANY = 300_000
 
 

@@ -10,6 +10,8 @@ from line_echo import LineCore
 from catenet.net import ConnectError, ServerLimits, connect, serve
 from catenet.world import World
 
+pytestmark = pytest.mark.slow(10)
+
 LINES = 200
 
 

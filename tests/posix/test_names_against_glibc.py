@@ -21,6 +21,8 @@ from tests.posix.name_server_cases import CASES, Case
 from catenet.wire.dns.resolv_conf import parse_resolv_conf
 from catenet.world import World
 
+pytestmark = pytest.mark.slow(60)
+
 PROGRAMS = Path(__file__).parent / "programs"
 CLIENT = ("10.0.0.1/24", "fd00::1/64")
 CLOSED = ("10.0.0.98", "10.0.0.99")

@@ -25,7 +25,7 @@ from catenet.world import DeadlockError, StillRunning, World
 from catenet.world.engine.runner import Runner, build_world
 from catenet.world.scenario.worldfile import WorldFileError, read_world
 
-pytestmark = pytest.mark.slow(60)
+pytestmark = pytest.mark.slow(10)
 
 
 def listen(port: int = 7000, version: int = 4) -> socket.socket:

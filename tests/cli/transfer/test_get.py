@@ -16,6 +16,8 @@ from tests.cli.transfer.cutting import CONTENT, Cutting
 
 from catenet.cli import main
 
+pytestmark = pytest.mark.slow(15)
+
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())

@@ -21,6 +21,8 @@ from catenet.wire.dns.edns import Edns
 from catenet.wire.dns.message import parse
 from catenet.wire.dns.numbers import TC, TXT
 
+pytestmark = pytest.mark.slow(30)
+
 WWW = "192.0.2.3"
 ROOT = """\
 $TTL 3600

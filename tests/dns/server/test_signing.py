@@ -19,6 +19,8 @@ from catenet.wire.dns.message import parse
 from catenet.wire.dns.name import name_from_text
 from catenet.wire.dns.numbers import CDNSKEY, CDS, DNSKEY, NSEC3PARAM, RRSIG, SOA
 
+pytestmark = pytest.mark.slow(20)
+
 BODY = ZONE + "sub NS ns.sub\nns.sub A 192.0.2.9\n"
 OPEN = 'transfers = ["127.0.0.1"]\nupdates = ["127.0.0.1"]\n'
 LISTEN = ("--listen", "udp+tcp://127.0.0.1:0")

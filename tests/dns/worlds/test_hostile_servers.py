@@ -16,6 +16,8 @@ from catenet.wire.dns.record import make_record
 from catenet.wire.dns.stub import Server, StubConfig
 from catenet.world import World
 
+pytestmark = pytest.mark.slow(10)
+
 CONFIG = StubConfig((Server(parse_address("10.0.0.1")),), timeout=1.0, attempts=1)
 Answers = Callable[[bytes, random.Random], list[bytes]]
 

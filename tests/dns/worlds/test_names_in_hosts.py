@@ -21,6 +21,8 @@ from catenet.wire.dns.name import name_from_text
 from catenet.wire.dns.stub import Server, StubConfig
 from catenet.world import World
 
+pytestmark = pytest.mark.slow(10)
+
 PROGRAMS = Path(__file__).parents[2] / "posix" / "programs"
 RULES = {"www.example A": "@ A 192.0.2.1", "www.example AAAA": "@ AAAA 2001:db8::1", "slow.example *": "SILENT"}
 CONFIG = StubConfig((Server(parse_address("10.0.0.1")),), (name_from_text("example."),))

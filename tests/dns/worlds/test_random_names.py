@@ -9,6 +9,8 @@ from tests.dns.worlds.random_names import make, run, table
 
 pytest.importorskip("cryptography")
 
+pytestmark = pytest.mark.slow(12)
+
 SEEDS = range(1, 21)
 _outcome = cache(run)
 

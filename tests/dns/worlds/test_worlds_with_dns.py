@@ -22,6 +22,8 @@ from catenet.world.scenario.worldfile import parse_world
 
 pytest.importorskip("cryptography")
 
+pytestmark = pytest.mark.slow(10)
+
 ZONES = """
 [link]
 latency = "5ms"

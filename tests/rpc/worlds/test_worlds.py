@@ -27,7 +27,7 @@ from catenet.world import World
 
 SEEDS = int(os.environ.get("CATENET_SEEDS", "20"))
 CHUNK = 10
-pytestmark = pytest.mark.slow(60)
+pytestmark = pytest.mark.slow(5)
 LATE = 0.002
 """Seconds of virtual time by which an end may come after its deadline: the event loop's clock resolution."""
 
