@@ -1,3 +1,5 @@
+import contextlib
+import io
 import json
 import os
 import re
@@ -28,6 +30,15 @@ def catenet(*words, cwd=None, env=None, timeout=60):
         timeout=timeout,
         check=False,
     )
+
+
+def catenet_here(*words, cwd):
+    """The same without a new interpreter, where nothing about the process matters."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main([*map(str, words)])
+    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]
+    return subprocess.CompletedProcess(words, status, *texts)
 
 
 @pytest.fixture
@@ -166,7 +177,7 @@ def test_the_figures_have_the_promised_keys(echo):
 )
 def test_the_exit_status_says_whether_all_ended_well(folder, program, status):
     where = folder(program__py=program)
-    done = catenet("run", "program.py", cwd=where)
+    done = catenet_here("run", "program.py", cwd=where)
     assert done.returncode == status
 
 
@@ -177,14 +188,14 @@ def test_a_single_program_has_its_arguments_its_address_and_a_host(folder):
         print(sys.argv[1:], socket.gethostbyname(socket.gethostname()))
         """
     )
-    done = catenet("run", "--address", "10.1.2.3/24", "show.py", "--seed", "x", cwd=where)
+    done = catenet_here("run", "--address", "10.1.2.3/24", "show.py", "--seed", "x", cwd=where)
     assert "host  | ['--seed', 'x'] 10.1.2.3\n" in done.stdout
     assert done.returncode == 0
 
 
 def test_a_module_runs_with_its_arguments(folder):
     where = folder(talk__py="import sys\nprint('I am', __name__, sys.argv[1:])")
-    done = catenet("run", "--seed", "3", "-m", "talk", "--loud", "-x", cwd=where)
+    done = catenet_here("run", "--seed", "3", "-m", "talk", "--loud", "-x", cwd=where)
     assert "host  | I am __main__ ['--loud', '-x']\n" in done.stdout
 
 
@@ -193,7 +204,7 @@ def test_a_world_of_waiters_ends_with_a_report(folder):
         wait__py="import socket\nsocket.create_server(('', 9)).accept()\n",
         world__toml="[hosts.a]\nrun = 'wait.py'\n[hosts.b]\nrun = 'wait.py'\n",
     )
-    done = catenet("run", "world.toml", "--json", "-", cwd=where)
+    done = catenet_here("run", "world.toml", "--json", "-", cwd=where)
     assert done.returncode == 1
     for expected in ("deadlock", "a: wait.py", "b: wait.py", "accept"):
         assert expected in done.stderr
@@ -212,7 +223,7 @@ def test_programs_still_running_at_the_end_of_the_time_are_stopped_in_order(fold
             time.sleep(0.5)
         """
     )
-    done = catenet("run", "--for", "5s", "loop.py", "--", cwd=where)
+    done = catenet_here("run", "--for", "5s", "loop.py", "--", cwd=where)
     assert done.returncode == 0
     assert "host  | bye" in done.stdout
     assert "stopped" in done.stdout
@@ -249,7 +260,7 @@ def test_a_crashed_client_that_is_to_come_back_is_waited_for(folder):
         client__py="import time\nprint('up')\ntime.sleep(3)\nprint('done')\n",
         world__toml="[hosts.a]\nrun = 'client.py'\n[[events]]\nat = 1\ncrash = 'a'\nfor = 10\n",
     )
-    done = catenet("run", "world.toml", "--json", "figures.json", cwd=where)
+    done = catenet_here("run", "world.toml", "--json", "figures.json", cwd=where)
     assert done.returncode == 0
     assert done.stdout.count("a     | up") == 2
     assert json.loads((where / "figures.json").read_text())["virtual_seconds"] == pytest.approx(14)
@@ -268,7 +279,7 @@ def test_a_failing_program_is_restarted_when_the_world_says_so(folder):
         """,
         world__toml="[hosts.a]\nrun = 'flaky.py'\nrestart = 'on-failure'\n",
     )
-    done = catenet("run", "world.toml", cwd=where)
+    done = catenet_here("run", "world.toml", cwd=where)
     assert done.returncode == 0
     assert "a     | second life" in done.stdout
     assert "restarted" in done.stdout
@@ -313,7 +324,7 @@ def test_a_link_event_changes_a_link_and_ends(folder):
         for = 2
         """,
     )
-    done = catenet("run", "world.toml", cwd=where)
+    done = catenet_here("run", "world.toml", cwd=where)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.findall(r"user  \| ([\d.]+)", done.stdout) == ["0.020", "0.220", "0.100", "0.020"]
 
@@ -448,7 +459,7 @@ def test_sigterm_in_the_midst_of_a_programs_turn_is_the_runs_and_not_the_program
             print("interrupted")
         """
     )
-    done = catenet("run", "busy.py", cwd=where)
+    done = catenet_here("run", "busy.py", cwd=where)
     assert (done.returncode, done.stderr) == (130, "")
     assert re.findall(r"host  \| (.*)", done.stdout) == ["goes on", "interrupted"]
 
@@ -459,12 +470,12 @@ def test_the_figures_say_when_the_programs_ended_and_when_the_run_did(folder):
         client__py="import time\ntime.sleep(3)\n",
         world__toml="[world]\nquiet = '12s'\n[hosts.a]\nrun = 'server.py'\n[hosts.b]\nrun = 'client.py'\n",
     )
-    done = catenet("run", "world.toml", "--json", "figures.json", cwd=where)
+    done = catenet_here("run", "world.toml", "--json", "figures.json", cwd=where)
     assert done.returncode == 0
     assert "15.000 s of the world's time (the last program ended at 3.000 s)" in done.stdout
     figures = json.loads((where / "figures.json").read_text())
     assert (figures["programs_ended"], figures["virtual_seconds"]) == (3.0, 15.0)
-    cut = catenet("run", "world.toml", "--for", "2s", "--json", "figures.json", cwd=where)
+    cut = catenet_here("run", "world.toml", "--for", "2s", "--json", "figures.json", cwd=where)
     assert cut.returncode == 0
     assert "the last program" not in cut.stdout
     figures = json.loads((where / "figures.json").read_text())
@@ -483,7 +494,7 @@ def test_a_program_by_itself_is_waited_for_although_it_listens(folder):
                 print("waited")
         """
     )
-    done = catenet("run", "alone.py", cwd=where)
+    done = catenet_here("run", "alone.py", cwd=where)
     assert (done.returncode, "host  | waited" in done.stdout) == (0, True)
 
 
@@ -498,7 +509,7 @@ def test_a_crash_is_no_end_of_a_program(folder, event, client):
     text = f"[world]\nduration = '9s'\nquiet = '3s'\n[hosts.a]\nrun = 'bound.py'\n[hosts.b]\nrun = 'bound.py'\n{event}"
     extra = "[hosts.c]\nrun = 'client.py'\n" if client else ""
     where = folder(bound__py=BOUND, client__py="import time\ntime.sleep(0.5)\n", world__toml=text + extra)
-    done = catenet("run", "world.toml", "--json", "figures.json", cwd=where)
+    done = catenet_here("run", "world.toml", "--json", "figures.json", cwd=where)
     assert done.returncode == 0, done.stderr
     assert json.loads((where / "figures.json").read_text())["programs_ended"] == (0.5 if client else None)
     assert ("the last program ended at" in done.stdout) == client
@@ -508,9 +519,9 @@ def test_a_crash_is_no_end_of_a_program(folder, event, client):
 def test_a_file_that_cannot_be_written_is_found_before_the_run(folder, option):
     where = folder(client__py="print('ran')\n")
     for bad, reason in (("missing/x", "no such file or directory"), (".", "is a directory")):
-        done = catenet("run", option, bad, "client.py", cwd=where)
+        done = catenet_here("run", option, bad, "client.py", cwd=where)
         assert (done.returncode, done.stdout, done.stderr) == (2, "", f"catenet: {option} {bad}: {reason}\n")
-        done = catenet("bridge", "l", "r", option, bad, cwd=where)
+        done = catenet_here("bridge", "l", "r", option, bad, cwd=where)
         assert (done.returncode, done.stdout, done.stderr) == (2, "", f"catenet: {option} {bad}: {reason}\n")
 
 
@@ -538,7 +549,7 @@ def test_a_script_that_is_gone_when_its_turn_comes_ends_as_it_ends_the_interpret
         second__py="",
         world__toml="[hosts.a]\nrun = 'first.py'\n[hosts.b]\nrun = 'second.py'\nstart = 1\n",
     )
-    done = catenet("run", "world.toml", "--json", "figures.json", cwd=where)
+    done = catenet_here("run", "world.toml", "--json", "figures.json", cwd=where)
     text = f"{sys.executable}: can't open file {str(where / 'second.py')!r}: [Errno 2] No such file or directory"
     assert (done.returncode, "Traceback" in done.stderr, text in done.stderr) == (1, False, True)
     figures = json.loads((where / "figures.json").read_text())
