@@ -123,16 +123,9 @@ def test_the_demo_keeps_every_acknowledged_score(tmp_path):
     assert len(captured) == sum(host["packets_sent"] + host["packets_received"] for host in hosts)
 
 
-def run_echo(echo, *words, env=None, python=sys.executable):
-    done = subprocess.run(
-        [python, "-m", "catenet", "run", "world.toml", "--json", "figures.json", *words],
-        cwd=echo,
-        env={**os.environ, **(env or {})},
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+def run_echo(echo, *words, env=None):
+    run = catenet if env else catenet_here
+    done = run("run", "world.toml", "--json", "figures.json", *words, cwd=echo, **({"env": env} if env else {}))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "client | same" in done.stdout
     figures = json.loads((echo / "figures.json").read_text())
