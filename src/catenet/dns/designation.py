@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,9 +25,14 @@ MOST: Final = 8
 """Designations of one resolver that are looked at."""
 _MANDATORY, _ALPN, _NO_DEFAULT, _PORT, _HINT4, _ECH, _HINT6, _DOHPATH = range(8)
 _KNOWN: Final = frozenset(range(8)) - {_ECH}
-_SCHEMES: Final = {"tls": Scheme(tls=True, port=853), "https": Scheme(tls=True, port=443, takes_path=True)}
-_DEFAULT_PORTS: Final = {"tls": 853, "https": 443}
-_ALPNS: Final = {"tls": (b"dot",), "https": (b"h2", b"http/1.1")}
+_SCHEMES: Final = {
+    "tls": Scheme(tls=True, port=853),
+    "https": Scheme(tls=True, port=443, takes_path=True),
+    "quic": Scheme(tls=True, port=853, kinds=(socket.SOCK_DGRAM,)),
+}
+_DEFAULT_PORTS: Final = {"tls": 853, "https": 443, "quic": 853}
+_ALPNS: Final = {"tls": (b"dot",), "https": (b"h2", b"http/1.1"), "quic": (b"doq",)}
+"""Also the order in which we ask what one record has (RFC 7858, RFC 8484, RFC 9250)."""
 _VARIABLE: Final = "{?dns}"
 
 
@@ -37,7 +43,7 @@ class Designation:
     Attributes:
         priority: lower ones first.
         name: in wire format, by which its certificate is authenticated (ADN).
-        scheme: `tls` or `https`.
+        scheme: `tls`, `https` or `quic`.
         port: to ask at.
         path: over HTTPS.
         hints: addresses of `name`, as text.

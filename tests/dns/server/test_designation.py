@@ -39,14 +39,17 @@ def answer(*data):
 
 def test_what_a_server_says_is_what_a_client_reads():
     urls = ["udp+tcp://127.0.0.1:53", "https://[2001:db8::1]:8443/query", "tls://192.0.2.1:853", "http://[::]:80/"]
+    urls.append("quic://192.0.2.1:8853")
     made = designation_set(NAME, urls)
     assert [data_to_text(one) for one in records_of([made])] == [
         '1 dns.example.net. alpn="h2,http/1.1" port="8443" ipv6hint="2001:db8::1" dohpath="/query{?dns}"',
         '2 dns.example.net. alpn="dot" ipv4hint="192.0.2.1"',
+        '3 dns.example.net. alpn="doq" port="8853" ipv4hint="192.0.2.1"',
     ]
-    https, tls = read_designations(answer(*made.data))
+    https, tls, quic = read_designations(answer(*made.data))
     assert (https.url("192.0.2.7"), https.hints) == ("https://192.0.2.7:8443/query", ("2001:db8::1",))
     assert (tls.url("::1"), tls.hints) == ("tls://[::1]:853", ("192.0.2.1",))
+    assert quic.url("192.0.2.1") == "quic://192.0.2.1:8853"
     assert designation_set(NAME, ["udp://127.0.0.1:53"]) is None
 
 
@@ -60,7 +63,7 @@ def param(key, value):
         b"\0\0" + NAME,  # an alias
         b"\0\1\0" + param(1, b"\3dot"),  # no name, which is forbidden here
         b"\0\1" + NAME,  # nothing that we speak
-        b"\0\1" + NAME + param(1, b"\3doq"),
+        b"\0\1" + NAME + param(1, b"\2h3"),
         b"\0\1" + NAME + param(0, b"\0\x63") + param(1, b"\3dot") + param(99, b""),  # mandatory, and not known
         b"\0\1" + NAME + param(1, b"\2h2"),  # without a path
         b"\0\1" + NAME + param(1, b"\2h2") + param(7, b"/x{?dns}#y"),
@@ -92,9 +95,9 @@ def authority(tmp_path_factory):
     return folder
 
 
-def listening(folder, certificate, *more):
+def listening(folder, certificate, *more, schemes=("udp+tcp", "tls", "https")):
     (folder / "a.zone").write_text(ZONE)
-    urls = [word for scheme in ("udp+tcp", "tls", "https") for word in ("--listen", f"{scheme}://127.0.0.1:0")]
+    urls = [word for scheme in schemes for word in ("--listen", f"{scheme}://127.0.0.1:0")]
     return serving(folder, "--zone", "a.zone", *urls, "--cert", str(certificate), *more)
 
 
@@ -129,6 +132,14 @@ def test_our_client_asks_the_designated_resolver(server, authority, capsys):
     url = server.urls[1]
     assert f";; udp://127.0.0.1:{server.port} designates dns.example.net. {url} (verified)" in out
     assert f";; {url}" in out, "and says whom it has asked"
+
+
+def test_a_designated_resolver_is_asked_over_quic(authority, tmp_path, capsys):
+    pytest.importorskip("aioquic")
+    with listening(tmp_path, authority / "good.pem", "--no-recursive", schemes=("udp+tcp", "quic")) as running:
+        status, out, _ = resolve(running, authority, capsys, "--no-validate")
+        assert status == 0 and "192.0.2.3" in out and f"dns.example.net. {running.urls[1]} (verified)" in out
+        assert running.urls[1].startswith("quic://")
 
 
 def test_another_certificate_is_opportunistic_at_a_local_address(authority, tmp_path, capsys):

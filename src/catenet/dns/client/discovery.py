@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Final
 
 from catenet.dns.client.asking import Client
@@ -80,6 +81,8 @@ async def discover(
         raise ConnectionError(f"{url}: {error}") from None
     failures = []
     for one in found:
+        if one.scheme == "quic" and find_spec("aioquic") is None:
+            continue  # an extra that is not installed
         for host in await _addresses(one, here.url, address, ask):
             where, name = one.url(host), name_to_text(one.name)
             try:
