@@ -1,8 +1,8 @@
 """`python -m benchmarks dns.cold`: recursion that begins with nothing, beside Unbound; what a full cache takes.
 
-The hierarchy is private: NSD has the root, a top level and its zones, all signed, on a loopback address of a network
-namespace of this benchmark (which needs root). Each name is asked for once, and each is in a zone that nobody has asked
-for, so that every answer takes a referral and, validated, a DS and a DNSKEY set.
+The hierarchy is private: one NSD each has the root, a top level and its zones, all signed, on loopback addresses of a
+network namespace of this benchmark (which needs root). Each name is asked for once, and each is in a zone that nobody
+has asked for, so that every answer takes a referral and, validated, a DS set, which comes with it, and a DNSKEY set.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ from benchmarks.dns.servers import LOAD_CPU, SERVER_CPU, Running, find, wait_unt
 from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, Unavailable, interleave, progress
 
 ZONES = 5_000
-AUTHORITY, CLONE_NEWNET = "127.0.0.2", 0x4000_0000
+AUTHORITIES = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+"""Of the root, the top level, and the zones below it. One server for parent and child would never refer."""
+CLONE_NEWNET = 0x4000_0000
 FILL, QUICK_FILL = 1_000_000, 100_000
 PORT = 5300
-READY = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\0\0\2\0\1"
+READY = b"\x12\x34\1\0\0\1\0\0\0\0\0\0%s\0\0\2\0\1"
+"""NS, of a name."""
+APEXES = b"", b"\3lab", b"\2z0\3lab"
 BYTES = Column("bytes", "bytes an entry")
 SECONDS = Column("seconds", "us an entry", 2)
 
@@ -88,7 +92,9 @@ def _measure(pipe: Connection, kind: str, validated: bool, count: int) -> None:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         with tempfile.TemporaryDirectory(prefix="catenet-bench-cold-") as name, contextlib.ExitStack() as stack:
             tree = make_tree(Path(name), count)
-            stack.enter_context(_running(_nsd(tree), tree.folder, LOAD_CPU, AUTHORITY, 53))
+            for level, host in enumerate(AUTHORITIES):
+                ready = READY % APEXES[level]
+                stack.enter_context(_running(_nsd(tree, level), tree.folder, LOAD_CPU, host, 53, ready))
             command = _catenet(tree, validated) if kind == "catenet" else _unbound(tree, validated)
             server = stack.enter_context(_running(command, tree.folder, SERVER_CPU, "127.0.0.1", PORT))
             pipe.send(by_dnsperf(server, "udp", tree.folder / "names", ["-n", "1"]))
@@ -97,8 +103,10 @@ def _measure(pipe: Connection, kind: str, validated: bool, count: int) -> None:
 
 
 @contextlib.contextmanager
-def _running(words: list[str], folder: Path, cpu: int, host: str, port: int) -> Iterator[Running]:
-    log = folder / f"{Path(words[0]).name}{port}.log"
+def _running(
+    words: list[str], folder: Path, cpu: int, host: str, port: int, ready: bytes = READY % b""
+) -> Iterator[Running]:
+    log = folder / f"{Path(words[0]).name}-{host}-{port}.log"
     with log.open("wb") as output:
         child = subprocess.Popen(
             ["taskset", "-c", str(cpu), *words],
@@ -109,7 +117,7 @@ def _running(words: list[str], folder: Path, cpu: int, host: str, port: int) -> 
             start_new_session=True,
         )
         try:
-            wait_until_ready(child, (host, port), log, READY)
+            wait_until_ready(child, (host, port), log, ready)
             yield Running(child, {"udp": port})
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -142,13 +150,14 @@ def make_tree(folder: Path, count: int) -> Tree:
     keys = {name: generate_key(name_from_text(name), 13, is_entry_point=True) for name in names}
 
     def write(name: str, below: list[str], more: str = "") -> None:
+        level = min(names.index(name), 2)
         origin = name_from_text(name)
         dot = "" if name == "." else f".{name}"
         lines = [f"$TTL 86400\n{name} SOA ns{dot or '.'} h. 1 7200 3600 604800 300\n{name} NS ns{dot or '.'}"]
-        lines += [f"ns{dot or '.'} A {AUTHORITY}", more]
+        lines += [f"ns{dot or '.'} A {AUTHORITIES[level]}", more]
         for one in below:
             ds = ds_from_key(name_from_text(one), keys[one].key).to_text()
-            lines.append(f"{one} NS ns.{one}\nns.{one} A {AUTHORITY}\n{one} DS {ds}")
+            lines.append(f"{one} NS ns.{one}\nns.{one} A {AUTHORITIES[level + 1]}\n{one} DS {ds}")
         zone = read_zone("\n".join(lines) + "\n", origin)
         signed = Zone(origin, sign_zone(list(zone), origin, [keys[name]], settings))
         (folder / f"zone{names.index(name) if name in names[:2] else name}").write_text("".join(lines_of(signed)))
@@ -158,23 +167,26 @@ def make_tree(folder: Path, count: int) -> Tree:
     for name in names[2:]:
         write(name, [], f"www.{name} A 192.0.2.1")
     (folder / "names").write_text("".join(f"www.{name} A\n" for name in names[2:]))
-    (folder / "hints").write_text(f". 3600 NS ns.\nns. 3600 A {AUTHORITY}\n")
+    (folder / "hints").write_text(f". 3600 NS ns.\nns. 3600 A {AUTHORITIES[0]}\n")
     (folder / "anchor").write_text(f". 3600 IN DNSKEY {keys['.'].key.to_text()}\n")
     return Tree(folder, names)
 
 
-def _nsd(tree: Tree) -> list[str]:
+def _nsd(tree: Tree, level: int) -> list[str]:
     folder = tree.folder
     zones = "".join(
         f'zone:\n name: "{name}"\n zonefile: "{folder}/zone{number if number < 2 else name}"\n'
         for number, name in enumerate(tree.zones)
+        if min(number, 2) == level
     )
-    (folder / "nsd.conf").write_text(
-        f'server:\n ip-address: {AUTHORITY}\n zonesdir: "{folder}"\n database: ""\n pidfile: ""\n username: ""\n'
-        f' xfrdfile: "{folder}/xfrd"\n zonelistfile: "{folder}/list"\n xfrdir: "{folder}"\n server-count: 1\n'
+    config = folder / f"nsd{level}.conf"
+    config.write_text(
+        f'server:\n ip-address: {AUTHORITIES[level]}\n zonesdir: "{folder}"\n xfrdir: "{folder}"\n server-count: 1\n'
+        f' xfrdfile: "{folder}/xfrd{level}"\n zonelistfile: "{folder}/list{level}"\n'
+        ' database: ""\n pidfile: ""\n username: ""\n'
         f" rrl-ratelimit: 0\nremote-control:\n control-enable: no\n{zones}"
     )
-    return [find("nsd"), "-d", "-c", str(folder / "nsd.conf")]
+    return [find("nsd"), "-d", "-c", str(config)]
 
 
 def _catenet(tree: Tree, validated: bool) -> list[str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from catenet.wire.dns.stub import Server
 
 __all__ = ["Exchange"]
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """A message to be sent from a socket of its own, or over a connection.
 
     Attributes:

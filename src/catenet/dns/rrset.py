@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,9 +16,13 @@ MOST_TTL: Final = 0x7FFF_FFFF
 """Seconds; the highest bit of the field must not be set (RFC 2181 8)."""
 
 
-@dataclass(frozen=True, slots=True)
+_Gathered = tuple[bytes, int, list[bytes]]
+"""The first owner, the least TTL, and the data."""
+
+
+@dataclass(slots=True, unsafe_hash=True)
 class RRset:
-    """Records of one name, type and class.
+    """Records of one name, type and class. It is never changed; to be told so by `frozen` would double its price.
 
     Attributes:
         name: the owner in uncompressed wire format, its case as it came.
@@ -48,34 +52,33 @@ def rrsets_from_records(records: Iterable[Record]) -> list[RRset]:
     Signatures join the set that they cover; those that cover nothing in the section are a set of type RRSIG. OPT
     records are left out. Raises Malformed for records whose names or data cannot be read.
     """
-    heads: dict[tuple[bytes, int, int], tuple[bytes, int]] = {}
-    data: dict[tuple[bytes, int, int], dict[bytes, None]] = {}
-    signatures: dict[tuple[bytes, int, int], list[tuple[bytes, bytes, int]]] = {}
+    sets: dict[tuple[bytes, int, int], _Gathered] = {}
+    signatures: dict[tuple[bytes, int, int], _Gathered] = {}
     for record in records:
-        kind, name = record.type, record.name
-        if kind == OPT:
+        if record.type == OPT:
             continue
-        value, ttl, rclass = record.data, record.ttl, record.rclass
-        if kind == RRSIG and len(value) >= 2:
-            covered = fold(name), value[0] << 8 | value[1], rclass
-            signatures.setdefault(covered, []).append((name, value, ttl))
-            continue
-        key = fold(name), kind, rclass
-        before = heads.get(key)
-        heads[key] = (name, ttl) if before is None else (before[0], min(before[1], ttl))
-        data.setdefault(key, {})[value] = None
-    sets = [
-        RRset(name, key[1], ttl, tuple(data[key]), _distinct(signatures.pop(key, ())), key[2])
-        for key, (name, ttl) in heads.items()
-    ]
-    return sets + [
-        RRset(found[0][0], RRSIG, min(ttl for _, _, ttl in found), _distinct(found), (), key[2])
-        for key, found in signatures.items()
-    ]
+        name, kind, rclass, ttl, value = record.fields()
+        is_signature = kind == RRSIG and len(value) >= 2
+        table = signatures if is_signature else sets
+        key = name.lower(), value[0] << 8 | value[1] if is_signature else kind, rclass
+        before = table.get(key)
+        if before is None:
+            table[key] = name, ttl, [value]
+        else:
+            before[2].append(value)
+            if ttl < before[1]:
+                table[key] = before[0], ttl, before[2]
+    found = []
+    for key, (name, ttl, data) in sets.items():
+        signed = signatures.pop(key, None) if signatures else None
+        found.append(RRset(name, key[1], ttl, _distinct(data), () if signed is None else _distinct(signed[2]), key[2]))
+    for key, (name, ttl, data) in signatures.items():
+        found.append(RRset(name, RRSIG, ttl, _distinct(data), (), key[2]))
+    return found
 
 
-def _distinct(found: Sequence[tuple[bytes, bytes, int]]) -> tuple[bytes, ...]:
-    return tuple(dict.fromkeys(value for _, value, _ in found))
+def _distinct(values: list[bytes]) -> tuple[bytes, ...]:
+    return tuple(values) if len(values) == 1 else tuple(dict.fromkeys(values))
 
 
 def records_of(sets: Iterable[RRset], with_signatures: bool = False) -> list[Record]:

@@ -14,7 +14,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from catenet.wire.errors import Malformed
 
@@ -168,14 +168,22 @@ def _ecdsa_verifier(algorithm: int, public: bytes) -> Verify:
     def verify(signature: bytes, data: bytes) -> bool:
         if len(signature) != 2 * size:
             return False
-        first, second = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
+        numbers = _der_integer(signature[:size]) + _der_integer(signature[size:])
         try:
-            key.verify(encode_dss_signature(first, second), data, scheme)
+            key.verify(bytes((0x30, len(numbers))) + numbers, data, scheme)
         except (InvalidSignature, ValueError):
             return False
         return True
 
     return verify
+
+
+def _der_integer(number: bytes) -> bytes:
+    """An unsigned number as DER has it, of at most 127 bytes (X.690 8.3)."""
+    number = number.lstrip(b"\0")
+    if not number or number[0] & 0x80:
+        number = b"\0" + number
+    return bytes((2, len(number))) + number
 
 
 def _edwards_verifier(key: ed25519.Ed25519PublicKey | ed448.Ed448PublicKey) -> Verify:

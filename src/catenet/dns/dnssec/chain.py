@@ -128,7 +128,7 @@ class Chain:
             reason = finding.reason or f"DS of {name_to_text(name)} is from a wildcard"
             code = finding.error.code if finding.error else DNSSEC_BOGUS
             return self._cut(self._bogus(name, reason, code, finding.proof))
-        proof = Proof(f"DS of {name_to_text(name)}", "RFC 4035 5.2", children=[finding.proof, zone.proof])
+        proof = Proof(lambda: f"DS of {name_to_text(name)}", "RFC 4035 5.2", children=[finding.proof, zone.proof])
         records = _read_all(rrset)
         policy = self._context.policy
         known = [ds for ds in records if policy.supports(ds.algorithm)]
@@ -159,18 +159,16 @@ class Chain:
 
     def _fetch_keys(self, zone: bytes, digests: Sequence[Ds], keys: Sequence[Key], ttl: int, proof: Proof) -> Steps:
         """The DNSKEY set of a zone, if one of its keys is trusted and signs it (RFC 4035 5.2)."""
-        text = name_to_text(zone)
         response = yield from self._ask(zone, DNSKEY)
         rrset = find_set(response.answer, zone, DNSKEY)
         if rrset is None:
-            reason = f"{text} has no DNSKEY ({rcode_to_text(response.rcode)})"
+            reason = f"{name_to_text(zone)} has no DNSKEY ({rcode_to_text(response.rcode)})"
             return self._bogus(zone, reason, DNSKEY_MISSING, proof)
         published = _read_keys(rrset)
         trusted = [key for key in published if not key.is_revoked and self._is_trusted(zone, key, digests, keys)]
         if not trusted:
-            return self._bogus(
-                zone, f"no DNSKEY of {text} is one that {_truster(digests)} names", DNSKEY_MISSING, proof
-            )
+            reason = f"no DNSKEY of {name_to_text(zone)} is one that {_truster(digests)} names"
+            return self._bogus(zone, reason, DNSKEY_MISSING, proof)
         finding = verify_set(rrset, zone, trusted, self._terms)
         if finding.security is not Security.SECURE:
             code = finding.error.code if finding.error else DNSSEC_BOGUS
@@ -178,7 +176,7 @@ class Chain:
         policy = self._context.policy
         usable = [key for key in published if key.is_zone_key and not key.is_revoked and policy.supports(key.algorithm)]
         children = [finding.proof, proof]
-        found = Proof(f"keys of {text}", "RFC 4035 5.2", children=children)
+        found = Proof(lambda: f"keys of {name_to_text(zone)}", "RFC 4035 5.2", children=children)
         return ZoneState(zone, Security.SECURE, self._until(min(ttl, finding.ttl)), tuple(usable), proof=found)
 
     def _is_trusted(self, zone: bytes, key: Key, digests: Sequence[Ds], keys: Sequence[Key]) -> bool:

@@ -23,6 +23,7 @@ class ValidationContext:
         keys: what was found of zones before; shared by all questions.
         budget: work allowed; one for each question of a client, through all that it causes.
         policy: settings.
+        with_servers: the NS set beside an answer is checked too; not where no client gets it.
     """
 
     anchors: TrustAnchors
@@ -30,6 +31,7 @@ class ValidationContext:
     keys: KeyCache = field(default_factory=KeyCache)
     budget: Budget = field(default_factory=Budget)
     policy: Policy = field(default_factory=Policy)
+    with_servers: bool = True
 
     @property
     def terms(self) -> Terms:

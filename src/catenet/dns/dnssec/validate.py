@@ -34,6 +34,7 @@ from catenet.wire.dns.numbers import (
     DS,
     IN,
     NOERROR,
+    NS,
     NSEC,
     NSEC3,
     NXDOMAIN,
@@ -350,8 +351,12 @@ class _Validation:
 
     def _check_rest(self) -> None:
         """Check what else is in the authority section, as far as keys are at hand. The verdict stays."""
-        for rrset in self._response.authority:
+        kind, response = self._question.type, self._response
+        is_answered = response.rcode == NOERROR and any(one.type == kind for one in response.answer)
+        for rrset in response.authority:
             if rrset in self._findings or not rrset.signatures:
+                continue
+            if rrset.type == NS and is_answered and not self._context.with_servers:
                 continue
             zone = self._known_zone(signatures_of(rrset)[0].signer if signatures_of(rrset) else b"", rrset)
             if zone is not None:

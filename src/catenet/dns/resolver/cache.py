@@ -34,6 +34,7 @@ _ROUNDING: Final = 1e-6
 """Of each record, besides its data."""
 PARENT_SIDE: Final = b"^"
 """Behind the key of glue that differs from what the zone itself says."""
+_KINDS: Final = tuple(kind.to_bytes(2, "big") for kind in range(256))
 ANY_TYPE: Final = 0
 """In the key of an answer that denies a name: it holds for every type."""
 
@@ -56,7 +57,7 @@ class Trust(enum.IntEnum):
 
 def cache_key(name: bytes, kind: int) -> bytes:
     """What a set or an answer is found by; `name` is folded."""
-    return name + kind.to_bytes(2, "big")
+    return name + (_KINDS[kind] if kind < len(_KINDS) else kind.to_bytes(2, "big"))
 
 
 class Entry:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from catenet.dns.resolver.cache import Message
 from catenet.dns.resolver.config import Network
@@ -52,8 +52,7 @@ _META: Final = frozenset((OPT, *range(128, 255)))
 """Types of which there are no sets: transfers, signatures of transactions, what is obsolete (RFC 6895 3.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """Who asks: policies may depend on it."""
 
     address: bytes = b""
@@ -61,8 +60,7 @@ class Client:
     tags: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class ClientQuestion:
+class ClientQuestion(NamedTuple):
     """What a client wants to know, and how."""
 
     question: Question

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from catenet.dns.exchange import Exchange
 from catenet.dns.resolver.config import AuthZone
@@ -47,11 +46,13 @@ class Copies:
             for exchange in secondary.transmit():
                 token = next(self._numbers)
                 self._tokens[token] = secondary, exchange.token
-                outgoing.append(replace(exchange, token=token))
+                outgoing.append(exchange._replace(token=token))
         return outgoing
 
     def finished(self) -> list[int]:
         """Tokens whose sockets may be closed."""
+        if not self._tokens:
+            return []
         closed = {(id(secondary), number) for secondary in self._secondaries for number in secondary.finished()}
         found = [token for token, (one, number) in self._tokens.items() if (id(one), number) in closed]
         for token in found:

@@ -33,6 +33,8 @@ from catenet.wire.errors import Malformed
 
 __all__ = ["Answered", "Exchange", "Resolver"]
 
+_QUESTION_TAIL: Final = 4
+"""Bytes of type and class."""
 MOST_FORGED: Final = 5
 """Messages that answer something else than ours, before it is sent by TCP: somebody is guessing (RFC 5452 9.3)."""
 TOO_MANY: Final = "too many questions at a time"
@@ -240,11 +242,13 @@ class Resolver:
         asked = sent.question
         end = HEADER_LENGTH + len(asked.name)
         if data[:2] == sent.data[:2]:
-            echoed = data[HEADER_LENGTH:end]
-            if fold(echoed) == fold(asked.name):
+            echoed, name = data[HEADER_LENGTH:end], fold(asked.name)
+            if fold(echoed) == name:
                 # As the question was before its letters were drawn, since names in the answer may point into it.
-                message = _read(data[:HEADER_LENGTH] + fold(asked.name) + data[end:])
-                if message is not None and _is_answer(message, asked) and _is_ours(message, sent.cookie):
+                message = _read(data[:HEADER_LENGTH] + name + data[end:])
+                is_answer = message is not None and message.questions_end == end + _QUESTION_TAIL
+                is_answer = is_answer and data[end : end + _QUESTION_TAIL] == sent.data[end : end + _QUESTION_TAIL]
+                if message is not None and is_answer and answers(message.flags) and _is_ours(message, sent.cookie):
                     is_exact = echoed == asked.name or not sent.exact_case
                     return Outcome(message, seconds) if is_exact else Outcome(None, seconds, "case")
             else:
@@ -382,14 +386,6 @@ def _read(data: bytes) -> Message | None:
         return parse_reply(data)
     except Malformed:
         return None
-
-
-def _is_answer(message: Message, asked: Question) -> bool:
-    try:
-        question = message.question
-    except Malformed:
-        return False
-    return answers(message.flags) and question is not None and question[1:] == asked[1:]
 
 
 def _is_bare_error(message: Message) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import random
+import struct
 from typing import Final
 
 from catenet.dns.options import COOKIE, KEEPALIVE
@@ -11,29 +11,30 @@ from catenet.dns.resolver.context import Context
 from catenet.dns.resolver.servers import LONGEST_WAIT, ServerState
 from catenet.dns.resolver.steps import Failure, Outcome, Send, Steps, Work, send
 from catenet.dns.response import Response, response_from_message
-from catenet.wire.dns.edns import DNSSEC_OK, Edns
-from catenet.wire.dns.message import Message, Question, pack
+from catenet.wire.dns.edns import DNSSEC_OK, Edns, edns_to_record
+from catenet.wire.dns.message import Message, Question
 from catenet.wire.dns.numbers import BADCOOKIE, BADVERS, CD, FORMERR, NOTIMP, RD, TC
 from catenet.wire.dns.stub import Server
 from catenet.wire.errors import Malformed
 
 __all__ = ["cookie_of", "exchange"]
 
+_HEADER: Final = struct.Struct("!6H")
+_QUESTION: Final = struct.Struct("!HH")
 CLIENT_COOKIE_LENGTH: Final = 8
+_CASE_BITS: Final = bytes(0x20 * (65 <= byte <= 90 or 97 <= byte <= 122) for byte in range(256))
+"""Of each byte, the bit by which an upper and a lower case letter differ."""
 MOST_TRIES: Final = 5
 """With one server for one question: with another cookie, without EDNS, over TCP."""
 SLOWEST_STREAM: Final = 3.0
 """Seconds that a connection gets at least, with its handshakes."""
 
 
-def random_case(name: bytes, rng: random.Random) -> bytes:
-    """The name with letters in random case (draft-vixie-dnsext-dns0x20)."""
-    bits = rng.getrandbits(8 * len(name)) if len(name) > 1 else 0
-    changed = bytearray(name)
-    for at, letter in enumerate(name):
-        if bits >> at & 1 and (65 <= letter <= 90 or 97 <= letter <= 122):
-            changed[at] = letter ^ 0x20
-    return bytes(changed)
+def random_case(name: bytes, bits: int) -> bytes:
+    """The name with letters in the case that `bits` says, a byte each (draft-vixie-dnsext-dns0x20)."""
+    size = len(name)
+    changed = bits & int.from_bytes(name.translate(_CASE_BITS), "big")
+    return (int.from_bytes(name, "big") ^ changed).to_bytes(size, "big")
 
 
 def cookie_of(message: Message) -> bytes:
@@ -89,22 +90,37 @@ def _query(
 ) -> Send:
     config = context.config
     exact = config.random_case and state.exact_case and transport == "udp"
-    asked = Question(random_case(question.name, context.rng), *question[1:]) if exact else question
-    edns, cookie = None, b""
+    name, kind, rclass = question
+    chance = context.rng.getrandbits(16 + 8 * len(name))
+    if exact:
+        name = random_case(name, chance >> 16)
+        question = Question(name, kind, rclass)
+    cookie = tail = b""
     if state.edns is not False:
-        options: tuple[tuple[int, bytes], ...] = ()
         if config.cookies and transport != "tls":
-            cookie = _client_cookie(context, server)
-            options = ((COOKIE, cookie + state.cookie),)
-        if transport != "udp":
-            options += ((KEEPALIVE, b""),)  # how long may the connection stay? (RFC 7828 3.2.1)
-        edns = Edns(config.udp_payload, DNSSEC_OK * config.request_dnssec, options)
-    flags = (RD | CD) if recursive else 0
-    data = pack(context.rng.getrandbits(16), flags, asked, edns=edns)
+            cookie = state.client_cookie = state.client_cookie or _client_cookie(context, server)
+        tail = _opt_record(context, state, cookie, transport)
+    counts = (1, 0, 0, 1 if tail else 0)
+    head = _HEADER.pack(chance & 0xFFFF, (RD | CD) if recursive else 0, *counts)
+    data = head + name + _QUESTION.pack(kind, rclass) + tail
     timeout = min(state.timeout, LONGEST_WAIT)
     if transport != "udp":
         timeout = max(SLOWEST_STREAM, 2 * timeout)
-    return Send(server, transport, data, asked, timeout, cookie, exact)
+    return Send(server, transport, data, question, timeout, cookie, exact)
+
+
+def _opt_record(context: Context, state: ServerState, cookie: bytes, transport: str) -> bytes:
+    """EDNS of a query; that for UDP is the same until the server has another cookie for us."""
+    options: tuple[tuple[int, bytes], ...] = ((COOKIE, cookie + state.cookie),) if cookie else ()
+    if transport != "udp":
+        options += ((KEEPALIVE, b""),)  # how long may the connection stay? (RFC 7828 3.2.1)
+    elif state.opt_record[0] == state.cookie:
+        return state.opt_record[1]
+    config = context.config
+    record = edns_to_record(Edns(config.udp_payload, DNSSEC_OK * config.request_dnssec, options))
+    if transport == "udp":
+        state.opt_record = state.cookie, record
+    return record
 
 
 def _client_cookie(context: Context, server: Server) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
 from catenet.dns.resolver.config import AuthZone, ForwardZone, StubZone
@@ -19,6 +18,7 @@ from catenet.dns.resolver.exchange import exchange
 from catenet.dns.resolver.keeping import keep_answer, keep_referral
 from catenet.dns.resolver.minimise import Minimiser
 from catenet.dns.resolver.reading import Kind, Reading, read_answer
+from catenet.dns.resolver.servers import ServerState
 from catenet.dns.resolver.steps import Ask, AskAny, Failure, Start, Steps, ask, ask_any
 from catenet.dns.response import ExtendedError, Response, Security
 from catenet.wire.dns.message import Question
@@ -46,7 +46,7 @@ class Iteration:
         """Zones of the settings whose servers have failed."""
         self._asked_again: set[bytes] = set()
         """Zones whose parents were asked again for their servers."""
-        self._attempts: Counter[Server] = Counter()
+        self._attempts: dict[Server, int] = {}
         self._sends = 0
         self._seen: list[str] = []
         """What went wrong, for people."""
@@ -236,7 +236,7 @@ class Iteration:
         if reading.kind not in (Kind.LAME, Kind.USELESS, Kind.RECURSION_LAME):
             return True
         if server is None:
-            self._attempts[Server(b"")] += 1
+            self._count(Server(b""))
             return False
         if reading.kind is Kind.LAME:
             self._context.servers.mark_lame(server, self._lame_key(kind), self._context.now)
@@ -244,7 +244,7 @@ class Iteration:
         elif reading.kind is Kind.RECURSION_LAME:
             self._last_resort[server] = None
         else:
-            self._attempts[server] += REFUSALS
+            self._count(server, REFUSALS)
             self._seen.append(f"a server answers {rcode_to_text(reading.response.rcode)}")
             self._minimiser.stop()
         return False
@@ -271,7 +271,7 @@ class Iteration:
             )
             if isinstance(got, Response):
                 return server, got
-            self._attempts[server] += 1
+            self._count(server)
             self._seen.append(f"a server is silent ({got})" if got == "timeout" else f"a server fails ({got})")
             if got == "timeout" and self._attempts[server] >= 2:
                 self._minimiser.stop()
@@ -279,7 +279,7 @@ class Iteration:
     def _ask_copy(self, settings: AuthZone, question: Question) -> tuple[Server | None, Response] | None:
         """The answer of our copy of the zone."""
         zone = self._context.copies.get(settings.name)
-        if zone is None or self._attempts[Server(b"")]:
+        if zone is None or Server(b"") in self._attempts:
             return None
         response = zone.answer(question, True)
         return None if response.rcode == SERVFAIL else (None, response)
@@ -304,19 +304,27 @@ class Iteration:
         context, lame = self._context, self._lame_key(self._minimiser.question.type)
         found = []
         for server in self.delegation.servers:
-            if not self._has_attempts(server) or server in self._last_resort or server in self._request.avoid:
+            state, attempts = context.servers.state(server, context.now), self._attempts.get(server, 0)
+            if attempts >= self._allowed(state) or server in self._last_resort or server in self._request.avoid:
                 continue
-            if not self.delegation.recursive and context.servers.state(server, context.now).is_lame(lame, context.now):
+            if state.lame and not self.delegation.recursive and state.is_lame(lame, context.now):
                 continue
-            found.append((server, self._attempts[server]))
+            found.append((server, attempts))
         return found
 
     def _lame_key(self, kind: int) -> bytes:
         return self.delegation.zone + (b"A" if kind == A else b"*")
 
     def _has_attempts(self, server: Server) -> bool:
-        is_down = self._context.servers.state(server, self._context.now).is_down
-        return self._attempts[server] < (1 if is_down else self._context.config.max_sends_per_server)
+        state = self._context.servers.state(server, self._context.now)
+        return self._attempts.get(server, 0) < self._allowed(state)
+
+    def _allowed(self, state: ServerState) -> int:
+        """How often a server may be sent this question."""
+        return 1 if state.is_down else self._context.config.max_sends_per_server
+
+    def _count(self, server: Server, attempts: int = 1) -> None:
+        self._attempts[server] = self._attempts.get(server, 0) + attempts
 
     def _missing(self, most: int) -> list[Ask]:
         """Questions for addresses of servers, of a few names at a time (NXNSAttack)."""

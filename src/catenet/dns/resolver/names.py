@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 
 from catenet.wire.dns.name import ROOT
 
 __all__ = ["ancestors"]
 
 
-def ancestors(name: bytes) -> Iterable[bytes]:
-    """The name, its parent, and so on to the root."""
-    at = 0
+@lru_cache(1024)
+def ancestors(name: bytes) -> tuple[bytes, ...]:
+    """The name, its parent, and so on to the root. Each question goes up from the same names several times."""
+    found, at = [], 0
     while name[at]:
-        yield name[at:]
+        found.append(name[at:])
         at += 1 + name[at]
-    yield ROOT
+    found.append(ROOT)
+    return tuple(found)

@@ -8,7 +8,7 @@ addresses of servers that the other sections name. Everything else is dropped be
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -107,7 +107,14 @@ def read_answer(
             return Reading(Kind.USELESS, replace(response, answer=[], authority=[], additional=[], rcode=SERVFAIL))
         chain = [one for one in stripped if one is not None]
         additional = [one for one in map(strip, additional) if one is not None]
-    clean = replace(response, answer=chain, authority=[], additional=[], rcode=max(rcode, response.rcode))
+    clean = Response(
+        max(rcode, response.rcode),
+        chain,
+        authoritative=response.authoritative,
+        truncated=response.truncated,
+        recursion=response.recursion,
+        raw_flags=response.raw_flags,
+    )
     if rcode == NOERROR and response.rcode not in (NOERROR, NXDOMAIN, YXDOMAIN):
         return Reading(Kind.USELESS, clean)
     above = [fold(one.name) for one in response.authority if one.type == NS]
@@ -133,20 +140,22 @@ def _stray_signatures(response: Response) -> dict[tuple[bytes, int], list[bytes]
 
 
 def _within(
-    sets: Iterable[RRset], zone: bytes, rclass: int, stray: dict[tuple[bytes, int], list[bytes]]
+    sets: Sequence[RRset], zone: bytes, rclass: int, stray: dict[tuple[bytes, int], list[bytes]]
 ) -> list[RRset]:
     found = []
     for one in _merged(sets):
         if one.rclass == rclass and is_below(fold(one.name), zone) and _is_sound(one):
-            more = stray.get(one.key)
+            more = stray.get(one.key) if stray else None
             if more is not None:
                 one = replace(one, signatures=tuple(dict.fromkeys((*one.signatures, *more))))
             found.append(one)
     return found
 
 
-def _merged(sets: Iterable[RRset]) -> list[RRset]:
+def _merged(sets: Sequence[RRset]) -> Sequence[RRset]:
     """Without the distinction of what signatures cover, in sets of type RRSIG."""
+    if sum(one.type == RRSIG for one in sets) < 2:
+        return sets
     found: dict[tuple[bytes, int], RRset] = {}
     for one in sets:
         before = found.get(one.key)
@@ -299,7 +308,9 @@ def _keep_authority(reading: Reading, authority: Sequence[RRset], asked: bytes, 
 
 def host_names(rrset: RRset) -> list[bytes]:
     """Names of hosts that the data names, whose addresses belong into the additional section (RFC 1035 3.3, 2782)."""
-    if rrset.type not in (NS, MX, SRV):
+    if rrset.type == NS:
+        return list(map(fold, rrset.data))
+    if rrset.type not in (MX, SRV):
         return []
     found = []
     for data in rrset.data:

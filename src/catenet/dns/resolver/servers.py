@@ -42,6 +42,8 @@ class ServerState:
         probing: until when a question is under way to one that counts as down.
         edns: whether it understands EDNS; None while nobody knows.
         cookie: the server's cookie.
+        client_cookie: ours for it.
+        opt_record: what goes out with queries by UDP, and the server's cookie in it.
         exact_case: False for one that changes the case of names.
         lame: zones that it does not serve, and until when that is believed.
     """
@@ -53,6 +55,8 @@ class ServerState:
     probing: float = 0.0
     edns: bool | None = None
     cookie: bytes = b""
+    client_cookie: bytes = b""
+    opt_record: tuple[bytes | None, bytes] = (None, b"")
     exact_case: bool = True
     lame: dict[bytes, float] = field(default_factory=dict)
     timeouts: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from catenet.dns.dnssec import Budget
 from catenet.dns.response import ExtendedError, Response
@@ -51,9 +51,9 @@ class Work:
     """Of validation."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Ask:
-    """A question that must be answered first.
+    """A question that must be answered first. It is never changed, as `RRset`.
 
     Attributes:
         question: folded.
@@ -77,38 +77,39 @@ class Ask:
     prime: bool = False
     ahead: float = field(default=0.0, compare=False)
 
+    def raw(self) -> Ask:
+        """The same, not to be validated."""
+        return Ask(
+            self.question, self.work, False, self.depth, self.fresh, self.zone, self.avoid, self.prime, self.ahead
+        )
 
-@dataclass(frozen=True, slots=True)
-class AskAny:
+
+class AskAny(NamedTuple):
     """Several questions, of which one answered is enough; the others go on by themselves."""
 
     asks: tuple[Ask, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AskWithin:
+class AskWithin(NamedTuple):
     """A question that is waited for until `deadline` only; it goes on by itself."""
 
     ask: Ask
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """A question whose answer nobody waits for."""
 
     ask: Ask
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Nothing, until `deadline`."""
 
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """A message to a server.
 
     Attributes:
@@ -127,8 +128,7 @@ class Send:
     exact_case: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What came of it: a message that answers the question, or a fault.
 
     Attributes:

@@ -24,7 +24,7 @@ _ANSWERS: Final = (NOERROR, NXDOMAIN, YXDOMAIN)
 
 def resolve_checked(context: Context, request: Ask) -> Steps[Response]:
     """Answer a question, and say how far the answer can be trusted."""
-    raw = replace(request, checked=False)
+    raw = request.raw()
     if not request.fresh:
         found = from_cache(context, request.question)
         if found is not None and found.security is not None:
@@ -56,7 +56,12 @@ class _Check:
         self._context = context
         self._request = request
         self._settings = ValidationContext(
-            context.anchors, context.wall(context.now), context.keys, request.work.budget, context.policy
+            context.anchors,
+            context.wall(context.now),
+            context.keys,
+            request.work.budget,
+            context.policy,
+            with_servers=not context.config.minimal_responses,
         )
         self._asked: set[Question] = {request.question}
         self._avoid: frozenset[Server] = frozenset()

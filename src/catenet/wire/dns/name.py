@@ -75,9 +75,15 @@ def read_name(data: bytes, at: int, known: Known | None = None) -> bytes:
         Malformed: cut off, longer than 255 bytes, a pointer forward or to itself or one too many, an unknown type of
             label.
     """
+    size = len(data)
+    if known and at + 1 < size and data[at] >= POINTER:  # as most owners of records are
+        target = (data[at] & 63) << 8 | data[at + 1]
+        rest = known.get(target)
+        if rest is not None and target < at and rest[1] < MOST_POINTERS:
+            return rest[0]
     parts: list[bytes] = []
     followed: list[tuple[int, int]] = []
-    size, total, least, pointers = len(data), 0, at, 0
+    total, least, pointers = 0, at, 0
     while True:
         if at >= size:
             raise Malformed("dns: name is cut off")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from catenet.wire.dns.name import Known, fold, read_name, skip_name
+from catenet.wire.dns.name import LONGEST_LABEL, Known, fold, read_name, skip_name
 from catenet.wire.errors import Malformed
 
 __all__ = ["COMPRESSED", "IS_NAME", "canonical", "expand", "split"]
@@ -52,6 +52,9 @@ COMPRESSED: Final = frozenset((2, 3, 4, 5, 6, 7, 8, 9, 12, 14, 15))
 IS_NAME: Final = frozenset((2, 3, 4, 5, 7, 8, 9, 12))
 """Those of them whose data is one name."""
 
+_UNCOMPRESSED: Final = frozenset((24, 46))
+"""Types whose name no sender compresses (RFC 4034 3.1.7), and that anything may follow: it need not be taken apart."""
+
 _CASE_MATTERS: Final = frozenset((47,))
 """Types whose names keep their case in canonical form: NSEC (RFC 6840 5.1)."""
 
@@ -63,7 +66,21 @@ def expand(data: bytes, kind: int, at: int, size: int, known: Known | None = Non
         return data[at : at + size]
     if kind in IS_NAME and skip_name(data, at) == at + size:
         return read_name(data, at, known)
+    if kind in _UNCOMPRESSED and _is_plain(data, at + layout[0], at + size):
+        return data[at : at + size]
     return b"".join(_pieces(data, layout, at, at + size, True, known))
+
+
+def _is_plain(data: bytes, at: int, end: int) -> bool:
+    """Whether there is a name without pointers at `at` that ends before `end`."""
+    while at < end:
+        length = data[at]
+        at += 1 + length
+        if not length:
+            return True
+        if length > LONGEST_LABEL:
+            break
+    return False
 
 
 def split(data: bytes, kind: int) -> list[tuple[bool, bytes]]:

@@ -13,6 +13,7 @@ __all__ = ["HEAD_LENGTH", "Record", "make_record"]
 HEAD_LENGTH: Final = 10
 """Bytes between a record's name and its data."""
 _HEAD: Final = struct.Struct("!HHIH")
+_TOP_BIT: Final = 0x8000_0000
 
 
 class Record:
@@ -64,6 +65,23 @@ class Record:
         if not self.at:
             return self.source[start:]
         return expand(self.source, self.type, start, self.end - start, self.known)
+
+    def fields(self) -> tuple[bytes, int, int, int, bytes]:
+        """Owner, type, class, TTL and data, as the attributes have them, read in one go."""
+        source, head = self.source, self.head
+        kind, rclass, ttl, size = _HEAD.unpack_from(source, head)
+        if ttl & _TOP_BIT:
+            ttl = 0
+        start = head + HEAD_LENGTH
+        if not self.at:
+            return source[:head], kind, rclass, ttl, source[start:]
+        return (
+            read_name(source, self.at, self.known),
+            kind,
+            rclass,
+            ttl,
+            expand(source, kind, start, size, self.known),
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Record):
