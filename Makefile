@@ -4,7 +4,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# Some tests wait for real timers: one more than there are processors keeps these busy.
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 PYTEST := python -m pytest -q --dist loadfile --no-loadscope-reorder
 # Each test is in exactly one of the two (tests/architecture/test_selection.py).
 UNIT := not root and not peer
@@ -35,7 +36,7 @@ unit: $(VENV)/.dev
 COMPILED := build/compiled
 compiled: $(COMPILED)/.done
 	$(COMPILED)/bin/catenet --version | grep -w compiled
-	$(COMPILED)/bin/$(PYTEST) -n $$(($(JOBS) + 2)) tests/compiled/test_same_bytes.py \
+	$(COMPILED)/bin/$(PYTEST) -n $$(($(JOBS) + 1)) tests/compiled/test_same_bytes.py \
 		tests/wire tests/control tests/stack tests/link tests/posix tests/world tests/packetdrill tests/examples \
 		tests/http tests/codec tests/dns/server tests/rpc --ignore tests/rpc/interop
 
@@ -49,7 +50,7 @@ $(COMPILED)/.done: setup.py pyproject.toml requirements-dev.txt $(shell find src
 conformance: $(VENV)/.dev
 	tests/conformance/run.sh
 
-# Many of these wait for timers of real peers: twice as many as there are processors keep these busy.
+# Many of these wait for timers of real peers, one for five minutes: twice as many keep the processors busy.
 interop: $(VENV)/.dev
 	$(BIN)/$(PYTEST) -n $$((2 * $(JOBS))) -m '$(INTEROP)' tests
 
