@@ -47,6 +47,14 @@ def test_the_kinds_are_the_files_of_the_package(capsys):
     assert "dns " in capsys.readouterr().out
 
 
+def test_a_kind_does_not_load_what_others_serve_with():
+    command = "import sys; from catenet.cli import main; main(['serve', 'http', 'no/such/folder']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, timeout=60)
+    assert "no/such/folder: no such file or directory" in done.stderr
+    assert "catenet.cli.serve.http" in done.stdout.split()
+    assert not [name for name in done.stdout.split() if name.startswith("catenet.dns.server")]
+
+
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_and_the_status_is_0(tmp_path, zone, loop, signo):

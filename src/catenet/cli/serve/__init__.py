@@ -9,16 +9,32 @@ from __future__ import annotations
 import argparse
 import importlib
 import pkgutil
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from catenet.cli import UsageError
+from catenet.cli import Parser, UsageError
 
 __all__ = ["register", "run"]
 
 
+class _KindParser(Parser):
+    """Learns its arguments when it is used: those of the other kinds would load what those serve with."""
+
+    register_kind: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse."""
+        if self.register_kind is not None:
+            register_kind, self.register_kind = self.register_kind, None
+            register_kind(self)
+        return super().parse_known_args(args, namespace)
+
+
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the kinds."""
-    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True, parser_class=_KindParser)
     for name in sorted(found.name for found in pkgutil.iter_modules(__path__)):
         module = _module(name)
         summary = str(module.__doc__).partition("\n")[0].partition(": ")[2].rstrip(".")
@@ -28,7 +44,7 @@ def register(parser: argparse.ArgumentParser) -> None:
             description=summary[:1].upper() + summary[1:] + ".",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.register(sub)
+        sub.register_kind = module.register
 
 
 def run(args: argparse.Namespace) -> int:
