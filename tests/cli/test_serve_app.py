@@ -73,6 +73,18 @@ def get(url):
         (["asgi", "shop:refuses"], "shop:refuses: the application does not start: no database"),
         (["asgi", "shop", "--listen", "htp://x:1"], "no scheme 'htp'; do you mean http?"),
         (["asgi", "shop", "--listen", "https://127.0.0.1:0"], "needs --tls, or --cert (and --key)"),
+        (
+            ["asgi", "shop", "--listen", "8000"],
+            "--listen: target '8000' is no host; a port of this machine is localhost:8000",
+        ),
+        (
+            ["asgi", "shop", "--liste", "8000", "--prot", "1"],
+            "unrecognized arguments: --prot 1; see 'catenet serve asgi --help'",
+        ),
+        (
+            ["asgi", "shop", "--worker-count=3"],
+            "--worker-count=3; did you mean --workers? see 'catenet serve asgi --help'",
+        ),
         (["asgi", "shop", "--root-path", "shop"], "--root-path shop: begins with a slash"),
         (
             ["asgi", "shop", "--log-fields", "time,stauts"],

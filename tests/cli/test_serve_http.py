@@ -98,6 +98,7 @@ def test_the_log_has_bytes_and_the_fields_that_were_chosen(tmp_path):
     [
         (["missing"], "missing: no such file or directory"),
         (["pyproject.toml"], "pyproject.toml: not a directory"),
+        (["8000"], "8000: no such file or directory; for the port write --listen http://localhost:8000"),
         (["--overwrite"], "--overwrite goes with --upload"),
         (["--auth-upload", "a:b"], "--auth-upload goes with --upload"),
         (["--auth", "ada"], "--auth: write USER:PASS"),

@@ -27,6 +27,7 @@ def test_schemes_of_a_protocol(text, target):
 def test_plain_addresses_have_the_default_scheme():
     assert parse_target("a:53", schemes=MORE, default="udp") == Target("udp", "a", 53)
     assert parse_target("a:53") == Target("tcp", "a", 53)
+    assert parse_target("a:53", schemes={"http": Scheme(port=80)}) == Target("http", "a", 53)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,7 @@ def test_plain_addresses_have_the_default_scheme():
         ("tsl://a", "do you mean tls"),
         ("tcp://a:1/path", "tcp:// takes no path"),
         ("tcp://a", "names no port"),
+        ("8000", "'8000' is no host; a port of this machine is localhost:8000"),
         ("tcp://[::1", r"stands in brackets, \[::1\]:PORT"),
         ("unix://", "write unix:/run/service.sock"),
         ("dns://8.8.8.8/a:1", "write dns:///a:1"),

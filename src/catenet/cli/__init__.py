@@ -26,7 +26,7 @@ VERBS = {
     "resolve": "ask name servers",
     "get": "fetch what a URL names",
     "put": "send a file to a URL",
-    "serve": "serve a protocol: dns",
+    "serve": "serve files and applications over HTTP, or names",
     "connect": "connect to a server: TCP, UDP, TLS, Unix sockets, multicast",
     "listen": "wait for clients, and relay to standard input, a program or another server",
     "bridge": "join two TUN devices through a faulty link",
@@ -115,6 +115,19 @@ def _parser(words: Sequence[str]) -> Parser:
     return parser
 
 
+def _unrecognized(parser: argparse.ArgumentParser, args: argparse.Namespace, unknown: Sequence[str]) -> UsageError:
+    """What to say of words that the verb does not take, with its option that is nearest to the first one."""
+    while (
+        below := next((act for act in parser._actions if isinstance(act, argparse._SubParsersAction)), None)
+    ) is not None:
+        parser = below.choices[getattr(args, below.dest)]
+    option = unknown[0].partition("=")[0]
+    options = [name[2:] for name in parser._option_string_actions if name.startswith("--")]
+    near = difflib.get_close_matches(option[2:], options, 1) if option.startswith("--") else []
+    hint = f"did you mean --{near[0]}? " if near else ""
+    return UsageError(f"unrecognized arguments: {' '.join(unknown)}; {hint}see '{parser.prog} --help'")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status (0 done, 1 failed, 2 bad usage, 130 interrupted)."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -126,7 +139,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        args = parser.parse_args(words)
+        args, unknown = parser.parse_known_args(words)
+        if unknown:
+            raise _unrecognized(parser, args, unknown)
         status = int(importlib.import_module(f"catenet.cli.{args.verb}").run(args))
         if sys.stdout is not None:
             sys.stdout.flush()

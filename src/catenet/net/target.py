@@ -92,13 +92,13 @@ def refuse_scheme(text: str, schemes: Mapping[str, Scheme], others: Mapping[str,
 
 
 def parse_target(
-    text: str, *, listening: bool = False, schemes: Mapping[str, Scheme] = SCHEMES, default: str = "tcp"
+    text: str, *, listening: bool = False, schemes: Mapping[str, Scheme] = SCHEMES, default: str | None = None
 ) -> Target:
     """Return the target that `text` names; raise `ValueError` that says what is wrong with it.
 
     `scheme://host:port`, with a path where the scheme takes one; `unix:/path`, `unix://path` and `unix:@name`;
-    `dns:///host:port`. Plain `host:port` has the scheme `default`. `listening`: the host may be missing, which
-    means all addresses of this machine.
+    `dns:///host:port`. Plain `host:port` has the scheme `default`, which is `tcp` or else the first one. `listening`:
+    the host may be missing, which means all addresses of this machine.
     """
     name, colon, rest = text.partition(":")
     scheme = schemes.get(name)
@@ -108,6 +108,7 @@ def parse_target(
             raise ValueError(f"target {text!r} names no path; write {name}:/run/service.sock")
         return Target(name, unix=path, tls=scheme.tls)
     if not rest.startswith("//"):
+        default = default or ("tcp" if "tcp" in schemes else next(iter(schemes)))
         return _with_endpoint(text, default, schemes[default], text, "", listening)
     if scheme is None:
         near = difflib.get_close_matches(name, schemes, n=1)
@@ -150,6 +151,8 @@ def _split_endpoint(text: str, endpoint: str, default: int | None) -> tuple[str,
         host = host[1:-1]
     elif ":" in host:
         raise ValueError(f"target {text!r}: an IPv6 address stands in brackets, [{endpoint.strip('[]')}]:PORT")
+    if not colon and host.isascii() and host.isdigit():
+        raise ValueError(f"target {text!r} is no host; a port of this machine is localhost:{host}")
     if not port and default is not None and not colon:
         return host, default
     if not (port.isascii() and port.isdigit() and int(port) <= MAX_PORT):

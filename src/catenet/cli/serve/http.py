@@ -129,7 +129,8 @@ def _check_folder(folder: str) -> None:
     try:
         os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
     except OSError as error:
-        raise UsageError(f"{folder}: {(error.strerror or str(error)).lower()}") from None
+        hint = f"; for the port write --listen http://localhost:{folder}" if folder.isdecimal() else ""
+        raise UsageError(f"{folder}: {(error.strerror or str(error)).lower()}{hint}") from None
 
 
 @contextlib.asynccontextmanager
