@@ -103,7 +103,9 @@ def test_what_two_readers_could_read_in_two_ways_is_refused(request_bytes):
     events = machine.receive(request_bytes, 0.0)
     assert machine.failed is not None
     assert [kind for kind, *_ in events if kind in (ev.HEAD, ev.DATA)] == []
-    assert machine.transmit().startswith(b"HTTP/1.1 400 ")
+    head, _, why = machine.transmit().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ") and b"content-length: %d\r\n" % len(why) in head
+    assert len(why) > 5 and why.endswith(b"\n")
     assert events[-1][0] == ev.CLOSED
     assert machine.receive(POST, 0.0) == []
 
@@ -607,3 +609,13 @@ def test_a_trailer_of_the_application_cannot_become_two():
         machine.send_trailers(stream, ((b"x", b"a\r\nb: c"),))
     machine.send_trailers(stream, ((b"x", b"a"),))
     assert machine.transmit().endswith(b"0\r\nx: a\r\n\r\n")
+
+
+def test_why_a_request_is_refused_is_said_but_not_to_head():
+    for method, why in ((b"GET", b"malformed chunk size\n"), (b"HEAD", b"")):
+        machine = server()
+        machine.receive(method + b" / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", 0.0)
+        machine.receive(b"zz\r\n", 0.0)
+        head, _, body = machine.transmit().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ") and b"content-length: %d\r\n" % len(why) in head
+        assert body == why

@@ -22,6 +22,8 @@ __all__ = ["H1Connection"]
 _BUFFER_LIMIT = 64 << 10
 _NOTHING = Body(0, 0)
 _BEGINNING = 8
+_MAX_WHY = 200
+_TEXT = ((b"content-type", b"text/plain"),)
 """Bytes that tell whether a head can be HTTP/1."""
 
 
@@ -460,7 +462,7 @@ class H1Connection(Sender):
             stream.queue, stream.queued = None, 0
 
     def fail(self, error: HttpError) -> None:
-        """Give the connection up; a server says 400 (or 431, 408) if it can still say something."""
+        """Give the connection up; a server says 400 (or 431, 408), and why, if it can still say something."""
         if self.failed is not None:
             return
         self.failed = error
@@ -470,8 +472,11 @@ class H1Connection(Sender):
         if not self.is_client and not answered and not (self._eof and stream is None):
             calm = error.code == ErrorCode.ENHANCE_YOUR_CALM
             status = 408 if isinstance(error, TooSlow) else 431 if calm else 400
-            prepared = prepare_response(ResponseHead(status))
-            self._out.append(build(prepared, ((b"content-length", b"0"), *CLOSE_FIELD)))
+            prepared = prepare_response(ResponseHead(status, _TEXT))
+            why = f"{error}\n"[:_MAX_WHY].encode("ascii", "backslashreplace")
+            if stream is not None and stream.bodiless:
+                why = b""
+            self._out.append(build(prepared, ((b"content-length", b"%d" % len(why)), *CLOSE_FIELD)) + why)
         if stream is not None:
             self.streams.pop(stream.id, None)
             stream.local_open = stream.remote_open = False
