@@ -472,6 +472,12 @@ def test_what_cannot_be_run_is_refused() -> None:
         host.run(print, restart="perhaps")  # type: ignore[arg-type]
 
 
+def test_catenet_is_a_command_of_every_host(internet: Any) -> None:
+    internet.client.run("catenet get data:,hello%0A")
+    internet.run()
+    assert internet.printed("client") == ["hello"]
+
+
 def test_the_machines_proxies_are_not_the_hosts(internet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
     monkeypatch.setenv("https_proxy", "http://proxy.invalid:3128")

@@ -110,6 +110,7 @@ MISTAKES = [
     ("[hosts.a]\nmtu = 20\n", 2, "mtu must be from 68 to 65535, not 20"),
     ("[hosts.a]\nqueue = 'fqcodel'\n", 2, "queue: unknown queue 'fqcodel'; did you mean 'fq_codel'?"),
     ("[hosts.a]\nrun = 'sever.py'\n", 2, "no program 'sever.py' in FOLDER/; did you mean 'server.py'?"),
+    ("[hosts.a]\nrun = 'pytest -q'\n", 2, "no program 'pytest' in FOLDER/; a module runs as '-m pytest'"),
     ("[hosts.a]\nrun = '-m'\n", 2, "run needs a command line, as 'server.py --port 8080' or '-m http.server 80'"),
     ("[hosts.a]\naddress = '10.0.0.256'\n", 2, "address: '10.0.0.256' is not an IPv4 or IPv6 address"),
     ("[hosts.a]\nrestart = 'allways'\n", 2, "restart: must be one of never, on-failure, always, not 'allways'"),

@@ -48,6 +48,8 @@ def make_program(command: Command, args: tuple[Any, ...], directory: Path | None
         words = words[1:]
     if not words:
         raise ValueError("the command to run is empty")
+    if words[0] == "catenet" and not (directory or Path()).joinpath("catenet").is_file():
+        words = ["-m", *words]
     if words[0] in ("-m", "-c"):
         if len(words) < 2:
             raise ValueError(f"the command {words[0]} lacks its argument")

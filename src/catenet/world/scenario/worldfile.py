@@ -7,6 +7,7 @@ The keys are described in docs/worlds.md.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import re
 import shlex
 from collections.abc import Mapping
@@ -312,13 +313,18 @@ class _Reader:
             words = shlex.split(line)
         except ValueError as error:
             raise self._tables.error(path, f"{line!r}: {error}".lower()) from None
+        if len(words) > 1 and Path(words[0]).name.startswith("python"):
+            words = words[1:]
         if not words or words == ["-m"]:
             raise self._tables.error(
                 path, "run needs a command line, as 'server.py --port 8080' or '-m http.server 80'"
             )
-        if words[0] != "-m" and not (self._folder / words[0]).is_file():
+        if words[0] not in ("-m", "catenet") and not (self._folder / words[0]).is_file():
             scripts = [script.name for script in sorted(self._folder.glob("*.py"))]
-            raise self._tables.error(path, f"no program {words[0]!r} in {self._folder}/{nearest(words[0], scripts)}")
+            hint = nearest(words[0], scripts)
+            if not hint and words[0].isidentifier() and importlib.util.find_spec(words[0]) is not None:
+                hint = f"; a module runs as '-m {words[0]}'"
+            raise self._tables.error(path, f"no program {words[0]!r} in {self._folder}/{hint}")
 
     def _link(self, settings: Mapping[str, object], path: KeyPath, base: LinkProperties) -> LinkProperties:
         for key, value in settings.items():
