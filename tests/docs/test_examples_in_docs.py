@@ -86,7 +86,13 @@ def assert_printed(expected: list[str], printed: str) -> None:
     assert found, f"expected\n{chr(10).join(expected)}\ngot\n{printed}"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+def marked(document: str) -> object:
+    """A document whose blocks call curl is one for tests with real peers."""
+    calls = "curl -s" in (ROOT / document).read_text()
+    return pytest.param(document, marks=pytest.mark.peer("curl") if calls else ())
+
+
+@pytest.mark.parametrize("document", [marked(document) for document in DOCUMENTS])
 def test_blocks_run_as_shown(document: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     proved = 0
