@@ -76,10 +76,15 @@ class Parser(argparse.ArgumentParser):
                     rest += [value for value in [next(left, None)] if value is not None]
                 continue
             options.append(word)
-            action = self._option_string_actions.get(word)
+            action = self._option_string_actions.get(word) or self._last_of_letters(word)
             if action is not None and action.nargs is None:
                 options += [value for value in [next(left, None)] if value is not None]
         return [*options, "--", *rest] if rest else options
+
+    def _last_of_letters(self, word: str) -> argparse.Action | None:
+        """The last option of several in one word (`-sSLo`), unless one before it takes the rest of the word."""
+        *flags, last = (self._option_string_actions.get(f"-{letter}") for letter in word[1:])
+        return last if all(flag is not None and flag.nargs == 0 for flag in flags) else None
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with the message, and with the choice that is nearest if there are choices."""

@@ -76,6 +76,13 @@ def test_data(capfd, here):
     assert capfd.readouterr().out == "A brief notehello"
 
 
+@pytest.mark.parametrize("words", [["-sSLo", "x"], ["-sSLox"], ["-fsS", "-o", "x"], ["-fsSL", "-ox"]])
+def test_letters_in_one_word(capfd, here, words):
+    assert main(["get", *words, "data:,hello"]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert (here / "x").read_text() == "hello"
+
+
 def test_dns(capfd, here, tmp_path):
     from tests.dns.server.running import ZONE, serving
 
