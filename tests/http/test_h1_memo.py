@@ -65,7 +65,11 @@ def test_heads_that_differ_in_their_target_share_what_follows_it():
 
 
 def known(memo):
-    return b"".join((*memo._blocks, *memo._responses, *memo._lines._known))
+    lines = memo._lines
+    noted = (b"\n".join(value for _, value in noted) for _, noted in memo._framings)
+    return b"\n".join(
+        (*memo._blocks, *memo._responses, *lines._known, *lines._once, *lines._framing, *lines._names, *noted)
+    )
 
 
 @pytest.mark.parametrize("name", [b"Authorization", b"Cookie", b"PROXY-AUTHORIZATION", b"X-Api-Key"])
@@ -91,10 +95,16 @@ def test_what_is_remembered_is_bounded():
     for number in range(6000):
         machine = H1Connection(False, None, memo)
         machine.receive(b"GET /%d HTTP/1.1\r\nHost: h\r\nX-%d: y\r\n\r\n" % (number % 3, number), 0.0)
-    assert len(memo._blocks) <= 1024 and len(memo._lines._known) <= 4096
+        for _ in range(2):
+            again = H1Connection(False, None, memo)
+            again.receive(b"GET / HTTP/1.1\r\nHost: h%d\r\nX-%d: y\r\n\r\n" % (number, number % 2000), 0.0)
+    assert 0 < len(memo._blocks) <= 1024 and len(memo._framings) <= 1024 and len(memo._once) <= 4096
+    lines = memo._lines
+    assert 0 < len(lines._known) <= 4096 and len(lines._once) <= 4096
+    assert len(lines._framing) <= 512 and len(lines._names) <= 512
     before = len(known(memo))
     machine = H1Connection(False, None, memo)
-    machine.receive(b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"y" * 10_000 + b"\r\n\r\n", 0.0)
+    machine.receive(b"GET / HTTP/1.1\r\nHost: h\r\nX-5999: " + b"y" * 10_000 + b"\r\n\r\n", 0.0)
     assert len(known(memo)) == before
     machine = H1Connection(False, None, memo)
     for number in range(1000):
@@ -122,8 +132,22 @@ def test_every_byte_in_a_field_line(byte):
         expected = fine or (byte == 0x3A and line == b"x%cy: z")
         assert (machine.failed is None) is expected, line % byte
     if value:
-        ((name, text),), _, _ = memo.read(b"X: \t a%cb \t" % byte)
+        ((name, text),), _, _ = memo.read(b"X: \t a%cb \t\r\n" % byte)
         assert (name, text) == (b"x", b"a%cb" % byte)
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_every_byte_in_a_line_whose_name_is_known(byte):
+    """The same grammar, when only the value has to be read."""
+    value = byte == 9 or (byte >= 0x20 and byte != 0x7F)
+    memo = H1Memo()
+    H1Connection(False, None, memo).receive(b"GET / HTTP/1.1\r\nHost: h\r\nx: z\r\n\r\n", 0.0)
+    for line in (b"x: y%cz", b"x: %c", b"x:%cz", b"Host: h\r\nx%c: z", b"x%c", b"%cx: z"):
+        request = b"GET / HTTP/1.1\r\nHost: h\r\n" + line % byte + b"\r\n\r\n"
+        lasting, alone = H1Connection(False, None, memo), H1Connection(False)
+        assert outcome(lasting, request) == outcome(alone, request)
+        if line.endswith((b"%c", b"z")) and line.startswith(b"x:"):
+            assert (lasting.failed is None) is value
 
 
 def test_responses_with_a_field_that_changes():

@@ -174,14 +174,16 @@ class H1Connection(Sender):
         if head is not None and block is not None and data.startswith(self._last_data):
             stop = len(self._last_data)
         else:
-            stop = data.find(b"\r\n\r\n") + 4
+            # If there are more empty lines than the last, it is found to be no head.
+            stop = len(data) if data.endswith(b"\r\n\r\n") else data.find(b"\r\n\r\n") + 4
             if not 4 <= stop <= self._limits.max_header_list:
                 return None
             try:
                 head, block = self._read_request(data, 0, stop)
             except HttpError:
                 return None  # the other way says what it is
-        if block.length != len(data) - stop or not block.usual or head.special or self._events:
+        framing = block.framing
+        if framing.length != len(data) - stop or not framing.usual or head.special or self._events:
             return None
         self._plain, self._minor, self._upgrade = True, 1, ()
         stream = self._begin_exchange()
@@ -219,7 +221,8 @@ class H1Connection(Sender):
         if block is None or rest != self._last_rest:
             block = self._last_block = self._memo.block(rest)
             self._last_rest = rest
-        head = self._last_head = block.head(data[start:end], found[1], found[2])
+        line, method, target = found.group(0, 1, 2)
+        head = self._last_head = block.head(line, method, target)
         self._last_data = data[start:stop]
         return head, block
 
@@ -345,20 +348,21 @@ class H1Connection(Sender):
 
     def _on_request(self, start: int, stop: int) -> bool:
         head, block = self._read_request(self._buffer, start, stop)
+        framing = block.framing
         stream = self._begin_exchange()
-        self._plain, self._minor, self._upgrade = block.plain and not head.special, block.minor, block.upgrade
+        self._plain, self._minor, self._upgrade = framing.plain and not head.special, framing.minor, framing.upgrade
         if head.special:
             stream.bodiless = head.method == b"HEAD"
             stream.connects = head.method == b"CONNECT"
-            stream.expects = head.expects and block.length != 0
-        self._keep_alive = self._keep_alive and block.keep_alive
-        end = block.length == 0
+            stream.expects = head.expects and framing.length != 0
+        self._keep_alive = self._keep_alive and framing.keep_alive
+        end = framing.length == 0
         self._events.append((ev.HEAD, stream, head, end and not stream.connects))
         if end:
             stream.remote_open = False  # what comes behind waits, for its answer or for its tunnel
             self._body = _NOTHING
         else:
-            self._body = Body(block.length, self._limits.max_header_list)
+            self._body = Body(framing.length, self._limits.max_header_list)
         return not end
 
     def _begin_exchange(self) -> Stream:

@@ -2,7 +2,7 @@
 
 The framing of a request depends on the bytes behind its target alone ("HTTP/1.1" and the fields): they are remembered
 as a `Block`, and a head that differs in its target only costs one regular expression. Of a block that is new only the
-lines that are new are read (`h1/lines.py`).
+lines that are new are read (`h1/lines.py`), and what it says of framing is looked up by the fields that speak of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from catenet.http.fields import AUTHORITY
 from catenet.http.h1.lines import Field, LineMemo
 from catenet.http.message import Fields, RequestHead, ResponseHead
 
-__all__ = ["CHUNKED", "UNTIL_CLOSE", "Block", "H1Memo", "ParsedResponse", "begins", "can_begin"]
+__all__ = ["CHUNKED", "UNTIL_CLOSE", "Block", "Framing", "H1Memo", "ParsedResponse", "begins", "can_begin"]
 
 begins = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21\x22\x24-\x7e\x80-\xff]+) (?=HTTP/1\.[01]\r\n)").match
 """Method and target at the beginning of a request head; no fragment, which one reader cuts off and another does not."""
@@ -27,6 +27,9 @@ _AUTHORITY_FORM = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=
 _MEMO_HEADS = 1024
 _MEMO_HEAD_LIMIT = 4096
 _BLOCK_HEADS = 64
+_MEMO_ONCE = 4096
+_MEMO_NOTED = 8
+_MEMO_VALUES = 512
 
 UNTIL_CLOSE = -1
 """A body that ends with its connection."""
@@ -34,13 +37,16 @@ CHUNKED = -2
 """A body in chunks."""
 
 
-class _Framing:
-    """What the fields of a head say about its message and its connection; `declared` is Content-Length."""
+class Framing:
+    """What the fields of a head say about its message and its connection; `declared` is Content-Length.
 
-    __slots__ = ("declared", "expects", "fields", "host", "keep_alive", "length", "minor", "upgrade")
+    `length`: of the body, or `CHUNKED`, `UNTIL_CLOSE`. `plain`: HTTP/1.1 without `expects` and `upgrade`; `usual`: the
+    connection also goes on.
+    """
 
-    def __init__(self, fields: Fields, framing: list[Field], minor: int, default: int) -> None:
-        self.fields = fields
+    __slots__ = ("declared", "expects", "host", "keep_alive", "length", "minor", "plain", "upgrade", "usual")
+
+    def __init__(self, framing: tuple[Field, ...], minor: int, default: int) -> None:
         self.minor = minor
         self.host: bytes | None = None
         self.expects = False
@@ -70,44 +76,49 @@ class _Framing:
         # RFC 9110 section 7.8: not without the option, and not in HTTP/1.0.
         self.upgrade = tuple(upgrade) if upgrade and minor == 1 and b"upgrade" in options else ()
         self.length = _body_length(self.declared, codings, minor, default)
-
-
-class Block(_Framing):
-    """What follows the target of a request: `length` of its body (or `CHUNKED`), and the heads that were seen with it.
-
-    `plain`: HTTP/1.1 without `expects` and `upgrade`; `usual`: the connection also goes on.
-    """
-
-    __slots__ = ("_heads", "plain", "usual")
-
-    def __init__(self, fields: Fields, framing: list[Field], minor: int) -> None:
-        super().__init__(fields, framing, minor, 0)
-        if minor == 1 and self.host is None:
-            raise HttpError("a request needs a Host")
-        if self.host is not None and not AUTHORITY(self.host):
-            raise HttpError("malformed Host")
         self.plain = minor == 1 and not self.expects and not self.upgrade
         self.usual = self.plain and self.keep_alive
+
+
+def _request_framing(fields: tuple[Field, ...], minor: int) -> Framing:
+    framing = Framing(fields, minor, 0)
+    if minor == 1 and framing.host is None:
+        raise HttpError("a request needs a Host")
+    if framing.host is not None and not AUTHORITY(framing.host):
+        raise HttpError("malformed Host")
+    return framing
+
+
+class Block:
+    """What follows the target of a request: its fields, and the heads that were seen with it."""
+
+    __slots__ = ("_heads", "fields", "framing")
+
+    def __init__(self, fields: Fields, framing: Framing) -> None:
+        self.fields = fields
+        self.framing = framing
         self._heads: dict[bytes, RequestHead] = {}
 
     def head(self, line: bytes, method: bytes, target: bytes) -> RequestHead:
         """Return the head that begins with `line`: the same object if it was made before. Raises `HttpError`."""
-        head = self._heads.get(line)
+        heads = self._heads
+        head = heads.get(line)
         if head is None:
+            framing = self.framing
             if target[:1] == b"/":
-                head = RequestHead(method, target, self.fields, self.host or b"")
+                head = RequestHead(method, target, self.fields, framing.host or b"")
                 if method == b"CONNECT":
                     raise HttpError("the target of CONNECT is not host:port")
             else:
                 head = self._other_form(method, target)
-            if self.declared is not None:
-                head.length = self.declared
-            if not self.plain or method == b"HEAD" or method == b"CONNECT":
-                head.expects, head.upgrade = self.expects, self.upgrade
+            if framing.declared is not None:
+                head.length = framing.declared
+            if not framing.plain or method == b"HEAD" or method == b"CONNECT":
+                head.expects, head.upgrade = framing.expects, framing.upgrade
                 head.special = True
-            if len(self._heads) >= _BLOCK_HEADS:
-                self._heads.clear()
-            self._heads[line] = head
+            if len(heads) >= _BLOCK_HEADS:
+                heads.clear()
+            heads[line] = head
         return head
 
     def _other_form(self, method: bytes, target: bytes) -> RequestHead:
@@ -115,7 +126,7 @@ class Block(_Framing):
         if method == b"CONNECT":
             if not _AUTHORITY_FORM(target):
                 raise HttpError("the target of CONNECT is not host:port")
-            if self.length:
+            if self.framing.length:
                 raise HttpError("CONNECT with a body")  # one reader would take the body for bytes of the tunnel
             return RequestHead(method, b"", self.fields, target)
         absolute = _ABSOLUTE(target)
@@ -126,19 +137,19 @@ class Block(_Framing):
             return RequestHead(method, path if path[:1] == b"/" else b"/" + path, self.fields, authority)
         if target != b"*" or method != b"OPTIONS":
             raise HttpError("malformed request target")
-        return RequestHead(method, target, self.fields, self.host or b"")
+        return RequestHead(method, target, self.fields, self.framing.host or b"")
 
 
-class ParsedResponse(_Framing):
-    """A response head, and what it says about its message: `length` (or `CHUNKED`, `UNTIL_CLOSE`).
+class ParsedResponse(Framing):
+    """A response head, and what it says about its message.
 
     `usual`: the response is a final one with a body, and the connection goes on.
     """
 
-    __slots__ = ("head", "usual")
+    __slots__ = ("head",)
 
-    def __init__(self, status: int, fields: Fields, framing: list[Field], minor: int) -> None:
-        super().__init__(fields, framing, minor, UNTIL_CLOSE)
+    def __init__(self, status: int, fields: Fields, framing: tuple[Field, ...], minor: int) -> None:
+        super().__init__(framing, minor, UNTIL_CLOSE)
         self.head = ResponseHead(status, fields)
         self.usual = self.keep_alive and status >= 200 and status != 204 and status != 304
         if self.declared is not None:
@@ -148,28 +159,52 @@ class ParsedResponse(_Framing):
 class H1Memo:
     """Blocks and response heads by their bytes, shared by the connections of one server or client; bounded.
 
-    What has secrets in it is not kept: a connection remembers its own last head.
+    Kept is what has come twice: heads that differ each time would only push out those that come again. What has secrets
+    in it is not kept: a connection remembers its own last head.
     """
 
-    __slots__ = ("_blocks", "_lines", "_responses")
+    __slots__ = ("_blocks", "_framings", "_lines", "_once", "_responses")
 
     def __init__(self) -> None:
         self._lines = LineMemo()
+        self._framings: dict[tuple[int, tuple[Field, ...]], Framing] = {}
         self._blocks: dict[bytes, Block] = {}
         self._responses: dict[bytes, ParsedResponse] = {}
+        self._once: set[int] = set()
 
     def block(self, data: bytes) -> Block:
         """Parse what follows the target of a request, up to the empty line. Raises `HttpError`."""
         block = self._blocks.get(data)
         if block is None:
-            # Without fields: what mypyc compiles fails for a slice that ends before it begins.
-            fields, framing, secret = self._lines.read(data[10:-4] if len(data) > 14 else b"")
-            block = Block(fields, framing, 1 if data[7:8] == b"1" else 0)
-            if not secret and len(data) <= _MEMO_HEAD_LIMIT:
+            fields, noted, secret = self._lines.read(data[10:-2])
+            key = (1 if data[7:8] == b"1" else 0, noted)
+            framing = self._framings.get(key)
+            if framing is None:
+                framing = self._framing(key)
+            block = Block(fields, framing)
+            if not secret and len(data) <= _MEMO_HEAD_LIMIT and self._comes_again(data):
                 if len(self._blocks) >= _MEMO_HEADS:
                     self._blocks.clear()
                 self._blocks[data] = block
         return block
+
+    def _framing(self, key: tuple[int, tuple[Field, ...]]) -> Framing:
+        framing = _request_framing(key[1], key[0])
+        if len(key[1]) <= _MEMO_NOTED and sum([len(value) for _, value in key[1]]) <= _MEMO_VALUES:
+            if len(self._framings) >= _MEMO_HEADS:
+                self._framings.clear()
+            self._framings[key] = framing
+        return framing
+
+    def _comes_again(self, data: bytes) -> bool:
+        """Whether it has come before; of what has not, only a hash is kept."""
+        once, number = self._once, hash(data)
+        if number in once:
+            return True
+        if len(once) >= _MEMO_ONCE:
+            once.clear()
+        once.add(number)
+        return False
 
     def response(self, data: bytes) -> ParsedResponse:
         """Parse a response head with its empty line; raise `HttpError`."""
@@ -179,9 +214,9 @@ class H1Memo:
             match = _STATUS_LINE(line)
             if match is None:
                 raise HttpError("malformed status line")
-            fields, framing, secret = self._lines.read(section[:-4] if len(section) > 4 else b"")
+            fields, framing, secret = self._lines.read(section[:-2])
             parsed = ParsedResponse(int(match[2]), fields, framing, 1 if match[1] == b"1" else 0)
-            if not secret and len(data) <= _MEMO_HEAD_LIMIT:
+            if not secret and len(data) <= _MEMO_HEAD_LIMIT and self._comes_again(data):
                 if len(self._responses) >= _MEMO_HEADS:
                     self._responses.clear()
                 self._responses[data] = parsed

@@ -2,6 +2,9 @@
 
 The grammar admits nothing that two readers could take in two ways: no bare LF or CR, no obs-fold, no blank before the
 colon, no controls. What it admits is what `catenet.http.fields` admits, so nothing has to check it again.
+
+A browser repeats most of its lines in each request, and a few differ every time. So a line is remembered when it comes
+for the second time: those that never come again take no place, and cost little more than to look for them.
 """
 
 from __future__ import annotations
@@ -15,66 +18,104 @@ __all__ = ["Field", "LineMemo", "read_line"]
 
 Field = tuple[bytes, bytes]
 
-# Blanks are stripped afterwards: beside another repetition that admits them, a wrong value costs their number squared.
-_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\x20-\x7e\x80-\xff\t]*)").fullmatch
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_IN_VALUES = bytes((9, *range(0x20, 0x7F), *range(0x80, 0x100)))
+"""Field content and blanks (RFC 9110 section 5.5)."""
 
 _MEMO_LINES = 4096
 _MEMO_LINE_LIMIT = 512
+_MEMO_FRAMING = 512
+_MEMO_NAMES = 512
+_MEMO_NAME_LIMIT = 64
 # Whoever shares the memo could learn from timing whether a whole line is known.
 _SECRETS = frozenset(
     (b"authorization", b"cookie", b"proxy-authorization", b"set-cookie", b"x-api-key", b"x-auth-token", b"x-csrf-token")
 )
 _FRAMING_NAMES = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding", b"upgrade", b"expect"))
-_OTHER, _FRAMING, _SECRET = range(3)
 
 
-def read_line(line: bytes) -> tuple[bytes, bytes]:
+def read_line(line: bytes) -> Field:
     """Return name (in lower case) and value of one field line without its CRLF. Raises `HttpError`."""
-    match = _LINE(line)
-    if match is None:
+    name, _, value = line.partition(b":")
+    if not _NAME(name) or len(name) == len(line) or value.translate(None, _IN_VALUES):
         raise HttpError("malformed field line")
-    name, value = match.groups()
     return name.lower(), value.strip(b" \t")
 
 
 class LineMemo:
     """Field lines by their bytes, shared by the connections of one server or client; bounded, without secrets."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_framing", "_known", "_names", "_once", "_read", "_secret")
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[Field, int]] = {}
+        # Lines that end with CR, as only LF is cut off: one byte is faster to look for than two.
+        self._known: dict[bytes, Field] = {}
+        self._once: set[bytes] = set()
+        self._framing: dict[bytes, Field] = {}
+        self._names: dict[bytes, bytes] = {}
+        # Of the section that is being read.
+        self._read: list[Field] = []
+        self._secret = False
 
-    def read(self, section: bytes) -> tuple[Fields, list[Field], bool]:
-        """Read a section, which is lines joined by CRLF. Raises `HttpError`.
+    def read(self, section: bytes) -> tuple[Fields, tuple[Field, ...], bool]:
+        """Read a section: lines, each with its CRLF. Raises `HttpError`.
 
         Returns the fields, those of them that say something about the message or its connection, and whether there is a
         secret among them.
         """
-        if not section:
-            return (), [], False
-        fields: list[Field] = []
-        framing: list[Field] = []
-        known, secret = self._known.get, False
-        for line in section.split(b"\r\n"):
-            found = known(line)
-            if found is None:
-                found = self._read_new(line)
-            field, kind = found
-            fields.append(field)
-            if kind == _FRAMING:
-                framing.append(field)
-            elif kind == _SECRET:
-                secret = True
-        return tuple(fields), framing, secret
+        lines = section.split(b"\n")
+        if lines.pop():
+            raise HttpError("malformed field line")
+        self._read.clear()
+        self._secret = False
+        known = self._known.get
+        fields = tuple([known(line) or self._read_other(line) for line in lines])
+        return fields, tuple(self._read), self._secret
 
-    def _read_new(self, line: bytes) -> tuple[Field, int]:
-        field = read_line(line)
-        if field[0] in _SECRETS:
-            return field, _SECRET
-        found = field, _FRAMING if field[0] in _FRAMING_NAMES else _OTHER
-        if len(line) <= _MEMO_LINE_LIMIT:
+    def _read_other(self, line: bytes) -> Field:
+        """Read a line that is about framing, or is not known."""
+        field = self._framing.get(line)
+        if field is None:
+            field = self._read_new(line)
+            name = field[0]
+            if name in _SECRETS:
+                self._secret = True
+                return field
+            if name not in _FRAMING_NAMES:
+                if len(line) <= _MEMO_LINE_LIMIT:
+                    self._remember(line, field)
+                return field
+            if len(line) <= _MEMO_LINE_LIMIT and name != b"content-length":
+                if len(self._framing) >= _MEMO_FRAMING:
+                    self._framing.clear()
+                self._framing[line] = field
+        self._read.append(field)
+        return field
+
+    def _read_new(self, line: bytes) -> Field:
+        """The same as `read_line`, of a line with its CR; names are fewer than lines."""
+        if line[-1:] != b"\r":
+            raise HttpError("bare LF in a head")
+        name, _, value = line.partition(b":")
+        lower = self._names.get(name)
+        if lower is None:
+            field = read_line(line[:-1])
+            if len(name) <= _MEMO_NAME_LIMIT:
+                if len(self._names) >= _MEMO_NAMES:
+                    self._names.clear()
+                self._names[name] = field[0]
+            return field
+        if value.translate(None, _IN_VALUES) != b"\r":
+            raise HttpError("malformed field line")
+        return lower, value.strip(b" \t\r")
+
+    def _remember(self, line: bytes, field: Field) -> None:
+        once = self._once
+        if line in once:
             if len(self._known) >= _MEMO_LINES:
                 self._known.clear()
-            self._known[line] = found
-        return found
+            self._known[line] = field
+        else:
+            if len(once) >= _MEMO_LINES:
+                once.clear()
+            once.add(line)

@@ -88,14 +88,15 @@ class AsgiService(Service):
         head, ends = exchange.head, exchange.ends
         note = head.note
         if type(note) is _Known and note.service is self:
-            scope, headers = note.scope.copy(), note.headers
+            scope = note.scope.copy()
+            scope["headers"] = list(note.headers)
         else:
-            http_version = exchange.http_version
-            scope, headers = self._scope(http_version, head), _headers(head) if http_version == "2" else head.fields
-            # Heads that vary come once: only what comes again is worth keeping.
-            head.note = _Known(self, scope.copy(), headers) if note is _SEEN else _SEEN
+            scope = self._scope(exchange.http_version, head)
+            if note is _SEEN:  # heads that vary come once: only what comes again is worth keeping
+                head.note = _Known(self, scope.copy(), tuple(scope["headers"]))
+            else:
+                head.note = _SEEN
         scope["scheme"] = "https" if ends.tls else "http"
-        scope["headers"] = list(headers)
         scope["client"] = ends.client
         scope["server"] = ends.server
         scope["extensions"] = _EXTENSIONS.copy()
@@ -105,20 +106,26 @@ class AsgiService(Service):
         return scope
 
     def _scope(self, http_version: str, head: RequestHead) -> Message:
-        """What does not depend on the connection."""
-        target, _, query = head.path.partition(b"?")
-        path = target.decode("latin-1")
-        if b"%" in target or not target.isascii():
-            path = unquote_to_bytes(target).decode("utf-8", "replace")
+        """What does not depend on the connection; its keys have places for what does."""
+        raw_path, _, query = head.path.partition(b"?")
+        path = raw_path.decode("latin-1")
+        if b"%" in raw_path or not path.isascii():
+            path = unquote_to_bytes(raw_path).decode("utf-8", "replace")
+        method = head.method
         return {
             "type": "http",
             "asgi": _ASGI,
             "http_version": http_version,
-            "method": head.method.decode("latin-1"),
+            "method": "GET" if method == b"GET" else method.decode("latin-1"),
             "path": self.root_path + path if self.root_path else path,
-            "raw_path": target,
+            "raw_path": raw_path,
             "query_string": query,
             "root_path": self.root_path,
+            "headers": list(head.fields) if http_version != "2" else list(_headers(head)),
+            "scheme": None,
+            "client": None,
+            "server": None,
+            "extensions": None,
         }
 
 
