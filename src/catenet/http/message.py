@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["FIELD_OVERHEAD", "Fields", "Prepared", "RequestHead", "ResponseHead", "first", "list_size"]
+__all__ = ["FIELD_OVERHEAD", "Fields", "Prepared", "RequestHead", "ResponseHead", "first", "list_size", "one_cookie"]
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header or trailer fields in order; names in lower case, values without surrounding blanks."""
@@ -129,3 +129,11 @@ def first(fields: Fields, name: bytes) -> bytes | None:
         if key == name:
             return value
     return None
+
+
+def one_cookie(fields: Fields) -> Fields:
+    """Return fields with one `cookie`, of the pieces that HTTP/2 may have cut it into (RFC 9113 section 8.2.3)."""
+    cookies = [value for name, value in fields if name == b"cookie"]
+    if len(cookies) < 2:
+        return fields
+    return (*(field for field in fields if field[0] != b"cookie"), (b"cookie", b"; ".join(cookies)))

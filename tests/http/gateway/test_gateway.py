@@ -1,6 +1,7 @@
 """The gateway between real servers and clients: both versions on both sides, streams, upgrades, failures, smuggling."""
 
 import asyncio
+import gc
 import socket
 import subprocess
 
@@ -213,6 +214,22 @@ def test_a_client_that_goes_ends_the_request_behind(run):
             await lab.behind.gone.wait()
 
     run(main())
+
+
+def test_a_client_that_goes_while_it_sends_leaves_nothing_in_the_log(run, caplog):
+    async def main():
+        async with Lab() as lab:
+            client = await raw(lab.url)
+            client.send(b"POST /never HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+            while not lab.behind.heads:
+                await asyncio.sleep(0.01)
+            client.reset()
+            await lab.behind.gone.wait()
+            await asyncio.sleep(0.01)
+            gc.collect()
+
+    run(main())
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_several_servers_and_one_that_is_down(run):

@@ -87,7 +87,19 @@ def test_who_has_least_to_do_is_asked_and_who_failed_is_left_alone_for_a_while()
 
 @pytest.mark.parametrize(
     "path",
-    [b"/a/../b", b"/a/%2e%2e/b", b"/a/.", b"/a/..", b"/a/%2E./b", b"/a%2fb", b"/a%5cb", b"/a\\b", b"/a/..;/b", b"/%00"],
+    [
+        b"/a/../b",
+        b"/a/%2e%2e/b",
+        b"/a/.",
+        b"/a/..",
+        b"/a/%2E./b",
+        b"/a%2fb",
+        b"/a%5cb",
+        b"/a\\b",
+        b"/a/..;/b",
+        b"/a/..%3B/b",
+        b"/%00",
+    ],
 )
 def test_paths_that_servers_read_in_two_ways(path):
     assert is_ambiguous(path)
@@ -128,6 +140,13 @@ def test_what_is_about_one_connection_ends_there():
         200, ((b"connection", b"x-hop"), (b"x-hop", b"1"), (b"keep-alive", b"1"), (b"etag", b'"1"'))
     )
     assert response_fields(response, b"2 me") == ((b"etag", b'"1"'), (b"via", b"2 me"))
+
+
+def test_a_cookie_in_pieces_is_one():
+    """RFC 9113 section 8.2.3: servers of HTTP/1.1 take one of several for all."""
+    pieces = ((b"cookie", b"a=1"), (b"accept", b"*/*"), (b"cookie", b"b=2"))
+    fields = request_fields(RequestHead(b"GET", b"/", pieces), (), b"2 me", trusted=False)
+    assert fields == ((b"accept", b"*/*"), (b"via", b"2 me"), (b"cookie", b"a=1; b=2"))
 
 
 FORGED = (

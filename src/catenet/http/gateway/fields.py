@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.message import Fields, RequestHead, ResponseHead, one_cookie
 from catenet.net.target import host_and_port
 
 __all__ = ["forwarded", "request_fields", "response_fields", "via_of"]
@@ -59,7 +59,7 @@ def request_fields(head: RequestHead, origin: Fields, via: bytes, *, trusted: bo
             fields.append((name, value if before is None else before))
     if any(name == b"te" and b"trailers" in value.lower() for name, value in head.fields):
         fields.append((b"te", b"trailers"))
-    return _with_via(fields, via)
+    return one_cookie(_with_via(fields, via))
 
 
 def response_fields(head: ResponseHead, via: bytes) -> Fields:

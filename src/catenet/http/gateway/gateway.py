@@ -134,6 +134,7 @@ class Gateway:
             gone.cancel()
             if not work.done():
                 work.cancel()
+                work.add_done_callback(_forget)  # whatever it ends with, nobody waits for it
         if work.done():
             work.result()
 
@@ -307,6 +308,11 @@ class Gateway:
         self._transports.clear()
         for transport in transports:
             await transport.close()
+
+
+def _forget(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 async def _until_gone(exchange: Exchange) -> None:

@@ -30,7 +30,7 @@ UPSTREAMS: Final[Mapping[str, Scheme]] = {
 """Servers behind: `https` with HTTP/2 where TLS agrees on it, `h2c` with HTTP/2 at once, `unix` with HTTP/1.1."""
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
-_DOTS = re.compile(rb"(?:^|[/\\])(?:\.|%2e){1,2}(?:[/\\;]|$)|%2f|%5c|\\|%00", re.IGNORECASE)
+_DOTS = re.compile(rb"(?:^|[/\\])(?:\.|%2e){1,2}(?:[/\\;]|%3b|$)|%2f|%5c|\\|%00", re.IGNORECASE)
 
 
 class RouteError(ValueError):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.message import Fields, RequestHead, ResponseHead, one_cookie
 from catenet.http.server.exchange import Disconnected, Exchange
 from catenet.http.server.heads import made_fields
 from catenet.http.server.lifespan import Lifespan
@@ -247,11 +247,7 @@ class _AsgiExchange(Exchange):
 
 def _headers(head: RequestHead) -> Fields:
     """Fields of HTTP/2 as ASGI has them: `host` is there, and there is one `cookie` (RFC 9113 section 8.2.3)."""
-    fields = list(head.fields)
-    cookies = [value for name, value in fields if name == b"cookie"]
-    if len(cookies) > 1:
-        fields = [field for field in fields if field[0] != b"cookie"]
-        fields.append((b"cookie", b"; ".join(cookies)))
+    fields = list(one_cookie(head.fields))
     if head.authority and not any(name == b"host" for name, _ in fields):
         fields.insert(0, (b"host", head.authority))
     return tuple(fields)
