@@ -20,7 +20,9 @@ from tests.peers import environment, program
 
 from catenet.http.files import FileOptions
 from catenet.http.files.paths import BadPath, parse_path
+from catenet.http.files.recent import Recent
 from catenet.http.files.root import Root
+from catenet.http.message import ResponseHead
 
 NASTY = [
     "<script>alert(1)<script>",
@@ -670,3 +672,21 @@ def test_a_file_that_shrinks_while_it_is_sent_breaks_off(tmp_path):
             pass
         assert received < 1 << 30
         assert server.ask("GET", "/big").status == 200
+
+
+def test_one_file_by_many_targets_takes_no_more_memory(tmp_path):
+    """What has just been sent is kept by targets, of which a client makes as many as it likes."""
+    (tmp_path / "a").touch()
+    found = os.stat(tmp_path / "a")
+    old = os.stat_result([*found[:7], 0, 0, 0])
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        recent = Recent(folder)
+        most = 0
+        for number in range(20_000):
+            recent.keep(b"/" * (number % 2000) + b"%d" % number, "a", old, ResponseHead(200), b"", 0.0)
+            most = max(most, len(recent._kept))
+        assert 1000 < most < 10_000
+        assert all(len(target) <= 1024 for target in recent._kept)
+    finally:
+        os.close(folder)

@@ -17,6 +17,8 @@ __all__ = ["LARGEST", "Recent"]
 
 LARGEST: Final = 64 << 10
 MOST_BYTES: Final = 16 << 20
+LONGEST: Final = 1024
+"""Bytes of a target."""
 VALID: Final = 1.0
 """Seconds."""
 _CHANGING: Final = frozenset((
@@ -63,12 +65,19 @@ class Recent:
         """Remember the answer that a file makes, unless it may still change within one tick of its clock."""
         if time.time() - max(found.st_mtime, found.st_ctime) < VALID:
             return
-        if self._size + len(body) > MOST_BYTES:
+        if len(target) > LONGEST:
+            return  # one file has as many targets as a client likes to write
+        if self._size + _cost(target, body) > MOST_BYTES:
             self._kept.clear()
             self._size = 0
         replaced = self._kept.get(target)
-        self._size += len(body) - (0 if replaced is None else len(replaced.body))
+        self._size += _cost(target, body) - (0 if replaced is None else _cost(target, replaced.body))
         self._kept[target] = _Kept(path, _signature(found), now + VALID, head, body)
+
+
+def _cost(target: bytes, body: bytes) -> int:
+    """Return about how much memory an answer takes: an empty file takes some too."""
+    return len(body) + 3 * len(target) + 2048  # the target, the path, and the head with what is around
 
 
 def _signature(found: os.stat_result) -> Signature:
