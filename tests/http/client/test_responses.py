@@ -31,6 +31,10 @@ def answer_to(response, call=None, **options):
         ('text/plain; charset="UTF-16LE"', "grün".encode("utf-16-le"), "grün"),
         ("text/plain; charset=none-such", "grün".encode(), "grün"),
         ("text/plain; charset=base64", b"YQ==", "YQ=="),
+        ("text/plain; charset=undefined", "grün".encode(), "grün"),
+        ("text/plain; charset=idna", "grün".encode(), "grün"),
+        ("text/plain; charset=punycode", b"hi", "hi"),
+        ("text/plain; charset=unicode_escape", b"\\x41", "\\x41"),
         ("text/plain; charset=latin-1", b"\xef\xbb\xbfgr\xc3\xbcn", "grün"),
         ("text/html", b'<html><meta charset="windows-1252">gr\xfcn', '<html><meta charset="windows-1252">grün'),
         ("application/octet-stream", b"\xff", "\ufffd"),
@@ -45,6 +49,8 @@ def test_json():
     assert answer_to(reply("[1]".encode("utf-16"))).json() == [1]
     with pytest.raises(ValueError, match="Expecting value"):
         answer_to(reply(b"<html>")).json()
+    with pytest.raises(ValueError, match="too deeply"):
+        answer_to(reply(b"[" * 200_000)).json()
 
 
 CODINGS = {

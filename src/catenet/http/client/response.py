@@ -26,6 +26,11 @@ _CHARSET = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._:\-]+)", re.IGNORECASE).se
 _META = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?([A-Za-z0-9._\-]+)", re.IGNORECASE).search
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
          (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+_NO_CHARSETS = frozenset((
+    "idna", "punycode", "undefined", "unicode-escape", "unicode_escape", "raw-unicode-escape", "raw_unicode_escape",
+    "mbcs", "oem",
+))  # fmt: skip
+"""Codecs of Python that are no charsets of texts: they fail, or take a time that is the square of the length."""
 _NOTED = frozenset((b"content-encoding", b"set-cookie", b"strict-transport-security"))
 _NONE: list[str] = []
 DISCARD = 64 << 10
@@ -201,7 +206,10 @@ class Response:
 
     def json(self, **options: Any) -> Any:
         """Return what the body means as JSON (UTF-8, or as its byte order mark says); raise `ValueError` if nothing."""
-        return json_module.loads(self.content, **options)
+        try:
+            return json_module.loads(self.content, **options)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
 
     async def read(self) -> bytes:
         """Return the whole body, decoded. Raises `RequestError`."""
@@ -336,4 +344,4 @@ def _known(name: str) -> str:
         found = codecs.lookup(name)
     except LookupError:
         return "utf-8"
-    return found.name if found._is_text_encoding else "utf-8"
+    return found.name if found._is_text_encoding and found.name not in _NO_CHARSETS else "utf-8"
