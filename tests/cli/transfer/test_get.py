@@ -77,6 +77,28 @@ def test_retry_after_a_status(echo, here, capfd):
     assert "GET /again" in capfd.readouterr().out
 
 
+def test_a_part_that_nobody_has_asked_for(url, here, capfd, monkeypatch):
+    def send_part(self):
+        self.send_response(206)
+        self.send_header("Content-Range", "bytes 0-1/100")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ab")
+
+    monkeypatch.setattr(Cutting, "do_GET", send_part)
+    assert main(["get", "-O", url]) == 33
+    assert names(here) == [] and "the server sends a part" in capfd.readouterr().err
+
+
+def test_a_link_where_the_note_is_to_be_written(url, here, tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    Path("file.bin.part.json.new").symlink_to(tmp_path / "precious")
+    Cutting.cuts = [3 << 20]
+    assert main(["get", "-O", url, "-s"]) == 18
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert json.loads(Path("file.bin.part.json").read_text())["validator"] == '"one"'
+
+
 def test_in_parts(url, here):
     assert main(["get", "-o", "f", url, "--parallel", "4", "-s", "--checksum", checksum(CONTENT)]) == 0
     assert Path("f").read_bytes() == CONTENT and names(here) == ["f"]

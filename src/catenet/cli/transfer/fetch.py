@@ -108,6 +108,8 @@ class Fetch:
             report(job, response)
             if options.fail and response.status >= 400:
                 raise TransferError(Code.STATUS, f"{job.url}: the server says {_status(response)}")
+            if "Range" not in request.headers:
+                self._refuse_piece(response)
             if offset and (done := self._check_range(response, offset, conditional)) is not None:
                 if done:
                     return
@@ -167,6 +169,13 @@ class Fetch:
             job.complain(f"{job.url} has changed: beginning anew")
             return False
         raise TransferError(Code.RANGE, f"{job.url}: the server does not go on at {offset} (status {response.status})")
+
+    def _refuse_piece(self, response: Response) -> None:
+        """A part that nobody has asked for is not the file. Raises `TransferError`."""
+        if response.status == 206:
+            said = parse_content_range(response.headers.get("content-range"))
+            if said is None or said.start != 0 or said.stop != said.size:
+                raise TransferError(Code.RANGE, f"{self.job.url}: the server sends a part, all was asked for")
 
     async def _take(self, response: Response, offset: int) -> None:
         job, headers = self.job, response.headers

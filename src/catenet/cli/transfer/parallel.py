@@ -82,6 +82,7 @@ class _Parts:
         self._partial = partial
         self._size = size
         self._validator = validator
+        self._step = MOST
         self._left: deque[tuple[int, int]] = deque()
 
     async def run(self, path: Path, first: Response, done: list[list[int]] | None) -> None:
@@ -95,14 +96,13 @@ class _Parts:
         job.facts.update(file=str(path), parts=workers)
         job.forget_hash()
         self._show_bar(path)
-        step = max(LEAST, min(MOST, self._size // (workers * PER_WORKER)))
+        self._step = max(LEAST, min(MOST, self._size // (workers * PER_WORKER)))
         begun = min(LEAST, self._size)
         missing = _missing(state.done, self._size)
         take_first = bool(missing) and missing[0][0] == 0
         if take_first:
             missing[0] = (min(begun, missing[0][1]), missing[0][1])
-        for start, stop in missing:
-            self._left.extend((at, min(at + step, stop)) for at in range(start, stop, step))
+        self._left.extend(missing)
         async with asyncio.TaskGroup() as group:
             for number in range(workers):
                 group.create_task(self._work((first, begun) if number == 0 and take_first else None))
@@ -124,7 +124,7 @@ class _Parts:
                 self._left.appendleft((at, stop))
         failures = 0
         while self._left:
-            start, stop = self._left.popleft()
+            start, stop = self._take_part()
             try:
                 response = await self._ask(start, stop)
                 try:
@@ -141,6 +141,14 @@ class _Parts:
                     raise TransferError(Code.PARTIAL, f"{self._job.url}: the connection broke off again and again")
             if at < stop:
                 self._left.appendleft((at, stop))
+
+    def _take_part(self) -> tuple[int, int]:
+        """Cut the next part off what is left: a list of all would be as long as a server says that the file is."""
+        start, stop = self._left.popleft()
+        if stop - start > self._step:
+            self._left.appendleft((start + self._step, stop))
+            stop = start + self._step
+        return start, stop
 
     async def _ask(self, start: int, stop: int) -> Response:
         request = make_request(self._fetch.client, self._job, self._fetch.url)

@@ -136,7 +136,9 @@ class Partial:
             return
         fresh = self.note.with_name(f"{self.note.name}.new")
         try:
-            fresh.write_text(json.dumps(asdict(self.state)))
+            fresh.unlink(missing_ok=True)  # of a process that was killed; a link is not followed
+            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "w") as file:
+                json.dump(asdict(self.state), file)
             fresh.replace(self.note)
             self._noted = True
         except OSError:
