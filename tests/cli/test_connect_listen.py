@@ -178,6 +178,36 @@ def test_their_servers(who, tmp_path):
 # A server's programs.
 
 
+def test_a_program_that_does_not_want_to_end_goes_at_the_second_interrupt(tmp_path):
+    command = f"trap '' TERM INT; echo $$ > {tmp_path}/pid; exec <&- >&-; sleep 1000"
+    with listening("-k", "tcp://127.0.0.1:0", "--shell", command) as it:
+        with socket.create_connection(("127.0.0.1", it.port)) as client:
+            wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"))
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(10) == b""
+        it.process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        it.process.send_signal(signal.SIGINT)
+        it.finish()
+    pid = int((tmp_path / "pid").read_text())
+    wait_for(lambda: not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read() != b""  # a zombie has none
+    except OSError:
+        return False
+
+
+def test_a_program_inherits_its_standard_streams_only():
+    """Copies of them would keep its output open when it closes that."""
+    with listening("tcp://127.0.0.1:0", "--exec", "ls /proc/self/fd") as it:
+        with socket.create_connection(("127.0.0.1", it.port), timeout=TIME) as sock:
+            assert read_all(sock).split() == [b"0", b"1", b"2", b"3"]  # 3 is the folder
+
+
 def test_the_shell_and_what_it_is_told():
     with listening(
         "tcp://127.0.0.1:0", "--shell", 'echo "$CATENET_PEER" "$CATENET_URL"; read line; echo "<$line>"'

@@ -87,7 +87,7 @@ def _prepare_tls(args: argparse.Namespace, target: Target) -> None:
 
 
 async def _listen(args: argparse.Namespace, target: Target, sessions: Sessions, *, once: bool, most: int | None) -> int:
-    stop = stop_event()
+    stop = stop_event(sessions.kill)
     logs.configure(args, several=False)
     listening = await listen(args, target, sessions, once=once, most=most)
     sessions.set_urls(listening.urls)

@@ -149,14 +149,19 @@ def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return found
 
 
-def stop_event() -> asyncio.Event:
-    """Return what the first SIGTERM or Ctrl-C sets, for a server to drain; a second Ctrl-C ends the process at once."""
+def stop_event(last: Callable[[], object] | None = None) -> asyncio.Event:
+    """Return what the first SIGTERM or Ctrl-C sets, for a server to drain; a second Ctrl-C ends the process at once.
+
+    `last` is called before that, for what must not outlive the process.
+    """
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     interrupts = itertools.count(1)
 
     def interrupted() -> None:
         # SIGTERM does not count: a supervisor sends one at the first Ctrl-C, which a terminal sends to workers as well.
         if next(interrupts) > 1:
+            if last is not None:
+                last()
             _flush()
             os._exit(INTERRUPTED)
         stop.set()

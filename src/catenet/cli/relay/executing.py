@@ -49,7 +49,12 @@ class Program:
         ours_in, its_output = os.pipe2(os.O_CLOEXEC)
         try:
             process = await asyncio.create_subprocess_exec(
-                *words, stdin=its_input, stdout=its_output, start_new_session=True, env={**os.environ, **variables}
+                *words,
+                stdin=its_input,
+                stdout=its_output,
+                start_new_session=True,
+                env={**os.environ, **variables},
+                preexec_fn=_keep_standard_streams,
             )
         except BaseException:
             os.close(ours_in)
@@ -81,3 +86,11 @@ class Program:
     def _kill(self, signo: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signo)
+
+
+def _keep_standard_streams() -> None:
+    """Let a program inherit nothing else: uvloop's copies of its streams would keep them open when it closes them."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)

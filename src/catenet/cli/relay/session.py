@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import IO, Final
 
 from catenet.cli import UsageError
+from catenet.cli.relay.executing import Program
 from catenet.cli.relay.opening import tls_facts
 from catenet.cli.relay.other import Opened, Other
 from catenet.cli.relay.watching import HexView, Recorder, both
@@ -37,6 +38,7 @@ class Sessions:
         self._options = options
         self._stack = contextlib.ExitStack()
         self._recorder = self._open_recorder()
+        self._programs: set[Program] = set()
         self._told: list[dict[str, object]] = []
         self._sums = {"to_right": 0, "to_left": 0}
         self.count = 0
@@ -73,14 +75,20 @@ class Sessions:
             for end in (left, right):
                 if isinstance(end, Flow):
                     end.whole = True
+        program = opened.program
+        if program is not None:
+            self._programs.add(program)
         try:
             outcome = await relay(left, right, self._options, self._observer(number))
+            if program is not None:
+                await program.finish()
         except BaseException:
-            if opened.program is not None:
-                opened.program.kill()
+            if program is not None:
+                program.kill()
             raise
-        if opened.program is not None:
-            await opened.program.finish()
+        finally:
+            if program is not None:
+                self._programs.discard(program)
         self._judge(outcome, opened, first)
 
     def _judge(self, outcome: Outcome, opened: Opened, first: End) -> None:
@@ -114,6 +122,11 @@ class Sessions:
         if self._recorder is not None:
             observers.append(self._recorder.of(number))
         return both(observers) if observers else _nobody
+
+    def kill(self) -> None:
+        """End all programs at once: the process does not wait for them."""
+        for program in self._programs:
+            program.kill()
 
     def finish(self) -> None:
         """Say what came of all, if that was asked for."""
