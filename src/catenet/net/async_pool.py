@@ -142,6 +142,7 @@ class AsyncPool(Generic[K, C]):
     def fail(self, key: K, error: Callable[[], Exception]) -> None:
         """Let the callers that are not patient fail."""
         for ticket in self._core.impatient(key):
+            self._core.forget(ticket)  # at once: what still waits is dialled for again
             _refuse(ticket, error())
 
     async def shut(self, error: Callable[[], Exception]) -> None:

@@ -99,13 +99,14 @@ class Ticket(Generic[K, C]):
     A `patient` caller goes on waiting when connecting fails.
     """
 
-    __slots__ = ("group", "key", "number", "patient", "slot", "waiter")
+    __slots__ = ("forgotten", "group", "key", "number", "patient", "slot", "waiter")
 
     def __init__(self, key: K, group: _Group[K, C], number: int, patient: bool) -> None:
         self.key = key
         self.group = group
         self.number = number
         self.patient = patient
+        self.forgotten = False
         self.slot: Slot[K, C] | None = None
         self.waiter: Any = None
         """The driver's own."""
@@ -210,7 +211,10 @@ class Pool(Generic[K, C]):
             self._list(group, slot)
 
     def forget(self, ticket: Ticket[K, C]) -> None:
-        """The caller has given up. What it was promised goes to the next."""
+        """The caller has given up, or was refused before. What it was promised goes to the next."""
+        if ticket.forgotten:
+            return
+        ticket.forgotten = True
         self.outstanding -= 1
         group = ticket.group
         if ticket.slot is None:

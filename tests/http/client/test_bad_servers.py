@@ -252,3 +252,25 @@ def test_cancelling_one_that_waits_leaves_the_others():
 def test_wrong_timeouts():
     with pytest.raises(ValueError, match="timeout read: 0 is not more than 0"):
         Timeouts(read=0)
+
+
+def test_a_request_that_cannot_connect_connects_once(monkeypatch):
+    async def main():
+        loop = asyncio.get_running_loop()
+        attempts = []
+        connect = loop.create_connection
+
+        async def counted(*args, **options):
+            attempts.append(args[1:3])
+            return await connect(*args, **options)
+
+        monkeypatch.setattr(loop, "create_connection", counted)
+        async with Client() as client:
+            for number in (1, 2):
+                with pytest.raises(ConnectFailed):
+                    await client.get("http://127.0.0.1:1/")
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                assert len(attempts) == number
+
+    asyncio.run(main())
