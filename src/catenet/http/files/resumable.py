@@ -7,7 +7,6 @@ DELETE gives up. All that has to be remembered is the file itself and its name, 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -143,8 +142,7 @@ class ResumableUploads:
         writer = self._writing.get(token)
         if writer is not None:
             writer.cancel()
-            with contextlib.suppress(BaseException):
-                await asyncio.wait([writer])
+            await asyncio.wait([writer])
         try:
             return Partial.resume(folder, token)
         except BlockingIOError:
