@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 __all__ = ["Handshake", "Refused"]
 
 
@@ -15,16 +13,31 @@ class Refused(Exception):
         self.status = status
 
 
-class Handshake(Protocol):
+class Handshake:
     """The client's side of a handshake, without I/O. When it is `done`, the bytes are those of the server behind."""
 
-    done: bool
+    def __init__(self) -> None:
+        self.done = False
+        self._out = b""
+        self._buffer = b""
 
     def transmit(self) -> bytes:
         """Return what is to be sent now."""
+        out, self._out = self._out, b""
+        return out
 
     def receive(self, data: bytes) -> bytes:
         """Take bytes of the proxy, b"" at the end of its stream; return those that follow the handshake.
 
         Raises `Refused`.
         """
+        if not data:
+            raise Refused("the proxy closed the connection")
+        self._buffer += data
+        while not self.done and self._step():
+            pass
+        return self._buffer if self.done else b""
+
+    def _step(self) -> bool:
+        """Take one answer from the buffer; return whether there may be another."""
+        raise NotImplementedError

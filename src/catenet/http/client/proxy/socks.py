@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from catenet.http.client.proxy.handshake import Refused
+from catenet.http.client.proxy.handshake import Handshake, Refused
 
 __all__ = ["Socks4", "Socks5"]
 
@@ -26,34 +26,22 @@ _REPLIES = {
 _REPLIES_4 = {91: "request rejected or failed", 92: "it cannot reach identd here", 93: "identd names another user"}
 
 
-class Socks5:
+class Socks5(Handshake):
     """Asks for a connection to `host`, a name (which the proxy resolves) or an address, and `port`.
 
     Raises `ValueError` for what cannot be said: names, users and passwords have at most 255 bytes.
     """
 
     def __init__(self, host: str, port: int, user: str | None = None, password: str | None = None) -> None:
-        self.done = False
+        super().__init__()
         self._credentials = _credentials(user, password or "") if user is not None else None
         self._request = bytes((VERSION, CONNECT, 0)) + _address(host) + port.to_bytes(2, "big")
         methods = (NO_AUTHENTICATION, PASSWORD) if user is not None else (NO_AUTHENTICATION,)
         self._out = bytes((VERSION, len(methods), *methods))
-        self._buffer = b""
         self._state = self._on_method
 
-    def transmit(self) -> bytes:
-        """Return what is to be sent now."""
-        out, self._out = self._out, b""
-        return out
-
-    def receive(self, data: bytes) -> bytes:
-        """Take bytes of the proxy; return those that follow the handshake. Raises `Refused`."""
-        if not data:
-            raise Refused("the proxy closed the connection")
-        self._buffer += data
-        while not self.done and self._state():
-            pass
-        return self._buffer if self.done else b""
+    def _step(self) -> bool:
+        return self._state()
 
     def _take(self, count: int) -> bytes | None:
         if len(self._buffer) < count:
@@ -105,11 +93,11 @@ class Socks5:
         return False
 
 
-class Socks4:
+class Socks4(Handshake):
     """Asks for a connection by SOCKS4, and by 4a where `host` is a name; `user` is what identd would say."""
 
     def __init__(self, host: str, port: int, user: str | None = None) -> None:
-        self.done = False
+        super().__init__()
         name = b""
         try:
             address = ipaddress.IPv4Address(host).packed
@@ -121,27 +109,18 @@ class Socks4:
         if b"\0" in named:
             raise ValueError("a user name for SOCKS4 cannot hold a zero byte")
         self._out = bytes((4, CONNECT)) + port.to_bytes(2, "big") + address + named + b"\0" + name
-        self._buffer = b""
 
-    def transmit(self) -> bytes:
-        """Return what is to be sent now."""
-        out, self._out = self._out, b""
-        return out
-
-    def receive(self, data: bytes) -> bytes:
-        """Take bytes of the proxy; return those that follow the handshake. Raises `Refused`."""
-        if not data:
-            raise Refused("the proxy closed the connection")
-        self._buffer += data
+    def _step(self) -> bool:
         if self._buffer[0] != 0:
             raise Refused("the proxy does not speak SOCKS4")
         if len(self._buffer) < 8:
-            return b""
+            return False
         reply = self._buffer[1]
         if reply != 90:
             raise Refused(f"the proxy cannot connect: {_REPLIES_4.get(reply, f'reply {reply}')}")
         self.done = True
-        return self._buffer[8:]
+        self._buffer = self._buffer[8:]
+        return False
 
 
 def _credentials(user: str, password: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from catenet.http.client.proxy.handshake import Refused
+from catenet.http.client.proxy.handshake import Handshake, Refused
 from catenet.http.errors import HttpError
 from catenet.http.h1.head import H1Memo
 from catenet.http.message import Fields
@@ -15,37 +15,26 @@ LIMIT = 64 << 10
 MAX_INTERIM = 20
 
 
-class Connect:
+class Connect(Handshake):
     """One CONNECT for `authority` (`host:port`); `fields` are those that go with it, authorization for example."""
 
     def __init__(self, authority: str, fields: Fields = ()) -> None:
-        self.done = False
+        super().__init__()
         target = authority.encode("ascii")
         lines = [b"CONNECT %b HTTP/1.1" % target, b"host: " + target]
         lines += [name + b": " + value for name, value in fields]
         self._out = b"\r\n".join((*lines, b"", b""))
-        self._buffer = b""
         self._interim = 0
 
-    def transmit(self) -> bytes:
-        """Return what is to be sent now."""
-        out, self._out = self._out, b""
-        return out
-
-    def receive(self, data: bytes) -> bytes:
-        """Take bytes of the proxy; return those that follow the handshake. Raises `Refused`."""
-        if not data:
-            raise Refused("the proxy closed the connection")
-        self._buffer += data
-        while not self.done:
-            stop = self._buffer.find(b"\r\n\r\n") + 4
-            if stop < 4:
-                if len(self._buffer) > LIMIT:
-                    raise Refused("the proxy's response is too long")
-                return b""
-            block, self._buffer = self._buffer[:stop], self._buffer[stop:]
-            self._take(block)
-        return self._buffer
+    def _step(self) -> bool:
+        stop = self._buffer.find(b"\r\n\r\n") + 4
+        if stop < 4:
+            if len(self._buffer) > LIMIT:
+                raise Refused("the proxy's response is too long")
+            return False
+        block, self._buffer = self._buffer[:stop], self._buffer[stop:]
+        self._take(block)
+        return True
 
     def _take(self, block: bytes) -> None:
         try:
