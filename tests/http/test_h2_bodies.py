@@ -149,8 +149,10 @@ def test_what_is_remembered_of_fields_is_bounded_and_has_no_secrets():
     reader = HeadReader()
     for number in range(5000):
         reader.request((*BASE, (b":path", b"/%d" % number), (b"x-%d" % number, b"y"), (b"cookie", b"sesame")))
-        assert len(reader._known) <= 4096
+        assert len(reader._known) <= 4096 and len(reader._once) <= 4096 and len(reader._names) <= 512
     reader.request((*BASE, (b":path", b"/"), (b"x", b"y" * 10_000), (b"authorization", b"sesame")))
     assert not [
-        field for field in reader._known if b"sesame" in field[1] or field[0] == b":path" or len(field[1]) > 512
+        field
+        for field in (*reader._known, *reader._once)
+        if b"sesame" in field[1] or field[0] == b":path" or len(field[1]) > 512
     ]

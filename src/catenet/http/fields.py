@@ -20,6 +20,7 @@ __all__ = [
     "is_method",
     "is_scheme",
     "is_target",
+    "is_value",
 ]
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
@@ -69,6 +70,11 @@ def content_length(fields: Fields) -> int | None:
     if len(values) > 1 or not values[0].isdigit() or len(values[0]) > 15:
         raise StreamError("Content-Length is repeated or not a number")
     return int(values[0])
+
+
+def is_value(value: bytes) -> bool:
+    """Whether it is field content (RFC 9110 section 5.5), without blanks at its ends."""
+    return _VALUE(value) is not None
 
 
 def is_method(value: bytes) -> bool:

@@ -17,6 +17,7 @@ from catenet.http.fields import (
     is_method,
     is_scheme,
     is_target,
+    is_value,
 )
 from catenet.http.message import Fields, RequestHead, ResponseHead, first
 
@@ -24,6 +25,8 @@ __all__ = ["HeadReader"]
 
 _MEMO_FIELDS = 4096
 _MEMO_FIELD_LIMIT = 512
+_MEMO_NAMES = 512
+_MEMO_NAME_LIMIT = 64
 # Whoever shares the memo could learn from timing whether a whole field is known.
 _SECRETS = frozenset(
     (b"authorization", b"cookie", b"proxy-authorization", b"set-cookie", b"x-api-key", b"x-auth-token")
@@ -37,10 +40,12 @@ _PLAIN, _NOTED, _PSEUDO = range(3)
 class HeadReader:
     """Turns fields into heads, for the connections of one server or client; what it remembers is bounded."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_names", "_once")
 
     def __init__(self) -> None:
         self._known: dict[tuple[bytes, bytes], int] = {}
+        self._once: set[tuple[bytes, bytes]] = set()
+        self._names: dict[bytes, int] = {}
 
     def request(self, fields: Fields) -> RequestHead | Fields:
         """Turn the fields of a block that a client sent into a head, or into trailers. Raises `StreamError`."""
@@ -104,19 +109,44 @@ class HeadReader:
 
     def _read_new(self, field: tuple[bytes, bytes]) -> int:
         name, value = field
+        if name == b":path" and is_target(value):
+            return _PSEUDO
+        kind = self._names.get(name)
+        if kind is None:
+            kind = self._read_name(field)
+        elif not is_value(value):
+            check_fields((field,))
+        if name not in _SECRETS and len(name) + len(value) <= _MEMO_FIELD_LIMIT:
+            self._remember(field, kind)
+        return kind
+
+    def _read_name(self, field: tuple[bytes, bytes]) -> int:
+        """Check name and value; of names without rules for their values it is remembered that they are in order."""
+        name, value = field
         if name[:1] == b":":
             if not _is_pseudo(name, value):
                 raise StreamError(f"pseudo-header field {name!r} is unknown or malformed")
-            kind = _PSEUDO
-        else:
-            check_fields((field,))
-            check_h2_fields((field,))
-            kind = _NOTED if name in _NOTED_NAMES else _PLAIN
-        if name != b":path" and name not in _SECRETS and len(name) + len(value) <= _MEMO_FIELD_LIMIT:
+            return _PSEUDO
+        check_fields((field,))
+        check_h2_fields((field,))
+        kind = _NOTED if name in _NOTED_NAMES else _PLAIN
+        if name != b"te" and len(name) <= _MEMO_NAME_LIMIT:
+            if len(self._names) >= _MEMO_NAMES:
+                self._names.clear()
+            self._names[name] = kind
+        return kind
+
+    def _remember(self, field: tuple[bytes, bytes], kind: int) -> None:
+        """Keep what comes for the second time: what differs each time would only push out the rest."""
+        once = self._once
+        if field in once:
             if len(self._known) >= _MEMO_FIELDS:
                 self._known.clear()
             self._known[field] = kind
-        return kind
+        else:
+            if len(once) >= _MEMO_FIELDS:
+                once.clear()
+            once.add(field)
 
 
 def _is_pseudo(name: bytes, value: bytes) -> bool:
