@@ -18,6 +18,7 @@ from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.server.gone import Disconnected, is_disconnect
 from catenet.http.server.send_file import pieces_of, splice
 from catenet.http.server.tunnel import Tunnel
+from catenet.http.serving import Producer
 from catenet.http.stream import Stream
 from catenet.net.interrupts import is_interrupt
 
@@ -33,7 +34,7 @@ _FAILED = ResponseHead(500, _PLAIN)
 _SMALL_FILE = 64 << 10
 
 
-class Exchange:
+class Exchange(Producer):
     """One request and its response.
 
     `head` is the request's; `trailers` are there after the last `read`. A response is one `reply`, or `start`, `write`
@@ -60,8 +61,6 @@ class Exchange:
     _lost: str | None = None
     _task: asyncio.Task[None] | None = None
     _waiters: list[asyncio.Future[None]] | None = None
-    _drained: asyncio.Future[None] | None = None
-    _unwritten: int = 0
     _cause: str = ""
 
     def __init__(self, service: Service, connection: ServingProtocol, stream: Stream, head: RequestHead) -> None:
@@ -382,22 +381,6 @@ class Exchange:
         if connection.draining:
             connection.close_if_idle()
 
-    async def room(self) -> None:
-        """Wait until the stream's queue is empty, and the server's budget has room; let others have their turn."""
-        connection = self._connection
-        connection.flush()
-        self._unwritten = 0
-        if self._stream.queue is None:
-            await asyncio.sleep(0)
-        else:
-            self._drained = connection.loop.create_future()
-            try:
-                await self._drained
-            finally:
-                self._drained = None
-        if self._lost is None:
-            await connection.wait_for_room()
-
     # Called by the driver.
 
     def on_request(self, end: bool) -> None:
@@ -441,11 +424,6 @@ class Exchange:
 
     def on_drain(self) -> None:
         """The server takes no more requests, and is to end soon."""
-
-    def on_drained(self) -> None:
-        """What was sent has left; a handler that waits may send more."""
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
 
     def on_head(self, head: ResponseHead, end: bool) -> None:
         """Servers get no responses."""

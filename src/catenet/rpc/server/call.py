@@ -16,6 +16,7 @@ from catenet.http.driver import IGNORE, TURN_BYTES
 from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, ResponseHead, list_size
+from catenet.http.serving import Producer
 from catenet.http.stream import Stream
 from catenet.net.deadlines import Entry
 from catenet.net.interrupts import is_interrupt
@@ -39,18 +40,17 @@ _ENDINGS = 8
 """How often an ending that does not fit is replaced by another; four times are known to be enough."""
 
 
-class ServerCall(Context):
+class ServerCall(Context, Producer):
     """One call, and the context that its handler sees."""
 
+    _connection: ServerConnection
     _task: asyncio.Task[None] | None = None
     _timer: Entry | None = None
     _reader: MessageReader | None = None
     _inbox: Inbox | None = None
     _request: Frame | None = None
-    _drained: asyncio.Future[None] | None = None
     _assembling: int = 0
     _over: bool = False
-    _unwritten: int = 0
 
     def __init__(self, connection: ServerConnection, stream: Stream, route: Route) -> None:
         self._connection = connection
@@ -142,11 +142,6 @@ class ServerCall(Context):
         self._over = True
         self._connection.counters.cancelled += 1
         self._cancel(RpcError(Code.CANCELLED, reset.message or "the caller cancelled"))
-
-    def on_drained(self) -> None:
-        """What was sent has left; a handler that waits may send more."""
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
 
     def on_head(self, head: ResponseHead, end: bool) -> None:
         """Servers get no responses."""
@@ -563,7 +558,7 @@ class ServerCall(Context):
                 sent = self._send(response)
                 del response  # what waits, waits in the queue, where it is counted
                 if not sent:
-                    await self._room()
+                    await self.room()
         finally:
             # Cancelled between two messages, the handler's own clean-up must run now, not when garbage is collected.
             close = getattr(responses, "aclose", None)
@@ -581,18 +576,3 @@ class ServerCall(Context):
         connection.touch()
         self._unwritten += len(data)
         return room and self._unwritten < TURN_BYTES
-
-    async def _room(self) -> None:
-        """Wait until the stream's queue is empty, and the server's budget has room; let others have their turn."""
-        connection = self._connection
-        connection.flush()
-        self._unwritten = 0
-        if self._stream.queue is None:
-            await asyncio.sleep(0)
-        else:
-            self._drained = connection.loop.create_future()
-            try:
-                await self._drained
-            finally:
-                self._drained = None
-        await connection.wait_for_room()
