@@ -64,11 +64,34 @@ def test_heads_that_differ_in_their_target_share_what_follows_it():
     assert [head.path for head in heads] == [b"/a", b"/b", b"/a"]
 
 
+def test_heads_that_begin_alike_mean_what_they_say():
+    """Lines with which most begin are looked for together; those behind them still count, Host a second time too."""
+    memo = H1Memo()
+    common = b"Host: h\r\nAccept: a\r\nConnection: keep-alive\r\n"
+    for number in range(40):
+        H1Connection(False, None, memo).receive(b"GET / HTTP/1.1\r\n%bX: %d\r\n\r\n" % (common, number), 0.0)
+    assert memo._lines._run == common
+    for rest in (b"", b"X: y\r\n", b"Host: h\r\n", b"Cookie: c\r\n", b"Connection: close\r\n", b" fold\r\n", b"X\r\n",
+                 b"Content-Length: 3\r\n", b"X: \ny\r\n", b"Transfer-Encoding: chunked\r\n"):  # fmt: skip
+        for lines in (common + rest, common[:-2] + b"z\r\n" + rest, common[:7] + b"\r\n" + rest, rest + common):
+            request = b"POST /a HTTP/1.1\r\n" + lines + b"\r\n"
+            assert outcome(H1Connection(False, None, memo), request) == outcome(H1Connection(False), request)
+
+
 def known(memo):
     lines = memo._lines
     noted = (b"\n".join(value for _, value in noted) for _, noted in memo._framings)
     return b"\n".join(
-        (*memo._blocks, *memo._responses, *lines._known, *lines._once, *lines._framing, *lines._names, *noted)
+        (
+            *memo._blocks,
+            *memo._responses,
+            *lines._known,
+            *lines._once,
+            *lines._framing,
+            *lines._names,
+            lines._run,
+            *noted,
+        )
     )
 
 

@@ -27,6 +27,9 @@ _MEMO_LINE_LIMIT = 512
 _MEMO_FRAMING = 512
 _MEMO_NAMES = 512
 _MEMO_NAME_LIMIT = 64
+_RUN_LINES = 32
+_MISSES = 8
+"""Sections that begin otherwise until another beginning is remembered."""
 # Whoever shares the memo could learn from timing whether a whole line is known.
 _SECRETS = frozenset(
     (b"authorization", b"cookie", b"proxy-authorization", b"set-cookie", b"x-api-key", b"x-auth-token", b"x-csrf-token")
@@ -45,7 +48,8 @@ def read_line(line: bytes) -> Field:
 class LineMemo:
     """Field lines by their bytes, shared by the connections of one server or client; bounded, without secrets."""
 
-    __slots__ = ("_framing", "_known", "_names", "_once", "_read", "_secret")
+    __slots__ = ("_framing", "_known", "_misses", "_names", "_once", "_read", "_run", "_run_fields", "_run_framing",
+                 "_secret")  # fmt: skip
 
     def __init__(self) -> None:
         # Lines that end with CR, as only LF is cut off: one byte is faster to look for than two.
@@ -53,6 +57,11 @@ class LineMemo:
         self._once: set[bytes] = set()
         self._framing: dict[bytes, Field] = {}
         self._names: dict[bytes, bytes] = {}
+        # Lines with which a section began, all of them known: heads of one kind of client begin alike.
+        self._run = b""
+        self._run_fields: Fields = ()
+        self._run_framing: tuple[Field, ...] = ()
+        self._misses = 0
         # Of the section that is being read.
         self._read: list[Field] = []
         self._secret = False
@@ -63,14 +72,36 @@ class LineMemo:
         Returns the fields, those of them that say something about the message or its connection, and whether there is a
         secret among them.
         """
-        lines = section.split(b"\n")
+        run = self._run
+        begins_alike = section.startswith(run)
+        lines = (section[len(run) :] if begins_alike else section).split(b"\n")
         if lines.pop():
             raise HttpError("malformed field line")
         self._read.clear()
         self._secret = False
         known = self._known.get
         fields = tuple([known(line) or self._read_other(line) for line in lines])
+        if begins_alike and run:
+            return self._run_fields + fields, self._run_framing + tuple(self._read), self._secret
+        self._misses += 1
+        if self._misses % _MISSES == 0:
+            self._take_run(lines)
         return fields, tuple(self._read), self._secret
+
+    def _take_run(self, lines: list[bytes]) -> None:
+        run: list[bytes] = []
+        fields: list[Field] = []
+        framing: list[Field] = []
+        for line in lines:
+            noted = self._framing.get(line)
+            field = noted or self._known.get(line)
+            if field is None or len(run) >= _RUN_LINES:
+                break
+            if noted is not None:
+                framing.append(noted)
+            run.append(line + b"\n")
+            fields.append(field)
+        self._run, self._run_fields, self._run_framing = b"".join(run), tuple(fields), tuple(framing)
 
     def _read_other(self, line: bytes) -> Field:
         """Read a line that is about framing, or is not known."""
