@@ -56,7 +56,8 @@ def test_a_head_of_megabytes_through_hpack():
 
 @pytest.mark.parametrize("step", [1, 7, 16384])
 def test_a_header_block_in_many_frames(step):
-    fields = ((b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/s/m"), (b"x", b"v" * (MIB // 2)))
+    pseudo = ((b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/s/m"))
+    fields = (*pseudo, (b"x", b"v" * (MIB // 2)))
     block = Encoder(Memo()).encode(fields)
     pieces = [block[at : at + step] for at in range(0, len(block), step)]
     data = [frames.frame(frames.HEADERS, 0, 1, pieces[0])]
@@ -66,7 +67,7 @@ def test_a_header_block_in_many_frames(step):
     server.receive(frames.PREFACE + frames.settings({}), 0.0)
     events = server.receive(b"".join(data), 0.0)
     assert [kind for kind, *_ in events] == [ev.HEAD]
-    assert events[0][2].get(b"x") == fields[3][1]
+    assert events[0][2].get(b"x") == fields[-1][1]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_header_block_in_many_frames(step):
 )
 def test_a_malformed_trailer_of_blanks(tail):
     events = served([CHUNKED + b"0\r\n" + tail + b"\r\n\r\n"])
-    assert events[-1][0] == ev.CLOSED and "trailer" in str(events[-1][2])
+    assert events[-1][0] == ev.CLOSED and "malformed field line" in str(events[-1][2])
 
 
 def test_many_trailers():
