@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from catenet.cli import main
+from catenet.cli.transfer.parallel import LEAST
 
 CONTENT = hashlib.shake_256(b"own").digest(6 << 20)
 
@@ -57,6 +58,14 @@ def test_get(served, here, at, words):
     check = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
     assert main(["get", "-s", "-O", f"{urls[at]}/file.bin", "--cacert", ca, "--checksum", check, *words]) == 0
     assert Path("file.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("size", [0, 1, LEAST, LEAST + 1])
+def test_a_file_of_one_part_or_little_more(served, here, size):
+    (url, _), folder, _ = served
+    (folder / f"{size}").write_bytes(CONTENT[:size])
+    assert main(["get", "-s", "-o", "f", f"{url}/{size}", "--parallel", "3"]) == 0
+    assert Path("f").read_bytes() == CONTENT[:size]
 
 
 @pytest.mark.parametrize("words", [[], ["--continue"]])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from catenet.cli.transfer.partial import Partial
     from catenet.http.client.response import Response
 
-__all__ = ["fetch_in_parts"]
+__all__ = ["LEAST", "fetch_in_parts"]
 
 LEAST = 1 << 20
 MOST = 64 << 20
@@ -102,7 +102,7 @@ class _Parts:
         take_first = bool(missing) and missing[0][0] == 0
         if take_first:
             missing[0] = (min(begun, missing[0][1]), missing[0][1])
-        self._left.extend(missing)
+        self._left.extend((start, stop) for start, stop in missing if start < stop)
         async with asyncio.TaskGroup() as group:
             for number in range(workers):
                 group.create_task(self._work((first, begun) if number == 0 and take_first else None))
