@@ -2,12 +2,12 @@
 
 import contextlib
 import json
-import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
+from tests.peers import tool
 
 from catenet.cli import main
 
@@ -26,8 +26,7 @@ def serving(folder, *words, listen="http://127.0.0.1:0"):
 
 
 def curl(*words):
-    if shutil.which("curl") is None:
-        pytest.skip("needs the curl command")
+    tool("curl")
     return subprocess.run(["curl", "-sS", *words], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
@@ -44,7 +43,8 @@ def test_tls_by_one_word_http_2_and_two_workers(tmp_path, monkeypatch):
             out = curl(*trusted, version, "-w", " %{http_version}", f"{url}/a.txt")
             assert out == f"hello {version[6:]}"
             name = f"{url}/new{version[6]}.txt"
-            assert curl(*trusted, version, "-T", "-", name, "-o", "/dev/null", "-w", "%{http_code}") == "401"
+            # Without a body: curl 7.88 calls a response "empty" that comes before its body has left, nginx's too.
+            assert curl(*trusted, version, "-X", "PUT", name, "-o", "/dev/null", "-w", "%{http_code}") == "401"
             assert "/new" in curl(*trusted, version, "-u", "ada:x", "-T", str(tmp_path / "site/a.txt"), name)
             assert curl(*trusted, version, "-r", "1-2", f"{url}/a.txt") == "el"
     assert (tmp_path / "site/new1.txt").read_text() == "hello"

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import random
-import shutil
 import socket
 import subprocess
 import tarfile
@@ -16,7 +15,7 @@ import zipfile
 import httpx
 import pytest
 from serving import ask, serving
-from tests.peers import environment, program
+from tests.peers import environment, program, tool
 
 from catenet.http.files import FileOptions
 from catenet.http.files.paths import BadPath, parse_path
@@ -629,8 +628,7 @@ def test_random_ranges_have_the_right_bytes(site):
 
 @pytest.mark.peer
 def test_curl_resumes(site, tmp_path):
-    if shutil.which("curl") is None:
-        pytest.skip("needs the curl command")
+    tool("curl")
     whole = (site.folder / "a.txt").read_bytes()
     (tmp_path / "a.txt").write_bytes(whole[:1000])
     subprocess.run(["curl", "-sfC", "-", "-O", f"{site.url}/a.txt"], cwd=tmp_path, check=True)
@@ -639,8 +637,7 @@ def test_curl_resumes(site, tmp_path):
 
 @pytest.mark.peer
 def test_wget_mirrors(site, tmp_path):
-    if shutil.which("wget") is None:
-        pytest.skip("needs the wget command")
+    tool("wget")
     words = ["wget", "-q", "-r", "-l", "3", "--no-parent", f"{site.url}/sub/"]
     subprocess.run(words, cwd=tmp_path, check=False)
     (host,) = tmp_path.iterdir()

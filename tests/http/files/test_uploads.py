@@ -7,7 +7,6 @@ import os
 import random
 import re
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import time
 import httpx
 import pytest
 from serving import read_answer, serving
+from tests.peers import tool
 
 from catenet.http.files import FileOptions
 from catenet.http.files.partial import MAX_AGE
@@ -429,8 +429,7 @@ def resident(pid):
 @pytest.mark.peer
 def test_memory_does_not_grow_with_files(tmp_path):
     """5 GiB, sparse, to the middle of it by a range; 32 MiB up; a folder of 128 MiB as tar."""
-    if shutil.which("curl") is None:
-        pytest.skip("needs the curl command")
+    tool("curl")
     with open(tmp_path / "huge", "wb") as file:
         file.truncate(5 << 30)
     (tmp_path / "folder").mkdir()
