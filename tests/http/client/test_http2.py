@@ -31,9 +31,13 @@ def http2(respond, limits=None):
     return handle
 
 
+BODIES = {}
+"""What has come of each request; a stream that is compiled takes no attributes of others."""
+
+
 def echo(core, stream, kind, value, end):
     """The body back, with a trailer."""
-    kept = stream.__dict__.setdefault("body", bytearray())
+    kept = BODIES.setdefault((core, stream), bytearray())
     if kind == ev.DATA:
         kept += value
         core.consume(stream, len(value))
