@@ -16,7 +16,7 @@ from typing import Final
 
 from catenet.printable import printable
 
-__all__ = ["BURST", "KINDS", "FailureLog", "bounded"]
+__all__ = ["BURST", "KINDS", "FailureLog", "bounded", "text_of"]
 
 MAX_TEXT: Final = 8 << 10
 """Characters of a message, or of the text of one exception, that are logged; requests get into both."""
@@ -102,6 +102,15 @@ class FailureLog:
                 budget.hidden = 0
         for (what, name, _), count in counts:
             self._logger.error("%s failed: %s, %s more were not shown", what, name, f"{count:,}")
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of an exception that a handler raised, or its type's name; its `__str__` may raise too."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return text or type(error).__name__
 
 
 def _cut(text: str, limit: int) -> str:

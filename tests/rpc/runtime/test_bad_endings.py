@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 
 import hpack as oracle
 import pytest
@@ -73,9 +74,9 @@ async def errors_of(channel) -> list[RpcError]:
     return found
 
 
-def raising(*arguments, **named):
+def raising(*arguments, kind=RpcError, **named):
     def end(_):
-        raise RpcError(*arguments, **named)
+        raise kind(*arguments, **named)
 
     return end
 
@@ -199,8 +200,13 @@ def test_a_server_that_never_says_what_it_takes():
 
 
 @wires
-def test_what_only_a_faulty_handler_gives(protocol, http1):
-    """Wrong types in details and metadata, codes that do not exist."""
+def test_what_only_a_faulty_handler_gives(protocol, http1, caplog):
+    """Wrong types in details and metadata, codes that do not exist, errors that have no text."""
+    caplog.set_level(logging.INFO, "catenet.rpc")
+
+    class Mute(RpcError):
+        def __str__(self):
+            raise KeyError("no text")
 
     def changed(_):
         error = RpcError(Code.ABORTED, "x")
@@ -224,6 +230,7 @@ def test_what_only_a_faulty_handler_gives(protocol, http1):
         (lambda context: context.set_initial_metadata([("x-bin", bytearray(b"x"))]), Code.UNKNOWN),
         (lambda context: context.set_trailing_metadata([("grpc-status", "0")]), Code.UNKNOWN),
         (changed, None),
+        (raising(Code.ABORTED, "x", kind=Mute), Code.ABORTED),
     ]
 
     async def main():

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from catenet.net.failures import text_of
 from catenet.printable import printable
 
 __all__ = ["Lifespan", "LifespanError"]
@@ -111,8 +112,8 @@ class Lifespan:
 
 
 def _line(error: BaseException) -> str:
-    text = _first_line(str(error))
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name, text = type(error).__name__, _first_line(text_of(error))
+    return f"{name}: {text}" if text and text != name else name
 
 
 def _first_line(text: str) -> str:

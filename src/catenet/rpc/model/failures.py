@@ -37,4 +37,4 @@ class FailureLog(failures.FailureLog):
             self.failed(what, caller, error, now)
         elif logger.isEnabledFor(logging.INFO):
             told = error if logger.isEnabledFor(logging.DEBUG) else None
-            logger.info("%s called by %s ended: %s", what, caller, str(error) or type(error).__name__, exc_info=told)
+            logger.info("%s called by %s ended: %s", what, caller, failures.text_of(error), exc_info=told)
