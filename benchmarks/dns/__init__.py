@@ -13,12 +13,14 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.peers import environment
 
-from benchmarks.dns.servers import LOAD_CPU, Running, Site, find, start
+from benchmarks.dns.servers import Site, start
 from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, Unavailable, interleave, progress
+from benchmarks.serving import LOAD_CPU, Running, find, start_all
 
 HOT, ALL, MISSES = 10_000, 100_000, 30_000
 AUTHORITIES = ("catenet", "compiled", "BIND", "NSD", "Knot")
@@ -91,7 +93,9 @@ def _measure(folder: Path, rounds: int, seconds: float, only: str | None) -> lis
             if role == "forward":
                 upstream = stack.enter_context(start("NSD", site, LOAD_CPU))
                 site = Site(site_folder, upstream.ports["udp"])
-            running = _start_all(site, AUTHORITIES if role == "auth" else RECURSIVE, only, stack)
+            running = start_all(
+                AUTHORITIES if role == "auth" else RECURSIVE, SHOWN, only, partial(start, site=site), stack
+            )
             for title, of, words, mode, names in kinds:
                 if of != role:
                     continue
@@ -104,21 +108,6 @@ def _measure(folder: Path, rounds: int, seconds: float, only: str | None) -> lis
                 interleave(rows, rounds)
                 tables.append(Table(title, [COST, RATE, LOST], rows, first="server"))
     return tables
-
-
-def _start_all(
-    site: Site, names: tuple[str, ...], only: str | None, stack: contextlib.ExitStack
-) -> dict[str, Running | str]:
-    running: dict[str, Running | str] = {}
-    for name in names:
-        if only and only not in SHOWN.get(name, name):
-            continue
-        try:
-            running[name] = stack.enter_context(start(name, site))
-        except Unavailable as error:
-            running[name] = str(error)
-        progress(f"{name} runs")
-    return running
 
 
 def _asked(

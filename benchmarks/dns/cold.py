@@ -10,22 +10,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import multiprocessing
-import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tests.peers import environment
-
 from benchmarks.dns import COST, LOST, RATE, by_dnsperf
-from benchmarks.dns.servers import LOAD_CPU, SERVER_CPU, Running, find, wait_until_ready
+from benchmarks.dns.servers import answers
 from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, Unavailable, interleave, progress
+from benchmarks.serving import LOAD_CPU, SERVER_CPU, Running, find, running
 
 ZONES = 5_000
 AUTHORITIES = "127.0.0.2", "127.0.0.3", "127.0.0.4"
@@ -107,22 +105,8 @@ def _running(
     words: list[str], folder: Path, cpu: int, host: str, port: int, ready: bytes = READY % b""
 ) -> Iterator[Running]:
     log = folder / f"{Path(words[0]).name}-{host}-{port}.log"
-    with log.open("wb") as output:
-        child = subprocess.Popen(
-            ["taskset", "-c", str(cpu), *words],
-            env=environment(),
-            cwd=folder,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            wait_until_ready(child, (host, port), log, ready)
-            yield Running(child, {"udp": port})
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+    with running(words, {"udp": port}, partial(answers, (host, port), ready), log=log, cwd=folder, cpu=cpu) as server:
+        yield server
 
 
 # The hierarchy.

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tests.peers import environment, program
-
-from benchmarks.harness import Failed, Unavailable
+from benchmarks.harness import Unavailable
 from benchmarks.peers import built
+from benchmarks.serving import SERVER_CPU, Running, find, running
 
-__all__ = ["LOAD_CPU", "SERVER_CPU", "Running", "Site", "find", "free_port", "start", "wait_until_ready"]
+__all__ = ["Site", "answers", "free_port", "start"]
 
-SERVER_CPU, LOAD_CPU = 0, 1
 ZONE = "bench.lab"
 READY = b"\x12\x34\1\0\0\1\0\0\0\0\0\0\2ns\5bench\3lab\0\0\1\0\1"
-PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -42,33 +37,6 @@ class Site:
         return self.folder / "server.pem"
 
 
-class Running:
-    """A process, or several, and the ports on which they answer."""
-
-    def __init__(self, child: subprocess.Popen[bytes], ports: dict[str, int]) -> None:
-        self._group = child.pid
-        self.ports = ports
-
-    def processor(self) -> float:
-        """Seconds of processor time that all threads of all its processes have used."""
-        total = 0
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit():
-                with contextlib.suppress(OSError):
-                    if os.getpgid(int(folder.name)) == self._group:
-                        for task in (folder / "task").iterdir():
-                            total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
-
-
-def find(name: str) -> str:
-    """Path of a program."""
-    found = program(name)
-    if found is None:
-        raise Unavailable(f"{name}: .ci/peers")
-    return str(found)
-
-
 def free_port() -> int:
     """A port that nobody uses now."""
     with socket.socket() as sock:
@@ -81,43 +49,18 @@ def start(kind: str, site: Site, cpu: int = SERVER_CPU) -> Iterator[Running]:
     """Run a server until it answers; `kind` is one of the functions below."""
     ports = {"udp": free_port(), "dot": free_port(), "doh": free_port()}
     words = _KINDS[kind](site, ports)
-    log = (site.folder / f"{kind}.log").open("wb")
-    child = subprocess.Popen(
-        ["taskset", "-c", str(cpu), *words],
-        env=environment(),
-        cwd=site.folder,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
-    try:
-        wait_until_ready(child, ("127.0.0.1", ports["udp"]), site.folder / f"{kind}.log")
-        yield Running(child, ports)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-        log.close()
+    ready = partial(answers, ("127.0.0.1", ports["udp"]))
+    with running(words, ports, ready, log=site.folder / f"{kind}.log", cwd=site.folder, cpu=cpu) as server:
+        yield server
 
 
-def wait_until_ready(child: subprocess.Popen[bytes], address: tuple[str, int], log: Path, query: bytes = READY) -> None:
-    """Wait for an answer without an error; Failed if the process ends first, or none comes."""
-    until = time.monotonic() + PATIENCE
+def answers(address: tuple[str, int], query: bytes = READY) -> bool:
+    """Whether a server answers, without an error."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(address)
         sock.settimeout(0.2)
-        while True:
-            with contextlib.suppress(OSError):
-                sock.send(query)
-                if sock.recv(4096)[3] & 15 == 0:
-                    return
-            if child.poll() is not None or time.monotonic() > until:
-                raise Failed(" ".join(log.read_text(errors="replace").split()[-20:]))
-            time.sleep(0.1)
+        sock.send(query)
+        return sock.recv(4096)[3] & 15 == 0
 
 
 def _ours(site: Site, ports: dict[str, int], command: Sequence[str]) -> list[str]:

@@ -13,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.peers import environment
 
-from benchmarks.dns.servers import LOAD_CPU, Running, find
 from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, Unavailable, interleave, progress
 from benchmarks.http.servers import PROGRAMS, Site, start
+from benchmarks.serving import LOAD_CPU, Running, find, start_all
 
 SAME = Column("same", "same heads: server's CPU, us", 1)
 VARIED = Column("varied", "varied heads: server's CPU, us", 1)
@@ -94,7 +95,9 @@ def _measure(folder: Path, rounds: int, seconds: int, only: str | None) -> list[
     tables = []
     for app in ("app", "starlette"):
         with contextlib.ExitStack() as stack:
-            running = _start_all(Site(folder, app), ALL if app == "app" else ASGI, only, stack)
+            running = start_all(
+                ALL if app == "app" else ASGI, SHOWN, only, partial(start, site=Site(folder, app)), stack
+            )
             for title, of, load, path, names in kinds:
                 if of != app:
                     continue
@@ -108,21 +111,6 @@ def _measure(folder: Path, rounds: int, seconds: int, only: str | None) -> list[
                 columns = [SAME, RATE] if load == "sockets" else [SAME, VARIED, RATE]
                 tables.append(Table(title, columns, rows, first="server"))
     return tables
-
-
-def _start_all(
-    site: Site, names: tuple[str, ...], only: str | None, stack: contextlib.ExitStack
-) -> dict[str, Running | str]:
-    running: dict[str, Running | str] = {}
-    for name in names:
-        if only and only not in SHOWN.get(name, name):
-            continue
-        try:
-            running[name] = stack.enter_context(start(name, site))
-        except (Unavailable, Failed) as error:
-            running[name] = str(error)
-        progress(f"{name} runs" if not isinstance(running[name], str) else f"{name}: {running[name]}")
-    return running
 
 
 def _asked(running: Running | str, folder: Path, load: str, path: str, seconds: int) -> Callable[[], Sample]:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import util
 from pathlib import Path
 
-from tests.peers import environment
-
-from benchmarks.dns.servers import SERVER_CPU, Running, find
 from benchmarks.harness import Failed, Unavailable
 from benchmarks.peers import built
+from benchmarks.serving import Running, find, running
 
 __all__ = ["KINDS", "Site", "start"]
 
 PROGRAMS = Path(__file__).parent / "programs"
-PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -57,39 +52,16 @@ def start(kind: str, site: Site) -> Iterator[Running]:
     """Run a server until it answers; `kind` is one of `KINDS`."""
     port = _free_ports()
     words = KINDS[kind](site, port)
-    log = (site.folder / f"{kind}-{site.app}.log").open("wb")
-    child = subprocess.Popen(
-        ["taskset", "-c", str(SERVER_CPU), *words],
-        env={**environment(), "BENCH_FILE": str(site.folder / "www" / "file" / "0")},
-        cwd=PROGRAMS,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
-    try:
-        _wait(child, port, Path(log.name))
-        yield Running(child, {"http": port, "https": port + 1, "h2c": port + 2 if kind == "nginx" else port})
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-        log.close()
+    ports = {"http": port, "https": port + 1, "h2c": port + 2 if kind == "nginx" else port}
+    log, more = site.folder / f"{kind}-{site.app}.log", {"BENCH_FILE": str(site.folder / "www" / "file" / "0")}
+    with running(words, ports, partial(_answers, port), log=log, cwd=PROGRAMS, more=more) as server:
+        yield server
 
 
-def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    until = time.monotonic() + PATIENCE
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as sock:
-            sock.sendall(b"GET /json/0 HTTP/1.1\r\nHost: x\r\n\r\n")
-            if sock.recv(4096).startswith(b"HTTP/1.1 200"):
-                return
-        if child.poll() is not None or time.monotonic() > until:
-            raise Failed(" ".join(log.read_text(errors="replace").split()[-20:]))
-        time.sleep(0.1)
+def _answers(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), 1) as sock:
+        sock.sendall(b"GET /json/0 HTTP/1.1\r\nHost: x\r\n\r\n")
+        return sock.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def _need(package: str) -> None:

@@ -26,7 +26,16 @@ from catenet.dns.client.schemes import SCHEMES
 from catenet.net import DatagramCore, DatagramEndpoint, Peer, PlainDatagramCore, connect_datagrams
 from catenet.net.tls import explain
 
-__all__ = ["QuicAnswer", "QuicChannel", "QuicQueries", "connect_quic"]
+__all__ = [
+    "ALPN",
+    "LONGEST",
+    "NO_ERROR",
+    "PROTOCOL_ERROR",
+    "QuicAnswer",
+    "QuicChannel",
+    "QuicQueries",
+    "connect_quic",
+]
 
 logging.getLogger("quic").addHandler(logging.NullHandler())  # aioquic would tell standard error what we tell callers
 

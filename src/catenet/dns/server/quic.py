@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import logging
 import os
 import re
 from collections import deque
@@ -36,6 +35,7 @@ from aioquic.quic.retry import QuicRetryTokenHandler
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificates
 
+from catenet.dns.client.quic import ALPN, LONGEST, NO_ERROR, PROTOCOL_ERROR
 from catenet.dns.options import KEEPALIVE
 from catenet.dns.server.chain import Chain
 from catenet.dns.server.request import QUIC
@@ -48,12 +48,8 @@ from catenet.wire.errors import Malformed
 
 __all__ = ["EXCESSIVE_LOAD", "MOST_HANDSHAKES", "PROTOCOL_ERROR", "QuicServer"]
 
-logging.getLogger("quic").addHandler(logging.NullHandler())  # aioquic would tell standard error what we tell callers
-
-ALPN: Final = "doq"
-NO_ERROR, PROTOCOL_ERROR, EXCESSIVE_LOAD = 0x0, 0x2, 0x4
-"""Codes of DNS over QUIC (RFC 9250 8.4)."""
-LONGEST: Final = 2 + 65_535
+EXCESSIVE_LOAD: Final = 0x4
+"""A code of DNS over QUIC (RFC 9250 8.4)."""
 CID_LENGTH: Final = 8
 MOST_CONNECTIONS: Final = 10_000
 MOST_HANDSHAKES: Final = 64
