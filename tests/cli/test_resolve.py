@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -147,12 +148,24 @@ def test_a_closed_stream_is_no_traceback(server, closed):
         silent.close()
 
 
-def test_a_full_disk_is_one_line(server, tmp_path):
+@pytest.mark.parametrize("unbuffered", ["", "1"])  # buffered, the interpreter tries again at its end
+def test_a_full_disk_is_one_line(server, tmp_path, unbuffered):
     command = [*CATENET, "resolve", "www.example", server]
     shell = ["sh", "-c", 'ulimit -f 0; trap "" XFSZ; exec "$@" > "$0"', str(tmp_path / "out"), *command]
-    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.returncode == 1
     assert done.stderr == "catenet: cannot write the output: file too large\n"
+
+
+@pytest.mark.parametrize("words", [[], ["resolve", "--help"], ["--version"], ["addrs"]])
+def test_a_reader_that_has_gone_is_no_error(words):
+    read, written = os.pipe()
+    os.close(read)
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    done = subprocess.run([*CATENET, *words], stdout=written, stderr=subprocess.PIPE, env=environment, timeout=60)
+    os.close(written)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_next_server_is_asked_when_one_does_not_answer(server, capsys):

@@ -133,6 +133,16 @@ def _unrecognized(parser: argparse.ArgumentParser, args: argparse.Namespace, unk
     return UsageError(f"unrecognized arguments: {' '.join(unknown)}; {hint}see '{parser.prog} --help'")
 
 
+def _run(parser: Parser, words: Sequence[str]) -> int:
+    if not words:
+        parser.print_help()
+        return 0
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        raise _unrecognized(parser, args, unknown)
+    return int(importlib.import_module(f"catenet.cli.{args.verb}").run(args))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status (0 done, 1 failed, 2 bad usage, 130 interrupted)."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -140,26 +150,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser = _parser(words)
     except KeyboardInterrupt:  # while the verb's modules are loaded
         return 130
-    if not words:
-        parser.print_help()
-        return 0
     try:
-        args, unknown = parser.parse_known_args(words)
-        if unknown:
-            raise _unrecognized(parser, args, unknown)
-        status = int(importlib.import_module(f"catenet.cli.{args.verb}").run(args))
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        return status
+        try:
+            return _run(parser, words)
+        finally:  # also after --help, which raises SystemExit
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except UsageError as error:
         complain(f"catenet: {error}")
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        sys.stdout = None  # or the interpreter would write what is left at its end, and say again that it cannot
         return 0
     except OSError as error:
         if error.errno not in OUTPUT_FAILURES:
             raise
         complain(f"catenet: cannot write the output: {str(error.strerror).lower()}")
+        sys.stdout = None
         return 1
