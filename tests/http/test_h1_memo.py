@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from catenet.http import events as ev
 from catenet.http.h1.connection import H1Connection
-from catenet.http.h1.head import H1Memo
 from catenet.http.h1.lines import LineMemo
+from catenet.http.h1.memo import H1Memo
 from catenet.http.message import RequestHead, ResponseHead
 
 OK = ResponseHead(200)

@@ -14,7 +14,7 @@ from catenet.http.core import ConnectionValue
 from catenet.http.driver import IGNORE, HttpProtocol
 from catenet.http.errors import ErrorCode, HttpError, TooSlow
 from catenet.http.h1.connection import H1Connection
-from catenet.http.h1.head import H1Memo
+from catenet.http.h1.memo import H1Memo
 from catenet.http.h2 import frames
 from catenet.http.h2.connection import Connection, Memos
 from catenet.http.limits import Limits

@@ -13,7 +13,7 @@ from catenet.http.driver import HttpProtocol
 from catenet.http.errors import ErrorCode
 from catenet.http.events import GoAway
 from catenet.http.h1.connection import H1Connection
-from catenet.http.h1.head import H1Memo
+from catenet.http.h1.memo import H1Memo
 from catenet.http.h2.connection import Connection, Memos
 from catenet.http.limits import Limits
 from catenet.http.message import ResponseHead

@@ -10,9 +10,11 @@ from catenet.http import events as ev
 from catenet.http.errors import ErrorCode, HttpError, TooSlow
 from catenet.http.events import Event, StreamReset
 from catenet.http.h1.body import Body
-from catenet.http.h1.head import UNTIL_CLOSE, Block, H1Memo, ParsedResponse, begins, can_begin
+from catenet.http.h1.head import UNTIL_CLOSE, Block, ParsedResponse, begins, can_begin
+from catenet.http.h1.memo import H1Memo
 from catenet.http.h1.prepare import build, prepare_response
 from catenet.http.h1.sender import CLOSE_FIELD, Sender
+from catenet.http.h1.shapes import Shape
 from catenet.http.limits import Limits
 from catenet.http.message import RequestHead, ResponseHead
 from catenet.http.stream import Stream
@@ -32,8 +34,8 @@ class H1Connection(Sender):
 
     __slots__ = (
         "_at", "_blank", "_body", "_buffer", "_discarded", "_held", "_interim", "_last_block", "_last_data",
-        "_last_head", "_last_rest", "_memo", "_now", "_reported_end", "_searched", "_since", "_unwanted", "_waiting",
-        "goaway",
+        "_last_head", "_last_rest", "_memo", "_now", "_reported_end", "_searched", "_shape", "_since", "_unwanted",
+        "_waiting", "goaway",
     )  # fmt: skip
 
     version = 1
@@ -53,6 +55,7 @@ class H1Connection(Sender):
         self._last_rest = b""
         self._last_block: Block | None = None
         self._last_head: RequestHead | None = None
+        self._shape: Shape | None = None
         # What has been used of the buffer stays in it until more comes: cut off at once, the rest would be copied for
         # each of the requests that came together.
         self._buffer = b""
@@ -170,9 +173,14 @@ class H1Connection(Sender):
 
     def _receive_whole(self, data: bytes) -> list[Event] | None:
         """Read what comes in practice: one request, all of it. None if it is anything else."""
-        head, block = self._last_head, self._last_block
+        head, block, shape = self._last_head, self._last_block, self._shape
         if head is not None and block is not None and data.startswith(self._last_data):
             stop = len(self._last_data)
+            framing = block.framing
+        elif shape is not None and (found := shape.read(data)) is not None:
+            head, framing, stop = found, shape.framing, len(data)
+            if stop > self._limits.max_header_list:
+                return None
         else:
             # If there are more empty lines than the last, it is found to be no head.
             stop = len(data) if data.endswith(b"\r\n\r\n") else data.find(b"\r\n\r\n") + 4
@@ -182,7 +190,7 @@ class H1Connection(Sender):
                 head, block = self._read_request(data, 0, stop)
             except HttpError:
                 return None  # the other way says what it is
-        framing = block.framing
+            framing = block.framing
         if framing.length != len(data) - stop or not framing.usual or head.special or self._events:
             return None
         self._plain, self._minor, self._upgrade = True, 1, ()
@@ -218,11 +226,15 @@ class H1Connection(Sender):
         end = found.end()
         rest = data[end:stop]
         block = self._last_block
+        varies = False
         if block is None or rest != self._last_rest:
-            block = self._last_block = self._memo.block(rest)
+            varies = block is not None and block.varies
+            block = self._last_block = self._memo.block(rest, varies)
             self._last_rest = rest
         line, method, target = found.group(0, 1, 2)
         head = self._last_head = block.head(line, method, target)
+        if varies and block.varies:
+            self._shape = self._memo.shape(head, block, rest)
         self._last_data = data[start:stop]
         return head, block
 

@@ -1,8 +1,7 @@
 """Heads of HTTP/1.1 messages as they come (RFC 9112 sections 3 to 6).
 
 The framing of a request depends on the bytes behind its target alone ("HTTP/1.1" and the fields): they are remembered
-as a `Block`, and a head that differs in its target only costs one regular expression. Of a block that is new only the
-lines that are new are read (`h1/lines.py`), and what it says of framing is looked up by the fields that speak of it.
+as a `Block`, and a head that differs in its target only costs one regular expression.
 """
 
 from __future__ import annotations
@@ -11,25 +10,30 @@ import re
 
 from catenet.http.errors import HttpError
 from catenet.http.fields import AUTHORITY
-from catenet.http.h1.lines import Field, LineMemo
+from catenet.http.h1.lines import Field
 from catenet.http.message import Fields, RequestHead, ResponseHead
 
-__all__ = ["CHUNKED", "UNTIL_CLOSE", "Block", "Framing", "H1Memo", "ParsedResponse", "begins", "can_begin"]
+__all__ = [
+    "CHUNKED",
+    "UNTIL_CLOSE",
+    "Block",
+    "Framing",
+    "ParsedResponse",
+    "begins",
+    "can_begin",
+    "read_status_line",
+    "request_framing",
+]
 
 begins = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21\x22\x24-\x7e\x80-\xff]+) (?=HTTP/1\.[01]\r\n)").match
 """Method and target at the beginning of a request head; no fragment, which one reader cuts off and another does not."""
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\x20-\x7e\x80-\xff\t]*)?").fullmatch
+read_status_line = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\x20-\x7e\x80-\xff\t]*)?").fullmatch
 _REQUEST_BEGINNING = re.compile(rb"\r?\Z|[!#$%&'*+\-.^_`|~0-9A-Za-z]").match
 _RESPONSE_BEGINNING = b"HTTP/1."
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL).fullmatch
 _AUTHORITY_FORM = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+):[0-9]{1,5}").fullmatch
 
-_MEMO_HEADS = 1024
-_MEMO_HEAD_LIMIT = 4096
 _BLOCK_HEADS = 64
-_MEMO_ONCE = 4096
-_MEMO_NOTED = 8
-_MEMO_VALUES = 512
 
 UNTIL_CLOSE = -1
 """A body that ends with its connection."""
@@ -80,7 +84,8 @@ class Framing:
         self.usual = self.plain and self.keep_alive
 
 
-def _request_framing(fields: tuple[Field, ...], minor: int) -> Framing:
+def request_framing(fields: tuple[Field, ...], minor: int) -> Framing:
+    """Return what these fields of a request say. Raises `HttpError`."""
     framing = Framing(fields, minor, 0)
     if minor == 1 and framing.host is None:
         raise HttpError("a request needs a Host")
@@ -90,19 +95,23 @@ def _request_framing(fields: tuple[Field, ...], minor: int) -> Framing:
 
 
 class Block:
-    """What follows the target of a request: its fields, and the heads that were seen with it."""
+    """What follows the target of a request: its fields, and the heads that were seen with it.
 
-    __slots__ = ("_heads", "fields", "framing")
+    `varies`: it had lines that were not known, as the next one of the same client is likely to have.
+    """
 
-    def __init__(self, fields: Fields, framing: Framing) -> None:
+    __slots__ = ("_heads", "fields", "framing", "varies")
+
+    def __init__(self, fields: Fields, framing: Framing, varies: bool) -> None:
         self.fields = fields
         self.framing = framing
-        self._heads: dict[bytes, RequestHead] = {}
+        self.varies = varies
+        self._heads: dict[bytes, RequestHead] | None = None
 
     def head(self, line: bytes, method: bytes, target: bytes) -> RequestHead:
         """Return the head that begins with `line`: the same object if it was made before. Raises `HttpError`."""
         heads = self._heads
-        head = heads.get(line)
+        head = None if heads is None else heads.get(line)
         if head is None:
             framing = self.framing
             if target[:1] == b"/":
@@ -116,9 +125,10 @@ class Block:
             if not framing.plain or method == b"HEAD" or method == b"CONNECT":
                 head.expects, head.upgrade = framing.expects, framing.upgrade
                 head.special = True
-            if len(heads) >= _BLOCK_HEADS:
-                heads.clear()
-            heads[line] = head
+            if heads is None or len(heads) >= _BLOCK_HEADS:
+                self._heads = {line: head}
+            else:
+                heads[line] = head
         return head
 
     def _other_form(self, method: bytes, target: bytes) -> RequestHead:
@@ -154,73 +164,6 @@ class ParsedResponse(Framing):
         self.usual = self.keep_alive and status >= 200 and status != 204 and status != 304
         if self.declared is not None:
             self.head.length = self.declared
-
-
-class H1Memo:
-    """Blocks and response heads by their bytes, shared by the connections of one server or client; bounded.
-
-    Kept is what has come twice: heads that differ each time would only push out those that come again. What has secrets
-    in it is not kept: a connection remembers its own last head.
-    """
-
-    __slots__ = ("_blocks", "_framings", "_lines", "_once", "_responses")
-
-    def __init__(self) -> None:
-        self._lines = LineMemo()
-        self._framings: dict[tuple[int, tuple[Field, ...]], Framing] = {}
-        self._blocks: dict[bytes, Block] = {}
-        self._responses: dict[bytes, ParsedResponse] = {}
-        self._once: set[int] = set()
-
-    def block(self, data: bytes) -> Block:
-        """Parse what follows the target of a request, up to the empty line. Raises `HttpError`."""
-        block = self._blocks.get(data)
-        if block is None:
-            fields, noted, secret = self._lines.read(data[10:-2])
-            key = (1 if data[7:8] == b"1" else 0, noted)
-            framing = self._framings.get(key)
-            if framing is None:
-                framing = self._framing(key)
-            block = Block(fields, framing)
-            if not secret and len(data) <= _MEMO_HEAD_LIMIT and self._comes_again(data):
-                if len(self._blocks) >= _MEMO_HEADS:
-                    self._blocks.clear()
-                self._blocks[data] = block
-        return block
-
-    def _framing(self, key: tuple[int, tuple[Field, ...]]) -> Framing:
-        framing = _request_framing(key[1], key[0])
-        if len(key[1]) <= _MEMO_NOTED and sum([len(value) for _, value in key[1]]) <= _MEMO_VALUES:
-            if len(self._framings) >= _MEMO_HEADS:
-                self._framings.clear()
-            self._framings[key] = framing
-        return framing
-
-    def _comes_again(self, data: bytes) -> bool:
-        """Whether it has come before; of what has not, only a hash is kept."""
-        once, number = self._once, hash(data)
-        if number in once:
-            return True
-        if len(once) >= _MEMO_ONCE:
-            once.clear()
-        once.add(number)
-        return False
-
-    def response(self, data: bytes) -> ParsedResponse:
-        """Parse a response head with its empty line; raise `HttpError`."""
-        parsed = self._responses.get(data)
-        if parsed is None:
-            line, _, section = data.partition(b"\r\n")
-            match = _STATUS_LINE(line)
-            if match is None:
-                raise HttpError("malformed status line")
-            fields, framing, secret = self._lines.read(section[:-2])
-            parsed = ParsedResponse(int(match[2]), fields, framing, 1 if match[1] == b"1" else 0)
-            if not secret and len(data) <= _MEMO_HEAD_LIMIT and self._comes_again(data):
-                if len(self._responses) >= _MEMO_HEADS:
-                    self._responses.clear()
-                self._responses[data] = parsed
-        return parsed
 
 
 def can_begin(data: bytes, is_request: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from catenet.http.client.proxy.handshake import Handshake, Refused
 from catenet.http.errors import HttpError
-from catenet.http.h1.head import H1Memo
+from catenet.http.h1.memo import H1Memo
 from catenet.http.message import Fields
 from catenet.printable import printable
 
