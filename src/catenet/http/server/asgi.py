@@ -22,6 +22,7 @@ from catenet.http.websocket.limits import WebSocketLimits
 if TYPE_CHECKING:
     from catenet.http.server.access_log import AccessLog
     from catenet.http.server.forwarded import TrustedProxies
+    from catenet.http.serving import Ends
 
 __all__ = ["AsgiService"]
 
@@ -90,23 +91,22 @@ class AsgiService(Service):
         if type(note) is _Known and note.service is self:
             scope = note.scope.copy()
             scope["headers"] = list(note.headers)
+            scope["scheme"] = "https" if ends.tls else "http"
+            scope["client"] = ends.client
+            scope["server"] = ends.server
+            scope["extensions"] = _EXTENSIONS.copy()
         else:
-            scope = self._scope(exchange.http_version, head)
+            scope = self._scope(exchange.http_version, head, ends)
             if note is _SEEN:  # heads that vary come once: only what comes again is worth keeping
                 head.note = _Known(self, scope.copy(), tuple(scope["headers"]))
             else:
                 head.note = _SEEN
-        scope["scheme"] = "https" if ends.tls else "http"
-        scope["client"] = ends.client
-        scope["server"] = ends.server
-        scope["extensions"] = _EXTENSIONS.copy()
         state = self.lifespan.state
         if state is not None:
             scope["state"] = state.copy()
         return scope
 
-    def _scope(self, http_version: str, head: RequestHead) -> Message:
-        """What does not depend on the connection; its keys have places for what does."""
+    def _scope(self, http_version: str, head: RequestHead, ends: Ends) -> Message:
         raw_path, _, query = head.path.partition(b"?")
         path = raw_path.decode("latin-1")
         if b"%" in raw_path or not path.isascii():
@@ -121,11 +121,11 @@ class AsgiService(Service):
             "raw_path": raw_path,
             "query_string": query,
             "root_path": self.root_path,
-            "headers": list(head.fields) if http_version != "2" else list(_headers(head)),
-            "scheme": None,
-            "client": None,
-            "server": None,
-            "extensions": None,
+            "headers": list(head.fields) if http_version != "2" else _headers(head),
+            "scheme": "https" if ends.tls else "http",
+            "client": ends.client,
+            "server": ends.server,
+            "extensions": _EXTENSIONS.copy(),
         }
 
 
@@ -245,9 +245,9 @@ class _AsgiExchange(Exchange):
             self.finish_now()
 
 
-def _headers(head: RequestHead) -> Fields:
+def _headers(head: RequestHead) -> list[tuple[bytes, bytes]]:
     """Fields of HTTP/2 as ASGI has them: `host` is there, and there is one `cookie` (RFC 9113 section 8.2.3)."""
     fields = list(one_cookie(head.fields))
-    if head.authority and not any(name == b"host" for name, _ in fields):
+    if head.authority and head.get(b"host") is None:
         fields.insert(0, (b"host", head.authority))
-    return tuple(fields)
+    return fields

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from email.utils import formatdate
-from typing import Final
+from typing import Any, Final
 
 from catenet.http.errors import StreamError
 from catenet.http.fields import check_fields
@@ -42,25 +42,34 @@ def made_fields(pairs: Pairs) -> Fields:
 class Heads:
     """Makes heads for one server. `name` is its Server field; empty: there is none."""
 
-    __slots__ = ("_known", "_stamp", "_until", "name")
+    __slots__ = ("_known", "_last", "_last_pairs", "_stamp", "_until", "name")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
         self._until = 0.0
         self._stamp: Fields = ()
         self._known: dict[object, ResponseHead] = {}
+        # The last head that was made or found, and a copy of what it was asked for with.
+        self._last: ResponseHead | None = None
+        self._last_pairs: list[object] = []
 
-    def of(self, status: int, pairs: Sequence[Sequence[bytes]]) -> ResponseHead:
+    def of(self, status: int, pairs: Pairs) -> ResponseHead:
         """Return the head that an application describes. Raises `BadHead`."""
         if time.time() >= self._until:
             self._tick()
+        last = self._last
+        if last is not None and last.status == status and pairs == self._last_pairs:
+            return last
+        key: tuple[Any, ...] = (status, *pairs)  # they may be told only once
         try:
-            key = (status, *pairs)
             found = self._known.get(key)
         except TypeError:  # pairs may be lists
-            key = (status, *[tuple(pair) for pair in pairs])
+            key = (status, *[tuple(pair) for pair in key[1:]])
             found = self._known.get(key)
-        return found if found is not None else self._make(key, status, pairs)
+        if found is None:
+            found = self._make(key, status, key[1:])
+        self._last, self._last_pairs = found, list(key[1:])
+        return found
 
     def stamped(self, head: ResponseHead) -> ResponseHead:
         """Return a head of ours with Date and Server, the same object while the Date is right."""
@@ -94,6 +103,7 @@ class Heads:
         now = time.time()
         self._until = now // 1 + 1
         self._known.clear()
+        self._last = None
         date = (b"date", formatdate(now, usegmt=True).encode())
         self._stamp = (date, (b"server", self.name)) if self.name else (date,)
 
