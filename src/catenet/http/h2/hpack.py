@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from catenet.http.errors import ErrorCode, HttpError, PeerLimit
 from catenet.http.h2 import huffman
+from catenet.http.h2.shapes import BlockShape, Hole, shape_of
 from catenet.http.message import FIELD_OVERHEAD as ENTRY_OVERHEAD  # section 4.1
-from catenet.http.message import Fields, list_size
+from catenet.http.message import Fields, RequestHead, list_size
 
 __all__ = ["Decoder", "Encoder", "Memo", "Table"]
 
@@ -32,6 +33,9 @@ _MEMO_BLOCK_LIMIT = 1024
 _MEMO_LIST_LIMIT = 8192
 _MEMO_BLOCKS = 2048
 _MEMO_TABLES = 512
+_MEMO_ONCE = 4096
+_MISSES = 4
+"""Blocks of one connection that were new, until their shape is kept."""
 
 # Appendix A. A name without a value has the empty one.
 _STATIC_TEXT = """:authority
@@ -134,12 +138,13 @@ class Table:
 class Memo:
     """The tables and transitions that the decoders (or encoders) of many connections share; bounded."""
 
-    __slots__ = ("_count", "_filled", "_tables", "start")
+    __slots__ = ("_count", "_filled", "_once", "_tables", "start")
 
     def __init__(self) -> None:
         self._tables: dict[tuple[tuple[Field, ...], int], Table] = {}
         self._filled: list[Table] = []
         self._count = 0
+        self._once: set[int] = set()
         self.start = self.table([], 0, DEFAULT_TABLE_SIZE)
 
     def table(self, entries: list[Field], size: int, limit: int) -> Table:
@@ -151,6 +156,16 @@ class Memo:
                 self._tables.clear()
             table = self._tables[key] = Table(key[0], size, limit)
         return table
+
+    def comes_again(self, block: bytes) -> bool:
+        """Whether a block that is worth remembering has come before; of what has not, only a hash is kept."""
+        once, number = self._once, hash(block)
+        if number in once:
+            return len(block) <= _MEMO_BLOCK_LIMIT
+        if len(once) >= _MEMO_ONCE:
+            once.clear()
+        once.add(number)
+        return False
 
     def remember(self, table: Table, key: Any, result: Any, following: Table) -> None:
         """Store a transition; when there are too many, forget all rather than keep score."""
@@ -175,7 +190,8 @@ class Decoder(Generic[T]):
     how many whole limits the last list over the limit came to.
     """
 
-    __slots__ = ("_interpret", "_list_factor", "_list_limit", "_memo", "_table", "_table_limit", "overrun")
+    __slots__ = ("_interpret", "_list_factor", "_list_limit", "_memo", "_misses", "_shape", "_shape_secret",
+                 "_shape_table", "_table", "_table_limit", "overrun")  # fmt: skip
 
     def __init__(
         self,
@@ -192,6 +208,11 @@ class Decoder(Generic[T]):
         self._table_limit = table_limit
         self.overrun = 0
         self._table = memo.start
+        # What the last new block looked like, and in which state of the table; how many were new.
+        self._shape: BlockShape | None = None
+        self._shape_table = memo.start
+        self._shape_secret = False
+        self._misses = 0
 
     def decode(self, block: bytes) -> T | None:
         """Decode one header block; None if the fields are over the limit.
@@ -206,6 +227,12 @@ class Decoder(Generic[T]):
             value: T = known[0]
             return value
         before = self._table
+        if self._shape is not None and before is self._shape_table:
+            head = self._shape.read(block, self._list_limit)
+            if head is not None:
+                if not self._shape_secret and self._memo.comes_again(block):
+                    self._memo.remember(before, block, head, before)
+                return cast(T, head)
         work = _Decoding(block, before, self._table_limit, self._list_limit, self._list_factor)
         work.run()
         if work.changed:
@@ -213,17 +240,28 @@ class Decoder(Generic[T]):
         if work.list_size > self._list_limit:
             self.overrun = work.list_size // max(self._list_limit, 1)
             return None
-        result = self._interpret(tuple(work.fields))
+        fields = tuple(work.fields)
+        result = self._interpret(fields)
+        if not work.changed and type(result) is RequestHead:
+            self._note_shape(block, fields, cast(RequestHead, result), work)
         if len(block) <= _MEMO_BLOCK_LIMIT and not work.secret:
             self._memo.remember(before, block, result, self._table)
         return result
+
+    def _note_shape(self, block: bytes, fields: Fields, head: RequestHead, work: _Decoding) -> None:
+        """A block was new: if that comes often, the next is likely to have its shape."""
+        self._misses += 1
+        if self._misses >= _MISSES:
+            self._shape = shape_of(block, fields, head, work.holes)
+            self._shape_table = self._table
+            self._shape_secret = work.secret
 
 
 class _Decoding:
     """The decoding of one block that was not seen before in this table."""
 
     __slots__ = ("_block", "_list_factor", "_max_limit", "_max_list", "_offset", "changed", "entries", "fields",
-                 "limit", "list_size", "secret", "size")  # fmt: skip
+                 "holes", "limit", "list_size", "secret", "size")  # fmt: skip
 
     def __init__(self, block: bytes, table: Table, max_limit: int, max_list: int, list_factor: int) -> None:
         self._block = block
@@ -235,6 +273,7 @@ class _Decoding:
         self.size = table.size
         self.limit = table.limit
         self.fields: list[Field] = []
+        self.holes: list[Hole] = []
         self.list_size = 0
         self.changed = False
         self.secret = False
@@ -268,14 +307,18 @@ class _Decoding:
         if first & 0x80:
             self._emit(self._entry(self._integer(7)))
         elif first & 0x40:
-            field = self._literal(6)
+            field = self._name(6), self._string()
             self._insert(field)
             self._emit(field)
         elif first & 0x20:
             self._resize(self._integer(5))
         else:
             self.secret |= first & 0x10 != 0
-            self._emit(self._literal(4))
+            name = self._name(4)
+            start = self._offset
+            value = self._string()
+            self.holes.append((len(self.fields), start, self._offset))
+            self._emit((name, value))
 
     def _emit(self, field: Field) -> None:
         # Counted on after the limit too, but no longer kept: the table must still follow to the end of the block.
@@ -292,10 +335,9 @@ class _Decoding:
             return self.entries[index - STATIC_COUNT - 1]
         raise _wrong(f"index {index} is in no table")
 
-    def _literal(self, bits: int) -> Field:
+    def _name(self, bits: int) -> bytes:
         index = self._integer(bits)
-        name = self._entry(index)[0] if index else self._string()
-        return name, self._string()
+        return self._entry(index)[0] if index else self._string()
 
     def _insert(self, field: Field) -> None:
         size = len(field[0]) + len(field[1]) + ENTRY_OVERHEAD
