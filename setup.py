@@ -31,6 +31,7 @@ SINGLE = (
     "catenet/http/fields.py",
     "catenet/http/limits.py",
     "catenet/http/message.py",
+    "catenet/http/server/heads.py",
     "catenet/http/stream.py",
     "catenet/http/target.py",
     "catenet/http/websocket/assembly.py",

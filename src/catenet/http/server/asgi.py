@@ -66,6 +66,9 @@ class AsgiService(Service):
         self.deflate = deflate
         self.socket_limits = socket_limits
         self.lifespan = Lifespan(app, lifespan)
+        # The fields of the last request of HTTP/2, with its authority, and what they are in a scope.
+        self._last: tuple[Fields, bytes] = ((), b"")
+        self._last_headers: Fields = ()
 
     async def start(self) -> None:
         """Let the application start. Raises `LifespanError`."""
@@ -121,12 +124,24 @@ class AsgiService(Service):
             "raw_path": raw_path,
             "query_string": query,
             "root_path": self.root_path,
-            "headers": list(head.fields) if http_version != "2" else _headers(head),
+            "headers": list(head.fields) if http_version != "2" else self._headers(head),
             "scheme": "https" if ends.tls else "http",
             "client": ends.client,
             "server": ends.server,
             "extensions": _EXTENSIONS.copy(),
         }
+
+    def _headers(self, head: RequestHead) -> list[tuple[bytes, bytes]]:
+        """Fields of HTTP/2 as ASGI has them: `host` is there, and there is one `cookie` (RFC 9113 section 8.2.3)."""
+        fields, authority = self._last
+        if head.fields is not fields or head.authority is not authority:
+            # Requests whose paths alone differ have the same object here.
+            self._last = head.fields, head.authority
+            made = one_cookie(head.fields)
+            if head.authority and head.get(b"host") is None:
+                made = ((b"host", head.authority), *made)
+            self._last_headers = made
+        return list(self._last_headers)
 
 
 class _Known:
@@ -243,11 +258,3 @@ class _AsgiExchange(Exchange):
             await self.send_file(file, offset, count)
         if not message.get("more_body", False) and not self._sends_trailers:
             self.finish_now()
-
-
-def _headers(head: RequestHead) -> list[tuple[bytes, bytes]]:
-    """Fields of HTTP/2 as ASGI has them: `host` is there, and there is one `cookie` (RFC 9113 section 8.2.3)."""
-    fields = list(one_cookie(head.fields))
-    if head.authority and head.get(b"host") is None:
-        fields.insert(0, (b"host", head.authority))
-    return fields
