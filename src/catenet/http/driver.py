@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from catenet.http import events as ev
 from catenet.http.core import ConnectionValue, HttpCore
 from catenet.http.errors import ErrorCode, HttpError
-from catenet.http.events import Event, StreamReset
+from catenet.http.events import DATA, HEAD, Event, StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.stream import Stream
 from catenet.net.driver import WRITE_LIMIT, StreamDriver
@@ -222,10 +222,10 @@ class HttpProtocol(StreamDriver, Generic[H]):
     def dispatch(self, events: list[Event]) -> None:
         """Hand each event to the stream's owner, or to the connection."""
         for kind, stream, value, end in events:
-            if kind == ev.DATA:
-                stream.owner.on_data(value, end)
-            elif kind == ev.HEAD:
+            if kind == HEAD:
                 self.on_head(stream, value, end)
+            elif kind == DATA:
+                stream.owner.on_data(value, end)
             elif kind == ev.TRAILERS:
                 stream.owner.on_trailers(value)
             elif kind == ev.RESET:

@@ -38,7 +38,8 @@ class HttpConnection(ServingProtocol):
 
     def on_head(self, stream: Stream, head: RequestHead, end: bool) -> None:
         """Begin an exchange."""
-        if not self.is_crowded(stream):
+        # The first is asked here, too: a call costs as much as the question.
+        if self.running < self.shared.http.max_streams or not self.is_crowded(stream):
             stream.owner = exchange = self._service.exchange(self, stream, head)
             exchange.on_request(end)
 

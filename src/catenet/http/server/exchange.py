@@ -464,9 +464,10 @@ class Exchange(Producer):
             self._report(error)
         elif self._cause:
             self.service.report(self, RuntimeError(self._cause))
-        if self._state != _DONE and self._lost is None:
-            self._complete_for_handler(error)
-        connection.touch()
+        if self._state != _DONE:
+            if self._lost is None:
+                self._complete_for_handler(error)
+            connection.touch()
         if connection.draining:
             connection.close_if_idle()
 
