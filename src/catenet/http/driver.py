@@ -108,8 +108,17 @@ class HttpProtocol(StreamDriver, Generic[H]):
                 self.dispatch(core.receive(b"", now))
         finally:
             self._in_turn = False
-            self.flush()
-        if core.pending and self.transport is not None:
+            self.turn_over()
+
+    def turn_over(self) -> None:
+        """All that came is handled: a server may let what is to be written wait for other connections."""
+        self.end_turn()
+
+    def end_turn(self) -> None:
+        """Write what a turn has made."""
+        self._scheduled = False
+        self.flush()
+        if self.core.pending and self.transport is not None:
             self.touch()  # of requests that came together: the first answers leave before more are made
 
     def _is_known(self) -> bool:

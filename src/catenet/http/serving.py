@@ -25,6 +25,7 @@ from catenet.net.accept import Slot
 from catenet.net.eager_task import Runner
 from catenet.net.limits import ServerLimits
 from catenet.net.monitor import Late, PeerMonitor
+from catenet.net.turns import Turns
 
 __all__ = ["Ends", "Producer", "ServingProtocol", "Shared"]
 
@@ -50,6 +51,7 @@ class Shared(monitor.Shared):
         self.http = http
         self.keepalive = keepalive
         self.runner = Runner(loop)
+        self.turns = Turns(loop)
         self.memos = Memos()
         self.h1_memo = H1Memo()
 
@@ -81,12 +83,24 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     `running` counts what works on requests and has not ended, also of streams that have.
     """
 
-    __slots__ = ("_ends", "_pinged", "_served", "_sniffed", "draining", "monitor", "runner", "running", "shared")
+    __slots__ = (
+        "_ends",
+        "_pinged",
+        "_served",
+        "_sniffed",
+        "draining",
+        "monitor",
+        "runner",
+        "running",
+        "shared",
+        "turns",
+    )
 
     def __init__(self, shared: Shared, slot: Slot) -> None:
         super().__init__(shared.loop, write_limit=shared.limits.write_limit)
         self.shared = shared
         self.runner = shared.runner
+        self.turns = shared.turns
         self.budget = shared.budget
         self.now = slot.accepted
         self.draining = False
@@ -103,6 +117,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         """TLS has chosen a protocol already; without it the first bytes will tell."""
         super().connection_made(transport)
         self.monitor.start()
+        self.turns.members += 1
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._choose(tls.selected_alpn_protocol() == "h2")
@@ -120,7 +135,15 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     def connection_lost(self, error: Exception | None) -> None:
         """The place is free for another connection."""
         self.monitor.stop()
+        if self.transport is not None:
+            self.turns.members -= 1
         super().connection_lost(error)
+
+    def turn_over(self) -> None:
+        """Write together with the other connections of this turn."""
+        scheduled, self._scheduled = self._scheduled, True  # `joins` may end the turn, which takes it back
+        if not self.turns.joins(self, scheduled):
+            self.end_turn()
 
     def _choose(self, http2: bool) -> None:
         shared = self.shared
