@@ -10,6 +10,7 @@ from tests.http.test_h1_memo import outcome
 from catenet.http import events as ev
 from catenet.http.h1 import shapes
 from catenet.http.h1.connection import H1Connection
+from catenet.http.h1.lines import LineMemo
 from catenet.http.h1.memo import H1Memo
 from catenet.http.limits import Limits
 from catenet.http.message import ResponseHead
@@ -164,36 +165,24 @@ def test_no_shape_has_a_field_of_framing_that_differs(more):
 
 
 def test_shapes_are_few_and_dearer_each_time_they_are_forgotten():
-    memo = H1Memo()
-    machine = H1Connection(False, None, memo)
-    made = shapes.Shapes()
-    block_of = H1Connection(False, None, memo)
-    served(block_of, request(0))
-    head, block = block_of._last_head, block_of._last_block
+    machine, lines, made = H1Connection(False), LineMemo(), shapes.Shapes()
+    served(machine, request(0))
+    head, framing = machine._last_head, machine._last_block.framing
+
+    def shape_of(section):
+        lines.read(section)
+        return made.of(head, framing, section, lines)
+
     for number in range(70):
-        section = b"Host: h\r\nX-%d: 1\r\n" % number
-        for _ in range(40):
-            made.of(head, block.framing, section, _Lines())
+        for again in range(40):
+            shape_of(b"Host: h\r\nX-%d: %d\r\n" % (number, again))
     assert len(made._known) == 1 and made._often == 64
     for number in range(5000):
-        made.of(head, block.framing, b"Host: h\r\nY-%d: 1\r\n" % number, _Lines())
+        shape_of(b"Host: h\r\nY-%d: 1\r\n" % number)
     assert len(made._counts) <= 1025
-    long = b"Host: h\r\n" + b"X: " + b"y" * 5000 + b"\r\n"
-    many = b"".join(b"X-%d: 1\r\n" % number for number in range(20))
-    for _ in range(100):
-        assert made.of(head, block.framing, long, _Lines()) is None
-        assert made.of(head, block.framing, many, _Lines()) is None
-    assert machine._shape is None
-
-
-class _Lines:
-    """Of which only Host is known."""
-
-    def knows(self, line):
-        return line.startswith(b"Host")
-
-    def frames(self, name):
-        return name == b"Host"
+    for again in range(100):
+        assert shape_of(b"Host: h\r\nX: " + b"y" * 5000 + b"\r\n") is None
+        assert shape_of(b"".join([b"X-%d: %d\r\n" % (number, again) for number in range(20)])) is None
 
 
 def test_a_head_over_the_limit_has_no_shape():
