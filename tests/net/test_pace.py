@@ -28,6 +28,11 @@ def test_a_burst_buys_a_minute_at_most():
     assert kept(lambda now: 1 << 30 if now == 1 else 0) == 1 + AHEAD
 
 
+def test_a_burst_buys_what_it_may():
+    pace = Pace(5.0, 240.0, 5.0)
+    assert [pace.is_late(True, 1 << 30, float(now)) for now in range(8)] == [False] * 6 + [True] * 2
+
+
 def test_who_owes_nothing_has_all_the_time():
     assert kept(lambda now: 0, owes=lambda now: now % 9 != 0) is None
     assert kept(lambda now: 0, owes=lambda now: False) is None

@@ -36,6 +36,13 @@ def add_http_limits(parser: argparse.ArgumentParser) -> None:
         default=75.0,
         help="for a connection on which nothing is going on (default 75; 0: any)",
     )
+    group.add_argument(
+        "--send-timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        default=60.0,
+        help="for a client to take some of a response that waits, then at --min-rate (default 60)",
+    )
 
 
 def _add_common(group: argparse._ArgumentGroup) -> None:
@@ -52,7 +59,7 @@ def _add_common(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--min-rate", type=_rate, default=240.0, metavar="BYTES/S",
-        help="of a request that has begun, after as long (default 240; 0: any)",
+        help="of a request that has begun, after as long, and of a response that waits (default 240; 0: any)",
     )  # fmt: skip
     group.add_argument(
         "--max-queued", **size, default=64 << 20,
@@ -79,7 +86,8 @@ def http_limits(args: argparse.Namespace) -> HttpLimits:
     from catenet.http.server.server import HttpLimits
 
     limits = Limits(max_queued=args.max_queued, connect_protocol=True)
-    return HttpLimits(**_common(args), http=limits, max_idle=args.max_idle or None)
+    own = {"max_idle": args.max_idle or None, "send_timeout": args.send_timeout}
+    return HttpLimits(**_common(args), **own, http=limits)
 
 
 def _common(args: argparse.Namespace) -> dict[str, Any]:

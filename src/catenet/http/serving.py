@@ -2,7 +2,7 @@
 
 The peer is under the clock of `catenet.net.monitor` until its first head (or preface and SETTINGS) is complete;
 from the first byte of a later head until its last; and, at a rate, while it has begun a frame, a chunk's framing, a
-body or a message.
+body or a message. While a response waits, it is to be read at a rate; a tunnel has time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from catenet.http.core import ConnectionValue
 from catenet.http.driver import IGNORE, HttpProtocol
 from catenet.http.errors import ErrorCode, HttpError, TooSlow
+from catenet.http.events import StreamReset
 from catenet.http.h1.connection import H1Connection
 from catenet.http.h1.memo import H1Memo
 from catenet.http.h2 import frames
@@ -266,8 +267,36 @@ class ServingProtocol(HttpProtocol[RequestHead]):
             for stream in core.streams.values()
         )
 
+    def may_wait(self, stream: Stream) -> bool:
+        """Whether what is sent on a stream has no hurry: its peer may read when it likes."""
+        return stream.tunnel
+
+    def must_read(self, full: bool) -> bool:
+        """Whether a response waits; in a transport that is `full` it may be one whose stream has ended."""
+        streams = self.core.streams.values() if self.version_known else ()
+        if full:
+            return not streams or any(not self.may_wait(stream) for stream in streams)
+        return any(stream.queued and not self.may_wait(stream) for stream in streams)
+
+    def _break_off_unread(self) -> None:
+        """Reset streams whose windows their client does not open; one that reads nothing at all can be told nothing."""
+        transport = self.transport
+        if self.core.version < 2 or transport is None or transport.get_write_buffer_size():
+            self.abort()
+            return
+        for stream in list(self.core.streams.values()):
+            if stream.queued and not self.may_wait(stream):
+                owner, stream.owner = stream.owner, IGNORE
+                self.core.reset(stream, ErrorCode.ENHANCE_YOUR_CALM)
+                if owner is not None:
+                    owner.on_reset(StreamReset(ErrorCode.ENHANCE_YOUR_CALM, "the client does not read the response"))
+        self.touch()
+
     def on_late(self, what: Late) -> None:
         """Tell the peer that it took too long, if it has said anything that can be answered."""
+        if what is Late.READING:
+            self._break_off_unread()
+            return
         if not self.version_known or not self.received:
             self.abort()
             return

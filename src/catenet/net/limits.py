@@ -18,6 +18,8 @@ class ServerLimits:
       the preface. Later heads have as long, from their first byte on.
     * `min_rate`: bytes per second of whatever else the peer has begun and not finished (a body, part of a message);
       `handshake_timeout` seconds are granted before it counts (`catenet.net.pace.Pace`).
+    * `send_timeout`: for a peer to take something of a response that waits for it; what it takes must be `min_rate`
+      then. Bounds what a protocol sends as one answer; tunnels and streams of calls may wait as long as they like.
     * `max_queued_total`: bytes that all connections together may have waiting for their peers to read. From half of
       it on, producers wait; beyond it, the connections that hold most are closed
       (`catenet.net.budget.Budget`).
@@ -30,6 +32,7 @@ class ServerLimits:
     max_connections: int | None = None
     handshake_timeout: float = 10.0
     min_rate: float = 240.0
+    send_timeout: float = 60.0
     max_queued_total: int = 64 << 20
     backlog: int = 1024
     write_limit: int = 8 << 20

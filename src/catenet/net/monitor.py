@@ -1,8 +1,9 @@
-"""Whether the peer of an accepted connection keeps up with what it has begun, and reads what it gets.
+"""Whether the peer of an accepted connection keeps up with what it has begun, and reads what it has asked for.
 
 The peer is under the clock while it owes us something: from accept until what a connection begins with is complete;
 from the first byte of a later unit that has a deadline (a request head) until its last; and, at a rate, while it has
-begun anything else. It owes nothing between two units, and nothing that our windows or our pauses hold back.
+begun anything else. It owes nothing between two units, and nothing that our windows or our pauses hold back. And it
+is to read, at a rate, the responses that wait for it; what else waits (a tunnel's bytes) it may leave unread.
 `PeerMonitor.watch` is called every second or so.
 """
 
@@ -33,6 +34,7 @@ class Late(enum.Enum):
     BEGINNING = "what a connection begins with"
     UNIT = "a unit with a deadline"
     REST = "the rest of what has begun"
+    READING = "reading a response"
 
 
 class Monitored(Protocol):
@@ -78,8 +80,11 @@ class Monitored(Protocol):
     def owes(self) -> bool:
         """Whether the peer has begun something, not finished it, and is free to go on."""
 
+    def must_read(self, full: bool) -> bool:
+        """Whether the peer is to read what waits: it has asked for it; `full`: some of it waits in the transport."""
+
     def on_late(self, what: Late) -> None:
-        """Give the connection up."""
+        """Give up the connection, or of READING, what waits."""
 
     def charge(self, amount: int) -> None:
         """Tell the budget that `amount` bytes wait."""
@@ -144,8 +149,8 @@ class PeerMonitor:
     """The clock of one accepted connection. `opened`: when it was accepted; `idle_since`: when it was last busy."""
 
     __slots__ = (
-        "_closing", "_driver", "_entry", "_flowed", "_left", "_moved", "_pace", "_shared", "_slot", "idle_since",
-        "opened",
+        "_closing", "_driver", "_entry", "_flowed", "_left", "_moved", "_pace", "_reading", "_shared", "_slot",
+        "_taken", "idle_since", "opened",
     )  # fmt: skip
 
     def __init__(self, driver: Monitored, shared: Shared, slot: Slot) -> None:
@@ -156,7 +161,8 @@ class PeerMonitor:
         self._pace: Pace | None = None
         self._entry: Entry | None = None
         self._closing = False
-        self._flowed = self._left = 0
+        self._flowed = self._left = self._taken = 0
+        self._reading: Pace | None = None
 
     def start(self) -> None:
         """The connection is made: what it begins with is due."""
@@ -190,7 +196,10 @@ class PeerMonitor:
             self.idle_since = now
         self._watch_output(now, transport)
         if self._closing:
-            patience = self._shared.limits.handshake_timeout if self._left else LINGER
+            limits = self._shared.limits
+            patience = LINGER
+            if self._left:
+                patience = limits.send_timeout if driver.must_read(True) else limits.handshake_timeout
             if self.has_stalled(now, patience):
                 driver.abort()  # what is left will not be read, or the end of TLS not answered
         elif driver.begun and not driver.failed:
@@ -199,7 +208,8 @@ class PeerMonitor:
     def watch_age(self, now: float) -> None:
         """End a connection that has been idle for too long, or is too old."""
         driver, limits = self._driver, self._shared.limits
-        quiet = now - driver.now
+        # Who still reads what it got is not idle.
+        quiet = now - (max(driver.now, self._moved) if self._left else driver.now)
         if limits.max_idle is not None and quiet > limits.max_idle and not driver.busy and not driver.draining:
             driver.drain()
         if limits.max_age is not None and now - self.opened > limits.max_age:
@@ -243,6 +253,22 @@ class PeerMonitor:
                 moved = self._closing = True
         if moved:
             self._moved = now
+        self._watch_reading(now, left, queued, flowed)
         self._flowed, self._left = flowed, left
         if driver.charged or buffered:
             driver.charge(queued + buffered)
+
+    def _watch_reading(self, now: float, left: int, queued: int, flowed: int) -> None:
+        """See whether the peer takes a response that waits for it, at a rate."""
+        if not (left or queued) or not self._driver.must_read(left > 0):
+            self._reading = None
+            return
+        # What is written while the transport has room adds to `left` alone: no progress, but no step back either.
+        self._taken += max(flowed - self._flowed + self._left - left, 0)
+        reading = self._reading
+        if reading is None:
+            limits = self._shared.limits
+            reading = self._reading = Pace(limits.send_timeout, limits.min_rate, limits.send_timeout)
+        if reading.is_late(True, self._taken, now):
+            self._reading = None
+            self._late(Late.READING)

@@ -162,6 +162,10 @@ class AcceptedConnection(Connection[E]):
         """Whether the peer has begun something, not finished it, and is read from."""
         return self.core.unfinished and not self._read_paused
 
+    def must_read(self, full: bool) -> bool:
+        """What a core sends may be part of something that has no hurry; its own deadlines say otherwise."""
+        return False
+
     def on_late(self, what: Late) -> None:
         """Give the connection up."""
         self.abort()

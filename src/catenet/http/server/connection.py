@@ -49,6 +49,10 @@ class HttpConnection(ServingProtocol):
             if isinstance(stream.owner, Exchange):
                 stream.owner.on_left()
 
+    def may_wait(self, stream: Stream) -> bool:
+        """Tunnels and calls (gRPC, passed on by a gateway) may wait for their client."""
+        return stream.tunnel or (isinstance(stream.owner, Exchange) and stream.owner.is_call)
+
     def drain(self) -> None:
         """Take no new requests; what would never end by itself is told to."""
         if self.version_known:

@@ -32,6 +32,7 @@ _WAITING, _BEGUN, _DONE = range(3)
 _PLAIN: Fields = ((b"content-type", b"text/plain; charset=utf-8"),)
 _FAILED = ResponseHead(500, _PLAIN)
 _SMALL_FILE = 64 << 10
+_CALLS = (b"application/grpc", b"application/connect+")
 
 
 class Exchange(Producer):
@@ -120,6 +121,12 @@ class Exchange(Producer):
     def gone(self) -> bool:
         """Whether the client has gone, or has broken the request off."""
         return self._lost is not None
+
+    @property
+    def is_call(self) -> bool:
+        """Whether this is a call of gRPC, or of Connect with streams: its client may read when it likes."""
+        kind = self.head.get(b"content-type")
+        return kind is not None and kind.startswith(_CALLS)
 
     @property
     def complete(self) -> bool:
@@ -371,7 +378,7 @@ class Exchange(Producer):
     def _end(self) -> None:
         self._state = _DONE
         connection, stream = self._connection, self._stream
-        if not stream.tunnel:
+        if not stream.tunnel and (stream.queue is None or not self.is_call):
             stream.owner = IGNORE  # what knows each other would wait for the collector
         connection.touch()
         if self._waiters:

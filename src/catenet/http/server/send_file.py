@@ -11,6 +11,8 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from catenet.net.pace import Pace
+
 if TYPE_CHECKING:
     from catenet.http.serving import ServingProtocol
 
@@ -20,8 +22,8 @@ _PIECE = 60 << 10
 """Below the size from which malloc maps memory anew for each block, whose pages would have to be zeroed."""
 _TURN = 1 << 20
 """Bytes after which others have their turn."""
-_STALLED_AFTER = 60.0
-"""Seconds without a byte after which a client is given up: what waits here is not counted with what transports hold."""
+_INTERVAL = 1.0
+"""Seconds between two looks whether the client keeps up: what waits here is not counted with what transports hold."""
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 
@@ -67,7 +69,9 @@ async def splice(
         return 0
     duplicate = os.dup(sock.fileno())
     try:
-        await _Splice(connection.loop, duplicate, descriptor, offset, count, wait()).run()
+        limits = connection.shared.limits
+        pace = Pace(limits.send_timeout, limits.min_rate, limits.send_timeout)
+        await _Splice(connection.loop, duplicate, descriptor, offset, count, wait(), pace).run()
     finally:
         os.close(duplicate)
     return count
@@ -84,6 +88,7 @@ class _Splice:
         offset: int,
         count: int,
         ended: asyncio.Future[None],
+        pace: Pace,
     ) -> None:
         self._loop = loop
         self._to = to
@@ -91,14 +96,14 @@ class _Splice:
         self._offset = offset
         self._end = offset + count
         self._ended = ended
-        self._looked_at = -1
+        self._pace = pace
 
     async def run(self) -> None:
         """Send all of it. Raises what went wrong."""
         if self._send():
             return
         self._loop.add_writer(self._to, self._on_writable)
-        self._timer = self._loop.call_later(_STALLED_AFTER / 2, self._look)
+        self._look()
         try:
             await self._ended
         finally:
@@ -130,9 +135,10 @@ class _Splice:
             self._ended.set_exception(error)
 
     def _look(self) -> None:
-        """Give up a client that has taken nothing since the last look."""
-        if self._offset == self._looked_at and not self._ended.done():
-            self._ended.set_exception(TimeoutError("the client reads nothing"))
+        """Give up a client that takes too little."""
+        if self._ended.done():
             return
-        self._looked_at = self._offset
-        self._timer = self._loop.call_later(_STALLED_AFTER / 2, self._look)
+        if self._pace.is_late(True, self._offset, self._loop.time()):
+            self._ended.set_exception(TimeoutError("the client reads too slowly"))
+            return
+        self._timer = self._loop.call_later(_INTERVAL, self._look)

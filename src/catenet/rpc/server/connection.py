@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from catenet.http.driver import IGNORE
 from catenet.http.errors import HttpError
 from catenet.http.message import RequestHead
+from catenet.http.server.exchange import Exchange
 from catenet.http.serving import ServingProtocol, Shared
 from catenet.http.stream import Stream
 from catenet.net.accept import Slot
@@ -58,6 +59,14 @@ class ServerConnection(ServingProtocol):
         if error is not None:
             self.counters.protocol_errors += 1
         super().on_failed(error)
+
+    def may_wait(self, stream: Stream) -> bool:
+        """Calls have deadlines and keepalive; what an application answers beside them is to be read."""
+        return stream.tunnel or not isinstance(stream.owner, Exchange) or stream.owner.is_call
+
+    def must_read(self, full: bool) -> bool:
+        """Whether a response of the application waits; of calls that have ended something may wait as well."""
+        return bool(self.core.streams) and super().must_read(full)
 
     def drain(self) -> None:
         """Take no new requests; what would never end by itself is told to."""
