@@ -1,4 +1,4 @@
-"""nginx behind the gateway, over HTTP/1.1 and over HTTP/2 in TLS; curl and h2load in front."""
+"""nginx and haproxy behind the gateway, over HTTP/1.1 and HTTP/2; curl, h2load and websockets in front."""
 
 import asyncio
 import contextlib
@@ -8,10 +8,14 @@ import subprocess
 
 import pytest
 import trustme
+import websockets
+from tests.http.gateway.test_passing_on import Behind
+from tests.http.server.wire import raw
 from tests.peers import environment, tool
 
 from catenet.http import serve
 from catenet.http.gateway.gateway import Gateway, GatewayOptions
+from catenet.http.message import ResponseHead
 
 pytestmark = pytest.mark.peer
 
@@ -59,6 +63,41 @@ def nginx(tmp_path_factory):
     process.communicate()
 
 
+@contextlib.asynccontextmanager
+async def haproxy(folder, behind, version):
+    """haproxy before a server of ours, to which it speaks HTTP/1.1 or HTTP/2; yields its URL."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    (folder / "haproxy.cfg").write_text(
+        f"""
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend f
+  bind 127.0.0.1:{port} proto {version}
+  default_backend b
+backend b
+  server a {behind.removeprefix("http://")} proto {version}
+"""
+    )
+    words = [tool("haproxy"), "-f", str(folder / "haproxy.cfg")]
+    process = await asyncio.create_subprocess_exec(*words, env=environment(), stderr=subprocess.PIPE)
+    try:
+        while True:
+            with contextlib.suppress(OSError):
+                (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                break
+            assert process.returncode is None, await process.stderr.read()
+            await asyncio.sleep(0.02)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
 async def output(*words):
     process = await asyncio.create_subprocess_exec(*words, stdout=subprocess.PIPE)
     out, _ = await process.communicate()
@@ -100,5 +139,65 @@ def test_what_nginx_answers_is_what_the_client_gets(nginx, tls, version):
                 said = await output(tool("h2load"), "-n200", "-c4", "-m8", *protocol, f"{url}/text.txt")
                 assert b"200 succeeded, 0 failed, 0 errored" in said
         await gateway.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("version", "scheme"), [("h1", "http"), ("h2", "h2c")])
+def test_what_passes_haproxy_and_the_gateway(tmp_path, version, scheme):
+    """Bodies, an invitation, hints, trailers both ways, a WebSocket."""
+    last = Behind()
+
+    async def app(exchange):
+        if exchange.head.path == b"/large":
+            await exchange.reply(ResponseHead(200), LARGE)
+        else:
+            await last(exchange)
+
+    async def main():
+        async with (
+            await serve(app, "http://127.0.0.1:0", interface="exchange") as server,
+            haproxy(tmp_path, server.urls[0], version) as middle,
+        ):
+            gateway = Gateway([f"/={scheme}://{middle}"])
+            async with await serve(gateway, "http://127.0.0.1:0", interface="exchange") as front:
+                (url,) = front.urls
+                for way in ("--http1.1", "--http2-prior-knowledge"):
+                    assert await output(tool("curl"), "-sS", way, f"{url}/large") == LARGE
+                    said = await output(tool("curl"), "-sS", way, "-d", "posted", f"{url}/")
+                    assert said == b"posted|"
+                one = await raw(url)
+                one.send(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+                assert (await one.response())[0] == 100
+                one.send(b"abc")
+                assert (await one.response())[2] == b"abc|"
+                assert (await one.get("/hints"))[0] == 103
+                last.go_on.set()
+                assert (await one.response())[0] == 200
+                one.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+                one.send(b"3\r\nabc\r\n0\r\nX-End: 1\r\n\r\n")
+                _, fields, body = await one.response()
+                assert body == b"abc|x-end=1" and fields["trailer-x-sum"] == "7"
+                one.close()
+            await gateway.close()
+
+    asyncio.run(main())
+
+
+def test_a_websocket_through_haproxy_and_the_gateway(tmp_path):
+    async def echo(ws):
+        async for message in ws:
+            await ws.send(message)
+
+    async def main():
+        async with websockets.serve(echo, "127.0.0.1", 0) as server:
+            behind = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with haproxy(tmp_path, behind, "h1") as middle:
+                gateway = Gateway([f"/=http://{middle}"])
+                async with await serve(gateway, "http://127.0.0.1:0", interface="exchange") as front:
+                    async with websockets.connect(front.urls[0].replace("http", "ws")) as client:
+                        await client.send("x" * 100_000)
+                        assert await client.recv() == "x" * 100_000
+                await gateway.close()
 
     asyncio.run(main())

@@ -8,6 +8,8 @@ import stat
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import BinaryIO, Protocol, TypeAlias, cast, runtime_checkable
 
+from catenet.http.message import Fields
+
 __all__ = ["AsyncPieces", "Bytes", "Content", "File", "Pieces", "Readable", "Source", "source_of"]
 
 PIECE = 256 << 10
@@ -33,6 +35,11 @@ class Source:
 
     length: int | None = None
     replayable = False
+
+    @property
+    def trailers(self) -> Fields:
+        """What follows the body, known when the last piece is."""
+        return ()
 
     @property
     def whole(self) -> bytes | None:

@@ -128,7 +128,7 @@ class Exchange:
                 raise ValueError(f"the body is not as long as it said: {source.length} bytes")
             if self.over or not stream.local_open:
                 return
-            if trailers:
+            if trailers := trailers or source.trailers:
                 core.send_trailers(stream, trailers)
             else:
                 core.send_data(stream, b"", True)

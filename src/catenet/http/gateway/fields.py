@@ -12,10 +12,10 @@ from typing import Final
 from catenet.http.message import Fields, RequestHead, ResponseHead, one_cookie
 from catenet.net.target import host_and_port
 
-__all__ = ["forwarded", "request_fields", "response_fields", "via_of"]
+__all__ = ["forwarded", "request_fields", "response_fields", "trailer_fields", "via_of"]
 
 _HOP: Final = frozenset((
-    b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
+    b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",
     b"transfer-encoding", b"upgrade", b"http2-settings",
 ))  # fmt: skip
 """Fields about one connection (RFC 9110 section 7.6.1, RFC 7540 section 3.2.1)."""
@@ -27,6 +27,11 @@ _ORIGIN: Final = frozenset((
 """Who has asked for what."""
 _KEPT: Final = frozenset((b"cache-control", b"authorization", b"cookie", b"host", b"content-type", b"content-length"))
 """Fields that no Connection field may take away: they are of the whole way."""
+_NO_TRAILERS: Final = _MACHINE | frozenset((
+    b"authorization", b"cache-control", b"content-encoding", b"content-range", b"content-type", b"cookie",
+    b"max-forwards", b"range", b"set-cookie", b"trailer", b"via",
+))  # fmt: skip
+"""Fields that frame, route, modify or authenticate (RFC 9110 section 6.5.1): a server may merge trailers into heads."""
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 
 
@@ -66,6 +71,14 @@ def response_fields(head: ResponseHead, via: bytes) -> Fields:
     """Return the fields of the response that passes `head` on."""
     dropped = _ends_here(head.fields)
     return _with_via([field for field in head.fields if field[0] not in dropped], via)
+
+
+def trailer_fields(head: RequestHead | ResponseHead, trailers: Fields) -> Fields:
+    """Return what may follow the body, of the `trailers` that followed that of `head` (RFC 9110 section 6.5.1)."""
+    if not trailers:
+        return ()
+    dropped = _ends_here(head.fields) | _NO_TRAILERS
+    return tuple(field for field in trailers if field[0] not in dropped and not _is_about_origin(field[0]))
 
 
 def _with_via(fields: list[tuple[bytes, bytes]], via: bytes) -> Fields:

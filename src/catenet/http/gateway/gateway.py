@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from catenet.http.client.body import Bytes, Source
@@ -17,7 +18,7 @@ from catenet.http.client.errors import ConnectFailed, ConnectionLost, RequestErr
 from catenet.http.client.exchange import Exchange as ClientExchange
 from catenet.http.client.timeouts import Timeouts
 from catenet.http.client.transport import Transport, TransportOptions
-from catenet.http.gateway.fields import forwarded, request_fields, response_fields, via_of
+from catenet.http.gateway.fields import forwarded, request_fields, response_fields, trailer_fields, via_of
 from catenet.http.gateway.routes import Route, Upstream, is_ambiguous, parse_route, route_of, sort_routes
 from catenet.http.gateway.tunnel import UpstreamTunnel, is_upgrade, run_tunnel, switched_head, upgrade_head
 from catenet.http.message import Fields, RequestHead, ResponseHead
@@ -71,6 +72,11 @@ class _Upload(Source):
         """Iterate over the body."""
         while data := await self._exchange.read():
             yield data
+
+    @property
+    def trailers(self) -> Fields:
+        """What followed it."""
+        return trailer_fields(self._exchange.head, self._exchange.trailers)
 
 
 class Gateway:
@@ -153,8 +159,12 @@ class Gateway:
     # Asking.
 
     async def _forward(self, exchange: Exchange, route: Route) -> None:
-        source: Source = Bytes(exchange.take()) if exchange.complete else _Upload(exchange)
-        behind, upstream = await self._ask(exchange, route, source)
+        if exchange.complete:
+            request = _Outgoing(Bytes(exchange.take()), trailer_fields(exchange.head, exchange.trailers))
+        else:
+            # What the server says to that reaches the client: its 100, or its answer before any body is sent.
+            request = _Outgoing(_Upload(exchange), expects=_expects(exchange))
+        behind, upstream = await self._ask(exchange, route, request)
         try:
             await self._pass_on(exchange, behind)
         finally:
@@ -162,7 +172,7 @@ class Gateway:
             if not behind.over:
                 behind.cancel(ConnectionLost("nobody reads the response any more"))
 
-    async def _ask(self, exchange: Exchange, route: Route, source: Source) -> tuple[ClientExchange, Upstream]:
+    async def _ask(self, exchange: Exchange, route: Route, request: _Outgoing) -> tuple[ClientExchange, Upstream]:
         """Return an exchange whose response has begun, and who gives it. Raises `RequestError`."""
         tried: list[Upstream] = []
         loop = asyncio.get_running_loop()
@@ -170,17 +180,18 @@ class Gateway:
             upstream = route.pick(loop.time(), tried if len(tried) < len(route.upstreams) else ())
             assert upstream is not None
             tried.append(upstream)
-            head = self._head(exchange, route, upstream, source)
+            head = self._head(exchange, route, upstream, request)
+            inform = partial(self._inform, exchange, upstream)
             upstream.running += 1
             try:
                 behind = await self._transport(upstream.scheme).begin(
-                    upstream.origin, head, _Outgoing(source), self._timeouts, None, False, None
+                    upstream.origin, head, request, self._timeouts, None, False, None, inform
                 )
             except BaseException as error:
                 upstream.running -= 1
                 if isinstance(error, ConnectFailed) or (isinstance(error, RequestTimeout) and error.phase == "connect"):
                     upstream.failed(loop.time())
-                if isinstance(error, RequestError) and self._may_repeat(exchange, source, error, len(tried)):
+                if isinstance(error, RequestError) and self._may_repeat(exchange, request.source, error, len(tried)):
                     continue
                 raise
             upstream.answered()
@@ -196,11 +207,13 @@ class Gateway:
             return False
         return error.unprocessed or (error.early and error.reused and exchange.head.method.decode() in IDEMPOTENT)
 
-    def _head(self, exchange: Exchange, route: Route, upstream: Upstream, source: Source) -> RequestHead:
+    def _head(self, exchange: Exchange, route: Route, upstream: Upstream, request: _Outgoing) -> RequestHead:
         head = exchange.head
         fields = self._request_fields(exchange)
-        if head.length is not None and source.whole is None:
-            fields = (*fields, (b"content-length", b"%d" % head.length))
+        if request.expects:
+            fields = (*fields, (b"expect", b"100-continue"))
+        if request.source.length is not None and (request.expects or request.source.whole is None):
+            fields = (*fields, (b"content-length", b"%d" % request.source.length))
         scheme = b"https" if upstream.origin.tls else b"http"
         return RequestHead(
             head.method, route.target(head.path, upstream), fields, self._authority(head, upstream), scheme
@@ -224,13 +237,16 @@ class Gateway:
         head = behind.head
         assert head is not None
         via = self._via(b"2" if behind.connection.core.version == 2 else b"1.1")
-        for interim in behind.interim:
-            if interim.status not in (100, 101):
-                exchange.inform(ResponseHead(interim.status, response_fields(interim, via)))
         await exchange.start(ResponseHead(head.status, response_fields(head, via)))
         while data := await behind.take():
             await exchange.write(data)
-        await exchange.finish(behind.trailers or None)
+        await exchange.finish(trailer_fields(head, behind.trailers) or None)
+
+    def _inform(self, exchange: Exchange, upstream: Upstream, head: ResponseHead) -> None:
+        """Hand a 1xx response on as it comes; a 100 reaches the client when its body is asked for."""
+        if head.status not in (100, 101) and not exchange.started:
+            via = self._via(b"2" if upstream.scheme == "h2c" else b"1.1")
+            exchange.inform(ResponseHead(head.status, response_fields(head, via)))
 
     async def _fail(self, exchange: Exchange, error: RequestError) -> None:
         exchange.service.warn(exchange.now, f"{exchange.head.path.decode('latin-1')[:200]}: {error}")
@@ -308,6 +324,12 @@ class Gateway:
         self._transports.clear()
         for transport in transports:
             await transport.close()
+
+
+def _expects(exchange: Exchange) -> bool:
+    """Whether the client waits to be told to send its body (RFC 9110 section 10.1.1)."""
+    expect = exchange.head.get(b"expect")
+    return expect is not None and expect.lower() == b"100-continue" and exchange.http_version != "1.0"
 
 
 def _forget(task: asyncio.Task[None]) -> None:
