@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The conformance suites that are no tests of pytest: protobuf's conformance runner (binary and JSON), the Connect
-# conformance suite, public resolver scenarios. Our own scripts are part of `make test`, h2spec is part of `make interop`.
+# conformance suite, the suites of Starlette and FastAPI, public resolver scenarios. Our own scripts are part of
+# `make test`, h2spec is part of `make interop`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PATH="$(go env GOPATH 2>/dev/null || echo "$HOME/go")/bin:$PATH"
@@ -10,6 +11,9 @@ echo "protobuf conformance"
 tests/conformance/protojson/run.sh
 
 tests/conformance/connect/run.sh
+
+echo "ASGI: the suites of Starlette and FastAPI through our server"
+.venv/bin/python -m tests.conformance.asgi.run
 
 echo "resolver scenarios"
 tests/conformance/rpl.sh
