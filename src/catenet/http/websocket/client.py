@@ -10,19 +10,16 @@ import os
 import ssl
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
-from catenet.http import events as ev
-from catenet.http.core import HttpCore
-from catenet.http.events import StreamReset
-from catenet.http.h1.connection import H1Connection
-from catenet.http.message import Fields, RequestHead, ResponseHead, first
+from catenet.http.message import Fields, ResponseHead, first
 from catenet.http.url import Url
+from catenet.http.websocket.client_core import ClientCore, Http2ClientCore
 from catenet.http.websocket.codes import CloseCode
 from catenet.http.websocket.connection import WebSocket
 from catenet.http.websocket.deflate import DeflateOptions
 from catenet.http.websocket.errors import HandshakeError, WebSocketClosed
-from catenet.http.websocket.events import Closed, Event, Ping, Pong
+from catenet.http.websocket.events import Closed, Event
 from catenet.http.websocket.handshake import Agreement, ClientHandshake
 from catenet.http.websocket.limits import WebSocketLimits
 from catenet.net.client import connect as connect_core
@@ -42,112 +39,6 @@ _DEFLATE: Final = DeflateOptions()
 _LIMITS: Final = WebSocketLimits()
 
 
-class _ClientCore:
-    """The five verbs: first the handshake over HTTP/1.1, then the WebSocket. Pings and Pongs are not for the reader."""
-
-    def __init__(self, handshake: ClientHandshake, request: RequestHead, limits: WebSocketLimits) -> None:
-        self._handshake = handshake
-        self._limits = limits
-        self._http: HttpCore = H1Connection(True)
-        self._http.open(request, True)
-        self.socket: WebSocket | None = None
-        self.opened: asyncio.Future[Agreement] = asyncio.get_running_loop().create_future()
-        self.pings: dict[bytes, asyncio.Future[None]] = {}
-        self.last: Closed | None = None
-        self.closed = False
-
-    @property
-    def begun(self) -> bool:
-        return self.socket is not None
-
-    @property
-    def unfinished(self) -> bool:
-        return self.socket is not None and self.socket.unfinished
-
-    @property
-    def full(self) -> bool:
-        return self.socket is not None and self.socket.full
-
-    @property
-    def queued(self) -> int:
-        return 0 if self.socket is None else self.socket.queued
-
-    def receive(self, data: bytes, now: float) -> None:
-        if self.socket is not None:
-            self.socket.receive(data, now)
-            return
-        http = self._http
-        events = http.receive(data, now) if data else http.receive_eof()
-        while events and not self.closed:
-            for kind, _, value, _ in events:
-                self._take(kind, value, now)
-            events = http.receive(b"", now) if http.pending else []
-
-    def _take(self, kind: int, value: Any, now: float) -> None:
-        """Something has come of the answer; what follows its head goes to the WebSocket."""
-        if self.socket is not None:
-            if kind == ev.DATA:
-                self.socket.receive(value, now)
-        elif kind == ev.HEAD:
-            try:
-                agreement = self._handshake.check(value)
-            except HandshakeError as error:
-                self._refuse(error)
-                return
-            self.socket = WebSocket(True, deflate=agreement.deflate, limits=self._limits)
-            if not self.opened.done():
-                self.opened.set_result(agreement)
-        elif kind in (ev.RESET, ev.CLOSED):
-            self._refuse(HandshakeError(f"no answer to the handshake: {_said(value)}"))
-
-    def _refuse(self, error: HandshakeError) -> None:
-        self.closed = True
-        if not self.opened.done():
-            self.opened.set_exception(error)
-
-    def transmit(self, now: float) -> bytes:
-        return self._http.transmit() or (b"" if self.socket is None else self.socket.transmit(now))
-
-    def next_event(self) -> Event | None:
-        socket = self.socket
-        if socket is None:
-            return None
-        while isinstance(event := socket.next_event(), Ping | Pong):
-            if isinstance(event, Pong):
-                self._answered(event.payload)
-        if isinstance(event, Closed):
-            self.last = event
-            for waiter in self.pings.values():
-                waiter.cancel()
-        self.closed = socket.closed
-        return event
-
-    def _answered(self, payload: bytes) -> None:
-        """A Pong answers its Ping and those before it (RFC 6455 section 5.5.3)."""
-        if payload not in self.pings:
-            return
-        for ping in list(self.pings):
-            waiter = self.pings.pop(ping)
-            if not waiter.done():
-                waiter.set_result(None)
-            if ping == payload:
-                return
-
-    def next_deadline(self) -> float | None:
-        return None if self.socket is None else self.socket.next_deadline()
-
-    def handle_timeout(self, now: float) -> None:
-        if self.socket is not None:
-            self.socket.handle_timeout(now)
-            self.closed = self.socket.closed
-
-    def drain(self, now: float) -> None:
-        if self.socket is not None:
-            self.socket.drain(now)
-        else:
-            self.closed = True
-
-
 class WebSocketClient:
     """A WebSocket that is open. One task at a time may receive, several may send.
 
@@ -155,7 +46,7 @@ class WebSocketClient:
     `WebSocketClosed`. Used as a context it closes at the end.
     """
 
-    def __init__(self, connection: Connection[Event], core: _ClientCore, agreement: Agreement) -> None:
+    def __init__(self, connection: Connection[Event], core: ClientCore, agreement: Agreement) -> None:
         self._connection = connection
         self._core = core
         self._reading = False
@@ -333,6 +224,7 @@ async def connect(
     unix: str | None = None,
     open_timeout: float | None = OPEN_TIMEOUT,
     dial: Callable[[], Awaitable[Candidate]] | None = None,
+    http2: bool = False,
 ) -> WebSocketClient:
     """Open a WebSocket at a `ws:` or `wss:` URL and return it.
 
@@ -348,6 +240,7 @@ async def connect(
         unix: path of a Unix socket to connect to, whatever the URL says.
         open_timeout: seconds for connecting and the handshake together.
         dial: connects instead, as through a proxy; TLS included.
+        http2: over a stream of HTTP/2 (RFC 8441), on a connection of its own; without TLS by prior knowledge.
 
     Raises `ValueError` for a wrong URL, `HandshakeError` when the server refuses, `catenet.net.ConnectError`.
     """
@@ -356,10 +249,10 @@ async def connect(
     if where.user is not None and first(fields, b"authorization") is None:
         fields = (*fields, (b"authorization", _basic(where.user, where.password or "")))
     handshake = ClientHandshake(os.urandom(16), tuple(subprotocols), deflate, origin, fields)
-    request = handshake.request(
-        where.authority.encode(), where.target.encode(), scheme=b"https" if where.tls else b"http"
-    )
-    core = _ClientCore(handshake, request, limits)
+    kind = Http2ClientCore if http2 else ClientCore
+    scheme = b"https" if where.tls else b"http"
+    request = handshake.request(where.authority.encode(), where.target.encode(), version=kind.version, scheme=scheme)
+    core = kind(handshake, request, limits)
     target = f"unix:{unix}" if unix is not None else host_and_port(where.host or "", where.effective_port)
     if unix is None:
         target = ("tls://" if where.tls else "tcp://") + target
@@ -367,12 +260,17 @@ async def connect(
         async with asyncio.timeout(open_timeout):
             connection: Connection[Event]
             if dial is None:
-                connection = await connect_core(core, target, tls=tls, server_name=server_name, connect_timeout=None)
+                alpn = ("h2",) if http2 else ()
+                connection = await connect_core(
+                    core, target, tls=tls, server_name=server_name, alpn=alpn, connect_timeout=None
+                )
             else:
                 candidate = await dial()
                 connection = Connection(asyncio.get_running_loop(), core)
                 candidate.hand_over(connection)
             try:
+                if http2:
+                    _check_protocol(connection)
                 agreement = await core.opened
             except BaseException:
                 connection.abort()
@@ -390,8 +288,10 @@ def _read_url(text: str) -> Url:
     return url
 
 
-def _said(value: object) -> str:
-    return value.message if isinstance(value, StreamReset) else str(value or "the server has closed the connection")
+def _check_protocol(connection: Connection[Event]) -> None:
+    tls = None if connection.transport is None else connection.transport.get_extra_info("ssl_object")
+    if tls is not None and tls.selected_alpn_protocol() != "h2":
+        raise HandshakeError("the server does not speak HTTP/2")
 
 
 def _basic(user: str, password: str) -> bytes:
