@@ -1,0 +1,239 @@
+"""Servers of sessions.
+
+`async with await serve(handler, "session+tls://:7000", tls=context) as server:`, with
+`async def handler(reader, writer)` as for `asyncio.start_server`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import logging
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from catenet import net
+from catenet.net.limits import ServerLimits
+from catenet.net.server import AcceptedConnection, CoreServer
+from catenet.session.client import make_options
+from catenet.session.core import Session
+from catenet.session.edge import SESSION_SCHEMES, begin
+from catenet.session.table import ServerLink, SessionLimits, Table, Terms
+from catenet.session.transport import READER_LIMIT, SessionTransport, streams
+from catenet.session.wire import ResetCode
+
+__all__ = ["Asking", "SessionServer", "serve"]
+
+logger = logging.getLogger("catenet.session")
+
+CHECK_INTERVAL = 1.0
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Carrier = Callable[[SessionTransport], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who wants a session, as `authorize` is asked: `certificate` is the client's (DER), `peername` its address."""
+
+    credentials: bytes
+    certificate: bytes | None
+    peername: object
+
+
+Authorize = Callable[[Asking], "bool | Awaitable[bool]"]
+
+
+class SessionServer:
+    """Sessions and the connections under them. `urls`: where it listens, with the real ports."""
+
+    def __init__(self, carry: Carrier, terms: Terms, authorize: Authorize | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._carry = carry
+        self._authorize = authorize
+        self._buffer = terms.options.buffer
+        self.table = Table(terms, os.urandom, self._opened)
+        self._server: CoreServer[None] | None = None
+        self._handlers: set[asyncio.Task[None]] = set()
+        self._connections: dict[ServerLink, AcceptedConnection[None]] = {}
+        self._checking = self._loop.call_later(CHECK_INTERVAL, self._check)
+        self._closed = False
+
+    async def listen(self, urls: Iterable[str], tls: ssl.SSLContext | None, limits: ServerLimits | None) -> None:
+        """Accept connections. Raises `ValueError`, `OSError`."""
+        self._server = await net.serve(
+            self.table.link, urls, self._watch, limits=limits, tls=tls, schemes=SESSION_SCHEMES
+        )
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the server listens, with the real ports."""
+        return [] if self._server is None else self._server.urls
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there are, those without a connection included."""
+        return len(self.table.sessions)
+
+    async def serve_forever(self) -> None:
+        """Wait until the server is closed."""
+        if self._server is not None:
+            await self._server.serve_forever()
+
+    async def close(self) -> None:
+        """End at once: handlers are cancelled, clients are told."""
+        if self._closed:
+            return
+        self._closed = True
+        self._checking.cancel()
+        for session in list(self.table.sessions.values()):
+            session.reset(ResetCode.SHUTDOWN)
+        for connection in list(self._connections.values()):
+            connection.flush()
+        for task in list(self._handlers):
+            task.cancel()
+        if self._handlers:
+            await asyncio.wait(self._handlers)
+        if self._server is not None:
+            await self._server.close()
+
+    async def __aenter__(self) -> SessionServer:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # Connections.
+
+    async def _watch(self, connection: AcceptedConnection[None]) -> None:
+        link = connection.core
+        assert isinstance(link, ServerLink)
+        certificate = _certificate(connection)
+        link.peer = b"" if certificate is None else hashlib.sha256(certificate).digest()
+        self._connections[link] = connection
+        begin(connection, link)
+        try:
+            await connection.wait_closed()
+        finally:
+            del self._connections[link]
+            link.lost(self._loop.time())
+
+    def _check(self) -> None:
+        self.table.check(self._loop.time())
+        self._checking = self._loop.call_later(CHECK_INTERVAL, self._check)
+
+    # Sessions.
+
+    def _opened(self, session: Session) -> None:
+        transport = SessionTransport(self._loop, session, self._buffer, _cannot_migrate)
+        active = session.active
+        if isinstance(active, ServerLink):
+            transport.connection = self._connections.get(active)
+        task = self._loop.create_task(self._handle(session, transport))
+        self._handlers.add(task)
+        task.add_done_callback(self._handlers.discard)
+
+    async def _handle(self, session: Session, transport: SessionTransport) -> None:
+        """Ask whether the session is permitted, and run its handler until both have ended."""
+        ended: asyncio.Future[None] = self._loop.create_future()
+        try:
+            if not await self._permits(session, transport):
+                session.reset(ResetCode.DENIED)
+                self.table.close(session, self._loop.time())
+                return
+            self.table.grant(session)
+            transport.on_ended = lambda: _resolve(ended)
+            await self._carry(transport)
+            transport.close()
+            transport.pump()
+            await ended
+        except asyncio.CancelledError:
+            transport.abort()
+            raise
+        except Exception as error:
+            if session.ended is None or not isinstance(error, ConnectionError):
+                logger.exception("the handler of a session failed")
+            transport.abort()
+        finally:
+            self.table.close(session, self._loop.time())
+
+    async def _permits(self, session: Session, transport: SessionTransport) -> bool:
+        if self._authorize is None:
+            return True
+        certificate = None if transport.connection is None else _certificate(transport.connection)
+        answer = self._authorize(Asking(session.credentials, certificate, transport.get_extra_info("peername")))
+        return bool(await answer if inspect.isawaitable(answer) else answer)
+
+
+def _certificate(connection: net.Connection[None]) -> bytes | None:
+    if connection.transport is None:
+        return None
+    secured = connection.transport.get_extra_info("ssl_object")
+    return None if secured is None else secured.getpeercert(binary_form=True)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _cannot_migrate() -> None:
+    raise RuntimeError("only a client makes connections")
+
+
+async def serve(
+    handler: Handler,
+    urls: str | Iterable[str],
+    *,
+    expiry: float | None = None,
+    buffer: int | None = None,
+    heartbeat: float | None = None,
+    key: bytes | None = None,
+    authorize: Authorize | None = None,
+    channel_binding: bool = True,
+    tls: ssl.SSLContext | None = None,
+    limits: SessionLimits | None = None,
+    connection_limits: ServerLimits | None = None,
+    node: str = "",
+    nodes: Mapping[str, str] | None = None,
+    limit: int = READER_LIMIT,
+) -> SessionServer:
+    """Listen on `urls` (`session+tcp://`, `session+tls://`; port 0 is any), and run `handler` for each session.
+
+    `expiry`, `buffer`, `heartbeat`, `key`, `channel_binding`: see `Options`. `authorize` is asked once for each session
+    whether it may begin. `node` is the name of this server in its tokens, and `nodes` says at which `host:port` others
+    of a pool are by their names: who comes to the wrong one is sent there. A handler that returns ends its session, one
+    that raises breaks it off. Raises `ValueError`, `OSError`.
+    """
+
+    async def carry(transport: SessionTransport) -> None:
+        await handler(*streams(transport, limit))
+
+    options = make_options(expiry, buffer, heartbeat, key, channel_binding, messages=False)
+    terms = Terms(options, limits or SessionLimits(), node.encode("ascii"), _encode(nodes))
+    return await serve_transports(carry, urls, terms, authorize, tls, connection_limits)
+
+
+async def serve_transports(
+    carry: Carrier,
+    urls: str | Iterable[str],
+    terms: Terms,
+    authorize: Authorize | None = None,
+    tls: ssl.SSLContext | None = None,
+    connection_limits: ServerLimits | None = None,
+) -> SessionServer:
+    """Serve sessions by what is done with their transports."""
+    server = SessionServer(carry, terms, authorize)
+    try:
+        await server.listen([urls] if isinstance(urls, str) else urls, tls, connection_limits)
+    except BaseException:
+        await server.close()
+        raise
+    return server
+
+
+def _encode(nodes: Mapping[str, str] | None) -> dict[bytes, str]:
+    return {name.encode("ascii"): place for name, place in (nodes or {}).items()}

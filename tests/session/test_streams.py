@@ -1,0 +1,223 @@
+"""Readers and writers of sessions on both event loops: as asyncio's, over connections that break."""
+
+import asyncio
+import os
+import ssl
+
+import pytest
+import trustme
+
+from catenet import session
+from catenet.net import ConnectError
+
+
+@pytest.fixture(scope="module")
+def contexts():
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
+
+
+async def echo(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
+
+
+def cut(server):
+    """Break every connection."""
+    for connection in list(server._connections.values()):
+        connection.abort()
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+def test_everything_that_asyncio_offers(run):
+    async def handler(reader, writer):
+        assert await reader.readline() == b"a line\n"
+        assert await reader.readexactly(4) == b"four"
+        assert await reader.readuntil(b";") == b"until;"
+        assert [line async for line in reader] == [b"one\n", b"two"]
+        assert reader.at_eof()
+        writer.writelines([b"x", bytearray(b"y"), memoryview(b"z")])
+        await writer.drain()
+        assert writer.can_write_eof() and not writer.is_closing()
+        writer.write_eof()
+        writer.close()
+        assert writer.is_closing()
+        await writer.wait_closed()
+
+    async def main():
+        async with await session.serve(handler, "session+tcp://127.0.0.1:0") as server:
+            reader, writer = await session.connect(server.urls[0])
+            assert isinstance(reader, asyncio.StreamReader) and isinstance(writer, asyncio.StreamWriter)
+            assert writer.get_extra_info("peername")[1] == int(server.urls[0].rpartition(":")[2])
+            writer.write(b"a line\nfouruntil;one\ntwo")
+            writer.write_eof()
+            assert await reader.read() == b"xyz"
+            writer.close()
+            await writer.wait_closed()
+            assert writer.transport.is_closing()
+
+    run(main())
+
+
+@pytest.mark.parametrize("scheme", ["session+tcp", "session+tls"])
+def test_a_stream_survives_its_connections(run, contexts, scheme):
+    async def main():
+        url = f"{scheme}://127.0.0.1:0"
+        async with await session.serve(echo, url, tls=contexts[0]) as server:
+            reader, writer = await session.connect(server.urls[0], tls=contexts[1], buffer=256 << 10)
+            data = os.urandom(4 << 20)
+
+            async def send():
+                for at in range(0, len(data), 40_000):
+                    writer.write(data[at : at + 40_000])
+                    await writer.drain()
+                writer.write_eof()
+
+            sending = asyncio.create_task(send())
+            got = bytearray()
+            while piece := await reader.read(65536):
+                if len(got) * 8 // len(data) != (len(got) + len(piece)) * 8 // len(data):
+                    cut(server)
+                got += piece
+            await sending
+            assert got == data
+            assert writer.session.connections >= 4
+            writer.close()
+            await writer.wait_closed()
+            await until(lambda: not server.sessions)
+
+    run(main())
+
+
+def test_a_resumed_session_needs_one_round_trip(run):
+    async def main():
+        async with await session.serve(echo, "session+tcp://127.0.0.1:0") as server:
+            reader, writer = await session.connect(server.urls[0])
+            writer.write(b"1")
+            assert await reader.read(1) == b"1"
+            cut(server)
+            writer.write(b"2")
+            assert await reader.read(1) == b"2"
+            assert writer.session.connections == 2
+
+    run(main())
+
+
+def test_make_before_break(run):
+    async def main():
+        async with await session.serve(echo, "session+tcp://127.0.0.1:0") as server:
+            reader, writer = await session.connect(server.urls[0])
+            for number in range(20):
+                writer.write(b"%02d" % number)
+                writer.session.migrate()
+                assert await reader.readexactly(2) == b"%02d" % number
+                assert writer.session.connected
+            await until(lambda: writer.session.connections > 1)
+
+    run(main())
+
+
+def test_a_server_that_forgets_says_what_it_had(run):
+    async def main():
+        server = await session.serve(echo, "session+tcp://127.0.0.1:0")
+        url = server.urls[0]
+        reader, writer = await session.connect(url)
+        writer.write(b"x" * 1000)
+        assert await reader.readexactly(1000) == b"x" * 1000
+        await until(lambda: not writer.session.unacknowledged)
+        cut(server)
+        server.table.sessions.clear()
+        writer.write(b"y" * 10)
+        with pytest.raises(session.SessionLost) as caught:
+            await reader.read(1)
+        assert caught.value.acknowledged == 1000
+        with pytest.raises(session.SessionLost):
+            await writer.drain()
+        await server.close()
+
+    run(main())
+
+
+def test_a_server_that_closes_says_so(run):
+    async def main():
+        server = await session.serve(echo, "session+tcp://127.0.0.1:0")
+        reader, writer = await session.connect(server.urls[0])
+        writer.write(b"x")
+        assert await reader.read(1) == b"x"
+        await server.close()
+        with pytest.raises(session.SessionReset, match="shuts down"):
+            await reader.read(1)
+        with pytest.raises(ConnectError):
+            await session.connect("session+tcp://127.0.0.1:1")
+
+    run(main())
+
+
+def test_a_handler_that_fails_breaks_its_session(run, caplog):
+    async def handler(reader, writer):
+        raise RuntimeError("of the handler")
+
+    async def main():
+        async with await session.serve(handler, "session+tcp://127.0.0.1:0") as server:
+            reader, _ = await session.connect(server.urls[0])
+            with pytest.raises(session.SessionReset):
+                await reader.read(1)
+            assert "of the handler" in caplog.text
+
+    run(main())
+
+
+def test_who_may_begin(run, contexts):
+    key = os.urandom(16)
+
+    async def permit(asking):
+        return asking.credentials == b"alice"
+
+    async def main():
+        async with await session.serve(echo, "session+tcp://127.0.0.1:0", key=key) as server:
+            reader, writer = await session.connect(server.urls[0], key=key)
+            writer.write(b"x")
+            assert await reader.read(1) == b"x"
+            for wrong in (None, os.urandom(16)):
+                with pytest.raises(session.SessionRefused):
+                    await session.connect(server.urls[0], key=wrong)
+            assert server.sessions == 1
+        options = {"tls": contexts[1]}
+        async with await session.serve(echo, "session+tls://127.0.0.1:0", tls=contexts[0], authorize=permit) as server:
+            reader, writer = await session.connect(server.urls[0], credentials=b"alice", **options)
+            writer.write(b"x")
+            assert await reader.read(1) == b"x"
+            reader, writer = await session.connect(server.urls[0], credentials=b"mallory", **options)
+            with pytest.raises(session.SessionReset, match="not permit"):
+                await reader.read(1)
+        with pytest.raises(ValueError, match="within TLS only"):
+            await session.connect("session+tcp://127.0.0.1:7", credentials=b"alice")
+
+    run(main())
+
+
+def test_a_writer_waits_for_a_reader(run):
+    async def handler(reader, writer):
+        await asyncio.sleep(0.05)
+        assert len(await reader.read()) == 1 << 20
+
+    async def main():
+        async with await session.serve(handler, "session+tcp://127.0.0.1:0", buffer=64 << 10) as server:
+            _, writer = await session.connect(server.urls[0], buffer=64 << 10)
+            for _ in range(16):
+                writer.write(bytes(64 << 10))
+                await writer.drain()
+                assert writer.session.unacknowledged <= 128 << 10
+            writer.close()
+            await writer.wait_closed()
+
+    run(main())
