@@ -121,7 +121,7 @@ def test_make_before_break(run):
                 writer.session.migrate()
                 assert await reader.readexactly(2) == b"%02d" % number
                 assert writer.session.connected
-            await until(lambda: writer.session.connections > 1)
+            await until(lambda: writer.session.connections > 1 and len(server._connections) == 1)
 
     run(main())
 

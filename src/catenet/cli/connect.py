@@ -9,6 +9,7 @@ from catenet.cli.relay.opening import Group, open_end
 from catenet.cli.relay.options import add_arguments, check, relay_options, socket_options
 from catenet.cli.relay.other import Other, add_client_tls, client_tls
 from catenet.cli.relay.session import Sessions
+from catenet.cli.relay.sessions import session_terms
 from catenet.cli.relay.urls import STDIO, parse
 from catenet.net.client import ConnectError
 from catenet.net.target import Target
@@ -17,14 +18,16 @@ from catenet.net.workers import NoLoop, run_loop
 __all__ = ["register", "run"]
 
 EPILOG = """\
-URLs: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:PATH, unix-datagram:PATH, mcast://GROUP:PORT, and - for
-standard input and output. A second URL is connected to the first, instead of them.
+URLs: tcp://HOST:PORT, tls://HOST:PORT, udp://HOST:PORT, unix:PATH, unix-datagram:PATH, mcast://GROUP:PORT,
+session+tcp://HOST:PORT, session+tls://HOST:PORT, and - for standard input and output. A second URL is connected to the
+first, instead of them.
 
   catenet connect tcp://localhost:7                      what is typed goes there, what comes is printed
   catenet connect tls://example.org:443 --crlf -v        with newlines as HTTP has them
   catenet connect udp://127.0.0.1:53 --hex < query.bin   and what passes, in hexadecimal
   catenet connect mcast://239.1.2.3:5000 --interface eth0
   catenet connect tcp://one:80 tcp://other:8080          between two servers
+  catenet connect session+tls://example.org:7000         goes on when the network has changed or this machine has slept
   catenet connect tcp://localhost:7 --exec 'date -u'
 
 status: 0 both directions have ended, 1 not connected or broken off, 2 wrong usage, 130 Ctrl-C
@@ -71,6 +74,7 @@ async def _connect(args: argparse.Namespace, target: Target, sessions: Sessions,
             patience=args.timeout,
             tls=tls,
             group=Group(args.interface, args.loopback),
+            session=session_terms(args),
             datagram=args.datagram,
         )
     except ConnectError as error:

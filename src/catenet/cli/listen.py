@@ -30,6 +30,7 @@ URLs as of catenet connect; port 0 is any. Once it listens, standard error has a
   catenet listen -k tls://:8443 tcp://localhost:80 --tls TLS in front of a server that has none
   catenet listen -k tcp://:5433 tcp://db:5432 --latency 100ms±20ms --rate 1Mbit --reset-after 1MB
   catenet listen -k tcp://:8080 tcp://server:80 --record session.jsonl
+  catenet listen -k session+tls://:2200 tcp://localhost:22 --tls
   catenet listen -k udp://:5353 udp://192.0.2.53:53 --hex
 
 status: 0 done, also by SIGTERM or the first Ctrl-C; 1 the one connection broke; 2 wrong usage

@@ -24,6 +24,8 @@ __all__ = ["Ending", "Options", "Session"]
 
 PIECE: Final = 64 << 10
 """Bytes of the DATA frames that we send."""
+EARLY: Final = 64 << 10
+"""Bytes that a client repeats before it knows how much of it the server has."""
 ACK_DELAY: Final = 0.02
 """Seconds for which an acknowledgement waits for data to go with."""
 
@@ -196,6 +198,7 @@ class Session:
         self.active = link
         self._stop_sent = self._bye_sent = False
         self.sending.rewind()
+        self.receiving.say_again()
         link.wake()
 
     # What connections bring. All raise `FrameError` for what the peer may not say.
@@ -261,10 +264,11 @@ class Session:
         if receiving.unsaid and (ready or receiving.urgent or (self._ack_due is not None and now >= self._ack_due)):
             self._ack_due = None
             return wire.ack(*receiving.say())
-        if ready:
+        if ready and (most := PIECE if link.attached else min(EARLY - link.early, PIECE)) > 0:
             link.heartbeat_sent(now)
-            found = sending.next_data(PIECE)
+            found = sending.next_data(most)
             if found is not None:
+                link.early += len(found[1])
                 link.follow(found[1])
                 return wire.data_header(found[0], len(found[1]))
             end = sending.next_end()

@@ -31,7 +31,7 @@ class Link:
     is_server = False
 
     __slots__ = (
-        "_closing", "_early", "_out", "_pings", "_reader", "_sent_pings", "channel", "failure", "heartbeat",
+        "_closing", "_early", "_out", "_pings", "_reader", "_sent_pings", "channel", "early", "failure", "heartbeat",
         "on_progress", "received", "session", "started", "suspect", "wake",
     )  # fmt: skip
 
@@ -44,6 +44,8 @@ class Link:
         self.failure = ""
         """Why it has ended, if not in order."""
         self.received = 0
+        self.early = 0
+        """Bytes of our stream that have left by this connection."""
         self.heartbeat: Heartbeat | None = None
         self.wake: Callable[[], None] = _nobody
         self.on_progress: Callable[[], None] = _nobody
@@ -150,7 +152,7 @@ class Link:
     @property
     def full(self) -> bool:
         """Whether the peer has to read before it may say more."""
-        return not self.started or len(self._out) > MAX_ANSWERS
+        return len(self._out) > MAX_ANSWERS
 
     @property
     def closed(self) -> bool:

@@ -16,8 +16,8 @@ class Receiving:
     """
 
     __slots__ = (
-        "_chunks", "_committed", "_dropping", "_told", "_told_limit", "commits", "duplicates", "ended", "start",
-        "window",
+        "_again", "_chunks", "_committed", "_dropping", "_told", "_told_limit", "commits", "duplicates", "ended",
+        "start", "window",
     )  # fmt: skip
 
     def __init__(self, start: int, window: int, *, commits: bool = False) -> None:
@@ -33,6 +33,7 @@ class Receiving:
         self._told = start
         self._told_limit = start + window
         self._dropping = False
+        self._again = False
 
     @property
     def held(self) -> int:
@@ -64,14 +65,15 @@ class Receiving:
     @property
     def unsaid(self) -> bool:
         """Whether an acknowledgement would be news."""
-        return self.received > self._told or self.limit - self._told_limit >= self.window // 4
+        return self._again or self.received > self._told or self.limit - self._told_limit >= self.window // 4
 
     @property
     def urgent(self) -> bool:
         """Whether the news should not wait for others."""
         few = self.window // 8
         return (
-            self.received - self._told >= few
+            self._again
+            or self.received - self._told >= few
             or self.limit - self._told_limit >= self.window // 4
             or (self.ended and self.received > self._told)
         )
@@ -79,7 +81,12 @@ class Receiving:
     def say(self) -> tuple[int, int]:
         """Return what to acknowledge, and remember that it was said."""
         self._told, self._told_limit = self.received, self.limit
+        self._again = False
         return self._told, self._told_limit
+
+    def say_again(self) -> None:
+        """What was said may not have arrived: another connection is written to now."""
+        self._again = True
 
     def accept(self, low: int, data: bytes) -> None:
         """Take what came; `low`: 32 bits of its offset. Raises `FrameError` for a gap, and beyond the limit."""

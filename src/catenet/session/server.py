@@ -78,6 +78,10 @@ class SessionServer:
         """How many sessions there are, those without a connection included."""
         return len(self.table.sessions)
 
+    def refuse_others(self) -> None:
+        """Take no new sessions; those that there are go on, and get new connections."""
+        self.table.refusing = True
+
     async def serve_forever(self) -> None:
         """Wait until the server is closed."""
         if self._server is not None:

@@ -71,6 +71,8 @@ class Table:
         self.commits = False
         """What comes is acknowledged when it is committed."""
         self.tight = False
+        self.refusing = False
+        """No new session is taken."""
         self._pending: dict[bytes, Session] = {}
         self._ended: dict[bytes, tuple[Session, float]] = {}
         self._nobody = Keys(entropy(32), entropy(32))
@@ -106,7 +108,7 @@ class Table:
     def offer(self, new: wire.New, peer: bytes) -> Session | None:
         """Make a session that its client has yet to confirm; None: there is no room."""
         limits, options = self.terms.limits, self.terms.options
-        if len(self.sessions) >= limits.max_sessions or self.held > limits.max_held:
+        if self.refusing or len(self.sessions) >= limits.max_sessions or self.held > limits.max_held:
             return None
         if len(self._pending) >= limits.max_pending:
             oldest = next(iter(self._pending))

@@ -17,6 +17,7 @@ from catenet.cli.relay.opening import Group, open_group
 from catenet.cli.relay.options import socket_options
 from catenet.cli.relay.other import protocols
 from catenet.cli.relay.session import Sessions
+from catenet.cli.relay.sessions import is_session, serve_session_ends, session_terms
 from catenet.cli.relay.urls import is_datagram, is_group
 from catenet.cli.serving import tls_context
 from catenet.net.accept import Acceptor, Slot
@@ -128,6 +129,8 @@ async def listen(
             group = Group(args.interface, args.loopback)
             listening.urls = [target.url]
             listening.begin(open_group(loop, target, options, group, args.datagram))
+        elif is_session(target):
+            await _listen_sessions(args, target, listening, 1 if once else most)
         elif is_datagram(target):
             await _listen_datagrams(args, target, options, listening)
         else:
@@ -155,6 +158,14 @@ async def _listen_streams(
     for sock in sockets:
         options.apply(sock)
         acceptor.add(sock, tls)
+
+
+async def _listen_sessions(args: argparse.Namespace, target: Target, listening: Listening, most: int | None) -> None:
+    """Connections go on being accepted after the last session has begun: it may need another."""
+    tls = tls_context(args, protocols(args.alpn)) if target.tls else None
+    server = await serve_session_ends(target, tls, session_terms(args), most, listening.begin)
+    listening.urls = server.urls
+    listening.on_stop(server.refuse_others)
 
 
 async def _listen_datagrams(

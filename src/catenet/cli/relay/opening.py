@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from catenet.cli.relay.sessions import SessionTerms, is_session, open_session_end
 from catenet.cli.relay.urls import is_datagram, is_group
 from catenet.net import dial
 from catenet.net.client import ConnectError
@@ -52,6 +53,7 @@ async def open_end(
     patience: float,
     tls: TlsTerms | None = None,
     group: Group = Group(),
+    session: SessionTerms = SessionTerms(),
     datagram: int,
 ) -> End:
     """Connect to what a URL names, within `patience` seconds. Raises `ConnectError`; the text is one line."""
@@ -62,11 +64,15 @@ async def open_end(
                 return open_group(loop, target, options, group, datagram)
             if is_datagram(target):
                 return await _open_datagrams(loop, target, options, datagram)
+            if is_session(target):
+                context, name = (None, None) if tls is None else (tls.context, tls.server_name)
+                return await open_session_end(target, options, context, name, session)
             return await _open_stream(loop, target, options, tls)
     except TimeoutError:
         raise ConnectError(f"cannot connect to {target.url}: no answer in {patience:g} s") from None
     except OSError as error:
-        raise ConnectError(f"cannot connect to {target.url}: {explain(error)}") from None
+        told = str(error) if isinstance(error, ConnectError) else explain(error)
+        raise ConnectError(told if target.url in told else f"cannot connect to {target.url}: {told}") from None
 
 
 async def _open_stream(

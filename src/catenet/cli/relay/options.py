@@ -85,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     watch.add_argument("--json", action="store_true", help="print one object at the end")
     _add_stream(parser)
     _add_faults(parser)
+    _add_session(parser)
     _add_socket(parser)
     parser.add_argument("--loop", choices=("auto", "uvloop", "asyncio"), default="auto", help="event loop")
     logs.add_arguments(parser)
@@ -128,6 +129,20 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
         "--reset-after", type=partial(_read, parse_after), metavar="AFTER", help="then the connection is reset"
     )
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of the jitter (0)")
+
+
+def _add_session(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sessions (session+tcp://, session+tls://)")
+    group.add_argument("--expiry", type=duration, metavar="TIME", help="how long one waits for a connection (24h)")
+    size = partial(_read, parse_size)
+    group.add_argument("--buffer", type=size, metavar="SIZE", help="bytes that may be unacknowledged (8 MiB)")
+    group.add_argument(
+        "--heartbeat",
+        type=duration,
+        metavar="TIME",
+        help="silence after which the peer is asked (what the path bears)",
+    )
+    group.add_argument("--session-key", type=Path, metavar="FILE", help="a key that both ends have, 16 bytes or more")
 
 
 def _add_socket(parser: argparse.ArgumentParser) -> None:

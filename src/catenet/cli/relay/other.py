@@ -15,6 +15,7 @@ from catenet.cli.relay.executing import Program, command_of
 from catenet.cli.relay.opening import Group, TlsTerms, open_end
 from catenet.cli.relay.options import socket_options
 from catenet.cli.relay.replaying import Recording, Replay, read_recording
+from catenet.cli.relay.sessions import session_terms
 from catenet.cli.relay.urls import STDIO, is_datagram, parse
 from catenet.net.client import ConnectError
 from catenet.net.ends import PipeEnd
@@ -50,6 +51,7 @@ class Other:
         self._recording: Recording | None = None if args.replay is None else read_recording(args.replay)
         self._options = socket_options(args)
         self._group = Group(args.interface, args.loopback)
+        self._session = session_terms(args)
         self._tls = None if self._target is None or not self._target.tls else client_tls(args)
         self._sign = sign
         self._once = once
@@ -83,6 +85,7 @@ class Other:
                     patience=args.timeout,
                     tls=self._tls,
                     group=self._group,
+                    session=self._session,
                     datagram=args.datagram,
                 )
             )

@@ -13,6 +13,7 @@ from catenet.cli import UsageError
 from catenet.cli.relay.executing import Program
 from catenet.cli.relay.opening import tls_facts
 from catenet.cli.relay.other import Opened, Other
+from catenet.cli.relay.sessions import SessionEnd
 from catenet.cli.relay.watching import HexView, Recorder, both
 from catenet.net.flows import Flow
 from catenet.net.relay import End, Observer, Outcome, RelayOptions, relay
@@ -82,6 +83,7 @@ class Sessions:
             outcome = await relay(left, right, self._options, self._observer(number))
             if program is not None:
                 await program.finish()
+            await _finish(outcome, left, right)
         except BaseException:
             if program is not None:
                 program.kill()
@@ -157,6 +159,17 @@ class Sessions:
 
 def _nobody(sign: str, data: object) -> None:
     """Nobody watches."""
+
+
+async def _finish(outcome: Outcome, *ends: End) -> None:
+    """Let sessions end in order: what was written has arrived only when it is acknowledged."""
+    for end in ends:
+        if isinstance(end, SessionEnd):
+            try:
+                await end.finish()
+            except OSError as error:
+                if not outcome.failed:
+                    outcome.reason, outcome.failed = f"{end.name}: {error}", True
 
 
 def _secured(end: End) -> str:

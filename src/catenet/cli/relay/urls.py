@@ -21,6 +21,8 @@ RELAYED: Final[Mapping[str, Scheme]] = {
     "udp": Scheme(kinds=_DATAGRAM),
     "unix-datagram": Scheme(is_path=True, kinds=_DATAGRAM),
     "mcast": Scheme(kinds=_DATAGRAM),
+    "session+tcp": Scheme(),
+    "session+tls": Scheme(tls=True),
 }
 
 
