@@ -19,7 +19,7 @@ from typing import Final, cast
 
 from catenet.net.relay import Piece
 
-__all__ = ["PipeEnd", "SocketEnd", "TlsEnd"]
+__all__ = ["BUFFER", "PipeEnd", "SocketEnd", "TlsEnd"]
 
 BUFFER: Final = 256 << 10
 """Bytes that are read at once."""

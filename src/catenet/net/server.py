@@ -53,6 +53,8 @@ class AcceptedConnection(Connection[E]):
         handler = self._server.handler
         if handler is not None and self.transport is not None:
             self._task = self.loop.create_task(self._handle(handler))
+            # A task that is cancelled before it begins runs nothing of its coroutine.
+            self._task.add_done_callback(self._finish)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The place is free for another connection. A handler hears of it when it asks for events, or sends."""
@@ -77,12 +79,10 @@ class AcceptedConnection(Connection[E]):
             if self.transport is not None or not isinstance(error, ConnectionError):
                 logger.exception("the handler of a connection failed")
                 self.abort()
-        finally:
-            self._task = None
-            self._finish()
 
-    def _finish(self) -> None:
+    def _finish(self, _: asyncio.Task[None]) -> None:
         """The handler has ended, and so does the connection."""
+        self._task = None
         if self.transport is None:
             self._server.connection_closed(self)
             return

@@ -4,6 +4,7 @@
 tls=context)` with `async def handler(reader, writer)`.
 """
 
+from catenet.session.channel import Channel, connect_messages, serve_messages
 from catenet.session.client import connect
 from catenet.session.errors import SessionLost, SessionRefused, SessionReset
 from catenet.session.server import Asking, SessionServer, serve
@@ -12,6 +13,7 @@ from catenet.session.transport import SessionInfo, SessionWriter
 
 __all__ = [
     "Asking",
+    "Channel",
     "SessionInfo",
     "SessionLimits",
     "SessionLost",
@@ -20,5 +22,7 @@ __all__ = [
     "SessionServer",
     "SessionWriter",
     "connect",
+    "connect_messages",
     "serve",
+    "serve_messages",
 ]

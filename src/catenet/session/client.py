@@ -27,7 +27,7 @@ from catenet.session.opening import ClientLink, client_session
 from catenet.session.transport import READER_LIMIT, SessionTransport, SessionWriter, streams
 from catenet.session.wire import MAX_CREDENTIALS
 
-__all__ = ["Dialling", "connect", "make_options"]
+__all__ = ["CONNECT_TIMEOUT", "Dialling", "connect", "make_options", "open_session"]
 
 CONNECT_TIMEOUT: Final = 20.0
 CLOSE_TIMEOUT: Final = 60.0
@@ -235,9 +235,12 @@ class _Client:
 
     def _look(self) -> None:
         """A connection has changed: see whether there is trouble."""
-        active = self._session.active
-        if active is None or active.suspect or self._session.ended is not None:
+        if self._is_troubled():
             self._trouble.set()
+
+    def _is_troubled(self) -> bool:
+        active = self._session.active
+        return active is None or active.suspect or self._session.ended is not None
 
     def _migrate(self) -> None:
         self._hurry.set()
@@ -251,6 +254,9 @@ class _Client:
         while session.ended is None:
             self._look()
             await self._trouble.wait()
+            if not self._is_troubled() and not self._hurry.is_set():
+                self._trouble.clear()  # it was over before we came to it
+                continue
             # A server that takes every connection and breaks it at once is not asked without end.
             if self._progress() != before or self._loop.time() - begun > USE:
                 backoff.succeeded()
@@ -269,8 +275,7 @@ class _Client:
         try:
             return (await self._attempt()).attached
         except (ConnectError, ValueError):
-            active = self._session.active
-            return active is not None and not active.suspect
+            return not self._is_troubled()
 
     def _progress(self) -> tuple[int, int]:
         return self._session.acknowledged, self._session.receiving.received

@@ -12,7 +12,7 @@ import hmac
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Keys", "derive", "exchange", "public_key", "same"]
+__all__ = ["Keys", "derive", "exchange", "ladder", "public_key", "same"]
 
 MIN_SHARED_KEY: Final = 16
 """Bytes of a shared key: a proof lets its receiver try shorter ones without asking."""

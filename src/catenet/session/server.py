@@ -25,7 +25,7 @@ from catenet.session.table import ServerLink, SessionLimits, Table, Terms
 from catenet.session.transport import READER_LIMIT, SessionTransport, streams
 from catenet.session.wire import ResetCode
 
-__all__ = ["Asking", "SessionServer", "serve"]
+__all__ = ["Asking", "Authorize", "SessionServer", "serve", "serve_transports"]
 
 logger = logging.getLogger("catenet.session")
 

@@ -1,0 +1,124 @@
+"""Messages over a session: bounds are kept, everything arrives once and in order, whatever happens to connections."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+from catenet.session.client import CONNECT_TIMEOUT, Dialling, make_options, open_session
+from catenet.session.messages import MAX_MESSAGE, Assembly, MessageError, pack
+from catenet.session.server import Authorize, SessionServer, serve_transports
+from catenet.session.table import SessionLimits, Terms
+from catenet.session.transport import READER_LIMIT, SessionInfo, SessionTransport, streams
+
+__all__ = ["Channel", "connect_messages", "serve_messages"]
+
+PIECE = 256 << 10
+
+
+class Channel:
+    """Sends and receives messages of bytes. `async for` yields what comes until the peer ends its side."""
+
+    def __init__(self, transport: SessionTransport, most: int) -> None:
+        self._reader, self._writer = streams(transport, READER_LIMIT)
+        self._assembly = Assembly(most)
+        self._transport = transport
+
+    @property
+    def session(self) -> SessionInfo:
+        """The session."""
+        return self._writer.session
+
+    async def send(self, message: bytes) -> None:
+        """Send a message; waits while too much is unacknowledged. Raises `ConnectionError`, `ValueError`."""
+        if len(message) > 0xFFFFFFFF:
+            raise ValueError(f"a message of {len(message)} bytes; at most {0xFFFFFFFF}")
+        self._writer.write(pack(message))
+        await self._writer.drain()
+
+    async def receive(self) -> bytes | None:
+        """Return the next message; None: the peer has ended its side.
+
+        Raises `ConnectionError`, also for a message that is larger than is taken: then the session is broken off.
+        """
+        try:
+            while (message := self._assembly.next()) is None:
+                data = await self._reader.read(PIECE)
+                if not data:
+                    if self._assembly.unfinished:
+                        raise ConnectionError("the peer has ended its side within a message")
+                    return None
+                self._assembly.feed(data)
+        except MessageError as error:
+            self._transport.abort()
+            raise ConnectionError(str(error)) from None
+        return message
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (message := await self.receive()) is not None:
+            yield message
+
+    def end(self) -> None:
+        """Send nothing more; what comes can still be received."""
+        self._writer.write_eof()
+
+    def close(self) -> None:
+        """End the session when the peer has what was sent."""
+        self._writer.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until it has ended. Raises `ConnectionError`."""
+        await self._writer.wait_closed()
+
+    async def __aenter__(self) -> Channel:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._transport.abort()
+            return
+        self.close()
+        await self.wait_closed()
+
+
+async def connect_messages(
+    url: str,
+    *,
+    expiry: float | None = None,
+    buffer: int | None = None,
+    heartbeat: float | None = None,
+    key: bytes | None = None,
+    credentials: bytes = b"",
+    channel_binding: bool = True,
+    tls: ssl.SSLContext | None = None,
+    server_name: str | None = None,
+    connect_timeout: float = CONNECT_TIMEOUT,
+    most: int = MAX_MESSAGE,
+) -> Channel:
+    """Begin a session of messages; `most`: the largest that is taken, in bytes. The rest as in `connect`."""
+    options = make_options(expiry, buffer, heartbeat, key, channel_binding, messages=True)
+    dialling = Dialling(tls, server_name, connect_timeout=connect_timeout)
+    return Channel(await open_session(url, options, dialling, credentials), most)
+
+
+async def serve_messages(
+    handler: Callable[[Channel], Awaitable[None]],
+    urls: str | Iterable[str],
+    *,
+    expiry: float | None = None,
+    buffer: int | None = None,
+    heartbeat: float | None = None,
+    key: bytes | None = None,
+    authorize: Authorize | None = None,
+    channel_binding: bool = True,
+    tls: ssl.SSLContext | None = None,
+    limits: SessionLimits | None = None,
+    most: int = MAX_MESSAGE,
+) -> SessionServer:
+    """Serve sessions of messages; `most`: the largest that is taken, in bytes. The rest as in `serve`."""
+
+    async def carry(transport: SessionTransport) -> None:
+        await handler(Channel(transport, most))
+
+    options = make_options(expiry, buffer, heartbeat, key, channel_binding, messages=True)
+    return await serve_transports(carry, urls, Terms(options, limits or SessionLimits()), authorize, tls)

@@ -1,0 +1,47 @@
+"""Messages over connections that break."""
+
+import os
+import random
+
+import pytest
+from test_streams import cut
+
+from catenet import session
+
+
+def test_messages_survive_their_connections(run):
+    async def handler(channel):
+        async for message in channel:
+            await channel.send(message[::-1])
+
+    async def main():
+        rng = random.Random(1)
+        messages = [rng.randbytes(rng.choice([0, 1, 100, 50_000])) for _ in range(100)]
+        async with await session.serve_messages(handler, "session+tcp://127.0.0.1:0") as server:
+            async with await session.connect_messages(server.urls[0]) as channel:
+                for number, message in enumerate(messages):
+                    await channel.send(message)
+                    if number % 20 == 10:
+                        cut(server)
+                channel.end()
+                assert [message async for message in channel] == [message[::-1] for message in messages]
+                assert channel.session.connections > 1
+            with pytest.raises(session.SessionRefused):
+                await session.connect(server.urls[0])
+
+    run(main())
+
+
+def test_a_message_that_is_too_large(run):
+    async def handler(channel):
+        with pytest.raises(ConnectionError, match="1001 bytes; 1000 are taken"):
+            await channel.receive()
+
+    async def main():
+        async with await session.serve_messages(handler, "session+tcp://127.0.0.1:0", most=1000) as server:
+            channel = await session.connect_messages(server.urls[0])
+            await channel.send(os.urandom(1001))
+            with pytest.raises(session.SessionReset):
+                await channel.receive()
+
+    run(main())
