@@ -29,6 +29,7 @@ from catenet.stack.ip.icmp import Icmp
 from catenet.stack.ip.output import Output
 from catenet.stack.ip.path_mtu import PathMtuCache
 from catenet.stack.ip.routes import NO_METRICS, RouteEntry, RouteMetrics
+from catenet.stack.nat.nat import Nat
 from catenet.stack.settings import Settings
 from catenet.stack.tcp.control.errors import find_sender
 from catenet.stack.tcp.fastpath import receive as tcp_fastpath
@@ -43,6 +44,7 @@ from catenet.wire.ip import IpPacket
 
 if TYPE_CHECKING:
     from catenet.stack.group.querier import Querier
+    from catenet.stack.nat.config import NatConfig
     from catenet.stack.tcp.user.endpoint import TcpEndpoint
 
 __all__ = ["Stack"]
@@ -81,6 +83,8 @@ class Stack:
         self.flushes: list[DatagramEndpoint] = []
         """Datagram endpoints that have sent since the last `transmit`."""
         self.querier: Querier | None = None
+        self.nat: Nat | None = None
+        """What translates between the networks of a router; None on all others."""
         self._number = 0
         self._soon: deque[Callable[[], None]] = deque()
         self._events: deque[object] = deque(maxlen=_MAX_EVENTS)
@@ -171,6 +175,10 @@ class Stack:
         Autoconfiguration(self, port).start()
         if self.settings.dhcp:
             DhcpClient(self, port, host_name).start()
+
+    def use_nat(self, config: NatConfig | None) -> None:
+        """Translate addresses between the interfaces outside and all others from now on, without any mapping yet."""
+        self.nat = None if config is None else Nat(self, config)
 
     def set_mtu(self, interface: int, mtu: int) -> None:
         """Change the MTU of an interface; ValueError below 68."""
@@ -268,6 +276,11 @@ class Stack:
 
     def receive_ip(self, packet: bytes | memoryview, now: Seconds, interface: Interface) -> None:
         """Process an IP packet from any kind of link."""
+        if self.nat is not None and not interface.loopback:
+            rest = self.nat.receive(packet, now, interface)
+            if rest is None:
+                return
+            packet = rest
         if len(packet) >= _SHORTEST:
             head = packet if isinstance(packet, bytes) else bytes(packet[:_SHORTEST])
             protocol = head[9] if head[0] == 0x45 else head[6]

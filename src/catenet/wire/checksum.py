@@ -8,7 +8,7 @@ for both zeros of ones' complement: a sum of anything but zeros is written 0xfff
 
 from __future__ import annotations
 
-__all__ = ["checksum", "is_pseudo_sum", "is_valid", "pseudo_sum", "residue", "sum_words", "update"]
+__all__ = ["checksum", "is_pseudo_sum", "is_valid", "pseudo_sum", "residue", "sum_words", "update", "update_sum"]
 
 _from_bytes = int.from_bytes
 
@@ -67,3 +67,11 @@ def update(old_checksum: int, old_word: int, new_word: int) -> int:
     total = (total & 0xFFFF) + (total >> 16)
     total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
+
+
+def update_sum(old_checksum: int, old: bytes | bytearray, new: bytes | bytearray) -> int:
+    """Checksum after `old`, which begins at an even place of the data, became `new` of the same length (RFC 1624).
+
+    It is equation 3 for any number of words: HC' = HC + m - m' in ones' complement.
+    """
+    return (old_checksum + sum_words(old) - sum_words(new)) % 65535

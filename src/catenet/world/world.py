@@ -31,11 +31,13 @@ from catenet.world.engine.host import Host
 from catenet.world.engine.hub import NEVER, Clock, Hub, RealClock
 from catenet.world.engine.streams import print_line
 from catenet.world.engine.waiting import describe_waiting
+from catenet.world.engine.wiring import nat_config
 from catenet.world.network.topology import Topology
 from catenet.world.network.trace import Trace
 from catenet.world.patches import install
 from catenet.world.patches.interpreter import prepared_interpreter
 from catenet.world.patches.threads import call_at_exit
+from catenet.world.scenario.nat import NatPlan, parse_nat
 from catenet.world.scenario.settings import SettingChanges, apply_settings
 from catenet.world.scenario.units import link_properties, repeated
 
@@ -172,6 +174,19 @@ class World:
     def network(self, name: str, *prefixes: str) -> None:
         """Add a network (a switch) with these subnets, or with one of each version when none is given."""
         self.topology.add_network(name, prefixes)
+
+    def nat(self, router: str | Host, **options: Any) -> None:
+        """Have a router translate the IPv4 addresses of its other networks to its own on the network outside.
+
+        Options are the keys of `[routers.NAME.nat]` (docs/worlds.md), as `outside="wan"`, `timeouts={"udp": "30s"}`,
+        `mapping="address-and-port-dependent"`, `forward=["tcp 8080 -> web:80"]`. Raises ValueError.
+        """
+        self.use_nat(_name(router), parse_nat(options))
+
+    def use_nat(self, router: str, plan: NatPlan) -> None:
+        """As `nat`, by a plan."""
+        host = self.hosts[self.topology.known(router)]
+        host.use_nat(nat_config(self, host, plan))
 
     def link(self, a: str | Host, b: str | Host | None = None, **properties: Any) -> None:
         """Connect two hosts by a dedicated link, or, given one host, change its link to its networks.

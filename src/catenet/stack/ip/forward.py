@@ -24,10 +24,17 @@ _REJECTIONS = {
 }
 
 
-def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: int) -> None:
-    """Forward a packet that came in by `interface`, or tell its sender why not."""
+def forward(
+    stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: int, translated: bytes | None = None
+) -> None:
+    """Forward a packet that came in by `interface`, or tell its sender why not.
+
+    With `translated` that is what goes on, and `packet` what its sender is told of (`nat/`).
+    """
     counters = stack.counters[packet.version].ip
     source, destination = packet.source, packet.destination
+    if translated is not None:
+        raw, destination = translated, translated[16:20]
     if (
         is_multicast(destination)
         or is_loopback(destination)
@@ -61,7 +68,7 @@ def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: 
     mtu = hop.mtu if stack.settings.ip_forward_use_pmtu else hop.link_mtu
     size = ip.header_length(packet) + len(packet.payload)
     counters.ForwDatagrams += 1
-    if hop.interface.index == interface:
+    if hop.interface.index == interface and translated is None:
         stack.icmp.redirects.send(packet, raw, interface, hop)
     if size <= mtu:
         stack.output.emit(_decrement(bytes(raw[:size]) if len(raw) != size else bytes(raw)), hop)
@@ -70,7 +77,8 @@ def forward(stack: Stack, packet: IpPacket, raw: bytes | memoryview, interface: 
         stack.icmp.send_error(Problem.PACKET_TOO_BIG, packet, mtu)
         return
     else:
-        pieces = fragments.split(packet._replace(hop_limit=packet.hop_limit - 1), mtu)
+        whole = packet if translated is None else ip.parse(translated)
+        pieces = fragments.split(whole._replace(hop_limit=packet.hop_limit - 1), mtu)
         counters.FragOKs += 1
         counters.FragCreates += len(pieces)
         for piece in pieces:

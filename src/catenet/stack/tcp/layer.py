@@ -170,7 +170,7 @@ class TcpLayer:
             try:
                 segment_arrives(found, segment, ecn)
             except Refuse:
-                self._reset(source, destination, segment)
+                self.refuse(source, destination, segment)
             return
         self._receive_other(found, source, destination, segment, ecn)
 
@@ -188,7 +188,7 @@ class TcpLayer:
             try:
                 segment_arrives(self.idle_pool.unpark(found), segment, ecn)
             except Refuse:
-                self._reset(source, destination, segment)
+                self.refuse(source, destination, segment)
             return
         if isinstance(found, HalfOpen):
             accepted = found.listener.half_open_arrives(found, segment, ecn)
@@ -203,9 +203,9 @@ class TcpLayer:
             if listener is not None:
                 accepted = listener.segment_arrives(source, destination, segment, ecn, isn)
         if not accepted:
-            self._reset(source, destination, segment)
+            self.refuse(source, destination, segment)
 
-    def _reset(self, source: Address, destination: Address, segment: TcpSegment) -> None:
+    def refuse(self, source: Address, destination: Address, segment: TcpSegment) -> None:
         """Answer with a reset that the peer will accept (RFC 9293 3.5.2)."""
         flags = segment.flags
         if flags & RST:

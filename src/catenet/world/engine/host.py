@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from catenet.stack.endpoint import Address
     from catenet.stack.ip.output import Output
     from catenet.stack.ip.routes import RouteEntry
+    from catenet.stack.nat.config import NatConfig
     from catenet.stack.settings import Settings
     from catenet.stack.stack import Stack
     from catenet.wire.dns.stub import StubConfig
@@ -73,6 +74,8 @@ class Host:
         self.name = name
         self.settings = settings
         self.forwarding = forwarding
+        self.nat: NatConfig | None = None
+        """What it translates between its networks, if it does."""
         self.devices: list[tuple[Device, tuple[tuple[Address, int], ...]]] = []
         """Devices in the order of attachment, each with its (address, prefix length)s; an index is the position + 2."""
         self.routes: list[RouteEntry] = []
@@ -92,6 +95,7 @@ class Host:
         """The clock of the day. It goes on through a crash, as one with a battery does."""
         self._boots = 0
         self._past_counters: dict[str, int] = {}
+        self._past_drops: dict[str, int] = {}
         self._services: dict[int, _Service] = {}
         self._next_pid = FIRST_PID
         self._pumping = False
@@ -212,6 +216,7 @@ class Host:
         self._boots += 1
         if self._boots > 1:
             self._past_counters = self.counters()
+            self._past_drops = self.drops()
         first = self.kernel.next_descriptor if self._boots > 1 else None
         self.stack = make_stack(self, self.world.generator(f"stack/{self.name}/{self._boots}"))
         self.routes.clear()
@@ -237,6 +242,20 @@ class Host:
         for name, count in {**self.stack.snapshot(), **self.stack.tcp.counters.snapshot()}.items():
             counts[name] = counts.get(name, 0) + count
         return counts
+
+    def drops(self) -> dict[str, int]:
+        """Return the number of packets that the host's NAT has dropped, by cause, earlier boots included."""
+        counts = dict(self._past_drops)
+        nat = self.stack.nat
+        for cause, count in ({} if nat is None else nat.drops).items():
+            counts[cause] = counts.get(cause, 0) + count
+        return counts
+
+    def use_nat(self, config: NatConfig | None) -> None:
+        """Translate addresses from now on, and after every restart, which forgets all mappings."""
+        self._past_drops = self.drops()
+        self.nat = config
+        self.stack.use_nat(config)
 
     def set_wall_clock(self, nanoseconds: int) -> None:
         """Set the clock of the day, in nanoseconds since 1970; OSError(EINVAL) for what Linux refuses."""

@@ -48,6 +48,9 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
             settings=host.settings,
             forwarding=host.router,
         )
+    for host in plan.hosts:
+        if host.nat is not None:
+            world.use_nat(host.name, host.nat)
     if plan.dns is not None:
         tell_hosts(world, plan)
         run_name_servers(world, plan)

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.link.device import offload_of
 from catenet.stack.ip.routes import RouteMetrics
+from catenet.stack.nat.config import NatConfig
 from catenet.stack.settings import Settings
 from catenet.stack.stack import Stack
+from catenet.wire.address import parse_address
+from catenet.world.scenario.units import nearest
 
 if TYPE_CHECKING:
     from catenet.world.engine.host import Host
+    from catenet.world.scenario.nat import NatPlan
+    from catenet.world.world import World
 
-__all__ = ["FIRST_INTERFACE", "configure", "make_stack"]
+__all__ = ["FIRST_INTERFACE", "configure", "make_stack", "nat_config"]
 
 FIRST_INTERFACE: Final = 2
 """Interface 1 is the loopback."""
@@ -25,7 +30,37 @@ def make_stack(host: Host, generator: random.Random) -> Stack:
     settings = dataclasses.replace(host.settings or Settings())
     if host.forwarding:
         settings.ip_forward = 1
-    return Stack(generator, settings)
+    stack = Stack(generator, settings)
+    stack.use_nat(host.nat)
+    return stack
+
+
+def nat_config(world: World, host: Host, plan: NatPlan) -> NatConfig:
+    """What the NAT of a router is told; ValueError for a network that it is not on, or an inside host without IPv4."""
+    names = [port.network.name for port in world.topology.ports_of(host.name)]
+    if len(names) < 2 or not host.forwarding:
+        raise ValueError(f"{host.name!r} is no router: a NAT needs one that forwards between two networks")
+    for name in plan.outside:
+        if name not in names:
+            raise ValueError(f"{host.name!r} is not on network {name!r}{nearest(name, names)}")
+    outside = plan.outside or names[-1:]
+    forwards = {}
+    for each in plan.forwards:
+        known = [address for address in world.addresses(each.host) if len(address) == 4]
+        forwards[each.protocol, each.port] = ((known or [parse_address(each.host)])[0], each.inside_port)
+    return NatConfig(
+        outside=tuple(names.index(name) + FIRST_INTERFACE for name in outside),
+        mapping=plan.mapping,
+        filtering=plan.filtering,
+        timeouts=plan.timeouts,
+        preserve_ports=plan.ports is None,
+        ports=plan.ports or NatConfig.ports,
+        hairpin=plan.hairpin,
+        refresh_inbound=plan.refresh_inbound,
+        unknown=plan.unknown,
+        limit=plan.limit,
+        forwards=forwards,
+    )
 
 
 def configure(host: Host, stack: Stack) -> None:

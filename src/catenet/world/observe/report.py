@@ -111,6 +111,7 @@ def make_report(
         host.packets_marked += link.counters.marked
         _add_drops(host, link.counters.drops)
     for name, host in hosts.items():
+        _add_drops(host, world.hosts[name].drops())
         host.retransmitted_segments = world.hosts[name].counters().get("retransmitted", 0)
     ended_by_us = frozenset(stopped)
     processes = [

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import Prefix, parse_interface
 from catenet.world.scenario.dns import DnsPlan, read_dns
+from catenet.world.scenario.nat import NatPlan, read_nat
 from catenet.world.scenario.resolv import ResolvPlan, read_resolv
 from catenet.world.scenario.settings import flatten, parse_setting
 from catenet.world.scenario.tables import KeyPath, Tables, WorldFileError, parse_tables, text, texts, truth
@@ -46,7 +47,7 @@ LASTING: Final = ("partition", "crash", "link")
 TOP_KEYS: Final = ("world", "link", "settings", "resolv", "dns", "hosts", "routers", "networks", "links", "events")
 WORLD_KEYS: Final = ("seed", "duration", "quiet")
 HOST_KEYS: Final = ("run", "address", "network", "start", "restart", "service", "settings", "resolv")
-ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service", "settings", "resolv")
+ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service", "settings", "resolv", "nat")
 NETWORK_KEYS: Final = ("name", "address")
 LINK_KEYS: Final = ("between",)
 EVENT_KEYS: Final = ("at", "for", *ACTIONS)
@@ -75,6 +76,7 @@ class HostPlan:
     link: LinkProperties = field(default_factory=LinkProperties)
     settings: Mapping[str, object] = field(default_factory=dict)
     resolv: ResolvPlan | None = None
+    nat: NatPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +214,12 @@ class _Reader:
         for line in runs:
             self._check_command(line, (*path, "run"))
         resolv = read_resolv(self._tables, table, path, self._hosts, self._resolv)
+        networks = self._host_networks(table, path, "networks" if router else "network")
         return HostPlan(
             name=name,
             run=runs,
             addresses=self._tables.value(table, path, "address", _addresses, ()),
-            networks=self._host_networks(table, path, "networks" if router else "network"),
+            networks=networks,
             start=self._tables.value(table, path, "start", parse_duration, 0.0),
             restart=self._tables.value(table, path, "restart", _restart, "never"),
             service=self._tables.value(table, path, "service", truth, None),
@@ -224,6 +227,7 @@ class _Reader:
             link=self._link(settings, path, self._defaults),
             settings={**self._settings, **self._own_settings(table, path)},
             resolv=ResolvPlan(**resolv) if resolv else None,
+            nat=read_nat(self._tables, table, path, self._hosts, networks) if router else None,
         )
 
     def _own_settings(self, parent: dict[str, Any], path: KeyPath) -> dict[str, object]:

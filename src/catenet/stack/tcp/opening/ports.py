@@ -77,6 +77,10 @@ class Ports:
         """Number of ports that a socket or a connection has."""
         return len(self._holders.keys() | self._used.keys())
 
+    def is_used(self, port: int) -> bool:
+        """Whether a socket or a connection has this port, at any address."""
+        return port in self._holders or port in self._used
+
     def _kind(self, address: Address, flags: int) -> Use:
         if len(self._kinds) > _KINDS:
             self._kinds.clear()

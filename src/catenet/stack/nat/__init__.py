@@ -1,0 +1,1 @@
+"""Network address translation of a router: NAPT for IPv4."""
