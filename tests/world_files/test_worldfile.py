@@ -129,7 +129,7 @@ MISTAKES = [
     (
         "[hosts.a]\n[[events]]\nat = 1\nheal = true\nfor = 2\n",
         5,
-        "'for' goes with partition, crash, link, not with heal",
+        "'for' goes with partition, crash, link, pause, freeze, not with heal",
     ),
     ("[hosts.a]\n[[events]]\nat = 1\nheal = true\n[[events]]\nat = 'x'\n", 6, "at: 'x' is no duration"),
     ("[hosts.a]\n[[events]]\nat = 1\nlink = 'a'\n", 2, "a link event needs what changes, as loss = '10%'"),

@@ -76,6 +76,8 @@ class Stack:
         self.settings = settings if settings is not None else Settings()
         self.random = random if random is not None else random_module.Random(0)
         self.now = Seconds(0.0)
+        self.slept = 0.0
+        """Seconds by which the clock of devices is ahead of `now`: what the host has slept."""
         self.counters4, self.counters6 = Counters(), Counters()
         self.counters = {4: self.counters4, 6: self.counters6}
         self._counters4, self._counters6 = self.counters4.ip, self.counters6.ip

@@ -32,6 +32,7 @@ from catenet.world.engine.hub import NEVER, Clock, Hub, RealClock
 from catenet.world.engine.streams import print_line
 from catenet.world.engine.waiting import describe_waiting
 from catenet.world.engine.wiring import nat_config
+from catenet.world.engine.world_names import WorldNames
 from catenet.world.network.topology import Topology
 from catenet.world.network.trace import Trace
 from catenet.world.patches import install
@@ -105,7 +106,7 @@ class World:
         self.switcher = ContextSwitcher(self.collect_garbage)
         self.trace = Trace()
         self.topology = Topology(self.hub, seed, self.trace)
-        self.names: Names = _WorldNames(self)
+        self.names: Names = WorldNames(self)
         self.stopping = False
         self.on_end: list[Callable[[Process], None]] = []
         """Called with each process that has ended."""
@@ -208,6 +209,22 @@ class World:
     def heal(self) -> None:
         """Remove all partitions."""
         self.topology.heal()
+
+    def pause(self, host: str | Host) -> None:
+        """Suspend a host until `resume`, as a laptop whose lid is closed (`Host.pause`)."""
+        self.hosts[self.topology.known(_name(host))].pause()
+
+    def resume(self, host: str | Host) -> None:
+        """Wake a suspended host up."""
+        self.hosts[self.topology.known(_name(host))].resume()
+
+    def freeze(self, host: str | Host) -> None:
+        """Stop the programs of a host until `thaw`, while its kernel goes on (`Host.freeze`)."""
+        self.hosts[self.topology.known(_name(host))].freeze()
+
+    def thaw(self, host: str | Host) -> None:
+        """Let the programs of a frozen host go on."""
+        self.hosts[self.topology.known(_name(host))].thaw()
 
     def at(self, when: float, action: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Call an action, such as `world.heal` or `host.crash`, with its arguments at virtual time `when` (seconds).
@@ -359,6 +376,9 @@ class World:
     def interrupt(self, number: int = signal.SIGINT) -> None:
         """Deliver a signal to every process, as Ctrl-C at a terminal would."""
         self.stopping = True
+        for host in self.hosts.values():
+            host.thaw()
+            host.resume()
         for process in list(self.processes):
             process.deliver(number)
 
@@ -436,28 +456,6 @@ class World:
 
 def _name(host: str | Host) -> str:
     return host.name if isinstance(host, Host) else host
-
-
-class _WorldNames:
-    """Host names of a world, for `getaddrinfo` on any of its hosts (`posix.names.Names`)."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def addresses_of(self, name: str) -> list[Address]:
-        """Addresses of a host; empty when there is none of this name."""
-        return self._world.addresses(name)
-
-    def name_of(self, address: Address) -> str | None:
-        """Name of the host that has this address."""
-        for name in self._world.hosts:
-            if address in self._world.addresses(name):
-                return name
-        return None
-
-    def entries(self) -> Iterable[tuple[str, list[Address]]]:
-        """Names and addresses of all hosts."""
-        return [(name, self._world.addresses(name)) for name in self._world.hosts]
 
 
 class _Interruptible:

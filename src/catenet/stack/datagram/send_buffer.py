@@ -74,6 +74,7 @@ class SendBuffer:
     def settle(self, now: float) -> None:
         """Release the charges for what has left by `now` (seconds); tell the endpoint when less than half is taken."""
         crowded = self.is_crowded()
+        now += self._endpoint.stack.slept
         kept = []
         for entry in self.held:
             if entry[0].departure > now:
@@ -122,6 +123,7 @@ class SendBuffer:
             if taken < self.half:
                 when = departure
                 break
+        when -= self._endpoint.stack.slept
         if self._timer is not None and self._timer.deadline == when:
             return
         self._disarm()

@@ -34,6 +34,8 @@ __all__ = ["Host"]
 Restart: TypeAlias = Literal["never", "on-failure", "always"]
 
 FIRST_PID: Final = 1000
+ASLEEP: Final = "asleep"
+"""Cause of drops: packets to a host that sleeps, and those that it had not sent."""
 RESTART_DELAYS: Final[tuple[float, ...]] = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)
 """Seconds before the first, second, … restart of a program (exponential backoff, as container runtimes have it)."""
 
@@ -94,6 +96,11 @@ class Host:
         self.wall = WallClock(world.hub, world.epoch)
         """The clock of the day. It goes on through a crash, as one with a battery does."""
         self._boots = 0
+        self.slept = 0.0
+        """Seconds that it has slept."""
+        self.frozen = False
+        self._paused_at: float | None = None
+        self._held_starts: list[tuple[_Service, int]] = []
         self._past_counters: dict[str, int] = {}
         self._past_drops: dict[str, int] = {}
         self._services: dict[int, _Service] = {}
@@ -141,6 +148,9 @@ class Host:
         self.hub.call_later(delay, self._start, service, self._boots)
 
     def _start(self, service: _Service, boot: int) -> None:
+        if self.is_held:
+            self._held_starts.append((service, boot))
+            return
         if self.up and boot == self._boots:
             self._launch(service)
         self.world.ending.expect(-1, service=service.declared is True)
@@ -178,6 +188,8 @@ class Host:
         """Crash the host: its processes are killed, and its connections are lost without a packet to their peers."""
         if not self.up:
             return
+        self.thaw()
+        self.resume()
         self.up = False
         self.kernel.discard()
         self.world.topology.power_off(self.name)
@@ -194,6 +206,68 @@ class Host:
         for service in self._services.values():
             self._schedule(service, 0.0)
 
+    # Sleep.
+
+    @property
+    def is_held(self) -> bool:
+        """Whether none of its programs runs, as it sleeps or is frozen."""
+        return self.frozen or self._paused_at is not None
+
+    def pause(self) -> None:
+        """Suspend the host, as a laptop whose lid is closed: programs and timers stand still, packets to it are lost.
+
+        Its monotonic clocks do not count the time, CLOCK_BOOTTIME and the clock of the day do (Linux).
+        """
+        if not self.up or self._paused_at is not None:
+            return
+        self._paused_at = self.hub.now
+        self.world.topology.power_off(self.name, ASLEEP)
+        for process in self.processes:
+            if process.alive:
+                process.hold(True)
+
+    def resume(self) -> None:
+        """Wake the host up after `pause`: everything goes on where it was, late."""
+        if self._paused_at is None:
+            return
+        slept, self._paused_at = self.hub.now - self._paused_at, None
+        self.slept += slept
+        self.stack.slept = self.slept
+        for process in self.processes:
+            if process.alive:
+                process.release(slept)
+                if self.frozen:
+                    process.hold(False)
+        self._go_on()
+        self._timer_at = NEVER
+        self._dirty()
+
+    def freeze(self) -> None:
+        """Stop the programs as SIGSTOP does: clocks and timers go on, and the kernel acknowledges what comes."""
+        if not self.up or self.frozen:
+            return
+        self.frozen = True
+        for process in self.processes:
+            if process.alive:
+                process.hold(False)
+
+    def thaw(self) -> None:
+        """Let the programs go on after `freeze`."""
+        if not self.frozen:
+            return
+        self.frozen = False
+        if self._paused_at is None:
+            for process in self.processes:
+                if process.alive:
+                    process.release(0.0)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if not self.is_held:
+            held, self._held_starts = self._held_starts, []
+            for service, boot in held:
+                self._start(service, boot)
+
     # The pump.
 
     def attach(self, device: Device, addresses: tuple[tuple[Address, int], ...]) -> int:
@@ -202,8 +276,10 @@ class Host:
         index = len(self.devices) - 1 + FIRST_INTERFACE
 
         def receive(packet: bytes | memoryview, now: float) -> None:
-            if self.up:
-                self.stack.receive(packet, now, index)
+            if self._paused_at is not None:
+                self._past_drops[ASLEEP] = self._past_drops.get(ASLEEP, 0) + 1
+            elif self.up:
+                self.stack.receive(packet, now - self.slept, index)
 
         device.attach(receive)
         return index
@@ -219,6 +295,7 @@ class Host:
             self._past_drops = self.drops()
         first = self.kernel.next_descriptor if self._boots > 1 else None
         self.stack = make_stack(self, self.world.generator(f"stack/{self.name}/{self._boots}"))
+        self.stack.slept = self.slept
         self.routes.clear()
         configure(self, self.stack)
         self._pump = _Pump(self, self.stack)
@@ -270,14 +347,14 @@ class Host:
     def pump(self, stack: Stack) -> None:
         """Transmit the stack's packets, and set the timer for its next deadline."""
         self._pumping = False
-        if stack is not self.stack or not self.up:
+        if stack is not self.stack or not self.up or self._paused_at is not None:
             return
         self._transmit(stack, self.hub.now)
         self._arm(stack)
 
     def _transmit(self, stack: Stack, now: float) -> None:
         devices = self.devices
-        packets = stack.transmit(now)
+        packets = stack.transmit(now - self.slept)
         if stack.output.charges:
             self._transmit_charged(packets, stack.output, now)
             return
@@ -313,7 +390,7 @@ class Host:
             devices[interface - FIRST_INTERFACE][0].send(packet, now)
             following += 1
         for buffer in dict.fromkeys(crowded or ()):
-            buffer.settle(now)
+            buffer.settle(now - self.slept)
 
     def transmit_now(self) -> None:
         """Transmit what a program has just sent before it goes on, for a peer in real time."""
@@ -329,13 +406,13 @@ class Host:
         deadline = stack.next_deadline()
         if deadline is not None and deadline < self._timer_at:
             self._timer_at = deadline
-            self.hub.call_at(deadline, self._time_out, stack, deadline)
+            self.hub.call_at(deadline + self.slept, self._time_out, stack, deadline)
 
     def _time_out(self, stack: Stack, deadline: float) -> None:
-        if stack is not self.stack or not self.up or self._timer_at != deadline:
+        if stack is not self.stack or not self.up or self._timer_at != deadline or self._paused_at is not None:
             return
         self._timer_at = NEVER
-        stack.handle_timeout(self.hub.now)
+        stack.handle_timeout(self.hub.now - self.slept)
         self.pump(stack)
 
     def __repr__(self) -> str:

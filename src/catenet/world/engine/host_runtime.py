@@ -33,8 +33,8 @@ class HostRuntime(Runtime):
         return task.park(call, tuple(files), timeout)
 
     def now(self) -> float:
-        """Seconds of virtual time."""
-        return self._hub.now
+        """Seconds of virtual time that the host has not slept."""
+        return self._hub.now - self._host.slept
 
     def owner(self) -> Owner | None:
         """The process that runs; ProcessKilled when it has been killed."""

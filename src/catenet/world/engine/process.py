@@ -60,6 +60,7 @@ class Process(TaskOwner):
         self.reported = False
         self.service: object = None
         self.started_at = self.hub.now
+        self.slept = host.slept
         self.ended_at: float | None = None
         self.killed = False
         self.killed_status = KILLED
@@ -77,6 +78,8 @@ class Process(TaskOwner):
         self.signals_handled = 0
         self.alarm: Timer | None = None
         self.alarm_interval = 0.0
+        self.alarm_at = 0.0
+        """When the alarm was due that stands still."""
         self.pools_closed = False
         """Whether thread pools take no more work, because the program has come to its end."""
         self.threading_exits: list[Callable[[], object]] = []
@@ -209,6 +212,34 @@ class Process(TaskOwner):
             self.signals_handled += 1
             if callable(handler):
                 handler(number, sys._getframe(1))
+
+    def hold(self, stop_clock: bool) -> None:
+        """Run none of its tasks until `release`; with `stop_clock` their timers stand still as well."""
+        self.paused = True
+        if stop_clock:
+            for task in self.tasks.values():
+                task.stop_timer()
+            if self.alarm is not None:
+                self.alarm_at = self.alarm.when
+                self.alarm.clear()
+
+    def release(self, slept: float) -> None:
+        """Go on after `hold`; `slept` are the seconds for which the clock stood still."""
+        self.paused = False
+        self.slept += slept
+        if slept:
+            for task in self.tasks.values():
+                task.continue_timer(slept)
+            if self.alarm is not None:
+                self.alarm.set(self.alarm_at + slept)
+        held, self.held = self.held, {}
+        for task in held:
+            task.wake()
+
+    @property
+    def uptime(self) -> float:
+        """Seconds of the world's time without those that the host has slept."""
+        return self.hub.time() - self.slept
 
     # The end.
 

@@ -59,6 +59,12 @@ class TaskOwner:
         self.pending_signals: deque[int] = deque()
         self.undeclared = False
         """Whether it was not declared to be a service or none: then its computing keeps the run going (`ending.py`)."""
+        self.paused = False
+        """Whether its tasks are held, as the host sleeps or is frozen."""
+        self.slept = 0.0
+        """Seconds that its host has slept, which its monotonic clock does not count."""
+        self.held: dict[Task, None] = {}
+        """Tasks that were woken while it was paused."""
         self.spins = 0
         """Polls of the clock, or of something not ready, since it last waited."""
 
@@ -91,6 +97,7 @@ class Task(Event):
         "_greenlet",
         "_hub",
         "_scheduled",
+        "_stopped_at",
         "_switcher",
         "_timed_out",
         "_timer",
@@ -136,6 +143,7 @@ class Task(Event):
         self._waiter = _Waiter(self)
         self._scheduled = False
         self._timed_out = False
+        self._stopped_at = NEVER
         self._unwinding = 0
 
     @property
@@ -169,6 +177,9 @@ class Task(Event):
         over = self.ended
         if over:
             return
+        if self.owner.paused and not self.owner.dying:
+            self.owner.held[self] = None
+            return
         switcher = self._switcher
         switcher.turns = turns = switcher.turns + 1
         if not turns % COLLECT_EVERY:
@@ -198,6 +209,17 @@ class Task(Event):
             self.process.task_runs(self)
         finally:
             self.ended = True
+
+    def stop_timer(self) -> None:
+        """Stop the timer of its wait, as the host goes to sleep."""
+        self._stopped_at = self._timer.when
+        self._timer.clear()
+
+    def continue_timer(self, slept: float) -> None:
+        """Let the timer go on where it was, after so many seconds."""
+        if self._stopped_at != NEVER and not self.ended:
+            self._timer.set(self._stopped_at + slept)
+        self._stopped_at = NEVER
 
     # On the task's own side.
 
@@ -254,10 +276,10 @@ class Task(Event):
         if seconds <= 0:
             self._yield_turn()
             return
-        hub = self._hub
-        deadline = hub.now + seconds
+        hub, owner = self._hub, self.owner
+        deadline = hub.now - owner.slept + seconds
         while self.park("sleep", (), seconds):
-            seconds = deadline - hub.now
+            seconds = deadline - (hub.now - owner.slept)
             if seconds <= 0:
                 return
 

@@ -40,8 +40,9 @@ def describe_waiting(world: World) -> str:
 
 def _of_process(process: Process) -> Iterator[str]:
     """A line for each thread, and below it one for each task of its event loop."""
+    held = ", while its host is paused or frozen" if process.paused else ""
     for task in process.tasks.values():
-        yield f"  {process.describe()} waits in {task.describe()}{_place(_frame_of(task))}"
+        yield f"  {process.describe()} waits in {task.describe()}{_place(_frame_of(task))}{held}"
         if task.loop is not None:
             yield from _of_loop(task.loop)
 

@@ -147,11 +147,11 @@ class Topology:
         port.mtu = max(each.mtu for each in (port.up.properties, *own))
         port.queues = any(each.rate is not None for each in (port.up.properties, *own))
 
-    def power_off(self, host: str) -> None:
-        """Discard the packets that have not left a host when it crashes."""
+    def power_off(self, host: str, cause: str = "crash") -> None:
+        """Discard the packets that have not left a host when it crashes, or goes to sleep."""
         own = [self.dedicated[host, other] for other in self._joined.get(host, ())]
         for link in (*(port.up for port in self.ports_of(host)), *own):
-            link.discard(self._hub.now, "crash")
+            link.discard(self._hub.now, cause)
 
     def properties(self, a: str, b: str | None = None) -> LinkProperties | None:
         """Return the properties of a host's link, or of the dedicated link of two hosts; None without one."""

@@ -32,8 +32,10 @@ __all__ = ["INITIAL_CPU_TIME", "apply"]
 
 WALL_CLOCKS: Final = frozenset([0, 5, 8, 11])
 """CLOCK_REALTIME, its COARSE and ALARM variants, CLOCK_TAI (leap seconds are not modelled); linux/time.h."""
-UPTIME_CLOCKS: Final = frozenset([1, 4, 6, 7, 9])
-"""CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM."""
+UPTIME_CLOCKS: Final = frozenset([1, 4, 6])
+"""CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_MONOTONIC_COARSE: they stand still while the host sleeps."""
+BOOT_CLOCKS: Final = frozenset([7, 9])
+"""CLOCK_BOOTTIME, CLOCK_BOOTTIME_ALARM."""
 OWN_CPU_CLOCKS: Final = frozenset([2, 3])
 """CLOCK_PROCESS_CPUTIME_ID and CLOCK_THREAD_CPUTIME_ID."""
 
@@ -52,6 +54,10 @@ def _wall(process: Process) -> float:
 
 
 def _monotonic(process: Process) -> float:
+    return BOOTED + process.uptime
+
+
+def _since_boot(process: Process) -> float:
     return BOOTED + process.hub.time()
 
 
@@ -90,6 +96,8 @@ def _reader(process: Process, clock: int) -> Callable[[Process], float]:
         return _wall
     if number in UPTIME_CLOCKS:
         return _monotonic
+    if number in BOOT_CLOCKS:
+        return _since_boot
     if number in OWN_CPU_CLOCKS or _is_cpu_clock(process, number):
         return _cpu_time
     raise os_error(errno.EINVAL)

@@ -24,7 +24,7 @@ def monotonic() -> float:
         return _original()
     task.spin()
     hub = task.owner.hub
-    return BOOTED + (hub.time() if hub.is_real else hub.now)
+    return BOOTED + (hub.time() if hub.is_real else hub.now) - task.owner.slept
 
 
 def sleep(seconds: Any, /) -> None:

@@ -93,11 +93,11 @@ def _wait_for(process: Process, wanted: Iterable[int], timeout: float | None) ->
         if number in numbers:
             process.held_signals.remove(number)
             return number
-    deadline = None if timeout is None else process.hub.now + timeout
+    deadline = None if timeout is None else process.uptime + timeout
     process.awaited = numbers
     try:
         while not process.caught:
-            left = None if deadline is None else deadline - process.hub.now
+            left = None if deadline is None else deadline - process.uptime
             if left is not None and left <= 0:
                 return None
             task.park("signal.sigwait", (), left)

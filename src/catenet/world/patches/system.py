@@ -51,7 +51,7 @@ def _yield(process: Process) -> None:
 
 def _times(process: Process) -> os.times_result:
     """times(2): processor time of a program that computes infinitely fast, and uptime in ticks of 10 ms."""
-    return os.times_result((round(INITIAL_CPU_TIME, 2), 0.0, 0.0, 0.0, round(BOOTED + process.hub.time(), 2)))
+    return os.times_result((round(INITIAL_CPU_TIME, 2), 0.0, 0.0, 0.0, round(BOOTED + process.uptime, 2)))
 
 
 _real_uname = os.uname

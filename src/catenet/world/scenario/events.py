@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from catenet.link.properties import LinkProperties
+from catenet.world.engine.host import Host
 from catenet.world.scenario.units import link_properties
 
 if TYPE_CHECKING:
@@ -61,6 +62,26 @@ def _restart(world: World, event: EventPlan, announce: Announce) -> None:
     world.expect(-1)
 
 
+def _hold(world: World, event: EventPlan, announce: Announce) -> None:
+    """Pause or freeze hosts, and let them go on after the event's duration."""
+    begin, end = (Host.pause, Host.resume) if event.action == "pause" else (Host.freeze, Host.thaw)
+    names = event.groups[0]
+    for name in names:
+        announce(f"{name} {'sleeps' if event.action == 'pause' else 'is frozen'}")
+        begin(world.hosts[name])
+    _schedule_end(world, event, lambda: _let_go(world, names, end, announce))
+
+
+def _release(world: World, event: EventPlan, announce: Announce) -> None:
+    _let_go(world, event.groups[0], Host.resume if event.action == "resume" else Host.thaw, announce)
+
+
+def _let_go(world: World, names: tuple[str, ...], end: Callable[[Host], None], announce: Announce) -> None:
+    for name in names:
+        announce(f"{name} goes on")
+        end(world.hosts[name])
+
+
 def _link(world: World, event: EventPlan, announce: Announce) -> None:
     names = event.groups[0]
     topology = world.topology
@@ -93,4 +114,14 @@ def _schedule_end(world: World, event: EventPlan, action: Callable[[], None]) ->
         world.at(event.at + event.duration, action)
 
 
-_ACTIONS = {"partition": _partition, "heal": _heal, "crash": _crash, "restart": _restart, "link": _link}
+_ACTIONS = {
+    "partition": _partition,
+    "heal": _heal,
+    "crash": _crash,
+    "restart": _restart,
+    "link": _link,
+    "pause": _hold,
+    "resume": _release,
+    "freeze": _hold,
+    "thaw": _release,
+}

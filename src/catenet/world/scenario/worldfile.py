@@ -40,9 +40,9 @@ __all__ = [
 Restart: TypeAlias = Literal["never", "on-failure", "always"]
 
 RESTARTS: Final[tuple[Restart, ...]] = ("never", "on-failure", "always")
-ACTIONS: Final = ("partition", "heal", "crash", "restart", "link")
-LASTING: Final = ("partition", "crash", "link")
-"""Events that `for` can limit: afterwards the partition heals, the host starts again, the link is as it was."""
+ACTIONS: Final = ("partition", "heal", "crash", "restart", "link", "pause", "resume", "freeze", "thaw")
+LASTING: Final = ("partition", "crash", "link", "pause", "freeze")
+"""Events that `for` can limit: afterwards the partition heals, the host starts or goes on, the link is as it was."""
 
 TOP_KEYS: Final = ("world", "link", "settings", "resolv", "dns", "hosts", "routers", "networks", "links", "events")
 WORLD_KEYS: Final = ("seed", "duration", "quiet")
@@ -100,8 +100,8 @@ class LinkPlan:
 class EventPlan:
     """What happens at a time: `action` to `groups` of hosts, for `duration` seconds (None: for good).
 
-    A partition has its groups; crash and restart one group of all the hosts; link one group of one host (its link) or
-    two (the link between them), with `changes` as written in the file.
+    A partition has its groups; crash, restart, pause and their like one group of all the hosts; link one group of one
+    host (its link) or two (the link between them), with `changes` as written in the file.
     """
 
     at: float
