@@ -17,10 +17,10 @@ import pytest
 from serving import ask, serving
 from tests.peers import environment, program, tool
 
+from catenet.folder.root import Root
 from catenet.http.files import FileOptions
 from catenet.http.files.paths import BadPath, parse_path
 from catenet.http.files.recent import Recent
-from catenet.http.files.root import Root
 from catenet.http.message import ResponseHead
 
 NASTY = [

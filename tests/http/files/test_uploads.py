@@ -19,9 +19,9 @@ import pytest
 from serving import read_answer, serving
 from tests.peers import tool
 
+from catenet.folder.partial import MAX_AGE
+from catenet.folder.root import PARTIAL
 from catenet.http.files import FileOptions
-from catenet.http.files.partial import MAX_AGE
-from catenet.http.files.root import PARTIAL
 
 PATCH = {"Content-Type": "application/partial-upload"}
 

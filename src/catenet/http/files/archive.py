@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Generator, Iterator
 from typing import Any, Final
 
-from catenet.http.files.root import Root
+from catenet.folder.root import Root
 
 __all__ = ["KINDS"]
 

@@ -10,10 +10,10 @@ import time
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from catenet.folder.root import Root
 from catenet.http.files.answer import Refused, with_fields
 from catenet.http.files.options import FileOptions
 from catenet.http.files.recent import LARGEST, Recent
-from catenet.http.files.root import Root
 from catenet.http.headers import Headers
 from catenet.http.message import Fields, ResponseHead
 from catenet.http.policy.conditional import ETag, evaluate, range_applies

@@ -8,6 +8,8 @@ import stat
 from collections.abc import Iterator
 from typing import Final
 
+from catenet.folder.root import Root
+from catenet.folder.thread import in_thread
 from catenet.http.files.access import check_user, cors_fields, preflight_fields
 from catenet.http.files.answer import Refused, plain, with_fields
 from catenet.http.files.archive import KINDS
@@ -17,8 +19,6 @@ from catenet.http.files.options import FileOptions
 from catenet.http.files.paths import BadPath, FilePath, parse_path
 from catenet.http.files.recent import Recent
 from catenet.http.files.resumable import ResumableUploads, upload_fields
-from catenet.http.files.root import Root
-from catenet.http.files.thread import in_thread
 from catenet.http.files.upload import Uploads
 from catenet.http.message import Fields
 from catenet.http.policy.disposition import format_disposition

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from catenet.folder.root import Root
 from catenet.http.files.paths import FilePath, quoted
-from catenet.http.files.root import Root
 from catenet.http.message import Fields
 from catenet.http.policy.dates import format_date
 from catenet.printable import printable

@@ -13,8 +13,9 @@ import re
 from collections import OrderedDict
 from typing import Final
 
+from catenet.folder.partial import MAX_AGE, new_token
 from catenet.http.files.answer import Refused, with_fields
-from catenet.http.files.partial import MAX_AGE, Partial, new_token
+from catenet.http.files.partial import Partial
 from catenet.http.files.paths import FilePath
 from catenet.http.files.upload import Uploads, declared_length
 from catenet.http.message import Fields, ResponseHead

@@ -7,12 +7,13 @@ import os
 import stat
 import time
 
+from catenet.folder.partial import free_space, new_token, sweep
+from catenet.folder.root import Root
 from catenet.http.files.answer import Refused, send_text, with_fields
 from catenet.http.files.content import etag_of
 from catenet.http.files.options import FileOptions
-from catenet.http.files.partial import Partial, free_space, new_token, sweep
+from catenet.http.files.partial import Partial
 from catenet.http.files.paths import FilePath, quoted
-from catenet.http.files.root import Root
 from catenet.http.headers import Headers
 from catenet.http.message import Fields
 from catenet.http.policy.conditional import evaluate
