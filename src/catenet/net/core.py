@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Protocol, TypeVar
 
+from catenet.net.segments import Segments
+
 __all__ = ["DatagramCore", "Peer", "PlainCore", "PlainDatagramCore", "StreamCore", "check_core", "check_factory"]
 
 E_co = TypeVar("E_co", covariant=True)
@@ -105,7 +107,7 @@ class DatagramCore(Protocol[E_co]):
     def receive(self, data: bytes, peer: Peer, now: float) -> None:
         """Take a datagram. Whoever sent it may have forged its source: UDP has no handshake (RFC 8085 section 6)."""
 
-    def transmit(self, now: float) -> Sequence[tuple[bytes, Peer]]:
+    def transmit(self, now: float) -> Sequence[tuple[bytes | Segments, Peer]]:
         """Return the next datagrams to be sent; none: the end.
 
         Asked again until then, but not while the kernel is slow. What cannot be sent is lost, as datagrams are.

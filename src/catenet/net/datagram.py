@@ -20,7 +20,8 @@ from catenet.net.connection import Alarm, Alarmed, EventQueue
 from catenet.net.core import DatagramCore, Peer, check_core, check_factory
 from catenet.net.dial import SocketName
 from catenet.net.listen import bind_udp
-from catenet.net.pktinfo import CONTROL_SIZE, Control, answering, tell_destinations
+from catenet.net.pktinfo import CONTROL_SIZE, Control, answering, forget_errors, tell_destinations, tell_errors
+from catenet.net.segments import NOT_AT_ONCE, SEGMENT_CONTROL_SIZE, Segments, segment_size, take_many
 from catenet.net.target import DATAGRAM_SCHEMES, SCHEMES, Scheme, host_and_port, parse_target, refuse_scheme
 from catenet.net.tls import explain
 
@@ -51,7 +52,9 @@ class DatagramPeer:
 class DatagramEndpoint(Alarmed, Generic[E]):
     """Sockets that one core uses. After calls on `core` say `flush`. One task at a time may ask for events.
 
-    `urls`: where it listens, or the one that it is connected to.
+    `urls`: where it listens, or the one that it is connected to. `many`: datagrams of one peer that come close together
+    are read by one call, which costs each of the others a little. `errors`: ICMP messages are heard though the sockets
+    are not connected (IP_RECVERR).
     """
 
     def __init__(
@@ -62,6 +65,8 @@ class DatagramEndpoint(Alarmed, Generic[E]):
         urls: Iterable[str],
         keep_events: bool = True,
         connected: bool = False,
+        many: bool = False,
+        errors: bool = False,
     ) -> None:
         self.core = core
         self.urls = list(urls)
@@ -69,7 +74,10 @@ class DatagramEndpoint(Alarmed, Generic[E]):
         self._sockets = list(sockets)
         self._alarm = Alarm(loop)
         self._events: EventQueue[E] | None = EventQueue() if keep_events else None
-        self._queue: deque[tuple[bytes, DatagramPeer]] = deque()
+        self._queue: deque[tuple[bytes | Segments, DatagramPeer]] = deque()
+        self._at_once = True
+        self._errors = errors
+        self._last = DatagramPeer("")
         self._blocked: socket.socket | None = None
         self._connected = connected
         self._reading = False
@@ -77,9 +85,19 @@ class DatagramEndpoint(Alarmed, Generic[E]):
         self._quiet: asyncio.Future[None] | None = None
         for sock in self._sockets:
             sock.setblocking(False)
+        if errors:
+            for sock in self._sockets:
+                tell_errors(sock)
+        many = many and min((take_many(sock) for sock in self._sockets), default=False)
+        self._control_size = CONTROL_SIZE + SEGMENT_CONTROL_SIZE if many else CONTROL_SIZE
         self._go()
 
     # For its user.
+
+    @property
+    def places(self) -> list[tuple[int, str]]:
+        """Family and host of each socket, by the index that a `DatagramPeer` names."""
+        return [(sock.family, sock.getsockname()[0]) for sock in self._sockets]
 
     async def next_event(self) -> E | None:
         """Return the next event, or None when the endpoint is closed."""
@@ -175,17 +193,39 @@ class DatagramEndpoint(Alarmed, Generic[E]):
     def _receive_batch(self, index: int, now: float) -> None:
         for _ in range(BATCH):
             try:
-                data, control, flags, address = self._sockets[index].recvmsg(MAX_DATAGRAM, CONTROL_SIZE)
+                data, control, flags, address = self._sockets[index].recvmsg(MAX_DATAGRAM, self._control_size)
             except (BlockingIOError, InterruptedError):
+                if self._errors:
+                    forget_errors(self._sockets[index])
                 break
             except OSError as error:  # ICMP about what was sent before
                 self.core.handle_error(error, now)
                 continue
             if not flags & socket.MSG_TRUNC:
-                peer = DatagramPeer(address, index, answering(control))
-                self.core.receive(data, peer, now)
+                peer = self._peer(address, index, answering(control) if control else None)
+                size = segment_size(control) if control else 0
+                if 0 < size < len(data):
+                    self._receive_many(data, size, peer, now)
+                else:
+                    self.core.receive(data, peer, now)
             if self._events is not None and self._events.full:
                 break
+
+    def _peer(self, address: SocketName, index: int, control: Control | None) -> DatagramPeer:
+        """The peer of a datagram; the same object as of the one before if it is the same."""
+        last = self._last
+        if address != last.address or index != last.index or control != last.control:
+            self._last = last = DatagramPeer(address, index, control)
+        return last
+
+    def _receive_many(self, data: bytes, size: int, peer: DatagramPeer, now: float) -> None:
+        """Datagrams of `size` bytes have come at once; a core may want them so."""
+        receive_many = getattr(self.core, "receive_many", None)
+        if receive_many is not None:
+            receive_many(data, size, peer, now)
+            return
+        for start in range(0, len(data), size):
+            self.core.receive(data[start : start + size], peer, now)
 
     # Output.
 
@@ -207,17 +247,27 @@ class DatagramEndpoint(Alarmed, Generic[E]):
         self._again = False
         self._go()
 
-    def _send(self, data: bytes, peer: DatagramPeer) -> None:
+    def _send(self, data: bytes | Segments, peer: DatagramPeer) -> None:
         sock = self._sockets[peer.index]
         control = [] if peer.control is None else [peer.control]
+        address = None if self._connected else peer.address
         try:
-            sock.sendmsg([data], control, 0, None if self._connected else peer.address)
+            if isinstance(data, bytes):
+                sock.sendmsg([data], control, 0, address)
+            elif self._at_once:
+                sock.sendmsg(data.buffers, [*control, data.control], 0, address)
+            else:
+                self._queue.extendleft([(one, peer) for one in reversed(list(data))])
         except (BlockingIOError, InterruptedError):
             self._queue.appendleft((data, peer))
             self._blocked = sock
             self._loop.add_writer(sock, self._writable)
         except OSError as error:
-            self.core.handle_error(error, self._loop.time())
+            if not isinstance(data, bytes) and error.errno in NOT_AT_ONCE:
+                self._at_once = False
+                self._queue.appendleft((data, peer))
+            else:
+                self.core.handle_error(error, self._loop.time())
 
     def _writable(self) -> None:
         if self._blocked is not None:
@@ -233,6 +283,7 @@ async def serve_datagrams(
     keep_events: bool = False,
     schemes: Mapping[str, Scheme] = DATAGRAM_SCHEMES,
     reuse_port: bool = False,
+    many: bool = False,
 ) -> DatagramEndpoint[E]:
     """Let `core` serve all datagrams that come to `urls` (`udp://host:port`; port 0 is any).
 
@@ -256,7 +307,7 @@ async def serve_datagrams(
         for sock in sockets:
             sock.close()
         raise
-    return DatagramEndpoint(loop, core, sockets, bound, keep_events)
+    return DatagramEndpoint(loop, core, sockets, bound, keep_events, many=many)
 
 
 async def connect_datagrams(

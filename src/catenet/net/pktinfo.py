@@ -1,15 +1,19 @@
-"""To which address a datagram came, and how an answer leaves from the same (Linux ip(7), RFC 3542 section 6)."""
+"""What a datagram's socket can be told besides: to which address it came, and what ICMP says (ip(7), RFC 3542)."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from typing import Final
 
-__all__ = ["CONTROL_SIZE", "Control", "answering", "is_wildcard", "tell_destinations"]
+__all__ = ["CONTROL_SIZE", "Control", "answering", "forget_errors", "is_wildcard", "tell_destinations", "tell_errors"]
 
 # <netinet/in.h> of Linux; the module socket of Python 3.11 lacks the first.
 _IP_PKTINFO: Final = 8
+_IP_RECVERR: Final = 11
+_IPV6_RECVERR: Final = 25
+_MSG_ERRQUEUE: Final = 0x2000
 _PKTINFO4: Final = struct.Struct("=i4s4s")
 _PKTINFO6: Final = struct.Struct("=16si")
 _MULTICAST6: Final = 0xFF
@@ -33,6 +37,22 @@ def tell_destinations(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
     else:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+
+
+def tell_errors(sock: socket.socket) -> None:
+    """Let a socket that is not connected hear of ICMP messages, as an error of the next call."""
+    level, option = (
+        (socket.IPPROTO_IP, _IP_RECVERR) if sock.family == socket.AF_INET else (socket.IPPROTO_IPV6, _IPV6_RECVERR)
+    )
+    with contextlib.suppress(OSError):
+        sock.setsockopt(level, option, 1)
+
+
+def forget_errors(sock: socket.socket) -> None:
+    """Empty the queue in which a socket keeps the messages; until then it counts as readable."""
+    with contextlib.suppress(OSError):
+        while True:
+            sock.recvmsg(0, 0, _MSG_ERRQUEUE)
 
 
 def answering(received: list[Control]) -> Control | None:

@@ -27,7 +27,7 @@ from catenet.printable import printable_json
 
 __all__ = ["register", "run", "run_jobs"]
 
-NOT_BUILT = ("ftp", "ftps", "sftp", "tftp", "ntp")
+NOT_BUILT = ("ftp", "ftps", "sftp", "ntp")
 """Schemes that will be; until then they are refused in one line."""
 
 EXAMPLES = """
@@ -41,7 +41,7 @@ examples:
 
 What is in FILE is complete: until then it is FILE.part. status: curl's (6 name, 7 connect, 18 cut short,
 22 HTTP status with --fail, 23 cannot write, 28 time, 33 range, 35 TLS, 47 redirects, 52 no answer, 56 receiving,
-60 certificate), 1 anything else, 2 wrong usage, 130 Ctrl-C
+60 certificate, 68 to 74 what TFTP servers say), 1 anything else, 2 wrong usage, 130 Ctrl-C
 """
 
 
@@ -52,7 +52,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     if isinstance(parser, Parser):
         parser.options_anywhere = True
-    parser.add_argument("urls", nargs="+", metavar="URL", help="http, https, dns or data; without scheme http")
+    parser.add_argument("urls", nargs="+", metavar="URL", help="http, https, tftp, dns or data; without scheme http")
     declare(parser, putting=False)
 
 

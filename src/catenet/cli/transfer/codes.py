@@ -27,6 +27,13 @@ class Code(enum.IntEnum):
     RECEIVE = 56
     CERTIFICATE = 60
     CODING = 61
+    TFTP_NOT_FOUND = 68
+    TFTP_ACCESS = 69
+    TFTP_DISK_FULL = 70
+    TFTP_ILLEGAL = 71
+    TFTP_UNKNOWN_ID = 72
+    TFTP_EXISTS = 73
+    TFTP_NO_USER = 74
     HTTP2 = 92
 
 

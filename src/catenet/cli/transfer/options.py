@@ -58,6 +58,11 @@ class Options:
     proxy: str | None = None
     no_proxy: str | None = None
     unix: str | None = None
+    tftp_block: int = 1428
+    tftp_window: int = 16
+    tftp_timeout: int | None = None
+    tftp_rollover: int | None = None
+    tftp_plain: bool = False
     cookies: str | None = None
     cookie_jar: str | None = None
     verbose: bool = False
@@ -107,6 +112,7 @@ def declare(parser: argparse.ArgumentParser, putting: bool) -> None:
     add("-x", "--proxy", metavar="URL", help="go through a proxy (http, https, socks4, socks4a, socks5, socks5h)")
     add("--noproxy", dest="no_proxy", metavar="HOSTS", help="hosts to reach directly, or *")
     add("--unix-socket", dest="unix", metavar="PATH", help="connect to a Unix socket")
+    _declare_tftp(parser)
     add("-m", "--max-time", type=duration, metavar="TIME", help="the time for each URL")
     add("--connect-timeout", type=duration, default=60.0, metavar="TIME", help="the time to connect (60s)")
     add("--retry", type=int, default=0, metavar="COUNT", help="repeat after failures that may pass")
@@ -121,6 +127,18 @@ def declare(parser: argparse.ArgumentParser, putting: bool) -> None:
         )
     else:
         _declare_get(parser)
+
+
+def _declare_tftp(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("TFTP")
+    add = group.add_argument
+    add(
+        "--tftp-blksize", dest="tftp_block", type=int, default=1428, metavar="BYTES", help="ask for blocks of it (1428)"
+    )
+    add("--tftp-windowsize", dest="tftp_window", type=int, default=16, metavar="BLOCKS", help="windows to ask for (16)")
+    add("--tftp-timeout", type=int, metavar="SECONDS", help="ask for a fixed time-out (found out from round trips)")
+    add("--tftp-rollover", type=int, choices=(0, 1), help="ask for this block number after 65535")
+    add("--tftp-no-options", dest="tftp_plain", action="store_true", help="ask for nothing: blocks of 512, one by one")
 
 
 def _declare_get(parser: argparse.ArgumentParser) -> None:
