@@ -50,4 +50,6 @@ def tool(name: str) -> str:
 
 def environment() -> dict[str, str]:
     """Environment in which an unpacked program finds its libraries."""
-    return {**os.environ, "LD_LIBRARY_PATH": str(UNPACKED / "usr" / "lib" / f"{os.uname().machine}-linux-gnu")}
+    machine = f"{os.uname().machine}-linux-gnu"
+    folders = [UNPACKED / "usr" / "lib" / machine, UNPACKED / "lib" / machine]
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, folders))}

@@ -32,6 +32,8 @@ __all__ = ["Server", "ServerOptions", "serve"]
 _log = logging.getLogger(__name__)
 _MODES: Final = (OCTET, NETASCII)
 BUFFER: Final = 1 << 20
+LAST_WORDS: Final = 1.0
+"""Seconds for which the last ACKs are still repeated when the server ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,8 @@ class Server:
         tasks = [running.task for running in self._running.values() if running.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
-        if self._lingering and (grace is None or grace > 0):
-            await asyncio.wait(self._lingering, timeout=min(LINGER, LINGER if grace is None else grace))
+        if self._lingering:
+            await asyncio.wait(self._lingering, timeout=LAST_WORDS if grace is None else min(LAST_WORDS, grace))
         await self.close()
 
     async def close(self) -> None:
