@@ -27,6 +27,7 @@ BENCHMARKS = {
     "dns": "a name server beside BIND, Unbound, NSD and Knot",
     "dns.cold": "a recursive server on cold names and signed chains beside Unbound; a full cache",
     "http": "servers of HTTP beside uvicorn, granian, hypercorn, aiohttp and nginx",
+    "tftp": "one file by TFTP beside tftpd-hpa, atftpd, atftp, tftp-hpa and curl",
     "relay": "one connection through a relay beside socat and ncat",
     "fairness": "CUBIC and Reno against their formulas, fairness, queue disciplines, BBR",
 }

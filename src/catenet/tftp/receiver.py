@@ -19,6 +19,7 @@ from catenet.tftp.timing import Timer
 
 __all__ = ["Receiver"]
 
+_DATA: Final = b"\0\3"
 _HALF: Final = (LAST + 1) // 2
 OVERTAKEN: Final = 3
 """Blocks behind a gap from which on it counts as a loss."""
@@ -82,14 +83,39 @@ class Receiver:
     def receive(self, data: bytes, now: float) -> None:
         """A DATA packet has come."""
         self._receive(data[2] << 8 | data[3], memoryview(data)[HEADER:], now)
+        self._watch(now)
 
     def receive_many(self, data: bytes, size: int, now: float) -> None:
         """Datagrams of `size` bytes have come at once, the last may be shorter; what is no DATA is passed over."""
         view = memoryview(data)
-        for start in range(0, len(data), size):
-            if data[start : start + 2] != b"\0\3" or start + HEADER > len(data):
-                continue
-            self._receive(data[start + 2] << 8 | data[start + 3], view[start + HEADER : start + size], now)
+        start, stop = 0, len(data)
+        while start < stop:
+            if size == self._size + HEADER and not self._later and not self.ended:
+                start = self._receive_run(data, view, start, now)
+            if data[start : start + 2] == _DATA and start + HEADER <= stop:
+                self._receive(data[start + 2] << 8 | data[start + 3], view[start + HEADER : start + size], now)
+            start += size
+        self._watch(now)
+
+    def _receive_run(self, data: bytes, view: memoryview, start: int, now: float) -> int:
+        """Take full blocks in order, as nearly all are; return where the first of another kind begins."""
+        number, size, pieces = self._next, self._size + HEADER, self._pieces
+        begun = start
+        last = len(data) - size
+        while start <= last and data[start : start + HEADER] == _DATA + number.to_bytes(2, "big"):
+            pieces.append(view[start + HEADER : start + size])
+            self._last = number
+            number = number + 1 if number < LAST else self._rollover
+            start += size
+        if start > begun:
+            if self._since == 0:
+                self._first(now)
+            count = (start - begun) // size
+            self._next = number
+            self._note(count, now)
+            self.held += count * self._size
+            self._is_due = self._is_due or self._since >= self._window
+        return start
 
     def _receive(self, number: int, payload: memoryview, now: float) -> None:
         if number != self._next or self.ended:
@@ -106,12 +132,9 @@ class Receiver:
             return
         if self._since == 0:
             self._first(now)
-        self._active_at = now
         self._last = number
         self._next = number + 1 if number < LAST else self._rollover
-        self._since += 1
-        self.received += 1
-        self._gap_told = False
+        self._note(1, now)
         if count:
             self._pieces.append(payload)
             self.held += count
@@ -120,7 +143,17 @@ class Receiver:
             self._timer.stop()
         elif self._since >= self._window:
             self._is_due = True
-        else:
+
+    def _note(self, count: int, now: float) -> None:
+        """So many blocks more are there."""
+        self._active_at = now
+        self._since += count
+        self.received += count
+        self._gap_told = False
+
+    def _watch(self, now: float) -> None:
+        """A window that has begun and is not complete is waited for, but not long."""
+        if not self.ended and not self._is_due and (self._since or self._later):
             self._timer.deadline = now + self._timer.quiet
 
     def _first(self, now: float) -> None:
@@ -143,8 +176,6 @@ class Receiver:
             self._later[number] = payload
             if len(self._later) >= OVERTAKEN and not self._gap_told:
                 self._gap_told = self._is_due = True
-            elif not self._gap_told:
-                self._timer.deadline = now + self._timer.quiet
 
     def _found_rollover(self, number: int) -> bool:
         """Whether 1 follows 65,535 here, which nobody has agreed on; a window of one block shows it."""
@@ -164,7 +195,6 @@ class Receiver:
         if 0 < behind < self._window and not self.ended:
             # The sender's window may begin there, and then ends earlier than we would count.
             self._since = max(self._since, behind)
-            self._timer.deadline = now + self._timer.quiet
 
     def transmit(self, now: float) -> bytes | None:
         """Return an ACK that is to be sent, None: none."""
