@@ -103,9 +103,10 @@ def _is_public(name: str) -> bool:
     return not name.startswith("_") or name == "__version__"
 
 
-def by_kind(name: str) -> tuple[int, str]:
-    """Constants, then classes, then functions, each by the alphabet: the order that ruff wants (RUF022)."""
-    return (0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2), name
+def by_kind(name: str) -> tuple[int, list[str | int]]:
+    """Constants, then classes, then functions, each by the alphabet and numbers: the order that ruff wants (RUF022)."""
+    parts: list[str | int] = [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+    return (0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2), parts
 
 
 def expected(known: dict[str, Module]) -> dict[str, list[str]]:
