@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The conformance suites that are no tests of pytest: protobuf's conformance runner (binary and JSON), the Connect
-# conformance suite, the suites of Starlette and FastAPI, public resolver scenarios. Our own scripts are part of
-# `make test`, h2spec is part of `make interop`.
+# The conformance suites that are no tests of pytest: protobuf's conformance runner (binary and JSON, and both through
+# XML), the Connect conformance suite, the suites of Starlette and FastAPI, public resolver scenarios. Our own scripts
+# are part of `make test`, h2spec is part of `make interop`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PATH="$(go env GOPATH 2>/dev/null || echo "$HOME/go")/bin:$PATH"
@@ -9,6 +9,7 @@ export PATH
 
 echo "protobuf conformance"
 tests/conformance/protojson/run.sh
+CATENET_THROUGH_XML=1 tests/conformance/protojson/run.sh
 
 tests/conformance/connect/run.sh
 

@@ -32,11 +32,13 @@ DOCUMENTS = [
             "congestion",
             "datagrams",
             "dns",
+            "graph",
             "http",
             "net",
             "packetdrill",
             "relay",
             "rpc",
+            "rpc-xml",
         )
     ),
 ]

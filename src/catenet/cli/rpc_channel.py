@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     wire = parser.add_argument_group("protocol")
     wire.add_argument("--protocol", choices=("grpc", "grpc-web", "connect"), default="grpc", help="default: grpc")
     wire.add_argument("--http1", action="store_true", help="speak HTTP/1.1 (not with grpc)")
-    wire.add_argument("--codec", choices=("proto", "json"), default="proto", help="encoding on the wire")
+    wire.add_argument("--codec", choices=("proto", "json", "xml"), default="proto", help="encoding on the wire")
     wire.add_argument("--compress", default="identity", metavar="NAME", help="compress requests: gzip, zstd, deflate")
     wire.add_argument("--get", action="store_true", help="connect: send methods without side effects as GET")
     wire.add_argument("--authority", metavar="NAME", help="what to call the server instead of the host in the URL")

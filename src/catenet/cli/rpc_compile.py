@@ -14,6 +14,7 @@ For hiscore.proto it writes hiscore_pb2.py and .pyi (messages) and hiscore_rpc.p
 to call). Files that are imported from a folder given with -I are compiled too.
 
   catenet rpc compile hiscore.proto
+  catenet rpc compile --xsd hiscore.proto
   catenet rpc compile protos/shop/v1/*.proto -I protos --out src/shop/gen
 """
 
@@ -39,17 +40,23 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="PACKAGE.SERVICE[/METHOD]=NAME",
         help="call a method (in lower case) or a service NAME in Python (repeat)",
     )
+    parser.add_argument("--xsd", action="store_true", help="write XML Schemas instead, for application/xml")
     parser.add_argument("-q", "--quiet", action="store_true", help="do not name the files written")
 
 
 def run(args: argparse.Namespace) -> int:
     """Compile; the compiler's complaints, with file and line, go to standard error."""
-    from catenet.rpc.compile import CompileError, compile_protos
+    from catenet.rpc.compile import CompileError, compile_protos, write_schemas
 
+    if args.xsd and (args.imports or args.names):
+        raise UsageError("--xsd writes no modules: --imports and --name do not go with it")
     relative = None if args.imports is None else args.imports == "relative"
     given = dict(_name(text) for text in args.names)
     try:
-        written = compile_protos(args.protos, args.includes, args.out, relative, given)
+        if args.xsd:
+            written = write_schemas(args.protos, args.includes, args.out)
+        else:
+            written = compile_protos(args.protos, args.includes, args.out, relative, given)
     except CompileError as error:
         for line in str(error).splitlines():
             complain(f"catenet: {line}")

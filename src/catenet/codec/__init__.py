@@ -16,6 +16,7 @@ from catenet.codec.compression import COMPRESSIONS, DEFLATE, GZIP, IDENTITY, ZST
 if TYPE_CHECKING:
     from catenet.codec.protobuf import PROTO, ProtobufCodec
     from catenet.codec.protojson import JSON, JsonCodec
+    from catenet.codec.protoxml import XML, XmlCodec
 
     CODECS: dict[str, Codec]
 
@@ -27,6 +28,7 @@ __all__ = [
     "IDENTITY",
     "JSON",
     "PROTO",
+    "XML",
     "ZSTD",
     "Codec",
     "CodecError",
@@ -34,9 +36,10 @@ __all__ = [
     "JsonCodec",
     "Oversized",
     "ProtobufCodec",
+    "XmlCodec",
 ]
 
-_LATER = ("CODECS", "JSON", "JsonCodec", "PROTO", "ProtobufCodec")
+_LATER = ("CODECS", "JSON", "JsonCodec", "PROTO", "ProtobufCodec", "XML", "XmlCodec")
 
 
 def __getattr__(name: str) -> Any:
@@ -44,7 +47,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from catenet.codec.protobuf import PROTO, ProtobufCodec
     from catenet.codec.protojson import JSON, JsonCodec
+    from catenet.codec.protoxml import XML, XmlCodec
 
-    codecs = {codec.name: codec for codec in (PROTO, JSON)}
+    codecs = {codec.name: codec for codec in (PROTO, JSON, XML)}
     globals().update(CODECS=codecs, JSON=JSON, JsonCodec=JsonCodec, PROTO=PROTO, ProtobufCodec=ProtobufCodec)
+    globals().update(XML=XML, XmlCodec=XmlCodec)
     return globals()[name]

@@ -18,7 +18,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from catenet.codec.base import CodecError
 from catenet.codec.protojson_encode import ODD, TEXTS, WRAPPERS
 
-__all__ = ["Decoders", "MessageDecoder", "UnknownName", "parse_json"]
+__all__ = ["DEEPEST", "Decoders", "MessageDecoder", "UnknownName", "enum_converter", "parse_json"]
 
 DEEPEST = 100
 """Messages in messages beyond this depth are refused, as protobuf's parsers do."""
@@ -318,7 +318,8 @@ def _bool_key(text: str) -> bool:
     return text == "true"
 
 
-def _enum(descriptor: EnumDescriptor) -> Convert:
+def enum_converter(descriptor: EnumDescriptor) -> Convert:
+    """Return what makes a number of the name of a value, or of its number."""
     numbers = {value.name: value.number for value in descriptor.values}
     known = frozenset(numbers.values())
     closed = cast(Any, descriptor).is_closed
@@ -341,7 +342,7 @@ def _enum(descriptor: EnumDescriptor) -> Convert:
 
 def _converter(field: FieldDescriptor) -> Convert:
     if field.type == FieldDescriptor.TYPE_ENUM:
-        return _enum(cast(EnumDescriptor, field.enum_type))
+        return enum_converter(cast(EnumDescriptor, field.enum_type))
     return _CONVERTERS.get(field.type, _integer)
 
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-__all__ = ["ODD", "TEXTS", "WRAPPERS", "Encoders", "MessageEncoder"]
+__all__ = ["ODD", "TEXTS", "WRAPPERS", "Encoders", "MessageEncoder", "spell_double", "spell_float"]
 
 Encode = Callable[[Any], str]
 
@@ -141,7 +141,8 @@ def _bytes(value: bytes) -> str:
     return f'"{b64encode(value).decode("ascii")}"'
 
 
-def _double(value: float) -> str:
+def spell_double(value: float) -> str:
+    """Return the shortest text of a double, as JSON has it."""
     if math.isfinite(value):
         return (
             str(int(value))
@@ -151,15 +152,15 @@ def _double(value: float) -> str:
     return '"NaN"' if value != value else '"Infinity"' if value > 0 else '"-Infinity"'
 
 
-def _float(value: float) -> str:
-    """The shortest text that means the same 32 bits."""
+def spell_float(value: float) -> str:
+    """Return the shortest text that means the same 32 bits."""
     if not math.isfinite(value) or value == int(value):
-        return _double(value)
+        return spell_double(value)
     for digits in range(6, 9):
         text = f"{value:.{digits}g}"
         if struct.unpack("<f", struct.pack("<f", float(text)))[0] == value:
-            return _double(float(text))
-    return _double(float(f"{value:.9g}"))
+            return spell_double(float(text))
+    return spell_double(float(f"{value:.9g}"))
 
 
 def _enum(descriptor: EnumDescriptor) -> Encode:
@@ -186,6 +187,6 @@ _SCALARS: dict[int, Encode] = {
     FieldDescriptor.TYPE_STRING: encode_basestring,
     FieldDescriptor.TYPE_BYTES: _bytes,
     FieldDescriptor.TYPE_BOOL: _bool,
-    FieldDescriptor.TYPE_DOUBLE: _double,
-    FieldDescriptor.TYPE_FLOAT: _float,
+    FieldDescriptor.TYPE_DOUBLE: spell_double,
+    FieldDescriptor.TYPE_FLOAT: spell_float,
 }

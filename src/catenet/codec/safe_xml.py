@@ -26,6 +26,8 @@ def parse_xml(
 
     Raises `CodecError` for what is malformed, refused or beyond the limits. What the callbacks raise goes through.
     """
+    if bytes(data[:2]) in (b"\xff\xfe", b"\xfe\xff"):
+        raise CodecError("not XML in UTF-8")
     parser: Any = expat.ParserCreate("utf-8", " ")
     parser.buffer_text = True
     depth = count = 0
@@ -77,13 +79,7 @@ def is_xml_text(text: str) -> bool:
     return text.isprintable() or text.translate(_DELETED) == text
 
 
-class _Forbidden(dict[int, Any]):
-    """What `str.translate` drops; a dictionary of single characters, surrogates included."""
-
-
-_DELETED = _Forbidden(
-    (code, None) for code in (*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
-)
+_DELETED: dict[int, None] = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF))
 
 
 def element_text(text: str) -> str:

@@ -1,7 +1,8 @@
 """The testee of protobuf's conformance runner: messages between binary and JSON, through our codecs.
 
 Requests come on standard input, answers leave on standard output, each behind four bytes of length, lowest first. The
-environment's CATENET_DESCRIPTORS names a set of file descriptors (protoc --descriptor_set_out --include_imports).
+environment's CATENET_DESCRIPTORS names a set of file descriptors (protoc --descriptor_set_out --include_imports); with
+CATENET_THROUGH_XML each message makes a detour through XML.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.message_factory import GetMessageClass
 
-from catenet.codec import PROTO, CodecError, JsonCodec
+from catenet.codec import PROTO, XML, CodecError, JsonCodec
 
 KNOWN = {module.DESCRIPTOR.name for module in (any_pb2, duration_pb2, field_mask_pb2, struct_pb2)}
 KNOWN |= {module.DESCRIPTOR.name for module in (timestamp_pb2, wrappers_pb2)}
@@ -36,6 +37,8 @@ FORMATS = Request.DESCRIPTOR.file.enum_types_by_name["WireFormat"].values_by_nam
 BINARY, JSON = FORMATS["PROTOBUF"].number, FORMATS["JSON"].number
 LENIENT_TEST = 3
 """JSON_IGNORE_UNKNOWN_PARSING_TEST, a TestCategory."""
+THROUGH_XML = "CATENET_THROUGH_XML" in os.environ
+"""Whether each message is written as XML and read again before it is answered."""
 STRICT, LENIENT = JsonCodec(ignore_unknown=False), JsonCodec()
 
 
@@ -52,6 +55,8 @@ def answer(request: Any) -> Any:
     except CodecError as error:
         return Response(parse_error=str(error))
     try:
+        if THROUGH_XML:
+            message = XML.decode(type(message), XML.encode(message))
         if request.requested_output_format == JSON:
             return Response(json_payload=json.encode(message).decode())
         return Response(protobuf_payload=PROTO.encode(message))

@@ -47,6 +47,24 @@ def test_curl_speaks_json(url, version):
     assert (status, json.loads(body)["code"]) == ("400", "invalid_argument")
 
 
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
+def test_curl_speaks_xml(url, version):
+    common = [
+        tool("curl"),
+        "-sS",
+        version,
+        "-H",
+        "content-type: application/xml",
+        "-w",
+        "\n%{http_code} %{content_type}",
+    ]
+    body, status = run(*common, "-d", "<Request><text>a&amp;b</text></Request>", url + "Unary").stdout.rsplit("\n", 1)
+    assert status == "200 application/xml"
+    assert '<m:Response xmlns:m="proto:interop"><text>a&amp;b</text>' in body
+    body, status = run(*common, "-d", "<!DOCTYPE a><Request/>", url + "Unary").stdout.rsplit("\n", 1)
+    assert (status, json.loads(body)["code"]) == ("400 application/json", "invalid_argument")
+
+
 @pytest.mark.parametrize("options", [["-k"], []], ids=["kept", "closed"])
 @pytest.mark.parametrize("method", ["Unary", "Nothing"])
 def test_ab_speaks_http_1_0(url, options, method, tmp_path):

@@ -33,6 +33,8 @@ WIRES = [
     ChannelOptions(protocol="connect"),
     ChannelOptions(protocol="connect", compression="zstd"),
     ChannelOptions(protocol="connect", codec="json", http1=True),
+    ChannelOptions(codec="xml"),
+    ChannelOptions(protocol="connect", codec="xml", http1=True),
 ]
 
 

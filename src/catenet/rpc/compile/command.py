@@ -18,8 +18,9 @@ from catenet.rpc.compile.complaints import problems
 from catenet.rpc.compile.generate import generate
 from catenet.rpc.compile.naming import Module, Names, relative_package
 from catenet.rpc.compile.stubs import generate_stub
+from catenet.rpc.compile.xsd import EXTRAS_SCHEMA, EXTRAS_SCHEMA_NAME, generate_schema, schema_name
 
-__all__ = ["CompileError", "compile_protos", "describe_protos", "system_includes"]
+__all__ = ["CompileError", "compile_protos", "describe_protos", "system_includes", "write_schemas"]
 
 
 class CompileError(Exception):
@@ -63,6 +64,25 @@ def compile_protos(
             path = out / Module.of_proto(file.name, "_rpc").path
             path.write_text(generate(file, others, relative, names, compiled))
             written.append(path)
+    return sorted(written)
+
+
+def write_schemas(
+    protos: Sequence[str | Path], includes: Sequence[str | Path] = (), out: str | Path = "."
+) -> list[Path]:
+    """Write an XML Schema for each of `protos` and of the files they import; return the files, in order.
+
+    Raises `CompileError`; then nothing has been written.
+    """
+    files = describe_protos(protos, includes)
+    texts = {schema_name(file.name): generate_schema(file, [one for one in files if one is not file]) for file in files}
+    texts[EXTRAS_SCHEMA_NAME] = EXTRAS_SCHEMA
+    written = []
+    for name, text in texts.items():
+        path = Path(out, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        written.append(path)
     return sorted(written)
 
 
