@@ -133,6 +133,33 @@ http://127.0.0.1:{h}/hello.txt --http2-prior-knowledge
 {n}/hello.txt -o /dev/full
 {n}/big.bin --limit-rate 20M -o out
 {n}/dav/c.txt -T lines
+{n}/hello.txt -w \\n%{{http_code}}|%{{response_code}}|%{{http_version}}|%{{content_type}}|%{{scheme}}|%{{method}}\\n
+{n}/hello.txt -o out -w %{{filename_effective}}|%{{size_download}}|%{{size_upload}}|%{{url_effective}}|%{{exitcode}}%%
+{n}/big.bin -o out -w %{{size_download}}|%{{num_headers}}|%{{remote_ip}}|%{{num_connects}}|%{{size_header}}
+{n}/hello.txt {n}/hello.txt -w %{{urlnum}}|%{{num_connects}}|%{{url}}\\t\\r%{{errormsg}}
+{n}/moved -w %{{http_code}}|%{{redirect_url}}|%{{num_redirects}}|%{{time_redirect}}
+-L {n}/moved -w %{{http_code}}|%{{redirect_url}}|%{{num_redirects}}|%{{url_effective}}|%{{num_connects}}
+{n}/missing -f -w %{{http_code}}|%{{exitcode}}|%{{size_download}}
+http://127.0.0.1:{c}/ -w %{{http_code}}|%{{exitcode}}|%{{size_header}}|%{{content_type}}|%{{num_connects}}
+{n}/hello.txt -w %header{{content-type}}|%header{{missing}}|%header{{SERVER}}
+{n}/hello.txt -w a%{{stderr}}%{{stdout}}b
+{n}/hello.txt -w @lines
+{e}/echo -d a=b -w |%{{method}}|%{{http_code}}
+{t}/hello.txt -k -w |%{{http_version}}|%{{scheme}}|%{{http_code}}
+http://nowhere.invalid:{np}/hello.txt --resolve nowhere.invalid:{np}:127.0.0.1
+http://Nowhere.invalid:{np}/hello.txt --resolve *:{np}:127.0.0.1
+http://nowhere.invalid:{np}/hello.txt --resolve +nowhere.invalid:{np}:127.0.0.1
+http://nowhere.invalid:{np}/hello.txt --resolve nowhere.invalid:1:127.0.0.1
+http://nowhere.invalid/hello.txt --connect-to nowhere.invalid:80:127.0.0.1:{np}
+http://nowhere.invalid/hello.txt --connect-to ::127.0.0.1:{np}
+http://nowhere.invalid:{np}/hello.txt --connect-to nowhere.invalid::127.0.0.1:
+http://nowhere.invalid/hello.txt --connect-to other.invalid:80:127.0.0.1:{np}
+http://elsewhere.invalid/echo --connect-to ::127.0.0.1:{ep}
+http://a.strict.example:{tp}/hello.txt -k --resolve *:{tp}:127.0.0.1 --hsts strict
+http://strict.example:{tp}/hello.txt -k --resolve *:{tp}:127.0.0.1 --hsts strict
+http://a.alone.example:{np}/hello.txt --resolve *:{np}:127.0.0.1 --hsts strict
+http://past.example:{np}/hello.txt --resolve *:{np}:127.0.0.1 --hsts strict
+{n}/hello.txt --hsts none
 """.strip().splitlines()  # fmt: skip
 
 
@@ -141,15 +168,23 @@ def words(nginx, echo, breaking, notls, closed_port, tunnels, apache_digest):
     names = {
         "n": nginx.url, "e": echo.url, "b": breaking.url, "t": nginx.secure, "c": closed_port, "ca": nginx.ca,
         "e7": echo.url[7:], "n7": nginx.url[7:], "u": nginx.root / "socket", "x": notls.url[7:],
+        "np": port_of(nginx.url), "ep": port_of(echo.url), "tp": port_of(nginx.secure),
         "a": apache_digest, "f": nginx.forward, "p": tunnels, "h": nginx.h2c,
     }  # fmt: skip
     return lambda line: [word.format(**names) for word in line.split(" ")]
+
+
+def port_of(url: str) -> str:
+    return url.rpartition(":")[2]
 
 
 def prepared(folder: Path) -> Path:
     folder.mkdir()
     (folder / "lines").write_bytes(b"one\r\ntwo\nthree")
     (folder / "sub").mkdir()
+    (folder / "strict").write_text(
+        '.strict.example "20991231 00:00:00"\nalone.example "20991231 00:00:00"\npast.example "20200101 00:00:00"\n'
+    )
     (folder / "jar").write_text(
         "# comment\n\n127.0.0.1\tFALSE\t/\tFALSE\t0\tin\tfile\nx.example\tFALSE\t/\tFALSE\t0\ta\tb\n"
     )
@@ -157,7 +192,12 @@ def prepared(folder: Path) -> Path:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for name in ("strict", "none"):  # each has a comment of its own, and forgets what is past at another time
+        if name in found:
+            lines = found[name].splitlines(True)
+            found[name] = b"".join(line for line in lines if not line.startswith((b"#", b"past.example")))
+    return found
 
 
 @pytest.mark.peer

@@ -16,6 +16,7 @@ import pkgutil
 import re
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from catenet.cli import Parser, UsageError
 from catenet.cli.transfer.codes import Code, TransferError
 from catenet.cli.transfer.job import Job, Shared
 from catenet.cli.transfer.options import Options, declare, options_of
+from catenet.cli.transfer.write_out import Outcome, write_out
 from catenet.printable import printable_json
 
 __all__ = ["register", "run", "run_jobs"]
@@ -75,9 +77,13 @@ async def _run_all(jobs: Sequence[Job], modules: Sequence[Any], what: str) -> in
     """One after another on one event loop: connections are kept for the next URL."""
     status = 0
     async with Shared() as shared:
-        for job, module in zip(jobs, modules, strict=True):
+        for number, (job, module) in enumerate(zip(jobs, modules, strict=True)):
             job.shared = shared
-            status = await _run_one(job, module, what) or status
+            start = time.monotonic()
+            failed = await _run_one(job, module, what)
+            error = job.facts.get("error", {}).get("message", "")
+            write_out(job, Outcome(number, failed, error, time.monotonic() - start))
+            status = failed or status
     return status
 
 

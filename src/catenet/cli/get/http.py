@@ -17,7 +17,7 @@ SCHEMES = ("http", "https")
 async def get(job: Job) -> None:
     """Fetch the URL. Raises `TransferError`."""
     from catenet.cli.transfer.fetch import Fetch
-    from catenet.cli.transfer.http_request import make_client, save_cookies
+    from catenet.cli.transfer.http_request import make_client, save_cookies, save_hsts
     from catenet.cli.transfer.parallel import fetch_in_parts
     from catenet.cli.transfer.resuming import put_resumable
     from catenet.http.url import Url, UrlError
@@ -38,6 +38,7 @@ async def get(job: Job) -> None:
             await fetch.run()
     finally:
         save_cookies(client, job.options)
+        save_hsts(client, job.options)
 
 
 async def put(job: Job) -> None:

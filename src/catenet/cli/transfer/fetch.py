@@ -11,6 +11,7 @@ from catenet.cli.transfer.codes import TRANSIENT, Code, TransferError
 from catenet.cli.transfer.http_request import auth_of, explain, make_request
 from catenet.cli.transfer.job import Job
 from catenet.cli.transfer.waterfall import show_head, waterfall
+from catenet.cli.transfer.write_out import dump_heads, head_lines
 from catenet.http.client.errors import RequestError
 from catenet.http.client.timings import Timings
 from catenet.http.policy.conditional import parse_etag
@@ -210,16 +211,14 @@ class Fetch:
 
     async def _write_heads(self, response: Response) -> None:
         for earlier in (*response.history, response):
-            version = earlier.http_version or "HTTP/1.1"
-            reason = f" {earlier.reason}" if version == "HTTP/1.1" and earlier.reason else ""
-            lines = [f"{version} {earlier.status}{reason}"]
-            lines += [f"{name}: {value}" for name, value in earlier.headers.multi_items()]
-            data = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+            data = ("\r\n".join(head_lines(earlier)) + "\r\n\r\n").encode("latin-1", "replace")
             await self.job.write(data)
 
 
 def report(job: Job, response: Response) -> None:
-    """Note what `--json` prints of a response."""
+    """Note what `--json` and `-w` print of a response, write what `-D` asks for. Raises `TransferError`."""
+    job.response = response
+    dump_heads(job, response)
     job.facts.update(
         url=str(response.url.without_password()),
         status=response.status,

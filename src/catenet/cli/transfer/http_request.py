@@ -33,6 +33,7 @@ from catenet.http.client.request import FileValue, Request
 from catenet.http.client.timeouts import Timeouts
 from catenet.http.policy.auth import Auth, Basic, Bearer, Digest, NetrcAuth
 from catenet.http.policy.cookie_file import dump_cookies, load_cookies
+from catenet.http.policy.hsts_file import dump_hsts, load_hsts
 from catenet.http.policy.multipart import FormFile
 from catenet.http.policy.proxies import Proxies, parse_proxy
 from catenet.http.url import Url, percent_encode
@@ -44,6 +45,7 @@ __all__ = [
     "make_client",
     "make_request",
     "save_cookies",
+    "save_hsts",
     "target_of_upload",
 ]
 
@@ -65,12 +67,14 @@ def make_client(options: Options) -> Client:
             decompress=options.compressed,
             max_content=None,
             retry=options.retry + 1 if options.retry else None,
+            resolve=options.elsewhere.resolve if options.elsewhere.given else None,
         )
         client.settings.unix = options.unix or ""
         client.settings.proxies = _proxies(options)
     except ValueError as error:
         raise UsageError(str(error)) from None
     _load_cookies(client, options)
+    _load_hsts(client, options)
     for name, _ in options.headers:
         client.headers.discard(name)
     for name, value in options.headers:
@@ -101,7 +105,29 @@ def save_cookies(client: Client, options: Options) -> None:
     if options.cookie_jar == "-":
         sys.stdout.write(text)
         return
-    path = Path(options.cookie_jar)
+    _replace(Path(options.cookie_jar), text)
+
+
+def _load_hsts(client: Client, options: Options) -> None:
+    """Read the file that --hsts names, as curl: none is no mistake. Raises `UsageError`."""
+    if not options.hsts:
+        return
+    try:
+        load_hsts(Path(options.hsts).read_text(errors="surrogateescape"), client.settings.hsts, client.settings.clock())
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UsageError(f"--hsts {options.hsts}: {(error.strerror or str(error)).lower()}") from None
+
+
+def save_hsts(client: Client, options: Options) -> None:
+    """Write what hosts have asked for to the file that --hsts names. Raises `TransferError`."""
+    if options.hsts:
+        _replace(Path(options.hsts), dump_hsts(client.settings.hsts))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file at once, for its owner alone. Raises `TransferError`."""
     fresh = path.with_name(f"{path.name}.new")
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
@@ -250,6 +276,7 @@ class Upload(Source):
                 return
             yield piece
             job.bar.advance(len(piece))
+            job.uploaded += len(piece)
             await job.pace(len(piece))
 
 

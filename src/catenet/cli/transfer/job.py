@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from catenet.cli.transfer.codes import Code, TransferError
@@ -21,7 +21,10 @@ from catenet.cli.transfer.rate import RateLimit
 from catenet.http.policy.disposition import safe_name
 from catenet.printable import printable, say
 
-__all__ = ["Job", "Shared"]
+if TYPE_CHECKING:
+    from catenet.http.client.response import Response
+
+__all__ = ["Job", "Shared", "write_out"]
 
 C = TypeVar("C")
 
@@ -35,6 +38,8 @@ class Shared(AsyncExitStack):
     def __init__(self) -> None:
         super().__init__()
         self._clients: dict[str, Any] = {}
+        self.begun: set[str] = set()
+        """Files that all URLs write to and one has begun."""
 
     async def client(self, kind: str, make: Callable[[], AbstractAsyncContextManager[C]]) -> C:
         """Return the client of a kind, made when it is first asked for."""
@@ -57,6 +62,10 @@ class Job:
     facts: dict[str, Any] = field(default_factory=dict)
     shared: Shared = field(default_factory=Shared)
     bar: Bar = field(default_factory=lambda: Bar("", False))
+    response: Response | None = None
+    """The last, for `-w`."""
+    began_at: int = 0
+    uploaded: int = 0
     _partial: Partial | None = None
     _body: bytearray = field(default_factory=bytearray)
     _hash: Any = None
@@ -108,7 +117,7 @@ class Job:
             if held != offset:
                 raise TransferError(Code.RANGE, f"{path} has {held} bytes, not {offset}")
             self.facts["file"] = str(path)
-        self.size = offset
+        self.size = self.began_at = offset
         if self.options.checksum and offset == 0:
             self._hash = hashlib.new(self.options.checksum[0], usedforsecurity=False)
         terminal = path is None and sys.stdout is not None and sys.stdout.isatty()

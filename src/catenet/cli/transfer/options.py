@@ -9,6 +9,8 @@ from pathlib import Path
 
 from catenet.cli import UsageError
 from catenet.cli.arguments import duration
+from catenet.cli.transfer.elsewhere import Elsewhere
+from catenet.cli.transfer.formats import read_format
 
 __all__ = ["Options", "declare", "options_of"]
 
@@ -65,6 +67,10 @@ class Options:
     tftp_plain: bool = False
     cookies: str | None = None
     cookie_jar: str | None = None
+    hsts: str | None = None
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    write_out: str | None = None
+    dump_header: str | None = None
     verbose: bool = False
     silent: bool = False
     as_json: bool = False
@@ -90,6 +96,11 @@ def declare(parser: argparse.ArgumentParser, putting: bool) -> None:
     add("-e", "--referer", metavar="URL", help="where the link was")
     add("-b", "--cookie", dest="cookies", metavar="NAME=VALUE", help="send cookies; without = the file that has them")
     add("-c", "--cookie-jar", metavar="FILE", help="write the cookies there at the end")
+    add("--hsts", metavar="FILE", help="read from FILE which hosts want TLS only, and keep them there")
+    add("-D", "--dump-header", metavar="FILE", help="write the heads of responses there; - is standard output")
+    add("-w", "--write-out", metavar="FORMAT", help="print that at the end, %%{http_code} and others filled in; @FILE")
+    add("--resolve", action="append", default=[], metavar="HOST:PORT:ADDR", help="use these addresses for a host")
+    add("--connect-to", action="append", default=[], metavar="H1:P1:H2:P2", help="connect to H2:P2 for H1:P1")
     add("-L", "--location", dest="follow", action="store_true", help="follow redirects")
     add("--max-redirs", dest="max_redirects", type=int, default=50, metavar="COUNT", help="how many redirects (50)")
     add("-f", "--fail", action="store_true", help="no output and status 22 for HTTP statuses from 400 on")
@@ -197,6 +208,11 @@ def options_of(args: argparse.Namespace, urls: list[str]) -> Options:
     options.headers = _headers(args)
     options.user = _user(args.user)
     options.limit_rate = None if args.limit_rate is None else parse_size("--limit-rate", args.limit_rate)
+    options.write_out = None if args.write_out is None else read_format(args.write_out)
+    for text in args.resolve:
+        options.elsewhere.add_addresses(text)
+    for text in args.connect_to:
+        options.elsewhere.add_place(text)
     options.checksum = parse_checksum(given["checksum"]) if given.get("checksum") else None
     options.silent = args.silent and not args.show_error
     _check(options)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from catenet.http.policy.parameters import unquote
 from catenet.http.url import Url
 
-__all__ = ["HstsStore"]
+__all__ = ["MAX_AGE", "HstsStore"]
 
 MAX_HOSTS = 1000
 MAX_AGE = 10 * 365 * 86400
