@@ -20,7 +20,7 @@ from catenet.net.client import ConnectError
 from catenet.net.connection import Connection
 from catenet.net.target import Target, parse_target
 from catenet.net.tls import client_context
-from catenet.session.core import Options
+from catenet.session.core import Ending, Options
 from catenet.session.edge import SESSION_SCHEMES, begin
 from catenet.session.errors import SessionLost, SessionRefused
 from catenet.session.opening import ClientLink, client_session
@@ -42,7 +42,7 @@ MOST_REDIRECTS: Final = 3
 @dataclass(frozen=True, slots=True)
 class Dialling:
     """How a client connects, each time. Seconds; `close_timeout`: how long a session that was closed here, and has
-    no connection, waits for one to end in order.
+    no connection, waits for one to end in order when the peer has everything.
     """
 
     tls: ssl.SSLContext | None = None
@@ -317,7 +317,8 @@ class _Client:
         if self.transport.is_closing() and self._closed_since is None:
             self._closed_since = now
         closed = self._closed_since
-        late = closed is not None and now - closed > self._dialling.close_timeout
-        if late or now - since > session.expiry:
-            text = "no connection in time for the end of the session" if late else "the session has expired"
-            self.transport.fail(SessionLost(text, session.acknowledged))
+        if now - since > session.expiry:
+            self.transport.fail(SessionLost("the session has expired", session.acknowledged))
+        elif closed is not None and now - closed > self._dialling.close_timeout and session.sending.complete:
+            session.finish(Ending.DONE)
+            self.transport.pump()

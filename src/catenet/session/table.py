@@ -39,7 +39,7 @@ class SessionLimits:
     max_sessions: int = 10_000
     max_pending: int = 1_000
     max_held: int = 256 << 20
-    pending_time: float = 60.0
+    pending_time: float = 3600.0
     remember: float = 60.0
 
 
