@@ -62,6 +62,7 @@ def test_data_waits_for_tcp_and_nothing_else():
 
 def test_hours_without_a_network():
     async def client():
+        begun = asyncio.get_running_loop().time()
         reader, writer = await session.connect("session+tcp://server:7")
         writer.write(b"before")
         assert await reader.readexactly(6) == b"before"
@@ -69,24 +70,25 @@ def test_hours_without_a_network():
         writer.write(b"meanwhile")
         assert await reader.readexactly(9) == b"meanwhile"
         assert writer.session.connections > 1
-        return asyncio.get_running_loop().time()
+        return asyncio.get_running_loop().time() - begun
 
     def trouble(world):
         world.at(20, world.partition, "client", "server")
-        world.at(5 * 3600, world.heal)
+        world.at(3600, world.heal)
 
     when, _ = simulate(serve, client, trouble=trouble)
-    assert 5 * 3600 < when < 5 * 3600 + 60
+    assert 3599 < when < 3600 + 60
 
 
 def test_a_session_expires():
     async def client():
+        begun = asyncio.get_running_loop().time()
         reader, writer = await session.connect("session+tcp://server:7", expiry=600)
         writer.write(b"before")
         assert await reader.readexactly(6) == b"before"
         with pytest.raises(session.SessionLost) as caught:
             await reader.read(1)
-        return caught.value.acknowledged, asyncio.get_running_loop().time()
+        return caught.value.acknowledged, asyncio.get_running_loop().time() - begun
 
     def trouble(world):
         world.at(20, world.partition, "client", "server")
