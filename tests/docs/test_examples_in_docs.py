@@ -39,6 +39,7 @@ DOCUMENTS = [
             "relay",
             "rpc",
             "rpc-xml",
+            "tftp",
         )
     ),
 ]

@@ -12,6 +12,8 @@ from catenet.net.segments import Segments
 from catenet.tftp import ErrorCode, NoAnswerError, TftpError, Transfer, Wishes
 from catenet.tftp.options import Granted
 from catenet.tftp.packets import build_ack, build_error, build_oack, opcode_of, parse_error
+from catenet.tftp.receiver import Receiver
+from catenet.tftp.timing import Timer
 
 HARD = Fate(loss=0.1, twice=0.1, overtaken=0.2)
 
@@ -76,6 +78,37 @@ def test_block_numbers_wrap(window, rollover):
     pipe.run()
     assert bytes(pipe.got) == data and pipe.ended == {"client": None, "server": None}
     assert pipe.sent < 66_000 * 3
+
+
+def test_a_source_that_is_slow_changes_nothing():
+    """Blocks are made a window ahead; what is fed late, and an ACK in the middle, must not meet buffers of before."""
+    for seed in range(40):
+        rng = random.Random(seed)
+        data = rng.randbytes(rng.randrange(2000))
+        server = Transfer.answer(Address("c:1"), Granted(8, 4), {"windowsize": "4"}, 0.0, writes=True)
+        server.receive(build_ack(0), Address("c:1"), 0.0)
+        client = Receiver(Granted(8, 4), Timer(0.0), 0.0)
+        fed, got, now = 0, b"", 0.0
+        while not server.over:
+            if fed < len(data) and rng.random() < 0.7:
+                size = rng.choice((1, 8, 13, 64))
+                server.sender.feed(data[fed : fed + size])
+                fed += size
+            elif fed >= len(data):
+                server.sender.end()
+            blocks = [one for one, _ in drained(server, now) if opcode_of(one) == 3]
+            for one in blocks[: rng.choice((1, 4, 4, 4))]:
+                client.receive(one, now)
+            got += b"".join(client.take())
+            if client.ended:
+                client.release()
+            now += 0.1
+            for end in (client, server):
+                if (due := end.next_deadline()) is not None and due <= now:
+                    end.handle_timeout(now)
+            if (ack := client.transmit(now)) is not None:
+                server.receive(ack, Address("c:1"), now)
+        assert got == data, seed
 
 
 def test_a_sender_that_wraps_to_one_unasked_is_understood():

@@ -33,6 +33,8 @@ BATCH = 64
 """Datagrams that are read in one turn of the event loop, so that others get their turn too."""
 SEND_BATCH = 256
 MAX_DATAGRAM = 65535
+_TRUNCATED = int(socket.MSG_TRUNC)
+"""A number: the operators of its enumeration cost as much as a system call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ class DatagramEndpoint(Alarmed, Generic[E]):
             except OSError as error:  # ICMP about what was sent before
                 self.core.handle_error(error, now)
                 continue
-            if not flags & socket.MSG_TRUNC:
+            if not flags & _TRUNCATED:
                 peer = self._peer(address, index, answering(control) if control else None)
                 size = segment_size(control) if control else 0
                 if 0 < size < len(data):

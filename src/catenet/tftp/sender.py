@@ -10,6 +10,7 @@ a round trip has passed since that was sent.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
@@ -42,7 +43,9 @@ class Sender:
         self._window = granted.window
         self._rollover = granted.rollover
         self._numbers = numbers(granted.rollover)
-        self._most = max(1, min(MOST_SEGMENTS, MOST_BYTES // (granted.block + HEADER)))
+        most = max(1, min(MOST_SEGMENTS, MOST_BYTES // (granted.block + HEADER)))
+        calls = -(-granted.window // most)
+        self._most = -(-granted.window // calls)  # in parts of one size
         self._timer = timer
         self._chunks: list[bytes] = []
         self._current = _NOTHING
@@ -52,6 +55,10 @@ class Sender:
         # Blocks on their way: `_before` is the number on the wire of the block before the first, `_unsent` the index of
         # the next to send, `_reached` how many have been sent at least once.
         self._flight: deque[memoryview] = deque()
+        # The next window, made while the ACK is on its way: its blocks, and its buffers, which follow `_built_for`.
+        self._ready: deque[memoryview] = deque()
+        self._built: list[bytes | memoryview] = []
+        self._built_for = -1
         self._before = 0
         self._acknowledged = 0
         self._unsent = 0
@@ -101,24 +108,48 @@ class Sender:
 
     def transmit(self, now: float) -> bytes | Segments | None:
         """Return blocks of the window that are to be sent, None: none."""
-        flight = self._flight
-        while len(flight) < self._window and not self._final:
-            block = self._cut()
-            if block is None:
-                break
-            flight.append(block)
-        count = min(len(flight) - self._unsent, self._most)
+        if len(self._flight) < self._window:
+            self._fill()
+        first = self._unsent
+        count = min(len(self._flight) - first, self._most)
         if count <= 0:
+            if self._window > 1 and self._reached == self._window and not self._ready:
+                self._prepare()
             return None
-        number, most = self._number(self._unsent), self._rollover
-        buffers: list[bytes | memoryview] = []
-        for block in islice(flight, self._unsent, self._unsent + count):
-            number = number + 1 if number < LAST else most
-            buffers += (_DATA + number.to_bytes(2, "big"), block)
+        if self._built_for == self._before and 2 * (first + count) <= len(self._built):
+            buffers = self._built[2 * first : 2 * (first + count)]
+        else:
+            buffers = self._build(islice(self._flight, first, first + count), self._after(self._before, first))
         self._note(count, now)
         if count == 1:
             return b"".join(buffers)
         return Segments(buffers, self._size + HEADER, 2)
+
+    def _fill(self) -> None:
+        """Complete the window, as far as there is something."""
+        if not self._flight:
+            self._flight, self._ready = self._ready, self._flight
+        while len(self._flight) < self._window:
+            block = self._ready.popleft() if self._ready else self._cut()
+            if block is None:
+                break
+            self._flight.append(block)
+
+    def _prepare(self) -> None:
+        """The window has left: make the next one meanwhile."""
+        while len(self._ready) < self._window and (block := self._cut()) is not None:
+            self._ready.append(block)
+        self._built_for = self._after(self._before, self._window)
+        self._built = self._build(self._ready, self._built_for)
+
+    def _build(self, blocks: Iterable[memoryview], before: int) -> list[bytes | memoryview]:
+        """Return header and block of each; `before`: number of the block before them."""
+        number, first = before, self._rollover
+        buffers: list[bytes | memoryview] = []
+        for block in blocks:
+            number = number + 1 if number < LAST else first
+            buffers += (_DATA + number.to_bytes(2, "big"), block)
+        return buffers
 
     def _note(self, count: int, now: float) -> None:
         """So many blocks leave."""
@@ -136,11 +167,8 @@ class Sender:
         self._sent_at = now
         self._timer.start(now)
 
-    def _number(self, index: int) -> int:
-        """Number on the wire of the block before the one at `index`."""
-        return self._after(self._before, index)
-
     def _after(self, number: int, count: int) -> int:
+        """Number on the wire, so many after another."""
         if number + count <= LAST:
             return number + count
         return (number + count - self._rollover) % self._numbers + self._rollover
@@ -157,9 +185,14 @@ class Sender:
             return
         if ahead == self._reached and self._is_clean:
             self._timer.sample(now - self._sent_at, self._acknowledged, self._acknowledged + ahead)
-        for _ in range(ahead):
-            self._flight.popleft()
+        if ahead == len(self._flight):
+            self._flight.clear()
+        else:
+            for _ in range(ahead):
+                self._flight.popleft()
         self._before = number
+        if number != self._built_for:
+            self._built = []
         self._acknowledged += ahead
         self._reached -= ahead
         self._unsent = 0
@@ -167,7 +200,7 @@ class Sender:
         self._may_repeat = True
         self._timer.progress(now)
         self._timer.stop()
-        self.done = self._final and not self._flight
+        self.done = self._final and not self._flight and not self._ready
 
     def _repeat(self, now: float) -> None:
         """The block before the window has been acknowledged again."""
