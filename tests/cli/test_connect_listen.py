@@ -637,6 +637,12 @@ def test_options_of_sockets_are_set():
         (["connect", "tcp://x:1", "--replay", "missing"], "--replay missing: no such file or directory"),
         (["listen", "-"], "standard input cannot be listened on"),
         (["listen", "tcp://:0", "--tls"], "--tls: tcp: has no TLS; listen on tls://"),
+        (
+            ["connect", "host.example", "443"],
+            "host.example 443: write it as one word, catenet connect tcp://host.example:443",
+        ),
+        (["connect", "::1", "80"], "catenet connect tcp://[::1]:80"),
+        (["listen", "127.0.0.1", "80"], "write it as one word, catenet listen tcp://127.0.0.1:80"),
         (["listen", "tls://:0"], "needs --tls, or --cert (and --key)"),
         (["listen", "tcp://192.0.2.77:0"], "cannot bind to 192.0.2.77"),
         (["listen", "tcp://:0", "--max-connections", "0"], "at least 1"),
@@ -667,6 +673,18 @@ def test_what_cannot_be_reached_is_one_line_and_status_1(capsys, words, complain
     assert main(["connect", *(word.replace("{port}", port) for word in words)]) == 1
     err = capsys.readouterr().err
     assert complaint.replace("{port}", port) in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_all_addresses_are_called_that(scheme):
+    words = [*CATENET, "listen", f"{scheme}://:0", "-k", "--exec", "true"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()
+    process.terminate()
+    process.communicate()
+    port = line.rpartition(":")[2].strip()
+    urls = line.removeprefix("serving relay on ").strip().split(", ")
+    assert urls and set(urls) <= {f"{scheme}://0.0.0.0:{port}", f"{scheme}://[::]:{port}"}
 
 
 def test_a_program_that_is_not_there():

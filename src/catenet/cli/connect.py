@@ -10,7 +10,7 @@ from catenet.cli.relay.options import add_arguments, check, relay_options, socke
 from catenet.cli.relay.other import Other, add_client_tls, client_tls
 from catenet.cli.relay.session import Sessions
 from catenet.cli.relay.sessions import session_terms
-from catenet.cli.relay.urls import STDIO, parse
+from catenet.cli.relay.urls import STDIO, check_two_words, parse
 from catenet.net.client import ConnectError
 from catenet.net.target import Target
 from catenet.net.workers import NoLoop, run_loop
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Connect, relay, and return the exit status."""
     if len(args.urls) > 2:
         raise UsageError(f"{args.urls[2]}: a relay has two ends")
+    check_two_words(args.urls, "connect")
     check(args, len(args.urls))
     target = parse(args.urls[0])
     if target is STDIO:

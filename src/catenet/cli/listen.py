@@ -12,7 +12,7 @@ from catenet.cli.relay.listening import Listening, listen
 from catenet.cli.relay.options import add_arguments, check, relay_options
 from catenet.cli.relay.other import Other, add_client_tls
 from catenet.cli.relay.session import Sessions
-from catenet.cli.relay.urls import RELAYED, is_datagram, is_group, parse
+from catenet.cli.relay.urls import RELAYED, check_two_words, is_datagram, is_group, parse
 from catenet.cli.serving import add_tls_arguments
 from catenet.net.target import Target
 from catenet.net.workers import NoLoop, run_loop, stop_event
@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Listen, relay, and return the exit status."""
     if len(args.urls) > 2:
         raise UsageError(f"{args.urls[2]}: a relay has two ends")
+    check_two_words(args.urls, "listen")
     check(args, len(args.urls))
     if args.max_connections is not None and args.max_connections < 1:
         raise UsageError(f"--max-connections {args.max_connections}: at least 1")

@@ -52,6 +52,9 @@ class HttpCore(Protocol):
     queued: int
     """Bytes that wait for windows or for the transport."""
 
+    refusal: int
+    """The status with which a server of HTTP/1.1 has refused what was no request, until that has been noted; else 0."""
+
     @property
     def version(self) -> int:
         """1 or 2."""

@@ -180,6 +180,9 @@ def test_a_server_names_no_file_outside(nginx, here):
     assert names(here) == ["in"] and names(here / "in") == ["evil.txt"]
     assert main(["get", "-s", "-OJ", f"{nginx.url}/named"]) == 0
     assert main(["get", "-s", "-OJ", f"{nginx.url}/named"]) == 23  # it is there already
+    (here / "in" / "named.txt").rename(here / "in" / "named.txt.part")
+    assert main(["get", "-s", "-OJ", f"{nginx.url}/named"]) == 23  # nor is a part of it
+    (here / "in" / "named.txt.part").rename(here / "in" / "named.txt")
     assert main(["get", "-s", "-O", f"{nginx.url}/named"]) == 0
     assert names(here / "in") == ["evil.txt", "named", "named.txt"]
 

@@ -246,6 +246,7 @@ def test_names_that_are_not_shown(site):
 
 def test_no_form_that_is_wanted(site):
     assert site.ask("GET", "/sub/", Accept="image/png").status == 406
+    assert site.ask("GET", "/sub/", Accept="nonsense").status == 200  # what cannot be read says nothing
 
 
 def test_folders_end_with_a_slash_and_lead_nowhere_else(site):

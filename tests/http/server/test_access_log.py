@@ -7,7 +7,7 @@ import json
 import pytest
 from tests.http.server.wire import raw
 
-from catenet.http import serve
+from catenet.http import HttpLimits, serve
 from catenet.http.message import ResponseHead
 from catenet.http.server.access_log import FIELDS, AccessLog
 
@@ -80,6 +80,52 @@ def test_a_client_that_has_gone_is_noted(run):
 
     run(main())
     assert file.getvalue() == "/waits - gone\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "line"),
+    [
+        (b"nonsense\r\n\r\n", "- - 400"),
+        (b"GET / HTTP/1.1\r\n\r\n", "- - 400"),
+        (b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\n\r\n", "- - 431"),
+        (b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "POST /body 400"),
+        (b"GET /slow", "- - 408"),
+    ],
+)
+def test_what_is_no_request_is_noted(run, sent, line):
+    file = io.StringIO()
+
+    async def reads(exchange):
+        while await exchange.read():
+            pass
+
+    async def main():
+        log = AccessLog(file, ["method", "target", "status"])
+        limits = HttpLimits(handshake_timeout=0.2)
+        async with await serve(reads, "http://127.0.0.1:0", access_log=log, limits=limits) as server:
+            client = await raw(server.urls[0])
+            client.send(sent)
+            assert (await client.reader.read()).startswith(b"HTTP/1.1 " + line[-3:].encode())
+            client.close()
+
+    run(main())
+    assert file.getvalue() == f"{line}\n"
+
+
+def test_who_connects_and_says_nothing_is_not_noted(run):
+    file = io.StringIO()
+
+    async def main():
+        async with await serve(answer, "http://127.0.0.1:0", access_log=AccessLog(file)) as server:
+            for sent in (b"", b"GET / HT"):
+                client = await raw(server.urls[0])
+                client.send(sent)
+                client.writer.write_eof()
+                assert await client.reader.read() == b""
+                client.close()
+
+    run(main())
+    assert file.getvalue() == ""
 
 
 def test_a_name_that_there_is_not_is_refused():

@@ -152,7 +152,7 @@ async def _listen_streams(
     else:
         reuse = options.reuse_port
         sockets = await listen_tcp(target.host, target.port, backlog=limits.backlog, reuse_port=reuse)
-        listening.urls = [replace(target, port=sockets[0].getsockname()[1]).url]
+        listening.urls = _urls_of(target, sockets)
     acceptor = RelayAcceptor(asyncio.get_running_loop(), limits, listening)
     listening.on_stop(acceptor.close)
     for sock in sockets:
@@ -185,13 +185,21 @@ async def _listen_datagrams(
     else:
         sockets = await bind_udp(target.host, target.port, reuse_port=options.reuse_port)
         url = replace(target, port=sockets[0].getsockname()[1]).url
+        listening.urls = _urls_of(target, sockets)
         for sock in sockets:
             tell_destinations(sock)
     for sock in sockets:
         options.apply(sock)
-    listening.urls = [url]
+    listening.urls = listening.urls or [url]
     listening.on_stop(flows.stop_listening)
     flows.start(asyncio.get_running_loop(), sockets, [url])
+
+
+def _urls_of(target: Target, sockets: Sequence[socket.socket]) -> list[str]:
+    """Where it listens: the host as it was given; without one all addresses, each IP version by itself."""
+    if target.host:
+        return [replace(target, port=sockets[0].getsockname()[1]).url]
+    return [replace(target, host=sock.getsockname()[0], port=sock.getsockname()[1]).url for sock in sockets]
 
 
 def _unlink_at_stop(listening: Listening, path: str) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from catenet.cli import UsageError
-from catenet.net.target import SCHEMES, Scheme, Target, parse_target
+from catenet.net.target import SCHEMES, Scheme, Target, host_and_port, parse_target
 
-__all__ = ["RELAYED", "STDIO", "is_datagram", "is_group", "parse"]
+__all__ = ["RELAYED", "STDIO", "check_two_words", "is_datagram", "is_group", "parse"]
 
 STDIO: Final = Target("stdio")
 """Standard input and output, written `-`."""
@@ -44,6 +44,13 @@ def parse(text: str, *, listening: bool = False) -> Target:
         if not is_multicast:
             raise UsageError(f"{text}: {target.host!r} is no multicast group; write mcast://239.1.2.3:5000")
     return target
+
+
+def check_two_words(urls: list[str], verb: str) -> None:
+    """Refuse a host and a port in two words, as ncat takes them. Raises `UsageError` that says how to write it."""
+    if len(urls) == 2 and urls[1].isascii() and urls[1].isdigit() and "://" not in urls[0] and urls[0] != "-":
+        place = host_and_port(urls[0].removeprefix("[").removesuffix("]"), int(urls[1]))
+        raise UsageError(f"{urls[0]} {urls[1]}: write it as one word, catenet {verb} tcp://{place}")
 
 
 def is_datagram(target: Target) -> bool:

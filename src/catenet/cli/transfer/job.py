@@ -95,8 +95,13 @@ class Job:
         if name is None:
             raise TransferError(Code.WRITE, f"{self.url} names no file; say which with -o")
         path = self.options.folder / name
-        if proposed and self.options.header_name and path.exists():
-            raise TransferError(Code.WRITE, f"{path} is there already, and its name is the server's: not overwritten")
+        if proposed and self.options.header_name:
+            # Of a part too, unless it is this command's own or what it goes on with.
+            own = self._partial is not None and self._partial.path == path
+            for there in (path, *(() if own else (Partial(path).part,))):
+                if there.exists():
+                    text = f"{there} is there already, and its name is the server's: not overwritten"
+                    raise TransferError(Code.WRITE, text)
         return path
 
     def partial(self, path: Path) -> Partial:

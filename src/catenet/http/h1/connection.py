@@ -35,7 +35,7 @@ class H1Connection(Sender):
     __slots__ = (
         "_at", "_blank", "_body", "_buffer", "_discarded", "_held", "_interim", "_last_block", "_last_data",
         "_last_head", "_last_rest", "_memo", "_now", "_reported_end", "_searched", "_shape", "_since", "_unwanted",
-        "_waiting", "goaway",
+        "_waiting", "goaway", "refusal",
     )  # fmt: skip
 
     version = 1
@@ -66,6 +66,7 @@ class H1Connection(Sender):
         self._unwanted: Body | None = None
         self._discarded = 0
         self._held = 0
+        self.refusal = 0
         self._interim = 0
         self._reported_end = False
         self._blank = 0  # the request before which an empty line has come
@@ -488,6 +489,7 @@ class H1Connection(Sender):
         if not self.is_client and not answered and not (self._eof and stream is None):
             calm = error.code == ErrorCode.ENHANCE_YOUR_CALM
             status = 408 if isinstance(error, TooSlow) else 431 if calm else 400
+            self.refusal = status
             prepared = prepare_response(ResponseHead(status, _TEXT))
             why = f"{error}\n"[:_MAX_WHY].encode("ascii", "backslashreplace")
             if stream is not None and stream.bodiless:

@@ -62,6 +62,7 @@ class Connection(Control):
     """HTTP/1.1 stops reading from the transport; here windows do that."""
     ends_output = False
     """END_STREAM ends one direction of a tunnel."""
+    refusal = 0
     answers = False
     """Without the peer's frames nothing can be completed."""
 

@@ -82,10 +82,14 @@ def qualities(text: str) -> list[tuple[str, float]]:
 
 
 def negotiate_media(accept: str | None, available: Sequence[str]) -> str | None:
-    """Return which of `available` a client likes best by its Accept, the first of equals; None: none (status 406)."""
-    if not accept:
+    """Return which of `available` a client likes best by its Accept, the first of equals; None: none (status 406).
+
+    An Accept of which nothing can be read says nothing.
+    """
+    listed = qualities(accept) if accept else []
+    ranges = [(media, weight) for text, weight in listed if (media := parse_media(text)) is not None]
+    if not ranges:
         return available[0] if available else None
-    ranges = [(media, weight) for text, weight in qualities(accept) if (media := parse_media(text)) is not None]
     best: tuple[float, str] | None = None
     for offered in available:
         media = parse_media(offered)

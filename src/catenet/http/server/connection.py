@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from catenet.http.errors import HttpError
 from catenet.http.message import RequestHead
 from catenet.http.server.exchange import Exchange
 from catenet.http.serving import ServingProtocol, Shared
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from catenet.http.server.server import HttpServer
 
 __all__ = ["HttpConnection"]
+
+_NO_HEAD = RequestHead(b"", b"", (), b"")
 
 
 class HttpConnection(ServingProtocol):
@@ -42,6 +45,14 @@ class HttpConnection(ServingProtocol):
         if self.running < self.shared.http.max_streams or not self.is_crowded(stream):
             stream.owner = exchange = self._service.exchange(self, stream, head)
             exchange.on_request(end)
+
+    def on_failed(self, error: HttpError | None) -> None:
+        """What was no request, and has been answered, is in the access log too."""
+        if self.version_known and self.core.refusal and self._service.log is not None:
+            refused = Exchange(self._service, self, Stream(0, 0, 0), _NO_HEAD)
+            refused.status = self.core.refusal
+            self._service.log.write(refused)
+        super().on_failed(error)
 
     def on_half_closed(self) -> None:
         """Tell handlers that nobody may be there any more."""

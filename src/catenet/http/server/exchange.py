@@ -32,7 +32,6 @@ _WAITING, _BEGUN, _DONE = range(3)
 _PLAIN: Fields = ((b"content-type", b"text/plain; charset=utf-8"),)
 _FAILED = ResponseHead(500, _PLAIN)
 _SMALL_FILE = 64 << 10
-_CALLS = (b"application/grpc", b"application/connect+")
 
 
 class Exchange(Producer):
@@ -125,8 +124,7 @@ class Exchange(Producer):
     @property
     def is_call(self) -> bool:
         """Whether this is a call of gRPC, or of Connect with streams: its client may read when it likes."""
-        kind = self.head.get(b"content-type")
-        return kind is not None and kind.startswith(_CALLS)
+        return (self.head.get(b"content-type") or b"").startswith((b"application/grpc", b"application/connect+"))
 
     @property
     def complete(self) -> bool:
@@ -419,7 +417,10 @@ class Exchange(Producer):
         self._lost = reset.message or "the client has gone"
         self._wake()
         self.on_drained()
-        if self._state != _DONE and self.service.log is not None and self._running:
+        core = self._connection.core
+        if self._state != _DONE and self.service.log is not None and (self._running or core.refusal):
+            if core.refusal:
+                self.status, core.refusal = self.status or core.refusal, 0
             self.service.log.write(self)
         if self._connection.draining:
             self._connection.close_if_idle()
