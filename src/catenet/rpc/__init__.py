@@ -7,6 +7,7 @@ from catenet.rpc.client.sync import SyncBidiCall, SyncChannel
 from catenet.rpc.model.context import Context, Peer
 from catenet.rpc.model.interceptor import Interceptor
 from catenet.rpc.model.method import Idempotency, Kind, Method, ServiceDescriptor, service_from_protobuf
+from catenet.rpc.model.service_class import client_of, idempotent, proto_of, service
 from catenet.rpc.model.status import Code, Detail, RpcError
 from catenet.rpc.server.requests import Requests
 from catenet.rpc.server.server import Server, ServerOptions
@@ -34,5 +35,9 @@ __all__ = [
     "ServiceDescriptor",
     "SyncBidiCall",
     "SyncChannel",
+    "client_of",
+    "idempotent",
+    "proto_of",
+    "service",
     "service_from_protobuf",
 ]
