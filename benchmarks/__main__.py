@@ -23,6 +23,7 @@ BENCHMARKS = {
     "sim": "simulated worlds: packets and virtual seconds per second, beside ns-3 and simloop",
     "connections": "memory and message cost at 10 to 1,000,000 established connections",
     "rpc": "RPC servers and clients beside gRPC in C++, Python and JavaScript, grpclib, connectrpc",
+    "marshalling": "graphs of objects and messages as XML beside pickle, jsonpickle, msgspec, lxml and xsdata",
     "http_client": "the HTTP client beside httpx, aiohttp, requests, niquests and curl, against nginx",
     "dns": "a name server beside BIND, Unbound, NSD and Knot",
     "dns.cold": "a recursive server on cold names and signed chains beside Unbound; a full cache",

@@ -60,15 +60,24 @@ class _Field:
 class _Frame:
     """One open element. `fields` are those that may be in it, None if it holds text; `ends` takes that text."""
 
-    __slots__ = ("ends", "fields", "label", "message", "seen", "text")
+    __slots__ = ("ends", "fields", "label", "message", "seen")
 
     def __init__(self, label: str) -> None:
         self.label = label
         self.message: Any = None
         self.fields: dict[str, _Field] | None = None
         self.ends: Callable[[str], None] | None = None
-        self.seen: set[object] = set()
-        self.text: list[str] = []
+        self.seen: set[object] | None = None
+        """The fields and oneofs that have been set, made when the first is."""
+
+    def set_once(self, claim: object, name: str) -> None:
+        """Note that a field is set; raise `CodecError` if it is already."""
+        if self.seen is None:
+            self.seen = {claim}
+        elif claim in self.seen:
+            raise CodecError(f"{name}: a field or a oneof is set twice")
+        else:
+            self.seen.add(claim)
 
 
 class XmlDecoders:
@@ -102,6 +111,8 @@ class _Reading:
         self._decoders = decoders
         self._namespace = namespace_of(message.DESCRIPTOR.file.package)
         self._stack: list[_Frame] = []
+        self._text: list[str] = []
+        """Since the last tag."""
         self._skipped = 0
 
     def place(self) -> str:
@@ -121,6 +132,8 @@ class _Reading:
         parent = self._stack[-1]
         if parent.fields is None:
             raise CodecError(f"an element {local} within text")
+        if self._text:
+            self._no_text()
         if namespace == EXTRAS:
             self._extra(parent, local, attributes)
             return
@@ -129,12 +142,16 @@ class _Reading:
             self._unknown(parent, local)
             return
         if not field.repeated:
-            if field.claim in parent.seen:
-                raise CodecError(f"{local}: a field or a oneof is set twice")
-            parent.seen.add(field.claim)
+            parent.set_once(field.claim, local)
         frame = _Frame(local)
         self._stack.append(frame)
         self._open(frame, field, parent.message, attributes)
+
+    def _no_text(self) -> None:
+        text = "".join(self._text).strip(_SPACE)
+        self._text.clear()
+        if text:
+            raise CodecError(f"text {text[:40]!r} where elements are expected")
 
     def _begin(self, namespace: str, local: str, attributes: Attributes) -> None:
         wanted = root_name(self._root.DESCRIPTOR)
@@ -164,13 +181,14 @@ class _Reading:
             convert = _encoded(attributes) if field.is_text and attributes else field.convert
             if field.repeated:
                 items = getattr(message, name)
-                frame.ends = lambda text: items.append(convert(text))
+                frame.ends = items.append if convert is _string else lambda text: items.append(convert(text))
             else:
                 frame.ends = lambda text: setattr(message, name, convert(text))
 
     def _open_entry(self, frame: _Frame, field: _Field, entries: Any, attributes: Attributes) -> None:
         if "key" not in attributes:
             raise CodecError("an entry of a map needs the attribute key")
+        key: Any
         if field.key_is_text and attributes.get("key-encoding") == "base64":
             key = _bytes(attributes["key"]).decode()
         else:
@@ -249,9 +267,7 @@ class _Reading:
             return
         frame.label = name
         if not found.is_repeated:
-            if name in parent.seen:
-                raise CodecError("an extension is set twice")
-            parent.seen.add(name)
+            parent.set_once(f"[{name}]", name)
         self._open_extension(frame, _Field(found), message.Extensions, found, attributes)
 
     def _open_extension(self, frame: _Frame, field: _Field, values: Any, found: Any, attributes: Attributes) -> None:
@@ -269,7 +285,7 @@ class _Reading:
     def text(self, text: str) -> None:
         """Text, in pieces."""
         if not self._skipped:
-            self._stack[-1].text.append(text)
+            self._text.append(text)
 
     def end(self, name: str) -> None:
         """An element ends."""
@@ -277,10 +293,11 @@ class _Reading:
             self._skipped -= 1
             return
         frame = self._stack[-1]
-        text = "".join(frame.text)
-        if frame.fields is not None and text.strip(_SPACE):
-            raise CodecError(f"text {text.strip(_SPACE)[:40]!r} where elements are expected")
+        if frame.fields is not None and self._text:
+            self._no_text()
         if frame.ends is not None:
+            text = "".join(self._text)
+            self._text.clear()
             try:
                 frame.ends(text)
             except UnknownName:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
-
-from catenet.codec.proto_text import proto_text
-from catenet.codec.schema import Schema
 from catenet.rpc.model.method import Idempotency, Kind, Method, ServiceDescriptor
 from catenet.rpc.model.status import Code, RpcError
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
+    from catenet.codec.schema import Schema
 
 __all__ = ["client_of", "idempotent", "proto_of", "service"]
 
@@ -60,6 +61,8 @@ def client_of(cls: type[T], channel: Any) -> T:
 
 def proto_of(cls: type) -> str:
     """Return the .proto of a service, for programs in other languages."""
+    from catenet.codec.proto_text import proto_text
+
     return proto_text(_of(cls).schema.file)
 
 
@@ -72,6 +75,9 @@ def _of(cls: type) -> _ServiceClass:
 
 class _ServiceClass:
     def __init__(self, cls: type, package: str) -> None:
+        # Programs without such classes start faster.
+        from catenet.codec.schema import Schema
+
         name = cls.__name__
         self.schema = Schema(package, "/".join([*filter(None, package.split(".")), f"{name.lower()}.proto"]))
         self.methods: list[_MethodOfClass] = []

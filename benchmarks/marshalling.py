@@ -1,0 +1,213 @@
+"""`python -m benchmarks marshalling`: objects and messages as bytes, beside what other packages make of them.
+
+Processor time of this process, the best of several rounds; one object or message at a time.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, Unavailable, interleave
+from catenet.codec import JSON, PROTO, XML, graph
+from catenet.codec.schema import Schema
+
+COLUMNS = [Column("write", "write, us", 1), Column("read", "read, us", 1), Column("size", "bytes")]
+PEERS = ("jsonpickle", "msgspec", "lxml", "xsdata", "protobuf")
+
+Pair = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+
+
+@dataclass(slots=True)
+class Vertex:
+    """A vertex of a random graph; several may have an edge to one."""
+
+    number: int
+    name: str
+    weight: float
+    edges: list[Vertex] = field(default_factory=list)
+
+
+@dataclass
+class Leg:
+    """A part of a journey."""
+
+    origin: str = ""
+    destination: str = ""
+    minutes: int = 0
+
+
+@dataclass
+class Ticket:
+    """A message of medium size."""
+
+    passenger: str = ""
+    number: int = 0
+    price: float = 0.0
+    legs: list[Leg] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+TICKET = Ticket(
+    "Ada & Co.", 4711, 129.5, [Leg(f"Station {n}", f"Station {n + 1}", 30 + n) for n in range(20)], ["window", "table"]
+)
+
+
+def run(*, quick: bool = False, repetitions: int | None = None, only: str | None = None) -> Report:
+    """Measure all tables."""
+    rounds = repetitions or (1 if quick else 5)
+    tables = [_graphs(100), _graphs(2000), _trees(), _arrays(10 << 20), _messages()]
+    for table in tables:
+        table.contenders = [row for row in table.contenders if only is None or only in row.name]
+        interleave(table.contenders, rounds)
+    return Report("marshalling", "Objects and messages to bytes and back.", tables, _versions(), rounds)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PEERS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _row(name: str, value: Any, pair: Callable[[], Pair]) -> Contender:
+    def measure() -> Sample:
+        try:
+            write, read = pair()
+        except ImportError as error:
+            raise Unavailable(f"pip install {error.name}") from None
+        try:
+            data = write(value)
+            return {"write": _time(partial(write, value)), "read": _time(partial(read, data)), "size": float(len(data))}
+        except RecursionError:
+            raise Failed("recursion too deep") from None
+
+    return Contender(name, measure)
+
+
+def _time(work: Callable[[], Any]) -> float:
+    """Microseconds of processor time for one run, the best of those that fit into a third of a second."""
+    best, ends = float("inf"), time.perf_counter() + 0.3
+    while best == float("inf") or time.perf_counter() < ends:
+        started = time.process_time_ns()
+        work()
+        best = min(best, (time.process_time_ns() - started) / 1000)
+    return best
+
+
+def _ours(form: str, types: list[Any], **options: Any) -> Pair:
+    return (
+        lambda value: graph.dumps(value, form, types, **options),
+        lambda data: graph.loads(data, form, types),
+    )
+
+
+def _pickle() -> Pair:
+    return lambda value: pickle.dumps(value, 5), pickle.loads
+
+
+def _jsonpickle() -> Pair:
+    import jsonpickle
+
+    return lambda value: jsonpickle.encode(value).encode(), jsonpickle.decode
+
+
+def _msgspec(format: str, cls: Any) -> Pair:
+    import msgspec
+
+    module = getattr(msgspec, format)
+    return module.Encoder().encode, module.Decoder(cls).decode
+
+
+def _graphs(count: int) -> Table:
+    vertices = [Vertex(number, f"vertex {number}", number / 7) for number in range(count)]
+    for number, vertex in enumerate(vertices):
+        vertex.edges = [vertices[(number * 31 + step * 17 + 1) % count] for step in range(3)]
+    rows = [_row(f"catenet, {form}", vertices, partial(_ours, form, [Vertex])) for form in ("protobuf", "json", "xml")]
+    rows += [_row("pickle, protocol 5", vertices, _pickle), _row("jsonpickle", vertices, _jsonpickle)]
+    note = "pickle runs what the sender says; msgspec has no references. pickle and jsonpickle recurse."
+    return Table(f"A cyclic graph: {count:,} dataclasses, {3 * count:,} edges", COLUMNS, rows, note)
+
+
+def _trees() -> Table:
+    tickets = [Ticket(**vars(TICKET)) for _ in range(100)]
+    for ticket in tickets:
+        ticket.legs = [Leg(**vars(leg)) for leg in TICKET.legs]
+    rows = [
+        _row(f"catenet, {form}", tickets, partial(_ours, form, [Ticket, Leg])) for form in ("protobuf", "json", "xml")
+    ]
+    rows.append(_row("msgspec, JSON", tickets, partial(_msgspec, "json", list[Ticket])))
+    rows.append(_row("msgspec, MessagePack", tickets, partial(_msgspec, "msgpack", list[Ticket])))
+    rows += [_row("pickle, protocol 5", tickets, _pickle), _row("jsonpickle", tickets, _jsonpickle)]
+    return Table("Trees: 100 dataclasses with 20 others each", COLUMNS, rows)
+
+
+def _arrays(size: int) -> Table:
+    import numpy
+
+    numbers = numpy.arange(size // 8, dtype="<f8")
+    rows = [
+        _row("catenet, protobuf, one byte order", numbers, partial(_ours, "protobuf", [], order="little")),
+        _row("catenet, protobuf, network order", numbers, partial(_ours, "protobuf", [], order="big")),
+        _row("catenet, json", numbers, partial(_ours, "json", [])),
+        _row("pickle, protocol 5", numbers, _pickle),
+    ]
+    note = "In one byte order the receiver's array is a view of the bytes that came."
+    return Table(f"An array: {size >> 20} MB of doubles, numpy", COLUMNS, rows, note)
+
+
+def _messages() -> Table:
+    schema = Schema("bench", "bench.proto")
+    schema.add(Ticket)
+    schema.seal()
+    message = schema.to_message(Ticket, TICKET)
+    kind = type(message)
+
+    def codec(one: Any) -> Pair:
+        return one.encode, partial(one.decode, kind)
+
+    rows = [_row(f"catenet, {one.name}", message, partial(codec, one)) for one in (PROTO, JSON, XML)]
+    rows += [
+        _row("lxml, tree only", XML.encode(message), _lxml),
+        _row("xsdata, lxml", TICKET, partial(_xsdata, "lxml")),
+    ]
+    rows.append(_row("xsdata, expat's ElementTree", TICKET, partial(_xsdata, "native")))
+    note = "lxml parses to a tree of elements and writes it, without making values of the texts."
+    return Table("A message: a ticket of 20 legs", COLUMNS, rows, note)
+
+
+def _lxml() -> Pair:
+    from lxml import etree
+
+    trees: dict[bytes, Any] = {}
+
+    def write(data: bytes) -> bytes:
+        if data not in trees:
+            trees[data] = etree.fromstring(data)
+        written: bytes = etree.tostring(trees[data])
+        return written
+
+    return write, etree.fromstring
+
+
+def _xsdata(backend: str) -> Pair:
+    from xsdata.formats.dataclass.parsers import XmlParser
+    from xsdata.formats.dataclass.parsers.handlers import LxmlEventHandler, XmlEventHandler
+    from xsdata.formats.dataclass.serializers import XmlSerializer
+    from xsdata.formats.dataclass.serializers.writers import LxmlEventWriter, XmlEventWriter
+
+    handler = LxmlEventHandler if backend == "lxml" else XmlEventHandler
+    writer = LxmlEventWriter if backend == "lxml" else XmlEventWriter
+    parser, serializer = XmlParser(handler=handler), XmlSerializer(writer=writer)
+    return (
+        lambda value: serializer.render(value).encode(),
+        lambda data: parser.from_bytes(data, Ticket),
+    )
