@@ -74,8 +74,8 @@ SINGLE = [
 TABLES: list[tuple[int, int, int, list[tuple[str, str]]]] = [
     (1468, 32, 256, WINDOWED),
     (8192, 8, 256, WINDOWED),
-    (1468, 1, 32, SINGLE),
-    (512, 1, 16, [*SINGLE, ("tftpd-hpa", "tftp-hpa")]),
+    (1468, 1, 16, SINGLE),
+    (512, 1, 8, [*SINGLE, ("tftpd-hpa", "tftp-hpa")]),
 ]
 """Block, window, megabytes, pairings of server and client."""
 
