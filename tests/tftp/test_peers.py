@@ -199,7 +199,7 @@ def await_boot(machine, server):
                 break
         assert any(f"get second.bin {len(DATA)} bytes" in line for line in said), said
     finally:
-        machine.kill()
+        machine.terminate()  # `timeout` hands it on; killed, it would leave the guest
         machine.wait()
 
 
