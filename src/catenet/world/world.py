@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
+from catenet.stack.interface import AddressState
 from catenet.stack.settings import Settings
 from catenet.wire.address import is_link_local, parse_interface
 from catenet.world.engine.context import ContextSwitcher
@@ -210,6 +211,11 @@ class World:
         """Remove all partitions."""
         self.topology.heal()
 
+    def renumber(self, host: str | Host, addresses: str | Iterable[str] = (), *, keep: float = 0.0) -> None:
+        """Give a host other addresses; the old ones stay, deprecated, for `keep` seconds (`Host.renumber`)."""
+        wanted = (addresses,) if isinstance(addresses, str) else tuple(addresses)
+        self.hosts[self.topology.known(_name(host))].renumber(wanted, keep=keep)
+
     def pause(self, host: str | Host) -> None:
         """Suspend a host until `resume`, as a laptop whose lid is closed (`Host.pause`)."""
         self.hosts[self.topology.known(_name(host))].pause()
@@ -256,6 +262,7 @@ class World:
         host = self.hosts.get(name)
         interfaces = [] if host is None else host.stack.interfaces.values()
         entries = [entry for one in interfaces if not one.loopback for entry in one.addresses if entry.is_usable]
+        entries.sort(key=lambda entry: entry.state is AddressState.DEPRECATED)
         return [entry.address for entry in entries if not is_link_local(entry.address)]
 
     def generator(self, label: str) -> random.Random:

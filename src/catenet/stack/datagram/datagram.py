@@ -204,6 +204,8 @@ class DatagramEndpoint(GroupMember):
         if not interface and is_scoped(name.address):
             raise StackError(Fault.INVALID)  # which link? (RFC 4007 6)
         route = self.stack.output.route(name.address, None, interface)
+        if self._bound_address and not self._cast:
+            self._check_source(self._local.address)
         self._check_broadcast(name.address, interface)
         if not self.is_bound:
             self._take_port(ANY4 if self.version == 4 else ANY6)
@@ -233,6 +235,11 @@ class DatagramEndpoint(GroupMember):
         bound = self._local.address
         if not is_unspecified(bound) and len(bound) != len(address):
             raise StackError(Fault.NETWORK_UNREACHABLE if len(bound) == 16 else Fault.INVALID)
+
+    def _check_source(self, source: Address) -> None:
+        """Refuse an address that the host has no more, as Linux does (for IPv4)."""
+        if not (is_unspecified(source) or self.stack.output.may_send_from(source) or self.option("IP_TRANSPARENT")):
+            raise StackError(Fault.NETWORK_UNREACHABLE)
 
     def _interface_for(self, name: Name) -> int:
         """Interface to send by: the device bound to, the zone of the name, the one for multicast."""
@@ -278,6 +285,8 @@ class DatagramEndpoint(GroupMember):
         source = control.source if control.source is not None else self._local.address
         if is_unspecified(source) or len(source) != len(peer.address) or (self._cast and control.source is None):
             source = self.stack.output.route(peer.address, None, interface).source
+        else:
+            self._check_source(source)
         self._raise_error()
         if self.shut_write:
             raise StackError(Fault.BROKEN_PIPE)

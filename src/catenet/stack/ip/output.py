@@ -218,6 +218,10 @@ class Output:
         """MTU of the path to `destination` as far as known; StackError as `hop`."""
         return self.hop(destination, interface).mtu
 
+    def may_send_from(self, source: Address) -> bool:
+        """Whether a socket may still send from an address; Linux asks for IPv4 only whether the host has it."""
+        return len(source) == 16 or self.address_table.is_local(source)
+
     def send(
         self,
         source: Address,

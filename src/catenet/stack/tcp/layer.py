@@ -301,6 +301,8 @@ class TcpLayer:
 
     def send_segment(self, c: Connection, data: bytes, ecn: int, count: int, segment_size: int = 0) -> None:
         """Hand one segment of a connection down, or one that the device cuts into `count` of `segment_size`."""
+        if not self.output.may_send_from(c.source):
+            return  # it is sent again, in vain, until the time-out (Linux)
         self.counters.out_segments += count
         try:
             traffic_class = c.traffic_class | ecn

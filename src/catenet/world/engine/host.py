@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from catenet.posix.kernel import Kernel
 from catenet.stack.datagram.send_buffer import PASSED
+from catenet.wire.address import is_link_local
 from catenet.world.engine.host_runtime import HostRuntime
 from catenet.world.engine.hub import NEVER, Event
 from catenet.world.engine.process import KILLED, Process
 from catenet.world.engine.program import Command, Program, make_program
 from catenet.world.engine.wallclock import WallClock
-from catenet.world.engine.wiring import FIRST_INTERFACE, configure, make_stack
+from catenet.world.engine.wiring import (
+    FIRST_INTERFACE,
+    configure,
+    make_stack,
+    remove_addresses,
+    replace_addresses,
+)
 from catenet.world.network.links import Port
 
 if TYPE_CHECKING:
@@ -267,6 +274,41 @@ class Host:
             held, self._held_starts = self._held_starts, []
             for service, boot in held:
                 self._start(service, boot)
+
+    # Addresses.
+
+    def renumber(self, addresses: Iterable[str] = (), *, keep: float = 0.0) -> None:
+        """Give the host other addresses of its networks: these, or the next free ones of each version that it has.
+
+        Of the versions that change, the old ones are deprecated for `keep` seconds (RFC 4862 5.5.4), and then gone.
+        What that means for sockets is what it means on Linux. Raises ValueError, as `World.host` does.
+        """
+        topology = self.world.topology
+        chosen = topology.next_addresses(self.name, addresses)
+        for index, pairs in chosen:
+            versions = {len(address) for address, _ in pairs}
+            port = topology.ports_of(self.name)[index]
+            old = [each for each, _ in port.addresses if len(each) in versions and not is_link_local(each)]
+            topology.give(self.name, index, pairs)
+            replace_addresses(self.stack, index, pairs, old)
+            self._note_addresses(index)
+            if keep:
+                self.hub.call_later(keep, self._remove_addresses, index, old)
+            else:
+                self._remove_addresses(index, old)
+        self.world.refresh_routes()
+
+    def _remove_addresses(self, index: int, addresses: list[Address]) -> None:
+        for address in addresses:
+            self.world.topology.take(self.name, address)
+        remove_addresses(self.stack, index, addresses)
+        self._note_addresses(index)
+
+    def _note_addresses(self, index: int) -> None:
+        """Keep the addresses of a port for the next boot."""
+        port = self.world.topology.ports_of(self.name)[index]
+        place = next(place for place, (device, _) in enumerate(self.devices) if device is port)
+        self.devices[place] = (port, tuple(port.addresses))
 
     # The pump.
 

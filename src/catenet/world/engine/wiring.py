@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from catenet.link.device import offload_of
+from catenet.stack.interface import AddressState
 from catenet.stack.ip.routes import RouteMetrics
 from catenet.stack.nat.config import NatConfig
 from catenet.stack.settings import Settings
@@ -15,11 +17,19 @@ from catenet.wire.address import parse_address
 from catenet.world.scenario.units import nearest
 
 if TYPE_CHECKING:
+    from catenet.stack.endpoint import Address
     from catenet.world.engine.host import Host
     from catenet.world.scenario.nat import NatPlan
     from catenet.world.world import World
 
-__all__ = ["FIRST_INTERFACE", "configure", "make_stack", "nat_config"]
+__all__ = [
+    "FIRST_INTERFACE",
+    "configure",
+    "make_stack",
+    "nat_config",
+    "remove_addresses",
+    "replace_addresses",
+]
 
 FIRST_INTERFACE: Final = 2
 """Interface 1 is the loopback."""
@@ -33,6 +43,23 @@ def make_stack(host: Host, generator: random.Random) -> Stack:
     stack = Stack(generator, settings)
     stack.use_nat(host.nat)
     return stack
+
+
+def replace_addresses(stack: Stack, port: int, pairs: Iterable[tuple[Address, int]], old: Iterable[Address]) -> None:
+    """Give a port's interface addresses that are preferred to those that it had."""
+    index = port + FIRST_INTERFACE
+    for address, length in pairs:
+        stack.add_address(index, address, length)
+    for address in old:
+        stack.address_table.set_state(index, address, AddressState.DEPRECATED)
+
+
+def remove_addresses(stack: Stack, port: int, addresses: Iterable[Address]) -> None:
+    """Take addresses away from a port's interface, if it has them still."""
+    index = port + FIRST_INTERFACE
+    for address in addresses:
+        if stack.interfaces[index].find(address) is not None:
+            stack.remove_address(index, address)
 
 
 def nat_config(world: World, host: Host, plan: NatPlan) -> NatConfig:

@@ -67,6 +67,8 @@ class Topology:
         self._owners: dict[Address, Port] = {}
         self._groups: dict[int, tuple[frozenset[str], ...]] = {}
         self._partitions = 0
+        self._renumberings = 0
+        """How often hosts were given other addresses: those that they had are not given out again soon."""
         self._paths_known = False
 
     def add_network(self, name: str = "net", prefixes: Iterable[str | Prefix] = ()) -> Network:
@@ -108,6 +110,52 @@ class Topology:
         joined.ports.append(port)
         self._changed()
         return port
+
+    def next_addresses(self, host: str, asked: Iterable[str] = ()) -> list[tuple[int, list[tuple[Address, int]]]]:
+        """Other addresses for the ports of a host: those asked for, or the next free ones of its networks' prefixes.
+
+        Raises:
+            ValueError: one that is taken, malformed, or in no network of the host.
+        """
+        texts = list(asked)
+        chosen = []
+        for index, port in enumerate(self._of_host[self.known(host)]):
+            network = port.network
+            mine = [text for text in texts if any(parse_interface(text)[0] in prefix for prefix in network.prefixes)]
+            texts = [text for text in texts if text not in mine]
+            if asked:
+                chosen.append((index, list(self._choose(network, mine, link_local=False)) if mine else []))
+                continue
+            own = {len(address) for address, _ in port.addresses if not is_link_local(address)}
+            wanted = [prefix for prefix in network.prefixes if len(prefix.address) in own]
+            number = len(network.ports) + self._renumberings
+            chosen.append((index, [(self._free(prefix, number), prefix.length) for prefix in wanted]))
+        if texts:
+            raise ValueError(f"{texts[0]} is in no network of {host}")
+        for address in (address for _, pairs in chosen for address, _ in pairs):
+            if (owner := self._owners.get(address)) is not None:
+                raise ValueError(f"address {format_address(address)} of {host} is {owner.host}'s already")
+        return chosen
+
+    def give(self, host: str, index: int, pairs: Iterable[tuple[Address, int]]) -> None:
+        """Give a port of a host more addresses, which come before those that it has."""
+        self._renumberings += 1
+        port = self._of_host[host][index]
+        before = port.addresses[:]
+        port.addresses.clear()
+        for address, length in pairs:
+            self._own(port, address, length)
+        port.addresses += before
+        self._changed()
+
+    def take(self, host: str, address: Address) -> None:
+        """Take an address away from a host: nobody has it."""
+        for port in self._of_host[host]:
+            if self._owners.get(address) is port:
+                del self._owners[address]
+                del port.network.owners[address]
+                port.addresses[:] = [pair for pair in port.addresses if pair[0] != address]
+        self._changed()
 
     def add_router(self, host: str) -> None:
         """Let `host` forward between its networks."""
@@ -297,7 +345,7 @@ class Topology:
     def _make_link(self, label: str, properties: LinkProperties) -> SimulatedLink:
         return make_link(properties, random.Random(f"{self._seed}/link/{label}"))
 
-    def _choose(self, network: Network, texts: Iterable[str]) -> Iterator[tuple[Address, int]]:
+    def _choose(self, network: Network, texts: Iterable[str], link_local: bool = True) -> Iterator[tuple[Address, int]]:
         """Addresses for a new port: those asked for, or one of each version; and one of link-local scope."""
         asked = [parse_interface(text) for text in texts]
         for address, length in asked:
@@ -307,7 +355,7 @@ class Topology:
         if not asked:
             for prefix in network.prefixes:
                 yield self._free(prefix, number), prefix.length
-        if not asked or any(len(address) == 16 for address, _ in asked):
+        if link_local and (not asked or any(len(address) == 16 for address, _ in asked)):
             yield self._free(Prefix(LINK_LOCAL_PREFIXES[6].address, 64), len(self.ports)), 64
 
     def _free(self, prefix: Prefix, number: int) -> Address:

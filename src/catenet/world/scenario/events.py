@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from catenet.link.properties import LinkProperties
+from catenet.wire.address import format_address
 from catenet.world.engine.host import Host
 from catenet.world.scenario.units import link_properties
 
@@ -24,6 +25,9 @@ def schedule_events(world: World, events: Iterable[EventPlan], announce: Announc
     for event in events:
         if event.action == "restart":
             world.expect(1)
+        if event.action == "renumber":
+            for name in event.groups[0]:
+                world.topology.next_addresses(name, event.addresses)  # says now what is wrong
         world.at(event.at, _ACTIONS[event.action], world, event, announce)
 
 
@@ -82,6 +86,17 @@ def _let_go(world: World, names: tuple[str, ...], end: Callable[[Host], None], a
         end(world.hosts[name])
 
 
+def _renumber(world: World, event: EventPlan, announce: Announce) -> None:
+    for name in event.groups[0]:
+        try:
+            world.hosts[name].renumber(event.addresses, keep=event.keep)
+        except ValueError as error:  # another host has got the address meanwhile
+            announce(f"{name} keeps its addresses: {error}")
+            continue
+        shown = ", ".join(format_address(address) for address in world.addresses(name))
+        announce(f"{name} has other addresses: {shown}")
+
+
 def _link(world: World, event: EventPlan, announce: Announce) -> None:
     names = event.groups[0]
     topology = world.topology
@@ -124,4 +139,5 @@ _ACTIONS = {
     "resume": _release,
     "freeze": _hold,
     "thaw": _release,
+    "renumber": _renumber,
 }

@@ -40,7 +40,7 @@ __all__ = [
 Restart: TypeAlias = Literal["never", "on-failure", "always"]
 
 RESTARTS: Final[tuple[Restart, ...]] = ("never", "on-failure", "always")
-ACTIONS: Final = ("partition", "heal", "crash", "restart", "link", "pause", "resume", "freeze", "thaw")
+ACTIONS: Final = ("partition", "heal", "crash", "restart", "link", "pause", "resume", "freeze", "thaw", "renumber")
 LASTING: Final = ("partition", "crash", "link", "pause", "freeze")
 """Events that `for` can limit: afterwards the partition heals, the host starts or goes on, the link is as it was."""
 
@@ -50,6 +50,7 @@ HOST_KEYS: Final = ("run", "address", "network", "start", "restart", "service", 
 ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service", "settings", "resolv", "nat")
 NETWORK_KEYS: Final = ("name", "address")
 LINK_KEYS: Final = ("between",)
+RENUMBER_KEYS: Final = ("to", "keep")
 EVENT_KEYS: Final = ("at", "for", *ACTIONS)
 HOST_NAME: Final = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
@@ -109,6 +110,10 @@ class EventPlan:
     groups: tuple[tuple[str, ...], ...] = ()
     changes: Mapping[str, object] = field(default_factory=dict)
     duration: float | None = None
+    addresses: tuple[str, ...] = ()
+    """What a renumbered host gets (none: the next free ones)."""
+    keep: float = 0.0
+    """Seconds for which its old addresses stay, deprecated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +271,8 @@ class _Reader:
         return LinkPlan(ends[0], ends[1], self._link(settings, path, self._defaults))
 
     def _event(self, table: dict[str, Any], path: KeyPath) -> EventPlan:
-        self._tables.check_keys(table, path, (*EVENT_KEYS, *PARSERS) if "link" in table else EVENT_KEYS)
+        more = (*PARSERS,) if "link" in table else RENUMBER_KEYS if "renumber" in table else ()
+        self._tables.check_keys(table, path, (*EVENT_KEYS, *more))
         at = self._tables.value(table, path, "at", parse_duration, None)
         if at is None:
             raise self._tables.error(path, "an event needs a time: at = '5s'")
@@ -287,7 +293,11 @@ class _Reader:
         if action == "heal":
             self._tables.value(table, path, "heal", _only_true, None)
         groups = () if action == "heal" else self._groups(table[action], (*path, action), action)
-        return EventPlan(at, action, groups, changes, duration)
+        addresses = self._tables.value(table, path, "to", _addresses, ())
+        if addresses and len(groups[0]) > 1:
+            raise self._tables.error((*path, "to"), "'to' goes with one host")
+        keep = self._tables.value(table, path, "keep", parse_duration, 0.0)
+        return EventPlan(at, action, groups, changes, duration, addresses, keep)
 
     def _groups(self, value: object, path: KeyPath, action: str) -> tuple[tuple[str, ...], ...]:
         """Hosts of an event: of a partition each name or list is a group, of the others all names are one."""
