@@ -9,13 +9,12 @@ from typing import Final, TypeAlias
 
 from catenet.stack.endpoint import Address
 
-__all__ = ["Behaviour", "Endpoint", "NatConfig", "NatTimeouts", "Unknown"]
+__all__ = ["DYNAMIC_PORTS", "Behaviour", "Endpoint", "NatConfig", "NatTimeouts", "Unknown"]
 
 Endpoint: TypeAlias = "tuple[Address, int]"
 """Address and port; of ICMP echo the identifier stands for the port, at the peer 0."""
 
-FIRST_PORT: Final = 1024
-LAST_PORT: Final = 65_535
+DYNAMIC_PORTS: Final = (1024, 65_535)
 
 
 class Behaviour(enum.Enum):
@@ -62,7 +61,7 @@ class NatConfig:
     timeouts: NatTimeouts = field(default_factory=NatTimeouts)
     preserve_ports: bool = True
     """Whether a mapping gets the port of its inside endpoint if that is free; otherwise chance decides."""
-    ports: tuple[int, int] = (FIRST_PORT, LAST_PORT)
+    ports: tuple[int, int] = DYNAMIC_PORTS
     """First and last port that mappings get; a preserved one need not lie between."""
     hairpin: bool = True
     """Whether hosts inside reach each other by their outside endpoints (RFC 4787 REQ-9)."""

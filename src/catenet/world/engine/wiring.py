@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from catenet.link.device import offload_of
 from catenet.stack.interface import AddressState
 from catenet.stack.ip.routes import RouteMetrics
-from catenet.stack.nat.config import NatConfig
+from catenet.stack.nat.config import DYNAMIC_PORTS, NatConfig
 from catenet.stack.settings import Settings
 from catenet.stack.stack import Stack
 from catenet.wire.address import parse_address
@@ -81,7 +81,7 @@ def nat_config(world: World, host: Host, plan: NatPlan) -> NatConfig:
         filtering=plan.filtering,
         timeouts=plan.timeouts,
         preserve_ports=plan.ports is None,
-        ports=plan.ports or NatConfig.ports,
+        ports=plan.ports or DYNAMIC_PORTS,
         hairpin=plan.hairpin,
         refresh_inbound=plan.refresh_inbound,
         unknown=plan.unknown,
