@@ -38,6 +38,7 @@ DOCUMENTS = [
             "packetdrill",
             "relay",
             "rpc",
+            "session",
             "rpc-xml",
             "tftp",
         )

@@ -58,6 +58,14 @@ class Chunks:
         if self._index <= 0:
             self._index, self._position = 0, self._first
 
+    def between(self, start: int, end: int) -> bytes:
+        """Return the bytes from one offset to another, of those that are held."""
+        found = []
+        while start < end and (piece := self.peek(start, end - start)):
+            found.append(piece)
+            start += len(piece)
+        return b"".join(found)
+
     def peek(self, offset: int, most: int) -> bytes:
         """Return bytes from `offset` on, at most so many, at least one if there are any."""
         if not self.start <= offset < self.end:

@@ -60,7 +60,8 @@ class Receiving:
     @property
     def limit(self) -> int:
         """How far the peer may go."""
-        return max(self._chunks.start + self.window, self._told_limit)
+        read = self._committed if self.commits else self._chunks.start
+        return max(read + self.window, self._told_limit)
 
     @property
     def unsaid(self) -> bool:
@@ -125,6 +126,18 @@ class Receiving:
     def commit(self, offset: int) -> None:
         """What is before `offset` will not be asked for again, whatever happens to this process."""
         self._committed = max(self._committed, offset)
+
+    def go_on(self, offset: int, ended: bool) -> None:
+        """Take over from another process, which had committed what is before `offset`."""
+        self._chunks = Chunks(offset)
+        self._committed = self._told = offset
+        self._told_limit = offset + self.window
+        self.ended = ended
+
+    @property
+    def end_of_data(self) -> int:
+        """Offset of what comes next."""
+        return self._chunks.end
 
     def drop(self) -> None:
         """Nobody will read: take what comes, and forget it."""

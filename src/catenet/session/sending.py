@@ -15,8 +15,8 @@ class Sending:
     """
 
     __slots__ = (
-        "_acknowledged", "_chunks", "_end_acknowledged", "cut_short", "finished", "limit", "replayed", "sent", "start",
-        "stopped",
+        "_acknowledged", "_chunks", "_end_acknowledged", "_end_released", "_released", "cut_short", "finished", "limit",
+        "replayed", "sent", "start", "stopped",
     )  # fmt: skip
 
     def __init__(self, start: int, window: int) -> None:
@@ -32,6 +32,8 @@ class Sending:
         self.replayed = 0
         """Bytes that were sent more than once."""
         self._acknowledged = 0
+        self._released: int | None = None
+        self._end_released = False
         self._chunks = Chunks(start)
         self._end_acknowledged = False
 
@@ -65,12 +67,43 @@ class Sending:
         """Whether the peer has everything, and knows that it is everything; or wants nothing more."""
         return self._end_acknowledged or self.stopped
 
+    def between(self, start: int, end: int) -> bytes:
+        """Return what was written from one offset to another, and is not acknowledged."""
+        return self._chunks.between(start, end)
+
+    def hold(self) -> None:
+        """Send only what is released (`release`)."""
+        self._released = self._chunks.end
+
+    def release(self, end: int) -> None:
+        """What is before `end` may be sent, and the end of the stream if it has ended there."""
+        self._released = end
+        self._end_released = self.finished
+
+    def go_on(self, first: int, pieces: list[bytes], finished: bool) -> None:
+        """Take over what another process has written: `pieces` from `first` on, which the peer may have in part."""
+        self._chunks = Chunks(first)
+        for piece in pieces:
+            self._chunks.append(piece)
+        self._acknowledged = first - self.start
+        self.sent = self.limit = first
+        self.finished = finished
+        self.release(self._chunks.end)
+
+    @property
+    def _reach(self) -> int:
+        return self.limit if self._released is None else min(self.limit, self._released)
+
+    @property
+    def _may_end(self) -> bool:
+        return self.finished and (self._released is None or self._end_released)
+
     @property
     def ready(self) -> bool:
         """Whether `next_data` or `next_end` has something."""
         if self.stopped:
             return False
-        return self.sent < min(self._chunks.end, self.limit) or (self.finished and self.sent == self._chunks.end)
+        return self.sent < min(self._chunks.end, self._reach) or (self._may_end and self.sent == self._chunks.end)
 
     def write(self, data: bytes) -> None:
         """Add to the stream."""
@@ -81,7 +114,8 @@ class Sending:
         if self.stopped:
             return None
         offset = self.sent
-        data = self._chunks.peek(offset, min(most, self.limit - offset)) if offset < self.limit else b""
+        reach = self._reach
+        data = self._chunks.peek(offset, min(most, reach - offset)) if offset < reach else b""
         if not data:
             return None
         self.sent = offset + len(data)
@@ -90,7 +124,7 @@ class Sending:
     def next_end(self) -> int | None:
         """Return the offset of the end, if that is the next thing to be sent."""
         end = self._chunks.end
-        if not self.finished or self.sent != end or self.stopped:
+        if not self._may_end or self.sent != end or self.stopped:
             return None
         self.sent = end + 1
         return end

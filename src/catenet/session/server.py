@@ -19,8 +19,9 @@ from catenet import net
 from catenet.net.limits import ServerLimits
 from catenet.net.server import AcceptedConnection, CoreServer
 from catenet.session.client import make_options
-from catenet.session.core import Session
+from catenet.session.core import Options, Session
 from catenet.session.edge import SESSION_SCHEMES, begin
+from catenet.session.state import Store
 from catenet.session.table import ServerLink, SessionLimits, Table, Terms
 from catenet.session.transport import READER_LIMIT, SessionTransport, streams
 from catenet.session.wire import ResetCode
@@ -50,7 +51,7 @@ Authorize = Callable[[Asking], "bool | Awaitable[bool]"]
 class SessionServer:
     """Sessions and the connections under them. `urls`: where it listens, with the real ports."""
 
-    def __init__(self, carry: Carrier, terms: Terms, authorize: Authorize | None) -> None:
+    def __init__(self, carry: Carrier, terms: Terms, authorize: Authorize | None, state: str | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._carry = carry
         self._authorize = authorize
@@ -61,6 +62,10 @@ class SessionServer:
         self._connections: dict[ServerLink, AcceptedConnection[None]] = {}
         self._checking = self._loop.call_later(CHECK_INTERVAL, self._check)
         self._closed = False
+        self._restored: dict[bytes, bytes] = {}
+        self._store = None if state is None else Store(state)
+        if self._store is not None:
+            self._go_on(self._store, terms.options)
 
     async def listen(self, urls: Iterable[str], tls: ssl.SSLContext | None, limits: ServerLimits | None) -> None:
         """Accept connections. Raises `ValueError`, `OSError`."""
@@ -94,7 +99,10 @@ class SessionServer:
         self._closed = True
         self._checking.cancel()
         for session in list(self.table.sessions.values()):
-            session.reset(ResetCode.SHUTDOWN)
+            if self._store is None:
+                session.reset(ResetCode.SHUTDOWN)
+            else:
+                session.lose()  # here; the next process has it
         for connection in list(self._connections.values()):
             connection.flush()
         for task in list(self._handlers):
@@ -103,12 +111,30 @@ class SessionServer:
             await asyncio.wait(self._handlers)
         if self._server is not None:
             await self._server.close()
+        if self._store is not None:
+            self._store.close()
 
     async def __aenter__(self) -> SessionServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def _go_on(self, store: Store, options: Options) -> None:
+        """Take over the sessions of the process before this one: their handlers begin again."""
+        table, now = self.table, self._loop.time()
+        table.commits = True
+        table.remember_epoch = store.keep_epoch
+        table.on_close = self._forget
+        for session, saved in store.sessions(options.buffer, options.heartbeat):
+            session.lost_since = now
+            table.restore(session)
+            self._restored[session.token] = saved
+            self._opened(session)
+
+    def _forget(self, session: Session) -> None:
+        if self._store is not None and not self._closed:
+            self._store.forget(session)
 
     # Connections.
 
@@ -133,6 +159,10 @@ class SessionServer:
 
     def _opened(self, session: Session) -> None:
         transport = SessionTransport(self._loop, session, self._buffer, _cannot_migrate)
+        store, saved = self._store, self._restored.pop(session.token, None)
+        if store is not None:
+            transport.commit = lambda read: store.commit(session, read, transport.info.saved)
+            transport.info.restored, transport.info.saved = saved is not None, saved or b""
         active = session.active
         if isinstance(active, ServerLink):
             transport.connection = self._connections.get(active)
@@ -144,14 +174,17 @@ class SessionServer:
         """Ask whether the session is permitted, and run its handler until both have ended."""
         ended: asyncio.Future[None] = self._loop.create_future()
         try:
-            if not await self._permits(session, transport):
+            if not transport.info.restored and not await self._permits(session, transport):
                 session.reset(ResetCode.DENIED)
                 self.table.close(session, self._loop.time())
                 return
             self.table.grant(session)
+            if transport.commit is not None and not transport.info.restored:
+                transport.commit(session.receiving.start)  # that it has begun
             transport.on_ended = lambda: _resolve(ended)
             await self._carry(transport)
             transport.close()
+            transport.commit_read(0)
             transport.pump()
             await ended
         except asyncio.CancelledError:
@@ -203,13 +236,15 @@ async def serve(
     connection_limits: ServerLimits | None = None,
     node: str = "",
     nodes: Mapping[str, str] | None = None,
+    state: str | None = None,
     limit: int = READER_LIMIT,
 ) -> SessionServer:
     """Listen on `urls` (`session+tcp://`, `session+tls://`; port 0 is any), and run `handler` for each session.
 
     `expiry`, `buffer`, `heartbeat`, `key`, `channel_binding`: see `Options`. `authorize` is asked once for each session
     whether it may begin. `node` is the name of this server in its tokens, and `nodes` says at which `host:port` others
-    of a pool are by their names: who comes to the wrong one is sent there. A handler that returns ends its session, one
+    of a pool are by their names: who comes to the wrong one is sent there. `state` is a file in which sessions survive
+    this process (docs/session.md, "A server that restarts"). A handler that returns ends its session, one
     that raises breaks it off. Raises `ValueError`, `OSError`.
     """
 
@@ -218,7 +253,7 @@ async def serve(
 
     options = make_options(expiry, buffer, heartbeat, key, channel_binding, messages=False)
     terms = Terms(options, limits or SessionLimits(), node.encode("ascii"), _encode(nodes))
-    return await serve_transports(carry, urls, terms, authorize, tls, connection_limits)
+    return await serve_transports(carry, urls, terms, authorize, tls, connection_limits, state)
 
 
 async def serve_transports(
@@ -228,9 +263,10 @@ async def serve_transports(
     authorize: Authorize | None = None,
     tls: ssl.SSLContext | None = None,
     connection_limits: ServerLimits | None = None,
+    state: str | None = None,
 ) -> SessionServer:
     """Serve sessions by what is done with their transports."""
-    server = SessionServer(carry, terms, authorize)
+    server = SessionServer(carry, terms, authorize, state)
     try:
         await server.listen([urls] if isinstance(urls, str) else urls, tls, connection_limits)
     except BaseException:

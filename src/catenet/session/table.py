@@ -33,14 +33,15 @@ class SessionLimits:
     * `max_held`: of all sessions, what was written and is not acknowledged and what has come and is not read. From half
       of it on, each may have little; beyond it those go that hold most, without a connection first.
     * `pending_time`: how long one that is not confirmed waits for its client to come back.
-    * `remember`: how long a session that has ended can be asked whether it has.
+    * `remember`: how long a session that has ended can be asked whether it has, up to its expiry; its client may have
+      lost the connection a moment before.
     """
 
     max_sessions: int = 10_000
     max_pending: int = 1_000
     max_held: int = 256 << 20
     pending_time: float = 3600.0
-    remember: float = 60.0
+    remember: float = 24 * 3600.0
 
 
 @dataclass(slots=True)
@@ -117,6 +118,8 @@ class Table:
         sending = Sending(start, min(new.window, wire.MAX_BUFFER))
         receiving = Receiving(new.start, min(SMALL_WINDOW, options.buffer), commits=self.commits)
         session = Session(sending, receiving, max(1, min(new.expiry, int(options.expiry))), Path(options.heartbeat))
+        if self.commits:
+            session.sending.hold()
         session.token = self._token()
         session.peer = peer
         self._pending[session.token] = session
@@ -157,15 +160,14 @@ class Table:
         if self.sessions.pop(session.token, None) is not None:
             while len(self._ended) >= self.terms.limits.max_sessions:
                 del self._ended[next(iter(self._ended))]
-            self._ended[session.token] = session, now + self.terms.limits.remember
+            self._ended[session.token] = session, now + min(self.terms.limits.remember, session.expiry)
             self.on_close(session)
 
     def check(self, now: float) -> None:
         """Let what has waited for too long end, and see to the memory of all. About once a second."""
         for token, (_, until) in list(self._ended.items()):
-            if until > now:
-                break
-            del self._ended[token]
+            if until <= now:
+                del self._ended[token]
         for token, session in list(self._pending.items()):
             since = session.lost_since
             if since is not None and now - since > self.terms.limits.pending_time:

@@ -109,7 +109,8 @@ class SessionTransport(asyncio.Transport):
         self._eof_told = False
         self._closing = False
         self._over = False
-        self._cut_short = False
+        self.commit: Callable[[int], None] | None = None
+        """Keeps everything up to an offset of what has come (servers with `state`)."""
         self._error: Exception | None = None
 
     def start(self, protocol: asyncio.BaseProtocol) -> None:
@@ -222,6 +223,13 @@ class SessionTransport(asyncio.Transport):
             self._write_paused = True
             self._protocol.pause_writing()
 
+    def commit_read(self, unread: int) -> None:
+        """Commit, all but the last `unread` bytes of what was handed on."""
+        session = self.session
+        if self.commit is not None and session.ended is None:
+            self.commit(session.receiving.consumed - unread)
+            session.touch()
+
     def can_write_eof(self) -> bool:
         """Both directions end one by one."""
         return True
@@ -282,6 +290,22 @@ class SessionWriter(asyncio.StreamWriter):
         info = self.get_extra_info("session")
         assert isinstance(info, SessionInfo)
         return info
+
+    async def drain(self) -> None:
+        """Wait while too much is unacknowledged. In a server with `state`, commit before."""
+        self.commit()
+        await super().drain()
+
+    def commit(self) -> None:
+        """In a server with `state`: keep what was read and written and `session.saved`, and let it take effect."""
+        transport = self.transport
+        if isinstance(transport, SessionTransport):
+            transport.commit_read(self._unread())
+
+    def _unread(self) -> int:
+        # What asyncio's reader holds has left the session and has not come to the program.
+        reader = self._reader  # type: ignore[attr-defined]
+        return len(reader._buffer)
 
 
 class _StreamProtocol(asyncio.StreamReaderProtocol):
