@@ -118,7 +118,7 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
     its stream; a connection that broke raises `ConnectionError`. One task at a time may ask for events.
     """
 
-    __slots__ = ("_alarm", "_closing", "_eof", "_events", "_lost", "_writable", "core", "flowed")
+    __slots__ = ("_alarm", "_closing", "_eof", "_events", "_lost", "_reads_on", "_writable", "core", "flowed")
 
     def __init__(
         self,
@@ -132,6 +132,7 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
         self.core = core
         self._alarm = Alarm(loop, deadlines)
         self._events: EventQueue[E] | None = EventQueue() if keep_events else None
+        self._reads_on = bool(getattr(core, "reads_on", False))
         self._closing = False
         self._eof = False
         self._lost: asyncio.Future[None] = loop.create_future()
@@ -292,7 +293,11 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
             return
         self._transmit(transport)
         self._alarm.set(core.next_deadline(), self)
-        pause = self.write_paused or (self._events is not None and self._events.full) or self._core_is_full()
+        pause = (
+            (self.write_paused and not self._reads_on)
+            or (self._events is not None and self._events.full)
+            or self._core_is_full()
+        )
         if pause is not self._read_paused and not transport.is_closing():
             self.read_or_pause(transport, pause)
         if self.write_paused or self.charged:

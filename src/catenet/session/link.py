@@ -29,6 +29,9 @@ class Link:
     """
 
     is_server = False
+    reads_on = True
+    """Two peers that both send as much as they can must hear each other's acknowledgements; what they can make us
+    answer is bounded by `full`."""
 
     __slots__ = (
         "_closing", "_early", "_out", "_pings", "_reader", "_sent_pings", "channel", "early", "failure", "heartbeat",
