@@ -25,8 +25,8 @@ class StreamCore(Protocol[E_co]):
     A core that holds much output should say how many bytes `transmit` has yet to return, in an attribute `queued`: they
     count against `ServerLimits.max_queued_total` as what waits in transports does. One that cannot take more for now
     says so in an attribute `full`: then its peer is not read. A peer that does not read is not read either, so that it
-    cannot make answers pile up; a core that bounds them itself, and must hear its peer even then (acknowledgements, windows),
-    has an attribute `reads_on` that is true.
+    cannot make answers pile up; a core that bounds them itself, and must hear its peer even then (acknowledgements,
+    windows), has an attribute `reads_on` that is true.
     """
 
     def receive(self, data: bytes, now: float) -> None:
