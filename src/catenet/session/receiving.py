@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from catenet.session.chunks import Chunks
 from catenet.session.wire import FrameError, expand
 
 __all__ = ["Receiving"]
+
+MANY: Final = 256 << 10
+"""Bytes after which an acknowledgement does not wait, however large the window is."""
 
 
 class Receiving:
@@ -71,7 +76,7 @@ class Receiving:
     @property
     def urgent(self) -> bool:
         """Whether the news should not wait for others."""
-        few = self.window // 8
+        few = min(self.window // 8, MANY)
         return (
             self._again
             or self.received - self._told >= few

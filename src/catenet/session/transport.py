@@ -103,7 +103,8 @@ class SessionTransport(asyncio.Transport):
         self.on_ended: Callable[[], None] = _nothing
         self._loop = loop
         self._protocol: asyncio.BaseProtocol | None = None
-        self._high, self._low = buffer, buffer // 2
+        # Not far below: what is on its way counts too, and the line must not run dry meanwhile.
+        self._high, self._low = buffer, buffer - buffer // 8
         self._reading = True
         self._write_paused = False
         self._eof_told = False
