@@ -231,13 +231,13 @@ class Kernel:
         if timeout == 0:
             self.runtime.spin()
             raise os_error(errno.EAGAIN)
-        return self.runtime.now() + timeout
+        return self.runtime.monotonic() + timeout
 
     def _remaining(self, deadline: float, in_time: bool) -> float | None:
         """Return how long a call that has woken up without a result goes on waiting."""
         if not in_time:
             raise TimeoutError("timed out")
-        return None if deadline == inf else max(0.0, deadline - self.runtime.now())
+        return None if deadline == inf else max(0.0, deadline - self.runtime.monotonic())
 
     def wake_by_signal(self, descriptor: int, number: int) -> None:
         """Write a signal's number to the descriptor of `signal.set_wakeup_fd`, as the interpreter's C handler does."""

@@ -53,7 +53,7 @@ def _wait(kernel: Kernel, call: str, files: Sequence[File], look: Callable[[], F
     if timeout == 0:
         kernel.runtime.spin()
         return found
-    deadline = None if timeout is None else kernel.runtime.now() + timeout
+    deadline = None if timeout is None else kernel.runtime.monotonic() + timeout
     remaining = timeout
     while True:
         in_time = kernel.runtime.park(call, files, remaining)
@@ -61,7 +61,7 @@ def _wait(kernel: Kernel, call: str, files: Sequence[File], look: Callable[[], F
         if found or not in_time:
             return found
         if deadline is not None:
-            remaining = max(0.0, deadline - kernel.runtime.now())
+            remaining = max(0.0, deadline - kernel.runtime.monotonic())
 
 
 def poll(kernel: Kernel, wanted: dict[int, int], timeout: float | None) -> list[tuple[int, int]]:
@@ -126,11 +126,11 @@ def epoll_wait(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) 
 def wait_on_epoll(kernel: Kernel, epoll: Epoll, limit: int, timeout: float | None) -> list[tuple[int, int]]:
     """As `epoll_wait`, when nothing was ready at first; not by `_wait`, as event loops wait here at every turn."""
     files: tuple[File, ...] = (epoll,)
-    deadline = None if timeout is None else kernel.runtime.now() + timeout
+    deadline = None if timeout is None else kernel.runtime.monotonic() + timeout
     while True:
         in_time = kernel.runtime.park("epoll_wait", files, timeout)
         found = epoll.collect(limit)
         if found or not in_time:
             return found
         if deadline is not None:
-            timeout = max(0.0, deadline - kernel.runtime.now())
+            timeout = max(0.0, deadline - kernel.runtime.monotonic())

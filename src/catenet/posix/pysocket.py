@@ -394,9 +394,9 @@ class Socket(socket.socket):
             return
         view = memoryview(data)
         kernel, timeout = self._kernel, self._timeout
-        deadline = kernel.runtime.now() + timeout if timeout else None
+        deadline = kernel.runtime.monotonic() + timeout if timeout else None
         while position < size:
-            left = timeout if deadline is None else max(0.0, deadline - kernel.runtime.now())
+            left = timeout if deadline is None else max(0.0, deadline - kernel.runtime.monotonic())
             if deadline is not None and not left:
                 raise TimeoutError("timed out")
             file = self._open()

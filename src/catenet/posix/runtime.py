@@ -38,6 +38,14 @@ class Runtime:
         """Seconds since the host's clock began."""
         return 0.0
 
+    def monotonic(self) -> float:
+        """Seconds by the clock that measures the time-outs of `park`; it may run faster or slower than `now`."""
+        return self.now()
+
+    def elapsed(self, seconds: float) -> float:
+        """What `monotonic` showed when `now` was `seconds`."""
+        return seconds
+
     def owner(self) -> Owner | None:
         """The process that runs, None outside of any; raises when it has been killed."""
         return None

@@ -29,7 +29,7 @@ def ask(kernel: Kernel, call: str, config: StubConfig, name: bytes, absolute: bo
     first = random.randrange(ROTATIONS) if config.rotate else 0
     machine = StubLookup(name, absolute, types, config, lambda: random.getrandbits(16), first, kernel.stub_cache)
     runtime = kernel.runtime
-    machine.start(runtime.now())
+    machine.start(runtime.monotonic())
     exchanges: list[_Exchange] = []
     try:
         while machine.answer is None:
@@ -38,7 +38,7 @@ def ask(kernel: Kernel, call: str, config: StubConfig, name: bytes, absolute: bo
                 _close(exchanges)
                 exchanges = _begin(kernel, machine, sends)
             for exchange in exchanges:
-                exchange.proceed(runtime.now())
+                exchange.proceed(runtime.monotonic())
             _wait(kernel, call, machine, exchanges)
     finally:
         _close(exchanges)
@@ -52,8 +52,8 @@ def _wait(kernel: Kernel, call: str, machine: StubLookup, exchanges: list[_Excha
     if deadline is None or machine.has_output():
         return
     files: list[File] = [exchange.file for exchange in exchanges if not exchange.over]
-    runtime.park(call, files, max(0.0, deadline - runtime.now()))
-    machine.handle_timeout(runtime.now())
+    runtime.park(call, files, max(0.0, deadline - runtime.monotonic()))
+    machine.handle_timeout(runtime.monotonic())
 
 
 def _begin(kernel: Kernel, machine: StubLookup, sends: list[Send]) -> list[_Exchange]:

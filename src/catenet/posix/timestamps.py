@@ -46,7 +46,7 @@ def timestamp_control(kernel: Kernel, family: int, flags: int, stamp: TxTimestam
     """The two messages that tell of one stamp: when (`struct scm_timestamping`), and what (`sock_extended_err`)."""
     control: list[Ancillary] = []
     if flags & SOF_TIMESTAMPING_SOFTWARE:
-        nanoseconds = round((kernel.epoch + stamp.seconds) * 1e9)
+        nanoseconds = round((kernel.epoch + kernel.runtime.elapsed(stamp.seconds)) * 1e9)
         times = _TIMES.pack(*divmod(nanoseconds, 1_000_000_000), 0, 0, 0, 0)
         control.append((socket.SOL_SOCKET, SO_TIMESTAMPING, times))
     wide = family == socket.AF_INET6

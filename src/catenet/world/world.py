@@ -14,7 +14,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ from catenet.world.network.trace import Trace
 from catenet.world.patches import install
 from catenet.world.patches.interpreter import prepared_interpreter
 from catenet.world.patches.threads import call_at_exit
+from catenet.world.scenario.clocks import ClockProperties, clock_properties
 from catenet.world.scenario.nat import NatPlan, parse_nat
 from catenet.world.scenario.settings import SettingChanges, apply_settings
 from catenet.world.scenario.units import link_properties, repeated
@@ -133,6 +134,7 @@ class World:
         link: LinkProperties | None = None,
         settings: Settings | SettingChanges | None = None,
         forwarding: bool = False,
+        clock: ClockProperties | Mapping[str, object] | None = None,
     ) -> Host:
         """Add a host, or return the one of this name when nothing else is given.
 
@@ -140,23 +142,27 @@ class World:
         gets one of each version. `network` names the networks it is on (the first network when None); each gets
         those of the addresses that lie in it. `link` is how it is joined to them. `forwarding` makes it a router.
         `settings` are what its stack has otherwise than Linux, by Linux's names, as `{"tcp_mtu_probing": 1}` (`catenet
-        settings` lists them). Raises ValueError for a name or address in use, an unknown setting or a wrong value.
+        settings` lists them). `clock` is how wrong its clock is, as `{"offset": "2.5s", "drift": "40ppm"}` (None: it
+        runs by the world's time). Raises ValueError for a name or address in use, an unknown setting or a wrong value.
         """
         addresses = (address,) if isinstance(address, str) else tuple(address)
         if name in self.hosts:
-            if addresses or network or link or settings or forwarding:
+            if addresses or network or link or settings or forwarding or clock:
                 raise ValueError(f"there is a host {name!r} already")
             return self.hosts[name]
         networks: list[str | None] = [network] if network is None or isinstance(network, str) else [*network]
         if (twice := repeated(name for name in networks if name)) is not None:
             raise ValueError(f"host {name!r} is on network {twice!r} twice")
         chosen = settings if settings is None or isinstance(settings, Settings) else apply_settings(settings)
+        properties = clock if clock is None or isinstance(clock, ClockProperties) else clock_properties(clock)
         install.install()
         host = self.hosts[name] = Host(self, name, chosen, forwarding)
         shares = self._share(addresses, networks)
         for joined, share in zip(networks, shares, strict=True):
             port = self.topology.attach(name, joined, share, link)
             host.attach(port, tuple(port.addresses))
+        if properties is not None:
+            host.use_clock(properties)
         if forwarding:
             self.topology.add_router(name)
         host.reconfigure()

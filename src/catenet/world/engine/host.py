@@ -10,10 +10,11 @@ from catenet.posix.kernel import Kernel
 from catenet.stack.datagram.send_buffer import PASSED
 from catenet.wire.address import is_link_local
 from catenet.world.engine.host_runtime import HostRuntime
+from catenet.world.engine.hostclock import HostClock
 from catenet.world.engine.hub import NEVER, Event
 from catenet.world.engine.process import KILLED, Process
 from catenet.world.engine.program import Command, Program, make_program
-from catenet.world.engine.wallclock import WallClock
+from catenet.world.engine.wallclock import SECOND, WallClock
 from catenet.world.engine.wiring import (
     FIRST_INTERFACE,
     configure,
@@ -22,6 +23,7 @@ from catenet.world.engine.wiring import (
     replace_addresses,
 )
 from catenet.world.network.links import Port
+from catenet.world.scenario.clocks import ClockProperties
 
 if TYPE_CHECKING:
     from catenet.link.device import Device
@@ -102,6 +104,8 @@ class Host:
         self.up = True
         self.wall = WallClock(world.hub, world.epoch)
         """The clock of the day. It goes on through a crash, as one with a battery does."""
+        self.clock: HostClock | None = None
+        """What its clocks are driven by; None: by the world's time."""
         self._boots = 0
         self.slept = 0.0
         """Seconds that it has slept."""
@@ -209,6 +213,8 @@ class Host:
         """Boot again, after a crash if the host runs: a new stack, and every program of `run` from its beginning."""
         self.crash()
         self.up = True
+        if self.clock is not None:
+            self.clock.restarted()
         self._boot()
         for service in self._services.values():
             self._schedule(service, 0.0)
@@ -237,7 +243,8 @@ class Host:
         """Wake the host up after `pause`: everything goes on where it was, late."""
         if self._paused_at is None:
             return
-        slept, self._paused_at = self.hub.now - self._paused_at, None
+        begun, self._paused_at = self._paused_at, None
+        slept = self.hub.now - begun
         self.slept += slept
         self.stack.slept = self.slept
         for process in self.processes:
@@ -245,6 +252,8 @@ class Host:
                 process.release(slept)
                 if self.frozen:
                     process.hold(False)
+        if self.clock is not None:
+            self.clock.woken(begun)
         self._go_on()
         self._timer_at = NEVER
         self._dirty()
@@ -380,6 +389,30 @@ class Host:
         """Set the clock of the day, in nanoseconds since 1970; OSError(EINVAL) for what Linux refuses."""
         self.wall.step(nanoseconds)
         self.kernel.epoch = self.wall.epoch
+
+    def use_clock(self, properties: ClockProperties | None = None) -> HostClock:
+        """The clock that drives the host's clocks; the first call makes it, right if nothing is said of it.
+
+        The clock of the day then steps by its offset. Raises OSError(EINVAL) for an offset that leads before 1970.
+        """
+        if self.clock is None:
+            chosen = properties or ClockProperties()
+            ahead = round(chosen.offset * SECOND)
+            self.wall.check(self.wall.nanoseconds() + ahead)
+            self.clock = HostClock(self.hub, chosen, self.world.generator(f"clock/{self.name}"), self.slept)
+            self.wall.follow(self.clock, ahead)
+            self.kernel.epoch = self.wall.epoch
+            for process in self.processes:
+                process.follow(self.clock)
+        return self.clock
+
+    def step_clock(self, seconds: float) -> None:
+        """Step the clock of the day, as its root would by `time.clock_settime`."""
+        self.set_wall_clock(self.wall.nanoseconds() + round(seconds * SECOND))
+
+    def change_clock(self, drift: float | None = None, wander: float | None = None) -> None:
+        """Let the host's clock drift otherwise from now on; ValueError as `ClockProperties`."""
+        self.use_clock().change(drift, wander)
 
     def _dirty(self) -> None:
         if not self._pumping:

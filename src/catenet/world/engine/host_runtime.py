@@ -36,6 +36,16 @@ class HostRuntime(Runtime):
         """Seconds of virtual time that the host has not slept."""
         return self._hub.now - self._host.slept
 
+    def monotonic(self) -> float:
+        """Seconds by the host's monotonic clock."""
+        clock = self._host.clock
+        return self._hub.now - self._host.slept if clock is None else clock.at(self._hub.now)
+
+    def elapsed(self, seconds: float) -> float:
+        """What the monotonic clock showed at a moment of virtual time."""
+        clock = self._host.clock
+        return seconds if clock is None else clock.at(seconds + self._host.slept)
+
     def owner(self) -> Owner | None:
         """The process that runs; ProcessKilled when it has been killed."""
         task = _current.task

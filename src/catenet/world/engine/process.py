@@ -25,6 +25,7 @@ from catenet.world.patches.threads import drop_thread, make_main_thread
 
 if TYPE_CHECKING:
     from catenet.world.engine.host import Host
+    from catenet.world.engine.hostclock import HostClock
     from catenet.world.engine.hub import Timer
     from catenet.world.engine.program import Program
     from catenet.world.patches.credentials import Credentials
@@ -42,7 +43,7 @@ class Process(TaskOwner):
     """A program that runs on a host. `status` is None until it ends, then what a shell would show."""
 
     def __init__(self, host: Host, program: Program, pid: int, *, declared: bool | None, stdin: str | bytes) -> None:
-        super().__init__(host.world.hub, host.world.switcher)
+        super().__init__(host.world.hub, host.world.switcher, host.clock)
         self.undeclared = declared is None
         self.host = host
         self.world = host.world
@@ -129,6 +130,14 @@ class Process(TaskOwner):
         self.tasks[task.ident] = task
         task.wake()
         return task
+
+    def follow(self, clock: HostClock) -> None:
+        """Go by a clock that its host has just got."""
+        self.clock = clock
+        if self.alarm is not None:
+            clock.adopt(self.alarm)
+        for task in self.tasks.values():
+            task.follow(clock)
 
     # What a program's tasks do, on their own side.
 
@@ -238,8 +247,8 @@ class Process(TaskOwner):
 
     @property
     def uptime(self) -> float:
-        """Seconds of the world's time without those that the host has slept."""
-        return self.hub.time() - self.slept
+        """Seconds since the world began, by the host's clock, without those that it has slept."""
+        return self.hub.time() - self.slept if self.clock is None else self.clock.monotonic()
 
     # The end.
 

@@ -47,6 +47,7 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
             link=host.link,
             settings=host.settings,
             forwarding=host.router,
+            clock=host.clock,
         )
     for host in plan.hosts:
         if host.nat is not None:

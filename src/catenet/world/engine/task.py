@@ -20,6 +20,7 @@ from catenet.world.patches.process_globals import ProcessGlobals
 from catenet.world.patches.threadstate import NO_HOOKS
 
 if TYPE_CHECKING:
+    from catenet.world.engine.hostclock import HostClock
     from catenet.world.engine.process import Process
 
 __all__ = ["Task", "TaskOwner"]
@@ -51,9 +52,11 @@ class TaskOwner:
     """Its globals."""
     main: Task
 
-    def __init__(self, hub: Hub, switcher: ContextSwitcher) -> None:
+    def __init__(self, hub: Hub, switcher: ContextSwitcher, clock: HostClock | None) -> None:
         self.hub = hub
         self.switcher = switcher
+        self.clock = clock
+        """The clock of its host, None if that runs by the world's time."""
         self.dying = False
         """Whether every further call that could block raises ProcessKilled."""
         self.pending_signals: deque[int] = deque()
@@ -67,6 +70,11 @@ class TaskOwner:
         """Tasks that were woken while it was paused."""
         self.spins = 0
         """Polls of the clock, or of something not ready, since it last waited."""
+
+    def elapsed(self) -> float:
+        """Seconds since the world began by the host's monotonic clock, which measures time-outs."""
+        clock = self.clock
+        return self.hub.now - self.slept if clock is None else clock.at(self.hub.now)
 
 
 class _Waiter(Watcher):
@@ -165,6 +173,10 @@ class Task(Event):
 
     # On the hub's side.
 
+    def follow(self, clock: HostClock) -> None:
+        """Wait by a clock that its host has just got."""
+        clock.adopt(self._timer)
+
     def wake(self) -> None:
         """Schedule the task to run at this instant, because what it waits for may have happened."""
         if not self._scheduled and not self.ended:
@@ -244,7 +256,11 @@ class Task(Event):
             file.watchers[waiter] = None
         if timeout is not None:
             now = self._hub.now
-            self._timer.set(now + timeout if timeout > 0 else now)
+            clock = owner.clock
+            if clock is None or timeout <= 0:
+                self._timer.set(now + timeout if timeout > 0 else now)
+            else:
+                clock.arm(self._timer, timeout)
         # A program may use greenlets of its own (SQLAlchemy does): the one that waits is the one to come back to.
         self._greenlet = _getcurrent()
         try:
@@ -254,6 +270,8 @@ class Task(Event):
                 file.watchers.pop(waiter, None)
             if timeout is not None:
                 self._timer.clear()
+                if owner.clock is not None:
+                    owner.clock.disarm(self._timer)
             self.waits_in = ""
             self.waits_on = ()
         if owner.dying:
@@ -276,10 +294,10 @@ class Task(Event):
         if seconds <= 0:
             self._yield_turn()
             return
-        hub, owner = self._hub, self.owner
-        deadline = hub.now - owner.slept + seconds
+        owner = self.owner
+        deadline = owner.elapsed() + seconds
         while self.park("sleep", (), seconds):
-            seconds = deadline - (hub.now - owner.slept)
+            seconds = deadline - owner.elapsed()
             if seconds <= 0:
                 return
 

@@ -3,8 +3,9 @@
 A simulated host runs infinitely fast: its clocks stand still while a program computes. One that looks at the clock over
 and over without ever waiting is made to wait (`Process.spin`), or its world would end there.
 
-Root of a host sets the host's clock (clock_settime(2)), for all of its programs and for no other host. Nothing here
-calls the kernel to set anything, so that no mistake of ours can set the machine's clock.
+Root of a host sets the host's clock (clock_settime(2)) and slews it (`catenet.timex.clock_adjtime`), for all of its
+programs and for no other host. Nothing here calls the kernel to set anything, so that no mistake of ours can set the
+machine's clock.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from catenet import timex
 from catenet.posix.errors import os_error
 from catenet.world.engine.current import current
+from catenet.world.engine.hostclock import check_adjustment, step_of
+from catenet.world.engine.timekeeper import Timekeeper
 from catenet.world.engine.wallclock import SECOND
 from catenet.world.patches.monotonic import BOOTED, monotonic, sleep
 from catenet.world.patches.patching import Patcher, copy_identity
@@ -27,7 +31,7 @@ from catenet.world.patches.patching import Patcher, copy_identity
 if TYPE_CHECKING:
     from catenet.world.engine.process import Process
 
-__all__ = ["INITIAL_CPU_TIME", "apply"]
+__all__ = ["INITIAL_CPU_TIME", "apply", "uptime"]
 
 
 WALL_CLOCKS: Final = frozenset([0, 5, 8, 11])
@@ -53,12 +57,23 @@ def _wall(process: Process) -> float:
     return process.host.wall.time()
 
 
-def _monotonic(process: Process) -> float:
+def uptime(process: Process) -> float:
+    """CLOCK_MONOTONIC of the process's host, in seconds."""
     return BOOTED + process.uptime
 
 
 def _since_boot(process: Process) -> float:
-    return BOOTED + process.hub.time()
+    clock = process.clock
+    return BOOTED + (process.hub.time() if clock is None else clock.boottime())
+
+
+def _raw(process: Process) -> float:
+    clock = process.clock
+    return uptime(process) if clock is None else BOOTED + clock.raw()
+
+
+def _tai(process: Process) -> float:
+    return _wall(process) if process.clock is None else _wall(process) + process.clock.tai
 
 
 def _cpu_time(process: Process) -> float:
@@ -93,9 +108,9 @@ def _reader(process: Process, clock: int) -> Callable[[Process], float]:
     """Return the function that reads a clock; EINVAL when there is none of this number."""
     number = _number(clock)
     if number in WALL_CLOCKS:
-        return _wall
+        return _tai if number == time.CLOCK_TAI and process.clock is not None else _wall
     if number in UPTIME_CLOCKS:
-        return _monotonic
+        return _raw if number == time.CLOCK_MONOTONIC_RAW else uptime
     if number in BOOT_CLOCKS:
         return _since_boot
     if number in OWN_CPU_CLOCKS or _is_cpu_clock(process, number):
@@ -178,6 +193,22 @@ def _set(process: Process, clock: int, nanoseconds: int) -> None:
     process.host.set_wall_clock(nanoseconds)
 
 
+def _adjust(process: Process, clock: int, request: timex.Timex) -> tuple[int, timex.Timex]:
+    """clock_adjtime(2). Who only looks at a clock that runs by the world's time does not change what drives it."""
+    host = process.host
+    check_adjustment(clock, request, permitted=_is_root())
+    if host.clock is None and request.modes in (0, timex.ADJ_OFFSET_SS_READ):
+        state, answer = Timekeeper().adjust(request, host.hub.now)
+    else:
+        own = host.use_clock()
+        if request.modes & timex.ADJ_SETOFFSET:
+            host.set_wall_clock(host.wall.nanoseconds() + step_of(request))
+        state, answer = own.adjust(request)
+    seconds, rest = divmod(host.wall.nanoseconds(), SECOND)
+    answer.seconds, answer.fraction = seconds, rest if answer.status & timex.STA_NANO else rest // 1000
+    return state, answer
+
+
 def _resolution(original: Callable[[int], float]) -> Callable[[Process, int], float]:
     """`time.clock_getres`: the machine's, except for clocks that it does not have."""
     return lambda process, clock: 1e-9 if _is_cpu_clock(process, clock) else original(clock)
@@ -196,8 +227,8 @@ def _apply_time(patcher: Patcher) -> None:
     localtime, asctime, strftime = time.localtime, time.asctime, time.strftime
     clocks = {
         "time": _wall,
-        "monotonic": _monotonic,
-        "perf_counter": _monotonic,
+        "monotonic": uptime,
+        "perf_counter": uptime,
         "process_time": _cpu_time,
         "thread_time": _cpu_time,
     }
@@ -254,6 +285,7 @@ def _apply_datetime(patcher: Patcher) -> None:
 
 def apply(patcher: Patcher) -> None:
     """Patch the clocks."""
+    patcher.function(timex, "clock_adjtime", _adjust)
     _apply_time(patcher)
     _apply_numbered(patcher)
     _apply_datetime(patcher)

@@ -49,11 +49,11 @@ def _wait(key: int, call: str, attempt: Callable[[], bool], timeout: float | Non
     """Wait in the hub until `attempt` succeeds; False when `timeout` seconds have passed."""
     queue = _waiting.setdefault(key, deque())
     queue.append(task)
-    process = task.process
-    deadline = None if timeout is None else process.uptime + timeout
+    owner = task.owner
+    deadline = None if timeout is None else owner.elapsed() + timeout
     try:
         while True:
-            left = None if deadline is None else max(0.0, deadline - process.uptime)
+            left = None if deadline is None else max(0.0, deadline - owner.elapsed())
             in_time = task.park(call, (), left)
             if attempt():
                 return True

@@ -23,8 +23,12 @@ def monotonic() -> float:
     if task is None:
         return _original()
     task.spin()
-    hub = task.owner.hub
-    return BOOTED + (hub.time() if hub.is_real else hub.now) - task.owner.slept
+    owner = task.owner
+    clock = owner.clock
+    if clock is not None:
+        return BOOTED + clock.monotonic()
+    hub = owner.hub
+    return BOOTED + (hub.time() if hub.is_real else hub.now) - owner.slept
 
 
 def sleep(seconds: Any, /) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.errors import os_error
 from catenet.world.engine.current import current
+from catenet.world.engine.hub import NEVER
 from catenet.world.patches.credentials import real_user
 from catenet.world.patches.patching import Patcher
 
@@ -93,11 +94,11 @@ def _wait_for(process: Process, wanted: Iterable[int], timeout: float | None) ->
         if number in numbers:
             process.held_signals.remove(number)
             return number
-    deadline = None if timeout is None else process.uptime + timeout
+    deadline = None if timeout is None else process.elapsed() + timeout
     process.awaited = numbers
     try:
         while not process.caught:
-            left = None if deadline is None else deadline - process.uptime
+            left = None if deadline is None else deadline - process.elapsed()
             if left is not None and left <= 0:
                 return None
             task.park("signal.sigwait", (), left)
@@ -175,26 +176,41 @@ def _set_timer(process: Process, which: int, seconds: float, interval: float = 0
     previous = _get_timer(process, which)
     if process.alarm is not None:
         process.alarm.cancel()
+        if process.clock is not None:
+            process.clock.disarm(process.alarm)
     process.alarm = None
     process.alarm_interval = interval
     if seconds > 0:
-        process.alarm = process.hub.timer(process.hub.now + seconds, _alarm_expired, process)
+        _start_alarm(process, seconds)
     return previous
 
 
+def _start_alarm(process: Process, seconds: float) -> None:
+    """Let the alarm happen in `seconds` by the host's monotonic clock."""
+    if process.clock is None:
+        process.alarm = process.hub.timer(process.hub.now + seconds, _alarm_expired, process)
+    else:
+        process.alarm = process.hub.timer(NEVER, _alarm_expired, process)
+        process.clock.arm(process.alarm, seconds)
+
+
 def _alarm_expired(process: Process) -> None:
+    if process.clock is not None and process.alarm is not None:
+        process.clock.disarm(process.alarm)
     process.alarm = None
     process.senders.pop(signal.SIGALRM, None)
     if process.undeclared:
         process.switcher.computed = process.hub.now
     if process.alarm_interval > 0 and process.alive:
-        process.alarm = process.hub.timer(process.hub.now + process.alarm_interval, _alarm_expired, process)
+        _start_alarm(process, process.alarm_interval)
     process.deliver(signal.SIGALRM)
 
 
 def _get_timer(process: Process, which: int) -> tuple[float, float]:
     if process.alarm is None:
         return 0.0, 0.0
+    if process.clock is not None:
+        return process.clock.left(process.alarm), process.alarm_interval
     return max(0.0, process.alarm.when - process.hub.now), process.alarm_interval
 
 

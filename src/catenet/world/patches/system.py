@@ -11,8 +11,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from catenet.world.engine.current import current
-from catenet.world.patches.clocks import INITIAL_CPU_TIME
-from catenet.world.patches.monotonic import BOOTED
+from catenet.world.patches.clocks import INITIAL_CPU_TIME, uptime
 from catenet.world.patches.patching import Patcher, copy_identity
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def _yield(process: Process) -> None:
 
 def _times(process: Process) -> os.times_result:
     """times(2): processor time of a program that computes infinitely fast, and uptime in ticks of 10 ms."""
-    return os.times_result((round(INITIAL_CPU_TIME, 2), 0.0, 0.0, 0.0, round(BOOTED + process.uptime, 2)))
+    return os.times_result((round(INITIAL_CPU_TIME, 2), 0.0, 0.0, 0.0, round(uptime(process), 2)))
 
 
 _real_uname = os.uname

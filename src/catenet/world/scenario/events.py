@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import format_address
 from catenet.world.engine.host import Host
+from catenet.world.scenario.clocks import parse_clock_change
 from catenet.world.scenario.units import link_properties
 
 if TYPE_CHECKING:
@@ -124,6 +125,17 @@ def _set_link(world: World, names: tuple[str, ...], properties: LinkProperties |
     world.refresh_routes()
 
 
+def _clock(world: World, event: EventPlan, announce: Announce) -> None:
+    changes = {key: parse_clock_change(key, value) for key, value in event.changes.items()}
+    text = ", ".join(f"{key} {value}" for key, value in event.changes.items())
+    for name in event.groups[0]:
+        announce(f"clock of {name}: {text}")
+        host = world.hosts[name]
+        if "step" in changes:
+            host.step_clock(changes["step"])
+        host.change_clock(changes.get("drift"), changes.get("wander"))
+
+
 def _schedule_end(world: World, event: EventPlan, action: Callable[[], None]) -> None:
     if event.duration is not None:
         world.at(event.at + event.duration, action)
@@ -140,4 +152,5 @@ _ACTIONS = {
     "freeze": _hold,
     "thaw": _release,
     "renumber": _renumber,
+    "clock": _clock,
 }

@@ -12,11 +12,13 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import Prefix, parse_interface
+from catenet.world.scenario.clocks import CLOCK_CHANGES, ClockProperties, parse_clock_change, read_clock
 from catenet.world.scenario.dns import DnsPlan, read_dns
 from catenet.world.scenario.nat import NatPlan, read_nat
 from catenet.world.scenario.resolv import ResolvPlan, read_resolv
@@ -40,17 +42,23 @@ __all__ = [
 Restart: TypeAlias = Literal["never", "on-failure", "always"]
 
 RESTARTS: Final[tuple[Restart, ...]] = ("never", "on-failure", "always")
-ACTIONS: Final = ("partition", "heal", "crash", "restart", "link", "pause", "resume", "freeze", "thaw", "renumber")
+ACTIONS: Final = (
+    "partition", "heal", "crash", "restart", "link", "pause", "resume", "freeze", "thaw", "renumber", "clock",
+)
 LASTING: Final = ("partition", "crash", "link", "pause", "freeze")
 """Events that `for` can limit: afterwards the partition heals, the host starts or goes on, the link is as it was."""
 
 TOP_KEYS: Final = ("world", "link", "settings", "resolv", "dns", "hosts", "routers", "networks", "links", "events")
 WORLD_KEYS: Final = ("seed", "duration", "quiet")
-HOST_KEYS: Final = ("run", "address", "network", "start", "restart", "service", "settings", "resolv")
-ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service", "settings", "resolv", "nat")
+HOST_KEYS: Final = ("run", "address", "network", "start", "restart", "service", "settings", "resolv", "clock")
+ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service", "settings", "resolv", "nat", "clock")
 NETWORK_KEYS: Final = ("name", "address")
 LINK_KEYS: Final = ("between",)
-RENUMBER_KEYS: Final = ("to", "keep")
+KEYS_OF_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "link": tuple(PARSERS),
+    "renumber": ("to", "keep"),
+    "clock": CLOCK_CHANGES,
+}
 EVENT_KEYS: Final = ("at", "for", *ACTIONS)
 HOST_NAME: Final = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
@@ -78,6 +86,7 @@ class HostPlan:
     settings: Mapping[str, object] = field(default_factory=dict)
     resolv: ResolvPlan | None = None
     nat: NatPlan | None = None
+    clock: ClockProperties | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +110,8 @@ class LinkPlan:
 class EventPlan:
     """What happens at a time: `action` to `groups` of hosts, for `duration` seconds (None: for good).
 
-    A partition has its groups; crash, restart, pause and their like one group of all the hosts; link one group of one
-    host (its link) or two (the link between them), with `changes` as written in the file.
+    A partition has its groups; crash, restart, pause, clock and their like one group of all the hosts; link one group
+    of one host (its link) or two (the link between them). A link or clock has `changes` as written in the file.
     """
 
     at: float
@@ -233,6 +242,7 @@ class _Reader:
             settings={**self._settings, **self._own_settings(table, path)},
             resolv=ResolvPlan(**resolv) if resolv else None,
             nat=read_nat(self._tables, table, path, self._hosts, networks) if router else None,
+            clock=read_clock(self._tables, table, path),
         )
 
     def _own_settings(self, parent: dict[str, Any], path: KeyPath) -> dict[str, object]:
@@ -271,7 +281,7 @@ class _Reader:
         return LinkPlan(ends[0], ends[1], self._link(settings, path, self._defaults))
 
     def _event(self, table: dict[str, Any], path: KeyPath) -> EventPlan:
-        more = (*PARSERS,) if "link" in table else RENUMBER_KEYS if "renumber" in table else ()
+        more = next((keys for action, keys in KEYS_OF_ACTIONS.items() if action in table), ())
         self._tables.check_keys(table, path, (*EVENT_KEYS, *more))
         at = self._tables.value(table, path, "at", parse_duration, None)
         if at is None:
@@ -285,11 +295,16 @@ class _Reader:
         duration = self._tables.value(table, path, "for", parse_duration, None)
         if duration is not None and action not in LASTING:
             raise self._tables.error((*path, "for"), f"'for' goes with {', '.join(LASTING)}, not with {action}")
-        changes = {key: value for key, value in table.items() if key in PARSERS}
+        changes = {key: value for key, value in table.items() if key in more}
         if action == "link":
             if not changes:
                 raise self._tables.error(path, "a link event needs what changes, as loss = '10%'")
             self._link(changes, path, self._defaults)
+        if action == "clock":
+            if not changes:
+                raise self._tables.error(path, "a clock event needs what changes, as step = '1s'")
+            for key in changes:
+                self._tables.value(table, path, key, partial(parse_clock_change, key), None)
         if action == "heal":
             self._tables.value(table, path, "heal", _only_true, None)
         groups = () if action == "heal" else self._groups(table[action], (*path, action), action)
