@@ -24,6 +24,7 @@ VERBS = {
     "ss": "sockets of a running world or stack",
     "settings": "what can be set in the stack of a host",
     "resolve": "ask name servers",
+    "discover": "what is on the local network: devices by SSDP, services by multicast DNS",
     "get": "fetch what a URL names",
     "put": "send a file to a URL",
     "serve": "serve files and applications over HTTP, or names",

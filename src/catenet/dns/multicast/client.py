@@ -35,6 +35,7 @@ __all__ = [
     "publish",
     "resolve_service",
     "service_types",
+    "services",
 ]
 
 REST = 0.2
@@ -274,3 +275,32 @@ async def service_types(*, patience: float = 2.0, interfaces: Sequence[str] | No
         except TimeoutError:
             pass
     return sorted(found)
+
+
+async def services(*, patience: float = 2.0, interfaces: Sequence[str] | None = None) -> list[Service]:
+    """The services of all types that are heard of within `patience` seconds. Raises as `browse` does."""
+    browsers: dict[Link, Browser] = {}
+
+    def begin(link: Link) -> None:
+        browsers[link] = Browser(link.core.querier, link.interface.name)
+        link.core.querier.watch(ENUMERATION, PTR, link.now)
+
+    def take(link: Link, events: list[MulticastEvent]) -> Sequence[Change]:
+        for event in events:
+            if isinstance(event, Found) and fold(event.item.name) == ENUMERATION and is_below(event.item.data, LOCAL):
+                browsers[link].follow_type(event.item.data, link.now)
+        return browsers[link].take(events, link.now)
+
+    found: dict[tuple[str, str, str], Service] = {}
+    async with Links(interfaces, begin, take) as links:
+        try:
+            async with asyncio.timeout(patience):
+                while True:
+                    change = await links.next()
+                    key = (change.service.name, change.service.type, change.service.interface)
+                    found[key] = change.service
+                    if change.kind == "gone":
+                        del found[key]
+        except TimeoutError:
+            pass
+    return list(found.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import deque
 from collections.abc import Collection, Sequence
 from random import Random
@@ -15,6 +14,7 @@ from catenet.dns.multicast.responder import Claimed, Responder
 from catenet.dns.multicast.timers import Timers
 from catenet.net.core import Peer
 from catenet.net.dial import SocketName
+from catenet.net.multicast import Network, is_on_link
 from catenet.wire.errors import Malformed
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "LinkPeer",
     "MulticastDns",
     "MulticastEvent",
-    "Network",
 ]
 
 PORT: Final = 5353
@@ -37,7 +36,6 @@ REMEMBERED: Final = 32
 """Datagrams of ours that are known when they come back."""
 
 MulticastEvent = QuerierEvent | Claimed
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class LinkPeer(Peer, Protocol):
@@ -163,10 +161,4 @@ class MulticastDns:
         return host in self._own and data in self._sent
 
     def _is_near(self, host: str) -> bool:
-        if self._networks is None:
-            return True
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return address.is_link_local or any(address in network for network in self._networks)
+        return self._networks is None or is_on_link(host, self._networks)

@@ -1,120 +1,24 @@
-"""Sockets for multicast DNS: one for each interface and IP version, on port 5353 together with others of the host."""
+"""Where multicast DNS is spoken: the groups on port 5353 of each interface."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
-import struct
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from catenet.dns.multicast.core import GROUPS, PORT, Network
+from catenet.dns.multicast.core import GROUPS, PORT
 from catenet.net.dial import SocketName
+from catenet.net.multicast import MulticastInterface, open_group_socket
 
-__all__ = ["MulticastInterface", "find_interfaces", "group_address", "open_socket"]
+__all__ = ["group_address", "open_socket"]
 
-# <netinet/in.h> and <linux/in6.h>: a socket gets what was sent to its own groups only, not to those of all sockets.
-_IP_MULTICAST_ALL: Final = 49
-_IPV6_MULTICAST_ALL: Final = 29
 HOPS: Final = 255
-
-
-@dataclass(frozen=True, slots=True)
-class MulticastInterface:
-    """An interface with its addresses, as bytes, and their networks."""
-
-    name: str
-    index: int
-    addresses: tuple[bytes, ...]
-    networks: tuple[Network, ...]
-
-    def has(self, family: int) -> bool:
-        """Whether it has an address of this family."""
-        return any(len(address) == (4 if family == socket.AF_INET else 16) for address in self.addresses)
-
-
-def find_interfaces(names: Sequence[str] | None = None) -> list[MulticastInterface]:
-    """The interfaces of these names, or all that are not for this machine alone.
-
-    Raises:
-        ValueError: a name is none of an interface.
-        OSError: there is no interface with an address.
-    """
-    import ifaddr
-
-    found = []
-    adapters = list(ifaddr.get_adapters())
-    known = [str(adapter.name) for adapter in adapters]
-    for name in names or ():
-        if name not in known:
-            raise ValueError(f"no interface {name!r}; there are {', '.join(sorted(known))}")
-    for adapter in adapters:
-        # A list of Windows' addresses has scopes; those of IPv6 are a tuple.
-        texts = [(ip.ip if isinstance(ip.ip, str) else ip.ip[0], ip.network_prefix) for ip in adapter.ips]
-        addresses = [(ipaddress.ip_interface(f"{text.partition('%')[0]}/{prefix}")) for text, prefix in texts]
-        is_wanted = adapter.name in names if names else not all(one.ip.is_loopback for one in addresses)
-        if not addresses or not is_wanted:
-            continue
-        found.append(
-            MulticastInterface(
-                str(adapter.name),
-                adapter.index if adapter.index is not None else socket.if_nametoindex(adapter.name),
-                tuple(one.ip.packed for one in addresses),
-                tuple(one.network for one in addresses),
-            )
-        )
-    if not found:
-        raise OSError("no interface has an address")
-    return found
 
 
 def open_socket(interface: MulticastInterface, family: int) -> socket.socket:
     """A socket that hears the group on one interface, and sends to it there. Raises OSError."""
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if sys.platform != "linux" and hasattr(socket, "SO_REUSEPORT"):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        (_join4 if family == socket.AF_INET else _join6)(sock, interface.index)
-        sock.bind(("", PORT))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+    return open_group_socket(interface, family, [GROUPS[family != socket.AF_INET]], PORT, HOPS)
 
 
 def group_address(interface: MulticastInterface, family: int) -> SocketName:
     """Where messages to all go."""
     return (GROUPS[0], PORT) if family == socket.AF_INET else (GROUPS[1], PORT, 0, interface.index)
-
-
-def _join4(sock: socket.socket, index: int) -> None:
-    member = struct.pack("@4s4si", socket.inet_aton(GROUPS[0]), bytes(4), index)
-    _hear_own_groups(sock, socket.IPPROTO_IP, _IP_MULTICAST_ALL)
-    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
-    sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("@4s4si", bytes(4), bytes(4), index))
-    sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, HOPS)
-    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, HOPS)
-    sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
-
-
-def _join6(sock: socket.socket, index: int) -> None:
-    member = socket.inet_pton(socket.AF_INET6, GROUPS[1]) + struct.pack("@I", index)
-    _hear_own_groups(sock, socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL)
-    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
-    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
-    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, HOPS)
-    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, HOPS)
-    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 1)
-
-
-def _hear_own_groups(sock: socket.socket, level: int, option: int) -> None:
-    """Where this is not known, messages of another interface are told by their source only."""
-    if sys.platform == "linux":
-        try:
-            sock.setsockopt(level, option, 0)
-        except OSError:
-            pass

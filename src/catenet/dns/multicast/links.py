@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from catenet.dns.multicast.core import MulticastDns, MulticastEvent
-from catenet.dns.multicast.interfaces import MulticastInterface, find_interfaces, group_address, open_socket
+from catenet.dns.multicast.interfaces import group_address, open_socket
 from catenet.net.datagram import DatagramEndpoint, DatagramPeer
+from catenet.net.multicast import MulticastInterface, find_interfaces
 from catenet.wire.address import format_address
 
 __all__ = ["Link", "Links"]
