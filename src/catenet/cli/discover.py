@@ -107,10 +107,7 @@ def _service(service: Service) -> dict[str, Any]:
         "host": service.host,
         "port": service.port,
         "addresses": list(service.addresses),
-        "properties": {
-            key: None if value is None else value.decode("utf-8", "replace")
-            for key, value in service.properties.items()
-        },
+        "properties": {key: _text(value) for key, value in service.properties.items()},
         "interface": service.interface,
     }
 

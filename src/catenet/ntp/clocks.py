@@ -17,6 +17,8 @@ __all__ = ["Clock", "ReportingClock", "SystemClock"]
 MICROSECONDS: Final = 1_000_000
 NANOSECONDS: Final = 1_000_000_000
 SCALED_PPM: Final = 65_536
+SLEW_RATE: Final = 500e-6
+"""Seconds per second by which adjtime(3) slews."""
 
 
 class Clock(Protocol):
@@ -73,29 +75,54 @@ class SystemClock:
 
 
 class ReportingClock:
-    """Reads the system's clock and never touches it; `report` gets a line for all that would be done."""
+    """Shows what the system's clock would if it were corrected, and never touches it.
+
+    `report` gets a line for all that would be done.
+    """
 
     def __init__(self, report: Callable[[str], object]) -> None:
         self._report = report
+        self._since = time.time()
+        self._ahead = self._slew = self._frequency = 0.0
 
     def now(self) -> float:
         """See `Clock`."""
-        return time.time()
+        system = time.time()
+        return system + self._ahead + self._frequency * (system - self._since) + self._slewed(system)
+
+    def _slewed(self, system: float) -> float:
+        """What has been carried out of the slew."""
+        most = SLEW_RATE * max(0.0, system - self._since)
+        return max(-most, min(most, self._slew))
+
+    def _settle(self) -> None:
+        """Begin anew from now on, before anything changes."""
+        system = time.time()
+        slewed = self._slewed(system)
+        self._ahead += self._frequency * (system - self._since) + slewed
+        self._slew -= slewed
+        self._since = system
 
     def frequency(self) -> float:
         """See `Clock`."""
-        return 0.0
+        return self._frequency * MICROSECONDS
 
     def step(self, seconds: float) -> None:
         """See `Clock`."""
+        self._settle()
+        self._ahead, self._slew = self._ahead + seconds, 0.0
         self._report(f"would step by {seconds:+.6f} s")
 
     def slew(self, seconds: float) -> None:
         """See `Clock`."""
+        self._settle()
+        self._slew = seconds
         self._report(f"would slew by {seconds:+.6f} s")
 
     def adjust_frequency(self, ppm: float) -> None:
         """See `Clock`."""
+        self._settle()
+        self._frequency = ppm / MICROSECONDS
         self._report(f"would run at {ppm:+.3f} ppm")
 
     def note_error(self, estimated: float, bound: float) -> None:

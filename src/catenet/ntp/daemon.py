@@ -1,0 +1,157 @@
+"""Keeping a clock by several servers for as long as it runs: sockets and waiting around `steering.py`.
+
+`await discipline({Server("a.example"): source, ...}, SystemClock())` goes on until it is cancelled. Every request
+leaves from a socket and port of its own (RFC 9109), whose connection drops what comes from elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from catenet.ntp.clocks import Clock
+from catenet.ntp.discipline import Discipline
+from catenet.ntp.steering import Source, Steering, Update
+
+__all__ = ["Server", "discipline"]
+
+PORT: Final = 123
+PATIENCE: Final = 2.0
+"""Seconds to wait for an answer; a later one says little."""
+LARGEST: Final = 2048
+"""Octets of an answer that are read."""
+RETRY: Final = 64.0
+"""Seconds until a name that was not found, or a network that was not there, is tried again."""
+MILLION: Final = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server by its name or address."""
+
+    host: str
+    port: int = PORT
+
+    def __str__(self) -> str:
+        return self.host if self.port == PORT else f"{self.host}:{self.port}"
+
+
+async def discipline(
+    servers: Mapping[Server, Source],
+    clock: Clock,
+    *,
+    rng: random.Random | None = None,
+    on_update: Callable[[Update], object] | None = None,
+    on_problem: Callable[[str, str], object] | None = None,
+) -> None:
+    """Keep a clock by servers until cancelled, or until all servers have asked not to be asked.
+
+    `on_update` is called after each correction, `on_problem` with a server's name and what is wrong when it cannot be
+    asked. `rng` spreads the first requests over a second. Raises PermissionError when the clock may not be adjusted,
+    ValueError without servers.
+    """
+    if not servers:
+        raise ValueError("a clock is kept by at least one server")
+    source = random.SystemRandom() if rng is None else rng
+    steering = Steering({str(one): each for one, each in servers.items()}, Discipline(clock.frequency() / MILLION))
+    keeper = _Keeper(steering, clock, on_update, on_problem)
+    async with asyncio.TaskGroup() as group:
+        for one in servers:
+            group.create_task(keeper.ask_always(one, source.random()))
+
+
+class _Unreachable(Exception):
+    """The network has refused; errors of the clock are others."""
+
+
+def _unless_refused(call: Callable[..., object], *args: object) -> None:
+    """Call what sends; `_Unreachable`."""
+    try:
+        call(*args)
+    except OSError as error:
+        raise _Unreachable(error.strerror or str(error)) from None
+
+
+async def _connect(server: Server) -> socket.socket:
+    """A socket that is connected to the first address of a server; `_Unreachable`."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        raise _Unreachable(error.strerror or str(error)) from None
+    family, _, _, _, address = found[0]
+    endpoint = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        endpoint.setblocking(False)
+        _unless_refused(endpoint.connect, address)
+    except BaseException:
+        endpoint.close()
+        raise
+    return endpoint
+
+
+class _Keeper:
+    """The clock, and the tasks that ask each server."""
+
+    def __init__(
+        self,
+        steering: Steering,
+        clock: Clock,
+        on_update: Callable[[Update], object] | None,
+        on_problem: Callable[[str, str], object] | None,
+    ) -> None:
+        self._steering = steering
+        self._clock = clock
+        self._on_update = on_update
+        self._on_problem = on_problem
+
+    async def ask_always(self, server: Server, delay: float) -> None:
+        """Ask one server whenever it is time, from `delay` seconds on, until it asks not to be asked."""
+        name = str(server)
+        asked = self._steering.sources[name]
+        await asyncio.sleep(delay)
+        while not asked.stopped:
+            try:
+                await self._ask(name, server)
+            except _Unreachable as error:
+                if self._on_problem is not None:
+                    self._on_problem(name, str(error))
+                if asked.next_poll is None:
+                    await asyncio.sleep(RETRY)
+            if asked.next_poll is not None:
+                # A step by another server's answer meanwhile has moved both the clock and this.
+                await asyncio.sleep(max(0.0, asked.next_poll - self._clock.now()))
+
+    async def _ask(self, name: str, server: Server) -> None:
+        """Send one request and take its answer, whatever else arrives meanwhile."""
+        loop = asyncio.get_running_loop()
+        endpoint = await _connect(server)
+        with endpoint:
+            _unless_refused(endpoint.send, self._steering.poll(name, self._clock.now()))
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    while self._steering.sources[name].waiting:
+                        try:
+                            data = await loop.sock_recv(endpoint, LARGEST)
+                        except OSError as error:
+                            raise _Unreachable(error.strerror) from None
+                        self._take(name, data)
+            except TimeoutError:
+                return
+
+    def _take(self, name: str, data: bytes) -> None:
+        update = self._steering.receive(name, data, self._clock.now())
+        if update is None:
+            return
+        action = update.action
+        if action.step:
+            self._clock.step(action.step)
+        else:
+            self._clock.slew(action.slew)
+        self._clock.adjust_frequency(action.frequency * MILLION)
+        self._clock.note_error(update.estimated_error, update.error_bound)
+        if self._on_update is not None:
+            self._on_update(update)
