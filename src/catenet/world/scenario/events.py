@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import methodcaller
 from typing import TYPE_CHECKING, TypeAlias
 
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import format_address
-from catenet.world.engine.host import Host
 from catenet.world.scenario.clocks import parse_clock_change
 from catenet.world.scenario.units import link_properties
 
 if TYPE_CHECKING:
+    from catenet.world.engine.host import Host
     from catenet.world.scenario.worldfile import EventPlan
     from catenet.world.world import World
 
 __all__ = ["Announce", "schedule_events"]
+
+_PAUSE, _RESUME, _FREEZE, _THAW = (methodcaller(name) for name in ("pause", "resume", "freeze", "thaw"))
 
 Announce: TypeAlias = Callable[[str], None]
 """Called with one line when an event happens."""
@@ -69,7 +72,7 @@ def _restart(world: World, event: EventPlan, announce: Announce) -> None:
 
 def _hold(world: World, event: EventPlan, announce: Announce) -> None:
     """Pause or freeze hosts, and let them go on after the event's duration."""
-    begin, end = (Host.pause, Host.resume) if event.action == "pause" else (Host.freeze, Host.thaw)
+    begin, end = (_PAUSE, _RESUME) if event.action == "pause" else (_FREEZE, _THAW)
     names = event.groups[0]
     for name in names:
         announce(f"{name} {'sleeps' if event.action == 'pause' else 'is frozen'}")
@@ -78,7 +81,7 @@ def _hold(world: World, event: EventPlan, announce: Announce) -> None:
 
 
 def _release(world: World, event: EventPlan, announce: Announce) -> None:
-    _let_go(world, event.groups[0], Host.resume if event.action == "resume" else Host.thaw, announce)
+    _let_go(world, event.groups[0], _RESUME if event.action == "resume" else _THAW, announce)
 
 
 def _let_go(world: World, names: tuple[str, ...], end: Callable[[Host], None], announce: Announce) -> None:

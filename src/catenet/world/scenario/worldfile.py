@@ -43,7 +43,17 @@ Restart: TypeAlias = Literal["never", "on-failure", "always"]
 
 RESTARTS: Final[tuple[Restart, ...]] = ("never", "on-failure", "always")
 ACTIONS: Final = (
-    "partition", "heal", "crash", "restart", "link", "pause", "resume", "freeze", "thaw", "renumber", "clock",
+    "partition",
+    "heal",
+    "crash",
+    "restart",
+    "link",
+    "pause",
+    "resume",
+    "freeze",
+    "thaw",
+    "renumber",
+    "clock",
 )
 LASTING: Final = ("partition", "crash", "link", "pause", "freeze")
 """Events that `for` can limit: afterwards the partition heals, the host starts or goes on, the link is as it was."""
