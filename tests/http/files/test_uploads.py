@@ -403,6 +403,8 @@ def test_killed_and_resumed(tmp_path):
         def pieces():
             for start in range(0, 5 << 20, 1 << 18):
                 yield body[start : start + (1 << 18)]
+            while not any(file.is_file() and file.stat().st_blocks for file in tmp_path.rglob("*")):
+                time.sleep(0.01)
             child.send_signal(signal.SIGKILL)
             while True:
                 yield b"lost"

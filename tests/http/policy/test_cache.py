@@ -352,8 +352,13 @@ def work(path, number):
 
 
 def test_processes_share_a_file(tmp_path):
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        pool.starmap(work, [(tmp_path / "c.db", number) for number in range(4)])
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=work, args=(tmp_path / "c.db", number)) for number in range(4)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+    assert [each.exitcode for each in workers] == [0, 0, 0, 0]
     store = SqliteStore(tmp_path / "c.db", 200_000)
     assert 0 < store.used <= 200_000
     store.close()
