@@ -25,6 +25,7 @@ VERBS = {
     "settings": "what can be set in the stack of a host",
     "resolve": "ask name servers",
     "discover": "what is on the local network: devices by SSDP, services by multicast DNS",
+    "ntp": "what time it is by servers, and which of them are wrong",
     "get": "fetch what a URL names",
     "put": "send a file to a URL",
     "serve": "serve files and applications over HTTP, or names",

@@ -43,6 +43,7 @@ async def query(
     *,
     samples: int = 1,
     patience: float = 2.0,
+    family: int = socket.AF_UNSPEC,
     clock: Callable[[], float] = time.time,
 ) -> Result:
     """Ask each server `samples` times, 2 s apart, with a new port each time (RFC 9109).
@@ -51,6 +52,7 @@ async def query(
         servers: `host`, `host:port` or `ntp://host:port`.
         samples: 1 to 4.
         patience: seconds for each answer.
+        family: of the addresses, `AF_INET` or `AF_INET6`; either without.
         clock: the clock that is compared, Unix time in seconds.
 
     Raises `ValueError` for a server that is none.
@@ -63,7 +65,8 @@ async def query(
     ]
     async with asyncio.TaskGroup() as group:
         for target, association in zip(targets, associations, strict=True):
-            group.create_task(_ask(target.host, target.port, association, samples, patience, clock))
+            asker = _Asker(target.host, target.port, association, family, clock)
+            group.create_task(asker.ask(samples, patience))
     now = clock()
     names = [f"{at} {server}" for at, server in enumerate(servers)]
     found = [one.candidate(name, now) for name, one in zip(names, associations, strict=True)]
@@ -79,32 +82,41 @@ async def query(
     return Result(tuple(answers), selection)
 
 
-async def _ask(
-    host: str, port: int, association: Association, samples: int, patience: float, clock: Callable[[], float]
-) -> None:
-    loop = asyncio.get_running_loop()
-    for number in range(samples):
-        if number:
-            await asyncio.sleep(2.0)
-        try:
-            async with asyncio.timeout(patience):
-                await _exchange(loop, host, port, association, clock)
-        except OSError:  # TimeoutError is one
-            continue
-        if association.stopped or association.kiss:
-            return
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Who asks one server."""
 
+    host: str
+    port: int
+    association: Association
+    family: int
+    clock: Callable[[], float]
 
-async def _exchange(
-    loop: asyncio.AbstractEventLoop, host: str, port: int, association: Association, clock: Callable[[], float]
-) -> None:
-    """Ask once, and hear what comes to this port until the answer is there."""
-    found = await dial.addresses(loop, host, port, socket.SOCK_DGRAM, 0)
-    family, _, _, _, address = found[0]
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)
-        sock.connect(address)
-        sock.send(association.poll(clock()))
-        while association.waiting and not association.kiss:
-            data = await loop.sock_recv(sock, MAX_PACKET)
-            association.receive(data, clock())
+    async def ask(self, samples: int, patience: float) -> None:
+        """Ask as often as wished, or until the server asks to be left alone."""
+        for number in range(samples):
+            if number:
+                await asyncio.sleep(2.0)
+            try:
+                async with asyncio.timeout(patience):
+                    await self._exchange()
+            except OSError:  # TimeoutError is one
+                continue
+            if self.association.stopped or self.association.kiss:
+                return
+
+    async def _exchange(self) -> None:
+        """Ask once, and hear what comes to this port until the answer is there."""
+        loop = asyncio.get_running_loop()
+        found = await dial.addresses(loop, self.host, self.port, socket.SOCK_DGRAM)
+        fitting = [one for one in found if self.family in (socket.AF_UNSPEC, one[0])]
+        if not fitting:
+            raise OSError(f"{self.host} has no address of this family")
+        family, _, _, _, address = fitting[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.connect(address)
+            sock.send(self.association.poll(self.clock()))
+            while self.association.waiting and not self.association.kiss:
+                data = await loop.sock_recv(sock, MAX_PACKET)
+                self.association.receive(data, self.clock())

@@ -1,0 +1,130 @@
+"""catenet ntp: what time it is by servers, which of them are wrong, and how far to trust the others."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from catenet.cli import UsageError
+from catenet.cli.arguments import duration
+from catenet.printable import complain, printable_json, say
+
+if TYPE_CHECKING:
+    from catenet.ntp.client import Answer, Result
+
+__all__ = ["register", "run"]
+
+EPILOG: Final = """
+examples:
+  catenet ntp time.example.net
+  catenet ntp a.example b.example c.example d.example   a liar among four is named
+  catenet ntp --samples 4 --json ntp://[2001:db8::123]
+
+Nothing is set without --set, which takes CAP_SYS_TIME. Status: 1 when no server answers, when most do not agree, or
+when the clock may not be set.
+"""
+COLUMNS: Final = ("server", "stratum", "offset", "delay", "jitter", "root distance", "verdict")
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.add_argument("servers", nargs="+", metavar="SERVER", help="HOST, HOST:PORT or ntp://HOST:PORT")
+    family = parser.add_mutually_exclusive_group()
+    family.add_argument("-4", dest="family", action="store_const", const=socket.AF_INET, help="over IPv4 only")
+    family.add_argument("-6", dest="family", action="store_const", const=socket.AF_INET6, help="over IPv6 only")
+    parser.add_argument(
+        "--samples", type=int, choices=range(1, 5), default=1, metavar="N", help="of each server, 2 s apart: 1 to 4 (1)"
+    )
+    parser.add_argument("--timeout", type=duration, default=2.0, metavar="TIME", help="for each answer (2s)")
+    parser.add_argument("--set", action="store_true", help="set this machine's clock to what most servers agree on")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask the servers; return 0 when most of them agree, else 1."""
+    from catenet.ntp.client import query
+
+    if args.timeout <= 0:
+        raise UsageError("--timeout: more than 0 s")
+    family = args.family or socket.AF_UNSPEC
+    try:
+        result = asyncio.run(query(args.servers, samples=args.samples, patience=args.timeout, family=family))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if args.json:
+        print(printable_json(json.dumps(_facts(result), ensure_ascii=False)))
+    else:
+        _print(result)
+    offset = result.selection.offset
+    if offset is None:
+        heard = any(one.verdict != "unreachable" for one in result.answers)
+        complain(f"catenet: {'most servers do not agree' if heard else 'no server has answered'}")
+        return 1
+    return _set_clock(offset) if args.set else 0
+
+
+def _set_clock(offset: float) -> int:
+    from catenet.ntp.clocks import SystemClock
+
+    try:
+        SystemClock().step(offset)
+    except OSError as error:
+        why = "that takes CAP_SYS_TIME" if isinstance(error, PermissionError) else error.strerror or str(error)
+        complain(f"catenet: --set: the clock was not set: {why}")
+        return 1
+    return 0
+
+
+def _facts(result: Result) -> dict[str, object]:
+    """What programs read; seconds, null for what is not known."""
+    chosen = result.selection
+    return {
+        "servers": [_server(one) for one in result.answers],
+        "offset": chosen.offset,
+        "error_bound": None if chosen.offset is None else chosen.error_bound,
+    }
+
+
+def _server(one: Answer) -> dict[str, object]:
+    association = one.association
+    current, said = association.current, association.server
+    return {
+        "address": one.server,
+        "stratum": None if said is None else said.stratum,
+        "offset": None if current is None else current.offset,
+        "delay": None if current is None else current.delay,
+        "jitter": None if current is None else current.jitter,
+        "root_distance": None if current is None else association.root_distance(time.time()),
+        "verdict": one.verdict,
+    }
+
+
+def _print(result: Result) -> None:
+    from catenet.tables import make_table, show
+
+    rows = [[_cell(name, value) for name, value in _server(one).items()] for one in result.answers]
+    for row, one in zip(rows, result.answers, strict=True):
+        if one.association.kiss:
+            row[-1] += f" ({one.association.kiss})"
+    show(make_table(COLUMNS, rows), sys.stdout)
+    chosen = result.selection
+    if chosen.offset is not None:
+        say(f"offset {chosen.offset:+.6f} s ± {chosen.error_bound:.6f} s")
+    for one in result.answers:
+        if one.verdict == "falseticker":
+            say(f"falseticker: {one.server}")
+
+
+def _cell(name: str, value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:+.6f} s" if name == "offset" else f"{value:.6f} s"
+    return str(value)
