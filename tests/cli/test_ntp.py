@@ -3,6 +3,7 @@ import json
 import socket
 import threading
 import time
+from datetime import datetime, timedelta
 
 import pytest
 from tests.ntp.conversation import answer_to
@@ -124,6 +125,14 @@ def test_the_clock_is_set_only_when_asked(start, monkeypatch, words):
     monkeypatch.setattr(SystemClock, "step", lambda self, seconds: steps.append(seconds))
     assert main(["ntp", *words, "--timeout", "30s", start(5.0)]) == 0
     assert [round(one) for one in steps] == [5] * len(words)
+
+
+def test_get_prints_the_time(start, capfd):
+    address = start().removeprefix("ntp://")
+    assert main(["get", f"ntp://{address}"]) == 0
+    found = datetime.fromisoformat(capfd.readouterr().out.strip())
+    assert found.utcoffset() == timedelta()
+    assert abs(found.timestamp() - time.time()) < 60
 
 
 @pytest.mark.parametrize(

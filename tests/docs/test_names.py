@@ -18,7 +18,7 @@ FOR_USERS = [
     "README.md",
     *(f"docs/{name}.md" for name in ("commands", "congestion", "datagrams", "net", "packetdrill", "relay")),
 ]
-FOR_USERS += ["docs/http.md", "docs/rpc.md", "docs/worlds.md"]
+FOR_USERS += ["docs/ntp.md", "docs/http.md", "docs/rpc.md", "docs/worlds.md"]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs/design").glob("*.md"))
 
 ELSEWHERE = {

@@ -28,7 +28,6 @@ def checksum(data: bytes, name: str = "sha256") -> str:
     [
         (["ftp://a/b"], 1, "ftp is not built yet"),
         (["sftp://a/b"], 1, "sftp is not built yet"),
-        (["ntp://a"], 1, "ntp is not built yet"),
         (["htps://a/"], 1, "no scheme 'htps' here; do you mean https?"),
         (["http://a:b/"], 3, "'b' is no port"),
         (["http://a\x01b/"], 3, "control character"),

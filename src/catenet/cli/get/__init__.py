@@ -29,7 +29,7 @@ from catenet.printable import printable_json
 
 __all__ = ["register", "run", "run_jobs"]
 
-NOT_BUILT = ("ftp", "ftps", "sftp", "ntp")
+NOT_BUILT = ("ftp", "ftps", "sftp")
 """Schemes that will be; until then they are refused in one line."""
 
 EXAMPLES = """
@@ -54,7 +54,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     if isinstance(parser, Parser):
         parser.options_anywhere = True
-    parser.add_argument("urls", nargs="+", metavar="URL", help="http, https, tftp, dns or data; without scheme http")
+    parser.add_argument("urls", nargs="+", metavar="URL", help="http, https, tftp, dns, ntp, data; without scheme http")
     declare(parser, putting=False)
 
 
