@@ -51,5 +51,7 @@ def tool(name: str) -> str:
 def environment() -> dict[str, str]:
     """Environment in which an unpacked program finds its libraries."""
     machine = f"{os.uname().machine}-linux-gnu"
-    folders = [UNPACKED / "usr" / "lib" / machine, UNPACKED / "lib" / machine]
+    libraries = UNPACKED / "usr" / "lib" / machine
+    # PulseAudio's own library is found by a path that was right where it would have been installed.
+    folders = [libraries, UNPACKED / "lib" / machine, libraries / "pulseaudio"]
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, folders))}
