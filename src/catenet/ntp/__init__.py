@@ -1,1 +1,1 @@
-"""The Network Time Protocol (RFC 5905): what time it is by servers, how far to trust it, and a server."""
+"""The Network Time Protocol (RFC 5905): what time it is by servers, and how far to trust it."""

@@ -9,16 +9,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from catenet.net import dial
 from catenet.net.target import Scheme, parse_target
+from catenet.ntp.asking import PORT, connect, receive
 from catenet.ntp.association import Association
 from catenet.ntp.clock_filter import ClockFilter
-from catenet.ntp.packet import MAX_PACKET
 from catenet.ntp.selection import Selection, select
 
 __all__ = ["Answer", "Result", "query"]
 
-SCHEMES = {"ntp": Scheme(port=123, kinds=(socket.SOCK_DGRAM,))}
+SCHEMES = {"ntp": Scheme(port=PORT, kinds=(socket.SOCK_DGRAM,))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +106,7 @@ class _Asker:
 
     async def _exchange(self) -> None:
         """Ask once, and hear what comes to this port until the answer is there."""
-        loop = asyncio.get_running_loop()
-        found = await dial.addresses(loop, self.host, self.port, socket.SOCK_DGRAM)
-        fitting = [one for one in found if self.family in (socket.AF_UNSPEC, one[0])]
-        if not fitting:
-            raise OSError(f"{self.host} has no address of this family")
-        family, _, _, _, address = fitting[0]
-        with socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.setblocking(False)
-            sock.connect(address)
+        with await connect(self.host, self.port, self.family) as sock:
             sock.send(self.association.poll(self.clock()))
             while self.association.waiting and not self.association.kiss:
-                data = await loop.sock_recv(sock, MAX_PACKET)
-                self.association.receive(data, self.clock())
+                self.association.receive(await receive(sock), self.clock())

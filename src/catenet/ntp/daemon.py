@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from catenet.ntp.asking import PORT, connect, receive
 from catenet.ntp.clocks import Clock
 from catenet.ntp.discipline import Discipline
 from catenet.ntp.steering import Source, Steering, Update
 
 __all__ = ["Server", "discipline"]
 
-PORT: Final = 123
 PATIENCE: Final = 2.0
 """Seconds to wait for an answer; a later one says little."""
-LARGEST: Final = 2048
-"""Octets of an answer that are read."""
 RETRY: Final = 64.0
 """Seconds until a name that was not found, or a network that was not there, is tried again."""
 MILLION: Final = 1e6
@@ -68,29 +66,13 @@ class _Unreachable(Exception):
     """The network has refused; errors of the clock are others."""
 
 
-def _unless_refused(call: Callable[..., object], *args: object) -> None:
-    """Call what sends; `_Unreachable`."""
+@contextmanager
+def _network() -> Iterator[None]:
+    """Turn what the network refuses into `_Unreachable`."""
     try:
-        call(*args)
+        yield
     except OSError as error:
         raise _Unreachable(error.strerror or str(error)) from None
-
-
-async def _connect(server: Server) -> socket.socket:
-    """A socket that is connected to the first address of a server; `_Unreachable`."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(server.host, server.port, type=socket.SOCK_DGRAM)
-    except OSError as error:
-        raise _Unreachable(error.strerror or str(error)) from None
-    family, _, _, _, address = found[0]
-    endpoint = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        endpoint.setblocking(False)
-        _unless_refused(endpoint.connect, address)
-    except BaseException:
-        endpoint.close()
-        raise
-    return endpoint
 
 
 class _Keeper:
@@ -127,17 +109,17 @@ class _Keeper:
 
     async def _ask(self, name: str, server: Server) -> None:
         """Send one request and take its answer, whatever else arrives meanwhile."""
-        loop = asyncio.get_running_loop()
-        endpoint = await _connect(server)
+        with _network():
+            endpoint = await connect(server.host, server.port)
         with endpoint:
-            _unless_refused(endpoint.send, self._steering.poll(name, self._clock.now()))
+            request = self._steering.poll(name, self._clock.now())
+            with _network():
+                endpoint.send(request)
             try:
                 async with asyncio.timeout(PATIENCE):
                     while self._steering.sources[name].waiting:
-                        try:
-                            data = await loop.sock_recv(endpoint, LARGEST)
-                        except OSError as error:
-                            raise _Unreachable(error.strerror) from None
+                        with _network():
+                            data = await receive(endpoint)
                         self._take(name, data)
             except TimeoutError:
                 return
