@@ -7,7 +7,8 @@ import struct
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -86,23 +87,16 @@ def _zone(key: str) -> tzinfo:
         raise ValueError(f"no time zone {key!r}") from None
 
 
-def _parse_datetime(text: str) -> datetime:
-    bare, zone, fold = _zoned(text)
-    if not _DATETIME(bare):
-        raise ValueError("malformed datetime")
-    value = datetime.fromisoformat(bare)
-    if zone is not None and value.tzinfo is not None:
-        raise ValueError("a datetime has an offset or a zone")
-    return value.replace(tzinfo=zone or value.tzinfo, fold=fold)
+Zoned = TypeVar("Zoned", datetime, time)
 
 
-def _parse_time(text: str) -> time:
+def _parse_zoned(kind: type[Zoned], matches: Callable[[str], object], text: str) -> Zoned:
     bare, zone, fold = _zoned(text)
-    if not _TIME(bare):
-        raise ValueError("malformed time")
-    value = time.fromisoformat(bare)
+    if not matches(bare):
+        raise ValueError(f"malformed {kind.__name__}")
+    value = kind.fromisoformat(bare)
     if zone is not None and value.tzinfo is not None:
-        raise ValueError("a time has an offset or a zone")
+        raise ValueError(f"a {kind.__name__} has an offset or a zone")
     return value.replace(tzinfo=zone or value.tzinfo, fold=fold)
 
 
@@ -153,9 +147,9 @@ SPELLERS: Final[dict[type, tuple[str, Callable[[Any], str]]]] = {
 """By exact type: the kind of the cell, and the value as text."""
 PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "decimal": _parse_decimal,
-    "datetime": _parse_datetime,
+    "datetime": partial(_parse_zoned, datetime, _DATETIME),
     "date": _parse_date,
-    "time": _parse_time,
+    "time": partial(_parse_zoned, time, _TIME),
     "timedelta": _parse_timedelta,
     "uuid": _parse_uuid,
 }
