@@ -669,3 +669,25 @@ def test_the_interpreter_ends_in_silence_whatever_loops_programs_left_open() -> 
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_workers_of_a_pool_that_a_daemonic_thread_started_are_waited_for_and_forgotten():
+    """The interpreter waits for all workers, daemonic or not; and at its own end it knows none of a world's."""
+    from concurrent.futures import thread as pools
+
+    before, done = set(pools._threads_queues), []
+
+    def program():
+        pool = ThreadPoolExecutor(1)
+
+        def work():
+            time.sleep(5)
+            done.append(time.monotonic())
+
+        threading.Thread(target=lambda: pool.submit(work), daemon=True).start()
+        time.sleep(1)
+
+    ends = run(program)[1]
+    assert ends[0][0] == 0
+    assert len(done) == 1
+    assert set(pools._threads_queues) <= before

@@ -94,6 +94,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="set something in the stack of all hosts or of one, as tcp_mtu_probing=1 (see catenet settings)",
     )
     parser.add_argument("--uvloop", action="store_true", help="with --net kernel: run asyncio on uvloop")
+    parser.add_argument(
+        "--grpc", action="store_true", help="let programs that import grpc have Catenet's own (catenet.rpc.grpc)"
+    )
     command = parser.add_argument("command", nargs=argparse.PARSER, metavar="TARGET [ARGS...]")
 
     class Module(argparse.Action):
@@ -122,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"a world takes no arguments, but got {args.command[0]!r}")
     if not is_world and command[0] != "-m":
         _check_script(command[0])
+    if args.grpc:
+        _stand_in_for_grpc()
     if args.net == "kernel":
         if args.settings:
             raise UsageError("--set is for Catenet's own stack; the kernel's settings are sysctl's")
@@ -136,6 +141,15 @@ def run(args: argparse.Namespace) -> int:
     if args.net == "tun":
         return _run_on_tun(args, is_world)
     return _run_simulated(args, is_world)
+
+
+def _stand_in_for_grpc() -> None:
+    """Let `import grpc` give our own, which runs on all three networks; C's runs on the kernel only."""
+    try:
+        from catenet.rpc.grpc.standin import install
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--grpc needs the package {error.name}: pip install 'catenet[rpc]'") from None
+    install()
 
 
 def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from catenet.net.dial import addresses, no_name
 
-__all__ = ["bind_sockets", "bind_udp", "hold_port", "listen_tcp", "listen_unix"]
+__all__ = ["bind_sockets", "bind_udp", "hold_port", "listen_tcp", "listen_tcp_now", "listen_unix"]
 
 _SAME_PORT_TRIES = 16
 
@@ -44,11 +44,20 @@ def hold_port(host: str | None, kinds: Sequence[int] = (socket.SOCK_STREAM,)) ->
     They do not listen. A datagram that comes to one is lost, so it must be closed when the others are bound. Raises
     `OSError`.
     """
+    return _bind_all(_passive(host, kinds[0]), 0, kinds, None, True)
+
+
+def listen_tcp_now(host: str | None, port: int, *, backlog: int, reuse_port: bool = False) -> list[socket.socket]:
+    """As `listen_tcp`, for where no coroutine can be awaited: a name that must be asked for blocks."""
+    kinds = (socket.SOCK_STREAM,)
+    return _bind_all(_passive(host, kinds[0]), port, kinds, backlog, reuse_port)
+
+
+def _passive(host: str | None, kind: int) -> list[Any]:
     try:
-        found = socket.getaddrinfo(host or None, 0, type=kinds[0], flags=socket.AI_PASSIVE)
+        return socket.getaddrinfo(host or None, 0, type=kind, flags=socket.AI_PASSIVE)
     except UnicodeError:
         raise no_name(host) from None
-    return _bind_all(found, 0, kinds, None, True)
 
 
 def _bind_all(

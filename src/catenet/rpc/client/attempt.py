@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from catenet.codec import Codec, CodecError, Compression, Oversized
@@ -98,6 +99,10 @@ class Attempt:
     refused: bool = False
     committed: bool = False
     over: bool = False
+    on_begun: Callable[[], None] | None = None
+    """Called when the response has begun and nothing may be repeated any more."""
+    on_over: Callable[[], None] | None = None
+    """Called at the end."""
     _empty: bool = True
     _reader: MessageReader | None = None
     _frame: Frame | None = None
@@ -230,6 +235,8 @@ class Attempt:
         self.committed = not end
         if end:
             self._complete(())
+        elif self.on_begun is not None:
+            self.on_begun()
 
     def on_data(self, data: bytes, end: bool) -> None:
         """A piece of the response body has come."""
@@ -377,6 +384,8 @@ class Attempt:
         elif self.result is not None and not self.result.done():
             self.result.set_result(None)
         self.on_drained()
+        if self.on_over is not None:
+            self.on_over()
 
     def response(self) -> Any:
         """Return the one response of a call that has ended; raise `RpcError`."""

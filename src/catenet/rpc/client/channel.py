@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -112,6 +112,23 @@ class Connections:
         self._broken = ConnectionBackoff()  # from a server that takes connections and breaks the protocol
         self._not_before = 0.0
         self._closed = False
+        self.on_state: Callable[[], None] | None = None
+        """Called when `state` may have changed."""
+
+    @property
+    def state(self) -> str:
+        """How the channel stands, in gRPC's words (`connectivity-semantics-and-api.md`), in lower case."""
+        if self._closed:
+            return "shutdown"
+        if self._connections:
+            return "ready"
+        if self._failure:
+            return "transient failure"
+        return "connecting" if self._connecting else "idle"
+
+    def _tell_state(self) -> None:
+        if self.on_state is not None:
+            self.on_state()
 
     # Choice.
 
@@ -164,7 +181,7 @@ class Connections:
         """
         while True:
             self._check(wait_for_ready)
-            self._start_connecting()
+            self.start_connecting()
             for connection in self._pool.members(_KEY):
                 connection.on_room = self._on_room
             try:
@@ -210,9 +227,11 @@ class Connections:
 
     # Connecting.
 
-    def _start_connecting(self) -> None:
+    def start_connecting(self) -> None:
+        """Connect, if nothing is connected; calls do it when they need it."""
         if None not in self._connecting and not self._connections:
             self._connecting[None] = self.loop.create_task(self._run())
+            self._tell_state()
 
     async def _run(self) -> None:
         """Resolve and connect until something is connected; then the connections look after themselves."""
@@ -229,6 +248,7 @@ class Connections:
                 else:
                     return
                 delay = backoff.failed(self.random)
+                self._tell_state()
                 self._pool.fail(_KEY, self._unavailable)
                 await asyncio.sleep(max(started + delay - self.loop.time(), 0))
         finally:
@@ -272,6 +292,7 @@ class Connections:
         self._picker.set_ready(endpoint, True)
         self._pool.add(_KEY, connection)
         self._pool.resume(_KEY)
+        self._tell_state()
 
     def _adopt(self, endpoint: Endpoint, connection: ClientConnection) -> None:
         connection.endpoint = endpoint
@@ -313,7 +334,8 @@ class Connections:
         if not self._connections:
             self._pool.pause(_KEY)
             if self._pool.waiting(_KEY):
-                self._start_connecting()
+                self.start_connecting()
+            self._tell_state()
 
     def _note_end(self, connection: ClientConnection) -> None:
         """A server that broke the protocol is as good as one that cannot be connected to: calls fail until a retry."""
@@ -323,7 +345,7 @@ class Connections:
             self._failure = f"cannot use {authority(self._target)}: {connection.error}"
             self._not_before = self.loop.time() + self._broken.failed(self.random)
             self._pool.fail(_KEY, self._unavailable)
-            self._start_connecting()
+            self.start_connecting()
 
     async def _connect_another(self, _: str) -> ClientConnection:
         """Make one more connection, because calls wait and those that there are have no room."""
@@ -380,6 +402,7 @@ class Connections:
             connection.close()
         self._connections.clear()
         self._current = None
+        self._tell_state()
         await asyncio.sleep(0)  # transports close in the next turn
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast
 
 from catenet.http.client.connection import ClientConnection
@@ -362,8 +362,18 @@ class _StreamingCall(Generic[Q, S]):
         self._call: _Call | None = None
         self._attempt: Attempt | None = None
         self._cancelled = False
+        self._watchers: tuple[Callable[[], None], Callable[[], None]] | None = None
         self.info = options.setdefault("info", CallInfo())
         self._interceptors = StreamInterceptors(channel._chain, self.info) if channel._chain.around else None
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt that is going on, or was the last."""
+        return self._attempt
+
+    def watch(self, on_begun: Callable[[], None], on_over: Callable[[], None]) -> None:
+        """Hear of each attempt that its response has begun, and that it is over. Before the call starts."""
+        self._watchers = (on_begun, on_over)
 
     async def _open(self) -> Attempt:
         channel = self._channel
@@ -381,6 +391,8 @@ class _StreamingCall(Generic[Q, S]):
             raise RpcError(Code.CANCELLED, "the call was cancelled")
         self.info.attempts += 1
         self._attempt = attempt
+        if self._watchers is not None:
+            attempt.on_begun, attempt.on_over = self._watchers
         return attempt
 
     async def _next(self) -> Any:
@@ -436,15 +448,16 @@ class ResponseStream(_StreamingCall[Q, S], AsyncIterator[S]):
 
     async def __anext__(self) -> S:
         try:
-            if self._attempt is None:
-                await self._start()
+            await self.start()
             return await self._next()  # type: ignore[no-any-return]
         except asyncio.CancelledError:
             self.cancel()
             raise
 
-    async def _start(self) -> None:
-        """Make attempts until one begins to answer, or fails for good."""
+    async def start(self) -> None:
+        """Make attempts until one begins to answer, or fails for good. The first `anext` does so too."""
+        if self._attempt is not None:
+            return
         retrying: Retrying | None = None
         while True:
             attempt = await self._open()

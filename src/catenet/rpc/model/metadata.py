@@ -33,8 +33,8 @@ HTTP_FIELDS = frozenset(
     b"proxy-connection server te trailer transfer-encoding upgrade vary".split()
 )
 RESERVED_PREFIXES = (b"grpc-", b"connect-", b":")
-# Names with a prefix of the protocols that programs may give and see all the same (gRFC A6).
-_VISIBLE = frozenset((b"grpc-retry-pushback-ms", b"grpc-previous-rpc-attempts"))
+# Names with a prefix of the protocols that programs may give and see all the same (gRFC A6; OpenCensus).
+_VISIBLE = frozenset((b"grpc-retry-pushback-ms", b"grpc-previous-rpc-attempts", b"grpc-trace-bin", b"grpc-tags-bin"))
 
 _NAME = re.compile(r"[0-9a-z_.-]+")
 _TEXT = re.compile(r"[\x20-\x7e]*")

@@ -565,6 +565,22 @@ class ServerCall(Context, Producer):
             if close is not None:
                 await close()
 
+    def break_off(self) -> None:
+        """End the call as if its caller had gone; the caller hears of it."""
+        error = RpcError(Code.CANCELLED, "the server cancelled the call")
+        if not self._over:
+            self._end(error)
+            self._cancel(error)
+            self._connection.touch()
+
+    async def write(self, response: Any) -> None:
+        """Send one message from a handler that does not yield them, and wait if the caller does not take it yet."""
+        if self._over:
+            raise asyncio.CancelledError
+        await self._connection.wait_for_room()
+        if not self._send(response):
+            await self.room()
+
     def _send(self, response: Any) -> bool:
         """Send one message; False if the producer should wait."""
         payload, compression = self._encode(response)

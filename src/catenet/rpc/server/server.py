@@ -128,13 +128,17 @@ class Server(StreamServer[ServerConnection]):
             return True
         return (head.get(b"content-type") or b"").startswith(b"application/grpc")
 
+    def binding(self, path: str) -> Binding | None:
+        """Return what serves a path, or None."""
+        return self._bindings.get(path)
+
     def route(self, head: RequestHead, http_version: int) -> Route | Answer:
         """Work out what serves a head, and note it there if the head is one that may come again."""
         wire = next((wire for wire in self._wires if wire.recognises(head)), None)
         if wire is None:
             return not_found(head, self._bindings)
         path = head.path.partition(b"?")[0].decode("latin-1")
-        binding = self._bindings.get(path)
+        binding = self.binding(path)
         plan = wire.plan(head, binding.method if binding is not None else None, http_version)
         if isinstance(plan, Answer) or binding is None:
             return plan if isinstance(plan, Answer) else not_found(head, self._bindings)

@@ -19,10 +19,10 @@ def finish_process(process: Process) -> None:
     """End a process whose main task has returned or raised; runs in that task."""
     for callback in reversed(process.threading_exits):
         _call(process, callback)
-    close_pools(process)
+    workers = close_pools(process)
     main = current.task
     assert main is not None
-    while any(not task.daemon for task in process.tasks.values() if task is not main):
+    while any(not task.daemon or task.ident in workers for task in process.tasks.values() if task is not main):
         main.park("the end of its threads", (), None)
     while process.exit_handlers:
         function, args, kwargs = process.exit_handlers.pop()

@@ -185,22 +185,28 @@ def make_main_thread(task: Task) -> threading.Thread:
 
 def drop_thread(task: Task) -> None:
     """Remove the thread of a task that has ended from `threading`, even when the task could not do so itself."""
-    threading._active.pop(task.ident, None)  # type: ignore[attr-defined]
+    thread = threading._active.pop(task.ident, None)  # type: ignore[attr-defined]
+    if thread is not None:
+        pools._threads_queues.pop(thread, None)  # type: ignore[attr-defined]  # or the interpreter would wait for it at its own end
     locks.forget_task(task)
 
 
-def close_pools(process: Process) -> None:
-    """Tell the workers of thread pools to end, as `concurrent.futures` does when the interpreter ends.
+def close_pools(process: Process) -> set[int]:
+    """Tell the workers of thread pools to end, as `concurrent.futures` does when the interpreter ends; return them.
 
-    They finish what is queued, and take nothing more. Those of pools that are still referred to ask whether the
-    interpreter ends, which for them is their process (`_Shutdown`).
+    It waits for all of them, for daemonic ones too, which those are that a daemonic thread has started. They finish
+    what is queued, and take nothing more. Those of pools that are still referred to ask whether the interpreter ends,
+    which for them is their process (`_Shutdown`).
     """
     process.pools_closed = True
     queues = pools._threads_queues
+    workers = set()
     for ident in list(process.tasks):
         thread = threading._active.get(ident)  # type: ignore[attr-defined]
         if thread in queues:
             queues[thread].put(None)
+            workers.add(ident)
+    return workers
 
 
 def call_at_exit(function: Callable[[], object]) -> None:
