@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from catenet.http.errors import ErrorCode, HttpError
-from catenet.http.events import Event, GoAway, StreamReset
+from catenet.http.events import Event, GoAway, Refusal, StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.stream import Stream
 
 __all__ = ["ConnectionValue", "HttpCore", "StreamOwner"]
 
-ConnectionValue = bytes | GoAway | None
-"""What comes with an event of the connection: of PONG, GOAWAY, SETTINGS."""
+ConnectionValue = bytes | GoAway | Refusal | None
+"""What comes with an event of the connection: of PONG, GOAWAY, SETTINGS, REFUSED."""
 
 
 class StreamOwner(Protocol):
@@ -51,9 +51,6 @@ class HttpCore(Protocol):
     """The exchanges that go on."""
     queued: int
     """Bytes that wait for windows or for the transport."""
-
-    refusal: int
-    """The status with which a server of HTTP/1.1 has refused what was no request, until that has been noted; else 0."""
 
     @property
     def version(self) -> int:

@@ -269,7 +269,7 @@ class HttpProtocol(StreamDriver, Generic[H]):
             self.linger(orderly=False)
 
     def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
-        """PONG, GOAWAY, SETTINGS."""
+        """PONG, GOAWAY, SETTINGS, REFUSED."""
 
     def on_half_closed(self) -> None:
         """The peer has ended its direction while we still owe it something; as a rule it has gone altogether."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["ErrorCode", "HttpError", "PeerLimit", "StreamError", "TooLarge", "TooSlow"]
+__all__ = ["ErrorCode", "HttpError", "PeerLimit", "StreamError", "TooLarge", "TooMuch", "TooSlow"]
 
 
 class ErrorCode(enum.IntEnum):
@@ -33,6 +33,11 @@ class HttpError(Exception):
         super().__init__(message)
         self.code = code
 
+    @property
+    def status(self) -> int:
+        """What a server of HTTP/1.1 says about it; over HTTP/2 it stands in the access log."""
+        return 431 if self.code == ErrorCode.ENHANCE_YOUR_CALM else 400
+
 
 class StreamError(HttpError):
     """The peer broke the protocol within one stream: that stream is reset, the connection goes on."""
@@ -54,8 +59,25 @@ class TooLarge(StreamError):
     """A head or a trailer section is over the limit (RFC 6585 section 5: status 431)."""
 
 
+class TooMuch(HttpError):
+    """The peer sends too much of what does no work (RFC 6585 section 4: status 429)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ErrorCode.ENHANCE_YOUR_CALM)
+
+    @property
+    def status(self) -> int:
+        """Too many requests, of a kind."""
+        return 429
+
+
 class TooSlow(HttpError):
     """The peer did not finish in time what it had begun (RFC 9110 section 15.5.9: status 408)."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, ErrorCode.ENHANCE_YOUR_CALM)
+
+    @property
+    def status(self) -> int:
+        """Request timeout."""
+        return 408

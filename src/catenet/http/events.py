@@ -15,6 +15,7 @@ DRAINED     its own    None                                   all that was queue
 PONG        None       bytes                                  the answer to a ping of ours
 GOAWAY      None       GoAway                                 the peer takes no streams after `last_stream`
 SETTINGS    None       None                                   the peer's settings have arrived (HTTP/2)
+REFUSED     None       Refusal                                what never became a request was refused (server)
 CLOSED      None       HttpError or None                      no more events; transmit what is left and close
 ==========  =========  =====================================  ========================================================
 """
@@ -24,7 +25,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from catenet.http.errors import ErrorCode
+from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.message import RequestHead
 
 __all__ = [
     "CLOSED",
@@ -34,15 +36,17 @@ __all__ = [
     "HEAD",
     "INTERIM",
     "PONG",
+    "REFUSED",
     "RESET",
     "SETTINGS",
     "TRAILERS",
     "Event",
     "GoAway",
+    "Refusal",
     "StreamReset",
 ]
 
-HEAD, INTERIM, DATA, TRAILERS, RESET, DRAINED, PONG, GOAWAY, SETTINGS, CLOSED = range(10)
+HEAD, INTERIM, DATA, TRAILERS, RESET, DRAINED, PONG, GOAWAY, SETTINGS, REFUSED, CLOSED = range(11)
 
 Event = tuple[int, Any, Any, bool]
 
@@ -52,16 +56,35 @@ class StreamReset:
     """Why a stream broke off. `by_peer` False: our own protocol machine reset it for what the peer did.
 
     `unprocessed` says that the peer is known not to have acted on it, so that a repetition is safe (RFC 9113 8.7).
+    `status`: with which a server has refused the rest of the request, or would have over HTTP/1.1; else 0.
     """
 
     code: int
     message: str = ""
     by_peer: bool = True
+    status: int = 0
 
     @property
     def unprocessed(self) -> bool:
         """Whether the request may be repeated whatever it was."""
         return self.by_peer and self.code == ErrorCode.REFUSED_STREAM
+
+
+@dataclass(slots=True, frozen=True)
+class Refusal:
+    """What was no request, or one too many: `status` is what was said, or would have been over HTTP/1.1.
+
+    `head` is there if it could be read.
+    """
+
+    status: int
+    message: str
+    head: RequestHead | None = None
+
+    @classmethod
+    def of(cls, error: HttpError, head: RequestHead | None = None) -> Refusal:
+        """Return it for what a peer did wrong."""
+        return cls(error.status, str(error), head)
 
 
 @dataclass(slots=True, frozen=True)

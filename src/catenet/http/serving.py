@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from catenet.http.core import ConnectionValue
 from catenet.http.driver import IGNORE, HttpProtocol
 from catenet.http.errors import ErrorCode, HttpError, TooSlow
-from catenet.http.events import StreamReset
+from catenet.http.events import Refusal, StreamReset
 from catenet.http.h1.connection import H1Connection
 from catenet.http.h1.memo import H1Memo
 from catenet.http.h2 import frames
@@ -28,7 +29,7 @@ from catenet.net.limits import ServerLimits
 from catenet.net.monitor import Late, PeerMonitor
 from catenet.net.turns import Turns
 
-__all__ = ["Ends", "Producer", "ServingProtocol", "Shared"]
+__all__ = ["Ends", "Keeper", "Producer", "ServingProtocol", "Shared"]
 
 
 _PING = b"keepaliv"
@@ -55,6 +56,16 @@ class Shared(monitor.Shared):
         self.turns = Turns(loop)
         self.memos = Memos()
         self.h1_memo = H1Memo()
+
+
+class Keeper(Protocol):
+    """The server of a connection: it holds the list."""
+
+    def connection_opened(self, connection: Any) -> None:
+        """Keep a connection."""
+
+    def connection_closed(self, connection: Any) -> None:
+        """Forget a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
 
     __slots__ = (
         "_ends",
+        "_keeper",
         "_pinged",
         "_served",
         "_sniffed",
@@ -97,8 +109,9 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         "turns",
     )
 
-    def __init__(self, shared: Shared, slot: Slot) -> None:
+    def __init__(self, keeper: Keeper, shared: Shared, slot: Slot) -> None:
         super().__init__(shared.loop, write_limit=shared.limits.write_limit)
+        self._keeper = keeper
         self.shared = shared
         self.runner = shared.runner
         self.turns = shared.turns
@@ -122,6 +135,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._choose(tls.selected_alpn_protocol() == "h2")
+        self._keeper.connection_opened(self)
 
     def on_first(self, data: bytes) -> bytes:
         """The first bytes in clear text decide on the version (RFC 9113 section 3.3)."""
@@ -139,6 +153,10 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         if self.transport is not None:
             self.turns.members -= 1
         super().connection_lost(error)
+
+    def on_closed(self, error: Exception | None) -> None:
+        """Tell the server, which holds the list."""
+        self._keeper.connection_closed(self)
 
     def turn_over(self) -> None:
         """Write together with the other connections of this turn."""
@@ -162,7 +180,12 @@ class ServingProtocol(HttpProtocol[RequestHead]):
 
     def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
         """After a drain's pong the last stream is known."""
+        if isinstance(value, Refusal):
+            self.on_refused(value)
         self.close_if_idle()
+
+    def on_refused(self, refusal: Refusal) -> None:
+        """What the client has sent has been refused, and never becomes a request."""
 
     @property
     def ends(self) -> Ends:
@@ -172,12 +195,13 @@ class ServingProtocol(HttpProtocol[RequestHead]):
             ends = self._ends = _ends_of(self.transport)
         return ends
 
-    def is_crowded(self, stream: Stream) -> bool:
+    def is_crowded(self, stream: Stream, head: RequestHead) -> bool:
         """Refuse a request while as many run as a client may have: streams that were reset leave work behind."""
         if self.running < self.shared.http.max_streams:
             return False
         stream.owner = IGNORE
         self.core.reset(stream, ErrorCode.REFUSED_STREAM)
+        self.on_refused(Refusal(503, "requests that run are over the limit", head))
         return True
 
     # The end.

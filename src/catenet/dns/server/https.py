@@ -45,19 +45,10 @@ class HttpConnection(ServingProtocol):
     __slots__ = ("_client", "_pieces", "_server")
 
     def __init__(self, server: HttpStreams, shared: Shared, slot: Slot) -> None:
-        super().__init__(shared, slot)
+        super().__init__(server, shared, slot)
         self._server = server
         self._client: tuple[str, int] | None = None
         self._pieces: list[bytes] = []
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The server holds the list."""
-        super().connection_made(transport)
-        self._server.connection_opened(self)
-
-    def on_closed(self, error: Exception | None) -> None:
-        """Tell the server."""
-        self._server.connection_closed(self)
 
     def on_head(self, stream: Stream, head: RequestHead, end: bool) -> None:
         """Answer a request that is complete, or wait for its body."""

@@ -7,8 +7,8 @@ One request at a time: what a client pipelines waits in the buffer until the res
 from __future__ import annotations
 
 from catenet.http import events as ev
-from catenet.http.errors import ErrorCode, HttpError, TooSlow
-from catenet.http.events import Event, StreamReset
+from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.events import Event, Refusal, StreamReset
 from catenet.http.h1.body import Body
 from catenet.http.h1.head import UNTIL_CLOSE, Block, ParsedResponse, begins, can_begin
 from catenet.http.h1.memo import H1Memo
@@ -35,7 +35,7 @@ class H1Connection(Sender):
     __slots__ = (
         "_at", "_blank", "_body", "_buffer", "_discarded", "_held", "_interim", "_last_block", "_last_data",
         "_last_head", "_last_rest", "_memo", "_now", "_reported_end", "_searched", "_shape", "_since", "_unwanted",
-        "_waiting", "goaway", "refusal",
+        "_waiting", "goaway",
     )  # fmt: skip
 
     version = 1
@@ -66,7 +66,6 @@ class H1Connection(Sender):
         self._unwanted: Body | None = None
         self._discarded = 0
         self._held = 0
-        self.refusal = 0
         self._interim = 0
         self._reported_end = False
         self._blank = 0  # the request before which an empty line has come
@@ -485,11 +484,10 @@ class H1Connection(Sender):
         self.failed = error
         self._keep_alive = False
         stream = self._stream
+        status = 0
         answered = self._unwanted is not None or (stream is not None and (self._answering or not stream.local_open))
         if not self.is_client and not answered and not (self._eof and stream is None):
-            calm = error.code == ErrorCode.ENHANCE_YOUR_CALM
-            status = 408 if isinstance(error, TooSlow) else 431 if calm else 400
-            self.refusal = status
+            status = error.status
             prepared = prepare_response(ResponseHead(status, _TEXT))
             why = f"{error}\n"[:_MAX_WHY].encode("ascii", "backslashreplace")
             if stream is not None and stream.bodiless:
@@ -500,7 +498,9 @@ class H1Connection(Sender):
             stream.local_open = stream.remote_open = False
             self._release(stream)
             self._stream = None
-            self._events.append((ev.RESET, stream, StreamReset(error.code, str(error), by_peer=False), True))
+            self._events.append((ev.RESET, stream, StreamReset(error.code, str(error), False, status), True))
+        elif status:
+            self._events.append((ev.REFUSED, None, Refusal.of(error), False))
         self._report_end(error)
 
     def reset(self, stream: Stream, code: int = ErrorCode.CANCEL) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from catenet.http import events as ev
 from catenet.http.errors import ErrorCode, HttpError, StreamError, TooLarge
-from catenet.http.events import Event
+from catenet.http.events import Event, Refusal
 from catenet.http.h2 import frames
 from catenet.http.h2.control import Control
 from catenet.http.h2.heads import HeadReader
@@ -62,7 +62,6 @@ class Connection(Control):
     """HTTP/1.1 stops reading from the transport; here windows do that."""
     ends_output = False
     """END_STREAM ends one direction of a tunnel."""
-    refusal = 0
     answers = False
     """Without the peer's frames nothing can be completed."""
 
@@ -378,7 +377,7 @@ class Connection(Control):
             problem = error
         stream = self.streams.get(stream_id)
         if stream is None:
-            stream = self._new_stream(stream_id, end)
+            stream = self._new_stream(stream_id, head)
             if stream is None:
                 return
         elif not stream.remote_open:
@@ -390,7 +389,7 @@ class Connection(Control):
         else:
             self._on_trailers(stream, head, end)  # type: ignore[arg-type]
 
-    def _new_stream(self, stream_id: int, end: int) -> Stream | None:
+    def _new_stream(self, stream_id: int, head: RequestHead | ResponseHead | Fields | None) -> Stream | None:
         """A block for a stream that is not open: the client's next one, or a late arrival that is to be ignored."""
         if stream_id in self._forgotten:
             return None
@@ -406,6 +405,8 @@ class Connection(Control):
             self._glitch(1, "streams over the limit")
             self._out.append(frames.rst_stream(stream_id, ErrorCode.REFUSED_STREAM))
             self._ignore(stream_id)
+            known = head if type(head) is RequestHead else None
+            self._events.append((ev.REFUSED, None, Refusal(503, "streams over the limit", known), False))
             return None
         window = limits.stream_window if self._acknowledged else max(limits.stream_window, frames.DEFAULT_WINDOW)
         stream = self.streams[stream_id] = Stream(stream_id, self.peer_initial_window, window)
@@ -431,14 +432,14 @@ class Connection(Control):
                 stream.connects = head.method == b"CONNECT"
                 stream.expects = head.expects and not end
                 if head.protocol is not None and not self._limits.connect_protocol:
-                    self._stream_error(stream, StreamError(":protocol, which was not announced"))
+                    self._refuse(stream, StreamError(":protocol, which was not announced"), head)
                     return
         elif stream.bodiless or stream.connects:
             self._on_special_response(stream, head)
         if head.length is not None and not (stream.bodiless or stream.tunnel):
             stream.expected = head.length
             if end and stream.expected and not (type(head) is ResponseHead and head.status in (204, 304)):
-                self._stream_error(stream, StreamError("Content-Length without a body"))
+                self._refuse(stream, StreamError("Content-Length without a body"), head)
                 return
         self._events.append((ev.HEAD, stream, head, bool(end)))
         if end:
@@ -456,7 +457,7 @@ class Connection(Control):
             self._stream_error(stream, StreamError("HEADERS in a tunnel"))  # RFC 9113 section 8.5
             return
         if not stream.head_seen or not end:
-            self._stream_error(stream, StreamError("trailers before the head, or without END_STREAM"))
+            self._bad_head(stream, StreamError("trailers before the head, or without END_STREAM"))
             return
         if stream.expected:
             self._stream_error(stream, StreamError("the body is not as long as Content-Length says"))
@@ -468,7 +469,18 @@ class Connection(Control):
         if isinstance(problem, TooLarge) and not self.is_client and not stream.head_seen:
             stream.head_seen = True
             self.send_head(stream, ResponseHead(431), end=True)
-            return
+            self._events.append((ev.REFUSED, None, Refusal.of(problem), False))
+        elif stream.head_seen:
+            self._stream_error(stream, problem)
+        else:
+            self._refuse(stream, problem, None)
+
+    def _refuse(self, stream: Stream, problem: StreamError, head: RequestHead | ResponseHead | None) -> None:
+        """A stream error before there is a `HEAD`: nobody else knows of the request."""
+        if not self.is_client:
+            self._events.append(
+                (ev.REFUSED, None, Refusal.of(problem, head if type(head) is RequestHead else None), False)
+            )
         self._stream_error(stream, problem)
 
     def _end_remote(self, stream: Stream) -> None:

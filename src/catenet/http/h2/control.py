@@ -6,8 +6,8 @@ Also what follows from mistakes (`_stream_error`, `_glitch`, `fail`) and who may
 from __future__ import annotations
 
 from catenet.http import events as ev
-from catenet.http.errors import ErrorCode, HttpError, StreamError
-from catenet.http.events import GoAway, StreamReset
+from catenet.http.errors import ErrorCode, HttpError, StreamError, TooMuch, TooSlow
+from catenet.http.events import GoAway, Refusal, StreamReset
 from catenet.http.h2 import frames
 from catenet.http.h2.hpack import Memo
 from catenet.http.h2.sender import Sender
@@ -82,10 +82,15 @@ class Control(Sender):
         if self.failed is None:
             self.failed = error
             self._out.append(frames.go_away(self._last_peer_id, error.code, str(error).encode()[:200]))
+            streams = list(self.streams.values())
+            late = isinstance(error, TooSlow) and any(stream.remote_open for stream in streams)
+            if not self.is_client and not late:
+                self._events.append((ev.REFUSED, None, Refusal.of(error), False))
             reset = StreamReset(error.code, str(error), by_peer=False)
-            for stream in list(self.streams.values()):
+            slow = StreamReset(error.code, str(error), by_peer=False, status=error.status)
+            for stream in streams:
+                self._events.append((ev.RESET, stream, slow if late and stream.remote_open else reset, True))
                 self._forget(stream)
-                self._events.append((ev.RESET, stream, reset, True))
             self._events.append((ev.CLOSED, None, error, True))
 
     # Frames.
@@ -233,8 +238,8 @@ class Control(Sender):
         self._out.append(frames.rst_stream(stream.id, error.code))
         self._forget(stream)
         self._glitch(1, "stream errors")
-        self._events.append((ev.RESET, stream, StreamReset(error.code, str(error), by_peer=False), True))
+        self._events.append((ev.RESET, stream, StreamReset(error.code, str(error), False, error.status), True))
 
     def _glitch(self, cost: float, what: str) -> None:
         if not self._guard.spend(cost, self._now, self.served):
-            raise HttpError(what, ErrorCode.ENHANCE_YOUR_CALM)
+            raise TooMuch(what)

@@ -67,6 +67,7 @@ FIELDS: Final[dict[str, Callable[[Exchange], Value]]] = {
     "referer": _field(b"referer"),
     "agent": _field(b"user-agent"),
     "forwarded": _field(b"x-forwarded-for"),
+    "refused": lambda exchange: exchange.refused or None,
     "gone": lambda exchange: "gone" if exchange.gone else None,
 }
 """What there is to choose from; `request:NAME` is any field of the request."""

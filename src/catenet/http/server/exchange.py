@@ -62,6 +62,8 @@ class Exchange(Producer):
     _task: asyncio.Task[None] | None = None
     _waiters: list[asyncio.Future[None]] | None = None
     _cause: str = ""
+    refused: str = ""
+    """Why the server, and no application, has refused the request."""
 
     def __init__(self, service: Service, connection: ServingProtocol, stream: Stream, head: RequestHead) -> None:
         self.service = service
@@ -417,10 +419,9 @@ class Exchange(Producer):
         self._lost = reset.message or "the client has gone"
         self._wake()
         self.on_drained()
-        core = self._connection.core
-        if self._state != _DONE and self.service.log is not None and (self._running or core.refusal):
-            if core.refusal:
-                self.status, core.refusal = self.status or core.refusal, 0
+        if self._state != _DONE and self.service.log is not None and (self._running or reset.status):
+            if reset.status:
+                self.status, self.refused = self.status or reset.status, reset.message
             self.service.log.write(self)
         if self._connection.draining:
             self._connection.close_if_idle()

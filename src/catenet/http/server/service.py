@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
+from catenet.http.events import Refusal
 from catenet.http.message import RequestHead, ResponseHead
 from catenet.http.server.exchange import Exchange, Handler
 from catenet.http.server.heads import Heads
@@ -32,6 +33,7 @@ logger.addFilter(bounded)
 
 INTERFACES: Final = ("asgi", "wsgi", "exchange")
 _NO_TUNNELS: Final = ResponseHead(501, ((b"content-type", b"text/plain"),))
+_NO_HEAD: Final = RequestHead(b"", b"", (), b"")
 _ENDING: Final = 5.0
 """Seconds that handlers have to end once they are cancelled."""
 
@@ -75,6 +77,13 @@ class Service:
         self._failures.close()
         if self.log is not None:
             self.log.close()
+
+    def note_refusal(self, connection: ServingProtocol, refusal: Refusal) -> None:
+        """Note in the access log what has been refused and never became an exchange."""
+        if self.log is not None:
+            refused = Exchange(self, connection, Stream(0, 0, 0), refusal.head or _NO_HEAD)
+            refused.status, refused.refused = refusal.status, refusal.message
+            self.log.write(refused)
 
     def check(self, now: float) -> None:
         """Look after logs, about once a second."""

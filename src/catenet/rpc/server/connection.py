@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from catenet.http.driver import IGNORE
 from catenet.http.errors import HttpError
+from catenet.http.events import Refusal
 from catenet.http.message import RequestHead
 from catenet.http.server.exchange import Exchange
 from catenet.http.serving import ServingProtocol, Shared
@@ -32,7 +33,7 @@ class ServerConnection(ServingProtocol):
     __slots__ = ("_peer", "assembling", "counters", "options", "server")
 
     def __init__(self, server: Server, shared: Shared, slot: Slot) -> None:
-        super().__init__(shared, slot)
+        super().__init__(server, shared, slot)
         self.server = server
         self.options: ServerOptions = server.options
         self.counters: Counters = server.counters
@@ -41,24 +42,21 @@ class ServerConnection(ServingProtocol):
 
     # The connection.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The server holds the list."""
-        super().connection_made(transport)
-        self.server.connection_opened(self)
-
     def eof_received(self) -> bool:
         """The client sends nothing more; calls that are running cannot be answered in RPC, so close."""
         return False
-
-    def on_closed(self, error: Exception | None) -> None:
-        """Tell the server, which holds the list."""
-        self.server.connection_closed(self)
 
     def on_failed(self, error: HttpError | None) -> None:
         """The peer broke the protocol: its calls have ended."""
         if error is not None:
             self.counters.protocol_errors += 1
         super().on_failed(error)
+
+    def on_refused(self, refusal: Refusal) -> None:
+        """What was no request is in the access log of the application; calls are not."""
+        app, head = self.server.app, refusal.head
+        if app is not None and (head is None or not self.server.is_call(head)):
+            app.note_refusal(self, refusal)
 
     def may_wait(self, stream: Stream) -> bool:
         """Calls have deadlines and keepalive; what an application answers beside them is to be read."""
@@ -82,7 +80,7 @@ class ServerConnection(ServingProtocol):
         if type(route) is not Route:
             app = self.server.app
             if app is not None and not self.server.is_call(head):
-                if not self.is_crowded(stream):
+                if not self.is_crowded(stream, head):
                     stream.owner = exchange = app.exchange(self, stream, head)
                     exchange.on_request(end)
                 return
@@ -93,7 +91,7 @@ class ServerConnection(ServingProtocol):
             route = found
         counters = self.counters
         counters.started += 1
-        if self.is_crowded(stream):
+        if self.is_crowded(stream, head):
             return
         stream.owner = call = ServerCall(self, stream, route)
         if stream.expects:
