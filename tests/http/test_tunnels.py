@@ -118,8 +118,9 @@ def test_an_upgrade_after_the_body_of_its_request():
 
 
 @pytest.mark.parametrize(
-    "target", [b"/", b"example.org", b"http://example.org:443/", b"user@example.org:443", b"a:443/x", b":443", b"a:x"]
-)
+    "target", [b"/", b"example.org", b"http://example.org:443/", b"user@example.org:443", b"a:443/x", b":443", b"a:x",
+               b"a:0", b"a:000", b"a:100000", b"[v1.]:443", b"a%:443"]
+)  # fmt: skip
 def test_connect_takes_host_and_port_only(target):
     machine = H1Connection(False)
     machine.receive(CONNECT.replace(b"example.org:443 ", target + b" "), 0.0)
@@ -133,9 +134,13 @@ def test_connect_has_no_body(framing):
     assert machine.transmit().startswith(b"HTTP/1.1 400 ")
 
 
-def test_connect_names_its_target():
-    _, _, events = server_with(CONNECT)
-    assert (events[0][2].path, events[0][2].authority) == (b"", b"example.org:443")
+@pytest.mark.parametrize("target", [b"example.org:443", b"a_b:000443", b"[::1]:443", b"[v1.a]:443", b"a%41:443"])
+def test_connect_names_its_target(target):
+    _, _, events = server_with(CONNECT.replace(b"example.org:443 ", target + b" "))
+    assert (events[0][2].path, events[0][2].authority) == (b"", target)
+    pair = Pair()
+    pair.request(RequestHead(b"CONNECT", b"", (), target), end=False)
+    assert [value.authority for kind, _, value, _ in pair.at_server if kind == ev.HEAD] == [target]
 
 
 # Clients of HTTP/1.1.

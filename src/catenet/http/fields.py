@@ -14,6 +14,7 @@ from catenet.http.message import Fields
 __all__ = [
     "AUTHORITY",
     "FRAMING_TRAILERS",
+    "HOST_AND_PORT",
     "check_fields",
     "check_h2_fields",
     "content_length",
@@ -31,11 +32,15 @@ _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 # No fragment: one reader cuts it off and another does not.
 _TARGET = re.compile(rb"[\x21\x22\x24-\x7e\x80-\xff]+").fullmatch
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*").fullmatch
-_ADDRESS = rb"\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~%]+)?\]"
-AUTHORITY = re.compile(
-    rb"(?:(?:%b|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%%[0-9A-Fa-f]{2})+)(?::[0-9]{0,5})?)?" % _ADDRESS
-).fullmatch
+_ADDRESS = rb"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~%]+)?"  # IPv6 by its characters, with a zone (RFC 6874)
+_FUTURE = rb"[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+"
+_HOST = rb"(?:\[(?:%b|%b)\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%%[0-9A-Fa-f]{2})+)" % (_ADDRESS, _FUTURE)
+# Zeros before the port may be any number. More digits behind them than a port has are refused, though the RFC does not
+# bound them either: programs make a number of them.
+AUTHORITY = re.compile(rb"(?:%b(?::0*+[0-9]{0,5})?)?" % _HOST).fullmatch
 """Host and port after RFC 3986 section 3.2, without userinfo; or nothing."""
+HOST_AND_PORT = re.compile(rb"%b:0*+[0-9]{1,5}" % _HOST).fullmatch
+"""The target of a CONNECT: both, and not port 0 (RFC 9110 section 9.3.6)."""
 
 # Fields that speak about one connection have no meaning in HTTP/2 (RFC 9113 section 8.2.2).
 _CONNECTION_FIELDS = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))

@@ -270,9 +270,9 @@ def _split_authority(text: str, authority: str) -> tuple[str | None, str, int | 
 def _port(text: str, port: str) -> int | None:
     if not port:
         return None
-    if not (port.isascii() and port.isdigit()) or len(port) > 16 or int(port) > MAX_PORT:
+    if not (port.isascii() and port.isdigit()) or len(port.lstrip("0")) > 5 or int(port[-5:]) > MAX_PORT:
         raise UrlError(f"URL {text!r}: {port!r} is no port; ports are numbers up to {MAX_PORT}")
-    return int(port)
+    return int(port[-5:])  # zeros before it may be any number (RFC 3986 section 3.2.3)
 
 
 def _ip_literal(text: str, host: str) -> str:

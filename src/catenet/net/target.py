@@ -141,6 +141,15 @@ def _with_endpoint(text: str, name: str, scheme: Scheme, endpoint: str, base: st
     return Target(name, host, port, tls=scheme.tls, resolve_all=scheme.resolve_all, base=base)
 
 
+def _ipv6(text: str, address: str) -> str:
+    """What stands in brackets is an address and never a name, which some reader would look up."""
+    try:
+        socket.inet_pton(socket.AF_INET6, address.partition("%")[0])
+    except (OSError, ValueError):
+        raise ValueError(f"target {text!r}: [{address}] is no IPv6 address") from None
+    return address
+
+
 def _split_endpoint(text: str, endpoint: str, default: int | None) -> tuple[str, int]:
     host, colon, port = endpoint.rpartition(":")
     if endpoint.startswith("[") and endpoint.endswith("]"):
@@ -148,7 +157,7 @@ def _split_endpoint(text: str, endpoint: str, default: int | None) -> tuple[str,
     elif not colon:
         host, port = endpoint, ""
     if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
+        host = _ipv6(text, host[1:-1])
     elif ":" in host:
         raise ValueError(f"target {text!r}: an IPv6 address stands in brackets, [{endpoint.strip('[]')}]:PORT")
     if not colon and host.isascii() and host.isdigit():

@@ -73,6 +73,11 @@ def test_beside_other_parsers(text):
     assert url.user == split.username and url.password == split.password
 
 
+@pytest.mark.parametrize("port", ["80", "000080", "0" * 5000 + "8080", "0", "65535"])
+def test_ports_may_have_zeros_before_them(port):
+    assert Url.absolute(f"http://a_b:{port}/").effective_port == int(port.lstrip("0") or 0)
+
+
 REFUSED = {
     "a control": [
         "http://a/\x00",
@@ -82,7 +87,16 @@ REFUSED = {
         "http://a/\x85",
         "http://a/\ud800",
     ],
-    "a port": ["http://a:b/", "http://a:65536/", "http://a:-1/", "http://a:+80/", "http://a:8_0/", "http://a:٨٠/"],
+    "a port": [
+        "http://a:b/",
+        "http://a:65536/",
+        "http://a:-1/",
+        "http://a:+80/",
+        "http://a:8_0/",
+        "http://a:000065536/",
+        "http://a:1" + "0" * 300 + "/",
+        "http://a:٨٠/",
+    ],
     "a host": ["http:///x", "http://", "http://a b/", "http://a<b/", "http://[::1/", "http://[::1]x/", "http://::1/"],
     "an address": ["http://[1.2.3.4]/", "http://[::g]/", "http://[v1.a]/", "http://1.2.3/", "http://0x7f.1/"],
     "another address": ["http://2130706433/", "http://256.1.1.1/", "http://0177.0.0.1/", "http://1.2.3.4.5/"],

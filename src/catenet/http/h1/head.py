@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from catenet.http.errors import HttpError
-from catenet.http.fields import AUTHORITY
+from catenet.http.fields import AUTHORITY, HOST_AND_PORT
 from catenet.http.h1.lines import Field
 from catenet.http.message import Fields, RequestHead, ResponseHead
 
@@ -31,7 +31,6 @@ read_status_line = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\x20-\x7e\x8
 _REQUEST_BEGINNING = re.compile(rb"\r?\Z|[!#$%&'*+\-.^_`|~0-9A-Za-z]").match
 _RESPONSE_BEGINNING = b"HTTP/1."
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL).fullmatch
-_AUTHORITY_FORM = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+):[0-9]{1,5}").fullmatch
 
 _BLOCK_HEADS = 64
 
@@ -134,7 +133,7 @@ class Block:
     def _other_form(self, method: bytes, target: bytes) -> RequestHead:
         """Absolute-form, authority-form or asterisk-form (RFC 9112 section 3.2); Host then counts for nothing."""
         if method == b"CONNECT":
-            if not _AUTHORITY_FORM(target):
+            if not HOST_AND_PORT(target):
                 raise HttpError("the target of CONNECT is not host:port")
             if self.framing.length:
                 raise HttpError("CONNECT with a body")  # one reader would take the body for bytes of the tunnel

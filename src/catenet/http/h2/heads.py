@@ -11,6 +11,7 @@ from catenet.http.errors import StreamError
 from catenet.http.fields import (
     AUTHORITY,
     FRAMING_TRAILERS,
+    HOST_AND_PORT,
     check_fields,
     check_h2_fields,
     content_length,
@@ -62,8 +63,8 @@ class HeadReader:
             raise StreamError(":protocol without CONNECT or :authority")  # RFC 8441 section 4
         if method == b"CONNECT" and protocol is None:
             # Section 8.5: authority only.
-            if b":scheme" in pseudo or b":path" in pseudo or not authority:
-                raise StreamError("CONNECT with :scheme or :path, or without :authority")
+            if b":scheme" in pseudo or b":path" in pseudo or not HOST_AND_PORT(authority):
+                raise StreamError("CONNECT with :scheme or :path, or without host:port as :authority")
             head = RequestHead(method, b"", rest, authority, b"")
             head.special = True
             return head
