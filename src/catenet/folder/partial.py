@@ -13,10 +13,12 @@ from typing import Final, Self
 from catenet.folder.root import PARTIAL
 from catenet.folder.thread import in_thread
 
-__all__ = ["MAX_AGE", "NoRoom", "Partial", "free_space", "new_token", "sweep"]
+__all__ = ["MAX_AGE", "NoRoom", "Partial", "completed_size", "free_space", "new_token", "sweep"]
 
 MAX_AGE: Final = 86400
 """Seconds for which an upload that has been broken off can be resumed."""
+_COMPLETE: Final = ".complete"
+"""How the name of a note ends that says of an upload that it is complete."""
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -59,6 +61,9 @@ class Partial:
         except BlockingIOError:
             os.close(descriptor)
             raise
+        if not _is_name_of(folder, PARTIAL + token, descriptor):  # it has been published since it was opened
+            os.close(descriptor)
+            return None
         return cls(folder, token, descriptor, os.fstat(descriptor).st_size)
 
     async def write(self, pieces: list[bytes]) -> None:
@@ -89,7 +94,9 @@ class Partial:
                 return
             os.link(partial, name, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
         except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+            # Who published it before has perhaps been killed before the other name was gone.
+            if not _is_name_of(self._folder, name, self._descriptor):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
                 raise
@@ -104,12 +111,53 @@ class Partial:
 
     def remove(self) -> None:
         """Forget the upload."""
+        _remove(self._folder, PARTIAL + self.token)
+
+    def note_complete(self) -> None:
+        """Leave a note for whoever asks later, in this process or another, until `sweep`; before `publish`.
+
+        Whoever finds the partial file does not look for it. A disk that has no room for it costs nothing but the note.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with contextlib.suppress(OSError):
-            os.unlink(PARTIAL + self.token, dir_fd=self._folder)
+            descriptor = os.open(PARTIAL + self.token + _COMPLETE, flags, 0o666, dir_fd=self._folder)
+            try:
+                os.write(descriptor, b"%d\n" % self.size)
+            finally:
+                os.close(descriptor)
+
+    def forget_complete(self) -> None:
+        """Take the note back: it could not be published."""
+        _remove(self._folder, PARTIAL + self.token + _COMPLETE)
 
     def close(self) -> None:
         """Let another one go on with it."""
         os.close(self._descriptor)
+
+
+def completed_size(folder: int, token: str) -> int | None:
+    """Return the size of an upload that is complete, as `Partial.note_complete` has noted it; None: nobody has."""
+    try:
+        descriptor = os.open(PARTIAL + token + _COMPLETE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            return int(os.read(descriptor, 32))
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
+        return None
+
+
+def _is_name_of(folder: int, name: str, descriptor: int) -> bool:
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return os.path.samestat(found, os.fstat(descriptor))
+
+
+def _remove(folder: int, name: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=folder)
 
 
 def free_space(folder: int) -> int:
@@ -119,7 +167,7 @@ def free_space(folder: int) -> int:
 
 
 def sweep(folder: int) -> None:
-    """Remove uploads that nobody has gone on with for `MAX_AGE`."""
+    """Remove uploads that nobody has gone on with for `MAX_AGE`, and notes of that age."""
     oldest = time.time() - MAX_AGE
     with os.scandir(folder) as scan, contextlib.suppress(OSError):
         for entry in scan:

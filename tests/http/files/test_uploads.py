@@ -1,6 +1,7 @@
 """Uploads: PUT, forms, those that can be resumed; limits, a full disk, processes that are killed."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -16,10 +17,10 @@ import time
 
 import httpx
 import pytest
-from serving import read_answer, serving
+from serving import Server, read_answer, serving
 from tests.peers import tool
 
-from catenet.folder.partial import MAX_AGE
+from catenet.folder.partial import MAX_AGE, Partial
 from catenet.folder.root import PARTIAL
 from catenet.http.files import FileOptions
 
@@ -45,7 +46,7 @@ def overwritten(tmp_path):
 def partials(folder, count):
     """Wait until so many uploads are unfinished: a server hears of a client's end after its socket does."""
     for _ in range(500):
-        found = [path for path in folder.rglob("*") if path.name.startswith(PARTIAL)]
+        found = [path for path in folder.rglob("*") if path.name.startswith(PARTIAL) and not path.suffix]
         if len(found) == count:
             return found
         time.sleep(0.01)
@@ -320,6 +321,43 @@ def test_old_uploads_are_swept(tmp_path):
     assert young.exists()
 
 
+def test_what_was_killed_within_publishing_is_published(inbox):
+    """Both names were there; and neither the note nor the name is taken for another upload's."""
+    location = begin(inbox, "/new.txt", b"whole", "?0").headers["location"]
+    (partial,) = partials(inbox.folder, 1)
+    os.link(partial, inbox.folder / "new.txt")
+    note = partial.with_name(partial.name + ".complete")
+    note.write_text("5\n")
+    assert inbox.ask("HEAD", location).headers["upload-complete"] == "?0"
+    assert append(inbox, location, b"", 5, "?1").status == 201
+    assert inbox.ask("HEAD", location).headers["upload-complete"] == "?1"
+    assert not partial.exists()
+    other = begin(inbox, "/new.txt.2", b"x", "?0").headers["location"]
+    (inbox.folder / "new.txt.2").write_text("somebody else's")
+    assert append(inbox, other, b"", 1, "?1").status == 409
+    (partial,) = partials(inbox.folder, 1)  # no note that it is complete
+    assert inbox.ask("HEAD", other).headers["upload-complete"] == "?0"
+    assert inbox.ask("DELETE", other).status == 204
+    note.write_text("")
+    assert inbox.ask("HEAD", location).status == 404
+
+
+def test_what_is_published_while_another_opens_it_is_not_appended_to(tmp_path, monkeypatch):
+    folder = os.open(tmp_path, os.O_RDONLY)
+    first = Partial.create(folder, "0" * 32)
+    lock = fcntl.flock
+
+    def late(descriptor, how):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        first.publish("new.txt", False)
+        first.close()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert Partial.resume(folder, "0" * 32) is None
+    os.close(folder)
+
+
 # Other processes.
 
 
@@ -421,6 +459,20 @@ def test_killed_and_resumed(tmp_path):
         headers = {**PATCH, "upload-offset": str(offset), "upload-complete": "?1"}
         assert httpx.patch(url + path, content=body[offset:], headers=headers).status_code == 201
     assert (tmp_path / "big").read_bytes() == body
+
+
+def test_every_worker_knows_that_an_upload_is_complete(tmp_path):
+    with process(tmp_path, "--upload", "--workers", "2") as (_, url):
+        server = Server(url, tmp_path)
+        location = begin(server, "/new.txt", b"one ", "?0").headers["location"]
+        assert append(server, location, b"two", 4, "?1").status == 201
+        for _ in range(20):  # each from another port, and so to either worker
+            said = server.ask("HEAD", location).headers
+            assert (said["upload-complete"], said["upload-offset"]) == ("?1", "7")
+            assert append(server, location, b"two", 4, "?1").status == 410
+        assert server.ask("GET", f"/{PARTIAL}{location[-32:]}.complete").status == 404
+        (listed,) = json.loads(server.ask("GET", "/", Accept="application/json").body)
+        assert listed["name"] == "new.txt"
 
 
 def resident(pid):

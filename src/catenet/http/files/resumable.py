@@ -1,7 +1,8 @@
 """Uploads that can be resumed (draft-ietf-httpbis-resumable-upload, interop version 8).
 
 PUT with Upload-Complete makes an upload resource, `PATH?upload=TOKEN`: HEAD says how much is there, PATCH appends,
-DELETE gives up. All that has to be remembered is the file itself and its name, so that an upload survives this process.
+DELETE gives up. All that has to be remembered is the file itself and its name, and in a small file beside it that it is
+complete: so an upload survives this process, and others can go on with it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ import asyncio
 import json
 import os
 import re
-from collections import OrderedDict
 from typing import Final
 
-from catenet.folder.partial import MAX_AGE, new_token
+from catenet.folder.partial import MAX_AGE, completed_size, new_token
 from catenet.http.files.answer import Refused, with_fields
 from catenet.http.files.partial import Partial
 from catenet.http.files.paths import FilePath
@@ -28,7 +28,6 @@ PARTIAL_TYPE: Final = b"application/partial-upload"
 INTEROP: Final = b"8"
 PROGRESS: Final = 8 << 20
 """Bytes between two interim responses that say how much has come."""
-_REMEMBERED: Final = 1024
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}(?:-([0-9]{1,18}))?", re.ASCII).fullmatch
 _INTEGER: Final = re.compile(rb"([0-9]{1,15})(?:;.*)?").fullmatch
 _PROBLEMS: Final = "https://iana.org/assignments/http-problem-types#"
@@ -41,7 +40,6 @@ class ResumableUploads:
     def __init__(self, uploads: Uploads) -> None:
         self._uploads = uploads
         self._writing: dict[str, asyncio.Task[object]] = {}
-        self._complete: OrderedDict[str, int] = OrderedDict()
 
     # Creation (section 4.2).
 
@@ -99,14 +97,13 @@ class ResumableUploads:
         if length is not None and partial.size != length:
             partial.remove()
             raise _inconsistent(length)
+        partial.note_complete()
         try:
             partial.publish(path.name, self._uploads.options.overwrite)
         except Refused as refused:
+            partial.forget_complete()
             refused.fields += ((b"upload-complete", b"?1"),)
             raise
-        self._complete[partial.token] = partial.size
-        if len(self._complete) > _REMEMBERED:
-            self._complete.popitem(last=False)
 
     # The upload resource.
 
@@ -123,7 +120,7 @@ class ResumableUploads:
         try:
             partial = await self._open(folder, token)
             if partial is None:
-                await self._answer_without(exchange, token, fields)
+                await self._answer_without(exchange, completed_size(folder, token), fields)
                 return
             try:
                 if method == b"PATCH":
@@ -149,9 +146,8 @@ class ResumableUploads:
         except BlockingIOError:
             raise Refused(409, "Another request appends to it.") from None
 
-    async def _answer_without(self, exchange: Exchange, token: str, fields: Fields) -> None:
-        """The upload is complete, or there never was one."""
-        size = self._complete.get(token)
+    async def _answer_without(self, exchange: Exchange, size: int | None, fields: Fields) -> None:
+        """The upload is complete and has this size, or there never was one."""
         if size is None:
             raise Refused(404)
         if exchange.head.method == b"HEAD":

@@ -25,7 +25,8 @@ from catenet.http.server.exchange import Exchange
 __all__ = ["Uploads", "declared_length"]
 
 SWEEP_INTERVAL = 600.0
-"""Seconds between two looks for uploads that have been given up."""
+"""Seconds between two looks for uploads that have been given up, in one folder."""
+_MOST_FOLDERS = 4096
 
 
 class Uploads:
@@ -34,7 +35,7 @@ class Uploads:
     def __init__(self, root: Root, options: FileOptions) -> None:
         self.root = root
         self.options = options
-        self._swept = 0.0
+        self._swept: dict[tuple[str, ...], float] = {}
 
     async def put(self, exchange: Exchange, path: FilePath, fields: Fields) -> None:
         """Take one file; 201 if it is new, 204 if it has replaced one."""
@@ -77,11 +78,17 @@ class Uploads:
             raise Refused(409, "There is no folder to put it in.") from None
         except PermissionError:
             raise Refused(403) from None
-        now = time.monotonic()
-        if now - self._swept > SWEEP_INTERVAL:
-            self._swept = now
-            sweep(folder)
+        self._sweep(folder, names)
         return folder
+
+    def _sweep(self, folder: int, names: tuple[str, ...]) -> None:
+        """Remove what has been left in a folder, now and then."""
+        now = time.monotonic()
+        if now - self._swept.get(names, -SWEEP_INTERVAL) >= SWEEP_INTERVAL:
+            if len(self._swept) >= _MOST_FOLDERS:
+                self._swept.clear()
+            self._swept[names] = now
+            sweep(folder)
 
     def check(self, exchange: Exchange, folder: int, path: FilePath, coming: int | None = None) -> bool:
         """Return whether there is such a file, which may be replaced. Raises `Refused`.
