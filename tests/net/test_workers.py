@@ -143,6 +143,26 @@ def test_a_worker_that_dies_is_replaced():
         assert stop(process) == 0
 
 
+def test_workers_end_with_a_supervisor_that_is_killed():
+    with serving("tcp://127.0.0.1:0") as (process, (url,)):
+        workers = set()
+        while len(workers) < 2:
+            workers.add(int(ask(url)))
+        process.kill()
+        process.wait(20)
+        deadline = time.monotonic() + 30
+        while any(map(is_running, workers)):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_files_that_change_start_it_again(tmp_path):
     (tmp_path / "a.txt").write_text("1")
     with serving("tcp://127.0.0.1:0", workers=1, watch=tmp_path) as (process, (url,)):

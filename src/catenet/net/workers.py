@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import itertools
 import json
 import os
@@ -50,6 +51,7 @@ _ALL = _STOP | {signal.SIGCHLD}
 _PIPE_SIZE = 65536
 _POLL = 0.5
 _RESTART_DELAY = 1.0
+_PR_SET_PDEATHSIG = 1
 
 
 class BindError(OSError):
@@ -210,6 +212,14 @@ def _unix_socket(path: str, stack: contextlib.ExitStack) -> socket.socket:
     return sock
 
 
+def _end_with(parent: int) -> None:
+    """Let a worker drain when its supervisor is gone without a word: nobody else would end it (prctl(2), Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != parent:  # it was gone before
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
@@ -302,11 +312,13 @@ class Supervisor:
 
     def _fork(self, number: int) -> int:
         _flush()
+        parent = os.getpid()
         child = os.fork()
         if child:
             return child
         status = 1
         try:
+            _end_with(parent)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
             status = self._work(number)
         except KeyboardInterrupt:
