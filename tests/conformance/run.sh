@@ -13,7 +13,7 @@ CATENET_THROUGH_XML=1 tests/conformance/protojson/run.sh
 
 tests/conformance/connect/run.sh
 
-echo "ASGI: the suites of Starlette and FastAPI through our server"
+echo "ASGI: the suites of Starlette and FastAPI through our server, over HTTP/1.1 and HTTP/2"
 .venv/bin/python -m tests.conformance.asgi.run
 
 echo "resolver scenarios"

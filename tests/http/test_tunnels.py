@@ -119,7 +119,7 @@ def test_an_upgrade_after_the_body_of_its_request():
 
 @pytest.mark.parametrize(
     "target", [b"/", b"example.org", b"http://example.org:443/", b"user@example.org:443", b"a:443/x", b":443", b"a:x",
-               b"a:0", b"a:000", b"a:100000", b"[v1.]:443", b"a%:443"]
+               b"a:0", b"a:000", b"a:65536", b"a:100000", b"[v1.]:443", b"a%:443"]
 )  # fmt: skip
 def test_connect_takes_host_and_port_only(target):
     machine = H1Connection(False)

@@ -14,13 +14,13 @@ from catenet.http.message import Fields
 __all__ = [
     "AUTHORITY",
     "FRAMING_TRAILERS",
-    "HOST_AND_PORT",
     "check_fields",
     "check_h2_fields",
     "content_length",
     "is_method",
     "is_scheme",
     "is_target",
+    "is_tunnel_target",
     "is_value",
 ]
 
@@ -35,12 +35,9 @@ _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*").fullmatch
 _ADDRESS = rb"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9\-._~%]+)?"  # IPv6 by its characters, with a zone (RFC 6874)
 _FUTURE = rb"[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+"
 _HOST = rb"(?:\[(?:%b|%b)\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%%[0-9A-Fa-f]{2})+)" % (_ADDRESS, _FUTURE)
-# Zeros before the port may be any number. More digits behind them than a port has are refused, though the RFC does not
-# bound them either: programs make a number of them.
-AUTHORITY = re.compile(rb"(?:%b(?::0*+[0-9]{0,5})?)?" % _HOST).fullmatch
-"""Host and port after RFC 3986 section 3.2, without userinfo; or nothing."""
-HOST_AND_PORT = re.compile(rb"%b:0*+[0-9]{1,5}" % _HOST).fullmatch
-"""The target of a CONNECT: both, and not port 0 (RFC 9110 section 9.3.6)."""
+AUTHORITY = re.compile(rb"(?:%b(?::[0-9]*)?)?" % _HOST).fullmatch
+"""Host and port after RFC 3986 section 3.2, without userinfo; or nothing. The port has any number of digits."""
+_HOST_AND_PORT = re.compile(rb"%b:0*+([0-9]{1,5})" % _HOST).fullmatch
 
 # Fields that speak about one connection have no meaning in HTTP/2 (RFC 9113 section 8.2.2).
 _CONNECTION_FIELDS = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
@@ -90,6 +87,12 @@ def is_method(value: bytes) -> bool:
 def is_target(value: bytes) -> bool:
     """Whether it has the characters of a request's target."""
     return _TARGET(value) is not None
+
+
+def is_tunnel_target(value: bytes) -> bool:
+    """Whether it is what a CONNECT asks for: a host, and a port that there can be (RFC 9110 section 9.3.6)."""
+    found = _HOST_AND_PORT(value)
+    return found is not None and int(found[1]) < 1 << 16
 
 
 def is_scheme(value: bytes) -> bool:

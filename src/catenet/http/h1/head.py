@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from catenet.http.errors import HttpError
-from catenet.http.fields import AUTHORITY, HOST_AND_PORT
+from catenet.http.fields import AUTHORITY, is_tunnel_target
 from catenet.http.h1.lines import Field
 from catenet.http.message import Fields, RequestHead, ResponseHead
 
@@ -133,7 +133,7 @@ class Block:
     def _other_form(self, method: bytes, target: bytes) -> RequestHead:
         """Absolute-form, authority-form or asterisk-form (RFC 9112 section 3.2); Host then counts for nothing."""
         if method == b"CONNECT":
-            if not HOST_AND_PORT(target):
+            if not is_tunnel_target(target):
                 raise HttpError("the target of CONNECT is not host:port")
             if self.framing.length:
                 raise HttpError("CONNECT with a body")  # one reader would take the body for bytes of the tunnel

@@ -476,8 +476,12 @@ class Connection(Control):
             self._refuse(stream, problem, None)
 
     def _refuse(self, stream: Stream, problem: StreamError, head: RequestHead | ResponseHead | None) -> None:
-        """A stream error before there is a `HEAD`: nobody else knows of the request."""
+        """A stream error before there is a `HEAD`: nobody else knows of the request.
+
+        A server may say so before it resets the stream (RFC 9113 section 8.1.1): a user then sees more than a code.
+        """
         if not self.is_client:
+            self.send_head(stream, ResponseHead(400), end=True)
             self._events.append(
                 (ev.REFUSED, None, Refusal.of(problem, head if type(head) is RequestHead else None), False)
             )

@@ -11,13 +11,13 @@ from catenet.http.errors import StreamError
 from catenet.http.fields import (
     AUTHORITY,
     FRAMING_TRAILERS,
-    HOST_AND_PORT,
     check_fields,
     check_h2_fields,
     content_length,
     is_method,
     is_scheme,
     is_target,
+    is_tunnel_target,
     is_value,
 )
 from catenet.http.message import Fields, RequestHead, ResponseHead, first
@@ -63,7 +63,7 @@ class HeadReader:
             raise StreamError(":protocol without CONNECT or :authority")  # RFC 8441 section 4
         if method == b"CONNECT" and protocol is None:
             # Section 8.5: authority only.
-            if b":scheme" in pseudo or b":path" in pseudo or not HOST_AND_PORT(authority):
+            if b":scheme" in pseudo or b":path" in pseudo or not is_tunnel_target(authority):
                 raise StreamError("CONNECT with :scheme or :path, or without host:port as :authority")
             head = RequestHead(method, b"", rest, authority, b"")
             head.special = True
