@@ -34,7 +34,9 @@ __all__ = [
     "STA_PLL",
     "STA_READ_ONLY",
     "STA_UNSYNC",
+    "TIME_DEL",
     "TIME_ERROR",
+    "TIME_INS",
     "TIME_OK",
     "Timex",
     "clock_adjtime",
@@ -67,6 +69,9 @@ STA_READ_ONLY: Final = 0xFF00
 """Bits of the status that only the kernel changes."""
 
 TIME_OK: Final = 0
+TIME_INS: Final = 1
+TIME_DEL: Final = 2
+"""A second is added, or left out, at the end of the day."""
 TIME_ERROR: Final = 5
 """What a call returns while the clock is not synchronised."""
 

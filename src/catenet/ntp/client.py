@@ -15,7 +15,7 @@ from catenet.ntp.association import Association
 from catenet.ntp.clock_filter import ClockFilter
 from catenet.ntp.selection import Selection, select
 
-__all__ = ["Answer", "Result", "query"]
+__all__ = ["SCHEMES", "Answer", "Result", "query"]
 
 SCHEMES = {"ntp": Scheme(port=PORT, kinds=(socket.SOCK_DGRAM,))}
 

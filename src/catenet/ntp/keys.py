@@ -14,9 +14,11 @@ from typing import Final
 
 from catenet.ntp.packet import HEADER_LENGTH, Mac
 
-__all__ = ["BadKey", "Key", "read_keys"]
+__all__ = ["MD5", "BadKey", "Key", "read_keys"]
 
-_KINDS: Final = {"MD5": "MD5", "M": "MD5", "SHA1": "SHA1", "SHA": "SHA1"} | dict.fromkeys(
+MD5: Final = "MD5"
+
+_KINDS: Final = {"MD5": MD5, "M": MD5, "SHA1": "SHA1", "SHA": "SHA1"} | dict.fromkeys(
     ("AES128", "AES-128", "AES", "AES128CMAC", "AES-CMAC"), "AES128"
 )
 _AES_KEY_LENGTH: Final = 16

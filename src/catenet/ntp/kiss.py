@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["NTSN", "RATE", "STOPPING"]
+__all__ = ["DENY", "NTSN", "RATE", "STOPPING"]
 
 DENY: Final = "DENY"
 RSTR: Final = "RSTR"

@@ -1,0 +1,138 @@
+"""catenet serve ntp: the time of this machine's clock, which is never set."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from catenet.cli import UsageError, logs
+from catenet.cli.serving import Kind, add_arguments, run_server
+from catenet.printable import complain
+
+if TYPE_CHECKING:
+    from catenet.net.workers import Placement
+    from catenet.ntp.keys import Key
+    from catenet.ntp.reference import Reference
+    from catenet.ntp.server import Server, ServerOptions
+
+__all__ = ["register", "run"]
+
+DEFAULT_LISTEN: Final = "ntp://localhost:123"
+EPILOG: Final = """\
+  catenet serve ntp --listen ntp://[::]:123 --listen ntp://0.0.0.0:123
+  catenet serve ntp --stratum 1 --refid GPS --keys ntp.keys
+  catenet serve ntp --deny 0.0.0.0/0 --deny ::/0 --allow 192.0.2.0/24
+
+How good the clock is says the kernel, where whoever keeps the clock has noted it (adjtimex(2)); --stratum says instead
+that it is right. A port below 1024 needs CAP_NET_BIND_SERVICE.
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.epilog = EPILOG
+    clock = parser.add_argument_group("what is said of the clock")
+    clock.add_argument(
+        "--stratum", type=int, metavar="N", help="1 to 15: the clock is right, whatever the kernel knows"
+    )
+    clock.add_argument("--refid", metavar="ID", help="where its time comes from: up to 4 characters, or IPv4 (LOCL)")
+    clients = parser.add_argument_group("clients")
+    clients.add_argument("--keys", metavar="FILE", help="symmetric keys, as ntpd and chrony have them")
+    clients.add_argument("--md5", action="store_true", help="accept MD5 keys, which RFC 8573 advises against")
+    clients.add_argument("--rate", type=float, default=16.0, metavar="N", help="answers a second to one client (16)")
+    clients.add_argument("--burst", type=int, default=64, metavar="N", help="answers at once to one client (64)")
+    clients.add_argument("--allow", action="extend", nargs="+", default=[], metavar="NET", help="answer these only")
+    clients.add_argument("--deny", action="extend", nargs="+", default=[], metavar="NET", help="answer these by DENY")
+    clients.add_argument("--basic", action="store_true", help="no interleaved mode (RFC 9769)")
+    add_arguments(parser, _kind())
+
+
+def _kind() -> Kind:
+    from catenet.ntp.client import SCHEMES
+
+    return Kind("ntp", SCHEMES, DEFAULT_LISTEN)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal."""
+    reference, options = _reference(args), _options(args)
+    return run_server(args, _kind(), partial(_serving, args, reference, options))
+
+
+def _reference(args: argparse.Namespace) -> Reference:
+    import time
+
+    from catenet.ntp.reference import LOCAL, MOST_STRATUM, Kernel, Stated, reference_id
+
+    try:
+        identity = LOCAL if args.refid is None else reference_id(args.refid)
+    except ValueError as error:
+        raise UsageError(f"--refid: {error}") from None
+    if args.stratum is None:
+        kernel = Kernel(reference_id=identity)
+        if not kernel.state(time.time()).stratum and not args.quiet:
+            complain(
+                "catenet: nobody keeps this clock, so clients will not take its time; --stratum N says it is right"
+            )
+        return kernel
+    if not 1 <= args.stratum <= MOST_STRATUM:
+        raise UsageError(f"--stratum {args.stratum}: 1 to {MOST_STRATUM}")
+    return Stated(args.stratum, identity)
+
+
+def _options(args: argparse.Namespace) -> ServerOptions:
+    from catenet.ntp.rates import Access, Rate
+    from catenet.ntp.server import ServerOptions
+
+    if args.rate < 0 or args.rate != args.rate:
+        raise UsageError(f"--rate {args.rate:g}: at least 0; 0 is no limit")
+    if args.burst < 1:
+        raise UsageError(f"--burst {args.burst}: at least 1")
+    for option in ("allow", "deny"):
+        try:
+            Access(getattr(args, option))
+        except ValueError as error:
+            raise UsageError(f"--{option}: {error}") from None
+    access = Access(args.allow, args.deny)
+    return ServerOptions(_keys(args), Rate(args.rate, args.burst), access, not args.basic)
+
+
+def _keys(args: argparse.Namespace) -> dict[int, Key]:
+    """The keys of the file. One that may not be used is as good as none, but said."""
+    from catenet.ntp.keys import MD5, BadKey, read_keys
+
+    if args.keys is None:
+        if args.md5:
+            raise UsageError("--md5 goes with --keys")
+        return {}
+    try:
+        keys = read_keys(args.keys)
+    except BadKey as error:
+        raise UsageError(f"--keys: {error}") from None
+    except OSError as error:
+        raise UsageError(f"--keys {args.keys}: {(error.strerror or str(error)).lower()}") from None
+    weak = [] if args.md5 else [number for number, key in keys.items() if key.kind == MD5]
+    if weak and not args.quiet:
+        complain(f"catenet: {args.keys}: MD5 keys are refused without --md5: {', '.join(map(str, sorted(weak)))}")
+    return {number: key for number, key in keys.items() if number not in weak}
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    args: argparse.Namespace, reference: Reference, options: ServerOptions, placement: Placement
+) -> AsyncIterator[Server]:
+    from catenet.ntp.server import serve
+
+    logs.configure(args, several=args.workers > 1)
+    if not (args.quiet or args.verbose or args.log_level):
+        logging.getLogger("catenet.ntp").setLevel(logging.INFO)
+    try:
+        server = await serve(placement.urls, reference, options, reuse_port=placement.reuse_port)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--listen {error}") from None
+    async with server:
+        yield server
