@@ -61,8 +61,9 @@ def test_json_names_each_server_and_what_most_agree_on(start, capsys):
     assert [one["address"] for one in found["servers"]] == servers
     assert [one["verdict"] for one in found["servers"]] == ["truechimer", "truechimer", "falseticker", "truechimer"]
     assert set(found["servers"][0]) == {
-        "address", "stratum", "offset", "delay", "jitter", "root_distance", "verdict",
+        "address", "resolved", "stratum", "offset", "delay", "jitter", "root_distance", "verdict", "nts",
     }  # fmt: skip
+    assert [one["resolved"] for one in found["servers"]] == ["127.0.0.1", "::1", "127.0.0.1", "127.0.0.1"]
     assert found["servers"][0]["stratum"] == 2
     assert abs(found["offset"]) <= found["error_bound"]
     assert 99 < found["servers"][2]["offset"] < 101
@@ -90,8 +91,8 @@ def test_nobody_answers(silent, capsys):
     out, err = capsys.readouterr()
     assert json.loads(out)["servers"] == [
         {
-            "address": silent, "stratum": None, "offset": None, "delay": None, "jitter": None, "root_distance": None,
-            "verdict": "unreachable",
+            "address": silent, "resolved": None, "stratum": None, "offset": None, "delay": None, "jitter": None,
+            "root_distance": None, "verdict": "unreachable", "nts": False,
         }
     ]  # fmt: skip
     assert err == "catenet: no server has answered\n"

@@ -12,6 +12,7 @@ import time
 
 import ntplib
 import pytest
+from tests.ntp.chrony import LIMIT, UNPRIVILEGED, chronyd
 from tests.ntp.serving import CATENET, serving
 from tests.peers import UNPACKED, environment, tool
 
@@ -21,13 +22,11 @@ from catenet.ntp.server import serve
 
 pytestmark = pytest.mark.slow(30)
 
-LIMIT = 60
 KEYS = """1 MD5 HEX:6162636465666768696a6b6c6d6e6f70
 2 AES128 HEX:000102030405060708090a0b0c0d0e0f
 3 SHA1 HEX:000102030405060708090a0b0c0d0e0f10111213
 """
 KEYS_OF_NTPSEC = KEYS.replace("HEX:", "").replace(" AES128 ", " AES-128 ")
-UNPRIVILEGED = ["setpriv", "--bounding-set", "-sys_time", "--inh-caps", "-sys_time"]
 
 
 @pytest.fixture
@@ -44,11 +43,6 @@ def of_ntpsec():
     found["LD_LIBRARY_PATH"] += f":{libraries}"
     found["PYTHONPATH"] = f"{UNPACKED}/usr/lib/python3/dist-packages"
     return found
-
-
-def chronyd(folder, *directives):
-    words = ["-x", "-d", "-u", "root", "-f", "/dev/null", "cmdport 0", "bindcmdaddress /"]
-    return [*UNPRIVILEGED, tool("chronyd"), *words, f"pidfile {folder}/pid", f"driftfile {folder}/drift", *directives]
 
 
 # Their clients, our server.

@@ -179,7 +179,7 @@ def test_our_client_and_our_server_speak_it():
     for number in range(4):
         asked = client.poll(one.clock.now / 1e9)
         one.clock.now += 5_000_000
-        answer = one.ask(asked)
+        answer = one.ask(asked, now=one.clock.now / 1e9)
         one.clock.now += 5_000_000
         assert client.receive(answer, one.clock.now / 1e9) is not None
         assert client.in_interleaved_mode is (number > 0)

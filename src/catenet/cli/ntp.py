@@ -24,10 +24,13 @@ examples:
   catenet ntp time.example.net
   catenet ntp a.example b.example c.example d.example   a liar among four is named
   catenet ntp --samples 4 --json ntp://[2001:db8::123]
+  catenet ntp -a pool.example.net                       all that the name has
+  catenet ntp --nts time.example.net                    only what that server itself has said
 
 Nothing is set without --set, which takes CAP_SYS_TIME. Status: 1 when no server answers, when most do not agree, or
 when the clock may not be set.
 """
+SHOWN: Final = ("address", "stratum", "offset", "delay", "jitter", "root_distance", "verdict")
 COLUMNS: Final = ("server", "stratum", "offset", "delay", "jitter", "root distance", "verdict")
 
 
@@ -35,7 +38,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
-    parser.add_argument("servers", nargs="+", metavar="SERVER", help="HOST, HOST:PORT or ntp://HOST:PORT")
+    parser.add_argument("servers", nargs="+", metavar="SERVER", help="HOST, HOST:PORT, ntp://… or nts://…")
     family = parser.add_mutually_exclusive_group()
     family.add_argument("-4", dest="family", action="store_const", const=socket.AF_INET, help="over IPv4 only")
     family.add_argument("-6", dest="family", action="store_const", const=socket.AF_INET6, help="over IPv6 only")
@@ -43,6 +46,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--samples", type=int, choices=range(1, 5), default=1, metavar="N", help="of each server, 2 s apart: 1 to 4 (1)"
     )
     parser.add_argument("--timeout", type=duration, default=2.0, metavar="TIME", help="for each answer (2s)")
+    parser.add_argument("-a", "--all", action="store_true", help="ask all addresses of a name, as of a pool")
+    parser.add_argument("--nts", action="store_true", help="Network Time Security (RFC 8915); as nts://HOST:PORT")
+    parser.add_argument("--ca", metavar="FILE", help="authorities to trust with NTS, instead of the system's (PEM)")
     parser.add_argument("--set", action="store_true", help="set this machine's clock to what most servers agree on")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -53,15 +59,32 @@ def run(args: argparse.Namespace) -> int:
 
     if args.timeout <= 0:
         raise UsageError("--timeout: more than 0 s")
-    family = args.family or socket.AF_UNSPEC
+    from catenet.net.tls import TlsError
+
+    work = query(
+        args.servers,
+        samples=args.samples,
+        patience=args.timeout,
+        family=args.family or socket.AF_UNSPEC,
+        secure=args.nts,
+        ca=args.ca,
+        every_address=args.all,
+    )
     try:
-        result = asyncio.run(query(args.servers, samples=args.samples, patience=args.timeout, family=family))
+        result = asyncio.run(work)
+    except TlsError as error:
+        raise UsageError(f"--ca: {error}") from None
     except ValueError as error:
         raise UsageError(str(error)) from None
+    except ImportError as error:
+        raise UsageError(f"NTS needs the package {error.name}: pip install 'catenet[nts]'") from None
     if args.json:
         print(printable_json(json.dumps(_facts(result), ensure_ascii=False)))
     else:
         _print(result)
+    for one in result.answers:
+        if one.problem:
+            complain(f"catenet: {one.server}: {one.problem}")
     offset = result.selection.offset
     if offset is None:
         heard = any(one.verdict != "unreachable" for one in result.answers)
@@ -97,29 +120,40 @@ def _server(one: Answer) -> dict[str, object]:
     current, said = association.current, association.server
     return {
         "address": one.server,
+        "resolved": one.resolved or None,
         "stratum": None if said is None else said.stratum,
         "offset": None if current is None else current.offset,
         "delay": None if current is None else current.delay,
         "jitter": None if current is None else current.jitter,
         "root_distance": None if current is None else association.root_distance(time.time()),
         "verdict": one.verdict,
+        "nts": one.secure,
     }
 
 
 def _print(result: Result) -> None:
     from catenet.tables import make_table, show
 
-    rows = [[_cell(name, value) for name, value in _server(one).items()] for one in result.answers]
-    for row, one in zip(rows, result.answers, strict=True):
+    rows = []
+    for one in result.answers:
+        facts = _server(one)
+        facts["address"] = _named(one)
+        row = [_cell(name, facts[name]) for name in SHOWN]
         if one.association.kiss:
             row[-1] += f" ({one.association.kiss})"
+        rows.append(row)
     show(make_table(COLUMNS, rows), sys.stdout)
     chosen = result.selection
     if chosen.offset is not None:
         say(f"offset {chosen.offset:+.6f} s ± {chosen.error_bound:.6f} s")
     for one in result.answers:
         if one.verdict == "falseticker":
-            say(f"falseticker: {one.server}")
+            say(f"falseticker: {_named(one)}")
+
+
+def _named(one: Answer) -> str:
+    """A server as it was named, and its address if that says more."""
+    return f"{one.server} ({one.resolved})" if one.resolved and one.resolved not in one.server else one.server
 
 
 def _cell(name: str, value: object) -> str:

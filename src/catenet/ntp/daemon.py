@@ -10,15 +10,15 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from catenet.ntp.asking import PORT, connect, receive
 from catenet.ntp.clocks import Clock
 from catenet.ntp.discipline import Discipline
 from catenet.ntp.steering import Source, Steering, Update
 
-__all__ = ["Server", "discipline"]
+__all__ = ["Located", "Server", "discipline"]
 
 PATIENCE: Final = 2.0
 """Seconds to wait for an answer; a later one says little."""
@@ -27,12 +27,20 @@ RETRY: Final = 64.0
 MILLION: Final = 1e6
 
 
+class Located(Protocol):
+    """Where the time is told is known when keys have been established."""
+
+    async def locate(self) -> tuple[str, int]:
+        """Return host and port. Raises `OSError`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server by its name or address."""
+    """A server by its name or address. `keys`: says where it tells the time, after it has made sure of keys (NTS)."""
 
     host: str
     port: int = PORT
+    keys: Located | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return self.host if self.port == PORT else f"{self.host}:{self.port}"
@@ -95,9 +103,11 @@ class _Keeper:
         name = str(server)
         asked = self._steering.sources[name]
         await asyncio.sleep(delay)
+        turn = 0
         while not asked.stopped:
             try:
-                await self._ask(name, server)
+                await self._ask(name, server, turn)
+                turn += not asked.reach  # another address of the name may answer
             except _Unreachable as error:
                 if self._on_problem is not None:
                     self._on_problem(name, str(error))
@@ -107,10 +117,11 @@ class _Keeper:
                 # A step by another server's answer meanwhile has moved both the clock and this.
                 await asyncio.sleep(max(0.0, asked.next_poll - self._clock.now()))
 
-    async def _ask(self, name: str, server: Server) -> None:
+    async def _ask(self, name: str, server: Server, turn: int) -> None:
         """Send one request and take its answer, whatever else arrives meanwhile."""
         with _network():
-            endpoint = await connect(server.host, server.port)
+            place = (server.host, server.port) if server.keys is None else await server.keys.locate()
+            endpoint = await connect(*place, turn)
         with endpoint:
             request = self._steering.poll(name, self._clock.now())
             with _network():

@@ -47,10 +47,10 @@ _NANOSECONDS: Final = 1e9
 class Sealer(Protocol):
     """What authenticates besides symmetric keys: Network Time Security."""
 
-    def open(self, data: bytes, packet: Packet) -> Callable[[bytes], bytes] | None:
-        """Return what makes an answer of a header for this request; None if it is not a request of this kind.
+    def open(self, data: bytes, packet: Packet) -> tuple[str, Callable[[bytes], bytes]] | None:
+        """Return a code of kiss-o'-death, or the empty one, and what makes an answer of a header.
 
-        Raises `catenet.ntp.errors.Malformed` for one that gets no answer.
+        None if it is not a request of this kind. Raises `catenet.ntp.errors.Malformed` for one that gets no answer.
         """
 
 
@@ -152,7 +152,7 @@ class Responder:
             counters.dropped += 1
             return None
         if now >= self._due:
-            self._look(now)
+            self._look(now, received)
         if len(data) == HEADER_LENGTH:
             return self._refuse(kind, code, data) if code else self._tell(kind, data, received)
         return self._answer_fields(kind, code, data, received)
@@ -177,19 +177,22 @@ class Responder:
             return None
         return kiss.RATE if chance else ""
 
-    def _look(self, now: float) -> None:
+    def _look(self, now: float, received: int) -> None:
         self._due = now + REFRESH
-        time = self._clock() / _NANOSECONDS
+        time = received / _NANOSECONDS
         self._use(self._reference.state(time), time)
 
     def _use(self, state: State, time: float) -> None:
+        # Clients refuse a clock that was corrected after the timestamps of an answer, and the transmit timestamp of an
+        # interleaved one is that of the answer before.
+        reference = min(state.reference, time - REFRESH)
         self._leap = state.leap << 6
         self._facts = (
             state.stratum,
             short_from_seconds(state.root_delay),
             short_from_seconds(state.dispersion(time)),
             state.reference_id,
-            from_unix(state.reference) if state.stratum else 0,
+            from_unix(reference) if state.stratum else 0,
         )
 
     # Answers.
@@ -248,33 +251,36 @@ class Responder:
         counters = self.counters
         try:
             packet = parse(data)
-            seal = self._sealing(data, packet)
+            sealing = self._sealing(data, packet)
         except Malformed:
             counters.malformed += 1
             return None
-        if seal is None:
+        if sealing is None:
             counters.refused += 1
             return self._refuse_key(kind, data, packet)
-        header = self._refuse(kind, code, data) if code else self._tell(kind, data, received)
+        own, seal = sealing
+        if own:
+            counters.refused += 1
+        header = self._refuse(kind, own or code, data) if own or code else self._tell(kind, data, received)
         answer = seal(header)
         assert len(answer) <= len(data), "an answer is longer than its request"
         return answer
 
-    def _sealing(self, data: bytes, packet: Packet) -> Callable[[bytes], bytes] | None:
+    def _sealing(self, data: bytes, packet: Packet) -> tuple[str, Callable[[bytes], bytes]] | None:
         """What an answer is made with: as it is, by a key, by NTS; None for a key that is not known or a wrong MAC."""
         if self._sealer is not None and packet.extensions:
             found = self._sealer.open(data, packet)
             if found is not None:
-                self.counters.authenticated += 1
+                self.counters.authenticated += not found[0]
                 return found
         mac = packet.mac
         if mac is None:
-            return bytes
+            return "", bytes
         key = self._keys.get(mac.key_id)
         if key is None or not key.verifies(data, mac):
             return None
         self.counters.authenticated += 1
-        return key.seal
+        return "", key.seal
 
     def _refuse_key(self, kind: int, data: bytes, packet: Packet) -> bytes | None:
         """Answer a MAC that is wrong by a crypto-NAK (RFC 5905 section 9.2), which itself gets no answer."""

@@ -19,7 +19,7 @@ from catenet.net.arrival import ARRIVAL_CONTROL_SIZE, arrived, tell_arrivals
 from catenet.net.listen import bind_udp
 from catenet.net.pktinfo import CONTROL_SIZE, answering, is_wildcard, tell_destinations
 from catenet.net.target import parse_target
-from catenet.ntp.client import SCHEMES
+from catenet.ntp.asking import SCHEMES
 from catenet.ntp.keys import Key
 from catenet.ntp.packet import MAX_PACKET
 from catenet.ntp.rates import Access, Rate

@@ -16,16 +16,19 @@ from catenet.printable import complain
 if TYPE_CHECKING:
     from catenet.net.workers import Placement
     from catenet.ntp.keys import Key
+    from catenet.ntp.nts.server import SecureServer
     from catenet.ntp.reference import Reference
     from catenet.ntp.server import Server, ServerOptions
 
 __all__ = ["register", "run"]
 
 DEFAULT_LISTEN: Final = "ntp://localhost:123"
+SECURE: Final = "nts://"
 EPILOG: Final = """\
   catenet serve ntp --listen ntp://[::]:123 --listen ntp://0.0.0.0:123
   catenet serve ntp --stratum 1 --refid GPS --keys ntp.keys
-  catenet serve ntp --deny 0.0.0.0/0 --deny ::/0 --allow 192.0.2.0/24
+  catenet serve ntp --allow 192.0.2.0/24 2001:db8::/32
+  catenet serve ntp --nts --cert time.pem --listen ntp://[::]:123 --listen ntp://0.0.0.0:123
 
 How good the clock is says the kernel, where whoever keeps the clock has noted it (adjtimex(2)); --stratum says instead
 that it is right. A port below 1024 needs CAP_NET_BIND_SERVICE.
@@ -48,19 +51,56 @@ def register(parser: argparse.ArgumentParser) -> None:
     clients.add_argument("--allow", action="extend", nargs="+", default=[], metavar="NET", help="answer these only")
     clients.add_argument("--deny", action="extend", nargs="+", default=[], metavar="NET", help="answer these by DENY")
     clients.add_argument("--basic", action="store_true", help="no interleaved mode (RFC 9769)")
+    secure = parser.add_argument_group("Network Time Security (RFC 8915)")
+    secure.add_argument(
+        "--nts", action="store_true", help="give keys too, on port 4460 where the time is told, or at --listen nts://…"
+    )
     add_arguments(parser, _kind())
 
 
 def _kind() -> Kind:
-    from catenet.ntp.client import SCHEMES
+    from catenet.ntp.asking import SECURE_SCHEMES
 
-    return Kind("ntp", SCHEMES, DEFAULT_LISTEN)
+    return Kind("ntp", SECURE_SCHEMES, DEFAULT_LISTEN, reloads=True)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
+    if args.client_ca:
+        raise UsageError("--client-ca: clients of NTS have no certificates")
     reference, options = _reference(args), _options(args)
-    return run_server(args, _kind(), partial(_serving, args, reference, options))
+    args.listen = _listen(args)
+    secret = None
+    if any(url.startswith(SECURE) for url in args.listen):
+        import secrets
+
+        try:
+            from catenet.ntp.nts.server import SECRET_LENGTH
+        except ImportError as error:
+            raise UsageError(f"--nts needs the package {error.name}: pip install 'catenet[nts]'") from None
+
+        secret = secrets.token_bytes(SECRET_LENGTH)  # before the fork: processes take each other's cookies
+    elif args.cert or args.tls:
+        raise UsageError("--cert and --tls go with --nts")
+    return run_server(args, _kind(), partial(_serving, args, reference, options, secret))
+
+
+def _listen(args: argparse.Namespace) -> list[str]:
+    """Where to listen; with `--nts` keys are given on the same addresses as the time, unless it is said where."""
+    from catenet.net.target import parse_target
+    from catenet.ntp.asking import SECURE_SCHEMES
+
+    listen = args.listen or [DEFAULT_LISTEN]
+    secure = [url for url in listen if url.startswith(SECURE)]
+    if len(secure) == len(listen):
+        raise UsageError("--listen: where the time is told is missing, ntp://HOST:PORT")
+    if secure or not args.nts:
+        return list(listen)
+    try:
+        hosts = [parse_target(url, listening=True, schemes=SECURE_SCHEMES, default="ntp").host for url in listen]
+    except ValueError as error:
+        raise UsageError(f"--listen: {error}") from None
+    return [*listen, *(f"{SECURE}{f'[{host}]' if ':' in host else host}:4460" for host in dict.fromkeys(hosts))]
 
 
 def _reference(args: argparse.Namespace) -> Reference:
@@ -123,16 +163,49 @@ def _keys(args: argparse.Namespace) -> dict[int, Key]:
 
 @contextlib.asynccontextmanager
 async def _serving(
-    args: argparse.Namespace, reference: Reference, options: ServerOptions, placement: Placement
-) -> AsyncIterator[Server]:
-    from catenet.ntp.server import serve
+    args: argparse.Namespace,
+    reference: Reference,
+    options: ServerOptions,
+    secret: bytes | None,
+    placement: Placement,
+) -> AsyncIterator[Server | SecureServer]:
+    from catenet.net.tls import TlsError
 
     logs.configure(args, several=args.workers > 1)
     if not (args.quiet or args.verbose or args.log_level):
         logging.getLogger("catenet.ntp").setLevel(logging.INFO)
     try:
-        server = await serve(placement.urls, reference, options, reuse_port=placement.reuse_port)
+        server = await _start(args, reference, options, secret, placement)
+    except TlsError as error:
+        raise UsageError(f"--cert, --key: {error}") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"--listen {error}") from None
     async with server:
         yield server
+
+
+async def _start(
+    args: argparse.Namespace,
+    reference: Reference,
+    options: ServerOptions,
+    secret: bytes | None,
+    placement: Placement,
+) -> Server | SecureServer:
+    if secret is None:
+        from catenet.ntp.server import serve
+
+        return await serve(placement.urls, reference, options, reuse_port=placement.reuse_port)
+    from catenet.ntp.nts.server import serve_securely
+
+    plain = [url for url in placement.urls if not url.startswith(SECURE)]
+    secure = [url for url in placement.urls if url.startswith(SECURE)]
+    return await serve_securely(
+        plain,
+        secure,
+        reference,
+        options,
+        cert=args.cert,
+        key=args.key,
+        secret=secret,
+        reuse_port=placement.reuse_port,
+    )
