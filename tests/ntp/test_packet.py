@@ -39,7 +39,7 @@ packets = st.builds(
     transmit=st.integers(0, 2**64 - 1),
     extensions=st.lists(st.builds(Extension, st.integers(0, 65535), octets), max_size=4).map(tuple),
     mac=st.none() | macs,
-)
+).filter(lambda packet: packet.version == 4 or not packet.extensions)
 
 
 @given(packets)
@@ -85,8 +85,17 @@ def test_version_5_and_version_0_are_not_read():
             parse(bytes([first]) + bytes(47))
 
 
+OLD = Packet(version=3, extensions=(Extension(1, bytes(28)),))
+
+
+def test_packets_before_version_4_have_no_fields():
+    data = replace(OLD, version=4).build()
+    with pytest.raises(Malformed, match="an extension field in a packet of version 3"):
+        parse(bytes((0x1B,)) + data[1:])
+
+
 def test_a_field_out_of_range_is_the_callers_mistake():
-    for wrong in (Packet(stratum=256), Packet(transmit=-1), Packet(mac=Mac(1, b"short"))):
+    for wrong in (Packet(stratum=256), Packet(transmit=-1), Packet(mac=Mac(1, b"short")), OLD):
         with pytest.raises(ValueError):
             wrong.build()
 

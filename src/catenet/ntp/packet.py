@@ -2,7 +2,8 @@
 
 `Packet.build` makes the same octets of whatever `parse` has read. Extension fields may follow the header, and a MAC.
 Nothing tells a MAC from an extension field but its size: what is left is a MAC when it is no longer than the longest
-one, 24 octets, and so the last extension field of a packet without a MAC has at least 28 (RFC 7822 section 3).
+one, 24 octets, and so the last extension field of a packet without a MAC has at least 28 (RFC 7822 section 3). Packets
+of versions before 4 have none.
 """
 
 from __future__ import annotations
@@ -136,6 +137,8 @@ class Packet:
             )
         except struct.error as error:
             raise ValueError(f"a field of the packet is out of its range: {error}") from None
+        if self.extensions and self.version < VERSION:
+            raise ValueError(f"version {self.version} has no extension fields")
         mac = b"" if self.mac is None else self.mac.build()
         last = len(self.extensions) - 1
         fields = [
@@ -165,6 +168,8 @@ def parse(data: bytes) -> Packet:
     if not _LOWEST_VERSION <= version <= VERSION:
         raise Malformed(f"version {version} is none that is known")
     extensions, mac = _after_header(data)
+    if extensions and version < VERSION:
+        raise Malformed(f"an extension field in a packet of version {version}")
     return Packet(
         mode=first & 7,
         version=version,
