@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from catenet.ntp.asking import connect
+from catenet.ntp.asking import Route
 from catenet.ntp.association import Association
 from catenet.ntp.daemon import Server, discipline
 
@@ -21,7 +21,7 @@ class ReportOnly:
 def test_a_name_that_can_be_none_is_an_error_of_the_network():
     async def main():
         with pytest.raises(OSError, match=r"'a\.\.b' is no name of a host"):
-            await connect("a..b", 123)
+            await Route("a..b", 123).connect()
 
     asyncio.run(main())
 

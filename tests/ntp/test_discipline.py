@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from catenet.ntp.discipline import Action, Discipline
 from catenet.ntp.regression import Point, Regression
+from catenet.ntp.steering import Steering
 
 UNSURE = 100e-6
 
@@ -142,3 +143,49 @@ def test_holdover_gets_less_sure() -> None:
     errors = [discipline.held_error(seconds) for seconds in (0.0, 3600.0, 86400.0)]
     assert errors == sorted(errors)
     assert 0.0005 < errors[1] < 0.005
+
+
+class Delayed:
+    """A server that is right, asked each 64 s; what an exchange was comes `late` exchanges later."""
+
+    reach, next_poll, stopped, waiting = 1, 0.0, False, False
+
+    def __init__(self, late: int) -> None:
+        self._late = late
+        self.clock = 0.0
+        self._samples: list[Point] = []
+
+    def poll(self, now: float) -> bytes:
+        return b""
+
+    def receive(self, data: bytes, now: float) -> Point | None:
+        self._samples.append(Point(now, -self.clock, 0.01))
+        return self._samples[-1 - self._late] if len(self._samples) > self._late else None
+
+    def step(self, seconds: float) -> None:
+        self._samples.clear()
+
+    def root_distance(self, now: float) -> float:
+        return 0.01
+
+
+@pytest.mark.parametrize("late", [0, 1, 3])
+def test_samples_of_exchanges_before_are_not_corrected_twice(late: int) -> None:
+    """As interleaved mode has them: the clock is 20 ms behind and 30 ppm slow, and comes near without swinging over."""
+    server = Delayed(late)
+    steering = Steering({"a": server}, Discipline())
+    server.clock, frequency, slewing, true = -0.020, 0.0, 0.0, 0.0
+    updates = 0
+    for _ in range(60):
+        update = steering.receive("a", b"", true + server.clock)
+        if update is not None:
+            updates += 1
+            slewing, frequency = update.action.slew, update.action.frequency
+        done = max(-0.032, min(0.032, slewing))
+        slewing -= done
+        true += 64.0
+        server.clock += done + 64.0 * (frequency - 30e-6)
+        assert server.clock < 0.002
+    assert updates == 60 - 3 - late, "none is taken for a spike"
+    assert abs(server.clock) < 50e-6
+    assert steering.discipline.frequency == pytest.approx(30e-6, rel=0.02)

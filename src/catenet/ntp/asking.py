@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Final
+from typing import Final, Protocol
 
 from catenet.net import dial
 from catenet.net.dial import Endpoint
 from catenet.net.target import Scheme, Target
 from catenet.ntp.packet import MAX_PACKET
 
-__all__ = ["PORT", "SCHEMES", "SECURE_SCHEMES", "addresses", "connect", "open_socket", "receive"]
+__all__ = ["PORT", "SCHEMES", "SECURE_SCHEMES", "Located", "Route", "addresses", "open_socket", "receive"]
 
 PORT: Final = 123
 SCHEMES: Final = {"ntp": Scheme(port=PORT, kinds=(socket.SOCK_DGRAM,))}
@@ -40,16 +40,50 @@ def open_socket(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
-async def connect(host: str, port: int, turn: int = 0) -> socket.socket:
-    """Return a socket connected to an address that there is a route to: the first, or a later one. Raises `OSError`."""
-    found = await addresses(host, port)
-    error = OSError(f"{host} has no address")
-    for index in range(len(found)):
-        try:
-            return open_socket(found[(turn + index) % len(found)])
-        except OSError as failure:
-            error = failure
-    raise error
+class Located(Protocol):
+    """Where the time is told is known when keys have been established."""
+
+    async def locate(self) -> tuple[str, int]:
+        """Return host and port. Raises `OSError`."""
+
+
+class Route:
+    """The way to one server that is asked again and again.
+
+    Addresses of its name are found when they are needed first, and anew after all of them have failed. `keys`: says
+    where the time is told, after it has made sure of keys (NTS).
+    """
+
+    def __init__(self, host: str, port: int, keys: Located | None = None) -> None:
+        self._place = host, port
+        self._keys = keys
+        self._found: list[Endpoint] = []
+
+    @property
+    def address(self) -> str:
+        """The address that is asked; nothing before there is one."""
+        return str(self._found[0].address[0]) if self._found else ""
+
+    async def connect(self) -> socket.socket:
+        """Return a socket connected to an address that there is a route to. Raises `OSError`."""
+        if self._keys is not None:
+            place = await self._keys.locate()
+            if place != self._place:
+                self._place = place
+                self._found.clear()
+        if not self._found:
+            self._found = await addresses(*self._place)
+        while True:
+            try:
+                return open_socket(self._found[0])
+            except OSError:
+                self.fail()
+                if not self._found:
+                    raise
+
+    def fail(self) -> None:
+        """Say that the address does not answer: another one is asked next."""
+        del self._found[:1]
 
 
 async def receive(sock: socket.socket) -> bytes:

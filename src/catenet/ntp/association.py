@@ -55,6 +55,7 @@ class Rejected(StrEnum):
     UNSYNCHRONIZED = "not synchronized"
     KISS = "kiss-o'-death"
     DISTANCE = "impossible times"
+    LOOP = "follows us"
 
 
 class Protection(Protocol):
@@ -142,6 +143,8 @@ class Association:
         self.kiss = ""
         self.rejected: Counter[Rejected] = Counter()
         self.in_interleaved_mode = False
+        self.local_id = b""
+        """The reference id of those that follow this host; whoever has it is not followed."""
 
     # Asking.
 
@@ -246,6 +249,8 @@ class Association:
         exchange.server_received, exchange.arrived = packet.receive, from_unix(now)
         if packet.leap == UNSYNCHRONIZED or not 0 < packet.stratum < _MAX_STRATUM:
             return Rejected.UNSYNCHRONIZED
+        if packet.stratum > 1 and packet.reference_id == self.local_id:
+            return Rejected.LOOP
         if not _is_credible(packet):
             return Rejected.DISTANCE
         return self._take(packet, exchange, now)

@@ -8,30 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
-from catenet.ntp.asking import PORT, connect, receive
+from catenet.ntp.asking import PORT, Located, Route, receive
 from catenet.ntp.clocks import Clock
 from catenet.ntp.discipline import Discipline
 from catenet.ntp.steering import Source, Steering, Update
 
-__all__ = ["Located", "Server", "discipline"]
+__all__ = ["Keeper", "Server", "discipline"]
 
 PATIENCE: Final = 2.0
 """Seconds to wait for an answer; a later one says little."""
 RETRY: Final = 64.0
 """Seconds until a name that was not found, or a network that was not there, is tried again."""
 MILLION: Final = 1e6
-
-
-class Located(Protocol):
-    """Where the time is told is known when keys have been established."""
-
-    async def locate(self) -> tuple[str, int]:
-        """Return host and port. Raises `OSError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +54,7 @@ async def discipline(
     asked. `rng` spreads the first requests over a second. Raises PermissionError when the clock may not be adjusted,
     ValueError without servers.
     """
-    if not servers:
-        raise ValueError("a clock is kept by at least one server")
-    source = random.SystemRandom() if rng is None else rng
-    steering = Steering({str(one): each for one, each in servers.items()}, Discipline(clock.frequency() / MILLION))
-    keeper = _Keeper(steering, clock, on_update, on_problem)
-    async with asyncio.TaskGroup() as group:
-        for one in servers:
-            group.create_task(keeper.ask_always(one, source.random()))
+    await Keeper(servers, clock, on_update=on_update, on_problem=on_problem).run(rng)
 
 
 class _Unreachable(Exception):
@@ -83,52 +70,74 @@ def _network() -> Iterator[None]:
         raise _Unreachable(error.strerror or str(error)) from None
 
 
-class _Keeper:
-    """The clock, and the tasks that ask each server."""
+class Keeper:
+    """A clock, the servers that it is kept by, and the tasks that ask them.
+
+    Arguments as those of `discipline`; besides, `on_connected` is called with a server's name and the socket before it
+    is asked. Raises ValueError without servers.
+    """
 
     def __init__(
         self,
-        steering: Steering,
+        servers: Mapping[Server, Source],
         clock: Clock,
-        on_update: Callable[[Update], object] | None,
-        on_problem: Callable[[str, str], object] | None,
+        *,
+        on_update: Callable[[Update], object] | None = None,
+        on_problem: Callable[[str, str], object] | None = None,
+        on_connected: Callable[[str, socket.socket], object] | None = None,
     ) -> None:
-        self._steering = steering
-        self._clock = clock
+        if not servers:
+            raise ValueError("a clock is kept by at least one server")
+        self.clock = clock
+        self.steering = Steering(
+            {str(one): each for one, each in servers.items()}, Discipline(clock.frequency() / MILLION)
+        )
+        self.routes = {str(one): Route(one.host, one.port, one.keys) for one in servers}
         self._on_update = on_update
         self._on_problem = on_problem
+        self.on_connected = on_connected
 
-    async def ask_always(self, server: Server, delay: float) -> None:
+    async def run(self, rng: random.Random | None = None) -> None:
+        """Go on until cancelled, or until all servers have asked not to be asked."""
+        source = random.SystemRandom() if rng is None else rng
+        async with asyncio.TaskGroup() as group:
+            for name in self.routes:
+                group.create_task(self._ask_always(name, source.random()))
+
+    async def _ask_always(self, name: str, delay: float) -> None:
         """Ask one server whenever it is time, from `delay` seconds on, until it asks not to be asked."""
-        name = str(server)
-        asked = self._steering.sources[name]
+        asked = self.steering.sources[name]
         await asyncio.sleep(delay)
-        turn = 0
         while not asked.stopped:
+            due = asked.next_poll
             try:
-                await self._ask(name, server, turn)
-                turn += not asked.reach  # another address of the name may answer
+                await self._ask(name)
+                if not asked.reach:
+                    self.routes[name].fail()
             except _Unreachable as error:
+                self.routes[name].fail()
                 if self._on_problem is not None:
                     self._on_problem(name, str(error))
-                if asked.next_poll is None:
+                if asked.next_poll == due:  # it has not come to a request
                     await asyncio.sleep(RETRY)
+                    continue
             if asked.next_poll is not None:
                 # A step by another server's answer meanwhile has moved both the clock and this.
-                await asyncio.sleep(max(0.0, asked.next_poll - self._clock.now()))
+                await asyncio.sleep(max(0.0, asked.next_poll - self.clock.now()))
 
-    async def _ask(self, name: str, server: Server, turn: int) -> None:
+    async def _ask(self, name: str) -> None:
         """Send one request and take its answer, whatever else arrives meanwhile."""
         with _network():
-            place = (server.host, server.port) if server.keys is None else await server.keys.locate()
-            endpoint = await connect(*place, turn)
+            endpoint = await self.routes[name].connect()
         with endpoint:
-            request = self._steering.poll(name, self._clock.now())
+            if self.on_connected is not None:
+                self.on_connected(name, endpoint)
+            request = self.steering.poll(name, self.clock.now())
             with _network():
                 endpoint.send(request)
             try:
                 async with asyncio.timeout(PATIENCE):
-                    while self._steering.sources[name].waiting:
+                    while self.steering.sources[name].waiting:
                         with _network():
                             data = await receive(endpoint)
                         self._take(name, data)
@@ -136,15 +145,15 @@ class _Keeper:
                 return
 
     def _take(self, name: str, data: bytes) -> None:
-        update = self._steering.receive(name, data, self._clock.now())
+        update = self.steering.receive(name, data, self.clock.now())
         if update is None:
             return
         action = update.action
         if action.step:
-            self._clock.step(action.step)
+            self.clock.step(action.step)
         else:
-            self._clock.slew(action.slew)
-        self._clock.adjust_frequency(action.frequency * MILLION)
-        self._clock.note_error(update.estimated_error, update.error_bound)
+            self.clock.slew(action.slew)
+        self.clock.adjust_frequency(action.frequency * MILLION)
+        self.clock.note_error(update.estimated_error, update.error_bound)
         if self._on_update is not None:
             self._on_update(update)

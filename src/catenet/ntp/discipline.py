@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Action", "Discipline"]
+__all__ = ["Action", "Discipline", "Slew"]
 
 STEP_THRESHOLD: Final = 0.128
 """Seconds above which an offset is stepped (STEPT)."""
@@ -42,6 +42,19 @@ class Action:
     frequency: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Slew:
+    """A slew of so many seconds that has begun at some time."""
+
+    seconds: float = 0.0
+    begun: float = 0.0
+
+    def pending(self, now: float) -> float:
+        """Seconds that have not been carried out at `now`."""
+        done = SLEW_RATE * max(0.0, now - self.begun)
+        return max(0.0, self.seconds - done) if self.seconds > 0 else min(0.0, self.seconds + done)
+
+
 class Discipline:
     """The state of one disciplined clock.
 
@@ -67,7 +80,8 @@ class Discipline:
         self._panic_threshold = panic_threshold
         self._synchronized = False
         self._large_since: float | None = None
-        self._slew = self._slew_begun = 0.0
+        self.slew = Slew()
+        """The last one."""
         self._updated: float | None = None
         self.panicked = False
         """Whether an offset was beyond what is believed."""
@@ -89,8 +103,7 @@ class Discipline:
 
     def pending(self, now: float) -> float:
         """Seconds of the last slew that have not been carried out at `now`."""
-        done = SLEW_RATE * max(0.0, now - self._slew_begun)
-        return max(0.0, self._slew - done) if self._slew > 0 else min(0.0, self._slew + done)
+        return self.slew.pending(now)
 
     def update(self, offset: float, frequency: float, now: float) -> Action | None:
         """Take the offset of a clock that has carried out all slews, and the slope of offsets; None: wait.
@@ -104,7 +117,7 @@ class Discipline:
         if abs(offset) <= self._step_threshold:
             self._large_since = None
             slew = self.pending(now) + offset
-            self._slew, self._slew_begun = slew, now
+            self.slew = Slew(slew, now)
             action = Action(slew=slew, frequency=corrected)
         else:
             if self._synchronized and not self._has_lasted(now):
@@ -112,7 +125,7 @@ class Discipline:
             self._large_since = None
             # The step contains what was still to be slewed, and ends it.
             action = Action(step=self.pending(now) + offset, frequency=corrected)
-            self._slew = 0.0
+            self.slew = Slew()
         self._synchronized = True
         self.frequency = corrected
         self._updated = now + action.step

@@ -39,6 +39,11 @@ class Point:
     offset: float
     delay: float
 
+    def corrected(self, now: float, offset: float, frequency: float) -> Point:
+        """Return what it is after our clock was set ahead at `now`, and runs faster by `frequency` from then on."""
+        moved = offset - frequency * (now - self.time)
+        return Point(self.time + moved, self.offset - moved, self.delay)
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -123,14 +128,7 @@ class Regression:
 
     def correct(self, now: float, offset: float, frequency: float) -> None:
         """Our clock has been set ahead by `offset` seconds at `now`, and runs faster by `frequency` from now on."""
-        self._points = [
-            Point(
-                point.time + offset - frequency * (now - point.time),
-                point.offset - offset + frequency * (now - point.time),
-                point.delay,
-            )
-            for point in self._points
-        ]
+        self._points = [point.corrected(now, offset, frequency) for point in self._points]
 
 
 def _errors(points: list[Point]) -> list[float]:

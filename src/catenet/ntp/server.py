@@ -11,7 +11,7 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -45,6 +45,7 @@ class ServerOptions:
     * `access`: which clients are told the time; others get DENY.
     * `interleaved`: answers in interleaved mode too (RFC 9769).
     * `sealer`: Network Time Security.
+    * `clock`: what is told, Unix time in nanoseconds, instead of the system's clock.
     """
 
     keys: Mapping[int, Key] | None = None
@@ -52,12 +53,20 @@ class ServerOptions:
     access: Access | None = None
     interleaved: bool = True
     sealer: Sealer | None = None
+    clock: Callable[[], int] | None = None
 
 
 class Server:
     """Made by `serve`. `urls`: where it listens."""
 
-    def __init__(self, responder: Responder, sockets: Iterable[socket.socket], urls: Iterable[str]) -> None:
+    def __init__(
+        self,
+        responder: Responder,
+        sockets: Iterable[socket.socket],
+        urls: Iterable[str],
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        self._clock = clock
         self.urls = list(urls)
         self._responder = responder
         self._sockets = list(sockets)
@@ -97,7 +106,9 @@ class Server:
 
     def _answer_batch(self, sock: socket.socket, wildcard: bool) -> None:
         responder = self._responder
-        answer, departed, clock = responder.answer, responder.departed, time.time_ns
+        answer, departed, clock = responder.answer, responder.departed, self._clock or time.time_ns
+        # The kernel stamps by the system's clock.
+        ahead = 0 if self._clock is None else self._clock() - time.time_ns()
         receive, send, now = sock.recvmsg, sock.sendmsg, self._loop.time()
         for _ in range(BATCH):
             try:
@@ -106,7 +117,8 @@ class Server:
                 return
             except OSError:  # ICMP about what was sent before
                 continue
-            received = (arrived(control) if control else None) or clock()
+            stamp = arrived(control) if control else None
+            received = clock() if stamp is None else stamp + ahead
             reply = answer(data, address[0], received, now)
             if reply is None:
                 continue
@@ -133,7 +145,7 @@ async def serve(
     options = options or ServerOptions()
     responder = Responder(
         reference,
-        time.time_ns,
+        options.clock or time.time_ns,
         random.SystemRandom() if rng is None else rng,
         keys=options.keys,
         sealer=options.sealer,
@@ -149,7 +161,7 @@ async def serve(
             found = await bind_udp(target.host, target.port, reuse_port=reuse_port)
             sockets += found
             bound.append(replace(target, port=found[0].getsockname()[1]).url)
-        return Server(responder, sockets, bound)
+        return Server(responder, sockets, bound, options.clock)
     except BaseException:
         for sock in sockets:
             sock.close()

@@ -7,12 +7,13 @@ does that before it reads the clock again. All times are those of the clock.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final, Protocol
 
-from catenet.ntp.discipline import Action, Discipline
+from catenet.ntp.discipline import Action, Discipline, Slew
 from catenet.ntp.regression import Estimate, Point, Regression
 
 __all__ = ["Choice", "Measured", "Opinion", "Source", "Steering", "Update"]
@@ -28,6 +29,8 @@ CAUTION: Final = 10.0
 AGREEING: Final = 3
 """Servers that must agree, or more than half of those that answer at all if these are fewer: one that lies could be the
 first that is reached again after a partition."""
+CORRECTIONS: Final = 64
+"""Corrections that are remembered, for samples of exchanges before them."""
 SILENT: Final = 24
 """Samples of others without one of its own, after which a server is not waited for."""
 
@@ -144,6 +147,17 @@ def _weight(opinions: Sequence[Opinion]) -> tuple[int, float]:
     return len(opinions), -sum(one.distance for one in opinions)
 
 
+@dataclass(frozen=True, slots=True)
+class _Correction:
+    """What has been done to the clock at `at`: what was still to be slewed then, and what moves a sample (`Point`)."""
+
+    at: float
+    before: Slew
+    steady: float
+    offset: float
+    frequency: float
+
+
 class Steering:
     """Keeps one clock by servers, each by its name."""
 
@@ -155,6 +169,7 @@ class Steering:
         self._lines = {name: Regression() for name in sources}
         self._heard = 0
         self._last_heard = dict.fromkeys(sources, 0)
+        self._corrections: deque[_Correction] = deque(maxlen=CORRECTIONS)
         self._bound: float | None = None
         self._updated = 0.0
 
@@ -167,13 +182,20 @@ class Steering:
         sample = self.sources[name].receive(data, now)
         if sample is None:
             return None
-        pending = self.discipline.pending(sample.time)
-        point = Point(sample.time + pending, sample.offset - pending, sample.delay)
-        if not self._lines[name].add(point, self.discipline.slope, self.discipline.deviation):
+        if not self._lines[name].add(self._point(sample), self.discipline.slope, self.discipline.deviation):
             return None
         self._heard += 1
         self._last_heard[name] = self._heard
         return self._decide(now)
+
+    def _point(self, sample: Measured) -> Point:
+        """A sample, of the clock as it is now. In interleaved mode it is one of the exchange before."""
+        later = [one for one in self._corrections if one.at > sample.time]
+        pending = (later[0].before if later else self.discipline.slew).pending(sample.time)
+        point = Point(sample.time + pending, sample.offset - pending, sample.delay)
+        for one in later:
+            point = point.corrected(one.steady, one.offset, one.frequency)
+        return point
 
     def error_bound(self, now: float) -> float | None:
         """How far the clock may be off, also while no server is reached; None before it has been corrected."""
@@ -188,11 +210,11 @@ class Steering:
         if not choice.agreeing or len(choice.agreeing) < min(AGREEING, answering // 2 + 1):
             return None
         lines = [one.estimate for one in choice.agreeing]
-        before = self.discipline.frequency
+        before, slew = self.discipline.frequency, self.discipline.slew
         action = self.discipline.update(choice.offset, median(one.frequency for one in lines), now)
         if action is None:
             return None
-        self._correct(action, choice.offset, steady, self.discipline.frequency - before)
+        self._correct(action, _Correction(now, slew, steady, choice.offset, self.discipline.frequency - before))
         if max(one.samples for one in lines) >= LEARN_FROM:
             deviation = CAUTION * min(one.frequency_error for one in lines)
             self.discipline.learn(deviation, max(0.0, now - self._updated))
@@ -214,10 +236,12 @@ class Steering:
                 found.append(Opinion(name, estimate, distance))
         return found
 
-    def _correct(self, action: Action, offset: float, steady: float, frequency: float) -> None:
+    def _correct(self, action: Action, done: _Correction) -> None:
         """Move all samples to the clock as it will be."""
         for line in self._lines.values():
-            line.correct(steady, offset, frequency)
+            line.correct(done.steady, done.offset, done.frequency)
+        self._corrections.append(done)
         if action.step:
+            self._corrections.clear()  # whoever has been asked before forgets it
             for source in self.sources.values():
                 source.step(action.step)

@@ -14,7 +14,7 @@ from tests.ntp.nts.conversation import Files
 from tests.ntp.serving import serving
 
 from catenet.cli import main
-from catenet.ntp.asking import connect, receive
+from catenet.ntp.asking import Route, receive
 from catenet.ntp.association import Association, PollRange
 from catenet.ntp.client import query
 from catenet.ntp.nts.client import KeysError, NtsServer, establish
@@ -139,7 +139,7 @@ def test_a_server_that_starts_again_is_followed(files):
 
 async def ask(association, keys):
     """One exchange; whether it was a good one."""
-    with await connect(*await keys.locate()) as sock:
+    with await Route("", 0, keys).connect() as sock:
         sock.send(association.poll(time.time()))
         return association.receive(await receive(sock), time.time()) is not None
 

@@ -4,26 +4,29 @@
 puts a table of what came of them between the marks of a file. It exits with 1 if a clock was off by more than half
 of the largest asymmetry of the paths and a millisecond, once it had 20 minutes to converge.
 
-The links of worlds are the same both ways, so a server makes the asymmetry: it waits before it stamps a request, or
-after it has stamped an answer. That is what the client would see of a path.
+Servers and client are ours, with all that they do on sockets; every other client asks in interleaved mode. Links of
+worlds are the same both ways, so relays in front of the servers make the asymmetry: they keep requests or answers back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from tests.long_runs import run_many
-from tests.ntp.worlds.plain_ntp import Source, answer
 
+from catenet.ntp import server
+from catenet.ntp.association import Association, PollRange
 from catenet.ntp.clocks import SystemClock
 from catenet.ntp.daemon import Server, discipline
+from catenet.ntp.rates import Rate
+from catenet.ntp.reference import Stated
+from catenet.ntp.server import ServerOptions
 from catenet.ntp.steering import Update
 from catenet.world import World
 from catenet.world.patches import clocks
@@ -35,6 +38,7 @@ LOOKS: Final = 20.0
 """Seconds between two looks at the clock."""
 ALLOWED: Final = 0.001
 """Seconds by which it may be off besides half of the asymmetry."""
+MODE_CLIENT: Final = 3
 LIARS: Final = ("constant", "creeping", "stepping", "jittery")
 
 
@@ -104,21 +108,49 @@ def make(seed: int) -> Plan:
     )
 
 
+class Relay(asyncio.DatagramProtocol):
+    """Hands requests on to the server of this host, and its answers back, either of them later."""
+
+    def __init__(self, asymmetry: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._there, self._back = max(0.0, asymmetry), max(0.0, -asymmetry)
+        self._clients: dict[bytes, tuple[str, int]] = {}
+        self.outside: asyncio.DatagramTransport | None = None
+        self.inside: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The first socket is the one that clients know."""
+        made = cast(asyncio.DatagramTransport, transport)
+        if self.outside is None:
+            self.outside = made
+        else:
+            self.inside = made
+
+    def datagram_received(self, data: bytes, peer: tuple[str, int]) -> None:
+        """A client knows an answer by one of the timestamps of its request."""
+        assert self.inside is not None and self.outside is not None
+        if data[0] & 7 == MODE_CLIENT:
+            self._clients[data[32:40]] = self._clients[data[40:48]] = peer
+            self._loop.call_later(self._there, self.inside.sendto, data)
+        elif (client := self._clients.get(data[24:32])) is not None:
+            self._loop.call_later(self._back, self.outside.sendto, data, client)
+
+
 async def serve(asymmetry: float, lies: Callable[[float], float] | None) -> None:
     """Serve the time of this host, with what is wrong with it and with its path."""
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as endpoint:
-        endpoint.setblocking(False)
-        endpoint.bind(("::", 123))
-        begun = time.time()
-        while True:
-            data, peer = await loop.sock_recvfrom(endpoint, 2048)
-            await asyncio.sleep(max(0.0, asymmetry))
-            now = time.time()
-            error = 0.0 if lies is None else lies(now - begun)
-            reply = answer(data, now + error, now + error)
-            await asyncio.sleep(max(0.0, -asymmetry))
-            endpoint.sendto(reply, peer)
+    begun = time.time_ns()
+
+    def lie() -> int:
+        now = time.time_ns()
+        return now + (0 if lies is None else round(lies((now - begun) / 1e9) * 1e9))
+
+    options = ServerOptions(rate=Rate(0), clock=None if lies is None else lie)
+    async with await server.serve("ntp://[::1]:1123", Stated(1, b"GPS\0", 0, 0.0005), options, rng=random.Random(1)):
+        relay = Relay(asymmetry)
+        await loop.create_datagram_endpoint(lambda: relay, ("::", 123))
+        await loop.create_datagram_endpoint(lambda: relay, remote_addr=("::1", 1123))
+        await loop.create_future()
 
 
 def build(world: World, plan: Plan, outcome: Outcome, lasts: float) -> None:
@@ -133,7 +165,11 @@ def build(world: World, plan: Plan, outcome: Outcome, lasts: float) -> None:
 
     def keep() -> None:
         rng = random.Random(f"requests/{outcome.seed}")
-        servers = {Server(f"ntp{number}"): Source(rng) for number in range(4)}
+        polls, interleaved = PollRange(6, 6), bool(outcome.seed % 2)
+        servers = {
+            Server(f"ntp{number}"): Association(rng, polls=polls, burst=True, interleaved=interleaved)
+            for number in range(4)
+        }
 
         def count(update: Update) -> None:
             outcome.steps += bool(update.action.step)
