@@ -26,6 +26,7 @@ examples:
   catenet ntp --samples 4 --json ntp://[2001:db8::123]
   catenet ntp -a pool.example.net                       all that the name has
   catenet ntp --nts time.example.net                    only what that server itself has said
+  catenet ntp --watch a.example b.example c.example     what would be done to keep the clock; with --set it is done
 
 Nothing is set without --set, which takes CAP_SYS_TIME. Status: 1 when no server answers, when most do not agree, or
 when the clock may not be set.
@@ -50,11 +51,22 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nts", action="store_true", help="Network Time Security (RFC 8915); as nts://HOST:PORT")
     parser.add_argument("--ca", metavar="FILE", help="authorities to trust with NTS, instead of the system's (PEM)")
     parser.add_argument("--set", action="store_true", help="set this machine's clock to what most servers agree on")
+    parser.add_argument("--watch", action="store_true", help="go on until Ctrl-C, a line for each correction")
+    parser.add_argument(
+        "--minpoll", type=int, default=6, metavar="N", help="with --watch: each 2**N s at first (6: 64 s)"
+    )
+    parser.add_argument("--maxpoll", type=int, default=10, metavar="N", help="with --watch: at least each 2**N s (10)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run(args: argparse.Namespace) -> int:
     """Ask the servers; return 0 when most of them agree, else 1."""
+    if args.watch:
+        from catenet.cli.ntp_watch import watch
+
+        if args.all or args.family or args.samples != 1:
+            raise UsageError("--all, -4, -6 and --samples do not go with --watch")
+        return watch(args)
     from catenet.ntp.client import query
 
     if args.timeout <= 0:

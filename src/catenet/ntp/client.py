@@ -21,7 +21,7 @@ from catenet.ntp.selection import Selection, select
 if TYPE_CHECKING:
     from catenet.ntp.nts.client import NtsServer
 
-__all__ = ["Answer", "Result", "query"]
+__all__ = ["Answer", "Result", "query", "secured"]
 
 MOST_ADDRESSES: Final = 32
 """Of one name, when all are asked."""
@@ -90,7 +90,7 @@ async def query(
     targets = [parse_target(server, schemes=SECURE_SCHEMES, default=default) for server in servers]
     askers: list[_Asker] = []
     for server, target in zip(servers, targets, strict=True):
-        nts = _secured(target, ca) if target.scheme == "nts" else None
+        nts = secured(target, ca) if target.scheme == "nts" else None
         askers += await _askers(_Asker(server, target, family, clock, nts), every_address)
     async with asyncio.TaskGroup() as group:
         for asker in askers:
@@ -112,7 +112,8 @@ async def query(
     return Result(tuple(answers), selection)
 
 
-def _secured(target: Target, ca: str | None) -> NtsServer:
+def secured(target: Target, ca: str | None) -> NtsServer:
+    """Return who gets keys from a server. Raises `ImportError`, `catenet.net.tls.TlsError`."""
     from catenet.ntp.nts.client import NtsServer
     from catenet.ntp.nts.tls import client_context
 

@@ -6,16 +6,20 @@ The rules are those of RFC 5905 section 11.2.3 and appendix A.5.5: the best of t
 from __future__ import annotations
 
 import hashlib
+import random
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from catenet.ntp.association import Association
-from catenet.ntp.daemon import Keeper
+from catenet.net.target import parse_target
+from catenet.ntp.asking import SECURE_SCHEMES
+from catenet.ntp.association import Association, PollRange
+from catenet.ntp.client import secured
+from catenet.ntp.daemon import Keeper, Server
 from catenet.ntp.reference import MOST_STRATUM, UNKNOWN, State
 from catenet.ntp.timestamp import short_to_seconds
 
-__all__ = ["Upstream"]
+__all__ = ["Upstream", "address_id", "follow"]
 
 _PRECISION: Final = 2.0**-20
 
@@ -58,3 +62,26 @@ def address_id(host: str) -> bytes:
         return socket.inet_aton(host) if host else bytes(4)
     packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
     return hashlib.md5(packed, usedforsecurity=False).digest()[:4]
+
+
+def follow(
+    servers: Sequence[str],
+    *,
+    polls: PollRange = PollRange(),
+    secure: bool = False,
+    ca: str | None = None,
+) -> dict[Server, Association]:
+    """Return what a `Keeper` takes for servers as `catenet.ntp.client.query` has them; first they are asked four times.
+
+    Raises `ValueError` for a server that is none, `ImportError` without the packages that NTS needs,
+    `catenet.net.tls.TlsError`.
+    """
+    found: dict[Server, Association] = {}
+    for text in servers:
+        target = parse_target(text, schemes=SECURE_SCHEMES, default="nts" if secure else "ntp")
+        rng = random.SystemRandom()
+        keys = secured(target, ca) if target.scheme == "nts" else None
+        protection = None if keys is None else keys.session
+        server = Server(target.host, target.port, keys)
+        found[server] = Association(rng, polls=polls, burst=True, protection=protection)
+    return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError, logs
 from catenet.cli.serving import Kind, add_arguments, run_server
-from catenet.printable import complain
+from catenet.printable import complain, printable
 
 if TYPE_CHECKING:
     from catenet.net.workers import Placement
@@ -27,6 +27,7 @@ SECURE: Final = "nts://"
 EPILOG: Final = """\
   catenet serve ntp --listen ntp://[::]:123 --listen ntp://0.0.0.0:123
   catenet serve ntp --stratum 1 --refid GPS --keys ntp.keys
+  catenet serve ntp --upstream a.example b.example c.example   tells what they say, and leaves the clock alone
   catenet serve ntp --allow 192.0.2.0/24 2001:db8::/32
   catenet serve ntp --nts --cert time.pem --listen ntp://[::]:123 --listen ntp://0.0.0.0:123
 
@@ -43,6 +44,14 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--stratum", type=int, metavar="N", help="1 to 15: the clock is right, whatever the kernel knows"
     )
     clock.add_argument("--refid", metavar="ID", help="where its time comes from: up to 4 characters, or IPv4 (LOCL)")
+    upstream = parser.add_argument_group("servers that this one follows, instead of what the kernel knows")
+    upstream.add_argument(
+        "--upstream", action="extend", nargs="+", default=[], metavar="SERVER", help="HOST[:PORT], ntp://… or nts://…"
+    )
+    upstream.add_argument("--set", action="store_true", help="keep this machine's clock by them (CAP_SYS_TIME)")
+    upstream.add_argument("--ca", metavar="FILE", help="authorities to trust with nts://: a file (PEM)")
+    upstream.add_argument("--minpoll", type=int, default=6, metavar="N", help="asked each 2**N s at first (6: 64 s)")
+    upstream.add_argument("--maxpoll", type=int, default=10, metavar="N", help="and at least each 2**N s (10)")
     clients = parser.add_argument_group("clients")
     clients.add_argument("--keys", metavar="FILE", help="symmetric keys, as ntpd and chrony have them")
     clients.add_argument("--md5", action="store_true", help="accept MD5 keys, which RFC 8573 advises against")
@@ -68,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
     if args.client_ca:
         raise UsageError("--client-ca: clients of NTS have no certificates")
-    reference, options = _reference(args), _options(args)
+    _check_upstream(args)
+    reference, options = None if args.upstream else _reference(args), _options(args)
     args.listen = _listen(args)
     secret = None
     if any(url.startswith(SECURE) for url in args.listen):
@@ -101,6 +111,17 @@ def _listen(args: argparse.Namespace) -> list[str]:
     except ValueError as error:
         raise UsageError(f"--listen: {error}") from None
     return [*listen, *(f"{SECURE}{f'[{host}]' if ':' in host else host}:4460" for host in dict.fromkeys(hosts))]
+
+
+def _check_upstream(args: argparse.Namespace) -> None:
+    """What it does to the clock is done once, and what is said of the clock is what its servers say."""
+    if args.upstream:
+        if args.workers > 1:
+            raise UsageError("--upstream: one process keeps a clock; leave out --workers")
+        if args.stratum is not None or args.refid is not None:
+            raise UsageError("--stratum and --refid do not go with --upstream")
+    elif args.set or args.ca:
+        raise UsageError("--set and --ca go with --upstream")
 
 
 def _reference(args: argparse.Namespace) -> Reference:
@@ -162,9 +183,35 @@ def _keys(args: argparse.Namespace) -> dict[int, Key]:
 
 
 @contextlib.asynccontextmanager
+async def _following(
+    args: argparse.Namespace, options: ServerOptions
+) -> AsyncIterator[tuple[Reference, ServerOptions]]:
+    """Keep a clock by the servers above; it is the one that is told."""
+    import asyncio
+    from dataclasses import replace
+
+    from catenet.cli.ntp_watch import choose_clock, followed
+    from catenet.ntp.daemon import Keeper
+    from catenet.ntp.upstream import Upstream
+
+    servers, clock = followed(args, args.upstream, False), choose_clock(args)
+    log = logging.getLogger("catenet.ntp")
+    keeper = Keeper(servers, clock, on_problem=lambda name, why: log.warning("%s: %s", printable(name), printable(why)))
+    reference = Upstream(keeper, {str(server): one for server, one in servers.items()})
+    if not args.set:
+        options = replace(options, clock=lambda: round(clock.now() * 1e9))
+    task = asyncio.create_task(keeper.run())
+    try:
+        yield reference, options
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
 async def _serving(
     args: argparse.Namespace,
-    reference: Reference,
+    reference: Reference | None,
     options: ServerOptions,
     secret: bytes | None,
     placement: Placement,
@@ -174,14 +221,18 @@ async def _serving(
     logs.configure(args, several=args.workers > 1)
     if not (args.quiet or args.verbose or args.log_level):
         logging.getLogger("catenet.ntp").setLevel(logging.INFO)
-    try:
-        server = await _start(args, reference, options, secret, placement)
-    except TlsError as error:
-        raise UsageError(f"--cert, --key: {error}") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--listen {error}") from None
-    async with server:
-        yield server
+    async with contextlib.AsyncExitStack() as stack:
+        if reference is None:
+            following = await stack.enter_async_context(_following(args, options))
+        else:
+            following = reference, options
+        try:
+            server = await _start(args, *following, secret, placement)
+        except TlsError as error:
+            raise UsageError(f"--cert, --key: {error}") from None
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--listen {error}") from None
+        yield await stack.enter_async_context(server)
 
 
 async def _start(
