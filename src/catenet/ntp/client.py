@@ -62,7 +62,7 @@ async def query(
     samples: int = 1,
     patience: float = 2.0,
     family: int = socket.AF_UNSPEC,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] | None = None,
     secure: bool = False,
     ca: str | None = None,
     every_address: bool = False,
@@ -76,7 +76,7 @@ async def query(
         samples: 1 to 4.
         patience: seconds for each answer.
         family: of the addresses, `AF_INET` or `AF_INET6`; either without.
-        clock: the clock that is compared, Unix time in seconds.
+        clock: the clock that is compared, Unix time in seconds; the system's without.
         secure: plain names are those of servers with NTS.
         ca: authorities to trust with NTS, a file (PEM); those of the system without.
         every_address: all addresses of a name are servers; not with NTS.
@@ -86,6 +86,8 @@ async def query(
     """
     if not 1 <= samples <= 4:
         raise ValueError(f"{samples} samples: 1 to 4")
+    if clock is None:
+        clock = time.time  # which is that of the host inside of a world
     default = "nts" if secure else "ntp"
     targets = [parse_target(server, schemes=SECURE_SCHEMES, default=default) for server in servers]
     askers: list[_Asker] = []
