@@ -387,3 +387,43 @@ def test_pieces_of_one_turn_leave_in_few_writes_and_none_to_a_peer_that_has_gone
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(main())
     assert caplog.records == []
+
+
+class LastWord(LineCore):
+    """A core whose last word leaves, and which closes, when its transport has got rid of what was before."""
+
+    SIZE = 10_000_000
+    reads_on = True
+
+    def __init__(self):
+        super().__init__(echo=False)
+        self._pieces = [b"x" * self.SIZE, b"y"]
+
+    def receive(self, data, now):
+        pass
+
+    def transmit(self, now):
+        self.closed = len(self._pieces) < 2
+        return self._pieces.pop(0) if self._pieces else b""
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["the peer has ended", "the peer has not ended"])
+def test_a_transport_that_can_take_more_may_be_closed(run, ended):
+    """A transport of asyncio that is closed from `resume_writing` would say twice that its connection is lost."""
+
+    async def main():
+        server = await serve(LastWord, "tcp://127.0.0.1:0")
+        async with server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(server.urls[0].rpartition(":")[2]))
+            if ended:
+                writer.write_eof()
+            received = 0
+            while data := await reader.read(40_000):
+                received += len(data)
+                await asyncio.sleep(0)
+            assert received == LastWord.SIZE + 1
+            writer.close()
+            await writer.wait_closed()
+            await server.drain()
+
+    run(main())

@@ -102,3 +102,22 @@ def test_after_the_end_nothing_is_called():
     clock.run(2.0)
     assert not called
     assert not clock.timers
+
+
+def test_what_is_due_again_at_once_waits_for_a_turn_of_the_event_loop():
+    clock, called = Clock(), []
+    deadlines = Deadlines(clock)
+
+    def again():
+        called.append(clock.now)
+        if len(called) < 5:
+            deadlines.add(1.0, again)
+
+    deadlines.add(1.0, again)
+    deadlines.add(1.0, lambda: called.append("another"))
+    clock.now = 2.0
+    for turns in (2, 3, 4):
+        (timer,) = clock.timers
+        clock.timers.remove(timer)
+        timer.callback()
+        assert len(called) == turns and "another" in called

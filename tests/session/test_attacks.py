@@ -316,3 +316,19 @@ def test_the_exchange():
     assert exchange(scalar, point) == ladder(scalar, point)
     assert ladder(one, b"\x09" + bytes(31)) == public_key(one)
     assert exchange(one, bytes(32)) is None and exchange(one, b"\x01" + bytes(31)) is None
+
+
+def test_an_acknowledgement_that_cannot_leave_is_not_due_again_and_again():
+    """A peer that reads nothing must not make us look at the same deadline without end."""
+    pair = begun()
+    pair.settle()
+    server = pair.wires[0].ends[1]
+    start = pair.server.receiving.end_of_data
+    server.receive(wire.data_header(start, 5) + b"hello", pair.now)
+    due = server.next_deadline()
+    assert due < pair.now + 0.1
+    server.handle_timeout(due)
+    assert server.next_deadline() > due + 1.0
+    server.receive(wire.data_header(start + 5, 5) + b"again", due)
+    assert server.next_deadline() > due + 1.0
+    assert server.transmit(due) == wire.ack(*pair.server.receiving.say())

@@ -155,9 +155,8 @@ class HttpProtocol(StreamDriver, Generic[H]):
             self.core.hold()
             self.settle()
 
-    def resume_writing(self) -> None:
-        """The transport can take more."""
-        self.write_paused = False
+    def on_resumed(self) -> None:
+        """The transport can take more: streams go on."""
         if self.version_known:
             self.dispatch(self.core.release())
             self.go_on()

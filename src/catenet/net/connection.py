@@ -232,9 +232,8 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
         self._piled = 0
         self.settle()
 
-    def resume_writing(self) -> None:
-        """The transport can take more."""
-        self.write_paused = False
+    def on_resumed(self) -> None:
+        """The transport can take more: tell whoever waits, and go on."""
         if self._writable is not None:
             self._writable.set_result(None)
             self._writable = None

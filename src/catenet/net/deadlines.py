@@ -71,9 +71,11 @@ class Deadlines:
     def _fire(self) -> None:
         self._timer = None
         now = max(self._loop.time(), self._due)  # a timer may be early by the resolution of the clock
+        last = self._sequence
         while self._heap:
-            when, _, expire = self._heap[0]
-            if expire is not None and when > now:
+            when, sequence, expire = self._heap[0]
+            # What is added now and due already waits for a turn of the event loop, in which it can come to be done.
+            if expire is not None and (when > now or sequence > last):
                 self._arm(when)
                 return
             heappop(self._heap)

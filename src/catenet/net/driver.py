@@ -36,6 +36,7 @@ class StreamDriver(asyncio.Protocol):
         "_in_turn",
         "_piled",
         "_read_paused",
+        "_resuming",
         "_scheduled",
         "budget",
         "charged",
@@ -61,6 +62,7 @@ class StreamDriver(asyncio.Protocol):
         self._in_turn = False
         self._scheduled = False
         self._read_paused = False
+        self._resuming = False
         self._gathers = False
         self._piled = 0
         self._deferred: list[bytes] = []
@@ -86,6 +88,10 @@ class StreamDriver(asyncio.Protocol):
         """Handle what waited for a call or for the transport; write what that makes."""
         self.flush()
 
+    def on_resumed(self) -> None:
+        """The transport can take more: go on."""
+        self.go_on()
+
     def on_exceeded(self) -> None:
         """All connections together have more queued than they may."""
 
@@ -97,6 +103,16 @@ class StreamDriver(asyncio.Protocol):
         self.now = self.loop.time()
         # TLS would make a record of every piece.
         self._gathers = transport.get_extra_info("ssl_object") is None
+
+    def resume_writing(self) -> None:
+        """The transport can take more."""
+        self.write_paused = False
+        # A transport of asyncio that is closed while it calls this says twice that its connection is lost.
+        self._resuming = True
+        try:
+            self.on_resumed()
+        finally:
+            self._resuming = False
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget what waits; a driver then tells whoever waits for the peer."""
@@ -194,6 +210,9 @@ class StreamDriver(asyncio.Protocol):
 
     def close_transport(self) -> None:
         """Close when what was written has left; a peer that reads nothing, or does not end TLS, is not waited for."""
+        if self._resuming:
+            self.loop.call_soon(self.close_transport)
+            return
         # In asyncio a TLS transport that is closed twice forgets what it has yet to write.
         if self.transport is not None and not self.transport.is_closing():
             self.transport.close()
@@ -213,7 +232,10 @@ class StreamDriver(asyncio.Protocol):
         if self.transport is not None:
             self.charge(0)
             self.ended = True
-            self.transport.abort()
+            if self._resuming:
+                self.loop.call_soon(self.transport.abort)
+            else:
+                self.transport.abort()
 
     def linger(self, orderly: bool) -> None:
         """Close so that the peer can read our last word (RFC 9112 section 9.6); `orderly`: all of it, if it is long.
@@ -221,6 +243,9 @@ class StreamDriver(asyncio.Protocol):
         To close with input unread makes TCP send a reset, which overtakes what was written. So end our direction, drop
         what still comes, and close when the peer does, or soon. TLS does the same in its own closing.
         """
+        if self._resuming:
+            self.loop.call_soon(self.linger, orderly)
+            return
         transport = self.transport
         if transport is None or self.ended:
             return

@@ -76,9 +76,9 @@ class Session:
     """
 
     __slots__ = (
-        "_ack_due", "_bye_sent", "_stop", "_stop_sent", "active", "confirmed", "connections", "credentials", "ended",
-        "epoch", "expiry", "keys", "links", "lost_since", "on_change", "path", "peer", "peer_silence", "receiving",
-        "reset_code", "sending", "token",
+        "_ack_due", "_ack_overdue", "_bye_sent", "_stop", "_stop_sent", "active", "confirmed", "connections",
+        "credentials", "ended", "epoch", "expiry", "keys", "links", "lost_since", "on_change", "path", "peer",
+        "peer_silence", "receiving", "reset_code", "sending", "token",
     )  # fmt: skip
 
     def __init__(self, sending: Sending, receiving: Receiving, expiry: float, path: Path) -> None:
@@ -105,6 +105,7 @@ class Session:
         self.reset_code = 0
         self.on_change: Callable[[], None] = _nobody
         self._ack_due: float | None = None
+        self._ack_overdue = False
         self._stop = False
         self._stop_sent = self._bye_sent = False
 
@@ -207,7 +208,7 @@ class Session:
         """A piece of the peer's stream has come."""
         receiving = self.receiving
         receiving.accept(low, data)
-        if self._ack_due is None and receiving.unsaid:
+        if self._ack_due is None and not self._ack_overdue and receiving.unsaid:
             self._ack_due = now + ACK_DELAY
 
     def receive(self, kind: int, payload: bytes, now: float) -> None:
@@ -261,8 +262,8 @@ class Session:
         """Return the next frame for `link`, or the head of one whose rest is given to it; `b""`: none."""
         sending, receiving = self.sending, self.receiving
         ready = sending.ready
-        if receiving.unsaid and (ready or receiving.urgent or (self._ack_due is not None and now >= self._ack_due)):
-            self._ack_due = None
+        if receiving.unsaid and (ready or receiving.urgent or self._ack_overdue or self._is_ack_due(now)):
+            self._ack_due, self._ack_overdue = None, False
             return wire.ack(*receiving.say())
         if ready and (most := PIECE if link.attached else min(EARLY - link.early, PIECE)) > 0:
             link.heartbeat_sent(now)
@@ -283,6 +284,14 @@ class Session:
             self.on_change()
             return wire.frame(wire.BYE)
         return b""
+
+    def handle_timeout(self, now: float) -> None:
+        """An acknowledgement leaves as soon as the connection can take it: there is nothing more to wait for."""
+        if self._is_ack_due(now):
+            self._ack_due, self._ack_overdue = None, True
+
+    def _is_ack_due(self, now: float) -> bool:
+        return self._ack_due is not None and now >= self._ack_due
 
     def ack_due(self) -> float | None:
         """Return when an acknowledgement must leave."""

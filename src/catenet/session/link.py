@@ -132,6 +132,8 @@ class Link:
         heartbeat, session = self.heartbeat, self.session
         if heartbeat is None or session is None or self._closing:
             return
+        if session.active is self:
+            session.handle_timeout(now)
         action = heartbeat.due(now, session.active is self and session.sending.outstanding)
         if action is Action.PING:
             self.ping(now)

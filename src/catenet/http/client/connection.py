@@ -85,9 +85,9 @@ class ClientConnection(HttpProtocol[ResponseHead]):
         if self.core.closing:
             self._changed()
 
-    def resume_writing(self) -> None:
+    def on_resumed(self) -> None:
         """What was queued may have been the rest of a request whose response is complete."""
-        super().resume_writing()
+        super().on_resumed()
         self.has_room()
 
     def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
