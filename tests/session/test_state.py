@@ -84,6 +84,44 @@ def test_what_is_not_committed_has_not_happened(run, tmp_path):
     run(main())
 
 
+def test_a_process_that_cancels_everything_leaves_its_sessions_to_the_next(run, tmp_path):
+    """As `asyncio.run` does when it is interrupted, and nobody has closed the server."""
+
+    async def handler(reader, writer):
+        count = int(writer.session.saved or 0)
+        while line := await reader.readline():
+            if line == b"leave\n":
+                raise asyncio.CancelledError
+            count += 1
+            writer.write(b"%d\n" % count)
+            writer.session.saved = b"%d" % count
+            await writer.drain()
+
+    async def main():
+        url, state = f"session+tcp://127.0.0.1:{free_port()}", str(tmp_path / "state")
+        server = await session.serve(handler, url, state=state)
+        reader, writer = await session.connect(url)
+        for count in range(1, 4):
+            writer.write(b"line\n")
+            assert await reader.readline() == b"%d\n" % count
+            tasks = list(server._handlers)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await server.close()
+            server = await session.serve(handler, url, state=state)
+            assert server.sessions == 1
+        writer.write(b"leave\n")
+        with pytest.raises(session.SessionReset):
+            await reader.readline()
+        await server.close()
+        server = await session.serve(handler, url, state=state)
+        assert server.sessions == 0
+        await server.close()
+
+    run(main())
+
+
 def test_a_file_that_is_none(run, tmp_path):
     async def main():
         (tmp_path / "state").write_bytes(b"this is no database, whatever it is" * 100)

@@ -187,15 +187,24 @@ class SessionServer:
             transport.commit_read(0)
             transport.pump()
             await ended
-        except asyncio.CancelledError:
-            transport.abort()
-            raise
         except Exception as error:
             if session.ended is None or not isinstance(error, ConnectionError):
                 logger.exception("the handler of a session failed")
             transport.abort()
+        except BaseException:
+            self._leave(session, transport)
+            raise
         finally:
             self.table.close(session, self._loop.time())
+
+    def _leave(self, session: Session, transport: SessionTransport) -> None:
+        """A handler is cancelled: the process ends, unless the handler has done it itself. The next one goes on."""
+        task = asyncio.current_task()
+        if self._store is None or (task is not None and not task.cancelling()):
+            transport.abort()
+        else:
+            session.lose()
+            self.table.leave(session)
 
     async def _permits(self, session: Session, transport: SessionTransport) -> bool:
         if self._authorize is None:

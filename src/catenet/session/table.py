@@ -154,6 +154,10 @@ class Table:
         """Take a session that was kept."""
         self.sessions[session.token] = session
 
+    def leave(self, session: Session) -> None:
+        """Let a session be: the next process goes on with it."""
+        self.sessions.pop(session.token, None)
+
     def close(self, session: Session, now: float) -> None:
         """A session has ended: keep it for who asks once more."""
         self._pending.pop(session.token, None)
