@@ -30,6 +30,7 @@ BENCHMARKS = {
     "http": "servers of HTTP beside uvicorn, granian, hypercorn, aiohttp and nginx",
     "tftp": "one file by TFTP beside tftpd-hpa, atftpd, atftp, tftp-hpa and curl",
     "relay": "one connection through a relay beside socat and ncat",
+    "session": "sessions beside plain TCP and TLS, in worlds and over loopback; round trips to resume",
     "fairness": "CUBIC and Reno against their formulas, fairness, queue disciplines, BBR",
 }
 
