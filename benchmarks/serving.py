@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -14,8 +15,9 @@ from pathlib import Path
 from tests.peers import environment, program
 
 from benchmarks.harness import Failed, Unavailable, progress
+from benchmarks.peers import built
 
-__all__ = ["LOAD_CPU", "SERVER_CPU", "Running", "find", "running", "start_all"]
+__all__ = ["LOAD_CPU", "SERVER_CPU", "Running", "compiled_command", "find", "running", "start_all"]
 
 SERVER_CPU, LOAD_CPU = 0, 1
 PATIENCE = 60.0
@@ -58,6 +60,15 @@ def find(name: str) -> str:
     if found is None:
         raise Unavailable(f"{name}: .ci/peers")
     return str(found)
+
+
+def compiled_command() -> list[str]:
+    """How to run `catenet` compiled: as CATENET_COMPILED says it is installed, else as `benchmarks.peers` built it."""
+    installed = os.environ.get("CATENET_COMPILED")
+    if installed:
+        # Without the path on which the source of this checkout would be found first.
+        return ["env", "-u", "PYTHONPATH", installed]
+    return ["env", f"PYTHONPATH={built('compiled') / 'src'}", sys.executable, "-m", "catenet"]
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,8 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import Unavailable
-from benchmarks.peers import built
-from benchmarks.serving import SERVER_CPU, Running, find, running
+from benchmarks.serving import SERVER_CPU, Running, compiled_command, find, running
 
 __all__ = ["Site", "answers", "free_port", "start"]
 
@@ -76,9 +74,7 @@ def _catenet(site: Site, ports: dict[str, int]) -> list[str]:
 
 
 def _compiled(site: Site, ports: dict[str, int]) -> list[str]:
-    command = os.environ.get("CATENET_COMPILED") or str(built("compiled") / "bin" / "catenet")
-    # Without the path on which the source of this checkout would be found first.
-    return _ours(site, ports, ["env", "-u", "PYTHONPATH", command])
+    return _ours(site, ports, compiled_command())
 
 
 def _bind(site: Site, ports: dict[str, int]) -> list[str]:

@@ -26,6 +26,10 @@ SAME = Column("same", "same heads: server's CPU, us", 1)
 VARIED = Column("varied", "varied heads: server's CPU, us", 1)
 RATE = Column("rate", "same heads: requests/s")
 SHOWN = {"catenet": "catenet, pure Python", "asyncio": "catenet, pure, without uvloop", "compiled": "catenet, compiled"}
+SHOWN |= {"files": "catenet serve http, pure", "files, compiled": "catenet serve http, compiled"}
+FILES = ("files", "files, compiled", "nginx", "nginx, files kept open")
+FILE_COUNT = 1000
+"""Files of 10 KiB, of which heads that vary ask for another one each time."""
 ALL = ("catenet", "asyncio", "compiled", "uvicorn", "uvicorn, h11", "granian", "hypercorn", "aiohttp", "nginx")
 ASGI = ("catenet", "asyncio", "compiled", "uvicorn", "granian", "hypercorn")
 HTTP2 = ("catenet", "compiled", "granian", "hypercorn", "nginx")
@@ -38,13 +42,19 @@ wrk.headers["Accept-Encoding"] = "gzip, deflate, br, zstd"
 wrk.headers["Accept-Language"] = "en-GB,en;q=0.9"
 """
 CHANGES = """\
-local n, path = 0, nil
+local asked, n = {}, 0
+init = function()
+  local place = wrk.path:match("^/%a+/")
+  local names = place == "/small/" and FILES or 20000
+  for i = 1, 20000 do
+    wrk.headers["Cookie"] = "session=" .. (i * 7919) .. "; theme=dark"
+    wrk.headers["Referer"] = "http://localhost/from/" .. (i - 1)
+    asked[i] = wrk.format("GET", place .. (i % names) .. "?page=" .. (i % 97))
+  end
+end
 request = function()
-  path = path or wrk.path:match("^/%a+/")
-  n = n + 1
-  wrk.headers["Cookie"] = "session=" .. (n * 7919) .. "; theme=dark"
-  wrk.headers["Referer"] = "http://localhost/from/" .. (n - 1)
-  return wrk.format("GET", path .. n .. "?page=" .. (n % 97))
+  n = n % 20000 + 1
+  return asked[n]
 end
 """
 
@@ -74,17 +84,24 @@ def _prepare(folder: Path) -> None:
     certificate = trustme.CA().issue_cert("localhost", "127.0.0.1")
     (folder / "server.pem").write_bytes(certificate.private_key_and_cert_chain_pem.bytes())
     (folder / "key.pem").write_bytes(certificate.private_key_pem.bytes())
-    for name, size in (("body", 10_240), ("file", 1 << 20)):
+    for name, size, count in (
+        ("body", 10_240, 1),
+        ("file", 1 << 20, 1),
+        ("small", 10_240, FILE_COUNT),
+        ("json", 32, 1),
+    ):
         (folder / "www" / name).mkdir(parents=True)
-        (folder / "www" / name / "0").write_bytes(bytes(range(256)) * (size // 256))
+        for number in range(count):
+            (folder / "www" / name / str(number)).write_bytes(bytes(range(32)) * (size // 32))
     (folder / "same.lua").write_text(HEADS)
-    (folder / "varied.lua").write_text(HEADS + CHANGES)
+    (folder / "varied.lua").write_text(HEADS + CHANGES.replace("FILES", str(FILE_COUNT)))
 
 
 def _measure(folder: Path, rounds: int, seconds: int, only: str | None) -> list[Table]:
     kinds: list[tuple[str, str, str, str, tuple[str, ...]]] = [
         ("Small JSON, HTTP/1.1", "app", "wrk", "/json/0", ALL),
         ("10 KiB, HTTP/1.1", "app", "wrk", "/body/0", ALL),
+        ("Files of 10 KiB, HTTP/1.1", "app", "wrk", "/small/0", FILES),
         ("1 MiB of a file, HTTP/1.1", "app", "wrk", "/file/0", ALL),
         ("Small JSON, HTTP/1.1 over TLS", "app", "wrk tls", "/json/0", ALL),
         ("Small JSON, HTTP/2", "app", "h2load", "/json/0", HTTP2),
@@ -95,9 +112,8 @@ def _measure(folder: Path, rounds: int, seconds: int, only: str | None) -> list[
     tables = []
     for app in ("app", "starlette"):
         with contextlib.ExitStack() as stack:
-            running = start_all(
-                ALL if app == "app" else ASGI, SHOWN, only, partial(start, site=Site(folder, app)), stack
-            )
+            wanted = list(dict.fromkeys((*ALL, *FILES))) if app == "app" else list(ASGI)
+            running = start_all(wanted, SHOWN, only, partial(start, site=Site(folder, app)), stack)
             for title, of, load, path, names in kinds:
                 if of != app:
                     continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -13,8 +12,7 @@ from importlib import util
 from pathlib import Path
 
 from benchmarks.harness import Failed, Unavailable
-from benchmarks.peers import built
-from benchmarks.serving import Running, find, running
+from benchmarks.serving import Running, compiled_command, find, running
 
 __all__ = ["KINDS", "Site", "start"]
 
@@ -79,13 +77,24 @@ def _catenet(site: Site, port: int) -> list[str]:
     return _ours(site, port, [sys.executable, "-m", "catenet"])
 
 
+def _files(site: Site, port: int) -> list[str]:
+    return _serving_files(site, port, [sys.executable, "-m", "catenet"])
+
+
+def _compiled_files(site: Site, port: int) -> list[str]:
+    return _serving_files(site, port, compiled_command())
+
+
+def _serving_files(site: Site, port: int, command: list[str]) -> list[str]:
+    return [*command, "serve", "http", str(site.folder / "www"), "--listen", f"http://127.0.0.1:{port}"]
+
+
 def _on_asyncio(site: Site, port: int) -> list[str]:
     return _ours(site, port, [sys.executable, "-m", "catenet"], "--loop", "asyncio")
 
 
 def _compiled(site: Site, port: int) -> list[str]:
-    command = os.environ.get("CATENET_COMPILED") or str(built("compiled") / "bin" / "catenet")
-    return _ours(site, port, ["env", "-u", "PYTHONPATH", command])
+    return _ours(site, port, compiled_command())
 
 
 def _uvicorn(site: Site, port: int) -> list[str]:
@@ -135,17 +144,28 @@ def _aiohttp(site: Site, port: int) -> list[str]:
 
 
 def _nginx(site: Site, port: int) -> list[str]:
+    """As it is told by nobody to keep files open: it opens, looks at and sends them for each request."""
+    return _by_nginx(site, port, "off")
+
+
+def _nginx_keeping(site: Site, port: int) -> list[str]:
+    """With files kept open, and looked at again after a minute, its default."""
+    return _by_nginx(site, port, "max=2000")
+
+
+def _by_nginx(site: Site, port: int, open_files: str) -> list[str]:
     if site.app != "app":
         raise Unavailable("it serves no ASGI")
     folder, pem = site.folder, site.certificate
+    place = f"{folder}/nginx-{port}"
     small = '{"message":"Hello, world!","numbers":[1,2,3]}'
-    (folder / "nginx.conf").write_text(f"""
-daemon off; user root; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+    Path(f"{place}.conf").write_text(f"""
+daemon off; user root; worker_processes 1; pid {place}.pid; error_log {place}.log;
 events {{ worker_connections 1000; }}
 http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 10000000; open_file_cache max=1000;
-  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 10000000; open_file_cache {open_files};
+  client_body_temp_path {place}-b; proxy_temp_path {place}-p; fastcgi_temp_path {place}-f;
+  uwsgi_temp_path {place}-u; scgi_temp_path {place}-s;
   server {{
     listen 127.0.0.1:{port}; listen 127.0.0.1:{port + 1} ssl; listen 127.0.0.1:{port + 2} http2;
     ssl_certificate {pem}; ssl_certificate_key {pem}; root {folder}/www; default_type application/octet-stream;
@@ -155,7 +175,7 @@ http {{
   }}
 }}
 """)
-    return [find("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "nginx.log")]
+    return [find("nginx"), "-p", str(folder), "-c", f"{place}.conf", "-e", f"{place}.log"]
 
 
 def _both(first: list[str], second: list[str]) -> list[str]:
@@ -174,4 +194,7 @@ KINDS: dict[str, Callable[[Site, int], list[str]]] = {
     "hypercorn": _hypercorn,
     "aiohttp": _aiohttp,
     "nginx": _nginx,
+    "nginx, files kept open": _nginx_keeping,
+    "files": _files,
+    "files, compiled": _compiled_files,
 }
