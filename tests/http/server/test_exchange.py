@@ -91,6 +91,40 @@ def test_a_handler_that_fails_is_logged_and_answers_500(run, path, caplog):
     assert len(caplog.records) == 2 and caplog.messages[0].startswith(f"GET {path} called by 127.0.0.1:")
 
 
+class AtOnce:
+    """Answers some requests without a coroutine."""
+
+    def at_once(self, exchange):
+        if exchange.head.path == b"/fails":
+            raise LookupError("secret")
+        if exchange.head.path == b"/now":
+            exchange.reply_now(exchange.service.heads.stamped(OK), b"now")
+            return True
+        return False
+
+    async def __call__(self, exchange):
+        await answer(exchange)
+
+
+def test_a_handler_may_answer_at_once(run, caplog):
+    async def main():
+        async with await serve(AtOnce(), URL) as server:
+            client = await raw(server.urls[0])
+            assert (await client.get("/now"))[2] == b"now"
+            assert (await client.get("/now", "POST", body=b"x" * 100))[2] == b"hello"
+            client.close()
+            client = await raw(server.urls[0])
+            assert (await client.get("/other"))[2] == b"hello"
+            with caplog.at_level(logging.ERROR, "catenet.http"):
+                status, _, body = await client.get("/fails")
+            assert status == 500 and b"secret" not in body and "LookupError" in caplog.text
+            assert (await client.get("/now"))[2] == b"now"
+            client.close()
+            assert (await h2_request(server.urls[0], "/now"))[2] == b"now"
+
+    run(main())
+
+
 def test_a_body_that_breaks_off_is_not_taken_for_a_whole_one(run, caplog):
     async def main():
         async with await serve(answer, URL) as server:

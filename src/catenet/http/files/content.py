@@ -47,6 +47,8 @@ class _Form:
     etag: ETag
     coding: str
     type: str
+    alone: bool = True
+    """Whether there are no compressed forms of it, not even old ones."""
 
 
 def content_type(name: str) -> str:
@@ -103,6 +105,7 @@ def _compressed(root: Root, names: tuple[str, ...], form: _Form, headers: Header
         opened = root.open_file((*names[:-1], names[-1] + suffix))
         if opened is None:
             continue
+        form.alone = False
         if opened[1].st_mtime < form.modified:
             opened[0].close()  # what it was made of has changed since
         else:
@@ -157,7 +160,7 @@ async def _send_small(
     length = (b"content-length", b"%d" % form.size)
     head = with_fields(200, ((b"content-type", form.type.encode()), length), fields)
     if recent is not None:
-        recent.keep(exchange.head.path, "/".join(names), found, head, body, exchange.now)
+        recent.keep(exchange.head.path, "/".join(names), found, head, body, exchange.now, form.alone)
     await exchange.reply(head, body)
     return True
 

@@ -39,7 +39,7 @@ class Files:
         """Open the folder. Raises `OSError`."""
         self.root = Root(path, options.hidden)
         self.options = options
-        self._recent = None if options.users else Recent(self.root.descriptor)
+        self._recent = None if options.users else Recent(self.root.descriptor, queries=not options.upload)
         self._uploads = Uploads(self.root, options)
         self._resumable = ResumableUploads(self._uploads)
         self._fields: Fields = (*_COMMON, *cors_fields(options))
@@ -50,13 +50,19 @@ class Files:
         """Close the folder."""
         self.root.close()
 
+    def at_once(self, exchange: Exchange) -> bool:
+        """Answer a request for what has just been sent; False if it is to be answered otherwise."""
+        if self._recent is not None:
+            known = self._recent.find(exchange.head, exchange.began)
+            if known is not None:
+                exchange.reply_now(exchange.service.heads.stamped(known[0]), known[1])
+                return True
+        return False
+
     async def __call__(self, exchange: Exchange) -> None:
         """Answer a request."""
-        if self._recent is not None:
-            known = self._recent.find(exchange.head, exchange.now)
-            if known is not None:
-                await exchange.reply(*known)
-                return
+        if self.at_once(exchange):
+            return
         try:
             await self._answer(exchange)
         except Refused as refused:
@@ -131,8 +137,7 @@ class Files:
             if path.folder:
                 file.close()
                 raise Refused(404)
-            recent = self._recent if b"?" not in exchange.head.path else None
-            await send_file(exchange, self.root, path.names, (file, found), self.options, self._fields, recent)
+            await send_file(exchange, self.root, path.names, (file, found), self.options, self._fields, self._recent)
             return
         try:
             await self._read_folder(exchange, path, descriptor)

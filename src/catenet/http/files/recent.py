@@ -1,7 +1,8 @@
 """Small files that have just been sent, so that the next one who asks costs one look instead of six calls.
 
-What is kept counts for a second, and only while the file is the same: inode, size, times. So a change is seen at once,
-and a compressed form that appears beside its file after that second.
+What is kept counts only while the file is the same: device, inode, size, times; each request looks. So a change of the
+file is seen at once. A compressed form that appears beside it is seen after a second: then the folder must be the same
+too, or the file is opened anew, as it is every half minute in any case: a form may be a link to what is there only now.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ from typing import Final
 
 from catenet.http.message import RequestHead, ResponseHead
 
-__all__ = ["LARGEST", "Recent"]
+__all__ = ["LARGEST", "RENEWALS", "Recent"]
 
 LARGEST: Final = 64 << 10
 MOST_BYTES: Final = 16 << 20
 LONGEST: Final = 1024
 """Bytes of a target."""
 VALID: Final = 1.0
-"""Seconds."""
+"""Seconds for which nobody looks at the folder."""
+RENEWALS: Final = 30
+"""How often that time may begin again."""
 _CHANGING: Final = frozenset((
     b"range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range",
 ))  # fmt: skip
 
-Signature = tuple[int, int, int, int]
+Signature = tuple[int, int, int, int, int]
 
 
 @dataclass(slots=True)
@@ -35,20 +38,29 @@ class _Kept:
     until: float
     head: ResponseHead
     body: bytes
+    folder: Signature | None
+    """Of the folder that the file is in; None: what else is there may change without a trace in it."""
+    renewals: int = RENEWALS
 
 
 class Recent:
-    """What has been sent of one folder, by the targets of requests; bounded, and cleared when full."""
+    """What has been sent of one folder, by the paths of requests; bounded, and cleared when full.
 
-    def __init__(self, folder: int) -> None:
+    `queries`: what follows the path means nothing for a file.
+    """
+
+    def __init__(self, folder: int, queries: bool = True) -> None:
         self._folder = folder
+        self._queries = queries
         self._kept: dict[bytes, _Kept] = {}
         self._size = 0
 
     def find(self, head: RequestHead, now: float) -> tuple[ResponseHead, bytes] | None:
         """Return the answer to a request, if it is known: a GET without conditions and ranges."""
         kept = self._kept.get(head.path)
-        if kept is None or now > kept.until or head.method != b"GET":
+        if kept is None:
+            kept = self._kept.get(self._key(head.path))
+        if kept is None or head.method != b"GET" or (now > kept.until and not self._renewed(kept, now)):
             return None
         for name, _ in head.fields:
             if name in _CHANGING:
@@ -60,19 +72,55 @@ class Recent:
         return (kept.head, kept.body) if _signature(found) == kept.signature else None
 
     def keep(
-        self, target: bytes, path: str, found: os.stat_result, head: ResponseHead, body: bytes, now: float
+        self,
+        target: bytes,
+        path: str,
+        found: os.stat_result,
+        head: ResponseHead,
+        body: bytes,
+        now: float,
+        alone: bool = False,
     ) -> None:
-        """Remember the answer that a file makes, unless it may still change within one tick of its clock."""
-        if time.time() - max(found.st_mtime, found.st_ctime) < VALID:
+        """Remember the answer that a file makes, unless it may still change within one tick of its clock.
+
+        `alone`: there is no compressed form of it, not even one that is too old to be sent.
+        """
+        if not _settled(found):
             return
-        if len(target) > LONGEST:
+        target = self._key(target)
+        if len(target) > LONGEST or b"?" in target:
             return  # one file has as many targets as a client likes to write
         if self._size + _cost(target, body) > MOST_BYTES:
             self._kept.clear()
             self._size = 0
         replaced = self._kept.get(target)
         self._size += _cost(target, body) - (0 if replaced is None else _cost(target, replaced.body))
-        self._kept[target] = _Kept(path, _signature(found), now + VALID, head, body)
+        folder = self._folder_of(path) if alone else None
+        self._kept[target] = _Kept(path, _signature(found), now + VALID, head, body, folder)
+
+    def _key(self, target: bytes) -> bytes:
+        return target.partition(b"?")[0] if self._queries else target
+
+    def _renewed(self, kept: _Kept, now: float) -> bool:
+        """Whether nothing has come into the folder, or gone, since the file was opened."""
+        if kept.folder is None or not kept.renewals or self._folder_of(kept.path) != kept.folder:
+            return False
+        kept.until = now + VALID
+        kept.renewals -= 1
+        return True
+
+    def _folder_of(self, path: str) -> Signature | None:
+        """Return the signature of the folder of a file, if it can be relied on."""
+        try:
+            found = os.stat(os.path.dirname(path) or ".", dir_fd=self._folder)
+        except OSError:
+            return None
+        return _signature(found) if _settled(found) else None
+
+
+def _settled(found: os.stat_result) -> bool:
+    """Whether another change would show: a clock ticks too slowly to tell two changes apart."""
+    return time.time() - max(found.st_mtime, found.st_ctime) >= VALID
 
 
 def _cost(target: bytes, body: bytes) -> int:
@@ -81,4 +129,4 @@ def _cost(target: bytes, body: bytes) -> int:
 
 
 def _signature(found: os.stat_result) -> Signature:
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -115,7 +115,11 @@ class RefusedExchange(Exchange):
 
 
 class HandlerService(Service):
-    """Serves by a handler of exchanges."""
+    """Serves by a handler of exchanges.
+
+    A handler may have a method `at_once` that answers a complete request without waiting for anything, and says whether
+    it has: then no coroutine is made for it.
+    """
 
     def __init__(
         self,
@@ -127,6 +131,7 @@ class HandlerService(Service):
     ) -> None:
         super().__init__(name=name, log=log, proxies=proxies)
         self.handler = handler
+        self.at_once: Callable[[Exchange], bool] | None = getattr(handler, "at_once", None)
 
     def exchange(self, connection: ServingProtocol, stream: Stream, head: RequestHead) -> Exchange:
         """Return the exchange that a request begins."""
@@ -135,6 +140,20 @@ class HandlerService(Service):
 
 class _HandledExchange(Exchange):
     service: HandlerService
+
+    def on_request(self, end: bool) -> None:
+        """The head has come: what is complete may be answered at once."""
+        at_once = self.service.at_once
+        if end and at_once is not None:
+            self._complete = True
+            try:
+                if at_once(self):
+                    return
+            except Exception as error:
+                self._running = True
+                self._ended(None, error)
+                return
+        super().on_request(end)
 
     def work(self) -> Coroutine[Any, Any, None]:
         return self.service.handler(self)  # type: ignore[return-value]
