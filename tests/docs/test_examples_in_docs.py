@@ -39,6 +39,7 @@ DOCUMENTS = [
             "relay",
             "rpc",
             "session",
+            "rpc-compat",
             "rpc-xml",
             "tftp",
         )

@@ -32,7 +32,7 @@ VERBS = {
     "connect": "connect to a server: TCP, UDP, TLS, Unix sockets, multicast",
     "listen": "wait for clients, and relay to standard input, a program or another server",
     "bridge": "join two TUN devices through a faulty link",
-    "rpc": "remote procedure calls: compile, serve, call, list, describe",
+    "rpc": "remote procedure calls: compile, compat, serve, call, list, describe",
 }
 """Each verb is a module of this package with `register(parser)` and `run(args) -> int`; imported when it is used."""
 

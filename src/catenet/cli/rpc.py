@@ -12,6 +12,7 @@ __all__ = ["register", "run"]
 
 ACTIONS = {
     "compile": "write message, service and client modules for .proto files",
+    "compat": "name the changes between two versions that break the wire, JSON, XML or generated source",
     "serve": "serve implementations of services",
     "call": "call a method and print what it answers",
     "list": "list the services of a server, or the methods of one",

@@ -19,14 +19,22 @@ if TYPE_CHECKING:
     from catenet.rpc import Channel, RpcError
     from catenet.rpc.client.catalog import Catalog
 
-__all__ = ["add_arguments", "metadata", "read_file", "show_error", "with_channel"]
+__all__ = ["add_arguments", "add_channel_options", "metadata", "read_file", "show_error", "with_channel"]
 
 Work = Callable[["Channel", "Catalog"], Coroutine[Any, Any, int]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the URL and the options of a channel."""
+    """Add the URL, the options of a channel, and where services are described."""
     parser.add_argument("url", metavar="URL", help="tcp://, tls://, http://, https://, unix:, dns:/// or host:port")
+    add_channel_options(parser)
+    source = parser.add_argument_group("services")
+    source.add_argument("--proto", action="append", default=[], metavar="FILE", help=".proto instead of reflection")
+    source.add_argument("-I", dest="includes", action="append", default=[], metavar="DIR", help="search for imports")
+
+
+def add_channel_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a channel."""
     wire = parser.add_argument_group("protocol")
     wire.add_argument("--protocol", choices=("grpc", "grpc-web", "connect"), default="grpc", help="default: grpc")
     wire.add_argument("--http1", action="store_true", help="speak HTTP/1.1 (not with grpc)")
@@ -42,9 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tls.add_argument("--cert", metavar="FILE", help="the client's certificate (PEM)")
     tls.add_argument("--key", metavar="FILE", help="its key, if not in the same file")
     tls.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
-    source = parser.add_argument_group("services")
-    source.add_argument("--proto", action="append", default=[], metavar="FILE", help=".proto instead of reflection")
-    source.add_argument("-I", dest="includes", action="append", default=[], metavar="DIR", help="search for imports")
 
 
 def with_channel(args: argparse.Namespace, work: Work) -> int:

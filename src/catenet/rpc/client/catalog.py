@@ -70,6 +70,13 @@ class ReflectionCatalog:
         self._method: AnyMethod = REFLECTION_V1.methods[0]
         self._pool = DescriptorPool()
         self._files: set[str] = set()
+        self._described: list[FileDescriptorProto] = []
+
+    async def files(self) -> Sequence[FileDescriptorProto]:
+        """Return the files of all services and what they import, imports first."""
+        for service in await self.services():
+            await self.load(service)
+        return self._described
 
     async def services(self) -> Sequence[str]:
         """Return the services that the server lists."""
@@ -102,6 +109,7 @@ class ReflectionCatalog:
         for dependency in files[name].dependency:
             await self._add_file(dependency, files)
         self._pool.AddSerializedFile(files[name].SerializeToString())
+        self._described.append(files[name])
 
     async def _ask(self, *requests: dict[str, Any]) -> list[Any]:
         try:
