@@ -100,6 +100,21 @@ _IMPORTS: Final = {
 }
 
 
+def _numbers(name: str, hints: Mapping[str, Any]) -> set[int]:
+    """Return the numbers that fields ask for; raise `TypeError` for one that protobuf has not, or that two have."""
+    taken: dict[int, str] = {}
+    for field, hint in hints.items():
+        for one in _extras(hint):
+            if not isinstance(one, Number):
+                continue
+            if not 1 <= one.number < 1 << 29 or 19_000 <= one.number < 20_000:
+                raise TypeError(f"{name}.{field}: {one.number} is no number for a field (1 to 536870911, not 19000s)")
+            if one.number in taken:
+                raise TypeError(f"{name}.{field}: {taken[one.number]} has the number {one.number} already")
+            taken[one.number] = field
+    return set(taken)
+
+
 class Schema:
     """The messages of one .proto file that is made of classes. `seal` makes the message classes."""
 
@@ -142,7 +157,7 @@ class Schema:
         self._claim(name, cls)
         found = self._fields[cls] = []
         message = self.file.message_type.add(name=name)
-        taken = {one.number for hint in hints.values() for one in _extras(hint) if isinstance(one, Number)}
+        taken = _numbers(name, hints)
         free = (number for number in range(1, 1 << 29) if number not in taken and not 19_000 <= number < 20_000)
         for field, hint in hints.items():
             try:

@@ -10,6 +10,8 @@ _LOG = re.compile(r"[IWEF]\d{4} \d\d:\d\d:|WARNING: All log messages before ")
 """Lines of the library that protoc logs with; what goes wrong, protoc says in lines of its own."""
 _MISSING = re.compile(r"(?P<name>.+): File not found\.")
 _IMPORT = re.compile(r'(?P<where>.+): Import "(?P<name>.+)" was not found or had errors\.')
+_ADVICE = re.compile(r"(?P<where>.+?): (?P<advice>(Suggested field numbers for|Note that) .+)")
+"""What protoc says about the problem that it has just named, in a line of its own."""
 _NOT_ASCII = re.compile(r"(?P<where>(?P<file>.+):\d+:\d+): Interpreting non ascii codepoint (?P<byte>\d+)\.")
 
 
@@ -36,6 +38,13 @@ def problems(stderr: str) -> list[str]:
                 kept.append(f'{found["where"]}: the import "{found["name"]}" was not found; name its folder with -I')
             else:
                 imports.append(line)
+        elif (found := _ADVICE.fullmatch(line)) and (about := _about(found["where"], kept)) is not None:
+            kept[about] += f" {found['advice'].rstrip('.')}."
         elif not _MISSING.fullmatch(line) and not any(line.startswith(f"{file}:") for file in binary):
             kept.append(line)
     return kept or imports or lines
+
+
+def _about(where: str, lines: list[str]) -> int | None:
+    """Return the place in the list of the last problem that is there."""
+    return next((index for index in reversed(range(len(lines))) if lines[index].startswith(f"{where}: ")), None)
