@@ -250,8 +250,7 @@ class _Reading:
         frame = _Frame(local)
         self._stack.append(frame)
         if local == "unknown":
-            message = parent.message
-            frame.ends = lambda text: _merge_unknown(message, _bytes(text))
+            frame.ends = lambda text: self._merge_unknown(parent, _bytes(text))
             return
         if local != "extension":
             raise CodecError(f"{EXTRAS} has no {local}")
@@ -269,6 +268,28 @@ class _Reading:
         if not found.is_repeated:
             parent.set_once(f"[{name}]", name)
         self._open_extension(frame, _Field(found), message.Extensions, found, attributes)
+
+    def _merge_unknown(self, parent: _Frame, wire: bytes) -> None:
+        """Take over what the writer did not know: fields that we may know, but none that has an element too."""
+        message = parent.message
+        descriptor = message.DESCRIPTOR
+        try:
+            other = GetMessageClass(descriptor).FromString(wire)
+        except DecodeError:
+            raise CodecError("malformed unknown fields") from None
+        plan = self._decoders.plan(descriptor)
+        for field, _ in other.ListFields():
+            name = f"[{field.full_name}]" if field.is_extension else field.name
+            if not field.is_repeated:
+                parent.set_once(name if field.is_extension else plan[name].claim, name)
+            elif len(message.Extensions[field] if field.is_extension else getattr(message, name)):
+                raise CodecError(f"{name}: a field has elements and is unknown too")
+        unknown: Any = UnknownFieldSet(other)
+        for one in unknown:
+            found = descriptor.fields_by_number.get(one.field_number)
+            if found is not None and found.enum_type is None:
+                raise CodecError(f"field {one.field_number} of {descriptor.full_name} is not unknown")
+        message.MergeFrom(other)
 
     def _open_extension(self, frame: _Frame, field: _Field, values: Any, found: Any, attributes: Attributes) -> None:
         if field.kind is not None:
@@ -304,24 +325,6 @@ class _Reading:
                 if not self._decoders.ignore_unknown:
                     raise
         self._stack.pop()
-
-
-def _merge_unknown(message: Any, wire: bytes) -> None:
-    """Take unknown fields over, if that is what they are."""
-    scratch = GetMessageClass(message.DESCRIPTOR)
-    known = message.DESCRIPTOR.fields_by_number
-    try:
-        other = scratch.FromString(wire)
-    except DecodeError:
-        raise CodecError("malformed unknown fields") from None
-    if other.ListFields():
-        raise CodecError(f"field {other.ListFields()[0][0].number} of {message.DESCRIPTOR.full_name} is not unknown")
-    unknown: Any = UnknownFieldSet(other)
-    for field in unknown:
-        found = known.get(field.field_number)
-        if found is not None and found.enum_type is None:
-            raise CodecError(f"field {field.field_number} of {message.DESCRIPTOR.full_name} is not unknown")
-    message.MergeFromString(wire)
 
 
 def _nothing(text: str) -> None:
