@@ -68,6 +68,9 @@ SINGLE = (
     "catenet/rpc/protocols/protocol.py",
     "catenet/rpc/protocols/registry.py",
     "catenet/testing/packetdrill/calls/zeros.py",
+    "catenet/tftp/receiver.py",
+    "catenet/tftp/sender.py",
+    "catenet/tftp/timing.py",
 )
 # Classes derived from bytes, tuples, exceptions or the interpreter's sockets, which mypyc cannot make; what looks into
 # classes; what only Ethernet needs. What derives from a compiled class has to be compiled with it.

@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -71,7 +72,12 @@ def measure(name: str, arguments: argparse.Namespace) -> str:
 
 
 def use_checkout() -> None:
-    """Measure this checkout, whether or not a package is installed, in processes that are started too."""
+    """Measure this checkout, whether or not a package is installed, in processes that are started too.
+
+    With bytecode, as an installed package has it, also where Python is told to write none beside sources.
+    """
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(Path(tempfile.gettempdir()) / "catenet-benchmarks" / "bytecode")
     source = str(Path(__file__).parents[1] / "src")
     sys.path.insert(0, source)
     os.environ["PYTHONPATH"] = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -1,6 +1,7 @@
 """`python -m benchmarks tftp`: one file by TFTP over loopback, our server and client beside others', in every pairing.
 
-Server and client have a processor each. The client writes to /dev/null; its start counts, so that the file is large.
+Server and client have a processor each. A client that gets a file writes to /dev/null; its start counts, so that the
+file is large.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ ClientCommand = Callable[[int, int, int], list[str]]
 
 
 def _catenet_server(folder: Path, port: int) -> list[str]:
-    return [*OURS, "serve", "tftp", str(folder), "--listen", f"tftp://127.0.0.1:{port}", "-q"]
+    may = ["--upload", "--overwrite"]
+    return [*OURS, "serve", "tftp", str(folder), *may, "--listen", f"tftp://127.0.0.1:{port}", "-q"]
 
 
 def _atftpd(folder: Path, port: int) -> list[str]:
@@ -42,7 +44,7 @@ def _atftpd(folder: Path, port: int) -> list[str]:
 
 
 def _tftpd_hpa(folder: Path, port: int) -> list[str]:
-    return [find("in.tftpd"), "-L", "-4", "-a", f"127.0.0.1:{port}", "-u", "root", "-s", str(folder)]
+    return [find("in.tftpd"), "-L", "-4", "-a", f"127.0.0.1:{port}", "-u", "root", "-c", "-s", str(folder)]
 
 
 def _catenet_client(port: int, block: int, window: int) -> list[str]:
@@ -63,10 +65,21 @@ def _curl(port: int, block: int, window: int) -> list[str]:
     return [find("curl"), "-sS", "--tftp-blksize", str(block), f"tftp://127.0.0.1:{port}/file", "-o", "/dev/null"]
 
 
+def _catenet_put(port: int, block: int, window: int) -> list[str]:
+    asked = ["--tftp-blksize", str(block), "--tftp-windowsize", str(window)]
+    return [*OURS, "put", "-s", "file", f"tftp://127.0.0.1:{port}/new", *asked]
+
+
+def _atftp_put(port: int, block: int, window: int) -> list[str]:
+    asked = ["--option", f"blksize {block}", "--option", f"windowsize {window}"]
+    return [find("atftp"), *asked, "-p", "-l", "file", "-r", "new", "127.0.0.1", str(port)]
+
+
 SERVERS: dict[str, ServerCommand] = {"catenet": _catenet_server, "atftpd": _atftpd, "tftpd-hpa": _tftpd_hpa}
 CLIENTS: dict[str, ClientCommand] = {
     "catenet": _catenet_client, "atftp": _atftp, "tftp-hpa": _tftp_hpa, "curl": _curl,
 }  # fmt: skip
+UPLOADERS: dict[str, ClientCommand] = {"catenet": _catenet_put, "atftp": _atftp_put}
 WINDOWED = [("catenet", "catenet"), ("catenet", "atftp"), ("atftpd", "catenet"), ("atftpd", "atftp")]
 SINGLE = [
     *WINDOWED, ("catenet", "curl"), ("atftpd", "curl"), ("tftpd-hpa", "curl"), ("tftpd-hpa", "catenet"),
@@ -79,6 +92,11 @@ TABLES: list[tuple[int, int, int, list[tuple[str, str]]]] = [
     (512, 1, 8, [*SINGLE, ("tftpd-hpa", "tftp-hpa")]),
 ]
 """Block, window, megabytes, pairings of server and client."""
+UPLOADS: list[tuple[int, int, int, list[tuple[str, str]]]] = [
+    (1468, 32, 256, WINDOWED),
+    (8192, 8, 256, WINDOWED),
+    (1468, 1, 16, [*WINDOWED, ("tftpd-hpa", "catenet"), ("tftpd-hpa", "atftp")]),
+]
 
 
 def run(*, quick: bool = False, repetitions: int | None = None, only: str | None = None) -> Report:
@@ -87,21 +105,28 @@ def run(*, quick: bool = False, repetitions: int | None = None, only: str | None
     with tempfile.TemporaryDirectory(prefix="catenet-bench-tftp-") as name:
         folder = Path(name)
         tables = []
-        for block, window, megabytes, pairs in TABLES:
+        for uploads, (block, window, megabytes, pairs) in [
+            *((False, t) for t in TABLES),
+            *((True, t) for t in UPLOADS),
+        ]:
             size = (megabytes // 8 if quick else megabytes) << 20
+            words = "{1} to {0}" if uploads else "{0} to {1}"
             rows = [
-                Contender(f"{server} to {client}", partial(_measure, server, client, block, window, size, folder))
-                for server, client in pairs
-                if only is None or only in (server, client)
+                Contender(words.format(*pair), partial(_measure, *pair, block, window, size, folder, uploads=uploads))
+                for pair in pairs
+                if only is None or only in pair
             ]
-            title = f"Blocks of {block}, windows of {window}, {size >> 20} MB"
-            tables.append(Table(title, COLUMNS, rows, "" if pairs is WINDOWED else NOTE, "server to client"))
+            title = f"{'Uploads, b' if uploads else 'B'}locks of {block}, windows of {window}, {size >> 20} MB"
+            note, columns = "" if pairs is WINDOWED else NOTE, "client to server" if uploads else "server to client"
+            tables.append(Table(title, COLUMNS, rows, note, columns))
             interleave(rows, rounds)
     versions = {"atftp": _version("atftp", "-V"), "tftp-hpa": _version("tftp", "-V"), "curl": _version("curl", "-V")}
     return Report("tftp", "One file over loopback.", tables, versions, rounds)
 
 
-def _measure(server: str, client: str, block: int, window: int, size: int, folder: Path) -> Sample:
+def _measure(
+    server: str, client: str, block: int, window: int, size: int, folder: Path, *, uploads: bool = False
+) -> Sample:
     served = folder / str(size)
     served.mkdir(exist_ok=True)
     file = served / "file"
@@ -110,17 +135,23 @@ def _measure(server: str, client: str, block: int, window: int, size: int, folde
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as chosen:
         chosen.bind(("127.0.0.1", 0))
         port = chosen.getsockname()[1]
-    command = ["taskset", "-c", str(LOAD_CPU), *CLIENTS[client](port, block, window)]
+    asked = (UPLOADERS if uploads else CLIENTS)[client](port, block, window)
+    command = ["taskset", "-c", str(LOAD_CPU), *asked]
     words, log = SERVERS[server](served, port), folder / "log"
     with running(words, {}, partial(_answers, port), log=log, cwd=folder) as process:
         before, used = process.processor_of_all(), os.times()
         begun = time.monotonic()
         try:
-            done = subprocess.run(command, env=environment(), capture_output=True, timeout=LIMIT)
+            done = subprocess.run(command, env=environment(), capture_output=True, timeout=LIMIT, cwd=served)
         except subprocess.TimeoutExpired:
             raise Failed(f"not ended in {LIMIT} s") from None
         seconds, after = time.monotonic() - begun, os.times()
         spent = process.processor_of_all() - before
+    if uploads:
+        stored = served / "new"
+        if not stored.exists() or stored.stat().st_size != size:
+            raise Failed("stored what was not sent")
+        stored.unlink()
     if done.returncode:
         raise Failed(done.stderr.decode(errors="replace").strip()[-200:] or f"status {done.returncode}")
     own = after.children_user + after.children_system - used.children_user - used.children_system

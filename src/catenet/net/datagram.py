@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from catenet.net import dial
+from catenet.net.bursts import BATCH, MAX_DATAGRAM, TRUNCATED, Bursts, Glance
 from catenet.net.client import ConnectError
 from catenet.net.connection import Alarm, Alarmed, EventQueue
 from catenet.net.core import DatagramCore, Peer, check_core, check_factory
 from catenet.net.dial import SocketName
 from catenet.net.listen import bind_udp
 from catenet.net.pktinfo import CONTROL_SIZE, Control, answering, forget_errors, tell_destinations, tell_errors
-from catenet.net.segments import NOT_AT_ONCE, SEGMENT_CONTROL_SIZE, Segments, segment_size, take_many
+from catenet.net.segments import NOT_AT_ONCE, SEGMENT_CONTROL_SIZE, Segments, take_many
 from catenet.net.target import DATAGRAM_SCHEMES, SCHEMES, Scheme, host_and_port, parse_target, refuse_scheme
 from catenet.net.tls import explain
 
@@ -29,12 +30,9 @@ __all__ = ["DatagramEndpoint", "DatagramPeer", "connect_datagrams", "serve_datag
 
 E = TypeVar("E")
 
-BATCH = 64
-"""Datagrams that are read in one turn of the event loop, so that others get their turn too."""
 SEND_BATCH = 256
-MAX_DATAGRAM = 65535
-_TRUNCATED = int(socket.MSG_TRUNC)
-"""A number: the operators of its enumeration cost as much as a system call."""
+TURNS = 8
+"""Answers that are waited for before others get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,9 @@ class DatagramEndpoint(Alarmed, Generic[E]):
     """Sockets that one core uses. After calls on `core` say `flush`. One task at a time may ask for events.
 
     `urls`: where it listens, or the one that it is connected to. `many`: datagrams of one peer that come close together
-    are read by one call, which costs each of the others a little. `errors`: ICMP messages are heard though the sockets
-    are not connected (IP_RECVERR).
+    are handed over at once, and answers that come soon are waited for. Then a core may have `receive_many`, and
+    `awaited`: how many datagrams come before it has something to say. `errors`: ICMP messages are heard though the
+    sockets are not connected (IP_RECVERR).
     """
 
     def __init__(
@@ -90,8 +89,10 @@ class DatagramEndpoint(Alarmed, Generic[E]):
         if errors:
             for sock in self._sockets:
                 tell_errors(sock)
-        many = many and min((take_many(sock) for sock in self._sockets), default=False)
-        self._control_size = CONTROL_SIZE + SEGMENT_CONTROL_SIZE if many else CONTROL_SIZE
+        joined = many and min((take_many(sock) for sock in self._sockets), default=False)
+        self._control_size = CONTROL_SIZE + SEGMENT_CONTROL_SIZE if joined else CONTROL_SIZE
+        self._bursts: Bursts[DatagramPeer] | None = Bursts(self, self._control_size) if many else None
+        self._glance = Glance()
         self._go()
 
     # For its user.
@@ -186,9 +187,11 @@ class DatagramEndpoint(Alarmed, Generic[E]):
                 self._loop.remove_reader(sock)
 
     def _readable(self, index: int) -> None:
-        now = self._loop.time()
         try:
-            self._receive_batch(index, now)
+            if self._bursts is not None:
+                self._receive_bursts(self._bursts, index)
+            else:
+                self._receive_batch(index, self._loop.time())
         finally:
             self._go()
 
@@ -203,47 +206,75 @@ class DatagramEndpoint(Alarmed, Generic[E]):
             except OSError as error:  # ICMP about what was sent before
                 self.core.handle_error(error, now)
                 continue
-            if not flags & _TRUNCATED:
-                peer = self._peer(address, index, answering(control) if control else None)
-                size = segment_size(control) if control else 0
-                if 0 < size < len(data):
-                    self._receive_many(data, size, peer, now)
-                else:
-                    self.core.receive(data, peer, now)
+            if not flags & TRUNCATED:
+                self.core.receive(data, self.peer_of(address, index, answering(control) if control else None), now)
             if self._events is not None and self._events.full:
                 break
 
-    def _peer(self, address: SocketName, index: int, control: Control | None) -> DatagramPeer:
-        """The peer of a datagram; the same object as of the one before if it is the same."""
+    def _receive_bursts(self, bursts: Bursts[DatagramPeer], index: int) -> None:
+        """Take what is there; a core that says what it waits for answers, and what follows is looked for."""
+        sock, glance, looks = self._sockets[index], self._glance, 0
+        glance.begin()
+        for _ in range(TURNS):
+            wanted = getattr(self.core, "awaited", 0)
+            found = bursts.read(sock, index, wanted or BATCH, looks)
+            if not found:
+                if looks:
+                    glance.missed()
+                elif self._errors:
+                    forget_errors(sock)
+                return
+            if looks:
+                glance.found()
+            if not wanted:
+                return
+            answered = self._send_all()
+            looks = glance.looks()
+            if not looks or self._blocked is not None or (found >= wanted and not answered):
+                return
+
+    def peer_of(self, address: SocketName, index: int, control: Control | None) -> DatagramPeer:
+        """Return the peer of a datagram; the same object as of the one before if it is the same."""
         last = self._last
         if address != last.address or index != last.index or control != last.control:
             self._last = last = DatagramPeer(address, index, control)
         return last
 
-    def _receive_many(self, data: bytes, size: int, peer: DatagramPeer, now: float) -> None:
+    def take(self, data: bytes, size: int, peer: DatagramPeer) -> None:
         """Datagrams of `size` bytes have come at once; a core may want them so."""
-        receive_many = getattr(self.core, "receive_many", None)
+        core, now = self.core, self._loop.time()
+        if not 0 < size < len(data):
+            core.receive(data, peer, now)
+            return
+        receive_many = getattr(core, "receive_many", None)
         if receive_many is not None:
             receive_many(data, size, peer, now)
             return
         for start in range(0, len(data), size):
-            self.core.receive(data[start : start + size], peer, now)
+            core.receive(data[start : start + size], peer, now)
+
+    def take_error(self, error: OSError) -> None:
+        """ICMP says something about what was sent before."""
+        self.core.handle_error(error, self._loop.time())
 
     # Output.
 
-    def _send_all(self) -> None:
-        """Send until the core has nothing more, or the kernel takes nothing more."""
-        for _ in range(SEND_BATCH):
+    def _send_all(self) -> bool:
+        """Send until the core has nothing more, or the kernel takes nothing more; return whether anything was sent."""
+        queue, core = self._queue, self.core
+        for sent in range(SEND_BATCH):
             if self._blocked is not None:
-                return
-            if not self._queue:
-                self._queue.extend((data, _ours(peer)) for data, peer in self.core.transmit(self._loop.time()))
-                if not self._queue:
-                    return
-            self._send(*self._queue.popleft())
+                return sent > 0
+            if not queue:
+                for data, peer in core.transmit(self._loop.time()):
+                    queue.append((data, _ours(peer)))
+                if not queue:
+                    return sent > 0
+            self._send(*queue.popleft())
         if not self._again:
             self._again = True
             self._loop.call_soon(self._go_again)
+        return True
 
     def _go_again(self) -> None:
         self._again = False

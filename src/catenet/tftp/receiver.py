@@ -20,9 +20,20 @@ from catenet.tftp.timing import Timer
 __all__ = ["Receiver"]
 
 _DATA: Final = b"\0\3"
+_LOW: Final = bytes(range(256))
 _HALF: Final = (LAST + 1) // 2
 OVERTAKEN: Final = 3
 """Blocks behind a gap from which on it counts as a loss."""
+
+
+def _follow(data: bytes, size: int, number: int, count: int) -> bool:
+    """Whether each `size` bytes begin with the header of DATA, its numbers counting from `number`."""
+    return (
+        data[::size] == bytes(count)
+        and data[1::size] == b"\3" * count
+        and data[2::size] == bytes((number >> 8,)) * count
+        and data[3::size] == _LOW[number & 255 : (number & 255) + count]
+    )
 
 
 class Receiver:
@@ -74,6 +85,11 @@ class Receiver:
         """Whether the last ACK has left."""
         return self.released and not self._is_due
 
+    @property
+    def awaited(self) -> int:
+        """How many blocks of the window have not come yet."""
+        return max(1, self._window - self._since)
+
     def acknowledge(self) -> None:
         """Say again what has come."""
         self._is_due = True
@@ -99,23 +115,20 @@ class Receiver:
 
     def _receive_run(self, data: bytes, view: memoryview, start: int, now: float) -> int:
         """Take full blocks in order, as nearly all are; return where the first of another kind begins."""
-        number, size, pieces = self._next, self._size + HEADER, self._pieces
-        begun = start
-        last = len(data) - size
-        while start <= last and data[start : start + HEADER] == _DATA + number.to_bytes(2, "big"):
-            pieces.append(view[start + HEADER : start + size])
-            self._last = number
-            number = number + 1 if number < LAST else self._rollover
-            start += size
-        if start > begun:
-            if self._since == 0:
-                self._first(now)
-            count = (start - begun) // size
-            self._next = number
-            self._note(count, now)
-            self.held += count * self._size
-            self._is_due = self._is_due or self._since >= self._window
-        return start
+        number, size = self._next, self._size + HEADER
+        count = min((len(data) - start) // size, 256 - number % 256)  # with one upper half of their numbers
+        stop = start + count * size
+        if not count or not _follow(data[start:stop], size, number, count):
+            return start
+        if self._since == 0:
+            self._first(now)
+        self._pieces += [view[at : at + self._size] for at in range(start + HEADER, stop, size)]
+        self._last = number + count - 1
+        self._next = self._last + 1 if self._last < LAST else self._rollover
+        self._note(count, now)
+        self.held += count * self._size
+        self._is_due = self._is_due or self._since >= self._window
+        return stop
 
     def _receive(self, number: int, payload: memoryview, now: float) -> None:
         if number != self._next or self.ended:

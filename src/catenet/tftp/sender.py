@@ -9,9 +9,6 @@ a round trip has passed since that was sent.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-from itertools import islice
 from typing import Final
 
 from catenet.net.segments import MOST_BYTES, MOST_SEGMENTS, Segments
@@ -22,7 +19,8 @@ from catenet.tftp.timing import Timer
 __all__ = ["LAST", "Sender", "numbers"]
 
 LAST: Final = 0xFFFF
-_DATA: Final = b"\0\3"
+_DATA: Final = 3 << 16
+"""The first four bytes of a block, without its number."""
 _NOTHING: Final = memoryview(b"")
 
 
@@ -54,9 +52,9 @@ class Sender:
         self._final = False
         # Blocks on their way: `_before` is the number on the wire of the block before the first, `_unsent` the index of
         # the next to send, `_reached` how many have been sent at least once.
-        self._flight: deque[memoryview] = deque()
+        self._flight: list[memoryview] = []
         # The next window, made while the ACK is on its way: its blocks, and its buffers, which follow `_built_for`.
-        self._ready: deque[memoryview] = deque()
+        self._ready: list[memoryview] = []
         self._built: list[bytes | memoryview] = []
         self._built_for = -1
         self._before = 0
@@ -80,20 +78,28 @@ class Sender:
         """There are no more."""
         self._ended = True
 
-    def _cut(self) -> memoryview | None:
-        """Return the next block; None: it is not there yet, or there is none."""
-        stop = self._offset + self._size
-        if stop > len(self._current):
-            if self._chunks:
+    def _cut(self, most: int) -> list[memoryview]:
+        """Return the next blocks, `most` at most, as far as they are there."""
+        blocks: list[memoryview] = []
+        size = self._size
+        while (missing := most - len(blocks)) > 0:
+            current, begin = self._current, self._offset
+            count = min(missing, (len(current) - begin) // size)
+            if count:
+                end = begin + count * size
+                blocks += [current[at : at + size] for at in range(begin, end, size)]
+            elif self._chunks:
                 self._join()
-                stop = self._size
-            if stop > len(self._current) and (not self._ended or self._final):
-                return None
-            self._final = stop > len(self._current)
-        block = self._current[self._offset : stop]
-        self._offset += len(block)
-        self.held -= len(block)
-        return block
+                continue
+            elif self._ended and not self._final:
+                self._final = True
+                end = len(current)
+                blocks.append(current[begin:])
+            else:
+                break
+            self._offset = end
+            self.held -= end - begin
+        return blocks
 
     def _join(self) -> None:
         rest = self._current[self._offset :]
@@ -119,7 +125,7 @@ class Sender:
         if self._built_for == self._before and 2 * (first + count) <= len(self._built):
             buffers = self._built[2 * first : 2 * (first + count)]
         else:
-            buffers = self._build(islice(self._flight, first, first + count), self._after(self._before, first))
+            buffers = self._build(self._flight[first : first + count], self._after(self._before, first))
         self._note(count, now)
         if count == 1:
             return b"".join(buffers)
@@ -129,27 +135,27 @@ class Sender:
         """Complete the window, as far as there is something."""
         if not self._flight:
             self._flight, self._ready = self._ready, self._flight
-        while len(self._flight) < self._window:
-            block = self._ready.popleft() if self._ready else self._cut()
-            if block is None:
-                break
-            self._flight.append(block)
+        elif self._ready:
+            missing = self._window - len(self._flight)
+            self._flight += self._ready[:missing]
+            del self._ready[:missing]
+        if len(self._flight) < self._window:
+            self._flight += self._cut(self._window - len(self._flight))
 
     def _prepare(self) -> None:
         """The window has left: make the next one meanwhile."""
-        while len(self._ready) < self._window and (block := self._cut()) is not None:
-            self._ready.append(block)
+        self._ready = self._cut(self._window)
         self._built_for = self._after(self._before, self._window)
         self._built = self._build(self._ready, self._built_for)
 
-    def _build(self, blocks: Iterable[memoryview], before: int) -> list[bytes | memoryview]:
+    def _build(self, blocks: list[memoryview], before: int) -> list[bytes | memoryview]:
         """Return header and block of each; `before`: number of the block before them."""
-        number, first = before, self._rollover
-        buffers: list[bytes | memoryview] = []
-        for block in blocks:
-            number = number + 1 if number < LAST else first
-            buffers += (_DATA + number.to_bytes(2, "big"), block)
-        return buffers
+        left = LAST - before
+        if len(blocks) > left:
+            return self._build(blocks[:left], before) + self._build(blocks[left:], self._rollover - 1)
+        start = _DATA + before + 1
+        headers = [header.to_bytes(4, "big") for header in range(start, start + len(blocks))]
+        return [part for pair in zip(headers, blocks, strict=True) for part in pair]
 
     def _note(self, count: int, now: float) -> None:
         """So many blocks leave."""
@@ -188,8 +194,7 @@ class Sender:
         if ahead == len(self._flight):
             self._flight.clear()
         else:
-            for _ in range(ahead):
-                self._flight.popleft()
+            del self._flight[:ahead]
         self._before = number
         if number != self._built_for:
             self._built = []

@@ -180,6 +180,11 @@ class Transfer:
         return self.receiver.received > 0 if self.receiver is not None else self._greetings_left == 0
 
     @property
+    def awaited(self) -> int:
+        """How many datagrams come before there is something to say, if none gets lost."""
+        return 1 if self.receiver is None else self.receiver.awaited
+
+    @property
     def closed(self) -> bool:
         """Whether nothing is left to be said, not even to who has not heard the last ACK."""
         return self.over and self._linger_until is None and not self._errors
