@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def offer(number: int, lasts: float = 60.0) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(6))
 def test_devices_are_found_although_packets_get_lost(seed: int) -> None:
     """A search that is sent three times finds ten devices at up to 10 % of loss, and what expires is dropped."""
     chance = random.Random(seed)
@@ -96,6 +97,81 @@ def test_beside_ssdpy_both_ways() -> None:
     mine = next(one for one in theirs if one["usn"].startswith("uuid:1"))
     assert (mine["st"], mine["location"], mine["cache-control"]) == (BOX, "http://10.0.0.1/d.xml", "max-age=1800")
     assert {entry.advertisement.usn for entry in ours} == {f"uuid:1::{BOX}", "uuid:theirs"}
+
+
+def their_device() -> None:
+    """A device of async_upnp_client, with its description, for a while."""
+    from xml.etree import ElementTree
+
+    from async_upnp_client.const import DeviceInfo
+    from async_upnp_client.server import UpnpServer, UpnpServerDevice
+
+    class Theirs(UpnpServerDevice):
+        DEVICE_DEFINITION = DeviceInfo(
+            BOX, "box", "me", None, None, "box", None, None, None, "uuid:theirs", None, None, "/d.xml", [],
+            ElementTree.Element("server_device"),
+        )  # fmt: skip
+        EMBEDDED_DEVICES = ()
+        SERVICES = ()
+
+    async def main() -> None:
+        server = UpnpServer(Theirs, source=("10.0.0.3", 0), http_port=8000)
+        await server.async_start()
+        await asyncio.sleep(30)
+        await server.async_stop()
+
+    asyncio.run(main())
+
+
+def test_beside_async_upnp_client_both_ways() -> None:
+    """What Home Assistant discovers with: its listener hears ours come and go, we hear its device come and go."""
+    from async_upnp_client.search import async_search
+    from async_upnp_client.ssdp_listener import SsdpListener
+
+    theirs: list[tuple[str, str, str | None]] = []
+    ours: list[tuple[str, str, str]] = []
+
+    def listen() -> None:
+        async def main() -> None:
+            listener = SsdpListener(
+                callback=lambda device, kind, source: theirs.append((source.name, kind, device.location)),
+                source=("10.0.0.2", 0),
+                search_target=BOX,
+            )
+            await listener.async_start()
+            await asyncio.sleep(5)
+            await async_search(found, 2, BOX, source=("10.0.0.2", 0))
+            await asyncio.sleep(30)
+            await listener.async_stop()
+
+        async def found(headers: Mapping[str, str]) -> None:
+            theirs.append(("SEARCH", headers["ST"], headers["LOCATION"]))
+
+        asyncio.run(main())
+
+    def follow() -> None:
+        async def main() -> None:
+            async with asyncio.timeout(50), search(BOX) as changes:
+                async for change in changes:
+                    one = change.entry.advertisement
+                    ours.append((change.what, one.usn, one.location))
+
+        with pytest.raises(TimeoutError):
+            asyncio.run(main())
+
+    with World() as world:
+        world.host("ours").run(offer, 1, 20.0, start=1.0)
+        world.host("listener").run(listen)
+        world.host("theirs").run(their_device, start=2.0)
+        world.host("follower").run(follow, start=4.0)
+        world.run(100)
+    heard = {(source, kind) for source, kind, location in theirs if location == "http://10.0.0.1/d.xml"}
+    # With the first goodbye it forgets all of the device.
+    wanted = {("ADVERTISEMENT_ALIVE", BOX), ("SEARCH", BOX), ("ADVERTISEMENT_BYEBYE", "upnp:rootdevice")}
+    assert heard >= wanted, theirs
+    named = [(what, where) for what, usn, where in ours if usn == f"uuid:theirs::{BOX}"]
+    assert named[0] == ("found", "http://10.0.0.3:8000/d.xml") and named[-1][0] == "gone", ours
+    assert ("found", f"uuid:1::{BOX}", "http://10.0.0.1/d.xml") in ours
 
 
 WORLD = """
