@@ -40,6 +40,7 @@ DOCUMENTS = [
             "rpc",
             "session",
             "rpc-compat",
+            "rpc-identity",
             "rpc-xml",
             "tftp",
         )

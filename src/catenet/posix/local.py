@@ -123,6 +123,7 @@ class LocalSocket(SocketFile):
         "_shut",
         "_state",
         "credentials",
+        "groups",
     )
 
     kind: ClassVar[str] = "local"
@@ -144,7 +145,13 @@ class LocalSocket(SocketFile):
             self._inbox = StreamInbox()
         else:
             self._inbox = MessageInbox(MAXIMUM_DATAGRAMS + 1 if kind == DGRAM else 1 << 30)
-        self.credentials = _credentials(kernel)
+        self._note_credentials()
+
+    def _note_credentials(self) -> None:
+        """Keep who makes the socket, later who connects it or listens: what its peer sees (unix(7), SO_PEERCRED)."""
+        owner = self.kernel.runtime.owner()
+        self.credentials = 0 if owner is None else owner.pid, os.geteuid(), os.getegid()
+        self.groups = tuple(os.getgroups())
 
     @property
     def has_connections(self) -> bool:
@@ -192,6 +199,7 @@ class LocalSocket(SocketFile):
         grows = backlog > self._backlog
         self._backlog = backlog
         self._state = LISTENING
+        self._note_credentials()
         if grows:
             self._unblock()
 
@@ -205,6 +213,8 @@ class LocalSocket(SocketFile):
         if not self.has_connections:
             self._connect_datagrams(target)
             return True
+        if self._state == CLOSED:
+            self._note_credentials()
         self._pending_at = target
         done = self.finish_connect()
         if done is None and self.nonblocking:
@@ -245,7 +255,7 @@ class LocalSocket(SocketFile):
             raise os_error(errno.EISCONN if self._state == CONNECTED else errno.EINVAL)
         server = LocalSocket(target.kernel, self.type, self.protocol)
         server._name = target._name
-        server.credentials = target.credentials
+        server.credentials, server.groups = target.credentials, target.groups
         join(self, server)
         target._incoming.append(server)
         target.notify()
@@ -479,9 +489,3 @@ def _show(name: bytes | None) -> str | bytes:
     if not name:
         return ""
     return name if name[:1] == b"\0" else os.fsdecode(name)
-
-
-def _credentials(kernel: Kernel) -> tuple[int, int, int]:
-    """Return (pid, user, group) of the process that made the socket, for SO_PEERCRED."""
-    owner = kernel.runtime.owner()
-    return 0 if owner is None else owner.pid, os.geteuid(), os.getegid()

@@ -31,7 +31,7 @@ SO_PEERCRED 18 SO_RCVLOWAT 19 SO_SNDLOWAT 20 SO_RCVTIMEO 21 SO_SNDTIMEO 25 SO_BI
 SO_ACCEPTCONN 32 SO_SNDBUFFORCE 33 SO_RCVBUFFORCE 34 SO_PASSSEC 35 SO_TIMESTAMPNS 36 SO_MARK 37 SO_TIMESTAMPING
 38 SO_PROTOCOL 39 SO_DOMAIN 40 SO_RXQ_OVFL 41 SO_WIFI_STATUS 42 SO_PEEK_OFF 44 SO_LOCK_FILTER 45
 SO_SELECT_ERR_QUEUE 46 SO_BUSY_POLL 47 SO_MAX_PACING_RATE 49 SO_INCOMING_CPU 53 SO_CNX_ADVICE 56
-SO_INCOMING_NAPI_ID 57 SO_COOKIE 60 SO_ZEROCOPY 61 SO_TXTIME
+SO_INCOMING_NAPI_ID 57 SO_COOKIE 59 SO_PEERGROUPS 60 SO_ZEROCOPY 61 SO_TXTIME
 """
 _TCP = """
 1 TCP_NODELAY 2 TCP_MAXSEG 3 TCP_CORK 4 TCP_KEEPIDLE 5 TCP_KEEPINTVL 6 TCP_KEEPCNT 7 TCP_SYNCNT 8 TCP_LINGER2 9
@@ -131,6 +131,7 @@ READ_ONLY: Final = frozenset(
         "SO_PROTOCOL",
         "SO_ACCEPTCONN",
         "SO_PEERCRED",
+        "SO_PEERGROUPS",
         "SO_COOKIE",
         "SO_SNDLOWAT",
         "TCP_CC_INFO",
@@ -323,6 +324,14 @@ def _peer_credentials(file: SocketFile) -> bytes:
     return _CREDENTIALS.pack(*(peer.credentials if peer is not None else (0, -1, -1)))
 
 
+def _peer_groups(file: SocketFile) -> bytes:
+    """Supplementary groups of the peer; ENODATA if there is none (unix(7))."""
+    peer = getattr(file, "_peer", None)
+    if peer is None:
+        raise os_error(errno.ENODATA)
+    return struct.pack(f"{len(peer.groups)}I", *peer.groups)
+
+
 _SOCKET_LAYER: Final[dict[str, Any]] = {
     "SO_TYPE": lambda file: file.type,
     "SO_DOMAIN": lambda file: file.family,
@@ -332,6 +341,7 @@ _SOCKET_LAYER: Final[dict[str, Any]] = {
     "SO_RCVTIMEO": lambda file: _timeval(file.receive_timeout),
     "SO_SNDTIMEO": lambda file: _timeval(file.send_timeout),
     "SO_PEERCRED": _peer_credentials,
+    "SO_PEERGROUPS": _peer_groups,
 }
 
 

@@ -5,10 +5,12 @@ from catenet.rpc.client.channel import ChannelOptions
 from catenet.rpc.client.client import BidiCall, CallInfo, CallOptions, Channel, ResponseStream
 from catenet.rpc.client.sync import SyncBidiCall, SyncChannel
 from catenet.rpc.model.context import Context, Peer
+from catenet.rpc.model.identity import Identity
 from catenet.rpc.model.interceptor import Interceptor
 from catenet.rpc.model.method import Idempotency, Kind, Method, ServiceDescriptor, service_from_protobuf
 from catenet.rpc.model.service_class import client_of, idempotent, proto_of, service
 from catenet.rpc.model.status import Code, Detail, RpcError
+from catenet.rpc.policy.guard import Guard
 from catenet.rpc.server.requests import Requests
 from catenet.rpc.server.server import Server, ServerOptions
 
@@ -21,7 +23,9 @@ __all__ = [
     "Code",
     "Context",
     "Detail",
+    "Guard",
     "Idempotency",
+    "Identity",
     "Interceptor",
     "Kind",
     "Listener",

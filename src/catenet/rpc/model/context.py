@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from catenet.rpc.model.identity import NOBODY, Identity
 from catenet.rpc.model.metadata import Metadata, check_metadata
 from catenet.rpc.model.status import Code, Detail, RpcError
 
@@ -30,15 +31,16 @@ call, which a task that the handler started would not find.
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who called: `address` as the transport names it, and the certificate's subject when TLS asked for one.
+    """Who called: `address` as the transport names it, and `identity`, what has been verified about the caller.
 
     `certificate` is what `ssl.SSLObject.getpeercert` returns, empty without one. `credentials` are the
-    (pid, uid, gid) of a peer on a Unix socket.
+    (pid, uid, gid) of a peer on a Unix socket; 0 or -1 where they mean nothing here.
     """
 
     address: str
     certificate: dict[str, Any] | None = None
     credentials: tuple[int, int, int] | None = None
+    identity: Identity = NOBODY
 
 
 class Context:

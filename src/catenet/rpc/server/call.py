@@ -96,6 +96,11 @@ class ServerCall(Context, Producer):
             self._begin_response()
             self._connection.touch()
 
+    @property
+    def streams_in(self) -> bool:
+        """Whether the request is a stream of messages."""
+        return self._route.streams_in
+
     # Input, called by the driver.
 
     def begin(self, end: bool) -> None:

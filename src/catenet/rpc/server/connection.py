@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
-import struct
 from typing import TYPE_CHECKING
 
 from catenet.http.driver import IGNORE
@@ -19,6 +16,8 @@ from catenet.net.accept import Slot
 from catenet.rpc.model.context import Peer
 from catenet.rpc.protocols.protocol import Answer
 from catenet.rpc.server.call import ServerCall
+from catenet.rpc.server.guarded import GuardedCall
+from catenet.rpc.server.peers import peer_of
 from catenet.rpc.server.route import Route
 
 if TYPE_CHECKING:
@@ -93,10 +92,18 @@ class ServerConnection(ServingProtocol):
         counters.started += 1
         if self.is_crowded(stream, head):
             return
-        stream.owner = call = ServerCall(self, stream, route)
+        if route.gate is None:
+            stream.owner = call = ServerCall(self, stream, route)
+            self.begin_call(call, stream, end)
+        else:
+            stream.owner = guarded = GuardedCall(self, stream, route, route.gate)
+            guarded.start(end)
+
+    def begin_call(self, call: ServerCall, stream: Stream, end: bool) -> None:
+        """Take the request of a call that may begin."""
         if stream.expects:
             self.core.invite(stream)
-        if end or route.streams_in:
+        if end or call.streams_in:
             call.begin(end)
 
     def _answer(self, stream: Stream, head: RequestHead, answer: Answer) -> None:
@@ -109,29 +116,5 @@ class ServerConnection(ServingProtocol):
     def peer(self) -> Peer:
         """Who is at the other end."""
         if self._peer is None:
-            self._peer = _peer_of(self.transport)
+            self._peer = peer_of(self.transport)
         return self._peer
-
-
-def _peer_of(transport: asyncio.Transport | None) -> Peer:
-    if transport is None:
-        return Peer("")
-    tls = transport.get_extra_info("ssl_object")
-    certificate = tls.getpeercert() if isinstance(tls, ssl.SSLObject | ssl.SSLSocket) else None
-    name = transport.get_extra_info("peername")
-    if isinstance(name, tuple):
-        host = f"[{name[0]}]" if ":" in name[0] else name[0]
-        return Peer(f"{host}:{name[1]}", certificate)
-    return Peer("unix", certificate, _credentials(transport.get_extra_info("socket")))
-
-
-def _credentials(sock: socket.socket | None) -> tuple[int, int, int] | None:
-    """Return (pid, uid, gid) of the process that connected, as the kernel saw it (Linux unix(7), SO_PEERCRED)."""
-    option = getattr(socket, "SO_PEERCRED", None)
-    if sock is None or option is None:
-        return None
-    try:
-        pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, option, 12))
-    except (OSError, struct.error):
-        return None
-    return pid, uid, gid

@@ -14,6 +14,7 @@ from catenet.codec import Codec, Compression
 from catenet.http.message import Fields, ResponseHead
 from catenet.rpc.model.interceptor import Chain
 from catenet.rpc.model.method import Kind, ServiceDescriptor
+from catenet.rpc.policy.guard import Gate, Guard
 from catenet.rpc.protocols.protocol import AnyMethod, Plan
 
 if TYPE_CHECKING:
@@ -25,12 +26,23 @@ Invoke = Callable[[Any, "ServerCall"], Any]
 
 
 class Binding:
-    """A method and what implements it. `invoke(request or requests, call)` returns the coroutine that serves it."""
+    """A method and what implements it. `invoke(request or requests, call)` returns the coroutine that serves it.
 
-    __slots__ = ("chain", "invoke", "method")
+    `gate`: what its calls pass before.
+    """
 
-    def __init__(self, method: AnyMethod, handler: Callable[..., Any], chain: Chain, executor: Executor | None) -> None:
+    __slots__ = ("chain", "gate", "invoke", "method")
+
+    def __init__(
+        self,
+        method: AnyMethod,
+        handler: Callable[..., Any],
+        chain: Chain,
+        executor: Executor | None,
+        gate: Gate | None = None,
+    ) -> None:
         self.method = method
+        self.gate = gate
         self.chain = chain
         kind = method.kind
         if not (_is_async(handler)):
@@ -39,7 +51,9 @@ class Binding:
         self.invoke: Invoke = _enclosed(served, chain) if chain.around else served
 
 
-def bind_service(implementation: Any, chain: Chain, executor: Executor | None) -> dict[str, Binding]:
+def bind_service(
+    implementation: Any, chain: Chain, executor: Executor | None, guard: Guard | None = None
+) -> dict[str, Binding]:
     """Return bindings by path for all methods that `implementation` has.
 
     Raises `ValueError` if it names no service or implements nothing of it.
@@ -51,7 +65,8 @@ def bind_service(implementation: Any, chain: Chain, executor: Executor | None) -
     for method in service.methods:
         handler = getattr(implementation, method.attribute, None)
         if callable(handler) and not _only_declares(handler):
-            bindings[method.path] = Binding(method, handler, chain, executor)
+            gate = None if guard is None else guard.gate(method, implementation)
+            bindings[method.path] = Binding(method, handler, chain, executor, gate)
     if service.methods and not bindings:
         raise ValueError(f"{type(implementation).__name__} implements no method of {service.name}")
     return bindings
@@ -177,6 +192,7 @@ class Route:
         "decode",
         "decompress",
         "encode",
+        "gate",
         "limit",
         "plan",
         "quick",
@@ -200,6 +216,7 @@ class Route:
         self.plan = plan
         self.binding = binding
         self.chain = binding.chain
+        self.gate = binding.gate
         codec = codecs[plan.codec]
         self.decode = codec.decode
         self.encode = codec.encode

@@ -21,6 +21,7 @@ from catenet.rpc.model.failures import FailureLog
 from catenet.rpc.model.interceptor import Chain, Interceptor
 from catenet.rpc.model.method import ServiceDescriptor
 from catenet.rpc.model.target import SCHEMES
+from catenet.rpc.policy.guard import Guard
 from catenet.rpc.protocols.protocol import Answer, ServerWire
 from catenet.rpc.protocols.registry import not_found, server_wires
 from catenet.rpc.server.connection import ServerConnection
@@ -78,6 +79,7 @@ class Server(StreamServer[ServerConnection]):
 
     `app` (ASGI, WSGI, or what `catenet.http.serve` takes) gets all requests that are no calls: neither to the path of a
     method nor of gRPC's content types. A `Service` of `catenet.http.server.service` has an access log and more options.
+    `guard` decides which calls begin (docs/rpc-identity.md); it has no say in what the application answers.
 
     Make it anywhere, listen in a running event loop. After a `fork` a child may make servers of its own; one that was
     listening belongs to the loop, and so to the process, that it listened in.
@@ -94,6 +96,7 @@ class Server(StreamServer[ServerConnection]):
         options: ServerOptions | None = None,
         wires: Sequence[ServerWire] | None = None,
         app: Callable[..., Any] | Service | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.options = options or ServerOptions()
         super().__init__(self.options)
@@ -102,6 +105,7 @@ class Server(StreamServer[ServerConnection]):
         self.assembling = 0
         self.services: list[ServiceDescriptor] = []
         self._chain = Chain(interceptors)
+        self._guard = guard
         self._bindings: dict[str, Binding] = {}
         codecs, compressions = list(self.options.codecs), list(self.options.compressions)
         self._wires = list(wires) if wires is not None else server_wires(codecs, compressions)
@@ -113,7 +117,7 @@ class Server(StreamServer[ServerConnection]):
 
     def add(self, implementation: Any) -> None:
         """Serve what `implementation` implements of its `__service__`. Raises `ValueError`."""
-        bindings = bind_service(implementation, self._chain, self.options.executor)
+        bindings = bind_service(implementation, self._chain, self.options.executor, self._guard)
         taken = self._bindings.keys() & bindings.keys()
         if taken:
             raise ValueError(f"{min(taken)[1:]} is implemented twice")

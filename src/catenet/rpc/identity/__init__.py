@@ -1,0 +1,1 @@
+"""Who calls: certificates and bearer tokens, verified."""

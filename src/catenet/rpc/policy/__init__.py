@@ -1,0 +1,1 @@
+"""What callers may do: rules, limits, validation, the audit log."""

@@ -1,0 +1,11 @@
+"""Modules that several tests of this folder share, and the echo service, can be imported by name."""
+
+import sys
+from pathlib import Path
+
+from tests.net.loops import run
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "runtime")]
+
+__all__ = ["run"]
