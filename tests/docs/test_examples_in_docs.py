@@ -41,6 +41,7 @@ DOCUMENTS = [
             "session",
             "rpc-compat",
             "rpc-identity",
+            "rpc-policy",
             "rpc-xml",
             "tftp",
         )

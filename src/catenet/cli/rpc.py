@@ -16,6 +16,7 @@ ACTIONS = {
     "serve": "serve implementations of services",
     "call": "call a method and print what it answers",
     "list": "list the services of a server, or the methods of one",
+    "policy": "explain, check and replay what callers may do",
     "describe": "show services, methods and messages as in their .proto",
 }
 """Each action is the module `rpc_ACTION` with `register(parser)` and `run(args) -> int`."""

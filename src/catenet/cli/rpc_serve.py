@@ -17,7 +17,7 @@ from catenet.net.target import SCHEMES
 from catenet.net.workers import Placement
 
 if TYPE_CHECKING:
-    from catenet.rpc import Server
+    from catenet.rpc import Guard, Server
     from catenet.rpc.services.health import Health
 
 __all__ = ["register", "run"]
@@ -50,6 +50,12 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-reflection", action="store_true", help="do not tell which services there are")
     add_arguments(parser, KIND, reload="start again when .py or .proto files here change")
     add_rpc_limits(parser)
+    group = parser.add_argument_group("policy", "What callers may do.")
+    group.add_argument("--policy", metavar="FILE", help="rules, limits and issuers of tokens (TOML); no rule, no call")
+    group.add_argument("--policy-dry-run", action="store_true", help="decide and log, and let every call go on")
+    group.add_argument("--audit", metavar="FILE", help="append decisions and ends of calls, a line of JSON each")
+    group.add_argument("--audit-requests", action="store_true", help="with the requests that decisions looked at")
+    group.add_argument("--validate", action="store_true", help="hold requests against buf.validate's annotations")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,15 +94,64 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
         # The program's modules are there now, and have configured logging if they want it otherwise.
         logs.configure(args, several=args.workers > 1)
         try:
-            server = Server(services, options=rpc_options(args))
+            server = Server(services, options=rpc_options(args), guard=_guard(args))
         except ValueError as error:
             raise UsageError(str(error)) from None
+        except ImportError as error:
+            if error.name != "protovalidate":
+                raise
+            raise UsageError("--validate needs the package protovalidate: pip install 'catenet[auth]'") from None
         logger.info("services: %s", ", ".join(service.name for service in server.services[:-1]))
         if not args.no_reflection:
             _add_reflection(server)
+        _check_rules(args, server)
         for url in placement.urls:
             await _listen(server, url, args, placement)
         yield _Running(server, health)
+
+
+def _guard(args: argparse.Namespace) -> Guard | None:
+    """What stands before the handlers; None if nothing does."""
+    wanted = ("policy", "policy_dry_run", "audit", "audit_requests", "validate")
+    if not any(getattr(args, name) for name in wanted):
+        return None
+    from catenet.rpc import Guard
+    from catenet.rpc.policy.audit import Audit
+    from catenet.rpc.policy.table import PolicyError, PolicyFile, read_policy
+
+    if args.policy_dry_run and not args.policy:
+        raise UsageError("--policy-dry-run needs --policy FILE")
+    if args.audit_requests and not args.audit:
+        raise UsageError("--audit-requests needs --audit FILE")
+    try:
+        file: PolicyFile | None = read_policy(args.policy) if args.policy else None
+    except PolicyError as error:
+        raise UsageError(str(error)) from None
+    try:
+        audit = Audit.open(args.audit, requests=args.audit_requests) if args.audit else None
+    except OSError as error:
+        raise UsageError(f"--audit {args.audit}: {error.strerror or error}") from None
+    validate = args.validate or (file is not None and file.validate)
+    if file is None:
+        return Guard(audit=audit, validate=validate)
+    return Guard(
+        file.policy,
+        tokens=file.tokens,
+        limits=file.limits,
+        audit=audit,
+        validate=validate,
+        enforce=not args.policy_dry_run,
+    )
+
+
+def _check_rules(args: argparse.Namespace, server: Server) -> None:
+    """A rule for a method that is not there is a mistake: what it denies would be allowed."""
+    policy = server.guard.policy if server.guard is not None else None
+    if policy is not None:
+        try:
+            policy.check_methods(method.full_name for service in server.services for method in service.methods)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
 
 def _add_reflection(server: Server) -> None:

@@ -14,8 +14,10 @@ from catenet.rpc.model.metadata import Metadata
 from catenet.rpc.model.status import Code, RpcError
 from catenet.rpc.policy.details import refusal
 
-__all__ = ["Authenticator"]
+__all__ = ["CHALLENGE", "Authenticator"]
 
+CHALLENGE: Final = "Bearer"
+"""RFC 6750 section 3: what a caller without credentials is asked for."""
 _SCHEME: Final = "bearer "
 
 
@@ -59,7 +61,7 @@ class Authenticator:
             Code.UNAUTHENTICATED,
             "the token is not accepted",
             reason,
-            metadata=(("www-authenticate", 'Bearer error="invalid_token"'),),
+            metadata=(("www-authenticate", f'{CHALLENGE} error="invalid_token"'),),
         )
 
 

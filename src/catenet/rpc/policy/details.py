@@ -11,7 +11,7 @@ from catenet.rpc.model.status import Code, RpcError
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-__all__ = ["refusal"]
+__all__ = ["exhausted", "refusal"]
 
 DOMAIN: Final = "catenet"
 

@@ -105,7 +105,7 @@ class Server(StreamServer[ServerConnection]):
         self.assembling = 0
         self.services: list[ServiceDescriptor] = []
         self._chain = Chain(interceptors)
-        self._guard = guard
+        self.guard = guard
         self._bindings: dict[str, Binding] = {}
         codecs, compressions = list(self.options.codecs), list(self.options.compressions)
         self._wires = list(wires) if wires is not None else server_wires(codecs, compressions)
@@ -117,7 +117,7 @@ class Server(StreamServer[ServerConnection]):
 
     def add(self, implementation: Any) -> None:
         """Serve what `implementation` implements of its `__service__`. Raises `ValueError`."""
-        bindings = bind_service(implementation, self._chain, self.options.executor, self._guard)
+        bindings = bind_service(implementation, self._chain, self.options.executor, self.guard)
         taken = self._bindings.keys() & bindings.keys()
         if taken:
             raise ValueError(f"{min(taken)[1:]} is implemented twice")
