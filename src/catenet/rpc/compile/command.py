@@ -13,6 +13,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
+from catenet.rpc.compile.annotations import descriptor_set, import_ours
 from catenet.rpc.compile.claims import file_problems, module_problems, unknown_names
 from catenet.rpc.compile.complaints import problems
 from catenet.rpc.compile.generate import generate
@@ -51,8 +52,9 @@ def compile_protos(
     out.mkdir(parents=True, exist_ok=True)
     _protoc([f"--python_out={out}", *(file.name for file in own)], folders)
     compiled = {file.name: Module.of_proto(file.name, "_pb2") for file in own}
-    if relative:
-        for module in compiled.values():
+    for module in compiled.values():
+        import_ours(out / module.path)
+        if relative:
             _make_imports_relative(out, module, {module.dotted: module for module in compiled.values()})
     written = [out / module.path for module in compiled.values()]
     for file in own:
@@ -137,11 +139,19 @@ def system_includes() -> list[Path]:
 def _protoc(arguments: Sequence[str], folders: Iterable[Path]) -> None:
     searched = [f"-I{folder}" for folder in (*folders, *system_includes())]
     command = [sys.executable, "-m", "grpc_tools.protoc", *searched, *arguments]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONWARNINGS": "ignore"}
-    )
+    done = _run(command)
+    if done.returncode != 0 and (known := descriptor_set(done.stderr)) is not None:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(known)
+            file.flush()
+            done = _run([*command, f"--descriptor_set_in={file.name}"])
     if done.returncode != 0:
         raise CompileError("\n".join(problems(done.stderr)) or f"protoc ended with status {done.returncode}")
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def _virtual_name(proto: Path, folders: Sequence[Path]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from catenet.rpc.model.failures import logger
 from catenet.rpc.model.status import Code
 from catenet.rpc.policy.details import refusal
 
@@ -21,14 +22,27 @@ _MOST: Final = 50
 def validator(descriptor: Descriptor) -> Callable[[Any], None] | None:
     """Return what raises INVALID_ARGUMENT for a request with violations; None for a type without annotations.
 
-    Raises `ImportError` if annotations are there and protovalidate is not.
+    Raises `ImportError` if annotations are there and protovalidate is not, and `ValueError` for annotations that
+    cannot be.
     """
     if not _annotated(descriptor, set()):
         return None
     import protovalidate
+    from google.protobuf.message_factory import GetMessageClass
+
+    try:
+        protovalidate.collect_violations(GetMessageClass(descriptor)())
+    except protovalidate.CompilationError as error:
+        raise ValueError(f"{descriptor.full_name}: annotations of buf.validate: {error}") from None
+    except protovalidate.EvaluationError:
+        pass  # of the empty message; others may be valid
 
     def check(request: Any) -> None:
-        violations = protovalidate.collect_violations(request)
+        try:
+            violations = protovalidate.collect_violations(request)
+        except (protovalidate.EvaluationError, protovalidate.CompilationError) as error:
+            logger.error("%s cannot be validated: %s", descriptor.full_name, error)
+            raise refusal(Code.INTERNAL, "the request cannot be validated", "VALIDATION_FAILED") from None
         if violations:
             raise _invalid(violations)
 
