@@ -33,7 +33,7 @@ def of_test(name: str, marked: bool) -> Iterator[None]:
 def program(name: str) -> Path | None:
     """Path of a program, None where it is neither installed nor unpacked; not for unmarked tests."""
     assert _unmarked is None, f"{_unmarked} asks for {name} and has no mark `peer`: `make unit` is without real peers"
-    for folder in ("usr/sbin", "usr/bin"):
+    for folder in ("usr/sbin", "usr/bin", "sbin"):
         if (found := UNPACKED / folder / name).exists():
             return found
     installed = shutil.which(name)

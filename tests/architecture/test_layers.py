@@ -22,7 +22,7 @@ CIRCLES = {
 
 LAYERS = {
     "catenet.stack": [
-        {"stack", "sysctl"}, {"settings"}, {"ethernet"}, {"datagram", "nat", "tcp"}, {"group", "ip", "ports"},
+        {"stack", "sysctl"}, {"settings"}, {"dhcp"}, {"ethernet"}, {"datagram", "nat", "tcp"}, {"group", "ip", "ports"},
         {"counters", "interface", "timers"}, {"endpoint"}, {"units"},
     ],
     "catenet.stack.tcp": [{"layer"}, {"user"}, CIRCLES["catenet.stack.tcp"], {"settings"}],

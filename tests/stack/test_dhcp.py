@@ -2,8 +2,9 @@
 
 import pytest
 
+from catenet.stack.dhcp.client4 import DhcpClient, DhcpState
+from catenet.stack.dhcp.lease import LeaseChange
 from catenet.stack.endpoint import ANY4, Name
-from catenet.stack.ethernet.dhcp import DhcpClient, DhcpState, LeaseChange
 from catenet.wire import dhcp, ethernet, ip, udp
 from catenet.wire.address import BROADCAST, Prefix
 from catenet.wire.dhcp import DhcpMessage, Option

@@ -75,3 +75,5 @@ class Settings(TcpSettings):
     accept_ra_min_hop_limit: int = 1
     dhcp: int = 1
     """Whether an Ethernet interface told to configure itself asks DHCP for an IPv4 address."""
+    dhcp6: int = 1
+    """Whether it asks DHCPv6: 0 never, 1 as routers say (their flags M and O), 2 for addresses, whatever they say."""

@@ -16,9 +16,10 @@ from catenet.stack.datagram import fastpath as udp_fastpath
 from catenet.stack.datagram.datagram import DatagramEndpoint
 from catenet.stack.datagram.ping import EchoEndpoint, EchoLayer
 from catenet.stack.datagram.udp import Udp, UdpEndpoint
+from catenet.stack.dhcp.client4 import DhcpClient
+from catenet.stack.dhcp.client6 import Dhcp6Client
 from catenet.stack.endpoint import Address
 from catenet.stack.ethernet.autoconf import Autoconfiguration
-from catenet.stack.ethernet.dhcp import DhcpClient
 from catenet.stack.ethernet.ethernet import EthernetPort
 from catenet.stack.group.multicast import Multicast
 from catenet.stack.interface import AddressState, Interface, InterfaceAddress
@@ -52,6 +53,7 @@ __all__ = ["Stack"]
 _MAX_EVENTS: Final = 1024
 _MAX_ROUNDS: Final = 10_000
 """Rounds of loopback in one `transmit`; the rest is left to the next."""
+_DHCP6_ALWAYS: Final = 2
 _SHORTEST: Final = 28
 """Bytes from which on a packet may take a fast path."""
 _SUSPECT: Final = {4: frozenset((0, 127, *range(224, 256))), 16: frozenset((0, 255))}
@@ -164,9 +166,9 @@ class Stack:
         self.address_table.remove(interface, address)
 
     def configure(self, interface: int, host_name: str = "") -> None:
-        """Have an Ethernet interface configure itself: IPv6 from routers, IPv4 by DHCP as the settings allow.
+        """Have an Ethernet interface configure itself: IPv6 from routers and as these say, IPv4 by DHCP.
 
-        Events tell what came of it: `name_servers.NameServers`, `dhcp.LeaseChange`, `ethernet.AddressConflict`.
+        Events tell what came of it: `name_servers.NameServers`, `lease.LeaseChange`, `ethernet.AddressConflict`.
 
         Raises:
             ValueError: an interface without Ethernet.
@@ -174,7 +176,10 @@ class Stack:
         port = self.interfaces[interface].ethernet
         if port is None:
             raise ValueError(f"interface {interface} is no Ethernet interface")
+        client = Dhcp6Client(self, port)
         Autoconfiguration(self, port).start()
+        if self.settings.dhcp6 == _DHCP6_ALWAYS:
+            client.start()
         if self.settings.dhcp:
             DhcpClient(self, port, host_name).start()
 

@@ -185,6 +185,7 @@ _ROWS: Final[tuple[tuple[str, str, str, int, int, str], ...]] = (
     ("max_addresses", _CONF6, "addresses", 0, 65535, "IPv6 addresses of an interface that routers can cause"),
     ("accept_ra_min_hop_limit", _CONF6, "", 0, 255, "least hop limit that a router can set"),
     ("dhcp", "", "", 0, 1, "ask DHCP for an IPv4 address on an Ethernet (TAP) device without one"),
+    ("dhcp6", "", "", 0, 2, "ask DHCPv6 as routers say: 1, for addresses whatever they say: 2"),
 )
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "DHCPACK",
     "DHCPDECLINE",
     "DHCPDISCOVER",
+    "DHCPINFORM",
     "DHCPNAK",
     "DHCPOFFER",
     "DHCPRELEASE",
@@ -37,6 +38,7 @@ DHCPDECLINE: Final = 4
 DHCPACK: Final = 5
 DHCPNAK: Final = 6
 DHCPRELEASE: Final = 7
+DHCPINFORM: Final = 8
 
 
 class Option:
@@ -66,6 +68,10 @@ class Option:
 
 _HEADER: Final = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s")
 _MAGIC: Final = b"\x63\x82\x53\x63"
+_ETHERNET: Final = 1, 6
+_SERIAL_LINE: Final = 20, 0
+"""Hardware type and length of address where links have none; the client identifier stands for it, as RFC 4390 2.1
+has it."""
 _BROADCAST_FLAG: Final = 0x8000
 _MINIMUM: Final = 300
 """Length below which old relays drop messages (RFC 1542 2.1)."""
@@ -80,6 +86,7 @@ class DhcpMessage:
     type: int
     transaction: int
     client_link: bytes
+    """Of 6 bytes; none on links without link-layer addresses, where clients name themselves by an option alone."""
     reply: bool = False
     seconds: int = 0
     broadcast: bool = False
@@ -107,14 +114,14 @@ def parse(data: bytes | memoryview) -> DhcpMessage:
     """Read a message.
 
     Raises:
-        Malformed: too short, no magic cookie, not Ethernet, an option beyond the end, or no message type.
+        Malformed: too short, no magic cookie, another kind of link, an option beyond the end, or no message type.
     """
     data = bytes(data)
     if len(data) < _HEADER.size + 4 or data[_HEADER.size : _HEADER.size + 4] != _MAGIC:
         raise Malformed("dhcp: message too short or without magic cookie")
     fields = _HEADER.unpack_from(data)
     operation, hardware, size, _, transaction, seconds, flags = fields[:7]
-    if operation not in (1, 2) or hardware != 1 or size != 6:
+    if operation not in (1, 2) or (hardware, size) not in (_ETHERNET, _SERIAL_LINE):
         raise Malformed("dhcp: operation or hardware type")
     options = _parse_options(data[_HEADER.size + 4 :])
     overload = options.pop(Option.OVERLOAD, b"\0")
@@ -129,7 +136,7 @@ def parse(data: bytes | memoryview) -> DhcpMessage:
     return DhcpMessage(
         kind[0],
         transaction,
-        fields[11][:6],
+        fields[11][:size],
         operation == 2,
         seconds,
         flags & _BROADCAST_FLAG != 0,
@@ -165,8 +172,7 @@ def build(message: DhcpMessage) -> bytes:
     try:
         head = _HEADER.pack(
             2 if message.reply else 1,
-            1,
-            6,
+            *(_ETHERNET if message.client_link else _SERIAL_LINE),
             0,
             message.transaction,
             message.seconds,

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from catenet.wire import icmp
 from catenet.wire.address import Prefix
+from catenet.wire.dns.name import split_names
 from catenet.wire.errors import Malformed
 
 __all__ = [
@@ -256,24 +257,9 @@ def _parse_option(kind: int, body: bytes) -> Option:
     if kind == 25 and size >= 22 and size % 16 == 6:
         addresses = tuple(body[at : at + 16] for at in range(6, size, 16))
         return DnsServers(int.from_bytes(body[2:6], "big"), addresses)
-    if kind == 31 and size > 6 and (domains := _parse_domains(body[6:])) is not None:
+    if kind == 31 and size > 6 and (domains := split_names(body[6:])) is not None:
         return DnsSearch(int.from_bytes(body[2:6], "big"), domains)
     return UnknownOption(kind, body)
-
-
-def _parse_domains(data: bytes) -> tuple[bytes, ...] | None:
-    """Names one after another, zeros behind them; None when one is cut off, too long, or of no label."""
-    domains = []
-    start = 0
-    while start < len(data) and data[start]:
-        at = start
-        while at < len(data) and 0 < data[at] < 64:
-            at += 1 + data[at]
-        if at >= len(data) or data[at] or at - start >= 255:
-            return None
-        domains.append(data[start : at + 1])
-        start = at + 1
-    return tuple(domains) if domains and not any(data[start:]) else None
 
 
 def build(message: Message) -> icmp.Other:

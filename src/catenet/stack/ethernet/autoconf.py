@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.stack.endpoint import Address
 from catenet.stack.ethernet.name_servers import AdvertisedNames, NameServers
-from catenet.stack.interface import FOREVER, AddressState, InterfaceAddress
+from catenet.stack.interface import FOREVER, InterfaceAddress
 from catenet.stack.ip.routes import NO_METRICS, RouteEntry, RouteMetrics
 from catenet.stack.timers import Timer
 from catenet.stack.units import Seconds
@@ -89,13 +89,12 @@ class Autoconfiguration:
         attempt = self._attempts.setdefault(prefix, 0)
         address = prefix.address[:8] + self._identifier(prefix, attempt)
         if self._port.interface.find(address) is None:
-            self._port.add_address(address, 64, origin, *lifetimes)
+            self._port.add_address(address, 64, origin, *lifetimes, self._decided)
 
-    def address_decided(self, address: Address, duplicate: bool, now: Seconds) -> None:
+    def _decided(self, address: Address, duplicate: bool) -> None:
         """Act on the end of duplicate detection: try another address, or solicit routers."""
         entry = self._port.interface.find(address)
-        if len(address) == 4 or entry is None or entry.origin not in ("slaac", "link-local"):
-            return
+        assert entry is not None
         if not duplicate:
             if entry.origin == "link-local" and self._solicitation is None:
                 self._interval = 0.0
@@ -153,6 +152,8 @@ class Autoconfiguration:
             elif isinstance(option, nd.DnsServers | nd.DnsSearch) and self.names.take(option, now):
                 self._tell_names()
         self._schedule_sweep(now)
+        if self._port.dhcp6 is not None:
+            self._port.dhcp6.follow(message.managed, message.other)
 
     def _tell_names(self) -> None:
         self._stack.add_event(NameServers(self._index, self.names.servers, self.names.search))
@@ -199,15 +200,10 @@ class Autoconfiguration:
 
     def _refresh(self, entry: InterfaceAddress, option: nd.PrefixInformation, now: Seconds) -> None:
         """New lifetimes; one packet that anyone can forge may shorten validity to two hours only (RFC 4862 5.5.3 e)."""
-        entry.preferred_until = _until(option.preferred_lifetime, now)
-        told = _until(option.valid_lifetime, now)
-        if option.valid_lifetime > _TWO_HOURS or told > entry.valid_until:
-            entry.valid_until = told
-        elif entry.valid_until - now > _TWO_HOURS:
-            entry.valid_until = now + _TWO_HOURS
-        if entry.state in (AddressState.PREFERRED, AddressState.DEPRECATED):
-            state = AddressState.PREFERRED if entry.preferred_until > now else AddressState.DEPRECATED
-            self._stack.address_table.set_state(self._index, entry.address, state)
+        told = valid_until = _until(option.valid_lifetime, now)
+        if option.valid_lifetime <= _TWO_HOURS and told <= entry.valid_until:
+            valid_until = min(entry.valid_until, now + _TWO_HOURS)
+        self._port.lifetimes.change(entry, _until(option.preferred_lifetime, now), valid_until)
 
     def _router_unreachable(self, neighbour: Neighbour) -> None:
         """Move a router that does not answer, or is none any more, behind its equals (RFC 4861 6.3.6, 7.2.5)."""
@@ -227,11 +223,6 @@ class Autoconfiguration:
             self._sweep.cancel()
         ends = [entry.expires for table in self._tables() for entry in table]
         ends += self.names.ends()
-        for entry in self._port.interface.addresses:
-            if entry.origin == "slaac":
-                ends.append(entry.valid_until)
-                if entry.preferred_until > now:
-                    ends.append(entry.preferred_until)
         earliest = min(ends, default=float("inf"))
         if earliest < float("inf"):
             self._sweep = self._stack.timers.call_at(max(earliest, now), self._expire)
@@ -247,14 +238,6 @@ class Autoconfiguration:
             self._tell_names()
         self._routes = {key: entry for key, entry in self._routes.items() if entry.expires > now}
         self._on_link = {key: entry for key, entry in self._on_link.items() if entry.expires > now}
-        for each in list(self._port.interface.addresses):
-            if each.origin != "slaac":
-                continue
-            if each.valid_until <= now:
-                self._port.forget(each.address)
-                stack.address_table.remove(self._index, each.address)
-            elif each.preferred_until <= now and each.state is AddressState.PREFERRED:
-                stack.address_table.set_state(self._index, each.address, AddressState.DEPRECATED)
         self._schedule_sweep(now)
 
 

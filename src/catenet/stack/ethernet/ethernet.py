@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catenet.stack.endpoint import Address, StackError
+from catenet.stack.ethernet.lifetimes import Lifetimes
 from catenet.stack.ethernet.neighbours import NeighbourTable
 from catenet.stack.interface import FOREVER, AddressState, Interface
 from catenet.stack.timers import Timer
@@ -28,8 +29,9 @@ from catenet.wire.ethernet import ArpPacket, Frame
 from catenet.wire.ip import IpPacket
 
 if TYPE_CHECKING:
+    from catenet.stack.dhcp.client4 import DhcpClient
+    from catenet.stack.dhcp.client6 import Dhcp6Client
     from catenet.stack.ethernet.autoconf import Autoconfiguration
-    from catenet.stack.ethernet.dhcp import DhcpClient
     from catenet.stack.stack import Stack
 
 __all__ = ["AddressConflict", "EthernetPort"]
@@ -71,6 +73,8 @@ class EthernetPort:
         self.neighbours.on_unreachable = lambda neighbour: stack.icmp.redirects.forget(neighbour.address)
         self.autoconf: Autoconfiguration | None = None
         self.dhcp: DhcpClient | None = None
+        self.dhcp6: Dhcp6Client | None = None
+        self.lifetimes = Lifetimes(stack, interface)
         self._detections: dict[Address, _Detection] = {}
         self._defended: dict[Address, float] = {}
 
@@ -297,8 +301,9 @@ class EthernetPort:
         origin: str = "static",
         preferred_until: float = FOREVER,
         valid_until: float = FOREVER,
+        decided: Callable[[Address, bool], None] | None = None,
     ) -> None:
-        """Add an address after duplicate detection; an event reports a duplicate."""
+        """Add an address after duplicate detection; an event reports a duplicate, and `decided(address, duplicate)`."""
         index = self.interface.index
         address_table = self._stack.address_table
         on_link = origin != "slaac"
@@ -320,8 +325,9 @@ class EthernetPort:
             else:
                 address_table.set_state(index, address, AddressState.PREFERRED)
                 self.announce(address)
-            if self.autoconf is not None:
-                self.autoconf.address_decided(address, duplicate, self._stack.now)
+                self.lifetimes.schedule()
+            if decided is not None:
+                decided(address, duplicate)
 
         self.detect_duplicate(address, done)
 

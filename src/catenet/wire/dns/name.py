@@ -26,6 +26,7 @@ __all__ = [
     "read_name",
     "reverse_name",
     "skip_name",
+    "split_names",
 ]
 
 ROOT: Final = b"\0"
@@ -125,6 +126,24 @@ def read_name(data: bytes, at: int, known: Known | None = None) -> bytes:
         for before, (target, count) in enumerate(followed, 1):
             known[target] = b"".join(parts[count:]), pointers - before
     return b"".join(parts)
+
+
+def split_names(data: bytes) -> tuple[bytes, ...] | None:
+    """Names without pointers one after another, perhaps with zeros behind them (RFC 8106 5.2, RFC 8415 10).
+
+    None when one is cut off, too long, or of no label.
+    """
+    names = []
+    start = 0
+    while start < len(data) and data[start]:
+        at = start
+        while at < len(data) and 0 < data[at] <= LONGEST_LABEL:
+            at += 1 + data[at]
+        if at >= len(data) or data[at] or at - start >= LONGEST:
+            return None
+        names.append(data[start : at + 1])
+        start = at + 1
+    return tuple(names) if names and not any(data[start:]) else None
 
 
 def fold(name: bytes) -> bytes:

@@ -16,7 +16,10 @@ from functools import partial
 from typing import Final
 
 from catenet.link.tun import TunDevice
-from catenet.stack.ethernet.dhcp import DhcpState
+from catenet.stack.dhcp.client4 import DhcpState
+from catenet.stack.dhcp.client6 import Dhcp6State
+from catenet.stack.dhcp.lease import Information, Lease
+from catenet.stack.ethernet.ethernet import EthernetPort
 from catenet.stack.ethernet.name_servers import AdvertisedNames
 from catenet.wire.address import Address, Prefix, is_link_local, parse_address, parse_interface
 from catenet.wire.dns.resolv_conf import MOST_SERVERS
@@ -122,7 +125,7 @@ def _add_defaults(host: Host, interface: int, gateways: Sequence[Address], ether
 
 
 def _configure(world: World, host: Host, interface: int) -> None:
-    """Ask the network for addresses, IPv6 from routers and IPv4 by DHCP, and wait a while for them."""
+    """Ask the network for addresses, IPv6 from routers and IPv4 by DHCP (IPv6 as routers say), and wait for them."""
     if host.name_service is None:
         host.stack.on_event = partial(_learn_names, host, interface)
     host.stack.configure(interface, host.name)
@@ -132,10 +135,19 @@ def _configure(world: World, host: Host, interface: int) -> None:
     settled = world.now + SETTLING_TIME
     while world.now < deadline:
         world.hub.run(world.now + 0.1)
-        if port.dhcp is not None and port.dhcp.state in (DhcpState.REQUESTING, DhcpState.PROBING):
+        if _is_configuring(port):
             settled = world.now + SETTLING_TIME
         if world.now >= settled and world.addresses(host.name):
             return
+
+
+def _is_configuring(port: EthernetPort) -> bool:
+    """Whether a server has been heard of, and has not given an address yet."""
+    version4 = port.dhcp is not None and port.dhcp.state in (DhcpState.REQUESTING, DhcpState.PROBING)
+    return version4 or (
+        port.dhcp6 is not None
+        and port.dhcp6.state in (Dhcp6State.SOLICITING, Dhcp6State.REQUESTING, Dhcp6State.PROBING)
+    )
 
 
 def _learn_names(host: Host, interface: int) -> None:
@@ -144,11 +156,13 @@ def _learn_names(host: Host, interface: int) -> None:
         pass
     port = host.stack.interfaces[interface].ethernet
     assert port is not None
-    lease = None if port.dhcp is None else port.dhcp.lease
+    told: list[Lease | Information | None] = [port.dhcp.lease if port.dhcp is not None else None]
+    if port.dhcp6 is not None:
+        told.append(port.dhcp6.names())
     advertised = AdvertisedNames() if port.autoconf is None else port.autoconf.names
-    addresses = [*(lease.dns_servers if lease else ()), *advertised.servers]
+    addresses = [*(each for one in told if one is not None for each in one.dns_servers), *advertised.servers]
     servers = [Server(each, scope=interface if is_link_local(each) else 0) for each in dict.fromkeys(addresses)]
-    search = dict.fromkeys([*(lease.search if lease else ()), *advertised.search])
+    search = dict.fromkeys([*(each for one in told if one is not None for each in one.search), *advertised.search])
     config = StubConfig(tuple(servers[:MOST_SERVERS]), tuple(search)) if servers else None
     if config != host.name_service:
         host.use_name_servers(config)

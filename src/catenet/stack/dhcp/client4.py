@@ -7,14 +7,15 @@ somebody has it; routes come from option 121 rather than 3 (RFC 3442); the clien
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from catenet.stack.datagram.udp import UdpEndpoint
-from catenet.stack.endpoint import ANY4, Address, Name, StackError
+from catenet.stack.datagram.datagram import Datagram
+from catenet.stack.dhcp.exchange import DhcpClientBase, DhcpSocket
+from catenet.stack.dhcp.lease import Lease, LeaseChange
+from catenet.stack.endpoint import ANY4, Address, Name
 from catenet.stack.interface import AddressState
 from catenet.stack.ip.routes import RouteEntry
-from catenet.stack.timers import Timer
 from catenet.stack.units import Seconds
 from catenet.wire import dhcp, udp
 from catenet.wire.address import BROADCAST, Prefix, is_martian_source, is_unspecified
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from catenet.stack.ethernet.ethernet import EthernetPort
     from catenet.stack.stack import Stack
 
-__all__ = ["DhcpClient", "DhcpState", "Lease", "LeaseChange"]
+__all__ = ["DhcpClient", "DhcpState"]
 
 _FIRST_TIMEOUT: Final = 4.0
 _LAST_TIMEOUT: Final = 64.0
@@ -66,45 +67,17 @@ class DhcpState(enum.Enum):
     REBINDING = "rebinding"
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """What a server gave; times are absolute seconds."""
-
-    address: Address
-    length: int
-    server: Address
-    routers: tuple[Address, ...]
-    routes: tuple[tuple[Prefix, Address], ...]
-    dns_servers: tuple[Address, ...]
-    search: tuple[bytes, ...]
-    """Domains to complete names with, in wire format: option 119 (RFC 3397), else option 15."""
-    mtu: int
-    renew_at: float
-    rebind_at: float
-    expires: float
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseChange:
-    """Event: a lease was gained or renewed (`lease`), or lost (None)."""
-
-    interface: int
-    lease: Lease | None
-
-
-class DhcpClient:
-    """Client of one Ethernet interface."""
+class DhcpClient(DhcpClientBase):
+    """Client of one interface."""
 
     def __init__(self, stack: Stack, port: EthernetPort, host_name: str = "") -> None:
-        self._stack = stack
+        super().__init__(stack)
         self._port = port
         self._host_name = host_name
         self._index = port.interface.index
-        self._endpoint: UdpEndpoint | None = None
         self._transaction = 0
         self._started = 0.0
         self._attempts = self._refusals = 0
-        self._timer: Timer | None = None
         self._offer: DhcpMessage | None = None
         self._pending: Lease | None = None
         self._routes: list[RouteEntry] = []
@@ -114,12 +87,7 @@ class DhcpClient:
 
     def start(self) -> None:
         """Begin to ask for an address."""
-        endpoint = self._endpoint = self._stack.udp_endpoint(4)
-        endpoint.set_option("SO_BROADCAST", 1)
-        endpoint.set_option("SO_REUSEADDR", 1)
-        endpoint.set_option("SO_BINDTODEVICE", self._index)
-        endpoint.bind(Name(ANY4, dhcp.CLIENT_PORT))
-        endpoint.on_ready = self._wake
+        self._socket = DhcpSocket(self._stack, self._index, Name(ANY4, dhcp.CLIENT_PORT), self._receive)
         # Clients that start together must not ask together (RFC 2131 4.4.1); a second is enough on one link.
         self._set_timer(self._stack.now + self._stack.random.uniform(0, 1), self._discover)
 
@@ -132,24 +100,10 @@ class DhcpClient:
                 DhcpMessage(dhcp.DHCPRELEASE, self._transaction, b"", client=lease.address, options=options), lease
             )
             self._drop_lease()
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._endpoint is not None:
-            self._endpoint.close()
-            self._endpoint = None
+        self._close()
         self.state = DhcpState.INIT
 
-    def _wake(self) -> None:
-        """Note that a datagram arrived; endpoints must not be called back from here."""
-        self._stack.call_soon(self._receive)
-
-    def _set_timer(self, deadline: float, callback: object) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        assert callable(callback)
-        self._timer = self._stack.timers.call_at(deadline, callback)
-
-    def _retry(self, callback: object) -> None:
+    def _retry(self, callback: Callable[[], None]) -> None:
         wait = min(_FIRST_TIMEOUT * 2 ** min(self._attempts - 1, 10), _LAST_TIMEOUT)
         self._set_timer(self._stack.now + wait + self._stack.random.uniform(-_JITTER, _JITTER), callback)
 
@@ -210,8 +164,7 @@ class DhcpClient:
 
     def _send(self, message: DhcpMessage, lease: Lease | None) -> None:
         """Send to the server of a lease, or to everyone while there is none."""
-        endpoint = self._endpoint
-        if endpoint is None:
+        if self._socket is None:
             return
         link = self._port.interface.link_address
         message.client_link = link
@@ -220,13 +173,10 @@ class DhcpClient:
         # Type 255, an IAID and a DUID from the link-layer address (RFC 4361 6.1, RFC 8415 11.4).
         message.options[Option.CLIENT_IDENTIFIER] = b"\xff" + link[2:] + b"\x00\x03\x00\x01" + link
         data = dhcp.build(message)
-        try:
-            if lease is not None:
-                endpoint.send_to(data, Name(lease.server, dhcp.SERVER_PORT))
-            else:
-                self._broadcast(data)
-        except StackError:
-            self._stack.counters[4].ip.OutDiscards += 1
+        if lease is not None:
+            self._socket.send(data, Name(lease.server, dhcp.SERVER_PORT))
+        else:
+            self._broadcast(data)
 
     def _broadcast(self, data: bytes) -> None:
         """Send to everyone on the link, from 0.0.0.0 while there is no lease: no endpoint would do that."""
@@ -236,21 +186,14 @@ class DhcpClient:
 
     # Receiving.
 
-    def _receive(self) -> None:
-        while self._endpoint is not None:
-            try:
-                datagram = self._endpoint.receive_from()
-            except StackError:
-                continue
-            if datagram is None:
-                return
-            try:
-                message = dhcp.parse(datagram.data)
-            except Malformed:
-                continue
-            mine = message.client_link == self._port.interface.link_address
-            if message.reply and mine and message.transaction == self._transaction:
-                self._take(message)
+    def _receive(self, datagram: Datagram) -> None:
+        try:
+            message = dhcp.parse(datagram.data)
+        except Malformed:
+            return
+        mine = message.client_link == self._port.interface.link_address
+        if message.reply and mine and message.transaction == self._transaction:
+            self._take(message)
 
     def _take(self, message: DhcpMessage) -> None:
         server = message.addresses(Option.SERVER_IDENTIFIER)
@@ -285,8 +228,7 @@ class DhcpClient:
             return
         self._drop_lease()
         self.state, self._pending = DhcpState.PROBING, lease
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         self._port.detect_duplicate(lease.address, self._probed)
 
     def _probed(self, duplicate: bool) -> None:
@@ -317,10 +259,7 @@ class DhcpClient:
         if old is None or (old.routers, old.routes) != (lease.routers, lease.routes):
             self._set_routes(lease)
         stack.add_event(LeaseChange(self._index, lease))
-        if lease.renew_at < float("inf"):
-            self._set_timer(lease.renew_at, self._renew)
-        elif self._timer is not None:
-            self._timer.cancel()
+        self._set_timer(lease.renew_at, self._renew)
 
     def _set_routes(self, lease: Lease) -> None:
         for entry in self._routes:

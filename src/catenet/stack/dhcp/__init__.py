@@ -1,0 +1,1 @@
+"""DHCP for both versions of IP: clients, servers, and what they share."""
