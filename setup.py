@@ -77,11 +77,13 @@ SINGLE = (
 LEFT_OUT = (
     "catenet/codec/schema.py",
     "catenet/wire/gso.py",
+    "catenet/stack/ethernet/advertiser.py",
     "catenet/stack/ethernet/autoconf.py",
     "catenet/stack/endpoint.py",
     "catenet/stack/sysctl.py",
     "catenet/stack/ethernet/ethernet.py",
     "catenet/stack/ethernet/lifetimes.py",
+    "catenet/stack/ethernet/port.py",
     "catenet/stack/tcp/parking/encoding.py",
     "catenet/stack/tcp/parking/fields.py",
     "catenet/stack/tcp/parking/generate.py",

@@ -1,8 +1,8 @@
 """Neighbours and duplicate addresses on Ethernet, ARP and neighbour discovery alike."""
 
 from catenet.stack.endpoint import Fault, Name
-from catenet.stack.ethernet.ethernet import AddressConflict
 from catenet.stack.ethernet.neighbours import NeighbourState
+from catenet.stack.ethernet.port import AddressConflict
 from catenet.stack.interface import AddressState
 from catenet.stack.ip.fragments import split
 from catenet.wire import ethernet, icmp, ip, nd

@@ -11,6 +11,7 @@ from catenet.wire.address import Prefix, is_link_local
 
 if TYPE_CHECKING:
     from catenet.stack.ethernet.ethernet import EthernetPort
+    from catenet.stack.ethernet.port import LinkPort
 
 __all__ = ["FOREVER", "LOOPBACK_INDEX", "AddressState", "Interface", "InterfaceAddress"]
 
@@ -68,6 +69,7 @@ class Interface:
         "loopback",
         "mtu",
         "name",
+        "port",
         "received_bytes",
         "received_packets",
         "sent_bytes",
@@ -88,6 +90,8 @@ class Interface:
         self.addresses: list[InterfaceAddress] = []
         self.broadcasts: dict[Address, None] = {}
         self.ethernet: EthernetPort | None = None
+        self.port: LinkPort | None = None
+        """What configures it or advertises on it, of any kind of link: on Ethernet that is `ethernet`."""
         self.received_packets = self.received_bytes = 0
         self.sent_packets = self.sent_bytes = 0
 

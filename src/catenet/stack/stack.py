@@ -21,6 +21,7 @@ from catenet.stack.dhcp.client6 import Dhcp6Client
 from catenet.stack.endpoint import Address
 from catenet.stack.ethernet.autoconf import Autoconfiguration
 from catenet.stack.ethernet.ethernet import EthernetPort
+from catenet.stack.ethernet.port import LinkPort
 from catenet.stack.group.multicast import Multicast
 from catenet.stack.interface import AddressState, Interface, InterfaceAddress
 from catenet.stack.ip import forward
@@ -39,6 +40,7 @@ from catenet.stack.timers import Timers
 from catenet.stack.units import Seconds
 from catenet.wire import ethernet, icmp, ip, multicast, tcp, udp
 from catenet.wire.address import BROADCAST, Prefix, is_loopback, is_martian_source, is_multicast
+from catenet.wire.dhcp6 import duid_uuid
 from catenet.wire.errors import HeaderProblem, Malformed
 from catenet.wire.icmp import Problem
 from catenet.wire.ip import IpPacket
@@ -152,7 +154,7 @@ class Stack:
             raise ValueError("the link address of an Ethernet interface is one station's, of 6 bytes")
         interface = self.address_table.add_interface(name or f"eth{len(self.interfaces) - 1}", mtu, link_address)
         if link_address:
-            interface.ethernet = EthernetPort(self, interface)
+            interface.ethernet = interface.port = EthernetPort(self, interface)
         for address, length in addresses:
             self.add_address(interface.index, address, length)
         return interface
@@ -165,23 +167,39 @@ class Stack:
         """Take an address away; StackError(ADDRESS_NOT_AVAILABLE) when it is not there."""
         self.address_table.remove(interface, address)
 
-    def configure(self, interface: int, host_name: str = "") -> None:
-        """Have an Ethernet interface configure itself: IPv6 from routers and as these say, IPv4 by DHCP.
+    def configure(
+        self, interface: int, host_name: str = "", identity: bytes = b"", *, ipv6: bool = True, ipv4: bool = True
+    ) -> None:
+        """Have an interface configure itself: IPv6 from routers and as these say, IPv4 by DHCP.
 
-        Events tell what came of it: `name_servers.NameServers`, `lease.LeaseChange`, `ethernet.AddressConflict`.
-
-        Raises:
-            ValueError: an interface without Ethernet.
+        `identity`, 16 bytes, is what stays with the host where it has no link-layer address. Events tell what came of
+        it: `name_servers.NameServers`, `lease.LeaseChange`, `port.AddressConflict`.
         """
-        port = self.interfaces[interface].ethernet
-        if port is None:
-            raise ValueError(f"interface {interface} is no Ethernet interface")
-        client = Dhcp6Client(self, port)
-        Autoconfiguration(self, port).start()
-        if self.settings.dhcp6 == _DHCP6_ALWAYS:
-            client.start()
-        if self.settings.dhcp:
-            DhcpClient(self, port, host_name).start()
+        port = self.port(interface)
+        if ipv6:
+            client = Dhcp6Client(self, port, duid_uuid(identity) if identity else b"")
+            Autoconfiguration(self, port, identity).start()
+            if self.settings.dhcp6 == _DHCP6_ALWAYS:
+                client.start()
+        if ipv4 and self.settings.dhcp:
+            DhcpClient(self, port, host_name, identity).start()
+
+    def port(self, interface: int) -> LinkPort:
+        """What configures an interface, or advertises on it; made when there is none."""
+        chosen = self.interfaces[interface]
+        if chosen.port is None:
+            chosen.port = LinkPort(self, chosen)
+        return chosen.port
+
+    def link_changed(self, interface: int) -> None:
+        """Have an interface that configures itself find out whether it is where it was, as after a sleep."""
+        port = self.interfaces[interface].port
+        if port is not None and port.autoconf is not None:
+            port.autoconf.link_changed()
+        if port is not None and port.dhcp6 is not None:
+            port.dhcp6.confirm()
+        if port is not None and port.dhcp is not None:
+            port.dhcp.confirm()
 
     def use_nat(self, config: NatConfig | None) -> None:
         """Translate addresses between the interfaces outside and all others from now on, without any mapping yet."""
@@ -463,7 +481,7 @@ class Stack:
     def _receive_other(self, packet: IpPacket, message: icmp.Other, interface: int, now: Seconds) -> None:
         """ICMP messages that are neither echo nor error: multicast listeners and neighbours."""
         if packet.version == 6 and not self.multicast.receive_mld(packet, message, now, interface):
-            port = self.interfaces[interface].ethernet
+            port = self.interfaces[interface].port
             if port is not None:
                 port.receive_nd(packet, message, now)
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 from catenet.stack.interface import AddressState
 from catenet.stack.settings import Settings
 from catenet.wire.address import is_link_local, parse_interface
+from catenet.world.engine.configuring import Asking, NetworkService, check_renumbering
 from catenet.world.engine.context import ContextSwitcher
 from catenet.world.engine.current import current
 from catenet.world.engine.ending import QUIET, Ending
@@ -39,6 +40,7 @@ from catenet.world.network.trace import Trace
 from catenet.world.patches import install
 from catenet.world.patches.interpreter import prepared_interpreter
 from catenet.world.patches.threads import call_at_exit
+from catenet.world.scenario.autoconf import AutoconfPlan, autoconf_plan
 from catenet.world.scenario.clocks import ClockProperties, clock_properties
 from catenet.world.scenario.nat import NatPlan, parse_nat
 from catenet.world.scenario.settings import SettingChanges, apply_settings
@@ -103,6 +105,8 @@ class World:
         self.directory = None if directory is None else Path(directory)
         self.hub = Hub(clock)
         self.hosts: dict[str, Host] = {}
+        self.services: dict[str, NetworkService] = {}
+        """Networks that give their hosts addresses."""
         self.processes: list[Process] = []
         """Every process that has ever run, in order of start."""
         self.switcher = ContextSwitcher(self.collect_garbage)
@@ -159,15 +163,32 @@ class World:
         host = self.hosts[name] = Host(self, name, chosen, forwarding)
         shares = self._share(addresses, networks)
         for joined, share in zip(networks, shares, strict=True):
-            port = self.topology.attach(name, joined, share, link)
-            host.attach(port, tuple(port.addresses))
+            self._join(host, joined, share, link)
         if properties is not None:
             host.use_clock(properties)
         if forwarding:
             self.topology.add_router(name)
         host.reconfigure()
+        host.configure_itself()
         self.refresh_routes()
         return host
+
+    def _join(self, host: Host, joined: str | None, share: list[str], link: LinkProperties | None) -> None:
+        """Put a host on a network: with these addresses, given ones, or those for which it asks the network."""
+        service = self.services.get(joined or next(iter(self.topology.networks), ""))
+        serves = service is not None and service.serves(host, host.forwarding)
+        asks = service is not None and not serves and not share and not host.forwarding
+        sizes = tuple(size for size in (4, 16) if not asks or service is None or size not in service.plan.sizes)
+        port = self.topology.attach(host.name, joined, share, link, sizes)
+        index = len(self.topology.ports_of(host.name)) - 1
+        host.attach(port, tuple(port.addresses))
+        if service is not None:
+            service.reserve(address for address, _ in port.addresses)
+            if asks:
+                host.asking = Asking(host, {**(host.asking.services if host.asking else {}), index: service})
+            elif serves:
+                service.server = host
+                host.serving.append((service, index))
 
     def _share(self, addresses: tuple[str, ...], networks: list[str | None]) -> list[list[str]]:
         """Assign a host's addresses to its networks: each to the network that contains it, else to the first."""
@@ -179,9 +200,23 @@ class World:
             shares[next(inside, 0)].append(text)
         return shares
 
-    def network(self, name: str, *prefixes: str) -> None:
-        """Add a network (a switch) with these subnets, or with one of each version when none is given."""
-        self.topology.add_network(name, prefixes)
+    def network(
+        self,
+        name: str,
+        *prefixes: str,
+        configure: str | Iterable[str] | AutoconfPlan = (),
+        by: str | None = None,
+        lifetime: float | str = 3600.0,
+    ) -> None:
+        """Add a network (a switch) with these subnets, or with one of each version when none is given.
+
+        Hosts without addresses of their own get them by the protocols of `configure` (`"slaac"`, `"dhcp"`, `"dhcpv6"`)
+        from the host `by`, or the first router, for `lifetime` seconds. Raises ValueError.
+        """
+        network = self.topology.add_network(name, prefixes)
+        if isinstance(configure, AutoconfPlan) or configure:
+            made = configure if isinstance(configure, AutoconfPlan) else autoconf_plan(configure, by, lifetime)
+            self.services[name] = NetworkService(self, network, made)
 
     def nat(self, router: str | Host, **options: Any) -> None:
         """Have a router translate the IPv4 addresses of its other networks to its own on the network outside.
@@ -218,9 +253,23 @@ class World:
         self.topology.heal()
 
     def renumber(self, host: str | Host, addresses: str | Iterable[str] = (), *, keep: float = 0.0) -> None:
-        """Give a host other addresses; the old ones stay, deprecated, for `keep` seconds (`Host.renumber`)."""
+        """Give a host other addresses; the old ones stay, deprecated, for `keep` seconds (`Host.renumber`).
+
+        Or give a network that configures its hosts other prefixes, by its name.
+        """
         wanted = (addresses,) if isinstance(addresses, str) else tuple(addresses)
-        self.hosts[self.topology.known(_name(host))].renumber(wanted, keep=keep)
+        name = _name(host)
+        if name not in self.hosts and name in self.services:
+            self.services[name].renumber(wanted, keep)
+        else:
+            self.hosts[self.topology.known(name)].renumber(wanted, keep=keep)
+
+    def check_renumbering(self, name: str, addresses: Iterable[str]) -> None:
+        """ValueError if `renumber` would raise it now."""
+        if name not in self.hosts and name in self.services:
+            self.services[name].check_prefixes(addresses)
+        else:
+            check_renumbering(self.hosts[self.topology.known(name)], tuple(addresses))
 
     def pause(self, host: str | Host) -> None:
         """Suspend a host until `resume`, as a laptop whose lid is closed (`Host.pause`)."""
@@ -317,6 +366,8 @@ class World:
             raise RuntimeError("World.run cannot be called from within a world")
         if self.closing:
             raise RuntimeError("the world is closed")
+        for service in self.services.values():
+            service.check()
         self.ending.begin()
         with self._hub_running():
             more = self._advance(until)

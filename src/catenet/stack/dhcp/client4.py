@@ -20,12 +20,13 @@ from catenet.stack.units import Seconds
 from catenet.wire import dhcp, udp
 from catenet.wire.address import BROADCAST, Prefix, is_martian_source, is_unspecified
 from catenet.wire.dhcp import DhcpMessage, Option
+from catenet.wire.dhcp6 import duid_ll, duid_uuid
 from catenet.wire.dns.name import ROOT, name_from_text, read_name, skip_name
 from catenet.wire.errors import Malformed
 from catenet.wire.udp import UdpDatagram
 
 if TYPE_CHECKING:
-    from catenet.stack.ethernet.ethernet import EthernetPort
+    from catenet.stack.ethernet.port import LinkPort
     from catenet.stack.stack import Stack
 
 __all__ = ["DhcpClient", "DhcpState"]
@@ -35,6 +36,7 @@ _LAST_TIMEOUT: Final = 64.0
 _JITTER: Final = 1.0
 """Retransmission at 4, 8, … 64 seconds, each plus or minus one (RFC 2131 4.1)."""
 _REQUEST_ATTEMPTS: Final = 4
+_REBOOT_ATTEMPTS: Final = 2
 _DECLINE_WAIT: Final = 10.0
 _SHORTEST_WAIT: Final = 60.0
 _INFINITE: Final = 0xFFFFFFFF
@@ -63,17 +65,29 @@ class DhcpState(enum.Enum):
     REQUESTING = "requesting"
     PROBING = "probing"
     BOUND = "bound"
+    REBOOTING = "rebooting"
     RENEWING = "renewing"
     REBINDING = "rebinding"
+
+
+_ANSWERED: Final = (DhcpState.REQUESTING, DhcpState.REBOOTING, DhcpState.RENEWING, DhcpState.REBINDING)
+"""States in which a server says yes or no."""
 
 
 class DhcpClient(DhcpClientBase):
     """Client of one interface."""
 
-    def __init__(self, stack: Stack, port: EthernetPort, host_name: str = "") -> None:
+    def __init__(self, stack: Stack, port: LinkPort, host_name: str = "", identity: bytes = b"") -> None:
         super().__init__(stack)
         self._port = port
         self._host_name = host_name
+        link = port.interface.link_address
+        # Type 255, an IAID, and the DUID by which DHCPv6 knows the host too (RFC 4361 6.1).
+        self._identifier = (
+            b"\xff"
+            + (link[2:] or bytes((0, 0, 0, port.interface.index)))
+            + (duid_uuid(identity) if identity else duid_ll(link))
+        )
         self._index = port.interface.index
         self._transaction = 0
         self._started = 0.0
@@ -107,6 +121,18 @@ class DhcpClient(DhcpClientBase):
         wait = min(_FIRST_TIMEOUT * 2 ** min(self._attempts - 1, 10), _LAST_TIMEOUT)
         self._set_timer(self._stack.now + wait + self._stack.random.uniform(-_JITTER, _JITTER), callback)
 
+    def confirm(self) -> None:
+        """Ask whether the address still belongs to this link, to which the host may have come anew (RFC 2131 3.2)."""
+        if self._socket is None:
+            return
+        if self.lease is None:
+            self.state = DhcpState.INIT
+            self._discover()
+        else:
+            self._begin(DhcpState.REBOOTING)
+            self._started = self._stack.now
+            self._reboot()
+
     # Sending.
 
     def _begin(self, state: DhcpState) -> None:
@@ -138,6 +164,18 @@ class DhcpClient(DhcpClientBase):
         self._send(DhcpMessage(dhcp.DHCPREQUEST, self._transaction, b"", options=options), None)
         self._retry(self._request)
 
+    def _reboot(self) -> None:
+        lease = self.lease
+        assert lease is not None
+        if self._attempts >= _REBOOT_ATTEMPTS:  # nobody answers: what was given is still ours (RFC 2131 3.2 3)
+            self.state = DhcpState.BOUND
+            self._set_timer(lease.renew_at, self._renew)
+            return
+        self._attempts += 1
+        options = {Option.REQUESTED_ADDRESS: lease.address, **self._wishes()}
+        self._send(DhcpMessage(dhcp.DHCPREQUEST, self._transaction, b"", options=options), None)
+        self._retry(self._reboot)
+
     def _renew(self) -> None:
         """Ask the server, later any server, for more time; between attempts half of what is left (RFC 2131 4.4.5)."""
         lease, now = self.lease, self._stack.now
@@ -166,12 +204,10 @@ class DhcpClient(DhcpClientBase):
         """Send to the server of a lease, or to everyone while there is none."""
         if self._socket is None:
             return
-        link = self._port.interface.link_address
-        message.client_link = link
+        message.client_link = self._port.interface.link_address
         message.broadcast = self.lease is None
         message.seconds = min(int(self._stack.now - self._started), 0xFFFF)
-        # Type 255, an IAID and a DUID from the link-layer address (RFC 4361 6.1, RFC 8415 11.4).
-        message.options[Option.CLIENT_IDENTIFIER] = b"\xff" + link[2:] + b"\x00\x03\x00\x01" + link
+        message.options[Option.CLIENT_IDENTIFIER] = self._identifier
         data = dhcp.build(message)
         if lease is not None:
             self._socket.send(data, Name(lease.server, dhcp.SERVER_PORT))
@@ -205,7 +241,7 @@ class DhcpClient(DhcpClientBase):
             self._offer = message
             self.state, self._attempts = DhcpState.REQUESTING, 0
             self._request()
-        elif self.state in (DhcpState.REQUESTING, DhcpState.RENEWING, DhcpState.REBINDING):
+        elif self.state in _ANSWERED:
             if message.type == dhcp.DHCPNAK:
                 self._refused()
             elif message.type == dhcp.DHCPACK and not is_unspecified(message.yours):

@@ -31,7 +31,7 @@ from catenet.wire.dhcp6 import (
 from catenet.wire.errors import Malformed
 
 if TYPE_CHECKING:
-    from catenet.stack.ethernet.ethernet import EthernetPort
+    from catenet.stack.ethernet.port import LinkPort
     from catenet.stack.stack import Stack
 
 __all__ = ["Dhcp6Client", "Dhcp6State"]
@@ -106,7 +106,7 @@ _WANTED_INFORMATION: Final = (
 class Dhcp6Client(DhcpClientBase):
     """Client of one interface, with one association."""
 
-    def __init__(self, stack: Stack, port: EthernetPort, duid: bytes = b"") -> None:
+    def __init__(self, stack: Stack, port: LinkPort, duid: bytes = b"") -> None:
         """Make a client known to servers by `duid`, or by its link-layer address."""
         super().__init__(stack)
         link = port.interface.link_address

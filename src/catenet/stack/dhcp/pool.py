@@ -37,6 +37,7 @@ class AddressPool:
         self._by_client: dict[bytes, _Binding] = {}
         self._by_address: dict[Address, _Binding] = {}
         self._reserved: dict[Address, None] = {}
+        self._promised: dict[bytes, Address] = {}
 
     def __len__(self) -> int:
         """How many addresses are given or kept."""
@@ -58,12 +59,14 @@ class AddressPool:
         for binding in [each for each in self._by_address.values() if each.address not in self]:
             self._forget(binding)
 
-    def withdraw(self, address: Address) -> None:
-        """Give this address to nobody any more, nor renew it."""
+    def withdraw(self, address: Address, instead: Address | None = None) -> None:
+        """Give this address to nobody any more, nor renew it; who has it gets `instead`, if that is free then."""
         self.reserve(address)
         binding = self._by_address.get(address)
         if binding is not None:
             self._forget(binding)
+            if instead is not None:
+                self._promised[binding.client] = instead
 
     def holds(self, client: bytes, address: Address, now: float) -> bool:
         """Whether a client has this address."""
@@ -74,6 +77,7 @@ class AddressPool:
         """An address for a client: its own, the one that it wants, or the first free one; None without any."""
         binding = self._by_client.get(client)
         if binding is None:
+            wanted = self._promised.pop(client, wanted)
             address = wanted if wanted is not None and self._is_free(wanted, now) else self._find_free(now)
             if address is None:
                 return None

@@ -27,8 +27,7 @@ from catenet.wire.address import (
 )
 
 if TYPE_CHECKING:
-    from catenet.stack.ethernet.ethernet import EthernetPort
-    from catenet.stack.ethernet.neighbours import Neighbour
+    from catenet.stack.ethernet.port import LinkPort
     from catenet.stack.stack import Stack
 
 __all__ = ["Autoconfiguration"]
@@ -47,13 +46,14 @@ _RS_JITTER: Final = 0.1
 
 
 class Autoconfiguration:
-    """IPv6 configuration of one Ethernet interface."""
+    """IPv6 configuration of one interface."""
 
-    def __init__(self, stack: Stack, port: EthernetPort) -> None:
+    def __init__(self, stack: Stack, port: LinkPort, secret: bytes = b"") -> None:
+        """Make it; a `secret` that stays with the host keeps its identifiers over restarts (RFC 7217 5)."""
         self._stack = stack
         self._port = port
         self._index = port.interface.index
-        self._secret = stack.random.randbytes(16)
+        self._secret = secret or stack.random.randbytes(16)
         self._attempts: dict[Prefix, int] = {}
         self._routes: dict[tuple[Prefix, Address], RouteEntry] = {}
         self._on_link: dict[Prefix, RouteEntry] = {}
@@ -62,11 +62,24 @@ class Autoconfiguration:
         self._sweep: Timer | None = None
         self.names = AdvertisedNames()
         port.autoconf = self
-        port.neighbours.on_unreachable = self._router_unreachable
+        port.watch_routers(self._router_unreachable)
 
     def start(self) -> None:
         """Make the link-local address, then look for routers."""
-        self._try_address(LINK_LOCAL_PREFIXES[6], "link-local", (FOREVER, FOREVER))
+        if self._port.interface.link_local() is None:
+            self._try_address(LINK_LOCAL_PREFIXES[6], "link-local", (FOREVER, FOREVER))
+        else:
+            self._solicit_anew()
+
+    def link_changed(self) -> None:
+        """Look for routers anew: the host may have come to another link."""
+        self._solicit_anew()
+
+    def _solicit_anew(self) -> None:
+        if self._solicitation is not None:
+            self._solicitation.cancel()
+        self._interval = 0.0
+        self._solicit()
 
     def routers(self) -> list[Address]:
         """Default routers, the best first."""
@@ -97,8 +110,7 @@ class Autoconfiguration:
         assert entry is not None
         if not duplicate:
             if entry.origin == "link-local" and self._solicitation is None:
-                self._interval = 0.0
-                self._solicit()
+                self._solicit_anew()
             return
         prefix = Prefix.of(address, 64)
         lifetimes = entry.preferred_until, entry.valid_until
@@ -114,8 +126,7 @@ class Autoconfiguration:
         settings, random = self._stack.settings, self._stack.random
         source = self._port.interface.link_local()
         if source is not None:
-            link = nd.LinkAddress(1, self._port.interface.link_address)
-            self._port.send_nd(source, ALL_ROUTERS_LINK_LOCAL, nd.RouterSolicitation((link,)))
+            self._port.solicit_routers(source, ALL_ROUTERS_LINK_LOCAL)
         if not self._interval:
             self._interval = settings.router_solicitation_interval
         else:
@@ -130,19 +141,13 @@ class Autoconfiguration:
             return
         if self._solicitation is not None and message.lifetime:
             self._solicitation.cancel()
-        neighbours = self._port.neighbours
-        if 0 < message.reachable_time <= 3_600_000:
-            neighbours.reachable_time = message.reachable_time / 1000
-        if 0 < message.retransmission_time <= 3_600_000:
-            neighbours.retransmission_time = message.retransmission_time / 1000
+        self._port.learn_router(source, message, now)
         metrics = NO_METRICS
         if message.hop_limit >= max(1, settings.accept_ra_min_hop_limit):
             metrics = RouteMetrics(hop_limit=message.hop_limit)
         self._set_route(_DEFAULT, source, message.preference, message.lifetime, metrics, now)
         for option in message.options:
-            if isinstance(option, nd.LinkAddress) and option.kind == 1:
-                neighbours.learn(source, option.address[:6], now).router = True
-            elif isinstance(option, nd.Mtu):
+            if isinstance(option, nd.Mtu):
                 if 1280 <= option.mtu < self._port.interface.mtu:
                     self._stack.set_mtu(self._index, option.mtu)
             elif isinstance(option, nd.PrefixInformation):
@@ -205,14 +210,14 @@ class Autoconfiguration:
             valid_until = min(entry.valid_until, now + _TWO_HOURS)
         self._port.lifetimes.change(entry, _until(option.preferred_lifetime, now), valid_until)
 
-    def _router_unreachable(self, neighbour: Neighbour) -> None:
+    def _router_unreachable(self, lost: Address) -> None:
         """Move a router that does not answer, or is none any more, behind its equals (RFC 4861 6.3.6, 7.2.5)."""
         for (prefix, router), entry in list(self._routes.items()):
-            if router == neighbour.address and prefix == _DEFAULT:
+            if router == lost and prefix == _DEFAULT:
                 self._stack.remove_route(entry)
                 entry.metric = 2 * _METRIC
                 self._stack.routes.add(entry)
-        self._stack.icmp.redirects.forget(neighbour.address)
+        self._stack.icmp.redirects.forget(lost)
         self._stack.output.invalidate()
 
     # Expiry.

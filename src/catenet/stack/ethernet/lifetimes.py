@@ -43,8 +43,8 @@ class Lifetimes:
         now = self._stack.now
         for entry in list(self._interface.addresses):
             if entry.valid_until <= now:
-                if self._interface.ethernet is not None:
-                    self._interface.ethernet.forget(entry.address)
+                if self._interface.port is not None:
+                    self._interface.port.forget(entry.address)
                 self._stack.address_table.remove(self._interface.index, entry.address)
             elif entry.preferred_until <= now and entry.state is AddressState.PREFERRED:
                 self._set(entry, AddressState.DEPRECATED)

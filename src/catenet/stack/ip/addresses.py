@@ -25,6 +25,8 @@ class AddressTable:
     def __init__(self, routes: RouteTable, on_change: Callable[[], None]) -> None:
         self._routes = routes
         self._on_change = on_change
+        self.watch: Callable[[], None] | None = None
+        """Called after each change, for whoever keeps account of a host's addresses."""
         self._connected: dict[tuple[int, Address, int], RouteEntry] = {}
         self.interfaces: dict[int, Interface] = {}
         self.local: dict[Address, Interface] = {}
@@ -129,6 +131,8 @@ class AddressTable:
         for interface in self.interfaces.values():
             self.never_sources.update(interface.broadcasts)
         self._on_change()
+        if self.watch is not None:
+            self.watch()
 
     def is_local(self, address: Address) -> bool:
         """Whether packets to this unicast address are for this host; all of 127.0.0.0/8 is (RFC 1122 3.2.1.3)."""

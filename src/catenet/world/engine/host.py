@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from catenet.posix.kernel import Kernel
 from catenet.stack.datagram.send_buffer import PASSED
-from catenet.wire.address import is_link_local
+from catenet.world.engine.configuring import Asking, NetworkService, renumber_host
 from catenet.world.engine.host_runtime import HostRuntime
 from catenet.world.engine.hostclock import HostClock
 from catenet.world.engine.hub import NEVER, Event
 from catenet.world.engine.process import KILLED, Process
 from catenet.world.engine.program import Command, Program, make_program
 from catenet.world.engine.wallclock import SECOND, WallClock
-from catenet.world.engine.wiring import (
-    FIRST_INTERFACE,
-    configure,
-    make_stack,
-    remove_addresses,
-    replace_addresses,
-)
+from catenet.world.engine.wiring import FIRST_INTERFACE, configure, make_stack
 from catenet.world.network.links import Port
 from catenet.world.scenario.clocks import ClockProperties
 
@@ -110,6 +104,12 @@ class Host:
         self.slept = 0.0
         """Seconds that it has slept."""
         self.frozen = False
+        self.asking: Asking | None = None
+        """How it gets addresses from its networks; None: it has its own."""
+        self.serving: list[tuple[NetworkService, int]] = []
+        """Networks to which it gives addresses, and its ports on them."""
+        self._waits = False
+        """Whether programs wait for the first addresses of this boot."""
         self._paused_at: float | None = None
         self._held_starts: list[tuple[_Service, int]] = []
         self._past_counters: dict[str, int] = {}
@@ -159,7 +159,7 @@ class Host:
         self.hub.call_later(delay, self._start, service, self._boots)
 
     def _start(self, service: _Service, boot: int) -> None:
-        if self.is_held:
+        if self.is_held or self._waits:
             self._held_starts.append((service, boot))
             return
         if self.up and boot == self._boots:
@@ -202,6 +202,7 @@ class Host:
         self.thaw()
         self.resume()
         self.up = False
+        self.has_addresses()
         self.kernel.discard()
         self.world.topology.power_off(self.name)
         for process in self.processes:
@@ -255,6 +256,8 @@ class Host:
         if self.clock is not None:
             self.clock.woken(begun)
         self._go_on()
+        if self.asking is not None:
+            self.asking.link_changed()
         self._timer_at = NEVER
         self._dirty()
 
@@ -279,7 +282,7 @@ class Host:
             self._go_on()
 
     def _go_on(self) -> None:
-        if not self.is_held:
+        if not self.is_held and not self._waits:
             held, self._held_starts = self._held_starts, []
             for service, boot in held:
                 self._start(service, boot)
@@ -290,34 +293,23 @@ class Host:
         """Give the host other addresses of its networks: these, or the next free ones of each version that it has.
 
         Of the versions that change, the old ones are deprecated for `keep` seconds (RFC 4862 5.5.4), and then gone.
-        What that means for sockets is what it means on Linux. Raises ValueError, as `World.host` does.
+        What that means for sockets is what it means on Linux. An address that DHCP gave is not renewed, and another
+        given instead. Raises ValueError, as `World.host` does.
         """
-        topology = self.world.topology
-        chosen = topology.next_addresses(self.name, addresses)
-        for index, pairs in chosen:
-            versions = {len(address) for address, _ in pairs}
-            port = topology.ports_of(self.name)[index]
-            old = [each for each, _ in port.addresses if len(each) in versions and not is_link_local(each)]
-            topology.give(self.name, index, pairs)
-            replace_addresses(self.stack, index, pairs, old)
-            self._note_addresses(index)
-            if keep:
-                self.hub.call_later(keep, self._remove_addresses, index, old)
-            else:
-                self._remove_addresses(index, old)
-        self.world.refresh_routes()
+        renumber_host(self, tuple(addresses), keep)
 
-    def _remove_addresses(self, index: int, addresses: list[Address]) -> None:
-        for address in addresses:
-            self.world.topology.take(self.name, address)
-        remove_addresses(self.stack, index, addresses)
-        self._note_addresses(index)
+    def configure_itself(self) -> None:
+        """Begin to give addresses and to ask for them, after a boot."""
+        for service, index in self.serving:
+            service.install(self, index)
+        if self.asking is not None:
+            self._waits = True
+            self.asking.begin()
 
-    def _note_addresses(self, index: int) -> None:
-        """Keep the addresses of a port for the next boot."""
-        port = self.world.topology.ports_of(self.name)[index]
-        place = next(place for place, (device, _) in enumerate(self.devices) if device is port)
-        self.devices[place] = (port, tuple(port.addresses))
+    def has_addresses(self) -> None:
+        """Start the programs that waited for addresses: they are there, or do not come."""
+        self._waits = False
+        self._go_on()
 
     # The pump.
 
@@ -362,6 +354,7 @@ class Host:
             name_service=self.name_service,
         )
         self._timer_at = NEVER
+        self.configure_itself()
         self._dirty()
 
     def counters(self) -> dict[str, int]:
@@ -487,7 +480,8 @@ class Host:
         if stack is not self.stack or not self.up or self._timer_at != deadline or self._paused_at is not None:
             return
         self._timer_at = NEVER
-        stack.handle_timeout(self.hub.now - self.slept)
+        # After a sleep the sum is rounded: a moment too early, the timer would not run, and be set again for ever.
+        stack.handle_timeout(max(self.hub.now - self.slept, deadline))
         self.pump(stack)
 
     def __repr__(self) -> str:

@@ -38,7 +38,7 @@ SLICE: Final = 0.25
 def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
     """Make what the plan says: networks, hosts, links, programs, events."""
     for network in plan.networks:
-        world.network(network.name, *network.prefixes)
+        world.network(network.name, *network.prefixes, configure=network.autoconf or ())
     for host in plan.hosts:
         world.host(
             host.name,

@@ -107,6 +107,8 @@ def configure(host: Host, stack: Stack) -> None:
     topology = host.world.topology
     if topology.ports_of(host.name):
         for route in topology.routes(host.name):
+            if host.asking is not None and host.asking.is_told_of(route.port, route.prefix):
+                continue
             metrics = RouteMetrics(mtu=route.mtu)
             entry = stack.add_route(route.prefix, route.port + FIRST_INTERFACE, metrics=metrics)
             host.routes.append(entry)

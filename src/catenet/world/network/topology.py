@@ -89,9 +89,11 @@ class Topology:
         network: str | None = None,
         addresses: Iterable[str] = (),
         properties: LinkProperties | None = None,
+        sizes: tuple[int, ...] = (4, 16),
     ) -> Port:
         """Give `host` a port on a network (the first, made when there is none), with these addresses or new ones.
 
+        New ones are of the versions of IP whose addresses have one of `sizes`; the host asks for others itself.
         Addresses are texts with or without a prefix length; ValueError for one that is taken or malformed.
         """
         joined = self._network(network)
@@ -100,7 +102,7 @@ class Topology:
         chosen = properties or self.defaults
         links = (self._make_link(f"{label}/up", chosen), self._make_link(f"{label}/down", chosen))
         port = Port(len(self.ports), host, f"eth{len(ports)}", joined, links)
-        for address, length in self._choose(joined, addresses):
+        for address, length in self._choose(joined, addresses, sizes=sizes):
             self._own(port, address, length)
         if self._trace is not None:
             port.trace = self._trace
@@ -156,6 +158,28 @@ class Topology:
                 del port.network.owners[address]
                 port.addresses[:] = [pair for pair in port.addresses if pair[0] != address]
         self._changed()
+
+    def learn(self, host: str, index: int, pairs: Iterable[tuple[Address, int]]) -> None:
+        """Learn which addresses a port has: what it has no more is nobody's, what others have stays theirs."""
+        port = self._of_host[host][index]
+        wanted = dict(pairs)
+        known = dict(port.addresses)
+        if wanted == known:
+            return
+        for address in known.keys() - wanted.keys():
+            del self._owners[address]
+            del port.network.owners[address]
+        port.addresses[:] = [pair for pair in port.addresses if pair[0] in wanted]
+        for address, length in wanted.items():
+            if address not in self._owners:
+                self._own(port, address, length)
+        self._changed()
+
+    def add_prefix(self, network: Network, prefix: Prefix) -> tuple[Address, int]:
+        """Add a prefix to a network; returns an address of it for who is to be its router."""
+        network.prefixes.insert(0, prefix)
+        self._changed()
+        return self._free(prefix, 0), prefix.length
 
     def add_router(self, host: str) -> None:
         """Let `host` forward between its networks."""
@@ -345,7 +369,9 @@ class Topology:
     def _make_link(self, label: str, properties: LinkProperties) -> SimulatedLink:
         return make_link(properties, random.Random(f"{self._seed}/link/{label}"))
 
-    def _choose(self, network: Network, texts: Iterable[str], link_local: bool = True) -> Iterator[tuple[Address, int]]:
+    def _choose(
+        self, network: Network, texts: Iterable[str], link_local: bool = True, sizes: tuple[int, ...] = (4, 16)
+    ) -> Iterator[tuple[Address, int]]:
         """Addresses for a new port: those asked for, or one of each version; and one of link-local scope."""
         asked = [parse_interface(text) for text in texts]
         for address, length in asked:
@@ -354,7 +380,8 @@ class Topology:
         number = len(network.ports)
         if not asked:
             for prefix in network.prefixes:
-                yield self._free(prefix, number), prefix.length
+                if len(prefix.address) in sizes:
+                    yield self._free(prefix, number), prefix.length
         if link_local and (not asked or any(len(address) == 16 for address, _ in asked)):
             yield self._free(Prefix(LINK_LOCAL_PREFIXES[6].address, 64), len(self.ports)), 64
 

@@ -31,7 +31,7 @@ def schedule_events(world: World, events: Iterable[EventPlan], announce: Announc
             world.expect(1)
         if event.action == "renumber":
             for name in event.groups[0]:
-                world.topology.next_addresses(name, event.addresses)  # says now what is wrong
+                world.check_renumbering(name, event.addresses)
         world.at(event.at, _ACTIONS[event.action], world, event, announce)
 
 
@@ -93,9 +93,15 @@ def _let_go(world: World, names: tuple[str, ...], end: Callable[[Host], None], a
 def _renumber(world: World, event: EventPlan, announce: Announce) -> None:
     for name in event.groups[0]:
         try:
-            world.hosts[name].renumber(event.addresses, keep=event.keep)
+            world.renumber(name, event.addresses, keep=event.keep)
         except ValueError as error:  # another host has got the address meanwhile
             announce(f"{name} keeps its addresses: {error}")
+            continue
+        if name not in world.hosts:
+            announce(f"{name} has other prefixes: {', '.join(event.addresses)}")
+            continue
+        if world.hosts[name].asking is not None:
+            announce(f"{name} is to have other addresses when it renews")
             continue
         shown = ", ".join(format_address(address) for address in world.addresses(name))
         announce(f"{name} has other addresses: {shown}")

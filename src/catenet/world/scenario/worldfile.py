@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from catenet.link.properties import LinkProperties
 from catenet.wire.address import Prefix, parse_interface
+from catenet.world.scenario.autoconf import AUTOCONF_KEYS, AutoconfPlan, read_autoconf
 from catenet.world.scenario.clocks import CLOCK_CHANGES, ClockProperties, parse_clock_change, read_clock
 from catenet.world.scenario.dns import DnsPlan, read_dns
 from catenet.world.scenario.nat import NatPlan, read_nat
@@ -62,7 +63,7 @@ TOP_KEYS: Final = ("world", "link", "settings", "resolv", "dns", "hosts", "route
 WORLD_KEYS: Final = ("seed", "duration", "quiet")
 HOST_KEYS: Final = ("run", "address", "network", "start", "restart", "service", "settings", "resolv", "clock")
 ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service", "settings", "resolv", "nat", "clock")
-NETWORK_KEYS: Final = ("name", "address")
+NETWORK_KEYS: Final = ("name", "address", *AUTOCONF_KEYS)
 LINK_KEYS: Final = ("between",)
 KEYS_OF_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "link": tuple(PARSERS),
@@ -105,6 +106,8 @@ class NetworkPlan:
 
     name: str
     prefixes: tuple[str, ...] = ()
+    autoconf: AutoconfPlan | None = None
+    """How hosts without addresses of their own get them; None: they are given out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,8 @@ class _Reader:
         self._folder = tables.path.parent
         self._hosts: list[str] = []
         self._networks: list[str] = []
+        self._configured: list[str] = []
+        """Networks that give their hosts addresses."""
         self._linked: set[frozenset[str]] = set()
         self._defaults = LinkProperties()
         self._settings: dict[str, object] = {}
@@ -221,7 +226,23 @@ class _Reader:
         if name in self._networks:
             raise self._tables.error((*path, "name"), f"there is a network {name!r} already")
         self._networks.append(name)
-        return NetworkPlan(name, self._tables.value(table, path, "address", _prefixes, ()))
+        prefixes = self._tables.value(table, path, "address", _prefixes, ())
+        plan = read_autoconf(self._tables, table, path, self._hosts)
+        if plan is not None:
+            self._configured.append(name)
+            by = [plan.by] if plan.by is not None else self._tables.table(self._document, (), "routers")
+            tables = [
+                self._document[kind][each]
+                for each in by
+                for kind in ("hosts", "routers")
+                if each in self._document.get(kind, ())
+            ]
+            if not any(name in texts(each.get("networks", each.get("network", ()))) for each in tables):
+                who = (
+                    f"host {plan.by!r} is not on it" if plan.by else "it has no router; name a host of it: by = 'NAME'"
+                )
+                raise self._tables.error((*path, "configure"), f"nobody gives addresses on network {name!r}: {who}")
+        return NetworkPlan(name, prefixes, plan)
 
     def _host(self, kind: str, name: str) -> HostPlan:
         path: KeyPath = (kind, name)
@@ -320,7 +341,7 @@ class _Reader:
         groups = () if action == "heal" else self._groups(table[action], (*path, action), action)
         addresses = self._tables.value(table, path, "to", _addresses, ())
         if addresses and len(groups[0]) > 1:
-            raise self._tables.error((*path, "to"), "'to' goes with one host")
+            raise self._tables.error((*path, "to"), "'to' goes with one host or network")
         keep = self._tables.value(table, path, "keep", parse_duration, 0.0)
         return EventPlan(at, action, groups, changes, duration, addresses, keep)
 
@@ -334,7 +355,8 @@ class _Reader:
             except ValueError:
                 raise self._tables.error(path, f"{action} needs host names, not {entry!r}") from None
             for name in groups[-1]:
-                self._known(name, path)
+                if action != "renumber" or name not in self._configured:
+                    self._known(name, path)
         self._tables.check_distinct((name for group in groups for name in group), path, action)
         if action == "partition":
             if not groups or not all(groups):
