@@ -39,6 +39,7 @@ DOCUMENTS = [
             "relay",
             "rpc",
             "session",
+            "grpc",
             "rpc-compat",
             "rpc-identity",
             "rpc-policy",
