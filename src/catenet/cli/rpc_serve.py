@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from catenet.cli import UsageError, logs
 from catenet.cli.limits import add_rpc_limits, rpc_options
@@ -47,6 +47,16 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("what", nargs="+", metavar="WHAT", help="FILE.proto or MODULE:NAME")
     parser.add_argument("-I", dest="includes", action="append", default=[], metavar="DIR", help="search for imports")
+    parser.add_argument(
+        "--explorer", action="store_true", help="with a page that lists and calls the services, at /explorer/"
+    )
+    parser.add_argument(
+        "--explorer-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="let callers from elsewhere have the page by this name (default: only this machine)",
+    )
     parser.add_argument("--no-reflection", action="store_true", help="do not tell which services there are")
     add_arguments(parser, KIND, reload="start again when .py or .proto files here change")
     add_rpc_limits(parser)
@@ -94,7 +104,7 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
         # The program's modules are there now, and have configured logging if they want it otherwise.
         logs.configure(args, several=args.workers > 1)
         try:
-            server = Server(services, options=rpc_options(args), guard=_guard(args))
+            server = Server(services, options=rpc_options(args), guard=_guard(args), **_explorer(args, services))
         except ValueError as error:
             raise UsageError(str(error)) from None
         except ImportError as error:
@@ -108,6 +118,18 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
         for url in placement.urls:
             await _listen(server, url, args, placement)
         yield _Running(server, health)
+
+
+def _explorer(args: argparse.Namespace, services: Sequence[Any]) -> dict[str, Any]:
+    """Return what the server needs for the page; nothing if nobody asked for it."""
+    if not args.explorer:
+        if args.explorer_host:
+            raise UsageError("--explorer-host goes with --explorer")
+        return {}
+    from catenet.rpc.services.explorer.app import Explorer
+
+    explorer = Explorer(services, args.explorer_host)
+    return {"app": explorer, "browser_hosts": explorer.hosts}
 
 
 def _guard(args: argparse.Namespace) -> Guard | None:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
 from catenet.http.limits import Limits
-from catenet.http.message import RequestHead
+from catenet.http.message import RequestHead, ResponseHead
 from catenet.http.serving import Shared
 from catenet.net.accept import Slot
 from catenet.net.limits import ServerLimits
 from catenet.net.stream_server import Listener, StreamServer
 from catenet.rpc.model.failures import FailureLog
 from catenet.rpc.model.interceptor import Chain, Interceptor
+from catenet.rpc.model.local_names import of_another_site
 from catenet.rpc.model.method import ServiceDescriptor
 from catenet.rpc.model.target import SCHEMES
 from catenet.rpc.policy.guard import Guard
@@ -79,6 +80,8 @@ class Server(StreamServer[ServerConnection]):
 
     `app` (ASGI, WSGI, or what `catenet.http.serve` takes) gets all requests that are no calls: neither to the path of a
     method nor of gRPC's content types. A `Service` of `catenet.http.server.service` has an access log and more options.
+    `browser_hosts`: what browsers send for pages of other sites is refused; pages of this server come under names of
+    this machine, or one of these (None: browsers are not looked at).
     `guard` decides which calls begin (docs/rpc-identity.md); it has no say in what the application answers.
 
     Make it anywhere, listen in a running event loop. After a `fork` a child may make servers of its own; one that was
@@ -96,6 +99,7 @@ class Server(StreamServer[ServerConnection]):
         options: ServerOptions | None = None,
         wires: Sequence[ServerWire] | None = None,
         app: Callable[..., Any] | Service | None = None,
+        browser_hosts: Collection[str] | None = None,
         guard: Guard | None = None,
     ) -> None:
         self.options = options or ServerOptions()
@@ -110,6 +114,7 @@ class Server(StreamServer[ServerConnection]):
         codecs, compressions = list(self.options.codecs), list(self.options.compressions)
         self._wires = list(wires) if wires is not None else server_wires(codecs, compressions)
         self._http: Shared | None = None
+        self._browser_hosts = browser_hosts
         self.app: Service | None = None if app is None else _service_of(app)
         self._app_started = False
         for service in services:
@@ -138,6 +143,8 @@ class Server(StreamServer[ServerConnection]):
 
     def route(self, head: RequestHead, http_version: int) -> Route | Answer:
         """Work out what serves a head, and note it there if the head is one that may come again."""
+        if self._browser_hosts is not None and of_another_site(head, self._browser_hosts):
+            return Answer(ResponseHead(403, ((b"content-type", b"text/plain"),)), b"not for pages of other sites\n")
         wire = next((wire for wire in self._wires if wire.recognises(head)), None)
         if wire is None:
             return not_found(head, self._bindings)
