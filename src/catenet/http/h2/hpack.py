@@ -405,12 +405,27 @@ class Encoder:
     are a `ValueError`; all encoders of a memo are strict, or none.
     """
 
-    __slots__ = ("_alone", "_memo", "_smallest", "_strict", "_table", "list_limit")
+    __slots__ = (
+        "_alone",
+        "_last",
+        "_last_block",
+        "_last_table",
+        "_memo",
+        "_smallest",
+        "_strict",
+        "_table",
+        "list_limit",
+    )
 
     def __init__(self, memo: Memo, list_limit: int = 1 << 32, strict: bool = False) -> None:
         self._memo = memo
         self._strict = strict
         self._table = memo.start
+        # The last block that was found in the memo and has left the table as it was: to find it again costs a hash of
+        # all fields.
+        self._last: Fields | None = None
+        self._last_table = memo.start
+        self._last_block = b""
         self._smallest: int | None = None
         self._alone = False
         self.set_list_limit(list_limit)
@@ -446,9 +461,14 @@ class Encoder:
 
     def encode(self, fields: Fields) -> bytes:
         """Return the header block for `fields`. Raises `PeerLimit`, `ValueError`."""
-        known = self._table.after.get(fields)
+        table = self._table
+        if fields is self._last and table is self._last_table and self._smallest is None:
+            return self._last_block
+        known = table.after.get(fields)
         if known is None:
             known = self._encode(fields)
+        elif known[1] is table:
+            self._last, self._last_table, self._last_block = fields, table, known[0]
         block: bytes = known[0]
         if self._smallest is not None:
             block = self._size_updates() + block

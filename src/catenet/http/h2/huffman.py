@@ -38,30 +38,35 @@ _BITS = ["".join("01"[code >> shift & 1] for shift in range(length - 1, -1, -1))
 _bits_of = _BITS.__getitem__
 _BYTE_LENGTHS = _LENGTHS[:EOS]
 
-# One step of the decoder takes eight bits: (next state, what they complete). A state is a node of the code tree.
-_Step = tuple[int, bytes]
-_FAILED = -1
+# One step of the decoder takes eight bits: (the row of the next state, what they complete). A state is a node of the
+# code tree; the row of one in which a string may end has an entry more than there are bytes.
+_Row = list["tuple[_Row, bytes]"]
+_MAY_END = 257
 
 
 class _Machine:
-    """The code tree as a table of bytes, and the states in which a string may end.
+    """The code tree as a table of bytes. `failed` is where EOS leads; nothing leads out of it.
 
-    The row of a state is made when a string first comes to it: ordinary text needs some thirty of the 256.
+    The row of a state is filled when a string first comes to it: ordinary text needs some thirty of the 256.
     """
 
     def __init__(self) -> None:
         self._children: list[list[int]] = [[0, 0]]  # 0: no child yet; negative: a leaf, -1 - symbol
         for symbol, (code, length) in enumerate(_CODES):
             self._plant(symbol, code, length)
-        self.rows: list[list[_Step]] = [[] for _ in self._children]
-        self.may_end = self._padding_states()
+        self._rows: list[_Row] = [[] for _ in self._children]
+        self._ends = self._padding_states()
+        self.first = self._rows[0]
+        self.failed: _Row = []
+        self.failed += [(self.failed, b"")] * 256
 
-    def row(self, state: int) -> list[_Step]:
-        """Return the steps of one state, by the byte that comes."""
-        row = self.rows[state]
+    def fill(self, row: _Row) -> None:
+        """Make the steps of a state, by the byte that comes, unless they are there."""
         if not row:
-            row = self.rows[state] = [self._step(state, byte) for byte in range(256)]
-        return row
+            state = next(state for state, known in enumerate(self._rows) if known is row)
+            row += [self._step(state, byte) for byte in range(256)]
+            if state in self._ends:
+                row.append((self.failed, b""))
 
     def _plant(self, symbol: int, code: int, length: int) -> None:
         node = 0
@@ -73,17 +78,17 @@ class _Machine:
             node = self._children[node][bit]
         self._children[node][code & 1] = -1 - symbol
 
-    def _step(self, state: int, byte: int) -> _Step:
+    def _step(self, state: int, byte: int) -> tuple[_Row, bytes]:
         out = b""
         for shift in range(7, -1, -1):
             state = self._children[state][byte >> shift & 1]
             if state < 0:
                 symbol = -1 - state
                 if symbol == EOS:
-                    return _FAILED, b""
+                    return self.failed, b""
                 out += bytes((symbol,))
                 state = 0
-        return state, out
+        return self._rows[state], out
 
     def _padding_states(self) -> frozenset[int]:
         """Up to seven one-bits, the beginning of EOS, may fill the last byte."""
@@ -102,16 +107,19 @@ def _machine() -> _Machine:
 def decode(data: bytes) -> bytes:
     """Return the decoded string; raise `HttpError` for EOS within it or wrong padding."""
     machine = _machine()
-    rows = machine.rows
-    state = 0
+    row = machine.first
     parts = []
     for byte in data:
-        state, decoded = (rows[state] or machine.row(state))[byte]
-        if state < 0:
-            raise HttpError("EOS within a Huffman string", ErrorCode.COMPRESSION_ERROR)
+        try:
+            row, decoded = row[byte]
+        except IndexError:
+            machine.fill(row)
+            row, decoded = row[byte]
         parts.append(decoded)
-    if state not in machine.may_end:
-        raise HttpError("Huffman string ends inside a symbol", ErrorCode.COMPRESSION_ERROR)
+    machine.fill(row)
+    if len(row) != _MAY_END:
+        what = "EOS within a Huffman string" if row is machine.failed else "Huffman string ends inside a symbol"
+        raise HttpError(what, ErrorCode.COMPRESSION_ERROR)
     return b"".join(parts)
 
 

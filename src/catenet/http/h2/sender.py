@@ -25,6 +25,8 @@ _pack = frames.HEADER.pack
 _FORGOTTEN_LIMIT = 1024
 _CONTINUE = ResponseHead(100)
 GUESSED_MAX_STREAMS = 100
+_SMALL = 512
+"""A body of this many bytes is copied to its head: another piece to be joined would cost more."""
 
 
 class Sender:
@@ -175,6 +177,20 @@ class Sender:
         """Send a whole response: head, body, trailers (None: the response ends with its body)."""
         size = len(body)
         if (
+            trailers is None
+            and 0 < size <= self.send_window
+            and size <= stream.send_window
+            and size <= self.peer_max_frame
+            and stream.local_open
+            and head.status >= 200
+            and not stream.connects
+            and not stream.bodiless
+            and head.status != 204
+            and head.status != 304
+        ):
+            self._send_usual(stream, self._encoder.encode(head.h2 or _response_fields(head)), body)
+            return
+        if (
             size <= self.send_window
             and size <= stream.send_window
             and size <= self.peer_max_frame
@@ -207,6 +223,22 @@ class Sender:
             self.send_data(stream, body, end=trailers is None)
             if trailers is not None:
                 self.send_trailers(stream, trailers)
+
+    def _send_usual(self, stream: Stream, block: bytes, body: bytes) -> None:
+        """Send a head and the whole body."""
+        size, length, number = len(body), len(block), stream.id
+        self.send_window -= size
+        frame = _pack(size >> 8, size & 0xFF, frames.DATA, frames.END_STREAM, number)
+        if length > self.peer_max_frame:
+            self._append_block(number, block, False)
+            self._out.append(frame)
+            self._out.append(body)
+        elif size <= _SMALL:
+            self._out.append(_pack(length >> 8, length & 0xFF, 1, 4, number) + block + frame + body)
+        else:
+            self._out.append(_pack(length >> 8, length & 0xFF, 1, 4, number) + block + frame)
+            self._out.append(body)
+        self._end_local(stream)
 
     def reset(self, stream: Stream, code: int = ErrorCode.CANCEL) -> None:
         """Break the stream off; nothing more is reported about it."""
