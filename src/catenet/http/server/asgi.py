@@ -158,14 +158,15 @@ class _Known:
 class _AsgiExchange(Exchange):
     """One request, as an application sees it."""
 
-    service: AsgiService
     _head: ResponseHead | None = None
     _body_given: bool = False
     _sends_trailers: bool = False
     _trailer_fields: tuple[tuple[bytes, bytes], ...] = ()
 
     def work(self) -> Coroutine[Any, Any, None]:
-        return self.service.app(self.service.scope(self), self.receive, self.send)  # type: ignore[return-value]
+        service = self.service
+        assert isinstance(service, AsgiService)
+        return service.app(service.scope(self), self.receive, self.send)  # type: ignore[return-value]
 
     async def receive(self) -> Message:
         """Return the next event: a piece of the body, or that the client has gone, or that all is said."""

@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from catenet.compiled import mypyc_attr
 from catenet.http.driver import IGNORE, TURN_BYTES
 from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.producer import Producer
 from catenet.http.server.gone import Disconnected, is_disconnect
 from catenet.http.server.send_file import pieces_of, splice
 from catenet.http.server.tunnel import Tunnel
-from catenet.http.serving import Producer
 from catenet.http.stream import Stream
 from catenet.net.interrupts import is_interrupt
 
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Disconnected", "Exchange", "Handler", "Tunnel"]
 
-_WAITING, _BEGUN, _DONE = range(3)
-_PLAIN: Fields = ((b"content-type", b"text/plain; charset=utf-8"),)
-_FAILED = ResponseHead(500, _PLAIN)
-_SMALL_FILE = 64 << 10
+_WAITING: Final = 0
+_BEGUN: Final = 1
+_DONE: Final = 2
+_PLAIN: Final[Fields] = ((b"content-type", b"text/plain; charset=utf-8"),)
+_FAILED: Final = ResponseHead(500, _PLAIN)
+_SMALL_FILE: Final = 64 << 10
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # WSGI's, and those of tests
 class Exchange(Producer):
     """One request and its response.
 

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
+from catenet.compiled import mypyc_attr
 from catenet.http.events import Refusal
 from catenet.http.message import RequestHead, ResponseHead
 from catenet.http.server.exchange import Exchange, Handler
@@ -38,6 +39,7 @@ _ENDING: Final = 5.0
 """Seconds that handlers have to end once they are cancelled."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Service:
     """Makes exchanges. `log` gets a line for each that has ended; `tasks` are handlers that are waiting.
 
@@ -139,11 +141,9 @@ class HandlerService(Service):
 
 
 class _HandledExchange(Exchange):
-    service: HandlerService
-
     def on_request(self, end: bool) -> None:
         """The head has come: what is complete may be answered at once."""
-        at_once = self.service.at_once
+        at_once = self._service.at_once
         if end and at_once is not None:
             self._complete = True
             try:
@@ -156,7 +156,13 @@ class _HandledExchange(Exchange):
         super().on_request(end)
 
     def work(self) -> Coroutine[Any, Any, None]:
-        return self.service.handler(self)  # type: ignore[return-value]
+        return self._service.handler(self)  # type: ignore[return-value]
+
+    @property
+    def _service(self) -> HandlerService:
+        service = self.service
+        assert isinstance(service, HandlerService)
+        return service
 
 
 def interface_of(app: Callable[..., Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from catenet.http.driver import TURN_BYTES
 from catenet.http.events import StreamReset
@@ -31,14 +31,16 @@ Message = dict[str, Any]
 
 _MESSAGES: Final = 64
 """Messages that wait for the application."""
-_CONNECTING, _OPEN, _DENYING, _CLOSED = range(4)
+_CONNECTING: Final = 0
+_OPEN: Final = 1
+_DENYING: Final = 2
+_CLOSED: Final = 3
 _REFUSED: Final = ResponseHead(403)
 
 
 class SocketExchange(Exchange):
     """A request that opens a WebSocket, and the WebSocket."""
 
-    service: AsgiService
     _phase: int = _CONNECTING
     _opening: Opening | None = None
     _socket: WebSocket | None = None
@@ -47,6 +49,10 @@ class SocketExchange(Exchange):
     _entry: Entry | None = None
     _denial: ResponseHead | None = None
     _messages: deque[str | bytes | Closed]
+
+    @property
+    def _service(self) -> AsgiService:
+        return cast("AsgiService", self.service)
 
     # The application.
 
@@ -62,13 +68,14 @@ class SocketExchange(Exchange):
             await self.reply(head, f"{error}\n".encode())
             return
         self._messages = deque()
-        scope = self.service.scope(self)
+        service = self._service
+        scope = service.scope(self)
         scope["type"] = "websocket"
         del scope["method"]
         scope["scheme"] = "wss" if self.tls else "ws"
         scope["subprotocols"] = list(opening.subprotocols)
         scope["extensions"] = {"websocket.http.response": {}}
-        await self.service.app(scope, self.receive, self.send)
+        await service.app(scope, self.receive, self.send)
 
     async def receive(self) -> Message:
         """Return the next event: that a client connects, a message, that the WebSocket has ended."""
@@ -114,8 +121,8 @@ class SocketExchange(Exchange):
         if self._lost is not None:
             raise Disconnected(self._lost)
         fields = made_fields(message.get("headers") or ())
-        head, deflate = self._opening.accept(message.get("subprotocol"), self.service.deflate, fields)
-        self._socket = WebSocket(False, deflate=deflate, limits=self.service.socket_limits)
+        head, deflate = self._opening.accept(message.get("subprotocol"), self._service.deflate, fields)
+        self._socket = WebSocket(False, deflate=deflate, limits=self._service.socket_limits)
         self._phase = _OPEN
         self.upgrade(head)
         self._arm()

@@ -16,7 +16,7 @@ from catenet.http.driver import IGNORE, TURN_BYTES
 from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, ResponseHead, list_size
-from catenet.http.serving import Producer
+from catenet.http.producer import Producer
 from catenet.http.stream import Stream
 from catenet.net.deadlines import Entry
 from catenet.net.interrupts import is_interrupt
