@@ -43,7 +43,8 @@ _ENDING: Final = 5.0
 class Service:
     """Makes exchanges. `log` gets a line for each that has ended; `tasks` are handlers that are waiting.
 
-    `proxies` are those whose word about clients counts; None: nobody's does.
+    `proxies` are those whose word about clients counts; None: nobody's does. `at_once` answers a complete request
+    without waiting for anything, and says whether it has; None: each gets a coroutine.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Service:
         self.heads = Heads(name)
         self.log = log
         self.proxies = proxies
+        self.at_once: Callable[[Exchange], bool] | None = None
         self.tasks: set[asyncio.Task[None]] = set()
         self._failures = FailureLog(logger)
         self._notice = Notice()
@@ -119,8 +121,7 @@ class RefusedExchange(Exchange):
 class HandlerService(Service):
     """Serves by a handler of exchanges.
 
-    A handler may have a method `at_once` that answers a complete request without waiting for anything, and says whether
-    it has: then no coroutine is made for it.
+    A handler may have a method `at_once`.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class HandlerService(Service):
     ) -> None:
         super().__init__(name=name, log=log, proxies=proxies)
         self.handler = handler
-        self.at_once: Callable[[Exchange], bool] | None = getattr(handler, "at_once", None)
+        self.at_once = getattr(handler, "at_once", None)
 
     def exchange(self, connection: ServingProtocol, stream: Stream, head: RequestHead) -> Exchange:
         """Return the exchange that a request begins."""
@@ -143,7 +144,7 @@ class HandlerService(Service):
 class _HandledExchange(Exchange):
     def on_request(self, end: bool) -> None:
         """The head has come: what is complete may be answered at once."""
-        at_once = self._service.at_once
+        at_once = self.service.at_once
         if end and at_once is not None:
             self._complete = True
             try:
@@ -156,13 +157,9 @@ class _HandledExchange(Exchange):
         super().on_request(end)
 
     def work(self) -> Coroutine[Any, Any, None]:
-        return self._service.handler(self)  # type: ignore[return-value]
-
-    @property
-    def _service(self) -> HandlerService:
         service = self.service
         assert isinstance(service, HandlerService)
-        return service
+        return service.handler(self)  # type: ignore[return-value]
 
 
 def interface_of(app: Callable[..., Any]) -> str:
