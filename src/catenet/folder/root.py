@@ -72,6 +72,16 @@ class Root:
             return None
         return os.fdopen(descriptor, "rb", buffering=0), found
 
+    def lacks(self, names: Sequence[str]) -> bool:
+        """Whether there is no such file, as one call says; what may be there is `open`'s to find."""
+        try:
+            os.stat("/".join(names), dir_fd=self.descriptor)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            pass
+        return False
+
 
 class _Walk:
     """One path being walked: descriptors of the folders from the root down, and how many links have been followed."""

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from catenet.folder.root import Root
 from catenet.http.files.answer import Refused, with_fields
 from catenet.http.files.options import FileOptions
-from catenet.http.files.recent import LARGEST, Recent
+from catenet.http.files.recent import CONDITIONS, LARGEST, Recent
 from catenet.http.headers import Headers
 from catenet.http.message import Fields, ResponseHead
 from catenet.http.policy.conditional import ETag, evaluate, range_applies
@@ -31,9 +31,6 @@ _TYPES: Final = {
     ".mjs": "text/javascript", ".toml": "application/toml", ".wasm": "application/wasm", ".webp": "image/webp",
     ".woff2": "font/woff2", ".yaml": "application/yaml", ".yml": "application/yaml", ".zst": "application/zstd",
 }  # fmt: skip
-_CONDITIONS: Final = (
-    "range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range",
-)  # fmt: skip
 _CODED: Final = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 
 
@@ -88,7 +85,7 @@ async def send_file(
             form, varies = _compressed(root, names, form, headers)
         file = form.file
         said = (*fields, *_fields_of(form, options, varies))
-        if form.size > LARGEST or varies or not await _send_small(exchange, names, form, headers, said, found, recent):
+        if form.size > LARGEST or varies or not await _send_small(exchange, names, form, said, found, recent):
             await _send(exchange, form, headers, said)
     finally:
         file.close()
@@ -102,7 +99,8 @@ def _compressed(root: Root, names: tuple[str, ...], form: _Form, headers: Header
         return form, False
     there: dict[str, tuple[BinaryIO, os.stat_result]] = {}
     for coding, suffix in _SUFFIXES.items():
-        opened = root.open_file((*names[:-1], names[-1] + suffix))
+        path = (*names[:-1], names[-1] + suffix)
+        opened = None if root.lacks(path) else root.open_file(path)
         if opened is None:
             continue
         form.alone = False
@@ -146,13 +144,12 @@ async def _send_small(
     exchange: Exchange,
     names: tuple[str, ...],
     form: _Form,
-    headers: Headers,
     fields: Fields,
     found: os.stat_result,
     recent: Recent | None,
 ) -> bool:
     """Send a small file in one piece; False if it is asked for otherwise, or changes while it is read."""
-    if exchange.head.method != b"GET" or any(name in headers for name in _CONDITIONS):
+    if exchange.head.method != b"GET" or not CONDITIONS.isdisjoint([name for name, _ in exchange.head.fields]):
         return False
     body = os.pread(form.file.fileno(), form.size + 1, 0)
     if len(body) != form.size:

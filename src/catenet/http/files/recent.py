@@ -14,7 +14,7 @@ from typing import Final
 
 from catenet.http.message import RequestHead, ResponseHead
 
-__all__ = ["LARGEST", "RENEWALS", "Recent"]
+__all__ = ["CONDITIONS", "LARGEST", "RENEWALS", "Recent"]
 
 LARGEST: Final = 64 << 10
 MOST_BYTES: Final = 16 << 20
@@ -24,9 +24,10 @@ VALID: Final = 1.0
 """Seconds for which nobody looks at the folder."""
 RENEWALS: Final = 30
 """How often that time may begin again."""
-_CHANGING: Final = frozenset((
+CONDITIONS: Final = frozenset((
     b"range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range",
 ))  # fmt: skip
+"""Fields that make another answer of a file."""
 
 Signature = tuple[int, int, int, int, int]
 
@@ -63,7 +64,7 @@ class Recent:
         if kept is None or head.method != b"GET" or (now > kept.until and not self._renewed(kept, now)):
             return None
         for name, _ in head.fields:
-            if name in _CHANGING:
+            if name in CONDITIONS:
                 return None
         try:
             found = os.stat(kept.path, dir_fd=self._folder)
