@@ -471,8 +471,7 @@ def test_downgrades_from_http2(run, path, fields):
         async with Lab() as lab:
             client = await raw(lab.url)
             client.send(h2_head(path.encode(), *fields))
-            kind, _ = await h2_frame(client, frames.RST_STREAM, frames.GOAWAY, frames.HEADERS)
-            assert kind != frames.HEADERS
+            await h2_frame(client, frames.RST_STREAM, frames.GOAWAY)  # a 400 may come before
             assert lab.behind.heads == []
             client.close()
 
