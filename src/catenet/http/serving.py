@@ -174,7 +174,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     def on_failed(self, error: HttpError | None) -> None:
         """End our direction. In HTTP/1.1 a client may still be sending when its answer is complete."""
         if error is None and self.core.version < 2 and not self.peer_ended:
-            self.linger(orderly=True)
+            self.linger(orderly=True, midway=self.core.midway)
         else:
             super().on_failed(error)
 

@@ -13,9 +13,12 @@ import select
 import struct
 import termios
 from collections.abc import Callable
+from typing import Final
 
-__all__ = ["EndWatch", "unsent"]
+__all__ = ["EndWatch", "Linger", "unsent"]
 
+LINGER_BYTES: Final = 64 << 20
+"""What a peer may still send while its last word is on its way to it."""
 INTERVAL = 0.5
 STALLED_AFTER = 30.0
 """Seconds after which a peer that reads nothing of what is left is given up."""
@@ -43,6 +46,67 @@ def _is_writable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(0))
+
+
+class Linger(asyncio.Protocol):
+    """Takes a transport over whose own direction has ended: drops what comes, so that its peer can read our last word.
+
+    It ends (`over`) when the peer has said nothing for `quiet` seconds, or has gone on for `longest` seconds or
+    `LINGER_BYTES`; and at once with the peer's own end. The `owner` hears of what else happens to the transport.
+    """
+
+    __slots__ = ("_dropped", "_loop", "_over", "_owner", "_seen", "_timer", "_until", "quiet")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        owner: asyncio.Protocol,
+        over: Callable[[], None],
+        quiet: float,
+        longest: float,
+    ) -> None:
+        self._loop = loop
+        self._owner = owner
+        self._over = over
+        self._dropped = self._seen = 0
+        self._until = loop.time() + longest
+        self.quiet = quiet
+        self._timer = loop.call_later(min(quiet, longest), self._look)
+
+    def data_received(self, data: bytes) -> None:
+        """Drop it."""
+        self._dropped += len(data)
+        if self._dropped > LINGER_BYTES:
+            self._end()
+
+    def eof_received(self) -> bool:
+        """Both directions have ended: the transport closes."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The transport is full."""
+        self._owner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """It has room."""
+        self._owner.resume_writing()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The transport is closed."""
+        self._timer.cancel()
+        self._owner.connection_lost(error)
+
+    def _look(self) -> None:
+        left = self._until - self._loop.time()
+        if self._dropped == self._seen or left <= 0:
+            self._end()
+        else:
+            self._seen = self._dropped
+            self._timer = self._loop.call_later(min(self.quiet, left), self._look)
+
+    def _end(self) -> None:
+        self._timer.cancel()
+        self._over()
 
 
 class EndWatch:

@@ -12,12 +12,14 @@ import asyncio
 from typing import Any, cast
 
 from catenet.net.budget import Budget
-from catenet.net.closing import EndWatch
+from catenet.net.closing import EndWatch, Linger
 
 __all__ = ["LINGER", "WRITE_LIMIT", "StreamDriver"]
 
 LINGER = 2.0
-"""Seconds for which what the peer still sends is read and dropped, so that it can read our last word."""
+"""Seconds for which what the peer still sends is read and dropped, so that it can read our last word,"""
+LINGER_ON = 10.0
+"""and how many they may become while it goes on sending what it had begun."""
 WRITE_LIMIT = 4 << 20
 
 
@@ -25,7 +27,8 @@ class StreamDriver(asyncio.Protocol):
     """One connection. `now`: when something came last; `received`: bytes that have ever come.
 
     `budget` is what all connections together may have queued for their peers; None: nothing is counted. `ended`:
-    our direction is over; nothing may be written, and what comes is dropped. `write_limit`: bytes that may be written
+    our direction is over; nothing may be written, and what comes is dropped; `lingers`: until the peer's is, too, or it
+    has had time to read our last word. `write_limit`: bytes that may be written
     to a transport that is full.
     """
 
@@ -41,6 +44,7 @@ class StreamDriver(asyncio.Protocol):
         "budget",
         "charged",
         "ended",
+        "lingers",
         "loop",
         "now",
         "received",
@@ -57,6 +61,7 @@ class StreamDriver(asyncio.Protocol):
         self.write_paused = False
         self.transport: asyncio.Transport | None = None
         self.ended = False
+        self.lingers = False
         self.budget: Budget[Any] | None = None
         self.charged = 0
         self._in_turn = False
@@ -237,11 +242,17 @@ class StreamDriver(asyncio.Protocol):
             else:
                 self.transport.abort()
 
-    def linger(self, orderly: bool) -> None:
+    def _end_lingering(self) -> None:
+        self.lingers = False
+        self.close_transport()
+
+    def linger(self, orderly: bool, midway: bool = False) -> None:
         """Close so that the peer can read our last word (RFC 9112 section 9.6); `orderly`: all of it, if it is long.
 
         To close with input unread makes TCP send a reset, which overtakes what was written. So end our direction, drop
-        what still comes, and close when the peer does, or soon. TLS does the same in its own closing.
+        what still comes, and close when the peer does, or soon. TLS in asyncio, which has no direction to end, does the
+        same in its own closing, for a second. `orderly`: more may be written than the peer reads in that time.
+        `midway`: it is in the midst of a body, and may look for our word only when it has sent it.
         """
         if self._resuming:
             self.loop.call_soon(self.linger, orderly)
@@ -253,12 +264,16 @@ class StreamDriver(asyncio.Protocol):
         if self._read_paused:
             self.read_or_pause(transport, False)
         self.ended = True
-        if transport.can_write_eof() and not transport.is_closing():
-            try:
-                transport.write_eof()
-            except OSError:  # the peer has gone already
-                self.close_transport()
-            else:
-                self.loop.call_later(LINGER, self.close_transport if orderly else transport.abort)
-        else:
+        halves = transport.can_write_eof()
+        if transport.is_closing() or not (halves or midway):
             self.close_transport()
+            return
+        try:
+            if halves:
+                transport.write_eof()
+        except OSError:  # the peer has gone already
+            self.close_transport()
+            return
+        self.lingers = True
+        end, longest = self._end_lingering if orderly else transport.abort, LINGER_ON if midway else LINGER
+        transport.set_protocol(Linger(self.loop, self, end, LINGER, max(LINGER, longest)))

@@ -44,6 +44,7 @@ class Monitored(Protocol):
     received: int
     charged: int
     draining: bool
+    lingers: bool
     transport: asyncio.Transport | None
 
     @property
@@ -196,6 +197,8 @@ class PeerMonitor:
             self.idle_since = now
         self._watch_output(now, transport)
         if self._closing:
+            if driver.lingers:
+                return  # it has a clock of its own
             limits = self._shared.limits
             patience = LINGER
             if self._left:

@@ -58,7 +58,6 @@ TRICKLES = {
     "body in chunks": (UNARY + CHUNKED, b"1\r\n \r\n"),
     "size of a chunk": (STREAM + CHUNKED, b"0"),
     "part of a message in chunks": (STREAM + CHUNKED + b"5\r\n\0\0\0\1\0\r\n", b"1\r\nx\r\n"),
-    "body that nobody wants": (b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n", b"x"),
     "sniffed": (b"PR", b""),
     "preface": (PREFACE[:4], b""),
     "preface by bytes": (PREFACE[:10], b"\r"),
@@ -160,6 +159,12 @@ def test_what_is_not_http_is_refused_at_once():
     kept, answers = besiege({name: (first, b"") for name, first in GARBAGE.items()}, until=30.0)
     assert all(seconds is not None and seconds < 1.0 for seconds in kept.values()), kept
     assert all(answer.startswith(b"HTTP/1.1 400 ") for answer in answers.values())
+
+
+def test_who_sends_a_body_that_nobody_wants_hears_the_end_at_once():
+    unwanted = (b"POST /x HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n", b"x")
+    kept, answers = besiege({"unwanted": unwanted}, until=30.0)
+    assert kept["unwanted"] < 1.0 and answers["unwanted"].startswith(b"HTTP/1.1 404 ")
 
 
 def test_what_is_idle_between_two_things_is_left_alone():

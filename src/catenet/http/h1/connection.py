@@ -35,7 +35,7 @@ class H1Connection(Sender):
     __slots__ = (
         "_at", "_blank", "_body", "_buffer", "_discarded", "_held", "_interim", "_last_block", "_last_data",
         "_last_head", "_last_rest", "_memo", "_now", "_reported_end", "_searched", "_shape", "_since", "_unwanted",
-        "_waiting", "goaway",
+        "_waiting", "goaway", "midway",
     )  # fmt: skip
 
     version = 1
@@ -68,6 +68,7 @@ class H1Connection(Sender):
         self._held = 0
         self._interim = 0
         self._reported_end = False
+        self.midway = False
         self._blank = 0  # the request before which an empty line has come
         self._now = 0.0
         self._since: float | None = None
@@ -443,13 +444,14 @@ class H1Connection(Sender):
         self._left = None
         if self._eof and len(self._buffer) <= self._at:
             self._keep_alive = False
-        if stream.remote_open and not self.is_client and body is not None:
-            # The response is complete before the request: read on, but keep nothing. Closing now would reset the
-            # connection under a client that is still sending, which would never see the response (RFC 9112 section
-            # 9.6). If the head did not announce a close, the client sends its next request after this one.
+        if stream.remote_open and body is not None and self._keep_alive and not self.is_client:
+            # The response is complete before the request, and its head did not announce a close: read on, but keep
+            # nothing, as the client sends its next request after this one. If it did, whoever has the transport sees
+            # to it that a client which is still sending can read the response (RFC 9112 section 9.6).
             self._unwanted = body
             self._discarded = 0
         elif not self._keep_alive:
+            self.midway = stream.remote_open
             self._report_end(None)
 
     def _report_end(self, error: HttpError | None) -> None:

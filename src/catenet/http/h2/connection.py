@@ -58,6 +58,7 @@ class Connection(Control):
 
     version = 2
     minor = 0
+    midway = False
     paused = False
     """HTTP/1.1 stops reading from the transport; here windows do that."""
     ends_output = False
