@@ -1,21 +1,26 @@
 """The gate: not more connections than there may be, nobody turned away, and the loop at rest meanwhile."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 import resource
 import socket
+import ssl
 import subprocess
 import sys
 import textwrap
 
 import pytest
+import trustme
+from line_echo import LineCore
 from loops import LOOPS
 
 from catenet.net.accept import Acceptor
 from catenet.net.limits import ServerLimits
 from catenet.net.listen import listen_tcp, listen_unix
+from catenet.net.server import AcceptedConnection, serve
 
 
 class Echo(asyncio.Protocol):
@@ -177,6 +182,40 @@ def test_an_error_of_one_connection_is_not_the_listeners(run):
         with connect(listener.getsockname(), socket.AF_INET) as sock:
             assert await answered(sock)
         acceptor.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("end", [lambda server: server.close(), lambda server: server.drain(5)], ids=["close", "drain"])
+def test_a_connection_that_was_made_just_now_ends_with_its_server(run, monkeypatch, secure, end):
+    """Before the loop has said to whoever accepted it that it is there."""
+    authority = trustme.CA()
+    server_side, client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert("localhost").configure_cert(server_side)
+    authority.configure_trust(client_side)
+    made = AcceptedConnection.connection_made
+
+    async def main():
+        begun, ending = [], []
+
+        def connection_made(self, transport):
+            made(self, transport)
+            begun.append(self)
+            ending.append(asyncio.ensure_future(end(server)))
+
+        monkeypatch.setattr(AcceptedConnection, "connection_made", connection_made)
+        url = "tls://127.0.0.1:0" if secure else "tcp://127.0.0.1:0"
+        server = await serve(LineCore, url, tls=server_side if secure else None)
+        port = int(server.urls[0].rpartition(":")[2])
+        terms = {"ssl": client_side, "server_hostname": "localhost"} if secure else {}
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, **terms)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        await until(lambda: ending)
+        await ending[0]
+        assert begun[0].transport is None and server.connections == 0
 
     run(main())
 

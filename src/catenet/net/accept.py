@@ -31,13 +31,17 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Slot:
-    """The place of one connection among those that may be open. `accepted` is when it was accepted (loop time)."""
+    """The place of one connection among those that may be open. `accepted` is when it was accepted (loop time).
 
-    __slots__ = ("_acceptor", "accepted")
+    `made`: its protocol has got its transport, and will hear of its end.
+    """
+
+    __slots__ = ("_acceptor", "accepted", "made")
 
     def __init__(self, acceptor: Acceptor, accepted: float) -> None:
         self._acceptor: Acceptor | None = acceptor
         self.accepted = accepted
+        self.made = False
 
     def release(self) -> None:
         """The connection is closed; to say so twice does no harm."""
@@ -64,7 +68,7 @@ class Acceptor:
         self._limits = limits
         self._factory = factory
         self._listeners: dict[socket.socket, ssl.SSLContext | None] = {}
-        self._starting: dict[asyncio.Task[None], bool] = {}  # whether it has begun
+        self._starting: dict[asyncio.Task[None], Slot | None] = {}  # None: it has not begun
         self._closed = False
         self._ceiling = _ceiling()
         self._paused = False
@@ -99,8 +103,9 @@ class Acceptor:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        for task, begun in self._starting.items():
-            if begun:
+        for task, slot in self._starting.items():
+            # uvloop closes what is cancelled now, and never tells a protocol that has been told of its beginning.
+            if slot is not None and not slot.made:
                 task.cancel()
 
     def released(self) -> None:
@@ -137,7 +142,7 @@ class Acceptor:
         self.open += 1
         sock.setblocking(False)
         task = self._loop.create_task(self._begin(sock, slot, tls))
-        self._starting[task] = False
+        self._starting[task] = None
         task.add_done_callback(self._starting.pop)
 
     async def _begin(self, sock: socket.socket, slot: Slot, tls: ssl.SSLContext | None) -> None:
@@ -146,7 +151,7 @@ class Acceptor:
             sock.close()
             slot.release()
             return
-        self._starting[task] = True
+        self._starting[task] = slot
         await self.start(sock, slot, tls)
 
     async def start(self, sock: socket.socket, slot: Slot, tls: ssl.SSLContext | None) -> None:

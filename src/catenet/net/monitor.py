@@ -167,6 +167,7 @@ class PeerMonitor:
 
     def start(self) -> None:
         """The connection is made: what it begins with is due."""
+        self._slot.made = True
         due = self.opened + self._shared.limits.handshake_timeout
         self._entry = self._shared.deadlines.add(due, self._expire)
 
