@@ -18,7 +18,8 @@ from catenet.http.events import Refusal, StreamReset
 from catenet.http.h1.connection import H1Connection
 from catenet.http.h1.memo import H1Memo
 from catenet.http.h2 import frames
-from catenet.http.h2.connection import Connection, Memos
+from catenet.http.h2.blocks import Memos
+from catenet.http.h2.connection import Connection
 from catenet.http.limits import Limits
 from catenet.http.message import RequestHead
 from catenet.http.stream import Stream

@@ -8,7 +8,7 @@ import pytest
 
 from catenet.http.client.connection import ClientConnection, Dial
 from catenet.http.h1.memo import H1Memo
-from catenet.http.h2.connection import Memos
+from catenet.http.h2.blocks import Memos
 from catenet.http.limits import Limits
 
 

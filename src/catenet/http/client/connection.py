@@ -14,7 +14,8 @@ from catenet.http.errors import ErrorCode
 from catenet.http.events import GoAway
 from catenet.http.h1.connection import H1Connection
 from catenet.http.h1.memo import H1Memo
-from catenet.http.h2.connection import Connection, Memos
+from catenet.http.h2.blocks import Memos
+from catenet.http.h2.connection import Connection
 from catenet.http.limits import Limits
 from catenet.http.message import ResponseHead
 from catenet.net.deadlines import Deadlines

@@ -18,7 +18,7 @@ from catenet.http.client.origin import Origin
 from catenet.http.client.timeouts import Timeouts
 from catenet.http.errors import PeerLimit
 from catenet.http.h1.memo import H1Memo
-from catenet.http.h2.connection import Memos
+from catenet.http.h2.blocks import Memos
 from catenet.http.limits import Limits
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.net.async_pool import AcquireTimeout, AsyncPool

@@ -20,6 +20,14 @@ from typing import Any, Generic, TypeVar, cast
 from catenet.http.errors import ErrorCode, HttpError, PeerLimit
 from catenet.http.h2 import huffman
 from catenet.http.h2.shapes import BlockShape, Hole, shape_of
+from catenet.http.h2.static import (
+    NEVER_INDEXED,
+    NOT_WORTH_INDEXING,
+    STATIC,
+    STATIC_COUNT,
+    STATIC_FIELD,
+    STATIC_NAME,
+)
 from catenet.http.message import FIELD_OVERHEAD as ENTRY_OVERHEAD  # section 4.1
 from catenet.http.message import Fields, RequestHead, list_size
 
@@ -36,89 +44,6 @@ _MEMO_TABLES = 512
 _MEMO_ONCE = 4096
 _MISSES = 4
 """Blocks of one connection that were new, until their shape is kept."""
-
-# Appendix A. A name without a value has the empty one.
-_STATIC_TEXT = """:authority
-:method GET
-:method POST
-:path /
-:path /index.html
-:scheme http
-:scheme https
-:status 200
-:status 204
-:status 206
-:status 304
-:status 400
-:status 404
-:status 500
-accept-charset
-accept-encoding gzip, deflate
-accept-language
-accept-ranges
-accept
-access-control-allow-origin
-age
-allow
-authorization
-cache-control
-content-disposition
-content-encoding
-content-language
-content-length
-content-location
-content-range
-content-type
-cookie
-date
-etag
-expect
-expires
-from
-host
-if-match
-if-modified-since
-if-none-match
-if-range
-if-unmodified-since
-last-modified
-link
-location
-max-forwards
-proxy-authenticate
-proxy-authorization
-range
-referer
-refresh
-retry-after
-server
-set-cookie
-strict-transport-security
-transfer-encoding
-user-agent
-vary
-via
-www-authenticate"""
-
-
-def _static_entry(line: str) -> Field:
-    name, _, value = line.partition(" ")
-    return name.encode(), value.encode()
-
-
-STATIC: tuple[Field, ...] = tuple(map(_static_entry, _STATIC_TEXT.split("\n")))
-STATIC_COUNT = len(STATIC)
-_STATIC_FIELD = {field: index for index, field in reversed(list(enumerate(STATIC, 1)))}
-_STATIC_NAME = {field[0]: index for index, field in reversed(list(enumerate(STATIC, 1)))}
-
-# Secrets: literals that no intermediary may index either (section 7.1.3).
-NEVER_INDEXED = frozenset((b"authorization", b"cookie", b"set-cookie", b"proxy-authorization"))
-# Values that rarely come twice: in the table they would only push out what does.
-_NOT_WORTH_INDEXING = frozenset(
-    (b"grpc-timeout", b"connect-timeout-ms", b"grpc-message", b"grpc-status-details-bin", b"content-length", b"date",
-     b"traceparent", b"tracestate", b"grpc-previous-rpc-attempts")
-)  # fmt: skip
-
 
 _BREAK = re.compile(rb"[\r\n\0]").search
 
@@ -491,7 +416,7 @@ class Encoder:
         entries, size = list(table.entries), table.size
         parts = []
         for field in fields:
-            index = _STATIC_FIELD.get(field, 0) or _find(entries, field)
+            index = STATIC_FIELD.get(field, 0) or _find(entries, field)
             if index:
                 parts.append(_integer(index, 7, 0x80))
                 continue
@@ -514,7 +439,7 @@ class Encoder:
 
 
 def _worth_indexing(name: bytes, value: bytes) -> bool:
-    if name in _NOT_WORTH_INDEXING or name.endswith(b"-bin"):
+    if name in NOT_WORTH_INDEXING or name.endswith(b"-bin"):
         return False
     return not (name == b":path" and b"?" in value)
 
@@ -527,7 +452,7 @@ def _find(entries: list[Field], field: Field) -> int:
 
 
 def _name(name: bytes, entries: list[Field], bits: int, flag: int) -> bytes:
-    index = _STATIC_NAME.get(name, 0)
+    index = STATIC_NAME.get(name, 0)
     if not index:
         known = next((at for at, entry in enumerate(entries) if entry[0] == name), None)
         if known is not None:

@@ -14,7 +14,7 @@ from catenet import __version__
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
 from catenet.http.client.connection import ClientConnection, Dial
 from catenet.http.h1.memo import H1Memo
-from catenet.http.h2.connection import Memos
+from catenet.http.h2.blocks import Memos
 from catenet.http.limits import Limits
 from catenet.http.target import authority
 from catenet.net.async_pool import AcquireTimeout, AsyncPool
