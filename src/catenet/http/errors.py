@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["ErrorCode", "HttpError", "PeerLimit", "StreamError", "TooLarge", "TooMuch", "TooSlow"]
+__all__ = ["ErrorCode", "HttpError", "PeerLimit", "StreamError", "TooLarge", "TooMuch", "TooSlow", "status_of"]
 
 
 class ErrorCode(enum.IntEnum):
@@ -33,11 +33,6 @@ class HttpError(Exception):
         super().__init__(message)
         self.code = code
 
-    @property
-    def status(self) -> int:
-        """What a server of HTTP/1.1 says about it; over HTTP/2 it stands in the access log."""
-        return 431 if self.code == ErrorCode.ENHANCE_YOUR_CALM else 400
-
 
 class StreamError(HttpError):
     """The peer broke the protocol within one stream: that stream is reset, the connection goes on."""
@@ -65,11 +60,6 @@ class TooMuch(HttpError):
     def __init__(self, message: str) -> None:
         super().__init__(message, ErrorCode.ENHANCE_YOUR_CALM)
 
-    @property
-    def status(self) -> int:
-        """Too many requests, of a kind."""
-        return 429
-
 
 class TooSlow(HttpError):
     """The peer did not finish in time what it had begun (RFC 9110 section 15.5.9: status 408)."""
@@ -77,7 +67,14 @@ class TooSlow(HttpError):
     def __init__(self, message: str) -> None:
         super().__init__(message, ErrorCode.ENHANCE_YOUR_CALM)
 
-    @property
-    def status(self) -> int:
-        """Request timeout."""
+
+def status_of(error: HttpError) -> int:
+    """Return what a server of HTTP/1.1 says about an error; over HTTP/2 it stands in the access log.
+
+    No method of the classes: compiled exceptions can have none.
+    """
+    if isinstance(error, TooSlow):
         return 408
+    if isinstance(error, TooMuch):
+        return 429
+    return 431 if error.code == ErrorCode.ENHANCE_YOUR_CALM else 400

@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.errors import ErrorCode, HttpError, status_of
 from catenet.http.message import RequestHead
 
 __all__ = [
@@ -84,7 +84,7 @@ class Refusal:
     @classmethod
     def of(cls, error: HttpError, head: RequestHead | None = None) -> Refusal:
         """Return it for what a peer did wrong."""
-        return cls(error.status, str(error), head)
+        return cls(status_of(error), str(error), head)
 
 
 @dataclass(slots=True, frozen=True)

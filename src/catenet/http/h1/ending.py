@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from catenet.http import events as ev
-from catenet.http.errors import ErrorCode, HttpError
+from catenet.http.errors import ErrorCode, HttpError, status_of
 from catenet.http.events import Refusal, StreamReset
 from catenet.http.h1.body import Body
 from catenet.http.h1.prepare import build, prepare_response
@@ -119,7 +119,7 @@ class Ending(Sender):
         status = 0
         answered = self._unwanted is not None or (stream is not None and (self._answering or not stream.local_open))
         if not self.is_client and not answered and not (self._eof and stream is None):
-            status = error.status
+            status = status_of(error)
             prepared = prepare_response(ResponseHead(status, _TEXT))
             why = f"{error}\n"[:_MAX_WHY].encode("ascii", "backslashreplace")
             if stream is not None and stream.bodiless:

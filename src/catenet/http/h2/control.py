@@ -6,7 +6,7 @@ Also what follows from mistakes (`_stream_error`, `_glitch`, `fail`) and who may
 from __future__ import annotations
 
 from catenet.http import events as ev
-from catenet.http.errors import ErrorCode, HttpError, StreamError, TooMuch, TooSlow
+from catenet.http.errors import ErrorCode, HttpError, StreamError, TooMuch, TooSlow, status_of
 from catenet.http.events import GoAway, Refusal, StreamReset
 from catenet.http.h2 import frames
 from catenet.http.h2.hpack import Memo
@@ -87,7 +87,7 @@ class Control(Sender):
             if not self.is_client and not late:
                 self._events.append((ev.REFUSED, None, Refusal.of(error), False))
             reset = StreamReset(error.code, str(error), by_peer=False)
-            slow = StreamReset(error.code, str(error), by_peer=False, status=error.status)
+            slow = StreamReset(error.code, str(error), by_peer=False, status=status_of(error))
             for stream in streams:
                 self._events.append((ev.RESET, stream, slow if late and stream.remote_open else reset, True))
                 self._forget(stream)
@@ -238,7 +238,7 @@ class Control(Sender):
         self._out.append(frames.rst_stream(stream.id, error.code))
         self._forget(stream)
         self._glitch(1, "stream errors")
-        self._events.append((ev.RESET, stream, StreamReset(error.code, str(error), False, error.status), True))
+        self._events.append((ev.RESET, stream, StreamReset(error.code, str(error), False, status_of(error)), True))
 
     def _glitch(self, cost: float, what: str) -> None:
         if not self._guard.spend(cost, self._now, self.served):
