@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 
 import pytest
 from tests.session.worlds import run_seed
@@ -95,6 +96,50 @@ def test_a_session_expires():
 
     (acknowledged, when), _ = simulate(serve, client, trouble=trouble)
     assert acknowledged == 6 and 620 < when < 1000
+
+
+def push(after):
+    """A server that says something once, some time after a session has begun."""
+
+    async def handler(reader, writer):
+        await asyncio.sleep(after)
+        writer.write(b"news")
+        await reader.read()
+
+    async def main():
+        async with await session.serve(handler, "session+tcp://:7") as server:
+            await server.serve_forever()
+
+    return main
+
+
+def test_a_machine_that_wakes_up_connects_again_at_once():
+    """Nothing is to be sent, so that no silence is suspicious: only the clocks tell that the machine has slept."""
+
+    async def client():
+        begun = time.clock_gettime(time.CLOCK_BOOTTIME)
+        reader, writer = await session.connect("session+tcp://server:7")
+        assert await reader.readexactly(4) == b"news"
+        return writer.session.connections, time.clock_gettime(time.CLOCK_BOOTTIME) - begun
+
+    def trouble(world):
+        world.at(10, world.pause, "client")
+        world.at(7210, world.resume, "client")
+
+    (connections, took), _ = simulate(push(1000), client, trouble=trouble)
+    assert connections == 2 and 7200 < took < 7214
+
+
+def test_a_clock_that_is_set_is_no_sleep():
+    async def client():
+        _, writer = await session.connect("session+tcp://server:7")
+        await asyncio.sleep(60)
+        return writer.session.connections
+
+    def trouble(world):
+        world.at(10, world.hosts["client"].step_clock, 3600.0)
+
+    assert simulate(push(5), client, trouble=trouble)[0] == 1
 
 
 def test_heartbeats_become_rare_where_nothing_breaks():

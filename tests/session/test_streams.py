@@ -205,6 +205,85 @@ def test_who_may_begin(run, contexts):
     run(main())
 
 
+def test_the_certificate_of_a_client_is_asked_about_and_must_stay(run, contexts):
+    authority = trustme.CA()
+    server, client = (ssl.SSLContext(kind) for kind in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
+    server.verify_mode = ssl.CERT_REQUIRED
+    for context in (server, client):
+        authority.configure_trust(context)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    alice, mallory = (authority.issue_cert(f"{name}@example.org") for name in ("alice", "mallory"))
+    alice.configure_cert(client)
+    der = ssl.PEM_cert_to_DER_cert(alice.cert_chain_pems[0].bytes().decode())
+    asked = []
+
+    def permit(asking):
+        asked.append(asking.certificate)
+        return asking.certificate == der
+
+    async def main():
+        async with await session.serve(echo, "session+tls://127.0.0.1:0", tls=server, authorize=permit) as serving:
+            reader, writer = await session.connect(serving.urls[0], tls=client)
+            for number in range(3):
+                writer.write(b"%d" % number)
+                assert await reader.readexactly(1) == b"%d" % number
+                cut(serving)
+            await until(lambda: writer.session.connections >= 4 and writer.session.connected)
+            assert asked == [der]
+            mallory.configure_cert(client)
+            cut(serving)
+            with pytest.raises(session.SessionLost):
+                await reader.read(1)
+            reader, _ = await session.connect(serving.urls[0], tls=client)
+            with pytest.raises(session.SessionReset, match="not permit"):
+                await reader.read(1)
+
+    run(main())
+
+
+@pytest.mark.parametrize("behind", ["session+tcp", "session+tls"])
+def test_tls_that_ends_at_a_balancer(run, contexts, behind):
+    """Proofs cannot be bound to a connection that is two: both ends must say that they do without."""
+
+    async def main():
+        terms = {"tls": contexts[0] if behind == "session+tls" else None, "channel_binding": False}
+        async with await session.serve(echo, f"{behind}://127.0.0.1:0", **terms) as server:
+            far = {"port": int(server.urls[0].rpartition(":")[2]), "ssl": contexts[1] if terms["tls"] else None}
+            relayed = []
+
+            async def relay(reader, writer):
+                relayed.append(writer)
+                behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", **far)
+                await asyncio.gather(copy(reader, behind_writer), copy(behind_reader, writer))
+
+            balancer = await asyncio.start_server(relay, "127.0.0.1", 0, ssl=contexts[0])
+            url = f"session+tls://127.0.0.1:{balancer.sockets[0].getsockname()[1]}"
+            with pytest.raises(session.SessionRefused, match="its TLS"):
+                await session.connect(url, tls=contexts[1])
+            reader, writer = await session.connect(url, tls=contexts[1], channel_binding=False)
+            for number in range(3):
+                writer.write(b"%d" % number)
+                assert await reader.readexactly(1) == b"%d" % number
+                relayed[-1].transport.abort()
+            await until(lambda: writer.session.connections >= 4 and writer.session.connected)
+            writer.close()
+            await writer.wait_closed()
+            balancer.close()
+
+    run(main())
+
+
+async def copy(reader, writer):
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
 def test_a_writer_waits_for_a_reader(run):
     async def handler(reader, writer):
         await asyncio.sleep(0.05)

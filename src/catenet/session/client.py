@@ -33,7 +33,7 @@ CONNECT_TIMEOUT: Final = 20.0
 CLOSE_TIMEOUT: Final = 60.0
 TICK: Final = 2.0
 LEAP: Final = 5.0
-"""Seconds by which the wall clock goes ahead of the other one when this machine has slept."""
+"""Seconds of sleep of this machine after which connections are not what they were."""
 USE: Final = 1.0
 """Seconds after which a connection was of use, if nothing has come through it before."""
 MOST_REDIRECTS: Final = 3
@@ -138,7 +138,7 @@ class _Client:
         """Where the server has sent us, `host:port`."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed_since: float | None = None
-        self._offset = 0.0
+        self._slept = 0.0
 
     async def open(self) -> None:
         """Begin the session. Raises `ConnectError`, `SessionRefused`."""
@@ -146,7 +146,7 @@ class _Client:
         if not link.attached:
             text = f"{self._target.url}: {link.failure}"
             raise SessionRefused(text) if link.refused is not None else ConnectError(f"cannot connect to {text}")
-        self._offset = time.time() - self._loop.time()
+        self._slept = _slept()
         self.transport.on_ended = self._stop
         self._spawn(self._keep())
         self._spawn(self._tick())
@@ -295,11 +295,10 @@ class _Client:
         """Notice that this machine has slept, and that the session has expired."""
         while self._session.ended is None:
             await asyncio.sleep(TICK)
-            now = self._loop.time()
-            offset = time.time() - now
-            if offset - self._offset > LEAP:
+            now, slept = self._loop.time(), _slept()
+            if slept - self._slept > LEAP:
                 self._woke(now)
-            self._offset = offset
+            self._slept = slept
             self._expire(now)
 
     def _woke(self, now: float) -> None:
@@ -322,3 +321,10 @@ class _Client:
         elif closed is not None and now - closed > self._dialling.close_timeout and session.sending.complete:
             session.finish(Ending.DONE)
             self.transport.pump()
+
+
+def _slept() -> float:
+    """Return seconds that this machine has slept since some moment."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    return time.time() - time.monotonic()
