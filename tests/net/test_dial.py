@@ -216,3 +216,30 @@ def test_tls_that_fails_says_why():
         server.close()
 
     asyncio.run(main())
+
+
+def test_a_connection_that_is_lost_while_it_is_handed_over():
+    """TLS settles whom to tell when its connection is lost, and tells in the next turn of the event loop."""
+
+    class Lost(asyncio.Transport):
+        def set_protocol(self, protocol):
+            pass
+
+        def pause_reading(self):
+            pass
+
+        def is_closing(self):
+            return True
+
+    class Owner(asyncio.Protocol):
+        lost = None
+
+        def connection_lost(self, error):
+            self.lost = error
+
+    candidate, owner = Candidate(), Owner()
+    candidate.connection_made(Lost())
+    candidate.hand_over(owner)
+    assert owner.lost is None
+    candidate.connection_lost(error := ConnectionResetError())
+    assert owner.lost is error

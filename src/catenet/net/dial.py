@@ -129,6 +129,7 @@ class Candidate(asyncio.Protocol):
         self.error: str | None = None
         self._early: list[bytes] = []
         self._eof = False
+        self._successor: asyncio.Protocol | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read nothing yet."""
@@ -147,7 +148,9 @@ class Candidate(asyncio.Protocol):
         return self.transport is not None and self.transport.can_write_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Remember why."""
+        """Remember why, or tell who has it now: TLS may have settled to call us before it was handed over."""
+        if self._successor is not None:
+            self._successor.connection_lost(error)
         self.error = "the server closed the connection at once" if error is None else explain(error)
 
     def close(self) -> None:
@@ -159,6 +162,7 @@ class Candidate(asyncio.Protocol):
         """It has won."""
         transport = self.transport
         assert transport is not None
+        self._successor = protocol
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         early, self._early = b"".join(self._early), []
