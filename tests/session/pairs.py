@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
+import hashlib
+import math
 
 from catenet.session.core import Options, Session
 from catenet.session.link import Link
@@ -11,10 +11,20 @@ from catenet.session.opening import ClientLink, client_session
 from catenet.session.table import Table, Terms
 
 Cuts = tuple[int | None, int | None]
+SOON = 0.05
+"""Seconds: more than acknowledgements wait, less than any heartbeat."""
 
 
-def entropy_of(seed: int) -> Callable[[int], bytes]:
-    return random.Random(seed).randbytes
+class Entropy:
+    """Random bytes, the same for the same seed; small when it is pickled."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._calls = 0
+
+    def __call__(self, size: int) -> bytes:
+        self._calls += 1
+        return hashlib.shake_128(b"%d %d" % (self._seed, self._calls)).digest(size)
 
 
 class Wire:
@@ -84,7 +94,7 @@ class Pair:
         self, seed: int = 0, options: Options | None = None, terms: Terms | None = None, channel: bytes = b""
     ) -> None:
         self.options = options or Options()
-        self.entropy = entropy_of(seed)
+        self.entropy = Entropy(seed)
         self.channel = channel
         self.opened: list[Session] = []
         self.table = Table(terms or Terms(self.options), self.entropy, self._open)
@@ -121,19 +131,24 @@ class Pair:
                     end.handle_timeout(self.now)
 
     def settle(self, step: float = 0.005, turns: int = 400, most: int | None = None) -> None:
-        """Until nothing moves for a while."""
-        quiet = 0
+        """Until nothing moves any more, and nothing is due soon."""
+        moved = True
         for _ in range(turns):
-            self.now += step
+            due = self.now + step if moved else self.next_deadline()
+            if due > self.now + SOON:
+                return
+            self.now = due
             self.timers()
             moved = False
-            for wire in list(self.wires):
+            for wire in self.wires:
                 if wire.open:
                     moved |= wire.turn(self.now, most)
             for wire in [wire for wire in self.wires if not wire.open]:
                 self.wires.remove(wire)
                 self.totals = [total + len(passed) for total, passed in zip(self.totals, wire.passed, strict=True)]
             self.read()
-            quiet = 0 if moved else quiet + 1
-            if quiet > 6:
-                return
+
+    def next_deadline(self) -> float:
+        """When one of the connections has something to do by itself."""
+        ends = [end for wire in self.wires if wire.open for end in wire.ends]
+        return min([due for end in ends if (due := end.next_deadline()) is not None], default=math.inf)

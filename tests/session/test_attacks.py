@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from pairs import Pair, Wire, entropy_of
+from pairs import Entropy, Pair, Wire
 
 from catenet.session import wire
 from catenet.session.core import Ending, Options
@@ -111,12 +111,12 @@ def test_every_changed_bit_of_a_resume_is_refused():
 
 def test_whoever_knows_the_token_knows_nothing():
     pair = begun()
-    thief = client_session(Options(), entropy_of(5))
+    thief = client_session(Options(), Entropy(5))
     thief.token = pair.client.token
     for epoch in (1, 1000):
         thief.keys = derive(bytes(32), b"", bytes(64), b"")
         thief.epoch = epoch
-        link = ClientLink(thief, Options(), entropy_of(6))
+        link = ClientLink(thief, Options(), Entropy(6))
         link.begin(pair.now)
         thief.ended = None
         assert refused(say(pair, link.transmit(pair.now)))
@@ -191,7 +191,7 @@ def test_a_client_that_trusts_the_proof_of_no_one():
 def test_sessions_that_nobody_confirms_have_a_limit():
     pair = begun(max_pending=10)
     for seed in range(50):
-        link = ClientLink(client_session(Options(), entropy_of(seed)), Options(), entropy_of(seed))
+        link = ClientLink(client_session(Options(), Entropy(seed)), Options(), Entropy(seed))
         link.begin(pair.now)
         say_all(pair, link.transmit(pair.now))
     assert len(pair.table) == 11
@@ -202,19 +202,19 @@ def test_sessions_that_nobody_confirms_have_a_limit():
 
 def test_sessions_have_a_limit():
     pair = begun(max_sessions=1)
-    link = ClientLink(client_session(Options(), entropy_of(9)), Options(), entropy_of(9))
+    link = ClientLink(client_session(Options(), Entropy(9)), Options(), Entropy(9))
     link.begin(pair.now)
     assert say(pair, link.transmit(pair.now)) == wire.frame(wire.REFUSED, bytes([wire.Refusal.BUSY]))
 
 
 def test_memory_has_a_limit():
     options = Options(buffer=100_000)
-    table = Table(Terms(options, SessionLimits(max_held=250_000)), entropy_of(1), lambda session: table.grant(session))
+    table = Table(Terms(options, SessionLimits(max_held=250_000)), Entropy(1), lambda session: table.grant(session))
     clients = []
     for seed in range(8):
-        client = client_session(options, entropy_of(seed))
+        client = client_session(options, Entropy(seed))
         client.write(bytes(100_000))
-        connection = Wire(ClientLink(client, options, entropy_of(100 + seed)), table.link(), 0.0)
+        connection = Wire(ClientLink(client, options, Entropy(100 + seed)), table.link(), 0.0)
         for step in range(12):
             connection.turn(step * 0.01)
             table.check(step * 0.01)
@@ -224,8 +224,8 @@ def test_memory_has_a_limit():
         assert table.held <= 250_000
     assert table.tight
     assert {client.ended for client in clients} >= {None}
-    newest = client_session(options, entropy_of(50))
-    connection = Wire(ClientLink(newest, options, entropy_of(51)), table.link(), 2.0)
+    newest = client_session(options, Entropy(50))
+    connection = Wire(ClientLink(newest, options, Entropy(51)), table.link(), 2.0)
     for step in range(12):
         connection.turn(2.0 + step * 0.01)
     assert newest.sending.limit - newest.sending.start <= 64 << 10
