@@ -332,3 +332,62 @@ def test_an_acknowledgement_that_cannot_leave_is_not_due_again_and_again():
     server.receive(wire.data_header(start + 5, 5) + b"again", due)
     assert server.next_deadline() > due + 1.0
     assert server.transmit(due) == wire.ack(*pair.server.receiving.say())
+
+
+def stranger(pair, seed, origin="10.0.0.9", leave=True):
+    """Begin a session from an address, and leave at once; return the client and its connection."""
+    client = client_session(Options(), Entropy(1000 + seed))
+    link = pair.table.link()
+    link.origin = origin
+    connection = Wire(ClientLink(client, Options(), Entropy(5000 + seed)), link, pair.now)
+    for _ in range(4):
+        connection.turn(pair.now)
+    if leave:
+        connection.cut(pair.now)
+    return client, connection
+
+
+def test_who_leaves_sessions_behind_leaves_room_for_others():
+    pair = begun(max_of_peer=20)
+    clients = [stranger(pair, seed)[0] for seed in range(40)]
+    assert sum(bool(client.token) for client in clients) == 20
+    assert len(pair.table.sessions) == 21
+    other, _ = stranger(pair, 50, origin="10.0.0.10")
+    assert len(pair.table.sessions) == 22 and other.token
+    for session in list(pair.table.sessions.values())[1:3]:
+        session.reset()
+    pair.table.check(pair.now)
+    later = [stranger(pair, seed)[0] for seed in range(60, 65)]
+    assert [bool(client.token) for client in later] == [True, True, False, False, False]
+    goes_on(pair)
+
+
+def test_of_sessions_that_nobody_confirms_those_without_a_connection_go_first():
+    pair = begun(max_pending=10)
+    waiting = ClientLink(client_session(Options(), Entropy(1)), Options(), Entropy(1))
+    connection = Wire(waiting, pair.table.link(), pair.now)
+    connection.pull(0, pair.now)
+    connection.push(0, pair.now)
+    for seed in range(50):
+        link = ClientLink(client_session(Options(), Entropy(seed)), Options(), Entropy(seed))
+        link.begin(pair.now)
+        flood = pair.table.link()
+        flood.begin(pair.now)
+        flood.receive(link.transmit(pair.now), pair.now)
+        flood.lost(pair.now)
+    for _ in range(4):
+        connection.turn(pair.now)
+    assert len(pair.opened) == 2 and waiting.attached
+
+
+def test_an_epoch_that_no_database_can_keep():
+    """Of a client that is one: it must not fail where its epoch is kept."""
+    pair = begun()
+    pair.client.epoch = (1 << 63) - 1
+    _, said = resumption(pair)
+    assert not say(pair, said)
+    assert pair.server.epoch == 0
+    pair.client.epoch = 0
+    goes_on(pair)
+    pair.client.epoch = (1 << 63) - 2
+    goes_on(pair)

@@ -77,7 +77,7 @@ class Session:
 
     __slots__ = (
         "_ack_due", "_ack_overdue", "_bye_sent", "_stop", "_stop_sent", "active", "confirmed", "connections",
-        "credentials", "ended", "epoch", "expiry", "keys", "links", "lost_since", "on_change", "path", "peer",
+        "credentials", "ended", "epoch", "expiry", "keys", "links", "lost_since", "on_change", "origin", "path", "peer",
         "peer_silence", "receiving", "reset_code", "sending", "token",
     )  # fmt: skip
 
@@ -90,6 +90,8 @@ class Session:
         self.keys: Keys | None = None
         self.peer = b""
         """Hash of the certificate that the client has shown, if any."""
+        self.origin = ""
+        """Where a server has it from, as it counts its sessions."""
         self.credentials = b""
         self.peer_silence = 0.0
         self.epoch = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import ipaddress
 import logging
 import os
 import ssl
@@ -143,6 +144,7 @@ class SessionServer:
         assert isinstance(link, ServerLink)
         certificate = _certificate(connection)
         link.peer = b"" if certificate is None else hashlib.sha256(certificate).digest()
+        link.origin = _origin(connection.peername)
         self._connections[link] = connection
         begin(connection, link)
         try:
@@ -212,6 +214,17 @@ class SessionServer:
         certificate = None if transport.connection is None else _certificate(transport.connection)
         answer = self._authorize(Asking(session.credentials, certificate, transport.get_extra_info("peername")))
         return bool(await answer if inspect.isawaitable(answer) else answer)
+
+
+def _origin(peername: object) -> str:
+    """Return by what sessions of one peer are counted: its address, of IPv6 the network that one customer has (/64)."""
+    if not isinstance(peername, tuple):
+        return ""
+    host: str = peername[0]
+    if ":" not in host:
+        return host
+    address = ipaddress.IPv6Address(host.partition("%")[0])
+    return str(address.ipv4_mapped) if address.ipv4_mapped else str(int(address) >> 64)
 
 
 def _certificate(connection: net.Connection[None]) -> bytes | None:

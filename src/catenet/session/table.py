@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -29,7 +30,10 @@ class SessionLimits:
     """What sessions may cost a server. Times in seconds, sizes in bytes.
 
     * `max_sessions`: at once, those without a connection included.
-    * `max_pending`: sessions that their clients have not confirmed; the oldest goes when there is another.
+    * `max_of_peer`: of these, such as have begun from one address (of IPv6, one /64), since a stranger who leaves them
+      behind needs no more than one connection at a time; None: any number, where a balancer stands in front.
+    * `max_pending`: sessions that their clients have not confirmed; the oldest goes when there is another, first of
+      those whose connection is gone.
     * `max_held`: of all sessions, what was written and is not acknowledged and what has come and is not read. From half
       of it on, each may have little; beyond it those go that hold most, without a connection first.
     * `pending_time`: how long one that is not confirmed waits for its client to come back.
@@ -38,6 +42,7 @@ class SessionLimits:
     """
 
     max_sessions: int = 10_000
+    max_of_peer: int | None = 2_500
     max_pending: int = 1_000
     max_held: int = 256 << 20
     pending_time: float = 3600.0
@@ -75,6 +80,9 @@ class Table:
         self.refusing = False
         """No new session is taken."""
         self._pending: dict[bytes, Session] = {}
+        self._left: dict[bytes, None] = {}
+        """Of these, those whose connection is gone, the oldest first."""
+        self._of_peer: Counter[str] = Counter()
         self._ended: dict[bytes, tuple[Session, float]] = {}
         self._nobody = Keys(entropy(32), entropy(32))
 
@@ -106,14 +114,16 @@ class Table:
 
     # How sessions begin and end.
 
-    def offer(self, new: wire.New, peer: bytes) -> Session | None:
-        """Make a session that its client has yet to confirm; None: there is no room."""
+    def offer(self, new: wire.New, peer: bytes, origin: str = "") -> Session | None:
+        """Make a session that its client has yet to confirm; None: there is no room. `origin`: where it comes from."""
         limits, options = self.terms.limits, self.terms.options
         if self.refusing or len(self.sessions) >= limits.max_sessions or self.held > limits.max_held:
             return None
+        if self._is_crowded(origin):
+            return None
         if len(self._pending) >= limits.max_pending:
-            oldest = next(iter(self._pending))
-            self._pending.pop(oldest).lose()
+            oldest = next(iter(self._left or self._pending))
+            self._unpend(oldest).lose()
         start = int.from_bytes(self.entropy(4), "big")
         sending = Sending(start, min(new.window, wire.MAX_BUFFER))
         receiving = Receiving(new.start, min(SMALL_WINDOW, options.buffer), commits=self.commits)
@@ -122,6 +132,7 @@ class Table:
             session.sending.hold()
         session.token = self._token()
         session.peer = peer
+        session.origin = origin
         self._pending[session.token] = session
         return session
 
@@ -130,12 +141,32 @@ class Table:
         # The slash of an unnamed server is no part of a name that another may have.
         return (node + NODE_END if node else b"") + self.entropy(RANDOM)
 
+    def _is_crowded(self, origin: str) -> bool:
+        most = self.terms.limits.max_of_peer
+        return most is not None and bool(origin) and self._of_peer[origin] >= most
+
+    def _unpend(self, token: bytes) -> Session:
+        self._left.pop(token, None)
+        return self._pending.pop(token)
+
+    def return_to(self, session: Session) -> None:
+        """The client has come back."""
+        self._left.pop(session.token, None)
+
+    def abandon(self, session: Session) -> None:
+        """The connection over which a session was offered is gone; its client may come back."""
+        if session.token in self._pending:
+            self._left[session.token] = None
+
     def confirm(self, session: Session) -> bool:
         """The client has shown that it has the keys; return False if the session has had to go meanwhile."""
-        if self._pending.pop(session.token, None) is None:
+        if session.token not in self._pending or self._is_crowded(session.origin):
             return False
+        self._unpend(session.token)
         session.confirmed = True
         self.sessions[session.token] = session
+        if session.origin:
+            self._of_peer[session.origin] += 1
         self.on_open(session)
         return True
 
@@ -156,12 +187,22 @@ class Table:
 
     def leave(self, session: Session) -> None:
         """Let a session be: the next process goes on with it."""
-        self.sessions.pop(session.token, None)
+        if self.sessions.pop(session.token, None) is not None:
+            self._forget_origin(session)
+
+    def _forget_origin(self, session: Session) -> None:
+        origin = session.origin
+        if origin:
+            self._of_peer[origin] -= 1
+            if not self._of_peer[origin]:
+                del self._of_peer[origin]
 
     def close(self, session: Session, now: float) -> None:
         """A session has ended: keep it for who asks once more."""
-        self._pending.pop(session.token, None)
+        if session.token in self._pending:
+            self._unpend(session.token)
         if self.sessions.pop(session.token, None) is not None:
+            self._forget_origin(session)
             while len(self._ended) >= self.terms.limits.max_sessions:
                 del self._ended[next(iter(self._ended))]
             self._ended[session.token] = session, now + min(self.terms.limits.remember, session.expiry)
@@ -175,7 +216,7 @@ class Table:
         for token, session in list(self._pending.items()):
             since = session.lost_since
             if since is not None and now - since > self.terms.limits.pending_time:
-                del self._pending[token]
+                self._unpend(token)
         for session in list(self.sessions.values()):
             since = session.lost_since
             if session.ended is None and since is not None and now - since > session.expiry:
@@ -205,22 +246,32 @@ class Table:
 
 
 class ServerLink(Link):
-    """A connection of a server. `peer`: hash of the certificate that the client has shown, set before it begins."""
+    """A connection of a server, of which two things are set before it begins. `peer`: hash of the certificate that the
+    client has shown; `origin`: where it comes from, its address or that of its network.
+    """
 
     is_server = True
 
-    __slots__ = ("_new", "_offered", "_table", "peer")
+    __slots__ = ("_new", "_offered", "_table", "origin", "peer")
 
     def __init__(self, table: Table) -> None:
         super().__init__()
         self._table = table
         self._offered: Session | None = None
         self.peer = b""
+        self.origin = ""
 
     @property
     def attached(self) -> bool:
         """Whether the client has shown that it has the keys."""
         return self.session is not None
+
+    def lost(self, now: float) -> None:
+        """The connection is closed."""
+        for session in (self._offered, self.session):
+            if session is not None:
+                self._table.abandon(session)
+        super().lost(now)
 
     def handshake(self, kind: int, payload: bytes, now: float) -> None:
         """Take what a client begins with."""
@@ -248,7 +299,7 @@ class ServerLink(Link):
         shared = keys.exchange(private, new.public)
         if shared is None:
             raise wire.FrameError("the client's public key is none")
-        session = table.offer(new, self.peer)
+        session = table.offer(new, self.peer, self.origin)
         if session is None:
             self._refuse(wire.Refusal.BUSY)
             return
@@ -306,6 +357,7 @@ class ServerLink(Link):
             return
         session.epoch = resume.epoch
         table.remember_epoch(session)
+        table.return_to(session)
         if session.ended is not None and session.ended is not Ending.DONE:
             self._say_end(session, made, resume, bound)
             return

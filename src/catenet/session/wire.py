@@ -79,6 +79,9 @@ MAX_CONTROL: Final = PROOF + MAX_CREDENTIALS
 MAX_BUFFER: Final = 1 << 30
 """Bytes that may be sent and not acknowledged: half of what 32 bits can tell apart, and half of that for safety."""
 
+MAX_EPOCH: Final = (1 << 63) - 1
+"""As large as databases keep integers."""
+
 _MASK: Final = 0xFFFFFFFF
 _HALF: Final = 1 << 31
 _HEADER: Final = struct.Struct("!I")
@@ -324,6 +327,8 @@ class Resume:
             raise FrameError("RESUME is too short")
         magic, version, flags, heartbeat, epoch, received, limit, nonce, size = cls.FIXED.unpack_from(payload)
         _check_version(magic, version)
+        if epoch > MAX_EPOCH:
+            raise FrameError("an epoch has 63 bits")
         token, proof = payload[fixed : fixed + size], payload[fixed + size :]
         _check_token(token, size, proof)
         return cls(bool(flags & 1), heartbeat, epoch, received, limit, nonce, token, proof)
