@@ -45,3 +45,20 @@ def test_a_message_that_is_too_large(run):
                 await channel.receive()
 
     run(main())
+
+
+def test_words_that_mean_nothing(run):
+    async def main():
+        for call, word, near in (
+            (lambda **words: session.connect("session+tcp://127.0.0.1:1", **words), "expire", "expiry"),
+            (lambda **words: session.connect_messages("session+tcp://127.0.0.1:1", **words), "authorise", None),
+            (lambda **words: session.serve(None, "session+tcp://127.0.0.1:0", **words), "authorise", "authorize"),
+            (lambda **words: session.serve_messages(None, "session+tcp://127.0.0.1:0", **words), "limit", "limits"),
+        ):
+            hint = f"; did you mean '{near}'" if near else "$"
+            with pytest.raises(TypeError, match=f"unexpected keyword argument '{word}'{hint}"):
+                await call(**{word: 1})
+        with pytest.raises(ValueError, match="state: sessions of messages"):
+            await session.serve_messages(None, "session+tcp://127.0.0.1:0", state="file")
+
+    run(main())

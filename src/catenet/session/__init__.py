@@ -7,9 +7,10 @@ tls=context)` with `async def handler(reader, writer)`.
 from catenet.session.channel import Channel, connect_messages, serve_messages
 from catenet.session.client import connect
 from catenet.session.errors import SessionLost, SessionRefused, SessionReset
-from catenet.session.server import Asking, SessionServer, serve
+from catenet.session.server import SessionServer, serve
 from catenet.session.table import SessionLimits
 from catenet.session.transport import SessionInfo, SessionWriter
+from catenet.session.words import Asking
 
 __all__ = [
     "Asking",

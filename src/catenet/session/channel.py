@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Unpack
 
-from catenet.session.client import CONNECT_TIMEOUT, Dialling, make_options, open_session
+from catenet.session.client import dialling_of, open_session
 from catenet.session.messages import MAX_MESSAGE, Assembly, MessageError, pack
-from catenet.session.server import Authorize, SessionServer, serve_transports
-from catenet.session.table import SessionLimits, Terms
+from catenet.session.server import SessionServer, serve_as
 from catenet.session.transport import READER_LIMIT, SessionInfo, SessionTransport, streams
+from catenet.session.words import ClientWords, ServerWords, make_options, refuse_unknown
 
 __all__ = ["Channel", "connect_messages", "serve_messages"]
 
@@ -81,44 +81,26 @@ class Channel:
         await self.wait_closed()
 
 
-async def connect_messages(
-    url: str,
-    *,
-    expiry: float | None = None,
-    buffer: int | None = None,
-    heartbeat: float | None = None,
-    key: bytes | None = None,
-    credentials: bytes = b"",
-    channel_binding: bool = True,
-    tls: ssl.SSLContext | None = None,
-    server_name: str | None = None,
-    connect_timeout: float = CONNECT_TIMEOUT,
-    most: int = MAX_MESSAGE,
-) -> Channel:
+async def connect_messages(url: str, *, most: int = MAX_MESSAGE, **words: Unpack[ClientWords]) -> Channel:
     """Begin a session of messages; `most`: the largest that is taken, in bytes. The rest as in `connect`."""
-    options = make_options(expiry, buffer, heartbeat, key, channel_binding, messages=True)
-    dialling = Dialling(tls, server_name, connect_timeout=connect_timeout)
-    return Channel(await open_session(url, options, dialling, credentials), most)
+    refuse_unknown(words, ClientWords, "connect_messages")
+    options = make_options(words, messages=True)
+    return Channel(await open_session(url, options, dialling_of(words), words.get("credentials", b"")), most)
 
 
 async def serve_messages(
     handler: Callable[[Channel], Awaitable[None]],
     urls: str | Iterable[str],
     *,
-    expiry: float | None = None,
-    buffer: int | None = None,
-    heartbeat: float | None = None,
-    key: bytes | None = None,
-    authorize: Authorize | None = None,
-    channel_binding: bool = True,
-    tls: ssl.SSLContext | None = None,
-    limits: SessionLimits | None = None,
     most: int = MAX_MESSAGE,
+    **words: Unpack[ServerWords],
 ) -> SessionServer:
-    """Serve sessions of messages; `most`: the largest that is taken, in bytes. The rest as in `serve`."""
+    """Serve sessions of messages; `most`: the largest that is taken, in bytes. The rest as in `serve`, but `state`."""
+    refuse_unknown(words, ServerWords, "serve_messages")
+    if words.get("state") is not None:
+        raise ValueError("state: sessions of messages do not survive the process; serve streams")
 
     async def carry(transport: SessionTransport) -> None:
         await handler(Channel(transport, most))
 
-    options = make_options(expiry, buffer, heartbeat, key, channel_binding, messages=True)
-    return await serve_transports(carry, urls, Terms(options, limits or SessionLimits()), authorize, tls)
+    return await serve_as(carry, urls, words, messages=True)

@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from catenet import net
 from catenet.net.backoff import ConnectionBackoff
@@ -26,8 +26,9 @@ from catenet.session.errors import SessionLost, SessionRefused
 from catenet.session.opening import ClientLink, client_session
 from catenet.session.transport import READER_LIMIT, SessionTransport, SessionWriter, streams
 from catenet.session.wire import MAX_CREDENTIALS
+from catenet.session.words import ClientWords, make_options, refuse_unknown
 
-__all__ = ["CONNECT_TIMEOUT", "Dialling", "connect", "make_options", "open_session"]
+__all__ = ["Dialling", "connect", "dialling_of", "open_session"]
 
 CONNECT_TIMEOUT: Final = 20.0
 CLOSE_TIMEOUT: Final = 60.0
@@ -55,49 +56,24 @@ class Dialling:
 
 
 async def connect(
-    url: str,
-    *,
-    expiry: float | None = None,
-    buffer: int | None = None,
-    heartbeat: float | None = None,
-    key: bytes | None = None,
-    credentials: bytes = b"",
-    channel_binding: bool = True,
-    tls: ssl.SSLContext | None = None,
-    server_name: str | None = None,
-    connect_timeout: float = CONNECT_TIMEOUT,
-    limit: int = READER_LIMIT,
+    url: str, *, limit: int = READER_LIMIT, **words: Unpack[ClientWords]
 ) -> tuple[asyncio.StreamReader, SessionWriter]:
     """Begin a session with the server at `url`, and return its reader and writer, of asyncio's kinds.
 
     `expiry`, `buffer`, `heartbeat`, `key`, `channel_binding`: see `Options`. `credentials`: what the server's
-    `authorize` is shown, within TLS only. `tls`, `server_name`: as in `catenet.net.connect`; `limit`: as in
-    `asyncio.open_connection`. Raises `ValueError`, `ConnectError`, `SessionRefused`.
+    `authorize` is shown, within TLS only. `tls`, `server_name`, `connect_timeout`: as in `catenet.net.connect`;
+    `limit`: as in `asyncio.open_connection`. Raises `ValueError`, `ConnectError`, `SessionRefused`.
     """
-    options = make_options(expiry, buffer, heartbeat, key, channel_binding, messages=False)
-    dialling = Dialling(tls, server_name, connect_timeout=connect_timeout)
-    return streams(await open_session(url, options, dialling, credentials), limit)
-
-
-def make_options(
-    expiry: float | None,
-    buffer: int | None,
-    heartbeat: float | None,
-    key: bytes | None,
-    channel_binding: bool,
-    *,
-    messages: bool,
-) -> Options:
-    """Return options, the usual ones where there is None."""
-    usual = Options()
-    return Options(
-        usual.expiry if expiry is None else expiry,
-        usual.buffer if buffer is None else buffer,
-        heartbeat,
-        key,
-        messages,
-        channel_binding,
+    refuse_unknown(words, ClientWords, "connect")
+    return streams(
+        await open_session(url, make_options(words), dialling_of(words), words.get("credentials", b"")), limit
     )
+
+
+def dialling_of(words: ClientWords) -> Dialling:
+    """Return how a client connects that has said this."""
+    timeout = words.get("connect_timeout", CONNECT_TIMEOUT)
+    return Dialling(words.get("tls"), words.get("server_name"), connect_timeout=timeout)
 
 
 async def open_session(url: str, options: Options, dialling: Dialling, credentials: bytes = b"") -> SessionTransport:

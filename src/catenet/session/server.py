@@ -13,21 +13,21 @@ import ipaddress
 import logging
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Unpack
 
 from catenet import net
 from catenet.net.limits import ServerLimits
 from catenet.net.server import AcceptedConnection, CoreServer
-from catenet.session.client import make_options
 from catenet.session.core import Options, Session
 from catenet.session.edge import SESSION_SCHEMES, begin
 from catenet.session.state import Store
 from catenet.session.table import ServerLink, SessionLimits, Table, Terms
 from catenet.session.transport import READER_LIMIT, SessionTransport, streams
 from catenet.session.wire import ResetCode
+from catenet.session.words import Asking, Authorize, ServerWords, make_options, refuse_unknown
 
-__all__ = ["Asking", "Authorize", "SessionServer", "serve", "serve_transports"]
+__all__ = ["SessionServer", "serve", "serve_as", "serve_transports"]
 
 logger = logging.getLogger("catenet.session")
 
@@ -35,18 +35,6 @@ CHECK_INTERVAL = 1.0
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Carrier = Callable[[SessionTransport], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """Who wants a session, as `authorize` is asked: `certificate` is the client's (DER), `peername` its address."""
-
-    credentials: bytes
-    certificate: bytes | None
-    peername: object
-
-
-Authorize = Callable[[Asking], "bool | Awaitable[bool]"]
 
 
 class SessionServer:
@@ -244,38 +232,34 @@ def _cannot_migrate() -> None:
 
 
 async def serve(
-    handler: Handler,
-    urls: str | Iterable[str],
-    *,
-    expiry: float | None = None,
-    buffer: int | None = None,
-    heartbeat: float | None = None,
-    key: bytes | None = None,
-    authorize: Authorize | None = None,
-    channel_binding: bool = True,
-    tls: ssl.SSLContext | None = None,
-    limits: SessionLimits | None = None,
-    connection_limits: ServerLimits | None = None,
-    node: str = "",
-    nodes: Mapping[str, str] | None = None,
-    state: str | None = None,
-    limit: int = READER_LIMIT,
+    handler: Handler, urls: str | Iterable[str], *, limit: int = READER_LIMIT, **words: Unpack[ServerWords]
 ) -> SessionServer:
     """Listen on `urls` (`session+tcp://`, `session+tls://`; port 0 is any), and run `handler` for each session.
 
-    `expiry`, `buffer`, `heartbeat`, `key`, `channel_binding`: see `Options`. `authorize` is asked once for each session
+    `expiry`, `buffer`, `heartbeat`, `key`, `channel_binding`: see `Options`; `limits`, `connection_limits`: what
+    sessions and their connections may cost; `tls`: for `session+tls://`. `authorize` is asked once for each session
     whether it may begin. `node` is the name of this server in its tokens, and `nodes` says at which `host:port` others
     of a pool are by their names: who comes to the wrong one is sent there. `state` is a file in which sessions survive
-    this process (docs/session.md, "A server that restarts"). A handler that returns ends its session, one
-    that raises breaks it off. Raises `ValueError`, `OSError`.
+    this process (docs/session.md, "A server that restarts"). A handler that returns ends its session, one that raises
+    breaks it off. Raises `ValueError`, `OSError`.
     """
+    refuse_unknown(words, ServerWords, "serve")
 
     async def carry(transport: SessionTransport) -> None:
         await handler(*streams(transport, limit))
 
-    options = make_options(expiry, buffer, heartbeat, key, channel_binding, messages=False)
-    terms = Terms(options, limits or SessionLimits(), node.encode("ascii"), _encode(nodes))
-    return await serve_transports(carry, urls, terms, authorize, tls, connection_limits, state)
+    return await serve_as(carry, urls, words)
+
+
+async def serve_as(
+    carry: Carrier, urls: str | Iterable[str], words: ServerWords, *, messages: bool = False
+) -> SessionServer:
+    """Serve sessions by what is done with their transports, and by what `serve` is told."""
+    limits, node = words.get("limits") or SessionLimits(), words.get("node", "").encode("ascii")
+    nodes = {name.encode("ascii"): place for name, place in (words.get("nodes") or {}).items()}
+    terms = Terms(make_options(words, messages=messages), limits, node, nodes)
+    more = words.get("connection_limits"), words.get("state")
+    return await serve_transports(carry, urls, terms, words.get("authorize"), words.get("tls"), *more)
 
 
 async def serve_transports(
@@ -295,7 +279,3 @@ async def serve_transports(
         await server.close()
         raise
     return server
-
-
-def _encode(nodes: Mapping[str, str] | None) -> dict[bytes, str]:
-    return {name.encode("ascii"): place for name, place in (nodes or {}).items()}

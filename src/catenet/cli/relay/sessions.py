@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from catenet.session.core import Options
     from catenet.session.server import SessionServer
     from catenet.session.transport import SessionTransport
+    from catenet.session.words import SessionWords
 
 __all__ = ["SessionEnd", "SessionTerms", "is_session", "open_session_end", "serve_session_ends", "session_terms"]
 
@@ -40,14 +41,14 @@ class SessionTerms:
         heartbeat: float | None = None,
         key: bytes | None = None,
     ) -> None:
-        self._values = (expiry, buffer, heartbeat, key)
+        self._words: SessionWords = {"expiry": expiry, "buffer": buffer, "heartbeat": heartbeat, "key": key}
 
     def options(self) -> Options:
         """Return the options of a session. Raises `UsageError`."""
-        from catenet.session.client import make_options
+        from catenet.session.words import make_options
 
         try:
-            return make_options(*self._values, channel_binding=True, messages=False)
+            return make_options(self._words)
         except ValueError as error:
             raise UsageError(f"--{error}") from None
 
