@@ -30,6 +30,7 @@ BENCHMARKS = {
     "dns.cold": "a recursive server on cold names and signed chains beside Unbound; a full cache",
     "http": "servers of HTTP beside uvicorn, granian, hypercorn, aiohttp and nginx",
     "tftp": "one file by TFTP beside tftpd-hpa, atftpd, atftp, tftp-hpa and curl",
+    "ntp": "requests for the time beside chronyd and ntpd: plain, with MACs, with NTS",
     "relay": "one connection through a relay beside socat and ncat",
     "session": "sessions beside plain TCP and TLS, in worlds and over loopback; round trips to resume",
     "fairness": "CUBIC and Reno against their formulas, fairness, queue disciplines, BBR",

@@ -5,14 +5,18 @@ MD5 and SHA-1 are there because servers have such keys; new ones should be AES12
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from catenet.ntp.packet import HEADER_LENGTH, Mac
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.cmac import CMAC
 
 __all__ = ["MD5", "BadKey", "Key", "read_keys"]
 
@@ -67,11 +71,17 @@ class Key:
         return _DIGESTS[self.kind](self.secret, data)
 
 
-def _cmac(secret: bytes, data: bytes) -> bytes:
+@functools.lru_cache(maxsize=256)
+def _begun_cmac(secret: bytes) -> CMAC:
+    """A code of nothing, which costs as much as the rest; copies go on with it."""
     from cryptography.hazmat.primitives.ciphers.algorithms import AES
     from cryptography.hazmat.primitives.cmac import CMAC
 
-    code = CMAC(AES(secret))
+    return CMAC(AES(secret))
+
+
+def _cmac(secret: bytes, data: bytes) -> bytes:
+    code = _begun_cmac(secret).copy()
     code.update(data)
     return code.finalize()
 

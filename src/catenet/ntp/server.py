@@ -109,7 +109,7 @@ class Server:
         answer, departed, clock = responder.answer, responder.departed, self._clock or time.time_ns
         # The kernel stamps by the system's clock.
         ahead = 0 if self._clock is None else self._clock() - time.time_ns()
-        receive, send, now = sock.recvmsg, sock.sendmsg, self._loop.time()
+        receive, send, send_to, now = sock.recvmsg, sock.sendmsg, sock.sendto, self._loop.time()
         for _ in range(BATCH):
             try:
                 data, control, _, address = receive(MAX_PACKET + 1, _CONTROL_SIZE)
@@ -124,7 +124,10 @@ class Server:
                 continue
             local = answering(control) if wildcard else None
             try:
-                send([reply], [] if local is None else [local], 0, address)
+                if local is None:
+                    send_to(reply, address)
+                else:
+                    send([reply], [local], 0, address)
             except OSError:
                 continue  # lost, as datagrams are: the client asks again
             departed(clock())

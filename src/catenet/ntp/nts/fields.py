@@ -6,10 +6,14 @@ not protected, and so do not count; neither does a MAC.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from catenet.ntp.errors import Malformed
 from catenet.ntp.packet import HEADER_LENGTH, Extension, Packet
@@ -42,20 +46,21 @@ _LENGTHS: Final = struct.Struct(">HH")
 _FIELD: Final = struct.Struct(">HH")
 
 
+@functools.lru_cache(maxsize=256)
+def _cipher(key: bytes) -> AESSIV:
+    """Made once for a server's own key, and for those of clients that ask often: it costs as much as its use."""
+    return AESSIV(key)
+
+
 def aead_seal(key: bytes, nonce: bytes, associated: bytes, plain: bytes) -> bytes:
     """Encrypt by AEAD_AES_SIV_CMAC (RFC 5297); the length of the key says which."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESSIV
-
-    return AESSIV(key).encrypt(plain, [associated, nonce])
+    return _cipher(key).encrypt(plain, [associated, nonce])
 
 
 def aead_open(key: bytes, nonce: bytes, associated: bytes, sealed: bytes) -> bytes | None:
     """Decrypt likewise; None for what is not authentic."""
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESSIV
-
     try:
-        return AESSIV(key).decrypt(sealed, [associated, nonce])
+        return _cipher(key).decrypt(sealed, [associated, nonce])
     except InvalidTag:
         return None
 
