@@ -35,6 +35,7 @@ DOCUMENTS = [
             "graph",
             "http",
             "net",
+            "ntp",
             "packetdrill",
             "relay",
             "rpc",
