@@ -32,6 +32,7 @@ def serving(
             raise AssertionError("".join(said))
         yield line.removeprefix("serving ntp on ").strip().split(", "), said
     finally:
+        process.send_signal(signal.SIGHUP)  # reads again what there is
         process.send_signal(signal.SIGTERM)
         said += process.communicate(timeout=60)[1].splitlines(keepends=True)
     assert process.returncode == 0, said

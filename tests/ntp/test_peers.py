@@ -13,6 +13,7 @@ import time
 import ntplib
 import pytest
 from tests.ntp.chrony import LIMIT, UNPRIVILEGED, chronyd
+from tests.ntp.nts.conversation import Files
 from tests.ntp.serving import CATENET, serving
 from tests.peers import UNPACKED, environment, tool
 
@@ -110,8 +111,12 @@ def test_ntplib_asks():
 
 @pytest.mark.peer
 @pytest.mark.root
-def test_ntpd_follows_us_and_we_ask_it(namespaces, tmp_path, keys):
-    """ntpd takes our time, authenticated, and then tells it to our client as a server of stratum 2."""
+@pytest.mark.parametrize("by", ["key 2", "nts noval"])
+def test_ntpd_follows_us_and_we_ask_it(namespaces, tmp_path, keys, by):
+    """ntpd takes our time, authenticated, and then tells it to our client as a server of stratum 2.
+
+    It compares the names of certificates with names alone, and the server has an address here: `noval`.
+    """
     ntpd = tool("ntpd")
     here, there = namespaces(), namespaces()
     here.run("ip", "link", "add", "veth0", "type", "veth", "peer", "veth0", "netns", there.name)
@@ -119,10 +124,10 @@ def test_ntpd_follows_us_and_we_ask_it(namespaces, tmp_path, keys):
         one.run("ip", "address", "add", address, "dev", "veth0")
         one.run("ip", "link", "set", "veth0", "up")
     (tmp_path / "ntp.conf").write_text(
-        "disable kernel\nserver 10.79.0.1 iburst minpoll 3 maxpoll 3 key 2\ntos minclock 1 minsane 1\n"
+        f"disable kernel\nserver 10.79.0.1 iburst minpoll 3 maxpoll 3 {by}\ntos minclock 1 minsane 1\n"
         f"keys {tmp_path}/ntpsec.keys\ntrustedkey 2 3\n"
     )
-    words = ["--stratum", "1", "--keys", keys]
+    words = ["--stratum", "1", "--keys", keys, "--nts", "--cert", Files(tmp_path, "10.79.0.1").cert]
     with serving(*words, listen=["ntp://10.79.0.1:123"], prefix=here.command([])) as (_, said):
         there.start(*UNPRIVILEGED, ntpd, "-n", "-g", "-c", f"{tmp_path}/ntp.conf", env=of_ntpsec())
         end = time.monotonic() + 2 * LIMIT

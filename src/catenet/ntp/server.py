@@ -90,6 +90,9 @@ class Server:
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
+    def reload(self) -> None:
+        """There is nothing to be read again."""
+
     async def drain(self, grace: float | None = None) -> None:
         """Close: no answer waits for anything."""
         self.close()

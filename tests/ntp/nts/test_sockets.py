@@ -173,6 +173,12 @@ def test_mistakes_are_one_line(capsys, words, complaint):
     assert not out and complaint in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["a..b", "x" * 70])
+def test_names_that_can_be_none(capsys, name):
+    assert main(["ntp", "--nts", name]) == 1
+    assert f"no keys from {name}:4460: '{name}' is no name of a host" in capsys.readouterr().err
+
+
 def test_authorities_that_are_none(capsys, tmp_path):
     assert main(["ntp", "--nts", "--ca", str(tmp_path / "no.pem"), "127.0.0.1"]) == 2
     assert "--ca: " in capsys.readouterr().err

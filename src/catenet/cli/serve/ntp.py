@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -187,7 +188,6 @@ async def _following(
     args: argparse.Namespace, options: ServerOptions
 ) -> AsyncIterator[tuple[Reference, ServerOptions]]:
     """Keep a clock by the servers above; it is the one that is told."""
-    import asyncio
     from dataclasses import replace
 
     from catenet.cli.ntp_watch import choose_clock, followed
@@ -201,11 +201,23 @@ async def _following(
     if not args.set:
         options = replace(options, clock=lambda: round(clock.now() * 1e9))
     task = asyncio.create_task(keeper.run())
+    task.add_done_callback(_complain)
     try:
         yield reference, options
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _complain(done: asyncio.Task[None]) -> None:
+    """The clock is kept no more: what is told of it gets worse, and says so."""
+    if done.cancelled():
+        return
+    error = done.exception()
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    why = "no server wants to be asked" if error is None else str(error) or type(error).__name__
+    logging.getLogger("catenet.ntp").error("the clock is not kept any more: %s", printable(why))
 
 
 @contextlib.asynccontextmanager

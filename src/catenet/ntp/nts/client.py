@@ -15,6 +15,7 @@ from catenet.ntp.asking import PORT
 from catenet.ntp.nts.establish import ClientCore, Failed
 from catenet.ntp.nts.records import KE_PORT
 from catenet.ntp.nts.session import Keys, Session
+from catenet.ntp.nts.tls import Broken
 
 __all__ = ["KeysError", "NtsServer", "establish"]
 
@@ -34,9 +35,12 @@ async def establish(host: str, port: int, context: SSL.Context, patience: float 
     """Return keys from a server, which says where the time is told. Raises `KeysError`."""
     name = host_and_port(host, port)
     try:
-        connection = await connect(ClientCore(context, host), f"tcp://{name}", connect_timeout=patience)
+        core = ClientCore(context, host)
+        connection = await connect(core, f"tcp://{name}", connect_timeout=patience)
     except ConnectError as error:
         raise KeysError(str(error)) from None
+    except (Broken, ValueError) as error:  # what can be no name
+        raise KeysError(f"no keys from {name}: {error}") from None
     peer = connection.transport.get_extra_info("peername") if connection.transport is not None else None
     try:
         async with asyncio.timeout(patience):

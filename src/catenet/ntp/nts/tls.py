@@ -66,7 +66,7 @@ def _select(_: SSL.Connection, offered: list[bytes]) -> bytes | SSL._NoOverlappi
 class TlsMachine:
     """One end of a connection. After `receive` and `send` there may be octets to `transmit`.
 
-    `host`: whom a client means; without it this is a server.
+    `host`: whom a client means; without it this is a server. Raises `Broken` for what can be no name.
     """
 
     def __init__(self, context: SSL.Context, host: str | None = None) -> None:
@@ -81,7 +81,10 @@ class TlsMachine:
         else:
             self._connection.set_connect_state()
             if not _is_address(host):
-                self._connection.set_tlsext_host_name(host.encode("idna"))
+                try:
+                    self._connection.set_tlsext_host_name(host.encode("idna"))
+                except UnicodeError:
+                    raise Broken(f"{host!r} is no name of a host") from None
             self._try(self._shake_hands)
 
     def receive(self, data: bytes) -> bytes:
