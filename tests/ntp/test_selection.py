@@ -51,6 +51,17 @@ def test_two_against_two_is_no_majority():
     assert select(candidates((0.0, 0.01), (0.001, 0.01), (1.0, 0.01), (1.001, 0.01))).offset is None
 
 
+def test_answers_that_were_held_up_on_one_way_do_not_end_agreement():
+    """The interval is that of the near server, and has no midpoint but its own; the liar is named all the same."""
+    found = select(candidates((0.0, 0.003), (0.010, 0.012), (-0.008, 0.010), (100.0, 0.003)))
+    assert names(found.falsetickers) == {"s3"}
+    assert abs(found.offset) <= 0.003
+    assert found.error_bound >= abs(found.offset)
+    apart = select(candidates((0.010, 0.0101), (-0.010, 0.0101), (0.011, 0.0111)))
+    assert apart.falsetickers == ()
+    assert abs(apart.offset) <= apart.error_bound
+
+
 def test_who_is_cautious_is_no_falseticker_but_is_not_averaged():
     found = select(candidates((0.0, 0.01), (0.001, 0.01), (0.002, 0.01), (0.5, 0.6)))
     assert found.falsetickers == ()

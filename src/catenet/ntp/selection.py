@@ -4,6 +4,9 @@ A server says that the true offset is within its root distance of its own. Of se
 common some may lie, but not most: the intersection algorithm, Marzullo's as Mills changed it, finds the smallest
 interval that holds such points of most servers, and the servers outside of it are falsetickers. The cluster algorithm
 then drops, one after another, those that are farthest from the others, and the rest are averaged.
+
+Mills wants the midpoints of most servers in that interval too. Where one server is near, and the answers of others
+were held up on one of both ways, there may be no such interval, though all are right; then Marzullo's own does.
 """
 
 from __future__ import annotations
@@ -66,14 +69,14 @@ class Selection:
 def select(candidates: Iterable[Candidate]) -> Selection:
     """Tell truechimers from falsetickers and combine what is left. The order of the candidates changes nothing."""
     found = sorted(candidates, key=_metric)
-    interval = _intersection(found)
+    interval = _intersection(found, True) or _intersection(found, False)
     if interval is None:
         return Selection((), tuple(found))
     low, high = interval
     true = [one for one in found if one.offset + one.root_distance >= low and one.offset - one.root_distance <= high]
     false = [one for one in found if one not in true]
     # An interval may reach in from a server that is wrong but cautious. Averaged is only what lies within.
-    survivors, spread = _cluster([one for one in true if low <= one.offset <= high])
+    survivors, spread = _cluster([one for one in true if low <= one.offset <= high] or true)
     offset, jitter = _combine(survivors)
     return Selection(
         tuple(true),
@@ -91,11 +94,11 @@ def _metric(one: Candidate) -> tuple[float, float, str]:
     return MAX_DISTANCE * one.stratum + one.root_distance, one.offset, repr(one.source)
 
 
-def _intersection(candidates: Sequence[Candidate]) -> tuple[float, float] | None:
+def _intersection(candidates: Sequence[Candidate], midpoints: bool) -> tuple[float, float] | None:
     """Return the smallest interval with points of most servers, None without one (RFC 5905 section 11.2.1).
 
     For f = 0, 1, … falsetickers the lowest and the highest point are looked for that lie in all but f of the
-    intervals. At most f midpoints may lie outside: else more than f are wrong. Half of the servers cannot be.
+    intervals. With `midpoints` at most f of those may lie outside. Half of the servers cannot be wrong.
     """
     count = len(candidates)
     edges = sorted(
@@ -106,7 +109,8 @@ def _intersection(candidates: Sequence[Candidate]) -> tuple[float, float] | None
     for allowed in range((count + 1) // 2):
         low, outside_below = _first_in(edges, count - allowed, 1)
         high, outside_above = _first_in(edges[::-1], count - allowed, -1)
-        if low is not None and high is not None and low <= high and outside_below + outside_above <= allowed:
+        outside = outside_below + outside_above if midpoints else 0
+        if low is not None and high is not None and low <= high and outside <= allowed:
             return low, high
     return None
 

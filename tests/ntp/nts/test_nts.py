@@ -63,6 +63,7 @@ def read_all(data, size=65_536):
     return reader
 
 
+@settings(max_examples=50)
 @given(
     st.builds(
         Response,
@@ -213,7 +214,7 @@ def test_who_speaks_something_else_inside_of_tls(pair):
     assert server.closed
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.binary(max_size=300))
 def test_junk_instead_of_tls_ends_a_connection(files, data):
     pair_context = server_context(files.cert)
@@ -368,6 +369,7 @@ def test_a_rate_that_is_authentic_is_obeyed(files):
     assert pair.association.kiss == "RATE" or pair.association.poll_exponent > 6
 
 
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(1, 255))
 def test_no_bit_of_what_counts_can_be_changed(files, at, change):
     """In requests and answers: either it is refused, or it is behind what is authenticated (there is nothing here)."""
@@ -405,6 +407,7 @@ def test_an_answer_in_the_clear_is_not_enough(pair):
     assert pair.association.rejected == {Rejected.UNAUTHENTICATED: 1}
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.sampled_from([UNIQUE_ID, COOKIE, PLACEHOLDER, AUTHENTICATOR, 7]), st.binary(max_size=120)))
 )

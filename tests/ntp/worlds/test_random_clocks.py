@@ -6,7 +6,7 @@ import pytest
 from tests.ntp.worlds.random_clocks import LIARS, make, run, table
 
 SEEDS = range(1, 21)
-LASTS = 1500.0
+LASTS = 1400.0
 """Seconds of each world, of which 20 minutes are for converging; `make long` has 80 minutes."""
 
 
