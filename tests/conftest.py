@@ -128,6 +128,11 @@ class Namespace:
         self._children.append(child)
         return child
 
+    def wait_for_udp(self, port: int) -> None:
+        """Wait until a socket is bound to a port: a program may join its group before."""
+        while f"{port:04X} " not in self.run("cat", "/proc/net/udp", "/proc/net/udp6").stdout:
+            pass
+
     def close(self) -> None:
         for child in self._children:
             if child.poll() is None:

@@ -52,6 +52,7 @@ def test_socat_hears_ours_and_ours_hears_socat(wire):
     peer = there.start(tool("socat"), "-u", options, "-")
     while "01:00:5e" not in there.run("ip", "maddr", "show", "dev", "eth0").stdout.replace("01:00:5e:00:00:01", ""):
         pass
+    there.wait_for_udp(5000)
     here.run(*CATENET, "connect", "mcast://239.1.2.3:5000", "--interface", "eth0", input="from ours\n")
     assert peer.stdout.readline() == "from ours\n"
     ours = begun(here.start(*CATENET, "listen", "mcast://239.1.2.3:5001", "--interface", "eth0", stdin=subprocess.PIPE))

@@ -1,7 +1,6 @@
 """The local authority: what it makes, who accepts it, when it is made again."""
 
 import datetime
-import multiprocessing
 import socket
 import ssl
 import stat
@@ -10,6 +9,7 @@ import threading
 
 import pytest
 from tests.peers import tool
+from tests.processes import at_once
 
 from catenet.net import client_context, server_context
 from catenet.net.authority import AuthorityError, LocalAuthority, data_folder, host_names, how_to_trust
@@ -141,19 +141,11 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         LocalAuthority(tmp_path / "file" / "tls").certificate()
 
 
-def _make(folder, results):
-    results.put(LocalAuthority(folder).certificate().read_bytes())
-
-
 def test_processes_that_begin_at_once_agree(tmp_path):
-    context = multiprocessing.get_context("fork")
-    results = context.Queue()
-    processes = [context.Process(target=_make, args=(tmp_path / "tls", results)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    assert len({results.get(timeout=60) for _ in processes}) == 1
-    for process in processes:
-        process.join()
+    preparation = "import pathlib, sys\nfrom catenet.net.authority import LocalAuthority"
+    work = "print(LocalAuthority(pathlib.Path(sys.argv[1])).certificate().read_text())"
+    chains = at_once(preparation, work, [[str(tmp_path / "tls")]] * 4)
+    assert len(set(chains)) == 1 and "BEGIN CERTIFICATE" in chains[0]
 
 
 def test_the_folder_is_where_xdg_says(monkeypatch, tmp_path):

@@ -1,9 +1,9 @@
 """The private cache: RFC 9111 by its sections, and stores that processes share."""
 
-import multiprocessing
 import sqlite3
 
 import pytest
+from tests.processes import at_once
 
 from catenet.http.headers import Headers
 from catenet.http.policy.cache.directives import Directives
@@ -338,27 +338,31 @@ def test_rows_that_are_damaged_are_passed_over(tmp_path):
     store.close()
 
 
-def work(path, number):
-    store = SqliteStore(path, 200_000)
-    found = 0
-    for turn in range(60):
-        store.put(f"{number}-{turn % 7}", stored(body=bytes([number]) * 2000))
-        for entry in store.get(f"{(number + 1) % 4}-{turn % 7}"):
-            assert entry.body == bytes([(number + 1) % 4]) * 2000
-            found += 1
-    assert not store.failed, store.failed
-    store.close()
-    return found
+SHARING = """
+import sys
+from catenet.http.headers import Headers
+from catenet.http.policy.cache.policy import make_entry
+from catenet.http.policy.cache.store import SqliteStore
+from catenet.http.policy.dates import format_date
+from catenet.http.url import Url
+
+number, url, now = int(sys.argv[2]), Url.parse("http://a/x"), 1_700_000_000.0
+entry = make_entry("GET", url, Headers(), 200, Headers({"Date": format_date(now)}), bytes([number]) * 2000, now, now)
+"""
+
+SHARE = """
+store = SqliteStore(sys.argv[1], 200_000)
+for turn in range(60):
+    store.put(f"{number}-{turn % 7}", entry)
+    for found in store.get(f"{(number + 1) % 4}-{turn % 7}"):
+        assert found.body == bytes([(number + 1) % 4]) * 2000
+assert not store.failed, store.failed
+store.close()
+"""
 
 
 def test_processes_share_a_file(tmp_path):
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=work, args=(tmp_path / "c.db", number)) for number in range(4)]
-    for each in workers:
-        each.start()
-    for each in workers:
-        each.join()
-    assert [each.exitcode for each in workers] == [0, 0, 0, 0]
+    at_once(SHARING, SHARE, [(str(tmp_path / "c.db"), str(number)) for number in range(4)])
     store = SqliteStore(tmp_path / "c.db", 200_000)
     assert 0 < store.used <= 200_000
     store.close()
