@@ -86,8 +86,14 @@ def _freeze(path: Path) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Any:
     _freeze(item.path)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with of_test(item.nodeid, any(item.get_closest_marker(name) for name in ("peer", "root"))):
-        return (yield)
+        try:
+            return (yield)
+        finally:
+            # What a verb that a test has called does with signals shall not reach the next one.
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from catenet.net.target import parse_target
+from catenet.net.workers import run_loop, stop_event
 
 PROGRAM = """
 import asyncio, os, sys
@@ -192,3 +193,23 @@ def test_what_cannot_be_listened_on(tmp_path):
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "LOOP": "asyncio"},
             )
             assert f"BindError: {urls[-1]}: " in done.stderr and complaint in done.stderr, url
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_signals_are_given_back_to_who_had_them(loop):
+    async def main():
+        stop_event()
+        raise OSError("cannot listen")
+
+    def mine(number, frame):
+        pass
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    signal.signal(signal.SIGTERM, mine)
+    try:
+        with pytest.raises(OSError, match="cannot listen"):
+            run_loop(main(), loop)
+        assert [signal.getsignal(number) for number in numbers] == [before[0], mine]
+    finally:
+        signal.signal(signal.SIGTERM, before[1])

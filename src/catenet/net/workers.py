@@ -15,9 +15,10 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -124,8 +125,23 @@ def run_loop(main: Coroutine[Any, Any, int], loop: str = "auto") -> int:
     if factory is None and loop == "uvloop":
         main.close()
         raise NoLoop("uvloop: pip install uvloop")
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with _signals_kept(), asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main)
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Give signals back to who had them: handlers of a loop of uvloop stay when it is closed, and do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def _occupy_standard_descriptors() -> None:
