@@ -29,10 +29,13 @@ KIND = "_box._tcp"
 NAMES = ("Red", "Green", "Blue")
 LAST_EVENT = 60.0
 """Seconds within which hosts come, go and are cut off."""
-STIRRED = LAST_EVENT + 70
+STIRRED = LAST_EVENT + 10
 """When somebody asks for all services: those that have one name since a cut hear of each other."""
-LOOKED = STIRRED + 30
-"""When what is known must be what is there: advertisements of those that crashed have expired."""
+LOOKED = STIRRED + 130
+"""When what is known must be what is there: advertisements of those that crashed have expired.
+
+So have records of who lost a name, where the winner has not heard of the conflict and did not say again that it is its.
+"""
 PATIENCE = 20.0
 END = LOOKED + PATIENCE + 5
 
