@@ -412,7 +412,7 @@ def test_the_players_run_by_hand_on_the_kernel(tmp_path):
         assert "all 2 scores are in the database" in done.stdout
     finally:
         server.terminate()
-        server.communicate(timeout=10)
+        server.communicate(timeout=60)
 
 
 def test_no_program_of_the_demo_knows_catenet():

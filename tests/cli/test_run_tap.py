@@ -24,7 +24,7 @@ with socket.create_server(("::", 7000), family=socket.AF_INET6, dualstack_ipv6=T
 
 CALL = """
 import socket, sys
-with socket.create_connection((sys.argv[1], 7000), timeout=10) as peer:
+with socket.create_connection((sys.argv[1], 7000), timeout=60) as peer:
     data = bytes(range(256)) * 200
     peer.sendall(data)
     got = b""

@@ -89,7 +89,7 @@ PING = """
 import socket, sys
 family, protocol, address, kind = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 with socket.socket(family, socket.SOCK_DGRAM, protocol) as user:
-    user.settimeout(5)
+    user.settimeout(60)
     for size in (0, 1, 1400, 4000, 30000):
         data = bytes((kind, 0, 0, 0, 0, 0, 0, size & 255)) + bytes(range(256)) * (size // 256) + bytes(size % 256)
         user.sendto(data, (address, 0))

@@ -328,7 +328,7 @@ LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
 def run(scenario, loop):
     with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(asyncio.wait_for(scenario, 10))
+        runner.run(asyncio.wait_for(scenario, 60))
 
 
 class Echo(HttpProtocol):

@@ -73,11 +73,11 @@ def test_packets_of_the_kernel_arrive_and_ours_go_out(namespace):
         got = []
         device.attach(lambda packet, now: got.append((packet, now)))
         user = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        user.settimeout(5)
+        user.settimeout(60)
         user.sendto(b"marco", ("10.9.0.2", 7))
         udp = []
         while not udp:
-            assert select.select([device], [], [], 5)[0]
+            assert select.select([device], [], [], 60)[0]
             device.read(1.5)
             udp = [packet for packet, now in got if packet[0] == 0x45 and packet[9] == 17]
         p = udp[0]
@@ -152,7 +152,7 @@ def test_with_offload_the_kernel_hands_over_tcp_in_one_piece(namespace):
                     packet = ip.parse(got.pop(0))
                     if packet.protocol == 6:
                         return packet, tcp.parse(packet.payload, packet.source, packet.destination, verify=False)
-                assert select.select([device], [], [], 5)[0]
+                assert select.select([device], [], [], 60)[0]
                 device.read(0.0)
 
         def answer(packet, seq, ack, flags, payload=b"", mss=0, options=b""):
@@ -164,7 +164,7 @@ def test_with_offload_the_kernel_hands_over_tcp_in_one_piece(namespace):
 
         user = socket.socket()
         user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        user.settimeout(5)
+        user.settimeout(60)
         caller = threading.Thread(target=user.connect, args=(("10.9.0.2", 7),))
         caller.start()
         packet, syn = next_segment()

@@ -54,14 +54,14 @@ def test_watch_tells_changes_and_only_changes():
         waiting = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0)
         threading.Thread(target=health.set, args=("s.S", ServingStatus.SERVING)).start()
-        assert (await asyncio.wait_for(waiting, 10)).status == ServingStatus.SERVING
+        assert (await asyncio.wait_for(waiting, 60)).status == ServingStatus.SERVING
         waiting = asyncio.ensure_future(anext(stream))
         health.set("s.S", ServingStatus.SERVING)
         health.set("t.T", ServingStatus.SERVING)
         await asyncio.sleep(0.01)
         assert not waiting.done()
         health.shutdown()
-        assert (await asyncio.wait_for(waiting, 10)).status == ServingStatus.NOT_SERVING
+        assert (await asyncio.wait_for(waiting, 60)).status == ServingStatus.NOT_SERVING
         await stream.aclose()
         assert health._watchers == {}
 

@@ -16,8 +16,8 @@ ECHO = """
 import socket, sys
 family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 data = bytes(range(256)) * 400
-with socket.create_connection((sys.argv[1], 7), timeout=10) as stream:
-    stream.settimeout(10)
+with socket.create_connection((sys.argv[1], 7), timeout=60) as stream:
+    stream.settimeout(60)
     got = b""
     for at in range(0, len(data), 1024):
         stream.sendall(data[at : at + 1024])
@@ -27,7 +27,7 @@ with socket.create_connection((sys.argv[1], 7), timeout=10) as stream:
     assert stream.recv(1) == b""
 assert got == data
 with socket.socket(family, socket.SOCK_DGRAM) as datagrams:
-    datagrams.settimeout(10)
+    datagrams.settimeout(60)
     datagrams.connect((sys.argv[1], 7))
     for size in (0, 1472, 9000, 60000):
         datagrams.send(bytes(size))

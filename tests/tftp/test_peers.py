@@ -109,7 +109,7 @@ def atftpd(folder, port):
 def theirs(command, port):
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while main(["get", "-s", f"tftp://127.0.0.1:{port}/none"]) == 7:
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.05)

@@ -74,9 +74,9 @@ def test_questions_on_one_connection_and_a_server_that_goes_away(folder: Path) -
                 assert service.counters.values["queries_quic"] == 41
                 with pytest.raises(OSError, match="unable to get local issuer certificate"):
                     async with Client() as stranger:
-                        await stranger.ask(url, question(), attempt_timeout=5)
+                        await stranger.ask(url, question(), attempt_timeout=60)
                 with pytest.raises(OSError, match=r"doesn't match|not valid"):
-                    await client.ask(url, question(), server_name="other.example", attempt_timeout=5)
+                    await client.ask(url, question(), server_name="other.example", attempt_timeout=60)
             with pytest.raises(OSError, match="quic://"):
                 await client.ask(url, question(), attempt_timeout=1, attempts=1)
             async with serving(folder) as (url, _):

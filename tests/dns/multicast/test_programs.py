@@ -93,7 +93,7 @@ def wire(namespaces):
         end.run("ip", "-6", "address", "add", f"fd77::{number}/64", "dev", "eth0", "nodad")
         end.run("ip", "link", "set", "eth0", "up")
         end.run("ip", "route", "add", "default", "dev", "eth0")
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while any("tentative" in one.run("ip", "-6", "address").stdout for one in ends) and time.monotonic() < end:
         time.sleep(0.1)
     return ends

@@ -114,7 +114,7 @@ def run(*words: str, timeout: float = 30) -> str:
 
 def wait_for(port: int) -> None:
     """Wait until somebody accepts connections."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

@@ -246,7 +246,7 @@ def drive(secondary: Secondary, until: Callable[[], bool]) -> None:
             where = (socket.inet_ntoa(each.server.address), each.server.port)
             kind = socket.SOCK_DGRAM if each.transport == "udp" else socket.SOCK_STREAM
             with socket.socket(socket.AF_INET, kind) as channel:
-                channel.settimeout(5)
+                channel.settimeout(60)
                 channel.connect(where)
                 if kind == socket.SOCK_DGRAM:
                     channel.send(each.data)

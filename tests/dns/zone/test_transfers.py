@@ -159,7 +159,7 @@ def notify(server: Authority, zone: Zone, key: TsigKey | None) -> None:
     notifier.tell(zone, (Target(("127.0.0.1", server.port), key),), now=0.0)
     ((token, where, message),) = notifier.transmit(0.0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
-        channel.settimeout(10)
+        channel.settimeout(60)
         channel.sendto(message, where)
         notifier.receive(token, channel.recv(65_535), 0.0)
     assert not notifier.open_tokens() and notifier.next_deadline() is None

@@ -247,7 +247,7 @@ def test_digest_against_apache(apache_digest):
             rounds += 1
             asked = urllib.request.Request(str(request.url), headers=dict(sent.headers), method=request.method)
             try:
-                with urllib.request.urlopen(asked, timeout=10) as answer:
+                with urllib.request.urlopen(asked, timeout=60) as answer:
                     response = Response(answer.status, Headers(answer.getheaders()))
             except urllib.error.HTTPError as error:
                 response = Response(error.code, Headers(error.headers.items()))

@@ -171,7 +171,7 @@ backend h2
         url = f"http://127.0.0.1:{port}"
         for _ in range(200):
             try:
-                requests.get(url, timeout=5)
+                requests.get(url, timeout=60)
                 break
             except requests.ConnectionError:
                 assert process.poll() is None, process.stderr.read().decode()

@@ -111,7 +111,7 @@ def test_write_and_iterables_that_are_closed(run):
         return Pieces()
 
     assert run(ask(app))[2] == b"abc"
-    assert closed.get(timeout=10).startswith("wsgi")  # after the answer has left
+    assert closed.get(timeout=60).startswith("wsgi")  # after the answer has left
 
 
 def test_an_error_before_the_head_replaces_it_and_one_after_it_breaks_off(run, caplog):

@@ -67,7 +67,7 @@ async def with_hypercorn(test, tls=None):
         await test(f"{'ws' if tls is None else 'wss'}://127.0.0.1:{port}")
     finally:
         end.set()
-        await asyncio.wait([task], timeout=10)
+        await asyncio.wait([task], timeout=60)
 
 
 SERVERS = pytest.mark.parametrize("server", [with_ours, with_hypercorn], ids=["ours", "hypercorn"])

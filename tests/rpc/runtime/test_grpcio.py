@@ -124,7 +124,7 @@ def test_grpcio_calls_over_tls_and_unix_sockets(tmp_path):
 
     def call(channel):
         with channel:
-            assert stub(channel, SAY)(text("hello"), timeout=10).value == "hello"
+            assert stub(channel, SAY)(text("hello"), timeout=60).value == "hello"
             assert [value.value for value in stub(channel, COUNT)(number(5))] == list(range(5))
             assert stub(channel, SUM)(iter([number(1), number(2)])).value == 3
             with pytest.raises(grpc.RpcError) as caught:

@@ -48,7 +48,7 @@ def serving(work, options=None):
 @pytest.mark.parametrize("codec", ["proto", "json", "xml"])
 def test_typed_calls_in_all_codecs(codec):
     async def work(shop, listener):
-        assert await shop.echo(ITEM, timeout=5) == ITEM
+        assert await shop.echo(ITEM, timeout=60) == ITEM
         for either in (5, "text", None):
             assert (await shop.echo(item=Item("x", either=either))).either == either
         assert (await shop.echo(Item("x", cache="local"))).cache is None
