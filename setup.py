@@ -81,7 +81,9 @@ SINGLE = (
 # Classes derived from bytes, tuples, exceptions or the interpreter's sockets, which mypyc cannot make; what looks into
 # classes; what only Ethernet needs. What derives from a compiled class has to be compiled with it.
 LEFT_OUT = (
+    "catenet/codec/packed.py",
     "catenet/codec/schema.py",
+    "catenet/codec/schema_fields.py",
     "catenet/wire/gso.py",
     "catenet/stack/ethernet/advertiser.py",
     "catenet/stack/ethernet/autoconf.py",

@@ -5,6 +5,7 @@ Processor time of this process, the best of several rounds; one object or messag
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import pickle
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, Unavailable, interleave
 from catenet.codec import JSON, PROTO, XML, graph
+from catenet.codec.packed import packed
 from catenet.codec.schema import Schema
 
 COLUMNS = [Column("write", "write, us", 1), Column("read", "read, us", 1), Column("size", "bytes")]
@@ -61,7 +63,8 @@ TICKET = Ticket(
 def run(*, quick: bool = False, repetitions: int | None = None, only: str | None = None) -> Report:
     """Measure all tables."""
     rounds = repetitions or (1 if quick else 5)
-    tables = [_graphs(100), _graphs(2000), _trees(), _arrays(10 << 20), _messages()]
+    size = 10 << 20
+    tables = [_graphs(100), _graphs(2000), _trees(), _arrays(size), _packed(size), _calls(size), _messages()]
     for table in tables:
         table.contenders = [row for row in table.contenders if only is None or only in row.name]
         interleave(table.contenders, rounds)
@@ -162,6 +165,114 @@ def _arrays(size: int) -> Table:
     ]
     note = "In one byte order the receiver's array is a view of the bytes that came."
     return Table(f"An array: {size >> 20} MB of doubles, numpy", COLUMNS, rows, note)
+
+
+def _block() -> Any:
+    """The class of messages with a field `repeated double values`."""
+    from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+    from google.protobuf.descriptor_pool import DescriptorPool
+    from google.protobuf.message_factory import GetMessageClass
+
+    kind = FieldDescriptorProto
+    file = FileDescriptorProto(name="block.proto", package="block", syntax="proto3")
+    message = file.message_type.add(name="Block")
+    message.field.add(name="values", number=1, type=kind.TYPE_DOUBLE, label=kind.LABEL_REPEATED)
+    pool = DescriptorPool()
+    pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName("block.Block"))
+
+
+def _as_arrays(message_class: Any) -> Pair:
+    import numpy
+
+    kind = packed(message_class)
+    return (
+        lambda numbers: PROTO.encode(kind(values=numbers)),
+        lambda data: numpy.asarray(PROTO.decode(kind, data).values),
+    )
+
+
+def _as_lists(message_class: Any) -> Pair:
+    import numpy
+
+    return (
+        lambda numbers: PROTO.encode(message_class(values=numbers)),
+        lambda data: numpy.array(PROTO.decode(message_class, data).values),
+    )
+
+
+def _packed(size: int) -> Table:
+    import numpy
+
+    numbers, block = numpy.arange(size // 8, dtype="f8"), _block()
+    rows = [
+        _row("catenet, arrays", numbers, partial(_as_arrays, block)),
+        _row("catenet, arrays of the other order", numbers.astype(">f8"), partial(_as_arrays, block)),
+        _row("protobuf's lists", numbers, partial(_as_lists, block)),
+    ]
+    note = "From a numpy array to the bytes of a message, and back. protobuf's order is little-endian."
+    return Table(f"A field `repeated double` of {size >> 20} MB", COLUMNS, rows, note)
+
+
+def _calls(size: int) -> Table:
+    import numpy
+
+    numbers, block = numpy.arange(size // 8, dtype="f8"), _block()
+
+    def row(name: str, kind: Any, wrap: Callable[[Any], Any]) -> Contender:
+        def measure() -> Sample:
+            with asyncio.Runner() as runner:
+                call, close = runner.run(_echo(kind))
+                # Runner.run shows its result to signal.signal, which makes a text of it.
+                run = runner.get_loop().run_until_complete
+                try:
+                    return {"call": _time(lambda: numpy.asarray(run(call(wrap(numbers))).values))}
+                finally:
+                    runner.run(close())
+
+        return Contender(name, measure)
+
+    arrays = packed(block)
+    rows = [
+        row("catenet, arrays", arrays, lambda value: arrays(values=value)),
+        row("catenet, protobuf's lists", block, lambda value: block(values=value)),
+    ]
+    note = "gRPC over a Unix socket, both ends in this process; the server looks at the array and sends it back."
+    return Table(
+        f"A call with {size >> 20} MB of doubles each way", [Column("call", "processor time, us", 1)], rows, note
+    )
+
+
+async def _echo(kind: Any) -> tuple[Callable[[Any], Any], Callable[[], Any]]:
+    """Start a server that answers with what it gets; return how to call it and how to stop it."""
+    import tempfile
+
+    import numpy
+
+    from catenet.rpc import Channel, ChannelOptions, Kind, Method, Server, ServerOptions, ServiceDescriptor
+
+    method = Method("block.Blocks", "Keep", Kind.UNARY, kind, kind)
+
+    class Blocks:
+        __service__ = ServiceDescriptor("block.Blocks", (method,))
+
+        async def keep(self, request: Any, context: Any) -> Any:
+            return kind(values=numpy.asarray(request.values))
+
+    folder = tempfile.TemporaryDirectory()
+    server = Server([Blocks()], options=ServerOptions(max_receive=1 << 30))
+    listener = await server.listen(f"unix:{folder.name}/s")
+    channel = Channel(listener.url, options=ChannelOptions(max_receive=1 << 30))
+
+    async def call(message: Any) -> Any:
+        return await channel.unary(method, message)
+
+    async def close() -> None:
+        await channel.close()
+        await server.close()
+        folder.cleanup()
+
+    return call, close
 
 
 def _messages() -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Codec", "CodecError", "Compression", "Oversized"]
+__all__ = ["Codec", "CodecError", "Compression", "Oversized", "plain_class_of", "plain_of"]
 
 M = TypeVar("M")
 
@@ -56,3 +56,14 @@ class Compression(Protocol):
         bytes that are damaged, truncated or followed by others. No bytes are the compression of no bytes: several
         implementations of Connect and gRPC set the flag on an empty message and compress nothing.
         """
+
+
+def plain_of(message: Any) -> Any:
+    """Return the protobuf message that is meant, if `message` only stands for one (`codec.packed`)."""
+    plain = getattr(message, "__plain__", None)
+    return message if plain is None else plain()
+
+
+def plain_class_of(message_class: Any) -> Any:
+    """Return the class of protobuf messages that `message_class` is, or stands for."""
+    return getattr(message_class, "__plain_class__", message_class)

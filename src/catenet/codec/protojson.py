@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from google.protobuf import json_format
 
-from catenet.codec.base import CodecError
+from catenet.codec.base import CodecError, plain_class_of, plain_of
 from catenet.codec.protojson_decode import Decoders, parse_json
 from catenet.codec.protojson_encode import Encoders
 
@@ -31,6 +31,7 @@ class JsonCodec:
 
     def encode(self, message: Any) -> bytes:
         """Return the message as JSON on one line; raise `CodecError` for what JSON cannot say."""
+        message = plain_of(message)
         try:
             return self._encoders.of_message(message.DESCRIPTOR)(message).encode()
         except RecursionError:
@@ -40,7 +41,7 @@ class JsonCodec:
 
     def decode(self, message_class: type[M], data: bytes) -> M:
         """Return the message in `data`; raise `CodecError` that names the field at fault."""
-        message = cast(Any, message_class())
+        message = plain_class_of(message_class)()
         decode = self._decoders.of_message(message.DESCRIPTOR)
         try:
             decode(message, parse_json(data), 1)
@@ -48,7 +49,7 @@ class JsonCodec:
             raise
         except ValueError as error:
             raise CodecError(str(error)) from None
-        return cast(M, message)
+        return cast(M, message if type(message) is message_class else cast(Any, message_class)(message))
 
 
 JSON = JsonCodec()

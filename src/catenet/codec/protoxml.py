@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, cast
 
-from catenet.codec.base import CodecError
+from catenet.codec.base import CodecError, plain_class_of, plain_of
 from catenet.codec.protoxml_decode import XmlDecoders
 from catenet.codec.protoxml_encode import XmlEncoders
 
@@ -28,6 +28,7 @@ class XmlCodec:
 
     def encode(self, message: Any) -> bytes:
         """Return the message as XML; raise `CodecError` for what XML cannot say."""
+        message = plain_of(message)
         if not message.IsInitialized():
             missing = message.FindInitializationErrors()
             raise CodecError(f"cannot encode {message.DESCRIPTOR.full_name} as XML: it lacks {', '.join(missing)}")
@@ -40,11 +41,11 @@ class XmlCodec:
 
     def decode(self, message_class: type[M], data: bytes) -> M:
         """Return the message in `data`; raise `CodecError` that names the field at fault."""
-        message = cast(Any, message_class())
+        message = plain_class_of(message_class)()
         self._decoders.fill(message, data)
         if not message.IsInitialized():
             raise CodecError(f"the message lacks {', '.join(message.FindInitializationErrors())}")
-        return cast(M, message)
+        return cast(M, message if type(message) is message_class else cast(Any, message_class)(message))
 
 
 XML = XmlCodec()

@@ -7,7 +7,9 @@ is shared is sent twice, what has a cycle is refused; graphs are `codec.graph`'s
 
 from __future__ import annotations
 
+import array
 import enum
+import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,11 +27,12 @@ from google.protobuf.message_factory import GetMessageClass
 
 from catenet.codec.graph.integers import FloatWidth, IntWidth
 from catenet.codec.graph.registry import Shape
+from catenet.codec.packed import packed
+from catenet.codec.schema_fields import Field, Kind, Map, Oneof, Repeated, Run, Single
 
 __all__ = ["Number", "Schema"]
 
 _F = FieldDescriptorProto
-Convert = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +40,6 @@ class Number:
     """The number of a field: `Annotated[str, Number(5)]`."""
 
     number: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What a value is in protobuf. `to` and `back` convert single values, None: as they are; `fill` is for messages."""
-
-    type: int
-    type_name: str = ""
-    to: Convert | None = None
-    back: Convert | None = None
-    fill: Callable[[Any, Any], None] | None = None
 
 
 def _fill_timestamp(value: datetime, message: Any) -> None:
@@ -72,18 +64,18 @@ def _decimal(text: str) -> Decimal:
 
 
 _TIMESTAMP, _DURATION = ".google.protobuf.Timestamp", ".google.protobuf.Duration"
-_SCALARS: Final[dict[Any, _Kind]] = {
-    bool: _Kind(_F.TYPE_BOOL),
-    int: _Kind(_F.TYPE_INT64),
-    float: _Kind(_F.TYPE_DOUBLE),
-    str: _Kind(_F.TYPE_STRING),
-    bytes: _Kind(_F.TYPE_BYTES),
-    datetime: _Kind(_F.TYPE_MESSAGE, _TIMESTAMP, None, _datetime_back, _fill_timestamp),
-    timedelta: _Kind(_F.TYPE_MESSAGE, _DURATION, None, lambda message: message.ToTimedelta(), _fill_duration),
-    date: _Kind(_F.TYPE_STRING, "", date.isoformat, date.fromisoformat),
-    time: _Kind(_F.TYPE_STRING, "", time.isoformat, time.fromisoformat),
-    Decimal: _Kind(_F.TYPE_STRING, "", str, _decimal),
-    UUID: _Kind(_F.TYPE_STRING, "", str, UUID),
+_SCALARS: Final[dict[Any, Kind]] = {
+    bool: Kind(_F.TYPE_BOOL),
+    int: Kind(_F.TYPE_INT64),
+    float: Kind(_F.TYPE_DOUBLE),
+    str: Kind(_F.TYPE_STRING),
+    bytes: Kind(_F.TYPE_BYTES),
+    datetime: Kind(_F.TYPE_MESSAGE, _TIMESTAMP, None, _datetime_back, _fill_timestamp),
+    timedelta: Kind(_F.TYPE_MESSAGE, _DURATION, None, lambda message: message.ToTimedelta(), _fill_duration),
+    date: Kind(_F.TYPE_STRING, "", date.isoformat, date.fromisoformat),
+    time: Kind(_F.TYPE_STRING, "", time.isoformat, time.fromisoformat),
+    Decimal: Kind(_F.TYPE_STRING, "", str, _decimal),
+    UUID: Kind(_F.TYPE_STRING, "", str, UUID),
 }
 _KEYS: Final = (_F.TYPE_BOOL, _F.TYPE_STRING, _F.TYPE_INT64)
 _LISTS: Final[dict[Any, Callable[[Iterable[Any]], Any]]] = {
@@ -94,6 +86,9 @@ _LISTS: Final[dict[Any, Callable[[Iterable[Any]], Any]]] = {
     Sequence: list,
     Iterable: list,
 }
+_RUNS: Final = {"f8": "double", "f4": "float", "u4": "fixed32", "u8": "fixed64", "i4": "sfixed32", "i8": "sfixed64"}
+"""What protobuf calls the numbers of arrays, by numpy's names."""
+_WIDTHS: Final = ("f64", "f32", "fixed32", "fixed64", "sfixed32", "sfixed64")
 _IMPORTS: Final = {
     _TIMESTAMP: ("google/protobuf/timestamp.proto", timestamp_pb2),
     _DURATION: ("google/protobuf/duration.proto", duration_pb2),
@@ -123,9 +118,9 @@ class Schema:
         self.pool = DescriptorPool()
         self._prefix = f".{package}." if package else "."
         self._names: dict[str, Any] = {}
-        self._fields: dict[type, list[_Field]] = {}
+        self._fields: dict[type, list[Field]] = {}
         self._made: dict[type, Any] = {}
-        self._enums: dict[type, _Kind] = {}
+        self._enums: dict[type, Kind] = {}
 
     def is_message(self, hint: Any) -> bool:
         """Whether a hint is a class with fields of its own."""
@@ -176,12 +171,17 @@ class Schema:
 
     def _field(
         self, message: DescriptorProto, name: str, hint: Any, default: Callable[[], Any] | None, free: Any
-    ) -> _Field:
+    ) -> Field:
         extras = _extras(hint)
         number = next((one.number for one in extras if isinstance(one, Number)), 0)
         hint, optional = _without_none(hint)
         if isinstance(hint, tuple):
             return self._oneof(message, name, hint, free)
+        if (run := _array_of(hint)) is not None:
+            form, wire = run
+            kind = getattr(_F, f"TYPE_{wire.upper()}")
+            message.field.add(name=name, number=number or next(free), type=kind, label=_F.LABEL_REPEATED)
+            return Run(name, form)
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
         if origin in (dict, Mapping) and len(arguments) == 2:
             return self._map(message, name, arguments, number or next(free))
@@ -195,7 +195,7 @@ class Schema:
                 type_name=kind.type_name or None,
                 label=_F.LABEL_REPEATED,
             )
-            return _Repeated(name, kind, made)
+            return Repeated(name, kind, made)
         kind = self._kind(hint)
         field = message.field.add(
             name=name,
@@ -207,9 +207,9 @@ class Schema:
         # What has a default must be told from zero.
         if (optional or default is not None) and kind.type != _F.TYPE_MESSAGE:
             field.proto3_optional = True
-        return _Single(name, kind, optional, default)
+        return Single(name, kind, optional, default)
 
-    def _map(self, message: DescriptorProto, name: str, arguments: Any, number: int) -> _Field:
+    def _map(self, message: DescriptorProto, name: str, arguments: Any, number: int) -> Field:
         key, value = (self._kind(one) for one in arguments)
         if key.type not in _KEYS or key.to is not None:
             raise TypeError("keys of a dict are texts, integers or booleans")
@@ -227,12 +227,12 @@ class Schema:
             label=_F.LABEL_REPEATED,
             type_name=f"{self._prefix}{message.name}.{entry}",
         )
-        return _Map(name, value)
+        return Map(name, value)
 
-    def _oneof(self, message: DescriptorProto, name: str, members: tuple[Any, ...], free: Any) -> _Field:
+    def _oneof(self, message: DescriptorProto, name: str, members: tuple[Any, ...], free: Any) -> Field:
         index = len(message.oneof_decl)
         message.oneof_decl.add(name=name)
-        kinds: list[tuple[str, type, _Kind]] = []
+        kinds: list[tuple[str, type, Kind]] = []
         for member in members:
             cls = typing.get_origin(member) or member
             if not isinstance(cls, type) or any(cls is one for _, one, _ in kinds):
@@ -248,12 +248,12 @@ class Schema:
                 oneof_index=index,
             )
             kinds.append((one, cls, kind))
-        return _Oneof(name, kinds)
+        return Oneof(name, kinds)
 
-    def _kind(self, hint: Any) -> _Kind:
+    def _kind(self, hint: Any) -> Kind:
         for one in _extras(hint):
             if isinstance(one, (IntWidth, FloatWidth)):
-                return _Kind(getattr(_F, f"TYPE_{one.wire.upper()}"))
+                return Kind(getattr(_F, f"TYPE_{one.wire.upper()}"))
         hint = _bare(hint)
         if hint in _SCALARS:
             return _SCALARS[hint]
@@ -263,10 +263,10 @@ class Schema:
             return self._enum(hint)
         if self.is_message(hint):
             name = self.add(hint)
-            return _Kind(_F.TYPE_MESSAGE, name, None, partial(self.back, hint), partial(self._fill, hint))
+            return Kind(_F.TYPE_MESSAGE, name, None, partial(self.back, hint), partial(self._fill, hint))
         raise TypeError(f"{hint!r} cannot be in a message")
 
-    def _enum(self, cls: type[enum.Enum]) -> _Kind:
+    def _enum(self, cls: type[enum.Enum]) -> Kind:
         """Members that are integers keep their numbers, others count from 1; 0 means that none is given."""
         if cls in self._enums:
             return self._enums[cls]
@@ -288,7 +288,7 @@ class Schema:
                 raise ValueError(f"{cls.__name__} has no value {number}")
             return back[number]
 
-        kind = self._enums[cls] = _Kind(_F.TYPE_ENUM, self._prefix + cls.__name__, numbers.__getitem__, member_of)
+        kind = self._enums[cls] = Kind(_F.TYPE_ENUM, self._prefix + cls.__name__, numbers.__getitem__, member_of)
         return kind
 
     def seal(self) -> None:
@@ -303,7 +303,9 @@ class Schema:
             self.pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
         self.pool.Add(self.file)
         for cls in self._fields:
-            self._made[cls] = GetMessageClass(self.pool.FindMessageTypeByName(self._prefix[1:] + cls.__name__))
+            made = GetMessageClass(self.pool.FindMessageTypeByName(self._prefix[1:] + cls.__name__))
+            has_runs = any(isinstance(field, Run) for field in self._fields[cls])
+            self._made[cls] = packed(made) if has_runs else made
 
     def message_class(self, cls: type) -> Any:
         """Return the class of messages for a class that has been added."""
@@ -340,113 +342,27 @@ class Schema:
         return cls(**values)
 
 
-class _Field:
-    """How a field goes into a message, and out of it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def put(self, message: Any, value: Any) -> None:
-        """Set it in a message that is empty."""
-        raise NotImplementedError
-
-    def take(self, message: Any, values: dict[str, Any]) -> None:
-        """Note what the object has; nothing if that is the class's default."""
-        raise NotImplementedError
-
-
-class _Single(_Field):
-    def __init__(self, name: str, kind: _Kind, optional: bool, default: Callable[[], Any] | None) -> None:
-        super().__init__(name)
-        self._kind, self._optional, self._default = kind, optional, default
-        self._has_presence = optional or default is not None or kind.fill is not None
-
-    def put(self, message: Any, value: Any) -> None:
-        if value is None and self._optional:
-            if self._default is not None and self._default() is not None:
-                raise ValueError("None would be taken for the default")
-            return
-        if self._kind.fill is not None:
-            child = getattr(message, self.name)
-            child.SetInParent()
-            self._kind.fill(value, child)
-        else:
-            setattr(message, self.name, value if self._kind.to is None else self._kind.to(value))
-
-    def take(self, message: Any, values: dict[str, Any]) -> None:
-        if self._has_presence and not message.HasField(self.name):
-            if self._default is not None:
-                return
-            if self._optional:
-                values[self.name] = None
-                return
-        value = getattr(message, self.name)
-        values[self.name] = value if self._kind.back is None else self._kind.back(value)
-
-
-class _Repeated(_Field):
-    def __init__(self, name: str, kind: _Kind, made: Callable[[Iterable[Any]], Any]) -> None:
-        super().__init__(name)
-        self._kind, self._made = kind, made
-
-    def put(self, message: Any, value: Any) -> None:
-        if isinstance(value, (str, bytes)):
-            raise TypeError(f"must be a list, not {type(value).__name__}")
-        items = getattr(message, self.name)
-        if self._kind.fill is not None:
-            for item in value:
-                self._kind.fill(item, items.add())
-        else:
-            items.extend(value if self._kind.to is None else map(self._kind.to, value))
-
-    def take(self, message: Any, values: dict[str, Any]) -> None:
-        found = getattr(message, self.name)
-        values[self.name] = self._made(found if self._kind.back is None else map(self._kind.back, found))
-
-
-class _Map(_Field):
-    def __init__(self, name: str, kind: _Kind) -> None:
-        super().__init__(name)
-        self._kind = kind
-
-    def put(self, message: Any, value: Any) -> None:
-        entries = getattr(message, self.name)
-        for key, item in value.items():
-            if self._kind.fill is not None:
-                self._kind.fill(item, entries[key])
-            else:
-                entries[key] = item if self._kind.to is None else self._kind.to(item)
-
-    def take(self, message: Any, values: dict[str, Any]) -> None:
-        found, back = getattr(message, self.name), self._kind.back
-        values[self.name] = {key: found[key] if back is None else back(found[key]) for key in found}
-
-
-class _Oneof(_Field):
-    def __init__(self, name: str, kinds: list[tuple[str, type, _Kind]]) -> None:
-        super().__init__(name)
-        self._kinds = kinds
-
-    def put(self, message: Any, value: Any) -> None:
-        if value is None:
-            return
-        for name, cls, kind in self._kinds:
-            if type(value) is cls or (isinstance(value, cls) and cls is not int):
-                _Single(name, kind, False, None).put(message, value)
-                return
-        raise TypeError(f"must be one of {', '.join(cls.__name__ for _, cls, _ in self._kinds)}")
-
-    def take(self, message: Any, values: dict[str, Any]) -> None:
-        chosen = message.WhichOneof(self.name)
-        values[self.name] = None
-        for name, _, kind in self._kinds:
-            if name == chosen:
-                value = getattr(message, name)
-                values[self.name] = value if kind.back is None else kind.back(value)
-
-
 def _same(value: Any) -> Any:
     return value
+
+
+def _array_of(hint: Any) -> tuple[Any, str] | None:
+    """Return the class of an array that a hint means, and the type of its numbers in protobuf."""
+    bare = _bare(hint)
+    numpy: Any = sys.modules.get("numpy")
+    form = typing.get_origin(bare) or bare
+    if form not in (array.array, memoryview) and (numpy is None or form is not numpy.ndarray):
+        return None
+    for one in _extras(hint):
+        if isinstance(one, (IntWidth, FloatWidth)) and one.wire in _RUNS.values():
+            return form, one.wire
+    for one in typing.get_args(bare):
+        dtype = next(iter(typing.get_args(one)), None)
+        if numpy is not None and isinstance(dtype, type) and issubclass(dtype, numpy.generic):
+            found = _RUNS.get(numpy.dtype(dtype).str[1:])
+            if found is not None:
+                return form, found
+    raise TypeError(f"an array needs the width of its numbers: one of {', '.join(_WIDTHS)}")
 
 
 def _extras(hint: Any) -> tuple[Any, ...]:

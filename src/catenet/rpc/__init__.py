@@ -7,7 +7,7 @@ from catenet.rpc.client.sync import SyncBidiCall, SyncChannel
 from catenet.rpc.model.context import Context, Peer
 from catenet.rpc.model.identity import Identity
 from catenet.rpc.model.interceptor import Interceptor
-from catenet.rpc.model.method import Idempotency, Kind, Method, ServiceDescriptor, service_from_protobuf
+from catenet.rpc.model.method import Idempotency, Kind, Method, ServiceDescriptor, service_from_protobuf, with_arrays
 from catenet.rpc.model.service_class import client_of, idempotent, proto_of, service
 from catenet.rpc.model.status import Code, Detail, RpcError
 from catenet.rpc.policy.guard import Guard
@@ -44,4 +44,5 @@ __all__ = [
     "proto_of",
     "service",
     "service_from_protobuf",
+    "with_arrays",
 ]

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from catenet.codec.graph.document import Array
 
-__all__ = ["describe", "is_numpy", "rebuild"]
+__all__ = ["describe", "is_numpy", "rebuild", "swapped"]
 
 _SIZES: Final = {
     "i8": 1,

@@ -6,8 +6,8 @@ import enum
 import keyword
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from catenet.rpc.model.status import Code, RpcError
 
@@ -22,6 +22,7 @@ __all__ = [
     "attribute_name",
     "service_from_protobuf",
     "snake_case",
+    "with_arrays",
 ]
 
 Req = TypeVar("Req")
@@ -118,6 +119,25 @@ def service_from_protobuf(descriptor: descriptor.ServiceDescriptor) -> ServiceDe
         for method in descriptor.methods
     )
     return ServiceDescriptor(descriptor.full_name, methods, descriptor)
+
+
+@overload
+def with_arrays(what: Method[Any, Any]) -> Method[Any, Any]: ...
+@overload
+def with_arrays(what: ServiceDescriptor) -> ServiceDescriptor: ...
+def with_arrays(what: Method[Any, Any] | ServiceDescriptor) -> Method[Any, Any] | ServiceDescriptor:
+    """Return a method, or all of a service, whose messages have their numbers of fixed width as arrays.
+
+    Messages are then those of `catenet.codec.packed`: a field `repeated double` (`float`, `fixed32`, …) of the message
+    itself is a memoryview of the bytes that came, and is set to anything that holds such numbers. What is on the wire
+    is the same.
+    """
+    from catenet.codec.packed import has_packed, packed
+
+    if isinstance(what, ServiceDescriptor):
+        return replace(what, methods=tuple(map(with_arrays, what.methods)))
+    request, response = (packed(kind) if has_packed(kind) else kind for kind in (what.request, what.response))
+    return Method(what.service, what.name, what.kind, request, response, what.idempotency, what.attribute)
 
 
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
