@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import enum
+import importlib
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,15 +18,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from types import NoneType, UnionType
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from google.protobuf import duration_pb2, timestamp_pb2
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 from catenet.codec.graph.integers import FloatWidth, IntWidth
+from catenet.codec.graph.messages import GraphOf
 from catenet.codec.graph.registry import Shape
 from catenet.codec.packed import packed
 from catenet.codec.schema_fields import Field, Kind, Map, Oneof, Repeated, Run, Single
@@ -89,10 +90,13 @@ _LISTS: Final[dict[Any, Callable[[Iterable[Any]], Any]]] = {
 _RUNS: Final = {"f8": "double", "f4": "float", "u4": "fixed32", "u8": "fixed64", "i4": "sfixed32", "i8": "sfixed64"}
 """What protobuf calls the numbers of arrays, by numpy's names."""
 _WIDTHS: Final = ("f64", "f32", "fixed32", "fixed64", "sfixed32", "sfixed64")
+_GRAPH: Final = ".catenet.graph.v1.Graph"
 _IMPORTS: Final = {
-    _TIMESTAMP: ("google/protobuf/timestamp.proto", timestamp_pb2),
-    _DURATION: ("google/protobuf/duration.proto", duration_pb2),
+    _TIMESTAMP: "google.protobuf.timestamp_pb2",
+    _DURATION: "google.protobuf.duration_pb2",
+    _GRAPH: "catenet.codec.graph.graph_pb2",
 }
+"""The modules of messages that are not ours to describe."""
 
 
 def _numbers(name: str, hints: Mapping[str, Any]) -> set[int]:
@@ -252,6 +256,8 @@ class Schema:
 
     def _kind(self, hint: Any) -> Kind:
         for one in _extras(hint):
+            if isinstance(one, GraphOf):
+                return Kind(_F.TYPE_MESSAGE, _GRAPH, None, one.unpack, one.pack)
             if isinstance(one, (IntWidth, FloatWidth)):
                 return Kind(getattr(_F, f"TYPE_{one.wire.upper()}"))
         hint = _bare(hint)
@@ -298,9 +304,9 @@ class Schema:
             f.type_name for message in self.file.message_type for inner in message.nested_type for f in inner.field
         }
         for name in sorted(kinds & set(_IMPORTS)):
-            path, module = _IMPORTS[name]
-            self.file.dependency.append(path)
-            self.pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+            described = importlib.import_module(_IMPORTS[name]).DESCRIPTOR
+            self.file.dependency.append(described.name)
+            self.pool.AddSerializedFile(described.serialized_pb)
         self.pool.Add(self.file)
         for cls in self._fields:
             made = GetMessageClass(self.pool.FindMessageTypeByName(self._prefix[1:] + cls.__name__))
@@ -380,4 +386,9 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
         return hint, False
     members = typing.get_args(bare)
     left = tuple(one for one in members if one is not NoneType)
-    return (left[0] if len(left) == 1 else left), len(left) < len(members)
+    extras = _extras(hint)
+    if any(isinstance(one, GraphOf) for one in extras):
+        return hint, len(left) < len(members)
+    if len(left) == 1:
+        return (Annotated[left[0], *extras] if extras else left[0]), len(left) < len(members)
+    return left, len(left) < len(members)

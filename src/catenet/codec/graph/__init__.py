@@ -26,10 +26,12 @@ from catenet.codec.graph.integers import (
     u64,
 )
 from catenet.codec.graph.marshal import agree, dumps, loads
+from catenet.codec.graph.messages import GraphOf, pack, unpack
 
 __all__ = [
     "NOT_SENT",
     "FloatWidth",
+    "GraphOf",
     "IntWidth",
     "Limits",
     "agree",
@@ -43,10 +45,12 @@ __all__ = [
     "i32",
     "i64",
     "loads",
+    "pack",
     "sfixed32",
     "sfixed64",
     "u8",
     "u16",
     "u32",
     "u64",
+    "unpack",
 ]

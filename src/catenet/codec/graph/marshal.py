@@ -13,7 +13,7 @@ from catenet.codec.graph.flatten import BUILTIN, flatten
 from catenet.codec.graph.registry import Registry
 from catenet.codec.graph.restore import restore
 
-__all__ = ["agree", "dumps", "loads"]
+__all__ = ["Types", "agree", "dumps", "loads"]
 
 Types = Iterable[Any] | Mapping[str, Any]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
+import catenet
 from catenet.rpc.compile.annotations import descriptor_set, import_ours
 from catenet.rpc.compile.claims import file_problems, module_problems, unknown_names
 from catenet.rpc.compile.complaints import problems
@@ -130,6 +131,8 @@ def system_includes() -> list[Path]:
     if tools is None or tools.origin is None:
         raise CompileError("compiling needs the package grpcio-tools: pip install 'catenet[rpc]'")
     folders.append(Path(tools.origin).parent / "_proto")
+    # Ours: catenet/codec/graph/graph.proto.
+    folders.append(Path(catenet.__file__).parent.parent)
     common = importlib.util.find_spec("google.rpc")
     if common is not None and common.submodule_search_locations:
         folders.append(Path(next(iter(common.submodule_search_locations))).parent.parent)
