@@ -15,6 +15,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from catenet.cli import main
+from catenet.cli.yaml_text import load_yaml
 from catenet.rpc import Server, service
 from catenet.rpc.compile.command import describe_protos
 from catenet.rpc.model.service_class import proto_of
@@ -152,6 +153,8 @@ def test_json_and_annotations(sets, capsys):
         "rules": ["FIELD_SAME_NAME", "FIELD_SAME_JSON_NAME"],
         "breaks": ["source", "JSON", "XML"],
     }
+    _, more, _ = compat(capsys, "old.binpb", "new.binpb", "--yaml")
+    assert list(load_yaml("\n".join(more))) == list(map(json.loads, lines))
     _, lines, _ = compat(capsys, "old.binpb", "new.binpb", "--error-format", "github-actions")
     assert lines[1] == (
         "::error file=shop.proto,line=3,col=10,title=FIELD_SAME_NAME::"

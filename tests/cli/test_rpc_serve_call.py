@@ -16,6 +16,7 @@ import trustme
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from catenet.cli import main
+from catenet.cli.yaml_text import load_yaml
 from catenet.rpc import RpcError, SyncChannel
 from catenet.rpc.compile.command import describe_protos
 from catenet.rpc.model.method import service_from_protobuf
@@ -126,6 +127,45 @@ def test_call_by_proto_and_get(server, capsys):
 def test_call_reads_files(server, capsys, tmp_path):
     (tmp_path / "scores.jsonl").write_text('{"player": "a"}\n{"player": "b"}\n')
     assert rpc(capsys, "call", server[0], "HiScore/Load", f"@{tmp_path}/scores.jsonl")[1] == '{"scores":2}\n'
+
+
+def test_yaml_in_and_out(server, capsys, tmp_path):
+    for wire in ([], ["--protocol", "connect", "--codec", "xml"]):
+        status, out, _ = rpc(capsys, "call", server[0], "HiScore/Get", "--yaml", "game: tetris  # of 1984", *wire)
+        assert (status, out) == (0, "---\ngame: tetris\nplayer: alexey\npoints: '1'\n")
+    (tmp_path / "scores.yaml").write_text("player: a\n---\nplayer: b\n---\n{}\n")
+    assert rpc(capsys, "call", server[0], "HiScore/Load", "--yaml", f"@{tmp_path}/scores.yaml")[1] == "---\nscores: 3\n"
+    _, out, _ = rpc(capsys, "call", server[0], "HiScore/Play", "--yaml", "player: no\n---\nplayer: 'on'")
+    assert [one["player"] for one in load_yaml(out)] == ["no", "on"]
+    _, out, _ = rpc(capsys, "call", server[0], "HiScore/Top", "--yaml")
+    assert [one["points"] for one in load_yaml(out)] == ["3", "2", "1"]
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        ("game: [", "DATA is not YAML: line 1, column 8"),
+        ("gaem: x", "no field"),
+        ("game: 5", "game"),
+        ("game: a\n---\ngame: b", "the method takes one message, DATA has 2"),
+        ("a: &a [*a]", "DATA is not YAML: line 1, column 4: it contains itself"),
+    ],
+)
+def test_yaml_that_is_wrong(server, capsys, data, complaint):
+    status, out, err = rpc(capsys, "call", server[0], "HiScore/Get", "--yaml", data)
+    assert (status, out, len(err.splitlines())) == (2, "", 1)
+    assert complaint in err
+
+
+def test_lists_and_descriptions_for_programs(server, capsys):
+    names = rpc(capsys, "list", server[0])[1].split()
+    assert json.loads(rpc(capsys, "list", server[0], "--json")[1]) == names
+    assert list(load_yaml(rpc(capsys, "list", server[0], "--yaml")[1])) == [names]
+    for symbol, kind in (("hiscore.Score", "message"), ("HiScore", "service"), ("HiScore/Get", "method")):
+        found = json.loads(rpc(capsys, "describe", server[0], symbol, "--json")[1])
+        assert found["kind"] == kind
+        assert found["full_name"].startswith("hiscore.")
+        assert list(load_yaml(rpc(capsys, "describe", server[0], symbol, "--yaml")[1])) == [found]
 
 
 def test_verbose_shows_metadata_and_timing(server, capsys):

@@ -26,7 +26,7 @@ ELSEWHERE = {
     "af_unix.c", "net.ipv4.NAME",  # Linux's
     "greet_pb2.py", "greet_rpc.py", "v1.shop-api.proto", "v1.shop_api_pb2", "v1.shop_api_rpc",  # of examples
     "packets.pcapng", "index.html", "NAME.br", "NAME.gz", "NAME.zst", "set_sysctls.py", "basic-v4.pkt", "asyncio/",
-    "google.rpc.error_details_pb2",
+    "google.rpc.error_details_pb2", "catenet.graph.v1.Graph",
     "tool.importlinter", "vX.Y.Z", "directory/root.py",
     "NAME/core.py", "NAME/client.py", "NAME/server.py", "codec/NAME.py", "cli/NAME.py", "docs/design/NAME.md",
     "tests/NAME/", "tests/cli/test_NAME.py",  # what somebody is to write

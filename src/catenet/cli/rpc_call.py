@@ -1,4 +1,4 @@
-"""catenet rpc call: one call, JSON in and JSON out."""
+"""catenet rpc call: one call, JSON or YAML in and out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from catenet.cli import UsageError
 from catenet.cli.rpc_channel import add_arguments, metadata, read_file, with_channel
+from catenet.cli.rpc_shown import show
 from catenet.printable import complain, printable_json, say
 
 if TYPE_CHECKING:
@@ -21,11 +22,12 @@ __all__ = ["register", "run"]
 
 EPILOG = """\
 DATA is JSON, @FILE, or - for standard input; several requests of a stream are JSON values one after another. Each
-response is one line of JSON. The exit status is 0, 1 if the call failed (its status is on standard error), 2 for a
-mistake in the command.
+response is one line of JSON. With --yaml requests and responses are YAML documents instead (--- between them). The
+exit status is 0, 1 if the call failed (its status is on standard error), 2 for a mistake in the command.
 
   catenet rpc call tcp://localhost:50051 HiScore/Get '{"game": "tetris"}'
   catenet rpc call unix:/run/hiscore.sock hiscore.HiScore/Load @scores.jsonl -v
+  catenet rpc call unix:/run/hiscore.sock HiScore/Get --yaml 'game: tetris'
   catenet rpc call https://scores.example HiScore/Get '{}' --protocol connect --codec json --proto hiscore.proto
 """
 
@@ -36,6 +38,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
     parser.add_argument("method", metavar="SERVICE/METHOD", help="the service with or without its package")
     parser.add_argument("data", nargs="?", default=None, metavar="DATA", help="requests (default: one, empty)")
+    parser.add_argument("--yaml", action="store_true", help="DATA and responses are YAML, not JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="show metadata and timing on standard error")
 
 
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         from catenet.rpc.client.catalog import find_method
 
         method = await find_method(catalog, args.method)
-        requests = list(_requests(args.data, method.request, method.kind.client_streams))
+        requests = list(_requests(args, method.request, method.kind.client_streams))
         call = _Call(channel, method, requests, args, CallInfo())
         await call.make()
         return 0
@@ -55,15 +58,18 @@ def run(args: argparse.Namespace) -> int:
     return with_channel(args, work)
 
 
-def _requests(data: str | None, message_class: Any, streams: bool) -> Iterator[Any]:
+def _requests(args: argparse.Namespace, message_class: Any, streams: bool) -> Iterator[Any]:
     """Read the request messages; raises `UsageError` that names what is wrong with them."""
     from catenet.codec import CodecError, JsonCodec
 
+    data = args.data
     if data is None:
         data = "" if streams else "{}"
     elif data == "-" or data.startswith("@"):
         data = _text(read_file(data.removeprefix("@")))
-    values = list(_values(data))
+    values = list(_yaml_values(data) if args.yaml else _values(data))
+    if args.yaml and values == [None]:
+        values = [{}]
     if not streams and len(values) != 1:
         raise UsageError(f"the method takes one message, DATA has {len(values)}")
     # A person wrote this and wants to hear of a typo.
@@ -93,6 +99,15 @@ def _values(text: str) -> Iterator[Any]:
         yield value
 
 
+def _yaml_values(text: str) -> Iterator[Any]:
+    from catenet.cli.yaml_text import BadYaml, load_yaml
+
+    try:
+        yield from load_yaml(text)
+    except BadYaml as error:
+        raise UsageError(f"DATA is not YAML: {error}") from None
+
+
 def _skip_blanks(text: str, position: int) -> int:
     while position < len(text) and text[position].isspace():
         position += 1
@@ -109,6 +124,7 @@ class _Call:
         self._method = method
         self._requests = requests
         self._verbose = args.verbose
+        self._args = args
         self._info = info
         self._options: dict[str, Any] = {"metadata": metadata(args), "info": info}
         if args.timeout is not None:
@@ -164,7 +180,10 @@ class _Call:
         from catenet.codec import JSON
 
         line = JSON.encode(response).decode()
-        say(printable_json(line) if sys.stdout.isatty() else line)
+        if self._args.yaml:
+            show(json.loads(line), self._args)
+        else:
+            say(printable_json(line) if sys.stdout.isatty() else line)
 
     def _note(self, text: str) -> None:
         if self._verbose:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catenet.cli import UsageError
+from catenet.cli import Parser, UsageError
 from catenet.net import TlsError, client_context
 from catenet.printable import complain, printable_json
 
@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_channel_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a channel."""
+    """Add the options of a channel; they may stand between the other words."""
+    if isinstance(parser, Parser):
+        parser.options_anywhere = True
     wire = parser.add_argument_group("protocol")
     wire.add_argument("--protocol", choices=("grpc", "grpc-web", "connect"), default="grpc", help="default: grpc")
     wire.add_argument("--http1", action="store_true", help="speak HTTP/1.1 (not with grpc)")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from catenet.cli import UsageError
 from catenet.cli.rpc_channel import add_channel_options
+from catenet.cli.rpc_shown import add_forms, show
 from catenet.printable import complain, say
 
 if TYPE_CHECKING:
@@ -54,8 +54,13 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--ignore-unstable-packages", action="store_true", help="pass over packages like shop.v1alpha1, shop.v2beta"
     )
     shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--json", action="store_true", help="a line of JSON for each change")
-    shown.add_argument("--error-format", choices=FORMATS, default="text", help="how to show a change (default: text)")
+    add_forms(shown)
+    shown.add_argument(
+        "--error-format",
+        choices=("text", "json", "github-actions"),
+        default="text",
+        help="how to show a change (default: text)",
+    )
     add_channel_options(parser)
 
 
@@ -77,9 +82,11 @@ def run(args: argparse.Namespace) -> int:
         return 2
     changes = _changes(compare(before.files, after.files, RULES), after.shown)
     kept = [change for change in changes if not rules.isdisjoint(change.rules) and not _is_ignored(change, args)]
-    write = FORMATS["json" if args.json else args.error_format]
     for change in kept:
-        say(write(change))
+        if args.json or args.yaml or args.error_format == "json":
+            show(_described(change), args)
+        else:
+            say(FORMATS[args.error_format](change))
     return 1 if kept else 0
 
 
@@ -158,12 +165,16 @@ def _text(change: _Change) -> str:
     return f"{place}: {change.text} ({change.rules[0]}; breaks {', '.join(change.breaks)})"
 
 
-def _json(change: _Change) -> str:
+def _described(change: _Change) -> dict[str, object]:
     found: dict[str, object] = {"path": change.path}
     if change.line:
         found |= {"start_line": change.line, "start_column": change.column}
-    found |= {"type": change.rules[0], "message": change.text, "rules": change.rules, "breaks": change.breaks}
-    return json.dumps(found, ensure_ascii=False)
+    return found | {
+        "type": change.rules[0],
+        "message": change.text,
+        "rules": list(change.rules),
+        "breaks": list(change.breaks),
+    }
 
 
 def _annotation(change: _Change) -> str:
@@ -175,4 +186,4 @@ def _annotation(change: _Change) -> str:
 
 
 WHAT_BREAKS = ("source", "wire", "JSON", "XML")
-FORMATS = {"text": _text, "json": _json, "github-actions": _annotation}
+FORMATS = {"text": _text, "github-actions": _annotation}
