@@ -9,10 +9,11 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from random import Random
 
 import pytest
 from google.protobuf import json_format
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 from catenet.cli import main
 from catenet.cli.yaml_text import load_yaml
@@ -132,14 +133,11 @@ def test_rules_are_chosen(sets, capsys, words, rules):
         assert (status, [json.loads(line)["type"] for line in lines]) == (1 if rules else 0, rules)
 
 
-def test_unstable_packages(sets, capsys):
-    for side in ("old", "new"):
-        data = (sets / f"{side}.binpb").read_bytes()
-        found = FileDescriptorSet.FromString(data)
-        found.file[0].package = "shop.v1alpha1"
-        (sets / f"{side}.binpb").write_bytes(found.SerializeToString())
-    assert compat(capsys, "old.binpb", "new.binpb", "--ignore-unstable-packages")[0] == 0
-    assert compat(capsys, "old.binpb", "new.binpb")[0] == 1
+def test_unstable_packages(here, capsys):
+    for side, text in (("old", OLD), ("new", NEW)):
+        (here / side / "shop.proto").write_text(text.replace("shop.v1", "shop.v1alpha1"))
+    assert compat(capsys, "old", "new", "--ignore-unstable-packages")[0] == 0
+    assert compat(capsys, "old", "new")[0] == 1
 
 
 def test_json_and_annotations(sets, capsys):
@@ -325,3 +323,31 @@ def test_from_standard_input(sets, compiled):
     done = subprocess.run(command, input=compiled["old"].SerializeToString(), capture_output=True, check=False)
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == len(CHANGES)
+
+
+def test_descriptors_that_nobody_compiled(sets, compiled, capsys):
+    """Whatever is in a file, it is compared or refused in one line."""
+    random = Random(1)
+    data = compiled["new"].SerializeToString()
+    statuses = set()
+    for _ in range(40):
+        changed = bytearray(data)
+        for _ in range(random.randint(1, 3)):
+            changed[random.randrange(len(changed))] = random.randrange(256)
+        (sets / "odd.binpb").write_bytes(changed)
+        for words in (("old.binpb", "odd.binpb"), ("odd.binpb", "old.binpb")):
+            status, _, errors = compat(capsys, *words)
+            assert len(errors) == (1 if status == 2 else 0)
+            statuses.add(status)
+    assert statuses == {1, 2}
+    for spoiled, complaint in (
+        ({"dependency": ["gone.proto"]}, "gone.proto"),
+        ({"package": "a..b"}, "a..b"),
+    ):
+        bare = FileDescriptorSet.FromString(data)
+        bare.file[0].MergeFrom(FileDescriptorProto(**spoiled))
+        (sets / "odd.binpb").write_bytes(bare.SerializeToString())
+        status, _, errors = compat(capsys, "old.binpb", "odd.binpb")
+        assert (status, len(errors)) == (2, 1)
+        assert "its descriptors are wrong or incomplete" in errors[0]
+        assert complaint in errors[0]

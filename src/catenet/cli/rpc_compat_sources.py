@@ -12,8 +12,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 
 from catenet.cli.rpc_channel import read_file, with_channel
@@ -124,7 +127,49 @@ def _set(data: bytes, shown: str) -> list[FileDescriptorProto]:
         files = FileDescriptorSet().file
     if not files or not all(file.name for file in files):
         raise Unreadable(f"{shown}: no descriptor set, and no .proto file by its name")
+    _check(files, shown)
     return list(files)
+
+
+def _check(files: Iterable[FileDescriptorProto], shown: str) -> None:
+    """Raise `Unreadable` for descriptors that no compiler has made: what compares them takes them as they are."""
+    pool, by_name = DescriptorPool(), {file.name: file for file in files}
+    begun: set[str] = set()
+
+    def add(file: FileDescriptorProto) -> None:
+        begun.add(file.name)
+        for name in file.dependency:
+            if name in by_name and name not in begun:
+                add(by_name[name])
+            elif name not in by_name and name not in begun:
+                begun.add(name)
+                with contextlib.suppress(KeyError):  # else protobuf says which import is missing
+                    known: Any = descriptor_pool.Default().FindFileByName(name)
+                    pool.AddSerializedFile(known.serialized_pb)
+        pool.AddSerializedFile(file.SerializeToString())
+
+    try:
+        for file in by_name.values():
+            if file.name not in begun:
+                add(file)
+            if not _is_text(file):
+                raise TypeError(f"{file.name}: a name is not UTF-8")
+    except (TypeError, RecursionError) as error:
+        text = " ".join(str(error).split()).removeprefix("Couldn't build proto file into descriptor pool: ")
+        raise Unreadable(f"{shown}: its descriptors are wrong or incomplete: {text}") from None
+
+
+def _is_text(message: Any) -> bool:
+    """Whether all texts of a descriptor are; comments do not matter."""
+    for described, value in message.ListFields():
+        if described.name == "source_code_info":
+            continue
+        values = value if described.is_repeated else [value]
+        if described.type == described.TYPE_STRING and not all(isinstance(one, str) for one in values):
+            return False
+        if described.message_type is not None and not all(map(_is_text, values)):
+            return False
+    return True
 
 
 def _own(files: Iterable[FileDescriptorProto]) -> list[FileDescriptorProto]:
@@ -146,6 +191,7 @@ def _server(url: str, args: argparse.Namespace) -> Read:
 
     if with_channel(argparse.Namespace(**{**vars(args), "url": url, "proto": []}), work) != 0:
         raise Unreadable("")  # the reason has been said
+    _check(found, url)
     return Read([file for file in _own(found) if not f"{file.package}.".startswith(_OF_SERVERS)], is_server=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
 
 from catenet.rpc.client.client import Channel
 from catenet.rpc.model.method import ServiceDescriptor, service_from_protobuf
@@ -92,8 +93,11 @@ class ReflectionCatalog:
     async def _add(self, response: Any) -> None:
         if response.WhichOneof("message_response") == "error_response":
             raise UnknownName(response.error_response.error_message or "the server does not know the name")
-        received = map(FileDescriptorProto.FromString, response.file_descriptor_response.file_descriptor_proto)
-        files = {file.name: file for file in received}
+        received = response.file_descriptor_response.file_descriptor_proto
+        try:
+            files = {file.name: file for file in map(FileDescriptorProto.FromString, received)}
+        except DecodeError:
+            raise RpcError(Code.INTERNAL, "the server's reflection answers with what is no descriptor") from None
         for name in list(files):
             await self._add_file(name, files)
 
@@ -108,7 +112,11 @@ class ReflectionCatalog:
             return
         for dependency in files[name].dependency:
             await self._add_file(dependency, files)
-        self._pool.AddSerializedFile(files[name].SerializeToString())
+        try:
+            self._pool.AddSerializedFile(files[name].SerializeToString())
+        except TypeError as error:
+            text = " ".join(str(error).split())
+            raise RpcError(Code.INTERNAL, f"the server's reflection has descriptors that are wrong: {text}") from None
         self._described.append(files[name])
 
     async def _ask(self, *requests: dict[str, Any]) -> list[Any]:
