@@ -21,6 +21,8 @@ from typing import Final, Protocol, runtime_checkable
 
 from catenet.cli import UsageError, logs
 from catenet.cli.local_tls import certify, explain, keep_renewed
+from catenet.net.opening import held
+from catenet.net.privileges import Account, PrivilegeError, become, check_may_become, find_account
 from catenet.net.target import Scheme, Target, parse_target
 from catenet.net.tls import TlsError, server_context
 from catenet.net.workers import BindError, NoLoop, Placement, run_loop, run_workers, stop_event
@@ -95,6 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser, kind: Kind, reload: str = "")
     )
     if any(scheme.tls for scheme in kind.schemes.values()):
         add_tls_arguments(parser)
+    parser.add_argument(
+        "--user", metavar="USER[:GROUP]", help="become USER for good once it listens and before it serves; needs root"
+    )
     parser.add_argument("--loop", choices=("auto", "uvloop", "asyncio"), default="auto", help="event loop")
     parser.add_argument("--json", action="store_true", help="print kind and URLs as JSON once it serves")
     logs.add_arguments(parser)
@@ -123,6 +128,7 @@ def run_server(
     """
     if args.workers < 1:
         raise UsageError(f"--workers {args.workers}: at least 1")
+    account = _account(args)
     listen = args.listen or urls or [_default_url(args, kind)]
     if getattr(args, "tls", False):
         certify(args, [_parse_listen(url, kind) for url in listen], kind.schemes)
@@ -133,7 +139,7 @@ def run_server(
     watched = kind.watched and getattr(args, "reload", False)
     try:
         return run_workers(
-            partial(_work, args, kind, make),
+            partial(_work, args, kind, make, account),
             listen,
             workers=args.workers,
             watch=[Path.cwd()] if watched else [],
@@ -151,28 +157,56 @@ def _work(
     args: argparse.Namespace,
     kind: Kind,
     make: Callable[[Placement], AbstractAsyncContextManager[Running]],
+    account: Account | None,
     placement: Placement,
 ) -> int:
     gc.collect()
     gc.freeze()  # modules and code, which stay: collections need not go through them
     gc.set_threshold(*GARBAGE)
     try:
-        return run_loop(_serve(args, kind, make(placement), placement), args.loop)
+        return run_loop(_serve(args, kind, make(placement), account, placement), args.loop)
     except NoLoop as error:
         raise UsageError(f"--loop {error}") from None
 
 
 async def _serve(
-    args: argparse.Namespace, kind: Kind, making: AbstractAsyncContextManager[Running], placement: Placement
+    args: argparse.Namespace,
+    kind: Kind,
+    making: AbstractAsyncContextManager[Running],
+    account: Account | None,
+    placement: Placement,
 ) -> int:
     stop = stop_event()
-    async with making as server:
+    async with contextlib.AsyncExitStack() as stack:
+        with held() if account is not None else contextlib.nullcontext():
+            server = await stack.enter_async_context(making)
+            if account is not None:
+                _become(account)
         if kind.reloads and isinstance(server, Reloadable):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, server.reload)
         placement.announce(server.urls)
         await stop.wait()
         await server.drain(args.grace)
     return 0
+
+
+def _account(args: argparse.Namespace) -> Account | None:
+    """Whom to become; it is known before anything is bound whether that is allowed."""
+    if args.user is None:
+        return None
+    try:
+        account = find_account(args.user)
+        check_may_become(account)
+    except (ValueError, PrivilegeError) as error:
+        raise UsageError(f"--user {args.user}: {error}") from None
+    return account
+
+
+def _become(account: Account) -> None:
+    try:
+        become(account)
+    except PrivilegeError as error:
+        raise UsageError(f"--user: {error}") from None
 
 
 def _default_url(args: argparse.Namespace, kind: Kind) -> str:

@@ -17,10 +17,12 @@ import resource
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from catenet.net.limits import ServerLimits
 from catenet.net.notice import Notice
+from catenet.net.opening import when_open
 
 __all__ = ["Acceptor", "Slot"]
 
@@ -85,7 +87,10 @@ class Acceptor:
         """Accept connections on a socket that listens, with TLS if `tls` is given."""
         listener.setblocking(False)
         self._listeners[listener] = tls
-        if not self._paused:
+        when_open(partial(self._begin_to_accept, listener))
+
+    def _begin_to_accept(self, listener: socket.socket) -> None:
+        if listener in self._listeners and not self._paused:
             self._loop.add_reader(listener, self._accept, listener)
 
     def remove(self, listener: socket.socket) -> None:

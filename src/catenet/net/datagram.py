@@ -12,6 +12,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 from catenet.net import dial
@@ -21,6 +22,7 @@ from catenet.net.connection import Alarm, Alarmed, EventQueue
 from catenet.net.core import DatagramCore, Peer, check_core, check_factory
 from catenet.net.dial import SocketName
 from catenet.net.listen import bind_udp
+from catenet.net.opening import when_open
 from catenet.net.pktinfo import CONTROL_SIZE, Control, answering, forget_errors, tell_destinations, tell_errors
 from catenet.net.segments import NOT_AT_ONCE, SEGMENT_CONTROL_SIZE, Segments, take_many
 from catenet.net.target import DATAGRAM_SCHEMES, SCHEMES, Scheme, host_and_port, parse_target, refuse_scheme
@@ -182,9 +184,13 @@ class DatagramEndpoint(Alarmed, Generic[E]):
         self._reading = wanted
         for index, sock in enumerate(self._sockets):
             if wanted:
-                self._loop.add_reader(sock, self._readable, index)
+                when_open(partial(self._watch, sock, index))
             else:
                 self._loop.remove_reader(sock)
+
+    def _watch(self, sock: socket.socket, index: int) -> None:
+        if self._reading:
+            self._loop.add_reader(sock, self._readable, index)
 
     def _readable(self, index: int) -> None:
         try:

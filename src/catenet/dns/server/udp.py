@@ -13,6 +13,7 @@ from catenet.dns.server.fast.answers import Answers
 from catenet.dns.server.fast.drain import LONGEST_QUERY, Address, drain
 from catenet.dns.server.request import UDP
 from catenet.dns.server.watch import Watch
+from catenet.net.opening import when_open
 from catenet.net.pktinfo import CONTROL_SIZE, Control, answering, is_wildcard, tell_destinations
 
 __all__ = ["Datagrams"]
@@ -36,6 +37,7 @@ class Datagrams:
         self._sockets = list(sockets)
         self._lanes: dict[str, Answers] = {}
         self._draining = False
+        self._stopped = False
         for sock in self._sockets:
             sock.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -43,7 +45,11 @@ class Datagrams:
                     sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
                 except OSError:
                     pass  # as large as the system lets it be
-            loop.add_reader(sock, self._reader(sock))
+            when_open(partial(self._begin, sock))
+
+    def _begin(self, sock: socket.socket) -> None:
+        if not self._stopped:
+            self._loop.add_reader(sock, self._reader(sock))
 
     def use(self, chain: Chain, watch: Watch) -> None:
         """Answer by another chain from now on."""
@@ -52,6 +58,7 @@ class Datagrams:
 
     def stop(self) -> None:
         """Read no more; answers that are waited for can still be sent."""
+        self._stopped = True
         for sock in self._sockets:
             self._loop.remove_reader(sock)
 
