@@ -18,7 +18,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, overload
 
 __all__ = ["HasOptions", "LocalPeer", "PeerProcess", "local_peer"]
 
@@ -43,8 +43,10 @@ class HasOptions(Protocol):
     def fileno(self) -> int:
         """Its descriptor."""
 
-    def getsockopt(self, level: int, option: int, size: int = ..., /) -> int | bytes:
-        """See socket(7)."""
+    @overload
+    def getsockopt(self, level: int, option: int, /) -> int: ...
+    @overload
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
 
 
 class PeerProcess:
@@ -64,9 +66,13 @@ class PeerProcess:
         """
         if not self._is_open():  # its number may be another socket's by now
             raise ProcessLookupError(errno.ESRCH, "the connection is closed")
-        found = self._sock.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
-        assert isinstance(found, int)
-        return found
+        return self._sock.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection itself. Raises `ProcessLookupError` once it is closed."""
+        if not self._is_open():
+            raise ProcessLookupError(errno.ESRCH, "the connection is closed")
+        return self._sock.fileno()
 
     def running(self) -> bool | None:
         """Whether the process that connected still runs; None: the kernel cannot say."""
@@ -117,7 +123,6 @@ def local_peer(sock: HasOptions, is_open: Callable[[], bool] = lambda: True) -> 
     """
     try:
         found = sock.getsockopt(socket.SOL_SOCKET, SO_PEERCRED, _CREDENTIALS.size)
-        assert isinstance(found, bytes)
         pid, uid, gid = _CREDENTIALS.unpack(found)
     except (OSError, struct.error):
         return None
@@ -158,7 +163,6 @@ def _groups(sock: HasOptions) -> tuple[int, ...]:
         if error.errno != errno.ERANGE:
             return ()
         found = _long_option(sock.fileno(), SO_PEERGROUPS, 4 * _MOST_GROUPS)
-    assert isinstance(found, bytes)
     return struct.unpack(f"{len(found) // 4}I", found)
 
 
@@ -176,5 +180,4 @@ def _label(sock: HasOptions) -> str:
         found = sock.getsockopt(socket.SOL_SOCKET, SO_PEERSEC, _PYTHON_MOST)
     except OSError:
         return ""
-    assert isinstance(found, bytes)
     return found.rstrip(b"\0\n").decode("utf-8", "replace")

@@ -6,6 +6,6 @@ from pathlib import Path
 from tests.net.loops import run
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent / "identity"), str(HERE.parent / "runtime")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "identity"), str(HERE.parent / "runtime")]
 
 __all__ = ["run"]
