@@ -110,7 +110,8 @@ def describe_protos(protos: Sequence[str | Path], includes: Sequence[str | Path]
 
 def _places(protos: Sequence[str | Path], includes: Sequence[str | Path]) -> tuple[list[str], list[Path]]:
     """Return the names of the files as imports spell them, and the folders to search."""
-    folders = [Path(folder) for folder in includes] or [*dict.fromkeys(Path(proto).parent for proto in protos), Path()]
+    given = [Path(folder) for folder in includes] or [*(Path(proto).parent for proto in protos), Path()]
+    folders = list({folder.resolve(): folder for folder in reversed(given)}.values())[::-1]  # protoc takes each once
     for folder in folders:
         if not folder.is_dir():
             raise CompileError(f"{folder}: no such folder")
