@@ -107,6 +107,8 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.services: dict[str, NetworkService] = {}
         """Networks that give their hosts addresses."""
+        self.fixed: set[str] = set()
+        """Hosts that have their own also there."""
         self.processes: list[Process] = []
         """Every process that has ever run, in order of start."""
         self.switcher = ContextSwitcher(self.collect_garbage)
@@ -114,6 +116,8 @@ class World:
         self.topology = Topology(self.hub, seed, self.trace)
         self.names: Names = WorldNames(self)
         self.stopping = False
+        self.on_addresses: list[Callable[[], None]] = []
+        """Called when a host may have other addresses."""
         self.on_end: list[Callable[[Process], None]] = []
         """Called with each process that has ended."""
         self.first_ident = self._idents = FIRST_IDENT
@@ -177,7 +181,7 @@ class World:
         """Put a host on a network: with these addresses, given ones, or those for which it asks the network."""
         service = self.services.get(joined or next(iter(self.topology.networks), ""))
         serves = service is not None and service.serves(host, host.forwarding)
-        asks = service is not None and not serves and not share and not host.forwarding
+        asks = service is not None and not (serves or share or host.forwarding or host.name in self.fixed)
         sizes = tuple(size for size in (4, 16) if not asks or service is None or size not in service.plan.sizes)
         port = self.topology.attach(host.name, joined, share, link, sizes)
         index = len(self.topology.ports_of(host.name)) - 1

@@ -1,9 +1,8 @@
-"""`python -m catenet.testing.names`: be the name server that standard input describes, a JSON object."""
+"""`python -m catenet.testing.names FILE`: be the name server that a file describes, in JSON; SIGHUP: read it again."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 
 try:
@@ -14,4 +13,4 @@ except ModuleNotFoundError as error:
     sys.exit(f"worlds with [dns] need {error.name}: pip install 'catenet[dns]'")
 
 if __name__ == "__main__":
-    asyncio.run(serve(json.load(sys.stdin)))
+    asyncio.run(serve(sys.argv[1]))

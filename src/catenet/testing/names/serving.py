@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import random
 import signal
 import sys
@@ -46,16 +47,22 @@ class WorldChain(Chain):
         self, settings: ServerSettings, views: Mapping[str, ZoneSet], backend: Backend | None, plan: Mapping[str, Any]
     ) -> None:
         counters = Counters()
-        super().__init__(settings, _sources(views[""]), backend, time.time, counters)
-        chains = {
-            name: Chain(settings, _sources(zones), backend, time.time, counters)
-            for name, zones in views.items()
-            if name
-        }
-        self.use_views({text: chain for name, chain in chains.items() for text in plan["networks"].get(name, ())})
+        super().__init__(settings, [], backend, time.time, counters)
+        self.use_zones(views, plan)
         self._faults = {name_from_text(zone["name"]): zone["fault"] for zone in plan["zones"]}
         self._turns = Turns()
         self._loop = asyncio.get_running_loop()
+
+    def use_zones(self, views: Mapping[str, ZoneSet], plan: Mapping[str, Any]) -> None:
+        """Answer from these zones from now on, each network from its own."""
+        chains = {
+            name: Chain(self.settings, _sources(zones), self.backend, time.time, self.counters)
+            for name, zones in views.items()
+            if name
+        }
+        self.sources = _sources(views[""])
+        self.use_views({text: chain for name, chain in chains.items() for text in plan["networks"].get(name, ())})
+        self.forget()
 
     def lane(self, address: str) -> Answers | None:
         """None: every query is looked at."""
@@ -138,12 +145,21 @@ class Backend:
         return False
 
 
-async def serve(plan: Mapping[str, Any]) -> None:
-    """Be a name server until SIGTERM."""
+async def serve(path: str) -> None:
+    """Be the name server that a file describes until SIGTERM; with SIGHUP its zones are read again."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+
+    def change() -> None:
+        if chain is not None:
+            now = _read(path)
+            chain.use_zones(_views(now), now)
+
+    chain: WorldChain | None = None
+    loop.add_signal_handler(signal.SIGHUP, change)
+    plan = _read(path)
     recursor = _recursor(plan)
     settings = ServerSettings(
         recursion=EVERYBODY, cookies=CookiePolicy.ON, cookie_secrets=(hashlib.md5(plan["seed"].encode()).digest(),)
@@ -159,6 +175,12 @@ async def serve(plan: Mapping[str, Any]) -> None:
     await server.close()
     if recursor is not None:
         await recursor.close()
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    with open(path) as file:
+        described: Mapping[str, Any] = json.load(file)
+    return described
 
 
 def _told(error: ValueError) -> int:

@@ -218,6 +218,7 @@ class Asking:
             host.world.topology.learn(host.name, index, pairs)
             sizes = {len(address) for address, _ in pairs if not is_link_local(address)}
             complete = complete and sizes >= set(service.plan.sizes)
+        tell_of_addresses(host.world)
         if complete:
             host.hub.call_later(0.0, self._lose_patience, self._boot)
 
@@ -297,6 +298,13 @@ def renumber_host(host: Host, texts: Sequence[str], keep: float) -> None:
         else:
             _remove(host, index, old)
     host.world.refresh_routes()
+    tell_of_addresses(host.world)
+
+
+def tell_of_addresses(world: World) -> None:
+    """Tell those who keep account that a host may have other addresses."""
+    for callback in world.on_addresses:
+        callback()
 
 
 def _remove(host: Host, index: int, addresses: list[Address]) -> None:
@@ -304,6 +312,7 @@ def _remove(host: Host, index: int, addresses: list[Address]) -> None:
         host.world.topology.take(host.name, address)
     remove_addresses(host.stack, index, addresses)
     note_addresses(host, index)
+    tell_of_addresses(host.world)
 
 
 def note_addresses(host: Host, index: int) -> None:

@@ -1,17 +1,20 @@
 """The name servers of a world with `[dns]`: what each serves, as the program on its host is told, and who asks whom.
 
-The programs are `catenet.testing.names`; nothing here knows how they work. They read a JSON object from standard input.
+The programs are `catenet.testing.names`; nothing here knows how they work. They read a JSON object from a file of their
+host, and read it again when they get SIGHUP: when a host has other addresses, as after `rndc reload`.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import signal
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from catenet.wire.address import format_address, parse_address
+from catenet.stack.interface import AddressState
+from catenet.wire.address import format_address, is_link_local, parse_address
 from catenet.wire.dns.name import ROOT, is_below, join, labels, name_from_text, name_to_text, reverse_name
 from catenet.wire.dns.resolv_conf import MOST_SERVERS
 from catenet.wire.dns.stub import Server, StubConfig
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OwnNames", "run_name_servers", "tell_hosts"]
 
-PROGRAM: Final = ("-m", "catenet.testing.names")
+DESCRIPTION: Final = "/etc/catenet/names.json"
+PROGRAM: Final = ("-m", "catenet.testing.names", DESCRIPTION)
 KEYS: Final = "catenet.testing.names.zones"
 ROOT_KEY: Final = "/usr/share/dns/root.key"
 ROOT_HINTS: Final = "/usr/share/dns/root.hints"
@@ -48,33 +52,86 @@ def run_name_servers(world: World, plan: WorldPlan) -> None:
     texts = _Texts(world, dns)
     serving = dict.fromkeys([*(host for zone in dns.zones for host in zone.hosts), *dns.resolvers])
     for name in serving:
-        told = {
-            "seed": str(world.seed),
-            "sign": dns.sign,
-            "networks": {network.name: list(_prefixes(world, network.name)) for network in plan.networks},
-            "zones": [texts.zone(zone) for zone in dns.zones if name in zone.hosts],
-            "resolver": texts.resolver(name) if name in dns.resolvers else None,
-        }
-        world.hosts[name].run(list(PROGRAM), daemon=True, stdin=json.dumps(told))
+        world.hosts[name].files[DESCRIPTION] = partial(_describe, world, plan, texts, name)
+        world.hosts[name].run(list(PROGRAM), daemon=True)
+    world.on_addresses.append(_Reloading(world, plan, texts, tuple(serving)).note)
+
+
+def _describe(world: World, plan: WorldPlan, texts: _Texts, name: str) -> str:
+    """What the program on a host is told."""
+    dns = plan.dns
+    assert dns is not None
+    told = {
+        "seed": str(world.seed),
+        "sign": dns.sign,
+        "networks": {network.name: list(_prefixes(world, network.name)) for network in plan.networks},
+        "zones": [texts.zone(zone) for zone in dns.zones if name in zone.hosts],
+        "resolver": texts.resolver(name) if name in dns.resolvers else None,
+    }
+    return json.dumps(told)
+
+
+class _Reloading:
+    """Has the name servers read their zones again when hosts have other addresses, and hosts ask resolvers there."""
+
+    def __init__(self, world: World, plan: WorldPlan, texts: _Texts, serving: tuple[str, ...]) -> None:
+        self._world = world
+        self._plan = plan
+        self._told = _stub_configs(world, plan)
+        self._texts = texts
+        self._serving = serving
+        self._due = False
+
+    def note(self) -> None:
+        """Note a change; several at one moment are one."""
+        if not self._due:
+            self._due = True
+            self._world.hub.call_later(0.0, self._reload)
+
+    def _reload(self) -> None:
+        self._due = False
+        if not self._texts.update():
+            return
+        before, self._told = self._told, _stub_configs(self._world, self._plan)
+        for name, config in self._told.items():
+            host = self._world.hosts[name]
+            if config != before[name] and host.name_service == before[name]:
+                host.use_name_servers(config, host.names)
+        for name in self._serving:
+            for process in self._world.hosts[name].processes:
+                # Whoever has no handler yet has not read the file either.
+                if process.alive and process.name == " ".join(PROGRAM[:2]) and signal.SIGHUP in process.handlers:
+                    process.deliver(signal.SIGHUP)
 
 
 def tell_hosts(world: World, plan: WorldPlan) -> None:
     """Have every host ask the resolvers, those of its own networks first, unless its `resolv` names others."""
     dns = plan.dns
     assert dns is not None
-    hints = _root_hints(world, dns)
-    on = {host.name: set(host.networks or (None,)) for host in plan.hosts}
+    configs = _stub_configs(world, plan)
     for host in plan.hosts:
         made = world.hosts[host.name]
+        made.use_name_servers(configs[host.name], OwnNames(made))
+        made.files[ROOT_HINTS] = partial(_root_hints, world, dns)
+        if dns.sign:
+            made.files[ROOT_KEY] = partial(_root_key, str(world.seed))
+
+
+def _stub_configs(world: World, plan: WorldPlan) -> dict[str, StubConfig]:
+    """Whom each host asks."""
+    dns = plan.dns
+    assert dns is not None
+    on = {host.name: set(host.networks or (None,)) for host in plan.hosts}
+    configs = {}
+    for host in plan.hosts:
         near = sorted(dns.resolvers, key=lambda name: (name != host.name, not on[name] & on[host.name]))
-        servers = tuple(Server(world.addresses(name)[0]) for name in near[:MOST_SERVERS])
+        found = [world.addresses(name)[:1] for name in near[:MOST_SERVERS]]
+        servers = tuple(Server(address) for each in found for address in each)
         config = StubConfig(servers, (dns.domain,), cache=dns.cache)
         if host.resolv is not None:
             config = stub_config(host.resolv, world.addresses, config)
-        made.use_name_servers(config, OwnNames(made))
-        made.files[ROOT_HINTS] = lambda: hints
-        if dns.sign:
-            made.files[ROOT_KEY] = partial(_root_key, str(world.seed))
+        configs[host.name] = config
+    return configs
 
 
 def _root_hints(world: World, dns: DnsPlan) -> str:
@@ -123,11 +180,28 @@ class _Texts:
     def __init__(self, world: World, dns: DnsPlan) -> None:
         self._world = world
         self._dns = dns
+        self._serial = 0
+        self._addresses: dict[str, list[Address]] = {}
+        self.update()
+
+    def update(self) -> bool:
+        """Look which addresses hosts have now; whether any are others than before.
+
+        Those that are deprecated have no names any more, if the host has others of their version.
+        """
+        before, self._addresses = self._addresses, {name: _named(host) for name, host in self._world.hosts.items()}
+        changed = before != self._addresses
+        self._serial += changed
+        return changed
+
+    def addresses(self, host: str) -> list[Address]:
+        """Addresses that a name leads to; none when it is no host's."""
+        return self._addresses.get(host, [])
 
     def resolver(self, host: str) -> dict[str, Any]:
         """What a resolver is told: the servers of the root, and what it is to ask for against its habit."""
         root = next(zone for zone in self._dns.zones if zone.name == ROOT)
-        hints = {_server_name(name, ROOT): [*map(format_address, self._world.addresses(name))] for name in root.hosts}
+        hints = {_server_name(name, ROOT): [*map(format_address, self.addresses(name))] for name in root.hosts}
         zones = [name_to_text(zone.name) for zone in self._dns.zones]
         return {"hints": hints, "unblocked": [*UNBLOCKED, *zones], "host": host}
 
@@ -161,14 +235,14 @@ class _Texts:
         for host in zone.hosts:
             name = _server_name(host, zone.name)
             lines.append(f"{name_to_text(zone.name)} {ttl} IN NS {name}")
-            lines += [_address_line(name, ttl, address) for address in self._world.addresses(host)]
+            lines += [_address_line(name, ttl, address) for address in self.addresses(host)]
         return "\n".join(lines) + "\n"
 
     def _text(self, zone: ZonePlan, network: str) -> str:
         """A master file, as askers of a network see the zone."""
         ttl, origin = self._ttl(zone), name_to_text(zone.name)
         first = _server_name(zone.hosts[0], zone.name)
-        lines = [f"$ORIGIN {origin}", f"$TTL {ttl}", f"@ SOA {first} hostmaster 1 3600 600 86400 {ttl}"]
+        lines = [f"$ORIGIN {origin}", f"$TTL {ttl}", f"@ SOA {first} hostmaster {self._serial} 3600 600 86400 {ttl}"]
         lines.append(self._servers(zone))
         taken = {_server_name(host, zone.name) for host in zone.hosts}
         for name, target in zone.names.items():
@@ -177,14 +251,14 @@ class _Texts:
         for host in self._world.hosts:
             name = f"{host}.{origin}"
             if zone.name == self._dns.domain and name not in taken:
-                lines += [_address_line(name, ttl, address) for address in self._world.addresses(host)]
+                lines += [_address_line(name, ttl, address) for address in self.addresses(host)]
             if zone.name == REVERSE:
                 lines += self._reverse_lines(host)
         return "\n".join(lines) + "\n"
 
     def _reverse_lines(self, host: str) -> list[str]:
         name = name_to_text(join([*labels(name_from_text(host)), *labels(self._dns.domain)]))
-        return [f"{name_to_text(reverse_name(address))} PTR {name}" for address in self._world.addresses(host)]
+        return [f"{name_to_text(reverse_name(address))} PTR {name}" for address in self.addresses(host)]
 
     def _records(self, name: str, targets: tuple[str, ...]) -> list[str]:
         lines = []
@@ -192,12 +266,22 @@ class _Texts:
             if target.endswith("."):
                 lines.append(f"{name} CNAME {target}")
             else:
-                addresses = self._world.addresses(target) or [parse_address(target)]
+                known = target in self._world.hosts
+                addresses = self.addresses(target) if known else [parse_address(target)]
                 lines += [_address_line(name, None, address) for address in addresses]
         return lines
 
     def _ttl(self, zone: ZonePlan) -> int:
         return self._dns.ttl if zone.ttl is None else zone.ttl
+
+
+def _named(host: Host) -> list[Address]:
+    """Addresses of a host by which others are to come: preferred ones, or of a version that has none, deprecated."""
+    entries = [entry for each in host.stack.interfaces.values() if not each.loopback for entry in each.addresses]
+    usable = [entry for entry in entries if entry.is_usable and not is_link_local(entry.address)]
+    new = [entry for entry in usable if entry.state is not AddressState.DEPRECATED]
+    sizes = {len(entry.address) for entry in new}
+    return [entry.address for entry in (*new, *(each for each in usable if len(each.address) not in sizes))]
 
 
 def _target_for(target: Target, network: str) -> tuple[str, ...]:

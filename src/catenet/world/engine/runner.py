@@ -39,6 +39,8 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
     """Make what the plan says: networks, hosts, links, programs, events."""
     for network in plan.networks:
         world.network(network.name, *network.prefixes, configure=network.autoconf or ())
+    if plan.dns is not None:  # whom others ask has addresses from the beginning
+        world.fixed |= {*plan.dns.resolvers, *(name for zone in plan.dns.zones for name in zone.hosts)}
     for host in plan.hosts:
         world.host(
             host.name,
