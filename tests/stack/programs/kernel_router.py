@@ -24,7 +24,7 @@ def open_tun(name: str) -> int:
 
 
 def drain(device: int) -> list[bytes]:
-    found = []
+    found: list[bytes] = []
     while True:
         try:
             packet = os.read(device, 65536)
