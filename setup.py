@@ -88,6 +88,7 @@ LEFT_OUT = (
     "catenet/stack/ethernet/advertiser.py",
     "catenet/stack/ethernet/autoconf.py",
     "catenet/stack/endpoint.py",
+    "catenet/stack/configuration.py",
     "catenet/stack/sysctl.py",
     "catenet/stack/ethernet/ethernet.py",
     "catenet/stack/ethernet/lifetimes.py",

@@ -22,7 +22,8 @@ CIRCLES = {
 
 LAYERS = {
     "catenet.stack": [
-        {"stack", "sysctl"}, {"settings"}, {"dhcp"}, {"ethernet"}, {"datagram", "nat", "tcp"}, {"group", "ip", "ports"},
+        {"configuration", "stack", "sysctl"},
+        {"settings"}, {"dhcp"}, {"ethernet"}, {"datagram", "nat", "tcp"}, {"group", "ip", "ports"},
         {"counters", "interface", "timers"}, {"endpoint"}, {"units"},
     ],
     "catenet.stack.tcp": [{"layer"}, {"user"}, CIRCLES["catenet.stack.tcp"], {"settings"}],

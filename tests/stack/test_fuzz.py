@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from catenet.stack.configuration import configure
 from catenet.stack.endpoint import ANY4, ANY6, Name, StackError
 from catenet.stack.stack import Stack
 from catenet.wire import checksum, ethernet, icmp, ip, tcp
@@ -30,7 +31,7 @@ def conversation(version, on_ethernet):
         text = TEXTS[version][number - 1]
         stack.add_interface(addresses=(parse_interface(text),), link_address=link(number) if on_ethernet else b"")
         if on_ethernet:
-            stack.configure(2)
+            configure(stack, 2)
         net.stacks.append(stack)
         stacks.append(stack)
     one, other = stacks
@@ -77,7 +78,7 @@ def victim(version, on_ethernet):
     stack.add_interface(addresses=addresses, link_address=link(2) if on_ethernet else b"")
     stack.add_interface(addresses=(parse_interface("172.16.0.1/12" if version == 4 else "fd01::1/16"),))
     if on_ethernet:
-        stack.configure(2)
+        configure(stack, 2)
     stack.add_route(Prefix(ANY[version], 0), 3)
     server = stack.tcp_endpoint(version)
     server.bind(Name(ANY[version], 80))

@@ -238,6 +238,89 @@ def test_whoever_slept_through_a_renumbering_asks_when_it_wakes() -> None:
         assert not {"192.168.1.128", "fd01::1:0"} & set(shown(made))
 
 
+def test_a_host_that_moves_asks_where_it_comes() -> None:
+    """From DHCP and SLAAC to addresses that are given out, to DHCPv6, and back."""
+    with world(("slaac", "dhcp")) as made:
+        made.network("lab", "172.16.0.0/24", "fd03::/64", configure="dhcpv6")
+        made.host("lab-gate", network=["lab", "far"], forwarding=True)
+        made.host("old-timer", network="lab")
+        seen = []
+        for name, when in (("home", 30), ("far", 31), ("lab", 60), ("home", 90)):
+            made.move("phone", name)
+            made.run(when, deadlock=False)
+            seen.append({each.partition(":")[0] if ":" in each else each for each in shown(made)})
+        assert seen == [
+            {"192.168.1.128", "fd01"},
+            {"10.9.0.4", "fd02"},
+            {"172.16.0.3", "fd03"},
+            {"192.168.1.128", "fd01"},
+        ]
+        made.host("phone").restart()
+        made.run(120, deadlock=False)
+        assert "192.168.1.128" in shown(made)
+
+
+def test_a_connection_of_a_host_that_moves_times_out_and_a_new_one_works() -> None:
+    with world("dhcp") as made:
+        made.at(100, made.move, "phone", "far")
+        assert renumbering(made, 4) == LOST[4]
+        assert shown(made)[0] == "10.9.0.3"
+
+
+def test_a_laptop_carried_elsewhere_while_it_sleeps() -> None:
+    with world("dhcp") as made:
+        made.network("cafe", "10.20.0.0/24", configure="dhcp")
+        made.host("hotspot", network=["cafe", "far"], forwarding=True)
+        made.at(50, made.pause, "phone")
+        made.at(100, made.move, "phone", "cafe")
+        made.at(200, made.resume, "phone")
+        made.run(230, deadlock=False)
+        assert "10.20.0.128" in shown(made)
+        assert not [each for each in shown(made) if each.startswith("192.168")]
+
+
+@pytest.mark.parametrize(
+    ("name", "to", "message"),
+    [
+        ("gate", "far", "gate cannot move: others find their way by it"),
+        ("phone", "fax", "unknown network 'fax'; did you mean 'far'"),
+        ("server2", "home", "server2 cannot move: it is on several networks"),
+    ],
+)
+def test_moves_that_cannot_be(name: str, to: str, message: str) -> None:
+    made = world("dhcp")
+    made.host("server2", network=["home", "far"])
+    with pytest.raises(ValueError, match=message):
+        made.move(name, to)
+    with pytest.raises(ValueError, match=message):
+        made.check_addresses(name, network=to)
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ('move = "phone"', "w:11: move needs a network: to = 'NAME'"),
+        ('move = "phone"\nto = "hme"', r"w:13: unknown network 'hme'; did you mean 'home'\?"),
+        ('move = "gate"\nto = "home"', "w:12: gate cannot move: others find their way by it"),
+    ],
+)
+def test_mistakes_in_moves(event: str, message: str) -> None:
+    source = """[[networks]]
+name = "home"
+[[networks]]
+name = "isp"
+[hosts.phone]
+network = "home"
+[hosts.far]
+network = "isp"
+[routers.gate]
+networks = ["home", "isp"]
+[[events]]
+"""
+    with pytest.raises(WorldFileError, match=message):
+        parse_world(f"{source}{event}\nat = 5\n".encode(), Path("w"))
+
+
 @pytest.mark.parametrize(
     ("name", "to", "message"),
     [
@@ -256,7 +339,7 @@ def test_renumbering_that_cannot_be(name: str, to: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         made.renumber(name, to)
     with pytest.raises(ValueError, match=message):
-        made.check_renumbering(name, (to,) if to else ())
+        made.check_addresses(name, (to,) if to else ())
 
 
 def test_a_host_cannot_be_renumbered_alone_by_slaac() -> None:

@@ -16,12 +16,8 @@ from catenet.stack.datagram import fastpath as udp_fastpath
 from catenet.stack.datagram.datagram import DatagramEndpoint
 from catenet.stack.datagram.ping import EchoEndpoint, EchoLayer
 from catenet.stack.datagram.udp import Udp, UdpEndpoint
-from catenet.stack.dhcp.client4 import DhcpClient
-from catenet.stack.dhcp.client6 import Dhcp6Client
 from catenet.stack.endpoint import Address
-from catenet.stack.ethernet.autoconf import Autoconfiguration
 from catenet.stack.ethernet.ethernet import EthernetPort
-from catenet.stack.ethernet.port import LinkPort
 from catenet.stack.group.multicast import Multicast
 from catenet.stack.interface import AddressState, Interface, InterfaceAddress
 from catenet.stack.ip import forward
@@ -40,7 +36,6 @@ from catenet.stack.timers import Timers
 from catenet.stack.units import Seconds
 from catenet.wire import ethernet, icmp, ip, multicast, tcp, udp
 from catenet.wire.address import BROADCAST, Prefix, is_loopback, is_martian_source, is_multicast
-from catenet.wire.dhcp6 import duid_uuid
 from catenet.wire.errors import HeaderProblem, Malformed
 from catenet.wire.icmp import Problem
 from catenet.wire.ip import IpPacket
@@ -55,7 +50,6 @@ __all__ = ["Stack"]
 _MAX_EVENTS: Final = 1024
 _MAX_ROUNDS: Final = 10_000
 """Rounds of loopback in one `transmit`; the rest is left to the next."""
-_DHCP6_ALWAYS: Final = 2
 _SHORTEST: Final = 28
 """Bytes from which on a packet may take a fast path."""
 _SUSPECT: Final = {4: frozenset((0, 127, *range(224, 256))), 16: frozenset((0, 255))}
@@ -166,40 +160,6 @@ class Stack:
     def remove_address(self, interface: int, address: Address) -> None:
         """Take an address away; StackError(ADDRESS_NOT_AVAILABLE) when it is not there."""
         self.address_table.remove(interface, address)
-
-    def configure(
-        self, interface: int, host_name: str = "", identity: bytes = b"", *, ipv6: bool = True, ipv4: bool = True
-    ) -> None:
-        """Have an interface configure itself: IPv6 from routers and as these say, IPv4 by DHCP.
-
-        `identity`, 16 bytes, is what stays with the host where it has no link-layer address. Events tell what came of
-        it: `name_servers.NameServers`, `lease.LeaseChange`, `port.AddressConflict`.
-        """
-        port = self.port(interface)
-        if ipv6:
-            client = Dhcp6Client(self, port, duid_uuid(identity) if identity else b"")
-            Autoconfiguration(self, port, identity).start()
-            if self.settings.dhcp6 == _DHCP6_ALWAYS:
-                client.start()
-        if ipv4 and self.settings.dhcp:
-            DhcpClient(self, port, host_name, identity).start()
-
-    def port(self, interface: int) -> LinkPort:
-        """What configures an interface, or advertises on it; made when there is none."""
-        chosen = self.interfaces[interface]
-        if chosen.port is None:
-            chosen.port = LinkPort(self, chosen)
-        return chosen.port
-
-    def link_changed(self, interface: int) -> None:
-        """Have an interface that configures itself find out whether it is where it was, as after a sleep."""
-        port = self.interfaces[interface].port
-        if port is not None and port.autoconf is not None:
-            port.autoconf.link_changed()
-        if port is not None and port.dhcp6 is not None:
-            port.dhcp6.confirm()
-        if port is not None and port.dhcp is not None:
-            port.dhcp.confirm()
 
     def use_nat(self, config: NatConfig | None) -> None:
         """Translate addresses between the interfaces outside and all others from now on, without any mapping yet."""

@@ -23,14 +23,15 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from catenet.stack.interface import AddressState
 from catenet.stack.settings import Settings
-from catenet.wire.address import is_link_local, parse_interface
-from catenet.world.engine.configuring import Asking, NetworkService, check_renumbering
+from catenet.wire.address import is_link_local
+from catenet.world.engine.configuring import NetworkService, check_move, check_renumbering, join_networks, move_host
 from catenet.world.engine.context import ContextSwitcher
 from catenet.world.engine.current import current
 from catenet.world.engine.ending import QUIET, Ending
 from catenet.world.engine.errors import DeadlockError, ProcessFailed, StillRunning
 from catenet.world.engine.host import Host
 from catenet.world.engine.hub import NEVER, Clock, Hub, RealClock
+from catenet.world.engine.interruption import Interruptible
 from catenet.world.engine.streams import print_line
 from catenet.world.engine.waiting import describe_waiting
 from catenet.world.engine.wiring import nat_config
@@ -165,9 +166,7 @@ class World:
         properties = clock if clock is None or isinstance(clock, ClockProperties) else clock_properties(clock)
         install.install()
         host = self.hosts[name] = Host(self, name, chosen, forwarding)
-        shares = self._share(addresses, networks)
-        for joined, share in zip(networks, shares, strict=True):
-            self._join(host, joined, share, link)
+        join_networks(host, networks, addresses, link)
         if properties is not None:
             host.use_clock(properties)
         if forwarding:
@@ -176,33 +175,6 @@ class World:
         host.configure_itself()
         self.refresh_routes()
         return host
-
-    def _join(self, host: Host, joined: str | None, share: list[str], link: LinkProperties | None) -> None:
-        """Put a host on a network: with these addresses, given ones, or those for which it asks the network."""
-        service = self.services.get(joined or next(iter(self.topology.networks), ""))
-        serves = service is not None and service.serves(host, host.forwarding)
-        asks = service is not None and not (serves or share or host.forwarding or host.name in self.fixed)
-        sizes = tuple(size for size in (4, 16) if not asks or service is None or size not in service.plan.sizes)
-        port = self.topology.attach(host.name, joined, share, link, sizes)
-        index = len(self.topology.ports_of(host.name)) - 1
-        host.attach(port, tuple(port.addresses))
-        if service is not None:
-            service.reserve(address for address, _ in port.addresses)
-            if asks:
-                host.asking = Asking(host, {**(host.asking.services if host.asking else {}), index: service})
-            elif serves:
-                service.server = host
-                host.serving.append((service, index))
-
-    def _share(self, addresses: tuple[str, ...], networks: list[str | None]) -> list[list[str]]:
-        """Assign a host's addresses to its networks: each to the network that contains it, else to the first."""
-        shares: list[list[str]] = [[] for _ in networks]
-        for text in addresses:
-            address = parse_interface(text)[0]
-            known = [self.topology.networks.get(name) if name else None for name in networks]
-            inside = (i for i, net in enumerate(known) if net and any(address in prefix for prefix in net.prefixes))
-            shares[next(inside, 0)].append(text)
-        return shares
 
     def network(
         self,
@@ -268,12 +240,20 @@ class World:
         else:
             self.hosts[self.topology.known(name)].renumber(wanted, keep=keep)
 
-    def check_renumbering(self, name: str, addresses: Iterable[str]) -> None:
-        """ValueError if `renumber` would raise it now."""
-        if name not in self.hosts and name in self.services:
-            self.services[name].check_prefixes(addresses)
+    def move(self, host: str | Host, network: str) -> None:
+        """Take a host to another network: its link goes with it, its addresses do not.
+
+        It gets others as it would there, in an instant or by the network's protocols. Raises ValueError for a
+        router, or a host of several networks.
+        """
+        move_host(self.hosts[self.topology.known(_name(host))], network)
+
+    def check_addresses(self, name: str, addresses: Iterable[str] = (), network: str | None = None) -> None:
+        """ValueError if `renumber`, or `move` to this network, would raise it now."""
+        if network is None:
+            check_renumbering(self, name, tuple(addresses))
         else:
-            check_renumbering(self.hosts[self.topology.known(name)], tuple(addresses))
+            check_move(self.hosts[self.topology.known(name)], network)
 
     def pause(self, host: str | Host) -> None:
         """Suspend a host until `resume`, as a laptop whose lid is closed (`Host.pause`)."""
@@ -424,7 +404,7 @@ class World:
                 self.refresh_routes()
             self.switcher.begin()
             try:
-                with _Interruptible(self):
+                with Interruptible(self):
                     yield
             finally:
                 self._running = False
@@ -524,33 +504,6 @@ class World:
 
 def _name(host: str | Host) -> str:
     return host.name if isinstance(host, Host) else host
-
-
-class _Interruptible:
-    """Handles Ctrl-C while a world runs in the main thread: the first stops it between events, the second at once."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._previous: Any = None
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            handler = install.original(signal, "getsignal")(signal.SIGINT)
-            if handler is signal.default_int_handler:
-                self._previous = install.original(signal, "signal")(signal.SIGINT, self._handle_interrupt)
-
-    def _handle_interrupt(self, number: int, frame: Any) -> None:
-        world = self._world
-        if world.interrupted:
-            raise KeyboardInterrupt
-        world.interrupted = True
-        world.hub.stop()
-
-    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
-        if self._previous is not None:
-            install.original(signal, "signal")(signal.SIGINT, self._previous)
-            if self._world.interrupted and kind is None:
-                raise KeyboardInterrupt
 
 
 def _close_all() -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 from typing import Any
 
+from catenet.stack.configuration import configure
 from catenet.stack.endpoint import ANY6, Name, StackError
 from catenet.stack.stack import Stack
 from catenet.wire.address import Prefix, parse_address, parse_interface
@@ -29,7 +30,7 @@ def main(name: str, *texts: str) -> None:
     stack = Stack(random.Random(1))
     stack.add_interface("eth0", link_address=bytes.fromhex("02000a090002"))
     stack.settings.dhcp = 0
-    stack.configure(2)
+    configure(stack, 2)
     for text in texts:
         prefix, _, gateway = text.partition("=")
         if gateway:

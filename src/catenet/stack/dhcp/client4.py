@@ -117,6 +117,12 @@ class DhcpClient(DhcpClientBase):
         self._close()
         self.state = DhcpState.INIT
 
+    def abandon(self) -> None:
+        """Forget the lease without a word, and ask no more: the link is gone."""
+        self._drop_lease()
+        self._close()
+        self.state = DhcpState.INIT
+
     def _retry(self, callback: Callable[[], None]) -> None:
         wait = min(_FIRST_TIMEOUT * 2 ** min(self._attempts - 1, 10), _LAST_TIMEOUT)
         self._set_timer(self._stack.now + wait + self._stack.random.uniform(-_JITTER, _JITTER), callback)

@@ -163,6 +163,10 @@ class Dhcp6Client(DhcpClientBase):
             self._remove(each.address)
         self._begin(Dhcp6State.RELEASING)
 
+    def abandon(self) -> None:
+        """Forget the lease without a word, and ask no more: the link is gone."""
+        self._finish()
+
     def _open(self) -> None:
         if self._socket is None:
             self._socket = DhcpSocket(self._stack, self._index, Name(ANY6, dhcp6.CLIENT_PORT), self._receive)

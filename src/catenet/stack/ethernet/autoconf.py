@@ -75,6 +75,20 @@ class Autoconfiguration:
         """Look for routers anew: the host may have come to another link."""
         self._solicit_anew()
 
+    def abandon(self) -> None:
+        """Forget what routers said, and ask no more: the link is gone."""
+        for timer in (self._solicitation, self._sweep):
+            if timer is not None:
+                timer.cancel()
+        for entry in (entry for table in self._tables() for entry in table):
+            self._stack.remove_route(entry)
+        self._routes, self._on_link = {}, {}
+        for each in [each for each in self._port.interface.addresses if each.origin == "slaac"]:
+            self._port.forget(each.address)
+            self._stack.remove_address(self._index, each.address)
+        self.names = AdvertisedNames()
+        self._tell_names()
+
     def _solicit_anew(self) -> None:
         if self._solicitation is not None:
             self._solicitation.cancel()

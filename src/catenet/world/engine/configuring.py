@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from catenet.stack.configuration import abandon, configure, link_changed, port_of
 from catenet.stack.dhcp.pool import AddressPool, ServerConfig
 from catenet.stack.dhcp.server4 import Dhcp4Server
 from catenet.stack.dhcp.server6 import Dhcp6Server
@@ -21,12 +22,13 @@ from catenet.world.engine.wiring import FIRST_INTERFACE, remove_addresses, repla
 from catenet.world.scenario.units import nearest
 
 if TYPE_CHECKING:
+    from catenet.link.properties import LinkProperties
     from catenet.world.engine.host import Host
     from catenet.world.network.links import Network
     from catenet.world.scenario.autoconf import AutoconfPlan
     from catenet.world.world import World
 
-__all__ = ["Asking", "NetworkService", "check_renumbering", "renumber_host"]
+__all__ = ["Asking", "NetworkService", "check_move", "check_renumbering", "join_networks", "move_host", "renumber_host"]
 
 PATIENCE: Final = 15.0
 """Seconds for which programs of a host wait for its addresses."""
@@ -76,6 +78,7 @@ class NetworkService:
 
     def install(self, host: Host, index: int) -> None:
         """Serve from this port of a host that has booted; leases outlive its boots."""
+        host.update_stack()
         self.server, self._index = host, index
         stack, interface = host.stack, index + FIRST_INTERFACE
         own = {len(address): address for address, _ in self._own_addresses()}
@@ -88,7 +91,9 @@ class NetworkService:
             Dhcp6Server(stack, interface, config, duid_uuid(_identity(self._world, host.name, index)))
         if 16 in self.plan.sizes:
             managed = "dhcpv6" in self.plan.protocols
-            self._advertiser = RouterAdvertiser(stack, stack.port(interface), managed=managed, default=host.forwarding)
+            self._advertiser = RouterAdvertiser(
+                stack, port_of(stack, interface), managed=managed, default=host.forwarding
+            )
             for prefix in self._advertised:
                 self._advertise(prefix)
 
@@ -125,6 +130,7 @@ class NetworkService:
         prefixes = self.check_prefixes(texts)
         host, topology = self.server, self._world.topology
         assert host is not None
+        host.update_stack()
         for prefix in prefixes:
             size = len(prefix.address)
             pair = topology.add_prefix(self.network, prefix)
@@ -185,24 +191,33 @@ class Asking:
     def begin(self) -> None:
         """Ask, in a stack that has booted; programs start when the addresses are there, or after a while without."""
         host = self._host
+        host.update_stack()
         self._boot += 1
         host.stack.address_table.watch = self._addresses_changed
         for index, service in self.services.items():
-            plan = service.plan
-            host.stack.configure(
-                index + FIRST_INTERFACE,
-                host.name,
-                _identity(host.world, host.name, index),
-                ipv6=16 in plan.sizes,
-                ipv4=4 in plan.sizes,
-            )
+            self._ask(index, service)
         self._addresses_changed()
         host.hub.call_later(PATIENCE, self._lose_patience, self._boot)
+
+    def _ask(self, index: int, service: NetworkService) -> None:
+        host, plan = self._host, service.plan
+        identity = _identity(host.world, host.name, index)
+        configure(host.stack, index + FIRST_INTERFACE, host.name, identity, ipv6=16 in plan.sizes, ipv4=4 in plan.sizes)
+
+    def change(self, index: int, service: NetworkService | None) -> None:
+        """Ask this network by a port that was on another; None: it gives no addresses."""
+        host = self._host
+        abandon(host.stack, index + FIRST_INTERFACE)
+        self.services = {each: one for each, one in self.services.items() if each != index}
+        if service is not None:
+            self.services[index] = service
+            host.stack.address_table.watch = self._addresses_changed
+            self._ask(index, service)
 
     def link_changed(self) -> None:
         """Find out whether the addresses are still right, as after a sleep."""
         for index in self.services:
-            self._host.stack.link_changed(index + FIRST_INTERFACE)
+            link_changed(self._host.stack, index + FIRST_INTERFACE)
 
     def _lose_patience(self, boot: int) -> None:
         if boot == self._boot:
@@ -260,7 +275,48 @@ class Asking:
         return moved
 
 
-def check_renumbering(host: Host, texts: Sequence[str]) -> list[tuple[int, list[tuple[Address, int]]]]:
+def join_networks(
+    host: Host, networks: Sequence[str | None], addresses: Iterable[str], link: LinkProperties | None
+) -> None:
+    """Put a host on networks, with those of its addresses that lie in each, given ones, or those that it asks for."""
+    topology = host.world.topology
+    shares: list[list[str]] = [[] for _ in networks]
+    for text in addresses:
+        address = parse_interface(text)[0]
+        known = [topology.networks.get(name) if name else None for name in networks]
+        inside = (i for i, net in enumerate(known) if net and any(address in prefix for prefix in net.prefixes))
+        shares[next(inside, 0)].append(text)
+    for name, share in zip(networks, shares, strict=True):
+        _join(host, name, share, link)
+
+
+def _join(host: Host, name: str | None, share: list[str], link: LinkProperties | None) -> None:
+    world = host.world
+    service = world.services.get(name or next(iter(world.topology.networks), ""))
+    serves = service is not None and service.serves(host, host.forwarding)
+    asks = service is not None and not (serves or share or host.forwarding or host.name in world.fixed)
+    sizes = tuple(size for size in (4, 16) if not asks or service is None or size not in service.plan.sizes)
+    port = world.topology.attach(host.name, name, share, link, sizes)
+    index = len(world.topology.ports_of(host.name)) - 1
+    host.attach(port, tuple(port.addresses))
+    if service is not None:
+        service.reserve(address for address, _ in port.addresses)
+        if asks:
+            host.asking = Asking(host, {**(host.asking.services if host.asking else {}), index: service})
+        elif serves:
+            service.server = host
+            host.serving.append((service, index))
+
+
+def check_renumbering(world: World, name: str, texts: Sequence[str]) -> None:
+    """ValueError if `World.renumber` would raise it now."""
+    if name not in world.hosts and name in world.services:
+        world.services[name].check_prefixes(texts)
+    else:
+        _renumbering(world.hosts[world.topology.known(name)], texts)
+
+
+def _renumbering(host: Host, texts: Sequence[str]) -> list[tuple[int, list[tuple[Address, int]]]]:
     """What a host gets at once, by port, when it is renumbered; the rest is the servers' to give. ValueError."""
     asking = host.asking
     if asking is None:
@@ -279,7 +335,7 @@ def check_renumbering(host: Host, texts: Sequence[str]) -> list[tuple[int, list[
 def renumber_host(host: Host, texts: Sequence[str], keep: float) -> None:
     """As `Host.renumber`."""
     topology = host.world.topology
-    chosen = check_renumbering(host, texts)
+    chosen = _renumbering(host, texts)
     if host.asking is not None:
         addresses = [parse_interface(text)[0] for text in texts]
         moved = host.asking.move([address for address in addresses if len(address) in host.asking.sizes()])
@@ -299,6 +355,42 @@ def renumber_host(host: Host, texts: Sequence[str], keep: float) -> None:
             _remove(host, index, old)
     host.world.refresh_routes()
     tell_of_addresses(host.world)
+
+
+def move_host(host: Host, name: str) -> None:
+    """As `World.move`."""
+    world, topology = host.world, host.world.topology
+    check_move(host, name)
+    network, (port,) = topology.networks[name], topology.ports_of(host.name)
+    if port.network is network:
+        return
+    host.update_stack()
+    if host.asking is not None:
+        host.asking.change(0, None)
+    remove_addresses(host.stack, 0, [address for address, _ in port.addresses if not is_link_local(address)])
+    service = world.services.get(name) if host.name not in world.fixed else None
+    sizes = tuple(size for size in (4, 16) if service is None or size not in service.plan.sizes)
+    pairs = topology.free_addresses(network, sizes)
+    topology.move(host.name, 0, name)
+    topology.give(host.name, 0, pairs)
+    replace_addresses(host.stack, 0, pairs, [])
+    if service is not None:
+        host.asking = host.asking or Asking(host, {})
+        host.asking.change(0, service)
+    note_addresses(host, 0)
+    world.refresh_routes()
+    tell_of_addresses(world)
+
+
+def check_move(host: Host, name: str) -> None:
+    """ValueError if a host cannot move to a network."""
+    networks = host.world.topology.networks
+    if name not in networks:
+        raise ValueError(f"unknown network {name!r}{nearest(name, networks)}")
+    if host.forwarding or host.serving:
+        raise ValueError(f"{host.name} cannot move: others find their way by it")
+    if len(host.world.topology.ports_of(host.name)) != 1:
+        raise ValueError(f"{host.name} cannot move: it is on several networks")
 
 
 def tell_of_addresses(world: World) -> None:

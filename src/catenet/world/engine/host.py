@@ -327,6 +327,11 @@ class Host:
         device.attach(receive)
         return index
 
+    def update_stack(self) -> None:
+        """Tell the stack the time before something is asked of it outside of packets and timers."""
+        if self.up and self._paused_at is None:
+            self.stack.handle_timeout(self.hub.now - self.slept)
+
     def reconfigure(self) -> None:
         """Configure the stack with devices, addresses and routes that it does not have yet."""
         configure(self, self.stack)

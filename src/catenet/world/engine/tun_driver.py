@@ -16,6 +16,7 @@ from functools import partial
 from typing import Final
 
 from catenet.link.tun import TunDevice
+from catenet.stack.configuration import configure
 from catenet.stack.dhcp.client4 import DhcpState
 from catenet.stack.dhcp.client6 import Dhcp6State
 from catenet.stack.dhcp.lease import Information, Lease
@@ -128,7 +129,7 @@ def _configure(world: World, host: Host, interface: int) -> None:
     """Ask the network for addresses, IPv6 from routers and IPv4 by DHCP (IPv6 as routers say), and wait for them."""
     if host.name_service is None:
         host.stack.on_event = partial(_learn_names, host, interface)
-    host.stack.configure(interface, host.name)
+    configure(host.stack, interface, host.name)
     port = host.stack.interfaces[interface].ethernet
     assert port is not None
     deadline = world.now + CONFIGURATION_TIMEOUT

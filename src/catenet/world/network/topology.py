@@ -175,6 +175,26 @@ class Topology:
                 self._own(port, address, length)
         self._changed()
 
+    def move(self, host: str, index: int, name: str) -> None:
+        """Join a port to another network; its addresses are nobody's, but those of link-local scope."""
+        port = self._of_host[host][index]
+        old, new = port.network, self._network(name)
+        for address, _ in port.addresses:
+            del old.owners[address]
+            if is_link_local(address):
+                new.owners[address] = port
+            else:
+                del self._owners[address]
+        port.addresses[:] = [pair for pair in port.addresses if is_link_local(pair[0])]
+        old.ports.remove(port)
+        new.ports.append(port)
+        port.network = new
+        self._changed()
+
+    def free_addresses(self, network: Network, sizes: tuple[int, ...]) -> list[tuple[Address, int]]:
+        """The next free addresses of a network, of these sizes."""
+        return list(self._choose(network, (), link_local=False, sizes=sizes))
+
     def add_prefix(self, network: Network, prefix: Prefix) -> tuple[Address, int]:
         """Add a prefix to a network; returns an address of it for who is to be its router."""
         network.prefixes.insert(0, prefix)

@@ -31,7 +31,10 @@ def schedule_events(world: World, events: Iterable[EventPlan], announce: Announc
             world.expect(1)
         if event.action == "renumber":
             for name in event.groups[0]:
-                world.check_renumbering(name, event.addresses)
+                world.check_addresses(name, event.addresses)
+        if event.action == "move":
+            for name in event.groups[0]:
+                world.check_addresses(name, network=event.network)
         world.at(event.at, _ACTIONS[event.action], world, event, announce)
 
 
@@ -107,6 +110,12 @@ def _renumber(world: World, event: EventPlan, announce: Announce) -> None:
         announce(f"{name} has other addresses: {shown}")
 
 
+def _move(world: World, event: EventPlan, announce: Announce) -> None:
+    for name in event.groups[0]:
+        announce(f"{name} moves to {event.network}")
+        world.move(name, event.network)
+
+
 def _link(world: World, event: EventPlan, announce: Announce) -> None:
     names = event.groups[0]
     topology = world.topology
@@ -161,5 +170,6 @@ _ACTIONS = {
     "freeze": _hold,
     "thaw": _release,
     "renumber": _renumber,
+    "move": _move,
     "clock": _clock,
 }

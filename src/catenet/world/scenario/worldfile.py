@@ -54,6 +54,7 @@ ACTIONS: Final = (
     "freeze",
     "thaw",
     "renumber",
+    "move",
     "clock",
 )
 LASTING: Final = ("partition", "crash", "link", "pause", "freeze")
@@ -68,6 +69,7 @@ LINK_KEYS: Final = ("between",)
 KEYS_OF_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "link": tuple(PARSERS),
     "renumber": ("to", "keep"),
+    "move": ("to",),
     "clock": CLOCK_CHANGES,
 }
 EVENT_KEYS: Final = ("at", "for", *ACTIONS)
@@ -136,6 +138,8 @@ class EventPlan:
     """What a renumbered host gets (none: the next free ones)."""
     keep: float = 0.0
     """Seconds for which its old addresses stay, deprecated."""
+    network: str = ""
+    """Where hosts are taken that move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,11 +343,25 @@ class _Reader:
         if action == "heal":
             self._tables.value(table, path, "heal", _only_true, None)
         groups = () if action == "heal" else self._groups(table[action], (*path, action), action)
+        if action == "move":
+            return EventPlan(at, action, groups, network=self._destination(table, path, groups[0]))
         addresses = self._tables.value(table, path, "to", _addresses, ())
         if addresses and len(groups[0]) > 1:
             raise self._tables.error((*path, "to"), "'to' goes with one host or network")
         keep = self._tables.value(table, path, "keep", parse_duration, 0.0)
         return EventPlan(at, action, groups, changes, duration, addresses, keep)
+
+    def _destination(self, table: dict[str, Any], path: KeyPath, hosts: tuple[str, ...]) -> str:
+        """The network to which hosts move."""
+        name = self._tables.value(table, path, "to", text, None)
+        if name is None:
+            raise self._tables.error(path, "move needs a network: to = 'NAME'")
+        if name not in self._networks:
+            raise self._tables.error((*path, "to"), f"unknown network {name!r}{nearest(name, self._networks)}")
+        for host in hosts:
+            if host in self._document.get("routers", ()):
+                raise self._tables.error((*path, "move"), f"{host} cannot move: others find their way by it")
+        return str(name)
 
     def _groups(self, value: object, path: KeyPath, action: str) -> tuple[tuple[str, ...], ...]:
         """Hosts of an event: of a partition each name or list is a group, of the others all names are one."""
