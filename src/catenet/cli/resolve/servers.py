@@ -140,7 +140,7 @@ def system_servers(options: Options, habits: Habits) -> list[NameServer]:
     from catenet.dns.config import server_host, system_config
 
     found = [
-        name_server(f"[{server_host(server)}]", options, habits)
+        name_server(server_host(server), options, habits)
         for server in system_config().servers
         if habits.version in (None, 4 if len(server.address) == 4 else 6)
     ]
