@@ -214,6 +214,56 @@ def test_revisions(repository, capsys, words, prefix):
     assert all(line.partition("shop.proto")[0] in (prefix, prefix.replace(":", ":proto/")) for line in lines)
 
 
+def test_what_buf_yaml_says(repository, capsys):
+    """Modules are where imports begin, and `breaking` says what counts, unless an option does."""
+    config = "version: v2\nmodules:\n  - path: proto\nbreaking:\n  use: [WIRE]\n"
+    (repository / "buf.yaml").write_text(config)
+    git("add", "buf.yaml")
+    git("commit", "-q", "-m", "third")
+    git("tag", "v3")
+    (repository / "proto" / "common.proto").write_text('syntax = "proto3"; package common; message Gold {}')
+    rules = ["FIELD_NO_DELETE", "FIELD_SAME_TYPE", "RPC_SAME_SERVER_STREAMING"]
+
+    def broken(*words):
+        status, lines, errors = compat(capsys, *words, "--json", "--ignore", "old", "--ignore", "new")
+        assert (status, errors) == (1 if lines else 0, [])
+        return [json.loads(line) for line in lines]
+
+    # The old revision has no buf.yaml, so its folder is named; the newer one's has.
+    found = broken("--against", ".git#tag=v1,subdir=proto", ".")
+    assert [one["type"] for one in found] == rules
+    assert {one["path"] for one in found} == {"proto/shop/shop.proto"}
+    assert [one["type"] for one in broken("--against", ".git#ref=v3", ".")] == []
+    found = broken("--against", ".git#ref=v3", ".", "--use", "FILE")
+    assert [(one["type"], one["path"]) for one in found] == [("MESSAGE_NO_DELETE", "proto/common.proto")]
+    for more in (
+        "  except: [FIELD_WIRE_COMPATIBLE_TYPE]\n",
+        "  ignore_only: {FIELD_WIRE_COMPATIBLE_TYPE: [proto/shop]}\n",
+    ):
+        (repository / "buf.yaml").write_text(config + more)
+        assert [one["type"] for one in broken("--against", ".git#tag=v1,subdir=proto", ".")] == [rules[0], rules[2]]
+    (repository / "buf.yaml").write_text(config + "  ignore: [proto/shop]\n")
+    assert broken("--against", ".git#tag=v1,subdir=proto", ".") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("breaking: [x]", "new/buf.yaml: breaking is no mapping"),
+        ("breaking: {usee: [x]}", "new/buf.yaml: breaking has no usee; there are"),
+        ("breaking: {use: FILE}", "new/buf.yaml: use is no list of texts"),
+        ("breaking: {use: [FIEL]}", "no rule or category 'FIEL'; do you mean FILE?"),
+        ("modules: [{path: ../old}]", "new/buf.yaml: no folder ../old below it"),
+        ("a: [", "new/buf.yaml: line 1, column 5"),
+    ],
+)
+def test_a_bad_buf_yaml(sets, capsys, text, complaint):
+    (sets / "new" / "buf.yaml").write_text(text)
+    status, lines, errors = compat(capsys, "old.binpb", "new")
+    assert (status, lines, len(errors)) == (2, [], 1)
+    assert complaint in errors[0]
+
+
 @service("shop.v1")
 class Shop:
     async def get(self, name: str, price: int = 3) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catenet.cli import UsageError
 from catenet.cli.rpc_channel import add_channel_options
+from catenet.cli.rpc_compat_config import BadConfig, Breaking, breaking_of
 from catenet.cli.rpc_shown import add_forms, show
 from catenet.printable import complain, say
 
@@ -71,9 +73,14 @@ def run(args: argparse.Namespace) -> int:
 
     old, new = _inputs(args)
     try:
-        rules = rules_of(_listed(args.use) or ("FILE", "XML"), _listed(args.without))
-    except UnknownRule as error:
+        config = breaking_of(Path(new)) if Path(new).is_dir() else Breaking()
+        use = _listed(args.use) or config.use or ("FILE", "XML")
+        rules = rules_of(use, [*_listed(args.without), *config.without])
+        only = [(rules_of([rule]), paths) for rule, paths in config.ignore_only.items()]
+    except (UnknownRule, BadConfig) as error:
         raise UsageError(str(error)) from None
+    args.ignore += config.ignore
+    args.ignore_unstable_packages |= config.ignore_unstable_packages
     try:
         before, after = read_versions(old, new, args)
     except Unreadable as error:
@@ -81,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             complain(f"catenet: {line}")
         return 2
     changes = _changes(compare(before.files, after.files, RULES), after.shown)
-    kept = [change for change in changes if not rules.isdisjoint(change.rules) and not _is_ignored(change, args)]
+    kept = [change for change in changes if _counts(change, rules, only) and not _is_ignored(change, args)]
     for change in kept:
         if args.json or args.yaml or args.error_format == "json":
             show(_described(change), args)
@@ -142,14 +149,21 @@ def _changes(findings: Iterable[Finding], shown: dict[str, str]) -> Iterator[_Ch
         )
 
 
+def _counts(change: _Change, rules: frozenset[str], only: Iterable[tuple[frozenset[str], Sequence[str]]]) -> bool:
+    """Whether a rule that is looked at is broken, but for those that are passed over in some folders."""
+    passed = [some for some, paths in only if _is_below(change, paths)]
+    return any(rule in rules and not any(rule in some for some in passed) for rule in change.rules)
+
+
 def _is_ignored(change: _Change, args: argparse.Namespace) -> bool:
-    if args.ignore_unstable_packages and _is_unstable(change.package):
-        return True
-    names = (change.path, change.name)
+    return (args.ignore_unstable_packages and _is_unstable(change.package)) or _is_below(change, args.ignore)
+
+
+def _is_below(change: _Change, paths: Iterable[str]) -> bool:
     return any(
-        name == ignored or name.startswith(f"{ignored}/")
-        for ignored in (path.rstrip("/").removeprefix("./") for path in args.ignore)
-        for name in names
+        name == path or name.startswith(f"{path}/")
+        for path in (path.rstrip("/").removeprefix("./") for path in paths)
+        for name in (change.path, change.name)
     )
 
 

@@ -20,6 +20,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 
 from catenet.cli.rpc_channel import read_file, with_channel
+from catenet.cli.rpc_compat_config import BadConfig, roots_of
 from catenet.rpc.compile import CompileError
 from catenet.rpc.compile.command import describe_protos, system_includes
 
@@ -84,17 +85,26 @@ def _read(text: str, args: argparse.Namespace) -> Read:
 
 
 def _folder(path: Path, includes: Sequence[str | Path], shown: str) -> Read:
-    protos = sorted(
-        found
-        for found in path.rglob("*.proto")
-        if not any(part.startswith(".") for part in found.relative_to(path).parts[:-1])
-    )
+    """Read all files of a folder, or of the modules that its buf.yaml names."""
+    try:
+        roots = roots_of(path)
+    except BadConfig as error:
+        raise Unreadable(str(error).replace(f"{path}/", "" if shown == "." else f"{shown.rstrip('/')}/", 1)) from None
+    protos: dict[Path, Path] = {}
+    for root in roots:
+        for found in sorted(root.rglob("*.proto")):
+            if not any(part.startswith(".") for part in found.relative_to(root).parts[:-1]):
+                protos.setdefault(found, root)
     if not protos:
         raise Unreadable(f"{shown}: no .proto files in it")
     # Named as below the folder itself, even if they are below another of the folders too.
-    files = _described(protos, [path, *includes], shown)
+    files = _described(list(protos), [*roots, *includes], shown)
     prefix = "" if shown in (".", "") else f"{shown.rstrip('/')}/"
-    return Read(files, shown={file.name: f"{prefix}{file.name}" for file in files})
+    places = {
+        found.relative_to(root).as_posix(): f"{prefix}{found.relative_to(path).as_posix()}"
+        for found, root in protos.items()
+    }
+    return Read(files, shown={file.name: places.get(file.name, file.name) for file in files})
 
 
 def _file(path: Path, includes: Sequence[str | Path], shown: str) -> Read:
@@ -295,15 +305,22 @@ def _git(top: Path, revision: str, inside: str, args: argparse.Namespace) -> Rea
             read = _folder(place, includes, shown)
         else:
             read = _file(place, includes or [place.parent, tree], shown)
-        read.shown = {name: f"{revision}:{Path(inside, name).as_posix()}" for name in read.shown}
+        # A folder's files are shown with what it is called already.
+        head, start = f"{revision}:", f"{shown.rstrip('/')}/"
+        read.shown = {
+            name: f"{head}{Path(inside, path.removeprefix(start) if place.is_dir() else '').as_posix()}"
+            for name, path in read.shown.items()
+        }
         return read
 
 
 @contextlib.contextmanager
 def _checked_out(top: Path, revision: str) -> Iterator[Path]:
     """The .proto files of a revision, in a folder for a while."""
+    listed = _run_git(top, "ls-tree", "-r", "-z", "--name-only", revision).decode(errors="surrogateescape").split("\0")
+    configs = [f":(literal){name}" for name in listed if Path(name).name in ("buf.yaml", "buf.work.yaml")]
     try:
-        packed = _run_git(top, "archive", "--format=tar", revision, "--", ":(glob)**/*.proto")
+        packed = _run_git(top, "archive", "--format=tar", revision, "--", ":(glob)**/*.proto", *configs)
     except Unreadable as error:
         if "did not match" in str(error):
             raise Unreadable(f"{revision}: no .proto files in that revision") from None
