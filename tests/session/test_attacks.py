@@ -391,3 +391,25 @@ def test_an_epoch_that_no_database_can_keep():
     goes_on(pair)
     pair.client.epoch = (1 << 63) - 2
     goes_on(pair)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_flood_of_pings_ends_its_connection(side):
+    pair = begun()
+    end = pair.wires[0].ends[side]
+    end.receive(wire.frame(wire.PING) * 60_000, pair.now)
+    assert end.closed and not end.transmit(pair.now)
+    goes_on(pair)
+
+
+def test_a_session_that_has_ended_is_remembered_without_its_bytes():
+    """Who reads nothing and breaks off leaves nothing behind, as often as he does it."""
+    pair = begun()
+    pair.server.write(bytes(1_000_000))
+    connection = pair.wires[0]
+    connection.pull(1, pair.now)
+    assert pair.server.held == 1_000_000
+    connection.ends[1].receive(wire.frame(wire.RESET, b"\1"), pair.now)
+    pair.table.check(pair.now)
+    assert not pair.table.sessions and pair.server.ended is Ending.RESET
+    assert pair.server.held == 0 and pair.server.acknowledged == 0

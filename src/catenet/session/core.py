@@ -249,6 +249,11 @@ class Session:
         for link in list(self.links):
             link.retire()
 
+    def forget(self) -> None:
+        """It is only remembered from now on, without its bytes."""
+        self.sending.forget()
+        self.receiving.drop()
+
     def _drop_streams(self) -> None:
         self.sending.abandon()
         self.receiving.drop()

@@ -19,6 +19,8 @@ __all__ = ["Link"]
 _PING: Final = 8
 MAX_ANSWERS: Final = 64
 """Frames that may wait to answer the peer's; beyond it the peer has to read first."""
+MOST_ANSWERS: Final = 1024
+"""So many that a peer asks for at once ends its connection: a client has one PING under way."""
 
 
 class Link:
@@ -170,6 +172,12 @@ class Link:
 
     # For the session.
 
+    def answer(self, data: bytes) -> None:
+        """Send a frame that the peer asks for. Raises `FrameError` for a flood."""
+        if len(self._out) >= MOST_ANSWERS:
+            raise wire.FrameError("the peer asks for more than it reads")
+        self._out.append(data)
+
     def follow(self, data: bytes) -> None:
         """Let `data` follow the frame that is being returned."""
         self._out.append(data)
@@ -256,7 +264,7 @@ class Link:
         if kind == wire.PING:
             if len(payload) > _PING:
                 raise wire.FrameError("a PING has at most 8 bytes")
-            self._out.append(wire.frame(wire.PONG, payload))
+            self.answer(wire.frame(wire.PONG, payload))
         elif kind == wire.PONG:
             sent = self._sent_pings.pop(payload, None)
             if sent is not None and self.heartbeat is not None:

@@ -161,3 +161,7 @@ class Sending:
         self.cut_short = self.held > 0
         self._chunks.drop(end)
         self.sent = end + self._end_acknowledged
+
+    def forget(self) -> None:
+        """Hold no bytes any more: nobody will ask for them."""
+        self._chunks.drop(self._chunks.end)

@@ -205,6 +205,7 @@ class Table:
             self._forget_origin(session)
             while len(self._ended) >= self.terms.limits.max_sessions:
                 del self._ended[next(iter(self._ended))]
+            session.forget()
             self._ended[session.token] = session, now + min(self.terms.limits.remember, session.expiry)
             self.on_close(session)
 
@@ -222,8 +223,8 @@ class Table:
             if session.ended is None and since is not None and now - since > session.expiry:
                 session.finish(Ending.LOST)
             if session.ended is not None:
+                session.on_change()  # what has come and is not read is handed on first
                 self.close(session, now)
-                session.on_change()
         self._relieve(now)
 
     def _relieve(self, now: float) -> None:
@@ -337,7 +338,7 @@ class ServerLink(Link):
             if not self._table.confirm(session):
                 self._refuse(wire.Refusal.UNKNOWN)
                 return
-        self._out.append(wire.ack(*session.receiving.say()))
+        self.answer(wire.ack(*session.receiving.say()))
 
     def _resume(self, payload: bytes, now: float) -> None:
         table = self._table
