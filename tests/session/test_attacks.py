@@ -413,3 +413,28 @@ def test_a_session_that_has_ended_is_remembered_without_its_bytes():
     pair.table.check(pair.now)
     assert not pair.table.sessions and pair.server.ended is Ending.RESET
     assert pair.server.held == 0 and pair.server.acknowledged == 0
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["NEW", "ACCEPT"])
+def test_every_changed_bit_of_a_beginning_is_noticed(side):
+    """Who changes flags, expiry, window, key or token on the way begins no session."""
+    options = Options(key=b"a key that both of them have")
+    pair = Pair(0, options, channel=b"tls-unique:one")
+    size = 4 + (88, 77 + 16 + 32)[side]
+    for bit in range(8, 8 * size, 3):
+        client, server = ClientLink(client_session(options, Entropy(bit)), options, Entropy(bit)), pair.table.link()
+        client.begin(pair.now, pair.channel)
+        server.begin(pair.now, pair.channel)
+        said = [bytearray(client.transmit(pair.now)), bytearray()]
+        assert side or len(said[0]) == size
+        if not side:
+            said[0][bit // 8] ^= 1 << bit % 8
+        server.receive(bytes(said[0]), pair.now)
+        said[1] += server.transmit(pair.now)
+        assert not side or len(said[1]) == size
+        if side:
+            said[1][bit // 8] ^= 1 << bit % 8
+        if said[1]:
+            client.receive(bytes(said[1]), pair.now)
+        assert not client.attached and not client._owner.token
+    assert not pair.opened
