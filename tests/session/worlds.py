@@ -154,7 +154,7 @@ class Trouble:
         world.at(world.now + 0.001, partial(world.renumber, "client", keep=keep))
 
     def silence(self, client: Side, writer: session.SessionWriter) -> None:
-        """Nobody says anything for longer than the NAT remembers."""
+        """The client says nothing for longer than the NAT may remember it."""
         client.silent_until = asyncio.get_running_loop().time() + self._rng.choice([40.0, 400.0])
 
     def migrate(self, client: Side, writer: session.SessionWriter) -> None:
@@ -275,7 +275,7 @@ NAMES = {
     "break": "connections broken off",
     "migrate": "connections left for another",
     "forget": "restarts of the NAT",
-    "silence": "silences longer than the NAT remembers",
+    "silence": "times that the client said nothing, 40 or 400 s",
     "renumber": "changes of the client's addresses",
     "pause": "times that the client slept, up to two hours",
     "freeze": "times that the server was stopped, up to a minute",
