@@ -155,11 +155,7 @@ def _in_child(keep: socket.socket, work: Callable[[], None]) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the server decides
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         gc.freeze()  # what is garbage of the parent's would close descriptors that are others' by then
-        os.closerange(3, keep.fileno())
-        os.closerange(keep.fileno() + 1, max(os.sysconf("SC_OPEN_MAX"), 1024))
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.close(null)
+        _let_go_of_all_but(keep.fileno())
         # The program's own objects may write to descriptors that are closed now.
         sys.stdout, sys.stderr = _text_to(1), _text_to(2)
         keep.setblocking(True)
@@ -168,11 +164,27 @@ def _in_child(keep: socket.socket, work: Callable[[], None]) -> None:
     except PrivilegeError as error:
         sys.stderr.write(f"catenet: {error}\n")
     except BaseException as error:
-        sys.stderr.write(f"catenet: a worker ended: {type(error).__name__}\n")
+        sys.stderr.write(f"catenet: a worker ended: {type(error).__name__}: {error}\n")
     finally:
         with suppress(OSError, ValueError):
             sys.stderr.flush()
         os._exit(status)
+
+
+def _let_go_of_all_but(kept: int) -> None:
+    """Put the null device in place of every descriptor but standard output and `kept`.
+
+    To close them would free their numbers for ours, and what libraries do after each fork (uvloop's loops begin their
+    descriptors anew) would then close ours by their old numbers.
+    """
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for name in os.listdir("/proc/self/fd"):
+        descriptor = int(name)
+        if descriptor not in (1, 2, kept, null):
+            with suppress(OSError):  # that of the listing is closed
+                os.fstat(descriptor)
+                os.dup2(null, descriptor, inheritable=descriptor == 0)
+    os.close(null)
 
 
 def _text_to(descriptor: int) -> io.TextIOWrapper:

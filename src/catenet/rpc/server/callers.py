@@ -28,7 +28,7 @@ import traceback
 import typing
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from catenet.net.separation import (
     Broker,
@@ -79,6 +79,7 @@ class CallerWorkers:
         self._idle = idle
         self._own = own
         self._functions: list[tuple[Callable[[Any], Any], type[Message]]] = []
+        self._numbers: dict[Callable[[Any], Any], tuple[int, type[Message]]] = {}
         self._broker: Broker | None = None
         self._asking = asyncio.Lock()
         self._asked = 0
@@ -94,10 +95,15 @@ class CallerWorkers:
 
         hints = typing.get_type_hints(function)
         given = [hint for name, hint in hints.items() if name != "return"]
-        if len(given) != 1 or not all(isinstance(hint, type) and issubclass(hint, Message) for hint in hints.values()):
+        if (
+            len(given) != 1
+            or "return" not in hints
+            or not all(isinstance(hint, type) and issubclass(hint, Message) for hint in hints.values())
+        ):
             raise ValueError(f"{function.__qualname__}: takes a message and returns one, by its type hints")
         if self._broker is not None or len(self._functions) > _MOST:
             raise ValueError(f"{function.__qualname__}: the workers have begun")
+        self._numbers[function] = (len(self._functions), hints["return"])
         self._functions.append((function, given[0]))
         return function
 
@@ -120,11 +126,12 @@ class CallerWorkers:
         Only a caller on a Unix socket has a user: FAILED_PRECONDITION for others, PERMISSION_DENIED if the broker
         refuses. A call that is cancelled ends its worker.
         """
-        number = next((place for place, (each, _) in enumerate(self._functions) if each is function), None)
-        if number is None:
+        known = self._numbers.get(function)
+        if known is None:
             raise ValueError(f"{function.__qualname__} was not decorated with `function`")
+        number, returns = known
         answer, _ = await self._ask(number, request.SerializeToString(), context)
-        reply: R = typing.get_type_hints(function)["return"]()
+        reply = cast("type[R]", returns)()
         try:
             reply.ParseFromString(answer)
         except Exception:
