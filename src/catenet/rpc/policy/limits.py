@@ -13,11 +13,12 @@ from typing import Final
 
 from catenet.rpc.model.identity import Identity
 from catenet.rpc.policy.rules import covers
-from catenet.rpc.policy.terms import ANYONE, Terms, matches
+from catenet.rpc.policy.terms import ANYONE, Terms, matches, uses
 
 __all__ = ["Exceeded", "Lease", "Limit", "Limiter", "caller_key"]
 
 _OTHERS: Final = "(others)"
+_MOST_KEPT: Final = 4096
 
 
 class Exceeded(Exception):
@@ -127,14 +128,12 @@ class Limiter:
         self._limits = list(limits)
         self._most = most
         self._accounts: dict[tuple[int, str], _Account] = {}
+        self._claims = any(uses(limit.who, ("claim:",)) for limit in self._limits)
+        self._kept: dict[tuple[str, frozenset[str]], list[int]] = {}
 
     def enter(self, method: str, identity: Identity, key: str, now: float) -> Lease:
         """A call begins, of the caller that is counted as `key`. Raises `Exceeded`, and then nothing is counted."""
-        accounts = [
-            self._account(number, key, now)
-            for number, limit in enumerate(self._limits)
-            if covers(limit.method, method) and matches(limit.who, identity)
-        ]
+        accounts = [self._account(number, key, now) for number in self._applying(method, identity)]
         for account in accounts:
             account.refill(now)
             account.check()
@@ -142,6 +141,21 @@ class Limiter:
             account.calls -= 1
             account.running += 1
         return Lease(accounts)
+
+    def _applying(self, method: str, identity: Identity) -> Sequence[int]:
+        """Which limits a caller has, remembered by its names, unless claims decide, which are none."""
+        which = method, identity.principals
+        found = None if self._claims else self._kept.get(which)
+        if found is None:
+            found = [
+                number
+                for number, limit in enumerate(self._limits)
+                if covers(limit.method, method) and matches(limit.who, identity)
+            ]
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[which] = found
+        return found
 
     def _account(self, number: int, key: str, now: float) -> _Account:
         found = self._accounts.pop((number, key), None)

@@ -186,6 +186,8 @@ class MethodRules:
         self.rules = ordered
         self.early = [rule for rule in ordered if not rule.late]
         self.late = [rule for rule in ordered if rule.late]
+        grants = [rule for rule in self.early if rule.effect == "allow"]
+        self._at_request = sorted([*grants, *self.late], key=lambda rule: rule.effect != "deny")
         self._name = name
         self._pure = not any(rule.check or uses(rule.who, ("claim:",)) for rule in self.early)
         self._kept: dict[frozenset[str], Decision | None] = {}
@@ -236,8 +238,7 @@ class MethodRules:
 
         Early rules that deny have been asked. A rule with an object allows if it holds for all that its field names.
         """
-        early = [rule for rule in self.early if rule.effect == "allow"]
-        for rule in sorted([*early, *self.late], key=lambda rule: rule.effect != "deny"):
+        for rule in self._at_request:
             if rule.object:
                 named = [matches(rule.who, identity, owner) for owner in owners.get(rule.object, ())]
                 found = any(named) if rule.effect == "deny" else bool(named) and all(named)
