@@ -46,6 +46,14 @@ def catenet(url: str) -> None:
         async def echo(self, request: Any, context: Any) -> Any:
             return request
 
+        def owner_of(self, name: str) -> str:
+            return f"uid:{os.geteuid()}"
+
+    class Named(Scores):
+        async def get(self, request: Any, context: Any) -> Any:
+            assert context.peer.identity.name
+            return score()
+
     class Pass(Interceptor):
         async def around(self, call: Any, proceed: Any) -> Any:
             return await proceed()
@@ -57,7 +65,10 @@ def catenet(url: str) -> None:
         if url.startswith("tls:"):
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.load_cert_chain(os.environ["CERTIFICATE"])
-        server = Server([Scores()], interceptors=[Pass()] if os.environ.get("INTERCEPTED") else [])
+        guarded = os.environ.get("GUARD", "")
+        service = acting() if guarded == "worker" else Named() if guarded == "identity" else Scores()
+        interceptors = [Pass()] if os.environ.get("INTERCEPTED") else []
+        server = Server([service], interceptors=interceptors, guard=guard(guarded.split("+")))
         await server.listen(url, tls=tls, reuse_port=workers > 1)
         ready()
         await server.serve_forever()
@@ -68,6 +79,48 @@ def catenet(url: str) -> None:
         if not os.fork():
             break
     (asyncio.run if os.environ.get("LOOP") == "asyncio" else uvloop.run)(main())
+
+
+def guard(parts: list[str]) -> Any:
+    """What stands before the handlers of `catenet`."""
+    from catenet.rpc import Guard
+    from catenet.rpc.policy.audit import Audit
+    from catenet.rpc.policy.limits import Limit
+    from catenet.rpc.policy.rules import Policy
+
+    policy = Policy()
+    if "policy" in parts:
+        policy.allow(f"{SERVICE}/Get", "authenticated")
+        policy.deny("*", "uid:65534")
+    elif "owner" in parts:
+        policy.allow(f"{SERVICE}/Get", "owner", object="game")
+    else:
+        return None
+    limits = [Limit(rate=1e9, concurrent=1_000_000)] if "limits" in parts else []
+    return Guard(policy, limits=limits, audit=Audit.open(os.environ["AUDIT"]) if "audit" in parts else None)
+
+
+def worker_get(request: pb.Query) -> pb.Score:
+    """A handler that runs in a process of its caller."""
+    found: pb.Score = score()
+    return found
+
+
+def acting() -> Any:
+    from catenet.rpc import service_from_protobuf
+    from catenet.rpc.server.callers import CallerWorkers
+
+    workers = CallerWorkers()
+    workers.function(worker_get)
+    workers.start()
+
+    class Acting:
+        __service__ = service_from_protobuf(pb.DESCRIPTOR.services_by_name["HiScore"])
+
+        async def get(self, request: Any, context: Any) -> Any:
+            return await workers.run(worker_get, request, context)
+
+    return Acting()
 
 
 def aio(port: int) -> None:
