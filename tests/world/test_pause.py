@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from catenet.stack.endpoint import Name
 from catenet.world import World
 
 
@@ -228,3 +229,20 @@ def test_one_seed_gives_one_trace_with_sleeps_at_any_time() -> None:
             assert lines == ["laptop 200000"]
             hashes.append(world.trace.hexdigest())
         assert hashes[0] == hashes[1]
+
+
+def test_a_host_that_restarts_while_it_sleeps_sends_what_its_new_stack_has_to_say() -> None:
+    """Its old stack was about to, at the same moment."""
+    with World(1) as world:
+        host, other = world.host("host"), world.host("other")
+        world.at(1, host.pause)
+        world.at(2, host.restart)
+
+        def greet() -> None:
+            endpoint = host.stack.udp_endpoint(4)
+            endpoint.send_to(b"hello", Name(world.addresses("other")[0], 9))
+
+        host.hub.call_at(2, greet)
+        other.run(lambda: time.sleep(5))
+        world.run(10)
+        assert other.counters()["UdpNoPorts"] == 1

@@ -359,6 +359,7 @@ class Host:
             name_service=self.name_service,
         )
         self._timer_at = NEVER
+        self._pumping = False
         self.configure_itself()
         self._dirty()
 
@@ -419,8 +420,10 @@ class Host:
 
     def pump(self, stack: Stack) -> None:
         """Transmit the stack's packets, and set the timer for its next deadline."""
+        if stack is not self.stack:
+            return  # of the boot before, by whose end it was due
         self._pumping = False
-        if stack is not self.stack or not self.up or self._paused_at is not None:
+        if not self.up or self._paused_at is not None:
             return
         self._transmit(stack, self.hub.now)
         self._arm(stack)

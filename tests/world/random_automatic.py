@@ -1,0 +1,100 @@
+"""Random worlds of hosts that get their addresses from networks: losses, cuts, sleep, restarts, moves, renumberings."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from catenet.wire.address import Address, Prefix, is_link_local
+from catenet.world import World
+
+__all__ = ["run"]
+
+NETWORKS = {"one": ("192.168.1.0/24", "fd01::/64"), "two": ("192.168.2.0/24", "fd02::/64")}
+KINDS = (("slaac", "dhcp"), ("dhcpv6", "dhcp"), ("slaac", "dhcpv6", "dhcp"), ("dhcp", "slaac"))
+TROUBLE = 600.0
+"""Seconds of the world's time in which things happen."""
+CALM = 700.0
+"""Seconds after which everybody must have what the networks give: longer than any lease."""
+HOSTS = 4
+
+
+def run(seed: int) -> None:
+    """Run a world, and check what every host has at its end."""
+    chance = random.Random(seed)
+    with World(seed) as world:
+        for name, prefixes in NETWORKS.items():
+            world.network(name, *prefixes, configure=chance.choice(KINDS), lifetime=chance.choice((60, 300)))
+        world.network("core", "10.9.0.0/24", "fd09::/64")
+        for name in NETWORKS:
+            world.host(f"{name}-gate", network=[name, "core"], forwarding=True)
+        for number in range(HOSTS):
+            world.host(f"host{number}", network=chance.choice([*NETWORKS]))
+        world.host("core", network="core").run(
+            lambda: time.sleep(TROUBLE + CALM)
+        )  # else the world were over when quiet
+        for name in world.hosts:
+            world.link(name, latency=chance.uniform(0.001, 0.2), loss=chance.choice((0, 0.05, 0.3)))
+        for number in range(12):
+            _plan(world, chance, number)
+        world.at(TROUBLE, _calm_down, world)
+        world.run(TROUBLE + CALM, deadlock=False)
+        _check(world)
+
+
+def _plan(world: World, chance: random.Random, number: int) -> None:
+    """Have something happen at a time."""
+    host = f"host{chance.randrange(HOSTS)}"
+    gate = f"{chance.choice([*NETWORKS])}-gate"
+    network = chance.choice([*NETWORKS])
+    start, length = chance.uniform(0, TROUBLE - 1), chance.uniform(1, 200)
+
+    def begin_and_end(begin: Callable[[], object], end: Callable[[], object]) -> None:
+        world.at(start, begin)
+        world.at(min(start + length, TROUBLE - 0.5), end)
+
+    match chance.randrange(6):
+        case 0:
+            begin_and_end(lambda: world.pause(host), lambda: world.resume(host))
+        case 1:
+            begin_and_end(world.hosts[host].crash, world.hosts[host].restart)
+        case 2:
+            begin_and_end(world.hosts[gate].crash, world.hosts[gate].restart)
+        case 3:
+            begin_and_end(lambda: world.partition(gate), world.heal)
+        case 4:
+            world.at(start, world.move, host, network)
+        case _:
+            prefixes = [f"192.168.{100 + number}.0/24", f"fd{50 + number}::/64"]
+            world.at(start, world.renumber, network, prefixes)
+
+
+def _calm_down(world: World) -> None:
+    """No more losses: what is asked for from now on is answered."""
+    world.heal()
+    for name in world.hosts:
+        world.link(name, latency="10ms")
+
+
+def _check(world: World) -> None:
+    owners: dict[Address, str] = {}
+    for name, host in world.hosts.items():
+        if not name.startswith("host"):
+            continue
+        (port,) = world.topology.ports_of(name)
+        service = world.services[port.network.name]
+        entries = [entry for entry in host.stack.interfaces[2].addresses if not is_link_local(entry.address)]
+        assert all(entry.is_usable for entry in entries), (name, entries)
+        assert {len(entry.address) for entry in entries} == {4, 16}, (name, entries)
+        for entry in entries:
+            newest = _newest(port.network.prefixes, len(entry.address))
+            assert entry.address in newest, (name, entry, str(newest))
+            assert owners.setdefault(entry.address, name) == name
+            assert world.topology._owners[entry.address] is port, (name, entry)
+        kinds = [entry.origin for entry in entries if len(entry.address) == 16]
+        assert len(kinds) == len({"slaac", "dhcpv6"} & set(service.plan.protocols)), (name, entries)
+
+
+def _newest(prefixes: list[Prefix], size: int) -> Prefix:
+    return next(prefix for prefix in prefixes if len(prefix.address) == size)

@@ -1,0 +1,10 @@
+"""Twenty random worlds in which hosts get their addresses from networks; `make long` has more."""
+
+import pytest
+
+from .random_automatic import run
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_in_the_end_everybody_has_what_the_networks_give(seed: int) -> None:
+    run(seed)
