@@ -20,6 +20,7 @@ TEXTS = {
     413: "This is too large.",
     415: "Not in this form.",
     416: "It is not that long.",
+    503: "Too many files are being sent or stored.",
     507: "There is no room for it.",
 }
 

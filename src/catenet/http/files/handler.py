@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from catenet.http.files.content import send_file
 from catenet.http.files.listing import HTML_FIELDS, JSON_FIELDS, as_html, as_json, entries
 from catenet.http.files.options import FileOptions
 from catenet.http.files.paths import BadPath, FilePath, parse_path
+from catenet.http.files.places import Places
 from catenet.http.files.recent import Recent
 from catenet.http.files.resumable import ResumableUploads, upload_fields
 from catenet.http.files.upload import Uploads
@@ -40,6 +42,7 @@ class Files:
         self.root = Root(path, options.hidden)
         self.options = options
         self._recent = None if options.users else Recent(self.root.descriptor, queries=not options.upload)
+        self._places = Places()
         self._uploads = Uploads(self.root, options)
         self._resumable = ResumableUploads(self._uploads)
         self._fields: Fields = (*_COMMON, *cors_fields(options))
@@ -64,7 +67,11 @@ class Files:
         if self.at_once(exchange):
             return
         try:
-            await self._answer(exchange)
+            await self._places.take(exchange.connection)
+            try:
+                await self._answer(exchange)
+            finally:
+                self._places.give(exchange.connection)
         except Refused as refused:
             await self._refuse(exchange, refused)
         except BadPath as error:
@@ -73,6 +80,10 @@ class Files:
             await self._refuse(exchange, Refused(403))
         except (FileNotFoundError, NotADirectoryError):
             await self._refuse(exchange, Refused(404))
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or exchange.started:
+                raise
+            await self._refuse(exchange, Refused(503, fields=((b"retry-after", b"1"),)))
 
     async def admits(self, exchange: Exchange) -> bool:
         """Whether who asks may read here; if not, says so: for what is answered by others at the same server."""

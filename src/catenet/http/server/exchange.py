@@ -80,6 +80,11 @@ class Exchange(Producer):
     # What the handler asks.
 
     @property
+    def connection(self) -> ServingProtocol:
+        """The connection that it came on."""
+        return self._connection
+
+    @property
     def version(self) -> int:
         """1 or 2."""
         return self._connection.core.version
