@@ -171,6 +171,18 @@ def test_pipelined_requests_wait_and_the_driver_is_asked_to_stop_reading():
     assert second[1] is not head[1]
 
 
+def test_small_chunks_that_come_together_are_one_piece():
+    """What a piece costs whoever reads it is not for the peer to choose; large ones are not copied."""
+    machine = server()
+    machine.receive(CHUNKED, 0.0)
+    (event,) = machine.receive(b"1\r\nx\r\n" * 10_000, 0.0)
+    assert event[0] == ev.DATA and event[2] == b"x" * 10_000
+    assert machine.receive(b"1\r\ny\r\n" * 10 + b"0\r\n\r\n", 0.0) == [(ev.DATA, event[1], b"y" * 10, True)]
+    machine = server()
+    machine.receive(CHUNKED, 0.0)
+    assert [len(event[2]) for event in machine.receive((b"1000\r\n" + bytes(4096) + b"\r\n") * 6, 0.0)] == [4096] * 6
+
+
 def test_a_body_nobody_reads_asks_the_driver_to_stop_reading():
     machine = server(Limits(stream_window=1000))
     (head,) = machine.receive(CHUNKED, 0.0)

@@ -22,6 +22,7 @@ __all__ = ["H1Connection"]
 
 _BUFFER_LIMIT = 64 << 10
 _NOTHING = Body(0, 0)
+_FEW_PIECES, _SMALL_PIECE = 4, 2048
 _BEGINNING = 8
 """Bytes that tell whether a head can be HTTP/1."""
 
@@ -270,6 +271,8 @@ class H1Connection(Ending):
         pieces = self._feed(body)
         if pieces:
             stream.expects = False
+            if len(pieces) > _FEW_PIECES and sum(map(len, pieces)) < len(pieces) * _SMALL_PIECE:
+                pieces = [b"".join(pieces)]  # what each costs above must not be the peer's to choose
         for index, piece in enumerate(pieces):
             stream.held += len(piece)
             self._held += len(piece)
