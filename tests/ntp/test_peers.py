@@ -92,6 +92,19 @@ def test_ntpdig_asks(namespace, keys):
     assert "6 answered" in said[-1] and "4 authenticated" in said[-1], said
 
 
+@pytest.mark.peer
+@pytest.mark.root
+def test_ntpq_reads_variables(namespace):
+    ntpq = tool("ntpq")
+    listen = ["ntp://127.0.0.1:123", "ntp://[::1]:123"]
+    words = ["--stratum", "2", "--refid", "192.0.2.1", "--control"]
+    with serving(*words, listen=listen, prefix=namespace.command([])):
+        for address in ("127.0.0.1", "::1"):
+            said = namespace.run(ntpq, "-c", "rv", address, env=of_ntpsec(), timeout=LIMIT).stdout
+            for one in ("stratum=2", "leap=00", "refid=192.0.2.1", "sync_ntp"):
+                assert one in said, said
+
+
 def test_ntplib_asks():
     """Each version of a request gets its own."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from dataclasses import dataclass, replace
 
 import pytest
@@ -224,6 +225,50 @@ def test_extension_fields_that_nobody_knows_are_not_returned():
     sealed = desk(keys=KEYS).ask(KEYS[1].seal(asked))
     assert len(sealed) == HEADER_LENGTH + 20
     assert KEYS[1].verifies(sealed, parse(sealed).mac)
+
+
+# Control messages (RFC 9327).
+
+
+def control(data=b"", operation=2, first=0x16, **words):
+    fields = {"status": 0, "association": 0, "offset": 0, **words}
+    head = struct.pack(">BBHHHHH", first, operation, 7, *fields.values(), len(data))
+    return head + data + bytes(-len(data) % 4)
+
+
+def test_variables_are_read_on_this_host_only():
+    one = desk(control=True)
+    answer = one.ask(control(), host="127.0.0.1")
+    first, second, sequence, status, _, _, count = struct.unpack_from(">BBHHHHH", answer)
+    assert (first, second, sequence, status) == (0x16, 0x82, 7, 0x0600)
+    assert b"stratum=1" in answer[12 : 12 + count] and b"refid=GPS" in answer
+    assert one.ask(control(b"stratum"), host="::1")[12:] == b"stratum=1\0\0\0"
+    assert one.ask(control(operation=1), host="::1")[12:] == b""
+    for host in (HOST, "2001:db8::1", "::ffff:127.0.0.1"):
+        assert one.ask(control(), host=host) is None
+    assert desk().ask(control(), host="127.0.0.1") is None
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (control(operation=3), 3),
+        (control(association=1), 4),
+        (control(b"nothing"), 5),
+        (control(offset=4), 2),
+        (control(b"stratum")[:14], 2),
+    ],
+)
+def test_control_messages_that_are_refused(data, error):
+    answer = desk(control=True).ask(data, host="127.0.0.1")
+    assert answer[1] & 0xC0 == 0xC0 and answer[4] == error and len(answer) == 12
+
+
+@given(st.binary(max_size=60))
+def test_no_control_message_raises_or_is_answered_for_ever(data):
+    one = desk(control=True)
+    answer = one.ask(b"\x16" + data, host="127.0.0.1")
+    assert answer is None or one.ask(answer, host="127.0.0.1") is None
 
 
 # Who is answered, and how often.

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Access", "ClientRates", "Rate"]
+__all__ = ["Access", "ClientRates", "Rate", "is_loopback"]
 
 MOST_CLIENTS: Final = 65_536
 _PREFIX: Final = 8
@@ -44,7 +44,7 @@ class ClientRates:
 
     def allow(self, host: str, now: float) -> bool:
         """Whether a client may be answered now; if so, that counts. `now`: of a clock that never goes back."""
-        if not self._interval or host.startswith("127.") or host == "::1":
+        if not self._interval or is_loopback(host):
             return True
         key = _network(host) if ":" in host else host
         full = self._young.get(key)
@@ -57,6 +57,11 @@ class ClientRates:
         allowed = full - now <= self._depth
         self._young[key] = full + self._interval if allowed else full
         return allowed
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is one of this host that no other can have."""
+    return host.startswith("127.") or host == "::1"
 
 
 def _network(host: str) -> bytes:

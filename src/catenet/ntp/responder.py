@@ -21,10 +21,11 @@ from dataclasses import dataclass, fields
 from typing import Final, Protocol
 
 from catenet.ntp import kiss
+from catenet.ntp.control import answer_control
 from catenet.ntp.errors import Malformed
 from catenet.ntp.keys import Key
 from catenet.ntp.packet import HEADER_LENGTH, UNSYNCHRONIZED, VERSION, Mode, Packet, parse
-from catenet.ntp.rates import Access, ClientRates, Rate
+from catenet.ntp.rates import Access, ClientRates, Rate, is_loopback
 from catenet.ntp.reference import UNKNOWN, Reference, State
 from catenet.ntp.timestamp import from_unix, from_unix_ns, short_from_seconds
 
@@ -42,6 +43,8 @@ _TIMESTAMPS: Final = struct.Struct(">QQQ")
 _ORIGIN_AT: Final = 24
 _CRYPTO_NAK: Final = bytes(4)
 _NANOSECONDS: Final = 1e9
+_SOURCE_NTP: Final = 6
+_UNSYNCHRONIZED_STRATUM: Final = 16
 
 
 class Sealer(Protocol):
@@ -83,6 +86,12 @@ def _answering_modes() -> dict[int, int]:
 _ANSWERS: Final = _answering_modes()
 
 
+def _show_id(identity: bytes, stratum: int) -> str:
+    """A reference id: four letters of a clock, or the address of a server."""
+    letters = identity.rstrip(b"\0").decode("ascii", "replace")
+    return letters if stratum <= 1 or letters.isalnum() else ".".join(map(str, identity))
+
+
 class Responder:
     """Answers requests.
 
@@ -95,6 +104,7 @@ class Responder:
         rate: of answers to one client.
         access: who is answered.
         most_remembered: answers of which the timestamps are kept for interleaved mode; 0: none, basic mode only.
+        control: answer control messages of this host.
     """
 
     def __init__(
@@ -108,6 +118,7 @@ class Responder:
         rate: Rate = Rate(),
         access: Access | None = None,
         most_remembered: int = MOST_REMEMBERED,
+        control: bool = False,
     ) -> None:
         self.counters = Counters()
         self._reference = reference
@@ -118,6 +129,7 @@ class Responder:
         self._rates = ClientRates(rate)
         self._access = Access() if access is None else access
         self._half = most_remembered // 2
+        self._control = control
         self._young: dict[int, int] = {}
         self._old: dict[int, int] = {}
         self._departing = 0
@@ -145,8 +157,7 @@ class Responder:
         self._departing = 0
         kind = _ANSWERS.get(data[0] & 0x3F) if len(data) >= HEADER_LENGTH else None
         if kind is None:
-            counters.malformed += 1
-            return None
+            return self._answer_other(data, host, received, now)
         code = self._judge(host, now)
         if code is None:
             counters.dropped += 1
@@ -156,6 +167,37 @@ class Responder:
         if len(data) == HEADER_LENGTH:
             return self._refuse(kind, code, data) if code else self._tell(kind, data, received)
         return self._answer_fields(kind, code, data, received)
+
+    def _answer_other(self, data: bytes, host: str, received: int, now: float) -> bytes | None:
+        """Answer what is no request for the time: a control message of this host, if that is wanted."""
+        if self._control and is_loopback(host):
+            if now >= self._due:
+                self._look(now, received)
+            answer = answer_control(data, self._status(), self._variables())
+            if answer is not None:
+                return answer
+        self.counters.malformed += 1
+        return None
+
+    def _status(self) -> int:
+        """The system status word (RFC 9327 section 2.1): leap indicator, and NTP as the source if there is one."""
+        return self._leap << 8 | (_SOURCE_NTP << 8 if self._facts[0] else 0)
+
+    def _variables(self) -> dict[str, str]:
+        """The system variables (RFC 5905 section 9.1) by the names of ntpq."""
+        stratum, delay, dispersion, identity, reference = self._facts
+        now = from_unix_ns(self._clock())
+        return {
+            "version": '"catenet"',
+            "leap": str(self._leap >> 6),
+            "stratum": str(stratum or _UNSYNCHRONIZED_STRATUM),
+            "precision": str(PRECISION),
+            "rootdelay": f"{delay / 65.536:.3f}",
+            "rootdisp": f"{dispersion / 65.536:.3f}",
+            "refid": _show_id(identity, stratum),
+            "reftime": f"0x{reference >> 32:08x}.{reference & 0xFFFFFFFF:08x}",
+            "clock": f"0x{now >> 32:08x}.{now & 0xFFFFFFFF:08x}",
+        }
 
     def departed(self, sent: int) -> None:
         """Say when the last answer has left, Unix time in nanoseconds: the next one in interleaved mode tells it."""

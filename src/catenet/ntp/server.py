@@ -45,6 +45,7 @@ class ServerOptions:
     * `access`: which clients are told the time; others get DENY.
     * `interleaved`: answers in interleaved mode too (RFC 9769).
     * `sealer`: Network Time Security.
+    * `control`: answers control messages of this host, and of no other (RFC 9327).
     * `clock`: what is told, Unix time in nanoseconds, instead of the system's clock.
     """
 
@@ -54,6 +55,7 @@ class ServerOptions:
     interleaved: bool = True
     sealer: Sealer | None = None
     clock: Callable[[], int] | None = None
+    control: bool = False
 
 
 class Server:
@@ -158,6 +160,7 @@ async def serve(
         rate=options.rate,
         access=options.access,
         most_remembered=MOST_REMEMBERED if options.interleaved else 0,
+        control=options.control,
     )
     sockets: list[socket.socket] = []
     bound: list[str] = []

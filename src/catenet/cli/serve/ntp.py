@@ -61,6 +61,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     clients.add_argument("--allow", action="extend", nargs="+", default=[], metavar="NET", help="answer these only")
     clients.add_argument("--deny", action="extend", nargs="+", default=[], metavar="NET", help="answer these by DENY")
     clients.add_argument("--basic", action="store_true", help="no interleaved mode (RFC 9769)")
+    clients.add_argument("--control", action="store_true", help="answer ntpq -c rv on this machine (RFC 9327)")
     secure = parser.add_argument_group("Network Time Security (RFC 8915)")
     secure.add_argument(
         "--nts", action="store_true", help="give keys too, on port 4460 where the time is told, or at --listen nts://…"
@@ -160,7 +161,8 @@ def _options(args: argparse.Namespace) -> ServerOptions:
         except ValueError as error:
             raise UsageError(f"--{option}: {error}") from None
     access = Access(args.allow, args.deny)
-    return ServerOptions(_keys(args), Rate(args.rate, args.burst), access, not args.basic)
+    rate = Rate(args.rate, args.burst)
+    return ServerOptions(_keys(args), rate, access, not args.basic, control=args.control)
 
 
 def _keys(args: argparse.Namespace) -> dict[int, Key]:
