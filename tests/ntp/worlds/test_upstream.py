@@ -124,6 +124,7 @@ def test_who_may_not_set_the_clock_is_told_at_once(monkeypatch):
         (["ntp", "--watch", "http://a"], "no scheme 'http'"),
         (["serve", "ntp", "--upstream", "a", "--workers", "2"], "--upstream: one process keeps a clock"),
         (["serve", "ntp", "--upstream", "a", "--stratum", "2"], "--stratum and --refid do not go with --upstream"),
+        (["serve", "ntp", "--upstream", "a", "--set", "--user", "nobody"], "--set: who becomes another user"),
         (["serve", "ntp", "--stratum", "2", "--set"], "--set and --ca go with --upstream"),
     ],
 )

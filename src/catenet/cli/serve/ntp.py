@@ -122,6 +122,8 @@ def _check_upstream(args: argparse.Namespace) -> None:
             raise UsageError("--upstream: one process keeps a clock; leave out --workers")
         if args.stratum is not None or args.refid is not None:
             raise UsageError("--stratum and --refid do not go with --upstream")
+        if args.set and args.user is not None:
+            raise UsageError("--set: who becomes another user may not adjust the clock any more; leave out --user")
     elif args.set or args.ca:
         raise UsageError("--set and --ca go with --upstream")
 
