@@ -44,6 +44,7 @@ LARGEST_WAIT: Final = 5
 Kind: TypeAlias = Literal["alive", "update", "byebye", "response"]
 
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _AGE: Final = re.compile(r"max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _TARGET: Final = re.compile(
     r"ssdp:all|upnp:rootdevice|uuid:[^\s:]{1,128}|urn:[A-Za-z0-9.-]{1,128}:(device|service):[\w.-]{1,64}:\d{1,9}"
@@ -131,7 +132,7 @@ def _split(data: bytes) -> tuple[bytes, dict[str, str]]:
             continue
         if not colon or not _NAME.fullmatch(name):
             raise Malformed("a line that is no field")
-        if any((octet < 0x20 and octet != 9) or octet == 0x7F for octet in value):
+        if _CONTROL.search(value):
             raise Malformed("a control character in a field")
         fields.setdefault(name.decode().lower(), value.strip().decode("utf-8", "replace"))
     return start, fields
