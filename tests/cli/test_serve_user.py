@@ -89,6 +89,17 @@ def test_dns(folder):
 
 
 @pytest.mark.root
+def test_ntp(folder):
+    with Serving(folder, "serve", "ntp", "--listen", "ntp://127.0.0.1:0") as server:
+        assert status_of(server.process.pid) == NOBODY
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(20)
+            sock.connect(("127.0.0.1", int(server.urls[0].rpartition(":")[2])))
+            sock.send(b"\x23" + bytes(47))
+            assert sock.recv(512)[0] & 7 == 4, "the mode of a server"
+
+
+@pytest.mark.root
 def test_rpc_in_workers_on_a_unix_socket(folder):
     (folder / "whoami.py").write_text(
         "import os\nfrom catenet.rpc import service\n\n@service('who.v1')\nclass Who:\n"

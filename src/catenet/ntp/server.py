@@ -13,10 +13,12 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from catenet.net.arrival import ARRIVAL_CONTROL_SIZE, arrived, tell_arrivals
 from catenet.net.listen import bind_udp
+from catenet.net.opening import when_open
 from catenet.net.pktinfo import CONTROL_SIZE, answering, is_wildcard, tell_destinations
 from catenet.net.target import parse_target
 from catenet.ntp.asking import SCHEMES
@@ -79,6 +81,10 @@ class Server:
             tell_arrivals(sock)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
+            when_open(partial(self._begin, sock))
+
+    def _begin(self, sock: socket.socket) -> None:
+        if sock in self._sockets:
             self._loop.add_reader(sock, self._answer_batch, sock, is_wildcard(sock))
 
     @property
