@@ -1,15 +1,22 @@
-"""Random worlds of hosts that get their addresses from networks: losses, cuts, sleep, restarts, moves, renumberings."""
+"""Random worlds of hosts that get their addresses from networks: losses, cuts, sleep, restarts, moves, renumberings.
+
+`python -m tests.world.random_automatic FIRST COUNT` runs many.
+"""
 
 from __future__ import annotations
 
 import random
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tests.long_runs import run_many
 
 from catenet.wire.address import Address, Prefix, is_link_local
 from catenet.world import World
 
-__all__ = ["run"]
+__all__ = ["Outcome", "run"]
 
 NETWORKS = {"one": ("192.168.1.0/24", "fd01::/64"), "two": ("192.168.2.0/24", "fd02::/64")}
 KINDS = (("slaac", "dhcp"), ("dhcpv6", "dhcp"), ("slaac", "dhcpv6", "dhcp"), ("dhcp", "slaac"))
@@ -20,8 +27,19 @@ CALM = 700.0
 HOSTS = 4
 
 
-def run(seed: int) -> None:
-    """Run a world, and check what every host has at its end."""
+@dataclass
+class Outcome:
+    """What came of one seed."""
+
+    seed: int
+    packets: int = 0
+    addresses: int = 0
+    """That hosts had at the end, all of them right."""
+    faults: list[str] = field(default_factory=list)
+
+
+def run(seed: int) -> Outcome:
+    """Run a world, and see what every host has at its end."""
     chance = random.Random(seed)
     with World(seed) as world:
         for name, prefixes in NETWORKS.items():
@@ -39,8 +57,14 @@ def run(seed: int) -> None:
         for number in range(12):
             _plan(world, chance, number)
         world.at(TROUBLE, _calm_down, world)
-        world.run(TROUBLE + CALM, deadlock=False)
-        _check(world)
+        outcome = Outcome(seed)
+        try:
+            world.run(TROUBLE + CALM, deadlock=False)
+            outcome.addresses = _check(world)
+        except Exception as error:
+            outcome.faults.append(f"seed {seed}: {type(error).__name__}: {error}")
+        outcome.packets = sum(port.sent_packets for port in world.topology.ports)
+        return outcome
 
 
 def _plan(world: World, chance: random.Random, number: int) -> None:
@@ -77,7 +101,8 @@ def _calm_down(world: World) -> None:
         world.link(name, latency="10ms")
 
 
-def _check(world: World) -> None:
+def _check(world: World) -> int:
+    """How many addresses hosts have; AssertionError if one is wrong, or missing."""
     owners: dict[Address, str] = {}
     for name, host in world.hosts.items():
         if not name.startswith("host"):
@@ -94,7 +119,24 @@ def _check(world: World) -> None:
             assert world.topology._owners[entry.address] is port, (name, entry)
         kinds = [entry.origin for entry in entries if len(entry.address) == 16]
         assert len(kinds) == len({"slaac", "dhcpv6"} & set(service.plan.protocols)), (name, entries)
+    return len(owners)
 
 
 def _newest(prefixes: list[Prefix], size: int) -> Prefix:
     return next(prefix for prefix in prefixes if len(prefix.address) == size)
+
+
+def table(outcomes: Sequence[Outcome], seconds: float) -> str:
+    """The table of docs/long.md."""
+    rows = (
+        ("worlds (seeds)", f"{len(outcomes):,} ({outcomes[0].seed} to {outcomes[-1].seed})"),
+        ("packets", f"{sum(each.packets for each in outcomes):,}"),
+        ("right addresses at the end", f"{sum(each.addresses for each in outcomes):,}"),
+        ("wrong or missing addresses, other errors", f"{sum(len(each.faults) for each in outcomes)}"),
+        ("wall time", f"{seconds:,.0f} s"),
+    )
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(run_many(__doc__, "random addresses", run, table))

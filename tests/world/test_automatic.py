@@ -325,11 +325,12 @@ networks = ["home", "isp"]
     ("name", "to", "message"),
     [
         ("home", (), "network 'home' needs its new prefixes"),
+        ("home", "192.168.9.0", "'192.168.9.0' needs a prefix length, as 192.168.9.0/24"),
         ("home", "192.168.1.128/25", r"192.168.1.128/25 is in use on network 'home'"),
         ("home", "10.9.0.0/25", r"10.9.0.0/25 is in use on network 'far'"),
         ("home", "fd09::/64", "hosts of network 'home' have no address like fd09::/64 by configuration"),
         ("home", "172.16.0.0/30", "172.16.0.0/30 is too small for DHCP"),
-        ("phone", "192.168.1.7", "192.168.1.7 is none that DHCP gives on network 'home'"),
+        ("phone", "192.168.1.7", "192.168.1.7 is none that DHCP gives on network 'home': it gives 192.168.1.128 to"),
         ("phone", "172.16.0.7", "172.16.0.7 is in no network of phone"),
         ("hom", (), "unknown host 'hom'"),
     ],

@@ -7,4 +7,6 @@ from .random_automatic import run
 
 @pytest.mark.parametrize("seed", range(20))
 def test_in_the_end_everybody_has_what_the_networks_give(seed: int) -> None:
-    run(seed)
+    outcome = run(seed)
+    assert not outcome.faults
+    assert outcome.addresses >= 8

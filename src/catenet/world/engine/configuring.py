@@ -111,9 +111,14 @@ class NetworkService:
 
     def check_prefixes(self, texts: Iterable[str]) -> list[Prefix]:
         """New prefixes, read; ValueError for one that this network does not give, or has already."""
-        prefixes = [Prefix.parse(text) for text in texts]
+        written = list(texts)
+        for text in written:
+            if "/" not in text:
+                raise ValueError(f"{text!r} needs a prefix length, as {text}/{24 if '.' in text else 64}")
+        prefixes = [Prefix.parse(text) for text in written]
         if not prefixes:
-            raise ValueError(f"network {self.network.name!r} needs its new prefixes, as to = 'fd09::/64'")
+            example = "192.168.9.0/24" if 4 in self.plan.sizes else "fd09::/64"
+            raise ValueError(f"network {self.network.name!r} needs its new prefixes, as to = {example!r}")
         for prefix in prefixes:
             if len(prefix.address) not in self.plan.sizes:
                 raise ValueError(
@@ -160,7 +165,11 @@ class NetworkService:
         if config is None:
             raise ValueError(f"{host.name} has its IPv6 address by SLAAC: renumber its network, {self.network.name!r}")
         if wanted not in config.pool:
-            raise ValueError(f"{format_address(wanted)} is none that DHCP gives on network {self.network.name!r}")
+            first, last = map(format_address, _pool_of(config.prefix))
+            given = f"it gives {first} to {last}, but what hosts have"
+            raise ValueError(
+                f"{format_address(wanted)} is none that DHCP gives on network {self.network.name!r}: {given}"
+            )
 
 
 def _pool_of(prefix: Prefix) -> tuple[Address, Address]:

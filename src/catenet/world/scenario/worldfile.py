@@ -373,8 +373,10 @@ class _Reader:
             except ValueError:
                 raise self._tables.error(path, f"{action} needs host names, not {entry!r}") from None
             for name in groups[-1]:
-                if action != "renumber" or name not in self._configured:
+                if action != "renumber":
                     self._known(name, path)
+                elif name not in (known := (*self._hosts, *self._configured)):
+                    raise self._tables.error(path, f"unknown host or network {name!r}{nearest(name, known)}")
         self._tables.check_distinct((name for group in groups for name in group), path, action)
         if action == "partition":
             if not groups or not all(groups):
