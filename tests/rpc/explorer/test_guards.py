@@ -66,6 +66,9 @@ def test_a_name_that_somebody_else_bound_to_this_machine(explored, host):
         content_type="application/json",
     )
     assert (status, text) == (403, b"not for pages of other sites\n")
+    query = "encoding=json&connect=v1&message=%7B%22name%22%3A%22Ada%22%7D"
+    assert ask(f"{explored}/explored.Greeter/Hello?{query}", host=host or "x")[0] == 403, "a GET has no origin"
+    assert ask(f"{explored}/explored.Greeter/Hello?{query}")[0] == 200
 
 
 def test_pages_of_other_sites_call_nothing(explored):
@@ -94,7 +97,10 @@ def test_names_by_which_browsers_may_come():
     assert of_another_site(head(host=b"shop.example", **same), ())
     assert of_another_site(head(host=b"[2001:db8::1]:8000", **same), ())
     assert of_another_site(head(host=b"localhost:8000", origin=b"http://localhost:9000"), ())
-    assert not of_another_site(head(host=b"anything"), ())
+    assert not of_another_site(head(host=b"anything"), ()), "no browser"
+    assert of_another_site(RequestHead(b"GET", b"/", (), b"shop.example:8000", b"http"), ()), "perhaps one"
+    assert not of_another_site(RequestHead(b"GET", b"/", (), b"shop.example:8000", b"http"), {"shop.example"})
+    assert not of_another_site(RequestHead(b"GET", b"/", (), b"127.0.0.1:8000", b"http"), ())
 
 
 def answered(explorer, client, host):

@@ -125,7 +125,7 @@ def test_unchanged_programs_in_a_world(generated, tmp_path):
     for name, text in {"server.py": SERVER, "plain.py": PLAIN, "loop.py": LOOP, "world.toml": WORLD}.items():
         (tmp_path / name).write_text(text)
     done = run(generated, "-m", "catenet", "run", "--grpc", "world.toml", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     printed = [line for line in done.stdout.splitlines() if line.startswith(("ann ", "bob "))]
     ann = [line.partition("| ")[2] for line in printed if line.startswith("ann ")]
     assert ann == ["M0", "StatusCode.DEADLINE_EXCEEDED", "M2", "M3"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -109,7 +110,8 @@ class Server(AbstractServer):
 
     def __del__(self) -> None:
         if getattr(self, "_started", False) and not self._terminated.is_set():
-            self.stop(None)
+            with contextlib.suppress(RuntimeError):  # the loop has ended with its program
+                self.stop(None)
 
 
 def server(

@@ -36,10 +36,14 @@ def is_local(host: str) -> bool:
 
 
 def of_another_site(head: RequestHead, hosts: Collection[str]) -> bool:
-    """Whether a browser sent this for a page that is not of this server, under its own names or one of `hosts`."""
+    """Whether a browser sent this for a page that is not of this server, under its own names or one of `hosts`.
+
+    To what it takes for its own site a browser sends GET without Origin (Fetch, "append a request Origin header"), and
+    without Sec-Fetch-Site where there is no TLS, so that a GET tells nothing but the name.
+    """
     origin = head.get(b"origin")
-    if origin is None and head.get(b"sec-fetch-site") is None:
-        return False  # no browser, or none that says what it does
+    if origin is None and head.get(b"sec-fetch-site") is None and head.method not in (b"GET", b"HEAD"):
+        return False  # no browser
     authority = (head.authority or head.get(b"host") or b"").decode("latin-1").lower()
     host = host_of(authority)
     if not is_local(host) and host not in hosts:
