@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import logging
 import os
 import shutil
 import signal
@@ -69,6 +70,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 _freeze_for: list[Path] = []
+_LOGGERS = (None, "catenet", "catenet.ntp", "catenet.tftp")
+"""Those whose levels verbs set."""
 
 
 def _freeze(path: Path) -> None:
@@ -87,13 +90,16 @@ def _freeze(path: Path) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Any:
     _freeze(item.path)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     with of_test(item.nodeid, any(item.get_closest_marker(name) for name in ("peer", "root"))):
         try:
             return (yield)
         finally:
-            # What a verb that a test has called does with signals shall not reach the next one.
+            # What a verb that a test has called does with signals and logs shall not reach the next one.
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -169,7 +169,7 @@ def test_what_a_server_says(name, streams):
     async def listed():
         return names
 
-    args = argparse.Namespace(service=None)
+    args = argparse.Namespace(service=None, json=False, yaml=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             rpc_list, "with_channel", lambda args, work: asyncio.run(work(None, SimpleNamespace(services=listed)))

@@ -189,7 +189,7 @@ def test_one_seed_gives_one_trace_whatever_changes() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("renumber = 'b'", "3: unknown host 'b'"),
+        ("renumber = 'b'", "3: unknown host or network 'b'"),
         ("renumber = 'a'\nto = '10.0'", "4: to: "),
         ("renumber = 'a'\nfor = '1s'", "4: 'for' goes with"),
         ("pause = 'a'\nkeep = '1s'", "4: unknown key 'keep'"),
