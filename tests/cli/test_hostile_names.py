@@ -178,7 +178,9 @@ def test_what_a_server_says(name, streams):
     assert holds(out, name)
     out, err = streams()
     method = SimpleNamespace(path=f"/{name}", kind=Kind.UNARY)
-    options = argparse.Namespace(verbose=True, timeout=None, protocol="grpc", codec="proto", header=[], token=None)
+    options = argparse.Namespace(
+        verbose=True, yaml=False, timeout=None, protocol="grpc", codec="proto", header=[], token=None
+    )
     call = rpc_call._Call(None, method, [], options, SimpleNamespace())
     value = name.encode("utf-8", "replace").decode()
     call._print(StringValue(value=value))
