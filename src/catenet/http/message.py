@@ -103,7 +103,7 @@ class ResponseHead:
     h2: Fields | None = None
     """and with pseudo-header fields, as HTTP/2 does."""
     length: int | None = None
-    """Content-Length, if it was received with one."""
+    """Content-Length, if it was received with one, or an application has given it one."""
 
     def __init__(self, status: int, fields: Fields = ()) -> None:
         self.status = status

@@ -10,6 +10,8 @@ from catenet.http import serve
 from catenet.http.server.lifespan import LifespanError
 
 URL = "http://127.0.0.1:0"
+INTERNAL_ERROR = 2
+"""RFC 9113 section 7."""
 
 
 def start(status=200, headers=((b"content-type", b"text/plain"),), **more):
@@ -372,6 +374,57 @@ def test_content_length_is_kept_to(run, caplog):
 
     run(main())
     assert "longer than its Content-Length" in caplog.text
+
+
+@pytest.mark.parametrize(("data", "fault"), [(b"", "shorter"), (b"abc", "shorter"), (b"abcdefghijkl", "longer")])
+@pytest.mark.parametrize("more", [False, True])
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_body_that_is_not_as_long_as_declared_is_broken_off(run, data, fault, more, version, caplog):
+    """In one piece as in two."""
+
+    async def answer(scope, receive, send):
+        await send(start(headers=[(b"content-length", b"10")]))
+        await send(body(data, more))
+        if more:
+            await send(body())
+
+    async def main():
+        async with await serve(App(answer), URL) as server:
+            if version == 2:
+                assert (await h2_request(server.urls[0]))[0] == -INTERNAL_ERROR
+                return
+            client = await raw(server.urls[0])
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            head, _, got = (await client.reader.read()).partition(b"\r\n\r\n")
+            assert b"content-length: 10" in head and len(got) < 10
+            client.close()
+
+    run(main())
+    assert len(caplog.records) == 1
+    assert f"the body is {fault} than its Content-Length" in caplog.text
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+@pytest.mark.parametrize("data", [b"", b"abc", b"abcdefghij"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_has_no_body_may_have_a_length(run, method, status, data, version, caplog):
+    async def answer(scope, receive, send):
+        await send(start(status, [(b"content-length", b"10")]))
+        await send(body(data))
+
+    async def main():
+        async with await serve(App(answer), URL) as server:
+            if version == 2:
+                assert (await h2_request(server.urls[0], method=method))[::2] == (status, b"")
+                return
+            client = await raw(server.urls[0])
+            for _ in range(2):  # the connection goes on
+                got, fields, _ = await client.get(method=method)
+                assert got == status and fields.get("content-length") == (None if status == 204 else "10")
+            client.close()
+
+    run(main())
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("interface", ["asgi", "wsgi"])

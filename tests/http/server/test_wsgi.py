@@ -139,6 +139,37 @@ def test_an_error_before_the_head_replaces_it_and_one_after_it_breaks_off(run, c
     assert "LookupError" in caplog.text
 
 
+@pytest.mark.parametrize("pieces", [[], [b"abc"], [b"abcdefghijkl"]])
+@pytest.mark.parametrize("kind", [list, iter])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_body_that_is_not_as_long_as_declared_is_broken_off(run, pieces, kind, method, version, caplog):
+    """But HEAD has none."""
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "10")])
+        return kind(pieces) if method == "GET" else pieces
+
+    async def main():
+        async with await serve(app, URL, interface="wsgi") as server:
+            if version == 2:
+                assert (await h2_request(server.urls[0], method=method))[0] == (200 if method == "HEAD" else -2)
+            else:
+                client = await raw(server.urls[0])
+                if method == "HEAD":
+                    assert (await client.get(method=method))[1]["content-length"] == "10"
+                else:
+                    with pytest.raises(asyncio.IncompleteReadError):
+                        await client.get()
+                client.close()
+            while method == "GET" and not caplog.records:  # the thread ends after the answer
+                await asyncio.sleep(0.01)
+
+    run(main())
+    assert len(caplog.records) == (method == "GET")
+    assert ("than its Content-Length" in caplog.text) == (method == "GET")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

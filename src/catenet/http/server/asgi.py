@@ -190,7 +190,11 @@ class _AsgiExchange(Exchange):
             if head is None or self.status or self._sends_trailers or message.get("more_body"):
                 await self._send_body(message)
             else:
-                self.reply_now(head, message.get("body", b""))
+                data = message.get("body", b"")
+                if head.length is None or head.length == len(data):
+                    self.reply_now(head, data)
+                else:  # it has none, as with HEAD, or not the one that was declared
+                    await self._send_body(message)
         elif kind == "http.response.start":
             if self._head is not None:
                 raise RuntimeError("http.response.start has been sent already")

@@ -90,6 +90,8 @@ class Heads:
         if len(lengths) > 1 or (lengths and (not lengths[0].isdigit() or len(lengths[0]) > 15)):
             raise BadHead("Content-Length is repeated or not a number")
         head = ResponseHead(status, fields + self._missing(fields))
+        if lengths:
+            head.length = int(lengths[0])
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known[key] = head

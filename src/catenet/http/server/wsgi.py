@@ -84,7 +84,13 @@ class _WsgiExchange(Exchange):
         loop = self._connection.loop
         whole = await loop.run_in_executor(self.service.pool, call.run)
         if whole is not None and not self.gone:
-            self.reply_now(*whole)
+            head, data = whole
+            if head.length is None or head.length == len(data):
+                self.reply_now(head, data)
+            else:  # it has none, as with HEAD, or not the one that was declared
+                self.start_now(head)
+                await self.write(data)
+                self.finish_now()
 
     async def _gather(self) -> bytes:
         """Return the body, or the beginning of one that is large or that the client has not been asked for yet."""
@@ -238,7 +244,7 @@ class _Call:
             if not piece:
                 continue
             head = self._known_head()
-            if not self._begun and head.get(b"content-length") == b"%d" % len(piece):
+            if not self._begun and head.length == len(piece):
                 return head, piece
             self.write(piece)
         head = self._known_head()
