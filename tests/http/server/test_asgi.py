@@ -151,6 +151,20 @@ def test_messages_out_of_order_raise_in_the_application(run, messages, caplog):
     assert caplog.records[0].exc_info[0] is RuntimeError
 
 
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_cancellation_that_is_not_ours_is_a_failure_like_others(run, waits, version, caplog):
+    async def answer(scope, receive, send):
+        if waits:
+            other = asyncio.ensure_future(asyncio.sleep(3600))
+            asyncio.get_running_loop().call_soon(other.cancel)
+            await other
+        raise asyncio.CancelledError
+
+    assert run(get(App(answer), version=version))[0] == 500
+    assert [record.exc_info[0] for record in caplog.records] == [asyncio.CancelledError]
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_trailers(run, version):
     async def answer(scope, receive, send):

@@ -206,7 +206,7 @@ def test_a_drain_lets_what_runs_end(run):
     run(main())
 
 
-def test_handlers_that_are_left_are_cancelled_at_the_end(run):
+def test_handlers_that_are_left_are_cancelled_at_the_end(run, caplog):
     ends = []
 
     async def forever(exchange):
@@ -227,6 +227,7 @@ def test_handlers_that_are_left_are_cancelled_at_the_end(run):
 
     run(main())
     assert ends == ["cancelled"]
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("arguments", [{"interface": "cgi"}, {}])

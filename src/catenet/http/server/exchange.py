@@ -474,12 +474,12 @@ class Exchange(Producer):
 
     def _ended(self, value: object, error: BaseException | None) -> None:
         connection = self._connection
-        if self._task is not None:
-            self.service.tasks.discard(self._task)
-            self._task = None
+        task, self._task = self._task, None
+        if task is not None:
+            self.service.tasks.discard(task)
             connection.running -= 1
         if error is not None:
-            self._report(error)
+            self._report(error, task is not None and task.cancelling() > 0)
         elif self._cause:
             self.service.report(self, RuntimeError(self._cause))
         if self._state != _DONE:
@@ -489,10 +489,13 @@ class Exchange(Producer):
         if connection.draining:
             connection.close_if_idle()
 
-    def _report(self, error: BaseException) -> None:
+    def _report(self, error: BaseException, cancelled: bool) -> None:
         if is_interrupt(error):
             raise error
-        if isinstance(error, asyncio.CancelledError) or (self._lost is not None and is_disconnect(error)):
+        if isinstance(error, asyncio.CancelledError):  # it may be of something else that the handler has waited for
+            if cancelled or self._lost is not None or self._state == _DONE:
+                return
+        elif self._lost is not None and is_disconnect(error):
             return
         self.service.report(self, error)
 
