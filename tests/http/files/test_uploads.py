@@ -174,15 +174,60 @@ def test_forms(inbox):
     [
         ("../../x.txt", "x.txt"),
         ("/etc/passwd", "passwd"),
-        ("..\\..\\y.txt", "y.txt"),
-        (".bashrc", "bashrc"),
-        ("..", None),
+        ("..\\\\..\\\\y.txt", "y.txt"),
+        ("..\\..\\y.txt", 403),  # quoted pairs: it is ....y.txt
+        (".bashrc", 403),
+        ("../.h", 403),
+        (" .h", 403),
+        (f"{PARTIAL}x", 403),
+        ("..", 400),
     ],
 )
 def test_names_in_forms(inbox, name, stored):
     answer = post(inbox, "/sub/", *form(name, b"x"))
-    assert answer.status == (400 if stored is None else 201)
-    assert [path.name for path in (inbox.folder / "sub").iterdir()] == ([] if stored is None else [stored])
+    assert answer.status == (201 if isinstance(stored, str) else stored)
+    assert [path.name for path in (inbox.folder / "sub").iterdir()] == ([stored] if isinstance(stored, str) else [])
+
+
+def test_a_form_that_is_broken_off_after_its_last_delimiter_stores_nothing(inbox):
+    (body,) = form("a.txt", b"x")
+    head = b"POST /sub/ HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=xyz\r\n"
+    with socket.create_connection(inbox.address) as client:
+        client.sendall(head + b"Content-Length: %d\r\n\r\n" % (len(body) + 5) + body)
+        partials(inbox.folder, 1)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 400 ")
+    partials(inbox.folder, 0)
+    assert list((inbox.folder / "sub").iterdir()) == []
+
+
+def test_of_a_form_with_a_name_that_is_taken_nothing_is_stored(inbox):
+    parts = [form(name, name.encode())[0] for name in ("a.txt", "there.txt", "a.txt")]
+    opened = parts[0].replace(b"--xyz--\r\n", b"")
+    assert post(inbox, "/", opened + parts[1]).status == 409
+    assert post(inbox, "/", opened + parts[2]).status == 409
+    assert not (inbox.folder / "a.txt").exists()
+
+
+def test_a_form_of_many_files_holds_few_open(inbox):
+    names = [f"{number}.txt" for number in range(300)]
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, limit[1]))
+    try:
+        answer = post(
+            inbox, "/sub/", b"".join(form(name, b"x")[0].replace(b"--xyz--\r\n", b"") for name in names) + b"--xyz--"
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert answer.status == 201
+    assert len(list((inbox.folder / "sub").iterdir())) == len(names)
+
+
+def test_the_last_of_two_files_of_one_name_replaces_the_other(overwritten):
+    first, second = form("there.txt", b"first")[0], form("there.txt", b"second")[0]
+    assert post(overwritten, "/", first.replace(b"--xyz--\r\n", b"") + second).status == 201
+    assert (overwritten.folder / "there.txt").read_bytes() == b"second"
+    partials(overwritten.folder, 0)
 
 
 def test_forms_that_are_none(inbox):

@@ -9,7 +9,7 @@ from werkzeug.http import http_date, parse_accept_header, parse_range_header
 from catenet.http.headers import Headers
 from catenet.http.policy.conditional import ETag, evaluate, parse_etag, range_applies
 from catenet.http.policy.dates import format_date, parse_date
-from catenet.http.policy.disposition import disposition_name, format_disposition, safe_name
+from catenet.http.policy.disposition import disposition_name, format_disposition, is_hidden, safe_name
 from catenet.http.policy.media import (
     negotiate_coding,
     negotiate_language,
@@ -334,6 +334,23 @@ def test_names_of_files(value, name):
 )
 def test_safe_names(proposed, name):
     assert safe_name(proposed) == name
+
+
+@pytest.mark.parametrize(
+    ("proposed", "hidden"),
+    [
+        (".h", True),
+        ("../.h", True),
+        (" .h", True),
+        ("\u200e.h", True),
+        ("a\\.h", True),
+        ("a.h", False),
+        ("../h", False),
+        ("", False),
+    ],
+)
+def test_hidden_names(proposed, hidden):
+    assert is_hidden(proposed) is hidden
 
 
 def test_long_names_keep_their_ending():

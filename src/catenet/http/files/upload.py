@@ -17,7 +17,7 @@ from catenet.http.files.paths import FilePath, quoted
 from catenet.http.headers import Headers
 from catenet.http.message import Fields
 from catenet.http.policy.conditional import evaluate
-from catenet.http.policy.disposition import safe_name
+from catenet.http.policy.disposition import is_hidden, safe_name
 from catenet.http.policy.media import negotiate_media
 from catenet.http.policy.multipart import MultipartError, MultipartParser, Part, PartData, PartEnd, boundary_of
 from catenet.http.server.exchange import Exchange
@@ -153,14 +153,15 @@ class Uploads:
 
 
 class _Form:
-    """The files of one form as they come."""
+    """The files of one form as they come. They get their names together, once the request is complete."""
 
     def __init__(self, uploads: Uploads, folder: int) -> None:
         self._uploads = uploads
         self._folder = folder
         self._partial: Partial | None = None
-        self._name = ""
         self._taken = 0
+        # Names, and what is to get them, closed: open files would be as many as a client likes.
+        self._waiting: list[tuple[str, Partial]] = []
         self.stored: list[str] = []
 
     async def receive(self, exchange: Exchange, parser: MultipartParser) -> None:
@@ -178,6 +179,9 @@ class _Form:
                 self._take(event)
             await self._flush(waiting)
         parser.finish()
+        for name, partial in self._waiting:
+            self._publish(name, partial.token)
+            self.stored.append(name)
 
     async def _flush(self, waiting: list[bytes]) -> None:
         if waiting and self._partial is not None:
@@ -187,21 +191,44 @@ class _Form:
     def _take(self, event: Part | PartEnd) -> None:
         if isinstance(event, Part):
             if event.filename:
-                name = safe_name(event.filename)
-                if name is None:
-                    raise Refused(400, "No file can have this name.")
-                self._name = name
+                name = self._name_of(event.filename)
                 self._partial = self._uploads.begin(self._folder, new_token(None))
+                self._waiting.append((name, self._partial))
         elif self._partial is not None:
-            self._partial.publish(self._name, self._uploads.options.overwrite)
             self._partial.close()
             self._partial = None
-            self.stored.append(self._name)
+
+    def _name_of(self, proposed: str) -> str:
+        name = safe_name(proposed)
+        if name is None:
+            raise Refused(400, "No file can have this name.")
+        if is_hidden(proposed):
+            raise Refused(403, "No file of this name may be put here.")
+        if not self._uploads.options.overwrite and (self._is_there(name) or name in dict(self._waiting)):
+            raise Refused(409)
+        return name
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            os.stat(name, dir_fd=self._folder, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
+    def _publish(self, name: str, token: str) -> None:
+        partial = Partial.resume(self._folder, token)
+        if partial is None:
+            raise Refused(409, "A file of this form has been removed before the form was complete.")
+        try:
+            partial.publish(name, self._uploads.options.overwrite)
+        finally:
+            partial.close()
 
     def close(self) -> None:
         """Remove what has not become complete."""
+        for _, partial in self._waiting:
+            partial.remove()
         if self._partial is not None:
-            self._partial.remove()
             self._partial.close()
 
 

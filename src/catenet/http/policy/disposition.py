@@ -7,7 +7,7 @@ import re
 from catenet.http.policy.parameters import extended_value, parse_parameters
 from catenet.http.url import percent_encode
 
-__all__ = ["disposition_name", "format_disposition", "safe_name"]
+__all__ = ["disposition_name", "format_disposition", "is_hidden", "safe_name"]
 
 MAX_NAME = 255
 """Bytes that a name of a file may have on Linux."""
@@ -39,8 +39,7 @@ def safe_name(proposed: str | None) -> str | None:
     """
     if proposed is None:
         return None
-    name = re.split(r"[/\\]", proposed)[-1]
-    name = _UNSAFE.sub("", name).strip(" ").lstrip(".").rstrip(" .")
+    name = _last(proposed).lstrip(".").rstrip(" .")
     name = re.sub(r'[:*?"<>|]', "_", name)
     if not name or _DEVICES(name):
         return None
@@ -52,6 +51,11 @@ def safe_name(proposed: str | None) -> str | None:
     return name
 
 
+def is_hidden(proposed: str) -> bool:
+    """Whether a proposed name is that of a hidden file, of which `safe_name` makes another one."""
+    return _last(proposed).startswith(".")
+
+
 def format_disposition(name: str, disposition: str = "attachment") -> str:
     """Return the field's value for a file called `name`, readable by clients that know `filename*` and by others."""
     plain = _UNSAFE.sub("_", name).encode("ascii", "replace").decode().replace("\\", "_").replace('"', "_")
@@ -59,6 +63,10 @@ def format_disposition(name: str, disposition: str = "attachment") -> str:
         return f'{disposition}; filename="{name}"'
     encoded = percent_encode(name.encode(errors="replace").decode())
     return f"{disposition}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
+
+
+def _last(proposed: str) -> str:
+    return _UNSAFE.sub("", re.split(r"[/\\]", proposed)[-1]).strip(" ")
 
 
 def _as_utf8(name: str) -> str:
