@@ -146,6 +146,32 @@ def test_denials(run, body):
     assert "websocket.http.response" in app.scopes[0]["extensions"]
 
 
+@pytest.mark.parametrize("more", [False, True])
+def test_a_denial_that_is_not_as_long_as_declared_is_broken_off(run, more, caplog):
+    async def answer(receive, send):
+        headers = [(b"content-length", b"10")]
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": b"abc", "more_body": more})
+        if more:
+            await send({"type": "websocket.http.response.body"})
+
+    app = App(answer)
+    app.accept = None
+
+    async def main():
+        async with await serve(app, URL) as server:
+            client = await raw(server.urls[0])
+            fields = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            key = b"Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==\r\n"
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + fields + key + b"\r\n")
+            head, _, body = (await client.reader.read()).partition(b"\r\n\r\n")
+            assert b"content-length: 10" in head and body in (b"", b"abc")
+            client.close()
+
+    run(main())
+    assert len(caplog.records) == 1 and "shorter than its Content-Length" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("fields", "status"),
     [

@@ -159,7 +159,7 @@ class SocketExchange(Exchange):
 
     async def _deny(self, head: ResponseHead, message: Message) -> None:
         body, more = message.get("body", b""), message.get("more_body", False)
-        if not self.started and not more:
+        if not self.started and not more and (head.length is None or head.length == len(body)):
             self.reply_now(head, body)
             return
         if not self.started:
