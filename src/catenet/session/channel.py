@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Unpack
 
 from catenet.session.client import dialling_of, open_session
-from catenet.session.messages import MAX_MESSAGE, Assembly, MessageError, pack
+from catenet.session.messages import LONGEST, MAX_MESSAGE, Assembly, MessageError, pack
 from catenet.session.server import SessionServer, serve_as
 from catenet.session.transport import READER_LIMIT, SessionInfo, SessionTransport, streams
+from catenet.session.wire import ResetCode
 from catenet.session.words import ClientWords, ServerWords, make_options, refuse_unknown
 
 __all__ = ["Channel", "connect_messages", "serve_messages"]
+
+logger = logging.getLogger("catenet.session")
 
 PIECE = 256 << 10
 
@@ -22,6 +26,7 @@ class Channel:
     def __init__(self, transport: SessionTransport, most: int) -> None:
         self._reader, self._writer = streams(transport, READER_LIMIT)
         self._assembly = Assembly(most)
+        self._most = min(most, LONGEST)
         self._transport = transport
 
     @property
@@ -30,10 +35,16 @@ class Channel:
         return self._writer.session
 
     async def send(self, message: bytes) -> None:
-        """Send a message; waits while too much is unacknowledged. Raises `ConnectionError`, `ValueError`."""
-        if len(message) > 0xFFFFFFFF:
-            raise ValueError(f"a message of {len(message)} bytes; at most {0xFFFFFFFF}")
-        self._writer.write(pack(message))
+        """Send a message; waits while too much is unacknowledged.
+
+        Raises `ConnectionError`; `ValueError` for a message that is larger than `most`, of which nothing is sent.
+        """
+        if not isinstance(message, (bytes, bytearray, memoryview)):
+            raise TypeError(f"a message is bytes, not {type(message).__name__}")
+        data = bytes(message)
+        if len(data) > self._most:
+            raise ValueError(f"a message of {len(data)} bytes; at most {self._most} (most=) are sent and taken")
+        self._writer.write(pack(data))
         await self._writer.drain()
 
     async def receive(self) -> bytes | None:
@@ -50,7 +61,8 @@ class Channel:
                     return None
                 self._assembly.feed(data)
         except MessageError as error:
-            self._transport.abort()
+            logger.warning("a session is broken off: %s", error)
+            self._transport.abort(ResetCode.MESSAGE)
             raise ConnectionError(str(error)) from None
         return message
 
@@ -82,7 +94,7 @@ class Channel:
 
 
 async def connect_messages(url: str, *, most: int = MAX_MESSAGE, **words: Unpack[ClientWords]) -> Channel:
-    """Begin a session of messages; `most`: the largest that is taken, in bytes. The rest as in `connect`."""
+    """Begin a session of messages; `most`: the largest that is sent or taken, in bytes. The rest as in `connect`."""
     refuse_unknown(words, ClientWords, "connect_messages")
     options = make_options(words, messages=True)
     return Channel(await open_session(url, options, dialling_of(words), words.get("credentials", b"")), most)
@@ -95,7 +107,10 @@ async def serve_messages(
     most: int = MAX_MESSAGE,
     **words: Unpack[ServerWords],
 ) -> SessionServer:
-    """Serve sessions of messages; `most`: the largest that is taken, in bytes. The rest as in `serve`, but `state`."""
+    """Serve sessions of messages; `most`: the largest that is sent or taken, in bytes.
+
+    The rest as in `serve`, but `state`.
+    """
     refuse_unknown(words, ServerWords, "serve_messages")
     if words.get("state") is not None:
         raise ValueError("state: sessions of messages do not survive the process; serve streams")

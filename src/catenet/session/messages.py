@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["MAX_MESSAGE", "Assembly", "MessageError", "pack"]
+__all__ = ["LONGEST", "MAX_MESSAGE", "Assembly", "MessageError", "pack"]
 
 MAX_MESSAGE: Final = 4 << 20
-"""Bytes of a message that is taken, if nothing else is said."""
+"""Bytes of a message that is sent or taken, if nothing else is said."""
+LONGEST: Final = 0xFFFFFFFF
+"""Bytes that the length before a message can tell."""
 _HEAD: Final = 4
 
 
@@ -61,4 +63,4 @@ class Assembly:
         if len(self._buffer) >= _HEAD:
             size = int.from_bytes(self._buffer[:_HEAD], "big")
             if size > self._most:
-                raise MessageError(f"a message of {size} bytes; {self._most} are taken")
+                raise MessageError(f"the peer sends a message of {size} bytes; {self._most} are taken")

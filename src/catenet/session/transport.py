@@ -22,6 +22,7 @@ RESETS = {
     wire.ResetCode.DENIED: "the server does not permit it",
     wire.ResetCode.LIMIT: "the server needs the memory for others",
     wire.ResetCode.SHUTDOWN: "the server shuts down",
+    wire.ResetCode.MESSAGE: "a message is larger than the peer takes",
 }
 
 
@@ -250,10 +251,10 @@ class SessionTransport(asyncio.Transport):
     def on_closing(self) -> None:
         """The program has closed."""
 
-    def abort(self) -> None:
-        """Break the session off."""
+    def abort(self, code: int = wire.ResetCode.ABORTED) -> None:
+        """Break the session off; the peer is told why."""
         self._closing = True
-        self.session.reset()
+        self.session.reset(code)
         self.pump()
 
     def fail(self, error: Exception) -> None:

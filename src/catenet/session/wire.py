@@ -111,6 +111,8 @@ class ResetCode:
     DENIED: Final = 2
     LIMIT: Final = 3
     SHUTDOWN: Final = 4
+    MESSAGE: Final = 5
+    """A message was larger than its receiver takes."""
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:
