@@ -11,10 +11,13 @@ import platform
 import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from catenet import __version__
 from catenet.printable import complain
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 __all__ = ["Parser", "UsageError", "main"]
 
@@ -87,6 +90,12 @@ class Parser(argparse.ArgumentParser):
         """The last option of several in one word (`-sSLo`), unless one before it takes the rest of the word."""
         *flags, last = (self._option_string_actions.get(f"-{letter}") for letter in word[1:])
         return last if all(flag is not None and flag.nargs == 0 for flag in flags) else None
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Print help or the version; argparse says nothing of what cannot be written."""
+        out = sys.stderr if file is None else file
+        if message and out is not None:
+            out.write(message)
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with the message, and with the choice that is nearest if there are choices."""

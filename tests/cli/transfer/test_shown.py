@@ -280,3 +280,12 @@ def test_mistakes_of_put(here, capfd, words, status, text):
     assert main(["put", *words]) == status
     out, err = capfd.readouterr()
     assert not out and text in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("words", "status"), [("get --json data:,hello", 23), ("get --help", 1), ("--version", 1)])
+def test_a_full_device_for_what_is_printed(words, status):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "catenet", *words.split()]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == status
+    assert done.stderr == "catenet: cannot write the output: no space left on device\n"

@@ -17,12 +17,13 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from catenet.cli import Parser, UsageError
 from catenet.cli.transfer.codes import Code, TransferError
-from catenet.cli.transfer.job import Job, Shared
+from catenet.cli.transfer.job import Job, Shared, printing
 from catenet.cli.transfer.options import Options, declare, options_of
 from catenet.cli.transfer.write_out import Outcome, write_out
 from catenet.printable import printable_json
@@ -82,7 +83,9 @@ async def _run_all(jobs: Sequence[Job], modules: Sequence[Any], what: str) -> in
             start = time.monotonic()
             failed = await _run_one(job, module, what)
             error = job.facts.get("error", {}).get("message", "")
-            write_out(job, Outcome(number, failed, error, time.monotonic() - start))
+            outcome = Outcome(number, failed, error, time.monotonic() - start)
+            if job.options.write_out is not None:
+                failed = _print(job, partial(write_out, job, outcome)) or failed
             status = failed or status
     return status
 
@@ -108,8 +111,20 @@ async def _run_one(job: Job, module: Any, what: str) -> int:
             raise
         raise UsageError(f"{what} {job.url} needs the package {name}: pip install 'catenet[http]'") from None
     if job.options.as_json:
-        sys.stdout.write(printable_json(json.dumps(job.facts, ensure_ascii=False)) + "\n")
+        line = printable_json(json.dumps(job.facts, ensure_ascii=False)) + "\n"
+        status = _print(job, lambda: sys.stdout.write(line)) or status
     return status
+
+
+def _print(job: Job, write: Callable[[], object]) -> int:
+    """Let it write to standard output; return the exit status."""
+    try:
+        with printing():
+            write()
+    except TransferError as error:
+        job.complain(str(error))
+        return int(error.code)
+    return 0
 
 
 async def _until_told(work: Any, options: Options) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 
 from catenet.cli import UsageError
 from catenet.cli.transfer.codes import Code, TransferError
-from catenet.cli.transfer.job import Job
+from catenet.cli.transfer.job import Job, printing
 from catenet.cli.transfer.options import Options
 from catenet.http.client.body import Source
 from catenet.http.client.client import Client
@@ -103,7 +103,8 @@ def save_cookies(client: Client, options: Options) -> None:
         return
     text = dump_cookies(client.cookies)
     if options.cookie_jar == "-":
-        sys.stdout.write(text)
+        with printing():
+            sys.stdout.write(text)
         return
     _replace(Path(options.cookie_jar), text)
 

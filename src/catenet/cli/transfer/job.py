@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from catenet.printable import printable, say
 if TYPE_CHECKING:
     from catenet.http.client.response import Response
 
-__all__ = ["Job", "Shared", "write_out"]
+__all__ = ["Job", "Shared", "printing", "write_out"]
 
 C = TypeVar("C")
 
@@ -234,12 +235,20 @@ class Job:
 
 def write_out(data: bytes) -> None:
     """Write to standard output. Raises `TransferError`."""
-    try:
+    with printing():
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        # Whoever read it has gone; Python would complain about it once more at its end.
-        sys.stdout = None
-        raise TransferError(Code.WRITE, "cannot write the output: nobody reads it") from None
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[None]:
+    """Standard output is written to here, and flushed in the end. Raises `TransferError`."""
+    if sys.stdout is None:
+        raise TransferError(Code.WRITE, "cannot write the output: it is closed")
+    try:
+        yield
+        sys.stdout.flush()
     except OSError as error:
-        raise TransferError(Code.WRITE, f"cannot write the output: {(error.strerror or str(error)).lower()}") from None
+        sys.stdout = None  # or what is left would be written at the end, with the same complaint once more
+        reason = "nobody reads it" if isinstance(error, BrokenPipeError) else (error.strerror or str(error)).lower()
+        raise TransferError(Code.WRITE, f"cannot write the output: {reason}") from None
