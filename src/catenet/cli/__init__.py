@@ -156,6 +156,9 @@ def _run(parser: Parser, words: Sequence[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status (0 done, 1 failed, 2 bad usage, 130 interrupted)."""
+    from catenet.cli.standard_streams import open_closed
+
+    closed = open_closed()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         parser = _parser(words)
@@ -176,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = None  # or the interpreter would write what is left at its end, and say again that it cannot
         return 0
     except OSError as error:
-        if error.errno not in OUTPUT_FAILURES:
+        if error.errno not in OUTPUT_FAILURES and not (error.errno == errno.EBADF and 1 in closed):
             raise
         complain(f"catenet: cannot write the output: {str(error.strerror).lower()}")
         sys.stdout = None

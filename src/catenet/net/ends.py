@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import socket
 import ssl
@@ -360,6 +361,8 @@ def _reopen(descriptor: int) -> int:
     """
     try:
         mode = os.fstat(descriptor).st_mode
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            return -1  # opened again it would be for writing
         if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
             return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.cli.relaying import serving_once
 from tests.cli.transfer.cutting import CONTENT
 from tests.peers import tool
 
@@ -280,6 +281,42 @@ def test_mistakes_of_put(here, capfd, words, status, text):
     assert main(["put", *words]) == status
     out, err = capfd.readouterr()
     assert not out and text in err and err.count("\n") == 1
+
+
+UNWRITTEN = "catenet: cannot write the output: bad file descriptor\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "expected"),
+    [
+        ("get data:,hello", ">&-", (23, "", UNWRITTEN)),
+        ("get --json data:,hello", ">&-", (23, "", UNWRITTEN)),
+        ("get data:,hello -o f -w x", ">&-", (23, "", UNWRITTEN)),
+        ("get --help", ">&-", (1, "", UNWRITTEN)),
+        ("addrs", ">&-", (1, "", UNWRITTEN)),
+        ("settings tcp_rmem", ">&-", (1, "", UNWRITTEN)),
+        ("run world.toml", ">&-", (1, "", UNWRITTEN)),
+        ("get data:,hello", "<&- 2>&-", (0, "hello", "")),
+        ("get -v {url}", "2>&-", (7, "", "")),
+        ("settings nothing", "2>&-", (2, "", "")),
+        ("put - {url}", "<&- >&- 2>&-", (7, "", "")),
+        ("get {url} -d @-", "<&-", (26, "", "catenet: cannot read -: bad file descriptor\n")),
+        ("resolve -f -", "<&-", (2, "", "catenet: -f -: bad file descriptor\n")),
+    ],
+)
+def test_standard_streams_that_are_closed(words, closed, expected, here, closed_port):
+    Path("world.toml").write_text("[hosts.a]\nrun = 'hello.py'\n")
+    Path("hello.py").write_text("print('hello')\n")
+    command = f"{sys.executable} -m catenet {words.format(url=f'http://127.0.0.1:{closed_port}/f')} {closed}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == expected
+
+
+def test_what_is_sent_from_a_closed_standard_input_is_one_line(here):
+    with serving_once(lambda sock: sock.recv(4096)) as address:
+        command = f"{sys.executable} -m catenet put - http://127.0.0.1:{address[1]}/f <&-"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (26, "catenet: cannot read -: bad file descriptor\n")
 
 
 @pytest.mark.parametrize(("words", "status"), [("get --json data:,hello", 23), ("get --help", 1), ("--version", 1)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import fcntl
 import io
 import os
 import sys
@@ -98,7 +99,7 @@ class Other:
             writes = self._output
         elif self._args.json:
             writes = -1  # the object stands alone there
-        reads = 0 if sys.stdin is not None else -1
+        reads = 0 if sys.stdin is not None and not (is_real and _for_writing_only(0)) else -1
         return PipeEnd(
             asyncio.get_running_loop(),
             reads,
@@ -123,6 +124,11 @@ def _is_real(stream: object) -> bool:
         return isinstance(stream, io.TextIOBase) and stream.fileno() >= 0
     except (OSError, ValueError):
         return False
+
+
+def _for_writing_only(descriptor: int) -> bool:
+    """Whether nothing can come from it, as from a standard input that was closed: that is its end."""
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
 
 
 def add_client_tls(parser: argparse.ArgumentParser, prefix: str = "") -> None:

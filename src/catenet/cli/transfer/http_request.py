@@ -272,7 +272,11 @@ class Upload(Source):
         size = PIECE if job.options.limit_rate is None else min(PIECE, max(1, job.options.limit_rate // 8))
         while True:
             regular = self.length is not None
-            piece = self._file.read(size) if regular else await asyncio.to_thread(self._file.read1, size)  # type: ignore[attr-defined]
+            try:
+                piece = self._file.read(size) if regular else await asyncio.to_thread(self._file.read1, size)  # type: ignore[attr-defined]
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                raise TransferError(Code.READ, f"cannot read {job.options.upload}: {reason}") from None
             if not piece:
                 return
             yield piece
