@@ -75,6 +75,7 @@ def test_one_session_has_standard_input_and_output(tmp_path):
         (["session+udp://127.0.0.1:1"], "do you mean session+t"),
         (["session+tcp://127.0.0.1:1", "--buffer", "1"], "buffer=1"),
         (["session+tcp://127.0.0.1:1", "--session-key", "/nonexistent"], "--session-key /nonexistent"),
+        (["session+tcp://127.0.0.1:1", "--session-key", "/dev/null"], "--session-key: a shared key has 16 bytes"),
         (["session+tcp://127.0.0.1:1", "-4"], "goes on over any address"),
     ],
 )

@@ -50,7 +50,8 @@ class SessionTerms:
         try:
             return make_options(self._words)
         except ValueError as error:
-            raise UsageError(f"--{error}") from None
+            option = "--session-" if str(error).startswith("key:") else "--"
+            raise UsageError(f"{option}{error}") from None
 
 
 def session_terms(args: argparse.Namespace) -> SessionTerms:
