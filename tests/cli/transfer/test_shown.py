@@ -33,6 +33,8 @@ def checksum(data: bytes, name: str = "sha256") -> str:
         (["http://a:b/"], 3, "'b' is no port"),
         (["http://a\x01b/"], 3, "control character"),
         (["http:///x"], 3, "names no host"),
+        ([""], 3, "URL '' names no host"),
+        (["/x"], 3, "URL '/x' names no host"),
         (["http://a/", "--parallel", "0"], 2, "--parallel 0: from 1 to 64"),
         (["http://a/", "--parallel", "2"], 1, "--parallel needs a file"),
         (["http://a/", "-d", "x", "-F", "a=b"], 2, "one body at a time"),

@@ -22,6 +22,8 @@ async def get(job: Job) -> None:
     from catenet.cli.transfer.resuming import put_resumable
     from catenet.http.url import Url, UrlError
 
+    if re.match(r"\s*(?:$|[/?#:])", job.url):
+        raise TransferError(Code.MALFORMED_URL, f"URL {job.url!r} names no host")
     text = job.url if re.match(r"https?:", job.url, re.IGNORECASE) else f"http://{job.url}"
     try:
         url = Url.absolute(text).without_fragment()
