@@ -64,13 +64,15 @@ def check_h2_fields(fields: Fields) -> None:
 
 
 def content_length(fields: Fields) -> int | None:
-    """Return the Content-Length, or None; raise `StreamError` for one that is said twice or is no number."""
+    """Return the Content-Length, or None; raise `StreamError` for one that is said twice, no number or too large."""
     values = [value for name, value in fields if name == b"content-length"]
     if not values:
         return None
     # RFC 9110 section 8.6 lets equal duplicates pass; nobody sends them in good faith.
-    if len(values) > 1 or not values[0].isdigit() or len(values[0]) > 15:
+    if len(values) > 1 or not values[0].isdigit():
         raise StreamError("Content-Length is repeated or not a number")
+    if len(values[0]) > 15:
+        raise StreamError("Content-Length is too large")
     return int(values[0])
 
 

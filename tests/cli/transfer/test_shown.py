@@ -321,6 +321,13 @@ def test_what_is_sent_from_a_closed_standard_input_is_one_line(here):
     assert (done.returncode, done.stderr) == (26, "catenet: cannot read -: bad file descriptor\n")
 
 
+def test_a_length_that_is_too_large(here, capfd):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 23 + b"\r\n\r\n"
+    with serving_once(lambda sock: (sock.recv(4096), sock.sendall(head))) as address:
+        assert main(["get", f"http://127.0.0.1:{address[1]}/"]) == 56
+    assert "Content-Length is too large" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(("words", "status"), [("get --json data:,hello", 23), ("get --help", 1), ("--version", 1)])
 def test_a_full_device_for_what_is_printed(words, status):
     with open("/dev/full", "w") as full:

@@ -64,8 +64,10 @@ class Framing:
                 self.host = value
             elif name == b"content-length":
                 # RFC 9110 section 8.6 lets equal duplicates pass; nobody sends them in good faith.
-                if self.declared is not None or not value.isdigit() or len(value) > 15:
+                if self.declared is not None or not value.isdigit():
                     raise HttpError("Content-Length is repeated or not a number")
+                if len(value) > 15:
+                    raise HttpError("Content-Length is too large")
                 self.declared = int(value)
             elif name == b"connection":
                 options += _tokens(value)

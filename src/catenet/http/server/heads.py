@@ -87,8 +87,10 @@ class Heads:
             raise BadHead(f"{status!r} is no status of a final response")
         fields = made_fields(pairs)
         lengths = [value for name, value in fields if name == b"content-length"]
-        if len(lengths) > 1 or (lengths and (not lengths[0].isdigit() or len(lengths[0]) > 15)):
+        if len(lengths) > 1 or (lengths and not lengths[0].isdigit()):
             raise BadHead("Content-Length is repeated or not a number")
+        if lengths and len(lengths[0]) > 15:
+            raise BadHead("Content-Length is too large")
         head = ResponseHead(status, fields + self._missing(fields))
         if lengths:
             head.length = int(lengths[0])
