@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import ssl
 
 import pytest
@@ -298,5 +299,35 @@ def test_a_writer_waits_for_a_reader(run):
                 assert writer.session.unacknowledged <= 128 << 10
             writer.close()
             await writer.wait_closed()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("pieces", "message"),
+    [
+        ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], "its answer looks like HTTP$"),
+        ([b"HT", b"TP/1.1 400 Bad Request\r\n\r\n"], "its answer looks like HTTP$"),
+        ([b"SSH-2.0-OpenSSH_9.2\r\n"], "its answer looks like SSH$"),
+        ([b"\x15\x03\x03\x00\x02\x02\x0a"], r"its answer looks like TLS, of which the URL says nothing"),
+        ([b"220 mail.example ESMTP\r\n"], "its answer begins with b'220 '$"),
+    ],
+)
+def test_a_server_of_another_protocol(run, pieces, message):
+    async def answer(reader, writer):
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.05)
+        writer.close()
+        answered.set()
+
+    answered = asyncio.Event()
+
+    async def main():
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            url = f"session+tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            with pytest.raises(ConnectError, match=f"{re.escape(url)}: this is no session server: {message}"):
+                await session.connect(url)
+            await answered.wait()
 
     run(main())

@@ -24,6 +24,13 @@ REFUSED: Final = {
     wire.Refusal.DENIED: "the server does not permit it (its key, its TLS or its kind of stream is another)",
 }
 
+STRANGERS: Final = {
+    b"HTTP": "HTTP",
+    b"SSH-": "SSH",
+    b"\x15\x03": "TLS, of which the URL says nothing (session+tls://)",
+}
+"""What servers of other protocols answer or begin with."""
+
 
 class _Step(enum.Enum):
     NEW = "asked for a session"
@@ -76,6 +83,17 @@ class ClientLink(Link):
 
     def _beat(self) -> int:
         return max(1, round(self._owner.path.most))
+
+    def _take(self, data: bytes, now: float) -> None:
+        try:
+            super()._take(data, now)
+        except wire.ForeignError:
+            if self.attached:
+                raise
+            head = self._reader.head
+            what = next((name for start, name in STRANGERS.items() if head.startswith(start)), None)
+            looks = f"begins with {head!r}" if what is None else f"looks like {what}"
+            raise wire.FrameError(f"this is no session server: its answer {looks}") from None
 
     def _ask(self) -> None:
         session, options = self._owner, self._options

@@ -33,6 +33,7 @@ __all__ = [
     "RESUMED",
     "STOP",
     "Accept",
+    "ForeignError",
     "FrameError",
     "FrameReader",
     "New",
@@ -91,6 +92,10 @@ _ACK: Final = struct.Struct("!III")
 
 class FrameError(ValueError):
     """What came is no frame of this protocol, or not one that may come now."""
+
+
+class ForeignError(FrameError):
+    """What came cannot be the beginning of a frame, whatever follows."""
 
 
 class Refusal:
@@ -172,6 +177,11 @@ class FrameReader:
         """Whether a frame has begun and not ended."""
         return self._left > 0 or self._position < len(self._buffer)
 
+    @property
+    def head(self) -> bytes:
+        """The four bytes with which the next frame begins, or those of them that are there."""
+        return self._buffer[self._position : self._position + 4]
+
     def feed(self, data: bytes) -> None:
         """Add what has come, after everything before has been taken."""
         rest = self._buffer[self._position :]
@@ -190,7 +200,7 @@ class FrameReader:
         kind, size = head >> 24, head & 0xFFFFFF
         if kind == DATA:
             if not 4 < size <= MAX_DATA + 4:
-                raise FrameError(f"a DATA frame of {size} bytes")
+                raise ForeignError(f"a DATA frame of {size} bytes")
             if available < 8:
                 return None
             self._left = size - 4
@@ -200,7 +210,7 @@ class FrameReader:
                 return None
             return self._piece(position + 8, available - 8, offset)
         if size > MAX_CONTROL:
-            raise FrameError(f"a frame of type {kind:#x} with {size} bytes")
+            raise ForeignError(f"a frame of type {kind:#x} with {size} bytes")
         if available < 4 + size:
             return None
         self._position = position + 4 + size
