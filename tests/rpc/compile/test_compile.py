@@ -104,7 +104,7 @@ def test_strictly_typed(protos, tmp_path, relative, runtime):
     config = tmp_path / "mypy.ini"
     config.write_text(f"[mypy]\n[mypy-{UNTYPED}]\nignore_missing_imports = True\n")
     command = [sys.executable, "-m", "mypy", *arguments, "--config-file", str(config), *target]
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -167,7 +167,7 @@ def call_everything(folder, modules):
     """Import modules of services in another process, implement each service and call each method, in all four ways."""
     env = {**os.environ, "PYTHONPATH": str(folder)}
     command = [sys.executable, "-c", CALL, *modules]
-    done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     return int(done.stdout.split()[-1])
 
