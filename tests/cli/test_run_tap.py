@@ -1,6 +1,7 @@
 """A program as a station on a bridge of the kernel, with addresses given, or asked for by SLAAC and DHCP."""
 
 import ast
+import itertools
 import re
 import sys
 
@@ -181,7 +182,7 @@ def test_a_station_asks_the_name_servers_that_the_network_tells_of(bridged, tmp_
     assert lines[1] == "['192.0.2.1', '2001:db8::1']"
     words = ast.literal_eval(lines[0])
     assert words[:2] == ["nameserver", "10.5.0.1"]
-    servers = [address for word, address in zip(words, words[1:], strict=False) if word == "nameserver"]
+    servers = [address for word, address in itertools.pairwise(words) if word == "nameserver"]
     assert [":" in server for server in servers] in ([False, True], [False, True, True]), "DHCP, a router, DHCPv6"
     assert words[words.index("search") + 1 :] == ["first.example", "second.example", "third.example"]
     assert re.search(r"world \| \d+\.\d+ s: names from 10\.5\.0\.1, f", done.stdout + done.stderr)
