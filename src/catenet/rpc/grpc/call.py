@@ -28,10 +28,46 @@ from catenet.rpc.model.status import RpcError as CallError
 
 logger = logging.getLogger("catenet.rpc")
 
-__all__ = ["InactiveRpcError", "MultiThreadedRendezvous"]
+__all__ = ["CallThatIsOver", "InactiveRpcError", "MultiThreadedRendezvous"]
 
 
-class InactiveRpcError(RpcError, Call, Future):
+class CallThatIsOver(Call, Future):
+    """What is the same for all calls that are over."""
+
+    def is_active(self) -> bool:
+        """It is over."""
+        return False
+
+    def time_remaining(self) -> float | None:
+        """It is over."""
+        return None
+
+    def cancel(self) -> bool:
+        """It is over."""
+        return False
+
+    def cancelled(self) -> bool:
+        """It was not broken off by this end."""
+        return False
+
+    def running(self) -> bool:
+        """It is over."""
+        return False
+
+    def done(self) -> bool:
+        """It is over."""
+        return True
+
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        """It is over."""
+        return False
+
+    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
+        """It is over."""
+        fn(self)
+
+
+class InactiveRpcError(RpcError, CallThatIsOver):
     """A call that is over and did not end well; raised by calls with one response."""
 
     def __init__(self, outcome: Outcome, initial: Pairs) -> None:
@@ -58,38 +94,6 @@ class InactiveRpcError(RpcError, Call, Future):
     def debug_error_string(self) -> str:
         """Return the status as one text."""
         return self._outcome.debug_string
-
-    def is_active(self) -> bool:
-        """It is over."""
-        return False
-
-    def time_remaining(self) -> float | None:
-        """It is over."""
-        return None
-
-    def cancel(self) -> bool:
-        """It is over."""
-        return False
-
-    def cancelled(self) -> bool:
-        """It was not this end that broke it off."""
-        return False
-
-    def running(self) -> bool:
-        """It is over."""
-        return False
-
-    def done(self) -> bool:
-        """It is over."""
-        return True
-
-    def add_callback(self, callback: Callable[[], None]) -> bool:
-        """It is over."""
-        return False
-
-    def add_done_callback(self, fn: Callable[[Any], None]) -> None:
-        """It is over."""
-        fn(self)
 
     def result(self, timeout: float | None = None) -> Any:
         """Raise it."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future as ThreadFuture
-from typing import Any
+from typing import Any, ClassVar
 
 from catenet.rpc.grpc.call import MultiThreadedRendezvous
+from catenet.rpc.grpc.callables import MakesCallables, MultiCallable
 from catenet.rpc.grpc.credentials import CallCredentials, ChannelCredentials
 from catenet.rpc.grpc.interfaces import (
     Channel as AbstractChannel,
@@ -20,7 +21,7 @@ from catenet.rpc.grpc.interfaces import (
     UnaryUnaryMultiCallable,
 )
 from catenet.rpc.grpc.loop import LoopThread
-from catenet.rpc.grpc.raw import method_of, serialize
+from catenet.rpc.grpc.raw import serialize
 from catenet.rpc.grpc.shared import SharedChannel
 from catenet.rpc.grpc.status import ChannelConnectivity, Compression, FutureCancelledError, FutureTimeoutError
 from catenet.rpc.model.method import Kind
@@ -28,16 +29,8 @@ from catenet.rpc.model.method import Kind
 __all__ = ["Channel", "channel_ready_future", "insecure_channel", "secure_channel"]
 
 
-class _MultiCallable:
+class _MultiCallable(MultiCallable):
     """Calls one method."""
-
-    _kind: Kind
-
-    def __init__(self, channel: Channel, method: str, serializer: Any, deserializer: Any) -> None:
-        self._channel = channel
-        self._method = method_of(method, self._kind)
-        self._serializer = serializer
-        self._deserializer = deserializer
 
     def _begin(
         self,
@@ -105,8 +98,12 @@ class _StreamStream(_WithManyResponses, StreamStreamMultiCallable):
     _kind = Kind.BIDI
 
 
-class Channel(AbstractChannel):
+class Channel(MakesCallables, AbstractChannel):
     """Calls the methods of a server, from any thread."""
+
+    callables: ClassVar[Mapping[Kind, type[MultiCallable]]] = {
+        one._kind: one for one in (_UnaryUnary, _UnaryStream, _StreamUnary, _StreamStream)
+    }
 
     def __init__(
         self,
@@ -144,30 +141,6 @@ class Channel(AbstractChannel):
         """Call it no more."""
         if callback in self._callbacks:
             self._callbacks.remove(callback)
-
-    def unary_unary(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
-    ) -> UnaryUnaryMultiCallable:
-        """Return what calls that method."""
-        return _UnaryUnary(self, method, request_serializer, response_deserializer)
-
-    def unary_stream(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
-    ) -> UnaryStreamMultiCallable:
-        """Return what calls that method."""
-        return _UnaryStream(self, method, request_serializer, response_deserializer)
-
-    def stream_unary(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
-    ) -> StreamUnaryMultiCallable:
-        """Return what calls that method."""
-        return _StreamUnary(self, method, request_serializer, response_deserializer)
-
-    def stream_stream(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
-    ) -> StreamStreamMultiCallable:
-        """Return what calls that method."""
-        return _StreamStream(self, method, request_serializer, response_deserializer)
 
     def close(self) -> None:
         """End all calls and connections."""

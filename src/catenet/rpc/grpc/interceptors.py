@@ -6,11 +6,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from catenet.rpc.grpc.call import CallThatIsOver
 from catenet.rpc.grpc.interfaces import (
-    Call,
     CallDetails,
     Channel,
-    Future,
     StreamStreamClientInterceptor,
     StreamStreamMultiCallable,
     StreamUnaryClientInterceptor,
@@ -25,7 +24,7 @@ from catenet.rpc.grpc.status import RpcError, StatusCode
 __all__ = ["intercept_channel"]
 
 
-class _Finished(Call, Future):
+class _Finished(CallThatIsOver):
     """A call that is over, with its response; what it does not know it asks the call that made it."""
 
     def __init__(self, response: Any, call: Any) -> None:
@@ -48,33 +47,9 @@ class _Finished(Call, Future):
         """Return the text of the status."""
         return self._call.details()
 
-    def is_active(self) -> bool:
-        """It is over."""
-        return False
-
     def time_remaining(self) -> Any:
         """Return what is left of the call's time."""
         return self._call.time_remaining()
-
-    def cancel(self) -> bool:
-        """It is over."""
-        return False
-
-    def add_callback(self, callback: Any) -> bool:
-        """It is over."""
-        return False
-
-    def cancelled(self) -> bool:
-        """It was not broken off."""
-        return False
-
-    def running(self) -> bool:
-        """It is over."""
-        return False
-
-    def done(self) -> bool:
-        """It is over."""
-        return True
 
     def result(self, timeout: float | None = None) -> Any:
         """Return the response."""
@@ -87,10 +62,6 @@ class _Finished(Call, Future):
     def traceback(self, timeout: float | None = None) -> Any:
         """There is none."""
         return None
-
-    def add_done_callback(self, fn: Any) -> None:
-        """It is over."""
-        fn(self)
 
 
 class _Failed(_Finished, RpcError):

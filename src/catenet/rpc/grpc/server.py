@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
 from catenet.rpc.grpc.context import ServicerContext
-from catenet.rpc.grpc.credentials import ServerCredentials
 from catenet.rpc.grpc.dispatch import CallServer, chained, run_handler
 from catenet.rpc.grpc.handlers import Handlers
+from catenet.rpc.grpc.handling import ServesHandlers
 from catenet.rpc.grpc.interfaces import Server as AbstractServer
 from catenet.rpc.grpc.loop import LoopThread
-from catenet.rpc.grpc.options import Arguments, server_options
-from catenet.rpc.grpc.ports import Ports, stop
+from catenet.rpc.grpc.ports import stop
 from catenet.rpc.grpc.status import Compression
 from catenet.rpc.server.call import ServerCall
 from catenet.rpc.server.server import ServerOptions
@@ -36,7 +35,7 @@ class _CallServer(CallServer):
         return await run_handler(self._find, request, call, self._pool, ServicerContext(call))
 
 
-class Server(AbstractServer):
+class Server(ServesHandlers, AbstractServer):
     """Serves handlers; the loop that carries their calls runs on a thread of its own."""
 
     def __init__(
@@ -48,37 +47,18 @@ class Server(AbstractServer):
         maximum_concurrent_rpcs: int | None,
         compression: Compression | None,
     ) -> None:
-        arguments = Arguments(options)
-        self._handlers = Handlers()
-        self._handlers.add_generic(generic_handlers or ())
-        self._server = _CallServer(
-            self._handlers,
-            server_options(arguments, compression),
-            tuple(interceptors or ()),
+        super().__init__(
+            _CallServer,
             thread_pool,
+            generic_handlers,
+            interceptors,
+            options,
             maximum_concurrent_rpcs,
+            compression,
         )
-        self._ports = Ports(bool(arguments.get("so_reuseport", 0)))
         self._thread = LoopThread("grpc-server")
         self._terminated = threading.Event()
-        self._started = False
         self._stopping = False
-
-    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
-        """Serve these."""
-        self._handlers.add_generic(generic_rpc_handlers)
-
-    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
-        """Serve these methods of a service."""
-        self._handlers.add_registered(service_name, method_handlers)
-
-    def add_insecure_port(self, address: str) -> int:
-        """Listen there, without TLS; return the port. Raises `RuntimeError`."""
-        return self._ports.add(address, None)
-
-    def add_secure_port(self, address: str, server_credentials: ServerCredentials) -> int:
-        """Listen there, with TLS; return the port. Raises `RuntimeError`."""
-        return self._ports.add(address, server_credentials)
 
     def start(self) -> None:
         """Take calls. Raises `ValueError` if the server has started."""

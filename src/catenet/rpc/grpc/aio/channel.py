@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Sequence
-from typing import Any
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from catenet.rpc.grpc.aio.call import Call, StreamStreamCall, StreamUnaryCall, UnaryStreamCall, UnaryUnaryCall
 from catenet.rpc.grpc.aio.errors import UsageError
@@ -21,6 +21,7 @@ from catenet.rpc.grpc.aio.interceptor import (
     chained,
 )
 from catenet.rpc.grpc.aio.metadata import Metadata
+from catenet.rpc.grpc.callables import MakesCallables, MultiCallable
 from catenet.rpc.grpc.credentials import CallCredentials, ChannelCredentials
 from catenet.rpc.grpc.exchange import Exchange
 from catenet.rpc.grpc.raw import method_of, serialize
@@ -52,16 +53,8 @@ _KINDS: dict[Kind, tuple[type[Call], type[Any], type[Any], str]] = {
 }  # fmt: skip
 
 
-class _MultiCallable:
+class _MultiCallable(MultiCallable):
     """Calls one method."""
-
-    _kind: Kind
-
-    def __init__(self, channel: Channel, method: str, serializer: Any, deserializer: Any) -> None:
-        self._channel = channel
-        self._method = method_of(method, self._kind)
-        self._serializer = serializer
-        self._deserializer = deserializer
 
     def _start(
         self,
@@ -112,90 +105,75 @@ class _MultiCallable:
         return call
 
 
-class UnaryUnaryMultiCallable(_MultiCallable):
+class _OfOneRequest(_MultiCallable):
+    """Calls a method with one request."""
+
+    def __call__(
+        self,
+        request: Any,
+        *,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: Compression | None = None,
+    ) -> Any:
+        """Begin to call, and return the call: await it, or iterate over it."""
+        return self._start(request, timeout, metadata, credentials, wait_for_ready, compression)
+
+
+class _OfRequests(_MultiCallable):
+    """Calls a method with a stream of requests."""
+
+    def __call__(
+        self,
+        request_iterator: Iterable[Any] | AsyncIterable[Any] | None = None,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: Compression | None = None,
+    ) -> Any:
+        """Begin to call, and return the call; without an iterator the program writes."""
+        return self._start(request_iterator, timeout, metadata, credentials, wait_for_ready, compression)
+
+
+class UnaryUnaryMultiCallable(_OfOneRequest):
     """Calls a method with one message each way."""
 
     _kind = Kind.UNARY
 
-    def __call__(
-        self,
-        request: Any,
-        *,
-        timeout: float | None = None,
-        metadata: Any = None,
-        credentials: CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: Compression | None = None,
-    ) -> UnaryUnaryCall:
-        """Begin to call, and return the call: await it."""
-        call: UnaryUnaryCall = self._start(request, timeout, metadata, credentials, wait_for_ready, compression)
-        return call
 
-
-class UnaryStreamMultiCallable(_MultiCallable):
+class UnaryStreamMultiCallable(_OfOneRequest):
     """Calls a method whose response is a stream."""
 
     _kind = Kind.SERVER_STREAM
 
-    def __call__(
-        self,
-        request: Any,
-        *,
-        timeout: float | None = None,
-        metadata: Any = None,
-        credentials: CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: Compression | None = None,
-    ) -> UnaryStreamCall:
-        """Begin to call, and return the call: iterate over it."""
-        call: UnaryStreamCall = self._start(request, timeout, metadata, credentials, wait_for_ready, compression)
-        return call
 
-
-class StreamUnaryMultiCallable(_MultiCallable):
+class StreamUnaryMultiCallable(_OfRequests):
     """Calls a method whose request is a stream."""
 
     _kind = Kind.CLIENT_STREAM
 
-    def __call__(
-        self,
-        request_iterator: Iterable[Any] | AsyncIterable[Any] | None = None,
-        timeout: float | None = None,
-        metadata: Any = None,
-        credentials: CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: Compression | None = None,
-    ) -> StreamUnaryCall:
-        """Begin to call, and return the call; without an iterator the program writes."""
-        call: StreamUnaryCall = self._start(
-            request_iterator, timeout, metadata, credentials, wait_for_ready, compression
-        )
-        return call
 
-
-class StreamStreamMultiCallable(_MultiCallable):
+class StreamStreamMultiCallable(_OfRequests):
     """Calls a method with a stream each way."""
 
     _kind = Kind.BIDI
 
-    def __call__(
-        self,
-        request_iterator: Iterable[Any] | AsyncIterable[Any] | None = None,
-        timeout: float | None = None,
-        metadata: Any = None,
-        credentials: CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: Compression | None = None,
-    ) -> StreamStreamCall:
-        """Begin to call, and return the call; without an iterator the program writes."""
-        call: StreamStreamCall = self._start(
-            request_iterator, timeout, metadata, credentials, wait_for_ready, compression
-        )
-        return call
 
-
-class Channel:
+class Channel(MakesCallables):
     """Calls the methods of a server, on the event loop of its first call."""
+
+    callables: ClassVar[Mapping[Kind, type[MultiCallable]]] = {
+        one._kind: one
+        for one in (
+            UnaryUnaryMultiCallable,
+            UnaryStreamMultiCallable,
+            StreamUnaryMultiCallable,
+            StreamStreamMultiCallable,
+        )
+    }
 
     def __init__(
         self,
@@ -243,50 +221,6 @@ class Channel:
             if state is ChannelConnectivity.SHUTDOWN:
                 raise UsageError("Channel is closed.")
             await self.shared.wait_for_change(state)
-
-    def unary_unary(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        *_: Any,
-        **__: Any,
-    ) -> UnaryUnaryMultiCallable:
-        """Return what calls that method."""
-        return UnaryUnaryMultiCallable(self, method, request_serializer, response_deserializer)
-
-    def unary_stream(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        *_: Any,
-        **__: Any,
-    ) -> UnaryStreamMultiCallable:
-        """Return what calls that method."""
-        return UnaryStreamMultiCallable(self, method, request_serializer, response_deserializer)
-
-    def stream_unary(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        *_: Any,
-        **__: Any,
-    ) -> StreamUnaryMultiCallable:
-        """Return what calls that method."""
-        return StreamUnaryMultiCallable(self, method, request_serializer, response_deserializer)
-
-    def stream_stream(
-        self,
-        method: str,
-        request_serializer: Any = None,
-        response_deserializer: Any = None,
-        *_: Any,
-        **__: Any,
-    ) -> StreamStreamMultiCallable:
-        """Return what calls that method."""
-        return StreamStreamMultiCallable(self, method, request_serializer, response_deserializer)
 
 
 def insecure_channel(

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import abc
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
 from catenet.rpc.grpc.aio.context import ServicerContext
 from catenet.rpc.grpc.aio.errors import AbortError
 from catenet.rpc.grpc.context import ServicerContext as ContextOnThread
-from catenet.rpc.grpc.credentials import ServerCredentials
 from catenet.rpc.grpc.dispatch import CallServer, chained, details_of, handle, is_plain, no_handler, run_handler
 from catenet.rpc.grpc.handlers import Handlers
-from catenet.rpc.grpc.options import Arguments, server_options
-from catenet.rpc.grpc.ports import Ports, stop
+from catenet.rpc.grpc.handling import ServesHandlers
+from catenet.rpc.grpc.ports import stop
 from catenet.rpc.grpc.status import Compression
 from catenet.rpc.model.status import RpcError as CallError
 from catenet.rpc.server.call import ServerCall
@@ -71,7 +70,7 @@ class _CallServer(CallServer):
             context.over()
 
 
-class Server:
+class Server(ServesHandlers):
     """Serves handlers, on the loop that starts it."""
 
     def __init__(
@@ -86,35 +85,16 @@ class Server:
         for interceptor in interceptors or ():
             if not hasattr(interceptor, "intercept_service"):
                 raise ValueError(f"Interceptor {interceptor} must be a ServerInterceptor, it has no intercept_service")
-        arguments = Arguments(options)
-        self._handlers = Handlers()
-        self._handlers.add_generic(generic_handlers or ())
-        self._server = _CallServer(
-            self._handlers,
-            server_options(arguments, compression),
-            tuple(interceptors or ()),
+        super().__init__(
+            _CallServer,
             thread_pool,
+            generic_handlers,
+            interceptors,
+            options,
             maximum_concurrent_rpcs,
+            compression,
         )
-        self._ports = Ports(bool(arguments.get("so_reuseport", 0)))
         self._terminated: asyncio.Event = asyncio.Event()
-        self._started = False
-
-    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[Any]) -> None:
-        """Serve these."""
-        self._handlers.add_generic(generic_rpc_handlers)
-
-    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
-        """Serve these methods of a service."""
-        self._handlers.add_registered(service_name, method_handlers)
-
-    def add_insecure_port(self, address: str) -> int:
-        """Listen there, without TLS; return the port. Raises `RuntimeError`."""
-        return self._ports.add(address, None)
-
-    def add_secure_port(self, address: str, server_credentials: ServerCredentials) -> int:
-        """Listen there, with TLS; return the port. Raises `RuntimeError`."""
-        return self._ports.add(address, server_credentials)
 
     async def start(self) -> None:
         """Take calls."""
