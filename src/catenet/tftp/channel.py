@@ -101,12 +101,12 @@ class Channel:
         sender = self.transfer.sender
         return sender is not None and sender.held <= MOST_HELD // 2
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | bytearray) -> None:
         """Send the next bytes; wait while too many are on their way. Raises `TftpError`."""
         await self._wait(self._has_room)
         sender = self.transfer.sender
         assert sender is not None
-        sender.feed(encode(data) if self._text else data)
+        sender.feed(encode(bytes(data)) if self._text else data)
         self.moved += len(data)
         self._flush()
 

@@ -45,7 +45,7 @@ class Sender:
         calls = -(-granted.window // most)
         self._most = -(-granted.window // calls)  # in parts of one size
         self._timer = timer
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | bytearray] = []
         self._current = _NOTHING
         self._offset = 0
         self._ended = False
@@ -68,8 +68,8 @@ class Sender:
 
     # The file.
 
-    def feed(self, data: bytes) -> None:
-        """Add the next bytes."""
+    def feed(self, data: bytes | bytearray) -> None:
+        """Add the next bytes, which the caller does not change any more."""
         if data:
             self._chunks.append(data)
             self.held += len(data)

@@ -218,7 +218,7 @@ class Server:
             channel = self._begin(running, peer, None if is_text else file.size)
             granted = await channel.begun()
             while data := await file.next(granted.block):
-                await channel.write(bytes(data) if is_text else data)  # type: ignore[arg-type]
+                await channel.write(data)
             await channel.finish()
         finally:
             file.close()
