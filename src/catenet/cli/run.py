@@ -154,6 +154,7 @@ def _stand_in_for_grpc() -> None:
 
 def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
     from catenet.world.engine.runner import build_world, give_folders
+    from catenet.world.scenario.tables import WorldFileError
     from catenet.world.world import World
 
     plan = _plan(args, is_world)
@@ -162,6 +163,8 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
     console.now = lambda: world.now
     try:
         build_world(plan, world, console.announce)
+    except WorldFileError as error:
+        raise UsageError(str(error)) from None
     except ValueError as error:
         raise UsageError(f"{args.command[0]}: {error}") from None
     with tempfile.TemporaryDirectory(prefix="catenet-") as folder:

@@ -38,6 +38,8 @@ class AddressPool:
         self._by_address: dict[Address, _Binding] = {}
         self._reserved: dict[Address, None] = {}
         self._promised: dict[bytes, Address] = {}
+        self._former: dict[Address, bytes] = {}
+        """Who had what before the last move, and uses it until it renews."""
 
     def __len__(self) -> int:
         """How many addresses are given or kept."""
@@ -56,17 +58,20 @@ class AddressPool:
     def move(self, first: Address, last: Address) -> None:
         """Give other addresses from now on: none is renewed that is not among them."""
         self._first, self._last = int.from_bytes(first, "big"), int.from_bytes(last, "big")
-        for binding in [each for each in self._by_address.values() if each.address not in self]:
+        lost = [each for each in self._by_address.values() if each.address not in self]
+        self._former = {each.address: each.client for each in lost if each.client}
+        for binding in lost:
             self._forget(binding)
 
     def withdraw(self, address: Address, instead: Address | None = None) -> None:
         """Give this address to nobody any more, nor renew it; who has it gets `instead`, if that is free then."""
         self.reserve(address)
         binding = self._by_address.get(address)
+        client = self._former.get(address, b"") if binding is None else binding.client
         if binding is not None:
             self._forget(binding)
-            if instead is not None:
-                self._promised[binding.client] = instead
+        if client and instead is not None:
+            self._promised[client] = instead
 
     def holds(self, client: bytes, address: Address, now: float) -> bool:
         """Whether a client has this address."""

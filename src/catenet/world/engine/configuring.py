@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from catenet.world.scenario.autoconf import AutoconfPlan
     from catenet.world.world import World
 
-__all__ = ["Asking", "NetworkService", "check_move", "check_renumbering", "join_networks", "move_host", "renumber_host"]
+__all__ = [
+    "Asking",
+    "NetworkService",
+    "check_move",
+    "check_renumbering",
+    "join_networks",
+    "move_host",
+    "renumber_host",
+]
 
 PATIENCE: Final = 15.0
 """Seconds for which programs of a host wait for its addresses."""
@@ -159,14 +167,14 @@ class NetworkService:
         """Give a host another address than its own of now when it renews."""
         self._configs[len(current)].pool.withdraw(current, wanted)
 
-    def check_move(self, host: Host, wanted: Address) -> None:
-        """ValueError if a host cannot get this address here."""
+    def check_move(self, host: Host, wanted: Address, later: Prefix | None = None) -> None:
+        """ValueError if a host cannot get this address here, or when the network has a `later` prefix."""
         config = self._configs.get(len(wanted))
         if config is None:
             raise ValueError(f"{host.name} has its IPv6 address by SLAAC: renumber its network, {self.network.name!r}")
-        if wanted not in config.pool:
-            first, last = map(format_address, _pool_of(config.prefix))
-            given = f"it gives {first} to {last}, but what hosts have"
+        lowest, highest = _pool_of(later or config.prefix)
+        if not lowest <= wanted <= highest if later is not None else wanted not in config.pool:
+            given = f"it gives {format_address(lowest)} to {format_address(highest)}, but what hosts have"
             raise ValueError(
                 f"{format_address(wanted)} is none that DHCP gives on network {self.network.name!r}: {given}"
             )

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catenet.world.engine.errors import DeadlockError
+from catenet.world.engine.event_checks import check_events
 from catenet.world.engine.hub import VirtualClock
 from catenet.world.engine.name_servers import run_name_servers, tell_hosts
 from catenet.world.observe.report import Report, make_report
 from catenet.world.scenario.events import Announce, schedule_events
 from catenet.world.scenario.resolv import stub_config
+from catenet.world.scenario.tables import errors_at
 
 if TYPE_CHECKING:
     from catenet.world.scenario.worldfile import WorldPlan
@@ -36,9 +38,10 @@ SLICE: Final = 0.25
 
 
 def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
-    """Make what the plan says: networks, hosts, links, programs, events."""
+    """Make what the plan says: networks, hosts, links, programs, events. Raises `ValueError`."""
     for network in plan.networks:
-        world.network(network.name, *network.prefixes, configure=network.autoconf or ())
+        with errors_at(network.place):
+            world.network(network.name, *network.prefixes, configure=network.autoconf or ())
     if plan.dns is not None:  # whom others ask has addresses from the beginning
         world.fixed |= {*plan.dns.resolvers, *(name for zone in plan.dns.zones for name in zone.hosts)}
     for host in plan.hosts:
@@ -67,6 +70,7 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
     for link in plan.links:
         world.topology.link(link.a, link.b, link.properties)
     world.refresh_routes()
+    check_events(world, plan.events)
     schedule_events(world, plan.events, announce)
 
 

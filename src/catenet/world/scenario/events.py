@@ -29,12 +29,6 @@ def schedule_events(world: World, events: Iterable[EventPlan], announce: Announc
     for event in events:
         if event.action == "restart":
             world.expect(1)
-        if event.action == "renumber":
-            for name in event.groups[0]:
-                world.check_addresses(name, event.addresses)
-        if event.action == "move":
-            for name in event.groups[0]:
-                world.check_addresses(name, network=event.network)
         world.at(event.at, _ACTIONS[event.action], world, event, announce)
 
 

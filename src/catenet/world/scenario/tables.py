@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
 from catenet.world.scenario.units import nearest, repeated
 
-__all__ = ["KeyPath", "Tables", "WorldFileError", "parse_tables", "text", "texts", "truth"]
+__all__ = ["KeyPath", "Place", "Tables", "WorldFileError", "errors_at", "parse_tables", "text", "texts", "truth"]
 
 KeyPath: TypeAlias = tuple[str | int, ...]
+Place: TypeAlias = tuple[Path, int]
+"""File and line."""
 T = TypeVar("T")
 
 MAX_DIGITS: Final = 300
@@ -25,6 +28,19 @@ class WorldFileError(ValueError):
     def __init__(self, path: Path, line: int, message: str) -> None:
         super().__init__(f"{path}:{line}: {message}")
         self.line = line
+
+
+@contextmanager
+def errors_at(place: Place | None) -> Iterator[None]:
+    """Raise a `ValueError` as a `WorldFileError` at the place from which what fails was read, if it was."""
+    try:
+        yield
+    except WorldFileError:
+        raise
+    except ValueError as error:
+        if place is None:
+            raise
+        raise WorldFileError(*place, str(error)) from None
 
 
 def parse_tables(raw: bytes, path: Path) -> Tables:
@@ -137,9 +153,13 @@ class Tables:
 
     def error(self, path: KeyPath, message: str) -> WorldFileError:
         """The error at a key, or at the nearest table around it that has a line."""
+        return WorldFileError(*self.place(path), message)
+
+    def place(self, path: KeyPath) -> Place:
+        """Where a key stands, or the nearest table around it that has a line."""
         while path and path not in self._lines:
             path = path[:-1]
-        return WorldFileError(self.path, self._lines.get(path, 1), message)
+        return self.path, self._lines.get(path, 1)
 
     def check_distinct(self, names: Iterable[str], path: KeyPath, key: str) -> None:
         """Fail if a name comes twice."""

@@ -24,7 +24,7 @@ from catenet.world.scenario.dns import DnsPlan, read_dns
 from catenet.world.scenario.nat import NatPlan, read_nat
 from catenet.world.scenario.resolv import ResolvPlan, read_resolv
 from catenet.world.scenario.settings import flatten, parse_setting
-from catenet.world.scenario.tables import KeyPath, Tables, WorldFileError, parse_tables, text, texts, truth
+from catenet.world.scenario.tables import KeyPath, Place, Tables, WorldFileError, parse_tables, text, texts, truth
 from catenet.world.scenario.units import PARSERS, link_properties, nearest, parse_duration
 
 __all__ = [
@@ -110,6 +110,7 @@ class NetworkPlan:
     prefixes: tuple[str, ...] = ()
     autoconf: AutoconfPlan | None = None
     """How hosts without addresses of their own get them; None: they are given out."""
+    place: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class EventPlan:
     """Seconds for which its old addresses stay, deprecated."""
     network: str = ""
     """Where hosts are taken that move."""
+    place: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +248,7 @@ class _Reader:
                     f"host {plan.by!r} is not on it" if plan.by else "it has no router; name a host of it: by = 'NAME'"
                 )
                 raise self._tables.error((*path, "configure"), f"nobody gives addresses on network {name!r}: {who}")
-        return NetworkPlan(name, prefixes, plan)
+        return NetworkPlan(name, prefixes, plan, self._tables.place((*path, "address" if prefixes else "name")))
 
     def _host(self, kind: str, name: str) -> HostPlan:
         path: KeyPath = (kind, name)
@@ -344,12 +346,14 @@ class _Reader:
             self._tables.value(table, path, "heal", _only_true, None)
         groups = () if action == "heal" else self._groups(table[action], (*path, action), action)
         if action == "move":
-            return EventPlan(at, action, groups, network=self._destination(table, path, groups[0]))
+            network = self._destination(table, path, groups[0])
+            return EventPlan(at, action, groups, network=network, place=self._tables.place((*path, action)))
         addresses = self._tables.value(table, path, "to", _addresses, ())
         if addresses and len(groups[0]) > 1:
             raise self._tables.error((*path, "to"), "'to' goes with one host or network")
         keep = self._tables.value(table, path, "keep", parse_duration, 0.0)
-        return EventPlan(at, action, groups, changes, duration, addresses, keep)
+        place = self._tables.place((*path, "to" if addresses else action))
+        return EventPlan(at, action, groups, changes, duration, addresses, keep, place=place)
 
     def _destination(self, table: dict[str, Any], path: KeyPath, hosts: tuple[str, ...]) -> str:
         """The network to which hosts move."""
@@ -375,6 +379,9 @@ class _Reader:
             for name in groups[-1]:
                 if action != "renumber":
                     self._known(name, path)
+                elif name in self._networks and name not in (*self._hosts, *self._configured):
+                    needs = "configure = 'dhcp', 'slaac' or 'dhcpv6' in its [[networks]]"
+                    raise self._tables.error(path, f"network {name!r} gives its hosts no addresses: it needs {needs}")
                 elif name not in (known := (*self._hosts, *self._configured)):
                     raise self._tables.error(path, f"unknown host or network {name!r}{nearest(name, known)}")
         self._tables.check_distinct((name for group in groups for name in group), path, action)
