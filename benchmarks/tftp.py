@@ -19,9 +19,8 @@ from pathlib import Path
 from tests.peers import environment
 
 from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, Unavailable, interleave
-from benchmarks.serving import LOAD_CPU, find, running
+from benchmarks.serving import LOAD_CPU, compiled_command, find, running
 
-OURS = [sys.executable, "-m", "catenet"]
 LIMIT = 120
 NOTE = "tftpd-hpa serves each transfer by a process of another group, whose processor time is not seen here."
 COLUMNS = [
@@ -33,9 +32,13 @@ ServerCommand = Callable[[Path, int], list[str]]
 ClientCommand = Callable[[int, int, int], list[str]]
 
 
-def _catenet_server(folder: Path, port: int) -> list[str]:
+def _pure() -> list[str]:
+    return [sys.executable, "-m", "catenet"]
+
+
+def _catenet_server(folder: Path, port: int, *, ours: Callable[[], list[str]] = _pure) -> list[str]:
     may = ["--upload", "--overwrite"]
-    return [*OURS, "serve", "tftp", str(folder), *may, "--listen", f"tftp://127.0.0.1:{port}", "-q"]
+    return [*ours(), "serve", "tftp", str(folder), *may, "--listen", f"tftp://127.0.0.1:{port}", "-q"]
 
 
 def _atftpd(folder: Path, port: int) -> list[str]:
@@ -47,9 +50,9 @@ def _tftpd_hpa(folder: Path, port: int) -> list[str]:
     return [find("in.tftpd"), "-L", "-4", "-a", f"127.0.0.1:{port}", "-u", "root", "-c", "-s", str(folder)]
 
 
-def _catenet_client(port: int, block: int, window: int) -> list[str]:
+def _catenet_client(port: int, block: int, window: int, *, ours: Callable[[], list[str]] = _pure) -> list[str]:
     asked = ["--tftp-blksize", str(block), "--tftp-windowsize", str(window)]
-    return [*OURS, "get", "-s", f"tftp://127.0.0.1:{port}/file", "-o", "/dev/null", *asked]
+    return [*ours(), "get", "-s", f"tftp://127.0.0.1:{port}/file", "-o", "/dev/null", *asked]
 
 
 def _atftp(port: int, block: int, window: int) -> list[str]:
@@ -65,9 +68,9 @@ def _curl(port: int, block: int, window: int) -> list[str]:
     return [find("curl"), "-sS", "--tftp-blksize", str(block), f"tftp://127.0.0.1:{port}/file", "-o", "/dev/null"]
 
 
-def _catenet_put(port: int, block: int, window: int) -> list[str]:
+def _catenet_put(port: int, block: int, window: int, *, ours: Callable[[], list[str]] = _pure) -> list[str]:
     asked = ["--tftp-blksize", str(block), "--tftp-windowsize", str(window)]
-    return [*OURS, "put", "-s", "file", f"tftp://127.0.0.1:{port}/new", *asked]
+    return [*ours(), "put", "-s", "file", f"tftp://127.0.0.1:{port}/new", *asked]
 
 
 def _atftp_put(port: int, block: int, window: int) -> list[str]:
@@ -75,12 +78,21 @@ def _atftp_put(port: int, block: int, window: int) -> list[str]:
     return [find("atftp"), *asked, "-p", "-l", "file", "-r", "new", "127.0.0.1", str(port)]
 
 
-SERVERS: dict[str, ServerCommand] = {"catenet": _catenet_server, "atftpd": _atftpd, "tftpd-hpa": _tftpd_hpa}
-CLIENTS: dict[str, ClientCommand] = {
-    "catenet": _catenet_client, "atftp": _atftp, "tftp-hpa": _tftp_hpa, "curl": _curl,
+SERVERS: dict[str, ServerCommand] = {
+    "catenet": _catenet_server, "compiled": partial(_catenet_server, ours=compiled_command), "atftpd": _atftpd,
+    "tftpd-hpa": _tftpd_hpa,
 }  # fmt: skip
-UPLOADERS: dict[str, ClientCommand] = {"catenet": _catenet_put, "atftp": _atftp_put}
-WINDOWED = [("catenet", "catenet"), ("catenet", "atftp"), ("atftpd", "catenet"), ("atftpd", "atftp")]
+CLIENTS: dict[str, ClientCommand] = {
+    "catenet": _catenet_client, "compiled": partial(_catenet_client, ours=compiled_command), "atftp": _atftp,
+    "tftp-hpa": _tftp_hpa, "curl": _curl,
+}  # fmt: skip
+UPLOADERS: dict[str, ClientCommand] = {
+    "catenet": _catenet_put, "compiled": partial(_catenet_put, ours=compiled_command), "atftp": _atftp_put,
+}  # fmt: skip
+WINDOWED = [
+    ("catenet", "catenet"), ("catenet", "atftp"), ("atftpd", "catenet"), ("atftpd", "atftp"),
+    ("compiled", "compiled"), ("compiled", "atftp"), ("atftpd", "compiled"),
+]  # fmt: skip
 SINGLE = [
     *WINDOWED, ("catenet", "curl"), ("atftpd", "curl"), ("tftpd-hpa", "curl"), ("tftpd-hpa", "catenet"),
     ("tftpd-hpa", "atftp"),
