@@ -97,7 +97,7 @@ def is_package(module: Module) -> bool:
 
 def imports(module: Module, known: Iterable[str]) -> Iterator[Import]:
     """Each import of a known module, once for a statement; `from a import b` names `a.b` if that is a module."""
-    known = frozenset(known)
+    known = known if isinstance(known, Mapping | frozenset) else frozenset(known)
     for node, kind in _import_statements(module.tree, MODULE):
         if isinstance(node, ast.Import):
             for alias in node.names:
