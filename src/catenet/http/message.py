@@ -22,10 +22,11 @@ class Prepared:
 
     `length`: the Content-Length that the head declares; `closes`: it asks for the end of the connection; `upgrade`: the
     protocols it offers, in lower case; `expects`: it waits for 100 Continue. `plain`: none of these but `length`, and
-    no method or status with rules of its own.
+    no method or status with rules of its own. `whole` is the head of the last plain reply with it, whose body had
+    `size` bytes.
     """
 
-    __slots__ = ("closes", "data", "expects", "length", "plain", "upgrade")
+    __slots__ = ("closes", "data", "expects", "length", "plain", "size", "upgrade", "whole")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -34,6 +35,8 @@ class Prepared:
         self.upgrade: tuple[bytes, ...] = ()
         self.expects = False
         self.plain = True
+        self.size = -1
+        self.whole = b""
 
 
 class RequestHead:
@@ -44,17 +47,11 @@ class RequestHead:
     it, so that a head that comes a thousand times is read once.
     """
 
-    # Defaults in the class: most requests set five of these.
-    note: Any = None
+    # Defaults in the class are of what is seldom asked: the interpreter finds five times faster what an instance has.
     h1: Prepared | None = None
     """The same as HTTP/1.1 sends it, once it has been sent,"""
     h2: Fields | None = None
     """and with pseudo-header fields, as HTTP/2 does."""
-    length: int | None = None
-    """Content-Length, if it was received with one."""
-    protocol: bytes | None = None
-    special: bool = False
-    """Whether its method, `expects` or `upgrade` have rules of their own."""
     expects: bool = False
     """Whether it was received with `Expect: 100-continue`."""
     upgrade: tuple[bytes, ...] = ()
@@ -74,8 +71,14 @@ class RequestHead:
         self.fields = fields
         self.authority = authority
         self.scheme = scheme
-        if protocol is not None:
-            self.protocol = protocol
+        self.protocol = protocol
+        self.note: Any = None
+        self.length: int | None = None
+        """Content-Length, if it was received with one."""
+        self.special = False
+        """Whether its method, `expects` or `upgrade` have rules of their own."""
+        self.usual = False
+        """Whether it was received over HTTP/2, without Content-Length, and nothing in it has rules of its own."""
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field called `name` (lower case), or None."""
@@ -97,17 +100,16 @@ class RequestHead:
 class ResponseHead:
     """The head of a response: a status code of three digits, and fields. `note` as in `RequestHead`."""
 
-    note: Any = None
-    h1: Prepared | None = None
-    """The same as HTTP/1.1 sends it, once it has been sent,"""
-    h2: Fields | None = None
-    """and with pseudo-header fields, as HTTP/2 does."""
-    length: int | None = None
-    """Content-Length, if it was received with one, or an application has given it one."""
-
     def __init__(self, status: int, fields: Fields = ()) -> None:
         self.status = status
         self.fields = fields
+        self.note: Any = None
+        self.length: int | None = None
+        """Content-Length, if it was received with one, or an application has given it one."""
+        self.h1: Prepared | None = None
+        """The same as HTTP/1.1 sends it, once it has been sent,"""
+        self.h2: Fields | None = None
+        """and with pseudo-header fields, as HTTP/2 does."""
 
     def get(self, name: bytes) -> bytes | None:
         """Return the value of the first field called `name` (lower case), or None."""

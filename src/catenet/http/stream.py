@@ -20,29 +20,16 @@ class Stream:
     streams do not exist yet and closed ones do not exist any more.
     """
 
-    # Defaults in the class: of fifteen attributes a short call sets five.
-    owner: StreamOwner | None = None
-    local_open: bool = True
-    remote_open: bool = True
-    head_seen: bool = False
-    held: int = 0
-    """Bytes given to the application and not consumed."""
+    # Defaults in the class are of what a short call does not ask for; the others are found faster in the instance.
     unacknowledged: int = 0
     """Bytes consumed that no WINDOW_UPDATE has returned yet."""
     expected: int | None = None
     """What Content-Length still promises."""
-    queue: deque[bytes | memoryview] | None = None
     queued: int = 0
     ending: bool = False
     """END_STREAM follows the queue,"""
     trailers: Fields | None = None
     """or these do."""
-    bodiless: bool = False
-    """The request is a HEAD: its response has no body, whatever its fields say."""
-    connects: bool = False
-    """The request is a CONNECT: a 2xx response to it begins a tunnel."""
-    tunnel: bool = False
-    """What comes and goes are the bytes of another protocol, until either direction ends."""
     expects: bool = False
     """The client waits for 100 Continue before it sends the body (server; `HttpCore.invite`)."""
 
@@ -50,6 +37,19 @@ class Stream:
         self.id = stream_id
         self.send_window = send_window
         self.recv_window = recv_window
+        self.owner: StreamOwner | None = None
+        self.local_open = True
+        self.remote_open = True
+        self.head_seen = False
+        self.held = 0
+        """Bytes given to the application and not consumed."""
+        self.queue: deque[bytes | memoryview] | None = None
+        self.bodiless = False
+        """The request is a HEAD: its response has no body, whatever its fields say."""
+        self.connects = False
+        """The request is a CONNECT: a 2xx response to it begins a tunnel."""
+        self.tunnel = False
+        """What comes and goes are the bytes of another protocol, until either direction ends."""
 
     def __repr__(self) -> str:
         return f"Stream({self.id}, local_open={self.local_open}, remote_open={self.remote_open})"

@@ -99,6 +99,20 @@ class Blocks(Control):
         head: RequestHead | ResponseHead | Fields | None = None
         try:
             head = self._decoder.decode(block)
+            if (
+                end
+                and type(head) is RequestHead
+                and head.usual
+                and self._last_peer_id < stream_id <= self._refuse_above
+                and stream_id & 1
+                and dependency is None
+                and len(self.streams) < self._limits.max_streams
+            ):  # what comes in practice, in one step: the whole of the client's next request
+                self._last_peer_id = stream_id
+                begun = self.streams[stream_id] = Stream(stream_id, self.peer_initial_window, 0)
+                begun.head_seen, begun.remote_open = True, False
+                self._events.append((ev.HEAD, begun, head, True))
+                return
             if head is None:
                 if not self.is_client:  # decoding costs time whatever becomes of the stream: pay by size
                     self._glitch(self._decoder.overrun, "fields over the limit")

@@ -38,6 +38,7 @@ class Connection(Blocks):
     """HTTP/1.1 stops reading from the transport; here windows do that."""
     ends_output = False
     """END_STREAM ends one direction of a tunnel."""
+    quiet = False
     answers = False
     """Without the peer's frames nothing can be completed."""
 

@@ -166,6 +166,7 @@ class Control(Sender):
         self._events.append((ev.SETTINGS, None, None, False))
 
     def _apply(self, new: PeerSettings) -> None:
+        self._last_head = None
         if new.table_size is not None:
             self._encoder.set_limit(new.table_size)
         if new.max_header_list is not None:

@@ -78,6 +78,7 @@ class HeadReader:
             head.length = content_length(tuple(noted)) if protocol is None else None
             head.expects = (first(tuple(noted), b"expect") or b"").lower() == b"100-continue"
         head.special = head.expects or method == b"HEAD" or method == b"CONNECT"
+        head.usual = not head.special and head.length is None
         return head
 
     def response(self, fields: Fields) -> ResponseHead | Fields:

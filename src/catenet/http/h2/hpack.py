@@ -333,24 +333,24 @@ class Encoder:
     __slots__ = (
         "_alone",
         "_last",
-        "_last_block",
         "_last_table",
         "_memo",
         "_smallest",
         "_strict",
-        "_table",
+        "last_block",
         "list_limit",
+        "table",
     )
 
     def __init__(self, memo: Memo, list_limit: int = 1 << 32, strict: bool = False) -> None:
         self._memo = memo
         self._strict = strict
-        self._table = memo.start
+        self.table = memo.start
         # The last block that was found in the memo and has left the table as it was: to find it again costs a hash of
         # all fields.
         self._last: Fields | None = None
         self._last_table = memo.start
-        self._last_block = b""
+        self.last_block = b""
         self._smallest: int | None = None
         self._alone = False
         self.set_list_limit(list_limit)
@@ -358,56 +358,56 @@ class Encoder:
     def set_limit(self, limit: int) -> None:
         """The peer's SETTINGS_HEADER_TABLE_SIZE: empty the table; the next block announces the size (section 4.2)."""
         limit = min(limit, DEFAULT_TABLE_SIZE)
-        if limit == self._table.limit:
+        if limit == self.table.limit:
             return
         # Emptying keeps the promise that nothing is evicted one by one; it happens once, with the first SETTINGS.
         self._smallest = limit if self._smallest is None else min(limit, self._smallest)
-        self._table = self._next_table([], 0, limit)
+        self.table = self._next_table([], 0, limit)
 
     def set_list_limit(self, limit: int) -> None:
         """Encode no field section over `limit`, counted as SETTINGS_MAX_HEADER_LIST_SIZE."""
         self.list_limit = limit
         if (limit < _MEMO_LIST_LIMIT) is not self._alone:
             self._alone = not self._alone
-            self._table = self._next_table(list(self._table.entries), self._table.size, self._table.limit)
+            self.table = self._next_table(list(self.table.entries), self.table.size, self.table.limit)
 
     def _next_table(self, entries: list[Field], size: int, limit: int) -> Table:
         return Table(tuple(entries), size, limit) if self._alone else self._memo.table(entries, size, limit)
 
     def encode_both(self, head: Fields, trailers: Fields) -> tuple[bytes, bytes]:
         """Return the header blocks for both. Raises as `encode` does for either, and then has encoded neither."""
-        before, smallest = self._table, self._smallest
+        before, smallest = self.table, self._smallest
         first = self.encode(head)
         try:
             return first, self.encode(trailers)
         except (PeerLimit, ValueError):
-            self._table, self._smallest = before, smallest
+            self.table, self._smallest = before, smallest
             raise
 
     def encode(self, fields: Fields) -> bytes:
         """Return the header block for `fields`. Raises `PeerLimit`, `ValueError`."""
-        table = self._table
+        table = self.table
         if fields is self._last and table is self._last_table and self._smallest is None:
-            return self._last_block
+            return self.last_block
         known = table.after.get(fields)
         if known is None:
             known = self._encode(fields)
         elif known[1] is table:
-            self._last, self._last_table, self._last_block = fields, table, known[0]
+            self._last, self._last_table, self.last_block = fields, table, known[0]
         block: bytes = known[0]
         if self._smallest is not None:
             block = self._size_updates() + block
-        self._table = known[1]
+        self.table = known[1]
         return block
 
     def _size_updates(self) -> bytes:
         smallest, self._smallest = self._smallest, None
-        limit = self._table.limit
+        limit = self.table.limit
         first = _integer(smallest, 5, 0x20) if smallest is not None and smallest < limit else b""
         return first + _integer(limit, 5, 0x20)
 
     def _encode(self, fields: Fields) -> tuple[bytes, Table]:
-        table = self._table
+        table = self.table
         whole = list_size(fields)
         if whole > self.list_limit:
             raise PeerLimit(whole, self.list_limit)

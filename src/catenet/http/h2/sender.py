@@ -33,7 +33,8 @@ class Sender:
     """State and calls of the outgoing half; `catenet.http.h2.connection.Connection` adds the incoming one."""
 
     __slots__ = (
-        "_encoder", "_events", "_forgotten", "_held_back", "_limits", "_next_id", "_out", "_waiting", "bulky",
+        "_before_body", "_before_head", "_encoder", "_events", "_forgotten", "_held_back", "_last_head", "_last_size",
+        "_last_table", "_limits", "_next_id", "_out", "_waiting", "bulky",
         "connect_protocol", "failed", "flowed", "is_client", "peer_initial_window", "peer_max_frame",
         "peer_max_streams", "queued", "send_window", "served", "streams",
     )  # fmt: skip
@@ -51,6 +52,13 @@ class Sender:
         self._limits = limits
         self._encoder = Encoder(encoders, limits.max_header_list, strict=True)
         self._out: list[bytes | memoryview] = []
+        # The last usual reply: its head, the size of its body, the table in which it was encoded; and what of it is the
+        # same on every stream, before and after the number of the first of its two frames.
+        self._last_head: ResponseHead | None = None
+        self._last_size = 0
+        self._last_table = self._encoder.table
+        self._before_head = b""
+        self._before_body = b""
         self._events: list[Event] = []
         self._waiting: dict[int, Stream] = {}
         self.queued = 0  # bytes that wait for windows or for the transport
@@ -177,45 +185,40 @@ class Sender:
         """Send a whole response: head, body, trailers (None: the response ends with its body)."""
         size = len(body)
         if (
-            trailers is None
-            and 0 < size <= self.send_window
+            head is self._last_head
+            and size == self._last_size
+            and trailers is None
+            and self._encoder.table is self._last_table
+            and size <= self.send_window
             and size <= stream.send_window
-            and size <= self.peer_max_frame
             and stream.local_open
-            and head.status >= 200
+            and not stream.bodiless
             and not stream.connects
-            and not stream.bodiless
-            and head.status != 204
-            and head.status != 304
         ):
-            self._send_usual(stream, self._encoder.encode(head.h2 or _response_fields(head)), body)
-            return
-        if (
-            size <= self.send_window
-            and size <= stream.send_window
-            and size <= self.peer_max_frame
-            and trailers is not None
-            and stream.local_open
-            and not stream.bodiless
-        ):
-            first, last = self._encoder.encode_both(head.h2 or _response_fields(head), trailers)
-            if len(first) <= self.peer_max_frame and len(last) <= self.peer_max_frame:
-                self.send_window -= size
-                number = stream.id
-                self._out.append(
-                    _pack(len(first) >> 8, len(first) & 0xFF, 1, 4, number)
-                    + first
-                    + _pack(size >> 8, size & 0xFF, 0, 0, number)
-                )
-                self._out.append(body)
-                self._out.append(_pack(len(last) >> 8, len(last) & 0xFF, 1, 5, number) + last)
+            self.send_window -= size
+            place = stream.id.to_bytes(4, "big")
+            self._out.append(b"".join((self._before_head, place, self._before_body, place, body)))
+            stream.local_open = False
+            if stream.remote_open or stream.held:
                 self._end_local(stream)
             else:
-                self._append_block(stream.id, first, False)
-                self.send_data(stream, body)
-                self._append_block(stream.id, last, True)
-                self._end_local(stream)
-            return
+                self.served += 1
+                del self.streams[stream.id]
+        elif (
+            stream.bodiless
+            or not (stream.local_open and size <= self.peer_max_frame)
+            or (size > self.send_window or size > stream.send_window)
+        ):
+            self._send_parts(stream, head, body, trailers)
+        elif trailers is not None:
+            self._send_with_trailers(stream, head, body, trailers)
+        elif size and head.status >= 200 and not stream.connects and head.status != 204 and head.status != 304:
+            self._send_usual(stream, head, body)
+        else:
+            self._send_parts(stream, head, body, trailers)
+
+    def _send_parts(self, stream: Stream, head: ResponseHead, body: bytes, trailers: Fields | None) -> None:
+        """Send a response that is not usual, or does not fit the windows."""
         if trailers is not None and list_size(trailers) > self._encoder.list_limit:
             raise PeerLimit(list_size(trailers), self._encoder.list_limit)
         self.send_head(stream, head, end=not body and trailers is None)
@@ -224,8 +227,29 @@ class Sender:
             if trailers is not None:
                 self.send_trailers(stream, trailers)
 
-    def _send_usual(self, stream: Stream, block: bytes, body: bytes) -> None:
-        """Send a head and the whole body."""
+    def _send_with_trailers(self, stream: Stream, head: ResponseHead, body: bytes, trailers: Fields) -> None:
+        """Send head, body and trailers; the windows have room."""
+        size, number = len(body), stream.id
+        first, last = self._encoder.encode_both(head.h2 or _response_fields(head), trailers)
+        if len(first) <= self.peer_max_frame and len(last) <= self.peer_max_frame:
+            self.send_window -= size
+            self._out.append(
+                _pack(len(first) >> 8, len(first) & 0xFF, 1, 4, number)
+                + first
+                + _pack(size >> 8, size & 0xFF, 0, 0, number)
+            )
+            self._out.append(body)
+            self._out.append(_pack(len(last) >> 8, len(last) & 0xFF, 1, 5, number) + last)
+        else:
+            self._append_block(number, first, False)
+            self.send_data(stream, body)
+            self._append_block(number, last, True)
+        self._end_local(stream)
+
+    def _send_usual(self, stream: Stream, head: ResponseHead, body: bytes) -> None:
+        """Send a head and the whole body; remember what the next of this kind has in common with it."""
+        table = self._encoder.table
+        block = self._encoder.encode(head.h2 or _response_fields(head))
         size, length, number = len(body), len(block), stream.id
         self.send_window -= size
         frame = _pack(size >> 8, size & 0xFF, frames.DATA, frames.END_STREAM, number)
@@ -235,6 +259,10 @@ class Sender:
             self._out.append(body)
         elif size <= _SMALL:
             self._out.append(_pack(length >> 8, length & 0xFF, 1, 4, number) + block + frame + body)
+            if self._encoder.table is table and block is self._encoder.last_block:
+                self._last_head, self._last_size, self._last_table = head, size, table
+                self._before_head = _pack(length >> 8, length & 0xFF, 1, 4, 0)[:5]
+                self._before_body = block + frame[:5]
         else:
             self._out.append(_pack(length >> 8, length & 0xFF, 1, 4, number) + block + frame)
             self._out.append(body)

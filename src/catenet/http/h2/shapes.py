@@ -72,7 +72,11 @@ class BlockShape:
                     return None
                 changed[place] = (name, values[at])
             fields = tuple(changed)
-        return RequestHead(head.method, path, fields, head.authority, head.scheme) if size <= limit else None
+        if size > limit:
+            return None
+        made = RequestHead(head.method, path, fields, head.authority, head.scheme)
+        made.usual = True
+        return made
 
     def _strings(self, block: bytes) -> list[bytes] | None:
         """Read the strings, if what is between them is the same."""
