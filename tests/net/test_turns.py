@@ -3,8 +3,6 @@
 import asyncio
 import time
 
-import pytest
-
 from catenet.net import turns
 from catenet.net.turns import Turns
 
@@ -34,8 +32,9 @@ def test_together_when_the_turn_is_over():
 
     async def body(made):
         members = [Member(ended) for _ in range(5)]
-        assert all(made.joins(member, False) for member in members) and not ended
-        assert made.joins(members[0], True)
+        for member in members:
+            made.join(member)
+        assert not ended
         await asyncio.sleep(0)
         assert ended == members
         await asyncio.sleep(0)
@@ -50,7 +49,7 @@ def test_not_more_than_a_few_wait(monkeypatch):
 
     async def body(made):
         for _ in range(40):
-            assert made.joins(Member(ended), False)
+            made.join(Member(ended))
         assert len(ended) == 2 * turns._TOGETHER
 
     run(body)
@@ -62,22 +61,13 @@ def test_the_first_does_not_wait_for_handlers_that_take_their_time(monkeypatch):
     ended = []
 
     async def body(made):
-        made.joins(Member(ended), False)
+        made.join(Member(ended))
         now[0] = 0.0004
-        made.joins(Member(ended), False)
+        made.join(Member(ended))
         assert not ended
         now[0] = 0.0006
-        made.joins(Member(ended), False)
+        made.join(Member(ended))
         assert len(ended) == 3
-
-    run(body)
-
-
-@pytest.mark.parametrize("members", [0, 1, 2])
-def test_who_is_alone_waits_for_nobody(members):
-    async def body(made):
-        made.members = members
-        assert not made.joins(Member([]), False)
 
     run(body)
 
@@ -89,7 +79,7 @@ def test_what_one_raises_is_its_own():
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
         error = ValueError("x")
         for one in (None, error, None):
-            made.joins(Member(ended, one), False)
+            made.join(Member(ended, one))
         await asyncio.sleep(0)
         assert len(ended) == 3 and told == [error]
 

@@ -51,6 +51,8 @@ class HttpCore(Protocol):
     """The exchanges that go on."""
     queued: int
     """Bytes that wait for windows or for the transport."""
+    quiet: bool
+    """Whether it is known without asking that nothing is `pending` and reading is not `paused`."""
     midway: bool
     """Whether the connection has ended, in order, while the client was in the midst of a body (server)."""
 

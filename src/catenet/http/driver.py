@@ -101,13 +101,13 @@ class HttpProtocol(StreamDriver, Generic[H]):
                 return
         core = self.core
         self.now = now = self.loop.time()
-        self._in_turn = True
+        self.in_turn = True
         try:
             self.dispatch(core.receive(data, now))
-            while core.pending:
+            while not core.quiet and core.pending:
                 self.dispatch(core.receive(b"", now))
         finally:
-            self._in_turn = False
+            self.in_turn = False
             self.turn_over()
 
     def turn_over(self) -> None:
@@ -118,7 +118,7 @@ class HttpProtocol(StreamDriver, Generic[H]):
         """Write what a turn has made."""
         self._scheduled = False
         self.flush()
-        if self.core.pending and self.transport is not None:
+        if not self.core.quiet and self.core.pending and self.transport is not None:
             self.touch()  # of requests that came together: the first answers leave before more are made
 
     def _is_known(self) -> bool:
@@ -135,7 +135,7 @@ class HttpProtocol(StreamDriver, Generic[H]):
         core = self.core
         if not self.peer_ended:
             self.peer_ended = True
-            self._in_turn = True
+            self.in_turn = True
             try:
                 self.dispatch(core.receive_eof())
                 while core.pending:
@@ -143,7 +143,7 @@ class HttpProtocol(StreamDriver, Generic[H]):
                 if core.answers:
                     self.on_half_closed()
             finally:
-                self._in_turn = False
+                self.in_turn = False
                 self.flush()
         return core.answers and not self.ended and self._gathers
 
@@ -196,7 +196,7 @@ class HttpProtocol(StreamDriver, Generic[H]):
                     return
             else:
                 transport.write(data)
-        if core.paused is not self._read_paused:
+        if (self._read_paused or not core.quiet) and core.paused is not self._read_paused:
             self.read_or_pause(transport, core.paused)
         if core.queued or self.charged:
             self.settle()

@@ -28,7 +28,8 @@ from catenet.net.accept import Slot
 from catenet.net.eager_task import Runner
 from catenet.net.limits import ServerLimits
 from catenet.net.monitor import Late, PeerMonitor
-from catenet.net.turns import Turns
+from catenet.net.settled import Settled
+from catenet.net.turns import FEW, Turns
 
 __all__ = ["Ends", "Keeper", "ServingProtocol", "Shared"]
 
@@ -54,6 +55,7 @@ class Shared(monitor.Shared):
         self.http = http
         self.keepalive = keepalive
         self.runner = Runner(loop)
+        self.settled = Settled(loop)
         self.turns = Turns(loop)
         self.memos = Memos()
         self.h1_memo = H1Memo()
@@ -93,7 +95,8 @@ def _ends_of(transport: asyncio.BaseTransport | None) -> Ends:
 class ServingProtocol(HttpProtocol[RequestHead]):
     """One accepted connection. What concerns requests is left to whoever derives from it.
 
-    `running` counts what works on requests and has not ended, also of streams that have.
+    `running` counts what works on requests and has not ended, also of streams that have. `note` belongs to what serves
+    the requests, and may hold what it has derived from the connection.
     """
 
     __slots__ = (
@@ -104,6 +107,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         "_sniffed",
         "draining",
         "monitor",
+        "note",
         "runner",
         "running",
         "shared",
@@ -125,6 +129,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         self._served = 0
         self._pinged: float | None = None
         self._ends: Ends | None = None
+        self.note: Any = None
 
     # Called by asyncio.
 
@@ -161,9 +166,12 @@ class ServingProtocol(HttpProtocol[RequestHead]):
 
     def turn_over(self) -> None:
         """Write together with the other connections of this turn."""
-        scheduled, self._scheduled = self._scheduled, True  # `joins` may end the turn, which takes it back
-        if not self.turns.joins(self, scheduled):
+        turns = self.turns
+        if turns.members <= FEW:
             self.end_turn()
+        elif not self._scheduled:
+            self._scheduled = True
+            turns.join(self)  # which may end the turn, and take it back
 
     def _choose(self, http2: bool) -> None:
         shared = self.shared

@@ -269,11 +269,11 @@ class Connection(StreamDriver, Alarmed, Generic[E]):
 
     def _go(self) -> None:
         """See to what a verb has led to: events, output, the end."""
-        self._in_turn = True
+        self.in_turn = True
         try:
             self._take_events()
         finally:
-            self._in_turn = False
+            self.in_turn = False
             self.flush()
 
     def _take_events(self) -> None:

@@ -29,14 +29,13 @@ class StreamDriver(asyncio.Protocol):
     `budget` is what all connections together may have queued for their peers; None: nothing is counted. `ended`:
     our direction is over; nothing may be written, and what comes is dropped; `lingers`: until the peer's is, too, or it
     has had time to read our last word. `write_limit`: bytes that may be written
-    to a transport that is full.
+    to a transport that is full. `in_turn`: what came is being handled, and what that makes will be written then.
     """
 
     __slots__ = (
         "_deferred",
         "_end_watch",
         "_gathers",
-        "_in_turn",
         "_piled",
         "_read_paused",
         "_resuming",
@@ -44,6 +43,7 @@ class StreamDriver(asyncio.Protocol):
         "budget",
         "charged",
         "ended",
+        "in_turn",
         "lingers",
         "loop",
         "now",
@@ -64,7 +64,7 @@ class StreamDriver(asyncio.Protocol):
         self.lingers = False
         self.budget: Budget[Any] | None = None
         self.charged = 0
-        self._in_turn = False
+        self.in_turn = False
         self._scheduled = False
         self._read_paused = False
         self._resuming = False
@@ -152,13 +152,13 @@ class StreamDriver(asyncio.Protocol):
 
     def touch(self) -> None:
         """Something was sent: see to it that it leaves with the rest of this turn."""
-        if not self._in_turn and not self._scheduled:
+        if not self.in_turn and not self._scheduled:
             self._scheduled = True
             self.loop.call_soon(self._flush_scheduled)
 
     def send_now(self) -> None:
         """Let what was sent leave at once, because nothing else is likely to join it in this turn."""
-        if not self._in_turn and not self._scheduled:
+        if not self.in_turn and not self._scheduled:
             self.flush()
 
     def _flush_scheduled(self) -> None:

@@ -11,14 +11,14 @@ import asyncio
 import time
 from typing import Protocol
 
-__all__ = ["Turns"]
+__all__ = ["FEW", "Turns"]
 
 _TOGETHER = 16
 """Connections that are written to at once."""
 _PATIENCE = 0.0005
 """Seconds that the first of them waits for the others, with handlers that take their time."""
-_FEW = 2
-"""So many connections have nobody to wait for."""
+FEW = 2
+"""So many connections have nobody to wait for: they do not join others."""
 
 
 class _Member(Protocol):
@@ -37,22 +37,16 @@ class Turns:
         self._waiting: list[_Member] = []
         self._since = 0.0
 
-    def joins(self, member: _Member, waits: bool) -> bool:
-        """Let a connection be written to with others; False if it should not wait. `waits`: it does so already."""
-        if self.members <= _FEW:
-            return False
-        if waits:
-            return True
+    def join(self, member: _Member) -> None:
+        """Let a connection be written to with others."""
         waiting = self._waiting
-        if not waiting:
+        waiting.append(member)
+        count = len(waiting)
+        if count == 1:
             self._since = time.monotonic()
             self._loop.call_soon(self._end)
-            waiting.append(member)
-            return True
-        waiting.append(member)
-        if len(waiting) >= _TOGETHER or time.monotonic() - self._since > _PATIENCE:
+        elif count >= _TOGETHER or time.monotonic() - self._since > _PATIENCE:
             self._end()
-        return True
 
     def _end(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -2,7 +2,10 @@
 
 import asyncio
 
-from catenet.http.server.server import serve
+import pytest
+
+from catenet.http.server.server import HttpServer, make_service, serve
+from catenet.net.accept import Slot
 
 
 async def hello(exchange):
@@ -32,5 +35,46 @@ def test_every_connection_is_answered_whatever_it_sends_together():
         await server.close()
         while members.members:  # their transports tell in the next turns
             await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
+class Transport:
+    def __init__(self):
+        self.written = []
+        self.write = self.written.append
+
+    def get_extra_info(self, name):
+        return None
+
+
+class Acceptor:
+    def released(self):
+        pass
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_who_is_alone_waits_for_nobody(members):
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = HttpServer(make_service(hello, "exchange"))
+        server.begin(loop)
+        made = [(server.accepted(Slot(Acceptor(), loop.time())), Transport()) for _ in range(members)]
+        for protocol, transport in made:
+            protocol.connection_made(transport)
+        at_once = []
+
+        def come():
+            for protocol, transport in made:
+                protocol.data_received(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                at_once.append(len(transport.written))
+
+        loop.call_soon(come)
+        while len(at_once) < members or not all(transport.written for _, transport in made):
+            await asyncio.sleep(0)
+        assert at_once == [members <= 2] * members
+        for protocol, _ in made:
+            protocol.connection_lost(None)
+        await server.close()
 
     asyncio.run(main())

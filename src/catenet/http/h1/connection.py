@@ -31,8 +31,8 @@ class H1Connection(Ending):
     """One HTTP/1.1 connection. `memo` must be shared only among connections of the same role."""
 
     __slots__ = (
-        "_blank", "_interim", "_last_block", "_last_data", "_last_head", "_last_rest", "_memo", "_now", "_shape",
-        "_since", "goaway",
+        "_again", "_blank", "_interim", "_last_block", "_last_data", "_last_head", "_last_rest", "_memo", "_now",
+        "_shape", "_since", "goaway",
     )  # fmt: skip
 
     version = 1
@@ -52,6 +52,8 @@ class H1Connection(Ending):
         self._last_rest = b""
         self._last_block: Block | None = None
         self._last_head: RequestHead | None = None
+        self._again = False
+        """Whether that is a whole request to a server, without a body, of which nothing has rules of its own."""
         self._shape: Shape | None = None
         self._interim = 0
         self._blank = 0  # the request before which an empty line has come
@@ -123,6 +125,12 @@ class H1Connection(Ending):
         if not self._buffer and self._keep_alive:
             stream = self._stream
             if stream is None:
+                if (
+                    self._again
+                    and data == self._last_data
+                    and not (self._held_back or self._events or self._unwanted is not None)
+                ):
+                    return [(ev.HEAD, self._begin_whole(), self._last_head, True)]
                 usual = not (self.is_client or self._held_back) and self._unwanted is None
                 whole = self._receive_whole(data) if usual else None
             else:
@@ -131,6 +139,7 @@ class H1Connection(Ending):
             if whole is not None:
                 return whole
         self._now = now
+        self.quiet = False
         if self.failed is None:
             room = self._limits.max_header_list - (len(self._buffer) - self._at) - len(self._waiting)
             if self._searched and b"\n" not in data and len(data) < room:
@@ -175,9 +184,7 @@ class H1Connection(Ending):
             framing = block.framing
         if framing.length != len(data) - stop or not framing.usual or head.special or self._events:
             return None
-        self._plain, self._minor, self._upgrade = True, 1, ()
-        stream = self._begin_exchange()
-        stream.remote_open = False
+        stream = self._begin_whole()
         if stop == len(data):
             return [(ev.HEAD, stream, head, True)]
         return [(ev.HEAD, stream, head, False), (ev.DATA, stream, data[stop:], True)]
@@ -218,6 +225,8 @@ class H1Connection(Ending):
         if varies and block.varies:
             self._shape = self._memo.shape(head, block, rest)
         self._last_data = data[start:stop]
+        framing = block.framing
+        self._again = framing.usual and not (framing.length or head.special or self.is_client)
         return head, block
 
     @property
@@ -355,6 +364,16 @@ class H1Connection(Ending):
         else:
             self._body = Body(framing.length, self._limits.max_header_list)
         return not end
+
+    def _begin_whole(self) -> Stream:
+        """Begin the exchange of a request that is there, whole and usual."""
+        self._plain, self._minor, self._upgrade = True, 1, ()
+        number = self._next_id
+        stream = self._stream = self.streams[number] = Stream(number, 0, 0)
+        self._next_id = number + 2
+        self._answering = stream.remote_open = False
+        self.quiet = True
+        return stream
 
     def _begin_exchange(self) -> Stream:
         number = self._next_id

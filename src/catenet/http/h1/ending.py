@@ -88,6 +88,7 @@ class Ending(Sender):
         """`CLOSED`, once."""
         if not self._reported_end:
             self._reported_end = True
+            self.quiet = False
             self._events.append((ev.CLOSED, None, error, True))
 
     def _discard(self, body: Body) -> None:
@@ -114,7 +115,7 @@ class Ending(Sender):
         if self.failed is not None:
             return
         self.failed = error
-        self._keep_alive = False
+        self._keep_alive = self.quiet = False
         stream = self._stream
         status = 0
         answered = self._unwanted is not None or (stream is not None and (self._answering or not stream.local_open))

@@ -28,7 +28,7 @@ class Sender:
     __slots__ = (
         "_answering", "_chunked", "_eof", "_events", "_held_back", "_keep_alive", "_left", "_limits", "_minor",
         "_next_id", "_out", "_pending_head", "_plain", "_stream", "_unsent", "_upgrade", "bulky", "ends_output",
-        "failed", "flowed", "is_client", "queued", "served", "streams",
+        "failed", "flowed", "is_client", "queued", "quiet", "served", "streams",
     )  # fmt: skip
 
     def __init__(self, is_client: bool, limits: Limits) -> None:
@@ -40,6 +40,7 @@ class Sender:
         self.flowed = 0
         self.bulky = False
         self.ends_output = False
+        self.quiet = False
         self._limits = limits
         self._events: list[Event] = []
         self._out: list[bytes | memoryview] = []
@@ -222,7 +223,10 @@ class Sender:
         if stream.remote_open and not stream.connects:
             self._keep_alive = False  # the rest of the request is not worth reading
         if prepared.plain and self._keep_alive and self._plain:
-            self._out.append(b"%bcontent-length: %d\r\n\r\n" % (prepared.data, len(body)))
+            size = len(body)
+            if prepared.size != size:
+                prepared.size, prepared.whole = size, b"%bcontent-length: %d\r\n\r\n" % (prepared.data, size)
+            self._out.append(prepared.whole)
         elif stream.connects and head.status < 300:
             self.send_head(stream, head)
             self.send_data(stream, body, True)
@@ -234,6 +238,13 @@ class Sender:
             self._unsent += len(body)
             self.bulky = len(body) >= _BULK
         self._answering = True
+        if self.quiet and not (self._eof or stream.held or stream.tunnel or stream.remote_open) and self._keep_alive:
+            # What `_end_local` comes to for a request that has come whole.
+            stream.local_open = False
+            del self.streams[stream.id]
+            self.served += 1
+            self._stream = self._left = None
+            return
         self._end_local(stream)
 
     def _send_reply_head(self, stream: Stream, status: int, prepared: Prepared, body: bytes) -> bytes:
@@ -332,6 +343,7 @@ class Sender:
             self._append_end(stream.trailers or ())
             self._end_local(stream)
         else:
+            self.quiet = False
             self._events.append((ev.DRAINED, stream, None, False))
 
     def _drop_queue(self, stream: Stream) -> None:
