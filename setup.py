@@ -35,6 +35,7 @@ SINGLE = (
     "catenet/http/server/asgi.py",
     "catenet/http/server/exchange.py",
     "catenet/http/server/heads.py",
+    "catenet/http/server/response.py",
     "catenet/http/server/service.py",
     "catenet/http/server/tunnel.py",
     "catenet/http/server/websocket.py",

@@ -54,7 +54,7 @@ def test_a_file_and_the_request_after_it(run, path, declared, monkeypatch):
         spliced.append(arguments[3])
         return await splice(*arguments)
 
-    monkeypatch.setattr("catenet.http.server.exchange.splice", noted)
+    monkeypatch.setattr("catenet.http.server.response.splice", noted)
     answer, _ = sender(path, declared)
 
     async def main():

@@ -22,7 +22,6 @@ from catenet.http.websocket.limits import WebSocketLimits
 if TYPE_CHECKING:
     from catenet.http.server.access_log import AccessLog
     from catenet.http.server.forwarded import TrustedProxies
-    from catenet.http.serving import Ends
 
 __all__ = ["AsgiService"]
 
@@ -81,55 +80,102 @@ class AsgiService(Service):
 
     def exchange(self, connection: ServingProtocol, stream: Stream, head: RequestHead) -> Exchange:
         """Return the exchange that a request begins."""
-        if (head.special or head.protocol is not None) and is_opening(head):
+        if head.special and is_opening(head):
             return SocketExchange(self, connection, stream, head)
         if not head.path:
             return RefusedExchange(self, connection, stream, head)
         return _AsgiExchange(self, connection, stream, head)
 
+    def begin(self, connection: ServingProtocol, stream: Stream, head: RequestHead, end: bool) -> None:
+        """Begin to serve a request: of what is usual all steps are here, as calls cost more than they do."""
+        if head.special or not end:
+            super().begin(connection, stream, head, end)
+            return
+        stream.owner = exchange = _AsgiExchange(self, connection, stream, head)
+        exchange._complete = exchange._running = True
+        note, place = head.note, connection.note
+        if type(note) is _Known and note.service is self and type(place) is _Place:
+            scope = note.scope.copy()
+            scope["headers"] = list(note.headers)
+            scope["extensions"] = _EXTENSIONS.copy()
+            scope.update(place.ends)
+            state = self.lifespan.state
+            if state is not None:
+                scope["state"] = state.copy()
+        else:
+            scope = self.scope(exchange)
+        try:
+            work: Any = self.app(scope, exchange.receive, exchange.send)
+        except Exception as error:  # it takes other arguments, or is no coroutine function after all
+            exchange._ended(None, error)
+            return
+        task = connection.runner.run(work, exchange._ended)
+        if task is not None:
+            exchange._goes_on(task)
+
     def scope(self, exchange: Exchange) -> Message:
         """Return what the application is told of a request."""
-        head, ends = exchange.head, exchange.ends
+        head, place = exchange.head, exchange.connection.note
         note = head.note
+        if type(place) is not _Place:
+            place = self._place(exchange)
         if type(note) is _Known and note.service is self:
             scope = note.scope.copy()
             scope["headers"] = list(note.headers)
-            scope["scheme"] = "https" if ends.tls else "http"
-            scope["client"] = ends.client
-            scope["server"] = ends.server
-            scope["extensions"] = _EXTENSIONS.copy()
+            scope.update(place.ends)
         else:
-            scope = self._scope(exchange.http_version, head, ends)
+            scope = self._scope(place, exchange, head)
             if note is _SEEN:  # heads that vary come once: only what comes again is worth keeping
                 head.note = _Known(self, scope.copy(), tuple(scope["headers"]))
             else:
                 head.note = _SEEN
+        scope["extensions"] = _EXTENSIONS.copy()
         state = self.lifespan.state
         if state is not None:
             scope["state"] = state.copy()
         return scope
 
-    def _scope(self, http_version: str, head: RequestHead, ends: Ends) -> Message:
-        raw_path, _, query = head.path.partition(b"?")
+    def _scope(self, place: _Place, exchange: Exchange, head: RequestHead) -> Message:
+        scope = place.scope.copy()
+        raw_path, method = head.path, head.method
+        if b"?" in raw_path:
+            raw_path, _, scope["query_string"] = raw_path.partition(b"?")
         path = raw_path.decode("latin-1")
         if b"%" in raw_path or not path.isascii():
             path = unquote_to_bytes(raw_path).decode("utf-8", "replace")
-        method = head.method
-        return {
+        scope["path"] = self.root_path + path if self.root_path else path
+        scope["raw_path"] = raw_path
+        if method != b"GET":
+            scope["method"] = method.decode("latin-1")
+        if place.version == 2:
+            scope["headers"] = self._headers(head)
+        else:
+            scope["headers"] = list(head.fields)
+            if not exchange.connection.core.minor:
+                scope["http_version"] = "1.0"
+        return scope
+
+    def _place(self, exchange: Exchange) -> _Place:
+        """Return what all requests of a connection have; it is kept, unless a proxy may say otherwise of each."""
+        ends, version = exchange.ends, exchange.version
+        said: Message = {"scheme": "https" if ends.tls else "http", "client": ends.client, "server": ends.server}
+        scope: Message = {
             "type": "http",
             "asgi": _ASGI,
-            "http_version": http_version,
-            "method": "GET" if method == b"GET" else method.decode("latin-1"),
-            "path": self.root_path + path if self.root_path else path,
-            "raw_path": raw_path,
-            "query_string": query,
+            "http_version": "2" if version == 2 else "1.1",
+            "method": "GET",
+            "path": "",
+            "raw_path": b"",
+            "query_string": b"",
             "root_path": self.root_path,
-            "headers": list(head.fields) if http_version != "2" else self._headers(head),
-            "scheme": "https" if ends.tls else "http",
-            "client": ends.client,
-            "server": ends.server,
-            "extensions": _EXTENSIONS.copy(),
+            "headers": (),
+            **said,
+            "extensions": None,
         }
+        place = _Place(version, scope, said)
+        if self.proxies is None:
+            exchange.connection.note = place
+        return place
 
     def _headers(self, head: RequestHead) -> list[tuple[bytes, bytes]]:
         """Fields of HTTP/2 as ASGI has them: `host` is there, and there is one `cookie` (RFC 9113 section 8.2.3)."""
@@ -153,6 +199,17 @@ class _Known:
         self.service = service
         self.scope = scope
         self.headers = headers
+
+
+class _Place:
+    """What scopes of requests on one connection have in common, and what of that depends on who is at its ends."""
+
+    __slots__ = ("ends", "scope", "version")
+
+    def __init__(self, version: int, scope: Message, ends: Message) -> None:
+        self.version = version
+        self.scope = scope
+        self.ends = ends
 
 
 class _AsgiExchange(Exchange):
@@ -182,19 +239,20 @@ class _AsgiExchange(Exchange):
             await self.changed()
         return {"type": "http.disconnect"}
 
-    async def send(self, message: Message) -> None:
-        """Take an event of the response. Raises `OSError` once the client has gone, `RuntimeError` for a wrong one."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """Take an event of the response. Raises `OSError` once the client has gone, `RuntimeError` for a wrong one.
+
+        What is usual is done when this returns.
+        """
         kind = message["type"]
         if kind == "http.response.body":
             head = self._head
             if head is None or self.status or self._sends_trailers or message.get("more_body"):
-                await self._send_body(message)
-            else:
-                data = message.get("body", b"")
-                if head.length is None or head.length == len(data):
-                    self.reply_now(head, data)
-                else:  # it has none, as with HEAD, or not the one that was declared
-                    await self._send_body(message)
+                return self._send_body(message)
+            data = message.get("body", b"")
+            if head.length is not None and head.length != len(data):
+                return self._send_body(message)  # it has none, as with HEAD, or not the one that was declared
+            self.reply_now(head, data)
         elif kind == "http.response.start":
             if self._head is not None:
                 raise RuntimeError("http.response.start has been sent already")
@@ -202,7 +260,8 @@ class _AsgiExchange(Exchange):
             if message.get("trailers"):
                 self._sends_trailers = True
         else:
-            await self._send_other(kind, message)
+            return self._send_other(kind, message)
+        return self._connection.shared.settled
 
     async def _send_body(self, message: Message) -> None:
         self._begin_body()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catenet.http.events import Refusal
+from catenet.http.events import DATA, HEAD, Event, Refusal
 from catenet.http.message import RequestHead
 from catenet.http.server.exchange import Exchange
 from catenet.http.serving import ServingProtocol, Shared
@@ -26,12 +26,22 @@ class HttpConnection(ServingProtocol):
         super().__init__(server, shared, slot)
         self._service = server.service
 
+    def dispatch(self, events: list[Event]) -> None:
+        """Begin exchanges; give them what comes for them."""
+        begin, most = self._service.begin, self.shared.http.max_streams
+        for event in events:
+            kind, stream, value, end = event
+            if kind == HEAD and self.running < most:
+                begin(self, stream, value, end)
+            elif kind == DATA:
+                stream.owner.on_data(value, end)
+            else:
+                super().dispatch([event])
+
     def on_head(self, stream: Stream, head: RequestHead, end: bool) -> None:
         """Begin an exchange."""
-        # The first is asked here, too: a call costs as much as the question.
-        if self.running < self.shared.http.max_streams or not self.is_crowded(stream, head):
-            stream.owner = exchange = self._service.exchange(self, stream, head)
-            exchange.on_request(end)
+        if not self.is_crowded(stream, head):
+            self._service.begin(self, stream, head, end)
 
     def on_refused(self, refusal: Refusal) -> None:
         """What was no request is in the access log too."""

@@ -62,6 +62,11 @@ class Service:
         """Return the exchange that a request begins."""
         raise NotImplementedError
 
+    def begin(self, connection: ServingProtocol, stream: Stream, head: RequestHead, end: bool) -> None:
+        """Begin to serve a request; `end`: it has no body."""
+        stream.owner = exchange = self.exchange(connection, stream, head)
+        exchange.on_request(end)
+
     def drain(self, connection: ServingProtocol) -> None:
         """Tell exchanges that would never end by themselves that a connection is to close."""
         for stream in list(connection.core.streams.values()):

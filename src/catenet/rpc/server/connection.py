@@ -79,8 +79,7 @@ class ServerConnection(ServingProtocol):
             app = self.server.app
             if app is not None and not self.server.is_call(head):
                 if not self.is_crowded(stream, head):
-                    stream.owner = exchange = app.exchange(self, stream, head)
-                    exchange.on_request(end)
+                    app.begin(self, stream, head, end)
                 return
             found = self.server.route(head, self.core.version)
             if isinstance(found, Answer):
