@@ -5,6 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catenet.rpc.client.balancing.config import policy_named
+from catenet.rpc.client.balancing.outliers import FailurePercentage, Outliers, SuccessRate
+from catenet.rpc.client.balancing.ring import RingSize
+from catenet.rpc.client.balancing.weighted import Weighting
 from catenet.rpc.client.service_config import (
     IDEMPOTENT_RETRY,
     Hedging,
@@ -58,7 +62,7 @@ FULL = {
 
 def test_everything_is_read():
     config = parse_service_config(json.dumps(FULL))
-    assert (config.load_balancing, config.health_service) == ("round_robin", "s.S")
+    assert (config.load_balancing, config.health_service) == (policy_named("round_robin"), "s.S")
     assert config.throttling == Throttling(10, 0.1)
     own = config.for_method(method())
     assert (own.timeout, own.wait_for_ready, own.max_request_bytes, own.max_response_bytes) == (1.5, True, 100, 200)
@@ -66,6 +70,40 @@ def test_everything_is_read():
     assert own.retry == RetryPolicy(5, 0.1, 1.0, 2.0, codes)
     assert config.for_method(method("Any", "t.T")) is own
     assert config.for_method(method("Other")).hedging == HedgingPolicy(3, 0.5, frozenset({Code.INTERNAL}))
+
+
+def balancing(*entries):
+    return parse_service_config({"loadBalancingConfig": list(entries)}).load_balancing
+
+
+def test_load_balancing_is_read():
+    assert parse_service_config({}).load_balancing is None
+    assert parse_service_config({"loadBalancingPolicy": "ROUND_ROBIN"}).load_balancing == policy_named("round_robin")
+    assert balancing({"pick_first": {"shuffleAddressList": True}}).shuffle
+    assert balancing({"weighted_round_robin": {"blackoutPeriod": "1.5s", "weightUpdatePeriod": "0.001s"}}).settings == (
+        Weighting(blackout=1.5, update=0.1)
+    )
+    assert balancing({"weighted_round_robin": {"errorUtilizationPenalty": 0.5}}).settings.error_penalty == 0.5
+    ring = balancing({"ring_hash_experimental": {"minRingSize": "100", "requestHashHeader": "X-User"}})
+    assert (ring.name, ring.settings) == ("ring_hash", RingSize(100, 4096, "x-user"))
+    around = balancing(
+        {
+            "outlier_detection": {
+                "interval": "1s",
+                "baseEjectionTime": "2s",
+                "maxEjectionTime": "3s",
+                "maxEjectionPercent": 40,
+                "successRateEjection": {"stdevFactor": 1000},
+                "failurePercentageEjection": {"threshold": 5, "enforcementPercentage": 50},
+                "childPolicy": [{"unknown": {}}, {"round_robin": {}}],
+            }
+        }
+    )
+    assert around.child == policy_named("round_robin")
+    expected = Outliers(
+        1.0, 2.0, 3.0, 40, SuccessRate(stdev_factor=1000), FailurePercentage(threshold=5, enforcement=50)
+    )
+    assert around.settings == expected
 
 
 def test_only_idempotent_methods_are_repeated_by_default():
@@ -101,6 +139,14 @@ def retry_policy(**changes):
         (retry_policy(retryableStatusCodes=["NOPE"]), "'NOPE' is no status code"),
         (retry_policy(retryableStatusCodes=[17]), "17 is no status code"),
         ({"retryThrottling": {"maxTokens": 2000, "tokenRatio": 1}}, "retryThrottling: maxTokens"),
+        ({"loadBalancingConfig": [{"xds_wrr": {}}, {"other": {}}]}, "none of xds_wrr, other is known; there are pick"),
+        ({"loadBalancingConfig": [{"a": {}, "b": {}}]}, r"loadBalancingConfig\[0\]: must have one name"),
+        ({"loadBalancingConfig": [{"round_robin": None}]}, r"\[0\]: round_robin: must be a JSON object"),
+        ({"loadBalancingConfig": [{"outlier_detection": {}}]}, r"\[0\]\.outlier_detection: childPolicy: must name"),
+        ({"loadBalancingConfig": [{"ring_hash": {"minRingSize": 9, "maxRingSize": 8}}]}, "minRingSize: 9 is more"),
+        ({"loadBalancingConfig": [{"ring_hash": {"maxRingSize": 0}}]}, "maxRingSize: must be from 1"),
+        ({"loadBalancingConfig": [{"ring_hash": {"requestHashHeader": "x-bin"}}]}, "does not end with -bin"),
+        ({"loadBalancingConfig": [{"weighted_round_robin": {"enableOobLoadReport": True}}]}, "trailers of calls only"),
     ],
 )
 def test_mistakes_name_their_place(config, place):

@@ -44,7 +44,15 @@ def test_targets(text, target, authority):
         ("tcp://:80", "names no host"),
         ("tcp://::1:80", "brackets"),
         ("tcp://a:1/path", "takes no path"),
-        ("dns://8.8.8.8/a:1", "write dns:///a:1"),
+        ("dns://8.8.8.8/a", "names no port"),
+        ("dns://8.8.8.8/x/a:1", "dns://SERVER/NAME:PORT"),
+        ("ipv4:", "write ipv4:ADDRESS:PORT"),
+        ("ipv4://1.2.3.4:1", "write ipv4:ADDRESS:PORT"),
+        ("ipv4:1.2.3.4:1,", "'' is no IPv4 address"),
+        ("ipv4:a.example:1", "'a.example:1' is no IPv4 address and port"),
+        ("ipv4:[::1]:1", "is no IPv4 address"),
+        ("ipv4:1.2.3.4:99999", "'99999' is no port"),
+        ("ipv6:[::1]:1,1.2.3.4:1", "is no IPv6 address"),
         ("unix:", "names no path"),
         ("", "names no"),
     ],
@@ -52,6 +60,29 @@ def test_targets(text, target, authority):
 def test_bad_targets(text, complaint):
     with pytest.raises(ValueError, match=complaint):
         parse_target(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("ipv4:10.0.0.1:1,10.0.0.2:2,10.0.0.3", [("10.0.0.1", 1, ""), ("10.0.0.2", 2, ""), ("10.0.0.3", 443, "")]),
+        ("ipv6:[::1]:1,[2001:db8::1]:2,::1", [("::1", 1, ""), ("2001:db8::1", 2, ""), ("::1", 443, "")]),
+        ("ipv6:[fe80::1%lo]:1", [("fe80::1%lo", 1, "")]),
+        ("unix:/a.sock,unix:/b,c.sock", [("", 0, "/a.sock"), ("", 0, "/b,c.sock")]),
+    ],
+)
+def test_lists(text, ends):
+    target = parse_target(text)
+    assert [(one.host, one.port, one.unix) for one in (target, *target.alternatives)] == ends
+    assert target.resolve_all
+
+
+def test_a_name_server_of_ones_own():
+    target = parse_target("dns://[2001:db8::53]:5353/a.example:50051")
+    assert (target.server, target.host, target.port) == ("[2001:db8::53]:5353", "a.example", 50051)
+    assert parse_target(target.url) == target
+    with pytest.raises(ValueError, match="not supported"):
+        parse_target("dns://1.1.1.1/a:1", listening=True)
 
 
 def test_a_server_may_listen_everywhere():

@@ -59,6 +59,13 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-reflection", action="store_true", help="do not tell which services there are")
     add_arguments(parser, KIND, reload="start again when .py or .proto files here change")
+    parser.add_argument(
+        "--drain",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="at SIGTERM: for which health checks say NOT_SERVING while calls are still taken, before --grace (0)",
+    )
     add_rpc_limits(parser)
     group = parser.add_argument_group("policy", "What callers may do.")
     group.add_argument("--policy", metavar="FILE", help="rules, limits and issuers of tokens (TOML); no rule, no call")
@@ -73,12 +80,23 @@ def run(args: argparse.Namespace) -> int:
     return run_server(args, KIND, partial(_serving, args))
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write 15 or 0.5")
+    return seconds
+
+
 class _Running:
     """The server, and what is told of its health."""
 
-    def __init__(self, server: Server, health: Health) -> None:
+    def __init__(self, server: Server, health: Health, announce: float) -> None:
         self._server = server
         self._health = health
+        self._announce = announce
 
     @property
     def urls(self) -> Sequence[str]:
@@ -86,9 +104,8 @@ class _Running:
         return self._server.urls
 
     async def drain(self, grace: float | None = None) -> None:
-        """Let running calls end."""
-        self._health.shutdown()
-        await self._server.drain(grace)
+        """Say that it is not serving, and after a while let running calls end."""
+        await self._health.drain(self._server, self._announce, grace)
 
 
 @contextlib.asynccontextmanager
@@ -117,7 +134,7 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
         _check_rules(args, server)
         for url in placement.urls:
             await _listen(server, url, args, placement)
-        yield _Running(server, health)
+        yield _Running(server, health, args.drain)
 
 
 def _explorer(args: argparse.Namespace, services: Sequence[Any]) -> dict[str, Any]:

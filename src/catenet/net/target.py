@@ -11,7 +11,16 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["DATAGRAM_SCHEMES", "SCHEMES", "Scheme", "Target", "host_and_port", "parse_target", "refuse_scheme"]
+__all__ = [
+    "DATAGRAM_SCHEMES",
+    "MAX_PORT",
+    "SCHEMES",
+    "Scheme",
+    "Target",
+    "host_and_port",
+    "parse_target",
+    "refuse_scheme",
+]
 
 MAX_PORT = 65535
 
@@ -52,6 +61,7 @@ class Target:
     """A parsed URL: `unix` is the path of a socket (`@name`: abstract), otherwise `host` and `port` count.
 
     `base` is the path of the URL, without a slash at its end. `tls` and `resolve_all` are those of the scheme.
+    `server` is the name server to ask, `alternatives` the others of a list.
     """
 
     scheme: str
@@ -61,6 +71,8 @@ class Target:
     tls: bool = False
     resolve_all: bool = False
     base: str = ""
+    server: str = ""
+    alternatives: tuple[Target, ...] = ()
 
     @property
     def url(self) -> str:
@@ -75,7 +87,7 @@ class Target:
     def _url(self, host: str) -> str:
         if self.unix:
             return f"{self.scheme}:{self.unix}"
-        slashes = ":///" if self.resolve_all else "://"
+        slashes = f"://{self.server}/" if self.resolve_all else "://"
         return f"{self.scheme}{slashes}{host_and_port(host, self.port)}{self.base}"
 
 

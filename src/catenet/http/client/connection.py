@@ -20,10 +20,12 @@ from catenet.http.limits import Limits
 from catenet.http.message import ResponseHead
 from catenet.net.deadlines import Deadlines
 from catenet.net.dial import ClientTls, Endpoint
+from catenet.net.sockopts import watch_peer
 
 __all__ = ["ClientConnection", "Dial"]
 
 _PING = b"keepaliv"
+_TOO_MANY_PINGS = b"too_many_pings"
 _HANGUP = getattr(select, "POLLRDHUP", select.POLLHUP)
 _FRESH = 0.01
 """Seconds for which a connection that was just in use is taken to be still open."""
@@ -31,7 +33,10 @@ _FRESH = 0.01
 
 @dataclass(slots=True)
 class Dial:
-    """How to connect: everything but the address. `http1`: speak HTTP/1.1 where nothing else is negotiated."""
+    """How to connect: everything but the address. `http1`: speak HTTP/1.1 where nothing else is negotiated.
+
+    `peer_timeout`: seconds after which TCP gives up a server that does not acknowledge anything.
+    """
 
     limits: Limits
     memos: Memos
@@ -41,13 +46,14 @@ class Dial:
     keepalive_time: float | None = None
     keepalive_timeout: float = 20.0
     keepalive_without_calls: bool = False
+    peer_timeout: float | None = None
 
 
 class ClientConnection(HttpProtocol[ResponseHead]):
     """Carries requests; tells `on_change` that its state has changed, `on_room`, if set, that one may be over."""
 
     __slots__ = (
-        "_dial", "_pinged", "_poll", "_settled", "deadlines", "endpoint", "error", "kept", "on_change",
+        "_dial", "_pinged", "_poll", "_retired", "_settled", "deadlines", "endpoint", "error", "kept", "on_change",
         "on_room",
     )  # fmt: skip
 
@@ -61,6 +67,7 @@ class ClientConnection(HttpProtocol[ResponseHead]):
         self.on_change: Callable[[ClientConnection], None] | None = None
         self.on_room: Callable[[ClientConnection], None] | None = None
         self._pinged = False
+        self._retired = False
         self._poll: select.poll | None = None
         self._settled: asyncio.Future[None] | None = None
 
@@ -74,6 +81,8 @@ class ClientConnection(HttpProtocol[ResponseHead]):
         else:
             self.choose(Connection(True, dial.limits, dial.memos))
         super().connection_made(transport)
+        if dial.peer_timeout is not None:
+            watch_peer(transport, dial.peer_timeout)
         if dial.keepalive_time is not None:
             self._wait_to_ping(dial.keepalive_time)
 
@@ -83,7 +92,7 @@ class ClientConnection(HttpProtocol[ResponseHead]):
         super().data_received(data)
         if self.on_room is not None:
             self.on_room(self)
-        if self.core.closing:
+        if self.core.closing or self._retired:
             self._changed()
 
     def on_resumed(self) -> None:
@@ -94,6 +103,8 @@ class ClientConnection(HttpProtocol[ResponseHead]):
     def on_connection_event(self, kind: int, value: ConnectionValue) -> None:
         """After GOAWAY the requests that run go on, and no others come."""
         if isinstance(value, GoAway):
+            if value.code == ErrorCode.ENHANCE_YOUR_CALM and value.debug == _TOO_MANY_PINGS:
+                self._ping_less()
             self.error = f"the server is going away: {value.debug.decode('latin-1')}" if value.debug else ""
             self._changed()
         elif kind == ev.SETTINGS:
@@ -124,13 +135,13 @@ class ClientConnection(HttpProtocol[ResponseHead]):
     @property
     def alive(self) -> bool:
         """Whether requests can be begun now or later."""
-        return self.transport is not None and not self.core.closing
+        return self.transport is not None and not self.core.closing and not self._retired
 
     @property
     def room(self) -> int:
         """How many more requests it can take now."""
         core, transport = self.core, self.transport
-        if transport is None or transport.is_closing() or not core.can_open:
+        if transport is None or transport.is_closing() or self._retired or not core.can_open:
             return 0
         return core.peer_max_streams - len(core.streams)
 
@@ -159,6 +170,11 @@ class ClientConnection(HttpProtocol[ResponseHead]):
     def lasting(self) -> bool:
         """Whether it is kept however long it is idle."""
         return self.kept or self.core.version >= 2
+
+    def retire(self) -> None:
+        """Take no more requests, and close when those that run have ended."""
+        self._retired = True
+        self._changed()
 
     def has_room(self) -> None:
         """Tell the pool: a request has ended, or one that was to use this connection does not."""
@@ -195,7 +211,8 @@ class ClientConnection(HttpProtocol[ResponseHead]):
             self.error = f"protocol error: {core.failed}" if self.broke_protocol else str(core.failed)
         if self.on_change is not None:
             self.on_change(self)
-        if self.transport is not None and core.closing and not core.streams and not failed:
+        ending = core.closing or self._retired
+        if self.transport is not None and ending and not core.streams and not failed:
             self.loop.call_soon(self.close)
 
     def _keep_alive(self) -> None:
@@ -217,6 +234,12 @@ class ClientConnection(HttpProtocol[ResponseHead]):
         elif wait <= 0:
             wait = dial.keepalive_time
         self._wait_to_ping(wait)
+
+    def _ping_less(self) -> None:
+        """The server has had too many pings: the connections after this one send half as many (gRFC A8)."""
+        dial = self._dial
+        if dial.keepalive_time is not None:
+            dial.keepalive_time *= 2
 
     def _wait_to_ping(self, seconds: float) -> None:
         self.deadlines.add(self.loop.time() + seconds, self._keep_alive)

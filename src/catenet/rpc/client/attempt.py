@@ -103,6 +103,8 @@ class Attempt:
     """Called when the response has begun and nothing may be repeated any more."""
     on_over: Callable[[], None] | None = None
     """Called at the end."""
+    observer: Callable[[Attempt], None] | None = None
+    """Called at the end too, with the attempt: load balancing counts it."""
     _empty: bool = True
     _reader: MessageReader | None = None
     _frame: Frame | None = None
@@ -386,6 +388,8 @@ class Attempt:
         self.on_drained()
         if self.on_over is not None:
             self.on_over()
+        if self.observer is not None:
+            self.observer(self)
 
     def response(self) -> Any:
         """Return the one response of a call that has ended; raise `RpcError`."""

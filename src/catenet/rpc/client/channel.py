@@ -6,72 +6,35 @@ import asyncio
 import os
 import random
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 
-from catenet import __version__
-from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
 from catenet.http.client.connection import ClientConnection, Dial
 from catenet.http.h1.memo import H1Memo
 from catenet.http.h2.blocks import Memos
-from catenet.http.limits import Limits
 from catenet.http.target import authority
 from catenet.net.async_pool import AcquireTimeout, AsyncPool
 from catenet.net.backoff import ConnectionBackoff
-from catenet.net.dial import ClientTls, Endpoint, resolve
-from catenet.net.pool import PoolLimits
+from catenet.net.dial import Endpoint
 from catenet.net.target import Target
-from catenet.net.tls import client_context
-from catenet.rpc.client.connection import connect, connect_first
-from catenet.rpc.client.picker import Picker, picker_for
-from catenet.rpc.client.service_config import RetryBudget, ServiceConfig
+from catenet.rpc.client.attempt import Attempt
+from catenet.rpc.client.balancing.config import make_policy
+from catenet.rpc.client.balancing.policy import Policy, State
+from catenet.rpc.client.connection import client_tls, connect, connect_first, name_of
+from catenet.rpc.client.health_watch import HealthWatch
+from catenet.rpc.client.names import usual_resolver
+from catenet.rpc.client.options import USER_AGENT, ChannelOptions, policy_of
+from catenet.rpc.client.resolving import Resolving
+from catenet.rpc.client.service_config import RetryBudget
+from catenet.rpc.client.subchannels import NotServing, Subchannels
+from catenet.rpc.model.metadata import Metadata
 from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.protocols.registry import client_wire
 
-__all__ = ["USER_AGENT", "ChannelOptions", "Connections"]
+__all__ = ["Connections"]
 
-USER_AGENT = f"catenet/{__version__}".encode()
 _KEY = ""
 """All connections of a channel are for all of its calls."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelOptions:
-    """How a channel treats its server. Times in seconds, sizes in bytes.
-
-    * `protocol`: `grpc`, `grpc-web` or `connect`; `codec`: `proto` or `json`; `http1`: speak HTTP/1.1
-      where TLS does not choose (not with gRPC); `use_get`: Connect sends methods without side effects as GET.
-    * `compression`: of requests; `accepts`: for responses, best first.
-    * `max_receive`: largest response message, uncompressed.
-    * `timeout`: for calls that name none. `wait_for_ready`: for calls that do not say.
-    * `service_config`: timeouts, retries, hedging, load balancing. `balancing` overrides its policy.
-    * `keepalive_time`, `keepalive_timeout`, `keepalive_without_calls`: gRFC A8.
-    * `authority`, `server_name`: instead of the target's, for HTTP and for TLS.
-    * `pool`: how many connections there may be. Over HTTP/1.1 each call needs one for itself. Over HTTP/2 all calls
-      share one (`max_shared`), which is kept; beyond the streams that the server admits they wait.
-    """
-
-    protocol: str = "grpc"
-    codec: str = "proto"
-    http1: bool = False
-    use_get: bool = False
-    compression: str = "identity"
-    accepts: tuple[str, ...] = ("gzip", "zstd", "deflate")
-    max_receive: int = 4 << 20
-    timeout: float | None = None
-    wait_for_ready: bool = False
-    service_config: ServiceConfig = field(default_factory=ServiceConfig)
-    balancing: str | None = None
-    keepalive_time: float | None = None
-    keepalive_timeout: float = 20.0
-    keepalive_without_calls: bool = False
-    connect_timeout: float = 20.0
-    authority: str | None = None
-    server_name: str | None = None
-    pool: PoolLimits = field(default_factory=PoolLimits)
-    limits: Limits = field(default_factory=lambda: Limits(max_streams=0, glitch_burst=10_000, glitch_rate=1000.0))
-    codecs: Mapping[str, Codec] = field(default_factory=lambda: CODECS)
-    compressions: Mapping[str, Compression] = field(default_factory=lambda: COMPRESSIONS)
 
 
 class Connections:
@@ -85,23 +48,37 @@ class Connections:
         self.random = random.Random()
         self._target = target
         secure = tls is not None or target.tls
-        default = "round_robin" if target.resolve_all else "pick_first"
-        policy = options.balancing or options.service_config.load_balancing or default
-        self._race = policy == "pick_first"
         self._dial = Dial(
             options.limits,
             Memos(),
             H1Memo(),
-            _client_tls(tls, options, target) if secure else None,
+            client_tls(tls, options, target) if secure else None,
             options.http1,
             options.keepalive_time,
             options.keepalive_timeout,
             options.keepalive_without_calls,
+            options.peer_timeout,
         )
-        self._picker: Picker[Endpoint] = picker_for(policy, self.random)
+        self._policy: Policy[Endpoint] = make_policy(policy_of(target, options), self.random, name_of)
+        self._race = self._policy.races
+        self._keyed = self._policy.keyed
+        self.key_header = self._policy.key_header
+        """Metadata whose value says where a call goes; None: none does."""
+        self.observer: Callable[[Attempt], None] | None = self._observe if self._policy.watches_calls else None
+        """Wants to be told of the end of each attempt."""
+        health = None if self._race else self._health_watch(secure)
+        self._subchannels = Subchannels(self, self._policy, self._connect_one, self.random, health)
+        self._names = Resolving(
+            target,
+            options.resolver or usual_resolver(target),
+            options.resolve_floor if target.scheme == "dns" else 0.0,
+            options.connect_timeout,
+            self.random,
+        )
+        self._news: asyncio.Future[None] | None = None  # whoever waits for a connection of its key
         self._connections: dict[Endpoint, ClientConnection] = {}  # one to each address, of those in the pool
         self._current: ClientConnection | None = None  # the one that pick_first took last
-        self._connecting: dict[Endpoint | None, asyncio.Task[None]] = {}
+        self._connecting: asyncio.Task[None] | None = None
         self._retiring: dict[ClientConnection, None] = {}
         self._pool: AsyncPool[str, ClientConnection] = AsyncPool(
             self.loop, options.pool, self._connect_another, ClientConnection.close, self._another_failed
@@ -115,16 +92,28 @@ class Connections:
         self.on_state: Callable[[], None] | None = None
         """Called when `state` may have changed."""
 
+    def _health_watch(self, secure: bool) -> HealthWatch | None:
+        service = self.options.service_config.health_service
+        if service is None:
+            return None
+        scheme = b"https" if secure else b"http"
+        host = (self.options.authority or authority(self._target)).encode()
+        return HealthWatch(service, client_wire(self.options.protocol), scheme, host, USER_AGENT)
+
     @property
     def state(self) -> str:
         """How the channel stands, in gRPC's words (`connectivity-semantics-and-api.md`), in lower case."""
         if self._closed:
             return "shutdown"
+        state = State.IDLE if self._connecting is None else State.CONNECTING
         if self._connections:
-            return "ready"
-        if self._failure:
-            return "transient failure"
-        return "connecting" if self._connecting else "idle"
+            state = State.READY
+        elif not self._race and self._policy.addresses:
+            state = self._policy.state
+        elif self._failure:
+            state = State.FAILED
+        name: str = state.value
+        return name
 
     def _tell_state(self) -> None:
         if self.on_state is not None:
@@ -132,8 +121,11 @@ class Connections:
 
     # Choice.
 
-    def pick(self) -> ClientConnection | None:
-        """Return a connection that can take a call now, or None. The call must begin before others run."""
+    def pick(self, key: bytes | None = None) -> ClientConnection | None:
+        """Return a connection that can take a call now, or None. The call must begin before others run.
+
+        `key` says where it goes, if the policy asks for one.
+        """
         if not self._pool.outstanding:
             current = self._current
             if current is not None:
@@ -143,6 +135,8 @@ class Connections:
                     return current
                 self._current = None
             if not self._race:
+                if self._keyed:
+                    return self._pick_by_key(key)
                 connection = self._pick_in_turn()
                 if connection is not None:
                     return connection
@@ -156,13 +150,30 @@ class Connections:
     def _pick_in_turn(self) -> ClientConnection | None:
         """Return the connection whose turn it is; if it is full, the next that is not."""
         for _ in self._connections:
-            endpoint = self._picker.pick()
-            if endpoint is None:
+            endpoint = self._policy.pick()
+            connection = None if endpoint is None else self._connections.get(endpoint)
+            if connection is None:
                 return None
-            connection = self._connections[endpoint]
             if connection.core.can_open and connection.transport is not None:
                 return None if self._is_stale(connection) else connection
         return None
+
+    def _pick_by_key(self, key: bytes | None) -> ClientConnection | None:
+        """Return the connection to which a key leads, once it has room; ask for it if there is none."""
+        endpoint = self._policy.pick(key)
+        if self._policy.wants_more:
+            self._subchannels.connect_wanted()
+        if endpoint is None:
+            return None
+        connection = self._connections.get(endpoint)
+        if connection is None or not connection.room or self._is_stale(connection):
+            return None
+        return connection
+
+    def key_of(self, metadata: Metadata) -> bytes | None:
+        """Return the key of a call: what its metadata has under `key_header`, values joined by commas."""
+        values = [value for name, value in metadata if name == self.key_header]
+        return ",".join(value for value in values if isinstance(value, str)).encode() if values else None
 
     def _is_stale(self, connection: ClientConnection) -> bool:
         """Whether the connection broke while it was idle; it is then gone."""
@@ -172,13 +183,15 @@ class Connections:
         self._left(connection)
         return True
 
-    async def wait(self, wait_for_ready: bool, deadline: float | None) -> ClientConnection:
+    async def wait(self, wait_for_ready: bool, deadline: float | None, key: bytes | None = None) -> ClientConnection:
         """Return a connection that can take a call, as soon as there is one.
 
         Calls are served in their order. Raises `RpcError`: `DEADLINE_EXCEEDED`; `RESOURCE_EXHAUSTED` after
         the pool's `acquire_timeout`; `UNAVAILABLE` when connecting has failed and the call does not wait for that
         to change.
         """
+        if self._keyed:
+            return await self._wait_by_key(wait_for_ready, deadline, key)
         while True:
             self._check(wait_for_ready)
             self.start_connecting()
@@ -193,11 +206,40 @@ class Connections:
                 continue
             return connection if self._race else self._in_turn(connection)
 
-    def _check(self, wait_for_ready: bool) -> None:
+    async def _wait_by_key(self, wait_for_ready: bool, deadline: float | None, key: bytes | None) -> ClientConnection:
+        patience = self.options.pool.acquire_timeout
+        ends = [] if deadline is None else [deadline]
+        if patience is not None:
+            ends.append(self.loop.time() + patience)
+        while True:
+            self.start_connecting()
+            connection = self._pick_by_key(key)
+            if connection is not None:
+                return connection
+            self._check(wait_for_ready, key)
+            for connection in self._connections.values():
+                connection.on_room = self._on_room
+            if self._news is None:
+                self._news = self.loop.create_future()
+            try:
+                async with asyncio.timeout_at(min(ends, default=None)):
+                    await asyncio.shield(self._news)
+            except TimeoutError as late:
+                raise self._too_late(deadline) from late
+
+    def _wake(self) -> None:
+        """Let calls with keys look again."""
+        news, self._news = self._news, None
+        if news is not None and not news.done():
+            news.set_result(None)
+
+    def _check(self, wait_for_ready: bool, key: bytes | None = None) -> None:
         """Raise `RpcError` if a call should not wait for a connection."""
         if self._closed:
             raise _closed()
-        if self._failure and not wait_for_ready and self._picker.pick() is None:
+        if wait_for_ready or not self._failure or self._connections:
+            return
+        if self._race or not self._policy.addresses or self._policy.fails(key):
             raise self._unavailable()
 
     def _in_turn(self, free: ClientConnection) -> ClientConnection:
@@ -222,19 +264,34 @@ class Connections:
     def _on_room(self, connection: ClientConnection) -> None:
         """A call has ended: another may begin. Where calls share a connection, only those that wait need to know."""
         self._pool.changed(connection)
+        self._wake()
         if connection.shared and not self._pool.waiting(_KEY):
             connection.on_room = None
+
+    def _observe(self, attempt: Attempt) -> None:
+        """Tell the policy how an attempt has ended."""
+        endpoint = attempt.connection.endpoint
+        if endpoint is not None:
+            load = None
+            if self._policy.reads_load and attempt.trailing:
+                from catenet.rpc.model.load_report import load_of
+
+                load = load_of(attempt.trailing)
+            self._policy.call_ended(endpoint, attempt.error is not None, load, self.loop.time())
+            self._subchannels.arm()
 
     # Connecting.
 
     def start_connecting(self) -> None:
         """Connect, if nothing is connected; calls do it when they need it."""
-        if None not in self._connecting and not self._connections:
-            self._connecting[None] = self.loop.create_task(self._run())
+        if self._connecting is None and not self._connections:
+            self._connecting = self.loop.create_task(
+                self._race_all() if self._race else self._names.follow(self._subchannels.update, self._no_addresses)
+            )
             self._tell_state()
 
-    async def _run(self) -> None:
-        """Resolve and connect until something is connected; then the connections look after themselves."""
+    async def _race_all(self) -> None:
+        """Resolve and connect until one address is connected."""
         backoff = ConnectionBackoff()
         try:
             await asyncio.sleep(max(self._not_before - self.loop.time(), 0))
@@ -242,62 +299,98 @@ class Connections:
                 started = self.loop.time()
                 try:
                     async with asyncio.timeout(self.options.connect_timeout):
-                        await self._connect_all()
+                        found = await self._names.once()
+                        if found is not None:
+                            self._policy.update(found, self.loop.time())
+                        endpoint, connection = await connect_first(self.loop, self._policy.addresses, self._dial)
+                        self._check_connection(connection)
                 except (OSError, ssl.SSLError, TimeoutError) as error:
-                    self._failure = f"cannot connect to {authority(self._target)}: {error or type(error).__name__}"
+                    self._names.ask_again()
+                    self._fail(error)
                 else:
+                    self._adopt(endpoint, connection)
+                    self.up(connection)
                     return
                 delay = backoff.failed(self.random)
-                self._tell_state()
-                self._pool.fail(_KEY, self._unavailable)
                 await asyncio.sleep(max(started + delay - self.loop.time(), 0))
         finally:
-            self._connecting.pop(None, None)
+            self._connecting = None
 
-    async def _connect_all(self) -> None:
-        target = self._target
-        endpoints = await resolve(self.loop, target)
-        self._picker.update(endpoints)
-        if self._race:
-            endpoint, connection = await connect_first(self.loop, endpoints, self._dial)
-            self._ready(endpoint, connection)
-            return
-        results = await asyncio.gather(*map(self._connect_one, endpoints), return_exceptions=True)
-        failures = [result for result in results if isinstance(result, BaseException)]
-        if len(failures) == len(results):
-            raise failures[0] if failures else OSError("the name has no address")
-        for endpoint, result in zip(endpoints, results, strict=True):
-            if isinstance(result, BaseException):
-                self._reconnect(endpoint)
+    def _no_addresses(self, error: Exception) -> None:
+        """The name leads nowhere; what it led to before is kept."""
+        if not self._policy.addresses:
+            self._fail(error)
 
-    async def _connect_one(self, endpoint: Endpoint) -> None:
-        self._ready(endpoint, await connect(self.loop, endpoint, self._dial))
-
-    def _ready(self, endpoint: Endpoint, connection: ClientConnection) -> None:
-        if self._closed:
-            connection.close()
-            return
-        if not connection.alive:  # lost, or given up, before this turn of the loop; calls that wait must hear of it
-            connection.close()
-            raise OSError(connection.error or "the server closed the connection at once")
-        if not self.options.http1 and connection.core.version < 2 and self.options.protocol == "grpc":
-            connection.close()
-            raise OSError("the server does not speak HTTP/2, which gRPC needs")
-        self._failure = ""
-        self._connections[endpoint] = connection
-        connection.kept = not self._race
-        if self._race:
-            self._current = connection
-        self._adopt(endpoint, connection)
-        self._picker.set_ready(endpoint, True)
-        self._pool.add(_KEY, connection)
-        self._pool.resume(_KEY)
+    def _fail(self, error: Exception) -> None:
+        """There is no connection, and the last attempt has failed: calls fail until one succeeds."""
+        what = "use" if isinstance(error, NotServing) else "connect to"
+        self._failure = f"cannot {what} {authority(self._target)}: {error or type(error).__name__}"
         self._tell_state()
+        self._pool.fail(_KEY, self._unavailable)
+        self._wake()
+
+    async def _connect_one(self, endpoint: Endpoint) -> ClientConnection:
+        """Connect to one address, for a policy that uses several. Raises `OSError`."""
+        async with asyncio.timeout(self.options.connect_timeout):
+            connection = await connect(self.loop, endpoint, self._dial)
+        self._check_connection(connection)
+        self._adopt(endpoint, connection)
+        return connection
+
+    def _check_connection(self, connection: ClientConnection) -> None:
+        """Raise `OSError` for a connection that is of no use."""
+        problem = ""
+        if not connection.alive:  # lost, or given up, before this turn of the loop; calls that wait must hear of it
+            problem = connection.error or "the server closed the connection at once"
+        elif not self.options.http1 and connection.core.version < 2 and self.options.protocol == "grpc":
+            problem = "the server does not speak HTTP/2, which gRPC needs"
+        if problem or self._closed:
+            connection.close()
+            raise OSError(problem or "the channel is closed")
 
     def _adopt(self, endpoint: Endpoint, connection: ClientConnection) -> None:
         connection.endpoint = endpoint
         connection.on_change = self._on_change
         connection.on_room = self._on_room
+
+    # What the connections tell, and what becomes of them; the first four are called by those who make them.
+
+    def up(self, connection: ClientConnection) -> None:
+        """A connection takes calls now."""
+        endpoint = connection.endpoint
+        assert endpoint is not None
+        self._failure = ""
+        self._connections[endpoint] = connection
+        connection.kept = not self._race
+        if self._race:
+            self._current = connection
+            self._policy.set_state(endpoint, State.READY, self.loop.time())
+        self._pool.add(_KEY, connection)
+        self._pool.resume(_KEY)
+        self._tell_state()
+
+    def down(self, connection: ClientConnection) -> None:
+        """A connection takes none any more, and may again."""
+        self._pool.lost(connection)
+        if connection.endpoint is not None and self._connections.get(connection.endpoint) is connection:
+            self._take_out(connection.endpoint)
+
+    def retire(self, connection: ClientConnection) -> None:
+        """A connection is not needed any more: it is closed when its calls have ended."""
+        self.down(connection)
+        connection.retire()
+
+    def stands_otherwise(self, error: Exception | None) -> None:
+        """A policy that uses several addresses has been told of a change."""
+        if error is not None:
+            self._names.ask_again()
+        if self._policy.addresses and self._policy.state is State.FAILED and not self._connections:
+            if error is not None:
+                self._fail(error)
+            elif self._failure:
+                self._pool.fail(_KEY, self._unavailable)
+        self._wake()
+        self._tell_state()
 
     def _on_change(self, connection: ClientConnection) -> None:
         if connection.alive:
@@ -315,33 +408,41 @@ class Connections:
         if self._current is connection:
             self._current = None
         endpoint = connection.endpoint
-        if endpoint is None or self._connections.get(endpoint) is not connection:
+        if endpoint is None:
             return
         others = (other for other in self._pool.members(_KEY) if other.endpoint == endpoint and other.alive)
         successor = next(others, None)
-        if successor is not None:
-            self._connections[endpoint] = successor
-            successor.kept = not self._race
-            return
-        del self._connections[endpoint]
-        self._picker.set_ready(endpoint, False)
-        self._note_end(connection)
+        if self._connections.get(endpoint) is connection:
+            if successor is None:
+                self._take_out(endpoint)
+            else:
+                self._connections[endpoint] = successor
+                successor.kept = not self._race
         if self._closed:
             return
         if not self._race:
-            self._reconnect(endpoint)
-        # Calls that wait go on waiting for the next connection; pick_first makes one when a call needs it.
+            if endpoint in self._policy.states:
+                self._names.ask_again()
+            self._subchannels.lost(endpoint, connection, successor)
+        elif successor is None:
+            self._policy.set_state(endpoint, State.IDLE, self.loop.time())
+            self._names.ask_again()
+            self._note_end(connection)
+            # Calls that wait go on waiting for the next connection, which is made when a call needs it.
+            if not self._connections and self._pool.waiting(_KEY):
+                self.start_connecting()
+        self._tell_state()
+
+    def _take_out(self, endpoint: Endpoint) -> None:
+        del self._connections[endpoint]
         if not self._connections:
             self._pool.pause(_KEY)
-            if self._pool.waiting(_KEY):
-                self.start_connecting()
-            self._tell_state()
 
     def _note_end(self, connection: ClientConnection) -> None:
         """A server that broke the protocol is as good as one that cannot be connected to: calls fail until a retry."""
         if connection.core.served:
             self._broken.succeeded()
-        elif connection.broke_protocol and not self._connections and not self._closed:
+        elif connection.broke_protocol and not self._connections:
             self._failure = f"cannot use {authority(self._target)}: {connection.error}"
             self._not_before = self.loop.time() + self._broken.failed(self.random)
             self._pool.fail(_KEY, self._unavailable)
@@ -349,7 +450,7 @@ class Connections:
 
     async def _connect_another(self, _: str) -> ClientConnection:
         """Make one more connection, because calls wait and those that there are have no room."""
-        endpoint = self._picker.pick()
+        endpoint = self._policy.pick()
         if endpoint is None:
             raise OSError("no address is connected")
         async with asyncio.timeout(self.options.connect_timeout):
@@ -365,39 +466,20 @@ class Connections:
         if self._connections:
             self._pool.pause(key, self.loop.time() + self._backoff.failed(self.random))
 
-    def _reconnect(self, endpoint: Endpoint) -> None:
-        if endpoint not in self._connecting:
-            self._connecting[endpoint] = self.loop.create_task(self._keep_connecting(endpoint))
-
-    async def _keep_connecting(self, endpoint: Endpoint) -> None:
-        backoff = ConnectionBackoff()
-        try:
-            await asyncio.sleep(max(self._not_before - self.loop.time(), 0))
-            while not self._closed:
-                started = self.loop.time()
-                try:
-                    async with asyncio.timeout(self.options.connect_timeout):
-                        await self._connect_one(endpoint)
-                    return
-                except (OSError, ssl.SSLError, TimeoutError) as error:
-                    if not self._connections:
-                        self._failure = f"cannot connect to {authority(self._target)}: {error or type(error).__name__}"
-                        self._pool.fail(_KEY, self._unavailable)
-                await asyncio.sleep(max(started + backoff.failed(self.random) - self.loop.time(), 0))
-        finally:
-            self._connecting.pop(endpoint, None)
-
     # End.
 
     async def close(self) -> None:
         """Close all connections; calls that run end with `CANCELLED`."""
         self._closed = True
-        tasks = list(self._connecting.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        await self._subchannels.close()
         await self._pool.shut(_closed)
-        for connection in [*self._pool.members(_KEY), *self._retiring]:
+        self._wake()
+        for connection in dict.fromkeys(
+            [*self._pool.members(_KEY), *self._connections.values(), *self._subchannels.connections, *self._retiring]
+        ):
             _end_calls(connection)
             connection.close()
         self._connections.clear()
@@ -415,9 +497,3 @@ def _end_calls(connection: ClientConnection) -> None:
 
 def _closed() -> RpcError:
     return RpcError(Code.CANCELLED, "the channel is closed")
-
-
-def _client_tls(given: ssl.SSLContext | None, options: ChannelOptions, target: Target) -> ClientTls:
-    context = given or client_context()
-    context.set_alpn_protocols(["h2"] if options.protocol == "grpc" else ["h2", "http/1.1"])
-    return ClientTls(context, options.server_name or target.host or "localhost")

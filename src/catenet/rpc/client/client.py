@@ -11,7 +11,8 @@ from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast
 from catenet.http.client.connection import ClientConnection
 from catenet.http.target import authority
 from catenet.rpc.client.attempt import Attempt, CallParameters
-from catenet.rpc.client.channel import USER_AGENT, ChannelOptions, Connections
+from catenet.rpc.client.channel import Connections
+from catenet.rpc.client.options import USER_AGENT, ChannelOptions
 from catenet.rpc.client.service_config import Hedging, MethodConfig, Retrying, parse_pushback
 from catenet.rpc.client.stream_interceptors import StreamInterceptors
 from catenet.rpc.model.context import SERVED_UNTIL, Pairs
@@ -130,6 +131,8 @@ class Channel:
             if connection is not None and connection.core.version == parameters.outgoing.http_version:
                 timeout = parameters.outgoing.timeout
                 attempt = Attempt(connection, parameters, False)
+                if connections.observer is not None:
+                    attempt.observer = connections.observer
                 # As _carry_out, without a coroutine of its own.
                 try:
                     attempt.start_whole(request, None if timeout is None else connections.loop.time() + timeout)
@@ -294,10 +297,11 @@ class Channel:
     async def attempt(self, connections: Connections, call: _Call, streaming: bool) -> Attempt:
         """Return an attempt on a connection that can take it. Raises `RpcError`."""
         timeout, fresh = call.info.timeout, not call.info.attempts
+        key = None if connections.key_header is None else connections.key_of(call.info.metadata)
         while True:
-            connection = connections.pick()
+            connection = connections.pick(key)
             if connection is None:
-                connection, fresh = await connections.wait(call.wait_for_ready, call.deadline), False
+                connection, fresh = await connections.wait(call.wait_for_ready, call.deadline, key), False
             if not fresh and call.deadline is not None:
                 timeout = _coarse(max(call.deadline - connections.loop.time(), 0.0))
             try:
@@ -306,7 +310,9 @@ class Channel:
                 connection.has_room()
                 raise
             if parameters.size <= connection.core.peer_max_header_list or connection.core.settled:
-                return Attempt(connection, parameters, streaming)
+                attempt = Attempt(connection, parameters, streaming)
+                attempt.observer = connections.observer
+                return attempt
             # Too much for a server that has not said yet what it takes: hear that first.
             connection.has_room()
             try:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from catenet.rpc.client.balancing.config import PolicyConfig, read_balancing
+from catenet.rpc.client.config_node import Node
 from catenet.rpc.model.method import Idempotency, Method
 from catenet.rpc.model.status import Code
 
@@ -90,7 +92,7 @@ class ServiceConfig:
 
     methods: Mapping[str, MethodConfig] = field(default_factory=dict)
     throttling: Throttling | None = None
-    load_balancing: str | None = None
+    load_balancing: PolicyConfig | None = None
     health_service: str | None = None
 
     def for_method(self, method: Method[Any, Any]) -> MethodConfig:
@@ -244,7 +246,7 @@ def parse_service_config(source: str | Mapping[str, Any]) -> ServiceConfig:
             raise ValueError(f"service config: not JSON: {error}") from None
     else:
         value = source
-    root = _Node(value, "service config")
+    root = Node(value, "service config")
     methods: dict[str, MethodConfig] = {}
     for entry in root.items("methodConfig"):
         config = _method_config(entry)
@@ -260,28 +262,15 @@ def parse_service_config(source: str | Mapping[str, Any]) -> ServiceConfig:
     if tokens := root.child("retryThrottling"):
         throttling = Throttling(tokens.number("maxTokens", 0.001, 1000), tokens.number("tokenRatio", 0.001))
     health = root.child("healthCheckConfig")
-    return ServiceConfig(methods, throttling, _load_balancing(root), health.text("serviceName", "") if health else None)
+    return ServiceConfig(methods, throttling, read_balancing(root), health.text("serviceName", "") if health else None)
 
 
-def _load_balancing(root: _Node) -> str | None:
-    """The first policy that we know; gRPC ignores the unknown ones."""
-    for entry in root.items("loadBalancingConfig"):
-        for name in ("round_robin", "pick_first"):
-            if name in entry.value:
-                return name
-    policy = root.text("loadBalancingPolicy", "").lower()
-    return policy if policy in ("round_robin", "pick_first") else None
-
-
-def _method_config(node: _Node) -> MethodConfig:
+def _method_config(node: Node) -> MethodConfig:
     retry, hedging = node.child("retryPolicy"), node.child("hedgingPolicy")
     if retry and hedging:
         raise node.wrong("retryPolicy and hedgingPolicy exclude each other")
-    wait = node.value.get("waitForReady")
-    if wait is not None and not isinstance(wait, bool):
-        raise node.wrong("waitForReady: true or false")
     return MethodConfig(
-        wait_for_ready=wait,
+        wait_for_ready=node.flag("waitForReady"),
         timeout=node.optional("timeout", node.duration),
         max_request_bytes=node.optional("maxRequestMessageBytes", node.count),
         max_response_bytes=node.optional("maxResponseMessageBytes", node.count),
@@ -290,7 +279,7 @@ def _method_config(node: _Node) -> MethodConfig:
     )
 
 
-def _retry_policy(node: _Node) -> RetryPolicy:
+def _retry_policy(node: Node) -> RetryPolicy:
     codes = node.codes("retryableStatusCodes")
     if not codes:
         raise node.wrong("retryableStatusCodes: at least one")
@@ -303,83 +292,13 @@ def _retry_policy(node: _Node) -> RetryPolicy:
     )
 
 
-def _hedging_policy(node: _Node) -> HedgingPolicy:
+def _hedging_policy(node: Node) -> HedgingPolicy:
     delay = node.optional("hedgingDelay", node.duration)
     return HedgingPolicy(_attempts(node), delay or 0.0, node.codes("nonFatalStatusCodes"))
 
 
-def _attempts(node: _Node) -> int:
+def _attempts(node: Node) -> int:
     attempts = node.count("maxAttempts")
     if attempts < 2:
         raise node.wrong("maxAttempts: at least 2")
     return min(attempts, MOST_ATTEMPTS)
-
-
-class _Node:
-    """A JSON object and where it stands, for messages that name the place."""
-
-    def __init__(self, value: Any, place: str) -> None:
-        if not isinstance(value, Mapping):
-            raise ValueError(f"{place}: must be a JSON object")
-        self.value = value
-        self.place = place
-
-    def wrong(self, text: str) -> ValueError:
-        return ValueError(f"{self.place}: {text}")
-
-    def child(self, name: str) -> _Node | None:
-        value = self.value.get(name)
-        return None if value is None else _Node(value, f"{self.place}.{name}")
-
-    def items(self, name: str) -> list[_Node]:
-        value = self.value.get(name, ())
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise self.wrong(f"{name}: must be a list")
-        return [_Node(item, f"{self.place}.{name}[{index}]") for index, item in enumerate(value)]
-
-    def text(self, name: str, default: str) -> str:
-        value = self.value.get(name, default)
-        if not isinstance(value, str):
-            raise self.wrong(f"{name}: must be text")
-        return value
-
-    def number(self, name: str, least: float, most: float = float("inf")) -> float:
-        value = self.value.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-            raise self.wrong(f"{name}: must be a number from {least:g}" + (f" to {most:g}" if most < 1e300 else ""))
-        return float(value)
-
-    def count(self, name: str) -> int:
-        value = self.value.get(name)
-        # 64-bit integers may be text in ProtoJSON.
-        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
-            raise self.wrong(f"{name}: must be a whole number, not negative")
-        return int(value)
-
-    def duration(self, name: str, positive: bool = False) -> float:
-        """A google.protobuf.Duration in JSON: seconds with up to nine decimals, and an s."""
-        value = self.value.get(name)
-        if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?s", value):
-            raise self.wrong(f'{name}: must be seconds like "1.5s"')
-        seconds = float(value[:-1])
-        if positive and seconds == 0:
-            raise self.wrong(f"{name}: must be more than 0s")
-        return seconds
-
-    def codes(self, name: str) -> frozenset[Code]:
-        value = self.value.get(name, ())
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise self.wrong(f"{name}: must be a list of status codes")
-        return frozenset(self._code(name, item) for item in value)
-
-    def _code(self, name: str, item: Any) -> Code:
-        if isinstance(item, str) and item.upper() in Code.__members__:
-            return Code[item.upper()]
-        if isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= 16:
-            return Code(item)
-        raise self.wrong(f"{name}: {item!r} is no status code")
-
-    def optional(self, name: str, read: Callable[[str], Any]) -> Any:
-        return None if self.value.get(name) is None else read(name)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Generic, TypeVar, Unpack
 
 from catenet.net.blocking import LoopOfThread
-from catenet.rpc.client.channel import ChannelOptions
 from catenet.rpc.client.client import BidiCall, CallOptions, Channel
+from catenet.rpc.client.options import ChannelOptions
 from catenet.rpc.model.interceptor import Interceptor
 from catenet.rpc.model.method import Method
 

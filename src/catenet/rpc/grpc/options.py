@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from catenet.http.limits import Limits
-from catenet.rpc.client.channel import ChannelOptions
+from catenet.rpc.client.balancing.config import PolicyConfig, policy_named
+from catenet.rpc.client.options import ChannelOptions
 from catenet.rpc.client.service_config import ServiceConfig, parse_service_config
 from catenet.rpc.grpc.raw import CODECS
 from catenet.rpc.grpc.status import COMPRESSIONS
@@ -58,12 +59,15 @@ def channel_options(arguments: Arguments, compression: Any) -> ChannelOptions:
     if not arguments.get("enable_retries", 1):
         once = {name: replace(one, retry=None, hedging=None) for name, one in config.methods.items()}
         config = replace(config, methods=once)
+    if arguments.get("inhibit_health_checking"):
+        config = replace(config, health_service=None)
     return ChannelOptions(
         compression=COMPRESSIONS.get(compression, "identity"),
         accepts=("gzip", "deflate"),
         max_receive=arguments.size("max_receive_message_length", _DEFAULT_RECEIVE),
         service_config=config,
-        balancing="round_robin" if arguments.get("lb_policy_name") == "round_robin" else None,
+        balancing=_balancing(arguments, config),
+        resolve_floor=arguments.seconds("dns_min_time_between_resolutions_ms", 30.0) or 0.0,
         keepalive_time=arguments.seconds("keepalive_time_ms", None),
         keepalive_timeout=arguments.seconds("keepalive_timeout_ms", 20.0) or 20.0,
         keepalive_without_calls=bool(arguments.get("keepalive_permit_without_calls", 0)),
@@ -71,6 +75,19 @@ def channel_options(arguments: Arguments, compression: Any) -> ChannelOptions:
         server_name=arguments.get("ssl_target_name_override"),
         codecs=CODECS,
     )
+
+
+def _balancing(arguments: Arguments, config: ServiceConfig) -> PolicyConfig:
+    """Return the policy: of the service config, else of `grpc.lb_policy_name`, else `pick_first` (as C's gRPC)."""
+    if config.load_balancing is not None:
+        return config.load_balancing
+    name = arguments.get("lb_policy_name")
+    if name:
+        try:
+            return policy_named(name.decode() if isinstance(name, bytes) else str(name))
+        except ValueError as error:  # C's gRPC takes the usual one too
+            logger.warning("grpc.lb_policy_name is not used: %s", error)
+    return policy_named("pick_first")
 
 
 def server_options(arguments: Arguments, compression: Any) -> ServerOptions:
@@ -92,7 +109,7 @@ def server_options(arguments: Arguments, compression: Any) -> ServerOptions:
     )
 
 
-def channel_target(target: str | bytes, options: ChannelOptions) -> str:
+def channel_target(target: str | bytes) -> str:
     """Return a target as a URL of ours (gRPC `naming.md`). Raises `ValueError`."""
     if isinstance(target, bytes):
         target = target.decode()
@@ -100,19 +117,17 @@ def channel_target(target: str | bytes, options: ChannelOptions) -> str:
     if scheme in ("unix", "unix-abstract") and colon:
         return _unix(scheme, rest)
     if scheme in ("ipv4", "ipv6") and colon:
-        first, comma, _ = rest.partition(",")
-        if comma:
-            raise ValueError(f"target {target!r}: one address, or a name that has several: dns:///name:port")
-        return f"tcp://{_with_port(first)}"
+        return target.replace("///", "")
+    if scheme == "dns" and rest.startswith("//") and not rest.startswith("///"):
+        server, _, name = rest[2:].partition("/")
+        return f"dns://{server}/{_with_port(name)}"
     if scheme in ("dns", "passthrough") and colon:
         rest = rest.rpartition("/")[2]
     elif rest.startswith("//"):
         raise ValueError(f"target {target!r}: no scheme {scheme!r}; take dns:///host:port, ipv4:, ipv6:, unix:")
     else:
         rest = target
-    # gRPC calls one address of a name unless the config says otherwise; our dns: means all.
-    balanced = (options.balancing or options.service_config.load_balancing) == "round_robin"
-    return f"{'dns:///' if balanced else 'tcp://'}{_with_port(rest)}"
+    return f"tcp://{_with_port(rest)}" if scheme == "passthrough" else f"dns:///{_with_port(rest)}"
 
 
 def listening_url(address: str | bytes) -> str:

@@ -35,7 +35,7 @@ class SharedChannel:
         self._max_send = given.size("max_send_message_length", 1 << 31)
         options = channel_options(given, compression)
         make = None if credentials is None else credentials.make_context
-        self._channel = Channel(channel_target(target, options), options=options, tls=None if make is None else make())
+        self._channel = Channel(channel_target(target), options=options, tls=None if make is None else make())
         self._calls = None if credentials is None else credentials.calls
         self._authority = options.authority or target.rpartition("/")[2]
         self._running: weakref.WeakSet[Exchange] = weakref.WeakSet()

@@ -104,6 +104,10 @@ class Context:
         """Set what goes after the last message, beside the status."""
         self._trailing = check_metadata(metadata)
 
+    def add_trailing_metadata(self, metadata: Pairs) -> None:
+        """Add to what goes after the last message."""
+        self._trailing = (*self._trailing, *check_metadata(metadata))
+
     def send_initial_metadata(self, metadata: Pairs | None = None) -> None:
         """Send the head of the response now rather than with the first message."""
         raise NotImplementedError

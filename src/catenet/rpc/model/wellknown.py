@@ -1,7 +1,8 @@
-"""The messages of the services that every server has: health checking and reflection.
+"""The messages of the services that every server has, health checking and reflection; and of load reports.
 
 They live in a descriptor pool of their own, so that a program may also import the packages of grpcio that register the
-same names in protobuf's default pool. Field numbers are those of `grpc.health.v1` and `grpc.reflection.v1`.
+same names in protobuf's default pool. Field numbers are those of `grpc.health.v1`, `grpc.reflection.v1` and
+`xds.data.orca.v3`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from google.protobuf.descriptor_pb2 import (
     ServiceDescriptorProto,
 )
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 
 from catenet.rpc.model.method import ServiceDescriptor, service_from_protobuf
 
-__all__ = ["HEALTH", "POOL", "REFLECTION_V1", "REFLECTION_V1ALPHA"]
+__all__ = ["HEALTH", "ORCA_LOAD_REPORT", "POOL", "REFLECTION_V1", "REFLECTION_V1ALPHA"]
 
 POOL = DescriptorPool()
 
@@ -31,6 +33,8 @@ _SCALARS = {
     "string": FieldDescriptorProto.TYPE_STRING,
     "int32": FieldDescriptorProto.TYPE_INT32,
     "bytes": FieldDescriptorProto.TYPE_BYTES,
+    "double": FieldDescriptorProto.TYPE_DOUBLE,
+    "uint64": FieldDescriptorProto.TYPE_UINT64,
 }
 
 
@@ -168,6 +172,35 @@ def _reflection(version: str) -> ServiceDescriptor:
     )
 
 
+def _load_report() -> Any:
+    """ORCA's report of load: its message class."""
+    package, maps = "xds.data.orca.v3", ("RequestCost", "Utilization", "NamedMetrics")
+    entries = [
+        _message(f"{name}Entry", package, "string key 1", "double value 2", options=MessageOptions(map_entry=True))
+        for name in maps
+    ]
+    report = _message(
+        "OrcaLoadReport",
+        package,
+        "double cpu_utilization 1",
+        "double mem_utilization 2",
+        "uint64 rps 3",
+        "repeated OrcaLoadReport.RequestCostEntry request_cost 4",
+        "repeated OrcaLoadReport.UtilizationEntry utilization 5",
+        "double rps_fractional 6",
+        "double eps 7",
+        "repeated OrcaLoadReport.NamedMetricsEntry named_metrics 8",
+        "double application_utilization 9",
+        nested_type=entries,
+    )
+    file = FileDescriptorProto(
+        name="xds/data/orca/v3/orca_load_report.proto", package=package, syntax="proto3", message_type=[report]
+    )
+    POOL.AddSerializedFile(file.SerializeToString())
+    return GetMessageClass(POOL.FindMessageTypeByName(f"{package}.OrcaLoadReport"))
+
+
 HEALTH = _health()
 REFLECTION_V1 = _reflection("v1")
 REFLECTION_V1ALPHA = _reflection("v1alpha")
+ORCA_LOAD_REPORT = _load_report()

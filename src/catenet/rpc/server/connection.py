@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from catenet.http.driver import IGNORE
@@ -12,6 +13,7 @@ from catenet.http.server.exchange import Exchange
 from catenet.http.serving import ServingProtocol, Shared
 from catenet.http.stream import Stream
 from catenet.net.accept import Slot
+from catenet.net.sockopts import watch_peer
 from catenet.rpc.model.context import Peer
 from catenet.rpc.protocols.protocol import Answer
 from catenet.rpc.server.call import ServerCall
@@ -39,6 +41,12 @@ class ServerConnection(ServingProtocol):
         self._peer: Peer | None = None
 
     # The connection.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TCP looks after callers that vanish: their connections hold memory, and their calls go on."""
+        super().connection_made(transport)
+        if self.options.peer_timeout is not None:
+            watch_peer(transport, self.options.peer_timeout)
 
     def eof_received(self) -> bool:
         """The client sends nothing more; calls that are running cannot be answered in RPC, so close."""

@@ -45,6 +45,8 @@ class ServerOptions(ServerLimits):
     * `max_assembly`, `max_assembly_total`: parts of messages that one connection, and all, may have pending.
     * `compression`: for responses, where the caller accepts it.
     * `keepalive_time`, `keepalive_timeout`: ping a quiet peer, close if it does not answer (gRFC A9).
+    * `peer_timeout`: after so much silence TCP asks whether the caller is there, and what it has not acknowledged for
+      so long ends the connection; None: as the system has it.
     * `executor`: where handlers that are not `async` run; None: the loop's default.
     """
 
@@ -58,6 +60,7 @@ class ServerOptions(ServerLimits):
     compressions: Mapping[str, Compression] = field(default_factory=lambda: COMPRESSIONS)
     keepalive_time: float = 7200.0
     keepalive_timeout: float = 20.0
+    peer_timeout: float | None = 60.0
     executor: Executor | None = None
 
 

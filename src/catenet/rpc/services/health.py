@@ -6,13 +6,13 @@ import asyncio
 import enum
 import threading
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 from catenet.rpc.model.context import Context
 from catenet.rpc.model.status import Code, RpcError
 from catenet.rpc.model.wellknown import HEALTH
 
-__all__ = ["MOST_LISTED", "Health", "ServingStatus"]
+__all__ = ["MOST_LISTED", "Drainable", "Health", "ServingStatus"]
 
 _Response: Any = HEALTH.methods[0].response
 _ListResponse: Any = HEALTH.methods[1].response
@@ -30,10 +30,18 @@ class ServingStatus(enum.IntEnum):
     SERVICE_UNKNOWN = 3
 
 
+class Drainable(Protocol):
+    """A server that can be told to end."""
+
+    async def drain(self, grace: float | None = None) -> None:
+        """Take nothing new, let what goes on end within `grace` seconds, close."""
+
+
 class Health:
     """The health service: put it among the services of a server, and `set` what is true.
 
-    The empty name stands for the server as a whole and begins as serving. Safe to set from any thread.
+    The empty name stands for the server as a whole and begins as serving. Safe to set from any thread. While it is
+    `mask`ed, no service is said to be serving, whatever was set.
     """
 
     __service__ = HEALTH
@@ -43,6 +51,7 @@ class Health:
         self._watchers: dict[str, list[_Watcher]] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self._masked = False
 
     def set(self, service: str, status: ServingStatus) -> None:
         """Set the status of a service by its full name; those who watch it are told. Nothing after `shutdown`."""
@@ -58,6 +67,29 @@ class Health:
             for service in list(self._statuses):
                 self._store(service, ServingStatus.NOT_SERVING)
 
+    def mask(self, masked: bool = True) -> None:
+        """Say that no service is serving, or (False) what was set again; clients go elsewhere meanwhile."""
+        with self._lock:
+            self._masked = masked
+            for watchers in self._watchers.values():
+                for watcher in watchers:
+                    watcher.wake()
+
+    async def drain(self, server: Drainable, announce: float = 0.0, grace: float | None = None) -> None:
+        """End a server that others should leave first.
+
+        For `announce` seconds it takes calls and says that it is not serving, so that whoever watches its health sends
+        no more. Then it announces its end on every connection, and lets what goes on end within `grace` seconds.
+        """
+        self.mask()
+        await asyncio.sleep(announce)
+        self.shutdown()
+        await server.drain(grace)
+
+    def _told(self, service: str) -> ServingStatus | None:
+        status = self._statuses.get(service)
+        return ServingStatus.NOT_SERVING if self._masked and status is not None else status
+
     def get(self, service: str) -> ServingStatus | None:
         """Return the status of a service, or None if nobody has set one."""
         return self._statuses.get(service)
@@ -69,14 +101,14 @@ class Health:
 
     async def check(self, request: Any, context: Context) -> Any:
         """Return the status now; `NOT_FOUND` for a name nobody has set."""
-        status = self._statuses.get(request.service)
+        status = self._told(request.service)
         if status is None:
             raise RpcError(Code.NOT_FOUND, f"no status of a service {request.service!r}")
         return _Response(status=int(status))
 
     async def list(self, request: Any, context: Context) -> Any:
         """Return the statuses of all services."""
-        statuses = dict(self._statuses)
+        statuses = {service: self._told(service) or ServingStatus.UNKNOWN for service in list(self._statuses)}
         if len(statuses) > MOST_LISTED:
             raise RpcError(Code.RESOURCE_EXHAUSTED, f"there are more than {MOST_LISTED} services")
         response = _ListResponse()
@@ -92,7 +124,9 @@ class Health:
         try:
             told: ServingStatus | None = None
             while True:
-                status = self._statuses.get(request.service, ServingStatus.SERVICE_UNKNOWN)
+                status = self._told(request.service)
+                if status is None:
+                    status = ServingStatus.SERVICE_UNKNOWN
                 if status is not told:
                     told = status
                     yield _Response(status=int(status))
