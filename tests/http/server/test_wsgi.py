@@ -1,6 +1,7 @@
 """WSGI: PEP 3333 as wsgiref.validate reads it, and what validate does not see."""
 
 import asyncio
+import concurrent.futures
 import io
 import logging
 import queue
@@ -12,6 +13,7 @@ import pytest
 from tests.http.server.wire import h2_request, raw
 
 from catenet.http import serve
+from catenet.http.server.server import make_service
 
 URL = "http://127.0.0.1:0"
 
@@ -254,3 +256,42 @@ def test_a_client_that_goes_ends_the_iteration(run, caplog):
 
     run(main())
     assert caplog.records == []
+
+
+def test_a_body_whose_end_comes_before_its_thread_begins(run):
+    """What had been gathered of it was taken for all of it."""
+    size, begun = 400_000, 300_000
+    given, gone_on = threading.Event(), threading.Event()
+
+    class Late(concurrent.futures.ThreadPoolExecutor):
+        """Its threads begin when they are told to."""
+
+        def submit(self, function, *arguments):
+            given.set()
+
+            def later():
+                gone_on.wait(60)
+                return function(*arguments)
+
+            return super().submit(later)
+
+    async def main():
+        service = make_service(
+            application(lambda environ: [str(len(environ["wsgi.input"].read(size))).encode()]), "wsgi"
+        )
+        service.pool = Late(1)
+        async with await serve(service, URL) as server:
+            client = await raw(server.urls[0])
+            client.send(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode() + bytes(begun))
+            while not given.is_set():
+                await asyncio.sleep(0.001)
+            client.send(bytes(size - begun))
+            (connection,) = server._connections
+            while connection.received < size:
+                await asyncio.sleep(0.001)
+            gone_on.set()
+            status, _, body = await client.response()
+            assert (status, body) == (200, str(size).encode())
+            client.close()
+
+    run(main())

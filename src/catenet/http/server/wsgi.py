@@ -140,7 +140,7 @@ class _WsgiExchange(Exchange):
         if client is not None:
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
         _add_fields(environ, head)
-        if self._complete:
+        if self._complete and not self._pieces:  # more may have come since this was given to a thread
             environ.pop("HTTP_TRANSFER_ENCODING", None)
             if body:
                 environ["CONTENT_LENGTH"] = str(len(body))
