@@ -295,7 +295,7 @@ def test_others_wait_while_one_reads_over_a_slow_line():
         other[1].close()
         return received
 
-    assert simulate(server, client, rate="1Mbit") == Download.PIECES * 10_000
+    assert simulate(server, client, rate="4Mbit") == Download.PIECES * 10_000
 
 
 class Download(LineCore):
