@@ -264,6 +264,8 @@ def test_the_ring_connects_lazily_and_fails_only_when_all_have_failed():
     assert (policy.pick(b"key"), policy.pick()) == (third, third)
     policy.set_state(third, IDLE, 0)
     assert third not in policy.wanted(), "one that ended is connected to when a call goes there"
+    policy.set_state(second, IDLE, 0)
+    assert second in policy.wanted(), "one that has failed is tried until it is ready"
     for name in (first, second, third):
         policy.set_state(name, FAILED, 0)
     assert policy.pick(b"key") is None and policy.fails(b"key")

@@ -72,9 +72,9 @@ class RingHash(Policy[A]):
                 made += 1
 
     def set_state(self, address: A, state: State, now: float) -> None:
-        """A connection stands otherwise; one that ended is made again when a call goes there."""
+        """A connection stands otherwise; one that ended is made again when a call goes there, a failed one always."""
         super().set_state(address, state, now)
-        if state is State.IDLE:
+        if self.states.get(address) is State.IDLE:
             self._asked.pop(address, None)
         elif state is State.FAILED and self.state in (State.FAILED, State.CONNECTING):
             self._ask_another()
