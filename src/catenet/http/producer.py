@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from catenet.compiled import mypyc_attr
 from catenet.http.stream import Stream
 
-if TYPE_CHECKING:
-    from catenet.http.serving import ServingProtocol
+__all__ = ["Outlet", "Producer"]
 
-__all__ = ["Producer"]
+
+class Outlet(Protocol):
+    """What a response leaves by: a connection of ours, or a request that another server has taken."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that serves it."""
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None: the connection is lost, or somebody else's."""
+
+    def flush(self) -> None:
+        """Let what there is leave now."""
+
+    async def wait_for_room(self) -> None:
+        """Wait until all responses together have less queued than they may."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -19,7 +34,7 @@ class Producer:
     """What sends a response of any length: it waits while its client does not take what there is."""
 
     # Defaults in the class: short responses set none of these.
-    _connection: ServingProtocol
+    _connection: Outlet
     _stream: Stream
     _drained: asyncio.Future[None] | None = None
     _unwritten: int = 0

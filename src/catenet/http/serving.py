@@ -23,6 +23,7 @@ from catenet.http.h2.connection import Connection
 from catenet.http.limits import Limits
 from catenet.http.message import RequestHead
 from catenet.http.stream import Stream
+from catenet.http.tls_extension import tls_extension
 from catenet.net import monitor
 from catenet.net.accept import Slot
 from catenet.net.eager_task import Runner
@@ -73,22 +74,28 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Both ends of a connection, as ASGI has them: address and port; of a Unix socket None, and its path and None."""
+    """Both ends of a connection, as ASGI has them: address and port; of a Unix socket None, and its path and None.
+
+    `extension` is what ASGI's TLS extension says, of a connection with TLS.
+    """
 
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
     tls: bool
+    extension: dict[str, Any] | None = None
 
 
 def _ends_of(transport: asyncio.BaseTransport | None) -> Ends:
     if transport is None:
         return Ends(None, None, False)
     client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    tls = transport.get_extra_info("ssl_object")
     path = server.decode("utf-8", "surrogateescape") if isinstance(server, bytes) else server
     return Ends(
         (client[0], client[1]) if isinstance(client, tuple) else None,
         (server[0], server[1]) if isinstance(server, tuple) else (path, None) if path else None,
-        transport.get_extra_info("ssl_object") is not None,
+        tls is not None,
+        None if tls is None else tls_extension(tls),
     )
 
 

@@ -8,13 +8,18 @@ from catenet.rpc.model.context import Context, Peer
 from catenet.rpc.model.identity import Identity
 from catenet.rpc.model.interceptor import Interceptor
 from catenet.rpc.model.method import Idempotency, Kind, Method, ServiceDescriptor, service_from_protobuf, with_arrays
+from catenet.rpc.model.metrics import Metrics
 from catenet.rpc.model.service_class import client_of, idempotent, proto_of, service
 from catenet.rpc.model.status import Code, Detail, RpcError
+from catenet.rpc.mount.asgi import AsgiApp
+from catenet.rpc.mount.wsgi import WsgiApp
 from catenet.rpc.policy.guard import Guard
+from catenet.rpc.server.options import ServerOptions
 from catenet.rpc.server.requests import Requests
-from catenet.rpc.server.server import Server, ServerOptions
+from catenet.rpc.server.server import Server
 
 __all__ = [
+    "AsgiApp",
     "BidiCall",
     "CallInfo",
     "CallOptions",
@@ -30,6 +35,7 @@ __all__ = [
     "Kind",
     "Listener",
     "Method",
+    "Metrics",
     "Peer",
     "Requests",
     "ResponseStream",
@@ -39,6 +45,7 @@ __all__ = [
     "ServiceDescriptor",
     "SyncBidiCall",
     "SyncChannel",
+    "WsgiApp",
     "client_of",
     "idempotent",
     "proto_of",

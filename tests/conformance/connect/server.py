@@ -11,7 +11,8 @@ from generated.connectrpc.conformance.v1 import server_compat_pb2 as pb
 from service import Conformance
 from tls import server_context
 
-from catenet.rpc.server.server import Server, ServerOptions
+from catenet.rpc.server.options import ServerOptions
+from catenet.rpc.server.server import Server
 
 
 def read_message(stream: BinaryIO) -> bytes | None:

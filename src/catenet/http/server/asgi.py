@@ -13,7 +13,7 @@ from catenet.http.server.heads import made_fields
 from catenet.http.server.lifespan import Lifespan
 from catenet.http.server.service import RefusedExchange, Service
 from catenet.http.server.websocket import SocketExchange
-from catenet.http.serving import ServingProtocol
+from catenet.http.serving import Ends, ServingProtocol
 from catenet.http.stream import Stream
 from catenet.http.websocket.deflate import DeflateOptions
 from catenet.http.websocket.handshake import is_opening
@@ -97,7 +97,7 @@ class AsgiService(Service):
         if type(note) is _Known and note.service is self and type(place) is _Place:
             scope = note.scope.copy()
             scope["headers"] = list(note.headers)
-            scope["extensions"] = _EXTENSIONS.copy()
+            scope["extensions"] = place.extensions.copy()
             scope.update(place.ends)
             state = self.lifespan.state
             if state is not None:
@@ -129,7 +129,7 @@ class AsgiService(Service):
                 head.note = _Known(self, scope.copy(), tuple(scope["headers"]))
             else:
                 head.note = _SEEN
-        scope["extensions"] = _EXTENSIONS.copy()
+        scope["extensions"] = place.extensions.copy()
         state = self.lifespan.state
         if state is not None:
             scope["state"] = state.copy()
@@ -172,7 +172,7 @@ class AsgiService(Service):
             **said,
             "extensions": None,
         }
-        place = _Place(version, scope, said)
+        place = _Place(version, scope, said, _extensions(ends))
         if self.proxies is None:
             exchange.connection.note = place
         return place
@@ -190,6 +190,13 @@ class AsgiService(Service):
         return list(self._last_headers)
 
 
+def _extensions(ends: Ends) -> dict[str, dict[str, object]]:
+    extensions = _EXTENSIONS.copy()
+    if ends.extension is not None:
+        extensions["tls"] = ends.extension
+    return extensions
+
+
 class _Known:
     """What a head keeps in its `note`: what does not depend on the connection that it came on."""
 
@@ -204,12 +211,13 @@ class _Known:
 class _Place:
     """What scopes of requests on one connection have in common, and what of that depends on who is at its ends."""
 
-    __slots__ = ("ends", "scope", "version")
+    __slots__ = ("ends", "extensions", "scope", "version")
 
-    def __init__(self, version: int, scope: Message, ends: Message) -> None:
+    def __init__(self, version: int, scope: Message, ends: Message, extensions: dict[str, dict[str, object]]) -> None:
         self.version = version
         self.scope = scope
         self.ends = ends
+        self.extensions = extensions
 
 
 class _AsgiExchange(Exchange):

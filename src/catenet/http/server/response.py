@@ -16,6 +16,7 @@ from catenet.http.server.send_file import pieces_of, splice
 
 if TYPE_CHECKING:
     from catenet.http.server.service import Service
+    from catenet.http.serving import ServingProtocol
 
 __all__ = ["DONE", "WAITING", "Response"]
 
@@ -30,6 +31,7 @@ class Response(Producer):
     """The half of an exchange that answers."""
 
     service: Service
+    _connection: ServingProtocol
     head: RequestHead
     """Of the request."""
     status: int

@@ -74,7 +74,8 @@ class SocketExchange(Exchange):
         del scope["method"]
         scope["scheme"] = "wss" if self.tls else "ws"
         scope["subprotocols"] = list(opening.subprotocols)
-        scope["extensions"] = {"websocket.http.response": {}}
+        told = scope["extensions"]
+        scope["extensions"] = {"websocket.http.response": {}, **({"tls": told["tls"]} if "tls" in told else {})}
         await service.app(scope, self.receive, self.send)
 
     async def receive(self) -> Message:

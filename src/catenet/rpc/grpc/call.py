@@ -12,9 +12,9 @@ from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import TimeoutError as ThreadTimeout
 from typing import Any
 
+from catenet.net.loop_thread import LoopThread
 from catenet.rpc.grpc.exchange import Exchange
 from catenet.rpc.grpc.interfaces import Call, Future
-from catenet.rpc.grpc.loop import LoopThread
 from catenet.rpc.grpc.raw import serialize
 from catenet.rpc.grpc.status import (
     FutureCancelledError,

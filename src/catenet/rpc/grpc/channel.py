@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future as ThreadFuture
 from typing import Any, ClassVar
 
+from catenet.net.loop_thread import LoopThread
 from catenet.rpc.grpc.call import MultiThreadedRendezvous
 from catenet.rpc.grpc.callables import MakesCallables, MultiCallable
 from catenet.rpc.grpc.credentials import CallCredentials, ChannelCredentials
@@ -20,7 +21,6 @@ from catenet.rpc.grpc.interfaces import (
     UnaryStreamMultiCallable,
     UnaryUnaryMultiCallable,
 )
-from catenet.rpc.grpc.loop import LoopThread
 from catenet.rpc.grpc.raw import serialize
 from catenet.rpc.grpc.shared import SharedChannel
 from catenet.rpc.grpc.status import ChannelConnectivity, Compression, FutureCancelledError, FutureTimeoutError

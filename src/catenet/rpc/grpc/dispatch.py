@@ -19,9 +19,10 @@ from catenet.rpc.model.method import Kind
 from catenet.rpc.model.status import Code
 from catenet.rpc.model.status import RpcError as CallError
 from catenet.rpc.server.call import ServerCall
+from catenet.rpc.server.options import ServerOptions
 from catenet.rpc.server.requests import END
 from catenet.rpc.server.route import Binding
-from catenet.rpc.server.server import Server, ServerOptions
+from catenet.rpc.server.server import Server
 
 __all__ = [
     "CallServer",

@@ -13,7 +13,7 @@ from catenet.rpc.client.options import ChannelOptions
 from catenet.rpc.client.service_config import ServiceConfig, parse_service_config
 from catenet.rpc.grpc.raw import CODECS
 from catenet.rpc.grpc.status import COMPRESSIONS
-from catenet.rpc.server.server import ServerOptions
+from catenet.rpc.server.options import ServerOptions
 
 __all__ = ["Arguments", "channel_options", "channel_target", "listening_url", "server_options"]
 

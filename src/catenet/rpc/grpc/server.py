@@ -8,16 +8,16 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
+from catenet.net.loop_thread import LoopThread
 from catenet.rpc.grpc.context import ServicerContext
 from catenet.rpc.grpc.dispatch import CallServer, chained, run_handler
 from catenet.rpc.grpc.handlers import Handlers
 from catenet.rpc.grpc.handling import ServesHandlers
 from catenet.rpc.grpc.interfaces import Server as AbstractServer
-from catenet.rpc.grpc.loop import LoopThread
 from catenet.rpc.grpc.ports import stop
 from catenet.rpc.grpc.status import Compression
 from catenet.rpc.server.call import ServerCall
-from catenet.rpc.server.server import ServerOptions
+from catenet.rpc.server.options import ServerOptions
 
 __all__ = ["Server", "server"]
 

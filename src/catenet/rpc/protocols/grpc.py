@@ -19,6 +19,7 @@ _CONTENT_TYPE = re.compile(rb"application/grpc(?:\+([a-z0-9.\-]+))?\s*(?:;.*)?",
 _TIMEOUT = re.compile(rb"(\d{1,8})([HMSmun])").fullmatch
 _UNIT = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
+_PLAIN: Fields = ((b"content-type", b"text/plain; charset=utf-8"),)
 OK_TRAILERS: Fields = ((b"grpc-status", b"0"),)
 
 
@@ -99,7 +100,7 @@ class GrpcServerWire:
     def plan(self, head: RequestHead, method: AnyMethod | None, http_version: int) -> Plan | Answer:
         """Read the head of a request."""
         if http_version < 2:
-            return Answer(ResponseHead(505))
+            return Answer(ResponseHead(505, _PLAIN), b"gRPC needs HTTP/2: over HTTP/1.1 call by gRPC-Web or Connect\n")
         if head.method != b"POST":
             return Answer(ResponseHead(405, ((b"allow", b"POST"),)))
         match = _CONTENT_TYPE(head.get(b"content-type") or b"")

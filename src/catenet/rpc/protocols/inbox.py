@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import Protocol
 
-from catenet.http.core import HttpCore
 from catenet.http.stream import Stream
 from catenet.rpc.protocols.framing import Frame
 
-__all__ = ["Inbox"]
+__all__ = ["Credit", "Inbox"]
 
-_END = object()
+
+class Credit(Protocol):
+    """Where flow-control credit goes back to."""
+
+    def consume(self, stream: Stream, count: int) -> None:
+        """The application has taken `count` bytes of the stream's data."""
 
 
 class Inbox:
@@ -23,7 +28,7 @@ class Inbox:
 
     __slots__ = ("_core", "_error", "_loop", "_owed", "_queue", "_queued", "_stream", "_waiter", "ended")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, core: HttpCore, stream: Stream) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, core: Credit, stream: Stream) -> None:
         self._loop = loop
         self._core = core
         self._stream = stream

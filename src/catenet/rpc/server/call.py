@@ -31,7 +31,7 @@ from catenet.rpc.server.header_limit import brief, shorter, too_much
 from catenet.rpc.server.requests import END, Requests
 
 if TYPE_CHECKING:
-    from catenet.rpc.server.connection import ServerConnection
+    from catenet.rpc.server.carrier import Carrier
     from catenet.rpc.server.route import Route
 
 __all__ = ["ServerCall"]
@@ -43,7 +43,7 @@ _ENDINGS = 8
 class ServerCall(Context, Producer):
     """One call, and the context that its handler sees."""
 
-    _connection: ServerConnection
+    _connection: Carrier
     _task: asyncio.Task[None] | None = None
     _timer: Entry | None = None
     _reader: MessageReader | None = None
@@ -52,7 +52,10 @@ class ServerCall(Context, Producer):
     _assembling: int = 0
     _over: bool = False
 
-    def __init__(self, connection: ServerConnection, stream: Stream, route: Route) -> None:
+    quick_size: int = 0
+    """Bytes of the response's message, if it has been sent in the shortest way."""
+
+    def __init__(self, connection: Carrier, stream: Stream, route: Route) -> None:
         self._connection = connection
         self._stream = stream
         self._route = route
@@ -102,6 +105,13 @@ class ServerCall(Context, Producer):
         return self._route.streams_in
 
     # Input, called by the driver.
+
+    def open(self, end: bool) -> None:
+        """Take the request: nothing keeps the call from beginning."""
+        if self._stream.expects:
+            self._connection.core.invite(self._stream)
+        if end or self.streams_in:
+            self.begin(end)
 
     def begin(self, end: bool) -> None:
         """The head has come; `end`: and nothing else will."""
@@ -410,6 +420,7 @@ class ServerCall(Context, Producer):
         if size > route.send_limit:
             return False
         self._over = True
+        self.quick_size = size
         connection = self._connection
         connection.counters.succeeded += 1
         core = connection.core

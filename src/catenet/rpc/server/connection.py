@@ -16,13 +16,13 @@ from catenet.net.accept import Slot
 from catenet.net.sockopts import watch_peer
 from catenet.rpc.model.context import Peer
 from catenet.rpc.protocols.protocol import Answer
-from catenet.rpc.server.call import ServerCall
-from catenet.rpc.server.guarded import GuardedCall
+from catenet.rpc.server.begin import begin_call
 from catenet.rpc.server.peers import peer_of
 from catenet.rpc.server.route import Route
 
 if TYPE_CHECKING:
-    from catenet.rpc.server.server import Counters, Server, ServerOptions
+    from catenet.rpc.server.options import Counters, ServerOptions
+    from catenet.rpc.server.server import Server
 
 __all__ = ["ServerConnection"]
 
@@ -94,29 +94,16 @@ class ServerConnection(ServingProtocol):
                 self._answer(stream, head, found)
                 return
             route = found
-        counters = self.counters
-        counters.started += 1
         if self.is_crowded(stream, head):
+            self.counters.started += 1
             return
-        if route.gate is None:
-            stream.owner = call = ServerCall(self, stream, route)
-            self.begin_call(call, stream, end)
-        else:
-            stream.owner = guarded = GuardedCall(self, stream, route, route.gate)
-            guarded.start(end)
-
-    def begin_call(self, call: ServerCall, stream: Stream, end: bool) -> None:
-        """Take the request of a call that may begin."""
-        if stream.expects:
-            self.core.invite(stream)
-        if end or call.streams_in:
-            call.begin(end)
+        begin_call(self, stream, route, end)
 
     def _answer(self, stream: Stream, head: RequestHead, answer: Answer) -> None:
         stream.owner = IGNORE
         body = b"" if head.method == b"HEAD" else answer.body
         self.core.send_reply(stream, answer.head, body, answer.trailers)
-        self.counters.refused += 1
+        self.server.refuse(head, answer)
 
     @property
     def peer(self) -> Peer:

@@ -22,7 +22,7 @@ from catenet.rpc.server.call import ServerCall
 from catenet.rpc.server.requests import END
 
 if TYPE_CHECKING:
-    from catenet.rpc.server.connection import ServerConnection
+    from catenet.rpc.server.carrier import Carrier
     from catenet.rpc.server.route import Route
 
 __all__ = ["GuardedCall"]
@@ -44,7 +44,7 @@ class GuardedCall(ServerCall):
     _sent: int = 0
     _settled: bool = False
 
-    def __init__(self, connection: ServerConnection, stream: Stream, route: Route, gate: Gate) -> None:
+    def __init__(self, connection: Carrier, stream: Stream, route: Route, gate: Gate) -> None:
         super().__init__(connection, stream, route)
         self._gate = gate
         self._held: list[Callable[[], None]] = []
@@ -69,9 +69,9 @@ class GuardedCall(ServerCall):
             self._refuse(error)
             return
         if pending is None:
-            self._connection.begin_call(self, self._stream, end)
+            self.open(end)
         else:
-            self._wait(pending, lambda: self._connection.begin_call(self, self._stream, end))
+            self._wait(pending, lambda: self.open(end))
 
     def _refuse(self, error: BaseException) -> None:
         """End the call before its handler has begun."""

@@ -14,6 +14,7 @@ from catenet.codec import Codec, Compression
 from catenet.http.message import Fields, ResponseHead
 from catenet.rpc.model.interceptor import Chain
 from catenet.rpc.model.method import Kind, ServiceDescriptor
+from catenet.rpc.model.metrics import Meter
 from catenet.rpc.policy.guard import Gate, Guard
 from catenet.rpc.protocols.protocol import AnyMethod, Plan
 
@@ -28,10 +29,10 @@ Invoke = Callable[[Any, "ServerCall"], Any]
 class Binding:
     """A method and what implements it. `invoke(request or requests, call)` returns the coroutine that serves it.
 
-    `gate`: what its calls pass before.
+    `gate`: what its calls pass before; `meter`: what counts them.
     """
 
-    __slots__ = ("chain", "gate", "invoke", "method")
+    __slots__ = ("chain", "gate", "invoke", "meter", "method")
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Binding:
     ) -> None:
         self.method = method
         self.gate = gate
+        self.meter: Meter | None = None
         self.chain = chain
         kind = method.kind
         if not (_is_async(handler)):
@@ -194,6 +196,7 @@ class Route:
         "encode",
         "gate",
         "limit",
+        "meter",
         "plan",
         "quick",
         "quick_bare",
@@ -217,6 +220,7 @@ class Route:
         self.binding = binding
         self.chain = binding.chain
         self.gate = binding.gate
+        self.meter = binding.meter
         codec = codecs[plan.codec]
         self.decode = codec.decode
         self.encode = codec.encode

@@ -18,7 +18,7 @@ from catenet.rpc.grpc.ports import stop
 from catenet.rpc.grpc.status import Compression
 from catenet.rpc.model.status import RpcError as CallError
 from catenet.rpc.server.call import ServerCall
-from catenet.rpc.server.server import ServerOptions
+from catenet.rpc.server.options import ServerOptions
 
 __all__ = ["Server", "ServerInterceptor", "server"]
 

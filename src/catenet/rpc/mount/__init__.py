@@ -1,0 +1,1 @@
+"""The services as an application within another server: ASGI and WSGI."""

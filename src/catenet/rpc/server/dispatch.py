@@ -1,0 +1,100 @@
+"""From a request to what serves it, whatever server the request came by: which methods there are, and who may call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from catenet.http.message import RequestHead, ResponseHead
+from catenet.rpc.model.failures import FailureLog
+from catenet.rpc.model.interceptor import Chain, Interceptor
+from catenet.rpc.model.local_names import of_another_site
+from catenet.rpc.model.method import ServiceDescriptor
+from catenet.rpc.model.metrics import Meters
+from catenet.rpc.policy.guard import Guard
+from catenet.rpc.protocols.protocol import Answer, ServerWire
+from catenet.rpc.protocols.registry import not_found, server_wires
+from catenet.rpc.server.options import Counters, ServerOptions
+from catenet.rpc.server.route import Binding, Route, bind_service
+
+__all__ = ["Dispatch"]
+
+
+class Dispatch:
+    """Implementations of services by the paths of their methods. `assembling`: bytes of messages that are incomplete.
+
+    `interceptors`, `guard`, `browser_hosts` and `metrics` as `Server` has them.
+    """
+
+    def __init__(
+        self,
+        services: Iterable[Any] = (),
+        *,
+        interceptors: Sequence[Interceptor] = (),
+        options: ServerOptions | None = None,
+        wires: Sequence[ServerWire] | None = None,
+        browser_hosts: Collection[str] | None = None,
+        guard: Guard | None = None,
+        metrics: Meters | None = None,
+    ) -> None:
+        self.metrics = metrics
+        self.options = options or ServerOptions()
+        self.counters = Counters()
+        self.failures = FailureLog()
+        self.assembling = 0
+        self.services: list[ServiceDescriptor] = []
+        self.guard = guard
+        self._chain = Chain(interceptors)
+        self._bindings: dict[str, Binding] = {}
+        codecs, compressions = list(self.options.codecs), list(self.options.compressions)
+        self._wires = list(wires) if wires is not None else server_wires(codecs, compressions)
+        self._browser_hosts = browser_hosts
+        for service in services:
+            self.add(service)
+
+    def add(self, implementation: Any) -> None:
+        """Serve what `implementation` implements of its `__service__`. Raises `ValueError`."""
+        bindings = bind_service(implementation, self._chain, self.options.executor, self.guard)
+        taken = self._bindings.keys() & bindings.keys()
+        if taken:
+            raise ValueError(f"{min(taken)[1:]} is implemented twice")
+        if self.metrics is not None:
+            for binding in bindings.values():
+                binding.meter = self.metrics.method(binding.method.full_name)
+        self._bindings.update(bindings)
+        self.services.append(implementation.__service__)
+
+    def is_call(self, head: RequestHead) -> bool:
+        """Whether a request is for the services, rather than for the application beside them."""
+        if head.path.partition(b"?")[0].decode("latin-1") in self._bindings:
+            return True
+        return (head.get(b"content-type") or b"").startswith(b"application/grpc")
+
+    def refuse(self, head: RequestHead, answer: Answer) -> None:
+        """Count a request that becomes no call."""
+        self.counters.refused += 1
+        if self.metrics is not None:
+            path = head.path.partition(b"?")[0].decode("latin-1")
+            self.metrics.refuse(answer.head.status, path in self._bindings)
+
+    def binding(self, path: str) -> Binding | None:
+        """Return what serves a path, or None."""
+        return self._bindings.get(path)
+
+    def route(self, head: RequestHead, http_version: int) -> Route | Answer:
+        """Work out what serves a head, and note it there if the head is one that may come again."""
+        if self._browser_hosts is not None and of_another_site(head, self._browser_hosts):
+            return Answer(ResponseHead(403, ((b"content-type", b"text/plain"),)), b"not for pages of other sites\n")
+        wire = next((wire for wire in self._wires if wire.recognises(head)), None)
+        if wire is None:
+            return not_found(head, self._bindings)
+        path = head.path.partition(b"?")[0].decode("latin-1")
+        binding = self.binding(path)
+        plan = wire.plan(head, binding.method if binding is not None else None, http_version)
+        if isinstance(plan, Answer) or binding is None:
+            return plan if isinstance(plan, Answer) else not_found(head, self._bindings)
+        options = self.options
+        limits = (options.max_receive, options.max_send)
+        route = Route(plan, binding, options.codecs, options.compressions, limits, options.compression)
+        head.note = route
+        return route
