@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -432,3 +433,74 @@ def test_limits_that_are_none_are_refused(capsys, option):
     status, _, error = rpc(capsys, "serve", "a:B", option)
     name, _, value = option.partition("=")
     assert status == 2 and error.startswith(f"catenet: argument {name}: '{value}' is no ") and error.count("\n") == 1
+
+
+def metrics_of(process):
+    """Where the server says that its metrics are."""
+    line = process.stderr.readline()
+    assert line.startswith("metrics on http://127.0.0.1:"), line
+    return line.removeprefix("metrics on ").strip()
+
+
+def scraped(url):
+    """The started calls by worker and method, as Prometheus reads them."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        families = {family.name: family for family in text_string_to_metric_families(answer.read().decode())}
+    assert {"grpc_server_call_duration_seconds", "catenet_rpc_connections", "process_open_fds"} <= families.keys()
+    return {
+        (sample.labels.get("worker"), sample.labels["grpc_method"]): sample.value
+        for sample in families["grpc_server_call_started"].samples
+    }
+
+
+@contextlib.contextmanager
+def measured(folder, *arguments):
+    """A server with metrics; yields where they are, and where it serves."""
+    (folder / "scores.py").write_text(SCORES.replace("VERSION", "1"))
+    command = [sys.executable, "-m", "catenet", "rpc", "serve", str(PROTO), "scores:HiScore", "--metrics", ":0"]
+    with subprocess.Popen([*command, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield metrics_of(process), told(process)[0]
+        finally:
+            process.terminate()
+
+
+def test_metrics(tmp_path, capsys):
+    with measured(tmp_path, "--listen", f"unix:{tmp_path}/s.sock") as (where, url):
+        for _ in range(2):
+            assert rpc(capsys, "call", url, "HiScore/Get", '{"game": "tetris"}', "--proto", str(PROTO))[0] == 0
+        assert scraped(where)[None, "hiscore.HiScore/Get"] == 2
+
+
+def test_metrics_of_all_workers_at_one_place(tmp_path, capsys):
+    with measured(tmp_path, "--workers", "3", "--listen", f"unix:{tmp_path}/s.sock") as (where, url):
+        for _ in range(6):
+            assert rpc(capsys, "call", url, "HiScore/Get", '{"game": "tetris"}', "--proto", str(PROTO))[0] == 0
+        found = scraped(where)
+        workers = [str(each) for each in range(3)]
+        assert {worker for worker, _ in found} == set(workers)
+        assert sum(found[worker, "hiscore.HiScore/Get"] for worker in workers) == 6
+
+
+@pytest.mark.parametrize("address", ["scores:HiScore", "127.0.0.1", "localhost:99999", "unix:", "https://x:1"])
+def test_metrics_at_no_address(address, capsys):
+    status, _, err = rpc(capsys, "serve", "x:Y", "--metrics", address)
+    assert status == 2
+    assert err == f"catenet: --metrics {address}: no address; write --metrics=HOST:PORT, :PORT or unix:PATH\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "listed"),
+    [
+        (["--listen", "tcp://0.0.0.0:0"], False),
+        (["--listen", "tcp://0.0.0.0:0", "--reflection"], True),
+        (["--listen", "tcp://127.0.0.1:0"], True),
+    ],
+)
+def test_reflection_is_for_this_machine_unless_told(tmp_path, capsys, words, listed):
+    with serving(tmp_path, *words) as (_, (url,)):
+        status, out, _ = rpc(capsys, "list", url.replace("0.0.0.0", "127.0.0.1"))
+        assert (status == 0) is listed
+        assert ("hiscore.HiScore" in out) is listed

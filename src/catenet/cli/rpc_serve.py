@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from catenet.cli import UsageError, logs
 from catenet.cli.limits import add_rpc_limits, rpc_options
 from catenet.cli.rpc_load import implementations, importable
+from catenet.cli.rpc_metrics import add_metrics_arguments, check_metrics, telling
 from catenet.cli.serving import Kind, add_arguments, run_server, tls_context
-from catenet.net.target import SCHEMES
+from catenet.net.target import SCHEMES, parse_target
 from catenet.net.workers import Placement
 
 if TYPE_CHECKING:
-    from catenet.rpc import Guard, Server
+    from catenet.rpc import Guard, Metrics, Server
     from catenet.rpc.services.health import Health
 
 __all__ = ["register", "run"]
@@ -57,7 +58,11 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="let callers from elsewhere have the page by this name (default: only this machine)",
     )
-    parser.add_argument("--no-reflection", action="store_true", help="do not tell which services there are")
+    parser.add_argument(
+        "--reflection",
+        action=argparse.BooleanOptionalAction,
+        help="tell which services there are (default: where only this machine can call)",
+    )
     add_arguments(parser, KIND, reload="start again when .py or .proto files here change")
     parser.add_argument(
         "--drain",
@@ -67,6 +72,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="at SIGTERM: for which health checks say NOT_SERVING while calls are still taken, before --grace (0)",
     )
     add_rpc_limits(parser)
+    add_metrics_arguments(parser)
     group = parser.add_argument_group("policy", "What callers may do.")
     group.add_argument("--policy", metavar="FILE", help="rules, limits and issuers of tokens (TOML); no rule, no call")
     group.add_argument("--policy-dry-run", action="store_true", help="decide and log, and let every call go on")
@@ -77,6 +83,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
+    check_metrics(args)
     return run_server(args, KIND, partial(_serving, args))
 
 
@@ -111,7 +118,7 @@ class _Running:
 @contextlib.asynccontextmanager
 async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncIterator[_Running]:
     from catenet.net.tuning import keep_large_blocks
-    from catenet.rpc import Server
+    from catenet.rpc import Metrics, Server
     from catenet.rpc.services.health import Health
 
     keep_large_blocks()
@@ -120,8 +127,11 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
         services = [*implementations(args.what, descriptors, explain=bool(args.verbose)), health]
         # The program's modules are there now, and have configured logging if they want it otherwise.
         logs.configure(args, several=args.workers > 1)
+        metrics = None if args.metrics is None else Metrics()
         try:
-            server = Server(services, options=rpc_options(args), guard=_guard(args), **_explorer(args, services))
+            watched = _telemetry(args, metrics)
+            options = rpc_options(args)
+            server = Server(services, options=options, guard=_guard(args), **watched, **_explorer(args, services))
         except ValueError as error:
             raise UsageError(str(error)) from None
         except ImportError as error:
@@ -129,12 +139,33 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
                 raise
             raise UsageError("--validate needs the package protovalidate: pip install 'catenet[auth]'") from None
         logger.info("services: %s", ", ".join(service.name for service in server.services[:-1]))
-        if not args.no_reflection:
+        if args.reflection if args.reflection is not None else _are_local(placement.urls):
             _add_reflection(server)
+        elif args.reflection is None:
+            logger.info("reflection is off, as callers may come from elsewhere: --reflection")
         _check_rules(args, server)
         for url in placement.urls:
             await _listen(server, url, args, placement)
-        yield _Running(server, health, args.drain)
+        async with telling(args, placement, server, metrics):
+            yield _Running(server, health, args.drain)
+
+
+def _telemetry(args: argparse.Namespace, metrics: Metrics | None) -> dict[str, Any]:
+    """Return what watches the server's calls. Raises `ValueError` if OpenTelemetry is not installed."""
+    if not args.opentelemetry:
+        return {"metrics": metrics}
+    from catenet.rpc.services.telemetry import SeveralMetrics, Telemetry, TelemetryMetrics
+
+    spans, counts = Telemetry(), TelemetryMetrics()
+    return {"interceptors": [spans], "metrics": counts if metrics is None else SeveralMetrics([metrics, counts])}
+
+
+def _are_local(urls: Sequence[str]) -> bool:
+    """Whether only this machine can call."""
+    from catenet.rpc.model.local_names import is_local
+
+    targets = [parse_target(url, listening=True, schemes=KIND.schemes) for url in urls]
+    return all(target.unix or is_local(target.host) for target in targets)
 
 
 def _explorer(args: argparse.Namespace, services: Sequence[Any]) -> dict[str, Any]:

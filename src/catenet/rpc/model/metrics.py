@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
-__all__ = ["Meter", "Meters", "Metrics"]
+__all__ = ["OTHER", "Family", "Labels", "Meter", "Meters", "Metrics", "exposition"]
 
 OTHER: Final = "other"
 """The method of all calls to methods that are not there (A66)."""

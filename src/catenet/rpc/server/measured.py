@@ -47,7 +47,8 @@ class MeasuredCall(ServerCall):
 
     def _reply_quickly(self, response: Any) -> bool:
         done = super()._reply_quickly(response)
-        self._went = self.quick_size
+        if done:
+            self._went = self.quick_size
         return done
 
     def _encode(self, response: Any) -> tuple[bytes, str]:
