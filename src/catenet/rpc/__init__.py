@@ -1,8 +1,11 @@
 """Remote procedure calls: one .proto, three wires (gRPC, gRPC-Web, Connect), one port."""
 
 from catenet.net.stream_server import Listener
-from catenet.rpc.client.client import BidiCall, CallInfo, CallOptions, Channel, ResponseStream
+from catenet.rpc.client.bidi import BidiCall
+from catenet.rpc.client.call import CallInfo, CallOptions
+from catenet.rpc.client.client import Channel
 from catenet.rpc.client.options import ChannelOptions
+from catenet.rpc.client.streams import ResponseStream
 from catenet.rpc.client.sync import SyncBidiCall, SyncChannel
 from catenet.rpc.model.context import Context, Peer
 from catenet.rpc.model.identity import Identity

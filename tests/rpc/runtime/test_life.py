@@ -90,7 +90,7 @@ def test_the_server_enforces_the_deadline_of_a_client_that_does_not():
             call = channel.bidi(SLEEP, timeout=0.05)
             await call._open()
             call._attempt.start(None)  # the head says 50 ms, the client's own timer is not set
-            await call._attempt.send(text("30"))
+            await call._attempt.send(text("30").SerializeToString())
             call._attempt.end_requests()
             error = await failure(call.receive())
             assert error.code is Code.DEADLINE_EXCEEDED and "handler" in error.message

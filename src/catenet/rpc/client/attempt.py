@@ -176,24 +176,21 @@ class Attempt:
         if deadline is not None:
             self._deadline = connection.deadlines.add(deadline, self._expire)
 
-    async def send(self, message: Any) -> None:
-        """Send one message of a request stream, and wait if the server does not take it yet.
+    async def send(self, payload: bytes) -> None:
+        """Send one message of a request stream, which is encoded, and wait if the server does not take it yet.
 
         After the call has ended nothing is sent; the reader of responses learns how it ended.
         """
-        parameters = self.parameters
-        payload = parameters.encode(message)
         if self.over:
             return
+        parameters = self.parameters
         data = parameters.wire.frame(parameters.outgoing, payload, parameters.compress is not None)
         room = self.connection.core.send_data(self.stream, data)
         self.connection.touch()
         if not room:
-            self._drained = self.connection.loop.create_future()
-            try:
-                await self._drained
-            finally:
-                self._drained = None
+            if self._drained is None:
+                self._drained = self.connection.loop.create_future()
+            await asyncio.wait([self._drained])
 
     def end_requests(self) -> None:
         """Say that no more messages follow."""
@@ -292,8 +289,9 @@ class Attempt:
 
     def on_drained(self) -> None:
         """What was queued has been sent."""
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.set_result(None)
 
     def _read(self, data: bytes) -> None:
         """Cut messages out of the body, whatever the wire."""

@@ -8,6 +8,7 @@ import random
 import ssl
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from catenet.http.client.connection import ClientConnection, Dial
 from catenet.http.h1.memo import H1Memo
@@ -24,6 +25,7 @@ from catenet.rpc.client.connection import client_tls, connect, connect_first, na
 from catenet.rpc.client.health_watch import HealthWatch
 from catenet.rpc.client.names import usual_resolver
 from catenet.rpc.client.options import USER_AGENT, ChannelOptions, policy_of
+from catenet.rpc.client.replay import ReplayRoom
 from catenet.rpc.client.resolving import Resolving
 from catenet.rpc.client.service_config import RetryBudget
 from catenet.rpc.client.subchannels import NotServing, Subchannels
@@ -31,10 +33,17 @@ from catenet.rpc.model.metadata import Metadata
 from catenet.rpc.model.status import Code, RpcError
 from catenet.rpc.protocols.registry import client_wire
 
-__all__ = ["Connections"]
+__all__ = ["Connections", "Repeated"]
 
 _KEY = ""
 """All connections of a channel are for all of its calls."""
+
+
+class Repeated(Protocol):
+    """A call that may be attempted again."""
+
+    def give_up(self, reason: RpcError) -> None:
+        """End it."""
 
 
 class Connections:
@@ -45,6 +54,9 @@ class Connections:
         self.process = os.getpid()
         self.options = options
         self.budget = RetryBudget(options.service_config.throttling)
+        self.replay_room = ReplayRoom(options.retry_buffer_total)
+        self.between_attempts: set[Repeated] = set()
+        """Calls that wait for their next attempt."""
         self.random = random.Random()
         self._target = target
         secure = tls is not None or target.tls
@@ -477,6 +489,8 @@ class Connections:
         await self._subchannels.close()
         await self._pool.shut(_closed)
         self._wake()
+        for call in list(self.between_attempts):
+            call.give_up(RpcError(Code.CANCELLED, "the channel was closed"))
         for connection in dict.fromkeys(
             [*self._pool.members(_KEY), *self._connections.values(), *self._subchannels.connections, *self._retiring]
         ):

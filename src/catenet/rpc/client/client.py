@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from typing import Any, Generic, TypedDict, TypeVar, Unpack, cast
+from collections.abc import AsyncIterable, Iterable
+from typing import Any, TypeVar, Unpack, cast
 
 from catenet.http.client.connection import ClientConnection
 from catenet.http.target import authority
 from catenet.rpc.client.attempt import Attempt, CallParameters
+from catenet.rpc.client.bidi import BidiCall
+from catenet.rpc.client.call import Call, CallOptions, coarse, pushback_of
 from catenet.rpc.client.channel import Connections
 from catenet.rpc.client.options import USER_AGENT, ChannelOptions
-from catenet.rpc.client.service_config import Hedging, MethodConfig, Retrying, parse_pushback
-from catenet.rpc.client.stream_interceptors import StreamInterceptors
-from catenet.rpc.model.context import SERVED_UNTIL, Pairs
+from catenet.rpc.client.service_config import Hedging, Retrying
+from catenet.rpc.client.streams import ResponseStream
+from catenet.rpc.model.context import SERVED_UNTIL
 from catenet.rpc.model.interceptor import Chain, Interceptor
 from catenet.rpc.model.metadata import Metadata, check_metadata
 from catenet.rpc.model.method import Idempotency, Method
@@ -24,69 +26,12 @@ from catenet.rpc.model.target import parse_target
 from catenet.rpc.protocols.protocol import Outgoing
 from catenet.rpc.protocols.registry import client_wire
 
-__all__ = ["BidiCall", "CallInfo", "CallOptions", "Channel", "ResponseStream"]
+__all__ = ["Channel"]
 
 Q = TypeVar("Q")
 S = TypeVar("S")
 _PARAMETERS_LIMIT = 512
 _ONLY_TIMEOUT = {"timeout"}
-
-
-class CallInfo:
-    """What there is to know about one call beside its messages: give one as `info`, read it afterwards.
-
-    Interceptors get it as `call` and may change `metadata` and `timeout` before they proceed.
-    """
-
-    method: Method[Any, Any]
-    metadata: Metadata = ()
-    timeout: float | None = None
-    initial_metadata: Metadata = ()
-    trailing_metadata: Metadata = ()
-    attempts: int = 0
-
-
-class CallOptions(TypedDict, total=False):
-    """What every call takes, all of it optional: `timeout` in seconds, `metadata` as pairs, and so on."""
-
-    timeout: float | None
-    metadata: Pairs
-    wait_for_ready: bool
-    compression: str
-    info: CallInfo
-
-
-class _Call:
-    """One call before its first attempt: options read, deadline fixed."""
-
-    __slots__ = ("compression", "config", "deadline", "info", "method", "wait_for_ready")
-
-    def __init__(self, channel: Channel, method: Method[Any, Any], options: CallOptions, now: float) -> None:
-        self.method = method
-        self.config: MethodConfig = channel.options.service_config.for_method(method)
-        self.info = options.get("info") or CallInfo()
-        self.info.method = method
-        self.info.metadata = check_metadata(options["metadata"]) if "metadata" in options else ()
-        timeouts = (options.get("timeout", channel.options.timeout), self.config.timeout)
-        self.info.timeout = min((timeout for timeout in timeouts if timeout is not None), default=None)
-        ready = options.get("wait_for_ready", self.config.wait_for_ready)
-        self.wait_for_ready = channel.options.wait_for_ready if ready is None else ready
-        self.compression = options.get("compression", channel.options.compression)
-        served_until = SERVED_UNTIL.get(None)
-        if served_until is not None:
-            left = _coarse(max(served_until - now, 0.0))
-            self.info.timeout = left if self.info.timeout is None else min(left, self.info.timeout)
-        self.deadline: float | None = None
-        self.fix_deadline(now)
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What distinguishes its first attempt from those of other calls."""
-        return (self.method, self.info.timeout, self.info.metadata, self.compression)
-
-    def fix_deadline(self, now: float) -> None:
-        """An interceptor may have changed the timeout."""
-        self.deadline = None if self.info.timeout is None else now + self.info.timeout
 
 
 class Channel:
@@ -108,7 +53,7 @@ class Channel:
         self.target = parse_target(target)
         self._tls = tls
         self._wire = client_wire(self.options.protocol)
-        self._chain = Chain(tuple(interceptors))
+        self.chain = Chain(tuple(interceptors))
         self._codec = self.options.codecs[self.options.codec]
         self._connections: Connections | None = None
         self._parameters: dict[tuple[Any, ...], CallParameters] = {}
@@ -116,7 +61,7 @@ class Channel:
         secure = tls is not None or self.target.tls
         self._scheme = b"https" if secure else b"http"
         self._authority = (self.options.authority or authority(self.target)).encode()
-        self._plain = not self._chain.around and not self._chain.request and not self._chain.response
+        self._plain = not self.chain.around and not self.chain.request and not self.chain.response
 
     # Calls.
 
@@ -142,7 +87,7 @@ class Channel:
                     raise
                 if attempt.error is None:
                     return cast(S, attempt.response())
-        call = _Call(self, method, options, connections.loop.time())
+        call = Call(self.options, method, options, connections.loop.time())
         if not self._plain:
             return cast(S, await self._enclosed(call, request))
         response: S = await self._unary(connections, call, request, attempt)
@@ -203,18 +148,18 @@ class Channel:
 
     # Attempts.
 
-    async def _enclosed(self, call: _Call, request: Any) -> Any:
+    async def _enclosed(self, call: Call, request: Any) -> Any:
         async def innermost() -> Any:
             connections = self.connections()
             call.fix_deadline(connections.loop.time())
             call.info.metadata = check_metadata(call.info.metadata)
-            message = self._chain.on_request(call.info, request)
+            message = self.chain.on_request(call.info, request)
             response = await self._unary(connections, call, message)
-            return self._chain.on_response(call.info, response)
+            return self.chain.on_response(call.info, response)
 
-        return await self._chain.wrap(call.info, innermost)()
+        return await self.chain.wrap(call.info, innermost)()
 
-    async def _unary(self, connections: Connections, call: _Call, request: Any, attempt: Attempt | None = None) -> Any:
+    async def _unary(self, connections: Connections, call: Call, request: Any, attempt: Attempt | None = None) -> Any:
         """Make attempts until one is the last; `attempt` is one that has failed already."""
         if call.config.hedging is not None:
             return await self._hedged(connections, call, request)
@@ -232,10 +177,10 @@ class Channel:
                 return attempt.response()
             if retrying is None:
                 retrying = Retrying(call.config.retry, connections.budget)
-            await self._before_retry(connections, call, attempt, retrying, error)
+            await self.before_retry(connections, call, attempt, retrying, error)
             attempt = None
 
-    def _remember_parameters(self, call: _Call, options: CallOptions) -> None:
+    def _remember_parameters(self, call: Call, options: CallOptions) -> None:
         """Let the next such call find its parameters at once, if there is nothing to decide about it."""
         if call.config.hedging is not None or self.options.service_config.throttling is not None:
             return
@@ -245,11 +190,11 @@ class Channel:
                 self._recent_parameters.clear()
             self._recent_parameters[call.method, options.get("timeout")] = parameters
 
-    async def _before_retry(
-        self, connections: Connections, call: _Call, attempt: Attempt, retrying: Retrying, error: RpcError
+    async def before_retry(
+        self, connections: Connections, call: Call, attempt: Attempt, retrying: Retrying, error: RpcError
     ) -> None:
         """Wait as long as the policy says, or raise the error if there is no other attempt."""
-        delay = retrying.next_delay(error.code, connections.random, _pushback(error), attempt.refused)
+        delay = retrying.next_delay(error.code, connections.random, pushback_of(error), attempt.refused)
         now = connections.loop.time()
         if delay is None or (call.deadline is not None and now + delay >= call.deadline):
             self._note(call, attempt)
@@ -257,7 +202,7 @@ class Channel:
         if delay:
             await asyncio.sleep(delay)
 
-    async def _hedged(self, connections: Connections, call: _Call, request: Any) -> Any:
+    async def _hedged(self, connections: Connections, call: Call, request: Any) -> Any:
         """Several attempts at once, the first answer wins (gRFC A6, "Hedging Policy")."""
         loop = connections.loop
         assert call.config.hedging is not None
@@ -281,7 +226,7 @@ class Channel:
                 for result in [result for result in running if result in done]:
                     attempt = running.pop(result)
                     error = attempt.error
-                    if error is None or hedging.attempt_failed(error.code, loop.time(), _pushback(error)):
+                    if error is None or hedging.attempt_failed(error.code, loop.time(), pushback_of(error)):
                         hedging.succeeded()
                         self._note(call, attempt)
                         return attempt.response()
@@ -289,12 +234,12 @@ class Channel:
             for attempt in running.values():
                 attempt.cancel()
 
-    def _note(self, call: _Call, attempt: Attempt) -> None:
+    def _note(self, call: Call, attempt: Attempt) -> None:
         if attempt.reply is not None:
             call.info.initial_metadata = attempt.initial
         call.info.trailing_metadata = attempt.trailing
 
-    async def attempt(self, connections: Connections, call: _Call, streaming: bool) -> Attempt:
+    async def attempt(self, connections: Connections, call: Call, streaming: bool) -> Attempt:
         """Return an attempt on a connection that can take it. Raises `RpcError`."""
         timeout, fresh = call.info.timeout, not call.info.attempts
         key = None if connections.key_header is None else connections.key_of(call.info.metadata)
@@ -303,7 +248,7 @@ class Channel:
             if connection is None:
                 connection, fresh = await connections.wait(call.wait_for_ready, call.deadline, key), False
             if not fresh and call.deadline is not None:
-                timeout = _coarse(max(call.deadline - connections.loop.time(), 0.0))
+                timeout = coarse(max(call.deadline - connections.loop.time(), 0.0))
             try:
                 parameters = self._parameters_of(connection, call, timeout)
             except BaseException:
@@ -322,7 +267,7 @@ class Channel:
                 raise RpcError(Code.DEADLINE_EXCEEDED, why) from None
             fresh = False
 
-    def _parameters_of(self, connection: ClientConnection, call: _Call, timeout: float | None) -> CallParameters:
+    def _parameters_of(self, connection: ClientConnection, call: Call, timeout: float | None) -> CallParameters:
         metadata: Metadata = call.info.metadata
         if call.info.attempts:
             metadata = (*metadata, ("grpc-previous-rpc-attempts", str(call.info.attempts)))
@@ -334,7 +279,7 @@ class Channel:
             parameters = self._parameters[key] = self._make_parameters(call, timeout, metadata, connection.core.version)
         return parameters
 
-    def _make_parameters(self, call: _Call, timeout: float | None, metadata: Metadata, version: int) -> CallParameters:
+    def _make_parameters(self, call: Call, timeout: float | None, metadata: Metadata, version: int) -> CallParameters:
         options = self.options
         if call.compression != "identity" and call.compression not in options.compressions:
             raise ValueError(f"compression {call.compression!r}: there are {', '.join(options.compressions)}")
@@ -357,224 +302,6 @@ class Channel:
         return CallParameters(self._wire, outgoing, self._codec, dict(options.compressions), limit, head)
 
 
-class _StreamingCall(Generic[Q, S]):
-    """What calls with an attempt of their own share."""
-
-    def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, single: bool) -> None:
-        self._channel = channel
-        self._method = method
-        self._options = options
-        self._single = single
-        self._call: _Call | None = None
-        self._attempt: Attempt | None = None
-        self._cancelled = False
-        self._watchers: tuple[Callable[[], None], Callable[[], None]] | None = None
-        self.info = options.setdefault("info", CallInfo())
-        self._interceptors = StreamInterceptors(channel._chain, self.info) if channel._chain.around else None
-
-    @property
-    def attempt(self) -> Attempt | None:
-        """The attempt that is going on, or was the last."""
-        return self._attempt
-
-    def watch(self, on_begun: Callable[[], None], on_over: Callable[[], None]) -> None:
-        """Hear of each attempt that its response has begun, and that it is over. Before the call starts."""
-        self._watchers = (on_begun, on_over)
-
-    async def _open(self) -> Attempt:
-        channel = self._channel
-        connections = channel.connections()
-        if self._call is None:
-            self._call = call = _Call(channel, self._method, self._options, connections.loop.time())
-            if self._interceptors is not None:
-                await self._interceptors.enter()
-                call.fix_deadline(connections.loop.time())
-                self.info.metadata = check_metadata(self.info.metadata)
-        attempt = None if self._cancelled else await channel.attempt(connections, self._call, not self._single)
-        if attempt is None or self._cancelled:
-            if attempt is not None:
-                attempt.connection.has_room()
-            raise RpcError(Code.CANCELLED, "the call was cancelled")
-        self.info.attempts += 1
-        self._attempt = attempt
-        if self._watchers is not None:
-            attempt.on_begun, attempt.on_over = self._watchers
-        return attempt
-
-    async def _next(self) -> Any:
-        """Return the next response; raise `StopAsyncIteration` after the last, `RpcError` for a failure."""
-        attempt = self._attempt
-        assert attempt is not None and attempt.inbox is not None
-        if self._cancelled:
-            # Also if the rest had come by then: whether it had must make no difference.
-            raise RpcError(Code.CANCELLED, "the call was cancelled")
-        try:
-            frame = await attempt.inbox.get()
-        except RpcError as error:
-            await self._left(attempt, error)
-            raise
-        attempt.connection.touch()  # taking it may have given back credit
-        if frame is None:
-            await self._left(attempt, None)
-            raise StopAsyncIteration
-        self._note(attempt)
-        assert attempt.reply is not None
-        message = attempt.parameters.decode(frame, attempt.reply)
-        return self._channel._chain.on_response(self.info, message)
-
-    async def _left(self, attempt: Attempt, error: RpcError | None) -> None:
-        """The call has ended; interceptors may end it otherwise."""
-        self._note(attempt)
-        if self._interceptors is not None:
-            await self._interceptors.leave(error)
-
-    def _note(self, attempt: Attempt) -> None:
-        if attempt.reply is not None:
-            self.info.initial_metadata = attempt.initial
-        self.info.trailing_metadata = attempt.trailing
-
-    def cancel(self) -> None:
-        """Break the call off; one that has not begun never will."""
-        self._cancelled = True
-        if self._attempt is not None:
-            self._attempt.cancel()
-        if self._interceptors is not None:
-            self._interceptors.abandon()
-
-
-class ResponseStream(_StreamingCall[Q, S], AsyncIterator[S]):
-    """The responses of a server-streaming call. The call begins with the first `anext`."""
-
-    def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, request: Q) -> None:
-        super().__init__(channel, method, options, single=False)
-        self._request = request
-
-    def __aiter__(self) -> AsyncIterator[S]:
-        return self
-
-    async def __anext__(self) -> S:
-        try:
-            await self.start()
-            return await self._next()  # type: ignore[no-any-return]
-        except asyncio.CancelledError:
-            self.cancel()
-            raise
-
-    async def start(self) -> None:
-        """Make attempts until one begins to answer, or fails for good. The first `anext` does so too."""
-        if self._attempt is not None:
-            return
-        retrying: Retrying | None = None
-        while True:
-            attempt = await self._open()
-            call, connections = self._call, self._channel.connections()
-            assert call is not None
-            message = self._channel._chain.on_request(self.info, self._request)
-            attempt.start_whole(message, call.deadline)
-            assert attempt.inbox is not None
-            await attempt.inbox.ready()
-            error = attempt.error
-            if error is None or attempt.committed:
-                return
-            if retrying is None:
-                retrying = Retrying(call.config.retry, connections.budget)
-            await self._channel._before_retry(connections, call, attempt, retrying, error)
-
-    async def aclose(self) -> None:
-        """Break the call off if it still runs."""
-        self.cancel()
-
-    def __del__(self) -> None:
-        # Left in the middle (a break out of the loop): the server need not go on.
-        attempt = self._attempt
-        if attempt is not None and not attempt.over and not attempt.connection.loop.is_closed():
-            attempt.connection.loop.call_soon_threadsafe(attempt.cancel)
-
-
-class BidiCall(_StreamingCall[Q, S], AsyncIterator[S]):
-    """A call whose two directions are independent.
-
-    ::
-
-        async with channel.bidi(method) as call:
-            await call.send(request)
-            response = await call.receive()  # None: the server has ended the call
-            await call.done()  # no more requests
-            async for response in call:
-                ...
-    """
-
-    def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, single: bool = False) -> None:
-        super().__init__(channel, method, options, single)
-
-    async def start(self) -> None:
-        """Send the head of the request, without a message."""
-        if self._attempt is None:
-            attempt = await self._open()
-            assert self._call is not None
-            attempt.start(self._call.deadline)
-
-    async def send(self, request: Q) -> None:
-        """Send one message, and wait if the server does not take it yet."""
-        await self.start()
-        assert self._attempt is not None
-        await self._attempt.send(self._channel._chain.on_request(self.info, request))
-
-    async def done(self) -> None:
-        """Say that no more messages follow."""
-        await self.start()
-        assert self._attempt is not None
-        self._attempt.end_requests()
-
-    async def send_all(self, requests: Iterable[Q] | AsyncIterable[Q]) -> None:
-        """Send messages and say that no more follow. What `requests` raises ends the call."""
-        try:
-            if isinstance(requests, AsyncIterable):
-                async for request in requests:
-                    await self.send(request)
-            else:
-                for request in requests:
-                    await self.send(request)
-            await self.done()
-        except Exception as error:
-            if self._attempt is not None:
-                reason = (
-                    error if isinstance(error, RpcError) else RpcError(Code.CANCELLED, f"requests failed: {error!r}")
-                )
-                self._attempt.cancel(reason)
-            raise
-
-    async def receive(self) -> S | None:
-        """Return the next response; None after the last."""
-        return await anext(self, None)
-
-    async def response(self) -> Any:
-        """Return the one response of a call that has one."""
-        attempt = self._attempt
-        assert attempt is not None and attempt.result is not None
-        await attempt.result
-        await self._left(attempt, attempt.error)
-        return self._channel._chain.on_response(self.info, attempt.response())
-
-    def __aiter__(self) -> AsyncIterator[S]:
-        return self
-
-    async def __anext__(self) -> S:
-        try:
-            await self.start()
-            return await self._next()  # type: ignore[no-any-return]
-        except asyncio.CancelledError:
-            self.cancel()
-            raise
-
-    async def __aenter__(self) -> BidiCall[Q, S]:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.cancel()
-
-
 async def _carry_out(attempt: Attempt, request: Any, deadline: float | None) -> None:
     """Send a request of one message and wait for the end of the attempt, which then knows how it went."""
     try:
@@ -593,13 +320,3 @@ async def _end(sender: asyncio.Future[None]) -> None:
         await sender
     except (asyncio.CancelledError, RpcError):
         pass
-
-
-def _pushback(error: RpcError) -> float | None:
-    value = next((value for key, value in error.metadata if key == "grpc-retry-pushback-ms"), None)
-    return parse_pushback(value if isinstance(value, str) else None)
-
-
-def _coarse(seconds: float) -> float:
-    """Round up to a millisecond: the same remaining time gives the same head."""
-    return -(-seconds // 0.001) * 0.001

@@ -36,6 +36,8 @@ class ChannelOptions:
     * `keepalive_time`, `keepalive_timeout`, `keepalive_without_calls`: PINGs while calls run (gRFC A8). Servers of gRPC
       take one in five minutes, unless they say otherwise, and go away from who sends more; the time is then doubled.
     * `authority`, `server_name`: instead of the target's, for HTTP and for TLS.
+    * `retry_buffer`, `retry_buffer_total`: what one call and all calls of the channel may keep of request streams, to
+      send it again in another attempt; beyond it there is none (gRFC A6).
     * `pool`: how many connections there may be. Over HTTP/1.1 each call needs one for itself. Over HTTP/2 all calls
       share one (`max_shared`), which is kept; beyond the streams that the server admits they wait.
     """
@@ -60,6 +62,8 @@ class ChannelOptions:
     connect_timeout: float = 20.0
     authority: str | None = None
     server_name: str | None = None
+    retry_buffer: int = 256 << 10
+    retry_buffer_total: int = 16 << 20
     pool: PoolLimits = field(default_factory=PoolLimits)
     limits: Limits = field(default_factory=lambda: Limits(max_streams=0, glitch_burst=10_000, glitch_rate=1000.0))
     codecs: Mapping[str, Codec] = field(default_factory=lambda: CODECS)

@@ -12,7 +12,9 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Generic, TypeVar, Unpack
 
 from catenet.net.blocking import LoopOfThread
-from catenet.rpc.client.client import BidiCall, CallOptions, Channel
+from catenet.rpc.client.bidi import BidiCall
+from catenet.rpc.client.call import CallOptions
+from catenet.rpc.client.client import Channel
 from catenet.rpc.client.options import ChannelOptions
 from catenet.rpc.model.interceptor import Interceptor
 from catenet.rpc.model.method import Method

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from catenet.rpc.client.client import BidiCall, CallInfo, CallOptions, Channel, ResponseStream
+from catenet.rpc.client.bidi import BidiCall
+from catenet.rpc.client.call import CallInfo, CallOptions
+from catenet.rpc.client.client import Channel
+from catenet.rpc.client.streams import ResponseStream
 from catenet.rpc.grpc.status import Outcome, Pairs, StatusCode, outcome_of, pairs_of
 from catenet.rpc.model.method import Kind, Method
 from catenet.rpc.model.status import Code
@@ -86,8 +89,7 @@ class Exchange:
         self._call.watch(self._on_begun, self._on_over)
         await self._call.start()
         self._begun = True
-        attempt = self._call.attempt
-        if attempt is not None and attempt.over:
+        if self._call.over:
             self._on_over()
 
     def _check_size(self, message: bytes) -> None:
@@ -102,9 +104,9 @@ class Exchange:
 
     def _on_over(self) -> None:
         attempt = self._call.attempt if self._call is not None else None
-        if attempt is not None and self._begun:  # before that another attempt may follow
+        if attempt is not None and self._call is not None and self._begun:  # before that another attempt may follow
             self._info.initial_metadata, self._info.trailing_metadata = attempt.initial, attempt.trailing
-            self._settle(attempt.error)
+            self._settle(self._call.error)
 
     def _settle(self, error: CallError | None) -> None:
         """The call is over."""

@@ -73,6 +73,7 @@ def channel_options(arguments: Arguments, compression: Any) -> ChannelOptions:
         keepalive_without_calls=bool(arguments.get("keepalive_permit_without_calls", 0)),
         authority=arguments.get("default_authority") or arguments.get("ssl_target_name_override"),
         server_name=arguments.get("ssl_target_name_override"),
+        retry_buffer=arguments.size("per_rpc_retry_buffer_size", 256 << 10),
         codecs=CODECS,
     )
 

@@ -7,8 +7,9 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
+from catenet.rpc.client.call import CallOptions
 from catenet.rpc.client.channel import Connections
-from catenet.rpc.client.client import CallOptions, Channel
+from catenet.rpc.client.client import Channel
 from catenet.rpc.grpc.credentials import CallCredentials, ChannelCredentials, metadata_of
 from catenet.rpc.grpc.exchange import Exchange
 from catenet.rpc.grpc.options import Arguments, channel_options, channel_target
