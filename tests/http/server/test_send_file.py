@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import socket
 import ssl
+import types
 
 import pytest
 import trustme
@@ -66,6 +68,33 @@ def test_a_file_and_the_request_after_it(run, path, declared, monkeypatch):
 
     run(main())
     assert spliced == [SIZE] * 2 * declared
+
+
+@pytest.mark.parametrize("takes", [0, 10, None])
+def test_a_head_that_the_socket_takes_in_part(run, path, takes, monkeypatch):
+    """It goes before the file all the same; a socket that takes all of it gets the file at once, without a task."""
+    tried = []
+
+    class Socket(socket.socket):
+        def send(self, data, flags=0):
+            tried.append(flags)
+            if takes == 0:
+                raise BlockingIOError
+            return super().send(data[:takes], flags)
+
+    known = {name: getattr(socket, name) for name in ("AF_INET", "AF_INET6", "AF_UNIX", "MSG_MORE")}
+    monkeypatch.setattr(send_file, "socket", types.SimpleNamespace(socket=Socket, **known))
+    answer, _ = sender(path, size=100_000)
+
+    async def main():
+        async with await serve(answer, "http://127.0.0.1:0") as server:
+            client = await raw(server.urls[0])
+            for _ in range(2):
+                assert (await client.get())[2] == CONTENT[:100_000]
+            client.close()
+
+    run(main())
+    assert tried == [socket.MSG_MORE] * 2
 
 
 def test_over_tls(run, path):

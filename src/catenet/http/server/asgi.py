@@ -309,7 +309,7 @@ class _AsgiExchange(Exchange):
             raise RuntimeError(f"unexpected message {kind!r}")
 
     async def _send_path(self, path: str) -> None:
-        with open(path, "rb") as file:  # noqa: ASYNC230
+        with open(path, "rb", buffering=0) as file:  # noqa: ASYNC230
             size = os.fstat(file.fileno()).st_size
             self._begin_body()
             await self.send_file(file, 0, size)
@@ -326,7 +326,7 @@ class _AsgiExchange(Exchange):
         if count is None:
             count = max(os.fstat(descriptor).st_size - offset, 0)
         self._begin_body()
-        with open(descriptor, "rb", closefd=False) as file:  # noqa: ASYNC230
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:  # noqa: ASYNC230
             await self.send_file(file, offset, count)
         if not message.get("more_body", False) and not self._sends_trailers:
             self.finish_now()

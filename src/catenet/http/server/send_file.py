@@ -52,33 +52,78 @@ def _descriptor(file: BinaryIO) -> int | None:
 async def splice(
     connection: ServingProtocol, file: BinaryIO, offset: int, count: int, wait: Callable[[], asyncio.Future[None]]
 ) -> int:
-    """Let the kernel send from a file: sendfile(2) to a duplicate of the transport's socket; return how much it took.
+    """Let the kernel send from a file: sendfile(2) to the transport's socket; return how much it took.
 
     0: it cannot be done here, and the transport has to. Otherwise it is `count`. The caller has seen to it that nothing
     else is written to the transport meanwhile; `wait` makes the future that ends when the connection does. Raises
     `EOFError`, `TimeoutError`, `OSError`.
     """
     descriptor = _descriptor(file)
-    connection.flush()
-    await asyncio.sleep(0)  # the head leaves at the end of the turn
+    if descriptor is None or not _say_head(connection):
+        connection.flush()
+        await asyncio.sleep(0)  # the head leaves at the end of the turn
     transport = connection.transport
     if descriptor is None or transport is None or transport.get_write_buffer_size():
         return 0
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in _FAMILIES:
         return 0
-    duplicate = os.dup(sock.fileno())
-    try:
-        limits = connection.shared.limits
-        pace = Pace(limits.send_timeout, limits.min_rate, limits.send_timeout)
-        await _Splice(connection.loop, duplicate, descriptor, offset, count, wait(), pace).run()
-    finally:
-        os.close(duplicate)
+    sent = _send(sock.fileno(), descriptor, offset, min(offset + _TURN, offset + count)) - offset
+    if sent < count:
+        duplicate = os.dup(sock.fileno())  # event loops poll no descriptor that a transport has
+        try:
+            limits = connection.shared.limits
+            pace = Pace(limits.send_timeout, limits.min_rate, limits.send_timeout)
+            await _Splice(connection.loop, duplicate, descriptor, offset + sent, offset + count, wait(), pace).run()
+        finally:
+            os.close(duplicate)
     return count
 
 
+def _say_head(connection: ServingProtocol) -> bool:
+    """Write what is to be said before a file to the socket, so that it leaves with the file; False if others have to.
+
+    A write of its own would wake the client, who then finds little to read; and it would wait for the end of the turn.
+    """
+    transport = connection.transport
+    if transport is None or connection.ended or transport.is_closing() or transport.get_write_buffer_size():
+        return False
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in _FAMILIES:
+        return False
+    head = connection.core.transmit()
+    if not head:
+        return True
+    borrowed = socket.socket(sock.family, sock.type, sock.proto, sock.fileno())
+    try:
+        sent = borrowed.send(head, socket.MSG_MORE)
+    except BlockingIOError:
+        sent = 0
+    finally:
+        borrowed.detach()
+    if sent < len(head):
+        transport.write(head[sent:])
+    return sent == len(head)
+
+
+def _send(to: int, descriptor: int, offset: int, end: int) -> int:
+    """Send what the socket takes now of a file from `offset` to `end`; return where it stopped. Raises `EOFError`."""
+    try:
+        while offset < end:
+            sent = os.sendfile(to, descriptor, offset, end - offset)
+            if not sent:
+                raise EOFError("the file is shorter than it was")
+            offset += sent
+    except BlockingIOError:
+        pass
+    return offset
+
+
 class _Splice:
-    """One file on its way: sent as the socket takes it, by the event loop's callbacks; `ended` is their outcome."""
+    """One file on its way to a socket that is full: sent as it takes more, by the event loop's callbacks.
+
+    `ended` is their outcome.
+    """
 
     def __init__(
         self,
@@ -86,7 +131,7 @@ class _Splice:
         to: int,
         descriptor: int,
         offset: int,
-        count: int,
+        end: int,
         ended: asyncio.Future[None],
         pace: Pace,
     ) -> None:
@@ -94,14 +139,12 @@ class _Splice:
         self._to = to
         self._descriptor = descriptor
         self._offset = offset
-        self._end = offset + count
+        self._end = end
         self._ended = ended
         self._pace = pace
 
     async def run(self) -> None:
         """Send all of it. Raises what went wrong."""
-        if self._send():
-            return
         self._loop.add_writer(self._to, self._on_writable)
         self._look()
         try:
@@ -114,15 +157,7 @@ class _Splice:
 
     def _send(self) -> bool:
         """Send what the socket takes now, and not so much that others wait; True if that is all."""
-        turn = min(self._offset + _TURN, self._end)
-        try:
-            while self._offset < turn:
-                sent = os.sendfile(self._to, self._descriptor, self._offset, turn - self._offset)
-                if not sent:
-                    raise EOFError("the file is shorter than it was")
-                self._offset += sent
-        except BlockingIOError:
-            pass
+        self._offset = _send(self._to, self._descriptor, self._offset, min(self._offset + _TURN, self._end))
         return self._offset >= self._end
 
     def _on_writable(self) -> None:
