@@ -38,6 +38,13 @@ class Prepared:
         self.size = -1
         self.whole = b""
 
+    def extended(self, lines: bytes) -> Prepared:
+        """Return the same with more field lines, none of which concerns framing or connection."""
+        made = Prepared(self.data + lines)
+        made.length, made.closes, made.upgrade = self.length, self.closes, self.upgrade
+        made.expects, made.plain = self.expects, self.plain
+        return made
+
 
 class RequestHead:
     """The head of a request. Immutable but for `note`, and shared: equal header blocks decode to one object.

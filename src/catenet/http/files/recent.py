@@ -58,10 +58,14 @@ class Recent:
 
     def find(self, head: RequestHead, now: float) -> tuple[ResponseHead, bytes] | None:
         """Return the answer to a request, if it is known: a GET without conditions and ranges."""
-        kept = self._kept.get(head.path)
+        path = head.path
+        kept = self._kept.get(path)
         if kept is None:
-            kept = self._kept.get(self._key(head.path))
-        if kept is None or head.method != b"GET" or (now > kept.until and not self._renewed(kept, now)):
+            if self._queries and b"?" in path:
+                kept = self._kept.get(path[: path.index(b"?")])
+            if kept is None:
+                return None
+        if head.method != b"GET" or (now > kept.until and not self._renewed(kept, now)):
             return None
         for name, _ in head.fields:
             if name in CONDITIONS:
@@ -70,7 +74,15 @@ class Recent:
             found = os.stat(kept.path, dir_fd=self._folder)
         except OSError:
             return None
-        return (kept.head, kept.body) if _signature(found) == kept.signature else None
+        device, inode, size, modified, changed = kept.signature
+        same = (
+            found.st_mtime_ns == modified
+            and found.st_ctime_ns == changed
+            and found.st_size == size
+            and found.st_ino == inode
+            and found.st_dev == device
+        )
+        return (kept.head, kept.body) if same else None
 
     def keep(
         self,

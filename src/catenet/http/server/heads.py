@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from catenet.http.errors import StreamError
 from catenet.http.fields import check_fields
+from catenet.http.h1.prepare import prepare_response
 from catenet.http.message import Fields, ResponseHead
 
 __all__ = ["BadHead", "Heads", "made_fields"]
@@ -42,12 +43,13 @@ def made_fields(pairs: Pairs) -> Fields:
 class Heads:
     """Makes heads for one server. `name` is its Server field; empty: there is none."""
 
-    __slots__ = ("_known", "_last", "_last_pairs", "_stamp", "_until", "name")
+    __slots__ = ("_known", "_last", "_last_pairs", "_stamp", "_stamp_lines", "_until", "name")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
         self._until = 0.0
         self._stamp: Fields = ()
+        self._stamp_lines = b""
         self._known: dict[object, ResponseHead] = {}
         # The last head that was made or found, and a copy of what it was asked for with.
         self._last: ResponseHead | None = None
@@ -78,7 +80,10 @@ class Heads:
         note = head.note
         if type(note) is _Stamped and note.stamp is self._stamp:
             return note.head
-        made = ResponseHead(head.status, head.fields + self._missing(head.fields))
+        missing = self._missing(head.fields)
+        made = ResponseHead(head.status, head.fields + missing)
+        if type(note) is _Stamped and missing is self._stamp:  # it comes again: but for the Date its bytes are the same
+            made.h1 = (head.h1 or prepare_response(head)).extended(self._stamp_lines)
         head.note = _Stamped(self._stamp, made)
         return made
 
@@ -110,6 +115,7 @@ class Heads:
         self._last = None
         date = (b"date", formatdate(now, usegmt=True).encode())
         self._stamp = (date, (b"server", self.name)) if self.name else (date,)
+        self._stamp_lines = b"".join([name + b": " + value + b"\r\n" for name, value in self._stamp])
 
 
 class _Stamped:

@@ -145,22 +145,22 @@ class HandlerService(Service):
         """Return the exchange that a request begins."""
         return _HandledExchange(self, connection, stream, head)
 
-
-class _HandledExchange(Exchange):
-    def on_request(self, end: bool) -> None:
-        """The head has come: what is complete may be answered at once."""
-        at_once = self.service.at_once
-        if end and at_once is not None:
-            self._complete = True
+    def begin(self, connection: ServingProtocol, stream: Stream, head: RequestHead, end: bool) -> None:
+        """Begin to serve a request: what is complete may be answered at once."""
+        stream.owner = exchange = _HandledExchange(self, connection, stream, head)
+        if end and self.at_once is not None:
+            exchange._complete = True
             try:
-                if at_once(self):
+                if self.at_once(exchange):
                     return
             except Exception as error:
-                self._running = True
-                self._ended(None, error)
+                exchange._running = True
+                exchange._ended(None, error)
                 return
-        super().on_request(end)
+        exchange.on_request(end)
 
+
+class _HandledExchange(Exchange):
     def work(self) -> Coroutine[Any, Any, None]:
         service = self.service
         assert isinstance(service, HandlerService)
