@@ -35,9 +35,14 @@ _SPACE = " \t\r\n"
 
 
 class _Field:
-    """What to do with the elements of one field."""
+    """What to do with the elements of one field.
 
-    __slots__ = ("claim", "convert", "is_text", "key", "key_is_text", "kind", "name", "repeated")
+    `is_leaf`: an element without attributes is one value. `nests`: it holds the elements of a message, `inner`.
+    """
+
+    __slots__ = (
+        "claim", "convert", "inner", "is_leaf", "is_text", "key", "key_is_text", "kind", "name", "nests", "repeated",
+    )  # fmt: skip
 
     def __init__(self, field: FieldDescriptor) -> None:
         self.name = field.name
@@ -55,6 +60,9 @@ class _Field:
             self.kind = field.message_type
         self.is_text = field.type == FieldDescriptor.TYPE_STRING
         self.convert = _string if self.kind is not None else _converter(field)
+        self.is_leaf = self.kind is None and self.key is None
+        self.nests = self.kind is not None and self.key is None and not _is_special(self.kind.full_name)
+        self.inner: dict[str, _Field] | None = None
 
 
 class _Frame:
@@ -111,41 +119,52 @@ class _Reading:
         self._decoders = decoders
         self._namespace = namespace_of(message.DESCRIPTOR.file.package)
         self._stack: list[_Frame] = []
+        self._leaf: _Field | None = None
+        """The field of an open element that is one value of the innermost message; it needs no frame."""
         self._text: list[str] = []
         """Since the last tag."""
         self._skipped = 0
 
     def place(self) -> str:
         """Return where the reader is: the path of elements below the root."""
-        path = "/".join(frame.label for frame in self._stack[1:])
-        return f"{path}: " if path else ""
+        path = [frame.label for frame in self._stack[1:]]
+        if self._leaf is not None:
+            path.append(self._leaf.name)
+        return f"{'/'.join(path)}: " if path else ""
 
     def start(self, name: str, attributes: Attributes) -> None:
         """An element begins."""
         if self._skipped:
             self._skipped += 1
             return
-        namespace, _, local = name.rpartition(" ")
         if not self._stack:
+            namespace, _, local = name.rpartition(" ")
             self._begin(namespace, local, attributes)
             return
         parent = self._stack[-1]
-        if parent.fields is None:
-            raise CodecError(f"an element {local} within text")
+        if parent.fields is None or self._leaf is not None:
+            raise CodecError(f"an element {name.rpartition(' ')[2]} within text")
         if self._text:
             self._no_text()
-        if namespace == EXTRAS:
-            self._extra(parent, local, attributes)
-            return
-        field = parent.fields.get(local) if not namespace or namespace == self._namespace else None
+        field = parent.fields.get(name)
         if field is None:
-            self._unknown(parent, local)
-            return
+            namespace, _, local = name.rpartition(" ")
+            if namespace == EXTRAS:
+                self._extra(parent, local, attributes)
+                return
+            if namespace == self._namespace:
+                field = parent.fields.get(local)
+            if field is None:
+                self._unknown(parent, local)
+                return
         if not field.repeated:
-            parent.set_once(field.claim, local)
-        frame = _Frame(local)
-        self._stack.append(frame)
-        self._open(frame, field, parent.message, attributes)
+            parent.set_once(field.claim, field.name)
+        if field.is_leaf and not attributes:
+            self._leaf = field
+        else:
+            frame = _Frame(field.name)
+            self._stack.append(frame)
+            self._open(frame, field, parent.message, attributes)
 
     def _no_text(self) -> None:
         text = "".join(self._text).strip(_SPACE)
@@ -176,7 +195,12 @@ class _Reading:
             else:
                 child = getattr(message, name)
                 child.SetInParent()
-            self._fill(frame, child, attributes)
+            if field.nests:
+                if field.inner is None:
+                    field.inner = self._decoders.plan(field.kind)
+                frame.message, frame.fields = child, field.inner
+            else:
+                self._fill(frame, child, attributes)
         else:
             convert = _encoded(attributes) if field.is_text and attributes else field.convert
             if field.repeated:
@@ -313,6 +337,9 @@ class _Reading:
         if self._skipped:
             self._skipped -= 1
             return
+        if self._leaf is not None:
+            self._end_leaf(self._leaf)
+            return
         frame = self._stack[-1]
         if frame.fields is not None and self._text:
             self._no_text()
@@ -325,6 +352,26 @@ class _Reading:
                 if not self._decoders.ignore_unknown:
                     raise
         self._stack.pop()
+
+    def _end_leaf(self, field: _Field) -> None:
+        text = "".join(self._text)
+        self._text.clear()
+        message = self._stack[-1].message
+        try:
+            value = text if field.is_text else field.convert(text)
+            if field.repeated:
+                getattr(message, field.name).append(value)
+            else:
+                setattr(message, field.name, value)
+        except UnknownName:
+            if not self._decoders.ignore_unknown:
+                raise
+        self._leaf = None
+
+
+def _is_special(name: str) -> bool:
+    """Whether messages of that type are more than the elements of their fields."""
+    return name in (ANY, TIMESTAMP, DURATION) or name in WRAPPERS
 
 
 def _nothing(text: str) -> None:
@@ -357,6 +404,8 @@ def _string(text: str) -> str:
 
 
 def _integer(text: str) -> int:
+    if len(text) <= 20 and text.isdecimal() and text.isascii():
+        return int(text)
     text = text.strip(_SPACE)
     if not _INTEGER(text):
         raise CodecError(f"must be a whole number, not {_shown(text)}")
@@ -365,9 +414,9 @@ def _integer(text: str) -> int:
 
 def _double(text: str) -> float:
     text = text.strip(_SPACE)
-    if text in _NOT_FINITE:
-        return _NOT_FINITE[text]
     if not _NUMBER(text):
+        if text in _NOT_FINITE:
+            return _NOT_FINITE[text]
         raise CodecError(f"must be a number, not {_shown(text)}")
     number = float(text)
     if not math.isfinite(number):
