@@ -57,6 +57,15 @@ class Guard:
         self._then: float | None = None
         self._served = 0
 
+    @property
+    def state(self) -> tuple[float, float, int]:
+        """What is left, when that was, and how many streams had been served then."""
+        return self._tokens, 0.0 if self._then is None else self._then, self._served
+
+    def resume(self, tokens: float, then: float, served: int) -> None:
+        """Go on from a `state`."""
+        self._tokens, self._then, self._served = tokens, then, served
+
     def spend(self, cost: float, now: float, served: int) -> bool:
         """Take `cost` tokens; False if there are none left. `served` counts all streams served so far."""
         then = now if self._then is None else self._then

@@ -8,6 +8,7 @@ body or a message. While a response waits, it is to be read at a rate; a tunnel 
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from catenet.http.h1.memo import H1Memo
 from catenet.http.h2 import frames
 from catenet.http.h2.blocks import Memos
 from catenet.http.h2.connection import Connection
+from catenet.http.h2.dormant import Dormant
 from catenet.http.limits import Limits
 from catenet.http.message import RequestHead
 from catenet.http.stream import Stream
@@ -32,7 +34,7 @@ from catenet.net.monitor import Late, PeerMonitor
 from catenet.net.settled import Settled
 from catenet.net.turns import FEW, Turns
 
-__all__ = ["Ends", "Keeper", "ServingProtocol", "Shared"]
+__all__ = ["Ends", "Keeper", "ParkedHttp", "ServingProtocol", "Shared"]
 
 
 _PING = b"keepaliv"
@@ -68,6 +70,9 @@ class Keeper(Protocol):
     def connection_opened(self, connection: Any) -> None:
         """Keep a connection."""
 
+    def connection_resumed(self, connection: Any) -> None:
+        """Keep a connection that has been parked."""
+
     def connection_closed(self, connection: Any) -> None:
         """Forget a connection."""
 
@@ -99,11 +104,28 @@ def _ends_of(transport: asyncio.BaseTransport | None) -> Ends:
     )
 
 
+class ParkedHttp:
+    """A connection on which nothing happens. `now`: when something came last."""
+
+    __slots__ = ("dormant", "due", "now", "slot")
+
+    def __init__(self, dormant: Dormant, slot: Slot, now: float, due: float) -> None:
+        self.dormant = dormant
+        self.slot = slot
+        self.now = now
+        self.due = due
+
+    def last_words(self) -> bytes:
+        """A GOAWAY: the client may repeat what it has sent meanwhile."""
+        return frames.go_away(self.dormant.numbers.last_peer_id, ErrorCode.NO_ERROR)
+
+
 class ServingProtocol(HttpProtocol[RequestHead]):
     """One accepted connection. What concerns requests is left to whoever derives from it.
 
     `running` counts what works on requests and has not ended, also of streams that have. `note` belongs to what serves
-    the requests, and may hold what it has derived from the connection.
+    the requests, and may hold what it has derived from the connection. `parks`: whoever derives from it keeps nothing of
+    a connection on which nothing happens.
     """
 
     __slots__ = (
@@ -120,6 +142,8 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         "shared",
         "turns",
     )
+
+    parks = False
 
     def __init__(self, keeper: Keeper, shared: Shared, slot: Slot) -> None:
         super().__init__(shared.loop, write_limit=shared.limits.write_limit)
@@ -143,8 +167,12 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS has chosen a protocol already; without it the first bytes will tell."""
         super().connection_made(transport)
-        self.monitor.start()
         self.turns.members += 1
+        if self.version_known:  # it has been parked
+            self.now = self.monitor.idle_since
+            self._keeper.connection_resumed(self)
+            return
+        self.monitor.start()
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._choose(tls.selected_alpn_protocol() == "h2")
@@ -266,6 +294,40 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         if self.version_known:
             self.monitor.watch(now)
             self.monitor.watch_age(now)
+
+    # While nothing happens.
+
+    def rest(self, now: float) -> ParkedHttp | None:
+        """Return what is to be kept of a connection of HTTP/2 that has been quiet for `park_after` seconds."""
+        limits = self.shared.limits
+        quiet = limits.park_after is not None and now - self.now > limits.park_after and not self._is_pinged()
+        resting = quiet and self.parks and self._gathers and self.version_known and not (self.running or self.draining)
+        stirring = self.ended or self.lingers or self.peer_ended or self._scheduled or self.write_paused or self.charged
+        core = self.core if resting and not stirring else None
+        dormant = core.dormant() if isinstance(core, Connection) else None
+        if dormant is None:
+            return None
+        ends = [self.now + limits.max_idle] if limits.max_idle is not None else []
+        ends += [self.monitor.opened + limits.max_age] if limits.max_age is not None else []
+        ends += [self.now + self.shared.keepalive[0]] if self.shared.keepalive is not None else []
+        return ParkedHttp(dormant, self.monitor.rest(), self.now, min(ends, default=math.inf))
+
+    def leave(self) -> None:
+        """The connection is parked."""
+        self.transport = None
+        self.turns.members -= 1
+        del self.monitor  # both know each other, and would wait for the collector
+
+    def resume(self, parked: ParkedHttp) -> None:
+        """Go on from what was kept."""
+        core = Connection(False, self.shared.http, self.shared.memos)
+        core.resume(parked.dormant)
+        self._served = core.served
+        self.choose(core)
+        self.monitor.resume(parked.now)
+
+    def _is_pinged(self) -> bool:
+        return self._pinged is not None and self._pinged > self.now
 
     @property
     def begun(self) -> bool:

@@ -27,6 +27,8 @@ class ServerLimits:
     * `write_limit`: what a peer that does not read may have waiting in its transport.
     * `max_idle`: close connections on which nothing is going on; `max_age`: drain those that are older, and close
       them `max_age_grace` later. None: never.
+    * `park_after`: on uvloop, connections of HTTP/2 without TLS on which nothing goes on for so long are kept in a few
+      hundred bytes from then on (`catenet.net.parking`); what comes wakes them. None: never.
     """
 
     max_connections: int | None = None
@@ -39,3 +41,4 @@ class ServerLimits:
     max_idle: float | None = None
     max_age: float | None = None
     max_age_grace: float = 30.0
+    park_after: float | None = 2.0

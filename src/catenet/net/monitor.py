@@ -178,6 +178,17 @@ class PeerMonitor:
             self._shared.deadlines.remove(self._entry)
             self._entry = None
 
+    def rest(self) -> Slot:
+        """The connection is parked: it keeps its place, which another monitor will get."""
+        if self._entry is not None:
+            self._shared.deadlines.remove(self._entry)
+            self._entry = None
+        return self._slot
+
+    def resume(self, idle_since: float) -> None:
+        """The connection has been parked: nothing is due."""
+        self.idle_since = self._moved = idle_since
+
     def _expire(self) -> None:
         """The time for the handshake is over."""
         self._entry = None

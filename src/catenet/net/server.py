@@ -18,6 +18,7 @@ from catenet.net.connection import Connection
 from catenet.net.core import StreamCore, check_factory
 from catenet.net.limits import ServerLimits
 from catenet.net.monitor import Late, PeerMonitor, Shared
+from catenet.net.parking import ParkedConnection
 from catenet.net.stream_server import StreamServer
 from catenet.net.target import DATAGRAM_SCHEMES, SCHEMES, Scheme, refuse_scheme
 
@@ -112,6 +113,13 @@ class AcceptedConnection(Connection[E]):
             self.abort()
         else:
             self.drain()
+
+    def rest(self, now: float) -> ParkedConnection | None:
+        """A core of five verbs says too little of itself to be parked."""
+        return None
+
+    def leave(self) -> None:
+        """Nobody parks it."""
 
     def end(self) -> None:
         """The server ends: so does the handler."""

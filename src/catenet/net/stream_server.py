@@ -7,10 +7,11 @@ of a core of five verbs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from catenet.net.accept import Acceptor, Slot
 from catenet.net.limits import ServerLimits
 from catenet.net.listen import listen_tcp, listen_unix
 from catenet.net.monitor import PeerMonitor, Shared
+from catenet.net.parking import ParkedConnection, ParkingLot, can_park, take_off
 from catenet.net.target import SCHEMES, Scheme, parse_target
 
 __all__ = ["Listener", "ServedConnection", "StreamServer"]
@@ -46,6 +48,12 @@ class ServedConnection(Protocol):
 
     def make_room(self) -> None:
         """Close, idle as it is, because others wait for the place."""
+
+    def rest(self, now: float) -> ParkedConnection | None:
+        """Return what is to be kept of the connection while nothing happens; None: something does, or may soon."""
+
+    def leave(self) -> None:
+        """The connection is parked: this object is no longer its."""
 
 
 C = TypeVar("C", bound=ServedConnection)
@@ -89,6 +97,8 @@ class StreamServer(Generic[C]):
         self._shared: Shared | None = None
         self._acceptor: Acceptor | None = None
         self._checking: asyncio.TimerHandle | None = None
+        self._lot: ParkingLot | None = None
+        self._waking: set[asyncio.Task[None]] = set()
         self._draining = False
         self._quiet: asyncio.Future[None] | None = None
         self._stopped: asyncio.Future[None] | None = None
@@ -101,6 +111,10 @@ class StreamServer(Generic[C]):
 
     def accepted(self, slot: Slot) -> asyncio.Protocol:
         """Return the protocol of a connection; it calls `connection_opened` and `connection_closed`."""
+        raise NotImplementedError
+
+    def reopened(self, parked: ParkedConnection) -> asyncio.Protocol:
+        """Return the protocol of a connection that was parked; it calls `connection_resumed`. Only if some are."""
         raise NotImplementedError
 
     def check(self, now: float) -> None:
@@ -157,6 +171,8 @@ class StreamServer(Generic[C]):
         loop = asyncio.get_running_loop()
         self._shared = self.begin(loop)
         self._stopped = loop.create_future()
+        if self._limits.park_after is not None and can_park(loop):
+            self._lot = ParkingLot(loop, self._wake)
         self._checking = loop.call_later(CHECK_INTERVAL, self._check)
         acceptor = self._acceptor = Acceptor(loop, self._limits, self.accepted)
         return acceptor
@@ -181,16 +197,28 @@ class StreamServer(Generic[C]):
         if not self._connections and self._quiet is not None and not self._quiet.done():
             self._quiet.set_result(None)
 
+    def connection_resumed(self, connection: C) -> None:
+        """Keep a connection that has been parked."""
+        self._connections[connection] = None
+        if self._draining:
+            connection.drain()
+
+    def parked_closed(self) -> None:
+        """A connection has been closed while it was parked."""
+
     @property
     def connections(self) -> int:
         """How many there are."""
-        return len(self._connections)
+        return len(self._connections) + len(self._waking) + (0 if self._lot is None else len(self._lot))
 
     def _check(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for connection in list(self._connections):
             connection.check(now)
+        if self._lot is not None:
+            self._lot.wake_due(now)
+            self._park_idle(self._lot, now)
         if self._shared is not None:
             self._shared.relieve()
         if self._acceptor is not None and self._acceptor.full:
@@ -205,6 +233,48 @@ class StreamServer(Generic[C]):
         idle.sort(key=lambda one: one.monitor.idle_since)
         for connection in idle[: 1 + len(self._connections) // 16]:
             connection.make_room()
+        if self._lot is not None:
+            self._close_parked(self._lot.take_oldest(1 + len(self._lot) // 16, now - patience))
+
+    # Connections on which nothing happens.
+
+    def _park_idle(self, lot: ParkingLot, now: float) -> None:
+        """Park what rests. While the server drains nothing is: it is to end."""
+        for connection in [] if self._draining else list(self._connections):
+            transport, parked = connection.transport, connection.rest(now)
+            descriptor = None if parked is None or transport is None else take_off(transport)
+            if parked is not None and descriptor is not None:
+                connection.leave()
+                del self._connections[connection]
+                lot.park(descriptor, parked)
+
+    def _wake(self, parked: ParkedConnection, sock: socket.socket) -> None:
+        task = asyncio.get_running_loop().create_task(self._reopen(parked, sock))
+        self._waking.add(task)
+        task.add_done_callback(self._waking.discard)
+
+    async def _reopen(self, parked: ParkedConnection, sock: socket.socket) -> None:
+        protocol = self.reopened(parked)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
+        except OSError:
+            self._close_parked([(parked, sock)])
+
+    def _close_parked(self, gone: Iterable[tuple[ParkedConnection, socket.socket]], polite: bool = True) -> None:
+        for parked, sock in gone:
+            if polite:
+                with contextlib.suppress(OSError):
+                    sock.send(parked.last_words())
+            sock.close()
+            parked.slot.release()
+            self.parked_closed()
+
+    async def _wake_all(self) -> None:
+        """Make connections of all that are parked."""
+        if self._lot is not None:
+            self._lot.wake_all()
+        if self._waking:
+            await asyncio.wait(self._waking)
 
     # Ends.
 
@@ -218,6 +288,7 @@ class StreamServer(Generic[C]):
             listener.close()
         for connection in list(self._connections):
             connection.drain()
+        await self._wake_all()
         if self._connections:
             self._quiet = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._quiet], timeout=grace)
@@ -235,6 +306,11 @@ class StreamServer(Generic[C]):
             self._shared.deadlines.close()
         if self._checking is not None:
             self._checking.cancel()
+        if self._lot is not None:
+            lot, self._lot = self._lot, None
+            self._close_parked(lot.close(), polite=False)
+        if self._waking:
+            await asyncio.wait(self._waking)
         for connection in list(self._connections):
             if connection.transport is not None:
                 connection.transport.abort()

@@ -16,6 +16,7 @@ from catenet.http.errors import ErrorCode, HttpError, StreamError
 from catenet.http.events import Event
 from catenet.http.h2 import frames
 from catenet.http.h2.blocks import Blocks, Memos, unpad
+from catenet.http.h2.dormant import Dormant, Numbers
 from catenet.http.limits import Limits
 from catenet.http.stream import Stream
 
@@ -67,6 +68,41 @@ class Connection(Blocks):
         self._out.append((frames.PREFACE if self.is_client else b"") + frames.settings(values))
         if self._recv_window > frames.DEFAULT_WINDOW:
             self._out.append(frames.window_update(0, self._recv_window - frames.DEFAULT_WINDOW))
+
+    # While nothing happens.
+
+    def dormant(self) -> Dormant | None:
+        """Return all that `resume` needs to go on from here; None: something goes on, or the end has begun."""
+        table = self._encoder.table
+        going_on = (
+            self.streams or self._out or self._events or self._waiting or self._buffered or self.queued or self._held
+        )  # fmt: skip
+        ending = self.failed is not None or self.closing or self._drained or self._held_back is not None
+        waiting = self._preface or self._expect_settings or self._block is not None
+        if table is None or going_on or ending or waiting:
+            return None
+        numbers = Numbers(
+            self.served, self.flowed, self.send_window, self.peer_initial_window, self.peer_max_frame,
+            self.peer_max_streams, self._next_id, self._last_peer_id, self._recv_window, self._unreturned,
+            self._encoder.list_limit, self._guessing, self._acknowledged, self.connect_protocol, *self._guard.state,
+        )  # fmt: skip
+        return Dormant(numbers, table, self._decoder.table, tuple(self._forgotten))
+
+    def resume(self, dormant: Dormant) -> None:
+        """Go on from where another connection was, with the same limits and memos; nothing may have been done yet."""
+        numbers = dormant.numbers
+        self._out.clear()  # it has been said
+        self._preface, self._expect_settings = b"", False
+        self.served, self.flowed, self.send_window = numbers.served, numbers.flowed, numbers.send_window
+        self.peer_initial_window, self.peer_max_frame = numbers.peer_initial_window, numbers.peer_max_frame
+        self.peer_max_streams, self._next_id = numbers.peer_max_streams, numbers.next_id
+        self._last_peer_id, self._recv_window = numbers.last_peer_id, numbers.recv_window
+        self._unreturned, self._guessing = numbers.unreturned, numbers.guessing
+        self._acknowledged, self.connect_protocol = numbers.acknowledged, numbers.connect_protocol
+        self._guard.resume(numbers.tokens, numbers.then, numbers.spent_at)
+        self._encoder.resume(dormant.encoding, numbers.list_limit)
+        self._decoder.resume(dormant.decoding)
+        self._forgotten.update(dict.fromkeys(dormant.forgotten))
 
     # What the application asks.
 

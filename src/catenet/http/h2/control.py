@@ -199,9 +199,9 @@ class Control(Sender):
         if not flags & frames.ACK:
             self._glitch(1, "too_many_pings")  # gRPC clients know this word (A8) and slow down
             self._out.append(frames.frame(frames.PING, frames.ACK, 0, payload))
-        elif payload == _DRAIN_PING and self._drained:
-            self.go_away()
         else:
+            if payload == _DRAIN_PING and self._drained:
+                self.go_away()
             self._events.append((ev.PONG, None, payload, False))
 
     def _on_goaway(self, stream_id: int, payload: bytes) -> None:

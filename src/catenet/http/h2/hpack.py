@@ -139,6 +139,15 @@ class Decoder(Generic[T]):
         self._shape_secret = False
         self._misses = 0
 
+    @property
+    def table(self) -> Table:
+        """What a decoder that goes on from here needs to know."""
+        return self._table
+
+    def resume(self, table: Table) -> None:
+        """Go on from where another decoder was."""
+        self._table = table
+
     def decode(self, block: bytes) -> T | None:
         """Decode one header block; None if the fields are over the limit.
 
@@ -354,6 +363,16 @@ class Encoder:
         self._smallest: int | None = None
         self._alone = False
         self.set_list_limit(list_limit)
+
+    @property
+    def table(self) -> Table | None:
+        """What an encoder that goes on from here needs to know, beside `list_limit`; None: something is unsaid."""
+        return self._table if self._smallest is None else None
+
+    def resume(self, table: Table, list_limit: int) -> None:
+        """Go on from where another encoder was."""
+        self._table, self.list_limit = table, list_limit
+        self._alone = list_limit < _MEMO_LIST_LIMIT
 
     def set_limit(self, limit: int) -> None:
         """The peer's SETTINGS_HEADER_TABLE_SIZE: empty the table; the next block announces the size (section 4.2)."""

@@ -373,6 +373,7 @@ class Attempt:
         self.over = True
         self.error = error
         stream = self.stream
+        stream.owner = IGNORE  # both know each other, and would wait for the collector
         if stream.local_open and not stream.remote_open:
             self.connection.core.abandon(stream)  # the response was complete before the request
             self.connection.touch()

@@ -433,6 +433,7 @@ class ServerCall(Context, Producer):
         else:
             body = b"\0" + size.to_bytes(4, "big") + payload if usual[2] else payload
             core.send_reply(self._stream, usual[0], body, usual[1])
+        self._stream.owner = IGNORE  # both know each other, and would wait for the collector
         connection.touch()
         if connection.draining:
             connection.close_if_idle()

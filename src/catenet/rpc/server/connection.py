@@ -31,6 +31,7 @@ class ServerConnection(ServingProtocol):
     """Carries calls. `running` counts handlers that have not ended, also of streams that have."""
 
     __slots__ = ("_peer", "assembling", "counters", "options", "server")
+    parks = True
 
     def __init__(self, server: Server, shared: Shared, slot: Slot) -> None:
         super().__init__(server, shared, slot)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from catenet.http.serving import Shared
+from catenet.http.serving import ParkedHttp, Shared
 from catenet.net.accept import Slot
+from catenet.net.parking import ParkedConnection
 from catenet.net.stream_server import Listener, StreamServer
 from catenet.rpc.model.interceptor import Interceptor
 from catenet.rpc.model.metrics import Meters
@@ -109,6 +110,17 @@ class Server(StreamServer[ServerConnection], Dispatch):
         """Return the protocol of a connection."""
         assert self._http is not None
         return ServerConnection(self, self._http, slot)
+
+    def reopened(self, parked: ParkedConnection) -> ServerConnection:
+        """Return the protocol of a connection that was parked."""
+        assert isinstance(parked, ParkedHttp)
+        connection = self.accepted(parked.slot)
+        connection.resume(parked)
+        return connection
+
+    def parked_closed(self) -> None:
+        """Count a connection that was parked to its end."""
+        self.counters.connections_closed += 1
 
     def connection_opened(self, connection: ServerConnection) -> None:
         """Count and keep a connection."""
