@@ -124,8 +124,8 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     """One accepted connection. What concerns requests is left to whoever derives from it.
 
     `running` counts what works on requests and has not ended, also of streams that have. `note` belongs to what serves
-    the requests, and may hold what it has derived from the connection. `parks`: whoever derives from it keeps nothing of
-    a connection on which nothing happens.
+    the requests, and may hold what it has derived from the connection. `parks`: whoever derives from it keeps nothing
+    of a connection on which nothing happens.
     """
 
     __slots__ = (

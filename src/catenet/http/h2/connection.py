@@ -73,20 +73,19 @@ class Connection(Blocks):
 
     def dormant(self) -> Dormant | None:
         """Return all that `resume` needs to go on from here; None: something goes on, or the end has begun."""
-        table = self._encoder.table
         going_on = (
             self.streams or self._out or self._events or self._waiting or self._buffered or self.queued or self._held
         )  # fmt: skip
         ending = self.failed is not None or self.closing or self._drained or self._held_back is not None
         waiting = self._preface or self._expect_settings or self._block is not None
-        if table is None or going_on or ending or waiting:
+        if not self._encoder.is_settled or going_on or ending or waiting:
             return None
         numbers = Numbers(
             self.served, self.flowed, self.send_window, self.peer_initial_window, self.peer_max_frame,
             self.peer_max_streams, self._next_id, self._last_peer_id, self._recv_window, self._unreturned,
             self._encoder.list_limit, self._guessing, self._acknowledged, self.connect_protocol, *self._guard.state,
         )  # fmt: skip
-        return Dormant(numbers, table, self._decoder.table, tuple(self._forgotten))
+        return Dormant(numbers, self._encoder.table, self._decoder.table, tuple(self._forgotten))
 
     def resume(self, dormant: Dormant) -> None:
         """Go on from where another connection was, with the same limits and memos; nothing may have been done yet."""

@@ -365,13 +365,13 @@ class Encoder:
         self.set_list_limit(list_limit)
 
     @property
-    def table(self) -> Table | None:
-        """What an encoder that goes on from here needs to know, beside `list_limit`; None: something is unsaid."""
-        return self._table if self._smallest is None else None
+    def is_settled(self) -> bool:
+        """Whether an encoder that has this `table` and `list_limit` can go on from here: nothing is unsaid."""
+        return self._smallest is None
 
     def resume(self, table: Table, list_limit: int) -> None:
         """Go on from where another encoder was."""
-        self._table, self.list_limit = table, list_limit
+        self.table, self.list_limit = table, list_limit
         self._alone = list_limit < _MEMO_LIST_LIMIT
 
     def set_limit(self, limit: int) -> None:
