@@ -21,6 +21,7 @@ from catenet.cli.yaml_text import load_yaml
 from catenet.rpc import RpcError, SyncChannel
 from catenet.rpc.compile.command import describe_protos
 from catenet.rpc.model.method import service_from_protobuf
+from catenet.rpc.model.wellknown import HEALTH
 
 pytestmark = pytest.mark.slow(60)
 
@@ -384,6 +385,26 @@ def test_reload(tmp_path, capsys):
         assert "files have changed" in process.stderr.readline()
         assert told(process) == [url]
         assert json.loads(rpc(capsys, *call)[1])["points"] == "2"
+
+
+def test_health_checks_say_so_before_a_server_drains(tmp_path):
+    watch = HEALTH.method("Watch")
+    with (
+        serving(tmp_path, "--listen", "tcp://127.0.0.1:0", "--drain", "600", expect=130) as (process, urls),
+        SyncChannel(urls[0]) as channel,
+    ):
+        told = channel.server_stream(watch, watch.request())
+        assert next(told).status == 1
+        process.send_signal(signal.SIGTERM)
+        assert next(told).status == 2
+        check = HEALTH.method("Check")
+        with SyncChannel(urls[0]) as another:
+            assert another.unary(check, check.request()).status == 2, "calls are taken all the same"
+        told.close()
+        for _ in range(2):  # whoever does not want to wait
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        process.wait(20)
 
 
 def test_without_reflection(tmp_path, capsys):

@@ -73,3 +73,45 @@ def test_shutdown_is_final():
     health.shutdown()
     health.set("", ServingStatus.SERVING)
     assert health.get("") is ServingStatus.NOT_SERVING
+
+
+def test_a_mask_hides_what_is_set_and_lets_it_show_again():
+    async def main():
+        health = Health()
+        stream = health.watch(Request(), None)
+        assert (await anext(stream)).status == ServingStatus.SERVING
+        health.mask()
+        assert (await anext(stream)).status == ServingStatus.NOT_SERVING
+        assert (await health.check(Request(), None)).status == ServingStatus.NOT_SERVING
+        health.set("s.S", ServingStatus.SERVING)
+        listed = (await health.list(None, None)).statuses
+        assert {name: listed[name].status for name in listed} == {"": 2, "s.S": 2}
+        health.mask(False)
+        assert (await anext(stream)).status == ServingStatus.SERVING
+        assert (await health.check(Request(service="s.S"), None)).status == ServingStatus.SERVING
+        health.mask()
+        unknown = health.watch(Request(service="t.T"), None)
+        assert (await anext(unknown)).status == ServingStatus.SERVICE_UNKNOWN
+        await stream.aclose()
+        await unknown.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_server_says_that_it_is_not_serving_before_it_drains():
+    async def main():
+        health, drained = Health(), []
+
+        class Server:
+            async def drain(self, grace=None):
+                drained.append(grace)
+
+        ending = asyncio.ensure_future(health.drain(Server(), announce=0.05, grace=3.0))
+        await asyncio.sleep(0)
+        assert (await health.check(Request(), None)).status == ServingStatus.NOT_SERVING and not drained
+        await ending
+        assert drained == [3.0]
+        health.mask(False)
+        assert (await health.check(Request(), None)).status == ServingStatus.NOT_SERVING, "finally"
+
+    asyncio.run(main())

@@ -12,6 +12,7 @@ from catenet.http.errors import StreamError
 from catenet.http.message import Fields
 
 __all__ = [
+    "ADDRESS_LIST",
     "AUTHORITY",
     "FRAMING_TRAILERS",
     "check_fields",
@@ -37,6 +38,8 @@ _FUTURE = rb"[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+"
 _HOST = rb"(?:\[(?:%b|%b)\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%%[0-9A-Fa-f]{2})+)" % (_ADDRESS, _FUTURE)
 AUTHORITY = re.compile(rb"(?:%b(?::[0-9]*)?)?" % _HOST).fullmatch
 """Host and port after RFC 3986 section 3.2, without userinfo; or nothing. The port has any number of digits."""
+ADDRESS_LIST = re.compile(rb"(?:(?:\[%b\]|[0-9.]+):[0-9]+,)+(?:\[%b\]|[0-9.]+):[0-9]+" % (_ADDRESS, _ADDRESS)).fullmatch
+"""What gRPC's C core calls a server of a list of addresses (`ipv4:` and `ipv6:` of its `naming.md`)."""
 _HOST_AND_PORT = re.compile(rb"%b:0*+([0-9]{1,5})" % _HOST).fullmatch
 
 # Fields that speak about one connection have no meaning in HTTP/2 (RFC 9113 section 8.2.2).

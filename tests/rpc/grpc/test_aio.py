@@ -396,3 +396,50 @@ def test_a_retry_policy(api, generated, Message):
 
     asyncio.run(main())
     assert attempts == [None, "1", "2"]
+
+
+BALANCED = """{"loadBalancingConfig": [{"round_robin": {}}]}"""
+
+
+@pytest.mark.parametrize(
+    ("options", "shares"),
+    [
+        ([], [12, 0]),
+        ([("grpc.lb_policy_name", "round_robin")], [6, 6]),
+        ([("grpc.service_config", BALANCED)], [6, 6]),
+        ([("grpc.service_config", BALANCED), ("grpc.lb_policy_name", "pick_first")], [6, 6]),
+    ],
+)
+def test_several_servers(api, generated, options, shares):
+    Message = generated.Message
+
+    class Counting(generated.EchoServicer):
+        def __init__(self):
+            self.calls = 0
+
+        async def Unary(self, request, context):
+            self.calls += 1
+            return request
+
+    async def main():
+        servicers, servers, places = [Counting(), Counting()], [], []
+        for servicer in servicers:
+            server = api.aio.server()
+            generated.add(servicer, server)
+            places.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+            await server.start()
+            servers.append(server)
+        async with api.aio.insecure_channel("ipv4:" + ",".join(places), options=options) as channel:
+            stub = generated.EchoStub(channel)
+            async with asyncio.timeout(30):
+                while not all(servicer.calls for servicer in servicers[: 2 if shares[1] else 1]):
+                    await stub.Unary(Message(), wait_for_ready=True)
+            for servicer in servicers:
+                servicer.calls = 0
+            for _ in range(12):
+                await stub.Unary(Message())
+        for server in servers:
+            await server.stop(None)
+        assert [servicer.calls for servicer in servicers] == shares
+
+    asyncio.run(main())

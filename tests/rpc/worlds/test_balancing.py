@@ -5,6 +5,7 @@
 
 import asyncio
 import collections
+import itertools
 import os
 import random
 
@@ -217,3 +218,37 @@ def test_a_server_behind_a_nat_that_loses_power_is_given_up_in_time(waiting):
         world.run(300)
     ((code, after),) = told
     assert code is Code.UNAVAILABLE and after < FAILOVER
+
+
+def test_pings_are_never_more_frequent_than_servers_of_grpc_take():
+    """C's and Go's take one in five minutes while a call runs, and none without one (gRFC A8)."""
+    pings = []
+    settings, pong = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)), bytes((0, 0, 8, 6, 1, 0, 0, 0, 0))
+
+    async def silent(reader, writer):
+        """Answers PINGs, and nothing else."""
+        writer.write(settings)
+        await reader.readexactly(24)
+        while head := await reader.read(9):
+            data = await reader.readexactly(int.from_bytes(head[:3], "big"))
+            if head[3] == 6 and not head[4]:
+                pings.append(asyncio.get_running_loop().time())
+                writer.write(pong + data)
+
+    async def server():
+        async with await asyncio.start_server(silent, "", 7000) as listening:
+            await listening.serve_forever()
+
+    async def client():
+        async with Channel("tcp://server:7000") as channel:
+            with pytest.raises(RpcError, match="DEADLINE_EXCEEDED"):
+                await channel.unary(ONCE, StringValue(), timeout=3600.0)
+            await asyncio.sleep(7200.0)
+
+    with World(1, output=lambda host, stream, line: None) as world:
+        for name, program in (("server", server), ("client", client)):
+            world.host(name).run(program, daemon=name == "server", start=0.1 if name == "client" else 0)
+            world.link(name, latency=0.05, jitter=0.04)
+        world.run(12_000)
+    assert 8 <= len(pings) <= 10, pings
+    assert min(after - before for before, after in itertools.pairwise(pings)) > 330

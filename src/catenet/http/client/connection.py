@@ -66,7 +66,7 @@ class ClientConnection(HttpProtocol[ResponseHead]):
         self.kept = False
         self.on_change: Callable[[ClientConnection], None] | None = None
         self.on_room: Callable[[ClientConnection], None] | None = None
-        self._pinged = False
+        self._pinged: float | None = None
         self._retired = False
         self._poll: select.poll | None = None
         self._settled: asyncio.Future[None] | None = None
@@ -88,7 +88,7 @@ class ClientConnection(HttpProtocol[ResponseHead]):
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes; then tell those that wait if there is room for requests again."""
-        self._pinged = False
+        self._pinged = None
         super().data_received(data)
         if self.on_room is not None:
             self.on_room(self)
@@ -220,17 +220,21 @@ class ClientConnection(HttpProtocol[ResponseHead]):
         dial, transport = self._dial, self.transport
         if transport is None or dial.keepalive_time is None:
             return
-        quiet = self.loop.time() - self.now
-        wait = dial.keepalive_time - quiet
-        if self._pinged:
-            self.error = "the server does not answer keepalive pings"
-            transport.abort()
+        now = self.loop.time()
+        if self._pinged is not None:
+            left = self._pinged + dial.keepalive_timeout - now
+            if left <= 0:
+                self.error = "the server does not answer keepalive pings"
+                transport.abort()
+            else:
+                self._wait_to_ping(left)
             return
+        wait = dial.keepalive_time - (now - self.now)
         if wait <= 0 and (self.core.streams or dial.keepalive_without_calls):
-            self._pinged = True
+            self._pinged = now
             self.core.ping(_PING)
             self.flush()
-            wait = dial.keepalive_timeout
+            wait = min(dial.keepalive_time, dial.keepalive_timeout)  # an answer may come, and the next be due before
         elif wait <= 0:
             wait = dial.keepalive_time
         self._wait_to_ping(wait)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from catenet.http.errors import StreamError
 from catenet.http.fields import (
+    ADDRESS_LIST,
     AUTHORITY,
     FRAMING_TRAILERS,
     check_fields,
@@ -155,7 +156,7 @@ def _is_pseudo(name: bytes, value: bytes) -> bool:
     if name == b":path":
         return is_target(value)
     if name == b":authority":
-        return AUTHORITY(value) is not None
+        return AUTHORITY(value) is not None or ADDRESS_LIST(value) is not None
     if name == b":scheme":
         return is_scheme(value)
     if name == b":method" or name == b":protocol":
@@ -166,7 +167,9 @@ def _is_pseudo(name: bytes, value: bytes) -> bool:
 def _authority(pseudo: dict[bytes, bytes], noted: list[tuple[bytes, bytes]]) -> bytes:
     hosts = [value for name, value in noted if name == b"host"] if noted else []
     if not hosts:
-        return pseudo.get(b":authority", b"")
+        authority = pseudo.get(b":authority", b"")
+        # Of a list of addresses, which is no authority, the first is one.
+        return authority.partition(b",")[0] if b"," in authority and ADDRESS_LIST(authority) else authority
     authority = pseudo.get(b":authority", hosts[0])
     # Section 8.3.1: a Host that differs is how requests are smuggled past virtual hosts.
     if len(hosts) > 1 or hosts[0].lower() != authority.lower() or not AUTHORITY(authority):

@@ -16,7 +16,7 @@ from catenet.net.backoff import ConnectionBackoff
 from catenet.net.dial import Endpoint, interleave, resolve
 from catenet.net.target import Target
 
-__all__ = ["Refresh", "Resolved", "Resolver", "all_endpoints", "usual_resolver"]
+__all__ = ["Refresh", "Resolved", "Resolver", "all_endpoints", "by_dns", "usual_resolver"]
 
 
 @dataclass(frozen=True, slots=True)
