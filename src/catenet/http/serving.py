@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from catenet.http.core import ConnectionValue
 from catenet.http.driver import IGNORE, HttpProtocol
@@ -31,6 +31,7 @@ from catenet.net.accept import Slot
 from catenet.net.eager_task import Runner
 from catenet.net.limits import ServerLimits
 from catenet.net.monitor import Late, PeerMonitor
+from catenet.net.parking import ParkedConnection
 from catenet.net.settled import Settled
 from catenet.net.turns import FEW, Turns
 
@@ -318,13 +319,15 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         self.turns.members -= 1
         del self.monitor  # both know each other, and would wait for the collector
 
-    def resume(self, parked: ParkedHttp) -> None:
-        """Go on from what was kept."""
+    def resume(self, parked: ParkedConnection) -> Self:
+        """Go on from what was kept; return this connection."""
+        assert isinstance(parked, ParkedHttp)
         core = Connection(False, self.shared.http, self.shared.memos)
         core.resume(parked.dormant)
         self._served = core.served
         self.choose(core)
         self.monitor.resume(parked.now)
+        return self
 
     def _is_pinged(self) -> bool:
         return self._pinged is not None and self._pinged > self.now

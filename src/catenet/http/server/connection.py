@@ -21,6 +21,7 @@ class HttpConnection(ServingProtocol):
     """One connection. `running` counts handlers that have not ended, also of streams that have."""
 
     __slots__ = ("_service",)
+    parks = True
 
     def __init__(self, server: HttpServer, shared: Shared, slot: Slot) -> None:
         super().__init__(server, shared, slot)

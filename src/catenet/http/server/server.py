@@ -17,6 +17,7 @@ from catenet.http.serving import Shared
 from catenet.http.target import SERVER_SCHEMES
 from catenet.net.accept import Slot
 from catenet.net.limits import ServerLimits
+from catenet.net.parking import ParkedConnection
 from catenet.net.stream_server import StreamServer
 from catenet.net.tls import Certificates
 
@@ -73,6 +74,10 @@ class HttpServer(StreamServer[HttpConnection]):
         """Return the protocol of a connection."""
         assert self._http is not None
         return HttpConnection(self, self._http, slot)
+
+    def reopened(self, parked: ParkedConnection) -> HttpConnection:
+        """Return the protocol of a connection that was parked."""
+        return self.accepted(parked.slot).resume(parked)
 
     def check(self, now: float) -> None:
         """Look after logs."""

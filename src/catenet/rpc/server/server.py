@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from catenet.http.serving import ParkedHttp, Shared
+from catenet.http.serving import Shared
 from catenet.net.accept import Slot
 from catenet.net.parking import ParkedConnection
 from catenet.net.stream_server import Listener, StreamServer
@@ -113,10 +113,7 @@ class Server(StreamServer[ServerConnection], Dispatch):
 
     def reopened(self, parked: ParkedConnection) -> ServerConnection:
         """Return the protocol of a connection that was parked."""
-        assert isinstance(parked, ParkedHttp)
-        connection = self.accepted(parked.slot)
-        connection.resume(parked)
-        return connection
+        return self.accepted(parked.slot).resume(parked)
 
     def parked_closed(self) -> None:
         """Count a connection that was parked to its end."""
