@@ -23,7 +23,7 @@ BENCHMARKS = {
     "many": "1 to 100 connections at a time over TUN: rates, fairness, round trips",
     "sim": "simulated worlds: packets and virtual seconds per second, beside ns-3 and simloop",
     "connections": "memory and message cost at 10 to 1,000,000 established connections",
-    "rpc": "RPC servers and clients beside gRPC in C++, Python and JavaScript, grpclib, connectrpc",
+    "rpc": "RPC beside gRPC in C++, Go, Rust, Python and JavaScript, grpclib, connectrpc, D-Bus, Pyro5",
     "identity": "calls on a Unix socket, with identity, policy, limits, audit log; workers of other users",
     "marshalling": "graphs of objects and messages as XML beside pickle, jsonpickle, msgspec, lxml and xsdata",
     "http_client": "the HTTP client beside httpx, aiohttp, requests, niquests and curl, against nginx",

@@ -14,9 +14,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import Column, Contender, Report, Sample, Table, Unavailable, interleave
-from benchmarks.rpc import COST, RATE, UNARY, lab, peers
+from benchmarks.goals import Goal, summary
+from benchmarks.harness import Column, Contender, Failed, Report, Sample, Table, Unavailable, interleave
+from benchmarks.rpc import peers
+from benchmarks.rpc.bench import Bench
 from benchmarks.rpc.lab import LOAD_ON, Service
+from benchmarks.rpc.runs import COST, RATE, UNARY
 
 CALLER = 4242
 SOCKET = "unix:{folder}/s.sock"
@@ -33,21 +36,37 @@ SEQUENTIAL = {
     "in the server's process, policy and limits": "policy+limits",
     "in a worker of the caller's user": "worker",
 }
+SECONDS = 0.5
+LOAD, ONE = "Unary gRPC", "One call after another"
+RATIOS = [
+    *(
+        Goal(f"processor time, {title}, by that with nothing asked", LOAD, title, "nothing asked", "processor")
+        for title in LOADED
+        if title != "nothing asked"
+    ),
+    *(
+        Goal(f"time of a call, {title}, by that in the server's process", ONE, title, "in the server's process", "p50")
+        for title in SEQUENTIAL
+        if title != "in the server's process"
+    ),
+]
 COLUMNS = [RATE, Column("p50", "median, us"), Column("p99", "p99, us")]
 
 
 def run(*, quick: bool = False, repetitions: int | None = None, only: str | None = None) -> Report:
     """Measure both tables."""
-    rounds, seconds = repetitions or (1 if quick else 5), 1.0 if quick else 1.5
-    with tempfile.TemporaryDirectory() as name:
+    rounds = repetitions or (1 if quick else 5)
+    with tempfile.TemporaryDirectory() as name, Bench() as bench:
+        # Workers read the messages too, whatever their user may read.
+        sys.path.insert(0, str(peers.messages()))
         audit = str(Path(name) / "audit.jsonl")
         loaded = [
-            Contender(title, partial(_loaded, kind, audit, seconds))
+            Contender(title, partial(_loaded, bench, kind, audit))
             for title, kind in LOADED.items()
             if only is None or only in title
         ]
         one = [
-            Contender(title, partial(_one_by_one, kind, audit, seconds))
+            Contender(title, partial(_one_by_one, bench, kind, audit))
             for title, kind in SEQUENTIAL.items()
             if only is None or only in title
         ]
@@ -62,35 +81,30 @@ def run(*, quick: bool = False, repetitions: int | None = None, only: str | None
         ]
         for table in tables:
             interleave(table.contenders, rounds)
-    summary = "HiScore on a Unix socket: server on one processor, load on the other."
-    return Report("identity", summary, tables, peers.versions(), rounds)
+    text = "HiScore on a Unix socket: server on one processor, load on the other."
+    return Report("identity", text, [summary(tables, RATIOS), *tables], peers.versions(), rounds)
 
 
-def _loaded(kind: str, audit: str, seconds: float) -> Sample:
-    environment = {"GUARD": kind, "AUDIT": audit}
-    with lab.serving(Service("catenet", SOCKET, environment)) as running:
-        sample = lab.h2load(running, UNARY, seconds)
+def _loaded(bench: Bench, kind: str, audit: str) -> Sample:
+    sample = bench.load(Service("catenet", SOCKET, {"GUARD": kind, "AUDIT": audit}), UNARY, SECONDS)
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(audit)
+        os.truncate(audit, 0)
     return sample
 
 
-def _one_by_one(kind: str, audit: str, seconds: float) -> Sample:
+def _one_by_one(bench: Bench, kind: str, audit: str) -> Sample:
     if os.geteuid() != 0:
         raise Unavailable("callers of other users need root")
-    environment = {"GUARD": kind, "AUDIT": audit}
-    sys.path.insert(0, str(peers.messages()))
-    try:
-        import hiscore_pb2  # noqa: F401 - while root may read it
+    import hiscore_pb2  # noqa: F401 - while root may read it
 
-        import catenet.rpc  # noqa: F401
+    import catenet.rpc  # noqa: F401
 
-        with lab.serving(Service("catenet", "unix:@catenet-bench-{port}", environment)) as running:
-            times = _in_child(partial(_call, running.url, seconds))
-    finally:
-        sys.path.pop(0)
+    running = bench.server(Service("catenet", "unix:@catenet-bench-{port}", {"GUARD": kind, "AUDIT": audit}))
+    times = _in_child(partial(_call, running.url, SECONDS))
+    if not times:
+        raise Failed("the caller came to no end")
     times.sort()
-    return {"rate": len(times) / seconds, "p50": statistics.median(times), "p99": times[int(len(times) * 0.99)]}
+    return {"rate": len(times) / SECONDS, "p50": statistics.median(times), "p99": times[int(len(times) * 0.99)]}
 
 
 def _in_child(work: Callable[[], Sequence[float]]) -> list[float]:
@@ -113,7 +127,7 @@ def _in_child(work: Callable[[], Sequence[float]]) -> list[float]:
     with open(read) as stream:
         told = stream.read()
     os.waitpid(child, 0)
-    found: list[float] = json.loads(told)
+    found: list[float] = json.loads(told or "[]")
     return found
 
 

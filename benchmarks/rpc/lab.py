@@ -1,8 +1,7 @@
-"""One measurement: a server on the first processor, the load on the second, and what both cost."""
+"""Servers to be measured, each on the first processor, and idle connections to them; the load is on the last one."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import resource
@@ -12,31 +11,39 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.harness import Failed, Sample
-from benchmarks.netns import processor_seconds
-from benchmarks.peers import need
+from benchmarks.harness import Failed
+from benchmarks.peers import built
 from benchmarks.rpc import peers
 
 PROGRAMS = Path(__file__).parent / "programs"
-TICKS = os.sysconf("SC_CLK_TCK")
 PROCESSORS = sorted(os.sched_getaffinity(0))
-WARM_UP = "500ms"
 SERVER_ON, LOAD_ON = PROCESSORS[0], PROCESSORS[-1]
+OURS = ("catenet", "bare", "dropin")
+"""Kinds of programs that begin so run on this interpreter; others where their packages are."""
+COMPILED = {"COMPILED": "1"}
+"""Environment of a service that runs on Catenet compiled (`benchmarks.peers compiled`)."""
+_CPUCLOCK_SCHED = 2
+"""As clock_getcpuclockid(3) makes the clock of a process from its number."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """How to start one server: a kind of `serve.py`, or `cpp-callback`, `cpp-sync`, `grpc-js`."""
+    """How to start one server: a kind of `serve.py`, or `cpp-callback`, `cpp-sync`, `grpc-js`, `grpc-go`, `tonic`.
+
+    `spread`: each worker on a processor of its own, as far as there are as many.
+    """
 
     kind: str
     url: str = "tcp://127.0.0.1:{port}"
     environment: Mapping[str, str] = field(default_factory=dict)
     workers: int = 1
+    spread: bool = False
 
 
 @dataclass
@@ -47,19 +54,35 @@ class Running:
     port: int
     url: str
 
+    def members(self) -> list[int]:
+        """Processes of the server: the one that was started and its workers."""
+        pid = self.process.pid
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except OSError:
+            raise Failed("the server has ended") from None
+        return [pid, *map(int, children)]
+
     def processor_seconds(self) -> float:
-        """Processor time that it has used."""
-        return processor_seconds([self.process.pid])
+        """Processor time that it has used, with that of threads that have ended."""
+        return sum(map(processor_time, self.members()))
 
     def resident(self) -> int:
         """Resident memory in bytes, of all workers."""
-        pid = self.process.pid
         total = 0
-        for member in [str(pid), *Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]:
+        for member in self.members():
             match = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{member}/status").read_text())
             assert match is not None
             total += int(match[1]) * 1024
         return total
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of processor time of a process, by its own clock, which is exact where /proc counts in hundredths."""
+    try:
+        return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
+    except OSError:
+        raise Failed("the server has ended") from None
 
 
 def free_port() -> int:
@@ -69,13 +92,28 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    path = [str(peers.messages()), *filter(None, [os.environ.get("PYTHONPATH")])]
+def environment_of(more: Mapping[str, str]) -> dict[str, str]:
+    """Environment of a program: the messages are on its path, and Catenet, from the source or compiled."""
+    source = str(built("compiled") / "src") if "COMPILED" in more else os.environ.get("PYTHONPATH")
+    path = [str(peers.messages()), *filter(None, [source])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path), **more}
 
 
-def _interpreter(kind: str) -> Path:
-    return Path(sys.executable) if kind.startswith(("catenet", "bare")) else peers.python()
+def interpreter_of(kind: str) -> Path:
+    """The interpreter that has the packages of a kind of program."""
+    return Path(sys.executable) if kind.startswith(OURS) else peers.python()
+
+
+def _command(service: Service, url: str, port: int) -> list[str | Path]:
+    kind = service.kind
+    if kind.startswith("cpp-"):
+        return [peers.cpp_server(), str(port), kind.removeprefix("cpp-")]
+    if kind == "grpc-js":
+        return ["node", PROGRAMS / "serve.js", peers.PROTO, str(port)]
+    if kind in ("grpc-go", "tonic"):
+        return [peers.go_server() if kind == "grpc-go" else peers.tonic_server(), str(port)]
+    address = url if kind == "catenet" or url.startswith("unix:") else str(port)
+    return [interpreter_of(kind), PROGRAMS / "serve.py", kind, address]
 
 
 def _raise_file_limit() -> None:
@@ -89,25 +127,23 @@ def serving(service: Service) -> Iterator[Running]:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         url = service.url.format(port=port, folder=folder)
-        command: list[str | Path]
         environment = {**service.environment, "WORKERS": str(service.workers)}
-        if service.kind.startswith("cpp-"):
-            command = [peers.cpp_server(), str(port), service.kind.removeprefix("cpp-")]
-        elif service.kind == "grpc-js":
+        if service.kind == "grpc-js":
             environment["NODE_PATH"] = str(peers.node_modules())
-            command = ["node", PROGRAMS / "serve.js", peers.PROTO, str(port)]
-        else:
-            address = url if service.kind == "catenet" else str(port)
-            command = [_interpreter(service.kind), PROGRAMS / "serve.py", service.kind, address]
-        process = subprocess.Popen(
-            ["taskset", "-c", str(SERVER_ON), *map(str, command)],
-            stdout=subprocess.PIPE,
-            stderr=(Path(folder) / "stderr").open("w"),
-            text=True,
-            env=_environment(environment),
-            preexec_fn=_raise_file_limit,
-            start_new_session=True,
-        )
+        if service.kind == "connectrpc":
+            environment["CONNECT_MESSAGES"] = str(peers.connect_messages())
+        if service.spread:
+            environment["PROCESSORS"] = " ".join(map(str, PROCESSORS[: service.workers]))
+        with (Path(folder) / "stderr").open("w") as errors:
+            process = subprocess.Popen(
+                ["taskset", "-c", str(SERVER_ON), *map(str, _command(service, url, port))],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=environment_of(environment),
+                preexec_fn=_raise_file_limit,
+                start_new_session=True,
+            )
         try:
             assert process.stdout is not None
             seen = 0
@@ -129,7 +165,7 @@ def serving(service: Service) -> Iterator[Running]:
 
 def _await_listening(url: str, port: int) -> None:
     if url.startswith("unix:"):
-        return
+        return  # it listens when it says so
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -139,81 +175,20 @@ def _await_listening(url: str, port: int) -> None:
     raise Failed("the server does not listen")
 
 
-@dataclass(frozen=True)
-class Load:
-    """What h2load sends: connections, streams on each, the body of a request; `messages` is what a call returns."""
-
-    path: str
-    body: bytes
-    content_type: str = "application/grpc"
-    clients: int = 8
-    streams: int = 10
-    http1: bool = False
-    messages: int = 1
-    rate: int | None = None
-
-
-def h2load(running: Running, load: Load, seconds: float) -> Sample:
-    """Put load on a server for some seconds, after a warm-up; return calls/s, CPU per call, p99 in us."""
-    program = need("h2load", "apt-get install nghttp2-client")
-    with tempfile.TemporaryDirectory() as folder:
-        body, log = Path(folder) / "body", Path(folder) / "log"
-        body.write_bytes(load.body)
-        scheme = "https" if running.url.startswith("tls:") else "http"
-        target = f"{scheme}://127.0.0.1:{running.port}{load.path}"
-        command = ["taskset", "-c", str(LOAD_ON), program, "-c", str(load.clients), "-m", str(load.streams)]
-        command += ["-d", str(body), "-H", f"content-type: {load.content_type}", "-H", "te: trailers"]
-        if running.url.startswith("unix:"):
-            command += ["-B", running.url.replace("unix:", "unix:", 1)]
-        if load.http1:
-            command.append("--h1")
-        # h2load spreads a rate over its clients itself.
-        rate = ["--rps", str(max(load.rate // load.clients, 1)), "--log-file", str(log)] if load.rate else []
-        _run([*command, "-D", WARM_UP, target], seconds)
-        before = running.processor_seconds()
-        told = _run([*command, *rate, "-D", f"{int(seconds * 1000)}ms", target], seconds)
-        spent = running.processor_seconds() - before
-        match = re.search(r"requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed", told)
-        statuses = re.search(r"status codes: (\d+) 2xx", told)
-        if match is None or statuses is None or not int(statuses[1]):
-            raise Failed("h2load got no answers")
-        if int(match[4]) > int(match[2]) // 100:
-            raise Failed(f"{match[4]} calls failed")
-        calls = int(match[3])
-        sample = {"rate": calls * load.messages / seconds, "processor": spent / calls / load.messages * 1e6}
-        if load.rate:
-            times = sorted(int(line.split()[2]) for line in log.read_text().splitlines())
-            sample["p50"], sample["p99"] = times[len(times) // 2], times[int(len(times) * 0.99)]
-        return sample
-
-
-def call(running: Running, kind: str, in_flight: int, seconds: float, size: int = 0) -> Sample:
-    """Call a server with a Python client for some seconds; return calls/s, CPU per call, p50 and p99 in us."""
-    environment = {}
-    words: list[str | Path]
-    if kind == "grpc-js":
-        environment["NODE_PATH"] = str(peers.node_modules())
-        words = ["node", PROGRAMS / "call.js", peers.PROTO]
-    else:
-        words = [_interpreter(kind), PROGRAMS / "call.py", kind]
-    words += [running.url, str(in_flight), str(seconds)]
-    if size:
-        words.append(str(size))
-    told = _run(["taskset", "-c", str(LOAD_ON), *map(str, words)], seconds, _environment(environment))
-    sample: Sample = json.loads(told.splitlines()[-1])
-    return sample
-
-
 @contextmanager
-def holding(running: Running, count: int, hello: bytes) -> Iterator[None]:
-    """Hold idle connections that have made a call each, from as many processes as their descriptors take."""
+def holding(running: Running, count: int, hello: bytes, rate: float = 1e6) -> Iterator[None]:
+    """Hold idle connections that have made a call each, from as many processes as their descriptors take.
+
+    `rate` of them come in a second.
+    """
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     most = min(hard - 100, 20_000)
     holders: list[subprocess.Popen[str]] = []
     try:
         for number, first in enumerate(range(0, count, most)):
-            words = [sys.executable, PROGRAMS / "hold.py", str(running.port), str(min(most, count - first))]
-            command = ["taskset", "-c", str(LOAD_ON), *map(str, words), f"127.0.{number + 1}", hello.hex()]
+            words = [sys.executable, PROGRAMS / "hold.py", running.port, min(most, count - first)]
+            words += [f"127.0.{number + 1}", hello.hex(), rate * most / max(count, most)]
+            command = ["taskset", "-c", str(LOAD_ON), *map(str, words)]
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
             holders.append(subprocess.Popen(command, text=True, **pipes))  # type: ignore[call-overload]
         for holder in holders:
@@ -233,14 +208,3 @@ def workers_for(connections: int) -> int:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     # The kernel spreads connections by a hash, so the shares are not equal to the last one.
     return max(-(-connections // (hard * 9 // 10)), 1)
-
-
-def _run(command: Sequence[str], seconds: float, env: Mapping[str, str] | None = None) -> str:
-    """Run a load generator that should take `seconds`; a machine that is busy gets it some patience."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 20, env=env)
-    except subprocess.TimeoutExpired:
-        raise Failed(f"{Path(command[3]).name} did not come to its end") from None
-    if done.returncode:
-        raise Failed((done.stderr or done.stdout).strip().splitlines()[-1])
-    return done.stdout

@@ -1,7 +1,7 @@
-"""`hold.py PORT COUNT SOURCES HELLO`: open connections from addresses below SOURCES, make a call on each, keep them.
+"""`hold.py PORT COUNT SOURCES HELLO RATE`: open connections from addresses below SOURCES, call on each, keep them.
 
 HELLO, in hexadecimal, is what is sent on each: the beginning of a connection with one call, whose answer has "ann" in
-it. Prints a line when all of them stand, and ends with its standard input.
+it. RATE of them come in a second at most. Prints a line when all of them stand, and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import resource
 import socket
 import sys
+import time
 from typing import Any
 
 BATCH = 200
@@ -40,11 +41,13 @@ def await_answer(sock: Any) -> None:
 
 
 if __name__ == "__main__":
-    port, count, sources, hello = sys.argv[1:]
+    port, count, sources, hello, rate = sys.argv[1:]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     held: list[socket.socket] = []
+    started = time.monotonic()
     while len(held) < int(count):
+        time.sleep(max(started + len(held) / float(rate) - time.monotonic(), 0.0))
         numbers = range(len(held), min(len(held) + BATCH, int(count)))
         batch = [connect(int(port), sources, number, bytes.fromhex(hello)) for number in numbers]
         for sock in batch:

@@ -1,13 +1,17 @@
 """`serve.py KIND ADDRESS`: HiScore on one of the Python servers; prints a line when it listens.
 
-The messages (`hiscore_pb2`) are on PYTHONPATH. ADDRESS is a port, or for `catenet` a URL.
+The messages (`hiscore_pb2`) are on PYTHONPATH. ADDRESS is a port, a Unix socket, or for `catenet` any URL. `dropin` and
+`dropin_aio` are the programs of `sync` and `aio` with `catenet.rpc.grpc` in the place of `grpc`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import importlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -15,6 +19,7 @@ from typing import Any
 import hiscore_pb2 as pb
 
 SERVICE = "hiscore.HiScore"
+PATH = "/hiscore/HiScore"
 
 
 def ready() -> None:
@@ -74,9 +79,11 @@ def catenet(url: str) -> None:
         await server.serve_forever()
 
     # One process may not have as many descriptors as there are connections to be held.
-    workers = int(os.environ.get("WORKERS", "1"))
-    for _ in range(workers - 1):
+    workers, processors = int(os.environ.get("WORKERS", "1")), os.environ.get("PROCESSORS", "").split()
+    for number in range(1, workers):
         if not os.fork():
+            if processors:
+                os.sched_setaffinity(0, {int(processors[number % len(processors)])})
             break
     (asyncio.run if os.environ.get("LOOP") == "asyncio" else uvloop.run)(main())
 
@@ -123,8 +130,19 @@ def acting() -> Any:
     return Acting()
 
 
-def aio(port: int) -> None:
-    import grpc
+def _grpc(ours: bool) -> Any:
+    return importlib.import_module("catenet.rpc.grpc" if ours else "grpc")
+
+
+def _port(address: str) -> str:
+    return address if address.startswith("unix:") else f"127.0.0.1:{address}"
+
+
+OPTIONS = [("grpc.max_receive_message_length", 16 << 20)]
+
+
+def aio(address: str, ours: bool = False) -> None:
+    grpc = _grpc(ours)
 
     async def get(request: Any, context: Any) -> Any:
         return score()
@@ -137,9 +155,9 @@ def aio(port: int) -> None:
             yield score(points)
 
     async def main() -> None:
-        server = grpc.aio.server(options=[("grpc.max_receive_message_length", 16 << 20)])
-        server.add_generic_rpc_handlers((_handlers(get, echo, watch),))
-        server.add_insecure_port(f"127.0.0.1:{port}")
+        server = grpc.aio.server(options=OPTIONS)
+        server.add_generic_rpc_handlers((_handlers(grpc, get, echo, watch),))
+        server.add_insecure_port(_port(address))
         await server.start()
         ready()
         await server.wait_for_termination()
@@ -147,26 +165,24 @@ def aio(port: int) -> None:
     asyncio.run(main())
 
 
-def sync(port: int) -> None:
+def sync(address: str, ours: bool = False) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    import grpc
+    grpc = _grpc(ours)
 
     def watch(request: Any, context: Any) -> Iterator[Any]:
         for points in range(request.count):
             yield score(points)
 
-    server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", 16 << 20)])
-    server.add_generic_rpc_handlers((_handlers(lambda r, c: score(), lambda r, c: r, watch),))
-    server.add_insecure_port(f"127.0.0.1:{port}")
+    server = grpc.server(ThreadPoolExecutor(8), options=OPTIONS)
+    server.add_generic_rpc_handlers((_handlers(grpc, lambda r, c: score(), lambda r, c: r, watch),))
+    server.add_insecure_port(_port(address))
     server.start()
     ready()
     server.wait_for_termination()
 
 
-def _handlers(get: Any, echo: Any, watch: Any) -> Any:
-    import grpc
-
+def _handlers(grpc: Any, get: Any, echo: Any, watch: Any) -> Any:
     def unary(function: Any, request: Any, response: Any) -> Any:
         return grpc.unary_unary_rpc_method_handler(
             function, request_deserializer=request.FromString, response_serializer=response.SerializeToString
@@ -179,7 +195,7 @@ def _handlers(get: Any, echo: Any, watch: Any) -> Any:
     return grpc.method_handlers_generic_handler(SERVICE, methods)
 
 
-def grpclib(port: int) -> None:
+def grpclib(port: str) -> None:
     from grpclib.const import Cardinality, Handler
     from grpclib.server import Server
 
@@ -210,20 +226,23 @@ def grpclib(port: int) -> None:
     uvloop.run(main())
 
 
-def connectrpc(port: int) -> None:
+def connectrpc(port: str) -> None:
+    """With messages as its own generator makes them: their codecs are faster than those for Google's."""
+    sys.path.append(os.environ["CONNECT_MESSAGES"])
+    import hiscore_pb as own
     import uvicorn
     from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
     from connectrpc.server import ConnectASGIApplication, Endpoint
 
     async def get(request: Any, context: Any) -> Any:
-        return score()
+        return own.Score(player="ann", points=12345678)
 
     def endpoints(service: Any) -> Any:
         info = MethodInfo(
             name="Get",
             service_name=SERVICE,
-            input=pb.Query,
-            output=pb.Score,
+            input=own.Query,
+            output=own.Score,
             idempotency_level=IdempotencyLevel.UNKNOWN,
             stream_type=StreamType.UNARY,
         )
@@ -241,7 +260,7 @@ def connectrpc(port: int) -> None:
     uvicorn.Server(config).run()
 
 
-def bare(port: int) -> None:
+def bare(port: str) -> None:
     """The floor: uvloop and httptools, a fixed answer to every request."""
     import httptools
     import uvloop
@@ -268,6 +287,49 @@ def bare(port: int) -> None:
     uvloop.run(main())
 
 
+def dbus(address: str) -> None:
+    """A service on a bus of its own, which ends with this process."""
+    import uvloop
+    from dbus_fast.aio import MessageBus
+    from dbus_fast.service import ServiceInterface, method
+
+    class Scores(ServiceInterface):  # type: ignore[misc]
+        @method(name="Get")  # type: ignore[untyped-decorator]
+        def get(self, game: "s") -> "sx":  # type: ignore[name-defined]  # noqa: F821, UP037 - D-Bus's signatures
+            return ["ann", 12345678]
+
+    where = address.replace("unix:", "unix:path=")
+    words = ["dbus-daemon", "--session", "--nofork", "--print-address", f"--address={where}"]
+    daemon = subprocess.Popen(words, stdout=subprocess.PIPE)
+    assert daemon.stdout is not None
+    daemon.stdout.readline()
+
+    async def main() -> None:
+        bus = await MessageBus(where).connect()
+        bus.export(PATH, Scores(SERVICE))
+        await bus.request_name(SERVICE)
+        ready()
+        await bus.wait_for_disconnect()
+
+    uvloop.run(main())
+
+
+def pyro(address: str) -> None:
+    import Pyro5.api
+
+    @Pyro5.api.expose
+    class Scores:
+        def get(self, game: str) -> tuple[str, int]:
+            return "ann", 12345678
+
+    daemon = Pyro5.api.Daemon(unixsocket=address.removeprefix("unix:"))
+    daemon.register(Scores(), "scores")
+    ready()
+    daemon.requestLoop()
+
+
+KINDS: dict[str, Any] = {f.__name__: f for f in (catenet, aio, sync, grpclib, connectrpc, bare, dbus, pyro)}
+KINDS |= {"dropin": functools.partial(sync, ours=True), "dropin_aio": functools.partial(aio, ours=True)}
+
 if __name__ == "__main__":
-    servers: tuple[Any, ...] = (catenet, aio, sync, grpclib, connectrpc, bare)
-    {function.__name__: function for function in servers}[sys.argv[1]](sys.argv[2])
+    KINDS[sys.argv[1]](sys.argv[2])
