@@ -58,6 +58,7 @@ SINGLE = (
     "catenet/world/engine/host.py",
     "catenet/world/engine/host_runtime.py",
     "catenet/world/engine/hub.py",
+    "catenet/world/engine/realtime.py",
     "catenet/world/network/links.py",
     "catenet/world/patches/monotonic.py",
     "catenet/world/patches/process_globals.py",

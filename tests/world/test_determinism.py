@@ -61,7 +61,7 @@ def test_the_seed_decides_everything() -> None:
 
 def test_a_world_in_real_time_draws_from_the_machines_entropy() -> None:
     from catenet.world import World
-    from catenet.world.engine.hub import RealClock
+    from catenet.world.engine.realtime import RealClock
 
     drawn: list[object] = []
 

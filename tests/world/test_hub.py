@@ -8,7 +8,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.world.engine.hub import NEVER, Call, Hub, RealClock
+from catenet.world.engine.hub import NEVER, Call, Hub, Outlet
+from catenet.world.engine.realtime import RealClock
 
 
 def test_ties_break_by_order_of_calls() -> None:
@@ -53,6 +54,70 @@ def test_programs_have_their_turns_when_nothing_else_is_due_at_an_instant() -> N
     assert hub.run(until=1.0) is True
     expected = ["event a", "event b", "turn a", "turn b", "sent by a", "sent by b", "turn again", "sent by again"]
     assert ran == expected
+
+
+class Sent(Outlet):
+    """What a port has sent in a round: it arrives at once, or in a second."""
+
+    def __init__(self, hub: Hub, place: tuple[str, int], arrive: Call, delay: float = 0.0) -> None:
+        super().__init__(place)
+        self.hub = hub
+        self.arrive = arrive
+        self.delay = delay
+
+    def happen(self, when: float, sequence: int) -> None:
+        self.hub.put(self.arrive, when + self.delay)
+
+
+def test_what_hosts_send_leaves_when_all_are_quiet_by_host_and_port() -> None:
+    hub, ran = Hub(), []
+
+    def send(host: str, number: int, delay: float = 0.0) -> None:
+        ran.append(f"{host}{number} sends")
+        arrive = Call(ran.append, (f"from {host}{number}",))
+        hub.outlets.append(Sent(hub, (host, number), arrive, delay))
+
+    hub.call_at(1.0, send, "b", 0)
+    hub.call_at(1.0, send, "a", 1, 1.0)
+    hub.call_at(1.0, send, "a", 0)
+    hub.call_at(1.0, hub.turns.append, Call(ran.append, ("turn",)))
+    hub.call_at(2.0, ran.append, "timer")
+    assert hub.run() is False
+    sends = ["b0 sends", "a1 sends", "a0 sends", "turn"]
+    assert ran == [*sends, "from a0", "from b0", "from a1", "timer"]
+
+
+def test_barriers_come_between_instants() -> None:
+    hub, ran = Hub(), []
+
+    def event() -> None:
+        ran.append("event")
+        hub.call_between(0.5, ran.append, "late barrier")
+        hub.call_soon(ran.append, "soon")
+        hub.call_at(1.0, ran.append, "second event")
+
+    hub.call_at(1.0, event)
+    hub.call_between(1.0, ran.append, "barrier")
+    hub.call_between(1.0, ran.append, "second barrier")
+    assert hub.next_event() == 1.0
+    assert hub.run() is False
+    assert ran == ["barrier", "second barrier", "event", "soon", "second event", "late barrier"]
+    hub.call_between(3.0, ran.append, "last")
+    assert hub.run(until=2.0) is True and hub.now == 2.0
+    assert hub.run(until=3.0, idle=False) is False
+    assert (ran[-1], hub.now) == ("last", 3.0)
+
+
+def test_finish_returns_when_the_instant_is_over() -> None:
+    hub, ran = Hub(), []
+    hub.call_at(1.0, hub.finish)
+    hub.call_at(1.0, ran.append, "event")
+    hub.call_at(1.0, hub.turns.append, Call(ran.append, ("turn",)))
+    hub.call_at(2.0, ran.append, "later")
+    assert hub.run(until=5.0) is True
+    assert (ran, hub.now) == (["event", "turn"], 1.0)
+    assert hub.run(until=5.0) is True
+    assert ran == ["event", "turn", "later"]
 
 
 def test_until_is_reached_and_not_passed() -> None:

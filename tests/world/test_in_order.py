@@ -31,6 +31,7 @@ def test_what_is_under_way_has_one_entry_per_flow(rate: float | None) -> None:
     topology, arrived = world(hub, 4, LinkProperties(latency=0.5, rate=rate))
     for number in range(30):
         topology.ports[0].send(packet(1, 2 + number % 3, number), 0.0)
+    hub.put_on_links()
     assert len(hub.heap) == 3
     hub.run()
     assert len(arrived) == 30

@@ -29,7 +29,8 @@ from catenet.world.scenario.units import PARSERS, link_properties
 if TYPE_CHECKING:
     from catenet.link.device import Device
     from catenet.link.tun import TunDevice
-    from catenet.world.engine.hub import Hub, RealClock
+    from catenet.world.engine.hub import Hub
+    from catenet.world.engine.realtime import RealClock
 
 __all__ = ["End", "register", "run"]
 
@@ -85,7 +86,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry packets until the time is over or a signal comes, then show the figures; return 0."""
-    from catenet.world.engine.hub import Hub, RealClock
+    from catenet.world.engine.hub import Hub
+    from catenet.world.engine.realtime import RealClock
 
     properties = _properties(args)
     for option in ("pcap", "json"):

@@ -58,7 +58,7 @@ class ShapedLink(SimulatedLink):
             else:
                 self._send(crossing, bits, now, schedule)
 
-    def transit(self, packet: bytes, now: float) -> Arrivals:
+    def transit(self, packet: bytes, now: float, draws: random.Random | None = None) -> Arrivals:
         """Not available: what arrives is not known before the packet leaves the queue."""
         raise TypeError("a link with queue discipline is offered packets, not asked for their transit")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 from math import inf
 from typing import Final, TypeAlias
 
@@ -209,8 +210,11 @@ class SimulatedLink:
         """Send one packet at `now`; `schedule(when, onward, packet, when)` for each that arrives."""
         self.carry(Relay(packet, schedule, onward), now, schedule)
 
-    def transit(self, packet: bytes, now: float) -> Arrivals:
-        """Send one packet at `now`; return what arrives and when (nothing, when it is dropped)."""
+    def transit(self, packet: bytes, now: float, draws: random.Random | None = None) -> Arrivals:
+        """Send one packet at `now`; return what arrives and when (nothing, when it is dropped).
+
+        `draws` decide in place of the link's own stream; for links without memory, which several senders share.
+        """
         if self._refuses(len(packet)):
             return []
         if self._plain:
@@ -223,7 +227,7 @@ class SimulatedLink:
             now = crossing.departure
         else:
             self._left = now
-        return self._propagate(packet, now, None)
+        return self._propagate(packet, now, None, draws)
 
     def arrival(self, size: int, now: float) -> float:
         """When a packet of `size` bytes arrives over a faultless link, -1 if it is dropped: `transit`'s fast path."""
@@ -292,25 +296,28 @@ class SimulatedLink:
         while waiting and waiting[0].departure <= now:
             self._left = waiting.popleft().departure
 
-    def _propagate(self, packet: bytes, departure: float, crossing: Crossing | None) -> Arrivals:
+    def _propagate(
+        self, packet: bytes, departure: float, crossing: Crossing | None, draws: random.Random | None = None
+    ) -> Arrivals:
         """Arrivals of a packet that has left the queue at `departure`."""
         properties = self.properties
-        draw = self.random.random
+        stream = self.random if draws is None else draws
+        draw = stream.random
         if properties.loss and draw() < properties.loss:
             self._note("loss", crossing)
             return []
-        arrivals = [(self._arrival(departure, crossing), packet)]
+        arrivals = [(self._arrival(departure, crossing, draw), packet)]
         if properties.duplicate and draw() < properties.duplicate:
             self._note("duplicated", crossing)
-            arrivals.append((self._arrival(departure, crossing), packet))
+            arrivals.append((self._arrival(departure, crossing, draw), packet))
         if properties.corrupt:
             for index, (when, copy) in enumerate(arrivals):
                 if draw() < properties.corrupt:
                     self._note("corrupted", crossing)
-                    arrivals[index] = (when, flip_bit(copy, self.random))
+                    arrivals[index] = (when, flip_bit(copy, stream))
         return arrivals
 
-    def _arrival(self, departure: float, crossing: Crossing | None) -> float:
+    def _arrival(self, departure: float, crossing: Crossing | None, draw: Callable[[], float]) -> float:
         """When a packet that departs then arrives: in order, unless it is one of the reordered."""
         properties = self.properties
         when = departure + properties.latency
@@ -318,10 +325,10 @@ class SimulatedLink:
             when = max(departure, when + self._wander.at(departure))
         if when < self._floor and not self.memoryless:
             when = self._floor
-        if properties.reorder and self.random.random() < properties.reorder:
+        if properties.reorder and draw() < properties.reorder:
             self._note("reordered", crossing)
             # Held back: later packets pass it.
-            return when + self.random.random() * max(properties.latency, properties.jitter, LATE)
+            return when + draw() * max(properties.latency, properties.jitter, LATE)
         return when
 
     def _note(self, what: str, crossing: Crossing | None) -> None:

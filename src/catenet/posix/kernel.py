@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -108,6 +108,18 @@ class Kernel:
         else:
             self.runtime.owner()
             raise os_error(errno.EBADF)
+
+    def close_found(self, descriptor: int) -> bool:
+        """Whether it is the garbage collector that wants to close a descriptor; then the runtime does, in its time."""
+        entry = self._table.get(descriptor)
+        return entry is not None and self.runtime.has_found(descriptor, entry[1])
+
+    def close_of(self, owner: Owner, descriptors: Iterable[int]) -> None:
+        """Close those of these descriptors that a process still has open."""
+        for descriptor in descriptors:
+            entry = self._table.get(descriptor)
+            if entry is not None and entry[1] is owner:
+                self.close(descriptor)
 
     def duplicate(self, descriptor: int) -> int:
         """System call `dup`."""

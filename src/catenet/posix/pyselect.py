@@ -143,7 +143,7 @@ class EpollObject:
     def close(self) -> None:
         """Give the descriptor back; harmless to repeat."""
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0 and self._epoll.references:
+        if descriptor >= 0 and self._epoll.references and not self._kernel.close_found(descriptor):
             self._kernel.close(descriptor)
 
     def __enter__(self) -> EpollObject:

@@ -522,6 +522,8 @@ class Socket(socket.socket):
             return
         file, self._file = self._file, None
         if file is not None and file.references:
+            if self._kernel.close_found(descriptor):
+                return
             if linger and file.references == 1 and (seconds := file.begin_to_linger()):
                 try:
                     self._kernel.wait("close", file, file.has_lingered, seconds)

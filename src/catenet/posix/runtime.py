@@ -50,6 +50,10 @@ class Runtime:
         """The process that runs, None outside of any; raises when it has been killed."""
         return None
 
+    def has_found(self, descriptor: int, owner: Owner | None) -> bool:
+        """Whether the garbage collector runs, has found this descriptor, and leaves closing it for later."""
+        return False
+
     def spin(self) -> None:
         """A program has looked and found nothing ready, without waiting."""
 

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import signal
 import threading
@@ -21,17 +20,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
-from catenet.stack.interface import AddressState
 from catenet.stack.settings import Settings
-from catenet.wire.address import is_link_local
-from catenet.world.engine.configuring import NetworkService, check_move, check_renumbering, join_networks, move_host
+from catenet.world.engine.configuring import (
+    NetworkService,
+    check_move,
+    check_renumbering,
+    join_networks,
+    move_host,
+    usable_addresses,
+)
 from catenet.world.engine.context import ContextSwitcher
 from catenet.world.engine.current import current
 from catenet.world.engine.ending import QUIET, Ending
 from catenet.world.engine.errors import DeadlockError, ProcessFailed, StillRunning
+from catenet.world.engine.garbage import Garbage
 from catenet.world.engine.host import Host
-from catenet.world.engine.hub import NEVER, Clock, Hub, RealClock
+from catenet.world.engine.hub import NEVER, Hub
 from catenet.world.engine.interruption import Interruptible
+from catenet.world.engine.realtime import Clock, RealClock
 from catenet.world.engine.streams import print_line
 from catenet.world.engine.waiting import describe_waiting
 from catenet.world.engine.wiring import nat_config
@@ -60,18 +66,10 @@ P = ParamSpec("P")
 EPOCH: Final = 1_735_689_600.0
 """Default of what `time.time()` shows when a world begins, in seconds since 1970: 2025-01-01T00:00:00Z."""
 
-FULL_COLLECTION_TURNS: Final = 250_000
-FULL_COLLECTION_TURNS_PER_PROCESS: Final = 250
-"""Turns of tasks, and turns more for each process, between two full garbage collections. A full collection costs time
-in proportion to the world, so a larger world has fewer of them, and each turn costs the same."""
-
 REAL_THREAD_WAIT: Final = 0.02
 REAL_THREAD_CHECKS: Final = 25
 """How many times, and for how many seconds of real time each, a run waits for threads of the interpreter before it
 reports a deadlock."""
-
-FIRST_IDENT: Final = 1 << 40
-"""First thread identifier of programs; those of the interpreter's own threads are lower."""
 
 _open_worlds: dict[World, None] = {}
 """Worlds with running processes. Collecting one would end its greenlets outside of their processes."""
@@ -112,7 +110,9 @@ class World:
         """Hosts that have their own also there."""
         self.processes: list[Process] = []
         """Every process that has ever run, in order of start."""
-        self.switcher = ContextSwitcher(self.collect_garbage)
+        self.switcher = ContextSwitcher()
+        self.garbage = Garbage(self, self.switcher.remove_task)
+        self.switcher.count_turns = self.garbage.count
         self.trace = Trace()
         self.topology = Topology(self.hub, seed, self.trace)
         self.names: Names = WorldNames(self)
@@ -121,7 +121,6 @@ class World:
         """Called when a host may have other addresses."""
         self.on_end: list[Callable[[Process], None]] = []
         """Called with each process that has ended."""
-        self.first_ident = self._idents = FIRST_IDENT
         if quiet is None:
             quiet = 0.0 if self.is_real else QUIET
         self.ending = Ending(self.hub, self.trace, self.switcher, quiet)
@@ -129,7 +128,6 @@ class World:
         self.interrupted = False
         """Whether Ctrl-C has interrupted this run."""
         self._stale_routes = False
-        self._next_full_collection = FULL_COLLECTION_TURNS
         self.closing = False
 
     # Building.
@@ -274,6 +272,9 @@ class World:
     def at(self, when: float, action: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Call an action, such as `world.heal` or `host.crash`, with its arguments at virtual time `when` (seconds).
 
+        It comes before all else that happens at that time; one for a time that has come already, when all that happens
+        at the present one is over. Several for one time come in the order in which they were asked for.
+
         The world waits for `host.restart` and `host.run`, as it waits for programs that start later, but for no other
         action: its run ends when `run` says.
         """
@@ -281,7 +282,7 @@ class World:
         starts = isinstance(host, Host) and action in (host.restart, host.run)
         if starts:
             self.expect(1)
-        self.hub.call_at(when, self._act, partial(action, *args, **kwargs), starts)
+        self.hub.call_between(when, self._act, partial(action, *args, **kwargs), starts)
 
     def _act(self, action: Callable[[], object], starts: bool) -> None:
         self.switcher.leave()
@@ -299,10 +300,9 @@ class World:
     def addresses(self, name: str) -> list[Address]:
         """Return the addresses of a host, in the order of its devices; empty when there is no such host."""
         host = self.hosts.get(name)
-        interfaces = [] if host is None else host.stack.interfaces.values()
-        entries = [entry for one in interfaces if not one.loopback for entry in one.addresses if entry.is_usable]
-        entries.sort(key=lambda entry: entry.state is AddressState.DEPRECATED)
-        return [entry.address for entry in entries if not is_link_local(entry.address)]
+        if host is None:
+            return []
+        return usable_addresses(host) if host.asking is None else list(host.asking.known)
 
     def generator(self, label: str) -> random.Random:
         """Return a random generator: seeded by the world's seed, or the machine's own for a world in real time.
@@ -410,17 +410,6 @@ class World:
                 self._running = False
                 self.switcher.leave()
 
-    def collect_garbage(self) -> None:
-        """Collect garbage, at moments that depend only on the programs: collecting may close a socket."""
-        self.switcher.remove_task()
-        turns = self.switcher.turns
-        old = turns >= self._next_full_collection
-        if old:
-            self._next_full_collection = (
-                turns + FULL_COLLECTION_TURNS + FULL_COLLECTION_TURNS_PER_PROCESS * len(self.processes)
-            )
-        gc.collect(2 if old else 1)
-
     def interrupt(self, number: int = signal.SIGINT) -> None:
         """Deliver a signal to every process, as Ctrl-C at a terminal would."""
         self.stopping = True
@@ -447,7 +436,7 @@ class World:
             process.kill()
         if alive:
             self._run_hub(self.hub.now)
-            gc.collect()  # what they had open, once for all of them
+            self.garbage.collect()  # what they had open, once for all of them
         _open_worlds.pop(self, None)
 
     def __enter__(self) -> World:
@@ -459,11 +448,6 @@ class World:
         self.close()
 
     # What hosts and processes report.
-
-    def next_ident(self) -> int:
-        """Return the identifier of a new thread of a process."""
-        self._idents += 1
-        return self._idents
 
     def expect(self, count: int) -> None:
         """Note that `count` more (or fewer) programs that are not services are about to start."""
@@ -482,7 +466,7 @@ class World:
             callback(process)
         self.ending.ended(process)
         if self.stopping and not self.ending.alive:
-            self.hub.stop()
+            self.hub.finish()
 
     def _real_thread_wakes_a_task(self) -> bool:
         """Wait for threads of the interpreter, which may hold a lock of a process; whether a task was woken."""

@@ -16,6 +16,7 @@ from catenet.stack.dhcp.pool import AddressPool, ServerConfig
 from catenet.stack.dhcp.server4 import Dhcp4Server
 from catenet.stack.dhcp.server6 import Dhcp6Server
 from catenet.stack.ethernet.advertiser import RouterAdvertiser
+from catenet.stack.interface import AddressState
 from catenet.wire.address import Address, Prefix, format_address, is_link_local, parse_interface
 from catenet.wire.dhcp6 import duid_uuid
 from catenet.world.engine.wiring import FIRST_INTERFACE, remove_addresses, replace_addresses
@@ -36,6 +37,7 @@ __all__ = [
     "join_networks",
     "move_host",
     "renumber_host",
+    "usable_addresses",
 ]
 
 PATIENCE: Final = 15.0
@@ -198,12 +200,18 @@ def _identity(world: World, host: str, index: int) -> bytes:
 
 
 class Asking:
-    """What a host does that gets its addresses from networks: by port, from which."""
+    """What a host does that gets its addresses from networks: by port, from which.
+
+    What its stack has got is known to others at the end of the round, before what it sends.
+    """
 
     def __init__(self, host: Host, services: Mapping[int, NetworkService]) -> None:
         self._host = host
         self.services = services
+        self.known: list[Address] = []
+        """Addresses under which others find the host."""
         self._boot = 0
+        self._changed = False
 
     def begin(self) -> None:
         """Ask, in a stack that has booted; programs start when the addresses are there, or after a while without."""
@@ -213,7 +221,7 @@ class Asking:
         host.stack.address_table.watch = self._addresses_changed
         for index, service in self.services.items():
             self._ask(index, service)
-        self._addresses_changed()
+        self._tell()
         host.hub.call_later(PATIENCE, self._lose_patience, self._boot)
 
     def _ask(self, index: int, service: NetworkService) -> None:
@@ -241,7 +249,13 @@ class Asking:
             self._host.has_addresses()
 
     def _addresses_changed(self) -> None:
+        if not self._changed:
+            self._changed = True
+            self._host.hub.call_after_round((self._host.name, -1), self._tell)
+
+    def _tell(self) -> None:
         """Tell the switch who owns what."""
+        self._changed = False
         host = self._host
         complete = True
         for index, service in self.services.items():
@@ -367,7 +381,7 @@ def renumber_host(host: Host, texts: Sequence[str], keep: float) -> None:
         replace_addresses(host.stack, index, pairs, old)
         note_addresses(host, index)
         if keep:
-            host.hub.call_later(keep, _remove, host, index, old)
+            host.hub.call_between(host.hub.now + keep, _remove, host, index, old)
         else:
             _remove(host, index, old)
     host.world.refresh_routes()
@@ -412,6 +426,9 @@ def check_move(host: Host, name: str) -> None:
 
 def tell_of_addresses(world: World) -> None:
     """Tell those who keep account that a host may have other addresses."""
+    for host in world.hosts.values():
+        if host.asking is not None:
+            host.asking.known = usable_addresses(host)
     for callback in world.on_addresses:
         callback()
 
@@ -432,6 +449,14 @@ def note_addresses(host: Host, index: int) -> None:
     sizes = asked.plan.sizes if asked is not None else ()
     kept = tuple(pair for pair in port.addresses if len(pair[0]) not in sizes or is_link_local(pair[0]))
     host.devices[place] = (port, kept)
+
+
+def usable_addresses(host: Host) -> list[Address]:
+    """The addresses that the stack of a host has, those in use first; link-local ones left out."""
+    interfaces = [one for one in host.stack.interfaces.values() if not one.loopback]
+    entries = [entry for one in interfaces for entry in one.addresses if entry.is_usable]
+    entries.sort(key=lambda entry: entry.state is AddressState.DEPRECATED)
+    return [entry.address for entry in entries if not is_link_local(entry.address)]
 
 
 def known_service(services: Mapping[str, NetworkService], name: str) -> NetworkService:

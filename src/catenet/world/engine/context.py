@@ -48,6 +48,7 @@ from catenet.world.patches.process_globals import ProcessGlobals, swap_globals
 from catenet.world.patches.threadstate import NO_HOOKS, AsyncgenHooks, Exchange, open_exchange
 
 if TYPE_CHECKING:
+    from catenet.world.engine.process import Process
     from catenet.world.engine.task import Task, TaskOwner
 
 __all__ = ["ContextSwitcher"]
@@ -59,13 +60,12 @@ _set_loop: Final = events._set_running_loop
 class ContextSwitcher:
     """Exchanges the interpreter's state: it holds the globals of one process and the state of one of its tasks."""
 
-    def __init__(self, collect: Callable[[], None]) -> None:
-        """Begin with the interpreter's own state; `collect` is called every `task.COLLECT_EVERY` turns of tasks."""
-        self.collect = collect
+    def __init__(self) -> None:
+        """Begin with the interpreter's own state."""
+        self.count_turns: Callable[[Process], None]
+        """Called every `task.COUNTED_TURNS` turns of a process."""
         self.process: TaskOwner | None = None
         self.task: Task | None = None
-        self.turns = 0
-        """Number of turns that tasks have had."""
         self.computed = 0.0
         """Virtual time at which a task last went on by a timer of its own (`ending.py`)."""
         self.hub: Any = None

@@ -1,17 +1,18 @@
 """When a run is over: every program that is no service has ended, and since then the world has been quiet.
 
-A service is a program that is declared one (`daemon`, `restart="always"`), or one that is not declared and has a socket
-that others can reach unasked: one that listens, or a datagram socket bound to a port or path. The world is quiet while
-no packet crosses a link, no line is printed and no thread computes; it is over when that has lasted for `quiet`
-seconds. It is over at once when no program is left at all.
+A service is a program that is declared one (`daemon`, `restart="always"`), or one that is not declared and has a
+socket that others can reach unasked: one that listens, or a datagram socket bound to a port or path. The world is
+quiet while no packet crosses a link, no line is printed and no thread computes; it is over when that has lasted for
+`quiet` seconds. It is over at once when no program is left at all.
 
 Computing takes no time here, so a thread that computes is one that goes on by a timer of its own: it sleeps and works,
 or works while it watches the clock. A wait for sockets that times out is no computing, because servers poll like that
 for ever; nor is what a declared service does. And since a long piece of work cannot be told from an endless loop,
 computing alone keeps a world going for COMPUTING_LIMIT times `quiet` at most.
 
-All of it depends on the world's time and on nothing else. The world runs up to `check_at`, and then asks `check`. As
-long as a program is waited for, the run cannot be over before `quiet` has passed, so checks are few.
+All of it depends on the world's time and on nothing else. The world runs up to `check_at`, that instant to its end,
+and then asks `check`. As long as a program is waited for, the run cannot be over before `quiet` has passed, so checks
+are few.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class Ending:
         """Check at this instant if the run may be over; where quiet is long, the next check comes early enough."""
         if not (self.awaited_starts or self.service_starts) and (not self.alive or self.quiet < CHECK_INTERVAL):
             self.check_at = self._hub.now
-            self._hub.stop()
+            self._hub.finish()
 
     # What the world asks.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from catenet.posix.file import File
 from catenet.posix.runtime import Owner, Runtime
 from catenet.world.engine.current import current
+from catenet.world.engine.process import Process
 
 if TYPE_CHECKING:
     from catenet.world.engine.host import Host
@@ -24,6 +25,7 @@ class HostRuntime(Runtime):
     def __init__(self, host: Host) -> None:
         self._host = host
         self._hub = host.hub
+        self._garbage = host.world.garbage
 
     def park(self, call: str, files: Sequence[File], timeout: float | None) -> bool:
         """Wait in the hub; every blocking call of every program ends here."""
@@ -54,6 +56,10 @@ class HostRuntime(Runtime):
         if task.process.dying:
             task.check_alive()
         return task.process
+
+    def has_found(self, descriptor: int, owner: Owner | None) -> bool:
+        """Note what the garbage collector finds: it is closed when its process collects, whoever found it."""
+        return isinstance(owner, Process) and self._garbage.has_found(descriptor, owner)
 
     def spin(self) -> None:
         """Note that the program polls; time passes for one that does nothing else."""

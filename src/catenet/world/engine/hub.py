@@ -1,17 +1,25 @@
-"""Who owns time: a heap of events, and what runs at this very instant in order of arrival.
+"""Who owns time: a heap of events, what runs at this very instant, and what hosts have sent at it.
 
-`Hub.run` executes a world. The same calls in the same order give the same run, because nothing else decides: not the
-machine's speed, not the order of a hash table. Everything at one instant happens in three steps, and the hub starts
-again with the first whenever a later one has asked for something.
+`Hub.run` executes a world by one rule of order (docs/design/world.md), so that what happens follows from the programs
+and the seed: not from the machine's speed, the order of a hash table, or the order in which hosts were made. An
+instant is a series of rounds. In a round, a host has
 
-1. What was asked for at this instant (`call_soon`), first in, first out, until the queue is empty.
-2. What is due by the heap: packets that arrive, deadlines of stacks, timers. An entry is `(when, sequence, event)`;
-   ties break by sequence, the order in which they were asked for.
-3. When nothing else is left at this instant, each program that was woken runs once (`turns`).
+1. what arrives, in the order in which it was put on the links (`put`);
+2. its own timers, in the order in which they were set. After each of these events what it asked for
+   (`call_soon`: a host's stack transmits) comes first, first in, first out;
+3. when nothing of these is left, each program that was woken runs once (`turns`), and the host begins again with 2;
+4. when it is quiet, what it sent goes on the links: `outlets`, sorted by port, each in the order of sending.
 
-Then the clock moves. Programs come last, as a machine serves interrupts before processes: a program that
-waits for packets and gets ten at once wakes once. Programs running among the events, in the order in which they were
-woken, doubled the time of bulk transfers.
+What was put on a link and arrives at the same instant begins another round. As hosts know of each other only by what
+comes over links, it makes no difference that the hub runs the rounds of all hosts side by side, in one heap: an entry
+is `(when, sequence, event)`, packets have the lowest sequences, and of one host's timers the first that was set has
+the lower one. A process that runs a single host needs the same hub and no more.
+
+What concerns more than one host (`World.at`, a fault, a change of a link) is a barrier (`call_between`): it comes
+before all else at its instant, and one that is asked for at or after its time comes when the present instant is over.
+Then the clock moves. Programs come after packets, as a machine serves interrupts before processes: one that waits for
+packets and gets ten at once wakes once. Programs running among the events, in the order in which they were woken,
+doubled the time of bulk transfers.
 
 A `Clock` decides how time passes. Simulated time jumps to the next event. Real time (`RealClock`) waits for it, or
 for a file descriptor: a TUN device becomes readable, its reader hands packets in, and the loop above goes on as ever.
@@ -33,19 +41,23 @@ the end of the world (`ending.py`). The hub knows nothing of processes, links an
 
 from __future__ import annotations
 
-import select
 from collections import deque
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
-from time import monotonic
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 
-__all__ = ["NEVER", "Call", "Clock", "Event", "Hub", "RealClock", "Timer", "VirtualClock"]
+from catenet.world.engine.realtime import Clock, RealClock, VirtualClock
+
+__all__ = ["NEVER", "Call", "Event", "Hub", "Outlet", "Timer"]
 
 Callback: TypeAlias = Callable[..., object]
-Reader: TypeAlias = Callable[[float], int]
 
 NEVER: Final = float("inf")
+
+FIRST_PACKET: Final = -(1 << 61)
+"""Sequence of the first packet: all of them come before all timers."""
+PACKET_STRIDE: Final = 1 << 12
+"""Sequences of one packet, for what the receiver's link makes of it: copies, and other plans after a change."""
 
 COMPACT_FROM: Final = 1024
 """Useless entries stay in the heap until there are this many of them and they are more than half of it."""
@@ -80,6 +92,34 @@ class Call(Event):
     def happen(self, when: float, sequence: int) -> None:
         """Call it."""
         self.callback(*self.args)
+
+
+class Outlet(Event):
+    """What leaves a host at the end of a round, as what one of its ports has sent. It happens in order of `place`."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, place: tuple[str, int]) -> None:
+        self.place = place
+        """Name of the host and number of its port: the same in whatever order hosts were made."""
+
+
+class _Leaving(Outlet):
+    """A callback."""
+
+    __slots__ = ("_callback",)
+
+    def __init__(self, place: tuple[str, int], callback: Callback) -> None:
+        super().__init__(place)
+        self._callback = callback
+
+    def happen(self, when: float, sequence: int) -> None:
+        """Call it."""
+        self._callback()
+
+
+def _place(outlet: Outlet) -> tuple[str, int]:
+    return outlet.place
 
 
 class Timer(Event):
@@ -156,112 +196,6 @@ class Timer(Event):
             heappush(hub.heap, (self.when, self.sequence, self))
 
 
-class Clock(Protocol):
-    """How time passes for a hub."""
-
-    def start(self, now: float) -> None:
-        """Begin a run with the hub's clock at `now`."""
-
-    def advance(self, until: float | None, hub: Hub) -> float | None:
-        """Let time pass up to `until` (None: nothing is due) and return the new time; None when no event can come."""
-
-
-class VirtualClock:
-    """Simulated time, which jumps to the next event."""
-
-    def start(self, now: float) -> None:
-        """Nothing to prepare."""
-
-    def advance(self, until: float | None, hub: Hub) -> float | None:
-        """Jump to `until`."""
-        return until
-
-
-BUSY_POLL_TIME: Final = 100e-6
-"""Seconds for which a real clock polls before it sleeps, while its waits are short: an answer that comes at once is
-then read before the processor has gone to sleep and been woken."""
-BUSY_POLL_FACTOR: Final = 2
-"""Waits are short up to so many times as long: a wait that was slept through contains the waking, some 50 us, which
-must not keep a peer that answers within BUSY_POLL_TIME from being waited for awake."""
-
-
-class RealClock:
-    """Real time, waiting on file descriptors of the kernel (a TUN device); for the network `tun`.
-
-    `spin` (seconds) is how long to look for work before sleeping while work comes at short intervals; 0 never does.
-    A reader's callback takes the time, serves what its descriptor has and returns how much that was (0: nothing).
-    """
-
-    def __init__(self, spin: float = BUSY_POLL_TIME) -> None:
-        self.spin = spin
-        self.waited = True
-        """Whether nothing could be read when the last wait began."""
-        self._busy = False
-        self._origin: float | None = None
-        self._poll = select.epoll()
-        self._readers: dict[int, Reader] = {}
-
-    def add_reader(self, descriptor: int, reader: Reader) -> None:
-        """Call `reader(now)` when the kernel's `descriptor`, which must not block, can be read, or may be readable."""
-        self._readers[descriptor] = reader
-        self._poll.register(descriptor, select.EPOLLIN)
-
-    def remove_reader(self, descriptor: int) -> None:
-        """No longer watch `descriptor`."""
-        del self._readers[descriptor]
-        self._poll.unregister(descriptor)
-
-    def start(self, now: float) -> None:
-        """Pin the hub's `now` to the kernel's monotonic clock."""
-        self._origin = monotonic() - now
-
-    def advance(self, until: float | None, hub: Hub) -> float | None:
-        """Wait until `until` or until a descriptor is readable, whichever comes first, and serve the descriptors."""
-        if until is None and not self._readers:
-            return None
-        if self._busy and self._serve(hub):
-            self.waited = False
-            return self.time()
-        begun = monotonic()
-        timeout = -1.0 if until is None else max(0.0, until - self.time())
-        self.waited = True
-        if not (self._busy and self._spin(begun, timeout, hub)):
-            ready = [] if self._busy else self._poll.poll(0)
-            self.waited = not ready
-            for descriptor, _ in ready or self._poll.poll(timeout):
-                hub.now = max(hub.now, self.time())
-                self._readers[descriptor](hub.now)
-        self._busy = monotonic() - begun < BUSY_POLL_FACTOR * self.spin
-        return self.time()
-
-    def _spin(self, begun: float, timeout: float, hub: Hub) -> bool:
-        """Poll for as long as sleeping would take, unless `timeout` (seconds) is shorter; whether any work came."""
-        if 0 <= timeout < self.spin:
-            return False
-        while monotonic() - begun < self.spin:
-            if self._serve(hub):
-                return True
-        return False
-
-    def _serve(self, hub: Hub) -> bool:
-        """Call every reader, which costs less than asking epoll which is ready; whether any found work."""
-        found = 0
-        for reader in self._readers.values():
-            hub.now = max(hub.now, self.time())
-            found += reader(hub.now)
-        return found > 0
-
-    def time(self) -> float:
-        """Seconds since the hub's time 0."""
-        if self._origin is None:
-            self._origin = monotonic()
-        return monotonic() - self._origin
-
-    def close(self) -> None:
-        """Give the epoll descriptor back."""
-        self._poll.close()
-
-
 class Hub:
     """Events in order of time, then of sequence."""
 
@@ -277,8 +211,15 @@ class Hub:
         """Programs that may run at this instant, in the order in which they were woken."""
         self.heap: list[tuple[float, int, Event]] = []
         self.sequence = 0
+        self.packets = FIRST_PACKET
+        """Sequence of the packet that was put on a link last."""
+        self.outlets: list[Outlet] = []
+        """What is to leave hosts at the end of this round."""
+        self.barriers: list[tuple[float, int, Call]] = []
+        """A heap of what happens between instants."""
         self._useless = 0
         self._stopping = False
+        self._finishing = False
 
     def time(self) -> float:
         """Now, as a program sees it that looks: in real time the clock goes on while callbacks run."""
@@ -305,9 +246,46 @@ class Hub:
             timer.set(when)
         return timer
 
+    def call_between(self, when: float, callback: Callback, *args: Any) -> None:
+        """Call `callback(*args)` at `when` before all else, or once that has begun, when the present instant is over.
+
+        For what concerns more than one host; cannot be cancelled.
+        """
+        self.sequence = sequence = self.sequence + 1
+        heappush(self.barriers, (when, sequence, Call(callback, args)))
+
+    def call_after_round(self, place: tuple[str, int], callback: Callback) -> None:
+        """Call `callback()` at the end of this round, among what goes on the links of other ports by its `place`."""
+        self.outlets.append(_Leaving(place, callback))
+
+    def put(self, event: Event, when: float) -> int:
+        """Put a packet on a link that arrives at `when`; returns its sequence. Called by outlets only."""
+        self.packets = sequence = self.packets + PACKET_STRIDE
+        heappush(self.heap, (when, sequence, event))
+        return sequence
+
+    def next_packet(self) -> int:
+        """Sequence of a packet that is put on a link behind others."""
+        self.packets += PACKET_STRIDE
+        return self.packets
+
+    def put_on_links(self) -> None:
+        """Let leave what is in the outlets: the end of a round, or of what is done between two."""
+        outlets = self.outlets
+        if outlets:
+            self.outlets = []
+            if len(outlets) > 1:
+                outlets.sort(key=_place)
+            for outlet in outlets:
+                outlet.happen(self.now, 0)
+
     def stop(self) -> None:
         """Let `run` return before the next event."""
         self._stopping = True
+
+    def finish(self) -> None:
+        """Let `run` return when the present instant is over."""
+        self._finishing = True
 
     def note_useless_entry(self) -> None:
         """Note that an entry of the heap has become useless; rebuild the heap when most of them are."""
@@ -331,9 +309,9 @@ class Hub:
 
     def next_event(self) -> float | None:
         """When the next event is due; None when there is none (something in `soon` or `turns` is due now)."""
-        if self.soon or self.turns:
+        if self.soon or self.turns or self.outlets:
             return self.now
-        when = self._next_due()
+        when = min(self._next_due(), self._next_barrier())
         return None if when == NEVER else when
 
     def _next_due(self) -> float:
@@ -347,16 +325,23 @@ class Hub:
             event.happen(when, sequence)
         return NEVER
 
-    def run(self, until: float | None = None, *, idle: bool = True) -> bool:
-        """Run events up to and including time `until` (None: without end).
+    def _next_barrier(self) -> float:
+        """When the first barrier is due, NEVER without any; now, when that has passed."""
+        return max(self.barriers[0][0], self.now) if self.barriers else NEVER
 
-        Returns True when `until` was reached or `stop()` called, False when nothing can ever happen any more. Up to
-        `until` simulated time passes all the same, unless not `idle`: then it stands where the last thing happened.
+    def run(self, until: float | None = None, *, idle: bool = True) -> bool:
+        """Run events up to and including time `until` (None: without end), and the last instant to its end.
+
+        Returns True when `until` was reached, or `stop()` or `finish()` called, False when nothing can ever happen any
+        more. Up to `until` simulated time passes all the same, unless not `idle`: then it stands where the last thing
+        happened.
         """
-        self._stopping = False
+        self._stopping = self._finishing = False
         self.clock.start(self.now)
         soon, turns = self.soon, self.turns
         limit = NEVER if until is None else until
+        if self.barriers and self.barriers[0][0] <= self.now:
+            self._run_barriers()
         while self._drain_soon():
             when = self._next_due()
             # Real time may have gone beyond `until`: what is due then happens before the turns that wait for it.
@@ -364,6 +349,13 @@ class Hub:
                 if turns:
                     self._take_turns()
                     continue
+                if self.outlets:
+                    self.put_on_links()
+                    continue
+                if self._finishing:
+                    return True
+                if self.barriers:
+                    when = min(when, self._next_barrier())
                 if when > limit:
                     if when == NEVER and not idle and not self.is_real:
                         return False
@@ -371,18 +363,30 @@ class Hub:
                         return True
                     continue
                 if not self._jumps:
-                    reached = self.clock.advance(None if when == NEVER else when, self)
-                    if reached is None:
-                        return bool(soon or turns)
-                    self.now = max(self.now, reached)
-                    if soon or turns or when > self.now:
-                        continue
+                    if when > self.now:
+                        reached = self.clock.advance(None if when == NEVER else when, self)
+                        if reached is None:
+                            return bool(soon or turns)
+                        self.now = max(self.now, reached)
+                        if soon or turns or when > self.now:
+                            continue
                 elif when == NEVER:
                     return False
                 else:
                     self.now = when
+                if self.barriers and self.barriers[0][0] <= self.now:
+                    self._run_barriers()
+                    continue
             self._run_due()
         return True
+
+    def _run_barriers(self) -> None:
+        """Run what is due between the instants, in the order in which it was asked for."""
+        barriers = self.barriers
+        while barriers and barriers[0][0] <= self.now and not self._stopping:
+            when, sequence, event = heappop(barriers)
+            event.happen(when, sequence)
+            self.put_on_links()
 
     def _drain_soon(self) -> bool:
         """Run what waits for this instant; False when `stop` was called."""
@@ -404,7 +408,7 @@ class Hub:
         if self.now < until:
             reached = self.clock.advance(until, self)
             self.now = until if reached is None else max(self.now, reached)
-        return bool(self.soon or self.turns) or self.now < until
+        return bool(self.soon or self.turns or self.outlets) or self.now < until
 
     def _run_due(self) -> None:
         """Run every due event in order, until one asks for something at this instant."""

@@ -86,7 +86,7 @@ class _Reloading:
         """Note a change; several at one moment are one."""
         if not self._due:
             self._due = True
-            self._world.hub.call_later(0.0, self._reload)
+            self._world.hub.call_between(self._world.now, self._reload)
 
     def _reload(self) -> None:
         self._due = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import hashlib
 import os
 import random
 import signal
@@ -71,7 +71,9 @@ class Process(TaskOwner):
         """Simulates the kernel's entropy: `os.urandom` and all that is seeded from it."""
         self.default_timeout: float | None = None
         self.main_thread: threading.Thread | None = None
-        self.uuids = self.threads_named = 0
+        self.uuids = self.threads_named = self._threads = 0
+        self.first_ident = _first_ident(host.name, pid)
+        """Identifiers of its threads follow this number."""
         self.blocked_signals: set[int] = set()
         self.held_signals: list[int] = []
         self.awaited: set[int] = set()
@@ -126,7 +128,8 @@ class Process(TaskOwner):
 
     def spawn(self, run: Callable[[], object], name: str) -> Task:
         """Start a thread of this process; it first runs when the hub comes to it."""
-        task = Task(self, run, self.world.next_ident(), name)
+        self._threads += 1
+        task = Task(self, run, self.first_ident + self._threads, name)
         self.tasks[task.ident] = task
         task.wake()
         return task
@@ -277,7 +280,7 @@ class Process(TaskOwner):
         if task is not self.main:
             self.main.wake()
         elif self.dying and self.killed and not self.world.closing:
-            gc.collect()  # what it had open (databases, files) is closed now, as the kernel would
+            self.world.garbage.collect()  # what it had open (databases, files) is closed now, as the kernel would
         if task is self.main and self.status is None:  # abandoned while it unwound
             self._end(self.killed_status)
 
@@ -319,6 +322,11 @@ class Process(TaskOwner):
     def describe(self) -> str:
         """One line for reports: host, program, pid."""
         return f"{self.host.name}: {self.name} (pid {self.pid})"
+
+
+def _first_ident(host: str, pid: int) -> int:
+    """A number for each process, far from those of others, and from the addresses that other threads are known by."""
+    return 1 << 60 | int.from_bytes(hashlib.sha256(f"{host}/{pid}".encode()).digest()[:5], "big") << 20
 
 
 def _without_ours(trace: types.TracebackType | None) -> types.TracebackType | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from catenet.world.engine.hostclock import HostClock
     from catenet.world.engine.process import Process
 
-__all__ = ["Task", "TaskOwner"]
+__all__ = ["COUNTED_TURNS", "Task", "TaskOwner"]
 
 UNWINDING_LIMIT: Final = 200
 """Limit of blocking calls that a killed task makes while it unwinds; beyond it the task is abandoned."""
@@ -34,9 +34,8 @@ SPIN_LIMIT: Final = 20_000
 SPIN_PAUSE: Final = 0.001
 """Seconds of virtual time that pass at every further poll of a program that spins."""
 
-COLLECT_EVERY: Final = 10_000
-"""Turns of a world's tasks between two collections of young objects. Most of those are packets in flight, so the fewer
-collections there are, the fewer packets they meet."""
+COUNTED_TURNS: Final = 64
+"""Turns of a process that are counted together, for the garbage collector."""
 
 _getcurrent: Final = getcurrent
 
@@ -68,6 +67,12 @@ class TaskOwner:
         """Seconds that its host has slept, which its monotonic clock does not count."""
         self.held: dict[Task, None] = {}
         """Tasks that were woken while it was paused."""
+        self.turns = 0
+        """Number of turns that its tasks have had."""
+        self.collects_at = 0
+        """Number of turns at which its garbage is collected next."""
+        self.found: list[int] = []
+        """Descriptors that the garbage collector has found, and that are to be closed then."""
         self.spins = 0
         """Polls of the clock, or of something not ready, since it last waited."""
 
@@ -189,13 +194,14 @@ class Task(Event):
         over = self.ended
         if over:
             return
-        if self.owner.paused and not self.owner.dying:
-            self.owner.held[self] = None
+        owner = self.owner
+        if owner.paused and not owner.dying:
+            owner.held[self] = None
             return
         switcher = self._switcher
-        switcher.turns = turns = switcher.turns + 1
-        if not turns % COLLECT_EVERY:
-            switcher.collect()
+        owner.turns = turns = owner.turns + 1
+        if not turns % COUNTED_TURNS:
+            switcher.count_turns(self.process)
         if switcher.task is not self:
             switcher.install_task(self)
         if self._greenlet is None:

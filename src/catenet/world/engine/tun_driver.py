@@ -26,7 +26,7 @@ from catenet.wire.address import Address, Prefix, is_link_local, parse_address, 
 from catenet.wire.dns.resolv_conf import MOST_SERVERS
 from catenet.wire.dns.stub import Server, StubConfig
 from catenet.world.engine.host import Host
-from catenet.world.engine.hub import RealClock
+from catenet.world.engine.realtime import RealClock
 from catenet.world.engine.streams import print_line
 from catenet.world.engine.tun_port import TunPort
 from catenet.world.scenario.settings import SettingChanges, apply_settings

@@ -6,6 +6,11 @@ dedicated link between them use that one instead. What is decided for a path (it
 topology changes, so that a packet costs one lookup, and where the second link keeps no state (`memoryless`) one event
 of the hub carries it over both. Where packets of a path can only arrive in order, they wait in an `InOrderQueue`.
 
+The link upward is the sender's: when a host sends, it decides at once what becomes of the packet there, and over a
+second link that keeps no state, by the random stream of the sender's link. What is under way to others goes on the
+links at the end of the round (`Outbox`), in an order that does not depend on who was asked first. The link downward
+is the receiver's: it takes what comes in the order in which it was put on the links.
+
 A packet that has not left the queue of a link can be recalled by the link (`OfferedPacket.recall`), and is dropped by
 a partition that lasts when it leaves (`check_partitions`). A packet that has left arrives.
 """
@@ -21,8 +26,8 @@ from catenet.link.crossing import Item
 from catenet.link.device import BaseDevice
 from catenet.link.simulated import Counters, SimulatedLink
 from catenet.stack.datagram.send_buffer import PASSED, Queued
-from catenet.world.engine.hub import Event, Hub
-from catenet.world.network.trace import INBOUND, OUTBOUND, Trace
+from catenet.world.engine.hub import Event, Hub, Outlet
+from catenet.world.network.trace import INBOUND, OUTBOUND, PortTrace
 
 if TYPE_CHECKING:
     from catenet.wire.address import Address, Prefix
@@ -35,6 +40,7 @@ __all__ = [
     "InOrderQueue",
     "Network",
     "OfferedPacket",
+    "Outbox",
     "Port",
 ]
 
@@ -50,24 +56,31 @@ IsPartitioned: TypeAlias = "Callable[[ForwardingPath, Port], bool]"
 
 
 class OfferedPacket(Item):
-    """A packet offered to a link of a host: to that by which it leaves, or with `port` to that by which it comes."""
+    """A packet offered to a link of a host: to that by which it leaves, or with `port` to that by which it comes.
 
-    __slots__ = ("arrivals", "path", "port")
+    With `port`, `sequence` is what the packet has since it was put on a link.
+    """
 
-    def __init__(self, packet: bytes, path: ForwardingPath, port: Port | None) -> None:
+    __slots__ = ("arrivals", "path", "port", "sequence")
+
+    def __init__(self, packet: bytes, path: ForwardingPath, port: Port | None, sequence: int = 0) -> None:
         super().__init__(packet)
         self.path = path
         self.port = port
+        self.sequence = sequence
         self.arrivals: list[Arrival] | None = []
         """Arrivals planned for it; None as long as it is in an in-order queue."""
 
     def arrive(self, packet: bytes, when: float) -> None:
         """Plan its arrival: at the host, or at the next link."""
         path = self.path
-        if self.port is None and path.up.pure:
+        if self.port is not None:
+            self.sequence = sequence = self.sequence + 1
+            heappush(path.hub.heap, (when, sequence, Arrival(packet, path, self.port, self)))
+        elif path.up.pure:
             path.forward(packet, when, self)
         else:
-            path.schedule(when, Arrival(packet, path, self.port, self))
+            path.schedule(when, Arrival(packet, path, None, self))
 
     def recall(self) -> None:
         """Cancel its arrivals."""
@@ -84,13 +97,14 @@ class OfferedPacket(Item):
 class InOrderPacket(OfferedPacket):
     """A packet in an in-order queue."""
 
-    __slots__ = ("sequence", "stopped", "when")
+    __slots__ = ("queue", "stopped", "when")
 
-    def __init__(self, packet: bytes, path: ForwardingPath) -> None:
+    def __init__(self, packet: bytes, path: ForwardingPath, queue: InOrderQueue) -> None:
         # No more than an in-order queue needs: this is made for every packet.
         self.owner = None
         self.packet = packet
         self.path = path
+        self.queue = queue
         self.arrivals = None
         self.when: float
         self.sequence: int
@@ -114,7 +128,7 @@ class InOrderPacket(OfferedPacket):
 class Arrival(Event):
     """A packet at the end of a link: it goes to its host, into the queue of the next link, or to all its ways."""
 
-    __slots__ = ("crossing", "latest", "packet", "path", "port", "step", "stopped")
+    __slots__ = ("crossing", "latest", "packet", "path", "port", "step", "stopped", "when")
 
     always_due = False
 
@@ -126,6 +140,7 @@ class Arrival(Event):
         self.port = port
         self.crossing = crossing
         self.step = step
+        self.when: float
         self.latest = 0.0
         """What the path's `latest` was before."""
         self.stopped = False
@@ -154,7 +169,7 @@ class Arrival(Event):
         elif port is None:
             path.forward(packet, when, self.crossing if len(path.ways) > 1 else None)
         elif self.step == SECOND_QUEUE:
-            port.send_down(packet, when, path)
+            port.send_down(packet, when, path, sequence)
         else:
             port.arrive(packet, when)
 
@@ -170,9 +185,9 @@ DUPLICATE: Final = 3
 class InOrderQueue(Event):
     """Packets on their way to a port that arrive in the order in which they were sent: a queue.
 
-    Only its head is in the hub's heap, with the sequence that it was given when it was sent, so that packets arrive at
-    the moments and in the order in which they would if each had an entry of its own. The heap's size is then that of
-    the world and not that of what is under way in it.
+    Only its head is in the hub's heap, with the sequence that it was given when it was put on the link, so that packets
+    arrive at the moments and in the order in which they would if each had an entry of its own. The heap's size is then
+    that of the world and not that of what is under way in it.
     """
 
     __slots__ = ("_behind", "_head", "_hub", "_port", "always_due")
@@ -185,15 +200,14 @@ class InOrderQueue(Event):
         self._head: InOrderPacket | None = None
         self._behind: deque[InOrderPacket] | None = None
 
-    def put(self, entry: InOrderPacket, when: float) -> None:
-        """Append a packet that arrives at `when`, which is not before the packets in the queue."""
+    def put(self, entry: InOrderPacket) -> None:
+        """Append a packet, which arrives at its `when` and not before the packets in the queue."""
         hub = self._hub
-        entry.when = when
-        hub.sequence = entry.sequence = sequence = hub.sequence + 1
         if self._head is None:
             self._head = entry
-            heappush(hub.heap, (when, sequence, self))
+            entry.sequence = hub.put(self, entry.when)
         else:
+            entry.sequence = hub.next_packet()
             behind = self._behind
             if behind is None:
                 behind = self._behind = deque()
@@ -235,6 +249,34 @@ class InOrderQueue(Event):
             entry.path.port.undeliverable.drop("partition")
         else:
             self._port.arrive(entry.packet, when)
+
+
+class Outbox(Outlet):
+    """What a port has sent in this round, in the order of sending; it goes on the links at the round's end."""
+
+    __slots__ = ("_hub", "_waiting")
+
+    def __init__(self, hub: Hub, place: tuple[str, int]) -> None:
+        super().__init__(place)
+        self._hub = hub
+        self._waiting: list[InOrderPacket | Arrival] = []
+
+    def add(self, sent: InOrderPacket | Arrival) -> None:
+        """Add what arrives at its `when`."""
+        waiting = self._waiting
+        if not waiting:
+            self._hub.outlets.append(self)
+        waiting.append(sent)
+
+    def happen(self, when: float, sequence: int) -> None:
+        """Put it on the links."""
+        hub = self._hub
+        for sent in self._waiting:
+            if isinstance(sent, InOrderPacket):
+                sent.queue.put(sent)
+            else:
+                hub.put(sent, sent.when)
+        self._waiting.clear()
 
 
 class ForwardingPath:
@@ -328,7 +370,7 @@ class ForwardingPath:
                 self._step(packet, when, port, crossing, DELIVERY)
             elif port.down.memoryless:
                 step = DELIVERY
-                for later, copy in port.down.transit(packet, when):
+                for later, copy in port.down.transit(packet, when, self.up.random):
                     self._step(copy, later, port, crossing, step)
                     step = DUPLICATE
             else:
@@ -342,10 +384,9 @@ class ForwardingPath:
         self.schedule(when, arrival)
 
     def schedule(self, when: float, arrival: Arrival) -> None:
-        """Schedule an arrival."""
-        hub = self.hub
-        hub.sequence = sequence = hub.sequence + 1
-        heappush(hub.heap, (when, sequence, arrival))
+        """Let what was sent arrive at `when`."""
+        arrival.when = when
+        self.port.outbox.add(arrival)
 
 
 class CountingDevice(BaseDevice):
@@ -378,8 +419,9 @@ class CountingDevice(BaseDevice):
 class Port(CountingDevice):
     """A host's port on a network: a device whose link is simulated, in both directions.
 
-    `addresses` are (address, prefix length); `index` numbers the ports of a world in the order of their making and is
-    the link's number in `trace`. `undeliverable` counts packets that had nowhere to go: unreachable, partition.
+    `addresses` are (address, prefix length); `index` numbers the ports of a world in the order of their making, for
+    taps of the trace. `place` is the host's name and the number of the port there. `undeliverable` counts packets that
+    had nowhere to go: unreachable, partition.
     """
 
     __slots__ = (
@@ -388,6 +430,7 @@ class Port(CountingDevice):
         "down",
         "mtu",
         "network",
+        "outbox",
         "paths",
         "queued",
         "queues",
@@ -400,10 +443,16 @@ class Port(CountingDevice):
     """Checksums are left to the simulated links, which compute them only for packets that they damage."""
 
     def __init__(
-        self, index: int, host: str, name: str, network: Network, links: tuple[SimulatedLink, SimulatedLink]
+        self,
+        index: int,
+        place: tuple[str, int],
+        network: Network,
+        links: tuple[SimulatedLink, SimulatedLink],
     ) -> None:
-        super().__init__(index, host, name)
+        host, number = place
+        super().__init__(index, host, f"eth{number}")
         self.network = network
+        self.outbox = Outbox(network.hub, place)
         self.up, self.down = links
         self.mtu = self.up.properties.mtu
         self.addresses: list[tuple[Address, int]] = []
@@ -415,7 +464,7 @@ class Port(CountingDevice):
         self.queued: Queued = PASSED
         """The last packet that was sent into a queue; a caller that asks sets it to `PASSED` before."""
         self.undeliverable = Counters()
-        self.trace: Trace | None = None
+        self.trace: PortTrace | None = None
 
     def send(self, packet: bytes, now: float, again: bool = False) -> None:
         """Send one packet of the host; `again` if it was in the queue of another link and did not leave."""
@@ -424,7 +473,7 @@ class Port(CountingDevice):
             self.sent_packets += 1
             self.sent_bytes += size
             if self.trace is not None:
-                self.trace.record(self.index, OUTBOUND, packet, now)
+                self.trace.record(OUTBOUND, packet, now)
         key = packet[12:20] if packet[0] < 0x60 else packet[8:40]
         path = self.paths.get(key) or self.network.find(self, key)
         if path is None:
@@ -438,7 +487,7 @@ class Port(CountingDevice):
                 for when, data in up.transit(packet, now):
                     path.forward(data, when)
             return
-        entry = InOrderPacket(packet, path)
+        entry = InOrderPacket(packet, path, in_order)
         if path.queued:
             when = up.enter(entry, size, now)
             if when >= 0.0:
@@ -450,9 +499,8 @@ class Port(CountingDevice):
         if when < 0.0:
             entry.arrivals = []  # dropped, perhaps after it has waited
             return
-        if when < path.earliest:
-            when = path.earliest
-        in_order.put(entry, when)
+        entry.when = when if when >= path.earliest else path.earliest
+        self.outbox.add(entry)
 
     def forget_paths(self, now: float) -> None:
         """Forget paths after a change of the topology; packets in flight on them are not overtaken."""
@@ -467,17 +515,18 @@ class Port(CountingDevice):
     def arrive(self, packet: bytes | memoryview, now: float) -> None:
         """Deliver a packet to the host."""
         if self.trace is not None:
-            self.trace.record(self.index, INBOUND, packet, now)
+            self.trace.record(INBOUND, packet, now)
         CountingDevice.arrive(self, packet, now)  # as super() does, in half the time
 
-    def send_down(self, packet: bytes, now: float, path: ForwardingPath) -> None:
-        """Send a packet of the switch to the downlink."""
-        down = self.down
+    def send_down(self, packet: bytes, now: float, path: ForwardingPath, sequence: int) -> None:
+        """Send a packet of the switch to the downlink; `sequence` is what it has since it was put on a link."""
+        down, hub = self.down, path.hub
         if down.properties.rate is not None:
-            down.carry(OfferedPacket(packet, path, self), now, path.hub.call_at)
+            down.carry(OfferedPacket(packet, path, self, sequence), now, hub.call_at)
             return
         for when, data in down.transit(packet, now):
-            path.schedule(when, Arrival(data, path, self, None))
+            sequence += 1
+            heappush(hub.heap, (when, sequence, Arrival(data, path, self, None)))
 
 
 class Network:

@@ -2,7 +2,7 @@
 
 Hosts are named by text. Every host has a port on at least one network; those with ports on several may be routers,
 which forward. Addresses are given out in the order of attachment, so that one world always has the same: host h of
-network N gets 10.0.N.h and fd00:0:0:N::h. Routes are static and shortest (fewest networks, then the order of making).
+network N gets 10.0.N.h and fd00:0:0:N::h. Routes are static and shortest (fewest networks, then the routers' names).
 """
 
 from __future__ import annotations
@@ -101,11 +101,11 @@ class Topology:
         label = f"{host}/{len(ports)}"
         chosen = properties or self.defaults
         links = (self._make_link(f"{label}/up", chosen), self._make_link(f"{label}/down", chosen))
-        port = Port(len(self.ports), host, f"eth{len(ports)}", joined, links)
+        port = Port(len(self.ports), (host, len(ports)), joined, links)
         for address, length in self._choose(joined, addresses, sizes=sizes):
             self._own(port, address, length)
         if self._trace is not None:
-            port.trace = self._trace
+            port.trace = self._trace.of_port(port.outbox.place, port.index)
         self._update_port(port)
         ports.append(port)
         self.ports.append(port)
@@ -231,6 +231,7 @@ class Topology:
 
     def _remake(self, link: SimulatedLink, properties: LinkProperties) -> SimulatedLink:
         """Return the link with other properties."""
+        self._hub.put_on_links()  # what a program has sent just before it changes the link
         return make_link(properties, link.random, link, self._hub.now, self._hub.call_at)
 
     def _update_port(self, port: Port) -> None:
@@ -241,6 +242,7 @@ class Topology:
 
     def power_off(self, host: str, cause: str = "crash") -> None:
         """Discard the packets that have not left a host when it crashes, or goes to sleep."""
+        self._hub.put_on_links()
         own = [self.dedicated[host, other] for other in self._joined.get(host, ())]
         for link in (*(port.up for port in self.ports_of(host)), *own):
             link.discard(self._hub.now, cause)
@@ -254,6 +256,7 @@ class Topology:
 
     def unlink(self, a: str, b: str) -> None:
         """Remove the dedicated link between two hosts; packets in its queue take the networks."""
+        self._hub.put_on_links()
         stranded = []
         for one, other in ((a, b), (b, a)):
             link = self.dedicated.pop((one, other), None)
@@ -402,8 +405,16 @@ class Topology:
             for prefix in network.prefixes:
                 if len(prefix.address) in sizes:
                     yield self._free(prefix, number), prefix.length
-        if link_local and (not asked or any(len(address) == 16 for address, _ in asked)):
-            yield self._free(Prefix(LINK_LOCAL_PREFIXES[6].address, 64), len(self.ports)), 64
+        own = next((address for address, _ in asked if len(address) == 16), None)
+        if link_local and (not asked or own is not None):
+            yield self._link_local(own), 64
+
+    def _link_local(self, own: Address | None) -> Address:
+        """An address of link-local scope: with the interface identifier of the port's own address, if that is free."""
+        prefix = LINK_LOCAL_PREFIXES[6].address
+        if own is not None and (address := prefix[:8] + own[8:]) not in self._owners:
+            return address
+        return self._free(Prefix(prefix, 64), len(self.ports))
 
     def _free(self, prefix: Prefix, number: int) -> Address:
         """The first free address for host `number`; a full 10.0.N.0/24 goes on in 10.1.N.0 and so forth."""
@@ -438,6 +449,7 @@ class Topology:
         network = port.network
         if is_multicast(destination) or destination == BROADCAST or self._directed(network, destination):
             ways = [way for way in network.ports if way is not port and not self._cut(port.host, way.host)]
+            ways.sort(key=_place)
             return ForwardingPath(port, (source, destination), port.up, ways, False)
         owner = self._owners.get(destination)
         if owner is None:
@@ -469,11 +481,11 @@ class Topology:
         return False
 
     def _next_hop(self, port: Port, target: Network) -> Port | None:
-        """Port on `port`'s network of the router that is on a shortest way to `target`."""
+        """Port on `port`'s network of the router that is on a shortest way to `target`: the first one by name."""
         found: Port | None = None
         best = len(self.networks) + 1
-        for router in port.network.ports:
-            if router.host in self.routers and router is not port:
+        for router in sorted((each for each in port.network.ports if each.host in self.routers), key=_place):
+            if router is not port:
                 distance = self._distance(router.host, target, port.network)
                 if distance is not None and distance < best:
                     found, best = router, distance
@@ -505,3 +517,8 @@ class Topology:
             frontier = list(dict.fromkeys(name for name in on_fresh if name in self.routers))
             hops += 1
         return None
+
+
+def _place(port: Port) -> tuple[str, int]:
+    """What ports are sorted by where the order of their making must not matter."""
+    return port.outbox.place

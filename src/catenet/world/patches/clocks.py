@@ -124,7 +124,7 @@ def _is_cpu_clock(process: Process, clock: int) -> bool:
         return False
     number = ~(clock >> 3)
     if clock & PER_THREAD:
-        return number == 0 or process.world.first_ident + number in process.tasks
+        return number == 0 or process.first_ident + number in process.tasks
     return number in (0, process.pid)
 
 
@@ -133,7 +133,7 @@ def _cpu_clock(process: Process, ident: int) -> int:
     ident = operator.index(ident)
     if ident not in process.tasks:
         raise os_error(errno.ESRCH)
-    return ~(ident - process.world.first_ident) << 3 | PER_THREAD | SCHEDULED
+    return ~(ident - process.first_ident) << 3 | PER_THREAD | SCHEDULED
 
 
 def _is_root() -> bool:

@@ -101,6 +101,7 @@ def apply(patcher: Patcher) -> None:
     patcher.function(os, "times", _times)
     for name, value in (("enable", True), ("disable", False)):
         patcher.function(gc, name, partial(_collect_automatically, value=value))
+    patcher.function(gc, "collect", lambda process, generation=2: process.world.garbage.collect_in(process, generation))
     patcher.function(gc, "isenabled", lambda process: process.collects)
     patcher.function(os, "putenv", lambda process, name, value: None)
     patcher.function(os, "unsetenv", lambda process, name: None)

@@ -203,13 +203,13 @@ ROWS: Final = (
     ),
     Row("resource", REPLACED, "limits of the process", "getrlimit getrusage prlimit setrlimit"),
     Row("resource", HARMLESS, "", "getpagesize struct_rusage"),
-    Row("gc", REPLACED, "the world collects garbage at fixed numbers of turns", "disable enable isenabled"),
+    Row("gc", REPLACED, "a process collects garbage at fixed numbers of its turns", "collect disable enable isenabled"),
     Row("gc", SHARED, "settings of the interpreter", "callbacks freeze set_debug set_threshold unfreeze"),
     Row(
         "gc",
         HARMLESS,
         "",
-        """collect garbage get_count get_debug get_freeze_count get_objects get_referents get_referrers get_stats
+        """garbage get_count get_debug get_freeze_count get_objects get_referents get_referrers get_stats
         get_threshold is_finalized is_tracked""",
     ),
     Row("atexit", REPLACED, "handlers of the process", "register unregister"),
