@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.long_runs import run_many
+from tests.world.any_order import use_any_order
 
 from catenet.wire.address import Address, Prefix, is_link_local
 from catenet.world import World
@@ -33,15 +34,18 @@ class Outcome:
 
     seed: int
     packets: int = 0
+    trace: str = ""
     addresses: int = 0
     """That hosts had at the end, all of them right."""
     faults: list[str] = field(default_factory=list)
 
 
-def run(seed: int) -> Outcome:
-    """Run a world, and see what every host has at its end."""
+def run(seed: int, *, in_any_order: bool = False) -> Outcome:
+    """Run a world, and see what every host has at its end; `in_any_order` asks hosts in a drawn order."""
     chance = random.Random(seed)
     with World(seed) as world:
+        if in_any_order:
+            use_any_order(world, random.Random(seed))
         for name, prefixes in NETWORKS.items():
             world.network(name, *prefixes, configure=chance.choice(KINDS), lifetime=chance.choice((60, 300)))
         world.network("core", "10.9.0.0/24", "fd09::/64")
@@ -63,6 +67,7 @@ def run(seed: int) -> Outcome:
             outcome.addresses = _check(world)
         except Exception as error:
             outcome.faults.append(f"seed {seed}: {type(error).__name__}: {error}")
+        outcome.trace = world.trace.hexdigest()
         outcome.packets = sum(port.sent_packets for port in world.topology.ports)
         return outcome
 

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from tests.world.any_order import use_any_order
+
 from catenet.stack.settings import Settings
 from catenet.wire.offload import complete
 from catenet.world import World
@@ -374,11 +376,16 @@ def accidents(world: World, chance: random.Random, names: list[str], short: bool
             world.at(when, stack.set_mtu, 2, chance.choice((1280, 1400, 1500)))
 
 
-def told(seed: int, *, short: bool = True, in_order: bool = True) -> dict[str, Any]:
-    """Run the world of a seed; `short` and `in_order` are the fast paths of stacks and of links."""
+def told(seed: int, *, short: bool = True, in_order: bool = True, in_any_order: bool = False) -> dict[str, Any]:
+    """Run the world of a seed.
+
+    `short` and `in_order` are the fast paths of stacks and of links; `in_any_order` asks hosts in a drawn order.
+    """
     chance = random.Random(seed)
     lines: list[str] = []
     world = World(seed, output=lambda *line: lines.append(" ".join((f"{world.now:.9f}", *line))))
+    if in_any_order:
+        use_any_order(world, random.Random(seed))
     names = people(world, chance)
     for host in world.hosts.values():
         host.stack.set_fast_paths(short)

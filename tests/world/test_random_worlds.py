@@ -26,6 +26,11 @@ def test_in_order_queues_change_nothing(seed: int) -> None:
     assert told(seed, in_order=False) == usual(seed)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_hosts_may_be_asked_in_any_order(seed: int) -> None:
+    assert told(seed, in_any_order=True) == usual(seed)
+
+
 def test_random_worlds_carry_and_lose_packets() -> None:
     """They move thousands of packets, lose some, and most programs get to their end."""
     worlds = [usual(seed) for seed in SEEDS]
