@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 from catenet.world.engine.errors import DeadlockError
 from catenet.world.engine.event_checks import check_events
-from catenet.world.engine.hub import VirtualClock
 from catenet.world.engine.name_servers import run_name_servers, tell_hosts
 from catenet.world.engine.realtime import VirtualClock
 from catenet.world.observe.report import Report, make_report
