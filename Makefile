@@ -57,8 +57,8 @@ interop: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
-# What takes too long for every change: random worlds of names, transfers, TFTP, sessions, clocks, addresses, orders, discovery
-# (docs/long.md has the results), 5 GB files.
+# What takes too long for every change: random worlds of names, transfers, TFTP, sessions, calls, clocks, addresses, orders and
+# discovery (docs/long.md has the results), 5 GB files.
 LONG_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 long: $(VENV)/.dev
 	$(BIN)/python -m tests.dns.worlds.random_names 1 1000 --jobs $(LONG_JOBS) --table docs/long.md
@@ -66,6 +66,7 @@ long: $(VENV)/.dev
 	$(BIN)/python -m tests.tftp.random_worlds 1 1000 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.session.worlds 1 2000 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.session.worlds 1 200 --size 10000000 --jobs $(LONG_JOBS) --table docs/long.md
+	$(BIN)/python -m tests.rpc.worlds.session_worlds 1 1000 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.ntp.worlds.random_clocks 1 200 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.world.random_automatic 1 400 --jobs $(LONG_JOBS) --table docs/long.md
 	$(BIN)/python -m tests.world.random_orders 1 300 --jobs $(LONG_JOBS) --table docs/long.md

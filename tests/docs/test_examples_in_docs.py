@@ -44,6 +44,7 @@ DOCUMENTS = [
             "rpc-compat",
             "rpc-identity",
             "rpc-policy",
+            "rpc-sessions",
             "rpc-xml",
             "tftp",
         )

@@ -9,7 +9,7 @@ from catenet.cli import UsageError
 from catenet.wire.address import parse_interface
 from catenet.world.scenario.units import parse_duration
 
-__all__ = ["address", "check_writable", "duration", "seed"]
+__all__ = ["address", "check_writable", "duration", "seed", "session_key"]
 
 
 def seed(text: str) -> int | str:
@@ -32,6 +32,16 @@ def address(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def session_key(path: Path | None) -> bytes | None:
+    """Return what is in the file of `--session-key`; None without one. Raises `UsageError`."""
+    if path is None:
+        return None
+    try:
+        return path.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"--session-key {path}: {str(error.strerror).lower()}") from None
 
 
 def check_writable(option: str, path: Path) -> None:

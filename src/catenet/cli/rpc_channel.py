@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catenet.cli import Parser, UsageError
+from catenet.cli.rpc_sessions import add_session_arguments, session_options
 from catenet.net import TlsError, client_context
 from catenet.printable import complain, printable_json
 
@@ -26,7 +27,9 @@ Work = Callable[["Channel", "Catalog"], Coroutine[Any, Any, int]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the URL, the options of a channel, and where services are described."""
-    parser.add_argument("url", metavar="URL", help="tcp://, tls://, http://, https://, unix:, dns:/// or host:port")
+    parser.add_argument(
+        "url", metavar="URL", help="tcp://, tls://, http(s)://, unix:, dns:///, session+grpc(s):// or host:port"
+    )
     add_channel_options(parser)
     source = parser.add_argument_group("services")
     source.add_argument("--proto", action="append", default=[], metavar="FILE", help=".proto instead of reflection")
@@ -52,6 +55,7 @@ def add_channel_options(parser: argparse.ArgumentParser) -> None:
     tls.add_argument("--cert", metavar="FILE", help="the client's certificate (PEM)")
     tls.add_argument("--key", metavar="FILE", help="its key, if not in the same file")
     tls.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
+    add_session_arguments(parser)
 
 
 def with_channel(args: argparse.Namespace, work: Work) -> int:
@@ -142,10 +146,11 @@ def _channel(args: argparse.Namespace) -> Channel:
         compression=args.compress,
         authority=args.authority,
         max_receive=1 << 30,
+        session=session_options(args),
     )
     channel = Channel(args.url, options=options, tls=_tls(args))
     if not channel.target.tls and (args.cacert or args.cert or args.insecure):
-        raise UsageError(f"{args.url}: --cacert, --cert and --insecure are for tls:// and https://")
+        raise UsageError(f"{args.url}: --cacert, --cert and --insecure are for tls://, https:// and session+grpcs://")
     return channel
 
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from catenet.cli import UsageError, logs
 from catenet.cli.limits import add_rpc_limits, rpc_options
 from catenet.cli.rpc_load import implementations, importable
 from catenet.cli.rpc_metrics import add_metrics_arguments, check_metrics, telling
+from catenet.cli.rpc_sessions import SESSION_SCHEMES, add_session_arguments, session_options
 from catenet.cli.serving import Kind, add_arguments, run_server, tls_context
 from catenet.net.target import SCHEMES, parse_target
 from catenet.net.workers import Placement
@@ -32,11 +34,12 @@ generated base serves the service of its name, or the only one, in the .proto.
 
   catenet rpc serve hiscore.proto scores:Scores
   catenet rpc serve scores:Scores --listen tcp://0.0.0.0:50051 --listen unix:/run/hiscore.sock --workers 4
+  catenet rpc serve scores:Scores --listen tcp://:50051 --listen session+grpc://:50052
   catenet rpc serve scores:Scores --listen tls://0.0.0.0:443 --cert server.pem --key server.key --client-ca ca.pem
 """
 KIND = Kind(
     "rpc",
-    {name: SCHEMES[name] for name in ("tcp", "tls", "unix")},
+    {**{name: SCHEMES[name] for name in ("tcp", "tls", "unix")}, **SESSION_SCHEMES},
     "tcp://127.0.0.1:50051",
     watched=(".py", ".proto"),
     tls_default="tls://127.0.0.1:50051",
@@ -73,6 +76,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     add_rpc_limits(parser)
     add_metrics_arguments(parser)
+    add_session_arguments(parser)
     group = parser.add_argument_group("policy", "What callers may do.")
     group.add_argument("--policy", metavar="FILE", help="rules, limits and issuers of tokens (TOML); no rule, no call")
     group.add_argument("--policy-dry-run", action="store_true", help="decide and log, and let every call go on")
@@ -84,6 +88,9 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
     check_metrics(args)
+    over_sessions = [url for url in args.listen or () if url.partition(":")[0] in SESSION_SCHEMES]
+    if over_sessions and args.workers > 1:
+        raise UsageError(f"--listen {over_sessions[0]}: a session lives in one process; say --workers 1")
     return run_server(args, KIND, partial(_serving, args))
 
 
@@ -130,7 +137,7 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
         metrics = None if args.metrics is None else Metrics()
         try:
             watched = _telemetry(args, metrics)
-            options = rpc_options(args)
+            options = replace(rpc_options(args), session=session_options(args))
             server = Server(services, options=options, guard=_guard(args), **watched, **_explorer(args, services))
         except ValueError as error:
             raise UsageError(str(error)) from None

@@ -174,10 +174,13 @@ class ServingProtocol(HttpProtocol[RequestHead]):
             self._keeper.connection_resumed(self)
             return
         self.monitor.start()
-        tls = transport.get_extra_info("ssl_object")
-        if tls is not None:
-            self._choose(tls.selected_alpn_protocol() == "h2")
+        if self.negotiates(transport):
+            self._choose(transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2")
         self._keeper.connection_opened(self)
+
+    def negotiates(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether TLS has chosen what is spoken (ALPN)."""
+        return transport.get_extra_info("ssl_object") is not None
 
     def on_first(self, data: bytes) -> bytes:
         """The first bytes in clear text decide on the version (RFC 9113 section 3.3)."""

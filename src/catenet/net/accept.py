@@ -18,18 +18,25 @@ import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from catenet.net.limits import ServerLimits
 from catenet.net.notice import Notice
 from catenet.net.opening import when_open
 
-__all__ = ["Acceptor", "Slot"]
+__all__ = ["Acceptor", "Places", "Slot"]
 
 _BATCH = 64
 """Connections that are accepted in one turn, so that those there are get their turn too."""
 _RETRY = 1.0
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Places(Protocol):
+    """Who counts the connections that may be open."""
+
+    def released(self) -> None:
+        """A place is free."""
 
 
 class Slot:
@@ -38,18 +45,18 @@ class Slot:
     `made`: its protocol has got its transport, and will hear of its end.
     """
 
-    __slots__ = ("_acceptor", "accepted", "made")
+    __slots__ = ("_places", "accepted", "made")
 
-    def __init__(self, acceptor: Acceptor, accepted: float) -> None:
-        self._acceptor: Acceptor | None = acceptor
+    def __init__(self, places: Places, accepted: float) -> None:
+        self._places: Places | None = places
         self.accepted = accepted
         self.made = False
 
     def release(self) -> None:
         """The connection is closed; to say so twice does no harm."""
-        acceptor, self._acceptor = self._acceptor, None
-        if acceptor is not None:
-            acceptor.released()
+        places, self._places = self._places, None
+        if places is not None:
+            places.released()
 
 
 class Acceptor:

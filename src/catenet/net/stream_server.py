@@ -22,7 +22,7 @@ from catenet.net.monitor import PeerMonitor, Shared
 from catenet.net.parking import ParkedConnection, ParkingLot, can_park, take_off
 from catenet.net.target import SCHEMES, Scheme, parse_target
 
-__all__ = ["Listener", "ServedConnection", "StreamServer"]
+__all__ = ["CHECK_INTERVAL", "Listener", "ServedConnection", "StreamServer"]
 
 CHECK_INTERVAL = 1.0
 _CROWD = 5000
@@ -283,6 +283,11 @@ class StreamServer(Generic[C]):
 
         After `grace` seconds what is left is broken off.
         """
+        await self.wind_down(grace)
+        await self.close()
+
+    async def wind_down(self, grace: float | None) -> None:
+        """Stop listening, announce the end, and wait `grace` seconds for what goes on; None: as long as it takes."""
         self._draining = True
         for listener in self._listeners:
             listener.close()
@@ -292,7 +297,6 @@ class StreamServer(Generic[C]):
         if self._connections:
             self._quiet = asyncio.get_running_loop().create_future()
             await asyncio.wait([self._quiet], timeout=grace)
-        await self.close()
 
     async def close(self) -> None:
         """Stop at once: what is going on is broken off."""

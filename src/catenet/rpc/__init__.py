@@ -13,6 +13,7 @@ from catenet.rpc.model.interceptor import Interceptor
 from catenet.rpc.model.method import Idempotency, Kind, Method, ServiceDescriptor, service_from_protobuf, with_arrays
 from catenet.rpc.model.metrics import Metrics
 from catenet.rpc.model.service_class import client_of, idempotent, proto_of, service
+from catenet.rpc.model.sessions import SessionOptions
 from catenet.rpc.model.status import Code, Detail, RpcError
 from catenet.rpc.mount.asgi import AsgiApp
 from catenet.rpc.mount.wsgi import WsgiApp
@@ -46,6 +47,7 @@ __all__ = [
     "Server",
     "ServerOptions",
     "ServiceDescriptor",
+    "SessionOptions",
     "SyncBidiCall",
     "SyncChannel",
     "WsgiApp",

@@ -207,7 +207,7 @@ class _Client:
             raise
         link.on_progress = self._look
         if link.attached:
-            self.transport.connection = connection
+            self.transport.use(connection)
 
     def _look(self) -> None:
         """A connection has changed: see whether there is trouble."""

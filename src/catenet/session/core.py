@@ -77,8 +77,8 @@ class Session:
 
     __slots__ = (
         "_ack_due", "_ack_overdue", "_bye_sent", "_stop", "_stop_sent", "active", "confirmed", "connections",
-        "credentials", "ended", "epoch", "expiry", "keys", "links", "lost_since", "on_change", "origin", "path", "peer",
-        "peer_silence", "receiving", "reset_code", "sending", "token",
+        "credentials", "ended", "epoch", "expiry", "keys", "links", "lost_since", "on_attach", "on_change", "origin",
+        "path", "peer", "peer_silence", "receiving", "reset_code", "sending", "token",
     )  # fmt: skip
 
     def __init__(self, sending: Sending, receiving: Receiving, expiry: float, path: Path) -> None:
@@ -106,6 +106,8 @@ class Session:
         self.ended: Ending | None = None
         self.reset_code = 0
         self.on_change: Callable[[], None] = _nobody
+        self.on_attach: Callable[[Link], None] = _ignore
+        """Called when the session goes on by another connection."""
         self._ack_due: float | None = None
         self._ack_overdue = False
         self._stop = False
@@ -178,6 +180,7 @@ class Session:
         self.links[link] = None
         self.lost_since = None
         self.connections += 1
+        self.on_attach(link)
         self._write_to(link)
 
     def try_out(self, link: Link) -> None:
@@ -307,3 +310,7 @@ class Session:
 
 def _nobody() -> None:
     """Nobody listens."""
+
+
+def _ignore(link: Link) -> None:
+    """Nobody wants to know."""

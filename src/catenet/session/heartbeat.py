@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-__all__ = ["Action", "Heartbeat", "Path"]
+__all__ = ["MOST_INTERVAL", "Action", "Heartbeat", "Path"]
 
 FIRST_INTERVAL: Final = 15.0
 LEAST_INTERVAL: Final = 5.0

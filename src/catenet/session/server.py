@@ -12,15 +12,19 @@ import inspect
 import ipaddress
 import logging
 import os
+import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Unpack
 
 from catenet import net
 from catenet.net.limits import ServerLimits
 from catenet.net.server import AcceptedConnection, CoreServer
+from catenet.net.stream_server import Listener
 from catenet.session.core import Options, Session
 from catenet.session.edge import SESSION_SCHEMES, begin
+from catenet.session.link import Link
 from catenet.session.state import Store
 from catenet.session.table import ServerLink, SessionLimits, Table, Terms
 from catenet.session.transport import READER_LIMIT, SessionTransport, streams
@@ -56,11 +60,16 @@ class SessionServer:
         if self._store is not None:
             self._go_on(self._store, terms.options)
 
-    async def listen(self, urls: Iterable[str], tls: ssl.SSLContext | None, limits: ServerLimits | None) -> None:
-        """Accept connections. Raises `ValueError`, `OSError`."""
-        self._server = await net.serve(
-            self.table.link, urls, self._watch, limits=limits, tls=tls, schemes=SESSION_SCHEMES
-        )
+    async def listen(
+        self,
+        urls: Iterable[str],
+        tls: ssl.SSLContext | None,
+        limits: ServerLimits | None,
+        bound: Sequence[socket.socket] = (),
+    ) -> list[Listener]:
+        """Accept connections; `bound` are sockets that listen already, for one URL. Raises `ValueError`, `OSError`."""
+        self._server = server = CoreServer(self.table.link, self._watch, limits, schemes=SESSION_SCHEMES)
+        return [await server.listen(url, tls=tls, bound=bound) for url in urls]
 
     @property
     def urls(self) -> list[str]:
@@ -134,7 +143,8 @@ class SessionServer:
         link.peer = b"" if certificate is None else hashlib.sha256(certificate).digest()
         link.origin = _origin(connection.peername)
         self._connections[link] = connection
-        begin(connection, link)
+        # By the loop, as what comes later: programs may not be run within this task.
+        self._loop.call_soon(begin, connection, link)
         try:
             await connection.wait_closed()
         finally:
@@ -153,12 +163,17 @@ class SessionServer:
         if store is not None:
             transport.commit = lambda read: store.commit(session, read, transport.info.saved)
             transport.info.restored, transport.info.saved = saved is not None, saved or b""
-        active = session.active
-        if isinstance(active, ServerLink):
-            transport.connection = self._connections.get(active)
+        session.on_attach = partial(self._attached, transport)
+        if session.active is not None:
+            self._attached(transport, session.active)
         task = self._loop.create_task(self._handle(session, transport))
         self._handlers.add(task)
         task.add_done_callback(self._handlers.discard)
+
+    def _attached(self, transport: SessionTransport, link: Link) -> None:
+        connection = self._connections.get(link) if isinstance(link, ServerLink) else None
+        if connection is not None:
+            transport.use(connection)
 
     async def _handle(self, session: Session, transport: SessionTransport) -> None:
         """Ask whether the session is permitted, and run its handler until both have ended."""
@@ -270,11 +285,12 @@ async def serve_transports(
     tls: ssl.SSLContext | None = None,
     connection_limits: ServerLimits | None = None,
     state: str | None = None,
+    bound: Sequence[socket.socket] = (),
 ) -> SessionServer:
-    """Serve sessions by what is done with their transports."""
+    """Serve sessions by what is done with their transports. `bound`: sockets that listen already, for one URL."""
     server = SessionServer(carry, terms, authorize, state)
     try:
-        await server.listen([urls] if isinstance(urls, str) else urls, tls, connection_limits)
+        await server.listen([urls] if isinstance(urls, str) else urls, tls, connection_limits, bound)
     except BaseException:
         await server.close()
         raise

@@ -17,6 +17,7 @@ __all__ = ["READER_LIMIT", "SessionInfo", "SessionTransport", "SessionWriter", "
 
 READER_LIMIT = 64 << 10
 """Bytes of a line that `readline` takes, as with `asyncio.open_connection`."""
+_KEPT = ("peername", "sockname", "ssl_object", "peercert")
 RESETS = {
     wire.ResetCode.ABORTED: "the peer has broken the session off",
     wire.ResetCode.DENIED: "the server does not permit it",
@@ -101,6 +102,8 @@ class SessionTransport(asyncio.Transport):
         self.info = SessionInfo(session, migrate)
         self.connection: Connection[None] | None = None
         """The connection that was attached last."""
+        self._known: dict[str, object] = {}
+        """What its transport says of it, which is asked for also when it is gone."""
         self.on_ended: Callable[[], None] = _nothing
         self._loop = loop
         self._protocol: asyncio.BaseProtocol | None = None
@@ -121,6 +124,14 @@ class SessionTransport(asyncio.Transport):
         protocol.connection_made(self)
         self.session.on_change = self.pump
         self.pump()
+
+    def use(self, connection: Connection[None]) -> None:
+        """The session goes on by `connection`."""
+        self.connection = connection
+        transport = connection.transport
+        if transport is not None:
+            found = {name: transport.get_extra_info(name) for name in _KEPT}
+            self._known = {name: value for name, value in found.items() if value is not None}
 
     # From the session to the protocol.
 
@@ -169,16 +180,20 @@ class SessionTransport(asyncio.Transport):
         protocol, self._protocol = self._protocol, None
         if protocol is not None:
             protocol.connection_lost(self._error)
+        self._known.pop("ssl_object", None)  # a session is remembered when it has ended, and this is large
         self.on_ended()
 
     # As transports have it.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what is known: `session` (`SessionInfo`), and of the last connection what its transport says."""
+        """Return what is known: `session` (`SessionInfo`), and of the last connection what its transport says.
+
+        Of a connection that is gone: `peername`, `sockname`, `ssl_object`, `peercert`.
+        """
         if name == "session":
             return self.info
         if self.connection is None or self.connection.transport is None:
-            return default
+            return self._known.get(name, default)
         return self.connection.transport.get_extra_info(name, default)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:

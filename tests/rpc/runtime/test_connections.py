@@ -20,8 +20,7 @@ from echoservice import (
 
 from catenet.http.limits import Limits
 from catenet.rpc import Channel, ChannelOptions, Code, RpcError, Server, ServerOptions
-from catenet.rpc.client import channel as channel_module
-from catenet.rpc.client import connection as client_connection
+from catenet.rpc.client.connection import NetworkDialler
 
 
 def test_drain_lets_running_calls_end_and_sends_new_ones_elsewhere():
@@ -75,18 +74,17 @@ def test_wait_for_ready():
 def test_a_connection_that_is_lost_before_it_is_used_is_made_again(monkeypatch, scheme):
     """A busy event loop learns in one turn that it is connected and that it is not any more."""
     dialled = []
-    connect = client_connection.connect
+    connect = NetworkDialler.connect
 
-    async def lost_at_once(loop, endpoint, dial):
-        connection = await connect(loop, endpoint, dial)
+    async def lost_at_once(self, endpoint):
+        connection = await connect(self, endpoint)
         dialled.append(endpoint)
         if len(dialled) % 2:
             connection.transport.abort()
             await until(lambda: connection.transport is None)
         return connection
 
-    monkeypatch.setattr(client_connection, "connect", lost_at_once)
-    monkeypatch.setattr(channel_module, "connect", lost_at_once)
+    monkeypatch.setattr(NetworkDialler, "connect", lost_at_once)
 
     async def main():
         async with serving() as (_, _, url):

@@ -6,10 +6,10 @@ import argparse
 import asyncio
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError
+from catenet.cli.arguments import session_key
 from catenet.net.ends import BUFFER
 from catenet.net.relay import End, Piece
 from catenet.net.sockopts import SocketOptions
@@ -56,13 +56,7 @@ class SessionTerms:
 
 def session_terms(args: argparse.Namespace) -> SessionTerms:
     """What `--expiry`, `--buffer`, `--heartbeat` and `--session-key` make. Raises `UsageError`."""
-    path: Path | None = args.session_key
-    key = None
-    if path is not None:
-        try:
-            key = path.read_bytes().strip()
-        except OSError as error:
-            raise UsageError(f"--session-key {path}: {str(error.strerror).lower()}") from None
+    key = session_key(args.session_key)
     terms = SessionTerms(args.expiry, args.buffer, args.heartbeat, key)
     if any(value is not None for value in (args.expiry, args.buffer, args.heartbeat, key)):
         terms.options()

@@ -74,9 +74,7 @@ class ClientConnection(HttpProtocol[ResponseHead]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS has chosen a protocol; without it whoever dialled has."""
         dial = self._dial
-        tls = transport.get_extra_info("ssl_object")
-        http1 = dial.http1 if tls is None else tls.selected_alpn_protocol() != "h2"
-        if http1:
+        if self.speaks_http1(transport):
             self.choose(H1Connection(True, dial.limits, dial.h1_memo))
         else:
             self.choose(Connection(True, dial.limits, dial.memos))
@@ -85,6 +83,11 @@ class ClientConnection(HttpProtocol[ResponseHead]):
             watch_peer(transport, dial.peer_timeout)
         if dial.keepalive_time is not None:
             self._wait_to_ping(dial.keepalive_time)
+
+    def speaks_http1(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether HTTP/1.1 is spoken, by TLS's choice (ALPN) or as whoever dialled wants it."""
+        tls = transport.get_extra_info("ssl_object")
+        return self._dial.http1 if tls is None else tls.selected_alpn_protocol() != "h2"
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes; then tell those that wait if there is room for requests again."""

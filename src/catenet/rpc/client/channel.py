@@ -10,9 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from catenet.http.client.connection import ClientConnection, Dial
-from catenet.http.h1.memo import H1Memo
-from catenet.http.h2.blocks import Memos
+from catenet.http.client.connection import ClientConnection
 from catenet.http.target import authority
 from catenet.net.async_pool import AcquireTimeout, AsyncPool
 from catenet.net.backoff import ConnectionBackoff
@@ -21,9 +19,8 @@ from catenet.net.target import Target
 from catenet.rpc.client.attempt import Attempt
 from catenet.rpc.client.balancing.config import make_policy
 from catenet.rpc.client.balancing.policy import Policy, State
-from catenet.rpc.client.connection import client_tls, connect, connect_first, name_of
+from catenet.rpc.client.connection import make_dialler, name_of
 from catenet.rpc.client.health_watch import HealthWatch
-from catenet.rpc.client.names import usual_resolver
 from catenet.rpc.client.options import USER_AGENT, ChannelOptions, policy_of
 from catenet.rpc.client.replay import ReplayRoom
 from catenet.rpc.client.resolving import Resolving
@@ -60,17 +57,7 @@ class Connections:
         self.random = random.Random()
         self._target = target
         secure = tls is not None or target.tls
-        self._dial = Dial(
-            options.limits,
-            Memos(),
-            H1Memo(),
-            client_tls(tls, options, target) if secure else None,
-            options.http1,
-            options.keepalive_time,
-            options.keepalive_timeout,
-            options.keepalive_without_calls,
-            options.peer_timeout,
-        )
+        self._dialler = make_dialler(self.loop, target, options, tls)
         self._policy: Policy[Endpoint] = make_policy(policy_of(target, options), self.random, name_of)
         self._race = self._policy.races
         self._keyed = self._policy.keyed
@@ -82,7 +69,7 @@ class Connections:
         self._subchannels = Subchannels(self, self._policy, self._connect_one, self.random, health)
         self._names = Resolving(
             target,
-            options.resolver or usual_resolver(target),
+            self._dialler.resolver,
             options.resolve_floor if target.scheme == "dns" else 0.0,
             options.connect_timeout,
             self.random,
@@ -314,7 +301,7 @@ class Connections:
                         found = await self._names.once()
                         if found is not None:
                             self._policy.update(found, self.loop.time())
-                        endpoint, connection = await connect_first(self.loop, self._policy.addresses, self._dial)
+                        endpoint, connection = await self._dialler.connect_first(self._policy.addresses)
                         self._check_connection(connection)
                 except (OSError, ssl.SSLError, TimeoutError) as error:
                     self._names.ask_again()
@@ -344,7 +331,7 @@ class Connections:
     async def _connect_one(self, endpoint: Endpoint) -> ClientConnection:
         """Connect to one address, for a policy that uses several. Raises `OSError`."""
         async with asyncio.timeout(self.options.connect_timeout):
-            connection = await connect(self.loop, endpoint, self._dial)
+            connection = await self._dialler.connect(endpoint)
         self._check_connection(connection)
         self._adopt(endpoint, connection)
         return connection
@@ -466,7 +453,7 @@ class Connections:
         if endpoint is None:
             raise OSError("no address is connected")
         async with asyncio.timeout(self.options.connect_timeout):
-            connection = await connect(self.loop, endpoint, self._dial)
+            connection = await self._dialler.connect(endpoint)
         if connection.transport is None:
             raise OSError(connection.error or "the server closed the connection at once")
         self._backoff.succeeded()
@@ -491,15 +478,15 @@ class Connections:
         self._wake()
         for call in list(self.between_attempts):
             call.give_up(RpcError(Code.CANCELLED, "the channel was closed"))
-        for connection in dict.fromkeys(
-            [*self._pool.members(_KEY), *self._connections.values(), *self._subchannels.connections, *self._retiring]
-        ):
+        members = [*self._pool.members(_KEY), *self._connections.values(), *self._subchannels.connections]
+        closed = dict.fromkeys([*members, *self._retiring])
+        for connection in closed:
             _end_calls(connection)
             connection.close()
         self._connections.clear()
         self._current = None
         self._tell_state()
-        await asyncio.sleep(0)  # transports close in the next turn
+        await self._dialler.finish(closed)
 
 
 def _end_calls(connection: ClientConnection) -> None:

@@ -22,7 +22,7 @@ from catenet.rpc.model.interceptor import Chain, Interceptor
 from catenet.rpc.model.metadata import Metadata, check_metadata
 from catenet.rpc.model.method import Idempotency, Method
 from catenet.rpc.model.status import Code, RpcError
-from catenet.rpc.model.target import parse_target
+from catenet.rpc.model.target import SESSION_SCHEMES, parse_target
 from catenet.rpc.protocols.protocol import Outgoing
 from catenet.rpc.protocols.registry import client_wire
 
@@ -35,7 +35,8 @@ _ONLY_TIMEOUT = {"timeout"}
 
 
 class Channel:
-    """Calls services at `target`: `tcp://`, `tls://`, `http(s)://`, `unix:`, `dns:///` (to all in turn).
+    """Calls services at `target`: `tcp://`, `tls://`, `http(s)://`, `unix:`, `dns:///` (to all in turn), and
+    `session+grpc(s)://`, over a session that survives its connections.
 
     Connections are made when the first call needs them, on the event loop of that call; the channel then belongs to
     that loop. In a child process after `fork`, or on a new loop after the old one was closed, it begins anew.
@@ -51,6 +52,8 @@ class Channel:
     ) -> None:
         self.options = options or ChannelOptions()
         self.target = parse_target(target)
+        if self.target.scheme in SESSION_SCHEMES:
+            self.options.session.options()
         self._tls = tls
         self._wire = client_wire(self.options.protocol)
         self.chain = Chain(tuple(interceptors))

@@ -1,34 +1,88 @@
-"""How a channel connects: to one address, or to whichever answers first."""
+"""How a channel connects: to one address, or to whichever answers first; over sessions in `sessions.py`."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from catenet.http.client.connection import ClientConnection, Dial
+from catenet.http.h1.memo import H1Memo
+from catenet.http.h2.blocks import Memos
 from catenet.net import dial as net
 from catenet.net.dial import ClientTls, Endpoint
 from catenet.net.target import Target, host_and_port
 from catenet.net.tls import client_context
+from catenet.rpc.client.names import Resolver, usual_resolver
 from catenet.rpc.client.options import ChannelOptions
+from catenet.rpc.model.target import SESSION_SCHEMES
 
-__all__ = ["client_tls", "connect", "connect_first", "name_of"]
-
-
-async def connect(loop: asyncio.AbstractEventLoop, endpoint: Endpoint, dial: Dial) -> ClientConnection:
-    """Connect to one address. Raises `OSError`."""
-    return await net.connect(loop, endpoint, lambda: ClientConnection(loop, dial), dial.tls)
+__all__ = ["Dialler", "NetworkDialler", "make_dialler", "name_of"]
 
 
-async def connect_first(
-    loop: asyncio.AbstractEventLoop, endpoints: Sequence[Endpoint], dial: Dial
-) -> tuple[Endpoint, ClientConnection]:
-    """Connect to whichever address answers first (RFC 8305). Raises `OSError` of the last that failed."""
-    return await net.connect_first(loop, endpoints, lambda endpoint: connect(loop, endpoint, dial))
+class Dialler(Protocol):
+    """Makes the connections of a channel. `resolver`: finds what it connects to."""
+
+    resolver: Resolver
+
+    async def connect(self, endpoint: Endpoint) -> ClientConnection:
+        """Connect to one address. Raises `OSError`."""
+
+    async def connect_first(self, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ClientConnection]:
+        """Connect to whichever address answers first. Raises `OSError` of the last that failed."""
+
+    async def finish(self, closed: Collection[ClientConnection]) -> None:
+        """Give connections that were closed the time that it takes."""
 
 
-def client_tls(given: ssl.SSLContext | None, options: ChannelOptions, target: Target) -> ClientTls:
+class NetworkDialler:
+    """Connects over the network (RFC 8305)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, dial: Dial, resolver: Resolver) -> None:
+        self._loop = loop
+        self._dial = dial
+        self.resolver = resolver
+
+    async def connect(self, endpoint: Endpoint) -> ClientConnection:
+        """Connect to one address. Raises `OSError`."""
+        loop, dial = self._loop, self._dial
+        return await net.connect(loop, endpoint, lambda: ClientConnection(loop, dial), dial.tls)
+
+    async def connect_first(self, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ClientConnection]:
+        """Connect to whichever address answers first. Raises `OSError` of the last that failed."""
+        return await net.connect_first(self._loop, endpoints, self.connect)
+
+    async def finish(self, closed: Collection[ClientConnection]) -> None:
+        """Transports close in the next turn of the loop."""
+        await asyncio.sleep(0)
+
+
+def make_dialler(
+    loop: asyncio.AbstractEventLoop, target: Target, options: ChannelOptions, tls: ssl.SSLContext | None
+) -> Dialler:
+    """Return how the connections of a channel are made. Raises `ValueError`."""
+    dial = Dial(
+        options.limits,
+        Memos(),
+        H1Memo(),
+        None,
+        options.http1,
+        options.keepalive_time,
+        options.keepalive_timeout,
+        options.keepalive_without_calls,
+        options.peer_timeout,
+    )
+    if target.scheme in SESSION_SCHEMES:
+        from catenet.rpc.client.sessions import SessionDialler
+
+        return SessionDialler(loop, target, dial, options, tls)
+    if tls is not None or target.tls:
+        dial.tls = _client_tls(tls, options, target)
+    return NetworkDialler(loop, dial, options.resolver or usual_resolver(target))
+
+
+def _client_tls(given: ssl.SSLContext | None, options: ChannelOptions, target: Target) -> ClientTls:
     """Return how a channel does TLS."""
     context = given or client_context()
     context.set_alpn_protocols(["h2"] if options.protocol == "grpc" else ["h2", "http/1.1"])

@@ -13,6 +13,7 @@ from catenet.net.target import Target
 from catenet.rpc.client.balancing.config import PolicyConfig, policy_named
 from catenet.rpc.client.names import Resolver
 from catenet.rpc.client.service_config import ServiceConfig
+from catenet.rpc.model.sessions import SessionOptions
 
 __all__ = ["USER_AGENT", "ChannelOptions", "policy_of"]
 
@@ -40,6 +41,8 @@ class ChannelOptions:
       send it again in another attempt; beyond it there is none (gRFC A6).
     * `pool`: how many connections there may be. Over HTTP/1.1 each call needs one for itself. Over HTTP/2 all calls
       share one (`max_shared`), which is kept; beyond the streams that the server admits they wait.
+    * `session`: of targets `session+grpc://` and `session+grpcs://`, whose silence the session looks into instead of
+      `keepalive_time` and `peer_timeout`, and connects again.
     """
 
     protocol: str = "grpc"
@@ -65,6 +68,7 @@ class ChannelOptions:
     retry_buffer: int = 256 << 10
     retry_buffer_total: int = 16 << 20
     pool: PoolLimits = field(default_factory=PoolLimits)
+    session: SessionOptions = field(default_factory=SessionOptions)
     limits: Limits = field(default_factory=lambda: Limits(max_streams=0, glitch_burst=10_000, glitch_rate=1000.0))
     codecs: Mapping[str, Codec] = field(default_factory=lambda: CODECS)
     compressions: Mapping[str, Compression] = field(default_factory=lambda: COMPRESSIONS)

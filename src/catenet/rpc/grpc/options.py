@@ -13,6 +13,7 @@ from catenet.rpc.client.options import ChannelOptions
 from catenet.rpc.client.service_config import ServiceConfig, parse_service_config
 from catenet.rpc.grpc.raw import CODECS
 from catenet.rpc.grpc.status import COMPRESSIONS
+from catenet.rpc.model.target import SESSION_SCHEMES
 from catenet.rpc.server.options import ServerOptions
 
 __all__ = ["Arguments", "channel_options", "channel_target", "listening_url", "server_options"]
@@ -115,6 +116,8 @@ def channel_target(target: str | bytes) -> str:
     if isinstance(target, bytes):
         target = target.decode()
     scheme, colon, rest = target.partition(":")
+    if scheme in SESSION_SCHEMES:
+        return target
     if scheme in ("unix", "unix-abstract") and colon:
         return _unix(scheme, rest)
     if scheme in ("ipv4", "ipv6") and colon:
@@ -136,6 +139,8 @@ def listening_url(address: str | bytes) -> str:
     if isinstance(address, bytes):
         address = address.decode()
     scheme, colon, rest = address.partition(":")
+    if scheme in SESSION_SCHEMES:
+        return f"{scheme}:{rest.replace('//[::]:', '//:')}"
     if scheme in ("unix", "unix-abstract") and colon:
         return _unix(scheme, rest)
     if scheme in ("dns", "ipv4", "ipv6") and colon:

@@ -9,9 +9,10 @@ import ssl
 from typing import NamedTuple
 
 from catenet.net.listen import listen_tcp_now, listen_unix
+from catenet.net.target import Target
 from catenet.rpc.grpc.credentials import ServerCredentials
 from catenet.rpc.grpc.options import listening_url
-from catenet.rpc.model.target import parse_target
+from catenet.rpc.model.target import SESSION_SCHEMES, parse_target
 from catenet.rpc.server.server import Server
 
 __all__ = ["Ports", "stop"]
@@ -50,7 +51,7 @@ class Ports:
             else:
                 sockets = listen_tcp_now(target.host, target.port, backlog=_BACKLOG, reuse_port=self._reuse)
                 port = sockets[0].getsockname()[1]
-                url = f"tls{url[3:]}" if tls is not None else url
+                url = _secured(target, url) if tls is not None else url
         except (OSError, ValueError) as error:
             raise RuntimeError(f"Failed to bind to address {address}: {error}") from None
         self._ports.append(_Port(url, sockets, tls))
@@ -75,6 +76,12 @@ class Ports:
             with contextlib.suppress(OSError):
                 os.unlink(path)
         self._paths.clear()
+
+
+def _secured(target: Target, url: str) -> str:
+    """The scheme of a URL says whether there is TLS; in `grpc` the credentials do."""
+    scheme = "session+tls" if target.scheme in SESSION_SCHEMES else "tls"
+    return f"{scheme}{url.removeprefix(target.scheme)}"
 
 
 async def stop(server: Server, grace: float | None) -> None:

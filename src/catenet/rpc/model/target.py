@@ -5,15 +5,25 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from catenet.http import target as http
 from catenet.net import target as net
 from catenet.net.target import Scheme, Target
 
-__all__ = ["SCHEMES", "parse_target"]
+__all__ = ["SCHEMES", "SESSION_SCHEMES", "parse_target", "session_url"]
+
+SESSION_SCHEMES: Final[Mapping[str, Scheme]] = {
+    "session+grpc": Scheme(),
+    "session+grpcs": Scheme(tls=True),
+    "session+tcp": Scheme(),
+    "session+tls": Scheme(tls=True),
+}
+"""Calls over sessions, which survive their connections; the two last ones are the first two, as sessions have them."""
 
 SCHEMES: Mapping[str, Scheme] = {
-    name: {**net.SCHEMES, **http.SCHEMES}[name] for name in ("tcp", "tls", "http", "https", "dns", "unix")
+    **{name: {**net.SCHEMES, **http.SCHEMES}[name] for name in ("tcp", "tls", "http", "https", "dns", "unix")},
+    **SESSION_SCHEMES,
 }
 
 _FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
@@ -24,8 +34,8 @@ def parse_target(text: str, listening: bool = False) -> Target:
     """Return the target that `text` names; raise `ValueError` that says what is wrong with it.
 
     `tcp://host:port`, `tls://host:port`, `http(s)://host[:port]/base`, `dns:///host:port`, `unix:/path`,
-    `unix://path` and plain `host:port` (which is `tcp`). `base` is the path that stands before
-    `/service/method`. `listening`: the host may be missing, which means all addresses of this machine.
+    `unix://path`, `session+grpc(s)://host:port` and plain `host:port` (which is `tcp`). `base` is the path that stands
+    before `/service/method`. `listening`: the host may be missing, which means all addresses of this machine.
 
     Clients also take `dns://server/host:port`, which asks that name server, and lists, all of which are connected to:
     `ipv4:address:port,address:port`, `ipv6:[address]:port,[address]:port`, `unix:/path,unix:/path`.
@@ -68,3 +78,8 @@ def _address(text: str, scheme: str, part: str) -> Target:
     if port and not (port.isascii() and port.isdigit() and int(port) <= net.MAX_PORT):
         raise ValueError(f"target {text!r}: {port!r} is no port")
     return Target(scheme, host, int(port or _DEFAULT_PORT), resolve_all=True)
+
+
+def session_url(target: Target, secure: bool) -> str:
+    """Return where a session for calls goes, as sessions have it; `secure`: with TLS."""
+    return f"session+{'tls' if secure else 'tcp'}://{net.host_and_port(target.host, target.port)}"

@@ -10,7 +10,7 @@ from catenet.http.errors import HttpError
 from catenet.http.events import Refusal
 from catenet.http.message import RequestHead
 from catenet.http.server.exchange import Exchange
-from catenet.http.serving import ServingProtocol, Shared
+from catenet.http.serving import Keeper, ServingProtocol, Shared
 from catenet.http.stream import Stream
 from catenet.net.accept import Slot
 from catenet.net.sockopts import watch_peer
@@ -33,8 +33,8 @@ class ServerConnection(ServingProtocol):
     __slots__ = ("_peer", "assembling", "counters", "options", "server")
     parks = True
 
-    def __init__(self, server: Server, shared: Shared, slot: Slot) -> None:
-        super().__init__(server, shared, slot)
+    def __init__(self, server: Server, shared: Shared, slot: Slot, keeper: Keeper | None = None) -> None:
+        super().__init__(keeper or server, shared, slot)
         self.server = server
         self.options: ServerOptions = server.options
         self.counters: Counters = server.counters

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
 from catenet.http.limits import Limits
 from catenet.net.limits import ServerLimits
+from catenet.rpc.model.sessions import SessionOptions
 
 __all__ = ["Counters", "ServerOptions"]
 
@@ -25,6 +26,7 @@ class ServerOptions(ServerLimits):
     * `peer_timeout`: after so much silence TCP asks whether the caller is there, and what it has not acknowledged for
       so long ends the connection; None: as the system has it.
     * `executor`: where handlers that are not `async` run; None: the loop's default.
+    * `session`: of `session+grpc://`, `session+grpcs://`; keepalive is then the session's.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -39,6 +41,7 @@ class ServerOptions(ServerLimits):
     keepalive_timeout: float = 20.0
     peer_timeout: float | None = 60.0
     executor: Executor | None = None
+    session: SessionOptions = field(default_factory=SessionOptions)
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from catenet.net.parking import ParkedConnection
 from catenet.net.stream_server import Listener, StreamServer
 from catenet.rpc.model.interceptor import Interceptor
 from catenet.rpc.model.metrics import Meters
-from catenet.rpc.model.target import SCHEMES
+from catenet.rpc.model.target import SCHEMES, SESSION_SCHEMES, parse_target
 from catenet.rpc.policy.guard import Guard
 from catenet.rpc.protocols.protocol import ServerWire
 from catenet.rpc.server.connection import ServerConnection
@@ -24,6 +24,8 @@ from catenet.rpc.server.options import ServerOptions
 
 if TYPE_CHECKING:
     from catenet.http.server.service import Service
+    from catenet.net.target import Target
+    from catenet.rpc.server.sessions import SessionListener
 
 __all__ = ["Server"]
 
@@ -71,6 +73,7 @@ class Server(StreamServer[ServerConnection], Dispatch):
         self._http: Shared | None = None
         self.app: Service | None = None if app is None else _service_of(app)
         self._app_started = False
+        self._session_listeners: list[tuple[str, SessionListener]] = []
 
     # The application beside the services.
 
@@ -88,10 +91,46 @@ class Server(StreamServer[ServerConnection], Dispatch):
         if self.app is not None and not self._app_started:
             await self.app.start()
             self._app_started = True
+        target = parse_target(url, listening=True)
+        if target.scheme in SESSION_SCHEMES:
+            if reuse_port:
+                raise ValueError("a session lives in one process, and cannot share its port with others")
+            return await self._listen_for_sessions(target, tls, bound)
         return await super().listen(url, tls=tls, reuse_port=reuse_port, mode=mode, sock=sock, bound=bound)
+
+    async def _listen_for_sessions(
+        self, target: Target, tls: ssl.SSLContext | None, bound: Sequence[socket.socket]
+    ) -> Listener:
+        from catenet.rpc.server.sessions import SessionListener
+
+        if self._acceptor is None:
+            self._begin()
+        assert self._http is not None
+        sessions = SessionListener(self, self._http)
+        listener = await sessions.listen(target, tls, bound)
+        self._session_listeners.append((listener.url, sessions))
+        return listener
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the server listens, with the real ports."""
+        return [*super().urls, *(url for url, _ in self._session_listeners)]
+
+    @property
+    def connections(self) -> int:
+        """How many there are, with sessions, whether they have a connection or not."""
+        return super().connections + sum(sessions.connections for _, sessions in self._session_listeners)
+
+    async def wind_down(self, grace: float | None) -> None:
+        """Stop listening, announce the end, and wait; sessions that are away may come back for what goes on."""
+        sessions = [sessions.wind_down(grace) for _, sessions in self._session_listeners]
+        await asyncio.gather(super().wind_down(grace), *sessions)
 
     async def close(self) -> None:
         """Stop at once: what is going on is broken off."""
+        sessions, self._session_listeners = self._session_listeners, []
+        for _, each in sessions:
+            await each.close()
         await super().close()
         if self.app is not None and self._app_started:
             self._app_started = False
@@ -131,6 +170,8 @@ class Server(StreamServer[ServerConnection], Dispatch):
 
     def check(self, now: float) -> None:
         """Log what has been kept back of failures."""
+        for _, sessions in self._session_listeners:
+            sessions.check(now)
         self.failures.digest(now)
         if self.app is not None:
             self.app.check(now)
