@@ -216,6 +216,16 @@ def test_keepalive_leaves_a_server_that_answers_alone():
     asyncio.run(main())
 
 
+def test_keepalive_does_not_take_a_server_of_http1_for_dead():
+    async def main():
+        options = ChannelOptions(protocol="connect", http1=True, keepalive_time=0.02, keepalive_timeout=0.02)
+        async with calling(options) as (channel, _):
+            assert (await channel.unary(SLEEP, text("0.3"))).value == "slept"
+            assert channel.server.counters.connections_opened == 1
+
+    asyncio.run(main())
+
+
 def test_server_checks_its_connections():
     """Connections that never say anything, that idle too long, and peers that are gone."""
 

@@ -220,6 +220,31 @@ def test_a_server_behind_a_nat_that_loses_power_is_given_up_in_time(waiting):
     assert code is Code.UNAVAILABLE and after < FAILOVER
 
 
+@pytest.mark.parametrize("scheme", ["dns:///", "tcp://"])
+def test_a_server_that_moves_to_another_address_is_found_again(scheme):
+    answered = []
+
+    async def client():
+        loop = asyncio.get_running_loop()
+        async with Channel(f"{scheme}server:7000") as channel:
+            for number in range(60):
+                try:
+                    await channel.unary(ONCE, StringValue(value=str(number)), timeout=1.0)
+                except RpcError:
+                    pass
+                else:
+                    answered.append(loop.time())
+                await asyncio.sleep(1.0)
+
+    with World(3, output=lambda host, stream, line: None) as world:
+        world.host("server").run(serve, "server", collections.Counter(), random.Random(1), daemon=True)
+        world.host("client").run(client, start=0.5)
+        world.at(5.0, world.renumber, "server", "10.0.0.77")
+        world.run(300)
+    pauses = [after - before for before, after in itertools.pairwise(answered)]
+    assert len(answered) > 20 and 1.5 < max(pauses) < FAILOVER
+
+
 def test_pings_are_never_more_frequent_than_servers_of_grpc_take():
     """C's and Go's take one in five minutes while a call runs, and none without one (gRFC A8)."""
     pings = []
