@@ -28,7 +28,9 @@ Work = Callable[["Channel", "Catalog"], Coroutine[Any, Any, int]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the URL, the options of a channel, and where services are described."""
     parser.add_argument(
-        "url", metavar="URL", help="tcp://, tls://, http(s)://, unix:, dns:///, session+grpc(s):// or host:port"
+        "url",
+        metavar="URL",
+        help="tcp://, tls://, http(s)://, unix:, dns:///, ipv4:, ipv6:, session+grpc(s):// or host:port",
     )
     add_channel_options(parser)
     source = parser.add_argument_group("services")

@@ -281,6 +281,36 @@ def test_health_checking_of_connections():
     asyncio.run(main())
 
 
+def test_what_a_server_said_of_its_health_holds_until_it_is_asked_again():
+    """Proxies end streams that last for long."""
+
+    class Short(Health):
+        watched = 0
+
+        async def watch(self, request, context):
+            self.watched += 1
+            if self.watched == 3:
+                context.abort(Code.INTERNAL, "no word")
+            yield (await self.check(request, context))
+
+    config = parse_service_config({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {}})
+
+    async def main():
+        health = Short()
+        server = Server([Named("0"), health])
+        url = (await server.listen("tcp://127.0.0.1:0")).url.removeprefix("tcp://")
+        options = ChannelOptions(service_config=config)
+        async with asyncio.timeout(60), Channel(f"ipv4:{url}", options=options) as channel:
+            while health.watched < 2:
+                assert (await channel.unary(SAY, text("x"))).value == "0"
+                await asyncio.sleep(0.01)
+            await until(lambda: channel.connections().state == "transient failure")  # the third said nothing
+            await until(lambda: channel.connections().state == "ready")
+        await server.close()
+
+    asyncio.run(main())
+
+
 # Load.
 
 

@@ -387,3 +387,61 @@ def test_the_state_of_an_ejected_server_is_what_it_is_when_it_comes_back():
 def test_without_algorithms_nothing_is_counted():
     policy, _ = outliers(Outliers())
     assert not policy.watches_calls and policy.next_deadline() is None
+
+
+# All policies.
+
+CONFIGS = [
+    PolicyConfig("pick_first", shuffle=True),
+    policy_named("round_robin"),
+    PolicyConfig("weighted_round_robin", Weighting(blackout=0)),
+    PolicyConfig("ring_hash", RingSize(least=16)),
+    PolicyConfig(
+        "outlier_detection",
+        Outliers(
+            most=60, success_rate=SuccessRate(100, 100, 2, 2), failure_percentage=FailurePercentage(50, 100, 1, 2)
+        ),
+        PolicyConfig("weighted_round_robin", Weighting(blackout=0)),
+    ),
+]
+NAMES = [f"n{number}" for number in range(5)]
+STEPS = st.one_of(
+    st.tuples(st.just("update"), st.lists(st.sampled_from(NAMES), max_size=5)),
+    st.tuples(st.just("state"), st.sampled_from(NAMES), st.sampled_from(list(State))),
+    st.tuples(st.just("ended"), st.sampled_from(NAMES), st.booleans(), st.floats(0, 5)),
+    st.tuples(st.just("time"), st.floats(0, 20)),
+    st.tuples(st.just("pick"), st.one_of(st.none(), st.binary(max_size=3))),
+)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+@settings(max_examples=40)
+@given(st.lists(STEPS, max_size=40), st.integers(0, 99))
+def test_calls_go_only_to_what_is_ready(config, steps, seed):
+    policy = make_policy(config, random.Random(seed), str)
+    told, now = {}, 0.0
+    for kind, *rest in [*steps, ("pick", None), ("pick", b"key")]:
+        if kind == "update":
+            policy.update(rest[0], now)
+            told = {name: told.get(name, IDLE) for name in rest[0]}
+        elif kind == "state":
+            policy.set_state(*rest, now)
+            if rest[0] in told:
+                told[rest[0]] = rest[1]
+        elif kind == "ended":
+            policy.call_ended(rest[0], rest[1], report(rest[2], 0.5), now)
+        elif kind == "time":
+            now += rest[0]
+            while (due := policy.next_deadline()) is not None and due <= now:
+                policy.handle_timeout(now)
+                assert policy.next_deadline() is None or policy.next_deadline() > now
+        else:
+            picked = policy.pick(*rest)
+            usable = {name for name, state in told.items() if state is READY and policy.usable(name)}
+            assert picked is None or picked in usable
+            if policy.fails(*rest):
+                assert picked is None
+            if usable and config.name not in ("pick_first", "ring_hash"):
+                assert picked is not None
+        assert set(policy.wanted()) <= set(told)
+        assert policy.addresses == tuple(policy.addresses) and set(policy.addresses) == set(told)

@@ -37,7 +37,8 @@ class HealthWatch:
     async def watch(self, connection: ClientConnection, tell: Callable[[bool], None], rng: random.Random) -> None:
         """Tell whether the service is healthy, at first and whenever that changes, until the connection ends.
 
-        A server without health checking counts as healthy. Whose stream fails is not, until another one says so.
+        A server without health checking counts as healthy. One whose stream fails before it says anything does not; a
+        stream that ends later is begun again, and what it has said holds meanwhile.
         """
         backoff = ConnectionBackoff()
         while connection.alive:
@@ -51,9 +52,10 @@ class HealthWatch:
                 logger.warning("the server has no health checking: its connection counts as healthy")
                 tell(True)
                 return
-            tell(False)
             if heard:
                 backoff.succeeded()
+            else:
+                tell(False)
             await asyncio.sleep(backoff.failed(rng))
 
     async def _follow(self, attempt: Attempt, tell: Callable[[bool], None]) -> bool:
