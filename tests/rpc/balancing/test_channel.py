@@ -14,6 +14,8 @@ from catenet.http.limits import Limits
 from catenet.net.dial import Endpoint
 from catenet.net.target import Target
 from catenet.rpc import CallInfo, Channel, ChannelOptions, Code, Server, ServerOptions
+from catenet.rpc.client.balancing.config import PolicyConfig, policy_named
+from catenet.rpc.client.balancing.outliers import Outliers, SuccessRate
 from catenet.rpc.client.names import Refresh, Resolved, by_dns
 from catenet.rpc.client.service_config import parse_service_config
 from catenet.rpc.model.load_report import LOAD_METADATA, LoadReport, load_of
@@ -119,6 +121,27 @@ def test_a_server_that_is_new_gets_calls_and_one_that_is_gone_ends_what_it_has()
                 assert set(counts.values()) == {5} and str(made.index(running)) not in counts
                 assert len([one async for one in stream]) == 299
                 await until(lambda: running.connections == 0)
+
+    asyncio.run(main())
+
+
+OUTLIERS = PolicyConfig("outlier_detection", Outliers(success_rate=SuccessRate()), policy_named("round_robin"))
+
+
+@pytest.mark.parametrize("policy", ["round_robin", "weighted_round_robin", "ring_hash", OUTLIERS])
+def test_the_same_addresses_again_change_nothing(policy):
+    async def main():
+        async with servers(2) as (made, ports), asyncio.timeout(60):
+            names = Names(ports)
+            async with Channel("dns:///pool:1", options=options(names, policy)) as channel:
+                while sum(server.connections for server in made) < 2:
+                    await answers(channel, 1)
+                for _ in range(3):
+                    asked = names.asked
+                    channel.connections()._names.ask_again()
+                    await until(lambda asked=asked: names.asked > asked)
+                    await answers(channel, 4)
+                assert [server.counters.connections_opened for server in made] == [1, 1]
 
     asyncio.run(main())
 

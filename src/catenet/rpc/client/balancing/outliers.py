@@ -95,7 +95,7 @@ class OutlierDetection(Policy[A]):
     def update(self, addresses: Sequence[A], now: float) -> None:
         """Take the addresses; those that stay keep their records."""
         self._child.update(addresses, now)
-        self.addresses = self._child.addresses
+        self.addresses, self.states = self._child.addresses, self._child.states
         self._records = {address: self._records.get(address) or _Record() for address in self.addresses}
         self._note()
         if self._due is None and self._counts:
