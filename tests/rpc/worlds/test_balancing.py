@@ -8,11 +8,14 @@ import collections
 import itertools
 import os
 import random
+from dataclasses import replace
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
+from catenet.net.dial import Endpoint
 from catenet.rpc import Channel, ChannelOptions, Code, Kind, Method, RpcError, Server, ServiceDescriptor
+from catenet.rpc.client.names import Resolved
 from catenet.rpc.client.service_config import parse_service_config
 from catenet.rpc.services.health import Health
 from catenet.rpc.services.load import LoadReports
@@ -113,7 +116,7 @@ class Calls:
                 await asyncio.sleep(pace)
 
 
-def simulate(seed, calls, restarts=None, between=lambda world: None):
+def simulate(seed, calls, restarts=None, between=lambda world: None, target=None):
     """Run three servers and a client; return which server has carried out which call."""
     rng = random.Random(f"balancing {seed}")
     seen = collections.Counter()
@@ -125,7 +128,7 @@ def simulate(seed, calls, restarts=None, between=lambda world: None):
         for name in names:
             plan = (restarts or {}).get(name, ())
             world.hosts[name].run(serve, name, seen, random.Random(rng.random()), plan, daemon=True)
-        target = "ipv4:" + ",".join(f"{format_address(world.addresses(name)[0])}:7000" for name in names)
+        target = target or "ipv4:" + ",".join(f"{format_address(world.addresses(name)[0])}:7000" for name in names)
         world.hosts["client"].run(calls.run, target, start=0.5)
         between(world)
         world.run(300)
@@ -144,6 +147,24 @@ def test_no_call_fails_while_servers_restart_one_after_another(first):
         failed = [row for row in calls.ended if row[2] is not Code.OK]
         assert failed == [], (seed, policy)
         assert len(calls.ended) == 40 and set(seen.values()) == {1}, "each once"
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_no_call_fails_while_addresses_come_and_go(first):
+    """A name leads to one server, two or all, others every second or so; those that are left out end what they have."""
+    for seed in range(first, min(first + CHUNK, SEEDS)):
+        rng = random.Random(f"addresses {seed}")
+        calls = Calls(POLICIES[seed % len(POLICIES)], health=seed % 2 == 1, count=40, pace=0.2, timeout=20.0)
+        plan = [rng.sample(range(3), rng.randint(1, 3)) for _ in range(30)]
+
+        async def resolver(target, plan=plan):
+            chosen = plan[int(asyncio.get_running_loop().time()) % len(plan)]
+            return Resolved(tuple(Endpoint(2, (f"10.0.0.{number + 1}", 7000)) for number in chosen), 0.0)
+
+        calls.options = replace(calls.options, resolver=resolver, resolve_floor=0.0)
+        seen = simulate(seed, calls, target="dns:///pool.example:7000")
+        failed = [row for row in calls.ended if row[2] is not Code.OK]
+        assert failed == [] and set(seen.values()) == {1}, (seed, failed)
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
