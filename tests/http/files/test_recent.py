@@ -91,3 +91,18 @@ def test_with_uploads_a_query_may_name_one(folder):
 ])  # fmt: skip
 def test_other_requests_are_answered_otherwise(folder, head):
     assert kept(folder).find(head, 0.0) is None
+
+
+def test_all_files_of_a_folder_cost_one_look_at_it(folder, monkeypatch):
+    made = kept(folder)
+    for number in range(20):
+        made.keep(b"/sub/%d" % number, "sub/a.js", os.stat(folder.path / "sub" / "a.js"), HEAD, b"one", 0.0, True)
+    looks, stat = [], os.stat
+    monkeypatch.setattr(os, "stat", lambda path, **given: looks.append(path) or stat(path, **given))
+    for now in (1.1, 1.2, 2.0):
+        for number in range(20):
+            assert made.find(asked(b"/sub/%d" % number), now) is not None
+    assert looks.count("sub") == 1 and looks.count("sub/a.js") == 60
+    (folder.path / "sub" / "a.js.gz").write_bytes(b"")
+    assert made.find(asked(b"/sub/0"), 2.05) is not None, "nobody looks for a second"
+    assert made.find(asked(b"/sub/0"), 2.2) is None

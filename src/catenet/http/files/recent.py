@@ -18,6 +18,7 @@ __all__ = ["CONDITIONS", "LARGEST", "RENEWALS", "Recent"]
 
 LARGEST: Final = 64 << 10
 MOST_BYTES: Final = 16 << 20
+MOST_FOLDERS: Final = 1024
 LONGEST: Final = 1024
 """Bytes of a target."""
 VALID: Final = 1.0
@@ -54,6 +55,7 @@ class Recent:
         self._folder = folder
         self._queries = queries
         self._kept: dict[bytes, _Kept] = {}
+        self._folders: dict[str, tuple[float, Signature | None]] = {}
         self._size = 0
 
     def find(self, head: RequestHead, now: float) -> tuple[ResponseHead, bytes] | None:
@@ -108,7 +110,7 @@ class Recent:
             self._size = 0
         replaced = self._kept.get(target)
         self._size += _cost(target, body) - (0 if replaced is None else _cost(target, replaced.body))
-        folder = self._folder_of(path) if alone else None
+        folder = self._folder_of(path, now)[1] if alone else None
         self._kept[target] = _Kept(path, _signature(found), now + VALID, head, body, folder)
 
     def _key(self, target: bytes) -> bytes:
@@ -116,19 +118,32 @@ class Recent:
 
     def _renewed(self, kept: _Kept, now: float) -> bool:
         """Whether nothing has come into the folder, or gone, since the file was opened."""
-        if kept.folder is None or not kept.renewals or self._folder_of(kept.path) != kept.folder:
+        if kept.folder is None or not kept.renewals:
             return False
-        kept.until = now + VALID
+        until, signature = self._folder_of(kept.path, now)
+        if signature != kept.folder:
+            return False
+        kept.until = until
         kept.renewals -= 1
         return True
 
-    def _folder_of(self, path: str) -> Signature | None:
-        """Return the signature of the folder of a file, if it can be relied on."""
-        try:
-            found = os.stat(os.path.dirname(path) or ".", dir_fd=self._folder)
-        except OSError:
-            return None
-        return _signature(found) if _settled(found) else None
+    def _folder_of(self, path: str, now: float) -> tuple[float, Signature | None]:
+        """Return until when nobody looks at the folder of a file again, and its signature, if it can be relied on.
+
+        One look is for all files in it.
+        """
+        folder = path.rpartition("/")[0] or "."
+        looked = self._folders.get(folder)
+        if looked is None or now > looked[0]:
+            try:
+                found = os.stat(folder, dir_fd=self._folder)
+                looked = now + VALID, _signature(found) if _settled(found) else None
+            except OSError:
+                looked = now + VALID, None
+            if len(self._folders) >= MOST_FOLDERS:
+                self._folders.clear()
+            self._folders[folder] = looked
+        return looked
 
 
 def _settled(found: os.stat_result) -> bool:
