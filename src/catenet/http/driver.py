@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Generic, TypeVar
 
+from catenet.compiled import mypyc_attr
 from catenet.http import events as ev
 from catenet.http.core import ConnectionValue, HttpCore
 from catenet.http.errors import ErrorCode, HttpError
@@ -51,6 +52,7 @@ class Ignore:
 IGNORE = Ignore()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HttpProtocol(StreamDriver, Generic[H]):
     """One connection; `H` is the kind of head that comes. There is no `core` until it is
     known which version of HTTP is spoken (`version_known`).

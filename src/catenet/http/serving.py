@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+from catenet.compiled import mypyc_attr
 from catenet.http.core import ConnectionValue
 from catenet.http.driver import IGNORE, HttpProtocol
 from catenet.http.errors import ErrorCode, HttpError, TooSlow
@@ -121,6 +122,7 @@ class ParkedHttp:
         return frames.go_away(self.dormant.numbers.last_peer_id, ErrorCode.NO_ERROR)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ServingProtocol(HttpProtocol[RequestHead]):
     """One accepted connection. What concerns requests is left to whoever derives from it.
 

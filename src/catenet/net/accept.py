@@ -18,8 +18,9 @@ import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+from catenet.net.callbacks import Callbacks
 from catenet.net.limits import ServerLimits
 from catenet.net.notice import Notice
 from catenet.net.opening import when_open
@@ -62,7 +63,7 @@ class Slot:
 class Acceptor:
     """Accepts on all listeners of one server. `open` connections are those that have a slot.
 
-    `factory` makes the `asyncio.Protocol` of a connection; the protocol must release its slot in
+    `factory` makes the protocol of a connection; the protocol must release its slot in
     `connection_lost`. A connection whose handshake fails never gets there: its slot is released here.
     """
 
@@ -70,7 +71,7 @@ class Acceptor:
     """Whether it is worth a line in the log that `max_connections` are open."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, limits: ServerLimits, factory: Callable[[Slot], asyncio.Protocol]
+        self, loop: asyncio.AbstractEventLoop, limits: ServerLimits, factory: Callable[[Slot], Callbacks]
     ) -> None:
         self.open = 0
         self._loop = loop
@@ -185,7 +186,7 @@ class Acceptor:
             if sock.family != socket.AF_UNIX:
                 # asyncio does it for sockets that name their protocol, which accepted ones do not.
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.connect_accepted_socket(lambda: protocol, sock, **terms)
+            await self._loop.connect_accepted_socket(lambda: cast(asyncio.Protocol, protocol), sock, **terms)
         except OSError:  # ssl.SSLError, TimeoutError, ConnectionError among them
             slot.release()
         except BaseException:

@@ -15,6 +15,8 @@ import termios
 from collections.abc import Callable
 from typing import Final
 
+from catenet.net.callbacks import Callbacks
+
 __all__ = ["EndWatch", "Linger", "unsent"]
 
 LINGER_BYTES: Final = 64 << 20
@@ -60,7 +62,7 @@ class Linger(asyncio.Protocol):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        owner: asyncio.Protocol,
+        owner: Callbacks,
         over: Callable[[], None],
         quiet: float,
         longest: float,

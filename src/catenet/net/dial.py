@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+from catenet.net.callbacks import Callbacks
 from catenet.net.target import Target
 from catenet.net.tls import explain
 
@@ -116,7 +117,7 @@ class Closable(Protocol):
         """Close the connection."""
 
 
-B = TypeVar("B", bound=asyncio.BaseProtocol)
+B = TypeVar("B", bound=Callbacks)
 P = TypeVar("P", bound=Closable)
 
 
@@ -129,7 +130,7 @@ class Candidate(asyncio.Protocol):
         self.error: str | None = None
         self._early: list[bytes] = []
         self._eof = False
-        self._successor: asyncio.Protocol | None = None
+        self._successor: Callbacks | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read nothing yet."""
@@ -158,12 +159,12 @@ class Candidate(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
-    def hand_over(self, protocol: asyncio.Protocol) -> None:
+    def hand_over(self, protocol: Callbacks) -> None:
         """It has won."""
         transport = self.transport
         assert transport is not None
         self._successor = protocol
-        transport.set_protocol(protocol)
+        transport.set_protocol(cast(asyncio.Protocol, protocol))
         protocol.connection_made(transport)
         early, self._early = b"".join(self._early), []
         if early:
@@ -234,10 +235,16 @@ async def connect(
     if isinstance(address, str):
         if address.startswith("\0"):  # abstract (Linux unix(7)): libuv, and so uvloop, takes its first byte for its end
             return await _connect_abstract(loop, address, factory, options)
-        _, protocol = await loop.create_unix_connection(factory, address, **options)
+        _, protocol = await loop.create_unix_connection(_plain(factory), address, **options)
     else:
-        _, protocol = await loop.create_connection(factory, address[0], address[1], family=endpoint.family, **options)
-    return protocol
+        host, port = address[:2]
+        _, protocol = await loop.create_connection(_plain(factory), host, port, family=endpoint.family, **options)
+    return cast(B, protocol)
+
+
+def _plain(factory: Callable[[], B]) -> Callable[[], asyncio.Protocol]:
+    """Return the same, as event loops are typed."""
+    return cast(Callable[[], asyncio.Protocol], factory)
 
 
 async def secure(loop: asyncio.AbstractEventLoop, candidate: Candidate, tls: ClientTls) -> Candidate:
@@ -264,11 +271,11 @@ async def _connect_bound(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(endpoint.source)
         await loop.sock_connect(sock, endpoint.address)
-        _, protocol = await loop.create_connection(factory, sock=sock, **options)
+        _, protocol = await loop.create_connection(_plain(factory), sock=sock, **options)
     except BaseException:
         sock.close()
         raise
-    return protocol
+    return cast(B, protocol)
 
 
 async def _connect_abstract(
@@ -278,11 +285,11 @@ async def _connect_abstract(
     try:
         sock.setblocking(False)
         await loop.sock_connect(sock, address)
-        _, protocol = await loop.create_unix_connection(factory, sock=sock, **options)
+        _, protocol = await loop.create_unix_connection(_plain(factory), sock=sock, **options)
     except BaseException:
         sock.close()
         raise
-    return protocol
+    return cast(B, protocol)
 
 
 async def connect_first(

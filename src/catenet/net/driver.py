@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from catenet.compiled import mypyc_attr
 from catenet.net.budget import Budget
 from catenet.net.closing import EndWatch, Linger
 
@@ -23,7 +24,8 @@ LINGER_ON = 10.0
 WRITE_LIMIT = 4 << 20
 
 
-class StreamDriver(asyncio.Protocol):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class StreamDriver:
     """One connection. `now`: when something came last; `received`: bytes that have ever come.
 
     `budget` is what all connections together may have queued for their peers; None: nothing is counted. `ended`:
@@ -101,6 +103,18 @@ class StreamDriver(asyncio.Protocol):
         """All connections together have more queued than they may."""
 
     # Called by asyncio.
+
+    def data_received(self, data: bytes) -> None:
+        """Hand bytes to the core."""
+        raise NotImplementedError
+
+    def eof_received(self) -> bool:
+        """The peer sends nothing more."""
+        raise NotImplementedError
+
+    def pause_writing(self) -> None:
+        """The transport is full."""
+        self.write_paused = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; a driver then sends what a connection begins with."""

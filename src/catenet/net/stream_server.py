@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from catenet.net.accept import Acceptor, Slot
+from catenet.net.callbacks import Callbacks
 from catenet.net.limits import ServerLimits
 from catenet.net.listen import listen_tcp, listen_unix
 from catenet.net.monitor import PeerMonitor, Shared
@@ -31,7 +32,7 @@ _CLOSING_TIME = 5.0
 
 
 class ServedConnection(Protocol):
-    """A connection, as its server sees it: an `asyncio.Protocol` besides."""
+    """A connection, as its server sees it: what a transport calls besides."""
 
     monitor: PeerMonitor
     transport: asyncio.Transport | None
@@ -109,7 +110,7 @@ class StreamServer(Generic[C]):
         """Make what belongs to the event loop that the server listens in."""
         return Shared(loop, self._limits)
 
-    def accepted(self, slot: Slot) -> asyncio.Protocol:
+    def accepted(self, slot: Slot) -> Callbacks:
         """Return the protocol of a connection; it calls `connection_opened` and `connection_closed`."""
         raise NotImplementedError
 

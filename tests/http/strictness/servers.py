@@ -57,7 +57,7 @@ def wsgi_echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> li
     return [body]
 
 
-class _Echo(HttpProtocol[Any]):
+class _Echo(HttpProtocol[Any], asyncio.Protocol):
     """Behind the proxies: what they forward."""
 
     def on_head(self, stream: Any, head: Any, end: bool) -> None:
