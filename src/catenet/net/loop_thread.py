@@ -8,13 +8,15 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from catenet.net.uvloops import uvloop_factory
+
 __all__ = ["LoopThread"]
 
 T = TypeVar("T")
 
 
 class LoopThread:
-    """Starts with the first work, ends with `close`. The thread keeps no program from ending.
+    """Starts with the first work, ends with `close`. The thread keeps no program from ending. uvloop's if it is there.
 
     Rejected: one for the process, which hosts of a simulated world would share.
     """
@@ -32,7 +34,7 @@ class LoopThread:
             if self._closed:
                 raise RuntimeError("the event loop has ended")
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+                self._loop = (uvloop_factory() or asyncio.new_event_loop)()
                 threading.Thread(target=self._run, args=(self._loop,), name=self._name, daemon=True).start()
             return self._loop
 
@@ -60,6 +62,10 @@ class LoopThread:
         except BaseException:  # Ctrl-C, too, ends the work
             future.cancel()
             raise
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Call a function there. Raises `RuntimeError` after the end."""
+        self.loop.call_soon_threadsafe(function, *arguments)
 
     def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function there; nothing happens after the end."""

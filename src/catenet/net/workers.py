@@ -27,6 +27,7 @@ from typing import Any
 from catenet.net.limits import ServerLimits
 from catenet.net.listen import hold_port, listen_unix
 from catenet.net.target import SCHEMES, Scheme, parse_target
+from catenet.net.uvloops import uvloop_factory
 from catenet.printable import complain
 
 __all__ = [
@@ -121,7 +122,7 @@ def run_loop(main: Coroutine[Any, Any, int], loop: str = "auto") -> int:
     Raises `NoLoop`.
     """
     _occupy_standard_descriptors()
-    factory = None if loop == "asyncio" else _uvloop_factory()
+    factory = None if loop == "asyncio" else uvloop_factory()
     if factory is None and loop == "uvloop":
         main.close()
         raise NoLoop("uvloop: pip install uvloop")
@@ -153,18 +154,6 @@ def _occupy_standard_descriptors() -> None:
         while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
             pass
         os.close(descriptor)
-
-
-def _uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes event loops of uvloop; None where there is none, or none works: in a simulated host."""
-    try:
-        import uvloop
-
-        uvloop.new_event_loop().close()
-    except (ImportError, RuntimeError):
-        return None
-    found: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return found
 
 
 def stop_event(last: Callable[[], object] | None = None) -> asyncio.Event:

@@ -443,3 +443,17 @@ def test_several_servers(api, generated, options, shares):
         assert [servicer.calls for servicer in servicers] == shares
 
     asyncio.run(main())
+
+
+def test_several_may_await_one_call(api, run, Message):
+    async def body(stub, channel):
+        call = stub.Unary(Message(text="x"))
+
+        async def wait():
+            return await call
+
+        answers = await asyncio.gather(wait(), wait(), wait())
+        assert [answer.text for answer in answers] == ["X"] * 3
+        assert (await call).text == "X"
+
+    run(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from concurrent import futures
 
@@ -476,3 +477,46 @@ def test_handlers_of_any_method(api):
         assert channel.unary_unary("/any.Thing/Do")(b"!") == b"/any.Thing/Do!"
         assert list(channel.stream_stream("/b.C/D")(iter([b"1", b"2"]))) == [b"/b.C/D1", b"/b.C/D2"]
     server.stop(None).wait(10)
+
+
+def test_ctrl_c_while_a_call_blocks_breaks_it_off(api, generated, Message):
+    entered, gone = threading.Event(), threading.Event()
+
+    class Slow(generated.EchoServicer):
+        def Unary(self, request, context):
+            context.add_callback(gone.set)
+            entered.set()
+            gone.wait(20)
+            return request
+
+    def press():
+        assert entered.wait(10)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    server = api.server(futures.ThreadPoolExecutor(4))
+    generated.add(Slow(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with api.insecure_channel(f"127.0.0.1:{port}") as channel:
+        threading.Thread(target=press).start()
+        with pytest.raises(KeyboardInterrupt):
+            generated.EchoStub(channel).Unary(Message(text="slow"))
+        assert gone.wait(10)
+    server.stop(None).wait(10)
+
+
+def test_what_cannot_be_sent_ends_a_call_that_blocks(api, channel):
+    with pytest.raises((api.RpcError, TypeError)):
+        channel.unary_unary("/a.B/C", request_serializer=lambda message: "text")(b"")
+
+
+def test_a_response_that_cannot_be_read(api, channel, generated, Message):
+    def refuse(data):
+        raise ValueError("no")
+
+    with pytest.raises(api.RpcError) as raised:
+        channel.unary_unary(f"/{generated.name}/Unary", Message.SerializeToString, refuse)(Message(text="x"))
+    assert (raised.value.code(), raised.value.details()) == (
+        api.StatusCode.INTERNAL,
+        "Exception deserializing response!",
+    )

@@ -475,3 +475,28 @@ def test_interceptors_of_the_client_enclose_streams_too():
             assert channel.server.counters.started == 0
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("timeout", [None, 5.0])
+def test_what_is_known_of_a_call_does_not_depend_on_whether_there_was_one_like_it(timeout):
+    async def main():
+        async with calling() as (channel, _):
+            seen = []
+            for _ in range(3):
+                info = CallInfo()
+                await channel.unary(SAY, text("meta"), timeout=timeout, info=info)
+                seen.append((info.method, info.attempts, info.timeout, info.metadata))
+                assert (("x-first", "1") in info.initial_metadata, info.trailing_metadata[0]) == (True, ("x-last", "2"))
+            assert seen == [(SAY, 1, timeout, ())] * 3
+
+    asyncio.run(main())
+
+
+def test_a_call_without_a_timeout_has_none_where_the_channel_has_one():
+    async def main():
+        async with calling(ChannelOptions(timeout=50.0)) as (channel, _):
+            for _ in range(2):
+                assert (await channel.unary(SAY, text("deadline"))).value.startswith(("49", "50"))
+                assert (await channel.unary(SAY, text("deadline"), timeout=None)).value == "none"
+
+    asyncio.run(main())

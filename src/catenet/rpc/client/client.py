@@ -12,7 +12,7 @@ from catenet.http.client.connection import ClientConnection
 from catenet.http.target import authority
 from catenet.rpc.client.attempt import Attempt, CallParameters
 from catenet.rpc.client.bidi import BidiCall
-from catenet.rpc.client.call import Call, CallOptions, coarse, pushback_of
+from catenet.rpc.client.call import Call, CallInfo, CallOptions, coarse, pushback_of
 from catenet.rpc.client.channel import Connections
 from catenet.rpc.client.options import USER_AGENT, ChannelOptions
 from catenet.rpc.client.service_config import Hedging, Retrying
@@ -31,7 +31,7 @@ __all__ = ["Channel"]
 Q = TypeVar("Q")
 S = TypeVar("S")
 _PARAMETERS_LIMIT = 512
-_ONLY_TIMEOUT = {"timeout"}
+_USUAL = frozenset(("timeout", "info"))
 
 
 class Channel:
@@ -72,8 +72,9 @@ class Channel:
         """Send one message, return the one that answers it. Raises `RpcError`."""
         connections = self.connections()
         attempt: Attempt | None = None
-        usual = self._plain and (not options or options.keys() == _ONLY_TIMEOUT) and SERVED_UNTIL.get(None) is None
-        parameters = self._recent_parameters.get((method, options.get("timeout"))) if usual else None
+        usual = self._plain and (not options or options.keys() <= _USUAL) and SERVED_UNTIL.get(None) is None
+        key = (method, options.get("timeout", self.options.timeout))
+        parameters = self._recent_parameters.get(key) if usual else None
         if parameters is not None:
             connection = connections.pick()
             if connection is not None and connection.core.version == parameters.outgoing.http_version:
@@ -89,13 +90,15 @@ class Channel:
                     attempt.cancel()
                     raise
                 if attempt.error is None:
+                    if "info" in options:
+                        _note_usual(options["info"], method, attempt)
                     return cast(S, attempt.response())
         call = Call(self.options, method, options, connections.loop.time())
         if not self._plain:
             return cast(S, await self._enclosed(call, request))
         response: S = await self._unary(connections, call, request, attempt)
         if usual and parameters is None:
-            self._remember_parameters(call, options)
+            self._remember_parameters(call, key)
         return response
 
     def server_stream(self, method: Method[Q, S], request: Q, **options: Unpack[CallOptions]) -> ResponseStream[Q, S]:
@@ -183,7 +186,7 @@ class Channel:
             await self.before_retry(connections, call, attempt, retrying, error)
             attempt = None
 
-    def _remember_parameters(self, call: Call, options: CallOptions) -> None:
+    def _remember_parameters(self, call: Call, key: tuple[Method[Any, Any], float | None]) -> None:
         """Let the next such call find its parameters at once, if there is nothing to decide about it."""
         if call.config.hedging is not None or self.options.service_config.throttling is not None:
             return
@@ -191,7 +194,7 @@ class Channel:
         if parameters is not None:
             if len(self._recent_parameters) >= _PARAMETERS_LIMIT:
                 self._recent_parameters.clear()
-            self._recent_parameters[call.method, options.get("timeout")] = parameters
+            self._recent_parameters[key] = parameters
 
     async def before_retry(
         self, connections: Connections, call: Call, attempt: Attempt, retrying: Retrying, error: RpcError
@@ -303,6 +306,13 @@ class Channel:
         limit = call.config.max_response_bytes
         limit = options.max_receive if limit is None else min(limit, options.max_receive)
         return CallParameters(self._wire, outgoing, self._codec, dict(options.compressions), limit, head)
+
+
+def _note_usual(info: CallInfo, method: Method[Any, Any], attempt: Attempt) -> None:
+    """Say of a call of nothing but its message what `Call` and `Channel._note` say of others."""
+    info.method, info.metadata, info.timeout = method, (), attempt.parameters.outgoing.timeout
+    info.attempts += 1
+    info.initial_metadata, info.trailing_metadata = attempt.initial, attempt.trailing
 
 
 async def _carry_out(attempt: Attempt, request: Any, deadline: float | None) -> None:

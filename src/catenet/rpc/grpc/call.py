@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
 from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import TimeoutError as ThreadTimeout
+from functools import partial
 from typing import Any
 
 from catenet.net.loop_thread import LoopThread
@@ -127,6 +128,7 @@ class MultiThreadedRendezvous(Call, Future, RpcError):
         deserializer: Any,
         single: bool,
         requests: Iterable[Any] | None,
+        blocks: bool = False,
     ) -> None:
         super().__init__()
         self._thread = thread
@@ -138,10 +140,33 @@ class MultiThreadedRendezvous(Call, Future, RpcError):
         self._cancelled = False
         self._error: BaseException | None = None
         self._finishing: asyncio.Task[None] | None = None
+        self._ended: threading.Lock | None = None
+        if blocks:
+            # Its thread waits for the end: to be woken for the beginning, too, would cost as much as the call. And it
+            # waits for a lock, as a future of threads takes three.
+            self._ended = ended = threading.Lock()
+            ended.acquire()
+            thread.call(self._begin_soon, begin, ended)
+            return
         self._exchange = thread.run(self._begin(begin))
         if requests is not None:
             # The loop must not wait for what a program's iterator waits for.
             threading.Thread(target=self._send_all, args=(requests,), name="grpc-requests", daemon=True).start()
+
+    def _begin_soon(self, begin: Callable[[], Exchange], ended: threading.Lock) -> None:
+        try:
+            if self._cancelled:
+                raise FutureCancelledError
+            self._exchange = exchange = begin()
+            exchange.on_done(partial(self._finish_unary, exchange, ended))
+        except BaseException as error:
+            self._over.set_exception(error)
+            ended.release()
+
+    def _finish_unary(self, exchange: Exchange, ended: threading.Lock) -> None:
+        """The call is over, and with it what has come."""
+        self._take(exchange.response_now, _ended(exchange))
+        ended.release()
 
     async def _begin(self, begin: Callable[[], Exchange]) -> Exchange:
         exchange = begin()
@@ -159,7 +184,9 @@ class MultiThreadedRendezvous(Call, Future, RpcError):
         except CallError as error:
             self._over.set_result(Outcome(StatusCode[error.code.name], error.message, ()))
             return
-        outcome = await exchange.outcome()
+        self._take(payload, await exchange.outcome())
+
+    def _take(self, payload: bytes | None, outcome: Outcome) -> None:
         if outcome.code is StatusCode.OK:
             try:
                 self._response = payload if self._deserializer is None else self._deserializer(payload)
@@ -248,8 +275,13 @@ class MultiThreadedRendezvous(Call, Future, RpcError):
         if self._over.done():
             return False
         self._cancelled = True
-        self._thread.soon(self._exchange.cancel)
+        self._thread.soon(self._cancel_begun)
         return True
+
+    def _cancel_begun(self) -> None:
+        exchange = getattr(self, "_exchange", None)
+        if exchange is not None:
+            exchange.cancel()
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
         """Call `callback()` at the end; False if the end has come already."""
@@ -308,6 +340,16 @@ class MultiThreadedRendezvous(Call, Future, RpcError):
         except BaseException:
             self.cancel()
             raise
+
+    def wait(self) -> Any:
+        """Return the response of a call whose maker waits for it. Raises `InactiveRpcError`; Ctrl-C breaks it off."""
+        if self._ended is not None:
+            try:
+                self._ended.acquire()
+            except BaseException:
+                self.cancel()
+                raise
+        return self.response()
 
     def response(self) -> Any:
         """Return the one response of a call that has one. Raises `InactiveRpcError`."""

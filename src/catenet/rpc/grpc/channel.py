@@ -40,6 +40,8 @@ class _MultiCallable(MultiCallable):
         credentials: CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: Compression | None = None,
+        *,
+        blocks: bool = False,
     ) -> MultiThreadedRendezvous:
         shared = self._channel.shared
         if shared.closed:
@@ -54,6 +56,7 @@ class _MultiCallable(MultiCallable):
             self._deserializer,
             not self._kind.server_streams,
             iter(request) if streams else None,
+            blocks and self._kind is Kind.UNARY,
         )
 
 
@@ -62,12 +65,12 @@ class _WithOneResponse(_MultiCallable):
 
     def __call__(self, request: Any, timeout: Any = None, metadata: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Call, and return the response."""
-        return self._begin(request, timeout, metadata, *args, **kwargs).response()
+        return self._begin(request, timeout, metadata, *args, **kwargs, blocks=True).wait()
 
     def with_call(self, request: Any, timeout: Any = None, metadata: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Call, and return the response and the call."""
-        call = self._begin(request, timeout, metadata, *args, **kwargs)
-        return call.response(), call
+        call = self._begin(request, timeout, metadata, *args, **kwargs, blocks=True)
+        return call.wait(), call
 
     def future(self, request: Any, timeout: Any = None, metadata: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Begin to call, and return the call, a `Future` too."""

@@ -52,6 +52,8 @@ class Exchange:
         self.deadline: float | None = None if timeout is None else loop.time() + timeout
         self._initial: asyncio.Future[Pairs] = loop.create_future()
         self._outcome: asyncio.Future[Outcome] = loop.create_future()
+        self.over: Callable[[Exchange], None] | None = None
+        """Is told when the call is over."""
         self._task = loop.create_task(self._run(request))
 
     # Running.
@@ -112,6 +114,8 @@ class Exchange:
         """The call is over."""
         if self._outcome.done():
             return
+        if self.over is not None:
+            self.over(self)
         if not self._initial.done():
             self._initial.set_result(pairs_of(self._info.initial_metadata))
         outcome = outcome_of(error, self._info.trailing_metadata)
@@ -175,6 +179,11 @@ class Exchange:
     def remaining(self) -> float | None:
         """Return the seconds until the deadline; None without one."""
         return None if self.deadline is None else max(self.deadline - self.loop.time(), 0.0)
+
+    @property
+    def response_now(self) -> bytes | None:
+        """The one response of a unary call that is over; None if it failed."""
+        return self._response
 
     async def response(self) -> bytes | None:
         """Return the one response, when the call is over; None if it failed."""

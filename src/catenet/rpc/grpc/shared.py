@@ -14,7 +14,7 @@ from catenet.rpc.grpc.credentials import CallCredentials, ChannelCredentials, me
 from catenet.rpc.grpc.exchange import Exchange
 from catenet.rpc.grpc.options import Arguments, channel_options, channel_target
 from catenet.rpc.grpc.status import COMPRESSIONS, ChannelConnectivity, Compression, Pairs, sendable
-from catenet.rpc.model.method import Method
+from catenet.rpc.model.method import Kind, Method
 
 __all__ = ["SharedChannel"]
 
@@ -39,7 +39,8 @@ class SharedChannel:
         self._channel = Channel(channel_target(target), options=options, tls=None if make is None else make())
         self._calls = None if credentials is None else credentials.calls
         self._authority = options.authority or target.rpartition("/")[2]
-        self._running: weakref.WeakSet[Exchange] = weakref.WeakSet()
+        self._running: set[Exchange] = set()
+        self._streaming: weakref.WeakSet[Exchange] = weakref.WeakSet()
         self._watched: Connections | None = None
         self._changed: asyncio.Future[None] | None = None
         self._closed = False
@@ -77,8 +78,13 @@ class SharedChannel:
         async def more() -> Pairs:
             return await metadata_of(plugins, self._authority, method.path)
 
-        exchange = Exchange(self._channel, method, options, request, more if plugins else None, self._max_send)
-        self._running.add(exchange)
+        before = more if plugins else None
+        exchange = Exchange(self._channel, method, options, request, before, self._max_send)
+        if method.kind is Kind.UNARY:
+            self._running.add(exchange)
+            exchange.over = self._running.discard
+        else:
+            self._streaming.add(exchange)  # one that nobody holds any more is broken off
         return exchange
 
     # Connectivity.
@@ -118,7 +124,7 @@ class SharedChannel:
         if self._closed:
             return
         self._closed = True
-        running = [one for one in self._running if not one.done]
+        running = [one for one in (*self._running, *self._streaming) if not one.done]
         if grace and running:
             await asyncio.wait([asyncio.ensure_future(one.outcome()) for one in running], timeout=grace)
         for exchange in running:

@@ -11,6 +11,7 @@ from catenet.rpc.grpc.aio.metadata import Metadata
 from catenet.rpc.grpc.exchange import Exchange
 from catenet.rpc.grpc.raw import serialize
 from catenet.rpc.grpc.status import Outcome, StatusCode
+from catenet.rpc.model.method import Kind
 from catenet.rpc.model.status import RpcError as CallError
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
 
 FINISHED = "RPC already finished."
 HALF_CLOSED = 'RPC is half closed after calling "done_writing".'
+_NOTHING = object()
 STYLES = "The iterator and read/write APIs may not be mixed on a single RPC."
 
 
@@ -113,8 +115,11 @@ class _UnaryResponse(Call):
     """A call whose response is one message: await it."""
 
     _receiving: asyncio.Future[Any] | None = None
+    _response: Any = _NOTHING
 
     def __await__(self) -> Generator[Any, Any, Any]:
+        if self._exchange.method.kind is Kind.UNARY:
+            return (yield from self._answer().__await__())
         if self._receiving is None:
             self._receiving = self._exchange.loop.create_task(self._receive())
         try:
@@ -123,12 +128,27 @@ class _UnaryResponse(Call):
             self.cancel()
             raise
 
+    async def _answer(self) -> Any:
+        """Wait for the one answer of a unary call, which comes with its end."""
+        try:
+            outcome = await self._exchange.outcome()
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        await self._raise_for(outcome)
+        if self._response is _NOTHING:
+            self._response = self._deserialized(self._exchange.response_now)
+        return self._response
+
     async def _receive(self) -> Any:
         try:
             response = await self._exchange.response()
         except CallError as error:
             raise AioRpcError(StatusCode[error.code.name], details=error.message) from None
         await self._raise_for(await self._exchange.outcome())
+        return self._deserialized(response)
+
+    def _deserialized(self, response: bytes | None) -> Any:
         if self._deserializer is None:
             return response
         try:
