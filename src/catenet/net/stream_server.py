@@ -22,6 +22,7 @@ from catenet.net.listen import listen_tcp, listen_unix
 from catenet.net.monitor import PeerMonitor, Shared
 from catenet.net.parking import ParkedConnection, ParkingLot, can_park, take_off
 from catenet.net.target import SCHEMES, Scheme, parse_target
+from catenet.net.tuning import release_memory
 
 __all__ = ["CHECK_INTERVAL", "Listener", "ServedConnection", "StreamServer"]
 
@@ -29,6 +30,10 @@ CHECK_INTERVAL = 1.0
 _CROWD = 5000
 """A look at 50,000 connections takes some 50 ms: the more there are, the rarer it is."""
 _CLOSING_TIME = 5.0
+_PARKED_AT_ONCE = 1000
+"""Each has two descriptors for a moment, and takes some 50 us."""
+_MANY, _SOON = 100, 0.1
+"""So many leave memory worth giving back, once their transports have gone."""
 
 
 class ServedConnection(Protocol):
@@ -241,13 +246,18 @@ class StreamServer(Generic[C]):
 
     def _park_idle(self, lot: ParkingLot, now: float) -> None:
         """Park what rests. While the server drains nothing is: it is to end."""
+        before = len(lot)
         for connection in [] if self._draining else list(self._connections):
+            if len(lot) - before >= _PARKED_AT_ONCE:
+                break
             transport, parked = connection.transport, connection.rest(now)
             descriptor = None if parked is None or transport is None else take_off(transport)
             if parked is not None and descriptor is not None:
                 connection.leave()
                 del self._connections[connection]
                 lot.park(descriptor, parked)
+        if len(lot) - before >= _MANY:
+            asyncio.get_running_loop().call_later(_SOON, release_memory)
 
     def _wake(self, parked: ParkedConnection, sock: socket.socket) -> None:
         task = asyncio.get_running_loop().create_task(self._reopen(parked, sock))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
-__all__ = ["keep_large_blocks"]
+__all__ = ["keep_large_blocks", "release_memory"]
 
 # <malloc.h> of glibc.
 _M_TRIM_THRESHOLD = -1
@@ -23,3 +23,11 @@ def keep_large_blocks(size: int = 64 << 20) -> bool:
     except (AttributeError, OSError):
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, size // 2)) and bool(mallopt(_M_TRIM_THRESHOLD, size))
+
+
+def release_memory() -> bool:
+    """Give back to the kernel what malloc holds and nobody uses. Returns whether it was possible (glibc only)."""
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (AttributeError, OSError):
+        return False
