@@ -48,7 +48,7 @@ from typing import Any, Final, TypeAlias
 
 from catenet.world.engine.realtime import Clock, RealClock, VirtualClock
 
-__all__ = ["NEVER", "Call", "Event", "Hub", "Outlet", "Timer"]
+__all__ = ["NEVER", "PACKET_STRIDE", "Call", "Event", "Hub", "Outlet", "Timer"]
 
 Callback: TypeAlias = Callable[..., object]
 
@@ -258,24 +258,19 @@ class Hub:
         """Call `callback()` at the end of this round, among what goes on the links of other ports by its `place`."""
         self.outlets.append(_Leaving(place, callback))
 
-    def put(self, event: Event, when: float) -> int:
-        """Put a packet on a link that arrives at `when`; returns its sequence. Called by outlets only."""
+    def put(self, event: Event, when: float) -> None:
+        """Put a packet on a link that arrives at `when`. Called by outlets only."""
         self.packets = sequence = self.packets + PACKET_STRIDE
         heappush(self.heap, (when, sequence, event))
-        return sequence
-
-    def next_packet(self) -> int:
-        """Sequence of a packet that is put on a link behind others."""
-        self.packets += PACKET_STRIDE
-        return self.packets
 
     def put_on_links(self) -> None:
         """Let leave what is in the outlets: the end of a round, or of what is done between two."""
         outlets = self.outlets
-        if outlets:
+        if len(outlets) == 1:
+            outlets.pop().happen(self.now, 0)
+        elif outlets:
             self.outlets = []
-            if len(outlets) > 1:
-                outlets.sort(key=_place)
+            outlets.sort(key=_place)
             for outlet in outlets:
                 outlet.happen(self.now, 0)
 
@@ -338,12 +333,16 @@ class Hub:
         """
         self._stopping = self._finishing = False
         self.clock.start(self.now)
-        soon, turns = self.soon, self.turns
+        heap, soon, turns = self.heap, self.soon, self.turns
         limit = NEVER if until is None else until
         if self.barriers and self.barriers[0][0] <= self.now:
             self._run_barriers()
-        while self._drain_soon():
-            when = self._next_due()
+        while True:
+            while soon and not self._stopping:
+                soon.popleft().happen(self.now, 0)
+            if self._stopping:
+                return True
+            when = heap[0][0] if heap and heap[0][2].always_due else self._next_due()
             # Real time may have gone beyond `until`: what is due then happens before the turns that wait for it.
             if when > self.now:
                 if turns:
@@ -378,7 +377,6 @@ class Hub:
                     self._run_barriers()
                     continue
             self._run_due()
-        return True
 
     def _run_barriers(self) -> None:
         """Run what is due between the instants, in the order in which it was asked for."""
@@ -387,13 +385,6 @@ class Hub:
             when, sequence, event = heappop(barriers)
             event.happen(when, sequence)
             self.put_on_links()
-
-    def _drain_soon(self) -> bool:
-        """Run what waits for this instant; False when `stop` was called."""
-        soon = self.soon
-        while soon and not self._stopping:
-            soon.popleft().happen(self.now, 0)
-        return not self._stopping
 
     def _take_turns(self) -> None:
         """Run every woken program once; programs that they wake run after the packets that they send."""

@@ -26,7 +26,7 @@ from catenet.link.crossing import Item
 from catenet.link.device import BaseDevice
 from catenet.link.simulated import Counters, SimulatedLink
 from catenet.stack.datagram.send_buffer import PASSED, Queued
-from catenet.world.engine.hub import Event, Hub, Outlet
+from catenet.world.engine.hub import PACKET_STRIDE, Event, Hub, Outlet
 from catenet.world.network.trace import INBOUND, OUTBOUND, PortTrace
 
 if TYPE_CHECKING:
@@ -203,11 +203,12 @@ class InOrderQueue(Event):
     def put(self, entry: InOrderPacket) -> None:
         """Append a packet, which arrives at its `when` and not before the packets in the queue."""
         hub = self._hub
+        # As by `Hub.put`, for this is done for every packet.
+        hub.packets = entry.sequence = sequence = hub.packets + PACKET_STRIDE
         if self._head is None:
             self._head = entry
-            entry.sequence = hub.put(self, entry.when)
+            heappush(hub.heap, (entry.when, sequence, self))
         else:
-            entry.sequence = hub.next_packet()
             behind = self._behind
             if behind is None:
                 behind = self._behind = deque()
@@ -254,29 +255,30 @@ class InOrderQueue(Event):
 class Outbox(Outlet):
     """What a port has sent in this round, in the order of sending; it goes on the links at the round's end."""
 
-    __slots__ = ("_hub", "_waiting")
+    __slots__ = ("_hub", "waiting")
 
     def __init__(self, hub: Hub, place: tuple[str, int]) -> None:
         super().__init__(place)
         self._hub = hub
-        self._waiting: list[InOrderPacket | Arrival] = []
+        self.waiting: list[InOrderPacket | Arrival] = []
+        """What arrives at its `when`; with the first of them the outbox is among the hub's outlets."""
 
-    def add(self, sent: InOrderPacket | Arrival) -> None:
+    def add(self, sent: Arrival) -> None:
         """Add what arrives at its `when`."""
-        waiting = self._waiting
-        if not waiting:
+        if not self.waiting:
             self._hub.outlets.append(self)
-        waiting.append(sent)
+        self.waiting.append(sent)
 
     def happen(self, when: float, sequence: int) -> None:
         """Put it on the links."""
         hub = self._hub
-        for sent in self._waiting:
+        waiting = self.waiting
+        for sent in waiting:
             if isinstance(sent, InOrderPacket):
                 sent.queue.put(sent)
             else:
                 hub.put(sent, sent.when)
-        self._waiting.clear()
+        waiting.clear()
 
 
 class ForwardingPath:
@@ -500,7 +502,10 @@ class Port(CountingDevice):
             entry.arrivals = []  # dropped, perhaps after it has waited
             return
         entry.when = when if when >= path.earliest else path.earliest
-        self.outbox.add(entry)
+        waiting = self.outbox.waiting
+        if not waiting:
+            path.hub.outlets.append(self.outbox)
+        waiting.append(entry)
 
     def forget_paths(self, now: float) -> None:
         """Forget paths after a change of the topology; packets in flight on them are not overtaken."""
@@ -516,7 +521,9 @@ class Port(CountingDevice):
         """Deliver a packet to the host."""
         if self.trace is not None:
             self.trace.record(INBOUND, packet, now)
-        CountingDevice.arrive(self, packet, now)  # as super() does, in half the time
+        self.received_packets += 1  # as super() does, without a call for each packet
+        self.received_bytes += len(packet)
+        self.receive(packet, now)
 
     def send_down(self, packet: bytes, now: float, path: ForwardingPath, sequence: int) -> None:
         """Send a packet of the switch to the downlink; `sequence` is what it has since it was put on a link."""

@@ -25,81 +25,89 @@ Tap: TypeAlias = Callable[[int, int, Any, float], None]
 """`tap(port, direction, packet, now)`: sees what `PortTrace.record` sees."""
 
 _pack_record: Final = struct.Struct(">dII").pack
+_TIME: Final = struct.Struct(">d")
 _BATCH: Final = 32
-"""Packets that are hashed together: so few that they are still in the processor's cache."""
+"""Pieces of a batch, two for each packet: so few that they are still in the processor's cache when they are hashed, and
+that a thousand ports keep little."""
 
 
 class PortTrace:
-    """What one port has carried."""
+    """What one port has carried. `taps` see the same records as it does."""
 
-    __slots__ = ("_hash", "_index", "_pending", "_trace")
+    __slots__ = ("_hash", "_index", "_last", "_pending", "_records", "_taps")
 
-    def __init__(self, trace: Trace, index: int) -> None:
-        self._trace = trace
+    def __init__(self, index: int, taps: list[Tap]) -> None:
         self._index = index
         self._hash: Any = None
+        self._last: bytes | memoryview = bytes(_TIME.size)
         self._pending: list[bytes | memoryview] = []
+        self._records = 0
+        self._taps = taps
 
     def record(self, direction: int, packet: bytes | memoryview, now: float) -> None:
         """Record one packet; packets are hashed in batches."""
-        trace, pending = self._trace, self._pending
-        trace.records += 1
-        trace.latest = now
-        if not pending:
-            trace.pending.append(self)
+        pending = self._pending
         pending.append(_pack_record(now, direction, len(packet)))
         pending.append(packet[:HEADERS] if direction == INBOUND else packet)
-        if trace.records >= trace.next_batch:
-            trace.hash_pending()
-        if trace.taps:
-            for tap in trace.taps:
+        if len(pending) >= _BATCH:
+            self._flush()
+        if self._taps:
+            for tap in self._taps:
                 tap(self._index, direction, packet, now)
 
-    def hash_pending(self) -> None:
-        """Hash what was recorded."""
-        if self._hash is None:
-            self._hash = hashlib.sha256()
-        pending = self._pending
-        self._hash.update(b"".join(pending))
-        pending.clear()
+    @property
+    def records(self) -> int:
+        """Number of packets recorded."""
+        return self._records + len(self._pending) // 2
+
+    @property
+    def latest(self) -> float:
+        """Time of the last record, 0 without any."""
+        if self._pending:
+            self._last = self._pending[-2]
+        return float(_TIME.unpack_from(self._last)[0])
 
     def digest(self) -> bytes:
         """SHA-256 over all records so far: `(time, direction, length)` in network order, then the packet (of one that
         arrives, its first 60 bytes). Empty without any.
         """
         if self._pending:
-            self._trace.hash_pending()
+            self._flush()
         return b"" if self._hash is None else self._hash.digest()
+
+    def _flush(self) -> None:
+        pending = self._pending
+        if self._hash is None:
+            self._hash = hashlib.sha256()
+        self._last = pending[-2]
+        self._records += len(pending) // 2
+        self._hash.update(b"".join(pending))
+        pending.clear()
 
 
 class Trace:
     """The running hash of a world, and `taps` that see the same records (a capture, a time series)."""
 
-    __slots__ = ("_ports", "latest", "next_batch", "pending", "records", "taps")
+    __slots__ = ("_ports", "taps")
 
     def __init__(self) -> None:
         self._ports: dict[tuple[str, int], PortTrace] = {}
-        self.pending: list[PortTrace] = []
-        """Ports with records that are to be hashed."""
-        self.records = 0
-        """Number of packets recorded."""
-        self.next_batch = _BATCH
-        """Number of records at which the next batch is hashed."""
-        self.latest = 0.0
-        """Time of the last record."""
-        self.taps: list[Tap] = []
+        self.taps: Final[list[Tap]] = []
 
     def of_port(self, place: tuple[str, int], index: int) -> PortTrace:
         """The trace of a new port: its host's name and its number there, and its number in the world for taps."""
-        trace = self._ports[place] = PortTrace(self, index)
+        trace = self._ports[place] = PortTrace(index, self.taps)
         return trace
 
-    def hash_pending(self) -> None:
-        """Hash what was recorded at all ports."""
-        for port in self.pending:
-            port.hash_pending()
-        self.pending.clear()
-        self.next_batch = self.records + _BATCH
+    @property
+    def records(self) -> int:
+        """Number of packets recorded."""
+        return sum([port.records for port in self._ports.values()])
+
+    @property
+    def latest(self) -> float:
+        """Time of the last record, 0 without any."""
+        return max([port.latest for port in self._ports.values()], default=0.0)
 
     def hexdigest(self) -> str:
         """SHA-256 over the digests of all ports that have carried packets, by host and number of the port there."""
