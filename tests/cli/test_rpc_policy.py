@@ -3,10 +3,15 @@
 import json
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 
 import pytest
+import trustme
 
 from catenet.cli import main
 
@@ -46,6 +51,15 @@ class Boxes:
         return request
     def owner_of(self, name):
         return {"mine": "uid:%d"}.get(name)
+"""
+
+GREETER = """
+from catenet.rpc import service
+
+@service("t.v1")
+class Greeter:
+    async def greet(self) -> str:
+        return "hello"
 """
 
 
@@ -219,3 +233,73 @@ def test_serving_with_mistakes(capsys, folder, words, complaint):
         for name in ("boxes", "box_pb2", "box_rpc"):
             sys.modules.pop(name, None)
     assert complaint in capsys.readouterr().err
+
+
+def lines_until(process, text):
+    """Wait for a line of the log."""
+    for line in process.stderr:
+        if text in line:
+            return line
+    raise AssertionError(f"no {text!r} in the log")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_reads_policy_and_certificates_again(tmp_path, workers):
+    """A bad file is refused and the one before stays; calls that run go on."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    def certify():
+        issued = authority.issue_cert("localhost")
+        issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+        return ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+
+    def allow(who):
+        (tmp_path / "policy.toml").write_text(f'[[policy]]\nmethod = "*"\nallow = "{who}"\n')
+
+    def reload():
+        process.send_signal(signal.SIGHUP)
+
+    def shown():
+        host, _, port = url.removeprefix("tls://").rpartition(":")
+        context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        with socket.create_connection((host, int(port)), 20) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost") as secure:
+                return secure.getpeercert(binary_form=True)
+
+    def call():
+        place = f"{url.replace('tls:', 'https:')}/t.v1.Greeter/Greet"
+        context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        request = urllib.request.Request(place, b"{}", {"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    first = certify()
+    allow("anyone")
+    (tmp_path / "greeter.py").write_text(GREETER)
+    command = [sys.executable, "-m", "catenet", "rpc", "serve", "greeter:Greeter", "-v", "--workers", workers]
+    words = ["--listen", "tls://localhost:0", "--cert", "server.pem", "--policy", "policy.toml"]
+    with subprocess.Popen([*command, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            url = lines_until(process, "serving rpc on ").rpartition(" ")[2].strip()
+            assert call() == 200
+            assert shown() == first
+            allow("uid:4242")
+            second = certify()
+            reload()
+            for _ in range(int(workers)):
+                lines_until(process, "policy.toml is read again")
+            assert call() == 401
+            assert shown() == second
+            (tmp_path / "policy.toml").write_text("nonsense")
+            (tmp_path / "server.pem").write_text("nonsense")
+            reload()
+            for _ in range(int(workers)):
+                lines_until(process, "the policy is not read again, the one before stays: policy.toml")
+            assert call() == 401
+            assert shown() == second
+        finally:
+            process.terminate()

@@ -15,17 +15,21 @@ from catenet.cli.limits import add_rpc_limits, rpc_options
 from catenet.cli.rpc_load import implementations, importable
 from catenet.cli.rpc_metrics import add_metrics_arguments, check_metrics, telling
 from catenet.cli.rpc_sessions import SESSION_SCHEMES, add_session_arguments, session_options
-from catenet.cli.serving import Kind, add_arguments, run_server, tls_context
+from catenet.cli.serving import Kind, add_arguments, run_server, tls_source
 from catenet.net.target import SCHEMES, parse_target
+from catenet.net.tls_source import TlsFiles, TlsSource
 from catenet.net.workers import Placement
 
 if TYPE_CHECKING:
     from catenet.rpc import Guard, Metrics, Server
+    from catenet.rpc.policy.audit import Audit
     from catenet.rpc.services.health import Health
 
 __all__ = ["register", "run"]
 
 logger = logging.getLogger("catenet.rpc")
+
+_SPIFFE_PATIENCE = 60.0
 
 EPILOG = """\
 WHAT is MODULE:NAME, a class that implements a generated service (or an instance, or a function that returns one), and
@@ -41,6 +45,7 @@ KIND = Kind(
     "rpc",
     {**{name: SCHEMES[name] for name in ("tcp", "tls", "unix")}, **SESSION_SCHEMES},
     "tcp://127.0.0.1:50051",
+    reloads=True,
     watched=(".py", ".proto"),
     tls_default="tls://127.0.0.1:50051",
 )
@@ -74,6 +79,13 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="at SIGTERM: for which health checks say NOT_SERVING while calls are still taken, before --grace (0)",
     )
+    parser.add_argument(
+        "--spiffe",
+        nargs="?",
+        const="",
+        metavar="SOCKET",
+        help="certificates and trust from SPIFFE's Workload API (unix:///path; without: SPIFFE_ENDPOINT_SOCKET)",
+    )
     add_rpc_limits(parser)
     add_metrics_arguments(parser)
     add_session_arguments(parser)
@@ -91,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
     over_sessions = [url for url in args.listen or () if url.partition(":")[0] in SESSION_SCHEMES]
     if over_sessions and args.workers > 1:
         raise UsageError(f"--listen {over_sessions[0]}: a session lives in one process; say --workers 1")
+    if args.spiffe is not None and (args.cert or args.tls):
+        raise UsageError("--spiffe goes without --cert and --tls: it is where certificates come from")
     return run_server(args, KIND, partial(_serving, args))
 
 
@@ -107,15 +121,31 @@ def _seconds(text: str) -> float:
 class _Running:
     """The server, and what is told of its health."""
 
-    def __init__(self, server: Server, health: Health, announce: float) -> None:
+    def __init__(self, args: argparse.Namespace, server: Server, health: Health, tls: TlsSource | None) -> None:
+        self._args = args
         self._server = server
         self._health = health
-        self._announce = announce
+        self._announce: float = args.drain
+        self._tls = tls
 
     @property
     def urls(self) -> Sequence[str]:
         """Where it listens."""
         return self._server.urls
+
+    def reload(self) -> None:
+        """Read the policy, with its limits and keys, and certificates again, for what begins from now on."""
+        if isinstance(self._tls, TlsFiles) and self._tls.reload():
+            logger.info("certificates are read again")
+        if not self._args.policy:
+            return
+        try:
+            before = self._server.guard
+            self._server.replace_guard(_guard(self._args, None if before is None else before.audit))
+        except (UsageError, ValueError) as error:
+            logger.error("the policy is not read again, the one before stays: %s", error)
+        else:
+            logger.info("%s is read again", self._args.policy)
 
     async def drain(self, grace: float | None = None) -> None:
         """Say that it is not serving, and after a while let running calls end."""
@@ -151,10 +181,30 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
         elif args.reflection is None:
             logger.info("reflection is off, as callers may come from elsewhere: --reflection")
         _check_rules(args, server)
-        for url in placement.urls:
-            await _listen(server, url, args, placement)
-        async with telling(args, placement, server, metrics):
-            yield _Running(server, health, args.drain)
+        async with contextlib.AsyncExitStack() as stack:
+            tls = tls_source(args) if args.spiffe is None else await _spiffe(args.spiffe, stack)
+            for url in placement.urls:
+                await _listen(server, url, tls, placement)
+            await stack.enter_async_context(telling(args, placement, server, metrics))
+            yield _Running(args, server, health, tls)
+
+
+async def _spiffe(endpoint: str, stack: contextlib.AsyncExitStack) -> TlsSource:
+    """Wait for an identity, and follow it as long as the server runs."""
+    from catenet.rpc import RpcError
+    from catenet.rpc.spiffe import WorkloadIdentity
+
+    try:
+        identity = WorkloadIdentity(endpoint)
+    except ValueError as error:
+        raise UsageError(f"--spiffe: {error}") from None
+    stack.push_async_callback(identity.close)
+    try:
+        await identity.start(_SPIFFE_PATIENCE)
+    except (TimeoutError, RpcError) as error:
+        raise UsageError(f"--spiffe: {error}") from None
+    logger.info("identity: %s", identity.svid.spiffe_id)
+    return identity.server()
 
 
 def _telemetry(args: argparse.Namespace, metrics: Metrics | None) -> dict[str, Any]:
@@ -187,8 +237,8 @@ def _explorer(args: argparse.Namespace, services: Sequence[Any]) -> dict[str, An
     return {"app": explorer, "browser_hosts": explorer.hosts}
 
 
-def _guard(args: argparse.Namespace) -> Guard | None:
-    """What stands before the handlers; None if nothing does."""
+def _guard(args: argparse.Namespace, kept: Audit | None = None) -> Guard | None:
+    """What stands before the handlers; None if nothing does. `kept`: an audit log that is open already."""
     wanted = ("policy", "policy_dry_run", "audit", "audit_requests", "validate")
     if not any(getattr(args, name) for name in wanted):
         return None
@@ -205,7 +255,7 @@ def _guard(args: argparse.Namespace) -> Guard | None:
     except PolicyError as error:
         raise UsageError(str(error)) from None
     try:
-        audit = Audit.open(args.audit, requests=args.audit_requests) if args.audit else None
+        audit = kept or (Audit.open(args.audit, requests=args.audit_requests) if args.audit else None)
     except OSError as error:
         raise UsageError(f"--audit {args.audit}: {error.strerror or error}") from None
     validate = args.validate or (file is not None and file.validate)
@@ -238,8 +288,8 @@ def _add_reflection(server: Server) -> None:
         server.add(service)
 
 
-async def _listen(server: Server, url: str, args: argparse.Namespace, placement: Placement) -> None:
+async def _listen(server: Server, url: str, tls: TlsSource | None, placement: Placement) -> None:
     try:
-        await server.listen(url, tls=tls_context(args), reuse_port=placement.reuse_port, sock=placement.shared.get(url))
+        await server.listen(url, tls=tls, reuse_port=placement.reuse_port, sock=placement.shared.get(url))
     except (OSError, ValueError) as error:
         raise UsageError(f"--listen {url}: {error}") from None

@@ -25,6 +25,7 @@ from catenet.net.opening import held
 from catenet.net.privileges import Account, PrivilegeError, become, check_may_become, find_account
 from catenet.net.target import Scheme, Target, parse_target
 from catenet.net.tls import TlsError, server_context
+from catenet.net.tls_source import TlsFiles, TlsSource
 from catenet.net.workers import BindError, NoLoop, Placement, run_loop, run_workers, stop_event
 from catenet.printable import complain, say
 
@@ -36,6 +37,7 @@ __all__ = [
     "add_tls_arguments",
     "run_server",
     "tls_context",
+    "tls_source",
 ]
 
 DEFAULT_GRACE: Final = 10.0
@@ -232,7 +234,7 @@ def _parse_listen(url: str, kind: Kind) -> Target:
 
 
 def _check_url(url: str, kind: Kind, args: argparse.Namespace) -> None:
-    if _parse_listen(url, kind).tls and not args.cert:
+    if _parse_listen(url, kind).tls and not args.cert and getattr(args, "spiffe", None) is None:
         raise UsageError(f"--listen {url}: needs --tls, or --cert (and --key)")
 
 
@@ -251,6 +253,16 @@ def tls_context(args: argparse.Namespace, alpn: Sequence[str] = ()) -> ssl.SSLCo
     if args.tls:
         keep_renewed(args, context)
     return context
+
+
+def tls_source(args: argparse.Namespace) -> TlsSource | None:
+    """The same as a source that reads the files again when they change; `--tls` renews its certificate itself."""
+    context = tls_context(args)
+    if context is None or args.tls:
+        return context
+    first = [context]
+    files = [name for name in (args.cert, args.key, args.client_ca) if name is not None]
+    return TlsFiles(lambda: first.pop() if first else server_context(args.cert, args.key, args.client_ca), files)
 
 
 def _context(args: argparse.Namespace) -> ssl.SSLContext:

@@ -24,6 +24,7 @@ from catenet.net.callbacks import Callbacks
 from catenet.net.limits import ServerLimits
 from catenet.net.notice import Notice
 from catenet.net.opening import when_open
+from catenet.net.tls_source import TlsSource, context_now
 
 __all__ = ["Acceptor", "Places", "Slot"]
 
@@ -77,7 +78,7 @@ class Acceptor:
         self._loop = loop
         self._limits = limits
         self._factory = factory
-        self._listeners: dict[socket.socket, ssl.SSLContext | None] = {}
+        self._listeners: dict[socket.socket, TlsSource | None] = {}
         self._starting: dict[asyncio.Task[None], Slot | None] = {}  # None: it has not begun
         self._closed = False
         self._ceiling = _ceiling()
@@ -91,7 +92,7 @@ class Acceptor:
         """Whether new connections wait because there are too many."""
         return self._paused
 
-    def add(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+    def add(self, listener: socket.socket, tls: TlsSource | None = None) -> None:
         """Accept connections on a socket that listens, with TLS if `tls` is given."""
         listener.setblocking(False)
         self._listeners[listener] = tls
@@ -150,7 +151,13 @@ class Acceptor:
                 continue  # accept(2): an error of that one connection, which is gone
             self._take(sock, self._listeners[listener])
 
-    def _take(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+    def _take(self, sock: socket.socket, source: TlsSource | None) -> None:
+        try:
+            tls = None if source is None else context_now(source)
+        except Exception as error:
+            self._failed.warn(self._loop.time(), "there is no TLS for a connection, closing: %r", error, error=error)
+            sock.close()
+            return
         slot = Slot(self, self._loop.time())
         self.open += 1
         sock.setblocking(False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -16,6 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from catenet.net.callbacks import Callbacks
 from catenet.net.target import Target
 from catenet.net.tls import explain
+from catenet.net.tls_source import TlsSource, context_now
 
 __all__ = [
     "Candidate",
@@ -106,7 +106,7 @@ class Endpoint:
 class ClientTls:
     """TLS on a connection that is dialled: `server_name` is what the certificate must name."""
 
-    context: ssl.SSLContext
+    context: TlsSource
     server_name: str
 
 
@@ -228,7 +228,9 @@ async def connect(
     loop: asyncio.AbstractEventLoop, endpoint: Endpoint, factory: Callable[[], B], tls: ClientTls | None = None
 ) -> B:
     """Connect to one address; return what `factory` made, connected. Raises `OSError`."""
-    options: dict[str, Any] = {} if tls is None else {"ssl": tls.context, "server_hostname": tls.server_name}
+    options: dict[str, Any] = (
+        {} if tls is None else {"ssl": context_now(tls.context), "server_hostname": tls.server_name}
+    )
     address = endpoint.address
     if endpoint.source is not None:
         return await _connect_bound(loop, endpoint, factory, options)
@@ -253,7 +255,9 @@ async def secure(loop: asyncio.AbstractEventLoop, candidate: Candidate, tls: Cli
     if candidate._early:
         raise ConnectionError("the server speaks before TLS has begun")
     inner = Candidate()
-    transport = await loop.start_tls(candidate.transport, inner, tls.context, server_hostname=tls.server_name)
+    transport = await loop.start_tls(
+        candidate.transport, inner, context_now(tls.context), server_hostname=tls.server_name
+    )
     if transport is None or inner.error is not None:
         raise ConnectionResetError(inner.error or "the server closed the connection at once")
     inner.connection_made(transport)

@@ -10,10 +10,9 @@ import asyncio
 import contextlib
 import os
 import socket
-import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 from catenet.net.accept import Acceptor, Slot
 from catenet.net.callbacks import Callbacks
@@ -22,6 +21,7 @@ from catenet.net.listen import listen_tcp, listen_unix
 from catenet.net.monitor import PeerMonitor, Shared
 from catenet.net.parking import ParkedConnection, ParkingLot, can_park, take_off
 from catenet.net.target import SCHEMES, Scheme, parse_target
+from catenet.net.tls_source import TlsSource, with_alpn
 from catenet.net.tuning import release_memory
 
 __all__ = ["CHECK_INTERVAL", "Listener", "ServedConnection", "StreamServer"]
@@ -119,7 +119,7 @@ class StreamServer(Generic[C]):
         """Return the protocol of a connection; it calls `connection_opened` and `connection_closed`."""
         raise NotImplementedError
 
-    def reopened(self, parked: ParkedConnection) -> asyncio.Protocol:
+    def reopened(self, parked: ParkedConnection) -> Callbacks:
         """Return the protocol of a connection that was parked; it calls `connection_resumed`. Only if some are."""
         raise NotImplementedError
 
@@ -140,7 +140,7 @@ class StreamServer(Generic[C]):
         self,
         url: str,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: TlsSource | None = None,
         reuse_port: bool = False,
         mode: int | None = None,
         sock: socket.socket | None = None,
@@ -149,15 +149,16 @@ class StreamServer(Generic[C]):
         """Listen on `tcp://host:port`, `tls://host:port` (needs `tls`) or `unix:path`.
 
         `mode` are the permissions of a Unix socket. `sock` is a Unix socket that listens already, for processes
-        that share it; whoever made it removes it. `bound` are TCP sockets that listen already, all on one port. Raises
-        `ValueError` for a wrong URL, `OSError`.
+        that share it; whoever made it removes it. `bound` are TCP sockets that listen already, all on one port. `tls`
+        may be a source (`catenet.net.tls_source`), asked at each connection. Raises `ValueError` for a wrong URL,
+        `OSError`.
         """
         target = parse_target(url, listening=True, schemes=self.schemes)
         context = tls if target.tls else None
         if target.tls and context is None:
             raise ValueError(f"{url}: needs an ssl.SSLContext (argument tls)")
         if context is not None and self.alpn:
-            context.set_alpn_protocols(list(self.alpn))
+            context = with_alpn(context, self.alpn)
         acceptor = self._acceptor or self._begin()
         backlog = self._limits.backlog
         unlink = ""
@@ -267,7 +268,7 @@ class StreamServer(Generic[C]):
     async def _reopen(self, parked: ParkedConnection, sock: socket.socket) -> None:
         protocol = self.reopened(parked)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: cast(asyncio.Protocol, protocol), sock)
         except OSError:
             self._close_parked([(parked, sock)])
 

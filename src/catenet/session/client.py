@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import ssl
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from catenet.net.client import ConnectError
 from catenet.net.connection import Connection
 from catenet.net.target import Target, parse_target
 from catenet.net.tls import client_context
+from catenet.net.tls_source import TlsSource, context_now
 from catenet.session.core import Ending, Options
 from catenet.session.edge import SESSION_SCHEMES, begin
 from catenet.session.errors import SessionLost, SessionRefused
@@ -46,7 +46,7 @@ class Dialling:
     no connection, waits for one to end in order when the peer has everything.
     """
 
-    tls: ssl.SSLContext | None = None
+    tls: TlsSource | None = None
     server_name: str | None = None
     source: tuple[str, int] | None = None
     connect_timeout: float = CONNECT_TIMEOUT
@@ -165,7 +165,7 @@ class _Client:
         connection: Connection[None] = await net.connect(
             link,
             url,
-            tls=self._tls,
+            tls=None if self._tls is None else context_now(self._tls),
             server_name=self._name or None,
             connect_timeout=max(deadline - self._loop.time(), 0.001),
             schemes=SESSION_SCHEMES,

@@ -13,7 +13,6 @@ import ipaddress
 import logging
 import os
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Unpack
@@ -22,6 +21,7 @@ from catenet import net
 from catenet.net.limits import ServerLimits
 from catenet.net.server import AcceptedConnection, CoreServer
 from catenet.net.stream_server import Listener
+from catenet.net.tls_source import TlsSource
 from catenet.session.core import Options, Session
 from catenet.session.edge import SESSION_SCHEMES, begin
 from catenet.session.link import Link
@@ -63,7 +63,7 @@ class SessionServer:
     async def listen(
         self,
         urls: Iterable[str],
-        tls: ssl.SSLContext | None,
+        tls: TlsSource | None,
         limits: ServerLimits | None,
         bound: Sequence[socket.socket] = (),
     ) -> list[Listener]:
@@ -282,7 +282,7 @@ async def serve_transports(
     urls: str | Iterable[str],
     terms: Terms,
     authorize: Authorize | None = None,
-    tls: ssl.SSLContext | None = None,
+    tls: TlsSource | None = None,
     connection_limits: ServerLimits | None = None,
     state: str | None = None,
     bound: Sequence[socket.socket] = (),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from catenet.net.callbacks import Callbacks
 from catenet.session import wire
 from catenet.session.core import Ending, Session
 from catenet.session.errors import SessionLost, SessionReset
@@ -106,7 +107,7 @@ class SessionTransport(asyncio.Transport):
         """What its transport says of it, which is asked for also when it is gone."""
         self.on_ended: Callable[[], None] = _nothing
         self._loop = loop
-        self._protocol: asyncio.BaseProtocol | None = None
+        self._protocol: Callbacks | None = None
         # Not far below: what is on its way counts too, and the line must not run dry meanwhile.
         self._high, self._low = buffer, buffer - buffer // 8
         self._reading = True
@@ -118,7 +119,7 @@ class SessionTransport(asyncio.Transport):
         """Keeps everything up to an offset of what has come (servers with `state`)."""
         self._error: Exception | None = None
 
-    def start(self, protocol: asyncio.BaseProtocol) -> None:
+    def start(self, protocol: Callbacks) -> None:
         """Begin to carry `protocol`."""
         self._protocol = protocol
         protocol.connection_made(self)
@@ -151,7 +152,7 @@ class SessionTransport(asyncio.Transport):
 
     def _feed(self) -> None:
         session, protocol = self.session, self._protocol
-        assert isinstance(protocol, asyncio.Protocol)
+        assert protocol is not None
         if session.receiving.held:
             protocol.data_received(session.read())
         if session.receiving.ended and not session.receiving.held and not self._eof_told:
@@ -198,12 +199,12 @@ class SessionTransport(asyncio.Transport):
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Carry another protocol."""
-        self._protocol = protocol
+        self._protocol = cast(Callbacks, protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Return the protocol that is carried."""
         assert self._protocol is not None
-        return self._protocol
+        return cast(asyncio.BaseProtocol, self._protocol)
 
     def is_closing(self) -> bool:
         """Whether it is closed, or will be."""

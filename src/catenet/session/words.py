@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
 from catenet.net.limits import ServerLimits
+from catenet.net.tls_source import TlsSource
 from catenet.session.core import Options
 from catenet.session.table import SessionLimits
 
@@ -35,7 +35,7 @@ class SessionWords(TypedDict, total=False):
     heartbeat: float | None
     key: bytes | None
     channel_binding: bool
-    tls: ssl.SSLContext | None
+    tls: TlsSource | None
 
 
 class ClientWords(SessionWords, total=False):

@@ -74,7 +74,8 @@ class ClientConnection(HttpProtocol[ResponseHead]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS has chosen a protocol; without it whoever dialled has."""
         dial = self._dial
-        if self.speaks_http1(transport):
+        http1 = self.speaks_http1(transport)
+        if http1:
             self.choose(H1Connection(True, dial.limits, dial.h1_memo))
         else:
             self.choose(Connection(True, dial.limits, dial.memos))

@@ -16,6 +16,7 @@ from catenet.net.async_pool import AcquireTimeout, AsyncPool
 from catenet.net.backoff import ConnectionBackoff
 from catenet.net.dial import Endpoint
 from catenet.net.target import Target
+from catenet.net.tls_source import TlsSource
 from catenet.rpc.client.attempt import Attempt
 from catenet.rpc.client.balancing.config import make_policy
 from catenet.rpc.client.balancing.policy import Policy, State
@@ -46,7 +47,7 @@ class Repeated(Protocol):
 class Connections:
     """The connections of one channel on one event loop: made when a call needs them, remade when they break."""
 
-    def __init__(self, target: Target, options: ChannelOptions, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, target: Target, options: ChannelOptions, tls: TlsSource | None) -> None:
         self.loop = asyncio.get_running_loop()
         self.process = os.getpid()
         self.options = options

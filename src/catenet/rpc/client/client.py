@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 from collections.abc import AsyncIterable, Iterable
 from typing import Any, TypeVar, Unpack, cast
 
 from catenet.http.client.connection import ClientConnection
 from catenet.http.target import authority
+from catenet.net.tls_source import TlsSource
 from catenet.rpc.client.attempt import Attempt, CallParameters
 from catenet.rpc.client.bidi import BidiCall
 from catenet.rpc.client.call import Call, CallInfo, CallOptions, coarse, pushback_of
@@ -39,7 +39,8 @@ class Channel:
     `session+grpc(s)://`, over a session that survives its connections.
 
     Connections are made when the first call needs them, on the event loop of that call; the channel then belongs to
-    that loop. In a child process after `fork`, or on a new loop after the old one was closed, it begins anew.
+    that loop. In a child process after `fork`, or on a new loop after the old one was closed, it begins anew. `tls` may
+    be a source (`catenet.net.tls_source`), which is asked at each connection.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Channel:
         target: str,
         *,
         options: ChannelOptions | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: TlsSource | None = None,
         interceptors: Iterable[Interceptor] = (),
     ) -> None:
         self.options = options or ChannelOptions()

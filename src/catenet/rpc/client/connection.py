@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from catenet.net import dial as net
 from catenet.net.dial import ClientTls, Endpoint
 from catenet.net.target import Target, host_and_port
 from catenet.net.tls import client_context
+from catenet.net.tls_source import TlsSource, with_alpn
 from catenet.rpc.client.names import Resolver, usual_resolver
 from catenet.rpc.client.options import ChannelOptions
 from catenet.rpc.model.target import SESSION_SCHEMES
@@ -59,7 +59,7 @@ class NetworkDialler:
 
 
 def make_dialler(
-    loop: asyncio.AbstractEventLoop, target: Target, options: ChannelOptions, tls: ssl.SSLContext | None
+    loop: asyncio.AbstractEventLoop, target: Target, options: ChannelOptions, tls: TlsSource | None
 ) -> Dialler:
     """Return how the connections of a channel are made. Raises `ValueError`."""
     dial = Dial(
@@ -82,11 +82,10 @@ def make_dialler(
     return NetworkDialler(loop, dial, options.resolver or usual_resolver(target))
 
 
-def _client_tls(given: ssl.SSLContext | None, options: ChannelOptions, target: Target) -> ClientTls:
+def _client_tls(given: TlsSource | None, options: ChannelOptions, target: Target) -> ClientTls:
     """Return how a channel does TLS."""
-    context = given or client_context()
-    context.set_alpn_protocols(["h2"] if options.protocol == "grpc" else ["h2", "http/1.1"])
-    return ClientTls(context, options.server_name or target.host or "localhost")
+    source = with_alpn(given or client_context(), ["h2"] if options.protocol == "grpc" else ["h2", "http/1.1"])
+    return ClientTls(source, options.server_name or target.host or "localhost")
 
 
 def name_of(endpoint: Endpoint) -> str:

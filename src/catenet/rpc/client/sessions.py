@@ -7,7 +7,6 @@ connection: it has expired, the server does not know it any more, or has ended i
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
@@ -16,6 +15,7 @@ from catenet.http.client.connection import ClientConnection, Dial
 from catenet.net.client import ConnectError
 from catenet.net.dial import Endpoint
 from catenet.net.target import Target
+from catenet.net.tls_source import TlsSource
 from catenet.rpc.client.names import Resolved, Resolver
 from catenet.rpc.client.options import ChannelOptions
 from catenet.rpc.model.target import session_url
@@ -65,7 +65,7 @@ class SessionDialler:
         target: Target,
         dial: Dial,
         options: ChannelOptions,
-        tls: ssl.SSLContext | None,
+        tls: TlsSource | None,
     ) -> None:
         self._loop = loop
         self._url = session_url(target, tls is not None or target.tls)

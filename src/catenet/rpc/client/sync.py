@@ -7,11 +7,11 @@ does between calls (keepalive, reading GOAWAY) waits for the next call, which is
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Generic, TypeVar, Unpack
 
 from catenet.net.blocking import LoopOfThread
+from catenet.net.tls_source import TlsSource
 from catenet.rpc.client.bidi import BidiCall
 from catenet.rpc.client.call import CallOptions
 from catenet.rpc.client.client import Channel
@@ -37,7 +37,7 @@ class SyncChannel:
         target: str,
         *,
         options: ChannelOptions | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: TlsSource | None = None,
         interceptors: Iterable[Interceptor] = (),
         loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:

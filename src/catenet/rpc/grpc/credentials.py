@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import os
 import ssl
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from catenet.net.tls import client_context
+from catenet.net.tls_source import load_pair
 from catenet.rpc.grpc.interfaces import AuthMetadataContext, AuthMetadataPluginCallback
 from catenet.rpc.grpc.status import Pairs, sendable
 from catenet.rpc.model.status import Code
@@ -316,17 +315,7 @@ def _trust(context: ssl.SSLContext, roots: bytes | str) -> None:
 
 
 def _load_pair(context: ssl.SSLContext, key: bytes, chain: bytes) -> None:
-    """Load a certificate that is in memory: `ssl` reads files only, so one is there for the while, for nobody else."""
-    with _file(key) as key_path, _file(chain) as chain_path:
-        try:
-            context.load_cert_chain(chain_path, key_path)
-        except ssl.SSLError as error:
-            raise ValueError(f"certificate chain and key cannot be used: {error.reason or error}") from None
-
-
-@contextlib.contextmanager
-def _file(content: bytes | str) -> Iterator[str]:
-    with tempfile.NamedTemporaryFile(suffix=".pem") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        yield file.name
+    try:
+        load_pair(context, key, chain)
+    except ssl.SSLError as error:
+        raise ValueError(f"certificate chain and key cannot be used: {error.reason or error}") from None

@@ -1,8 +1,8 @@
-"""The messages of the services that every server has, health checking and reflection; and of load reports.
+"""The messages of services whose interfaces are known beforehand: health checking, reflection, SPIFFE's Workload API.
 
-They live in a descriptor pool of their own, so that a program may also import the packages of grpcio that register the
-same names in protobuf's default pool. Field numbers are those of `grpc.health.v1`, `grpc.reflection.v1` and
-`xds.data.orca.v3`.
+And of load reports. They live in a descriptor pool of their own, so that a program may also import the packages of
+grpcio that register the same names in protobuf's default pool. Field numbers are those of `grpc.health.v1`,
+`grpc.reflection.v1`, `xds.data.orca.v3`, and of SPIFFE's workloadapi.proto, of which the X509-SVID profile is here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from catenet.rpc.model.method import ServiceDescriptor, service_from_protobuf
 
-__all__ = ["HEALTH", "ORCA_LOAD_REPORT", "POOL", "REFLECTION_V1", "REFLECTION_V1ALPHA"]
+__all__ = ["HEALTH", "ORCA_LOAD_REPORT", "POOL", "REFLECTION_V1", "REFLECTION_V1ALPHA", "WORKLOAD_API"]
 
 POOL = DescriptorPool()
 
@@ -47,10 +47,14 @@ def _field(text: str, package: str) -> FieldDescriptorProto:
         field.type = _SCALARS[kind]
     else:
         field.type = FieldDescriptorProto.TYPE_ENUM if "enum" in words else FieldDescriptorProto.TYPE_MESSAGE
-        field.type_name = f".{package}.{kind}"
+        field.type_name = _absolute(package, kind)
     if "oneof" in words:
         field.oneof_index = 0
     return field
+
+
+def _absolute(package: str, name: str) -> str:
+    return f".{package}.{name}" if package else f".{name}"
 
 
 def _json_name(name: str) -> str:
@@ -66,8 +70,8 @@ def _message(name: str, package: str, *fields: str, oneof: str | None = None, **
 def _method(package: str, name: str, request: str, response: str, client: bool, server: bool) -> MethodDescriptorProto:
     return MethodDescriptorProto(
         name=name,
-        input_type=f".{package}.{request}",
-        output_type=f".{package}.{response}",
+        input_type=_absolute(package, request),
+        output_type=_absolute(package, response),
         client_streaming=client,
         server_streaming=server,
     )
@@ -75,7 +79,7 @@ def _method(package: str, name: str, request: str, response: str, client: bool, 
 
 def _register(file: FileDescriptorProto) -> ServiceDescriptor:
     POOL.AddSerializedFile(file.SerializeToString())
-    service = POOL.FindServiceByName(f"{file.package}.{file.service[0].name}")
+    service = POOL.FindServiceByName(_absolute(file.package, file.service[0].name)[1:])
     return service_from_protobuf(service)
 
 
@@ -200,7 +204,46 @@ def _load_report() -> Any:
     return GetMessageClass(POOL.FindMessageTypeByName(f"{package}.OrcaLoadReport"))
 
 
+def _bundles(name: str, outer: str, number: int) -> tuple[str, DescriptorProto]:
+    """A map of trust domains to bundles: the field, and the message that protobuf makes of it."""
+    entry = "".join(word.capitalize() for word in name.split("_")) + "Entry"
+    options = MessageOptions(map_entry=True)
+    return f"repeated {outer}.{entry} {name} {number}", _message(
+        entry, "", "string key 1", "bytes value 2", options=options
+    )
+
+
+def _workload_api() -> ServiceDescriptor:
+    federated, federated_entry = _bundles("federated_bundles", "X509SVIDResponse", 3)
+    bundles, bundles_entry = _bundles("bundles", "X509BundlesResponse", 2)
+    svid = ("string spiffe_id 1", "bytes x509_svid 2", "bytes x509_svid_key 3", "bytes bundle 4", "string hint 5")
+    response = ("repeated X509SVID svids 1", "repeated bytes crl 2", federated)
+    return _register(
+        FileDescriptorProto(
+            name="spiffe/workloadapi.proto",
+            syntax="proto3",
+            message_type=[
+                _message("X509SVIDRequest", ""),
+                _message("X509SVIDResponse", "", *response, nested_type=[federated_entry]),
+                _message("X509SVID", "", *svid),
+                _message("X509BundlesRequest", ""),
+                _message("X509BundlesResponse", "", "repeated bytes crl 1", bundles, nested_type=[bundles_entry]),
+            ],
+            service=[
+                ServiceDescriptorProto(
+                    name="SpiffeWorkloadAPI",
+                    method=[
+                        _method("", "FetchX509SVID", "X509SVIDRequest", "X509SVIDResponse", False, True),
+                        _method("", "FetchX509Bundles", "X509BundlesRequest", "X509BundlesResponse", False, True),
+                    ],
+                )
+            ],
+        )
+    )
+
+
 HEALTH = _health()
 REFLECTION_V1 = _reflection("v1")
 REFLECTION_V1ALPHA = _reflection("v1alpha")
 ORCA_LOAD_REPORT = _load_report()
+WORKLOAD_API = _workload_api()

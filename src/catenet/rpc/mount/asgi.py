@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
 from catenet.http.message import RequestHead, ResponseHead
 from catenet.net.notice import Notice
 from catenet.rpc.model.failures import logger
-from catenet.rpc.model.interceptor import Interceptor
-from catenet.rpc.model.method import ServiceDescriptor
-from catenet.rpc.model.metrics import Meters
 from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.mount.app import MountedApp
 from catenet.rpc.mount.peers import peer_of_scope
-from catenet.rpc.mount.prefix import Prefix
-from catenet.rpc.mount.request import Loops, MountedRequest, complete, with_trailers
-from catenet.rpc.policy.guard import Guard
+from catenet.rpc.mount.request import MountedRequest, complete, with_trailers
 from catenet.rpc.protocols.protocol import Answer
-from catenet.rpc.server.dispatch import Dispatch
-from catenet.rpc.server.options import Counters, ServerOptions
 from catenet.rpc.server.route import Route
 
 __all__ = ["AsgiApp"]
@@ -40,7 +34,7 @@ _PATIENCE: Final = 0.2
 """and seconds for which they are waited for: over what comes later hypercorn loses the connection."""
 
 
-class AsgiApp:
+class AsgiApp(MountedApp[App]):
     """Serves implementations of services within any ASGI server: mounted in a framework, or with an application beside.
 
     Connect and gRPC-Web work wherever requests come; gRPC where the server speaks HTTP/2 and has the extension
@@ -56,44 +50,8 @@ class AsgiApp:
     Raises `ValueError` for an implementation of nothing, or of what another one implements.
     """
 
-    def __init__(
-        self,
-        services: Iterable[Any] = (),
-        *,
-        app: App | None = None,
-        prefix: str = "",
-        interceptors: Sequence[Interceptor] = (),
-        options: ServerOptions | None = None,
-        guard: Guard | None = None,
-        browser_hosts: Collection[str] | None = None,
-        metrics: Meters | None = None,
-    ) -> None:
-        self._dispatch = Dispatch(
-            services,
-            interceptors=interceptors,
-            options=options,
-            guard=guard,
-            browser_hosts=browser_hosts,
-            metrics=metrics,
-        )
-        self._app = app
-        self._prefix = Prefix(prefix)
-        self._loops = Loops()
+    def _prepare(self) -> None:
         self._notice = Notice()
-
-    @property
-    def services(self) -> Sequence[ServiceDescriptor]:
-        """What is served, as reflection lists it."""
-        return self._dispatch.services
-
-    @property
-    def counters(self) -> Counters:
-        """What has been done so far."""
-        return self._dispatch.counters
-
-    def add(self, implementation: Any) -> None:
-        """Serve another implementation. Raises `ValueError`."""
-        self._dispatch.add(implementation)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what a scope begins."""

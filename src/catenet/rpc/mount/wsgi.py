@@ -10,23 +10,19 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
 from catenet.http.message import RequestHead, ResponseHead
 from catenet.net.loop_thread import LoopThread
-from catenet.rpc.model.interceptor import Interceptor
-from catenet.rpc.model.method import Kind, ServiceDescriptor
-from catenet.rpc.model.metrics import Meters
+from catenet.rpc.model.method import Kind
 from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.mount.app import MountedApp
 from catenet.rpc.mount.peers import peer_of_environ
-from catenet.rpc.mount.prefix import Prefix
 from catenet.rpc.mount.request import Loops, MountedRequest, Output, complete
-from catenet.rpc.policy.guard import Guard
 from catenet.rpc.protocols.protocol import Answer
 from catenet.rpc.server.dispatch import Dispatch
-from catenet.rpc.server.options import Counters, ServerOptions
 from catenet.rpc.server.route import Route
 
 __all__ = ["WsgiApp"]
@@ -44,7 +40,7 @@ _LENGTH: Final = Answer(
 _FAILED: Final = Answer(ResponseHead(500))
 
 
-class WsgiApp:
+class WsgiApp(MountedApp[App]):
     """Serves implementations of services within any WSGI server: mounted in a framework, or with an application beside.
 
     Unary calls and streams in one direction work, by Connect and gRPC-Web; methods that stream both ways are
@@ -52,46 +48,10 @@ class WsgiApp:
     request and the next message of the response. The arguments are those of `AsgiApp`.
     """
 
-    def __init__(
-        self,
-        services: Iterable[Any] = (),
-        *,
-        app: App | None = None,
-        prefix: str = "",
-        interceptors: Sequence[Interceptor] = (),
-        options: ServerOptions | None = None,
-        guard: Guard | None = None,
-        browser_hosts: Collection[str] | None = None,
-        metrics: Meters | None = None,
-    ) -> None:
-        self._dispatch = Dispatch(
-            services,
-            interceptors=interceptors,
-            options=options,
-            guard=guard,
-            browser_hosts=browser_hosts,
-            metrics=metrics,
-        )
-        self._app = app
-        self._prefix = Prefix(prefix)
-        self._loops = Loops()
+    def _prepare(self) -> None:
         self._lock = threading.Lock()
         self._thread: LoopThread | None = None
         self._process = 0
-
-    @property
-    def services(self) -> Sequence[ServiceDescriptor]:
-        """What is served, as reflection lists it."""
-        return self._dispatch.services
-
-    @property
-    def counters(self) -> Counters:
-        """What this process has done so far."""
-        return self._dispatch.counters
-
-    def add(self, implementation: Any) -> None:
-        """Serve another implementation. Raises `ValueError`."""
-        self._dispatch.add(implementation)
 
     def close(self) -> None:
         """End the thread of this process."""

@@ -131,6 +131,16 @@ class Limiter:
         self._claims = any(uses(limit.who, ("claim:",)) for limit in self._limits)
         self._kept: dict[tuple[str, frozenset[str]], list[int]] = {}
 
+    def inherit(self, before: Limiter | None) -> None:
+        """Take over what callers have used of those limits that were there before."""
+        if before is None:
+            return
+        now = [vars(limit) for limit in self._limits]
+        same = {number: now.index(vars(limit)) for number, limit in enumerate(before._limits) if vars(limit) in now}
+        for (number, key), account in before._accounts.items():
+            if number in same:
+                self._accounts[same[number], key] = account
+
     def enter(self, method: str, identity: Identity, key: str, now: float) -> Lease:
         """A call begins, of the caller that is counted as `key`. Raises `Exceeded`, and then nothing is counted."""
         accounts = [self._account(number, key, now) for number in self._applying(method, identity)]

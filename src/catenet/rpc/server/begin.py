@@ -19,7 +19,7 @@ __all__ = ["begin_call"]
 def begin_call(connection: Carrier, stream: Stream, route: Route, end: bool) -> None:
     """Begin the call that a request is; `end`: nothing follows its head."""
     connection.counters.started += 1
-    gate, meter = route.gate, route.meter
+    gate, meter = route.binding.gate, route.binding.meter  # a guard may change, and routes are kept with heads
     if gate is None:
         call = ServerCall(connection, stream, route) if meter is None else MeasuredCall(connection, stream, route)
         stream.owner = call

@@ -46,6 +46,7 @@ class Dispatch:
         self.guard = guard
         self._chain = Chain(interceptors)
         self._bindings: dict[str, Binding] = {}
+        self._implementations: list[Any] = []
         codecs, compressions = list(self.options.codecs), list(self.options.compressions)
         self._wires = list(wires) if wires is not None else server_wires(codecs, compressions)
         self._browser_hosts = browser_hosts
@@ -63,6 +64,25 @@ class Dispatch:
                 binding.meter = self.metrics.method(binding.method.full_name)
         self._bindings.update(bindings)
         self.services.append(implementation.__service__)
+        self._implementations.append(implementation)
+
+    def replace_guard(self, guard: Guard | None) -> None:
+        """Let another guard decide on calls that begin from now on. Raises `ValueError`, and the one before stays.
+
+        Callers keep what they have used of limits that are the same as before.
+        """
+        gates = {}
+        for implementation in self._implementations:
+            for method in implementation.__service__.methods:
+                if guard is not None and method.path in self._bindings:
+                    gates[method.path] = guard.gate(method, implementation)
+        if guard is not None and guard.policy is not None:
+            guard.policy.check_methods(method.full_name for service in self.services for method in service.methods)
+        if guard is not None and guard.limiter is not None and self.guard is not None:
+            guard.limiter.inherit(self.guard.limiter)
+        self.guard = guard
+        for path, binding in self._bindings.items():
+            binding.gate = gates.get(path)
 
     def is_call(self, head: RequestHead) -> bool:
         """Whether a request is for the services, rather than for the application beside them."""

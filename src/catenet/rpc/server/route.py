@@ -194,9 +194,7 @@ class Route:
         "decode",
         "decompress",
         "encode",
-        "gate",
         "limit",
-        "meter",
         "plan",
         "quick",
         "quick_bare",
@@ -219,8 +217,6 @@ class Route:
         self.plan = plan
         self.binding = binding
         self.chain = binding.chain
-        self.gate = binding.gate
-        self.meter = binding.meter
         codec = codecs[plan.codec]
         self.decode = codec.decode
         self.encode = codec.encode

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from catenet.http.serving import Shared
 from catenet.net.accept import Slot
 from catenet.net.parking import ParkedConnection
 from catenet.net.stream_server import Listener, StreamServer
+from catenet.net.tls_source import TlsSource
 from catenet.rpc.model.interceptor import Interceptor
 from catenet.rpc.model.metrics import Meters
 from catenet.rpc.model.target import SCHEMES, SESSION_SCHEMES, parse_target
@@ -81,7 +81,7 @@ class Server(StreamServer[ServerConnection], Dispatch):
         self,
         url: str,
         *,
-        tls: ssl.SSLContext | None = None,
+        tls: TlsSource | None = None,
         reuse_port: bool = False,
         mode: int | None = None,
         sock: socket.socket | None = None,
@@ -99,7 +99,7 @@ class Server(StreamServer[ServerConnection], Dispatch):
         return await super().listen(url, tls=tls, reuse_port=reuse_port, mode=mode, sock=sock, bound=bound)
 
     async def _listen_for_sessions(
-        self, target: Target, tls: ssl.SSLContext | None, bound: Sequence[socket.socket]
+        self, target: Target, tls: TlsSource | None, bound: Sequence[socket.socket]
     ) -> Listener:
         from catenet.rpc.server.sessions import SessionListener
 

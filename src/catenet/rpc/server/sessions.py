@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -20,6 +19,7 @@ from catenet.net.monitor import Late
 from catenet.net.notice import Notice
 from catenet.net.stream_server import CHECK_INTERVAL, Listener
 from catenet.net.target import Target
+from catenet.net.tls_source import TlsSource
 from catenet.rpc.model.context import Peer
 from catenet.rpc.model.target import session_url
 from catenet.rpc.server.away import Away, too_many
@@ -148,7 +148,7 @@ class SessionListener:
         self._quiet: asyncio.Future[None] | None = None
         self._ended = Notice()
 
-    async def listen(self, target: Target, tls: ssl.SSLContext | None, bound: Sequence[socket.socket]) -> Listener:
+    async def listen(self, target: Target, tls: TlsSource | None, bound: Sequence[socket.socket]) -> Listener:
         """Accept sessions. Raises `ValueError`, `OSError`."""
         options = self._options
         limits = SessionLimits(options.max_sessions, options.max_of_peer, max_held=options.max_held)

@@ -1,0 +1,114 @@
+"""catenet rpc serve --spiffe, with an agent of the tests."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from catenet.cli import main
+from catenet.rpc import Channel, Code, client_of, service
+from catenet.rpc.spiffe import WorkloadIdentity
+
+GREETER = """
+from catenet.rpc import service
+
+@service("t.v1")
+class Greeter:
+    async def greet(self) -> str:
+        return "hello"
+"""
+
+
+@service("t.v1")
+class Greeter:
+    async def greet(self) -> str:
+        raise NotImplementedError
+
+
+def agent_module():
+    sys.path.insert(0, str(Path(__file__).parents[1] / "rpc" / "spiffe"))
+    import agent
+
+    return agent
+
+
+def test_serving_with_an_identity_of_the_workload_api(tmp_path):
+    agent = agent_module()
+    domain = agent.Domain("home.example")
+
+    async def main():
+        far, near = agent.Agent(), agent.Agent()
+        far.give(domain, "/server")
+        near.give(domain, "/client")
+        agents = [await agent.serving(one, tmp_path / name) for one, name in ((far, "far"), (near, "near"))]
+        (tmp_path / "greeter.py").write_text(GREETER)
+        words = [
+            "rpc",
+            "serve",
+            "greeter:Greeter",
+            "--listen",
+            "tls://127.0.0.1:0",
+            "--spiffe",
+            f"unix://{tmp_path}/far",
+        ]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "catenet", *words, cwd=tmp_path, stderr=subprocess.PIPE
+        )
+        try:
+            url = (await process.stderr.readline()).decode().removeprefix("serving rpc on ").strip()
+            async with WorkloadIdentity(f"unix://{tmp_path}/near") as identity:
+                tls = identity.client(["spiffe://home.example/server"])
+                async with Channel(url, tls=tls) as channel:
+                    assert await client_of(Greeter, channel).greet() == "hello"
+        finally:
+            process.terminate()
+            await process.wait()
+        for one in agents:
+            await one.close()
+
+    asyncio.run(main())
+
+
+def test_an_agent_that_says_that_it_is_no_use(tmp_path):
+    agent = agent_module()
+    (tmp_path / "greeter.py").write_text(GREETER)
+
+    async def main():
+        one = agent.Agent()
+        one.refuse(Code.UNIMPLEMENTED, "no SVIDs here")
+        server = await agent.serving(one, tmp_path / "agent")
+        words = [
+            "rpc",
+            "serve",
+            "greeter:Greeter",
+            "--listen",
+            "tls://127.0.0.1:0",
+            "--spiffe",
+            f"unix://{tmp_path}/agent",
+        ]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "catenet", *words, cwd=tmp_path, stderr=subprocess.PIPE
+        )
+        _, told = await process.communicate()
+        await server.close()
+        return process.returncode, told.decode()
+
+    status, told = asyncio.run(main())
+    assert status == 2
+    assert told.endswith("catenet: --spiffe: UNIMPLEMENTED: no SVIDs here\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--spiffe", "http://x"], "--spiffe: http://x: unix:///path or tcp://address:port is expected"),
+        (["--spiffe", "unix:///x", "--cert", "c.pem"], "--spiffe goes without --cert and --tls"),
+    ],
+)
+def test_what_cannot_be(tmp_path, capsys, monkeypatch, words, why):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "greeter_never.py").write_text(GREETER)
+    assert main(["rpc", "serve", "greeter_never:Greeter", "--listen", "tls://127.0.0.1:0", *words]) == 2
+    assert why in capsys.readouterr().err
