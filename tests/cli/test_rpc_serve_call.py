@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -525,3 +526,31 @@ def test_reflection_is_for_this_machine_unless_told(tmp_path, capsys, words, lis
         status, out, _ = rpc(capsys, "list", url.replace("0.0.0.0", "127.0.0.1"))
         assert (status == 0) is listed
         assert ("hiscore.HiScore" in out) is listed
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--listen", "tcp://127.0.0.1:0"], {"localhost": 200, "rebound.example": 403}),
+        (
+            ["--listen", "tcp://127.0.0.1:0", "--browser-host", "Shop.example"],
+            {"shop.example": 200, "other.example": 403},
+        ),
+        (["--listen", "tcp://0.0.0.0:0"], {"shop.example": 200}),
+    ],
+)
+def test_by_which_names_browsers_may_call(tmp_path, words, expected):
+    """Of a server for this machine alone, only by names of this machine: others may point here (DNS rebinding)."""
+    with serving(tmp_path, *words) as (_, (url,)):
+        place = url.replace("tcp", "http").replace("0.0.0.0", "127.0.0.1")
+        for host, status in expected.items():
+            fields = {"content-type": "application/json", "host": host, "origin": f"http://{host}"}
+            request = urllib.request.Request(f"{place}/hiscore.HiScore/Get", b'{"game": "tetris"}', fields)
+            try:
+                found = urllib.request.urlopen(request, timeout=60).status
+            except urllib.error.HTTPError as error:
+                found = error.code
+            assert found == status, host
+            del fields["origin"]
+            request = urllib.request.Request(f"{place}/hiscore.HiScore/Get", b'{"game": "tetris"}', fields)
+            assert urllib.request.urlopen(request, timeout=60).status == 200, "no browser"

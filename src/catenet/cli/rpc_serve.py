@@ -67,6 +67,13 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="let callers from elsewhere have the page by this name (default: only this machine)",
     )
     parser.add_argument(
+        "--browser-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="let pages under this name of the server call (repeat; default: names of this machine, if only it can)",
+    )
+    parser.add_argument(
         "--reflection",
         action=argparse.BooleanOptionalAction,
         help="tell which services there are (default: where only this machine can call)",
@@ -168,7 +175,8 @@ async def _serving(args: argparse.Namespace, placement: Placement) -> AsyncItera
         try:
             watched = _telemetry(args, metrics)
             options = replace(rpc_options(args), session=session_options(args))
-            server = Server(services, options=options, guard=_guard(args), **watched, **_explorer(args, services))
+            guard, browsers = _guard(args), _browsers(args, services, placement)
+            server = Server(services, options=options, guard=guard, **watched, **browsers)
         except ValueError as error:
             raise UsageError(str(error)) from None
         except ImportError as error:
@@ -225,16 +233,21 @@ def _are_local(urls: Sequence[str]) -> bool:
     return all(target.unix or is_local(target.host) for target in targets)
 
 
-def _explorer(args: argparse.Namespace, services: Sequence[Any]) -> dict[str, Any]:
-    """Return what the server needs for the page; nothing if nobody asked for it."""
+def _browsers(args: argparse.Namespace, services: Sequence[Any], placement: Placement) -> dict[str, Any]:
+    """Return the explorer's page, if it was asked for, and under which names pages may call.
+
+    A name of somebody else's that points to this machine (DNS rebinding) would make a page from anywhere one of ours.
+    """
+    hosts = frozenset(name.lower() for name in args.browser_host)
     if not args.explorer:
         if args.explorer_host:
             raise UsageError("--explorer-host goes with --explorer")
-        return {}
+        reachable = any(not url.startswith("unix:") for url in placement.urls)  # by a browser
+        return {"browser_hosts": hosts} if hosts or (reachable and _are_local(placement.urls)) else {}
     from catenet.rpc.services.explorer.app import Explorer
 
     explorer = Explorer(services, args.explorer_host)
-    return {"app": explorer, "browser_hosts": explorer.hosts}
+    return {"app": explorer, "browser_hosts": explorer.hosts | hosts}
 
 
 def _guard(args: argparse.Namespace, kept: Audit | None = None) -> Guard | None:
