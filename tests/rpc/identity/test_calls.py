@@ -190,7 +190,8 @@ def fetching(test):
         issuer = Issuing()
         server = await catenet.http.serve(issuer, "http://127.0.0.1:0")
         keys = FetchedKeys(server.urls[0] + "/keys", cache=KeyCache(min_interval=3600))
-        async with serving(implementation=Who(), guard=guard(keys)) as (_, who, url), Channel(url) as channel:
+        async with serving(implementation=Who(), guard=guard(keys)) as (rpc, who, url), Channel(url) as channel:
+            channel.server = rpc
             await test(issuer, channel, who, keys)
         await server.close()
 
@@ -218,6 +219,29 @@ def test_names_of_keys_that_do_not_exist_are_looked_for_once():
             assert (await failure(channel.unary(SAY, text(""), metadata=wrong))).code is Code.UNAUTHENTICATED
         assert issuer.asked == 1
         assert (await channel.unary(SAY, text(""), metadata=bearer())).value == ALICE
+
+    fetching(test)
+
+
+def test_a_policy_that_is_read_again_has_the_keys_that_were_fetched_until_they_are_fetched_again():
+    """The issuer may be away when it is read: who has a token of it does not suffer for that."""
+
+    async def test(issuer, channel, who, keys):
+        assert (await channel.unary(SAY, text(""), metadata=bearer())).value == ALICE
+        issuer.keys = ""
+        second = guard(FetchedKeys(keys._url))
+        channel.server.replace_guard(second)
+        assert (await channel.unary(SAY, text(""), metadata=bearer())).value == ALICE
+        await until(lambda: issuer.asked == 2)
+        assert (await channel.unary(SAY, text(""), metadata=bearer(jti=1))).value == ALICE
+        issuer.keys = jwks(jwk(ec_key("new"), "n"))
+        third = guard(FetchedKeys(keys._url))
+        channel.server.replace_guard(third)
+        assert (await channel.unary(SAY, text(""), metadata=bearer(jti=2))).value == ALICE
+        await until(lambda: issuer.asked == 3)
+        new = bearer(ec_key("new"), {"alg": "ES256", "kid": "n"})
+        assert (await channel.unary(SAY, text(""), metadata=new)).value == ALICE
+        assert (await failure(channel.unary(SAY, text(""), metadata=bearer(jti=3)))).code is Code.UNAUTHENTICATED
 
     fetching(test)
 

@@ -48,6 +48,7 @@ class KeyCache:
         self._keys: list[tuple[str, str, PublicKey]] = []  # name, algorithm or "", key
         self._fetched: float | None = None
         self._tried: float | None = None
+        self._due = False
 
     def find(self, key_id: str | None, algorithm: str, now: float) -> PublicKey | None:
         """Return the key of that name that may verify `algorithm`; without a name, the only one that may."""
@@ -66,7 +67,12 @@ class KeyCache:
 
     def is_old(self, now: float) -> bool:
         """Whether it is time to fetch, though nothing is missing."""
-        return self._fetched is not None and now - self._fetched >= self._max_age and self.may_fetch(now)
+        old = self._due or (self._fetched is not None and now - self._fetched >= self._max_age)
+        return self._fetched is not None and old and self.may_fetch(now)
+
+    def renew(self) -> None:
+        """Fetch as soon as keys are asked for again, and use these meanwhile."""
+        self._due, self._tried = True, None
 
     def tried(self, now: float) -> None:
         """A fetch begins."""
@@ -76,6 +82,7 @@ class KeyCache:
         """Take a JWK set in place of the keys that there are. Raises `ValueError`; then these stay."""
         self._keys = _read(keys)
         self._fetched = now
+        self._due = False
         self.generation += 1
 
 
@@ -102,6 +109,9 @@ class Keys:
     async def fetch(self) -> None:
         """Do nothing."""
 
+    def inherit(self, before: Keys) -> None:
+        """Take over what is known of the same keys; given ones have been read anew."""
+
 
 class FetchedKeys(Keys):
     """Keys behind a URL, fetched when they are first needed, when one is missing, and when they are old.
@@ -125,6 +135,12 @@ class FetchedKeys(Keys):
         if found is not None and self._cache.is_old(now):
             self._begin(now)
         return found
+
+    def inherit(self, before: Keys) -> None:
+        """Take over what was fetched from the same place, until it is fetched again: its issuer may be away now."""
+        if isinstance(before, FetchedKeys) and (before._url, before._ca) == (self._url, self._ca):
+            self._cache = before._cache
+            self._cache.renew()
 
     def may_fetch(self) -> bool:
         """Whether a key that is missing may be looked for, or is being looked for."""

@@ -25,7 +25,7 @@ class Authenticator:
     """Verifies the tokens of calls; `clock` tells seconds since 1970."""
 
     def __init__(self, tokens: Tokens, clock: Callable[[], float]) -> None:
-        self._tokens = tokens
+        self.tokens = tokens
         self._clock = clock
 
     def authenticate(self, peer: Peer, metadata: Metadata) -> Peer | Awaitable[Peer]:
@@ -40,7 +40,7 @@ class Authenticator:
             raise self._refuse(peer, "one field `authorization: Bearer TOKEN` is expected", "CREDENTIALS_UNKNOWN")
         text = given[0][len(_SCHEME) :].strip()
         try:
-            return _named(peer, self._tokens.verify(text, self._clock()))
+            return _named(peer, self.tokens.verify(text, self._clock()))
         except KeyMissing as missing:
             if missing.keys.may_fetch():
                 return self._after_fetch(peer, text, missing)
@@ -51,7 +51,7 @@ class Authenticator:
     async def _after_fetch(self, peer: Peer, text: str, missing: KeyMissing) -> Peer:
         await missing.keys.fetch()
         try:
-            return _named(peer, self._tokens.verify(text, self._clock()))
+            return _named(peer, self.tokens.verify(text, self._clock()))
         except TokenError as error:
             raise self._refuse(peer, str(error), error.reason) from None
 

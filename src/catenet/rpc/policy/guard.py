@@ -86,6 +86,15 @@ class Guard:
         self.validate = validate
         self.numbers = itertools.count(1)
 
+    def inherit(self, before: Guard | None) -> None:
+        """Take over what still holds: what callers have used of the same limits, keys that were fetched."""
+        if before is None:
+            return
+        if self.limiter is not None:
+            self.limiter.inherit(before.limiter)
+        if self.authenticator is not None and before.authenticator is not None:
+            self.authenticator.tokens.inherit(before.authenticator.tokens)
+
     def gate(self, method: AnyMethod, implementation: object) -> Gate | None:
         """Return what every call of a method passes; None: nothing. Raises `ValueError` for a rule that cannot be."""
         plan = None

@@ -69,7 +69,8 @@ class Dispatch:
     def replace_guard(self, guard: Guard | None) -> None:
         """Let another guard decide on calls that begin from now on. Raises `ValueError`, and the one before stays.
 
-        Callers keep what they have used of limits that are the same as before.
+        Callers keep what they have used of limits that are the same as before, and issuers their keys until they are
+        fetched again.
         """
         gates = {}
         for implementation in self._implementations:
@@ -78,8 +79,8 @@ class Dispatch:
                     gates[method.path] = guard.gate(method, implementation)
         if guard is not None and guard.policy is not None:
             guard.policy.check_methods(method.full_name for service in self.services for method in service.methods)
-        if guard is not None and guard.limiter is not None and self.guard is not None:
-            guard.limiter.inherit(self.guard.limiter)
+        if guard is not None:
+            guard.inherit(self.guard)
         self.guard = guard
         for path, binding in self._bindings.items():
             binding.gate = gates.get(path)
