@@ -554,3 +554,36 @@ def test_by_which_names_browsers_may_call(tmp_path, words, expected):
             del fields["origin"]
             request = urllib.request.Request(f"{place}/hiscore.HiScore/Get", b'{"game": "tetris"}', fields)
             assert urllib.request.urlopen(request, timeout=60).status == 200, "no browser"
+
+
+def test_over_sessions(tmp_path, capsys):
+    key, other = tmp_path / "key", tmp_path / "other"
+    key.write_text("a secret that both ends have")
+    other.write_text("a secret that nobody else has")
+    arguments = ("--listen", "tcp://127.0.0.1:0", "--listen", "session+grpc://127.0.0.1:0", "--session-key", str(key))
+    with serving(tmp_path, *arguments) as (_, (plain, url)):
+        assert url.startswith("session+grpc://127.0.0.1:")
+        given = ("--session-key", str(key), "--session-expiry", "1min")
+        for target in (plain, url, url.replace("+grpc", "+tcp")):
+            out = rpc(capsys, "call", target, "HiScore/Load", "{} {}", *given)[1]
+            assert json.loads(out) == {"scores": 2}
+        assert "hiscore.HiScore" in rpc(capsys, "list", url, *given)[1].split()
+        for wrong in ((), ("--session-key", str(other))):
+            status, _, err = rpc(capsys, "call", url, "HiScore/Load", "{}", *wrong)
+            assert (status, err.count("\n")) == (1, 1) and "its key is another" in err
+
+
+WRONG_SESSIONS = [
+    (["serve", "x:X", "--listen", "session+grpc://:0", "--workers", "2"], "a session lives in one process"),
+    (["serve", "x:X", "--listen", "session+grpcs://:0"], "needs --tls, or --cert"),
+    (["call", "session+grpc://h:1", "A/B", "--session-key", "/nowhere"], "--session-key /nowhere: no such file"),
+    (["call", "session+grpc://h:1", "A/B", "--session-expiry", "0.1s"], "--session-expiry=0.1: from 1 to"),
+    (["call", "session+grcp://h:1", "A/B"], "do you mean session+grpc?"),
+    (["call", "session+grpc://h:1", "A/B", "--insecure"], "are for tls://, https:// and session+grpcs://"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), WRONG_SESSIONS, ids=[" ".join(row[0]) for row in WRONG_SESSIONS])
+def test_what_cannot_be_said_of_sessions(capsys, arguments, text):
+    status, _, err = rpc(capsys, *arguments)
+    assert (status, err.count("\n")) == (2, 1) and text in err, err

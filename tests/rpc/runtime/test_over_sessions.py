@@ -581,3 +581,79 @@ def test_wrong_targets_are_said_at_once():
             await Server().listen("session+grpc://127.0.0.1:0", reuse_port=True)
 
     asyncio.run(main())
+
+
+# Programs for grpc.
+
+SERIALIZERS = (StringValue.FromString, StringValue.SerializeToString)
+
+
+async def shout(requests, context):
+    async for request in requests:
+        yield text(request.value.upper())
+
+
+def aio_server(api):
+    handler = api.stream_stream_rpc_method_handler(shout, *SERIALIZERS)
+    server = api.aio.server()
+    server.add_generic_rpc_handlers((api.method_handlers_generic_handler("test.Shout", {"Shout": handler}),))
+    return server
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_program_for_grpc_aio(secure):
+    from catenet.rpc import grpc as api
+
+    async def main():
+        authority = Certificates().authority
+        issued = authority.issue_cert("localhost", "127.0.0.1")
+        pair = issued.private_key_pem.bytes(), b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+        server = aio_server(api)
+        if secure:
+            credentials = api.ssl_server_credentials([pair])
+            port = server.add_secure_port("session+grpc://127.0.0.1:0", credentials)
+        else:
+            port = server.add_insecure_port("session+grpc://127.0.0.1:0")
+        await server.start()
+        async with cutting(f"session+grpc://127.0.0.1:{port}", itertools.repeat((WHOLE, 5000))) as cutter:
+            if secure:
+                credentials = api.ssl_channel_credentials(authority.cert_pem.bytes())
+                channel = api.aio.secure_channel(cutter.url, credentials)
+            else:
+                channel = api.aio.insecure_channel(cutter.url, options=[("catenet.session_expiry_ms", 60_000)])
+            async with channel:
+                call = channel.stream_stream("/test.Shout/Shout", *reversed(SERIALIZERS))()
+                for n in range(500):
+                    await call.write(text(f"message {n}"))
+                    assert (await call.read()).value == f"MESSAGE {n}"
+                await call.done_writing()
+                assert await call.read() == api.aio.EOF
+            assert cutter.connections > 3
+        await server.stop(None)
+
+    asyncio.run(main())
+
+
+def test_a_program_for_grpc():
+    import concurrent.futures
+
+    from catenet.rpc import grpc as api
+
+    def shout_on_threads(requests, context):
+        for request in requests:
+            yield text(request.value.upper())
+
+    server = api.server(concurrent.futures.ThreadPoolExecutor(2), options=[("catenet.session_key", bytes(range(16)))])
+    handler = api.stream_stream_rpc_method_handler(shout_on_threads, *SERIALIZERS)
+    server.add_generic_rpc_handlers((api.method_handlers_generic_handler("test.Shout", {"Shout": handler}),))
+    port = server.add_insecure_port("session+grpc://127.0.0.1:0")
+    server.start()
+    options = [("catenet.session_key", bytes(range(16)))]
+    with api.insecure_channel(f"session+grpc://127.0.0.1:{port}", options=options) as channel:
+        call = channel.stream_stream("/test.Shout/Shout", *reversed(SERIALIZERS))
+        assert [one.value for one in call(text(f"m{n}") for n in range(100))] == [f"M{n}" for n in range(100)]
+    with api.insecure_channel(f"session+grpc://127.0.0.1:{port}") as channel:
+        with pytest.raises(api.RpcError) as caught:
+            list(channel.stream_stream("/test.Shout/Shout", *reversed(SERIALIZERS))(iter([])))
+        assert caught.value.code() is api.StatusCode.UNAVAILABLE
+    server.stop(None)

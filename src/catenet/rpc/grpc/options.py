@@ -13,6 +13,7 @@ from catenet.rpc.client.options import ChannelOptions
 from catenet.rpc.client.service_config import ServiceConfig, parse_service_config
 from catenet.rpc.grpc.raw import CODECS
 from catenet.rpc.grpc.status import COMPRESSIONS
+from catenet.rpc.model.sessions import SessionOptions
 from catenet.rpc.model.target import SESSION_SCHEMES
 from catenet.rpc.server.options import ServerOptions
 
@@ -75,6 +76,7 @@ def channel_options(arguments: Arguments, compression: Any) -> ChannelOptions:
         authority=arguments.get("default_authority") or arguments.get("ssl_target_name_override"),
         server_name=arguments.get("ssl_target_name_override"),
         retry_buffer=arguments.size("per_rpc_retry_buffer_size", 256 << 10),
+        session=_session_options(arguments),
         codecs=CODECS,
     )
 
@@ -107,8 +109,17 @@ def server_options(arguments: Arguments, compression: Any) -> ServerOptions:
         keepalive_timeout=arguments.seconds("keepalive_timeout_ms", 20.0) or 20.0,
         max_idle=arguments.seconds("max_connection_idle_ms", None),
         max_age=arguments.seconds("max_connection_age_ms", None),
+        session=_session_options(arguments),
         codecs=CODECS,
     )
+
+
+def _session_options(arguments: Arguments) -> SessionOptions:
+    """Of `session+grpc://`: `catenet.session_key`, bytes, and `catenet.session_expiry_ms`."""
+    usual = SessionOptions()
+    key: bytes | None = arguments.get("catenet.session_key")
+    expiry = arguments.seconds("catenet.session_expiry_ms", None)
+    return SessionOptions(expiry=usual.expiry if expiry is None else expiry, key=key)
 
 
 def channel_target(target: str | bytes) -> str:
