@@ -1,0 +1,188 @@
+"""Calls with a key are carried out once, also for a client, or by a server, that has restarted."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from cutting import cutting
+from echoservice import Certificates, failure, serving, text, until
+from google.protobuf.wrappers_pb2 import StringValue
+
+from catenet.rpc import Channel, ChannelOptions, Code, Kind, Method, ServiceDescriptor, SessionOptions
+from catenet.rpc.server.once import KEY, Once
+
+PAY = Method("test.Bank", "Pay", Kind.UNARY, StringValue, StringValue)
+OTHER = Method("test.Bank", "Other", Kind.UNARY, StringValue, StringValue)
+
+
+class Bank:
+    """Counts what it is asked to do; `fail:CODE` fails, `wait` waits for `go`."""
+
+    __service__ = ServiceDescriptor("test.Bank", (PAY, OTHER))
+
+    def __init__(self):
+        self.paid = Counter()
+        self.go = asyncio.Event()
+
+    async def pay(self, request, context):
+        self.paid[request.value] += 1
+        if request.value.startswith("fail:"):
+            context.abort(Code[request.value[5:]], "as you wish")
+        if request.value == "raise":
+            raise KeyError("secret")
+        if request.value == "wait":
+            await self.go.wait()
+        return text(f"paid {request.value}")
+
+    other = pay
+
+
+def key(name):
+    return {"metadata": [(KEY, name)]}
+
+
+def banking(work, **given):
+    """Run `work(channel, bank)`."""
+
+    async def main():
+        once = Once(**given)
+        async with serving(implementation=(bank := Bank()), interceptors=[once]) as (_, _, url):
+            async with Channel(url) as channel:
+                await work(channel, bank)
+        once.close()
+
+    asyncio.run(main())
+
+
+def test_a_key_is_good_once():
+    async def work(channel, bank):
+        for _ in range(3):
+            assert (await channel.unary(PAY, text("a"), **key("1"))).value == "paid a"
+        await channel.unary(PAY, text("a"), **key("2"))
+        await channel.unary(OTHER, text("a"), **key("1"))
+        await channel.unary(PAY, text("b"))
+        await channel.unary(PAY, text("b"))
+        assert bank.paid == {"a": 3, "b": 2}
+        error = await failure(channel.unary(PAY, text("b"), **key("1")))
+        assert (error.code, "another request" in error.message) == (Code.INVALID_ARGUMENT, True)
+        for wrong in ("", "x" * 256):
+            assert (await failure(channel.unary(PAY, text("b"), **key(wrong)))).code is Code.INVALID_ARGUMENT
+
+    banking(work)
+
+
+def test_calls_at_once_are_one():
+    async def work(channel, bank):
+        calls = [asyncio.ensure_future(channel.unary(PAY, text("wait"), **key("1"))) for _ in range(10)]
+        await until(lambda: bank.paid)
+        calls[0].cancel()
+        bank.go.set()
+        assert {(await call).value for call in calls[1:]} == {"paid wait"}
+        assert bank.paid == {"wait": 1}
+
+    banking(work)
+
+
+@pytest.mark.parametrize("code", [Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.UNAVAILABLE, Code.ABORTED])
+def test_failures(code):
+    """What cannot be otherwise next time is kept; what a handler says may be tried again is."""
+    again = code in (Code.UNAVAILABLE, Code.ABORTED)
+
+    async def work(channel, bank):
+        for _ in range(3):
+            error = await failure(channel.unary(PAY, text(f"fail:{code.name}"), **key("1")))
+            assert (error.code, error.message) == (code, "as you wish")
+        assert bank.paid.total() == (3 if again else 1)
+        for _ in range(2):
+            assert "secret" not in (await failure(channel.unary(PAY, text("raise"), **key("2")))).message
+        assert bank.paid["raise"] == 1
+
+    banking(work)
+
+
+def test_outcomes_are_forgotten_in_time_and_bounded():
+    now = [0.0]
+
+    async def work(channel, bank):
+        for name in "123":
+            await channel.unary(PAY, text("a"), **key(name))
+        assert (await failure(channel.unary(PAY, text("a"), **key("4")))).code is Code.RESOURCE_EXHAUSTED
+        assert (await channel.unary(PAY, text("a"), **key("3"))).value == "paid a"
+        now[0] = 61.0
+        await channel.unary(PAY, text("a"), **key("4"))
+        await channel.unary(PAY, text("a"), **key("1"))
+        assert bank.paid == {"a": 5}
+
+    banking(work, keep=60.0, most=3, clock=lambda: now[0])
+
+
+def test_a_client_that_has_restarted_gets_the_answer_of_its_former_self():
+    """The first process is gone in the middle of the call, without a word; its session waits for it in vain."""
+
+    async def main():
+        options = ChannelOptions(session=SessionOptions(close_timeout=0.01))
+        once = Once()
+        async with serving("session+grpc://127.0.0.1:0", bank := Bank(), interceptors=[once]) as (server, _, url):
+            async with cutting(url) as cutter, Channel(cutter.url, options=options) as former:
+                lost = asyncio.ensure_future(former.unary(PAY, text("wait"), **key("order 17")))
+                await until(lambda: bank.paid)
+                cutter.open = False
+                cutter.cut()
+                lost.cancel()
+            async with Channel(url) as channel:
+                answer = asyncio.ensure_future(channel.unary(PAY, text("wait"), **key("order 17")))
+                await until(lambda: server.counters.started == 2)
+                bank.go.set()
+                assert (await answer).value == "paid wait"
+                assert (await channel.unary(PAY, text("wait"), **key("order 17"))).value == "paid wait"
+        assert bank.paid == {"wait": 1}
+
+    asyncio.run(main())
+
+
+def test_a_server_that_has_restarted_knows_what_it_has_done(tmp_path):
+    async def main():
+        path = str(tmp_path / "calls")
+        once = Once(path)
+        async with serving(implementation=(bank := Bank()), interceptors=[once]) as (_, _, url):
+            async with Channel(url) as channel:
+                await channel.unary(PAY, text("a"), **key("1"))
+                cut_short = asyncio.ensure_future(channel.unary(PAY, text("wait"), **key("2")))
+                await until(lambda: bank.paid["wait"])
+        assert (await failure(cut_short)).code is Code.CANCELLED
+        for task in once._running.values():
+            task.cancel()  # the process has ended
+        once.close()
+        once = Once(path)
+        async with serving(implementation=(bank := Bank()), interceptors=[once]) as (_, _, url):
+            async with Channel(url) as channel:
+                assert (await channel.unary(PAY, text("a"), **key("1"))).value == "paid a"
+                error = await failure(channel.unary(PAY, text("wait"), **key("2")))
+                assert (error.code, "not known" in error.message) == (Code.UNKNOWN, True)
+        assert not bank.paid
+        once.close()
+
+    asyncio.run(main())
+
+
+def test_keys_of_other_callers_are_others():
+    async def main():
+        certificates = Certificates()
+        clients = [certificates.client(mutual=True), certificates.client()]
+        certificates.authority.issue_cert("other@example").configure_cert(clients[1])
+        tls = certificates.server(mutual=True)
+        once = Once()
+        async with serving("tls://127.0.0.1:0", bank := Bank(), tls=tls, interceptors=[once]) as (_, _, url):
+            for context in clients:
+                async with Channel(url, tls=context) as channel:
+                    await channel.unary(PAY, text("a"), **key("1"))
+        assert bank.paid == {"a": 2}
+        once.close()
+
+    asyncio.run(main())
+
+
+def test_a_file_that_is_none(tmp_path):
+    (tmp_path / "no").write_bytes(b"no database at all" * 100)
+    with pytest.raises(OSError, match="no: file is not a database"):
+        Once(str(tmp_path / "no"))
