@@ -171,7 +171,7 @@ def test_no_call_fails_while_addresses_come_and_go(first):
 def test_calls_fail_at_a_server_that_is_cut_off_and_nowhere_else(first):
     for seed in range(first, min(first + CHUNK, SEEDS)):
         policy = POLICIES[seed % len(POLICIES)]
-        calls = Calls(policy, health=seed % 2 == 1, count=64, pace=1.5, timeout=5.0)
+        calls = Calls(policy, health=seed % 2 == 1, count=48, pace=2.0, timeout=5.0)
 
         def between(world):
             world.at(5.0, world.partition, "s1")
@@ -179,15 +179,14 @@ def test_calls_fail_at_a_server_that_is_cut_off_and_nowhere_else(first):
 
         seen = simulate(seed, calls, None, between)
         failed = [row for row in calls.ended if row[2] is not Code.OK]
-        # A ring connects again when a call goes there, which waits for that as any other does.
-        told = FAILOVER + (ChannelOptions().connect_timeout if "ring_hash" in policy else 0)
+        # The first call that is not acknowledged may come just before TCP would have asked for the peer. A ring
+        # connects again when a call goes there, which waits for that as any other does.
+        usual = ChannelOptions()
+        told = 2 * usual.peer_timeout + (usual.connect_timeout if "ring_hash" in policy else 0)
         assert all(4.0 < at < 5.0 + told for _, at, _, _ in failed), (seed, policy, failed)
         # A third of the calls of that time went there; a ring of 16 users, or a weight, may send more to one.
-        assert len(failed) <= told / 1.5 * (0.4 if policy.keys() & {"round_robin", "outlier_detection"} else 0.75), (
-            seed,
-            policy,
-            len(failed),
-        )
+        share = 0.4 if policy.keys() & {"round_robin", "outlier_detection"} else 0.75
+        assert len(failed) <= told / 2.0 * share, (seed, policy, len(failed))
         if "pick_first" in policy:
             assert failed == []
         elif "ring_hash" not in policy:
