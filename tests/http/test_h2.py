@@ -336,3 +336,25 @@ def test_request_head_keeps_its_query_and_host():
     raw = Raw()
     raw.headers(1, ((b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/a?b=c"), (b"host", b"h:1")))
     assert raw.events[-1][2] == RequestHead(b"GET", b"/a?b=c", ((b"host", b"h:1"),), b"h:1", b"https")
+
+
+@pytest.mark.parametrize(
+    ("sent", "taken"),
+    [
+        (b"10.0.0.1:1,10.0.0.2:2", b"10.0.0.1:1"),
+        (b"[::1]:1,[2001:db8::2]:2,[::3]:3", b"[::1]:1"),
+        (b"10.0.0.1:1,a.example:2", None),
+        (b"10.0.0.1:1,10.0.0.2:2,", None),
+        (b"10.0.0.1:1,10.0.0.2", None),
+        (b"10.0.0.1:1,,10.0.0.2:2", None),
+    ],
+)
+def test_of_a_list_of_addresses_the_first_is_the_authority(sent, taken):
+    """C's gRPC sends one for a target `ipv4:` or `ipv6:` with several addresses."""
+    raw = Raw()
+    fields = tuple((name, sent if name == b":authority" else value) for name, value in FIELDS)
+    events = raw.headers(1, fields)
+    heads = [event[2] for event in events if isinstance(event[2], RequestHead)]
+    assert [head.authority for head in heads] == ([] if taken is None else [taken])
+    # Beside a Host, with which it must agree, a list is none.
+    assert not [event for event in raw.headers(3, (*fields, (b"host", sent))) if isinstance(event[2], RequestHead)]
