@@ -3,12 +3,14 @@
 import asyncio
 import collections
 import random
+import socket
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 import pytest
+import uvloop
 
 from catenet.http.limits import Limits
 from catenet.net.dial import Endpoint
@@ -420,3 +422,30 @@ def test_who_is_told_of_too_many_pings_sends_half_as_many():
         await server.stop(None)
 
     asyncio.run(main())
+
+
+# Peers that vanish (what comes of it is in `tests/rpc/worlds/test_balancing.py`).
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_tcp_looks_after_both_ends(factory):
+    def seen(connection):
+        sock = connection.transport.get_extra_info("socket")
+        numbers = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_USER_TIMEOUT)
+        alive = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        return (alive, *(sock.getsockopt(socket.IPPROTO_TCP, number) for number in numbers))
+
+    async def main():
+        async with servers(1) as (made, ports):
+            async with Channel(f"tcp://127.0.0.1:{ports[0]}") as channel:
+                await answers(channel, 1)
+                assert seen(channel.connections().pick()) == (1, 30, 7, 30_000)
+                (served,) = made[0]._connections
+                assert seen(served) == (1, 60, 15, 60_000)
+            off = ChannelOptions(peer_timeout=None)
+            async with Channel(f"tcp://127.0.0.1:{ports[0]}", options=off) as channel:
+                await answers(channel, 1)
+                assert seen(channel.connections().pick())[0] == 0
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
