@@ -34,11 +34,15 @@ class Producer:
     """What sends a response of any length: it waits while its client does not take what there is."""
 
     # Defaults in the class: short responses set none of these.
-    _connection: Outlet
     _stream: Stream
     _drained: asyncio.Future[None] | None = None
     _unwritten: int = 0
     """Bytes since it has waited."""
+
+    @property
+    def outlet(self) -> Outlet:
+        """What the response leaves by."""
+        raise NotImplementedError
 
     def on_drained(self) -> None:
         """What was sent has left; a handler that waits may send more."""
@@ -47,7 +51,7 @@ class Producer:
 
     async def room(self) -> None:
         """Wait until the stream's queue is empty, and the server's budget has room; let others have their turn."""
-        connection = self._connection
+        connection = self.outlet
         connection.flush()
         self._unwritten = 0
         if self._stream.queue is None:

@@ -146,6 +146,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         "turns",
     )
 
+    __deletable__ = ("monitor",)  # mypyc asks for it
     parks = False
 
     def __init__(self, keeper: Keeper, shared: Shared, slot: Slot) -> None:

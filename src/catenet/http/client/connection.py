@@ -82,7 +82,7 @@ class ClientConnection(HttpProtocol[ResponseHead]):
         super().connection_made(transport)
         if dial.peer_timeout is not None:
             watch_peer(transport, dial.peer_timeout)
-        if dial.keepalive_time is not None and not http1:  # which has no pings, and so no answers to them
+        if dial.keepalive_time is not None and self.core.version > 1:  # HTTP/1.1 has no pings, and so no answers
             self._wait_to_ping(dial.keepalive_time)
 
     def speaks_http1(self, transport: asyncio.BaseTransport) -> bool:

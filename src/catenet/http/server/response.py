@@ -49,6 +49,11 @@ class Response(Producer):
     _cause: str = ""
 
     @property
+    def outlet(self) -> ServingProtocol:
+        """The connection that the request came on."""
+        return self._connection
+
+    @property
     def gone(self) -> bool:
         """Whether the client has gone, or has broken the request off."""
         return self._lost is not None

@@ -64,6 +64,11 @@ class ServerCall(Context, Producer):
             if stream.remote_open and not route.streams_in:  # what came in one turn needs no timer for its request
                 self._timer = connection.shared.deadlines.add(self.deadline, self._expire)
 
+    @property
+    def outlet(self) -> Carrier:
+        """What carries the call."""
+        return self._connection
+
     # What the handler sees.
 
     @property
