@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeVar
 
+from google.protobuf.message import Message
+
 __all__ = ["Codec", "CodecError", "Compression", "Oversized", "plain_class_of", "plain_of"]
 
 M = TypeVar("M")
@@ -60,10 +62,14 @@ class Compression(Protocol):
 
 def plain_of(message: Any) -> Any:
     """Return the protobuf message that is meant, if `message` only stands for one (`codec.packed`)."""
+    if isinstance(message, Message):  # which takes long to say that it has no such attribute
+        return message
     plain = getattr(message, "__plain__", None)
     return message if plain is None else plain()
 
 
 def plain_class_of(message_class: Any) -> Any:
     """Return the class of protobuf messages that `message_class` is, or stands for."""
+    if isinstance(message_class, type) and issubclass(message_class, Message):
+        return message_class
     return getattr(message_class, "__plain_class__", message_class)
