@@ -106,7 +106,7 @@ class XmlDecoders:
         """Fill an empty message; raise `CodecError` that names the place."""
         reading = _Reading(message, self)
         try:
-            parse_xml(data, reading.start, reading.end, reading.text, deepest=DEEPEST + 1, most_elements=MOST_ELEMENTS)
+            parse_xml(data, reading.start, reading.end, reading.text, deepest=None, most_elements=MOST_ELEMENTS)
         except (ValueError, TypeError, DecodeError) as error:
             raise CodecError(reading.place() + str(error)) from None
 
@@ -134,6 +134,8 @@ class _Reading:
 
     def start(self, name: str, attributes: Attributes) -> None:
         """An element begins."""
+        if len(self._stack) + self._skipped > DEEPEST:
+            raise CodecError(f"elements are nested more than {DEEPEST + 1} deep")
         if self._skipped:
             self._skipped += 1
             return

@@ -6,6 +6,7 @@ document with one is refused as such. Limits hold while the parser runs, before 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 from xml.parsers import expat
@@ -20,16 +21,36 @@ Text = Callable[[str], None]
 
 
 def parse_xml(
-    data: bytes | bytearray | memoryview, start: Start, end: End, text: Text, *, deepest: int, most_elements: int
+    data: bytes | bytearray | memoryview, start: Start, end: End, text: Text, *, deepest: int | None, most_elements: int
 ) -> None:
     """Report elements and text of a document in UTF-8; names with a namespace are `NAMESPACE NAME`.
 
-    Raises `CodecError` for what is malformed, refused or beyond the limits. What the callbacks raise goes through.
+    `deepest`: how many elements may be open; None: `start` sees to that, which is faster. Raises `CodecError` for what
+    is malformed, refused or beyond the limits. What the callbacks raise goes through.
     """
     if bytes(data[:2]) in (b"\xff\xfe", b"\xfe\xff"):
         raise CodecError("not XML in UTF-8")
     parser: Any = expat.ParserCreate("utf-8", " ")
     parser.buffer_text = True
+    if deepest is not None or isinstance(data, memoryview) or data.count(b"<") > most_elements:
+        start, end = _counted(start, end, deepest or math.inf, most_elements)
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text
+    parser.StartDoctypeDeclHandler = _refuse("a document type declaration")
+    parser.EntityDeclHandler = _refuse("an entity declaration")
+    parser.ExternalEntityRefHandler = _refuse("an external entity")
+    parser.SkippedEntityHandler = _refuse("an entity")
+    parser.ProcessingInstructionHandler = _refuse("a processing instruction")
+    parser.XmlDeclHandler = _declaration
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise CodecError(f"not XML: {error}") from None
+
+
+def _counted(start: Start, end: End, deepest: float, most_elements: int) -> tuple[Start, End]:
+    """Return both so that they count what they report."""
     depth = count = 0
 
     def starts(name: str, attributes: dict[str, str]) -> None:
@@ -47,19 +68,7 @@ def parse_xml(
         depth -= 1
         end(name)
 
-    parser.StartElementHandler = starts
-    parser.EndElementHandler = ends
-    parser.CharacterDataHandler = text
-    parser.StartDoctypeDeclHandler = _refuse("a document type declaration")
-    parser.EntityDeclHandler = _refuse("an entity declaration")
-    parser.ExternalEntityRefHandler = _refuse("an external entity")
-    parser.SkippedEntityHandler = _refuse("an entity")
-    parser.ProcessingInstructionHandler = _refuse("a processing instruction")
-    parser.XmlDeclHandler = _declaration
-    try:
-        parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise CodecError(f"not XML: {error}") from None
+    return starts, ends
 
 
 def _refuse(what: str) -> Callable[..., NoReturn]:
