@@ -22,6 +22,7 @@ from echoservice import (
     until,
 )
 from google.protobuf.wrappers_pb2 import StringValue
+from tests.cli.relaying import listening
 from tests.net.loops import run
 
 from catenet import session
@@ -579,6 +580,24 @@ def test_wrong_targets_are_said_at_once():
             await Server().listen("session+grpcs://127.0.0.1:0")
         with pytest.raises(ValueError, match="one process"):
             await Server().listen("session+grpc://127.0.0.1:0", reuse_port=True)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("fault", ["--reset-after", "--cut"])
+def test_through_a_relay_that_spoils_the_line(fault):
+    """A process of `catenet listen` in between, which delays, and ends each connection in its middle."""
+
+    async def main():
+        async with on_sessions(ledger := Ledger()) as (_, _, url), contextlib.AsyncExitStack() as stack:
+            words = ("-k", "tcp://127.0.0.1:0", url.replace("session+grpc", "tcp"), fault, "90kB", "--latency", "1ms")
+            relay = listening(*words)
+            process = await asyncio.to_thread(relay.__enter__)
+            stack.push(relay)
+            async with Channel(f"session+grpc://127.0.0.1:{process.port}") as channel:
+                await asyncio.gather(follow(channel, 2000), follow(channel, 2000))
+                assert carrier(channel).info.connections > 3
+            assert (ledger.streams, ledger.wrong) == (2, [])
 
     asyncio.run(main())
 
