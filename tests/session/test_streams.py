@@ -331,3 +331,26 @@ def test_a_server_of_another_protocol(run, pieces, message):
             await answered.wait()
 
     run(main())
+
+
+def test_a_protocol_that_fails_ends_its_session():
+    """What it has taken cannot be handed on again over another connection."""
+    problems, lost = [], []
+
+    class Failing(asyncio.Protocol):
+        def data_received(self, data):
+            raise KeyError("a mistake")
+
+        def connection_lost(self, error):
+            lost.append(error)
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context["exception"]))
+        async with await session.serve(echo, "session+tcp://127.0.0.1:0") as server:
+            _, writer = await session.connect(server.urls[0])
+            writer.transport.set_protocol(Failing())
+            writer.write(b"something")
+            await until(lambda: lost and not server.sessions)
+        assert problems == lost and isinstance(lost[0], KeyError)
+
+    asyncio.run(main())

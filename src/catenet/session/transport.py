@@ -143,7 +143,10 @@ class SessionTransport(asyncio.Transport):
         session = self.session
         ended = session.ended
         if (self._reading or ended is not None) and not self._closing:
-            self._feed()
+            try:
+                self._feed()
+            except Exception as error:
+                self._fail_fatally(error)
         if self._write_paused and session.sending.held <= self._low:
             self._write_paused = False
             self._protocol.resume_writing()
@@ -159,6 +162,13 @@ class SessionTransport(asyncio.Transport):
             self._eof_told = True
             if not protocol.eof_received() and not self._closing:
                 self.close()
+
+    def _fail_fatally(self, error: Exception) -> None:
+        """The protocol has failed, as transports of event loops say: what it has taken cannot be handed on again."""
+        context = {"message": "the protocol of a session failed", "exception": error, "transport": self}
+        self._loop.call_exception_handler(context)
+        self._error = error
+        self.abort()
 
     def _end(self, ended: Ending) -> None:
         self._over = True

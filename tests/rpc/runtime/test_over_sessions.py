@@ -167,8 +167,9 @@ def test_unary_calls_take_effect_once(run):
         ChannelOptions(protocol="connect", http1=True, codec="json"),
         ChannelOptions(protocol="grpc-web", http1=True),
         ChannelOptions(compression="gzip", keepalive_time=0.5),
+        ChannelOptions(balancing="round_robin"),
     ],
-    ids=["connect", "connect-h1", "web-h1", "gzip"],
+    ids=["connect", "connect-h1", "web-h1", "gzip", "round-robin"],
 )
 def test_all_wires(options):
     async def main():
@@ -483,6 +484,23 @@ def test_sessions_that_are_left_behind_are_bounded():
                 cutter.open = True
                 await asyncio.gather(*(each.close() for each in channels))
                 await until(lambda: server.connections == 1)
+
+    asyncio.run(main())
+
+
+def test_no_more_sessions_than_one_address_may_have():
+    async def main():
+        options = ServerOptions(session=SessionOptions(max_of_peer=1))
+        async with on_sessions(Echo(), options=options) as (server, _, url):
+            async with Channel(url) as first:
+                await first.unary(SAY, text("1"))
+                async with Channel(url) as second:
+                    error = await failure(second.unary(SAY, text("2"), timeout=5))
+                    assert error.code is Code.UNAVAILABLE and server.connections == 1
+                assert (await first.unary(SAY, text("3"))).value == "3"
+            await until(lambda: server.connections == 0)
+            async with Channel(url) as third:
+                assert (await third.unary(SAY, text("4"), wait_for_ready=True)).value == "4"
 
     asyncio.run(main())
 
