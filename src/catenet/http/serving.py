@@ -127,8 +127,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     """One accepted connection. What concerns requests is left to whoever derives from it.
 
     `running` counts what works on requests and has not ended, also of streams that have. `note` belongs to what serves
-    the requests, and may hold what it has derived from the connection. `parks`: whoever derives from it keeps nothing
-    of a connection on which nothing happens.
+    the requests, and may hold what it has derived from the connection.
     """
 
     __slots__ = (
@@ -147,7 +146,6 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     )
 
     __deletable__ = ("monitor",)  # mypyc asks for it
-    parks = False
 
     def __init__(self, keeper: Keeper, shared: Shared, slot: Slot) -> None:
         super().__init__(shared.loop, write_limit=shared.limits.write_limit)
@@ -303,6 +301,11 @@ class ServingProtocol(HttpProtocol[RequestHead]):
             self.monitor.watch_age(now)
 
     # While nothing happens.
+
+    @property
+    def parks(self) -> bool:
+        """Whether whoever derives from this keeps nothing of a connection on which nothing happens."""
+        return False  # no attribute of the class: compiled code would not see that another class has another
 
     def rest(self, now: float) -> ParkedHttp | None:
         """Return what is to be kept of a connection of HTTP/2 that has been quiet for `park_after` seconds."""

@@ -21,11 +21,15 @@ class HttpConnection(ServingProtocol):
     """One connection. `running` counts handlers that have not ended, also of streams that have."""
 
     __slots__ = ("_service",)
-    parks = True
 
     def __init__(self, server: HttpServer, shared: Shared, slot: Slot) -> None:
         super().__init__(server, shared, slot)
         self._service = server.service
+
+    @property
+    def parks(self) -> bool:
+        """All that is kept is of requests."""
+        return True
 
     def dispatch(self, events: list[Event]) -> None:
         """Begin exchanges; give them what comes for them."""

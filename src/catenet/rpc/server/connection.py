@@ -31,7 +31,6 @@ class ServerConnection(ServingProtocol):
     """Carries calls. `running` counts handlers that have not ended, also of streams that have."""
 
     __slots__ = ("_peer", "assembling", "counters", "options", "server")
-    parks = True
 
     def __init__(self, server: Server, shared: Shared, slot: Slot, keeper: Keeper | None = None) -> None:
         super().__init__(keeper or server, shared, slot)
@@ -42,6 +41,11 @@ class ServerConnection(ServingProtocol):
         self._peer: Peer | None = None
 
     # The connection.
+
+    @property
+    def parks(self) -> bool:
+        """All that is kept is of calls."""
+        return True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP looks after callers that vanish: their connections hold memory, and their calls go on."""

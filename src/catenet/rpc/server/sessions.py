@@ -43,8 +43,6 @@ class SessionConnection(ServerConnection):
 
     __slots__ = ("_checked", "_heard", "_seen", "_unheard", "over")
 
-    parks = False
-
     def __init__(self, server: Server, listener: SessionListener, shared: Shared, slot: Slot) -> None:
         super().__init__(server, shared, slot, listener)
         self.over: asyncio.Future[None] = shared.loop.create_future()
@@ -53,6 +51,11 @@ class SessionConnection(ServerConnection):
         self._checked = slot.accepted
         self._unheard = 0.0
         """Seconds in which the client could not be heard, or this process did not listen."""
+
+    @property
+    def parks(self) -> bool:
+        """A session has no descriptor of its own."""
+        return False
 
     @property
     def carrier(self) -> SessionTransport | None:
