@@ -145,8 +145,6 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         "turns",
     )
 
-    __deletable__ = ("monitor",)  # mypyc asks for it
-
     def __init__(self, keeper: Keeper, shared: Shared, slot: Slot) -> None:
         super().__init__(shared.loop, write_limit=shared.limits.write_limit)
         self._keeper = keeper
@@ -302,16 +300,13 @@ class ServingProtocol(HttpProtocol[RequestHead]):
 
     # While nothing happens.
 
-    @property
-    def parks(self) -> bool:
-        """Whether whoever derives from this keeps nothing of a connection on which nothing happens."""
-        return False  # no attribute of the class: compiled code would not see that another class has another
-
     def rest(self, now: float) -> ParkedHttp | None:
         """Return what is to be kept of a connection of HTTP/2 that has been quiet for `park_after` seconds."""
         limits = self.shared.limits
         quiet = limits.park_after is not None and now - self.now > limits.park_after and not self._is_pinged()
-        resting = quiet and self.parks and self._gathers and self.version_known and not (self.running or self.draining)
+        resting = (
+            quiet and self.may_rest() and self._gathers and self.version_known and not (self.running or self.draining)
+        )
         stirring = self.ended or self.lingers or self.peer_ended or self._scheduled or self.write_paused or self.charged
         core = self.core if resting and not stirring else None
         dormant = core.dormant() if isinstance(core, Connection) else None
@@ -322,11 +317,15 @@ class ServingProtocol(HttpProtocol[RequestHead]):
         ends += [self.now + self.shared.keepalive[0]] if self.shared.keepalive is not None else []
         return ParkedHttp(dormant, self.monitor.rest(), self.now, min(ends, default=math.inf))
 
+    def may_rest(self) -> bool:
+        """Whether the connection can be parked: whoever derives from this keeps nothing that would be lost."""
+        return False
+
     def leave(self) -> None:
         """The connection is parked."""
         self.transport = None
         self.turns.members -= 1
-        del self.monitor  # both know each other, and would wait for the collector
+        self.monitor.leave()
 
     def resume(self, parked: ParkedConnection) -> Self:
         """Go on from what was kept; return this connection."""

@@ -185,6 +185,10 @@ class PeerMonitor:
             self._entry = None
         return self._slot
 
+    def leave(self) -> None:
+        """The connection is parked: both know each other, and would wait for the collector."""
+        del self._driver
+
     def resume(self, idle_since: float) -> None:
         """The connection has been parked: nothing is due."""
         self.idle_since = self._moved = idle_since

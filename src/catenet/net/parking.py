@@ -39,7 +39,11 @@ class ParkedConnection(Protocol):
 
 def can_park(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether descriptors can be taken off the transports of a loop: those of uvloop, which are always the kernel's."""
-    return hasattr(select, "epoll") and type(loop).__module__.partition(".")[0] == "uvloop"
+    return hasattr(select, "epoll") and _is_of_uvloop(loop)
+
+
+def _is_of_uvloop(thing: object) -> bool:
+    return type(thing).__module__.partition(".")[0] == "uvloop"
 
 
 def take_off(transport: asyncio.Transport) -> int | None:
@@ -47,7 +51,7 @@ def take_off(transport: asyncio.Transport) -> int | None:
 
     The transport has nothing to write, and its protocol hears nothing more of it.
     """
-    sock = transport.get_extra_info("socket")
+    sock = transport.get_extra_info("socket") if _is_of_uvloop(transport) else None  # not what stands on another
     if sock is None or transport.is_closing() or transport.get_write_buffer_size():
         return None
     try:

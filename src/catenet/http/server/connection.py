@@ -26,11 +26,6 @@ class HttpConnection(ServingProtocol):
         super().__init__(server, shared, slot)
         self._service = server.service
 
-    @property
-    def parks(self) -> bool:
-        """All that is kept is of requests."""
-        return True
-
     def dispatch(self, events: list[Event]) -> None:
         """Begin exchanges; give them what comes for them."""
         begin, most = self._service.begin, self.shared.http.max_streams
@@ -42,6 +37,10 @@ class HttpConnection(ServingProtocol):
                 stream.owner.on_data(value, end)
             else:
                 super().dispatch([event])
+
+    def may_rest(self) -> bool:
+        """What concerns a request goes with it."""
+        return True
 
     def on_head(self, stream: Stream, head: RequestHead, end: bool) -> None:
         """Begin an exchange."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from catenet.http.client.connection import ClientConnection, Dial
 from catenet.net.client import ConnectError
@@ -93,7 +93,7 @@ class SessionDialler:
         except ConnectionError as error:
             raise OSError(str(error).removeprefix(f"{url}: ")) from None
         connection = SessionConnection(self._loop, self._dial)
-        transport.start(connection)
+        transport.start(cast(asyncio.Protocol, connection))
         return connection
 
     async def connect_first(self, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ClientConnection]:

@@ -42,9 +42,8 @@ class ServerConnection(ServingProtocol):
 
     # The connection.
 
-    @property
-    def parks(self) -> bool:
-        """All that is kept is of calls."""
+    def may_rest(self) -> bool:
+        """What concerns a call goes with it, and the peer can be asked again."""
         return True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from catenet.http.serving import Shared
 from catenet.net.accept import Slot
@@ -52,9 +52,8 @@ class SessionConnection(ServerConnection):
         self._unheard = 0.0
         """Seconds in which the client could not be heard, or this process did not listen."""
 
-    @property
-    def parks(self) -> bool:
-        """A session has no descriptor of its own."""
+    def may_rest(self) -> bool:
+        """The descriptor is the session's."""
         return False
 
     @property
@@ -169,7 +168,7 @@ class SessionListener:
         shared = self._shared
         connection = SessionConnection(self._server, self, shared, Slot(self, shared.loop.time()))
         # By the loop, as transports of its own do: handlers become tasks at once, which no task may do for another.
-        shared.loop.call_soon(transport.start, connection)
+        shared.loop.call_soon(transport.start, cast(asyncio.Protocol, connection))
         await connection.over
 
     # As a slot has it.
