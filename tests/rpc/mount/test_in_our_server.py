@@ -304,3 +304,21 @@ def test_guards_limits_and_interceptors_are_those_of_our_server():
                 assert refused.value.code is Code.UNAUTHENTICATED
 
     asyncio.run(main())
+
+
+def test_heads_that_come_again_are_kept_with_a_limit():
+    """Whatever is in them; and ASGI lets header fields be lists, too."""
+    app = AsgiApp([Echo()])
+
+    async def main():
+        for field in ((b"content-type", b"application/json"), [b"content-type", b"application/json"]):
+            for _ in range(3):
+                sent = await asked(app, scope_of(headers=[field]))
+                assert (sent[0]["status"], sent[1]["body"]) == (200, b'"a"')
+        for each in range(600):
+            fields = [(b"content-type", b"application/json"), (b"a-number", b"%d" % each)]
+            sent = await asked(app, scope_of(headers=fields), b'"meta:"')
+            assert sent[1]["body"] == b"\"[('a-number', '%d')]\"" % each
+        assert 0 < len(app._known) <= 256
+
+    asyncio.run(main())

@@ -24,6 +24,9 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_Key = tuple[object, ...] | None
+
+_MOST_KNOWN: Final = 256
 _TRAILERS: Final = "http.response.trailers"
 _NO_TRAILERS: Final = "this ASGI server sends no trailers, which gRPC ends with: call by gRPC-Web or Connect"
 _JOINED: Final = 64 << 10
@@ -52,14 +55,18 @@ class AsgiApp(MountedApp[App]):
 
     def _prepare(self) -> None:
         self._notice = Notice()
+        self._known: dict[_Key, RequestHead] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what a scope begins."""
         kind = scope["type"]
         if kind == "http":
-            head = self._prefix.strip(_head_of(scope))
-            if head is not None and (self._app is None or self._dispatch.is_call(head)):
-                await self._serve(head, scope, receive, send)
+            key = _key_of(scope)
+            head = self._known.get(key)
+            if head is None:
+                head = self._prefix.strip(_head_of(scope))
+            if head is not None and (head.note is not None or self._app is None or self._dispatch.is_call(head)):
+                await self._serve(head, key, scope, receive, send)
                 return
         if self._app is not None:
             await self._app(scope, receive, send)
@@ -80,18 +87,19 @@ class AsgiApp(MountedApp[App]):
                 self._dispatch.failures.close()
                 return
 
-    async def _serve(self, head: RequestHead, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, head: RequestHead, key: _Key, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
         dispatch = self._dispatch
         now = loop.time()
         dispatch.failures.digest(now)
         trailers = _TRAILERS in (scope.get("extensions") or ())
-        found = self._route(head, 2 if scope.get("http_version", "1.1") >= "2" else 1, trailers, now)
+        found = head.note or self._route(head, 2 if scope.get("http_version", "1.1") >= "2" else 1, trailers, now)
         if isinstance(found, Answer):
             dispatch.refuse(head, found)
             await _drop(receive)
             await _answer(send, scope["method"], found, trailers and _is_grpc(found))
             return
+        self._keep(key, head)
         request = MountedRequest(dispatch, self._loops.of(loop), loop, lambda: peer_of_scope(scope), now)
         request.stream.expects = head.get(b"expect") is not None
         request.begin(found, found.plan.message is not None)
@@ -104,6 +112,13 @@ class AsgiApp(MountedApp[App]):
             reading.cancel()
             request.lost()
 
+    def _keep(self, key: _Key, head: RequestHead) -> None:
+        """Keep a head with its route: a client's calls of a method often have the same."""
+        if key is not None and key not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = head
+
     def _route(self, head: RequestHead, version: int, trailers: bool, now: float) -> Route | Answer:
         found = self._dispatch.route(head, version)
         if isinstance(found, Route) and found.plan.wire.name == "grpc" and not trailers:
@@ -111,6 +126,26 @@ class AsgiApp(MountedApp[App]):
             error = RpcError(Code.UNIMPLEMENTED, _NO_TRAILERS)
             return found.plan.wire.whole(found.plan, (), None, "identity", error, ())
         return found
+
+
+def _key_of(scope: Scope) -> _Key:
+    """Return all that the route of a call by POST depends on; None if it is not one that is likely to come again."""
+    if scope["method"] != "POST" or scope.get("query_string"):
+        return None
+    key = (
+        scope["path"],
+        scope.get("root_path"),
+        scope.get("raw_path"),
+        scope.get("http_version"),
+        scope.get("scheme"),
+        _TRAILERS in (scope.get("extensions") or ()),
+        tuple(scope["headers"]),
+    )
+    try:
+        hash(key)
+    except TypeError:  # ASGI lets headers be lists
+        return None
+    return key
 
 
 def _head_of(scope: Scope) -> RequestHead:
