@@ -3,12 +3,14 @@
 import asyncio
 import itertools
 import json
+import subprocess
 
 import httpx
 import pytest
 from echoservice import COUNT, SAY, SLEEP, SUM, Echo, failure, number, text, until
 from google.protobuf.wrappers_pb2 import StringValue
 from prometheus_client.parser import text_string_to_metric_families
+from tests.peers import environment, tool
 
 from catenet.http.server.server import serve
 from catenet.rpc import AsgiApp, Channel, ChannelOptions, Guard, Kind, Method, Metrics, Server
@@ -222,3 +224,21 @@ def test_opentelemetry_has_the_same_numbers():
     size = ("grpc.server.call.rcvd_total_compressed_message_size", "By", "OK", "test.Echo/Say")
     assert told[size] == (1, read(metrics)[f"{RECEIVED}_sum", of(SAY, "OK")]) == (1, 7)
     assert told["grpc.server.call.duration", "s", "NOT_FOUND", "test.Echo/Say"][0] == 1
+
+
+@pytest.mark.peer("promtool")
+def test_promtool_finds_nothing_to_say():
+    """Prometheus' own linter of expositions: names, units, types, help texts."""
+    metrics = Metrics()
+
+    async def main():
+        async with Server([Echo()], metrics=metrics) as server:
+            async with Channel((await server.listen("tcp://127.0.0.1:0")).url) as channel:
+                await channel.unary(SAY, text("hello"))
+                await failure(channel.unary(Method("none", "M", Kind.UNARY, StringValue, StringValue), text("")))
+            return [*metrics.families(), *connection_families(server), *process_families()]
+
+    told = exposition(asyncio.run(main()))
+    command = [tool("promtool"), "check", "metrics"]
+    found = subprocess.run(command, input=told, capture_output=True, text=True, env=environment(), timeout=60)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
