@@ -322,3 +322,32 @@ def test_heads_that_come_again_are_kept_with_a_limit():
         assert 0 < len(app._known) <= 256
 
     asyncio.run(main())
+
+
+def test_a_client_that_waits_to_be_asked_is_not_asked_for_what_is_refused():
+    asked_for = []
+
+    async def receive():
+        asked_for.append(1)
+        await asyncio.sleep(1000)
+
+    async def main():
+        sent = []
+
+        async def send(event):
+            sent.append(event)
+
+        fields = [(b"content-type", b"application/json"), (b"expect", b"100-continue")]
+        await AsgiApp([Echo()])(scope_of(path="/test.Echo/None", headers=fields), receive, send)
+        assert (sent[0]["status"], asked_for) == (404, [])
+        task = asyncio.ensure_future(AsgiApp([Echo()], guard=Guard(Policy()))(scope_of(headers=fields), receive, send))
+        await task
+        assert (sent[2]["status"], asked_for) == (401, [])
+
+    asyncio.run(main())
+
+
+def test_header_fields_may_be_anything_that_is_iterated_over():
+    fields = iter([(b"content-type", b"application/json")])
+    sent = asyncio.run(asked(AsgiApp([Echo()]), scope_of(headers=fields)))
+    assert (sent[0]["status"], sent[1]["body"]) == (200, b'"a"')

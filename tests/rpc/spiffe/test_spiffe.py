@@ -81,6 +81,14 @@ def test_who_is_not_named_is_not_let_in(tmp_path, side):
         right = {"callers": "spiffe://home.example/client", "servers": "spiffe://home.example/server"}
         async with between(other, **{side: lambda found: found == right[side]}) as (channel, _, _):
             await said(channel)
+        for text_of_many in (right[side], right[side] + "s"):
+            last = tmp_path / text_of_many.rpartition("/")[2]
+            last.mkdir()
+            async with between(last, **{side: text_of_many}) as (channel, _, _):
+                if text_of_many == right[side]:
+                    await said(channel)
+                else:
+                    assert (await failure(channel.unary(SAY, text("")))).code is Code.UNAVAILABLE
 
     asyncio.run(main())
 

@@ -96,7 +96,8 @@ class AsgiApp(MountedApp[App]):
         found = head.note or self._route(head, 2 if scope.get("http_version", "1.1") >= "2" else 1, trailers, now)
         if isinstance(found, Answer):
             dispatch.refuse(head, found)
-            await _drop(receive)
+            if head.get(b"expect") is None:  # otherwise nothing comes unless it is asked for
+                await _drop(receive)
             await _answer(send, scope["method"], found, trailers and _is_grpc(found))
             return
         self._keep(key, head)
@@ -130,7 +131,8 @@ class AsgiApp(MountedApp[App]):
 
 def _key_of(scope: Scope) -> _Key:
     """Return all that the route of a call by POST depends on; None if it is not one that is likely to come again."""
-    if scope["method"] != "POST" or scope.get("query_string"):
+    headers = scope["headers"]
+    if scope["method"] != "POST" or scope.get("query_string") or not isinstance(headers, list | tuple):
         return None
     key = (
         scope["path"],
@@ -139,7 +141,7 @@ def _key_of(scope: Scope) -> _Key:
         scope.get("http_version"),
         scope.get("scheme"),
         _TRAILERS in (scope.get("extensions") or ()),
-        tuple(scope["headers"]),
+        tuple(headers),
     )
     try:
         hash(key)
@@ -177,7 +179,7 @@ async def _read(request: MountedRequest, receive: Receive) -> None:
     dropped = 0
     try:
         await request.invited()
-        while not (request.over and (request.whole or dropped > _REST)):
+        while not request.over or (request.awaited and dropped <= _REST):
             event = await receive()
             if event["type"] == "http.disconnect":
                 request.lost()
@@ -208,7 +210,7 @@ async def _write(request: MountedRequest, reading: asyncio.Task[None], send: Sen
     started = over = False
     while not over:
         head, pieces, trailers, over = await request.output()
-        if over and not request.whole and not reading.done():
+        if over and request.awaited and not reading.done():
             await request.settled(_PATIENCE)
         if request.broken:
             if not started:

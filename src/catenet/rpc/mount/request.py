@@ -146,8 +146,13 @@ class MountedRequest:
         if data or end:
             owner.on_data(data, end)
 
+    @property
+    def awaited(self) -> bool:
+        """Whether the rest of the request is on its way: its client does not wait for 100 Continue, or was asked."""
+        return not self.whole and (self._invited or not self.stream.expects)
+
     async def invited(self) -> None:
-        """Wait until the call takes a body whose client waits for 100 Continue."""
+        """Wait until the call takes a body whose client waits for 100 Continue, or is over."""
         while self.stream.expects and not self._invited and not self.over:
             await self._changed_input()
 

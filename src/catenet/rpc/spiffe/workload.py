@@ -154,12 +154,13 @@ class WorkloadIdentity:
 
     def _source(self, peers: Peers, *, server: bool) -> Callable[[], ssl.SSLContext]:
         made: list[tuple[Material, ssl.SSLContext]] = []
+        allowed = (peers,) if isinstance(peers, str) else peers  # a text has parts of itself in it, too
 
         def current() -> ssl.SSLContext:
             material = self.material
             if not made or made[0][0] is not material:
                 svid = None if self._trust_only else self.svid
-                made[:] = [(material, make_context(material, svid, peers, server=server))]
+                made[:] = [(material, make_context(material, svid, allowed, server=server))]
             return made[0][1]
 
         return current
