@@ -98,12 +98,12 @@ async def follow(channel, count):
     assert heard == list(range(count))
 
 
-@pytest.mark.parametrize("every", [700, 4096, 20_000])
+@pytest.mark.parametrize("every", [700, 4096])
 def test_thousands_of_messages_over_connections_cut_at_every_kth_byte(run, every):
     async def main():
         async with on_sessions(ledger := Ledger()) as (_, _, url):
             async with cutting(url, itertools.repeat((WHOLE, every))) as cutter, Channel(cutter.url) as channel:
-                await follow(channel, 3000)
+                await follow(channel, 2000)
                 assert carrier(channel).info.connections > 5
             assert (ledger.streams, ledger.wrong) == (1, [])
 

@@ -67,7 +67,8 @@ class Service:
 
     __service__ = ServiceDescriptor("w.World", (ONCE, COUNT, SUM, CHAT))
 
-    def __init__(self, seen: Counter[str], faults: list[str], rng: random.Random) -> None:
+    def __init__(self, seen: Counter[str], faults: list[str], rng: random.Random, length: int) -> None:
+        self._length = length // 5
         self._seen = seen
         self._faults = faults
         self._rng = rng
@@ -79,7 +80,7 @@ class Service:
 
     async def count(self, request: StringValue, context: Any) -> AsyncIterator[StringValue]:
         self._seen[request.value] += 1
-        for number in range(200):
+        for number in range(self._length):
             yield StringValue(value=f"{number} {'x' * self._rng.choice([1, 100, 2000])}")
             if number % 20 == 0:
                 await asyncio.sleep(self._rng.random() * 5)
@@ -107,9 +108,10 @@ class Service:
 
 
 class Client:
-    """The calls of one world. `must`: none of them may fail."""
+    """The calls of one world. `must`: none of them may fail; `length`: messages of the longest."""
 
-    def __init__(self, channel: Channel, rng: random.Random, outcome: Outcome, must: bool) -> None:
+    def __init__(self, channel: Channel, rng: random.Random, outcome: Outcome, must: bool, length: int) -> None:
+        self._length = length
         self._channel = channel
         self._rng = rng
         self._outcome = outcome
@@ -119,7 +121,7 @@ class Client:
     async def run(self) -> None:
         """Make them all at once."""
         async with asyncio.TaskGroup() as group:
-            for number in range(30):
+            for number in range(min(30, self._length // 10)):
                 timeout = self._rng.choice([None, None, 3.0])
                 group.create_task(self._later(self._once, f"once.{number}", timeout))
             for work in (self._counted, self._summed, self._chatted):
@@ -151,21 +153,21 @@ class Client:
         async for response in self._channel.server_stream(COUNT, StringValue(value=name)):
             self._hear(response, expected)
             expected += 1
-        assert expected == 200
+        assert expected == self._length // 5
 
     async def _summed(self, name: str, timeout: float | None) -> None:
-        answer = await self._channel.client_stream(SUM, self._requests(300))
-        assert answer.value == "300"
+        answer = await self._channel.client_stream(SUM, self._requests(self._length // 3))
+        assert answer.value == str(self._length // 3)
 
     async def _chatted(self, name: str, timeout: float | None) -> None:
         async with self._channel.bidi(CHAT) as call:
-            sending = asyncio.ensure_future(call.send_all(self._requests(1000)))
+            sending = asyncio.ensure_future(call.send_all(self._requests(self._length)))
             expected = 0
             async for response in call:
                 self._hear(response, expected)
                 expected += 1
             await sending
-        assert expected == 1000
+        assert expected == self._length
 
     async def _requests(self, count: int) -> AsyncIterator[StringValue]:
         for number in range(count):
@@ -180,9 +182,10 @@ class Client:
 
 
 class Trouble:
-    """What goes wrong in a world, and when."""
+    """What goes wrong in a world, and when; `longest`: seconds of a sleep."""
 
-    def __init__(self, world: World, kind: str, rng: random.Random, outcome: Outcome) -> None:
+    def __init__(self, world: World, kind: str, rng: random.Random, outcome: Outcome, longest: float) -> None:
+        self._longest = longest
         self._world = world
         self._rng = rng
         self._other = "gate" if kind == "nat" else "client"
@@ -214,7 +217,7 @@ class Trouble:
 
     def plan_pause(self, at: float) -> float:
         host = self._world.hosts["client"]
-        return self._during(at, host.pause, host.resume, 3.0, 100.0, 7200.0)
+        return self._during(at, host.pause, host.resume, 3.0, 100.0, self._longest)
 
     def plan_freeze(self, at: float) -> float:
         host = self._world.hosts["server"]
@@ -245,8 +248,8 @@ def carriers(channel: Channel | None) -> list[Any]:
     return [connection.transport for connection in found if connection.transport is not None]
 
 
-def run_seed(seed: int) -> Outcome:
-    """Run one seed."""
+def run_seed(seed: int, length: int = 1000) -> Outcome:
+    """Run one seed; `length`: messages of the longest stream."""
     rng = random.Random(f"calls {seed}")
     kind = list(KINDS)[seed % len(KINDS)]
     outcome = Outcome(seed)
@@ -254,7 +257,7 @@ def run_seed(seed: int) -> Outcome:
     clients: list[Client] = []
 
     async def serve() -> None:
-        async with Server([Service(seen, outcome.faults, random.Random(f"server {seed}"))]) as server:
+        async with Server([Service(seen, outcome.faults, random.Random(f"server {seed}"), length)]) as server:
             await server.listen(f"session+grpc://:{PORT}")
             await server.serve_forever()
 
@@ -262,14 +265,14 @@ def run_seed(seed: int) -> Outcome:
         options = ChannelOptions(wait_for_ready=True, keepalive_time=rng.choice([None, 5.0]))
         async with Channel(f"session+grpc://{address}:{PORT}", options=options) as channel:
             trouble.channel = channel
-            client = Client(channel, random.Random(f"client {seed}"), outcome, kind != "restarts")
+            client = Client(channel, random.Random(f"client {seed}"), outcome, kind != "restarts", length)
             clients.append(client)
             await client.run()
             outcome.connections += sum(carrier.info.connections for carrier in carriers(channel))
 
     with World(seed) as world:
         address = build(world, kind, rng)
-        trouble = Trouble(world, kind, rng, outcome)
+        trouble = Trouble(world, kind, rng, outcome, 7.2 * length)
         world.hosts["server"].run(lambda: asyncio.run(serve()), daemon=True)
         world.hosts["client"].run(lambda: asyncio.run(call(address)), start=0.1)
         try:

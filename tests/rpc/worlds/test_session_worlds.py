@@ -8,4 +8,4 @@ pytestmark = pytest.mark.slow(10)
 
 @pytest.mark.parametrize("seed", range(1, 21))
 def test_random_worlds(seed):
-    assert run_seed(seed).faults == []
+    assert run_seed(seed, 100).faults == []
