@@ -1,6 +1,7 @@
 """catenet rpc serve --spiffe, with an agent of the tests."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,18 @@ def agent_module():
     return agent
 
 
+async def called(folder, url, server):
+    """Call by the command line, as the client: status, output, errors."""
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "catenet", "rpc", "call", url, "--spiffe", server, "t.v1.Greeter/Greet", "{}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "SPIFFE_ENDPOINT_SOCKET": f"unix://{folder}/near"},
+    )
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
 def test_serving_with_an_identity_of_the_workload_api(tmp_path):
     agent = agent_module()
     domain = agent.Domain("home.example")
@@ -62,6 +75,10 @@ def test_serving_with_an_identity_of_the_workload_api(tmp_path):
                 tls = identity.client(["spiffe://home.example/server"])
                 async with Channel(url, tls=tls) as channel:
                     assert await client_of(Greeter, channel).greet() == "hello"
+            assert await called(tmp_path, url, "spiffe://home.example/server") == (0, '{"value":"hello"}\n', "")
+            status, _, told = await called(tmp_path, url, "spiffe://home.example/other")
+            assert status == 1
+            assert "spiffe://home.example/server is not who may be there" in told
         finally:
             process.terminate()
             await process.wait()
@@ -98,6 +115,19 @@ def test_an_agent_that_says_that_it_is_no_use(tmp_path):
     status, told = asyncio.run(main())
     assert status == 2
     assert told.endswith("catenet: --spiffe: UNIMPLEMENTED: no SVIDs here\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ([], "SPIFFE_ENDPOINT_SOCKET is not set: it names the socket of the SPIFFE Workload API"),
+        (["--insecure"], "--spiffe goes without --cacert, --cert and --insecure"),
+    ],
+)
+def test_calls_that_cannot_be(capsys, monkeypatch, words, why):
+    monkeypatch.delenv("SPIFFE_ENDPOINT_SOCKET", raising=False)
+    assert main(["rpc", "call", "tls://localhost:1", "a.B/C", "{}", "--spiffe", "spiffe://a/b", *words]) == 2
+    assert why in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
-import ssl
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING, Any
 from catenet.cli import Parser, UsageError
 from catenet.cli.rpc_sessions import add_session_arguments, session_options
 from catenet.net import TlsError, client_context
+from catenet.net.tls_source import TlsSource
 from catenet.printable import complain, printable_json
 
 if TYPE_CHECKING:
     from catenet.rpc import Channel, RpcError
     from catenet.rpc.client.catalog import Catalog
+    from catenet.rpc.spiffe import WorkloadIdentity
 
 __all__ = ["add_arguments", "add_channel_options", "metadata", "read_file", "show_error", "with_channel"]
+
+_PATIENCE = 20.0
+"""Seconds for an identity of the Workload API."""
 
 Work = Callable[["Channel", "Catalog"], Coroutine[Any, Any, int]]
 
@@ -57,6 +62,11 @@ def add_channel_options(parser: argparse.ArgumentParser) -> None:
     tls.add_argument("--cert", metavar="FILE", help="the client's certificate (PEM)")
     tls.add_argument("--key", metavar="FILE", help="its key, if not in the same file")
     tls.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
+    tls.add_argument(
+        "--spiffe",
+        metavar="ID",
+        help="the server's SPIFFE id; our certificate and trust are the Workload API's (SPIFFE_ENDPOINT_SOCKET)",
+    )
     add_session_arguments(parser)
 
 
@@ -82,7 +92,15 @@ def with_channel(args: argparse.Namespace, work: Work) -> int:
 async def _run(args: argparse.Namespace, channel: Channel, files: Any, work: Work) -> int:
     from catenet.rpc.client.catalog import FileCatalog, ReflectionCatalog
 
-    async with channel:
+    async with contextlib.AsyncExitStack() as stack:
+        identity: WorkloadIdentity | None = getattr(args, "identity", None)
+        if identity is not None:
+            stack.push_async_callback(identity.close)
+            try:
+                await identity.start(_PATIENCE)
+            except TimeoutError as error:
+                raise UsageError(f"--spiffe: {error}") from None
+        await stack.enter_async_context(channel)
         options: dict[str, Any] = {"metadata": metadata(args)}
         if args.timeout is not None:
             options["timeout"] = args.timeout
@@ -151,12 +169,22 @@ def _channel(args: argparse.Namespace) -> Channel:
         session=session_options(args),
     )
     channel = Channel(args.url, options=options, tls=_tls(args))
-    if not channel.target.tls and (args.cacert or args.cert or args.insecure):
-        raise UsageError(f"{args.url}: --cacert, --cert and --insecure are for tls://, https:// and session+grpcs://")
+    if not channel.target.tls and (args.cacert or args.cert or args.insecure or args.spiffe):
+        raise UsageError(
+            f"{args.url}: --cacert, --cert, --insecure and --spiffe are for tls://, https:// and session+grpcs://"
+        )
     return channel
 
 
-def _tls(args: argparse.Namespace) -> ssl.SSLContext | None:
+def _tls(args: argparse.Namespace) -> TlsSource | None:
+    if args.spiffe is not None:
+        from catenet.rpc.spiffe import WorkloadIdentity
+
+        if args.cacert or args.cert or args.insecure:
+            raise UsageError("--spiffe goes without --cacert, --cert and --insecure: it is where they come from")
+        args.identity = WorkloadIdentity()
+        source: TlsSource = args.identity.client([args.spiffe])
+        return source
     if not (args.cacert or args.cert or args.insecure):
         return None
     try:
