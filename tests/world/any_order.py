@@ -25,7 +25,7 @@ class _Agenda:
 
     def __init__(self) -> None:
         self.soon: deque[Any] = deque()
-        self.due: list[tuple[float, int, Any]] = []
+        self.due: list[tuple[float, float, Any]] = []
         self.turns: deque[Any] = deque()
         self.batch: deque[Any] = deque()
         """Turns that have begun: what they ask for comes after them."""
@@ -37,9 +37,9 @@ class _Agenda:
         if not (self.batch or self.soon or self.due):
             self.batch, self.turns = self.turns, deque()
         if self.batch:
-            self.batch.popleft().happen(now, 0)
+            self.batch.popleft().happen(now, 0.0)
         elif self.soon:
-            self.soon.popleft().happen(now, 0)
+            self.soon.popleft().happen(now, 0.0)
         else:
             when, sequence, event = heappop(self.due)
             event.happen(when, sequence)
@@ -95,7 +95,7 @@ class AnyOrder:
                         self.steps += 1
                         agenda.step(hub.now)
                         self._hand_out(hub)
-            if not hub.outlets:
+            if hub.outlet is None:
                 return
             hub.put_on_links()
 

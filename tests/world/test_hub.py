@@ -65,7 +65,7 @@ class Sent(Outlet):
         self.arrive = arrive
         self.delay = delay
 
-    def happen(self, when: float, sequence: int) -> None:
+    def happen(self, when: float, sequence: float) -> None:
         self.hub.put(self.arrive, when + self.delay)
 
 
@@ -75,7 +75,7 @@ def test_what_hosts_send_leaves_when_all_are_quiet_by_host_and_port() -> None:
     def send(host: str, number: int, delay: float = 0.0) -> None:
         ran.append(f"{host}{number} sends")
         arrive = Call(ran.append, (f"from {host}{number}",))
-        hub.outlets.append(Sent(hub, (host, number), arrive, delay))
+        hub.leave(Sent(hub, (host, number), arrive, delay))
 
     hub.call_at(1.0, send, "b", 0)
     hub.call_at(1.0, send, "a", 1, 1.0)

@@ -65,7 +65,7 @@ class _Pump(Event):
         self._host = host
         self._stack = stack
 
-    def happen(self, when: float, sequence: int) -> None:
+    def happen(self, when: float, sequence: float) -> None:
         """Transmit."""
         self._host.pump(self._stack)
 

@@ -48,16 +48,18 @@ from typing import Any, Final, TypeAlias
 
 from catenet.world.engine.realtime import Clock, RealClock, VirtualClock
 
-__all__ = ["NEVER", "PACKET_STRIDE", "Call", "Event", "Hub", "Outlet", "Timer"]
+__all__ = ["COPY", "NEVER", "Call", "Event", "Hub", "Outlet", "Timer"]
 
 Callback: TypeAlias = Callable[..., object]
 
 NEVER: Final = float("inf")
 
-FIRST_PACKET: Final = -(1 << 61)
-"""Sequence of the first packet: all of them come before all timers."""
-PACKET_STRIDE: Final = 1 << 12
-"""Sequences of one packet, for what the receiver's link makes of it: copies, and other plans after a change."""
+FIRST_PACKET: Final = -4398046511104.0
+"""Sequence of the first packet (-2**42): all of them come before all timers. Sequences are floats because compiled code
+makes and reads large integers at many times the price."""
+COPY: Final = 0.0009765625
+"""What the sequence grows by (2**-10) with each copy that the receiver's link makes of a packet, and each change of
+its plan; exact, and less than the distance to the next packet."""
 
 COMPACT_FROM: Final = 1024
 """Useless entries stay in the heap until there are this many of them and they are more than half of it."""
@@ -71,11 +73,11 @@ class Event:
     always_due = True
     """Whether `is_due` need not be asked."""
 
-    def happen(self, when: float, sequence: int) -> None:
+    def happen(self, when: float, sequence: float) -> None:
         """Do what the event is for. `when` is the time of its entry in the heap, or now for an event in `soon`."""
         raise NotImplementedError
 
-    def is_due(self, when: float, sequence: int) -> bool:
+    def is_due(self, when: float, sequence: float) -> bool:
         """Whether this entry is still wanted when it comes up; if not, calling `happen` early removes it."""
         return True
 
@@ -89,7 +91,7 @@ class Call(Event):
         self.callback = callback
         self.args = args
 
-    def happen(self, when: float, sequence: int) -> None:
+    def happen(self, when: float, sequence: float) -> None:
         """Call it."""
         self.callback(*self.args)
 
@@ -113,7 +115,7 @@ class _Leaving(Outlet):
         super().__init__(place)
         self._callback = callback
 
-    def happen(self, when: float, sequence: int) -> None:
+    def happen(self, when: float, sequence: float) -> None:
         """Call it."""
         self._callback()
 
@@ -140,14 +142,14 @@ class Timer(Event):
         self.callback: Callback | None = callback
         self.args = args
         self.when = NEVER
-        self.sequence = 0
+        self.sequence = 0.0
         self.queued = NEVER
         """Time of its earliest entry in the heap."""
 
     def set(self, when: float) -> None:
         """Set the event to `when`, instead of any earlier setting."""
         hub = self._hub
-        hub.sequence = self.sequence = sequence = hub.sequence + 1
+        hub.sequence = self.sequence = sequence = hub.sequence + 1.0
         self.when = when
         if when < self.queued:
             if self.queued != NEVER:
@@ -168,11 +170,11 @@ class Timer(Event):
             if self.queued != NEVER:
                 self._hub.note_useless_entry()
 
-    def is_due(self, when: float, sequence: int) -> bool:
+    def is_due(self, when: float, sequence: float) -> bool:
         """Whether the entry is the event itself."""
         return sequence == self.sequence and when == self.when
 
-    def happen(self, when: float, sequence: int) -> None:
+    def happen(self, when: float, sequence: float) -> None:
         """Call the callback if the entry that came up is the event itself, else move it to where it belongs."""
         if sequence != self.sequence or when != self.when:
             self._requeue(when)
@@ -209,13 +211,15 @@ class Hub:
         self.soon: deque[Event] = deque()
         self.turns: deque[Event] = deque()
         """Programs that may run at this instant, in the order in which they were woken."""
-        self.heap: list[tuple[float, int, Event]] = []
-        self.sequence = 0
+        self.heap: list[tuple[float, float, Event]] = []
+        self.sequence = 0.0
         self.packets = FIRST_PACKET
         """Sequence of the packet that was put on a link last."""
+        self.outlet: Outlet | None = None
+        """What is to leave a host at the end of this round; most rounds have one."""
         self.outlets: list[Outlet] = []
-        """What is to leave hosts at the end of this round."""
-        self.barriers: list[tuple[float, int, Call]] = []
+        """What else is to leave."""
+        self.barriers: list[tuple[float, float, Call]] = []
         """A heap of what happens between instants."""
         self._useless = 0
         self._stopping = False
@@ -228,7 +232,7 @@ class Hub:
 
     def call_at(self, when: float, callback: Callback, *args: Any) -> None:
         """Call `callback(*args)` at `when` (now, if that has passed); cannot be cancelled, see `timer`."""
-        self.sequence = sequence = self.sequence + 1
+        self.sequence = sequence = self.sequence + 1.0
         heappush(self.heap, (when, sequence, Call(callback, args)))
 
     def call_later(self, delay: float, callback: Callback, *args: Any) -> None:
@@ -251,28 +255,38 @@ class Hub:
 
         For what concerns more than one host; cannot be cancelled.
         """
-        self.sequence = sequence = self.sequence + 1
+        self.sequence = sequence = self.sequence + 1.0
         heappush(self.barriers, (when, sequence, Call(callback, args)))
 
     def call_after_round(self, place: tuple[str, int], callback: Callback) -> None:
         """Call `callback()` at the end of this round, among what goes on the links of other ports by its `place`."""
-        self.outlets.append(_Leaving(place, callback))
+        self.leave(_Leaving(place, callback))
+
+    def leave(self, outlet: Outlet) -> None:
+        """Have an outlet happen at the end of this round; it is not among them yet."""
+        if self.outlet is None:
+            self.outlet = outlet
+        else:
+            self.outlets.append(outlet)
 
     def put(self, event: Event, when: float) -> None:
         """Put a packet on a link that arrives at `when`. Called by outlets only."""
-        self.packets = sequence = self.packets + PACKET_STRIDE
+        self.packets = sequence = self.packets + 1.0
         heappush(self.heap, (when, sequence, event))
 
     def put_on_links(self) -> None:
         """Let leave what is in the outlets: the end of a round, or of what is done between two."""
-        outlets = self.outlets
-        if len(outlets) == 1:
-            outlets.pop().happen(self.now, 0)
-        elif outlets:
-            self.outlets = []
-            outlets.sort(key=_place)
-            for outlet in outlets:
-                outlet.happen(self.now, 0)
+        first, self.outlet = self.outlet, None
+        if first is None:
+            return
+        if not self.outlets:
+            first.happen(self.now, 0.0)
+            return
+        outlets, self.outlets = self.outlets, []
+        outlets.append(first)
+        outlets.sort(key=_place)
+        for outlet in outlets:
+            outlet.happen(self.now, 0.0)
 
     def stop(self) -> None:
         """Let `run` return before the next event."""
@@ -304,7 +318,7 @@ class Hub:
 
     def next_event(self) -> float | None:
         """When the next event is due; None when there is none (something in `soon` or `turns` is due now)."""
-        if self.soon or self.turns or self.outlets:
+        if self.soon or self.turns or self.outlet is not None:
             return self.now
         when = min(self._next_due(), self._next_barrier())
         return None if when == NEVER else when
@@ -333,22 +347,22 @@ class Hub:
         """
         self._stopping = self._finishing = False
         self.clock.start(self.now)
-        heap, soon, turns = self.heap, self.soon, self.turns
+        soon, turns = self.soon, self.turns
         limit = NEVER if until is None else until
         if self.barriers and self.barriers[0][0] <= self.now:
             self._run_barriers()
         while True:
             while soon and not self._stopping:
-                soon.popleft().happen(self.now, 0)
+                soon.popleft().happen(self.now, 0.0)
             if self._stopping:
                 return True
-            when = heap[0][0] if heap and heap[0][2].always_due else self._next_due()
+            when = self._next_due()
             # Real time may have gone beyond `until`: what is due then happens before the turns that wait for it.
             if when > self.now:
                 if turns:
                     self._take_turns()
                     continue
-                if self.outlets:
+                if self.outlet is not None:
                     self.put_on_links()
                     continue
                 if self._finishing:
@@ -390,7 +404,7 @@ class Hub:
         """Run every woken program once; programs that they wake run after the packets that they send."""
         turns = self.turns
         for _ in range(len(turns)):
-            turns.popleft().happen(self.now, 0)
+            turns.popleft().happen(self.now, 0.0)
             if self._stopping:
                 return
 
@@ -399,7 +413,7 @@ class Hub:
         if self.now < until:
             reached = self.clock.advance(until, self)
             self.now = until if reached is None else max(self.now, reached)
-        return bool(self.soon or self.turns or self.outlets) or self.now < until
+        return bool(self.soon or self.turns) or self.outlet is not None or self.now < until
 
     def _run_due(self) -> None:
         """Run every due event in order, until one asks for something at this instant."""

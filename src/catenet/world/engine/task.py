@@ -188,7 +188,7 @@ class Task(Event):
             self._scheduled = True
             self._turns.append(self)
 
-    def happen(self, when: float, sequence: int) -> None:
+    def happen(self, when: float, sequence: float) -> None:
         """Run the task until it waits or ends; called only by the hub."""
         self._scheduled = False
         over = self.ended

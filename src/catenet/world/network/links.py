@@ -26,7 +26,7 @@ from catenet.link.crossing import Item
 from catenet.link.device import BaseDevice
 from catenet.link.simulated import Counters, SimulatedLink
 from catenet.stack.datagram.send_buffer import PASSED, Queued
-from catenet.world.engine.hub import PACKET_STRIDE, Event, Hub, Outlet
+from catenet.world.engine.hub import COPY, Event, Hub, Outlet
 from catenet.world.network.trace import INBOUND, OUTBOUND, PortTrace
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class OfferedPacket(Item):
 
     __slots__ = ("arrivals", "path", "port", "sequence")
 
-    def __init__(self, packet: bytes, path: ForwardingPath, port: Port | None, sequence: int = 0) -> None:
+    def __init__(self, packet: bytes, path: ForwardingPath, port: Port | None, sequence: float = 0.0) -> None:
         super().__init__(packet)
         self.path = path
         self.port = port
@@ -75,7 +75,7 @@ class OfferedPacket(Item):
         """Plan its arrival: at the host, or at the next link."""
         path = self.path
         if self.port is not None:
-            self.sequence = sequence = self.sequence + 1
+            self.sequence = sequence = self.sequence + COPY
             heappush(path.hub.heap, (when, sequence, Arrival(packet, path, self.port, self)))
         elif path.up.pure:
             path.forward(packet, when, self)
@@ -107,7 +107,7 @@ class InOrderPacket(OfferedPacket):
         self.queue = queue
         self.arrivals = None
         self.when: float
-        self.sequence: int
+        self.sequence: float
         self.stopped = False
 
     def recall(self) -> None:
@@ -155,11 +155,11 @@ class Arrival(Event):
         if self.step and port is not None and packet is not None:
             self.path.forget(self, port, len(packet))
 
-    def is_due(self, when: float, sequence: int) -> bool:
+    def is_due(self, when: float, sequence: float) -> bool:
         """Whether it was not cancelled."""
         return self.packet is not None
 
-    def happen(self, when: float, sequence: int) -> None:
+    def happen(self, when: float, sequence: float) -> None:
         """Deliver the packet to its next step."""
         packet, port, path = self.packet, self.port, self.path
         if packet is None:
@@ -204,7 +204,7 @@ class InOrderQueue(Event):
         """Append a packet, which arrives at its `when` and not before the packets in the queue."""
         hub = self._hub
         # As by `Hub.put`, for this is done for every packet.
-        hub.packets = entry.sequence = sequence = hub.packets + PACKET_STRIDE
+        hub.packets = entry.sequence = sequence = hub.packets + 1.0
         if self._head is None:
             self._head = entry
             heappush(hub.heap, (entry.when, sequence, self))
@@ -229,12 +229,12 @@ class InOrderQueue(Event):
             self.always_due = False
         assert last is entry
 
-    def is_due(self, when: float, sequence: int) -> bool:
+    def is_due(self, when: float, sequence: float) -> bool:
         """Whether the head is still the packet that the entry of the heap was made for."""
         head = self._head
         return head is not None and head.sequence == sequence
 
-    def happen(self, when: float, sequence: int) -> None:
+    def happen(self, when: float, sequence: float) -> None:
         """Deliver the packet at the head, and put the next one in its place."""
         entry = self._head
         if entry is None or entry.sequence != sequence:
@@ -255,30 +255,36 @@ class InOrderQueue(Event):
 class Outbox(Outlet):
     """What a port has sent in this round, in the order of sending; it goes on the links at the round's end."""
 
-    __slots__ = ("_hub", "waiting")
+    __slots__ = ("first", "hub", "others")
 
     def __init__(self, hub: Hub, place: tuple[str, int]) -> None:
         super().__init__(place)
-        self._hub = hub
-        self.waiting: list[InOrderPacket | Arrival] = []
-        """What arrives at its `when`; with the first of them the outbox is among the hub's outlets."""
+        self.hub = hub
+        self.first: InOrderPacket | Arrival | None = None
+        self.others: list[InOrderPacket | Arrival] = []
 
-    def add(self, sent: Arrival) -> None:
+    def add(self, sent: InOrderPacket | Arrival) -> None:
         """Add what arrives at its `when`."""
-        if not self.waiting:
-            self._hub.outlets.append(self)
-        self.waiting.append(sent)
+        if self.first is None:
+            self.first = sent
+            self.hub.leave(self)
+        else:
+            self.others.append(sent)
 
-    def happen(self, when: float, sequence: int) -> None:
+    def happen(self, when: float, sequence: float) -> None:
         """Put it on the links."""
-        hub = self._hub
-        waiting = self.waiting
-        for sent in waiting:
-            if isinstance(sent, InOrderPacket):
-                sent.queue.put(sent)
-            else:
-                hub.put(sent, sent.when)
-        waiting.clear()
+        first, self.first = self.first, None
+        if isinstance(first, InOrderPacket):
+            first.queue.put(first)
+        elif first is not None:
+            self.hub.put(first, first.when)
+        if self.others:
+            for sent in self.others:
+                if isinstance(sent, InOrderPacket):
+                    sent.queue.put(sent)
+                else:
+                    self.hub.put(sent, sent.when)
+            self.others.clear()
 
 
 class ForwardingPath:
@@ -502,10 +508,7 @@ class Port(CountingDevice):
             entry.arrivals = []  # dropped, perhaps after it has waited
             return
         entry.when = when if when >= path.earliest else path.earliest
-        waiting = self.outbox.waiting
-        if not waiting:
-            path.hub.outlets.append(self.outbox)
-        waiting.append(entry)
+        self.outbox.add(entry)
 
     def forget_paths(self, now: float) -> None:
         """Forget paths after a change of the topology; packets in flight on them are not overtaken."""
@@ -525,14 +528,14 @@ class Port(CountingDevice):
         self.received_bytes += len(packet)
         self.receive(packet, now)
 
-    def send_down(self, packet: bytes, now: float, path: ForwardingPath, sequence: int) -> None:
+    def send_down(self, packet: bytes, now: float, path: ForwardingPath, sequence: float) -> None:
         """Send a packet of the switch to the downlink; `sequence` is what it has since it was put on a link."""
         down, hub = self.down, path.hub
         if down.properties.rate is not None:
             down.carry(OfferedPacket(packet, path, self, sequence), now, hub.call_at)
             return
         for when, data in down.transit(packet, now):
-            sequence += 1
+            sequence += COPY
             heappush(hub.heap, (when, sequence, Arrival(data, path, self, None)))
 
 
