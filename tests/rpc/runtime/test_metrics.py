@@ -73,7 +73,6 @@ def test_what_is_counted_of_a_call(options):
                 call.cancel()
                 await until(lambda: (f"{DURATION}_count", of(SLEEP, "CANCELLED")) in read(metrics))
                 await failure(channel.unary(SLEEP, text("19"), timeout=0.01))
-                await until(lambda: server.counters.failed + server.counters.cancelled >= 4)
 
     asyncio.run(main())
     found = read(metrics)

@@ -110,7 +110,7 @@ def test_rotation_under_live_streams_loses_no_call(tmp_path):
                     far_agent.give(domain, "/server")
                     near_agent.give(domain, "/client")
                     calls = [asyncio.ensure_future(channel.unary(SAY, text(""))) for _ in range(5)]
-                    await until(lambda before=before: (far.updates, near.updates) == (before[0] + 1, before[1] + 1))
+                    await until(lambda before=before: far.updates > before[0] and near.updates > before[1])
                     assert (await chat.receive()).value == "A"
                     await asyncio.gather(*calls)
                     async with Channel(channel.target.url, tls=near.client()) as another:
@@ -174,12 +174,12 @@ def test_an_agent_that_goes_and_comes_back(tmp_path):
         async with identity_at(place) as identity:
             first = identity.svid
             agent.end()
-            await until(lambda: agent.asked == 2 and identity.updates == 2)
+            await until(lambda: agent.asked >= 2 and identity.updates >= 2)
             await server.close()
             assert identity.svid == first
             agent.give(HOME, "/server")
             server = await serving(agent, place)
-            await until(lambda: identity.updates == 3)
+            await until(lambda: identity.svid != first)
             assert identity.svid != first
         await server.close()
 
@@ -298,12 +298,13 @@ def test_one_of_several_by_its_hint(tmp_path):
             assert first.svid.spiffe_id == inner
         async with identity_at(tmp_path / "agent.sock", hint="outside") as second:
             assert second.svid.spiffe_id == outer
+        missing = identity_at(tmp_path / "agent.sock", hint="none")
+        starting = asyncio.ensure_future(missing.start())
+        await until(lambda: "there is no SVID with the hint 'none'" in missing._why)
         with pytest.raises(TimeoutError, match="there is no SVID with the hint 'none'"):
-            missing = identity_at(tmp_path / "agent.sock", hint="none")
-            try:
-                await missing.start(0.2)
-            finally:
-                await missing.close()
+            await missing.start(0)
+        starting.cancel()
+        await missing.close()
         await server.close()
 
     asyncio.run(main())
