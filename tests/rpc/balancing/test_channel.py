@@ -403,7 +403,7 @@ def test_pings_while_a_call_runs_are_taken():
         await server.start()
         async with Channel(f"tcp://127.0.0.1:{port}", options=ChannelOptions(keepalive_time=0.2)) as channel:
             assert (await channel.unary(SAY, text("x"))).value == "x"
-            assert channel.connections().pick()._dial.keepalive_time == 0.2
+            assert channel.connections()._dialler._dial.keepalive_time == 0.2
         await server.stop(None)
 
     asyncio.run(main())
@@ -416,7 +416,7 @@ def test_who_is_told_of_too_many_pings_sends_half_as_many():
         fast = ChannelOptions(keepalive_time=0.02, keepalive_without_calls=True)
         async with Channel(f"tcp://127.0.0.1:{port}", options=fast) as channel, asyncio.timeout(60):
             assert (await channel.unary(SAY, text(""))).value == ""
-            dial = channel.connections()._dial
+            dial = channel.connections()._dialler._dial
             await until(lambda: dial.keepalive_time >= 0.04)
             assert (await channel.unary(SAY, text(""), wait_for_ready=True)).value == ""
         await server.stop(None)

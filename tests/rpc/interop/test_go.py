@@ -109,7 +109,7 @@ def test_too_many_pings_for_it_become_fewer(program):
         fast = ChannelOptions(keepalive_time=0.02, keepalive_without_calls=True)
         async with Channel(f"tcp://{places[0]}", options=fast) as channel, asyncio.timeout(30):
             assert await who(channel) == "a"
-            dial = channel.connections()._dial
+            dial = channel.connections()._dialler._dial
             while dial.keepalive_time < 0.04:
                 await asyncio.sleep(0.01)
             assert await who(channel) == "a"
