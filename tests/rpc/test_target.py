@@ -20,6 +20,8 @@ from catenet.rpc.model.target import parse_target
         ("http://[::1]", Target("http", "::1", 80), "[::1]"),
         ("http://a:8080/", Target("http", "a", 8080), "a:8080"),
         ("dns:///a.example:50051", Target("dns", "a.example", 50051, resolve_all=True), "a.example:50051"),
+        ("dns:a.example:50051", Target("dns", "a.example", 50051, resolve_all=True), "a.example:50051"),
+        ("dns:50051", Target("tcp", "dns", 50051), "dns:50051"),
         ("unix:/run/x.sock", Target("unix", unix="/run/x.sock"), "localhost"),
         ("unix:///run/x.sock", Target("unix", unix="/run/x.sock"), "localhost"),
         ("unix:x.sock", Target("unix", unix="x.sock"), "localhost"),
@@ -54,6 +56,8 @@ def test_targets(text, target, authority):
         ("ipv4:1.2.3.4:99999", "'99999' is no port"),
         ("ipv6:[::1]:1,1.2.3.4:1", "is no IPv6 address"),
         ("unix:", "names no path"),
+        ("ipv6:[::1:80", "'[::1:80' is no IPv6 address and port"),
+        ("ipv6:::1]:80", "is no IPv6 address and port"),
         ("", "names no"),
     ],
 )

@@ -41,6 +41,21 @@ def test_calls_end_as_on_our_rpc_server(way):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("way", [*WAYS, "connect by GET"])
+def test_a_channel_calls_below_the_path_of_its_url(way):
+    async def main():
+        async with await serve(AsgiApp([Echo()], prefix="/rpc"), "http://127.0.0.1:0") as host:
+            options = WAYS.get(way) or ChannelOptions(protocol="connect", use_get=True)
+            async with Channel(f"{host.urls[0]}/rpc", options=options) as channel:
+                assert (await outcomes(channel, CALLS))["says"][0] == "hello"
+            async with Channel(host.urls[0], options=options) as channel:
+                with pytest.raises(RpcError) as error:
+                    await channel.unary(SAY, text("hello"))
+                assert error.value.code is Code.UNIMPLEMENTED
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "grpc"])
 def test_wsgi_does_what_needs_no_two_directions(way):
     async def main():

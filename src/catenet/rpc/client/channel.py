@@ -98,7 +98,7 @@ class Connections:
             return None
         scheme = b"https" if secure else b"http"
         host = (self.options.authority or authority(self._target)).encode()
-        return HealthWatch(service, client_wire(self.options.protocol), scheme, host, USER_AGENT)
+        return HealthWatch(service, client_wire(self.options.protocol), scheme, host, USER_AGENT, self._target.base)
 
     @property
     def state(self) -> str:

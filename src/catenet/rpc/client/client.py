@@ -302,6 +302,7 @@ class Channel:
             USER_AGENT,
             options.use_get and call.method.idempotency is Idempotency.NO_SIDE_EFFECTS,
             version,
+            self.target.base,
         )
         head = self._wire.request(outgoing)
         limit = call.config.max_response_bytes

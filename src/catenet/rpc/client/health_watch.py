@@ -24,13 +24,15 @@ _LIMIT = 1 << 16
 
 
 class HealthWatch:
-    """Asks servers for the health of `service`; `outgoing` is what its calls begin with, but for the method."""
+    """Asks servers for the health of `service`, which stands below the path `base` as all services do."""
 
-    def __init__(self, service: str, wire: ClientWire, scheme: bytes, authority: bytes, agent: bytes) -> None:
+    def __init__(
+        self, service: str, wire: ClientWire, scheme: bytes, authority: bytes, agent: bytes, base: str = ""
+    ) -> None:
         from catenet.rpc.model.wellknown import HEALTH
 
         method = next(method for method in HEALTH.methods if method.name == "Watch")
-        outgoing = Outgoing(method, scheme, authority, "proto", "identity", (), None, (), agent, False, 2)
+        outgoing = Outgoing(method, scheme, authority, "proto", "identity", (), None, (), agent, False, 2, base)
         self._request: Any = method.request(service=service)
         self._parameters = CallParameters(wire, outgoing, CODECS["proto"], {}, _LIMIT, wire.request(outgoing))
 

@@ -33,8 +33,8 @@ _DEFAULT_PORT = 443
 def parse_target(text: str, listening: bool = False) -> Target:
     """Return the target that `text` names; raise `ValueError` that says what is wrong with it.
 
-    `tcp://host:port`, `tls://host:port`, `http(s)://host[:port]/base`, `dns:///host:port`, `unix:/path`,
-    `unix://path`, `session+grpc(s)://host:port` and plain `host:port` (which is `tcp`). `base` is the path that stands
+    `tcp://host:port`, `tls://host:port`, `http(s)://host[:port]/base`, `dns:///host:port`,
+    `dns:host:port`, `unix:/path`, `unix://path`, `session+grpc(s)://host:port` and plain `host:port` (which is `tcp`). `base` is the path that stands
     before `/service/method`. `listening`: the host may be missing, which means all addresses of this machine.
 
     Clients also take `dns://server/host:port`, which asks that name server, and lists, all of which are connected to:
@@ -48,6 +48,8 @@ def parse_target(text: str, listening: bool = False) -> Target:
     if scheme == "unix" and ",unix:" in rest:
         first, *others = [net.parse_target(f"unix:{path}", schemes=SCHEMES) for path in rest.split(",unix:")]
         return replace(first, resolve_all=True, alternatives=tuple(others))
+    if scheme == "dns" and not rest.startswith("/") and not rest.isdigit():  # `dns:50051` is a host and a port
+        return net.parse_target(f"dns:///{rest}", schemes=SCHEMES)
     server, slash, endpoint = rest.removeprefix("//").rpartition("/")
     if scheme == "dns" and slash and server and rest.startswith("//"):
         target = net.parse_target(f"dns:///{endpoint}", schemes=SCHEMES)
@@ -70,7 +72,8 @@ def _address(text: str, scheme: str, part: str) -> Target:
     host, colon, port = (part, "", "") if bare else part.rpartition(":")
     if not bare and (not colon or part.endswith("]")):
         host, port = part, ""
-    host = host.removeprefix("[").removesuffix("]")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
     try:
         socket.inet_pton(_FAMILIES[scheme], host.partition("%")[0])
     except (OSError, ValueError):

@@ -251,7 +251,7 @@ class ConnectClientWire:
         ]
         if compression != "identity":
             fields.append((names.encoding, compression.encode()))
-        path = outgoing.method.path.encode()
+        path = outgoing.path.encode()
         return RequestHead(b"POST", path, tuple(fields), outgoing.authority, outgoing.scheme)
 
     def _common(self, outgoing: Outgoing, names: _Names) -> list[tuple[bytes, bytes]]:
@@ -370,4 +370,4 @@ def _get_target(outgoing: Outgoing, payload: bytes, compression: str) -> bytes:
         query["compression"] = compression
     query["encoding"] = outgoing.codec
     message = quote(payload, safe="") if text else b64encode(payload, b"-_").rstrip(b"=").decode("ascii")
-    return f"{outgoing.method.path}?{urlencode(query)}&message={message}".encode()
+    return f"{outgoing.path}?{urlencode(query)}&message={message}".encode()

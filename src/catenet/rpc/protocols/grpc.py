@@ -202,7 +202,7 @@ class GrpcClientWire:
         if outgoing.accepts:
             fields.append((b"grpc-accept-encoding", ",".join(("identity", *outgoing.accepts)).encode()))
         fields += encode_metadata(outgoing.metadata)
-        path = outgoing.method.path.encode()
+        path = outgoing.path.encode()
         return RequestHead(b"POST", path, tuple(fields), outgoing.authority, outgoing.scheme)
 
     def whole_request(self, outgoing: Outgoing, payload: bytes, compressed: bool) -> tuple[RequestHead, bytes]:

@@ -133,7 +133,10 @@ class ServerWire(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Outgoing:
-    """What a client asks for. `timeout` in seconds; `accepts` the encodings it takes, best first."""
+    """What a client asks for. `timeout` in seconds; `accepts` the encodings it takes, best first.
+
+    `base` is the path that stands before `/service/method`.
+    """
 
     method: AnyMethod
     scheme: bytes
@@ -146,6 +149,12 @@ class Outgoing:
     user_agent: bytes = b""
     use_get: bool = False
     http_version: int = 2
+    base: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where the method is."""
+        return f"{self.base}{self.method.path}"
 
 
 @dataclass(slots=True, eq=False)
