@@ -34,7 +34,8 @@ def parse_target(text: str, listening: bool = False) -> Target:
     """Return the target that `text` names; raise `ValueError` that says what is wrong with it.
 
     `tcp://host:port`, `tls://host:port`, `http(s)://host[:port]/base`, `dns:///host:port`,
-    `dns:host:port`, `unix:/path`, `unix://path`, `session+grpc(s)://host:port` and plain `host:port` (which is `tcp`). `base` is the path that stands
+    `dns:host:port`, `unix:/path`, `unix://path`,
+    `session+grpc(s)://host:port` and plain `host:port` (which is `tcp`). `base` is the path that stands
     before `/service/method`. `listening`: the host may be missing, which means all addresses of this machine.
 
     Clients also take `dns://server/host:port`, which asks that name server, and lists, all of which are connected to:
