@@ -126,6 +126,7 @@ class ParkedHttp:
 class ServingProtocol(HttpProtocol[RequestHead]):
     """One accepted connection. What concerns requests is left to whoever derives from it.
 
+    It can be asked everything before its first byte has come, when it has no `core` (`version_known`).
     `running` counts what works on requests and has not ended, also of streams that have. `note` belongs to what serves
     the requests, and may hold what it has derived from the connection.
     """
@@ -271,7 +272,9 @@ class ServingProtocol(HttpProtocol[RequestHead]):
 
     def close_if_idle(self) -> None:
         """While draining: close once nothing is left to do."""
-        if self.draining and self.transport is not None and not self.running and self.core.may_close:
+        if not self.draining or self.transport is None or self.running:
+            return
+        if not self.version_known or self.core.may_close:
             self.loop.call_soon(self.close)
 
     # The clock, and what waits to be read.
@@ -348,25 +351,27 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     @property
     def busy(self) -> bool:
         """Whether there is any request, or work on one."""
-        return self.running > 0 or bool(self.core.streams)
+        return self.running > 0 or (self.version_known and bool(self.core.streams))
 
     @property
     def failed(self) -> bool:
         """Whether the connection has been given up already."""
-        return self.core.failed is not None
+        return self.version_known and self.core.failed is not None
 
     @property
     def unit_since(self) -> float | None:
         """When the first byte came of a head that is not complete."""
-        return self.core.head_since
+        return self.core.head_since if self.version_known else None
 
     @property
     def flowed(self) -> int:
         """Bytes that have ever waited in streams and do not any more."""
-        return self.core.flowed
+        return self.core.flowed if self.version_known else 0
 
     def was_active(self) -> bool:
         """Whether there was any request since this was last asked."""
+        if not self.version_known:
+            return False
         core = self.core
         active = bool(core.streams) or core.served != self._served or not core.begun
         self._served = core.served
@@ -374,6 +379,8 @@ class ServingProtocol(HttpProtocol[RequestHead]):
 
     def owes(self) -> bool:
         """Whether the client has begun a frame, a request or a message, and not finished it."""
+        if not self.version_known:
+            return False
         core = self.core
         return core.unfinished or any(
             stream.remote_open and stream.owner is not None and stream.owner.owes() and core.may_receive(stream)
@@ -394,7 +401,7 @@ class ServingProtocol(HttpProtocol[RequestHead]):
     def _break_off_unread(self) -> None:
         """Reset streams whose windows their client does not open; one that reads nothing at all can be told nothing."""
         transport = self.transport
-        if self.core.version < 2 or transport is None or transport.get_write_buffer_size():
+        if not self.version_known or self.core.version < 2 or transport is None or transport.get_write_buffer_size():
             self.abort()
             return
         for stream in list(self.core.streams.values()):

@@ -24,7 +24,7 @@ from catenet.net.target import SCHEMES, Scheme, parse_target
 from catenet.net.tls_source import TlsSource, with_alpn
 from catenet.net.tuning import release_memory
 
-__all__ = ["CHECK_INTERVAL", "Listener", "ServedConnection", "StreamServer"]
+__all__ = ["CHECK_INTERVAL", "Listener", "ServedConnection", "StreamServer", "drain_each"]
 
 CHECK_INTERVAL = 1.0
 _CROWD = 5000
@@ -63,6 +63,17 @@ class ServedConnection(Protocol):
 
 
 C = TypeVar("C", bound=ServedConnection)
+
+
+def drain_each(loop: asyncio.AbstractEventLoop, connections: Iterable[ServedConnection]) -> None:
+    """Drain all `connections`. One that fails at it is reported and cut off; the others are not to suffer for it."""
+    for connection in list(connections):
+        try:
+            connection.drain()
+        except Exception as error:
+            loop.call_exception_handler({"message": "a connection could not be drained", "exception": error})
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 @dataclass(slots=True)
@@ -303,8 +314,7 @@ class StreamServer(Generic[C]):
         self._draining = True
         for listener in self._listeners:
             listener.close()
-        for connection in list(self._connections):
-            connection.drain()
+        drain_each(asyncio.get_running_loop(), self._connections)
         await self._wake_all()
         if self._connections:
             self._quiet = asyncio.get_running_loop().create_future()

@@ -9,6 +9,7 @@ from echoservice import (
     NAME,
     SAY,
     SLEEP,
+    Certificates,
     Echo,
     calling,
     failure,
@@ -53,6 +54,94 @@ def test_drain_gives_up_after_its_grace():
             await until(lambda: "cancelled" in echo.heard)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls", "unix"])
+def test_a_connection_that_has_sent_nothing_can_be_asked_everything(scheme, tmp_path):
+    """At the end, for its age, or for its place it is closed; another client's call goes on meanwhile."""
+
+    async def main():
+        certificates = Certificates()
+        url = f"unix:{tmp_path}/s" if scheme == "unix" else f"{scheme}://127.0.0.1:0"
+        given = {"tls": certificates.server() if scheme == "tls" else None, "options": ServerOptions(max_age=1e5)}
+        async with serving(url, **given) as (server, echo, url):
+            plain = await server.listen("tcp://127.0.0.1:0")
+            tls = certificates.client() if scheme == "tls" else None
+            for end in (
+                lambda: server._make_room(server._shared.loop.time() + 1000),
+                lambda: one(server).monitor.watch_age(server._shared.loop.time() + 1e6),
+            ):
+                reader, writer = await silent(url, tls)
+                await until(lambda: server.connections == 1)
+                properties_of(one(server))
+                end()
+                assert await reader.read() == b""
+                writer.close()
+                await until(lambda: server.connections == 0)
+            reader, writer = await silent(url, tls)
+            await until(lambda: server.connections == 1)
+            async with Channel(plain.url) as channel:
+                running = asyncio.create_task(channel.unary(SLEEP, text("0.1")))
+                await echo.started.wait()
+                await server.drain(20)
+                assert (await running).value == "slept"
+            assert await reader.read() == b""
+            writer.close()
+
+    asyncio.run(main())
+
+
+async def silent(url, tls):
+    """Connect and say nothing; return reader and writer."""
+    if url.startswith("unix:"):
+        return await asyncio.open_unix_connection(url[5:])
+    host, _, port = url.rpartition("/")[2].rpartition(":")
+    return await asyncio.open_connection(host, int(port), ssl=tls, server_hostname=tls and "localhost")
+
+
+def one(server):
+    (connection,) = server._connections
+    return connection
+
+
+def properties_of(connection):
+    """Ask a connection all that its server and its monitor ask."""
+    assert not connection.busy
+    assert not connection.failed
+    assert not connection.owes()
+    assert (connection.unit_since, connection.flowed, connection.queued) == (None, 0, 0)
+    connection.was_active()
+    connection.must_read(True)
+    connection.close_if_idle()
+    connection.check(connection.now)
+    assert connection.rest(connection.now) is None
+
+
+def test_a_connection_that_fails_at_the_end_is_cut_off_and_no_other_is():
+    async def main():
+        heard = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context["exception"]))
+        async with serving() as (server, echo, url), Channel(url) as broken, Channel(url) as channel:
+            await broken.unary(SAY, text("1"))
+            failing = one(server)
+            running = asyncio.create_task(channel.unary(SLEEP, text("0.1")))
+            await echo.started.wait()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(type(failing), "drain", failing_at(failing, type(failing).drain))
+                await server.drain(20)
+            assert (await running).value == "slept"
+            assert [str(error) for error in heard] == ["as the test has it"]
+
+    asyncio.run(main())
+
+
+def failing_at(which, drain):
+    def failing(self):
+        if self is which:
+            raise RuntimeError("as the test has it")
+        drain(self)
+
+    return failing
 
 
 def test_wait_for_ready():

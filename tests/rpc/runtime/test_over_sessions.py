@@ -296,6 +296,30 @@ def test_a_drain_does_not_wait_for_who_is_away_and_has_no_calls():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("away", [False, True])
+def test_a_drain_ends_who_has_not_begun_and_nobody_else(away):
+    """Somebody has opened a session and sent nothing on it; a call of another client still ends as it should."""
+
+    async def main():
+        async with on_sessions(Echo()) as (server, echo, url), cutting(url) as cutter:
+            plain = await server.listen("tcp://127.0.0.1:0")
+            _, writer = await session.connect(cutter.url.replace("+grpc", "+tcp"))
+            await until(lambda: server._session_listeners[0][1].connections)
+            if away:
+                cutter.open = False
+                cutter.cut()
+                await until(lambda: connection_of(server).away)
+            assert not connection_of(server).busy
+            async with Channel(plain.url) as channel:
+                waiting = asyncio.ensure_future(channel.unary(SLEEP, text("0.1")))
+                await echo.started.wait()
+                await server.drain(20)
+                assert (await waiting).value == "slept"
+            writer.transport.abort()
+
+    asyncio.run(main())
+
+
 def test_a_server_that_is_closed_tells_its_clients(run):
     async def main():
         async with on_sessions(Echo()) as (server, echo, url), Channel(url) as channel:

@@ -74,7 +74,7 @@ class ServerConnection(ServingProtocol):
 
     def must_read(self, full: bool) -> bool:
         """Whether a response of the application waits; of calls that have ended something may wait as well."""
-        return bool(self.core.streams) and super().must_read(full)
+        return self.version_known and bool(self.core.streams) and super().must_read(full)
 
     def drain(self) -> None:
         """Take no new requests; what would never end by itself is told to."""

@@ -17,7 +17,7 @@ from catenet.http.serving import Shared
 from catenet.net.accept import Slot
 from catenet.net.monitor import Late
 from catenet.net.notice import Notice
-from catenet.net.stream_server import CHECK_INTERVAL, Listener
+from catenet.net.stream_server import CHECK_INTERVAL, Listener, drain_each
 from catenet.net.target import Target
 from catenet.net.tls_source import TlsSource
 from catenet.rpc.model.context import Peer
@@ -225,8 +225,7 @@ class SessionListener:
         self._draining = True
         if self._sessions is not None:
             self._sessions.refuse_others()
-        for connection in list(self._connections):
-            connection.drain()
+        drain_each(self._shared.loop, self._connections)
         if self._connections:
             self._quiet = self._shared.loop.create_future()
             await asyncio.wait([self._quiet], timeout=grace)
