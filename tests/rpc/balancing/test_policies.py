@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from catenet.rpc.client.balancing.config import PolicyConfig, make_policy, policy_named
@@ -167,6 +167,46 @@ def test_one_weight_alone_says_nothing_and_an_unknown_one_counts_as_the_mean():
     assert shares(policy) == {"a": 0.5, "b": 0.17, "c": 0.33}
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        report(float("inf"), 0.5),
+        report(float("nan"), 0.5),
+        report(5, float("nan")),
+        report(5, float("inf")),
+        report(5, 1, eps=float("inf")),
+        report(1e308, 5e-324),
+        report(-1, 0.5),
+    ],
+)
+def test_a_report_that_gives_no_finite_weight_does_not_count(bad):
+    policy = ready(WeightedRoundRobin(Weighting(blackout=0), random.Random(1)), ["a", "b", "c"])
+    policy.call_ended("a", False, report(100, 0.1), 1)
+    policy.call_ended("b", False, report(100, 0.3), 1)
+    policy.call_ended("c", False, bad, 1)
+    policy.handle_timeout(2)
+    assert shares(policy) == {"a": 0.5, "b": 0.17, "c": 0.33}
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=8), st.integers(0, 1 << 40))
+@example([1e308, 1e308, 5.0, 5e-324], 0)
+@example([5e-324, 5e-324], 0)
+def test_strides_take_any_weights(weights, start):
+    stride = Stride(weights, start)
+    assert {stride.next() for _ in range(8)} <= set(range(len(weights)))
+    assert all(1 <= weight <= 0xFFFF for weight in stride._weights)
+
+
+def test_a_huge_weight_leaves_the_others_their_least_share():
+    policy = ready(WeightedRoundRobin(Weighting(blackout=0), random.Random(1)), ["good", "huge"])
+    policy.call_ended("good", False, report(10, 0.5), 1)
+    policy.call_ended("huge", False, report(1e308, 1), 1)
+    policy.handle_timeout(2)
+    assert 0 < Counter(policy.pick() for _ in range(2000))["good"] < 40
+    policy.set_state("huge", IDLE, 3)
+    assert policy.pick() == "good"
+
+
 def test_a_server_that_comes_back_has_no_weight_until_the_blackout_is_over():
     policy = ready(WeightedRoundRobin(Weighting(blackout=10), random.Random(1)), ["a", "b"])
     for now in (0.0, 11.0):
@@ -251,7 +291,7 @@ def test_the_ring_connects_lazily_and_fails_only_when_all_have_failed():
     assert (policy.wanted(), policy.state) == ((), IDLE)
     assert policy.pick(b"key") is None and not policy.fails(b"key")
     (first,) = policy.wanted()
-    assert policy.wants_more
+    assert policy.more == [first]
     policy.set_state(first, CONNECTING, 0)
     assert policy.pick(b"key") is None and len(policy.wanted()) == 1
     policy.set_state(first, FAILED, 0)

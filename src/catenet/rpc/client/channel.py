@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import ssl
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -68,15 +67,11 @@ class Connections:
         """Wants to be told of the end of each attempt."""
         health = None if self._race else self._health_watch(secure)
         self._subchannels = Subchannels(self, self._policy, self._connect_one, self.random, health)
-        self._names = Resolving(
-            target,
-            self._dialler.resolver,
-            options.resolve_floor if target.scheme == "dns" else 0.0,
-            options.connect_timeout,
-            self.random,
-        )
+        resolver, patience = self._dialler.resolver, options.connect_timeout
+        self._names = Resolving(target, resolver, options.resolve_floor, patience, self.random)
         self._news: asyncio.Future[None] | None = None  # whoever waits for a connection of its key
         self._connections: dict[Endpoint, ClientConnection] = {}  # one to each address, of those in the pool
+        self._several: set[Endpoint] = set()  # those to which there has been more than one
         self._current: ClientConnection | None = None  # the one that pick_first took last
         self._connecting: asyncio.Task[None] | None = None
         self._retiring: dict[ClientConnection, None] = {}
@@ -161,8 +156,8 @@ class Connections:
     def _pick_by_key(self, key: bytes | None) -> ClientConnection | None:
         """Return the connection to which a key leads, once it has room; ask for it if there is none."""
         endpoint = self._policy.pick(key)
-        if self._policy.wants_more:
-            self._subchannels.connect_wanted()
+        if self._policy.more:
+            self._subchannels.connect_more()
         if endpoint is None:
             return None
         connection = self._connections.get(endpoint)
@@ -304,7 +299,7 @@ class Connections:
                             self._policy.update(found, self.loop.time())
                         endpoint, connection = await self._dialler.connect_first(self._policy.addresses)
                         self._check_connection(connection)
-                except (OSError, ssl.SSLError, TimeoutError) as error:
+                except Exception as error:
                     self._names.ask_again()
                     self._fail(error)
                 else:
@@ -410,8 +405,12 @@ class Connections:
         endpoint = connection.endpoint
         if endpoint is None:
             return
-        others = (other for other in self._pool.members(_KEY) if other.endpoint == endpoint and other.alive)
-        successor = next(others, None)
+        successor = None
+        if endpoint in self._several:
+            others = (other for other in self._pool.members(_KEY) if other.endpoint == endpoint and other.alive)
+            successor = next(others, None)
+            if successor is None:
+                self._several.discard(endpoint)
         if self._connections.get(endpoint) is connection:
             if successor is None:
                 self._take_out(endpoint)
@@ -458,6 +457,7 @@ class Connections:
         if connection.transport is None:
             raise OSError(connection.error or "the server closed the connection at once")
         self._backoff.succeeded()
+        self._several.add(endpoint)
         self._adopt(endpoint, connection)
         return connection
 

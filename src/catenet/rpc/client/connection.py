@@ -47,7 +47,12 @@ class NetworkDialler:
     async def connect(self, endpoint: Endpoint) -> ClientConnection:
         """Connect to one address. Raises `OSError`."""
         loop, dial = self._loop, self._dial
-        return await net.connect(loop, endpoint, lambda: ClientConnection(loop, dial), dial.tls)
+        try:
+            return await net.connect(loop, endpoint, lambda: ClientConnection(loop, dial), dial.tls)
+        except OSError:
+            raise
+        except Exception as error:  # a port or a name that can be none, a source of TLS that fails: this address fails
+            raise OSError(f"{name_of(endpoint)}: {str(error) or type(error).__name__}") from error
 
     async def connect_first(self, endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ClientConnection]:
         """Connect to whichever address answers first. Raises `OSError` of the last that failed."""

@@ -7,6 +7,7 @@ again is that of its DNS resolvers: when a connection has failed or ended, with 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import socket
 from collections.abc import Awaitable, Callable
@@ -28,7 +29,7 @@ class Resolved:
 
 
 Resolver = Callable[[Target], Awaitable[Resolved]]
-"""Finds the addresses of one target, without its `alternatives`. Raises `OSError`."""
+"""Finds the addresses of one target, without its `alternatives`. Raises `OSError`; anything else counts as one."""
 
 
 async def by_system(target: Target) -> Resolved:
@@ -93,6 +94,8 @@ class Refresh:
 
     def succeeded(self, ttl: float | None, now: float) -> None:
         """There was an answer."""
+        if ttl is not None and not 0 <= ttl < math.inf:  # a resolver's own idea of no answer
+            ttl = None
         self._wanted = False
         self._backoff.succeeded()
         self._not_before = now + (self._floor if ttl is None else min(self._floor, max(ttl, 1.0)))
@@ -111,9 +114,12 @@ async def all_endpoints(target: Target, resolver: Resolver) -> Resolved:
     error: OSError | None = None
     for one in (target, *target.alternatives):
         try:
-            resolved = await resolver(one)
+            resolved = _checked(await resolver(one))
         except OSError as failure:
             error = failure
+            continue
+        except Exception as failure:  # of a resolver that is not ours
+            error = OSError(f"the resolver failed: {type(failure).__name__}: {failure}")
             continue
         endpoints.update(dict.fromkeys(resolved.endpoints))
         if resolved.ttl is not None:
@@ -121,3 +127,14 @@ async def all_endpoints(target: Target, resolver: Resolver) -> Resolved:
     if not endpoints:
         raise error or OSError("the name has no address")
     return Resolved(tuple(endpoints), ttl)
+
+
+def _checked(resolved: Resolved) -> Resolved:
+    """Return what a resolver said. Raises `TypeError` for what can be no address."""
+    for endpoint in resolved.endpoints:
+        address = endpoint.address
+        if isinstance(address, str):
+            continue
+        if not isinstance(address, tuple) or [type(part) for part in address[:2]] != [str, int]:
+            raise TypeError(f"{address!r} is no address of a socket")
+    return resolved

@@ -25,6 +25,8 @@ class Resolving:
         self._refresh = Refresh(floor)
         self._asked = asyncio.Event()
         self._known = False
+        self._error: OSError | None = None
+        """Why there are no addresses; None once there were any."""
 
     def ask_again(self) -> None:
         """A connection has failed or ended: the addresses may be others now."""
@@ -35,11 +37,14 @@ class Resolving:
         """Return the addresses, or None if it is too early to ask again. Raises `OSError` while there are none."""
         due = self._refresh.next_deadline()
         if due is None or due > self._loop.time():
+            if self._error is not None:
+                raise self._error
             return None
         try:
             return await self._ask()
-        except OSError:
+        except OSError as error:
             if not self._known:
+                self._error = error
                 raise
             return None
 
@@ -70,5 +75,6 @@ class Resolving:
             self._refresh.failed(self._loop.time(), self._rng)
             raise
         self._known = True
+        self._error = None
         self._refresh.succeeded(found.ttl, self._loop.time())
         return found.endpoints

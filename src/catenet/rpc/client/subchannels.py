@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -17,10 +16,13 @@ from catenet.net.dial import Endpoint
 from catenet.rpc.client.balancing.policy import Policy, State
 from catenet.rpc.client.health_watch import HealthWatch
 
-__all__ = ["NotServing", "Owner", "Subchannels"]
+__all__ = ["MOST_ATTEMPTS", "NotServing", "Owner", "Subchannels"]
 
 _LASTING = 1.0
 """Seconds after which a connection that carried nothing was nevertheless no failure."""
+
+MOST_ATTEMPTS = 128
+"""Connections of one channel that are being made at a time; a name may have thousands of addresses."""
 
 
 class NotServing(Exception):
@@ -78,6 +80,7 @@ class Subchannels:
         self._rng = rng
         self._health = health
         self._all: dict[Endpoint, _Subchannel] = {}
+        self._room = asyncio.Semaphore(MOST_ATTEMPTS)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._closed = False
@@ -103,11 +106,22 @@ class Subchannels:
         """Begin to connect to the addresses that are wanted and are not connected."""
         if self._closed:
             return
-        self._policy.wants_more = False
+        self._policy.more.clear()
         for endpoint in self._policy.wanted():
-            one = self._all.get(endpoint)
-            if one is not None and one.connection is None and one.task is None:
-                one.task = self._loop.create_task(self._connect(one))
+            self._begin(endpoint)
+
+    def connect_more(self) -> None:
+        """Begin to connect to the addresses that are wanted since the last look."""
+        more = self._policy.more
+        while more:
+            endpoint = more.pop()
+            if not self._closed and self._policy.wants(endpoint):
+                self._begin(endpoint)
+
+    def _begin(self, endpoint: Endpoint) -> None:
+        one = self._all.get(endpoint)
+        if one is not None and one.connection is None and one.task is None:
+            one.task = self._loop.create_task(self._connect(one))
 
     def _remove(self, one: _Subchannel) -> None:
         for task in (one.task, one.health):
@@ -120,18 +134,20 @@ class Subchannels:
     async def _connect(self, one: _Subchannel) -> None:
         loop = self._loop
         try:
-            while one.endpoint in self._policy.wanted():
+            while self._policy.wants(one.endpoint):
                 await asyncio.sleep(max(one.not_before - loop.time(), 0))
-                self._set(one, State.CONNECTING)
-                started = loop.time()
-                try:
-                    connection = await self._dial(one.endpoint)
-                except (OSError, ssl.SSLError) as error:  # TimeoutError is one
-                    one.not_before = started + one.backoff.failed(self._rng)
-                    self._set(one, State.FAILED, error)
-                else:
-                    self._made(one, connection)
-                    return
+                async with self._room:
+                    self._set(one, State.CONNECTING)
+                    started = loop.time()
+                    try:
+                        connection = await self._dial(one.endpoint)
+                    except Exception as error:  # also what a resolver's odd address leads to; it fails, nothing else
+                        failure = error
+                    else:
+                        self._made(one, connection)
+                        return
+                one.not_before = started + one.backoff.failed(self._rng)
+                self._set(one, State.FAILED, failure)
         finally:
             one.task = None
 
@@ -181,15 +197,22 @@ class Subchannels:
     def _set(self, one: _Subchannel, state: State, error: Exception | None = None) -> None:
         if self._closed or one.endpoint not in self._all:
             return
-        self._policy.set_state(one.endpoint, state, self._loop.time())
-        self._changed(error)
+        policy = self._policy
+        policy.set_state(one.endpoint, state, self._loop.time())
+        self._place(one)
+        if policy.wants(one.endpoint):
+            self._begin(one.endpoint)
+        self.connect_more()
+        self.arm()
+        self._owner.stands_otherwise(error)
 
-    def _changed(self, error: Exception | None = None) -> None:
+    def _changed(self) -> None:
+        """The policy may stand otherwise towards all addresses."""
         for one in list(self._all.values()):
             self._place(one)
         self.connect_wanted()
         self.arm()
-        self._owner.stands_otherwise(error)
+        self._owner.stands_otherwise(None)
 
     def _place(self, one: _Subchannel) -> None:
         """Let calls go to a connection, or keep them from it."""

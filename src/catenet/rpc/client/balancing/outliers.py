@@ -79,6 +79,7 @@ class OutlierDetection(Policy[A]):
         super().__init__()
         self._settings = settings
         self._child = child
+        self.more = child.more
         self._rng = rng
         self._records: dict[A, _Record] = {}
         self._due: float | None = None
@@ -95,7 +96,7 @@ class OutlierDetection(Policy[A]):
     def update(self, addresses: Sequence[A], now: float) -> None:
         """Take the addresses; those that stay keep their records."""
         self._child.update(addresses, now)
-        self.addresses, self.states = self._child.addresses, self._child.states
+        self.addresses, self.states, self.counts = self._child.addresses, self._child.states, self._child.counts
         self._records = {address: self._records.get(address) or _Record() for address in self.addresses}
         self._note()
         if self._due is None and self._counts:
@@ -113,12 +114,13 @@ class OutlierDetection(Policy[A]):
         """Return what the child wants, and those that are ejected: they stay connected."""
         return tuple(dict.fromkeys([*self._child.wanted(), *self.ejections]))
 
+    def wants(self, address: A) -> bool:
+        """Whether an address is one of them."""
+        return not self.usable(address) or self._child.wants(address)
+
     def pick(self, key: bytes | None = None) -> A | None:
         """Return what the child picks."""
-        picked = self._child.pick(key)
-        if self._child.wants_more:
-            self._child.wants_more, self.wants_more = False, True
-        return picked
+        return self._child.pick(key)
 
     def fails(self, key: bytes | None = None) -> bool:
         """Return what the child says."""
@@ -196,14 +198,15 @@ class OutlierDetection(Policy[A]):
         self._eject(found, terms.enforcement, now)
 
     def _eject(self, found: Sequence[A], enforcement: int, now: float) -> None:
+        ejected = sum(record.ejected is not None for record in self._records.values())
         for address in found:
-            ejected = sum(record.ejected is not None for record in self._records.values())
             if 100 * ejected >= self._settings.most * len(self._records):
                 return
             record = self._records[address]
             if record.ejected is None and self._rng.randrange(100) < enforcement:
                 record.ejected = now
                 record.multiplier += 1
+                ejected += 1
                 self._child.set_state(address, State.FAILED, now)
 
     def _note(self) -> None:

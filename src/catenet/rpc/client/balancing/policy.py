@@ -47,23 +47,34 @@ class Policy(Generic[A]):
     def __init__(self) -> None:
         self.addresses: tuple[A, ...] = ()
         self.states: dict[A, State] = {}
-        self.wants_more = False
-        """Whether `pick` has made `wanted` longer, since whoever connects has looked."""
+        self.counts = dict.fromkeys(State, 0)
+        """How many addresses stand so."""
+        self.more: list[A] = []
+        """What has been added to `wanted` since whoever connects has looked."""
 
     def update(self, addresses: Sequence[A], now: float) -> None:
         """Take the addresses that the name has now, those that are there already included."""
         self.addresses = tuple(dict.fromkeys(addresses))
         self.states = {address: self.states.get(address, State.IDLE) for address in self.addresses}
+        self.counts = dict.fromkeys(State, 0)
+        for state in self.states.values():
+            self.counts[state] += 1
 
     def set_state(self, address: A, state: State, now: float) -> None:
         """The connection to an address stands otherwise; one that has failed counts as failed until it is ready."""
         before = self.states.get(address)
         if before is not None and (state is State.READY or state is State.FAILED or before is not State.FAILED):
             self.states[address] = state
+            self.counts[before] -= 1
+            self.counts[state] += 1
 
     def wanted(self) -> Sequence[A]:
         """Return the addresses to which there should be connections."""
         return self.addresses
+
+    def wants(self, address: A) -> bool:
+        """Whether an address is one of `wanted`, without a walk through all."""
+        return address in self.states
 
     def pick(self, key: bytes | None = None) -> A | None:
         """Return where the next call goes; None while there is no such place."""
@@ -80,10 +91,9 @@ class Policy(Generic[A]):
     @property
     def state(self) -> State:
         """How all stand together: ready if one is; failed once every one has."""
-        states = self.states.values()
-        if State.READY in states:
+        if self.counts[State.READY]:
             return State.READY
-        return State.FAILED if all(state is State.FAILED for state in states) else State.CONNECTING
+        return State.FAILED if self.counts[State.FAILED] == len(self.states) else State.CONNECTING
 
     def call_ended(self, address: A, failed: bool, load: LoadReport | None, now: float) -> None:
         """An attempt has ended at an address."""
@@ -129,6 +139,10 @@ class PickFirst(Policy[A]):
         """Return the connected address, or all."""
         return self.addresses if self.current is None else (self.current,)
 
+    def wants(self, address: A) -> bool:
+        """Whether an address is the connected one, or there is none yet."""
+        return address in self.states if self.current is None else address == self.current
+
     def pick(self, key: bytes | None = None) -> A | None:
         """Return the connected address."""
         return self.current
@@ -140,27 +154,35 @@ class RoundRobin(Policy[A]):
     def __init__(self, rng: random.Random) -> None:
         super().__init__()
         self._rng = rng
-        self._ready: list[A] = []
+        self._ready: dict[A, None] = {}
+        self._order: list[A] | None = []
+        """Those that are ready; None: the next call looks."""
         self._next = 0
 
     def update(self, addresses: Sequence[A], now: float) -> None:
         """Take the addresses."""
         super().update(addresses, now)
-        self._ready = [address for address in self._ready if address in self.states]
+        self._ready = {address: None for address in self._ready if address in self.states}
+        self._order = None
 
     def set_state(self, address: A, state: State, now: float) -> None:
         """A connection has come up, or has gone."""
         super().set_state(address, state, now)
         if state is State.READY and address in self.states and address not in self._ready:
-            self._ready.append(address)
+            self._ready[address] = None
             if len(self._ready) == 1:
                 self._next = self._rng.randrange(1 << 16)
         elif state is not State.READY and address in self._ready:
-            self._ready.remove(address)
+            del self._ready[address]
+        else:
+            return
+        self._order = None
 
     def pick(self, key: bytes | None = None) -> A | None:
         """Return the next ready address."""
-        ready = self._ready
+        ready = self._order
+        if ready is None:
+            ready = self._order = list(self._ready)
         if not ready:
             return None
         self._next += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ class RingHash(Policy[A]):
         self._rng = rng
         self._name_of = name_of
         self._asked: dict[A, None] = {}
+        self._idle: OrderedDict[A, None] = OrderedDict()
         self._hashes: list[int] = []
         self._places: list[A] = []
         self.key_header = size.key_header
@@ -50,6 +52,7 @@ class RingHash(Policy[A]):
         before = self.addresses
         super().update(addresses, now)
         self._asked = {address: None for address in self._asked if address in self.states}
+        self._idle = OrderedDict((one, None) for one in self.addresses if self.states[one] is State.IDLE)
         if set(before) == set(self.addresses):
             return
         placed = sorted(self._placed(), key=lambda place: place[0])
@@ -76,24 +79,31 @@ class RingHash(Policy[A]):
         super().set_state(address, state, now)
         if self.states.get(address) is State.IDLE:
             self._asked.pop(address, None)
-        elif state is State.FAILED and self.state in (State.FAILED, State.CONNECTING):
+            self._idle[address] = None
+            return
+        self._idle.pop(address, None)
+        if state is State.FAILED and self.state in (State.FAILED, State.CONNECTING):
             self._ask_another()
 
     def _ask_another(self) -> None:
         """While nothing is ready, one more address is tried whenever one fails: no call may come that would ask."""
-        if State.CONNECTING not in self.states.values():
-            idle = next((one for one in self.addresses if self.states[one] is State.IDLE), None)
+        if not self.counts[State.CONNECTING]:
+            idle = next(iter(self._idle), None)
             if idle is not None:
                 self._ask(idle)
 
     def _ask(self, address: A) -> None:
         if address not in self._asked:
             self._asked[address] = None
-            self.wants_more = True
+            self.more.append(address)
 
     def wanted(self) -> Sequence[A]:
         """Return those to which calls have gone."""
         return tuple(self._asked)
+
+    def wants(self, address: A) -> bool:
+        """Whether calls have gone there."""
+        return address in self._asked
 
     def pick(self, key: bytes | None = None) -> A | None:
         """Return where a call with this key goes; None while that is not connected, which is wanted from now on."""
@@ -111,7 +121,7 @@ class RingHash(Policy[A]):
 
     def _pick_any(self) -> A | None:
         """Return an address at random that is ready; otherwise have one connected."""
-        asked = State.CONNECTING in self.states.values()
+        asked = self.counts[State.CONNECTING] > 0
         for address in self._from(self._rng.getrandbits(64)):
             state = self.states[address]
             if state is State.READY:
@@ -135,17 +145,16 @@ class RingHash(Policy[A]):
 
     def fails(self, key: bytes | None = None) -> bool:
         """A call fails when every address has."""
-        return all(state is State.FAILED for state in self.states.values())
+        return self.counts[State.FAILED] == len(self.states)
 
     @property
     def state(self) -> State:
         """How all stand together: two that have failed are as good as all, while none is ready (gRFC A42)."""
-        states = list(self.states.values())
-        failed = states.count(State.FAILED)
-        if State.READY in states:
+        failed = self.counts[State.FAILED]
+        if self.counts[State.READY]:
             return State.READY
-        if failed >= 2 or failed == len(states):
+        if failed >= 2 or failed == len(self.states):
             return State.FAILED
-        if State.CONNECTING in states or failed:
+        if self.counts[State.CONNECTING] or failed:
             return State.CONNECTING
         return State.IDLE

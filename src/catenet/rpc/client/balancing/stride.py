@@ -7,9 +7,10 @@ item with half of the largest weight is chosen in every other generation, and th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-__all__ = ["Stride"]
+__all__ = ["Stride", "is_weight"]
 
 LARGEST = 0xFFFF
 MOST_ROUNDS = 10
@@ -18,21 +19,29 @@ LEAST_SHARE = 0.01
 """Nor for less than this share of the mean."""
 
 
+def is_weight(value: float) -> bool:
+    """Whether a number can be a weight: it is positive and finite."""
+    return 0 < value < math.inf
+
+
 class Stride:
-    """Chooses indices of `weights` in their proportion; a weight of 0 is unknown, and counts as the mean.
+    """Chooses indices of `weights` in their proportion; a weight that is no positive finite number counts as the mean.
 
     `start` is the turn to begin with: a random one, so that clients do not march in step.
     """
 
     def __init__(self, weights: Sequence[float], start: int) -> None:
-        known = [weight for weight in weights if weight > 0]
-        mean = sum(known) / len(known) if known else 1.0
-        largest = min(max(known, default=1.0), MOST_ROUNDS * mean)
+        known = [weight for weight in weights if is_weight(weight)]
+        most = max(known, default=1.0)
+        shares = [weight / most for weight in known]  # first, as sums of weights may be too large for a float
+        mean = sum(shares) / len(shares) if shares else 1.0
+        largest = min(1.0, MOST_ROUNDS * mean)
         scale = LARGEST / largest
         usual = round(mean * scale)
         least = max(1, round(usual * LEAST_SHARE))
         self._weights = [
-            min(max(round(min(weight, largest) * scale), least), LARGEST) if weight > 0 else usual for weight in weights
+            min(max(round(min(weight / most, largest) * scale), least), LARGEST) if is_weight(weight) else usual
+            for weight in weights
         ]
         self._turn = start
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from catenet.rpc.client.balancing.policy import A, Policy, State
-from catenet.rpc.client.balancing.stride import Stride
+from catenet.rpc.client.balancing.stride import Stride, is_weight
 
 if TYPE_CHECKING:
     from catenet.rpc.model.load_report import LoadReport
@@ -52,10 +52,13 @@ class _Weight:
 
     def report(self, load: LoadReport, settings: Weighting, now: float) -> None:
         utilization = load.application_utilization or load.cpu_utilization
-        if load.rps <= 0 or utilization <= 0:
+        if not (load.rps > 0 and utilization > 0):
             return
         penalty = load.eps / load.rps * settings.error_penalty if load.eps > 0 else 0.0
-        self._value = load.rps / (utilization + penalty)
+        value = load.rps / (utilization + penalty)
+        if not is_weight(value):  # a number of the report is infinite, or no number, or the quotient is too large
+            return
+        self._value = value
         self._told = now
         if self._since is None:
             self._since = now
@@ -85,7 +88,11 @@ class WeightedRoundRobin(Policy[A]):
         self._settings = settings
         self._rng = rng
         self._weights: dict[A, _Weight] = {}
-        self._ready: list[A] = []
+        self._ready: dict[A, None] = {}
+        self._order: list[A] = []
+        """Those that are ready, as `_stride` counts them."""
+        self._changed: float | None = None
+        """Since when `_order` and `_stride` are out of date; the next call makes them anew."""
         self._next = rng.randrange(_TURNS)
         self._stride: Stride | None = None
         self._due: float | None = None
@@ -94,7 +101,7 @@ class WeightedRoundRobin(Policy[A]):
         """Take the addresses; those that stay keep their weights."""
         super().update(addresses, now)
         self._weights = {address: self._weights.get(address) or _Weight() for address in self.addresses}
-        self._ready = [address for address in self._ready if address in self.states]
+        self._ready = {address: None for address in self._ready if address in self.states}
         self._take_weights(now)
 
     def set_state(self, address: A, state: State, now: float) -> None:
@@ -103,17 +110,19 @@ class WeightedRoundRobin(Policy[A]):
         if address not in self.states:
             return
         if state is State.READY and address not in self._ready:
-            self._ready.append(address)
+            self._ready[address] = None
             self._weights[address].reconnected()
         elif state is not State.READY and address in self._ready:
-            self._ready.remove(address)
+            del self._ready[address]
         else:
             return
-        self._take_weights(now)
+        self._changed = now
 
     def pick(self, key: bytes | None = None) -> A | None:
         """Return where the next call goes."""
-        ready, stride = self._ready, self._stride
+        if self._changed is not None:
+            self._take_weights(self._changed)
+        ready, stride = self._order, self._stride
         if not ready:
             return None
         if stride is not None:
@@ -143,7 +152,9 @@ class WeightedRoundRobin(Policy[A]):
             self._take_weights(now)
 
     def _take_weights(self, now: float) -> None:
-        weights = [self._weights[address].at(now, self._settings) for address in self._ready]
+        self._changed = None
+        self._order = list(self._ready)
+        weights = [self._weights[address].at(now, self._settings) for address in self._order]
         known = sum(weight > 0 for weight in weights)
         self._stride = Stride(weights, self._rng.randrange(_TURNS)) if known >= 2 else None
         told = any(weight._since is not None for weight in self._weights.values())
