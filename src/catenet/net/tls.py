@@ -97,7 +97,9 @@ def _names_of(cert: str) -> list[str]:
     try:
         certificate = x509.load_pem_x509_certificate(Path(cert).read_bytes())
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (ValueError, x509.ExtensionNotFound):
+    except OSError:
+        raise
+    except Exception:  # InvalidVersion, DuplicateExtension and others are no ValueErrors
         return []
     return [name.lower() for name in extension.value.get_values_for_type(x509.DNSName)]
 

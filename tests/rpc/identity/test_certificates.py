@@ -117,3 +117,9 @@ def test_spiffe_ids(text):
 @example(b"")
 def test_noise_is_no_certificate(der):
     assert read_certificate(der) is None
+
+
+def test_a_version_that_is_none():
+    good = issue(uri(WEB))
+    at = good.index(b"\xa0\x03\x02\x01\x02")
+    assert read_certificate(good[: at + 4] + b"\x17" + good[at + 5 :]) is None

@@ -353,3 +353,66 @@ def test_where_the_agent_is():
 def test_where_no_agent_can_be(text, why):
     with pytest.raises(ValueError, match=why):
         find_endpoint(text, {})
+
+
+def odd(certificate):
+    """The same certificate of X.509 version 23, which `cryptography` refuses with no ValueError."""
+    at = certificate.index(b"\xa0\x03\x02\x01\x02")
+    return certificate[: at + 4] + b"\x17" + certificate[at + 5 :]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_odd_certificate_costs_its_answer_and_no_more(tmp_path, first, caplog):
+    async def main():
+        place = tmp_path / "agent.sock"
+        agent = Agent()
+        spiffe_id = f"{HOME.id}/server"
+        chain, key = HOME.issue(spiffe_id)
+        agent.set((HOME, spiffe_id, chain if first else odd(chain), key))
+        server = await serving(agent, place)
+        identity = identity_at(place)
+        starting = asyncio.ensure_future(identity.start(60))
+        if first:
+            await starting
+            agent.set((HOME, spiffe_id, odd(chain), key))
+        await until(lambda: "cannot be used" in caplog.text)
+        agent.set((HOME, spiffe_id, chain, key))
+        await starting
+        await until(lambda: identity.updates == 1 + first)
+        assert agent.asked == 1, "the stream has gone on"
+        await identity.close()
+        await server.close()
+
+    asyncio.run(main())
+
+
+def test_whoever_is_told_may_raise(tmp_path, caplog):
+    async def main():
+        place = tmp_path / "agent.sock"
+        agent = Agent()
+        agent.give(HOME, "/server")
+        server = await serving(agent, place)
+
+        def told(_):
+            raise LookupError("of the application")
+
+        identity = identity_at(place, updated=told)
+        await identity.start(60)
+        await until(lambda: identity.updates > 2)
+        await identity.close()
+        await server.close()
+
+    asyncio.run(main())
+    assert caplog.text.count("an answer has raised what nobody expected") == 1
+
+
+def test_who_closes_frees_those_who_wait(tmp_path):
+    async def main():
+        identity = identity_at(tmp_path / "nobody.sock")
+        starting = asyncio.ensure_future(identity.start())
+        await asyncio.sleep(0)
+        await identity.close()
+        with pytest.raises(NoIdentity, match="nobody listens"):
+            await starting
+
+    asyncio.run(main())

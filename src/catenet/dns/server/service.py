@@ -265,7 +265,7 @@ def certificate_name(path: Path) -> str | None:
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (OSError, ValueError, x509.ExtensionNotFound):
+    except Exception:  # InvalidVersion, DuplicateExtension and others are no ValueErrors
         return None
     found = (name for name in names.get_values_for_type(x509.DNSName) if not name.startswith("*"))
     return next(found, None)

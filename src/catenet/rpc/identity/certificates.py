@@ -49,7 +49,7 @@ def read_certificate(der: bytes) -> Certificate | None:
             spiffe_id(uris) if _may_be_svid(certificate) else None,
             certificate.not_valid_after_utc,
         )
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except Exception as error:  # InvalidVersion, DuplicateExtension and others are no ValueErrors, and their list grows
         logger.info("a client's certificate cannot be read: %s", type(error).__name__)
         return None
 

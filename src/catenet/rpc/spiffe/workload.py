@@ -81,6 +81,7 @@ class WorkloadIdentity:
         self._failed: RpcError | None = None
         self._task: asyncio.Task[None] | None = None
         self._waiting: list[asyncio.Future[None]] = []
+        self._surprised = False
         self.updates = 0
         """How many answers have come into force."""
 
@@ -89,15 +90,18 @@ class WorkloadIdentity:
     async def start(self, patience: float | None = None) -> None:
         """Begin, and wait for the first answer, for so many seconds.
 
-        Raises `RpcError` if it is no use to try again, `TimeoutError`.
+        Raises `RpcError` if it is no use to try again, `TimeoutError`, `NoIdentity` if it is closed meanwhile.
         """
         if self._task is None:
             self._task = asyncio.create_task(self._follow(), name="spiffe")
+            self._task.add_done_callback(lambda _: self._tell())
         try:
             async with asyncio.timeout(patience):
                 while self._material is None:
                     if self._failed is not None:
                         raise self._failed
+                    if self._task is None or self._task.done():
+                        raise NoIdentity(f"SPIFFE: {self._why}, and nobody listens any more")
                     await self.changed()
         except TimeoutError:
             raise TimeoutError(f"no identity in {patience:g} s: {self._why}") from None
@@ -173,7 +177,11 @@ class WorkloadIdentity:
         async with Channel(self._target, options=ChannelOptions()) as channel:
             while self._failed is None:
                 began, before = loop.time(), self.updates
-                error = await self._listen(channel)
+                try:
+                    error = await self._listen(channel)
+                except Exception as unexpected:  # of `updated`, too: who follows goes on, and says so once
+                    self._say_once(unexpected)
+                    error = RpcError(Code.INTERNAL, f"{type(unexpected).__name__}: {unexpected}")
                 if error.code in _FINAL:
                     self._failed = error
                     logger.error("SPIFFE: %s, and it is no use to try again", error)
@@ -188,6 +196,11 @@ class WorkloadIdentity:
                 wait = 0.0 if steady else backoff.failed(self._rng)
                 logger.warning("SPIFFE: the Workload API: %s; asked again in %.1f s", error, wait)
                 await asyncio.sleep(wait)
+
+    def _say_once(self, error: Exception) -> None:
+        if not self._surprised:
+            self._surprised = True
+            logger.error("SPIFFE: an answer has raised what nobody expected", exc_info=error)
 
     async def _listen(self, channel: Channel) -> RpcError:
         """Take answers as long as they come; return why no more do."""
@@ -205,15 +218,15 @@ class WorkloadIdentity:
             material = read(response)
             if not self._trust_only:
                 self._check(material)
-        except (ValueError, ssl.SSLError) as error:
+        except Exception as error:  # ValueError, ssl.SSLError; whatever else libraries make of a stranger's bytes
             self._why = f"an answer that cannot be used: {error}"
             logger.error("SPIFFE: %s is dropped, what was before stays", self._why)
             return
         self._material = material
         self.updates += 1
+        self._tell()
         if self._updated is not None:
             self._updated(material)
-        self._tell()
 
     def _check(self, material: Material) -> None:
         """A key that is not its certificate's, and authorities that are none, are found out here. Raises."""
