@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from catenet.http.client.body import Source
 from catenet.http.client.errors import BodyTooLarge, ConnectionLost, PeerError, RequestTimeout
 from catenet.http.client.timeouts import Timeouts
-from catenet.http.driver import IGNORE
+from catenet.http.driver import IGNORE, TURN_BYTES
 from catenet.http.errors import ErrorCode
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
@@ -58,6 +58,7 @@ class Exchange:
     _entry: Entry | None = None
     _waiter: asyncio.Future[None] | None = None
     _drained: asyncio.Future[None] | None = None
+    _unwritten: int = 0
     _invited: asyncio.Future[None] | None = None
     _upload: asyncio.Task[None] | None = None
 
@@ -155,8 +156,15 @@ class Exchange:
         connection = self.connection
         room = connection.core.send_data(self.stream, piece)
         connection.send_now()
+        self._unwritten += len(piece)
         if room:
+            if self._unwritten >= TURN_BYTES:
+                # Windows say what the server grants, not what it reads: only a transport that is full can tell.
+                self._unwritten = 0
+                connection.flush()
+                await asyncio.sleep(0)
             return
+        self._unwritten = 0
         self._drained = connection.loop.create_future()
         try:
             await self._drained

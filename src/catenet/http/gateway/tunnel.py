@@ -8,7 +8,7 @@ import os
 from typing import Final
 
 from catenet.http.client.exchange import Exchange as ClientExchange
-from catenet.http.driver import IGNORE
+from catenet.http.driver import IGNORE, TURN_BYTES
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.http.server.exchange import Disconnected, Exchange, Tunnel
@@ -56,6 +56,7 @@ class UpstreamTunnel:
         self._lost = ""
         self._waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._unwritten = 0
         exchange.stream.owner = self
 
     async def read(self) -> bytes:
@@ -82,7 +83,13 @@ class UpstreamTunnel:
             raise ConnectionResetError(self._lost)
         room = self._connection.core.send_data(self._stream, data)
         self._connection.touch()
-        if not room:
+        self._unwritten += len(data)
+        if room and self._unwritten >= TURN_BYTES:
+            self._unwritten = 0
+            self._connection.flush()
+            await asyncio.sleep(0)
+        elif not room:
+            self._unwritten = 0
             self._drained = self._connection.loop.create_future()
             try:
                 await self._drained

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from catenet.codec import Codec, CodecError, Compression, Oversized
-from catenet.http.driver import IGNORE
+from catenet.http.driver import IGNORE, TURN_BYTES
 from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead, list_size
@@ -111,6 +111,7 @@ class Attempt:
     _final: Frame | None = None
     _deadline: Entry | None = None
     _drained: asyncio.Future[None] | None = None
+    _unwritten: int = 0
 
     def __init__(self, connection: ClientConnection, parameters: CallParameters, streaming: bool) -> None:
         self.connection = connection
@@ -185,12 +186,20 @@ class Attempt:
             return
         parameters = self.parameters
         data = parameters.wire.frame(parameters.outgoing, payload, parameters.compress is not None)
-        room = self.connection.core.send_data(self.stream, data)
-        self.connection.touch()
+        connection = self.connection
+        room = connection.core.send_data(self.stream, data)
+        connection.touch()
+        self._unwritten += len(data)
         if not room:
+            self._unwritten = 0
             if self._drained is None:
-                self._drained = self.connection.loop.create_future()
+                self._drained = connection.loop.create_future()
             await asyncio.wait([self._drained])
+        elif self._unwritten >= TURN_BYTES:
+            # Windows say what the server grants, not what it reads: only a transport that is full can tell.
+            self._unwritten = 0
+            connection.flush()
+            await asyncio.sleep(0)
 
     def end_requests(self) -> None:
         """Say that no more messages follow."""
