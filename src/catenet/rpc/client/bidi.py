@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from catenet.rpc.client.attempt import Attempt
 from catenet.rpc.client.call import CallOptions, pushback_of
 from catenet.rpc.client.replay import Replay
 from catenet.rpc.client.service_config import Retrying
-from catenet.rpc.client.streams import StreamingCall
+from catenet.rpc.client.streams import IteratedCall
 from catenet.rpc.model.method import Method
 from catenet.rpc.model.status import Code, RpcError
 
@@ -24,7 +24,7 @@ Q = TypeVar("Q")
 S = TypeVar("S")
 
 
-class BidiCall(StreamingCall[Q, S], AsyncIterator[S]):
+class BidiCall(IteratedCall[Q, S]):
     """A call whose two directions are independent.
 
     ::
@@ -243,17 +243,6 @@ class BidiCall(StreamingCall[Q, S], AsyncIterator[S]):
                 raise final
         await self._left(attempt, None)
         return self._channel.chain.on_response(self.info, attempt.response())
-
-    def __aiter__(self) -> AsyncIterator[S]:
-        return self
-
-    async def __anext__(self) -> S:
-        try:
-            await self.start()
-            return await self._next()  # type: ignore[no-any-return]
-        except asyncio.CancelledError:
-            self.cancel()
-            raise
 
     async def __aenter__(self) -> BidiCall[Q, S]:
         await self.start()

@@ -17,7 +17,7 @@ from catenet.rpc.model.status import Code, RpcError
 if TYPE_CHECKING:
     from catenet.rpc.client.client import Channel
 
-__all__ = ["ResponseStream", "StreamingCall"]
+__all__ = ["IteratedCall", "ResponseStream", "StreamingCall"]
 
 Q = TypeVar("Q")
 S = TypeVar("S")
@@ -126,12 +126,8 @@ class StreamingCall(Generic[Q, S]):
             self._interceptors.abandon()
 
 
-class ResponseStream(StreamingCall[Q, S], AsyncIterator[S]):
-    """The responses of a server-streaming call. The call begins with the first `anext`."""
-
-    def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, request: Q) -> None:
-        super().__init__(channel, method, options, single=False)
-        self._request = request
+class IteratedCall(StreamingCall[Q, S], AsyncIterator[S]):
+    """A call whose responses are iterated over; the first `anext` begins it."""
 
     def __aiter__(self) -> AsyncIterator[S]:
         return self
@@ -143,6 +139,18 @@ class ResponseStream(StreamingCall[Q, S], AsyncIterator[S]):
         except asyncio.CancelledError:
             self.cancel()
             raise
+
+    async def start(self) -> None:
+        """Begin the call."""
+        raise NotImplementedError
+
+
+class ResponseStream(IteratedCall[Q, S]):
+    """The responses of a server-streaming call. The call begins with the first `anext`."""
+
+    def __init__(self, channel: Channel, method: Method[Q, S], options: CallOptions, request: Q) -> None:
+        super().__init__(channel, method, options, single=False)
+        self._request = request
 
     async def start(self) -> None:
         """Make attempts until one begins to answer, or fails for good. The first `anext` does so too."""
