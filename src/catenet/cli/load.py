@@ -51,8 +51,9 @@ def _place(error: BaseException) -> str:
         return f"{error.filename}:{error.lineno}: "
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
     others = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
+    ours = os.path.dirname(os.path.dirname(__file__)) + os.sep
     libraries = tuple(sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
-    own = [frame for frame in others if not frame.filename.startswith(libraries)] or others
+    own = [frame for frame in others if not frame.filename.startswith((ours, *libraries))] or others
     return f"{own[-1].filename}:{own[-1].lineno}: " if own else ""
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from catenet.printable import printable
 
-__all__ = ["BURST", "KINDS", "FailureLog", "bounded", "text_of"]
+__all__ = ["BURST", "KINDS", "FailureLog", "Mistake", "bounded", "text_of"]
 
 MAX_TEXT: Final = 8 << 10
 """Characters of a message, or of the text of one exception, that are logged; requests get into both."""
@@ -35,6 +35,10 @@ _CALLERS: Final = ("catenet.rpc.", "catenet.http.", "catenet.net.", "asyncio.", 
 
 Kind = tuple[str, str, int]
 """What failed, the type of the exception, the line that raised it."""
+
+
+class Mistake(TypeError):
+    """A handler has not kept to what is asked of it; the text names its line, which is on no traceback."""
 
 
 @dataclass(slots=True)
@@ -91,6 +95,9 @@ class FailureLog:
             more, budget.hidden = (budget.hidden, 0) if shown else (0, budget.hidden + 1)
         if shown:
             text = f" ({more:,} more were not shown)" if more else ""
+            if isinstance(error, Mistake):
+                self._logger.error("%s called by %s failed: %s%s", what, caller, error, text)
+                return
             details = (type(error), error, traceback)
             self._logger.error("%s called by %s failed: %s%s", what, caller, key[1], text, exc_info=details)
 

@@ -5,10 +5,10 @@ import logging
 import threading
 
 import pytest
-from echoservice import CHAT, COUNT, SAY, SERVICE, SLEEP, SUM, calling, failure, number, serving, text, until
+from echoservice import CHAT, COUNT, SAY, SERVICE, SLEEP, SUM, Echo, calling, failure, number, serving, text, until
 
 from catenet.net.failures import BURST, KINDS
-from catenet.rpc import Channel, ChannelOptions, Code, Interceptor, RpcError
+from catenet.rpc import Channel, ChannelOptions, Code, Interceptor, RpcError, Server
 from catenet.rpc.model.failures import FailureLog
 
 WIRES = [
@@ -175,18 +175,13 @@ def test_a_thread_that_fails_after_its_call(caplog):
     assert [str(record.exc_info[1]) for record in traces(caplog)] == ["late"]
 
 
-@pytest.mark.parametrize("value", ["stop", "signature", "no message", "nothing to iterate"])
+@pytest.mark.parametrize("value", ["stop", "no message", "nothing to iterate"])
 def test_mistakes_of_other_kinds_end_their_call_alone(value, caplog):
     class Mistaken(Broken):
         if value == "stop":
 
             def say(self, request, context):
                 return next(iter(()))
-
-        elif value == "signature":
-
-            async def say(self, request):
-                return request
 
         else:
 
@@ -344,3 +339,77 @@ def test_a_record_is_bounded_and_one_of_its_kind(caplog):
         assert not any(line.strip(" |").startswith(("2030", "forged")) for line in text.splitlines())
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
     assert str(caplog.records[0].exc_info[1]) == evil
+
+
+class Careless(Echo):
+    """Answers what is none, in each way."""
+
+    async def say(self, request, context):
+        return {"value": "secret"}
+
+    async def count(self, request, context):
+        return [number(1)]
+
+    async def sum(self, requests, context):
+        async for _ in requests:
+            pass
+
+    async def chat(self, requests, context):
+        yield "secret"
+
+
+class CarelessOnThreads(Echo):
+    def say(self, request, context):
+        return {"value": "secret"}
+
+    def count(self, request, context):
+        return 5
+
+    def sum(self, requests, context):
+        return None
+
+    def chat(self, requests, context):
+        yield "secret"
+
+
+@pytest.mark.parametrize("implementation", [Careless, CarelessOnThreads])
+def test_what_is_no_answer_is_named_on_one_line(implementation, caplog):
+    async def main():
+        async with calling(ChannelOptions(), implementation=implementation()) as (channel, _):
+            await failure(channel.unary(SAY, text("")))
+            await failure(anext(channel.server_stream(COUNT, number(0))))
+            await failure(channel.client_stream(SUM, [number(1)]))
+            async with channel.bidi(CHAT) as call:
+                await call.done()
+                with pytest.raises(RpcError):
+                    await call.receive()
+                    await call.response()
+
+    asyncio.run(main())
+    records = traces(caplog)
+    assert all(record.exc_info is None for record in records)
+    said = [record.getMessage().partition(" failed: ")[2] for record in records]
+    lists = implementation is Careless
+    for line, name, end in zip(
+        said[:3],
+        ("say", "count", "sum"),
+        (
+            "returned dict, not StringValue",
+            f"returned {'list, not an asynchronous' if lists else 'int, not an'} iterator of responses",
+            "returned NoneType, not Int64Value",
+        ),
+        strict=True,
+    ):
+        function = getattr(implementation, name)
+        place = f"{__file__}:{function.__code__.co_firstlineno}"
+        assert line == f"{__name__}:{implementation.__name__}.{name} ({place}) {end}"
+    assert said[3].endswith("yielded str, not StringValue")
+
+
+def test_a_handler_that_takes_no_context_is_not_served():
+    class Short(Echo):
+        async def say(self, request):
+            return request
+
+    with pytest.raises(ValueError, match=r"Short\.say \(.*:\d+\) takes \(request\), and is called with \(request, con"):
+        Server([Short()])

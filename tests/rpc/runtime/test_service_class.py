@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import sys
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -176,7 +177,11 @@ def test_classes_that_cannot_be_services():
     class Keyed:
         value: dict[float, int]
 
-    wrong = ((Odd, r"Bad\.go: Odd\.value: .*object"), (Nested, "list.int. cannot"), (Keyed, "keys of a dict"))
+    wrong = (
+        (Odd, r"Bad\.go \(.*:\d+\): Odd\.value: .*object"),
+        (Nested, "list.int. cannot"),
+        (Keyed, "keys of a dict"),
+    )
     for hint, complaint in wrong:
 
         class Bad:
@@ -191,7 +196,7 @@ def test_classes_that_cannot_be_services():
         async def go(self, value):
             return value
 
-    with pytest.raises(TypeError, match=r"Untyped\.go: value has no type hint"):
+    with pytest.raises(TypeError, match=r"Untyped\.go \(.*test_service_class\.py:\d+\): value has no type hint"):
         service("p")(Untyped)
     with pytest.raises(TypeError, match="has no methods"):
         service("p")(type("Empty", (), {}))
@@ -201,3 +206,35 @@ def test_classes_that_cannot_be_services():
     schema.add_record("Odd", {}, {})
     with pytest.raises(TypeError, match="two types are called Odd"):
         schema.add(Odd)
+
+
+def test_what_a_function_returns_is_named_with_its_line(caplog):
+    @dataclass
+    class Item:
+        name: str
+
+    @service("careless")
+    class Shop:
+        async def get(self, key: int) -> Item:
+            return {"name": "secret"}
+
+        async def each(self) -> AsyncIterator[Item]:
+            return [Item("secret")]
+
+        def all(self) -> Iterator[Item]:
+            return 5
+
+    async def main():
+        async with Server([Shop()]) as server, Channel((await server.listen("tcp://127.0.0.1:0")).url) as channel:
+            client = client_of(Shop, channel)
+            for call in (client.get(1), anext(aiter(client.each())), anext(aiter(client.all()))):
+                with pytest.raises(RpcError):
+                    await call
+
+    asyncio.run(main())
+    records = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert all(record.exc_info is None for record in records)
+    ends = ["returned dict, not Item", "returned list, not an asynchronous iterator", "returned int, not an iterator"]
+    for record, name, end in zip(records, ("get", "each", "all"), ends, strict=True):
+        line = getattr(Shop, name).__code__.co_firstlineno
+        assert f"Shop.{name} ({__file__}:{line}) {end}" in record.getMessage()

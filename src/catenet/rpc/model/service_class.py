@@ -12,6 +12,8 @@ import typing
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from catenet.net.failures import Mistake
+from catenet.rpc.model.handlers import place_of, wrong_answer
 from catenet.rpc.model.method import Idempotency, Kind, Method, ServiceDescriptor
 from catenet.rpc.model.status import Code, RpcError
 
@@ -126,7 +128,7 @@ class _MethodOfClass:
         try:
             hints = typing.get_type_hints(function, include_extras=True)
         except NameError as error:
-            raise TypeError(f"{cls.__name__}.{name}: {error}") from None
+            raise TypeError(f"{place_of(function)}: {error}") from None
         result = hints.pop("return", None)
         parameters = list(inspect.signature(function).parameters.values())[1:]
         self._takes_context = any(one.name == "context" for one in parameters)
@@ -134,11 +136,11 @@ class _MethodOfClass:
         self.defaults = {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
         missing = [one for one in self._names if one not in hints]
         if missing:
-            raise TypeError(f"{cls.__name__}.{name}: {missing[0]} has no type hint")
+            raise TypeError(f"{place_of(function)}: {missing[0]} has no type hint")
         self._describe(cls, {one: hints[one] for one in self._names}, result)
 
     def _describe(self, cls: type, given: dict[str, Any], result: Any) -> None:
-        schema, place = self._schema, f"{cls.__name__}.{self.name}"
+        schema, place = self._schema, place_of(self._function)
         streamed = len(given) == 1 and _stream_of(next(iter(given.values())))
         answers = _stream_of(result)
         self.kind = Kind((bool(streamed), bool(answers)))
@@ -184,7 +186,13 @@ class _MethodOfClass:
     def _answer(self, value: Any) -> Any:
         if not self.answers_whole:
             value = self.response() if self._answers_nothing else self.response(value=value)
-        return self._schema.to_message(self.response, value)
+        try:
+            return self._schema.to_message(self.response, value)
+        except (TypeError, ValueError, AttributeError) as error:
+            wanted = getattr(self.response, "__name__", str(self.response))
+            if self.answers_whole and not isinstance(value, self.response):
+                raise wrong_answer(self._function, value, wanted) from error
+            raise Mistake(f"{place_of(self._function)}: {wanted} cannot be sent: {error}") from error
 
     def _answered(self, message: Any) -> Any:
         try:
@@ -225,19 +233,30 @@ class _MethodOfClass:
             return method._answer(await method._call(self, request, context))
 
         async def each_later(self: Any, request: Any, context: Any) -> AsyncIterator[Any]:
-            async for value in method._call(self, request, context):
+            values = method._call(self, request, context)
+            if inspect.isawaitable(values):
+                values = await values
+            if not hasattr(values, "__aiter__"):
+                raise wrong_answer(method._function, values, "an asynchronous iterator of responses")
+            async for value in values:
                 yield method._answer(value)
 
         def now(self: Any, request: Any, context: Any) -> Any:
             return method._answer(method._call(self, request, context))
 
         def each_now(self: Any, request: Any, context: Any) -> Iterator[Any]:
-            for value in method._call(self, request, context):
+            values = method._call(self, request, context)
+            if not hasattr(values, "__iter__"):
+                raise wrong_answer(method._function, values, "an iterator of responses")
+            for value in values:
                 yield method._answer(value)
 
         if self._is_async:
-            return each_later if self.kind.server_streams else later
-        return each_now if self.kind.server_streams else now
+            made: Callable[..., Any] = each_later if self.kind.server_streams else later
+        else:
+            made = each_now if self.kind.server_streams else now
+        made.__wrapped__ = self._function  # type: ignore[attr-defined]  # whose line is to be named
+        return made
 
     def call(self, channel: Any) -> Callable[..., Any]:
         """What a client calls: the function's parameters, and the options of a call by name."""

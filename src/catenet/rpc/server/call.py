@@ -19,9 +19,11 @@ from catenet.http.message import Fields, ResponseHead, list_size
 from catenet.http.producer import Producer
 from catenet.http.stream import Stream
 from catenet.net.deadlines import Entry
+from catenet.net.failures import Mistake
 from catenet.net.interrupts import is_interrupt
 from catenet.rpc.model.context import SERVED_UNTIL, Context, Pairs, Peer
 from catenet.rpc.model.failures import logger
+from catenet.rpc.model.handlers import wrong_answer
 from catenet.rpc.model.metadata import Metadata, check_metadata, encode_metadata
 from catenet.rpc.model.status import Code, RpcError
 from catenet.rpc.protocols.framing import COMPRESSED, LARGE, Frame, MessageReader
@@ -326,7 +328,8 @@ class ServerCall(Context, Producer):
         # The text of an exception may hold what a caller must not see; its type is enough to find it in the log.
         if isinstance(error, NotImplementedError):
             return self.method.unimplemented()
-        return RpcError(Code.UNKNOWN, f"{type(error).__name__} in the handler")
+        kind = TypeError if isinstance(error, Mistake) else type(error)
+        return RpcError(Code.UNKNOWN, f"{kind.__name__} in the handler")
 
     def _checked(self, error: RpcError) -> RpcError:
         """A handler may raise an error that it got from a call of its own, metadata of any kind included."""
@@ -475,7 +478,8 @@ class ServerCall(Context, Producer):
             response = route.chain.on_response(self, response)
         try:
             if not isinstance(response, route.response_class):
-                raise TypeError(f"{self.method.full_name} returned {type(response).__name__}")
+                verb = "yielded" if route.streams_out else "returned"
+                raise wrong_answer(route.binding.handler, response, route.response_class.__name__, verb)
             payload: bytes = route.encode(response)
         except BaseException as error:
             self.report(error, "the response")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from catenet.codec import Codec, Compression
 from catenet.http.message import Fields, ResponseHead
+from catenet.rpc.model.handlers import check_handler, wrong_answer
 from catenet.rpc.model.interceptor import Chain
 from catenet.rpc.model.method import Kind, ServiceDescriptor
 from catenet.rpc.model.metrics import Meter
@@ -32,7 +33,7 @@ class Binding:
     `gate`: what its calls pass before; `meter`: what counts them.
     """
 
-    __slots__ = ("chain", "gate", "invoke", "meter", "method")
+    __slots__ = ("chain", "gate", "handler", "invoke", "meter", "method")
 
     def __init__(
         self,
@@ -46,10 +47,11 @@ class Binding:
         self.gate = gate
         self.meter: Meter | None = None
         self.chain = chain
+        self.handler = handler
         kind = method.kind
         if not (_is_async(handler)):
             handler = on_thread(handler, kind, executor)
-        served = _sending(handler) if kind.server_streams else handler
+        served = _sending(handler, self.handler) if kind.server_streams else handler
         self.invoke: Invoke = _enclosed(served, chain) if chain.around else served
 
 
@@ -58,7 +60,7 @@ def bind_service(
 ) -> dict[str, Binding]:
     """Return bindings by path for all methods that `implementation` has.
 
-    Raises `ValueError` if it names no service or implements nothing of it.
+    Raises `ValueError` if it names no service or implements nothing of it, or a method that takes other arguments.
     """
     service = getattr(type(implementation), "__service__", None)
     if not isinstance(service, ServiceDescriptor):
@@ -67,6 +69,7 @@ def bind_service(
     for method in service.methods:
         handler = getattr(implementation, method.attribute, None)
         if callable(handler) and not _only_declares(handler):
+            check_handler(handler)
             gate = None if guard is None else guard.gate(method, implementation)
             bindings[method.path] = Binding(method, handler, chain, executor, gate)
     if service.methods and not bindings:
@@ -88,11 +91,15 @@ def _is_async(handler: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
 
 
-def _sending(handler: Callable[..., Any]) -> Invoke:
+def _sending(handler: Callable[..., Any], written: Callable[..., Any]) -> Invoke:
     async def send(request: Any, call: ServerCall) -> None:
         responses = handler(request, call)
         # A coroutine that returns an iterator, rather than an async generator, is welcome too.
-        await call.send_all(await responses if inspect.isawaitable(responses) else responses)
+        if inspect.isawaitable(responses):
+            responses = await responses
+        if not hasattr(responses, "__aiter__"):
+            raise wrong_answer(written, responses, "an asynchronous iterator of responses")
+        await call.send_all(responses)
 
     return send
 
@@ -116,6 +123,8 @@ def on_thread(handler: Callable[..., Any], kind: Kind, executor: Executor | None
 
     async def iterate(request: Any, call: ServerCall) -> AsyncIterator[Any]:
         responses = await call_it(request, call)
+        if not hasattr(responses, "__iter__"):
+            raise wrong_answer(handler, responses, "an iterator of responses")
         step = partial(next, iter(responses), _END)
         try:
             while (item := await _on_executor(call, executor, step)) is not _END:
