@@ -8,8 +8,8 @@ from cutting import cutting
 from echoservice import Certificates, failure, serving, text, until
 from google.protobuf.wrappers_pb2 import StringValue
 
-from catenet.rpc import Channel, ChannelOptions, Code, Kind, Method, ServiceDescriptor, SessionOptions
-from catenet.rpc.server.once import KEY, Once
+from catenet.rpc import Channel, ChannelOptions, Code, Kind, Method, RpcError, ServiceDescriptor, SessionOptions
+from catenet.rpc.server.once import KEY, Once, OnceLimits
 
 PAY = Method("test.Bank", "Pay", Kind.UNARY, StringValue, StringValue)
 OTHER = Method("test.Bank", "Other", Kind.UNARY, StringValue, StringValue)
@@ -30,6 +30,8 @@ class Bank:
             context.abort(Code[request.value[5:]], "as you wish")
         if request.value == "raise":
             raise KeyError("secret")
+        if request.value.startswith("large"):
+            return text("x" * 100_000)
         if request.value == "wait":
             await self.go.wait()
         return text(f"paid {request.value}")
@@ -41,11 +43,11 @@ def key(name):
     return {"metadata": [(KEY, name)]}
 
 
-def banking(work, **given):
+def banking(work, see=lambda once: None, **given):
     """Run `work(channel, bank)`."""
 
     async def main():
-        once = Once(**given)
+        see(once := Once(**given))
         async with serving(implementation=(bank := Bank()), interceptors=[once]) as (_, _, url):
             async with Channel(url) as channel:
                 await work(channel, bank)
@@ -114,6 +116,66 @@ def test_outcomes_are_forgotten_in_time_and_bounded():
         assert bank.paid == {"a": 5}
 
     banking(work, keep=60.0, most=3, clock=lambda: now[0])
+
+
+@pytest.mark.parametrize("limits", [OnceLimits(bytes=210_000), OnceLimits(bytes_of_caller=210_000)])
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_kept_is_bounded_in_bytes(limits, kept, tmp_path):
+    """A response without room is not kept, which is told; all the same its call is carried out once."""
+    now = [0.0]
+    path = str(tmp_path / "calls") if kept else None
+
+    async def work(channel, bank):
+        for name in "123":
+            assert len((await channel.unary(PAY, text("large"), **key(name))).value) == 100_000
+        assert len((await channel.unary(PAY, text("large"), **key("2"))).value) == 100_000
+        error = await failure(channel.unary(PAY, text("large"), **key("3")))
+        assert (error.code, "carried out" in error.message) == (Code.DATA_LOSS, True)
+        for number in range(5):
+            await channel.unary(PAY, text("a"), **key(f"n{number}"))
+        paid = 0  # until not even a key has room
+        while not isinstance(error := await outcome(channel.unary(PAY, text("b"), **key(f"m{paid}"))), RpcError):
+            paid += 1
+        assert error.code is Code.RESOURCE_EXHAUSTED
+        assert bank.paid == {"large": 3, "a": 5, "b": paid}
+        now[0] = 61.0
+        for _ in range(2):
+            assert len((await channel.unary(PAY, text("large"), **key("3"))).value) == 100_000
+        assert bank.paid["large"] == 4
+
+    banking(work, path=path, keep=60.0, clock=lambda: now[0], limits=limits)
+    if path is not None:
+        once = Once(path)
+        ((size,),) = once._db.execute("SELECT sum(length(response)) FROM calls").fetchall()
+        assert 100_000 < size < once._bytes < 101_000
+        once.close()
+
+
+async def outcome(call):
+    try:
+        return await call
+    except RpcError as error:
+        return error
+
+
+@pytest.mark.parametrize("limits", [OnceLimits(running=5), OnceLimits(running_of_caller=5)])
+def test_handlers_that_nobody_waits_for_are_bounded(limits):
+    async def work(channel, bank):
+        for number in range(8):
+            call = asyncio.ensure_future(outcome(channel.unary(PAY, text("wait"), **key(f"{number}"))))
+            await until(lambda n=number, call=call: call.done() or bank.paid["wait"] > n)
+            call.cancel()
+            assert call.done() == (number >= 5)
+            if call.done():
+                assert call.result().code is Code.RESOURCE_EXHAUSTED
+        assert bank.paid["wait"] == 5
+        bank.go.set()
+        await channel.unary(PAY, text("wait"), **key("0"))
+        await until(lambda: not limits_of["once"]._running and not limits_of["once"]._of_peer)
+        await channel.unary(PAY, text("wait"), **key("7"))
+
+    limits_of = {}
+    banking(work, limits=limits, see=lambda once: limits_of.update(once=once))
 
 
 def test_a_client_that_has_restarted_gets_the_answer_of_its_former_self():
