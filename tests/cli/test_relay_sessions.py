@@ -1,6 +1,7 @@
 """`catenet connect` and `listen` with sessions, over connections that break while they relay."""
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -66,6 +67,25 @@ def test_one_session_has_standard_input_and_output(tmp_path):
         assert (out, status) == (b"to the server", 0)
         assert client.stdout is not None and client.stdout.read() == b"to the client"
         assert client.wait(TIME) == 0
+
+
+def test_the_log_tells_what_becomes_of_connections():
+    """With -v each end says why a connection was lost, and where the session went on.
+
+    A server may see the next connection before it sees that the last one is gone.
+    """
+    data = os.urandom(300_000)
+    with (
+        listening("session+tcp://127.0.0.1:0", "--exec", "cat", "-v") as server,
+        breaking(("127.0.0.1", server.port), most=3) as breaker,
+    ):
+        done = connect(f"session+tcp://127.0.0.1:{breaker.port}", "--buffer", "50kB", "-v", data=data)
+        assert (done.returncode, done.stdout == data) == (0, True)
+        far = server.finish()[1]
+    text = done.stderr.decode()
+    assert re.search(r"session: connection lost: .+ \(127\.0\.0\.1:\d+\)\n", text)
+    assert re.search(r"session: resumed after \d+\.\d s on 127\.0\.0\.1:\d+\n", text)
+    assert re.search(r"session: (resumed after \d+\.\d s|moved to a new connection) on 127\.0\.0\.1:", far.decode())
 
 
 @pytest.mark.parametrize(

@@ -30,11 +30,13 @@ def test_a_server_has_a_certificate_that_its_authority_vouches_for(tmp_path, dat
     with serving(tmp_path, *words, "--workers", workers) as server:
         told = json.loads(server.process.stdout.readline())
         assert told["authority"] == str(data / "authority.pem")
-        lines = [server.process.stderr.readline() for _ in range(8)]
+        lines = [server.process.stderr.readline() for _ in range(10)]
         assert lines[0] == f"its certificate is signed by a new authority of this machine, {data}/authority.pem; " + (
             "to trust it:\n"
         )
-        assert lines[1] == f"  curl:                  curl --cacert {data}/authority.pem\n"
+        assert lines[1] == f"  Catenet (get, rpc):    catenet get --cacert {data}/authority.pem\n"
+        assert lines[2] == f"  Catenet (connect):     catenet connect --ca {data}/authority.pem\n"
+        assert lines[3] == f"  curl:                  curl --cacert {data}/authority.pem\n"
         for name in ("localhost", "127.0.0.1"):
             assert handshake(port_of(server.urls[0]), told["authority"], name) == "TLSv1.3"
         with pytest.raises(ssl.SSLCertVerificationError):

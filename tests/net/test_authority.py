@@ -158,7 +158,7 @@ def test_the_folder_is_where_xdg_says(monkeypatch, tmp_path):
 
 def test_how_to_trust_names_the_file(authority):
     text = how_to_trust(authority.path)
-    assert text.count(str(authority.path)) == len(text.splitlines()) == 7
+    assert text.count(str(authority.path)) == len(text.splitlines()) == 9
 
 
 @pytest.fixture

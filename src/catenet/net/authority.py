@@ -175,6 +175,8 @@ class LocalAuthority:
 def how_to_trust(path: Path) -> str:
     """Return how programs are made to trust the authority, a line for each kind of program."""
     ways = {
+        "Catenet (get, rpc)": f"catenet get --cacert {path}",
+        "Catenet (connect)": f"catenet connect --ca {path}",
         "curl": f"curl --cacert {path}",
         "Python": f"SSL_CERT_FILE={path}",
         "Node.js": f"NODE_EXTRA_CA_CERTS={path}",

@@ -77,8 +77,8 @@ class Session:
 
     __slots__ = (
         "_ack_due", "_ack_overdue", "_bye_sent", "_stop", "_stop_sent", "active", "confirmed", "connections",
-        "credentials", "ended", "epoch", "expiry", "keys", "links", "lost_since", "on_attach", "on_change", "origin",
-        "path", "peer", "peer_silence", "receiving", "reset_code", "sending", "token",
+        "credentials", "ended", "epoch", "expiry", "keys", "links", "lost_since", "on_attach", "on_change", "on_lost",
+        "origin", "path", "peer", "peer_silence", "receiving", "reset_code", "sending", "token",
     )  # fmt: skip
 
     def __init__(self, sending: Sending, receiving: Receiving, expiry: float, path: Path) -> None:
@@ -108,6 +108,8 @@ class Session:
         self.on_change: Callable[[], None] = _nobody
         self.on_attach: Callable[[Link], None] = _ignore
         """Called when the session goes on by another connection."""
+        self.on_lost: Callable[[Link], None] = _ignore
+        """Called when its last connection is gone."""
         self._ack_due: float | None = None
         self._ack_overdue = False
         self._stop = False
@@ -199,6 +201,7 @@ class Session:
                 self._write_to(waiting)
         if not self.links and self.lost_since is None:
             self.lost_since = now
+            self.on_lost(link)
 
     def _write_to(self, link: Link) -> None:
         self.active = link

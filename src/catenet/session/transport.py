@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from catenet.net.callbacks import Callbacks
+from catenet.net.target import host_and_port
 from catenet.session import wire
 from catenet.session.core import Ending, Session
 from catenet.session.errors import SessionLost, SessionReset
 
 if TYPE_CHECKING:
     from catenet.net.connection import Connection
+    from catenet.session.link import Link
 
 __all__ = ["READER_LIMIT", "SessionInfo", "SessionTransport", "SessionWriter", "streams"]
+
+logger = logging.getLogger("catenet.session")
 
 READER_LIMIT = 64 << 10
 """Bytes of a line that `readline` takes, as with `asyncio.open_connection`."""
@@ -118,6 +123,8 @@ class SessionTransport(asyncio.Transport):
         self.commit: Callable[[int], None] | None = None
         """Keeps everything up to an offset of what has come (servers with `state`)."""
         self._error: Exception | None = None
+        self._lost_at: float | None = None
+        session.on_lost = self._lost
 
     def start(self, protocol: Callbacks) -> None:
         """Begin to carry `protocol`."""
@@ -128,11 +135,26 @@ class SessionTransport(asyncio.Transport):
 
     def use(self, connection: Connection[None]) -> None:
         """The session goes on by `connection`."""
-        self.connection = connection
+        again, self.connection = self.connection is not None, connection
         transport = connection.transport
         if transport is not None:
             found = {name: transport.get_extra_info(name) for name in _KEPT}
             self._known = {name: value for name, value in found.items() if value is not None}
+        if self._lost_at is not None:
+            logger.info("resumed after %.1f s on %s", self._loop.time() - self._lost_at, self._place())
+        elif again:
+            logger.info("moved to a new connection on %s", self._place())
+        self._lost_at = None
+
+    def _lost(self, link: Link) -> None:
+        self._lost_at = self._loop.time()
+        if self.session.ended is None:
+            logger.info("connection lost: %s (%s)", link.failure or "it broke", self._place())
+
+    def _place(self) -> str:
+        """Return where the peer is, or was last."""
+        peer = self._known.get("peername")
+        return host_and_port(*peer[:2]) if isinstance(peer, tuple) else "an unknown address"
 
     # From the session to the protocol.
 

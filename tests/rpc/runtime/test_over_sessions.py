@@ -296,6 +296,30 @@ def test_a_drain_does_not_wait_for_who_is_away_and_has_no_calls():
     asyncio.run(main())
 
 
+def test_both_ends_log_what_becomes_of_their_connections(caplog):
+    """That one is lost, that the session has resumed; nothing when it ends in order."""
+    caplog.set_level("INFO", "catenet.session")
+
+    def said(what):
+        return sum(record.getMessage().startswith(what) for record in caplog.records)
+
+    async def main():
+        async with on_sessions(Echo()) as (_, _, url), cutting(url) as cutter, Channel(cutter.url) as channel:
+            await channel.unary(SAY, text("1"))
+            cutter.open = False
+            cutter.cut()
+            await until(lambda: said("connection lost: ") == 2)
+            cutter.open = True
+            carrier(channel).info.migrate()
+            await until(lambda: said("resumed after ") == 2)
+            carrier(channel).info.migrate()
+            await until(lambda: said("moved to a new connection on 127.0.0.1:") == 2)
+            await channel.unary(SAY, text("2"))
+        assert (said(""), said("connection lost: ")) == (6, 2)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("away", [False, True])
 def test_a_drain_ends_who_has_not_begun_and_nobody_else(away):
     """Somebody has opened a session and sent nothing on it; a call of another client still ends as it should."""
