@@ -659,6 +659,13 @@ def test_options_of_sockets_are_set():
         (["listen", "tls://:0"], "needs --tls, or --cert (and --key)"),
         (["listen", "tcp://192.0.2.77:0"], "cannot bind to 192.0.2.77"),
         (["listen", "tcp://:0", "--max-connections", "0"], "at least 1"),
+        (
+            ["listen", "-k", "tcp://127.0.0.1:0", "--exec", "nosuchprog x"],
+            "--exec nosuchprog x: no program 'nosuchprog' in",
+        ),
+        (["connect", "tcp://127.0.0.1:1", "--exec", "/no/such"], "--exec /no/such: no such file: /no/such"),
+        (["listen", "tcp://127.0.0.1:0", "--exec", "/dev/null"], "/dev/null may not be executed"),
+        (["listen", "tcp://127.0.0.1:0", "--exec", "/tmp"], "/tmp is a directory"),
         (["listen", "unix:/no/such/dir/s"], "cannot bind to /no/such/dir/s: No such file or directory"),
     ],
 )

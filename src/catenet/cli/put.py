@@ -35,7 +35,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send the file; what the server answers goes to standard output."""
     options = options_of(args, [args.url])
-    options.upload = args.file
+    options.upload, options.stores = args.file, True
     if not args.file:
         raise UsageError("put: no file")
     return run_jobs([Job(args.url, options, options.outputs[0] if options.outputs else None)], "put")

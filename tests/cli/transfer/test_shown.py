@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -283,6 +285,32 @@ def test_mistakes_of_put(here, capfd, words, status, text):
     assert main(["put", *words]) == status
     out, err = capfd.readouterr()
     assert not out and text in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("status", ["409 Conflict", "507 Insufficient Storage", "500 Internal Server Error"])
+@pytest.mark.parametrize("words", [["put", "x"], ["put", "x", "-f"], ["get", "-T", "x"]])
+def test_an_upload_that_is_refused(here, capfd, status, words):
+    """It is a failure of `put`, whatever the server says about it; `get -T` does as curl."""
+    (here / "x").write_bytes(b"1")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+
+        def answer():
+            with listener.accept()[0] as sock, sock.makefile("rb") as file:
+                while file.readline() != b"\r\n":
+                    pass
+                file.read(1)
+                sock.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nwhy\n".encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        ended = main([*words, url])
+        thread.join()
+    out, err = capfd.readouterr()
+    assert ended == (0 if words[0] == "get" else 22)
+    assert out == ("" if "-f" in words else "why\n")
+    assert err == ("" if words[0] == "get" else f"catenet: {url}: the server says {status}\n")
 
 
 UNWRITTEN = "catenet: cannot write the output: bad file descriptor\n"

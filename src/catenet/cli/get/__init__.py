@@ -43,8 +43,8 @@ examples:
   catenet get dns://192.0.2.53/example.com?type=MX     and data:,hello
 
 What is in FILE is complete: until then it is FILE.part. status: curl's (6 name, 7 connect, 18 cut short,
-22 HTTP status with --fail, 23 cannot write, 28 time, 33 range, 35 TLS, 47 redirects, 52 no answer, 56 receiving,
-60 certificate, 68 to 74 what TFTP servers say), 1 anything else, 2 wrong usage, 130 Ctrl-C
+22 HTTP status with --fail or of put, 23 cannot write, 28 time, 33 range, 35 TLS, 47 redirects, 52 no answer,
+56 receiving, 60 certificate, 68 to 74 what TFTP servers say), 1 anything else, 2 wrong usage, 130 Ctrl-C
 """
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -32,7 +33,18 @@ def command_of(exec_line: str | None, shell_line: str | None) -> list[str] | Non
         raise UsageError(f"--exec {exec_line}: {error}") from None
     if not words:
         raise UsageError("--exec: which program?")
+    if shutil.which(words[0]) is None:
+        raise UsageError(f"--exec {exec_line}: {_why_not(words[0])}")
     return words
+
+
+def _why_not(program: str) -> str:
+    """Why nothing can be run by this name, as the kernel or a shell would say it."""
+    if os.sep not in program:
+        return f"no program {program!r} in PATH"
+    if not os.path.exists(program):
+        return f"no such file: {program}"
+    return f"{program} is a directory" if os.path.isdir(program) else f"{program} may not be executed"
 
 
 class Program:

@@ -116,6 +116,7 @@ class Fetch:
                     return
                 offset = 0
             await self._take(response, offset)
+            self._check_sent(response)
         finally:
             await response.close()
             if options.verbose:
@@ -130,9 +131,15 @@ class Fetch:
             if self.job.options.fail and response.status >= 400:
                 await self.refuse(response)
             await self._take(response, 0)
+            self._check_sent(response)
         finally:
             await response.close()
             self.job.facts["phases"] = _phases(response.timings)
+
+    def _check_sent(self, response: Response) -> None:
+        """Fail if what was sent was refused: what the server says about it has been written. Raises `TransferError`."""
+        if self.job.options.stores and response.status >= 400:
+            raise TransferError(Code.STATUS, f"{self.job.url}: the server says {_status(response)}")
 
     async def refuse(self, response: Response) -> None:
         """Give up because of a response's status."""

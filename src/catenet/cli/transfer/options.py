@@ -34,6 +34,8 @@ class Options:
     data: list[tuple[str, str]] = field(default_factory=list)
     forms: list[str] = field(default_factory=list)
     upload: str | None = None
+    stores: bool = False
+    """Whether it is a failure if the server does not take what is sent: with `put`."""
     method: str | None = None
     head: bool = False
     include: bool = False
