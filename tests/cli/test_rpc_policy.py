@@ -147,6 +147,8 @@ def test_check(capsys):
         (["check"], "[[policy]]\nmethod = 'a.B/C'\nalow = 1", "policy 1: 'alow' is unknown (did you mean 'allow'?)"),
         (["explain", "a.B/C", "--policy", "nowhere.toml"], "", "nowhere.toml: No such file or directory"),
         (["explain", "Open"], "", "'Open': write package.Service/Method"),
+        (["explain", "a.B/C", "--as", "udi:0"], "", "--as: 'udi:0' is no name of a caller (did you mean 'uid'?)"),
+        (["check", "p2.toml"], "", "p2.toml: a .proto file is expected; do you mean --policy p2.toml?"),
         (["explain", "a.B/C", "--as", "sope:0"], "", "--as: 'sope:0' is no name of a caller (did you mean 'scope'?)"),
         (["replay", "nowhere.log"], "", "nowhere.log: No such file or directory"),
         (["replay", "box.proto"], "", "box.proto: line 1: no record of an audit log"),

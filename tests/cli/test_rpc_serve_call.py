@@ -196,6 +196,12 @@ def test_a_failed_call_is_told_with_its_details(server, capsys):
     ("arguments", "complaint"),
     [
         (["call", "{url}", "HiScore/Gte"], "no method of hiscore.HiScore 'Gte'; do you mean Get?"),
+        (
+            ["call", "{url}", "hiscore.HiScore", "{}"],
+            "is a service, and the method is missing; there are: hiscore.HiScore/",
+        ),
+        (["call", "{url}", "HiScore"], "'HiScore' is a service, and the method is missing; there are: HiScore/"),
+        (["call", "{url}", "HiScore/Get", "--timeout", "-1"], "argument --timeout: a duration cannot be negative"),
         (["call", "{url}", "HighScore/Get"], "no service 'HighScore'; do you mean HiScore?"),
         (["call", "{url}", "Get"], "'Get' names no method; write SERVICE/METHOD"),
         (["call", "{url}", "HiScore/Get", '{"gam": 1}'], "DATA: hiscore.GetRequest has no field 'gam'"),
@@ -232,7 +238,7 @@ def test_mistakes(server, capsys, arguments, complaint):
 def test_nobody_listens(capsys):
     status, _, err = rpc(capsys, "list", "tcp://127.0.0.1:1")
     assert status == 1
-    assert err.startswith("catenet: UNAVAILABLE: cannot connect to 127.0.0.1:1")
+    assert err == "catenet: UNAVAILABLE: cannot connect to 127.0.0.1:1: Connection refused\n"
 
 
 def test_mistakes_in_the_implementation_name_their_place(tmp_path):

@@ -56,7 +56,7 @@ def test_targets(text, target, authority):
         ("ipv4:1.2.3.4:99999", "'99999' is no port"),
         ("ipv6:[::1]:1,1.2.3.4:1", "is no IPv6 address"),
         ("unix:", "names no path"),
-        ("ipv6:[::1:80", "'[::1:80' is no IPv6 address and port"),
+        ("ipv6:[::1:80", r"'\[::1:80' is no IPv6 address and port"),
         ("ipv6:::1]:80", "is no IPv6 address and port"),
         ("", "names no"),
     ],

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catenet.cli import Parser, UsageError
+from catenet.cli.arguments import duration
 from catenet.cli.rpc_sessions import add_session_arguments, session_options
 from catenet.net import TlsError, client_context
 from catenet.net.tls_source import TlsSource
@@ -56,7 +57,7 @@ def add_channel_options(parser: argparse.ArgumentParser) -> None:
     wire.add_argument("--authority", metavar="NAME", help="what to call the server instead of the host in the URL")
     wire.add_argument("-H", "--header", action="append", default=[], metavar="NAME:VALUE", help="metadata (repeat)")
     wire.add_argument("--token", metavar="TOKEN", help="send 'authorization: Bearer TOKEN'; @FILE reads it")
-    wire.add_argument("--timeout", type=float, default=None, metavar="SECONDS", help="deadline of the call")
+    wire.add_argument("--timeout", type=duration, default=None, metavar="TIME", help="deadline of the call: 5, 200ms")
     tls = parser.add_argument_group("TLS")
     tls.add_argument("--cacert", metavar="FILE", help="certificates to trust (PEM)")
     tls.add_argument("--cert", metavar="FILE", help="the client's certificate (PEM)")

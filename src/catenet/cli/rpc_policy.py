@@ -54,11 +54,20 @@ def run(args: argparse.Namespace) -> int:
     """Run the chosen action."""
     from catenet.rpc.policy.table import PolicyError, read_policy
 
+    _refuse_others(args)
     try:
         file = read_policy(args.policy)
     except PolicyError as error:
         raise UsageError(str(error)) from None
     return {"explain": _explain, "check": _check, "replay": _replay}[args.what](args, file)
+
+
+def _refuse_others(args: argparse.Namespace) -> None:
+    """The words of `check` are .proto files; that of a policy file is an option."""
+    for name in getattr(args, "protos", ()):
+        if not name.endswith(".proto"):
+            hint = f"; do you mean --policy {name}?" if name.endswith(".toml") else ""
+            raise UsageError(f"{name}: a .proto file is expected{hint}")
 
 
 def _explain(args: argparse.Namespace, file: PolicyFile) -> int:

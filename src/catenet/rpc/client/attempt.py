@@ -285,6 +285,8 @@ class Attempt:
         self.refused = reset.unprocessed
         if reset.code == ErrorCode.CONNECT_ERROR:
             error = RpcError(Code.UNAVAILABLE, reset.message)
+        elif self.connection.broke_protocol and not self.connection.core.settled:  # no HTTP/2 at all: none has read it
+            error = RpcError(Code.UNAVAILABLE, f"cannot use the server: {reset.message}")
         elif self._deadline is not None and self.connection.loop.time() >= self._deadline[0]:
             # The server has the same deadline, and its word came first.
             error = RpcError(Code.DEADLINE_EXCEEDED, _DEADLINE)

@@ -157,6 +157,8 @@ async def find_method(catalog: Catalog, name: str) -> AnyMethod:
     service_name, slash, method_name = name.strip("/").rpartition("/")
     if not slash:
         service_name, _, method_name = name.rpartition(".")
+        if service_name != HEALTH.name:
+            await _refuse_service(catalog, name)
     if not service_name:
         raise UnknownName(f"{name!r} names no method; write SERVICE/METHOD")
     # How a server feels can be asked without its reflection.
@@ -166,6 +168,16 @@ async def find_method(catalog: Catalog, name: str) -> AnyMethod:
         names = [method.name for method in service.methods]
         raise UnknownName(_no_such(f"method of {service.name}", method_name, names, str))
     return method
+
+
+async def _refuse_service(catalog: Catalog, name: str) -> None:
+    """Raise `UnknownName` with the methods that there are if `name` is a service, so that the method is missing."""
+    services = await catalog.services()
+    if name not in services and [one.rpartition(".")[2] for one in services].count(name) != 1:
+        return
+    service = await find_service(catalog, name)
+    methods = ", ".join(f"{name}/{method.name}" for method in service.methods)
+    raise UnknownName(f"{name!r} is a service, and the method is missing; there are: {methods or 'none'}")
 
 
 async def find_symbol(catalog: Catalog, name: str) -> Any:

@@ -19,7 +19,7 @@ from catenet.net.tls_source import TlsSource
 from catenet.rpc.client.attempt import Attempt
 from catenet.rpc.client.balancing.config import make_policy
 from catenet.rpc.client.balancing.policy import Policy, State
-from catenet.rpc.client.connection import make_dialler, name_of
+from catenet.rpc.client.connection import make_dialler, name_of, place_of, reason
 from catenet.rpc.client.health_watch import HealthWatch
 from catenet.rpc.client.options import USER_AGENT, ChannelOptions, policy_of
 from catenet.rpc.client.replay import ReplayRoom
@@ -319,7 +319,7 @@ class Connections:
     def _fail(self, error: Exception) -> None:
         """There is no connection, and the last attempt has failed: calls fail until one succeeds."""
         what = "use" if isinstance(error, NotServing) else "connect to"
-        self._failure = f"cannot {what} {authority(self._target)}: {error or type(error).__name__}"
+        self._failure = f"cannot {what} {place_of(self._target)}: {reason(error, self.options.connect_timeout)}"
         self._tell_state()
         self._pool.fail(_KEY, self._unavailable)
         self._wake()
@@ -442,7 +442,7 @@ class Connections:
         if connection.core.served:
             self._broken.succeeded()
         elif connection.broke_protocol and not self._connections:
-            self._failure = f"cannot use {authority(self._target)}: {connection.error}"
+            self._failure = f"cannot use {place_of(self._target)}: {connection.error}"
             self._not_before = self.loop.time() + self._broken.failed(self.random)
             self._pool.fail(_KEY, self._unavailable)
             self.start_connecting()

@@ -9,16 +9,19 @@ from typing import Protocol
 from catenet.http.client.connection import ClientConnection, Dial
 from catenet.http.h1.memo import H1Memo
 from catenet.http.h2.blocks import Memos
+from catenet.http.target import authority
 from catenet.net import dial as net
 from catenet.net.dial import ClientTls, Endpoint
 from catenet.net.target import Target, host_and_port
-from catenet.net.tls import client_context
+from catenet.net.tls import client_context, explain
 from catenet.net.tls_source import TlsSource, with_alpn
 from catenet.rpc.client.names import Resolver, usual_resolver
 from catenet.rpc.client.options import ChannelOptions
 from catenet.rpc.model.target import SESSION_SCHEMES
 
-__all__ = ["Dialler", "NetworkDialler", "make_dialler", "name_of"]
+__all__ = ["Dialler", "NetworkDialler", "make_dialler", "name_of", "place_of", "reason"]
+
+_SHOWN = 3
 
 
 class Dialler(Protocol):
@@ -97,3 +100,17 @@ def name_of(endpoint: Endpoint) -> str:
     """Return what gRPC calls an address, as places on rings of hashes are made of it."""
     address = endpoint.address
     return address if isinstance(address, str) else host_and_port(address[0], address[1])
+
+
+def place_of(target: Target) -> str:
+    """Return where a channel connects to, as its failures say: the path of a socket, or all addresses of a list."""
+    places = [f"unix:{one.unix}" if one.unix else authority(one) for one in (target, *target.alternatives)]
+    more = len(places) - _SHOWN
+    return ", ".join(places[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def reason(error: Exception, patience: float) -> str:
+    """Return why a connection could not be made within `patience` seconds."""
+    if isinstance(error, TimeoutError) and not str(error):  # not the kernel's own
+        return f"no answer in {patience:g} s"
+    return explain(error)

@@ -13,7 +13,9 @@ from catenet.net.target import Target
 from catenet.rpc.client.balancing.config import PolicyConfig, policy_named
 from catenet.rpc.client.names import Resolver
 from catenet.rpc.client.service_config import ServiceConfig
+from catenet.rpc.model.checks import check_choice, check_numbers
 from catenet.rpc.model.sessions import SessionOptions
+from catenet.rpc.protocols.registry import PROTOCOLS
 
 __all__ = ["USER_AGENT", "ChannelOptions", "policy_of"]
 
@@ -22,7 +24,7 @@ USER_AGENT = f"catenet/{__version__}".encode()
 
 @dataclass(frozen=True, slots=True)
 class ChannelOptions:
-    """How a channel treats its server. Times in seconds, sizes in bytes.
+    """How a channel treats its server. Times in seconds, sizes in bytes. Raises `ValueError` that names the field.
 
     * `protocol`: `grpc`, `grpc-web` or `connect`; `codec`: `proto` or `json`; `http1`: speak HTTP/1.1
       where TLS does not choose (not with gRPC); `use_get`: Connect sends methods without side effects as GET.
@@ -72,6 +74,20 @@ class ChannelOptions:
     limits: Limits = field(default_factory=lambda: Limits(max_streams=0, glitch_burst=10_000, glitch_rate=1000.0))
     codecs: Mapping[str, Codec] = field(default_factory=lambda: CODECS)
     compressions: Mapping[str, Compression] = field(default_factory=lambda: COMPRESSIONS)
+
+    def __post_init__(self) -> None:
+        check_choice("protocol", self.protocol, PROTOCOLS)
+        check_choice("codec", self.codec, self.codecs)
+        check_choice("compression", self.compression, self.compressions)
+        for name in self.accepts:
+            check_choice("accepts", name, self.compressions)
+        if self.http1 and self.protocol == "grpc":
+            raise ValueError("http1=True: gRPC needs HTTP/2; protocol='connect' and 'grpc-web' do not")
+        check_numbers(self, ("resolve_floor", "keepalive_timeout", "connect_timeout"))
+        check_numbers(self, ("max_receive", "retry_buffer", "retry_buffer_total"))
+        check_numbers(self, ("timeout", "peer_timeout", "keepalive_time"), none=True)
+        if isinstance(self.balancing, str):
+            policy_named(self.balancing)
 
 
 def policy_of(target: Target, options: ChannelOptions) -> PolicyConfig:

@@ -59,8 +59,8 @@ def _parse(name: str) -> str:
     if name.startswith("spiffe://") and len(name) > len("spiffe://"):
         return _check_wildcard(name)
     if not colon or kind not in _KINDS or not value:
-        near = difflib.get_close_matches(kind if colon else name, [*_KINDS, *_WORDS, "spiffe"], n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        near = _nearest(kind if colon else name)
+        hint = f" (did you mean {near!r}?)" if near else ""
         raise ValueError(f"{name!r} is no name of a caller{hint}: KIND:VALUE, spiffe://ID, {', '.join(_WORDS)}")
     if kind in ("uid", "gid"):
         if not value.isascii() or not value.isdigit() or int(value) >= 0xFFFF_FFFF:
@@ -71,6 +71,12 @@ def _parse(name: str) -> str:
     if kind in ("user", "group"):
         return _number_of(kind, value)
     return _check_wildcard(name)
+
+
+def _nearest(word: str) -> str | None:
+    """The kind or word that is most like `word`; of several, the one with the same letters."""
+    near = difflib.get_close_matches(word, [*_KINDS, *_WORDS, "spiffe"], n=len(_KINDS))
+    return next((one for one in near if sorted(one) == sorted(word)), next(iter(near), None))
 
 
 def _check_wildcard(name: str) -> str:

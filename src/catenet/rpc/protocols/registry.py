@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from catenet.http.message import Fields, RequestHead, ResponseHead
 from catenet.rpc.protocols.connect import ConnectClientWire, ConnectServerWire
@@ -10,7 +10,14 @@ from catenet.rpc.protocols.grpc import GrpcClientWire, GrpcServerWire
 from catenet.rpc.protocols.grpc_web import GrpcWebClientWire, GrpcWebServerWire
 from catenet.rpc.protocols.protocol import Answer, ClientWire, ServerWire
 
-__all__ = ["client_wire", "not_found", "server_wires"]
+__all__ = ["PROTOCOLS", "client_wire", "not_found", "server_wires"]
+
+PROTOCOLS: Mapping[str, Callable[[], ClientWire]] = {
+    "grpc": GrpcClientWire,
+    "grpc-web": GrpcWebClientWire,
+    "connect": ConnectClientWire,
+}
+"""What a client may speak."""
 
 
 def server_wires(codecs: Iterable[str], compressions: Iterable[str]) -> list[ServerWire]:
@@ -25,14 +32,10 @@ def server_wires(codecs: Iterable[str], compressions: Iterable[str]) -> list[Ser
 
 def client_wire(name: str) -> ClientWire:
     """Return the wire called `grpc`, `grpc-web` or `connect`; raise `ValueError`."""
-    wires: dict[str, ClientWire] = {
-        "grpc": GrpcClientWire(),
-        "grpc-web": GrpcWebClientWire(),
-        "connect": ConnectClientWire(),
-    }
-    if name not in wires:
-        raise ValueError(f"protocol {name!r}: there are {', '.join(wires)}")
-    return wires[name]
+    wire = PROTOCOLS.get(name)
+    if wire is None:
+        raise ValueError(f"protocol {name!r}: there are {', '.join(PROTOCOLS)}")
+    return wire()
 
 
 def not_found(head: RequestHead, paths: Container[str]) -> Answer:

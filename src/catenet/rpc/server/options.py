@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
 from catenet.http.limits import Limits
 from catenet.net.limits import ServerLimits
+from catenet.rpc.model.checks import check_choice, check_numbers
 from catenet.rpc.model.sessions import SessionOptions
 
 __all__ = ["Counters", "ServerOptions"]
@@ -17,6 +18,8 @@ __all__ = ["Counters", "ServerOptions"]
 @dataclass(frozen=True, slots=True)
 class ServerOptions(ServerLimits):
     """How a server treats its callers: `catenet.net.limits.ServerLimits`, and more. Seconds and bytes.
+
+    Raises `ValueError` that names the field.
 
     * `limits`: of HTTP, for each connection.
     * `max_receive`, `max_send`: largest message, uncompressed.
@@ -42,6 +45,14 @@ class ServerOptions(ServerLimits):
     peer_timeout: float | None = 60.0
     executor: Executor | None = None
     session: SessionOptions = field(default_factory=SessionOptions)
+
+    def __post_init__(self) -> None:
+        check_choice("compression", self.compression, self.compressions)
+        check_numbers(self, ("max_receive", "max_send", "max_assembly", "max_assembly_total", "max_queued_total"))
+        check_numbers(self, ("handshake_timeout", "min_rate", "send_timeout", "backlog", "write_limit"))
+        check_numbers(self, ("keepalive_time", "keepalive_timeout", "max_age_grace"))
+        check_numbers(self, ("peer_timeout", "max_idle", "max_age", "park_after"), none=True)
+        check_numbers(self, ("max_connections",), least=1, none=True)
 
 
 @dataclass(slots=True)
