@@ -329,9 +329,10 @@ def test_running_servers(here, capsys):
         (("old.binpb",), "name two versions, OLD and NEW, or one and --against OLD"),
         (("old.binpb", "new", "--against", "old"), "with --against there is one other version, NEW"),
         (("old.binpb", "nowhere"), "nowhere: no such file, folder, revision or server"),
+        (("old.binpb", "gone:"), "gone: no such file"),
         (("old.binpb", "empty"), "empty: no .proto files in it"),
         (("old.binpb", "noise.bin"), "noise.bin: no descriptor set, and no .proto file by its name"),
-        (("old.binpb", "bad.proto"), "bad.proto: bad.proto:2:"),
+        (("old.binpb", "bad.proto"), "catenet: bad.proto:2:"),
         (("old.binpb", "new", "--use", "WIER"), "no rule or category 'WIER'; do you mean WIRE?"),
         (
             ("old.binpb", "new", "--use", "FIELD_SAME_TIPE"),

@@ -27,11 +27,21 @@ def zone(tmp_path):
         (["serve", "dns", "--listen", "udp+tpc://127.0.0.1:0"], "no scheme 'udp+tpc'; do you mean udp+tcp?"),
         (["serve", "dns", "--listen", "tls://127.0.0.1:0"], "needs --tls, or --cert (and --key)"),
         (["serve", "dns", "--listen", "udp+tcp://127.0.0.1:99999"], "'99999' is no port"),
-        (["serve", "dns", "--listen", "udp+tcp://192.0.2.77:0"], "cannot bind to 192.0.2.77"),
+        (
+            ["serve", "dns", "--listen", "udp+tcp://192.0.2.77:0"],
+            "--listen udp+tcp://192.0.2.77:0: cannot bind to 192.0.2.77",
+        ),
+        (
+            ["serve", "http", ".", "--listen", "http://192.0.2.77:0"],
+            "--listen http://192.0.2.77:0: cannot bind to 192.0.2.77",
+        ),
+        (["get", "http://a", "--retry", "x"], "--retry: 'x' is no whole number"),
+        (["run", "world.toml", "--seeed", "4"], "unrecognized arguments: --seeed; did you mean --seed?"),
+        (["run", "--for", "3x", "x.py"], "unknown unit of time 'x' in '3x'; units are ns, us, ms, s, min, m, h"),
         (["serve", "dns", "--workers", "0"], "--workers 0: at least 1"),
         (["serve", "dns", "--zone", "no.such.zone"], "no.such.zone: No such file or directory"),
         (["serve", "dns", "--config", "no.toml"], "no.toml: no such file or directory"),
-        (["serve", "dns", "--workers", "two"], "invalid int value: 'two'"),
+        (["serve", "dns", "--workers", "two"], "--workers: 'two' is no whole number"),
     ],
 )
 def test_a_mistake_is_one_line(capsys, words, complaint):

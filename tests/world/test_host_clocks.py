@@ -374,7 +374,8 @@ MISTAKES = {
     '[hosts.a.clock]\ndrift = "fast"': "2: drift: 'fast' is no drift; write for example '40ppm'",
     '[hosts.a.clock]\ndrift = "6%"\nwander = "6%"': "1: clock: a clock must not be off by more than 10% (100000ppm)",
     '[hosts.a.clock]\nwander = "-1ppm"': "2: wander: '-1ppm' is negative; a clock wanders both ways",
-    '[hosts.a.clock]\noffset = "2 years"': "2: offset: unknown unit of time 'years' in '2 years'; did you mean 'ms'?",
+    '[hosts.a.clock]\noffset = "2 years"': "2: offset: unknown unit of time 'years' in '2 years'; "
+    "units are ns, us, ms, s, min, m, h",
     '[hosts.a.clock]\noffset = "1000000000000s"': "2: offset: '1000000000000s' is more than 1e+09 seconds",
     '[hosts.a]\n[[events]]\nat = 1\nclock = "a"': "2: a clock event needs what changes, as step = '1s'",
     '[hosts.a]\n[[events]]\nat = 1\nclock = "a"\nstep = true': "5: step: duration must be a number or a text as"

@@ -99,6 +99,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with the message, and with the choice that is nearest if there are choices."""
+        wrong = re.fullmatch(r"argument (.+): invalid (int|float) value: (.*)", message)
+        if wrong is not None:
+            kind = "whole number" if wrong[2] == "int" else "number"
+            raise UsageError(f"{wrong[1]}: {wrong[3]} is no {kind}; see '{self.prog} --help'")
+        if message.startswith("unrecognized arguments: "):
+            raise _unrecognized(self, argparse.Namespace(), message.partition(": ")[2].split())
         found = re.fullmatch(r"argument (.+): invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if found is None:
             raise UsageError(f"{message}; see '{self.prog} --help'")

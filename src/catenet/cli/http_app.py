@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from catenet.cli import UsageError, logs
 from catenet.cli.limits import add_http_limits, http_limits
 from catenet.cli.load import load, run_program
-from catenet.cli.serving import Kind, add_arguments, run_server, tls_context
+from catenet.cli.serving import Kind, add_arguments, cannot_listen, run_server, tls_context
 
 if TYPE_CHECKING:
     import ssl
@@ -120,7 +120,7 @@ async def _serving(
     except LifespanError as error:
         raise UsageError(f"{args.app}: {error}") from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"--listen {error}") from None
+        raise cannot_listen(placement.urls, error) from None
     gc.collect()
     gc.freeze()  # what the program has made so far stays; to look through it again and again finds nothing
     async with server:

@@ -81,7 +81,7 @@ def _read(text: str, args: argparse.Namespace) -> Read:
         return _git(top, revision, inside, args)
     if re.fullmatch(r"[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+", text):
         return _server(text, args)
-    raise Unreadable(f"{text}: no such file, folder, revision or server")
+    raise Unreadable(f"{text.removesuffix(':')}: no such file, folder, revision or server")
 
 
 def _folder(path: Path, includes: Sequence[str | Path], shown: str) -> Read:
@@ -117,7 +117,13 @@ def _described(protos: Sequence[Path], includes: Sequence[str | Path], shown: st
     try:
         return _own(describe_protos(protos, includes))
     except CompileError as error:
-        raise Unreadable("\n".join(f"{shown}: {line}" for line in str(error).splitlines())) from None
+        raise Unreadable("\n".join(_named(line, shown) for line in str(error).splitlines())) from None
+
+
+def _named(line: str, shown: str) -> str:
+    """A line of the compiler's, which may begin with the name of the file that was asked for."""
+    file, colon, rest = line.partition(":")
+    return f"{shown}:{rest}" if colon and file == Path(shown).name else f"{shown}: {line}"
 
 
 def _set(data: bytes, shown: str) -> list[FileDescriptorProto]:
@@ -299,7 +305,7 @@ def _git(top: Path, revision: str, inside: str, args: argparse.Namespace) -> Rea
     with _checked_out(top, revision) as tree:
         place = (tree / inside).resolve()
         if not place.is_relative_to(tree) or not place.exists():
-            raise Unreadable(f"{shown}: no such file or folder with .proto files in that revision")
+            raise Unreadable(f"{shown.removesuffix(':')}: no such file or folder with .proto files in that revision")
         includes = [_in_tree(Path(folder), top, tree) for folder in args.includes]
         if place.is_dir():
             read = _folder(place, includes, shown)

@@ -15,7 +15,7 @@ from catenet.cli.limits import add_rpc_limits, rpc_options
 from catenet.cli.rpc_load import implementations, importable
 from catenet.cli.rpc_metrics import add_metrics_arguments, check_metrics, telling
 from catenet.cli.rpc_sessions import SESSION_SCHEMES, add_session_arguments, session_options
-from catenet.cli.serving import Kind, add_arguments, run_server, tls_source
+from catenet.cli.serving import Kind, add_arguments, cannot_listen, run_server, tls_source
 from catenet.net.target import SCHEMES, parse_target
 from catenet.net.tls_source import TlsFiles, TlsSource
 from catenet.net.workers import Placement
@@ -305,4 +305,4 @@ async def _listen(server: Server, url: str, tls: TlsSource | None, placement: Pl
     try:
         await server.listen(url, tls=tls, reuse_port=placement.reuse_port, sock=placement.shared.get(url))
     except (OSError, ValueError) as error:
-        raise UsageError(f"--listen {url}: {error}") from None
+        raise cannot_listen([url], error) from None

@@ -35,6 +35,7 @@ __all__ = [
     "Running",
     "add_arguments",
     "add_tls_arguments",
+    "cannot_listen",
     "run_server",
     "tls_context",
     "tls_source",
@@ -152,7 +153,7 @@ def run_server(
             reloads=kind.reloads,
         )
     except BindError as error:
-        raise UsageError(f"--listen {error}") from None
+        raise cannot_listen(listen, error) from None
 
 
 def _work(
@@ -270,3 +271,9 @@ def _context(args: argparse.Namespace) -> ssl.SSLContext:
         return server_context(args.cert, args.key, args.client_ca)
     except TlsError as error:
         raise UsageError(f"--cert, --key, --client-ca: {error}") from None
+
+
+def cannot_listen(urls: Sequence[str], error: Exception) -> UsageError:
+    """Return the error of a server that cannot listen at one of these URLs."""
+    why = (error.strerror if isinstance(error, OSError) else None) or error
+    return UsageError(f"--listen {', '.join(urls)}: {why}")

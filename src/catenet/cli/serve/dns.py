@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError, logs
-from catenet.cli.serving import Kind, add_arguments, run_server, tls_context
+from catenet.cli.serving import Kind, add_arguments, cannot_listen, run_server, tls_context
 
 if TYPE_CHECKING:
     from catenet.dns.server.config import ServerConfig
@@ -155,7 +155,7 @@ async def _serving(
     except ConfigError as error:
         raise UsageError(str(error)) from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"--listen {error}") from None
+        raise cannot_listen(placement.urls, error) from None
     try:
         yield service
     finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from catenet.cli import UsageError, logs
 from catenet.cli.http_app import add_log_arguments, check_log, http_kind, open_access_log, tls_of
 from catenet.cli.http_proxy import add_proxy_arguments, check_proxy, make_gateway
-from catenet.cli.serving import add_arguments, run_server
+from catenet.cli.serving import add_arguments, cannot_listen, run_server
 
 if TYPE_CHECKING:
     from catenet.http.files import FileOptions
@@ -153,6 +153,6 @@ async def _serving(args: argparse.Namespace, options: FileOptions, placement: Pl
                 service, placement.urls, tls=tls_of(args), reuse_port=placement.reuse_port, shared=placement.shared
             )
         except (OSError, ValueError) as error:
-            raise UsageError(f"--listen {error}") from None
+            raise cannot_listen(placement.urls, error) from None
         async with server:
             yield server

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError, logs
-from catenet.cli.serving import Kind, add_arguments, run_server
+from catenet.cli.serving import Kind, add_arguments, cannot_listen, run_server
 from catenet.printable import complain, printable
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ async def _serving(
         except TlsError as error:
             raise UsageError(f"--cert, --key: {error}") from None
         except (OSError, ValueError) as error:
-            raise UsageError(f"--listen {error}") from None
+            raise cannot_listen(placement.urls, error) from None
         yield await stack.enter_async_context(server)
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from catenet.cli import UsageError, logs
-from catenet.cli.serving import Kind, add_arguments, run_server
+from catenet.cli.serving import Kind, add_arguments, cannot_listen, run_server
 
 if TYPE_CHECKING:
     from catenet.net.workers import Placement
@@ -120,6 +120,6 @@ async def _serving(args: argparse.Namespace, options: ServerOptions, placement: 
     try:
         server = await serve(args.folder, placement.urls, options, reuse_port=placement.reuse_port)
     except (OSError, ValueError) as error:
-        raise UsageError(f"--listen {error}") from None
+        raise cannot_listen(placement.urls, error) from None
     async with server:
         yield server

@@ -140,7 +140,8 @@ def parse_queue(value: object) -> QueueProperties:
 
 def _scale(unit: str, table: Mapping[str, float], what: str, value: object) -> float:
     if unit not in table:
-        raise ValueError(f"unknown {what} {unit!r} in {value!r}{nearest(unit, table, 'ms')}")
+        hint = nearest(unit, table) or f"; units are {', '.join(one for one in table if one and one.isascii())}"
+        raise ValueError(f"unknown {what} {unit!r} in {value!r}{hint}")
     return table[unit]
 
 
