@@ -707,12 +707,6 @@ def test_all_addresses_are_called_that(scheme):
     assert urls and set(urls) <= {f"{scheme}://0.0.0.0:{port}", f"{scheme}://[::]:{port}"}
 
 
-def test_a_program_that_is_not_there():
-    with serving_once(lambda sock: None) as address:
-        done = connect(f"tcp://127.0.0.1:{address[1]}", "--exec", "no-such-program")
-    assert (done.returncode, done.stderr) == (1, b"catenet: cannot run no-such-program: No such file or directory\n")
-
-
 def test_a_server_whose_second_url_does_not_answer():
     with listening("tcp://127.0.0.1:0", f"tcp://127.0.0.1:{free_port()}") as it:
         with socket.create_connection(("127.0.0.1", it.port)) as sock, pytest.raises(ConnectionResetError):
