@@ -38,18 +38,29 @@ class Console:
         self._coloured = {stream: stream.isatty() and not plain for stream in (self._out, self._err)}
         self._live = self._coloured[self._err]
         self._status = ""
+        self._failed: OSError | None = None
         self.now: Callable[[], float] = float
 
     def line(self, host: str, stream: str, text: str) -> None:
-        """Show one line that a host's program wrote."""
-        self._print(self._out if stream == "stdout" else self._err, host, text, self._colours.get(host, DIM))
+        """Show one line that a host's program wrote. That it cannot be shown is told by `check`: not to the program."""
+        if self._failed is None:
+            try:
+                self._print(self._out if stream == "stdout" else self._err, host, text, self._colours.get(host, DIM))
+            except OSError as error:
+                self._failed = error
+
+    def check(self) -> None:
+        """Raise the `OSError` of a line that could not be shown."""
+        if self._failed is not None:
+            raise self._failed
 
     def announce(self, text: str) -> None:
         """Show that something happens to the world."""
         self._print(self._out, "world", shown(f"{self.now():.3f} s: {text}", self._out), DIM)
 
     def progress(self, now: float) -> None:
-        """Show how far the world's time has come."""
+        """Show how far the world's time has come. Raises `OSError` if lines cannot be shown any more."""
+        self.check()
         if self._live:
             self._wipe()
             self._status = _cut(f"{self._label}: {now:.1f} s", self._columns())
@@ -57,7 +68,8 @@ class Console:
             self._err.flush()
 
     def finish(self) -> None:
-        """Take the progress line away."""
+        """Take the progress line away. Raises `OSError` if lines could not be shown."""
+        self.check()
         self._wipe()
         self._err.flush()
 
