@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catenet.world.engine.hub import NEVER, Call, Hub, Outlet
+from catenet.world.engine.hub import NEVER, Call, Hub
 from catenet.world.engine.realtime import RealClock
 
 
@@ -56,26 +56,13 @@ def test_programs_have_their_turns_when_nothing_else_is_due_at_an_instant() -> N
     assert ran == expected
 
 
-class Sent(Outlet):
-    """What a port has sent in a round: it arrives at once, or in a second."""
-
-    def __init__(self, hub: Hub, place: tuple[str, int], arrive: Call, delay: float = 0.0) -> None:
-        super().__init__(place)
-        self.hub = hub
-        self.arrive = arrive
-        self.delay = delay
-
-    def happen(self, when: float, sequence: float) -> None:
-        self.hub.put(self.arrive, when + self.delay)
-
-
 def test_what_hosts_send_leaves_when_all_are_quiet_by_host_and_port() -> None:
     hub, ran = Hub(), []
 
     def send(host: str, number: int, delay: float = 0.0) -> None:
         ran.append(f"{host}{number} sends")
         arrive = Call(ran.append, (f"from {host}{number}",))
-        hub.leave(Sent(hub, (host, number), arrive, delay))
+        hub.call_after_round((host, number), lambda: hub.put(arrive, hub.now + delay))
 
     hub.call_at(1.0, send, "b", 0)
     hub.call_at(1.0, send, "a", 1, 1.0)
