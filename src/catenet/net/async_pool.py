@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic
 
+from catenet.net.alarm import Alarm
 from catenet.net.pool import NEVER, C, K, Pool, PoolLimits, Slot, Ticket
 
 __all__ = ["AcquireTimeout", "AsyncPool"]
@@ -39,8 +40,7 @@ class AsyncPool(Generic[K, C]):
         self._failed = failed
         self._slots: dict[C, Slot[K, C]] = {}
         self._dialling: dict[asyncio.Task[None], None] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
+        self._alarm = Alarm(loop, self._fire)
 
     @property
     def outstanding(self) -> int:
@@ -119,7 +119,7 @@ class AsyncPool(Generic[K, C]):
         slot = self._slots.get(member)
         if slot is not None and self._core.changed(slot):
             self._act()
-        elif self._timer is None:
+        elif not self._alarm.armed:
             self._arm()
 
     def lost(self, member: C) -> None:
@@ -149,9 +149,7 @@ class AsyncPool(Generic[K, C]):
         """Open nothing more, let all callers fail. The connections are left as they are."""
         for ticket in self._core.all_waiting():
             _refuse(ticket, error())
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.cancel()
         tasks = list(self._dialling)
         for task in tasks:
             task.cancel()
@@ -190,17 +188,10 @@ class AsyncPool(Generic[K, C]):
 
     def _arm(self) -> None:
         """Wake up when the core has something to do by itself."""
-        due = self._core.next_deadline()
-        if due is None or (self._timer is not None and self._due <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = due
-        self._timer = self._loop.call_at(due, self._fire)
+        self._alarm.arm(self._core.next_deadline())
 
-    def _fire(self) -> None:
-        self._timer = None
-        self._core.handle_timeout(max(self._loop.time(), self._due))
+    def _fire(self, now: float) -> None:
+        self._core.handle_timeout(now)
         self._act()
 
 

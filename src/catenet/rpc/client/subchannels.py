@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from catenet.http.client.connection import ClientConnection
+from catenet.net.alarm import Alarm
 from catenet.net.backoff import ConnectionBackoff
 from catenet.net.dial import Endpoint
 from catenet.rpc.client.balancing.policy import Policy, State
@@ -81,8 +82,7 @@ class Subchannels:
         self._health = health
         self._all: dict[Endpoint, _Subchannel] = {}
         self._room = asyncio.Semaphore(MOST_ATTEMPTS)
-        self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
+        self._alarm = Alarm(self._loop, self._fire)
         self._closed = False
 
     @property
@@ -224,24 +224,17 @@ class Subchannels:
 
     def arm(self) -> None:
         """Wake up when the policy has something to do."""
-        due = self._policy.next_deadline()
-        if due is None or self._closed or (self._timer is not None and self._due <= due):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = due
-        self._timer = self._loop.call_at(due, self._fire)
+        if not self._closed:
+            self._alarm.arm(self._policy.next_deadline())
 
-    def _fire(self) -> None:
-        self._timer = None
-        self._policy.handle_timeout(max(self._loop.time(), self._due))
+    def _fire(self, now: float) -> None:
+        self._policy.handle_timeout(now)
         self._changed()
 
     async def close(self) -> None:
         """End all tasks. The connections are left as they are."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         tasks = [task for one in self._all.values() for task in (one.task, one.health) if task is not None]
         for task in tasks:
             task.cancel()
