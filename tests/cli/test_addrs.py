@@ -56,6 +56,6 @@ def test_addrs_inside_a_simulated_host_shows_that_host_s(tmp_path):
     assert [(one["address"], one["prefix_length"], one["scope"]) for one in rows["eth0"]["addresses"]] == [
         ("10.7.7.7", 24, "global"),
         ("fd07::7", 64, "global"),
-        ("fe80::1", 64, "link"),
+        ("fe80::7", 64, "link"),
     ]
     assert rows["lo"]["addresses"][0]["scope"] == "host"
