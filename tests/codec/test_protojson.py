@@ -4,8 +4,9 @@ import json
 import math
 
 import pytest
-from google.protobuf import json_format
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format
 from google.protobuf.descriptor import FieldDescriptor as Field
+from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ _INTEGERS = {
     Field.CPPTYPE_UINT32: st.integers(0, 2**32 - 1),
     Field.CPPTYPE_UINT64: st.integers(0, 2**64 - 1),
 }
+_PART = 6
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 
 
@@ -93,6 +95,46 @@ def test_protobuf_reads_what_we_write_and_the_other_way_round(every, data):
     assert alike(json.loads(ours, parse_int=float), json.loads(theirs, parse_int=float))
     original = json_format.MessageToJson(message, preserving_proto_field_name=True).encode()
     assert same(JSON.decode(every, original), message)
+
+
+@pytest.fixture(scope="module")
+def parts(every):
+    """Classes of small messages, each with a few of the fields of Every."""
+    return [_part(every, first) for first in range(0, len(every.DESCRIPTOR.fields), _PART)]
+
+
+def _part(every, first):
+    pool, file = descriptor_pool.DescriptorPool(), descriptor_pb2.FileDescriptorProto()
+    for needed in every.DESCRIPTOR.file.dependencies:
+        known = descriptor_pb2.FileDescriptorProto()
+        needed.CopyToProto(known)
+        pool.Add(known)
+    every.DESCRIPTOR.file.CopyToProto(file)
+    message = next(one for one in file.message_type if one.name == "Every")
+    part = file.message_type.add(name="Part")
+    oneofs = []
+    for field in message.field[first : first + _PART]:
+        kept = part.field.add()
+        kept.CopyFrom(field)
+        if field.HasField("oneof_index"):
+            if field.oneof_index not in oneofs:
+                oneofs.append(field.oneof_index)
+                part.oneof_decl.add(name=message.oneof_decl[field.oneof_index].name)
+            kept.oneof_index = oneofs.index(field.oneof_index)
+    pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName("every.Part"))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_small_messages_too(parts, data):
+    part = data.draw(st.sampled_from(parts))
+    message = data.draw(messages(part))
+    ours, theirs = JSON.encode(message), json_format.MessageToJson(message).encode()
+    assert list(json.loads(ours)) == list(json.loads(theirs))
+    assert alike(json.loads(ours, parse_int=float), json.loads(theirs, parse_int=float))
+    assert same(JSON.decode(part, b" \n" + theirs + b"\n"), message)
+    assert same(JSON.decode(part, ours), message)
 
 
 def alike(one, other):

@@ -18,7 +18,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from catenet.codec.base import CodecError
 from catenet.codec.protojson_encode import ODD, TEXTS, WRAPPERS
 
-__all__ = ["DEEPEST", "Decoders", "MessageDecoder", "UnknownName", "enum_converter", "parse_json"]
+__all__ = ["DEEPEST", "Decoders", "MessageDecoder", "Store", "UnknownName", "enum_converter", "parse_json"]
 
 DEEPEST = 100
 """Messages in messages beyond this depth are refused, as protobuf's parsers do."""
@@ -42,7 +42,12 @@ class UnknownName(CodecError):
 def parse_json(data: bytes) -> Any:
     """Return the JSON value in `data`; raise `CodecError`, also for names that occur twice in one object."""
     try:
-        return _parse(data.decode())
+        text = data.decode()
+        try:
+            value, end = _scan(text, 0)
+        except StopIteration:  # there is space before it, or nothing
+            return _parse(text)
+        return value if end == len(text) else _parse(text)
     except CodecError:
         raise
     except RecursionError:
@@ -64,18 +69,23 @@ def _no_constant(name: str) -> NoReturn:
 
 
 # `json.loads` with hooks makes a decoder for each call, which costs more than reading a small message.
-_parse = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant).decode
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
+_parse = _decoder.decode
+# What `decode` does without looking for space around the value.
+_scan = cast(Any, _decoder).scan_once
 
 
 class MessageDecoder:
     """Fills messages of one type. Planned on first use, as types may contain each other."""
 
-    __slots__ = ("_decoders", "_descriptor", "_fields")
+    __slots__ = ("_decoders", "_descriptor", "_fields", "_single")
 
     def __init__(self, descriptor: Descriptor, decoders: Decoders) -> None:
         self._descriptor = descriptor
         self._decoders = decoders
         self._fields: dict[str, _Field] | None = None
+        self._single = False
+        """Whether each field has one name, and no oneof has several: then a field is set once, as names are."""
 
     def __call__(self, message: Any, value: Any, depth: int) -> None:
         """Fill `message`, which is empty, from a JSON object."""
@@ -94,11 +104,15 @@ class MessageDecoder:
                 continue
             if item is None and not field.takes_null:
                 continue
-            if field.claim in seen:
-                raise CodecError(f"{name}: a field or a oneof is set twice")
-            seen.add(field.claim)
+            if not self._single:
+                if field.claim in seen:
+                    raise CodecError(f"{name}: a field or a oneof is set twice")
+                seen.add(field.claim)
             try:
-                field.store(message, item, depth)
+                if type(item) is field.plain:
+                    setattr(message, field.name, item)
+                else:
+                    field.store(message, item, depth)
             # A name of its own for each type, which compiled they keep.
             except UnknownName as unknown:
                 if not self._decoders.ignore_unknown:
@@ -120,13 +134,17 @@ class MessageDecoder:
             field = _Field(descriptor, self._decoders)
             fields[descriptor.name] = field
             fields[descriptor.json_name] = field
+        self._single = len(fields) == len({field.claim for field in fields.values()})
         return fields
 
 
 class _Field:
-    """What to do with one field: `claim` is what may be set once only, the field itself or its oneof."""
+    """What to do with one field: `claim` is what may be set once only, the field itself or its oneof.
 
-    __slots__ = ("claim", "store", "takes_null")
+    `plain`: JSON values of just this type are what protobuf takes and checks; None: there are none.
+    """
+
+    __slots__ = ("claim", "name", "plain", "store", "takes_null")
 
     def __init__(self, field: FieldDescriptor, decoders: Decoders) -> None:
         oneof = field.containing_oneof
@@ -137,6 +155,8 @@ class _Field:
             or (field.enum_type is not None and field.enum_type.full_name == "google.protobuf.NullValue")
         )
         self.store: Store = decoders.of_field(field)
+        self.name: str = field.name
+        self.plain: type | None = _PLAIN.get(field.type) if single else None
 
 
 class Decoders:
@@ -352,5 +372,22 @@ _CONVERTERS: dict[int, Convert] = {
     FieldDescriptor.TYPE_BOOL: _bool,
     FieldDescriptor.TYPE_DOUBLE: _double,
     FieldDescriptor.TYPE_FLOAT: _float,
+}
+_INTEGERS = (
+    FieldDescriptor.TYPE_INT32,
+    FieldDescriptor.TYPE_INT64,
+    FieldDescriptor.TYPE_UINT32,
+    FieldDescriptor.TYPE_UINT64,
+    FieldDescriptor.TYPE_SINT32,
+    FieldDescriptor.TYPE_SINT64,
+    FieldDescriptor.TYPE_FIXED32,
+    FieldDescriptor.TYPE_FIXED64,
+    FieldDescriptor.TYPE_SFIXED32,
+    FieldDescriptor.TYPE_SFIXED64,
+)
+_PLAIN: dict[int, type] = {
+    FieldDescriptor.TYPE_STRING: str,
+    FieldDescriptor.TYPE_BOOL: bool,
+    **dict.fromkeys(_INTEGERS, int),
 }
 _KEYS: dict[int, Convert] = {FieldDescriptor.TYPE_STRING: _string, FieldDescriptor.TYPE_BOOL: _bool_key}

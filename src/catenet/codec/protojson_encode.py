@@ -15,8 +15,9 @@ from typing import Any, cast
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
 
-__all__ = ["ODD", "TEXTS", "WRAPPERS", "Encoders", "MessageEncoder", "spell_double", "spell_float"]
+__all__ = ["ODD", "TEXTS", "WRAPPERS", "Encode", "Encoders", "MessageEncoder", "spell_double", "spell_float"]
 
 Encode = Callable[[Any], str]
 
@@ -30,6 +31,9 @@ TEXTS = frozenset(f"google.protobuf.{name}" for name in ("Timestamp", "Duration"
 ODD = frozenset(f"google.protobuf.{name}" for name in ("Any", "Struct", "Value", "ListValue"))
 """Messages that are left to `json_format`."""
 
+_FEW = 12
+_SIGNED_ZEROS = (FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_DOUBLE)
+"""-0.0 is false, and there nevertheless."""
 _WIDE = frozenset(
     (
         FieldDescriptor.TYPE_INT64,
@@ -44,19 +48,34 @@ _WIDE = frozenset(
 class MessageEncoder:
     """Spells messages of one type. Made on first use, as types may contain each other."""
 
-    __slots__ = ("_descriptor", "_encoders", "_fields")
+    __slots__ = ("_descriptor", "_encoders", "_few", "_fields")
 
     def __init__(self, descriptor: Descriptor, encoders: Encoders) -> None:
         self._descriptor = descriptor
         self._encoders = encoders
         self._fields: dict[int, tuple[str, Encode]] | None = None
+        self._few: list[tuple[str, str, Encode, bool]] | None = None
+        """All fields, if they are few, and whether they have presence: then they are asked one by one."""
 
     def __call__(self, message: Any) -> str:
         """Return the message as a JSON object."""
         fields = self._fields
         if fields is None:
             fields = self._fields = self._plan()
+            self._few = self._list_few(fields)
         try:
+            few = self._few
+            if few is not None:
+                found = ""
+                for attribute, name, encode, optional in few:
+                    if optional:
+                        if not message.HasField(attribute):
+                            continue
+                        value = getattr(message, attribute)
+                    elif not (value := getattr(message, attribute)):
+                        continue
+                    found += f",{name}{encode(value)}" if found else name + encode(value)
+                return f"{{{found}}}"
             parts = []
             for field, value in message.ListFields():
                 name, encode = fields[field.number]
@@ -72,6 +91,18 @@ class MessageEncoder:
             # What is missing here (a group) sends the whole message to json_format.
             if field.type != FieldDescriptor.TYPE_GROUP
         }
+
+    def _list_few(self, fields: dict[int, tuple[str, Encode]]) -> list[tuple[str, str, Encode, bool]] | None:
+        """`ListFields` makes a list of pairs, which costs as much as to ask for several fields that are not there."""
+        found = sorted(self._descriptor.fields, key=lambda field: field.number)
+        if len(found) > _FEW or len(found) != len(fields) or cast(Any, self._descriptor).is_extendable:
+            return None
+        present = [bool(cast(Any, field).has_presence) for field in found]
+        if any(field.type in _SIGNED_ZEROS and not has for field, has in zip(found, present, strict=True)):
+            return None
+        if any(hasattr(Message, field.name) for field in found):  # of several implementations, some find that
+            return None
+        return [(field.name, *fields[field.number], has) for field, has in zip(found, present, strict=True)]
 
 
 class Encoders:
