@@ -12,7 +12,8 @@ from catenet.codec.graph.scalars import float_bits, from_float_bits, parse_big_i
 from catenet.codec.safe_xml import attribute_text, element_text, is_xml_text, parse_xml
 
 NAMESPACE: Final = "urn:catenet:graph:1"
-_DEEPEST: Final = 3
+_PREFIX: Final = NAMESPACE + " "
+_BEFORE: Final = len(_PREFIX)
 _INTEGER = re.compile(r"-?[0-9]{1,20}").fullmatch
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,4})?").fullmatch
 _INDEX = re.compile(r"[0-9]{1,18}").fullmatch
@@ -97,7 +98,7 @@ def _base64(data: Any) -> str:
 def read(data: bytes | bytearray | memoryview, limits: Limits) -> Document:
     """Return the document in `data`; raise `ValueError`."""
     reader = _Reader()
-    parse_xml(data, reader.start, reader.end, reader.text, deepest=_DEEPEST + 1, most_elements=limits.max_values)
+    parse_xml(data, reader.start, reader.end, reader.text, deepest=None, most_elements=limits.max_values)
     if reader.roots != 1:
         raise ValueError("a graph has one root")
     return reader.document
@@ -117,9 +118,9 @@ class _Reader:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins."""
-        namespace, _, local = name.rpartition(" ")
-        if namespace != NAMESPACE:
+        if name[:_BEFORE] != _PREFIX:
             raise ValueError(f"{name} is of another namespace than {NAMESPACE}")
+        local = name[_BEFORE:]
         if self._depth == 0:
             _attributes(attributes, "order")
             if local != "graph" or attributes["order"] not in ("little", "big"):
@@ -128,11 +129,13 @@ class _Reader:
         elif self._depth == 1:
             self._kind, self._attributes, self._cells = local, attributes, []
         elif self._depth == 2:
-            self._no_text()
+            if self._text:
+                self._no_text()
             self._cell_kind, self._cell_attributes = local, attributes
         else:
             raise ValueError(f"{local} within a value")
-        self._text = []
+        if self._text:
+            self._text = []
         self._depth += 1
 
     def text(self, text: str) -> None:
@@ -143,7 +146,8 @@ class _Reader:
         """An element ends."""
         self._depth -= 1
         if self._depth == 2:
-            self._cells.append(_read_cell(self._cell_kind, self._cell_attributes, "".join(self._text)))
+            text = "".join(self._text) if self._text else ""
+            self._cells.append(_read_cell(self._cell_kind, self._cell_attributes, text))
             self._text = []
         elif self._depth == 1:
             self._end_of_node()
@@ -191,6 +195,8 @@ class _Reader:
 
 
 def _attributes(given: dict[str, str], *names: str, optional: str = "") -> None:
+    if len(given) == len(names) <= 1 and (not names or names[0] in given):
+        return  # as nearly all have
     if set(given) - {optional} != set(names):
         raise ValueError(f"attributes {sorted(given)} instead of {sorted(names)}")
 
@@ -216,6 +222,10 @@ def _read_array(kind: str, attributes: dict[str, str], text: str) -> list[Any]:
 
 
 def _read_cell(kind: str, attributes: dict[str, str], text: str) -> Any:
+    if kind == "ref":
+        _no(text)
+        _attributes(attributes, "node")
+        return [_index(attributes["node"])]
     if kind == "str":
         _attributes(attributes, optional="encoding")
         if not attributes:
@@ -229,10 +239,6 @@ def _read_cell(kind: str, attributes: dict[str, str], text: str) -> Any:
         named = attributes.get("name")
         value = named if named is not None else parse_big_int(attributes["value"])
         return ["enum", (_index(attributes["type"]), value)]
-    if kind == "ref":
-        _no(text)
-        _attributes(attributes, "node")
-        return [_index(attributes["node"])]
     if kind == "field":
         _no(text)
         _attributes(attributes, "name")

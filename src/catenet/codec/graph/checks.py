@@ -15,17 +15,18 @@ from typing import Annotated, Any, Literal, Union
 
 from catenet.codec.graph.integers import FloatWidth, IntWidth
 
-__all__ = ["Check", "Todo", "checks_of", "look", "run"]
+__all__ = ["MAY_BE", "Check", "Todo", "checks_of", "look", "run"]
 
 Todo = list[tuple[str, Any, "Check"]]
 Check = Callable[[Any, Todo], str]
 """Return what is wrong with a value, or nothing; what is inside of it is put off to `todo`."""
 
-_MAY_BE: dict[type, tuple[type, ...]] = {
+MAY_BE: dict[type, tuple[type, ...]] = {
     float: (float, int),
     complex: (complex, float, int),
     bytes: (bytes, bytearray, memoryview),
 }
+"""What else will do for a class."""
 
 
 def checks_of(hint: Any, none: bool = False) -> Check | None:
@@ -82,7 +83,7 @@ def _of(hint: Any, depth: int) -> Check | None:
 def _class(cls: type) -> Check | None:
     if cls is object or getattr(cls, "_is_protocol", False):
         return None
-    allowed = _MAY_BE.get(cls, (cls,))
+    allowed = MAY_BE.get(cls, (cls,))
 
     def check(value: Any, todo: Todo) -> str:
         return "" if isinstance(value, allowed) else f"must be {cls.__qualname__}, not {_named(value)}"

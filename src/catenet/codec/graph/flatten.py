@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import array
-import math
+from math import isfinite
 from typing import Any, Final
 
 from catenet.codec.graph import checks
 from catenet.codec.graph.arrays import describe, is_numpy
 from catenet.codec.graph.document import UNSET, Document, Node, TypeEntry
-from catenet.codec.graph.registry import Registry, Shape
+from catenet.codec.graph.registry import Look, Registry, Shape, check_fields
 from catenet.codec.graph.scalars import SPELLERS
 
 __all__ = ["BUILTIN", "flatten"]
@@ -42,32 +42,34 @@ class _Flattener:
         """Where a scalar has been written, by identity; then which node it has become."""
         self._kept: list[Any] = []
         self._types: dict[tuple[type, tuple[str, ...]], int] = {}
+        self._looks: list[list[Look]] = []
+        """Of the objects of each of these types: what to check."""
         self._todo: checks.Todo = []
 
     def run(self, value: Any) -> Document:
         """Walk the whole graph."""
         root = self._cells([value])
-        done = 0
-        while done < len(self._nodes):
-            node = self._nodes[done]
+        fill, objects = self._fill, self._objects
+        for index, node in enumerate(self._nodes):  # which grows meanwhile
             if len(node) == 1:
-                self._fill(node, self._objects[done])
-            done += 1
+                fill(node, objects[index])
         checks.run(self._todo)
         self._document.root = root[0]
         return self._document
 
     def _fill(self, node: Node, value: Any) -> None:
         kind = node[0]
-        if kind == "dict":
-            node.append(self._cells([one for item in value.items() for one in item]))
-        elif kind == "object":
+        if kind == "object":
             shape = self._registry.of(type(value))
             names = shape.names_of(value)
             values = shape.values_of(value, names)
-            if shape.checks:
-                self._check(shape, dict(zip(names, values, strict=True)))
-            node += [self._type(shape, names), self._cells(values)]
+            index = self._type(shape, names)
+            if looks := self._looks[index]:
+                check_fields(shape, looks, values, self._todo)
+            node.append(index)
+            node.append(self._cells(values))
+        elif kind == "dict":
+            node.append(self._cells([one for item in value.items() for one in item]))
         elif kind == "array":
             node.append(describe(value, self._document.order))
         elif kind == "bytearray":
@@ -75,28 +77,20 @@ class _Flattener:
         else:
             node.append(self._cells(value))
 
-    def _check(self, shape: Shape, values: dict[str, Any]) -> None:
-        for name, check in shape.checks:
-            one = values.get(name, Shape.absent)
-            if one is not Shape.absent:
-                checks.look(f"{shape.name}.{name}", one, check, self._todo)
-
     def _type(self, shape: Shape, names: tuple[str, ...]) -> int:
         index = self._types.get((shape.cls, names))
         if index is None:
             index = self._types[shape.cls, names] = len(self._document.types)
             self._document.types.append(TypeEntry(shape.name, names, shape.widths))
+            self._looks.append(shape.looks(names))
         return index
 
     def _cells(self, values: Any) -> list[Any]:
         cells: list[Any] = []
-        append = cells.append
-        indices = self._indices
+        append, find = cells.append, self._indices.get
         for value in values:
             kind = type(value)
-            if value is None or kind is bool:
-                append(value)
-            elif kind is int:
+            if kind is int:
                 append(value if -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF else ["int", value])
             elif kind is str:
                 if len(value) > _LONG:
@@ -104,9 +98,13 @@ class _Flattener:
                 else:
                     append(value)
             elif kind is float:
-                append(value if math.isfinite(value) else ["float", value])
-            elif (index := indices.get(id(value))) is not None:
+                append(value if isfinite(value) else ["float", value])
+            elif value is None or kind is bool:
+                append(value)
+            elif (index := find(id(value))) is not None:
                 append([index])
+            elif kind is list:
+                append(self._node(value, "list"))
             else:
                 self._other(cells, value, kind)
         return cells
@@ -115,8 +113,7 @@ class _Flattener:
         container = _CONTAINERS.get(kind)
         if container is not None:
             cells.append(self._node(value, container))
-        elif kind in self._registry.by_class:
-            shape = self._registry.by_class[kind]
+        elif (shape := self._registry.by_class.get(kind)) is not None:
             if shape.is_enum:
                 named = value.name in shape.cls.__members__  # type: ignore[attr-defined]
                 cells.append(["enum", (self._type(shape, ()), value.name if named else value.value)])

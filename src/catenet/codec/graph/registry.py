@@ -13,16 +13,18 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
-from catenet.codec.graph.checks import Check, checks_of
+from catenet.codec.graph.checks import Check, Todo, checks_of, look
+from catenet.codec.graph.exact import Exact, exact_of
 from catenet.codec.graph.integers import FloatWidth, IntWidth, NotSent
 
-__all__ = ["Registry", "Shape"]
+__all__ = ["Look", "Registry", "Shape", "check_fields"]
 
 Types = Iterable[Any] | Mapping[str, Any]
 
-_NO_DEFAULT: Final = object()
+Look = tuple[str, int, Check, Exact]
 _ABSENT: Final = object()
 
 
@@ -42,13 +44,17 @@ class Shape:
         self.defaults: dict[str, Callable[[], Any]] = {}
         """How to make a field that does not come; those that are not sent may have none."""
         self.widths: tuple[str, ...] = ()
-        self.checks: list[tuple[str, Check]] = []
+        self.checks: list[tuple[str, Check, Exact]] = []
+        """Of each field whose hint says anything: what it must be, and what it may be without a closer look."""
         hashes: Any = cls.__hash__
         self.by_identity = hashes is object.__hash__
         self.generated_hash = False
-        self.new: Callable[[], Any] = lambda: object.__new__(cls)
+        self.new: Callable[[], Any] = partial(object.__new__, cls)
         self.set: Callable[[Any, str, Any], None] = object.__setattr__
         self._local: tuple[str, ...] = ()
+        self._got: tuple[str, ...] | None = None
+        self._get: Callable[[Any], tuple[Any, ...]] = tuple
+        """What takes several fields at once, those of `_got`."""
         if not self.is_enum:
             self._describe()
 
@@ -153,7 +159,7 @@ class Shape:
             widths.append(width.wire if width else "")
         self.widths = tuple(widths) if any(widths) else ()
         self.checks = [
-            (name, check)
+            (name, check, exact_of(hints[name], self._none_by_default(name)))
             for name in (hints if self.dynamic else self.sent)
             if name in hints and (check := checks_of(hints[name], self._none_by_default(name))) is not None
         ]
@@ -185,13 +191,29 @@ class Shape:
     def values_of(self, value: Any, names: tuple[str, ...]) -> list[Any]:
         """Return the fields of an object; `Shape.absent` for those it does not have."""
         try:
+            if names is self._got:
+                return list(self._get(value))
             if len(names) > 1:
-                return list(operator.attrgetter(*names)(value))
+                self._got, self._get = names, operator.attrgetter(*names)
+                return list(self._get(value))
             return [getattr(value, name) for name in names]
         except AttributeError:
             return [getattr(value, name, _ABSENT) for name in names]
 
     absent: Final = _ABSENT
+
+    def looks(self, fields: tuple[str, ...]) -> list[Look]:
+        """Return what to check of objects that give these fields: name, position, check, what needs no check."""
+        places = {name: position for position, name in enumerate(fields)}
+        return [(name, places[name], check, exact) for name, check, exact in self.checks if name in places]
+
+
+def check_fields(shape: Shape, looks: list[Look], values: list[Any], todo: Todo) -> None:
+    """Check the fields of an object; raise `ValueError` for one that is wrong. What is inside is put off to `todo`."""
+    for name, position, check, exact in looks:
+        value = values[position]
+        if type(value) not in exact.types and value is not _ABSENT and not exact.holds(value):
+            look(f"{shape.name}.{name}", value, check, todo)
 
 
 def _lookup(cls: type, name: str) -> Any:

@@ -13,7 +13,7 @@ from catenet.codec.graph import checks
 from catenet.codec.graph.arrays import rebuild
 from catenet.codec.graph.document import CONTAINERS, Array, Document, Limits, Node, count_values
 from catenet.codec.graph.hashing import Hashing
-from catenet.codec.graph.registry import Registry, Shape
+from catenet.codec.graph.registry import Registry, Shape, check_fields
 from catenet.codec.graph.scalars import PARSERS
 
 __all__ = ["restore"]
@@ -49,15 +49,16 @@ class _Restorer:
         """Where a tuple or a frozenset that is not made yet is wanted: node and position."""
         self._waiting: dict[int, int] = {}
         """Of how many such each tuple or frozenset has to wait for."""
+        self._partial: set[int] = set()
+        """Nodes with a field that is not there yet, or that the sender's object does not have."""
 
     def run(self) -> Any:
         """Build the graph."""
-        for node in self._nodes:
-            self.made.append(self._empty(node))
+        self.made += map(self._empty, self._nodes)
         for index, node in enumerate(self._nodes):
             self.values.append(self._resolve(index, node))
-        for index, node in enumerate(self._nodes):
-            self._fill(index, node)
+            if node[0] == "object" and not self._shapes[node[1]].is_tuple:
+                self._fill_object(self._shapes[node[1]], index, node)
         hashing = Hashing(self._nodes, self.values, self._shape_of, self._limits.max_hash_work)
         self._make_immutables(hashing)
         self._fill_hashed(hashing)
@@ -123,8 +124,8 @@ class _Restorer:
         cells = node[-1]
         if type(cells) is not list or node[0] == "value":
             return []
-        made, count, is_field = self.made, len(self.made), node[0] == "object"
-        values: list[Any] = []
+        made, count = self.made, len(self.made)
+        values: list[Any] = made[index] if node[0] == "list" else []
         append = values.append
         for cell in cells:
             if type(cell) is not list:
@@ -134,9 +135,13 @@ class _Restorer:
                 found = made[target]
                 if found is _LATER:
                     self._users.setdefault(target, []).append((index, len(values)))
+                    self._partial.add(index)
                 append(found)
             else:
-                append(self._cell(cell, is_field))
+                found = self._cell(cell, node[0] == "object")
+                if found is Shape.absent:
+                    self._partial.add(index)
+                append(found)
         if made[index] is _LATER:
             self._waiting[index] = sum(1 for one in values if one is _LATER)
         return values
@@ -186,20 +191,15 @@ class _Restorer:
                 raise ValueError(f"{shape.name} has no value {name}") from None
         raise ValueError(f"{shape.name} has no member of that name")
 
-    def _fill(self, index: int, node: Node) -> None:
-        kind = node[0]
-        if kind == "list":
-            self.made[index].extend(self.values[index])
-        elif kind == "object":
-            shape = self._shape_of(node)
-            if not shape.is_tuple:
-                self._fill_object(shape, index, node)
-
     def _fill_object(self, shape: Shape, index: int, node: Node) -> None:
         names, made, put = self._document.types[node[1]].fields, self.made[index], shape.set
         try:
-            for name, value in zip(names, self.values[index], strict=True):
-                if value is not _LATER and value is not Shape.absent:
+            if index in self._partial:
+                for name, value in zip(names, self.values[index], strict=True):
+                    if value is not _LATER and value is not Shape.absent:
+                        put(made, name, value)
+            else:
+                for name, value in zip(names, self.values[index], strict=True):
                     put(made, name, value)
             for name in self._columns[node[1]]:
                 put(made, name, _default(shape, name))
@@ -303,19 +303,12 @@ class _Restorer:
 
     def _check(self) -> None:
         todo: checks.Todo = []
-        for index, node in enumerate(self._nodes):
-            if node[0] != "object":
-                continue
-            shape = self._shape_of(node)
-            if not shape.checks:
-                continue
-            places = {name: position for position, name in enumerate(self._document.types[node[1]].fields)}
-            values = self.values[index]
-            for name, check in shape.checks:
-                position = places.get(name)
-                if position is None or values[position] is Shape.absent:
-                    continue
-                checks.look(f"{shape.name}.{name}", values[position], check, todo)
+        types = self._document.types
+        looks = [shape.looks(entry.fields) for shape, entry in zip(self._shapes, types, strict=True)]
+        if any(looks):
+            for node, values in zip(self._nodes, self.values, strict=True):
+                if node[0] == "object" and (look := looks[node[1]]):
+                    check_fields(self._shapes[node[1]], look, values, todo)
         checks.run(todo)
 
     def _tell(self, root: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-__all__ = ["PARSERS", "SPELLERS", "float_bits", "from_float_bits", "parse_big_int"]
+__all__ = ["PARSERS", "SPELLERS", "TEXT_FIELDS", "float_bits", "from_float_bits", "parse_big_int"]
 
 _SUFFIX = re.compile(r"\[([^\[\]]{1,100})\]")
 _HEX = re.compile(r"-?0x[0-9a-f]+").fullmatch
@@ -154,3 +154,5 @@ PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "uuid": _parse_uuid,
 }
 """The converse, by kind; each raises `ValueError` for anything else than what its speller writes."""
+TEXT_FIELDS: Final = {"decimal": 9, "datetime": 10, "date": 11, "time": 12, "timedelta": 13, "uuid": 14}
+"""Numbers of their fields in `graph.proto`."""
