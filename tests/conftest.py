@@ -35,6 +35,9 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     sys.dont_write_bytecode = False
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
+# grpcio would start its threads anew in each fork of this process; a fork of that fork could wait for them for ever.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 NO_SKIP = os.environ.get("CATENET_NO_SKIP") == "1"
 """Set by the CI script, which installs every peer: there a skipped test is a failed test."""
 

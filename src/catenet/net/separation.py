@@ -6,7 +6,8 @@ over can act as those who are connected to it, and as nobody more. The worker ta
 good, and then carries out what it is asked over a socket of its own.
 
 Broker and workers are forks of the program as it was when the broker began: begin before secrets are read. They run no
-event loop.
+event loop. A library that starts threads in every fork (as grpcio's does) would have the broker fork beside them, where
+fork(2) may wait for ever: such a broker does not begin.
 """
 
 from __future__ import annotations
@@ -45,12 +46,20 @@ _KILL: Final = b"K"
 _GIVEN: Final = b"O"
 _REFUSED: Final = b"E"
 _BUSY: Final = b"B"
+_READY: Final = b"R"
 _NUMBER: Final = struct.Struct("!I")
 _WORKER: Final = struct.Struct("!III")
 """Number of the question, process and user of the worker."""
 _MESSAGE: Final = 4096
 _PR_SET_DUMPABLE: Final = 4
 _LOOK: Final = 1.0
+_BEGINNING: Final = 30.0
+"""Seconds for the broker to say that it has begun: it may never do so where a library waits for its own in fork(2)."""
+_ENDING: Final = 5.0
+_THREADS: Final = (
+    "a library has started threads in the workers' broker, which may not fork then: call start() before the library is "
+    "used, or keep it from doing so (grpcio: GRPC_ENABLE_FORK_SUPPORT=0 in the environment)"
+)
 
 Serve = Callable[[socket.socket], None]
 """What a worker does with its end of the socket, until that is closed."""
@@ -77,7 +86,8 @@ class Broker:
     """The server's side: `sock` is to the broker's process.
 
     Raises `PrivilegeError` if this process may not become other users, unless `own` is set: then workers are only
-    for callers that are this process's own user.
+    for callers that are this process's own user; and if it does not begin within half a minute, or with threads that a
+    library has started in it.
     """
 
     def __init__(self, serve: Serve, terms: Terms, own: bool = False) -> None:
@@ -91,12 +101,38 @@ class Broker:
         if not self.pid:
             _in_child(theirs, lambda: _Starter(theirs, serve, terms).run())
         theirs.close()
+        if not _readable(self.sock, _BEGINNING):
+            why = f"the workers' broker has not begun within {_BEGINNING:g} s"
+        elif (said := self.sock.recv(_MESSAGE)) == _READY:
+            return
+        else:
+            why = said[1:].decode("utf-8", "replace") or "the workers' broker has ended as it began"
+        self.close()
+        raise PrivilegeError(why)
 
     def close(self) -> None:
-        """End the broker, and with it all workers."""
+        """End the broker, and with it all workers; one that does not end within seconds is killed."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+        if not self._ended():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         self.sock.close()
         with suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
+
+    def _ended(self) -> bool:
+        """Wait for the end of what the broker says, which is its own end: nobody else has its socket."""
+        while _readable(self.sock, _ENDING):
+            try:
+                data, descriptors = receive_descriptors(self.sock, _MESSAGE)
+            except OSError:
+                return True
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if not data:
+                return True
+        return False
 
 
 def question(number: int) -> bytes:
@@ -109,19 +145,25 @@ def kill_order(pid: int) -> bytes:
     return _KILL + _NUMBER.pack(pid)
 
 
-def read_answer(data: bytes, descriptors: list[int], number: int, uid: int | None) -> tuple[int, socket.socket]:
+def read_answer(data: bytes, descriptors: list[int], number: int, uid: int | None) -> tuple[int, socket.socket] | None:
     """Return process and socket of the worker that the broker has started. Raises `Refused`.
 
-    An answer to another question, or for another user, is none.
+    None: this answers an earlier question, which nobody waits for any more. One for another user is none.
     """
-    if data[:1] == _GIVEN and len(data) == 1 + _WORKER.size and len(descriptors) == 1:
-        answered, pid, found = _WORKER.unpack(data[1:])
-        if (answered, found) == (number, uid):
+    kind, known = data[:1], len(data) >= 1 + _NUMBER.size
+    late = known and _NUMBER.unpack_from(data, 1)[0] != number
+    if kind == _GIVEN and len(data) == 1 + _WORKER.size and len(descriptors) == 1 and not late:
+        _, pid, found = _WORKER.unpack(data[1:])
+        if found == uid:
             return pid, socket.socket(fileno=descriptors[0])
     for descriptor in descriptors:
         os.close(descriptor)
-    text = data[1:].decode("utf-8", "replace") if data[:1] in (_REFUSED, _BUSY) else "the broker has ended"
-    raise Refused(text, data[:1] == _BUSY)
+    if late:
+        return None
+    refused = known and kind in (_REFUSED, _BUSY)
+    raise Refused(
+        data[1 + _NUMBER.size :].decode("utf-8", "replace") if refused else "the broker has ended", kind == _BUSY
+    )
 
 
 def send_descriptors(sock: socket.socket, data: bytes, descriptors: list[int]) -> int:
@@ -143,6 +185,12 @@ def receive_descriptors(sock: socket.socket, size: int, most: int = 1) -> tuple[
             os.close(descriptor)
         raise OSError("more descriptors than were asked for")
     return data, found.tolist()
+
+
+def _readable(sock: socket.socket, seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    return bool(poller.poll(seconds * 1000))
 
 
 def _in_child(keep: socket.socket, work: Callable[[], None]) -> None:
@@ -202,8 +250,13 @@ class _Starter:
         self._users: dict[int, int] = {}  # process to user
 
     def run(self) -> None:
+        threads = len(os.listdir("/proc/self/task"))  # of a fork there is one, unless somebody starts others in it
         poller = select.poll()
         poller.register(self._sock, select.POLLIN)
+        if threads > 1:
+            self._sock.send(_REFUSED + _THREADS.encode())
+            return
+        self._sock.send(_READY)
         while True:
             ready = poller.poll(_LOOK * 1000)
             self._reap()
@@ -227,7 +280,7 @@ class _Starter:
                 pid, ours = self._start(descriptors[0])
             except (Refused, OSError) as error:
                 busy = isinstance(error, Refused) and error.busy
-                self._sock.send((_BUSY if busy else _REFUSED) + str(error).encode()[:1000])
+                self._sock.send((_BUSY if busy else _REFUSED) + data[1:] + str(error).encode()[:1000])
             else:
                 worker = _WORKER.pack(_NUMBER.unpack(data[1:])[0], pid, self._users[pid])
                 with ours:

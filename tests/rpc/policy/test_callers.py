@@ -17,8 +17,10 @@ from acting import abstract, as_user, call_as
 from echoservice import SAY, Echo, failure, serving, text, until
 from google.protobuf.wrappers_pb2 import StringValue
 
+from catenet.net import separation
 from catenet.net.separation import Broker, Refused, Terms, question, read_answer, receive_descriptors, send_descriptors
 from catenet.rpc import Channel, Code, RpcError
+from catenet.rpc.server import callers
 from catenet.rpc.server.callers import CallerWorkers
 
 
@@ -189,7 +191,9 @@ def test_functions_that_are_none():
 
 def ask(broker, descriptor, number=1, uid=0):
     send_descriptors(broker.sock, question(number), [descriptor])
-    return read_answer(*receive_descriptors(broker.sock, 4096), number, uid)
+    while (found := read_answer(*receive_descriptors(broker.sock, 4096), number, uid)) is None:
+        pass
+    return found
 
 
 def test_the_broker_believes_the_kernel_alone(tmp_path):
@@ -213,6 +217,56 @@ def test_the_broker_believes_the_kernel_alone(tmp_path):
                 ask(broker, one.fileno(), uid=os.geteuid() + 1)
     finally:
         broker.close()
+
+
+def test_a_broker_that_does_not_answer(tmp_path, monkeypatch):
+    """The call ends; what the broker answers after all is no answer to the next one's question."""
+    monkeypatch.setattr(callers, "_PATIENCE", 0.1)
+
+    async def test(channel, workers):
+        os.kill(workers._broker.pid, signal.SIGSTOP)
+        error = await failure(channel.unary(SAY, text("who")))
+        assert (error.code, error.message.rpartition(":")[2]) == (
+            Code.UNAVAILABLE,
+            " the broker has not answered within 0.1 s",
+        )
+        monkeypatch.setattr(callers, "_PATIENCE", 60.0)
+        os.kill(workers._broker.pid, signal.SIGCONT)
+        assert (await channel.unary(SAY, text("a"))).value == "a"
+
+    own(test, tmp_path)
+
+
+def test_a_broker_that_does_not_end_is_killed(monkeypatch):
+    monkeypatch.setattr(separation, "_ENDING", 0.05)
+    broker = Broker(lambda sock: None, Terms(), own=True)
+    os.kill(broker.pid, signal.SIGSTOP)
+    broker.close()
+    assert not Path(f"/proc/{broker.pid}").exists()
+
+
+def test_a_library_that_starts_threads_in_every_fork():
+    """The broker would fork beside them; grpcio then waits for threads whose descriptors the broker has let go of."""
+    script = (
+        "import grpc; from catenet.rpc.server.callers import CallerWorkers\n"
+        "channel = grpc.insecure_channel('127.0.0.1:1')\n"
+        "try: channel.unary_unary('/a/b')(b'', timeout=1)\n"
+        "except grpc.RpcError: pass\n"
+        "CallerWorkers(own=True).start()\n"
+        "print('begun')"
+    )
+
+    def run(supported):
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "GRPC_ENABLE_FORK_SUPPORT": supported},
+        )
+
+    assert "PrivilegeError: a library has started threads in the workers' broker" in run("1").stderr
+    assert run("0").stdout == "begun\n"
 
 
 @pytest.mark.root

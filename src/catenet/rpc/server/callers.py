@@ -60,6 +60,8 @@ _OPEN: Final = 255
 _MOST: Final = 254
 _LARGEST: Final = 64 << 20
 _CHUNK: Final = 256 << 10
+_PATIENCE: Final = 30.0
+"""Seconds for the broker to start a worker, or to say why not."""
 
 Key = tuple[int | None, int | None, tuple[int, ...]]
 
@@ -108,7 +110,10 @@ class CallerWorkers:
         return function
 
     def start(self) -> None:
-        """Begin; to say so twice does no harm. Raises `PrivilegeError` if this process may not become its callers."""
+        """Begin; to say so twice does no harm.
+
+        Raises `PrivilegeError` if this process may not become its callers, or a library keeps it from forking safely.
+        """
         if self._broker is None:
             functions = list(self._functions)
             self._broker = Broker(lambda sock: _serve(sock, functions), self._terms, self._own)
@@ -204,16 +209,23 @@ class CallerWorkers:
         async with self._asking:
             loop = asyncio.get_running_loop()
             self._asked = (self._asked + 1) & 0xFFFF_FFFF
+            given: tuple[int, socket.socket] | None = None
             try:
-                await _when(loop.add_writer, loop.remove_writer, broker.sock)
-                send_descriptors(broker.sock, question(self._asked), [process.fileno()])
-                await _when(loop.add_reader, loop.remove_reader, broker.sock)
-                pid, sock = read_answer(*receive_descriptors(broker.sock, 4096), self._asked, key[0])
+                async with asyncio.timeout(_PATIENCE):
+                    await _when(loop.add_writer, loop.remove_writer, broker.sock)
+                    send_descriptors(broker.sock, question(self._asked), [process.fileno()])
+                    while given is None:
+                        await _when(loop.add_reader, loop.remove_reader, broker.sock)
+                        given = read_answer(*receive_descriptors(broker.sock, 4096), self._asked, key[0])
+            except TimeoutError:
+                late = f"no worker for the caller: the broker has not answered within {_PATIENCE:g} s"
+                raise RpcError(Code.UNAVAILABLE, late) from None
             except Refused as refused:
                 code = Code.RESOURCE_EXHAUSTED if refused.busy else Code.PERMISSION_DENIED
                 raise RpcError(code, f"no worker for the caller: {refused}") from None
             except OSError as error:
                 raise RpcError(Code.UNAVAILABLE, f"no worker for the caller: {error.strerror or error}") from None
+        pid, sock = given
         sock.setblocking(False)
         return _Worker(pid, sock)
 
