@@ -1,4 +1,4 @@
-"""A peer of HTTP/2 that grants all windows there are and reads nothing after the first request."""
+"""A peer that reads nothing after the first request; over HTTP/2 it grants all windows there are."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BOUND = 32 << 20
 
 
 @contextmanager
-def unread(http2: bool = True) -> Iterator[int]:
-    """Yield the port."""
+def unread(http2: bool = True, answer: bytes = b"") -> Iterator[int]:
+    """Yield the port. `answer`: to the first request over HTTP/1.1."""
     kept: list[socket.socket] = []
 
     def serve() -> None:
@@ -35,6 +35,11 @@ def unread(http2: bool = True) -> Iterator[int]:
                     + frames.frame(frames.SETTINGS, frames.ACK, 0, b"")
                 )
                 sock.recv(len(frames.PREFACE))
+            elif answer:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    head += sock.recv(1)
+                sock.sendall(answer)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from catenet.http.client.body import Source
 from catenet.http.client.errors import BodyTooLarge, ConnectionLost, PeerError, RequestTimeout
 from catenet.http.client.timeouts import Timeouts
-from catenet.http.driver import IGNORE, TURN_BYTES
+from catenet.http.driver import IGNORE
 from catenet.http.errors import ErrorCode
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.outlet import Outlet
 from catenet.http.stream import Stream
 from catenet.net.deadlines import Deadlines, Entry
 
@@ -57,8 +58,7 @@ class Exchange:
     """Called for each 1xx response as it comes."""
     _entry: Entry | None = None
     _waiter: asyncio.Future[None] | None = None
-    _drained: asyncio.Future[None] | None = None
-    _unwritten: int = 0
+    _outlet: Outlet | None = None
     _invited: asyncio.Future[None] | None = None
     _upload: asyncio.Task[None] | None = None
 
@@ -112,6 +112,7 @@ class Exchange:
 
     async def _send_body(self, source: Source, trailers: Fields, expects: bool) -> None:
         core, stream, left = self.connection.core, self.stream, source.length
+        outlet = self._outlet = Outlet(self.connection, stream)
         pieces = source.pieces()
         try:
             if expects:
@@ -122,7 +123,7 @@ class Exchange:
                         left -= len(piece)
                         if left < 0:
                             break
-                    await self._send(piece)
+                    await self._send(outlet, piece)
                     if self.over or not stream.local_open:
                         return
             if left:
@@ -152,25 +153,14 @@ class Exchange:
         finally:
             self._invited = None
 
-    async def _send(self, piece: bytes | memoryview) -> None:
-        connection = self.connection
-        room = connection.core.send_data(self.stream, piece)
-        connection.send_now()
-        self._unwritten += len(piece)
-        if room:
-            if self._unwritten >= TURN_BYTES:
-                # Windows say what the server grants, not what it reads: only a transport that is full can tell.
-                self._unwritten = 0
-                connection.flush()
-                await asyncio.sleep(0)
-            return
-        self._unwritten = 0
-        self._drained = connection.loop.create_future()
-        try:
-            await self._drained
-        finally:
-            self._drained = None
-            self._touched = connection.loop.time()
+    async def _send(self, outlet: Outlet, piece: bytes | memoryview) -> None:
+        room = outlet.put(piece)
+        self.connection.send_now()
+        if not room:
+            loop = self.connection.loop
+            self._touched = loop.time()  # what the body's maker took was not the server's
+            await outlet.room()
+            self._touched = loop.time()
 
     # Waiting.
 
@@ -241,7 +231,7 @@ class Exchange:
             self._entry = None
             self.cancel(RequestTimeout("the request was not complete in time", "total"))
             return
-        sending = self._drained is not None
+        sending = self._outlet is not None and self._outlet.waits
         limit = timeouts.write if sending else timeouts.read
         # Nobody owes anything while the program does not read, or has not made more of the body.
         watched = sending or (self._upload is None and self._waiter is not None)
@@ -284,9 +274,10 @@ class Exchange:
             self._entry = None
         if stream.local_open and not stream.remote_open and error is None:
             self._leave_upload()
-        for waiter in (self._drained, self._invited):
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+        if self._outlet is not None:
+            self._outlet.drained()
+        if self._invited is not None and not self._invited.done():
+            self._invited.set_result(None)
         if self._upload is not None and error is not None and asyncio.current_task() is not self._upload:
             self._upload.cancel()
         waiter = self._waiter
@@ -368,8 +359,8 @@ class Exchange:
 
     def on_drained(self) -> None:
         """What was queued has been sent."""
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+        if self._outlet is not None:
+            self._outlet.drained()
 
 
 def _error_of(reset: StreamReset, early: bool, reused: bool) -> Exception:

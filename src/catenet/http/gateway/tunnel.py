@@ -8,9 +8,10 @@ import os
 from typing import Final
 
 from catenet.http.client.exchange import Exchange as ClientExchange
-from catenet.http.driver import IGNORE, TURN_BYTES
+from catenet.http.driver import IGNORE
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead
+from catenet.http.outlet import Outlet
 from catenet.http.server.exchange import Disconnected, Exchange, Tunnel
 from catenet.http.websocket.handshake import accept_key
 
@@ -55,8 +56,7 @@ class UpstreamTunnel:
         self._over = False
         self._lost = ""
         self._waiter: asyncio.Future[None] | None = None
-        self._drained: asyncio.Future[None] | None = None
-        self._unwritten = 0
+        self._outlet = Outlet(exchange.connection, exchange.stream)
         exchange.stream.owner = self
 
     async def read(self) -> bytes:
@@ -81,20 +81,10 @@ class UpstreamTunnel:
         """Send bytes, as soon as the server takes them. Raises `ConnectionError`."""
         if self._lost:
             raise ConnectionResetError(self._lost)
-        room = self._connection.core.send_data(self._stream, data)
+        room = self._outlet.put(data)
         self._connection.touch()
-        self._unwritten += len(data)
-        if room and self._unwritten >= TURN_BYTES:
-            self._unwritten = 0
-            self._connection.flush()
-            await asyncio.sleep(0)
-        elif not room:
-            self._unwritten = 0
-            self._drained = self._connection.loop.create_future()
-            try:
-                await self._drained
-            finally:
-                self._drained = None
+        if not room:
+            await self._outlet.room()
 
     def write_eof(self) -> None:
         """End our direction."""
@@ -127,11 +117,11 @@ class UpstreamTunnel:
         """It broke off."""
         self._lost = reset.message or "the connection broke off"
         self._wake(self._waiter)
-        self._wake(self._drained)
+        self._outlet.drained()
 
     def on_drained(self) -> None:
         """What was written has left."""
-        self._wake(self._drained)
+        self._outlet.drained()
 
     def owes(self) -> bool:
         """A tunnel owes nothing."""

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from catenet.codec import Codec, CodecError, Compression, Oversized
-from catenet.http.driver import IGNORE, TURN_BYTES
+from catenet.http.driver import IGNORE
 from catenet.http.errors import ErrorCode, PeerLimit
 from catenet.http.events import StreamReset
 from catenet.http.message import Fields, RequestHead, ResponseHead, list_size
+from catenet.http.outlet import Outlet
 from catenet.http.stream import Stream
 from catenet.net.deadlines import Entry
 from catenet.rpc.model.metadata import Metadata
@@ -110,8 +111,7 @@ class Attempt:
     _frame: Frame | None = None
     _final: Frame | None = None
     _deadline: Entry | None = None
-    _drained: asyncio.Future[None] | None = None
-    _unwritten: int = 0
+    _outlet: Outlet | None = None
 
     def __init__(self, connection: ClientConnection, parameters: CallParameters, streaming: bool) -> None:
         self.connection = connection
@@ -165,6 +165,7 @@ class Attempt:
             self.connection.has_room()
             raise RpcError(Code.RESOURCE_EXHAUSTED, f"the request's {excess}") from None
         self._begin(stream, deadline)
+        self._outlet = Outlet(self.connection, stream)
         self.connection.touch()
 
     def _begin(self, stream: Stream, deadline: float | None) -> None:
@@ -182,24 +183,14 @@ class Attempt:
 
         After the call has ended nothing is sent; the reader of responses learns how it ended.
         """
-        if self.over:
+        outlet = self._outlet
+        if self.over or outlet is None:
             return
         parameters = self.parameters
-        data = parameters.wire.frame(parameters.outgoing, payload, parameters.compress is not None)
-        connection = self.connection
-        room = connection.core.send_data(self.stream, data)
-        connection.touch()
-        self._unwritten += len(data)
+        room = outlet.put(parameters.wire.frame(parameters.outgoing, payload, parameters.compress is not None))
+        self.connection.touch()
         if not room:
-            self._unwritten = 0
-            if self._drained is None:
-                self._drained = connection.loop.create_future()
-            await asyncio.wait([self._drained])
-        elif self._unwritten >= TURN_BYTES:
-            # Windows say what the server grants, not what it reads: only a transport that is full can tell.
-            self._unwritten = 0
-            connection.flush()
-            await asyncio.sleep(0)
+            await outlet.room()
 
     def end_requests(self) -> None:
         """Say that no more messages follow."""
@@ -300,9 +291,8 @@ class Attempt:
 
     def on_drained(self) -> None:
         """What was queued has been sent."""
-        drained, self._drained = self._drained, None
-        if drained is not None:
-            drained.set_result(None)
+        if self._outlet is not None:
+            self._outlet.drained()
 
     def _read(self, data: bytes) -> None:
         """Cut messages out of the body, whatever the wire."""
