@@ -583,7 +583,10 @@ WRONG_SESSIONS = [
     (["serve", "x:X", "--listen", "session+grpc://:0", "--workers", "2"], "a session lives in one process"),
     (["serve", "x:X", "--listen", "session+grpcs://:0"], "needs --tls, or --cert"),
     (["call", "session+grpc://h:1", "A/B", "--session-key", "/nowhere"], "--session-key /nowhere: no such file"),
-    (["call", "session+grpc://h:1", "A/B", "--session-expiry", "0.1s"], "--session-expiry=0.1: from 1 to"),
+    (
+        ["call", "session+grpc://h:1", "A/B", "--session-expiry", "0.1s"],
+        "--session-expiry=0.1: must be a number from",
+    ),
     (["call", "session+grcp://h:1", "A/B"], "do you mean session+grpc?"),
     (["call", "session+grpc://h:1", "A/B", "--insecure"], "are for tls://, https:// and session+grpcs://"),
 ]

@@ -38,10 +38,7 @@ def session_options(args: argparse.Namespace) -> SessionOptions:
 
     key = session_key(args.session_key)
     usual = SessionOptions().expiry
-    options = SessionOptions(expiry=usual if args.session_expiry is None else args.session_expiry, key=key)
-    if key is not None or args.session_expiry is not None:
-        try:
-            options.options()
-        except ValueError as error:
-            raise UsageError(f"--session-{error}") from None
-    return options
+    try:
+        return SessionOptions(expiry=usual if args.session_expiry is None else args.session_expiry, key=key)
+    except ValueError as error:
+        raise UsageError(f"--session-{error}") from None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from catenet.checks import check_numbers
+
 __all__ = ["Guard", "Limits"]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one connection. Sizes in bytes.
+    """Limits of one connection. Sizes in bytes. Raises `ValueError` that names the field.
 
     * `max_header_list`: a decoded head or trailer section (RFC 9113 section 10.5.1). Over it: status 431 or a stream
       error, the connection stays; over HTTP/2 a server counts one glitch for each whole limit. Four times as much
@@ -43,6 +45,15 @@ class Limits:
     glitch_rate: float = 100.0
     max_interim: int = 100
     connect_protocol: bool = False
+
+    def __post_init__(self) -> None:
+        check_numbers(self, ("max_header_list", "max_held", "max_queued"), whole=True)
+        check_numbers(self, ("max_continuations", "glitch_burst", "max_interim"), whole=True)
+        check_numbers(self, ("max_streams",), 0, (1 << 32) - 1, whole=True)
+        check_numbers(self, ("stream_window",), 0, (1 << 31) - 1, whole=True)  # RFC 9113 section 6.5.2, as the next
+        check_numbers(self, ("connection_window",), 65_535, (1 << 31) - 1, whole=True)
+        check_numbers(self, ("max_frame",), 16_384, (1 << 24) - 1, whole=True)
+        check_numbers(self, ("glitch_rate",))
 
 
 class Guard:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from catenet.checks import check_numbers
+
 __all__ = ["ServerLimits"]
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """Limits of one server in one process. Times in seconds, sizes in bytes.
+    """Limits of one server in one process. Times in seconds, sizes in bytes. Raises `ValueError` that names the field.
 
     * `max_connections`: open at once, over all listeners, those in their handshake included. At the limit the server
       stops accepting, and goes on when a connection closes: whoever comes meanwhile waits in the backlog. None: as many
@@ -42,3 +44,9 @@ class ServerLimits:
     max_age: float | None = None
     max_age_grace: float = 30.0
     park_after: float | None = 2.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, ("max_connections",), 1, none=True, whole=True)
+        check_numbers(self, ("max_queued_total", "backlog", "write_limit"), whole=True)
+        check_numbers(self, ("handshake_timeout", "min_rate", "send_timeout", "max_age_grace"))
+        check_numbers(self, ("max_idle", "max_age", "park_after"), none=True)

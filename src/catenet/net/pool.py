@@ -18,6 +18,8 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from catenet.checks import check_numbers
+
 __all__ = ["NEVER", "C", "Decisions", "K", "Member", "Pool", "PoolLimits", "Slot", "Ticket"]
 
 NEVER = float("inf")
@@ -53,7 +55,7 @@ C = TypeVar("C", bound=Member)
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Limits of one pool. Times in seconds; None: no limit.
+    """Limits of one pool. Times in seconds; None: no limit. Raises `ValueError` that names the field.
 
     * `max_connections`: open or being opened, over all keys.
     * `max_keepalive`, `keepalive_expiry`: idle ones that are kept, and for how long.
@@ -68,12 +70,10 @@ class PoolLimits:
     max_shared: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("max_connections", 1), ("max_keepalive", 0), ("keepalive_expiry", 0), ("max_shared", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name}: {value} is less than {least}")
-        if self.acquire_timeout is not None and self.acquire_timeout < 0:
-            raise ValueError(f"acquire_timeout: {self.acquire_timeout} is less than 0")
+        check_numbers(self, ("max_connections",), 1, none=True, whole=True)
+        check_numbers(self, ("max_keepalive",), none=True, whole=True)
+        check_numbers(self, ("keepalive_expiry", "acquire_timeout"), none=True)
+        check_numbers(self, ("max_shared",), 1, whole=True)
 
 
 class Slot(Generic[K, C]):

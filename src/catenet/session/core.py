@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from catenet.checks import check_numbers
 from catenet.session import wire
 from catenet.session.heartbeat import Path
 from catenet.session.keys import Keys
@@ -59,12 +60,9 @@ class Options:
     channel_binding: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.expiry < 1 << 32:
-            raise ValueError(f"expiry={self.expiry}: from 1 to {(1 << 32) - 1} seconds")
-        if not 4096 <= self.buffer <= wire.MAX_BUFFER:
-            raise ValueError(f"buffer={self.buffer}: from 4096 to {wire.MAX_BUFFER} bytes")
-        if self.heartbeat is not None and not 0.1 <= self.heartbeat <= 3600:
-            raise ValueError(f"heartbeat={self.heartbeat}: from 0.1 to 3600 seconds")
+        check_numbers(self, ("expiry",), 1, (1 << 32) - 1)
+        check_numbers(self, ("buffer",), 4096, wire.MAX_BUFFER, whole=True)
+        check_numbers(self, ("heartbeat",), 0.1, 3600, none=True)
         if self.key is not None and len(self.key) < 16:
             raise ValueError("key: a shared key has 16 bytes or more, and they are random")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from catenet.checks import check_numbers
 from catenet.session import keys, wire
 from catenet.session.core import Ending, Options, Session
 from catenet.session.heartbeat import Heartbeat, Path
@@ -27,7 +28,7 @@ SILENCE: Final = 2.5
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """What sessions may cost a server. Times in seconds, sizes in bytes.
+    """What sessions may cost a server. Times in seconds, sizes in bytes. Raises `ValueError` that names the field.
 
     * `max_sessions`: at once, those without a connection included.
     * `max_of_peer`: of these, such as have begun from one address (of IPv6, one /64), since a stranger who leaves them
@@ -47,6 +48,11 @@ class SessionLimits:
     max_held: int = 256 << 20
     pending_time: float = 3600.0
     remember: float = 24 * 3600.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, ("max_sessions", "max_pending", "max_held"), whole=True)
+        check_numbers(self, ("max_of_peer",), none=True, whole=True)
+        check_numbers(self, ("pending_time", "remember"))
 
 
 @dataclass(slots=True)

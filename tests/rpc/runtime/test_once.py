@@ -1,7 +1,9 @@
 """Calls with a key are carried out once, also for a client, or by a server, that has restarted."""
 
 import asyncio
+import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import pytest
 from cutting import cutting
@@ -9,10 +11,25 @@ from echoservice import Certificates, failure, serving, text, until
 from google.protobuf.wrappers_pb2 import StringValue
 
 from catenet.rpc import Channel, ChannelOptions, Code, Kind, Method, RpcError, ServiceDescriptor, SessionOptions
+from catenet.rpc.model.identity import Identity
+from catenet.rpc.policy.limits import caller_key
 from catenet.rpc.server.once import KEY, Once, OnceLimits
 
 PAY = Method("test.Bank", "Pay", Kind.UNARY, StringValue, StringValue)
 OTHER = Method("test.Bank", "Other", Kind.UNARY, StringValue, StringValue)
+
+
+async def from_elsewhere(url, name):
+    """Pay from another address; return the status of HTTP."""
+    host, port = url.removeprefix("tcp://").split(":")
+    reader, writer = await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0))
+    writer.write(
+        f"POST /test.Bank/Pay HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\n{KEY}: {name}\r\n"
+        'content-length: 3\r\n\r\n"b"'.encode()
+    )
+    status = int((await reader.readline()).split()[1])
+    writer.close()
+    return status
 
 
 class Bank:
@@ -115,7 +132,52 @@ def test_outcomes_are_forgotten_in_time_and_bounded():
         await channel.unary(PAY, text("a"), **key("1"))
         assert bank.paid == {"a": 5}
 
-    banking(work, keep=60.0, most=3, clock=lambda: now[0])
+    banking(work, keep=60.0, most=3, clock=lambda: now[0], limits=OnceLimits(share=1))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_one_caller_cannot_take_the_places_of_the_others(kept, tmp_path):
+    """One address fills its share with keys, over many connections; another's calls are carried out all the same."""
+    path = str(tmp_path / "calls") if kept else None
+
+    async def main():
+        for attempt in range(2 if kept else 1):
+            once = Once(path, most=20)
+            async with serving("tcp://127.0.0.1:0", bank := Bank(), interceptors=[once]) as (_, _, url):
+                codes = Counter()
+                for number in range(3):
+                    async with Channel(url) as channel:
+                        for each in range(5):
+                            found = await outcome(channel.unary(PAY, text("a"), **key(f"{attempt} {number} {each}")))
+                            codes[found.code if isinstance(found, RpcError) else Code.OK] += 1
+                assert codes[Code.RESOURCE_EXHAUSTED] == 15 - bank.paid["a"]
+                assert bank.paid["a"] == (0 if attempt else 5), "what the file has counts as well"
+                assert await from_elsewhere(url, f"{attempt} other") == 200
+            once.close()
+
+    asyncio.run(main())
+
+
+def test_addresses_that_are_one_caller():
+    nobody = Identity()
+    assert caller_key(nobody, "[2001:db8::1]:80") == caller_key(nobody, "[2001:db8::ffff]:81") == "2001:db8::/64"
+    assert caller_key(nobody, "[::ffff:192.0.2.1]:80") == caller_key(nobody, "192.0.2.1:1") == "192.0.2.1"
+
+
+def test_a_file_of_an_older_version(tmp_path):
+    path = str(tmp_path / "calls")
+    columns = "caller TEXT, method TEXT, key TEXT, request BLOB, code INTEGER, message TEXT, response BLOB, until REAL"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"CREATE TABLE calls ({columns}, PRIMARY KEY (caller, method, key)) WITHOUT ROWID")
+        names = (Identity().name, PAY.full_name)
+        db.execute("INSERT INTO calls VALUES (?, ?, 'k', X'00', 0, '', X'', 9e9)", names)
+        db.commit()
+
+    async def work(channel, bank):
+        await channel.unary(PAY, text("a"), **key("1"))
+        assert (await failure(channel.unary(PAY, text("a"), **key("k")))).message.endswith("another request")
+
+    banking(work, path=path)
 
 
 @pytest.mark.parametrize("limits", [OnceLimits(bytes=210_000), OnceLimits(bytes_of_caller=210_000)])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from catenet.checks import check_numbers
 from catenet.http.limits import Limits
 from catenet.http.server.access_log import AccessLog
 from catenet.http.server.connection import HttpConnection
@@ -37,6 +38,10 @@ class HttpLimits(ServerLimits):
     keepalive_time: float = 60.0
     keepalive_timeout: float = 20.0
     max_idle: float | None = 75.0
+
+    def __post_init__(self) -> None:
+        ServerLimits.__post_init__(self)
+        check_numbers(self, ("keepalive_time", "keepalive_timeout"))
 
 
 class HttpServer(StreamServer[HttpConnection]):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from catenet.checks import check_numbers
+
 __all__ = ["WebSocketLimits"]
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketLimits:
-    """Limits of one connection. Sizes in bytes, times in seconds.
+    """Limits of one connection. Sizes in bytes, times in seconds. Raises `ValueError` that names the field.
 
     * `max_message`: a message of the peer, decompressed. Over it: the connection ends with 1009.
     * `max_frame`: a frame of the peer, as it comes.
@@ -28,3 +30,8 @@ class WebSocketLimits:
     close_timeout: float = 10.0
     ping_interval: float | None = 20.0
     ping_timeout: float = 20.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, ("max_message", "max_frame", "max_fragments", "max_pongs"), whole=True)
+        check_numbers(self, ("close_timeout", "ping_timeout"))
+        check_numbers(self, ("ping_interval",), none=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from catenet import __version__
+from catenet.checks import check_choice, check_numbers
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
 from catenet.http.limits import Limits
 from catenet.net.pool import PoolLimits
@@ -13,7 +14,6 @@ from catenet.net.target import Target
 from catenet.rpc.client.balancing.config import PolicyConfig, policy_named
 from catenet.rpc.client.names import Resolver
 from catenet.rpc.client.service_config import ServiceConfig
-from catenet.rpc.model.checks import check_choice, check_numbers
 from catenet.rpc.model.sessions import SessionOptions
 from catenet.rpc.protocols.registry import PROTOCOLS
 
@@ -84,7 +84,7 @@ class ChannelOptions:
         if self.http1 and self.protocol == "grpc":
             raise ValueError("http1=True: gRPC needs HTTP/2; protocol='connect' and 'grpc-web' do not")
         check_numbers(self, ("resolve_floor", "keepalive_timeout", "connect_timeout"))
-        check_numbers(self, ("max_receive", "retry_buffer", "retry_buffer_total"))
+        check_numbers(self, ("max_receive", "retry_buffer", "retry_buffer_total"), whole=True)
         check_numbers(self, ("timeout", "peer_timeout", "keepalive_time"), none=True)
         if isinstance(self.balancing, str):
             policy_named(self.balancing)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from catenet.checks import check_numbers
 
 if TYPE_CHECKING:
     from catenet.session.core import Options
 
 __all__ = ["SessionOptions"]
 
+_USUAL: Final = (24 * 3600.0, 8 << 20, None, None)
+
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """How sessions carry calls. Times in seconds, sizes in bytes.
+    """How sessions carry calls. Times in seconds, sizes in bytes. Raises `ValueError` that names the field.
 
     Both ends:
 
@@ -45,6 +49,13 @@ class SessionOptions:
     max_held: int = 256 << 20
     max_away: int = 1_000
     max_away_calls: int = 10_000
+
+    def __post_init__(self) -> None:
+        if (self.expiry, self.buffer, self.heartbeat, self.key) != _USUAL:  # who has no sessions loads none of them
+            self.options()
+        check_numbers(self, ("close_timeout",))
+        check_numbers(self, ("max_sessions", "max_held", "max_away", "max_away_calls"), whole=True)
+        check_numbers(self, ("max_of_peer",), none=True, whole=True)
 
     def options(self, heartbeat: float | None = None) -> Options:
         """Return what one end of a session wants; `heartbeat`: if none was said. Raises `ValueError`."""

@@ -197,4 +197,7 @@ def caller_key(identity: Identity, address: str) -> str:
         parsed = ipaddress.ip_address(host)
     except ValueError:
         return address
-    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else host
+    if parsed.version == 4:
+        return host
+    mapped = parsed.ipv4_mapped  # from a socket of both versions: otherwise all of IPv4 would be one network
+    return str(mapped or ipaddress.ip_network((parsed, 64), strict=False))

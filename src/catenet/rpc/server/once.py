@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
+from catenet.checks import check_numbers
 from catenet.rpc.model.context import Context
 from catenet.rpc.model.interceptor import Interceptor, Proceed
 from catenet.rpc.model.method import Kind
 from catenet.rpc.model.status import Code, RpcError
+from catenet.rpc.policy.limits import caller_key
 
 __all__ = ["KEY", "Once", "OnceLimits"]
 
@@ -31,14 +33,16 @@ _AGAIN: Final = frozenset({Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORT
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS calls (
   caller TEXT, method TEXT, key TEXT, request BLOB, code INTEGER, message TEXT, response BLOB, until REAL,
-  PRIMARY KEY (caller, method, key)
+  payer TEXT NOT NULL DEFAULT '', PRIMARY KEY (caller, method, key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ends ON calls (until);
 """
 
 _ROW: Final = 200
 """Bytes that a call takes besides its names and its outcome, about."""
-_BASE: Final = f"{_ROW} + length(CAST(caller AS BLOB)) + length(CAST(method AS BLOB)) + length(CAST(key AS BLOB))"
+_BASE: Final = " + ".join(
+    [str(_ROW), *(f"length(CAST({column} AS BLOB))" for column in ("caller", "method", "key", "payer"))]
+)
 _SIZE: Final = f"sum({_BASE} + length(CAST(message AS BLOB)) + ifnull(length(response), 0))"
 _NOT_KEPT: Final = "the call has been carried out, but its response was too large to be kept"
 
@@ -47,19 +51,34 @@ Name = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class OnceLimits:
-    """What calls with keys may cost.
+    """What calls with keys may cost. Callers without an identity are told apart by their addresses.
+
+    Raises `ValueError` that names the field.
 
     Attributes:
-        bytes: of all that is kept, in memory or in the file; `bytes_of_caller`: of one caller (callers without an
-            identity are one). A response that has no room is not kept.
-        running: handlers at once, also of calls that nobody waits for; `running_of_caller`: of one caller (those
-            without an identity by their addresses).
+        bytes: of all that is kept, in memory or in the file; `bytes_of_caller`: of one caller. A response that has no
+            room is not kept.
+        share: of the calls that are kept, what one caller may have, as a fraction.
+        running: handlers at once, also of calls that nobody waits for; `running_of_caller`: of one caller.
     """
 
     bytes: int = 256 << 20
     bytes_of_caller: int = 64 << 20
+    share: float = 0.25
     running: int = 10_000
     running_of_caller: int = 1000
+
+    def __post_init__(self) -> None:
+        check_numbers(self, ("bytes", "bytes_of_caller", "running", "running_of_caller"), whole=True)
+        check_numbers(self, ("share",), 0, 1)
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is kept for one caller."""
+
+    calls: int = 0
+    size: int = 0
 
 
 class _Outcome(NamedTuple):
@@ -75,10 +94,11 @@ class Once(Interceptor):
     """An interceptor of servers: carries out unary calls with a key once, and keeps their outcomes for `keep` seconds.
 
     `path`: a file (SQLite) of one process, in which they survive it; None: they do not. `most`: how many are kept; when
-    all of them are needed, or `limits` are reached, calls with new keys end with RESOURCE_EXHAUSTED.
+    all of them, or all of a caller's share, are needed, or `limits` are reached, calls with new keys end with
+    RESOURCE_EXHAUSTED.
 
     Keys are the caller's own if it has an identity; others share theirs, so that they should be random. Details and
-    metadata are not kept. Raises `OSError`.
+    metadata are not kept. Raises `OSError`, and `ValueError` for numbers that cannot be.
     """
 
     def __init__(
@@ -90,25 +110,29 @@ class Once(Interceptor):
         limits: OnceLimits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        if not keep > 0 or most < 1:
+            raise ValueError(f"keep={keep!r}, most={most!r}: must be more than 0")
         self._keep = keep
         self._most = most
         self._limits = limits or OnceLimits()
-        self._held: Counter[str] = Counter()
-        """Bytes that are kept, by callers,"""
+        self._most_each = max(int(most * self._limits.share), 1)
+        self._accounts: dict[str, _Account] = {}
         self._of_peer: Counter[str] = Counter()
-        """and handlers that run, by those who have called them."""
+        """Handlers that run, by those who have called them."""
         self._clock = clock
         self._running: dict[Name, asyncio.Task[_Outcome]] = {}
         self._requests: WeakKeyDictionary[Context, bytes] = WeakKeyDictionary()
         try:
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
             self._db.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; {_SCHEMA}")
-            held = self._db.execute(f"SELECT caller, count(*), {_SIZE} FROM calls GROUP BY caller").fetchall()
+            if "payer" not in [row[1] for row in self._db.execute("PRAGMA table_info(calls)")]:  # of an older version
+                self._db.execute("ALTER TABLE calls ADD COLUMN payer TEXT NOT NULL DEFAULT ''")
+            held = self._db.execute(f"SELECT payer, count(*), {_SIZE} FROM calls GROUP BY payer").fetchall()
         except sqlite3.Error as error:
             raise OSError(f"{path}: {error}") from None
-        self._count = sum(count for _, count, _ in held)
-        self._held.update({caller: size for caller, _, size in held})
-        self._bytes = self._held.total()
+        self._count = self._bytes = 0
+        for payer, count, size in held:
+            self._hold(payer, count, size)
 
     def close(self) -> None:
         """Close the file."""
@@ -132,10 +156,9 @@ class Once(Interceptor):
         if task is not None:
             outcome = await asyncio.shield(task)
         else:
+            payer = caller_key(call.peer.identity, call.peer.address)
             found = self._find(name)
-            outcome = (
-                found if found is not None else await asyncio.shield(self._begin(name, _who(call), request, proceed))
-            )
+            outcome = found if found is not None else await asyncio.shield(self._begin(name, payer, request, proceed))
         return self._answer(call, request, outcome)
 
     def _name(self, call: Any) -> Name:
@@ -156,29 +179,29 @@ class Once(Interceptor):
             raise RpcError(Code.from_number(outcome.code), outcome.message)
         return call.method.response.FromString(outcome.response)
 
-    def _begin(self, name: Name, who: str, request: bytes, proceed: Proceed) -> asyncio.Task[_Outcome]:
+    def _begin(self, name: Name, payer: str, request: bytes, proceed: Proceed) -> asyncio.Task[_Outcome]:
         """Carry a call out in a task of its own, which goes on when its caller is gone."""
         limits = self._limits
-        if len(self._running) >= limits.running or self._of_peer[who] >= limits.running_of_caller:
+        if len(self._running) >= limits.running or self._of_peer[payer] >= limits.running_of_caller:
             raise RpcError(Code.RESOURCE_EXHAUSTED, "too many calls with keys are being carried out")
-        self._make_room(name)
-        row = (*name, request, self._clock() + self._keep)
-        self._db.execute("INSERT INTO calls VALUES (?, ?, ?, ?, NULL, '', NULL, ?)", row)
-        self._count += 1
-        self._hold(name[0], _base(name))
-        task = asyncio.get_running_loop().create_task(self._carry_out(name, request, proceed))
+        size = _base(name, payer)
+        self._make_room(payer, size)
+        row = (*name, request, self._clock() + self._keep, payer)
+        self._db.execute("INSERT INTO calls VALUES (?, ?, ?, ?, NULL, '', NULL, ?, ?)", row)
+        self._hold(payer, 1, size)
+        task = asyncio.get_running_loop().create_task(self._carry_out(name, payer, request, proceed))
         self._running[name] = task
-        self._of_peer[who] += 1
-        task.add_done_callback(lambda _: self._over(name, who))
+        self._of_peer[payer] += 1
+        task.add_done_callback(lambda _: self._over(name, payer))
         return task
 
-    def _over(self, name: Name, who: str) -> None:
+    def _over(self, name: Name, payer: str) -> None:
         self._running.pop(name, None)
-        self._of_peer[who] -= 1
-        if not self._of_peer[who]:
-            del self._of_peer[who]
+        self._of_peer[payer] -= 1
+        if not self._of_peer[payer]:
+            del self._of_peer[payer]
 
-    async def _carry_out(self, name: Name, request: bytes, proceed: Proceed) -> _Outcome:
+    async def _carry_out(self, name: Name, payer: str, request: bytes, proceed: Proceed) -> _Outcome:
         try:
             response = await proceed()
             outcome = _Outcome(request, Code.OK, "", response.SerializeToString())
@@ -186,7 +209,7 @@ class Once(Interceptor):
             outcome = _Outcome(request, error.code, error.message, None)
         except Exception as error:
             outcome = _Outcome(request, Code.UNKNOWN, f"{type(error).__name__} in the handler", None)
-        self._keep_outcome(name, outcome)
+        self._keep_outcome(name, payer, outcome)
         return outcome
 
     # The file.
@@ -198,51 +221,50 @@ class Once(Interceptor):
         ).fetchone()
         return None if found is None else _Outcome(*found)
 
-    def _keep_outcome(self, name: Name, outcome: _Outcome) -> None:
+    def _keep_outcome(self, name: Name, payer: str, outcome: _Outcome) -> None:
         where = "WHERE caller = ? AND method = ? AND key = ?"
         if outcome.code in _AGAIN:
             gone = self._db.execute(f"DELETE FROM calls {where}", name).rowcount
-            self._count -= gone
-            self._hold(name[0], -gone * _base(name))
+            self._hold(payer, -gone, -gone * _base(name, payer))
             return
         message, response = outcome.message, outcome.response
         size = len(message.encode()) + len(response or b"")
-        if not self._has_room(name[0], size):
+        if not self._has_room(payer, size):
             message, response, size = "", None, 0
         row = (int(outcome.code or 0), message, response, self._clock() + self._keep, *name)
         kept = self._db.execute(f"UPDATE calls SET code = ?, message = ?, response = ?, until = ? {where}", row)
-        self._hold(name[0], kept.rowcount * size)
+        self._hold(payer, 0, kept.rowcount * size)
 
-    def _make_room(self, name: Name) -> None:
+    def _make_room(self, payer: str, size: int) -> None:
         """Forget what need not be kept any longer; what runs is kept as long as it runs."""
         expired = "FROM calls WHERE until <= ?"
         now = (self._clock(),)
-        gone = self._db.execute(f"SELECT caller, count(*), {_SIZE} {expired} GROUP BY caller", now).fetchall()
+        gone = self._db.execute(f"SELECT payer, count(*), {_SIZE} {expired} GROUP BY payer", now).fetchall()
         if gone:
             self._db.execute(f"DELETE {expired}", now)
-        for caller, count, size in gone:
-            self._count -= count
-            self._hold(caller, -size)
-        if self._count >= self._most or not self._has_room(name[0], _base(name)):
+        for who, count, freed in gone:
+            self._hold(who, -count, -freed)
+        account = self._accounts.get(payer)
+        if account is not None and account.calls >= self._most_each:
+            raise RpcError(Code.RESOURCE_EXHAUSTED, "no more calls with keys can be kept for this caller")
+        if self._count >= self._most or not self._has_room(payer, size):
             raise RpcError(Code.RESOURCE_EXHAUSTED, "no more calls with keys can be kept")
 
-    def _has_room(self, caller: str, size: int) -> bool:
+    def _has_room(self, payer: str, size: int) -> bool:
         limits = self._limits
-        return self._bytes + size <= limits.bytes and self._held[caller] + size <= limits.bytes_of_caller
+        account = self._accounts.get(payer)
+        held = 0 if account is None else account.size
+        return self._bytes + size <= limits.bytes and held + size <= limits.bytes_of_caller
 
-    def _hold(self, caller: str, size: int) -> None:
+    def _hold(self, payer: str, calls: int, size: int) -> None:
+        self._count += calls
         self._bytes += size
-        self._held[caller] += size
-        if not self._held[caller]:
-            del self._held[caller]
+        account = self._accounts.setdefault(payer, _Account())
+        account.calls += calls
+        account.size += size
+        if not account.calls:
+            del self._accounts[payer]
 
 
-def _base(name: Name) -> int:
-    return _ROW + sum(len(part.encode()) for part in name)
-
-
-def _who(call: Any) -> str:
-    """Return by whom handlers that run are counted: an identity, or the host of an address."""
-    name: str = call.peer.identity.name
-    address: str = call.peer.address
-    return name or address.rpartition(":")[0]
+def _base(name: Name, payer: str) -> int:
+    return _ROW + sum(len(part.encode()) for part in (*name, payer))

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from catenet.checks import check_choice, check_numbers
 from catenet.codec import CODECS, COMPRESSIONS, Codec, Compression
 from catenet.http.limits import Limits
 from catenet.net.limits import ServerLimits
-from catenet.rpc.model.checks import check_choice, check_numbers
 from catenet.rpc.model.sessions import SessionOptions
 
 __all__ = ["Counters", "ServerOptions"]
@@ -48,11 +48,10 @@ class ServerOptions(ServerLimits):
 
     def __post_init__(self) -> None:
         check_choice("compression", self.compression, self.compressions)
-        check_numbers(self, ("max_receive", "max_send", "max_assembly", "max_assembly_total", "max_queued_total"))
-        check_numbers(self, ("handshake_timeout", "min_rate", "send_timeout", "backlog", "write_limit"))
-        check_numbers(self, ("keepalive_time", "keepalive_timeout", "max_age_grace"))
-        check_numbers(self, ("peer_timeout", "max_idle", "max_age", "park_after"), none=True)
-        check_numbers(self, ("max_connections",), least=1, none=True)
+        ServerLimits.__post_init__(self)
+        check_numbers(self, ("max_receive", "max_send", "max_assembly", "max_assembly_total"), whole=True)
+        check_numbers(self, ("keepalive_time", "keepalive_timeout"))
+        check_numbers(self, ("peer_timeout",), none=True)
 
 
 @dataclass(slots=True)
