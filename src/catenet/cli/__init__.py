@@ -37,7 +37,10 @@ VERBS = {
     "bridge": "join two TUN devices through a faulty link",
     "rpc": "remote procedure calls: compile, compat, serve, call, list, describe",
 }
-"""Each verb is a module of this package with `register(parser)` and `run(args) -> int`; imported when it is used."""
+"""Each verb is a module of this package with `register(parser)` and `run(args) -> int`; imported when it is used.
+
+`prepare(args)`, if there is one, is called first when the command line is that of the process.
+"""
 
 
 OUTPUT_FAILURES = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -150,14 +153,18 @@ def _unrecognized(parser: argparse.ArgumentParser, args: argparse.Namespace, unk
     return UsageError(f"unrecognized arguments: {' '.join(unknown)}; {hint}see '{parser.prog} --help'")
 
 
-def _run(parser: Parser, words: Sequence[str]) -> int:
+def _run(parser: Parser, words: Sequence[str], own: bool) -> int:
+    """Run a verb. `own`: the words are this process's command line."""
     if not words:
         parser.print_help()
         return 0
     args, unknown = parser.parse_known_args(words)
     if unknown:
         raise _unrecognized(parser, args, unknown)
-    return int(importlib.import_module(f"catenet.cli.{args.verb}").run(args))
+    verb = importlib.import_module(f"catenet.cli.{args.verb}")
+    if own and hasattr(verb, "prepare"):
+        verb.prepare(args)
+    return int(verb.run(args))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -172,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     try:
         try:
-            return _run(parser, words)
+            return _run(parser, words, argv is None)
         finally:  # also after --help, which raises SystemExit
             if sys.stdout is not None:
                 sys.stdout.flush()

@@ -21,6 +21,7 @@ from catenet.cli import UsageError
 from catenet.cli.arguments import address, check_writable, duration, seed
 from catenet.cli.console import Console
 from catenet.wire.address import format_address, parse_address, parse_interface
+from catenet.world.engine.layout import settle, settled
 from catenet.world.scenario.units import nearest
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="with --net tun: a name server to ask; up to three (default: those that DHCP and routers tell of)",
     )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="say what of the interpreter is the same in every run"
+    )
     parser.add_argument("--mtu", type=int, help="largest packet in bytes, for a single program (default: 1500)")
     parser.add_argument(
         "--set",
@@ -111,6 +115,12 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-m", action=Module, nargs=argparse.REMAINDER, metavar="MODULE [ARGS...]", dest=argparse.SUPPRESS
     )
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Fix the hash seed and the memory layout of a simulation."""
+    if args.net == "sim":
+        settle()
 
 
 def run(args: argparse.Namespace) -> int:
@@ -159,6 +169,8 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
 
     plan = _plan(args, is_world)
     console = Console([host.name for host in plan.hosts], Path(args.command[0]).name)
+    if args.verbose:
+        console.complain(settled().describe())
     world = World(plan.seed, output=console.line, directory=plan.folder, quiet=plan.quiet)
     console.now = lambda: world.now
     try:

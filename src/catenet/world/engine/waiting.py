@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sysconfig
+import functools
 from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -21,8 +21,6 @@ MAXIMUM_LINES: Final = 100
 MAXIMUM_TASKS: Final = 10
 """Asyncio tasks shown of each event loop."""
 
-LIBRARY: Final = sysconfig.get_path("stdlib")
-PACKAGES: Final = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 OWN_PACKAGE: Final = __name__.partition(".")[0]
 
 
@@ -82,7 +80,16 @@ def _innermost(coroutine: Any) -> FrameType | None:
 def _is_own(frame: FrameType) -> bool:
     """Whether a frame is not of the standard library."""
     name = frame.f_code.co_filename
-    return not name.startswith("<frozen") and (not name.startswith(LIBRARY) or name.startswith(PACKAGES))
+    library, packages = _places()
+    return not name.startswith("<frozen") and (not name.startswith(library) or name.startswith(packages))
+
+
+@functools.cache
+def _places() -> tuple[str, tuple[str, ...]]:
+    """Where the standard library is, and where packages are."""
+    import sysconfig  # only here: it keeps what depends on the user's home directory
+
+    return sysconfig.get_path("stdlib"), (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
 
 
 def _place(frame: FrameType | None) -> str:
