@@ -10,6 +10,8 @@ import trustme
 from line_echo import LIMIT, LineCore
 
 from catenet.net import ConnectError, ServerLimits, connect, serve, stream_server
+from catenet.net.parking import can_park
+from catenet.net.server import AcceptedConnection
 
 URLS = {
     "IPv4": "tcp://127.0.0.1:0",
@@ -411,5 +413,39 @@ def test_nobody_answers(run, monkeypatch):
             await connect(client(), "unix:/nonexistent")
         with pytest.raises(ValueError, match="no scheme"):
             await connect(client(), "gopher://a:1")
+
+    run(main())
+
+
+@pytest.mark.parametrize("step", ["check", "rest"])
+def test_a_connection_that_fails_ends_alone(run, quick_checks, monkeypatch, step):
+    """The server looks after the others, again and again; the loop hears of the failure."""
+    kept, seen = getattr(AcceptedConnection, step), []
+
+    def failing(connection, now):
+        seen.append(connection)
+        if connection is seen[0]:
+            raise RuntimeError("in its core")
+        return kept(connection, now)
+
+    async def main():
+        problems = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: problems.append(context))
+        async with await serve(LineCore, "tcp://127.0.0.1:0", limits=ServerLimits(park_after=0.0)) as server:
+            clients = [await connect(client(), server.urls[0]) for _ in range(3)]
+            assert [await ask(one, b"a") for one in clients] == [b"a"] * 3
+            if step == "check" or can_park(loop):
+                monkeypatch.setattr(AcceptedConnection, step, failing)
+                await until(lambda: len(seen) >= 5)
+                assert [(str(problem["exception"]), problem["message"][:12]) for problem in problems] == [
+                    ("in its core", "a connection")
+                ]
+                await until(lambda: server.connections == 2)
+                monkeypatch.setattr(AcceptedConnection, step, kept)
+                left = [one for one in clients if one.transport is not None]
+                assert [await ask(one, b"b") for one in left] == [b"b"] * 2
+            for one in clients:
+                one.abort()
 
     run(main())

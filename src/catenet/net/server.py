@@ -19,7 +19,7 @@ from catenet.net.core import StreamCore, check_factory
 from catenet.net.limits import ServerLimits
 from catenet.net.monitor import Late, PeerMonitor, Shared
 from catenet.net.parking import ParkedConnection
-from catenet.net.stream_server import StreamServer
+from catenet.net.stream_server import StreamServer, each_alone
 from catenet.net.target import DATAGRAM_SCHEMES, SCHEMES, Scheme, refuse_scheme
 
 __all__ = ["AcceptedConnection", "CoreServer", "serve"]
@@ -217,8 +217,7 @@ class CoreServer(StreamServer[AcceptedConnection[E]], Generic[E]):
 
     async def close(self) -> None:
         """Stop at once: handlers are cancelled, connections are broken off."""
-        for connection in list(self._connections):
-            connection.end()
+        each_alone(asyncio.get_running_loop(), self._connections, "ended", lambda connection: connection.end())
         await super().close()
 
     async def __aenter__(self) -> CoreServer[E]:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar, cast
 
@@ -24,7 +24,7 @@ from catenet.net.target import SCHEMES, Scheme, parse_target
 from catenet.net.tls_source import TlsSource, with_alpn
 from catenet.net.tuning import release_memory
 
-__all__ = ["CHECK_INTERVAL", "Listener", "ServedConnection", "StreamServer", "drain_each"]
+__all__ = ["CHECK_INTERVAL", "Listener", "ServedConnection", "StreamServer", "drain_each", "each_alone"]
 
 CHECK_INTERVAL = 1.0
 _CROWD = 5000
@@ -63,17 +63,28 @@ class ServedConnection(Protocol):
 
 
 C = TypeVar("C", bound=ServedConnection)
+S = TypeVar("S", bound=ServedConnection)
+
+
+def each_alone(
+    loop: asyncio.AbstractEventLoop, connections: Iterable[S], what: str, work: Callable[[S], object]
+) -> None:
+    """Do `work` for all `connections`. One that fails at it is reported and cut off; the others do not suffer for it.
+
+    `what` says what it could not be, as in "drained".
+    """
+    for connection in list(connections):
+        try:
+            work(connection)
+        except Exception as error:
+            loop.call_exception_handler({"message": f"a connection could not be {what}", "exception": error})
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 def drain_each(loop: asyncio.AbstractEventLoop, connections: Iterable[ServedConnection]) -> None:
-    """Drain all `connections`. One that fails at it is reported and cut off; the others are not to suffer for it."""
-    for connection in list(connections):
-        try:
-            connection.drain()
-        except Exception as error:
-            loop.call_exception_handler({"message": "a connection could not be drained", "exception": error})
-            if connection.transport is not None:
-                connection.transport.abort()
+    """Drain all `connections`, each alone."""
+    each_alone(loop, connections, "drained", lambda connection: connection.drain())
 
 
 @dataclass(slots=True)
@@ -231,26 +242,27 @@ class StreamServer(Generic[C]):
 
     def _check(self) -> None:
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        for connection in list(self._connections):
-            connection.check(now)
-        if self._lot is not None:
-            self._lot.wake_due(now)
-            self._park_idle(self._lot, now)
-        if self._shared is not None:
-            self._shared.relieve()
-        if self._acceptor is not None and self._acceptor.full:
-            self._make_room(now)
-        self.check(now)
+        # First: whatever goes wrong here, the loop reports it, and looks again next time.
         self._checking = loop.call_later(CHECK_INTERVAL * (1 + len(self._connections) // _CROWD), self._check)
+        now = loop.time()
+        each_alone(loop, self._connections, "looked after", lambda connection: connection.check(now))
+        try:
+            if self._lot is not None:
+                self._lot.wake_due(now)
+                self._park_idle(self._lot, now)
+            if self._shared is not None:
+                self._shared.relieve()
+            if self._acceptor is not None and self._acceptor.full:
+                self._make_room(loop, now)
+        finally:
+            self.check(now)
 
-    def _make_room(self, now: float) -> None:
+    def _make_room(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
         """While others wait to be accepted: close some of the connections that have been idle longest."""
         patience = self._limits.handshake_timeout
         idle = [one for one in self._connections if now - one.monitor.idle_since > patience and not one.busy]
         idle.sort(key=lambda one: one.monitor.idle_since)
-        for connection in idle[: 1 + len(self._connections) // 16]:
-            connection.make_room()
+        each_alone(loop, idle[: 1 + len(self._connections) // 16], "closed", lambda connection: connection.make_room())
         if self._lot is not None:
             self._close_parked(self._lot.take_oldest(1 + len(self._lot) // 16, now - patience))
 
@@ -259,17 +271,21 @@ class StreamServer(Generic[C]):
     def _park_idle(self, lot: ParkingLot, now: float) -> None:
         """Park what rests. While the server drains nothing is: it is to end."""
         before = len(lot)
-        for connection in [] if self._draining else list(self._connections):
+
+        def park(connection: C) -> None:
             if len(lot) - before >= _PARKED_AT_ONCE:
-                break
+                return
             transport, parked = connection.transport, connection.rest(now)
             descriptor = None if parked is None or transport is None else take_off(transport)
             if parked is not None and descriptor is not None:
                 connection.leave()
                 del self._connections[connection]
                 lot.park(descriptor, parked)
+
+        loop = asyncio.get_running_loop()
+        each_alone(loop, [] if self._draining else self._connections, "parked", park)
         if len(lot) - before >= _MANY:
-            asyncio.get_running_loop().call_later(_SOON, release_memory)
+            loop.call_later(_SOON, release_memory)
 
     def _wake(self, parked: ParkedConnection, sock: socket.socket) -> None:
         task = asyncio.get_running_loop().create_task(self._reopen(parked, sock))

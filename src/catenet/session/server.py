@@ -152,8 +152,8 @@ class SessionServer:
             link.lost(self._loop.time())
 
     def _check(self) -> None:
+        self._checking = self._loop.call_later(CHECK_INTERVAL, self._check)  # also if looking fails, which is reported
         self.table.check(self._loop.time())
-        self._checking = self._loop.call_later(CHECK_INTERVAL, self._check)
 
     # Sessions.
 

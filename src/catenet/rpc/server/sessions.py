@@ -17,7 +17,7 @@ from catenet.http.serving import Shared
 from catenet.net.accept import Slot
 from catenet.net.monitor import Late
 from catenet.net.notice import Notice
-from catenet.net.stream_server import CHECK_INTERVAL, Listener, drain_each
+from catenet.net.stream_server import CHECK_INTERVAL, Listener, drain_each, each_alone
 from catenet.net.target import Target
 from catenet.net.tls_source import TlsSource
 from catenet.rpc.model.context import Peer
@@ -206,9 +206,9 @@ class SessionListener:
 
     def check(self, now: float) -> None:
         """Look after connections, and end sessions if too many are away."""
-        away = []
+        away: list[Away[SessionConnection]] = []
+        each_alone(self._shared.loop, self._connections, "looked after", lambda connection: connection.check(now))
         for connection in list(self._connections):
-            connection.check(now)
             carrier = connection.carrier
             if carrier is not None and connection.away:
                 session = carrier.session
@@ -217,8 +217,7 @@ class SessionListener:
         ended = too_many(away, self._options.max_away, self._options.max_away_calls)
         if ended:
             self._ended.warn(now, "%d sessions end: of too many that have no connection", len(ended))
-        for connection in ended:
-            connection.end(ResetCode.LIMIT)
+        each_alone(self._shared.loop, ended, "ended", lambda connection: connection.end(ResetCode.LIMIT))
 
     async def wind_down(self, grace: float | None) -> None:
         """Take no new sessions; wait for what goes on in those that there are, also if they come back for it."""
