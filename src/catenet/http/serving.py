@@ -31,14 +31,17 @@ from catenet.net import monitor
 from catenet.net.accept import Slot
 from catenet.net.eager_task import Runner
 from catenet.net.limits import ServerLimits
+from catenet.net.local_peer import LocalPeer, local_peer
 from catenet.net.monitor import Late, PeerMonitor
 from catenet.net.parking import ParkedConnection
 from catenet.net.settled import Settled
 from catenet.net.turns import FEW, Turns
 
-__all__ = ["Ends", "Keeper", "ParkedHttp", "ServingProtocol", "Shared"]
+__all__ = ["LOCAL_PEER", "Ends", "Keeper", "ParkedHttp", "ServingProtocol", "Shared"]
 
 
+LOCAL_PEER = "catenet.local_peer"
+"""What applications find the kernel's word on a caller under: an extension of ASGI's scope, a key of WSGI's environ."""
 _PING = b"keepaliv"
 
 
@@ -83,13 +86,15 @@ class Keeper(Protocol):
 class Ends:
     """Both ends of a connection, as ASGI has them: address and port; of a Unix socket None, and its path and None.
 
-    `extension` is what ASGI's TLS extension says, of a connection with TLS.
+    `extension` is what ASGI's TLS extension says, of a connection with TLS; `local` the kernel's word on who connected
+    a Unix socket.
     """
 
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
     tls: bool
     extension: dict[str, Any] | None = None
+    local: LocalPeer | None = None
 
 
 def _ends_of(transport: asyncio.BaseTransport | None) -> Ends:
@@ -103,7 +108,13 @@ def _ends_of(transport: asyncio.BaseTransport | None) -> Ends:
         (server[0], server[1]) if isinstance(server, tuple) else (path, None) if path else None,
         tls is not None,
         None if tls is None else tls_extension(tls),
+        None if isinstance(client, tuple) else _local(transport),
     )
+
+
+def _local(transport: asyncio.BaseTransport) -> LocalPeer | None:
+    sock = transport.get_extra_info("socket")
+    return None if sock is None else local_peer(sock, lambda: not transport.is_closing())
 
 
 class ParkedHttp:

@@ -1,14 +1,20 @@
 """Mounted in our own ASGI and WSGI servers: the same calls end as on our RPC server, and so does bad input."""
 
 import asyncio
+import os
 
 import httpx
 import pytest
+import uvloop
 from battery import CALLS, LAST, TALKS, TWO_WAYS, outcomes
 from echoservice import COUNT, SAY, SLEEP, Certificates, Echo, number, serving, text, until
 
-from catenet.http.server.server import serve
+from catenet.http.server.forwarded import TrustedProxies
+from catenet.http.server.server import make_service, serve
+from catenet.http.serving import LOCAL_PEER
+from catenet.net.local_peer import LocalPeer
 from catenet.rpc import AsgiApp, Channel, ChannelOptions, Code, Guard, RpcError, ServerOptions, WsgiApp
+from catenet.rpc.mount.peers import peer_of_environ, peer_of_scope
 from catenet.rpc.policy.limits import Limit
 from catenet.rpc.policy.rules import Policy
 
@@ -366,3 +372,44 @@ def test_header_fields_may_be_anything_that_is_iterated_over():
     fields = iter([(b"content-type", b"application/json")])
     sent = asyncio.run(asked(AsgiApp([Echo()]), scope_of(headers=fields)))
     assert (sent[0]["status"], sent[1]["body"]) == (200, b'"a"')
+
+
+@pytest.mark.parametrize("runs", [asyncio.run, uvloop.run])
+@pytest.mark.parametrize("make", [AsgiApp, WsgiApp])
+@pytest.mark.parametrize("trusted", [None, ["unix"]])
+def test_who_calls_on_a_unix_socket(make, trusted, tmp_path, runs):
+    """By the kernel's word, on the connection itself: where a proxy's word counts, its user is not the caller."""
+
+    async def main():
+        app = make([Echo()])
+        service = make_service(app, proxies=None if trusted is None else TrustedProxies(trusted))
+        async with await serve(service, f"unix:{tmp_path}/s") as host:
+            for _ in range(2):
+                async with Channel(host.urls[0], options=WAYS["connect"]) as channel:
+                    found = [(await channel.unary(SAY, text("identity"))).value for _ in range(2)]
+                    assert found == ["anonymous" if trusted else f"uid:{os.geteuid()}"] * 2
+            headers = {"content-type": "application/json", "x-forwarded-for": "192.0.2.1"}
+            transport = httpx.AsyncHTTPTransport(uds=f"{tmp_path}/s")
+            async with httpx.AsyncClient(transport=transport) as client:
+                for command, expected in (
+                    ("identity", "anonymous" if trusted else f"uid:{os.geteuid()}"),
+                    ("peer", "192.0.2.1:0" if trusted else "unix"),
+                ):
+                    answer = await client.post(f"http://h{PATH}", json=command, headers=headers)
+                    assert answer.json() == expected
+        if make is WsgiApp:
+            app.close()
+
+    runs(main())
+
+
+def test_another_client_in_the_scope_is_nobody_the_kernel_knows():
+    """A middleware that believes a proxy puts the client into the scope, and knows nothing of our extension."""
+    peer = LocalPeer(1, 0, 0)
+    extensions = {LOCAL_PEER: {"peer": peer}}
+    assert peer_of_scope({"client": None, "extensions": extensions}).identity.name == "uid:0"
+    assert peer_of_scope({"client": ("192.0.2.1", 1), "extensions": extensions}).identity.name == "anonymous"
+    for wrong in ({"peer": {"uid": 0}}, {"uid": 0}, "uid:0", None):
+        assert peer_of_scope({"client": None, "extensions": {LOCAL_PEER: wrong}}).identity.name == "anonymous"
+    assert peer_of_environ({"REMOTE_ADDR": "192.0.2.1", LOCAL_PEER: peer}).identity.name == "anonymous"
+    assert peer_of_environ({f"HTTP_{LOCAL_PEER}": peer}).identity.name == "anonymous"

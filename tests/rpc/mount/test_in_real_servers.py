@@ -221,3 +221,12 @@ def test_connectrpc_on_uvicorn(protocol):
             assert total.value == 45
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "hypercorn", "granian", "gunicorn", "waitress"])
+def test_who_calls_on_a_unix_socket_of_theirs_is_not_known(hosts, name):
+    async def main():
+        async with Channel(f"unix:{hosts(name)}", options=CONNECT) as channel:
+            assert (await channel.unary(SAY, text("identity"))).value == "anonymous"
+
+    asyncio.run(main())

@@ -70,6 +70,8 @@ class Echo:
             return text("none" if context.deadline is None else f"{context.time_remaining():.1f}")
         if command == "peer":
             return text(context.peer.address)
+        if command == "identity":
+            return text(context.peer.identity.name)
         if command == "zip":
             context.compression = rest
             return text("z" * 5000)

@@ -13,7 +13,7 @@ from catenet.http.server.heads import made_fields
 from catenet.http.server.lifespan import Lifespan
 from catenet.http.server.service import RefusedExchange, Service
 from catenet.http.server.websocket import SocketExchange
-from catenet.http.serving import Ends, ServingProtocol
+from catenet.http.serving import LOCAL_PEER, Ends, ServingProtocol
 from catenet.http.stream import Stream
 from catenet.http.websocket.deflate import DeflateOptions
 from catenet.http.websocket.handshake import is_opening
@@ -194,6 +194,8 @@ def _extensions(ends: Ends) -> dict[str, dict[str, object]]:
     extensions = _EXTENSIONS.copy()
     if ends.extension is not None:
         extensions["tls"] = ends.extension
+    if ends.local is not None:
+        extensions[LOCAL_PEER] = {"peer": ends.local}
     return extensions
 
 

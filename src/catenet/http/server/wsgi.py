@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from catenet.http.message import RequestHead, ResponseHead
 from catenet.http.server.exchange import Disconnected, Exchange
 from catenet.http.server.service import RefusedExchange, Service
-from catenet.http.serving import ServingProtocol
+from catenet.http.serving import LOCAL_PEER, ServingProtocol
 from catenet.http.stream import Stream
 
 if TYPE_CHECKING:
@@ -139,6 +139,8 @@ class _WsgiExchange(Exchange):
         }
         if client is not None:
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
+        elif self.ends.local is not None:
+            environ[LOCAL_PEER] = self.ends.local
         _add_fields(environ, head)
         if self._complete and not self._pieces:  # more may have come since this was given to a thread
             environ.pop("HTTP_TRANSFER_ENCODING", None)

@@ -6,12 +6,12 @@ import asyncio
 import ssl
 from typing import Any
 
-from catenet.net.local_peer import local_peer
+from catenet.net.local_peer import LocalPeer, local_peer
 from catenet.rpc.identity.certificates import read_certificate
 from catenet.rpc.model.context import Peer
 from catenet.rpc.model.identity import Certificate, identity_of
 
-__all__ = ["peer_of"]
+__all__ = ["peer_of", "unix_peer"]
 
 
 def peer_of(transport: asyncio.Transport | None) -> Peer:
@@ -26,6 +26,13 @@ def peer_of(transport: asyncio.Transport | None) -> Peer:
         return Peer(f"{host}:{name[1]}", described, None, identity_of(None, certificate))
     sock = transport.get_extra_info("socket")
     local = None if sock is None else local_peer(sock, lambda: not transport.is_closing())
+    return unix_peer(local, described, certificate)
+
+
+def unix_peer(
+    local: LocalPeer | None, described: dict[str, Any] | None = None, certificate: Certificate | None = None
+) -> Peer:
+    """Return who is at the other end of a Unix socket, by the kernel's word; None: it is not known."""
     credentials = None if local is None else (local.pid or 0, _shown(local.uid), _shown(local.gid))
     return Peer("unix", described, credentials, identity_of(local, certificate))
 
