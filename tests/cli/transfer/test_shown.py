@@ -20,6 +20,7 @@ from catenet.cli import main
 from catenet.cli.transfer.rate import RateLimit
 from catenet.cli.transfer.waterfall import waterfall
 from catenet.http.client.timings import Phase
+from catenet.printable import printable
 
 
 def checksum(data: bytes, name: str = "sha256") -> str:
@@ -287,7 +288,17 @@ def test_mistakes_of_put(here, capfd, words, status, text):
     assert not out and text in err and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("status", ["409 Conflict", "507 Insufficient Storage", "500 Internal Server Error"])
+REFUSALS = [
+    "409 Conflict",
+    "507 Insufficient Storage",
+    "500 Internal Server Error",
+    "307 Temporary Redirect\r\nLocation: /y\x85",
+    "301 Moved Permanently\r\nLocation: /y",
+    "304 Not Modified",
+]
+
+
+@pytest.mark.parametrize("status", REFUSALS)
 @pytest.mark.parametrize("words", [["put", "x"], ["put", "x", "-f"], ["get", "-T", "x"]])
 def test_an_upload_that_is_refused(here, capfd, status, words):
     """It is a failure of `put`, whatever the server says about it; `get -T` does as curl."""
@@ -300,7 +311,7 @@ def test_an_upload_that_is_refused(here, capfd, status, words):
                 while file.readline() != b"\r\n":
                     pass
                 file.read(1)
-                sock.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nwhy\n".encode())
+                sock.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 4\r\n\r\nwhy\n".encode("latin-1"))
 
         thread = threading.Thread(target=answer)
         thread.start()
@@ -309,8 +320,10 @@ def test_an_upload_that_is_refused(here, capfd, status, words):
         thread.join()
     out, err = capfd.readouterr()
     assert ended == (0 if words[0] == "get" else 22)
-    assert out == ("" if "-f" in words else "why\n")
-    assert err == ("" if words[0] == "get" else f"catenet: {url}: the server says {status}\n")
+    moved, unread = "Location" in status, "-f" in words and int(status[:3]) >= 400
+    assert out == ("" if unread or status.startswith("304") else "why\n")
+    said = status.partition("\r")[0] + (f", to {printable(status.rpartition(' ')[2])}; -L follows" if moved else "")
+    assert err == ("" if words[0] == "get" else f"catenet: {url}: the server says {said}\n")
 
 
 UNWRITTEN = "catenet: cannot write the output: bad file descriptor\n"

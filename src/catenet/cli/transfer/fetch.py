@@ -137,9 +137,16 @@ class Fetch:
             self.job.facts["phases"] = _phases(response.timings)
 
     def _check_sent(self, response: Response) -> None:
-        """Fail if what was sent was refused: what the server says about it has been written. Raises `TransferError`."""
-        if self.job.options.stores and response.status >= 400:
-            raise TransferError(Code.STATUS, f"{self.job.url}: the server says {_status(response)}")
+        """Fail if what was sent is not there: what the server says about it has been written. Raises `TransferError`.
+
+        That another place should get it (RFC 9110 section 15.4) stores nothing; 303 says where to read of its success.
+        """
+        status = response.status
+        if not self.job.options.stores or status < 300 or status == 303:
+            return
+        place = response.headers.get("location")
+        hint = "" if status >= 400 or place is None else f", to {printable(place)}; -L follows"
+        raise TransferError(Code.STATUS, f"{self.job.url}: the server says {_status(response)}{hint}")
 
     async def refuse(self, response: Response) -> None:
         """Give up because of a response's status."""
