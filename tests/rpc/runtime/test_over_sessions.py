@@ -310,12 +310,13 @@ def test_both_ends_log_what_becomes_of_their_connections(caplog):
             cutter.cut()
             await until(lambda: said("connection lost: ") == 2)
             cutter.open = True
-            carrier(channel).info.migrate()
+            carrier(channel).info.migrate()  # moves once more if the client has come back by itself meanwhile
             await until(lambda: said("resumed after ") == 2)
             carrier(channel).info.migrate()
-            await until(lambda: said("moved to a new connection on 127.0.0.1:") == 2)
+            await until(lambda: said("moved to a new connection on 127.0.0.1:") >= 2)
             await channel.unary(SAY, text("2"))
-        assert (said(""), said("connection lost: ")) == (6, 2)
+        moved = said("moved to a new connection on 127.0.0.1:")
+        assert (said(""), said("connection lost: "), said("resumed after ")) == (4 + moved, 2, 2)
 
     asyncio.run(main())
 
