@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
-import json
 import secrets
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,6 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from catenet.cli import UsageError
 from catenet.cli.arguments import address, check_writable, duration, seed
 from catenet.cli.console import Console
+from catenet.cli.running.folder import state_folder
+from catenet.cli.running.options import add_options, check_options
+from catenet.cli.running.results import write_json
 from catenet.wire.address import format_address, parse_address, parse_interface
 from catenet.world.engine.layout import settle, settled
 from catenet.world.scenario.units import nearest
@@ -101,6 +102,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grpc", action="store_true", help="let programs that import grpc have Catenet's own (catenet.rpc.grpc)"
     )
+    add_options(parser)
     command = parser.add_argument("command", nargs=argparse.PARSER, metavar="TARGET [ARGS...]")
 
     class Module(argparse.Action):
@@ -135,6 +137,11 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"a world takes no arguments, but got {args.command[0]!r}")
     if not is_world and command[0] != "-m":
         _check_script(command[0])
+    check_options(args)
+    if args.seeds is not None or args.check:
+        from catenet.cli.running.several import run_several
+
+        return run_several(args)
     if args.grpc:
         _stand_in_for_grpc()
     if args.net == "kernel":
@@ -179,8 +186,8 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
         raise UsageError(str(error)) from None
     except ValueError as error:
         raise UsageError(f"{args.command[0]}: {error}") from None
-    with tempfile.TemporaryDirectory(prefix="catenet-") as folder:
-        give_folders(world, Path(folder))
+    with state_folder() as folder:
+        give_folders(world, folder)
         return _run(args, world, console, plan.duration)
 
 
@@ -294,7 +301,7 @@ def _run(args: argparse.Namespace, world: World, console: Console, until: float 
     console.finish()
     _show(report, console)
     if args.json is not None:
-        _write_json(report, args.json)
+        write_json(report.to_json(), args.json)
     if runner.interrupted:
         return INTERRUPTED
     return 0 if report.ended_well else 1
@@ -376,17 +383,6 @@ def _show(report: Report, console: Console) -> None:
         f"{report.packets_sent:,} packets, {report.packets_dropped:,} dropped, "
         f"{report.retransmitted_segments:,} segments retransmitted; seed {report.seed}"
     )
-
-
-def _write_json(report: Report, path: Path) -> None:
-    text = json.dumps(report.to_json(), indent=2) + "\n"
-    if str(path) == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise UsageError(f"--json {path}: {(error.strerror or str(error)).lower()}") from None
 
 
 def _check_script(name: str) -> None:

@@ -1,0 +1,1 @@
+"""`catenet run` several times: many seeds, or the same one twice."""
