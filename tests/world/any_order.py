@@ -133,8 +133,9 @@ class AnyOrder:
                 owner = getattr(event.callback, "__self__", None)
                 # A timer that was cancelled is nobody's.
                 return self._host(event.args[0] if owner is None and event.args else owner) if event.callback else ""
-        if hasattr(event, "_host"):
-            return self._host(event._host)
+        for name in ("_host", "host"):
+            if hasattr(event, name):
+                return self._host(getattr(event, name))
         # A link that another has replaced is nobody's.
         return next((host for host, link in self.world.topology.links() if link is event), "")
 

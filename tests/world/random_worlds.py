@@ -7,6 +7,7 @@ package and short cuts in it must all agree on every line.
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import json
 import random
@@ -16,7 +17,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -312,7 +313,7 @@ CLIENTS = (converse, converse, flood, in_parallel, datagrams)
 
 def guarded(client: Callable[..., None], chance: random.Random, server: str, family: int) -> None:
     try:
-        client(chance, server, family)
+        client(copy.copy(chance), server, family)  # a program that is run again draws as it did
     except OSError as error:
         print(client.__name__, type(error).__name__)
 
@@ -334,17 +335,21 @@ def without_in_order_queues(world: World) -> None:
         network.find_path = slow_path
 
 
-def people(world: World, chance: random.Random) -> list[str]:
-    """Hosts, one of them a server, on one network or on two with a router between them; their names."""
+def people(world: World, chance: random.Random, apart: Collection[str] = ()) -> list[str]:
+    """Hosts, one of them a server, on one network or on two with a router between them; their names.
+
+    Those in `apart` are run by processes of their own.
+    """
     names = ["server", *("abc"[: chance.randrange(1, 4)])]
     world.network("near")
     routed = chance.random() < 0.3
     if routed:
         world.network("far")
-        world.host("router", network=("near", "far"), forwarding=True)
+        world.host("router", network=("near", "far"), forwarding=True, isolation=isolation("router", apart))
     for name in names:
         network = "far" if routed and chance.random() < 0.5 else "near"
-        world.host(name, network=network, settings=Settings(**chosen(chance, SETTINGS)))
+        settings = Settings(**chosen(chance, SETTINGS))
+        world.host(name, network=network, settings=settings, isolation=isolation(name, apart))
     for name in world.hosts:
         if chance.random() < 0.8:
             world.link(name, **chosen(chance, LINKS))
@@ -376,17 +381,30 @@ def accidents(world: World, chance: random.Random, names: list[str], short: bool
             world.at(when, stack.set_mtu, 2, chance.choice((1280, 1400, 1500)))
 
 
-def told(seed: int, *, short: bool = True, in_order: bool = True, in_any_order: bool = False) -> dict[str, Any]:
+def isolation(name: str, apart: Collection[str]) -> str | None:
+    return "process" if name in apart else None
+
+
+def told(
+    seed: int,
+    *,
+    short: bool = True,
+    in_order: bool = True,
+    in_any_order: bool = False,
+    apart: Collection[str] = (),
+    workers: int = 1,
+) -> dict[str, Any]:
     """Run the world of a seed.
 
-    `short` and `in_order` are the fast paths of stacks and of links; `in_any_order` asks hosts in a drawn order.
+    `short` and `in_order` are the fast paths of stacks and of links; `in_any_order` asks hosts in a drawn order. The
+    hosts in `apart` are run by processes of their own, as many at a time as there are `workers`.
     """
     chance = random.Random(seed)
     lines: list[str] = []
-    world = World(seed, output=lambda *line: lines.append(" ".join((f"{world.now:.9f}", *line))))
+    world = World(seed, output=lambda *line: lines.append(" ".join((f"{world.now:.9f}", *line))), workers=workers)
     if in_any_order:
         use_any_order(world, random.Random(seed))
-    names = people(world, chance)
+    names = people(world, chance, apart)
     for host in world.hosts.values():
         host.stack.set_fast_paths(short)
     if not in_order:

@@ -119,7 +119,7 @@ def test_root_sets_the_clock_of_its_host_and_of_no_other() -> None:
             world.host("other").run(stranger)
             world.run(10)
             host.crash()
-            host._services.clear()
+            host.services.clear()
             host.restart()
             host.run(late, start=20.0)
             world.run(30)

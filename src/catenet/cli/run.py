@@ -57,6 +57,14 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=seed, help="what chance is drawn from, for --net sim (default: the world's, or 0)"
     )
+    parser.add_argument(
+        "--isolation",
+        choices=("process", "shared"),
+        help="with --net sim: a process of the operating system for each host, or one for all (default: shared)",
+    )
+    parser.add_argument(
+        "--workers", type=_workers, metavar="N", help="how many isolated hosts compute at a time (default: processors)"
+    )
     parser.add_argument("--for", dest="duration", type=duration, metavar="DURATION", help="stop after so long, as 30s")
     parser.add_argument("--pcap", type=Path, metavar="FILE", help="write every packet to FILE (pcapng)")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="draw each TCP connection's course, a picture each")
@@ -152,6 +160,8 @@ def run(args: argparse.Namespace) -> int:
         return run_on_kernel(args, is_world)
     if args.uvloop:
         raise UsageError("--uvloop goes with --net kernel; Catenet's own sockets need asyncio's own loop")
+    if args.net != "sim" and (args.isolation or args.workers):
+        raise UsageError("--isolation and --workers go with --net sim")
     for option in ("tap", "bridge", "gateway", "dns"):
         if args.net != "tun" and getattr(args, option):
             raise UsageError(f"--{option} goes with --net tun")
@@ -178,7 +188,14 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
     console = Console([host.name for host in plan.hosts], Path(args.command[0]).name)
     if args.verbose:
         console.complain(settled().describe())
-    world = World(plan.seed, output=console.line, directory=plan.folder, quiet=plan.quiet)
+    world = World(
+        plan.seed,
+        output=console.line,
+        directory=plan.folder,
+        quiet=plan.quiet,
+        isolation=_isolation(args, plan),
+        workers=args.workers,
+    )
     console.now = lambda: world.now
     try:
         build_world(plan, world, console.announce)
@@ -189,6 +206,27 @@ def _run_simulated(args: argparse.Namespace, is_world: bool) -> int:
     with state_folder() as folder:
         give_folders(world, folder)
         return _run(args, world, console, plan.duration)
+
+
+def _isolation(args: argparse.Namespace, plan: WorldPlan) -> str:
+    """How the hosts of a world are isolated. What is asked for must be possible."""
+    apart = "process" in (plan.isolation, *(host.isolation for host in plan.hosts))
+    if apart and args.plot is not None:
+        raise UsageError("--plot needs --isolation shared: it looks into connections while they send")
+    configured = next((network.name for network in plan.networks if network.autoconf is not None), None)
+    if apart and configured is not None:
+        raise UsageError(f"network {configured!r} gives its hosts addresses: that needs --isolation shared")
+    return plan.isolation or "shared"
+
+
+def _workers(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of workers: at least 1")
+    return number
 
 
 def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
@@ -212,7 +250,7 @@ def _plan(args: argparse.Namespace, is_world: bool) -> WorldPlan:
         except OSError as error:
             raise UsageError(f"{args.command[0]}: {(error.strerror or str(error)).lower()}") from None
     changes = _settings(args, [host.name for host in plan.hosts])
-    return override(set_on_hosts(plan, changes), seed=args.seed, duration=args.duration)
+    return override(set_on_hosts(plan, changes), seed=args.seed, duration=args.duration, isolation=args.isolation)
 
 
 def _settings(args: argparse.Namespace, hosts: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -232,12 +232,12 @@ class FqCoDelQueue:
     FLOWS: Final = 1024
     QUANTUM: Final = 1514
 
-    __slots__ = ("_bytes", "_counters", "_flows", "_limits", "_new", "_old", "_packets", "_salt")
+    __slots__ = ("_bytes", "_counters", "_flows", "_limits", "_new", "_old", "_packets", "salt")
 
     def __init__(self, properties: QueueProperties, counters: Counters, salt: int) -> None:
         self._limits = _Limits(properties)
         self._counters = counters
-        self._salt = salt
+        self.salt = salt
         self._flows: dict[int, _Flow] = {}
         """Flows that hold packets or a turn, by number."""
         self._new: deque[_Flow] = deque()
@@ -247,7 +247,7 @@ class FqCoDelQueue:
 
     def enqueue(self, item: Item, now: float) -> None:
         """Take a packet; over the limit the head of the longest flow goes (RFC 8290 section 4.1)."""
-        number = zlib.crc32(flow_key(item.packet), self._salt) % self.FLOWS
+        number = zlib.crc32(flow_key(item.packet), self.salt) % self.FLOWS
         flow = self._flows.get(number)
         if flow is None:
             flow = self._flows[number] = _Flow(number, self._counters)

@@ -11,7 +11,7 @@ from math import inf
 
 from catenet.link.crossing import Crossing, Item, Schedule
 from catenet.link.properties import LinkProperties
-from catenet.link.queues import make_queue
+from catenet.link.queues import FqCoDelQueue, make_queue
 from catenet.link.simulated import Arrivals, SimulatedLink, no_schedule
 
 __all__ = ["ShapedLink", "make_link"]
@@ -36,6 +36,21 @@ class ShapedLink(SimulatedLink):
         self._keep_order(properties, now, bool(sent))
         self._take_on(properties)
         self.admit(sent, now, schedule)
+
+    def discard(self, now: float, cause: str) -> None:
+        """Drop what has not left the queue, which forgets all else as well."""
+        super().discard(now, cause)
+        self._use_salt(self._salt())
+
+    def _salt(self) -> int:
+        return self._discipline.salt if isinstance(self._discipline, FqCoDelQueue) else 0
+
+    def _use_salt(self, salt: int) -> None:
+        queue = self.properties.queue
+        if queue.discipline == "fq_codel":
+            self._discipline = FqCoDelQueue(queue, self.counters, salt)
+        else:
+            self._discipline = make_queue(queue, self.counters, self.random)
 
     def waiting(self, now: float) -> list[Crossing]:
         """The packet being sent, and those that wait."""

@@ -15,7 +15,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from catenet.link.crossing import Crossing, Onward, Relay, Schedule
 from catenet.link.properties import LinkProperties
@@ -26,6 +26,9 @@ __all__ = ["Arrivals", "Counters", "SimulatedLink", "Wander", "flip_bit", "no_sc
 
 Arrivals: TypeAlias = list[tuple[float, bytes]]
 """(time of arrival, packet), in the order in which they were decided."""
+
+Memory: TypeAlias = tuple[Any, tuple[float, float, float], tuple[float, float, bool] | None, int]
+"""State of the random stream; of the queue; of the jitter; of the queue's discipline."""
 
 LATE = 0.001
 """Seconds by which a reordered packet is held back at most, on a link without latency."""
@@ -197,6 +200,28 @@ class SimulatedLink:
         for when, data in self._propagate(crossing.packet, crossing.departure, crossing):
             crossing.arrive(data, when)
 
+    # What a link that has no packets is like, for another process.
+
+    def memory(self) -> Memory:
+        """What it goes by besides its properties and counters, as plain values."""
+        wander = self._wander
+        walk = None if wander is None else wander.memory()
+        return self.random.getstate(), (self._busy_until, self._floor, self._left), walk, self._salt()
+
+    def remember(self, memory: Memory) -> None:
+        """Go on as the link did whose `memory` this is."""
+        state, (self._busy_until, self._floor, self._left), walk, salt = memory
+        self.random.setstate(state)
+        if self._wander is not None and walk is not None:
+            self._wander.remember(walk)
+        self._use_salt(salt)
+
+    def _salt(self) -> int:
+        return 0
+
+    def _use_salt(self, salt: int) -> None:
+        """Have the queue, if it sorts flows by a hash, use this salt."""
+
     # Packets.
 
     def carry(self, crossing: Crossing, now: float, schedule: Schedule) -> None:
@@ -359,6 +384,14 @@ class Wander:
         self._last = -inf
         self._place = 0.0
         self._forth = True
+
+    def memory(self) -> tuple[float, float, bool]:
+        """Where it is, when that was, and which way it goes."""
+        return self._last, self._place, self._forth
+
+    def remember(self, memory: tuple[float, float, bool]) -> None:
+        """Go on from there."""
+        self._last, self._place, self._forth = memory
 
     def at(self, now: float) -> float:
         """The part of the packet that leaves at `now`: -jitter to jitter."""

@@ -37,6 +37,7 @@ from catenet.world.engine.garbage import Garbage
 from catenet.world.engine.host import Host
 from catenet.world.engine.hub import NEVER, Hub
 from catenet.world.engine.interruption import Interruptible
+from catenet.world.engine.isolation.isolation import Isolation
 from catenet.world.engine.realtime import Clock, RealClock
 from catenet.world.engine.streams import print_line
 from catenet.world.engine.waiting import describe_waiting
@@ -49,6 +50,7 @@ from catenet.world.patches.interpreter import prepared_interpreter
 from catenet.world.patches.threads import call_at_exit
 from catenet.world.scenario.autoconf import AutoconfPlan, autoconf_plan
 from catenet.world.scenario.clocks import ClockProperties, clock_properties
+from catenet.world.scenario.isolation import check_mode
 from catenet.world.scenario.nat import NatPlan, parse_nat
 from catenet.world.scenario.settings import SettingChanges, apply_settings
 from catenet.world.scenario.units import link_properties, repeated
@@ -95,6 +97,8 @@ class World:
         directory: str | Path | None = None,
         clock: Clock | None = None,
         quiet: float | None = None,
+        isolation: str | None = None,
+        workers: int | None = None,
     ) -> None:
         if quiet is not None and not 0 <= quiet < NEVER:
             raise ValueError(f"quiet must be a number of seconds, not {quiet!r}")
@@ -116,6 +120,7 @@ class World:
         self.trace = Trace()
         self.topology = Topology(self.hub, seed, self.trace)
         self.names: Names = WorldNames(self)
+        self.isolation = Isolation(self, isolation, workers)
         self.stopping = False
         self.on_addresses: list[Callable[[], None]] = []
         """Called when a host may have other addresses."""
@@ -142,6 +147,7 @@ class World:
         settings: Settings | SettingChanges | None = None,
         forwarding: bool = False,
         clock: ClockProperties | Mapping[str, object] | None = None,
+        isolation: str | None = None,
     ) -> Host:
         """Add a host, or return the one of this name when nothing else is given.
 
@@ -154,9 +160,10 @@ class World:
         """
         addresses = (address,) if isinstance(address, str) else tuple(address)
         if name in self.hosts:
-            if addresses or network or link or settings or forwarding or clock:
+            if addresses or network or link or settings or forwarding or clock or isolation:
                 raise ValueError(f"there is a host {name!r} already")
             return self.hosts[name]
+        self.isolation.check_complete()
         networks: list[str | None] = [network] if network is None or isinstance(network, str) else [*network]
         if (twice := repeated(name for name in networks if name)) is not None:
             raise ValueError(f"host {name!r} is on network {twice!r} twice")
@@ -164,6 +171,7 @@ class World:
         properties = clock if clock is None or isinstance(clock, ClockProperties) else clock_properties(clock)
         install.install()
         host = self.hosts[name] = Host(self, name, chosen, forwarding)
+        host.isolation = None if isolation is None else check_mode(isolation)
         join_networks(host, networks, addresses, link)
         if properties is not None:
             host.use_clock(properties)
@@ -355,7 +363,8 @@ class World:
         self.ending.begin()
         with self._hub_running():
             more = self._advance(until)
-            while not more and self.ending.end_when_idle() is None and self._real_thread_wakes_a_task():
+            self.isolation.refresh()
+            while not more and self.ending.end_when_idle() is None and self._a_real_thread_wakes():
                 more = self._advance(until)
         if not more:
             self._finish_idle(until, deadlock)
@@ -372,13 +381,17 @@ class World:
             limit = ending.check_at if until is None else min(until, ending.check_at)
             if not hub.run(None if limit == NEVER else limit, idle=False):
                 return False
-            if self.interrupted or hub.now < ending.check_at or ending.check():
+            if self.interrupted or hub.now < ending.check_at:
+                return True
+            self.isolation.refresh()
+            if ending.check():
                 return True
 
     def _finish_idle(self, until: float | None, deadlock: bool) -> None:
         """End a run in which no event is left: the world is over if only services wait, else raise DeadlockError."""
         end = self.ending.end_when_idle()
         if end is None and deadlock:
+            self.isolation.ask_waiting()
             failed = [process for process in self.processes if process.failed]
             cause = next((process.exception for process in failed if process.exception is not None), None)
             text = f"at {self.hub.now:.6f} s of virtual time nothing can ever happen again, while"
@@ -388,6 +401,11 @@ class World:
             end = until
         if end is not None and not self.is_real:
             self.hub.now = max(self.hub.now, float(end))
+
+    def _run_hub_to(self, when: float) -> None:
+        """Run the hub up to a time that hosts elsewhere may have reached, if that is to come."""
+        if when > self.hub.now:
+            self._run_hub(when)
 
     def _run_hub(self, until: float) -> None:
         """Run the hub up to `until`, without deciding whether the world is over."""
@@ -403,6 +421,7 @@ class World:
             if self._stale_routes:
                 self.refresh_routes()
             self.switcher.begin()
+            self.isolation.begin()
             try:
                 with Interruptible(self):
                     yield
@@ -412,7 +431,9 @@ class World:
 
     def interrupt(self, number: int = signal.SIGINT) -> None:
         """Deliver a signal to every process, as Ctrl-C at a terminal would."""
+        self._run_hub_to(self.isolation.reached(self.now))
         self.stopping = True
+        self.isolation.call("interrupt", int(number))
         for host in self.hosts.values():
             host.thaw()
             host.resume()
@@ -432,11 +453,14 @@ class World:
         self.closing = True
         self.stopping = True
         alive = [process for process in self.processes if process.alive]
+        self._run_hub_to(self.isolation.reached(self.now))
+        self.isolation.call("kill")
         for process in alive:
             process.kill()
         if alive:
             self._run_hub(self.hub.now)
             self.garbage.collect()  # what they had open, once for all of them
+        self.isolation.close()
         _open_worlds.pop(self, None)
 
     def __enter__(self) -> World:
@@ -451,7 +475,8 @@ class World:
 
     def expect(self, count: int) -> None:
         """Note that `count` more (or fewer) programs that are not services are about to start."""
-        self.ending.expect(count)
+        if not self.isolation.is_host:  # then the world's process notes it
+            self.ending.expect(count)
 
     def process_started(self, process: Process) -> None:
         """Note that a process runs (called by its host)."""
@@ -468,6 +493,10 @@ class World:
         if self.stopping and not self.ending.alive:
             self.hub.finish()
 
+    def _a_real_thread_wakes(self) -> bool:
+        """Whether a thread of the interpreter, here or in a host's own process, has woken anybody."""
+        return self._real_thread_wakes_a_task() or self.isolation.real_threads_wake()
+
     def _real_thread_wakes_a_task(self) -> bool:
         """Wait for threads of the interpreter, which may hold a lock of a process; whether a task was woken."""
         for _ in range(REAL_THREAD_CHECKS):
@@ -475,6 +504,10 @@ class World:
                 break
             time.sleep(REAL_THREAD_WAIT)
         return bool(self.hub.turns)
+
+    def wait_for_threads(self) -> None:
+        """Wait for threads of the interpreter, as it is done before a deadlock is called one."""
+        self._real_thread_wakes_a_task()
 
     def _report_failures(self) -> None:
         failed = [process for process in self.processes if process.failed and not process.reported]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from catenet.world.engine.process import Process
     from catenet.world.network.trace import Trace
 
-__all__ = ["QUIET", "Ending"]
+__all__ = ["CHECK_INTERVAL", "QUIET", "Ending"]
 
 QUIET: Final = 30.0
 """Default of how many seconds of virtual time a world is quiet before it is over."""
@@ -59,6 +59,8 @@ class Ending:
         self.programs_ended: float | None = None
         """Virtual time at which the last program that was not declared a service ended for good and by itself."""
         self.printed_at = 0.0
+        self.carried_elsewhere = self.computed_elsewhere = 0.0
+        """When hosts in processes of their own last carried a packet, and last computed."""
         self.check_at = NEVER
         self._since = 0.0
         """Virtual time since which, at the earliest, no program has been waited for."""
@@ -117,8 +119,8 @@ class Ending:
         """Whether a program that is no service runs or is about to start."""
         if self.awaited_starts:
             return True
-        if self._awaited is None or self._awaited not in self.alive or _is_service(self._awaited):
-            self._awaited = next((process for process in self.alive if not _is_service(process)), None)
+        if self._awaited is None or self._awaited not in self.alive or self._awaited.is_service():
+            self._awaited = next((process for process in self.alive if not process.is_service()), None)
         return self._awaited is not None
 
     def check(self) -> bool:
@@ -151,8 +153,9 @@ class Ending:
 
     def _active_until(self) -> float:
         """Return when the world was last active."""
-        active = max(self._since, self.printed_at, self._trace.latest)
-        return max(active, min(self._switcher.computed, active + (COMPUTING_LIMIT - 1) * self.quiet))
+        active = max(self._since, self.printed_at, self._trace.latest, self.carried_elsewhere)
+        computed = max(self._switcher.computed, self.computed_elsewhere)
+        return max(active, min(computed, active + (COMPUTING_LIMIT - 1) * self.quiet))
 
     def _arrivals_end(self) -> float:
         """Return when the last packet in flight arrives or leaves its queue; 0 without any."""
@@ -166,11 +169,3 @@ def _is_packet(event: Event) -> bool:
     if isinstance(event, Call):
         return isinstance(getattr(event.callback, "__self__", None), SimulatedLink)
     return isinstance(event, (InOrderQueue, Arrival))
-
-
-def _is_service(process: Process) -> bool:
-    """Whether the world may be over while a process runs: it was said so, or it was not and others can come to it."""
-    if process.declared is not None:
-        return process.declared
-    files = (file for _, file, owner in process.host.kernel.open_files() if owner is process)
-    return any(file.is_open_to_others() for file in files)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from catenet.wire.dns.stub import StubConfig
     from catenet.world.world import World
 
-__all__ = ["Host"]
+__all__ = ["RESTART_DELAYS", "Host"]
 
 Restart: TypeAlias = Literal["never", "on-failure", "always"]
 
@@ -59,15 +59,15 @@ class _Service:
 class _Pump(Event):
     """The event in which a host's stack, of one boot, transmits its packets."""
 
-    __slots__ = ("_host", "_stack")
+    __slots__ = ("_stack", "host")
 
     def __init__(self, host: Host, stack: Stack) -> None:
-        self._host = host
+        self.host = host
         self._stack = stack
 
     def happen(self, when: float, sequence: float) -> None:
         """Transmit."""
-        self._host.pump(self._stack)
+        self.host.pump(self._stack)
 
 
 class Host:
@@ -95,6 +95,10 @@ class Host:
         """Name servers that are asked for what is not in the table, and how; None: nobody is."""
         self.files: dict[str, Callable[[], str]] = {}
         """Text of files that programs here see in place of the machine's, by absolute path."""
+        self.isolation: str | None = None
+        """Whether it gets a process of its own ("process", "shared"); None: as the world says."""
+        self.elsewhere = False
+        """Whether another process runs it: here are its place in the network and what was told of it."""
         self.up = True
         self.wall = WallClock(world.hub, world.epoch)
         """The clock of the day. It goes on through a crash, as one with a battery does."""
@@ -112,10 +116,10 @@ class Host:
         """Whether programs wait for the first addresses of this boot."""
         self._paused_at: float | None = None
         self._held_starts: list[tuple[_Service, int]] = []
-        self._past_counters: dict[str, int] = {}
-        self._past_drops: dict[str, int] = {}
-        self._services: dict[int, _Service] = {}
-        self._next_pid = FIRST_PID
+        self.past_counters: dict[str, int] = {}
+        self.past_drops: dict[str, int] = {}
+        self.services: dict[int, _Service] = {}
+        self.next_pid = FIRST_PID
         self._pumping = False
         self._timer_at = NEVER
         self.stack: Stack
@@ -150,11 +154,13 @@ class Host:
         where = self.world.directory if directory is None else Path(directory)
         declared = True if daemon is None and restart == "always" else daemon
         service = _Service(make_program(command, args, where), restart, declared, stdin)
-        number = len(self._services)
-        self._services[number] = service
+        number = len(self.services)
+        self.services[number] = service
         self._schedule(service, max(0.0, start - self.hub.now))
 
     def _schedule(self, service: _Service, delay: float) -> None:
+        if self.elsewhere:
+            return
         self.world.ending.expect(1, service=service.declared is True)
         self.hub.call_later(delay, self._start, service, self._boots)
 
@@ -167,7 +173,7 @@ class Host:
         self.world.ending.expect(-1, service=service.declared is True)
 
     def _launch(self, service: _Service) -> None:
-        pid, self._next_pid = self._next_pid, self._next_pid + 1
+        pid, self.next_pid = self.next_pid, self.next_pid + 1
         process = Process(self, service.program, pid, declared=service.declared, stdin=service.stdin)
         process.service = service
         self.processes.append(process)
@@ -201,6 +207,7 @@ class Host:
             return
         self.thaw()
         self.resume()
+        self.world.isolation.crashed(self)
         self.up = False
         self.has_addresses()
         self.kernel.discard()
@@ -217,8 +224,19 @@ class Host:
         if self.clock is not None:
             self.clock.restarted()
         self._boot()
-        for service in self._services.values():
+        self.start_again()
+        self.world.isolation.booted(self)
+
+    def start_again(self) -> None:
+        """Start every program of `run` from its beginning, now."""
+        for service in self.services.values():
             self._schedule(service, 0.0)
+
+    def come_here(self) -> None:
+        """Be run in this process from now on, after a boot elsewhere."""
+        self.elsewhere = self._pumping = False
+        self._dirty()
+        self.start_again()
 
     # Sleep.
 
@@ -320,7 +338,7 @@ class Host:
 
         def receive(packet: bytes | memoryview, now: float) -> None:
             if self._paused_at is not None:
-                self._past_drops[ASLEEP] = self._past_drops.get(ASLEEP, 0) + 1
+                self.past_drops[ASLEEP] = self.past_drops.get(ASLEEP, 0) + 1
             elif self.up:
                 self.stack.receive(packet, now - self.slept, index)
 
@@ -339,8 +357,8 @@ class Host:
     def _boot(self) -> None:
         self._boots += 1
         if self._boots > 1:
-            self._past_counters = self.counters()
-            self._past_drops = self.drops()
+            self.past_counters = self.counters()
+            self.past_drops = self.drops()
         first = self.kernel.next_descriptor if self._boots > 1 else None
         self.stack = make_stack(self, self.world.generator(f"stack/{self.name}/{self._boots}"))
         self.stack.slept = self.slept
@@ -359,20 +377,26 @@ class Host:
             name_service=self.name_service,
         )
         self._timer_at = NEVER
-        self._pumping = False
+        self._pumping = self.elsewhere  # then it never does
         self.configure_itself()
         self._dirty()
 
     def counters(self) -> dict[str, int]:
         """Return the stack's counters, earlier boots included: IP by the names of `nstat`, TCP by its own."""
-        counts = dict(self._past_counters)
+        if self.elsewhere:
+            self.world.isolation.take_figures()
+            return dict(self.past_counters)
+        counts = dict(self.past_counters)
         for name, count in {**self.stack.snapshot(), **self.stack.tcp.counters.snapshot()}.items():
             counts[name] = counts.get(name, 0) + count
         return counts
 
     def drops(self) -> dict[str, int]:
         """Return the number of packets that the host's NAT has dropped, by cause, earlier boots included."""
-        counts = dict(self._past_drops)
+        if self.elsewhere:
+            self.world.isolation.take_figures()
+            return dict(self.past_drops)
+        counts = dict(self.past_drops)
         nat = self.stack.nat
         for cause, count in ({} if nat is None else nat.drops).items():
             counts[cause] = counts.get(cause, 0) + count
@@ -380,7 +404,7 @@ class Host:
 
     def use_nat(self, config: NatConfig | None) -> None:
         """Translate addresses from now on, and after every restart, which forgets all mappings."""
-        self._past_drops = self.drops()
+        self.past_drops = self.drops()
         self.nat = config
         self.stack.use_nat(config)
 

@@ -46,9 +46,10 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, TypeAlias
 
+from catenet.compiled import mypyc_attr
 from catenet.world.engine.realtime import Clock, RealClock, VirtualClock
 
-__all__ = ["COPY", "NEVER", "Call", "Event", "Hub", "Outlet", "Timer"]
+__all__ = ["COPY", "NEVER", "Call", "Elsewhere", "Event", "Hub", "Outlet", "Timer"]
 
 Callback: TypeAlias = Callable[..., object]
 
@@ -198,6 +199,26 @@ class Timer(Event):
             heappush(hub.heap, (self.when, self.sequence, self))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Elsewhere:
+    """Hosts that are run by other hubs, in processes of their own; what comes of them are events of this hub."""
+
+    def finish_instant(self, now: float) -> bool:
+        """Run what they have to do at this instant, in which nothing is left here; whether there was anything."""
+        raise NotImplementedError
+
+    def prepare(self, when: float, limit: float) -> bool:
+        """Run them so far that all is known that happens by `when`, before the clock moves there, and not past `limit`.
+
+        Returns whether there may be something before `when` now, so that the hub looks again.
+        """
+        raise NotImplementedError
+
+    def barriers_over(self, now: float) -> None:
+        """Let them do what has just been done here between two instants."""
+        raise NotImplementedError
+
+
 class Hub:
     """Events in order of time, then of sequence."""
 
@@ -221,6 +242,8 @@ class Hub:
         """What else is to leave."""
         self.barriers: list[tuple[float, float, Call]] = []
         """A heap of what happens between instants."""
+        self.elsewhere: Elsewhere | None = None
+        """Hosts that other hubs run, if there are any."""
         self._useless = 0
         self._stopping = False
         self._finishing = False
@@ -320,10 +343,10 @@ class Hub:
         """When the next event is due; None when there is none (something in `soon` or `turns` is due now)."""
         if self.soon or self.turns or self.outlet is not None:
             return self.now
-        when = min(self._next_due(), self._next_barrier())
+        when = min(self.next_due(), self._next_barrier())
         return None if when == NEVER else when
 
-    def _next_due(self) -> float:
+    def next_due(self) -> float:
         """When the first event of the heap is due, NEVER without any."""
         heap = self.heap
         while heap:
@@ -356,7 +379,7 @@ class Hub:
                 soon.popleft().happen(self.now, 0.0)
             if self._stopping:
                 return True
-            when = self._next_due()
+            when = self.next_due()
             # Real time may have gone beyond `until`: what is due then happens before the turns that wait for it.
             if when > self.now:
                 if turns:
@@ -365,10 +388,15 @@ class Hub:
                 if self.outlet is not None:
                     self.put_on_links()
                     continue
+                elsewhere = self.elsewhere
+                if elsewhere is not None and elsewhere.finish_instant(self.now):
+                    continue
                 if self._finishing:
                     return True
                 if self.barriers:
                     when = min(when, self._next_barrier())
+                if elsewhere is not None and elsewhere.prepare(when, limit):
+                    continue
                 if when > limit:
                     if when == NEVER and not idle and not self.is_real:
                         return False
@@ -399,6 +427,14 @@ class Hub:
             when, sequence, event = heappop(barriers)
             event.happen(when, sequence)
             self.put_on_links()
+        if self.elsewhere is not None:
+            self.elsewhere.barriers_over(self.now)
+
+    def run_barriers(self, now: float) -> None:
+        """Do what is to be done before the instant `now`, and nothing of it; for a hub of one host."""
+        self._stopping = False
+        self.now = max(self.now, now)
+        self._run_barriers()
 
     def _take_turns(self) -> None:
         """Run every woken program once; programs that they wake run after the packets that they send."""

@@ -12,7 +12,7 @@ import threading
 import traceback
 import types
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.world.engine.current import current
@@ -20,6 +20,7 @@ from catenet.world.engine.errors import ProcessKilled
 from catenet.world.engine.exiting import abandon_coroutines, finish_process, ignore_errors
 from catenet.world.engine.streams import Streams
 from catenet.world.engine.task import Task, TaskOwner
+from catenet.world.engine.waiting import describe_process
 from catenet.world.patches.process_globals import ProcessGlobals, environment
 from catenet.world.patches.threads import drop_thread, make_main_thread
 
@@ -313,6 +314,17 @@ class Process(TaskOwner):
         module = types.ModuleType("__main__")
         module.__dict__["__builtins__"] = __builtins__
         return module
+
+    def is_service(self) -> bool:
+        """Whether the world may be over while it runs: it was said so, or it was not and others can come to it."""
+        if self.declared is not None:
+            return self.declared
+        files = (file for _, file, owner in self.host.kernel.open_files() if owner is self)
+        return any(file.is_open_to_others() for file in files)
+
+    def waits(self) -> Iterable[str]:
+        """Lines for a report: what each of its threads waits for."""
+        return describe_process(self)
 
     @property
     def failed(self) -> bool:

@@ -53,6 +53,7 @@ def build_world(plan: WorldPlan, world: World, announce: Announce) -> None:
             settings=host.settings,
             forwarding=host.router,
             clock=host.clock,
+            isolation=host.isolation,
         )
     for host in plan.hosts:
         if host.nat is not None:

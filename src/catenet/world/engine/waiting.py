@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from catenet.world.engine.task import Task
     from catenet.world.world import World
 
-__all__ = ["describe_waiting"]
+__all__ = ["describe_process", "describe_waiting"]
 
 MAXIMUM_LINES: Final = 100
 """Limit of lines in a report."""
@@ -26,7 +26,7 @@ OWN_PACKAGE: Final = __name__.partition(".")[0]
 
 def describe_waiting(world: World) -> str:
     """Lines that say what each thread of each process waits in, on which socket and where, and who had failed."""
-    lines = [line for process in world.processes if process.alive for line in _of_process(process)]
+    lines = [line for process in world.processes if process.alive for line in process.waits()]
     lines += [
         f"  {process.describe()} had ended with status {process.status}"
         for process in world.processes
@@ -36,7 +36,7 @@ def describe_waiting(world: World) -> str:
     return "\n".join(lines[:MAXIMUM_LINES] + more)
 
 
-def _of_process(process: Process) -> Iterator[str]:
+def describe_process(process: Process) -> Iterator[str]:
     """A line for each thread, and below it one for each task of its event loop."""
     held = ", while its host is paused or frozen" if process.paused else ""
     for task in process.tasks.values():

@@ -28,7 +28,7 @@ class WallClock:
     def __init__(self, hub: Hub, epoch: float) -> None:
         self._hub = hub
         self.epoch = epoch
-        self._origin: int | None = None
+        self.origin: int | None = None
         """What it shows at time 0, in nanoseconds, once it has been set."""
         self._clock: HostClock | None = None
 
@@ -40,13 +40,13 @@ class WallClock:
 
     def time(self) -> float:
         """Seconds since 1970."""
-        return self.epoch + self._hub.time() if self._origin is None else self.nanoseconds() / SECOND
+        return self.epoch + self._hub.time() if self.origin is None else self.nanoseconds() / SECOND
 
     def nanoseconds(self) -> int:
         """Nanoseconds since 1970."""
-        if self._origin is None:
+        if self.origin is None:
             return round((self.epoch + self._hub.time()) * SECOND)
-        return self._origin + round(self._elapsed() * SECOND)
+        return self.origin + round(self._elapsed() * SECOND)
 
     def check(self, nanoseconds: int) -> None:
         """Check a time as Linux does before it checks permission: EINVAL for one before 1970 or too late."""
@@ -67,5 +67,5 @@ class WallClock:
         return self._hub.time() if self._clock is None else self._clock.boottime()
 
     def _set(self, nanoseconds: int) -> None:
-        self._origin = nanoseconds - round(self._elapsed() * SECOND)
-        self.epoch = self._origin / SECOND
+        self.origin = nanoseconds - round(self._elapsed() * SECOND)
+        self.epoch = self.origin / SECOND

@@ -18,7 +18,7 @@ a partition that lasts when it leaves (`check_partitions`). A packet that has le
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from heapq import heappush
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from catenet.wire.address import Address, Prefix
 
 __all__ = [
+    "DELIVERY",
+    "SECOND_QUEUE",
     "Arrival",
     "CountingDevice",
     "ForwardingPath",
@@ -214,6 +216,26 @@ class InOrderQueue(Event):
                 behind = self._behind = deque()
             behind.append(entry)
 
+    def remember(self, entry: InOrderPacket) -> None:
+        """Append a packet whose arrival is an event of another hub."""
+        behind = self._behind
+        if behind is None:
+            behind = self._behind = deque()
+        while behind and behind[0].when <= self._hub.now:
+            behind.popleft()
+        behind.append(entry)
+
+    def under_way(self) -> Iterator[InOrderPacket]:
+        """The packets that arrive here, in order."""
+        if self._head is not None:
+            yield self._head
+            yield from self._behind or ()
+
+    @property
+    def port(self) -> Port:
+        """Where they arrive."""
+        return self._port
+
     def last(self) -> float:
         """Return when the last packet arrives; 0 without any."""
         if self._behind:
@@ -255,11 +277,13 @@ class InOrderQueue(Event):
 class Outbox(Outlet):
     """What a port has sent in this round, in the order of sending; it goes on the links at the round's end."""
 
-    __slots__ = ("first", "hub", "others")
+    __slots__ = ("first", "hub", "others", "ship")
 
     def __init__(self, hub: Hub, place: tuple[str, int]) -> None:
         super().__init__(place)
         self.hub = hub
+        self.ship: Callable[[list[InOrderPacket | Arrival]], None] | None = None
+        """Takes what is sent, when others than this hub run the hosts at the other ends."""
         self.first: InOrderPacket | Arrival | None = None
         self.others: list[InOrderPacket | Arrival] = []
 
@@ -274,6 +298,10 @@ class Outbox(Outlet):
     def happen(self, when: float, sequence: float) -> None:
         """Put it on the links."""
         first, self.first = self.first, None
+        if self.ship is not None and first is not None:
+            everything, self.others = [first, *self.others], []
+            self.ship(everything)
+            return
         if isinstance(first, InOrderPacket):
             first.queue.put(first)
         elif first is not None:

@@ -37,6 +37,8 @@ __all__ = ["StaticRoute", "Topology"]
 PRIVATE4: Final = Prefix.parse("10.0.0.0/8")
 PRIVATE6: Final = Prefix.parse("fd00::/48")
 HOSTS_PER_24: Final = 254
+CRASH: Final = "crash"
+"""Cause of drops: a packet that had not left its host when that crashed."""
 DEFAULT_PREFIXES: Final = (Prefix(bytes(4), 0), Prefix(bytes(16), 0))
 
 
@@ -240,12 +242,20 @@ class Topology:
         port.mtu = max(each.mtu for each in (port.up.properties, *own))
         port.queues = any(each.rate is not None for each in (port.up.properties, *own))
 
-    def power_off(self, host: str, cause: str = "crash") -> None:
+    def power_off(self, host: str, cause: str = CRASH) -> None:
         """Discard the packets that have not left a host when it crashes, or goes to sleep."""
         self._hub.put_on_links()
-        own = [self.dedicated[host, other] for other in self._joined.get(host, ())]
-        for link in (*(port.up for port in self.ports_of(host)), *own):
+        for link in self.links_up(host):
             link.discard(self._hub.now, cause)
+        if cause == CRASH:
+            for port in self.ports_of(host):
+                if port.trace is not None:
+                    port.trace.boot()
+
+    def links_up(self, host: str) -> list[SimulatedLink]:
+        """The links by which a host sends."""
+        own = [self.dedicated[host, other] for other in self._joined.get(host, ())]
+        return [*(port.up for port in self.ports_of(host)), *own]
 
     def properties(self, a: str, b: str | None = None) -> LinkProperties | None:
         """Return the properties of a host's link, or of the dedicated link of two hosts; None without one."""

@@ -34,10 +34,12 @@ that a thousand ports keep little."""
 class PortTrace:
     """What one port has carried. `taps` see the same records as it does."""
 
-    __slots__ = ("_hash", "_index", "_last", "_pending", "_records", "_taps")
+    __slots__ = ("_adopted", "_hash", "_index", "_last", "_pending", "_records", "_taps")
 
     def __init__(self, index: int, taps: list[Tap]) -> None:
         self._index = index
+        self._adopted = b""
+        """The digest of what another process has recorded in its place."""
         self._hash: Any = None
         self._last: bytes | memoryview = bytes(_TIME.size)
         self._pending: list[bytes | memoryview] = []
@@ -73,7 +75,23 @@ class PortTrace:
         """
         if self._pending:
             self._flush()
-        return b"" if self._hash is None else self._hash.digest()
+        return self._adopted if self._hash is None else self._hash.digest()
+
+    def boot(self) -> None:
+        """Begin anew with the digest of all records so far, as a host that crashes takes with it what computed that."""
+        digest = self.digest()
+        if digest:
+            self._hash = hashlib.sha256(digest)
+
+    def figures(self) -> tuple[bytes, int, float]:
+        """Digest, number of records, time of the last: what `adopt` takes."""
+        return self.digest(), self.records, self.latest
+
+    def adopt(self, digest: bytes, records: int, latest: float) -> None:
+        """Take over what was recorded in another process, instead of what was recorded here."""
+        self._pending.clear()
+        self._hash = None
+        self._adopted, self._records, self._last = digest, records, _TIME.pack(latest)
 
     def _flush(self) -> None:
         pending = self._pending
@@ -88,9 +106,11 @@ class PortTrace:
 class Trace:
     """The running hash of a world, and `taps` that see the same records (a capture, a time series)."""
 
-    __slots__ = ("_ports", "taps")
+    __slots__ = ("_ports", "gather", "taps")
 
     def __init__(self) -> None:
+        self.gather: Callable[[], None] | None = None
+        """Gets what other processes have recorded, if any do."""
         self._ports: dict[tuple[str, int], PortTrace] = {}
         self.taps: Final[list[Tap]] = []
 
@@ -99,9 +119,19 @@ class Trace:
         trace = self._ports[place] = PortTrace(index, self.taps)
         return trace
 
+    def at(self, place: tuple[str, int]) -> PortTrace:
+        """The trace of a port."""
+        return self._ports[place]
+
+    def of_host(self, name: str) -> float:
+        """Time of the last record of a host, 0 without any."""
+        return max([port.latest for (host, _), port in self._ports.items() if host == name], default=0.0)
+
     @property
     def records(self) -> int:
         """Number of packets recorded."""
+        if self.gather is not None:
+            self.gather()
         return sum([port.records for port in self._ports.values()])
 
     @property
@@ -111,6 +141,8 @@ class Trace:
 
     def hexdigest(self) -> str:
         """SHA-256 over the digests of all ports that have carried packets, by host and number of the port there."""
+        if self.gather is not None:
+            self.gather()
         total = hashlib.sha256()
         for (host, number), port in sorted(self._ports.items(), key=_place):
             digest = port.digest()

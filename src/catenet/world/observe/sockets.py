@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, astuple, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.stack.endpoint import ANY4, ANY6
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from catenet.world.engine.host import Host
     from catenet.world.world import World
 
-__all__ = ["SocketRow", "list_sockets"]
+__all__ = ["SocketRow", "list_sockets", "sockets_of"]
 
 STATES: Final = {
     states.ESTABLISHED: "ESTAB",
@@ -67,10 +67,21 @@ class SocketRow:
         """The row as JSON has it."""
         return asdict(self)
 
+    def to_values(self) -> tuple[Any, ...]:
+        """Its plain values, which make an equal row."""
+        return astuple(self)
+
 
 def list_sockets(world: World) -> list[SocketRow]:
     """Every socket of every host that runs: by host, listeners first, then in the order of their making."""
-    return [row for host in world.hosts.values() if host.up for row in _of_host(host)]
+    return [row for host in world.hosts.values() if host.up for row in sockets_of(host)]
+
+
+def sockets_of(host: Host) -> Iterable[SocketRow]:
+    """The sockets of a host that runs."""
+    if not host.elsewhere:
+        return _of_host(host)
+    return [SocketRow(*values) for values in host.world.isolation.sockets_of(host)]
 
 
 def _of_host(host: Host) -> Iterator[SocketRow]:

@@ -21,6 +21,7 @@ from catenet.wire.address import Prefix, parse_interface
 from catenet.world.scenario.autoconf import AUTOCONF_KEYS, AutoconfPlan, read_autoconf
 from catenet.world.scenario.clocks import CLOCK_CHANGES, ClockProperties, parse_clock_change, read_clock
 from catenet.world.scenario.dns import DnsPlan, read_dns
+from catenet.world.scenario.isolation import check_mode
 from catenet.world.scenario.nat import NatPlan, read_nat
 from catenet.world.scenario.resolv import ResolvPlan, read_resolv
 from catenet.world.scenario.settings import flatten, parse_setting
@@ -61,9 +62,10 @@ LASTING: Final = ("partition", "crash", "link", "pause", "freeze")
 """Events that `for` can limit: afterwards the partition heals, the host starts or goes on, the link is as it was."""
 
 TOP_KEYS: Final = ("world", "link", "settings", "resolv", "dns", "hosts", "routers", "networks", "links", "events")
-WORLD_KEYS: Final = ("seed", "duration", "quiet")
-HOST_KEYS: Final = ("run", "address", "network", "start", "restart", "service", "settings", "resolv", "clock")
-ROUTER_KEYS: Final = ("run", "address", "networks", "start", "restart", "service", "settings", "resolv", "nat", "clock")
+WORLD_KEYS: Final = ("seed", "duration", "quiet", "isolation")
+RUN_KEYS: Final = ("run", "address", "start", "restart", "service", "settings", "resolv", "clock", "isolation")
+HOST_KEYS: Final = (*RUN_KEYS, "network")
+ROUTER_KEYS: Final = (*RUN_KEYS, "networks", "nat")
 NETWORK_KEYS: Final = ("name", "address", *AUTOCONF_KEYS)
 LINK_KEYS: Final = ("between",)
 KEYS_OF_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -100,6 +102,8 @@ class HostPlan:
     resolv: ResolvPlan | None = None
     nat: NatPlan | None = None
     clock: ClockProperties | None = None
+    isolation: str | None = None
+    """"process" or "shared"; None: as the world's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,7 @@ class WorldPlan:
     links: tuple[LinkPlan, ...] = ()
     events: tuple[EventPlan, ...] = ()
     dns: DnsPlan | None = None
+    isolation: str | None = None
 
 
 def read_world(path: Path) -> WorldPlan:
@@ -215,6 +220,7 @@ class _Reader:
             seed=seed,
             duration=self._tables.value(world, ("world",), "duration", parse_duration, None),
             quiet=self._tables.value(world, ("world",), "quiet", parse_duration, None),
+            isolation=self._tables.value(world, ("world",), "isolation", check_mode, None),
             hosts=hosts,
             networks=networks,
             dns=dns,
@@ -280,6 +286,7 @@ class _Reader:
             resolv=ResolvPlan(**resolv) if resolv else None,
             nat=read_nat(self._tables, table, path, self._hosts, networks) if router else None,
             clock=read_clock(self._tables, table, path),
+            isolation=self._tables.value(table, path, "isolation", check_mode, None),
         )
 
     def _own_settings(self, parent: dict[str, Any], path: KeyPath) -> dict[str, object]:
@@ -456,7 +463,9 @@ def _restart(value: object) -> Restart:
 
 
 def override(plan: WorldPlan, **changes: Any) -> WorldPlan:
-    """Return the plan with what the command line says instead."""
+    """Return the plan with what the command line says instead; how hosts are isolated it says for all."""
+    if changes.get("isolation") is not None:
+        changes["hosts"] = tuple(dataclasses.replace(host, isolation=None) for host in plan.hosts)
     return dataclasses.replace(plan, **{key: value for key, value in changes.items() if value is not None})
 
 

@@ -1,0 +1,266 @@
+"""The process of a host: its hub, and what the world asks of it."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from catenet.world.engine.ending import CHECK_INTERVAL, Ending
+from catenet.world.engine.isolation import messages
+from catenet.world.engine.isolation.messages import Channel, Item, Packet
+from catenet.world.engine.isolation.state import Baseline, memory_of, owner_of, pending_starts
+from catenet.world.engine.waiting import describe_process
+from catenet.world.network.links import DELIVERY, SECOND_QUEUE, Arrival, ForwardingPath, InOrderPacket, Port
+from catenet.world.observe.sockets import sockets_of
+
+if TYPE_CHECKING:
+    from catenet.world.engine.host import Host
+    from catenet.world.engine.process import Process
+    from catenet.world.world import World
+
+__all__ = ["HostLoop", "ToldEnding"]
+
+_FREEZE: Final = gc.freeze
+
+
+class ToldEnding(Ending):
+    """Knows the programs of one host, and tells what it is told of them."""
+
+    def __init__(self, world: World, items: list[Item]) -> None:
+        super().__init__(world.hub, world.trace, world.switcher, world.ending.quiet)
+        self._items = items
+        self._now = world.hub
+
+    def expect(self, count: int, *, service: bool = False) -> None:
+        """See `Ending`."""
+        self._items.append((self._now.now, messages.EXPECT, count, service))
+        super().expect(count, service=service)
+
+    def started(self, process: Process) -> None:
+        """See `Ending`."""
+        self._items.append((self._now.now, messages.STARTED, process.pid, process.name, process.declared))
+        super().started(process)
+
+    def ended(self, process: Process) -> None:
+        """See `Ending`."""
+        status = process.status
+        self._items.append((self._now.now, messages.ENDED, process.pid, status, process.replaced))
+        super().ended(process)
+
+    def begin_with(self, starts: list[tuple[float, bool]]) -> None:
+        """Expect these programs."""
+        self.service_starts = sum(service for _, service in starts)
+        self.awaited_starts = len(starts) - self.service_starts
+
+    def is_waited_for(self) -> bool:
+        """Whether the end of a program here could be the end of the run."""
+        if self.quiet < CHECK_INTERVAL:
+            return self.waits_for_programs()
+        return bool(self.alive or self.awaited_starts or self.service_starts)
+
+
+class HostLoop:
+    """Runs one host of a world in the process that was forked for it."""
+
+    def __init__(self, world: World, host: Host, receivers: list[Callable[..., None]], booted: bool) -> None:
+        """`receivers` are where its ports hand packets to; `booted`: it has just booted, and its programs start."""
+        self._world = world
+        self._host = host
+        self._hub = hub = world.hub
+        self._items: list[Item] = []
+        self._queued: deque[tuple[int, float, InOrderPacket | Arrival, bool]] = deque()
+        """What may be taken back: number, departure, what it is, whether a partition stops it."""
+        self._number = 0
+        hub.elsewhere = None
+        world.trace.gather = None
+        world.isolation.become_host()
+        world.stopping = world.closing = False
+        for other in world.hosts.values():
+            other.elsewhere = other is not host or booted
+        self._take_hub(booted)
+        self._ending = ToldEnding(world, self._items)
+        world.ending = self._ending
+        world.output = self._line
+        if world.trace.taps:
+            world.trace.taps[:] = [self._record]
+        self._arrivals = [self._take_port(port, *each) for port, *each in self._own_ports(receivers)]
+        self._ending.begin_with(pending_starts(host))
+        self._baseline = Baseline(world, host)
+        if booted:
+            host.come_here()
+
+    def _own_ports(self, receivers: list[Callable[..., None]]) -> list[tuple[Port, Callable[..., None]]]:
+        return list(zip(self._world.topology.ports_of(self._host.name), receivers, strict=True))
+
+    def _take_hub(self, booted: bool) -> None:
+        """Keep what is this host's of what waits in the hub."""
+        hub, host = self._hub, self._host
+        kept = [] if booted else [entry for entry in hub.heap if owner_of(entry[2]) is host]
+        hub.heap[:] = sorted(kept)
+        pumps = [] if booted else [event for event in hub.soon if getattr(event, "host", None) is host]
+        hub.soon.clear()
+        hub.soon.extend(pumps)
+        hub.turns.clear()
+        hub.outlet = None
+        hub.outlets.clear()
+
+    def _take_port(self, port: Port, receive: Callable[..., None]) -> ForwardingPath:
+        """Have a port send to the world and receive from it; returns the path by which packets come."""
+        port.outbox.ship = self._ship
+        port.attach(receive)
+        return ForwardingPath(port, (b"", b""), port.up, [], True)
+
+    def run(self, channel: Channel) -> None:
+        """Do as the world says, until the end."""
+        _FREEZE()
+        verbs = (self._advance, self._round, self._barriers, self._crash, self._answer)
+        while True:
+            verb, when, packets, calls = channel.receive()
+            if verb == messages.END:
+                return
+            channel.send(verbs[verb](when, packets, calls))
+            self._items.clear()
+
+    # What is asked.
+
+    def _advance(self, bound: float, packets: list[Packet], calls: list[tuple[str, Any]]) -> Item:
+        self._put(packets)
+        return self._run(math.nextafter(bound, -math.inf))
+
+    def _round(self, now: float, packets: list[Packet], calls: list[tuple[str, Any]]) -> Item:
+        if calls:
+            self._hub.now = max(self._hub.now, now)
+            for name, argument in calls:
+                self._call(name, argument)
+        self._put(packets)
+        return self._run(now)
+
+    def _run(self, until: float) -> Item:
+        hub = self._hub
+        hub.run(until, idle=False)
+        due = hub.next_due()
+        return self._told(due, hub.now if due <= until else None)
+
+    def _due(self) -> float:
+        """When there is something to do."""
+        hub = self._hub
+        return hub.now if hub.soon or hub.turns or hub.outlet is not None else hub.next_due()
+
+    def _told(self, due: float, reached: float | None, failure: str | None = None) -> Item:
+        return self._items, due, self._ending.is_waited_for(), reached, failure
+
+    def _put(self, packets: list[Packet]) -> None:
+        arrivals, put = self._arrivals, self._hub.put
+        for when, number, packet in packets:
+            path = arrivals[number]
+            put(Arrival(packet, path, path.port, None, DELIVERY), when)
+
+    def _barriers(self, now: float, packets: list[Packet], calls: list[tuple[str, Any]]) -> Item:
+        failure = None
+        try:
+            self._hub.run_barriers(now)
+        except Exception as error:
+            failure = f"{type(error).__name__}: {error}"
+        self._compare(now)
+        return self._told(self._due(), None, failure)
+
+    def _crash(self, now: float, packets: list[Packet], calls: list[tuple[str, Any]]) -> Item:
+        """Lose power; what is left is told."""
+        world, host = self._world, self._host
+        self._hub.now = now
+        starts = pending_starts(host)
+        for port in world.topology.ports_of(host.name):
+            port.outbox.ship = self._ship
+        figures = [port.trace.figures() for port in world.topology.ports_of(host.name) if port.trace is not None]
+        world.topology.power_off(host.name)
+        self._compare(now)
+        told = self._baseline.tell() | {"traces": figures}
+        return list(self._items), told, memory_of(world, host), starts
+
+    def _call(self, name: str, argument: Any) -> None:
+        world = self._world
+        if name == "interrupt":
+            world.interrupt(argument)
+        elif name == "kill":
+            world.closing = world.stopping = True
+            for process in world.processes:
+                process.kill()
+        else:
+            raise ValueError(f"unknown call {name!r}")
+
+    def _answer(self, now: float, packets: list[Packet], calls: list[tuple[str, Any]]) -> Any:
+        self._hub.now = max(self._hub.now, min(now, self._hub.next_due()))
+        name = calls[0][0]
+        if name == "figures":
+            return self._baseline.tell()
+        if name == "activity":
+            services = [process.pid for process in self._ending.alive if process.is_service()]
+            return self._world.trace.of_host(self._host.name), self._world.switcher.computed, services
+        if name == "waiting":
+            return {process.pid: list(describe_process(process)) for process in self._ending.alive}
+        if name == "sockets":
+            return [row.to_values() for row in sockets_of(self._host)]
+        if name == "threads":
+            self._world.wait_for_threads()
+            return self._due()
+        raise ValueError(f"unknown question {name!r}")
+
+    # What is told.
+
+    def _line(self, _: str, stream: str, text: str) -> None:
+        self._items.append((self._hub.now, messages.LINE, stream, text))
+
+    def _record(self, port: int, direction: int, packet: Any, now: float) -> None:
+        self._items.append((now, messages.RECORDED, port, direction, bytes(packet)))
+
+    def _ship(self, sent: list[InOrderPacket | Arrival]) -> None:
+        """Tell what a port has sent in a round."""
+        now, items, queued = self._hub.now, self._items, self._queued
+        while queued and queued[0][1] <= now:
+            queued.popleft()
+        for each in sent:
+            path = each.path
+            number = 0
+            sender = path.port.index
+            if isinstance(each, InOrderPacket):
+                each.queue.remember(each)
+                if path.queued:
+                    number = self._note(each.departure, each, False)
+                receiver = path.ways[0].index
+                items.append(
+                    (now, messages.SENT, sender, receiver, each.when, DELIVERY, each.packet, b"", number, False)
+                )
+            elif each.port is None:
+                self._hub.put(each, each.when)
+            else:
+                if each.crossing is not None:
+                    number = self._note(each.crossing.departure, each, each.stopped)
+                key = b"".join(path.addresses) if each.step == SECOND_QUEUE else b""
+                item = (sender, each.port.index, each.when, each.step, each.packet, key, number, each.stopped)
+                items.append((now, messages.SENT, *item))
+
+    def _note(self, departure: float, sent: InOrderPacket | Arrival, stopped: bool) -> int:
+        self._number += 1
+        self._queued.append((self._number, departure, sent, stopped))
+        return self._number
+
+    def _compare(self, now: float) -> None:
+        """Tell what has become of what had not left the host's queues when an action began."""
+        kept: deque[tuple[int, float, InOrderPacket | Arrival, bool]] = deque()
+        for number, departure, sent, stopped in self._queued:
+            if departure <= now:
+                continue
+            if isinstance(sent, InOrderPacket):
+                gone = sent.arrivals is not None
+            else:
+                gone = sent.packet is None
+            if gone:
+                self._items.append((now, messages.TAKEN_BACK, number))
+                continue
+            if sent.stopped != stopped:
+                self._items.append((now, messages.STOPPED, number, sent.stopped))
+            kept.append((number, departure, sent, sent.stopped))
+        self._queued = kept

@@ -1,0 +1,552 @@
+"""The world's process and the hosts that others run: what happens when, and how far each may go."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+from collections.abc import Callable, Iterable
+from functools import partial
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, Final
+
+from catenet.world.engine.host import RESTART_DELAYS
+from catenet.world.engine.hub import NEVER, Elsewhere, Event, Hub
+from catenet.world.engine.isolation import messages
+from catenet.world.engine.isolation.child import HostLoop
+from catenet.world.engine.isolation.lookahead import Distances, bounds
+from catenet.world.engine.isolation.messages import Channel, Item, Packet
+from catenet.world.engine.isolation.process import RemoteProcess
+from catenet.world.engine.isolation.processes import Child, fork
+from catenet.world.engine.isolation.state import adopt, adopt_memory, pending_starts
+from catenet.world.engine.process import KILLED
+from catenet.world.network.links import SECOND_QUEUE, Arrival, ForwardingPath, InOrderQueue, Port
+
+if TYPE_CHECKING:
+    from catenet.world.engine.host import Host
+    from catenet.world.world import World
+
+__all__ = ["Coordinator"]
+
+LATE: Final = 2.0**52
+"""Sequence of what hosts elsewhere have done, among the events of an instant: the last."""
+
+
+class _Party:
+    """A host that another process runs."""
+
+    def __init__(self, host: Host, rank: int) -> None:
+        self.host = host
+        self.rank = rank
+        self.child: Child | None = None
+        self.ports = host.world.topology.ports_of(host.name)
+        self.receivers: list[Callable[..., None]] = [port.receive for port in self.ports]
+        self.numbers = {port.index: number for number, port in enumerate(self.ports)}
+        self.paths = [ForwardingPath(port, (b"", b""), port.up, [], True) for port in self.ports]
+        self.next = NEVER
+        """When its next event is due, as it has told."""
+        self.given = 0.0
+        """Time before which all packets were given to it that arrive."""
+        self.reached = 0.0
+        """Time before which it has done all."""
+        self.fresh: list[Packet] = []
+        """What arrives now and was not given to it ahead."""
+        self.ahead: list[tuple[float, float, int, bytes | memoryview]] = []
+        """What arrives later, found when its bound was computed."""
+        self.calls: list[tuple[str, Any]] = []
+        self.processes: dict[int, RemoteProcess] = {}
+        self.sent: dict[int, list[Item]] = {}
+        """What its ports have sent in this round, by number of the port in the world."""
+        self.starts = {False: 0, True: 0}
+        """Programs that are about to start, other than declared services and these."""
+        self.queued: dict[int, Arrival] = {}
+        """What it may take back."""
+        self.event = self.flying = NEVER
+        self.waited_for = True
+        self.up = self.down = 0.0
+        self.echoes = False
+
+    @property
+    def channel(self) -> Channel:
+        """The way to its process."""
+        assert self.child is not None
+        return self.child.channel
+
+
+class _Happenings(Event):
+    """What hosts elsewhere have done, or are to do at a time to which the clock has to come for it."""
+
+    always_due = False
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+
+    def is_due(self, when: float, sequence: float) -> bool:
+        """Whether there is anything by then."""
+        return self._coordinator.is_due(when)
+
+    def happen(self, when: float, sequence: float) -> None:
+        """Have it be done here."""
+        self._coordinator.happen(when)
+
+
+class Coordinator(Elsewhere):
+    """Runs hosts in processes of their own, in step with the world's hub."""
+
+    def __init__(self, world: World, hosts: Iterable[Host], workers: int) -> None:
+        self._world = world
+        self._hub: Hub = world.hub
+        self._workers = workers
+        self._soonest = NEVER
+        self._done: list[tuple[float, int, int, Item]] = []
+        """A heap of what hosts have done: time, rank of the host, running number, item."""
+        self._count = 0
+        self._instants: set[float] = set()
+        self._event = _Happenings(self)
+        self._to_boot: list[_Party] = []
+        self._told = False
+        """Whether hosts have told their figures since they did something last."""
+        self._ways: dict[tuple[int, int, bytes], ForwardingPath] = {}
+        self._parties = [_Party(host, rank) for rank, host in enumerate(hosts)]
+        self._of_host = {party.host: party for party in self._parties}
+        self._of_port: dict[Port, _Party] = {port: party for party in self._parties for port in party.ports}
+        self._ports = world.topology.ports
+        self._distances = Distances(world.topology)
+        self._measure()
+        for party in self._parties:
+            self._fork(party, booted=False)
+        self._drop_events()
+        self._hub.elsewhere = self
+        world.trace.gather = self.take_figures
+
+    # Processes.
+
+    def _fork(self, party: _Party, booted: bool) -> None:
+        world, host, receivers = self._world, party.host, party.receivers
+
+        def run(channel: Channel) -> None:
+            HostLoop(world, host, receivers, booted).run(channel)
+
+        party.child = fork(run, [other.channel for other in self._parties if other.child is not None])
+        host.elsewhere = True
+        for number, port in enumerate(party.ports):
+            port.trace = None
+            port.attach(self._receiver(party, number))
+        party.next = self._hub.now
+        party.given = party.reached = self._hub.now
+        party.waited_for = True
+        for _, service in pending_starts(host):
+            party.starts[service] += 1
+        self._soonest = min(self._soonest, party.next)
+
+    def _receiver(self, party: _Party, number: int) -> Callable[..., None]:
+        def receive(packet: bytes | memoryview, now: float) -> None:
+            if party.child is not None and now >= party.given:
+                party.fresh.append((now, number, bytes(packet)))
+
+        return receive
+
+    def _drop_events(self) -> None:
+        """Leave to other processes what they do."""
+        from heapq import heapify
+
+        from catenet.world.engine.isolation.state import owner_of
+
+        hub = self._hub
+        gone = {id(party.host) for party in self._parties}
+        hub.heap[:] = [entry for entry in hub.heap if id(owner_of(entry[2])) not in gone]
+        heapify(hub.heap)
+        kept = [event for event in hub.soon if id(getattr(event, "host", None)) not in gone]
+        hub.soon.clear()
+        hub.soon.extend(kept)
+
+    def _measure(self) -> None:
+        """Learn how far hosts are from each other."""
+        self._distances = Distances(self._world.topology)
+        for party in self._parties:
+            party.up, party.down, party.echoes = self._distances.of_host[party.host.name]
+
+    # The hub asks.
+
+    def finish_instant(self, now: float) -> bool:
+        """See `Elsewhere`."""
+        asked = [party for party in self._parties if party.fresh or party.calls or party.next <= now]
+        asked = [party for party in asked if party.child is not None]
+        if not asked:
+            return False
+        requests = []
+        for party in asked:
+            requests.append((party, (messages.ROUND, now, party.fresh, party.calls)))
+            party.fresh, party.calls = [], []
+            party.given, party.reached = max(party.given, now), now
+        self._exchange(requests)
+        return True
+
+    def prepare(self, when: float, limit: float) -> bool:
+        """See `Elsewhere`."""
+        due = min(when, self._soonest)
+        if due > limit or due == NEVER:
+            if due < when:  # for one who asks what is left to do
+                self._stop_at(due)
+            return due < when
+        if due < self._soonest and not self._is_delivery(self._hub.heap[0] if self._hub.heap else None, due):
+            return False
+        return self._run_ahead(due, when, limit)
+
+    def _is_delivery(self, entry: tuple[float, float, Event] | None, when: float) -> bool:
+        """Whether the next event is the arrival of a packet that was not given ahead."""
+        if entry is None or entry[0] != when:
+            return False
+        event, port = entry[2], None
+        if isinstance(event, InOrderQueue) or (isinstance(event, Arrival) and event.step != SECOND_QUEUE):
+            port = event.port
+        party = None if port is None else self._of_port.get(port)
+        return party is not None and party.child is not None and when >= party.given
+
+    def _run_ahead(self, due: float, when: float, limit: float) -> bool:
+        """Have every host do what it can do by itself; where nobody can, have the clock stop at `due`."""
+        hub = self._hub
+        parties = [party for party in self._parties if party.child is not None]
+        here = self._look(parties)
+        cap = min(hub.barriers[0][0] if hub.barriers else NEVER, math.nextafter(limit, math.inf))
+        requests: list[tuple[_Party, Item]] = []
+        for party, bound in zip(parties, bounds(parties, self._distances, here, cap), strict=True):
+            if party.event < bound:
+                party.ahead.sort(key=_when)
+                given = [(when, number, packet) for when, _, number, packet in party.ahead if when < bound]
+                party.given, party.reached = max(party.given, bound), bound
+                requests.append((party, (messages.ADVANCE, bound, given, [])))
+            party.ahead = []
+        if requests:
+            self._exchange(requests)
+            return True
+        if due < when:
+            self._stop_at(due)
+            return True
+        return False
+
+    def _look(self, parties: list[_Party]) -> float:
+        """Find what arrives at hosts; returns when something else happens here."""
+        here = NEVER
+        of_port = self._of_port
+        party: _Party | None
+        for party in parties:
+            party.event, party.flying = party.next, NEVER
+        for _, _, _, item in self._done:  # not put on links yet
+            if item[1] == messages.SENT:
+                party = of_port.get(self._ports[item[3]])
+                if party is None or party.child is None:
+                    here = min(here, item[4])
+                else:
+                    arrives = item[4] + party.down if item[5] == SECOND_QUEUE else item[4]
+                    party.flying = min(party.flying, arrives)
+                    party.event = min(party.event, arrives)
+        for when, sequence, event in self._hub.heap:
+            if isinstance(event, InOrderQueue):
+                party = of_port.get(event.port)
+                if party is not None and party.child is not None:
+                    number = party.numbers[event.port.index]
+                    for entry in event.under_way():
+                        self._note(party, entry.when, entry.sequence, number, entry.packet, entry.stopped)
+                    continue
+            elif isinstance(event, Arrival) and event.port is not None and event.step != SECOND_QUEUE:
+                party = of_port.get(event.port)
+                if party is not None and party.child is not None:
+                    if event.packet is not None:
+                        number = party.numbers[event.port.index]
+                        self._note(party, when, sequence, number, event.packet, event.stopped)
+                    continue
+            elif event is self._event or not (event.always_due or event.is_due(when, sequence)):
+                continue
+            here = min(here, when)
+        return here
+
+    def _note(
+        self, party: _Party, when: float, sequence: float, number: int, packet: bytes | memoryview, stopped: bool
+    ) -> None:
+        if when >= party.given and not stopped:
+            party.ahead.append((when, sequence, number, packet))
+            party.event = min(party.event, when)
+
+    def barriers_over(self, now: float) -> None:
+        """See `Elsewhere`."""
+        asked = [party for party in self._parties if party.child is not None]
+        self._exchange([(party, (messages.BARRIERS, now, [], [])) for party in asked])
+        self._happen(now)
+        boots, self._to_boot = self._to_boot, []
+        for party in boots:
+            self._boot(party)
+        self._measure()
+
+    # Exchange.
+
+    def _exchange(self, requests: list[tuple[_Party, Item]]) -> None:
+        """Ask hosts, as many at a time as there are workers."""
+        self._told = False
+        ahead = min(self._workers, len(requests))
+        for party, request in requests[:ahead]:
+            self._send(party, request)
+        failure = None
+        for index, (party, _) in enumerate(requests):
+            try:
+                items, party.next, party.waited_for, reached, failed = party.channel.receive()
+            except EOFError:
+                items, reached, failed = [], None, None
+                self._lose(party)
+            if reached is not None:
+                party.reached = math.nextafter(reached, math.inf)
+            if index + ahead < len(requests):
+                self._send(*requests[index + ahead])
+            failure = failure or failed
+            self._take(party, items)
+        self._soonest = min((party.next for party in self._parties if party.child is not None), default=NEVER)
+        if failure is not None:
+            raise RuntimeError(f"an action between instants failed in a host's own process: {failure}")
+
+    def _send(self, party: _Party, request: Item) -> None:
+        with contextlib.suppress(EOFError):  # the answer will be missed
+            party.channel.send(request)
+
+    def _take(self, party: _Party, items: list[Item]) -> None:
+        done, rank = self._done, party.rank
+        for item in items:
+            self._count += 1
+            heappush(done, (item[0], rank, self._count, item))
+            self._stop_at(item[0])
+
+    def _stop_at(self, when: float) -> None:
+        """Have the hub come to a time."""
+        if when not in self._instants:
+            self._instants.add(when)
+            heappush(self._hub.heap, (when, LATE, self._event))
+
+    def is_due(self, when: float) -> bool:
+        """Whether hosts have done anything by then, or are to do it."""
+        return self._soonest <= when or bool(self._done and self._done[0][0] <= when)
+
+    def happen(self, when: float) -> None:
+        """Do here what hosts have done by `when`, to which the clock has come unless nothing is due then."""
+        self._instants.discard(when)
+        if self.is_due(when):
+            self._happen(when)
+
+    def _happen(self, now: float) -> None:
+        done = self._done
+        while done and done[0][0] <= now:
+            _, rank, _, item = heappop(done)
+            self._do(self._parties[rank], item, now)
+
+    def _do(self, party: _Party, item: Item, now: float) -> None:
+        kind = item[1]
+        world = self._world
+        if kind == messages.SENT:
+            sender = item[2]
+            sent = party.sent.get(sender)
+            if sent is None:
+                sent = party.sent[sender] = []
+                place = self._ports[sender].outbox.place
+                self._hub.call_after_round(place, lambda: self._put(party, sender))
+            sent.append(item)
+        elif kind == messages.LINE:
+            world.ending.printed_at = now
+            world.output(party.host.name, item[2], item[3])
+        elif kind == messages.RECORDED:
+            for tap in world.trace.taps:
+                tap(item[2], item[3], item[4], now)
+        elif kind == messages.EXPECT:
+            if party.child is not None:
+                party.starts[item[3]] += item[2]
+                world.ending.expect(item[2], service=item[3])
+        elif kind == messages.STARTED and party.child is not None:
+            process = party.processes[item[2]] = RemoteProcess(party.host, item[2], item[3], item[4])
+            party.host.processes.append(process)
+            world.process_started(process)
+        elif kind == messages.ENDED and item[2] in party.processes:
+            process = party.processes.pop(item[2])
+            process.end(item[3], item[4])
+            world.process_ended(process)
+        elif kind in (messages.TAKEN_BACK, messages.STOPPED):
+            arrival = party.queued.get(item[2])
+            if arrival is not None and kind == messages.TAKEN_BACK:
+                arrival.packet = None
+            elif arrival is not None:
+                arrival.stopped = item[3]
+
+    def _put(self, party: _Party, sender: int) -> None:
+        """Put on the links what a port has sent in this round."""
+        ports, hub = self._ports, self._hub
+        for _, _, _, receiver, when, step, packet, key, number, stopped in party.sent.pop(sender):
+            port = ports[receiver]
+            path = party.paths[party.numbers[sender]] if not key else self._way(ports[sender], port, key)
+            receiving = self._of_port.get(port)
+            if (
+                receiving is not None
+                and when < receiving.given
+                and step != SECOND_QUEUE
+                and receiving.child is not None
+            ):
+                raise RuntimeError(f"a packet for {receiving.host.name} at {when} s came after {receiving.given} s")
+            arrival = Arrival(packet, path, port, None, step)
+            arrival.when, arrival.stopped = when, stopped
+            if number:
+                party.queued[number] = arrival
+            hub.put(arrival, when)
+        if len(party.queued) > 1000:
+            party.queued = {number: each for number, each in party.queued.items() if each.when > hub.now}
+
+    def _way(self, sender: Port, receiver: Port, key: bytes) -> ForwardingPath:
+        name = sender.index, receiver.index, key
+        path = self._ways.get(name)
+        if path is None:
+            if len(self._ways) > 65_536:
+                self._ways.clear()
+            half = len(key) // 2
+            path = self._ways[name] = ForwardingPath(sender, (key[:half], key[half:]), sender.up, [receiver], False)
+        return path
+
+    # Crashes.
+
+    def crashed(self, host: Host) -> None:
+        """Take away the process of a host that crashes, and take over what outlives it."""
+        party = self._of_host.get(host)
+        if party is None or party.child is None:
+            return
+        now = self._hub.now
+        self._send(party, (messages.CRASH, now, [], []))
+        try:
+            items, told, memory, starts = party.channel.receive()
+        except EOFError:
+            self._lose(party)
+            return
+        self._take(party, items)
+        self._end(party)
+        self._happen(now)
+        adopt(self._world, host, told)
+        adopt_memory(self._world, host, memory)
+        for port in party.ports:
+            port.trace = self._world.trace.at(port.outbox.place)
+        for process in party.processes.values():
+            process.crashed = True
+        self._end_programs(party, KILLED)
+        party.starts = {False: 0, True: 0}
+        for when, service in starts:
+            self._hub.call_at(when, partial(self._world.ending.expect, -1, service=service))
+
+    def _end_programs(self, party: _Party, status: int) -> None:
+        for process in party.processes.values():
+            process.end(status, False)
+            self._hub.call_soon(self._world.process_ended, process)
+        party.processes.clear()
+        party.queued.clear()
+
+    def _lose(self, party: _Party) -> None:
+        """Note that a host's process has ended by itself: its programs have, and their host is down."""
+        assert party.child is not None
+        ended = party.child.wait()
+        number = os.WTERMSIG(ended) if os.WIFSIGNALED(ended) else 0
+        how = signal.strsignal(number) if number else f"the process ended with status {os.WEXITSTATUS(ended)}"
+        party.child = None
+        party.next = NEVER
+        party.fresh.clear()
+        host, world = party.host, self._world
+        world.output(host.name, "stderr", f"{how}: all programs of this host have ended")
+        self._end_programs(party, 128 + number if number else os.WEXITSTATUS(ended) or 1)
+        for service, count in party.starts.items():
+            if count:
+                world.ending.expect(-count, service=service)
+        party.starts = {False: 0, True: 0}
+        for port in party.ports:
+            port.trace = world.trace.at(port.outbox.place)
+        if any(service.restart != "never" for service in host.services.values()) and not world.stopping:
+            world.ending.expect(1)
+            self._hub.call_between(self._hub.now + RESTART_DELAYS[0], self._start_again, host)
+
+    def _start_again(self, host: Host) -> None:
+        host.restart()
+        self._world.ending.expect(-1)
+
+    def _end(self, party: _Party) -> None:
+        assert party.child is not None
+        party.child.kill()
+        party.child = None
+        party.next = NEVER
+        party.fresh.clear()
+
+    def booted(self, host: Host) -> None:
+        """A host has booted again, and needs a process."""
+        if host in self._of_host:
+            self._to_boot.append(self._of_host[host])
+
+    def _boot(self, party: _Party) -> None:
+        if party.child is not None:
+            return
+        self._fork(party, booted=True)
+        self._exchange([(party, (messages.BARRIERS, self._hub.now, [], []))])
+        self._happen(self._hub.now)
+
+    # What the world asks.
+
+    def call(self, name: str, argument: Any) -> None:
+        """Have all hosts do something at this instant."""
+        for party in self._parties:
+            if party.child is not None:
+                party.calls.append((name, argument))
+
+    def ask(self, name: str, host: Host | None = None) -> Iterable[tuple[_Party, Any]]:
+        """Ask a question of all hosts that run, or of one."""
+        for party in self._parties:
+            if party.child is not None and (host is None or party.host is host):
+                self._send(party, (messages.ASK, self._hub.now, [], [(name, None)]))
+                try:
+                    answer = party.channel.receive()
+                except EOFError:
+                    self._lose(party)
+                else:
+                    yield party, answer
+
+    def refresh(self) -> None:
+        """Learn what decides whether the run is over."""
+        ending = self._world.ending
+        for party, (carried, computed, services) in self.ask("activity"):
+            ending.carried_elsewhere = max(ending.carried_elsewhere, carried)
+            ending.computed_elsewhere = max(ending.computed_elsewhere, computed)
+            for process in party.processes.values():
+                process.service_now = process.pid in services
+
+    def ask_waiting(self) -> None:
+        """Learn what programs wait for."""
+        for party, lines in self.ask("waiting"):
+            for process in party.processes.values():
+                process.waiting = lines.get(process.pid, [])
+
+    def real_threads_wake(self) -> bool:
+        """Wait for threads of the interpreter in each process; whether anything is to be done then."""
+        for party, due in self.ask("threads"):
+            party.next = due
+            self._soonest = min(self._soonest, due)
+        return self._soonest < NEVER
+
+    def take_figures(self) -> None:
+        """Learn what reports say, unless nothing has happened since that was asked last."""
+        if self._told:
+            return
+        self._told = True
+        for party, told in self.ask("figures"):
+            adopt(self._world, party.host, told)
+
+    @property
+    def reached(self) -> float:
+        """Time that no host has passed."""
+        times = [math.nextafter(party.reached, -math.inf) for party in self._parties if party.child is not None]
+        return max([self._hub.now, *times])
+
+    def close(self) -> None:
+        """End all processes."""
+        for party in self._parties:
+            if party.child is not None:
+                self._end(party)
+
+
+def _when(entry: tuple[float, float, int, bytes | memoryview]) -> tuple[float, float]:
+    return entry[:2]

@@ -1,0 +1,126 @@
+"""Which hosts of a world are run in processes of their own, and the one place where the world speaks of that."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from catenet.world.engine.isolation.coordinator import Coordinator
+from catenet.world.scenario.isolation import Mode, check_mode
+
+if TYPE_CHECKING:
+    from catenet.world.engine.host import Host
+    from catenet.world.world import World
+
+__all__ = ["Isolation"]
+
+
+class Isolation:
+    """Of one world. Hosts are chosen, and their processes forked, when it runs for the first time."""
+
+    def __init__(self, world: World, mode: str | None, workers: int | None) -> None:
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}")
+        self._world = world
+        self.mode: Mode = "shared" if mode is None else check_mode(mode)
+        self.workers = workers or os.cpu_count() or 1
+        self.is_host = False
+        """Whether this is the process of a host."""
+        self._begun = False
+        self._coordinator: Coordinator | None = None
+
+    @property
+    def is_split(self) -> bool:
+        """Whether any host is run by another process."""
+        return self._coordinator is not None
+
+    def cannot(self) -> str | None:
+        """Why hosts of this world cannot have processes of their own; None if they can."""
+        if self._world.is_real:
+            return "a world in real time runs in one process"
+        if self._world.services:
+            name = next(iter(self._world.services))
+            return f"network {name!r} gives its hosts addresses, which only isolation 'shared' can do"
+        return None
+
+    def begin(self) -> None:
+        """Give hosts processes of their own, when a world begins to run."""
+        if self._begun:
+            return
+        self._begun = True
+        chosen = [host for host in self._world.hosts.values() if self._wants(host)]
+        if not chosen:
+            return
+        if (reason := self.cannot()) is not None:
+            raise ValueError(f"isolation 'process': {reason}")
+        self._coordinator = Coordinator(self._world, chosen, self.workers)
+
+    def _wants(self, host: Host) -> bool:
+        if host.isolation is not None:
+            return host.isolation == "process"
+        programs = [service.program for service in host.services.values()]
+        return self.mode == "process" and bool(programs) and not any(program.is_callable for program in programs)
+
+    def check_complete(self) -> None:
+        """RuntimeError once hosts have processes of their own, which know the world as it was then."""
+        if self.is_split:
+            raise RuntimeError("a world with isolated hosts is complete when it runs for the first time")
+
+    def become_host(self) -> None:
+        """Note that this is the process of a host."""
+        self._coordinator = None
+        self.is_host = True
+
+    # What the world and its hosts tell and ask.
+
+    def crashed(self, host: Host) -> None:
+        """A host crashes."""
+        if self._coordinator is not None:
+            self._coordinator.crashed(host)
+
+    def booted(self, host: Host) -> None:
+        """A host has booted again after a crash."""
+        if self._coordinator is not None:
+            self._coordinator.booted(host)
+
+    def refresh(self) -> None:
+        """Learn what decides whether the run is over."""
+        if self._coordinator is not None:
+            self._coordinator.refresh()
+
+    def ask_waiting(self) -> None:
+        """Learn what programs wait for."""
+        if self._coordinator is not None:
+            self._coordinator.ask_waiting()
+
+    def real_threads_wake(self) -> bool:
+        """Wait for real threads beside the programs; whether one has anything to do then."""
+        return self._coordinator is not None and self._coordinator.real_threads_wake()
+
+    def reached(self, now: float) -> float:
+        """Time that no host has passed, `now` or later."""
+        return now if self._coordinator is None else max(now, self._coordinator.reached)
+
+    def call(self, name: str, argument: Any = None) -> None:
+        """Have all hosts elsewhere do something."""
+        if self._coordinator is not None:
+            self._coordinator.call(name, argument)
+
+    def sockets_of(self, host: Host) -> Iterable[tuple[Any, ...]]:
+        """Values of the rows of a host's sockets."""
+        if self._coordinator is None:
+            return []
+        return [row for _, rows in self._coordinator.ask("sockets", host) for row in rows]
+
+    def take_figures(self) -> None:
+        """Learn what reports say."""
+        if self._coordinator is not None:
+            self._coordinator.take_figures()
+
+    def close(self) -> None:
+        """End all processes, whose figures are taken before."""
+        if self._coordinator is not None:
+            self._coordinator.take_figures()
+            self._coordinator.close()
+            self._coordinator = None

@@ -1,0 +1,89 @@
+"""How far each host may run ahead of the others: nothing that is not known yet can reach it before.
+
+A packet that host a sends at t reaches host b at t + up(a) + down(b) at the earliest, whatever is between them, where
+`up` and `down` are the least latencies of their links. What goes on at the downward links, and in hosts that the
+world's own process runs, reaches b at down(b) after the next of these events at the earliest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, nextafter
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from catenet.link.simulated import SimulatedLink
+    from catenet.world.network.topology import Topology
+
+__all__ = ["Distances", "Party", "bounds"]
+
+SLACK: Final = 1e-9
+RELATIVE_SLACK: Final = 4e-15
+"""What sums of times are rounded by, at most: a packet adds its latencies in another order than it is done here."""
+
+
+class Party(Protocol):
+    """A host, as far as it matters here."""
+
+    up: float
+    down: float
+    echoes: bool
+    """Whether it can send packets to itself over links."""
+    event: float
+    """When it does something next, as far as is known."""
+    flying: float
+    """When something arrives that cannot be given to it yet."""
+    waited_for: bool
+    """Whether the run could end by the end of one of its programs."""
+
+
+class Distances:
+    """Least latencies from and to each host, as links are now."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.of_host: dict[str, tuple[float, float, bool]] = {}
+        self.turn = inf
+        """The least time from a packet's way up to the switch until one that answers it is there."""
+        joined = {name for pair in topology.dedicated for name in pair}
+        for name in {port.host for port in topology.ports}:
+            ports = topology.ports_of(name)
+            up = min(_least(link) if link.pure else 0.0 for link in topology.links_up(name))
+            down = 0.0 if name in joined else min(_least(port.down) for port in ports)
+            self.of_host[name] = up, down, len(ports) > 1
+            self.turn = min(self.turn, up + down)
+
+
+def _least(link: SimulatedLink) -> float:
+    return max(0.0, link.properties.latency - link.properties.jitter)
+
+
+def bounds(parties: Sequence[Party], distances: Distances, here: float, cap: float) -> list[float]:
+    """Time before which each party may do all that it has to do.
+
+    `here` is when something happens in the world's process next, other than the arrival of a packet at a party; `cap`
+    is a time that nobody passes. A party that is not waited for does not pass those that are: then nobody has passed
+    the end of the run.
+    """
+    first, second, leader = inf, inf, -1
+    for index, party in enumerate(parties):
+        reach = party.event + party.up
+        if reach < first:
+            first, second, leader = reach, first, index
+        elif reach < second:
+            second = reach
+    end = _earliest_end(parties, first, here)
+    found = []
+    for index, party in enumerate(parties):
+        others = first
+        if index == leader and not party.echoes:
+            others = min(second, first + distances.turn)
+        sum_ = min(here, others) + party.down
+        bound = min(cap, sum_ - max(SLACK, sum_ * RELATIVE_SLACK) if sum_ < inf else inf, party.flying)
+        found.append(bound if party.waited_for else min(bound, end))
+    return found
+
+
+def _earliest_end(parties: Sequence[Party], first: float, here: float) -> float:
+    """Time after that at which a run could be over at the earliest."""
+    times = [min(party.event, first + party.down) for party in parties if party.waited_for]
+    return nextafter(min(times), inf) if times else inf

@@ -1,0 +1,128 @@
+"""What the world's process and that of a host say to each other: a message each way, in turn, over two pipes.
+
+The world's process asks: `(verb, when, packets, calls)`.
+
+* `ADVANCE`: do all that happens before `when`; `ROUND`: do what is to be done at `when`, a round of that instant;
+  `BARRIERS`: do what is due between the instants, at `when`; `CRASH`: lose power at `when`, and answer with what is
+  left; `ASK`: answer the question named by the only call; `END`: end.
+* `packets` arrive, each `(when, number of the port, packet)`, in the order in which they do.
+* `calls` are `(name, argument)`, to be done first.
+
+The answer to the first three is `(items, next, waited_for, reached, failure)`: what has come of it, in order, each
+`(time, kind, ...)`; when the next event is due (infinite: never); whether a program runs or is about to start for which
+the run has to wait; up to and including which time all is done (None: all that was asked); a text if an action between
+instants failed. Kinds of items:
+
+* `SENT, sender, receiver, when, step, packet, key, number, stopped`: a packet that arrives at `when`, as an `Arrival`
+  of `network/links.py`; sender and receiver are numbers of ports. With `SECOND_QUEUE` it arrives at the receiver's own
+  link, and `key` is its addresses. `number` (0: none) names it as long as it can be taken back: `TAKEN_BACK, number`;
+  or stopped by a partition: `STOPPED, number, whether`.
+* `LINE, stream, text`; `EXPECT, count, service`; `STARTED, pid, name, declared`; `ENDED, pid, status, replaced`: what
+  the world is told of programs.
+* `RECORDED, port, direction, packet`: what is traced, for taps.
+
+Numbers, texts and bytes are packed by marshal behind their length. Both ends are the same program on one machine, so
+neither checks the other but for the size: a message has up to `LARGEST` bytes.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+from typing import Any, Final, TypeAlias
+
+__all__ = [
+    "ADVANCE",
+    "ASK",
+    "BARRIERS",
+    "CRASH",
+    "END",
+    "ENDED",
+    "EXPECT",
+    "LINE",
+    "RECORDED",
+    "ROUND",
+    "SENT",
+    "STARTED",
+    "STOPPED",
+    "TAKEN_BACK",
+    "Channel",
+    "Item",
+    "Packet",
+]
+
+ADVANCE: Final = 0
+ROUND: Final = 1
+BARRIERS: Final = 2
+CRASH: Final = 3
+ASK: Final = 4
+END: Final = 5
+
+SENT: Final = 0
+TAKEN_BACK: Final = 1
+STOPPED: Final = 2
+LINE: Final = 3
+EXPECT: Final = 4
+STARTED: Final = 5
+ENDED: Final = 6
+RECORDED: Final = 7
+
+LARGEST: Final = 1 << 31
+FIRST_READ: Final = 1 << 14
+"""Most messages are small; a larger buffer costs more than the second read of a large message."""
+NEXT_READ: Final = 1 << 20
+
+Item: TypeAlias = tuple[Any, ...]
+Packet: TypeAlias = tuple[float, int, bytes]
+
+_read: Final = os.read
+_write: Final = os.write
+_close: Final = os.close
+
+
+class Channel:
+    """One end. Raises EOFError when the other end is gone."""
+
+    def __init__(self, reader: int, writer: int) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, message: Any) -> None:
+        """Send a message; ValueError for what is too large, or is no plain value."""
+        data = marshal.dumps(message)
+        if len(data) > LARGEST:
+            raise ValueError(f"a message of {len(data):,} bytes between a host and its world is too large")
+        view = memoryview(len(data).to_bytes(4, "little") + data)
+        try:
+            while view:
+                view = view[_write(self.writer, view) :]
+        except BrokenPipeError:
+            raise EOFError from None
+
+    def receive(self) -> Any:
+        """Wait for the next message."""
+        data = _read(self.reader, FIRST_READ)
+        while 0 < len(data) < 4:
+            data += self._more(4 - len(data))
+        if not data:
+            raise EOFError
+        size = int.from_bytes(data[:4], "little") + 4
+        if len(data) < size:
+            parts, have = [data], len(data)
+            while have < size:
+                part = self._more(min(size - have, NEXT_READ))
+                parts.append(part)
+                have += len(part)
+            data = b"".join(parts)
+        return marshal.loads(memoryview(data)[4:])
+
+    def _more(self, size: int) -> bytes:
+        part = _read(self.reader, size)
+        if not part:
+            raise EOFError
+        return part
+
+    def close(self) -> None:
+        """Close it."""
+        _close(self.reader)
+        _close(self.writer)

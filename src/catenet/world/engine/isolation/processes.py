@@ -1,0 +1,96 @@
+"""Processes of the operating system for hosts: forked from the world's, never longer there than it is."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from catenet.world.engine.isolation.messages import Channel
+from catenet.world.patches import install
+
+__all__ = ["Child", "fork"]
+
+PR_SET_PDEATHSIG: Final = 1
+IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
+"""Signals that go to all processes of a run, from a terminal or whoever stops it: programs get them in virtual time."""
+FAILED: Final = 70
+"""Exit status of a process that cannot go on, as of sysexits(3) EX_SOFTWARE."""
+
+
+class Child:
+    """A host's process, as the world's sees it."""
+
+    def __init__(self, pid: int, channel: Channel) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.status: int | None = None
+        """What waitpid(2) said."""
+
+    def kill(self) -> None:
+        """End it at once, and wait until it is gone."""
+        if self.status is None:
+            with contextlib.suppress(ProcessLookupError):
+                install.original(os, "kill")(self.pid, signal.SIGKILL)
+        self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; returns the status as of waitpid(2)."""
+        if self.status is None:
+            self.channel.close()
+            try:
+                self.status = install.original(os, "waitpid")(self.pid, 0)[1]
+            except ChildProcessError:  # somebody else has waited for all children
+                self.status = 0
+        return self.status
+
+
+def fork(run: Callable[[Channel], None], others: Iterable[Channel]) -> Child:
+    """Fork a process that runs `run` with its end of a channel; `others` are ends of other processes' channels."""
+    asks, told = os.pipe(), os.pipe()
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None and not stream.closed:
+            with contextlib.suppress(OSError):
+                stream.flush()
+    parent = install.original(os, "getpid")()
+    pid = install.original(os, "fork")()
+    if pid:
+        os.close(asks[0])
+        os.close(told[1])
+        return Child(pid, Channel(told[0], asks[1]))
+    status = FAILED
+    try:
+        for other in others:
+            other.close()
+        os.close(asks[1])
+        os.close(told[0])
+        _settle(parent)
+        run(Channel(asks[0], told[1]))
+        status = 0
+    except EOFError:
+        status = 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc(file=sys.__stderr__)
+    finally:
+        os._exit(status)
+
+
+def _settle(parent: int) -> None:
+    """Make the process one that goes with its parent, and leaves the terminal alone."""
+    if threading.current_thread() is threading.main_thread():
+        # The signal comes at the end of the parent's thread. Elsewhere the end of the pipe has to do.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if install.original(os, "getppid")() != parent:
+            os._exit(0)
+    for number in IGNORED:
+        install.original(signal, "signal")(number, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
