@@ -73,6 +73,18 @@ class File:
                 woke = watcher.file_ready(self)
                 served = served or (exclusive and woke)
 
+    def is_nonblocking(self) -> bool:
+        """O_NONBLOCK, which all descriptors of the file share."""
+        return self.nonblocking
+
+    def set_nonblocking(self, nonblocking: bool) -> None:
+        """Set or clear O_NONBLOCK."""
+        self.nonblocking = nonblocking
+
+    def status_mode(self) -> int:
+        """`st_mode` of fstat(2)."""
+        return self.mode
+
     def read(self, size: int) -> Buffer | None:
         """Read up to `size` bytes; None: would block."""
         raise os_error(errno.EINVAL)

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from catenet.posix.epoll import Epoll
 from catenet.posix.errors import os_error
 from catenet.posix.file import File
 from catenet.posix.inet_datagram import InetDatagram
 from catenet.posix.inet_stream import InetStream
 from catenet.posix.local import LocalNames, LocalSocket, join
 from catenet.posix.names import Names, NoNames, Resolver
+from catenet.posix.pipe import make_pipe
 from catenet.posix.runtime import Owner, Runtime
 from catenet.posix.sockets import SocketFile
 from catenet.wire.dns.stub_cache import StubCache
@@ -70,6 +72,8 @@ class Kernel:
         self.local_names = LocalNames()
         self.resolver = Resolver(self)
         self._table: dict[int, tuple[File, Owner | None]] = {}
+        self._tables: dict[Owner, dict[int, File]] = {}
+        """Descriptors of processes that came by fork(2): a number may stand for several processes."""
         self._reclaimed: set[int] = set()
         """Closed by the end of their process: its objects close them once more when they are collected."""
         self._ignores_broken_pipes = False
@@ -80,26 +84,60 @@ class Kernel:
         self.name_service = config
         self.stub_cache = StubCache() if config is not None and config.cache else None
 
-    # Descriptors. They are never used twice, so that a stale number can only fail.
+    # Descriptors. They are never used twice, so that a stale number can only fail; forked processes share numbers.
 
     def install(self, file: File) -> int:
         """Give `file` a new descriptor, which belongs to the process that runs."""
         owner = self.runtime.owner()
         number = self.next_descriptor
         self.next_descriptor = number + 1
-        self._table[number] = (file.acquire(), owner)
+        own = self._tables.get(owner) if self._tables and owner is not None else None
+        if own is None:
+            self._table[number] = (file.acquire(), owner)
+        else:
+            own[number] = file.acquire()
         return number
 
     def file(self, descriptor: int) -> File:
         """Return the open file that a descriptor stands for; OSError(EBADF) when none."""
         entry = self._table.get(descriptor)
+        if self._tables and (own := self._own_table()) is not None:
+            file = own.get(descriptor)
+            if file is None:
+                raise os_error(errno.EBADF)
+            return file
         if entry is None:
             self.runtime.owner()
             raise os_error(errno.EBADF)
         return entry[0]
 
+    def _own_table(self) -> dict[int, File] | None:
+        """The table of the process that runs, if it came by fork."""
+        owner = self.runtime.owner()
+        return None if owner is None else self._tables.get(owner)
+
+    def fork(self, parent: Owner, child: Owner) -> None:
+        """Give a new process what another one has open: the same open files by the same numbers (fork(2))."""
+        own = self._tables.get(parent)
+        if own is None:
+            own = {number: file for number, (file, owner) in self._table.items() if owner is parent}
+        self._tables[child] = {number: file.acquire() for number, file in own.items()}
+
+    def keep(self, owner: Owner, kept: Iterable[int]) -> None:
+        """Close all that a process that came by fork has open, but for some descriptors (execve(2))."""
+        own = self._tables[owner]
+        wanted = set(kept)
+        for number in [number for number in own if number not in wanted]:
+            own.pop(number).release()
+
     def close(self, descriptor: int) -> None:
         """System call `close`."""
+        if self._tables and (own := self._own_table()) is not None:
+            file = own.pop(descriptor, None)
+            if file is None:
+                raise os_error(errno.EBADF)
+            file.release()
+            return
         entry = self._table.pop(descriptor, None)
         if entry is not None:
             entry[0].release()
@@ -125,8 +163,21 @@ class Kernel:
         """System call `dup`."""
         return self.install(self.file(descriptor))
 
+    def numbers(self) -> list[int]:
+        """Descriptors that the process that runs has open."""
+        owner = self.runtime.owner()
+        own = None if owner is None else self._tables.get(owner)
+        return [number for number, (_, holder) in self._table.items() if holder is owner] if own is None else list(own)
+
+    def abandon(self) -> None:
+        """Take the files of a copy of this kernel out of use, without closing anything: the kernel is elsewhere."""
+        for _, file, _ in self.open_files():
+            file.references = 0
+
     def close_owned(self, owner: Owner) -> None:
         """Close all that a process has open: it has ended."""
+        for file in self._tables.pop(owner, {}).values():
+            file.release()
         for descriptor in [number for number, (_, holder) in self._table.items() if holder is owner]:
             if descriptor in self._table:
                 self.close(descriptor)
@@ -136,12 +187,24 @@ class Kernel:
         """Forget all descriptors without closing anything: the host has lost its power."""
         self._reclaimed.update(self._table)
         self._table.clear()
+        self._tables.clear()
 
     def open_files(self) -> list[tuple[int, File, Owner | None]]:
         """All descriptors in order, with their files and owners, for reports."""
-        return [(number, file, owner) for number, (file, owner) in self._table.items()]
+        found = [(number, file, owner) for number, (file, owner) in self._table.items()]
+        for holder, own in self._tables.items():
+            found += [(number, file, holder) for number, file in own.items()]
+        return found
 
     # Making files.
+
+    def epoll(self) -> Epoll:
+        """System call `epoll_create` without a descriptor."""
+        return Epoll()
+
+    def pipe(self) -> tuple[File, File]:
+        """System call `pipe` without descriptors: the end to read and the one to write."""
+        return make_pipe(self.broken_pipe)
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> SocketFile:
         """System call `socket` without a descriptor; EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, EPERM for raw."""
@@ -179,6 +242,10 @@ class Kernel:
         if kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
             raise os_error(errno.ESOCKTNOSUPPORT)
         return LocalSocket(self, kind, protocol)
+
+    def unbind(self, name: bytes) -> bool:
+        """System call `unlink` of the name of a local socket; False when it is none."""
+        return self.local_names.unbind(name)
 
     def socket_file(self, descriptor: int) -> SocketFile:
         """Return the socket that a descriptor stands for; EBADF, ENOTSOCK."""
@@ -251,14 +318,16 @@ class Kernel:
             raise TimeoutError("timed out")
         return None if deadline == inf else max(0.0, deadline - self.runtime.monotonic())
 
-    def wake_by_signal(self, descriptor: int, number: int) -> None:
+    def wake_by_signal(self, owner: Owner, descriptor: int, number: int) -> None:
         """Write a signal's number to the descriptor of `signal.set_wakeup_fd`, as the interpreter's C handler does."""
+        own = self._tables.get(owner)
         entry = self._table.get(descriptor)
-        if entry is None:
+        file = own.get(descriptor) if own is not None else None if entry is None else entry[0]
+        if file is None:
             return
         self._ignores_broken_pipes = True  # a broken descriptor would signal for ever
         try:
-            entry[0].write(bytes([number]))
+            file.write(bytes([number]))
         except OSError:
             pass
         finally:

@@ -11,7 +11,7 @@ from catenet.posix import poll as readiness
 from catenet.posix.arguments import INT_MAX, LONG_TIMEOUT, lone_int, waiting_time
 from catenet.posix.epoll import Epoll
 from catenet.posix.poll import descriptor_of
-from catenet.posix.pysocket import Socket
+from catenet.posix.pysocket import Socket, kernel_after_fork
 
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
@@ -47,7 +47,7 @@ class EpollObject:
             raise OSError("invalid flags")
         self._kernel: Kernel = Socket.current_kernel()
         if descriptor < 0:
-            self._epoll = Epoll()
+            self._epoll = self._kernel.epoll()
             self._descriptor = self._kernel.install(self._epoll)
             return
         file = self._kernel.file(descriptor)
@@ -68,9 +68,18 @@ class EpollObject:
 
     def _open(self) -> Epoll:
         if self._descriptor < 0 or not self._epoll.references:
+            self._find_after_fork()
+        return self._epoll
+
+    def _find_after_fork(self) -> None:
+        """Find the epoll in a child process, whose kernel is another; ValueError when closed, or not in a child."""
+        kernel = kernel_after_fork(self._kernel)
+        if self._descriptor < 0 or kernel is None:
             self._kernel.runtime.owner()
             raise ValueError("I/O operation on closed epoll object")
-        return self._epoll
+        file = kernel.file(self._descriptor)
+        assert isinstance(file, Epoll)
+        self._epoll, self._kernel = file, kernel
 
     def register(self, fd: Any, eventmask: Any = DEFAULT_EVENTS) -> None:
         """Watch a descriptor."""
@@ -143,7 +152,11 @@ class EpollObject:
     def close(self) -> None:
         """Give the descriptor back; harmless to repeat."""
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0 and self._epoll.references and not self._kernel.close_found(descriptor):
+        if descriptor < 0:
+            return
+        if not self._epoll.references and (kernel := kernel_after_fork(self._kernel)) is not None:
+            kernel.close(descriptor)
+        elif self._epoll.references and not self._kernel.close_found(descriptor):
             self._kernel.close(descriptor)
 
     def __enter__(self) -> EpollObject:

@@ -37,7 +37,7 @@ from catenet.stack.endpoint import Readiness
 if TYPE_CHECKING:
     from catenet.posix.kernel import Kernel
 
-__all__ = ["Socket", "create_pair"]
+__all__ = ["Socket", "create_pair", "kernel_after_fork"]
 
 SOCK_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0o4000)
 SOCK_CLOEXEC = getattr(socket, "SOCK_CLOEXEC", 0o2000000)
@@ -63,6 +63,8 @@ class Socket(socket.socket):
     current_kernel: ClassVar[Callable[[], Kernel]]
     """Kernel of the host whose program runs; set by the runner of programs."""
     default_timeout: ClassVar[Callable[[], float | None]] = staticmethod(lambda: None)
+    child_kernel: ClassVar[Kernel | None] = None
+    """The one kernel of a process that came by fork; sockets of before find it when they are used."""
 
     _file: SocketFile | None
     _kinds: tuple[int, int, int]
@@ -97,13 +99,13 @@ class Socket(socket.socket):
         self._kinds = (family, plain, proto)
         if kind & SOCK_NONBLOCK:
             self._timeout = 0.0
-        file.nonblocking = self._timeout is not None
+        file.set_nonblocking(self._timeout is not None)
 
     def _adopt(self, file: SocketFile, descriptor: int, protocol: int = -1) -> None:
         self._file = file
         self._kinds = (file.family, file.type, file.protocol if protocol == -1 else protocol)
         self._descriptor = descriptor
-        if file.nonblocking and self._timeout is None:
+        if self._timeout is None and file.is_nonblocking():
             self._timeout = 0.0
 
     @classmethod
@@ -114,7 +116,7 @@ class Socket(socket.socket):
         new._io_refs = 0
         new._closed = False
         new._timeout = timeout
-        file.nonblocking = timeout is not None
+        file.set_nonblocking(timeout is not None)
         new._adopt(file, kernel.install(file), protocol)
         return new
 
@@ -122,8 +124,17 @@ class Socket(socket.socket):
         """The file; OSError(EBADF) when closed."""
         file = self._file
         if file is None or not file.references:
+            file = self._file_after_fork()
+        return file
+
+    def _file_after_fork(self) -> SocketFile:
+        """The file in a child process, whose kernel is another; OSError(EBADF) when closed, or not in a child."""
+        kernel = kernel_after_fork(self._kernel)
+        if self._descriptor < 0 or kernel is None:
             self._kernel.runtime.owner()
             raise os_error(errno.EBADF)
+        self._file = file = kernel.socket_file(self._descriptor)
+        self._kernel = kernel
         return file
 
     def _read(self, call: str, flags: int, attempt: Callable[..., Result | None], *args: Any) -> Result:
@@ -449,7 +460,7 @@ class Socket(socket.socket):
         if value is not None and (type(value) is not float or not 0.0 <= value <= LONG_TIMEOUT):
             value = seconds_of(value)
         self._timeout = value
-        self._open().nonblocking = value is not None
+        self._open().set_nonblocking(value is not None)
 
     def gettimeout(self) -> float | None:
         """As `socket.socket.gettimeout`; the interpreter has whole nanoseconds."""
@@ -521,6 +532,9 @@ class Socket(socket.socket):
         if descriptor < 0:
             return
         file, self._file = self._file, None
+        if file is not None and not file.references and (kernel := kernel_after_fork(self._kernel)) is not None:
+            kernel.close(descriptor)
+            return
         if file is not None and file.references:
             if self._kernel.close_found(descriptor):
                 return
@@ -537,6 +551,12 @@ class Socket(socket.socket):
                 self._give_up(linger=False)  # not `_real_close`, which `ssl` overrides; nobody waits in a destructor
             except OSError:
                 pass
+
+
+def kernel_after_fork(before: Kernel) -> Kernel | None:
+    """The kernel of a child process, if this is one and its object of before fork(2) is to have another."""
+    kernel = Socket.child_kernel
+    return None if kernel is before else kernel
 
 
 def _member(enumeration: Callable[[int], Member], number: int) -> Member:

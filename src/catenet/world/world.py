@@ -461,6 +461,8 @@ class World:
             self._run_hub(self.hub.now)
             self.garbage.collect()  # what they had open, once for all of them
         self.isolation.close()
+        for process in self.processes:
+            process.reap(wait=True)
         _open_worlds.pop(self, None)
 
     def __enter__(self) -> World:

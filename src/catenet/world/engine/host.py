@@ -99,6 +99,8 @@ class Host:
         """Whether it gets a process of its own ("process", "shared"); None: as the world says."""
         self.elsewhere = False
         """Whether another process runs it: here are its place in the network and what was told of it."""
+        self.owns_process = False
+        """Whether nothing but this host lives in its process of the machine, so that its programs may fork."""
         self.up = True
         self.wall = WallClock(world.hub, world.epoch)
         """The clock of the day. It goes on through a crash, as one with a battery does."""
@@ -173,9 +175,17 @@ class Host:
         self.world.ending.expect(-1, service=service.declared is True)
 
     def _launch(self, service: _Service) -> None:
-        pid, self.next_pid = self.next_pid, self.next_pid + 1
-        process = Process(self, service.program, pid, declared=service.declared, stdin=service.stdin)
+        process = Process(self, service.program, self.new_pid(), declared=service.declared, stdin=service.stdin)
         process.service = service
+        self.adopt(process)
+
+    def new_pid(self) -> int:
+        """The number of the next process."""
+        pid, self.next_pid = self.next_pid, self.next_pid + 1
+        return pid
+
+    def adopt(self, process: Process) -> None:
+        """Note that a process has begun to run here."""
         self.processes.append(process)
         self.world.process_started(process)
 

@@ -66,6 +66,16 @@ class Process(TaskOwner):
         self.ended_at: float | None = None
         self.killed = False
         self.killed_status = KILLED
+        self.killed_by = 0
+        """Number of the signal that has killed it."""
+        self.parent: Process | None = None
+        """The process of the host that has forked it; None for an orphan, and for what the host has started."""
+        self.children: dict[int, Process] = {}
+        """Those that it has forked and not waited for yet, by number."""
+        self.waiting: dict[Task, None] = {}
+        """Threads that wait for a child."""
+        self.group = self.session = pid
+        """Numbers of its process group and session."""
         self.random = random.Random(self.world.generator(f"program/{host.name}/{pid}").getrandbits(256))
         """What the functions of the module `random` draw from."""
         self.entropy = self.world.generator(f"entropy/{host.name}/{pid}")
@@ -201,11 +211,12 @@ class Process(TaskOwner):
             return
         handler = self.handlers.get(number, signal.SIG_DFL)
         if number == signal.SIGKILL or (handler is signal.SIG_DFL and number not in IGNORED_BY_DEFAULT):
+            self.killed_by = number
             self.kill(128 + number)
         elif callable(handler) and handler is not signal.SIG_DFL and handler is not signal.SIG_IGN:
             self.pending_signals.append(number)
             if self.wakeup_fd >= 0:
-                self.host.kernel.wake_by_signal(self.wakeup_fd, number)
+                self.host.kernel.wake_by_signal(self, self.wakeup_fd, number)
             self.main.wake()
 
     def deliver_to_itself(self, number: int) -> None:
@@ -225,6 +236,13 @@ class Process(TaskOwner):
             self.signals_handled += 1
             if callable(handler):
                 handler(number, sys._getframe(1))
+
+    def set_handler(self, number: int, handler: Any) -> None:
+        """Note what the program does with a signal: SIG_DFL, SIG_IGN or a callable."""
+        self.handlers[number] = handler
+
+    def check_interrupted(self) -> None:
+        """Raise what lets a call begin again when a signal has come whose handler has not run yet; for children."""
 
     def hold(self, stop_clock: bool) -> None:
         """Run none of its tasks until `release`; with `stop_clock` their timers stand still as well."""
@@ -281,9 +299,40 @@ class Process(TaskOwner):
         if task is not self.main:
             self.main.wake()
         elif self.dying and self.killed and not self.world.closing:
-            self.world.garbage.collect()  # what it had open (databases, files) is closed now, as the kernel would
+            self.collect_garbage()
         if task is self.main and self.status is None:  # abandoned while it unwound
             self._end(self.killed_status)
+
+    def collect_garbage(self) -> None:
+        """Close what it had open (databases, files), now that it was killed, as the kernel would."""
+        self.world.garbage.collect()
+
+    @property
+    def wait_status(self) -> int:
+        """What wait(2) tells of its end."""
+        return self.killed_by or ((self.status or 0) & 0xFF) << 8
+
+    def child_ended(self, child: Process) -> None:
+        """Send SIGCHLD and wake who waits; children of a process that ignores the signal are not to be waited for."""
+        if self.handlers.get(signal.SIGCHLD) is signal.SIG_IGN:
+            del self.children[child.pid]
+        self.senders[signal.SIGCHLD] = child.pid, 0
+        self.deliver(signal.SIGCHLD)
+        for task in tuple(self.waiting):
+            task.wake()
+
+    def reap(self, *, wait: bool) -> bool:
+        """Whether nothing is left of it on the machine; what is left of a child is taken, with `wait` after its end."""
+        return True
+
+    def _leave_family(self) -> None:
+        """Leave its children to nobody, and tell its parent of its end."""
+        for child in self.children.values():
+            child.parent = None
+        self.children.clear()
+        parent, self.parent = self.parent, None
+        if parent is not None and not self.crashed:
+            parent.child_ended(self)
 
     def _end(self, status: int) -> None:
         self.status = status
@@ -297,6 +346,7 @@ class Process(TaskOwner):
         for task in list(self.tasks.values()):
             if task is not self.main:
                 task.wake()
+        self._leave_family()
         self.hub.call_soon(self.host.process_ended, self)
 
     def _emit(self, stream: str, line: str) -> None:

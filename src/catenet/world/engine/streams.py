@@ -42,6 +42,11 @@ class _Lines(io.RawIOBase):
                 self._emit(self._stream, line.decode("utf-8", "replace"))
         return count
 
+    def adopt(self, emit: Emit) -> None:
+        """Go on with lines of a process of its own; what its parent has begun to write is the parent's."""
+        self._emit = emit
+        self._rest = b""
+
     def finish(self) -> None:
         """Emit a last line that has no newline."""
         if self._rest and not self.muted:
@@ -72,6 +77,16 @@ class Streams:
         """Drop what is written from now on, because the process has been killed."""
         for raw in self._raw:
             raw.muted = True
+
+    def adopt(self, emit: Emit) -> None:
+        """Let a child have them, which has what its parent had not flushed, as after fork(2)."""
+        for raw in self._raw:
+            raw.adopt(emit)
+
+    def finish_raw(self) -> None:
+        """Emit the last lines that were written, but not what was not flushed."""
+        for raw in self._raw:
+            raw.finish()
 
     def finish(self) -> None:
         """Emit what an ended process has left unflushed."""

@@ -176,7 +176,16 @@ class Task(Event):
         thread = "" if self is self.process.main else f" (thread {self.name})"
         return f"{call}{' on ' if files else ''}{files}{thread}"
 
+    @property
+    def deadline(self) -> float:
+        """When its wait times out, in the world's time; NEVER when it does not."""
+        return self._timer.when
+
     # On the hub's side.
+
+    def expire(self) -> None:
+        """Note, before its turn, that its wait has timed out."""
+        self._timed_out = True
 
     def follow(self, clock: HostClock) -> None:
         """Wait by a clock that its host has just got."""
@@ -286,6 +295,21 @@ class Task(Event):
             self.process.run_signal_handlers()
             return True
         return not self._timed_out
+
+    def park_until(self, call: str, files: tuple[File, ...], when: float) -> bool:
+        """As `park`, up to a moment of the world's time (NEVER: without end)."""
+        if when == NEVER:
+            return self.park(call, files, None)
+        self._timer.set(when)
+        try:
+            return self.park(call, files, None)
+        finally:
+            self._timer.clear()
+
+    def suspend(self) -> None:
+        """Let the hub run until it comes to this task again, in whatever way."""
+        self._greenlet = _getcurrent()
+        self._switcher.hub.switch()
 
     def spin(self) -> None:
         """Count a poll of the clock or of something not ready; time passes for a program that does nothing else."""

@@ -252,12 +252,12 @@ def _apply_numbered(patcher: Patcher) -> None:
     functions: dict[str, Callable[..., Any]] = {
         "clock_gettime": lambda process, clock: _reader(process, clock)(process),
         "clock_gettime_ns": lambda process, clock: _nanoseconds(_reader(process, clock))(process),
-        "clock_settime": _set_clock,
-        "clock_settime_ns": _set_clock_ns,
         "pthread_getcpuclockid": _cpu_clock,
     }
     for name, simulated in functions.items():
         patcher.function(time, name, simulated)
+    patcher.forward(time, "clock_settime", _set_clock)
+    patcher.forward(time, "clock_settime_ns", _set_clock_ns)
     patcher.function(time, "clock_getres", _resolution(time.clock_getres))
 
 
@@ -285,7 +285,7 @@ def _apply_datetime(patcher: Patcher) -> None:
 
 def apply(patcher: Patcher) -> None:
     """Patch the clocks."""
-    patcher.function(timex, "clock_adjtime", _adjust)
+    patcher.forward(timex, "clock_adjtime", _adjust)
     _apply_time(patcher)
     _apply_numbered(patcher)
     _apply_datetime(patcher)

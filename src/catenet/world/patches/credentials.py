@@ -37,6 +37,12 @@ class Credentials:
         self.group = list(_getresgid())
         self.groups = _getgroups()
 
+    def copy(self) -> Credentials:
+        """The same identifiers, for a child."""
+        other = Credentials.__new__(Credentials)
+        other.user, other.group, other.groups = list(self.user), list(self.group), list(self.groups)
+        return other
+
     @property
     def is_root(self) -> bool:
         """Whether the process may do what needs a capability."""
@@ -156,7 +162,7 @@ def apply(patcher: Patcher) -> None:
             f"setres{letter}id": _setter(kind, label, Credentials.set_three),
         }
         for name, simulated in functions.items():
-            patcher.function(os, name, simulated)
-    patcher.function(os, "getgroups", _getter(lambda ids: list(ids.groups)))
-    patcher.function(os, "setgroups", lambda process, groups: _of(process).set_groups(_group_list(groups)))
-    patcher.function(os, "initgroups", _init_groups)
+            patcher.forward(os, name, simulated)
+    patcher.forward(os, "getgroups", _getter(lambda ids: list(ids.groups)))
+    patcher.forward(os, "setgroups", lambda process, groups: _of(process).set_groups(_group_list(groups)))
+    patcher.forward(os, "initgroups", _init_groups)

@@ -16,7 +16,6 @@ from catenet.posix.errors import os_error
 from catenet.posix.file import File
 from catenet.posix.ifreq import interface_request
 from catenet.posix.kernel import FIRST_DESCRIPTOR
-from catenet.posix.pipe import make_pipe
 from catenet.posix.sockets import SocketFile
 from catenet.world.engine.current import current
 from catenet.world.patches.patching import Patcher, copy_identity
@@ -57,7 +56,7 @@ def _on_descriptor(
 
 
 def _timeout(file: File) -> float | None:
-    return 0.0 if file.nonblocking else None
+    return 0.0 if file.is_nonblocking() else None
 
 
 def _check(call: Callable[..., Any], *args: Any) -> None:
@@ -75,7 +74,8 @@ def _read(process: Process, descriptor: int, size: int) -> bytes:
         size = operator.index(size)
     kernel = process.host.kernel
     file = kernel.file(descriptor)
-    return bytes(kernel.wait("read", file, file.read, _timeout(file), size))
+    data = file.read(size)
+    return bytes(kernel.retry("read", file, file.read, _timeout(file), size) if data is None else data)
 
 
 def _write(process: Process, descriptor: int, data: Any) -> int:
@@ -87,8 +87,10 @@ def _write(process: Process, descriptor: int, data: Any) -> int:
         view = flat(data)
     kernel = process.host.kernel
     file = kernel.file(descriptor)
-    done = kernel.wait("write", file, file.write, _timeout(file), view)
-    while done < len(view) and not file.nonblocking:
+    done = file.write(view)
+    if done is None:
+        done = kernel.retry("write", file, file.write, _timeout(file), view)
+    while done < len(view) and not file.is_nonblocking():
         done += kernel.wait("write", file, file.write, None, view[done:])
     return done
 
@@ -126,27 +128,28 @@ def _close(process: Process, descriptor: int) -> None:
 
 def _pipe(process: Process, flags: int = 0) -> tuple[int, int]:
     kernel = process.host.kernel
-    ends = make_pipe(kernel.broken_pipe)
-    for end in ends:
-        end.nonblocking = bool(flags & os.O_NONBLOCK)
+    ends = kernel.pipe()
+    if flags & os.O_NONBLOCK:
+        for end in ends:
+            end.set_nonblocking(True)
     return kernel.install(ends[0]), kernel.install(ends[1])
 
 
 def _stat(process: Process, descriptor: int) -> os.stat_result:
     file = process.host.kernel.file(descriptor)
-    return os.stat_result((file.mode, descriptor, 0, 1, os.getuid(), os.getgid(), 0, 0, 0, 0))
+    return os.stat_result((file.status_mode(), descriptor, 0, 1, os.getuid(), os.getgid(), 0, 0, 0, 0))
 
 
 def _set_blocking(process: Process, descriptor: int, blocking: bool) -> None:
-    process.host.kernel.file(descriptor).nonblocking = not blocking
+    process.host.kernel.file(descriptor).set_nonblocking(not blocking)
 
 
 def _close_range(process: Process, low: int, high: int) -> None:
     """`os.closerange`: closes simulated descriptors; real ones may be the interpreter's and stay open."""
     kernel = process.host.kernel
     low, high = operator.index(low), operator.index(high)
-    for descriptor, _, owner in kernel.open_files():
-        if low <= descriptor < high and owner is process:
+    for descriptor in kernel.numbers():
+        if low <= descriptor < high:
             kernel.close(descriptor)
 
 
@@ -199,9 +202,9 @@ def _fcntl(process: Process, descriptor: int, command: int, argument: Any = 0) -
     kernel = process.host.kernel
     file = kernel.file(descriptor)
     if command == fcntl.F_GETFL:
-        return os.O_RDWR | (os.O_NONBLOCK if file.nonblocking else 0)
+        return os.O_RDWR | (os.O_NONBLOCK if file.is_nonblocking() else 0)
     if command == fcntl.F_SETFL:
-        file.nonblocking = bool(argument & F_SETFL_KEPT)
+        file.set_nonblocking(bool(argument & F_SETFL_KEPT))
         return 0
     if command == fcntl.F_GETFD:
         return fcntl.FD_CLOEXEC
@@ -216,7 +219,7 @@ def _ioctl(process: Process, descriptor: int, request: int, argument: Any = 0, m
     file = process.host.kernel.file(descriptor)
     if request == termios.FIONBIO:
         value = argument if isinstance(argument, int) else struct.unpack("=i", bytes(argument)[:4])[0]
-        file.nonblocking = bool(value)
+        file.set_nonblocking(bool(value))
         return 0
     if request in (termios.FIONREAD, SIOCOUTQ) and isinstance(file, SocketFile):
         count = file.unread() if request == termios.FIONREAD else file.unsent()
@@ -284,7 +287,7 @@ def _unlink(original: Callable[..., Any]) -> Callable[..., Any]:
         task = current.task
         if task is not None:
             name = os.path.abspath(os.fsencode(path))
-            if task.process.host.kernel.local_names.unbind(name):
+            if task.process.host.kernel.unbind(name):
                 return None
         return original(path, *args, **kwargs)
 
@@ -302,7 +305,7 @@ def apply(patcher: Patcher) -> None:
         "fstat": _stat,
         "dup": lambda process, descriptor: process.host.kernel.duplicate(descriptor),
         "set_blocking": _set_blocking,
-        "get_blocking": lambda process, descriptor: not process.host.kernel.file(descriptor).nonblocking,
+        "get_blocking": lambda process, descriptor: not process.host.kernel.file(descriptor).is_nonblocking(),
         "set_inheritable": _known(None),
         "get_inheritable": _known(False),
         "isatty": _known(False),

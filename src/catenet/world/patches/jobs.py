@@ -1,6 +1,7 @@
-"""Processes of one host as they see each other: identifiers, groups, sessions and kill(2).
+"""Processes of one host as they see each other: identifiers, groups, sessions, kill(2), fork(2) and wait(2).
 
-Every program is started as a service is: it leads a session and a process group of its own.
+Every program that the host starts is started as a service is: it leads a session and a process group of its own. What
+it forks stays in them until it leaves.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 import errno
 import operator
 import os
+import resource
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from catenet.posix.errors import os_error
+from catenet.world.engine.children.forking import fork
+from catenet.world.engine.current import current
 from catenet.world.patches.credentials import may_signal, real_user
 from catenet.world.patches.patching import Patcher
 
@@ -22,7 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["apply"]
 
 PARENT: Final = 1
-"""Number of the process that starts a host's programs and restarts them."""
+"""Number of the process that starts a host's programs and restarts them, and that orphans belong to."""
+
+WAIT_OPTIONS: Final = os.WNOHANG | os.WUNTRACED | os.WCONTINUED
+WAITID_OPTIONS: Final = WAIT_OPTIONS | os.WEXITED | os.WSTOPPED | os.WNOWAIT
+NO_USAGE: Final = (0.0, 0.0, *[0] * 14)
+"""What a child has used: programs compute in no time, and memory is the machine's."""
 
 
 def _running(process: Process) -> list[Process]:
@@ -31,29 +40,34 @@ def _running(process: Process) -> list[Process]:
 
 
 def _find(process: Process, pid: int) -> Process:
-    """The running process with this number, 0 being the caller; ESRCH."""
+    """The process with this number, 0 being the caller, also one that nobody has waited for yet; ESRCH."""
     pid = operator.index(pid) or process.pid
-    found = next((each for each in _running(process) if each.pid == pid), None)
-    if found is None:
-        raise os_error(errno.ESRCH)
-    return found
+    for each in _running(process):
+        if each.pid == pid:
+            return each
+        if pid in each.children:
+            return each.children[pid]
+    raise os_error(errno.ESRCH)
 
 
 def _kill(process: Process, pid: int, number: int) -> None:
-    """kill(2) among the processes of one host; a process is the only one in its group, and -1 is all the others."""
+    """kill(2) among the processes of one host: one of them, a group (0: the caller's), or with -1 all the others."""
     pid, number = operator.index(pid), operator.index(number)
-    if pid == -1:
+    if pid > 0:
+        targets = [_find(process, pid)]
+    elif pid == -1:
         targets = [each for each in _running(process) if each is not process]
-        if not targets:
-            raise os_error(errno.ESRCH)
     else:
-        targets = [_find(process, abs(pid))]
+        group = -pid or process.group
+        targets = [each for each in _running(process) if each.group == group]
+    if not targets:
+        raise os_error(errno.ESRCH)
     if not 0 <= number < signal.NSIG:
         raise os_error(errno.EINVAL)
     allowed = [target for target in targets if may_signal(process, target)]
     if not allowed:
         raise os_error(errno.EPERM)
-    for target in allowed:
+    for target in sorted(allowed, key=lambda target: target is process):
         if number:
             target.senders[number] = process.pid, real_user(process)
             _send(process, target, number)
@@ -68,49 +82,144 @@ def _send(process: Process, target: Process, number: int) -> None:
 
 def _kill_group(process: Process, group: int, number: int) -> None:
     """killpg(3)."""
-    if operator.index(group) < 0:
+    group = operator.index(group)
+    if group < 0:
         raise os_error(errno.EINVAL)
-    _kill(process, group, number)
-
-
-def _group_of(process: Process, pid: int) -> int:
-    """getpgid(2), getsid(2)."""
-    return _find(process, pid).pid
+    _kill(process, -group, number)
 
 
 def _set_group(process: Process, pid: int, group: int) -> None:
-    """setpgid(2): a session's leader stays in its group (EPERM); EINVAL, ESRCH."""
-    if (operator.index(group) or operator.index(pid)) < 0:
+    """setpgid(2) of the caller or a child of it; a session's leader stays in its group (EPERM); EINVAL, ESRCH."""
+    pid, group = operator.index(pid), operator.index(group)
+    if group < 0 or pid < 0:
         raise os_error(errno.EINVAL)
-    if _find(process, pid) is not process:
-        raise os_error(errno.ESRCH)  # no child of the caller
-    raise os_error(errno.EPERM)
+    target = _find(process, pid)
+    if target is not process and target.parent is not process:
+        raise os_error(errno.ESRCH)
+    group = group or target.pid
+    if target.session == target.pid or target.session != process.session:
+        raise os_error(errno.EPERM)
+    if group != target.pid and not any(
+        each.group == group and each.session == process.session for each in _running(process)
+    ):
+        raise os_error(errno.EPERM)
+    target.group = group
 
 
-def _leads(process: Process) -> None:
-    """setsid(2), setpgrp(2): EPERM for the leader of a group."""
-    raise os_error(errno.EPERM)
+def _new_session(process: Process) -> None:
+    """setsid(2): EPERM for the leader of a group."""
+    if any(each.group == process.pid for each in _running(process)):
+        raise os_error(errno.EPERM)
+    process.group = process.session = process.pid
 
 
 def _no_such_call(process: Process, *args: Any) -> None:
     raise os_error(errno.ENOSYS)
 
 
+# wait(2).
+
+
+def _wait_for(
+    process: Process, call: str, matches: Callable[[Process], bool], options: int, *, keep: bool = False
+) -> Process | None:
+    """Wait until one of the children that match has ended, and take it; None with WNOHANG. ECHILD when none matches."""
+    task = current.task
+    assert task is not None
+    while True:
+        found = [child for child in process.children.values() if matches(child)]
+        if not found:
+            raise os_error(errno.ECHILD)
+        for child in found:
+            if not child.alive:
+                if not keep:
+                    del process.children[child.pid]
+                return child
+        if options & os.WNOHANG:
+            task.spin()
+            return None
+        process.waiting[task] = None
+        try:
+            task.park(call, (), None)
+        finally:
+            process.waiting.pop(task, None)
+        process.check_interrupted()
+
+
+def _matcher(process: Process, pid: int) -> Callable[[Process], bool]:
+    """Children that a number stands for in waitpid(2)."""
+    if pid == -1:
+        return lambda child: True
+    if pid > 0:
+        return lambda child: child.pid == pid
+    group = -pid or process.group
+    return lambda child: child.group == group
+
+
+def _wait_pid(process: Process, pid: int, options: int) -> tuple[int, int]:
+    """`os.waitpid`."""
+    pid, options = operator.index(pid), operator.index(options)
+    if options & ~WAIT_OPTIONS:
+        raise os_error(errno.EINVAL)
+    child = _wait_for(process, "waitpid", _matcher(process, pid), options)
+    return (0, 0) if child is None else (child.pid, child.wait_status)
+
+
+def _wait_usage(process: Process, pid: int, options: int) -> tuple[int, int, Any]:
+    """`os.wait4`."""
+    return (*_wait_pid(process, pid, options), resource.struct_rusage(NO_USAGE))
+
+
+def _wait_id(process: Process, kind: int, number: int, options: int) -> Any:
+    """`os.waitid`; None with WNOHANG when no child has ended."""
+    kind, number, options = operator.index(kind), operator.index(number), operator.index(options)
+    if options & ~WAITID_OPTIONS or not options & (os.WEXITED | os.WSTOPPED | os.WCONTINUED):
+        raise os_error(errno.EINVAL)
+    if kind == os.P_ALL:
+        matches = _matcher(process, -1)
+    elif kind == os.P_PID and number > 0:
+        matches = _matcher(process, number)
+    elif kind == os.P_PGID and number >= 0:
+        matches = _matcher(process, -number)
+    else:
+        raise os_error(errno.EBADF if kind == os.P_PIDFD else errno.EINVAL)
+    child = _wait_for(process, "waitid", matches, options, keep=bool(options & os.WNOWAIT))
+    if child is None:
+        return None
+    status = child.killed_by or child.wait_status >> 8
+    code = os.CLD_KILLED if child.killed_by else os.CLD_EXITED
+    return os.waitid_result((child.pid, real_user(child), int(signal.SIGCHLD), status, code))
+
+
+def _usage_again(fields: tuple[int, int, tuple[Any, ...]]) -> tuple[int, int, Any]:
+    return fields[0], fields[1], resource.struct_rusage(fields[2])
+
+
+def _result_again(fields: tuple[int, ...] | None) -> Any:
+    return None if fields is None else os.waitid_result(fields)
+
+
 def apply(patcher: Patcher) -> None:
     """Patch the functions of `os` and `signal` on processes."""
+    patcher.function(os, "getpid", lambda process: process.pid)
+    patcher.function(os, "fork", fork)
     functions: dict[str, Callable[..., Any]] = {
-        "getpid": lambda process: process.pid,
-        "getppid": lambda process: PARENT,
+        "getppid": lambda process: PARENT if process.parent is None else process.parent.pid,
         "kill": _kill,
         "killpg": _kill_group,
-        "getpgid": _group_of,
-        "getpgrp": lambda process: process.pid,
-        "getsid": _group_of,
+        "getpgid": lambda process, pid: _find(process, pid).group,
+        "getpgrp": lambda process: process.group,
+        "getsid": lambda process, pid: _find(process, pid).session,
         "setpgid": _set_group,
-        "setpgrp": _leads,
-        "setsid": _leads,
+        "setpgrp": lambda process: _set_group(process, 0, 0),
+        "setsid": _new_session,
         "pidfd_open": _no_such_call,
+        "wait": lambda process: _wait_pid(process, -1, 0),
+        "waitpid": _wait_pid,
     }
     for name, simulated in functions.items():
-        patcher.function(os, name, simulated)
+        patcher.forward(os, name, simulated)
+    patcher.forward(os, "wait3", lambda process, options: _wait_usage(process, -1, options), _usage_again)
+    patcher.forward(os, "wait4", _wait_usage, _usage_again)
+    patcher.forward(os, "waitid", _wait_id, _result_again)
     patcher.function(signal, "pidfd_send_signal", _no_such_call)

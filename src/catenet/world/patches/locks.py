@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from catenet.world.engine.current import current
-from catenet.world.engine.task import Task
+from catenet.world.engine.task import Task, TaskOwner
 from catenet.world.patches.patching import Patcher
 
-__all__ = ["apply", "forget_task"]
+__all__ = ["after_fork", "apply", "forget_task"]
 
 _waiting: dict[int, deque[Task]] = {}
 """Tasks that wait for a lock or queue, by its identity, first come first served."""
@@ -76,6 +76,22 @@ def forget_task(task: Task) -> None:
             for _ in range(holder.count):
                 holder.lock.release()
             _wake_first(key)
+
+
+def after_fork(process: TaskOwner) -> None:
+    """Release, in a child, the reentrant locks of other processes, which it only has a copy of; nobody waits here."""
+    _waiting.clear()
+    for key, holder in list(_held.items()):
+        if holder.task.owner is not process:
+            del _held[key]
+            for _ in range(holder.count):
+                _REAL["release"](holder.lock)
+
+
+def _reinitialize(self: Any) -> None:
+    """What a library does with its locks in a child."""
+    _held.pop(id(self), None)
+    _REAL["_at_fork_reinit"](self)
 
 
 def _apply_locks(patcher: Patcher) -> None:
@@ -204,6 +220,7 @@ _REENTRANT: Final = {
     "_acquire_restore": _acquire_restore,
     "__enter__": _enter_reentrant,
     "__exit__": _leave_reentrant,
+    "_at_fork_reinit": _reinitialize,
 }
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias
 
 from catenet.world.engine.current import current
 
-__all__ = ["Patcher", "copy_identity", "dispatch"]
+__all__ = ["FORWARDED", "Forwarded", "Patcher", "asked", "copy_identity", "dispatch"]
 
 OWN_LAYERS: Final = tuple(f"catenet.{layer}" for layer in ("world", "posix", "stack", "link", "wire", "cli", "testing"))
 """Modules whose names stay as they are: they drive worlds and mean the interpreter's own."""
@@ -40,6 +40,40 @@ def dispatch(original: Callable[..., Any], simulated: Callable[..., Any]) -> Cal
         task = current.task
         if task is None:
             return original(*args, **kwargs)
+        return simulated(task.process, *args, **kwargs)
+
+    return copy_identity(function, original)
+
+
+class Forwarded:
+    """A function of a process that only the process with its host's kernel can serve; its children ask for it."""
+
+    __slots__ = ("restore", "simulated")
+
+    def __init__(self, simulated: Callable[..., Any], restore: Callable[[Any], Any] | None) -> None:
+        self.simulated = simulated
+        self.restore = restore
+        """What makes of a plain result what programs get."""
+
+
+FORWARDED: Final[dict[str, Forwarded]] = {}
+"""Such functions by module and name, while they are patched."""
+
+asked: list[Callable[[str, tuple[Any, ...], dict[str, Any]], Any]] = []
+"""In a child: what asks for such a function."""
+
+
+def _dispatch_or_ask(original: Callable[..., Any], name: str, forwarded: Forwarded) -> Callable[..., Any]:
+    """As `dispatch`; in a child, what the process with the kernel answers."""
+    simulated = forwarded.simulated
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        task = current.task
+        if task is None:
+            return original(*args, **kwargs)
+        if asked:
+            result = asked[0](name, args, kwargs)
+            return result if forwarded.restore is None else forwarded.restore(result)
         return simulated(task.process, *args, **kwargs)
 
     return copy_identity(function, original)
@@ -80,6 +114,21 @@ class Patcher:
         original: Any = getattr(module, name, MISSING)
         if original is not MISSING:
             self.replace(module, name, dispatch(original, simulated))
+
+    def forward(
+        self,
+        module: types.ModuleType,
+        name: str,
+        simulated: Callable[..., Any],
+        restore: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """As `function`, for what children of a process ask the kernel's process for, with plain values."""
+        original: Any = getattr(module, name, MISSING)
+        if original is not MISSING:
+            full = f"{module.__name__}.{name}"
+            FORWARDED[full] = forwarded = Forwarded(simulated, restore)
+            self._undo.append(functools.partial(FORWARDED.pop, full))
+            self.replace(module, name, _dispatch_or_ask(original, full, forwarded))
 
     def original(self, module: types.ModuleType, name: str) -> Any:
         """Return the original of a module's attribute."""

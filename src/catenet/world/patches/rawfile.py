@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from catenet.posix.file import File
 from catenet.posix.kernel import Kernel
+from catenet.posix.pysocket import kernel_after_fork
 
 __all__ = ["RawFile"]
 
@@ -49,11 +51,19 @@ class RawFile(io.RawIOBase):
         """The descriptor."""
         return self._descriptor
 
+    def _open(self) -> File:
+        """The open file; in a child another object than before fork(2)."""
+        if not self._file.references and (kernel := kernel_after_fork(self._kernel)) is not None:
+            self._kernel, self._file = kernel, kernel.file(self._descriptor)
+        return self._file
+
     def readinto(self, buffer: Any, /) -> int | None:
         """Read into a buffer; None: would block."""
         view = memoryview(buffer).cast("B")
         try:
-            data = self._kernel.wait("read", self._file, self._file.read, self._timeout(), len(view))
+            file = self._open()
+            found = file.read(len(view))
+            data = self._kernel.retry("read", file, file.read, self._timeout(), len(view)) if found is None else found
         except BlockingIOError:
             return None
         view[: len(data)] = bytes(data)
@@ -62,16 +72,18 @@ class RawFile(io.RawIOBase):
     def write(self, data: Any, /) -> int | None:
         """Write what is taken at once; None: would block."""
         try:
-            return self._kernel.wait("write", self._file, self._file.write, self._timeout(), data)
+            file = self._open()
+            count = file.write(data)
+            return self._kernel.retry("write", file, file.write, self._timeout(), data) if count is None else count
         except BlockingIOError:
             return None
 
     def _timeout(self) -> float | None:
-        return 0.0 if self._file.nonblocking else None
+        return 0.0 if self._file.is_nonblocking() else None
 
     def close(self) -> None:
         """Close the descriptor."""
         if not self.closed:
             super().close()
-            if self._file.references:
+            if self._open().references:
                 self._kernel.close(self._descriptor)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import _socket
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from catenet.world.patches.patching import Patcher, copy_identity
 from catenet.world.patches.table import LIBRARIES, STANDARD_LIBRARY
 from catenet.world.patches.table.row import REFUSED
 
-__all__ = ["apply"]
+__all__ = ["apply", "permitted"]
 
 OWN_CLOCKS: Final = "use time.clock_settime, signal.setitimer or signal.alarm, which set the host's"
 PYTHON_MODULES: Final = (
@@ -127,6 +128,8 @@ WATCHED: Final = FORBIDDEN_EVENTS | SYMBOL_EVENTS | {"fcntl.ioctl"}
 
 _hooked = False
 _armed = False
+_permitted: list[str] = []
+"""Events that the engine itself is about to cause."""
 
 
 def _refusal(name: str, instead: str, original: Any) -> Callable[..., Any]:
@@ -187,7 +190,7 @@ def _has_no_descriptor(event: str, args: Any) -> bool:
 
 def _audit(event: str, args: Any) -> None:
     # Also when the interpreter ends and has taken the names of this module away.
-    if not _armed or event not in WATCHED or current.task is None:
+    if not _armed or event not in WATCHED or current.task is None or event in _permitted:
         return
     if event in SYMBOL_EVENTS:
         _refuse_symbols(args)
@@ -197,6 +200,16 @@ def _audit(event: str, args: Any) -> None:
         raise NotModelled(
             f"a program on a simulated host was about to leave it (audit event {event!r}); {PYTHON_MODULES}"
         )
+
+
+@contextmanager
+def permitted(event: str) -> Iterator[None]:
+    """Let the engine do in a process, for it, what the process itself may not."""
+    _permitted.append(event)
+    try:
+        yield
+    finally:
+        _permitted.remove(event)
 
 
 def _refuse_symbols(args: tuple[Any, ...]) -> None:

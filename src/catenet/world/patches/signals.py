@@ -54,7 +54,7 @@ def _set(process: Process, number: int, handler: Any) -> Any:
     if number not in CATCHABLE:
         raise os_error(22)
     previous = _get(process, number)
-    process.handlers[number] = handler
+    process.set_handler(number, handler)
     return previous
 
 
@@ -219,26 +219,38 @@ def _alarm(process: Process, seconds: int) -> int:
     return -int(-left // 1)
 
 
+def _set_again(numbers: Iterable[int]) -> set[Any]:
+    return {_Signals(number) for number in numbers}
+
+
+def _information_again(fields: tuple[int, ...] | None) -> signal.struct_siginfo | None:
+    return None if fields is None else signal.struct_siginfo(fields)
+
+
 def apply(patcher: Patcher) -> None:
     """Patch `signal`."""
     functions: dict[str, Callable[..., Any]] = {
         "signal": _set,
         "getsignal": _get,
-        "set_wakeup_fd": _set_wakeup,
         "siginterrupt": lambda process, number, flag: None,
-        "raise_signal": send,
-        "pause": _pause,
-        "sigwait": _sigwait,
-        "sigwaitinfo": _wait_for_information,
-        "sigtimedwait": _wait_with_timeout,
-        "sigpending": lambda process: {_Signals(number) for number in process.held_signals},
-        "pthread_sigmask": _sigmask,
-        "pthread_kill": lambda process, thread, number: send(process, number),
-        "setitimer": _set_timer,
-        "getitimer": _get_timer,
-        "alarm": _alarm,
     }
-    for name, simulated in functions.items():
-        for module in (signal, _signal):
+    forwarded: dict[str, tuple[Callable[..., Any], Callable[[Any], Any] | None]] = {
+        "set_wakeup_fd": (_set_wakeup, None),
+        "raise_signal": (send, None),
+        "pause": (_pause, None),
+        "sigwait": (_sigwait, _Signals),
+        "sigwaitinfo": (_wait_for_information, _information_again),
+        "sigtimedwait": (_wait_with_timeout, _information_again),
+        "sigpending": (lambda process: {_Signals(number) for number in process.held_signals}, _set_again),
+        "pthread_sigmask": (_sigmask, _set_again),
+        "pthread_kill": (lambda process, thread, number: send(process, number), None),
+        "setitimer": (_set_timer, None),
+        "getitimer": (_get_timer, None),
+        "alarm": (_alarm, None),
+    }
+    for module in (signal, _signal):
+        for name, simulated in functions.items():
             patcher.function(module, name, simulated)
-    patcher.function(_thread, "interrupt_main", _interrupt_main)
+        for name, (served, restore) in forwarded.items():
+            patcher.forward(module, name, served, restore)
+    patcher.forward(_thread, "interrupt_main", _interrupt_main)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
 from functools import partial
 from operator import index
@@ -25,6 +26,11 @@ def _exit_now(process: Process, status: int) -> None:
     task = current.task
     if task is not None:
         task.check_alive()
+
+
+def _abort(process: Process) -> None:
+    process.killed_by = signal.SIGABRT
+    _exit_now(process, 128 + signal.SIGABRT)
 
 
 def _change_directory(process: Process, path: Any) -> None:
@@ -92,7 +98,7 @@ def _unregister_exit(original: Any) -> Any:
 def apply(patcher: Patcher) -> None:
     """Patch identity and exit."""
     patcher.function(os, "_exit", _exit_now)
-    patcher.function(os, "abort", lambda process: _exit_now(process, 134))
+    patcher.forward(os, "abort", _abort)
     patcher.function(os, "chdir", _change_directory)
     patcher.function(os, "fchdir", lambda process, descriptor: process.globals.open_directory(descriptor))
     patcher.function(os, "umask", lambda process, mask: process.globals.change_umask(index(mask)))

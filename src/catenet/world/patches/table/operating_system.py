@@ -38,7 +38,14 @@ ROWS: Final = (
         "os",
         REPLACED,
         "processes of the host",
-        "abort getpgid getpgrp getpid getppid getsid kill killpg pidfd_open setpgid setpgrp setsid sched_yield",
+        """abort getpgid getpgrp getpid getppid getsid kill killpg pidfd_open setpgid setpgrp setsid sched_yield
+        wait wait3 wait4 waitid waitpid""",
+    ),
+    Row(
+        "os",
+        REPLACED,
+        'a child on a host with `isolation = "process"`; refused where hosts share a process',
+        "fork",
     ),
     Row(
         "os",
@@ -60,8 +67,8 @@ ROWS: Final = (
         "os",
         REFUSED,
         OTHER_PROGRAM,
-        """execl execle execlp execlpe execv execve execvp execvpe fork forkpty popen posix_spawn posix_spawnp
-        spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe system wait wait3 wait4 waitid waitpid""",
+        """execl execle execlp execlpe execv execve execvp execvpe forkpty popen posix_spawn posix_spawnp
+        spawnl spawnle spawnlp spawnlpe spawnv spawnve spawnvp spawnvpe system""",
     ),
     Row("os", REFUSED, "use os.pipe or socket.socketpair", "eventfd"),
     Row("os", REFUSED, "use os.dup", "dup2"),

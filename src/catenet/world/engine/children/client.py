@@ -1,0 +1,336 @@
+"""A child on its own side: the process of the machine that fork(2) has made, in which the program goes on.
+
+It has a copy of the whole world, of which only one process is real: the one whose thread has called fork. That one has
+its objects, its threads (greenlets) and its memory here; its kernel is a `RemoteKernel`, and in the place of the hub
+there is a greenlet that reads what the real hub says. A thread that waits switches there, as it would to the hub; then
+the wait goes to the kernel, and whichever thread the kernel answers goes on. So the child has no order of its own.
+
+It never computes but in its turn: all the rest of the time it waits for a message in real time, and ends when the
+kernel has gone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import random
+import signal
+import sys
+import threading
+from _signal import SIG_DFL, SIG_IGN  # type: ignore[import-not-found]
+from _signal import signal as set_real_handler  # what it is outside of worlds
+from posix import _exit as exit_really
+from posix import close, getppid, waitpid
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from greenlet import getcurrent, greenlet
+
+from catenet.posix.pysocket import Socket
+from catenet.posix.remote import Channel, RemoteKernel
+from catenet.world.engine.children.wire import PRIVATE, Wire, WireError
+from catenet.world.engine.children.words import AGAIN, DIE, ERROR, MAIN, VALUE, error_from
+from catenet.world.engine.current import current
+from catenet.world.engine.hub import NEVER
+from catenet.world.engine.process import KILLED, Process
+from catenet.world.patches import locks
+from catenet.world.patches.patching import asked
+
+if TYPE_CHECKING:
+    from catenet.world.engine.task import Task
+
+__all__ = ["Client", "ForkedProcess", "become_child", "client", "leave"]
+
+PR_SET_PDEATHSIG: Final = 1
+CAUGHT: Final = -1
+"""Disposition of a signal that has a handler."""
+_prctl = ctypes.CDLL(None).prctl
+
+client: Client | None = None
+"""The way to the kernel; None in the process that has it."""
+
+_kept: Final[list[object]] = []
+"""What is a copy of something that lives elsewhere, and must not be collected here: it would end its greenlets."""
+
+
+class ForkedProcess(Process):
+    """The process in a child: what it prints, and its end, go to the kernel."""
+
+    def _emit(self, stream: str, line: str) -> None:
+        assert client is not None
+        client.tell("print", stream, line)
+
+    def set_handler(self, number: int, handler: Any) -> None:
+        """See `Process`; the kernel decides what a signal does, and has to know."""
+        super().set_handler(number, handler)
+        assert client is not None
+        client.tell("handler", number, int(handler) if isinstance(handler, int) else CAUGHT)
+
+    def kill(self, status: int = KILLED) -> None:
+        """End at once, as `os._exit` does."""
+        self._end(status)
+
+    def _end(self, status: int) -> None:
+        assert client is not None
+        if not self.dying:
+            self.dying = True
+            self.streams.finish_raw()
+        client.exit(status)
+
+
+class Client(Channel):
+    """The child's end of the connection to the kernel."""
+
+    def __init__(self, wire: Wire, process: Process, main: Task) -> None:
+        self._wire = wire
+        self._process = process
+        self._hub = process.hub
+        self._switcher = process.switcher
+        self._threads: dict[int, Task] = {MAIN: main}
+        self._numbers: dict[Task, int] = {main: MAIN}
+        self._turn = MAIN
+        """The thread that the kernel has answered last, whose turn it is."""
+        self._next: tuple[Any, ...] | None = None
+        """A message for another thread than the one that has read it."""
+        self._calling: dict[int, None] = {}
+        """Threads that wait for the answer to a call, in `call`."""
+        self._delivered: tuple[Any, ...] | None = None
+
+    @property
+    def descriptor(self) -> int:
+        """That of the machine by which it is connected."""
+        return self._wire.descriptor
+
+    # Of the threads of the program.
+
+    def call(self, *request: Any) -> Any:
+        """See `Channel`."""
+        while True:
+            self.send(request)
+            _, kind, now, value, signals = self._answer()
+            self._hub.now = now
+            if signals:
+                self._handle(signals)
+            if kind == VALUE:
+                return value
+            if kind == ERROR:
+                raise error_from(value)
+            if kind != AGAIN:
+                leave()
+
+    def tell(self, *request: Any) -> None:
+        """See `Channel`; it is sent with the next call."""
+        self._wire.queue(request)
+
+    def send(self, request: tuple[Any, ...]) -> None:
+        """Send what is queued and a request."""
+        if self._hub.turns:
+            self._pass_on_turns()
+        try:
+            self._wire.send(request)
+        except OSError:
+            leave()
+
+    def _read(self) -> tuple[Any, ...]:
+        try:
+            message = self._wire.receive()
+        except (WireError, OSError):
+            message = None
+        if message is None or message[1] == DIE:
+            leave()
+        return message
+
+    def _answer(self) -> tuple[Any, ...]:
+        """The answer to the thread that runs; other threads may have their turns before."""
+        turn = self._turn
+        message = self._read()
+        if message[0] == turn:
+            return message
+        task = self._threads[turn]
+        self._next = message
+        self._calling[turn] = None
+        task.suspend()
+        delivered, self._delivered = self._delivered, None
+        assert delivered is not None
+        return delivered
+
+    def _handle(self, signals: tuple[int, ...]) -> None:
+        """Run the handlers of signals, if it is the main thread that runs, and else as soon as it does."""
+        self._process.pending_signals.extend(signals)
+        if current.task is self._process.main:
+            self._process.run_signal_handlers()
+
+    def _pass_on_turns(self) -> None:
+        """Tell the kernel which threads have been started or woken: it gives them their turns."""
+        turns = self._hub.turns
+        while turns:
+            task: Any = turns.popleft()
+            number = self._numbers.get(task)
+            if number is None:
+                number = self._numbers[task] = len(self._numbers)
+                self._threads[number] = task
+                self.tell("start", number, task.name)
+            elif not task.ended:
+                self.tell("wake", number)
+
+    def first_turn(self) -> None:
+        """Wait for the first turn of the main thread."""
+        self._hub.now = self._answer()[2]
+
+    def exit(self, status: int) -> None:
+        """End the child with a status."""
+        try:
+            self._wire.send(("exit", status))
+        except OSError:
+            pass
+        leave()
+
+    # In the place of the hub.
+
+    def run(self) -> None:
+        """Give threads their turns as the kernel says; never returns."""
+        try:
+            while True:
+                current.task = None
+                message, self._next = self._next, None
+                if message is None:
+                    self._turn_ends()
+                    message = self._read()
+                self._go_on(message)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            exit_really(1)
+
+    def _go_on(self, message: tuple[Any, ...]) -> None:
+        number, _, now, value, signals = message
+        self._hub.now = now
+        self._turn = number
+        task = self._threads[number]
+        if number in self._calling:
+            del self._calling[number]
+            self._delivered = message
+        else:
+            if signals:
+                self._process.pending_signals.extend(signals)
+            if value is False:
+                task.expire()
+        task.happen(now, 0.0)
+
+    def _turn_ends(self) -> None:
+        """Tell the kernel what the thread that had its turn waits for, or that it has ended."""
+        number = self._turn
+        task = self._threads[number]
+        if task.ended:
+            self._ended(number)
+        else:
+            when = task.deadline
+            self.send(
+                (
+                    "park",
+                    task.waits_in,
+                    tuple([descriptor_of(file) for file in task.waits_on]),
+                    None if when == NEVER else when,
+                    task.loop is not None,
+                )
+            )
+
+    def _ended(self, number: int) -> None:
+        if number == MAIN:
+            self.exit(0)  # its thread has returned: with the main thread the process ends
+        del self._threads[number]
+        self.send(("ended",))
+
+
+def descriptor_of(file: Any) -> int:
+    """A descriptor of a remote file; -1 when it is closed."""
+    numbers = file.handle.numbers
+    return numbers[0] if numbers else -1
+
+
+def leave() -> NoReturn:
+    """End this process of the machine, for the simulated one is over; but wait for processes that it has forked.
+
+    They would be killed with it (PR_SET_PDEATHSIG), and on the host they live on.
+    """
+    try:
+        while True:
+            waitpid(-1, 0)
+    except ChildProcessError:
+        pass
+    finally:
+        exit_really(0)
+
+
+def become_child(process: Process, wire: Wire, pid: int, parent: int) -> None:
+    """Turn a copy of the process that has called fork into the child; returns in its first turn.
+
+    `parent` is the number that the machine's parent process has there.
+    """
+    try:
+        channel = _prepare(process, wire, pid, parent)
+    except BaseException:  # what is here is a copy of the world: it may not go on as if it were the world
+        sys.excepthook(*sys.exc_info())
+        exit_really(1)
+    channel.first_turn()
+
+
+def _prepare(process: Process, wire: Wire, pid: int, parent: int) -> Client:
+    global client
+    task = current.task
+    assert task is not None
+    _prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if getppid() != parent:
+        exit_really(1)
+    for number, action in ((signal.SIGINT, SIG_IGN), (signal.SIGCHLD, SIG_IGN), (signal.SIGTERM, SIG_DFL)):
+        set_real_handler(number, action)
+    for descriptor in PRIVATE - {wire.descriptor}:
+        close(descriptor)
+        PRIVATE.discard(descriptor)
+    gc.disable()
+    before = process.host.kernel
+    _kept.extend([process.world, before, *process.tasks.values()])
+    client = channel = Client(wire, process, task)
+    asked[:] = [lambda name, args, kwargs: channel.call("function", name, args, kwargs)]
+    _take_kernel(process, channel)
+    _take_process(process, task, pid)
+    _take_hub(process, channel)
+    locks.after_fork(process)
+    return channel
+
+
+def _take_kernel(process: Process, channel: Client) -> None:
+    before = process.host.kernel
+    before.abandon()
+    process.host.kernel = Socket.child_kernel = RemoteKernel(before, channel)
+
+
+def _take_process(process: Process, task: Task, pid: int) -> None:
+    """The one process of the copy goes on with one thread, another number and other chances."""
+    process.__class__ = ForkedProcess
+    process.pid = pid
+    process.main = task
+    process.tasks = {task.ident: task}
+    process.main_thread = threading.current_thread()
+    process.pending_signals.clear()
+    process.held_signals.clear()
+    process.children.clear()
+    process.alarm = None
+    process.host.processes = [process]
+    world = process.world
+    process.random = random.Random(world.generator(f"program/{process.host.name}/{pid}").getrandbits(256))
+    process.entropy = world.generator(f"entropy/{process.host.name}/{pid}")
+    process.streams.adopt(process._emit)
+
+
+def _take_hub(process: Process, channel: Client) -> None:
+    """Put a greenlet in the place of the hub's, to which threads switch when they wait and when they end."""
+    switcher, hub = process.switcher, process.hub
+    before = switcher.hub
+    root = getcurrent()
+    while root.parent is not None and root.parent is not before:
+        root = root.parent
+    switcher.hub = greenlet(channel.run, before)
+    root.parent = switcher.hub
+    _kept.append(before)
+    hub.turns.clear()
+    hub.soon.clear()

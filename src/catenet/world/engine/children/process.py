@@ -1,0 +1,172 @@
+"""A child process as the kernel has it: what it has open, its signals, its end; its program runs elsewhere."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from posix import WNOHANG
+from posix import kill as kill_really
+from posix import waitpid as wait_really
+from typing import TYPE_CHECKING, Any
+
+from catenet.world.engine.children.wire import Wire
+from catenet.world.engine.children.words import DIE
+from catenet.world.engine.errors import ProcessKilled
+from catenet.world.engine.process import KILLED, Process
+
+if TYPE_CHECKING:
+    from catenet.world.engine.task import Task
+
+__all__ = ["CallAgain", "ChildProcess"]
+
+
+class CallAgain(Exception):
+    """A call of a child was interrupted by a signal whose handler runs there; it is made again after it."""
+
+
+def _caught(number: int, frame: Any) -> None:
+    """Stands for a handler that the child has."""
+
+
+def _never(module: object) -> None:
+    raise AssertionError("the program of a child runs in another process")
+
+
+class ChildProcess(Process):
+    """A process that came by fork. Its threads are tasks that serve what the real ones ask for (`service.py`)."""
+
+    def __init__(
+        self, parent: Process, pid: int, wire: Wire, real_pid: int, serve: Callable[[ChildProcess, Task], None]
+    ) -> None:
+        """Begin with what the parent has: open files, dispositions of signals, users, group and session."""
+        super().__init__(parent.host, replace(parent.program, run=_never), pid, declared=parent.declared, stdin="")
+        self.wire = wire
+        self.real_pid = real_pid
+        """Its number on the machine; 0 as long as it is not known."""
+        self.is_ours = False
+        """Whether this process of the machine is its parent there, so that it is to be waited for."""
+        self._serve = serve
+        self.outgoing: list[int] = []
+        """Signals whose handlers the child is to run."""
+        self.threads: dict[int, Task] = {0: self.main}
+        self.parent = parent
+        parent.children[pid] = self
+        self.group, self.session = parent.group, parent.session
+        self.handlers = {
+            number: handler if isinstance(handler, int) else _caught for number, handler in parent.handlers.items()
+        }
+        self.blocked_signals = set(parent.blocked_signals)
+        self.wakeup_fd = parent.wakeup_fd
+        if parent.credentials is not None:
+            self.credentials = parent.credentials.copy()
+        self.limits = dict(parent.limits)
+        self.host.kernel.fork(parent, self)
+
+    def note_handler(self, number: int, kind: int) -> None:
+        """Note what the child does with a signal: SIG_DFL, SIG_IGN or, with any other number, its own handler."""
+        self.handlers[number] = _caught if kind not in (signal.SIG_DFL, signal.SIG_IGN) else signal.Handlers(kind)
+
+    def start_thread(self, number: int, name: str) -> None:
+        """Start a thread that the child has started."""
+        task = self.spawn(lambda: None, name)
+        task.daemon = True
+        self.threads[number] = task
+
+    # On the side of its tasks.
+
+    def task_runs(self, task: Task) -> None:
+        """Serve a thread of the child to its end."""
+        try:
+            self._serve(self, task)
+        except ProcessKilled:
+            pass
+        if task is self.main and self.status is None:
+            self._end(self.killed_status)
+
+    def run_signal_handlers(self) -> None:
+        """Have the handlers run by the child, with the next answer to its main thread."""
+        self.signals_handled += len(self.pending_signals)
+        self.outgoing += self.pending_signals
+        self.pending_signals.clear()
+
+    def check_interrupted(self) -> None:
+        """See `Process`."""
+        if self.outgoing:
+            raise CallAgain
+
+    def show(self, stream: str, line: str) -> None:
+        """Show a line that the child has printed."""
+        self._emit(stream, str(line))
+
+    # The end.
+
+    def never_was(self) -> None:
+        """Drop the process, whose parent could not make it."""
+        self.parent = None
+        self.kill()
+
+    def end_by(self, number: int) -> None:
+        """Note that the child was killed by a signal of the machine."""
+        self.wire.close()
+        self.killed_by = number
+        self.kill(128 + number)
+
+    @property
+    def failed(self) -> bool:
+        """False: its parent has its status."""
+        return False
+
+    def collect_garbage(self) -> None:
+        """See `Process`: nothing of it is here."""
+
+    def exit(self, status: int) -> None:
+        """Note that the child has ended by itself."""
+        self.wire.close()
+        self.kill(status)
+
+    def kill(self, status: int = KILLED) -> None:
+        """End the process at once; the real one ends when it is told so, for it waits for an answer."""
+        if self.status is not None or self.dying:
+            return
+        super().kill(status)
+        if self.crashed or self.world.closing:
+            self.kill_really()
+        elif self.wire.descriptor >= 0:
+            try:
+                self.wire.send((0, DIE, self.hub.now, None, ()))
+            except OSError:
+                pass  # it has ended already
+        self.wire.close()
+
+    def kill_really(self) -> None:
+        """Kill the process of the machine."""
+        if self.real_pid:
+            try:
+                kill_really(self.real_pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def reap(self, *, wait: bool) -> bool:
+        """See `Process`."""
+        if not self.is_ours or not self.real_pid:
+            return True
+        try:
+            found, _ = wait_really(self.real_pid, 0 if wait else WNOHANG)
+        except ChildProcessError:
+            found = self.real_pid
+        if found:
+            self.real_pid = 0
+        return bool(found)
+
+    def died(self) -> int:
+        """The signal that has killed the real process, which has ended without a word; SIGKILL if nobody knows."""
+        number: int = signal.SIGKILL
+        if self.is_ours and self.real_pid:
+            try:
+                _, status = wait_really(self.real_pid, 0)
+                number = status & 0x7F or number
+            except ChildProcessError:
+                pass
+            self.real_pid = 0
+        return number

@@ -1,0 +1,325 @@
+"""Programs that fork: what they do on the real kernel they do on a simulated host, in virtual time."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.world.child_scenarios import SCENARIOS
+
+from catenet.posix.errors import NotModelled
+from catenet.world import World
+from catenet.world.engine.children import forking, service
+from catenet.world.engine.children.wire import LONGEST, PRIVATE, Wire, WireError, plain
+
+PATH = Path(__file__).with_name("child_scenarios.py")
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, dict[str, Any]]:
+    """The results of all scenarios, on the kernel and in worlds."""
+    runs = {
+        where: subprocess.Popen(
+            [sys.executable, PATH, where], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for where in ("real", "simulated")
+    }
+    found = {}
+    for where, run in runs.items():
+        out, err = run.communicate(timeout=100)
+        assert run.returncode == 0, err
+        found[where] = json.loads(out)
+    return found
+
+
+@pytest.mark.parametrize("name", [each.__name__ for each in SCENARIOS])
+def test_as_on_the_real_kernel(name: str, results: dict[str, dict[str, Any]]) -> None:
+    assert results["simulated"][name] == results["real"][name]
+
+
+def alone(*programs: Callable[..., object], run: Callable[[World], object] = World.run) -> list[str]:
+    """What programs of one host print that may fork."""
+    lines: list[str] = []
+    with World(output=lambda host, stream, line: lines.append(line)) as world:
+        host = world.host("a")
+        host.owns_process = True
+        for program in programs:
+            host.run(program)
+        run(world)
+    return lines
+
+
+# The same trace as with threads.
+
+
+def serve(listener: socket.socket) -> None:
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            while data := connection.recv(64):
+                time.sleep(0.003)
+                connection.sendall(data)
+
+
+def by_threads() -> None:
+    listener = socket.create_server(("0.0.0.0", 9001))
+    for _ in range(3):
+        threading.Thread(target=serve, args=(listener,)).start()
+
+
+def by_children() -> None:
+    listener = socket.create_server(("0.0.0.0", 9001))
+    for _ in range(3):
+        if os.fork() == 0:
+            serve(listener)
+    time.sleep(1e6)
+
+
+def ask(server: str, count: int) -> None:
+    for _ in range(2):
+        with socket.create_connection((server, 9001)) as connection:
+            for number in range(count):
+                connection.sendall(b"%d" % number * 9)
+                assert connection.recv(64)
+
+
+def trace_of(server: Callable[[], None]) -> str:
+    with World(seed=3) as world:
+        host = world.host("server")
+        host.owns_process = True
+        host.run(server, daemon=True)
+        for number in range(5):
+            world.host(f"client{number}").run(ask, "server", 10, start=1.0)
+        for name in world.hosts:
+            world.link(name, latency=0.005, loss=0.02, jitter=0.001)
+        world.run()
+        return world.trace.hexdigest()
+
+
+def test_a_prefork_server_sends_the_packets_of_one_with_threads() -> None:
+    assert len({trace_of(by_threads), trace_of(by_children), trace_of(by_children)}) == 1
+
+
+# Nothing is left behind.
+
+
+def real_children() -> set[int]:
+    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
+
+
+def fork_and_wait() -> None:
+    for _ in range(3):
+        if os.fork() == 0:
+            os.fork()
+            time.sleep(1e6)
+    time.sleep(1e6)
+
+
+def test_a_crash_kills_the_children() -> None:
+    before = real_children()
+    with World() as world:
+        host = world.host("a")
+        host.owns_process = True
+        host.run(fork_and_wait, daemon=True)
+        world.run(1)
+        assert len(real_children() - before) == 3
+        assert sum(process.alive for process in host.processes) == 7
+        host.crash()
+        world.run(1.5)
+        assert not any(process.alive for process in host.processes)
+        host.restart()
+        world.run(2)
+        assert sum(process.alive for process in host.processes) == 7
+    assert real_children() == before
+    assert not PRIVATE
+
+
+def test_no_child_outlives_the_world_that_is_killed() -> None:
+    script = """
+import os, time
+from catenet.world import World
+def program():
+    if os.fork() == 0:
+        if os.fork() == 0:
+            while True:
+                pass  # computes for ever
+        time.sleep(1e6)
+    time.sleep(1e6)
+with World() as world:
+    world.host("a").owns_process = True
+    world.host("a").run(program)
+    print("runs", flush=True)
+    world.run()
+"""
+    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True)
+    assert run.stdout is not None
+    run.stdout.readline()
+    while len(session(run.pid)) < 3:
+        time.sleep(0.01)
+    run.kill()
+    run.wait()
+    while session(run.pid):  # until the kernel has killed them: else this never ends
+        time.sleep(0.01)
+
+
+def session(number: int) -> list[int]:
+    """Processes of a session of the machine that have not ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, own = path.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(own) == number and state not in "ZX":
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_children_have_no_descriptors_of_the_engine() -> None:
+    lines = alone(count_sockets)
+    assert len(set(lines)) == 1 and len(lines) == 3
+
+
+def count_sockets() -> None:
+    """Print how many sockets of the machine each of three children has."""
+    for _ in range(3):
+        if os.fork() == 0:
+            time.sleep(1)
+            links = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+            print(sum("socket:" in link for link in links), flush=True)
+            os._exit(0)
+    for _ in range(3):
+        os.wait()
+
+
+def test_a_child_that_dies_on_the_machine_has_died() -> None:
+    def program() -> None:
+        pid = os.fork()
+        if pid == 0:
+            faulthandler.disable()
+            ctypes.string_at(0)
+        print(os.waitpid(pid, 0)[1])
+
+    assert alone(program) == [str(int(signal.SIGSEGV))]
+
+
+def test_output_is_that_of_the_child() -> None:
+    def program() -> None:
+        print("begun by the parent, ", end="")
+        if os.fork() == 0:
+            print("by the child")
+            raise SystemExit(0)
+        os.wait()
+        print("ended by the parent")
+
+    assert alone(program) == ["by the child", "begun by the parent, ended by the parent"]
+
+
+def test_the_world_says_what_children_wait_for() -> None:
+    def program() -> None:
+        reader, _ = os.pipe()
+        if os.fork() == 0:
+            os.read(reader, 1)
+        os.wait()
+
+    with pytest.raises(Exception, match="read on pipe") as raised:
+        alone(program)
+    assert "waits in waitpid" in str(raised.value)
+
+
+# Refusals and limits.
+
+
+def test_hosts_that_share_a_process_do_not_fork(internet: Any) -> None:
+    messages: list[str] = []
+
+    def program() -> None:
+        try:
+            os.fork()
+        except NotModelled as error:
+            messages.append(str(error))
+
+    internet.client.run(program)
+    internet.run()
+    assert len(messages) == 1 and 'isolation = "process"' in messages[0]
+
+
+def test_a_host_has_a_limit_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forking, "MOST_CHILDREN", 4)
+
+    def program() -> None:
+        for _ in range(5):
+            try:
+                if os.fork() == 0:
+                    time.sleep(1)
+                    os._exit(0)
+            except BlockingIOError as error:
+                print(error.errno)
+
+    assert alone(program) == ["11", "11"]
+
+
+def wires(limit: int | None = None) -> tuple[Wire, Wire]:
+    one, other = socket.socketpair()
+    return Wire(one.detach()), Wire(other.detach(), limit)
+
+
+def test_what_is_no_message_is_refused() -> None:
+    for data in (b"\x04\0\0\0abcd", b"\x01\0\0\0N", b"\xff\xff\xff\xff", b"\x02\0\0\0)\0"):
+        child, kernel = wires(LONGEST)
+        os.write(child.descriptor, data)
+        with pytest.raises(WireError):
+            kernel.receive()
+        child.close(), kernel.close()
+    assert not PRIVATE
+
+
+def test_messages_come_whole_and_in_order() -> None:
+    one, other = wires()
+    sender = threading.Thread(
+        target=lambda: [one.queue((number, bytes(50_000))) for number in range(40)] and one.flush()
+    )
+    sender.start()
+    assert [other.receive() for _ in range(40)] == [(number, bytes(50_000)) for number in range(40)]
+    sender.join()
+    one.close()
+    assert other.receive() is None
+    other.close()
+
+
+def test_values_travel_plainly() -> None:
+    value = {"a": (socket.AF_INET, bytearray(b"x")), signal.SIGTERM: [{3, 1}, memoryview(b"y"), None, True, 1.5]}
+    assert plain(value) == {"a": (2, b"x"), 15: [[1, 3], b"y", None, True, 1.5]}
+    with pytest.raises(TypeError):
+        plain(object())
+
+
+@pytest.mark.parametrize(
+    "request_", [("no such",), ("file", 5, "__class__", ()), ("function", "os.system", ("true",), {})]
+)
+def test_a_child_that_breaks_the_rules_is_killed(request_: tuple[Any, ...]) -> None:
+    def program() -> None:
+        from catenet.world.engine.children import client
+
+        reader, _ = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            request = (*request_[:1], reader, *request_[2:]) if request_[0] == "file" else request_
+            assert client.client is not None
+            client.client.call(*request)
+        print(os.waitpid(pid, 0)[1])
+
+    assert alone(program) == [str(int(signal.SIGKILL))]
+    assert service.ASKED.keys().isdisjoint(service.TOLD)
