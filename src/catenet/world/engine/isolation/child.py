@@ -78,6 +78,7 @@ class HostLoop:
         world.trace.gather = None
         world.isolation.become_host()
         world.stopping = world.closing = False
+        host.owns_process = True
         for other in world.hosts.values():
             other.elsewhere = other is not host or booted
         self._take_hub(booted)

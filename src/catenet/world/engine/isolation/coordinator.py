@@ -518,7 +518,7 @@ class Coordinator(Elsewhere):
         """Learn what programs wait for."""
         for party, lines in self.ask("waiting"):
             for process in party.processes.values():
-                process.waiting = lines.get(process.pid, [])
+                process.waits_for = lines.get(process.pid, [])
 
     def real_threads_wake(self) -> bool:
         """Wait for threads of the interpreter in each process; whether anything is to be done then."""

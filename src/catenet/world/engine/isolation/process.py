@@ -37,7 +37,7 @@ class RemoteProcess(Process):
         self.handlers = {}
         self.service_now = False
         """Whether others could come to it when that was asked last."""
-        self.waiting: list[str] = []
+        self.waits_for: list[str] = []
         """What it waited for when that was asked last."""
 
     def end(self, status: int, replaced: bool) -> None:
@@ -67,7 +67,7 @@ class RemoteProcess(Process):
 
     def waits(self) -> Iterable[str]:
         """See `Process`."""
-        return self.waiting
+        return self.waits_for
 
     def _make_main(self) -> types.ModuleType:
         raise TypeError("a program of another process has no module here")
