@@ -59,6 +59,8 @@ class Process(TaskOwner):
         """Whether it died with its host."""
         self.replaced = False
         """Whether its restart policy has started another process in its place."""
+        self.is_child = False
+        """Whether a program has forked it."""
         self.reported = False
         self.service: object = None
         self.started_at = self.hub.now
@@ -378,8 +380,8 @@ class Process(TaskOwner):
 
     @property
     def failed(self) -> bool:
-        """Whether it ended badly by itself, for good."""
-        return bool(self.status) and not self.crashed and not self.replaced
+        """Whether it ended badly by itself, for good; of a child only its parent says what its status means."""
+        return bool(self.status) and not self.crashed and not self.replaced and not self.is_child
 
     def describe(self) -> str:
         """One line for reports: host, program, pid."""

@@ -13,6 +13,7 @@ from catenet.world.network.links import CountingDevice
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from catenet.world.engine.process import Process
     from catenet.world.world import World
 
 __all__ = ["HostReport", "ProcessReport", "Report", "counting_devices", "make_report", "tables"]
@@ -119,7 +120,7 @@ def make_report(
             name=process.name,
             host=process.host.name,
             exit_status=process.status,
-            end="stopped" if id(process) in ended_by_us else _end(process.status, process.crashed, process.replaced),
+            end="stopped" if id(process) in ended_by_us else _end(process),
             started=process.started_at,
             ended=process.ended_at,
         )
@@ -161,14 +162,14 @@ def _process_row(process: ProcessReport) -> tuple[str, ...]:
     return process.host, process.name, status, process.end + ended
 
 
-def _end(status: int | None, crashed: bool, replaced: bool) -> str:
-    if status is None:
+def _end(process: Process) -> str:
+    if process.status is None:
         return "waiting"
-    if crashed:
+    if process.crashed:
         return "crashed"
-    if status == 0:
-        return "exited"
-    return "restarted" if replaced else "failed"
+    if process.failed:
+        return "failed"
+    return "restarted" if process.replaced and process.status else "exited"
 
 
 def _add_drops(host: HostReport, drops: Mapping[str, int]) -> None:

@@ -41,6 +41,7 @@ class ChildProcess(Process):
     ) -> None:
         """Begin with what the parent has: open files, dispositions of signals, users, group and session."""
         super().__init__(parent.host, replace(parent.program, run=_never), pid, declared=parent.declared, stdin="")
+        self.is_child = True
         self.wire = wire
         self.real_pid = real_pid
         """Its number on the machine; 0 as long as it is not known."""
@@ -111,11 +112,6 @@ class ChildProcess(Process):
         self.wire.close()
         self.killed_by = number
         self.kill(128 + number)
-
-    @property
-    def failed(self) -> bool:
-        """False: its parent has its status."""
-        return False
 
     def collect_garbage(self) -> None:
         """See `Process`: nothing of it is here."""

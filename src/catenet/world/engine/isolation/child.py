@@ -41,7 +41,8 @@ class ToldEnding(Ending):
 
     def started(self, process: Process) -> None:
         """See `Ending`."""
-        self._items.append((self._now.now, messages.STARTED, process.pid, process.name, process.declared))
+        item = (process.pid, process.name, process.declared, process.is_child)
+        self._items.append((self._now.now, messages.STARTED, *item))
         super().started(process)
 
     def ended(self, process: Process) -> None:

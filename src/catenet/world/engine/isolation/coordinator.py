@@ -359,7 +359,7 @@ class Coordinator(Elsewhere):
                 party.starts[item[3]] += item[2]
                 world.ending.expect(item[2], service=item[3])
         elif kind == messages.STARTED and party.child is not None:
-            process = party.processes[item[2]] = RemoteProcess(party.host, item[2], item[3], item[4])
+            process = party.processes[item[2]] = RemoteProcess(party.host, *item[2:])
             party.host.processes.append(process)
             world.process_started(process)
         elif kind == messages.ENDED and item[2] in party.processes:

@@ -17,8 +17,8 @@ instants failed. Kinds of items:
   of `network/links.py`; sender and receiver are numbers of ports. With `SECOND_QUEUE` it arrives at the receiver's own
   link, and `key` is its addresses. `number` (0: none) names it as long as it can be taken back: `TAKEN_BACK, number`;
   or stopped by a partition: `STOPPED, number, whether`.
-* `LINE, stream, text`; `EXPECT, count, service`; `STARTED, pid, name, declared`; `ENDED, pid, status, replaced`: what
-  the world is told of programs.
+* `LINE, stream, text`; `EXPECT, count, service`; `STARTED, pid, name, declared, is_child`; `ENDED, pid, status,
+  replaced`: what the world is told of programs.
 * `RECORDED, port, direction, packet`: what is traced, for taps.
 
 Numbers, texts and bytes are packed by marshal behind their length. Both ends are the same program on one machine, so

@@ -20,13 +20,14 @@ __all__ = ["RemoteProcess"]
 class RemoteProcess(Process):
     """Has what reports say of a process: name, times, status. It is sent signals by its own host's process."""
 
-    def __init__(self, host: Host, pid: int, name: str, declared: bool | None) -> None:
+    def __init__(self, host: Host, pid: int, name: str, declared: bool | None, is_child: bool) -> None:
         TaskOwner.__init__(self, host.hub, host.world.switcher, None)
         self.host = host
         self.world = host.world
         self.pid = pid
         self.name = name
         self.declared = declared
+        self.is_child = is_child
         self.status = None
         self.exception = None
         self.crashed = self.replaced = self.reported = self.killed = False
