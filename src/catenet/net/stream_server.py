@@ -27,6 +27,8 @@ from catenet.net.tuning import release_memory
 __all__ = ["CHECK_INTERVAL", "Listener", "ServedConnection", "StreamServer", "drain_each", "each_alone"]
 
 CHECK_INTERVAL = 1.0
+IDLE_INTERVAL = 60.0
+"""Between two looks while there is no connection: what is left are logs, and a process that sleeps costs nothing."""
 _CROWD = 5000
 """A look at 50,000 connections takes some 50 ms: the more there are, the rarer it is."""
 _CLOSING_TIME = 5.0
@@ -125,6 +127,7 @@ class StreamServer(Generic[C]):
         self._shared: Shared | None = None
         self._acceptor: Acceptor | None = None
         self._checking: asyncio.TimerHandle | None = None
+        self._idle = False
         self._lot: ParkingLot | None = None
         self._waking: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -203,7 +206,7 @@ class StreamServer(Generic[C]):
         if self._limits.park_after is not None and can_park(loop):
             self._lot = ParkingLot(loop, self._wake)
         self._checking = loop.call_later(CHECK_INTERVAL, self._check)
-        acceptor = self._acceptor = Acceptor(loop, self._limits, self.accepted)
+        acceptor = self._acceptor = Acceptor(loop, self._limits, self._accepted)
         return acceptor
 
     async def serve_forever(self) -> None:
@@ -213,6 +216,18 @@ class StreamServer(Generic[C]):
         await asyncio.shield(self._stopped)
 
     # Connections.
+
+    def _accepted(self, slot: Slot) -> Callbacks:
+        if self._idle:
+            self.look_soon()
+        return self.accepted(slot)
+
+    def look_soon(self) -> None:
+        """There is a connection to look after, where there was none."""
+        if self._idle and self._checking is not None:
+            self._idle = False
+            self._checking.cancel()
+            self._checking = asyncio.get_running_loop().call_later(CHECK_INTERVAL, self._check)
 
     def connection_opened(self, connection: C) -> None:
         """Keep a connection."""
@@ -243,7 +258,9 @@ class StreamServer(Generic[C]):
     def _check(self) -> None:
         loop = asyncio.get_running_loop()
         # First: whatever goes wrong here, the loop reports it, and looks again next time.
-        self._checking = loop.call_later(CHECK_INTERVAL * (1 + len(self._connections) // _CROWD), self._check)
+        self._idle = not self.connections and (self._acceptor is None or not self._acceptor.open)
+        interval = IDLE_INTERVAL if self._idle else CHECK_INTERVAL * (1 + len(self._connections) // _CROWD)
+        self._checking = loop.call_later(interval, self._check)
         now = loop.time()
         each_alone(loop, self._connections, "looked after", lambda connection: connection.check(now))
         try:
@@ -253,16 +270,17 @@ class StreamServer(Generic[C]):
             if self._shared is not None:
                 self._shared.relieve()
             if self._acceptor is not None and self._acceptor.full:
-                self._make_room(loop, now)
+                self._make_room(now)
         finally:
             self.check(now)
 
-    def _make_room(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
+    def _make_room(self, now: float) -> None:
         """While others wait to be accepted: close some of the connections that have been idle longest."""
         patience = self._limits.handshake_timeout
         idle = [one for one in self._connections if now - one.monitor.idle_since > patience and not one.busy]
         idle.sort(key=lambda one: one.monitor.idle_since)
-        each_alone(loop, idle[: 1 + len(self._connections) // 16], "closed", lambda connection: connection.make_room())
+        chosen = idle[: 1 + len(self._connections) // 16]
+        each_alone(asyncio.get_running_loop(), chosen, "closed", lambda connection: connection.make_room())
         if self._lot is not None:
             self._close_parked(self._lot.take_oldest(1 + len(self._lot) // 16, now - patience))
 

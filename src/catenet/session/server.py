@@ -36,6 +36,8 @@ __all__ = ["SessionServer", "serve", "serve_as", "serve_transports"]
 logger = logging.getLogger("catenet.session")
 
 CHECK_INTERVAL = 1.0
+IDLE_INTERVAL = 60.0
+"""While there is neither a session nor a connection."""
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Carrier = Callable[[SessionTransport], Awaitable[None]]
@@ -54,6 +56,7 @@ class SessionServer:
         self._handlers: set[asyncio.Task[None]] = set()
         self._connections: dict[ServerLink, AcceptedConnection[None]] = {}
         self._checking = self._loop.call_later(CHECK_INTERVAL, self._check)
+        self._idle = False
         self._closed = False
         self._restored: dict[bytes, bytes] = {}
         self._store = None if state is None else Store(state)
@@ -143,6 +146,10 @@ class SessionServer:
         link.peer = b"" if certificate is None else hashlib.sha256(certificate).digest()
         link.origin = _origin(connection.peername)
         self._connections[link] = connection
+        if self._idle and not self._closed:
+            self._idle = False
+            self._checking.cancel()
+            self._checking = self._loop.call_later(CHECK_INTERVAL, self._check)
         # By the loop, as what comes later: programs may not be run within this task.
         self._loop.call_soon(begin, connection, link)
         try:
@@ -152,7 +159,9 @@ class SessionServer:
             link.lost(self._loop.time())
 
     def _check(self) -> None:
-        self._checking = self._loop.call_later(CHECK_INTERVAL, self._check)  # also if looking fails, which is reported
+        self._idle = not self._connections and not len(self.table)
+        # First: also if looking fails, which is reported, it is done again.
+        self._checking = self._loop.call_later(IDLE_INTERVAL if self._idle else CHECK_INTERVAL, self._check)
         self.table.check(self._loop.time())
 
     # Sessions.

@@ -268,3 +268,26 @@ def test_a_drained_server_lets_calls_end_and_another_takes_over():
         world.run(120)
     assert (ended["streams"], ended["drained"]) == (1, 1)
     assert all(ended[f"call {number}"] == 1 for number in range(50))
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "session+grpc"])
+def test_a_world_ends_when_its_callers_have_ended(scheme):
+    """A server that nobody has declared one sleeps while nobody is there, and its timers hold no world open."""
+    seen = collections.Counter()
+
+    async def server():
+        running = Server([Service(seen, random.Random(1))])
+        await running.listen(f"{scheme}://:7000")
+        await running.serve_forever()
+
+    async def client():
+        async with Channel(f"{scheme}://server:7000") as channel:
+            assert (await channel.unary(ONCE, StringValue(value="hello"))).value == "hello"
+
+    with World(1) as world:
+        world.host("server").run(server)
+        world.host("client").run(client, start=0.5)
+        ended = world.run()
+        assert world.over
+    assert seen == {"hello": 1}
+    assert ended < 60

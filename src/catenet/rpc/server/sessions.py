@@ -181,6 +181,7 @@ class SessionListener:
     def connection_opened(self, connection: ServerConnection) -> None:
         """Keep a connection."""
         self._server.counters.connections_opened += 1
+        self._server.look_soon()
         assert isinstance(connection, SessionConnection)
         self._connections[connection] = None
         if self._draining:
