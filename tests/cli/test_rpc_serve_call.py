@@ -1,6 +1,7 @@
 """catenet rpc serve, call, list and describe, as a person at a terminal uses them."""
 
 import contextlib
+import datetime
 import json
 import os
 import re
@@ -15,6 +16,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from catenet.cli import main
@@ -216,6 +220,14 @@ def test_a_failed_call_is_told_with_its_details(server, capsys):
         (["call", "{url}", "HiScore/Get", "--compress", "lzma"], "there are identity, gzip"),
         (["call", "{url}", "HiScore/Get", "--insecure"], "are for tls://"),
         (["call", "{url}", "HiScore/Get", "--proto", "no.proto"], "no.proto: no such file"),
+        (["call", "{url}", "HiScore/Get", "--crl", "/no/such"], "--crl: /no/such: No such file or directory"),
+        (["call", "tls://a:1", "HiScore/Get", "--crl", "x", "--insecure"], "--crl goes without --insecure"),
+        (["call", "{url}", "HiScore/Get", "--service-config", "/no/such"], "/no/such: No such file"),
+        (
+            ["call", "{url}", "HiScore/Get", "--service-config", str(PROTO)],
+            f"--service-config {PROTO}: service config: ",
+        ),
+        (["list", "{url}", "--service-config", sys.executable], "not JSON: no UTF-8"),
         (["describe", "{url}", "hiscore.Nope"], "no service 'hiscore.Nope'"),
         (["serve", "scores"], "write MODULE:NAME"),
         (["serve", "no_such_module:X"], "ModuleNotFoundError"),
@@ -422,6 +434,22 @@ def test_without_reflection(tmp_path, capsys):
         assert rpc(capsys, "list", url, "--proto", str(PROTO))[1] == "hiscore.HiScore\n"
 
 
+def test_a_service_config_says_how_calls_are_made(server, tmp_path, capsys):
+    config = tmp_path / "config.json"
+    words = ["call", server[0], "HiScore/Get", '{"game": "tetris"}', "--service-config", str(config)]
+    for timeout, expected in (("60s", 0), ("0.000001s", 1)):
+        given = {"name": [{"service": "hiscore.HiScore"}], "timeout": timeout}
+        config.write_text(json.dumps({"methodConfig": [given]}))
+        status, _, err = rpc(capsys, *words)
+        assert (status, "DEADLINE_EXCEEDED" in err) == (expected, bool(expected))
+    wrong = {"methodConfig": [{"name": [{}], "hedgingPolicy": {"maxAttempts": 1}}]}
+    config.write_text(json.dumps(wrong))
+    status, _, err = rpc(capsys, *words)
+    assert (status, err.count("\n")) == (2, 1)
+    place = "service config.methodConfig[0].hedgingPolicy: maxAttempts"
+    assert err.startswith(f"catenet: --service-config {config}: {place}")
+
+
 def test_tls_with_client_certificates(tmp_path, capsys):
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -435,6 +463,30 @@ def test_tls_with_client_certificates(tmp_path, capsys):
         status, _, err = rpc(capsys, *call, "--timeout", "5")
         assert status == 1
         assert err.startswith("catenet: ")
+        revoking(authority, tmp_path / "crl.pem")
+        mine = ["--cert", str(tmp_path / "client.pem"), "--crl", str(tmp_path / "crl.pem")]
+        assert rpc(capsys, *call, *mine)[0] == 0
+        revoking(authority, tmp_path / "crl.pem", tmp_path / "server.pem")
+        status, _, err = rpc(capsys, *call, *mine)
+        assert (status, "certificate revoked" in err) == (1, True)
+    revoking(authority, tmp_path / "crl.pem", tmp_path / "client.pem")
+    with serving(tmp_path, "--listen", "tls://localhost:0", *tls, "--crl", str(tmp_path / "crl.pem")) as (_, (url,)):
+        call[1] = url
+        status, _, err = rpc(capsys, *call, "--cert", str(tmp_path / "client.pem"), "--timeout", "60")
+        assert (status, err.count("\n")) == (1, 1)
+
+
+def revoking(authority, path, *certificates):
+    """Write the list of certificates that the authority has revoked."""
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
+    now = datetime.datetime.now(datetime.UTC)
+    day = datetime.timedelta(days=1)
+    builder = x509.CertificateRevocationListBuilder(issuer.subject, now - day, now + day)
+    for file in certificates:
+        serial = x509.load_pem_x509_certificate(file.read_bytes()).serial_number
+        builder = builder.add_revoked_certificate(x509.RevokedCertificateBuilder(serial, now - day).build())
+    made = builder.sign(load_pem_private_key(authority.private_key_pem.bytes(), None), hashes.SHA256())
+    path.write_bytes(made.public_bytes(Encoding.PEM))
 
 
 @pytest.mark.parametrize("options", [("--loop", "uvloop"), ("--loop", "asyncio"), ("--workers", "2")])

@@ -174,10 +174,12 @@ def tls_of(args: argparse.Namespace) -> ssl.SSLContext | Certificates | None:
         return tls_context(args)
     from catenet.net.tls import Certificates, TlsError
 
+    if args.crl and not args.client_ca:
+        raise UsageError("--crl: needs --client-ca, the authorities that revoke")
     try:
-        return Certificates([(args.cert, args.key), *((cert, None) for cert in args.sni)], args.client_ca)
+        return Certificates([(args.cert, args.key), *((cert, None) for cert in args.sni)], args.client_ca, crl=args.crl)
     except TlsError as error:
-        raise UsageError(f"--cert, --key, --sni, --client-ca: {error}") from None
+        raise UsageError(f"--cert, --key, --sni, --client-ca, --crl: {error}") from None
 
 
 def check_log(args: argparse.Namespace) -> None:

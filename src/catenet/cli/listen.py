@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 def _prepare_tls(args: argparse.Namespace, target: Target) -> None:
     args.authority = None
     if not target.tls:
-        for name in ("tls", "cert", "key", "client_ca"):
+        for name in ("tls", "cert", "key", "client_ca", "crl"):
             if getattr(args, name):
                 raise UsageError(f"--{name.replace('_', '-')}: {target.scheme}: has no TLS; listen on tls://")
     elif args.tls:

@@ -21,6 +21,7 @@ from catenet.printable import complain, printable_json
 if TYPE_CHECKING:
     from catenet.rpc import Channel, RpcError
     from catenet.rpc.client.catalog import Catalog
+    from catenet.rpc.client.service_config import ServiceConfig
     from catenet.rpc.spiffe import WorkloadIdentity
 
 __all__ = ["add_arguments", "add_channel_options", "metadata", "read_file", "show_error", "with_channel"]
@@ -58,10 +59,16 @@ def add_channel_options(parser: argparse.ArgumentParser) -> None:
     wire.add_argument("-H", "--header", action="append", default=[], metavar="NAME:VALUE", help="metadata (repeat)")
     wire.add_argument("--token", metavar="TOKEN", help="send 'authorization: Bearer TOKEN'; @FILE reads it")
     wire.add_argument("--timeout", type=duration, default=None, metavar="TIME", help="deadline of the call: 5, 200ms")
+    wire.add_argument(
+        "--service-config",
+        metavar="FILE",
+        help="deadlines, retries, hedging, balancing, as gRPC's service_config.md has them (JSON; - is standard input)",
+    )
     tls = parser.add_argument_group("TLS")
     tls.add_argument("--cacert", metavar="FILE", help="certificates to trust (PEM)")
     tls.add_argument("--cert", metavar="FILE", help="the client's certificate (PEM)")
     tls.add_argument("--key", metavar="FILE", help="its key, if not in the same file")
+    tls.add_argument("--crl", metavar="FILE", help="refuse servers that these lists revoke (PEM); authorities need one")
     tls.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
     tls.add_argument(
         "--spiffe",
@@ -168,30 +175,46 @@ def _channel(args: argparse.Namespace) -> Channel:
         authority=args.authority,
         max_receive=1 << 30,
         session=session_options(args),
+        service_config=_service_config(args),
     )
     channel = Channel(args.url, options=options, tls=_tls(args))
-    if not channel.target.tls and (args.cacert or args.cert or args.insecure or args.spiffe):
+    if not channel.target.tls and (args.cacert or args.cert or args.crl or args.insecure or args.spiffe):
         raise UsageError(
-            f"{args.url}: --cacert, --cert, --insecure and --spiffe are for tls://, https:// and session+grpcs://"
+            f"{args.url}: --cacert, --cert, --crl, --insecure and --spiffe are for tls://, https:// and session+grpcs://"
         )
     return channel
+
+
+def _service_config(args: argparse.Namespace) -> ServiceConfig:
+    from catenet.rpc.client.service_config import ServiceConfig, parse_service_config
+
+    if args.service_config is None:
+        return ServiceConfig()
+    try:
+        return parse_service_config(read_file(args.service_config).decode())
+    except UnicodeDecodeError:
+        raise UsageError(f"--service-config {args.service_config}: not JSON: no UTF-8") from None
+    except ValueError as error:
+        raise UsageError(f"--service-config {args.service_config}: {error}") from None
 
 
 def _tls(args: argparse.Namespace) -> TlsSource | None:
     if args.spiffe is not None:
         from catenet.rpc.spiffe import WorkloadIdentity
 
-        if args.cacert or args.cert or args.insecure:
-            raise UsageError("--spiffe goes without --cacert, --cert and --insecure: it is where they come from")
+        if args.cacert or args.cert or args.crl or args.insecure:
+            raise UsageError("--spiffe goes without --cacert, --cert, --crl and --insecure: it is where they come from")
         args.identity = WorkloadIdentity()
         source: TlsSource = args.identity.client([args.spiffe])
         return source
-    if not (args.cacert or args.cert or args.insecure):
+    if args.crl and args.insecure:
+        raise UsageError("--crl goes without --insecure, which verifies nothing")
+    if not (args.cacert or args.cert or args.crl or args.insecure):
         return None
     try:
-        return client_context(args.cacert, args.cert, args.key, verify=not args.insecure)
+        return client_context(args.cacert, args.cert, args.key, verify=not args.insecure, crl=args.crl)
     except TlsError as error:
-        raise UsageError(f"--cacert, --cert, --key: {error}") from None
+        raise UsageError(f"--cacert, --cert, --key, --crl: {error}") from None
 
 
 def _files(args: argparse.Namespace) -> Any:

@@ -116,6 +116,7 @@ def add_tls_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--cert", metavar="FILE", help="the server's certificate chain (PEM)")
     parser.add_argument("--key", metavar="FILE", help="its key, if not in the same file")
     parser.add_argument("--client-ca", metavar="FILE", help="ask clients for certificates that these have signed")
+    parser.add_argument("--crl", metavar="FILE", help="refuse clients that these lists of --client-ca revoke (PEM)")
 
 
 def run_server(
@@ -262,15 +263,21 @@ def tls_source(args: argparse.Namespace) -> TlsSource | None:
     if context is None or args.tls:
         return context
     first = [context]
-    files = [name for name in (args.cert, args.key, args.client_ca) if name is not None]
-    return TlsFiles(lambda: first.pop() if first else server_context(args.cert, args.key, args.client_ca), files)
+    files = [name for name in (args.cert, args.key, args.client_ca, args.crl) if name is not None]
+
+    def read() -> ssl.SSLContext:
+        return first.pop() if first else server_context(args.cert, args.key, args.client_ca, crl=args.crl)
+
+    return TlsFiles(read, files)
 
 
 def _context(args: argparse.Namespace) -> ssl.SSLContext:
+    if args.crl and not args.client_ca:
+        raise UsageError("--crl: needs --client-ca, the authorities that revoke")
     try:
-        return server_context(args.cert, args.key, args.client_ca)
+        return server_context(args.cert, args.key, args.client_ca, crl=args.crl)
     except TlsError as error:
-        raise UsageError(f"--cert, --key, --client-ca: {error}") from None
+        raise UsageError(f"--cert, --key, --client-ca, --crl: {error}") from None
 
 
 def cannot_listen(urls: Sequence[str], error: Exception) -> UsageError:

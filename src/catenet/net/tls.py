@@ -9,11 +9,14 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
+from catenet.printable import printable
+
 __all__ = ["Certificates", "TlsError", "client_context", "explain", "server_context"]
 
 logger = logging.getLogger("catenet.net")
 
 _PREFIX = re.compile(r"^\[[^\]]*\]\s*")
+_PEM = re.compile(rb"-----BEGIN ([^-\n]*)-----")
 _PLACE = re.compile(r"\s*\(_ssl\.c:\d+\)$")
 
 
@@ -22,12 +25,18 @@ class TlsError(ValueError):
 
 
 def server_context(
-    cert: str | None, key: str | None = None, client_ca: str | None = None, alpn: Sequence[str] = ()
+    cert: str | None,
+    key: str | None = None,
+    client_ca: str | None = None,
+    alpn: Sequence[str] = (),
+    *,
+    crl: str | None = None,
 ) -> ssl.SSLContext:
     """Return the context of a server: `cert` is its chain, `key` its key if not in the same file (PEM).
 
-    `client_ca`: ask clients for certificates that these authorities have signed. `alpn`: RFC 7301, best first.
-    Raises `TlsError`.
+    `client_ca`: ask clients for certificates that these authorities have signed. `crl`: lists of those that they have
+    revoked (PEM, RFC 5280 section 5); a client whose authority has none there that is valid now is refused. `alpn`:
+    RFC 7301, best first. Raises `TlsError`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if cert is None:
@@ -36,6 +45,10 @@ def server_context(
     if client_ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         _load_authorities(context, client_ca)
+    if crl is not None:
+        if client_ca is None:
+            raise TlsError(f"{crl}: nobody is asked for certificates that could be revoked (authorities of clients)")
+        _load_revoked(context, crl)
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
@@ -45,26 +58,34 @@ class Certificates:
     """Several certificates behind one context, of which a client gets that of the name it asks for.
 
     `pairs` are files, chain and key (None: in the same file), the first one for clients that ask for no name or for
-    another (SNI, RFC 6066 section 3). `context` is what a server listens with. Raises `TlsError`. More than one need
-    the package `cryptography`, which reads their names.
+    another (SNI, RFC 6066 section 3). `current` is the source that a server listens with. Raises `TlsError`. More than
+    one need the package `cryptography`, which reads their names.
     """
 
     def __init__(
-        self, pairs: Sequence[tuple[str, str | None]], client_ca: str | None = None, alpn: Sequence[str] = ()
+        self,
+        pairs: Sequence[tuple[str, str | None]],
+        client_ca: str | None = None,
+        alpn: Sequence[str] = (),
+        *,
+        crl: str | None = None,
     ) -> None:
         if not pairs:
             raise TlsError("a TLS server needs a certificate")
         self._pairs = list(pairs)
         self._client_ca = client_ca
+        self._crl = crl
         self._alpn = list(alpn)
-        self.context = server_context(*self._pairs[0], client_ca, alpn)
         self._first, self._named = self._read()
-        self.context.sni_callback = self._choose
+
+    def current(self) -> ssl.SSLContext:
+        """Return the context of the next connection: no session of before the last reading is resumed in it."""
+        return self._first
 
     def set_alpn(self, alpn: Sequence[str]) -> None:
         """What TLS may choose among (RFC 7301), best first."""
         self._alpn = list(alpn)
-        for context in (self.context, self._first, *self._named.values()):
+        for context in (self._first, *self._named.values()):
             context.set_alpn_protocols(self._alpn)
 
     def reload(self) -> bool:
@@ -77,12 +98,13 @@ class Certificates:
         return True
 
     def _read(self) -> tuple[ssl.SSLContext, dict[str, ssl.SSLContext]]:
-        contexts = [server_context(cert, key, self._client_ca, self._alpn) for cert, key in self._pairs]
+        contexts = [server_context(*pair, self._client_ca, self._alpn, crl=self._crl) for pair in self._pairs]
         named: dict[str, ssl.SSLContext] = {}
         if len(contexts) > 1:
             for (cert, _), context in zip(self._pairs, contexts, strict=True):
                 for name in _names_of(cert):
                     named.setdefault(name, context)
+        contexts[0].sni_callback = self._choose
         return contexts[0], named
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
@@ -111,11 +133,12 @@ def client_context(
     *,
     verify: bool = True,
     alpn: Sequence[str] = (),
+    crl: str | None = None,
 ) -> ssl.SSLContext:
     """Return the context of a client: `ca` are the authorities to trust instead of the system's (PEM).
 
-    `cert` and `key` are the client's own. `verify=False` takes any certificate of the server. Raises
-    `TlsError`.
+    `cert` and `key` are the client's own. `crl`: what authorities have revoked, as for `server_context`; a server whose
+    authority has no list there is refused. `verify=False` takes any certificate of the server. Raises `TlsError`.
     """
     context = ssl.create_default_context() if ca is None else _trusting(ca)
     if cert is not None:
@@ -123,6 +146,8 @@ def client_context(
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    elif crl is not None:
+        _load_revoked(context, crl)
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
@@ -178,6 +203,21 @@ def _load_authorities(context: ssl.SSLContext, ca: str) -> None:
         context.load_verify_locations(ca)
     except ssl.SSLError:
         raise TlsError(_no_authorities(ca)) from None
+
+
+def _load_revoked(context: ssl.SSLContext, crl: str) -> None:
+    """Load lists of revoked certificates, and nothing else: a certificate in that file would be trusted."""
+    _check_readable(crl, "revoked certificates")
+    kinds = set(_PEM.findall(Path(crl).read_bytes()))
+    if kinds != {b"X509 CRL"}:
+        other = sorted(kind.decode("ascii", "replace") for kind in kinds - {b"X509 CRL"})
+        why = f", but {printable(', '.join(other))}" if other else ""
+        raise TlsError(f"{crl}: lists of revoked certificates alone have a place here (PEM, X509 CRL){why}")
+    try:
+        context.load_verify_locations(crl)
+    except ssl.SSLError as error:
+        raise TlsError(f"{crl}: no lists of revoked certificates: {explain(error)}") from None
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
 
 
 def _no_authorities(ca: str) -> str:

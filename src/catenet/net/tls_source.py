@@ -108,19 +108,29 @@ def _state(name: str) -> tuple[int, int, int] | None:
 
 
 def server_files(
-    cert: str, key: str | None = None, client_ca: str | None = None, interval: float = INTERVAL
+    cert: str,
+    key: str | None = None,
+    client_ca: str | None = None,
+    interval: float = INTERVAL,
+    *,
+    crl: str | None = None,
 ) -> TlsFiles:
     """Return the source of a server, as `catenet.net.tls.server_context`. Raises `TlsError`."""
-    files = [name for name in (cert, key, client_ca) if name is not None]
-    return TlsFiles(lambda: server_context(cert, key, client_ca), files, interval)
+    files = [name for name in (cert, key, client_ca, crl) if name is not None]
+    return TlsFiles(lambda: server_context(cert, key, client_ca, crl=crl), files, interval)
 
 
 def client_files(
-    ca: str | None = None, cert: str | None = None, key: str | None = None, interval: float = INTERVAL
+    ca: str | None = None,
+    cert: str | None = None,
+    key: str | None = None,
+    interval: float = INTERVAL,
+    *,
+    crl: str | None = None,
 ) -> TlsFiles:
     """Return the source of a client, as `catenet.net.tls.client_context`. Raises `TlsError`."""
-    files = [name for name in (ca, cert, key) if name is not None]
-    return TlsFiles(lambda: client_context(ca, cert, key), files, interval)
+    files = [name for name in (ca, cert, key, crl) if name is not None]
+    return TlsFiles(lambda: client_context(ca, cert, key, crl=crl), files, interval)
 
 
 def load_pair(context: ssl.SSLContext, key: bytes, chain: bytes) -> None:

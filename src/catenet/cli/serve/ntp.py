@@ -77,8 +77,8 @@ def _kind() -> Kind:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
-    if args.client_ca:
-        raise UsageError("--client-ca: clients of NTS have no certificates")
+    if args.client_ca or args.crl:
+        raise UsageError(f"{'--client-ca' if args.client_ca else '--crl'}: clients of NTS have no certificates")
     _check_upstream(args)
     reference, options = None if args.upstream else _reference(args), _options(args)
     args.listen = _listen(args)

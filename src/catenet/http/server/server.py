@@ -21,6 +21,7 @@ from catenet.net.limits import ServerLimits
 from catenet.net.parking import ParkedConnection
 from catenet.net.stream_server import StreamServer
 from catenet.net.tls import Certificates
+from catenet.net.tls_source import TlsSource
 
 __all__ = ["HttpLimits", "HttpServer", "make_service", "serve"]
 
@@ -157,13 +158,14 @@ async def serve(
         app, interface, access_log=access_log, root_path=root_path, name=name
     )  # fmt: skip
     server = HttpServer(service, limits)
+    source: TlsSource | None = None if isinstance(tls, Certificates) else tls
     if isinstance(tls, Certificates):
         server.use(tls)
-        tls = tls.context
+        source = tls.current
     await service.start()
     try:
         for url in [urls] if isinstance(urls, str) else urls:
-            await server.listen(url, tls=tls, reuse_port=reuse_port, sock=(shared or {}).get(url))
+            await server.listen(url, tls=source, reuse_port=reuse_port, sock=(shared or {}).get(url))
     except BaseException:
         await server.close()
         raise
